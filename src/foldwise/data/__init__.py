@@ -1,0 +1,1 @@
+"""Images in: layouts, decoding, the audit, the folds, and batches."""

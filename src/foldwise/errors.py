@@ -1,0 +1,101 @@
+"""Every error foldwise raises on purpose, and the exit code each one ends the command with.
+
+FoldwiseError       something foldwise was asked is not possible         exit 1
+  SpecError         the study file, or an option, asks for what is not   exit 2
+  DataError         an image, a mask, a label or a group is not usable   exit 3
+  MissingExtra      an optional package, or the device, is not there     exit 4
+  RunError          a run folder is not one, is incomplete or is in use  exit 5
+  ItemsFailed       the study ran to its end, but some items failed      exit 6
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from types import ModuleType
+from typing import Self, TypeVar
+
+Row = TypeVar("Row")
+
+
+class FoldwiseError(Exception):
+    """What went wrong, where, what is allowed and how to cure it, in words a newcomer can act on.
+
+    Args:
+        what: one sentence: what is wrong, with the offending value.
+        where: the file, row or key, for example ``study.yaml:12, compare.loss``.
+        cure: one sentence: what to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | None = None, cure: str | None = None) -> None:
+        self.what, self.where, self.cure = what, where, cure
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  → {self.cure}" if self.cure else text
+
+    @classmethod
+    def together(cls, errors: Iterable[FoldwiseError]) -> Self:
+        """One error that says all of `errors`, so that a user mends them in one go."""
+        texts = [str(error) for error in errors]
+        if len(texts) == 1:
+            return cls(texts[0])
+        listed = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
+        return cls(f"{len(texts)} problems:\n{listed}")
+
+
+class SpecError(FoldwiseError):
+    """The study file, or an option on the command line, asks for something that does not exist."""
+
+    exit_code = 2
+
+
+class DataError(FoldwiseError):
+    """An image, a mask, a label or a group is not usable."""
+
+    exit_code = 3
+
+
+class MissingExtra(FoldwiseError):
+    """An optional package, a weights file or a device that was asked for is not there."""
+
+    exit_code = 4
+
+
+class RunError(FoldwiseError):
+    """A run folder is not one, is incomplete, or does not hold what was asked of it."""
+
+    exit_code = 5
+
+
+class ItemsFailed(FoldwiseError):
+    """The study ran to its end, but some of its items failed; the rest is done and reported."""
+
+    exit_code = 6
+
+
+def choose(table: Mapping[str, Row], name: str, what: str, *, where: str | None = None) -> Row:
+    """The row of `table` called `name`; a SpecError that suggests the nearest name otherwise."""
+    if name in table:
+        return table[name]
+    raise unknown(name, table, what, where=where)
+
+
+def unknown(name: str, known: Iterable[str], what: str, *, where: str | None = None) -> SpecError:
+    """The error for a `name` that is none of the `known` ones."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    cure = f"Did you mean {near[0]!r}? " if near else ""
+    return SpecError(f"no {what} is called {name!r}", where=where, cure=f"{cure}Known: {', '.join(names)}.")
+
+
+def need(module: str, extra: str) -> ModuleType:
+    """Import an optional module, or say which extra brings it."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError:
+        raise MissingExtra(f"{module} is not installed", cure=f"pip install 'foldwise[{extra}]'") from None

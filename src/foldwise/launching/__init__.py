@@ -1,0 +1,1 @@
+"""Where items run: a side tower that only starts workers."""

@@ -1,0 +1,1 @@
+"""Networks: what can be built, the one training loop, and prediction."""

@@ -1,0 +1,185 @@
+"""The study file, typed: what can be asked, what is assumed when nothing is said, and no other key.
+
+A value is either shared by every configuration (`train:`) or a factor (`compare:`). Names of models, heads,
+losses and the like stay names here; the floor that owns their table checks them, so that a new row there
+needs no change here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
+
+Task = Literal[
+    "binary_classification",
+    "multiclass_classification",
+    "multilabel_classification",
+    "binary_segmentation",
+    "multiclass_segmentation",
+]
+IGNORE = 255  # the target value of pixels that no loss and no score may count
+
+
+class Node(BaseModel):
+    """A part of the study file: typed, immutable, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Choice(Node):
+    """A row of a table by name, with its options: ``adam`` or ``{adam: {lr: 0.001}}`` in YAML."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value, "options": {}}
+        if isinstance(value, dict) and set(value) != {"name", "options"} and len(value) == 1:
+            name, options = next(iter(value.items()))
+            if options is None:
+                options = {}
+            if not isinstance(options, dict):
+                raise ValueError(f"the options of {name!r} must be written {{{name}: {{option: value}}}}, got {options!r}")
+            return {"name": str(name), "options": options}
+        if isinstance(value, dict) and set(value) == {"name", "options"}:
+            return value
+        raise ValueError(f"expected a name or {{name: {{option: value}}}}, got {value!r}")
+
+    def __str__(self) -> str:
+        if not self.options:
+            return self.name
+        listed = ", ".join(f"{key} {_short(value)}" for key, value in self.options.items())
+        return f"{self.name} ({listed})"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "-".join(_short(part) for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class PhantomData(Node):
+    """A built-in data set, drawn from a seed with its ground truth, in place of a folder."""
+
+    kind: str
+    images: PositiveInt = 60
+    size: PositiveInt = 96
+    difficulty: Annotated[float, Field(ge=0, le=1)] = 0.5
+    seed: int = 0
+
+
+class DataSpec(Node):
+    """Where the images are and how they are to be read; what is not stated is read from the folder."""
+
+    path: str | None = None
+    phantom: PhantomData | None = None
+    layout: Literal["auto", "class_folders", "image_mask", "table", "arrays"] = "auto"
+    task: Literal["auto"] | Task = "auto"
+    channels: Literal["native", "gray", "rgb"] = "native"
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | Literal["native"] = "native"
+    images: str | None = None
+    masks: str | None = None
+    table: str | None = None
+    image_column: str | None = None
+    label_columns: tuple[str, ...] | None = None
+    group_column: str | None = None
+    classes: tuple[str, ...] | None = None
+    mask_values: dict[str, str] | None = None
+    ignore_value: int | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSpec:
+        if (self.path is None) == (self.phantom is None):
+            raise ValueError("name exactly one of 'path' (a folder) and 'phantom' (a built-in data set)")
+        return self
+
+
+class Augment(Node):
+    """Random changes of the training images, mask and image together; what is 0 or false is not done."""
+
+    flip: bool = False
+    turn: bool = False
+    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    brightness: NonNegativeFloat = 0.0
+    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    noise: NonNegativeFloat = 0.0
+    blur_px: NonNegativeFloat = 0.0
+
+
+AUGMENTS = {
+    "none": Augment(),
+    "flips": Augment(flip=True, turn=True),
+    "standard": Augment(flip=True, turn=True, rotate_deg=15, scale=0.1, shift=0.05, brightness=0.1, contrast=0.1),
+    "strong": Augment(
+        flip=True, turn=True, rotate_deg=180, scale=0.25, shift=0.1, brightness=0.2, contrast=0.25, noise=0.05, blur_px=1.0
+    ),
+}
+
+
+def _named_augment(value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in AUGMENTS:
+            raise ValueError(f"no augmentation is called {value!r}; known: {', '.join(AUGMENTS)}, or state its parts")
+        return AUGMENTS[value]
+    return value
+
+
+class Training(Node):
+    """How one configuration is trained. Every key may be stated once for all, or be a factor of `compare`."""
+
+    model: Choice
+    head: Choice = Choice(name="linear")
+    loss: Choice = Choice(name="auto")
+    optimizer: Choice = Choice(name="adamw", options={"lr": 1e-3})
+    schedule: Choice = Choice(name="constant")
+    weights: str = "none"
+    freeze: Literal["none", "encoder"] = "none"
+    augment: Annotated[Augment, BeforeValidator(_named_augment)] = Augment()
+    normalize: Literal["auto", "train", "imagenet", "image", "none"] = "auto"
+    epochs: PositiveInt = 30
+    patience_epochs: PositiveInt | None = None
+    batch_size: PositiveInt = 16
+    steps_per_epoch: PositiveInt | None = None
+    crop_px: PositiveInt | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+class Validation(Node):
+    """How the images are divided: the same folds for every configuration."""
+
+    folds: Annotated[int, Field(ge=2)] = 5
+    repeats: PositiveInt = 1
+    inner: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
+    group: str = "auto"
+    near_duplicates: Literal["group", "ignore"] = "group"
+    stratify: bool = True
+
+
+class Judging(Node):
+    """What counts as better, and how much better is of no consequence."""
+
+    metric: str = "auto"
+    select: str = "auto"
+    equivalent_within: NonNegativeFloat = 0.01
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+
+
+class Study(Node):
+    """One question: which of these configurations is best on this data."""
+
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+    title: str | None = None
+    seed: int = 0
+    threads: PositiveInt = 1
+    data: DataSpec
+    compare: dict[str, list[Any]] = Field(default_factory=dict)
+    train: dict[str, Any] = Field(default_factory=dict)
+    validate_: Validation = Field(default=Validation(), alias="validate")
+    judge: Judging = Judging()

@@ -1,0 +1,199 @@
+"""Doing the items: the only module that knows every step.
+
+An item is a function from settings, the folders it needs and a seed to one new folder. It is worked in a scratch
+folder and committed by one rename, so it is done whole or not at all, whoever does it and however often they are
+killed. Workers pull: each claims an item that is ready, does it, commits it and takes the next.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import random
+import shutil
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foldwise.errors import FoldwiseError, RunError
+from foldwise.study.claims import Claim, claim
+from foldwise.study.folder import RunFolder, read_json, write_json
+from foldwise.study.plan import Item, Plan, ready
+
+POLL_S = 0.5
+BEAT_EVERY_S = 2.0
+
+Beat = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a step gets: its item, the run it belongs to, where to write, and whom to tell how far it is."""
+
+    item: Item
+    folder: RunFolder
+    scratch: Path
+    device: str
+    beat: Beat
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The done folders this item needs, by item id."""
+        return {need: self.folder.done(need) for need in self.item.needs}
+
+
+def _fit(job: Job) -> dict[str, Any]:
+    from foldwise.data.packed import open_packed
+    from foldwise.data.splits import read_splits
+    from foldwise.learning.fit import fit_item
+
+    settings = job.item.settings
+    wanted = (settings["repeat"], settings["fold"])
+    split = next(split for split in read_splits(job.folder.splits) if (split.repeat, split.fold) == wanted)
+    return fit_item(
+        settings,
+        packed=open_packed(settings["packed"]),
+        split=split,
+        inputs=job.inputs,
+        scratch=job.scratch,
+        beat=job.beat,
+        device=job.device,
+    )
+
+
+def _features(job: Job) -> dict[str, Any]:
+    from foldwise.data.packed import open_packed
+    from foldwise.learning.features import features_item
+
+    settings = job.item.settings
+    return features_item(
+        settings, packed=open_packed(settings["packed"]), scratch=job.scratch, beat=job.beat, device=job.device
+    )
+
+
+@dataclass(frozen=True)
+class Step:
+    """A kind of item: the function that does it, and a version that is raised when its results change."""
+
+    do: Callable[[Job], dict[str, Any]]
+    version: int
+
+
+STEPS = {"features": Step(_features, version=1), "fit": Step(_fit, version=1)}
+STEP_VERSIONS = {kind: step.version for kind, step in STEPS.items()}
+
+
+def do_item(folder: RunFolder, item: Item, *, device: str = "auto", claimed: Claim | None = None) -> dict[str, Any]:
+    """Do one item and commit it; its result, which says `failed` and why where the step raised.
+
+    Args:
+        folder: the run.
+        item: an item of its plan whose needs are done.
+        device: the device for settings that say `auto`.
+        claimed: the claim on the item; without one, it is done by hand and whoever commits first wins.
+    """
+    scratch = folder.scratch(item.id, uuid.uuid4().hex[:8])
+    scratch.mkdir(parents=True)
+    try:
+        result = _attempt(Job(item, folder, scratch, device, _throttled(claimed)))
+        write_json(scratch / "result.json", result)
+        folder.commit(scratch, item.id)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return result
+
+
+def _attempt(job: Job) -> dict[str, Any]:
+    known = {"item": job.item.id, "kind": job.item.kind, "title": job.item.title}
+    known |= {key: job.item.settings[key] for key in ("configuration", "repeat", "fold", "seed") if key in job.item.settings}
+    try:
+        made = {"status": "done", "error": None} | STEPS[job.item.kind].do(job)
+    except Exception as error:  # a failed item is a result of the study, not its end
+        for half_made in job.scratch.iterdir():
+            shutil.rmtree(half_made) if half_made.is_dir() else half_made.unlink()
+        made = {"status": "failed", "error": _cause(error)}
+    return made | known | {"finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+
+
+def _cause(error: Exception) -> dict[str, str]:
+    # Our own errors are written for users; a library's traceback is what its developer will ask for.
+    trace = "" if isinstance(error, FoldwiseError) else traceback.format_exc()
+    return {"type": type(error).__name__, "message": str(error), "traceback": trace}
+
+
+def _throttled(claimed: Claim | None) -> Beat:
+    last = 0.0
+
+    def beat(progress: dict[str, Any]) -> None:
+        nonlocal last
+        if claimed is not None and time.monotonic() - last >= BEAT_EVERY_S:
+            last = time.monotonic()
+            claimed.beat(json.dumps(progress))
+
+    return beat
+
+
+def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], None] = print) -> int:
+    """Do ready items until none is left to do; the number of items this worker did.
+
+    Waits while others hold what is left, and takes over from those that died. Failed items are not tried again.
+    """
+    done_here = 0
+    while True:
+        plan = folder.load_plan()
+        todo = _todo(folder, plan)
+        if not todo:
+            if all_settled(folder, plan):
+                return done_here
+            time.sleep(POLL_S * random.uniform(0.8, 1.6))  # noqa: S311 - jitter, not a result
+            continue
+        for item in todo:
+            claimed = claim(folder, item.id)
+            if claimed is None:
+                continue
+            try:
+                if folder.result(item.id) is None:
+                    log(f"start {item.title}")
+                    result = do_item(folder, item, device=device, claimed=claimed)
+                    log(f"{result['status']:5} {item.title}" + _why(result))
+                    done_here += 1
+            finally:
+                claimed.release()
+            break  # what is ready may have changed
+        else:
+            time.sleep(POLL_S * random.uniform(0.8, 1.6))  # noqa: S311
+
+
+def _why(result: dict[str, Any]) -> str:
+    return f": {result['error']['message']}" if result["error"] else ""
+
+
+def _todo(folder: RunFolder, plan: Plan) -> list[Item]:
+    done, failed = folder.settled()
+    return ready(plan, done, failed)
+
+
+def all_settled(folder: RunFolder, plan: Plan) -> bool:
+    """Whether every item is done, failed, or needs one that failed."""
+    done, failed = folder.settled()
+    return all(item.id in done or item.id in failed or set(item.needs) & failed for item in plan.items)
+
+
+def find_item(plan: Plan, name: str) -> Item:
+    """The item whose id is, or uniquely begins with, `name`; a RunError with the choices otherwise."""
+    found = [item for item in plan.items if item.id.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    what = "no item" if not found else f"{len(found)} items"
+    listed = ", ".join(item.id for item in (found or plan.items)[:6])
+    raise RunError(f"{what} of this run begin with {name!r}", cure=f"Name one of: {listed} ...")
+
+
+def result_of(folder: RunFolder, item: Item) -> dict[str, Any] | None:
+    """The committed result of an item, or None while there is none."""
+    path = folder.done(item.id) / "result.json"
+    return read_json(path) if path.exists() else None

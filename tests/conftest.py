@@ -1,0 +1,34 @@
+"""What every test may ask for: the real data sets, where they are, and a cache of its own."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported anywhere: tests run several at a time, and many threads on few cores only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SHARED = Path(os.environ.get("FOLDWISE_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def shared_data():
+    """The folder of real data sets; the test skips where it is absent."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"the real data sets are not here ({folder}); set FOLDWISE_SHARED to their folder")
+    return folder
+
+
+@pytest.fixture
+def shared_weights():
+    """The folder of real ImageNet weights; the test skips where it is absent."""
+    folder = SHARED / "weights"
+    if not folder.is_dir():
+        pytest.skip(f"the real weights are not here ({folder}); set FOLDWISE_SHARED to their folder")
+    return folder

@@ -1,0 +1,50 @@
+"""The architecture as tests: what may be imported, and at what price."""
+
+import subprocess
+import sys
+
+import pytest
+
+TORCH_FREE = [
+    "foldwise",
+    "foldwise.cli",
+    "foldwise.terminal",
+    "foldwise.api",
+    "foldwise.walk",
+    "foldwise.work",
+    "foldwise.reporting.report",
+    "foldwise.judging.verdict",
+    "foldwise.data.audit",
+    "foldwise.data.splits",
+    "foldwise.data.packed",
+    "foldwise.launching.local",
+    "foldwise.study.plan",
+]
+
+
+def loads_torch(code):
+    asked = f"import sys; {code}; sys.exit('torch' in sys.modules)"
+    return subprocess.run([sys.executable, "-c", asked], capture_output=True, check=False).returncode
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_thinking_needs_no_torch(module):
+    assert loads_torch(f"import {module}") == 0
+
+
+def test_the_check_above_can_fail():
+    assert loads_torch("import torch") == 1
+
+
+def test_help_needs_no_torch():
+    code = "from typer.testing import CliRunner; from foldwise.cli import app; CliRunner().invoke(app, ['--help'])"
+    assert loads_torch(code) == 0
+
+
+def test_the_public_names_are_there():
+    import foldwise
+
+    for name in foldwise.__all__:
+        assert getattr(foldwise, name) is not None
+    with pytest.raises(AttributeError, match="it has Run, check, open_run, predict, run"):
+        _ = foldwise.nothing

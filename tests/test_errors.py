@@ -1,0 +1,33 @@
+import pytest
+
+from foldwise.errors import DataError, FoldwiseError, MissingExtra, SpecError, choose, need
+
+
+def test_an_error_says_what_where_and_the_cure():
+    error = SpecError("no loss is called 'dise'", where="study.yaml:4", cure="Did you mean 'dice'?")
+    assert str(error) == "study.yaml:4: no loss is called 'dise'\n  → Did you mean 'dice'?"
+
+
+def test_several_errors_are_said_together():
+    both = DataError.together([DataError("a.png is empty"), DataError("b.png is empty", cure="Delete it.")])
+    assert str(both) == "2 problems:\n1. a.png is empty\n2. b.png is empty\n  → Delete it."
+    assert str(DataError.together([DataError("alone")])) == "alone"
+
+
+def test_choose_suggests_the_nearest():
+    assert choose({"dice": 1}, "dice", "loss") == 1
+    with pytest.raises(SpecError) as caught:
+        choose({"dice": 1, "focal": 2}, "dise", "loss")
+    assert str(caught.value) == "no loss is called 'dise'\n  → Did you mean 'dice'? Known: dice, focal."
+
+
+def test_a_missing_extra_names_its_cure():
+    with pytest.raises(MissingExtra, match="is not installed") as caught:
+        need("no_such_package_at_all", "export")
+    assert caught.value.cure == "pip install 'foldwise[export]'"
+
+
+def test_every_error_has_its_own_exit_code():
+    kinds = [FoldwiseError, *FoldwiseError.__subclasses__()]
+    assert len({kind.exit_code for kind in kinds}) == len(kinds)
+    assert 0 not in {kind.exit_code for kind in kinds}
