@@ -1,0 +1,266 @@
+"""Networks by name: from timm, segmentation-models-pytorch and torchvision, and a user's own.
+
+Each function answers an `Ask` with a `Part`: the encoder of a classifier, or a whole segmentation network.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+import torchvision
+from torch import Tensor, nn
+
+from foldwise.errors import FoldwiseError, SpecError, unknown
+from foldwise.learning.options import imported
+from foldwise.learning.weights import Donor
+from foldwise.study.spec import Task
+
+# What a study states elsewhere, and an option must not contradict.
+_STATED = {
+    "pretrained", "num_classes", "in_chans", "in_channels", "classes", "encoder_weights", "encoder_name", "arch",
+    "weights", "global_pool", "features_only", "checkpoint_path", "pretrained_cfg", "activation", "aux_params",
+}  # fmt: skip
+_ANY_SIZE = {"vit", "maxvit"}  # of torchvision; built there for one square size only
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of a library: the model `name`, without its prefix, and what the data need of it."""
+
+    name: str
+    task: Task
+    in_channels: int
+    num_classes: int
+    size_hw: tuple[int, int] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def segmentation(self) -> bool:
+        """Whether every pixel is to be classified."""
+        return self.task.endswith("segmentation")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a library gave.
+
+    Args:
+        module: an encoder (N, C, H, W) to (N, F), or a segmentation network that has an ``encoder``.
+        num_features: F; None if `module` ends in logits itself.
+        multiple: what height and width must divide by.
+        donor: downloads the ImageNet weights of the encoder.
+    """
+
+    module: nn.Module
+    num_features: int | None = None
+    multiple: int = 1
+    donor: Donor | None = None
+
+
+def from_timm(ask: Ask) -> Part:
+    """The encoder ``timm:<name>``; transformers of a fixed size are made for the size of the images."""
+    if ask.segmentation:
+        raise SpecError(
+            f"'timm:{ask.name}' classifies whole images",
+            cure=f"For segmentation, use it as an encoder: 'smp:unet/tu-{ask.name}'.",
+        )
+    base = ask.name.partition(".")[0]
+    if not timm.is_model(base):
+        raise unknown(base, timm.list_models(), "timm model")
+
+    def make(**more: Any) -> nn.Module:
+        return timm.create_model(ask.name, num_classes=0, **_sized(ask), **_free(ask), **more)
+
+    module = _made(f"timm:{ask.name}", lambda: make(in_chans=ask.in_channels))
+    return Part(
+        module,
+        num_features=getattr(module, "head_hidden_size", None) or module.num_features,
+        multiple=_timm_multiple(module),
+        donor=lambda: make(in_chans=3, pretrained=True).state_dict(),
+    )
+
+
+def from_smp(ask: Ask) -> Part:
+    """The segmentation network ``smp:<decoder>/<encoder>``."""
+    decoder, _, encoder = ask.name.partition("/")
+    if not ask.segmentation:
+        raise SpecError(f"'smp:{ask.name}' segments images", cure="For classification, use 'timm:<name>'.")
+    if not encoder:
+        raise SpecError(
+            f"'smp:{ask.name}' names no encoder",
+            cure="Write smp:<decoder>/<encoder>, for example smp:unet/resnet18.",
+        )
+    if decoder not in smp.MODEL_ARCHITECTURES_MAPPING:
+        raise unknown(decoder, smp.MODEL_ARCHITECTURES_MAPPING, "smp decoder")
+    names = smp.encoders.get_encoder_names()
+    if encoder not in names and not timm.is_model(encoder.removeprefix("tu-").partition(".")[0]):
+        raise unknown(encoder, names, "smp encoder")
+    options = _free(ask)
+    if decoder == "dpt":  # its transformer would otherwise take the size of its pretraining only
+        options = {"dynamic_img_size": True, **options}
+
+    def make(weights: str | None, in_channels: int) -> nn.Module:
+        more = {"encoder_weights": weights, "in_channels": in_channels, "classes": ask.num_classes, **options}
+        return smp.create_model(decoder, encoder, **more)
+
+    module = _made(f"smp:{ask.name}", lambda: make(None, ask.in_channels))
+    depth = int(options.get("encoder_depth", 5))
+    return Part(module, multiple=max(32, 2**depth), donor=lambda: make("imagenet", 3).encoder.state_dict())
+
+
+def from_torchvision(ask: Ask) -> Part:
+    """The encoder ``torchvision:<name>``: the network of that name up to its last linear layer."""
+    if ask.segmentation:
+        raise SpecError(
+            f"'torchvision:{ask.name}' classifies whole images",
+            cure="For segmentation, use 'smp:<decoder>/<encoder>'.",
+        )
+    known = [
+        name
+        for name in torchvision.models.list_models(module=torchvision.models)
+        if _family(name) not in _ANY_SIZE
+    ]
+    if ask.name not in known:
+        if _family(ask.name) in _ANY_SIZE:
+            raise SpecError(
+                f"'torchvision:{ask.name}' takes one image size only", cure="Use the timm model instead."
+            )
+        raise unknown(ask.name, known, "torchvision model")
+
+    def make(weights: str | None) -> nn.Module:
+        # Side branches of the loss would change what a network returns.
+        fixed: dict[str, Any] = {}
+        if ask.name in ("googlenet", "inception_v3") and weights is None:
+            fixed = {"aux_logits": False, "init_weights": True}
+        return torchvision.models.get_model(ask.name, weights=weights, **fixed, **_free(ask))
+
+    def whole() -> nn.Module:
+        network = make(None)
+        _replace_first_conv(network, ask.in_channels)
+        return network
+
+    module = _made(f"torchvision:{ask.name}", whole)
+    num_features = _cut_classifier(module)
+
+    def donor() -> dict[str, Tensor]:
+        network = make("DEFAULT")
+        _cut_classifier(network)
+        return {key: value for key, value in network.state_dict().items() if not key.startswith("aux")}
+
+    return Part(module, num_features=num_features, donor=donor)
+
+
+def from_user(ask: Ask) -> Part:
+    """The network of ``package.module:function``, called with in_channels, num_classes and its options."""
+    function = imported(ask.name, "model")
+    given = {"in_channels": ask.in_channels, "num_classes": ask.num_classes, **ask.options}
+    parameters = inspect.signature(function).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        for name in given:
+            if name not in parameters:
+                raise unknown(name, parameters, f"parameter of {ask.name}")
+    module = _made(ask.name, lambda: function(**given))
+    if not isinstance(module, nn.Module):
+        raise SpecError(f"{ask.name} returned {type(module).__name__}", cure="Return a torch.nn.Module.")
+    return Part(module)
+
+
+LIBRARIES: dict[str, Callable[[Ask], Part]] = {
+    "timm": from_timm,
+    "smp": from_smp,
+    "torchvision": from_torchvision,
+}
+
+
+def _free(ask: Ask) -> dict[str, Any]:
+    """The options, none of which says again what the study states elsewhere."""
+    for name in ask.options:
+        if name in _STATED:
+            raise SpecError(
+                f"the option {name!r} of {ask.name!r} is not free",
+                cure="It follows from the data, 'weights' and 'head'.",
+            )
+    return ask.options
+
+
+def _made(name: str, make: Callable[[], nn.Module]) -> nn.Module:
+    """What `make` makes; whatever a library says against its options becomes a SpecError."""
+    try:
+        return make()
+    except FoldwiseError:
+        raise
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        AssertionError,
+        AttributeError,
+        NotImplementedError,
+    ) as error:
+        raise SpecError(
+            f"{name} cannot be built: {type(error).__name__}: {error}", cure="Check the options of the model."
+        ) from error
+
+
+def _sized(ask: Ask) -> dict[str, Any]:
+    """The keywords that make a timm transformer fit the images: their size, rounded up to whole patches."""
+    config = timm.get_pretrained_cfg(ask.name.partition(".")[0])
+    if config is None or not config.fixed_input_size or ask.size_hw is None or "img_size" in ask.options:
+        return {}
+    default = timm.create_model(ask.name.partition(".")[0], num_classes=0)
+    multiple = _timm_multiple(default)
+    height, width = (side + -side % multiple for side in ask.size_hw)
+    dynamic = hasattr(getattr(default, "patch_embed", None), "dynamic_img_pad") and hasattr(
+        default, "pos_embed"
+    )
+    return {"img_size": (height, width), **({"dynamic_img_size": True} if dynamic else {})}
+
+
+def _timm_multiple(module: nn.Module) -> int:
+    config = module.pretrained_cfg
+    if not config.get("fixed_input_size"):
+        return 1
+    return max(int(level["reduction"]) for level in module.feature_info)
+
+
+def _family(name: str) -> str:
+    return name.partition("_")[0]
+
+
+def _replace_first_conv(network: nn.Module, in_channels: int) -> None:
+    """Make the first convolution of an RGB network take another number of channels."""
+    name, conv = next(
+        (name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d)
+    )
+    if conv.in_channels == in_channels:
+        return
+    parent, _, last = name.rpartition(".")
+    fresh = nn.Conv2d(
+        in_channels,
+        conv.out_channels,
+        conv.kernel_size,
+        conv.stride,
+        conv.padding,
+        bias=conv.bias is not None,
+    )
+    setattr(network.get_submodule(parent), last, fresh)
+
+
+def _cut_classifier(network: nn.Module) -> int:
+    """Take the last layer off a torchvision network, in place; the number of features it was given."""
+    if isinstance(network, torchvision.models.SqueezeNet):
+        num_features = network.classifier[1].in_channels  # its classifier is a 1 x 1 convolution
+        network.classifier = nn.AdaptiveAvgPool2d(1)
+        return num_features
+    name, linear = [
+        (name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)
+    ][-1]
+    parent, _, last = name.rpartition(".")
+    setattr(network.get_submodule(parent), last, nn.Identity())
+    return linear.in_features

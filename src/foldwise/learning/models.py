@@ -1,0 +1,271 @@
+"""Networks by name: `build` makes the one that a configuration asks for, `describe` says beforehand what it is.
+
+A name is a row of `MODELS` (read them in `zoo`), ``timm:<name>`` or ``torchvision:<name>`` (classification),
+``smp:<decoder>/<encoder>`` (segmentation), or ``package.module:function``, a user's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from foldwise.errors import SpecError, unknown
+from foldwise.learning.heads import build_head
+from foldwise.learning.libraries import LIBRARIES, Ask, Part, from_user
+from foldwise.learning.losses import check_loss
+from foldwise.learning.networks import Classifier, Network, Segmenter, freeze_encoder, layout_for
+from foldwise.learning.optimizers import check_optimizer
+from foldwise.learning.options import bound
+from foldwise.learning.seeding import seeded
+from foldwise.learning.weights import check_file, load_encoder
+from foldwise.learning.zoo.conv import ConvEncoder, ConvSegmenter
+from foldwise.learning.zoo.resnet import ResNetEncoder, ResNetSegmenter
+from foldwise.learning.zoo.unet import UNet
+from foldwise.learning.zoo.vit import ViTEncoder, ViTSegmenter
+from foldwise.study.spec import Choice, Task, Training
+
+__all__ = [
+    "MODELS",
+    "Description",
+    "Network",
+    "build",
+    "build_head",
+    "describe",
+    "freeze_encoder",
+    "layout_for",
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network of the zoo: its encoder for classification, and its form for segmentation; None where it has none."""
+
+    encoder: Callable[..., nn.Module] | None
+    segmenter: Callable[..., nn.Module] | None
+
+
+MODELS: dict[str, Row] = {
+    "conv": Row(ConvEncoder, ConvSegmenter),
+    "unet": Row(None, UNet),
+    "resnet": Row(ResNetEncoder, ResNetSegmenter),
+    "vit": Row(ViTEncoder, ViTSegmenter),
+}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a configuration's network is, before anything is trained."""
+
+    parameters: int
+    trainable_parameters: int
+    warnings: tuple[str, ...] = ()
+
+
+def build(
+    training: Training,
+    *,
+    task: Task,
+    in_channels: int,
+    num_classes: int,
+    size_hw: tuple[int, int] | None = None,
+    seed: int,
+    encoder_seed: int | None = None,
+) -> Network:
+    """The network that `training` asks for, on the CPU, with its weights, and frozen if that is asked.
+
+    Args:
+        training: model, head, weights and freeze are read.
+        task: what is predicted.
+        in_channels: channels of the images.
+        num_classes: K, the number of logits.
+        size_hw: height and width of the images; transformers of a fixed size are made for it.
+        seed: the same seed gives the same numbers, on every machine, whatever was drawn before.
+        encoder_seed: of a classifier's encoder, where features are shared between fits; `seed` if None.
+
+    Raises:
+        SpecError: a name, an option or weights that do not exist or do not fit.
+        MissingExtra: weights that are to be downloaded, and cannot be.
+    """
+    ask = Ask(training.model.name, task, in_channels, num_classes, size_hw, training.model.options)
+    with seeded(seed if encoder_seed is None else encoder_seed, "encoder"):
+        part = _part(ask, training)
+    network = _assembled(part, training, ask, seed)
+    if training.weights != "none":
+        encoder = _encoder_for_weights(network, training)
+        network.weights_report = load_encoder(
+            encoder, training.weights, name=training.model.name, donor=part.donor
+        )
+    return freeze_encoder(network) if training.freeze == "encoder" else network
+
+
+def describe(
+    training: Training,
+    *,
+    task: Task,
+    in_channels: int,
+    num_classes: int,
+    size_hw: tuple[int, int] | None = None,
+) -> Description:
+    """What `build` would give, without initialising, downloading or reading a weight.
+
+    It also checks head, loss, optimiser and schedule, so that a study is refused before its first fit.
+
+    Raises:
+        SpecError: whatever `build`, `make_loss` or `make_optimizer` would refuse, and a network that fails on
+            images of this size.
+    """
+    check_loss(training.loss, task=task, num_classes=num_classes)
+    check_optimizer(training.optimizer, training.schedule)
+    blank = training.model_copy(update={"weights": "none"})
+    asked: dict[str, Any] = {
+        "task": task,
+        "in_channels": in_channels,
+        "num_classes": num_classes,
+        "size_hw": size_hw,
+    }
+    network, unused = _tried(blank, asked)
+    notes = _notes(network, training, unused)
+    counts = [(parameter.numel(), parameter.requires_grad) for parameter in network.parameters()]
+    return Description(sum(n for n, _ in counts), sum(n for n, learns in counts if learns), notes)
+
+
+def _notes(network: Network, training: Training, unused: int) -> tuple[str, ...]:
+    """What is worth knowing before training; SpecError for weights that are not there or do not fit."""
+    name, notes = training.model.name, []
+    if unused:
+        notes.append(f"{unused:,} parameters of {name} do nothing: no logit depends on them")
+    if training.weights == "imagenet" and name in MODELS:
+        raise SpecError(f"there are no imagenet weights of {name}", cure="Set 'weights: none'.")
+    if training.weights not in ("none", "imagenet"):
+        report = check_file(_encoder_for_weights(network, training), training.weights, name=name)
+        notes += [str(report)] if report.adapted else []
+    if training.freeze == "encoder" and training.weights == "none":
+        notes.append(f"the encoder of {name} is frozen with random weights: only the rest learns")
+    return tuple(notes)
+
+
+def _part(ask: Ask, training: Training) -> Part:
+    prefix, colon, name = ask.name.partition(":")
+    if colon and prefix in LIBRARIES:
+        return LIBRARIES[prefix](replace(ask, name=name))
+    if colon:
+        return from_user(ask)
+    if ask.name not in MODELS:
+        raise _unknown(ask.name)
+    row = MODELS[ask.name]
+    function = row.segmenter if ask.segmentation else row.encoder
+    if function is None:
+        others = [known for known, other in MODELS.items() if other.encoder]
+        raise SpecError(
+            f"the model {ask.name!r} segments images, and this task is {ask.task.replace('_', ' ')}",
+            cure=f"Use one of: {', '.join(others)}, timm:<name>, torchvision:<name>.",
+        )
+    options = bound(function, training.model, "model")
+    if ask.segmentation:
+        module = function(ask.in_channels, ask.num_classes, **options)
+        return Part(module, multiple=module.multiple)
+    module = function(ask.in_channels, **options)
+    return Part(module, num_features=module.num_features, multiple=module.multiple)
+
+
+def _assembled(part: Part, training: Training, ask: Ask, seed: int) -> Network:
+    """The network around what a library gave."""
+    if ask.segmentation or part.num_features is None:
+        if training.head != Choice(name="linear"):
+            raise SpecError(
+                f"the model {ask.name!r} brings its own head, so the head {str(training.head)!r} has no place",
+                cure="Leave 'head' out for this model; heads are for classification with an encoder.",
+            )
+        return (
+            Segmenter(part.module, multiple=part.multiple)
+            if ask.segmentation
+            else _users_classifier(part.module, ask)
+        )
+    head = build_head(training, part.num_features, ask.num_classes, seed)
+    return Classifier(part.module, head, multiple=part.multiple)
+
+
+def _users_classifier(module: nn.Module, ask: Ask) -> Classifier:
+    """A user's network, in two parts where ``head(encoder(x))`` is the whole of it, so that its encoder can be frozen."""
+    encoder, head = getattr(module, "encoder", None), getattr(module, "head", None)
+    if isinstance(encoder, nn.Module) and isinstance(head, nn.Module):
+        x_NCHW = torch.rand(2, ask.in_channels, *(ask.size_hw or (64, 64)))
+        with torch.no_grad():
+            module.eval()
+            whole, parts = module(x_NCHW), head(encoder(x_NCHW))
+        module.train()
+        if x_NCHW.is_meta or torch.equal(whole, parts):
+            return Classifier(encoder, head)
+    return Classifier(module, nn.Identity())
+
+
+def _unknown(name: str) -> SpecError:
+    """The error for a name without a prefix; a name that a library knows is suggested with its prefix."""
+    for library, known in (
+        ("timm", timm.is_model),
+        ("torchvision", torchvision.models.list_models().__contains__),
+    ):
+        if known(name):
+            return SpecError(f"no model is called {name!r}", cure=f"Did you mean '{library}:{name}'?")
+    kinds = ["timm:<name>", "torchvision:<name>", "smp:<decoder>/<encoder>", "package.module:function"]
+    return unknown(name, [*MODELS, *kinds], "model")
+
+
+def _encoder_for_weights(network: Network, training: Training) -> nn.Module:
+    encoder = network.part("encoder")
+    if encoder is None:
+        raise SpecError(
+            f"the model {training.model.name!r} has no part called 'encoder' that weights could be for",
+            cure="Set 'weights: none', or give the model the attribute 'encoder'.",
+        )
+    return encoder
+
+
+def _tried(training: Training, ask: dict[str, Any]) -> tuple[Network, int]:
+    """The network, and how many of its parameters no logit depends on; without numbers where that is possible."""
+    try:
+        with torch.device("meta"):
+            network = build(training, seed=0, **ask)
+            return network, _unused(network, training, **ask)
+    except Exception:  # not every library can build without numbers; then what the CPU says counts
+        network = build(training, seed=0, **ask)
+        return network, _unused(network, training, **ask)
+
+
+def _unused(
+    network: Network,
+    training: Training,
+    *,
+    task: Task,
+    in_channels: int,
+    num_classes: int,
+    size_hw: tuple[int, int] | None,
+) -> int:
+    """How many trainable parameters got no gradient from one pass; SpecError if the pass fails."""
+    if size_hw is None:
+        return 0
+    device = next(network.parameters()).device
+    wanted = (2, num_classes, *size_hw) if task.endswith("segmentation") else (2, num_classes)
+    of = f"the model {training.model.name!r} on images of {size_hw[0]} x {size_hw[1]} pixels"
+    try:
+        logits = network.eval()(torch.zeros(2, in_channels, *size_hw, device=device))
+        logits.sum().backward()
+    except (
+        Exception
+    ) as error:  # what a network says of a size that it cannot take is for its library to choose
+        raise SpecError(
+            f"{of} fails: {type(error).__name__}: {error}", cure="Change 'data.size' or the model."
+        ) from error
+    if tuple(logits.shape) != wanted:
+        raise SpecError(
+            f"{of} gives logits of shape {tuple(logits.shape)}, not {wanted}",
+            cure="End in one logit for each class.",
+        )
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return sum(parameter.numel() for parameter in learning if parameter.grad is None)

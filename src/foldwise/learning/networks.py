@@ -1,0 +1,123 @@
+"""What every network here looks like from outside, wherever it was built: an encoder, and what comes after it."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from foldwise.errors import SpecError
+from foldwise.learning.weights import Report
+from foldwise.learning.zoo.layers import pad_to_multiple
+
+
+class Network(nn.Module):
+    """Images (N, C, H, W) to logits (N, K), or (N, K, H, W) of the same height and width.
+
+    Attributes:
+        multiple: what height and width are padded to a multiple of, inside.
+        weights_report: what became of pretrained weights; None if there are none.
+        frozen: whether the encoder is fixed; then it also stays in evaluation mode.
+    """
+
+    def __init__(self, multiple: int) -> None:
+        super().__init__()
+        self.multiple = multiple
+        self.weights_report: Report | None = None
+        self.frozen = False
+
+    def part(self, name: str) -> nn.Module | None:
+        """The part called ``encoder`` or ``head``; None where the network has no such part."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode; a frozen encoder keeps its batch-norm statistics and uses no dropout."""
+        super().train(mode)
+        encoder = self.part("encoder")
+        if self.frozen and encoder is not None:
+            encoder.eval()
+        return self
+
+
+class Classifier(Network):
+    """An encoder, images to features (N, F), and a head, features to logits (N, K)."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module, *, multiple: int = 1) -> None:
+        super().__init__(multiple)
+        self.encoder, self.head = encoder, head
+
+    def part(self, name: str) -> nn.Module | None:
+        """The encoder or the head."""
+        return getattr(self, name)
+
+    def features(self, x_NCHW: Tensor) -> Tensor:
+        """What the head is given, (N, F): ``forward(x)`` is ``head(features(x))``."""
+        return self.encoder(pad_to_multiple(x_NCHW, self.multiple))
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Logits, (N, K)."""
+        return self.head(self.features(x_NCHW))
+
+
+class Segmenter(Network):
+    """A whole network that gives logits for every pixel, made to take images of any size."""
+
+    def __init__(self, body: nn.Module, *, multiple: int = 1) -> None:
+        super().__init__(multiple)
+        self.body = body
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The part that pretrained weights are for."""
+        return self.body.encoder
+
+    @property
+    def head(self) -> nn.Module:
+        """The part that depends on the number of classes."""
+        return self.body.segmentation_head if hasattr(self.body, "segmentation_head") else self.body.head
+
+    def part(self, name: str) -> nn.Module | None:
+        """The encoder or the head of the body, if it has one under a known name."""
+        try:
+            return getattr(self, name)
+        except AttributeError:
+            return None
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Logits of every pixel, (N, K, H, W)."""
+        height, width = x_NCHW.shape[-2:]
+        return self.body(pad_to_multiple(x_NCHW, self.multiple))[..., :height, :width]
+
+
+def freeze_encoder(network: Network) -> Network:
+    """Fix the encoder: its parameters get no gradient, its batch-norm statistics stay, its dropout is off.
+
+    Raises:
+        SpecError: the network does not say which part of it is the encoder.
+    """
+    encoder, head = network.part("encoder"), network.part("head")
+    if encoder is None or isinstance(head, nn.Identity):
+        raise SpecError(
+            "this model has no part called 'encoder' that could be frozen",
+            cure="Set 'freeze: none', or give the model the attributes 'encoder' and 'head'.",
+        )
+    encoder.requires_grad_(False)
+    network.frozen = True
+    return network.train(network.training)
+
+
+def layout_for(network: nn.Module) -> torch.memory_format:
+    """How its tensors lie in memory: channels-last for convolutional networks, contiguous for others.
+
+    Measured on two CPU cores, training steps of convolutional networks are 1.1 to 2 times faster for it, and
+    transformers gain nothing. It is a rule on the architecture, as timing would let noise choose the numbers.
+    """
+    convs = linears = 0
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            cuts_patches = module.kernel_size == module.stride and module.kernel_size != (1, 1)
+            convs += not cuts_patches
+        elif isinstance(module, nn.Linear):
+            linears += 1
+    return torch.channels_last if convs > 0.3 * (convs + linears) else torch.contiguous_format

@@ -1,0 +1,102 @@
+"""Options of a choice, checked against the function that takes them, so no table states them twice."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from foldwise.errors import SpecError, unknown
+from foldwise.study.spec import Choice
+
+# "0.1" is no number and true is no count: a study file has types, so nothing need be guessed.
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+def bound(function: Callable[..., Any], choice: Choice, what: str) -> dict[str, Any]:
+    """The options of `choice`, checked: they are the keyword-only parameters of `function`.
+
+    Args:
+        function: a function or a class; its annotations say what a value may be.
+        choice: the name and the options asked for.
+        what: what is chosen, for the message: "loss", "model".
+
+    Raises:
+        SpecError: an unknown option (with the nearest known one), a value of the wrong type or range, or an
+            option without a default that is not given. All of them at once.
+    """
+    known = options_of(function)
+    problems: list[SpecError] = []
+    values: dict[str, Any] = {}
+    for name, value in choice.options.items():
+        try:
+            values[name] = _checked(name, value, known, f"{what} {choice.name!r}")
+        except SpecError as problem:
+            problems.append(problem)
+    for name, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and name not in choice.options:
+            problems.append(SpecError(f"{what} {choice.name!r} needs the option {name!r}"))
+    if problems:
+        raise problems[0] if len(problems) == 1 else SpecError.together(problems)
+    return values
+
+
+def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of a function or class, with their annotations resolved."""
+    parameters = inspect.signature(function).parameters.values()
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
+    return {
+        parameter.name: parameter.replace(annotation=hints.get(parameter.name, Any))
+        for parameter in parameters
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def imported(name: str, what: str) -> Callable[..., Any]:
+    """The function a user names as ``package.module:function``.
+
+    Raises:
+        SpecError: the module cannot be imported, or holds no such function.
+    """
+    module_name, _, function_name = name.partition(":")
+    try:
+        module = import_module(module_name)
+    except Exception as error:  # a user's module may fail in any way, and each is the user's to mend
+        raise SpecError(
+            f"the {what} {name!r} cannot be imported: {type(error).__name__}: {error}",
+            cure=f"Install {module_name.split('.')[0]!r} beside foldwise, or set PYTHONPATH to its folder.",
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise unknown(function_name, public, f"function of {module_name}")
+    return function
+
+
+def _checked(name: str, value: Any, known: dict[str, inspect.Parameter], of: str) -> Any:
+    """`value` as the annotation of the option `name` allows it."""
+    if name not in known:
+        if not known:
+            raise SpecError(f"{of} has no options, got {name!r}", cure=f"Remove {name!r}.")
+        raise unknown(name, known, f"option of {of}")
+    hint = known[name].annotation
+    try:
+        return _adapter(hint).validate_python(value)
+    except ValidationError as error:
+        reasons = "; or ".join(dict.fromkeys(_reason(problem) for problem in error.errors()))
+        raise SpecError(f"the option {name!r} of {of} is {value!r}: {reasons}") from None
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(hint, config=_STRICT)
+    except PydanticUserError:  # a hint that brings its own configuration
+        return TypeAdapter(hint)
+
+
+def _reason(problem: Any) -> str:
+    message = str(problem["msg"])
+    return message[:1].lower() + message[1:]

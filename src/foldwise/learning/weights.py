@@ -1,0 +1,259 @@
+"""Pretrained weights: read from a file or the library's own download, matched name by name, and reported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from foldwise.errors import MissingExtra, SpecError
+from foldwise.learning.download import quick_offline
+
+Shapes = Mapping[str, tuple[int, ...]]
+Donor = Callable[[], dict[str, Tensor]]
+
+# What wraps an encoder in a file, and what never belongs to one.
+_PREFIXES = ("", "module.", "model.", "encoder.", "backbone.", "body.encoder.", "model.encoder.")
+_HEAD = re.compile(
+    r"^(.*\.)?(fc|classifier|head|heads|head_dist|last_linear|pre_logits|aux\w*|Aux\w*|decoder|segmentation_head)\."
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of every tensor of a weights file; names of the encoder, but for `unexpected`.
+
+    Args:
+        source: the file, or ``imagenet``.
+        mapping: how names of the file were read.
+        matched: taken as they are.
+        adapted: taken after a change that keeps what they compute: a first convolution, position embeddings.
+        missing: not in the file and not needed: counters.
+        unexpected: in the file and of a classifier, which is made anew.
+    """
+
+    source: str
+    mapping: str
+    matched: tuple[str, ...]
+    adapted: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"weights from {self.source}: {len(self.matched)} tensors matched ({self.mapping})"
+        if self.adapted:
+            text += f", adapted: {', '.join(self.adapted)}"
+        if self.unexpected:
+            text += f", left out: {', '.join(self.unexpected)}"
+        return text
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Which tensor of a file goes where in an encoder, found from names and shapes alone."""
+
+    report: Report
+    source_of: dict[str, str] = field(default_factory=dict)  # name in the encoder -> name in the file
+
+
+def load_encoder(encoder: nn.Module, weights: str, *, name: str, donor: Donor | None) -> Report:
+    """Give `encoder` pretrained weights, all of them or none.
+
+    Args:
+        encoder: changed in place; it may have another number of input channels than the weights.
+        weights: ``imagenet``, or the path of a safetensors file.
+        name: of the model, for messages.
+        donor: downloads the library's own weights of the encoder for three channels; None if it has none.
+
+    Raises:
+        SpecError: no such file or weights, or a tensor of the encoder that they do not hold.
+        MissingExtra: the download failed.
+    """
+    source = _downloaded(name, donor) if weights == "imagenet" else _read(weights_file(weights))
+    matching = match(_shapes(source), _shapes(encoder.state_dict()), source=weights, name=name)
+    state = encoder.state_dict()
+    for key, file_key in matching.source_of.items():
+        state[key] = adapted(source[file_key], state[key])
+    encoder.load_state_dict(state)
+    return matching.report
+
+
+def check_file(encoder: nn.Module, weights: str, *, name: str) -> Report:
+    """The report of `load_encoder` for a file, from its header alone; `encoder` may be on the meta device."""
+    return match(
+        file_shapes(weights_file(weights)), _shapes(encoder.state_dict()), source=weights, name=name
+    ).report
+
+
+def weights_file(weights: str) -> Path:
+    """The path that `weights` names; SpecError unless a safetensors file is there."""
+    path = Path(weights).expanduser()
+    if path.suffix != ".safetensors":
+        raise SpecError(
+            f"no weights are called {weights!r}",
+            cure="Known: none, imagenet, or the path of a .safetensors file (other formats can run code when read).",
+        )
+    if not path.is_file():
+        raise SpecError(f"the weights file {weights!r} does not exist", cure="Check the path.")
+    return path
+
+
+def file_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a safetensors file, without reading its tensors."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise SpecError(
+            f"the weights file {str(path)!r} cannot be read: {error}", cure="Copy or download it again."
+        ) from None
+
+
+def match(file: Shapes, encoder: Shapes, *, source: str, name: str) -> Matching:
+    """Find the tensor of the file for every tensor of the encoder.
+
+    Known prefixes and renamings are tried, and the one that places most tensors is taken.
+
+    Raises:
+        SpecError: a tensor of the encoder has no counterpart of its shape, or the file holds tensors that belong
+            neither to the encoder nor to a classifier, so that it is of another architecture.
+    """
+    candidates = []
+    for mapping, rename in RENAMINGS.items():
+        for prefix in _PREFIXES:
+            names = {rename(key.removeprefix(prefix)): key for key in file if key.startswith(prefix)}
+            placed = {
+                key: names[key]
+                for key in encoder
+                if key in names and _fits(file[names[key]], encoder[key], key)
+            }
+            candidates.append(
+                (len(placed), f"{mapping}, prefix {prefix!r} removed" if prefix else mapping, placed)
+            )
+    _, mapping, placed = max(candidates, key=lambda candidate: candidate[0])
+    absent = tuple(key for key in encoder if key not in placed)
+    lost = tuple(key for key in absent if not key.endswith("num_batches_tracked"))
+    used = set(placed.values())
+    unexpected = tuple(key for key in file if key not in used)
+    foreign = [key for key in unexpected if not _HEAD.match(key) and not key.endswith("num_batches_tracked")]
+    if lost or foreign:
+        raise _mismatch(file, encoder, lost=lost, foreign=foreign, source=source, name=name)
+    changed = tuple(key for key, file_key in placed.items() if file[file_key] != encoder[key])
+    kept = tuple(key for key in placed if key not in changed)
+    return Matching(Report(source, mapping, kept, changed, absent, unexpected), placed)
+
+
+def adapted(tensor: Tensor, like: Tensor) -> Tensor:
+    """`tensor` in the shape of `like`: the same, a first convolution, or position embeddings.
+
+    A convolution made for RGB, (out, 3, h, w), is summed for one channel, so that a grey image gives what its
+    RGB copy would; for C channels its kernels are repeated in turn and scaled by 3 / C, which keeps the size of
+    what comes out.
+    """
+    if tensor.shape == like.shape:
+        return tensor.to(like.dtype)
+    if tensor.ndim == 4:
+        if like.shape[1] == 1:
+            return tensor.sum(1, keepdim=True).to(like.dtype)
+        turns = torch.arange(like.shape[1]) % tensor.shape[1]
+        return (tensor[:, turns] * (tensor.shape[1] / like.shape[1])).to(like.dtype)
+    raise ValueError(f"a tensor of shape {tuple(tensor.shape)} cannot be adapted to {tuple(like.shape)}")
+
+
+def torchvision_mobilenet_v2(key: str) -> str:
+    """The timm name (``mobilenetv2_100``) of a tensor of torchvision's ``mobilenet_v2``."""
+    part, _, rest = key.partition(".")
+    if part == "classifier":
+        return f"classifier.{rest.rpartition('.')[2]}"
+    numbers = re.match(r"features\.(\d+)\.(conv\.)?(\d+)(?:\.(\d+))?\.(\w+)$", key)
+    if not numbers:
+        return key
+    block, inside, first, second, tensor = numbers.groups()
+    if not inside:
+        conv, norm = ("conv_stem", "bn1") if block == "0" else ("conv_head", "bn2")
+        return f"{conv if first == '0' else norm}.{tensor}"
+    # The first block has no expansion, so its layers stand one place earlier.
+    layers = (
+        ["conv_dw", "bn1", "conv_pw", "bn2"]
+        if block == "1"
+        else ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"]
+    )
+    place = (
+        2 * int(first) + int(second) if second else len(layers) - 2 + int(int(first) != len(layers) // 2 - 1)
+    )
+    stage, index = _MOBILENET_V2_BLOCKS[int(block)]
+    return f"blocks.{stage}.{index}.{layers[place]}.{tensor}"
+
+
+RENAMINGS: dict[str, Callable[[str], str]] = {
+    "names as they are": lambda key: key,
+    "torchvision's mobilenet_v2 to timm": torchvision_mobilenet_v2,
+    "a timm network inside an smp encoder": lambda key: f"model.{key}",
+}
+_MOBILENET_V2_BLOCKS = dict(
+    enumerate(
+        ((stage, index) for stage, n in enumerate((1, 2, 3, 4, 3, 3, 1)) for index in range(n)), start=1
+    )
+)
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...], key: str) -> bool:
+    if shape == wanted:
+        return True
+    first_conv = (
+        len(shape) == len(wanted) == 4 and shape[1] == 3 and shape[:1] + shape[2:] == wanted[:1] + wanted[2:]
+    )
+    return first_conv and key.endswith("weight")
+
+
+def _mismatch(
+    file: Shapes, encoder: Shapes, *, lost: tuple[str, ...], foreign: list[str], source: str, name: str
+) -> SpecError:
+    parts = []
+    if lost:
+        shaped = [f"{key} {encoder[key]}" + (f", there {file[key]}" if key in file else "") for key in lost]
+        parts.append(f"{len(lost)} of {len(encoder)} tensors of the encoder are not in it: {_few(shaped)}")
+    if foreign:
+        parts.append(f"{len(foreign)} of its tensors are not in the encoder: {_few(foreign)}")
+    return SpecError(
+        f"the weights {source!r} are not those of {name}: {'; '.join(parts)}",
+        cure="Name the model that the file was made for; torchvision's own names are models 'torchvision:<name>'.",
+    )
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(tensor.shape) for key, tensor in state.items()}
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    names = file_shapes(path)
+    with safe_open(path, framework="pt") as file:
+        return {key: file.get_tensor(key) for key in names}
+
+
+def _downloaded(name: str, donor: Donor | None) -> dict[str, Tensor]:
+    if donor is None:
+        raise SpecError(
+            f"there are no imagenet weights of {name}",
+            cure="Set 'weights: none', or give a .safetensors file.",
+        )
+    try:
+        with quick_offline():
+            return donor()
+    except SpecError:
+        raise
+    except Exception as error:  # each library, and each kind of network trouble, raises an error of its own
+        raise MissingExtra(
+            f"the imagenet weights of {name} are not on this machine and could not be downloaded: "
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            cure="Connect once so that they are kept, or set 'weights:' to a local .safetensors file.",
+        ) from error

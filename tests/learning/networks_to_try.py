@@ -1,0 +1,37 @@
+"""Networks small enough to train in a test: every row of the zoo, and a few of every library."""
+
+from foldwise.learning.models import MODELS, build
+from foldwise.study.spec import Choice, Training
+
+SMALL = {
+    "conv": {"width": 4, "depth": 3},
+    "unet": {"width": 4, "depth": 2},
+    "resnet": {"width": 4, "stages": 3, "blocks": 1},
+    "vit": {"width": 16, "depth": 2, "patch": 8},
+}
+CLASSIFY, SEGMENT = "multiclass_classification", "multiclass_segmentation"
+OWN = [(name, task) for name in MODELS for task in (CLASSIFY, SEGMENT) if (name, task) != ("unet", CLASSIFY)]
+LIBRARY = [
+    ("timm:test_resnet", CLASSIFY),
+    ("timm:test_vit", CLASSIFY),
+    ("timm:test_convnext", CLASSIFY),
+    ("torchvision:squeezenet1_0", CLASSIFY),
+    ("smp:unet/resnet18", SEGMENT),
+    ("smp:linknet/tu-test_resnet", SEGMENT),
+]
+EVERY = OWN + LIBRARY
+
+
+def training(model, **more):
+    return Training(model=Choice(name=model, options=SMALL.get(model, {})), **more)
+
+
+def network(model, task, *, in_channels=3, num_classes=4, size_hw=(64, 64), seed=0, **more):
+    return build(
+        training(model, **more),
+        task=task,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        size_hw=size_hw,
+        seed=seed,
+    )

@@ -1,0 +1,36 @@
+"""Estimates: they grow with what is asked, and say nothing that was not measured."""
+
+import pytest
+from networks_to_try import CLASSIFY, SEGMENT, training
+
+from foldwise.learning.estimate import estimate
+
+ASK = {"in_channels": 1, "num_classes": 2, "size_hw": (64, 64), "images": 40}
+
+
+@pytest.mark.parametrize(("name", "task"), [("conv", CLASSIFY), ("unet", SEGMENT), ("vit", CLASSIFY)])
+def test_an_estimate_is_of_this_network(name, task):
+    said = estimate(training(name, epochs=2), task=task, **ASK)
+    assert said.seconds_per_fit > 0
+    assert said.seconds_for_features == 0
+    assert said.memory_mb > said.parameters * 4 / 1e6
+    assert estimate(training(name, batch_size=64), task=task, **ASK).memory_mb > said.memory_mb
+
+
+def test_epochs_and_steps_multiply():
+    few = estimate(training("conv", epochs=1, steps_per_epoch=1), task=CLASSIFY, **ASK)
+    many = estimate(training("conv", epochs=1000, steps_per_epoch=100), task=CLASSIFY, **ASK)
+    assert many.seconds_per_fit > 100 * few.seconds_per_fit
+
+
+def test_stored_features_are_counted_once_and_apart():
+    said = estimate(training("timm:test_resnet", freeze="encoder", epochs=1), task=CLASSIFY, **ASK)
+    assert said.seconds_for_features > 0
+    moving = training("timm:test_resnet", freeze="encoder", augment="flips")
+    assert estimate(moving, task=CLASSIFY, **ASK).seconds_for_features == 0
+
+
+def test_several_labels_and_native_sizes_can_be_estimated():
+    ask = {**ASK, "size_hw": None}
+    assert estimate(training("conv"), task="multilabel_classification", **ask).seconds_per_fit > 0
+    assert estimate(training("unet", crop_px=32), task="binary_segmentation", **ask).seconds_per_fit > 0

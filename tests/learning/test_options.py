@@ -1,0 +1,100 @@
+"""Options, checked against the function that takes them."""
+
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from foldwise.errors import SpecError
+from foldwise.learning.options import bound, imported, options_of
+from foldwise.study.spec import Choice
+
+
+def tune(
+    given,
+    *,
+    rate: Annotated[float, Field(gt=0)],
+    steps: int = 3,
+    kind: Literal["a", "b"] | list[int] = "a",
+    on: bool = False,
+):
+    return given, rate, steps, kind, on
+
+
+class Tuned:
+    def __init__(self, given, *, depth: int = 2) -> None:
+        self.given, self.depth = given, depth
+
+
+def ask(**options):
+    return bound(tune, Choice(name="tune", options=options), "thing")
+
+
+def test_what_is_given_is_kept_and_nothing_is_added():
+    assert ask(rate=1, kind=[1, 2]) == {"rate": 1, "kind": [1, 2]}
+
+
+def test_a_class_is_asked_by_its_constructor():
+    assert list(options_of(Tuned)) == ["depth"]
+    assert bound(Tuned, Choice(name="tuned", options={"depth": 4}), "thing") == {"depth": 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"rate": 1.0, "step": 2},
+            "no option of thing 'tune' is called 'step'\n  → Did you mean 'steps'? Known: kind, on, rate, steps.",
+        ),
+        ({}, "thing 'tune' needs the option 'rate'"),
+        ({"rate": 0}, "the option 'rate' of thing 'tune' is 0: input should be greater than 0"),
+        ({"rate": "0.1"}, "the option 'rate' of thing 'tune' is '0.1': input should be a valid number"),
+        ({"rate": float("nan")}, "the option 'rate' of thing 'tune' is nan: input should be a finite number"),
+        (
+            {"rate": 1.0, "steps": 2.5},
+            "the option 'steps' of thing 'tune' is 2.5: input should be a valid integer",
+        ),
+        (
+            {"rate": 1.0, "steps": True},
+            "the option 'steps' of thing 'tune' is True: input should be a valid integer",
+        ),
+        ({"rate": 1.0, "on": 1}, "the option 'on' of thing 'tune' is 1: input should be a valid boolean"),
+        (
+            {"rate": 1.0, "kind": "c"},
+            "the option 'kind' of thing 'tune' is 'c': input should be 'a' or 'b'; or input should be a valid list",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, message):
+    with pytest.raises(SpecError) as refused:
+        ask(**options)
+    assert str(refused.value) == message
+
+
+def test_all_mistakes_are_said_at_once():
+    with pytest.raises(SpecError) as refused:
+        ask(steps="x", kindd="a")
+    assert str(refused.value).startswith("3 problems:")
+
+
+def test_a_choice_without_options_says_so():
+    with pytest.raises(SpecError, match="thing 'len' has no options, got 'x'"):
+        bound(lambda: None, Choice(name="len", options={"x": 1}), "thing")
+
+
+def test_a_users_function_is_found():
+    assert imported("math:sqrt", "loss")(9) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("no_such_module:f", "the loss 'no_such_module:f' cannot be imported: ModuleNotFoundError"),
+        ("math:sqroot", "no function of math is called 'sqroot'\n  → Did you mean 'sqrt'?"),
+        ("math:pi", "no function of math is called 'pi'"),
+    ],
+)
+def test_what_cannot_be_imported_is_refused(name, part):
+    with pytest.raises(SpecError) as refused:
+        imported(name, "loss")
+    assert part in str(refused.value)
