@@ -1,0 +1,180 @@
+"""Random changes of a whole batch of tensors, image and mask together, in one resampling.
+
+Every image of a batch draws its own flip, turn, rotation, zoom and shift; their product is one affine map, and
+pixels are looked up once. The code is the same on a CPU and on a GPU, for any number of channels. The draws come
+from a generator on the CPU, so a device does not change what is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from foldwise.study.spec import IGNORE, Augment
+
+
+def augment_batch(
+    images_NCHW: Tensor,
+    masks_NHW: Tensor | None,
+    augment: Augment,
+    *,
+    generator: torch.Generator,
+    size_hw: tuple[int, int] | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """The batch, changed at random; pixels from outside the image become 0, and `IGNORE` in the mask.
+
+    Args:
+        images_NCHW: normalised float images, so that 0 is the mean.
+        masks_NHW: class indices (int64), or None for classification.
+        augment: what to change and how strongly.
+        generator: a CPU generator; equal states give equal changes.
+        size_hw: size of the result, cut from the middle; that of the batch where None. With crops, the batch comes
+            larger (see `reach`), so that a turned crop has no empty corners.
+    """
+    size_hw = size_hw or (images_NCHW.shape[2], images_NCHW.shape[3])
+    if _is_exact(augment) and size_hw == tuple(images_NCHW.shape[2:]):
+        images_NCHW, masks_NHW = _dihedral(images_NCHW, masks_NHW, augment, generator)
+    elif _moves(augment):
+        maps_N23 = _affine_maps(images_NCHW.shape[0], augment, _is_square(size_hw), generator)
+        images_NCHW, masks_NHW = warp(images_NCHW, masks_NHW, maps_N23, size_hw=size_hw)
+    return _tones(images_NCHW, augment, generator), masks_NHW
+
+
+def reach(augment: Augment) -> float:
+    """How many times larger a window must be than its crop, so that no turn, zoom or shift leaves it."""
+    angle = math.radians(min(augment.rotate_deg, 45))
+    turned = math.cos(angle) + math.sin(angle)
+    return (turned + 2 * augment.shift) / (1 - augment.scale)
+
+
+def _moves(augment: Augment) -> bool:
+    return bool(augment.flip or augment.turn or augment.rotate_deg or augment.scale or augment.shift)
+
+
+def _is_exact(augment: Augment) -> bool:
+    """Whether only flips and right-angle turns are asked: these move pixels and mix none."""
+    return (augment.flip or augment.turn) and not (augment.rotate_deg or augment.scale or augment.shift)
+
+
+def _is_square(size_hw: tuple[int, int]) -> bool:
+    return size_hw[0] == size_hw[1]
+
+
+def _flips_and_turns(
+    num: int, augment: Augment, square: bool, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Whether each image is mirrored (0 or 1), and its quarter turns (0..3; 0 or 2 where sides differ)."""
+    mirrored = torch.randint(0, 2, (num,), generator=generator) * int(augment.flip)
+    turns = torch.randint(0, 4, (num,), generator=generator) * int(augment.turn)
+    # Without `turn`, flips still go both ways: mirrored left-right and turned by 180° is mirrored up-down.
+    halves = torch.randint(0, 2, (num,), generator=generator) * 2 * int(augment.flip and not augment.turn)
+    turns = turns if square else turns // 2 * 2
+    return mirrored, turns + halves
+
+
+def _dihedral(
+    images_NCHW: Tensor, masks_NHW: Tensor | None, augment: Augment, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Flips and right-angle turns by moving pixels; at most eight gathers for the whole batch."""
+    square = images_NCHW.shape[2] == images_NCHW.shape[3]
+    mirrored, turns = _flips_and_turns(len(images_NCHW), augment, square, generator)
+    codes = mirrored * 4 + turns
+    images, masks = torch.empty_like(images_NCHW), None if masks_NHW is None else torch.empty_like(masks_NHW)
+    for code in sorted(set(codes.tolist())):
+        chosen = (codes == code).nonzero().flatten().to(images.device)
+        images[chosen] = _turned(images_NCHW[chosen], code)
+        if masks is not None and masks_NHW is not None:
+            masks[chosen] = _turned(masks_NHW[chosen], code)
+    return images, masks
+
+
+def _turned(pixels_nHW: Tensor, code: int) -> Tensor:
+    flipped = pixels_nHW.flip(-1) if code >= 4 else pixels_nHW
+    return flipped.rot90(code % 4, (-2, -1))
+
+
+def _affine_maps(num: int, augment: Augment, square: bool, generator: torch.Generator) -> Tensor:
+    """Maps (N, 2, 3) from a pixel of the result to one of the source, both from their middles, x before y.
+
+    The first two columns are pixel to pixel; the last is a shift in parts of the result's sides.
+    """
+    mirrored, turns = _flips_and_turns(num, augment, square, generator)
+    angle = _uniform(num, generator) * math.radians(augment.rotate_deg) + turns * (math.pi / 2)
+    zoom = 1 + _uniform(num, generator) * augment.scale
+    shift_N2 = torch.stack([_uniform(num, generator), _uniform(num, generator)], 1) * augment.shift
+    sign = 1 - 2 * mirrored
+    cos, sin = angle.cos() / zoom, angle.sin() / zoom
+    rows = [torch.stack([sign * cos, -sign * sin], 1), torch.stack([sin, cos], 1)]
+    return torch.cat([torch.stack(rows, 1), shift_N2[:, :, None]], 2)
+
+
+def _uniform(num: int, generator: torch.Generator) -> Tensor:
+    """Draws from -1 to 1."""
+    return torch.rand(num, generator=generator) * 2 - 1
+
+
+def warp(
+    images_NCHW: Tensor, masks_NHW: Tensor | None, maps_N23: Tensor, *, size_hw: tuple[int, int]
+) -> tuple[Tensor, Tensor | None]:
+    """Image (bilinear) and mask (nearest) looked up through the same maps; see `_affine_maps` for their form."""
+    num, _, height, width = images_NCHW.shape
+    out_height, out_width = size_hw
+    # grid_sample measures in half sides, so a map in pixels is scaled by the sides it leads from and to.
+    into = torch.tensor([2 / width, 2 / height])[None, :, None]
+    out_of = torch.tensor([out_width / 2, out_height / 2])
+    linear = maps_N23[:, :, :2] * into * out_of
+    shift = maps_N23[:, :, 2:] * into * torch.tensor([out_width, out_height])[None, :, None]
+    theta = torch.cat([linear, shift], 2).to(images_NCHW.device)
+    grid = F.affine_grid(theta, [num, 1, out_height, out_width], align_corners=False)
+    images = F.grid_sample(images_NCHW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    if masks_NHW is None:
+        return images, None
+    # Zeros are filled in from outside: counting from IGNORE makes them IGNORE. Exact, as whole floats are.
+    counted = (masks_NHW[:, None] - IGNORE).float()
+    looked_up = F.grid_sample(counted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return images, (looked_up[:, 0].round().to(masks_NHW.dtype) + IGNORE)
+
+
+def _tones(images_NCHW: Tensor, augment: Augment, generator: torch.Generator) -> Tensor:
+    """Contrast about the mean of each image, brightness, blur and noise, in units of the normalised values."""
+    device = images_NCHW.device
+
+    def each(num: int) -> Tensor:
+        return _uniform(num, generator).to(device)[:, None, None, None]
+
+    num = len(images_NCHW)
+    if augment.contrast:
+        middle = images_NCHW.mean((2, 3), keepdim=True)
+        images_NCHW = middle + (images_NCHW - middle) * (1 + each(num) * augment.contrast)
+    if augment.brightness:
+        images_NCHW = images_NCHW + each(num) * augment.brightness
+    if augment.blur_px:
+        sigma_N = torch.rand(num, generator=generator) * augment.blur_px
+        images_NCHW = blurred(images_NCHW, sigma_N.to(device))
+    if augment.noise:
+        strength = torch.rand(num, generator=generator).to(device)[:, None, None, None] * augment.noise
+        images_NCHW = images_NCHW + strength * _normal_like(images_NCHW, generator)
+    return images_NCHW
+
+
+def _normal_like(images_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal noise, drawn on the device of the images: too much of it to send there."""
+    seed = int(torch.randint(0, 2**62, (1,), generator=generator).item())
+    there = torch.Generator(images_NCHW.device).manual_seed(seed)
+    return torch.randn(images_NCHW.shape, generator=there, device=images_NCHW.device)
+
+
+def blurred(images_NCHW: Tensor, sigma_N: Tensor) -> Tensor:
+    """Each image under its own Gaussian of `sigma_N` pixels (0: as it was); the edge pixels are repeated outward."""
+    num, channels, height, width = images_NCHW.shape
+    radius = max(1, math.ceil(3 * float(sigma_N.max())))
+    steps = torch.arange(-radius, radius + 1, device=images_NCHW.device, dtype=torch.float32)
+    kernels = torch.exp(-(steps**2) / (2 * sigma_N.clamp(min=1e-3)[:, None] ** 2))
+    kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(channels, 0)[:, None]
+    stacked = images_NCHW.reshape(1, num * channels, height, width)
+    padded = F.pad(stacked, (radius,) * 4, mode="replicate")
+    across = F.conv2d(padded, kernels[:, :, None, :], groups=num * channels)
+    return F.conv2d(across, kernels[:, :, :, None], groups=num * channels).reshape(images_NCHW.shape)

@@ -1,0 +1,223 @@
+"""Batches straight from the memory map, in this process: decoded once, there is nothing left for loaders to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foldwise.data.augment import augment_batch, reach
+from foldwise.data.normalize import Normalization, normalized
+from foldwise.data.packed import Packed
+from foldwise.study.spec import IGNORE, Augment, Task
+
+BATCH_PIXELS = 4 * 1024 * 1024  # of one batch of whole images: a bound on memory, not on the numbers
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a network and a loss take.
+
+    Attributes:
+        inputs: normalised images (N, C, H, W) float32, or cached features (N, F).
+        targets: class indices (N,) int64; labels (N, K) float32 of a multilabel task; class maps (N, H, W) int64
+            with `IGNORE` where nothing is known.
+        cases: the case index of every row.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    cases: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images of a packed data set as batches: normalised, on one device."""
+
+    packed: Packed
+    normalization: Normalization
+    device: torch.device
+
+    @property
+    def task(self) -> Task:
+        """What the targets are."""
+        return self.packed.task
+
+    def training(
+        self,
+        order: Sequence[np.ndarray],
+        *,
+        crop_px: int | None,
+        augment: Augment,
+        generator: torch.Generator,
+    ) -> Iterator[Batch]:
+        """The batches of one epoch, cropped and augmented.
+
+        Args:
+            order: the case indices of each batch; see `epoch_order`.
+            crop_px: side of random crops; None for whole images.
+            augment: the changes to draw.
+            generator: a CPU generator that is this epoch's alone.
+        """
+        window = math.ceil(crop_px * reach(augment)) if crop_px else None
+        size_hw = (crop_px, crop_px) if crop_px else None
+        for cases in order:
+            corners = None if window is None else self._corners(cases, window, generator)
+            batch = self.gather(cases, corners=corners, window=window)
+            masks = batch.targets if batch.targets.ndim == 3 else None
+            images, masks = augment_batch(batch.inputs, masks, augment, generator=generator, size_hw=size_hw)
+            yield Batch(images, batch.targets if masks is None else masks, cases)
+
+    def whole(self, cases: np.ndarray, *, batch_size: int) -> Iterator[Batch]:
+        """Each image once, whole and unchanged; only images of one size share a batch, so that none is padded."""
+        shapes = self.packed.shapes[cases]
+        for shape in np.unique(shapes, axis=0):
+            alike = cases[(shapes == shape).all(1)]
+            most = max(1, min(batch_size, BATCH_PIXELS // int(shape[0] * shape[1])))
+            for start in range(0, len(alike), most):
+                yield self.gather(alike[start : start + most])
+
+    def gather(
+        self, cases: np.ndarray, *, corners: np.ndarray | None = None, window: int | None = None
+    ) -> Batch:
+        """These cases as one batch.
+
+        Args:
+            cases: case indices.
+            corners: upper left corner (N, 2) of a square window in each image; it may lie outside.
+            window: side of those windows; without it, whole images, padded below and right to the largest.
+
+        Returns:
+            Images that are 0 and masks that are `IGNORE` outside the picture.
+        """
+        images = [self.packed.image(int(case)) for case in cases]
+        mean_NC, std_NC = (
+            torch.from_numpy(part).to(self.device) for part in self.normalization.statistics(images)
+        )
+        if corners is None or window is None:
+            corners = np.zeros((len(cases), 2), np.int64)
+            size_hw = (max(image.shape[1] for image in images), max(image.shape[2] for image in images))
+        else:
+            size_hw = (window, window)
+        raw, inside = _cut(images, corners, size_hw)
+        inputs = normalized(torch.from_numpy(raw).to(self.device), mean_NC, std_NC)
+        if inside is not None:
+            inputs *= torch.from_numpy(inside).to(self.device)[:, None]
+        return Batch(inputs, self._targets(cases, corners, size_hw), cases)
+
+    def _targets(self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]) -> Tensor:
+        if not self.packed.task.endswith("segmentation"):
+            return targets_of(self.packed, cases).to(self.device)
+        masks = [self.packed.target(int(case))[None] for case in cases]
+        cut, _ = _cut(masks, corners, size_hw, fill=IGNORE)
+        return torch.from_numpy(cut[:, 0]).to(self.device).long()
+
+    def _corners(self, cases: np.ndarray, window: int, generator: torch.Generator) -> np.ndarray:
+        """A random window in each image; in the middle where the image is smaller than its window."""
+        room = self.packed.shapes[cases] - window
+        drawn = torch.rand(len(cases), 2, generator=generator).numpy()
+        corners: np.ndarray = np.where(room > 0, np.floor(drawn * (room + 1)), room // 2).astype(np.int64)
+        return corners
+
+
+@dataclass(frozen=True)
+class CachedFeatures:
+    """Outputs of a frozen encoder in place of images: the same batches at a thousandth of the price."""
+
+    packed: Packed
+    features_NF: Tensor  # of every case, on the device
+
+    def training(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
+        """The batches of one epoch."""
+        return map(self.gather, order)
+
+    def whole(self, cases: np.ndarray, *, batch_size: int) -> Iterator[Batch]:
+        """Each case once."""
+        for start in range(0, len(cases), batch_size):
+            yield self.gather(cases[start : start + batch_size])
+
+    def gather(self, cases: np.ndarray) -> Batch:
+        """These cases as one batch."""
+        device = self.features_NF.device
+        rows = torch.from_numpy(cases).to(device)
+        return Batch(self.features_NF[rows], targets_of(self.packed, cases).to(device), cases)
+
+
+def targets_of(packed: Packed, cases: np.ndarray) -> Tensor:
+    """Labels as a loss takes them: int64 class indices (N,), or float32 (N, K) of a multilabel task."""
+    labels = torch.from_numpy(np.ascontiguousarray(packed.labels[cases]))
+    return labels.float() if packed.task == "multilabel_classification" else labels.long()
+
+
+def epoch_order(
+    train: np.ndarray, *, batch_size: int, seed: int, epoch: int, steps: int | None = None
+) -> list[np.ndarray]:
+    """The case indices of every batch of one epoch: shuffled by seed and epoch alone.
+
+    Args:
+        train: case indices of the training part.
+        batch_size: cases of a batch; the last may be smaller.
+        seed, epoch: equal ones give the same order.
+        steps: batches of an epoch. Beyond one pass over the cases, they are shuffled and dealt again; None for
+            exactly one pass.
+
+    Returns:
+        At least one batch. A last batch of one case is left out where there are others: batch statistics of one
+        sample are none, and its gradient would weigh as much as a whole batch.
+    """
+    shuffler = np.random.default_rng([seed, epoch])
+    wanted = len(train) if steps is None else steps * batch_size
+    dealt = np.concatenate([shuffler.permutation(train) for _ in range(math.ceil(wanted / len(train)))])[
+        :wanted
+    ]
+    batches = [dealt[start : start + batch_size] for start in range(0, len(dealt), batch_size)]
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
+        batches.pop()
+    return batches
+
+
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """The random numbers of one epoch of one fit, for crops and augmentation; on the CPU, whatever the device."""
+    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)
+
+
+def _cut(
+    pictures_CHW: Sequence[np.ndarray], corners_N2: np.ndarray, size_hw: tuple[int, int], fill: int = 0
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Windows of pictures as one array (N, C, h, w), and where (N, h, w) they hold picture; None: everywhere."""
+    height, width = size_hw
+    first = pictures_CHW[0]
+    # 16-bit integers are rare in torch; 8-bit ones stay small until they are on the device.
+    dtype = np.uint8 if first.dtype == np.uint8 else np.float32
+    places = [
+        _overlap(picture.shape, corner, size_hw)
+        for picture, corner in zip(pictures_CHW, corners_N2, strict=True)
+    ]
+    is_full = all(there[1] - there[0] == height and there[3] - there[2] == width for there, _ in places)
+    shape = (len(pictures_CHW), len(first), height, width)
+    cut = np.empty(shape, dtype) if is_full else np.full(shape, fill, dtype)
+    inside = None if is_full else np.zeros((len(pictures_CHW), height, width), np.bool_)
+    for row, (picture, (there, here)) in enumerate(zip(pictures_CHW, places, strict=True)):
+        cut[row, :, there[0] : there[1], there[2] : there[3]] = picture[
+            :, here[0] : here[1], here[2] : here[3]
+        ]
+        if inside is not None:
+            inside[row, there[0] : there[1], there[2] : there[3]] = True
+    return cut, inside
+
+
+def _overlap(
+    shape: tuple[int, ...], corner: np.ndarray, size_hw: tuple[int, int]
+) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+    """Top, bottom, left, right of what a window shares with a picture: in the window, and in the picture."""
+    there, here = [], []
+    for length, start, side in zip(shape[1:], corner.tolist(), size_hw, strict=True):
+        low, high = max(start, 0), min(start + side, length)
+        here += [low, high]
+        there += [low - start, high - start]
+    return (there[0], there[1], there[2], there[3]), (here[0], here[1], here[2], here[3])

@@ -1,0 +1,202 @@
+"""The device that was asked for, made to give the same numbers every time, and what it spends."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from foldwise.errors import MissingExtra, unknown
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
+
+
+def pick_device(asked: str) -> torch.device:
+    """The device called `asked`; ``auto`` is the fastest that is here. Never another one than was asked.
+
+    Raises:
+        MissingExtra: this machine, or this build of torch, has no such device.
+        SpecError: there is no device of that name.
+    """
+    if asked not in DEVICES:
+        raise unknown(asked, DEVICES, "device")
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if asked == "auto":
+        return torch.device(next(name for name in ("cuda", "mps", "cpu") if here[name]))
+    if not here[asked]:
+        raise MissingExtra(
+            f"the device {asked!r} was asked for, but torch {torch.__version__} finds none here",
+            cure="Ask for --device auto or cpu, or install a driver and a build of torch for it.",
+        )
+    return torch.device(asked)
+
+
+def device_name(device: torch.device) -> str:
+    """What the device is called by its maker."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def precision_for(asked: str, device: torch.device) -> Literal["fp32", "bf16"]:
+    """The precision a fit is worked in: by rule, since a timing would let noise choose the numbers."""
+    if asked == "auto":
+        able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if able else "fp32"
+    return "bf16" if asked == "bf16" else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """A context in which matrix products are worked in `precision`."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all it was given, so that a clock can be read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+class Stopwatch:
+    """Seconds the device worked, over any number of laps."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds = device, 0.0
+
+    @contextmanager
+    def lap(self) -> Iterator[None]:
+        """Count the time within."""
+        synchronize(self.device)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            synchronize(self.device)
+            self.seconds += time.perf_counter() - start
+
+
+@contextmanager
+def steady(seed: int, threads: int, device: torch.device) -> Iterator[None]:
+    """Within it, the same settings give the same numbers: seeded, deterministic, with so many threads.
+
+    Operations that have no deterministic form (a few on GPUs) are done all the same; torch would warn of each.
+    """
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    debugging: Any = torch.utils.deterministic  # its types do not know the switch
+    threads_before, filled = torch.get_num_threads(), debugging.fill_uninitialized_memory
+    _keep_memory()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS sums in a fixed order only with this
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    debugging.fill_uninitialized_memory = False  # a guard for debugging; costs a write per tensor
+    torch.backends.cudnn.benchmark = False
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed % 2**63)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        debugging.fill_uninitialized_memory = filled
+        torch.set_num_threads(threads_before)
+
+
+@functools.cache
+def _keep_memory() -> None:
+    """Tell glibc to keep freed memory: a training step asks for the same again, and page faults cost 5 to 25 %."""
+    if (mallopt := _glibc("mallopt")) is not None:
+        mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(
+            M_MMAP_THRESHOLD, 2**25
+        )  # older ones refuse more than 32 MB
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _glibc(name: str) -> Callable[..., int] | None:
+    """A function of glibc; None on systems with another C library."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        function: Callable[..., int] = getattr(ctypes.CDLL("libc.so.6"), name)
+    except (OSError, AttributeError):
+        return None
+    return function
+
+
+class MemoryPeak:
+    """The most memory used since it was made: allocated by torch on a GPU, the growth of the process on a CPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            _reset_high_water()
+        self.start_mb = _process_mb("VmRSS")
+
+    @property
+    def kind(self) -> str:
+        """What is counted, for those who read the number."""
+        return "gpu memory allocated" if self.device.type == "cuda" else "growth of process memory"
+
+    def mb(self) -> float | None:
+        """Megabytes; None where this system does not tell."""
+        if self.device.type == "cuda":
+            return float(torch.cuda.max_memory_allocated(self.device)) / 2**20
+        peak = _process_mb("VmHWM")
+        return None if peak is None or self.start_mb is None else max(peak - self.start_mb, 0.0)
+
+
+def _reset_high_water() -> None:
+    if (trim := _glibc("malloc_trim")) is not None:
+        trim(0)  # what an earlier fit left would be used again, and not be seen to grow
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:  # without it, the peak of an earlier fit of this process is an upper bound
+        return
+
+
+def _process_mb(field: str) -> float | None:
+    try:
+        found = re.search(
+            rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.M
+        )
+    except OSError:
+        return None
+    return int(found[1]) / 1024 if found else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch raised because memory ran out, on any device."""
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
+    )
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what torch keeps for later on a GPU."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

@@ -1,0 +1,193 @@
+"""The winner on new images: each fold's network is asked, and their probabilities are averaged."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from foldwise.data.images import read_image, resize_image, resize_mask
+from foldwise.data.listing import image_files_below, some
+from foldwise.data.normalize import normalized
+from foldwise.errors import DataError
+from foldwise.learning.devices import pick_device, precision_for, steady
+from foldwise.learning.networks import layout_for
+from foldwise.learning.overlays import overlay
+from foldwise.learning.saved import SavedModel
+from foldwise.learning.scoring import Seeing, probabilities
+from foldwise.learning.winner import Winner, load_winner
+
+CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
+
+
+@dataclass(frozen=True)
+class Found:
+    """One new image and what the winner says of it.
+
+    Attributes:
+        probabilities: (K,), or (K, H, W) at the size of the file.
+    """
+
+    name: str
+    image_CHW: np.ndarray
+    probabilities: np.ndarray
+
+
+def predict_images(winner: Path, images: Path, out: Path, *, device: str = "auto") -> Path:
+    """Predict every image of a folder, at any depth, or one image; `out`, which gets ``predictions.csv``.
+
+    Classification: the probability of every class, a row per image. Segmentation: the share of each class, and
+    under ``masks/`` a PNG of class indices (0 and 255 where there are two classes), under ``overlays/`` a picture
+    to look at, each with the name and place of its image.
+
+    Args:
+        winner: the folder that `make_winner` made.
+        images: new images, of the kind that was trained on.
+        out: is made if it is not there; files of the same name are replaced.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        RunError: there is no winner.
+        DataError: there is no image; or some could not be predicted, which is said when all others are written.
+    """
+    names = _names(images)
+    root = images.parent if images.is_file() else images
+    place = pick_device(device)
+    problems: list[DataError] = []
+    out.mkdir(parents=True, exist_ok=True)
+    with steady(0, torch.get_num_threads(), place):
+        asked = load_winner(winner, place)
+        found = predicted(asked, root, names, device=place, problems=problems)
+        write = _write_masks if asked.model.task.endswith("segmentation") else _write_table
+        write(asked, found, names, out)
+    if problems:
+        kept = len(names) - len(problems)
+        raise DataError(
+            f"{len(problems)} of {len(names)} images were left out:\n{_listed(problems)}",
+            cure=f"The predictions of the other {kept} are in {out}.",
+        )
+    return out
+
+
+def predicted(
+    winner: Winner, root: Path, names: list[str], *, device: torch.device, problems: list[DataError]
+) -> Iterator[Found]:
+    """What the winner says of each image; those it cannot read go to `problems`."""
+    for name in names:
+        try:
+            image_CHW = _read(root / name, winner.model, name)
+        except DataError as error:
+            problems.append(DataError(error.what, where=name, cure=error.cure))
+            continue
+        yield Found(name, image_CHW, ask(winner, image_CHW, device=device))
+
+
+@torch.inference_mode()
+def ask(winner: Winner, image_CHW: np.ndarray, *, device: torch.device) -> np.ndarray:
+    """Mean probabilities of all members: (K,), or (K, H, W) of the size that the networks were given."""
+    model = winner.model
+    fed = resize_image(image_CHW, model.size_hw) if model.resized and model.size_hw else image_CHW
+    total: Tensor | None = None
+    for member in winner.members:
+        mean_NC, std_NC = (torch.from_numpy(part) for part in member.model.normalization.statistics([fed]))
+        raw = torch.from_numpy(fed[None].astype(np.float32)).to(device)
+        inputs = normalized(raw, mean_NC.to(device), std_NC.to(device))
+        precision = precision_for(member.model.training.precision, device)
+        seeing = Seeing(model.task, len(model.classes), device, precision, layout_for(member.network))
+        p = probabilities(seeing.logits(member.network, inputs), model.task)[0]
+        total = p if total is None else total + p
+    assert total is not None  # a winner has members
+    mean: np.ndarray = (total / len(winner.members)).cpu().numpy()
+    return mean
+
+
+def _names(images: Path) -> list[str]:
+    if images.is_file():
+        return [images.name]
+    if not images.is_dir():
+        raise DataError(f"{images} is no folder and no image", cure="Name a folder of images, or one image.")
+    names = image_files_below(images)
+    if not names:
+        raise DataError(f"{images} holds no image", cure="PNG, JPEG, TIFF and BMP files are read.")
+    return names
+
+
+def _read(path: Path, model: SavedModel, name: str) -> np.ndarray:
+    """The image with the channels, the value type and the size that the model knows."""
+    image_CHW = read_image(path, channels=CHANNELS.get(model.num_channels, "native"))
+    num_channels, height, width = image_CHW.shape
+    if num_channels != model.num_channels:
+        raise DataError(
+            f"the image has {num_channels} channels, the model was trained on {model.num_channels}",
+            where=name,
+        )
+    if str(image_CHW.dtype) != model.dtype:
+        raise DataError(
+            f"the image holds {image_CHW.dtype} values, the model was trained on {model.dtype}",
+            where=name,
+            cure="Save it with the bit depth of the training images.",
+        )
+    if not np.isfinite(image_CHW).all():
+        raise DataError("the image holds values that are not finite (NaN or infinite)", where=name)
+    segments = model.task.endswith("segmentation")
+    if not segments and not model.resized and model.size_hw and (height, width) != model.size_hw:
+        known = f"{model.size_hw[1]}×{model.size_hw[0]}"
+        raise DataError(
+            f"the image is {width}×{height} pixels, the model was trained on images of {known} as they were",
+            where=name,
+            cure="Bring it to that scale and size first; or state data.size in the study, and sizes are adjusted.",
+        )
+    return image_CHW
+
+
+def _write_table(winner: Winner, found: Iterator[Found], names: list[str], out: Path) -> None:
+    """``predictions.csv``: image, decision, and the probability of every class."""
+    classes = winner.model.classes
+    with (out / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["image", "predicted", *(f"probability_{name}" for name in classes)])
+        for one in found:
+            if winner.model.task == "multilabel_classification":
+                chosen = np.flatnonzero(one.probabilities >= winner.threshold)
+            else:
+                chosen = one.probabilities.argmax(0, keepdims=True)
+            decided = "; ".join(classes[index] for index in chosen)
+            rows.writerow([one.name, decided, *(f"{value:.6f}" for value in one.probabilities)])
+
+
+def _write_masks(winner: Winner, found: Iterator[Found], names: list[str], out: Path) -> None:
+    """Masks, overlays, and ``predictions.csv`` with the share of every class."""
+    classes, targets = winner.model.classes, png_names(names)
+    with (out / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["image", "mask", "overlay", *(f"share_{name}" for name in classes)])
+        for one in found:
+            height, width = one.image_CHW.shape[1:]
+            labels_HW = resize_mask(one.probabilities.argmax(0).astype(np.uint8), (height, width))
+            mask, picture = f"masks/{targets[one.name]}", f"overlays/{targets[one.name]}"
+            _save(out / mask, labels_HW * np.uint8(255) if len(classes) == 2 else labels_HW)
+            _save(out / picture, overlay(one.image_CHW, labels_HW))
+            shares = np.bincount(labels_HW.ravel(), minlength=len(classes)) / labels_HW.size
+            rows.writerow([one.name, mask, picture, *(f"{share:.6f}" for share in shares)])
+
+
+def png_names(names: list[str]) -> dict[str, str]:
+    """The PNG for each image: its own name with another suffix, or one more where two would share it."""
+    wanted = {name: Path(name).with_suffix(".png").as_posix() for name in names}
+    taken = list(wanted.values())
+    return {name: png if taken.count(png) == 1 else f"{name}.png" for name, png in wanted.items()}
+
+
+def _save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def _listed(problems: list[DataError]) -> str:
+    return some([f"  {problem.where}: {problem.what}" for problem in problems], 20).replace(",   ", "\n  ")

@@ -1,0 +1,211 @@
+"""Everything a fit needs before its first step: network, batches, loss, optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from foldwise.data.batches import Batch, CachedFeatures, Pictures, epoch_generator, epoch_order
+from foldwise.data.normalize import Normalization, normalization
+from foldwise.data.packed import Packed
+from foldwise.learning.costs import latency_ms
+from foldwise.learning.devices import precision_for
+from foldwise.learning.features import Encoder
+from foldwise.learning.losses import make_loss
+from foldwise.learning.models import build, build_head
+from foldwise.learning.networks import layout_for
+from foldwise.learning.optimizers import make_optimizer, make_schedule
+from foldwise.learning.saved import SavedModel, common_size, was_resized
+from foldwise.learning.scoring import Loss, Seeing
+from foldwise.learning.train import Learner
+from foldwise.study.spec import Training
+
+if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
+    from foldwise.data.splits import Split
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one fit is to do, and where.
+
+    Attributes:
+        encoder: the shared outputs of a frozen encoder; None where images go through the whole network.
+        halvings: how often the batch was halved because memory ran out.
+    """
+
+    settings: dict[str, Any]
+    training: Training
+    packed: Packed
+    split: Split
+    device: torch.device
+    encoder: Encoder | None
+    halvings: int = 0
+
+    @property
+    def seed(self) -> int:
+        """Of this fit; the same for every configuration on a fold, so that comparisons are paired."""
+        return int(self.settings["seed"])
+
+    @property
+    def segmentation(self) -> bool:
+        """Whether pixels are predicted."""
+        return self.packed.task.endswith("segmentation")
+
+    @property
+    def precision(self) -> str:
+        """fp32 or bf16."""
+        return precision_for(self.training.precision, self.device)
+
+    @property
+    def pass_size(self) -> int:
+        """Images that go through the network at a time."""
+        return max(1, self.training.batch_size >> self.halvings)
+
+
+@dataclass(frozen=True)
+class Workpiece:
+    """A network on its device with all that trains and asks it."""
+
+    learner: Learner
+    batches_of: Callable[[int], Iterable[Batch]]
+    source: Pictures | CachedFeatures
+    model: SavedModel
+    warnings: tuple[str, ...]
+
+    def whole(self, cases: np.ndarray, *, batch_size: int) -> Iterable[Batch]:
+        """The batches that evaluation asks about."""
+        return self.source.whole(cases, batch_size=batch_size)
+
+    def latency_ms(self) -> float:
+        """Milliseconds for one image through the network, or through the head where only that is here."""
+        network, seeing = self.learner.network.eval(), self.learner.seeing
+        one = self.source.gather(np.arange(1))
+        return latency_ms(lambda inputs: seeing.logits(network, inputs), one.inputs, seeing.device)
+
+
+def set_up(asked: Asked) -> Workpiece:
+    """The network and what trains it, all from the seed; normalisation and class weights see the training part only."""
+    norm = _normalization(asked)
+    network, notes = _network(asked)
+    layout = layout_for(network)
+    network = network.to(asked.device, memory_format=layout)  # type: ignore[call-overload]
+    source, batches_of = _batches(asked, norm)
+    optimizer = make_optimizer(asked.training.optimizer, network.parameters(), asked.device)
+    total_steps = asked.training.epochs * len(_order(asked, 1))
+    learner = Learner(
+        network=network,
+        loss=_loss(asked),
+        optimizer=optimizer,
+        schedule=make_schedule(asked.training.schedule, optimizer, total_steps),
+        seeing=Seeing(asked.packed.task, len(asked.packed.classes), asked.device, asked.precision, layout),
+        seed=asked.seed,
+        passes=2**asked.halvings,
+    )
+    return Workpiece(learner, batches_of, source, _model(asked, norm), notes)
+
+
+def _normalization(asked: Asked) -> Normalization:
+    if asked.encoder is not None:
+        return asked.encoder.normalization
+    training = asked.training
+    pretrained = training.weights != "none"
+    return normalization(
+        training.normalize, pretrained=pretrained, packed=asked.packed, train=asked.split.train
+    )
+
+
+def _network(asked: Asked) -> tuple[nn.Module, tuple[str, ...]]:
+    """The whole network, or its head alone where the encoder's outputs are shared; and what is to be said of it."""
+    num_classes = len(asked.packed.classes)
+    if asked.encoder is not None:
+        num_features = asked.encoder.features_NF.shape[1]
+        return build_head(asked.training, num_features, num_classes, asked.seed), ()
+    network = build(
+        asked.training,
+        task=asked.packed.task,
+        in_channels=asked.packed.num_channels,
+        num_classes=num_classes,
+        size_hw=common_size(asked.packed),
+        seed=asked.seed,
+        encoder_seed=_encoder_seed(asked),
+    )
+    report = network.weights_report
+    return network, (str(report),) if report is not None and report.adapted else ()
+
+
+def _encoder_seed(asked: Asked) -> int | None:
+    """A frozen encoder is the same in every fold, whether its outputs are shared or not."""
+    return asked.settings.get("encoder_seed") if asked.training.freeze == "encoder" else None
+
+
+def _order(asked: Asked, epoch: int) -> list[np.ndarray]:
+    training = asked.training
+    return epoch_order(
+        asked.split.train,
+        batch_size=training.batch_size,
+        seed=asked.seed,
+        epoch=epoch,
+        steps=training.steps_per_epoch,
+    )
+
+
+def _batches(
+    asked: Asked, norm: Normalization
+) -> tuple[Pictures | CachedFeatures, Callable[[int], Iterable[Batch]]]:
+    """Where batches come from, and those of an epoch by its number."""
+    if asked.encoder is not None:
+        features = torch.from_numpy(asked.encoder.features_NF).to(asked.device)
+        cached = CachedFeatures(asked.packed, features)
+        return cached, lambda epoch: cached.training(_order(asked, epoch))
+    pictures, training = Pictures(asked.packed, norm, asked.device), asked.training
+
+    def batches_of(epoch: int) -> Iterable[Batch]:
+        generator = epoch_generator(asked.seed, epoch)
+        order = _order(asked, epoch)
+        return pictures.training(
+            order, crop_px=training.crop_px, augment=training.augment, generator=generator
+        )
+
+    return pictures, batches_of
+
+
+def _loss(asked: Asked) -> Loss:
+    packed, train = asked.packed, asked.split.train
+    loss = make_loss(
+        asked.training.loss,
+        task=packed.task,
+        num_classes=len(packed.classes),
+        class_counts=class_counts(packed, train),
+        num_cases=len(train),
+    )
+    return loss.to(asked.device) if isinstance(loss, nn.Module) else loss
+
+
+def class_counts(packed: Packed, cases: np.ndarray) -> np.ndarray:
+    """(K,) images of each class among `cases`; for segmentation, pixels that count."""
+    if packed.task.endswith("segmentation"):
+        return np.asarray(np.sum([packed.measures[case].class_pixels for case in cases], axis=0))
+    if packed.task == "multilabel_classification":
+        return np.asarray(packed.labels[cases].sum(0, dtype=np.int64))
+    return np.bincount(packed.labels[cases], minlength=len(packed.classes))
+
+
+def _model(asked: Asked, norm: Normalization) -> SavedModel:
+    packed = asked.packed
+    return SavedModel(
+        task=packed.task,
+        classes=packed.classes,
+        num_channels=packed.num_channels,
+        size_hw=common_size(packed),
+        resized=was_resized(packed),
+        dtype=str(packed.dtype),
+        normalization=norm,
+        training=asked.training,
+        seed=asked.seed,
+        encoder_from=None if asked.encoder is None else asked.encoder.item,
+    )
