@@ -1,0 +1,116 @@
+"""Intervals for one score, by the rules that kept their promise in simulation (statistics.md 1.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import norm, t
+
+Interval = tuple[float, float]
+LOGIT_REACH = 1.0  # standard errors on the logit scale; where the two rules below give about the same
+NO_INTERVAL = (float("nan"), float("nan"))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What an interval needs to know about an estimate.
+
+    Attributes:
+        estimate: the score.
+        image_variance: variance of the estimate over the images (or groups) drawn.
+        run_variance: variance of the estimate over seeds and training sets.
+        num_units: G, images or groups.
+        num_cases: images.
+        support: units the score rests on, the harmonic mean over classes where it is a mean over classes.
+        df: degrees of freedom of the variance.
+        grouped: whether units are groups.
+    """
+
+    estimate: float
+    image_variance: float
+    run_variance: float
+    num_units: int
+    num_cases: int
+    support: float
+    df: float
+    grouped: bool
+
+    @property
+    def standard_error(self) -> float:
+        """Of the estimate, over images and runs."""
+        return float(np.sqrt(self.image_variance + self.run_variance))
+
+
+def wilson(share: float, n: float, *, alpha: float = 0.05, quantile: float | None = None) -> Interval:
+    """The score interval of a share of `n`, which may be an effective number; Wilson 1927, Newcombe 1998.
+
+    Args:
+        share: between 0 and 1.
+        n: number of independent trials behind it.
+        alpha: 1 - confidence.
+        quantile: in place of the normal one, for a t quantile.
+    """
+    if n <= 0 or np.isnan(share):
+        return NO_INTERVAL
+    z = float(norm.ppf(1 - alpha / 2)) if quantile is None else quantile
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * float(np.sqrt(max(share * (1 - share), 0.0) / n + z**2 / (4 * n**2))) / (1 + z**2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def logit_t(estimate: float, standard_error: float, df: float, *, alpha: float = 0.05) -> Interval:
+    """A t interval on the logit scale (delta method), for a score strictly between 0 and 1.
+
+    With the DeLong standard error and many degrees of freedom this is the logit-DeLong interval of an AUROC.
+    """
+    half = _t(df, alpha) * standard_error / (estimate * (1 - estimate))
+    low, high = expit(logit(estimate) - half), expit(logit(estimate) + half)
+    return float(low), float(high)
+
+
+def plain_t(estimate: float, standard_error: float, df: float, *, alpha: float = 0.05) -> Interval:
+    """Estimate ± t * standard error."""
+    half = _t(df, alpha) * standard_error
+    return estimate - half, estimate + half
+
+
+def _t(df: float, alpha: float) -> float:
+    return float(t.ppf(1 - alpha / 2, df) if np.isfinite(df) else norm.ppf(1 - alpha / 2))
+
+
+def interval(rule: str, spread: Spread, *, alpha: float = 0.05) -> Interval:
+    """The interval of a score by ``wilson``, ``logit`` or ``plain``; nan where there is nothing to go by."""
+    if np.isnan(spread.estimate) or not spread.df > 0:
+        return NO_INTERVAL
+    if rule == "plain":
+        return plain_t(spread.estimate, spread.standard_error, spread.df, alpha=alpha)
+    # Differences of rounding can push a perfect score past 1.
+    estimate = min(max(spread.estimate, 0.0), 1.0)
+    binomial = estimate * (1 - estimate)
+    if rule == "wilson" or binomial < 1e-9:
+        quantile = _t(spread.df, alpha) if spread.grouped else None
+        return wilson(estimate, effective_size(spread), alpha=alpha, quantile=quantile)
+    if spread.standard_error > LOGIT_REACH * binomial:
+        # So near an end the logit is no straight line any more, and its interval would run from 0 to 1.
+        size = binomial / spread.standard_error**2
+        return wilson(estimate, size, alpha=alpha, quantile=_t(spread.df, alpha))
+    return logit_t(estimate, spread.standard_error, spread.df, alpha=alpha)
+
+
+def effective_size(spread: Spread) -> float:
+    """The number of independent images a share is worth: p(1-p) / variance.
+
+    The image part is held between the number of units and of images it rests on; run variance then lowers it.
+    """
+    p = min(max(spread.estimate, 0.0), 1.0)
+    binomial = p * (1 - p)
+    most = spread.support * spread.num_cases / max(spread.num_units, 1)
+    image = spread.image_variance * (spread.num_units - 1) / spread.num_units if spread.num_units > 1 else 0.0
+    size = spread.support
+    if binomial > 0 and image > 0:
+        size = float(np.clip(binomial / image, spread.support, most))
+    if binomial > 0 and spread.run_variance > 0:
+        size = binomial / (binomial / size + spread.run_variance)
+    return size

@@ -1,0 +1,181 @@
+"""What the verdict says of every configuration and every trivial predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foldwise.judging.baselines import Baseline
+from foldwise.judging.inference import Comparison
+from foldwise.judging.metrics import Metric
+from foldwise.judging.rows import Fit, Rows
+from foldwise.judging.scoring import Judged, Scored
+from foldwise.judging.selection import Selected
+from foldwise.study.configurations import Configuration
+from foldwise.study.spec import Study
+
+COSTS = (
+    "train_s",
+    "evaluate_s",
+    "parameters",
+    "trainable_parameters",
+    "peak_memory_mb",
+    "latency_ms",
+    "device",
+)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The numbers behind a verdict.
+
+    Attributes:
+        scored: by configuration id, of those with a done fit.
+        comparable: ids of the configurations that are complete, best first.
+        tables: by metric, over `comparable`.
+        comparison: None unless two or more configurations can be tested.
+        selected: the winner's corrected score; None where nothing was selected.
+        trivial: every trivial predictor with its scores.
+    """
+
+    metric: Metric
+    scored: dict[str, Scored]
+    comparable: tuple[str, ...]
+    tables: dict[str, Judged]
+    comparison: Comparison | None
+    selected: Selected | None
+    trivial: tuple[tuple[Baseline, Scored], ...]
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, else -1."""
+        return 1 if self.metric.higher_is_better else -1
+
+
+def records(study: Study, rows: Rows, known: Judgement) -> list[dict[str, Any]]:
+    """One record per configuration: those that can be compared, best first, then the others."""
+    by_id = {configuration.id: configuration for configuration in rows.configurations}
+    ranked = [_record(rows, known, by_id[one]) for one in known.comparable]
+    for place, record in enumerate(ranked):
+        record |= _standing(study, known, place)
+    rest = [
+        _record(rows, known, one) | _unranked()
+        for one in rows.configurations
+        if one.id not in known.comparable
+    ]
+    for record in rest:
+        record["verdict"] = "incomplete" if record["num_done"] else _why_none(rows.of(record["id"]))
+    return ranked + sorted(rest, key=lambda record: -record["num_done"])
+
+
+def _why_none(fits: Sequence[Fit]) -> str:
+    return "failed" if fits and all(fit.status == "failed" for fit in fits) else "incomplete"
+
+
+def _record(rows: Rows, known: Judgement, configuration: Configuration) -> dict[str, Any]:
+    """What is said of a configuration whether or not it can be compared."""
+    fits, scored = rows.of(configuration.id), known.scored.get(configuration.id, Scored())
+    place = known.comparable.index(configuration.id) if configuration.id in known.comparable else None
+    return {
+        "id": configuration.id,
+        "name": configuration.name,
+        "levels": dict(configuration.levels),
+        "estimate": scored.estimates.get(known.metric.name),
+        "folds": [{"repeat": repeat, "fold": fold, "score": value} for repeat, fold, value in scored.folds],
+        "metrics": {name: _with_interval(scored, known, name, place) for name in scored.estimates},
+        "per_class": scored.per_class,
+        "cost": _cost([fit for fit in fits if fit.status == "done"]),
+        "num_done": sum(fit.status == "done" for fit in fits),
+        "num_planned": len(fits),
+        "failures": [_failure(fit) for fit in fits if fit.status == "failed"],
+    }
+
+
+def _with_interval(scored: Scored, known: Judgement, name: str, place: int | None) -> dict[str, Any]:
+    low, high = known.tables[name].intervals[place] if place is not None else (None, None)
+    return {
+        "estimate": scored.estimates[name],
+        "low": low,
+        "high": high,
+        "num_undefined": scored.num_undefined[name],
+    }
+
+
+def _failure(fit: Fit) -> dict[str, Any]:
+    error = fit.result.get("error") or {}
+    known = {"type": error.get("type", "unknown"), "message": error.get("message", "no cause was recorded")}
+    return {"item": fit.item, "repeat": fit.repeat, "fold": fit.fold} | known
+
+
+def _cost(done: Sequence[Fit]) -> dict[str, Any]:
+    """The mean over fits of what was measured; None for what was not. A device is named when it is the same in all."""
+    costs = [fit.result.get("cost") or {} for fit in done]
+    known = {key: [cost[key] for cost in costs if cost.get(key) is not None] for key in COSTS}
+    devices = sorted(set(known.pop("device")))
+    means: dict[str, Any] = {key: float(np.mean(values)) if values else None for key, values in known.items()}
+    return means | {"device": ", ".join(devices) or None}
+
+
+def _standing(study: Study, known: Judgement, place: int) -> dict[str, Any]:
+    """What the comparison says about the configuration at `place` of the comparable ones."""
+    table, sign = known.tables[known.metric.name], known.sign
+    low, high = table.intervals[place]
+    found: dict[str, Any] = {"low": low, "high": high, "se": None, "run_sd": None}
+    if table.known is not None:
+        found |= {"se": table.known.standard_error[place], "run_sd": float(np.sqrt(table.known.run[place]))}
+    if known.comparison is None:
+        return (
+            _unranked()
+            | found
+            | {"verdict": "winner" if place == 0 else "could be best", "could_be_best": True}
+        )
+    one = known.comparison
+    ends = sorted((sign * one.low[place], sign * one.high[place]))
+    could = bool(one.could_be_best[place])
+    verdict = "winner" if place == one.winner else "could be best" if could else "worse"
+    return found | {
+        "verdict": verdict,
+        "difference": sign * one.difference[place],
+        "difference_low": ends[0],
+        "difference_high": ends[1],
+        "p": one.p[place],
+        "could_be_best": could,
+        "p_wins": one.p_wins[place],
+        "rank_low": one.rank_low[place],
+        "rank_high": one.rank_high[place],
+        "ruled_out_by": None if could else known.comparable[one.ruled_out_by[place]],
+        "equivalent": max(abs(ends[0]), abs(ends[1])) <= study.judge.equivalent_within,
+    }
+
+
+def _unranked() -> dict[str, Any]:
+    unknown = (
+        "low",
+        "high",
+        "se",
+        "run_sd",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "p",
+        "p_wins",
+    )
+    more = ("rank_low", "rank_high", "ruled_out_by", "equivalent")
+    return dict.fromkeys((*unknown, *more)) | {"could_be_best": False}
+
+
+def baseline_record(known: Judgement, baseline: Baseline, scored: Scored) -> dict[str, Any]:
+    """The record of a trivial predictor; it has no interval, for nothing in it was learnt."""
+    return {
+        "id": baseline.id,
+        "name": baseline.name,
+        "sentence": f"A predictor that {baseline.sentence}.",
+        "estimate": scored.estimates[known.metric.name],
+        "metrics": {
+            name: {"estimate": value, "low": None, "high": None} for name, value in scored.estimates.items()
+        },
+        "per_class": scored.per_class,
+    }

@@ -1,0 +1,188 @@
+"""The rows of a run: which fits are done, what they said about every case, and what is true of the cases."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from foldwise.data.splits import Split, read_splits
+from foldwise.errors import RunError
+from foldwise.judging.influence import Units
+from foldwise.judging.outputs import FAMILIES, Bools, Outputs
+from foldwise.study.configurations import Configuration
+from foldwise.study.folder import RunFolder, read_json
+from foldwise.study.plan import Plan
+
+CLASSIFICATION_KEYS = ("probabilities",)
+SEGMENTATION_KEYS = ("confusion", "histogram", "log_loss_sum", "brier_sum")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One planned fit and what became of it; `result` is empty while it is missing."""
+
+    item: str
+    configuration: str
+    repeat: int
+    fold: int
+    status: Literal["done", "failed", "missing"]
+    result: Mapping[str, Any]
+    path: Path
+    epochs_planned: int | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Everything the judge looks at. Arrays stay on disk until `outputs` asks for them.
+
+    Attributes:
+        task, classes: as recognised in the data; of a segmentation the first class is the background.
+        names: of every case.
+        truth: (n, K) bool, None for segmentation.
+        groups: the final group of every case.
+        units: images, or groups where some group has more than one image.
+        splits: every repeat and fold.
+        fits: planned fits in plan order.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    truth: Bools | None
+    groups: tuple[str, ...]
+    units: Units
+    splits: tuple[Split, ...]
+    configurations: tuple[Configuration, ...]
+    fits: tuple[Fit, ...]
+
+    @property
+    def family(self) -> str:
+        """``binary``, ``multiclass``, ``multilabel`` or ``segmentation``."""
+        return FAMILIES[self.task]
+
+    @property
+    def repeats(self) -> tuple[int, ...]:
+        """The numbers of the repeats."""
+        return tuple(sorted({split.repeat for split in self.splits}))
+
+    def of(self, configuration: str) -> list[Fit]:
+        """The planned fits of a configuration, by id, ordered by repeat and fold."""
+        chosen = [fit for fit in self.fits if fit.configuration == configuration]
+        return sorted(chosen, key=lambda fit: (fit.repeat, fit.fold))
+
+    def done(self, configuration: str, repeat: int | None = None) -> list[Fit]:
+        """The fits of a configuration that are done, of one repeat or of all."""
+        return [
+            fit for fit in self.of(configuration) if fit.status == "done" and repeat in (None, fit.repeat)
+        ]
+
+    def complete(self, configuration: str) -> bool:
+        """Whether every fold of every repeat is done, so that the configuration can be compared."""
+        fits = self.of(configuration)
+        return bool(fits) and all(fit.status == "done" for fit in fits)
+
+    def outputs(self, configuration: str, repeat: int) -> Outputs | None:
+        """What a configuration said in a repeat, from the folds that are done; None when none is.
+
+        Raises:
+            RunError: a scores file is damaged.
+        """
+        done = self.done(configuration, repeat)
+        return _joined(done, self) if done else None
+
+    def fold_outputs(self, fit: Fit) -> Outputs:
+        """What one fit said about its test fold."""
+        return _joined([fit], self)
+
+
+def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
+    """The rows of a run folder; needs no image, no cache and no torch.
+
+    Raises:
+        RunError: the folder lacks what `foldwise run` writes before the work.
+    """
+    plan = folder.load_plan() if plan is None else plan
+    for path in (folder.cases, folder.audit, folder.splits):
+        if not path.exists():
+            raise RunError(
+                f"{path.name} is missing", where=str(folder.root), cure="Run the study again; it writes it."
+            )
+    audit = read_json(folder.audit)
+    task, classes = str(audit["task"]), tuple(audit["classes"])
+    with folder.cases.open(newline="", encoding="utf-8") as file:
+        cases = list(csv.DictReader(file))
+    groups = tuple(case["group"] for case in cases)
+    return Rows(
+        task=task,
+        classes=classes,
+        names=tuple(case["name"] for case in cases),
+        truth=None if FAMILIES[task] == "segmentation" else _truth(cases, len(classes)),
+        groups=groups,
+        units=Units.from_groups(groups),
+        splits=read_splits(folder.splits),
+        configurations=tuple(plan.configurations),
+        fits=tuple(_fit(folder, item) for item in plan.items if item.kind == "fit"),
+    )
+
+
+def _truth(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:
+    truth = np.zeros((len(cases), num_classes), dtype=bool)
+    for place, case in enumerate(cases):
+        truth[place, [int(label) for label in case["labels"].split()]] = True
+    return truth
+
+
+def _fit(folder: RunFolder, item: Any) -> Fit:
+    path, settings = folder.done(item.id), item.settings
+    result = read_json(path / "result.json") if (path / "result.json").exists() else {}
+    status: Literal["done", "failed", "missing"] = "missing"
+    if result:
+        status = "done" if result["status"] == "done" else "failed"
+    elif any(_failed(folder.done(need)) for need in item.needs):
+        status, result = (
+            "failed",
+            {"error": {"type": "Skipped", "message": "an item that this fit needs has failed"}},
+        )
+    epochs = settings.get("training", {}).get("epochs")
+    return Fit(
+        item.id, settings["configuration"], settings["repeat"], settings["fold"], status, result, path, epochs
+    )
+
+
+def _skipped(item: Any) -> dict[str, Any]:
+    error = {"type": "Skipped", "message": "an item that this fit needs has failed", "traceback": ""}
+    known = {key: item.settings[key] for key in ("configuration", "repeat", "fold")}
+    return known | {"item": item.id, "kind": item.kind, "status": "failed", "error": error}
+
+
+def _failed(path: Path) -> bool:
+    return (path / "result.json").exists() and read_json(path / "result.json")["status"] == "failed"
+
+
+def _joined(fits: Sequence[Fit], rows: Rows) -> Outputs:
+    keys = SEGMENTATION_KEYS if rows.family == "segmentation" else CLASSIFICATION_KEYS
+    read = [_read(fit.path / "scores.npz", ("case", *keys)) for fit in fits]
+    case = np.concatenate([arrays["case"] for arrays in read]).astype(np.int64)
+    fold = np.concatenate(
+        [np.full(len(arrays["case"]), fit.fold) for fit, arrays in zip(fits, read, strict=True)]
+    )
+    order = np.argsort(case, kind="stable")
+    whole = {key: np.concatenate([arrays[key] for arrays in read])[order] for key in keys}
+    if rows.truth is not None:
+        whole["truth"] = rows.truth[case[order]]
+        whole["probabilities"] = whole["probabilities"].astype(np.float64)
+    return Outputs(rows.family, case[order], fold[order].astype(np.int64), **whole)
+
+
+def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in keys}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        cure = "Delete this folder under done/ and run the study again; the fit is repeated with the same numbers."
+        raise RunError(f"the scores cannot be read: {error}", where=str(path), cure=cure) from error

@@ -1,0 +1,192 @@
+"""Every metric of every configuration: numbers from the outputs, intervals from the variance of all of them together."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from foldwise.judging.inference import Variance, variance
+from foldwise.judging.influence import Units, UnitScores, unit_scores
+from foldwise.judging.intervals import NO_INTERVAL, Interval, Spread, interval
+from foldwise.judging.metrics import Metric, metrics_of
+from foldwise.judging.outputs import Floats, Ints, Outputs, counts, of_fold
+from foldwise.judging.ranking import MIN_POSITIVES, ranked
+from foldwise.judging.ratios import image_dice, image_iou, pixel_ap, pixel_auroc
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One configuration's numbers, of all repeats it has done.
+
+    Attributes:
+        estimates: by metric; the mean over repeats.
+        values: by metric, (R, G) values of every unit; empty where the configuration is incomplete.
+        support, num_positives, num_undefined: by metric, the least, least and most over repeats.
+        per_class: by class name, the measures of that class.
+        folds: (repeat, fold, score of the metric that decides).
+        unit_folds: (R, G) the fold of every unit.
+    """
+
+    estimates: dict[str, float] = field(default_factory=dict)
+    values: dict[str, Floats] = field(default_factory=dict)
+    support: dict[str, float] = field(default_factory=dict)
+    num_positives: dict[str, int | None] = field(default_factory=dict)
+    num_undefined: dict[str, int] = field(default_factory=dict)
+    per_class: dict[str, dict[str, float]] = field(default_factory=dict)
+    folds: tuple[tuple[int, int, float], ...] = ()
+    unit_folds: Ints | None = None
+
+
+def score(
+    repeats: Sequence[tuple[int, Outputs]], units: Units, *, decides: Metric, classes: Sequence[str]
+) -> Scored:
+    """All metrics of one configuration.
+
+    Args:
+        repeats: (number of the repeat, its outputs).
+        units: of the run.
+        decides: the metric whose value in every fold is kept.
+        classes: names, for the table by class.
+    """
+    table = metrics_of(repeats[0][1].family)
+    scored = {
+        name: [unit_scores(metric, outputs, units) for _, outputs in repeats]
+        for name, metric in table.items()
+    }
+    per_fold = [
+        (repeat, int(fold), unit_scores(decides, of_fold(outputs, fold), units).estimate)
+        for repeat, outputs in repeats
+        for fold in np.unique(outputs.fold)
+    ]
+    return Scored(
+        estimates={name: _mean(one.estimate for one in many) for name, many in scored.items()},
+        values={name: np.stack([one.values for one in many]) for name, many in scored.items()},
+        support={name: min(one.support for one in many) for name, many in scored.items()},
+        num_positives={name: _least(many) for name, many in scored.items()},
+        num_undefined={name: max(one.num_undefined for one in many) for name, many in scored.items()},
+        per_class=_over_repeats([by_class(outputs, units, classes) for _, outputs in repeats]),
+        folds=tuple(per_fold),
+        unit_folds=np.stack([units.folds(outputs) for _, outputs in repeats]),
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else NAN
+
+
+def _least(many: Sequence[UnitScores]) -> int | None:
+    known = [one.num_positives for one in many if one.num_positives is not None]
+    return min(known) if known else None
+
+
+def _over_repeats(tables: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    first = tables[0]
+    return {name: {key: _mean(table[name][key] for table in tables) for key in first[name]} for name in first}
+
+
+def by_class(outputs: Outputs, units: Units, classes: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Measures of every class against the rest, with its support (images that have it); nan where undefined."""
+    measures = _segmented(outputs) if outputs.family == "segmentation" else _classified(outputs)
+    return {
+        name: {key: float(column[k]) for key, column in measures.items()} for k, name in enumerate(classes)
+    }
+
+
+def _pooled(outputs: Outputs) -> dict[str, Floats]:
+    found = counts(outputs)
+    tp, fp, fn, tn = (part.sum(axis=0) for part in (found.tp, found.fp, found.fn, found.tn))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "sensitivity": tp / (tp + fn),
+            "specificity": tn / (tn + fp),
+            "precision": tp / (tp + fp),
+            "f1": 2 * tp / (2 * tp + fp + fn),
+            "iou": tp / (tp + fp + fn),
+        }
+
+
+def _classified(outputs: Outputs) -> dict[str, Floats]:
+    assert outputs.truth is not None
+    assert outputs.probabilities is not None
+    pooled = _pooled(outputs)
+    del pooled["iou"]
+    pairs = list(zip(outputs.truth.T, outputs.probabilities.T, strict=True))
+    rankings = {
+        kind: np.array([ranked(kind, true, said, outputs.fold).estimate for true, said in pairs])
+        for kind in ("auroc", "average_precision")
+    }
+    return pooled | rankings | {"support": outputs.truth.sum(axis=0).astype(float)}
+
+
+def _segmented(outputs: Outputs) -> dict[str, Floats]:
+    assert outputs.confusion is not None
+    renamed = {"f1": "dice_pooled", "iou": "iou_pooled"}
+    pooled = {renamed.get(key, f"{key}_pooled"): column for key, column in _pooled(outputs).items()}
+    per_image = {"dice_img": image_dice, "iou_img": image_iou, "auroc_img": pixel_auroc, "ap_img": pixel_ap}
+    dice = image_dice(outputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=RuntimeWarning)  # a class that no image has: its mean is nan
+        means = {key: np.nanmean(measure(outputs), axis=0) for key, measure in per_image.items()}
+    support = (outputs.confusion.sum(axis=2) > 0).sum(axis=0).astype(float)
+    return means | pooled | {"support": support, "num_excluded": np.isnan(dice).sum(axis=0).astype(float)}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One metric of all configurations that can be compared.
+
+    Attributes:
+        metric: the row it is.
+        known: variances of the scores turned so that higher is better; None where nothing can be inferred.
+        intervals: per configuration, on the metric's own scale; nan where there is none.
+        values: (C, R, G) higher is better.
+    """
+
+    metric: Metric
+    known: Variance | None
+    intervals: tuple[Interval, ...]
+    values: Floats
+
+
+def judged(metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases: int, alpha: float) -> Judged:
+    """Intervals of one metric, from the images and runs of all configurations together.
+
+    A metric that is undefined for a configuration, or a ranking with fewer than 10 positives, is described without.
+    """
+    sign = 1 if metric.higher_is_better else -1
+    values = sign * np.stack([one.values[metric.name] for one in scored])
+    folds = scored[0].unit_folds
+    assert folds is not None
+    usable = [c for c in range(len(scored)) if np.isfinite(values[c]).all()]
+    rare = metric.ranking is not None and any(
+        (one.num_positives[metric.name] or 0) < MIN_POSITIVES for one in scored
+    )
+    if rare or units.count < 2 or not usable:
+        return Judged(metric, None, (NO_INTERVAL,) * len(scored), values)
+    # A case that is right or wrong moves the score by 1 / support; statistics.md 1.4.
+    floor = (
+        1 / min(scored[c].support[metric.name] for c in usable) ** 2
+        if metric.counted and not units.grouped
+        else 0.0
+    )
+    known = variance(values[usable], folds, floor=floor)
+    intervals = [NO_INTERVAL] * len(scored)
+    for place, c in enumerate(usable):
+        spread = Spread(
+            estimate=scored[c].estimates[metric.name],
+            image_variance=float(known.image[place, place]),
+            run_variance=float(known.run_of_mean[place]),
+            num_units=units.count,
+            num_cases=num_cases,
+            support=scored[c].support[metric.name],
+            df=float(known.df[place]),
+            grouped=units.grouped,
+        )
+        intervals[c] = interval(metric.interval, spread, alpha=alpha)
+    return Judged(metric, known if len(usable) == len(scored) else None, tuple(intervals), values)

@@ -1,0 +1,94 @@
+"""Curves against scikit-learn, and the shapes the report draws from."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as oracle
+from tiny_run import CLASSES, Wanted, make_run
+
+from foldwise.judging.curves import confusion_matrix, image_scores, learning_curves, pr, reliability, roc
+from foldwise.judging.rows import read_rows
+
+
+def rows_of(tmp_path, task):
+    rows = read_rows(make_run(tmp_path / "run", Wanted(task=task, skills=(0.7,), repeats=2)))
+    return rows, rows.configurations[0].id
+
+
+@pytest.mark.parametrize("task", ["binary_classification", "multilabel_classification"])
+def test_fold_curves_are_those_of_scikit_learn(tmp_path, task):
+    rows, one = rows_of(tmp_path, task)
+    drawn, recalled = roc(rows, one, 1), pr(rows, one, 1)
+    areas, precisions = [], []
+    for fit in rows.done(one):
+        outputs = rows.fold_outputs(fit)
+        areas.append(oracle.roc_auc_score(outputs.truth[:, 1], outputs.probabilities[:, 1]))
+        precisions.append(oracle.average_precision_score(outputs.truth[:, 1], outputs.probabilities[:, 1]))
+    assert drawn["auroc"] == pytest.approx(np.mean(areas))
+    assert recalled["ap"] == pytest.approx(np.mean(precisions))
+    assert len(drawn["folds"]) == len(recalled["folds"]) == 6
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_curves_run_from_corner_to_corner(tmp_path, task):
+    rows, one = rows_of(tmp_path, task)
+    drawn, recalled = roc(rows, one, 1), pr(rows, one, 1)
+    for x, y in [*drawn["folds"], drawn["mean"]]:
+        assert (x[0], y[0], x[-1], y[-1]) == pytest.approx((0, 0, 1, 1))
+        assert np.all(np.diff(x) >= 0)
+        assert np.all(np.diff(y) >= -1e-12)
+    for x, y in [*recalled["folds"], recalled["mean"]]:
+        assert (x[0], x[-1]) == pytest.approx((0, 1))
+        assert 0 <= y.min() <= y.max() <= 1
+    assert 0 < recalled["prevalence"] < 1
+
+
+def test_confusion_of_one_label(tmp_path):
+    rows, one = rows_of(tmp_path, "multiclass_classification")
+    expected = np.zeros((3, 3))
+    for repeat in (0, 1):
+        outputs = rows.outputs(one, repeat)
+        expected += oracle.confusion_matrix(
+            outputs.truth.argmax(axis=1), outputs.probabilities.argmax(axis=1)
+        )
+    assert np.array_equal(confusion_matrix(rows, one), expected)
+
+
+def test_confusion_of_several_labels(tmp_path):
+    rows, one = rows_of(tmp_path, "multilabel_classification")
+    pairs = [rows.outputs(one, repeat) for repeat in (0, 1)]
+    expected = sum(
+        oracle.multilabel_confusion_matrix(part.truth, part.probabilities >= 0.5) for part in pairs
+    )
+    assert np.array_equal(confusion_matrix(rows, one), expected)
+
+
+def test_confusion_of_pixels(tmp_path):
+    rows, one = rows_of(tmp_path, "binary_segmentation")
+    assert confusion_matrix(rows, one).sum() == 2 * 48 * 256
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_image_scores_lie_between_0_and_1(tmp_path, task):
+    rows, one = rows_of(tmp_path, task)
+    scores = image_scores(rows, one)
+    assert list(scores) == sorted(scores)
+    assert 0 <= min(scores.values()) <= max(scores.values()) <= 1
+    assert len(scores) == 48 or task.endswith("segmentation")
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_reliability_counts_everything_once(tmp_path, task):
+    rows, one = rows_of(tmp_path, task)
+    bins = reliability(rows, one, 1)
+    total = 2 * 48 * (256 if task.endswith("segmentation") else 1)
+    assert sum(one["count"] for one in bins) == total
+
+
+def test_learning_curves_have_an_entry_per_fit(tmp_path):
+    rows, one = rows_of(tmp_path, "binary_classification")
+    curves = learning_curves(rows, one)
+    assert [(curve["repeat"], curve["fold"]) for curve in curves] == [
+        (r, f) for r in (0, 1) for f in (0, 1, 2)
+    ]
+    assert curves[0]["epochs"]["epoch"] == list(range(1, 21))
+    assert curves[0]["best_epoch"] == 12

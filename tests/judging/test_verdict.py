@@ -1,0 +1,249 @@
+"""The verdict on made-up runs: every state, every caution, every file."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from tiny_run import CLASSES, Wanted, make_run
+
+from foldwise.judging.answer import decimals, show
+from foldwise.judging.rows import read_rows
+from foldwise.judging.verdict import judge
+
+DIFFERENT, ALIKE = (0.3, 2.5), (1.0, 1.01, 1.02)
+
+
+def judged(tmp_path, **wanted):
+    return judge(make_run(tmp_path / "run", Wanted(**wanted)))
+
+
+def table(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def codes(verdict):
+    return [caution["code"] for caution in verdict["warnings"]]
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_a_clear_winner_is_named(tmp_path, task):
+    verdict = judged(tmp_path, task=task, skills=DIFFERENT, num_cases=90, repeats=2)
+    assert verdict["state"] == "clear_winner"
+    assert verdict["answer"]["name"] == "adam (lr 0.01)"
+    assert verdict["answer"]["sentence"].startswith("Use adam (lr 0.01): ")
+    first, second = verdict["configurations"]
+    assert (first["verdict"], second["verdict"]) == ("winner", "worse")
+    assert first["low"] < first["estimate"] <= first["high"]
+    assert second["difference_high"] < 0
+    assert second["ruled_out_by"] == first["id"]
+    assert len(first["folds"]) == 6
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_near_equals_are_tied(tmp_path, task):
+    verdict = judged(tmp_path, task=task, skills=ALIKE)
+    assert verdict["state"] == "several_tied"
+    assert verdict["answer"]["sentence"].startswith("No single winner: ")
+    assert verdict["answer"]["num_tied"] + verdict["answer"]["num_ruled_out"] == 2
+    assert {record["verdict"] for record in verdict["configurations"]} <= {"winner", "could be best", "worse"}
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_guessing_is_not_better_than_trivial(tmp_path, task):
+    verdict = judged(tmp_path, task=task, skills=(0.0, 0.0))
+    assert verdict["state"] == "not_better_than_trivial"
+    assert "TRIVIAL_BASELINE" in codes(verdict)
+    assert verdict["answer"]["sentence"].startswith(
+        "Nothing here is shown to be better than a trivial predictor"
+    )
+
+
+def test_one_configuration_claims_no_comparison(tmp_path):
+    verdict = judged(tmp_path, skills=(1.5,))
+    assert verdict["state"] == "single_configuration"
+    assert verdict["answer"]["sentence"].endswith("There is nothing it could be compared with.")
+    assert verdict["selection"] is None
+
+
+def test_nothing_done_gives_no_answer(tmp_path):
+    every = tuple((c, 0, fold) for c in range(2) for fold in range(3))
+    verdict = judged(tmp_path, missing=every)
+    assert (verdict["state"], verdict["answer"], verdict["finished"]) == ("nothing_done", None, None)
+    assert [record["estimate"] for record in verdict["configurations"]] == [None, None]
+
+
+def test_an_unfinished_study_says_so(tmp_path):
+    verdict = judged(tmp_path, skills=(1.5, 2.0), missing=((1, 0, 2),))
+    assert verdict["state"] == "incomplete"
+    assert verdict["answer"]["sentence"].startswith(
+        "The study is not finished (5 of 6 fits are done). So far adam (lr 0.001) leads"
+    )
+    rest = verdict["configurations"][1]
+    assert (rest["verdict"], rest["num_done"], rest["low"], rest["p"]) == ("incomplete", 2, None, None)
+    assert rest["estimate"] is not None
+
+
+def test_a_failed_fit_is_shown_and_left_out(tmp_path):
+    verdict = judged(tmp_path, skills=(0.3, 2.0, 3.0), failed=((2, 0, 1),))
+    assert verdict["state"] == "clear_winner"
+    rest = verdict["configurations"][2]
+    assert rest["verdict"] == "incomplete"
+    assert rest["failures"][0]["message"] == "the loss is not a number"
+    assert "MISSING_RUNS" in codes(verdict)
+
+
+def test_a_configuration_that_always_fails_has_failed(tmp_path):
+    verdict = judged(tmp_path, failed=tuple((1, 0, fold) for fold in range(3)))
+    assert verdict["configurations"][1]["verdict"] == "failed"
+    assert verdict["configurations"][1]["metrics"] == {}
+
+
+def test_small_and_ungrouped(tmp_path):
+    found = codes(judged(tmp_path, num_cases=24, skills=ALIKE))
+    assert {"N_SMALL", "ONE_SEED", "NOT_DISTINGUISHABLE"} <= set(found)
+
+
+def test_few_groups(tmp_path):
+    verdict = judged(tmp_path, group_size=8, repeats=2)
+    assert verdict["num_groups"] == 6
+    assert "FEW_GROUPS" in codes(verdict)
+    assert "ONE_SEED" not in codes(verdict)
+    assert "images of unseen groups (6 groups)" in verdict["answer"]["sentence"]
+
+
+def test_rare_classes_are_described_only(tmp_path):
+    verdict = judged(tmp_path, num_cases=16, judge="{metric: auroc}")
+    assert "RARE_CLASS" in codes(verdict)
+    assert verdict["answer"]["low"] is None
+    assert verdict["configurations"][1]["p"] is None
+
+
+def test_accuracy_with_a_common_class_is_degenerate(tmp_path):
+    folder = make_run(tmp_path / "run", Wanted(num_cases=60, judge="{metric: accuracy}"))
+    assert "DEGENERATE_METRIC" not in codes(judge(folder))
+    rows = table(folder.cases)
+    for row in rows[:50]:
+        row["labels"] = "0"
+    with folder.cases.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    assert "DEGENERATE_METRIC" in codes(judge(folder))
+
+
+def test_training_that_still_improves_is_undertrained(tmp_path):
+    folder = make_run(tmp_path / "run")
+    assert "UNDERTRAINED" not in codes(judge(folder))
+    for path in (folder.root / "done").glob("*/result.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"best_epoch": 20}))
+    assert "UNDERTRAINED" in codes(judge(folder))
+
+
+def test_a_winner_at_the_edge_of_its_grid(tmp_path):
+    assert "EDGE_OF_GRID" in codes(judged(tmp_path, skills=(0.3, 0.6, 2.5)))
+    assert "EDGE_OF_GRID" not in codes(judged(tmp_path / "inside", skills=(0.3, 2.5, 0.6)))
+
+
+def test_luck_is_named(tmp_path):
+    verdict = judged(tmp_path, skills=(0.6,) * 8)
+    assert "SELECTION_OPTIMISM" in codes(verdict)
+    chosen = verdict["selection"]
+    assert chosen["corrected"] < chosen["naive"] == verdict["configurations"][0]["estimate"]
+
+
+def test_every_caution_has_a_sentence_and_a_cure(tmp_path):
+    verdict = judged(tmp_path, num_cases=24, skills=(0.0,) * 4, missing=((0, 0, 0),))
+    for caution in verdict["warnings"]:
+        assert caution["message"].endswith(".")
+        assert caution["cure"].endswith(".")
+
+
+def test_a_loss_is_shown_with_its_own_sign(tmp_path):
+    verdict = judged(tmp_path, skills=DIFFERENT, judge="{metric: log_loss}")
+    first, second = verdict["configurations"]
+    assert 0 < first["estimate"] < second["estimate"]
+    assert 0 < second["difference_low"] < second["difference"] < second["difference_high"]
+    assert first["low"] < first["estimate"] < first["high"]
+    assert not verdict["metric"]["higher_is_better"]
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_the_files_hold_what_the_verdict_says(tmp_path, task):
+    folder = make_run(tmp_path / "run", Wanted(task=task, repeats=2))
+    verdict = judge(folder)
+    assert json.loads(folder.verdict.read_text()) == verdict
+    results = table(folder.results)
+    names = [row["name"] for row in results]
+    assert names[: len(verdict["configurations"])] == [record["name"] for record in verdict["configurations"]]
+    assert {row["verdict"] for row in results} >= {"winner", "trivial"}
+    assert set(verdict["metrics"]) <= set(results[0])
+    assert float(results[0]["estimate"]) == verdict["answer"]["estimate"]
+    scores = table(folder.scores)
+    assert len(scores) == 2 * 2 * 48 * len(CLASSES[task])
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_the_same_run_gives_the_same_verdict(tmp_path, task):
+    wanted = Wanted(task=task)
+    assert judge(make_run(tmp_path / "one", wanted)) == judge(make_run(tmp_path / "two", wanted))
+
+
+def test_per_class_numbers_have_support(tmp_path):
+    verdict = judged(tmp_path, task="multiclass_classification")
+    classes = verdict["configurations"][0]["per_class"]
+    assert [classes[name]["support"] for name in verdict["classes"]] == [16, 16, 16]
+    verdict = judged(tmp_path / "masks", task="binary_segmentation")
+    assert verdict["configurations"][0]["per_class"]["cell"]["support"] == 42
+
+
+def test_costs_that_were_not_measured_are_none(tmp_path):
+    cost = judged(tmp_path)["configurations"][0]["cost"]
+    assert (cost["peak_memory_mb"], cost["train_s"], cost["device"]) == (None, 2.0, "cpu")
+
+
+def test_the_order_of_configurations_is_no_matter(tmp_path):
+    folder = make_run(tmp_path / "run", Wanted(skills=(0.5, 1.0, 2.0)))
+    before = judge(folder)
+    plan = json.loads(folder.plan.read_text())
+    plan["items"].reverse()
+    folder.plan.write_text(json.dumps(plan))
+    assert judge(folder) == before
+
+
+def test_trivial_predictors_follow_the_training_part(tmp_path):
+    verdict = judged(tmp_path, task="binary_segmentation")
+    found = {row["id"]: row for row in verdict["baselines"]}
+    assert found["all_background"]["metrics"]["dice_img_macro"]["estimate"] == 0
+    assert found["all_foreground"]["metrics"]["pixel_sensitivity_pooled_macro"]["estimate"] == 1
+    labels = {
+        row["id"]: row for row in judged(tmp_path / "labels", task="multilabel_classification")["baselines"]
+    }
+    assert labels["all_ones"]["metrics"]["recall_macro"]["estimate"] == 1
+    single = {row["id"]: row for row in judged(tmp_path / "single")["baselines"]}
+    assert single["prior"]["metrics"]["auroc"]["estimate"] == 0.5
+    assert single["prior"]["metrics"]["log_loss"]["estimate"] == pytest.approx(np.log(2), abs=0.02)
+
+
+def test_averaging_is_said_in_words(tmp_path):
+    verdict = judged(tmp_path, group_size=4, judge="{metric: accuracy, alpha: 0.1}")
+    assert verdict["metric"]["averaging"] == "mean over images; each group counts once"
+    assert verdict["metrics"]["auroc"]["averaging"].startswith("of the class 'yes';")
+    assert "(90 % interval " in verdict["answer"]["sentence"]
+
+
+def test_rows_say_what_is_done(tmp_path):
+    rows = read_rows(make_run(tmp_path / "run", Wanted(failed=((0, 0, 0),), missing=((1, 0, 1),))))
+    assert [fit.status for fit in rows.of(rows.configurations[0].id)] == ["failed", "done", "done"]
+    assert [fit.status for fit in rows.of(rows.configurations[1].id)] == ["done", "missing", "done"]
+    assert not rows.complete(rows.configurations[0].id)
+
+
+@pytest.mark.parametrize(("half", "digits"), [(0.05, 2), (0.005, 3), (0.3, 2), (0.0004, 4), (0.0, 3)])
+def test_digits_follow_the_interval(half, digits):
+    assert decimals(half) == digits
+
+
+def test_small_differences_keep_digits():
+    assert (show(0.5), show(0.027), show(0.0031)) == ("0.50", "0.027", "0.003")
