@@ -9,7 +9,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    NonNegativeFloat,
+    PositiveInt,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+
+from foldwise.errors import unknown
+from foldwise.study.mistakes import Unfit, shown
 
 Task = Literal[
     "binary_classification",
@@ -18,6 +31,7 @@ Task = Literal[
     "binary_segmentation",
     "multiclass_segmentation",
 ]
+NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by name."
 IGNORE = 255  # the target value of pixels that no loss and no score may count
 
 
@@ -37,17 +51,24 @@ class Choice(Node):
     @classmethod
     def _from_yaml(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return {"name": value, "options": {}}
-        if isinstance(value, dict) and set(value) != {"name", "options"} and len(value) == 1:
-            name, options = next(iter(value.items()))
-            if options is None:
-                options = {}
-            if not isinstance(options, dict):
-                raise ValueError(f"the options of {name!r} must be written {{{name}: {{option: value}}}}, got {options!r}")
-            return {"name": str(name), "options": options}
-        if isinstance(value, dict) and set(value) == {"name", "options"}:
+            return {"name": value}
+        if not isinstance(value, dict):
+            raise Unfit(f"must be a name, or {{name: {{option: value}}}}, got {shown(value)}")
+        if isinstance(value.get("name"), str) and value.keys() <= {"name", "options"}:
             return value
-        raise ValueError(f"expected a name or {{name: {{option: value}}}}, got {value!r}")
+        if len(value) != 1:
+            listed = ", ".join(map(str, value)) or "none"
+            raise Unfit(f"must be one name with its options, got {len(value)} keys: {listed}", NAMED_OPTIONS)
+        name, options = next(iter(value.items()))
+        if not isinstance(options, dict | None):
+            raise Unfit(f"needs the options of {name} by their names, got {shown(options)}", NAMED_OPTIONS)
+        return {"name": str(name), "options": options or {}}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """What an editor is told: the form of the file, not of the value."""
+        options = {"type": "object", "maxProperties": 1, "additionalProperties": {"type": ["object", "null"]}}
+        return {"title": "Choice", "anyOf": [{"type": "string"}, options]}
 
     def __str__(self) -> str:
         if not self.options:
@@ -80,7 +101,10 @@ class DataSpec(Node):
     layout: Literal["auto", "class_folders", "image_mask", "table", "arrays"] = "auto"
     task: Literal["auto"] | Task = "auto"
     channels: Literal["native", "gray", "rgb"] = "native"
-    size: PositiveInt | tuple[PositiveInt, PositiveInt] | Literal["native"] = "native"
+    size: Annotated[
+        PositiveInt | tuple[PositiveInt, PositiveInt] | Literal["native"],
+        Field(description="a positive whole number of pixels, [height, width], or native"),
+    ] = "native"
     images: str | None = None
     masks: str | None = None
     table: str | None = None
@@ -94,7 +118,8 @@ class DataSpec(Node):
     @model_validator(mode="after")
     def _one_source(self) -> DataSpec:
         if (self.path is None) == (self.phantom is None):
-            raise ValueError("name exactly one of 'path' (a folder) and 'phantom' (a built-in data set)")
+            stated = "both are stated" if self.path else "neither is stated"
+            raise Unfit(f"needs exactly one of path (a folder) and phantom (a built-in data set); {stated}")
         return self
 
 
@@ -115,9 +140,19 @@ class Augment(Node):
 AUGMENTS = {
     "none": Augment(),
     "flips": Augment(flip=True, turn=True),
-    "standard": Augment(flip=True, turn=True, rotate_deg=15, scale=0.1, shift=0.05, brightness=0.1, contrast=0.1),
+    "standard": Augment(
+        flip=True, turn=True, rotate_deg=15, scale=0.1, shift=0.05, brightness=0.1, contrast=0.1
+    ),
     "strong": Augment(
-        flip=True, turn=True, rotate_deg=180, scale=0.25, shift=0.1, brightness=0.2, contrast=0.25, noise=0.05, blur_px=1.0
+        flip=True,
+        turn=True,
+        rotate_deg=180,
+        scale=0.25,
+        shift=0.1,
+        brightness=0.2,
+        contrast=0.25,
+        noise=0.05,
+        blur_px=1.0,
     ),
 }
 
@@ -125,7 +160,11 @@ AUGMENTS = {
 def _named_augment(value: Any) -> Any:
     if isinstance(value, str):
         if value not in AUGMENTS:
-            raise ValueError(f"no augmentation is called {value!r}; known: {', '.join(AUGMENTS)}, or state its parts")
+            error = unknown(value, AUGMENTS, "augmentation")
+            raise Unfit(
+                f"is unknown: {error.what}",
+                f"{error.cure} Or state its parts, such as {{flip: true, turn: true}}.",
+            )
         return AUGMENTS[value]
     return value
 

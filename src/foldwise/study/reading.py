@@ -1,0 +1,175 @@
+"""Reading a study: from YAML, and changes on the command line, to a checked `Study`, or every mistake at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from foldwise.errors import SpecError
+from foldwise.study.configurations import NO_WEIGHTS_FILE, find_mistakes, spelled_out
+from foldwise.study.mistakes import Keys, Mistake, dotted, from_pydantic, known_keys, shown
+from foldwise.study.source import Source, parse, read_source
+from foldwise.study.spec import Study, Training
+
+
+def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """The study of a file, checked; weights files in it have their whole paths.
+
+    Args:
+        path: the study file; paths in it are relative to its folder.
+        overrides: changes such as ``train.epochs=2``; the value is YAML.
+
+    Raises:
+        SpecError: every mistake at once, each with its place, the line, and a cure.
+    """
+    source = read_source(path)
+    override(source, overrides)
+    mistakes = list(source.mistakes)
+    study = _checked(source.value, base=path.resolve().parent, mistakes=mistakes)
+    if study is None or mistakes:
+        raise SpecError.together(source.error(mistake) for mistake in sorted(mistakes, key=source.order))
+    return study
+
+
+def study_from_dict(value: dict[str, Any], *, base: Path | None = None) -> Study:
+    """A checked study from plain values, as they would stand in a file.
+
+    Args:
+        value: what the file would hold.
+        base: the folder that paths are relative to; the current one by default.
+
+    Raises:
+        SpecError: every mistake at once.
+    """
+    mistakes: list[Mistake] = []
+    study = _checked(value, base=(base or Path()).resolve(), mistakes=mistakes)
+    if study is None or mistakes:
+        raise SpecError.together(SpecError(mistake.what, cure=mistake.cure) for mistake in mistakes)
+    return study
+
+
+def locate(path: Path, keys: Keys) -> str:
+    """Where a key of a study file stands: ``study.yaml:12:5``; of what is around it where it is not written."""
+    line, column = read_source(path).place(keys, at="key")
+    return f"{path}:{line + 1}:{column + 1}"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the study file, for editors that complete and check while one types."""
+    whole = Study.model_json_schema(by_alias=True)
+    training = Training.model_json_schema()
+    whole["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    whole["$defs"] |= training["$defs"]
+    keys = training["properties"]
+    shared = {"type": "object", "additionalProperties": False, "properties": keys}
+    # Levels may hold {each: [...]}, so only their keys are checked here.
+    factors = {key: {"type": "array", "minItems": 1} for key in keys}
+    whole["properties"]["train"] = shared | {"description": Training.__doc__}
+    whole["properties"]["compare"] = {"type": "object", "additionalProperties": False, "properties": factors}
+    return whole
+
+
+def _checked(document: Any, *, base: Path, mistakes: list[Mistake]) -> Study | None:
+    """The study of a plain value; what is wrong with it goes to `mistakes`."""
+    if document is None:
+        mistakes.append(
+            Mistake((), "the study is empty", "Begin with `study: a-name` and `data: {path: my_images/}`.")
+        )
+        return None
+    if not isinstance(document, dict):
+        cure = f"The keys are {', '.join(known_keys(Study))}."
+        mistakes.append(Mistake((), f"a study is made of `key: value` lines, got {shown(document)}", cure))
+        return None
+    document = _with_whole_paths(document, base, mistakes)
+    study = None
+    try:
+        # Through JSON, where strict means what a reader of YAML expects: a list may be a tuple, true is no number.
+        study = Study.model_validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        mistakes += from_pydantic(error, document, Study)
+    train, compare = document.get("train", {}), document.get("compare", {})
+    if isinstance(train, dict) and isinstance(compare, dict):
+        mistakes += find_mistakes(train, compare)
+    return study
+
+
+def _with_whole_paths(document: dict[str, Any], base: Path, mistakes: list[Mistake]) -> dict[str, Any]:
+    """The document with the weights files of `train` and `compare` by their whole paths: workers start elsewhere."""
+    changed = dict(document)
+    train, compare = document.get("train"), document.get("compare")
+    if isinstance(train, dict) and "weights" in train:
+        changed["train"] = train | {
+            "weights": _weights(train["weights"], base, ("train", "weights"), mistakes)
+        }
+    if isinstance(compare, dict) and isinstance(compare.get("weights"), list):
+        written = [part for level in compare["weights"] for part in spelled_out(level)]
+        files = [
+            _weights(name, base, ("compare", "weights", index), mistakes)
+            for index, name in enumerate(written)
+        ]
+        changed["compare"] = compare | {"weights": files}
+    return changed
+
+
+def _weights(name: Any, base: Path, keys: Keys, mistakes: list[Mistake]) -> Any:
+    if not isinstance(name, str) or name in NO_WEIGHTS_FILE:
+        return name
+    path = (base / Path(name).expanduser()).resolve()
+    if not path.is_file():
+        what = f"{dotted(keys)} is no file: {shown(name)}, looked for in {base}"
+        mistakes.append(Mistake(keys, what, "Write none, imagenet, or the path of a .safetensors file."))
+    return str(path)
+
+
+def override(source: Source, changes: Sequence[str]) -> None:
+    """Set keys of a source from texts such as ``train.epochs=2``; parts that are not there are made.
+
+    Raises:
+        SpecError: a change has no ``=``, no YAML value, or leads through something that has no keys.
+    """
+    for change in changes:
+        where = f"--set {change}"
+        written, equals, text = change.partition("=")
+        parts = written.strip().split(".")
+        if not equals or not all(parts):
+            raise SpecError(
+                "a change is written KEY=VALUE", where=where, cure="For example: --set train.epochs=2."
+            )
+        try:
+            value = parse(text, name=where)
+        except SpecError as error:
+            raise SpecError(error.what.partition("\n")[0], where=where, cure=error.cure) from None
+        if value.mistakes:
+            raise SpecError(value.mistakes[0].what, where=where, cure=value.mistakes[0].cure)
+        if source.value is None:
+            source.value = {}
+        _set(source, parts, value.value, where)
+
+
+def _set(source: Source, parts: list[str], value: Any, where: str) -> None:
+    target = source.value
+    keys: list[str | int] = []
+    for depth, part in enumerate(parts):
+        last = depth == len(parts) - 1
+        key: str | int = part
+        if isinstance(target, list):
+            if not part.isdigit() or int(part) >= len(target):
+                cure = f"Name one of 0 to {len(target) - 1}." if target else "Set the whole list."
+                raise SpecError(f"{dotted(keys)} is a list and has no part {part!r}", where=where, cure=cure)
+            key = int(part)
+        elif not isinstance(target, dict):
+            cure = f"Set {dotted(keys)} as a whole."
+            raise SpecError(
+                f"{dotted(keys) or 'the study'} is {shown(target)} and has no keys", where=where, cure=cure
+            )
+        keys.append(key)
+        if last:
+            target[key] = value
+            source.overrides[tuple(keys)] = where
+        elif isinstance(target, dict) and target.get(part) is None:
+            target[key] = {}
+        target = target[key]

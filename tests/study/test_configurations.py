@@ -1,0 +1,95 @@
+"""Configurations: factors become combinations, named for people and numbered for machines."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foldwise.errors import SpecError
+from foldwise.study.configurations import configurations, identity, spelled_out
+from foldwise.study.reading import study_from_dict
+
+
+def asked(compare=None, **train):
+    return study_from_dict({"study": "a", "data": {"path": "x"}, "compare": compare or {}, "train": train})
+
+
+def test_every_combination_the_first_factor_slowest():
+    rows = configurations(asked({"model": ["unet", "conv"], "loss": ["dice", "focal"]}))
+    assert [row.name for row in rows] == ["unet · dice", "unet · focal", "conv · dice", "conv · focal"]
+    assert rows[1].levels == {"model": "unet", "loss": "focal"}
+    assert rows[1].training.loss.name == "focal"
+
+
+def test_nothing_compared_is_one_configuration_named_by_its_model():
+    (row,) = configurations(asked(model={"unet": {"width": 8}}))
+    assert (row.name, row.levels) == ("unet (width 8)", {})
+
+
+def test_a_nested_factor_brings_its_own_levels():
+    adam = {"adam": {"lr": {"each": [0.001, 0.01]}, "betas": [0.9, {"each": [0.99, 0.999]}]}}
+    rows = configurations(asked({"optimizer": ["sgd", adam]}, model="conv"))
+    assert [row.name for row in rows] == [
+        "sgd",
+        "adam (lr 0.001, betas 0.9-0.99)",
+        "adam (lr 0.001, betas 0.9-0.999)",
+        "adam (lr 0.01, betas 0.9-0.99)",
+        "adam (lr 0.01, betas 0.9-0.999)",
+    ]
+
+
+def test_plain_values_are_named_with_their_key():
+    compare = {
+        "batch_size": [8],
+        "patience_epochs": [None, 5],
+        "augment": ["flips", {"rotate_deg": 15, "flip": True}],
+        "loss": ["auto"],
+    }
+    rows = configurations(asked(compare, model="conv"))
+    assert rows[1].name == "batch_size 8 · patience_epochs none · augment flip, rotate_deg 15 · loss auto"
+    assert rows[1].levels["augment"] == "flip, rotate_deg 15"
+
+
+def test_mistakes_of_a_study_made_by_hand_are_all_said():
+    study = asked(model="conv").model_copy(update={"compare": {"los": ["dice"], "model": ["conv", "conv"]}})
+    with pytest.raises(SpecError) as refused:
+        configurations(study)
+    assert str(refused.value).startswith(
+        "3 problems:\n1. no setting is called 'los', so it cannot be compared"
+    )
+
+
+def test_ids_follow_the_training_and_nothing_else():
+    one = configurations(asked({"loss": ["dice", "focal"]}, model="conv"))
+    two = configurations(asked({"loss": ["focal"]}, model="conv"))
+    alone = configurations(asked(model="conv", loss="focal"))
+    assert one[1].id == two[0].id == alone[0].id != one[0].id
+    assert one[0].id.startswith("c-")
+    assert len(one[0].id) == 12
+
+
+def test_a_weights_file_counts_by_its_content(tmp_path):
+    for name, text in (("a", "x"), ("b", "x"), ("c", "y")):
+        (tmp_path / f"{name}.safetensors").write_text(text)
+    rows = [
+        configurations(asked(model="conv", weights=str(tmp_path / f"{name}.safetensors")))[0]
+        for name in "abc"
+    ]
+    assert rows[0].id == rows[1].id != rows[2].id
+    assert identity(rows[0].training)["weights"].startswith("sha256:")
+
+
+values = st.recursive(
+    st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner, max_size=3),
+)
+
+
+@given(values)
+def test_a_level_without_each_is_itself(value):
+    assert list(spelled_out(value)) == [value]
+
+
+@given(st.lists(st.integers(), min_size=1, max_size=4), st.lists(st.integers(), min_size=1, max_size=4))
+def test_each_multiplies(first, second):
+    made = list(spelled_out({"adam": {"lr": {"each": first}, "decay": {"each": second}}}))
+    assert made == [{"adam": {"lr": a, "decay": b}} for a in first for b in second]

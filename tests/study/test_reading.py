@@ -1,0 +1,193 @@
+"""Reading: a study is read whole, or every mistake in it is said at once and to the letter."""
+
+import json
+from pathlib import Path
+
+import pytest
+from malformed_studies import MALFORMED
+
+from foldwise.errors import SpecError
+from foldwise.study.reading import locate, read_study, schema, study_from_dict
+from foldwise.study.source import parse, plain_value
+from foldwise.study.spec import Augment, Choice
+
+STUDY = """\
+# A comment.
+study: gel
+data:
+  path: gels
+  size: [64, 96]
+  mask_values: {0: background, [255, 0, 0]: cell}
+  classes: [no, yes]
+compare:
+  model: [unet, {conv: {width: 8}}]
+train:
+  epochs: 3
+  optimizer: {adam: {lr: 1e-3}}
+  augment: flips
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path, monkeypatch):
+    """Writes a study in the current folder, so that messages begin with its plain name."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text):
+        Path("study.yaml").write_text(text, encoding="utf-8")
+        return Path("study.yaml")
+
+    return write
+
+
+@pytest.mark.parametrize("case", MALFORMED, ids=[case.title for case in MALFORMED])
+def test_a_malformed_study_is_refused_with_this_message(case, study_file, tmp_path):
+    with pytest.raises(SpecError) as refused:
+        read_study(study_file(case.text), case.overrides)
+    assert str(refused.value).replace(str(tmp_path.resolve()), "{here}") == case.message
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "jargon", ["Input should", "valid", "pydantic", "literal", "dict", "NoneType", "ruamel", "Extra inputs"]
+)
+def test_no_jargon_reaches_a_user(jargon):
+    # "validate" is a key of the study.
+    assert not [case.title for case in MALFORMED if jargon in case.message.replace("validate", "")]
+
+
+def test_a_study_is_read(study_file):
+    study = read_study(study_file(STUDY))
+    assert study.data.size == (64, 96)
+    assert study.data.mask_values == {"0": "background", "255,0,0": "cell"}
+    assert study.data.classes == ("no", "yes")
+    assert study.train["optimizer"] == {"adam": {"lr": 0.001}}
+    assert study.validate_.folds == 5
+
+
+def test_overrides_change_make_and_replace(study_file):
+    asked = ["train.epochs=7", "judge.alpha=0.1", "compare.model=[vit]", "data.size=native", "title=A: b: c"]
+    with pytest.raises(SpecError, match="a colon stands where no key can be"):
+        read_study(study_file(STUDY), asked)
+    study = read_study(study_file(STUDY), [*asked[:-1], "title='A: b'", "compare.model.0=resnet"])
+    assert (study.train["epochs"], study.judge.alpha, study.title) == (7, 0.1, "A: b")
+    assert study.compare["model"] == ["resnet"]
+    assert study.data.size == "native"
+
+
+def test_overrides_of_an_empty_file_make_a_study(study_file):
+    study = read_study(study_file(""), ["study=x", "data.phantom.kind=gels", "train.model=conv"])
+    assert study.data.phantom.kind == "gels"
+
+
+def test_weights_are_relative_to_the_study(tmp_path, monkeypatch):
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    (folder / "w.safetensors").touch()
+    (folder / "study.yaml").write_text(
+        "study: a\ndata: {path: x}\ntrain: {model: conv}\ncompare: {weights: [none, w.safetensors]}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    study = read_study(Path("studies/study.yaml"))
+    assert study.compare["weights"] == ["none", str((folder / "w.safetensors").resolve())]
+    assert study.data.path == "x"  # the floor that reads images knows the folder of the study
+
+
+def test_places_are_found_again(study_file):
+    path = study_file(STUDY)
+    assert locate(path, ("train", "epochs")) == "study.yaml:11:3"
+    assert locate(path, ("compare", "model", 1)) == "study.yaml:9:17"
+    assert locate(path, ("train", "not there")) == "study.yaml:10:1"
+    assert locate(path, ()) == "study.yaml:2:1"
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("1e-3", 0.001),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("-3", -3),
+        ("0", 0),
+        ("010", "010"),
+        ("0x1F", "0x1F"),
+        ("1_000", "1_000"),
+        ("no", "no"),
+        ("on", "on"),
+        ("True", True),
+        ("false", False),
+        ("~", None),
+        ("", None),
+        ("2026-01-01", "2026-01-01"),
+        (".nan", ".nan"),
+        ("1e999", "1e999"),
+    ],
+)
+def test_a_word_means_what_yaml_1_2_says_or_stays_a_word(written, value):
+    assert plain_value(written) == value
+    assert type(plain_value(written)) is type(value)
+
+
+def test_quotes_anchors_and_literal_blocks():
+    source = parse('a: "1"\nb: &b [1, x]\nc: *b\nd: |\n  two\n  lines\n', name="x")
+    assert source.value == {"a": "1", "b": [1, "x"], "c": [1, "x"], "d": "two\nlines\n"}
+
+
+def test_files_that_are_no_text(tmp_path, study_file):
+    path = study_file("")
+    path.write_bytes(b"study: gel\ntitle: \xff\xfe\n")
+    with pytest.raises(SpecError) as refused:
+        read_study(path)
+    assert str(refused.value) == (
+        "study.yaml:2: the file is not UTF-8 text\n"
+        "  → Save it as UTF-8 text; a study is YAML, no spreadsheet and no word processor file."
+    )
+    with pytest.raises(SpecError) as refused:
+        read_study(Path("absent.yaml"))
+    assert str(refused.value) == "there is no file absent.yaml\n  → Name a study file, such as study.yaml."
+    Path("folder").mkdir()
+    with pytest.raises(SpecError) as refused:
+        read_study(Path("folder"))
+    assert str(refused.value) == "folder is a folder\n  → Name the study file in it, such as study.yaml."
+
+
+def test_a_byte_order_mark_and_windows_lines_are_read(study_file):
+    path = study_file("")
+    path.write_bytes(b"\xef\xbb\xbf" + STUDY.replace("\n", "\r\n").encode())
+    assert read_study(path).study == "gel"
+
+
+def test_a_study_from_plain_values():
+    study = study_from_dict({"study": "a", "data": {"path": "x"}, "train": {"model": "conv"}})
+    assert study.train == {"model": "conv"}
+    with pytest.raises(SpecError) as refused:
+        study_from_dict({"study": "a", "data": {"path": "x"}, "train": {"model": "conv", "epochs": "ten"}})
+    assert str(refused.value) == "train.epochs must be a whole number, got 'ten'"
+
+
+def test_the_schema_is_json_and_knows_every_key():
+    whole = json.loads(json.dumps(schema()))
+    assert set(whole["properties"]) >= {"study", "data", "compare", "train", "validate", "judge"}
+    assert "validate_" not in whole["properties"]
+    assert set(whole["properties"]["train"]["properties"]) == set(
+        whole["properties"]["compare"]["properties"]
+    )
+    named = set(json.dumps(whole).split('"#/$defs/')[1:])
+    assert {part.split('"')[0] for part in named} <= set(whole["$defs"])
+
+
+def test_the_worked_studies_are_read():
+    worked = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
+    assert worked
+    for path in worked:
+        if "weights:" not in path.read_text():  # those need files that are not everywhere
+            assert read_study(path).study
+
+
+def test_choices_and_augmentations_print_as_people_write_them():
+    assert (
+        str(Choice(name="adam", options={"lr": 0.001, "betas": [0.9, 0.99]}))
+        == "adam (lr 0.001, betas 0.9-0.99)"
+    )
+    assert str(Choice(name="dice")) == "dice"
+    assert Augment().flip is False
