@@ -1,0 +1,261 @@
+"""Grey pictures that are no gels: landscapes, portraits, pages, charts, houses, blinds, flowers, plain objects.
+
+Charts, houses and blinds have the lanes and bars of a gel; the harder, the more of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from foldwise.data.phantoms.canvas import Plane, between, clouds, slope
+
+FINE = 2  # scenes are drawn this many times finer, and averaged
+
+Painter = Callable[[np.random.Generator, ImageDraw.ImageDraw, int], None]
+
+
+def scene(rng: np.random.Generator, size: int, difficulty: float) -> Plane:
+    """Light of a random scene (size, size), 0 to 1."""
+    look_alike = rng.random() < between(0.25, 0.85, difficulty)
+    painters = LOOK_ALIKES if look_alike else SCENES
+    paint = painters[list(painters)[int(rng.integers(len(painters)))]]
+    side = size * FINE
+    canvas = Image.new("L", (side, side), int(rng.integers(60, 220)))
+    paint(rng, ImageDraw.Draw(canvas), side)
+    light = np.asarray(canvas.reduce(FINE), np.float32) / 255
+    light *= 1 + 0.03 * clouds(rng, size, size / 12) + 0.10 * slope(rng, size)
+    light += 0.012 * clouds(rng, size, 2)
+    return np.clip(light, 0, 1).astype(np.float32)
+
+
+def _landscape(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
+    """Sky, perhaps a sun, and ridges that darken towards the front."""
+    sky, horizon = rng.uniform(120, 235), rng.uniform(0.35, 0.65) * side
+    for row in range(side):
+        pen.line((0, row, side, row), fill=int(min(250, sky + 35 * row / horizon)))
+    if rng.random() < 0.6:
+        _disc(pen, (rng.uniform(0, side), rng.uniform(0.05, 0.3) * side), rng.uniform(0.03, 0.08) * side, 250)
+    num_ridges = int(rng.integers(2, 5))
+    for ridge in range(num_ridges):
+        base = horizon + ridge * (side - horizon) / num_ridges
+        rough = np.cumsum(rng.normal(0, 1, 33)) * side * rng.uniform(0.008, 0.022)
+        heights = base - np.abs(rough - np.linspace(rough[0], rough[-1], 33))
+        points = [(side * step / 32, float(height)) for step, height in enumerate(heights)]
+        pen.polygon(
+            [*points, (side, side), (0, side)], fill=int(sky * (0.75 - 0.5 * (ridge + 1) / num_ridges))
+        )
+    for _ in range(int(rng.integers(0, 9))):
+        x, y = rng.uniform(0, side), rng.uniform(0.75, 1) * side
+        height = rng.uniform(0.08, 0.2) * side
+        pen.polygon(
+            [(x, y - height), (x - 0.25 * height, y), (x + 0.25 * height, y)], fill=int(rng.integers(15, 60))
+        )
+
+
+def _portrait(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
+    """Head and shoulders before a plain wall."""
+    skin, hair, dress = (int(rng.integers(*span)) for span in ((110, 230), (10, 160), (20, 230)))
+    x, y, face = (
+        rng.uniform(0.38, 0.62) * side,
+        rng.uniform(0.36, 0.5) * side,
+        rng.uniform(0.13, 0.21) * side,
+    )
+    _oval(pen, (x, y + 3.4 * face), (2.3 * face, 2 * face), dress)
+    long_hair = rng.uniform(0, 1.2) if rng.random() < 0.5 else 0.0
+    _oval(
+        pen,
+        (x, y - 0.25 * face + 0.5 * long_hair * face),
+        (1.25 * face, (1.45 + 0.6 * long_hair) * face),
+        hair,
+    )
+    pen.rectangle((x - 0.42 * face, y + 0.8 * face, x + 0.42 * face, y + 1.7 * face), fill=int(0.85 * skin))
+    _oval(pen, (x, y), (face, 1.3 * face), skin)
+    look = rng.normal(0, 0.1) * face
+    for eye in (-0.4, 0.4):
+        _oval(pen, (x + eye * face + look, y - 0.2 * face), (0.17 * face, 0.09 * face), min(255, skin + 40))
+        _disc(pen, (x + eye * face + look, y - 0.2 * face), 0.085 * face, 20)
+        pen.line(
+            _box(x + eye * face + look, y - 0.42 * face, 0.22 * face, 0),
+            fill=hair,
+            width=max(1, int(0.08 * face)),
+        )
+    pen.line(
+        (x + look, y - 0.1 * face, x + 1.4 * look, y + 0.28 * face),
+        fill=int(0.75 * skin),
+        width=max(1, int(0.1 * face)),
+    )
+    _oval(pen, (x + look, y + 0.62 * face), (0.36 * face, rng.uniform(0.05, 0.14) * face), int(0.55 * skin))
+
+
+def _page(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
+    """A printed page: a heading and lines of made-up words."""
+    pen.rectangle((0, 0, side, side), fill=int(rng.integers(200, 250)))
+    margin, height = rng.uniform(0.05, 0.12) * side, rng.uniform(0.06, 0.10) * side
+    letters = np.array(list("aaabcdeeeefghiiklmnnooprrsssttuvwy"))
+    y = margin
+    while y < side - margin - height:
+        x, tall = margin, height * (1.5 if y == margin else 1.0)
+        while x < side - margin:
+            word = "".join(rng.choice(letters, int(rng.integers(2, 9))))
+            x += _write(pen, (x, y), word, tall, ink=int(rng.integers(15, 70))) + 0.35 * tall
+            if rng.random() < 0.04:
+                break
+        y += 1.15 * tall
+
+
+def _write(
+    pen: ImageDraw.ImageDraw, place: tuple[float, float], word: str, height: float, *, ink: int
+) -> float:
+    """Write a word in a bitmap font, which looks the same on every machine; its width in pixels is returned."""
+    font = ImageFont.load_default_imagefont()
+    width, tall = (round(length) for length in font.getbbox(word)[2:])
+    stamp = Image.new("1", (width, tall))
+    ImageDraw.Draw(stamp).text((0, 0), word, fill=1, font=font)
+    wide = max(1, round(width * height / tall))
+    pen.bitmap(
+        (round(place[0]), round(place[1])), stamp.convert("L").resize((wide, max(1, round(height)))), fill=ink
+    )
+    return wide
+
+
+def _flower(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
+    """Blossoms over dark leaves."""
+    pen.rectangle((0, 0, side, side), fill=int(rng.integers(20, 80)))
+    for _ in range(14):
+        place = (rng.uniform(0, side), rng.uniform(0, side))
+        _oval(
+            pen,
+            place,
+            (rng.uniform(0.05, 0.2) * side, rng.uniform(0.03, 0.1) * side),
+            int(rng.integers(30, 110)),
+        )
+    for _ in range(int(rng.integers(1, 4))):
+        x, y, reach = (
+            rng.uniform(0.25, 0.75) * side,
+            rng.uniform(0.25, 0.75) * side,
+            rng.uniform(0.14, 0.32) * side,
+        )
+        petals, bright = int(rng.integers(5, 14)), int(rng.integers(140, 235))
+        for turn in np.linspace(0, 2 * np.pi, petals, endpoint=False) + rng.random():
+            middle = (x + 0.6 * reach * np.cos(turn), y + 0.6 * reach * np.sin(turn))
+            _petal(
+                pen, middle, (0.45 * reach, 1.7 * reach / petals), turn, bright + int(rng.integers(-25, 20))
+            )
+        _disc(pen, (x, y), 0.28 * reach, int(rng.integers(60, 200)))
+
+
+def _petal(
+    pen: ImageDraw.ImageDraw, middle: tuple[float, float], half: tuple[float, float], turn: float, fill: int
+) -> None:
+    round_ = np.linspace(0, 2 * np.pi, 20)
+    along, across = half[0] * np.cos(round_), half[1] * np.sin(round_)
+    x = middle[0] + along * np.cos(turn) - across * np.sin(turn)
+    y = middle[1] + along * np.sin(turn) + across * np.cos(turn)
+    pen.polygon(list(zip(x.tolist(), y.tolist(), strict=True)), fill=fill, outline=int(0.7 * fill))
+
+
+def _objects(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
+    """A few balls and boxes on a table before a wall that darkens to one side."""
+    wall, table = rng.uniform(70, 220), rng.uniform(0.5, 0.75) * side
+    for column in range(side):
+        pen.line((column, 0, column, side), fill=int(wall * (0.7 + 0.4 * column / side)))
+    pen.rectangle((0, table, side, side), fill=int(0.55 * wall))
+    for _ in range(int(rng.integers(1, 5))):
+        x, reach, shade = (
+            rng.uniform(0.15, 0.85) * side,
+            rng.uniform(0.06, 0.18) * side,
+            int(rng.integers(40, 235)),
+        )
+        _oval(pen, (x + 0.6 * reach, table + 0.5 * reach), (1.3 * reach, 0.3 * reach), int(0.35 * wall))
+        if rng.random() < 0.5:
+            pen.rectangle((x - reach, table - 1.2 * reach, x + reach, table + 0.5 * reach), fill=shade)
+            continue
+        for step in range(6):
+            place = (x - 0.06 * step * reach, table - 0.4 * reach - 0.07 * step * reach)
+            _disc(pen, place, reach * (1 - step / 7), min(250, shade + 14 * step))
+
+
+def _chart(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
+    """Bars, stacked or plain, over an axis with ticks."""
+    pen.rectangle((0, 0, side, side), fill=int(rng.integers(205, 250)))
+    left, bottom = 0.12 * side, 0.88 * side
+    bars = int(rng.integers(4, 12))
+    pitch = (0.94 * side - left) / bars
+    for row in np.linspace(0.1, 0.88, 6) * side:
+        pen.line((left, row, 0.95 * side, row), fill=170, width=1)
+        pen.line((left - 0.02 * side, row, left, row), fill=40, width=FINE)
+    stacked = int(rng.integers(1, 5))
+    for bar in range(bars):
+        low = bottom
+        for part in range(stacked):
+            high = max(0.08 * side, low - rng.uniform(0.05, 0.75 / stacked) * side)
+            x = left + pitch * (bar + 0.2)
+            pen.rectangle((x, high, x + 0.65 * pitch, low), fill=40 + 150 * part // stacked)
+            low = high
+    pen.line((left, 0.06 * side, left, bottom, 0.95 * side, bottom), fill=30, width=2 * FINE)
+
+
+def _house(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
+    """The front of a house: rows of windows, some lit, under a roof and a sky."""
+    front, top = int(rng.integers(60, 200)), rng.uniform(0.02, 0.25) * side
+    left, right = rng.uniform(-0.1, 0.15) * side, rng.uniform(0.85, 1.1) * side
+    pen.rectangle((left, top, right, side), fill=front)
+    pen.polygon(
+        [
+            (left - 6, top),
+            (right + 6, top),
+            (right - 0.1 * side, top - 0.12 * side),
+            (left + 0.1 * side, top - 0.12 * side),
+        ],
+        fill=front // 2,
+    )
+    rows, columns = rng.integers(4, 9, 2)
+    wide, tall = (right - left) / columns, (side - top) / rows
+    lit = rng.uniform(0.1, 0.9)
+    for row in range(rows):
+        for column in range(columns):
+            x, y = left + wide * (column + 0.5), top + tall * (row + 0.5)
+            fill = int(rng.integers(190, 245)) if rng.random() < lit else int(0.4 * front)
+            pen.rectangle(_box(x, y, 0.28 * wide, 0.3 * tall), fill=fill)
+
+
+def _blinds(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
+    """Shelves, steps or blinds: level bars between upright posts."""
+    pen.rectangle((0, 0, side, side), fill=int(rng.integers(30, 110)))
+    posts = np.sort(rng.uniform(0, side, int(rng.integers(1, 5))))
+    edges = [-0.05 * side, *posts.tolist(), 1.05 * side]
+    for left, right in pairwise(edges):
+        y, pitch = rng.uniform(0, 0.1) * side, rng.uniform(0.06, 0.17) * side
+        tilt, shade = rng.normal(0, 0.03) * side, int(rng.integers(110, 230))
+        while y < 1.05 * side:
+            pen.line((left, y, right, y + tilt), fill=shade, width=max(2, int(0.35 * pitch)))
+            y += pitch
+        pen.line((right, 0, right, side), fill=int(rng.integers(20, 200)), width=max(2, int(0.025 * side)))
+
+
+def _box(x: float, y: float, half_wide: float, half_tall: float) -> tuple[float, float, float, float]:
+    return x - half_wide, y - half_tall, x + half_wide, y + half_tall
+
+
+def _oval(
+    pen: ImageDraw.ImageDraw, middle: tuple[float, float], half: tuple[float, float], fill: int
+) -> None:
+    pen.ellipse(_box(*middle, *half), fill=fill)
+
+
+def _disc(pen: ImageDraw.ImageDraw, middle: tuple[float, float], radius: float, fill: int) -> None:
+    _oval(pen, middle, (radius, radius), fill)
+
+
+SCENES: dict[str, Painter] = {
+    "landscape": _landscape,
+    "portrait": _portrait,
+    "page": _page,
+    "flower": _flower,
+    "objects": _objects,
+}
+LOOK_ALIKES: dict[str, Painter] = {"chart": _chart, "house": _house, "blinds": _blinds}
