@@ -36,7 +36,9 @@ class Run:
             RunError: nothing has been judged yet.
         """
         if not self.folder.verdict.exists():
-            raise RunError(f"{self.folder.root} has no verdict yet", cure=f"foldwise report {self.folder.root}")
+            raise RunError(
+                f"{self.folder.root} has no verdict yet", cure=f"foldwise report {self.folder.root}"
+            )
         verdict: dict[str, Any] = read_json(self.folder.verdict)
         return verdict
 
@@ -63,10 +65,13 @@ class Run:
 class Progress(Protocol):
     """Told how far a run is, again and again while it works."""
 
-    def __call__(self, folder: RunFolder) -> None: ...
+    def __call__(self, folder: RunFolder) -> None:
+        """Look at the run folder."""
 
 
-def check(study: str | Path, *, overrides: Sequence[str] = (), decoded: Callable[[int, int], None] | None = None) -> Prepared:
+def check(
+    study: str | Path, *, overrides: Sequence[str] = (), decoded: Callable[[int, int], None] | None = None
+) -> Prepared:
     """Read, decode, audit, fold and plan, and build every model once; nothing is trained.
 
     Raises:
@@ -124,9 +129,9 @@ def drive(
     plan = folder.load_plan()
     if all_settled(folder, plan):
         return
-    LocalWorkers(folder, workers=workers or default_workers(device, threads), device=device, threads=threads).run(
-        finished=lambda: all_settled(folder, plan), tick=progress
-    )
+    LocalWorkers(
+        folder, workers=workers or default_workers(device, threads), device=device, threads=threads
+    ).run(finished=lambda: all_settled(folder, plan), tick=progress)
 
 
 def open_run(path: str | Path) -> Run:

@@ -24,7 +24,9 @@ app = typer.Typer(
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/gel.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; never another one than asked.")]
-Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change the study, e.g. train.epochs=2.")]
+Set = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change the study, e.g. train.epochs=2.")
+]
 
 
 @app.command()
@@ -42,9 +44,12 @@ def check(study: StudyFile, set_: Set = []) -> None:  # noqa: B006 - typer wants
 def run(
     study: StudyFile,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<study>")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time.", show_default="from the cores")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes at a time.", show_default="from the cores")
+    ] = None,
     device: Device = "auto",
     set_: Set = [],  # noqa: B006
+    retry: Annotated[bool, typer.Option("--retry", help="Try failed items again.")] = False,
 ) -> None:
     """Check, train what is not done yet, judge and report. Call it again to go on after an interrupt."""
     from foldwise.api import drive, run_root
@@ -56,6 +61,8 @@ def run(
     folder_path = run_root(prepared, out)
     say_check(prepared, check_models(prepared), brief=True)
     folder = lay_out(prepared, folder_path)
+    if retry:
+        folder.retry()
     with Watching(folder) as watching:
         drive(folder, workers=workers, device=device, threads=prepared.study.threads, progress=watching.show)
     verdict = finish(folder)
@@ -68,15 +75,15 @@ def _fail_if_items_failed(verdict: dict, folder: Path) -> None:  # type: ignore[
     if failures:
         raise ItemsFailed(
             f"{len(failures)} of the fits failed; the first says: {failures[0]['message']}",
-            cure=f"foldwise status {folder} lists them; mend the cause, then: foldwise run --help (see --retry)",
+            cure=f"foldwise status {folder} lists them. Mend the cause, then: foldwise run STUDY --retry",
         )
 
 
 @app.command()
 def status(run: RunPath) -> None:
     """How far a run is, what is being done, and what failed and why."""
-    from foldwise.terminal import say_status
     from foldwise.study.folder import RunFolder
+    from foldwise.terminal import say_status
 
     say_status(RunFolder.open(run))
 
@@ -86,8 +93,8 @@ def report(
     run: RunPath, open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False
 ) -> None:
     """Judge what is done so far and write report.html, verdict.json and results.csv."""
-    from foldwise.terminal import say_answer
     from foldwise.study.folder import RunFolder
+    from foldwise.terminal import say_answer
     from foldwise.walk import finish
 
     folder = RunFolder.open(run)
@@ -99,7 +106,9 @@ def report(
 @app.command()
 def work(
     run: RunPath,
-    item: Annotated[str | None, typer.Argument(metavar="[ITEM]", help="One item, by (the beginning of) its id.")] = None,
+    item: Annotated[
+        str | None, typer.Argument(metavar="[ITEM]", help="One item, by (the beginning of) its id.")
+    ] = None,
     device: Device = "auto",
     worker_index: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:

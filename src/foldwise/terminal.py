@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from foldwise.study.folder import RunFolder
-from foldwise.study.plan import Plan
+from foldwise.study.plan import Plan, skipped
 
 if TYPE_CHECKING:
     from foldwise.data.audit import Finding
@@ -56,7 +56,11 @@ class Decoding:
 def duration(seconds: float) -> str:
     """Seconds in words, in the two units that matter: ``3 min 20 s``."""
     seconds = round(seconds)
-    for unit, size, smaller, fraction in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+    for unit, size, smaller, fraction in (
+        ("d", 86400, "h", 3600),
+        ("h", 3600, "min", 60),
+        ("min", 60, "s", 1),
+    ):
         if seconds >= size:
             rest = seconds % size // fraction
             return f"{seconds // size} {unit} {rest} {smaller}" if rest else f"{seconds // size} {unit}"
@@ -87,8 +91,13 @@ def say_check(prepared: Prepared, costs: Costs, *, brief: bool = False) -> None:
     groups = len(set(prepared.audit.groups))
     grouped = f" in {groups} groups" if groups < len(prepared.packed) else ""
     classes = ", ".join(prepared.dataset.classes)
-    out.print(f"  {count(len(prepared.packed), 'image')}{grouped}; {_plain(prepared.dataset.task)}: {classes}", markup=False)
+    out.print(
+        f"  {count(len(prepared.packed), 'image')}{grouped}; {_plain(prepared.dataset.task)}: {classes}",
+        markup=False,
+    )
     say_findings(out, prepared.audit.findings)
+    for note in costs.notes:
+        out.print(f"  [dim]·[/] {escape(note)}")
     if not brief:
         _say_configurations(out, prepared, costs)
     fits = sum(item.kind == "fit" for item in plan.items)
@@ -145,7 +154,9 @@ class Watching:
         self.settled_before = self._settled_count(done, failed)
         self.last_line, self.last_settled = self.began, self.settled_before
         self.out = console()
-        self.live = Live(console=self.out, refresh_per_second=2, transient=True) if sys.stdout.isatty() else None
+        self.live = (
+            Live(console=self.out, refresh_per_second=2, transient=True) if sys.stdout.isatty() else None
+        )
 
     def __enter__(self) -> Self:
         if self.live:
@@ -181,7 +192,11 @@ class Watching:
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
         for title, beat in held_items(self.folder, self.plan):
-            far = f"epoch {beat['epoch']} of {beat['epochs']}" if "epoch" in beat else beat.get("doing", "starting")
+            far = (
+                f"epoch {beat['epoch']} of {beat['epochs']}"
+                if "epoch" in beat
+                else beat.get("doing", "starting")
+            )
             score = f"{beat['metric']} {beat['score']:.3f}" if beat.get("score") is not None else ""
             table.add_row("  ●", Text(title), far, score)
         table.add_row("", Text("Ctrl-C stops safely; the same command goes on from here.", style="dim"))
@@ -191,18 +206,12 @@ class Watching:
 def say_status(folder: RunFolder) -> None:
     """How far a run is, what is being done now, what failed and why."""
     out, plan = console(), folder.load_plan()
-    done, failed = folder.settled()
-    skipped = {item.id for item in plan.items if set(item.needs) & failed}
-    states = Counter(
-        "done" if item.id in done else "failed" if item.id in failed else "skipped" if item.id in skipped else "waiting"
-        for item in plan.items
-    )
-    running = list(held_items(folder, plan))
-    states["waiting"] -= len(running)
-    states["running"] = len(running)
-    listed = [f"{states[state]} {state}" for state in ("done", "running", "waiting", "failed", "skipped") if states[state] > 0]
+    _, failed = folder.settled()
+    lost = {item.id for item in skipped(plan, failed)}
+    states = {state: number for state, number in asdict(folder.status(plan)).items() if number}
+    listed = [f"{number} {state}" for state, number in states.items()]
     out.print(f"{folder.root}: {count(len(plan.items), 'item')}: {', '.join(listed)}", markup=False)
-    for title, beat in running:
+    for title, beat in held_items(folder, plan):
         epoch = f", epoch {beat['epoch']} of {beat['epochs']}" if "epoch" in beat else ""
         out.print(f"  running  {title}{epoch}", markup=False)
     for item in plan.items:
@@ -210,7 +219,7 @@ def say_status(folder: RunFolder) -> None:
             error = (folder.result(item.id) or {}).get("error") or {}
             out.print(f"  failed   {item.title}: {error.get('message', 'no cause recorded')}", markup=False)
             out.print(f"           by hand: foldwise work {folder.root} {item.id}", markup=False, style="dim")
-        elif item.id in skipped:
+        elif item.id in lost:
             out.print(f"  skipped  {item.title}: it needs an item that failed", markup=False)
 
 

@@ -18,8 +18,9 @@ from foldwise.data.cases import Dataset
 from foldwise.data.layouts import read_dataset
 from foldwise.data.packed import Packed, pack
 from foldwise.data.splits import Split, make_splits, split_digest, write_splits
-from foldwise.errors import DataError, FoldwiseError, SpecError
+from foldwise.errors import DataError, FoldwiseError
 from foldwise.judging.verdict import judge
+from foldwise.learning.winner import make_winner
 from foldwise.reporting.report import write_report
 from foldwise.study.configurations import Configuration, configurations
 from foldwise.study.folder import RunFolder, write_json, written_whole
@@ -32,7 +33,16 @@ if TYPE_CHECKING:
     from foldwise.learning.estimate import Estimate
 
 Progress = Callable[[int, int], None]
-RECORDED = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "scikit-learn", "pillow")
+RECORDED = (
+    "torch",
+    "torchvision",
+    "timm",
+    "segmentation-models-pytorch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pillow",
+)
 
 
 @dataclass(frozen=True)
@@ -64,13 +74,19 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), progress: Progress | N
     refuse(found)
     splits = make_splits(dataset, packed, groups=found.groups, validation=study.validate_, seed=study.seed)
     digests = [(split.repeat, split.fold, split_digest(split, packed.digest)) for split in splits]
-    plan = make_plan(study, asked, task=dataset.task, packed_digest=packed.digest, splits=digests, steps=STEP_VERSIONS)
+    plan = make_plan(
+        study, asked, task=dataset.task, packed_digest=packed.digest, splits=digests, steps=STEP_VERSIONS
+    )
     return Prepared(path, study, dataset, packed, found, splits, asked, plan)
 
 
 def refuse(found: Audit) -> None:
     """Raise what the audit calls an error, all of it at once."""
-    errors = [DataError(finding.message, cure=finding.cure) for finding in found.findings if finding.severity == "error"]
+    errors = [
+        DataError(finding.message, cure=finding.cure)
+        for finding in found.findings
+        if finding.severity == "error"
+    ]
     if errors:
         raise DataError.together(errors)
 
@@ -80,11 +96,19 @@ class Costs:
     """What the plan will take on this machine, by configuration id; an estimate from one tiny step each."""
 
     of: dict[str, Estimate]
+    notes: tuple[str, ...]
 
     def seconds(self, plan: Plan) -> float:
-        """Worker-seconds of the whole plan."""
-        fits = [item.settings["configuration"] for item in plan.items if item.kind == "fit"]
-        return sum(self.of[configuration].seconds_per_fit for configuration in fits)
+        """Worker-seconds of the whole plan; shared features are counted once."""
+        fits = [item for item in plan.items if item.kind == "fit"]
+        passes = {
+            need: self.of[item.settings["configuration"]].seconds_for_features
+            for item in fits
+            for need in item.needs
+        }
+        return sum(self.of[item.settings["configuration"]].seconds_per_fit for item in fits) + sum(
+            passes.values()
+        )
 
     def memory_mb(self) -> float:
         """Of the hungriest configuration, for one worker."""
@@ -92,37 +116,50 @@ class Costs:
 
 
 def check_models(prepared: Prepared) -> Costs:
-    """Build every configuration once, so that a wrong name or option is found before any training.
+    """Build every configuration once, so that a wrong name, option or weights file is found before any training.
 
     Raises:
         SpecError: every model, head, loss, optimiser or schedule that cannot be built, all at once.
     """
-    from foldwise.learning.estimate import estimate
+    import torch
 
+    from foldwise.learning.estimate import estimate
+    from foldwise.learning.models import describe
+
+    torch.set_num_threads(prepared.study.threads)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
-    estimates: dict[str, Estimate] = {}
+    costs: dict[str, Estimate] = {}
+    notes: list[str] = []
     errors: list[FoldwiseError] = []
     for configuration in prepared.configurations:
+        shape = _shape(configuration, prepared)
         try:
-            estimates[configuration.id] = estimate(
-                configuration.training,
-                task=prepared.dataset.task,
-                in_channels=prepared.packed.num_channels,
-                num_classes=len(prepared.dataset.classes),
-                size_hw=_training_size(configuration, prepared.packed),
-                images=len(smallest.train),
-            )
+            notes += describe(configuration.training, **shape).warnings
+            costs[configuration.id] = estimate(configuration.training, **shape, images=len(smallest.train))
         except FoldwiseError as error:
-            errors.append(SpecError(error.what, where=f"{prepared.path.name}, {configuration.name}", cure=error.cure))
+            errors.append(
+                type(error)(error.what, where=_named(error, configuration, prepared), cure=error.cure)
+            )
     if errors:
-        raise SpecError.together(errors)
-    return Costs(estimates)
+        raise type(errors[0]).together(errors)
+    return Costs(costs, tuple(dict.fromkeys(notes)))
 
 
-def _training_size(configuration: Configuration, packed: Packed) -> tuple[int, int]:
-    largest = packed.shapes.max(axis=0)
+def _named(error: FoldwiseError, configuration: Configuration, prepared: Prepared) -> str:
+    place = f"{prepared.path.name}, {configuration.name}"
+    return f"{place}, {error.where}" if error.where else place
+
+
+def _shape(configuration: Configuration, prepared: Prepared) -> dict[str, Any]:
+    """What a network must fit: the task, channels, classes, and the size it is trained on."""
+    largest = prepared.packed.shapes.max(axis=0)
     crop = configuration.training.crop_px
-    return (crop, crop) if crop else (int(largest[0]), int(largest[1]))
+    return {
+        "task": prepared.dataset.task,
+        "in_channels": prepared.packed.num_channels,
+        "num_classes": len(prepared.dataset.classes),
+        "size_hw": (crop, crop) if crop else (int(largest[0]), int(largest[1])),
+    }
 
 
 def lay_out(prepared: Prepared, root: Path) -> RunFolder:
@@ -131,6 +168,7 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     root.mkdir(parents=True, exist_ok=True)
     with written_whole(folder.study) as scratch:
         scratch.write_bytes(prepared.path.read_bytes())
+    folder.save_study(prepared.study)
     _write_cases(folder, prepared)
     write_json(folder.audit, _audit_record(prepared))
     write_splits(folder.splits, prepared.splits, prepared.dataset)
@@ -140,13 +178,33 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
 
 
 def _write_cases(folder: RunFolder, prepared: Prepared) -> None:
-    columns = ["index", "name", "image", "mask", "labels", "group", "width", "height", "mode", "format", "pixel_digest"]
+    columns = [
+        "index",
+        "name",
+        "image",
+        "mask",
+        "labels",
+        "group",
+        "width",
+        "height",
+        "mode",
+        "format",
+        "pixel_digest",
+    ]
     with written_whole(folder.cases) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(columns)
-        for case, group, measure in zip(prepared.dataset.cases, prepared.audit.groups, prepared.packed.measures, strict=True):
+        for case, group, measure in zip(
+            prepared.dataset.cases, prepared.audit.groups, prepared.packed.measures, strict=True
+        ):
             labels = " ".join(str(label) for label in case.labels)
-            size = [measure.original_width, measure.original_height, measure.mode, measure.format, measure.pixel_digest]
+            size = [
+                measure.original_width,
+                measure.original_height,
+                measure.mode,
+                measure.format,
+                measure.pixel_digest,
+            ]
             rows.writerow([case.index, case.name, case.image, case.mask or "", labels, group, *size])
 
 
@@ -172,8 +230,12 @@ def environment(prepared: Prepared) -> dict[str, Any]:
         "seed": prepared.study.seed,
         "threads": prepared.study.threads,
         "packed_digest": prepared.packed.digest,
-        "study_digest": sha256(json.dumps(prepared.study.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:16],
-        "splits_digest": sha256(repr([(s.repeat, s.fold, s.test.tolist()) for s in prepared.splits]).encode()).hexdigest()[:16],
+        "study_digest": sha256(
+            json.dumps(prepared.study.model_dump(mode="json"), sort_keys=True).encode()
+        ).hexdigest()[:16],
+        "splits_digest": sha256(
+            repr([(s.repeat, s.fold, s.test.tolist()) for s in prepared.splits]).encode()
+        ).hexdigest()[:16],
     }
 
 
@@ -188,7 +250,10 @@ def _commit() -> str | None:
     """The commit of foldwise itself where it runs from a checkout; None where it is installed."""
     try:
         asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-        return subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.strip() or None  # noqa: S603
+        return (
+            subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+            or None
+        )
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -212,8 +277,6 @@ def finish(folder: RunFolder) -> dict[str, Any]:
 def _hand_over(folder: RunFolder, verdict: dict[str, Any]) -> None:
     if not verdict["answer"]:
         return
-    from foldwise.learning.winner import make_winner
-
     chosen = verdict["answer"]["configuration"]
     fits = [item for item in folder.load_plan().items if item.settings.get("configuration") == chosen]
     done = [folder.done(item.id) for item in fits if item.settings["repeat"] == 0]

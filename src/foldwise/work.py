@@ -21,8 +21,8 @@ from typing import Any
 
 from foldwise.errors import FoldwiseError, RunError
 from foldwise.study.claims import Claim, claim
-from foldwise.study.folder import RunFolder, read_json, write_json
-from foldwise.study.plan import Item, Plan, ready
+from foldwise.study.folder import RunFolder, write_json
+from foldwise.study.plan import Item, Plan, ready, skipped
 
 POLL_S = 0.5
 BEAT_EVERY_S = 2.0
@@ -71,7 +71,11 @@ def _features(job: Job) -> dict[str, Any]:
 
     settings = job.item.settings
     return features_item(
-        settings, packed=open_packed(settings["packed"]), scratch=job.scratch, beat=job.beat, device=job.device
+        settings,
+        packed=open_packed(settings["packed"]),
+        scratch=job.scratch,
+        beat=job.beat,
+        device=job.device,
     )
 
 
@@ -87,7 +91,9 @@ STEPS = {"features": Step(_features, version=1), "fit": Step(_fit, version=1)}
 STEP_VERSIONS = {kind: step.version for kind, step in STEPS.items()}
 
 
-def do_item(folder: RunFolder, item: Item, *, device: str = "auto", claimed: Claim | None = None) -> dict[str, Any]:
+def do_item(
+    folder: RunFolder, item: Item, *, device: str = "auto", claimed: Claim | None = None
+) -> dict[str, Any]:
     """Do one item and commit it; its result, which says `failed` and why where the step raised.
 
     Args:
@@ -109,7 +115,11 @@ def do_item(folder: RunFolder, item: Item, *, device: str = "auto", claimed: Cla
 
 def _attempt(job: Job) -> dict[str, Any]:
     known = {"item": job.item.id, "kind": job.item.kind, "title": job.item.title}
-    known |= {key: job.item.settings[key] for key in ("configuration", "repeat", "fold", "seed") if key in job.item.settings}
+    known |= {
+        key: job.item.settings[key]
+        for key in ("configuration", "repeat", "fold", "seed")
+        if key in job.item.settings
+    }
     try:
         made = {"status": "done", "error": None} | STEPS[job.item.kind].do(job)
     except Exception as error:  # a failed item is a result of the study, not its end
@@ -149,7 +159,7 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], None] 
         if not todo:
             if all_settled(folder, plan):
                 return done_here
-            time.sleep(POLL_S * random.uniform(0.8, 1.6))  # noqa: S311 - jitter, not a result
+            time.sleep(POLL_S * random.uniform(0.8, 1.6))
             continue
         for item in todo:
             claimed = claim(folder, item.id)
@@ -165,7 +175,7 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], None] 
                 claimed.release()
             break  # what is ready may have changed
         else:
-            time.sleep(POLL_S * random.uniform(0.8, 1.6))  # noqa: S311
+            time.sleep(POLL_S * random.uniform(0.8, 1.6))
 
 
 def _why(result: dict[str, Any]) -> str:
@@ -180,7 +190,8 @@ def _todo(folder: RunFolder, plan: Plan) -> list[Item]:
 def all_settled(folder: RunFolder, plan: Plan) -> bool:
     """Whether every item is done, failed, or needs one that failed."""
     done, failed = folder.settled()
-    return all(item.id in done or item.id in failed or set(item.needs) & failed for item in plan.items)
+    lost = {item.id for item in skipped(plan, failed)}
+    return all(item.id in done | failed | lost for item in plan.items)
 
 
 def find_item(plan: Plan, name: str) -> Item:
@@ -191,9 +202,3 @@ def find_item(plan: Plan, name: str) -> Item:
     what = "no item" if not found else f"{len(found)} items"
     listed = ", ".join(item.id for item in (found or plan.items)[:6])
     raise RunError(f"{what} of this run begin with {name!r}", cure=f"Name one of: {listed} ...")
-
-
-def result_of(folder: RunFolder, item: Item) -> dict[str, Any] | None:
-    """The committed result of an item, or None while there is none."""
-    path = folder.done(item.id) / "result.json"
-    return read_json(path) if path.exists() else None

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from foldwise.data.splits import Split, write_splits
 
 from foldwise.data.cases import Case, Dataset
+from foldwise.data.splits import Split, write_splits
 from foldwise.study.configurations import Configuration
 from foldwise.study.folder import RunFolder, write_json
 from foldwise.study.plan import Item, Plan
+from foldwise.study.reading import read_study
 from foldwise.study.spec import Training
 
 CLASSES = {
@@ -153,6 +154,7 @@ def _item(one, split, wanted):
 def _write_asked(folder, wanted, cases, splits):
     study = f"study: tiny\ndata: {{path: images}}\ncompare: {{optimizer: [adam]}}\ntrain: {{model: conv}}\njudge: {wanted.judge}\n"
     folder.study.write_text(study, encoding="utf-8")
+    folder.save_study(read_study(folder.study))
     with folder.cases.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foldwise.errors import SpecError
-from foldwise.study.configurations import configurations, identity, spelled_out
+from foldwise.study.configurations import configurations, identity
+from foldwise.study.factors import spelled_out
 from foldwise.study.reading import study_from_dict
 
 
@@ -93,3 +94,56 @@ def test_a_level_without_each_is_itself(value):
 def test_each_multiplies(first, second):
     made = list(spelled_out({"adam": {"lr": {"each": first}, "decay": {"each": second}}}))
     assert made == [{"adam": {"lr": a, "decay": b}} for a in first for b in second]
+
+
+def test_a_bundle_states_several_settings_with_each_level():
+    rows = configurations(
+        study_from_dict(
+            {
+                "study": "s",
+                "data": {"path": "."},
+                "train": {"batch_size": 4},
+                "compare": {
+                    "network": [
+                        {"model": "conv", "epochs": 5, "name": "small"},
+                        {"model": {"unet": {"width": 8}}, "epochs": 9},
+                    ],
+                    "optimizer": ["sgd", "adam"],
+                },
+            }
+        )
+    )
+    assert [row.name for row in rows] == [
+        "small · sgd",
+        "small · adam",
+        "unet (width 8) · epochs 9 · sgd",
+        "unet (width 8) · epochs 9 · adam",
+    ]
+    assert [row.training.epochs for row in rows] == [5, 5, 9, 9]
+    assert rows[0].levels == {"network": "small", "optimizer": "sgd"}
+    assert rows[0].training.batch_size == 4
+
+
+@pytest.mark.parametrize(
+    ("train", "compare", "said"),
+    [
+        ({}, {"network": [{"model": "conv", "epoch": 5}]}, "no key is called 'epoch' in compare.network[0]"),
+        (
+            {"epochs": 3},
+            {"network": [{"model": "conv", "epochs": 5}]},
+            "epochs is stated twice: shared in train",
+        ),
+        ({}, {"model": ["conv"], "network": [{"model": "unet"}]}, "model is stated twice: in compare.model"),
+        ({}, {"network": [{"epochs": 5}]}, "no model is named"),
+        (
+            {"model": "conv"},
+            {"network": [{"epochs": 5}, {"epochs": 5}]},
+            "compare.network states epochs 5 twice",
+        ),
+        ({"model": "conv"}, {"network": ["a", "b"]}, "no setting is called 'network'"),
+    ],
+)
+def test_what_is_wrong_with_a_bundle_is_said(train, compare, said):
+    with pytest.raises(SpecError) as caught:
+        study_from_dict({"study": "s", "data": {"path": "."}, "train": train, "compare": compare})
+    assert said in str(caught.value)

@@ -23,7 +23,6 @@ from foldwise.judging.scoring import Judged, Scored, judged, score
 from foldwise.judging.selection import Selected, selected_score
 from foldwise.judging.tables import write_results, write_scores
 from foldwise.study.folder import RunFolder, write_json
-from foldwise.study.reading import read_study
 from foldwise.study.spec import Study
 
 SCHEMA = 1
@@ -39,7 +38,7 @@ def judge(folder: RunFolder) -> dict[str, Any]:
         RunError: the folder is not a run, or scores in it are damaged.
         SpecError: the study asks for a metric its task does not have.
     """
-    study, rows = read_study(folder.study), read_rows(folder)
+    study, rows = folder.load_study(), read_rows(folder)
     verdict = verdict_of(study, rows)
     write_json(folder.verdict, verdict)
     write_results(folder.results, verdict)

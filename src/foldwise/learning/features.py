@@ -28,9 +28,10 @@ from foldwise.learning.devices import (
 from foldwise.learning.models import build
 from foldwise.learning.networks import Classifier, layout_for
 from foldwise.learning.saved import common_size, versions, write_weights
+from foldwise.learning.winner import ENCODER
 from foldwise.study.spec import Choice, Training
 
-FEATURES, ENCODER, RECORD = "features.npy", "encoder.safetensors", "encoder.json"
+FEATURES, RECORD = "features.npy", "encoder.json"
 BATCH = 16
 
 Beat = Callable[[dict[str, Any]], None]

@@ -24,10 +24,11 @@ from foldwise.learning.devices import (
     steady,
 )
 from foldwise.learning.features import Encoder
-from foldwise.learning.saved import WEIGHTS, versions, write_model, write_weights
+from foldwise.learning.saved import versions, write_model, write_weights
 from foldwise.learning.scoring import Scores, evaluate, selector
 from foldwise.learning.setup import Asked, Workpiece, set_up
 from foldwise.learning.train import Snapshot, train
+from foldwise.learning.winner import WEIGHTS
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn

@@ -17,11 +17,11 @@ from foldwise.data.listing import image_files_below, some
 from foldwise.data.normalize import normalized
 from foldwise.errors import DataError
 from foldwise.learning.devices import pick_device, precision_for, steady
+from foldwise.learning.ensemble import Winner, load_winner
 from foldwise.learning.networks import layout_for
 from foldwise.learning.overlays import overlay
 from foldwise.learning.saved import SavedModel
 from foldwise.learning.scoring import Seeing, probabilities
-from foldwise.learning.winner import Winner, load_winner
 
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
 

@@ -18,9 +18,8 @@ from foldwise.data.packed import Packed
 from foldwise.errors import RunError
 from foldwise.learning.models import build
 from foldwise.learning.networks import Network
+from foldwise.learning.winner import MODEL
 from foldwise.study.spec import Task, Training
-
-MODEL, WEIGHTS = "model.json", "weights.safetensors"
 
 
 @dataclass(frozen=True)

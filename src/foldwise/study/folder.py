@@ -16,6 +16,7 @@ from foldwise.study.files import sync
 from foldwise.study.files import write_json as write_json
 from foldwise.study.files import written_whole as written_whole
 from foldwise.study.plan import Plan, skipped
+from foldwise.study.spec import Study
 
 
 @lru_cache(maxsize=100_000)
@@ -64,6 +65,11 @@ class RunFolder:
     def study(self) -> Path:
         """What was asked: a copy of the study file."""
         return self.root / "study.yaml"
+
+    @property
+    def asked(self) -> Path:
+        """The study as it was read: with overrides, and weights files by their whole paths."""
+        return self.root / "asked.json"
 
     @property
     def cases(self) -> Path:
@@ -134,6 +140,14 @@ class RunFolder:
     def log(self, worker: str) -> Path:
         """What a worker said."""
         return self.root / "logs" / f"{worker}.txt"
+
+    def save_study(self, study: Study) -> None:
+        """Write the study as it was read, whole."""
+        write_json(self.asked, study.model_dump(mode="json", by_alias=True))
+
+    def load_study(self) -> Study:
+        """The study as it was read."""
+        return Study.model_validate(read_json(self.asked))
 
     def save_plan(self, plan: Plan) -> None:
         """Write the plan whole."""

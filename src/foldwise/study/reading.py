@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from foldwise.errors import SpecError
-from foldwise.study.configurations import NO_WEIGHTS_FILE, find_mistakes, spelled_out
+from foldwise.study.factors import NO_WEIGHTS_FILE, find_mistakes, is_bundle, spelled_out
 from foldwise.study.mistakes import Keys, Mistake, dotted, from_pydantic, known_keys, shown
 from foldwise.study.source import Source, parse, read_source
 from foldwise.study.spec import Study, Training
@@ -69,7 +69,8 @@ def schema() -> dict[str, Any]:
     # Levels may hold {each: [...]}, so only their keys are checked here.
     factors = {key: {"type": "array", "minItems": 1} for key in keys}
     whole["properties"]["train"] = shared | {"description": Training.__doc__}
-    whole["properties"]["compare"] = {"type": "object", "additionalProperties": False, "properties": factors}
+    bundle = {"type": "array", "minItems": 1, "items": {"type": "object"}}
+    whole["properties"]["compare"] = {"type": "object", "additionalProperties": bundle, "properties": factors}
     return whole
 
 
@@ -105,14 +106,25 @@ def _with_whole_paths(document: dict[str, Any], base: Path, mistakes: list[Mista
         changed["train"] = train | {
             "weights": _weights(train["weights"], base, ("train", "weights"), mistakes)
         }
-    if isinstance(compare, dict) and isinstance(compare.get("weights"), list):
-        written = [part for level in compare["weights"] for part in spelled_out(level)]
-        files = [
-            _weights(name, base, ("compare", "weights", index), mistakes)
-            for index, name in enumerate(written)
-        ]
-        changed["compare"] = compare | {"weights": files}
+    if isinstance(compare, dict):
+        changed["compare"] = {key: _factor(key, written, base, mistakes) for key, written in compare.items()}
     return changed
+
+
+def _factor(key: str, written: Any, base: Path, mistakes: list[Mistake]) -> Any:
+    """The levels of a factor, their weights files by whole paths."""
+    if key == "weights" and isinstance(written, list):
+        names = [part for level in written for part in spelled_out(level)]
+        return [_weights(name, base, ("compare", key, index), mistakes) for index, name in enumerate(names)]
+    if is_bundle(key, written):
+        return [
+            level
+            | {"weights": _weights(level["weights"], base, ("compare", key, index, "weights"), mistakes)}
+            if "weights" in level
+            else level
+            for index, level in enumerate(written)
+        ]
+    return written
 
 
 def _weights(name: Any, base: Path, keys: Keys, mistakes: list[Mistake]) -> Any:

@@ -1,0 +1,220 @@
+"""The factors of `compare`: their levels, spelled out and checked, and everything that is wrong with them.
+
+A factor is a setting with a list of values; or a bundle, a name of the user's own whose levels each state several
+settings that belong together, such as a network with its weights file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from foldwise.study.mistakes import Keys, Mistake, from_pydantic, shown, suggest
+from foldwise.study.spec import AUGMENTS, Augment, Choice, Training
+
+NO_WEIGHTS_FILE = ("none", "imagenet")
+NAME = "name"  # of a level of a bundle, for people
+# Any row does: it only lets the other keys be checked alone.
+SOME_MODEL = {"model": "unet"}
+
+
+@dataclass(frozen=True)
+class Level:
+    """One checked level of a factor: the settings it states, its name, and its place in the list that was written."""
+
+    settings: dict[str, Any]
+    name: str
+    index: int
+
+
+def find_mistakes(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[Mistake]:
+    """Everything that is wrong with the shared settings and the factors, by place."""
+    shared = dict(train)
+    found = _checked_part(SOME_MODEL | shared, under=("train",)) + _each_in_train(shared)
+    stated = dict.fromkeys(train, "train")
+    for key, written in compare.items():
+        if key not in Training.model_fields and not is_bundle(key, written):
+            what = f"no setting is called {key!r}, so it cannot be compared"
+            found.append(Mistake(("compare", key), what, suggest(key, Training.model_fields), at="key"))
+            continue
+        for setting in settings_of(key, written):
+            if setting in stated:
+                found.append(_stated_twice(key, setting, stated[setting]))
+            stated[setting] = f"compare.{key}"
+        if isinstance(written, list):
+            found += levels(key, written)[1]
+    if "model" not in stated:
+        cure = "Add `model: unet` to train, or a list of models to compare."
+        found.append(Mistake((), "no model is named", cure, at="key"))
+    return found
+
+
+def _stated_twice(key: str, setting: str, first: str) -> Mistake:
+    where = "shared in train" if first == "train" else f"in {first}"
+    return Mistake(
+        ("compare", key),
+        f"{setting} is stated twice: {where}, and as a factor here",
+        "Keep one of them.",
+        at="key",
+    )
+
+
+def is_bundle(key: str, written: Any) -> bool:
+    """Whether a factor is none of the settings but brings several of them with each level.
+
+    >>> is_bundle("network", [{"model": "conv", "epochs": 20}, {"model": "unet", "epochs": 40}])
+    True
+    """
+    listed = isinstance(written, list) and bool(written)
+    return key not in Training.model_fields and listed and all(isinstance(level, dict) for level in written)
+
+
+def settings_of(key: str, written: Any) -> tuple[str, ...]:
+    """The settings that a factor decides: itself, or those of any of its levels where it is a bundle."""
+    if not is_bundle(key, written):
+        return (key,)
+    return tuple(dict.fromkeys(str(setting) for level in written for setting in level if setting != NAME))
+
+
+def levels(key: str, written: list[Any]) -> tuple[list[Level], list[Mistake]]:
+    """The levels of one factor, those of nested factors spelled out, and what is wrong with them."""
+    mistakes: list[Mistake] = []
+    good: list[Level] = []
+    if not written:
+        return [], [
+            Mistake(
+                ("compare", key), f"compare.{key} has no levels", "List at least one, or remove the line."
+            )
+        ]
+    for index, raw in enumerate(written):
+        under: Keys = ("compare", key, index)
+        empty = list(_empty_each(raw))
+        mistakes += [
+            Mistake((*under, *keys), "each needs a list of at least one value", EACH_CURE) for keys in empty
+        ]
+        if empty:
+            continue
+        for value in spelled_out(raw):
+            wrong = _checked_level(key, value, under)
+            mistakes += wrong
+            if not wrong:
+                good.append(_level(key, value, index))
+    return good, _unique(mistakes) + _twice(key, good)
+
+
+def _level(key: str, value: Any, index: int) -> Level:
+    if key in Training.model_fields:
+        return Level({key: value}, _level_name(key, value), index)
+    settings = {setting: part for setting, part in value.items() if setting != NAME}
+    told = named({setting: _level_name(setting, part) for setting, part in settings.items()})
+    return Level(settings, str(value.get(NAME, told)), index)
+
+
+EACH_CURE = "Write for example {adam: {lr: {each: [0.001, 0.01]}}}."
+
+
+def spelled_out(value: Any) -> Iterator[Any]:
+    """A level with every ``{each: [a, b]}`` in it replaced by a, then by b, in all combinations."""
+    if isinstance(value, dict):
+        if value.keys() == {"each"} and isinstance(value["each"], list):
+            for part in value["each"]:
+                yield from spelled_out(part)
+            return
+        for parts in product(*(list(spelled_out(part)) for part in value.values())):
+            yield dict(zip(value, parts, strict=True))
+    elif isinstance(value, list):
+        yield from map(list, product(*(list(spelled_out(part)) for part in value)))
+    else:
+        yield value
+
+
+def _each_places(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    if isinstance(value, dict):
+        if value.keys() == {"each"}:
+            yield keys, value["each"]
+        for key, part in value.items():
+            yield from _each_places(part, (*keys, key))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _each_places(part, (*keys, index))
+
+
+def _empty_each(value: Any) -> Iterator[Keys]:
+    return (keys for keys, listed in _each_places(value) if not isinstance(listed, list) or not listed)
+
+
+def _each_in_train(train: Mapping[str, Any]) -> list[Mistake]:
+    what, cure = (
+        "each makes levels, and train has none: it is shared by all",
+        "Move this key to compare, as a list.",
+    )
+    return [Mistake(("train", *keys), what, cure) for keys, _ in _each_places(dict(train))]
+
+
+def _checked_part(document: dict[str, Any], *, under: Keys) -> list[Mistake]:
+    try:
+        # Through JSON, where strict means what a reader of YAML expects: a list may be a tuple, true is no number.
+        Training.model_validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        return from_pydantic(error, document, Training, under=under)
+    return []
+
+
+def _checked_level(key: str, value: Any, under: Keys) -> list[Mistake]:
+    if key not in Training.model_fields:
+        settings = {setting: part for setting, part in value.items() if setting != NAME}
+        return _checked_part(SOME_MODEL | settings, under=under)
+    found = _checked_part(SOME_MODEL | {key: value}, under=("compare",))
+    # pydantic speaks of the key; the file has a list there, and the mistake is in one of its levels.
+    return [Mistake((*under, *mistake.keys[2:]), mistake.what, mistake.cure, mistake.at) for mistake in found]
+
+
+def _unique(mistakes: list[Mistake]) -> list[Mistake]:
+    return list(dict.fromkeys(mistakes))
+
+
+def _twice(key: str, good: list[Level]) -> list[Mistake]:
+    seen: dict[str, int] = {}
+    found = []
+    for level in good:
+        dump = json.dumps(_checked_settings(level.settings), sort_keys=True)
+        if dump in seen:
+            what = f"compare.{key} states {level.name} twice"
+            found.append(
+                Mistake(("compare", key, level.index), what, "Remove one: equal levels give equal results.")
+            )
+        seen[dump] = level.index
+    return _unique(found)
+
+
+def _checked_settings(settings: dict[str, Any]) -> Any:
+    return Training.model_validate(SOME_MODEL | settings).model_dump(mode="json", include=set(settings))
+
+
+def _level_name(key: str, value: Any) -> str:
+    checked = getattr(Training.model_validate(SOME_MODEL | {key: value}), key)
+    if isinstance(checked, Augment):
+        named = next((name for name, augment in AUGMENTS.items() if augment == checked), None)
+        parts = checked.model_dump(exclude_defaults=True)
+        return named or ", ".join(
+            part if size is True else f"{part} {size:g}" for part, size in parts.items()
+        )
+    if key == "weights" and checked not in NO_WEIGHTS_FILE:
+        return Path(checked).stem
+    return (
+        "none" if checked is None else shown(checked).strip("'") if isinstance(checked, str) else str(checked)
+    )
+
+
+def named(levels_of: Mapping[str, str]) -> str:
+    """Choices speak for themselves (``unet · dice``); ``auto`` and plain values do not (``epochs 5``)."""
+    plain = {key for key, field in Training.model_fields.items() if field.annotation is not Choice}
+    return " · ".join(
+        f"{key} {name}" if key in plain or name == "auto" else name for key, name in levels_of.items()
+    )

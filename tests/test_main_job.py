@@ -1,0 +1,211 @@
+"""The main job on tiny phantoms: check, run, kill, run again, edit, predict; from the command line as a user types it."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SEGMENTATION = """
+study: tiny
+data:
+  phantom: {kind: bacteria, images: 12, size: 64, difficulty: 0.3}
+compare:
+  model: [{conv: {width: 4}}, {unet: {width: 4}}]
+train: {epochs: 2, batch_size: 4, augment: flips}
+validate: {folds: 2}
+"""
+CLASSIFICATION = """
+study: tiny
+data:
+  phantom: {kind: gels, images: 24, size: 64, difficulty: 0.3}
+  channels: gray
+  size: 48
+compare:
+  head: [linear, {mlp: {hidden: [8], dropout: [0.1]}}]
+train: {model: "timm:test_resnet", freeze: encoder, normalize: imagenet, epochs: 2, batch_size: 8}
+validate: {folds: 2}
+"""
+MULTILABEL = """
+study: tiny
+data:
+  phantom: {kind: proteins, images: 32, size: 64, difficulty: 0.3}
+train: {model: {conv: {width: 4}}, epochs: 2, batch_size: 8}
+validate: {folds: 2}
+"""
+
+
+def foldwise(*arguments, cwd, check=True, **options):
+    command = [sys.executable, "-m", "foldwise", *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=400, check=False, **options
+    )
+    if check and done.returncode:
+        pytest.fail(
+            f"foldwise {' '.join(map(str, arguments))} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        )
+    return done
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    def write(text, name="study.yaml"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path / name
+
+    return write
+
+
+def rows(run: Path):
+    """Everything that was scored, by item: what must be the same however it was run."""
+    scores = {}
+    for path in sorted((run / "done").rglob("scores.npz")):
+        with np.load(path, allow_pickle=False) as arrays:
+            scores[path.parent.name] = {name: arrays[name] for name in arrays.files}
+    return scores
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    assert one
+    for item in one:
+        for name in one[item]:
+            np.testing.assert_array_equal(one[item][name], other[item][name], err_msg=f"{item} {name}")
+
+
+def finished_times(run: Path):
+    return {
+        path.parent.name: json.loads(path.read_text())["finished"]
+        for path in (run / "done").rglob("result.json")
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "metric"), [(SEGMENTATION, "dice_img_macro"), (MULTILABEL, "average_precision_macro")]
+)
+def test_a_study_runs_to_its_report_and_predicts(tmp_path, study_file, text, metric):
+    study = study_file(text)
+    checked = foldwise("check", study, cwd=tmp_path).stdout
+    assert "Plan:" in checked
+    assert not (tmp_path / "runs").exists()  # a check writes no run
+    said = foldwise("run", study, "--workers", "1", cwd=tmp_path).stdout
+    run = tmp_path / "runs" / "tiny"
+    assert f"Report:  {Path('runs/tiny/report.html')}" in said
+    verdict = json.loads((run / "verdict.json").read_text())
+    assert verdict["metric"]["name"] == metric
+    assert all(0 <= row["estimate"] <= 1 for row in verdict["configurations"])
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert verdict["answer"]["sentence"].split(".")[0][:20] in page
+    assert "http" not in page.replace("http://www.w3.org", "")  # one file, offline
+    with (run / "results.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) >= len(verdict["configurations"])
+
+
+def test_same_rows_whatever_the_workers_and_the_order(tmp_path, study_file):
+    study = study_file(SEGMENTATION)
+    foldwise("run", study, "--workers", "1", "--out", "one", cwd=tmp_path)
+    foldwise("run", study, "--workers", "2", "--out", "two", cwd=tmp_path)
+    assert_same(rows(tmp_path / "one"), rows(tmp_path / "two"))
+
+
+def test_a_second_run_does_nothing_and_an_edited_study_only_what_is_new(tmp_path, study_file):
+    study = study_file(SEGMENTATION)
+    foldwise("run", study, cwd=tmp_path)
+    run = tmp_path / "runs" / "tiny"
+    first = finished_times(run)
+    foldwise("run", study, cwd=tmp_path)
+    assert finished_times(run) == first
+    study.write_text(SEGMENTATION.replace("{unet: {width: 4}}", "{unet: {width: 4}}, {unet: {width: 6}}"))
+    foldwise("run", study, cwd=tmp_path)
+    edited = finished_times(run)
+    assert len(edited) == len(first) + 2
+    assert {item: edited[item] for item in first} == first
+
+
+def test_killed_at_any_time_it_goes_on_with_the_same_numbers(tmp_path, study_file):
+    study = study_file(SEGMENTATION.replace("folds: 2", "folds: 3"))
+    foldwise("run", study, "--workers", "2", "--out", "whole", cwd=tmp_path)
+    command = [sys.executable, "-m", "foldwise", "run", study, "--workers", "2", "--out", "killed"]
+    for wait_s in (0.0, 1.5):
+        running = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 120
+        while running.poll() is None and not list((tmp_path / "killed").rglob("result.json")):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        time.sleep(wait_s)
+        os.killpg(running.pid, signal.SIGKILL)  # parent and workers at once, as a power cut would
+        running.wait()
+    foldwise("run", study, "--workers", "2", "--out", "killed", cwd=tmp_path)
+    assert_same(rows(tmp_path / "whole"), rows(tmp_path / "killed"))
+
+
+def test_a_failed_item_is_shown_and_the_rest_is_done(tmp_path, study_file):
+    study = study_file(SEGMENTATION.replace("{unet: {width: 4}}", '"broken_model:build"'))
+    (tmp_path / "broken_model.py").write_text(
+        "import torch\n"
+        "class Breaks(torch.nn.Conv2d):\n"
+        "    def forward(self, x):\n"
+        "        if x.shape[0] == 4:\n"
+        "            raise RuntimeError('this network does not like batches of four')\n"
+        "        return super().forward(x)\n"
+        "def build(in_channels, num_classes):\n"
+        "    return Breaks(in_channels, num_classes, 3, padding=1)\n"
+    )
+    path = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = foldwise("run", study, cwd=tmp_path, check=False, env=path)
+    assert done.returncode == 6, done.stdout + done.stderr
+    assert "does not like batches of four" in done.stderr
+    verdict = json.loads((tmp_path / "runs/tiny/verdict.json").read_text())
+    states = {row["name"]: row["num_done"] for row in verdict["configurations"]}
+    assert sorted(states.values()) == [0, 2]
+    assert "does not like batches of four" in (tmp_path / "runs/tiny/report.html").read_text()
+    said = foldwise("status", "runs/tiny", cwd=tmp_path).stdout
+    assert "2 failed" in said
+    assert "does not like batches of four" in said
+
+
+def test_frozen_features_are_shared_and_predict_works(tmp_path, study_file):
+    study = study_file(CLASSIFICATION)
+    said = foldwise("run", study, cwd=tmp_path).stdout
+    assert "1 pass of frozen encoders shared by 4 fits" in said
+    from foldwise.data.phantoms.catalogue import make
+
+    make("gels", tmp_path / "new", images=6, size=64, difficulty=0.3, seed=9)
+    foldwise("predict", "runs/tiny", tmp_path / "new", "--out", "predictions", cwd=tmp_path)
+    with (tmp_path / "predictions" / "predictions.csv").open(newline="") as file:
+        predicted = list(csv.DictReader(file))
+    assert len(predicted) == 6
+    numbers = [float(value) for name, value in predicted[0].items() if name.startswith("probability")]
+    assert sum(numbers) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_bad_study_ends_with_its_exit_code_before_any_training(tmp_path, study_file):
+    done = foldwise("run", study_file(SEGMENTATION.replace("unet", "unte")), cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "Did you mean 'unet'?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+    assert foldwise("status", tmp_path, cwd=tmp_path, check=False).returncode == 5
+    assert foldwise("check", tmp_path / "no.yaml", cwd=tmp_path, check=False).returncode == 2
+
+
+def test_the_python_names_do_the_same(tmp_path, study_file, monkeypatch):
+    import foldwise as package
+
+    monkeypatch.chdir(tmp_path)
+    run = package.run(study_file(MULTILABEL), workers=1)
+    assert len(run.leaderboard) >= 1
+    assert run.report.exists()
+    assert package.open_run(run.folder.root).verdict == run.verdict
