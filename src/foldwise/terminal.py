@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from foldwise.data.audit import Finding
     from foldwise.walk import Costs, Prepared
 
-LOG_EVERY_S = 15.0
+LOG_EVERY_S, LOG_AT_MOST_EVERY_S = 30.0, 5.0
 SIGNS = {"error": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
 
 
@@ -177,9 +177,15 @@ class Watching:
         line = self._line(settled, sum(item.id in failed for item in self.plan.items))
         if self.live:
             self.live.update(Group(Text(line), self._table()))
-        elif settled != self.last_settled or time.monotonic() - self.last_line > LOG_EVERY_S:
+        elif self._is_news(settled):
             self.out.print(line, markup=False)
             self.last_line, self.last_settled = time.monotonic(), settled
+
+    def _is_news(self, settled: int) -> bool:
+        waited = time.monotonic() - self.last_line
+        if settled == self.last_settled:
+            return waited > LOG_EVERY_S
+        return waited > LOG_AT_MOST_EVERY_S or settled == len(self.plan.items)
 
     def _line(self, settled: int, failed: int) -> str:
         total, elapsed = len(self.plan.items), time.monotonic() - self.began

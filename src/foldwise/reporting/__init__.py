@@ -1,1 +1,1 @@
-"""What the reader gets: one HTML file, tables, and the words that go with them."""
+"""The report: one offline HTML file that opens with the answer. Drawn by hand in SVG, without torch."""

@@ -1,0 +1,260 @@
+"""Which images are trained on, watched and tested on in every fold: made once, saved, the same for every configuration."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from foldwise.data.cases import Dataset
+from foldwise.data.dealing import deal
+from foldwise.data.strata import (
+    class_presence,
+    group_numbers,
+    impossible_folds,
+    is_segmentation,
+    is_single_label,
+    make_strata,
+    rare_classes,
+)
+from foldwise.errors import DataError, RunError
+from foldwise.study.files import written_whole
+from foldwise.study.spec import Validation
+
+if TYPE_CHECKING:
+    from foldwise.data.packed import Packed
+
+PARTS = ("train", "inner", "test")
+_TRIES = 20  # deals by chance; more than one is needed only where large groups hold several rare classes
+
+
+@dataclass(frozen=True)
+class Split:
+    """One fold of one repeat: int64 case indices, sorted; together they are all cases.
+
+    Attributes:
+        train: the weights are fitted on these.
+        inner: the epoch is chosen on these.
+        test: these are scored, and nothing else is done with them.
+    """
+
+    repeat: int
+    fold: int
+    train: np.ndarray
+    inner: np.ndarray
+    test: np.ndarray
+
+
+def make_splits(
+    dataset: Dataset, packed: Packed, *, groups: Sequence[str], validation: Validation, seed: int
+) -> tuple[Split, ...]:
+    """The folds of all repeats, in order; they depend on names, labels, groups and seed, not on the order on disk.
+
+    Args:
+        groups: of every case; cases of one group are never in two parts of a split.
+        seed: of the study; repeat and fold add their own.
+
+    Raises:
+        DataError: too few groups for the folds or for an inner validation, or a class that cannot be tested.
+    """
+    presence_NK = class_presence(dataset, packed)
+    errors = impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
+    if errors:
+        raise DataError.together(errors)
+    cut = _Cut(dataset, packed, groups, validation)
+    splits = tuple(split for repeat in range(validation.repeats) for split in cut.folds(repeat, seed))
+    # With one label each, a class in groups enough that a fold still lacks is no small matter: the check says so.
+    unscored = cut.rare if is_single_label(dataset) else unscored_classes(splits, presence_NK)
+    first = 1 if is_segmentation(dataset) else 0
+    scored = {k: dataset.classes[k] for k in range(first, len(dataset.classes)) if k not in unscored}
+    check_splits(splits, groups, {name: presence_NK[:, k] for k, name in scored.items()})
+    return splits
+
+
+class _Cut:
+    """Groups and strata of a data set, ready to be dealt again and again."""
+
+    def __init__(
+        self, dataset: Dataset, packed: Packed, groups: Sequence[str], validation: Validation
+    ) -> None:
+        self._validation = validation
+        self._group_N = group_numbers(groups)
+        num_groups = int(self._group_N.max()) + 1
+        presence_NK = class_presence(dataset, packed)
+        self.rare = rare_classes(dataset, presence_NK, groups, folds=validation.folds)
+        strata_NS = make_strata(dataset, packed, folds=validation.folds)
+        if not validation.stratify:
+            strata_NS = strata_NS[:, :0]
+        self._sizes_G = np.bincount(self._group_N, minlength=num_groups)
+        self._counts_GS = np.zeros((num_groups, strata_NS.shape[1]), np.int64)
+        np.add.at(self._counts_GS, self._group_N, strata_NS)
+        held_GK = np.zeros((num_groups, presence_NK.shape[1]), bool)
+        np.logical_or.at(held_GK, self._group_N, presence_NK)
+        self._held_GK = np.delete(held_GK, list(self.rare), axis=1)
+
+    def folds(self, repeat: int, seed: int) -> list[Split]:
+        """The splits of one repeat."""
+        num_folds = self._validation.folds
+        everything = np.arange(len(self._sizes_G))
+        fold_G = self._deal(everything, [1 / num_folds] * num_folds, (seed, repeat, "test"))
+        splits = []
+        for fold in range(num_folds):
+            rest = np.flatnonzero(fold_G != fold)
+            inner = self._inner(rest, (seed, repeat, fold))
+            part_G = np.where(fold_G == fold, 2, 0)
+            part_G[inner] = 1
+            train, watch, test = (np.flatnonzero(part_G[self._group_N] == part) for part in range(3))
+            splits.append(Split(repeat, fold, train, watch, test))
+        return splits
+
+    def _inner(self, rest: np.ndarray, key: tuple[int, int, int]) -> np.ndarray:
+        """Which groups of the training part are set aside to choose the epoch: cut the same way, never none or all."""
+        if len(rest) < 2:
+            raise DataError(
+                f"fold {key[2]} leaves {len(rest)} group of images to train on, and inner validation needs one of its own",
+                where="validate",
+                cure="Add groups, or state a group that is finer.",
+            )
+        share = self._validation.inner
+        inner_G = self._deal(rest, [1 - share, share], key) == 1
+        if not inner_G.any() or inner_G.all():  # few large groups: neither part may be empty
+            lonely = self._least_missed(rest)
+            inner_G = np.zeros(len(rest), bool)
+            inner_G[lonely] = True
+        inner: np.ndarray = rest[inner_G]
+        return inner
+
+    def _least_missed(self, rest: np.ndarray) -> int:
+        """The place of the smallest group whose classes the others hold as well, as far as there is one."""
+        held_GK = self._held_GK[rest]
+        lost_G = (held_GK & (held_GK.sum(axis=0) == 1)).sum(axis=1)
+        return int(np.lexsort((self._sizes_G[rest], lost_G))[0])
+
+    def _deal(self, chosen: np.ndarray, shares: list[float], key: tuple[int | str, ...]) -> np.ndarray:
+        """The best of several deals: the first in which no part misses a class that could be in all of them."""
+        best, least = np.zeros(len(chosen), np.int64), np.inf
+        rng = _generator(*key)
+        held_GK = self._held_GK[chosen]
+        # Equal parts all need a class or none can be sure of it; of unequal ones the largest takes the only group.
+        needs_P1 = len(shares) if shares[0] == shares[-1] else np.array([[1], [2]])
+        possible_PK = held_GK.sum(axis=0) >= needs_P1
+        for _ in range(_TRIES):
+            part_G = deal(self._counts_GS[chosen], self._sizes_G[chosen], shares=shares, rng=rng)
+            present_PK = np.array([held_GK[part_G == part].any(axis=0) for part in range(len(shares))])
+            missed = float(np.dot(shares, (~present_PK & possible_PK).sum(axis=1)))
+            if missed < least:
+                best, least = part_G, missed
+            if not missed or not self._validation.stratify:
+                break
+        return best
+
+
+def _generator(*key: int | str) -> np.random.Generator:
+    """Random numbers of its own for every purpose, the same on every machine."""
+    digest = sha256("/".join(map(str, ("splits", *key))).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def unscored_classes(splits: Sequence[Split], presence_NK: np.ndarray) -> tuple[int, ...]:
+    """Classes that the test part or the training part of some fold lacks: they are shown, and no score counts them."""
+    absent_K = np.zeros(presence_NK.shape[1], bool)
+    for split in splits:
+        absent_K |= ~presence_NK[split.test].any(axis=0) | ~presence_NK[split.train].any(axis=0)
+    return tuple(np.flatnonzero(absent_K).tolist())
+
+
+def check_splits(splits: Sequence[Split], groups: Sequence[str], scored: dict[str, np.ndarray]) -> None:
+    """Raise what is wrong with the splits, however they were made.
+
+    Args:
+        groups: of every case.
+        scored: class name -> (n,) bool, whether a case holds it; every fold must train on and test each of them.
+
+    Raises:
+        DataError: a case is in no part or in two, a group is divided, a case is not tested exactly once per repeat,
+            or a fold lacks a class.
+    """
+    group_N = group_numbers(groups)
+    tested: dict[int, np.ndarray] = {}
+    for split in splits:
+        _check_parts(split, group_N)
+        tested.setdefault(split.repeat, np.zeros(len(group_N), np.int64))[split.test] += 1
+        for name, present in scored.items():
+            for part in ("train", "test"):
+                if not present[getattr(split, part)].any():
+                    raise DataError(
+                        f"class {name!r} is missing from the {part} part of repeat {split.repeat}, fold {split.fold}",
+                        where="validate",
+                        cure="State fewer folds, turn validate.stratify on, or merge the class with another.",
+                    )
+    for repeat, count_N in tested.items():
+        if (count_N != 1).any():
+            raise DataError(f"repeat {repeat} does not test every image exactly once", where="splits.csv")
+
+
+def _check_parts(split: Split, group_N: np.ndarray) -> None:
+    where = f"splits.csv, repeat {split.repeat}, fold {split.fold}"
+    parts = [split.train, split.inner, split.test]
+    if not all(len(part) for part in parts):
+        raise DataError("a part has no images", where=where, cure="State fewer folds.")
+    if not np.array_equal(np.sort(np.concatenate(parts)), np.arange(len(group_N))):
+        raise DataError("an image is in no part or in two", where=where)
+    if sum(len(np.unique(group_N[part])) for part in parts) != len(np.unique(group_N)):
+        raise DataError("a group of images is divided between the parts", where=where)
+
+
+def split_digest(split: Split, packed_digest: str) -> str:
+    """16 hex digits that change when the images or their division do; the numbers of repeat and fold do not count."""
+    digest = sha256(packed_digest.encode())
+    for part in PARTS:
+        indices = np.asarray(getattr(split, part), "<i8")
+        digest.update(f"/{part}/{len(indices)}/".encode() + indices.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def write_splits(path: Path, splits: Iterable[Split], dataset: Dataset) -> None:
+    """One row per case, one column per fold, each cell ``train``, ``inner`` or ``test``."""
+    columns = {}
+    for split in splits:
+        cells = np.empty(len(dataset.cases), dtype="<U5")
+        for part in PARTS:
+            cells[getattr(split, part)] = part
+        columns[f"repeat {split.repeat} fold {split.fold}"] = cells.tolist()
+    names = [case.name for case in dataset.cases]
+    with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["case", "name", *columns])
+        rows.writerows(zip(range(len(names)), names, *columns.values(), strict=True))
+
+
+def read_splits(path: Path) -> tuple[Split, ...]:
+    """What `write_splits` wrote; RunError where the file is not there or is damaged."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        table = np.array(rows, dtype=str).reshape(len(rows), len(header))
+        if [int(number) for number in table[:, 0]] != list(range(len(rows))):
+            raise ValueError("its cases are not in order")
+        return tuple(_column(name, table[:, 2 + place]) for place, name in enumerate(header[2:]))
+    except FileNotFoundError:
+        raise RunError(
+            "the folds of the run are not there", where=str(path), cure="Run the study again."
+        ) from None
+    except (ValueError, IndexError) as error:
+        raise RunError(
+            f"the folds are damaged ({error})", where=str(path), cure="Delete it and run again."
+        ) from None
+
+
+def _column(name: str, cells: np.ndarray) -> Split:
+    _, repeat, _, fold = name.split()
+    wrong = sorted(set(cells.tolist()) - set(PARTS))
+    if wrong:
+        raise ValueError(f"a part is called {wrong[0]!r}")
+    train, inner, test = (np.flatnonzero(cells == part) for part in PARTS)
+    return Split(int(repeat), int(fold), train, inner, test)

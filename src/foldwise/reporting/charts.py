@@ -1,0 +1,258 @@
+"""Drawings of configurations and classes: intervals in table rows, cost, class strips and bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from foldwise.reporting.svg import Scale, axes, drawing, element, marker, scale_over, text, tick_text
+from foldwise.reporting.words import milliseconds, number, score
+
+ROW_WIDTH, ROW_HEIGHT = 208, 24
+STANDING = {"winner": "winner", "could be best": "tied", "worse": "worse"}
+SHAPE_OF = {"winner": "diamond", "tied": "circle", "worse": "circle", "unsure": "square"}
+
+
+def standing(configuration: Mapping[str, Any]) -> str:
+    """The class name that gives a configuration its colour: winner, tied, worse or unsure."""
+    return STANDING.get(str(configuration.get("verdict")), "unsure")
+
+
+def score_scale(configurations: Sequence[Mapping[str, Any]]) -> Scale:
+    """One scale for every row of the leaderboard: intervals and folds of its better half, and what is near them.
+
+    A few hopeless configurations must not squeeze all others into a corner: beyond half as much again as the
+    better half spans, the scale ends, and a row shows an arrow there.
+    """
+    told = [_ends(one) for one in configurations if number(one.get("estimate")) is not None]
+    if not told:
+        return scale_over([], 10, ROW_WIDTH - 10)
+    half = told[: max(4, -(-len(told) // 2))]
+    low, high = min(min(ends) for ends in half), max(max(ends) for ends in half)
+    room = 1.5 * (high - low)
+    kept = [value for ends in told for value in ends if low - room <= value <= high + room]
+    return scale_over(kept, 10, ROW_WIDTH - 10, margin=0.04)
+
+
+def _ends(one: Mapping[str, Any]) -> list[float]:
+    known = [number(one.get(key)) for key in ("low", "high", "estimate")]
+    known += [number(fold.get("score")) for fold in one.get("folds", [])]
+    return [value for value in known if value is not None]
+
+
+def scale_head(scale: Scale) -> Markup:
+    """The ticks above the rows."""
+    ticks = scale.ticks(4)
+    labels = [text(tick_text(value, ticks), scale(value), 13, anchor="middle") for value in ticks]
+    return element(
+        "svg",
+        *labels,
+        viewBox=f"0 0 {ROW_WIDTH} 18",
+        width=ROW_WIDTH,
+        height=18,
+        class_="rowchart",
+        aria_hidden="true",
+    )
+
+
+def interval_row(one: Mapping[str, Any], winner: Mapping[str, Any] | None, scale: Scale) -> Markup:
+    """One configuration: bar from low to high, mark at the estimate, a ring per fold; shaded, the winner's interval."""
+    middle, parts = ROW_HEIGHT / 2, _grid(scale)
+    if (
+        winner is not None
+        and number(winner.get("low")) is not None
+        and number(winner.get("high")) is not None
+    ):
+        left, right = scale.clamped(winner["low"]), scale.clamped(winner["high"])
+        parts.append(
+            element("rect", x=left, width=max(right - left, 1), y=2, height=ROW_HEIGHT - 4, class_="shade")
+        )
+    kind, estimate = standing(one), number(one.get("estimate"))
+    low, high = number(one.get("low")), number(one.get("high"))
+    if low is not None and high is not None:
+        parts.append(
+            element(
+                "line",
+                x1=scale.clamped(low),
+                x2=scale.clamped(high),
+                y1=middle,
+                y2=middle,
+                class_=f"bar {kind}",
+            )
+        )
+    for fold in one.get("folds", []):
+        value = number(fold.get("score"))
+        if value is not None:
+            parts.append(element("circle", cx=scale.clamped(value), cy=middle, r=2.4, class_="ring"))
+    if estimate is not None and scale.inside(estimate):
+        parts.append(marker(scale(estimate), middle, shape=SHAPE_OF[kind], class_=f"mark {kind}", size=4.8))
+    elif estimate is not None:
+        parts = [*_grid(scale), _beyond(estimate, scale)]
+    said = f"{one['name']}: {score(estimate)}" + (
+        f", interval {score(low)} to {score(high)}" if low is not None else ""
+    )
+    return drawing(*parts, width=ROW_WIDTH, height=ROW_HEIGHT, title=said, class_="rowchart")
+
+
+def baseline_row(estimate: float | None, scale: Scale) -> Markup:
+    """A trivial predictor: a cross, or an arrow at the edge when it is off the scale."""
+    middle, parts = ROW_HEIGHT / 2, _grid(scale)
+    if estimate is None:
+        return Markup("")
+    if scale.inside(estimate):
+        x = scale(estimate)
+        parts.append(element("path", d=f"M{x - 4:.1f},{middle - 4}l8,8m0,-8l-8,8", class_="cross"))
+    else:
+        parts.append(_beyond(estimate, scale))
+    return drawing(*parts, width=ROW_WIDTH, height=ROW_HEIGHT, title=score(estimate), class_="rowchart")
+
+
+def _beyond(estimate: float, scale: Scale) -> Markup:
+    left = estimate < scale.low
+    words = f"◂ {score(estimate, 2)}" if left else f"{score(estimate, 2)} ▸"
+    return text(
+        words,
+        4 if left else ROW_WIDTH - 4,
+        ROW_HEIGHT / 2 + 3.5,
+        anchor="start" if left else "end",
+        class_="tick",
+    )
+
+
+def _grid(scale: Scale) -> list[Markup]:
+    return [
+        element("line", x1=scale(value), x2=scale(value), y1=0, y2=ROW_HEIGHT, class_="grid")
+        for value in scale.ticks(4)
+    ]
+
+
+def cost_chart(configurations: Sequence[Mapping[str, Any]], *, title: str, width: int = 880) -> Markup | None:
+    """Score against milliseconds per image; None when no latency was measured.
+
+    Latencies spread over more than a factor of 8 get a logarithmic axis. Names stand at the winner, at those
+    that nothing beats in both score and time, and nowhere a name would cover another.
+    """
+    points = [
+        (one, number(one["cost"].get("latency_ms")), number(one.get("estimate")))
+        for one in configurations
+        if one.get("cost")
+    ]
+    known = [(one, ms, value) for one, ms, value in points if ms is not None and ms > 0 and value is not None]
+    if not known:
+        return None
+    times = [ms for _, ms, _ in known]
+    x = scale_over(times, 52, width - 24, margin=0.08, log=max(times) > 8 * min(times))
+    y = scale_over([value for *_, value in known], 250, 34, margin=0.1)
+    parts = [axes(x, y, x_title="milliseconds per image →", y_title=title, count=6)]
+    for one, ms, value in reversed(known):
+        kind = standing(one)
+        said = f"{one['name']}: {score(value)}, {milliseconds(ms)} ms"
+        parts.append(
+            marker(x(ms), y(value), shape=SHAPE_OF[kind], class_=f"mark {kind}", size=5.5, title=said)
+        )
+    named = [(str(one["name"]), x(ms), y(value)) for one, ms, value in _front(known)]
+    parts += _names(named, [(x(ms), y(value)) for _, ms, value in known], width)
+    return drawing(*parts, width=width, height=286, title="Score against time per image", class_="chart wide")
+
+
+Known = list[tuple[Mapping[str, Any], float, float]]
+
+
+def _front(known: Known) -> Known:
+    """Those that no other beats in both; the best score first. Scores that are better when lower come ordered."""
+    better = {one["id"]: place for place, (one, *_) in enumerate(known)}
+    kept = [
+        row
+        for row in known
+        if not any(other[1] < row[1] and better[other[0]["id"]] < better[row[0]["id"]] for other in known)
+    ]
+    return kept[:6]
+
+
+def _names(
+    named: Sequence[tuple[str, float, float]], points: Sequence[tuple[float, float]], width: int
+) -> list[Markup]:
+    """Each name at the first of four places around its point where it covers neither a point nor another name."""
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in points]
+    parts = []
+    for name, x, y in named:
+        words = name if len(name) <= 44 else name[:43] + "…"
+        wide = len(words) * 6.2
+        for left, base in (
+            (x + 10, y + 4),
+            (x - 10 - wide, y + 4),
+            (x - wide / 2, y - 10),
+            (x - wide / 2, y + 19),
+        ):
+            box = (left, base - 10, left + wide, base + 3)
+            if (
+                left > 50
+                and box[2] < width - 2
+                and base < 246
+                and not any(_overlap(box, other) for other in taken)
+            ):
+                taken.append(box)
+                parts.append(text(words, left, base, class_="name"))
+                break
+    return parts
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def class_strip(
+    rows: Sequence[tuple[str, float | None, Sequence[float]]], *, title: str, width: int = 880
+) -> Markup:
+    """One line per class: every configuration a faint dot, the winner a diamond with its number."""
+    spoken = [value for _, own, others in rows for value in (*others, own) if value is not None]
+    left = min(210, 24 + 7 * max(len(name) for name, *_ in rows))
+    x = scale_over(spoken, left, width - 30)
+    bottom = 18 + 30 * len(rows)
+    ticks = x.ticks(6)
+    parts = [element("line", x1=x(value), x2=x(value), y1=10, y2=bottom, class_="grid") for value in ticks]
+    parts += [text(tick_text(value, ticks), x(value), bottom + 14, anchor="middle") for value in ticks]
+    for place, (name, own, others) in enumerate(rows):
+        middle = 26.0 + 30 * place
+        parts.append(
+            text(
+                name if len(name) <= 28 else name[:27] + "…",
+                left - 14,
+                middle + 4,
+                class_="name",
+                anchor="end",
+            )
+        )
+        parts += [
+            element("circle", cx=x(value), cy=middle + (number % 3 - 1) * 3, r=3.4, class_="dot")
+            for number, value in enumerate(others)
+        ]
+        if own is not None:
+            parts.append(marker(x(own), middle, shape="diamond", class_="mark winner", size=6))
+            parts.append(text(score(own, 2), x(own), middle - 9, class_="name strong", anchor="middle"))
+    parts.append(text(f"{title} →", width - 30, bottom + 28, anchor="end", class_="tick title"))
+    return drawing(
+        *parts, width=width, height=bottom + 34, title=f"{title} of every class", class_="chart wide"
+    )
+
+
+def bars(rows: Sequence[tuple[str, int]], *, title: str, width: int = 420) -> Markup:
+    """Counts as bars with their numbers."""
+    most = max((value for _, value in rows), default=1) or 1
+    left = min(180, 20 + 7 * max((len(name) for name, _ in rows), default=1))
+    x = Scale(0, most, left, width - 60)
+    parts = []
+    for place, (name, value) in enumerate(rows):
+        top = 4.0 + 24 * place
+        parts.append(
+            text(
+                name if len(name) <= 24 else name[:23] + "…", left - 8, top + 13, class_="name", anchor="end"
+            )
+        )
+        parts.append(
+            element("rect", x=left, y=top, width=max(x(value) - left, 1), height=17, rx=2, class_="count")
+        )
+        parts.append(text(str(value), x(value) + 6, top + 13, class_="name"))
+    return drawing(*parts, width=width, height=8 + 24 * len(rows), title=title)

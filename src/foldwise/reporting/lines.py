@@ -1,0 +1,95 @@
+"""Drawings of curves: ROC, precision-recall, and learning curves of every fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from foldwise.reporting.svg import Scale, axes, drawing, element, line, scale_over
+from foldwise.reporting.words import number
+
+LEARNING_POINTS = 60
+
+
+def curve_panel(
+    title: str, lines: Sequence[tuple[str, Mapping[str, Any]]], *, kind: str, chance: float | None = None
+) -> Markup:
+    """ROC (kind "roc") or precision-recall (kind "pr") of one class: the first line is the winner, with its folds."""
+    x, y = Scale(0, 1, 34, 214), Scale(0, 1, 196, 16)
+    named = {"roc": ("1 − specificity →", "↑ sensitivity"), "pr": ("recall →", "↑ precision")}[kind]
+    parts = [axes(x, y, x_title=named[0], y_title=named[1], count=4)]
+    if kind == "roc":
+        parts.append(line([(x(0), y(0)), (x(1), y(1))], "chance"))
+    elif chance is not None:
+        parts.append(line([(x(0), y(chance)), (x(1), y(chance))], "chance"))
+    for _, curve in reversed(lines[1:]):
+        if curve.get("mean"):
+            parts.append(_curve(curve["mean"], x, y, "curve other"))
+    if lines:
+        parts += [_curve(fold, x, y, "curve fold") for fold in lines[0][1]["folds"]]
+        if lines[0][1].get("mean"):
+            parts.append(_curve(lines[0][1]["mean"], x, y, "curve winner"))
+    return drawing(*parts, width=224, height=228, title=title)
+
+
+def _curve(points: Sequence[Sequence[float]], x: Scale, y: Scale, class_: str) -> Markup:
+    return line([(x(a), y(b)) for a, b in zip(points[0], points[1], strict=True)], class_)
+
+
+def learning_panel(title: str, results: Sequence[Mapping[str, Any]], *, scores: Scale | None) -> Markup:
+    """Above, training and inner-validation loss of every fold; below, the validation score, on one scale for all.
+
+    Args:
+        title: name of the configuration.
+        results: result.json of its fits; each gives one thin line of either kind, and a mark at the chosen epoch.
+        scores: of the lower drawing; None leaves it out.
+    """
+    told = [
+        [row for row in result.get("epochs", []) if number(row.get("train_loss")) is not None]
+        for result in results
+    ]
+    last = max((len(rows) for rows in told), default=1)
+    losses = [
+        value
+        for rows in told
+        for row in rows
+        for key in ("train_loss", "val_loss")
+        if (value := number(row.get(key))) is not None
+    ]
+    x, y = Scale(1, max(last, 2), 40, 250), scale_over(losses, 104, 20)
+    parts = [axes(x, y, y_title="loss", x_title="" if scores else "epoch →", count=3)]
+    for rows, result in zip(told, results, strict=True):
+        parts += _run(rows, "train_loss", x, y, "learn train", None)
+        parts += _run(rows, "val_loss", x, y, "learn validation", result.get("best_epoch"))
+    if scores is None:
+        return drawing(*parts, width=258, height=136, title=title)
+    parts.append(axes(x, scores, y_title="validation score", x_title="epoch →", count=3))
+    for rows, result in zip(told, results, strict=True):
+        parts += _run(rows, "val_score", x, scores, "learn validation", result.get("best_epoch"))
+    return drawing(*parts, width=258, height=246, title=title)
+
+
+def learning_scale(results: Sequence[Mapping[str, Any]]) -> Scale | None:
+    """The scale of the validation scores of every fit; None when none was written."""
+    values = [number(row.get("val_score")) for result in results for row in result.get("epochs", [])]
+    known = [value for value in values if value is not None]
+    return scale_over(known, 212, 150) if known else None
+
+
+def _run(
+    rows: Sequence[Mapping[str, Any]], key: str, x: Scale, y: Scale, class_: str, chosen: Any
+) -> list[Markup]:
+    step = max(1, len(rows) // LEARNING_POINTS)
+    points = [(int(row["epoch"]), number(row.get(key))) for row in rows]
+    kept = [
+        (epoch, value)
+        for place, (epoch, value) in enumerate(points)
+        if value is not None and (place % step == 0 or epoch == chosen)
+    ]
+    parts = [line([(x(epoch), y(value)) for epoch, value in kept if value is not None], class_)]
+    marks = [(epoch, value) for epoch, value in kept if epoch == chosen and value is not None]
+    return parts + [
+        element("circle", cx=x(epoch), cy=y(value), r=2.6, class_="chosen") for epoch, value in marks
+    ]

@@ -1,0 +1,164 @@
+"""Images of any type as small WebP pictures, and masks and errors drawn over them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from foldwise.study.spec import IGNORE
+
+LONGEST_PX = 224
+QUALITY = 72
+Pixels = NDArray[np.uint8]  # (H, W, 3)
+RGB = tuple[int, int, int]
+
+FALSE_POSITIVE: RGB = (230, 140, 0)  # orange: predicted, not there
+FALSE_NEGATIVE: RGB = (0, 130, 220)  # blue: there, not predicted
+WRONG_CLASS: RGB = (204, 121, 167)  # purple: something is there, and predicted as something else
+# Okabe & Ito, without black and without the colours of the errors; the background stays as it is.
+CLASS_COLOURS: tuple[RGB, ...] = (
+    (0, 158, 115),
+    (240, 228, 66),
+    (213, 94, 0),
+    (86, 180, 233),
+    (204, 121, 167),
+    (230, 159, 0),
+    (0, 114, 178),
+)
+# Channels beyond three are given these lights and added up, as a microscopist overlays stains.
+LIGHTS: tuple[RGB, ...] = (
+    (0, 90, 255),
+    (0, 255, 60),
+    (255, 40, 40),
+    (255, 220, 0),
+    (255, 0, 220),
+    (0, 230, 230),
+)
+
+
+def displayed(image_CHW: NDArray[Any]) -> Pixels:
+    """An image of any type and number of channels as RGB.
+
+    8-bit grey and RGB are shown as they are. Everything else is stretched between its 0.5 and 99.5 percentiles, channel
+    by channel; NaN is black. Two channels become green and magenta, four and more a sum of coloured lights.
+    """
+    channels = len(image_CHW)
+    if image_CHW.dtype == np.uint8 and channels in (1, 3):
+        plain = np.asarray(image_CHW, dtype=np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(plain.transpose(1, 2, 0), (*plain.shape[1:], 3)))
+    stretched = np.stack([_stretched(channel) for channel in image_CHW])
+    if channels in (1, 3):
+        return _bytes(np.broadcast_to(stretched.transpose(1, 2, 0), (*stretched.shape[1:], 3)))
+    lights = ((0, 255, 0), (255, 0, 255)) if channels == 2 else LIGHTS
+    mixed = np.zeros((*stretched.shape[1:], 3))
+    for number, channel in enumerate(stretched):
+        mixed += channel[..., None] * (np.array(lights[number % len(lights)]) / 255)
+    return _bytes(mixed)
+
+
+def _stretched(channel_HW: NDArray[Any]) -> NDArray[np.float64]:
+    values = channel_HW.astype(np.float64)
+    known = values[np.isfinite(values)]
+    if known.size == 0:
+        return np.zeros(values.shape)
+    low, high = np.percentile(known, (0.5, 99.5))
+    if high <= low:
+        low, high = known.min(), known.max()
+    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
+    return np.asarray(np.clip(scaled, 0, 1))
+
+
+def _bytes(shares: NDArray[Any]) -> Pixels:
+    return np.asarray(np.clip(shares, 0, 1) * 255 + 0.5, dtype=np.uint8)
+
+
+def class_colour(index: int) -> RGB:
+    """Of a foreground class, from 1; the colours repeat after seven."""
+    return CLASS_COLOURS[(index - 1) % len(CLASS_COLOURS)]
+
+
+def mask_picture(mask_HW: NDArray[np.uint8], *, binary: bool) -> Pixels:
+    """A label map: white on black for two classes, class colours for more; what does not count is grey."""
+    picture = np.full((*mask_HW.shape, 3), 16, dtype=np.uint8)
+    for index in np.unique(mask_HW):
+        if index == IGNORE:
+            picture[mask_HW == index] = 96
+        elif index:
+            picture[mask_HW == index] = (240, 240, 240) if binary else class_colour(int(index))
+    return picture
+
+
+def error_picture(image: Pixels, truth_HW: NDArray[np.uint8], predicted_HW: NDArray[np.uint8]) -> Pixels:
+    """The image in grey with the wrong pixels in colour: orange added, blue missed, purple taken for another class."""
+    grey = image.astype(np.float64).max(axis=2, keepdims=True) * 0.75
+    picture = np.repeat(grey, 3, axis=2)
+    counts = truth_HW != IGNORE
+    wrong = (truth_HW != predicted_HW) & counts
+    kinds = (
+        (wrong & (truth_HW == 0), FALSE_POSITIVE),
+        (wrong & (predicted_HW == 0), FALSE_NEGATIVE),
+        (wrong & (truth_HW != 0) & (predicted_HW != 0), WRONG_CLASS),
+    )
+    for where, colour in kinds:
+        picture[where] = picture[where] * 0.15 + np.array(colour) * 0.85
+    picture[~counts] = 96
+    return picture.astype(np.uint8)
+
+
+def data_uri(picture: Pixels, *, longest_px: int = LONGEST_PX, flat: bool = False) -> str:
+    """A WebP picture, at most `longest_px` on its longer side, as a data URI.
+
+    Args:
+        picture: (H, W, 3).
+        longest_px: larger pictures are made smaller, smaller ones stay.
+        flat: a mask: its edges are kept hard.
+    """
+    shown = (
+        Image.fromarray(picture, "RGB")
+        if picture.flags.c_contiguous
+        else Image.fromarray(np.ascontiguousarray(picture), "RGB")
+    )
+    factor = longest_px / max(shown.size)
+    if factor < 1:
+        size = (max(1, round(shown.width * factor)), max(1, round(shown.height * factor)))
+        shown = shown.resize(size, Image.Resampling.BOX if flat else Image.Resampling.LANCZOS)
+    stored = BytesIO()
+    shown.save(stored, "WEBP", quality=QUALITY, method=4)
+    return "data:image/webp;base64," + b64encode(stored.getvalue()).decode("ascii")
+
+
+def best_median_worst(scores: dict[int, float], each: int) -> dict[str, list[int]]:
+    """Cases of the lowest, middle and highest scores, `each` of a kind and none twice.
+
+    Few cases give fewer of the middle, then fewer of the best.
+    """
+    ordered = sorted(
+        (case for case, value in scores.items() if np.isfinite(value)), key=lambda case: (scores[case], case)
+    )
+    worst = ordered[:each]
+    rest = ordered[len(worst) :]
+    best = list(reversed(rest[max(0, len(rest) - each) :]))
+    middle = rest[: len(rest) - len(best)]
+    start = max(0, min(len(ordered) // 2 - each // 2 - len(worst), len(middle) - each))
+    return {"Worst": worst, "Median": middle[start : start + each], "Best": best}
+
+
+def spread_out(cases: Sequence[int], keys: Sequence[str], most: int) -> list[int]:
+    """Up to `most` cases that take turns over the keys (classes or groups), evenly from first to last of each."""
+    shelves: dict[str, list[int]] = {}
+    for case, key in zip(cases, keys, strict=True):
+        shelves.setdefault(key, []).append(case)
+    turns = -(-most // max(len(shelves), 1))
+    chosen: list[int] = []
+    for turn in range(turns):
+        for shelf in shelves.values():
+            place = (2 * turn + 1) * len(shelf) // (2 * turns)
+            if shelf[place] not in chosen:
+                chosen.append(shelf[place])
+    return chosen[:most]

@@ -1,0 +1,230 @@
+"""The sections with drawings: classes, curves, confusion, training, cost and the data card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from foldwise.reporting.charts import bars, class_strip, cost_chart, standing
+from foldwise.reporting.evidence import Evidence
+from foldwise.reporting.lines import curve_panel, learning_panel, learning_scale
+from foldwise.reporting.tables import per_class
+from foldwise.reporting.words import count, metric_title, number, percent, score
+
+MOST_LEARNING = 30  # configurations with learning curves drawn
+MOST_STRIP = 20
+MOST_BARS = 20
+SEVERITIES = {"error": 0, "warning": 1, "note": 2}
+
+
+def classes(evidence: Evidence) -> dict[str, Any]:
+    """Table of the winner, and the strip of all configurations."""
+    table = per_class(evidence)
+    strip = table["strip"][:MOST_STRIP]
+    several = len(evidence.configurations) > 1
+    drawn = (
+        class_strip(strip, title=table["shown"])
+        if several and any(own is not None for _, own, _ in strip)
+        else None
+    )
+    return {**table, "drawing": drawn}
+
+
+def curves(evidence: Evidence) -> list[dict[str, Any]]:
+    """ROC and precision-recall panels of every class shown."""
+    winner = evidence.winner
+    if winner is None or winner["id"] not in evidence.roc:
+        return []
+    return [
+        _panels(evidence, winner["id"], k)
+        for k in evidence.shown_classes()
+        if k in evidence.roc[winner["id"]]
+    ]
+
+
+def _panels(evidence: Evidence, winner: str, k: int) -> dict[str, Any]:
+    name = evidence.classes[k]
+    order = [winner, *(one for one in evidence.roc if one != winner)]
+    roc = [(one, evidence.roc[one][k]) for one in order if k in evidence.roc[one]]
+    pr = [(one, evidence.pr[one][k]) for one in order if k in evidence.pr.get(one, {})]
+    share = _share(evidence, k)
+    return {
+        "name": name,
+        "auroc": score(roc[0][1].get("auroc"), 3) if roc else "",
+        "ap": score(_average_precision(pr[0][1]), 3) if pr else "",
+        "share": percent(share),
+        "roc": curve_panel(f"ROC curve of {name}", roc, kind="roc"),
+        "pr": curve_panel(f"Precision-recall curve of {name}", pr, kind="pr", chance=share),
+    }
+
+
+def _average_precision(curve: Mapping[str, Any]) -> Any:
+    return next((curve[key] for key in ("ap", "average_precision") if key in curve), None)
+
+
+def _share(evidence: Evidence, k: int) -> float | None:
+    """How frequent a class is: the precision of guessing."""
+    if evidence.segmentation:
+        matrix = next(iter(evidence.confusion.values()), None)
+        return float(matrix[k].sum() / matrix.sum()) if matrix is not None and matrix.sum() else None
+    return sum(k in case.labels for case in evidence.cases) / max(len(evidence.cases), 1)
+
+
+def confusions(evidence: Evidence) -> list[dict[str, Any]]:
+    """Matrices of the winner and of the next best, row-normalised with their counts."""
+    names = {one["id"]: one["name"] for one in evidence.configurations}
+    draw = _label_counts if evidence.multilabel else _matrix
+    return [
+        {"name": names[one], **draw(np.asarray(matrix), evidence.classes)}
+        for one, matrix in evidence.confusion.items()
+    ]
+
+
+def _matrix(matrix: Any, classes: list[str]) -> dict[str, Any]:
+    totals = matrix.sum(axis=1)
+    rows = []
+    for k, name in enumerate(classes):
+        shares = [float(value / totals[k]) if totals[k] else None for value in matrix[k]]
+        cells = [
+            {"share": share, "percent": percent(share), "count": _many(value), "right": k == other}
+            for other, (share, value) in enumerate(zip(shares, matrix[k], strict=True))
+        ]
+        rows.append({"name": name, "total": _many(totals[k]), "cells": cells})
+    return {"kind": "matrix", "classes": classes, "rows": rows}
+
+
+def _many(value: Any) -> str:
+    known = float(value)
+    return (
+        f"{known / 1e6:.1f} M"
+        if known >= 1e6
+        else f"{known / 1e3:.0f} k"
+        if known >= 10_000
+        else f"{known:.0f}"
+    )
+
+
+def _label_counts(matrix: Any, classes: list[str]) -> dict[str, Any]:
+    """With several labels an image has no one wrong class: each label has its own four counts."""
+    rows = []
+    for name, ((tn, fp), (fn, tp)) in zip(classes, matrix, strict=True):
+        found = float(tp / (tp + fn)) if tp + fn else None
+        spared = float(tn / (tn + fp)) if tn + fp else None
+        cells = [_many(tp), _many(fn), _many(fp), _many(tn)]
+        rows.append(
+            {
+                "name": name,
+                "counts": cells,
+                "found": percent(found),
+                "found_share": found,
+                "spared": percent(spared),
+                "spared_share": spared,
+            }
+        )
+    return {"kind": "labels", "rows": rows}
+
+
+def learning(evidence: Evidence) -> dict[str, Any]:
+    """One small drawing per configuration with all its folds, best first."""
+    told = [result for result in evidence.results if result.get("epochs")]
+    scores = learning_scale(told)
+    panels = []
+    for one in evidence.configurations[:MOST_LEARNING]:
+        own = [result for result in told if result.get("configuration") == one["id"]]
+        if own:
+            panels.append(
+                {
+                    "name": one["name"],
+                    "standing": standing(one),
+                    "drawing": learning_panel(f"Learning curves of {one['name']}", own, scores=scores),
+                    "note": _chosen_epochs(own),
+                }
+            )
+    select = next((str(result["select"]) for result in told if result.get("select")), "")
+    return {
+        "panels": panels,
+        "select": select.replace("_", " "),
+        "left_out": max(0, len(evidence.configurations) - MOST_LEARNING),
+    }
+
+
+def _chosen_epochs(results: list[Mapping[str, Any]]) -> str:
+    chosen = sorted(
+        int(result["best_epoch"]) for result in results if number(result.get("best_epoch")) is not None
+    )
+    if not chosen:
+        return ""
+    last = max(len(result["epochs"]) for result in results)
+    at_end = sum(epoch >= last for epoch in chosen)
+    span = f"epoch {chosen[0]}" if chosen[0] == chosen[-1] else f"epochs {chosen[0]} to {chosen[-1]}"
+    late = (
+        f"; {at_end} of {len(chosen)} at the last: more epochs may help"
+        if at_end * 2 > len(chosen) and last > 1
+        else ""
+    )
+    return f"chosen: {span} of {last}{late}"
+
+
+def cost_drawing(evidence: Evidence) -> Any:
+    """Score against time; None when latency was not measured."""
+    metric = evidence.verdict["metric"]
+    arrow = "↑" if metric.get("higher_is_better", True) else "↓"
+    return cost_chart(evidence.configurations, title=f"{arrow} {metric_title(metric)}")
+
+
+def data_card(evidence: Evidence) -> dict[str, Any]:
+    """Counts, sizes and audit of the images."""
+    cases = evidence.cases
+    groups = Counter(case.group for case in cases if case.group)
+    sizes = Counter(f"{case.width} × {case.height}" for case in cases if case.width)
+    kinds = Counter(" ".join(part for part in (case.format, case.mode) if part) for case in cases)
+    findings = sorted(
+        evidence.audit.get("findings", []), key=lambda finding: SEVERITIES.get(finding["severity"], 3)
+    )
+    facts = [
+        ("Images", str(len(cases))),
+        ("Groups", _groups(groups, len(cases))),
+        ("Sizes, pixels", _most(sizes)),
+        ("Files", _most(kinds)),
+        ("Layout", str(evidence.audit.get("layout", "")).replace("_", " ")),
+    ]
+    return {
+        "facts": [fact for fact in facts if fact[1]],
+        "statements": evidence.audit.get("statements", []),
+        "findings": findings,
+        "counts": _class_bars(evidence),
+    }
+
+
+def _groups(groups: Counter[str], num_cases: int) -> str:
+    if not groups or len(groups) == num_cases:
+        return "none stated: every image counts for itself"
+    sizes = sorted(groups.values())
+    if sizes[0] == sizes[-1]:
+        return f"{len(groups)}, of {count(sizes[0], 'image')} each"
+    return f"{len(groups)}, of {sizes[0]} to {sizes[-1]} images (median {sizes[len(sizes) // 2]})"
+
+
+def _most(counter: Counter[str]) -> str:
+    common = [
+        f"{name} ({number} images)" if len(counter) > 1 else name
+        for name, number in counter.most_common(4)
+        if name.strip()
+    ]
+    rest = len(counter) - len(common)
+    return "; ".join(common) + (f"; {rest} more" if rest > 0 and common else "")
+
+
+def _class_bars(evidence: Evidence) -> Any:
+    if evidence.segmentation:
+        return None
+    counts = Counter(label for case in evidence.cases for label in case.labels)
+    rows = [(name, counts[k]) for k, name in enumerate(evidence.classes)]
+    unlabelled = sum(not case.labels for case in evidence.cases)
+    if evidence.multilabel and unlabelled:
+        rows.append(("(no label)", unlabelled))
+    shown = sorted(rows, key=lambda row: -row[1])[:MOST_BARS] if len(rows) > MOST_BARS else rows
+    return bars(shown, title="Images per class")

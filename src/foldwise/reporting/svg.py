@@ -1,0 +1,173 @@
+"""SVG by hand: elements whose text is always escaped, scales, ticks and frames.
+
+Colours are class names, and `templates/style.css` gives them their value, so that dark mode and print come free.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from markupsafe import Markup, escape
+
+Points = Sequence[tuple[float, float]]
+
+
+def element(tag: str, *children: str | Markup, **attributes: str | float | None) -> Markup:
+    """``<tag ...>children</tag>``; values and plain text are escaped, `Markup` is taken as it is.
+
+    Args:
+        tag: name of the element.
+        children: what stands inside.
+        attributes: ``stroke_width`` becomes ``stroke-width`` and ``class_`` becomes ``class``; None is left out.
+    """
+    listed = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(short(value))}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    inside = "".join(str(escape(child)) for child in children)
+    return Markup(f"<{tag}{listed}>{inside}</{tag}>" if children else f"<{tag}{listed}/>")
+
+
+def short(value: str | float) -> str:
+    """Coordinates to a tenth of a pixel, so that 24 configurations x 5 folds stay a small file."""
+    if isinstance(value, str):
+        return value
+    return f"{value:.1f}".removesuffix(".0") if math.isfinite(value) else "0"
+
+
+def drawing(
+    *children: Markup, width: float, height: float, title: str, class_: str = "chart", text: str = ""
+) -> Markup:
+    """A whole picture with its title, and a description where a title does not say it all."""
+    named: list[Markup] = [element("title", title)]
+    if text:
+        named.append(element("desc", text))
+    box = f"0 0 {short(width)} {short(height)}"
+    return element(
+        "svg", *named, *children, viewBox=box, width=width, height=height, role="img", class_=class_
+    )
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A line from data to pixels; `log` takes decimal logarithms first."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value."""
+        low, high, value = (math.log10(x) if self.log else x for x in (self.low, self.high, value))
+        return self.start + (value - low) / ((high - low) or 1.0) * (self.end - self.start)
+
+    def inside(self, value: float) -> bool:
+        """Whether a value is drawn at all."""
+        return self.low <= value <= self.high
+
+    def clamped(self, value: float) -> float:
+        """The pixel of a value, or of the nearer end of the scale."""
+        return self(min(max(value, self.low), self.high))
+
+    def ticks(self, count: int = 5) -> list[float]:
+        """About `count` round values inside the scale."""
+        if self.log:
+            return _log_ticks(self.low, self.high)
+        step = _round_step((self.high - self.low) / max(count, 1))
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [number * step for number in range(first, last + 1)]
+
+
+def _round_step(rough: float) -> float:
+    if rough <= 0 or not math.isfinite(rough):
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= rough * 0.999)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for parts in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        ticks = [
+            part * 10.0**decade for decade in decades for part in parts if low <= part * 10.0**decade <= high
+        ]
+        if len(ticks) >= 3:
+            return ticks
+    return ticks
+
+
+def scale_over(
+    values: Iterable[float], start: float, end: float, *, margin: float = 0.06, log: bool = False
+) -> Scale:
+    """A scale that holds every finite value with some air on both sides; 0 to 1 where there is none."""
+    finite = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
+    if not finite:
+        return Scale(0.1 if log else 0.0, 1.0, start, end, log)
+    low, high = min(finite), max(finite)
+    if log:
+        ratio = max(high / low, 1.5) ** margin
+        return Scale(low / ratio, high * ratio, start, end, log=True)
+    air = (high - low) * margin or abs(high) * 0.05 or 0.05
+    return Scale(low - air, high + air, start, end)
+
+
+def tick_text(value: float, ticks: Sequence[float]) -> str:
+    """As many digits as it takes to tell the ticks apart."""
+    if abs(value) >= 1000:
+        return f"{value / 1000:g}k"
+    step = min((abs(b - a) for a, b in pairwise(ticks)), default=abs(value) or 1.0)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0
+    if digits and abs(step * 10**digits - round(step * 10**digits)) > 1e-6:
+        digits += 1
+    return f"{value:.{digits}f}"
+
+
+def line(points: Points, class_: str) -> Markup:
+    """A polyline; points that are not finite are left out."""
+    listed = " ".join(f"{short(x)},{short(y)}" for x, y in points if math.isfinite(x) and math.isfinite(y))
+    return element("polyline", points=listed, class_=class_)
+
+
+def text(words: str, x: float, y: float, class_: str = "tick", anchor: str = "start") -> Markup:
+    """A label."""
+    return element("text", words, x=x, y=y, class_=class_, text_anchor=None if anchor == "start" else anchor)
+
+
+def axes(x: Scale, y: Scale, *, x_title: str = "", y_title: str = "", count: int = 4) -> Markup:
+    """Grid lines with their values below and to the left; titles at the ends of the axes."""
+    parts: list[Markup] = []
+    x_ticks, y_ticks = x.ticks(count), y.ticks(count)
+    for value in y_ticks:
+        parts.append(element("line", x1=x.start, x2=x.end, y1=y(value), y2=y(value), class_="grid"))
+        parts.append(text(tick_text(value, y_ticks), x.start - 5, y(value) + 3, anchor="end"))
+    for value in x_ticks:
+        parts.append(element("line", x1=x(value), x2=x(value), y1=y.start, y2=y.start + 3, class_="axis"))
+        parts.append(text(tick_text(value, x_ticks), x(value), y.start + 14, anchor="middle"))
+    parts.append(element("line", x1=x.start, x2=x.end, y1=y.start, y2=y.start, class_="axis"))
+    if x_title:
+        parts.append(text(x_title, x.end, y.start + 27, anchor="end", class_="tick title"))
+    if y_title:
+        parts.append(text(y_title, x.start, y.end - 7, class_="tick title"))
+    return Markup("").join(parts)
+
+
+def marker(x: float, y: float, *, shape: str, class_: str, size: float = 5.0, title: str = "") -> Markup:
+    """A point in one of the shapes of `SHAPES`, with the words that a pointer held over it shows."""
+    path = SHAPES[shape].format(*(short(size * factor) for factor in (1, 2)))
+    inside = [element("title", title)] if title else []
+    return element("path", *inside, d=f"M{short(x)},{short(y)}{path}", class_=class_)
+
+
+# Relative paths from the centre; {0} is the half width, {1} the whole.
+SHAPES = {
+    "circle": "m-{0},0a{0},{0} 0 1 0 {1},0a{0},{0} 0 1 0 -{1},0z",
+    "square": "m-{0},-{0}h{1}v{1}h-{1}z",
+    "diamond": "m0,-{0}l{0},{0}l-{0},{0}l-{0},-{0}z",
+    "triangle": "m0,-{0}l{0},{1}h-{1}z",
+}

@@ -1,0 +1,244 @@
+"""The tables of the report: leaderboard, every metric, classes, cost and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from foldwise.reporting.charts import baseline_row, interval_row, scale_head, score_scale, standing
+from foldwise.reporting.evidence import Evidence
+from foldwise.reporting.words import (
+    NOTHING,
+    amount,
+    brief_duration,
+    clipped,
+    difference,
+    duration,
+    interval,
+    memory,
+    milliseconds,
+    number,
+    p_value,
+    plain,
+    score,
+)
+
+VERDICTS = {
+    "winner": ("★", "winner"),
+    "could be best": ("≈", "tied"),
+    "worse": ("↓", "worse"),
+    "incomplete": ("…", "incomplete"),
+    "failed": ("✕", "failed"),
+}
+# Where no model is recommended, the first row is not called a winner.
+FIRST = {"not_better_than_trivial": ("", "best"), "incomplete": ("", "leads")}
+Cell = dict[str, Any]
+
+
+def cell(shown: str, value: Any = None, note: str = "") -> Cell:
+    """What a cell shows, what it is sorted by, and the small print below; a dash is no small print."""
+    note = "" if note == NOTHING else note
+    return {"shown": shown, "value": number(value), "note": note}
+
+
+def leaderboard(evidence: Evidence) -> dict[str, Any]:
+    """Rows of the configurations, best first, and of the trivial predictors."""
+    scale, winner = score_scale(evidence.configurations), evidence.winner
+    rows = [
+        _row(place, one, interval_row(one, winner, scale), str(evidence.verdict["state"]))
+        for place, one in enumerate(evidence.configurations, 1)
+    ]
+    baselines = [
+        {
+            "name": one["name"],
+            "sentence": one.get("sentence", ""),
+            "estimate": cell(score(one.get("estimate")), one.get("estimate")),
+            "drawing": baseline_row(number(one.get("estimate")), scale),
+        }
+        for one in evidence.verdict.get("baselines", [])
+    ]
+    return {"rows": rows, "baselines": baselines, "head": scale_head(scale), "factors": _factors(evidence)}
+
+
+def _row(place: int, one: Mapping[str, Any], drawn: Any, state: str) -> dict[str, Any]:
+    cost = one.get("cost") or {}
+    sign, words = VERDICTS.get(str(one.get("verdict")), ("", str(one.get("verdict") or "")))
+    if one.get("verdict") == "winner":
+        sign, words = FIRST.get(state, (sign, words))
+    away = difference(one.get("difference")) if one.get("verdict") != "winner" else ""
+    span = interval(one.get("difference_low"), one.get("difference_high")) if away and away != NOTHING else ""
+    return {
+        "place": place,
+        "id": one["id"],
+        "name": one["name"],
+        "levels": {str(key): str(value) for key, value in (one.get("levels") or {}).items()},
+        "drawing": drawn,
+        "standing": standing(one),
+        "sign": sign,
+        "verdict": words,
+        "p": p_value(one.get("p")) if one.get("verdict") in ("could be best", "worse") else "",
+        "done": f"{one['num_done']} of {one['num_planned']} fits"
+        if one["num_done"] < one["num_planned"]
+        else "",
+        "estimate": cell(
+            score(one.get("estimate")), one.get("estimate"), interval(one.get("low"), one.get("high"))
+        ),
+        "difference": cell(away, one.get("difference") if away else 0.0, span),
+        "latency": cell(milliseconds(cost.get("latency_ms")), cost.get("latency_ms")),
+        "parameters": cell(amount(cost.get("parameters")), cost.get("parameters")),
+        "train": cell(brief_duration(cost.get("train_s")), cost.get("train_s")),
+    }
+
+
+def _factors(evidence: Evidence) -> dict[str, list[str]]:
+    """Levels of every factor that has more than one, in the order of the leaderboard."""
+    levels: dict[str, dict[str, None]] = {}
+    for one in evidence.configurations:
+        for factor, level in (one.get("levels") or {}).items():
+            levels.setdefault(str(factor), {})[str(level)] = None
+    return {factor: list(known) for factor, known in levels.items() if len(known) > 1}
+
+
+def _value(held: Any) -> float | None:
+    """A metric stands as a plain number or with its interval."""
+    return number(held.get("estimate")) if isinstance(held, Mapping) else number(held)
+
+
+def every_metric(evidence: Evidence) -> dict[str, Any]:
+    """Configurations and trivial predictors by all metrics that were computed."""
+    names = _metric_names([*evidence.configurations, *evidence.verdict.get("baselines", [])])
+    told = [(one, "") for one in evidence.configurations] + [
+        (one, "baseline") for one in evidence.verdict.get("baselines", [])
+    ]
+    rows = [
+        {
+            "name": one["name"],
+            "class": kind,
+            "cells": [_metric_cell((one.get("metrics") or {}).get(name)) for name in names],
+        }
+        for one, kind in told
+    ]
+    return {"names": [plain(name) for name in names], "rows": rows}
+
+
+def _metric_names(told: list[dict[str, Any]]) -> list[str]:
+    names: dict[str, None] = {}
+    for one in told:
+        names.update(
+            dict.fromkeys(
+                name for name, held in (one.get("metrics") or {}).items() if _value(held) is not None
+            )
+        )
+    return list(names)
+
+
+def _metric_cell(held: Any, *, whole: bool = False) -> Cell:
+    if isinstance(held, Mapping):
+        span = interval(held.get("low"), held.get("high"))
+        return cell(score(held.get("estimate")), held.get("estimate"), "" if span == NOTHING else span)
+    return cell(score(held, 0 if whole else 3), held)
+
+
+def per_class(evidence: Evidence) -> dict[str, Any]:
+    """Classes by metrics of the winner, with their support, and the metric that the strip of all models shows."""
+    winner = evidence.winner
+    held = (winner or {}).get("per_class") or {}
+    names: dict[str, None] = {}
+    for values in held.values():
+        names.update(
+            dict.fromkeys(
+                name for name, value in values.items() if name != "support" and _value(value) is not None
+            )
+        )
+    rows = [
+        {
+            "name": name,
+            "support": cell(_support(values), values.get("support")),
+            "cells": [_metric_cell(values.get(metric), whole=metric.startswith("num_")) for metric in names],
+        }
+        for name, values in held.items()
+    ]
+    shown = _strip_metric(list(names), str(evidence.verdict["metric"]["name"]))
+    return {
+        "names": [plain(name) for name in names],
+        "rows": rows,
+        "strip": _strip(evidence, shown) if shown else [],
+        "shown": plain(shown or ""),
+    }
+
+
+def _support(values: Mapping[str, Any]) -> str:
+    known = number(values.get("support"))
+    return NOTHING if known is None else f"{known:.0f}"
+
+
+def _strip_metric(names: list[str], deciding: str) -> str | None:
+    wanted = [name for name in names if name in deciding or deciding in name]
+    usual = [
+        name
+        for name in names
+        if any(part in name for part in ("dice", "f1", "sensitivity", "recall", "auroc"))
+    ]
+    return next(iter([*wanted, *usual, *names]), None)
+
+
+def _strip(evidence: Evidence, metric: str) -> list[tuple[str, float | None, list[float]]]:
+    winner = evidence.winner
+    assert winner is not None
+    rows = []
+    for name, values in winner["per_class"].items():
+        others = [
+            _value(((one.get("per_class") or {}).get(name) or {}).get(metric))
+            for one in evidence.configurations
+            if one["id"] != winner["id"]
+        ]
+        rows.append((str(name), _value(values.get(metric)), [value for value in others if value is not None]))
+    return rows
+
+
+def cost(evidence: Evidence) -> list[dict[str, Any]]:
+    """What every configuration takes; what was not measured is a dash, and without any measure no row."""
+    rows = []
+    for one in evidence.configurations:
+        held = one.get("cost") or {}
+        if not any(number(value) for value in held.values()):
+            continue
+        shown = [
+            cell(score(one.get("estimate")), one.get("estimate")),
+            cell(milliseconds(held.get("latency_ms")), held.get("latency_ms")),
+            cell(duration(held.get("train_s")), held.get("train_s")),
+            cell(duration(held.get("evaluate_s")), held.get("evaluate_s")),
+            cell(memory(held.get("peak_memory_mb")), held.get("peak_memory_mb")),
+            cell(amount(held.get("parameters")), held.get("parameters")),
+            cell(amount(held.get("trainable_parameters")), held.get("trainable_parameters")),
+        ]
+        rows.append({"name": one["name"], "standing": standing(one), "cells": shown})
+    return rows
+
+
+def failures(evidence: Evidence) -> list[dict[str, Any]]:
+    """Every fit that failed, with its cause."""
+    tracebacks = {
+        result["item"]: (result.get("error") or {}).get("traceback", "")
+        for result in evidence.results
+        if result.get("item")
+    }
+    return [
+        {
+            **failed,
+            "name": one["name"],
+            "short": clipped(str(failed.get("message", "")), 160),
+            "traceback": tracebacks.get(failed.get("item"), ""),
+        }
+        for one in evidence.configurations
+        for failed in one.get("failures", [])
+    ]
+
+
+def warnings_of_fits(evidence: Evidence) -> list[tuple[str, int]]:
+    """What fits warned about, each with how many did."""
+    told: dict[str, int] = {}
+    for result in evidence.results:
+        for words in result.get("warnings", []):
+            told[str(words)] = told.get(str(words), 0) + 1
+    return sorted(told.items(), key=lambda pair: -pair[1])

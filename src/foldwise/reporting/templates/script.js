@@ -1,0 +1,116 @@
+"use strict";
+// Without this script everything can be read; it adds sorting, filters, copy buttons and the choice of colours.
+(function () {
+  const make = (tag, words, attributes) => {
+    const made = document.createElement(tag);
+    made.textContent = words;
+    for (const [name, value] of Object.entries(attributes || {})) made.setAttribute(name, value);
+    return made;
+  };
+
+  // Sorting: every header with data-sort becomes a button. Trivial predictors stay at the end.
+  const keyOf = (row, column, kind) => {
+    const cell = row.cells[column];
+    if (kind === "text") return cell.textContent.trim();
+    return cell.dataset.value === "" || cell.dataset.value === undefined ? NaN : Number(cell.dataset.value);
+  };
+  const sort = (table, head, down) => {
+    const kind = head.dataset.sort, column = head.cellIndex, body = table.tBodies[0];
+    const rows = [...body.rows].filter((row) => !row.hasAttribute("data-fixed"));
+    const fixed = [...body.rows].filter((row) => row.hasAttribute("data-fixed"));
+    const sign = down ? -1 : 1;
+    rows.sort((one, other) => {
+      const a = keyOf(one, column, kind), b = keyOf(other, column, kind);
+      if (kind === "text") return sign * a.localeCompare(b, undefined, { numeric: true });
+      if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b);
+      return sign * (a - b);
+    });
+    body.append(...rows, ...fixed);
+  };
+  for (const table of document.querySelectorAll("table#board, table[data-sortable]")) {
+    for (const head of table.querySelectorAll("th[data-sort]")) {
+      const button = make("button", head.textContent, { type: "button" });
+      head.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const before = head.getAttribute("aria-sort");
+        const down = before ? before === "ascending" : head.dataset.sort === "high";
+        for (const other of table.querySelectorAll("th[aria-sort]")) other.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        sort(table, head, down);
+      });
+    }
+  }
+
+  // Filters: one choice per factor of the study.
+  const filters = document.getElementById("filters");
+  const factors = filters ? JSON.parse(filters.dataset.factors) : {};
+  const rows = [...document.querySelectorAll("#board tbody tr[data-levels]")];
+  const chosen = {};
+  const say = make("span", "", { class: "muted", "aria-live": "polite" });
+  const filter = () => {
+    let shown = 0;
+    for (const row of rows) {
+      const levels = JSON.parse(row.dataset.levels);
+      row.hidden = Object.entries(chosen).some(([factor, level]) => level && levels[factor] !== level);
+      shown += row.hidden ? 0 : 1;
+    }
+    say.textContent = shown < rows.length ? `${shown} of ${rows.length} shown` : "";
+  };
+  if (rows.length > 2) {
+    for (const [factor, levels] of Object.entries(factors)) {
+      const label = make("label", factor.replaceAll("_", " ") + " ");
+      const select = make("select", "");
+      select.append(make("option", "all", { value: "" }), ...levels.map((level) => make("option", level, { value: level })));
+      select.addEventListener("change", () => { chosen[factor] = select.value; filter(); });
+      label.append(select);
+      filters.append(label);
+    }
+    if (Object.keys(factors).length) filters.append(say);
+  }
+
+  // Copy buttons, where the browser allows copying.
+  if (navigator.clipboard) {
+    for (const block of document.querySelectorAll(".command, [data-copy]")) {
+      const button = make("button", "Copy", { type: "button", class: "copy" });
+      button.addEventListener("click", async () => {
+        const source = block.querySelector("code") || block;
+        const words = [...source.childNodes].filter((node) => node !== button).map((node) => node.textContent).join(source === block ? "\n\n" : "");
+        await navigator.clipboard.writeText(words.trim());
+        button.textContent = "Copied";
+        setTimeout(() => { button.textContent = "Copy"; }, 1500);
+      });
+      block.append(button);
+    }
+  }
+
+  // Light or dark, when the reader wants it other than the system does.
+  const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
+  const toggle = make("button", "", { type: "button", class: "theme" });
+  const show = (isDark) => {
+    document.documentElement.dataset.theme = isDark ? "dark" : "light";
+    toggle.textContent = isDark ? "Light" : "Dark";
+    toggle.setAttribute("aria-label", isDark ? "Use light colours" : "Use dark colours");
+  };
+  show(dark);
+  toggle.addEventListener("click", () => show(document.documentElement.dataset.theme !== "dark"));
+  document.querySelector("header").append(toggle);
+
+  // Where the reader is.
+  const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+  if ("IntersectionObserver" in window) {
+    const seen = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        for (const link of links.values()) link.removeAttribute("aria-current");
+        links.get(entry.target.id)?.setAttribute("aria-current", "true");
+      }
+    }, { rootMargin: "-10% 0px -75% 0px" });
+    for (const id of links.keys()) { const part = document.getElementById(id); if (part) seen.observe(part); }
+  }
+
+  // Print everything that is folded away.
+  window.addEventListener("beforeprint", () => {
+    for (const details of document.querySelectorAll("details")) details.open = true;
+    for (const picture of document.images) picture.decoding = "sync";
+  });
+})();

@@ -1,0 +1,144 @@
+"""The report in a real browser: what it loads, whether its controls work, and whether it fits a phone."""
+
+import shutil
+
+import pytest
+from make_run import RUNS, make_run
+
+from foldwise.reporting.report import write_report
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed here, so the report cannot be opened")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    names = ("segmentation6", "classification24", "multilabel", "failed", "single", "nothing")
+    yield {
+        name: write_report(make_run(tmp_path_factory.mktemp("runs") / name, RUNS[name])[0]) for name in names
+    }
+    patch.undo()
+
+
+def opened(chromium, path, **options):
+    """A page, with everything it complained about and asked the network for."""
+    page = chromium.new_context(**options).new_page()
+    page.said, page.asked = [], []
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.on("dialog", lambda dialog: (page.said.append("dialog"), dialog.dismiss()))
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(path.as_uri())
+    return page
+
+
+NAMES = ["segmentation6", "classification24", "multilabel", "failed", "single", "nothing"]
+WIDTHS = [1600, 1280, 768, 390, 320]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_errors_no_network_and_no_overflow_at_any_width(chromium, reports, name):
+    page = opened(chromium, reports[name])
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.said == []
+    assert [url for url in page.asked if not url.startswith(("file:", "data:"))] == []
+    assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+
+
+def first_column(page, selector="#board"):
+    rows = page.locator(f"{selector} tbody tr:not([data-fixed]):visible .place")
+    return [int(words) for words in rows.all_inner_texts()]
+
+
+def test_sorting_turns_with_every_click_and_trivial_predictors_stay_last(chromium, reports):
+    page = opened(chromium, reports["classification24"])
+    button = page.locator("#board thead button", has_text="ms/image")
+    button.click()
+    head = page.locator("#board thead th", has_text="ms/image")
+    assert head.get_attribute("aria-sort") == "ascending"
+    times = [
+        float(words)
+        for words in page.locator("#board tbody tr:not([data-fixed]) td:nth-last-child(3)").all_inner_texts()
+    ]
+    assert times == sorted(times)
+    button.click()
+    assert head.get_attribute("aria-sort") == "descending"
+    page.locator("#board thead button", has_text="#").click()
+    assert first_column(page) == list(range(1, 25))
+    assert page.locator("#board tbody tr").last.get_attribute("data-fixed") is not None
+
+
+def test_sorting_works_from_the_keyboard(chromium, reports):
+    page = opened(chromium, reports["classification24"])
+    page.locator("#board thead button", has_text="Configuration").focus()
+    page.keyboard.press("Enter")
+    names = page.locator("#board tbody tr:not([data-fixed]) th").all_inner_texts()
+    assert names[0].startswith("conv")
+
+
+def test_filters_narrow_the_leaderboard(chromium, reports):
+    page = opened(chromium, reports["classification24"])
+    page.locator("#filters select").nth(1).select_option("vit")
+    assert len(first_column(page)) == 4
+    assert page.locator("#filters [aria-live]").inner_text() == "4 of 24 shown"
+
+
+def background(page):
+    return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+
+@pytest.mark.parametrize(("asked", "first", "second"), [("light", 245, 15), ("dark", 15, 245)])
+def test_colours_follow_the_system_and_can_be_turned(chromium, reports, asked, first, second):
+    page = opened(chromium, reports["single"], color_scheme=asked)
+    assert background(page).startswith(f"rgb({first},")
+    page.locator("button.theme").click()
+    assert background(page).startswith(f"rgb({second},")
+
+
+def test_everything_can_be_read_without_scripts(chromium, reports):
+    page = opened(chromium, reports["segmentation6"], java_script_enabled=False, color_scheme="dark")
+    assert page.locator("#board tbody tr").count() == 8
+    assert page.locator("#answer h2").inner_text()
+    assert page.locator("#pictures img").count() == 36
+    assert page.locator("button").count() == 0
+
+
+def test_it_prints(chromium, reports, tmp_path):
+    page = opened(chromium, reports["classification24"], color_scheme="dark")
+    page.pdf(path=str(tmp_path / "report.pdf"), prefer_css_page_size=True)
+    pages = (tmp_path / "report.pdf").read_bytes().count(b"/Type /Page\n")
+    assert 4 <= pages <= 30
+    page.emulate_media(media="print")
+    assert background(page) == "rgb(255, 255, 255)"
+    assert not page.locator("nav").is_visible()
+
+
+READABLE = """() => {
+  const unlabelled = [...document.querySelectorAll('svg[role=img]')].filter((one) => !one.querySelector('title'));
+  const nameless = [...document.querySelectorAll('button')].filter((one) => !one.textContent.trim());
+  const headless = [...document.querySelectorAll('table')].filter((one) => !one.querySelector('thead th[scope=col]'));
+  const silent = [...document.images].filter((one) => !one.alt);
+  const unreachable = [...document.querySelectorAll('.scroll')].filter((one) => one.tabIndex !== 0);
+  return [unlabelled, nameless, headless, silent, unreachable].map((list) => list.length);
+}"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_drawings_tables_and_controls_have_names(chromium, reports, name):
+    assert opened(chromium, reports[name]).evaluate(READABLE) == [0, 0, 0, 0, 0]

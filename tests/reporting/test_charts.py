@@ -1,0 +1,117 @@
+from xml.etree import ElementTree
+
+import pytest
+
+from foldwise.reporting.charts import (
+    bars,
+    baseline_row,
+    class_strip,
+    cost_chart,
+    interval_row,
+    scale_head,
+    score_scale,
+)
+from foldwise.reporting.lines import curve_panel, learning_panel, learning_scale
+
+
+def configuration(place, estimate, *, verdict="worse", latency=5.0):
+    low, high = (None, None) if estimate is None else (estimate - 0.02, estimate + 0.02)
+    folds = [{"repeat": 0, "fold": 0, "score": estimate}]
+    cost = {"latency_ms": latency}
+    return {"id": f"c-{place}", "name": f"model <{place}>", "estimate": estimate, "low": low, "high": high, "folds": folds, "verdict": verdict, "cost": cost}  # fmt: skip
+
+
+def parts(drawn, class_):
+    return [one for one in ElementTree.fromstring(str(drawn)).iter() if one.get("class") == class_]
+
+
+def test_a_row_shows_interval_fold_and_the_winners_shade():
+    told = [configuration(0, 0.9, verdict="winner"), configuration(1, 0.85)]
+    row = interval_row(told[1], told[0], score_scale(told))
+    assert len(parts(row, "bar worse")) == len(parts(row, "ring")) == len(parts(row, "shade")) == 1
+    assert len(parts(row, "mark worse")) == 1
+    assert "0.850, interval 0.830 to 0.870" in row
+
+
+def test_a_hopeless_configuration_is_an_arrow_and_does_not_squeeze_the_others():
+    told = [configuration(place, 0.9 - place / 100) for place in range(8)] + [configuration(9, 0.1)]
+    scale = score_scale(told)
+    assert scale.low > 0.5
+    assert "◂ 0.10" in interval_row(told[-1], told[0], scale)
+
+
+def test_a_configuration_without_a_score_has_an_empty_row():
+    told = [configuration(0, None, verdict="failed")]
+    row = interval_row(told[0], None, score_scale(told))
+    assert not parts(row, "mark unsure")
+    assert "model &lt;0&gt;: –" in row
+
+
+@pytest.mark.parametrize(("estimate", "said"), [(0.1, "◂ 0.10"), (0.9, "M"), (1.5, "1.50 ▸")])
+def test_a_baseline_is_a_cross_or_an_arrow(estimate, said):
+    scale = score_scale([configuration(0, 0.88), configuration(1, 0.92)])
+    assert said in baseline_row(estimate, scale)
+    assert baseline_row(None, scale) == ""
+    assert scale_head(scale).startswith("<svg")
+
+
+def test_cost_names_those_that_nothing_beats():
+    told = [
+        configuration(0, 0.9, latency=20.0),
+        configuration(1, 0.89, latency=30.0),
+        configuration(2, 0.8, latency=2.0),
+    ]
+    drawn = cost_chart(told, title="Dice")
+    named = [one.text for one in parts(drawn, "name")]
+    assert named == ["model <0>", "model <2>"]
+
+
+def test_without_latency_there_is_no_cost_chart():
+    assert cost_chart([configuration(0, 0.9, latency=None)], title="Dice") is None
+
+
+def test_curves_show_folds_mean_and_chance():
+    diagonal = ([0.0, 0.5, 1.0], [0.0, 0.8, 1.0])
+    curve = {"folds": [diagonal, diagonal], "mean": diagonal}
+    drawn = curve_panel("ROC", [("a", curve), ("b", curve)], kind="roc")
+    assert len(parts(drawn, "curve fold")) == 2
+    assert (
+        len(parts(drawn, "curve winner"))
+        == len(parts(drawn, "curve other"))
+        == len(parts(drawn, "chance"))
+        == 1
+    )
+    assert curve_panel("PR", [("a", {"folds": [], "mean": None})], kind="pr", chance=None)
+
+
+def fit(epochs, best):
+    rows = [
+        {"epoch": e, "train_loss": 1 / e, "val_loss": 1.2 / e, "val_score": 1 - 1 / e}
+        for e in range(1, epochs + 1)
+    ]
+    return {"epochs": rows, "best_epoch": best}
+
+
+@pytest.mark.parametrize(("epochs", "best"), [(1, 1), (20, 7), (1000, 613)])
+def test_learning_curves_mark_the_chosen_epoch_and_stay_small(epochs, best):
+    results = [fit(epochs, best), fit(epochs, best)]
+    drawn = learning_panel("Learning", results, scores=learning_scale(results))
+    assert len(parts(drawn, "chosen")) == 4
+    assert len(parts(drawn, "learn validation")) == 4
+    assert len(drawn) < 12_000
+
+
+def test_learning_without_scores_or_numbers_is_drawn_all_the_same():
+    results = [
+        {"epochs": [{"epoch": 1, "train_loss": None, "val_loss": None, "val_score": None}], "best_epoch": 1}
+    ]
+    assert learning_scale(results) is None
+    assert learning_panel("Learning", results, scores=None).startswith("<svg")
+
+
+def test_classes_and_counts_are_drawn_with_their_numbers():
+    drawn = class_strip([("<b>", 0.91, [0.5, 0.7]), ("rare", None, [])], title="Dice")
+    assert len(parts(drawn, "dot")) == 2
+    assert "0.91" in drawn
+    assert "<b>" not in drawn
+    assert "37" in bars([("a", 37), ("b", 0)], title="Images per class")
