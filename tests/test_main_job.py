@@ -102,7 +102,7 @@ def test_a_study_runs_to_its_report_and_predicts(tmp_path, study_file, text, met
     assert all(0 <= row["estimate"] <= 1 for row in verdict["configurations"])
     page = (run / "report.html").read_text(encoding="utf-8")
     assert verdict["answer"]["sentence"].split(".")[0][:20] in page
-    assert "http" not in page.replace("http://www.w3.org", "")  # one file, offline
+    assert "://" not in page.replace("http://www.w3.org", "")  # one file, offline
     with (run / "results.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) >= len(verdict["configurations"])
 

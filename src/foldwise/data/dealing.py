@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _MOST_SWAPPED = 500  # groups; all pairs are weighed, and more groups than this come out level by themselves
+_LEAST_GAIN = 1e-6  # far above the rounding below, so that the steps end
 
 
 def deal(
@@ -112,7 +113,7 @@ def level(part_G: np.ndarray, counts_GS: np.ndarray, shares: Sequence[float]) ->
         there_GG = load_GP[:, part_G] - stay_G[:, None] + own_G[:, None]
         swapped_GG = there_GG + there_GG.T - 2 * overlap_GG
         swapped_GG[part_G[:, None] == part_G] = 0
-        if min(moved_GP.min(), swapped_GG.min()) > -1e-9:
+        if min(moved_GP.min(), swapped_GG.min()) > -_LEAST_GAIN:
             return part_G
         if swapped_GG.min() < moved_GP.min():
             first, second = np.unravel_index(swapped_GG.argmin(), swapped_GG.shape)
