@@ -14,9 +14,9 @@ TORCH_FREE = [
     "foldwise.work",
     "foldwise.reporting.report",
     "foldwise.judging.verdict",
-    "foldwise.data.audit",
-    "foldwise.data.splits",
-    "foldwise.data.packed",
+    "foldwise.data.checks.audit",
+    "foldwise.data.folds.splits",
+    "foldwise.data.store.packed",
     "foldwise.launching.local",
     "foldwise.study.plan",
 ]

@@ -21,7 +21,7 @@ from foldwise.study.folder import RunFolder
 from foldwise.study.plan import Plan, skipped
 
 if TYPE_CHECKING:
-    from foldwise.data.audit import Finding
+    from foldwise.data.checks.audit import Finding
     from foldwise.walk import Costs, Prepared
 
 LOG_EVERY_S, LOG_AT_MOST_EVERY_S = 30.0, 5.0

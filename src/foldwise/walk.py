@@ -13,11 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foldwise.data.audit import Audit, audit
 from foldwise.data.cases import Dataset
-from foldwise.data.layouts import read_dataset
-from foldwise.data.packed import Packed, pack
-from foldwise.data.splits import Split, make_splits, split_digest, write_splits
+from foldwise.data.checks.audit import Audit, audit
+from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
+from foldwise.data.reading.layouts import read_dataset
+from foldwise.data.store.packed import Packed, pack
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.judging.verdict import judge
 from foldwise.learning.winner import make_winner

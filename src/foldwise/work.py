@@ -47,8 +47,8 @@ class Job:
 
 
 def _fit(job: Job) -> dict[str, Any]:
-    from foldwise.data.packed import open_packed
-    from foldwise.data.splits import read_splits
+    from foldwise.data.folds.splits import read_splits
+    from foldwise.data.store.packed import open_packed
     from foldwise.learning.fit import fit_item
 
     settings = job.item.settings
@@ -66,7 +66,7 @@ def _fit(job: Job) -> dict[str, Any]:
 
 
 def _features(job: Job) -> dict[str, Any]:
-    from foldwise.data.packed import open_packed
+    from foldwise.data.store.packed import open_packed
     from foldwise.learning.features import features_item
 
     settings = job.item.settings

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.fingerprints import fingerprint
-from foldwise.data.measures import Measure
+from foldwise.data.store.fingerprints import fingerprint
+from foldwise.data.store.measures import Measure
 
 
 def texture(seed, size=(64, 64), channels=1, scale=4.0):

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_packed import SmallPacked, dataset, segmentation, texture
 
-from foldwise.data.audit import Audit, audit, join_groups
-from foldwise.data.copies import Copies, clusters, find_copies
-from foldwise.data.fingerprints import turned
-from foldwise.data.splits import make_splits
+from foldwise.data.checks.audit import Audit, audit, join_groups
+from foldwise.data.checks.copies import Copies, clusters, find_copies
+from foldwise.data.folds.splits import make_splits
+from foldwise.data.store.fingerprints import turned
 from foldwise.study.spec import DataSpec, Validation
 
 
@@ -445,8 +445,8 @@ REAL = {
 
 
 def real(folder: Path, name: str):
-    from foldwise.data.layouts import read_dataset
-    from foldwise.data.packed import pack
+    from foldwise.data.reading.layouts import read_dataset
+    from foldwise.data.store.packed import pack
 
     spec = DataSpec(path=os.fspath(folder / name), **REAL[name])
     data = read_dataset(spec, base=folder)

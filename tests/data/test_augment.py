@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from foldwise.data.augment import augment_batch, blurred, reach, warp
+from foldwise.data.batching.augment import augment_batch, blurred, reach, warp
 from foldwise.study.spec import AUGMENTS, IGNORE, Augment
 
 GEOMETRIES = {

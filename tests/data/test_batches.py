@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from foldwise.data.batches import CachedFeatures, Pictures, epoch_generator, epoch_order
-from foldwise.data.normalize import Normalization
+from foldwise.data.batching.batches import CachedFeatures, Pictures, epoch_generator, epoch_order
+from foldwise.data.batching.normalize import Normalization
 from foldwise.study.spec import AUGMENTS, IGNORE, Augment
 from tiny_packed import TinyPacked
 

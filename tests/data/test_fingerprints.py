@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_packed import texture
 
-from foldwise.data.fingerprints import FLAT, NUM_TURNS, fingerprint, near_duplicates, thumbnail, turned
+from foldwise.data.store.fingerprints import FLAT, NUM_TURNS, fingerprint, near_duplicates, thumbnail, turned
 
 
 def bits_between(first, second):

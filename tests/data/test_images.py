@@ -6,8 +6,8 @@ import tifffile
 from PIL import Image
 from small_sets import blob, picture, save
 
-from foldwise.data.images import read_image, read_mask, resize_image, resize_mask
-from foldwise.data.pixels import decode
+from foldwise.data.decoding.images import read_image, read_mask, resize_image, resize_mask
+from foldwise.data.decoding.pixels import decode
 from foldwise.errors import DataError
 
 GREY = picture(1, size=(20, 30))

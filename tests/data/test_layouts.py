@@ -8,8 +8,8 @@ import pytest
 from malformed_data import FAULTS, IMAGES
 from small_sets import blob, labelled, pairs, picture, save, stacks, two_classes
 
-from foldwise.data.layouts import read_dataset
-from foldwise.data.packed import pack
+from foldwise.data.reading.layouts import read_dataset
+from foldwise.data.store.packed import pack
 from foldwise.errors import FoldwiseError
 from foldwise.study.spec import DataSpec
 

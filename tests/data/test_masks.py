@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from small_sets import SIDE, blob, pairs, save
 
-from foldwise.data.layouts import read_dataset
-from foldwise.data.masks import class_indices
-from foldwise.data.packed import pack
+from foldwise.data.reading.layouts import read_dataset
+from foldwise.data.reading.masks import class_indices
+from foldwise.data.store.packed import pack
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from foldwise.data.batches import Pictures
-from foldwise.data.normalize import IMAGENET_MEAN, IMAGENET_STD, Normalization, normalization
+from foldwise.data.batching.batches import Pictures
+from foldwise.data.batching.normalize import IMAGENET_MEAN, IMAGENET_STD, Normalization, normalization
 from tiny_packed import TinyPacked
 
 

@@ -13,8 +13,8 @@ from malformed_data import IMAGES
 from small_sets import blob, labelled, pairs, picture, save, stacks, two_classes
 
 from foldwise.data.cache import cache_root, set_aside
-from foldwise.data.layouts import read_dataset
-from foldwise.data.packed import open_packed, pack
+from foldwise.data.reading.layouts import read_dataset
+from foldwise.data.store.packed import open_packed, pack
 from foldwise.errors import DataError, RunError
 from foldwise.study.spec import DataSpec
 
@@ -166,7 +166,7 @@ def test_damage_is_seen_and_packing_again_mends_it(classes, name):
 
 
 def started(code, tmp_path, root):
-    script = "from pathlib import Path\nfrom foldwise.data.layouts import read_dataset\nfrom foldwise.data.packed import pack\n"
+    script = "from pathlib import Path\nfrom foldwise.data.reading.layouts import read_dataset\nfrom foldwise.data.store.packed import pack\n"
     script += f"from foldwise.study.spec import DataSpec\nspec = DataSpec(path={str(root)!r})\n"
     script += "dataset = read_dataset(spec, base=Path('/'))\n" + textwrap.dedent(code)
     return subprocess.Popen(

@@ -81,7 +81,7 @@ def test_table_on_disk(tmp_path):
 
 @pytest.mark.parametrize("kind", PHANTOMS)
 def test_read_as_an_ordinary_folder(kind, tmp_path):
-    layouts = pytest.importorskip("foldwise.data.layouts")
+    layouts = pytest.importorskip("foldwise.data.reading.layouts")
     spec = pytest.importorskip("foldwise.study.spec")
     make(kind, tmp_path / kind, images=8, size=48, difficulty=0.2, seed=0)
     dataset = layouts.read_dataset(spec.DataSpec(path=kind), base=tmp_path, group="group")

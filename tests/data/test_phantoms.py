@@ -130,7 +130,7 @@ def test_pictures_of_a_gel_again_are_near_duplicates_and_others_are_not():
 
 
 def test_the_audit_finds_the_pictures_of_one_gel_and_no_others():
-    fingerprints = pytest.importorskip("foldwise.data.fingerprints")
+    fingerprints = pytest.importorskip("foldwise.data.store.fingerprints")
     pictures = drawn("gels", range(48), 0.0)
     hashes = [fingerprints.fingerprint(picture.image[None]) for picture in pictures]
     found = {

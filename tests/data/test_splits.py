@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from small_packed import SmallPacked, dataset, segmentation, texture
 
-from foldwise.data.dealing import deal
-from foldwise.data.splits import (
+from foldwise.data.folds.dealing import deal
+from foldwise.data.folds.splits import (
     Split,
     check_splits,
     make_splits,
@@ -18,7 +18,7 @@ from foldwise.data.splits import (
     unscored_classes,
     write_splits,
 )
-from foldwise.data.strata import class_presence, foreground_shares, make_strata
+from foldwise.data.folds.strata import class_presence, foreground_shares, make_strata
 from foldwise.errors import DataError, RunError
 from foldwise.study.spec import Validation
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.splits import Split, write_splits
+from foldwise.data.folds.splits import Split, write_splits
 from foldwise.study.configurations import Configuration
 from foldwise.study.folder import RunFolder, write_json
 from foldwise.study.plan import Item, Plan

@@ -7,7 +7,7 @@ import pytest
 import torch
 from fits_to_try import SPLIT, TASKS, fit, settings, tiny
 
-from foldwise.data.batches import Pictures
+from foldwise.data.batching.batches import Pictures
 from foldwise.errors import FoldwiseError, MissingExtra
 from foldwise.learning import train as loop
 from foldwise.learning.fit import fit_item

@@ -6,7 +6,7 @@ import torch
 from sklearn import metrics
 from torch import nn
 
-from foldwise.data.batches import Batch
+from foldwise.data.batching.batches import Batch
 from foldwise.errors import SpecError
 from foldwise.learning.scoring import CLASSIFICATION, SEGMENTATION, Scores, Seeing, evaluate, selector
 from foldwise.learning.tiles import tiled

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from foldwise.data.batches import Batch
+from foldwise.data.batching.batches import Batch
 from foldwise.errors import FoldwiseError
 from foldwise.learning.optimizers import make_optimizer, make_schedule
 from foldwise.learning.scoring import Seeing

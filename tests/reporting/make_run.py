@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from foldwise.data.layouts import read_dataset
-from foldwise.data.packed import pack
-from foldwise.data.splits import Split, write_splits
+from foldwise.data.folds.splits import Split, write_splits
+from foldwise.data.reading.layouts import read_dataset
+from foldwise.data.store.packed import pack
 from foldwise.judging.verdict import judge
 from foldwise.study.configurations import configurations
 from foldwise.study.folder import RunFolder, write_json

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foldwise.data.splits import Split
+from foldwise.data.folds.splits import Split
 from foldwise.judging.outputs import CLIP, Floats, Ints, Outputs
 from foldwise.judging.rows import Rows
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from foldwise.data.splits import Split, read_splits
+from foldwise.data.folds.splits import Split, read_splits
 from foldwise.errors import RunError
 from foldwise.judging.influence import Units
 from foldwise.judging.outputs import FAMILIES, Bools, Outputs

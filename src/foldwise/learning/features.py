@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from foldwise.data.batches import Pictures
-from foldwise.data.normalize import Normalization, normalization
-from foldwise.data.packed import Packed
+from foldwise.data.batching.batches import Pictures
+from foldwise.data.batching.normalize import Normalization, normalization
+from foldwise.data.store.packed import Packed
 from foldwise.errors import RunError
 from foldwise.learning.costs import latency_ms
 from foldwise.learning.devices import (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foldwise.data.packed import Packed
+from foldwise.data.store.packed import Packed
 from foldwise.learning.devices import (
     MemoryPeak,
     Stopwatch,
@@ -32,7 +32,7 @@ from foldwise.learning.winner import WEIGHTS
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
-    from foldwise.data.splits import Split
+    from foldwise.data.folds.splits import Split
 
 Beat = Callable[[dict[str, Any]], None]
 

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from foldwise.data.images import read_image, resize_image, resize_mask
-from foldwise.data.listing import image_files_below, some
-from foldwise.data.normalize import normalized
+from foldwise.data.batching.normalize import normalized
+from foldwise.data.decoding.images import read_image, resize_image, resize_mask
+from foldwise.data.reading.listing import image_files_below, some
 from foldwise.errors import DataError
 from foldwise.learning.devices import pick_device, precision_for, steady
 from foldwise.learning.ensemble import Winner, load_winner

@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from foldwise.data.normalize import Normalization
-from foldwise.data.packed import Packed
+from foldwise.data.batching.normalize import Normalization
+from foldwise.data.store.packed import Packed
 from foldwise.errors import RunError
 from foldwise.learning.models import build
 from foldwise.learning.networks import Network

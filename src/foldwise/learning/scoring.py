@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foldwise.data.batches import Batch
+from foldwise.data.batching.batches import Batch
 from foldwise.errors import choose
 from foldwise.learning.devices import autocast
 from foldwise.learning.tiles import is_large, tiled

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from foldwise.data.batches import Batch, CachedFeatures, Pictures, epoch_generator, epoch_order
-from foldwise.data.normalize import Normalization, normalization
-from foldwise.data.packed import Packed
+from foldwise.data.batching.batches import Batch, CachedFeatures, Pictures, epoch_generator, epoch_order
+from foldwise.data.batching.normalize import Normalization, normalization
+from foldwise.data.store.packed import Packed
 from foldwise.learning.costs import latency_ms
 from foldwise.learning.devices import precision_for
 from foldwise.learning.features import Encoder
@@ -26,7 +26,7 @@ from foldwise.learning.train import Learner
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
-    from foldwise.data.splits import Split
+    from foldwise.data.folds.splits import Split
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from foldwise.data.batches import Batch
+from foldwise.data.batching.batches import Batch
 from foldwise.errors import FoldwiseError
 from foldwise.learning.devices import Stopwatch
 from foldwise.learning.scoring import Loss, Seeing

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.data.packed import open_packed
+from foldwise.data.store.packed import open_packed
 from foldwise.errors import RunError
 from foldwise.judging import curves
 from foldwise.judging.rows import Rows, read_rows
@@ -27,7 +27,7 @@ Curve = Mapping[str, Any]
 
 
 class Images(Protocol):
-    """What the report needs of `foldwise.data.packed.Packed`."""
+    """What the report needs of `foldwise.data.store.packed.Packed`."""
 
     def image(self, index: int) -> NDArray[Any]:
         """(C, H, W) in its own type."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.labels import Labels, indicator_labels, label_list
-from foldwise.data.masks import read_meaning
-from foldwise.data.pixels import open_stack, stack_channel_axis
+from foldwise.data.decoding.pixels import open_stack, stack_channel_axis
+from foldwise.data.reading.labels import Labels, indicator_labels, label_list
+from foldwise.data.reading.masks import read_meaning
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.data.cases import Dataset
-from foldwise.data.dealing import deal
-from foldwise.data.strata import (
+from foldwise.data.folds.dealing import deal
+from foldwise.data.folds.strata import (
     class_presence,
     group_numbers,
     impossible_folds,
@@ -27,7 +27,7 @@ from foldwise.study.files import written_whole
 from foldwise.study.spec import Validation
 
 if TYPE_CHECKING:
-    from foldwise.data.packed import Packed
+    from foldwise.data.store.packed import Packed
 
 PARTS = ("train", "inner", "test")
 _TRIES = 20  # deals by chance; more than one is needed only where large groups hold several rare classes

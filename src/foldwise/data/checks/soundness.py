@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.data.cases import Dataset
-from foldwise.data.findings import Finding
-from foldwise.data.listing import some
-from foldwise.data.strata import (
+from foldwise.data.checks.findings import Finding
+from foldwise.data.folds.strata import (
     class_presence,
     foreground_shares,
     groups_per_class,
@@ -21,10 +20,11 @@ from foldwise.data.strata import (
     is_single_label,
     rare_classes,
 )
+from foldwise.data.reading.listing import some
 from foldwise.study.spec import Validation
 
 if TYPE_CHECKING:
-    from foldwise.data.packed import Packed
+    from foldwise.data.store.packed import Packed
 
 _MIN_SIDE_PX = 16
 _MANY = 0.9  # images of the usual size, from which on the others are exceptions

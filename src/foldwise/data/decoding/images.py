@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from foldwise.data.pixels import Pixels, decode
+from foldwise.data.decoding.pixels import Pixels, decode
 from foldwise.errors import DataError
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow and OpenCV turn colour to grey

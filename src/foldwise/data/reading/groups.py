@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case
-from foldwise.data.listing import Finder, some
-from foldwise.data.tables import Table, image_column, match_rows, read_table
+from foldwise.data.reading.listing import Finder, some
+from foldwise.data.reading.tables import Table, image_column, match_rows, read_table
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.study.spec import DataSpec
 

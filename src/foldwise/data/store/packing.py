@@ -14,13 +14,13 @@ from typing import Literal
 import numpy as np
 
 from foldwise.data.cases import Case, Dataset, split_slice
-from foldwise.data.images import mask_values_of, resize_image, resize_mask, to_channels
-from foldwise.data.labels import limited
-from foldwise.data.listing import some
-from foldwise.data.mask_census import read_pixels
-from foldwise.data.masks import class_indices
-from foldwise.data.measures import Measure, measure_image
-from foldwise.data.pixels import Pixels, open_stack
+from foldwise.data.decoding.images import mask_values_of, resize_image, resize_mask, to_channels
+from foldwise.data.decoding.pixels import Pixels, open_stack
+from foldwise.data.reading.labels import limited
+from foldwise.data.reading.listing import some
+from foldwise.data.reading.mask_census import read_pixels
+from foldwise.data.reading.masks import class_indices
+from foldwise.data.store.measures import Measure, measure_image
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec
 

@@ -13,9 +13,9 @@ import numpy as np
 from foldwise.data.cache import cache_root as cache_root
 from foldwise.data.cache import folder_written_whole, set_aside
 from foldwise.data.cases import Dataset
-from foldwise.data.measures import Measure as Measure
-from foldwise.data.measures import as_measure
-from foldwise.data.packing import PACK_VERSION, file_digests, pack_digest, write_pack
+from foldwise.data.store.measures import Measure as Measure
+from foldwise.data.store.measures import as_measure
+from foldwise.data.store.packing import PACK_VERSION, file_digests, pack_digest, write_pack
 from foldwise.errors import RunError
 from foldwise.study.spec import DataSpec, Task
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foldwise.data.augment import augment_batch, reach
-from foldwise.data.normalize import Normalization, normalized
-from foldwise.data.packed import Packed
+from foldwise.data.batching.augment import augment_batch, reach
+from foldwise.data.batching.normalize import Normalization, normalized
+from foldwise.data.store.packed import Packed
 from foldwise.study.spec import IGNORE, Augment, Task
 
 BATCH_PIXELS = 4 * 1024 * 1024  # of one batch of whole images: a bound on memory, not on the numbers

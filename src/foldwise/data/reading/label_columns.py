@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foldwise.data.tables import Table
+from foldwise.data.reading.tables import Table
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
 

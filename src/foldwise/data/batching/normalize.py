@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from foldwise.data.packed import Packed
+from foldwise.data.store.packed import Packed
 
 IMAGENET_MEAN, IMAGENET_STD = (
     (0.485, 0.456, 0.406),

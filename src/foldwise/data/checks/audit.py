@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from foldwise.data.cases import Dataset
-from foldwise.data.copies import Copies, clusters, copy_findings, find_copies
-from foldwise.data.findings import Finding as Finding
-from foldwise.data.leaks import name_findings, property_findings, series_findings
-from foldwise.data.listing import some
-from foldwise.data.soundness import class_findings, mask_findings, size_findings, value_findings
+from foldwise.data.checks.copies import Copies, clusters, copy_findings, find_copies
+from foldwise.data.checks.findings import Finding as Finding
+from foldwise.data.checks.leaks import name_findings, property_findings, series_findings
+from foldwise.data.checks.soundness import class_findings, mask_findings, size_findings, value_findings
+from foldwise.data.reading.listing import some
 from foldwise.study.spec import Validation
 
 if TYPE_CHECKING:
-    from foldwise.data.packed import Packed
+    from foldwise.data.store.packed import Packed
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.labels import read_labels, stated_task
-from foldwise.data.listing import Finder, image_files, image_files_below, other_files, some, subfolders
-from foldwise.data.tables import image_column, match_rows, read_table
+from foldwise.data.reading.labels import read_labels, stated_task
+from foldwise.data.reading.listing import (
+    Finder,
+    image_files,
+    image_files_below,
+    other_files,
+    some,
+    subfolders,
+)
+from foldwise.data.reading.tables import image_column, match_rows, read_table
 from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.study.spec import DataSpec
 

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from PIL import Image, UnidentifiedImageError
 
-from foldwise.data.tiff_parts import is_whole
+from foldwise.data.decoding.tiff_parts import is_whole
 from foldwise.errors import DataError
 
 COPY_AGAIN = "Copy it again from its source, or take it out."

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.data.fingerprints import fingerprint
-from foldwise.data.pixels import Pixels
+from foldwise.data.decoding.pixels import Pixels
+from foldwise.data.store.fingerprints import fingerprint
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from foldwise.data.label_columns import FALSE, TRUE, label_columns
-from foldwise.data.listing import natural, some
-from foldwise.data.tables import Table
+from foldwise.data.reading.label_columns import FALSE, TRUE, label_columns
+from foldwise.data.reading.listing import natural, some
+from foldwise.data.reading.tables import Table
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec, Task
 

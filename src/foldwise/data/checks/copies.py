@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.data.cases import Dataset
-from foldwise.data.findings import Finding, Severity
-from foldwise.data.fingerprints import near_duplicates
-from foldwise.data.likeness import Likeness
-from foldwise.data.listing import some
-from foldwise.data.strata import is_segmentation, is_single_label
+from foldwise.data.checks.findings import Finding, Severity
+from foldwise.data.checks.likeness import Likeness
+from foldwise.data.folds.strata import is_segmentation, is_single_label
+from foldwise.data.reading.listing import some
+from foldwise.data.store.fingerprints import near_duplicates
 
 if TYPE_CHECKING:
-    from foldwise.data.packed import Packed
+    from foldwise.data.store.packed import Packed
 
 LIMITS = "Copies that were turned by other angles, cut or recoloured are not recognised."
 

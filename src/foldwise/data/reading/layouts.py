@@ -8,14 +8,14 @@ from pathlib import Path
 
 from foldwise.data.cache import cache_root
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.class_folders import class_folders, read_class_folders, table_agrees
-from foldwise.data.groups import with_groups
-from foldwise.data.labels import read_labels
-from foldwise.data.listing import Finder, image_files, image_files_below, some, subfolders
-from foldwise.data.mask_pairs import image_folder, mask_folder, read_mask_pairs
 from foldwise.data.phantoms.catalogue import PHANTOMS, VERSION, make
-from foldwise.data.stacks import read_stacks
-from foldwise.data.tables import image_column, match_rows, read_table, unlisted
+from foldwise.data.reading.class_folders import class_folders, read_class_folders, table_agrees
+from foldwise.data.reading.groups import with_groups
+from foldwise.data.reading.labels import read_labels
+from foldwise.data.reading.listing import Finder, image_files, image_files_below, some, subfolders
+from foldwise.data.reading.mask_pairs import image_folder, mask_folder, read_mask_pairs
+from foldwise.data.reading.stacks import read_stacks
+from foldwise.data.reading.tables import image_column, match_rows, read_table, unlisted
 from foldwise.errors import DataError, RunError, SpecError, choose
 from foldwise.study.spec import DataSpec
 

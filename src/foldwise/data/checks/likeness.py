@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from foldwise.data.fingerprints import NUM_TURNS, BoolArray, FloatArray, IntArray, thumbnail, turned
+from foldwise.data.store.fingerprints import NUM_TURNS, BoolArray, FloatArray, IntArray, thumbnail, turned
 
 if TYPE_CHECKING:
-    from foldwise.data.packed import Packed
+    from foldwise.data.store.packed import Packed
 
 # Measured on six real sets. Correlation of whole thumbnails of true copies: 0.935 and more. Of their detail: 0.75 and
 # more in 19 pairs of gels, 0.77 in flipped and slightly turned blood smears, 0.80 in blood cells cut out twice; of

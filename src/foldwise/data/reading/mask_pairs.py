@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.listing import (
+from foldwise.data.reading.listing import (
     image_files,
     image_files_below,
     natural,
@@ -15,7 +15,7 @@ from foldwise.data.listing import (
     stem,
     subfolders,
 )
-from foldwise.data.masks import read_meaning
+from foldwise.data.reading.masks import read_meaning
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
 

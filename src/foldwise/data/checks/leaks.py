@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.data.cases import Dataset
-from foldwise.data.findings import Finding, Severity
-from foldwise.data.likeness import Likeness
-from foldwise.data.strata import class_presence, is_segmentation, is_single_label
+from foldwise.data.checks.findings import Finding, Severity
+from foldwise.data.checks.likeness import Likeness
+from foldwise.data.folds.strata import class_presence, is_segmentation, is_single_label
 from foldwise.study.spec import Validation
 
 if TYPE_CHECKING:
-    from foldwise.data.packed import Measure, Packed
+    from foldwise.data.store.packed import Measure, Packed
 
 _MIN_SKILL = 0.4  # of the way from chance to always right
 _MIN_DEVIATIONS = 4.0  # above chance; with a few dozen images less than that is luck

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from foldwise.data.listing import Finder, some
+from foldwise.data.reading.listing import Finder, some
 from foldwise.errors import DataError, unknown
 
 IMAGE_COLUMNS = (

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from foldwise.data.cases import MaskKey, split_slice
-from foldwise.data.images import mask_values_of
-from foldwise.data.pixels import Pixels, decode, read_slice
+from foldwise.data.decoding.images import mask_values_of
+from foldwise.data.decoding.pixels import Pixels, decode, read_slice
 from foldwise.errors import DataError
 
 

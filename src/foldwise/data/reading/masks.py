@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from foldwise.data.cases import MaskKey
-from foldwise.data.listing import some
-from foldwise.data.mask_census import Census, as_colour, show, take_census
+from foldwise.data.reading.listing import some
+from foldwise.data.reading.mask_census import Census, as_colour, show, take_census
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec, Task
 

@@ -1,0 +1,1 @@
+"""Batches of tensors: normalised, cropped and augmented. The only part of this floor that needs torch."""

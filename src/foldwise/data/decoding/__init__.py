@@ -1,0 +1,1 @@
+"""From a file to pixels: every format, bit depth and colour mode."""
