@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import platform
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +15,15 @@ from foldwise.data.checks.audit import Audit, audit
 from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
 from foldwise.data.reading.layouts import read_dataset
 from foldwise.data.store.packed import Packed, pack
-from foldwise.errors import DataError, FoldwiseError
+from foldwise.errors import DataError, FoldwiseError, SpecError
+from foldwise.judging.metrics import choose_metric
+from foldwise.judging.outputs import FAMILIES
 from foldwise.judging.verdict import judge
 from foldwise.learning.winner import make_winner
 from foldwise.reporting.report import write_report
 from foldwise.study.configurations import Configuration, configurations
 from foldwise.study.folder import RunFolder, write_json, written_whole
+from foldwise.study.machine import machine
 from foldwise.study.plan import Plan, make_plan
 from foldwise.study.reading import locate, read_study
 from foldwise.study.spec import Study
@@ -33,16 +33,6 @@ if TYPE_CHECKING:
     from foldwise.learning.estimate import Estimate
 
 Progress = Callable[[int, int], None]
-RECORDED = (
-    "torch",
-    "torchvision",
-    "timm",
-    "segmentation-models-pytorch",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "pillow",
-)
 
 
 @dataclass(frozen=True)
@@ -57,6 +47,7 @@ class Prepared:
     splits: tuple[Split, ...]
     configurations: tuple[Configuration, ...]
     plan: Plan
+    overrides: tuple[str, ...] = ()
 
 
 def prepare(path: Path, *, overrides: Sequence[str] = (), progress: Progress | None = None) -> Prepared:
@@ -77,7 +68,7 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), progress: Progress | N
     plan = make_plan(
         study, asked, task=dataset.task, packed_digest=packed.digest, splits=digests, steps=STEP_VERSIONS
     )
-    return Prepared(path, study, dataset, packed, found, splits, asked, plan)
+    return Prepared(path, study, dataset, packed, found, splits, asked, plan, tuple(overrides))
 
 
 def refuse(found: Audit) -> None:
@@ -115,25 +106,34 @@ class Costs:
         return max(estimate.memory_mb for estimate in self.of.values())
 
 
-def check_models(prepared: Prepared) -> Costs:
-    """Build every configuration once, so that a wrong name, option or weights file is found before any training.
+def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
+    """Build every configuration once, so that a wrong name, option, file or device is found before any training.
+
+    Args:
+        prepared: the study and its data.
+        device: for settings that say auto.
 
     Raises:
-        SpecError: every model, head, loss, optimiser or schedule that cannot be built, all at once.
+        SpecError: every metric, model, head, loss, optimiser or schedule that does not exist or fit, all at once.
+        MissingExtra: weights or a device that are not here.
     """
     import torch
 
+    from foldwise.learning.devices import pick_device
     from foldwise.learning.estimate import estimate
     from foldwise.learning.models import describe
 
     torch.set_num_threads(prepared.study.threads)
+    check_metrics(prepared)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     costs: dict[str, Estimate] = {}
     notes: list[str] = []
     errors: list[FoldwiseError] = []
     for configuration in prepared.configurations:
         shape = _shape(configuration, prepared)
+        asked = configuration.training.device
         try:
+            pick_device(device if asked == "auto" else asked)
             notes += describe(configuration.training, **shape).warnings
             costs[configuration.id] = estimate(configuration.training, **shape, images=len(smallest.train))
         except FoldwiseError as error:
@@ -143,6 +143,28 @@ def check_models(prepared: Prepared) -> Costs:
     if errors:
         raise type(errors[0]).together(errors)
     return Costs(costs, tuple(dict.fromkeys(notes)))
+
+
+def check_metrics(prepared: Prepared) -> None:
+    """Refuse a metric that the task does not have.
+
+    Raises:
+        SpecError: says which key, and the metrics of the task.
+    """
+    from foldwise.learning.scoring import selector
+
+    asked, task = prepared.study.judge, prepared.dataset.task
+    errors: list[FoldwiseError] = []
+    for key, choose_it in (
+        ("metric", lambda: choose_metric(asked.metric, FAMILIES[task])),
+        ("select", lambda: selector(asked.select, task)),
+    ):
+        try:
+            choose_it()
+        except SpecError as error:
+            errors.append(SpecError(error.what, where=locate(prepared.path, ("judge", key)), cure=error.cure))
+    if errors:
+        raise SpecError.together(errors)
 
 
 def _named(error: FoldwiseError, configuration: Configuration, prepared: Prepared) -> str:
@@ -220,50 +242,19 @@ def _audit_record(prepared: Prepared) -> dict[str, Any]:
 
 def environment(prepared: Prepared) -> dict[str, Any]:
     """Versions, machine, digests and seeds: what someone needs who wants the same numbers again."""
-    return {
-        "foldwise": version("foldwise"),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "packages": {name: _version(name) for name in RECORDED},
+    study, splits = prepared.study.model_dump(mode="json"), prepared.splits
+    return machine() | {
+        "overrides": list(prepared.overrides),
         "seed": prepared.study.seed,
         "threads": prepared.study.threads,
         "packed_digest": prepared.packed.digest,
-        "study_digest": sha256(
-            json.dumps(prepared.study.model_dump(mode="json"), sort_keys=True).encode()
-        ).hexdigest()[:16],
-        "splits_digest": sha256(
-            repr([(s.repeat, s.fold, s.test.tolist()) for s in prepared.splits]).encode()
-        ).hexdigest()[:16],
+        "study_digest": _digest(json.dumps(study, sort_keys=True)),
+        "splits_digest": _digest(repr([(split.repeat, split.fold, split.test.tolist()) for split in splits])),
     }
 
 
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """The commit of foldwise itself where it runs from a checkout; None where it is installed."""
-    try:
-        asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-        return (
-            subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
-            or None
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def finish(folder: RunFolder) -> dict[str, Any]:
@@ -281,6 +272,3 @@ def _hand_over(folder: RunFolder, verdict: dict[str, Any]) -> None:
     fits = [item for item in folder.load_plan().items if item.settings.get("configuration") == chosen]
     done = [folder.done(item.id) for item in fits if item.settings["repeat"] == 0]
     make_winner(done, folder.winner, verdict=verdict)
-
-
-__all__ = ["Costs", "Prepared", "check_models", "finish", "lay_out", "locate", "prepare"]
