@@ -5,8 +5,9 @@ import pytest
 from sklearn import metrics as oracle
 from tiny_run import CLASSES, Wanted, make_run
 
-from foldwise.judging.curves import confusion_matrix, image_scores, learning_curves, pr, reliability, roc
+from foldwise.judging.curves import confusion_matrix, image_scores, pr, roc
 from foldwise.judging.rows import read_rows
+from foldwise.judging.verdict import judge
 
 
 def rows_of(tmp_path, task):
@@ -19,13 +20,27 @@ def test_fold_curves_are_those_of_scikit_learn(tmp_path, task):
     rows, one = rows_of(tmp_path, task)
     drawn, recalled = roc(rows, one, 1), pr(rows, one, 1)
     areas, precisions = [], []
-    for fit in rows.done(one):
-        outputs = rows.fold_outputs(fit)
-        areas.append(oracle.roc_auc_score(outputs.truth[:, 1], outputs.probabilities[:, 1]))
-        precisions.append(oracle.average_precision_score(outputs.truth[:, 1], outputs.probabilities[:, 1]))
+    for repeat in rows.repeats:
+        folds = [rows.fold_outputs(fit) for fit in rows.done(one, repeat)]
+        truths, said = [part.truth[:, 1] for part in folds], [part.probabilities[:, 1] for part in folds]
+        positives = [true.sum() for true in truths]
+        pairs = [true.sum() * (~true).sum() for true in truths]
+        areas.append(np.average(list(map(oracle.roc_auc_score, truths, said)), weights=pairs))
+        found = list(map(oracle.average_precision_score, truths, said))
+        precisions.append(np.average(found, weights=positives))
     assert drawn["auroc"] == pytest.approx(np.mean(areas))
     assert recalled["ap"] == pytest.approx(np.mean(precisions))
     assert len(drawn["folds"]) == len(recalled["folds"]) == 6
+
+
+@pytest.mark.parametrize("task", ["binary_classification", "multilabel_classification"])
+def test_a_curve_says_the_number_of_the_table(tmp_path, task):
+    folder = make_run(tmp_path / "run", Wanted(task=task, skills=(0.7,), repeats=2))
+    rows, verdict = read_rows(folder), judge(folder)
+    record = verdict["configurations"][0]
+    table = record["per_class"][verdict["classes"][1]]
+    assert roc(rows, record["id"], 1)["auroc"] == pytest.approx(table["auroc"])
+    assert pr(rows, record["id"], 1)["ap"] == pytest.approx(table["average_precision"])
 
 
 @pytest.mark.parametrize("task", CLASSES)
@@ -74,21 +89,3 @@ def test_image_scores_lie_between_0_and_1(tmp_path, task):
     assert list(scores) == sorted(scores)
     assert 0 <= min(scores.values()) <= max(scores.values()) <= 1
     assert len(scores) == 48 or task.endswith("segmentation")
-
-
-@pytest.mark.parametrize("task", CLASSES)
-def test_reliability_counts_everything_once(tmp_path, task):
-    rows, one = rows_of(tmp_path, task)
-    bins = reliability(rows, one, 1)
-    total = 2 * 48 * (256 if task.endswith("segmentation") else 1)
-    assert sum(one["count"] for one in bins) == total
-
-
-def test_learning_curves_have_an_entry_per_fit(tmp_path):
-    rows, one = rows_of(tmp_path, "binary_classification")
-    curves = learning_curves(rows, one)
-    assert [(curve["repeat"], curve["fold"]) for curve in curves] == [
-        (r, f) for r in (0, 1) for f in (0, 1, 2)
-    ]
-    assert curves[0]["epochs"]["epoch"] == list(range(1, 21))
-    assert curves[0]["best_epoch"] == 12

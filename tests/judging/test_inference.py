@@ -1,13 +1,15 @@
 """The pipeline against the printed fixture of the design, known critical values, and its properties."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import norm, t
 from statsmodels.stats.multitest import multipletests
 
-from foldwise.judging.inference import Variance, compare, variance
+from foldwise.judging.inference import Variance, beside, compare, variance
 from foldwise.judging.influence import Units
 
 
@@ -180,3 +182,72 @@ def test_a_clear_winner_wins():
     assert found.p_wins[2] == 1
     assert found.rank_high[2] == 1
     assert np.all(found.high[[0, 1, 3]] < 0)
+
+
+def null_study(rng, num=24, n=92):
+    """Equally good configurations on shared images, five folds, each with luck of its own."""
+    folds = rng.permutation(n)[None, :] % 5
+    runs = rng.normal(0, 0.02, (num, 5))
+    return rng.normal(0.75, 0.2, n) + rng.normal(0, 0.2, (num, n)) + runs[:, folds[0]], folds
+
+
+def test_a_null_study_of_the_size_of_the_design_keeps_its_promises():
+    rng = np.random.default_rng(1)
+    num, lost, called, covered = 120, 0, 0, 0
+    for _ in range(num):
+        scores, folds = null_study(rng)
+        known = variance(scores[:, None, :], folds)
+        found = compare(known, draws=500)
+        lost += int((~found.could_be_best).sum())
+        called += int(found.p_pairs.min() <= 0.05)
+        reach = t.ppf(0.975, known.df) * known.standard_error
+        covered += int((np.abs(known.estimate - 0.75) <= reach).sum())
+    assert lost / (num * 24) <= 0.05
+    assert called / num <= 0.1  # 0.05 and three standard errors of 120 studies
+    assert covered / (num * 24) >= 0.9
+
+
+def test_only_what_comes_from_images_falls_with_their_number():
+    rng = np.random.default_rng(2)
+    folds = rng.permutation(100)[None, :] % 5
+    quiet = rng.normal(0, 0.2, (6, 1, 100))
+    without = compare(variance(quiet - quiet.mean(axis=2, keepdims=True), folds))
+    detectable = without.minimal_detectable_difference
+    assert replace(without, run_share=0.0).times_as_many(detectable / 3) == pytest.approx(9)
+    half = replace(without, run_share=0.5)  # 0.5 / (0.64 - 0.5)
+    assert half.times_as_many(0.8 * detectable) == pytest.approx(0.5 / 0.14)
+    assert half.times_as_many(detectable) == pytest.approx(1)
+    assert half.times_as_many(0.7 * detectable) == float("inf")
+    runs = np.repeat(rng.normal(0, 0.1, (6, 5)), 1, axis=1)[:, folds[0]][:, None, :]
+    noisy = compare(variance(quiet + runs, folds))
+    assert without.run_share < noisy.run_share <= 1
+
+
+def test_a_trivial_predictor_is_one_more_row():
+    rng = np.random.default_rng(3)
+    scores, folds = null_study(rng, num=6)
+    fixed = np.full((1, 92), 0.4) + rng.normal(0, 0.01, 92)
+    together = beside(variance(scores[:, None, :], folds), scores[:, None, :], fixed)
+    image = np.cov(np.concatenate([scores, fixed])) / 92
+    np.testing.assert_allclose(together.image, image, atol=1e-12)
+    assert together.run_of_mean[-1] == 0
+    assert compare(together).p[-1] <= 0.001
+
+
+def test_the_best_of_many_guesses_is_rarely_better_than_a_guess():
+    rng, believed, num = np.random.default_rng(4), 0, 100
+    for _ in range(num):
+        scores = (rng.random((24, 1, 92)) < 0.5).astype(float)
+        folds = rng.permutation(92)[None, :] % 5
+        known = variance(scores, folds, floor=1 / 92**2)
+        believed += compare(beside(known, scores, np.full((1, 92), 0.5)), draws=500).p[-1] <= 0.05
+    assert believed / num <= 0.1
+
+
+def test_a_large_study_fits_in_memory():
+    scores = np.random.default_rng(5).random((50, 1, 3000))
+    known = variance(scores, np.arange(3000)[None, :] % 5)
+    assert (known.image.shape, known.image_factor.shape) == (
+        (50, 50),
+        (50, 50),
+    )  # never configurations x units

@@ -69,3 +69,8 @@ def test_plain_is_symmetric():
     low, high = interval("plain", spread(1.7, 30, image=0.01))
     assert 1.7 - low == pytest.approx(high - 1.7)
     assert high - 1.7 == pytest.approx(2.0452 * 0.1, abs=1e-4)
+
+
+def test_a_loss_is_never_negative():
+    low, high = interval("plain", spread(0.01, 30, image=0.01))
+    assert (low, high > 0.2) == (0.0, True)

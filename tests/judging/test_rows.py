@@ -42,3 +42,14 @@ def test_what_needs_a_failed_item_has_failed(tmp_path):
     (folder.done("features-1") / "result.json").write_text('{"status": "failed"}')
     fit = next(fit for fit in read_rows(folder, plan).fits if fit.item == lost.id)
     assert (fit.status, fit.result["error"]["type"]) == ("failed", "Skipped")
+
+
+def test_near_duplicates_are_one_unit_and_single_images_their_own(tmp_path):
+    folder = make_run(tmp_path / "run")
+    text = folder.cases.read_text(encoding="utf-8")
+    for copy in ("g1", "g2"):
+        text = text.replace(f",{copy},16", ",g0,16")
+    folder.cases.write_text(text, encoding="utf-8")
+    units = read_rows(folder).units
+    assert (units.count, units.grouped) == (46, True)
+    assert units.step == pytest.approx((45 + 1 / 3) / 46)

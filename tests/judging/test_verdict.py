@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from tiny_run import CLASSES, Wanted, make_run
 
-from foldwise.judging.answer import decimals, show
 from foldwise.judging.rows import read_rows
 from foldwise.judging.verdict import judge
 
@@ -110,7 +109,7 @@ def test_few_groups(tmp_path):
     assert verdict["num_groups"] == 6
     assert "FEW_GROUPS" in codes(verdict)
     assert "ONE_SEED" not in codes(verdict)
-    assert "images of unseen groups (6 groups)" in verdict["answer"]["sentence"]
+    assert "images of unseen groups (48 images in 6 groups)" in verdict["answer"]["sentence"]
 
 
 def test_rare_classes_are_described_only(tmp_path):
@@ -136,9 +135,44 @@ def test_accuracy_with_a_common_class_is_degenerate(tmp_path):
 def test_training_that_still_improves_is_undertrained(tmp_path):
     folder = make_run(tmp_path / "run")
     assert "UNDERTRAINED" not in codes(judge(folder))
-    for path in (folder.root / "done").glob("*/result.json"):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"best_epoch": 20}))
+    best_is_last(folder, lambda epoch: 1 - epoch / 40)
     assert "UNDERTRAINED" in codes(judge(folder))
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        lambda epoch: 0.6 * np.exp(-epoch / 3),  # still falling, by a hair
+        lambda epoch: 0.693 - 1e-4 * epoch,  # never learnt anything
+        lambda epoch: 1 - 0.4 * np.exp(-epoch / 3),  # the same of a score that rises
+    ],
+)
+def test_training_that_gains_a_hair_is_not(tmp_path, score):
+    folder = make_run(tmp_path / "run")
+    best_is_last(folder, score)
+    assert "UNDERTRAINED" not in codes(judge(folder))
+
+
+def test_a_perfect_model_is_not_undertrained(tmp_path):
+    folder = make_run(tmp_path / "run", Wanted(skills=(8.0, 9.0)))
+    best_is_last(folder, lambda epoch: 1 - epoch / 40)
+    verdict = judge(folder)
+    assert verdict["answer"]["estimate"] == 1
+    assert not {"UNDERTRAINED", "DEGENERATE_METRIC"} & set(codes(verdict))
+
+
+def best_is_last(folder, score):
+    for path in (folder.root / "done").glob("*/result.json"):
+        result = json.loads(path.read_text())
+        for epoch in result["epochs"]:
+            epoch["val_score"] = score(epoch["epoch"])
+        path.write_text(json.dumps(result | {"best_epoch": 20}))
+
+
+def test_a_perfect_auroc_is_no_sign_of_hard_labels(tmp_path):
+    verdict = judged(tmp_path, skills=(8.0, 9.0), num_cases=60, judge="{metric: auroc}")
+    assert verdict["answer"]["estimate"] == 1
+    assert "DEGENERATE_METRIC" not in codes(verdict)
 
 
 def test_a_winner_at_the_edge_of_its_grid(tmp_path):
@@ -240,10 +274,24 @@ def test_rows_say_what_is_done(tmp_path):
     assert not rows.complete(rows.configurations[0].id)
 
 
-@pytest.mark.parametrize(("half", "digits"), [(0.05, 2), (0.005, 3), (0.3, 2), (0.0004, 4), (0.0, 3)])
-def test_digits_follow_the_interval(half, digits):
-    assert decimals(half) == digits
+def test_the_best_of_many_guesses_is_not_better_than_a_guess(tmp_path):
+    folder = make_run(tmp_path / "run", Wanted(skills=(0.0,) * 24, num_cases=92, folds=4))
+    rng = np.random.default_rng(2)
+    for path in sorted(folder.root.glob("done/*/scores.npz")):
+        arrays = dict(np.load(path))
+        arrays["probabilities"] = np.eye(2, dtype=np.float32)[rng.integers(0, 2, len(arrays["case"]))]
+        np.savez(path, **arrays)
+    verdict = judge(folder)
+    assert (
+        verdict["answer"]["low"] > verdict["baselines"][0]["estimate"]
+    )  # the winner alone would be believed
+    assert verdict["state"] == "not_better_than_trivial"
 
 
-def test_small_differences_keep_digits():
-    assert (show(0.5), show(0.027), show(0.0031)) == ("0.50", "0.027", "0.003")
+def test_a_single_image_is_a_step_also_where_a_few_have_groups(tmp_path):
+    folder = make_run(tmp_path / "run", Wanted(skills=(8.0, 8.0), judge="{metric: accuracy}"))
+    text = folder.cases.read_text(encoding="utf-8").replace(",g1,16", ",g0,16")
+    folder.cases.write_text(text, encoding="utf-8")
+    verdict = judge(folder)
+    assert verdict["num_groups"] == 47
+    assert verdict["answer"]["minimal_detectable_difference"] > 0.05  # without the step, 0: all are right

@@ -7,19 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from foldwise.judging.inference import Comparison
-from foldwise.judging.metrics import Metric
 from foldwise.judging.ranking import MIN_POSITIVES
-from foldwise.judging.rows import Rows
+from foldwise.judging.records import Judgement
+from foldwise.judging.rows import Fit, Rows
 from foldwise.judging.scoring import Scored
-from foldwise.judging.selection import Selected
+from foldwise.judging.words import counted, digits_of, rounded, show
 from foldwise.study.spec import Study
 
 Record = dict[str, Any]
 Caution = tuple[str, str, str]  # code, message, cure
-SMALL, FEW, LATE, SKEWED, GRID = 30, 10, 0.95, 0.2, 3
+SMALL, FEW, SKEWED, GRID = 30, 10, 0.2, 3
+MANY = 1000  # times as many images: nobody has them
+LATE, TAIL, GAIN = 0.95, 0.8, 0.05  # see `_still_improving`
 
 
 @dataclass(frozen=True)
@@ -28,25 +27,22 @@ class Facts:
 
     study: Study
     rows: Rows
-    metric: Metric
-    scored: dict[str, Scored]
-    comparison: Comparison | None
-    selected: Selected | None
+    known: Judgement
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """``1 image``, ``3 images``."""
-    return f"{number} {one if number == 1 else many}"
-
-
-def cautions(facts: Facts, told: str, records: Sequence[Record], baselines: Sequence[Record]) -> list[Record]:
+def cautions(facts: Facts, told: str, records: Sequence[Record]) -> list[Record]:
     """Every caution that applies, the gravest kind first."""
     told_apart = [
         _trivial(facts, told, records),
         *_missing(facts, records),
         _not_distinguishable(facts, records),
     ]
-    found = [*told_apart, *(rule(facts) for rule in RULES), *_training(facts, records), _optimism(facts)]
+    found = [
+        *told_apart,
+        *(rule(facts) for rule in RULES),
+        *_training(facts, records),
+        _optimism(facts, records),
+    ]
     return [
         {"code": code, "message": message, "cure": cure}
         for one in found
@@ -58,7 +54,7 @@ def cautions(facts: Facts, told: str, records: Sequence[Record], baselines: Sequ
 def _trivial(facts: Facts, told: str, records: Sequence[Record]) -> Caution | None:
     if told != "not_better_than_trivial":
         return None
-    message = f"The interval of the best configuration, {records[0]['name']}, includes what a predictor reaches that never looks at the image."
+    message = f"The best configuration, {records[0]['name']}, is not shown to be better than a predictor that never looks at the image."
     return (
         "TRIVIAL_BASELINE",
         message,
@@ -76,32 +72,35 @@ def _missing(facts: Facts, records: Sequence[Record]) -> Iterator[Caution]:
         f"{counted(len(short), 'configuration lacks', 'configurations lack')} fits ({names}; {failed} failed) "
         f"and {'is' if len(short) == 1 else 'are'} left out of the comparison."
     )
-    yield (
-        "MISSING_RUNS",
-        message,
-        "Read the causes under failures, mend them, and run the study again; what is done is kept.",
-    )
+    first = "Read the causes under failures, mend them, and run" if failed else "Run"
+    yield "MISSING_RUNS", message, f"{first} the study again; what is done is kept."
 
 
 def _not_distinguishable(facts: Facts, records: Sequence[Record]) -> Caution | None:
     could = sum(record["could_be_best"] for record in records)
-    if facts.comparison is None or could <= max(1, len(facts.comparison.p) / 2):
+    if facts.known.comparison is None or could <= max(1, len(facts.known.comparison.p) / 2):
         return None
-    detectable, target = facts.comparison.minimal_detectable_difference, facts.study.judge.equivalent_within
+    detectable = facts.known.comparison.minimal_detectable_difference
     message = (
-        f"{could} of {len(facts.comparison.p)} configurations could be the best; a difference below "
-        f"about {detectable:.2g} could not have been seen with {_units(facts.rows)}."
+        f"{could} of {len(facts.known.comparison.p)} configurations could be the best; a difference below "
+        f"about {show(detectable)} could not have been seen with {_units(facts.rows)}."
     )
-    needed = ""
-    if 0 < target < detectable:
-        factor = (detectable / target) ** 2
-        if factor >= 2:
-            needed = f" To see a difference of {target:g} takes about {factor:.0f} times as many images."
-    return (
-        "NOT_DISTINGUISHABLE",
-        message,
-        f"Take the cheapest of those that could be best, add repeats, or add images.{needed}",
-    )
+    cure = "Take the cheapest of those that could be best, add repeats, or add images."
+    return "NOT_DISTINGUISHABLE", message, cure + _needed(facts)
+
+
+def _needed(facts: Facts) -> str:
+    """How many images the difference takes that the study calls none."""
+    compared, target, units = facts.known.comparison, facts.study.judge.equivalent_within, facts.rows.units
+    assert compared is not None
+    if not 0 < target < compared.minimal_detectable_difference:
+        return ""
+    factor, kind = compared.times_as_many(target), "groups" if units.grouped else "images"
+    if factor > MANY:
+        return f" A difference of {target:g} is out of reach of more {kind} alone: equal runs differ by about as much."
+    if factor < 2:
+        return ""
+    return f" To see a difference of {target:g} takes about {rounded(factor * units.count)} {kind}, {rounded(factor)} times as many."
 
 
 def _units(rows: Rows) -> str:
@@ -136,21 +135,37 @@ def _seeds(facts: Facts) -> Caution | None:
 
 
 def _rare(facts: Facts) -> Caution | None:
-    truth, units = facts.rows.truth, facts.rows.units
-    if truth is None:
-        return None
-    having = [np.count_nonzero(units.sums(column.astype(float), np.arange(len(truth)))) for column in truth.T]
-    rare = [name for name, number in zip(facts.rows.classes, having, strict=True) if number < MIN_POSITIVES]
-    if not rare:
-        return None
-    listed = ", ".join(rare[:5]) + (" ..." if len(rare) > 5 else "")
-    message = f"{counted(len(rare), 'class has', 'classes have')} fewer than {MIN_POSITIVES} images or groups ({listed}): what is said of them is a description, not a test."
-    return "RARE_CLASS", message, "Add images of them, or merge classes."
+    classes, cure = facts.rows.classes, "Add images of them, merge classes, or state fewer folds."
+    absent = [classes[k] for k in facts.rows.unscored]
+    rare = [
+        name for name, number in zip(classes, facts.rows.num_having, strict=False) if number < MIN_POSITIVES
+    ]
+    told = []
+    if absent:
+        verb = counted(len(absent), "class cannot", "classes cannot")
+        whole = len(absent) >= len(classes) - (facts.rows.family == "segmentation")
+        effect = "no class can" if whole else "averages over classes leave them out"
+        told.append(f"{verb} be learned and tested in every fold ({_listed(absent, 12)}): {effect}.")
+    if rare:
+        verb = counted(len(rare), "class has", "classes have")
+        told.append(
+            f"{verb} fewer than {MIN_POSITIVES} images or groups with it, or without it ({_listed(rare, 12)}): "
+            "what is said of them is a description, not a test."
+        )
+    return ("RARE_CLASS", " ".join(told), cure) if told else None
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _degenerate(facts: Facts) -> Caution | None:
-    rows, name = facts.rows, facts.metric.name
-    if name == "auroc" and facts.scored and all(_hard(scored) for scored in facts.scored.values()):
+    rows, name = facts.rows, facts.known.metric.name
+    if (
+        name == "auroc"
+        and facts.known.scored
+        and all(_hard(scored) for scored in facts.known.scored.values())
+    ):
         message = "AUROC equals balanced accuracy in every configuration: the scores are hard labels, not probabilities."
         return "DEGENERATE_METRIC", message, "Judge by balanced_accuracy."
     if name == "accuracy" and rows.truth is not None:
@@ -168,33 +183,51 @@ def _degenerate(facts: Facts) -> Caution | None:
 
 
 def _hard(scored: Scored) -> bool:
-    return abs(scored.estimates.get("auroc", 0.0) - scored.estimates.get("balanced_accuracy", 1.0)) < 1e-9
+    area, balanced = scored.estimates["auroc"], scored.estimates["balanced_accuracy"]
+    return abs(area - balanced) < 1e-9 and area < 1 - 1e-9  # a perfect model reaches 1 in both
 
 
 RULES: tuple[Callable[[Facts], Caution | None], ...] = (_small, _seeds, _rare, _degenerate)
 
 
 def _training(facts: Facts, records: Sequence[Record]) -> Iterator[Caution]:
-    late = [record["name"] for record in records if _undertrained(facts, record["id"])]
+    late = [record["name"] for record in records if _undertrained(facts, record)]
     if late:
-        listed = ", ".join(late[:3]) + (" ..." if len(late) > 3 else "")
-        message = (
-            f"In most fits of {listed} the best epoch is among the last 5 %: training was still improving."
-        )
-        yield (
-            "UNDERTRAINED",
-            message,
-            "Set train.epochs higher; every configuration should have stopped improving.",
-        )
+        message = f"In most fits of {_listed(late, 3)} the best epoch is among the last 5 %, and training was still improving."
+        cure = "Set train.epochs higher; every configuration should have stopped improving."
+        yield "UNDERTRAINED", message, cure
     yield from _edge(records)
 
 
-def _undertrained(facts: Facts, configuration: str) -> bool:
+def _undertrained(facts: Facts, record: Record) -> bool:
+    metric = facts.known.metric
+    if metric.bounded and metric.higher_is_better and (record["estimate"] or 0) > 1 - 1e-9:
+        return False  # nothing is left to gain
     done = [
-        fit for fit in facts.rows.done(configuration) if fit.epochs_planned and fit.result.get("best_epoch")
+        fit for fit in facts.rows.done(record["id"]) if fit.epochs_planned and fit.result.get("best_epoch")
     ]
-    late = [fit.result["best_epoch"] > LATE * (fit.epochs_planned or 0) for fit in done]
-    return bool(sum(late) > len(late) / 2)
+    return sum(_still_improving(fit) for fit in done) > len(done) / 2
+
+
+def _still_improving(fit: Fit) -> bool:
+    """Whether the best epoch is among the last 5 %, and the last fifth of the epochs was worth it.
+
+    Worth it is a gain in the score that chooses the epoch of more than 5 % of what the whole training gained, or of
+    a tenth of the first score where the whole training gained less: a log-loss that falls by a hair is no reason.
+    """
+    planned = fit.epochs_planned or 0
+    if fit.result["best_epoch"] <= LATE * planned:
+        return False
+    scores = {epoch["epoch"]: epoch.get("val_score") for epoch in fit.result.get("epochs", [])}
+    known = {number: score for number, score in scores.items() if score is not None}
+    best, before = known.get(fit.result["best_epoch"]), [s for n, s in known.items() if n <= TAIL * planned]
+    if best is None or not before:
+        return True
+    gain = min(
+        abs(best - score) for score in before
+    )  # the best epoch is the best of all, whichever way is better
+    whole = max(abs(best - before[0]), abs(before[0]) / 10)
+    return bool(gain > GAIN * whole)
 
 
 def _edge(records: Sequence[Record]) -> Iterator[Caution]:
@@ -219,17 +252,17 @@ def _numeric(level: str) -> tuple[str, float | None]:
     return level.replace(numbers[0], "", 1), float(numbers[0])
 
 
-def _optimism(facts: Facts) -> Caution | None:
-    chosen = facts.selected
-    if chosen is None or chosen.optimism < 0.005:
+def _optimism(facts: Facts, records: Sequence[Record]) -> Caution | None:
+    chosen, sign = facts.known.selected, facts.known.sign
+    if chosen is None or chosen.optimism <= facts.study.judge.equivalent_within / 2:
         return None
-    sign = 1 if facts.metric.higher_is_better else -1
+    digits = digits_of(records[0])
+    naive, corrected = f"{sign * chosen.naive:.{digits}f}", f"{sign * chosen.corrected:.{digits}f}"
+    low, high = sorted((sign * chosen.low, sign * chosen.high))
     message = (
-        f"The winner was chosen by the score it is quoted with: {sign * chosen.naive:.3f} is likely {chosen.optimism:.3f} too good; "
-        f"expect about {sign * chosen.corrected:.3f} ({min(sign * chosen.low, sign * chosen.high):.3f} to {max(sign * chosen.low, sign * chosen.high):.3f})."
+        f"The winner was chosen among {len(facts.known.comparable)} by the same score that it is quoted with, "
+        f"which flatters it: freed from the luck of the choice, {naive} becomes about {corrected} "
+        f"({100 * (1 - facts.study.judge.alpha):g} % interval {low:.{digits}f} to {high:.{digits}f})."
     )
-    return (
-        "SELECTION_OPTIMISM",
-        message,
-        "Quote the corrected score, or score the winner once on images kept apart.",
-    )
+    cure = "Quote the corrected score, or score the winner once on images kept apart."
+    return "SELECTION_OPTIMISM", message, cure

@@ -13,47 +13,53 @@ from foldwise.judging.rows import Rows
 
 Curve = tuple[Floats, Floats]
 GRID = np.linspace(0, 1, 201)
-BINS = 256
 
 
 def roc(rows: Rows, configuration: str, class_index: int) -> dict[str, Any]:
-    """ROC curves of one class against the rest: ``folds`` [(fpr, tpr)], their vertical ``mean``, and the mean ``auroc``.
+    """ROC curves of one class against the rest: ``folds`` [(fpr, tpr)], their vertical ``mean``, and the ``auroc``.
 
     A fold without the class, or without others, has no curve. Segmentation: pixels of the fold pooled, in 256 steps.
     """
-    ladders = _ladders(rows, configuration, class_index)
-    curves = [
-        (_from_zero(false / false[-1]), _from_zero(true / true[-1]))
-        for true, false in ladders
-        if true[-1] and false[-1]
-    ]
+    ladders = [one for one in _ladders(rows, configuration, class_index) if one[1][-1] and one[2][-1]]
+    curves = [(_from_zero(false / false[-1]), _from_zero(true / true[-1])) for _, true, false in ladders]
     areas = [float(np.trapezoid(tpr, fpr)) for fpr, tpr in curves]
-    return {
-        "folds": curves,
-        "mean": _mean(curves, _interpolated),
-        "auroc": float(np.mean(areas)) if areas else None,
-    }
+    pairs = [(repeat, true[-1] * false[-1]) for repeat, true, false in ladders]
+    return {"folds": curves, "mean": _mean(curves, _interpolated), "auroc": _over_folds(areas, pairs)}
 
 
 def pr(rows: Rows, configuration: str, class_index: int) -> dict[str, Any]:
     """Precision over recall of one class: ``folds`` [(recall, precision)], ``mean``, ``ap``, ``prevalence``."""
-    ladders = [(true, false) for true, false in _ladders(rows, configuration, class_index) if true[-1]]
+    ladders = [one for one in _ladders(rows, configuration, class_index) if one[1][-1]]
     curves = [
-        (_from_zero(true / true[-1]), _led(true / np.maximum(true + false, 1))) for true, false in ladders
+        (_from_zero(true / true[-1]), _led(true / np.maximum(true + false, 1))) for _, true, false in ladders
     ]
     scores = [float((np.diff(recall) * precision[1:]).sum()) for recall, precision in curves]
-    shares = [true[-1] / (true[-1] + false[-1]) for true, false in ladders]
+    shares = [true[-1] / (true[-1] + false[-1]) for _, true, false in ladders]
     return {
         "folds": curves,
         "mean": _mean(curves, _stepped),
-        "ap": float(np.mean(scores)) if scores else None,
+        "ap": _over_folds(scores, [(repeat, true[-1]) for repeat, true, _ in ladders]),
         "prevalence": float(np.mean(shares)) if shares else None,
     }
 
 
-def _ladders(rows: Rows, configuration: str, k: int) -> list[Curve]:
-    """Per fold, true and false positives at every threshold, from the highest down."""
-    return [_ladder(rows.fold_outputs(fit), k) for fit in rows.done(configuration)]
+def _over_folds(scores: list[float], weights: list[tuple[int, float]]) -> float | None:
+    """The mean over repeats of the weighted mean over folds, which is the number that the tables have."""
+    repeats = sorted({repeat for repeat, _ in weights})
+    means = []
+    for chosen in repeats:
+        known = [
+            (score, weight)
+            for score, (repeat, weight) in zip(scores, weights, strict=True)
+            if repeat == chosen
+        ]
+        means.append(np.average([score for score, _ in known], weights=[weight for _, weight in known]))
+    return float(np.mean(means)) if means else None
+
+
+def _ladders(rows: Rows, configuration: str, k: int) -> list[tuple[int, Floats, Floats]]:
+    """Per fold its repeat, and the true and false positives at every threshold, from the highest down."""
+    return [(fit.repeat, *_ladder(rows.fold_outputs(fit), k)) for fit in rows.done(configuration)]
 
 
 def _ladder(outputs: Outputs, k: int) -> Curve:
@@ -138,7 +144,7 @@ def image_scores(rows: Rows, configuration: str) -> dict[int, float]:
 
 def _goodness(outputs: Outputs) -> Floats:
     if outputs.family == "segmentation":
-        return foreground_mean(image_dice(outputs))
+        return foreground_mean(outputs, image_dice(outputs))
     assert outputs.truth is not None
     assert outputs.probabilities is not None
     if outputs.family == "multilabel":
@@ -146,53 +152,3 @@ def _goodness(outputs: Outputs) -> Floats:
             np.where(outputs.truth, outputs.probabilities, 1 - outputs.probabilities).mean(axis=1)
         )
     return np.asarray(outputs.probabilities[outputs.truth])
-
-
-def learning_curves(rows: Rows, configuration: str) -> list[dict[str, Any]]:
-    """One entry per done fit: repeat, fold, best_epoch, select, and its epochs as lists by name."""
-    return [
-        {
-            "repeat": fit.repeat,
-            "fold": fit.fold,
-            "best_epoch": fit.result.get("best_epoch"),
-            "select": fit.result.get("select"),
-            "epochs": {
-                key: [epoch.get(key) for epoch in fit.result["epochs"]] for key in fit.result["epochs"][0]
-            },
-        }
-        for fit in rows.done(configuration)
-        if fit.result.get("epochs")
-    ]
-
-
-def reliability(
-    rows: Rows, configuration: str, class_index: int, *, bins: int = 10
-) -> list[dict[str, float]]:
-    """Per bin of stated probability: mean ``probability``, observed ``share`` and ``count``; empty bins are left out."""
-    tables = [_stated(outputs, class_index) for outputs in _all(rows, configuration)]
-    if not tables:
-        return []
-    probability, count, true = (np.concatenate(parts) for parts in zip(*tables, strict=True))
-    place = np.minimum((probability * bins).astype(int), bins - 1)
-    number, hits, total = (
-        np.bincount(place, weights=part, minlength=bins) for part in (count, true, probability * count)
-    )
-    return [
-        {
-            "probability": float(total[b] / number[b]),
-            "share": float(hits[b] / number[b]),
-            "count": float(number[b]),
-        }
-        for b in range(bins)
-        if number[b] > 0
-    ]
-
-
-def _stated(outputs: Outputs, k: int) -> tuple[Floats, Floats, Floats]:
-    """Stated probabilities with how many cases (or pixels) had each, and how many of those were of the class."""
-    if outputs.histogram is not None:
-        both = outputs.histogram[:, k].sum(axis=0).astype(float)
-        return (np.arange(BINS) + 0.5) / BINS, both.sum(axis=0), both[1]
-    assert outputs.truth is not None
-    assert outputs.probabilities is not None
-    return outputs.probabilities[:, k], np.ones(len(outputs.case)), outputs.truth[:, k].astype(float)

@@ -6,9 +6,10 @@ units, higher is better; folds as (R, n), the same for every configuration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import norm
 
 from foldwise.judging.outputs import Bools, Floats, Ints
 
@@ -86,6 +87,29 @@ def variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0) -> Varia
     )
 
 
+def beside(known: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> Variance:
+    """The variance with one more row, last: a predictor that learns nothing, so that its runs do not vary.
+
+    Args:
+        known: from `variance` of `scores_CRn`.
+        scores_CRn: as given there.
+        fixed_Rn: what the predictor scores on the same units.
+    """
+    fixed_n = fixed_Rn.mean(axis=0)
+    n, apart = len(fixed_n), fixed_n - fixed_n.mean()
+    shared_C = (scores_CRn @ apart).mean(axis=1) / (n * max(n - 1, 1))
+    own = apart @ apart / (n * max(n - 1, 1))
+    image = np.block([[known.image, shared_C[:, None]], [shared_C[None, :], np.array([[own]])]])
+    return replace(
+        known,
+        estimate=np.append(known.estimate, fixed_n.mean()),
+        image=image,
+        image_factor=_factor(image),
+        run=np.append(known.run, 0.0),
+        run_of_mean=np.append(known.run_of_mean, 0.0),
+    )
+
+
 def _run_variances(scores_CRn: Floats, folds_Rn: Ints) -> Floats:
     """(C,) own moment estimates of the variance between runs; they may be negative."""
     C, R, n = scores_CRn.shape
@@ -142,11 +166,13 @@ class Comparison:
         p: (C,) the largest alpha at which a configuration stays in that set; 1 for the winner.
         ruled_out_by: (C,) the rival that tells most against it.
         difference: (C,) estimate minus that of the winner; 0 for the winner.
-        low, high: (C,) ends of the differences, each simultaneous over all rivals of that configuration.
+        low, high: (C,) ends of the differences, each on its own with confidence 1 - alpha, simultaneous over all
+            rivals of that configuration; `high` below 0 is the same statement as not `could_be_best`.
         p_wins: (C,) how often each would come first if the study were repeated.
         rank_low, rank_high: (C,) ranks that all pairs together leave open.
         p_pairs: (C, C) p values of all pairs, adjusted for all pairs by max |t|.
         minimal_detectable_difference: to the winner, with 80 % power.
+        run_share: the share of its square that is variance between runs, which more images do not lower.
     """
 
     winner: int
@@ -161,6 +187,16 @@ class Comparison:
     rank_high: Ints
     p_pairs: Floats
     minimal_detectable_difference: float
+    run_share: float
+
+    def times_as_many(self, difference: float) -> float:
+        """How many times the images it takes to see a difference; infinite where the runs alone hide it.
+
+        Only what comes from images falls with their number n, as 1 / n; what comes from runs stays.
+        """
+        square = self.minimal_detectable_difference**2
+        left = difference**2 - self.run_share * square
+        return (1 - self.run_share) * square / left if left > 0 else float("inf")
 
 
 def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int = DRAWS) -> Comparison:
@@ -186,7 +222,7 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
     winner = int(estimate.argmax())
     difference, error = estimate - estimate[winner], error_CC[:, winner]
     above = t_CC > np.quantile(largest, 1 - alpha)
-    detectable = (max(1.96, float(limit[winner])) + POWER) * np.median(np.delete(error, winner))
+    quantile = max(float(norm.ppf(1 - alpha / 2)), float(limit[winner]))
     return Comparison(
         winner=winner,
         could_be_best=p > alpha,
@@ -199,8 +235,16 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
         rank_low=1 + above.sum(axis=1),
         rank_high=C - above.sum(axis=0),
         p_pairs=_tail(np.sort(largest), np.abs(t_CC)),
-        minimal_detectable_difference=float(detectable),
+        minimal_detectable_difference=float((quantile + POWER) * np.median(np.delete(error, winner))),
+        run_share=_run_share(known, error, winner),
     )
+
+
+def _run_share(known: Variance, error_C: Floats, winner: int) -> float:
+    """The share of variance between runs in the differences to the winner; the median over rivals."""
+    runs = known.run_of_mean + known.run_of_mean[winner]
+    share = np.divide(runs, error_C**2, out=np.zeros(len(runs)), where=error_C > 0)
+    return float(min(np.median(np.delete(share, winner)), 1.0))
 
 
 def _draw(known: Variance, rng: np.random.Generator, draws: int) -> Floats:

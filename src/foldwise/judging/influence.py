@@ -7,13 +7,13 @@ the unit on it, so that one machinery of variances serves all (statistics.md sec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foldwise.judging.metrics import Metric, score_of
-from foldwise.judging.outputs import Floats, Ints, Outputs
-from foldwise.judging.ranking import MIN_POSITIVES, ranked
+from foldwise.judging.metrics import Metric
+from foldwise.judging.outputs import Bools, Floats, Ints, Outputs
+from foldwise.judging.ranking import ranked
 from foldwise.judging.ratios import Ratio
 
 
@@ -47,6 +47,18 @@ class Units:
         ]
         return np.stack(columns, axis=1).reshape(self.count, *values.shape[1:]).astype(np.float64)
 
+    @property
+    def step(self) -> float:
+        """How far one case moves its unit, as a mean over units: 1 where every image stands alone."""
+        return float((1 / np.bincount(self.of_case, minlength=self.count)).mean())
+
+    def rarer(self, present: Bools, case: Ints) -> int:
+        """Units of the cases `case` with a class, or without it, whichever are fewer; `present` is (n',)."""
+        having = [
+            np.count_nonzero(self.sums((present == wanted).astype(float), case)) for wanted in (True, False)
+        ]
+        return int(min(having))
+
     def folds(self, outputs: Outputs) -> Ints:
         """(G,) the test fold of every unit; a group is never in two."""
         fold = np.zeros(self.count, dtype=np.int64)
@@ -79,7 +91,8 @@ def unit_scores(metric: Metric, outputs: Outputs, units: Units) -> UnitScores:
         return _ranking(metric.ranking, outputs, units)
     assert metric.parts is not None
     parts = metric.parts(outputs)
-    num_undefined = int((parts.denominator.sum(axis=0) == 0).sum())
+    none = parts.denominator.sum(axis=0) == 0
+    num_undefined = int((none if parts.zero is None else none & ~parts.zero).sum())
     if metric.groups_equal:
         num_undefined = int((parts.denominator == 0).sum())
     return _ratio(_collapsed(parts, outputs, units, equal=metric.groups_equal), num_undefined)
@@ -90,12 +103,13 @@ def _collapsed(parts: Ratio, outputs: Outputs, units: Units, *, equal: bool) -> 
     if equal:  # every unit counts once, with the mean of its images
         defined = bottom > 0
         top, bottom = np.divide(top, bottom, out=np.zeros_like(top), where=defined), defined.astype(float)
-    return Ratio(top, bottom, parts.weight)
+    return replace(parts, numerator=top, denominator=bottom)
 
 
 def _ratio(parts: Ratio, num_undefined: int) -> UnitScores:
     total = parts.denominator.sum(axis=0)
-    weight = np.where(total > 0, parts.weight, 0.0)
+    counts = total > 0 if parts.zero is None else (total > 0) | parts.zero
+    weight = np.where(counts, parts.weight, 0.0)
     if weight.sum() == 0:
         return UnitScores(float("nan"), np.full(len(parts.numerator), np.nan), 0.0, num_undefined)
     weight = weight / weight.sum()
@@ -112,29 +126,16 @@ def _ratio(parts: Ratio, num_undefined: int) -> UnitScores:
 def _ranking(kind: str, outputs: Outputs, units: Units) -> UnitScores:
     assert outputs.truth is not None
     assert outputs.probabilities is not None
-    asked = score_of(outputs)
-    positives = {
-        k: np.count_nonzero(units.sums(outputs.truth[:, k].astype(float), outputs.case)) for k in asked
-    }
-    scored = [k for k in asked if positives[k] >= MIN_POSITIVES] or [k for k in asked if positives[k] > 0]
-    done = [ranked(kind, outputs.truth[:, k], outputs.probabilities[:, k], outputs.fold) for k in scored]
-    kept = [(k, one) for k, one in zip(scored, done, strict=True) if not np.isnan(one.estimate)]
+    asked = outputs.averaged("positive" if outputs.family == "binary" else "all")
+    chosen = [k for k in asked if k not in outputs.unranked] or asked
+    done = [ranked(kind, outputs.truth[:, k], outputs.probabilities[:, k], outputs.fold) for k in chosen]
+    kept = [(k, one) for k, one in zip(chosen, done, strict=True) if not np.isnan(one.estimate)]
     num_undefined = len(asked) - len(kept)
     if not kept:
         return UnitScores(float("nan"), np.full(units.count, np.nan), 0.0, num_undefined, 0)
     estimate = float(np.mean([one.estimate for _, one in kept]))
     influence = np.mean([one.values - one.estimate for _, one in kept], axis=0)
     collapsed = units.sums(influence, outputs.case) * units.count / len(outputs.case)
-    least = min(_rarer(outputs, units, k) for k, _ in kept)
-    support = 2 * len(kept) / sum(1 / max(_rarer(outputs, units, k), 1) for k, _ in kept)
-    return UnitScores(estimate, estimate + collapsed, support, num_undefined, least)
-
-
-def _rarer(outputs: Outputs, units: Units, k: int) -> int:
-    """Units with the class, or without it, whichever are fewer."""
-    assert outputs.truth is not None
-    having = [
-        np.count_nonzero(units.sums((outputs.truth[:, k] == present).astype(float), outputs.case))
-        for present in (True, False)
-    ]
-    return int(min(having))
+    rarest = [units.rarer(outputs.truth[:, k], outputs.case) for k, _ in kept]
+    support = 2 * len(kept) / sum(1 / max(number, 1) for number in rarest)
+    return UnitScores(estimate, estimate + collapsed, support, num_undefined, min(rarest))

@@ -85,7 +85,8 @@ def interval(rule: str, spread: Spread, *, alpha: float = 0.05) -> Interval:
     if np.isnan(spread.estimate) or not spread.df > 0:
         return NO_INTERVAL
     if rule == "plain":
-        return plain_t(spread.estimate, spread.standard_error, spread.df, alpha=alpha)
+        low, high = plain_t(spread.estimate, spread.standard_error, spread.df, alpha=alpha)
+        return max(low, 0.0), high  # losses, which are never negative
     # Differences of rounding can push a perfect score past 1.
     estimate = min(max(spread.estimate, 0.0), 1.0)
     binomial = estimate * (1 - estimate)

@@ -11,7 +11,6 @@ from typing import Literal
 
 from foldwise.errors import unknown
 from foldwise.judging import ratios
-from foldwise.judging.outputs import Outputs
 from foldwise.judging.ratios import Parts, image_dice, image_iou, per_image, pixel_ap, pixel_auroc
 
 
@@ -45,18 +44,15 @@ class Metric:
         return self.interval != "plain"
 
 
-def score_of(outputs: Outputs) -> list[int]:
-    """The classes a ranking metric averages over: the positive one of two, else all."""
-    return [1] if outputs.family == "binary" else list(range(outputs.num_classes))
-
-
 _SINGLE = ("binary", "multiclass")
 _CLASSIFY = ("binary", "multiclass", "multilabel")
 _MANY = ("multiclass", "multilabel")
 _IMG = "mean over images; in each, mean over its foreground classes"
 _POOLED = "pixels of all images pooled; mean over foreground classes"
 _MACRO = "images pooled over folds; mean over classes"
-_RANK = "within each fold, mean over folds; mean over classes with at least 10 positives"
+_RANK = (
+    "within each fold, mean over folds; mean over classes that at least 10 images or groups have and 10 lack"
+)
 _ROWS = (
     Metric("balanced_accuracy", "Balanced accuracy", _SINGLE, _MACRO + " of the sensitivity", ratios.sensitivity("all"), counted=True),
     Metric("accuracy", "Accuracy", _SINGLE, "mean over images", ratios.accuracy, interval="wilson", groups_equal=True, counted=True),
@@ -66,8 +62,8 @@ _ROWS = (
     Metric("specificity", "Specificity", ("binary",), "of the positive class", ratios.specificity("positive"), interval="wilson", counted=True),
     Metric("precision", "Precision", ("binary",), "of the positive class", ratios.precision("positive"), interval="wilson"),
     Metric("f1", "F1", ("binary",), "of the positive class", ratios.f1("positive")),
-    Metric("recall_macro", "Macro sensitivity (recall)", _MANY, _MACRO, ratios.sensitivity("all")),
-    Metric("specificity_macro", "Macro specificity", _MANY, _MACRO, ratios.specificity("all")),
+    Metric("recall_macro", "Macro sensitivity (recall)", _MANY, _MACRO, ratios.sensitivity("all"), counted=True),
+    Metric("specificity_macro", "Macro specificity", _MANY, _MACRO, ratios.specificity("all"), counted=True),
     Metric("precision_macro", "Macro precision", _CLASSIFY, _MACRO, ratios.precision("all")),
     Metric("f1_macro", "Macro F1", _CLASSIFY, _MACRO, ratios.f1("all")),
     Metric("f1_micro", "Micro F1", _CLASSIFY, "images and classes pooled", ratios.f1("all", "micro")),

@@ -35,6 +35,8 @@ class Outputs:
         confusion: (n, K, K) pixels by [true, predicted] for segmentation, else None.
         histogram: (n, K, 2, 256) pixels by probability of the class; second axis 1 where the pixel is of it.
         log_loss_sum, brier_sum: (n,) sums over the pixels of each image, segmentation only.
+        unscored: classes that some fold lacks; they are shown, and no average over classes counts them.
+        unranked: classes too rare, or too common, for a ranking that is tested; averages of rankings leave them out.
     """
 
     family: str
@@ -46,6 +48,8 @@ class Outputs:
     histogram: Ints | None = None
     log_loss_sum: Floats | None = None
     brier_sum: Floats | None = None
+    unscored: tuple[int, ...] = ()
+    unranked: tuple[int, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -54,12 +58,19 @@ class Outputs:
         assert known is not None
         return int(known.shape[1])
 
+    def averaged(self, which: str = "all") -> list[int]:
+        """The classes an average is over: the ``positive`` one, the ``foreground``, or ``all``, without the unscored."""
+        first = 0 if which == "all" else 1
+        classes = range(first, 2 if which == "positive" else self.num_classes)
+        return [k for k in classes if k not in self.unscored] or list(classes)
+
 
 def of_fold(outputs: Outputs, fold: int) -> Outputs:
     """The part of `outputs` that was tested in one fold."""
     members = outputs.fold == fold
-    arrays = {field.name: getattr(outputs, field.name) for field in fields(outputs) if field.name != "family"}
-    return replace(outputs, **{name: array[members] for name, array in arrays.items() if array is not None})
+    parts = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
+    per_case = {name: part[members] for name, part in parts.items() if isinstance(part, np.ndarray)}
+    return replace(outputs, **per_case)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from foldwise.judging.outputs import CLIP, Floats, Outputs, counts
+from foldwise.judging.outputs import CLIP, Bools, Floats, Outputs, counts
 from foldwise.judging.ranking import histogram_ap, histogram_auroc
 
 
@@ -19,11 +19,13 @@ class Ratio:
     Attributes:
         numerator, denominator: (n, P) per case; 0 / 0 where a case does not count.
         weight: (P,), made to sum to 1 over the defined parts.
+        zero: (P,) the parts that count 0, and not nothing, where the sum of the denominators is 0.
     """
 
     numerator: Floats
     denominator: Floats
     weight: Floats
+    zero: Bools | None = None
 
 
 Parts = Callable[[Outputs], Ratio]
@@ -49,16 +51,11 @@ def label_accuracy(outputs: Outputs) -> Ratio:
     return _columns((found.tp + found.tn).mean(axis=1), np.ones(len(found.tp)))
 
 
-def _classes(outputs: Outputs, which: str) -> slice:
-    """The classes a metric is about: the positive one, the foreground, or all."""
-    return {"positive": slice(1, 2), "foreground": slice(1, None), "all": slice(None)}[which]
-
-
 def sensitivity(which: str) -> Parts:
     """Sensitivity, tp / (tp + fn), of every class of `which`: positive, foreground or all."""
 
     def parts(outputs: Outputs) -> Ratio:
-        found, chosen = counts(outputs), _classes(outputs, which)
+        found, chosen = counts(outputs), outputs.averaged(which)
         return _columns(found.tp[:, chosen], (found.tp + found.fn)[:, chosen])
 
     return parts
@@ -68,18 +65,22 @@ def specificity(which: str) -> Parts:
     """Specificity, tn / (tn + fp) of every class of `which`."""
 
     def parts(outputs: Outputs) -> Ratio:
-        found, chosen = counts(outputs), _classes(outputs, which)
+        found, chosen = counts(outputs), outputs.averaged(which)
         return _columns(found.tn[:, chosen], (found.tn + found.fp)[:, chosen])
 
     return parts
 
 
 def precision(which: str) -> Parts:
-    """Precision, tp / (tp + fp), of every class of `which`; a class that is never predicted is undefined."""
+    """Precision, tp / (tp + fp), of every class of `which`.
+
+    A class that is there and never predicted counts 0, as in scikit-learn: left out, it would pay not to predict it.
+    """
 
     def parts(outputs: Outputs) -> Ratio:
-        found, chosen = counts(outputs), _classes(outputs, which)
-        return _columns(found.tp[:, chosen], (found.tp + found.fp)[:, chosen])
+        found, chosen = counts(outputs), outputs.averaged(which)
+        ratio = _columns(found.tp[:, chosen], (found.tp + found.fp)[:, chosen])
+        return replace(ratio, zero=np.asarray((found.tp + found.fn)[:, chosen].any(axis=0)))
 
     return parts
 
@@ -88,7 +89,7 @@ def f1(which: str, averaging: Literal["macro", "micro", "weighted"] = "macro") -
     """2TP / (2TP + FP + FN), which for pixels is the pooled Dice."""
 
     def parts(outputs: Outputs) -> Ratio:
-        found, chosen = counts(outputs), _classes(outputs, which)
+        found, chosen = counts(outputs), outputs.averaged(which)
         top = 2 * found.tp[:, chosen]
         bottom = top + (found.fp + found.fn)[:, chosen]
         if averaging == "micro":
@@ -101,8 +102,8 @@ def f1(which: str, averaging: Literal["macro", "micro", "weighted"] = "macro") -
 
 def iou_pooled(outputs: Outputs) -> Ratio:
     """Intersection over union, tp / (tp + fp + fn), of the pixels of all images, per foreground class."""
-    found = counts(outputs)
-    return _columns(found.tp[:, 1:], (found.tp + found.fp + found.fn)[:, 1:])
+    found, chosen = counts(outputs), outputs.averaged("foreground")
+    return _columns(found.tp[:, chosen], (found.tp + found.fp + found.fn)[:, chosen])
 
 
 def image_dice(outputs: Outputs, *, empty: Literal["excluded", "one", "truth"] = "excluded") -> Floats:
@@ -133,9 +134,9 @@ def _divided(top: Floats, bottom: Floats) -> Floats:
     return shares
 
 
-def foreground_mean(scores: Floats) -> Floats:
-    """(n,) mean over the foreground classes that are defined in an image; nan where none is."""
-    foreground = scores[:, 1:]
+def foreground_mean(outputs: Outputs, scores: Floats) -> Floats:
+    """(n,) mean of (n, K) scores over the foreground classes that are defined in an image; nan where none is."""
+    foreground = scores[:, outputs.averaged("foreground")]
     defined = ~np.isnan(foreground)
     return _divided(np.where(defined, foreground, 0.0).sum(axis=1), defined.sum(axis=1).astype(float))
 
@@ -144,7 +145,7 @@ def per_image(measure: Callable[[Outputs], Floats]) -> Parts:
     """The mean over images of the mean over foreground classes; undefined images are left out."""
 
     def parts(outputs: Outputs) -> Ratio:
-        scores = foreground_mean(measure(outputs))
+        scores = foreground_mean(outputs, measure(outputs))
         defined = ~np.isnan(scores)
         return _columns(np.where(defined, scores, 0.0), defined.astype(float))
 
@@ -183,9 +184,9 @@ def pixel_accuracy_img(outputs: Outputs) -> Ratio:
 
 def false_positive_images(outputs: Outputs) -> Ratio:
     """Images without a class in which it is predicted, of all images without it."""
-    found = counts(outputs)
-    empty = (found.tp + found.fn == 0)[:, 1:]
-    return _columns((empty & (found.fp[:, 1:] > 0)).astype(float), empty.astype(float))
+    found, chosen = counts(outputs), outputs.averaged("foreground")
+    empty = (found.tp + found.fn == 0)[:, chosen]
+    return _columns((empty & (found.fp[:, chosen] > 0)).astype(float), empty.astype(float))
 
 
 def log_loss(outputs: Outputs) -> Ratio:

@@ -39,6 +39,7 @@ class Judgement:
         comparison: None unless two or more configurations can be tested.
         selected: the winner's corrected score; None where nothing was selected.
         trivial: every trivial predictor with its scores.
+        trivial_p: how well it fits that the best of them is as good as any configuration; None where it is not tested.
     """
 
     metric: Metric
@@ -48,11 +49,19 @@ class Judgement:
     comparison: Comparison | None
     selected: Selected | None
     trivial: tuple[tuple[Baseline, Scored], ...]
+    trivial_p: float | None = None
 
     @property
     def sign(self) -> int:
         """1 where more is better, else -1."""
         return 1 if self.metric.higher_is_better else -1
+
+    @property
+    def best_trivial(self) -> tuple[Baseline, Scored] | None:
+        """The trivial predictor with the best estimate; None where none could be scored."""
+        name = self.metric.name
+        defined = [one for one in self.trivial if not np.isnan(one[1].estimates[name])]
+        return max(defined, key=lambda one: self.sign * one[1].estimates[name], default=None)
 
 
 def records(study: Study, rows: Rows, known: Judgement) -> list[dict[str, Any]]:

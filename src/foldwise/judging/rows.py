@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from foldwise.data.folds.splits import Split, read_splits
+from foldwise.data.folds.splits import Split, read_splits, unscored_classes
 from foldwise.errors import RunError
 from foldwise.judging.influence import Units
 from foldwise.judging.outputs import FAMILIES, Bools, Outputs
+from foldwise.judging.ranking import MIN_POSITIVES
 from foldwise.study.configurations import Configuration
 from foldwise.study.folder import RunFolder, read_json
 from foldwise.study.plan import Plan
@@ -69,6 +71,34 @@ class Rows:
     def repeats(self) -> tuple[int, ...]:
         """The numbers of the repeats."""
         return tuple(sorted({split.repeat for split in self.splits}))
+
+    @cached_property
+    def presence(self) -> Bools:
+        """(n, K) whether an image has a class; of an image whose mask no fit has seen yet, taken as true."""
+        if self.truth is not None:
+            return self.truth
+        known = np.ones((len(self.names), len(self.classes)), dtype=bool)
+        tested = {(fit.repeat, fit.fold): fit for fit in self.fits if fit.status == "done"}
+        for fit in tested.values():
+            arrays = _read(fit.path / "scores.npz", ("case", "confusion"))
+            known[arrays["case"]] = arrays["confusion"].sum(axis=2) > 0
+        return known
+
+    @cached_property
+    def unscored(self) -> tuple[int, ...]:
+        """Classes that cannot be learned and tested in every fold: shown, but in no average over classes."""
+        first = 1 if self.family == "segmentation" else 0
+        return tuple(k for k in unscored_classes(self.splits, self.presence) if k >= first)
+
+    @cached_property
+    def num_having(self) -> tuple[int, ...]:
+        """Units with each class, or without it, whichever are fewer; empty for segmentation."""
+        every = np.arange(len(self.names))
+        return (
+            tuple(self.units.rarer(column, every) for column in self.truth.T)
+            if self.truth is not None
+            else ()
+        )
 
     def of(self, configuration: str) -> list[Fit]:
         """The planned fits of a configuration, by id, ordered by repeat and fold."""
@@ -154,12 +184,6 @@ def _fit(folder: RunFolder, item: Any) -> Fit:
     )
 
 
-def _skipped(item: Any) -> dict[str, Any]:
-    error = {"type": "Skipped", "message": "an item that this fit needs has failed", "traceback": ""}
-    known = {key: item.settings[key] for key in ("configuration", "repeat", "fold")}
-    return known | {"item": item.id, "kind": item.kind, "status": "failed", "error": error}
-
-
 def _failed(path: Path) -> bool:
     return (path / "result.json").exists() and read_json(path / "result.json")["status"] == "failed"
 
@@ -172,11 +196,13 @@ def _joined(fits: Sequence[Fit], rows: Rows) -> Outputs:
         [np.full(len(arrays["case"]), fit.fold) for fit, arrays in zip(fits, read, strict=True)]
     )
     order = np.argsort(case, kind="stable")
-    whole = {key: np.concatenate([arrays[key] for arrays in read])[order] for key in keys}
+    whole: dict[str, Any] = {key: np.concatenate([arrays[key] for arrays in read])[order] for key in keys}
     if rows.truth is not None:
         whole["truth"] = rows.truth[case[order]]
         whole["probabilities"] = whole["probabilities"].astype(np.float64)
-    return Outputs(rows.family, case[order], fold[order].astype(np.int64), **whole)
+    unranked = tuple(k for k, number in enumerate(rows.num_having) if number < MIN_POSITIVES)
+    outputs = Outputs(rows.family, case[order], fold[order].astype(np.int64), **whole)
+    return replace(outputs, unscored=rows.unscored, unranked=unranked)
 
 
 def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:

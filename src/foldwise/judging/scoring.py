@@ -27,7 +27,7 @@ class Scored:
         estimates: by metric; the mean over repeats.
         values: by metric, (R, G) values of every unit; empty where the configuration is incomplete.
         support, num_positives, num_undefined: by metric, the least, least and most over repeats.
-        per_class: by class name, the measures of that class.
+        per_class: by class name, the measures of that class, and whether averages over classes count it (``scored``).
         folds: (repeat, fold, score of the metric that decides).
         unit_folds: (R, G) the fold of every unit.
     """
@@ -37,7 +37,7 @@ class Scored:
     support: dict[str, float] = field(default_factory=dict)
     num_positives: dict[str, int | None] = field(default_factory=dict)
     num_undefined: dict[str, int] = field(default_factory=dict)
-    per_class: dict[str, dict[str, float]] = field(default_factory=dict)
+    per_class: dict[str, dict[str, float | bool]] = field(default_factory=dict)
     folds: tuple[tuple[int, int, float], ...] = ()
     unit_folds: Ints | None = None
 
@@ -69,7 +69,7 @@ def score(
         support={name: min(one.support for one in many) for name, many in scored.items()},
         num_positives={name: _least(many) for name, many in scored.items()},
         num_undefined={name: max(one.num_undefined for one in many) for name, many in scored.items()},
-        per_class=_over_repeats([by_class(outputs, units, classes) for _, outputs in repeats]),
+        per_class=by_class([outputs for _, outputs in repeats], classes),
         folds=tuple(per_fold),
         unit_folds=np.stack([units.folds(outputs) for _, outputs in repeats]),
     )
@@ -85,16 +85,17 @@ def _least(many: Sequence[UnitScores]) -> int | None:
     return min(known) if known else None
 
 
-def _over_repeats(tables: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    first = tables[0]
-    return {name: {key: _mean(table[name][key] for table in tables) for key in first[name]} for name in first}
+def by_class(repeats: Sequence[Outputs], classes: Sequence[str]) -> dict[str, dict[str, float | bool]]:
+    """Measures of every class against the rest, mean over repeats, with its support (images that have it).
 
-
-def by_class(outputs: Outputs, units: Units, classes: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Measures of every class against the rest, with its support (images that have it); nan where undefined."""
-    measures = _segmented(outputs) if outputs.family == "segmentation" else _classified(outputs)
+    What is undefined is nan.
+    """
+    measure = _segmented if repeats[0].family == "segmentation" else _classified
+    tables = [measure(outputs) for outputs in repeats]
     return {
-        name: {key: float(column[k]) for key, column in measures.items()} for k, name in enumerate(classes)
+        name: {key: _mean(float(table[key][k]) for table in tables) for key in tables[0]}
+        | {"scored": k not in repeats[0].unscored}
+        for k, name in enumerate(classes)
     }
 
 
@@ -169,12 +170,9 @@ def judged(metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases:
     )
     if rare or units.count < 2 or not usable:
         return Judged(metric, None, (NO_INTERVAL,) * len(scored), values)
-    # A case that is right or wrong moves the score by 1 / support; statistics.md 1.4.
-    floor = (
-        1 / min(scored[c].support[metric.name] for c in usable) ** 2
-        if metric.counted and not units.grouped
-        else 0.0
-    )
+    # A case that is right or wrong moves the score by 1 / support, by less in a large group; statistics.md 1.4.
+    step = units.step / min(scored[c].support[metric.name] for c in usable)
+    floor = step**2 if metric.counted else 0.0
     known = variance(values[usable], folds, floor=floor)
     intervals = [NO_INTERVAL] * len(scored)
     for place, c in enumerate(usable):

@@ -14,7 +14,7 @@ import numpy as np
 from foldwise.judging.answer import answer, state
 from foldwise.judging.baselines import baselines_of
 from foldwise.judging.cautions import Facts, cautions
-from foldwise.judging.inference import Comparison, compare
+from foldwise.judging.inference import Comparison, beside, compare
 from foldwise.judging.metrics import Metric, choose_metric, metrics_of
 from foldwise.judging.outputs import Outputs
 from foldwise.judging.records import Judgement, baseline_record, records
@@ -52,8 +52,8 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
     known = _judgement(study, rows, metric)
     listed = records(study, rows, known)
     baselines = [baseline_record(known, baseline, scored) for baseline, scored in known.trivial]
-    told = state(rows, known.comparable, listed, baselines, metric)
-    facts = Facts(study, rows, metric, known.scored, known.comparison, known.selected)
+    facts = Facts(study, rows, known)
+    told = state(facts, listed)
     verdict: dict[str, Any] = _plain({
         "schema": SCHEMA,
         "study": study.study,
@@ -70,12 +70,12 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
         "metric": _about(metric, rows),
         "metrics": {name: _about(row, rows) for name, row in metrics_of(rows.family).items()},
         "state": told,
-        "answer": answer(told, listed, baselines, facts) if known.comparable else None,
+        "answer": answer(told, listed, facts) if known.comparable else None,
         "configurations": listed,
         "baselines": baselines,
         "selection": _selection(known),
-        "warnings": cautions(facts, told, listed, baselines),
-        "pairs": _pairs(known),
+        "warnings": cautions(facts, told, listed),
+        "pairs": _pairs(known, study.judge.alpha),
     })  # fmt: skip
     return verdict
 
@@ -106,7 +106,24 @@ def _judgement(study: Study, rows: Rows, metric: Metric) -> Judgement:
         (baseline, score(list(enumerate(outputs)), rows.units, decides=metric, classes=rows.classes))
         for baseline, outputs in (baselines_of(rows, likes) if likes else [])
     )
-    return Judgement(metric, scored, comparable, tables, comparison, selected, trivial)
+    known = Judgement(metric, scored, comparable, tables, comparison, selected, trivial)
+    return replace(known, trivial_p=_trivial_p(study, known))
+
+
+def _trivial_p(study: Study, known: Judgement) -> float | None:
+    """Whether the best trivial predictor could be the best of all, by the test that the configurations pass.
+
+    As one more row of it: the best of many that only guess looks better than a guess, and a test of the winner alone
+    would believe it.
+    """
+    decisive, trivial = known.tables.get(known.metric.name), known.best_trivial
+    if decisive is None or decisive.known is None or trivial is None:
+        return None
+    values = known.sign * trivial[1].values[known.metric.name]
+    if not np.isfinite(values).all():
+        return None
+    together = beside(decisive.known, decisive.values, values)
+    return float(compare(together, seed=study.seed, alpha=study.judge.alpha).p[-1])
 
 
 def _compared(study: Study, decisive: Judged | None) -> tuple[Comparison | None, Selected | None]:
@@ -135,7 +152,7 @@ def _selection(known: Judgement) -> dict[str, Any] | None:
     }
 
 
-def _pairs(known: Judgement) -> list[dict[str, Any]]:
+def _pairs(known: Judgement, alpha: float) -> list[dict[str, Any]]:
     """All pairs of configurations that differ beyond chance, with p values adjusted for all pairs."""
     if known.comparison is None:
         return []
@@ -144,7 +161,7 @@ def _pairs(known: Judgement) -> list[dict[str, Any]]:
         {"better": ids[a], "worse": ids[b], "p": p[a, b]}
         for a in range(len(ids))
         for b in range(a + 1, len(ids))
-        if p[a, b] <= 0.05
+        if p[a, b] <= alpha
     ]
 
 

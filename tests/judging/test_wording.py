@@ -1,0 +1,41 @@
+"""The same number is written the same way everywhere."""
+
+import re
+
+import pytest
+from tiny_run import CLASSES, Wanted, make_run
+
+from foldwise.judging.verdict import judge
+from foldwise.judging.words import counted, decimals, rounded, show, with_interval
+
+
+@pytest.mark.parametrize(("half", "digits"), [(0.05, 2), (0.005, 3), (0.3, 2), (0.0004, 4), (0.0, 3)])
+def test_digits_follow_the_interval(half, digits):
+    assert decimals(half) == digits
+
+
+def test_small_differences_keep_two_digits():
+    shown = [show(value) for value in (0.5, 0.1, 0.0999, 0.043, 0.027, 0.0031, 0.00001, 0.0, -0.021)]
+    assert shown == ["0.50", "0.10", "0.10", "0.043", "0.027", "0.0031", "0.0000", "0.00", "-0.021"]
+
+
+def test_rough_counts():
+    assert [rounded(value) for value in (3.4, 19.2, 1748, 99_500)] == ["3", "19", "1,700", "100,000"]
+    assert (counted(1, "image", "images"), counted(30_000, "image", "images")) == ("1 image", "30,000 images")
+
+
+def test_no_interval_is_said():
+    record = {"estimate": 0.75, "low": None, "high": None}
+    assert with_interval(record, "95 %") == "0.75 (no interval: too few images)"
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_sentence_and_warnings_agree(tmp_path, task):
+    verdict = judge(make_run(tmp_path / "run", Wanted(task=task, skills=(0.9, 0.9, 0.9, 0.9))))
+    told = {caution["code"]: caution["message"] for caution in verdict["warnings"]}
+    sentence = verdict["answer"]["sentence"]
+    detectable = re.search(r"below about ([\d.]+\d)", sentence)[1]
+    assert f"below about {detectable} could" in told.get("NOT_DISTINGUISHABLE", sentence)
+    if "SELECTION_OPTIMISM" in told:
+        estimate = re.search(r"([\d.]+) \(95 % interval", sentence)[1]
+        assert f"the choice, {estimate} becomes about" in told["SELECTION_OPTIMISM"]
