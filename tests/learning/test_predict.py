@@ -106,6 +106,19 @@ def test_masks_and_overlays_have_the_names_of_their_images(tmp_path, task):
         assert shares[0] == pytest.approx((mask == 0).mean(), abs=1e-6)
 
 
+def test_what_was_written_among_the_images_is_not_predicted_in_turn(tmp_path):
+    packed = tiny("binary_segmentation")
+    winner, _ = two_folds(tmp_path, "binary_segmentation", packed)
+    images = save_images(tmp_path / "new", packed, [18, 19])
+    save_images(images / "masks", packed, [17])  # one of their own
+    for out in (images / "out", images):
+        for _ in range(2):
+            predict_images(winner, images, out, device="cpu")
+        named = {row["image"] for row in rows(out)}
+        own = {"masks/case_17.png"} if out != images else set()  # then they are overwritten or taken for ours
+        assert named == {"case_18.png", "case_19.png"} | own
+
+
 def test_images_that_cannot_be_used_are_named_and_the_others_predicted(tmp_path):
     packed = tiny("multiclass_classification")
     winner, _ = two_folds(tmp_path, "multiclass_classification", packed)

@@ -55,9 +55,9 @@ class Wanted:
 
 
 FINDINGS = (
-    {"code": "NEAR_DUPLICATES", "severity": "note", "message": "4 images are near-duplicates of others (2 pairs) and were put in one group each.", "cases": ["a.png", "b.png"], "cure": "Nothing to do; set validate.near_duplicates: ignore to keep them apart."},
-    {"code": "RARE_CLASS", "severity": "warning", "message": "Class 'vesicles' has only 6 examples, so its scores are uncertain. Two folds have one only.", "cases": ["a.png"], "cure": "Label more images of it, or leave the class out with data.classes."},
-    {"code": "FILE_PROPERTY", "severity": "warning", "message": "The image width alone gives the class away: all pictures of 'gel' are 640 pixels wide.", "cases": [f"gel/gel_{n}.png" for n in range(9)], "cure": "Crop or resize all images alike before labelling, and check again."},
+    {"code": "near_duplicates", "severity": "note", "message": "4 images are near-duplicates of others (2 pairs) and were put in one group each.", "cases": ["a.png", "b.png"], "cure": "Nothing to do; set validate.near_duplicates: ignore to keep them apart."},
+    {"code": "rare_class", "severity": "warning", "message": "Class 'vesicles' has only 6 examples, so its scores are uncertain. Two folds have one only.", "cases": ["a.png"], "cure": "Label more images of it, or leave the class out with data.classes."},
+    {"code": "size_gives_class_away", "severity": "warning", "message": "The image width alone gives the class away: all pictures of 'gel' are 640 pixels wide.", "cases": [f"gel/gel_{n}.png" for n in range(9)], "cure": "Crop or resize all images alike before labelling, and check again."},
 )  # fmt: skip
 
 RUNS = {

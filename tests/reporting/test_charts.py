@@ -66,6 +66,15 @@ def test_cost_names_those_that_nothing_beats():
     assert named == ["model <0>", "model <2>"]
 
 
+def test_cost_differences_within_the_interval_of_the_winner_are_drawn_small():
+    first = {**configuration(0, 0.355, latency=20.0), "verdict": "winner", "low": 0.29, "high": 0.43}
+    other = {**configuration(1, 0.347, latency=30.0), "verdict": "could be best"}
+    drawn = cost_chart([first, other], title="Dice")
+    assert len(parts(drawn, "shade")) == 1
+    heights = [float(label.text) for label in parts(drawn, "tick") if label.text.startswith("0.")]
+    assert max(heights) - min(heights) > 0.09
+
+
 def test_without_latency_there_is_no_cost_chart():
     assert cost_chart([configuration(0, 0.9, latency=None)], title="Dice") is None
 

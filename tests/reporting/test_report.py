@@ -1,12 +1,15 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from make_run import MARKUP, RUNS, make_run
 
 from foldwise.errors import RunError
-from foldwise.reporting.report import write_report
+from foldwise.reporting.evidence import gather
+from foldwise.reporting.report import render, write_report
+from foldwise.reporting.tables import _strip_metric, left_out
 
 VOID = {"meta", "link", "img", "br", "wbr", "input"}
 
@@ -129,9 +132,9 @@ def test_segmentation_shows_image_truth_prediction_and_errors(pages):
 
 def test_the_audit_is_in_order_of_severity(pages):
     _, page = pages("classification24")
-    assert page.index("Class &#39;vesicles&#39;", page.index("What the audit found")) < page.index(
-        "near-duplicates of others"
-    )
+    audit = page[page.index("What the audit found") :]
+    assert audit.index("Class &#39;vesicles&#39;") < audit.index("near-duplicates of others")
+    assert "the image size gives the class away" in page
 
 
 def test_the_report_is_the_same_when_written_again(pages):
@@ -154,3 +157,30 @@ def test_a_run_that_was_not_judged_has_no_report(pages, tmp_path):
         write_report(other)
     assert "there is no verdict yet" in str(caught.value)
     assert "foldwise report" in str(caught.value)
+
+
+def test_labels_are_judged_by_the_metric_that_decides_and_those_not_counted_are_marked():
+    # precision is within average_precision_macro too, but it is another measure
+    names = ["sensitivity", "precision", "average_precision"]
+    assert _strip_metric(names, "average_precision_macro") == "average_precision"
+    assert _strip_metric(names, "precision_macro") == "precision"
+    assert left_out({"support": 4.0, "scored": False}) == "not scored: some fold lacks it"
+    assert left_out({"scored": True, "ranked": False}).startswith("too rare")
+    assert left_out({"scored": True}) == left_out({}) == ""
+
+
+def test_what_was_tied_is_not_called_a_winner_and_copies_have_a_chip(pages):
+    _, page = pages("classification24")
+    assert "★ winner" not in page
+    assert "★ best" in page
+    assert "the near-duplicates found stay in one fold" in page
+
+
+def test_counts_over_repeats_are_said_to_be_so(pages):
+    folder, _ = pages("classification24")
+    evidence = gather(folder)
+    for repeats, said in ((1, False), (3, True)):
+        verdict = {**evidence.verdict, "repeats": repeats}
+        page = render(replace(evidence, verdict=verdict))
+        assert ("each counted 3 times, once a repeat" in page) == said
+        assert ("in 3 repeats, each with folds of its own" in page) == said

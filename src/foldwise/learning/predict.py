@@ -23,6 +23,7 @@ from foldwise.learning.overlays import overlay
 from foldwise.learning.saved import SavedModel
 from foldwise.learning.scoring import Seeing, probabilities
 
+TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
 
 
@@ -70,7 +71,9 @@ def predict_images(winner: Path, images: Path, out: Path, *, device: str = "auto
         kept = len(names) - len(problems)
         raise DataError(
             f"{len(problems)} of {len(names)} images were left out:\n{_listed(problems)}",
-            cure=f"The predictions of the other {kept} are in {out}.",
+            cure=f"The predictions of the other {kept} are in {out}."
+            if kept
+            else "See what each of them needs.",
         )
     return out
 
@@ -108,11 +111,14 @@ def ask(winner: Winner, image_CHW: np.ndarray, *, device: torch.device) -> np.nd
 
 
 def _names(images: Path) -> list[str]:
+    """Images to predict, below the folder; what earlier predictions wrote there is none of them."""
     if images.is_file():
         return [images.name]
     if not images.is_dir():
         raise DataError(f"{images} is no folder and no image", cure="Name a folder of images, or one image.")
-    names = image_files_below(images)
+    written = [table.parent / part for table in images.rglob(TABLE) for part in (MASKS, OVERLAYS)]
+    below = image_files_below(images)
+    names = [name for name in below if not any((images / name).is_relative_to(part) for part in written)]
     if not names:
         raise DataError(f"{images} holds no image", cure="PNG, JPEG, TIFF and BMP files are read.")
     return names
@@ -149,7 +155,7 @@ def _read(path: Path, model: SavedModel, name: str) -> np.ndarray:
 def _write_table(winner: Winner, found: Iterator[Found], names: list[str], out: Path) -> None:
     """``predictions.csv``: image, decision, and the probability of every class."""
     classes = winner.model.classes
-    with (out / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+    with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["image", "predicted", *(f"probability_{name}" for name in classes)])
         for one in found:
@@ -164,13 +170,13 @@ def _write_table(winner: Winner, found: Iterator[Found], names: list[str], out: 
 def _write_masks(winner: Winner, found: Iterator[Found], names: list[str], out: Path) -> None:
     """Masks, overlays, and ``predictions.csv`` with the share of every class."""
     classes, targets = winner.model.classes, png_names(names)
-    with (out / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+    with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["image", "mask", "overlay", *(f"share_{name}" for name in classes)])
         for one in found:
             height, width = one.image_CHW.shape[1:]
             labels_HW = resize_mask(one.probabilities.argmax(0).astype(np.uint8), (height, width))
-            mask, picture = f"masks/{targets[one.name]}", f"overlays/{targets[one.name]}"
+            mask, picture = f"{MASKS}/{targets[one.name]}", f"{OVERLAYS}/{targets[one.name]}"
             _save(out / mask, labels_HW * np.uint8(255) if len(classes) == 2 else labels_HW)
             _save(out / picture, overlay(one.image_CHW, labels_HW))
             shares = np.bincount(labels_HW.ravel(), minlength=len(classes)) / labels_HW.size

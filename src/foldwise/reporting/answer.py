@@ -42,6 +42,13 @@ SHORTLY = {
     "EDGE_OF_GRID": "the winner is at the edge of what was tried",
     "SELECTION_OPTIMISM": "the winner's score is likely a little too good",
 }
+# Findings of the audit likewise.
+FOUND = {
+    "rare_class": "some classes are too rare to be scored",
+    "format_gives_class_away": "the file format gives the class away",
+    "size_gives_class_away": "the image size gives the class away",
+    "mode_gives_class_away": "the colour mode gives the class away",
+}
 CHEAPER_BY = 1.1  # times faster, before it is worth a word
 
 
@@ -245,6 +252,9 @@ def chips(evidence: Evidence) -> list[Chip]:
     verdict = evidence.verdict
     found = evidence.audit.get("findings", [])
     passed = [Chip("good", _apart(evidence), "The folds were checked after they were made.", "#data")]
+    copies = next((one for one in found if one["code"] == "near_duplicates"), None)
+    if copies and evidence.validation.near_duplicates == "group":
+        passed.append(Chip("good", "the near-duplicates found stay in one fold", copies["message"]))
     if not any(finding["severity"] in ("error", "warning") for finding in found):
         passed.append(
             Chip(
@@ -261,7 +271,10 @@ def chips(evidence: Evidence) -> list[Chip]:
     )
     order = {"error": 0, "warning": 1}
     grave = sorted((one for one in found if one["severity"] in order), key=lambda one: order[one["severity"]])
-    careful += [Chip("careful", clipped(one["message"], CHIP), one["message"], "#data") for one in grave]
+    careful += [
+        Chip("careful", FOUND.get(one["code"]) or clipped(one["message"], CHIP), one["message"])
+        for one in grave
+    ]
     careful += [
         Chip("careful", _shortly(one), one["message"], "#care") for one in verdict.get("warnings", [])
     ]

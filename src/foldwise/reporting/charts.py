@@ -144,8 +144,11 @@ def cost_chart(configurations: Sequence[Mapping[str, Any]], *, title: str, width
         return None
     times = [ms for _, ms, _ in known]
     x = scale_over(times, 52, width - 24, margin=0.08, log=max(times) > 8 * min(times))
-    y = scale_over([value for *_, value in known], 250, 34, margin=0.1)
-    parts = [axes(x, y, x_title="milliseconds per image →", y_title=title, count=6)]
+    band = _winners_interval([one for one, *_ in known])
+    y = scale_over([*(value for *_, value in known), *band], 250, 34, margin=0.1)
+    shade = {"y": y(band[1]), "height": y(band[0]) - y(band[1])} if band else {}
+    parts = [element("rect", x=52, width=width - 76, **shade, class_="shade")] if band else []
+    parts += [axes(x, y, x_title="milliseconds per image →", y_title=title, count=6)]
     for one, ms, value in reversed(known):
         kind = standing(one)
         said = f"{one['name']}: {score(value)}, {milliseconds(ms)} ms"
@@ -158,6 +161,13 @@ def cost_chart(configurations: Sequence[Mapping[str, Any]], *, title: str, width
 
 
 Known = list[tuple[Mapping[str, Any], float, float]]
+
+
+def _winners_interval(configurations: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Low and high of the winner: differences far below that are not drawn as if they were large."""
+    first: Mapping[str, Any] = next((one for one in configurations if one.get("verdict") == "winner"), {})
+    low, high = number(first.get("low")), number(first.get("high"))
+    return [low, high] if low is not None and high is not None else []
 
 
 def _front(known: Known) -> Known:

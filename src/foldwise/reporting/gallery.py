@@ -202,7 +202,7 @@ def _label_cell(evidence: Evidence, configuration: str, case: int) -> Shown | No
     if evidence.multilabel:
         said = [k for k, share in enumerate(shares) if share >= LABEL_THRESHOLD]
         misses = len(set(said) ^ set(row.labels))
-        note = f"{misses} of {len(classes)} wrong"
+        note = f"{misses} of {len(classes)} labels wrong"
     else:
         said = [int(np.argmax(shares))]
         misses = int(said != list(row.labels))

@@ -38,13 +38,16 @@ def _curve(points: Sequence[Sequence[float]], x: Scale, y: Scale, class_: str) -
     return line([(x(a), y(b)) for a, b in zip(points[0], points[1], strict=True)], class_)
 
 
-def learning_panel(title: str, results: Sequence[Mapping[str, Any]], *, scores: Scale | None) -> Markup:
+def learning_panel(
+    title: str, results: Sequence[Mapping[str, Any]], *, scores: Scale | None, select: str = ""
+) -> Markup:
     """Above, training and inner-validation loss of every fold; below, the validation score, on one scale for all.
 
     Args:
         title: name of the configuration.
         results: result.json of its fits; each gives one thin line of either kind, and a mark at the chosen epoch.
         scores: of the lower drawing; None leaves it out.
+        select: the name of the validation score.
     """
     told = [
         [row for row in result.get("epochs", []) if number(row.get("train_loss")) is not None]
@@ -65,7 +68,7 @@ def learning_panel(title: str, results: Sequence[Mapping[str, Any]], *, scores: 
         parts += _run(rows, "val_loss", x, y, "learn validation", result.get("best_epoch"))
     if scores is None:
         return drawing(*parts, width=258, height=136, title=title)
-    parts.append(axes(x, scores, y_title="validation score", x_title="epoch →", count=3))
+    parts.append(axes(x, scores, y_title=f"validation {select or 'score'}", x_title="epoch →", count=3))
     for rows, result in zip(told, results, strict=True):
         parts += _run(rows, "val_score", x, scores, "learn validation", result.get("best_epoch"))
     return drawing(*parts, width=258, height=246, title=title)

@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from foldwise.reporting.evidence import Evidence
-from foldwise.reporting.words import TASKS, count, metric_title
+from foldwise.reporting.words import TASKS, count, in_text, metric_title
 
 
 def methods(evidence: Evidence) -> list[str]:
@@ -20,7 +20,7 @@ def _compared(evidence: Evidence) -> str:
     grouped = f" from {count(groups, 'group')}" if 0 < groups < images else ""
     unit = "groups" if grouped else "images"
     repeats = int(verdict.get("repeats") or 1)
-    again = f", repeated {repeats} times with other folds" if repeats > 1 else ""
+    again = f" in {repeats} repeats, each with folds of its own" if repeats > 1 else ""
     task = TASKS.get(str(verdict["task"]), str(verdict["task"]))
     stratified = "stratified by class, " if evidence.validation.stratify else ""
     near = (
@@ -50,7 +50,7 @@ def _judged(evidence: Evidence) -> str:
     metric = evidence.verdict["metric"]
     averaging = f" ({str(metric['averaging']).replace('_', ' ')})" if metric.get("averaging") else ""
     return (
-        f"Configurations were ranked by {metric_title(metric)}{averaging}. Intervals are at 95 % and combine the variance between "
+        f"Configurations were ranked by {in_text(metric_title(metric))}{averaging}. Intervals are at 95 % and combine the variance between "
         "images (or groups) with the variance between training runs, the latter inflated for the overlap of training sets "
         "(Nadeau and Bengio 2003). A configuration could be the best when the multiple comparison with the best (Hsu), by the "
         f"joint distribution of all estimates, did not rule it out at {evidence.alpha * 100:g} %."

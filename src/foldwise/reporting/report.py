@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from foldwise.reporting import answer, gallery, methods, sections, tables
 from foldwise.reporting.evidence import Evidence, gather
-from foldwise.reporting.words import breakable, metric_title
+from foldwise.reporting.words import breakable, metric_title, percent
 from foldwise.study.folder import RunFolder, written_whole
 
 
@@ -39,6 +39,7 @@ def render(evidence: Evidence) -> str:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = breakable
+    environment.filters["percent"] = percent
     script = _asset("script.js")
     digest = b64encode(sha256(script.encode()).digest()).decode("ascii")
     return environment.get_template("report.html.j2").render(

@@ -11,7 +11,7 @@ import numpy as np
 from foldwise.reporting.charts import bars, class_strip, cost_chart, standing
 from foldwise.reporting.evidence import Evidence
 from foldwise.reporting.lines import curve_panel, learning_panel, learning_scale
-from foldwise.reporting.tables import per_class
+from foldwise.reporting.tables import left_out, per_class
 from foldwise.reporting.words import count, metric_title, number, percent, score
 
 MOST_LEARNING = 30  # configurations with learning curves drawn
@@ -55,6 +55,7 @@ def _panels(evidence: Evidence, winner: str, k: int) -> dict[str, Any]:
         "name": name,
         "auroc": score(roc[0][1].get("auroc"), 3) if roc else "",
         "ap": score(_average_precision(pr[0][1]), 3) if pr else "",
+        "left_out": left_out(((evidence.winner or {}).get("per_class") or {}).get(name) or {}),
         "share": percent(share),
         "roc": curve_panel(f"ROC curve of {name}", roc, kind="roc"),
         "pr": curve_panel(f"Precision-recall curve of {name}", pr, kind="pr", chance=share),
@@ -78,9 +79,14 @@ def confusions(evidence: Evidence) -> list[dict[str, Any]]:
     names = {one["id"]: one["name"] for one in evidence.configurations}
     draw = _label_counts if evidence.multilabel else _matrix
     return [
-        {"name": names[one], **draw(np.asarray(matrix), evidence.classes)}
+        {"name": names[one], "repeats": _repeats(evidence), **draw(np.asarray(matrix), evidence.classes)}
         for one, matrix in evidence.confusion.items()
     ]
+
+
+def _repeats(evidence: Evidence) -> int:
+    """How often each image was predicted; counts are over all of them."""
+    return int(evidence.verdict.get("repeats") or 1)
 
 
 def _matrix(matrix: Any, classes: list[str]) -> dict[str, Any]:
@@ -131,6 +137,7 @@ def learning(evidence: Evidence) -> dict[str, Any]:
     """One small drawing per configuration with all its folds, best first."""
     told = [result for result in evidence.results if result.get("epochs")]
     scores = learning_scale(told)
+    select = next((str(result["select"]) for result in told if result.get("select")), "").replace("_", " ")
     panels = []
     for one in evidence.configurations[:MOST_LEARNING]:
         own = [result for result in told if result.get("configuration") == one["id"]]
@@ -139,14 +146,15 @@ def learning(evidence: Evidence) -> dict[str, Any]:
                 {
                     "name": one["name"],
                     "standing": standing(one),
-                    "drawing": learning_panel(f"Learning curves of {one['name']}", own, scores=scores),
+                    "drawing": learning_panel(
+                        f"Learning curves of {one['name']}", own, scores=scores, select=select
+                    ),
                     "note": _chosen_epochs(own),
                 }
             )
-    select = next((str(result["select"]) for result in told if result.get("select")), "")
     return {
         "panels": panels,
-        "select": select.replace("_", " "),
+        "select": select,
         "left_out": max(0, len(evidence.configurations) - MOST_LEARNING),
     }
 

@@ -30,8 +30,8 @@ VERDICTS = {
     "incomplete": ("…", "incomplete"),
     "failed": ("✕", "failed"),
 }
-# Where no model is recommended, the first row is not called a winner.
-FIRST = {"not_better_than_trivial": ("", "best"), "incomplete": ("", "leads")}
+# Where there is no single winner, or no model is recommended, the first row is not called one.
+FIRST = {"not_better_than_trivial": ("", "best"), "incomplete": ("", "leads"), "several_tied": ("★", "best")}
 Cell = dict[str, Any]
 
 
@@ -153,6 +153,7 @@ def per_class(evidence: Evidence) -> dict[str, Any]:
     rows = [
         {
             "name": name,
+            "left_out": left_out(values),
             "support": cell(_support(values), values.get("support")),
             "cells": [_metric_cell(values.get(metric), whole=metric.startswith("num_")) for metric in names],
         }
@@ -167,13 +168,21 @@ def per_class(evidence: Evidence) -> dict[str, Any]:
     }
 
 
+def left_out(values: Mapping[str, Any]) -> str:
+    """Why averages over classes, or those of rankings, do not count a class; empty where they do."""
+    if values.get("scored") is False:
+        return "not scored: some fold lacks it"
+    return "too rare to count in AUROC and average precision" if values.get("ranked") is False else ""
+
+
 def _support(values: Mapping[str, Any]) -> str:
     known = number(values.get("support"))
     return NOTHING if known is None else f"{known:.0f}"
 
 
 def _strip_metric(names: list[str], deciding: str) -> str | None:
-    wanted = [name for name in names if name in deciding or deciding in name]
+    # The longest: precision is part of average_precision too, and means something else.
+    wanted = sorted((name for name in names if name in deciding or deciding in name), key=len, reverse=True)
     usual = [
         name
         for name in names
