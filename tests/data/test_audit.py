@@ -84,7 +84,7 @@ def test_a_changed_copy_is_found_and_grouped(kind):
     found = audit(dataset([0, 1] * 5), SmallPacked(pictures), Validation())
     finding = said(found, "near_duplicates")
     assert finding.severity == "note"
-    assert finding.message == "1 pair(s) of images show the same picture: i00003.png ~ i00007.png."
+    assert finding.message == "1 pair of images shows the same picture: i00003.png ~ i00007.png."
     assert finding.cases == ("i00003.png", "i00007.png")
     assert found.groups[7] == found.groups[3] == "i00003.png"
     assert len(set(found.groups)) == 9
@@ -103,7 +103,7 @@ def test_exact_copies_are_named_even_where_they_are_flat():
     found = audit(dataset([0] * 6), SmallPacked([*images(3), flat, flat, texture(1)]), Validation(folds=2))
     finding = said(found, "exact_duplicates")
     assert finding.message == (
-        "2 picture(s) are in the data more than once, pixel for pixel: i00001.png = i00005.png, i00003.png = i00004.png."
+        "2 pictures are in the data more than once, pixel for pixel: i00001.png = i00005.png, i00003.png = i00004.png."
     )
     assert "near_duplicates" not in codes(found)
     assert said(found, "constant_images").cases == ("i00003.png", "i00004.png")
@@ -138,7 +138,7 @@ def test_equal_pixels_with_different_labels(task, severity):
     )
     assert finding.severity == severity
     assert finding.message == (
-        "1 pair(s) of images have the same pixels but different labels: i00000.png (gel) and i00009.png (other)."
+        "1 pair of images has the same pixels but different labels: i00000.png (gel) and i00009.png (other)."
     )
     assert finding.cases == ("i00000.png", "i00009.png")
 
@@ -147,7 +147,7 @@ def test_a_turned_copy_with_another_label_is_a_warning():
     packed = SmallPacked([*images(9), turned(texture(0), 2)])
     finding = said(audit(dataset([0, 1] * 5), packed, Validation()), "near_duplicates_disagree")
     assert finding.severity == "warning"
-    assert "show the same picture but different labels" in finding.message
+    assert "shows the same picture but different labels" in finding.message
 
 
 def test_one_image_with_two_masks():
@@ -281,10 +281,10 @@ def test_nan_and_constant_images():
     found = audit(dataset([0, 1] * 10), SmallPacked(pictures), Validation())
     assert said(found, "nan_pixels").severity == "error"
     assert said(found, "nan_pixels").message == (
-        "2 image(s) have pixels that are NaN or infinite: i00002.png, i00003.png."
+        "2 images have pixels that are NaN or infinite: i00002.png, i00003.png."
     )
     assert said(found, "constant_images").message == (
-        "1 image(s) have the same value in every pixel: i00004.png."
+        "1 image has the same value in every pixel: i00004.png."
     )
 
 
@@ -293,7 +293,7 @@ def test_sizes_that_are_exceptions_tiny_or_squeezed():
     packed.measured(3, original_width=20, original_height=9)
     found = audit(data, packed, Validation())
     assert said(found, "unexpected_sizes").message == (
-        "1 image(s) are not 64 × 64 as the other 19 are: i00003.png (20 × 9)."
+        "1 image is not 64 × 64 as the other 19 are: i00003.png (20 × 9)."
     )
     assert said(found, "tiny_images").cases == said(found, "squeezed_images").cases == ("i00003.png",)
     for place in range(20):

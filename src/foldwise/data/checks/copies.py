@@ -12,7 +12,7 @@ from foldwise.data.cases import Dataset
 from foldwise.data.checks.findings import Finding, Severity
 from foldwise.data.checks.likeness import Likeness
 from foldwise.data.folds.strata import is_segmentation, is_single_label
-from foldwise.data.reading.listing import some
+from foldwise.data.reading.listing import counted, some
 from foldwise.data.store.fingerprints import near_duplicates
 
 if TYPE_CHECKING:
@@ -95,14 +95,14 @@ def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: 
     findings = []
     if copies.exact:
         shown = some([" = ".join(_first(cluster, names)) for cluster in copies.exact])
-        message = f"{len(copies.exact)} picture(s) are in the data more than once, pixel for pixel: {shown}."
+        message = f"{counted(len(copies.exact), 'picture is', 'pictures are')} in the data more than once, pixel for pixel: {shown}."
         cure = f"{kept} Take the extra files out all the same, since they count more than once."
         findings.append(
             Finding("exact_duplicates", "warning", message, _concerned(copies.exact, names), cure)
         )
     if copies.near:
         shown = some([f"{names[i]} ~ {names[j]}" for i, j in copies.near])
-        message = f"{len(copies.near)} pair(s) of images show the same picture: {shown}."
+        message = f"{counted(len(copies.near), 'pair of images shows', 'pairs of images show')} the same picture: {shown}."
         cure = f"{kept} {LIMITS}"
         severity: Severity = "note" if grouped else "warning"
         findings.append(Finding("near_duplicates", severity, message, _concerned(copies.near, names), cure))
@@ -156,7 +156,9 @@ def _disagreeing(
     what = "labels" if labels else "masks"
     masks_cure = "Keep one of each pair, with the mask that you trust; two observers make two data sets."
     cure = "Correct the labels, or take all but one of each out." if labels else masks_cure
-    alike = "have the same pixels" if kind == "exact" else "show the same picture"
+    exact = kind == "exact"
+    one, many, same = ("has", "have", "the same pixels") if exact else ("shows", "show", "the same picture")
     listed = some([f"{shown[i]} and {shown[j]}" for i, j in pairs])
-    message = f"{len(pairs)} pair(s) of images {alike} but different {what}: {listed}."
+    number = counted(len(pairs), f"pair of images {one}", f"pairs of images {many}")
+    message = f"{number} {same} but different {what}: {listed}."
     return [Finding(f"{kind}_duplicates_disagree", severity, message, _concerned(pairs, names), cure)]

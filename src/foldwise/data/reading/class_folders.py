@@ -8,6 +8,7 @@ from foldwise.data.cases import Case, Dataset
 from foldwise.data.reading.labels import read_labels, stated_task
 from foldwise.data.reading.listing import (
     Finder,
+    counted,
     image_files,
     image_files_below,
     other_files,
@@ -82,9 +83,13 @@ def _said(root: Path, classes: tuple[str, ...], found: list[str]) -> list[str]:
     if idle := [name for name in subfolders(root) if name not in found]:
         said.append(f"Folders without images were ignored: {', '.join(idle)}.")
     if loose := image_files(root):
-        said.append(f"{len(loose)} image(s) beside the class folders were ignored: {some(loose)}.")
+        said.append(
+            f"{counted(len(loose), 'image beside the class folders was', 'images beside the class folders were')} ignored: {some(loose)}."
+        )
     if strange := [f"{name}/{file}" for name in classes for file in other_files(root / name)[1]]:
-        said.append(f"{len(strange)} file(s) that are no images were ignored: {some(strange)}.")
+        said.append(
+            f"{counted(len(strange), 'file that is no image was', 'files that are no images were')} ignored: {some(strange)}."
+        )
     return said
 
 
@@ -95,7 +100,7 @@ def _misplaced(root: Path) -> list[DataError]:
     if deep:
         errors.append(
             DataError(
-                f"{len(deep)} image(s) lie deeper than one folder: {some(deep)}",
+                f"{counted(len(deep), 'image lies', 'images lie')} deeper than one folder: {some(deep)}",
                 where=str(root),
                 cure="Let every class be one folder with its images directly in it, or point data.path at the right folder.",
             )
@@ -104,7 +109,7 @@ def _misplaced(root: Path) -> list[DataError]:
     if foreign:
         errors.append(
             DataError(
-                f"{len(foreign)} file(s) are of kinds that cannot be read: {some(foreign)}",
+                f"{counted(len(foreign), 'file is', 'files are')} of kinds that cannot be read: {some(foreign)}",
                 where=str(root),
                 cure="Save them as PNG or TIFF, or move them elsewhere.",
             )

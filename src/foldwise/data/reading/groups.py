@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case
-from foldwise.data.reading.listing import Finder, some
+from foldwise.data.reading.listing import Finder, counted, some
 from foldwise.data.reading.tables import Table, image_column, match_rows, read_table
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.study.spec import DataSpec
@@ -117,7 +117,7 @@ def _by_column(
     if missed:
         errors.append(
             DataError(
-                f"{len(missed)} image(s) have no {column}: {some(missed)}",
+                f"{counted(len(missed), 'image has', 'images have')} no {column}: {some(missed)}",
                 where=table.name,
                 cure="Fill in the column for every image; an image that stands alone gets a name of its own.",
             )

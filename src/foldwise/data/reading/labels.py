@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foldwise.data.reading.label_columns import FALSE, TRUE, label_columns
-from foldwise.data.reading.listing import natural, some
+from foldwise.data.reading.listing import counted, natural, some
 from foldwise.data.reading.tables import Table
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec, Task
@@ -112,7 +112,7 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
     empty = [place for place, cell in zip(where, cells, strict=True) if not cell.strip()]
     if empty and (separator is None or data.task == "auto"):
         raise DataError(
-            f"{len(empty)} image(s) have no label: {some(empty)}",
+            f"{counted(len(empty), 'image has', 'images have')} no label: {some(empty)}",
             cure="Fill the cells, take the rows out, or state data.task: multilabel_classification if none is an answer.",
         )
     classes, index, said = _classes({name for cell in parts for name in cell}, data)

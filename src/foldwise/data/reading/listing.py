@@ -133,3 +133,8 @@ def _by(paths: Sequence[str], form: Callable[[str], str]) -> dict[str, tuple[str
     for path in paths:
         found[form(path)].append(path)
     return {key: tuple(same) for key, same in found.items()}
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """``1 image has`` or ``3 images have``: a number with its noun, and the verb where one follows."""
+    return f"{number} {one if number == 1 else many}"

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.reading.listing import (
+    counted,
     image_files,
     image_files_below,
     natural,
@@ -92,7 +93,9 @@ def read_mask_pairs(root: Path, data: DataSpec) -> Dataset:
     if strange := [
         f"{folder}/{file}" for folder in (images, masks) for file in other_files(root / folder)[1]
     ]:
-        said.append(f"{len(strange)} file(s) that are no images were ignored: {some(strange)}.")
+        said.append(
+            f"{counted(len(strange), 'file that is no image was', 'files that are no images were')} ignored: {some(strange)}."
+        )
     return Dataset(
         root, meaning.task, meaning.classes, cases, "image_mask", (*said, *meaning.statements), meaning.values
     )
@@ -111,7 +114,7 @@ def _misplaced(root: Path, folders: tuple[str, str]) -> list[DataError]:
         if deep:
             errors.append(
                 DataError(
-                    f"{len(deep)} image(s) lie in folders below {folder}/: {some(deep)}",
+                    f"{counted(len(deep), 'image lies', 'images lie')} in folders below {folder}/: {some(deep)}",
                     where=str(root),
                     cure=f"Put them directly into {folder}/.",
                 )
@@ -137,12 +140,18 @@ def _unpaired(images: list[str], masks: list[str], folder: str) -> list[DataErro
     if lonely:
         cure = f"Give every image a mask of the same name in {folder}/, or take it out.{hint}"
         errors.append(
-            DataError(f"{len(lonely)} image(s) have no mask of the same name: {some(lonely)}", cure=cure)
+            DataError(
+                f"{counted(len(lonely), 'image has', 'images have')} no mask of the same name: {some(lonely)}",
+                cure=cure,
+            )
         )
     if idle:
         cure = f"Give every mask its image, or take it out.{hint}"
         errors.append(
-            DataError(f"{len(idle)} mask(s) have no image of the same name: {some(idle)}", cure=cure)
+            DataError(
+                f"{counted(len(idle), 'mask has', 'masks have')} no image of the same name: {some(idle)}",
+                cure=cure,
+            )
         )
     return errors
 

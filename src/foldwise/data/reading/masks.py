@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from foldwise.data.cases import MaskKey
-from foldwise.data.reading.listing import some
+from foldwise.data.reading.listing import counted, some
 from foldwise.data.reading.mask_census import Census, as_colour, show, take_census
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec, Task
@@ -183,7 +183,7 @@ def _stated(census: Census, data: DataSpec) -> MaskMeaning:
             for v in unknown[:12]
         )
         raise DataError(
-            f"{len(unknown)} value(s) in the masks are not stated. {counts}",
+            f"{counted(len(unknown), 'value in the masks is', 'values in the masks are')} not stated. {counts}",
             where="data.mask_values",
             cure="State them (a range such as 128-255 is possible, and the name 'ignore'), or mend the masks.",
         )

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from foldwise.data.reading.listing import Finder, some
+from foldwise.data.reading.listing import Finder, counted, some
 from foldwise.errors import DataError, unknown
 
 IMAGE_COLUMNS = (
@@ -153,7 +153,7 @@ def match_rows(table: Table, column: str, finder: Finder) -> tuple[dict[str, int
     if absent:
         errors.append(
             DataError(
-                f"{len(absent)} listed image(s) are not there: {some(absent)}",
+                f"{counted(len(absent), 'listed image is', 'listed images are')} not there: {some(absent)}",
                 where=table.name,
                 cure="Add the files, mend the names (upper and lower case count), or take the rows out.",
             )
@@ -168,7 +168,7 @@ def unlisted(table: Table, rows: dict[str, int], finder: Finder) -> list[DataErr
         return []
     return [
         DataError(
-            f"{len(missing)} image(s) have no row: {some(missing)}",
+            f"{counted(len(missing), 'image has', 'images have')} no row: {some(missing)}",
             where=table.name,
             cure="Add their rows, or move the images elsewhere.",
         )
