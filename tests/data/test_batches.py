@@ -69,6 +69,11 @@ def test_whole_images_are_never_padded_and_each_comes_once():
         np.testing.assert_array_equal(batch.inputs[0].numpy(), source.packed.image(int(batch.cases[0])))
 
 
+def test_large_whole_images_go_one_by_one_on_a_cpu_so_that_memory_stays_near_that_of_crops():
+    source = pictures(task="binary_segmentation", num_classes=2, sizes=((400, 400),) * 3)
+    assert [len(batch.cases) for batch in source.whole(np.arange(3), batch_size=16)] == [1, 1, 1]
+
+
 def test_crops_are_places_of_the_image_with_their_mask():
     source = pictures(task="multiclass_segmentation", num_classes=3, sizes=((40, 30),) * 4)
     order = [np.array([0, 1, 2, 3])] * 20
