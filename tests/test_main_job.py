@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,31 @@ def foldwise(*arguments, cwd, check=True, **options):
     return done
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The segmentation study, checked and run without disturbance: (study file, run folder, what check and run said).
+
+    Tests share it; those that change anything work in a copy.
+    """
+    place = tmp_path_factory.mktemp("whole")
+    study = place / "study.yaml"
+    study.write_text(SEGMENTATION, encoding="utf-8")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    checked = foldwise("check", study, cwd=place).stdout
+    assert not (place / "runs").exists()  # a check writes no run
+    said = foldwise("run", study, "--workers", "1", cwd=place).stdout
+    patch.undo()
+    return study, place / "runs" / "tiny", checked, said
+
+
+@pytest.fixture
+def again(whole, tmp_path):
+    """A copy of that run, under the same name in a folder of its own."""
+    shutil.copytree(whole[1], tmp_path / "runs" / "tiny")
+    return tmp_path / "runs" / "tiny"
+
+
 @pytest.fixture
 def study_file(tmp_path):
     def write(text, name="study.yaml"):
@@ -86,17 +112,14 @@ def finished_times(run: Path):
     }
 
 
-@pytest.mark.parametrize(
-    ("text", "metric"), [(SEGMENTATION, "dice_img_macro"), (MULTILABEL, "average_precision_macro")]
-)
-def test_a_study_runs_to_its_report_and_predicts(tmp_path, study_file, text, metric):
-    study = study_file(text)
-    checked = foldwise("check", study, cwd=tmp_path).stdout
+def test_a_study_runs_to_its_report(whole):
+    _, run, checked, said = whole
     assert "Plan:" in checked
-    assert not (tmp_path / "runs").exists()  # a check writes no run
-    said = foldwise("run", study, "--workers", "1", cwd=tmp_path).stdout
-    run = tmp_path / "runs" / "tiny"
     assert f"Report:  {Path('runs/tiny/report.html')}" in said
+    assert_reported(run, "dice_img_macro")
+
+
+def assert_reported(run, metric):
     verdict = json.loads((run / "verdict.json").read_text())
     assert verdict["metric"]["name"] == metric
     assert all(0 <= row["estimate"] <= 1 for row in verdict["configurations"])
@@ -107,19 +130,23 @@ def test_a_study_runs_to_its_report_and_predicts(tmp_path, study_file, text, met
         assert len(list(csv.DictReader(file))) >= len(verdict["configurations"])
 
 
-def test_same_rows_whatever_the_workers_and_the_order(tmp_path, study_file):
-    study = study_file(SEGMENTATION)
-    foldwise("run", study, "--workers", "1", "--out", "one", cwd=tmp_path)
-    foldwise("run", study, "--workers", "2", "--out", "two", cwd=tmp_path)
-    assert_same(rows(tmp_path / "one"), rows(tmp_path / "two"))
+def test_same_rows_whatever_the_workers_and_the_order_and_two_runs_at_once(whole, tmp_path):
+    command = [sys.executable, "-m", "foldwise", "run", str(whole[0]), "--workers", "1", "--out", "both"]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [running.communicate(timeout=200)[1] for running in both]
+    assert [running.returncode for running in both] == [0, 0], said
+    assert_same(rows(whole[1]), rows(tmp_path / "both"))
 
 
-def test_a_second_run_does_nothing_and_an_edited_study_only_what_is_new(tmp_path, study_file):
-    study = study_file(SEGMENTATION)
-    foldwise("run", study, cwd=tmp_path)
-    run = tmp_path / "runs" / "tiny"
+def test_a_second_run_does_nothing_and_an_edited_study_only_what_is_new(again, tmp_path, study_file):
+    study, run = study_file(SEGMENTATION), again
     first = finished_times(run)
-    foldwise("run", study, cwd=tmp_path)
+    said = foldwise("run", study, cwd=tmp_path).stdout
+    assert "All 4 items were done already." in said
+    assert "Report:" in said
     assert finished_times(run) == first
     study.write_text(SEGMENTATION.replace("{unet: {width: 4}}", "{unet: {width: 4}}, {unet: {width: 6}}"))
     foldwise("run", study, cwd=tmp_path)
@@ -128,11 +155,11 @@ def test_a_second_run_does_nothing_and_an_edited_study_only_what_is_new(tmp_path
     assert {item: edited[item] for item in first} == first
 
 
-def test_killed_at_any_time_it_goes_on_with_the_same_numbers(tmp_path, study_file):
-    study = study_file(SEGMENTATION.replace("folds: 2", "folds: 3"))
-    foldwise("run", study, "--workers", "2", "--out", "whole", cwd=tmp_path)
+def test_killed_at_any_time_it_goes_on_with_the_same_numbers(whole, tmp_path):
+    study = whole[0]
     command = [sys.executable, "-m", "foldwise", "run", study, "--workers", "2", "--out", "killed"]
-    for wait_s in (0.0, 1.5):
+    for _ in range(2):
+        before = len(list((tmp_path / "killed").rglob("result.json")))
         running = subprocess.Popen(
             command,
             cwd=tmp_path,
@@ -141,14 +168,15 @@ def test_killed_at_any_time_it_goes_on_with_the_same_numbers(tmp_path, study_fil
             start_new_session=True,
         )
         deadline = time.monotonic() + 120
-        while running.poll() is None and not list((tmp_path / "killed").rglob("result.json")):
+        while running.poll() is None and len(list((tmp_path / "killed").rglob("result.json"))) == before:
             assert time.monotonic() < deadline
-            time.sleep(0.2)
-        time.sleep(wait_s)
+            time.sleep(0.05)
         os.killpg(running.pid, signal.SIGKILL)  # parent and workers at once, as a power cut would
         running.wait()
     foldwise("run", study, "--workers", "2", "--out", "killed", cwd=tmp_path)
-    assert_same(rows(tmp_path / "whole"), rows(tmp_path / "killed"))
+    assert_same(rows(whole[1]), rows(tmp_path / "killed"))
+    assert list((tmp_path / "killed").rglob(".*")) == []
+    assert list((tmp_path / "killed" / "scratch").iterdir()) == []
 
 
 def test_a_failed_item_is_shown_and_the_rest_is_done(tmp_path, study_file):
@@ -157,7 +185,7 @@ def test_a_failed_item_is_shown_and_the_rest_is_done(tmp_path, study_file):
         "import torch\n"
         "class Breaks(torch.nn.Conv2d):\n"
         "    def forward(self, x):\n"
-        "        if x.shape[0] == 4:\n"
+        "        if x.device.type == 'cpu' and x.shape[0] == 4 and x.any():  # a check shows it nothing but zeros\n"
         "            raise RuntimeError('this network does not like batches of four')\n"
         "        return super().forward(x)\n"
         "def build(in_channels, num_classes):\n"
@@ -197,8 +225,6 @@ def test_a_bad_study_ends_with_its_exit_code_before_any_training(tmp_path, study
     assert "Did you mean 'unet'?" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
-    assert foldwise("status", tmp_path, cwd=tmp_path, check=False).returncode == 5
-    assert foldwise("check", tmp_path / "no.yaml", cwd=tmp_path, check=False).returncode == 2
 
 
 def test_the_python_names_do_the_same(tmp_path, study_file, monkeypatch):
@@ -208,4 +234,5 @@ def test_the_python_names_do_the_same(tmp_path, study_file, monkeypatch):
     run = package.run(study_file(MULTILABEL), workers=1)
     assert len(run.leaderboard) >= 1
     assert run.report.exists()
+    assert_reported(run.folder.root, "average_precision_macro")
     assert package.open_run(run.folder.root).verdict == run.verdict

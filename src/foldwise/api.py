@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from foldwise.errors import RunError
+from foldwise.errors import RunError, SpecError
 from foldwise.study.folder import RunFolder, read_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from foldwise.walk import Prepared
+
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICE_SLIPS = {"gpu": "Write cuda for an NVIDIA GPU, mps for an Apple one. ", "cuda:0": "Write cuda. "}
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,19 @@ class Run:
 class Progress(Protocol):
     """Told how far a run is, again and again while it works."""
 
-    def __call__(self, folder: RunFolder) -> None:
+    def show(self, folder: RunFolder) -> None:
         """Look at the run folder."""
+
+    def stopping(self) -> None:
+        """The run was asked to stop, and its workers are."""
 
 
 def check(
-    study: str | Path, *, overrides: Sequence[str] = (), decoded: Callable[[int, int], None] | None = None
+    study: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    decoded: Callable[[int, int], None] | None = None,
+    device: str = "auto",
 ) -> Prepared:
     """Read, decode, audit, fold and plan, and build every model once; nothing is trained.
 
@@ -80,7 +91,7 @@ def check(
     from foldwise.walk import check_models, prepare
 
     prepared = prepare(Path(study), overrides=overrides, progress=decoded)
-    check_models(prepared)
+    check_models(prepared, device=device)
     return prepared
 
 
@@ -103,7 +114,8 @@ def run(
     """
     from foldwise.walk import finish, lay_out
 
-    prepared = check(study, overrides=overrides)
+    refuse_device(device)
+    prepared = check(study, overrides=overrides, device=device)
     folder = lay_out(prepared, run_root(prepared, out))
     drive(folder, workers=workers, device=device, threads=prepared.study.threads)
     finish(folder)
@@ -121,7 +133,7 @@ def drive(
     """Start workers and wait until every item is done, failed or skipped.
 
     Raises:
-        RunError: workers died again and again while work was left.
+        RunError: workers died again and again while work was left; or another run changed the plan meanwhile.
     """
     from foldwise.launching.local import LocalWorkers, default_workers
     from foldwise.work import all_settled
@@ -131,7 +143,47 @@ def drive(
         return
     LocalWorkers(
         folder, workers=workers or default_workers(device, threads), device=device, threads=threads
-    ).run(finished=lambda: all_settled(folder, plan), tick=progress)
+    ).run(
+        finished=_watched(folder, lambda: all_settled(folder, plan)),
+        tick=progress.show if progress else None,
+        stopping=progress.stopping if progress else None,
+    )
+
+
+def _watched(folder: RunFolder, finished: Callable[[], bool]) -> Callable[[], bool]:
+    """`finished`, that refuses to wait for items which are no longer planned."""
+    items = {item.id for item in folder.load_plan().items}
+    seen = folder.plan.stat().st_mtime_ns
+
+    def look() -> bool:
+        nonlocal seen
+        now = folder.plan.stat().st_mtime_ns
+        if now != seen and not items <= {item.id for item in folder.load_plan().items}:
+            raise RunError(
+                "another foldwise run has changed the plan of this folder: its study is another one",
+                where=str(folder.root),
+                cure="Wait for the other run and start this one again, or give each its own --out.",
+            )
+        seen = now
+        return finished()
+
+    return look
+
+
+def refuse_device(device: str) -> None:
+    """Refuse a device that is not here, before anything is done with it.
+
+    Raises:
+        SpecError: there is no device of that name.
+        MissingExtra: this machine has none.
+    """
+    if device not in DEVICES:
+        cure = f"{DEVICE_SLIPS.get(device.lower(), '')}Known: {', '.join(DEVICES)}."
+        raise SpecError(f"no device is called {device!r}", where="--device", cure=cure)
+    if device in ("cuda", "mps"):
+        from foldwise.learning.devices import pick_device
+
+        pick_device(device)
 
 
 def open_run(path: str | Path) -> Run:

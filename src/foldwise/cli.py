@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import webbrowser
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from foldwise.errors import FoldwiseError, ItemsFailed
+from foldwise.errors import FoldwiseError, ItemsFailed, RunError
 
 app = typer.Typer(
     name="foldwise",
@@ -21,6 +22,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+# What a disk or a folder says no with; any other OSError is a bug, and its traceback is wanted.
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+REFUSALS |= {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/gel.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; never another one than asked.")]
@@ -32,12 +36,14 @@ Set = Annotated[
 @app.command()
 def check(study: StudyFile, set_: Set = []) -> None:  # noqa: B006 - typer wants the default value itself
     """Read the study, decode and audit its images, make the folds and the plan. Trains nothing."""
+    from foldwise.launching.local import default_workers
     from foldwise.terminal import Decoding, say_check
     from foldwise.walk import check_models, prepare
 
     with Decoding() as decoding:
         prepared = prepare(study, overrides=set_, progress=decoding.show)
-    say_check(prepared, check_models(prepared))
+    workers = default_workers("auto", prepared.study.threads)
+    say_check(prepared, check_models(prepared), workers=workers)
 
 
 @app.command()
@@ -52,19 +58,27 @@ def run(
     retry: Annotated[bool, typer.Option("--retry", help="Try failed items again.")] = False,
 ) -> None:
     """Check, train what is not done yet, judge and report. Call it again to go on after an interrupt."""
-    from foldwise.api import drive, run_root
-    from foldwise.terminal import Decoding, Watching, say_answer, say_check
+    from foldwise.api import drive, refuse_device, run_root
+    from foldwise.launching.local import default_workers
+    from foldwise.study.folder import RunFolder
+    from foldwise.terminal import Decoding, Watching, say_answer, say_check, say_done_already
     from foldwise.walk import check_models, finish, lay_out, prepare
+    from foldwise.work import all_settled
 
+    refuse_device(device)
     with Decoding() as decoding:
         prepared = prepare(study, overrides=set_, progress=decoding.show)
-    folder_path = run_root(prepared, out)
-    say_check(prepared, check_models(prepared), brief=True)
-    folder = lay_out(prepared, folder_path)
+    threads, folder_path = prepared.study.threads, run_root(prepared, out)
+    workers = workers or default_workers(device, threads)
     if retry:
-        folder.retry()
+        RunFolder(folder_path).retry()
+    if all_settled(RunFolder(folder_path), prepared.plan):
+        say_done_already(prepared.study, RunFolder(folder_path), prepared.plan)
+    else:
+        say_check(prepared, check_models(prepared, device=device), workers=workers, brief=True)
+    folder = lay_out(prepared, folder_path)
     with Watching(folder) as watching:
-        drive(folder, workers=workers, device=device, threads=prepared.study.threads, progress=watching.show)
+        drive(folder, workers=workers, device=device, threads=threads, progress=watching)
     verdict = finish(folder)
     say_answer(folder, verdict)
     _fail_if_items_failed(verdict, folder_path)
@@ -113,18 +127,20 @@ def work(
     worker_index: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
     """Be a worker: do ready items until none is left; or do one item by hand."""
+    from foldwise.api import refuse_device
     from foldwise.study.folder import RunFolder
-    from foldwise.work import do_item, find_item
+    from foldwise.work import do_by_hand
     from foldwise.work import work as pull
 
+    refuse_device(device)
     folder = RunFolder.open(run)
     if item is None:
         pull(folder, device=device, log=lambda line: print(line, flush=True))
         return
-    result = do_item(folder, find_item(folder.load_plan(), item), device=device)
+    done, result = do_by_hand(folder, item, device=device)
     if result["error"]:
-        raise ItemsFailed(result["error"]["message"], where=result["title"])
-    print(f"done {result['title']}: {folder.done(result['item'])}")
+        raise ItemsFailed(result["error"]["message"], where=done.title)
+    print(f"done {done.title}: {folder.done(done.id)}")
 
 
 @app.command()
@@ -136,8 +152,54 @@ def predict(
 ) -> None:
     """The winner on new images: a CSV of probabilities, or masks and overlays."""
     from foldwise.api import predict as predict_with
+    from foldwise.api import refuse_device
 
+    refuse_device(device)
     print(f"predictions: {predict_with(run, images, out=out, device=device)}")
+
+
+data_app = typer.Typer(
+    help="Public data sets by name: list, get, verify.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(data_app, name="data")
+SourceName = Annotated[str, typer.Argument(metavar="NAME", help="A name that foldwise data list shows.")]
+SourceFolder = Annotated[Path | None, typer.Option("--out", help="Its folder.", show_default="data/<name>")]
+Local = Annotated[
+    Path | None, typer.Option(help="A folder or archive with the original, in place of a download.")
+]
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """Say which public data sets are known by name, with their licence, size and traps."""
+    from foldwise.data.sources.getting import list_sources
+    from foldwise.terminal_data import say_sources
+
+    say_sources(list_sources())
+
+
+@data_app.command("get")
+def data_get(name: SourceName, local: Local = None, out: SourceFolder = None) -> None:
+    """Fetch a data set, or take a local copy, check it and lay it out for foldwise. Call it again to go on."""
+    from foldwise.data.sources.getting import get, read_record
+    from foldwise.terminal_data import Fetching, say_fetched
+
+    with Fetching() as fetching:
+        folder = get(name, out or Path("data") / name, local=local, progress=fetching.show)
+    say_fetched(read_record(folder), folder)
+
+
+@data_app.command("verify")
+def data_verify(name: SourceName, out: SourceFolder = None) -> None:
+    """Compare every file of a data set with what was recorded when it was got."""
+    from foldwise.data.sources.getting import verify
+    from foldwise.terminal_data import Fetching
+
+    with Fetching() as fetching:
+        found = verify(name, out or Path("data") / name, progress=fetching.show)
+    print(f"{found.basis}\n{found.num_files} files, SHA-256 of all: {found.digest}")
+    found.require_whole()
+    print("Every file is as it was.")
 
 
 def main() -> NoReturn:
@@ -148,6 +210,21 @@ def main() -> NoReturn:
     except FoldwiseError as error:
         print(f"foldwise: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a folder that may not be written: no fault of the program
+        if error.errno not in REFUSALS:
+            raise
+        what = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+        refused = RunError(what, cure="What is done stays done: mend this, and the same command goes on.")
+        print(f"foldwise: {refused}", file=sys.stderr)
+        sys.exit(refused.exit_code)
     except KeyboardInterrupt:
-        print("\nfoldwise: stopped; the same command goes on from here", file=sys.stderr)
+        _say_stopped()
         sys.exit(130)
+    except SystemExit as ended:  # typer makes this of Ctrl-C
+        if ended.code == 130:
+            _say_stopped()
+        raise
+
+
+def _say_stopped() -> None:
+    print("\nfoldwise: stopped; the same command goes on from here", file=sys.stderr)

@@ -12,25 +12,48 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from foldwise.study.folder import RunFolder
 from foldwise.study.plan import Plan, skipped
+from foldwise.study.spec import Study
+from foldwise.study.words import broken, count, duration
 
 if TYPE_CHECKING:
     from foldwise.data.checks.audit import Finding
     from foldwise.walk import Costs, Prepared
 
-LOG_EVERY_S, LOG_AT_MOST_EVERY_S = 30.0, 5.0
+# A log of a long run grows slowly: a line after these seconds, or after this share of the time so far.
+LOG_EVERY_S, LOG_AT_MOST_EVERY_S = (60.0, 0.2), (10.0, 0.05)
+LONGEST_MESSAGE = 500
+WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
 SIGNS = {"error": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
 
 
 def console() -> Console:
     """Where everything is said; plain and unbroken where the output is no terminal."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(highlight=False, soft_wrap=True, width=1000)
+
+
+def hang(out: Console, mark: Text, text: Text) -> None:
+    """Print a paragraph after a mark, its further lines under its first; unbroken where the output is no terminal."""
+    lines = [text] if out.soft_wrap else list(text.wrap(out, max(out.width - len(mark), 20)))
+    for number, line in enumerate(lines):
+        line.rstrip()
+        out.print(Text.assemble(" " * len(mark) if number else mark, line), soft_wrap=True)
+
+
+def say_message(out: Console, sign: tuple[str, str], message: str, *, code: str, cure: str | None) -> None:
+    """A message after its sign, its code dim at the end, and its cure below; very long ones are cut."""
+    if len(message) > LONGEST_MESSAGE:
+        message = message[:LONGEST_MESSAGE].rpartition(" ")[0] + " ..."
+    hang(out, Text.assemble("  ", sign, " "), Text.assemble(message, " ", (code, "dim")))
+    if cure:
+        hang(out, Text("    → ", "dim"), Text(cure, "dim"))
 
 
 class Decoding:
@@ -53,61 +76,74 @@ class Decoding:
         self.bar.stop()
 
 
-def duration(seconds: float) -> str:
-    """Seconds in words, in the two units that matter: ``3 min 20 s``."""
-    seconds = round(seconds)
-    for unit, size, smaller, fraction in (
-        ("d", 86400, "h", 3600),
-        ("h", 3600, "min", 60),
-        ("min", 60, "s", 1),
-    ):
-        if seconds >= size:
-            rest = seconds % size // fraction
-            return f"{seconds // size} {unit} {rest} {smaller}" if rest else f"{seconds // size} {unit}"
-    return f"{seconds} s"
-
-
-def count(number: int, noun: str) -> str:
-    """``1 fold``, ``2 folds``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def say_findings(out: Console, findings: tuple[Finding, ...]) -> None:
     """Every finding with its cure, the gravest first."""
     order = list(SIGNS)
     for finding in sorted(findings, key=lambda finding: order.index(finding.severity)):
-        sign, style = SIGNS[finding.severity]
-        out.print(f"  [{style}]{sign}[/] {escape(finding.message)} [dim]{escape(finding.code)}[/]")
-        if finding.cure:
-            out.print(f"    [dim]→ {escape(finding.cure)}[/]")
+        say_message(out, SIGNS[finding.severity], finding.message, code=finding.code, cure=finding.cure)
 
 
-def say_check(prepared: Prepared, costs: Costs, *, brief: bool = False) -> None:
-    """What was recognised, what will run, what it shares, what it takes, and every warning with its cure."""
+def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = False) -> None:
+    """What was recognised, what will run, what it shares, what it takes, and every warning with its cure.
+
+    Args:
+        prepared: the study and its data.
+        costs: the estimate for each configuration.
+        workers: how many will work at a time.
+        brief: without the table of configurations.
+    """
     out, study, plan = console(), prepared.study, prepared.plan
-    out.print(f"[bold]{escape(study.title or study.study)}[/]")
+    say_title(study, out)
     for statement in prepared.dataset.statements:
-        out.print(f"  {statement}", markup=False)
+        hang(out, Text("  "), Text(statement))
     groups = len(set(prepared.audit.groups))
     grouped = f" in {groups} groups" if groups < len(prepared.packed) else ""
     classes = ", ".join(prepared.dataset.classes)
-    out.print(
-        f"  {count(len(prepared.packed), 'image')}{grouped}; {_plain(prepared.dataset.task)}: {classes}",
-        markup=False,
-    )
+    images = f"{count(len(prepared.packed), 'image')}{grouped}; {_plain(prepared.dataset.task)}: {classes}"
+    hang(out, Text("  "), Text(images))
     say_findings(out, prepared.audit.findings)
     for note in costs.notes:
-        out.print(f"  [dim]·[/] {escape(note)}")
+        hang(out, Text("  · ", "dim"), Text(note))
     if not brief:
         _say_configurations(out, prepared, costs)
     fits = sum(item.kind == "fit" for item in plan.items)
     shape = f"{count(len(plan.configurations), 'configuration')} × {count(study.validate_.folds, 'fold')}"
     if study.validate_.repeats > 1:
         shape += f" × {study.validate_.repeats} repeats"
-    out.print(f"\nPlan: {shape} = {count(fits, 'fit')}{_shared(plan)}", markup=False)
+    out.print()
+    hang(out, Text("Plan:     "), Text(f"{shape} = {count(fits, 'fit')}{_shared(plan)}"))
+    hang(out, Text("Estimate: "), Text(_estimate(costs.seconds(plan), costs.memory_mb(), workers, plan)))
+    out.print()
+
+
+def say_title(study: Study, out: Console | None = None) -> None:
+    """What the study is called."""
+    (out or console()).print(Text(study.title or study.study, "bold"))
+
+
+def _estimate(core_s: float, memory_mb: float, workers: int, plan: Plan) -> str:
+    workers = min(workers, len(plan.items))
+    # Starting a worker takes seconds that no estimate has, so that less than a minute means little.
+    takes = f"about {duration(core_s / workers)}" if core_s / workers >= 60 else "less than a minute or so"
+    cores = f"{duration(core_s)} of one core" if core_s >= 1 else "less than 1 s of one core"
+    memory = f"{memory_mb:,.0f} MB a worker beside the program itself"
+    return f"{takes} with {count(workers, 'worker')} on this machine ({cores}); {memory}"
+
+
+def say_done_already(study: Study, folder: RunFolder, plan: Plan) -> None:
+    """That a run has nothing left to do."""
+    out = console()
+    say_title(study, out)
+    counts = folder.status(plan)
+    others = {"failed": counts.failed, "skipped": counts.skipped}
+    exceptions = ", ".join(f"{number} {state}" for state, number in others.items() if number)
+    said = (
+        f"{count(len(plan.items), 'item')} were done already"
+        if len(plan.items) > 1
+        else "the item was done already"
+    )
     out.print(
-        f"Estimate: {duration(costs.seconds(plan))} of one core, {costs.memory_mb():,.0f} MB a worker, on this machine\n",
-        markup=False,
+        f"All {said}{f' ({exceptions})' if exceptions else ''}.".replace("All the", "The"), markup=False
     )
 
 
@@ -122,14 +158,15 @@ def _shared(plan: Plan) -> str:
 
 
 def _say_configurations(out: Console, prepared: Prepared, costs: Costs) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("configuration")
     for heading in ("parameters", "one fit", "memory"):
         table.add_column(heading, justify="right")
+    room = 1000 if out.soft_wrap else max(out.width - WIDTH_OF_NUMBERS, 20)
     for configuration in prepared.configurations:
         cost = costs.of[configuration.id]
         numbers = f"{cost.parameters:,}", duration(cost.seconds_per_fit), f"{cost.memory_mb:,.0f} MB"
-        table.add_row(Text(configuration.name), *numbers)
+        table.add_row(Text(broken(configuration.name, room)), *numbers)
     out.print()
     out.print(table)
 
@@ -181,11 +218,21 @@ class Watching:
             self.out.print(line, markup=False)
             self.last_line, self.last_settled = time.monotonic(), settled
 
+    def stopping(self) -> None:
+        """Say that the workers are asked to stop, which may take some seconds."""
+        if self.live:
+            self.live.update(Text(""))
+            self.live.stop()
+        done, failed = self.folder.settled()
+        line = self._line(self._settled_count(done, failed), 0)
+        self.out.print(f"{line}; stopping, what is in progress is given back", markup=False)
+
     def _is_news(self, settled: int) -> bool:
-        waited = time.monotonic() - self.last_line
-        if settled == self.last_settled:
-            return waited > LOG_EVERY_S
-        return waited > LOG_AT_MOST_EVERY_S or settled == len(self.plan.items)
+        now = time.monotonic()
+        if settled == len(self.plan.items):
+            return settled != self.last_settled
+        least_s, share = LOG_EVERY_S if settled == self.last_settled else LOG_AT_MOST_EVERY_S
+        return now - self.last_line > max(least_s, share * (now - self.began))
 
     def _line(self, settled: int, failed: int) -> str:
         total, elapsed = len(self.plan.items), time.monotonic() - self.began
@@ -235,14 +282,12 @@ def say_answer(folder: RunFolder, verdict: dict[str, Any]) -> None:
     answer = verdict["answer"]
     out.print()
     if answer:
-        out.print(f"[bold]{escape(answer['name'])}[/]")
+        out.print(Text(answer["name"], "bold"))
         out.print(answer["sentence"], markup=False)
     else:
         out.print("No configuration has finished yet, so there is no answer.")
     for warning in verdict["warnings"]:
-        out.print(f"  [yellow]![/] {escape(warning['message'])} [dim]{escape(warning['code'])}[/]")
-        if warning.get("cure"):
-            out.print(f"    [dim]→ {escape(warning['cure'])}[/]")
+        say_message(out, SIGNS["warning"], warning["message"], code=warning["code"], cure=warning.get("cure"))
     out.print(f"\nReport:  {folder.report}", markup=False)
     out.print(f"Tables:  {folder.results}", markup=False)
     if answer:

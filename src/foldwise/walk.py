@@ -120,26 +120,36 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
     import torch
 
     from foldwise.learning.devices import pick_device
-    from foldwise.learning.estimate import estimate
+    from foldwise.learning.estimate import Looks, estimate
     from foldwise.learning.models import describe
 
     torch.set_num_threads(prepared.study.threads)
     check_metrics(prepared)
+    for asked in {configuration.training.device for configuration in prepared.configurations}:
+        pick_device(device if asked == "auto" else asked)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
+    height, width = prepared.packed.shapes.max(axis=0)
+    looks = Looks(len(smallest.inner), len(smallest.test), (int(height), int(width)))
     costs: dict[str, Estimate] = {}
     notes: list[str] = []
     errors: list[FoldwiseError] = []
     for configuration in prepared.configurations:
         shape = _shape(configuration, prepared)
-        asked = configuration.training.device
         try:
-            pick_device(device if asked == "auto" else asked)
             notes += describe(configuration.training, **shape).warnings
-            costs[configuration.id] = estimate(configuration.training, **shape, images=len(smallest.train))
+            costs[configuration.id] = estimate(
+                configuration.training, **shape, images=len(smallest.train), looks=looks
+            )
         except FoldwiseError as error:
             errors.append(
                 type(error)(error.what, where=_named(error, configuration, prepared), cure=error.cure)
             )
+        except Exception as error:  # of a user's own network or loss
+            what, cure = (
+                f"it cannot be trained: {type(error).__name__}: {error}",
+                "Mend its code; docs/study.md says what it gets.",
+            )
+            errors.append(SpecError(what, where=f"{prepared.path.name}, {configuration.name}", cure=cure))
     if errors:
         raise type(errors[0]).together(errors)
     return Costs(costs, tuple(dict.fromkeys(notes)))

@@ -8,8 +8,10 @@ killed. Workers pull: each claims an item that is ready, does it, commits it and
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 import random
+import re
 import shutil
 import time
 import traceback
@@ -19,13 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foldwise.errors import FoldwiseError, RunError
+from foldwise.errors import FoldwiseError, MissingExtra, RunError
 from foldwise.study.claims import Claim, claim
 from foldwise.study.folder import RunFolder, write_json
 from foldwise.study.plan import Item, Plan, ready, skipped
 
 POLL_S = 0.5
+NUM_LISTED = 6
 BEAT_EVERY_S = 2.0
+# A disk that is full or may not be written: to record that as a failed item would fail all items one by one.
+NOT_THE_ITEMS_FAULT = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES))
 
 Beat = Callable[[dict[str, Any]], None]
 
@@ -122,11 +127,23 @@ def _attempt(job: Job) -> dict[str, Any]:
     }
     try:
         made = {"status": "done", "error": None} | STEPS[job.item.kind].do(job)
+    except (RunError, MissingExtra):
+        raise  # this machine cannot do it; another one, or this one once it is mended, can
     except Exception as error:  # a failed item is a result of the study, not its end
+        if _number(error) in NOT_THE_ITEMS_FAULT:
+            raise
         for half_made in job.scratch.iterdir():
             shutil.rmtree(half_made) if half_made.is_dir() else half_made.unlink()
         made = {"status": "failed", "error": _cause(error)}
     return made | known | {"finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+
+
+def _number(error: Exception) -> int | None:
+    """The error number of the operating system, also where a library that is no Python says it in words only."""
+    if isinstance(error, OSError):
+        return error.errno
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else None
 
 
 def _cause(error: Exception) -> dict[str, str]:
@@ -199,6 +216,33 @@ def find_item(plan: Plan, name: str) -> Item:
     found = [item for item in plan.items if item.id.startswith(name)]
     if len(found) == 1:
         return found[0]
-    what = "no item" if not found else f"{len(found)} items"
-    listed = ", ".join(item.id for item in (found or plan.items)[:6])
-    raise RunError(f"{what} of this run begin with {name!r}", cure=f"Name one of: {listed} ...")
+    what = "no item of this run begins" if not found else f"{len(found)} items of this run begin"
+    choices = found or plan.items
+    listed = ", ".join(item.id for item in choices[:NUM_LISTED]) + (" ..." if choices[NUM_LISTED:] else "")
+    raise RunError(f"{what} with {name!r}", cure=f"Name one of: {listed}")
+
+
+def do_by_hand(folder: RunFolder, name: str, *, device: str = "auto") -> tuple[Item, dict[str, Any]]:
+    """Do one item whose id begins with `name`, whoever holds it; the item and its result.
+
+    What is done already stays as it is; what failed is put away and tried again.
+
+    Raises:
+        RunError: there is no such item, or it needs one that is not done.
+    """
+    plan = folder.load_plan()
+    item = find_item(plan, name)
+    done, failed = folder.settled()
+    if item.id in done:
+        return item, folder.result(item.id) or {}
+    missing = [need for need in item.needs if need not in done]
+    if missing:
+        raise RunError(
+            f"{item.id} needs {missing[0]}, which is not done",
+            where=str(folder.root),
+            cure=f"First: foldwise work {folder.root} {missing[0]}",
+        )
+    if item.id in failed:
+        folder.retry({item.id})
+    do_item(folder, item, device=device)
+    return item, folder.result(item.id) or {}  # another may have committed first

@@ -51,8 +51,15 @@ def launch(tmp_path, room):
     return make
 
 
-def there(room, *names):
-    return lambda: all((room / name).exists() for name in names)
+def there(room, *names, seconds=60):
+    """Whether the notes are there; the test fails where they are not after so long."""
+    deadline = time.monotonic() + seconds
+
+    def look():
+        assert time.monotonic() < deadline, f"after {seconds} s there is no {names}, only {os.listdir(room)}"
+        return all((room / name).exists() for name in names)
+
+    return look
 
 
 def alive(pid):
@@ -136,7 +143,7 @@ def test_a_worker_that_ignores_being_asked_is_made_to_stop(launch, room, monkeyp
     assert not alive(int((room / "pid").read_text()))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, number):
     worker = """
     import sys, time
@@ -155,11 +162,14 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     folder = RunFolder(Path({str(tmp_path)!r}))
     command = lambda number: [sys.executable, "-c", {textwrap.dedent(worker)!r}, {str(tmp_path)!r}]
     try:
-        LocalWorkers(folder, workers=1, command=command, grace_s=5).run(finished=lambda: False)
+        workers = LocalWorkers(folder, workers=1, command=command, grace_s=5)
+        workers.run(finished=lambda: False, stopping=lambda: print("stopping", flush=True))
     except KeyboardInterrupt:
         sys.exit(130)
     """
-    running = subprocess.Popen([sys.executable, "-c", textwrap.dedent(driver)])
+    running = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(driver)], stdout=subprocess.PIPE, text=True
+    )
     folder = RunFolder(tmp_path)
     deadline = time.monotonic() + 30
     while folder.beats() != {"fit-1": "holding"}:
@@ -168,14 +178,15 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
         time.sleep(0.05)
     owner = (folder.claim("fit-1") / "1" / "owner.json").read_text()
     running.send_signal(number)
-    assert running.wait(20) == 130
+    assert running.communicate(timeout=20)[0] == "stopping\n"
+    assert running.returncode == 130
     assert (folder.claim("fit-1") / "1" / "released").exists()
     assert not alive(int(owner.split('"pid": ')[1].split(",")[0]))
 
 
 def test_it_runs_outside_the_main_thread_too(launch, room):
     workers = launch("note('end')")
-    thread = threading.Thread(target=workers.run, kwargs={"finished": there(room, "end")})
+    thread = threading.Thread(target=workers.run, kwargs={"finished": there(room, "end")}, daemon=True)
     thread.start()
     thread.join(20)
     assert not thread.is_alive()
@@ -200,4 +211,6 @@ def test_how_many_workers_a_machine_bears(monkeypatch):
 
 def test_launching_needs_no_torch():
     code = "import sys, foldwise.launching.local; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd()).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd(), timeout=60).returncode == 0
+    )

@@ -8,9 +8,16 @@ SMALL = {
     "unet": {"width": 4, "depth": 2},
     "resnet": {"width": 4, "stages": 3, "blocks": 1},
     "vit": {"width": 16, "depth": 2, "patch": 8},
+    "vim": {"width": 16, "blocks": 1, "states": 4, "patch": 8},
+    "haltuf": {"width": 4},
 }
 CLASSIFY, SEGMENT = "multiclass_classification", "multiclass_segmentation"
-OWN = [(name, task) for name in MODELS for task in (CLASSIFY, SEGMENT) if (name, task) != ("unet", CLASSIFY)]
+OWN = [
+    (name, task)
+    for name, row in MODELS.items()
+    for task, form in ((CLASSIFY, row.encoder), (SEGMENT, row.segmenter))
+    if form
+]
 LIBRARY = [
     ("timm:test_resnet", CLASSIFY),
     ("timm:test_vit", CLASSIFY),

@@ -3,7 +3,7 @@
 import pytest
 from networks_to_try import CLASSIFY, SEGMENT, training
 
-from foldwise.learning.estimate import estimate
+from foldwise.learning.estimate import Looks, estimate
 
 ASK = {"in_channels": 1, "num_classes": 2, "size_hw": (64, 64), "images": 40}
 
@@ -34,3 +34,20 @@ def test_several_labels_and_native_sizes_can_be_estimated():
     ask = {**ASK, "size_hw": None}
     assert estimate(training("conv"), task="multilabel_classification", **ask).seconds_per_fit > 0
     assert estimate(training("unet", crop_px=32), task="binary_segmentation", **ask).seconds_per_fit > 0
+
+
+def test_asking_about_whole_images_counts_after_every_epoch_and_by_the_pixel():
+    ask = {**ASK, "size_hw": (32, 32)}
+    crops = training("unet", crop_px=32, epochs=10, steps_per_epoch=1, batch_size=2)
+    alone = estimate(crops, task=SEGMENT, **ask).seconds_per_fit
+    asked = estimate(crops, task=SEGMENT, **ask, looks=Looks(20, 20)).seconds_per_fit
+    larger = estimate(crops, task=SEGMENT, **ask, looks=Looks(20, 20, (128, 128))).seconds_per_fit
+    assert asked > 2 * alone  # 220 looks at images beside 20 that are learned from
+    assert larger > 4 * asked
+
+
+def test_stored_features_are_those_of_every_image():
+    frozen = training("timm:test_resnet", freeze="encoder", epochs=1)
+    train_only = estimate(frozen, task=CLASSIFY, **ASK)
+    every = estimate(frozen, task=CLASSIFY, **ASK, looks=Looks(160, 200))
+    assert every.seconds_for_features > 3 * train_only.seconds_for_features

@@ -8,7 +8,15 @@ from torch import nn
 
 from foldwise.data.batching.batches import Batch
 from foldwise.errors import SpecError
-from foldwise.learning.scoring import CLASSIFICATION, SEGMENTATION, Scores, Seeing, evaluate, selector
+from foldwise.learning.scoring import (
+    CLASSIFICATION,
+    SEGMENTATION,
+    Scores,
+    Seeing,
+    decided,
+    evaluate,
+    selector,
+)
 from foldwise.learning.tiles import tiled
 from foldwise.study.spec import IGNORE
 
@@ -59,6 +67,12 @@ def test_pixel_scores_are_what_counting_gives(classes):
                     wanted = np.bincount(bins[(true == k) == of_class], minlength=256)
                     np.testing.assert_array_equal(got["histogram"][k, of_class], wanted)
             np.testing.assert_array_equal(scores.maps[case], p.argmax(0))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_the_decision_is_the_first_of_the_likeliest_classes(classes):
+    p = torch.randint(0, 4, (3, classes, 9, 11), generator=torch.Generator().manual_seed(0)) / 4  # many ties
+    assert torch.equal(decided(p), p.argmax(1))
 
 
 def test_contract_of_the_arrays():

@@ -38,7 +38,7 @@ def test_every_size_factor_changes_the_number_of_parameters(name, task):
 
 
 @pytest.mark.parametrize("norm", ["batch", "group", "none"])
-@pytest.mark.parametrize(("name", "task"), [row for row in OWN if row[0] != "vit"])
+@pytest.mark.parametrize(("name", "task"), [row for row in OWN if row[0] not in ("vit", "vim", "haltuf")])
 def test_every_normalisation_trains(name, task, norm):
     asked = training(name)
     asked = asked.model_copy(

@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from foldwise.study import claims
-from foldwise.study.claims import MAX_ATTEMPTS, Sightings, claim, release_all_of
+from foldwise.study.claims import MAX_ATTEMPTS, Sightings, claim, forgive, release_all_of
 from foldwise.study.folder import RunFolder, read_json, write_json
 from foldwise.study.plan import Item, Plan
 
@@ -54,12 +55,22 @@ def holder(folder):
             [sys.executable, "-c", HOLD, str(folder.root)], stdout=subprocess.PIPE, text=True
         )
         started.append(process)
-        return process, process.stdout.readline().strip()
+        return process, first_line(process)
 
     yield start
     for process in started:
         process.kill()
         process.communicate()
+
+
+def first_line(process, seconds=60):
+    """What a process says first; one that says nothing for so long is killed, and the test fails instead of waiting."""
+    watchdog = threading.Timer(seconds, process.kill)
+    watchdog.start()
+    said = process.stdout.readline().strip()
+    watchdog.cancel()
+    assert said, f"the process said nothing within {seconds} s, or ended: {process.args[2]}"
+    return said
 
 
 def committed(folder, nonce="n", status="done"):
@@ -125,9 +136,9 @@ def test_many_at_the_same_instant_get_one_claim(folder):
     for racer in racers:
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    said = [racer.stdout.readline().strip() for racer in racers]
+    said = [first_line(racer) for racer in racers]
     for racer in racers:
-        racer.communicate()
+        racer.communicate(timeout=30)
     assert sorted(said) == ["held", "refused", "refused", "refused"]
 
 
@@ -225,6 +236,23 @@ def test_a_worker_that_dies_again_and_again_makes_the_item_fail(folder):
     again = claim(folder, "fit-1")
     assert again.attempt.name == "1"
     again.release()
+
+
+def test_a_new_run_forgives_the_deaths_of_those_before_it(folder):
+    for _ in range(MAX_ATTEMPTS):
+        held = claim(folder, "fit-1")
+        owner = read_json(held.attempt / "owner.json")
+        write_json(held.attempt / "owner.json", owner | {"started": "long ago"})  # as after a power cut
+        held._over.set()
+    forgive(folder)
+    held = claim(folder, "fit-1")
+    assert held is not None
+    forgive(folder)  # one that lives is left alone
+    assert claim(folder, "fit-1") is None
+    another_host(held.attempt)
+    forgive(folder)  # and one that cannot be seen
+    assert not (held.attempt / "released").exists()
+    held.release()
 
 
 def test_stopping_on_purpose_counts_as_no_death(folder):

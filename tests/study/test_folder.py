@@ -49,7 +49,7 @@ def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path):
         f"with written_whole(Path({str(path)!r})) as scratch:\n"
         "    scratch.write_text('{\"vers'); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == -9
     assert read_json(path) == {"version": 1}
 
 
@@ -104,6 +104,17 @@ def test_a_folder_that_may_not_be_written_is_no_lost_race(tmp_path):
         committed(folder, "fit-1")
 
 
+def test_an_item_whose_damaged_result_was_deleted_is_done_again(tmp_path):
+    folder = RunFolder(tmp_path)
+    (folder.done("fit-1")).mkdir(parents=True)
+    (folder.done("fit-1") / "scores.npz").write_text("what is left of it")
+    scratch = folder.scratch("fit-1", "a")
+    write_json(scratch / "result.json", {"status": "done"})
+    assert folder.commit(scratch, "fit-1")
+    assert folder.result("fit-1") == {"status": "done"}
+    assert not (folder.done("fit-1") / "scores.npz").exists()
+
+
 def test_one_of_many_processes_commits(tmp_path):
     code = (
         "import sys; from pathlib import Path; from foldwise.study.folder import RunFolder, write_json\n"
@@ -118,7 +129,7 @@ def test_one_of_many_processes_commits(tmp_path):
         subprocess.Popen([*run, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for n in range(4)
     ]
-    answers = [racer.communicate("go\n")[0].strip() for racer in racers]
+    answers = [racer.communicate("go\n", timeout=60)[0].strip() for racer in racers]
     assert sorted(answers) == ["False", "False", "False", "True"]
     assert RunFolder(tmp_path).result("fit-1")["by"] == str(answers.index("True"))
 

@@ -211,4 +211,6 @@ def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:
             return {key: arrays[key] for key in keys}
     except (OSError, ValueError, KeyError, EOFError) as error:
         cure = "Delete this folder under done/ and run the study again; the fit is repeated with the same numbers."
-        raise RunError(f"the scores cannot be read: {error}", where=str(path), cure=cure) from error
+        raise RunError(
+            "the scores cannot be read: the file is damaged", where=str(path), cure=cure
+        ) from error

@@ -17,7 +17,7 @@ from typing import Protocol
 import psutil
 
 from foldwise.errors import RunError
-from foldwise.study.claims import MAX_ATTEMPTS, release_all_of
+from foldwise.study.claims import MAX_ATTEMPTS, forgive, release_all_of
 from foldwise.study.folder import RunFolder
 
 POLL_S = 0.2
@@ -77,19 +77,35 @@ class LocalWorkers:
         self.command = command or (lambda number: [*work, "--worker-index", str(number)])
         self.running: dict[int, subprocess.Popen[bytes]] = {}
 
-    def run(self, *, finished: Callable[[], bool], tick: Tick | None = None) -> None:
+    def run(
+        self,
+        *,
+        finished: Callable[[], bool],
+        tick: Tick | None = None,
+        stopping: Callable[[], object] | None = None,
+    ) -> None:
         """Have workers pull items until `finished`; no worker is left when this returns or raises.
+
+        Args:
+            finished: whether nothing is left to do; asked several times a second.
+            tick: called now and then with the run folder.
+            stopping: called at Ctrl-C or SIGTERM, before the workers are waited for.
 
         Raises:
             RunError: all workers ended, or were killed again and again, while work was left; with their last words.
             KeyboardInterrupt: Ctrl-C or SIGTERM; what is in progress is given back.
         """
+        forgive(self.folder)
         with _sigterm_as_interrupt():
             try:
                 for number in range(self.workers):
                     self._start(number)
                 self._watch(finished, tick)
                 self._wait(FAREWELL_S)
+            except KeyboardInterrupt:
+                if stopping:
+                    stopping()
+                raise
             finally:
                 self._stop()
                 self.folder.sweep()
@@ -182,7 +198,7 @@ class LocalWorkers:
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does; untouched outside the main thread, where Python forbids it."""
+    """SIGTERM, and a terminal that is closed, raise KeyboardInterrupt, as Ctrl-C does; untouched outside the main thread, where Python forbids it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -190,8 +206,15 @@ def _sigterm_as_interrupt() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    # What is ignored stays so: `nohup` asks for that.
+    before = {
+        number: signal.signal(number, interrupt)
+        for number in numbers
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

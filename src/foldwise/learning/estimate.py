@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from foldwise.learning.models import Network, build, layout_for
 from foldwise.learning.optimizers import make_optimizer
 from foldwise.study.spec import Augment, Task, Training
 
-_TIMED_IMAGES = 2
+_TIMED_PIXELS, _TIMED_IMAGES = 2**17, 2  # at most so many pixels at a time, but at least so many images
 _TIMED_TIMES, _TIMED_AT_MOST_S = 3, 2.0
 _BYTES_PER_MB = 1e6
 _STATES = {"sgd": 1, "rmsprop": 1, "adam": 2, "adamw": 2}  # numbers an optimiser keeps for each parameter
@@ -25,7 +26,8 @@ class Estimate:
     """What one fit takes on this machine's CPU, with as many threads as torch has here.
 
     Args:
-        seconds_per_fit: training alone; where features are stored, that of the head.
+        seconds_per_fit: training, and asking about the inner validation after each epoch and about the test fold
+            once; where features are stored, training of the head alone.
         seconds_for_features: one pass of a frozen encoder over the images; 0 where features are not stored.
         memory_mb: weights, gradients, the optimiser's numbers and what a step keeps for its gradient, in 10^6
             bytes; the program itself comes on top.
@@ -38,6 +40,21 @@ class Estimate:
     parameters: int
 
 
+@dataclass(frozen=True)
+class Looks:
+    """The whole images that one fit is asked about.
+
+    Args:
+        inner: images of the inner validation, looked at after every epoch.
+        tested: images of the test fold, looked at once.
+        size_hw: their height and width; that of the images trained on where None.
+    """
+
+    inner: int
+    tested: int
+    size_hw: tuple[int, int] | None = None
+
+
 def estimate(
     training: Training,
     *,
@@ -46,8 +63,9 @@ def estimate(
     num_classes: int,
     size_hw: tuple[int, int] | None,
     images: int,
+    looks: Looks | None = None,
 ) -> Estimate:
-    """Build the network, time one step of two images, and multiply.
+    """Build the network, time one step of a few images and one look at them, and multiply.
 
     Args:
         training: the configuration; its weights are not loaded, as they take no time.
@@ -56,7 +74,10 @@ def estimate(
         num_classes: K.
         size_hw: height and width of the images; 256 x 256 is assumed for images of different sizes.
         images: how many of them one fit is trained on.
+        looks: the images it is asked about; left out of the estimate where None.
     """
+    looks = looks or Looks(0, 0)
+    whole_hw = looks.size_hw or size_hw or (256, 256)
     if training.crop_px is not None:
         size_hw = (training.crop_px, training.crop_px)
     size_hw = size_hw or (256, 256)
@@ -65,18 +86,25 @@ def estimate(
         blank, task=task, in_channels=in_channels, num_classes=num_classes, size_hw=size_hw, seed=0
     )
     network = network.to(memory_format=layout_for(network))
-    x_NCHW = torch.zeros(_TIMED_IMAGES, in_channels, *size_hw)
-    step, kept_bytes = _step(network, training, task=task, num_classes=num_classes, x_NCHW=x_NCHW)
-    seconds_per_image = _seconds(step) / _TIMED_IMAGES
-    seconds_forward = 0.0
+    # As many as a batch has, if they are small: gradients of the weights cost the same for few images and many.
+    num = max(_TIMED_IMAGES, min(training.batch_size, _TIMED_PIXELS // (size_hw[0] * size_hw[1])))
+    x_NCHW = torch.zeros(num, in_channels, *size_hw)
+    learn, update, kept_bytes = _step(network, training, task=task, num_classes=num_classes, x_NCHW=x_NCHW)
+    seconds_per_image, seconds_per_update = _seconds(learn) / num, _seconds(update)
+    seconds_per_look = _seconds(_look(network, x_NCHW)) / num
+    # Layers work by the pixel, so a whole image takes as much longer than a crop as it is larger.
+    seconds_per_look *= whole_hw[0] * whole_hw[1] / (size_hw[0] * size_hw[1])
+    num_looks, seconds_for_features = looks.inner * training.epochs + looks.tested, 0.0
     if training.freeze == "encoder" and not task.endswith("segmentation") and stores_features(training):
-        seconds_forward = min(_seconds(lambda: network.features(x_NCHW)) / _TIMED_IMAGES, seconds_per_image)
-        seconds_per_image -= seconds_forward
-    seen = images if training.steps_per_epoch is None else training.steps_per_epoch * training.batch_size
+        seconds_for_features = seconds_per_look * (images + looks.inner + looks.tested)
+        seconds_per_image, num_looks = max(seconds_per_image - seconds_per_look, 0.0), 0
+    steps = training.steps_per_epoch or math.ceil(images / training.batch_size)
+    seen = images if training.steps_per_epoch is None else steps * training.batch_size
+    seconds_per_epoch = seconds_per_image * seen + seconds_per_update * steps
     return Estimate(
-        seconds_per_fit=seconds_per_image * seen * training.epochs,
-        seconds_for_features=seconds_forward * images,
-        memory_mb=_memory_mb(network, training, kept_bytes / _TIMED_IMAGES),
+        seconds_per_fit=seconds_per_epoch * training.epochs + seconds_per_look * num_looks,
+        seconds_for_features=seconds_for_features,
+        memory_mb=_memory_mb(network, training, kept_bytes / num),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
     )
 
@@ -95,8 +123,8 @@ def _memory_mb(network: Network, training: Training, kept_bytes_per_image: float
 
 def _step(
     network: Network, training: Training, *, task: Task, num_classes: int, x_NCHW: Tensor
-) -> tuple[Callable[[], None], int]:
-    """A whole training step, and the bytes it keeps between forward and backward pass."""
+) -> tuple[Callable[[], None], Callable[[], object], int]:
+    """A training step in two, the gradients and the optimiser's part, and the bytes kept between its passes."""
     segmentation = task.endswith("segmentation")
     shape = (len(x_NCHW), num_classes) if task == "multilabel_classification" else (len(x_NCHW),)
     target = torch.zeros(*shape, *(x_NCHW.shape[-2:] if segmentation else ()), dtype=torch.uint8)
@@ -108,32 +136,47 @@ def _step(
         num_cases=2,
     )
     optimizer = make_optimizer(training.optimizer, network.parameters(), "cpu")
-    network.train()
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    def step() -> None:
+    def learn() -> None:
+        network.train()
         loss = loss_of(network(x_NCHW), target)
         optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
 
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        step()
-    return step, sum(size for pointer, size in kept.items() if pointer not in own)
+        learn()
+    optimizer.step()  # the first one makes its running means
+    return learn, optimizer.step, sum(size for pointer, size in kept.items() if pointer not in own)
+
+
+def _look(network: Network, x_NCHW: Tensor) -> Callable[[], None]:
+    """What evaluation does with a batch, but for its counting; the network is left in evaluation mode."""
+
+    def look() -> None:
+        network.eval()
+        with torch.inference_mode():
+            network(x_NCHW)
+
+    return look
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """The best of a few: whatever else the machine does can only make a step slower."""
+    """Of one piece of work: the best of a few, as whatever else the machine does can only make it slower.
+
+    The time of the processor is counted where it is the shorter one: other programs take none of that.
+    """
     best, began = float("inf"), time.perf_counter()
     for _ in range(_TIMED_TIMES):
-        start = time.perf_counter()
+        start, start_busy = time.perf_counter(), time.process_time()
         work()
-        best = min(best, time.perf_counter() - start)
+        busy = (time.process_time() - start_busy) / torch.get_num_threads()
+        best = min(best, time.perf_counter() - start, busy or float("inf"))
         if time.perf_counter() - began > _TIMED_AT_MOST_S:
             break
     return best

@@ -25,8 +25,10 @@ from foldwise.learning.options import bound
 from foldwise.learning.seeding import seeded
 from foldwise.learning.weights import check_file, load_encoder
 from foldwise.learning.zoo.conv import ConvEncoder, ConvSegmenter
+from foldwise.learning.zoo.haltuf import HaltufEncoder
 from foldwise.learning.zoo.resnet import ResNetEncoder, ResNetSegmenter
 from foldwise.learning.zoo.unet import UNet
+from foldwise.learning.zoo.vim import VimEncoder, VimSegmenter
 from foldwise.learning.zoo.vit import ViTEncoder, ViTSegmenter
 from foldwise.study.spec import Choice, Task, Training
 
@@ -55,6 +57,8 @@ MODELS: dict[str, Row] = {
     "unet": Row(None, UNet),
     "resnet": Row(ResNetEncoder, ResNetSegmenter),
     "vit": Row(ViTEncoder, ViTSegmenter),
+    "vim": Row(VimEncoder, VimSegmenter),
+    "haltuf": Row(HaltufEncoder, None),
 }
 
 
@@ -161,10 +165,14 @@ def _part(ask: Ask, training: Training) -> Part:
     row = MODELS[ask.name]
     function = row.segmenter if ask.segmentation else row.encoder
     if function is None:
-        others = [known for known, other in MODELS.items() if other.encoder]
+        able = [
+            known for known, row in MODELS.items() if (row.segmenter if ask.segmentation else row.encoder)
+        ]
+        kinds = ["smp:<decoder>/<encoder>"] if ask.segmentation else ["timm:<name>", "torchvision:<name>"]
+        does = "classifies whole" if ask.segmentation else "segments"
         raise SpecError(
-            f"the model {ask.name!r} segments images, and this task is {ask.task.replace('_', ' ')}",
-            cure=f"Use one of: {', '.join(others)}, timm:<name>, torchvision:<name>.",
+            f"the model {ask.name!r} {does} images, and this task is {ask.task.replace('_', ' ')}",
+            cure=f"Use one of: {', '.join([*able, *kinds])}.",
         )
     options = bound(function, training.model, "model")
     if ask.segmentation:

@@ -103,7 +103,7 @@ def evaluate(
         p = probabilities(logits, seeing.task)
         if seeing.task.endswith("segmentation"):
             parts.append(_pixel_counts(p, logits, batch.targets, fully=fully))
-            predicted = p.argmax(1).to(torch.uint8).cpu().numpy() if fully else ()
+            predicted = decided(p).to(torch.uint8).cpu().numpy() if fully else ()
             maps |= dict(zip(batch.cases.tolist(), predicted, strict=fully))
         else:
             parts.append({"probabilities": p.cpu().numpy()})
@@ -126,10 +126,12 @@ def _pixel_counts(
     counts_NHW = target_NHW != IGNORE
     true_NHW = target_NHW.clamp(max=classes - 1)
     image_NHW = torch.arange(num, device=p_NKHW.device)[:, None, None].expand_as(target_NHW)
-    place = (image_NHW * classes + true_NHW) * classes + p_NKHW.argmax(1)
-    confusion = torch.bincount(place[counts_NHW], minlength=num * classes**2).reshape(num, classes, classes)
+    place = (image_NHW * classes + true_NHW) * classes + decided(p_NKHW)
+    confusion = _counted(place, counts_NHW, num * classes**2).reshape(num, classes, classes)
     log_p = F.log_softmax(logits_NKHW, 1).gather(1, true_NHW[:, None])[:, 0].clamp(min=float(np.log(CLIP)))
-    squares = ((p_NKHW - F.one_hot(true_NHW, classes).movedim(-1, 1)) ** 2).sum(1)
+    squares = torch.zeros_like(log_p)
+    for k in range(classes):  # one-hot truth would be eight bytes for every class and pixel
+        squares += (p_NKHW[:, k] - (true_NHW == k).float()) ** 2
     # Of two classes each error is counted in both; the Brier score of a yes-or-no question counts it once.
     squares = squares / 2 if classes == 2 else squares
     made = {
@@ -152,8 +154,27 @@ def _histogram(p_NKHW: Tensor, true_NHW: Tensor, counts_NHW: Tensor) -> Tensor:
     is_class = (true_NHW[:, None] == class_K).long()
     image_N = torch.arange(num, device=device)[:, None, None, None]
     place = ((image_N * classes + class_K) * 2 + is_class) * BINS + bins
-    chosen = place[counts_NHW[:, None].expand_as(place)]
-    return torch.bincount(chosen, minlength=num * classes * 2 * BINS).reshape(num, classes, 2, BINS).int()
+    counts_NKHW = counts_NHW[:, None].expand_as(place)
+    num_bins = num * classes * 2 * BINS
+    return _counted(place, counts_NKHW, num_bins).reshape(num, classes, 2, BINS).int()
+
+
+def decided(p_NKHW: Tensor) -> Tensor:
+    """The likeliest class of every pixel (N, H, W) int64; the first of equals, as `Tensor.argmax` has it.
+
+    Class by class, since argmax over a few far-apart numbers takes as long as a seventh of a U-Net.
+    """
+    best = p_NKHW[:, 0]
+    chosen = torch.zeros(best.shape, dtype=torch.int64, device=p_NKHW.device)
+    for k in range(1, p_NKHW.shape[1]):
+        chosen = torch.where(p_NKHW[:, k] > best, k, chosen)
+        best = torch.maximum(best, p_NKHW[:, k])
+    return chosen
+
+
+def _counted(place: Tensor, counts: Tensor, num_bins: int) -> Tensor:
+    """How often each place 0 .. num_bins - 1 is there among those that count; the others fall into a bin of their own."""
+    return torch.bincount(torch.where(counts, place, num_bins).flatten(), minlength=num_bins + 1)[:num_bins]
 
 
 @dataclass(frozen=True)

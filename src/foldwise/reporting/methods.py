@@ -96,10 +96,11 @@ MOST_SEEDS = 15
 def reproduce(evidence: Evidence) -> dict[str, Any]:
     """The study file, the commands, and a table of versions, digests and machine."""
     version = evidence.environment.get("foldwise")
+    changes = [f"--set {shlex.quote(change)}" for change in evidence.environment.get("overrides", [])]
     commands = [
         f"pip install foldwise=={version}" if version else "pip install foldwise",
         "foldwise check study.yaml",
-        "foldwise run study.yaml",
+        " ".join(["foldwise run study.yaml", *changes]),
         f"foldwise report {shlex.quote(evidence.place)}",
     ]
     return {"facts": _facts(evidence), "study": evidence.study_text, "commands": "\n".join(commands)}

@@ -159,6 +159,20 @@ def release_all_of(folder: RunFolder, pids: set[int]) -> None:
             mark_released(attempt)
 
 
+def forgive(folder: RunFolder) -> None:
+    """Release what dead processes of this machine held; for the start of a run, after a power cut or `kill -9`.
+
+    Deaths count against an item only within one run: there workers that die while their parent lives most likely
+    died of the item. That somebody ended a whole run five times says nothing about what was in progress.
+    """
+    here = _here()
+    for item_id in folder.beats():
+        for attempt in folder.attempts(item_id):
+            owner = _owner(attempt)
+            if owner and owner["host"] == here and _started(owner["pid"]) != owner["started"]:
+                mark_released(attempt)
+
+
 def _is_over(attempt: Path, sightings: Sightings, lease_s: float) -> bool:
     if (attempt / "released").exists():
         return True

@@ -208,7 +208,14 @@ class RunFolder:
         except OSError:
             committed = target / "result.json"
             if not committed.is_file():
-                raise  # nobody was first: the disk is full, or the folder may not be written
+                if not target.is_dir():
+                    raise  # nobody was first: the disk is full, or the folder may not be written
+                # A hand has deleted the result there, most likely a damaged one.
+                away = self.put_away(item_id, uuid.uuid4().hex[:8])
+                away.parent.mkdir(parents=True, exist_ok=True)
+                target.rename(away)
+                scratch.rename(target)
+                return True
             # A network file system may report a failure after it has renamed.
             return committed.read_bytes() == text
         sync(target.parent)

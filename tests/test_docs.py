@@ -1,0 +1,290 @@
+"""The documentation says what the code does, as far as that can be proven: keys, defaults, names, commands, links."""
+
+import ast
+import inspect
+import re
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import typer.main
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from foldwise.cli import app
+from foldwise.data.phantoms.catalogue import PHANTOMS
+from foldwise.judging.metrics import metrics_of
+from foldwise.learning.heads import HEADS
+from foldwise.learning.losses import LOSSES
+from foldwise.learning.models import MODELS
+from foldwise.learning.optimizers import OPTIMIZERS, SCHEDULES
+from foldwise.learning.options import options_of
+from foldwise.learning.scoring import CLASSIFICATION, SEGMENTATION
+from foldwise.study.configurations import configurations
+from foldwise.study.folder import RunFolder
+from foldwise.study.reading import study_from_dict
+from foldwise.study.spec import AUGMENTS, Augment, DataSpec, Judging, Study, Training, Validation
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+STUDY, DATA, MAP = (
+    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("study.md", "data.md", "map.md")
+)
+WHOLE = {"study": "a-name", "data": {"path": "somewhere"}, "train": {"model": "unet"}}
+
+
+def section(text, title):
+    """The lines under a heading, up to the next one of its level or above."""
+    level, rest = re.search(rf"^(#+) {re.escape(title)}\n(.*)", text, re.MULTILINE | re.DOTALL).groups()
+    return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows(text):
+    """First cell without its quotes -> all cells, of every table row whose first cell is a name."""
+    cells = [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in text.splitlines()
+        if line.startswith("| `")
+    ]
+    return {row[0].strip("` "): row for row in cells}
+
+
+def yaml_blocks():
+    for page in PAGES:
+        for number, block in enumerate(
+            re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        ):
+            yield pytest.param(block, id=f"{page.name}-{number}")
+
+
+@pytest.mark.parametrize("block", list(yaml_blocks()))
+def test_yaml_in_the_docs_is_a_study_or_a_part_of_one(block, tmp_path):
+    written = YAML(typ="safe").load(block)
+    for bundle in written.get("compare", {}).get("network", []):
+        (tmp_path / bundle["weights"]).parent.mkdir(exist_ok=True)
+        (tmp_path / bundle["weights"]).write_bytes(b"")
+    whole = {**WHOLE, **written}
+    if "model" not in whole["train"] and "model" not in str(whole.get("compare")):
+        whole["train"] = {"model": "unet", **whole["train"]}
+    if "model" in str(written.get("compare")):
+        whole["train"] = written.get("train", {})
+    assert configurations(study_from_dict(whole, base=tmp_path))
+
+
+def test_the_bundle_in_the_docs_has_the_levels_that_it_says(tmp_path):
+    block = next(b for b in re.findall(r"```yaml\n(.*?)```", STUDY, re.DOTALL) if "network:" in b)
+    written = YAML(typ="safe").load(block)
+    (tmp_path / "weights").mkdir()
+    for level in written["compare"]["network"]:
+        (tmp_path / level["weights"]).write_bytes(b"")
+    study = study_from_dict({**WHOLE, "train": {}, **written}, base=tmp_path)
+    assert [made.levels for made in configurations(study)] == [
+        {"network": network, "head": head}
+        for network in ("ResNet-18", "VGG-16")
+        for head in ("linear", "mlp")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("title", "part"),
+    [
+        ("Top", Study),
+        ("data", DataSpec),
+        ("train, and every factor of compare", Training),
+        ("validate", Validation),
+        ("judge", Judging),
+        ("Augmentation", Augment),
+    ],
+)
+def test_every_key_of_the_study_stands_in_its_table_and_no_other(title, part: type[BaseModel]):
+    keys = {field.alias or name: field for name, field in part.model_fields.items()}
+    text = section(STUDY, title)
+    told = rows(text.partition("\n### ")[0] if title != "Augmentation" else text)
+    assert set(told) == set(keys)
+    for key, field in keys.items():
+        if title == "Augmentation" or field.is_required():
+            continue
+        stated = told[key][1].strip("`")
+        if isinstance(field.default, bool | int | float | str):
+            assert stated == shown(field.default), key
+        elif isinstance(field.default, BaseModel) and hasattr(field.default, "name"):
+            assert stated.replace(" (lr 0.001)", "") == field.default.name, key
+
+
+def shown(value):
+    """A default as the page writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
+
+
+def test_the_named_augmentations_have_the_parts_that_the_page_says():
+    told = rows(section(STUDY, "Augmentation"))
+    for column, name in enumerate(("flips", "standard", "strong"), start=2):
+        for key in Augment.model_fields:
+            assert told[key][column] == shown(getattr(AUGMENTS[name], key)), (name, key)
+
+
+def optional():
+    tables = {
+        "Heads": {name: [make] for name, make in HEADS.items()},
+        "Losses": {name: [row.make] for name, row in LOSSES.items()},
+        "Optimisers and schedules": {name: [make] for name, make in (OPTIMIZERS | SCHEDULES).items()},
+        "Models": {name: [f for f in (row.encoder, row.segmenter) if f] for name, row in MODELS.items()},
+    }
+    for title, table in tables.items():
+        for name, functions in table.items():
+            yield pytest.param(title, name, functions, id=name)
+
+
+@pytest.mark.parametrize(("title", "name", "functions"), list(optional()))
+def test_every_option_stands_beside_its_name_with_its_default(title, name, functions):
+    cell = rows(section(STUDY, title))[name][1]
+    told = {
+        option: re.findall(r"[\w.]+|\[.*?\]", rest)
+        for option, rest in re.findall(r"`(\w+)` ((?:\[.*?\]|\([^)]*\)|[^,])*)", cell)
+    }
+    known = [{key: shown(option.default) for key, option in options_of(make).items()} for make in functions]
+    assert told.keys() == set().union(*known)
+    for option, words in told.items():
+        first, *more = list(dict.fromkeys(table[option] for table in known if option in table))
+        assert words[0] == first, option
+        assert set(more) <= set(words), option
+
+
+def test_no_name_is_told_that_there_is_not():
+    for title, table in (
+        ("Heads", HEADS),
+        ("Losses", LOSSES),
+        ("Optimisers and schedules", OPTIMIZERS | SCHEDULES),
+    ):
+        assert set(rows(section(STUDY, title))) == set(table)
+    assert {name for name in rows(section(STUDY, "Models")) if ":" not in name} == set(MODELS)
+
+
+@pytest.mark.parametrize(
+    ("told_as", "family"),
+    [
+        ("two classes", "binary"),
+        ("more classes", "multiclass"),
+        ("several labels", "multilabel"),
+        ("masks", "segmentation"),
+    ],
+)
+def test_the_metrics_of_every_task_are_listed(told_as, family):
+    line = next(line for line in section(STUDY, "Metrics").splitlines() if line.startswith(f"| {told_as} "))
+    assert re.findall(r"`(\w+)`", line) == list(metrics_of(family))
+
+
+def test_the_metrics_that_choose_an_epoch_are_listed():
+    line = rows(section(STUDY, "judge"))["select"][2]
+    assert re.findall(r"`(\w+)`", line) == [*CLASSIFICATION, *SEGMENTATION]
+
+
+def codes_in_the_source():
+    """The first argument of every `Finding(...)`; what is filled in at run time as a pattern."""
+    for path in (ROOT / "src/foldwise/data/checks").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
+                code = node.args[0]
+                parts = code.values if isinstance(code, ast.JoinedStr) else [code]
+                yield "".join(part.value if isinstance(part, ast.Constant) else r"\w+" for part in parts)
+
+
+def test_the_audit_page_lists_every_code_and_no_other():
+    told, made = rows(section(DATA, "What the audit finds")), set(codes_in_the_source())
+    assert len(made) > 15
+    assert not [pattern for pattern in made if not any(re.fullmatch(pattern, code) for code in told)]
+    assert not [code for code in told if not any(re.fullmatch(pattern, code) for pattern in made)]
+    assert {row[1] for row in told.values()} <= {"error", "warning", "note"}
+
+
+def test_the_phantoms_are_listed():
+    assert set(rows(section(DATA, "Built-in data sets"))) == set(PHANTOMS)
+
+
+def test_the_map_names_every_folder_of_the_source_and_every_file_of_a_run():
+    source = ROOT / "src/foldwise"
+    for path in source.iterdir():
+        if not path.name.startswith("_") and path.suffix in ("", ".py"):
+            assert f"`{path.name}{'/' if path.is_dir() else ''}`" in MAP, path.name
+    for path in (source / "data").iterdir():
+        if path.is_dir() and not path.name.startswith("_"):
+            assert f"`{path.name}/`" in MAP, path.name
+    folder = RunFolder(Path())
+    for name, value in vars(RunFolder).items():
+        if isinstance(value, property):
+            assert getattr(folder, name).name in MAP, name
+
+
+def code():
+    """What stands in the docs as code: fenced, or in a line of text."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        yield from re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        yield from re.findall(r"`([^`\n]+)`", text)
+
+
+def test_commands_in_the_docs_exist():
+    known = typer.main.get_command(app).commands
+    written = {
+        name for part in code() for name in re.findall(r"(?:^|/)foldwise ([a-z]+)", part, re.MULTILINE)
+    }
+    assert {"check", "run", "status", "predict"} <= written <= set(known)
+
+
+def test_make_targets_in_the_docs_exist():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    written = {name for part in code() for name in re.findall(r"^make (\w+)", part, re.MULTILINE)}
+    assert {"demo", "test", "check"} <= written <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+def test_the_tables_that_contributors_are_sent_to_exist():
+    told = section((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), "Contributing")
+    for line in told.splitlines():
+        cells = line.strip("| ").split(" | ")
+        if len(cells) != 3 or "`" not in cells[2]:
+            continue
+        modules = re.findall(r"`([a-z_/]+)\.py`", cells[2]) or re.findall(r"`([a-z_/]+)\.py`", cells[1])
+        module = import_module("foldwise." + modules[0].replace("/", "."))
+        for name in re.findall(r"`([A-Z_]+)`", cells[2]):
+            assert hasattr(module, name), line
+
+
+def test_exit_codes_are_those_of_the_errors():
+    from foldwise import errors
+
+    told = {
+        int(code)
+        for code in re.findall(
+            r"^\| (\d+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+    made = {
+        value.exit_code
+        for value in vars(errors).values()
+        if inspect.isclass(value) and issubclass(value, errors.FoldwiseError)
+    }
+    assert told == made | {0, 130}
+
+
+def test_the_package_brings_the_types_that_it_says_it_has():
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "classifiers"
+    ]
+    assert "Typing :: Typed" in classifiers
+    assert (ROOT / "src/foldwise/py.typed").is_file()
