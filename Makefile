@@ -11,7 +11,7 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "foldwise needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Setting up .venv (a few minutes the first time: torch is large) ..."
+	@echo "Setting up .venv: some 6 GB with torch, a few minutes the first time ..."
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python "$(PYTHON)" .venv && \
 	  uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable . --group dev --constraints constraints.txt; \
@@ -21,12 +21,13 @@ $(READY): pyproject.toml constraints.txt
 	  $(BIN)/python -m pip install --quiet --editable . --group dev --constraint constraints.txt; \
 	fi
 	@touch $@
+	@echo "Ready: .venv/bin/foldwise"
 
 demo: $(READY)
 	$(BIN)/foldwise run studies/demo.yaml
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks

@@ -190,3 +190,17 @@ def test_a_result_is_read_again_once_it_is_another(tmp_path):
     os.utime(folder.done("fit-0") / "result.json", ns=(1, 1))
     assert folder.result("fit-0")["status"] == "done"
     assert json.loads((folder.done("fit-0") / "result.json").read_text())["status"] == "done"
+
+
+def test_sweeping_takes_what_kills_left_of_settled_items_and_nothing_else(tmp_path):
+    folder = RunFolder(tmp_path)
+    for item in ("fit-done", "fit-open"):
+        folder.scratch(item, "a1").mkdir(parents=True)
+        (folder.claim(item) / ".1.b2").mkdir(parents=True)
+        (folder.claim(item) / "1").mkdir()
+    write_json(folder.done("fit-done") / "result.json", {"status": "done"})
+    folder.sweep()
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_dir())
+    assert "claims/fit-done/.1.b2" not in left
+    assert "scratch/fit-done.a1" not in left
+    assert {"claims/fit-done/1", "claims/fit-open/.1.b2", "scratch/fit-open.a1"} <= set(left)

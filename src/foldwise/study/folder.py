@@ -280,8 +280,12 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Delete what killed attempts left behind of items that are settled."""
-        for left in (self.root / "scratch").glob("*.*"):
-            if self.result(left.name.rpartition(".")[0]) is not None:
+        scratch = [(left, left.name.rpartition(".")[0]) for left in (self.root / "scratch").glob("*.*")]
+        claims = [
+            (left, left.parent.name) for left in (self.root / "claims").glob("*/.*")
+        ]  # prepared, never taken
+        for left, item_id in (*scratch, *claims):
+            if self.result(item_id) is not None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
