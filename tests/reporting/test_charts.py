@@ -1,5 +1,6 @@
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from foldwise.reporting.charts import (
@@ -11,6 +12,7 @@ from foldwise.reporting.charts import (
     scale_head,
     score_scale,
 )
+from foldwise.reporting.evidence import _held
 from foldwise.reporting.lines import curve_panel, learning_panel, learning_scale
 
 
@@ -30,7 +32,7 @@ def test_a_row_shows_interval_fold_and_the_winners_shade():
     row = interval_row(told[1], told[0], score_scale(told))
     assert len(parts(row, "bar worse")) == len(parts(row, "ring")) == len(parts(row, "shade")) == 1
     assert len(parts(row, "mark worse")) == 1
-    assert "0.850, interval 0.830 to 0.870" in row
+    assert "0.85, interval 0.83 to 0.87" in row
 
 
 def test_a_hopeless_configuration_is_an_arrow_and_does_not_squeeze_the_others():
@@ -116,6 +118,25 @@ def test_learning_without_scores_or_numbers_is_drawn_all_the_same():
     ]
     assert learning_scale(results) is None
     assert learning_panel("Learning", results, scores=None).startswith("<svg")
+
+
+def test_losses_far_above_all_later_ones_are_cut_off_and_said():
+    wild = fit(12, 7)
+    wild["epochs"][0]["val_loss"] = 4170.0
+    drawn = learning_panel("Learning", [wild, fit(12, 7)], scores=None)
+    assert "cut off: up to 4,170" in drawn
+    heights = [float(pair.split(",")[1]) for one in parts(drawn, "learn validation") for pair in one.get("points").split()]  # fmt: skip
+    assert min(heights) >= 20
+    assert max(heights) - min(heights) > 60
+    assert "cut off" not in learning_panel("Learning", [{**fit(1, 1)}], scores=None)
+
+
+def test_a_precision_recall_line_is_level_up_to_its_first_recall():
+    stroke = (np.array([0, 0, 0, 0.1, 1.0]), np.array([0, 0, 0, 0.67, 0.2]))
+    held = _held({"folds": [stroke], "mean": None, "ap": 0.5})
+    assert [list(one) for one in held["folds"][0]] == [[0, 0.1, 1.0], [0.67, 0.67, 0.2]]
+    nothing = (np.zeros(2), np.zeros(2))
+    assert len(_held({"folds": [nothing], "mean": stroke})["folds"][0][0]) == 2
 
 
 def test_classes_and_counts_are_drawn_with_their_numbers():

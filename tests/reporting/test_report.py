@@ -3,13 +3,16 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from make_run import MARKUP, RUNS, make_run
 
 from foldwise.errors import RunError
 from foldwise.reporting.evidence import gather
 from foldwise.reporting.report import render, write_report
+from foldwise.reporting.sections import _title, data_card
 from foldwise.reporting.tables import _strip_metric, left_out
+from foldwise.reporting.words import estimate
 
 VOID = {"meta", "link", "img", "br", "wbr", "input"}
 
@@ -137,6 +140,32 @@ def test_the_audit_is_in_order_of_severity(pages):
     assert "the image size gives the class away" in page
 
 
+def test_shared_features_bounds_and_worked_sizes_are_said(pages):
+    folder, page = pages("segmentation6")
+    assert page.count("+ 41\u00a0s\nshared") == 2  # leaderboard and cost table
+    assert "by itself, so the two are no 95" in page
+    assert "worked at" not in page
+    known = gather(folder)
+    smaller = replace(known, images=Smaller(known.images))
+    assert ("Sizes, pixels", "96 × 96; worked at 48 × 40") in data_card(smaller)["facts"]
+
+
+def test_one_number_is_rounded_one_way(pages):
+    folder, page = pages("segmentation6")
+    winner = gather(folder).winner
+    told = estimate(winner)
+    assert told in gather(folder).verdict["answer"]["sentence"]
+    assert f"<strong>{told}</strong>" in page
+
+
+class Smaller:
+    """The images of a run whose networks were given smaller ones."""
+
+    def __init__(self, images):
+        self.shapes = np.full_like(images.shapes, 48)
+        self.shapes[:, 0] = 40
+
+
 def test_the_report_is_the_same_when_written_again(pages):
     folder, page = pages("segmentation6")
     assert write_report(folder).read_text(encoding="utf-8") == page
@@ -157,6 +186,11 @@ def test_a_run_that_was_not_judged_has_no_report(pages, tmp_path):
         write_report(other)
     assert "there is no verdict yet" in str(caught.value)
     assert "foldwise report" in str(caught.value)
+
+
+def test_the_validation_score_has_its_title():
+    assert _title("dice_img_macro") == "Dice per image"
+    assert _title("balanced_accuracy") == "balanced accuracy"
 
 
 def test_labels_are_judged_by_the_metric_that_decides_and_those_not_counted_are_marked():

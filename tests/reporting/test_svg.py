@@ -36,6 +36,10 @@ def test_ticks_are_round_and_inside(low, high, expected):
     assert Scale(low, high, 0, 100).ticks(4) == pytest.approx(expected)
 
 
+def test_ticks_of_whole_numbers_are_whole():
+    assert Scale(1, 8, 0, 100, whole=True).ticks(3) == [2, 4, 6, 8]
+
+
 @pytest.mark.parametrize(("low", "high"), [(1.2, 4), (0.3, 800), (90, 110)])
 def test_logarithmic_ticks_are_inside(low, high):
     ticks = Scale(low, high, 0, 100, log=True).ticks()
@@ -59,6 +63,8 @@ def test_a_scale_over_little_or_nothing_still_has_a_span(values):
 def test_ticks_have_the_digits_that_tell_them_apart():
     assert [tick_text(value, [0.8, 0.825]) for value in (0.8, 0.825)] == ["0.800", "0.825"]
     assert tick_text(20.0, [20.0, 40.0]) == "20"
+    assert [tick_text(value, [5, 7.5, 10, 12.5]) for value in (5, 7.5, 12.5)] == ["5.0", "7.5", "12.5"]
+    assert [tick_text(value, [0.5, 1, 2, 5]) for value in (0.5, 5)] == ["0.5", "5"]
     assert tick_text(5000, [5000, 10000]) == "5k"
 
 

@@ -16,6 +16,7 @@ from foldwise.reporting.words import (
     day,
     difference,
     duration,
+    estimate,
     in_text,
     interval,
     memory,
@@ -23,7 +24,7 @@ from foldwise.reporting.words import (
     milliseconds,
     number,
     percent,
-    score,
+    shown,
 )
 
 MOST_CHIPS = 8
@@ -49,6 +50,7 @@ FOUND = {
     "size_gives_class_away": "the image size gives the class away",
     "mode_gives_class_away": "the colour mode gives the class away",
 }
+SAME = 0.0005  # a difference of scores that is not worth a number
 CHEAPER_BY = 1.1  # times faster, before it is worth a word
 
 
@@ -159,7 +161,7 @@ def _sentence(evidence: Evidence) -> str:
             else "Nothing was trained yet."
         )
         return f"No configuration has a score. {cause}"
-    return f"{winner['name']} reached a {metric} of {score(winner['estimate'])} (95 % interval {interval(winner['low'], winner['high'])}) on images it had not seen."
+    return f"{winner['name']} reached a {metric} of {estimate(winner)} (95 % interval {interval(winner['low'], winner['high'])}) on images it had not seen."
 
 
 def tiles(evidence: Evidence) -> list[Tile]:
@@ -202,7 +204,7 @@ def _sure(evidence: Evidence, winner: Mapping[str, Any]) -> Tile:
         parts.append(f"would come first in {percent(winner['p_wins'])} of repeated studies")
     smallest = number(answer.get("minimal_detectable_difference"))
     if smallest is not None:
-        parts.append(f"differences below {score(smallest)} could not be seen with this data")
+        parts.append(f"differences below {shown(smallest)} could not be seen with this data")
     return Tile(question, f"{answer['num_ruled_out']} of {compared} ruled out", " · ".join(parts))
 
 
@@ -242,8 +244,9 @@ def _cheaper(evidence: Evidence, winner: Mapping[str, Any]) -> Tile:
     fastest, one = min(known, key=lambda pair: pair[0])
     if own / fastest < CHEAPER_BY:
         return Tile(question, "None is faster", f"of the {count(len(tied), 'other')} that could be as good")
-    metric, away = in_text(metric_title(evidence.verdict["metric"])), difference(one.get("difference"))
-    told = f"the same {metric}" if away == score(0) else f"{away} {metric}"
+    metric, away = in_text(metric_title(evidence.verdict["metric"])), one.get("difference")
+    same = abs(number(away) or 0.0) < SAME
+    told = f"the same {metric}" if same else f"{difference(away)} {metric}"
     return Tile(question, str(one["name"]), f"{told} · {own / fastest:.1f}× faster")
 
 

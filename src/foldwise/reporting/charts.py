@@ -8,7 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from foldwise.reporting.svg import Scale, axes, drawing, element, marker, scale_over, text, tick_text
-from foldwise.reporting.words import milliseconds, number, score
+from foldwise.reporting.words import estimate as told_estimate
+from foldwise.reporting.words import interval, milliseconds, number, score, shown
 
 ROW_WIDTH, ROW_HEIGHT = 208, 24
 STANDING = {"winner": "winner", "could be best": "tied", "worse": "worse"}
@@ -90,8 +91,8 @@ def interval_row(one: Mapping[str, Any], winner: Mapping[str, Any] | None, scale
         parts.append(marker(scale(estimate), middle, shape=SHAPE_OF[kind], class_=f"mark {kind}", size=4.8))
     elif estimate is not None:
         parts = [*_grid(scale), _beyond(estimate, scale)]
-    said = f"{one['name']}: {score(estimate)}" + (
-        f", interval {score(low)} to {score(high)}" if low is not None else ""
+    said = f"{one['name']}: {told_estimate(one)}" + (
+        f", interval {interval(low, high)}" if low is not None else ""
     )
     return drawing(*parts, width=ROW_WIDTH, height=ROW_HEIGHT, title=said, class_="rowchart")
 
@@ -106,12 +107,12 @@ def baseline_row(estimate: float | None, scale: Scale) -> Markup:
         parts.append(element("path", d=f"M{x - 4:.1f},{middle - 4}l8,8m0,-8l-8,8", class_="cross"))
     else:
         parts.append(_beyond(estimate, scale))
-    return drawing(*parts, width=ROW_WIDTH, height=ROW_HEIGHT, title=score(estimate), class_="rowchart")
+    return drawing(*parts, width=ROW_WIDTH, height=ROW_HEIGHT, title=shown(estimate), class_="rowchart")
 
 
 def _beyond(estimate: float, scale: Scale) -> Markup:
     left = estimate < scale.low
-    words = f"◂ {score(estimate, 2)}" if left else f"{score(estimate, 2)} ▸"
+    words = f"◂ {shown(estimate)}" if left else f"{shown(estimate)} ▸"
     return text(
         words,
         4 if left else ROW_WIDTH - 4,
@@ -151,7 +152,7 @@ def cost_chart(configurations: Sequence[Mapping[str, Any]], *, title: str, width
     parts += [axes(x, y, x_title="milliseconds per image →", y_title=title, count=6)]
     for one, ms, value in reversed(known):
         kind = standing(one)
-        said = f"{one['name']}: {score(value)}, {milliseconds(ms)} ms"
+        said = f"{one['name']}: {told_estimate(one)}, {milliseconds(ms)} ms"
         parts.append(
             marker(x(ms), y(value), shape=SHAPE_OF[kind], class_=f"mark {kind}", size=5.5, title=said)
         )
@@ -241,7 +242,7 @@ def class_strip(
         ]
         if own is not None:
             parts.append(marker(x(own), middle, shape="diamond", class_="mark winner", size=6))
-            parts.append(text(score(own, 2), x(own), middle - 9, class_="name strong", anchor="middle"))
+            parts.append(text(score(own), x(own), middle - 9, class_="name strong", anchor="middle"))
     parts.append(text(f"{title} →", width - 30, bottom + 28, anchor="end", class_="tick title"))
     return drawing(
         *parts, width=width, height=bottom + 34, title=f"{title} of every class", class_="chart wide"

@@ -29,6 +29,8 @@ Curve = Mapping[str, Any]
 class Images(Protocol):
     """What the report needs of `foldwise.data.store.packed.Packed`."""
 
+    shapes: NDArray[Any]
+
     def image(self, index: int) -> NDArray[Any]:
         """(C, H, W) in its own type."""
 
@@ -161,7 +163,7 @@ def _with_scores(known: Evidence, rows: Rows, scored: list[str]) -> Evidence:
     few, classes = scored[:MOST_CURVES], known.shown_classes()
     parts: dict[str, Any] = dict(vars(known))
     parts["roc"] = {one: {k: _thinned(curves.roc(rows, one, k)) for k in classes} for one in few}
-    parts["pr"] = {one: {k: _thinned(curves.pr(rows, one, k)) for k in classes} for one in few}
+    parts["pr"] = {one: {k: _thinned(_held(curves.pr(rows, one, k))) for k in classes} for one in few}
     parts["confusion"] = {one: np.asarray(curves.confusion_matrix(rows, one)) for one in few}
     parts["image_scores"] = {one: dict(curves.image_scores(rows, one)) for one in scored[:1]}
     if known.segmentation:
@@ -178,6 +180,28 @@ def _thinned(curve: Curve) -> dict[str, Any]:
         "folds": [_thin(points) for points in curve["folds"]],
         "mean": _thin(curve["mean"]) if curve.get("mean") is not None else None,
     }
+
+
+def _held(curve: Curve) -> Curve:
+    """Precision-recall lines from their first point with a recall above 0, and level from there to recall 0.
+
+    Thresholds so high that nothing true is found have a precision of 0, which drew a stroke along the axis.
+    """
+    mean = curve.get("mean")
+    return {
+        **curve,
+        "folds": [_level(points) for points in curve["folds"]],
+        "mean": _level(mean) if mean is not None else None,
+    }
+
+
+def _level(points: Sequence[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    recall, precision = np.asarray(points[0], dtype=float), np.asarray(points[1], dtype=float)
+    found = recall > 0
+    if not found.any():
+        return recall, precision
+    recall, precision = recall[found], precision[found]
+    return np.concatenate([[0.0], recall]), np.concatenate([precision[:1], precision])
 
 
 def _thin(points: Sequence[Any]) -> tuple[list[float], list[float]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
-from foldwise.reporting.svg import Scale, axes, drawing, element, line, scale_over
+from foldwise.reporting.svg import Scale, axes, drawing, element, line, scale_over, text
 from foldwise.reporting.words import number
 
 LEARNING_POINTS = 60
+FAR_ABOVE = 5.0  # times the usual losses, before the axis ends below the highest
 
 
 def curve_panel(
@@ -54,15 +56,12 @@ def learning_panel(
         for result in results
     ]
     last = max((len(rows) for rows in told), default=1)
-    losses = [
-        value
-        for rows in told
-        for row in rows
-        for key in ("train_loss", "val_loss")
-        if (value := number(row.get(key))) is not None
-    ]
-    x, y = Scale(1, max(last, 2), 40, 250), scale_over(losses, 104, 20)
+    x, (y, highest) = Scale(1, max(last, 2), 40, 250, whole=True), _loss_scale(told)
     parts = [axes(x, y, y_title="loss", x_title="" if scores else "epoch →", count=3)]
+    if highest is not None:
+        parts.append(
+            text(f"▴ cut off: up to {highest:,.{0 if highest >= 10 else 1}f}", x.end, y.end - 7, anchor="end")
+        )
     for rows, result in zip(told, results, strict=True):
         parts += _run(rows, "train_loss", x, y, "learn train", None)
         parts += _run(rows, "val_loss", x, y, "learn validation", result.get("best_epoch"))
@@ -72,6 +71,26 @@ def learning_panel(
     for rows, result in zip(told, results, strict=True):
         parts += _run(rows, "val_score", x, scores, "learn validation", result.get("best_epoch"))
     return drawing(*parts, width=258, height=246, title=title)
+
+
+def _loss_scale(told: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[Scale, float | None]:
+    """The scale of the losses, and the highest where the scale ends below it.
+
+    It does where the first third of the epochs lies far above all later ones: those would be one flat line.
+    """
+    kept = [
+        (3 * place >= len(rows), value)
+        for rows in told
+        for place, row in enumerate(rows)
+        for key in ("train_loss", "val_loss")
+        if (value := number(row.get(key))) is not None
+    ]
+    later = [value for settled, value in kept if settled]
+    losses = [value for _, value in kept]
+    usual = float(np.percentile(later, 95)) if later else 0.0
+    if usual <= 0 or max(losses) <= FAR_ABOVE * usual:
+        return scale_over(losses, 104, 20), None
+    return scale_over([min(value, 1.2 * usual) for value in losses], 104, 20, margin=0.02), max(losses)
 
 
 def learning_scale(results: Sequence[Mapping[str, Any]]) -> Scale | None:
@@ -91,8 +110,8 @@ def _run(
         for place, (epoch, value) in enumerate(points)
         if value is not None and (place % step == 0 or epoch == chosen)
     ]
-    parts = [line([(x(epoch), y(value)) for epoch, value in kept if value is not None], class_)]
+    parts = [line([(x(epoch), y.clamped(value)) for epoch, value in kept if value is not None], class_)]
     marks = [(epoch, value) for epoch, value in kept if epoch == chosen and value is not None]
     return parts + [
-        element("circle", cx=x(epoch), cy=y(value), r=2.6, class_="chosen") for epoch, value in marks
+        element("circle", cx=x(epoch), cy=y.clamped(value), r=2.6, class_="chosen") for epoch, value in marks
     ]

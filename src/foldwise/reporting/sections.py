@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from foldwise.judging.metrics import METRICS
 from foldwise.reporting.charts import bars, class_strip, cost_chart, standing
 from foldwise.reporting.evidence import Evidence
 from foldwise.reporting.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.tables import left_out, per_class
-from foldwise.reporting.words import count, metric_title, number, percent, score
+from foldwise.reporting.words import count, in_text, metric_title, number, percent, plain, score
 
 MOST_LEARNING = 30  # configurations with learning curves drawn
 MOST_STRIP = 20
@@ -137,7 +138,7 @@ def learning(evidence: Evidence) -> dict[str, Any]:
     """One small drawing per configuration with all its folds, best first."""
     told = [result for result in evidence.results if result.get("epochs")]
     scores = learning_scale(told)
-    select = next((str(result["select"]) for result in told if result.get("select")), "").replace("_", " ")
+    select = next((_title(str(result["select"])) for result in told if result.get("select")), "")
     panels = []
     for one in evidence.configurations[:MOST_LEARNING]:
         own = [result for result in told if result.get("configuration") == one["id"]]
@@ -157,6 +158,12 @@ def learning(evidence: Evidence) -> dict[str, Any]:
         "select": select,
         "left_out": max(0, len(evidence.configurations) - MOST_LEARNING),
     }
+
+
+def _title(select: str) -> str:
+    """The validation score as the rest of the page calls it, within a sentence."""
+    known = METRICS.get(select)
+    return in_text(known.title) if known else plain(select)
 
 
 def _chosen_epochs(results: list[Mapping[str, Any]]) -> str:
@@ -195,7 +202,7 @@ def data_card(evidence: Evidence) -> dict[str, Any]:
     facts = [
         ("Images", str(len(cases))),
         ("Groups", _groups(groups, len(cases))),
-        ("Sizes, pixels", _most(sizes)),
+        ("Sizes, pixels", _sizes(sizes, evidence)),
         ("Files", _most(kinds)),
         ("Layout", str(evidence.audit.get("layout", "")).replace("_", " ")),
     ]
@@ -205,6 +212,14 @@ def data_card(evidence: Evidence) -> dict[str, Any]:
         "findings": findings,
         "counts": _class_bars(evidence),
     }
+
+
+def _sizes(sizes: Counter[str], evidence: Evidence) -> str:
+    """Sizes of the files; and what the networks were given, where images were made larger or smaller."""
+    if evidence.images is None:
+        return _most(sizes)
+    worked = Counter(f"{width} × {height}" for height, width in np.asarray(evidence.images.shapes).tolist())
+    return _most(sizes) + (f"; worked at {_most(worked)}" if worked != sizes else "")
 
 
 def _groups(groups: Counter[str], num_cases: int) -> str:

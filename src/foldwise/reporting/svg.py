@@ -54,13 +54,14 @@ def drawing(
 
 @dataclass(frozen=True)
 class Scale:
-    """A line from data to pixels; `log` takes decimal logarithms first."""
+    """A line from data to pixels; `log` takes decimal logarithms first, and ticks of `whole` are whole numbers."""
 
     low: float
     high: float
     start: float
     end: float
     log: bool = False
+    whole: bool = False
 
     def __call__(self, value: float) -> float:
         """The pixel of a value."""
@@ -80,6 +81,7 @@ class Scale:
         if self.log:
             return _log_ticks(self.low, self.high)
         step = _round_step((self.high - self.low) / max(count, 1))
+        step = max(1.0, float(round(step))) if self.whole else step
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
 
@@ -118,14 +120,19 @@ def scale_over(
 
 
 def tick_text(value: float, ticks: Sequence[float]) -> str:
-    """As many digits as it takes to tell the ticks apart."""
+    """The true value of a tick, with as many digits for all as one of them takes; logarithmic ones each their own."""
     if abs(value) >= 1000:
         return f"{value / 1000:g}k"
-    step = min((abs(b - a) for a, b in pairwise(ticks)), default=abs(value) or 1.0)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0
-    if digits and abs(step * 10**digits - round(step * 10**digits)) > 1e-6:
-        digits += 1
-    return f"{value:.{digits}f}"
+    steps = [abs(b - a) for a, b in pairwise(ticks)]
+    step = min(steps, default=abs(value)) or 1.0
+    if steps and max(steps) > 1.5 * step:
+        return f"{value:g}"
+    whole = (digits for digits in range(12) if all(_has_digits(tick, digits, step) for tick in ticks))
+    return f"{value:.{next(whole, 12)}f}"
+
+
+def _has_digits(tick: float, digits: int, step: float) -> bool:
+    return abs(round(tick, digits) - tick) < 1e-3 * step
 
 
 def line(points: Points, class_: str) -> Markup:

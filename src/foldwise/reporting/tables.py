@@ -10,10 +10,12 @@ from foldwise.reporting.evidence import Evidence
 from foldwise.reporting.words import (
     NOTHING,
     amount,
+    bounds,
     brief_duration,
     clipped,
     difference,
     duration,
+    estimate,
     interval,
     memory,
     milliseconds,
@@ -21,6 +23,7 @@ from foldwise.reporting.words import (
     p_value,
     plain,
     score,
+    shown,
 )
 
 VERDICTS = {
@@ -45,14 +48,14 @@ def leaderboard(evidence: Evidence) -> dict[str, Any]:
     """Rows of the configurations, best first, and of the trivial predictors."""
     scale, winner = score_scale(evidence.configurations), evidence.winner
     rows = [
-        _row(place, one, interval_row(one, winner, scale), str(evidence.verdict["state"]))
+        _row(place, one, interval_row(one, winner, scale), evidence)
         for place, one in enumerate(evidence.configurations, 1)
     ]
     baselines = [
         {
             "name": one["name"],
             "sentence": one.get("sentence", ""),
-            "estimate": cell(score(one.get("estimate")), one.get("estimate")),
+            "estimate": cell(shown(one.get("estimate")), one.get("estimate")),
             "drawing": baseline_row(number(one.get("estimate")), scale),
         }
         for one in evidence.verdict.get("baselines", [])
@@ -60,13 +63,13 @@ def leaderboard(evidence: Evidence) -> dict[str, Any]:
     return {"rows": rows, "baselines": baselines, "head": scale_head(scale), "factors": _factors(evidence)}
 
 
-def _row(place: int, one: Mapping[str, Any], drawn: Any, state: str) -> dict[str, Any]:
+def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: Evidence) -> dict[str, Any]:
     cost = one.get("cost") or {}
     sign, words = VERDICTS.get(str(one.get("verdict")), ("", str(one.get("verdict") or "")))
     if one.get("verdict") == "winner":
-        sign, words = FIRST.get(state, (sign, words))
+        sign, words = FIRST.get(str(evidence.verdict["state"]), (sign, words))
     away = difference(one.get("difference")) if one.get("verdict") != "winner" else ""
-    span = interval(one.get("difference_low"), one.get("difference_high")) if away and away != NOTHING else ""
+    span = bounds(one.get("difference_low"), one.get("difference_high")) if away and away != NOTHING else ""
     return {
         "place": place,
         "id": one["id"],
@@ -80,14 +83,23 @@ def _row(place: int, one: Mapping[str, Any], drawn: Any, state: str) -> dict[str
         "done": f"{one['num_done']} of {one['num_planned']} fits"
         if one["num_done"] < one["num_planned"]
         else "",
-        "estimate": cell(
-            score(one.get("estimate")), one.get("estimate"), interval(one.get("low"), one.get("high"))
-        ),
+        "estimate": cell(estimate(one), one.get("estimate"), interval(one.get("low"), one.get("high"))),
         "difference": cell(away, one.get("difference") if away else 0.0, span),
         "latency": cell(milliseconds(cost.get("latency_ms")), cost.get("latency_ms")),
         "parameters": cell(amount(cost.get("parameters")), cost.get("parameters")),
-        "train": cell(brief_duration(cost.get("train_s")), cost.get("train_s")),
+        "train": cell(brief_duration(cost.get("train_s")), cost.get("train_s"), _shared(evidence, one["id"])),
     }
+
+
+def _shared(evidence: Evidence, configuration: str) -> str:
+    """+ 30 s shared: the features of a frozen network, computed once for all folds; empty where there are none."""
+    told = (
+        number((result.get("cost") or {}).get("shared_features_s"))
+        for result in evidence.results
+        if result.get("configuration") == configuration
+    )
+    known = [seconds for seconds in told if seconds is not None]
+    return f"+ {brief_duration(sum(known) / len(known))}\nshared" if known else ""
 
 
 def _factors(evidence: Evidence) -> dict[str, list[str]]:
@@ -135,7 +147,7 @@ def _metric_names(told: list[dict[str, Any]]) -> list[str]:
 def _metric_cell(held: Any, *, whole: bool = False) -> Cell:
     if isinstance(held, Mapping):
         span = interval(held.get("low"), held.get("high"))
-        return cell(score(held.get("estimate")), held.get("estimate"), "" if span == NOTHING else span)
+        return cell(estimate(held), held.get("estimate"), "" if span == NOTHING else span)
     return cell(score(held, 0 if whole else 3), held)
 
 
@@ -159,12 +171,12 @@ def per_class(evidence: Evidence) -> dict[str, Any]:
         }
         for name, values in held.items()
     ]
-    shown = _strip_metric(list(names), str(evidence.verdict["metric"]["name"]))
+    drawn = _strip_metric(list(names), str(evidence.verdict["metric"]["name"]))
     return {
         "names": [plain(name) for name in names],
         "rows": rows,
-        "strip": _strip(evidence, shown) if shown else [],
-        "shown": plain(shown or ""),
+        "strip": _strip(evidence, drawn) if drawn else [],
+        "shown": plain(drawn or ""),
     }
 
 
@@ -212,16 +224,16 @@ def cost(evidence: Evidence) -> list[dict[str, Any]]:
         held = one.get("cost") or {}
         if not any(number(value) for value in held.values()):
             continue
-        shown = [
-            cell(score(one.get("estimate")), one.get("estimate")),
+        cells = [
+            cell(estimate(one), one.get("estimate")),
             cell(milliseconds(held.get("latency_ms")), held.get("latency_ms")),
-            cell(duration(held.get("train_s")), held.get("train_s")),
+            cell(duration(held.get("train_s")), held.get("train_s"), _shared(evidence, one["id"])),
             cell(duration(held.get("evaluate_s")), held.get("evaluate_s")),
             cell(memory(held.get("peak_memory_mb")), held.get("peak_memory_mb")),
             cell(amount(held.get("parameters")), held.get("parameters")),
             cell(amount(held.get("trainable_parameters")), held.get("trainable_parameters")),
         ]
-        rows.append({"name": one["name"], "standing": standing(one), "cells": shown})
+        rows.append({"name": one["name"], "standing": standing(one), "cells": cells})
     return rows
 
 

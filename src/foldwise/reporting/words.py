@@ -10,6 +10,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from foldwise.judging.words import decimals, digits_of, has_interval, show
+
 NOTHING = "–"
 MINUS = "−"
 
@@ -27,20 +29,45 @@ def score(value: Any, digits: int = 3) -> str:
     return NOTHING if known is None else f"{known:.{digits}f}".replace("-", MINUS)
 
 
-def difference(value: Any, digits: int = 3) -> str:
-    """+0.004 or −0.021; a difference that rounds to nothing has no sign."""
+def shown(value: Any) -> str:
+    """A score that has no interval, rounded as the sentences of the verdict round it: 0.86, 0.021."""
     known = number(value)
-    if known is None:
-        return NOTHING
-    written = f"{known:+.{digits}f}"
-    return written[1:] if float(written) == 0 else written.replace("-", MINUS)
+    return NOTHING if known is None else show(known).replace("-", MINUS)
 
 
-def interval(low: Any, high: Any, digits: int = 3) -> str:
-    """0.836 to 0.880."""
-    if number(low) is None or number(high) is None:
+def estimate(record: Mapping[str, Any]) -> str:
+    """The estimate of a configuration or metric, with the digits its interval is worth, as in the sentences."""
+    told = {key: number(record.get(key)) for key in ("low", "high")}
+    return (
+        score(record.get("estimate"), digits_of(told))
+        if has_interval(told)
+        else shown(record.get("estimate"))
+    )
+
+
+def difference(value: Any) -> str:
+    """+0.0041 or −0.021; a difference that rounds to nothing has no sign."""
+    written = shown(value)
+    if written == NOTHING or float(written.replace(MINUS, "-")) == 0:
+        return written.removeprefix(MINUS)
+    return written if written.startswith(MINUS) else f"+{written}"
+
+
+def interval(low: Any, high: Any) -> str:
+    """0.836 to 0.880, with the digits its width is worth."""
+    first, last = number(low), number(high)
+    if first is None or last is None:
         return NOTHING
-    return f"{score(low, digits)} to {score(high, digits)}"
+    digits = decimals((last - first) / 2)
+    return f"{score(first, digits)} to {score(last, digits)}"
+
+
+def bounds(low: Any, high: Any) -> str:
+    """≥ −0.26 and, below it, ≤ +0.12: two bounds that each hold by themselves, and so are no interval."""
+    known = [
+        f"{sign} {difference(end)}" for sign, end in (("≥", low), ("≤", high)) if number(end) is not None
+    ]
+    return "\n".join(known)
 
 
 def percent(share: Any) -> str:
