@@ -82,6 +82,16 @@ def test_groups_stay_together_and_every_case_is_tested_once_per_repeat(data):
             assert (np.diff(part) > 0).all()
 
 
+def test_a_fold_never_takes_all_groups_but_one():
+    # By size alone, two folds of three images each would leave one group to train on and none to watch.
+    groups = ["a", "b", "c", "d", "d", "d"]
+    cases = dataset([(0,), (1,), (0,), (1,), (0,), (1,)], classes_of(2), MULTILABEL)
+    for seed in range(20):
+        for split in make_splits(cases, NO_PIXELS, groups=groups, validation=Validation(folds=2), seed=seed):
+            parts = [{groups[index] for index in part} for part in (split.train, split.inner, split.test)]
+            assert all(parts)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 7), st.integers(1, 5), st.integers(0, 2**32))
 def test_single_images_of_the_rarest_class_differ_by_one_at_most(folds, num_classes, seed):

@@ -175,7 +175,8 @@ def test_a_cleared_cache_costs_the_pictures_but_not_the_report(pages, monkeypatc
     folder, _ = pages("segmentation6")
     monkeypatch.setenv("FOLDWISE_CACHE", str(tmp_path / "empty"))
     page = write_report(folder).read_text(encoding="utf-8")
-    assert 'id="pictures"' not in page
+    assert "The decoded images are no longer in the cache, so there are no pictures." in page
+    assert 'id="side-by-side"' not in page
     assert 'id="leaderboard"' in page
 
 

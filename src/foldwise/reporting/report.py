@@ -76,6 +76,7 @@ def content(evidence: Evidence) -> dict[str, Any]:
         "curves": sections.curves(evidence),
         "confusions": sections.confusions(evidence),
         "gallery": gallery.winner_gallery(evidence),
+        "pictures_gone": evidence.images is None,
         "compared": {"cases": shown, "rows": compared},
         "legend": gallery.legend(evidence),
         "cost": {"drawing": sections.cost_drawing(evidence), "rows": tables.cost(evidence)},

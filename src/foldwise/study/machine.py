@@ -40,9 +40,13 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of foldwise itself where it runs from a checkout; None where it is installed."""
+    """The commit of foldwise itself where it runs from its own checkout; None where it is installed."""
+    root = Path(__file__).resolve().parents[3]
+    # Elsewhere, git would answer for whatever repository the environment happens to lie in.
+    if not (root / "pyproject.toml").is_file() or not (root / ".git").exists():
+        return None
     try:
-        asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+        asked = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
         return (
             subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
             or None

@@ -101,7 +101,7 @@ class _Cut:
         """The splits of one repeat."""
         num_folds = self._validation.folds
         everything = np.arange(len(self._sizes_G))
-        fold_G = self._deal(everything, [1 / num_folds] * num_folds, (seed, repeat, "test"))
+        fold_G = self._leave_two(self._deal(everything, [1 / num_folds] * num_folds, (seed, repeat, "test")))
         splits = []
         for fold in range(num_folds):
             rest = np.flatnonzero(fold_G != fold)
@@ -111,6 +111,16 @@ class _Cut:
             train, watch, test = (np.flatnonzero(part_G[self._group_N] == part) for part in range(3))
             splits.append(Split(repeat, fold, train, watch, test))
         return splits
+
+    def _leave_two(self, fold_G: np.ndarray) -> np.ndarray:
+        """The folds, none of which holds all groups but one: what it leaves must be trained on and watched as well."""
+        counts = np.bincount(fold_G, minlength=self._validation.folds)
+        if len(fold_G) < 4 or counts.max() <= len(fold_G) - 2:
+            return fold_G
+        full = np.flatnonzero(fold_G == counts.argmax())
+        given = fold_G.copy()
+        given[full[self._least_missed(full)]] = counts.argmin()
+        return given
 
     def _inner(self, rest: np.ndarray, key: tuple[int, int, int]) -> np.ndarray:
         """Which groups of the training part are set aside to choose the epoch: cut the same way, never none or all."""
