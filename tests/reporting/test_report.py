@@ -10,9 +10,9 @@ from make_run import MARKUP, RUNS, make_run
 from foldwise.errors import RunError
 from foldwise.reporting.evidence import gather
 from foldwise.reporting.report import render, write_report
-from foldwise.reporting.sections import _title, data_card
+from foldwise.reporting.sections import data_card
 from foldwise.reporting.tables import _strip_metric, left_out
-from foldwise.reporting.words import estimate
+from foldwise.reporting.words import estimate, selecting_title
 
 VOID = {"meta", "link", "img", "br", "wbr", "input"}
 
@@ -190,8 +190,8 @@ def test_a_run_that_was_not_judged_has_no_report(pages, tmp_path):
 
 
 def test_the_validation_score_has_its_title():
-    assert _title("dice_img_macro") == "Dice per image"
-    assert _title("balanced_accuracy") == "balanced accuracy"
+    assert selecting_title("dice_img_macro") == "Dice per image"
+    assert selecting_title("balanced_accuracy") == "balanced accuracy"
 
 
 def test_labels_are_judged_by_the_metric_that_decides_and_those_not_counted_are_marked():

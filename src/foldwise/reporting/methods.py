@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from foldwise.reporting.evidence import Evidence
-from foldwise.reporting.words import TASKS, count, in_text, metric_title
+from foldwise.reporting.words import TASKS, count, in_text, metric_title, selecting_title
 
 
 def methods(evidence: Evidence) -> list[str]:
@@ -41,7 +41,7 @@ def _trained(evidence: Evidence) -> str:
     )
     return (
         "In every fold a part of the training images was set aside as inner validation; the epoch was chosen there, by "
-        f"{select.replace('_', ' ')} for all configurations alike, and the test images were predicted once, without "
+        f"{selecting_title(select)} for all configurations alike, and the test images were predicted once, without "
         "augmentation. Seeds were the same for all configurations of a fold, so that comparisons are paired."
     )
 

@@ -8,12 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.metrics import METRICS
 from foldwise.reporting.charts import bars, class_strip, cost_chart, standing
 from foldwise.reporting.evidence import Evidence
 from foldwise.reporting.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.tables import left_out, per_class
-from foldwise.reporting.words import count, in_text, metric_title, number, percent, plain, score
+from foldwise.reporting.words import (
+    count,
+    metric_title,
+    number,
+    percent,
+    score,
+    selecting_title,
+)
 
 MOST_LEARNING = 30  # configurations with learning curves drawn
 MOST_STRIP = 20
@@ -138,7 +144,7 @@ def learning(evidence: Evidence) -> dict[str, Any]:
     """One small drawing per configuration with all its folds, best first."""
     told = [result for result in evidence.results if result.get("epochs")]
     scores = learning_scale(told)
-    select = next((_title(str(result["select"])) for result in told if result.get("select")), "")
+    select = next((selecting_title(str(result["select"])) for result in told if result.get("select")), "")
     panels = []
     for one in evidence.configurations[:MOST_LEARNING]:
         own = [result for result in told if result.get("configuration") == one["id"]]
@@ -158,12 +164,6 @@ def learning(evidence: Evidence) -> dict[str, Any]:
         "select": select,
         "left_out": max(0, len(evidence.configurations) - MOST_LEARNING),
     }
-
-
-def _title(select: str) -> str:
-    """The validation score as the rest of the page calls it, within a sentence."""
-    known = METRICS.get(select)
-    return in_text(known.title) if known else plain(select)
 
 
 def _chosen_epochs(results: list[Mapping[str, Any]]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from foldwise.judging.metrics import METRICS
 from foldwise.judging.words import decimals, digits_of, has_interval, show
 
 NOTHING = "–"
@@ -213,3 +214,9 @@ def plain(name: str) -> str:
     return " ".join(
         CAPITALS.get(part, part) for part in name.removeprefix("num_").replace("/", "_").split("_")
     )
+
+
+def selecting_title(select: str) -> str:
+    """The validation score as the rest of the page calls it, within a sentence."""
+    known = METRICS.get(select)
+    return in_text(known.title) if known else plain(select)
