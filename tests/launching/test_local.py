@@ -155,10 +155,13 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     time.sleep(60)
     """
     driver = f"""
-    import sys
+    import signal, sys
     from pathlib import Path
     from foldwise.launching.local import LocalWorkers
     from foldwise.study.folder import RunFolder
+    # Tests that are started in the background inherit ignored signals; a terminal does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     folder = RunFolder(Path({str(tmp_path)!r}))
     command = lambda number: [sys.executable, "-c", {textwrap.dedent(worker)!r}, {str(tmp_path)!r}]
     try:
