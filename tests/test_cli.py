@@ -1,7 +1,9 @@
 """What the command line refuses, with which words and which exit code; and how it ends when it is stopped."""
 
 import errno
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -111,3 +113,21 @@ def test_a_run_whose_plan_is_changed_by_another_one_says_so(tmp_path):
     write_json(folder.plan, Plan((Item("fit-2", "fit", (), "y", {}),), ()).to_json())
     with pytest.raises(RunError, match="another foldwise run has changed the plan"):
         look()
+
+
+def test_a_users_own_network_is_found_where_the_command_is_called(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "def net(in_channels, num_classes):\n"
+        "    return torch.nn.Conv2d(in_channels, num_classes, 3, padding=1)\n"
+    )
+    (tmp_path / "study.yaml").write_text(
+        "study: own\n"
+        "data: {phantom: {kind: bacteria, images: 8, size: 32, difficulty: 0.3}}\n"
+        'train: {model: "mine:net", epochs: 1}\n'
+        "validate: {folds: 2}\n"
+    )
+    command = [Path(sys.executable).parent / "foldwise", "check", "study.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "mine:net" in done.stdout

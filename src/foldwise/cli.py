@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import webbrowser
 from pathlib import Path
@@ -204,6 +205,10 @@ def data_verify(name: SourceName, out: SourceFolder = None) -> None:
 
 def main() -> NoReturn:
     """The command `foldwise`: runs it, and turns every error of ours into its message and exit code."""
+    if (
+        os.getcwd() not in sys.path
+    ):  # where a user's own `module:function` lies; `python -m foldwise` looks there too
+        sys.path.insert(0, os.getcwd())
     try:
         app(standalone_mode=True)
         sys.exit(0)

@@ -90,23 +90,35 @@ def estimate(
     num = max(_TIMED_IMAGES, min(training.batch_size, _TIMED_PIXELS // (size_hw[0] * size_hw[1])))
     x_NCHW = torch.zeros(num, in_channels, *size_hw)
     learn, update, kept_bytes = _step(network, training, task=task, num_classes=num_classes, x_NCHW=x_NCHW)
-    seconds_per_image, seconds_per_update = _seconds(learn) / num, _seconds(update)
-    seconds_per_look = _seconds(_look(network, x_NCHW)) / num
+    per_look = _seconds(_look(network, x_NCHW)) / num
     # Layers work by the pixel, so a whole image takes as much longer than a crop as it is larger.
-    seconds_per_look *= whole_hw[0] * whole_hw[1] / (size_hw[0] * size_hw[1])
-    num_looks, seconds_for_features = looks.inner * training.epochs + looks.tested, 0.0
-    if training.freeze == "encoder" and not task.endswith("segmentation") and stores_features(training):
-        seconds_for_features = seconds_per_look * (images + looks.inner + looks.tested)
-        seconds_per_image, num_looks = max(seconds_per_image - seconds_per_look, 0.0), 0
-    steps = training.steps_per_epoch or math.ceil(images / training.batch_size)
-    seen = images if training.steps_per_epoch is None else steps * training.batch_size
-    seconds_per_epoch = seconds_per_image * seen + seconds_per_update * steps
+    per_look *= whole_hw[0] * whole_hw[1] / (size_hw[0] * size_hw[1])
+    timed = _Timed(_seconds(learn) / num, _seconds(update), per_look)
+    stored = training.freeze == "encoder" and not task.endswith("segmentation") and stores_features(training)
     return Estimate(
-        seconds_per_fit=seconds_per_epoch * training.epochs + seconds_per_look * num_looks,
-        seconds_for_features=seconds_for_features,
+        seconds_per_fit=_fit_seconds(training, timed, images=images, looks=looks, stored=stored),
+        seconds_for_features=per_look * (images + looks.inner + looks.tested) if stored else 0.0,
         memory_mb=_memory_mb(network, training, kept_bytes / num),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
     )
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """Seconds of one image's gradients, of one step of the optimiser, and of one look at a whole image."""
+
+    image: float
+    update: float
+    look: float
+
+
+def _fit_seconds(training: Training, timed: _Timed, *, images: int, looks: Looks, stored: bool) -> float:
+    """All epochs of a fit and its looks; with stored features, the encoder's part is not done again."""
+    steps = training.steps_per_epoch or math.ceil(images / training.batch_size)
+    seen = images if training.steps_per_epoch is None else steps * training.batch_size
+    per_image = max(timed.image - timed.look, 0.0) if stored else timed.image
+    num_looks = 0 if stored else looks.inner * training.epochs + looks.tested
+    return (per_image * seen + timed.update * steps) * training.epochs + timed.look * num_looks
 
 
 def stores_features(training: Training) -> bool:
