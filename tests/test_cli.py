@@ -123,7 +123,7 @@ def test_a_users_own_network_is_found_where_the_command_is_called(tmp_path):
     )
     (tmp_path / "study.yaml").write_text(
         "study: own\n"
-        "data: {phantom: {kind: bacteria, images: 8, size: 32, difficulty: 0.3}}\n"
+        "data: {phantom: {kind: bacteria, images: 12, size: 32, difficulty: 0.3}}\n"
         'train: {model: "mine:net", epochs: 1}\n'
         "validate: {folds: 2}\n"
     )

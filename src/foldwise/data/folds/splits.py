@@ -126,7 +126,7 @@ class _Cut:
         """Which groups of the training part are set aside to choose the epoch: cut the same way, never none or all."""
         if len(rest) < 2:
             raise DataError(
-                f"fold {key[2]} leaves {len(rest)} group of images to train on, and inner validation needs one of its own",
+                f"fold {key[2] + 1} leaves {len(rest)} group of images to train on, and inner validation needs one of its own",
                 where="validate",
                 cure="Add groups, or state a group that is finer.",
             )
