@@ -266,7 +266,7 @@ def test_stopping_on_purpose_counts_as_no_death(folder):
 def test_what_stopped_workers_held_is_given_back(folder, holder):
     process, _ = holder()
     release_all_of(folder, {process.pid + 1})
-    assert folder.beats() == {"fit-1": "epoch 3"} or folder.beats() == {"fit-1": ""}
+    assert folder.beats() in ({"fit-1": "epoch 3"}, {"fit-1": ""})  # it may not have spoken yet
     process.kill()
     process.wait()
     release_all_of(folder, {process.pid})
