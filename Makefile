@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check format bench slow clean
+.PHONY: setup demo test check format bench clean
 
 setup: $(READY)
 
@@ -27,7 +27,7 @@ demo: $(READY)
 	$(BIN)/foldwise run studies/demo.yaml
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks
@@ -41,9 +41,6 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/compare.py
-
-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
 
 clean:
 	rm -rf .venv build dist runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
