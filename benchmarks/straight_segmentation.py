@@ -86,7 +86,7 @@ def make_model(settings, in_channels, seed):
         return smp.create_model(
             decoder, encoder, encoder_weights=None, in_channels=in_channels, classes=settings.num_classes
         )
-    from foldwise.learning.models import build
+    from foldwise.learning.networks.models import build
     from foldwise.study.spec import Training
 
     training = Training.model_validate(settings.training)

@@ -9,7 +9,7 @@ import pytest
 
 from foldwise import api, cli, walk
 from foldwise.errors import MissingExtra, RunError, SpecError
-from foldwise.learning import devices
+from foldwise.learning.fitting import devices
 from foldwise.study.folder import RunFolder, write_json
 from foldwise.study.plan import Item, Plan
 

@@ -15,12 +15,12 @@ from ruamel.yaml import YAML
 from foldwise.cli import app
 from foldwise.data.phantoms.catalogue import PHANTOMS
 from foldwise.judging.metrics import metrics_of
-from foldwise.learning.heads import HEADS
-from foldwise.learning.losses import LOSSES
-from foldwise.learning.models import MODELS
-from foldwise.learning.optimizers import OPTIMIZERS, SCHEDULES
+from foldwise.learning.fitting.scoring import CLASSIFICATION, SEGMENTATION
+from foldwise.learning.networks.heads import HEADS
+from foldwise.learning.networks.models import MODELS
+from foldwise.learning.objectives.losses import LOSSES
+from foldwise.learning.objectives.optimizers import OPTIMIZERS, SCHEDULES
 from foldwise.learning.options import options_of
-from foldwise.learning.scoring import CLASSIFICATION, SEGMENTATION
 from foldwise.study.configurations import configurations
 from foldwise.study.folder import RunFolder
 from foldwise.study.reading import study_from_dict

@@ -181,7 +181,7 @@ def refuse_device(device: str) -> None:
         cure = f"{DEVICE_SLIPS.get(device.lower(), '')}Known: {', '.join(DEVICES)}."
         raise SpecError(f"no device is called {device!r}", where="--device", cure=cure)
     if device in ("cuda", "mps"):
-        from foldwise.learning.devices import pick_device
+        from foldwise.learning.fitting.devices import pick_device
 
         pick_device(device)
 
@@ -197,7 +197,7 @@ def open_run(path: str | Path) -> Run:
 
 def predict(run: str | Path, images: str | Path, *, out: str | Path, device: str = "auto") -> Path:
     """The winner of a run on new images: a CSV of probabilities, or masks and overlays; the folder of both."""
-    from foldwise.learning.predict import predict_images
+    from foldwise.learning.using.predict import predict_images
 
     winner = RunFolder.open(Path(run)).winner
     if not winner.is_dir():

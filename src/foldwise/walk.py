@@ -19,7 +19,7 @@ from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.judging.metrics import choose_metric
 from foldwise.judging.outputs import FAMILIES
 from foldwise.judging.verdict import judge
-from foldwise.learning.winner import make_winner
+from foldwise.learning.keeping.winner import make_winner
 from foldwise.reporting.report import write_report
 from foldwise.study.configurations import Configuration, configurations
 from foldwise.study.folder import RunFolder, write_json, written_whole
@@ -30,7 +30,7 @@ from foldwise.study.spec import Study
 from foldwise.work import STEP_VERSIONS
 
 if TYPE_CHECKING:
-    from foldwise.learning.estimate import Estimate
+    from foldwise.learning.fitting.estimate import Estimate
 
 Progress = Callable[[int, int], None]
 
@@ -119,9 +119,9 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
     """
     import torch
 
-    from foldwise.learning.devices import pick_device
-    from foldwise.learning.estimate import Looks, estimate
-    from foldwise.learning.models import describe
+    from foldwise.learning.fitting.devices import pick_device
+    from foldwise.learning.fitting.estimate import Looks, estimate
+    from foldwise.learning.networks.models import describe
 
     torch.set_num_threads(prepared.study.threads)
     check_metrics(prepared)
@@ -161,7 +161,7 @@ def check_metrics(prepared: Prepared) -> None:
     Raises:
         SpecError: says which key, and the metrics of the task.
     """
-    from foldwise.learning.scoring import selector
+    from foldwise.learning.fitting.scoring import selector
 
     asked, task = prepared.study.judge, prepared.dataset.task
     errors: list[FoldwiseError] = []

@@ -54,7 +54,7 @@ class Job:
 def _fit(job: Job) -> dict[str, Any]:
     from foldwise.data.folds.splits import read_splits
     from foldwise.data.store.packed import open_packed
-    from foldwise.learning.fit import fit_item
+    from foldwise.learning.fitting.fit import fit_item
 
     settings = job.item.settings
     wanted = (settings["repeat"], settings["fold"])
@@ -72,7 +72,7 @@ def _fit(job: Job) -> dict[str, Any]:
 
 def _features(job: Job) -> dict[str, Any]:
     from foldwise.data.store.packed import open_packed
-    from foldwise.learning.features import features_item
+    from foldwise.learning.fitting.features import features_item
 
     settings = job.item.settings
     return features_item(

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from foldwise.learning.features import features_item
-from foldwise.learning.fit import fit_item
+from foldwise.learning.fitting.features import features_item
+from foldwise.learning.fitting.fit import fit_item
 from foldwise.study.spec import Training
 from tiny_packed import TinyPacked
 

@@ -1,6 +1,6 @@
 """Networks small enough to train in a test: every row of the zoo, and a few of every library."""
 
-from foldwise.learning.models import MODELS, build
+from foldwise.learning.networks.models import MODELS, build
 from foldwise.study.spec import Choice, Training
 
 SMALL = {

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from foldwise.errors import MissingExtra, SpecError
-from foldwise.learning.devices import (
+from foldwise.learning.fitting.devices import (
     MemoryPeak,
     Stopwatch,
     is_out_of_memory,

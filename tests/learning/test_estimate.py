@@ -3,7 +3,7 @@
 import pytest
 from networks_to_try import CLASSIFY, SEGMENT, training
 
-from foldwise.learning.estimate import Looks, estimate
+from foldwise.learning.fitting.estimate import Looks, estimate
 
 ASK = {"in_channels": 1, "num_classes": 2, "size_hw": (64, 64), "images": 40}
 

@@ -6,8 +6,8 @@ import torch
 from fits_to_try import fit, share_features, tiny
 
 from foldwise.errors import RunError
-from foldwise.learning.features import Encoder
-from foldwise.learning.saved import read_weights
+from foldwise.learning.fitting.features import Encoder
+from foldwise.learning.keeping.saved import read_weights
 
 TASK = "multiclass_classification"
 MODEL = "timm:test_resnet"

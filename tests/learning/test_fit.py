@@ -9,10 +9,10 @@ from fits_to_try import SPLIT, TASKS, fit, settings, tiny
 
 from foldwise.data.batching.batches import Pictures
 from foldwise.errors import FoldwiseError, MissingExtra
-from foldwise.learning import train as loop
-from foldwise.learning.fit import fit_item
-from foldwise.learning.saved import read_model, read_weights
-from foldwise.learning.scoring import Seeing, evaluate
+from foldwise.learning.fitting import train as loop
+from foldwise.learning.fitting.fit import fit_item
+from foldwise.learning.fitting.scoring import Seeing, evaluate
+from foldwise.learning.keeping.saved import read_model, read_weights
 
 
 @pytest.mark.parametrize("task", TASKS)

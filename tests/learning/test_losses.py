@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from foldwise.errors import SpecError
-from foldwise.learning.losses import LOSSES, automatic, check_loss, make_loss
+from foldwise.learning.objectives.losses import LOSSES, automatic, check_loss, make_loss
 from foldwise.study.spec import IGNORE, Choice
 
 TASKS = {

@@ -9,8 +9,8 @@ from networks_to_try import CLASSIFY, EVERY, SEGMENT, network, training
 from torch import nn
 
 from foldwise.errors import SpecError
-from foldwise.learning.models import build, build_head, describe, freeze_encoder, layout_for
-from foldwise.learning.optimizers import make_optimizer
+from foldwise.learning.networks.models import build, build_head, describe, freeze_encoder, layout_for
+from foldwise.learning.objectives.optimizers import make_optimizer
 from foldwise.study.spec import Choice
 
 ASK = {"in_channels": 3, "num_classes": 4, "size_hw": (64, 64)}

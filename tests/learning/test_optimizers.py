@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from foldwise.errors import SpecError
-from foldwise.learning.optimizers import (
+from foldwise.learning.objectives.optimizers import (
     OPTIMIZERS,
     SCHEDULES,
     check_optimizer,

@@ -11,9 +11,9 @@ from fits_to_try import SPLIT, fit, share_features, tiny
 from PIL import Image
 
 from foldwise.errors import DataError, RunError
-from foldwise.learning.overlays import displayable, outlines, overlay
-from foldwise.learning.predict import png_names, predict_images
-from foldwise.learning.winner import make_winner
+from foldwise.learning.keeping.winner import make_winner
+from foldwise.learning.using.overlays import displayable, outlines, overlay
+from foldwise.learning.using.predict import png_names, predict_images
 
 
 def save_images(folder, packed, cases):

@@ -8,7 +8,7 @@ from torch import nn
 
 from foldwise.data.batching.batches import Batch
 from foldwise.errors import SpecError
-from foldwise.learning.scoring import (
+from foldwise.learning.fitting.scoring import (
     CLASSIFICATION,
     SEGMENTATION,
     Scores,
@@ -17,7 +17,7 @@ from foldwise.learning.scoring import (
     evaluate,
     selector,
 )
-from foldwise.learning.tiles import tiled
+from foldwise.learning.fitting.tiles import tiled
 from foldwise.study.spec import IGNORE
 
 CPU = torch.device("cpu")

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from foldwise.data.batching.batches import Batch
 from foldwise.errors import FoldwiseError
-from foldwise.learning.optimizers import make_optimizer, make_schedule
-from foldwise.learning.scoring import Seeing
-from foldwise.learning.train import Learner, Snapshot, train
+from foldwise.learning.fitting.scoring import Seeing
+from foldwise.learning.fitting.train import Learner, Snapshot, train
+from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
 from foldwise.study.spec import Choice
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ import torch
 from networks_to_try import CLASSIFY, OWN, SEGMENT, network, training
 
 from foldwise.errors import SpecError
-from foldwise.learning.models import MODELS, build
+from foldwise.learning.networks.models import MODELS, build
 from foldwise.learning.options import options_of
 from foldwise.learning.zoo.layers import pad_to_multiple
 from foldwise.learning.zoo.vit import positions

@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from foldwise.reporting.charts import (
+from foldwise.reporting.drawing.charts import (
     bars,
     baseline_row,
     class_strip,
@@ -12,8 +12,8 @@ from foldwise.reporting.charts import (
     scale_head,
     score_scale,
 )
+from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.evidence import _held
-from foldwise.reporting.lines import curve_panel, learning_panel, learning_scale
 
 
 def configuration(place, estimate, *, verdict="worse", latency=5.0):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foldwise.reporting.pictures import (
+from foldwise.reporting.drawing.pictures import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
     WRONG_CLASS,

@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from foldwise.reporting.svg import (
+from foldwise.reporting.drawing.svg import (
     SHAPES,
     Scale,
     axes,

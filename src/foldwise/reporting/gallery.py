@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.reporting.evidence import CaseRow, Evidence
-from foldwise.reporting.pictures import (
+from foldwise.reporting.drawing.pictures import (
     best_median_worst,
     class_colour,
     data_uri,
@@ -18,6 +17,7 @@ from foldwise.reporting.pictures import (
     mask_picture,
     spread_out,
 )
+from foldwise.reporting.evidence import CaseRow, Evidence
 from foldwise.reporting.words import percent, score
 
 EACH = 3  # images of a kind for the winner

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.reporting.charts import bars, class_strip, cost_chart, standing
+from foldwise.reporting.drawing.charts import bars, class_strip, cost_chart, standing
+from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.evidence import Evidence
-from foldwise.reporting.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.tables import left_out, per_class
 from foldwise.reporting.words import (
     count,

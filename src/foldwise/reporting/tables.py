@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from foldwise.reporting.charts import baseline_row, interval_row, scale_head, score_scale, standing
+from foldwise.reporting.drawing.charts import baseline_row, interval_row, scale_head, score_scale, standing
 from foldwise.reporting.evidence import Evidence
 from foldwise.reporting.words import (
     NOTHING,

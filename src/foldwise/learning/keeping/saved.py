@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from foldwise.data.batching.normalize import Normalization
 from foldwise.data.store.packed import Packed
 from foldwise.errors import RunError
-from foldwise.learning.models import build
-from foldwise.learning.networks import Network
-from foldwise.learning.winner import MODEL
+from foldwise.learning.keeping.winner import MODEL
+from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import Network
 from foldwise.study.spec import Task, Training
 
 

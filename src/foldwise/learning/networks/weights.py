@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from foldwise.errors import MissingExtra, SpecError
-from foldwise.learning.download import quick_offline
+from foldwise.learning.networks.download import quick_offline
 
 Shapes = Mapping[str, tuple[int, ...]]
 Donor = Callable[[], dict[str, Tensor]]

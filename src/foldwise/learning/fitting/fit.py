@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foldwise.data.store.packed import Packed
-from foldwise.learning.devices import (
+from foldwise.learning.fitting.devices import (
     MemoryPeak,
     Stopwatch,
     device_name,
@@ -23,12 +23,12 @@ from foldwise.learning.devices import (
     release_memory,
     steady,
 )
-from foldwise.learning.features import Encoder
-from foldwise.learning.saved import versions, write_model, write_weights
-from foldwise.learning.scoring import Scores, evaluate, selector
-from foldwise.learning.setup import Asked, Workpiece, set_up
-from foldwise.learning.train import Snapshot, train
-from foldwise.learning.winner import WEIGHTS
+from foldwise.learning.fitting.features import Encoder
+from foldwise.learning.fitting.scoring import Scores, evaluate, selector
+from foldwise.learning.fitting.setup import Asked, Workpiece, set_up
+from foldwise.learning.fitting.train import Snapshot, train
+from foldwise.learning.keeping.saved import versions, write_model, write_weights
+from foldwise.learning.keeping.winner import WEIGHTS
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn

@@ -15,8 +15,8 @@ from foldwise.data.batching.batches import Pictures
 from foldwise.data.batching.normalize import Normalization, normalization
 from foldwise.data.store.packed import Packed
 from foldwise.errors import RunError
-from foldwise.learning.costs import latency_ms
-from foldwise.learning.devices import (
+from foldwise.learning.fitting.costs import latency_ms
+from foldwise.learning.fitting.devices import (
     MemoryPeak,
     Stopwatch,
     autocast,
@@ -25,10 +25,10 @@ from foldwise.learning.devices import (
     precision_for,
     steady,
 )
-from foldwise.learning.models import build
-from foldwise.learning.networks import Classifier, layout_for
-from foldwise.learning.saved import common_size, versions, write_weights
-from foldwise.learning.winner import ENCODER
+from foldwise.learning.keeping.saved import common_size, versions, write_weights
+from foldwise.learning.keeping.winner import ENCODER
+from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import Classifier, layout_for
 from foldwise.study.spec import Choice, Training
 
 FEATURES, RECORD = "features.npy", "encoder.json"

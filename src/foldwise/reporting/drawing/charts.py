@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from foldwise.reporting.svg import Scale, axes, drawing, element, marker, scale_over, text, tick_text
+from foldwise.reporting.drawing.svg import Scale, axes, drawing, element, marker, scale_over, text, tick_text
 from foldwise.reporting.words import estimate as told_estimate
 from foldwise.reporting.words import interval, milliseconds, number, score, shown
 

@@ -16,14 +16,14 @@ import torchvision
 from torch import nn
 
 from foldwise.errors import SpecError, unknown
-from foldwise.learning.heads import build_head
-from foldwise.learning.libraries import LIBRARIES, Ask, Part, from_user
-from foldwise.learning.losses import check_loss
-from foldwise.learning.networks import Classifier, Network, Segmenter, freeze_encoder, layout_for
-from foldwise.learning.optimizers import check_optimizer
+from foldwise.learning.networks.heads import build_head
+from foldwise.learning.networks.libraries import LIBRARIES, Ask, Part, from_user
+from foldwise.learning.networks.network import Classifier, Network, Segmenter, freeze_encoder, layout_for
+from foldwise.learning.networks.weights import check_file, load_encoder
+from foldwise.learning.objectives.losses import check_loss
+from foldwise.learning.objectives.optimizers import check_optimizer
 from foldwise.learning.options import bound
 from foldwise.learning.seeding import seeded
-from foldwise.learning.weights import check_file, load_encoder
 from foldwise.learning.zoo.conv import ConvEncoder, ConvSegmenter
 from foldwise.learning.zoo.haltuf import HaltufEncoder
 from foldwise.learning.zoo.resnet import ResNetEncoder, ResNetSegmenter

@@ -16,8 +16,8 @@ from pydantic import Field
 from torch import Tensor
 
 from foldwise.errors import SpecError, choose
-from foldwise.learning.class_weights import Problem, Weights, class_weights, positive_weights
-from foldwise.learning.loss_formulas import (
+from foldwise.learning.objectives.class_weights import Problem, Weights, class_weights, positive_weights
+from foldwise.learning.objectives.loss_formulas import (
     BinaryCrossEntropy,
     BinaryFocal,
     CrossEntropy,

@@ -16,12 +16,12 @@ from foldwise.data.batching.normalize import normalized
 from foldwise.data.decoding.images import read_image, resize_image, resize_mask
 from foldwise.data.reading.listing import image_files_below, some
 from foldwise.errors import DataError
-from foldwise.learning.devices import pick_device, precision_for, steady
-from foldwise.learning.ensemble import Winner, load_winner
-from foldwise.learning.networks import layout_for
-from foldwise.learning.overlays import overlay
-from foldwise.learning.saved import SavedModel
-from foldwise.learning.scoring import Seeing, probabilities
+from foldwise.learning.fitting.devices import pick_device, precision_for, steady
+from foldwise.learning.fitting.scoring import Seeing, probabilities
+from foldwise.learning.keeping.saved import SavedModel
+from foldwise.learning.networks.network import layout_for
+from foldwise.learning.using.ensemble import Winner, load_winner
+from foldwise.learning.using.overlays import overlay
 
 TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are

@@ -13,16 +13,16 @@ from torch import nn
 from foldwise.data.batching.batches import Batch, CachedFeatures, Pictures, epoch_generator, epoch_order
 from foldwise.data.batching.normalize import Normalization, normalization
 from foldwise.data.store.packed import Packed
-from foldwise.learning.costs import latency_ms
-from foldwise.learning.devices import precision_for
-from foldwise.learning.features import Encoder
-from foldwise.learning.losses import make_loss
-from foldwise.learning.models import build, build_head
-from foldwise.learning.networks import layout_for
-from foldwise.learning.optimizers import make_optimizer, make_schedule
-from foldwise.learning.saved import SavedModel, common_size, was_resized
-from foldwise.learning.scoring import Loss, Seeing
-from foldwise.learning.train import Learner
+from foldwise.learning.fitting.costs import latency_ms
+from foldwise.learning.fitting.devices import precision_for
+from foldwise.learning.fitting.features import Encoder
+from foldwise.learning.fitting.scoring import Loss, Seeing
+from foldwise.learning.fitting.train import Learner
+from foldwise.learning.keeping.saved import SavedModel, common_size, was_resized
+from foldwise.learning.networks.models import build, build_head
+from foldwise.learning.networks.network import layout_for
+from foldwise.learning.objectives.losses import make_loss
+from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn

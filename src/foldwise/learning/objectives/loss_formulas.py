@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foldwise.learning.class_weights import Problem
+from foldwise.learning.objectives.class_weights import Problem
 from foldwise.study.spec import IGNORE
 
 

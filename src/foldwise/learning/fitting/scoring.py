@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from foldwise.data.batching.batches import Batch
 from foldwise.errors import choose
-from foldwise.learning.devices import autocast
-from foldwise.learning.tiles import is_large, tiled
+from foldwise.learning.fitting.devices import autocast
+from foldwise.learning.fitting.tiles import is_large, tiled
 from foldwise.study.spec import IGNORE, Task
 
 BINS = 256  # of a probability: fine enough for the ROC and PR curves of pixels

@@ -16,8 +16,8 @@ import torchvision
 from torch import Tensor, nn
 
 from foldwise.errors import FoldwiseError, SpecError, unknown
+from foldwise.learning.networks.weights import Donor
 from foldwise.learning.options import imported
-from foldwise.learning.weights import Donor
 from foldwise.study.spec import Task
 
 # What a study states elsewhere, and an option must not contradict.

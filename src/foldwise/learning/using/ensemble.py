@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from foldwise.errors import RunError
-from foldwise.learning.networks import Network
-from foldwise.learning.saved import SavedModel, read_weights
-from foldwise.learning.winner import MODEL, SCHEMA
+from foldwise.learning.keeping.saved import SavedModel, read_weights
+from foldwise.learning.keeping.winner import MODEL, SCHEMA
+from foldwise.learning.networks.network import Network
 
 
 @dataclass(frozen=True)

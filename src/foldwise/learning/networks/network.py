@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from foldwise.errors import SpecError
-from foldwise.learning.weights import Report
+from foldwise.learning.networks.weights import Report
 from foldwise.learning.zoo.layers import pad_to_multiple
 
 

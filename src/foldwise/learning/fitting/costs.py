@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from foldwise.learning.devices import synchronize
+from foldwise.learning.fitting.devices import synchronize
 
 WARM_UPS, MOST, LONGEST_S = 2, 20, 1.0
 

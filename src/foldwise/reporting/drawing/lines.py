@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from foldwise.reporting.svg import Scale, axes, drawing, element, line, scale_over, text
+from foldwise.reporting.drawing.svg import Scale, axes, drawing, element, line, scale_over, text
 from foldwise.reporting.words import number
 
 LEARNING_POINTS = 60

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from foldwise.learning.losses import make_loss
-from foldwise.learning.models import Network, build, layout_for
-from foldwise.learning.optimizers import make_optimizer
+from foldwise.learning.networks.models import Network, build, layout_for
+from foldwise.learning.objectives.losses import make_loss
+from foldwise.learning.objectives.optimizers import make_optimizer
 from foldwise.study.spec import Augment, Task, Training
 
 _TIMED_PIXELS, _TIMED_IMAGES = 2**17, 2  # at most so many pixels at a time, but at least so many images

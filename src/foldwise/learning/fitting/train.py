@@ -13,8 +13,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from foldwise.data.batching.batches import Batch
 from foldwise.errors import FoldwiseError
-from foldwise.learning.devices import Stopwatch
-from foldwise.learning.scoring import Loss, Seeing
+from foldwise.learning.fitting.devices import Stopwatch
+from foldwise.learning.fitting.scoring import Loss, Seeing
 
 
 @dataclass(frozen=True)

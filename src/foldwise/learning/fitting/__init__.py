@@ -1,0 +1,1 @@
+"""One fit: set up, train, choose the epoch, predict the test fold once."""

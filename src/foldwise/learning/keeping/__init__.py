@@ -1,0 +1,1 @@
+"""A trained network as files, and the winner among them."""

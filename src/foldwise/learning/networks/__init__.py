@@ -1,0 +1,1 @@
+"""What is trained: networks by name, their heads and their weights."""

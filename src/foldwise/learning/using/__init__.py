@@ -1,0 +1,1 @@
+"""A finished network asked about new images."""
