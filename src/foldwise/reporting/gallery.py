@@ -58,6 +58,20 @@ class Shown:
     said: str = ""
 
 
+def winner_section(evidence: Evidence) -> dict[str, Any] | None:
+    """Pictures of the winner; where the images are gone, why there are none."""
+    shown, gone = winner_gallery(evidence), evidence.images is None
+    if not shown and not gone:
+        return None
+    return {"gallery": shown, "legend": legend(evidence), "pictures_gone": gone}
+
+
+def compared_section(evidence: Evidence) -> dict[str, Any] | None:
+    """The same images for every configuration."""
+    cases, rows = side_by_side(evidence)
+    return {"compared": {"cases": cases, "rows": rows}} if rows else None
+
+
 def winner_gallery(evidence: Evidence) -> dict[str, list[Shown]]:
     """Worst, median and best images of the winner; empty without images or scores."""
     chosen = _chosen(evidence, EACH)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +17,39 @@ from foldwise.reporting import answer, gallery, methods, sections, tables
 from foldwise.reporting.evidence import Evidence, gather
 from foldwise.reporting.words import breakable, metric_title, percent
 from foldwise.study.folder import RunFolder, written_whole
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: what stands in it, as values for the template `sections/<name>.html.j2`.
+
+    Attributes:
+        name: its anchor, and the name of its template.
+        title: in the list of sections; empty for what is not listed.
+        content: from the evidence; None where there is nothing to show.
+    """
+
+    name: str
+    title: str
+    content: Callable[[Evidence], Mapping[str, Any] | None]
+
+
+SECTIONS = (  # in the order of the page
+    Section("answer", "Answer", lambda evidence: {"card": answer.card(evidence)}),
+    Section("leaderboard", "Leaderboard", tables.leaderboard_section),
+    Section("care", "", lambda evidence: {"warnings": evidence.verdict.get("warnings", [])}),
+    Section("classes", "Per class", sections.classes),
+    Section("curves", "ROC and PR", sections.curves),
+    Section("confusion", "Confusion", sections.confusions),
+    Section("pictures", "Pictures", gallery.winner_section),
+    Section("side-by-side", "Side by side", gallery.compared_section),
+    Section("cost", "Cost", sections.cost),
+    Section("training", "Training", sections.learning),
+    Section("failures", "Failures", sections.failures),
+    Section("data", "Data and audit", sections.data),
+    Section("methods", "Methods text", lambda evidence: {"methods": methods.methods(evidence)}),
+    Section("reproduce", "Reproduce", lambda evidence: {"reproduce": methods.reproduce(evidence)}),
+)
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -41,12 +76,20 @@ def render(evidence: Evidence) -> str:
     environment.filters["breakable"] = breakable
     environment.filters["percent"] = percent
     script = _asset("script.js")
-    digest = b64encode(sha256(script.encode()).digest()).decode("ascii")
+    common = everywhere(evidence)
+    shown = []
+    for section in SECTIONS:
+        held = section.content(evidence)
+        if held is not None:
+            html = environment.get_template(f"sections/{section.name}.html.j2").render(**common, **held)
+            shown.append({"name": section.name, "title": section.title, "html": Markup(html)})
     return environment.get_template("report.html.j2").render(
-        **content(evidence),
+        **common,
+        sections=shown,
+        header=answer.header(evidence),
         style=Markup(_asset("style.css")),
         script=Markup(script),
-        script_digest=digest,
+        script_digest=b64encode(sha256(script.encode()).digest()).decode("ascii"),
     )
 
 
@@ -54,10 +97,9 @@ def _asset(name: str) -> str:
     return files("foldwise.reporting").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def content(evidence: Evidence) -> dict[str, Any]:
-    """What stands in every section, in the order of the page."""
+def everywhere(evidence: Evidence) -> dict[str, Any]:
+    """What every section may speak of."""
     verdict = evidence.verdict
-    shown, compared = gallery.side_by_side(evidence)
     return {
         "title": verdict.get("title") or verdict["study"],
         "study": verdict["study"],
@@ -67,23 +109,4 @@ def content(evidence: Evidence) -> dict[str, Any]:
         "segmentation": evidence.segmentation,
         "multilabel": evidence.multilabel,
         "binary": len(evidence.classes) == 2,
-        "header": answer.header(evidence),
-        "card": answer.card(evidence),
-        "warnings": verdict.get("warnings", []),
-        "leaderboard": tables.leaderboard(evidence),
-        "every_metric": tables.every_metric(evidence),
-        "classes": sections.classes(evidence),
-        "curves": sections.curves(evidence),
-        "confusions": sections.confusions(evidence),
-        "gallery": gallery.winner_gallery(evidence),
-        "pictures_gone": evidence.images is None,
-        "compared": {"cases": shown, "rows": compared},
-        "legend": gallery.legend(evidence),
-        "cost": {"drawing": sections.cost_drawing(evidence), "rows": tables.cost(evidence)},
-        "learning": sections.learning(evidence),
-        "failures": tables.failures(evidence),
-        "fit_warnings": tables.warnings_of_fits(evidence),
-        "data": {**sections.data_card(evidence), "sample": gallery.sample(evidence)},
-        "methods": methods.methods(evidence),
-        "reproduce": methods.reproduce(evidence),
     }

@@ -11,7 +11,10 @@ import numpy as np
 from foldwise.reporting.drawing.charts import bars, class_strip, cost_chart, standing
 from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.evidence import Evidence
-from foldwise.reporting.tables import left_out, per_class
+from foldwise.reporting.gallery import sample
+from foldwise.reporting.tables import cost as cost_rows
+from foldwise.reporting.tables import failures as failed_fits
+from foldwise.reporting.tables import left_out, per_class, warnings_of_fits
 from foldwise.reporting.words import (
     count,
     metric_title,
@@ -27,9 +30,11 @@ MOST_BARS = 20
 SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 
 
-def classes(evidence: Evidence) -> dict[str, Any]:
+def classes(evidence: Evidence) -> dict[str, Any] | None:
     """Table of the winner, and the strip of all configurations."""
     table = per_class(evidence)
+    if not table["rows"]:
+        return None
     strip = table["strip"][:MOST_STRIP]
     several = len(evidence.configurations) > 1
     drawn = (
@@ -37,19 +42,20 @@ def classes(evidence: Evidence) -> dict[str, Any]:
         if several and any(own is not None for _, own, _ in strip)
         else None
     )
-    return {**table, "drawing": drawn}
+    return {"classes": {**table, "drawing": drawn}}
 
 
-def curves(evidence: Evidence) -> list[dict[str, Any]]:
+def curves(evidence: Evidence) -> dict[str, Any] | None:
     """ROC and precision-recall panels of every class shown."""
     winner = evidence.winner
     if winner is None or winner["id"] not in evidence.roc:
-        return []
-    return [
+        return None
+    drawn = [
         _panels(evidence, winner["id"], k)
         for k in evidence.shown_classes()
         if k in evidence.roc[winner["id"]]
     ]
+    return {"curves": drawn} if drawn else None
 
 
 def _panels(evidence: Evidence, winner: str, k: int) -> dict[str, Any]:
@@ -81,14 +87,15 @@ def _share(evidence: Evidence, k: int) -> float | None:
     return sum(k in case.labels for case in evidence.cases) / max(len(evidence.cases), 1)
 
 
-def confusions(evidence: Evidence) -> list[dict[str, Any]]:
+def confusions(evidence: Evidence) -> dict[str, Any] | None:
     """Matrices of the winner and of the next best, row-normalised with their counts."""
     names = {one["id"]: one["name"] for one in evidence.configurations}
     draw = _label_counts if evidence.multilabel else _matrix
-    return [
+    drawn = [
         {"name": names[one], "repeats": _repeats(evidence), **draw(np.asarray(matrix), evidence.classes)}
         for one, matrix in evidence.confusion.items()
     ]
+    return {"confusions": drawn} if drawn else None
 
 
 def _repeats(evidence: Evidence) -> int:
@@ -140,7 +147,7 @@ def _label_counts(matrix: Any, classes: list[str]) -> dict[str, Any]:
     return {"kind": "labels", "rows": rows}
 
 
-def learning(evidence: Evidence) -> dict[str, Any]:
+def learning(evidence: Evidence) -> dict[str, Any] | None:
     """One small drawing per configuration with all its folds, best first."""
     told = [result for result in evidence.results if result.get("epochs")]
     scores = learning_scale(told)
@@ -159,11 +166,9 @@ def learning(evidence: Evidence) -> dict[str, Any]:
                     "note": _chosen_epochs(own),
                 }
             )
-    return {
-        "panels": panels,
-        "select": select,
-        "left_out": max(0, len(evidence.configurations) - MOST_LEARNING),
-    }
+    left_out = max(0, len(evidence.configurations) - MOST_LEARNING)
+    held = {"panels": panels, "select": select, "left_out": left_out}
+    return {"learning": held, "fit_warnings": warnings_of_fits(evidence)} if panels else None
 
 
 def _chosen_epochs(results: list[Mapping[str, Any]]) -> str:
@@ -181,6 +186,23 @@ def _chosen_epochs(results: list[Mapping[str, Any]]) -> str:
         else ""
     )
     return f"chosen: {span} of {last}{late}"
+
+
+def cost(evidence: Evidence) -> dict[str, Any] | None:
+    """Time, memory and parameters, and score against time."""
+    rows = cost_rows(evidence)
+    return {"cost": {"drawing": cost_drawing(evidence), "rows": rows}} if rows else None
+
+
+def failures(evidence: Evidence) -> dict[str, Any] | None:
+    """Fits that ended with an error."""
+    rows = failed_fits(evidence)
+    return {"failures": rows} if rows else None
+
+
+def data(evidence: Evidence) -> dict[str, Any]:
+    """The data card with a sample of the images."""
+    return {"data": {**data_card(evidence), "sample": sample(evidence)}}
 
 
 def cost_drawing(evidence: Evidence) -> Any:

@@ -44,6 +44,11 @@ def cell(shown: str, value: Any = None, note: str = "") -> Cell:
     return {"shown": shown, "value": number(value), "note": note}
 
 
+def leaderboard_section(evidence: Evidence) -> dict[str, Any]:
+    """The leaderboard, and every metric of every configuration."""
+    return {"leaderboard": leaderboard(evidence), "every_metric": every_metric(evidence)}
+
+
 def leaderboard(evidence: Evidence) -> dict[str, Any]:
     """Rows of the configurations, best first, and of the trivial predictors."""
     scale, winner = score_scale(evidence.configurations), evidence.winner
