@@ -219,3 +219,10 @@ def test_counts_over_repeats_are_said_to_be_so(pages):
         page = render(replace(evidence, verdict=verdict))
         assert ("each counted 3 times, once a repeat" in page) == said
         assert ("in 3 repeats, each with folds of its own" in page) == said
+
+
+def test_intervals_are_named_by_the_confidence_that_was_asked(pages):
+    folder, _ = pages("classification24")
+    page = render(replace(gather(folder), alpha=0.1))
+    assert page.count("90\u00a0% interval") >= 2
+    assert "95\u00a0% interval" not in page and "95\u00a0% confidence" not in page

@@ -161,7 +161,7 @@ def _sentence(evidence: Evidence) -> str:
             else "Nothing was trained yet."
         )
         return f"No configuration has a score. {cause}"
-    return f"{winner['name']} reached a {metric} of {estimate(winner)} (95 % interval {interval(winner['low'], winner['high'])}) on images it had not seen."
+    return f"{winner['name']} reached a {metric} of {estimate(winner)} ({evidence.confidence} interval {interval(winner['low'], winner['high'])}) on images it had not seen."
 
 
 def tiles(evidence: Evidence) -> list[Tile]:
@@ -178,7 +178,7 @@ def _sure(evidence: Evidence, winner: Mapping[str, Any]) -> Tile:
         return Tile(
             question,
             interval(winner.get("low"), winner.get("high")),
-            "95 % interval; nothing was compared with it",
+            f"{evidence.confidence} interval; nothing was compared with it",
         )
     if evidence.verdict["state"] == "incomplete" or answer.get("num_ruled_out") is None:
         missing = sum(one["num_planned"] - one["num_done"] for one in evidence.configurations)
@@ -189,7 +189,7 @@ def _sure(evidence: Evidence, winner: Mapping[str, Any]) -> Tile:
         return Tile(
             question,
             interval(winner.get("low"), winner.get("high")),
-            "95 % interval; no other configuration is complete",
+            f"{evidence.confidence} interval; no other configuration is complete",
         )
     parts = [
         f"{tied} cannot be told apart from it"

@@ -91,6 +91,11 @@ class Evidence:
     alpha: float = 0.05
 
     @property
+    def confidence(self) -> str:
+        """Of every interval, as it is written: 95 %."""
+        return f"{100 * (1 - self.alpha):g}\u00a0%"
+
+    @property
     def segmentation(self) -> bool:
         """Whether every pixel has a class."""
         return str(self.verdict["task"]).endswith("segmentation")

@@ -50,7 +50,7 @@ def _judged(evidence: Evidence) -> str:
     metric = evidence.verdict["metric"]
     averaging = f" ({str(metric['averaging']).replace('_', ' ')})" if metric.get("averaging") else ""
     return (
-        f"Configurations were ranked by {in_text(metric_title(metric))}{averaging}. Intervals are at 95 % and combine the variance between "
+        f"Configurations were ranked by {in_text(metric_title(metric))}{averaging}. Intervals are at {evidence.confidence} and combine the variance between "
         "images (or groups) with the variance between training runs, the latter inflated for the overlap of training sets "
         "(Nadeau and Bengio 2003). A configuration could be the best when the multiple comparison with the best (Hsu), by the "
         f"joint distribution of all estimates, did not rule it out at {evidence.alpha * 100:g} %."

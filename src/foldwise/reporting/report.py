@@ -105,6 +105,7 @@ def everywhere(evidence: Evidence) -> dict[str, Any]:
         "study": verdict["study"],
         "metric": {**verdict["metric"], "title": metric_title(verdict["metric"])},
         "folds": verdict["folds"],
+        "confidence": evidence.confidence,
         "several": len(evidence.configurations) > 1,
         "segmentation": evidence.segmentation,
         "multilabel": evidence.multilabel,
