@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check format bench clean
+.PHONY: setup demo studies test check format bench clean
 
 setup: $(READY)
 
@@ -25,6 +25,16 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/foldwise run studies/demo.yaml
+
+# The five studies on built-in pictures; QUICK=1 makes them very small.
+STUDIES := 0-architectures 1-gels 2-losses 3-tissue 4-proteins
+studies: $(READY)
+	@began=$$(date +%s); \
+	for name in $(STUDIES); do \
+	  $(BIN)/foldwise run studies/$$name.yaml --phantom $(if $(QUICK),--quick) || exit $$?; \
+	done; \
+	echo; echo "All five in $$(( $$(date +%s) - began )) s. Their reports:"; \
+	ls -1 runs/*-phantom$(if $(QUICK),-quick)/report.html
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -15,19 +15,32 @@ from ruamel.yaml import YAML
 from foldwise.cli import app
 from foldwise.data.phantoms.catalogue import PHANTOMS
 from foldwise.judging.metrics import metrics_of
+from foldwise.learning.beside.shallow import BASELINES
 from foldwise.learning.fitting.scoring import CLASSIFICATION, SEGMENTATION
 from foldwise.learning.networks.heads import HEADS
 from foldwise.learning.networks.models import MODELS
 from foldwise.learning.objectives.losses import LOSSES
 from foldwise.learning.objectives.optimizers import OPTIMIZERS, SCHEDULES
+from foldwise.learning.objectives.pretraining import PRETRAINING
 from foldwise.learning.options import options_of
+from foldwise.reporting.report import SECTIONS
 from foldwise.study.configurations import configurations
 from foldwise.study.folder import RunFolder
 from foldwise.study.reading import study_from_dict
-from foldwise.study.spec import AUGMENTS, Augment, DataSpec, Judging, Study, Training, Validation
+from foldwise.study.spec import (
+    AUGMENTS,
+    Augment,
+    DataSpec,
+    Judging,
+    Measuring,
+    Robustness,
+    Study,
+    Training,
+    Validation,
+)
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 STUDY, DATA, MAP = (
     (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("study.md", "data.md", "map.md")
 )
@@ -94,6 +107,8 @@ def test_the_bundle_in_the_docs_has_the_levels_that_it_says(tmp_path):
         ("train, and every factor of compare", Training),
         ("validate", Validation),
         ("judge", Judging),
+        ("measure", Measuring),
+        ("robustness", Robustness),
         ("Augmentation", Augment),
     ],
 )
@@ -131,6 +146,8 @@ def optional():
         "Heads": {name: [make] for name, make in HEADS.items()},
         "Losses": {name: [row.make] for name, row in LOSSES.items()},
         "Optimisers and schedules": {name: [make] for name, make in (OPTIMIZERS | SCHEDULES).items()},
+        "Pretraining": {name: [make] for name, make in PRETRAINING.items()},
+        "baselines": {name: [make] for name, make in BASELINES.items()},
         "Models": {name: [f for f in (row.encoder, row.segmenter) if f] for name, row in MODELS.items()},
     }
     for title, table in tables.items():
@@ -158,6 +175,8 @@ def test_no_name_is_told_that_there_is_not():
         ("Heads", HEADS),
         ("Losses", LOSSES),
         ("Optimisers and schedules", OPTIMIZERS | SCHEDULES),
+        ("Pretraining", PRETRAINING),
+        ("baselines", BASELINES),
     ):
         assert set(rows(section(STUDY, title))) == set(table)
     assert {name for name in rows(section(STUDY, "Models")) if ":" not in name} == set(MODELS)
@@ -288,3 +307,32 @@ def test_the_package_brings_the_types_that_it_says_it_has():
     ]
     assert "Typing :: Typed" in classifiers
     assert (ROOT / "src/foldwise/py.typed").is_file()
+
+
+def studies():
+    return sorted((ROOT / "docs/studies").glob("[0-9]-*.md"))
+
+
+@pytest.mark.parametrize("page", studies(), ids=lambda page: page.name)
+def test_a_page_of_a_study_names_tests_and_sections_that_there_are(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 8
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), (file, test)
+    figures, known = section(text, figures_of(text)), {part.name for part in SECTIONS}
+    for line in figures.splitlines():
+        if line.startswith("| ") and not line.startswith("| there"):
+            words = set(re.findall(r"`([a-z-]+)`", line.split(" | ", 1)[1]))
+            assert words & known or "](" in line or "foldwise " in line, line
+
+
+def figures_of(text):
+    return next(title for title in re.findall(r"^## (.*)$", text, re.MULTILINE) if title.startswith("Every"))
+
+
+def test_every_study_has_its_page_and_every_page_its_study():
+    files = {path.stem for path in (ROOT / "studies").glob("[0-9]-*.yaml")}
+    assert files == {path.stem for path in studies()}
+    for page in studies():
+        assert f"]({page.name})" in (page.parent / "README.md").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from foldwise.api import run_root
 from foldwise.errors import DataError, MissingExtra, SpecError
 from foldwise.walk import check_models, environment, lay_out, prepare
 
@@ -112,3 +113,66 @@ def test_a_run_folder_records_what_someone_needs_for_the_same_numbers(checked, t
     assert folder.load_study().train["epochs"] == 3
     assert folder.load_plan() == prepared.plan
     assert len(folder.cases.read_text().splitlines()) == 1 + len(prepared.dataset.cases)
+
+
+VARIANTS = STUDY + """judge: {metric: dice_img_macro}
+variants:
+  quick: {train: {epochs: 1}, judge: {metric: dyce}}
+  small: {data: {phantom: {kind: letters, images: 12, size: 32}}}
+"""
+
+
+def test_a_wrong_metric_is_said_where_it_was_set_last(checked):
+    with pytest.raises(SpecError, match=r"study\.yaml:9:39: no metric .* is called 'dyce'"):
+        checked(VARIANTS, variants=["quick"])
+    with pytest.raises(SpecError, match=r"--set judge\.metric=dise: no metric .* is called 'dise'"):
+        checked(VARIANTS, variants=["quick"], overrides=["judge.metric=dise"])
+
+
+def test_a_run_folder_says_its_variants_and_keeps_the_file_as_it_is(checked, tmp_path):
+    prepared, _ = checked(VARIANTS.replace("judge: {metric: dyce}", "seed: 3"), variants=["small", "quick"])
+    assert run_root(prepared, None).as_posix() == "runs/tiny-small-quick"
+    folder = lay_out(prepared, tmp_path / "run")
+    asked = json.loads(folder.asked.read_text())
+    assert (asked["train"]["epochs"], asked["seed"], asked["data"]["phantom"]["kind"]) == (1, 3, "letters")
+    assert "variants" not in asked
+    assert folder.study.read_text().count("variants:") == 1
+    assert environment(prepared)["variants"] == ["small", "quick"]
+    with folder.statistics.open() as file:
+        assert file.readline().startswith("repeat,fold,part,images,groups,pixels background,pixels letter,mean 1,std 1")
+    audit = json.loads(folder.audit.read_text())
+    assert (audit["channels"], audit["source"]) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "[random_forrest]",
+            "study.yaml:7:1: no baseline is called 'random_forrest'\n  → Did you mean 'random_forest'?",
+        ),
+        ("[{random_forest: {depth: 3}}]", "no option of baseline 'random_forest' is called 'depth'"),
+        ("[random_forest, random_forest]", "baselines states random_forest twice\n  → Remove one."),
+    ],
+)
+def test_a_baseline_that_does_not_exist_is_refused(checked, change, said):
+    with pytest.raises(SpecError) as caught:
+        checked(f"{STUDY.rstrip()}\nbaselines: {change}")
+    assert said in str(caught.value)
+
+
+def test_shallow_baselines_are_for_masks(checked):
+    text = STUDY.replace("bacteria", "gels").replace("difficulty: 0.3}", "difficulty: 0.3}\n  size: 48")
+    with pytest.raises(SpecError) as caught:
+        checked(f"{text.rstrip()}\nbaselines: [random_forest]")
+    assert "shallow baselines tell pixels apart, and this is a binary classification" in str(caught.value)
+    assert "Remove baselines; trivial predictors are always judged." in str(caught.value)
+
+
+def test_what_stands_beside_the_fits_is_in_the_estimate(checked):
+    plain, costs = checked(STUDY)
+    asked, _ = checked(f"{STUDY.rstrip()}\nbaselines: [random_forest]\nrobustness: {{}}")
+    chosen = plain.configurations[0].id
+    pixels = 12 * 64 * 64 * plain.packed.num_channels / 1e6
+    more = 2 * (16 * costs.of[chosen].seconds_per_test + 1.6 * pixels + 8.0 * plain.packed.num_channels)
+    assert costs.seconds(asked.plan) == pytest.approx(costs.seconds(plain.plan) + more)

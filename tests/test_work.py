@@ -7,9 +7,10 @@ import pytest
 
 from foldwise import work as work_module
 from foldwise.errors import MissingExtra, RunError
+from foldwise.steps import Step
 from foldwise.study.folder import RunFolder
 from foldwise.study.plan import Item, Plan
-from foldwise.work import Step, do_by_hand, find_item, work
+from foldwise.work import do_by_hand, find_item, work
 
 
 @pytest.fixture

@@ -58,9 +58,11 @@ class Run:
         """The HTML report."""
         return self.folder.report
 
-    def predict(self, images: str | Path, out: str | Path, *, device: str = "auto") -> Path:
+    def predict(
+        self, images: str | Path, out: str | Path, *, device: str = "auto", pictures: bool = False
+    ) -> Path:
         """Predict new images with the winner; the folder of the predictions."""
-        return predict(self.folder.root, images, out=out, device=device)
+        return predict(self.folder.root, images, out=out, device=device, pictures=pictures)
 
     def _repr_html_(self) -> str:
         return str(self.leaderboard.to_html(index=False))
@@ -80,6 +82,7 @@ def check(
     study: str | Path,
     *,
     overrides: Sequence[str] = (),
+    variants: Sequence[str] = (),
     decoded: Callable[[int, int], None] | None = None,
     device: str = "auto",
 ) -> Prepared:
@@ -90,7 +93,7 @@ def check(
     """
     from foldwise.walk import check_models, prepare
 
-    prepared = prepare(Path(study), overrides=overrides, progress=decoded)
+    prepared = prepare(Path(study), overrides=overrides, variants=variants, progress=decoded)
     check_models(prepared, device=device)
     return prepared
 
@@ -102,6 +105,8 @@ def run(
     workers: int | None = None,
     device: str = "auto",
     overrides: Sequence[str] = (),
+    variants: Sequence[str] = (),
+    fetch: bool = True,
 ) -> Run:
     """Check the study, do what is not done yet, judge and report.
 
@@ -111,20 +116,42 @@ def run(
         workers: processes that train at a time; by default as many as the cores allow, one on a GPU.
         device: auto, cpu, cuda or mps, for settings that say auto.
         overrides: changes to the study, such as ``train.epochs=2``.
+        variants: names of variants of the study, in the order in which they are laid over it.
+        fetch: whether to download a public data set that is not here.
     """
     from foldwise.walk import finish, lay_out
 
     refuse_device(device)
-    prepared = check(study, overrides=overrides, device=device)
+    if fetch:
+        fetch_data(study, overrides=overrides, variants=variants)
+    prepared = check(study, overrides=overrides, variants=variants, device=device)
     folder = lay_out(prepared, run_root(prepared, out))
     drive(folder, workers=workers, device=device, threads=prepared.study.threads)
     finish(folder)
     return Run(folder)
 
 
+def fetch_data(
+    study: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    variants: Sequence[str] = (),
+    progress: Callable[[str, int, int | None], None] | None = None,
+) -> Path | None:
+    """Get the public data set of a study, if it is not here yet; its folder, or None where nothing was to be got."""
+    from foldwise.data.sources.source import silent
+    from foldwise.data.sources.using import fetch_source
+    from foldwise.study.reading import read_study
+
+    asked = read_study(Path(study), overrides, variants)
+    return fetch_source(asked, Path(study).resolve().parent, progress=progress or silent)
+
+
 def run_root(prepared: Prepared, out: str | Path | None) -> Path:
-    """Where the run of a study lies."""
-    return Path(out) if out is not None else Path("runs") / prepared.study.study
+    """Where the run of a study lies: each choice of variants has a folder of its own."""
+    if out is not None:
+        return Path(out)
+    return Path("runs") / "-".join([prepared.study.study, *prepared.variants])
 
 
 def drive(
@@ -195,11 +222,45 @@ def open_run(path: str | Path) -> Run:
     return Run(RunFolder.open(Path(path)))
 
 
-def predict(run: str | Path, images: str | Path, *, out: str | Path, device: str = "auto") -> Path:
-    """The winner of a run on new images: a CSV of probabilities, or masks and overlays; the folder of both."""
-    from foldwise.learning.using.predict import predict_images
+def predict(
+    run: str | Path,
+    images: str | Path,
+    *,
+    out: str | Path,
+    device: str = "auto",
+    pictures: bool = False,
+    submission: str | Path | None = None,
+) -> Path:
+    """The winner of a run on new images: a CSV of probabilities, or masks and overlays; the folder of both.
 
-    winner = RunFolder.open(Path(run)).winner
+    Args:
+        run: a run folder, or the folder of a model that was handed over.
+        images: a folder of new images, or one image.
+        out: where the predictions go.
+        device: auto, cpu, cuda or mps.
+        pictures: draw them too, as ``pictures.html`` and ``pictures.png``.
+        submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
+    """
+    from foldwise.learning.using.predict import LeftOut, predict_images
+    from foldwise.reporting.predictions import write_pictures
+
+    winner, told = _winner(Path(run)), Path(out)
+    asked = Path(submission) if submission is not None else None
+    try:
+        predict_images(winner, Path(images), told, device=device, submission=asked)
+    except LeftOut:
+        if pictures:
+            write_pictures(winner, Path(images), told)
+        raise
+    if pictures:
+        write_pictures(winner, Path(images), told)
+    return told
+
+
+def _winner(run: Path) -> Path:
+    if (run / "model.json").is_file():
+        return run
+    winner = RunFolder.open(run).winner
     if not winner.is_dir():
         raise RunError(f"{run} has no winner yet", cure=f"Finish the run, then: foldwise report {run}")
-    return predict_images(winner, Path(images), Path(out), device=device)
+    return winner

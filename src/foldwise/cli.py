@@ -7,11 +7,17 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from foldwise.cli_data import data_app
+from foldwise.cli_judge import judge
 from foldwise.errors import FoldwiseError, ItemsFailed, RunError
+from foldwise.fit_options import Fit, takes
+
+if TYPE_CHECKING:
+    from foldwise.study.folder import RunFolder
 
 app = typer.Typer(
     name="foldwise",
@@ -32,23 +38,35 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; never another
 Set = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change the study, e.g. train.epochs=2.")
 ]
+Variant = Annotated[
+    list[str], typer.Option("--variant", metavar="NAME", help="Lay a variant of the study over it.")
+]
+Phantom = Annotated[bool, typer.Option("--phantom", help="--variant phantom, laid over it first.")]
+Quick = Annotated[bool, typer.Option("--quick", help="--variant quick, laid over it last.")]
 
 
 @app.command()
-def check(study: StudyFile, set_: Set = []) -> None:  # noqa: B006 - typer wants the default value itself
+def check(
+    study: StudyFile,
+    set_: Set = [],  # noqa: B006 - typer wants the default value itself
+    variant: Variant = [],  # noqa: B006
+    phantom: Phantom = False,
+    quick: Quick = False,
+) -> None:
     """Read the study, decode and audit its images, make the folds and the plan. Trains nothing."""
     from foldwise.launching.local import default_workers
     from foldwise.terminal import Decoding, say_check
     from foldwise.walk import check_models, prepare
 
     with Decoding() as decoding:
-        prepared = prepare(study, overrides=set_, progress=decoding.show)
+        variants = _variants(variant, phantom, quick)
+        prepared = prepare(study, overrides=set_, variants=variants, progress=decoding.show)
     workers = default_workers("auto", prepared.study.threads)
     say_check(prepared, check_models(prepared), workers=workers)
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913 - every one is an option of the command
     study: StudyFile,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<study>")] = None,
     workers: Annotated[
@@ -56,9 +74,50 @@ def run(
     ] = None,
     device: Device = "auto",
     set_: Set = [],  # noqa: B006
+    variant: Variant = [],  # noqa: B006
+    phantom: Phantom = False,
+    quick: Quick = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try failed items again.")] = False,
+    no_fetch: Annotated[bool, typer.Option("--no-fetch", help="Download no data set.")] = False,
 ) -> None:
     """Check, train what is not done yet, judge and report. Call it again to go on after an interrupt."""
+    variants = _variants(variant, phantom, quick)
+    if not no_fetch:
+        _fetch(study, set_, variants)
+    folder, verdict = _walk(
+        study, out, workers=workers, device=device, overrides=set_, variants=variants, retry=retry
+    )
+    _fail_if_items_failed(verdict, folder.root)
+
+
+def _variants(named: list[str], phantom: bool, quick: bool) -> list[str]:
+    """The variants in the order in which they are laid over the study, each once."""
+    return list(dict.fromkeys([*(["phantom"] if phantom else []), *named, *(["quick"] if quick else [])]))
+
+
+def _fetch(study: Path, overrides: list[str], variants: list[str]) -> None:
+    """Get the public data set of a study that is not here yet."""
+    from foldwise.api import fetch_data
+    from foldwise.data.sources.getting import read_record
+    from foldwise.terminal_data import Fetching, say_fetched
+
+    with Fetching() as fetching:
+        got = fetch_data(study, overrides=overrides, variants=variants, progress=fetching.show)
+    if got is not None:
+        say_fetched(read_record(got), got, brief=True)
+
+
+def _walk(
+    study: Path,
+    out: Path | None,
+    *,
+    workers: int | None,
+    device: str,
+    overrides: list[str],
+    variants: list[str] | None = None,
+    retry: bool = False,
+) -> tuple[RunFolder, dict[str, Any]]:
+    """The whole walk, said aloud: the run folder and the verdict."""
     from foldwise.api import drive, refuse_device, run_root
     from foldwise.launching.local import default_workers
     from foldwise.study.folder import RunFolder
@@ -68,7 +127,9 @@ def run(
 
     refuse_device(device)
     with Decoding() as decoding:
-        prepared = prepare(study, overrides=set_, progress=decoding.show)
+        prepared = prepare(
+            study, overrides=overrides, variants=variants or (), progress=decoding.show
+        )
     threads, folder_path = prepared.study.threads, run_root(prepared, out)
     workers = workers or default_workers(device, threads)
     if retry:
@@ -82,16 +143,33 @@ def run(
         drive(folder, workers=workers, device=device, threads=threads, progress=watching)
     verdict = finish(folder)
     say_answer(folder, verdict)
-    _fail_if_items_failed(verdict, folder_path)
+    return folder, verdict
 
 
 def _fail_if_items_failed(verdict: dict, folder: Path) -> None:  # type: ignore[type-arg]
     failures = [failure for row in verdict["configurations"] for failure in row["failures"]]
+    what = "fits" if failures else "items beside the fits"
+    failures = failures or verdict["failed_items"]
     if failures:
         raise ItemsFailed(
-            f"{len(failures)} of the fits failed; the first says: {failures[0]['message']}",
+            f"{len(failures)} of the {what} failed; the first says: {failures[0]['message']}",
             cure=f"foldwise status {folder} lists them. Mend the cause, then: foldwise run STUDY --retry",
         )
+
+
+@app.command()
+@takes(Fit)
+def fit(**options: Any) -> None:
+    """One model on one folder of images: a study of a single configuration, from folds to report."""
+    from foldwise.api import refuse_device
+    from foldwise.terminal_fit import hand_over, save
+
+    asked = Fit(**options)
+    refuse_device(asked.device)
+    study = save(asked)
+    folder, verdict = _walk(study, asked.root, workers=asked.workers, device=asked.device, overrides=[])
+    hand_over(asked, folder, verdict)
+    _fail_if_items_failed(verdict, folder.root)
 
 
 @app.command()
@@ -146,61 +224,30 @@ def work(
 
 @app.command()
 def predict(
-    run: RunPath,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a model handed over by fit.")],
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")],
     out: Annotated[Path, typer.Option(help="Where the predictions go.")],
     device: Device = "auto",
+    pictures: Annotated[bool, typer.Option("--pictures", help="Also a page and a PNG to look at.")] = False,
+    submission: Annotated[
+        Path | None, typer.Option(help="Of several labels, also a CSV: Id,Predicted with class indices.")
+    ] = None,
 ) -> None:
     """The winner on new images: a CSV of probabilities, or masks and overlays."""
     from foldwise.api import predict as predict_with
     from foldwise.api import refuse_device
 
     refuse_device(device)
-    print(f"predictions: {predict_with(run, images, out=out, device=device)}")
+    told = predict_with(run, images, out=out, device=device, pictures=pictures, submission=submission)
+    print(f"predictions: {told}")
+    if submission is not None:
+        print(f"submission:  {submission}")
+    if pictures:
+        print(f"pictures:    {told / 'pictures.html'}, {told / 'pictures.png'}")
 
 
-data_app = typer.Typer(
-    help="Public data sets by name: list, get, verify.", no_args_is_help=True, rich_markup_mode=None
-)
+app.command()(judge)
 app.add_typer(data_app, name="data")
-SourceName = Annotated[str, typer.Argument(metavar="NAME", help="A name that foldwise data list shows.")]
-SourceFolder = Annotated[Path | None, typer.Option("--out", help="Its folder.", show_default="data/<name>")]
-Local = Annotated[
-    Path | None, typer.Option(help="A folder or archive with the original, in place of a download.")
-]
-
-
-@data_app.command("list")
-def data_list() -> None:
-    """Say which public data sets are known by name, with their licence, size and traps."""
-    from foldwise.data.sources.getting import list_sources
-    from foldwise.terminal_data import say_sources
-
-    say_sources(list_sources())
-
-
-@data_app.command("get")
-def data_get(name: SourceName, local: Local = None, out: SourceFolder = None) -> None:
-    """Fetch a data set, or take a local copy, check it and lay it out for foldwise. Call it again to go on."""
-    from foldwise.data.sources.getting import get, read_record
-    from foldwise.terminal_data import Fetching, say_fetched
-
-    with Fetching() as fetching:
-        folder = get(name, out or Path("data") / name, local=local, progress=fetching.show)
-    say_fetched(read_record(folder), folder)
-
-
-@data_app.command("verify")
-def data_verify(name: SourceName, out: SourceFolder = None) -> None:
-    """Compare every file of a data set with what was recorded when it was got."""
-    from foldwise.data.sources.getting import verify
-    from foldwise.terminal_data import Fetching
-
-    with Fetching() as fetching:
-        found = verify(name, out or Path("data") / name, progress=fetching.show)
-    print(f"{found.basis}\n{found.num_files} files, SHA-256 of all: {found.digest}")
-    found.require_whole()
-    print("Every file is as it was.")
 
 
 def main() -> NoReturn:

@@ -16,10 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from foldwise.judging.foresight import before_training
 from foldwise.study.folder import RunFolder
 from foldwise.study.plan import Plan, skipped
 from foldwise.study.spec import Study
-from foldwise.study.words import broken, count, duration
+from foldwise.study.waiting import told, without
+from foldwise.study.words import broken, count, duration, kinds
+from foldwise.work import waiting_here
 
 if TYPE_CHECKING:
     from foldwise.data.checks.audit import Finding
@@ -111,9 +114,21 @@ def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = F
     if study.validate_.repeats > 1:
         shape += f" × {study.validate_.repeats} repeats"
     out.print()
-    hang(out, Text("Plan:     "), Text(f"{shape} = {count(fits, 'fit')}{_shared(plan)}"))
+    hang(out, Text("Plan:     "), Text(f"{shape} = {count(fits, 'fit')}{_shared(plan)}{_beside(plan)}"))
     hang(out, Text("Estimate: "), Text(_estimate(costs.seconds(plan), costs.memory_mb(), workers, plan)))
+    if foreseen := _foreseen(prepared):
+        hang(out, Text("Can tell: "), Text(foreseen))
     out.print()
+
+
+def _foreseen(prepared: Prepared) -> str | None:
+    return before_training(
+        prepared.study,
+        task=prepared.dataset.task,
+        labels=[case.labels for case in prepared.dataset.cases],
+        groups=prepared.audit.groups,
+        num_configurations=len(prepared.configurations),
+    )
 
 
 def say_title(study: Study, out: Console | None = None) -> None:
@@ -134,6 +149,10 @@ def say_done_already(study: Study, folder: RunFolder, plan: Plan) -> None:
     """That a run has nothing left to do."""
     out = console()
     say_title(study, out)
+    if waits := _waits(folder, plan):
+        out.print("All that this machine can do was done already.")
+        out.print(told(plan, waits), markup=False)
+        return
     counts = folder.status(plan)
     others = {"failed": counts.failed, "skipped": counts.skipped}
     exceptions = ", ".join(f"{number} {state}" for state, number in others.items() if number)
@@ -147,14 +166,31 @@ def say_done_already(study: Study, folder: RunFolder, plan: Plan) -> None:
     )
 
 
+def _waits(folder: RunFolder, plan: Plan) -> frozenset[str]:
+    """Ids of the items that are not done and ask for a device which is not here."""
+    done, failed = folder.settled()
+    return waiting_here(plan) - done - failed
+
+
 def _plain(task: str) -> str:
     return task.replace("_", " ")
 
 
 def _shared(plan: Plan) -> str:
-    passes = sum(item.kind == "features" for item in plan.items)
-    sharing = sum(bool(item.needs) for item in plan.items)
-    return f"; {count(passes, 'pass')} of frozen encoders shared by {count(sharing, 'fit')}" if passes else ""
+    told = ""
+    for kind, one, many in (("features", "pass", "of frozen encoders"), ("pretrain", "pretraining", "")):
+        number = sum(item.kind == kind for item in plan.items)
+        fits = [item for item in plan.items if item.kind == "fit"]
+        sharing = sum(any(need.startswith(f"{kind}-") for need in item.needs) for item in fits)
+        if number:
+            told += f"; {count(number, one)} {many}".rstrip() + f" shared by {count(sharing, 'fit')}"
+    return told
+
+
+def _beside(plan: Plan) -> str:
+    """``; beside them 9 shallow baselines, 1 preview``."""
+    told = kinds(item.kind for item in plan.items if item.kind not in ("features", "pretrain", "fit"))
+    return f"; beside them {told}" if told else ""
 
 
 def _say_configurations(out: Console, prepared: Prepared, costs: Costs) -> None:
@@ -186,7 +222,8 @@ class Watching:
     """The live display of a run; a plain line now and then where the output is no terminal."""
 
     def __init__(self, folder: RunFolder) -> None:
-        self.folder, self.plan, self.began = folder, folder.load_plan(), time.monotonic()
+        self.folder, self.began, plan = folder, time.monotonic(), folder.load_plan()
+        self.plan = without(plan, _waits(folder, plan))  # others do what waits, here or never
         done, failed = folder.settled()
         self.settled_before = self._settled_count(done, failed)
         self.last_line, self.last_settled = self.began, self.settled_before
@@ -263,7 +300,9 @@ def say_status(folder: RunFolder) -> None:
     lost = {item.id for item in skipped(plan, failed)}
     states = {state: number for state, number in asdict(folder.status(plan)).items() if number}
     listed = [f"{number} {state}" for state, number in states.items()]
-    out.print(f"{folder.root}: {count(len(plan.items), 'item')}: {', '.join(listed)}", markup=False)
+    of_which = kinds(item.kind for item in plan.items)
+    items = count(len(plan.items), "item") + (f" ({of_which})" if "," in of_which else "")
+    out.print(f"{folder.root}: {items}: {', '.join(listed)}", markup=False)
     for title, beat in held_items(folder, plan):
         epoch = f", epoch {beat['epoch']} of {beat['epochs']}" if "epoch" in beat else ""
         out.print(f"  running  {title}{epoch}", markup=False)
@@ -274,6 +313,8 @@ def say_status(folder: RunFolder) -> None:
             out.print(f"           by hand: foldwise work {folder.root} {item.id}", markup=False, style="dim")
         elif item.id in lost:
             out.print(f"  skipped  {item.title}: it needs an item that failed", markup=False)
+    if waits := _waits(folder, plan):
+        out.print(f"  waiting  {told(plan, waits)}", markup=False)
 
 
 def say_answer(folder: RunFolder, verdict: dict[str, Any]) -> None:

@@ -57,8 +57,8 @@ def say_sources(sources: Sequence[Source]) -> None:
             out.print(f"  {line}", markup=False)
 
 
-def say_fetched(record: dict[str, Any], folder: Path) -> None:
-    """What was got, where it is, and what to write into a study."""
+def say_fetched(record: dict[str, Any], folder: Path, *, brief: bool = False) -> None:
+    """What was got, where it is, and, unless a study asked for it, what to write into one."""
     out = console()
     told = (
         f"{record['title']} is in {folder}.",
@@ -68,6 +68,8 @@ def say_fetched(record: dict[str, Any], folder: Path) -> None:
     )
     for line in told:
         out.print(line, markup=False)
-    out.print(f"In a study file:\ndata: {{path: {folder}}}", markup=False)
+    if brief:
+        return
+    out.print(f"In a study file:\ndata: {{source: {record['source']}}}", markup=False)
     if record["study"]:
-        out.print(f"and, joined with it:\n{record['study']}", markup=False)
+        out.print(f"which brings with it:\n{record['study']}", markup=False)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,21 +12,30 @@ from typing import TYPE_CHECKING, Any
 from foldwise.data.cases import Dataset
 from foldwise.data.checks.audit import Audit, audit
 from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
+from foldwise.data.folds.statistics import statistics
 from foldwise.data.reading.layouts import read_dataset
+from foldwise.data.record import audit_record, write_cases, write_rows
+from foldwise.data.sources.using import source_facts, with_source
+from foldwise.data.store.caches import check_room
 from foldwise.data.store.packed import Packed, pack
 from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.judging.metrics import choose_metric
 from foldwise.judging.outputs import FAMILIES
+from foldwise.judging.thresholds import choose_thresholds
 from foldwise.judging.verdict import judge
 from foldwise.learning.keeping.winner import make_winner
 from foldwise.reporting.report import write_report
+from foldwise.steps import STEP_VERSIONS
 from foldwise.study.configurations import Configuration, configurations
-from foldwise.study.folder import RunFolder, write_json, written_whole
+from foldwise.study.extras import beside_seconds, measuring_seconds
+from foldwise.study.folder import RunFolder, read_json, write_json, written_whole
+from foldwise.study.label_groups import in_groups
 from foldwise.study.machine import machine
 from foldwise.study.plan import Plan, make_plan
-from foldwise.study.reading import locate, read_study
-from foldwise.study.spec import Study
-from foldwise.work import STEP_VERSIONS
+from foldwise.study.reading import findable, locate, read_study
+from foldwise.study.spec import Study, Training
+from foldwise.study.waiting import told, without
+from foldwise.work import waiting_here
 
 if TYPE_CHECKING:
     from foldwise.learning.fitting.estimate import Estimate
@@ -48,18 +56,36 @@ class Prepared:
     configurations: tuple[Configuration, ...]
     plan: Plan
     overrides: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+
+    def locate(self, *keys: str) -> str:
+        """Where a key of the study was set."""
+        return locate(self.path, keys, self.overrides, self.variants)
 
 
-def prepare(path: Path, *, overrides: Sequence[str] = (), progress: Progress | None = None) -> Prepared:
+def prepare(
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    variants: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Prepared:
     """Read the study, decode and audit its images, make the folds and the plan. Nothing is trained.
+
+    Args:
+        path: the study file.
+        overrides: changes, such as ``train.epochs=2``.
+        variants: names of variants of the file, which are laid over it first, in this order.
+        progress: told how many images are decoded.
 
     Raises:
         SpecError: the study asks for what does not exist.
         DataError: the images, masks or labels are not usable; every problem is named at once.
     """
-    study = read_study(path, list(overrides))
+    study = with_source(read_study(path, overrides, variants), path.resolve().parent)
     asked = configurations(study)
     dataset = read_dataset(study.data, base=path.resolve().parent, group=study.validate_.group)
+    asked = in_groups(asked, task=dataset.task, classes=dataset.classes)
     packed = pack(dataset, study.data, progress=progress)
     found = audit(dataset, packed, study.validate_)
     refuse(found)
@@ -68,7 +94,8 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), progress: Progress | N
     plan = make_plan(
         study, asked, task=dataset.task, packed_digest=packed.digest, splits=digests, steps=STEP_VERSIONS
     )
-    return Prepared(path, study, dataset, packed, found, splits, asked, plan, tuple(overrides))
+    how = tuple(overrides), tuple(variants)
+    return Prepared(path, study, dataset, packed, found, splits, asked, plan, *how)
 
 
 def refuse(found: Audit) -> None:
@@ -88,18 +115,27 @@ class Costs:
 
     of: dict[str, Estimate]
     notes: tuple[str, ...]
+    million_pixels: float = 0.0
+    channels: int = 1
+    waits: frozenset[str] = frozenset()  # ids of items that ask for a device which is not here
 
     def seconds(self, plan: Plan) -> float:
-        """Worker-seconds of the whole plan; shared features are counted once."""
+        """Worker-seconds of what this machine can do; shared features and pretraining are counted once."""
+        plan = without(plan, self.waits)
         fits = [item for item in plan.items if item.kind == "fit"]
         passes = {
-            need: self.of[item.settings["configuration"]].seconds_for_features
+            need: self.of[item.settings["configuration"]].seconds_before
             for item in fits
             for need in item.needs
         }
-        return sum(self.of[item.settings["configuration"]].seconds_per_fit for item in fits) + sum(
-            passes.values()
+        trained = sum(self.of[item.settings["configuration"]].seconds_per_fit for item in fits)
+        beside = beside_seconds(
+            plan.items,
+            seconds_per_test={one: cost.seconds_per_test for one, cost in self.of.items()},
+            million_pixels=self.million_pixels,
+            channels=self.channels,
         )
+        return trained + sum(passes.values()) + measuring_seconds(plan.items) + beside
 
     def memory_mb(self) -> float:
         """Of the hungriest configuration, for one worker."""
@@ -115,7 +151,7 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
 
     Raises:
         SpecError: every metric, model, head, loss, optimiser or schedule that does not exist or fit, all at once.
-        MissingExtra: weights or a device that are not here.
+        MissingExtra: weights that are not here, or no configuration asks for a device that is.
     """
     import torch
 
@@ -125,16 +161,17 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
 
     torch.set_num_threads(prepared.study.threads)
     check_metrics(prepared)
-    for asked in {configuration.training.device for configuration in prepared.configurations}:
+    waits = waiting_here(prepared.plan)
+    for asked in {configuration.training.device for configuration in prepared.configurations if not waits}:
         pick_device(device if asked == "auto" else asked)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     height, width = prepared.packed.shapes.max(axis=0)
     looks = Looks(len(smallest.inner), len(smallest.test), (int(height), int(width)))
     costs: dict[str, Estimate] = {}
-    notes: list[str] = []
+    notes: list[str] = [sentence] if (sentence := told(prepared.plan, waits)) else []
     errors: list[FoldwiseError] = []
     for configuration in prepared.configurations:
-        shape = _shape(configuration, prepared)
+        shape = _shape(configuration.training, prepared)
         try:
             notes += describe(configuration.training, **shape).warnings
             costs[configuration.id] = estimate(
@@ -152,7 +189,59 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
             errors.append(SpecError(what, where=f"{prepared.path.name}, {configuration.name}", cure=cure))
     if errors:
         raise type(errors[0]).together(errors)
-    return Costs(costs, tuple(dict.fromkeys(notes)))
+    check_measured(prepared)
+    check_baselines(prepared)
+    channels = prepared.packed.num_channels
+    pixels = float(prepared.packed.shapes.prod(axis=1).sum()) * channels / 1e6
+    return Costs(costs, tuple(dict.fromkeys(notes)), pixels, channels, waits)
+
+
+def check_measured(prepared: Prepared) -> None:
+    """Refuse models whose speed cannot be measured, and images to be held in memory where they do not fit.
+
+    Raises:
+        SpecError: says which model, or how large the images are.
+    """
+    from foldwise.learning.beside.measuring import check_measurable
+
+    items = prepared.plan.items
+    measured = [item.settings["training"] for item in items if item.kind == "measure"]
+    try:
+        check_measurable(measured, shape=lambda training: _shape(training, prepared))
+    except SpecError as error:
+        where = prepared.locate("measure", "models")
+        raise SpecError(error.what, where=where, cure=error.cure) from None
+    if any(item.settings.get("training", {}).get("cache") == "memory" for item in items):
+        check_room(prepared.packed)
+
+
+def check_baselines(prepared: Prepared) -> None:
+    """Refuse shallow baselines that do not exist, are stated twice, or have no pixels to tell apart.
+
+    Raises:
+        SpecError: all of them at once.
+    """
+    asked, task = prepared.study.baselines, prepared.dataset.task
+    if not asked:
+        return
+    where = prepared.locate("baselines")
+    if FAMILIES[task] != "segmentation":
+        what = f"shallow baselines tell pixels apart, and this is a {task.replace('_', ' ')}"
+        raise SpecError(what, where=where, cure="Remove baselines; trivial predictors are always judged.")
+    from foldwise.learning.beside.shallow import check_baseline
+
+    errors = [
+        SpecError(f"baselines states {one} twice", where=where, cure="Remove one.")
+        for place, one in enumerate(asked)
+        if one in asked[:place]
+    ]
+    for one in asked:
+        try:
+            check_baseline(one)
+        except SpecError as error:
+            errors.append(SpecError(error.what, where=where, cure=error.cure))
+    if errors:
+        raise SpecError.together(errors)
 
 
 def check_metrics(prepared: Prepared) -> None:
@@ -168,11 +257,12 @@ def check_metrics(prepared: Prepared) -> None:
     for key, choose_it in (
         ("metric", lambda: choose_metric(asked.metric, FAMILIES[task])),
         ("select", lambda: selector(asked.select, task)),
+        ("thresholds", lambda: choose_thresholds(asked.thresholds, FAMILIES[task])),
     ):
         try:
             choose_it()
         except SpecError as error:
-            errors.append(SpecError(error.what, where=locate(prepared.path, ("judge", key)), cure=error.cure))
+            errors.append(SpecError(error.what, where=prepared.locate("judge", key), cure=error.cure))
     if errors:
         raise SpecError.together(errors)
 
@@ -182,10 +272,10 @@ def _named(error: FoldwiseError, configuration: Configuration, prepared: Prepare
     return f"{place}, {error.where}" if error.where else place
 
 
-def _shape(configuration: Configuration, prepared: Prepared) -> dict[str, Any]:
+def _shape(training: Training, prepared: Prepared) -> dict[str, Any]:
     """What a network must fit: the task, channels, classes, and the size it is trained on."""
     largest = prepared.packed.shapes.max(axis=0)
-    crop = configuration.training.crop_px
+    crop = training.crop_px
     return {
         "task": prepared.dataset.task,
         "in_channels": prepared.packed.num_channels,
@@ -200,54 +290,16 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     root.mkdir(parents=True, exist_ok=True)
     with written_whole(folder.study) as scratch:
         scratch.write_bytes(prepared.path.read_bytes())
-    folder.save_study(prepared.study)
-    _write_cases(folder, prepared)
-    write_json(folder.audit, _audit_record(prepared))
+    folder.save_study(findable(prepared.study, prepared.path.resolve().parent))
+    write_cases(folder.cases, prepared.dataset, prepared.packed, prepared.audit)
+    source = source_facts(prepared.study.data)
+    write_json(folder.audit, audit_record(prepared.dataset, prepared.audit, source))
     write_splits(folder.splits, prepared.splits, prepared.dataset)
+    found = prepared.audit.groups
+    write_rows(folder.statistics, statistics(prepared.dataset, prepared.packed, prepared.splits, found))
     write_json(folder.environment, environment(prepared))
     folder.save_plan(prepared.plan)
     return folder
-
-
-def _write_cases(folder: RunFolder, prepared: Prepared) -> None:
-    columns = [
-        "index",
-        "name",
-        "image",
-        "mask",
-        "labels",
-        "group",
-        "width",
-        "height",
-        "mode",
-        "format",
-        "pixel_digest",
-    ]
-    with written_whole(folder.cases) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(columns)
-        for case, group, measure in zip(
-            prepared.dataset.cases, prepared.audit.groups, prepared.packed.measures, strict=True
-        ):
-            labels = " ".join(str(label) for label in case.labels)
-            size = [
-                measure.original_width,
-                measure.original_height,
-                measure.mode,
-                measure.format,
-                measure.pixel_digest,
-            ]
-            rows.writerow([case.index, case.name, case.image, case.mask or "", labels, group, *size])
-
-
-def _audit_record(prepared: Prepared) -> dict[str, Any]:
-    return {
-        "findings": [asdict(finding) for finding in prepared.audit.findings],
-        "statements": list(prepared.dataset.statements),
-        "layout": prepared.dataset.layout,
-        "task": prepared.dataset.task,
-        "classes": list(prepared.dataset.classes),
-    }
 
 
 def environment(prepared: Prepared) -> dict[str, Any]:
@@ -255,6 +307,7 @@ def environment(prepared: Prepared) -> dict[str, Any]:
     study, splits = prepared.study.model_dump(mode="json"), prepared.splits
     return machine() | {
         "overrides": list(prepared.overrides),
+        "variants": list(prepared.variants),
         "seed": prepared.study.seed,
         "threads": prepared.study.threads,
         "packed_digest": prepared.packed.digest,
@@ -279,6 +332,7 @@ def _hand_over(folder: RunFolder, verdict: dict[str, Any]) -> None:
     if not verdict["answer"]:
         return
     chosen = verdict["answer"]["configuration"]
-    fits = [item for item in folder.load_plan().items if item.settings.get("configuration") == chosen]
+    items = folder.load_plan().items
+    fits = [item for item in items if item.kind == "fit" and item.settings["configuration"] == chosen]
     done = [folder.done(item.id) for item in fits if item.settings["repeat"] == 0]
-    make_winner(done, folder.winner, verdict=verdict)
+    make_winner(done, folder.winner, verdict=verdict, channels=read_json(folder.audit).get("channels", ()))

@@ -1,4 +1,4 @@
-"""Doing the items: the only module that knows every step.
+"""Doing the items.
 
 An item is a function from settings, the folders it needs and a seed to one new folder. It is worked in a scratch
 folder and committed by one rename, so it is done whole or not at all, whoever does it and however often they are
@@ -17,83 +17,21 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from foldwise.errors import FoldwiseError, MissingExtra, RunError
+from foldwise.steps import STEPS, Beat, Job
 from foldwise.study.claims import Claim, claim
 from foldwise.study.folder import RunFolder, write_json
 from foldwise.study.plan import Item, Plan, ready, skipped
+from foldwise.study.waiting import devices_asked, waiting
 
 POLL_S = 0.5
+ALONE = ("measure",)  # kinds of items that are done while nothing else is
 NUM_LISTED = 6
 BEAT_EVERY_S = 2.0
 # A disk that is full or may not be written: to record that as a failed item would fail all items one by one.
 NOT_THE_ITEMS_FAULT = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES))
-
-Beat = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a step gets: its item, the run it belongs to, where to write, and whom to tell how far it is."""
-
-    item: Item
-    folder: RunFolder
-    scratch: Path
-    device: str
-    beat: Beat
-
-    @property
-    def inputs(self) -> dict[str, Path]:
-        """The done folders this item needs, by item id."""
-        return {need: self.folder.done(need) for need in self.item.needs}
-
-
-def _fit(job: Job) -> dict[str, Any]:
-    from foldwise.data.folds.splits import read_splits
-    from foldwise.data.store.packed import open_packed
-    from foldwise.learning.fitting.fit import fit_item
-
-    settings = job.item.settings
-    wanted = (settings["repeat"], settings["fold"])
-    split = next(split for split in read_splits(job.folder.splits) if (split.repeat, split.fold) == wanted)
-    return fit_item(
-        settings,
-        packed=open_packed(settings["packed"]),
-        split=split,
-        inputs=job.inputs,
-        scratch=job.scratch,
-        beat=job.beat,
-        device=job.device,
-    )
-
-
-def _features(job: Job) -> dict[str, Any]:
-    from foldwise.data.store.packed import open_packed
-    from foldwise.learning.fitting.features import features_item
-
-    settings = job.item.settings
-    return features_item(
-        settings,
-        packed=open_packed(settings["packed"]),
-        scratch=job.scratch,
-        beat=job.beat,
-        device=job.device,
-    )
-
-
-@dataclass(frozen=True)
-class Step:
-    """A kind of item: the function that does it, and a version that is raised when its results change."""
-
-    do: Callable[[Job], dict[str, Any]]
-    version: int
-
-
-STEPS = {"features": Step(_features, version=1), "fit": Step(_fit, version=1)}
-STEP_VERSIONS = {kind: step.version for kind, step in STEPS.items()}
 
 
 def do_item(
@@ -167,7 +105,8 @@ def _throttled(claimed: Claim | None) -> Beat:
 def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], None] = print) -> int:
     """Do ready items until none is left to do; the number of items this worker did.
 
-    Waits while others hold what is left, and takes over from those that died. Failed items are not tried again.
+    Waits while others hold what is left, and takes over from those that died. Failed items are not tried again, and
+    those that ask for a device which is not here are left to others.
     """
     done_here = 0
     while True:
@@ -201,14 +140,40 @@ def _why(result: dict[str, Any]) -> str:
 
 def _todo(folder: RunFolder, plan: Plan) -> list[Item]:
     done, failed = folder.settled()
-    return ready(plan, done, failed)
+    waits = waiting_here(plan)
+    return one_at_a_time([item for item in ready(plan, done, failed) if item.id not in waits])
+
+
+def one_at_a_time(items: list[Item]) -> list[Item]:
+    """Without those that measure speed; of these the first alone, once nothing else is left to do or being done."""
+    others = [item for item in items if item.kind not in ALONE]
+    return others or items[:1]
 
 
 def all_settled(folder: RunFolder, plan: Plan) -> bool:
-    """Whether every item is done, failed, or needs one that failed."""
+    """Whether every item is done, failed, needs one that failed, or waits for a device that is not here."""
     done, failed = folder.settled()
     lost = {item.id for item in skipped(plan, failed)}
-    return all(item.id in done | failed | lost for item in plan.items)
+    settled = done | failed | lost
+    return all(item.id in settled for item in plan.items) or all(
+        item.id in settled | waiting_here(plan) for item in plan.items
+    )
+
+
+def waiting_here(plan: Plan) -> frozenset[str]:
+    """Ids of the items that ask for a device which this machine does not have, and of those that need them."""
+    return waiting(plan, [name for name in devices_asked(plan) if not device_is_here(name)])
+
+
+def device_is_here(name: str) -> bool:
+    """Whether this machine, and its build of torch, has a device."""
+    from foldwise.learning.fitting.devices import pick_device
+
+    try:
+        pick_device(name)
+    except MissingExtra:
+        return False
+    return True
 
 
 def find_item(plan: Plan, name: str) -> Item:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from PIL import Image
 
 from foldwise.data.phantoms import proteins
@@ -70,12 +69,12 @@ def test_class_folders_on_disk(tmp_path):
 
 def test_table_on_disk(tmp_path):
     make("proteins", tmp_path / "proteins", images=6, size=48, difficulty=0.2, seed=0)
-    rows = rows_of(tmp_path / "proteins" / "labels.csv")
-    assert list(rows[0]) == ["image", "group", *proteins.PLACES]
-    with tifffile.TiffFile(tmp_path / "proteins" / "images" / rows[0]["image"]) as file:
-        assert file.series[0].axes == "CYX"
-        assert file.series[0].shape == (4, 48, 48)
-    said = [tuple(k for k, name in enumerate(proteins.PLACES) if row[name] == "1") for row in rows]
+    rows = rows_of(tmp_path / "proteins" / "train.csv")
+    assert list(rows[0]) == ["Id", "Target"]
+    for colour in proteins.COLOURS:
+        path = tmp_path / "proteins" / "train" / f"{rows[0]['Id']}_{colour}.png"
+        assert np.asarray(Image.open(path)).shape == (48, 48)
+    said = [tuple(int(k) for k in row["Target"].split()) for row in rows]
     assert said == [proteins.places_of(index, 0) for index in range(6)]
 
 
@@ -84,11 +83,14 @@ def test_read_as_an_ordinary_folder(kind, tmp_path):
     layouts = pytest.importorskip("foldwise.data.reading.layouts")
     spec = pytest.importorskip("foldwise.study.spec")
     make(kind, tmp_path / kind, images=8, size=48, difficulty=0.2, seed=0)
-    dataset = layouts.read_dataset(spec.DataSpec(path=kind), base=tmp_path, group="group")
+    told = dict(PHANTOMS[kind].reading)
+    if told:  # numbers in place of names, and not all of them occur
+        told |= {"classes": PHANTOMS[kind].classes, "task": PHANTOMS[kind].task}
+    dataset = layouts.read_dataset(spec.DataSpec(path=kind, **told), base=tmp_path, group="group")
     expected = [PHANTOMS[kind].draw(index, size=48, difficulty=0.2, seed=0) for index in range(8)]
     assert dataset.task == PHANTOMS[kind].task
     assert len(dataset.classes) == len(PHANTOMS[kind].classes)
-    by_number = sorted(dataset.cases, key=lambda case: case.image.split("_")[-1])
+    by_number = sorted(dataset.cases, key=lambda case: case.name.split("_")[-1])
     assert [case.group for case in by_number] == [picture.group for picture in expected]
     assert [case.labels for case in by_number] == [picture.labels for picture in expected]
 
@@ -115,3 +117,17 @@ def test_what_cannot_be_drawn_is_refused(change, message, tmp_path):
     with pytest.raises(SpecError, match=message):
         make(asked.pop("kind"), tmp_path / "set", seed=0, **asked)
     assert not (tmp_path / "set").exists()
+
+
+def test_options_of_a_phantom_are_checked_and_change_the_pictures(tmp_path):
+    told = {"images": 3, "size": 32, "difficulty": 0.2, "seed": 0}
+    with pytest.raises(SpecError, match="no option of the phantom letters is called 'blur'"):
+        make("letters", tmp_path / "letters", options={"blur": 2}, **told)
+    with pytest.raises(SpecError, match="the phantom gels has no options"):
+        make("gels", tmp_path / "gels", options={"blur_px": 2}, **told)
+    with pytest.raises(SpecError, match="noise must be at least 0, got -1"):
+        make("letters", tmp_path / "letters", options={"noise": -1}, **told)
+    make("letters", tmp_path / "sharp", options={"blur_px": 0, "noise": 0}, **told)
+    make("letters", tmp_path / "dim", options={"blur_px": 2, "noise": 0}, **told)
+    sharp, dim = files_of(tmp_path / "sharp"), files_of(tmp_path / "dim")
+    assert all((sharp[name] == dim[name]) == ("images/" not in name) for name in sharp)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from foldwise.data.phantoms import gels, proteins, vessels
+from foldwise.data.phantoms import gels, letters, organelles, proteins, vessels
 from foldwise.data.phantoms.canvas import clouds, generator
 from foldwise.data.phantoms.catalogue import PHANTOMS
+from foldwise.data.sources.label_sets import ORGANELLES
 
 SEGMENTED = [kind for kind, phantom in PHANTOMS.items() if phantom.task.endswith("segmentation")]
 SIZE = 96
@@ -37,13 +38,15 @@ def test_every_size_and_difficulty_can_be_drawn(kind, size, difficulty):
             assert picture.mask.any()
 
 
-@pytest.mark.parametrize(("kind", "shape"), [("bacteria", (96, 96)), ("vessels", (96, 96, 3)), ("nuclei", (96, 96)),
-                                             ("cells", (96, 96, 3)), ("gels", (96, 96)), ("proteins", (4, 96, 96))])  # fmt: skip
+@pytest.mark.parametrize(("kind", "shape"), [("bacteria", (96, 96)), ("vessels", (96, 96, 3)), ("nuclei", (96, 96)), ("letters", (96, 96)),
+                                             ("cells", (96, 96, 3)), ("gels", (96, 96)), ("proteins", (4, 96, 96)),
+                                             ("organelles", (4, 96, 96))])  # fmt: skip
 def test_shape(kind, shape):
     assert {picture.image.shape for picture in drawn(kind, range(4))} == {shape}
 
 
 FOREGROUND = {
+    "letters": (0.04, 0.25),
     "bacteria": (0.05, 0.35),
     "vessels": (0.04, 0.20),
     "nuclei": (0.08, 0.65),
@@ -75,6 +78,49 @@ def test_truth_agrees_with_the_pixels_where_it_is_easy():
         y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
         inside = np.hypot(y, x) < 0.42 * SIZE
         assert darker[(picture.mask == 1) & inside].mean() > darker[(picture.mask == 0) & inside].mean() + 10
+
+
+def test_blur_and_noise_of_letters_are_what_was_asked_for():
+    def letter(index, **options):
+        return letters.draw(index, size=96, difficulty=0.3, seed=0, **options)
+
+    for index in range(5):
+        clear, blurred = letter(index, blur_px=0, noise=0), letter(index, blur_px=3, noise=0)
+        np.testing.assert_array_equal(clear.mask, blurred.mask)
+        np.testing.assert_array_equal(clear.mask, (clear.image < 128).astype(np.uint8))
+        light = ndimage.gaussian_filter(clear.image / 255, 3)
+        light = (light - light.min()) / np.ptp(light)
+        assert np.abs(light - blurred.image / 255).max() < 0.01
+        paper = letter(index, blur_px=0, noise=0.2).image[clear.image == 255] / 255
+        ink = letter(index, blur_px=0, noise=0.2).image[clear.image == 0] / 255
+        assert np.std(paper) / (np.mean(paper) - np.mean(ink)) == pytest.approx(0.2, rel=0.1)
+    assert (letter(0).image != letter(26).image).any(), "another A"
+    assert letter(0).image.min() == 0
+    assert letter(0).image.max() == 255
+
+
+def test_organelles_are_as_unequal_as_in_the_atlas():
+    assert tuple(organelles.ORGANELLES) == ORGANELLES
+    held = np.zeros(28, int)
+    for index in range(6000):
+        held[list(proteins.places_of(index, 0, organelles.ORGANELLES))] += 1
+    expected = np.array([place.frequency for place in organelles.ORGANELLES.values()]) * 6000
+    common = expected > 100
+    np.testing.assert_allclose(held[common], expected[common], rtol=0.45)
+    assert np.corrcoef(held, expected)[0, 1] > 0.99
+    assert held[[8, 9, 10, 15, 27]].max() < 40
+
+
+def test_every_organelle_is_drawn_and_looks_like_no_other():
+    planes = []
+    for name, place in organelles.ORGANELLES.items():
+        alone = {name: proteins.Place(1.0, place.paint)}
+        planes.append(
+            proteins.drawn_with(alone, 3, size=64, difficulty=0.0, seed=0).image[3].astype(float).ravel()
+        )
+    alike = np.corrcoef(planes) - np.eye(28)
+    assert min(plane.std() for plane in planes) > 2
+    assert alike.max() < 0.97
 
 
 def test_bacteria_have_a_bright_halo():

@@ -8,8 +8,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 from small_originals import original, protein_atlas, rows
 
-from foldwise.data.decoding.images import read_image
 from foldwise.data.reading.layouts import read_dataset
+from foldwise.data.reading.mask_census import read_pixels
 from foldwise.data.sources import catalogue, volumes
 from foldwise.data.sources.getting import RECORD, get, list_sources, verify
 from foldwise.data.sources.source import Web
@@ -144,14 +144,14 @@ def test_mtneuro_of_another_length_is_refused(tmp_path):
 
 def test_protein_atlas_joins_four_channels_in_a_stated_order(tmp_path):
     folder = get("protein_atlas", tmp_path / "atlas", local=original("protein_atlas", tmp_path))
-    table = rows(folder, "labels.csv")
-    image_CHW = read_image(folder / table[1]["image"], channels="native")
-    assert image_CHW.shape == (4, 16, 16)
-    assert image_CHW[:, 0, 0].tolist() == [1, 51, 101, 151]  # red, green, blue, yellow
-    assert table[0]["label"] == "Cytokinetic bridge|Nucleoplasm"
-    assert [row["target"] for row in rows(folder)] == ["16 0", "7 1 2 0", "5", "27"]
+    assert [row["Target"] for row in rows(folder, "train.csv")] == ["16 0", "7 1 2 0", "5", "27"]
+    assert rows(folder)[0]["names"] == "Cytokinetic bridge|Nucleoplasm"
     data, _ = stated(catalogue.SOURCES["protein_atlas"])
     dataset = read_dataset(DataSpec(path=str(folder), **data), base=tmp_path)
+    assert dataset.channels == ("red", "green", "blue", "yellow")
+    image_CHW = read_pixels(folder, dataset.cases[1].image).values
+    assert image_CHW.shape == (4, 16, 16)
+    assert image_CHW[:, 0, 0].tolist() == [1, 51, 101, 151]  # red, green, blue, yellow
     assert [case.labels for case in dataset.cases] == [(0, 16), (0, 1, 2, 7), (5,), (27,)]
 
 

@@ -251,3 +251,15 @@ def test_a_large_study_fits_in_memory():
         (50, 50),
         (50, 50),
     )  # never configurations x units
+
+
+def test_the_floor_of_paired_shares_is_in_the_draws_as_in_the_errors():
+    # Two classifiers that agree on all but one of 20 images: nobody could call that a difference.
+    right = np.ones((2, 1, 20))
+    right[1, 0, 0] = 0
+    found = compare(variance(right, np.zeros((1, 20), dtype=int), floor=1 / 20**2), draws=20_000)
+    assert found.p[1] > 0.2
+    # Without any scatter the floor is all there is, and the lead is then one step of a normal number.
+    flat = replace(independent(2), image=np.zeros((2, 2)), image_factor=np.zeros((2, 2)), pair_floor=0.01)
+    ahead = replace(flat, estimate=np.array([0.2, 0.0]))
+    assert compare(ahead, draws=40_000).p[1] == pytest.approx(norm.sf(2.0), abs=0.004)

@@ -45,6 +45,9 @@ SINGLE = {
     "f1_macro": lambda y, p, s: oracle.f1_score(y, p, average="macro"),
     "f1_micro": lambda y, p, s: oracle.f1_score(y, p, average="micro"),
     "f1_weighted": lambda y, p, s: oracle.f1_score(y, p, average="weighted"),
+    "recall_macro": lambda y, p, s: oracle.recall_score(y, p, average="macro"),
+    "recall_weighted": lambda y, p, s: oracle.recall_score(y, p, average="weighted"),
+    "precision_weighted": lambda y, p, s: oracle.precision_score(y, p, average="weighted"),
     "log_loss": lambda y, p, s: oracle.log_loss(y, s),
 }
 BINARY = SINGLE | {
@@ -57,7 +60,6 @@ BINARY = SINGLE | {
     "brier": lambda y, p, s: oracle.brier_score_loss(y, s[:, 1]),
 }
 MULTICLASS = SINGLE | {
-    "recall_macro": lambda y, p, s: oracle.recall_score(y, p, average="macro"),
     "specificity_macro": lambda y, p, s: np.mean([oracle.recall_score(y != k, p != k) for k in range(4)]),
     "auroc_macro": lambda y, p, s: oracle.roc_auc_score(y, s, multi_class="ovr"),
     "average_precision_macro": lambda y, p, s: oracle.average_precision_score(
@@ -74,6 +76,8 @@ MULTILABEL = {
     "f1_macro": lambda y, p, s: oracle.f1_score(y, p, average="macro"),
     "f1_micro": lambda y, p, s: oracle.f1_score(y, p, average="micro"),
     "f1_weighted": lambda y, p, s: oracle.f1_score(y, p, average="weighted"),
+    "recall_weighted": lambda y, p, s: oracle.recall_score(y, p, average="weighted"),
+    "precision_weighted": lambda y, p, s: oracle.precision_score(y, p, average="weighted"),
     "auroc_macro": lambda y, p, s: oracle.roc_auc_score(y, s, average="macro"),
     "average_precision_macro": lambda y, p, s: oracle.average_precision_score(y, s, average="macro"),
     "brier": lambda y, p, s: ((y - s) ** 2).mean(),

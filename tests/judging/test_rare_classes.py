@@ -42,7 +42,7 @@ def test_a_label_that_a_fold_lacks_is_in_no_average(tmp_path):
     caution = next(one for one in verdict["warnings"] if one["code"] == "RARE_CLASS")
     assert "(fibre)" in caution["message"]
     outputs = rows.outputs(record["id"], 0)
-    said = outputs.probabilities >= 0.5
+    said = outputs.probabilities >= outputs.thresholds
     for average in ("macro", "micro", "weighted"):
         expected = oracle.f1_score(rows.truth[:, :2], said[:, :2], average=average)
         assert record["metrics"][f"f1_{average}"]["estimate"] == pytest.approx(expected)

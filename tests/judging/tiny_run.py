@@ -183,20 +183,18 @@ def _outputs(wanted, truth, split, place):
             skill * 2 * np.eye(K)[truth[test]].transpose(0, 3, 1, 2) + hard + own.normal(0, 0.3, hard.shape)
         )
         return _segmented(truth[test], logits) | {"case": test.astype(np.int32)}
-    hard = shared.normal(size=(wanted.num_cases, K))[test]
-    target = truth[test] * 2.0 - 1 if wanted.task.startswith("multilabel") else np.eye(K)[truth[test]] * 2
-    logits = skill * target + hard + own.normal(0, 0.3, hard.shape)
-    powers = np.exp(logits)
-    said = (
-        powers / (1 + powers)
-        if wanted.task.startswith("multilabel")
-        else powers / powers.sum(axis=1, keepdims=True)
-    )
-    inner = {
-        "inner_case": split.inner.astype(np.int32),
-        "inner_probabilities": np.full((len(split.inner), K), 1 / K, np.float32),
-    }
-    return {"case": test.astype(np.int32), "probabilities": said.astype(np.float32)} | inner
+    hard = shared.normal(size=(wanted.num_cases, K))
+    said, inner = (_classified(wanted, truth, hard, cases, skill, own) for cases in (test, split.inner))
+    told = {"inner_case": split.inner.astype(np.int32), "inner_probabilities": inner}
+    return {"case": test.astype(np.int32), "probabilities": said} | told
+
+
+def _classified(wanted, truth, hard, cases, skill, own):
+    multilabel, K = wanted.task.startswith("multilabel"), hard.shape[1]
+    target = truth[cases] * 2.0 - 1 if multilabel else np.eye(K)[truth[cases]] * 2
+    powers = np.exp(skill * target + hard[cases] + own.normal(0, 0.3, hard[cases].shape))
+    said = powers / (1 + powers) if multilabel else powers / powers.sum(axis=1, keepdims=True)
+    return said.astype(np.float32)
 
 
 def _segmented(truth, logits):

@@ -21,7 +21,7 @@ def test_the_same_settings_give_the_same_bytes(tmp_path, task):
         torch.rand(13)  # whatever was drawn before
         fit(tmp_path / name, task, augment="strong")
     names = ["scores.npz", "weights.safetensors", "model.json"]
-    names += ["predictions.npz"] if task.endswith("segmentation") else []
+    names += ["predictions.npz", "watched.npz"] if task.endswith("segmentation") else []
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
@@ -32,7 +32,18 @@ def test_what_a_fit_leaves(tmp_path, task):
     json.dumps(result)
     assert {"epochs", "best_epoch", "select", "cost", "warnings", "versions"} <= result.keys()
     assert [record["epoch"] for record in result["epochs"]] == [1, 2]
-    assert {"epoch", "train_loss", "val_loss", "val_score", "lr", "seconds"} == result["epochs"][0].keys()
+    known = {
+        "epoch",
+        "train_loss",
+        "val_loss",
+        "val_score",
+        "val_steady",
+        "accuracy",
+        "confidence",
+        "lr",
+        "seconds",
+    }
+    assert known | ({"iou"} if task.endswith("segmentation") else set()) == result["epochs"][0].keys()
     cost = result["cost"]
     assert cost["parameters"] == cost["trainable_parameters"] > 0
     assert cost["train_s"] > 0
@@ -48,6 +59,7 @@ def test_what_a_fit_leaves(tmp_path, task):
             assert maps["20"].shape == (16, 16)
             assert maps["20"].dtype == np.uint8
     else:
+        assert not (tmp_path / "fit" / "watched.npz").exists()
         assert scores["probabilities"].shape == (6, classes)
         assert scores["inner_case"].tolist() == SPLIT.inner.tolist()
     assert "best epoch" in (tmp_path / "fit" / "log.txt").read_text()
@@ -218,3 +230,11 @@ def test_on_a_gpu_it_gives_nearly_the_numbers_of_a_cpu(tmp_path):
         with np.load(tmp_path / device / "scores.npz") as arrays:
             found[device] = arrays["log_loss_sum"] / arrays["pixels"]
     np.testing.assert_allclose(found["cpu"], found["cuda"], atol=0.02)
+
+
+def test_balanced_sampling_draws_from_the_training_part_and_changes_the_fit(tmp_path):
+    task = "multilabel_classification"
+    plain, _ = fit(tmp_path / "plain", task, steps_per_epoch=2)
+    balanced, _ = fit(tmp_path / "balanced", task, sampling="balanced", steps_per_epoch=2)
+    losses = [[epoch["train_loss"] for epoch in result["epochs"]] for result in (plain, balanced)]
+    assert losses[0] != losses[1]

@@ -64,6 +64,28 @@ def test_steps_are_those_of_torch(name, options, direct):
     assert torch.allclose(ours, theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop"])
+def test_weight_decay_is_an_l2_term_of_half_its_size_in_the_loss(name):
+    decayed, penalised = weights(), weights()
+    for w, decay, penalty in ((decayed, 0.02, 0.0), (penalised, 0.0, 0.01)):
+        optimizer = make_optimizer(Choice(name=name, options={"lr": 0.01, "weight_decay": decay}), [w], "cpu")
+        for _ in range(5):
+            optimizer.zero_grad()
+            ((w**3).sum() + penalty * (w**2).sum()).backward()
+            optimizer.step()
+    assert torch.allclose(decayed, penalised, atol=1e-6)
+    assert not torch.allclose(decayed, weights(), atol=1e-3)
+
+
+def test_weight_decay_of_adamw_shrinks_the_weights_apart_from_the_gradient():
+    w = weights()
+    optimizer = make_optimizer(Choice(name="adamw", options={"lr": 0.1, "weight_decay": 0.5}), [w], "cpu")
+    for _ in range(3):
+        (0 * w).sum().backward()
+        optimizer.step()
+    assert torch.allclose(w, weights() * (1 - 0.1 * 0.5) ** 3)
+
+
 def test_what_is_frozen_is_left_out():
     frozen, w = weights().requires_grad_(False), weights()
     optimizer = make_optimizer(Choice(name="adam"), [frozen, w], "cpu")

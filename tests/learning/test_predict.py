@@ -11,6 +11,7 @@ from fits_to_try import SPLIT, fit, share_features, tiny
 from PIL import Image
 
 from foldwise.errors import DataError, RunError
+from foldwise.judging.temperature import tempered
 from foldwise.learning.keeping.winner import make_winner
 from foldwise.learning.using.overlays import displayable, outlines, overlay
 from foldwise.learning.using.predict import png_names, predict_images
@@ -59,6 +60,31 @@ def test_probabilities_are_the_mean_of_the_folds(tmp_path, task):
     for row, p in zip(found, wanted, strict=True):
         chosen = np.flatnonzero(p >= 0.5) if task.startswith("multilabel") else [p.argmax()]
         assert row["predicted"] == "; ".join(f"class {k}" for k in chosen)
+
+
+@pytest.mark.parametrize("task", ["multiclass_classification", "multilabel_classification"])
+def test_calibrated_probabilities_are_those_of_the_mean_at_the_winner_s_temperature(tmp_path, task):
+    packed, family = tiny(task), task.partition("_")[0]
+    done = tmp_path / "done" / "fit-3"
+    _, scores = fit(done, task, packed=packed, epochs=3)
+    told = [{"id": "a", "temperature": {"median": 9.0}}, {"id": "b", "temperature": {"median": 2.5}}]
+    verdict = {"answer": {"configuration": "b"}, "calibration": {"configurations": told}}
+    winner = make_winner([done], tmp_path / "winner", verdict=verdict)
+    images = save_images(tmp_path / "new", packed, SPLIT.test)
+    found = rows(predict_images(winner, images, tmp_path / "out", device="cpu"))
+    numbers = [[float(row[f"calibrated_class {k}"]) for k in range(3)] for row in found]
+    np.testing.assert_allclose(numbers, tempered(scores["probabilities"], 2.5, family), atol=2e-6)
+    for row in found:
+        if family == "multiclass":
+            assert max(packed.classes, key=lambda name: float(row[f"calibrated_{name}"])) == row["predicted"]
+
+
+def test_without_a_temperature_there_are_no_calibrated_probabilities(tmp_path):
+    packed = tiny("multiclass_classification")
+    winner, _ = two_folds(tmp_path, "multiclass_classification", packed)
+    images = save_images(tmp_path / "new", packed, [18])
+    found = rows(predict_images(winner, images, tmp_path / "out", device="cpu"))
+    assert not [name for name in found[0] if name.startswith("calibrated_")]
 
 
 def test_a_shared_encoder_is_copied_once_and_predicts_the_same(tmp_path):

@@ -8,12 +8,12 @@ from torch import nn
 
 from foldwise.data.batching.batches import Batch
 from foldwise.errors import SpecError
+from foldwise.learning.fitting.counting import decided
 from foldwise.learning.fitting.scoring import (
     CLASSIFICATION,
     SEGMENTATION,
     Scores,
     Seeing,
-    decided,
     evaluate,
     selector,
 )
@@ -59,6 +59,8 @@ def test_pixel_scores_are_what_counting_gives(classes):
             assert got["log_loss_sum"] == pytest.approx(
                 -np.log(p_counted[true, np.arange(len(true))]).sum(), rel=1e-5
             )
+            sure = [p_counted[k, true == k].sum() for k in range(classes)]
+            np.testing.assert_allclose(got["confidence_sum"], sure, rtol=1e-5)
             errors = ((p_counted.T - np.eye(classes)[true]) ** 2).sum()
             assert got["brier_sum"] == pytest.approx(errors / (2 if classes == 2 else 1), rel=1e-5)
             for k in range(classes):
@@ -80,6 +82,7 @@ def test_contract_of_the_arrays():
     kinds = {name: (values.shape, str(values.dtype)) for name, values in scores.arrays.items()}
     assert kinds == {
         "confusion": ((3, 3, 3), "int64"),
+        "confidence_sum": ((3, 3), "float64"),
         "histogram": ((3, 3, 2, 256), "int32"),
         "log_loss_sum": ((3,), "float64"),
         "brier_sum": ((3,), "float64"),

@@ -27,7 +27,7 @@ def test_logits_have_the_size_of_the_image(name, task, size_hw):
 @pytest.mark.parametrize(("name", "task"), OWN)
 def test_every_size_factor_changes_the_number_of_parameters(name, task):
     row = MODELS[name].encoder if task == CLASSIFY else MODELS[name].segmenter
-    more = {"width": 8, "depth": 4, "stages": 4, "blocks": 2, "convs": 3, "patch": 4, "bottleneck": True}
+    more = {"width": 8, "depth": 4, "stages": 4, "blocks": 2, "convs": 3, "patch": 4, "bottleneck": True, "cls_token": True}
     before = count(network(name, task))
     for factor in set(options_of(row)) & set(more):
         choice = Choice(name=name, options={**training(name).model.options, factor: more[factor]})
@@ -86,6 +86,17 @@ def test_every_patch_has_a_position_of_its_own():
     distance = torch.cdist(place, place) + torch.eye(30) * 9
     assert place.shape == (30, 16)
     assert distance.min() > 0.1
+
+
+@pytest.mark.parametrize("task", [CLASSIFY, SEGMENT])
+def test_a_token_for_the_whole_image_is_heard_by_all_and_is_no_patch(task):
+    net, plain = network("vit", task, cls_token=True), network("vit", task)
+    assert count(net) - count(plain) == 16  # its width
+    images = torch.rand(2, 3, 64, 64)
+    assert net(images).shape == plain(images).shape
+    net(images).square().sum().backward()
+    [token] = [value for name, value in net.named_parameters() if name.endswith("cls_1D")]
+    assert token.grad.abs().min() > 0
 
 
 def test_vit_sees_where_things_are():

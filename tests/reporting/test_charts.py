@@ -13,7 +13,7 @@ from foldwise.reporting.drawing.charts import (
     score_scale,
 )
 from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
-from foldwise.reporting.evidence import _held
+from foldwise.reporting.drawing.thinning import held
 
 
 def configuration(place, estimate, *, verdict="worse", latency=5.0):
@@ -133,10 +133,10 @@ def test_losses_far_above_all_later_ones_are_cut_off_and_said():
 
 def test_a_precision_recall_line_is_level_up_to_its_first_recall():
     stroke = (np.array([0, 0, 0, 0.1, 1.0]), np.array([0, 0, 0, 0.67, 0.2]))
-    held = _held({"folds": [stroke], "mean": None, "ap": 0.5})
-    assert [list(one) for one in held["folds"][0]] == [[0, 0.1, 1.0], [0.67, 0.67, 0.2]]
+    level = held({"folds": [stroke], "mean": None, "ap": 0.5})
+    assert [list(one) for one in level["folds"][0]] == [[0, 0.1, 1.0], [0.67, 0.67, 0.2]]
     nothing = (np.zeros(2), np.zeros(2))
-    assert len(_held({"folds": [nothing], "mean": stroke})["folds"][0][0]) == 2
+    assert len(held({"folds": [nothing], "mean": stroke})["folds"][0][0]) == 2
 
 
 def test_classes_and_counts_are_drawn_with_their_numbers():

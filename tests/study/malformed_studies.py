@@ -38,7 +38,7 @@ MALFORMED = [
             'study.yaml:1:1: a study is made of `key: value` lines, got [{"study": "gel"}, {"data": "x"}]\n'
             "     1 | - study: gel\n"
             "       | ^\n"
-            "  → The keys are study, title, seed, threads, data, compare, train, validate, judge."
+            "  → The keys are study, title, seed, threads, data, compare, train, validate, judge, robustness, baselines, measure, variants."
         ),
     ),
     Malformed(
@@ -48,7 +48,7 @@ MALFORMED = [
             "study.yaml:1:1: a study is made of `key: value` lines, got 'gel'\n"
             "     1 | gel\n"
             "       | ^\n"
-            "  → The keys are study, title, seed, threads, data, compare, train, validate, judge."
+            "  → The keys are study, title, seed, threads, data, compare, train, validate, judge, robustness, baselines, measure, variants."
         ),
     ),
     Malformed(
@@ -73,7 +73,7 @@ MALFORMED = [
             "study.yaml:4:1: no key is called 'titel'\n"
             "     4 | titel: Gels\n"
             "       | ^\n"
-            "  → Did you mean 'title'? Known: study, title, seed, threads, data, compare, train, validate, judge."
+            "  → Did you mean 'title'? Known: study, title, seed, threads, data, compare, train, validate, judge, robustness, baselines, measure, variants."
         ),
     ),
     Malformed(
@@ -83,7 +83,7 @@ MALFORMED = [
             "study.yaml:4:1: no key is called 'zzz'\n"
             "     4 | zzz: 1\n"
             "       | ^\n"
-            "  → Known: study, title, seed, threads, data, compare, train, validate, judge."
+            "  → Known: study, title, seed, threads, data, compare, train, validate, judge, robustness, baselines, measure, variants."
         ),
     ),
     Malformed(
@@ -136,7 +136,7 @@ MALFORMED = [
             "study.yaml:2:7: data must have keys, got 'gels/'\n"
             "     2 | data: gels/\n"
             "       |       ^\n"
-            "  → Write its keys below it, indented. Known: path, phantom, layout, task, channels, size, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value."
+            "  → Write its keys below it, indented. Known: path, phantom, source, layout, task, channels, size, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value, slices_per_group."
         ),
     ),
     Malformed(
@@ -146,14 +146,14 @@ MALFORMED = [
             "study.yaml:2:1: data must have keys, got nothing\n"
             "     2 | data:\n"
             "       | ^\n"
-            "  → Write its keys below it, indented, or remove the line. Known: path, phantom, layout, task, channels, size, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value."
+            "  → Write its keys below it, indented, or remove the line. Known: path, phantom, source, layout, task, channels, size, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value, slices_per_group."
         ),
     ),
     Malformed(
         "no source",
         ("study: gel\ndata: {size: 64}\ntrain: {model: unet}\n"),
         (
-            "study.yaml:2:7: data needs exactly one of path (a folder) and phantom (a built-in data set); neither is stated\n"
+            "study.yaml:2:7: data needs one of path (a folder), phantom (a built-in data set) and source (a public data set, which may have its copy at path); none is stated\n"
             "     2 | data: {size: 64}\n"
             "       |       ^"
         ),
@@ -162,7 +162,7 @@ MALFORMED = [
         "two sources",
         ("study: gel\ndata: {path: gels, phantom: {kind: gels}}\ntrain: {model: unet}\n"),
         (
-            "study.yaml:2:7: data needs exactly one of path (a folder) and phantom (a built-in data set); both are stated\n"
+            "study.yaml:2:7: data needs one of path (a folder), phantom (a built-in data set) and source (a public data set, which may have its copy at path); path and phantom are stated\n"
             "     2 | data: {path: gels, phantom: {kind: gels}}\n"
             "       |       ^"
         ),
@@ -294,7 +294,7 @@ MALFORMED = [
             "study.yaml:5:3: no key is called 'epoch' in train\n"
             "     5 |   epoch: 3\n"
             "       |   ^\n"
-            "  → Did you mean 'epochs'? Known: model, head, loss, optimizer, schedule, weights, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, crop_px, precision, device."
+            "  → Did you mean 'epochs'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache."
         ),
     ),
     Malformed(
@@ -470,7 +470,7 @@ MALFORMED = [
             "2. study.yaml:4:3: no setting is called 'models', so it cannot be compared\n"
             "     4 |   models: [unet, conv]\n"
             "       |   ^\n"
-            "  → Did you mean 'model'? Known: model, head, loss, optimizer, schedule, weights, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, crop_px, precision, device."
+            "  → Did you mean 'model'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache."
         ),
     ),
     Malformed(
@@ -595,7 +595,7 @@ MALFORMED = [
             "study.yaml:4:1: judge must have keys, got nothing\n"
             "     4 | judge:\n"
             "       | ^\n"
-            "  → Write its keys below it, indented, or remove the line. Known: metric, select, equivalent_within, alpha."
+            "  → Write its keys below it, indented, or remove the line. Known: metric, select, thresholds, equivalent_within, alpha."
         ),
     ),
     Malformed(
@@ -742,7 +742,7 @@ MALFORMED = [
         ("study: gel\ndata: {path: gels}\ntrain: {model: unet}\n"),
         (
             "--set train.epoch=2: no key is called 'epoch' in train\n"
-            "  → Did you mean 'epochs'? Known: model, head, loss, optimizer, schedule, weights, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, crop_px, precision, device."
+            "  → Did you mean 'epochs'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache."
         ),
         overrides=("train.epoch=2",),
     ),
@@ -792,11 +792,11 @@ MALFORMED = [
             "3. study.yaml:2:20: no key is called 'sise' in data\n"
             "     2 | data: {path: gels, sise: 64}\n"
             "       |                    ^\n"
-            "  → Did you mean 'size'? Known: path, phantom, layout, task, channels, size, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value.\n"
+            "  → Did you mean 'size'? Known: path, phantom, source, layout, task, channels, size, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value, slices_per_group.\n"
             "4. study.yaml:4:3: no setting is called 'los', so it cannot be compared\n"
             "     4 |   los: [dice, focal]\n"
             "       |   ^\n"
-            "  → Did you mean 'loss'? Known: model, head, loss, optimizer, schedule, weights, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, crop_px, precision, device.\n"
+            "  → Did you mean 'loss'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache.\n"
             "5. study.yaml:7:11: train.epochs must be a whole number, got 'ten'\n"
             "     7 |   epochs: ten\n"
             "       |           ^\n"

@@ -96,6 +96,28 @@ def test_each_multiplies(first, second):
     assert made == [{"adam": {"lr": a, "decay": b}} for a in first for b in second]
 
 
+def test_a_name_that_each_would_give_to_several_levels_is_told_apart():
+    networks = [
+        {"name": "U-Net", "model": "unet", "pretrain": {"each": ["none", "denoise"]}},
+        {"name": "ViT", "model": "vit", "pretrain": {"each": ["none", {"mask": {"share": 0.75}}]}},
+        {"name": "plain", "model": "conv", "pretrain": "none"},
+    ]
+    rows = configurations(asked({"network": networks}))
+    assert [row.name for row in rows] == [
+        "U-Net · pretrain none",
+        "U-Net · denoise",
+        "ViT · pretrain none",
+        "ViT · mask (share 0.75)",
+        "plain",
+    ]
+    assert [row.training.pretrain.name for row in rows] == ["none", "denoise", "none", "mask", "none"]
+
+
+def test_what_says_nothing_alone_is_said_with_its_setting():
+    rows = configurations(asked({"pretrain": ["none", {"auto": {"epochs": 3}}, "mask"]}, model="unet"))
+    assert [row.name for row in rows] == ["pretrain none", "pretrain auto (epochs 3)", "mask"]
+
+
 def test_a_bundle_states_several_settings_with_each_level():
     rows = configurations(
         study_from_dict(

@@ -1,5 +1,7 @@
 """The plan: equal work is one item, and an id changes when, and only when, a result can."""
 
+from collections import defaultdict
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ def plan_of(
     study = study_from_dict(
         {"study": "a", "data": {"path": "x"}, "compare": compare or {}, "train": train, **top}
     )
-    steps = steps or {"fit": 1, "features": 1}
+    steps = defaultdict(lambda: 1, steps or {})
     return make_plan(
         study, configurations(study), task=task, packed_digest=packed, splits=splits, steps=steps
     )
@@ -202,3 +204,88 @@ def test_ready_is_what_lacks_nothing_and_skipped_what_lacks_what_failed():
     assert ready(plan, set(), {features.id}) == []
     assert skipped(plan, {features.id}) == fits
     assert skipped(plan, {fits[0].id}) == []
+
+
+PRETRAINED = {"model": "unet", "pretrain": "denoise"}
+
+
+def pretrained(compare=None, **more):
+    plan = plan_of(compare, task="binary_segmentation", train=PRETRAINED | more)
+    return [item for item in plan.items if item.kind == "pretrain"], [
+        item for item in plan.items if item.kind == "fit"
+    ]
+
+
+def test_pretraining_is_done_once_a_fold_for_all_fits_that_begin_with_it():
+    items, fits = pretrained(
+        {
+            "loss": ["dice", "focal"],
+            "optimizer": ["sgd", "adam"],
+            "augment": ["none", "flips"],
+            "freeze": ["none", "encoder"],
+            "epochs": [3, 4],
+        }
+    )
+    assert [item.title for item in items] == [
+        "pretraining of unet by denoise · fold 1 of 5",
+        "pretraining of unet by denoise · fold 2 of 5",
+    ]
+    assert len(fits) == 64
+    of_fold = {item.settings["fold"]: item.id for item in items}
+    assert all(fit.needs == (of_fold[fit.settings["fold"]],) for fit in fits)
+    assert {item.settings["seed"] for item in items} == {fit.settings["seed"] for fit in fits}
+
+
+def test_what_a_fold_needs_stands_before_its_fits():
+    plan = plan_of(task="binary_segmentation", train=PRETRAINED)
+    assert [(item.kind, item.settings["fold"]) for item in plan.items] == [
+        ("pretrain", 0),
+        ("fit", 0),
+        ("pretrain", 1),
+        ("fit", 1),
+    ]
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        {"model": ["unet", "conv"]},
+        {"pretrain": ["denoise", "mask"]},
+        {"pretrain": ["denoise", {"denoise": {"sigma": 0.2}}]},
+        {"normalize": ["train", "image"]},
+        {"crop_px": [None, 32]},
+        {"batch_size": [2, 4]},
+        {"steps_per_epoch": [None, 4]},
+        {"weights": ["none", "imagenet"]},
+        {"precision": ["fp32", "bf16"]},
+        {"device": ["auto", "cpu"]},
+    ],
+    ids=str,
+)
+def test_what_changes_pretraining_is_not_shared(levels):
+    shared = {key: value for key, value in PRETRAINED.items() if key not in levels}
+    plan = plan_of(levels, task="binary_segmentation", train=shared)
+    assert len([item for item in plan.items if item.kind == "pretrain"]) == 4
+
+
+def test_a_size_of_its_own_is_shared_by_batches_of_all_sizes():
+    own = {"denoise": {"batch_size": 8, "steps_per_epoch": 3}}
+    items, fits = pretrained({"batch_size": [2, 4], "steps_per_epoch": [None, 5]}, pretrain=own)
+    assert (len(items), len(fits)) == (2, 8)
+
+
+def test_only_those_that_ask_for_it_are_pretrained():
+    plan = plan_of({"pretrain": ["none", "denoise"]}, task="binary_segmentation", train={"model": "unet"})
+    names = {row.id: row.name for row in plan.configurations}
+    fits = [item for item in plan.items if item.kind == "fit"]
+    needing = {names[fit.settings["configuration"]] for fit in fits if fit.needs}
+    assert needing == {"denoise"}
+    assert set(names.values()) == {"pretrain none", "denoise"}
+    failed = next(item for item in plan.items if item.kind == "pretrain")
+    assert [item.settings["fold"] for item in skipped(plan, {failed.id})] == [0]
+
+
+def test_a_pretrained_encoder_differs_between_folds_so_that_no_features_are_shared():
+    plan = plan_of(train=FROZEN | {"pretrain": "denoise"})
+    assert [item.kind for item in plan.items] == ["pretrain", "fit", "pretrain", "fit"]

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from foldwise.judging.cautions import Facts
+from foldwise.judging.cautions import Compared, Facts
+from foldwise.judging.records import Judgement
 from foldwise.judging.rows import Rows
 from foldwise.judging.words import counted, show, with_interval
+from foldwise.study.spec import Judging
 
 Record = dict[str, Any]
 
@@ -43,10 +45,16 @@ def beats_trivial(facts: Facts, winner: Record) -> bool:
     return bool(known.sign * worst > known.sign * known.best_trivial[1].estimates[metric.name])
 
 
-def answer(told: str, records: Sequence[Record], facts: Facts) -> Record:
-    """The winner, its numbers, and the sentence that says how sure it is."""
-    winner, compared = records[0], facts.known.comparison
+def answer(told: str, records: Sequence[Record], facts: Facts, unbeaten: Sequence[Record] = ()) -> Record:
+    """The winner, its numbers, and the sentence that says how sure it is, and which baseline it does not beat."""
     ranked = [record for record in records if record["verdict"] in ("winner", "could be best", "worse")]
+    said = " ".join([_sentence(told, ranked, facts), *(one["message"] for one in unbeaten)])
+    return answer_record(ranked, facts.known, said)
+
+
+def answer_record(ranked: Sequence[Record], known: Judgement, sentence: str) -> Record:
+    """The first of the configurations that are compared, its numbers, and how many others could be the best."""
+    winner, compared = ranked[0], known.comparison
     num_tied = sum(record["could_be_best"] for record in ranked) - 1
     return {
         "configuration": winner["id"],
@@ -54,7 +62,7 @@ def answer(told: str, records: Sequence[Record], facts: Facts) -> Record:
         "estimate": winner["estimate"],
         "low": winner["low"],
         "high": winner["high"],
-        "sentence": _sentence(told, ranked, facts),
+        "sentence": sentence,
         "num_ruled_out": len(ranked) - 1 - num_tied,
         "num_tied": num_tied,
         "minimal_detectable_difference": compared.minimal_detectable_difference if compared else None,
@@ -63,7 +71,7 @@ def answer(told: str, records: Sequence[Record], facts: Facts) -> Record:
 
 def _sentence(told: str, ranked: Sequence[Record], facts: Facts) -> str:
     winner, metric = ranked[0], facts.known.metric
-    reached = f"{_lower(metric.title)} {with_interval(winner, _sure(facts))} on {_on(facts.rows)}"
+    reached = f"{lower(metric.title)} {with_interval(winner, sure(facts.judge))} on {_on(facts.rows)}"
     if told == "not_better_than_trivial":
         assert facts.known.best_trivial is not None
         baseline, scored = facts.known.best_trivial
@@ -76,10 +84,11 @@ def _sentence(told: str, ranked: Sequence[Record], facts: Facts) -> str:
         return f"The study is not finished ({done} of {planned} fits are done). So far {winner['name']} leads with {reached}."
     if told == "single_configuration":
         return f"{winner['name']} reaches {reached}. There is nothing it could be compared with."
-    return _compared(told, ranked, reached, facts)
+    return compared_in_words(told, ranked, reached, facts)
 
 
-def _compared(told: str, ranked: Sequence[Record], reached: str, facts: Facts) -> str:
+def compared_in_words(told: str, ranked: Sequence[Record], reached: str, facts: Compared) -> str:
+    """The sentence of a comparison: the winner, what it `reached`, and how many others could be the best."""
     winner, others = ranked[0], len(ranked) - 1
     if facts.known.comparison is None:
         return f"{winner['name']} has the best estimate, {reached}, but the data is too small for a test: no difference is claimed."
@@ -87,7 +96,7 @@ def _compared(told: str, ranked: Sequence[Record], reached: str, facts: Facts) -
     if told == "clear_winner":
         rivals = "The other configuration is" if others == 1 else f"All {others} other configurations are"
         return (
-            f"Use {winner['name']}: {reached}. {rivals} worse beyond chance, with {_sure(facts)} confidence."
+            f"Use {winner['name']}: {reached}. {rivals} worse beyond chance, with {sure(facts.judge)} confidence."
         )
     tied = sum(record["could_be_best"] for record in ranked) - 1
     if others == 1:
@@ -108,11 +117,13 @@ def _on(rows: Rows) -> str:
     return f"images of unseen groups ({images} in {counted(rows.units.count, 'group', 'groups')})"
 
 
-def _sure(facts: Facts) -> str:
-    return f"{100 * (1 - facts.study.judge.alpha):g} %"
+def sure(judge: Judging) -> str:
+    """``95 %``."""
+    return f"{100 * (1 - judge.alpha):g} %"
 
 
-def _lower(title: str) -> str:
+def lower(title: str) -> str:
+    """A title within a sentence."""
     # AUROC, F1, IoU and Dice keep their capitals.
     return (
         title[0].lower() + title[1:]

@@ -34,7 +34,7 @@ def _by_fold(rows: Rows, like: Outputs, say: Callable[[Floats], Floats]) -> Outp
         members = like.fold == fold
         known = _training_part(rows, like.case[members])
         said[members] = say(rows.truth[known].mean(axis=0))
-    return replace(like, probabilities=said)
+    return replace(like, probabilities=said, thresholds=None)
 
 
 def _training_part(rows: Rows, tested: Ints) -> Ints:
@@ -52,6 +52,16 @@ def _majority(rows: Rows, like: Outputs) -> Outputs:
 
 def _prior(rows: Rows, like: Outputs) -> Outputs:
     return _by_fold(rows, like, lambda share: share)
+
+
+def _commonest_labels(rows: Rows, like: Outputs) -> Outputs:
+    return _by_fold(rows, like, commonest)
+
+
+def commonest(share: Floats) -> Floats:
+    """1 for the most frequent labels, as many as an image has on average (at least one), 0 for the others."""
+    chosen = np.argsort(-share, kind="stable")[: max(1, round(float(share.sum())))]
+    return np.isin(np.arange(len(share)), chosen).astype(float)
 
 
 def _every_label(rows: Rows, like: Outputs) -> Outputs:
@@ -91,6 +101,7 @@ BASELINES = (
     Baseline("majority", "always the most frequent class", "says the most frequent class of the training images, without looking", ("binary", "multiclass"), _majority),
     Baseline("prior", "class frequencies", "gives every image the class frequencies of the training images", _LABELLED, _prior),
     Baseline("all_ones", "every label", "says every label of every image", ("multilabel",), _every_label),
+    Baseline("commonest", "the commonest labels", "says the most frequent labels of the training images, as many as an image has on average", ("multilabel",), _commonest_labels),
     Baseline("all_background", "all background", "calls every pixel background", ("segmentation",), _all_background),
     Baseline("all_foreground", "all foreground", "calls every pixel the most frequent foreground class", ("segmentation",), _all_foreground),
 )  # fmt: skip

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from foldwise.judging.deciding import scarce
+from foldwise.judging.influence import Units
 from foldwise.judging.ranking import MIN_POSITIVES
 from foldwise.judging.records import Judgement
 from foldwise.judging.rows import Fit, Rows
 from foldwise.judging.scoring import Scored
 from foldwise.judging.words import counted, digits_of, rounded, show
-from foldwise.study.spec import Study
+from foldwise.study.spec import Judging, Study
 
 Record = dict[str, Any]
 Caution = tuple[str, str, str]  # code, message, cure
@@ -22,12 +24,34 @@ LATE, TAIL, GAIN = 0.95, 0.8, 0.05  # see `_still_improving`
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What the answer and the cautions are made from."""
+class Compared:
+    """What every comparison has, wherever its scores come from; cautions that ask no more serve all of them.
+
+    Attributes:
+        known: the numbers.
+        units: what was sampled.
+        judge: what was asked.
+        noun: what a unit is called, one and many: ``("image", "images")``.
+    """
+
+    known: Judgement
+    units: Units
+    judge: Judging
+    noun: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Facts(Compared):
+    """What the answer and the cautions of a run are made from."""
 
     study: Study
     rows: Rows
-    known: Judgement
+
+    @classmethod
+    def of(cls, study: Study, rows: Rows, known: Judgement) -> Facts:
+        """Of a study, what its run has left, and the numbers of it."""
+        noun = ("group", "groups") if rows.units.grouped else ("image", "images")
+        return cls(known, rows.units, study.judge, noun, study, rows)
 
 
 def cautions(facts: Facts, told: str, records: Sequence[Record]) -> list[Record]:
@@ -35,13 +59,13 @@ def cautions(facts: Facts, told: str, records: Sequence[Record]) -> list[Record]
     told_apart = [
         _trivial(facts, told, records),
         *_missing(facts, records),
-        _not_distinguishable(facts, records),
+        not_distinguishable(facts, records),
     ]
     found = [
         *told_apart,
         *(rule(facts) for rule in RULES),
         *_training(facts, records),
-        _optimism(facts, records),
+        optimism(facts, records),
     ]
     return [
         {"code": code, "message": message, "cure": cure}
@@ -73,29 +97,32 @@ def _missing(facts: Facts, records: Sequence[Record]) -> Iterator[Caution]:
         f"and {'is' if len(short) == 1 else 'are'} left out of the comparison."
     )
     first = "Read the causes under failures, mend them, and run" if failed else "Run"
-    yield "MISSING_RUNS", message, f"{first} the study again; what is done is kept."
+    devices = {row.training.device for row in facts.rows.configurations if row.id in {one["id"] for one in short}}
+    where = f" on a machine that has {' and '.join(sorted(devices))}" if not devices & {"auto", "cpu"} else ""
+    yield "MISSING_RUNS", message, f"{first} the study again{where}; what is done is kept."
 
 
-def _not_distinguishable(facts: Facts, records: Sequence[Record]) -> Caution | None:
+def not_distinguishable(facts: Compared, records: Sequence[Record]) -> Caution | None:
+    """Where more than half could be the best: what could have been seen, and what it takes to see more."""
     could = sum(record["could_be_best"] for record in records)
     if facts.known.comparison is None or could <= max(1, len(facts.known.comparison.p) / 2):
         return None
     detectable = facts.known.comparison.minimal_detectable_difference
     message = (
         f"{could} of {len(facts.known.comparison.p)} configurations could be the best; a difference below "
-        f"about {show(detectable)} could not have been seen with {_units(facts.rows)}."
+        f"about {show(detectable)} could not have been seen with {counted(facts.units.count, *facts.noun)}."
     )
-    cure = "Take the cheapest of those that could be best, add repeats, or add images."
+    cure = f"Take the cheapest of those that could be best, add repeats, or add {facts.noun[1]}."
     return "NOT_DISTINGUISHABLE", message, cure + _needed(facts)
 
 
-def _needed(facts: Facts) -> str:
-    """How many images the difference takes that the study calls none."""
-    compared, target, units = facts.known.comparison, facts.study.judge.equivalent_within, facts.rows.units
+def _needed(facts: Compared) -> str:
+    """How many units the difference takes that the study calls none."""
+    compared, target, units = facts.known.comparison, facts.judge.equivalent_within, facts.units
     assert compared is not None
     if not 0 < target < compared.minimal_detectable_difference:
         return ""
-    factor, kind = compared.times_as_many(target), "groups" if units.grouped else "images"
+    factor, kind = compared.times_as_many(target), facts.noun[1]
     if factor > MANY:
         return f" A difference of {target:g} is out of reach of more {kind} alone: equal runs differ by about as much."
     if factor < 2:
@@ -103,26 +130,22 @@ def _needed(facts: Facts) -> str:
     return f" To see a difference of {target:g} takes about {rounded(factor * units.count)} {kind}, {rounded(factor)} times as many."
 
 
-def _units(rows: Rows) -> str:
-    kind = ("group", "groups") if rows.units.grouped else ("image", "images")
-    return counted(rows.units.count, *kind)
-
-
-def _small(facts: Facts) -> Caution | None:
-    count, grouped = facts.rows.units.count, facts.rows.units.grouped
+def small(facts: Compared) -> Caution | None:
+    """Where there are few groups, or few units of any kind."""
+    count, grouped, kind = facts.units.count, facts.units.grouped, facts.noun[1]
     if grouped and count < FEW:
-        message = f"Only {counted(count, 'group', 'groups')} of images: intervals rest on groups, and on so few they are rough."
+        message = f"Only {counted(count, *facts.noun)}: intervals rest on groups, and on so few they are rough."
         return (
             "FEW_GROUPS",
             message,
-            f"Add images of more groups (patients, slides, sources), at least {FEW}.",
+            f"Add more groups (patients, slides, sources), at least {FEW}.",
         )
     if count >= SMALL:
         return None
     message = (
-        f"Only {_units(facts.rows)}: intervals are wide, and may still be too narrow if rare failures exist."
+        f"Only {counted(count, *facts.noun)}: intervals are wide, and may still be too narrow if rare failures exist."
     )
-    return "N_SMALL", message, f"Add images; below {SMALL} only large differences can be seen."
+    return "N_SMALL", message, f"Add {kind}; below {SMALL} only large differences can be seen."
 
 
 def _seeds(facts: Facts) -> Caution | None:
@@ -187,7 +210,15 @@ def _hard(scored: Scored) -> bool:
     return abs(area - balanced) < 1e-9 and area < 1 - 1e-9  # a perfect model reaches 1 in both
 
 
-RULES: tuple[Callable[[Facts], Caution | None], ...] = (_small, _seeds, _rare, _degenerate)
+def _scarce(facts: Facts) -> Caution | None:
+    names = scarce(facts.rows)
+    if not names:
+        return None
+    message = f"Thresholds are the best of each label's own sample, and {_listed(names, 3)} {'has' if len(names) == 1 else 'have'} fewer than 100 images in an inner validation: the best threshold of so few is mostly luck."
+    return "SCARCE_THRESHOLDS", message, "Leave judge.thresholds out, or set it to shrunk; nothing is trained anew."
+
+
+RULES: tuple[Callable[[Facts], Caution | None], ...] = (small, _seeds, _rare, _degenerate, _scarce)
 
 
 def _training(facts: Facts, records: Sequence[Record]) -> Iterator[Caution]:
@@ -218,7 +249,10 @@ def _still_improving(fit: Fit) -> bool:
     planned = fit.epochs_planned or 0
     if fit.result["best_epoch"] <= LATE * planned:
         return False
-    scores = {epoch["epoch"]: epoch.get("val_score") for epoch in fit.result.get("epochs", [])}
+    scores = {
+        epoch["epoch"]: epoch.get("val_steady", epoch.get("val_score"))
+        for epoch in fit.result.get("epochs", [])
+    }
     known = {number: score for number, score in scores.items() if score is not None}
     best, before = known.get(fit.result["best_epoch"]), [s for n, s in known.items() if n <= TAIL * planned]
     if best is None or not before:
@@ -252,9 +286,10 @@ def _numeric(level: str) -> tuple[str, float | None]:
     return level.replace(numbers[0], "", 1), float(numbers[0])
 
 
-def _optimism(facts: Facts, records: Sequence[Record]) -> Caution | None:
+def optimism(facts: Compared, records: Sequence[Record]) -> Caution | None:
+    """Where the winner's score flatters it by more than half of what is of consequence."""
     chosen, sign = facts.known.selected, facts.known.sign
-    if chosen is None or chosen.optimism <= facts.study.judge.equivalent_within / 2:
+    if chosen is None or chosen.optimism <= facts.judge.equivalent_within / 2:
         return None
     digits = digits_of(records[0])
     naive, corrected = f"{sign * chosen.naive:.{digits}f}", f"{sign * chosen.corrected:.{digits}f}"
@@ -262,7 +297,7 @@ def _optimism(facts: Facts, records: Sequence[Record]) -> Caution | None:
     message = (
         f"The winner was chosen among {len(facts.known.comparable)} by the same score that it is quoted with, "
         f"which flatters it: freed from the luck of the choice, {naive} becomes about {corrected} "
-        f"({100 * (1 - facts.study.judge.alpha):g} % interval {low:.{digits}f} to {high:.{digits}f})."
+        f"({100 * (1 - facts.judge.alpha):g} % interval {low:.{digits}f} to {high:.{digits}f})."
     )
     cure = "Quote the corrected score, or score the winner once on images kept apart."
     return "SELECTION_OPTIMISM", message, cure

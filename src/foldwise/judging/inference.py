@@ -76,10 +76,8 @@ def variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0) -> Varia
     estimate = means_Cn.mean(axis=1)
     centred = means_Cn - estimate[:, None]
     image = centred @ centred.T / (n * max(n - 1, 1))
-    run = _shared(_run_variances(scores_CRn, folds_Rn))
-    # Training sets overlap, so runs are not independent: Nadeau & Bengio 2003, on this part only.
-    overlap = 1 / (num_folds - 1) if num_folds > 1 else 0.0
-    run_of_mean = run * ((1 - num_folds / n) / (R * num_folds) + overlap)
+    run = _shared(run_variances(scores_CRn, folds_Rn))
+    run_of_mean = run * runs_in_mean(folds_Rn)
     free_configurations = max(C - 1, 1)
     df_run = free_configurations * ((num_folds - 1) if R == 1 else (R - 1) * num_folds)
     return Variance(
@@ -110,8 +108,19 @@ def beside(known: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> Variance:
     )
 
 
-def _run_variances(scores_CRn: Floats, folds_Rn: Ints) -> Floats:
-    """(C,) own moment estimates of the variance between runs; they may be negative."""
+def runs_in_mean(folds_Rn: Ints) -> float:
+    """What a variance between runs is multiplied by in the variance of a mean over folds and repeats."""
+    (R, n), num_folds = folds_Rn.shape, len(np.unique(folds_Rn))
+    # Training sets overlap, so runs are not independent: Nadeau & Bengio 2003, on this part only.
+    overlap = 1 / (num_folds - 1) if num_folds > 1 else 0.0
+    return float((1 - num_folds / n) / (R * num_folds) + overlap)
+
+
+def run_variances(scores_CRn: Floats, folds_Rn: Ints) -> Floats:
+    """(C,) own moment estimates of the variance between runs; they may be negative.
+
+    What all rows share is taken off first; one row alone must be a difference, in which nothing is shared.
+    """
     C, R, n = scores_CRn.shape
     _, fold = np.unique(folds_Rn, return_inverse=True)
     fold = fold.reshape(R, n)
@@ -171,6 +180,7 @@ class Comparison:
         p_wins: (C,) how often each would come first if the study were repeated.
         rank_low, rank_high: (C,) ranks that all pairs together leave open.
         p_pairs: (C, C) p values of all pairs, adjusted for all pairs by max |t|.
+        pairs_quantile: how many standard errors a difference must be from 0 to be beyond chance among all pairs.
         minimal_detectable_difference: to the winner, with 80 % power.
         run_share: the share of its square that is variance between runs, which more images do not lower.
     """
@@ -186,6 +196,7 @@ class Comparison:
     rank_low: Ints
     rank_high: Ints
     p_pairs: Floats
+    pairs_quantile: float
     minimal_detectable_difference: float
     run_share: float
 
@@ -210,8 +221,12 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
     """
     estimate, C = known.estimate, len(known.estimate)
     error_CC = known.of_differences()
-    drawn = _draw(known, np.random.default_rng(seed), draws)
-    t_CC = _studentized(estimate[None, :] - estimate[:, None], error_CC)
+    roots = known.image_factor, np.diag(np.sqrt(known.run_of_mean))
+    rng = np.random.default_rng(seed)
+    drawn = joint_draws(known, *roots, rng=rng, draws=draws)
+    if known.pair_floor > 0:  # errors have the floor, so what they are compared with must have it too
+        drawn = drawn + rng.normal(scale=np.sqrt(known.pair_floor / 2), size=drawn.shape)
+    t_CC = studentized(estimate[None, :] - estimate[:, None], error_CC)
     p, limit, largest = np.empty(C), np.empty(C), np.zeros(draws)
     inverse = np.divide(1, error_CC, out=np.zeros((C, C)), where=error_CC > 0).astype(np.float32)
     for c in range(C):
@@ -221,7 +236,8 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
         np.maximum(largest, rivals, out=largest)
     winner = int(estimate.argmax())
     difference, error = estimate - estimate[winner], error_CC[:, winner]
-    above = t_CC > np.quantile(largest, 1 - alpha)
+    all_pairs = float(np.quantile(largest, 1 - alpha))
+    above = t_CC > all_pairs
     quantile = max(float(norm.ppf(1 - alpha / 2)), float(limit[winner]))
     return Comparison(
         winner=winner,
@@ -234,7 +250,8 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
         p_wins=np.bincount((estimate + drawn).argmax(axis=1), minlength=C) / draws,
         rank_low=1 + above.sum(axis=1),
         rank_high=C - above.sum(axis=0),
-        p_pairs=_tail(np.sort(largest), np.abs(t_CC)),
+        p_pairs=tail(np.sort(largest), np.abs(t_CC)),
+        pairs_quantile=all_pairs,
         minimal_detectable_difference=float((quantile + POWER) * np.median(np.delete(error, winner))),
         run_share=_run_share(known, error, winner),
     )
@@ -247,11 +264,16 @@ def _run_share(known: Variance, error_C: Floats, winner: int) -> float:
     return float(min(np.median(np.delete(share, winner)), 1.0))
 
 
-def _draw(known: Variance, rng: np.random.Generator, draws: int) -> Floats:
-    """(draws, C) centred estimates; chi-square draws of both scales carry the smallness of the sample."""
+def joint_draws(
+    known: Variance, image_root: Floats, run_root: Floats, *, rng: np.random.Generator, draws: int
+) -> Floats:
+    """(draws, P) centred draws of P numbers whose covariance is the sum of two parts, each (P, C) its root.
+
+    Chi-square draws of both scales carry the smallness of the sample.
+    """
     C = len(known.estimate)
-    image = rng.standard_normal((draws, C), dtype=np.float32) @ known.image_factor.T.astype(np.float32)
-    run = rng.standard_normal((draws, C), dtype=np.float32) * np.sqrt(known.run_of_mean).astype(np.float32)
+    image = rng.standard_normal((draws, C), dtype=np.float32) @ image_root.T.astype(np.float32)
+    run = rng.standard_normal((draws, C), dtype=np.float32) @ run_root.T.astype(np.float32)
     scales = [
         np.sqrt(df / rng.chisquare(df, size=(draws, 1))).astype(np.float32)
         for df in (max(known.df_image, 1.0), known.df_run)
@@ -259,7 +281,7 @@ def _draw(known: Variance, rng: np.random.Generator, draws: int) -> Floats:
     return np.asarray(image * scales[0] + run * scales[1])
 
 
-def _studentized(difference: Floats, error: Floats) -> Floats:
+def studentized(difference: Floats, error: Floats) -> Floats:
     """Difference / error; without error, 0 where there is no difference and infinite where there is."""
     small = error <= 1e-12
     tiny = np.abs(difference) <= 1e-12
@@ -267,7 +289,7 @@ def _studentized(difference: Floats, error: Floats) -> Floats:
     return np.where(small & ~tiny, np.copysign(np.inf, difference), ratio)
 
 
-def _tail(ascending: Floats, observed: Floats) -> Floats:
+def tail(ascending: Floats, observed: Floats) -> Floats:
     """The share of draws at or above each observed value."""
     above = len(ascending) - np.searchsorted(ascending, observed, side="left")
     return np.asarray((1 + above) / (len(ascending) + 1))

@@ -95,11 +95,19 @@ def unit_scores(metric: Metric, outputs: Outputs, units: Units) -> UnitScores:
     num_undefined = int((none if parts.zero is None else none & ~parts.zero).sum())
     if metric.groups_equal:
         num_undefined = int((parts.denominator == 0).sum())
-    return _ratio(_collapsed(parts, outputs, units, equal=metric.groups_equal), num_undefined)
+    return _ratio(_collapsed(parts, outputs.case, units, equal=metric.groups_equal), num_undefined)
 
 
-def _collapsed(parts: Ratio, outputs: Outputs, units: Units, *, equal: bool) -> Ratio:
-    top, bottom = units.sums(parts.numerator, outputs.case), units.sums(parts.denominator, outputs.case)
+def mean_score(scores_n: Floats, units: Units) -> UnitScores:
+    """The mean of a score per case, every unit once; cases where it is nan are left out, and counted."""
+    defined = np.isfinite(scores_n)
+    parts = Ratio(np.where(defined, scores_n, 0.0)[:, None], defined.astype(float)[:, None], np.ones(1))
+    every = np.arange(len(scores_n))
+    return _ratio(_collapsed(parts, every, units, equal=True), int((~defined).sum()))
+
+
+def _collapsed(parts: Ratio, case: Ints, units: Units, *, equal: bool) -> Ratio:
+    top, bottom = units.sums(parts.numerator, case), units.sums(parts.denominator, case)
     if equal:  # every unit counts once, with the mean of its images
         defined = bottom > 0
         top, bottom = np.divide(top, bottom, out=np.zeros_like(top), where=defined), defined.astype(float)

@@ -81,12 +81,12 @@ def _t(df: float, alpha: float) -> float:
 
 
 def interval(rule: str, spread: Spread, *, alpha: float = 0.05) -> Interval:
-    """The interval of a score by ``wilson``, ``logit`` or ``plain``; nan where there is nothing to go by."""
+    """The interval of a score by ``wilson``, ``logit``, ``plain`` (0 or more) or ``free``; nan where there is nothing to go by."""
     if np.isnan(spread.estimate) or not spread.df > 0:
         return NO_INTERVAL
-    if rule == "plain":
+    if rule in ("plain", "free"):
         low, high = plain_t(spread.estimate, spread.standard_error, spread.df, alpha=alpha)
-        return max(low, 0.0), high  # losses, which are never negative
+        return (max(low, 0.0) if rule == "plain" else low), high  # losses are never negative
     # Differences of rounding can push a perfect score past 1.
     estimate = min(max(spread.estimate, 0.0), 1.0)
     binomial = estimate * (1 - estimate)

@@ -22,7 +22,8 @@ class Metric:
         averaging: how images and classes are averaged, in words.
         parts: the ratio it is; None for a ranking.
         ranking: ``auroc`` or ``average_precision``; None for a ratio.
-        interval: the rule of statistics.md 1.4: ``wilson`` for shares, ``logit`` for bounded means, ``plain`` else.
+        interval: the rule of statistics.md 1.4: ``wilson`` for shares, ``logit`` for bounded means, ``plain``
+            else, ``free`` where a score may be negative.
         groups_equal: a mean over units: each group counts once. False: cases are summed over all groups.
         counted: each case is right or wrong, so that differences have the variance floor of paired proportions.
     """
@@ -33,7 +34,7 @@ class Metric:
     averaging: str
     parts: Parts | None = None
     ranking: str | None = None
-    interval: Literal["wilson", "logit", "plain"] = "logit"
+    interval: Literal["wilson", "logit", "plain", "free"] = "logit"
     higher_is_better: bool = True
     groups_equal: bool = False
     counted: bool = False
@@ -41,7 +42,7 @@ class Metric:
     @property
     def bounded(self) -> bool:
         """Whether it lies between 0 and 1."""
-        return self.interval != "plain"
+        return self.interval in ("wilson", "logit")
 
 
 _SINGLE = ("binary", "multiclass")
@@ -50,6 +51,7 @@ _MANY = ("multiclass", "multilabel")
 _IMG = "mean over images; in each, mean over its foreground classes"
 _POOLED = "pixels of all images pooled; mean over foreground classes"
 _MACRO = "images pooled over folds; mean over classes"
+_WEIGHTED = "mean over classes weighted by their images"
 _RANK = (
     "within each fold, mean over folds; mean over classes that at least 10 images or groups have and 10 lack"
 )
@@ -62,12 +64,14 @@ _ROWS = (
     Metric("specificity", "Specificity", ("binary",), "of the positive class", ratios.specificity("positive"), interval="wilson", counted=True),
     Metric("precision", "Precision", ("binary",), "of the positive class", ratios.precision("positive"), interval="wilson"),
     Metric("f1", "F1", ("binary",), "of the positive class", ratios.f1("positive")),
-    Metric("recall_macro", "Macro sensitivity (recall)", _MANY, _MACRO, ratios.sensitivity("all"), counted=True),
+    Metric("recall_macro", "Macro sensitivity (recall)", _CLASSIFY, _MACRO, ratios.sensitivity("all"), counted=True),
+    Metric("recall_weighted", "Weighted sensitivity (recall)", _CLASSIFY, _WEIGHTED, ratios.recall_weighted, counted=True),
     Metric("specificity_macro", "Macro specificity", _MANY, _MACRO, ratios.specificity("all"), counted=True),
     Metric("precision_macro", "Macro precision", _CLASSIFY, _MACRO, ratios.precision("all")),
+    Metric("precision_weighted", "Weighted precision", _CLASSIFY, _WEIGHTED, ratios.precision("all", "weighted")),
     Metric("f1_macro", "Macro F1", _CLASSIFY, _MACRO, ratios.f1("all")),
     Metric("f1_micro", "Micro F1", _CLASSIFY, "images and classes pooled", ratios.f1("all", "micro")),
-    Metric("f1_weighted", "Weighted F1", _CLASSIFY, "mean over classes weighted by their images", ratios.f1("all", "weighted")),
+    Metric("f1_weighted", "Weighted F1", _CLASSIFY, _WEIGHTED, ratios.f1("all", "weighted")),
     Metric("auroc", "AUROC", ("binary",), "of the positive class; within each fold, mean over folds", ranking="auroc"),
     Metric("auroc_macro", "Macro AUROC", _MANY, _RANK, ranking="auroc"),
     Metric("average_precision", "Average precision", ("binary",), "of the positive class; within each fold, mean over folds", ranking="average_precision"),

@@ -18,7 +18,7 @@ FAMILIES = {
     "binary_segmentation": "segmentation",
     "multiclass_segmentation": "segmentation",
 }
-THRESHOLD = 0.5  # of a label of its own (multilabel); single-label tasks take the most probable class
+THRESHOLD = 0.5  # of a label, where none was set for it; single-label tasks take the most probable class
 CLIP = 1e-7  # a probability of 0 for the truth counts as this one, so that a log-loss stays finite
 
 
@@ -35,6 +35,7 @@ class Outputs:
         confusion: (n, K, K) pixels by [true, predicted] for segmentation, else None.
         histogram: (n, K, 2, 256) pixels by probability of the class; second axis 1 where the pixel is of it.
         log_loss_sum, brier_sum: (n,) sums over the pixels of each image, segmentation only.
+        thresholds: (n, K) at which each case gets each label (multilabel), as its fit was given them; None: `THRESHOLD`.
         unscored: classes that some fold lacks; they are shown, and no average over classes counts them.
         unranked: classes too rare, or too common, for a ranking that is tested; averages of rankings leave them out.
     """
@@ -48,6 +49,7 @@ class Outputs:
     histogram: Ints | None = None
     log_loss_sum: Floats | None = None
     brier_sum: Floats | None = None
+    thresholds: Floats | None = None
     unscored: tuple[int, ...] = ()
     unranked: tuple[int, ...] = ()
 
@@ -84,10 +86,11 @@ class Counts:
 
 
 def predicted(outputs: Outputs) -> Bools:
-    """(n, K) the classes a classifier decides for: the most probable one, or every one at `THRESHOLD` or above."""
+    """(n, K) the classes a classifier decides for: the most probable one, or every one at its threshold or above."""
     assert outputs.probabilities is not None
     if outputs.family == "multilabel":
-        return np.asarray(outputs.probabilities >= THRESHOLD)
+        limits = THRESHOLD if outputs.thresholds is None else outputs.thresholds
+        return np.asarray(outputs.probabilities >= limits)
     chosen = outputs.probabilities.argmax(axis=1)
     return np.asarray(np.arange(outputs.num_classes)[None, :] == chosen[:, None])
 

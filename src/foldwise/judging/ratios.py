@@ -71,7 +71,13 @@ def specificity(which: str) -> Parts:
     return parts
 
 
-def precision(which: str) -> Parts:
+def recall_weighted(outputs: Outputs) -> Ratio:
+    """Sensitivity weighted by the images of a class: of all labels that are true, those that were found."""
+    found, chosen = counts(outputs), outputs.averaged("all")
+    return _columns(found.tp[:, chosen].sum(axis=1), (found.tp + found.fn)[:, chosen].sum(axis=1))
+
+
+def precision(which: str, averaging: Literal["macro", "weighted"] = "macro") -> Parts:
     """Precision, tp / (tp + fp), of every class of `which`.
 
     A class that is there and never predicted counts 0, as in scikit-learn: left out, it would pay not to predict it.
@@ -79,8 +85,10 @@ def precision(which: str) -> Parts:
 
     def parts(outputs: Outputs) -> Ratio:
         found, chosen = counts(outputs), outputs.averaged(which)
-        ratio = _columns(found.tp[:, chosen], (found.tp + found.fp)[:, chosen])
-        return replace(ratio, zero=np.asarray((found.tp + found.fn)[:, chosen].any(axis=0)))
+        support = (found.tp + found.fn)[:, chosen]
+        weight = support.sum(axis=0) if averaging == "weighted" else None
+        ratio = _columns(found.tp[:, chosen], (found.tp + found.fp)[:, chosen], weight)
+        return replace(ratio, zero=np.asarray(support.any(axis=0)))
 
     return parts
 

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from foldwise.judging.baselines import Baseline
+from foldwise.judging.curves import confusion_matrix
 from foldwise.judging.inference import Comparison
 from foldwise.judging.metrics import Metric
+from foldwise.judging.parts import parts_of
 from foldwise.judging.rows import Fit, Rows
 from foldwise.judging.scoring import Judged, Scored
 from foldwise.judging.selection import Selected
@@ -20,12 +22,17 @@ from foldwise.study.spec import Study
 COSTS = (
     "train_s",
     "evaluate_s",
+    "shared_features_s",
+    "shared_pretrain_s",
     "parameters",
     "trainable_parameters",
     "peak_memory_mb",
+    "shared_peak_memory_mb",
+    "reserved_memory_mb",
     "latency_ms",
-    "device",
 )
+COVARIATES = ("device", "cache", "peak_memory_is")  # words; they explain costs, and no score
+MOST_CONFUSED = 60  # classes with counts of every confusion
 
 
 @dataclass(frozen=True)
@@ -69,9 +76,9 @@ def records(study: Study, rows: Rows, known: Judgement) -> list[dict[str, Any]]:
     by_id = {configuration.id: configuration for configuration in rows.configurations}
     ranked = [_record(rows, known, by_id[one]) for one in known.comparable]
     for place, record in enumerate(ranked):
-        record |= _standing(study, known, place)
+        record |= standing(known, place, margin=study.judge.equivalent_within)
     rest = [
-        _record(rows, known, one) | _unranked()
+        _record(rows, known, one) | unranked()
         for one in rows.configurations
         if one.id not in known.comparable
     ]
@@ -94,16 +101,19 @@ def _record(rows: Rows, known: Judgement, configuration: Configuration) -> dict[
         "levels": dict(configuration.levels),
         "estimate": scored.estimates.get(known.metric.name),
         "folds": [{"repeat": repeat, "fold": fold, "score": value} for repeat, fold, value in scored.folds],
-        "metrics": {name: _with_interval(scored, known, name, place) for name in scored.estimates},
+        "metrics": {name: with_ends(scored, known, name, place) for name in scored.estimates},
         "per_class": scored.per_class,
-        "cost": _cost([fit for fit in fits if fit.status == "done"]),
+        "confusion": _confusion(rows, configuration.id) if scored.estimates else None,
+        "parts": parts_of(rows, configuration.id),
+        "cost": cost_of([fit for fit in fits if fit.status == "done"]),
         "num_done": sum(fit.status == "done" for fit in fits),
         "num_planned": len(fits),
         "failures": [_failure(fit) for fit in fits if fit.status == "failed"],
     }
 
 
-def _with_interval(scored: Scored, known: Judgement, name: str, place: int | None) -> dict[str, Any]:
+def with_ends(scored: Scored, known: Judgement, name: str, place: int | None) -> dict[str, Any]:
+    """A metric of one configuration; without an interval where its place among the comparable is None."""
     low, high = known.tables[name].intervals[place] if place is not None else (None, None)
     return {
         "estimate": scored.estimates[name],
@@ -113,23 +123,37 @@ def _with_interval(scored: Scored, known: Judgement, name: str, place: int | Non
     }
 
 
+def _confusion(rows: Rows, configuration: str) -> list[Any] | None:
+    """Counts by [true][predicted] over all folds and repeats; of several labels [[TN, FP], [FN, TP]] of each."""
+    return confusion_matrix(rows, configuration).tolist() if len(rows.classes) <= MOST_CONFUSED else None
+
+
 def _failure(fit: Fit) -> dict[str, Any]:
     error = fit.result.get("error") or {}
     known = {"type": error.get("type", "unknown"), "message": error.get("message", "no cause was recorded")}
     return {"item": fit.item, "repeat": fit.repeat, "fold": fit.fold} | known
 
 
-def _cost(done: Sequence[Fit]) -> dict[str, Any]:
-    """The mean over fits of what was measured; None for what was not. A device is named when it is the same in all."""
+def cost_of(done: Sequence[Fit]) -> dict[str, Any]:
+    """The mean over fits of what was measured; None for what was not. Words are all that were said, most often one."""
     costs = [fit.result.get("cost") or {} for fit in done]
     known = {key: [cost[key] for cost in costs if cost.get(key) is not None] for key in COSTS}
-    devices = sorted(set(known.pop("device")))
+    words = {
+        key: ", ".join(sorted({str(cost[key]) for cost in costs if cost.get(key) is not None})) or None
+        for key in COVARIATES
+    }
     means: dict[str, Any] = {key: float(np.mean(values)) if values else None for key, values in known.items()}
-    return means | {"device": ", ".join(devices) or None}
+    return means | words
 
 
-def _standing(study: Study, known: Judgement, place: int) -> dict[str, Any]:
-    """What the comparison says about the configuration at `place` of the comparable ones."""
+def standing(known: Judgement, place: int, *, margin: float) -> dict[str, Any]:
+    """What the comparison says about the configuration at `place` of the comparable ones.
+
+    Args:
+        known: the numbers.
+        place: best first.
+        margin: a difference within it is of no consequence.
+    """
     table, sign = known.tables[known.metric.name], known.sign
     low, high = table.intervals[place]
     found: dict[str, Any] = {"low": low, "high": high, "se": None, "run_sd": None}
@@ -137,7 +161,7 @@ def _standing(study: Study, known: Judgement, place: int) -> dict[str, Any]:
         found |= {"se": table.known.standard_error[place], "run_sd": float(np.sqrt(table.known.run[place]))}
     if known.comparison is None:
         return (
-            _unranked()
+            unranked()
             | found
             | {"verdict": "winner" if place == 0 else "could be best", "could_be_best": True}
         )
@@ -156,11 +180,12 @@ def _standing(study: Study, known: Judgement, place: int) -> dict[str, Any]:
         "rank_low": one.rank_low[place],
         "rank_high": one.rank_high[place],
         "ruled_out_by": None if could else known.comparable[one.ruled_out_by[place]],
-        "equivalent": max(abs(ends[0]), abs(ends[1])) <= study.judge.equivalent_within,
+        "equivalent": max(abs(ends[0]), abs(ends[1])) <= margin,
     }
 
 
-def _unranked() -> dict[str, Any]:
+def unranked() -> dict[str, Any]:
+    """What the comparison says about a configuration that is not in it: nothing."""
     unknown = (
         "low",
         "high",
@@ -180,6 +205,7 @@ def baseline_record(known: Judgement, baseline: Baseline, scored: Scored) -> dic
     """The record of a trivial predictor; it has no interval, for nothing in it was learnt."""
     return {
         "id": baseline.id,
+        "kind": "trivial",
         "name": baseline.name,
         "sentence": f"A predictor that {baseline.sentence}.",
         "estimate": scored.estimates[known.metric.name],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -13,9 +13,11 @@ import numpy as np
 
 from foldwise.data.folds.splits import Split, read_splits, unscored_classes
 from foldwise.errors import RunError
+from foldwise.judging.beside import Beside, read_beside
 from foldwise.judging.influence import Units
 from foldwise.judging.outputs import FAMILIES, Bools, Outputs
 from foldwise.judging.ranking import MIN_POSITIVES
+from foldwise.judging.thresholds import THRESHOLDS, Cut, Seen, choose_thresholds
 from foldwise.study.configurations import Configuration
 from foldwise.study.folder import RunFolder, read_json
 from foldwise.study.plan import Plan
@@ -50,6 +52,8 @@ class Rows:
         units: images, or groups where some group has more than one image.
         splits: every repeat and fold.
         fits: planned fits in plan order.
+        beside: the other planned items.
+        thresholds: a row of `THRESHOLDS`; None where the likeliest class is taken.
     """
 
     task: str
@@ -61,6 +65,9 @@ class Rows:
     splits: tuple[Split, ...]
     configurations: tuple[Configuration, ...]
     fits: tuple[Fit, ...]
+    beside: tuple[Beside, ...] = ()
+    thresholds: str | None = None
+    cuts: dict[tuple[str, str], Cut] = field(default_factory=dict, compare=False)  # found once, by fit and method
 
     @property
     def family(self) -> str:
@@ -80,7 +87,7 @@ class Rows:
         known = np.ones((len(self.names), len(self.classes)), dtype=bool)
         tested = {(fit.repeat, fit.fold): fit for fit in self.fits if fit.status == "done"}
         for fit in tested.values():
-            arrays = _read(fit.path / "scores.npz", ("case", "confusion"))
+            arrays = read_arrays(fit.path / "scores.npz", ("case", "confusion"))
             known[arrays["case"]] = arrays["confusion"].sum(axis=2) > 0
         return known
 
@@ -125,6 +132,21 @@ class Rows:
         done = self.done(configuration, repeat)
         return _joined(done, self) if done else None
 
+    def cut(self, fit: Fit, method: str) -> Cut:
+        """The thresholds of a fit by a row of `THRESHOLDS`, from its inner validation and nothing else."""
+        if (fit.item, method) not in self.cuts:
+            self.cuts[fit.item, method] = THRESHOLDS[method].decide(self.seen(fit))
+        return self.cuts[fit.item, method]
+
+    def seen(self, fit: Fit) -> Seen:
+        """What a fit may know of the labels when its thresholds are set."""
+        assert self.truth is not None
+        read = read_arrays(fit.path / "scores.npz", ("inner_case", "inner_probabilities"))
+        split = next(one for one in self.splits if (one.repeat, one.fold) == (fit.repeat, fit.fold))
+        known = np.concatenate([split.train, split.inner])
+        said, true = read["inner_probabilities"].astype(np.float64), self.truth[read["inner_case"]]
+        return Seen(said, true, self.truth[known].mean(axis=0))
+
     def fold_outputs(self, fit: Fit) -> Outputs:
         """What one fit said about its test fold."""
         return _joined([fit], self)
@@ -137,7 +159,7 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
         RunError: the folder lacks what `foldwise run` writes before the work.
     """
     plan = folder.load_plan() if plan is None else plan
-    for path in (folder.cases, folder.audit, folder.splits):
+    for path in (folder.cases, folder.audit, folder.splits, folder.asked):
         if not path.exists():
             raise RunError(
                 f"{path.name} is missing", where=str(folder.root), cure="Run the study again; it writes it."
@@ -155,8 +177,10 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
         groups=groups,
         units=Units.from_groups(groups),
         splits=read_splits(folder.splits),
+        thresholds=choose_thresholds(folder.load_study().judge.thresholds, FAMILIES[task]),
         configurations=tuple(plan.configurations),
         fits=tuple(_fit(folder, item) for item in plan.items if item.kind == "fit"),
+        beside=read_beside(folder, plan),
     )
 
 
@@ -190,7 +214,7 @@ def _failed(path: Path) -> bool:
 
 def _joined(fits: Sequence[Fit], rows: Rows) -> Outputs:
     keys = SEGMENTATION_KEYS if rows.family == "segmentation" else CLASSIFICATION_KEYS
-    read = [_read(fit.path / "scores.npz", ("case", *keys)) for fit in fits]
+    read = [read_arrays(fit.path / "scores.npz", ("case", *keys)) for fit in fits]
     case = np.concatenate([arrays["case"] for arrays in read]).astype(np.int64)
     fold = np.concatenate(
         [np.full(len(arrays["case"]), fit.fold) for fit, arrays in zip(fits, read, strict=True)]
@@ -200,12 +224,17 @@ def _joined(fits: Sequence[Fit], rows: Rows) -> Outputs:
     if rows.truth is not None:
         whole["truth"] = rows.truth[case[order]]
         whole["probabilities"] = whole["probabilities"].astype(np.float64)
+    if rows.thresholds is not None:
+        limits = [rows.cut(fit, rows.thresholds).thresholds for fit in fits]
+        repeated = [np.tile(one, (len(arrays["case"]), 1)) for one, arrays in zip(limits, read, strict=True)]
+        whole["thresholds"] = np.concatenate(repeated)[order]
     unranked = tuple(k for k, number in enumerate(rows.num_having) if number < MIN_POSITIVES)
     outputs = Outputs(rows.family, case[order], fold[order].astype(np.int64), **whole)
     return replace(outputs, unscored=rows.unscored, unranked=unranked)
 
 
-def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+def read_arrays(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """These arrays of a scores file; RunError where it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in keys}

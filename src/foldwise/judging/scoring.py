@@ -94,7 +94,7 @@ def by_class(repeats: Sequence[Outputs], classes: Sequence[str]) -> dict[str, di
     tables = [measure(outputs) for outputs in repeats]
     return {
         name: {key: _mean(float(table[key][k]) for table in tables) for key in tables[0]}
-        | {"scored": k not in repeats[0].unscored}
+        | {"scored": k not in repeats[0].unscored, "ranked": k not in repeats[0].unranked}
         for k, name in enumerate(classes)
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,10 @@ SEGMENTED = ("pixels_tp", "pixels_fp", "pixels_fn", "dice", "iou")
 
 
 def write_results(path: Path, verdict: Mapping[str, Any]) -> None:
-    """One row per configuration, best first, then the trivial predictors; every averaging is in its column's name."""
+    """One row per configuration, best first, then the baselines; every averaging is in its column's name.
+
+    `confusion` is JSON: counts by [true][predicted], summed over folds and repeats, as in the verdict.
+    """
     records = verdict["configurations"]
     factors = list(dict.fromkeys(factor for record in records for factor in record["levels"]))
     costs = list(dict.fromkeys(cost for record in records for cost in record["cost"]))
@@ -47,11 +51,12 @@ def write_results(path: Path, verdict: Mapping[str, Any]) -> None:
         "num_done",
         "num_planned",
         *ends,
+        "confusion",
         *costs,
     ]
     rows = [_result(record, verdict["metric"]["name"], factors, metrics, costs) for record in records]
     for baseline in verdict["baselines"]:
-        known = {"levels": {}, "cost": {}, "verdict": "trivial", "num_done": "", "num_planned": ""} | baseline
+        known = {"levels": {}, "cost": {}, "verdict": baseline["kind"], "num_done": "", "num_planned": ""} | baseline
         rows.append(_result(known, verdict["metric"]["name"], factors, metrics, costs))
     _write(path, header, iter(rows))
 
@@ -76,6 +81,7 @@ def _result(
         record["num_done"],
         record["num_planned"],
         *scores,
+        json.dumps(record["confusion"]) if record.get("confusion") else None,
         *(record["cost"].get(cost) for cost in costs),
     ]
 

@@ -6,6 +6,7 @@ complete, and writes verdict.json, results.csv and scores.csv. docs/verdict.md d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,19 +14,28 @@ import numpy as np
 
 from foldwise.judging.answer import answer, state
 from foldwise.judging.baselines import baselines_of
+from foldwise.judging.beside import failed_items
 from foldwise.judging.cautions import Facts, cautions
+from foldwise.judging.confidence import calibration_record
+from foldwise.judging.deciding import thresholds_record
 from foldwise.judging.inference import Comparison, beside, compare
+from foldwise.judging.mattering import mattered
 from foldwise.judging.metrics import Metric, choose_metric, metrics_of
 from foldwise.judging.outputs import Outputs
+from foldwise.judging.pairs import Pair, all_pairs
 from foldwise.judging.records import Judgement, baseline_record, records
+from foldwise.judging.robustness import robustness
 from foldwise.judging.rows import Rows, read_rows
 from foldwise.judging.scoring import Judged, Scored, judged, score
 from foldwise.judging.selection import Selected, selected_score
+from foldwise.judging.shallow import not_beaten, shallow_records
 from foldwise.judging.tables import write_results, write_scores
+from foldwise.judging.throughput import throughput
 from foldwise.study.folder import RunFolder, write_json
-from foldwise.study.spec import Study
+from foldwise.study.spec import Judging, Study
 
 SCHEMA = 1
+MOST_IN_PAIRS = 60  # configurations of which every pair is told
 
 
 def judge(folder: RunFolder) -> dict[str, Any]:
@@ -39,7 +49,7 @@ def judge(folder: RunFolder) -> dict[str, Any]:
         SpecError: the study asks for a metric its task does not have.
     """
     study, rows = folder.load_study(), read_rows(folder)
-    verdict = verdict_of(study, rows)
+    verdict = verdict_of(study, rows) | {"throughput": throughput(folder)}
     write_json(folder.verdict, verdict)
     write_results(folder.results, verdict)
     write_scores(folder.scores, rows)
@@ -51,10 +61,12 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
     metric = choose_metric(study.judge.metric, rows.family)
     known = _judgement(study, rows, metric)
     listed = records(study, rows, known)
-    baselines = [baseline_record(known, baseline, scored) for baseline, scored in known.trivial]
-    facts = Facts(study, rows, known)
+    trivial = [baseline_record(known, baseline, scored) for baseline, scored in known.trivial]
+    shallow = shallow_records(study, rows, known)
+    facts = Facts.of(study, rows, known)
     told = state(facts, listed)
-    verdict: dict[str, Any] = _plain({
+    unbeaten = not_beaten(shallow, listed, alpha=study.judge.alpha)
+    verdict: dict[str, Any] = plain({
         "schema": SCHEMA,
         "study": study.study,
         "title": study.title or study.study,
@@ -70,12 +82,17 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
         "metric": _about(metric, rows),
         "metrics": {name: _about(row, rows) for name, row in metrics_of(rows.family).items()},
         "state": told,
-        "answer": answer(told, listed, facts) if known.comparable else None,
+        "answer": answer(told, listed, facts, unbeaten) if known.comparable else None,
         "configurations": listed,
-        "baselines": baselines,
-        "selection": _selection(known),
-        "warnings": cautions(facts, told, listed),
-        "pairs": _pairs(known, study.judge.alpha),
+        "baselines": [*shallow, *trivial],
+        "thresholds": thresholds_record(rows, known.comparable[0] if known.comparable else None),
+        "calibration": calibration_record(study, rows, known.comparable),
+        "selection": selection_record(known),
+        "warnings": unbeaten + cautions(facts, told, listed),
+        "pairs": pair_records(study.judge, known),
+        "factors": mattered(study, rows, known, listed),
+        "robustness": robustness(study, rows, metric, listed),
+        "failed_items": failed_items(rows.beside),
     })  # fmt: skip
     return verdict
 
@@ -101,7 +118,7 @@ def _judgement(study: Study, rows: Rows, metric: Metric) -> Judgement:
         name: judged(row, chosen, rows.units, num_cases=len(rows.names), alpha=study.judge.alpha)
         for name, row in (metrics_of(rows.family).items() if chosen else ())
     }
-    comparison, selected = _compared(study, tables.get(metric.name))
+    comparison, selected = compared(tables.get(metric.name), seed=study.seed, alpha=study.judge.alpha)
     trivial = tuple(
         (baseline, score(list(enumerate(outputs)), rows.units, decides=metric, classes=rows.classes))
         for baseline, outputs in (baselines_of(rows, likes) if likes else [])
@@ -126,11 +143,14 @@ def _trivial_p(study: Study, known: Judgement) -> float | None:
     return float(compare(together, seed=study.seed, alpha=study.judge.alpha).p[-1])
 
 
-def _compared(study: Study, decisive: Judged | None) -> tuple[Comparison | None, Selected | None]:
+def compared(
+    decisive: Judged | None, *, seed: int, alpha: float
+) -> tuple[Comparison | None, Selected | None]:
+    """Who could be the best by the metric that decides, and the winner's corrected score; None where none is tested."""
     if decisive is None or decisive.known is None or len(decisive.values) < 2:
         return None, None
-    comparison = compare(decisive.known, seed=study.seed, alpha=study.judge.alpha)
-    selected = selected_score(decisive.values.mean(axis=1), seed=study.seed, alpha=study.judge.alpha)
+    comparison = compare(decisive.known, seed=seed, alpha=alpha)
+    selected = selected_score(decisive.values.mean(axis=1), seed=seed, alpha=alpha)
     if decisive.metric.bounded:  # a score and the influence of a unit on it can add up to more than 1
         ends = (0.0, 1.0) if decisive.metric.higher_is_better else (-1.0, 0.0)
         low, high = np.clip([selected.low, selected.high], *ends).tolist()
@@ -138,7 +158,8 @@ def _compared(study: Study, decisive: Judged | None) -> tuple[Comparison | None,
     return comparison, selected
 
 
-def _selection(known: Judgement) -> dict[str, Any] | None:
+def selection_record(known: Judgement) -> dict[str, Any] | None:
+    """The winner's score before and after the correction, in the sign of the metric; None where nothing was chosen."""
     if known.selected is None:
         return None
     one, sign = known.selected, known.sign
@@ -152,17 +173,29 @@ def _selection(known: Judgement) -> dict[str, Any] | None:
     }
 
 
-def _pairs(known: Judgement, alpha: float) -> list[dict[str, Any]]:
-    """All pairs of configurations that differ beyond chance, with p values adjusted for all pairs."""
-    if known.comparison is None:
+def pair_records(judge: Judging, known: Judgement) -> list[dict[str, Any]]:
+    """Every pair of configurations, in the sign of the metric; of very many only those with the winner."""
+    decisive = known.tables.get(known.metric.name)
+    if known.comparison is None or decisive is None or decisive.known is None:
         return []
-    p, ids = known.comparison.p_pairs, known.comparable
+    found = all_pairs(
+        decisive.known,
+        known.comparison,
+        alpha=judge.alpha,
+        margin=judge.equivalent_within,
+    )
+    ids, sign = known.comparable, known.sign
+    many = len(ids) > MOST_IN_PAIRS
     return [
-        {"better": ids[a], "worse": ids[b], "p": p[a, b]}
-        for a in range(len(ids))
-        for b in range(a + 1, len(ids))
-        if p[a, b] <= alpha
+        _pair(pair, ids, sign) for pair in found if not many or known.comparison.winner in (pair.a, pair.b)
     ]
+
+
+def _pair(pair: Pair, ids: Sequence[str], sign: int) -> dict[str, Any]:
+    record = vars(pair) | {"a": ids[pair.a], "b": ids[pair.b], "difference": sign * pair.difference}
+    for ends in (("low", "high"), ("low_all", "high_all")):
+        record |= dict(zip(ends, sorted(sign * record[end] for end in ends), strict=True))
+    return record
 
 
 def _about(metric: Metric, rows: Rows) -> dict[str, Any]:
@@ -180,12 +213,12 @@ def _about(metric: Metric, rows: Rows) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value as JSON has it: numbers of numpy become plain, nan and infinity become None."""
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -31,6 +31,7 @@ MOST_CHIPS = 8
 CHIP = 58  # characters
 # What is said in full under "What to be careful about", in a few words.
 SHORTLY = {
+    "BASELINE_NOT_BEATEN": "a shallow baseline is not beaten",
     "TRIVIAL_BASELINE": "not better than a trivial predictor",
     "MISSING_RUNS": "some configurations are incomplete",
     "NOT_DISTINGUISHABLE": "most configurations could be the best",

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from foldwise.data.store.packed import open_packed
 from foldwise.errors import RunError
 from foldwise.judging import curves
+from foldwise.judging.beside import Beside as Beside
+from foldwise.judging.deciding import f1_curves
+from foldwise.judging.outputs import predicted
 from foldwise.judging.rows import Rows, read_rows
+from foldwise.reporting.drawing.thinning import held, thinned
 from foldwise.study.folder import RunFolder, read_json
-from foldwise.study.reading import read_study
-from foldwise.study.spec import Validation
+from foldwise.study.spec import Training, Validation
 
 MOST_CURVES = 6  # configurations drawn in one ROC panel; more are a tangle
 MOST_CLASSES = 12  # classes with panels of their own; the tables always have all
-CURVE_POINTS = 80
 Result = Mapping[str, Any]
 Curve = Mapping[str, Any]
 
@@ -63,14 +65,21 @@ class Evidence:
         environment: versions, machine, digests and seeds.
         study_text: the study file as it was written.
         results: result.json of every fit that is done or failed.
+        beside: all other items that are done, in plan order.
         roc, pr: by configuration, then class index: ``{"folds": [(x, y)], "mean": (x, y), "auroc" or "ap"}``.
         confusion: by configuration (K, K), or (K, 2, 2) for several labels: truth by prediction.
         image_scores: by configuration: case index -> score, higher is better; for the choice of pictures.
         probabilities: by configuration: case index -> (K,); classification only.
+        decided: by configuration: case index -> (K,) whether each label is said; several labels only.
+        f1_curves: by configuration (the winner), then class index: F1 on the inner validation against the threshold.
         predictions: by configuration: case index -> file with the predicted mask; segmentation only.
+        trainings: by configuration, how it was trained.
+        folders: by configuration, those of its fits that are done, the first fold of the first repeat first.
+        watched: by configuration, the file with the images of its first fold watched through training; segmentation.
         images: pixels, or None where the cache was cleared.
         place: the run folder as a reader types it.
         validation, alpha: what the study asked for.
+        statistics: statistics.csv: numbers of all images, and of every part of every fold.
     """
 
     verdict: Mapping[str, Any]
@@ -79,16 +88,23 @@ class Evidence:
     environment: Mapping[str, Any]
     study_text: str
     results: Sequence[Result] = ()
+    beside: Sequence[Beside] = ()
     roc: Mapping[str, Mapping[int, Curve]] = field(default_factory=dict)
     pr: Mapping[str, Mapping[int, Curve]] = field(default_factory=dict)
     confusion: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     image_scores: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     probabilities: Mapping[str, Mapping[int, NDArray[Any]]] = field(default_factory=dict)
+    decided: Mapping[str, Mapping[int, NDArray[Any]]] = field(default_factory=dict)
+    f1_curves: Mapping[str, Mapping[int, Curve]] = field(default_factory=dict)
     predictions: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
+    trainings: Mapping[str, Training] = field(default_factory=dict)
+    watched: Mapping[str, Path] = field(default_factory=dict)
+    folders: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     images: Images | None = None
     place: str = "run"
     validation: Validation = field(default_factory=Validation)
     alpha: float = 0.05
+    statistics: Sequence[Mapping[str, str]] = ()
 
     @property
     def confidence(self) -> str:
@@ -147,7 +163,7 @@ def gather(folder: RunFolder) -> Evidence:
         raise RunError(
             "there is no verdict yet", where=str(folder.root), cure=f"foldwise report {folder.root}"
         )
-    rows, verdict, asked = read_rows(folder), read_json(folder.verdict), read_study(folder.study)
+    rows, verdict, asked = read_rows(folder), read_json(folder.verdict), folder.load_study()
     scored = [one["id"] for one in verdict["configurations"] if one.get("estimate") is not None]
     known = Evidence(
         verdict=verdict,
@@ -156,10 +172,15 @@ def gather(folder: RunFolder) -> Evidence:
         environment=read_json(folder.environment) if folder.environment.exists() else {},
         study_text=folder.study.read_text(encoding="utf-8"),
         results=[fit.result for fit in rows.fits if fit.result],
+        beside=[one for one in rows.beside if one.done],
+        trainings={one.id: one.training for one in rows.configurations},
+        watched=_watched(rows),
+        folders={one.id: [fit.path for fit in rows.done(one.id)] for one in rows.configurations},
         images=_images(folder),
         place=_place(folder.root),
         validation=asked.validate_,
         alpha=asked.judge.alpha,
+        statistics=_table(folder.statistics),
     )
     return _with_scores(known, rows, scored)
 
@@ -167,62 +188,30 @@ def gather(folder: RunFolder) -> Evidence:
 def _with_scores(known: Evidence, rows: Rows, scored: list[str]) -> Evidence:
     few, classes = scored[:MOST_CURVES], known.shown_classes()
     parts: dict[str, Any] = dict(vars(known))
-    parts["roc"] = {one: {k: _thinned(curves.roc(rows, one, k)) for k in classes} for one in few}
-    parts["pr"] = {one: {k: _thinned(_held(curves.pr(rows, one, k))) for k in classes} for one in few}
+    parts["roc"] = {one: {k: thinned(curves.roc(rows, one, k)) for k in classes} for one in few}
+    parts["pr"] = {one: {k: thinned(held(curves.pr(rows, one, k))) for k in classes} for one in few}
     parts["confusion"] = {one: np.asarray(curves.confusion_matrix(rows, one)) for one in few}
+    parts["f1_curves"] = {one: f1_curves(rows, one) for one in few[:1]}
+    parts["decided"] = {one: _decided(rows, one) for one in scored} if known.multilabel else {}
     parts["image_scores"] = {one: dict(curves.image_scores(rows, one)) for one in scored[:1]}
     if known.segmentation:
-        parts["predictions"] = {one: _masks(rows, one) for one in scored}
+        parts["predictions"] = {one: _masks(rows, one) for one in scored} | _shallow_masks(known)
     else:
         parts["probabilities"] = {one: _probabilities(rows, one) for one in scored}
     return Evidence(**parts)
 
 
-def _thinned(curve: Curve) -> dict[str, Any]:
-    """The curve with at most `CURVE_POINTS` points a line, evenly along its length."""
-    return {
-        **curve,
-        "folds": [_thin(points) for points in curve["folds"]],
-        "mean": _thin(curve["mean"]) if curve.get("mean") is not None else None,
-    }
-
-
-def _held(curve: Curve) -> Curve:
-    """Precision-recall lines from their first point with a recall above 0, and level from there to recall 0.
-
-    Thresholds so high that nothing true is found have a precision of 0, which drew a stroke along the axis.
-    """
-    mean = curve.get("mean")
-    return {
-        **curve,
-        "folds": [_level(points) for points in curve["folds"]],
-        "mean": _level(mean) if mean is not None else None,
-    }
-
-
-def _level(points: Sequence[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    recall, precision = np.asarray(points[0], dtype=float), np.asarray(points[1], dtype=float)
-    found = recall > 0
-    if not found.any():
-        return recall, precision
-    recall, precision = recall[found], precision[found]
-    return np.concatenate([[0.0], recall]), np.concatenate([precision[:1], precision])
-
-
-def _thin(points: Sequence[Any]) -> tuple[list[float], list[float]]:
-    x, y = np.asarray(points[0], dtype=float), np.asarray(points[1], dtype=float)
-    if len(x) > CURVE_POINTS:
-        travelled = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-        places = np.unique(
-            np.searchsorted(travelled, np.linspace(0, travelled[-1], CURVE_POINTS)).clip(0, len(x) - 1)
-        )
-        x, y = x[places], y[places]
-    return [round(float(value), 4) for value in x], [round(float(value), 4) for value in y]
-
-
 def _cases(path: Path) -> list[CaseRow]:
     with path.open(newline="", encoding="utf-8") as file:
         return [_case(row) for row in csv.DictReader(file)]
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file; none where an older run has not written it."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def _case(row: Mapping[str, str]) -> CaseRow:
@@ -266,6 +255,31 @@ def _masks(rows: Rows, configuration: str) -> dict[int, Path]:
     files = [(fit, fit.path / "predictions.npz") for fit in rows.done(configuration, _first_repeat(rows))]
     tested = {(split.repeat, split.fold): split.test for split in rows.splits}
     return {int(case): path for fit, path in files if path.exists() for case in tested[fit.repeat, fit.fold]}
+
+
+def _shallow_masks(known: Evidence) -> dict[str, dict[int, Path]]:
+    """Of every shallow baseline, under the id that the verdict gives it."""
+    masks: dict[str, dict[int, Path]] = {}
+    for one in known.beside:
+        if one.kind == "shallow" and one.settings["repeat"] == 0:
+            path, name = one.path / "predictions.npz", str(one.result["baseline"])
+            with np.load(path, allow_pickle=False) as arrays:
+                masks.setdefault(name, {}).update(dict.fromkeys(map(int, arrays.files), path))
+    return masks
+
+
+def _watched(rows: Rows) -> dict[str, Path]:
+    files = {
+        fit.configuration: fit.path / "watched.npz" for fit in rows.fits if fit.repeat == fit.fold == 0
+    }
+    return {one: path for one, path in files.items() if path.exists()}
+
+
+def _decided(rows: Rows, configuration: str) -> dict[int, NDArray[Any]]:
+    outputs = rows.outputs(configuration, _first_repeat(rows))
+    if outputs is None:
+        return {}
+    return {int(case): one for case, one in zip(outputs.case, predicted(outputs), strict=True)}
 
 
 def _probabilities(rows: Rows, configuration: str) -> dict[int, NDArray[Any]]:

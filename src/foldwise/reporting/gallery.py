@@ -24,7 +24,6 @@ EACH = 3  # images of a kind for the winner
 SIDE_BY_SIDE = 24  # configurations
 SAMPLE = 12
 MOST_BARS = 5
-LABEL_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,7 @@ def side_by_side(evidence: Evidence) -> tuple[list[Shown], list[tuple[str, list[
         case for cases in _chosen(evidence, 1 if evidence.segmentation else 2).values() for case in cases
     ]
     scored = [one for one in evidence.configurations if one.get("estimate") is not None][:SIDE_BY_SIDE]
+    scored += [one for one in evidence.verdict.get("baselines", []) if one["id"] in evidence.predictions]
     if not chosen or len(scored) < 2:
         return [], []
     cell = _mask_cell if evidence.segmentation else _label_cell
@@ -214,7 +214,7 @@ def _label_cell(evidence: Evidence, configuration: str, case: int) -> Shown | No
         return None
     row, classes = _case(evidence, case), evidence.classes
     if evidence.multilabel:
-        said = [k for k, share in enumerate(shares) if share >= LABEL_THRESHOLD]
+        said = np.flatnonzero(evidence.decided[configuration][case]).tolist()
         misses = len(set(said) ^ set(row.labels))
         note = f"{misses} of {len(classes)} labels wrong"
     else:

@@ -31,8 +31,16 @@ def _compared(evidence: Evidence) -> str:
     return (
         f"{count(len(evidence.configurations), 'configuration')} for {task} were compared on {count(images, 'image')}{grouped} "
         f"by {verdict['folds']}-fold cross-validation{again}. The folds were {stratified}the same for every "
-        f"configuration, and no two folds shared {unit}{near}."
+        f"configuration, and no two folds shared {unit}{near}.{_source(evidence)}"
     )
+
+
+def _source(evidence: Evidence) -> str:
+    """What a paper must say of a public data set."""
+    source = evidence.audit.get("source")
+    if not source:
+        return ""
+    return f" The images are of {source['title']} ({source['citation']}; licence: {source['licence']})."
 
 
 def _trained(evidence: Evidence) -> str:
@@ -41,8 +49,28 @@ def _trained(evidence: Evidence) -> str:
     )
     return (
         "In every fold a part of the training images was set aside as inner validation; the epoch was chosen there, by "
-        f"{selecting_title(select)} for all configurations alike, and the test images were predicted once, without "
+        f"{selecting_title(select)}{' (the median of three epochs)' if evidence.segmentation else ''} for all "
+        "configurations alike, and the test images were predicted once, without "
         "augmentation. Seeds were the same for all configurations of a fold, so that comparisons are paired."
+        + _decided(evidence)
+        + _pretrained(evidence)
+    )
+
+
+def _decided(evidence: Evidence) -> str:
+    known = evidence.verdict.get("thresholds")
+    if not known:
+        return ""
+    return f" From what probability on a label is said was also set on the inner validation of each fold: {known['sentence']}."
+
+
+def _pretrained(evidence: Evidence) -> str:
+    ways = sorted({str(item.result["by"]) for item in evidence.beside if item.kind == "pretrain"})
+    if not ways:
+        return ""
+    return (
+        f" Where a configuration says so, its network had first been trained without labels ({', '.join(ways)}): to give "
+        "damaged images of the training part, and of that alone, back as they were, by the mean squared error."
     )
 
 
@@ -96,10 +124,11 @@ MOST_SEEDS = 15
 def reproduce(evidence: Evidence) -> dict[str, Any]:
     """The study file, the commands, and a table of versions, digests and machine."""
     version = evidence.environment.get("foldwise")
-    changes = [f"--set {shlex.quote(change)}" for change in evidence.environment.get("overrides", [])]
+    changes = [f"--variant {shlex.quote(name)}" for name in evidence.environment.get("variants", [])]
+    changes += [f"--set {shlex.quote(change)}" for change in evidence.environment.get("overrides", [])]
     commands = [
         f"pip install foldwise=={version}" if version else "pip install foldwise",
-        "foldwise check study.yaml",
+        " ".join(["foldwise check study.yaml", *changes]),
         " ".join(["foldwise run study.yaml", *changes]),
         f"foldwise report {shlex.quote(evidence.place)}",
     ]

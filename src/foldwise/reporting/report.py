@@ -13,7 +13,27 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from foldwise.reporting import answer, gallery, methods, sections, tables
+from foldwise.reporting import (
+    answer,
+    augmentation,
+    calibration,
+    epochs,
+    factors,
+    gallery,
+    labels,
+    losses,
+    maps,
+    methods,
+    metrics,
+    parts,
+    pretraining,
+    robustness,
+    sections,
+    speed,
+    tables,
+    thresholds,
+    weights,
+)
 from foldwise.reporting.evidence import Evidence, gather
 from foldwise.reporting.words import breakable, metric_title, percent
 from foldwise.study.folder import RunFolder, written_whole
@@ -38,15 +58,30 @@ SECTIONS = (  # in the order of the page
     Section("answer", "Answer", lambda evidence: {"card": answer.card(evidence)}),
     Section("leaderboard", "Leaderboard", tables.leaderboard_section),
     Section("care", "", lambda evidence: {"warnings": evidence.verdict.get("warnings", [])}),
+    Section("factors", "What mattered", factors.section),
+    Section("metrics", "Metrics", metrics.section),
     Section("classes", "Per class", sections.classes),
+    Section("three-parts", "Three parts", parts.section),
     Section("curves", "ROC and PR", sections.curves),
     Section("confusion", "Confusion", sections.confusions),
+    Section("thresholds", "Thresholds", thresholds.section),
+    Section("calibration", "Calibration", calibration.section),
     Section("pictures", "Pictures", gallery.winner_section),
     Section("side-by-side", "Side by side", gallery.compared_section),
+    Section("robustness", "Robustness", robustness.section),
     Section("cost", "Cost", sections.cost),
+    Section("throughput", "Speed", speed.section),
+    Section("weights", "Weights", weights.section),
     Section("training", "Training", sections.learning),
+    Section("loss-panels", "Losses", losses.panels_section),
+    Section("epochs", "By epoch", epochs.section),
+    Section("maps", "Maps", maps.section),
+    Section("loss-curves", "Loss curves", losses.curves_section),
+    Section("pretraining", "Pretraining", pretraining.section),
+    Section("augmentation", "Augmentation", augmentation.section),
     Section("failures", "Failures", sections.failures),
     Section("data", "Data and audit", sections.data),
+    Section("labels", "Labels", labels.section),
     Section("methods", "Methods text", lambda evidence: {"methods": methods.methods(evidence)}),
     Section("reproduce", "Reproduce", lambda evidence: {"reproduce": methods.reproduce(evidence)}),
 )

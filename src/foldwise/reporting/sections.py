@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from foldwise.reporting.data_statistics import statistics_table
 from foldwise.reporting.drawing.charts import bars, class_strip, cost_chart, standing
 from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.evidence import Evidence
@@ -191,18 +192,23 @@ def _chosen_epochs(results: list[Mapping[str, Any]]) -> str:
 def cost(evidence: Evidence) -> dict[str, Any] | None:
     """Time, memory and parameters, and score against time."""
     rows = cost_rows(evidence)
-    return {"cost": {"drawing": cost_drawing(evidence), "rows": rows}} if rows else None
+    pretrained = any((one.get("cost") or {}).get("shared_pretrain_s") for one in evidence.configurations)
+    told = (str((one.get("cost") or {}).get("peak_memory_is") or "") for one in evidence.configurations)
+    memory_is = ", or ".join(dict.fromkeys(words for words in told if words))
+    held = {"drawing": cost_drawing(evidence), "rows": rows, "pretrained": pretrained, "memory_is": memory_is}
+    return {"cost": held} if rows else None
 
 
 def failures(evidence: Evidence) -> dict[str, Any] | None:
-    """Fits that ended with an error."""
-    rows = failed_fits(evidence)
-    return {"failures": rows} if rows else None
+    """Fits, and other items, that ended with an error."""
+    rows, others = failed_fits(evidence), evidence.verdict.get("failed_items", [])
+    return {"failures": rows, "failed_items": others} if rows or others else None
 
 
 def data(evidence: Evidence) -> dict[str, Any]:
     """The data card with a sample of the images."""
-    return {"data": {**data_card(evidence), "sample": sample(evidence)}}
+    numbers = statistics_table(evidence)
+    return {"data": {**data_card(evidence), "sample": sample(evidence), "statistics": numbers}}
 
 
 def cost_drawing(evidence: Evidence) -> Any:
@@ -228,6 +234,9 @@ def data_card(evidence: Evidence) -> dict[str, Any]:
         ("Files", _most(kinds)),
         ("Layout", str(evidence.audit.get("layout", "")).replace("_", " ")),
     ]
+    source = evidence.audit.get("source") or {}
+    told = (("Source", "title"), ("Citation", "citation"), ("Licence", "licence"))
+    facts += [(title, str(source.get(key, ""))) for title, key in told]
     return {
         "facts": [fact for fact in facts if fact[1]],
         "statements": evidence.audit.get("statements", []),

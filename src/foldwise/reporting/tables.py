@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foldwise.reporting.drawing.charts import baseline_row, interval_row, scale_head, score_scale, standing
+from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.evidence import Evidence
 from foldwise.reporting.words import (
     NOTHING,
@@ -51,21 +52,32 @@ def leaderboard_section(evidence: Evidence) -> dict[str, Any]:
 
 def leaderboard(evidence: Evidence) -> dict[str, Any]:
     """Rows of the configurations, best first, and of the trivial predictors."""
-    scale, winner = score_scale(evidence.configurations), evidence.winner
+    trained = [one for one in evidence.verdict.get("baselines", []) if number(one.get("low")) is not None]
+    scale, winner = score_scale([*evidence.configurations, *trained]), evidence.winner
     rows = [
         _row(place, one, interval_row(one, winner, scale), evidence)
         for place, one in enumerate(evidence.configurations, 1)
     ]
-    baselines = [
-        {
-            "name": one["name"],
-            "sentence": one.get("sentence", ""),
-            "estimate": cell(shown(one.get("estimate")), one.get("estimate")),
-            "drawing": baseline_row(number(one.get("estimate")), scale),
-        }
-        for one in evidence.verdict.get("baselines", [])
-    ]
+    baselines = [_baseline(one, winner, scale) for one in evidence.verdict.get("baselines", [])]
     return {"rows": rows, "baselines": baselines, "head": scale_head(scale), "factors": _factors(evidence)}
+
+
+def _baseline(one: Mapping[str, Any], winner: Mapping[str, Any] | None, scale: Scale) -> dict[str, Any]:
+    """A trivial predictor has an estimate only; a shallow one was trained, and has what a configuration has."""
+    trained = number(one.get("low")) is not None
+    drawn = interval_row(one, winner, scale) if trained else baseline_row(number(one.get("estimate")), scale)
+    span, seconds = interval(one.get("low"), one.get("high")), (one.get("cost") or {}).get("train_s")
+    away = difference(one.get("difference")) if number(one.get("difference")) is not None else ""
+    return {
+        "name": one["name"],
+        "sentence": one.get("sentence", ""),
+        "estimate": cell(estimate(one) if trained else shown(one.get("estimate")), one.get("estimate"), span),
+        "difference": cell(away, one.get("difference")),
+        "beaten": "" if one.get("beaten") is None else "beaten" if one["beaten"] else "not beaten",
+        "p": p_value(one.get("p")),
+        "train": cell(brief_duration(seconds) if seconds is not None else "", seconds),
+        "drawing": drawn,
+    }
 
 
 def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: Evidence) -> dict[str, Any]:
@@ -97,14 +109,18 @@ def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: Evidence) -> 
 
 
 def _shared(evidence: Evidence, configuration: str) -> str:
-    """+ 30 s shared: the features of a frozen network, computed once for all folds; empty where there are none."""
-    told = (
-        number((result.get("cost") or {}).get("shared_features_s"))
+    """+ 30 s shared: what a fit needs and shares with others, features or pretraining; empty where there is none."""
+    own = [
+        result.get("cost") or {}
         for result in evidence.results
         if result.get("configuration") == configuration
-    )
-    known = [seconds for seconds in told if seconds is not None]
-    return f"+ {brief_duration(sum(known) / len(known))}\nshared" if known else ""
+    ]
+    for key, words in (("shared_features_s", "shared"), ("shared_pretrain_s", "pretraining")):
+        told = [number(cost.get(key)) for cost in own]
+        known = [seconds for seconds in told if seconds is not None]
+        if known:
+            return f"+ {brief_duration(sum(known) / len(known))}\n{words}"
+    return ""
 
 
 def _factors(evidence: Evidence) -> dict[str, list[str]]:
@@ -234,12 +250,24 @@ def cost(evidence: Evidence) -> list[dict[str, Any]]:
             cell(milliseconds(held.get("latency_ms")), held.get("latency_ms")),
             cell(duration(held.get("train_s")), held.get("train_s"), _shared(evidence, one["id"])),
             cell(duration(held.get("evaluate_s")), held.get("evaluate_s")),
-            cell(memory(held.get("peak_memory_mb")), held.get("peak_memory_mb")),
+            peak_memory(held),
             cell(amount(held.get("parameters")), held.get("parameters")),
             cell(amount(held.get("trainable_parameters")), held.get("trainable_parameters")),
         ]
         rows.append({"name": one["name"], "standing": standing(one), "cells": cells})
     return rows
+
+
+def peak_memory(held: Mapping[str, Any]) -> Cell:
+    """The most memory at a time: of the fit, or of the shared pass of a frozen encoder where that needs more."""
+    own, shared = number(held.get("peak_memory_mb")), number(held.get("shared_peak_memory_mb"))
+    most = max((value for value in (own, shared) if value is not None), default=None)
+    notes = []
+    if shared is not None and most == shared:
+        notes.append("shared encoder")
+    elif (reserved := number(held.get("reserved_memory_mb"))) is not None:
+        notes.append(f"{memory(reserved)} reserved")
+    return cell(memory(most), most, ", ".join(notes))
 
 
 def failures(evidence: Evidence) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from foldwise.study.spec import AUGMENTS, Augment, Choice, Training
 
 NO_WEIGHTS_FILE = ("none", "imagenet")
 NAME = "name"  # of a level of a bundle, for people
+UNSPOKEN = ("auto", "none")  # say nothing without the name of their setting
 # Any row does: it only lets the other keys be checked alone.
 SOME_MODEL = {"model": "unet"}
 
@@ -104,16 +105,20 @@ def levels(key: str, written: list[Any]) -> tuple[list[Level], list[Mistake]]:
             wrong = _checked_level(key, value, under)
             mistakes += wrong
             if not wrong:
-                good.append(_level(key, value, index))
+                good.append(_level(key, value, index, raw))
     return good, _unique(mistakes) + _twice(key, good)
 
 
-def _level(key: str, value: Any, index: int) -> Level:
+def _level(key: str, value: Any, index: int, raw: Any) -> Level:
     if key in Training.model_fields:
         return Level({key: value}, _level_name(key, value), index)
     settings = {setting: part for setting, part in value.items() if setting != NAME}
-    told = named({setting: _level_name(setting, part) for setting, part in settings.items()})
-    return Level(settings, str(value.get(NAME, told)), index)
+    names = {setting: _level_name(setting, part) for setting, part in settings.items()}
+    if NAME not in value:
+        return Level(settings, named(names), index)
+    # One name for all that `each` spells out would not tell them apart.
+    varied = {setting: name for setting, name in names.items() if raw[setting] != value[setting]}
+    return Level(settings, " · ".join(filter(None, (str(value[NAME]), named(varied)))), index)
 
 
 EACH_CURE = "Write for example {adam: {lr: {each: [0.001, 0.01]}}}."
@@ -205,6 +210,8 @@ def _level_name(key: str, value: Any) -> str:
         return named or ", ".join(
             part if size is True else f"{part} {size:g}" for part, size in parts.items()
         )
+    if key == "label_groups" and isinstance(checked, tuple):
+        return f"{len(checked)} stated"
     if key == "weights" and checked not in NO_WEIGHTS_FILE:
         return Path(checked).stem
     return (
@@ -213,8 +220,9 @@ def _level_name(key: str, value: Any) -> str:
 
 
 def named(levels_of: Mapping[str, str]) -> str:
-    """Choices speak for themselves (``unet · dice``); ``auto`` and plain values do not (``epochs 5``)."""
+    """Choices speak for themselves (``unet · dice``); ``auto``, ``none`` and plain values do not (``epochs 5``)."""
     plain = {key for key, field in Training.model_fields.items() if field.annotation is not Choice}
     return " · ".join(
-        f"{key} {name}" if key in plain or name == "auto" else name for key, name in levels_of.items()
+        f"{key} {name}" if key in plain or name.partition(" ")[0] in UNSPOKEN else name
+        for key, name in levels_of.items()
     )

@@ -18,6 +18,8 @@ from foldwise.study.files import written_whole as written_whole
 from foldwise.study.plan import Plan, skipped
 from foldwise.study.spec import Study
 
+NAME_A_RUN = "Name the folder of a run, such as runs/gel."
+
 
 @lru_cache(maxsize=100_000)
 def _result_at(path: Path, changed_ns: int) -> dict[str, Any]:
@@ -54,11 +56,9 @@ class RunFolder:
         if folder.plan.is_file():
             return folder
         if not path.is_dir():
-            raise RunError(f"there is no folder {path}", cure="Name the folder of a run, such as runs/gel.")
+            raise RunError(f"there is no folder {path}", cure=NAME_A_RUN)
         runs = sorted(part.name for part in path.iterdir() if cls(part).plan.is_file())
-        inside = (
-            f"It holds runs: {', '.join(runs)}." if runs else "Name the folder of a run, such as runs/gel."
-        )
+        inside = f"It holds runs: {', '.join(runs)}." if runs else NAME_A_RUN
         raise RunError(f"{path} is not the folder of a run: it has no plan.json", cure=inside)
 
     @property
@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def asked(self) -> Path:
-        """The study as it was read: with overrides, and weights files by their whole paths."""
+        """The study as it was read: with overrides, and the data folder and weights files by their whole paths."""
         return self.root / "asked.json"
 
     @property
@@ -85,6 +85,11 @@ class RunFolder:
     def splits(self) -> Path:
         """Repeat, fold and role of every case."""
         return self.root / "splits.csv"
+
+    @property
+    def statistics(self) -> Path:
+        """What every part of every fold holds."""
+        return self.root / "statistics.csv"
 
     @property
     def plan(self) -> Path:

@@ -115,7 +115,7 @@ def _mistake(
     if kind == "extra_forbidden":
         parent = dotted((*under, *keys[:-1]))
         inside = f" in {parent}" if parent else ""
-        known = known_keys(_model_at(keys[:-1], model))
+        known = known_keys(model_at(keys[:-1], model))
         return Mistake(
             (*under, *keys), f"no key is called {keys[-1]!r}{inside}", suggest(str(keys[-1]), known), at="key"
         )
@@ -135,7 +135,7 @@ def _mistake(
         else (f"cannot be used: {detail['msg']}", None)
     )
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        known = known_keys(_model_at(keys, model))
+        known = known_keys(model_at(keys, model))
         cure = "Write its keys below it, indented" + (", or remove the line." if got is None else ".")
         cure += f" {suggest('', known)}" if known else ""
     return Mistake(
@@ -148,7 +148,8 @@ def known_keys(model: type[BaseModel] | None) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()] if model else []
 
 
-def _model_at(keys: Keys, model: type[BaseModel]) -> type[BaseModel] | None:
+def model_at(keys: Keys, model: type[BaseModel]) -> type[BaseModel] | None:
+    """What a part of a document must be, below `model`; None where it is a plain value, or any key may stand."""
     found: type[BaseModel] | None = model
     for key in keys:
         if found is None:
@@ -175,7 +176,7 @@ def _value_at(keys: Keys, document: Any) -> Any:
 
 
 def _union_words(keys: Keys, model: type[BaseModel]) -> str:
-    parent = _model_at(keys[:-1], model)
+    parent = model_at(keys[:-1], model)
     field = parent.model_fields.get(str(keys[-1])) if parent and keys else None
     if field is None:
         return "something else"

@@ -9,12 +9,16 @@ from hashlib import sha256
 from typing import Any, Literal, Self
 
 from foldwise.study.configurations import Configuration, identity
-from foldwise.study.spec import Augment, Study, Task, Training
+from foldwise.study.extras import Extra, extras
+from foldwise.study.spec import NO_PRETRAINING, Augment, Study, Task, Training
 
 SEEDS = 2**31  # every library takes a seed below this
 # What a settings dictionary carries for people and tables, and no step computes with.
 LABELS = ("configuration",)
 CLASSIFICATION = ("binary_classification", "multiclass_classification", "multilabel_classification")
+# What pretraining depends on: fits on one fold that differ in anything else share it. The sizes may be its own options.
+PRETRAINED_BY = {"model", "weights", "pretrain", "normalize", "crop_px", "precision", "device"}
+SIZED_BY = {"batch_size", "steps_per_epoch"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Item:
     """
 
     id: str
-    kind: Literal["features", "fit"]
+    kind: Literal["features", "pretrain", "fit", "preview", "shallow", "robustness", "measure"]
     needs: tuple[str, ...]
     title: str
     settings: dict[str, Any]
@@ -81,28 +85,45 @@ def make_plan(
         splits: (repeat, fold, digest) of every split.
         steps: kind of item -> version of the step that does it.
     """
-    shared: dict[str, Item] = {}
-    for row in configurations:
-        if shares_features(row.training, task):
-            item = _features(study, row, packed_digest=packed_digest, step=steps["features"])
-            shared.setdefault(item.id, item)
-    fits = []
-    for repeat, fold, split in splits:
+    features: dict[str, Item] = {}
+    by_fold: list[Item] = []
+    for split in splits:
+        pretrained: dict[str, Item] = {}
+        fits = []
         for row in configurations:
-            settings = _fit_settings(study, row, task=task, packed=packed_digest, split=(repeat, fold, split))
-            needs = _needs(study, row, task, packed_digest, steps)
-            title = f"{row.name} · {_place(study, repeat, fold)}"
-            digest = item_id("fit", settings | {"training": identity(row.training)}, needs, steps["fit"])
-            fits.append(Item(digest, "fit", needs, title, settings))
-    return Plan((*shared.values(), *fits), tuple(configurations))
+            needed: tuple[Item, ...] = ()
+            if shares_features(row.training, task):
+                needed = (_features(study, row, packed_digest=packed_digest, step=steps["features"]),)
+                features |= {item.id: item for item in needed}
+            elif row.training.pretrain != NO_PRETRAINING:
+                needed = (_pretraining(study, row, packed=packed_digest, split=split, steps=steps),)
+                pretrained |= {item.id: item for item in needed}
+            fits.append(_fit(study, row, needed, task=task, packed=packed_digest, split=split, steps=steps))
+        by_fold += [*pretrained.values(), *fits]
+    fits = [item for item in by_fold if item.kind == "fit"]
+    beside = [_beside(extra, steps[extra.kind]) for extra in extras(study, configurations, fits)]
+    return Plan((*features.values(), *by_fold, *beside), tuple(configurations))
 
 
-def _needs(
-    study: Study, row: Configuration, task: Task, packed: str, steps: Mapping[str, int]
-) -> tuple[str, ...]:
-    if not shares_features(row.training, task):
-        return ()
-    return (_features(study, row, packed_digest=packed, step=steps["features"]).id,)
+def _beside(extra: Extra, step: int) -> Item:
+    digest = item_id(extra.kind, extra.settings, extra.needs, step)
+    return Item(digest, extra.kind, extra.needs, extra.title, extra.settings)
+
+
+def _fit(
+    study: Study,
+    row: Configuration,
+    needed: Sequence[Item],
+    *,
+    task: Task,
+    packed: str,
+    split: tuple[int, int, str],
+    steps: Mapping[str, int],
+) -> Item:
+    settings = _fit_settings(study, row, task=task, packed=packed, split=split)
+    needs = tuple(item.id for item in needed)
+    digest = item_id("fit", settings | {"training": identity(row.training)}, needs, steps["fit"])
+    return Item(digest, "fit", needs, f"{row.name} · {_place(study, *split[:2])}", settings)
 
 
 def _place(study: Study, repeat: int, fold: int) -> str:
@@ -121,7 +142,9 @@ def shares_features(training: Training, task: Task) -> bool:
         normalize == "auto" and training.weights != "none"
     )
     unchanged = training.augment == Augment() and training.crop_px is None and training.freeze == "encoder"
-    return task in CLASSIFICATION and unchanged and same_in_every_fold
+    # Pretraining sees the training part of one fold, so a pretrained encoder differs from fold to fold.
+    pretrained = training.pretrain != NO_PRETRAINING
+    return task in CLASSIFICATION and unchanged and same_in_every_fold and not pretrained
 
 
 def _features(study: Study, row: Configuration, *, packed_digest: str, step: int) -> Item:
@@ -140,6 +163,32 @@ def _features(study: Study, row: Configuration, *, packed_digest: str, step: int
         f" ({row.levels['weights']})" if "weights" in row.levels else ""
     )
     return Item(item_id("features", settings | {"encoder": asked}, (), step), "features", (), title, settings)
+
+
+def _pretraining(
+    study: Study, row: Configuration, *, packed: str, split: tuple[int, int, str], steps: Mapping[str, int]
+) -> Item:
+    """What teaches a network about the images of one training part, once for all fits that begin with it."""
+    repeat, fold, digest = split
+    training = pretraining(row.training)
+    settings = {
+        "training": training.model_dump(mode="json"),
+        "packed": packed,
+        "split": digest,
+        "repeat": repeat,
+        "fold": fold,
+        "seed": seed_of(study.seed, repeat, fold, digest),
+        "threads": study.threads,
+    }
+    asked = settings | {"training": identity(training)}
+    title = f"pretraining of {training.model} by {training.pretrain} · {_place(study, repeat, fold)}"
+    return Item(item_id("pretrain", asked, (), steps["pretrain"]), "pretrain", (), title, settings)
+
+
+def pretraining(training: Training) -> Training:
+    """The part of a training that its pretraining depends on; everything else is as if it were not stated."""
+    asked = PRETRAINED_BY | (SIZED_BY - training.pretrain.options.keys())
+    return Training.model_validate(training.model_dump(mode="json", include=asked))
 
 
 def _fit_settings(

@@ -14,25 +14,36 @@ from foldwise.study.factors import NO_WEIGHTS_FILE, find_mistakes, is_bundle, sp
 from foldwise.study.mistakes import Keys, Mistake, dotted, from_pydantic, known_keys, shown
 from foldwise.study.source import Source, parse, read_source
 from foldwise.study.spec import Study, Training
+from foldwise.study.variants import apply_variants, find_variant_mistakes
 
 
-def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+def read_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str] = ()) -> Study:
     """The study of a file, checked; weights files in it have their whole paths.
 
     Args:
         path: the study file; paths in it are relative to its folder.
-        overrides: changes such as ``train.epochs=2``; the value is YAML.
+        overrides: changes such as ``train.epochs=2``; the value is YAML. They come after the variants.
+        variants: names of variants of the file, in the order in which they are laid over it.
 
     Raises:
         SpecError: every mistake at once, each with its place, the line, and a cure.
     """
     source = read_source(path)
+    mistakes = list(source.mistakes) + find_variant_mistakes(source, variants, _find_mistakes)
+    apply_variants(source, variants)
     override(source, overrides)
-    mistakes = list(source.mistakes)
     study = _checked(source.value, base=path.resolve().parent, mistakes=mistakes)
     if study is None or mistakes:
         raise SpecError.together(source.error(mistake) for mistake in sorted(mistakes, key=source.order))
     return study
+
+
+def findable(study: Study, base: Path) -> Study:
+    """The study with its data folder by its whole path: workers start elsewhere, and may read the files again."""
+    if study.data.path is None:
+        return study
+    path = (base / Path(study.data.path).expanduser()).resolve()
+    return study.model_copy(update={"data": study.data.model_copy(update={"path": str(path)})})
 
 
 def study_from_dict(value: dict[str, Any], *, base: Path | None = None) -> Study:
@@ -52,10 +63,12 @@ def study_from_dict(value: dict[str, Any], *, base: Path | None = None) -> Study
     return study
 
 
-def locate(path: Path, keys: Keys) -> str:
-    """Where a key of a study file stands: ``study.yaml:12:5``; of what is around it where it is not written."""
-    line, column = read_source(path).place(keys, at="key")
-    return f"{path}:{line + 1}:{column + 1}"
+def locate(path: Path, keys: Keys, overrides: Sequence[str] = (), variants: Sequence[str] = ()) -> str:
+    """Where a key was set: ``study.yaml:12:5``, of what is around it where it is not written; or its ``--set``."""
+    source = read_source(path)
+    apply_variants(source, variants)
+    override(source, overrides)
+    return source.where(keys)
 
 
 def schema() -> dict[str, Any]:
@@ -74,8 +87,15 @@ def schema() -> dict[str, Any]:
     return whole
 
 
-def _checked(document: Any, *, base: Path, mistakes: list[Mistake]) -> Study | None:
-    """The study of a plain value; what is wrong with it goes to `mistakes`."""
+def _find_mistakes(document: Any) -> list[Mistake]:
+    """What is wrong with a plain study, but for files that it names: those of a variant may come later."""
+    mistakes: list[Mistake] = []
+    _checked(document, base=None, mistakes=mistakes)
+    return mistakes
+
+
+def _checked(document: Any, *, base: Path | None, mistakes: list[Mistake]) -> Study | None:
+    """The study of a plain value; what is wrong with it goes to `mistakes`. Without `base`, files are not looked for."""
     if document is None:
         mistakes.append(
             Mistake((), "the study is empty", "Begin with `study: a-name` and `data: {path: my_images/}`.")
@@ -85,7 +105,8 @@ def _checked(document: Any, *, base: Path, mistakes: list[Mistake]) -> Study | N
         cure = f"The keys are {', '.join(known_keys(Study))}."
         mistakes.append(Mistake((), f"a study is made of `key: value` lines, got {shown(document)}", cure))
         return None
-    document = _with_whole_paths(document, base, mistakes)
+    if base is not None:
+        document = _with_whole_paths(document, base, mistakes)
     study = None
     try:
         # Through JSON, where strict means what a reader of YAML expects: a list may be a tuple, true is no number.

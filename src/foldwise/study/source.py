@@ -51,6 +51,7 @@ class Source:
         value: dicts, lists, str, int, float, bool and None; keys are texts as written.
         places: keys -> (place of the key, place of its value).
         mistakes: what is wrong with the form, such as a key that is stated twice.
+        origins: keys of what a variant stated -> the keys where it stands in the text.
         overrides: keys that were set from outside -> how that was written.
     """
 
@@ -59,15 +60,26 @@ class Source:
     value: Any = None
     places: dict[Keys, tuple[Place, Place]] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
+    origins: dict[Keys, Keys] = field(default_factory=dict)
     overrides: dict[Keys, str] = field(default_factory=dict)
 
     def error(self, mistake: Mistake) -> SpecError:
         """The error that shows a mistake: file, line and column, the line itself and a caret."""
-        for length in range(len(mistake.keys), 0, -1):
-            if mistake.keys[:length] in self.overrides:
-                return SpecError(mistake.what, where=self.overrides[mistake.keys[:length]], cure=mistake.cure)
+        outside = self.outside(mistake.keys)
+        if outside is not None:
+            return SpecError(mistake.what, where=outside, cure=mistake.cure)
         line, column = self.place(mistake.keys, at=mistake.at)
         return self.error_at(line, column, mistake.what, mistake.cure)
+
+    def outside(self, keys: Keys) -> str | None:
+        """How a key was set from outside, such as ``--set train.epochs=2``; None where it was not."""
+        written = (self.overrides.get(keys[:length]) for length in range(len(keys), 0, -1))
+        return next((text for text in written if text is not None), None)
+
+    def where(self, keys: Keys) -> str:
+        """Where a key was set: ``study.yaml:12:5``, or how that was written outside of the file."""
+        line, column = self.place(keys, at="key")
+        return self.outside(keys) or f"{self.name}:{line + 1}:{column + 1}"
 
     def error_at(self, line: int, column: int, what: str, cure: str | None) -> SpecError:
         """The error that shows a place, both from 0."""
@@ -79,6 +91,9 @@ class Source:
 
     def place(self, keys: Keys, *, at: str = "value") -> Place:
         """Line and column of a key or its value; of what is around it where the key is not written."""
+        moved = next((keys[:k] for k in range(len(keys), 0, -1) if keys[:k] in self.origins), None)
+        if moved is not None:
+            keys = (*self.origins[moved], *keys[len(moved) :])
         for length in range(len(keys), 0, -1):
             if keys[:length] in self.places:
                 key, value = self.places[keys[:length]]

@@ -31,6 +31,7 @@ Task = Literal[
     "binary_segmentation",
     "multiclass_segmentation",
 ]
+Cache = Literal["disk", "memory", "none"]
 NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by name."
 IGNORE = 255  # the target value of pixels that no loss and no score may count
 
@@ -77,6 +78,9 @@ class Choice(Node):
         return f"{self.name} ({listed})"
 
 
+NO_PRETRAINING = Choice(name="none")
+
+
 def _short(value: Any) -> str:
     if isinstance(value, list):
         return "-".join(_short(part) for part in value)
@@ -91,6 +95,7 @@ class PhantomData(Node):
     size: PositiveInt = 96
     difficulty: Annotated[float, Field(ge=0, le=1)] = 0.5
     seed: int = 0
+    options: dict[str, float] = Field(default_factory=dict)
 
 
 class DataSpec(Node):
@@ -98,9 +103,13 @@ class DataSpec(Node):
 
     path: str | None = None
     phantom: PhantomData | None = None
+    source: str | None = None
     layout: Literal["auto", "class_folders", "image_mask", "table", "arrays"] = "auto"
     task: Literal["auto"] | Task = "auto"
-    channels: Literal["native", "gray", "rgb"] = "native"
+    channels: Annotated[
+        Literal["native", "gray", "rgb"] | tuple[str, ...],
+        Field(description="native, gray, rgb, or a list such as [red, green, blue] of what names channel files"),
+    ] = "native"
     size: Annotated[
         PositiveInt | tuple[PositiveInt, PositiveInt] | Literal["native"],
         Field(description="a positive whole number of pixels, [height, width], or native"),
@@ -114,12 +123,29 @@ class DataSpec(Node):
     classes: tuple[str, ...] | None = None
     mask_values: dict[str, str] | None = None
     ignore_value: int | None = None
+    slices_per_group: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSpec:
-        if (self.path is None) == (self.phantom is None):
-            stated = "both are stated" if self.path else "neither is stated"
-            raise Unfit(f"needs exactly one of path (a folder) and phantom (a built-in data set); {stated}")
+        places = [key for key in ("path", "phantom", "source") if getattr(self, key) is not None]
+        if len(places) != 1 and places != ["path", "source"]:
+            stated = f"{' and '.join(places)} are stated" if places else "none is stated"
+            raise Unfit(
+                "needs one of path (a folder), phantom (a built-in data set) and source (a public data set,"
+                f" which may have its copy at path); {stated}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _channel_files(self) -> DataSpec:
+        if isinstance(self.channels, tuple):
+            bad = [name for name in self.channels if not name or set(name) & set("/\\{},[]")]
+            if not self.channels or bad or len(set(self.channels)) < len(self.channels):
+                raise Unfit(
+                    "needs channels each once, by the words that name their files, got"
+                    f" {shown(list(self.channels))}",
+                    "For a_red.png and a_green.png, or red/a.png and green/a.png: channels: [red, green].",
+                )
         return self
 
 
@@ -178,6 +204,7 @@ class Training(Node):
     optimizer: Choice = Choice(name="adamw", options={"lr": 1e-3})
     schedule: Choice = Choice(name="constant")
     weights: str = "none"
+    pretrain: Choice = NO_PRETRAINING
     freeze: Literal["none", "encoder"] = "none"
     augment: Annotated[Augment, BeforeValidator(_named_augment)] = Augment()
     normalize: Literal["auto", "train", "imagenet", "image", "none"] = "auto"
@@ -185,9 +212,15 @@ class Training(Node):
     patience_epochs: PositiveInt | None = None
     batch_size: PositiveInt = 16
     steps_per_epoch: PositiveInt | None = None
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    label_groups: Annotated[
+        PositiveInt | tuple[tuple[str | int, ...], ...],
+        Field(description="a number of groups, or a list of lists of class names"),
+    ] = 1
     crop_px: PositiveInt | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    cache: Cache = "disk"
 
 
 class Validation(Node):
@@ -206,8 +239,32 @@ class Judging(Node):
 
     metric: str = "auto"
     select: str = "auto"
+    thresholds: str = "auto"
     equivalent_within: NonNegativeFloat = 0.01
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+
+
+class Measuring(Node):
+    """What of speed is measured: every model with every cache, at every batch size."""
+
+    batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 4, 16, 64)
+    caches: Annotated[tuple[Cache, ...], Field(min_length=1)] = ("memory", "disk", "none")
+    models: tuple[Choice, ...] = ()
+    seconds: Annotated[float, Field(gt=0)] = 2.0
+
+
+class Robustness(Node):
+    """Test images blurred and made noisy, in every combination of the two, for the networks as they are."""
+
+    blur_px: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1, max_length=8)] = (0, 1, 2, 4)
+    noise: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1, max_length=8)] = (0, 0.1, 0.2, 0.4)
+
+    @model_validator(mode="after")
+    def _rising(self) -> Robustness:
+        for key, strengths in (("blur_px", self.blur_px), ("noise", self.noise)):
+            if list(strengths) != sorted(set(strengths)):
+                raise Unfit(f"needs {key} from weak to strong, each once, got {shown(list(strengths))}")
+        return self
 
 
 class Study(Node):
@@ -222,3 +279,7 @@ class Study(Node):
     train: dict[str, Any] = Field(default_factory=dict)
     validate_: Validation = Field(default=Validation(), alias="validate")
     judge: Judging = Judging()
+    robustness: Robustness | None = None
+    baselines: tuple[Choice, ...] = ()
+    measure: Measuring | None = None
+    variants: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)

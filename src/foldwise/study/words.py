@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 
 def duration(seconds: float) -> str:
     """Seconds in words, in the two units that matter: ``3 min 20 s``."""
@@ -20,6 +23,24 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """``1 fold``, ``2 folds``, ``2 passes``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+NOUNS = {  # of the kinds of items, in the order they are told
+    "fit": "fit",
+    "features": "encoder pass",
+    "pretrain": "pretraining",
+    "shallow": "shallow baseline",
+    "robustness": "robustness check",
+    "preview": "preview",
+    "measure": "speed measurement",
+}
+
+
+def kinds(listed: Iterable[str]) -> str:
+    """How many items of each kind there are: ``24 fits, 5 shallow baselines, 1 preview``."""
+    numbers = Counter(listed)
+    known = [kind for kind in NOUNS if numbers[kind]] + [kind for kind in numbers if kind not in NOUNS]
+    return ", ".join(count(numbers[kind], NOUNS.get(kind, kind)) for kind in known)
 
 
 def broken(name: str, room: int) -> str:

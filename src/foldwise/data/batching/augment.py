@@ -156,11 +156,11 @@ def _tones(images_NCHW: Tensor, augment: Augment, generator: torch.Generator) ->
         images_NCHW = blurred(images_NCHW, sigma_N.to(device))
     if augment.noise:
         strength = torch.rand(num, generator=generator).to(device)[:, None, None, None] * augment.noise
-        images_NCHW = images_NCHW + strength * _normal_like(images_NCHW, generator)
+        images_NCHW = images_NCHW + strength * normal_like(images_NCHW, generator)
     return images_NCHW
 
 
-def _normal_like(images_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+def normal_like(images_NCHW: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal noise, drawn on the device of the images: too much of it to send there."""
     seed = int(torch.randint(0, 2**62, (1,), generator=generator).item())
     there = torch.Generator(images_NCHW.device).manual_seed(seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 
 from foldwise.data.batching.augment import augment_batch, reach
+from foldwise.data.batching.cutting import cut
 from foldwise.data.batching.normalize import Normalization, normalized
-from foldwise.data.store.packed import Packed
+from foldwise.data.batching.resident import Resident, fits
+from foldwise.data.store.caches import Remembered
+from foldwise.data.store.packed import Packed, open_packed
 from foldwise.study.spec import IGNORE, Augment, Task
 
 # Pixels of one batch of whole images, at most: it bounds memory, which crops would keep far below. A CPU is faster
@@ -39,11 +42,21 @@ class Batch:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Images of a packed data set as batches: normalised, on one device."""
+    """Images of a packed data set as batches: normalised, on one device.
+
+    Attributes:
+        resident: the images on the device itself; None where they are sent there batch by batch.
+    """
 
     packed: Packed
     normalization: Normalization
     device: torch.device
+    resident: Resident | None = None
+
+    @property
+    def held(self) -> str:
+        """Where the pixels come from: ``disk``, ``memory``, ``device`` or, from the files, ``none``."""
+        return "device" if self.resident is not None else self.packed.cache
 
     @property
     def task(self) -> Task:
@@ -52,7 +65,7 @@ class Pictures:
 
     def training(
         self,
-        order: Sequence[np.ndarray],
+        order: Iterable[np.ndarray],
         *,
         crop_px: int | None,
         augment: Augment,
@@ -98,27 +111,39 @@ class Pictures:
         Returns:
             Images that are 0 and masks that are `IGNORE` outside the picture.
         """
+        if corners is None or window is None:
+            corners = np.zeros((len(cases), 2), np.int64)
+            height, width = self.packed.shapes[cases].max(0).tolist()
+        else:
+            height = width = window
+        raw, inside, (mean_NC, std_NC) = self._raw(cases, corners, (height, width))
+        inputs = normalized(raw, mean_NC, std_NC)
+        if inside is not None:
+            inputs *= inside[:, None]
+        return Batch(inputs, self._targets(cases, corners, (height, width)), cases)
+
+    def _raw(
+        self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor]]:
+        """Windows of raw pixels, where they hold picture, and what they are normalised by; on the device."""
+        if self.resident is not None:
+            return *self.resident.cut(cases, corners, size_hw), self.resident.statistics(cases)
         images = [self.packed.image(int(case)) for case in cases]
         mean_NC, std_NC = (
             torch.from_numpy(part).to(self.device) for part in self.normalization.statistics(images)
         )
-        if corners is None or window is None:
-            corners = np.zeros((len(cases), 2), np.int64)
-            size_hw = (max(image.shape[1] for image in images), max(image.shape[2] for image in images))
-        else:
-            size_hw = (window, window)
-        raw, inside = _cut(images, corners, size_hw)
-        inputs = normalized(torch.from_numpy(raw).to(self.device), mean_NC, std_NC)
-        if inside is not None:
-            inputs *= torch.from_numpy(inside).to(self.device)[:, None]
-        return Batch(inputs, self._targets(cases, corners, size_hw), cases)
+        raw, inside = cut(images, corners, size_hw)
+        there = None if inside is None else torch.from_numpy(inside).to(self.device)
+        return torch.from_numpy(raw).to(self.device), there, (mean_NC, std_NC)
 
     def _targets(self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]) -> Tensor:
         if not self.packed.task.endswith("segmentation"):
             return targets_of(self.packed, cases).to(self.device)
+        if self.resident is not None:
+            return self.resident.cut_targets(cases, corners, size_hw).long()
         masks = [self.packed.target(int(case))[None] for case in cases]
-        cut, _ = _cut(masks, corners, size_hw, fill=IGNORE)
-        return torch.from_numpy(cut[:, 0]).to(self.device).long()
+        made, _ = cut(masks, corners, size_hw, fill=IGNORE)
+        return torch.from_numpy(made[:, 0]).to(self.device).long()
 
     def _corners(self, cases: np.ndarray, window: int, generator: torch.Generator) -> np.ndarray:
         """A random window in each image; in the middle where the image is smaller than its window."""
@@ -128,12 +153,21 @@ class Pictures:
         return corners
 
 
+def pictures_of(packed: Packed, normalization: Normalization, device: torch.device) -> Pictures:
+    """The images as batches; those that are to be held in memory are held on the device where it has room."""
+    if isinstance(packed, Remembered) and fits(packed, device):
+        resident = Resident.of(open_packed(packed.digest), normalization, device)
+        return Pictures(packed, normalization, device, resident)
+    return Pictures(packed, normalization, device)
+
+
 @dataclass(frozen=True)
 class CachedFeatures:
     """Outputs of a frozen encoder in place of images: the same batches at a thousandth of the price."""
 
     packed: Packed
     features_NF: Tensor  # of every case, on the device
+    held = "features"  # no pixels are asked for
 
     def training(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
         """The batches of one epoch."""
@@ -188,40 +222,3 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """The random numbers of one epoch of one fit, for crops and augmentation; on the CPU, whatever the device."""
     state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) >> 1)
-
-
-def _cut(
-    pictures_CHW: Sequence[np.ndarray], corners_N2: np.ndarray, size_hw: tuple[int, int], fill: int = 0
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Windows of pictures as one array (N, C, h, w), and where (N, h, w) they hold picture; None: everywhere."""
-    height, width = size_hw
-    first = pictures_CHW[0]
-    # 16-bit integers are rare in torch; 8-bit ones stay small until they are on the device.
-    dtype = np.uint8 if first.dtype == np.uint8 else np.float32
-    places = [
-        _overlap(picture.shape, corner, size_hw)
-        for picture, corner in zip(pictures_CHW, corners_N2, strict=True)
-    ]
-    is_full = all(there[1] - there[0] == height and there[3] - there[2] == width for there, _ in places)
-    shape = (len(pictures_CHW), len(first), height, width)
-    cut = np.empty(shape, dtype) if is_full else np.full(shape, fill, dtype)
-    inside = None if is_full else np.zeros((len(pictures_CHW), height, width), np.bool_)
-    for row, (picture, (there, here)) in enumerate(zip(pictures_CHW, places, strict=True)):
-        cut[row, :, there[0] : there[1], there[2] : there[3]] = picture[
-            :, here[0] : here[1], here[2] : here[3]
-        ]
-        if inside is not None:
-            inside[row, there[0] : there[1], there[2] : there[3]] = True
-    return cut, inside
-
-
-def _overlap(
-    shape: tuple[int, ...], corner: np.ndarray, size_hw: tuple[int, int]
-) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
-    """Top, bottom, left, right of what a window shares with a picture: in the window, and in the picture."""
-    there, here = [], []
-    for length, start, side in zip(shape[1:], corner.tolist(), size_hw, strict=True):
-        low, high = max(start, 0), min(start + side, length)
-        here += [low, high]
-        there += [low - start, high - start]
-    return (there[0], there[1], there[2], there[3]), (here[0], here[1], here[2], here[3])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from foldwise.data.cases import Dataset
+from foldwise.data.checks.channels import channel_findings
 from foldwise.data.checks.copies import Copies, clusters, copy_findings, find_copies
 from foldwise.data.checks.findings import Finding as Finding
 from foldwise.data.checks.leaks import name_findings, property_findings, series_findings
@@ -47,6 +48,7 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation) -> Audit:
         *class_findings(dataset, packed, groups, validation),
         *mask_findings(dataset, packed),
         *size_findings(dataset, packed),
+        *channel_findings(dataset),
         *copy_findings(dataset, packed, copies, grouped=grouped),
         *_group_findings(dataset, groups, validation),
         *property_findings(dataset, packed),

@@ -245,7 +245,7 @@ def _series_advice(dataset: Dataset, num_runs: int) -> str:
     pattern = r"^(.*\D)\d+\.[^.]+$" if num_runs >= 3 else r"(\d+)\d\.[^.]+$"
     matches = [match[1] for match in (re.search(pattern, name) for name in names) if match]
     if len(matches) < len(names) or len(set(matches)) < 3:
-        return "give blocks of neighbours a column of a table, and state its name as validate.group"
+        return "state data.slices_per_group: the number of images of one volume or film, or of blocks of it such as 10"
     advice = f"state validate.group: 'pattern:{pattern}', which makes {len(set(matches))} groups"
     blocks = "" if num_runs >= 3 else " of up to ten in a row"
     return f"{advice}{blocks} (and allows as many folds)"

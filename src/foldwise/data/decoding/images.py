@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +53,42 @@ def to_channels(pixels: Pixels, channels: str, *, where: str) -> np.ndarray:
         where=where,
         cure="State data.channels: native, or save the channels that are wanted as grey or RGB.",
     )
+
+
+def plane(pixels: Pixels, *, where: str) -> np.ndarray:
+    """The one channel (1, H, W) of a channel file; a grey picture that was saved as RGB has one.
+
+    Raises:
+        DataError: the file has several channels that differ.
+    """
+    image_CHW = to_channels(pixels, "native", where=where)
+    if (image_CHW == image_CHW[:1]).all():
+        return image_CHW[:1]
+    raise DataError(
+        f"a channel file has one channel, {where} has {len(image_CHW)}",
+        where=where,
+        cure="Save it as grey; or leave out the list of data.channels if the file is a picture of its own.",
+    )
+
+
+def joined(parts: Sequence[Pixels], names: Sequence[str], *, where: str) -> Pixels:
+    """The channel files of one image as one picture, in their order.
+
+    Raises:
+        DataError: a file has several channels, another size, or another bit depth than the first; it is named.
+    """
+    planes = [plane(part, where=name) for part, name in zip(parts, names, strict=True)]
+    first = planes[0]
+    for other, name in zip(planes, names, strict=True):
+        if other.shape != first.shape or other.dtype != first.dtype:
+            kinds = [f"{one.shape[2]}×{one.shape[1]} of {one.dtype}" for one in (other, first)]
+            raise DataError(
+                f"{name} is {kinds[0]}, {names[0]} is {kinds[1]}",
+                where=where,
+                cure="The channel files of one image must be of one size and bit depth: save them again.",
+            )
+    values = np.concatenate(planes)
+    return Pixels(values, f"C{len(values)}", parts[0].format, parts[0].bit_depth)
 
 
 def luma(image_3HW: np.ndarray) -> np.ndarray:

@@ -13,9 +13,11 @@ import tifffile
 from PIL import Image, UnidentifiedImageError
 
 from foldwise.data.decoding.tiff_parts import is_whole
+from foldwise.data.decoding.tiff_stacks import open_tiff_stack
 from foldwise.errors import DataError
 
 COPY_AGAIN = "Copy it again from its source, or take it out."
+TIFF = (".tif", ".tiff")
 MAX_CHANNELS = 16  # an unnamed axis this short is taken as channels; no picture side is
 
 
@@ -191,7 +193,8 @@ def _channels_first(array: np.ndarray, axes: str, path: Path) -> np.ndarray:
     raise DataError(
         f"the TIFF is a stack (axes {axes}, shape {'×'.join(map(str, array.shape))}), not one picture",
         where=str(path),
-        cure="Save its planes as files of their own, or its channels with a channel axis (OME or ImageJ).",
+        cure="Save its planes as files of their own, or its channels with a channel axis (OME or ImageJ). Volumes"
+        " are read slice by slice with data.layout: arrays.",
     )
 
 
@@ -235,7 +238,7 @@ def _upright(values: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def read_slice(path: Path, index: int) -> Pixels:
-    """Slice `index` of a ``.npy`` stack."""
+    """Slice `index` of a ``.npy`` or TIFF stack."""
     stack = open_stack(path)
     array = np.asarray(stack[index])
     if array.ndim == 3:
@@ -245,11 +248,14 @@ def read_slice(path: Path, index: int) -> Pixels:
         array = array[None]
     values = np.ascontiguousarray(_plain(array, path))
     mode = {1: "L", 3: "RGB"}.get(len(values), f"C{len(values)}")
-    return Pixels(values, mode, "NPY", values.dtype.itemsize * 8)
+    kind = "NPY" if path.suffix == ".npy" else "TIFF"
+    return Pixels(values, mode, kind, values.dtype.itemsize * 8)
 
 
 def open_stack(path: Path) -> np.ndarray:
-    """A ``.npy`` file as a read-only memory map; DataError where it is none or would need pickle."""
+    """A ``.npy`` or TIFF file as a read-only array, mapped where that is possible; DataError where it is no stack."""
+    if path.suffix.lower() in TIFF:
+        return open_tiff_stack(path)
     try:
         return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except FileNotFoundError:

@@ -5,7 +5,9 @@ canvas      what every family draws with: seeds, soft noise, outlines, the camer
 bacteria    rods under phase contrast          binary masks
 vessels     retina-like vessel trees           binary masks, two eyes per person
 cells       fluorescent nuclei and cells       binary and three-class masks
+letters     letters under blur and noise      binary masks
 gels        gels against other pictures        two classes, near-duplicates marked
 scenes      the other pictures
+organelles  the same with 28 labels            several labels per picture
 proteins    four-channel cells                 several labels per picture
 """

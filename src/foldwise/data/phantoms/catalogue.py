@@ -5,31 +5,26 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
-import tifffile
-from numpy.typing import NDArray
 from PIL import Image
 
-from foldwise.data.phantoms import bacteria, cells, gels, proteins, vessels
+from foldwise.data.phantoms import bacteria, cells, gels, letters, organelles, proteins, vessels
 from foldwise.data.phantoms.canvas import Drawn
-from foldwise.errors import DataError, SpecError, choose
+from foldwise.errors import DataError, SpecError, choose, unknown
 from foldwise.study.spec import Task
 
 SMALLEST = 24  # pixels: below this nothing is to be seen in any of them
-VERSION = 1  # raised when a picture of a given seed changes, so that folders kept for reuse are made anew
+VERSION = 2  # raised when a picture of a given seed changes, so that folders kept for reuse are made anew
 
 
-class Draw(Protocol):
-    """Draws picture number `index`, the same whatever was drawn before."""
-
-    def __call__(self, index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
-        """The picture with its truth; `size` in pixels, `difficulty` 0 to 1."""
-        ...
+# Draws picture number `index`, the same whatever was drawn before: draw(index, size=, difficulty=, seed=), and
+# the options of its kind.
+Draw = Callable[..., Drawn]
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,8 @@ class Phantom:
         classes: names in the order of the class indices; for masks the first is the background.
         write: how its pictures are laid out in a folder.
         summary: one sentence for people.
+        options: what can be set beside the difficulty.
+        reading: keys of `data` that its folder is read with, where the study does not state them.
     """
 
     draw: Draw
@@ -47,33 +44,49 @@ class Phantom:
     classes: tuple[str, ...]
     write: Callable[[Path, tuple[str, ...], list[tuple[str, Drawn]]], None]
     summary: str
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
 
-def make(kind: str, folder: Path, *, images: int, size: int, difficulty: float, seed: int) -> None:
+def make(
+    kind: str,
+    folder: Path,
+    *,
+    images: int,
+    size: int,
+    difficulty: float,
+    seed: int,
+    options: Mapping[str, float] | None = None,
+) -> None:
     """Draw a phantom data set and write it to `folder`, whole or not at all.
 
     The folder is an ordinary one: class folders, or ``images/`` with ``masks/``, each with a ``metadata.csv``
-    of the columns image and group; or ``images/`` with a ``labels.csv`` of image, group and one 0/1 column per label.
+    of the columns image and group; or ``train/`` with a file per channel and a ``train.csv`` of label numbers.
 
     Args:
         folder: is made; may exist when it is empty.
         images: how many pictures, at least 1.
         size: their height and width in pixels, at least 24.
         difficulty: 0 (clear) to 1 (hard to see even for a person).
+        options: what the kind has beside it, such as the blur of letters.
 
     Raises:
-        SpecError: there is no such kind, or a number is out of range.
+        SpecError: there is no such kind or option, or a number is out of range.
         DataError: the folder holds something already.
     """
     phantom = choose(PHANTOMS, kind, "phantom")
     _check(images, size, difficulty)
+    own = _checked_options(kind, phantom, options or {})
     if folder.exists() and any(folder.iterdir()):
         raise DataError(
             f"the folder {folder} is not empty", cure="Name a new folder for the phantom pictures."
         )
     digits = max(3, len(str(images - 1)))
     drawn = [
-        (f"{kind}_{index:0{digits}d}", phantom.draw(index, size=size, difficulty=difficulty, seed=seed))
+        (
+            f"{kind}_{index:0{digits}d}",
+            phantom.draw(index, size=size, difficulty=difficulty, seed=seed, **own),
+        )
         for index in range(images)
     ]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +114,18 @@ def _check(images: int, size: int, difficulty: float) -> None:
         raise SpecError(f"the difficulty {difficulty} is out of range", cure="Ask for a number from 0 to 1.")
 
 
+def _checked_options(kind: str, phantom: Phantom, options: Mapping[str, float]) -> dict[str, float]:
+    where = "data.phantom.options"
+    for name, value in options.items():
+        if not phantom.options:
+            raise SpecError(f"the phantom {kind} has no options", where=where, cure="Remove the line.")
+        if name not in phantom.options:
+            raise unknown(name, phantom.options, f"option of the phantom {kind}", where=where)
+        if value < 0:
+            raise SpecError(f"{name} must be at least 0, got {value:g}", where=where)
+    return dict(options)
+
+
 def _write_masks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
     """``images/`` and ``masks/``: masks of two classes hold 0 and 255, of more the class index."""
     (folder / "images").mkdir()
@@ -126,20 +151,18 @@ def _write_classes(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str
     _write_table(folder / "metadata.csv", ["image", "group"], rows)
 
 
-def _write_labels(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
-    """``images/`` of multi-channel TIFF, and ``labels.csv`` with one 0/1 column per label."""
-    (folder / "images").mkdir()
-    rows = []
+def _write_atlas(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
+    """As the Human Protein Atlas: ``train.csv`` of Id and label numbers, and ``train/`` with a file per channel."""
+    (folder / "train").mkdir()
+    order = {colour: proteins.CHANNELS.index(stain) for colour, stain in proteins.COLOURS.items()}
     for name, picture in drawn:
-        _write_channels(folder / "images" / f"{name}.tif", picture.image)
-        rows.append(
-            [f"{name}.tif", picture.group, *(str(int(k in picture.labels)) for k in range(len(classes)))]
-        )
-    _write_table(folder / "labels.csv", ["image", "group", *classes], rows)
-
-
-def _write_channels(path: Path, image: NDArray[np.uint8]) -> None:
-    tifffile.imwrite(path, image, photometric="minisblack", metadata={"axes": "CYX"})
+        for colour, channel in order.items():
+            Image.fromarray(picture.image[channel]).save(folder / "train" / f"{name}_{colour}.png")
+    targets = [[name, " ".join(map(str, picture.labels))] for name, picture in drawn]
+    _write_table(folder / "train.csv", ["Id", "Target"], targets)
+    _write_table(
+        folder / "metadata.csv", ["image", "group"], [[name, picture.group] for name, picture in drawn]
+    )
 
 
 def _write_table(path: Path, columns: list[str], rows: list[list[str]]) -> None:
@@ -178,6 +201,14 @@ PHANTOMS: dict[str, Phantom] = {
         _write_masks,
         "fluorescent cells with nucleus and cytoplasm, three pictures per dish",
     ),
+    "letters": Phantom(
+        letters.draw,
+        "binary_segmentation",
+        ("background", "letter"),
+        _write_masks,
+        "letters, shifted and bent, under blur and noise",
+        options=("blur_px", "noise"),
+    ),
     "gels": Phantom(
         gels.draw,
         "binary_classification",
@@ -185,11 +216,20 @@ PHANTOMS: dict[str, Phantom] = {
         _write_classes,
         "photographs of electrophoresis gels against other pictures, some shown twice or thrice",
     ),
+    "organelles": Phantom(
+        organelles.draw,
+        "multilabel_classification",
+        tuple(organelles.ORGANELLES),
+        _write_atlas,
+        "four-channel cells with a protein in some of 28 places, as unequal as in the Human Protein Atlas",
+        {"images": "train", "table": "train.csv", "channels": tuple(proteins.COLOURS)},
+    ),
     "proteins": Phantom(
         proteins.draw,
         "multilabel_classification",
         tuple(proteins.PLACES),
-        _write_labels,
+        _write_atlas,
         "four-channel cells with a protein in one place or several, three pictures per well",
+        {"images": "train", "table": "train.csv", "channels": tuple(proteins.COLOURS)},
     ),
 }

@@ -6,7 +6,7 @@ reticulum), the fourth the protein, which may be in several places at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,12 @@ from foldwise.data.phantoms.canvas import (
 )
 
 CHANNELS = ("nucleus", "microtubules", "reticulum", "protein")
+# The files of the Human Protein Atlas are named by colours, and networks get them in this order.
+COLOURS = {"red": "microtubules", "green": "protein", "blue": "nucleus", "yellow": "reticulum"}
 FIELDS_PER_WELL = 3
+PRIMES = (
+    2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,18 @@ class Place:
 
 def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
     """Picture number `index`: (4, size, size) in the order of CHANNELS; three in a row are of one well."""
+    return drawn_with(PLACES, index, size=size, difficulty=difficulty, seed=seed)
+
+
+def drawn_with(places: Mapping[str, Place], index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
+    """Picture number `index` of proteins that can be in these places."""
     number = index // FIELDS_PER_WELL
     well = _well(generator(seed, "proteins", "well", number))
     rng = generator(seed, "proteins", "field", index)
-    labels = places_of(index, seed)
+    labels = places_of(index, seed, places)
     weights = {place: rng.uniform(between(0.75, 0.4, difficulty), 1.0) for place in labels}
     light = np.zeros((4, size, size), np.float32)
-    paints = list(PLACES.values())
+    paints = list(places.values())
     for outline in _settle(rng, well, size):
         part = outline.around(size, 3)
         cell = _cell(rng, outline, well, size, part)
@@ -94,17 +104,19 @@ def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
     return Drawn(_photograph(rng, light, well, difficulty), f"well-{number:03d}", labels=labels)
 
 
-def places_of(index: int, seed: int) -> tuple[int, ...]:
-    """The labels of picture `index`: at least one, each as often as its row in PLACES says.
+def places_of(index: int, seed: int, places: Mapping[str, Place] | None = None) -> tuple[int, ...]:
+    """The labels of picture `index`: at least one, each as often as its row in `places` (PLACES) says.
 
     Golden-ratio-like steps spread every label evenly over the pictures, so that small sets have all of them.
     """
-    starts = generator(seed, "proteins", "labels").random(len(PLACES))
-    steps = np.sqrt([2, 3, 5, 7, 11, 13, 17, 19])[: len(PLACES)]
+    known = PLACES if places is None else places
+    starts = generator(seed, "proteins", "labels").random(len(known))
+    steps = np.sqrt(PRIMES)[: len(known)]
     turns = (starts + steps * index) % 1
-    frequencies = np.array([place.frequency for place in PLACES.values()])
+    frequencies = np.array([place.frequency for place in known.values()])
     chosen = np.flatnonzero(turns < frequencies)
-    return tuple(int(k) for k in chosen) or (int(np.argmin(turns - frequencies)),)
+    # Where none is due, the one that is most nearly so by its own measure: rare ones stay rare.
+    return tuple(int(k) for k in chosen) or (int(np.argmin(turns / frequencies)),)
 
 
 def _well(rng: np.random.Generator) -> Well:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from foldwise.data.cases import Case, Dataset
+from foldwise.data.reading.channel_files import images_at, with_channels
 from foldwise.data.reading.labels import read_labels, stated_task
 from foldwise.data.reading.listing import (
     Finder,
@@ -56,9 +57,14 @@ def read_class_folders(root: Path, data: DataSpec) -> Dataset:
             cure="Put the images of every class into a folder of its own.",
         )
     task = stated_task(data, "binary_classification" if len(classes) == 2 else "multiclass_classification")
-    paths = [(f"{name}/{file}", k) for k, name in enumerate(classes) for file in image_files(root / name)]
-    cases = tuple(Case(i, path, path, None, (k,)) for i, (path, k) in enumerate(paths))
-    return Dataset(root, task, classes, cases, "class_folders", tuple(_said(root, classes, found)), None)
+    joined = [
+        images_at([f"{name}/{file}" for file in image_files(root / name)], data, where=str(root))
+        for name in classes
+    ]
+    images = [(place, name, k) for k, part in enumerate(joined) for place, name in part.names.items()]
+    cases = tuple(Case(i, name, place, None, (k,)) for i, (place, name, k) in enumerate(images))
+    said = tuple(_said(root, classes, found))
+    return with_channels(Dataset(root, task, classes, cases, "class_folders", said, None), data, joined)
 
 
 def _split_names(root: Path, found: list[str], data: DataSpec) -> list[DataError]:

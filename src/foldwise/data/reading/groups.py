@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from foldwise.data.cases import Case
+from foldwise.data.cases import Case, split_slice
 from foldwise.data.reading.listing import Finder, counted, some
 from foldwise.data.reading.tables import Table, image_column, match_rows, read_table
 from foldwise.errors import DataError, SpecError, unknown
@@ -35,13 +35,15 @@ def with_groups(
         SpecError: no such column, or the pattern is no pattern with one group.
         DataError: images without a group.
     """
+    if data.slices_per_group is not None:
+        return _by_blocks(cases, data.slices_per_group, group, data)
     if group.startswith("pattern:"):
         return _by_pattern(cases, group.removeprefix("pattern:"))
     asked = data.group_column if group == "auto" else group
     if group in {"none", "near-duplicates"}:
-        return tuple(cases), ()
+        return tuple(replace(case, group=None) for case in cases), ()
     if asked is None:
-        return tuple(cases), _hint(tables)
+        return tuple(cases), () if any(case.group for case in cases) else _hint(tables)
     if group != "auto" and data.group_column not in {None, group}:
         raise SpecError(
             f"data.group_column is {data.group_column!r}, but validate.group is {group!r}",
@@ -107,13 +109,34 @@ def _by_pattern(cases: Sequence[Case], pattern: str) -> tuple[tuple[Case, ...], 
     return grouped, (_counted(grouped, f"the pattern {pattern} on file names"),)
 
 
+def _by_blocks(
+    cases: Sequence[Case], length: int, group: str, data: DataSpec
+) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """Groups of so many images in a row, in the order of their names, within one stack or one folder."""
+    if group != "auto" or data.group_column is not None:
+        raise SpecError(
+            f"groups are stated twice: here, and as {data.group_column or group!r}",
+            where="data.slices_per_group",
+            cure="State only one of them.",
+        )
+    places: dict[str, int] = {}
+    grouped = []
+    for case in cases:
+        stack, index = split_slice(case.name)
+        series = stack if index is not None else PurePosixPath(case.name).parent.as_posix()
+        place = places[series] = places.get(series, -1) + 1
+        first = place - place % length
+        grouped.append(replace(case, group=f"{series} {first} to {first + length - 1}"))
+    return tuple(grouped), (_counted(grouped, f"data.slices_per_group: {length} in a row"),)
+
+
 def _by_column(
     cases: Sequence[Case], table: Table, column: str, data: DataSpec, folder: str
 ) -> tuple[tuple[Case, ...], tuple[str, ...]]:
     names = image_column(table, data.image_column if data.image_column in table.columns else None)
-    rows, errors = match_rows(table, names, Finder([case.image for case in cases], folder))
+    rows, errors = match_rows(table, names, Finder([case.name for case in cases], folder))
     known = {path: table.rows[row][column].strip() for path, row in rows.items()}
-    missed = [case.name for case in cases if not known.get(case.image)]
+    missed = [case.name for case in cases if not known.get(case.name)]
     if missed:
         errors.append(
             DataError(
@@ -124,7 +147,7 @@ def _by_column(
         )
     if errors:
         raise DataError.together(errors)
-    grouped = tuple(replace(case, group=known[case.image]) for case in cases)
+    grouped = tuple(replace(case, group=known[case.name]) for case in cases)
     return grouped, (_counted(grouped, f"column {column!r} of {table.name}"),)
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from foldwise.data.cache import cache_root
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.phantoms.catalogue import PHANTOMS, VERSION, make
+from foldwise.data.reading.channel_files import images_at, suspected_channels, with_channels
 from foldwise.data.reading.class_folders import class_folders, read_class_folders, table_agrees
 from foldwise.data.reading.groups import with_groups
 from foldwise.data.reading.labels import read_labels
 from foldwise.data.reading.listing import Finder, image_files, image_files_below, some, subfolders
 from foldwise.data.reading.mask_pairs import image_folder, mask_folder, read_mask_pairs
-from foldwise.data.reading.stacks import read_stacks
+from foldwise.data.reading.stacks import holds_stacks, read_stacks
 from foldwise.data.reading.tables import image_column, match_rows, read_table, unlisted
 from foldwise.errors import DataError, RunError, SpecError, choose
 from foldwise.study.spec import DataSpec
@@ -70,6 +71,7 @@ def _read_phantom(data: DataSpec, group: str) -> Dataset:
     asked = data.phantom
     assert asked is not None
     name = f"{asked.kind}-{asked.images}-{asked.size}-{asked.difficulty:g}-{asked.seed}-v{VERSION}"
+    name += "".join(f"-{option}-{value:g}" for option, value in sorted(asked.options.items()))
     folder = cache_root() / "phantoms" / name
     phantom = choose(PHANTOMS, asked.kind, "phantom", where="data.phantom.kind")
     if not folder.is_dir():
@@ -81,6 +83,7 @@ def _read_phantom(data: DataSpec, group: str) -> Dataset:
                 size=asked.size,
                 difficulty=asked.difficulty,
                 seed=asked.seed,
+                options=asked.options,
             )
         except OSError as error:
             # Another process may have drawn the very same folder meanwhile.
@@ -90,11 +93,12 @@ def _read_phantom(data: DataSpec, group: str) -> Dataset:
                     where=str(folder),
                     cure="Set FOLDWISE_CACHE to a folder with room.",
                 ) from None
-    drawn = data.model_copy(
-        update={"phantom": None, "path": str(folder), "task": phantom.task, "classes": phantom.classes}
-    )
+    read = {key: part for key, part in phantom.reading.items() if key not in data.model_fields_set}
+    own = {"phantom": None, "path": str(folder), "task": phantom.task, "classes": phantom.classes}
+    drawn = data.model_copy(update=read | own)
     dataset = read_dataset(drawn, base=folder, group="group" if group == "auto" else group)
-    said = f"Built-in phantom {asked.kind}: {phantom.summary}; seed {asked.seed}, difficulty {asked.difficulty:g}."
+    said = f"Built-in phantom {asked.kind}: {phantom.summary}; seed {asked.seed}, difficulty {asked.difficulty:g}"
+    said += "".join(f", {option} {value:g}" for option, value in asked.options.items()) + "."
     return replace(dataset, layout="phantom", statements=(said, *dataset.statements))
 
 
@@ -123,8 +127,9 @@ def recognise(root: Path, data: DataSpec) -> tuple[str, str]:
     Raises:
         DataError: more than one layout fits, or none does; the cure lists what to state.
     """
-    if (root / "images.npy").is_file() or (data.images or "").endswith(".npy"):
-        return "arrays", "images.npy"
+    stack = holds_stacks(root, data)
+    if stack is not None:
+        return "arrays", stack
     table, images, masks = _label_table(root, data), image_folder(root, data), mask_folder(root, data)
     if images is not None:
         return _images_with(root, data, table, images, masks)
@@ -193,6 +198,8 @@ def _folders_with_table(root: Path, data: DataSpec, table: Path, folders: list[s
     """Class folders beside a table: the same where they agree; else the user must choose."""
     if data.table is not None:
         return "table", f"{table.name} as stated"
+    if len(folders) == 1:
+        return "table", f"{folders[0]}/ with {table.name}"
     differs = table_agrees(root, table, data)
     if differs is None:
         return "class_folders", f"{len(folders)} folders that hold images; {table.name} says the same"
@@ -249,19 +256,25 @@ def read_table_layout(root: Path, data: DataSpec) -> Dataset:
         )
     table, folder = read_table(path), (image_folder(root, data) or "").removeprefix(".")
     names = image_column(table, data.image_column)
-    found = image_files_below(root / folder)
-    finder = Finder([f"{folder}/{name}" if folder else name for name in found], folder)
+    found = [f"{folder}/{name}" if folder else name for name in image_files_below(root / folder)]
+    joined = images_at(found, data, where=str(root))
+    finder = Finder(list(joined.names.values()), folder)
     labels = read_labels(table, data, names)
     rows, errors = match_rows(table, names, finder)
     errors += unlisted(table, rows, finder)
+    if errors and data.channels == "native" and (words := suspected_channels(found)):
+        cure = f"State data.channels: [{', '.join(words)}], in the order that they are to have."
+        errors = [DataError(f"the file names end in {', '.join(words)}, as channels do", cure=cure), *errors]
     if errors:
         raise DataError.together(errors)
     cases = tuple(
-        Case(i, image, image, None, labels.rows[rows[image]]) for i, image in enumerate(finder.paths)
+        Case(i, name, place, None, labels.rows[rows[name]])
+        for i, (place, name) in enumerate(joined.names.items())
     )
     idle = [name for name in subfolders(root) if folder and name != folder.split("/")[0]]
     said = (f"Folders that were not used: {', '.join(idle)}.",) if idle else ()
-    return Dataset(root, labels.task, labels.classes, cases, "table", (*labels.statements, *said), None)
+    dataset = Dataset(root, labels.task, labels.classes, cases, "table", (*labels.statements, *said), None)
+    return with_channels(dataset, data, [joined])
 
 
 READERS: dict[str, Callable[[Path, DataSpec], Dataset]] = {

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from foldwise.data.cases import MaskKey, split_slice
-from foldwise.data.decoding.images import mask_values_of
+from foldwise.data.cases import MaskKey, channel_files, split_slice
+from foldwise.data.decoding.images import joined, mask_values_of
 from foldwise.data.decoding.pixels import Pixels, decode, read_slice
 from foldwise.errors import DataError
 
@@ -44,7 +44,10 @@ class Census:
 
 
 def read_pixels(root: Path, place: str) -> Pixels:
-    """The decoded file, or slice of a stack, at a place of a case."""
+    """The decoded file, or slice of a stack, or the channel files in their order, at a place of a case."""
+    files = channel_files(place)
+    if len(files) > 1:
+        return joined([decode(root / name) for name in files], files, where=place)
     name, index = split_slice(place)
     return decode(root / name) if index is None else read_slice(root / name, index)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case, Dataset
+from foldwise.data.reading.channel_files import images_at, with_channels
 from foldwise.data.reading.listing import (
     counted,
     image_files,
@@ -50,7 +51,10 @@ def named_folder(root: Path, stated: str | None, usual: tuple[str, ...], key: st
 
 
 def image_folder(root: Path, data: DataSpec) -> str | None:
-    """The folder that holds the images, if there is one apart from the root."""
+    """The folder that holds the images, if there is one apart from the root, or the root that has one per channel."""
+    by_channel = isinstance(data.channels, tuple) and set(data.channels) <= set(subfolders(root))
+    if data.images is None and by_channel:
+        return "."
     return named_folder(root, data.images, IMAGE_FOLDERS, "data.images")
 
 
@@ -74,20 +78,21 @@ def read_mask_pairs(root: Path, data: DataSpec) -> Dataset:
             where=str(root),
             cure=f"State {key}: one of {', '.join(subfolders(root)) or '(no folders)'}.",
         )
-    image_of, mask_of, errors = (
-        _by_stem(root, images),
-        _by_stem(root, masks),
-        _misplaced(root, (images, masks)),
-    )
-    errors += one_per_stem(list(image_of), "images") + one_per_stem(list(mask_of), "masks")
-    by_stem = {stem(path): path for path in mask_of}
-    errors += _unpaired(list(image_of), list(mask_of), masks)
+    by_channel = isinstance(data.channels, tuple)
+    errors = _misplaced(root, (masks,) if by_channel else (images, masks))
+    joined = images_at(_image_paths(root, images, masks, deep=by_channel), data, where=str(root))
+    names, mask_of = list(joined.names.values()), _paths(root, masks)
+    errors += one_per_stem(names, "images") + one_per_stem(mask_of, "masks")
+    errors += _unpaired(names, mask_of, masks)
     if errors:
         raise DataError.together(errors)
-    paths = sorted(image_of, key=natural)
-    meaning = read_meaning(root, [by_stem[stem(path)] for path in paths], data)
-    cases = tuple(Case(i, path, path, by_stem[stem(path)], ()) for i, path in enumerate(paths))
-    said = [f"{len(cases)} images of {images}/ were paired with masks of the same name in {masks}/."]
+    by_stem = {stem(path): path for path in mask_of}
+    pairs = [(name, place, by_stem[stem(name)]) for place, name in joined.names.items()]
+    meaning = read_meaning(root, [mask for _, _, mask in pairs], data)
+    cases = tuple(Case(i, name, place, mask, ()) for i, (name, place, mask) in enumerate(pairs))
+    said = [
+        f"{len(cases)} images of {'the folder itself' if images == '.' else f'{images}/'} were paired with masks of the same name in {masks}/."
+    ]
     if idle := [name for name in subfolders(root) if name not in {images.split("/")[0], masks.split("/")[0]}]:
         said.append(f"Folders that were not used: {', '.join(idle)}.")
     if strange := [
@@ -96,16 +101,27 @@ def read_mask_pairs(root: Path, data: DataSpec) -> Dataset:
         said.append(
             f"{counted(len(strange), 'file that is no image was', 'files that are no images were')} ignored: {some(strange)}."
         )
-    return Dataset(
+    dataset = Dataset(
         root, meaning.task, meaning.classes, cases, "image_mask", (*said, *meaning.statements), meaning.values
+    )
+    return with_channels(dataset, data, [joined])
+
+
+def _paths(root: Path, folder: str) -> list[str]:
+    return sorted(
+        ((PurePosixPath(folder) / name).as_posix() for name in image_files(root / folder)), key=natural
     )
 
 
-def _by_stem(root: Path, folder: str) -> dict[str, str]:
-    return {(PurePosixPath(folder) / name).as_posix(): stem(name) for name in image_files(root / folder)}
+def _image_paths(root: Path, images: str, masks: str, *, deep: bool) -> list[str]:
+    """Files of images, from the root: those directly in their folder, or below it where it has one per channel."""
+    if not deep:
+        return _paths(root, images)
+    below = ((PurePosixPath(images) / name).as_posix() for name in image_files_below(root / images))
+    return [path for path in below if not path.startswith(f"{masks}/")]
 
 
-def _misplaced(root: Path, folders: tuple[str, str]) -> list[DataError]:
+def _misplaced(root: Path, folders: tuple[str, ...]) -> list[DataError]:
     """Errors for images that would be passed over: in folders deeper down, or of kinds that cannot be read."""
     errors = []
     for folder in folders:

@@ -1,59 +1,140 @@
-"""Arrays instead of files: images.npy with masks.npy or labels.npy, one entry per image."""
+"""Stacks in place of files: images.npy or a TIFF of many pages, with masks or labels, one slice per image."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from foldwise.data.cases import Case, Dataset
+from foldwise.data.cases import STACKS, Case, Dataset, split_slice
 from foldwise.data.decoding.pixels import open_stack, stack_channel_axis
+from foldwise.data.decoding.tiff_stacks import is_stack
 from foldwise.data.reading.labels import Labels, indicator_labels, label_list
+from foldwise.data.reading.listing import counted, natural, some
+from foldwise.data.reading.mask_pairs import IMAGE_FOLDERS, MASK_FOLDERS
 from foldwise.data.reading.masks import read_meaning
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
 
+MOST_TOLD = 3  # stacks that are described one by one
+
+
+def stack_files(root: Path, stated: str | None, usual: tuple[str, ...]) -> list[str]:
+    """The stacks of a folder, from it: one file, or those of a folder of stacks; none where there are none.
+
+    Args:
+        root: the data folder.
+        stated: a file or a folder of the study file; None to look for the usual names.
+        usual: names without suffix, such as ``images``.
+    """
+    for name in [stated] if stated is not None else _file_names(usual):
+        if (root / name).is_file():
+            return [PurePosixPath(name).as_posix()]
+    for name in [stated] if stated is not None else usual:
+        if (root / name).is_dir():
+            files = [part.name for part in (root / name).iterdir() if _is_stack_file(part)]
+            return [(PurePosixPath(name) / file).as_posix() for file in sorted(files, key=natural)]
+    return []
+
+
+def _file_names(usual: tuple[str, ...]) -> list[str]:
+    # labels.npy holds the labels of images.npy; a folder of that name may hold masks.
+    return [f"{name}{end}" for name in usual if not name.startswith("label") for end in STACKS]
+
+
+def _is_stack_file(path: Path) -> bool:
+    return path.suffix.lower() in STACKS and path.is_file() and not path.name.startswith(".")
+
+
+def holds_stacks(root: Path, data: DataSpec) -> str | None:
+    """The first stack of images, if the folder is one of stacks; None where its images are pictures."""
+    found = stack_files(root, data.images, IMAGE_FOLDERS)
+    if not found:
+        return None
+    first = found[0]
+    alone = "/" not in first and data.images is None
+    return first if first.endswith(".npy") or alone or is_stack(root / first) else None
+
 
 def read_stacks(root: Path, data: DataSpec) -> Dataset:
-    """The data set of `images.npy` (N, H, W), (N, H, W, C) or (N, C, H, W) with `masks.npy` or `labels.npy`.
+    """The data set of stacks (N, H, W), (N, H, W, C) or (N, C, H, W), in one file or in several of one folder.
+
+    Slices of one file are one group where there are several files.
 
     Raises:
         SpecError: the stated task or classes do not fit.
-        DataError: arrays are missing, hold objects, or differ in length or size; masks and labels are both there.
+        DataError: stacks are missing, hold objects, or differ in length or size; masks and labels are both there.
     """
-    images_name, masks_name, labels_name = (
-        data.images or "images.npy",
-        data.masks or "masks.npy",
-        "labels.npy",
-    )
-    images, said = _open_images(root, images_name)
-    has_masks, has_labels = ((root / name).is_file() for name in (masks_name, labels_name))
-    if has_masks and has_labels and data.masks is None and data.task == "auto":
+    images = stack_files(root, data.images, IMAGE_FOLDERS)
+    if not images:
         raise DataError(
-            f"there are {masks_name} and {labels_name}: masks or labels?",
+            f"there is no stack of images{f' {data.images}' if data.images else ''}",
+            where=str(root),
+            cure="Save images.npy or images.tif, or state data.images: a file or a folder of .npy or .tif files.",
+        )
+    masks = stack_files(root, data.masks, MASK_FOLDERS)
+    has_labels = (root / "labels.npy").is_file()
+    if masks and has_labels and data.masks is None and data.task == "auto":
+        raise DataError(
+            f"there are {masks[0]} and labels.npy: masks or labels?",
             where=str(root),
             cure="State data.task, for example binary_segmentation or multiclass_classification.",
         )
-    if not has_masks and not has_labels:
+    if not masks and not has_labels:
         raise DataError(
-            f"there is neither {masks_name} nor {labels_name} beside {images_name}",
+            f"there is neither masks.npy nor labels.npy beside {images[0]}",
             where=str(root),
             cure="Save one of them.",
         )
-    names = [f"{images_name}[{i}]" for i in range(len(images))]
-    if has_masks and (not has_labels or data.masks is not None or data.task.endswith("segmentation")):
-        _check_masks(images, open_stack(root / masks_name), root, images_name, masks_name)
-        places = [f"{masks_name}[{i}]" for i in range(len(images))]
-        meaning = read_meaning(root, places, data)
-        cases = tuple(
-            Case(i, name, name, place, ()) for i, (name, place) in enumerate(zip(names, places, strict=True))
-        )
-        said += [f"Masks come from {masks_name}.", *meaning.statements]
-        return Dataset(root, meaning.task, meaning.classes, cases, "arrays", tuple(said), meaning.values)
-    labels = _read_labels(root / labels_name, len(images), data)
-    cases = tuple(Case(i, name, name, None, labels.rows[i]) for i, name in enumerate(names))
-    said += [f"Labels come from {labels_name}.", *labels.statements]
+    opened = [_open_images(root, name) for name in images]
+    said = [sentence for _, sentences in opened[:MOST_TOLD] for sentence in sentences]
+    if len(opened) > MOST_TOLD:
+        number = sum(len(stack) for stack, _ in opened)
+        said = [said[0], f"In all, {len(opened)} stacks hold {number} images."]
+    places = [
+        f"{name}[{i}]" for name, (stack, _) in zip(images, opened, strict=True) for i in range(len(stack))
+    ]
+    if masks and (not has_labels or data.masks is not None or data.task.endswith("segmentation")):
+        return _with_masks(root, data, images, masks, places, said)
+    labels = _read_labels(root / "labels.npy", len(places), data)
+    cases = tuple(Case(i, name, name, None, labels.rows[i]) for i, name in enumerate(places))
+    said += ["Labels come from labels.npy.", *labels.statements]
     return Dataset(root, labels.task, labels.classes, cases, "arrays", tuple(said), None)
+
+
+def _with_masks(
+    root: Path, data: DataSpec, images: list[str], masks: list[str], places: list[str], said: list[str]
+) -> Dataset:
+    paired = _paired(root, images, masks)
+    for image, mask in paired.items():
+        _check_masks(open_stack(root / image), open_stack(root / mask), root, image, mask)
+    mask_of = {place: f"{paired[split_slice(place)[0]]}[{split_slice(place)[1]}]" for place in places}
+    meaning = read_meaning(root, list(mask_of.values()), data)
+    several = len(images) > 1
+    groups = [PurePosixPath(split_slice(place)[0]).stem if several else None for place in places]
+    cases = tuple(
+        Case(i, place, place, mask_of[place], (), group)
+        for i, (place, group) in enumerate(zip(places, groups, strict=True))
+    )
+    said = [*said, f"Masks come from {some(masks)}.", *meaning.statements]
+    if several:
+        said.append(f"The slices of one file are one group: {len(images)} groups.")
+    return Dataset(root, meaning.task, meaning.classes, cases, "arrays", tuple(said), meaning.values)
+
+
+def _paired(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
+    """Image stack -> mask stack: the only two, or those of one name."""
+    if len(images) == len(masks) == 1:
+        return {images[0]: masks[0]}
+    by_stem = {PurePosixPath(mask).stem: mask for mask in masks}
+    alone = sorted({PurePosixPath(image).stem for image in images} ^ by_stem.keys(), key=natural)
+    if alone:
+        raise DataError(
+            f"{counted(len(alone), 'stack has', 'stacks have')} no partner of the same name: {some(alone)}",
+            where=str(root),
+            cure="Give every stack of images a stack of masks of the same name.",
+        )
+    return {image: by_stem[PurePosixPath(image).stem] for image in images}
 
 
 def _open_images(root: Path, name: str) -> tuple[np.ndarray, list[str]]:

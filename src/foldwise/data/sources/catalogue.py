@@ -5,7 +5,7 @@ What is not known is said: no size, licence or checksum here is a guess.
 
 from __future__ import annotations
 
-from foldwise.data.sources.label_sets import ATLAS, GELS, ORGANELLES, convert_atlas, convert_gels
+from foldwise.data.sources.label_sets import ATLAS, COLOURS, GELS, ORGANELLES, convert_atlas, convert_gels
 from foldwise.data.sources.mask_sets import (
     BDELLO,
     DISC,
@@ -48,6 +48,7 @@ _ROWS = (
             "The official split and the disease letter stay in the names and in metadata.csv.",
             "Which images are of one patient is not known here. With bdello and neurons it is about 4.1 GB.",
         ),
+        study="data: {classes: [background, vessel]}",
     ),
     Source(
         name="bdello",
@@ -62,6 +63,7 @@ _ROWS = (
         notes=(
             "Grey images of 1024×1024. No split and no groups are stated: frames of one film may look alike.",
         ),
+        study="data: {classes: [background, bacteria]}",
     ),
     Source(
         name="neurons",
@@ -77,7 +79,7 @@ _ROWS = (
             "283 RGB images of 1600×1200; 252 masks were drawn semi-automatically, 31 by hand.",
             "Images of one animal look alike: keep the groups read from the names together.",
         ),
-        study="validate: {group: group}",
+        study="data: {classes: [background, neuron]}\nvalidate: {group: group}",
     ),
     Source(
         name="gels",
@@ -130,6 +132,7 @@ _ROWS = (
             "159 images in the seed study, 150 train and 9 test; the disc is about 10 % of the pixels.",
             "Which images are of one patient is not known here.",
         ),
+        study="data: {classes: [background, disc]}",
     ),
     Source(
         name="mtneuro",
@@ -176,7 +179,9 @@ _ROWS = (
             "Needs an account that has accepted the rules of the competition.",
             "All labels at once give a macro F1 of 0.0996: a useful lower bound.",
         ),
-        study=f"data: {{task: multilabel_classification, classes: [{', '.join(ORGANELLES)}]}}",
+        study=f"data: {{images: train, table: train.csv, channels: [{', '.join(COLOURS)}],"
+        f" task: multilabel_classification, classes: [{', '.join(ORGANELLES)}]}}",
+        as_it_is=True,
     ),
 )
 

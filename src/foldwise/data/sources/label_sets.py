@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import tifffile
-
-from foldwise.data.decoding.images import read_image
 from foldwise.data.reading.listing import image_files, some
 from foldwise.data.reading.tables import Table, read_table
 from foldwise.data.sources.laying_out import copy, find_root, write_table
@@ -48,7 +44,7 @@ def convert_gels(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
 
 
 def convert_atlas(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
-    """Human Protein Atlas: the four stains of a field become one image of four channels, the numbers names."""
+    """Human Protein Atlas: train.csv and the four stains of every field in train/, as they are; names of the numbers."""
     root = find_root(raw, ATLAS)
     table = read_table(root / "train.csv")
     labels = _atlas_labels(table)
@@ -64,20 +60,18 @@ def convert_atlas(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
             where=str(root / "train"),
             cure="Unpack all of train.zip into train/, or get the set again.",
         )
-    (out / "images").mkdir()
+    copy(root / "train.csv", out / "train.csv")
     for done, name in enumerate(labels, 1):
-        _write_stack(root / "train", name, out / "images" / f"{name}.tif")
-        progress("Joining channels", done, len(labels))
+        for colour in COLOURS:
+            copy(root / "train" / f"{name}_{colour}.png", out / "train" / f"{name}_{colour}.png")
+        progress("Copying", done, len(labels))
     named = {name: "|".join(ORGANELLES[k] for k in numbers) for name, numbers in labels.items()}
-    write_table(
-        out / "labels.csv", ({"image": f"images/{n}.tif", "label": text} for n, text in named.items())
-    )
-    numbered = ({"image": f"images/{n}.tif", "target": " ".join(map(str, k))} for n, k in labels.items())
-    write_table(out / "metadata.csv", numbered)
+    write_table(out / "metadata.csv", ({"image": name, "names": text} for name, text in named.items()))
     stains = ", ".join(f"{colour} ({stain})" for colour, stain in zip(COLOURS, STAINS, strict=True))
     return (
-        f"{len(labels)} images of four channels, in this order: {stains}.",
-        "labels.csv has the names, metadata.csv the original numbers; the test images have no public labels and were left.",
+        f"{len(labels)} images of four channels, each a file: {stains}.",
+        "train.csv has the numbers of the labels, metadata.csv their names; the test images have no public labels and"
+        " were left.",
     )
 
 
@@ -102,17 +96,3 @@ def _atlas_labels(table: Table) -> dict[str, tuple[int, ...]]:
             )
         labels[name] = tuple(int(text) for text in numbers)
     return labels
-
-
-def _write_stack(folder: Path, name: str, target: Path) -> None:
-    planes = [read_image(folder / f"{name}_{colour}.png", channels="native") for colour in COLOURS]
-    shapes = {plane.shape for plane in planes}
-    if len(shapes) > 1 or len(planes[0]) != 1:
-        raise DataError(
-            "the four channel files are not grey images of one size",
-            where=str(folder / name),
-            cure="Get them again.",
-        )
-    tifffile.imwrite(
-        target, np.concatenate(planes), photometric="minisblack", metadata={"axes": "CYX"}, compression="zlib"
-    )

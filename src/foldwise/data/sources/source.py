@@ -71,6 +71,7 @@ class Source:
             sentences. It reads the original and changes nothing in it.
         notes: what one should know before judging models on it: splits, groups, traps.
         study: the lines of a study file that this set needs beside its path; may be empty.
+        as_it_is: whether foldwise reads the original as it is published, so that a copy need not be laid out.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Source:
     convert: Callable[[Path, Path, Progress], tuple[str, ...]]
     notes: tuple[str, ...] = ()
     study: str = ""
+    as_it_is: bool = False
 
     @property
     def shelf(self) -> str:

@@ -72,6 +72,8 @@ class Packed:
         labels: (n,) int64 class indices; multilabel (n, K) uint8; segmentation: empty.
     """
 
+    cache = "disk"  # where the pixels come from each time they are asked for
+
     def __init__(self, folder: Path) -> None:
         self.folder, self.digest = folder, folder.name
         try:
@@ -113,6 +115,12 @@ class Packed:
     def __len__(self) -> int:
         """How many images there are."""
         return len(self.shapes)
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all decoded images and masks."""
+        per_pixel = self.num_channels * self.dtype.itemsize + (self._targets is not None)
+        return int(self.shapes.prod(1).sum() * per_pixel)
 
     def image(self, index: int) -> np.ndarray:
         """Image `index` as (C, H, W), a read-only view of the file."""

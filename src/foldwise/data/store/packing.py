@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from foldwise.data.cases import Case, Dataset, split_slice
-from foldwise.data.decoding.images import mask_values_of, resize_image, resize_mask, to_channels
+from foldwise.data.cases import Case, Dataset, channel_files, split_slice
+from foldwise.data.decoding.images import mask_values_of, plane, resize_image, resize_mask, to_channels
 from foldwise.data.decoding.pixels import Pixels, open_stack
 from foldwise.data.reading.labels import limited
 from foldwise.data.reading.listing import some
@@ -98,15 +98,11 @@ def load_case(dataset: Dataset, case: Case, data: DataSpec, *, file_digest: str 
     Raises:
         DataError: the image or its mask cannot be used.
     """
-    pixels = _read(dataset.root, case.image)
-    image = to_channels(pixels, data.channels, where=case.image)
+    pixels, image = read_image(dataset, case, data)
     pixel_digest = hashlib.sha256(f"{image.dtype}{image.shape}".encode() + image.tobytes()).hexdigest()[:32]
     original = (image.shape[1], image.shape[2])
-    target = None if case.mask is None else _target(dataset, case, original)
-    size = size_hw(data)
-    if size is not None:
-        image = resize_image(image, size)
-        target = None if target is None else resize_mask(target, size)
+    target = None if case.mask is None else sized_target(dataset, case, data, original)
+    image = sized_image(image, data)
     counts = None
     if target is not None:
         counts = tuple(np.bincount(target[target != IGNORE], minlength=len(dataset.classes)).tolist())
@@ -119,6 +115,31 @@ def load_case(dataset: Dataset, case: Case, data: DataSpec, *, file_digest: str 
         class_pixels=counts,
     )
     return Loaded(image, target, measure)
+
+
+def read_image(dataset: Dataset, case: Case, data: DataSpec) -> tuple[Pixels, np.ndarray]:
+    """The file of a case, and its image (C, H, W) in the channels that were asked for, as large as the file."""
+    pixels = _read(dataset.root, case.image)
+    if len(dataset.channels) == 1:
+        return pixels, plane(pixels, where=case.image)
+    return pixels, to_channels(pixels, made_of(data), where=case.image)
+
+
+def made_of(data: DataSpec) -> str:
+    """What the channels of a decoded image are made: those of channel files stay as they were joined."""
+    return data.channels if isinstance(data.channels, str) else "native"
+
+
+def sized_image(image_CHW: np.ndarray, data: DataSpec) -> np.ndarray:
+    """The image at the size that was asked for."""
+    size = size_hw(data)
+    return image_CHW if size is None else resize_image(image_CHW, size)
+
+
+def sized_target(dataset: Dataset, case: Case, data: DataSpec, original: tuple[int, ...]) -> np.ndarray:
+    """The class map (H, W) uint8 of a case whose image file has the size `original`, at the size asked for."""
+    target, size = _target(dataset, case, original), size_hw(data)
+    return target if size is None else resize_mask(target, size)
 
 
 def size_hw(data: DataSpec) -> tuple[int, int] | None:
@@ -254,6 +275,10 @@ def file_digests(dataset: Dataset) -> dict[str, str]:
 
 
 def _digest_of(root: Path, place: str) -> str:
+    parts = channel_files(place)
+    if len(parts) > 1:
+        digests = "".join(_digest_of(root, part) for part in parts)
+        return hashlib.sha256(f"channels {digests}".encode()).hexdigest()
     name, index = split_slice(place)
     if index is None:
         with (root / name).open("rb") as file:
@@ -264,7 +289,9 @@ def _digest_of(root: Path, place: str) -> str:
 
 def pack_digest(dataset: Dataset, data: DataSpec, files: dict[str, str]) -> str:
     """Thirty-two digits that change when, and only when, the packed folder would."""
+    # The words do not count: which file is which channel stands in the digests of the files.
+    channels = data.channels if isinstance(data.channels, str) else len(data.channels)
     values = sorted((str(key), k) for key, k in (dataset.mask_values or {}).items())
     cases = [(files[c.image], files[c.mask] if c.mask else None, c.labels) for c in dataset.cases]
-    asked = [PACK_VERSION, dataset.task, dataset.classes, data.channels, data.size, values, cases]
+    asked = [PACK_VERSION, dataset.task, dataset.classes, channels, data.size, values, cases]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]

@@ -154,10 +154,23 @@ class MemoryPeak:
             _reset_high_water()
         self.start_mb = _process_mb("VmRSS")
 
+    def reset(self) -> None:
+        """Forget the peak so far, but not where it began: the next is of what comes, on top of what there is."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            _reset_high_water()
+
     @property
     def kind(self) -> str:
         """What is counted, for those who read the number."""
         return "gpu memory allocated" if self.device.type == "cuda" else "growth of process memory"
+
+    def reserved_mb(self) -> float | None:
+        """Megabytes that torch took from a GPU, used or kept for later; None where there is no such thing."""
+        if self.device.type != "cuda":
+            return None
+        return float(torch.cuda.max_memory_reserved(self.device)) / 2**20
 
     def mb(self) -> float | None:
         """Megabytes; None where this system does not tell."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,9 @@ from torch import Tensor
 from foldwise.learning.networks.models import Network, build, layout_for
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer
-from foldwise.study.spec import Augment, Task, Training
+from foldwise.learning.objectives.pretraining import make_pretraining
+from foldwise.study.plan import pretraining
+from foldwise.study.spec import NO_PRETRAINING, Augment, Task, Training
 
 _TIMED_PIXELS, _TIMED_IMAGES = 2**17, 2  # at most so many pixels at a time, but at least so many images
 _TIMED_TIMES, _TIMED_AT_MOST_S = 3, 2.0
@@ -29,6 +32,8 @@ class Estimate:
         seconds_per_fit: training, and asking about the inner validation after each epoch and about the test fold
             once; where features are stored, training of the head alone.
         seconds_for_features: one pass of a frozen encoder over the images; 0 where features are not stored.
+        seconds_for_pretraining: of the network of one fold; 0 where it is not pretrained.
+        seconds_per_test: of one look at a test fold through the whole network.
         memory_mb: weights, gradients, the optimiser's numbers and what a step keeps for its gradient, in 10^6
             bytes; the program itself comes on top.
         parameters: of the network.
@@ -38,6 +43,13 @@ class Estimate:
     seconds_for_features: float
     memory_mb: float
     parameters: int
+    seconds_for_pretraining: float = 0.0
+    seconds_per_test: float = 0.0
+
+    @property
+    def seconds_before(self) -> float:
+        """Of the item that a fit needs, at most one; fits share it."""
+        return self.seconds_for_features + self.seconds_for_pretraining
 
 
 @dataclass(frozen=True)
@@ -95,12 +107,22 @@ def estimate(
     per_look *= whole_hw[0] * whole_hw[1] / (size_hw[0] * size_hw[1])
     timed = _Timed(_seconds(learn) / num, _seconds(update), per_look)
     stored = training.freeze == "encoder" and not task.endswith("segmentation") and stores_features(training)
-    return Estimate(
+    made = Estimate(
         seconds_per_fit=_fit_seconds(training, timed, images=images, looks=looks, stored=stored),
         seconds_for_features=per_look * (images + looks.inner + looks.tested) if stored else 0.0,
         memory_mb=_memory_mb(network, training, kept_bytes / num),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
+        seconds_per_test=per_look * looks.tested,
     )
+    if training.pretrain == NO_PRETRAINING:
+        return made
+    # As a fit of its own, of all of the network: a step costs as much whatever the loss is.
+    alone = make_pretraining(training).applied_to(pretraining(training))
+    alone = alone.model_copy(update={"pretrain": NO_PRETRAINING})
+    asked: dict[str, Any] = {"task": task, "in_channels": in_channels, "num_classes": num_classes}
+    before = estimate(alone, **asked, size_hw=size_hw, images=images, looks=replace(looks, tested=0))
+    memory_mb = max(made.memory_mb, before.memory_mb)
+    return replace(made, memory_mb=memory_mb, seconds_for_pretraining=before.seconds_per_fit)
 
 
 @dataclass(frozen=True)
@@ -117,13 +139,15 @@ def _fit_seconds(training: Training, timed: _Timed, *, images: int, looks: Looks
     steps = training.steps_per_epoch or math.ceil(images / training.batch_size)
     seen = images if training.steps_per_epoch is None else steps * training.batch_size
     per_image = max(timed.image - timed.look, 0.0) if stored else timed.image
-    num_looks = 0 if stored else looks.inner * training.epochs + looks.tested
+    seen_at_last = images + looks.tested if looks.tested else 0  # the training part too is scored, once
+    num_looks = 0 if stored else looks.inner * training.epochs + seen_at_last
     return (per_image * seen + timed.update * steps) * training.epochs + timed.look * num_looks
 
 
 def stores_features(training: Training) -> bool:
     """Whether the images look the same to a frozen encoder in every epoch, so that it need see them only once."""
-    return training.augment == Augment() and training.crop_px is None
+    unchanged = training.augment == Augment() and training.crop_px is None
+    return unchanged and training.pretrain == NO_PRETRAINING
 
 
 def _memory_mb(network: Network, training: Training, kept_bytes_per_image: float) -> float:

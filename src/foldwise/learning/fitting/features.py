@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -98,6 +98,11 @@ class Encoder:
 
     item: str
     folder: Path
+
+    @classmethod
+    def among(cls, inputs: Mapping[str, Path]) -> Self | None:
+        """That of the features item which a fit needs; None where it needs none."""
+        return next((cls(item, inputs[item]) for item in inputs if item.startswith("features-")), None)
 
     @property
     def features_NF(self) -> np.ndarray:

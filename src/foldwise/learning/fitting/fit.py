@@ -7,26 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foldwise.data.store.packed import Packed
-from foldwise.learning.fitting.devices import (
-    MemoryPeak,
-    Stopwatch,
-    device_name,
-    is_out_of_memory,
-    pick_device,
-    release_memory,
-    steady,
-)
+from foldwise.learning.fitting.devices import MemoryPeak, Stopwatch, device_name, pick_device
 from foldwise.learning.fitting.features import Encoder
 from foldwise.learning.fitting.scoring import Scores, evaluate, selector
-from foldwise.learning.fitting.setup import Asked, Workpiece, set_up
-from foldwise.learning.fitting.train import Snapshot, train
+from foldwise.learning.fitting.setup import Asked, Workpiece, class_counts, set_up, with_less_memory
+from foldwise.learning.fitting.telling import known, pooled_confusion, told
+from foldwise.learning.fitting.train import Epoch, Snapshot, train
+from foldwise.learning.fitting.watching import Watch, images_to_watch
+from foldwise.learning.keeping.pretrained import Pretrained
 from foldwise.learning.keeping.saved import versions, write_model, write_weights
 from foldwise.learning.keeping.winner import WEIGHTS
 from foldwise.study.spec import Training
@@ -34,6 +29,7 @@ from foldwise.study.spec import Training
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
     from foldwise.data.folds.splits import Split
 
+WATCHED = "watched.npz"
 Beat = Callable[[dict[str, Any]], None]
 
 
@@ -53,9 +49,9 @@ def fit_item(
         settings: training, task, repeat, fold, seed, threads and select, as the plan has them.
         packed: the images.
         split: whose cases are trained on, chosen on and tested on.
-        inputs: the features item, by id, where the encoder is frozen and shared.
-        scratch: gets ``scores.npz``, ``predictions.npz`` (segmentation), ``weights.safetensors`` (only those of the
-            head, where the encoder is shared), ``model.json`` and ``log.txt``.
+        inputs: by id, the features item where the encoder is frozen and shared, or the item that pretrained it.
+        scratch: gets ``scores.npz``, ``predictions.npz`` (segmentation), ``watched.npz`` (of its first fold),
+            ``weights.safetensors`` (only those of the head, where the encoder is shared), ``model.json``, ``log.txt``.
         beat: is told the epoch and its score.
         device: for settings that say auto.
 
@@ -64,18 +60,9 @@ def fit_item(
     """
     training = Training.model_validate(settings["training"])
     place = pick_device(device if training.device == "auto" else training.device)
-    encoders = [Encoder(item, folder) for item, folder in inputs.items()]
-    asked = Asked(settings, training, packed, split, place, encoders[0] if encoders else None)
-    while True:
-        try:
-            with steady(asked.seed, settings["threads"], place):
-                return _fit(asked, scratch, beat)
-        except RuntimeError as error:
-            if not is_out_of_memory(error) or asked.pass_size == 1:
-                raise
-        # Out here the failed attempt's tensors are free. From the start, so that all epochs are alike.
-        asked = replace(asked, halvings=asked.halvings + 1)
-        release_memory(place)
+    encoder, pretrained = Encoder.among(inputs), Pretrained.among(inputs)
+    asked = Asked(settings, training, packed, split, place, encoder, pretrained)
+    return with_less_memory(asked, lambda asked: _fit(asked, scratch, beat))
 
 
 def _fit(asked: Asked, scratch: Path, beat: Beat) -> dict[str, Any]:
@@ -85,10 +72,11 @@ def _fit(asked: Asked, scratch: Path, beat: Beat) -> dict[str, Any]:
     chosen = choose_epoch(asked, piece, beat)
     chosen.best.restore(piece.learner.network)
     with chosen.evaluating.lap():
-        # Probabilities of the inner validation serve to set thresholds later; of pixels they are not kept.
-        inner = None if asked.segmentation else score(asked, piece, asked.split.inner, fully=False)
+        trained = score(asked, piece, asked.split.train, fully=False)
         test = score(asked, piece, asked.split.test, fully=True)
-    write(asked, piece, test, inner, scratch)
+    write(asked, piece, Parts(trained, chosen.inner, test), scratch)
+    if chosen.watch is not None:
+        chosen.watch.write(scratch / WATCHED, class_counts(asked.packed, asked.split.train))
     _log(scratch / "log.txt", chosen)
     return {
         "epochs": chosen.epochs,
@@ -102,57 +90,94 @@ def _fit(asked: Asked, scratch: Path, beat: Beat) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The epochs that were trained and the one that was best on the inner validation."""
+    """The epochs that were trained and the one that was best on the inner validation, with what it said of that."""
 
     epochs: list[dict[str, Any]]
     best_epoch: int
     best: Snapshot
+    inner: Scores
     select: str
     evaluating: Stopwatch
+    watch: Watch | None
 
 
 def choose_epoch(asked: Asked, piece: Workpiece, beat: Beat) -> Chosen:
-    """Train until the last epoch, or until patience ends; the earliest of equally good epochs is the best."""
+    """Train until the last epoch, or until patience ends; the earliest of equally good epochs is the best.
+
+    Of a segmentation, an epoch is as good as the median of its score and the two before it (`Selector.steadied`), of
+    those there are in epochs 1 and 2. Patience counts from the best epoch by the same measure.
+    """
     select, by = selector(asked.settings["select"], asked.packed.task)
     training, network = asked.training, piece.learner.network
-    evaluating = Stopwatch(asked.device)
+    evaluating, watch = Stopwatch(asked.device), _watch(asked)
     records: list[dict[str, Any]] = []
+    values: list[float] = []
     best_epoch, best_score, best = 0, None, None
     for epoch in train(piece.learner, piece.batches_of, training.epochs):
         with evaluating.lap():
-            inner = score(asked, piece, asked.split.inner, fully=False)
-        value = by.of(inner)
-        if by.is_better(value, best_score):
-            best_epoch, best_score, best = epoch.number, value, Snapshot(network)
-        records.append(
-            {
-                "epoch": epoch.number,
-                "train_loss": epoch.loss,
-                "val_loss": _known(inner.loss),
-                "val_score": _known(value),
-                "lr": epoch.lr,
-                "seconds": epoch.seconds,
-            }
-        )
-        beat({"epoch": epoch.number, "epochs": training.epochs, "metric": select, "score": _known(value)})
+            inner = score(asked, piece, asked.split.inner, fully=False, watch=watch)
+        values.append(by.of(inner))
+        steadied = by.steadied(values)
+        is_best = by.is_better(steadied, best_score)
+        if is_best:
+            best_epoch, best_score, best = epoch.number, steadied, (Snapshot(network), inner)
+        if watch is not None:
+            watch.look(epoch.number, inner.watched, is_best=is_best)
+        records.append(_record(epoch, inner, values[-1], steadied))
+        beat({"epoch": epoch.number, "epochs": training.epochs, "metric": select, "score": known(values[-1])})
         if training.patience_epochs is not None and epoch.number - best_epoch >= training.patience_epochs:
             break
     assert best is not None  # there is at least one epoch, and the first beats none
-    return Chosen(records, best_epoch, best, select, evaluating)
+    return Chosen(records, best_epoch, *best, select, evaluating, watch)
 
 
-def score(asked: Asked, piece: Workpiece, cases: np.ndarray, *, fully: bool) -> Scores:
+def _record(epoch: Epoch, inner: Scores, value: float, steadied: float) -> dict[str, Any]:
+    """What result.json says of an epoch; ``val_steady`` is what chose, for images the same as ``val_score``."""
+    return {
+        "epoch": epoch.number,
+        "train_loss": epoch.loss,
+        "val_loss": known(inner.loss),
+        "val_score": known(value),
+        "val_steady": known(steadied),
+        **told(inner),
+        "lr": epoch.lr,
+        "seconds": epoch.seconds,
+    }
+
+
+def _watch(asked: Asked) -> Watch | None:
+    """In the first fold of a segmentation, where a report shows maps through training."""
+    first = asked.settings["repeat"] == asked.settings["fold"] == 0
+    if not (asked.segmentation and first):
+        return None
+    return Watch(images_to_watch(asked.packed, asked.split.inner), asked.training.epochs)
+
+
+def score(
+    asked: Asked, piece: Workpiece, cases: np.ndarray, *, fully: bool, watch: Watch | None = None
+) -> Scores:
     """What the network says about whole, unchanged images."""
+    learner, strides = piece.learner, watch.strides if watch else None
     batches = piece.whole(cases, batch_size=asked.pass_size)
-    return evaluate(
-        piece.learner.network, batches, piece.learner.seeing, loss=piece.learner.loss, fully=fully
-    )
+    return evaluate(learner.network, batches, learner.seeing, loss=learner.loss, fully=fully, watch=strides)
 
 
-def write(asked: Asked, piece: Workpiece, test: Scores, inner: Scores | None, scratch: Path) -> None:
+@dataclass(frozen=True)
+class Parts:
+    """What the network of the chosen epoch says of the three parts of the images, all of them unaugmented."""
+
+    train: Scores
+    inner: Scores
+    test: Scores
+
+
+def write(asked: Asked, piece: Workpiece, parts: Parts, scratch: Path) -> None:
     """Scores, predictions, weights and what is needed to use them."""
+    inner, test = parts.inner, parts.test
     arrays = {"case": test.case, **test.arrays}
-    if inner is not None:
+    arrays |= {"train_confusion": pooled_confusion(parts.train), "inner_confusion": pooled_confusion(inner)}
+    if not asked.segmentation:
+        # Probabilities of the inner validation serve to set thresholds later; of pixels they are not kept.
         arrays |= {"inner_case": inner.case, "inner_probabilities": inner.arrays["probabilities"]}
     np.savez(scratch / "scores.npz", **arrays)  # type: ignore[arg-type]
     if asked.segmentation:
@@ -173,10 +198,13 @@ def costs(asked: Asked, piece: Workpiece, chosen: Chosen, memory: MemoryPeak) ->
         "train_s": sum(record["seconds"] for record in chosen.epochs),
         "evaluate_s": chosen.evaluating.seconds,
         "shared_features_s": shared.get("features_s"),
+        "shared_pretrain_s": asked.pretrained and asked.pretrained.seconds,
         "parameters": sum(values.numel() for values in parameters) + shared.get("parameters", 0),
         "trainable_parameters": sum(values.numel() for values in parameters if values.requires_grad),
         "peak_memory_mb": peak_mb,
         "peak_memory_is": memory.kind,
+        "reserved_memory_mb": memory.reserved_mb(),
+        "shared_peak_memory_mb": shared.get("peak_memory_mb"),
         "latency_ms": latency,
         "device": asked.device.type,
         "device_name": device_name(asked.device),
@@ -184,6 +212,7 @@ def costs(asked: Asked, piece: Workpiece, chosen: Chosen, memory: MemoryPeak) ->
         "batch_size": asked.training.batch_size,
         "batch_halvings": asked.halvings,
         "threads": asked.settings["threads"],
+        "cache": piece.source.held,
     }
 
 
@@ -192,10 +221,6 @@ def _halved(asked: Asked) -> list[str]:
         return []
     size, part = asked.training.batch_size, asked.pass_size
     return [f"memory ran out: each batch of {size} was worked in parts of {part}, their gradients summed"]
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _log(path: Path, chosen: Chosen) -> None:

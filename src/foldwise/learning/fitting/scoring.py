@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from foldwise.data.batching.batches import Batch
 from foldwise.errors import choose
+from foldwise.learning.fitting.counting import CLIP, decided, pixel_counts
 from foldwise.learning.fitting.devices import autocast
 from foldwise.learning.fitting.tiles import is_large, tiled
-from foldwise.study.spec import IGNORE, Task
-
-BINS = 256  # of a probability: fine enough for the ROC and PR curves of pixels
-CLIP = 1e-7  # a probability of 0 for the truth counts as this one, so that a log-loss stays finite
+from foldwise.study.spec import Task
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -30,10 +28,12 @@ class Scores:
         case: (n,) int32 case indices.
         arrays: classification: ``probabilities`` (n, K) float32. Segmentation: ``confusion`` (n, K, K) by [true,
             predicted], ``histogram`` (n, K, 2, 256) by class, by whether a pixel is of it, and by its probability
-            (only where asked for), ``log_loss_sum``, ``brier_sum`` (n,) over the pixels that count, ``pixels`` (n,).
+            (only where asked for), ``log_loss_sum``, ``brier_sum`` (n,) over the pixels that count, ``pixels`` (n,),
+            ``confidence_sum`` (n, K) the probability of the true class, over the pixels whose truth is each class.
         truth: classification: labels (n,), or (n, K) for a multilabel task.
         loss: mean of the configuration's own loss over the cases; nan without one.
         maps: case index -> predicted class map (H, W) uint8, segmentation, where asked for.
+        watched: case index -> probabilities (K, h, w) float16 of every so manieth pixel, of the cases asked for.
     """
 
     case: np.ndarray
@@ -41,6 +41,7 @@ class Scores:
     truth: np.ndarray | None
     loss: float
     maps: dict[int, np.ndarray]
+    watched: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def evaluate(
     *,
     loss: Loss | None = None,
     fully: bool = False,
+    watch: Mapping[int, int] | None = None,
 ) -> Scores:
     """Ask a network about every case of `batches`, in evaluation mode.
 
@@ -91,98 +93,72 @@ def evaluate(
         batches: whole images, or cached features.
         loss: the configuration's own loss, averaged over cases.
         fully: for segmentation: with histograms and class maps, as a test fold is scored.
+        watch: case index -> stride: of these cases every stride-th pixel's probabilities are kept; segmentation.
     """
     was_training = network.training
     network.eval()
     losses, cases, parts, truths = [], [], [], []
     maps: dict[int, np.ndarray] = {}
+    seen: dict[int, np.ndarray] = {}
     for batch in batches:
         logits = seeing.logits(network, batch.inputs)
         if loss is not None:
             losses.append(loss(logits, batch.targets) * len(batch.cases))
         p = probabilities(logits, seeing.task)
         if seeing.task.endswith("segmentation"):
-            parts.append(_pixel_counts(p, logits, batch.targets, fully=fully))
+            parts.append(pixel_counts(p, logits, batch.targets, fully=fully))
             predicted = decided(p).to(torch.uint8).cpu().numpy() if fully else ()
             maps |= dict(zip(batch.cases.tolist(), predicted, strict=fully))
+            seen |= _watched(p, batch.cases, watch or {})
         else:
             parts.append({"probabilities": p.cpu().numpy()})
             truths.append(batch.targets.cpu().numpy())
         cases.append(batch.cases)
     network.train(was_training)
+    mean_loss = float(torch.stack(losses).sum()) / sum(map(len, cases)) if losses else float("nan")
+    return _by_case(cases, parts, truths, mean_loss, dict(sorted(maps.items())), seen)
+
+
+def _by_case(
+    cases: list[np.ndarray], parts: list[dict[str, np.ndarray]], truths: list[np.ndarray], *rest: Any
+) -> Scores:
+    """What batches gave as one, ascending by case; `rest` is of no order."""
     case = np.concatenate(cases)
     order = np.argsort(case)
     arrays = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     truth = np.concatenate(truths)[order] if truths else None
-    mean_loss = float(torch.stack(losses).sum()) / len(case) if losses else float("nan")
-    return Scores(case[order].astype(np.int32), arrays, truth, mean_loss, dict(sorted(maps.items())))
+    return Scores(case[order].astype(np.int32), arrays, truth, *rest)
 
 
-def _pixel_counts(
-    p_NKHW: Tensor, logits_NKHW: Tensor, target_NHW: Tensor, *, fully: bool
-) -> dict[str, np.ndarray]:
-    """Per image; see `Scores.arrays`."""
-    num, classes = p_NKHW.shape[:2]
-    counts_NHW = target_NHW != IGNORE
-    true_NHW = target_NHW.clamp(max=classes - 1)
-    image_NHW = torch.arange(num, device=p_NKHW.device)[:, None, None].expand_as(target_NHW)
-    place = (image_NHW * classes + true_NHW) * classes + decided(p_NKHW)
-    confusion = _counted(place, counts_NHW, num * classes**2).reshape(num, classes, classes)
-    log_p = F.log_softmax(logits_NKHW, 1).gather(1, true_NHW[:, None])[:, 0].clamp(min=float(np.log(CLIP)))
-    squares = torch.zeros_like(log_p)
-    for k in range(classes):  # one-hot truth would be eight bytes for every class and pixel
-        squares += (p_NKHW[:, k] - (true_NHW == k).float()) ** 2
-    # Of two classes each error is counted in both; the Brier score of a yes-or-no question counts it once.
-    squares = squares / 2 if classes == 2 else squares
-    made = {
-        "confusion": confusion,
-        "log_loss_sum": torch.where(counts_NHW, -log_p, 0.0).sum((1, 2), dtype=torch.float64),
-        "brier_sum": torch.where(counts_NHW, squares, 0.0).sum((1, 2), dtype=torch.float64),
-        "pixels": counts_NHW.sum((1, 2)),
+def _watched(p_NKHW: Tensor, cases: np.ndarray, watch: Mapping[int, int]) -> dict[int, np.ndarray]:
+    # Every stride-th pixel and no mean of several: a loss of a mean probability is not the mean of their losses.
+    return {
+        case: p_NKHW[row, :, :: watch[case], :: watch[case]].half().cpu().numpy()
+        for row, case in enumerate(cases.tolist())
+        if case in watch
     }
-    if fully:
-        made["histogram"] = _histogram(p_NKHW, true_NHW, counts_NHW)
-    return {name: values.cpu().numpy() for name, values in made.items()}
-
-
-def _histogram(p_NKHW: Tensor, true_NHW: Tensor, counts_NHW: Tensor) -> Tensor:
-    """(N, K, 2, 256) int32."""
-    num, classes = p_NKHW.shape[:2]
-    device = p_NKHW.device
-    bins = (p_NKHW * BINS).long().clamp(max=BINS - 1)
-    class_K = torch.arange(classes, device=device)[None, :, None, None]
-    is_class = (true_NHW[:, None] == class_K).long()
-    image_N = torch.arange(num, device=device)[:, None, None, None]
-    place = ((image_N * classes + class_K) * 2 + is_class) * BINS + bins
-    counts_NKHW = counts_NHW[:, None].expand_as(place)
-    num_bins = num * classes * 2 * BINS
-    return _counted(place, counts_NKHW, num_bins).reshape(num, classes, 2, BINS).int()
-
-
-def decided(p_NKHW: Tensor) -> Tensor:
-    """The likeliest class of every pixel (N, H, W) int64; the first of equals, as `Tensor.argmax` has it.
-
-    Class by class, since argmax over a few far-apart numbers takes as long as a seventh of a U-Net.
-    """
-    best = p_NKHW[:, 0]
-    chosen = torch.zeros(best.shape, dtype=torch.int64, device=p_NKHW.device)
-    for k in range(1, p_NKHW.shape[1]):
-        chosen = torch.where(p_NKHW[:, k] > best, k, chosen)
-        best = torch.maximum(best, p_NKHW[:, k])
-    return chosen
-
-
-def _counted(place: Tensor, counts: Tensor, num_bins: int) -> Tensor:
-    """How often each place 0 .. num_bins - 1 is there among those that count; the others fall into a bin of their own."""
-    return torch.bincount(torch.where(counts, place, num_bins).flatten(), minlength=num_bins + 1)[:num_bins]
 
 
 @dataclass(frozen=True)
 class Selector:
-    """A number that chooses the epoch on the inner validation, and which way it is better."""
+    """A number that chooses the epoch on the inner validation, and which way it is better.
+
+    Attributes:
+        over: the median of so many epochs is what chooses; one lucky epoch of few images is then not enough.
+    """
 
     of: Callable[[Scores], float]
     higher_is_better: bool = True
+    over: int = 1
+
+    def steadied(self, values: Sequence[float]) -> float:
+        """The median of the last `over` known values, or of those there are; nan where the last one is not known.
+
+        An epoch that is strictly better by it than all before is itself at least as good as that median, so the
+        epoch that is kept is never a bad one among good neighbours.
+        """
+        known = [value for value in values if np.isfinite(value)]
+        return float(np.median(known[-self.over :])) if known and np.isfinite(values[-1]) else float("nan")
 
     def is_better(self, score: float, best: float | None) -> bool:
         """Whether `score` beats the `best` so far; equal ones do not, so that the earliest epoch stays."""
@@ -198,27 +174,28 @@ def selector(name: str, task: Task) -> tuple[str, Selector]:
     return name, choose(table, name, f"metric to select epochs of a {task.replace('_', ' ')} by")
 
 
-def _one_hot(scores: Scores) -> np.ndarray:
+def one_hot(scores: Scores) -> np.ndarray:
+    """(n, K) 1.0 for every label that is so."""
     assert scores.truth is not None
     p = scores.arrays["probabilities"]
     return scores.truth.astype(np.float64) if scores.truth.ndim == 2 else np.eye(p.shape[1])[scores.truth]
 
 
 def _log_loss(scores: Scores) -> float:
-    p, true = scores.arrays["probabilities"].astype(np.float64).clip(CLIP, 1 - CLIP), _one_hot(scores)
+    p, true = scores.arrays["probabilities"].astype(np.float64).clip(CLIP, 1 - CLIP), one_hot(scores)
     if scores.truth is not None and scores.truth.ndim == 2:
         return float(-(true * np.log(p) + (1 - true) * np.log1p(-p)).mean())
     return float(-np.log(p[true.astype(bool)]).mean())
 
 
 def _brier(scores: Scores) -> float:
-    squares = (scores.arrays["probabilities"].astype(np.float64) - _one_hot(scores)) ** 2
+    squares = (scores.arrays["probabilities"].astype(np.float64) - one_hot(scores)) ** 2
     return float(
         squares.mean() if scores.truth is not None and scores.truth.ndim == 2 else squares.sum(1).mean()
     )
 
 
-def _right(scores: Scores) -> np.ndarray:
+def right(scores: Scores) -> np.ndarray:
     """(n,) or, for several labels, (n, K): whether the decision is right."""
     p = scores.arrays["probabilities"]
     assert scores.truth is not None
@@ -228,19 +205,19 @@ def _right(scores: Scores) -> np.ndarray:
 
 def _balanced_accuracy(scores: Scores) -> float:
     """Mean over the classes that are there of the share of their images that are found (several labels: and left)."""
-    right, true = _right(scores), _one_hot(scores) > 0.5
-    if right.ndim == 1:
-        return float(np.mean([right[of_class].mean() for of_class in true.T if of_class.any()]))
+    is_right, true = right(scores), one_hot(scores) > 0.5
+    if is_right.ndim == 1:
+        return float(np.mean([is_right[of_class].mean() for of_class in true.T if of_class.any()]))
     parts = [
         part[chosen].mean()
-        for part, of in zip(right.T, true.T, strict=True)
+        for part, of in zip(is_right.T, true.T, strict=True)
         for chosen in (of, ~of)
         if chosen.any()
     ]
     return float(np.mean(parts))
 
 
-def _overlap(scores: Scores, weight: float) -> float:
+def overlap(scores: Scores, weight: float) -> float:
     """Mean over images of the mean over foreground classes; nan where truth and prediction are all background.
 
     `weight` 2 gives Dice, 2 TP / (2 TP + FP + FN); 1 gives IoU. A class in neither truth nor prediction of an
@@ -263,12 +240,14 @@ def _per_pixel(scores: Scores, name: str) -> float:
 CLASSIFICATION = {
     "log_loss": Selector(_log_loss, higher_is_better=False),
     "brier": Selector(_brier, higher_is_better=False),
-    "accuracy": Selector(lambda scores: float(_right(scores).mean())),
+    "accuracy": Selector(lambda scores: float(right(scores).mean())),
     "balanced_accuracy": Selector(_balanced_accuracy),
 }
 SEGMENTATION = {
-    "dice_img_macro": Selector(lambda scores: _overlap(scores, 2)),
-    "iou_img_macro": Selector(lambda scores: _overlap(scores, 1)),
-    "log_loss_img": Selector(lambda scores: _per_pixel(scores, "log_loss_sum"), higher_is_better=False),
-    "brier_img": Selector(lambda scores: _per_pixel(scores, "brier_sum"), higher_is_better=False),
+    "dice_img_macro": Selector(lambda scores: overlap(scores, 2), over=3),
+    "iou_img_macro": Selector(lambda scores: overlap(scores, 1), over=3),
+    "log_loss_img": Selector(
+        lambda scores: _per_pixel(scores, "log_loss_sum"), higher_is_better=False, over=3
+    ),
+    "brier_img": Selector(lambda scores: _per_pixel(scores, "brier_sum"), higher_is_better=False, over=3),
 }

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from foldwise.data.batching.batches import Batch, CachedFeatures, Pictures, epoch_generator, epoch_order
+from foldwise.data.batching.batches import (
+    Batch,
+    CachedFeatures,
+    Pictures,
+    epoch_generator,
+    epoch_order,
+    pictures_of,
+)
 from foldwise.data.batching.normalize import Normalization, normalization
+from foldwise.data.batching.sampling import balanced_order, presence, rarity
 from foldwise.data.store.packed import Packed
 from foldwise.learning.fitting.costs import latency_ms
-from foldwise.learning.fitting.devices import precision_for
+from foldwise.learning.fitting.devices import is_out_of_memory, precision_for, release_memory, steady
 from foldwise.learning.fitting.features import Encoder
 from foldwise.learning.fitting.scoring import Loss, Seeing
 from foldwise.learning.fitting.train import Learner
+from foldwise.learning.keeping.pretrained import Pretrained
 from foldwise.learning.keeping.saved import SavedModel, common_size, was_resized
 from foldwise.learning.networks.models import build, build_head
-from foldwise.learning.networks.network import layout_for
+from foldwise.learning.networks.network import layout_for, load_body
+from foldwise.learning.objectives.label_groups import make_grouped_loss
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
+from foldwise.study.label_groups import places_of
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
     from foldwise.data.folds.splits import Split
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,7 @@ class Asked:
 
     Attributes:
         encoder: the shared outputs of a frozen encoder; None where images go through the whole network.
+        pretrained: what the network begins with; None where that is what `build` gives.
         halvings: how often the batch was halved because memory ran out.
     """
 
@@ -43,7 +57,8 @@ class Asked:
     packed: Packed
     split: Split
     device: torch.device
-    encoder: Encoder | None
+    encoder: Encoder | None = None
+    pretrained: Pretrained | None = None
     halvings: int = 0
 
     @property
@@ -88,10 +103,29 @@ class Workpiece:
         return latency_ms(lambda inputs: seeing.logits(network, inputs), one.inputs, seeing.device)
 
 
+def with_less_memory(asked: Asked, work: Callable[[Asked], Made]) -> Made:
+    """What `work` makes, by the seed; where memory runs out, again from the start with half the batch in one pass."""
+    while True:
+        try:
+            with steady(asked.seed, asked.settings["threads"], asked.device):
+                return work(asked)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or asked.pass_size == 1:
+                raise
+        # Out here the failed attempt's tensors are free. From the start, so that all epochs are alike.
+        asked = replace(asked, halvings=asked.halvings + 1)
+        release_memory(asked.device)
+
+
 def set_up(asked: Asked) -> Workpiece:
     """The network and what trains it, all from the seed; normalisation and class weights see the training part only."""
-    norm = _normalization(asked)
     network, notes = _network(asked)
+    return assemble(asked, network, _loss(asked), notes)
+
+
+def assemble(asked: Asked, network: nn.Module, loss: Loss, notes: tuple[str, ...] = ()) -> Workpiece:
+    """A network on its device with batches, optimiser and schedule."""
+    norm = _normalization(asked)
     layout = layout_for(network)
     network = network.to(asked.device, memory_format=layout)  # type: ignore[call-overload]
     source, batches_of = _batches(asked, norm)
@@ -99,7 +133,7 @@ def set_up(asked: Asked) -> Workpiece:
     total_steps = asked.training.epochs * len(_order(asked, 1))
     learner = Learner(
         network=network,
-        loss=_loss(asked),
+        loss=loss,
         optimizer=optimizer,
         schedule=make_schedule(asked.training.schedule, optimizer, total_steps),
         seeing=Seeing(asked.packed.task, len(asked.packed.classes), asked.device, asked.precision, layout),
@@ -134,6 +168,8 @@ def _network(asked: Asked) -> tuple[nn.Module, tuple[str, ...]]:
         seed=asked.seed,
         encoder_seed=_encoder_seed(asked),
     )
+    if asked.pretrained is not None:  # on the CPU still, so that all of it goes to the device together
+        load_body(network, asked.pretrained.body())
     report = network.weights_report
     return network, (str(report),) if report is not None and report.adapted else ()
 
@@ -144,14 +180,12 @@ def _encoder_seed(asked: Asked) -> int | None:
 
 
 def _order(asked: Asked, epoch: int) -> list[np.ndarray]:
-    training = asked.training
-    return epoch_order(
-        asked.split.train,
-        batch_size=training.batch_size,
-        seed=asked.seed,
-        epoch=epoch,
-        steps=training.steps_per_epoch,
-    )
+    training, train = asked.training, asked.split.train
+    sizes: dict[str, Any] = {"batch_size": training.batch_size, "steps": training.steps_per_epoch}
+    sizes |= {"seed": asked.seed, "epoch": epoch}
+    if training.sampling == "balanced":
+        return balanced_order(train, rarity(presence(asked.packed, train)), **sizes)
+    return epoch_order(train, **sizes)
 
 
 def _batches(
@@ -162,7 +196,7 @@ def _batches(
         features = torch.from_numpy(asked.encoder.features_NF).to(asked.device)
         cached = CachedFeatures(asked.packed, features)
         return cached, lambda epoch: cached.training(_order(asked, epoch))
-    pictures, training = Pictures(asked.packed, norm, asked.device), asked.training
+    pictures, training = pictures_of(asked.packed, norm, asked.device), asked.training
 
     def batches_of(epoch: int) -> Iterable[Batch]:
         generator = epoch_generator(asked.seed, epoch)
@@ -176,13 +210,11 @@ def _batches(
 
 def _loss(asked: Asked) -> Loss:
     packed, train = asked.packed, asked.split.train
-    loss = make_loss(
-        asked.training.loss,
-        task=packed.task,
-        num_classes=len(packed.classes),
-        class_counts=class_counts(packed, train),
-        num_cases=len(train),
-    )
+    places, counts = places_of(asked.training, len(packed.classes)), class_counts(packed, train)
+    known: dict[str, Any] = {"task": packed.task, "num_cases": len(train), "class_counts": counts}
+    if len(places) > 1:
+        return make_grouped_loss(asked.training.loss, places, **known).to(asked.device)
+    loss = make_loss(asked.training.loss, num_classes=len(packed.classes), **known)
     return loss.to(asked.device) if isinstance(loss, nn.Module) else loss
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -118,11 +119,12 @@ def read_model(folder: Path) -> SavedModel:
 
 def write_weights(path: Path, network: nn.Module, *, prefix: str = "") -> None:
     """The state of `network`, with `prefix` before every name; tied tensors are written apart."""
-    state = network.state_dict()
-    save_file(
-        {f"{prefix}{name}": values.detach().cpu().contiguous().clone() for name, values in state.items()},
-        path,
-    )
+    write_tensors(path, {f"{prefix}{name}": values for name, values in network.state_dict().items()})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A safetensors file, from any device."""
+    save_file({name: values.detach().cpu().contiguous().clone() for name, values in tensors.items()}, path)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

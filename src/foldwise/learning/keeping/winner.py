@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ from foldwise.errors import RunError
 
 MODEL, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
 SCHEMA = 1
-THRESHOLD = 0.5  # of each label of a multilabel task; other tasks take the most probable class
+THRESHOLD = 0.5  # of each of several labels, where the verdict says none
 
 
-def make_winner(done: list[Path], out: Path, *, verdict: dict[str, Any] | None = None) -> Path:
+def make_winner(
+    done: list[Path], out: Path, *, verdict: dict[str, Any] | None = None, channels: Sequence[str] = ()
+) -> Path:
     """Copy the models of the winning configuration's fits into `out`, whole or not at all; `out`.
 
     Args:
         done: the done folders of its fits; those that failed hold no model and are left out.
         out: the winner's folder; what was there is replaced.
-        verdict: whose answer is copied beside the models.
+        verdict: whose answer is copied beside the models, with the mean over folds of the thresholds of several labels,
+            and the median over folds of the temperature.
+        channels: what names the files of the channels, in the order that the models know; none for whole images.
 
     Raises:
         RunError: none of the fits left a model.
@@ -39,7 +44,9 @@ def make_winner(done: list[Path], out: Path, *, verdict: dict[str, Any] | None =
         record = {
             "schema": SCHEMA,
             "answer": answer,
-            "threshold": THRESHOLD,
+            "thresholds": _thresholds(verdict or {}),
+            "temperature": _temperature(verdict or {}),
+            "channels": list(channels),
             "members": members,
         }
         (scratch / MODEL).write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -48,6 +55,22 @@ def make_winner(done: list[Path], out: Path, *, verdict: dict[str, Any] | None =
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return out
+
+
+def _thresholds(verdict: dict[str, Any]) -> dict[str, Any] | None:
+    """The method and a threshold for each class, None for one that is never said; None where there are none."""
+    known = verdict.get("thresholds")
+    if not known:
+        return None
+    return {"method": known["method"], "values": [one["mean"] for one in known["classes"].values()]}
+
+
+def _temperature(verdict: dict[str, Any]) -> float | None:
+    """Of the configuration that the answer names; None of a segmentation, and where it is not told."""
+    chosen = (verdict.get("answer") or {}).get("configuration")
+    told = (verdict.get("calibration") or {}).get("configurations", [])
+    known = next((one["temperature"] for one in told if one["id"] == chosen), None)
+    return known["median"] if known else None
 
 
 def _copy(fit: Path, number: int, scratch: Path) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from torch import nn
 
 from foldwise.errors import SpecError, choose
+from foldwise.learning.networks.label_groups import Joined
 from foldwise.learning.options import bound
 from foldwise.learning.seeding import seeded
 from foldwise.learning.zoo.layers import Count, Share
+from foldwise.study.label_groups import alone, places_of, seed_of_group
 from foldwise.study.spec import Choice, Training
 
 
@@ -63,11 +65,18 @@ def make_head(choice: Choice, num_features: int, num_classes: int) -> nn.Sequent
     return function(num_features, num_classes, **bound(function, choice, "head"))
 
 
-def build_head(training: Training, num_features: int, num_classes: int, seed: int) -> nn.Sequential:
+def build_head(training: Training, num_features: int, num_classes: int, seed: int) -> nn.Module:
     """The head that `build` gives its network for the same seed, without the encoder.
 
     Its numbers do not depend on how many random numbers an encoder has used up, so that a head trained on
-    stored features is the head of the whole network.
+    stored features is the head of the whole network. Groups of labels each have a head of their own.
     """
+    places = places_of(training, num_classes)
+    if len(places) > 1:
+        each = [
+            build_head(alone(training), num_features, len(group), seed_of_group(seed, number))
+            for number, group in enumerate(places)
+        ]
+        return Joined(each, places)
     with seeded(seed, "head"):
         return make_head(training.head, num_features, num_classes)

@@ -12,10 +12,12 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
+import torch
 import torchvision
 from torch import Tensor, nn
 
 from foldwise.errors import FoldwiseError, SpecError, unknown
+from foldwise.learning.networks.network import Classifier
 from foldwise.learning.networks.weights import Donor
 from foldwise.learning.options import imported
 from foldwise.study.spec import Task
@@ -264,3 +266,17 @@ def _cut_classifier(network: nn.Module) -> int:
     parent, _, last = name.rpartition(".")
     setattr(network.get_submodule(parent), last, nn.Identity())
     return linear.in_features
+
+
+def users_classifier(module: nn.Module, ask: Ask) -> Classifier:
+    """A user's network, in two parts where ``head(encoder(x))`` is the whole of it, so that its encoder can be frozen."""
+    encoder, head = getattr(module, "encoder", None), getattr(module, "head", None)
+    if isinstance(encoder, nn.Module) and isinstance(head, nn.Module):
+        x_NCHW = torch.rand(2, ask.in_channels, *(ask.size_hw or (64, 64)))
+        with torch.no_grad():
+            module.eval()
+            whole, parts = module(x_NCHW), head(encoder(x_NCHW))
+        module.train()
+        if x_NCHW.is_meta or torch.equal(whole, parts):
+            return Classifier(encoder, head)
+    return Classifier(module, nn.Identity())

@@ -17,11 +17,20 @@ from torch import nn
 
 from foldwise.errors import SpecError, unknown
 from foldwise.learning.networks.heads import build_head
-from foldwise.learning.networks.libraries import LIBRARIES, Ask, Part, from_user
-from foldwise.learning.networks.network import Classifier, Network, Segmenter, freeze_encoder, layout_for
+from foldwise.learning.networks.label_groups import LabelGroups
+from foldwise.learning.networks.libraries import LIBRARIES, Ask, Part, from_user, users_classifier
+from foldwise.learning.networks.network import (
+    Classifier,
+    Network,
+    Segmenter,
+    freeze_encoder,
+    layout_for,
+    same_body,
+)
 from foldwise.learning.networks.weights import check_file, load_encoder
 from foldwise.learning.objectives.losses import check_loss
 from foldwise.learning.objectives.optimizers import check_optimizer
+from foldwise.learning.objectives.pretraining import check_pretraining
 from foldwise.learning.options import bound
 from foldwise.learning.seeding import seeded
 from foldwise.learning.zoo.conv import ConvEncoder, ConvSegmenter
@@ -30,7 +39,8 @@ from foldwise.learning.zoo.resnet import ResNetEncoder, ResNetSegmenter
 from foldwise.learning.zoo.unet import UNet
 from foldwise.learning.zoo.vim import VimEncoder, VimSegmenter
 from foldwise.learning.zoo.vit import ViTEncoder, ViTSegmenter
-from foldwise.study.spec import Choice, Task, Training
+from foldwise.study.label_groups import alone, places_of, seed_of_group
+from foldwise.study.spec import NO_PRETRAINING, Choice, Task, Training
 
 __all__ = [
     "MODELS",
@@ -96,6 +106,13 @@ def build(
         SpecError: a name, an option or weights that do not exist or do not fit.
         MissingExtra: weights that are to be downloaded, and cannot be.
     """
+    places = places_of(training, num_classes)
+    if len(places) > 1 and training.freeze != "encoder":
+        shape: dict[str, Any] = {"task": task, "in_channels": in_channels, "size_hw": size_hw}
+        own, seeds = alone(training), [seed_of_group(seed, number) for number in range(len(places))]
+        pairs = zip(places, seeds, strict=True)
+        each = [build(own, num_classes=len(group), seed=one, **shape) for group, one in pairs]
+        return LabelGroups(each, places)
     ask = Ask(training.model.name, task, in_channels, num_classes, size_hw, training.model.options)
     with seeded(seed if encoder_seed is None else encoder_seed, "encoder"):
         part = _part(ask, training)
@@ -134,9 +151,22 @@ def describe(
         "size_hw": size_hw,
     }
     network, unused = _tried(blank, asked)
+    if training.pretrain != NO_PRETRAINING:
+        check_pretraining(training, task=task, size_hw=size_hw)
+        _check_exchange(network, blank, asked)
     notes = _notes(network, training, unused)
     counts = [(parameter.numel(), parameter.requires_grad) for parameter in network.parameters()]
     return Description(sum(n for n, _ in counts), sum(n for n, learns in counts if learns), notes)
+
+
+def _check_exchange(network: Network, training: Training, asked: dict[str, Any]) -> None:
+    """Raise SpecError unless only the output layer changes where the network gives images in place of classes."""
+    restoring, _ = _tried(training, asked | {"num_classes": asked["in_channels"]})
+    if not same_body(network, restoring):
+        raise SpecError(
+            f"more than the head of {training.model.name!r} depends on the number of classes, so it cannot be pretrained",
+            cure="Set 'pretrain: none'.",
+        )
 
 
 def _notes(network: Network, training: Training, unused: int) -> tuple[str, ...]:
@@ -149,7 +179,7 @@ def _notes(network: Network, training: Training, unused: int) -> tuple[str, ...]
     if training.weights not in ("none", "imagenet"):
         report = check_file(_encoder_for_weights(network, training), training.weights, name=name)
         notes += [str(report)] if report.adapted else []
-    if training.freeze == "encoder" and training.weights == "none":
+    if (training.freeze, training.weights, training.pretrain) == ("encoder", "none", NO_PRETRAINING):
         notes.append(f"the encoder of {name} is frozen with random weights: only the rest learns")
     return tuple(notes)
 
@@ -185,6 +215,11 @@ def _part(ask: Ask, training: Training) -> Part:
 def _assembled(part: Part, training: Training, ask: Ask, seed: int) -> Network:
     """The network around what a library gave."""
     if ask.segmentation or part.num_features is None:
+        if training.label_groups != 1:
+            raise SpecError(
+                f"the model {ask.name!r} brings its own head, so groups of labels cannot share its frozen encoder",
+                cure="Set 'label_groups: 1' or 'freeze: none'.",
+            )
         if training.head != Choice(name="linear"):
             raise SpecError(
                 f"the model {ask.name!r} brings its own head, so the head {str(training.head)!r} has no place",
@@ -193,24 +228,10 @@ def _assembled(part: Part, training: Training, ask: Ask, seed: int) -> Network:
         return (
             Segmenter(part.module, multiple=part.multiple)
             if ask.segmentation
-            else _users_classifier(part.module, ask)
+            else users_classifier(part.module, ask)
         )
     head = build_head(training, part.num_features, ask.num_classes, seed)
     return Classifier(part.module, head, multiple=part.multiple)
-
-
-def _users_classifier(module: nn.Module, ask: Ask) -> Classifier:
-    """A user's network, in two parts where ``head(encoder(x))`` is the whole of it, so that its encoder can be frozen."""
-    encoder, head = getattr(module, "encoder", None), getattr(module, "head", None)
-    if isinstance(encoder, nn.Module) and isinstance(head, nn.Module):
-        x_NCHW = torch.rand(2, ask.in_channels, *(ask.size_hw or (64, 64)))
-        with torch.no_grad():
-            module.eval()
-            whole, parts = module(x_NCHW), head(encoder(x_NCHW))
-        module.train()
-        if x_NCHW.is_meta or torch.equal(whole, parts):
-            return Classifier(encoder, head)
-    return Classifier(module, nn.Identity())
 
 
 def _unknown(name: str) -> SpecError:

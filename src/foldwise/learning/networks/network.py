@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from foldwise.errors import SpecError
+from foldwise.errors import RunError, SpecError
 from foldwise.learning.networks.weights import Report
 from foldwise.learning.zoo.layers import pad_to_multiple
 
@@ -105,6 +106,50 @@ def freeze_encoder(network: Network) -> Network:
     encoder.requires_grad_(False)
     network.frozen = True
     return network.train(network.training)
+
+
+def body_of(network: Network) -> dict[str, Tensor]:
+    """The state of a network but for its output layer, the ``head``: what does not depend on the number of classes.
+
+    Raises:
+        SpecError: the network does not say which layer that is.
+    """
+    output = _output_names(network)
+    return {name: values for name, values in network.state_dict().items() if not name.startswith(output)}
+
+
+def same_body(one: Network, other: Network) -> bool:
+    """Whether two networks differ in nothing but the shape of their output layer."""
+    shapes = [{name: values.shape for name, values in body_of(network).items()} for network in (one, other)]
+    return shapes[0] == shapes[1]
+
+
+def load_body(network: Network, body: Mapping[str, Tensor]) -> None:
+    """Give a network the body of another one, whole, and leave its output layer as it is.
+
+    Raises:
+        RunError: a tensor is missing, too many or of another shape.
+    """
+    output = _output_names(network)
+    own = {name: values for name, values in network.state_dict().items() if name.startswith(output)}
+    try:
+        network.load_state_dict(dict(body) | own)
+    except RuntimeError as error:
+        raise RunError(
+            f"the pretrained weights are not those of this network: {str(error).splitlines()[-1].strip()}",
+            cure="They were written by another version of foldwise or of the model's library; delete that item.",
+        ) from None
+
+
+def _output_names(network: Network) -> str:
+    """What the names of the output layer begin with."""
+    head = network.part("head")
+    if head is None or isinstance(head, nn.Identity):
+        raise SpecError(
+            "this model has no part called 'head' that could be exchanged after pretraining",
+            cure="Set 'pretrain: none', or give the model the attribute 'head': its last layer.",
+        )
+    return next(name for name, module in network.named_modules() if module is head) + "."
 
 
 def layout_for(network: nn.Module) -> torch.memory_format:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from foldwise.errors import RunError
 from foldwise.learning.keeping.saved import SavedModel, read_weights
-from foldwise.learning.keeping.winner import MODEL, SCHEMA
+from foldwise.learning.keeping.winner import MODEL, SCHEMA, THRESHOLD
 from foldwise.learning.networks.network import Network
+
+LEAST, MOST = 1e-38, 1 - 2**-25  # of a probability whose logarithm is taken, as where the temperature was set
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,38 @@ class Member:
 
 @dataclass(frozen=True)
 class Winner:
-    """The networks whose probabilities are averaged; they agree in all but their weights and normalisation."""
+    """The networks whose probabilities are averaged; they agree in all but their weights and normalisation.
+
+    Attributes:
+        thresholds: (K,) from which probability on each of several labels is said.
+        channels: what names the files of the channels of an image, in order; empty where an image is one file.
+        temperature: that logits are divided by for calibrated probabilities; None where there is none.
+    """
 
     members: tuple[Member, ...]
-    threshold: float
+    thresholds: np.ndarray
+    channels: tuple[str, ...] = ()
+    temperature: float | None = None
 
     @property
     def model(self) -> SavedModel:
         """What all members have in common."""
         return self.members[0].model
+
+    def decided(self, probabilities_K: np.ndarray) -> list[int]:
+        """Indices of the classes that are said: the likeliest one, or all labels at their threshold or above."""
+        if self.model.task == "multilabel_classification":
+            return [int(place) for place in np.flatnonzero(probabilities_K >= self.thresholds)]
+        return [int(probabilities_K.argmax())]
+
+    def calibrated(self, probabilities_K: np.ndarray) -> np.ndarray | None:
+        """(K,) the probabilities at the temperature, in the same order of size; None where there is no temperature."""
+        if self.temperature is None:
+            return None
+        p_K = torch.from_numpy(probabilities_K).double().clamp(LEAST, MOST)
+        if self.model.task == "multilabel_classification":
+            return np.asarray((torch.logit(p_K) / self.temperature).sigmoid())
+        return np.asarray((p_K.log() / self.temperature).softmax(0))
 
 
 def load_winner(folder: Path, device: torch.device) -> Winner:
@@ -54,7 +80,14 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"the winner cannot be read ({error})", where=str(folder / MODEL)) from None
-    return Winner(members, record["threshold"])
+    thresholds = _thresholds(record["thresholds"], members[0].model)
+    return Winner(members, thresholds, tuple(record.get("channels", ())), record.get("temperature"))
+
+
+def _thresholds(told: dict[str, Any] | None, model: SavedModel) -> np.ndarray:
+    if told is None:
+        return np.full(len(model.classes), THRESHOLD)
+    return np.array([np.inf if value is None else value for value in told["values"]])
 
 
 def _load(folder: Path, member: dict[str, Any], device: torch.device) -> Member:

@@ -13,18 +13,24 @@ from PIL import Image
 from torch import Tensor
 
 from foldwise.data.batching.normalize import normalized
-from foldwise.data.decoding.images import read_image, resize_image, resize_mask
+from foldwise.data.decoding.images import plane, read_image, resize_image, resize_mask
+from foldwise.data.reading.channel_files import join_channels
 from foldwise.data.reading.listing import image_files_below, some
+from foldwise.data.reading.mask_census import read_pixels
 from foldwise.errors import DataError
 from foldwise.learning.fitting.devices import pick_device, precision_for, steady
 from foldwise.learning.fitting.scoring import Seeing, probabilities
-from foldwise.learning.keeping.saved import SavedModel
 from foldwise.learning.networks.network import layout_for
 from foldwise.learning.using.ensemble import Winner, load_winner
 from foldwise.learning.using.overlays import overlay
+from foldwise.learning.using.submission import check_submission, write_submission
 
 TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
+
+
+class LeftOut(DataError):
+    """Some images could not be predicted; the predictions of the others are written."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,13 @@ class Found:
     probabilities: np.ndarray
 
 
-def predict_images(winner: Path, images: Path, out: Path, *, device: str = "auto") -> Path:
+def predict_images(
+    winner: Path, images: Path, out: Path, *, device: str = "auto", submission: Path | None = None
+) -> Path:
     """Predict every image of a folder, at any depth, or one image; `out`, which gets ``predictions.csv``.
 
-    Classification: the probability of every class, a row per image. Segmentation: the share of each class, and
+    Classification: the probability of every class, a row per image, and the same calibrated, where the winner has a
+    temperature. Segmentation: the share of each class, and
     under ``masks/`` a PNG of class indices (0 and 255 where there are two classes), under ``overlays/`` a picture
     to look at, each with the name and place of its image.
 
@@ -52,10 +61,13 @@ def predict_images(winner: Path, images: Path, out: Path, *, device: str = "auto
         images: new images, of the kind that was trained on.
         out: is made if it is not there; files of the same name are replaced.
         device: auto, cpu, cuda or mps.
+        submission: a CSV file to write besides, see `write_submission`; of several labels only.
 
     Raises:
         RunError: there is no winner.
-        DataError: there is no image; or some could not be predicted, which is said when all others are written.
+        SpecError: a submission of a task that has no several labels.
+        DataError: there is no image, or none could be predicted.
+        LeftOut: some could not be predicted, which is said when all others are written.
     """
     names = _names(images)
     root = images.parent if images.is_file() else images
@@ -64,27 +76,31 @@ def predict_images(winner: Path, images: Path, out: Path, *, device: str = "auto
     out.mkdir(parents=True, exist_ok=True)
     with steady(0, torch.get_num_threads(), place):
         asked = load_winner(winner, place)
-        found = predicted(asked, root, names, device=place, problems=problems)
-        write = _write_masks if asked.model.task.endswith("segmentation") else _write_table
-        write(asked, found, names, out)
+        if submission is not None:
+            check_submission(asked.model.task)
+        places = _places(asked, images, names)
+        names = list(places)
+        found = predicted(asked, root, places, device=place, problems=problems)
+        if asked.model.task.endswith("segmentation"):
+            _write_masks(asked, found, names, out)
+        else:
+            _write_table(asked, found, names, out, submission)
     if problems:
         kept = len(names) - len(problems)
-        raise DataError(
-            f"{len(problems)} of {len(names)} images were left out:\n{_listed(problems)}",
-            cure=f"The predictions of the other {kept} are in {out}."
-            if kept
-            else "See what each of them needs.",
-        )
+        what = f"{len(problems)} of {len(names)} images were left out:\n{_listed(problems)}"
+        if not kept:
+            raise DataError(what, cure="See what each of them needs.")
+        raise LeftOut(what, cure=f"The predictions of the other {kept} are in {out}.")
     return out
 
 
 def predicted(
-    winner: Winner, root: Path, names: list[str], *, device: torch.device, problems: list[DataError]
+    winner: Winner, root: Path, places: dict[str, str], *, device: torch.device, problems: list[DataError]
 ) -> Iterator[Found]:
-    """What the winner says of each image; those it cannot read go to `problems`."""
-    for name in names:
+    """What the winner says of each image, by name and place; those it cannot read go to `problems`."""
+    for name, place in places.items():
         try:
-            image_CHW = _read(root / name, winner.model, name)
+            image_CHW = _read(root, place, winner, name)
         except DataError as error:
             problems.append(DataError(error.what, where=name, cure=error.cure))
             continue
@@ -124,9 +140,28 @@ def _names(images: Path) -> list[str]:
     return names
 
 
-def _read(path: Path, model: SavedModel, name: str) -> np.ndarray:
+def _places(winner: Winner, images: Path, names: list[str]) -> dict[str, str]:
+    """Name -> place of every image, in the channel files that the winner knows where it was trained on such."""
+    if not winner.channels:
+        return {name: name for name in names}
+    if images.is_file():
+        raise DataError(
+            f"the model takes one file per channel ({', '.join(winner.channels)}), {images.name} is one file",
+            cure="Name the folder with all of them.",
+        )
+    joined = join_channels(names, winner.channels, where=str(images))
+    return {name: place for place, name in joined.names.items()}
+
+
+def _read(root: Path, place: str, winner: Winner, name: str) -> np.ndarray:
     """The image with the channels, the value type and the size that the model knows."""
-    image_CHW = read_image(path, channels=CHANNELS.get(model.num_channels, "native"))
+    model = winner.model
+    if winner.channels:
+        pixels = read_pixels(root, place)
+        alone = len(winner.channels) == 1
+        image_CHW = plane(pixels, where=place) if alone else pixels.values
+    else:
+        image_CHW = read_image(root / place, channels=CHANNELS.get(model.num_channels, "native"))
     num_channels, height, width = image_CHW.shape
     if num_channels != model.num_channels:
         raise DataError(
@@ -152,27 +187,31 @@ def _read(path: Path, model: SavedModel, name: str) -> np.ndarray:
     return image_CHW
 
 
-def _write_table(winner: Winner, found: Iterator[Found], names: list[str], out: Path) -> None:
-    """``predictions.csv``: image, decision, and the probability of every class."""
-    classes = winner.model.classes
+def _write_table(
+    winner: Winner, found: Iterator[Found], names: list[str], out: Path, submission: Path | None = None
+) -> None:
+    """``predictions.csv``: image, decision, and probabilities, as they are and calibrated; a submission if one is asked."""
+    classes, submitted = winner.model.classes, {}
+    kinds = ["probability"] if winner.temperature is None else ["probability", "calibrated"]
     with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["image", "predicted", *(f"probability_{name}" for name in classes)])
+        rows.writerow(["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes)])
         for one in found:
-            if winner.model.task == "multilabel_classification":
-                chosen = np.flatnonzero(one.probabilities >= winner.threshold)
-            else:
-                chosen = one.probabilities.argmax(0, keepdims=True)
-            decided = "; ".join(classes[index] for index in chosen)
-            rows.writerow([one.name, decided, *(f"{value:.6f}" for value in one.probabilities)])
+            said = winner.decided(one.probabilities)
+            decided = "; ".join(classes[index] for index in said)
+            told = [one.probabilities, winner.calibrated(one.probabilities)][: len(kinds)]
+            rows.writerow([one.name, decided, *(f"{value:.6f}" for part in told for value in part)])
+            submitted[one.name] = said
+    if submission is not None:
+        write_submission(submission, submitted)
 
 
 def _write_masks(winner: Winner, found: Iterator[Found], names: list[str], out: Path) -> None:
-    """Masks, overlays, and ``predictions.csv`` with the share of every class."""
+    """Masks, overlays, and ``predictions.csv``: the mean probability of what is drawn, the share of every class."""
     classes, targets = winner.model.classes, png_names(names)
     with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["image", "mask", "overlay", *(f"share_{name}" for name in classes)])
+        rows.writerow(["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes)])
         for one in found:
             height, width = one.image_CHW.shape[1:]
             labels_HW = resize_mask(one.probabilities.argmax(0).astype(np.uint8), (height, width))
@@ -180,7 +219,8 @@ def _write_masks(winner: Winner, found: Iterator[Found], names: list[str], out: 
             _save(out / mask, labels_HW * np.uint8(255) if len(classes) == 2 else labels_HW)
             _save(out / picture, overlay(one.image_CHW, labels_HW))
             shares = np.bincount(labels_HW.ravel(), minlength=len(classes)) / labels_HW.size
-            rows.writerow([one.name, mask, picture, *(f"{share:.6f}" for share in shares)])
+            certainty = f"{one.probabilities.max(0).mean():.6f}"
+            rows.writerow([one.name, mask, picture, certainty, *(f"{share:.6f}" for share in shares)])
 
 
 def png_names(names: list[str]) -> dict[str, str]:

@@ -81,6 +81,7 @@ class PatchTransformer(nn.Module):
         depth: number of blocks.
         heads: ways to ask at once.
         dropout: share of activations set to zero in training.
+        cls_token: one token more, which is no patch: it can gather what is of the whole image, for all others to ask.
 
     Raises:
         SpecError: `width` does not divide.
@@ -95,6 +96,7 @@ class PatchTransformer(nn.Module):
         depth: Count = 6,
         heads: Count = 4,
         dropout: Share = 0.0,
+        cls_token: bool = False,
     ) -> None:
         super().__init__()
         if width % 4 or width % heads:
@@ -107,16 +109,26 @@ class PatchTransformer(nn.Module):
             TransformerBlock(width, heads=heads, dropout=dropout) for _ in range(depth)
         )
         self.norm = nn.LayerNorm(width)
+        self.cls_1D = nn.Parameter(0.02 * torch.randn(1, width)) if cls_token else None
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """The map of tokens."""
+        """The map of the tokens of patches."""
+        return self.asked(x_NCHW)[0]
+
+    def asked(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The map of the tokens of patches, and the token of the whole image (N, D); None where there is none."""
         map_NDhw = self.cut(x_NCHW)
         channels, height, width = map_NDhw.shape[1:]
         x_NTD = map_NDhw.flatten(2).transpose(1, 2)
         x_NTD = x_NTD + positions(height, width, channels, x_NTD)
+        if self.cls_1D is not None:
+            x_NTD = torch.cat([x_NTD, self.cls_1D.to(x_NTD.dtype).expand(len(x_NTD), 1, -1)], dim=1)
         for block in self.blocks:
             x_NTD = block(x_NTD)
-        return self.norm(x_NTD).transpose(1, 2).unflatten(2, (height, width))
+        x_NTD = self.norm(x_NTD)
+        patches_NTD = x_NTD[:, : height * width]
+        whole_ND = None if self.cls_1D is None else x_NTD[:, -1]
+        return patches_NTD.transpose(1, 2).unflatten(2, (height, width)), whole_ND
 
 
 class ViTEncoder(nn.Module):
@@ -124,7 +136,7 @@ class ViTEncoder(nn.Module):
 
     Args:
         in_channels: C.
-        patch, width, depth, heads, dropout: see `PatchTransformer`.
+        patch, width, depth, heads, dropout, cls_token: see `PatchTransformer`.
     """
 
     def __init__(
@@ -136,6 +148,7 @@ class ViTEncoder(nn.Module):
         depth: Count = 6,
         heads: Count = 4,
         dropout: Share = 0.0,
+        cls_token: bool = False,
     ) -> None:
         super().__init__()
         self.tokens = PatchTransformer(
@@ -145,12 +158,14 @@ class ViTEncoder(nn.Module):
             depth=depth,
             heads=heads,
             dropout=dropout,
+            cls_token=cls_token,
         )
         self.num_features, self.multiple = width, patch
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """The mean token, (N, F)."""
-        return self.tokens(x_NCHW).mean((2, 3))
+        """The token of the whole image, or else the mean of those of the patches, (N, F)."""
+        map_NDhw, whole_ND = self.tokens.asked(x_NCHW)
+        return map_NDhw.mean((2, 3)) if whole_ND is None else whole_ND
 
 
 class ViTSegmenter(nn.Module):
@@ -159,7 +174,7 @@ class ViTSegmenter(nn.Module):
     Args:
         in_channels: C.
         num_classes: K.
-        patch, width, depth, heads, dropout: see `PatchTransformer`.
+        patch, width, depth, heads, dropout, cls_token: see `PatchTransformer`.
     """
 
     def __init__(
@@ -172,6 +187,7 @@ class ViTSegmenter(nn.Module):
         depth: Count = 6,
         heads: Count = 4,
         dropout: Share = 0.0,
+        cls_token: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = PatchTransformer(
@@ -181,6 +197,7 @@ class ViTSegmenter(nn.Module):
             depth=depth,
             heads=heads,
             dropout=dropout,
+            cls_token=cls_token,
         )
         self.unfold = nn.ConvTranspose2d(width, width // 4, patch, stride=patch)
         # Patches are unfolded one by one; this lets pixels across a seam agree.

@@ -1,0 +1,161 @@
+"""The design of a study: its factors, and what its grid lets one say of each.
+
+Everything is a linear function of the scores of the configurations, so one vector of weights says what a contrast is,
+and whether the grid can estimate it at all. In a full factorial the weights are those of marginal means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from foldwise.judging.outputs import Floats, Ints
+from foldwise.study.configurations import Configuration
+from foldwise.study.families import families
+from foldwise.study.spec import Study
+
+# What a fit costs may depend on these, and its score only by rounding: the code is the same.
+COVARIATES = {
+    "device": "Hardware cannot cause accuracy: the same code ran, so a difference is run noise or precision.",
+    "precision": "Both precisions run the same code: a difference in score is run noise or rounding.",
+    "cache": "A cache holds the same pixels and cannot cause accuracy: a difference is run noise.",
+}
+PLAIN, CONFIGURED, TUNED = "", "as configured", "as tuned"
+TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What is varied, over the C configurations that are compared.
+
+    Attributes:
+        levels: in the order of the study; only those that some configuration has.
+        families: of every level, the one it is a setting of: sgd of sgd (lr 0.01); itself where nothing is nested.
+        of: (C,) the level of every configuration.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    families: tuple[str, ...]
+    of: Ints
+
+    @property
+    def nested(self) -> bool:
+        """Whether some levels are settings of one and the same, beside others."""
+        return 1 < len(set(self.families)) < len(self.levels)
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to look at a factor: its levels as they are, or families of settings by their mean or their best.
+
+    Attributes:
+        name: empty, `CONFIGURED` or `TUNED`.
+        labels: V of them.
+        mixture: (V, L) the share of every level of the factor in each; rows add up to 1.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    mixture: Floats
+
+    def settings(self, factor: Factor, place: int) -> list[str]:
+        """The levels of the factor that a label stands for."""
+        return [level for level, share in zip(factor.levels, self.mixture[place], strict=True) if share > 0]
+
+
+def factors_of(study: Study, compared: Sequence[Configuration]) -> tuple[Factor, ...]:
+    """Every factor of which the configurations compared have two or more levels."""
+    made = []
+    for name in dict.fromkeys(name for one in compared for name in one.levels):
+        written = study.compare.get(name, [])
+        family = families(name, written) if written else {}
+        own = [one.levels[name] for one in compared]
+        levels = [level for level in family if level in own] + [level for level in own if level not in family]
+        levels = list(dict.fromkeys(levels))
+        if len(levels) > 1:
+            of = np.array([levels.index(level) for level in own])
+            made.append(Factor(name, tuple(levels), tuple(family.get(level, level) for level in levels), of))
+    return tuple(made)
+
+
+def is_full(factors: Sequence[Factor], count: int) -> bool:
+    """Whether every combination of the levels is there."""
+    return count == int(np.prod([len(factor.levels) for factor in factors]))
+
+
+def codes(factor: Factor) -> Floats:
+    """(L, L - 1) sum coding: the effects of all levels add up to 0."""
+    L = len(factor.levels)
+    return np.vstack([np.eye(L - 1), -np.ones(L - 1)])
+
+
+def columns(factor: Factor) -> Floats:
+    """(C, L - 1) the factor in a model matrix."""
+    return codes(factor)[factor.of]
+
+
+def weights_of(factors: Sequence[Factor], factor: Factor, mixture_L: Floats) -> Floats | None:
+    """(C,) weights of the scores whose sum is the marginal mean of a mixture of levels, or of a difference of two.
+
+    By least squares in the model of all main effects; every level of the other factors counts alike.
+
+    Args:
+        factors: of the study.
+        factor: one of them.
+        mixture_L: shares of its levels that add up to 1 (a mean) or to 0 (a difference).
+
+    Returns:
+        None where the grid cannot estimate it: levels that change only together with those of another factor.
+    """
+    C = len(factor.of)
+    parts = [np.ones((C, 1)), *(columns(one) for one in factors)]
+    none = [np.zeros(part.shape[1]) for part in parts[1:]]
+    place = [one.name for one in factors].index(factor.name)
+    none[place] = mixture_L @ codes(factor)
+    wanted = np.concatenate([[mixture_L.sum()], *none])
+    matrix = np.hstack(parts)
+    weights = wanted @ np.linalg.pinv(matrix)
+    return np.asarray(weights) if np.allclose(weights @ matrix, wanted, atol=1e-8) else None
+
+
+Term = tuple[str, ...]
+
+
+def terms_of(factors: Sequence[Factor]) -> list[Term]:
+    """Every main effect, then every interaction of two."""
+    names = [factor.name for factor in factors]
+    return [(name,) for name in names] + list(combinations(names, 2))
+
+
+def projections(factors: Sequence[Factor]) -> tuple[dict[Term, Floats], Floats]:
+    """The (C, C) projection of every term, adjusted for all terms it is no part of (type II); and that of the rest.
+
+    The rest is what neither main effects nor interactions of two explain. A term that the grid cannot tell from
+    others has a projection of 0.
+    """
+    C, by_name = len(factors[0].of), {factor.name: factor for factor in factors}
+    spans = {term: _span([by_name[name] for name in term]) for term in terms_of(factors)}
+    found = {}
+    for term, span in spans.items():
+        others = [np.ones((C, 1)), *(spans[other] for other in spans if not set(term) <= set(other))]
+        found[term] = _onto([*others, span]) - _onto(others)
+    return found, np.eye(C) - _onto([np.ones((C, 1)), *spans.values()])
+
+
+def _span(factors: Sequence[Factor]) -> Floats:
+    """(C, ...) products of the columns of all of them."""
+    made = columns(factors[0])
+    for factor in factors[1:]:
+        made = (made[:, :, None] * columns(factor)[:, None, :]).reshape(len(made), -1)
+    return made
+
+
+def _onto(spans: Sequence[Floats]) -> Floats:
+    """(C, C) the projection onto all columns together, of whatever rank."""
+    left, sizes, _ = np.linalg.svd(np.hstack(spans), full_matrices=False)
+    basis = left[:, sizes > TINY * max(sizes.max(), 1.0)]
+    return np.asarray(basis @ basis.T)

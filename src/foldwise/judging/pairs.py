@@ -1,0 +1,111 @@
+"""Every pair of configurations: which is better, whether they are equivalent, or what it would take to tell.
+
+All statements hold together: a pair is told apart, or called equivalent, by an interval that is simultaneous over all
+pairs, so that with confidence 1 - alpha not one of them is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import norm, t
+
+from foldwise.judging.inference import MEDIAN_FROM, POWER, Comparison, Variance, studentized
+from foldwise.judging.outputs import Floats
+
+Told = Literal["better", "equivalent", "not distinguishable"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The configuration with the higher estimate, `a`, against another, `b`; both by their place.
+
+    Attributes:
+        told: ``better``: a, beyond chance and by more than the margin leaves open. ``equivalent``: the whole interval
+            lies within the margin, whether or not the two differ beyond chance. Else ``not distinguishable``.
+        difference: estimate of a minus that of b, 0 or more.
+        low, high: of this pair alone.
+        low_all, high_all: simultaneous over all pairs; `told` rests on it.
+        p, p_all: of this pair alone, and adjusted for all pairs by max |t|.
+        minimal_detectable_difference: what a test of all pairs would have seen with 80 % power.
+    """
+
+    a: int
+    b: int
+    told: Told
+    difference: float
+    low: float
+    high: float
+    low_all: float
+    high_all: float
+    p: float
+    p_all: float
+    minimal_detectable_difference: float
+
+
+def all_pairs(known: Variance, comparison: Comparison, *, alpha: float, margin: float) -> list[Pair]:
+    """One `Pair` for every two configurations, best first.
+
+    Args:
+        known: from `inference.variance`; higher is better.
+        comparison: from `inference.compare` of it.
+        alpha: 1 - confidence.
+        margin: a difference within it is of no consequence.
+    """
+    order = np.argsort(-known.estimate, kind="stable")
+    error_CC, df_CC = known.of_differences(), degrees_of_freedom(known)
+    alone_CC, quantile = t.ppf(1 - alpha / 2, df_CC) * error_CC, comparison.pairs_quantile
+    p_CC = _alone(np.abs(known.estimate[:, None] - known.estimate[None, :]), error_CC, df_CC)
+    seen = max(quantile, float(norm.ppf(1 - alpha / 2))) + POWER
+    made = []
+    for place, a in enumerate(order):
+        for b in order[place + 1 :]:
+            difference = float(known.estimate[a] - known.estimate[b])
+            error, alone = float(error_CC[a, b]), float(alone_CC[a, b])
+            together = quantile * error
+            made.append(
+                Pair(
+                    a=int(a),
+                    b=int(b),
+                    told=told_by(difference, together, margin),
+                    difference=difference,
+                    low=difference - alone,
+                    high=difference + alone,
+                    low_all=difference - together,
+                    high_all=difference + together,
+                    p=float(p_CC[a, b]),
+                    p_all=float(comparison.p_pairs[a, b]),
+                    minimal_detectable_difference=seen * error,
+                )
+            )
+    return made
+
+
+def degrees_of_freedom(known: Variance) -> Floats:
+    """(C, C) of every difference: those of the units; of few configurations Satterthwaite's, of its two parts.
+
+    With few configurations the variance between runs is known from few runs.
+    """
+    C = len(known.estimate)
+    whole = np.full((C, C), max(known.df_image, 1.0))
+    if C >= MEDIAN_FROM:
+        return whole
+    run = known.run_of_mean[:, None] + known.run_of_mean[None, :]
+    image = np.maximum(known.of_differences() ** 2 - run, 0.0)
+    parts = image**2 / max(known.df_image, 1.0) + run**2 / max(known.df_run, 1.0)
+    joint = np.divide((image + run) ** 2, parts, out=whole.copy(), where=parts > 0)
+    return np.asarray(np.minimum(joint, whole))
+
+
+def told_by(difference: float, half: float, margin: float) -> Told:
+    """What an interval of this half width says of a difference that is 0 or more."""
+    if difference + half <= margin:  # its other end is nearer to 0 or beyond it by less
+        return "equivalent"
+    return "better" if difference - half > 0 else "not distinguishable"
+
+
+def _alone(difference_CC: Floats, error_CC: Floats, df_CC: Floats) -> Floats:
+    """(C, C) two-sided p values; without error, 1 where there is no difference and 0 where there is."""
+    return np.asarray(2 * t.sf(studentized(difference_CC, error_CC), df_CC))

@@ -1,0 +1,147 @@
+"""The drawing of a factor: its levels as rows, with scores, differences to the best level, and costs on one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from foldwise.reporting.drawing.svg import Scale, drawing, element, line, marker, scale_over, text, tick_text
+
+ROW, HEAD, FOOT = 30, 34, 24
+NAMES, SCORES, APART, COSTS, COST = 236, (252, 500), (532, 700), 726, 106
+LONGEST_NAME = 36
+BAR, LETTER = 46.0, 6.2
+
+
+@dataclass(frozen=True)
+class Away:
+    """How far a level is from the best one, with the interval; None where nothing is known."""
+
+    difference: float | None
+    low: float | None = None
+    high: float | None = None
+    told: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A level: its mean, what is written beside it, its distance, and each cost with its words."""
+
+    name: str
+    mean: float | None
+    words: str
+    away: Away | None
+    costs: tuple[tuple[float | None, str], ...]
+
+
+@dataclass(frozen=True)
+class Panels:
+    """The two scales that all factors of a study share, so that effects can be compared by eye; and room saved on names."""
+
+    scores: Scale
+    apart: Scale
+    saved: float = 0.0
+
+
+def panels(scores: Sequence[float], differences: Sequence[float], *, longest: int = LONGEST_NAME) -> Panels:
+    """Scales over all scores, and over all differences and 0; `longest` is the length of a name."""
+    saved = NAMES - LETTER * min(longest, LONGEST_NAME) - 6
+    apart = scale_over([0.0, *differences], *APART, margin=0.1)
+    return Panels(scale_over(scores, *SCORES), apart, max(saved, 0.0))
+
+
+def factor_chart(
+    rows: Sequence[Row],
+    sets: Sequence[Sequence[float | None]],
+    scales: Panels,
+    *,
+    title: str,
+    heads: tuple[str, str, Sequence[str]],
+) -> Markup:
+    """One row for each level, the best first.
+
+    Args:
+        rows: the levels.
+        sets: configurations that differ in nothing else: the score of each level, None where there is none.
+        scales: shared by all factors.
+        title: of the drawing.
+        heads: above the scores, the differences and each of the costs.
+    """
+    bottom = HEAD + ROW * len(rows)
+    parts = [*_grid(scales.scores, bottom), *_grid(scales.apart, bottom, zero=True)]
+    parts += [
+        text(heads[0], SCORES[0], 12, class_="tick title"),
+        text(heads[1], APART[0], 12, class_="tick title"),
+    ]
+    parts += [
+        text(words, COSTS + COST * place, 12, class_="tick title") for place, words in enumerate(heads[2])
+    ]
+    middles = [HEAD + ROW * place + ROW / 2 for place in range(len(rows))]
+    for one in sets:
+        known = [
+            (scales.scores.clamped(score), y)
+            for score, y in zip(one, middles, strict=True)
+            if score is not None
+        ]
+        parts.append(line(known, "matched"))
+        parts += [element("circle", cx=x, cy=y, r=2.4, class_="ring") for x, y in known]
+    most = [max((row.costs[k][0] or 0.0 for row in rows), default=0.0) for k in range(len(heads[2]))]
+    for row, y in zip(rows, middles, strict=True):
+        parts += _row(row, y, scales, most, best=row is rows[0])
+    width = COSTS + COST * len(heads[2]) if heads[2] else COSTS
+    moved = element("g", *parts, transform=f"translate({-scales.saved:.0f})")
+    return drawing(moved, width=width - scales.saved, height=bottom + FOOT, title=title, class_="chart wide")
+
+
+def _row(row: Row, y: float, scales: Panels, most: Sequence[float], *, best: bool) -> list[Markup]:
+    kind = "winner" if best else "worse" if row.away and row.away.told else "tied"
+    short = row.name if len(row.name) <= LONGEST_NAME else row.name[: LONGEST_NAME - 1] + "…"
+    name = element("g", element("title", row.name), text(short, NAMES, y + 4, class_="name", anchor="end"))
+    parts = [name]
+    if row.mean is not None:
+        x = scales.scores.clamped(row.mean)
+        parts.append(marker(x, y, shape="diamond", class_=f"mark {kind}", size=6, title=row.words))
+        parts.append(text(row.words, x, y - 9, class_="name strong haloed", anchor="middle"))
+    if row.away is not None:
+        parts += _away(row.away, y, scales.apart, kind)
+    for place, ((value, words), top) in enumerate(zip(row.costs, most, strict=True)):
+        left = COSTS + COST * place
+        if value is not None and top > 0:
+            parts.append(
+                element("rect", x=left, y=y - 6, width=max(BAR * value / top, 1), height=12, class_="count")
+            )
+        parts.append(text(words, left + BAR + 6, y + 4, class_="name"))
+    return parts
+
+
+def _away(away: Away, y: float, scale: Scale, kind: str) -> list[Markup]:
+    if away.difference is None:
+        return [text("not estimable", scale.start, y + 4, class_="tick")]
+    parts = []
+    if away.low is not None and away.high is not None:
+        ends = {"x1": scale.clamped(away.low), "x2": scale.clamped(away.high)}
+        parts.append(element("line", y1=y, y2=y, class_=f"bar {kind}", **ends))
+    parts.append(marker(scale.clamped(away.difference), y, shape="circle", class_=f"mark {kind}", size=4.5))
+    return parts
+
+
+def _grid(scale: Scale, bottom: float, *, zero: bool = False) -> list[Markup]:
+    ticks = scale.ticks(4)
+    parts = [
+        element(
+            "line",
+            x1=scale(value),
+            x2=scale(value),
+            y1=HEAD - 6,
+            y2=bottom,
+            class_="axis" if zero and abs(value) < 1e-12 else "grid",
+        )
+        for value in ticks
+    ]
+    labels = [tick_text(value, ticks).replace("-", "−") for value in ticks]
+    return parts + [
+        text(words, scale(value), bottom + 14, anchor="middle")
+        for value, words in zip(ticks, labels, strict=True)
+    ]

@@ -1,0 +1,167 @@
+"""The steps: what each kind of item does, and the version that is raised when its results change.
+
+A step gets a `Job` and gives the content of its ``result.json``; what it makes it writes into the job's scratch folder.
+The only module that knows every step; torch is imported when a step that needs it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foldwise.study.folder import RunFolder
+from foldwise.study.plan import Item
+
+if TYPE_CHECKING:
+    from foldwise.data.cases import Dataset
+    from foldwise.data.folds.splits import Split
+    from foldwise.data.store.packed import Packed
+    from foldwise.study.spec import DataSpec
+
+Beat = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a step gets: its item, the run it belongs to, where to write, and whom to tell how far it is."""
+
+    item: Item
+    folder: RunFolder
+    scratch: Path
+    device: str
+    beat: Beat
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The done folders this item needs, by item id."""
+        return {need: self.folder.done(need) for need in self.item.needs}
+
+
+def _split(job: Job) -> Split:
+    from foldwise.data.folds.splits import read_splits
+
+    wanted = (job.item.settings["repeat"], job.item.settings["fold"])
+    return next(split for split in read_splits(job.folder.splits) if (split.repeat, split.fold) == wanted)
+
+
+def _pictures(job: Job) -> Packed:
+    """The images, their pixels from where the training says."""
+    from foldwise.data.reading.layouts import read_dataset
+    from foldwise.data.store.caches import open_cached
+    from foldwise.study.spec import DataSpec
+
+    def files() -> tuple[Dataset, DataSpec]:
+        study = job.folder.load_study()  # its data folder is written whole, so nothing starts at `base`
+        # What the file left out is again as if it were not stated: a phantom fills it in.
+        data = DataSpec.model_validate(study.data.model_dump(exclude_defaults=True))
+        return read_dataset(data, base=job.folder.root, group=study.validate_.group), data
+
+    settings = job.item.settings
+    return open_cached(settings["packed"], settings["training"]["cache"], files)
+
+
+def _fit(job: Job) -> dict[str, Any]:
+    from foldwise.learning.fitting.fit import fit_item
+
+    settings = job.item.settings
+    return fit_item(
+        settings,
+        packed=_pictures(job),
+        split=_split(job),
+        inputs=job.inputs,
+        scratch=job.scratch,
+        beat=job.beat,
+        device=job.device,
+    )
+
+
+def _features(job: Job) -> dict[str, Any]:
+    from foldwise.data.store.packed import open_packed
+    from foldwise.learning.fitting.features import features_item
+
+    settings = job.item.settings
+    return features_item(
+        settings,
+        packed=open_packed(settings["packed"]),
+        scratch=job.scratch,
+        beat=job.beat,
+        device=job.device,
+    )
+
+
+def _pretrain(job: Job) -> dict[str, Any]:
+    from foldwise.data.store.packed import open_packed
+    from foldwise.learning.fitting.pretrain import pretrain_item
+
+    settings = job.item.settings
+    return pretrain_item(
+        settings,
+        packed=open_packed(settings["packed"]),
+        split=_split(job),
+        scratch=job.scratch,
+        beat=job.beat,
+        device=job.device,
+    )
+
+
+def _measure(job: Job) -> dict[str, Any]:
+    from foldwise.learning.beside.measuring import measure_item
+
+    packed, split = _pictures(job), _split(job)
+    return measure_item(job.item.settings, packed=packed, split=split, beat=job.beat, device=job.device)
+
+
+def _preview(job: Job) -> dict[str, Any]:
+    from foldwise.data.store.packed import open_packed
+    from foldwise.learning.beside.preview import preview_item
+
+    settings = job.item.settings
+    packed = open_packed(settings["packed"])
+    return preview_item(settings, packed=packed, split=_split(job), scratch=job.scratch)
+
+
+def _shallow(job: Job) -> dict[str, Any]:
+    from foldwise.data.store.packed import open_packed
+    from foldwise.learning.beside.shallow import shallow_item
+
+    settings = job.item.settings
+    packed = open_packed(settings["packed"])
+    return shallow_item(settings, packed=packed, split=_split(job), scratch=job.scratch, beat=job.beat)
+
+
+def _robustness(job: Job) -> dict[str, Any]:
+    from foldwise.data.store.packed import open_packed
+    from foldwise.learning.beside.robustness import robustness_item
+
+    settings = job.item.settings
+    return robustness_item(
+        settings,
+        packed=open_packed(settings["packed"]),
+        split=_split(job),
+        inputs=job.inputs,
+        scratch=job.scratch,
+        beat=job.beat,
+        device=job.device,
+    )
+
+
+@dataclass(frozen=True)
+class Step:
+    """A kind of item: the function that does it, and a version that is raised when its results change."""
+
+    do: Callable[[Job], dict[str, Any]]
+    version: int
+
+
+STEPS = {
+    "features": Step(_features, version=1),
+    "pretrain": Step(_pretrain, version=1),
+    "fit": Step(_fit, version=2),
+    "measure": Step(_measure, version=1),
+    "preview": Step(_preview, version=1),
+    "shallow": Step(_shallow, version=1),
+    "robustness": Step(_robustness, version=1),
+}
+STEP_VERSIONS = {kind: step.version for kind, step in STEPS.items()}

@@ -1,0 +1,134 @@
+"""Variants: parts of a study that are laid over its file when they are asked for by name, such as a quick one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from foldwise.errors import SpecError, unknown
+from foldwise.study.mistakes import Keys, Mistake, model_at, shown
+from foldwise.study.source import Source
+from foldwise.study.spec import Choice, Study, Training
+
+VARIANTS = "variants"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it becomes a part of the name of the run folder
+DATA_SETS = {"path", "phantom", "source"}  # a variant with one of them brings a data set of its own
+SECTIONS: tuple[Keys, ...] = ((), ("train",), ("compare",))  # plain mappings whose keys are keys of the study
+FORM = "Write its keys below it, as they would stand in the study: quick: {train: {epochs: 2}}."
+
+
+def apply_variants(source: Source, names: Sequence[str]) -> None:
+    """Lay variants of a source over what it states, in this order; places in it lead to the variants.
+
+    Raises:
+        SpecError: the study has no variant of such a name.
+    """
+    known = dict(_stated(source.value))
+    for name in names:
+        if name not in known:
+            raise _unknown(name, known)
+        merged = _merged(source.value, known[name])
+        source.value = merged.value
+        source.origins |= {keys: (VARIANTS, name, *keys) for keys in merged.written}
+
+
+def _unknown(name: str, known: Mapping[str, Any]) -> SpecError:
+    where = f"--variant {name}"
+    if known:
+        return unknown(name, known, "variant", where=where)
+    return SpecError(
+        "the study has no variants", where=where, cure=f"Add `{VARIANTS}: {{{name}: {{...}}}}` to it."
+    )
+
+
+def find_variant_mistakes(
+    source: Source, chosen: Sequence[str], check: Callable[[Any], list[Mistake]]
+) -> list[Mistake]:
+    """What is wrong with the form of any variant, and with what those state that were not chosen.
+
+    Args:
+        source: before any variant is applied.
+        chosen: those that are applied, and so are checked anyway.
+        check: what is wrong with a plain study.
+    """
+    found = list(_form(source.value))
+    for name, stated in _stated(source.value):
+        if name not in chosen:
+            merged = _merged(source.value, stated)
+            for mistake in check(merged.value):
+                if any(mistake.keys[:length] in merged.written for length in range(1, len(mistake.keys) + 1)):
+                    keys = (VARIANTS, name, *mistake.keys)
+                    found.append(
+                        Mistake(keys, f"in variant {name}, {mistake.what}", mistake.cure, mistake.at)
+                    )
+    return found
+
+
+def _stated(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The variants of a study that can be laid over it."""
+    listed = document.get(VARIANTS) if isinstance(document, dict) else None
+    if isinstance(listed, dict):
+        yield from ((name, part) for name, part in listed.items() if isinstance(part, dict))
+
+
+def _form(document: Any) -> Iterator[Mistake]:
+    listed = document.get(VARIANTS) if isinstance(document, dict) else None
+    for name, part in listed.items() if isinstance(listed, dict) else ():
+        keys: Keys = (VARIANTS, name)
+        if not NAME.fullmatch(name):
+            what = f"a variant cannot be called {name!r}"
+            yield Mistake(
+                keys, what, "Use letters, digits and . _ - only: it names the run folder.", at="key"
+            )
+        if isinstance(part, dict) and VARIANTS in part:
+            yield Mistake((*keys, VARIANTS), "a variant has no variants of its own", "Remove it.", at="key")
+        if not isinstance(part, dict):
+            yield Mistake(keys, f"variant {name} must have keys, got {shown(part)}", FORM)
+
+
+@dataclass
+class _Merged:
+    """A study with a variant laid over it, and the keys of what was taken from the variant."""
+
+    value: dict[str, Any]
+    written: set[Keys] = field(default_factory=set)
+
+
+def _merged(base: Any, over: Mapping[str, Any]) -> _Merged:
+    merged = _Merged(deepcopy(base))
+    _lay_over(merged.value, {key: part for key, part in over.items() if key != VARIANTS}, (), merged.written)
+    return merged
+
+
+def _lay_over(target: dict[str, Any], over: Mapping[str, Any], keys: Keys, written: set[Keys]) -> None:
+    """Nothing takes a key out, parts of the study are merged, and every other value replaces the one before."""
+    for key, part in over.items():
+        inner = (*keys, key)
+        there = target.get(key)
+        if part is None:
+            target.pop(key, None)
+        elif isinstance(part, dict) and isinstance(there, dict) and _merges(inner, part):
+            _lay_over(there, part, inner, written)
+        else:
+            target[key] = _without_nothing(part, inner)
+            written.add(inner)
+
+
+def _merges(keys: Keys, part: Mapping[str, Any]) -> bool:
+    """Whether keys of both count: not where a variant brings another data set, or a name with its options."""
+    if keys in SECTIONS:
+        return True
+    if keys == ("data",) and part.keys() & DATA_SETS:
+        return False
+    model = model_at(keys[1:], Training) if keys[0] == "train" else model_at(keys, Study)
+    return model is not None and not issubclass(model, Choice)
+
+
+def _without_nothing(part: Any, keys: Keys) -> Any:
+    """A mapping of the study without the keys that say nothing; other values as they are."""
+    if not isinstance(part, dict) or not (keys in SECTIONS or _merges(keys, {})):
+        return deepcopy(part)
+    return {key: _without_nothing(value, (*keys, key)) for key, value in part.items() if value is not None}

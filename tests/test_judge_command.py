@@ -1,0 +1,139 @@
+"""`foldwise judge` as it is called: what it prints, what it writes, its exit codes, and that it needs no torch."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from foldwise import cli
+
+PAGE = (Path(__file__).parents[1] / "docs" / "judge.md").read_text(encoding="utf-8")
+
+ROWS = "algorithm,case,value\n" + "".join(
+    f"{name},c{case},{base + (case * step % 7) / 50}\n"
+    for name, base, step in (("unet", 0.8, 3), ("vit", 0.5, 3), ("mlp", 0.79, 5))
+    for case in range(35)
+)
+
+
+@pytest.fixture
+def said(monkeypatch, capsys, tmp_path):
+    """Runs the command in a folder with a table: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scores.csv").write_text(ROWS, encoding="utf-8")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["foldwise", "judge", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_leaderboard_then_the_answer_then_what_to_know(said, tmp_path):
+    code, told, _ = said("scores.csv", "--out", "verdict")
+    assert code == 0
+    lines = told.splitlines()
+    assert lines[:2] == [
+        "  scores.csv: one row per score; configuration from 'algorithm', case, score from 'value'",
+        "  3 configurations, 35 cases; score, higher is better; differences within 0.01 are of no consequence",
+    ]
+    assert [line.split()[0] for line in lines[4:7]] == ["unet", "mlp", "vit"]
+    assert "best estimate" in lines[4]
+    assert "ruled out" in lines[6]
+    assert lines[8].startswith("No single winner: unet has the best estimate, score 0.86 (95 % interval ")
+    assert "NO_RUN_VARIANCE" in told
+    verdict = json.loads((tmp_path / "verdict/verdict.json").read_text(encoding="utf-8"))
+    assert verdict["answer"]["sentence"] in told
+    assert (
+        (tmp_path / "verdict/leaderboard.csv")
+        .read_text(encoding="utf-8")
+        .startswith("configuration,verdict,")
+    )
+
+
+def test_every_option_reaches_the_judge(said, tmp_path):
+    table = "net,who,x,y,seed,part,mouse\n" + "".join(
+        f"{net},{case},{(case * 7 + ord(net)) % 10 / 10},1,{seed},{case % 2},{case // 2}\n"
+        for net in "ab"
+        for seed in (1, 2)
+        for case in range(8)
+    )
+    (tmp_path / "own.csv").write_text(table, encoding="utf-8")
+    asked = "--configuration net --case who --score x --repeat seed --fold none --group mouse --metric loss"
+    asked += " --lower-is-better --unbounded --equivalent-within 0.2 --alpha 0.1 --out out"
+    code, told, error = said("own.csv", *asked.split())
+    assert code == 0, error
+    verdict = json.loads((tmp_path / "out/verdict.json").read_text(encoding="utf-8"))
+    assert (verdict["repeats"], verdict["folds"], verdict["num_groups"]) == (2, 1, 4)
+    metric = {
+        key: verdict["metric"][key] for key in ("name", "higher_is_better", "bounded", "equivalent_within")
+    }
+    assert metric == {"name": "loss", "higher_is_better": False, "bounded": False, "equivalent_within": 0.2}
+    assert "90 % interval" in told
+    assert "not used: y, part" in told
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("none.csv", 2, "there is no file none.csv"),
+        ("scores.csv --case img", 2, "no column of scores.csv is called 'img'"),
+        ("scores.csv --alpha 2", 2, "less than or equal to 0.4999"),
+        (".", 0, ""),  # the folder of the table
+        ("scores.csv --case value --score case", 3, "no number"),
+    ],
+)
+def test_exit_codes_and_words(said, command, code, words):
+    ended, _, error = said(*command.split())
+    assert ended == code, error
+    assert words in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["scores.csv"]])
+def test_nothing_of_it_needs_torch(tmp_path, arguments):
+    (tmp_path / "scores.csv").write_text(ROWS, encoding="utf-8")
+    code = (
+        "import sys; from typer.testing import CliRunner; from foldwise.cli import app; "
+        f"found = CliRunner().invoke(app, ['judge', *{arguments}]); "
+        "sys.exit(found.exit_code or 10 * ('torch' in sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_page_names_every_option_and_no_other():
+    command = typer.main.get_command(cli.app).commands["judge"]
+    known = {
+        name for option in command.params for name in (*option.opts, *option.secondary_opts) if "--" in name
+    }
+    assert set(re.findall(r"`(--[a-z-]+)`", PAGE)) == known - {"--help"}
+
+
+def test_the_tables_of_the_page_are_judged(said, tmp_path):
+    tables = re.findall(r"^```csv\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert len(tables) == 2
+    for table in tables:
+        (tmp_path / "scores.csv").write_text(table, encoding="utf-8")
+        code, told, error = said("scores.csv")
+        assert code == 0, error
+        assert "2 configurations, 3 cases" in told
+
+
+def test_the_page_lists_every_warning():
+    source = Path(cli.__file__).parent / "judging"
+    code = (source / "elsewhere" / "verdict.py").read_text(encoding="utf-8")
+    shared = {"NOT_DISTINGUISHABLE", "N_SMALL", "FEW_GROUPS", "SELECTION_OPTIMISM"}
+    told = {
+        name
+        for line in PAGE.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`([A-Z_]{6,})`", line)
+    }
+    assert told == shared | set(re.findall(r'"([A-Z]+_[A-Z_]+)"', code))
