@@ -8,9 +8,10 @@ import pytest
 from foldwise.data.phantoms.catalogue import make
 from foldwise.errors import SpecError
 from foldwise.judging.verdict import judge
+from foldwise.rehearsal import check_models
 from foldwise.study.folder import RunFolder
 from foldwise.study.plan import Item
-from foldwise.walk import check_models, lay_out, prepare
+from foldwise.walk import lay_out, prepare
 from foldwise.work import do_item, one_at_a_time
 
 CLASSES = """

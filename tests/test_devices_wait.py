@@ -6,11 +6,12 @@ from typer.testing import CliRunner
 from foldwise import work as work_module
 from foldwise.cli import app
 from foldwise.errors import MissingExtra
+from foldwise.rehearsal import check_models
 from foldwise.steps import Step
 from foldwise.study.folder import RunFolder, read_json
 from foldwise.study.plan import Item, Plan
 from foldwise.study.waiting import told, waiting
-from foldwise.walk import check_models, finish, lay_out, prepare
+from foldwise.walk import finish, lay_out, prepare
 from foldwise.work import all_settled, work
 
 STUDY = """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from foldwise.data.sources.catalogue import SOURCES
-from foldwise.learning.networks.models import describe
+from foldwise.learning.networks.describing import describe
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import read_study
 from foldwise.study.source import read_source
@@ -83,6 +83,8 @@ def test_the_twin_is_found_sound_and_planned(path):
     prepared = prepare(path, variants=["phantom"])
     assert len(set(prepared.audit.groups)) >= 2 * prepared.study.validate_.folds
     assert prepared.dataset.task == REAL[path.stem][0]
+    if path.stem == "4-proteins":  # also as many channels and labels
+        assert (prepared.packed.num_channels, len(prepared.dataset.classes)) == REAL[path.stem][1:3]
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=by_stem)

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from foldwise import terminal
+from foldwise import terminal, terminal_progress
 from foldwise.study.folder import RunFolder
 from foldwise.study.plan import Item, Plan
 from foldwise.study.spec import Study
@@ -92,7 +92,7 @@ def test_status_says_why_and_what_to_do(tmp_path, capsys):
     folder = RunFolder(tmp_path)
     folder.save_plan(plan_of(3))
     finish(folder, 1, "failed")
-    terminal.say_status(folder)
+    terminal_progress.say_status(folder)
     said = capsys.readouterr().out
     assert "3 items: 2 waiting, 1 failed" in said
     assert "failed   x · fold 1: too [dark]" in said
@@ -104,7 +104,7 @@ def clock(monkeypatch):
     class Clock:
         now = 0.0
 
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(terminal_progress.time, "monotonic", lambda: Clock.now)
     return Clock
 
 
@@ -112,7 +112,7 @@ def test_a_log_grows_slowly(tmp_path, capsys, clock):
     folder = RunFolder(tmp_path)
     folder.save_plan(plan_of(3))
     finish(folder, 0)
-    with terminal.Watching(folder) as watching:
+    with terminal_progress.Watching(folder) as watching:
         for clock.now in range(0, 4 * 3600, 10):
             if clock.now == 3600:
                 finish(folder, 1)
@@ -124,3 +124,15 @@ def test_a_log_grows_slowly(tmp_path, capsys, clock):
     assert len(lines) < 40
     assert any(line.startswith("2 of 3 items done, 1 h") for line in lines)
     assert lines[-1].endswith("; stopping, what is in progress is given back")
+
+
+def test_the_time_to_go_is_not_guessed_from_the_first_items(tmp_path, capsys, clock):
+    folder = RunFolder(tmp_path)
+    folder.save_plan(plan_of(60))
+    with terminal_progress.Watching(folder) as watching:
+        for clock.now, place in ((35, 0), (60, 1), (90, 2)):
+            finish(folder, place)
+            watching.show(folder)
+    lines = capsys.readouterr().out.splitlines()
+    assert ["to go" in line for line in lines] == [False, False, True]
+    assert "about 28 min" in lines[2]  # 57 more at 30 s each

@@ -6,7 +6,8 @@ import pytest
 
 from foldwise.api import run_root
 from foldwise.errors import DataError, MissingExtra, SpecError
-from foldwise.walk import check_models, environment, lay_out, prepare
+from foldwise.rehearsal import check_models
+from foldwise.walk import environment, lay_out, prepare
 
 STUDY = """
 study: tiny
@@ -115,11 +116,14 @@ def test_a_run_folder_records_what_someone_needs_for_the_same_numbers(checked, t
     assert len(folder.cases.read_text().splitlines()) == 1 + len(prepared.dataset.cases)
 
 
-VARIANTS = STUDY + """judge: {metric: dice_img_macro}
+VARIANTS = (
+    STUDY
+    + """judge: {metric: dice_img_macro}
 variants:
   quick: {train: {epochs: 1}, judge: {metric: dyce}}
   small: {data: {phantom: {kind: letters, images: 12, size: 32}}}
 """
+)
 
 
 def test_a_wrong_metric_is_said_where_it_was_set_last(checked):
@@ -139,7 +143,9 @@ def test_a_run_folder_says_its_variants_and_keeps_the_file_as_it_is(checked, tmp
     assert folder.study.read_text().count("variants:") == 1
     assert environment(prepared)["variants"] == ["small", "quick"]
     with folder.statistics.open() as file:
-        assert file.readline().startswith("repeat,fold,part,images,groups,pixels background,pixels letter,mean 1,std 1")
+        assert file.readline().startswith(
+            "repeat,fold,part,images,groups,pixels background,pixels letter,mean 1,std 1"
+        )
     audit = json.loads(folder.audit.read_text())
     assert (audit["channels"], audit["source"]) == ([], None)
 

@@ -91,7 +91,8 @@ def check(
     Raises:
         FoldwiseError: everything that would stop the study, said at once.
     """
-    from foldwise.walk import check_models, prepare
+    from foldwise.rehearsal import check_models
+    from foldwise.walk import prepare
 
     prepared = prepare(Path(study), overrides=overrides, variants=variants, progress=decoded)
     check_models(prepared, device=device)

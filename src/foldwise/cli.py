@@ -55,8 +55,9 @@ def check(
 ) -> None:
     """Read the study, decode and audit its images, make the folds and the plan. Trains nothing."""
     from foldwise.launching.local import default_workers
+    from foldwise.rehearsal import check_models
     from foldwise.terminal import Decoding, say_check
-    from foldwise.walk import check_models, prepare
+    from foldwise.walk import prepare
 
     with Decoding() as decoding:
         variants = _variants(variant, phantom, quick)
@@ -120,16 +121,16 @@ def _walk(
     """The whole walk, said aloud: the run folder and the verdict."""
     from foldwise.api import drive, refuse_device, run_root
     from foldwise.launching.local import default_workers
+    from foldwise.rehearsal import check_models
     from foldwise.study.folder import RunFolder
-    from foldwise.terminal import Decoding, Watching, say_answer, say_check, say_done_already
-    from foldwise.walk import check_models, finish, lay_out, prepare
+    from foldwise.terminal import Decoding, say_answer, say_check, say_done_already
+    from foldwise.terminal_progress import Watching
+    from foldwise.walk import finish, lay_out, prepare
     from foldwise.work import all_settled
 
     refuse_device(device)
     with Decoding() as decoding:
-        prepared = prepare(
-            study, overrides=overrides, variants=variants or (), progress=decoding.show
-        )
+        prepared = prepare(study, overrides=overrides, variants=variants or (), progress=decoding.show)
     threads, folder_path = prepared.study.threads, run_root(prepared, out)
     workers = workers or default_workers(device, threads)
     if retry:
@@ -176,7 +177,7 @@ def fit(**options: Any) -> None:
 def status(run: RunPath) -> None:
     """How far a run is, what is being done, and what failed and why."""
     from foldwise.study.folder import RunFolder
-    from foldwise.terminal import say_status
+    from foldwise.terminal_progress import say_status
 
     say_status(RunFolder.open(run))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from foldwise.data.cases import Dataset
 from foldwise.data.checks.audit import Audit, audit
@@ -16,29 +16,19 @@ from foldwise.data.folds.statistics import statistics
 from foldwise.data.reading.layouts import read_dataset
 from foldwise.data.record import audit_record, write_cases, write_rows
 from foldwise.data.sources.using import source_facts, with_source
-from foldwise.data.store.caches import check_room
 from foldwise.data.store.packed import Packed, pack
-from foldwise.errors import DataError, FoldwiseError, SpecError
-from foldwise.judging.metrics import choose_metric
-from foldwise.judging.outputs import FAMILIES
-from foldwise.judging.thresholds import choose_thresholds
+from foldwise.errors import DataError
 from foldwise.judging.verdict import judge
 from foldwise.learning.keeping.winner import make_winner
 from foldwise.reporting.report import write_report
 from foldwise.steps import STEP_VERSIONS
 from foldwise.study.configurations import Configuration, configurations
-from foldwise.study.extras import beside_seconds, measuring_seconds
 from foldwise.study.folder import RunFolder, read_json, write_json, written_whole
 from foldwise.study.label_groups import in_groups
 from foldwise.study.machine import machine
 from foldwise.study.plan import Plan, make_plan
 from foldwise.study.reading import findable, locate, read_study
-from foldwise.study.spec import Study, Training
-from foldwise.study.waiting import told, without
-from foldwise.work import waiting_here
-
-if TYPE_CHECKING:
-    from foldwise.learning.fitting.estimate import Estimate
+from foldwise.study.spec import Study
 
 Progress = Callable[[int, int], None]
 
@@ -107,181 +97,6 @@ def refuse(found: Audit) -> None:
     ]
     if errors:
         raise DataError.together(errors)
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What the plan will take on this machine, by configuration id; an estimate from one tiny step each."""
-
-    of: dict[str, Estimate]
-    notes: tuple[str, ...]
-    million_pixels: float = 0.0
-    channels: int = 1
-    waits: frozenset[str] = frozenset()  # ids of items that ask for a device which is not here
-
-    def seconds(self, plan: Plan) -> float:
-        """Worker-seconds of what this machine can do; shared features and pretraining are counted once."""
-        plan = without(plan, self.waits)
-        fits = [item for item in plan.items if item.kind == "fit"]
-        passes = {
-            need: self.of[item.settings["configuration"]].seconds_before
-            for item in fits
-            for need in item.needs
-        }
-        trained = sum(self.of[item.settings["configuration"]].seconds_per_fit for item in fits)
-        beside = beside_seconds(
-            plan.items,
-            seconds_per_test={one: cost.seconds_per_test for one, cost in self.of.items()},
-            million_pixels=self.million_pixels,
-            channels=self.channels,
-        )
-        return trained + sum(passes.values()) + measuring_seconds(plan.items) + beside
-
-    def memory_mb(self) -> float:
-        """Of the hungriest configuration, for one worker."""
-        return max(estimate.memory_mb for estimate in self.of.values())
-
-
-def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
-    """Build every configuration once, so that a wrong name, option, file or device is found before any training.
-
-    Args:
-        prepared: the study and its data.
-        device: for settings that say auto.
-
-    Raises:
-        SpecError: every metric, model, head, loss, optimiser or schedule that does not exist or fit, all at once.
-        MissingExtra: weights that are not here, or no configuration asks for a device that is.
-    """
-    import torch
-
-    from foldwise.learning.fitting.devices import pick_device
-    from foldwise.learning.fitting.estimate import Looks, estimate
-    from foldwise.learning.networks.models import describe
-
-    torch.set_num_threads(prepared.study.threads)
-    check_metrics(prepared)
-    waits = waiting_here(prepared.plan)
-    for asked in {configuration.training.device for configuration in prepared.configurations if not waits}:
-        pick_device(device if asked == "auto" else asked)
-    smallest = min(prepared.splits, key=lambda split: len(split.train))
-    height, width = prepared.packed.shapes.max(axis=0)
-    looks = Looks(len(smallest.inner), len(smallest.test), (int(height), int(width)))
-    costs: dict[str, Estimate] = {}
-    notes: list[str] = [sentence] if (sentence := told(prepared.plan, waits)) else []
-    errors: list[FoldwiseError] = []
-    for configuration in prepared.configurations:
-        shape = _shape(configuration.training, prepared)
-        try:
-            notes += describe(configuration.training, **shape).warnings
-            costs[configuration.id] = estimate(
-                configuration.training, **shape, images=len(smallest.train), looks=looks
-            )
-        except FoldwiseError as error:
-            errors.append(
-                type(error)(error.what, where=_named(error, configuration, prepared), cure=error.cure)
-            )
-        except Exception as error:  # of a user's own network or loss
-            what, cure = (
-                f"it cannot be trained: {type(error).__name__}: {error}",
-                "Mend its code; docs/study.md says what it gets.",
-            )
-            errors.append(SpecError(what, where=f"{prepared.path.name}, {configuration.name}", cure=cure))
-    if errors:
-        raise type(errors[0]).together(errors)
-    check_measured(prepared)
-    check_baselines(prepared)
-    channels = prepared.packed.num_channels
-    pixels = float(prepared.packed.shapes.prod(axis=1).sum()) * channels / 1e6
-    return Costs(costs, tuple(dict.fromkeys(notes)), pixels, channels, waits)
-
-
-def check_measured(prepared: Prepared) -> None:
-    """Refuse models whose speed cannot be measured, and images to be held in memory where they do not fit.
-
-    Raises:
-        SpecError: says which model, or how large the images are.
-    """
-    from foldwise.learning.beside.measuring import check_measurable
-
-    items = prepared.plan.items
-    measured = [item.settings["training"] for item in items if item.kind == "measure"]
-    try:
-        check_measurable(measured, shape=lambda training: _shape(training, prepared))
-    except SpecError as error:
-        where = prepared.locate("measure", "models")
-        raise SpecError(error.what, where=where, cure=error.cure) from None
-    if any(item.settings.get("training", {}).get("cache") == "memory" for item in items):
-        check_room(prepared.packed)
-
-
-def check_baselines(prepared: Prepared) -> None:
-    """Refuse shallow baselines that do not exist, are stated twice, or have no pixels to tell apart.
-
-    Raises:
-        SpecError: all of them at once.
-    """
-    asked, task = prepared.study.baselines, prepared.dataset.task
-    if not asked:
-        return
-    where = prepared.locate("baselines")
-    if FAMILIES[task] != "segmentation":
-        what = f"shallow baselines tell pixels apart, and this is a {task.replace('_', ' ')}"
-        raise SpecError(what, where=where, cure="Remove baselines; trivial predictors are always judged.")
-    from foldwise.learning.beside.shallow import check_baseline
-
-    errors = [
-        SpecError(f"baselines states {one} twice", where=where, cure="Remove one.")
-        for place, one in enumerate(asked)
-        if one in asked[:place]
-    ]
-    for one in asked:
-        try:
-            check_baseline(one)
-        except SpecError as error:
-            errors.append(SpecError(error.what, where=where, cure=error.cure))
-    if errors:
-        raise SpecError.together(errors)
-
-
-def check_metrics(prepared: Prepared) -> None:
-    """Refuse a metric that the task does not have.
-
-    Raises:
-        SpecError: says which key, and the metrics of the task.
-    """
-    from foldwise.learning.fitting.scoring import selector
-
-    asked, task = prepared.study.judge, prepared.dataset.task
-    errors: list[FoldwiseError] = []
-    for key, choose_it in (
-        ("metric", lambda: choose_metric(asked.metric, FAMILIES[task])),
-        ("select", lambda: selector(asked.select, task)),
-        ("thresholds", lambda: choose_thresholds(asked.thresholds, FAMILIES[task])),
-    ):
-        try:
-            choose_it()
-        except SpecError as error:
-            errors.append(SpecError(error.what, where=prepared.locate("judge", key), cure=error.cure))
-    if errors:
-        raise SpecError.together(errors)
-
-
-def _named(error: FoldwiseError, configuration: Configuration, prepared: Prepared) -> str:
-    place = f"{prepared.path.name}, {configuration.name}"
-    return f"{place}, {error.where}" if error.where else place
-
-
-def _shape(training: Training, prepared: Prepared) -> dict[str, Any]:
-    """What a network must fit: the task, channels, classes, and the size it is trained on."""
-    largest = prepared.packed.shapes.max(axis=0)
-    crop = training.crop_px
-    return {
-        "task": prepared.dataset.task,
-        "in_channels": prepared.packed.num_channels,
-        "num_classes": len(prepared.dataset.classes),
-        "size_hw": (crop, crop) if crop else (int(largest[0]), int(largest[1])),
-    }
 
 
 def lay_out(prepared: Prepared, root: Path) -> RunFolder:

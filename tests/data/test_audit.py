@@ -86,6 +86,7 @@ def test_a_changed_copy_is_found_and_grouped(kind):
     assert finding.severity == "note"
     assert finding.message == "1 pair of images shows the same picture: i00003.png ~ i00007.png."
     assert finding.cases == ("i00003.png", "i00007.png")
+    assert finding.alike == (("i00003.png", "i00007.png"),)
     assert found.groups[7] == found.groups[3] == "i00003.png"
     assert len(set(found.groups)) == 9
 

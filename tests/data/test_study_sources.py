@@ -13,7 +13,8 @@ from foldwise.data.sources.getting import get, list_sources
 from foldwise.data.sources.source import Web, silent
 from foldwise.data.sources.using import fetch_source, source_facts, with_source
 from foldwise.errors import DataError, MissingExtra, SpecError
-from foldwise.study.reading import study_from_dict
+from foldwise.study.reading import read_study, study_from_dict
+from foldwise.study.source import read_source
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +45,27 @@ def test_every_source_is_read_by_its_name_alone(source, tmp_path):
     )
     if "classes" in source.study:
         assert dataset.classes == study.data.classes
+
+
+REAL = [
+    pytest.param(path, variant, id=f"{path.stem}-{variant}")
+    for path in sorted((Path(__file__).parents[2] / "studies").glob("[0-9]-*.yaml"))
+    for variant in ["", *read_source(path).value["variants"]]
+    if not read_study(path, variants=[variant] if variant else []).data.phantom
+]
+
+
+@pytest.mark.parametrize(("path", "variant"), REAL)
+def test_a_worked_study_reads_its_public_data_set(path, variant, tmp_path):
+    study = read_study(path, variants=[variant] if variant else [])
+    get(study.data.source, Path("data") / study.data.source, local=original(study.data.source, tmp_path))
+    study = with_source(study, Path())
+    dataset = read_dataset(study.data, base=Path(), group=study.validate_.group)
+    told = " ".join(dataset.statements)
+    if study.data.slices_per_group is not None:
+        assert f"{study.data.slices_per_group} in a row" in told
+    elif study.validate_.group not in ("none", "auto", "near-duplicates"):
+        assert "groups of" in told
 
 
 def test_what_the_study_states_counts_and_the_source_fills_in_the_rest(tmp_path):

@@ -43,7 +43,9 @@ def test_losses_before_and_after_are_those_of_scikit_learn(task, tmp_path):
             t, p = np.concatenate(truth), np.concatenate(said)
             if rows.family == "multilabel":
                 losses.append(np.mean([oracle.log_loss(a, b) for a, b in zip(t.T, p.T, strict=True)]))
-                squares.append(np.mean([oracle.brier_score_loss(a, b) for a, b in zip(t.T, p.T, strict=True)]))
+                squares.append(
+                    np.mean([oracle.brier_score_loss(a, b) for a, b in zip(t.T, p.T, strict=True)])
+                )
             else:
                 losses.append(oracle.log_loss(t.argmax(1), p / p.sum(axis=1, keepdims=True)))
                 squares.append(

@@ -72,7 +72,8 @@ def test_confusion_of_several_labels(tmp_path):
     rows, one = rows_of(tmp_path, "multilabel_classification")
     pairs = [rows.outputs(one, repeat) for repeat in (0, 1)]
     expected = sum(
-        oracle.multilabel_confusion_matrix(part.truth, part.probabilities >= part.thresholds) for part in pairs
+        oracle.multilabel_confusion_matrix(part.truth, part.probabilities >= part.thresholds)
+        for part in pairs
     )
     assert np.array_equal(confusion_matrix(rows, one), expected)
 

@@ -108,7 +108,7 @@ def test_long_and_wide_tables_are_the_same_however_they_are_written(tmp_path, op
 
 
 @given(st.integers(0, 10_000))
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=4)
 def test_the_order_of_rows_and_columns_is_no_matter(tmp_path_factory, seed):
     folder, rng = tmp_path_factory.mktemp("orders"), np.random.default_rng(seed)
     for number, table in enumerate(

@@ -19,7 +19,9 @@ def run(request, tmp_path_factory):
     """The task, what results.csv says of the first configuration, and the saved arrays of its fits by repeat."""
     # At one half, so that what the oracle is asked does not depend on ours.
     judging = "{thresholds: half}" if request.param.startswith("multilabel") else "{}"
-    wanted = Wanted(task=request.param, skills=(0.6, 0.9), num_cases=90, repeats=REPEATS, seed=3, judge=judging)
+    wanted = Wanted(
+        task=request.param, skills=(0.6, 0.9), num_cases=90, repeats=REPEATS, seed=3, judge=judging
+    )
     folder = make_run(tmp_path_factory.mktemp("judged") / "run", wanted)
     judge(folder)
     rows = read_rows(folder)

@@ -1,5 +1,7 @@
 """Intervals against the textbook, statsmodels and simulation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
@@ -59,6 +61,15 @@ def test_near_an_end_a_bounded_mean_keeps_a_useful_interval():
     low, high = interval("logit", spread(0.99, 16, image=0.0004))
     assert 0.7 < low < 0.95
     assert 0.99 < high <= 1
+
+
+def test_a_rare_mistake_is_not_worth_more_images_than_there_are():
+    # One of 92 images was wrong in one of three repeats: fewer mistakes make no wider interval than none at all.
+    share = 1 - 1 / 276
+    for image in (0.9, 1.1):  # a variance on either side of where the logit is no straight line any more
+        rare = replace(spread(share, 92, image=(image / 276) ** 2), counted=True)
+        assert interval("logit", rare)[0] < interval("logit", spread(1.0, 92, image=0.0))[0]
+        assert interval("logit", rare)[0] == pytest.approx(wilson(share, 92, quantile=1.98638)[0], abs=1e-4)
 
 
 def test_nothing_known_gives_no_interval():

@@ -5,6 +5,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from foldwise.errors import SpecError
+from foldwise.judging.boundaries import of_image
 from foldwise.judging.influence import Units, unit_scores
 from foldwise.judging.metrics import DEFAULTS, METRICS, choose_metric, metrics_of
 from foldwise.judging.outputs import Outputs, predicted
@@ -162,8 +163,12 @@ def pixels(seed=0, K=3, count=12, side=20):
         np.zeros(count, dtype=int),
         confusion=confusion,
         histogram=histogram,
+        nsd=np.stack([
+            of_image(*(one.reshape(side, side) for one in pair), K, tolerance_px=0)[0]
+            for pair in zip(truth, chosen, strict=True)
+        ]),
         **losses,
-    )
+    )  # fmt: skip
     return outputs, truth, chosen, said
 
 
@@ -179,6 +184,13 @@ def pooled(score):
     return lambda t, c, s: np.mean([score((t == k).ravel(), (c == k).ravel()) for k in (1, 2)])
 
 
+def rim(mask):
+    """Pixels of a square mask that have a neighbour outside it."""
+    whole = np.pad(mask.reshape(20, 20), 1)
+    inside = whole[:-2, 1:-1] & whole[2:, 1:-1] & whole[1:-1, :-2] & whole[1:-1, 2:]
+    return (mask.reshape(20, 20) & ~inside).ravel()
+
+
 SEGMENTATION = {
     "dice_img_macro": over_images(lambda t, c, s: oracle.f1_score(t, c)),
     "dice_img_macro_empty_one": over_images(lambda t, c, s: oracle.f1_score(t, c)),
@@ -186,6 +198,7 @@ SEGMENTATION = {
     "dice_pooled_macro": pooled(oracle.f1_score),
     "iou_img_macro": over_images(lambda t, c, s: oracle.jaccard_score(t, c)),
     "iou_pooled_macro": pooled(oracle.jaccard_score),
+    "nsd_img_macro": over_images(lambda t, c, s: oracle.f1_score(rim(t), rim(c))),  # at a tolerance of 0
     "pixel_accuracy_img": lambda t, c, s: (t == c).mean(),
     "pixel_accuracy_pooled": lambda t, c, s: (t == c).mean(),
     "pixel_sensitivity_pooled_macro": pooled(oracle.recall_score),

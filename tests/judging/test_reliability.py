@@ -31,7 +31,11 @@ def test_an_image_seen_twice_is_one_image():
     once = curve(said, hit, bins=10, worth=np.ones(len(said)), alpha=0.05)
     twice = curve(np.tile(said, 2), np.tile(hit, 2), bins=10, worth=np.full(2 * len(said), 0.5), alpha=0.05)
     for one, two in zip(once, twice, strict=True):
-        assert (one.low, one.high, 2 * one.count) == (pytest.approx(two.low), pytest.approx(two.high), two.count)
+        assert (one.low, one.high, 2 * one.count) == (
+            pytest.approx(two.low),
+            pytest.approx(two.high),
+            two.count,
+        )
 
 
 def test_the_error_is_the_weighted_distance_of_the_curve():

@@ -237,6 +237,19 @@ def test_costs_that_were_not_measured_are_none(tmp_path):
     assert (cost["peak_memory_mb"], cost["train_s"], cost["device"]) == (None, 2.0, "cpu")
 
 
+def test_an_optimiser_makes_no_network_faster(tmp_path):
+    folder = make_run(tmp_path / "run", Wanted(skills=(0.5, 1.0, 2.0)))
+    for place, item in enumerate(folder.load_plan().items):
+        path = folder.done(item.id) / "result.json"
+        result = json.loads(path.read_text())
+        result["cost"] |= {"latency_ms": 1.0 + place, "device": "cpu" if place % 3 else "cuda"}
+        path.write_text(json.dumps(result))
+    by_device = {}
+    for record in judge(folder)["configurations"]:
+        by_device.setdefault(record["cost"]["device"], []).append(record["cost"]["latency_ms"])
+    assert by_device == {"cuda": [4.0], "cpu": [5.5, 5.5]}  # 1, 4, 7; and 2, 5, 8 with 3, 6, 9
+
+
 def test_the_order_of_configurations_is_no_matter(tmp_path):
     folder = make_run(tmp_path / "run", Wanted(skills=(0.5, 1.0, 2.0)))
     before = judge(folder)

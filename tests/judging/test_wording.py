@@ -6,12 +6,20 @@ import pytest
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.verdict import judge
-from foldwise.judging.words import counted, decimals, rounded, show, with_interval
+from foldwise.judging.words import counted, decimals, in_text, rounded, show, with_interval
 
 
 @pytest.mark.parametrize(("half", "digits"), [(0.05, 2), (0.005, 3), (0.3, 2), (0.0004, 4), (0.0, 3)])
 def test_digits_follow_the_interval(half, digits):
     assert decimals(half) == digits
+
+
+@pytest.mark.parametrize(
+    ("estimate", "said"), [(0.9964, "0.996"), (1.0, "1.00"), (0.99999, "1.0000"), (0.99, "0.99")]
+)
+def test_what_is_not_perfect_does_not_read_as_1(estimate, said):
+    record = {"estimate": estimate, "low": 0.9, "high": 1.0}
+    assert with_interval(record, "95 %").split()[0] == said
 
 
 def test_small_differences_keep_two_digits():
@@ -22,6 +30,21 @@ def test_small_differences_keep_two_digits():
 def test_rough_counts():
     assert [rounded(value) for value in (3.4, 19.2, 1748, 99_500)] == ["3", "19", "1,700", "100,000"]
     assert (counted(1, "image", "images"), counted(30_000, "image", "images")) == ("1 image", "30,000 images")
+
+
+@pytest.mark.parametrize(
+    ("title", "wanted"),
+    [
+        ("IoU per image", "IoU per image"),
+        ("Dice, pooled", "Dice, pooled"),
+        ("AUROC", "AUROC"),
+        ("F1", "F1"),
+        ("Pixel AUROC per image", "pixel AUROC per image"),
+        ("Log-loss", "log-loss"),
+    ],
+)
+def test_titles_within_a_sentence_keep_names_and_abbreviations(title, wanted):
+    assert in_text(title) == wanted
 
 
 def test_no_interval_is_said():
@@ -38,4 +61,7 @@ def test_sentence_and_warnings_agree(tmp_path, task):
     assert f"below about {detectable} could" in told.get("NOT_DISTINGUISHABLE", sentence)
     if "SELECTION_OPTIMISM" in told:
         estimate = re.search(r"([\d.]+) \(95 % interval", sentence)[1]
-        assert f"the choice, {estimate} becomes about" in told["SELECTION_OPTIMISM"]
+        freed = re.search(
+            rf"the choice, {estimate} becomes about ([\d.]+(?: worse)?) \(", told["SELECTION_OPTIMISM"]
+        )[1]
+        assert freed != estimate

@@ -3,7 +3,10 @@
 import pytest
 from networks_to_try import CLASSIFY, SEGMENT, training
 
+import foldwise.learning.fitting.estimate as fitting
 from foldwise.learning.fitting.estimate import Looks, estimate
+from foldwise.learning.networks.describing import describe
+from foldwise.learning.networks.models import build
 
 ASK = {"in_channels": 1, "num_classes": 2, "size_hw": (64, 64), "images": 40}
 
@@ -51,3 +54,50 @@ def test_stored_features_are_those_of_every_image():
     train_only = estimate(frozen, task=CLASSIFY, **ASK)
     every = estimate(frozen, task=CLASSIFY, **ASK, looks=Looks(160, 200))
     assert every.seconds_for_features > 3 * train_only.seconds_for_features
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Every piece of work that is timed, none of it before or kept for later."""
+    works = []
+    monkeypatch.setattr(fitting, "_seconds", lambda work: works.append(work) or 1.0)
+    remembering = (fitting._passes, fitting._rule, fitting._update)
+    for one in remembering:
+        one.cache_clear()
+    yield works
+    for one in remembering:
+        one.cache_clear()
+
+
+def test_configurations_of_one_network_share_its_timing(timed):
+    asked = [
+        training("unet", loss=loss, optimizer={"adam": {"lr": lr}})
+        for loss in ("dice", "focal")
+        for lr in (0.1, 0.2)
+    ]
+    assert len({estimate(one, task=SEGMENT, **ASK).seconds_per_fit for one in asked}) == 1
+    assert len(timed) == 2 + 2 + 1  # passes and looks of one network, two losses, one optimiser
+    estimate(training("conv", loss="dice", optimizer="adam"), task=SEGMENT, **ASK)
+    assert len(timed) == 5 + 2 + 1  # another network, whose parameters are others too
+
+
+def test_memory_has_the_numbers_of_the_optimiser():
+    plain, adam = (
+        estimate(training("conv", optimizer=name, batch_size=2), task=SEGMENT, **ASK)
+        for name in ("sgd", "adam")
+    )
+    assert adam.memory_mb - plain.memory_mb == pytest.approx(4 * plain.parameters / 1e6)
+
+
+def test_the_network_of_a_library_is_tried_once_and_without_numbers(monkeypatch):
+    built = []
+
+    def building(*args, **more):
+        built.append(build(*args, **more))
+        return built[-1]
+
+    monkeypatch.setattr("foldwise.learning.networks.describing.build", building)
+    for lr in (0.01, 0.02):
+        asked = training("smp:linknet/tu-test_resnet", optimizer={"adam": {"lr": lr}})
+        describe(asked, task=SEGMENT, in_channels=1, num_classes=7, size_hw=(32, 32))
+    assert [{one.device.type for one in network.parameters()} for network in built] == [{"meta"}]

@@ -9,9 +9,10 @@ from fits_to_try import SPLIT, fit, tiny
 from torch import nn
 
 from foldwise.errors import SpecError
+from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.heads import build_head
 from foldwise.learning.networks.label_groups import Joined
-from foldwise.learning.networks.models import build, describe
+from foldwise.learning.networks.models import build
 from foldwise.learning.objectives.label_groups import make_grouped_loss
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.study.configurations import Configuration

@@ -9,7 +9,8 @@ from networks_to_try import CLASSIFY, EVERY, SEGMENT, network, training
 from torch import nn
 
 from foldwise.errors import SpecError
-from foldwise.learning.networks.models import build, build_head, describe, freeze_encoder, layout_for
+from foldwise.learning.networks.describing import describe
+from foldwise.learning.networks.models import build, build_head, freeze_encoder, layout_for
 from foldwise.learning.objectives.optimizers import make_optimizer
 from foldwise.study.spec import Choice
 
@@ -120,7 +121,7 @@ def test_freezing_later_is_freezing():
     [
         ("conv", CLASSIFY, torch.channels_last),
         ("unet", SEGMENT, torch.channels_last),
-        ("resnet", CLASSIFY, torch.channels_last),
+        ("resnet", CLASSIFY, torch.contiguous_format),  # of width 4 here: see the layout that kills torch
         ("vit", CLASSIFY, torch.contiguous_format),
         ("vit", SEGMENT, torch.contiguous_format),
         ("timm:test_resnet", CLASSIFY, torch.channels_last),
@@ -277,3 +278,15 @@ def test_a_users_network_that_cannot_be_used_is_refused(name, options, part):
     with pytest.raises(SpecError) as refused:
         build(asked, task=CLASSIFY, seed=0, **ASK)
     assert part in str(refused.value)
+
+
+def test_a_layout_that_kills_torch_is_not_used():
+    # torch 2.15 aborts in the backward pass of a strided 1 x 1 convolution of few channels that lies channels-last.
+    few, enough = (
+        nn.Sequential(nn.Conv2d(3, width, 3), nn.Conv2d(width, 8, 1, stride=2)) for width in (4, 8)
+    )
+    assert layout_for(few) is torch.contiguous_format
+    assert layout_for(enough) is torch.channels_last
+    images = torch.randn(2, 3, 16, 16)
+    few(images).sum().backward()
+    assert all(values.grad is not None for values in few.parameters())

@@ -9,7 +9,7 @@ from networks_to_try import training as asking
 
 from foldwise.errors import SpecError
 from foldwise.learning.fitting.estimate import Looks, estimate
-from foldwise.learning.networks.models import describe
+from foldwise.learning.networks.describing import describe
 from foldwise.learning.objectives.pretraining import hidden, make_pretraining, noisy
 
 TASK = "binary_segmentation"

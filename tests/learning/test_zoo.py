@@ -9,7 +9,7 @@ from foldwise.learning.networks.models import MODELS, build
 from foldwise.learning.options import options_of
 from foldwise.learning.zoo.layers import pad_to_multiple
 from foldwise.learning.zoo.vit import positions
-from foldwise.study.spec import Choice
+from foldwise.study.spec import Choice, Training
 
 
 def count(net):
@@ -27,7 +27,16 @@ def test_logits_have_the_size_of_the_image(name, task, size_hw):
 @pytest.mark.parametrize(("name", "task"), OWN)
 def test_every_size_factor_changes_the_number_of_parameters(name, task):
     row = MODELS[name].encoder if task == CLASSIFY else MODELS[name].segmenter
-    more = {"width": 8, "depth": 4, "stages": 4, "blocks": 2, "convs": 3, "patch": 4, "bottleneck": True, "cls_token": True}
+    more = {
+        "width": 8,
+        "depth": 4,
+        "stages": 4,
+        "blocks": 2,
+        "convs": 3,
+        "patch": 4,
+        "bottleneck": True,
+        "cls_token": True,
+    }
     before = count(network(name, task))
     for factor in set(options_of(row)) & set(more):
         choice = Choice(name=name, options={**training(name).model.options, factor: more[factor]})
@@ -90,7 +99,9 @@ def test_every_patch_has_a_position_of_its_own():
 
 @pytest.mark.parametrize("task", [CLASSIFY, SEGMENT])
 def test_a_token_for_the_whole_image_is_heard_by_all_and_is_no_patch(task):
-    net, plain = network("vit", task, cls_token=True), network("vit", task)
+    asked = Choice(name="vit", options={"width": 16, "depth": 2, "patch": 8, "cls_token": True})
+    shape = {"task": task, "in_channels": 3, "num_classes": 4, "size_hw": (64, 64), "seed": 0}
+    net, plain = build(Training(model=asked), **shape), network("vit", task)
     assert count(net) - count(plain) == 16  # its width
     images = torch.rand(2, 3, 64, 64)
     assert net(images).shape == plain(images).shape

@@ -6,7 +6,8 @@ from torch import nn
 
 from foldwise.errors import SpecError
 from foldwise.learning.networks import models
-from foldwise.learning.networks.models import build, describe, layout_for
+from foldwise.learning.networks.describing import describe
+from foldwise.learning.networks.models import build, layout_for
 from foldwise.learning.options import options_of
 from foldwise.learning.zoo.haltuf import EveryScale, HaltufEncoder
 from foldwise.learning.zoo.vim import PatchMamba, Recurrence, SelectiveScan, VimEncoder, VimSegmenter, walk

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from foldwise.judging.verdict import judge
+from foldwise.rehearsal import check_models
 from foldwise.reporting import augmentation, robustness
 from foldwise.reporting.drawing.outlines import displayed_alike, edges, enlarged, hatched, outlined, tinted
 from foldwise.reporting.drawing.pictures import class_colour
 from foldwise.reporting.evidence import gather
 from foldwise.reporting.report import render
-from foldwise.walk import check_models, lay_out, prepare
+from foldwise.walk import lay_out, prepare
 from foldwise.work import do_item
 
 SEGMENTED = """

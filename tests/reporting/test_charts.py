@@ -81,6 +81,13 @@ def test_without_latency_there_is_no_cost_chart():
     assert cost_chart([configuration(0, 0.9, latency=None)], title="Dice") is None
 
 
+def test_where_all_are_equally_fast_there_is_no_cost_chart_and_an_equally_fast_worse_one_is_not_named():
+    alike = [configuration(place, 0.9 - place / 10, latency=5.0) for place in range(2)]
+    assert cost_chart(alike, title="Dice") is None
+    drawn = cost_chart([*alike, configuration(2, 0.6, latency=2.0)], title="Dice")
+    assert [one.text for one in parts(drawn, "name")] == ["model <0>", "model <2>"]
+
+
 def test_curves_show_folds_mean_and_chance():
     diagonal = ([0.0, 0.5, 1.0], [0.0, 0.8, 1.0])
     curve = {"folds": [diagonal, diagonal], "mean": diagonal}

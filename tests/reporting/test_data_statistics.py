@@ -42,8 +42,8 @@ def test_a_share_is_of_all_pixels():
     assert shares == {
         "images": "",
         "groups": "",
-        "pixels of ground": "90\u00a0%",
-        "pixels of cell": "10\u00a0%",
+        "pixels of ground": "90.0\u00a0%",
+        "pixels of cell": "10.0\u00a0%",
         "intensity": "",
     }
 

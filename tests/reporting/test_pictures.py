@@ -1,4 +1,5 @@
 from base64 import b64decode
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -16,6 +17,8 @@ from foldwise.reporting.drawing.pictures import (
     mask_picture,
     spread_out,
 )
+from foldwise.reporting.evidence import CaseRow, Evidence
+from foldwise.reporting.gallery import copies
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
@@ -93,3 +96,23 @@ def test_a_sample_takes_turns_over_classes():
     assert len(set(chosen) & {18, 19}) == 2
     assert spread_out([0], ["a"], 12) == [0]
     assert spread_out([], [], 12) == []
+
+
+def test_pictures_that_are_in_the_data_more_than_once_are_shown_together():
+    class Images:
+        def image(self, index):
+            return np.full((1, 8, 8), 20 * index, np.uint8)
+
+    cases = [CaseRow(n, f"{n}.png", (0,), "", 8, 8, "L", "PNG") for n in range(12)]
+    finding = {
+        "alike": [["0.png", "3.png"], ["1.png", "5.png", "6.png"], *(["2.png", "4.png"] for _ in range(4))]
+    }
+    evidence = Evidence({}, cases, {"findings": [{}, finding]}, {}, "", images=Images())
+    shown, number = copies(evidence)
+    assert [[picture.words for picture in one] for one in shown[:2]] == [
+        ["0.png", "3.png"],
+        ["1.png", "5.png", "6.png"],
+    ]
+    assert (len(shown), number) == (4, 6)
+    assert len({picture.source for one in shown[:2] for picture in one}) == 5
+    assert copies(replace(evidence, images=None)) == copies(replace(evidence, audit={})) == ([], 0)

@@ -51,7 +51,7 @@ def test_the_least_certain_comes_first_with_its_truth_and_its_bars(classified):
     page = write_pictures(*classified)[0].read_text(encoding="utf-8")
     assert re.findall(r'class="file">([^<]*)<', page) == ["gel/unsure.png", "&amp;loose.png", "gel/sure.png"]
     assert "3 images, least certain first; 1 of 2 as their folders say" in page
-    assert re.findall(r'<figure class="([^"]*)"', page) == ["is-wrong", "", "is-right"]
+    assert re.findall(r'<figure class="([^"]*)"', page) == ["is-wrong", "is-open", "is-right"]
     assert re.findall(r"width:([\d.]+)%", page) == ["55.0", "45.0", "70.0", "30.0", "95.0", "5.0"]
     assert page.count("folder: <b>gel</b>") == 2
 
@@ -82,6 +82,7 @@ def test_several_labels_have_no_truth_and_may_be_none(tmp_path):
     assert "<b>a, c</b>" in page
     assert "<b>no label</b>" in page
     assert "folder:" not in page
+    assert "every label has a threshold of its own" in page
     # (0.9 + 0.8 + 0.6) / 3 is less than 0.9
     assert page.index("a/1.png") < page.index("a/2.png")
 

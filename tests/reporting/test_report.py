@@ -1,14 +1,19 @@
 import json
 import re
+from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import BytesIO
 
 import numpy as np
 import pytest
 from make_run import MARKUP, RUNS, make_run
+from PIL import Image
 
 from foldwise.errors import RunError
+from foldwise.reporting.answer import _sentence
 from foldwise.reporting.evidence import gather
+from foldwise.reporting.gallery import side_by_side
 from foldwise.reporting.report import render, write_report
 from foldwise.reporting.sections import data_card
 from foldwise.reporting.tables import _strip_metric, left_out
@@ -95,6 +100,23 @@ def test_the_card_says_what_state_the_answer_is_in(pages, name):
     assert WORDS[state] in page
 
 
+def test_where_nothing_is_complete_the_best_of_those_with_the_most_fits_is_named_without_an_interval(pages):
+    told = gather(pages("segmentation6")[0])
+    parts = [(1, 0.99), (2, 0.3), (2, 0.7), (2, 0.6)]
+    held = [
+        {**one, "num_done": done, "num_planned": 3, "estimate": estimate, "low": None, "high": None}
+        for one, (done, estimate) in zip(told.configurations, parts, strict=False)
+    ]
+    verdict = {**told.verdict, "answer": None, "state": "incomplete", "configurations": held}
+    part = replace(told, verdict=verdict)
+    assert part.winner["id"] == held[2]["id"]
+    sentence = _sentence(part)
+    assert f"Of those with 2 of 3 fits, {held[2]['name']} has the best" in sentence
+    assert "interval" not in sentence
+    falling = {**verdict, "metric": {**verdict["metric"], "higher_is_better": False}}
+    assert replace(told, verdict=falling).winner["id"] == held[1]["id"]
+
+
 @pytest.mark.parametrize(
     ("name", "offered"), [("segmentation6", True), ("trivial", False), ("nothing", False)]
 )
@@ -128,9 +150,37 @@ def test_segmentation_shows_image_truth_prediction_and_errors(pages):
     _, page = pages("segmentation6")
     for kind in ("Worst", "Median", "Best"):
         assert f"<h3>{kind}</h3>" in page
+    pictures, compared = (
+        page[page.index(f'<section id="{name}"') :] for name in ("pictures", "side-by-side")
+    )
     for words in ("image", "truth", "prediction", "errors"):
-        assert page.count(f"<small>{words}</small>") == 9
-    assert page.count('alt="errors of ') == 6 * 3
+        assert pictures[: -len(compared)].count(f"<small>{words}</small>") == 9
+    for words in ("errors", "prediction"):
+        assert compared.count(f'alt="{words} of ') == 6 * 3
+
+
+def test_side_by_side_is_what_each_configuration_said_below_the_truth(pages):
+    evidence = gather(pages("segmentation6")[0])
+    cases, rows = side_by_side(evidence)
+    indices = {case.name: case.index for case in evidence.cases}
+    assert [picture.words for picture in cases[0].pictures] == ["image", "truth"]
+    assert len(rows) == 6
+    for one, (name, cells) in zip(evidence.configurations, rows, strict=True):
+        assert name == one["name"]
+        for case, cell in zip(cases, cells, strict=True):
+            index = indices[case.name]
+            with np.load(evidence.predictions[one["id"]][index], allow_pickle=False) as masks:
+                said = masks[str(index)]
+            truth = evidence.images.target(index)
+            assert (seen(cell.pictures[1]) == (said != 0)).mean() > 0.97
+            assert (seen(case.pictures[1]) == (truth != 0)).mean() > 0.97
+            assert cell.note == f"{(said != truth).mean() * 100:.1f} % of pixels wrong"
+
+
+def seen(picture):
+    """Where a picture of a mask is not the background; the edges are blurred where it is stored with loss."""
+    stored = Image.open(BytesIO(b64decode(picture.source.split(",")[1]))).convert("RGB")
+    return np.asarray(stored).max(axis=2) > 90
 
 
 def test_the_audit_is_in_order_of_severity(pages):
@@ -225,4 +275,5 @@ def test_intervals_are_named_by_the_confidence_that_was_asked(pages):
     folder, _ = pages("classification24")
     page = render(replace(gather(folder), alpha=0.1))
     assert page.count("90\u00a0% interval") >= 2
-    assert "95\u00a0% interval" not in page and "95\u00a0% confidence" not in page
+    assert "95\u00a0% interval" not in page
+    assert "95\u00a0% confidence" not in page

@@ -1,6 +1,7 @@
 import math
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from foldwise.reporting.drawing.svg import (
@@ -47,6 +48,12 @@ def test_logarithmic_ticks_are_inside(low, high):
     assert len(ticks) >= 1
 
 
+def test_a_logarithmic_axis_of_many_decades_leaves_some_out():
+    ticks = Scale(0.3, 1e20, 0, 100, log=True).ticks()
+    assert 3 <= len(ticks) <= 7
+    assert np.diff(np.log10(ticks)) == pytest.approx(4)
+
+
 def test_a_scale_holds_every_finite_value_with_air():
     scale = scale_over([0.2, math.nan, 0.8, math.inf], 0, 100)
     assert 0 < scale(0.2) < scale(0.8) < 100
@@ -66,6 +73,7 @@ def test_ticks_have_the_digits_that_tell_them_apart():
     assert [tick_text(value, [5, 7.5, 10, 12.5]) for value in (5, 7.5, 12.5)] == ["5.0", "7.5", "12.5"]
     assert [tick_text(value, [0.5, 1, 2, 5]) for value in (0.5, 5)] == ["0.5", "5"]
     assert tick_text(5000, [5000, 10000]) == "5k"
+    assert [tick_text(value, [1e3, 1e7, 1e11]) for value in (1e3, 1e7, 1e11)] == ["1k", "10⁷", "10¹¹"]
 
 
 def test_a_line_leaves_out_what_is_not_finite():

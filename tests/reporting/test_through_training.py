@@ -27,7 +27,7 @@ from foldwise.reporting.evidence import gather
 from foldwise.reporting.pixel_losses import cross_entropy, loss_map
 from foldwise.reporting.report import render
 from foldwise.study.folder import read_json, write_json
-from foldwise.study.spec import IGNORE
+from foldwise.study.spec import IGNORE, Choice, Training
 
 LOSSES = ["dice", {"focal": {"gamma": 3}}, "cross_entropy"]
 EPOCHS = (1, 2, 4, 5)
@@ -163,8 +163,8 @@ def test_many_configurations_are_drawn_by_their_loss_or_else_the_best(evidence):
     assert "mean of all configurations with that loss" in words
     alike = dict.fromkeys(trainings, evidence.trainings[ids[0]])
     best, words = epochs._lines(replace(evidence, verdict=verdict, trainings=alike), many)
-    assert list(best) == list(many)[:8]
-    assert words == "Drawn: the best 8 configurations."
+    assert list(best) == list(many)[:9]
+    assert words == "Drawn: the best 9 configurations."
 
 
 def test_fits_that_did_not_record_epochs_have_no_section(tmp_path, evidence):
@@ -203,12 +203,65 @@ def test_models_have_a_colour_each_and_wide_ranges_a_logarithm(evidence):
     assert pair["key_of"] == [(0, "m0"), (1, "m1")]
     assert ">0.001<" in str(pair["drawings"][0])
     assert ">0.001<" in str(pair["drawings"][1])
+    assert pair["left_out"] == 0
+
+
+def test_a_fit_that_ran_away_does_not_flatten_the_others(evidence):
+    far = [
+        {**result, "epochs": [{"epoch": n, "train_loss": 0.5, "val_loss": 10.0 ** (20 - n)} for n in (1, 2)]}
+        for result in evidence.results[:1]
+    ]
+    told = losses.panels_section(replace(evidence, results=[*far, *evidence.results[1:]]))["pairs"]
+    assert [pair["beyond"] for pair in told].count(True) == 1
+    pair = next(pair for pair in told if pair["beyond"])
+    ticks = re.findall(r"text-anchor=\"end\">([^<]+)<", str(pair["drawings"][1]))
+    assert "100" in ticks
+    assert not any("10" in tick and tick[-1] in "⁰¹²³⁴⁵⁶⁷⁸⁹" for tick in ticks)
+
+
+def test_of_many_sizes_of_models_all_folds_are_drawn_in_the_colour_of_their_kind(evidence):
+    first, result = next(iter(evidence.trainings.values())), evidence.results[0]
+    ids = [f"c{n}" for n in range(12)]
+    configurations = [{"id": one, "name": one} for one in ids]
+    results = [
+        {"configuration": one, "epochs": [{"epoch": n, "train_loss": 1.0, "val_loss": 2.0} for n in (1, 2)]}
+        for one in ids
+        for _ in range(3)
+    ]
+
+    def pair_of(kinds):
+        models = {
+            one: Choice(name=f"m{n % kinds}", options={"width": 8 * (n + 1)}) for n, one in enumerate(ids)
+        }
+        trainings = {one: first.model_copy(update={"model": models[one]}) for one in ids}
+        told = replace(
+            evidence,
+            verdict={**evidence.verdict, "configurations": configurations},
+            results=[result | one for one in results],
+            trainings=trainings,
+        )
+        (pair,) = losses.panels_section(told)["pairs"]
+        return pair
+
+    few, many = pair_of(kinds=5), pair_of(kinds=12)
+    assert few["key_of"] == [(hue, f"m{hue}") for hue in range(5)]
+    assert [str(one).count("<polyline") for one in few["drawings"]] == [36, 36]
+    assert few["left_out"] == 0
+    assert [str(one).count("<polyline") for one in many["drawings"]] == [27, 27]
+    assert many["left_out"] == 3
 
 
 def test_curves_are_drawn_where_losses_are_compared(evidence):
     curves = losses.curves_section(evidence)["curves"]
     assert [name for _, name in curves["key_of"]] == ["focal (gamma 3)", "cross_entropy"]
     assert curves["left_out"] == ["dice"]
+    weighted = Choice(name="cross_entropy", options={"weight": [1, 3]})
+    more = evidence.trainings | {"c": Training(model=Choice(name="unet"), loss=weighted)}
+    again = losses.curves_section(replace(evidence, trainings=more))["curves"]
+    assert [name for _, name in again["key_of"]] == [
+        "focal (gamma 3)",
+        "cross_entropy, cross_entropy (weight 1-3)",
+    ]
     one = dict(list(evidence.trainings.items())[:1])
     assert losses.curves_section(replace(evidence, trainings=one)) is None
 

@@ -9,7 +9,7 @@ from typing import Any
 from foldwise.judging.cautions import Compared, Facts
 from foldwise.judging.records import Judgement
 from foldwise.judging.rows import Rows
-from foldwise.judging.words import counted, show, with_interval
+from foldwise.judging.words import counted, in_text, show, with_interval
 from foldwise.study.spec import Judging
 
 Record = dict[str, Any]
@@ -71,7 +71,7 @@ def answer_record(ranked: Sequence[Record], known: Judgement, sentence: str) -> 
 
 def _sentence(told: str, ranked: Sequence[Record], facts: Facts) -> str:
     winner, metric = ranked[0], facts.known.metric
-    reached = f"{lower(metric.title)} {with_interval(winner, sure(facts.judge))} on {_on(facts.rows)}"
+    reached = f"{in_text(metric.title)} {with_interval(winner, sure(facts.judge))} on {_on(facts.rows)}"
     if told == "not_better_than_trivial":
         assert facts.known.best_trivial is not None
         baseline, scored = facts.known.best_trivial
@@ -95,9 +95,7 @@ def compared_in_words(told: str, ranked: Sequence[Record], reached: str, facts: 
     detectable = show(facts.known.comparison.minimal_detectable_difference)
     if told == "clear_winner":
         rivals = "The other configuration is" if others == 1 else f"All {others} other configurations are"
-        return (
-            f"Use {winner['name']}: {reached}. {rivals} worse beyond chance, with {sure(facts.judge)} confidence."
-        )
+        return f"Use {winner['name']}: {reached}. {rivals} worse beyond chance, with {sure(facts.judge)} confidence."
     tied = sum(record["could_be_best"] for record in ranked) - 1
     if others == 1:
         rest = "but the other configuration could be the best as well"
@@ -120,13 +118,3 @@ def _on(rows: Rows) -> str:
 def sure(judge: Judging) -> str:
     """``95 %``."""
     return f"{100 * (1 - judge.alpha):g} %"
-
-
-def lower(title: str) -> str:
-    """A title within a sentence."""
-    # AUROC, F1, IoU and Dice keep their capitals.
-    return (
-        title[0].lower() + title[1:]
-        if title[1:2].islower() and not title.startswith(("Dice", "Brier"))
-        else title
-    )

@@ -91,6 +91,10 @@ def _one_class(like: Outputs, chosen: int) -> Outputs:
         histogram[:, k, 1, place], histogram[:, k, 0, place] = true[:, k], true.sum(axis=1) - true[:, k]
     wrong = (true.sum(axis=1) - true[:, chosen]).astype(float)
     brier = wrong * 2 if K > 2 else wrong  # of two classes an error counts once, as where models are scored
+    if like.nsd is not None:
+        # Where nothing is said the boundary is missed; that of a whole image of one class is not scored.
+        missed = np.where(true > 0, 0.0, np.nan) if chosen == 0 else np.full(true.shape, np.nan)
+        like = replace(like, nsd=missed, hd95=np.full(true.shape, np.nan))
     return replace(
         like, confusion=confusion, histogram=histogram, log_loss_sum=-np.log(CLIP) * wrong, brier_sum=brier
     )

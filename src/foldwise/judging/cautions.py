@@ -97,7 +97,9 @@ def _missing(facts: Facts, records: Sequence[Record]) -> Iterator[Caution]:
         f"and {'is' if len(short) == 1 else 'are'} left out of the comparison."
     )
     first = "Read the causes under failures, mend them, and run" if failed else "Run"
-    devices = {row.training.device for row in facts.rows.configurations if row.id in {one["id"] for one in short}}
+    devices = {
+        row.training.device for row in facts.rows.configurations if row.id in {one["id"] for one in short}
+    }
     where = f" on a machine that has {' and '.join(sorted(devices))}" if not devices & {"auto", "cpu"} else ""
     yield "MISSING_RUNS", message, f"{first} the study again{where}; what is done is kept."
 
@@ -134,7 +136,9 @@ def small(facts: Compared) -> Caution | None:
     """Where there are few groups, or few units of any kind."""
     count, grouped, kind = facts.units.count, facts.units.grouped, facts.noun[1]
     if grouped and count < FEW:
-        message = f"Only {counted(count, *facts.noun)}: intervals rest on groups, and on so few they are rough."
+        message = (
+            f"Only {counted(count, *facts.noun)}: intervals rest on groups, and on so few they are rough."
+        )
         return (
             "FEW_GROUPS",
             message,
@@ -142,9 +146,7 @@ def small(facts: Compared) -> Caution | None:
         )
     if count >= SMALL:
         return None
-    message = (
-        f"Only {counted(count, *facts.noun)}: intervals are wide, and may still be too narrow if rare failures exist."
-    )
+    message = f"Only {counted(count, *facts.noun)}: intervals are wide, and may still be too narrow if rare failures exist."
     return "N_SMALL", message, f"Add {kind}; below {SMALL} only large differences can be seen."
 
 
@@ -215,7 +217,11 @@ def _scarce(facts: Facts) -> Caution | None:
     if not names:
         return None
     message = f"Thresholds are the best of each label's own sample, and {_listed(names, 3)} {'has' if len(names) == 1 else 'have'} fewer than 100 images in an inner validation: the best threshold of so few is mostly luck."
-    return "SCARCE_THRESHOLDS", message, "Leave judge.thresholds out, or set it to shrunk; nothing is trained anew."
+    return (
+        "SCARCE_THRESHOLDS",
+        message,
+        "Leave judge.thresholds out, or set it to shrunk; nothing is trained anew.",
+    )
 
 
 RULES: tuple[Callable[[Facts], Caution | None], ...] = (small, _seeds, _rare, _degenerate, _scarce)
@@ -293,6 +299,8 @@ def optimism(facts: Compared, records: Sequence[Record]) -> Caution | None:
         return None
     digits = digits_of(records[0])
     naive, corrected = f"{sign * chosen.naive:.{digits}f}", f"{sign * chosen.corrected:.{digits}f}"
+    if corrected == naive:
+        corrected = f"{show(chosen.optimism)} worse"
     low, high = sorted((sign * chosen.low, sign * chosen.high))
     message = (
         f"The winner was chosen among {len(facts.known.comparable)} by the same score that it is quoted with, "

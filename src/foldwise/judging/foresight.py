@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import ceil, inf
 
 import numpy as np
@@ -146,6 +147,7 @@ def effective_units(class_counts: np.ndarray, *, num_units: int, num_images: int
     return min(float(len(scored) ** 2 / (1 / scored).sum()), float(num_images)) * num_units / num_images
 
 
+@cache  # asked again for every number of repeats
 def one_sided_limit(rivals: int, *, alpha: float = 0.05) -> float:
     """How many standard errors the best of `rivals` equally good ones leads another by, at most, with 1 - alpha.
 

@@ -26,6 +26,7 @@ class Spread:
         support: units the score rests on, the harmonic mean over classes where it is a mean over classes.
         df: degrees of freedom of the variance.
         grouped: whether units are groups.
+        counted: whether every image is right or wrong, and nothing between.
     """
 
     estimate: float
@@ -36,6 +37,7 @@ class Spread:
     support: float
     df: float
     grouped: bool
+    counted: bool = False
 
     @property
     def standard_error(self) -> float:
@@ -93,9 +95,11 @@ def interval(rule: str, spread: Spread, *, alpha: float = 0.05) -> Interval:
     if rule == "wilson" or binomial < 1e-9:
         quantile = _t(spread.df, alpha) if spread.grouped else None
         return wilson(estimate, effective_size(spread), alpha=alpha, quantile=quantile)
-    if spread.standard_error > LOGIT_REACH * binomial:
+    hardly_ever_wrong = spread.counted and binomial * _most(spread) < 1
+    if spread.standard_error > LOGIT_REACH * binomial or hardly_ever_wrong:
         # So near an end the logit is no straight line any more, and its interval would run from 0 to 1.
-        size = binomial / spread.standard_error**2
+        # One image that is wrong now and then is no reason to believe in more images than there are.
+        size = min(binomial / spread.standard_error**2, _most(spread))
         return wilson(estimate, size, alpha=alpha, quantile=_t(spread.df, alpha))
     return logit_t(estimate, spread.standard_error, spread.df, alpha=alpha)
 
@@ -107,11 +111,15 @@ def effective_size(spread: Spread) -> float:
     """
     p = min(max(spread.estimate, 0.0), 1.0)
     binomial = p * (1 - p)
-    most = spread.support * spread.num_cases / max(spread.num_units, 1)
     image = spread.image_variance * (spread.num_units - 1) / spread.num_units if spread.num_units > 1 else 0.0
     size = spread.support
     if binomial > 0 and image > 0:
-        size = float(np.clip(binomial / image, spread.support, most))
+        size = float(np.clip(binomial / image, spread.support, _most(spread)))
     if binomial > 0 and spread.run_variance > 0:
         size = binomial / (binomial / size + spread.run_variance)
     return size
+
+
+def _most(spread: Spread) -> float:
+    """Images that a score rests on: no share is worth more independent ones."""
+    return spread.support * spread.num_cases / max(spread.num_units, 1)

@@ -9,9 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from foldwise.errors import unknown
+from foldwise.errors import SpecError, unknown
 from foldwise.judging import ratios
-from foldwise.judging.ratios import Parts, image_dice, image_iou, per_image, pixel_ap, pixel_auroc
+from foldwise.judging.ratios import (
+    Parts,
+    image_dice,
+    image_iou,
+    per_image,
+    pixel_ap,
+    pixel_auroc,
+    surface_dice,
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,7 @@ class Metric:
         interval: the rule of statistics.md 1.4: ``wilson`` for shares, ``logit`` for bounded means, ``plain``
             else, ``free`` where a score may be negative.
         groups_equal: a mean over units: each group counts once. False: cases are summed over all groups.
+        boundary: it needs boundary scores, which only some studies ask for.
         counted: each case is right or wrong, so that differences have the variance floor of paired proportions.
     """
 
@@ -38,6 +47,7 @@ class Metric:
     higher_is_better: bool = True
     groups_equal: bool = False
     counted: bool = False
+    boundary: bool = False
 
     @property
     def bounded(self) -> bool:
@@ -84,6 +94,7 @@ _ROWS = (
     Metric("dice_pooled_macro", "Dice, pooled", ("segmentation",), _POOLED, ratios.f1("foreground")),
     Metric("iou_img_macro", "IoU per image", ("segmentation",), _IMG + "; both empty is left out", per_image(image_iou), groups_equal=True),
     Metric("iou_pooled_macro", "IoU, pooled", ("segmentation",), _POOLED, ratios.iou_pooled),
+    Metric("nsd_img_macro", "Surface Dice per image (NSD)", ("segmentation",), _IMG + "; share of both boundaries within the tolerance; both empty is left out", per_image(surface_dice), groups_equal=True, boundary=True),
     Metric("pixel_accuracy_img", "Pixel accuracy per image", ("segmentation",), "mean over images", ratios.pixel_accuracy_img, groups_equal=True),
     Metric("pixel_accuracy_pooled", "Pixel accuracy, pooled", ("segmentation",), "pixels of all images pooled", ratios.pixel_accuracy_pooled),
     Metric("pixel_sensitivity_pooled_macro", "Pixel sensitivity, pooled", ("segmentation",), _POOLED, ratios.sensitivity("foreground")),
@@ -104,20 +115,29 @@ DEFAULTS = {
 }
 
 
-def metrics_of(family: str) -> dict[str, Metric]:
-    """The rows that make sense for a family of tasks."""
-    return {name: metric for name, metric in METRICS.items() if family in metric.families}
+def metrics_of(family: str, *, boundary: bool = True) -> dict[str, Metric]:
+    """The rows that make sense for a family of tasks; without those that need boundary scores where there are none."""
+    return {
+        name: metric
+        for name, metric in METRICS.items()
+        if family in metric.families and (boundary or not metric.boundary)
+    }
 
 
 def choose_metric(name: str, family: str) -> Metric:
     """The metric a study asks for; ``auto`` is the default of its task, and a macro may be named without it.
 
     Raises:
-        SpecError: no metric of this task is called so; the ones there are, are listed.
+        SpecError: no metric of this task is called so; the ones there are, are listed. Or it is only described.
     """
     known = metrics_of(family)
     if name == "auto":
         return known[DEFAULTS[family]]
+    if name == "hd95" and family == "segmentation":
+        raise SpecError(
+            "hd95 is a median of distances, which one missed object can make as large as the image: it decides nothing",
+            cure="Decide by nsd; judge.boundary: true reports hd95 beside any metric.",
+        )
     for candidate in (name, f"{name}_macro", f"{name}_img_macro", f"{name}_img"):
         if candidate in known:
             return known[candidate]

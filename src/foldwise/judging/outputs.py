@@ -35,6 +35,8 @@ class Outputs:
         confusion: (n, K, K) pixels by [true, predicted] for segmentation, else None.
         histogram: (n, K, 2, 256) pixels by probability of the class; second axis 1 where the pixel is of it.
         log_loss_sum, brier_sum: (n,) sums over the pixels of each image, segmentation only.
+        nsd, hd95: (n, K) boundary scores of each image and class, segmentation, where they are asked for; nan for the
+            background, and where a class is neither there nor predicted.
         thresholds: (n, K) at which each case gets each label (multilabel), as its fit was given them; None: `THRESHOLD`.
         unscored: classes that some fold lacks; they are shown, and no average over classes counts them.
         unranked: classes too rare, or too common, for a ranking that is tested; averages of rankings leave them out.
@@ -49,6 +51,8 @@ class Outputs:
     histogram: Ints | None = None
     log_loss_sum: Floats | None = None
     brier_sum: Floats | None = None
+    nsd: Floats | None = None
+    hd95: Floats | None = None
     thresholds: Floats | None = None
     unscored: tuple[int, ...] = ()
     unranked: tuple[int, ...] = ()

@@ -160,6 +160,12 @@ def per_image(measure: Callable[[Outputs], Floats]) -> Parts:
     return parts
 
 
+def surface_dice(outputs: Outputs) -> Floats:
+    """(n, K) the share of the boundaries within the tolerance; nan where truth and prediction are both empty."""
+    assert outputs.nsd is not None
+    return outputs.nsd
+
+
 def pixel_auroc(outputs: Outputs) -> Floats:
     """(n, K) AUROC over the pixels of each image, exact to the width of a histogram bin (1/256)."""
     assert outputs.histogram is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,26 @@ def records(study: Study, rows: Rows, known: Judgement) -> list[dict[str, Any]]:
     ]
     for record in rest:
         record["verdict"] = "incomplete" if record["num_done"] else _why_none(rows.of(record["id"]))
+    _pool_latency(by_id, ranked + rest)
     return ranked + sorted(rest, key=lambda record: -record["num_done"])
+
+
+def _pool_latency(by_id: Mapping[str, Configuration], records: Sequence[dict[str, Any]]) -> None:
+    """Configurations with one network on one device get its mean latency over all of their fits.
+
+    Loss or optimiser make no network faster: a difference between them is what else the machine did meanwhile.
+    """
+    alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        if record["cost"]["latency_ms"] is not None:
+            own = by_id[record["id"]].training
+            network = (own.model, own.head, own.label_groups, own.precision, own.freeze)
+            alike.setdefault((*map(str, network), record["cost"]["device"]), []).append(record)
+    for same in alike.values():
+        counts, costs = [record["num_done"] for record in same], [record["cost"] for record in same]
+        pooled = float(np.average([cost["latency_ms"] for cost in costs], weights=counts))
+        for cost in costs:
+            cost["latency_ms"] = pooled
 
 
 def _why_none(fits: Sequence[Fit]) -> str:

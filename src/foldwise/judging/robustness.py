@@ -13,7 +13,7 @@ import numpy as np
 
 from foldwise.judging.beside import Beside
 from foldwise.judging.influence import unit_scores
-from foldwise.judging.metrics import METRICS, Metric
+from foldwise.judging.metrics import DEFAULTS, METRICS, Metric
 from foldwise.judging.outputs import Outputs
 from foldwise.judging.rows import Rows, read_arrays
 from foldwise.judging.scoring import Judged, Scored, judged
@@ -41,12 +41,14 @@ def robustness(
     Args:
         study: what is asked.
         rows: of the run.
-        metric: the one that decides.
+        metric: the one that decides; the usual one in the place of one that needs boundaries.
         ranked: the records of the configurations, in their order.
     """
     if study.robustness is None:
         return None
     blurs, noises = study.robustness.blur_px, study.robustness.noise
+    if metric.boundary:  # predictions of disturbed images are counted, and not kept as masks
+        metric = METRICS[DEFAULTS[rows.family]]
     asked = [metric, *(METRICS[name] for name in SHOWN[rows.family] if name != metric.name)]
     told = {one["id"]: _of(rows, one["id"]) for one in ranked}
     complete = [one for one in ranked if told[one["id"]]]
@@ -104,7 +106,7 @@ def _at(rows: Rows, configuration: str, items: Sequence[Beside], place: tuple[in
         }
         if "probabilities" in arrays:
             arrays["probabilities"] = arrays["probabilities"].astype(np.float64)
-        made.append(replace(plain, **arrays))
+        made.append(replace(plain, **arrays, nsd=None, hd95=None))
     return made
 
 

@@ -15,7 +15,7 @@ from foldwise.data.folds.splits import Split, read_splits, unscored_classes
 from foldwise.errors import RunError
 from foldwise.judging.beside import Beside, read_beside
 from foldwise.judging.influence import Units
-from foldwise.judging.outputs import FAMILIES, Bools, Outputs
+from foldwise.judging.outputs import FAMILIES, Bools, Floats, Outputs
 from foldwise.judging.ranking import MIN_POSITIVES
 from foldwise.judging.thresholds import THRESHOLDS, Cut, Seen, choose_thresholds
 from foldwise.study.configurations import Configuration
@@ -41,6 +41,14 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Outlines:
+    """Boundary scores of predicted masks: by item ``nsd`` and ``hd95`` (n, K), in the order of its test cases."""
+
+    tolerance_px: float
+    of: Mapping[str, Mapping[str, Floats]]
+
+
+@dataclass(frozen=True)
 class Rows:
     """Everything the judge looks at. Arrays stay on disk until `outputs` asks for them.
 
@@ -54,6 +62,7 @@ class Rows:
         fits: planned fits in plan order.
         beside: the other planned items.
         thresholds: a row of `THRESHOLDS`; None where the likeliest class is taken.
+        outlines: boundary scores; None where the study does not ask for them.
     """
 
     task: str
@@ -67,7 +76,10 @@ class Rows:
     fits: tuple[Fit, ...]
     beside: tuple[Beside, ...] = ()
     thresholds: str | None = None
-    cuts: dict[tuple[str, str], Cut] = field(default_factory=dict, compare=False)  # found once, by fit and method
+    outlines: Outlines | None = None
+    cuts: dict[tuple[str, str], Cut] = field(
+        default_factory=dict, compare=False
+    )  # found once, by fit and method
 
     @property
     def family(self) -> str:
@@ -228,6 +240,9 @@ def _joined(fits: Sequence[Fit], rows: Rows) -> Outputs:
         limits = [rows.cut(fit, rows.thresholds).thresholds for fit in fits]
         repeated = [np.tile(one, (len(arrays["case"]), 1)) for one, arrays in zip(limits, read, strict=True)]
         whole["thresholds"] = np.concatenate(repeated)[order]
+    if rows.outlines is not None:
+        scored = [rows.outlines.of[fit.item] for fit in fits]
+        whole |= {name: np.concatenate([one[name] for one in scored])[order] for name in ("nsd", "hd95")}
     unranked = tuple(k for k, number in enumerate(rows.num_having) if number < MIN_POSITIVES)
     outputs = Outputs(rows.family, case[order], fold[order].astype(np.int64), **whole)
     return replace(outputs, unscored=rows.unscored, unranked=unranked)

@@ -53,7 +53,8 @@ def score(
         decides: the metric whose value in every fold is kept.
         classes: names, for the table by class.
     """
-    table = metrics_of(repeats[0][1].family)
+    first = repeats[0][1]
+    table = metrics_of(first.family, boundary=first.nsd is not None)
     scored = {
         name: [unit_scores(metric, outputs, units) for _, outputs in repeats]
         for name, metric in table.items()
@@ -185,6 +186,7 @@ def judged(metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases:
             support=scored[c].support[metric.name],
             df=float(known.df[place]),
             grouped=units.grouped,
+            counted=metric.counted,
         )
         intervals[c] = interval(metric.interval, spread, alpha=alpha)
     return Judged(metric, known if len(usable) == len(scored) else None, tuple(intervals), values)

@@ -64,7 +64,7 @@ def _fit(one: Beside, configuration: str) -> Fit:
 def _record(study: Study, rows: Rows, known: Judgement, name: str, scored: Scored) -> Record:
     tables = {
         metric: judged(row, [scored], rows.units, num_cases=len(rows.names), alpha=study.judge.alpha)
-        for metric, row in metrics_of(rows.family).items()
+        for metric, row in metrics_of(rows.family, boundary=rows.outlines is not None).items()
     }
     metrics = {
         metric: dict(zip(("low", "high"), table.intervals[0], strict=True))

@@ -29,6 +29,7 @@ STANDING = (
 )
 CLASSIFIED = ("true", "predicted", "probability")
 SEGMENTED = ("pixels_tp", "pixels_fp", "pixels_fn", "dice", "iou")
+OUTLINED = ("nsd", "hd95")  # only where the study asks for them
 
 
 def write_results(path: Path, verdict: Mapping[str, Any]) -> None:
@@ -56,7 +57,13 @@ def write_results(path: Path, verdict: Mapping[str, Any]) -> None:
     ]
     rows = [_result(record, verdict["metric"]["name"], factors, metrics, costs) for record in records]
     for baseline in verdict["baselines"]:
-        known = {"levels": {}, "cost": {}, "verdict": baseline["kind"], "num_done": "", "num_planned": ""} | baseline
+        known = {
+            "levels": {},
+            "cost": {},
+            "verdict": baseline["kind"],
+            "num_done": "",
+            "num_planned": "",
+        } | baseline
         rows.append(_result(known, verdict["metric"]["name"], factors, metrics, costs))
     _write(path, header, iter(rows))
 
@@ -88,7 +95,8 @@ def _result(
 
 def write_scores(path: Path, rows: Rows) -> None:
     """Tidy scores of every image and class; what is undefined is an empty cell."""
-    columns = SEGMENTED if rows.family == "segmentation" else CLASSIFIED
+    family = SEGMENTED if rows.family == "segmentation" else CLASSIFIED
+    columns = (*family, *(OUTLINED if rows.outlines is not None else ()))
     header = [
         "configuration",
         "configuration_name",
@@ -136,7 +144,10 @@ def _classified(outputs: Outputs) -> list[list[list[Any]]]:
 def _segmented(outputs: Outputs) -> list[list[list[Any]]]:
     found = counts(outputs)
     pixels = np.stack([found.tp, found.fp, found.fn], axis=2).astype(np.int64).tolist()
-    overlaps = np.stack([image_dice(outputs), image_iou(outputs)], axis=2).tolist()
+    scored = [image_dice(outputs), image_iou(outputs)]
+    if outputs.nsd is not None and outputs.hd95 is not None:
+        scored += [outputs.nsd, outputs.hd95]
+    overlaps = np.stack(scored, axis=2).tolist()
     return [
         [whole + [_cell(score) for score in shares] for whole, shares in zip(*image, strict=True)]
         for image in zip(pixels, overlaps, strict=True)

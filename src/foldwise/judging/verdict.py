@@ -21,6 +21,7 @@ from foldwise.judging.deciding import thresholds_record
 from foldwise.judging.inference import Comparison, beside, compare
 from foldwise.judging.mattering import mattered
 from foldwise.judging.metrics import Metric, choose_metric, metrics_of
+from foldwise.judging.outlines import boundary_record, with_outlines
 from foldwise.judging.outputs import Outputs
 from foldwise.judging.pairs import Pair, all_pairs
 from foldwise.judging.records import Judgement, baseline_record, records
@@ -48,7 +49,8 @@ def judge(folder: RunFolder) -> dict[str, Any]:
         RunError: the folder is not a run, or scores in it are damaged.
         SpecError: the study asks for a metric its task does not have.
     """
-    study, rows = folder.load_study(), read_rows(folder)
+    study = folder.load_study()
+    rows = with_outlines(study, read_rows(folder), folder)
     verdict = verdict_of(study, rows) | {"throughput": throughput(folder)}
     write_json(folder.verdict, verdict)
     write_results(folder.results, verdict)
@@ -80,12 +82,13 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
         "num_planned": len(rows.fits),
         "finished": max((str(fit.result["finished"]) for fit in rows.fits if "finished" in fit.result), default=None),
         "metric": _about(metric, rows),
-        "metrics": {name: _about(row, rows) for name, row in metrics_of(rows.family).items()},
+        "metrics": {name: _about(row, rows) for name, row in metrics_known(rows).items()},
         "state": told,
         "answer": answer(told, listed, facts, unbeaten) if known.comparable else None,
         "configurations": listed,
         "baselines": [*shallow, *trivial],
         "thresholds": thresholds_record(rows, known.comparable[0] if known.comparable else None),
+        "boundary": boundary_record(study, rows, known.comparable),
         "calibration": calibration_record(study, rows, known.comparable),
         "selection": selection_record(known),
         "warnings": unbeaten + cautions(facts, told, listed),
@@ -116,7 +119,7 @@ def _judgement(study: Study, rows: Rows, metric: Metric) -> Judgement:
     chosen = [scored[one] for one in comparable]
     tables = {
         name: judged(row, chosen, rows.units, num_cases=len(rows.names), alpha=study.judge.alpha)
-        for name, row in (metrics_of(rows.family).items() if chosen else ())
+        for name, row in (metrics_known(rows).items() if chosen else ())
     }
     comparison, selected = compared(tables.get(metric.name), seed=study.seed, alpha=study.judge.alpha)
     trivial = tuple(
@@ -198,10 +201,17 @@ def _pair(pair: Pair, ids: Sequence[str], sign: int) -> dict[str, Any]:
     return record
 
 
+def metrics_known(rows: Rows) -> dict[str, Metric]:
+    """The metrics of the task, those of boundaries only where they were computed."""
+    return metrics_of(rows.family, boundary=rows.outlines is not None)
+
+
 def _about(metric: Metric, rows: Rows) -> dict[str, Any]:
     averaging = metric.averaging
     if rows.family == "binary":
         averaging = averaging.replace("the positive class", f"the class {rows.classes[1]!r}")
+    if metric.boundary and rows.outlines is not None:
+        averaging = averaging.replace("the tolerance", f"{rows.outlines.tolerance_px:g} pixels")
     if rows.units.grouped and metric.groups_equal:
         averaging += "; each group counts once"
     return {

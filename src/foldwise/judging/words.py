@@ -12,6 +12,13 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
+def in_text(title: str) -> str:
+    """A title within a sentence: ``pixel accuracy``, but ``IoU per image``, ``F1`` and ``Dice per image``."""
+    first = title.split(maxsplit=1)[0].rstrip(",")
+    stays = first in ("Dice", "Brier", "Hausdorff") or not first[1:].replace("-", "").islower()
+    return title if stays else title[0].lower() + title[1:]
+
+
 def decimals(half_width: float) -> int:
     """Digits after the point that an interval of this half width leaves worth printing: 2 to 4."""
     return min(max(ceil(-log10(half_width)), 2), 4) if half_width > 0 else 3
@@ -25,9 +32,16 @@ def show(value: float) -> str:
 
 
 def digits_of(record: Mapping[str, Any]) -> int:
-    """Digits after the point of a configuration's estimate, wherever it is said: what its interval is worth."""
+    """Digits after the point of a configuration's estimate, wherever it is said: what its interval is worth.
+
+    More where a score that is nearly perfect would read as 1.00; at most four.
+    """
     low, high = record["low"], record["high"]
-    return decimals((high - low) / 2) if has_interval(record) else 2
+    digits = decimals((high - low) / 2) if has_interval(record) else 2
+    estimate = record.get("estimate")
+    while estimate is not None and estimate < 1 == round(estimate, digits) and digits < 4:
+        digits += 1
+    return digits
 
 
 def has_interval(record: Mapping[str, Any]) -> bool:

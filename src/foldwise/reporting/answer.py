@@ -162,6 +162,9 @@ def _sentence(evidence: Evidence) -> str:
             else "Nothing was trained yet."
         )
         return f"No configuration has a score. {cause}"
+    if winner["low"] is None:
+        done = f"{winner['num_done']} of {count(winner['num_planned'], 'fit')}"
+        return f"No configuration is complete. Of those with {done}, {winner['name']} has the best {metric}: {estimate(winner)}."
     return f"{winner['name']} reached a {metric} of {estimate(winner)} ({evidence.confidence} interval {interval(winner['low'], winner['high'])}) on images it had not seen."
 
 
@@ -225,8 +228,8 @@ def _cost(winner: Mapping[str, Any]) -> Tile:
 
 
 def _cheaper(evidence: Evidence, winner: Mapping[str, Any]) -> Tile:
-    """The fastest of those that could be best: outside that set nothing may be called nearly as good."""
-    question, own = "Nearly as good, and cheaper?", number(winner.get("cost", {}).get("latency_ms"))
+    """The fastest of those that could be best; of how much lower it scores, the note below tells."""
+    question, own = "Not told apart, and cheaper?", number(winner.get("cost", {}).get("latency_ms"))
     tied = [one for one in evidence.configurations if one.get("could_be_best") and one["id"] != winner["id"]]
     timed = [(number(one.get("cost", {}).get("latency_ms")), one) for one in tied]
     known = [(ms, one) for ms, one in timed if ms is not None and ms > 0]

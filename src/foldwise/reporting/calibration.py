@@ -30,7 +30,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
         "calibration": {
             "of": told["of"],
             "descriptive": told["descriptive"],
-            "sentence": "" if told["descriptive"] else _sentence(own),
+            "sentence": "" if told["descriptive"] else sentence(own),
             "panels": [
                 (
                     words,
@@ -53,8 +53,8 @@ def _panel(own: Mapping[str, Any], step: str, num_bins: int, named: str) -> Any:
     return reliability_panel(title, own[step]["bins"], num_bins=num_bins, named=named)
 
 
-def _sentence(own: Mapping[str, Any]) -> str:
-    """What chance leaves to say of the winner."""
+def sentence(own: Mapping[str, Any]) -> str:
+    """What chance leaves to say of a configuration, before and after temperature."""
     before, after = (own[step]["overconfidence"] for step in STEPS)
     name = own["name"]
     found = {
@@ -89,9 +89,7 @@ def _interval(low: Any, high: Any) -> str:
 def _row(one: Mapping[str, Any], kind: str) -> dict[str, Any]:
     heat = one["temperature"]
     cells = [_cell(heat["median"], f"{score(heat['low'], 2)} to {score(heat['high'], 2)}", digits=2)]
-    cells += [
-        _cell(one["before"][key], f"after {score(one['after'][key])}") for key in ("log_loss", "brier")
-    ]
+    cells += [_cell(one["before"][key], f"after {score(one['after'][key])}") for key in ("log_loss", "brier")]
     cells += [_cell(one[step]["ece"], f"perfect {score(one[step]['ece_perfect'])}") for step in STEPS]
     for step in STEPS:
         gap = one[step]["overconfidence"]

@@ -44,7 +44,10 @@ def _share(row: Mapping[str, str], key: str) -> str:
         if kind == "pixels"
         else float(row["images"])
     )
-    return f"{100 * float(row[key]) / total:.3g}\u00a0%" if total else ""
+    if not total:
+        return ""
+    share = 100 * float(row[key]) / total
+    return f"{share:.1f}\u00a0%" if share >= 0.1 else f"{share:.1g}\u00a0%"
 
 
 def _cell(rows: Sequence[Mapping[str, str]], key: str) -> str:

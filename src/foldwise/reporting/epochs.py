@@ -51,7 +51,10 @@ def _best(fits: Sequence[Record]) -> list[dict[str, Any]]:
     known = METRICS.get(str(fits[0].get("select")))
     falls = known is not None and not known.higher_is_better
     kinds = (("val_loss", True), ("accuracy", False), ("val_score", falls))
-    cells = [_cell([_extreme(fit, key, lowest=lowest) for fit in fits]) for key, lowest in kinds]
+    cells = [
+        _cell([_extreme(fit, key, lowest=lowest) for fit in fits], loss=key == "val_loss")
+        for key, lowest in kinds
+    ]
     chosen = [int(fit["best_epoch"]) for fit in fits if number(fit.get("best_epoch"))]
     told = median_low(chosen) if chosen else None
     return [*cells, {"value": told, "shown": score(told, 0), "note": _range(chosen)}]
@@ -64,13 +67,18 @@ def _extreme(fit: Record, key: str, *, lowest: bool) -> tuple[float, int] | None
     return min(known, key=lambda one: (one[0] if lowest else -one[0], one[1]), default=None)
 
 
-def _cell(found: Sequence[tuple[float, int] | None]) -> dict[str, Any]:
+def _cell(found: Sequence[tuple[float, int] | None], *, loss: bool) -> dict[str, Any]:
+    """A loss has three digits that count: some are a hundred times smaller than others."""
     known = [one for one in found if one is not None]
     if not known:
         return {"value": None, "shown": score(None), "note": ""}
     value, epochs = median(value for value, _ in known), [epoch for _, epoch in known]
     note = f"epoch {median_low(epochs)}" + (f" ({_range(epochs)})" if len(set(epochs)) > 1 else "")
-    return {"value": value, "shown": score(value), "note": note}
+    return {
+        "value": value,
+        "shown": f"{value:.3g}" if loss and 1e-4 < value < 0.1 else score(value),
+        "note": note,
+    }
 
 
 def _range(epochs: Sequence[int]) -> str:

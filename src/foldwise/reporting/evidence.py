@@ -133,11 +133,16 @@ class Evidence:
 
     @property
     def winner(self) -> dict[str, Any] | None:
-        """The configuration the answer names, or else the best one with a score."""
+        """The configuration the answer names, or else the best of those with the most fits."""
         answer = self.verdict.get("answer")
         chosen = answer["configuration"] if answer else None
         scored = [one for one in self.configurations if one.get("estimate") is not None]
-        return next((one for one in scored if one["id"] == chosen), scored[0] if scored else None)
+        sign = 1 if self.verdict["metric"].get("higher_is_better", True) else -1
+        return max(
+            scored,
+            key=lambda one: (one["id"] == chosen, one["num_done"], sign * one["estimate"]),
+            default=None,
+        )
 
     def shown_classes(self) -> list[int]:
         """Indices of the classes with panels: all, or the most frequent ones; of a segmentation not the background."""
@@ -269,9 +274,7 @@ def _shallow_masks(known: Evidence) -> dict[str, dict[int, Path]]:
 
 
 def _watched(rows: Rows) -> dict[str, Path]:
-    files = {
-        fit.configuration: fit.path / "watched.npz" for fit in rows.fits if fit.repeat == fit.fold == 0
-    }
+    files = {fit.configuration: fit.path / "watched.npz" for fit in rows.fits if fit.repeat == fit.fold == 0}
     return {one: path for one, path in files.items() if path.exists()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +23,11 @@ from foldwise.reporting.words import percent, score
 
 EACH = 3  # images of a kind for the winner
 SIDE_BY_SIDE = 24  # configurations
+COMPARED_PX = 160
 SAMPLE = 12
+COPIED = 4  # pictures that are shown with their copies, and at most so many of each
 MOST_BARS = 5
+MOST_SAID = 5
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,12 @@ def winner_gallery(evidence: Evidence) -> dict[str, list[Shown]]:
     }
 
 
-def side_by_side(evidence: Evidence) -> tuple[list[Shown], list[tuple[str, list[Any]]]]:
+def side_by_side(evidence: Evidence) -> tuple[list[Shown], list[tuple[str, list[Shown | None]]]]:
     """The worst, median and best image, and what every configuration made of them.
 
     Returns:
-        The images with their truth, and by configuration one `Picture` (segmentation) or one `Shown` (classification)
-        each, None where a fold is missing.
+        The images with their truth, and by configuration what it made of each, None where a fold is missing. Of a
+        segmentation the errors come first and the prediction second, to stand below the image and the truth.
     """
     chosen = [
         case for cases in _chosen(evidence, 1 if evidence.segmentation else 2).values() for case in cases
@@ -117,6 +121,23 @@ def sample(evidence: Evidence) -> list[Picture]:
         )
         for case in chosen
     ]
+
+
+def copies(evidence: Evidence) -> tuple[list[list[Picture]], int]:
+    """The first pictures that are in the data more than once, each with its copies, and how many there are of them."""
+    findings = evidence.audit.get("findings", [])
+    alike = [names for finding in findings for names in finding.get("alike", ())]
+    if evidence.images is None or not alike:
+        return [], 0
+    numbers = {case.name: case.index for case in evidence.cases}
+    shown = [
+        [
+            Picture(data_uri(displayed(evidence.images.image(numbers[name])), longest_px=144), name)
+            for name in names[:COPIED]
+        ]
+        for names in alike[:COPIED]
+    ]
+    return shown, len(alike)
 
 
 def legend(evidence: Evidence) -> list[tuple[str, str]]:
@@ -189,7 +210,7 @@ def _segmented(evidence: Evidence, configuration: str, case: int) -> Shown:
     return Shown(_case(evidence, case).name, f"Dice {score(value, 2)}", pictures)
 
 
-def _mask_cell(evidence: Evidence, configuration: str, case: int) -> Picture | None:
+def _mask_cell(evidence: Evidence, configuration: str, case: int) -> Shown | None:
     assert evidence.images is not None
     mask = _mask(evidence, configuration, case)
     if mask is None:
@@ -197,8 +218,13 @@ def _mask_cell(evidence: Evidence, configuration: str, case: int) -> Picture | N
     truth = np.asarray(evidence.images.target(case))
     counted = truth != 255
     wrong = float((mask != truth)[counted].mean()) if counted.any() else 0.0
-    picture = error_picture(_image(evidence, case), truth, mask)
-    return Picture(data_uri(picture, longest_px=160), f"{wrong * 100:.1f} % of pixels wrong")
+    errors = error_picture(_image(evidence, case), truth, mask)
+    said = mask_picture(mask, binary=len(evidence.classes) == 2)
+    pictures = [
+        Picture(data_uri(errors, longest_px=COMPARED_PX), "errors"),
+        Picture(data_uri(said, longest_px=COMPARED_PX, flat=True), "prediction"),
+    ]
+    return Shown(_case(evidence, case).name, f"{wrong * 100:.1f} % of pixels wrong", pictures)
 
 
 def _classified(evidence: Evidence, configuration: str, case: int) -> Shown:
@@ -235,11 +261,23 @@ def _label_cell(evidence: Evidence, configuration: str, case: int) -> Shown | No
         bars,
         not misses,
         _truth(evidence, row),
-        ", ".join(classes[k] for k in said) or "no label",
+        names_said(said, shares, classes),
     )
+
+
+def names_said(said: Sequence[int], shares: Sequence[float] | NDArray[Any], classes: Sequence[str]) -> str:
+    """The classes that are said, in their order; of many only the most probable, and how many more there are."""
+    if len(said) <= MOST_SAID + 1:
+        return ", ".join(classes[k] for k in said) or "no label"
+    likely = sorted(sorted(said, key=lambda k: -shares[k])[:MOST_SAID])
+    return f"{', '.join(classes[k] for k in likely)} and {len(said) - MOST_SAID} more"
 
 
 def _plain(evidence: Evidence, case: int) -> Shown:
     row = _case(evidence, case)
-    picture = Picture(data_uri(_image(evidence, case), longest_px=200), "image")
-    return Shown(row.name, "", [picture], truth=_truth(evidence, row))
+    pictures = [Picture(data_uri(_image(evidence, case), longest_px=200), "image")]
+    if evidence.segmentation:
+        assert evidence.images is not None
+        truth = mask_picture(np.asarray(evidence.images.target(case)), binary=len(evidence.classes) == 2)
+        pictures.append(Picture(data_uri(truth, longest_px=COMPARED_PX, flat=True), "truth"))
+    return Shown(row.name, "", pictures, truth=_truth(evidence, row))

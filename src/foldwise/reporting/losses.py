@@ -14,6 +14,9 @@ from foldwise.reporting.pixel_losses import PixelLoss, pixel_loss, stated
 from foldwise.reporting.words import number
 
 LOG_BEYOND = 20.0  # times the lowest loss, before the axis of the losses is logarithmic
+MOST_TIMES = (
+    1000.0  # the lowest loss: the axis ends there, or a fit that ran away would flatten all the others
+)
 HIGHEST_LOSS = 5.0  # of the curves; at a probability of 0 they go on for ever
 P = np.linspace(0.002, 0.998, 250)
 
@@ -35,6 +38,7 @@ def panels_section(evidence: Evidence) -> dict[str, Any] | None:
 def _pair(evidence: Evidence, loss: str, fits: list[Record]) -> dict[str, Any]:
     called = _colours(evidence, fits)
     hues = {name: hue for hue, name in enumerate(dict.fromkeys(called.values()))}
+    left_out = len({fit["configuration"] for fit in fits} - called.keys())
     fits = [fit for fit in fits if fit["configuration"] in called]
     values = [
         value
@@ -43,6 +47,10 @@ def _pair(evidence: Evidence, loss: str, fits: list[Record]) -> dict[str, Any]:
         for key in ("train_loss", "val_loss")
         if (value := number(record.get(key))) is not None
     ]
+    lowest = min((value for value in values if value > 0), default=0.0)
+    beyond = lowest > 0 and max(values) > MOST_TIMES * lowest
+    if beyond:
+        values = [min(value, MOST_TIMES * lowest) for value in values]
     y, last = span_of(values, log_beyond=LOG_BEYOND), max(len(fit["epochs"]) for fit in fits)
     drawn = []
     for key, title in (("train_loss", "training loss"), ("val_loss", "validation loss")):
@@ -54,7 +62,8 @@ def _pair(evidence: Evidence, loss: str, fits: list[Record]) -> dict[str, Any]:
         ]
         x = Span(1, max(last, 2), whole=True)
         drawn.append(panel(f"{title}, {loss}", lines, x=x, y=y, x_title="epoch →", y_title=title))
-    return {"loss": loss, "drawings": drawn, "key_of": [(hue, name) for name, hue in hues.items()]}
+    key_of = [(hue, name) for name, hue in hues.items()]
+    return {"loss": loss, "drawings": drawn, "key_of": key_of, "left_out": left_out, "beyond": beyond}
 
 
 def _points(fit: Record, key: str) -> list[tuple[float, float]]:
@@ -63,12 +72,16 @@ def _points(fit: Record, key: str) -> list[tuple[float, float]]:
 
 
 def _colours(evidence: Evidence, fits: list[Record]) -> dict[str, str]:
-    """By configuration, what its colour stands for: its model where models are compared, else itself (the best few)."""
+    """By configuration, what its colour stands for.
+
+    Its model where models are compared, of many sizes the kind of it; else itself, and only the best few are drawn.
+    """
     names = {one["id"]: str(one["name"]) for one in evidence.configurations}
     ids = list(dict.fromkeys(str(fit["configuration"]) for fit in fits))
-    models = {one: str(evidence.trainings[one].model) for one in ids if one in evidence.trainings}
-    if len(models) == len(ids) and 1 < len(set(models.values())) <= HUES:
-        return models
+    known = [(one, evidence.trainings[one].model) for one in ids if one in evidence.trainings]
+    for called in ({one: str(model) for one, model in known}, {one: model.name for one, model in known}):
+        if len(called) == len(ids) and 1 < len(set(called.values())) <= HUES:
+            return called
     return {one: names[one] for one in ids[:HUES]}
 
 
@@ -87,11 +100,20 @@ def curves_section(evidence: Evidence) -> dict[str, Any] | None:
     left_out = [name for name in choices if name not in drawn]
     return {
         "curves": {
-            "drawings": _curves(drawn, "pixel" if evidence.segmentation else "image"),
-            "key_of": list(enumerate(drawn)),
+            "drawings": _curves(told := _told_apart(drawn), "pixel" if evidence.segmentation else "image"),
+            "key_of": list(enumerate(told)),
             "left_out": left_out,
         }
     }
+
+
+def _told_apart(losses: Mapping[str, PixelLoss]) -> dict[str, PixelLoss]:
+    """Losses with one curve, as those that differ in class weights alone, are one line with all their names."""
+    alike: dict[bytes, list[str]] = {}
+    for name, loss in losses.items():
+        assert loss.curve is not None
+        alike.setdefault(loss.curve(P).tobytes(), []).append(name)
+    return {", ".join(names): losses[names[0]] for names in alike.values()}
 
 
 def _curves(losses: Mapping[str, PixelLoss], what: str) -> list[Any]:

@@ -18,11 +18,12 @@ from foldwise.reporting.drawing.heat import HeatScale, classes_uri, errors_uri, 
 from foldwise.reporting.drawing.pictures import data_uri, displayed
 from foldwise.reporting.epochs import loss_name
 from foldwise.reporting.evidence import Evidence
+from foldwise.reporting.gallery import legend
 from foldwise.reporting.pixel_losses import PixelLoss, loss_map, pixel_loss, stated
 from foldwise.study.spec import IGNORE
 
 MOST_ROWS = 4  # configurations; of compared losses, the best of each, as many as there are losses
-MOST_LOSSES = 8
+MOST_LOSSES = 9
 MOST_BYTES = 600_000
 SIZES = (
     (2, 96),
@@ -141,6 +142,7 @@ def _drawn(
         images.append(image)
     return {
         "images": images,
+        "legend": legend(evidence),
         "doubt_bar": scale_bar(HeatScale(1.0), "1 - p of the true class", open_ended=False),
         "loss_bar": scale_bar(scale, "loss of a pixel"),
     }

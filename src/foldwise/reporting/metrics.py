@@ -19,7 +19,7 @@ SHOWN = {  # by how many classes an image can have, in this order; all others st
     "binary": "accuracy precision precision_weighted sensitivity recall_weighted specificity f1 auroc average_precision",
     "multiclass": "accuracy precision_macro precision_weighted recall_macro recall_weighted f1_macro auroc_macro log_loss",
     "multilabel": "f1_macro f1_micro precision_macro recall_macro auroc_macro average_precision_macro label_accuracy exact_match",
-    "segmentation": "dice_img_macro iou_img_macro dice_pooled_macro pixel_accuracy_img pixel_sensitivity_pooled_macro "
+    "segmentation": "dice_img_macro nsd_img_macro iou_img_macro dice_pooled_macro pixel_accuracy_img pixel_sensitivity_pooled_macro "
     "pixel_specificity_pooled_macro pixel_precision_pooled_macro pixel_auroc_img_macro",
 }
 BARS = {

@@ -23,12 +23,17 @@ from foldwise.errors import DataError
 from foldwise.learning.using.overlays import COLOURS
 from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
 from foldwise.reporting.drawing.sheet import Cell, contact_sheet
-from foldwise.reporting.gallery import MOST_BARS, Bar, Picture, Shown
+from foldwise.reporting.gallery import MOST_BARS, Bar, Picture, Shown, names_said
 from foldwise.reporting.words import count, percent
 from foldwise.study.files import written_whole
 from foldwise.study.folder import read_json
 
 TABLE, PAGE, SHEET = "predictions.csv", "pictures.html", "pictures.png"
+CERTAINTY = {
+    "binary_classification": "probability of the class that is said",
+    "multiclass_classification": "probability of the class that is said",
+    "multilabel_classification": "mean probability of what is said of every label",
+}
 ON_PAGE, ON_SHEET = 240, 60  # images; of more, an even choice from the least to the most certain
 
 
@@ -69,7 +74,7 @@ def write_pictures(winner: Path, images: Path, out: Path) -> tuple[Path, Path]:
         (one, _image(root, places.get(one.name, one.name)), _overlay(one, out))
         for one in _spread(told, ON_PAGE)
     ]
-    facts = _facts(told, len(drawn), segments=segments)
+    facts = _facts(told, len(drawn), task=str(model["task"]))
     legend = _legend(classes) if segments else []
     page = _page([_shown(one, image, over, classes) for one, image, over in drawn], facts, legend, segments)
     with written_whole(out / PAGE) as scratch:
@@ -162,10 +167,10 @@ def _cell(one: Told, picture: Pixels, classes: list[str]) -> Cell:
 
 
 def _said(one: Told, classes: list[str]) -> str:
-    return "" if one.overlay else ", ".join(classes[k] for k in one.said) or "no label"
+    return "" if one.overlay else names_said(one.said, one.shares, classes)
 
 
-def _facts(told: list[Told], drawn: int, *, segments: bool) -> list[str]:
+def _facts(told: list[Told], drawn: int, *, task: str) -> list[str]:
     """What stands above the pictures: how many, in which order, and how many are as their folders say."""
     known = [one for one in told if one.truth is not None]
     first = f"{count(len(told), 'image')}, least certain first"
@@ -177,8 +182,10 @@ def _facts(told: list[Told], drawn: int, *, segments: bool) -> list[str]:
         facts.append(
             f"{drawn} of them are shown, evenly from the least to the most certain; {TABLE} has all."
         )
-    meaning = "mean probability of the classes that are drawn" if segments else "probability of what is said"
-    facts.append(f"Certainty is the {meaning}: how sure the model is, not how right it is.")
+    facts.append(f"Certainty is the {CERTAINTY.get(task, 'mean probability of the classes that are drawn')}.")
+    facts.append("It says how sure the model is, not how right.")
+    if task == "multilabel_classification":
+        facts.append("Filled bars are said: every label has a threshold of its own.")
     return facts
 
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from foldwise.reporting import (
     answer,
     augmentation,
+    boundary,
     calibration,
     epochs,
     factors,
@@ -62,6 +63,7 @@ SECTIONS = (  # in the order of the page
     Section("metrics", "Metrics", metrics.section),
     Section("classes", "Per class", sections.classes),
     Section("three-parts", "Three parts", parts.section),
+    Section("boundary", "Boundaries", boundary.section),
     Section("curves", "ROC and PR", sections.curves),
     Section("confusion", "Confusion", sections.confusions),
     Section("thresholds", "Thresholds", thresholds.section),

@@ -37,6 +37,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     records = {one["id"]: one for one in evidence.configurations}
     shown = told["configurations"]
     held = {
+        "metric": METRICS[told["metrics"][0]].title,
         "maps": _maps(evidence, told, records),
         "left_out": max(0, len(shown) - MOST_MAPS),
         "bars": [
@@ -54,20 +55,20 @@ def _maps(
     evidence: Evidence, told: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Per configuration a table, blur by noise; the same colour is the same score in all of them."""
-    metric, shown = evidence.verdict["metric"], told["configurations"][:MOST_MAPS]
+    name, shown = told["metrics"][0], told["configurations"][:MOST_MAPS]
     known = [
         value
         for one in shown
         for cell in one["conditions"]
-        if (value := number(cell["metrics"][metric["name"]]["estimate"])) is not None
+        if (value := number(cell["metrics"][name]["estimate"])) is not None
     ]
     low, high = min(known, default=0.0), max(known, default=1.0)
 
     def cell(held: Mapping[str, Any]) -> dict[str, Any]:
-        one = held["metrics"][metric["name"]]
+        one = held["metrics"][name]
         value = number(one["estimate"])
         share = 0.0 if value is None else (value - low) / ((high - low) or 1.0)
-        share = share if metric["higher_is_better"] else 1 - share
+        share = share if METRICS[name].higher_is_better else 1 - share
         ends = [score(one[end], 2) for end in ("low", "high")]
         return {
             "shown": score(value, 2),

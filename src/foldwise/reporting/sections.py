@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from foldwise.reporting.data_statistics import statistics_table
 from foldwise.reporting.drawing.charts import bars, class_strip, cost_chart, standing
 from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.evidence import Evidence
-from foldwise.reporting.gallery import sample
+from foldwise.reporting.gallery import copies, sample
 from foldwise.reporting.tables import cost as cost_rows
 from foldwise.reporting.tables import failures as failed_fits
 from foldwise.reporting.tables import left_out, per_class, warnings_of_fits
@@ -26,8 +26,7 @@ from foldwise.reporting.words import (
 )
 
 MOST_LEARNING = 30  # configurations with learning curves drawn
-MOST_STRIP = 20
-MOST_BARS = 20
+MOST_DRAWN = 40  # classes
 SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -36,14 +35,20 @@ def classes(evidence: Evidence) -> dict[str, Any] | None:
     table = per_class(evidence)
     if not table["rows"]:
         return None
-    strip = table["strip"][:MOST_STRIP]
+    strip, left_over = _commonest(table["strip"], table["supports"])
     several = len(evidence.configurations) > 1
     drawn = (
         class_strip(strip, title=table["shown"])
         if several and any(own is not None for _, own, _ in strip)
         else None
     )
-    return {"classes": {**table, "drawing": drawn}}
+    return {"classes": {**table, "drawing": drawn, "left_over": left_over}}
+
+
+def _commonest(rows: Sequence[Any], numbers: Sequence[float]) -> tuple[list[Any], int]:
+    """The rows of the largest numbers, in their order, as many as are drawn; and how many are left over."""
+    order = sorted(range(len(rows)), key=lambda place: -numbers[place])[:MOST_DRAWN]
+    return [rows[place] for place in sorted(order)], len(rows) - len(order)
 
 
 def curves(evidence: Evidence) -> dict[str, Any] | None:
@@ -206,9 +211,11 @@ def failures(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def data(evidence: Evidence) -> dict[str, Any]:
-    """The data card with a sample of the images."""
+    """The data card with copies that were found and a sample of the images."""
     numbers = statistics_table(evidence)
-    return {"data": {**data_card(evidence), "sample": sample(evidence), "statistics": numbers}}
+    shown, num_copied = copies(evidence)
+    pictures = {"copies": shown, "num_copied": num_copied, "sample": sample(evidence)}
+    return {"data": {**data_card(evidence), **pictures, "statistics": numbers}}
 
 
 def cost_drawing(evidence: Evidence) -> Any:
@@ -280,5 +287,5 @@ def _class_bars(evidence: Evidence) -> Any:
     unlabelled = sum(not case.labels for case in evidence.cases)
     if evidence.multilabel and unlabelled:
         rows.append(("(no label)", unlabelled))
-    shown = sorted(rows, key=lambda row: -row[1])[:MOST_BARS] if len(rows) > MOST_BARS else rows
-    return bars(shown, title="Images per class")
+    rows, left_over = _commonest(rows, [number for _, number in rows])
+    return {"drawing": bars(rows, title="Images per class"), "left_over": left_over}

@@ -197,6 +197,7 @@ def per_class(evidence: Evidence) -> dict[str, Any]:
         "names": [plain(name) for name in names],
         "rows": rows,
         "strip": _strip(evidence, drawn) if drawn else [],
+        "supports": [number(values.get("support")) or 0 for values in held.values()],
         "shown": plain(drawn or ""),
     }
 

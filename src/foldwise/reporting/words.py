@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from foldwise.judging.metrics import METRICS
 from foldwise.judging.words import decimals, digits_of, has_interval, show
+from foldwise.judging.words import in_text as in_text
 
 NOTHING = "–"
 MINUS = "−"
@@ -38,7 +39,7 @@ def shown(value: Any) -> str:
 
 def estimate(record: Mapping[str, Any]) -> str:
     """The estimate of a configuration or metric, with the digits its interval is worth, as in the sentences."""
-    told = {key: number(record.get(key)) for key in ("low", "high")}
+    told = {key: number(record.get(key)) for key in ("estimate", "low", "high")}
     return (
         score(record.get("estimate"), digits_of(told))
         if has_interval(told)
@@ -190,12 +191,6 @@ TASKS = {
 def metric_title(metric: Mapping[str, Any]) -> str:
     """The name of the deciding metric, as short as a column head may be."""
     return str(metric.get("title") or metric.get("name") or "score")
-
-
-def in_text(title: str) -> str:
-    """A title within a sentence; names and abbreviations keep their capitals."""
-    lowered = title[1:2].islower() and not title.startswith(("Dice", "Brier", "Hausdorff"))
-    return title[0].lower() + title[1:] if lowered else title
 
 
 CAPITALS = {

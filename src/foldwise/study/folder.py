@@ -122,6 +122,11 @@ class RunFolder:
         return self.root / "winner"
 
     @property
+    def boundaries(self) -> Path:
+        """Boundary scores of predicted masks, a file for each fit and tolerance; they can be computed again."""
+        return self.root / "boundaries"
+
+    @property
     def environment(self) -> Path:
         """Versions, machine, seeds and digests."""
         return self.root / "environment.json"

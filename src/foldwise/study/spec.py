@@ -108,7 +108,9 @@ class DataSpec(Node):
     task: Literal["auto"] | Task = "auto"
     channels: Annotated[
         Literal["native", "gray", "rgb"] | tuple[str, ...],
-        Field(description="native, gray, rgb, or a list such as [red, green, blue] of what names channel files"),
+        Field(
+            description="native, gray, rgb, or a list such as [red, green, blue] of what names channel files"
+        ),
     ] = "native"
     size: Annotated[
         PositiveInt | tuple[PositiveInt, PositiveInt] | Literal["native"],
@@ -240,6 +242,8 @@ class Judging(Node):
     metric: str = "auto"
     select: str = "auto"
     thresholds: str = "auto"
+    boundary: bool = False
+    tolerance_px: Annotated[float, Field(gt=0)] = 2.0
     equivalent_within: NonNegativeFloat = 0.01
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 

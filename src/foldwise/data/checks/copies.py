@@ -97,21 +97,26 @@ def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: 
         shown = some([" = ".join(_first(cluster, names)) for cluster in copies.exact])
         message = f"{counted(len(copies.exact), 'picture is', 'pictures are')} in the data more than once, pixel for pixel: {shown}."
         cure = f"{kept} Take the extra files out all the same, since they count more than once."
-        findings.append(
-            Finding("exact_duplicates", "warning", message, _concerned(copies.exact, names), cure)
-        )
+        concerned, alike = _concerned(copies.exact, names), _named(copies.exact, names)
+        findings.append(Finding("exact_duplicates", "warning", message, concerned, cure, alike))
     if copies.near:
         shown = some([f"{names[i]} ~ {names[j]}" for i, j in copies.near])
         message = f"{counted(len(copies.near), 'pair of images shows', 'pairs of images show')} the same picture: {shown}."
         cure = f"{kept} {LIMITS}"
         severity: Severity = "note" if grouped else "warning"
-        findings.append(Finding("near_duplicates", severity, message, _concerned(copies.near, names), cure))
+        concerned = _concerned(copies.near, names)
+        alike = _named(clusters(copies.near, total=len(names)), names)
+        findings.append(Finding("near_duplicates", severity, message, concerned, cure, alike))
     return [*findings, *_contradictions(dataset, packed, copies)]
 
 
 def _first(cluster: Sequence[int], names: Sequence[str]) -> list[str]:
     shown = [names[index] for index in cluster[:3]]
     return [*shown, f"{len(cluster) - 3} more"] if len(cluster) > 3 else shown
+
+
+def _named(sets: Iterable[Sequence[int]], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(names[index] for index in indices) for indices in sets)
 
 
 def _concerned(sets: Iterable[Sequence[int]], names: Sequence[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ class Finding:
         message: what was found, in which files.
         cases: names of all cases concerned; the message names the first few.
         cure: what to do about it.
+        alike: of copies, the names of those that show one picture, a set each.
     """
 
     code: str
@@ -25,3 +26,4 @@ class Finding:
     message: str
     cases: tuple[str, ...]
     cure: str
+    alike: tuple[tuple[str, ...], ...] = ()

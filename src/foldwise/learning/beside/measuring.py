@@ -28,7 +28,7 @@ from foldwise.learning.fitting.devices import (
 from foldwise.learning.fitting.setup import Asked, Workpiece, set_up
 from foldwise.learning.fitting.train import step
 from foldwise.learning.keeping.saved import versions
-from foldwise.learning.networks.models import describe
+from foldwise.learning.networks.describing import describe
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from foldwise.learning.networks.models import Network, build, layout_for
+from foldwise.learning.networks.describing import Architecture, architecture
+from foldwise.learning.networks.models import build, layout_for
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer
 from foldwise.learning.objectives.pretraining import make_pretraining
+from foldwise.study.configurations import identity
 from foldwise.study.plan import pretraining
-from foldwise.study.spec import NO_PRETRAINING, Augment, Task, Training
+from foldwise.study.spec import NO_PRETRAINING, Augment, Choice, Task, Training
 
 _TIMED_PIXELS, _TIMED_IMAGES = 2**17, 2  # at most so many pixels at a time, but at least so many images
-_TIMED_TIMES, _TIMED_AT_MOST_S = 3, 2.0
+_TIMED_TIMES, _TIMED_AT_MOST_S = 3, 1.0
 _BYTES_PER_MB = 1e6
 _STATES = {"sgd": 1, "rmsprop": 1, "adam": 2, "adamw": 2}  # numbers an optimiser keeps for each parameter
 
@@ -79,6 +82,8 @@ def estimate(
 ) -> Estimate:
     """Build the network, time one step of a few images and one look at them, and multiply.
 
+    A network that another configuration had is not built and timed again.
+
     Args:
         training: the configuration; its weights are not loaded, as they take no time.
         task: what is predicted.
@@ -93,25 +98,20 @@ def estimate(
     if training.crop_px is not None:
         size_hw = (training.crop_px, training.crop_px)
     size_hw = size_hw or (256, 256)
-    blank = training.model_copy(update={"weights": "none"})
-    network = build(
-        blank, task=task, in_channels=in_channels, num_classes=num_classes, size_hw=size_hw, seed=0
-    )
-    network = network.to(memory_format=layout_for(network))
     # As many as a batch has, if they are small: gradients of the weights cost the same for few images and many.
     num = max(_TIMED_IMAGES, min(training.batch_size, _TIMED_PIXELS // (size_hw[0] * size_hw[1])))
-    x_NCHW = torch.zeros(num, in_channels, *size_hw)
-    learn, update, kept_bytes = _step(network, training, task=task, num_classes=num_classes, x_NCHW=x_NCHW)
-    per_look = _seconds(_look(network, x_NCHW)) / num
+    passes = _passes(architecture(training), task, (num, in_channels, *size_hw), num_classes)
+    rule = _rule(_Named(str(identity(training)["loss"]), training.loss), task, (num, *size_hw), num_classes)
+    update = _update(_Named(training.optimizer.name, training.optimizer), passes.learning)
     # Layers work by the pixel, so a whole image takes as much longer than a crop as it is larger.
-    per_look *= whole_hw[0] * whole_hw[1] / (size_hw[0] * size_hw[1])
-    timed = _Timed(_seconds(learn) / num, _seconds(update), per_look)
+    per_look = passes.look / num * whole_hw[0] * whole_hw[1] / (size_hw[0] * size_hw[1])
+    timed = _Timed((passes.learn + rule.seconds) / num, update, per_look)
     stored = training.freeze == "encoder" and not task.endswith("segmentation") and stores_features(training)
     made = Estimate(
         seconds_per_fit=_fit_seconds(training, timed, images=images, looks=looks, stored=stored),
         seconds_for_features=per_look * (images + looks.inner + looks.tested) if stored else 0.0,
-        memory_mb=_memory_mb(network, training, kept_bytes / num),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        memory_mb=_memory_mb(passes, training, (passes.kept_bytes + rule.kept_bytes) / num),
+        parameters=passes.parameters,
         seconds_per_test=per_look * looks.tested,
     )
     if training.pretrain == NO_PRETRAINING:
@@ -150,56 +150,127 @@ def stores_features(training: Training) -> bool:
     return unchanged and training.pretrain == NO_PRETRAINING
 
 
-def _memory_mb(network: Network, training: Training, kept_bytes_per_image: float) -> float:
-    learns = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-    all_parameters = sum(parameter.numel() for parameter in network.parameters())
-    numbers = all_parameters + learns * (1 + _STATES.get(training.optimizer.name, 2))
+def _memory_mb(passes: _Passes, training: Training, kept_bytes_per_image: float) -> float:
+    learns = sum(math.prod(shape) for shape in passes.learning)
+    numbers = passes.parameters + learns * (1 + _STATES.get(training.optimizer.name, 2))
     return (4 * numbers + kept_bytes_per_image * training.batch_size) / _BYTES_PER_MB
 
 
-def _step(
-    network: Network, training: Training, *, task: Task, num_classes: int, x_NCHW: Tensor
-) -> tuple[Callable[[], None], Callable[[], object], int]:
-    """A training step in two, the gradients and the optimiser's part, and the bytes kept between its passes."""
-    segmentation = task.endswith("segmentation")
-    shape = (len(x_NCHW), num_classes) if task == "multilabel_classification" else (len(x_NCHW),)
-    target = torch.zeros(*shape, *(x_NCHW.shape[-2:] if segmentation else ()), dtype=torch.uint8)
-    loss_of = make_loss(
-        training.loss,
-        task=task,
-        num_classes=num_classes,
-        class_counts=torch.ones(num_classes).numpy(),
-        num_cases=2,
-    )
-    optimizer = make_optimizer(training.optimizer, network.parameters(), "cpu")
-    kept: dict[int, int] = {}
+@dataclass(frozen=True)
+class _Passes:
+    """One network on a few images, whatever its loss and optimiser are.
 
-    def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
+    Args:
+        learn: seconds of a pass forth and back.
+        look: seconds of what evaluation does with them.
+        kept_bytes: what is kept between the two passes.
+        parameters: how many.
+        learning: shapes of those that learn.
+    """
+
+    learn: float
+    look: float
+    kept_bytes: int
+    parameters: int
+    learning: tuple[tuple[int, ...], ...]
+
+
+# What follows is timed once and remembered: configurations share networks, losses and optimisers.
+@lru_cache(maxsize=256)
+def _passes(asked: Architecture, task: Task, shape_NCHW: tuple[int, ...], num_classes: int) -> _Passes:
+    _, in_channels, *size_hw = shape_NCHW
+    network = build(
+        asked.training,
+        task=task,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        size_hw=(size_hw[0], size_hw[1]),
+        seed=0,
+    )
+    network = network.to(memory_format=layout_for(network))
+    x_NCHW = torch.zeros(shape_NCHW)
 
     def learn() -> None:
         network.train()
-        loss = loss_of(network(x_NCHW), target)
-        optimizer.zero_grad()
-        loss.backward()
-
-    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        learn()
-    optimizer.step()  # the first one makes its running means
-    return learn, optimizer.step, sum(size for pointer, size in kept.items() if pointer not in own)
-
-
-def _look(network: Network, x_NCHW: Tensor) -> Callable[[], None]:
-    """What evaluation does with a batch, but for its counting; the network is left in evaluation mode."""
+        network.zero_grad()
+        network(x_NCHW).sum().backward()
 
     def look() -> None:
         network.eval()
         with torch.inference_mode():
             network(x_NCHW)
 
-    return look
+    parameters = list(network.parameters())
+    kept_bytes = _kept_bytes(learn, but=parameters)
+    learning = tuple(tuple(one.shape) for one in parameters if one.requires_grad)
+    return _Passes(
+        _seconds(learn), _seconds(look), kept_bytes, sum(one.numel() for one in parameters), learning
+    )
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A choice, known again by what its cost depends on."""
+
+    told: str
+    choice: Choice = field(compare=False)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Seconds of a loss forth and back, and the bytes that it keeps between."""
+
+    seconds: float
+    kept_bytes: int
+
+
+@lru_cache(maxsize=256)
+def _rule(asked: _Named, task: Task, shape_NHW: tuple[int, ...], num_classes: int) -> _Rule:
+    num, *size_hw = shape_NHW
+    pixels = size_hw if task.endswith("segmentation") else []
+    each = [num_classes] if task == "multilabel_classification" else []
+    target = torch.zeros(num, *each, *pixels, dtype=torch.uint8)
+    logits = torch.randn(
+        num, num_classes, *pixels, generator=torch.Generator().manual_seed(0)
+    ).requires_grad_()
+    loss_of = make_loss(
+        asked.choice,
+        task=task,
+        num_classes=num_classes,
+        class_counts=torch.ones(num_classes).numpy(),
+        num_cases=2,
+    )
+
+    def learn() -> None:
+        loss_of(logits, target).backward()
+
+    kept_bytes = _kept_bytes(learn, but=[])
+    return _Rule(_seconds(learn), kept_bytes)
+
+
+@lru_cache(maxsize=256)
+def _update(asked: _Named, shapes: tuple[tuple[int, ...], ...]) -> float:
+    """Seconds of one step of an optimiser."""
+    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer = make_optimizer(asked.choice, parameters, "cpu")
+    optimizer.step()  # the first one makes its running means
+    return _seconds(optimizer.step)
+
+
+def _kept_bytes(work: Callable[[], None], *, but: Iterable[Tensor]) -> int:
+    """Of what is kept for the gradient while `work` is done for the first time, but for some tensors."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    own = {one.untyped_storage().data_ptr() for one in but}
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        work()
+    return sum(size for pointer, size in kept.items() if pointer not in own)
 
 
 def _seconds(work: Callable[[], object]) -> float:

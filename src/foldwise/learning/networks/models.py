@@ -1,4 +1,4 @@
-"""Networks by name: `build` makes the one that a configuration asks for, `describe` says beforehand what it is.
+"""Networks by name: `build` makes the one that a configuration asks for.
 
 A name is a row of `MODELS` (read them in `zoo`), ``timm:<name>`` or ``torchvision:<name>`` (classification),
 ``smp:<decoder>/<encoder>`` (segmentation), or ``package.module:function``, a user's own.
@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import timm
-import torch
 import torchvision
 from torch import nn
 
@@ -25,12 +24,8 @@ from foldwise.learning.networks.network import (
     Segmenter,
     freeze_encoder,
     layout_for,
-    same_body,
 )
-from foldwise.learning.networks.weights import check_file, load_encoder
-from foldwise.learning.objectives.losses import check_loss
-from foldwise.learning.objectives.optimizers import check_optimizer
-from foldwise.learning.objectives.pretraining import check_pretraining
+from foldwise.learning.networks.weights import load_encoder
 from foldwise.learning.options import bound
 from foldwise.learning.seeding import seeded
 from foldwise.learning.zoo.conv import ConvEncoder, ConvSegmenter
@@ -40,15 +35,13 @@ from foldwise.learning.zoo.unet import UNet
 from foldwise.learning.zoo.vim import VimEncoder, VimSegmenter
 from foldwise.learning.zoo.vit import ViTEncoder, ViTSegmenter
 from foldwise.study.label_groups import alone, places_of, seed_of_group
-from foldwise.study.spec import NO_PRETRAINING, Choice, Task, Training
+from foldwise.study.spec import Choice, Task, Training
 
 __all__ = [
     "MODELS",
-    "Description",
     "Network",
     "build",
     "build_head",
-    "describe",
     "freeze_encoder",
     "layout_for",
 ]
@@ -70,15 +63,6 @@ MODELS: dict[str, Row] = {
     "vim": Row(VimEncoder, VimSegmenter),
     "haltuf": Row(HaltufEncoder, None),
 }
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a configuration's network is, before anything is trained."""
-
-    parameters: int
-    trainable_parameters: int
-    warnings: tuple[str, ...] = ()
 
 
 def build(
@@ -118,70 +102,11 @@ def build(
         part = _part(ask, training)
     network = _assembled(part, training, ask, seed)
     if training.weights != "none":
-        encoder = _encoder_for_weights(network, training)
+        encoder = encoder_for_weights(network, training)
         network.weights_report = load_encoder(
             encoder, training.weights, name=training.model.name, donor=part.donor
         )
     return freeze_encoder(network) if training.freeze == "encoder" else network
-
-
-def describe(
-    training: Training,
-    *,
-    task: Task,
-    in_channels: int,
-    num_classes: int,
-    size_hw: tuple[int, int] | None = None,
-) -> Description:
-    """What `build` would give, without initialising, downloading or reading a weight.
-
-    It also checks head, loss, optimiser and schedule, so that a study is refused before its first fit.
-
-    Raises:
-        SpecError: whatever `build`, `make_loss` or `make_optimizer` would refuse, and a network that fails on
-            images of this size.
-    """
-    check_loss(training.loss, task=task, num_classes=num_classes)
-    check_optimizer(training.optimizer, training.schedule)
-    blank = training.model_copy(update={"weights": "none"})
-    asked: dict[str, Any] = {
-        "task": task,
-        "in_channels": in_channels,
-        "num_classes": num_classes,
-        "size_hw": size_hw,
-    }
-    network, unused = _tried(blank, asked)
-    if training.pretrain != NO_PRETRAINING:
-        check_pretraining(training, task=task, size_hw=size_hw)
-        _check_exchange(network, blank, asked)
-    notes = _notes(network, training, unused)
-    counts = [(parameter.numel(), parameter.requires_grad) for parameter in network.parameters()]
-    return Description(sum(n for n, _ in counts), sum(n for n, learns in counts if learns), notes)
-
-
-def _check_exchange(network: Network, training: Training, asked: dict[str, Any]) -> None:
-    """Raise SpecError unless only the output layer changes where the network gives images in place of classes."""
-    restoring, _ = _tried(training, asked | {"num_classes": asked["in_channels"]})
-    if not same_body(network, restoring):
-        raise SpecError(
-            f"more than the head of {training.model.name!r} depends on the number of classes, so it cannot be pretrained",
-            cure="Set 'pretrain: none'.",
-        )
-
-
-def _notes(network: Network, training: Training, unused: int) -> tuple[str, ...]:
-    """What is worth knowing before training; SpecError for weights that are not there or do not fit."""
-    name, notes = training.model.name, []
-    if unused:
-        notes.append(f"{unused:,} parameters of {name} do nothing: no logit depends on them")
-    if training.weights == "imagenet" and name in MODELS:
-        raise SpecError(f"there are no imagenet weights of {name}", cure="Set 'weights: none'.")
-    if training.weights not in ("none", "imagenet"):
-        report = check_file(_encoder_for_weights(network, training), training.weights, name=name)
-        notes += [str(report)] if report.adapted else []
-    if (training.freeze, training.weights, training.pretrain) == ("encoder", "none", NO_PRETRAINING):
-        notes.append(f"the encoder of {name} is frozen with random weights: only the rest learns")
-    return tuple(notes)
 
 
 def _part(ask: Ask, training: Training) -> Part:
@@ -246,7 +171,8 @@ def _unknown(name: str) -> SpecError:
     return unknown(name, [*MODELS, *kinds], "model")
 
 
-def _encoder_for_weights(network: Network, training: Training) -> nn.Module:
+def encoder_for_weights(network: Network, training: Training) -> nn.Module:
+    """The part of a network that weights are for; SpecError where it has none."""
     encoder = network.part("encoder")
     if encoder is None:
         raise SpecError(
@@ -254,47 +180,3 @@ def _encoder_for_weights(network: Network, training: Training) -> nn.Module:
             cure="Set 'weights: none', or give the model the attribute 'encoder'.",
         )
     return encoder
-
-
-def _tried(training: Training, ask: dict[str, Any]) -> tuple[Network, int]:
-    """The network, and how many of its parameters no logit depends on; without numbers where that is possible."""
-    try:
-        with torch.device("meta"):
-            network = build(training, seed=0, **ask)
-            return network, _unused(network, training, **ask)
-    except Exception:  # not every library can build without numbers; then what the CPU says counts
-        network = build(training, seed=0, **ask)
-        return network, _unused(network, training, **ask)
-
-
-def _unused(
-    network: Network,
-    training: Training,
-    *,
-    task: Task,
-    in_channels: int,
-    num_classes: int,
-    size_hw: tuple[int, int] | None,
-) -> int:
-    """How many trainable parameters got no gradient from one pass; SpecError if the pass fails."""
-    if size_hw is None:
-        return 0
-    device = next(network.parameters()).device
-    wanted = (2, num_classes, *size_hw) if task.endswith("segmentation") else (2, num_classes)
-    of = f"the model {training.model.name!r} on images of {size_hw[0]} x {size_hw[1]} pixels"
-    try:
-        logits = network.eval()(torch.zeros(2, in_channels, *size_hw, device=device))
-        logits.sum().backward()
-    except (
-        Exception
-    ) as error:  # what a network says of a size that it cannot take is for its library to choose
-        raise SpecError(
-            f"{of} fails: {type(error).__name__}: {error}", cure="Change 'data.size' or the model."
-        ) from error
-    if tuple(logits.shape) != wanted:
-        raise SpecError(
-            f"{of} gives logits of shape {tuple(logits.shape)}, not {wanted}",
-            cure="End in one logit for each class.",
-        )
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return sum(parameter.numel() for parameter in learning if parameter.grad is None)

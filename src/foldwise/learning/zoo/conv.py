@@ -3,6 +3,14 @@
 For classification the image is halved after every layer, so that the last one sees the whole picture; for
 segmentation it keeps its size, so every pixel is judged by the (2 depth + 1) x (2 depth + 1) pixels around it
 and by nothing else. What a U-Net gains over this net is what context is worth.
+
+    segmentation                                   classification
+
+    image   C x H x W                              image   C x H x W
+      |     depth times: 3 x 3, norm, ReLU           |     depth times: 3 x 3, norm, ReLU, halve
+    maps    width x H x W                          maps    F x H/2^depth x W/2^depth
+      |     1 x 1                                    |     mean of every map
+    logits  K x H x W                              features  F = width 2^(depth - 1)
 """
 
 from __future__ import annotations

@@ -5,6 +5,21 @@ ResNet18. Its one idea stands in the middle: windows of 3, 5, 7 and 1 pixels loo
 side, as a structure may be a web or a dot. Around it the image is halved five times, and dropout after every
 halving keeps the network from learning its few rare images by heart.
 
+    image     C x H x W
+      |       3 x 3 three times
+    maps      2 width x H x W
+      |       halve
+      +----------+----------+----------+
+    3 x 3      5 x 5      7 x 7      1 x 1        each 2 width maps
+      +----------+----------+----------+
+    maps      8 width x H/2 x W/2
+      |       halve, then three times 3 x 3 and halve
+    maps      16 width x H/32 x W/32
+      |       averaged to 4 x 4 places, laid out as a list
+    numbers   256 width
+      |       one dense layer
+    features  hidden
+
 Source: Michal Haltuf, https://www.kaggle.com/rejpalcz/cnn-128x128x4-keras-from-scratch-lb-0-328, as
 https://github.com/stephenfrench9/eye has it (``model15``) for 192 pixels, 3 channels and 28 classes. That has
 193,948 parameters in the count of Keras, 702 of which are running means and variances of batch normalisations and

@@ -3,6 +3,22 @@
 A block adds its convolutions to what came in, so the gradient has a straight way back to the first layer, and
 depth stops being a hindrance.
 
+    a block        x --+--> 3 x 3, norm, ReLU, 3 x 3, norm --> + --> ReLU -->
+                       |                                       ^
+                       +------ as it is (1 x 1 if resized) ----+
+
+    segmentation   image  C x H x W
+                     |  stem, 3 x 3
+                   width x H x W            blocks   --> 1 x 1 ------------> +
+                     |  halve                                                ^
+                   2 width x H/2 x W/2      blocks   --> 1 x 1, enlarged --> +
+                     |  halve                                                ^
+                   4 width x H/4 x W/4      blocks   --> 1 x 1, enlarged ----+
+                                                         the sum  2 width x H x W
+                                                         3 x 3, 1 x 1: logits  K x H x W
+
+For classification the stem halves the image too, and the features are the means of the last stage's maps.
+
 Source: He, Zhang, Ren & Sun 2016, arXiv:1512.03385. For segmentation the stages are summed from the coarsest to
 the finest, as in a feature pyramid (Lin et al. 2017, arXiv:1612.03144).
 """

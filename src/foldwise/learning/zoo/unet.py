@@ -3,6 +3,15 @@
 The way down halves the image and doubles the feature maps; the way up does the reverse, and at every size it
 is handed the feature maps of the way down, which still know where the edges are.
 
+    image  C x H x W                                               logits  K x H x W
+             |  convs                                                ^  1 x 1
+    width x H x W      -----------  handed over  ----------->  width x H x W
+             |  halve, convs                                         ^  double, convs
+    2 width x H/2 x W/2  ---------  handed over  --------->  2 width x H/2 x W/2
+             |  halve, convs                                         ^  double, convs
+             +------->      4 width x H/4 x W/4      ----------------+
+                               (the bottom, at depth 2)
+
 Source: Ronneberger, Fischer & Brox 2015, arXiv:1505.04597; here with padded convolutions and normalisation, so
 that the logits have the size of the image.
 """

@@ -6,6 +6,23 @@ holds is the answer for that patch. How much is forgotten and taken in, every pa
 makes the memory selective. The work grows with the number of patches alone. As a memory knows only what came
 before, a second one walks from the end to the beginning.
 
+    image     C x H x W
+      |       patches to tokens, with where they lie, as in `vit`
+    tokens    T x D
+      |       blocks times:  x + what two walks tell, each token with a gate of its own
+      |
+      |         memory  2 D x S:   h[t] = decay[t] h[t - 1] + gain[t]  --->  ahead
+      |                            h[t] = decay[t] h[t + 1] + gain[t]  <---  back
+    tokens    T x D
+      |
+      +---->  classification: features  D, the mean token
+      |
+    map       D x H/p x W/p
+      |       each token unfolded to its p x p pixels
+    maps      D/4 x H x W
+      |       3 x 3, then 1 x 1
+    logits    K x H x W
+
 Source: Gu & Dao 2023, arXiv:2312.00752 (Mamba); Zhu et al. 2024, arXiv:2401.09417 (Vision Mamba, which walks
 both ways). Here with the fixed positions of `vit` and the mean of all tokens in place of a class token, so that
 an image may have any size.

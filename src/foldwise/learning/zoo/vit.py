@@ -3,6 +3,22 @@
 Nothing tells the network that neighbours belong together; it learns that from the positions that are added
 to the patches. That makes it free, and hungry for images.
 
+    image     C x H x W
+      |       one strided convolution: each patch of p x p pixels becomes D numbers
+    map       D x H/p x W/p
+      |       laid out as a list; to each is added where it lies
+    tokens    T x D,  T = H/p W/p  (one more with a class token)
+      |       depth times:  x + what it asks of all others,  then  x + what it thinks alone
+    tokens    T x D
+      |
+      +---->  classification: features  D, the mean token or the class token
+      |
+    map       D x H/p x W/p
+      |       each token unfolded to its p x p pixels
+    maps      D/4 x H x W
+      |       3 x 3, then 1 x 1
+    logits    K x H x W
+
 Source: Dosovitskiy et al. 2021, arXiv:2010.11929; with the fixed sine and cosine positions of Vaswani et al.
 2017, arXiv:1706.03762, in two dimensions, so that an image of any size has its positions.
 """
@@ -177,7 +193,7 @@ class ViTSegmenter(nn.Module):
         patch, width, depth, heads, dropout, cls_token: see `PatchTransformer`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every option of the study is one
         self,
         in_channels: int,
         num_classes: int,

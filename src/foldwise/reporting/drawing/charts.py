@@ -130,7 +130,7 @@ def _grid(scale: Scale) -> list[Markup]:
 
 
 def cost_chart(configurations: Sequence[Mapping[str, Any]], *, title: str, width: int = 880) -> Markup | None:
-    """Score against milliseconds per image; None when no latency was measured.
+    """Score against milliseconds per image; None when no latency was measured, or where all have one.
 
     Latencies spread over more than a factor of 8 get a logarithmic axis. Names stand at the winner, at those
     that nothing beats in both score and time, and nowhere a name would cover another.
@@ -141,9 +141,9 @@ def cost_chart(configurations: Sequence[Mapping[str, Any]], *, title: str, width
         if one.get("cost")
     ]
     known = [(one, ms, value) for one, ms, value in points if ms is not None and ms > 0 and value is not None]
-    if not known:
-        return None
     times = [ms for _, ms, _ in known]
+    if not known or (len(known) > 1 and min(times) == max(times)):
+        return None
     x = scale_over(times, 52, width - 24, margin=0.08, log=max(times) > 8 * min(times))
     band = _winners_interval([one for one, *_ in known])
     y = scale_over([*(value for *_, value in known), *band], 250, 34, margin=0.1)
@@ -177,7 +177,7 @@ def _front(known: Known) -> Known:
     kept = [
         row
         for row in known
-        if not any(other[1] < row[1] and better[other[0]["id"]] < better[row[0]["id"]] for other in known)
+        if not any(other[1] <= row[1] and better[other[0]["id"]] < better[row[0]["id"]] for other in known)
     ]
     return kept[:6]
 
@@ -219,7 +219,7 @@ def class_strip(
 ) -> Markup:
     """One line per class: every configuration a faint dot, the winner a diamond with its number."""
     spoken = [value for _, own, others in rows for value in (*others, own) if value is not None]
-    left = min(210, 24 + 7 * max(len(name) for name, *_ in rows))
+    left = min(240, 24 + 7 * max(len(name) for name, *_ in rows))
     x = scale_over(spoken, left, width - 30)
     bottom = 18 + 30 * len(rows)
     ticks = x.ticks(6)
@@ -229,7 +229,7 @@ def class_strip(
         middle = 26.0 + 30 * place
         parts.append(
             text(
-                name if len(name) <= 28 else name[:27] + "…",
+                name if len(name) <= 32 else name[:31] + "…",
                 left - 14,
                 middle + 4,
                 class_="name",
@@ -252,14 +252,14 @@ def class_strip(
 def bars(rows: Sequence[tuple[str, int]], *, title: str, width: int = 420) -> Markup:
     """Counts as bars with their numbers."""
     most = max((value for _, value in rows), default=1) or 1
-    left = min(180, 20 + 7 * max((len(name) for name, _ in rows), default=1))
+    left = min(220, 20 + 7 * max((len(name) for name, _ in rows), default=1))
     x = Scale(0, most, left, width - 60)
     parts = []
     for place, (name, value) in enumerate(rows):
         top = 4.0 + 24 * place
         parts.append(
             text(
-                name if len(name) <= 24 else name[:23] + "…", left - 8, top + 13, class_="name", anchor="end"
+                name if len(name) <= 30 else name[:29] + "…", left - 8, top + 13, class_="name", anchor="end"
             )
         )
         parts.append(

@@ -59,9 +59,7 @@ def learning_panel(
     x, (y, highest) = Scale(1, max(last, 2), 40, 250, whole=True), _loss_scale(told)
     parts = [axes(x, y, y_title="loss", x_title="" if scores else "epoch →", count=3)]
     if highest is not None:
-        parts.append(
-            text(f"▴ cut off: up to {highest:,.{0 if highest >= 10 else 1}f}", x.end, y.end - 7, anchor="end")
-        )
+        parts.append(text(f"▴ cut off: up to {_peak(highest)}", x.end, y.end - 7, anchor="end"))
     for rows, result in zip(told, results, strict=True):
         parts += _run(rows, "train_loss", x, y, "learn train", None)
         parts += _run(rows, "val_loss", x, y, "learn validation", result.get("best_epoch"))
@@ -71,6 +69,11 @@ def learning_panel(
     for rows, result in zip(told, results, strict=True):
         parts += _run(rows, "val_score", x, scores, "learn validation", result.get("best_epoch"))
     return drawing(*parts, width=258, height=246, title=title)
+
+
+def _peak(loss: float) -> str:
+    """Two digits that count, and none after the point from 10 on."""
+    return f"{loss:,.0f}" if loss >= 10 else f"{loss:.2g}"
 
 
 def _loss_scale(told: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[Scale, float | None]:

@@ -12,7 +12,7 @@ from foldwise.reporting.drawing.svg import Points, Scale, axes, drawing, element
 
 WIDTH, HEIGHT = 250, 176
 LEFT, RIGHT, TOP, BOTTOM = 40, 242, 22, 140
-HUES = 8  # colours that can be told apart
+HUES = 9  # kinds of line that can be told apart, by colour and dashes
 MOST_POINTS = 60
 
 

@@ -13,6 +13,8 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 Points = Sequence[tuple[float, float]]
+MOST_DECADES = 6  # a logarithmic axis of more has a tick at every second one, or third ...
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def element(tag: str, *children: str | Markup, **attributes: str | float | None) -> Markup:
@@ -94,7 +96,8 @@ def _round_step(rough: float) -> float:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    decades = range(first, last + 1, max(1, math.ceil((last - first) / MOST_DECADES)))
     for parts in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [
             part * 10.0**decade for decade in decades for part in parts if low <= part * 10.0**decade <= high
@@ -121,6 +124,8 @@ def scale_over(
 
 def tick_text(value: float, ticks: Sequence[float]) -> str:
     """The true value of a tick, with as many digits for all as one of them takes; logarithmic ones each their own."""
+    if abs(value) >= 1e6 and math.log10(abs(value)).is_integer():
+        return f"{'-' if value < 0 else ''}10{str(round(math.log10(abs(value)))).translate(RAISED)}"
     if abs(value) >= 1000:
         return f"{value / 1000:g}k"
     steps = [abs(b - a) for a, b in pairwise(ticks)]

@@ -1,0 +1,144 @@
+"""What a user states of scores from elsewhere, and the usual names by which the rest is recognised."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from foldwise.errors import unknown
+
+NONE = "none"  # what an option says where a column is not to be used
+# By what a column holds, the likeliest name first; names are compared without case, spaces and signs.
+USUAL = {
+    "configuration": ("configuration", "config", "algorithm", "alg", "algo", "model", "method", "network", "classifier"),
+    "case": ("case", "image", "img", "file", "subject", "sample", "scan", "volume", "id"),
+    "score": ("score", "value"),
+    "repeat": ("repeat", "repetition", "rep", "seed", "run"),
+    "fold": ("fold", "cvfold"),
+    "group": ("group", "patient", "animal", "donor", "subject"),
+    "task": ("task",),
+}  # fmt: skip
+ENDINGS = ("id", "name", "nr", "no", "number")  # image_id, filename
+# Names of scores, as which no configuration is called: a table of them is one of metrics and not of configurations.
+SCORES = {
+    "accuracy", "acc", "balancedaccuracy", "precision", "recall", "sensitivity", "specificity", "f1", "f1score",
+    "dice", "dsc", "iou", "jaccard", "auc", "rocauc", "auroc", "mcc", "kappa", "nsd", "ap", "map",
+}  # fmt: skip
+LOSSES = {
+    "loss", "logloss", "crossentropy", "brier", "brierscore", "error", "errorrate", "hd", "hd95", "hausdorff",
+    "hausdorffdistance", "assd", "asd", "masd", "mae", "mse", "rmse", "ece",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is stated; the rest is recognised.
+
+    Attributes:
+        configuration: columns that together name what is compared.
+        case, repeat, fold, group: a column, or `NONE` where there is to be none.
+        score: a column of scores, or of a wide table several, one per configuration.
+        task: which task of a table of several.
+        metric: what the scores are called, or of scores of a run which metric is judged.
+        higher_is_better, bounded: None: by the name and the values of the scores.
+        equivalent_within: None: 0.01 for scores between 0 and 1, else 0.
+        alpha: 1 - confidence.
+    """
+
+    configuration: tuple[str, ...] = ()
+    case: str | None = None
+    score: tuple[str, ...] = ()
+    repeat: str | None = None
+    fold: str | None = None
+    group: str | None = None
+    task: str | None = None
+    metric: str | None = None
+    higher_is_better: bool | None = None
+    bounded: bool | None = None
+    equivalent_within: float | None = None
+    alpha: float = 0.05
+
+
+def plain(name: str) -> str:
+    """A name as it is compared: ``Image ID`` -> ``imageid``."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _stem(name: str) -> str:
+    """The same without an ending that says nothing: ``image``."""
+    found = plain(name)
+    return next((found.removesuffix(end) for end in ENDINGS if found.endswith(end) and found != end), found)
+
+
+def is_score(name: str) -> bool:
+    """Whether a column is called like a metric."""
+    return plain(name) in SCORES | LOSSES
+
+
+def is_loss(name: str) -> bool:
+    """Whether lower is better, as far as the name says."""
+    return plain(name) in LOSSES
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column of a table holds what; None where none does."""
+
+    configuration: tuple[str, ...]
+    case: str | None
+    score: tuple[str, ...]
+    repeat: str | None
+    fold: str | None
+    group: str | None
+    task: str | None
+
+    @property
+    def taken(self) -> set[str]:
+        """Columns that have a role."""
+        single = (self.case, self.repeat, self.fold, self.group, self.task)
+        return {*self.configuration, *self.score, *(name for name in single if name)}
+
+
+def roles_of(columns: Sequence[str], asked: Asked, *, where: str) -> Roles:
+    """The role of every column that is stated, or has a usual name and is not stated for something else.
+
+    Raises:
+        SpecError: a column that is stated is not there.
+    """
+    singles = {key: getattr(asked, key) for key in ("case", "repeat", "fold", "group")}
+    stated = [*asked.configuration, *asked.score, *(name for name in singles.values() if name)]
+    for name in stated:
+        if name not in columns and name != NONE:
+            raise unknown(name, columns, f"column of {where}")
+    free = [name for name in columns if name not in stated]
+    found: dict[str, str | None] = {}
+    for key in ("configuration", "case", "score", "repeat", "fold", "group", "task"):
+        known = singles[key] if key in singles else key != "task" and getattr(asked, key)
+        found[key] = None if known else _usual(key, free)
+        free = [name for name in free if name != found[key]]
+    named = {key: _stated(singles[key], found[key]) for key in singles}
+    return Roles(
+        configuration=asked.configuration or _as_tuple(found["configuration"]),
+        score=asked.score or _as_tuple(found["score"]),
+        task=found["task"],
+        **named,
+    )
+
+
+def _usual(key: str, free: Iterable[str]) -> str | None:
+    """The free column with the likeliest of the usual names."""
+    rank = {name: place for place, name in enumerate(USUAL[key])}
+    known = [(min(rank.get(plain(name), 99), rank.get(_stem(name), 99)), name) for name in free]
+    best = min(known, key=lambda one: one[0], default=(99, ""))
+    return best[1] if best[0] < 99 else None
+
+
+def _stated(said: str | None, found: str | None) -> str | None:
+    if said is None:
+        return found
+    return None if said == NONE else said
+
+
+def _as_tuple(name: str | None) -> tuple[str, ...]:
+    return (name,) if name else ()

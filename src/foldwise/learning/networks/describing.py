@@ -1,0 +1,155 @@
+"""What the network of a configuration is, before anything is trained: each is built once, without numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from foldwise.errors import SpecError
+from foldwise.learning.networks.models import MODELS, build, encoder_for_weights
+from foldwise.learning.networks.network import Network, same_body
+from foldwise.learning.networks.weights import check_file
+from foldwise.learning.objectives.losses import check_loss
+from foldwise.learning.objectives.optimizers import check_optimizer
+from foldwise.learning.objectives.pretraining import check_pretraining
+from foldwise.study.configurations import identity
+from foldwise.study.spec import NO_PRETRAINING, Task, Training
+
+_SHAPING = ("model", "head", "freeze", "label_groups")  # what of a training its network follows from
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a configuration's network is, before anything is trained."""
+
+    parameters: int
+    trainable_parameters: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network without its numbers: equal for configurations that differ in loss, learning rate, weights ...
+
+    Args:
+        told: what it follows from, and of a user's own network the digest of its code.
+        training: one that asks for it, without weights.
+    """
+
+    told: str
+    training: Training = field(compare=False)
+
+
+def architecture(training: Training) -> Architecture:
+    """That of a training."""
+    blank = training.model_copy(update={"weights": "none"})
+    every = identity(blank)
+    return Architecture(json.dumps([every[key] for key in _SHAPING], sort_keys=True), blank)
+
+
+def describe(
+    training: Training,
+    *,
+    task: Task,
+    in_channels: int,
+    num_classes: int,
+    size_hw: tuple[int, int] | None = None,
+) -> Description:
+    """What `build` would give, without initialising, downloading or reading a weight.
+
+    It also checks head, loss, optimiser and schedule, so that a study is refused before its first fit.
+
+    Raises:
+        SpecError: whatever `build`, `make_loss` or `make_optimizer` would refuse, and a network that fails on
+            images of this size.
+    """
+    check_loss(training.loss, task=task, num_classes=num_classes)
+    check_optimizer(training.optimizer, training.schedule)
+    asked = architecture(training)
+    network, unused = _tried(asked, task, in_channels, num_classes, size_hw)
+    if training.pretrain != NO_PRETRAINING:
+        check_pretraining(training, task=task, size_hw=size_hw)
+        # Only the output layer may change where the network gives images in place of classes.
+        restoring, _ = _tried(asked, task, in_channels, in_channels, size_hw)
+        if not same_body(network, restoring):
+            raise SpecError(
+                f"more than the head of {training.model.name!r} depends on the number of classes, so it cannot be pretrained",
+                cure="Set 'pretrain: none'.",
+            )
+    notes = _notes(network, training, unused)
+    counts = [(parameter.numel(), parameter.requires_grad) for parameter in network.parameters()]
+    return Description(sum(n for n, _ in counts), sum(n for n, learns in counts if learns), notes)
+
+
+def _notes(network: Network, training: Training, unused: int) -> tuple[str, ...]:
+    """What is worth knowing before training; SpecError for weights that are not there or do not fit."""
+    name, notes = training.model.name, []
+    if unused:
+        notes.append(f"{unused:,} parameters of {name} do nothing: no logit depends on them")
+    if training.weights == "imagenet" and name in MODELS:
+        raise SpecError(f"there are no imagenet weights of {name}", cure="Set 'weights: none'.")
+    if training.weights not in ("none", "imagenet"):
+        report = check_file(encoder_for_weights(network, training), training.weights, name=name)
+        notes += [str(report)] if report.adapted else []
+    if (training.freeze, training.weights, training.pretrain) == ("encoder", "none", NO_PRETRAINING):
+        notes.append(f"the encoder of {name} is frozen with random weights: only the rest learns")
+    return tuple(notes)
+
+
+@lru_cache(maxsize=32)
+def _tried(
+    asked: Architecture, task: Task, in_channels: int, num_classes: int, size_hw: tuple[int, int] | None
+) -> tuple[Network, int]:
+    """The network without its numbers, and how many of its parameters no logit depends on."""
+    training = asked.training
+    ask: dict[str, Any] = {
+        "task": task,
+        "in_channels": in_channels,
+        "num_classes": num_classes,
+        "size_hw": size_hw,
+    }
+    try:
+        with torch.device("meta"):
+            network = build(training, seed=0, **ask).to("meta")  # a library may make some of it elsewhere
+            return network, _unused(network, training, **ask)
+    except Exception:  # not every library can build without numbers; then what the CPU says counts
+        network = build(training, seed=0, **ask)
+        unused = _unused(network, training, **ask)
+        return network.to("meta"), unused
+
+
+def _unused(
+    network: Network,
+    training: Training,
+    *,
+    task: Task,
+    in_channels: int,
+    num_classes: int,
+    size_hw: tuple[int, int] | None,
+) -> int:
+    """How many trainable parameters got no gradient from one pass; SpecError if the pass fails."""
+    if size_hw is None:
+        return 0
+    device = next(network.parameters()).device
+    wanted = (2, num_classes, *size_hw) if task.endswith("segmentation") else (2, num_classes)
+    of = f"the model {training.model.name!r} on images of {size_hw[0]} x {size_hw[1]} pixels"
+    try:
+        logits = network.eval()(torch.zeros(2, in_channels, *size_hw, device=device))
+        logits.sum().backward()
+    except (
+        Exception
+    ) as error:  # what a network says of a size that it cannot take is for its library to choose
+        raise SpecError(
+            f"{of} fails: {type(error).__name__}: {error}", cure="Change 'data.size' or the model."
+        ) from error
+    if tuple(logits.shape) != wanted:
+        raise SpecError(
+            f"{of} gives logits of shape {tuple(logits.shape)}, not {wanted}",
+            cure="End in one logit for each class.",
+        )
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return sum(parameter.numel() for parameter in learning if parameter.grad is None)
