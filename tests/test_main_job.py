@@ -145,7 +145,7 @@ def test_a_second_run_does_nothing_and_an_edited_study_only_what_is_new(again, t
     study, run = study_file(SEGMENTATION), again
     first = finished_times(run)
     said = foldwise("run", study, cwd=tmp_path).stdout
-    assert "All 4 items were done already." in said
+    assert "All 5 items were done already." in said  # four fits and the pictures of their augmentation
     assert "Report:" in said
     assert finished_times(run) == first
     study.write_text(SEGMENTATION.replace("{unet: {width: 4}}", "{unet: {width: 4}}, {unet: {width: 6}}"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from foldwise import walk
+from foldwise import rehearsal, walk
 from foldwise import work as work_module
 from foldwise.steps import Step
 from foldwise.study.folder import RunFolder, read_json
@@ -29,7 +29,7 @@ def laid_out(tmp_path):
 
 def test_a_run_pretrains_once_a_fold_and_says_what_it_took(laid_out):
     prepared, folder = laid_out
-    costs = walk.check_models(prepared, device="cpu")
+    costs = rehearsal.check_models(prepared, device="cpu")
     of_fits = sum(2 * cost.seconds_per_fit for cost in costs.of.values())
     once = [cost.seconds_for_pretraining for cost in costs.of.values() if cost.seconds_for_pretraining]
     assert len(once) == 2

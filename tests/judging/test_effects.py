@@ -103,6 +103,7 @@ def test_the_published_table_of_gel_classifiers():
     for factor in factors:
         found = effect(factors, factor, views(factors, factor, y)[0], scores)
         known[factor.name] = 100 * found.contrasts[0].difference
+        assert (found.contrasts[0].low, found.contrasts[0].told) == (None, None)  # one run, no images
     # the two levels of hardware, of the head and of the optimiser differ by these points
     assert known["f0"] == pytest.approx(8.7121, abs=1e-4)
     assert known["f2"] == pytest.approx(7.1970, abs=1e-4)

@@ -58,6 +58,19 @@ def test_same_seed_same_weights_whatever_was_drawn_before(name, task):
     assert not all(torch.equal(one[key], other[key]) for key in one)
 
 
+def test_the_weights_of_the_unet_begin_at_the_scale_of_their_fan_in():
+    layers = [
+        layer.weight
+        for layer in network("unet", SEGMENT).modules()
+        if type(layer) is nn.Conv2d and layer.weight.numel() > 1000
+    ]
+    assert layers
+    for weight in layers:
+        fan_in = weight[0].numel()
+        # uniform within the inverse of its root, as torch draws them
+        assert weight.std().item() * (3 * fan_in) ** 0.5 == pytest.approx(1, abs=0.1)
+
+
 @pytest.mark.parametrize(("name", "task"), [row for row in EVERY if row[1] == CLASSIFY])
 def test_forward_is_the_head_on_the_features(name, task):
     net = network(name, task, size_hw=(61, 47)).eval()
