@@ -8,7 +8,8 @@ import pytest
 TORCH_FREE = [
     "foldwise",
     "foldwise.cli",
-    "foldwise.terminal",
+    "foldwise.terminal.study",
+    "foldwise.terminal.judge",
     "foldwise.api",
     "foldwise.walk",
     "foldwise.work",
@@ -37,7 +38,7 @@ def test_the_check_above_can_fail():
 
 
 def test_help_needs_no_torch():
-    code = "from typer.testing import CliRunner; from foldwise.cli import app; CliRunner().invoke(app, ['--help'])"
+    code = "from typer.testing import CliRunner; from foldwise.cli.commands import app; CliRunner().invoke(app, ['--help'])"
     assert loads_torch(code) == 0
 
 

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from foldwise import work as work_module
-from foldwise.cli import app
+from foldwise.cli.commands import app
 from foldwise.errors import MissingExtra
 from foldwise.rehearsal import check_models
 from foldwise.steps import Step

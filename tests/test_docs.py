@@ -12,7 +12,7 @@ import typer.main
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from foldwise.cli import app
+from foldwise.cli.commands import app
 from foldwise.data.phantoms.catalogue import PHANTOMS
 from foldwise.judging.metrics import metrics_of
 from foldwise.learning.beside.shallow import BASELINES

@@ -1,4 +1,4 @@
-"""What the terminal says: the check, the progress, the status and the answer."""
+"""What is said of a study: the check before training, and the answer after it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from foldwise.study.plan import Plan
 from foldwise.study.spec import Study
 from foldwise.study.waiting import told
 from foldwise.study.words import broken, count, duration, kinds
+from foldwise.terminal.saying import SIGNS, console, hang, say_message
 from foldwise.work import waiting_here
 
 if TYPE_CHECKING:
@@ -24,34 +25,8 @@ if TYPE_CHECKING:
     from foldwise.rehearsal import Costs
     from foldwise.walk import Prepared
 
-LONGEST_MESSAGE = 500
 WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
 MOST_NAMES = 10  # of classes in a line
-SIGNS = {"error": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
-
-
-def console() -> Console:
-    """Where everything is said; plain and unbroken where the output is no terminal."""
-    if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(highlight=False, soft_wrap=True, width=1000)
-
-
-def hang(out: Console, mark: Text, text: Text) -> None:
-    """Print a paragraph after a mark, its further lines under its first; unbroken where the output is no terminal."""
-    lines = [text] if out.soft_wrap else list(text.wrap(out, max(out.width - len(mark), 20)))
-    for number, line in enumerate(lines):
-        line.rstrip()
-        out.print(Text.assemble(" " * len(mark) if number else mark, line), soft_wrap=True)
-
-
-def say_message(out: Console, sign: tuple[str, str], message: str, *, code: str, cure: str | None) -> None:
-    """A message after its sign, its code dim at the end, and its cure below; very long ones are cut."""
-    if len(message) > LONGEST_MESSAGE:
-        message = message[:LONGEST_MESSAGE].rpartition(" ")[0] + " ..."
-    hang(out, Text.assemble("  ", sign, " "), Text.assemble(message, " ", (code, "dim")))
-    if cure:
-        hang(out, Text("    → ", "dim"), Text(cure, "dim"))
 
 
 class Decoding:

@@ -15,10 +15,10 @@ from foldwise.reporting.sections import learning
 from foldwise.study.files import written_whole
 from foldwise.study.folder import RunFolder, read_json
 from foldwise.study.single import document, write_study
-from foldwise.terminal import console
+from foldwise.terminal.saying import console
 
 if TYPE_CHECKING:
-    from foldwise.fit_options import Fit
+    from foldwise.cli.fit_options import Fit
 
 # Of results.csv: what says nothing of a single configuration.
 OF_COMPARISONS = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from foldwise.terminal import console
+from foldwise.terminal.saying import console
 
 if TYPE_CHECKING:
     from foldwise.data.sources.source import Source

@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from foldwise import cli, walk
+from foldwise.cli import commands
+from foldwise.cli.fit_options import HELP, Fit
 from foldwise.data.phantoms.catalogue import make
-from foldwise.fit_options import HELP, Fit
 from foldwise.study.folder import RunFolder
 
 OPTIONS = "--data gels --head multi --optimizer adam --learning-rate 0.01 --batch-size 8 --epochs 1 --folds 2 --size 24 --channels gray --group group --workers 1"  # fmt: skip
@@ -96,6 +97,6 @@ def test_what_cannot_be_is_refused_before_training(foldwise, options, code, word
 
 def test_every_option_has_its_words():
     assert set(HELP) == {field.name for field in fields(Fit)}
-    shown = CliRunner().invoke(cli.app, ["fit", "--help"]).output
+    shown = CliRunner().invoke(commands.app, ["fit", "--help"]).output
     for field in fields(Fit):
         assert f"--{field.name.replace('_', '-')}" in shown

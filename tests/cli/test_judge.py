@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import typer.main
 
+import foldwise
 from foldwise import cli
+from foldwise.cli import commands
 
-PAGE = (Path(__file__).parents[1] / "docs" / "judge.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "judge.md").read_text(encoding="utf-8")
 
 ROWS = "algorithm,case,value\n" + "".join(
     f"{name},c{case},{base + (case * step % 7) / 50}\n"
@@ -99,7 +101,7 @@ def test_exit_codes_and_words(said, command, code, words):
 def test_nothing_of_it_needs_torch(tmp_path):
     (tmp_path / "scores.csv").write_text(ROWS, encoding="utf-8")
     code = (
-        "import sys; from typer.testing import CliRunner; from foldwise.cli import app\n"
+        "import sys; from typer.testing import CliRunner; from foldwise.cli.commands import app\n"
         "for asked in ('--help', 'scores.csv'):\n"
         "    found = CliRunner().invoke(app, ['judge', asked])\n"
         "    assert found.exit_code == 0, found.output\n"
@@ -110,7 +112,7 @@ def test_nothing_of_it_needs_torch(tmp_path):
 
 
 def test_the_page_names_every_option_and_no_other():
-    command = typer.main.get_command(cli.app).commands["judge"]
+    command = typer.main.get_command(commands.app).commands["judge"]
     known = {
         name for option in command.params for name in (*option.opts, *option.secondary_opts) if "--" in name
     }
@@ -128,7 +130,7 @@ def test_the_tables_of_the_page_are_judged(said, tmp_path):
 
 
 def test_the_page_lists_every_warning():
-    source = Path(cli.__file__).parent / "judging"
+    source = Path(foldwise.__file__).parent / "judging"
     code = (source / "elsewhere" / "verdict.py").read_text(encoding="utf-8")
     shared = {"NOT_DISTINGUISHABLE", "N_SMALL", "FEW_GROUPS", "SELECTION_OPTIMISM"}
     told = {

@@ -19,7 +19,8 @@ from foldwise.study.folder import RunFolder
 from foldwise.study.plan import Plan, skipped
 from foldwise.study.waiting import told, without
 from foldwise.study.words import count, duration, kinds
-from foldwise.terminal import console, waits_of
+from foldwise.terminal.saying import console
+from foldwise.terminal.study import waits_of
 
 # A log of a long run grows slowly: a line after these seconds, or after this share of the time so far.
 LOG_EVERY_S, LOG_AT_MOST_EVERY_S = (60.0, 0.2), (10.0, 0.05)

@@ -14,7 +14,7 @@ from foldwise.judging.elsewhere.verdict import write_leaderboard
 from foldwise.judging.words import digits_of, show
 from foldwise.study.files import write_json
 from foldwise.study.words import broken, count
-from foldwise.terminal import SIGNS, console, hang, say_message
+from foldwise.terminal.saying import SIGNS, console, hang, say_message
 
 MOST_ROWS = 40
 WIDTH_OF_NUMBERS = 62  # columns that all numbers of a row take

@@ -21,7 +21,7 @@ Local = Annotated[
 def data_list() -> None:
     """Say which public data sets are known by name, with their licence, size and traps."""
     from foldwise.data.sources.getting import list_sources
-    from foldwise.terminal_data import say_sources
+    from foldwise.terminal.data import say_sources
 
     say_sources(list_sources())
 
@@ -30,7 +30,7 @@ def data_list() -> None:
 def data_get(name: SourceName, local: Local = None, out: SourceFolder = None) -> None:
     """Fetch a data set, or take a local copy, check it and lay it out for foldwise. Call it again to go on."""
     from foldwise.data.sources.getting import get, read_record
-    from foldwise.terminal_data import Fetching, say_fetched
+    from foldwise.terminal.data import Fetching, say_fetched
 
     with Fetching() as fetching:
         folder = get(name, out or Path("data") / name, local=local, progress=fetching.show)
@@ -41,7 +41,7 @@ def data_get(name: SourceName, local: Local = None, out: SourceFolder = None) ->
 def data_verify(name: SourceName, out: SourceFolder = None) -> None:
     """Compare every file of a data set with what was recorded when it was got."""
     from foldwise.data.sources.getting import verify
-    from foldwise.terminal_data import Fetching
+    from foldwise.terminal.data import Fetching
 
     with Fetching() as fetching:
         found = verify(name, out or Path("data") / name, progress=fetching.show)

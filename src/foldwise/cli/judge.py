@@ -61,7 +61,7 @@ def judge(  # noqa: PLR0913 - each is an option
     """The verdict on scores from elsewhere: tables, spreadsheets saved as CSV, summaries of nnU-Net. Trains nothing."""
     from foldwise.judging.elsewhere.asked import Asked
     from foldwise.judging.elsewhere.verdict import judge_files
-    from foldwise.terminal_judge import save_verdict, say_verdict
+    from foldwise.terminal.judge import save_verdict, say_verdict
 
     asked = Asked(
         configuration=tuple(configuration),

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from foldwise.cli_data import data_app
-from foldwise.cli_judge import judge
+from foldwise.cli.data import data_app
+from foldwise.cli.fit_options import Fit, takes
+from foldwise.cli.judge import judge
 from foldwise.errors import FoldwiseError, ItemsFailed, RunError
-from foldwise.fit_options import Fit, takes
 
 if TYPE_CHECKING:
     from foldwise.study.folder import RunFolder
@@ -56,7 +56,7 @@ def check(
     """Read the study, decode and audit its images, make the folds and the plan. Trains nothing."""
     from foldwise.launching.local import default_workers
     from foldwise.rehearsal import check_models
-    from foldwise.terminal import Decoding, say_check
+    from foldwise.terminal.study import Decoding, say_check
     from foldwise.walk import prepare
 
     with Decoding() as decoding:
@@ -100,7 +100,7 @@ def _fetch(study: Path, overrides: list[str], variants: list[str]) -> None:
     """Get the public data set of a study that is not here yet."""
     from foldwise.api import fetch_data
     from foldwise.data.sources.getting import read_record
-    from foldwise.terminal_data import Fetching, say_fetched
+    from foldwise.terminal.data import Fetching, say_fetched
 
     with Fetching() as fetching:
         got = fetch_data(study, overrides=overrides, variants=variants, progress=fetching.show)
@@ -123,8 +123,8 @@ def _walk(
     from foldwise.launching.local import default_workers
     from foldwise.rehearsal import check_models
     from foldwise.study.folder import RunFolder
-    from foldwise.terminal import Decoding, say_answer, say_check, say_done_already
-    from foldwise.terminal_progress import Watching
+    from foldwise.terminal.progress import Watching
+    from foldwise.terminal.study import Decoding, say_answer, say_check, say_done_already
     from foldwise.walk import finish, lay_out, prepare
     from foldwise.work import all_settled
 
@@ -163,7 +163,7 @@ def _fail_if_items_failed(verdict: dict, folder: Path) -> None:  # type: ignore[
 def fit(**options: Any) -> None:
     """One model on one folder of images: a study of a single configuration, from folds to report."""
     from foldwise.api import refuse_device
-    from foldwise.terminal_fit import hand_over, save
+    from foldwise.cli.fit import hand_over, save
 
     asked = Fit(**options)
     refuse_device(asked.device)
@@ -177,7 +177,7 @@ def fit(**options: Any) -> None:
 def status(run: RunPath) -> None:
     """How far a run is, what is being done, and what failed and why."""
     from foldwise.study.folder import RunFolder
-    from foldwise.terminal_progress import say_status
+    from foldwise.terminal.progress import say_status
 
     say_status(RunFolder.open(run))
 
@@ -188,7 +188,7 @@ def report(
 ) -> None:
     """Judge what is done so far and write report.html, verdict.json and results.csv."""
     from foldwise.study.folder import RunFolder
-    from foldwise.terminal import say_answer
+    from foldwise.terminal.study import say_answer
     from foldwise.walk import finish
 
     folder = RunFolder.open(run)
