@@ -149,6 +149,14 @@ def test_g_equal_scores_give_no_nan():
     assert np.isfinite(found.p).all()
 
 
+def test_of_equal_scores_that_differ_in_the_last_digit_the_first_wins():
+    rng = np.random.default_rng(5)
+    scores = rng.random((1, 1, 40)).repeat(3, axis=0)
+    scores[2] += 1e-15
+    scores[1] -= 0.1
+    assert compare(variance(scores, np.arange(40)[None] % 4)).winner == 0
+
+
 def test_h_one_fold_and_one_repeat_have_no_run_variance():
     known = variance(random_scores(0, R=1)[0], np.zeros((1, 30), dtype=int))
     assert known.run.tolist() == [0.0] * 5

@@ -15,6 +15,7 @@ from foldwise.judging.outputs import Bools, Floats, Ints
 
 DRAWS = 2000
 MEDIAN_FROM = 6  # configurations: from here on a run variance is its own, but never below the median's
+TIE = 1e-12  # estimates closer than this are the same: they differ by rounding alone
 POWER = 0.84  # the normal quantile of 80 % power
 
 
@@ -170,7 +171,7 @@ class Comparison:
     """Step 6: who could be the best, and by how much the others fall short of the winner.
 
     Attributes:
-        winner: the configuration with the highest estimate.
+        winner: the configuration with the highest estimate; of several with the same, the first.
         could_be_best: (C,) Hsu's set: it holds a truly best configuration with confidence 1 - alpha.
         p: (C,) the largest alpha at which a configuration stays in that set; 1 for the winner.
         ruled_out_by: (C,) the rival that tells most against it.
@@ -234,7 +235,7 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
         p[c] = (1 + (rivals >= t_CC[c].max()).sum()) / (draws + 1)
         limit[c] = np.quantile(rivals, 1 - alpha)
         np.maximum(largest, rivals, out=largest)
-    winner = int(estimate.argmax())
+    winner = int((estimate >= estimate.max() - TIE).argmax())
     difference, error = estimate - estimate[winner], error_CC[:, winner]
     all_pairs = float(np.quantile(largest, 1 - alpha))
     above = t_CC > all_pairs
@@ -283,8 +284,8 @@ def joint_draws(
 
 def studentized(difference: Floats, error: Floats) -> Floats:
     """Difference / error; without error, 0 where there is no difference and infinite where there is."""
-    small = error <= 1e-12
-    tiny = np.abs(difference) <= 1e-12
+    small = error <= TIE
+    tiny = np.abs(difference) <= TIE
     ratio = np.divide(difference, error, out=np.zeros_like(difference), where=~small)
     return np.where(small & ~tiny, np.copysign(np.inf, difference), ratio)
 

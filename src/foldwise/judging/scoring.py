@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +40,15 @@ class Scored:
     per_class: dict[str, dict[str, float | bool]] = field(default_factory=dict)
     folds: tuple[tuple[int, int, float], ...] = ()
     unit_folds: Ints | None = None
+
+
+def best_first(names: Iterable[str], scored: Mapping[str, Scored], metric: Metric) -> tuple[str, ...]:
+    """Configurations by a metric, the best first; those with equal scores stay in their order.
+
+    Scores are rounded, because equal ones may differ in their last digits.
+    """
+    sign = -1 if metric.higher_is_better else 1
+    return tuple(sorted(names, key=lambda name: round(sign * scored[name].estimates[metric.name], 12)))
 
 
 def score(

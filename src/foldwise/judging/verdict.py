@@ -27,7 +27,7 @@ from foldwise.judging.pairs import Pair, all_pairs
 from foldwise.judging.records import Judgement, baseline_record, records
 from foldwise.judging.robustness import robustness
 from foldwise.judging.rows import Rows, read_rows
-from foldwise.judging.scoring import Judged, Scored, judged, score
+from foldwise.judging.scoring import Judged, Scored, best_first, judged, score
 from foldwise.judging.selection import Selected, selected_score
 from foldwise.judging.shallow import not_beaten, shallow_records
 from foldwise.judging.tables import write_results, write_scores
@@ -111,11 +111,10 @@ def _judgement(study: Study, rows: Rows, metric: Metric) -> Judgement:
         scored[configuration.id] = score(done, rows.units, decides=metric, classes=rows.classes)
         if sum(len(outputs.case) for _, outputs in done) > sum(len(like.case) for like in likes):
             likes = [outputs for _, outputs in done]
-    sign = 1 if metric.higher_is_better else -1
     complete = [
         one for one in scored if rows.complete(one) and np.isfinite(scored[one].values[metric.name]).all()
     ]
-    comparable = tuple(sorted(complete, key=lambda one: -sign * scored[one].estimates[metric.name]))
+    comparable = best_first(complete, scored, metric)
     chosen = [scored[one] for one in comparable]
     tables = {
         name: judged(row, chosen, rows.units, num_cases=len(rows.names), alpha=study.judge.alpha)

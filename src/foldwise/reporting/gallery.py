@@ -27,7 +27,7 @@ COMPARED_PX = 160
 SAMPLE = 12
 COPIED = 4  # pictures that are shown with their copies, and at most so many of each
 MOST_BARS = 5
-MOST_SAID = 5
+MOST_SAID = 3
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from foldwise.judging.elsewhere.reading import read_files
 from foldwise.judging.mattering import what_mattered
 from foldwise.judging.metrics import METRICS, Metric
 from foldwise.judging.records import Judgement, standing, unranked, with_ends
-from foldwise.judging.scoring import Scored, judged
+from foldwise.judging.scoring import Scored, best_first, judged
 from foldwise.judging.verdict import SCHEMA, compared, pair_records, plain, selection_record
 from foldwise.judging.words import counted, in_text, with_interval
 from foldwise.study.files import written_whole
@@ -92,13 +92,12 @@ def _verdict(given: Given, judge: Judging) -> Record:
 
 def _judgement(given: Given, judge: Judging) -> Judgement:
     grid, metric = given.grid, given.metric
-    sign = 1 if metric.higher_is_better else -1
     whole = [
         name
         for name in grid.configurations
         if name not in grid.lacking and np.isfinite(given.scored[name].values[metric.name]).all()
     ]
-    comparable = tuple(sorted(whole, key=lambda name: -sign * given.scored[name].estimates[metric.name]))
+    comparable = best_first(whole, given.scored, metric)
     chosen = [given.scored[name] for name in comparable]
     tables = {
         name: judged(one, chosen, grid.units, num_cases=len(grid.cases), alpha=judge.alpha)
