@@ -14,11 +14,18 @@ from foldwise.errors import DataError, SpecError
 
 
 def files_of(folder: Path):
-    return {
-        path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    """The digest of every file; of a stack that of every slice."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix == ".npy":
+            stack = np.load(path)
+            found |= {
+                f"{path.stem}/{i}": sha256(plane.tobytes()).hexdigest() for i, plane in enumerate(stack)
+            }
+        elif path.is_file():
+            found[name] = sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 def rows_of(path: Path):

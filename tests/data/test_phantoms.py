@@ -40,7 +40,7 @@ def test_every_size_and_difficulty_can_be_drawn(kind, size, difficulty):
 
 @pytest.mark.parametrize(("kind", "shape"), [("bacteria", (96, 96)), ("vessels", (96, 96, 3)), ("nuclei", (96, 96)), ("letters", (96, 96)),
                                              ("cells", (96, 96, 3)), ("gels", (96, 96)), ("proteins", (4, 96, 96)),
-                                             ("organelles", (4, 96, 96))])  # fmt: skip
+                                             ("organelles", (4, 96, 96)), ("tissue", (96, 96))])  # fmt: skip
 def test_shape(kind, shape):
     assert {picture.image.shape for picture in drawn(kind, range(4))} == {shape}
 
@@ -51,6 +51,7 @@ FOREGROUND = {
     "vessels": (0.04, 0.20),
     "nuclei": (0.08, 0.65),
     "cells": (0.25, 0.95),
+    "tissue": (0.2, 0.7),
 }
 
 
@@ -72,6 +73,10 @@ def test_truth_agrees_with_the_pixels_where_it_is_easy():
         ground, cytoplasm, nucleus = (picture.image[picture.mask == k].mean(0) for k in range(3))
         assert cytoplasm[1] > ground[1] + 40
         assert nucleus[2] > cytoplasm[2] + 80
+    for picture in drawn("tissue", range(0, 36, 4), 0.0):
+        ground, vessel, cell, axon = (picture.image[picture.mask == k].mean() for k in range(4))
+        assert vessel + 30 < ground < axon - 10
+        assert cell > ground + 10
     for picture in drawn("vessels", range(6), 0.0):
         green = picture.image[..., 1].astype(float)
         darker = ndimage.uniform_filter(green, 15) - green
@@ -128,6 +133,21 @@ def test_bacteria_have_a_bright_halo():
         away = ndimage.distance_transform_edt(picture.mask == 0)
         rim, ground = picture.image[(away > 1) & (away < 3.5)], picture.image[away > 10]
         assert rim.mean() > ground.mean() + 5
+
+
+def test_slices_of_tissue_next_to_each_other_look_alike_and_those_of_two_places_do_not():
+    flat = np.array([picture.image.astype(float).ravel() for picture in drawn("tissue", range(24), 0.5)])
+    alike = np.corrcoef(flat)
+    assert np.median(np.diag(alike, 1)) > 0.5
+    assert np.median(alike[:12, 12:]) < 0.3
+    assert [picture.group for picture in drawn("tissue", (11, 12))] == ["place_000", "place_001"]
+
+
+def test_tissue_is_as_unequal_as_in_the_study():
+    shares = np.mean(
+        [np.bincount(one.mask.ravel(), minlength=4) / SIZE**2 for one in drawn("tissue", range(0, 480, 6))], 0
+    )
+    np.testing.assert_allclose(shares, (0.56, 0.04, 0.06, 0.34), atol=0.06)
 
 
 def test_nothing_is_seen_outside_the_round_field_of_a_retina():
@@ -232,9 +252,11 @@ def otsu(values):
 
 
 def classical(kind, image):
-    """A textbook threshold: on the raw stain, or on what is darker than its surroundings."""
+    """What a textbook threshold is set on: the raw stain, or what is darker than its surroundings."""
     if kind in ("nuclei", "cells"):
         return image if image.ndim == 2 else image[..., 2]
+    if kind == "tissue":  # axons are bright where their stripes are blurred
+        return ndimage.uniform_filter(image.astype(float), 5)
     grey = (image if image.ndim == 2 else image[..., 1]).astype(float)
     return ndimage.uniform_filter(grey, 31 if kind == "bacteria" else 15) - grey
 

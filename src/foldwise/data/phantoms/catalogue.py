@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from foldwise.data.phantoms import bacteria, cells, gels, letters, organelles, proteins, vessels
+from foldwise.data.phantoms import bacteria, cells, gels, letters, organelles, proteins, tissue, vessels
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, SpecError, choose, unknown
 from foldwise.study.spec import Task
@@ -60,8 +60,9 @@ def make(
 ) -> None:
     """Draw a phantom data set and write it to `folder`, whole or not at all.
 
-    The folder is an ordinary one: class folders, or ``images/`` with ``masks/``, each with a ``metadata.csv``
-    of the columns image and group; or ``train/`` with a file per channel and a ``train.csv`` of label numbers.
+    The folder is an ordinary one, with a ``metadata.csv`` of the columns image and group: class folders; ``images/``
+    with ``masks/``; the stacks ``images.npy`` and ``masks.npy``; or ``train/`` with a file per channel and a
+    ``train.csv`` of label numbers.
 
     Args:
         folder: is made; may exist when it is empty.
@@ -140,6 +141,17 @@ def _write_masks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, 
     _write_table(folder / "metadata.csv", ["image", "group"], rows)
 
 
+def _write_stacks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
+    """``images.npy`` and ``masks.npy``, a slice after the other; masks hold the class index."""
+    for name, planes in (
+        ("images", [picture.image for _, picture in drawn]),
+        ("masks", [picture.mask for _, picture in drawn]),
+    ):
+        np.save(folder / f"{name}.npy", np.stack(planes), allow_pickle=False)
+    rows = [[f"images.npy[{place}]", picture.group] for place, (_, picture) in enumerate(drawn)]
+    _write_table(folder / "metadata.csv", ["image", "group"], rows)
+
+
 def _write_classes(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
     """One folder per class."""
     rows = []
@@ -200,6 +212,13 @@ PHANTOMS: dict[str, Phantom] = {
         ("background", "cytoplasm", "nucleus"),
         _write_masks,
         "fluorescent cells with nucleus and cytoplasm, three pictures per dish",
+    ),
+    "tissue": Phantom(
+        tissue.draw,
+        "multiclass_segmentation",
+        ("background", "blood vessel", "cell", "axon"),
+        _write_stacks,
+        "slices of a brain under X-rays, one stack, twelve slices in a row from each place",
     ),
     "letters": Phantom(
         letters.draw,
