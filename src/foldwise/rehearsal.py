@@ -23,7 +23,7 @@ from foldwise.walk import Prepared
 from foldwise.work import waiting_here
 
 if TYPE_CHECKING:
-    from foldwise.learning.fitting.estimate import Estimate
+    from foldwise.learning.fitting.estimate import Estimate, Looks
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
     import torch
 
     from foldwise.learning.fitting.devices import pick_device
-    from foldwise.learning.fitting.estimate import Looks, estimate
-    from foldwise.learning.networks.describing import describe
+    from foldwise.learning.fitting.estimate import Looks
 
     torch.set_num_threads(prepared.study.threads)
     check_metrics(prepared)
@@ -84,16 +83,29 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     height, width = prepared.packed.shapes.max(axis=0)
     looks = Looks(len(smallest.inner), len(smallest.test), (int(height), int(width)))
+    costs, notes = _tried(prepared, images=len(smallest.train), looks=looks)
+    if sentence := told(prepared.plan, waits):
+        notes.insert(0, sentence)
+    check_measured(prepared)
+    check_baselines(prepared)
+    channels = prepared.packed.num_channels
+    pixels = float(prepared.packed.shapes.prod(axis=1).sum()) * channels / 1e6
+    return Costs(costs, tuple(dict.fromkeys(notes)), pixels, channels, waits)
+
+
+def _tried(prepared: Prepared, *, images: int, looks: Looks) -> tuple[dict[str, Estimate], list[str]]:
+    """What each configuration takes, by its id, and what is to be said of it; every error of all of them at once."""
+    from foldwise.learning.fitting.estimate import estimate
+    from foldwise.learning.networks.describing import describe
+
     costs: dict[str, Estimate] = {}
-    notes: list[str] = [sentence] if (sentence := told(prepared.plan, waits)) else []
+    notes: list[str] = []
     errors: list[FoldwiseError] = []
     for configuration in prepared.configurations:
         shape = _shape(configuration.training, prepared)
         try:
             notes += describe(configuration.training, **shape).warnings
-            costs[configuration.id] = estimate(
-                configuration.training, **shape, images=len(smallest.train), looks=looks
-            )
+            costs[configuration.id] = estimate(configuration.training, **shape, images=images, looks=looks)
         except FoldwiseError as error:
             errors.append(
                 type(error)(error.what, where=_named(error, configuration, prepared), cure=error.cure)
@@ -106,11 +118,7 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
             errors.append(SpecError(what, where=f"{prepared.path.name}, {configuration.name}", cure=cure))
     if errors:
         raise type(errors[0]).together(errors)
-    check_measured(prepared)
-    check_baselines(prepared)
-    channels = prepared.packed.num_channels
-    pixels = float(prepared.packed.shapes.prod(axis=1).sum()) * channels / 1e6
-    return Costs(costs, tuple(dict.fromkeys(notes)), pixels, channels, waits)
+    return costs, notes
 
 
 def check_measured(prepared: Prepared) -> None:

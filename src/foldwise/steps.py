@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foldwise.study.claims import Beat
 from foldwise.study.folder import RunFolder
 from foldwise.study.plan import Item
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from foldwise.data.folds.splits import Split
     from foldwise.data.store.packed import Packed
     from foldwise.study.spec import DataSpec
-
-Beat = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,25 @@ class Job:
         """The done folders this item needs, by item id."""
         return {need: self.folder.done(need) for need in self.item.needs}
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides what the item gives, as the plan wrote it."""
+        return self.item.settings
 
-def _split(job: Job) -> Split:
-    from foldwise.data.folds.splits import read_splits
+    @property
+    def packed(self) -> Packed:
+        """The images as they lie in the cache."""
+        from foldwise.data.store.packed import open_packed
 
-    wanted = (job.item.settings["repeat"], job.item.settings["fold"])
-    return next(split for split in read_splits(job.folder.splits) if (split.repeat, split.fold) == wanted)
+        return open_packed(self.settings["packed"])
+
+    @property
+    def split(self) -> Split:
+        """Who trains and who tests in the item's repeat and fold."""
+        from foldwise.data.folds.splits import read_splits
+
+        wanted = (self.settings["repeat"], self.settings["fold"])
+        return next(one for one in read_splits(self.folder.splits) if (one.repeat, one.fold) == wanted)
 
 
 def _pictures(job: Job) -> Packed:
@@ -58,48 +70,38 @@ def _pictures(job: Job) -> Packed:
         data = DataSpec.model_validate(study.data.model_dump(exclude_defaults=True))
         return read_dataset(data, base=job.folder.root, group=study.validate_.group), data
 
-    settings = job.item.settings
-    return open_cached(settings["packed"], settings["training"]["cache"], files)
+    return open_cached(job.settings["packed"], job.settings["training"]["cache"], files)
+
+
+def _features(job: Job) -> dict[str, Any]:
+    from foldwise.learning.fitting.features import features_item
+
+    return features_item(
+        job.settings, packed=job.packed, scratch=job.scratch, beat=job.beat, device=job.device
+    )
+
+
+def _pretrain(job: Job) -> dict[str, Any]:
+    from foldwise.learning.fitting.pretrain import pretrain_item
+
+    return pretrain_item(
+        job.settings,
+        packed=job.packed,
+        split=job.split,
+        scratch=job.scratch,
+        beat=job.beat,
+        device=job.device,
+    )
 
 
 def _fit(job: Job) -> dict[str, Any]:
     from foldwise.learning.fitting.fit import fit_item
 
-    settings = job.item.settings
     return fit_item(
-        settings,
+        job.settings,
         packed=_pictures(job),
-        split=_split(job),
+        split=job.split,
         inputs=job.inputs,
-        scratch=job.scratch,
-        beat=job.beat,
-        device=job.device,
-    )
-
-
-def _features(job: Job) -> dict[str, Any]:
-    from foldwise.data.store.packed import open_packed
-    from foldwise.learning.fitting.features import features_item
-
-    settings = job.item.settings
-    return features_item(
-        settings,
-        packed=open_packed(settings["packed"]),
-        scratch=job.scratch,
-        beat=job.beat,
-        device=job.device,
-    )
-
-
-def _pretrain(job: Job) -> dict[str, Any]:
-    from foldwise.data.store.packed import open_packed
-    from foldwise.learning.fitting.pretrain import pretrain_item
-
-    settings = job.item.settings
-    return pretrain_item(
-        settings,
-        packed=open_packed(settings["packed"]),
-        split=_split(job),
         scratch=job.scratch,
         beat=job.beat,
         device=job.device,
@@ -109,37 +111,30 @@ def _pretrain(job: Job) -> dict[str, Any]:
 def _measure(job: Job) -> dict[str, Any]:
     from foldwise.learning.beside.measuring import measure_item
 
-    packed, split = _pictures(job), _split(job)
-    return measure_item(job.item.settings, packed=packed, split=split, beat=job.beat, device=job.device)
+    return measure_item(
+        job.settings, packed=_pictures(job), split=job.split, beat=job.beat, device=job.device
+    )
 
 
 def _preview(job: Job) -> dict[str, Any]:
-    from foldwise.data.store.packed import open_packed
     from foldwise.learning.beside.preview import preview_item
 
-    settings = job.item.settings
-    packed = open_packed(settings["packed"])
-    return preview_item(settings, packed=packed, split=_split(job), scratch=job.scratch)
+    return preview_item(job.settings, packed=job.packed, split=job.split, scratch=job.scratch)
 
 
 def _shallow(job: Job) -> dict[str, Any]:
-    from foldwise.data.store.packed import open_packed
     from foldwise.learning.beside.shallow import shallow_item
 
-    settings = job.item.settings
-    packed = open_packed(settings["packed"])
-    return shallow_item(settings, packed=packed, split=_split(job), scratch=job.scratch, beat=job.beat)
+    return shallow_item(job.settings, packed=job.packed, split=job.split, scratch=job.scratch, beat=job.beat)
 
 
 def _robustness(job: Job) -> dict[str, Any]:
-    from foldwise.data.store.packed import open_packed
     from foldwise.learning.beside.robustness import robustness_item
 
-    settings = job.item.settings
     return robustness_item(
-        settings,
-        packed=open_packed(settings["packed"]),
-        split=_split(job),
+        job.settings,
+        packed=job.packed,
+        split=job.split,
         inputs=job.inputs,
         scratch=job.scratch,
         beat=job.beat,

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from typing import Any
 
 from foldwise.errors import FoldwiseError, MissingExtra, RunError
-from foldwise.steps import STEPS, Beat, Job
-from foldwise.study.claims import Claim, claim
+from foldwise.steps import STEPS, Job
+from foldwise.study.claims import Beat, Claim, claim
 from foldwise.study.folder import RunFolder, write_json
 from foldwise.study.plan import Item, Plan, ready, skipped
 from foldwise.study.waiting import devices_asked, waiting

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from foldwise.judging.outputs import CLIP, Bools, Floats
 
@@ -40,8 +40,7 @@ class Calibration:
 
 def log_odds(probabilities: Floats) -> Floats:
     """log(p / (1 - p)), of probabilities clipped at `CLIP` from both ends."""
-    clipped = np.clip(probabilities, CLIP, 1 - CLIP)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+    return np.asarray(logit(np.clip(probabilities, CLIP, 1 - CLIP)))
 
 
 def calibrate(probabilities: Floats, truth: Bools) -> Calibration:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax
+from scipy.special import expit, log_softmax, logit
 
 from foldwise.judging.outputs import Bools, Floats
 
@@ -16,16 +16,14 @@ COLDEST, HOTTEST = 0.05, 20.0
 # A normal prior of variance 1 on log T: where a fit is right about all of a few images, the log-loss alone would take
 # every temperature to 0. Of 100 images or more nothing is seen of it.
 PRIOR = 1.0
-LEAST, MOST = (
-    1e-38,
-    1 - 2**-25,
-)  # of a float32 probability: its logarithm is finite, and no two of them become equal
+# Of a float32 probability: its logarithm is finite, and no two of them become equal.
+LEAST, MOST = 1e-38, 1 - 2**-25
 
 
 def logits(probabilities: Floats, family: str) -> Floats:
     """(n, K) the logits behind the probabilities: of several labels each one's own; else up to a constant per image."""
     p = np.clip(probabilities.astype(np.float64), LEAST, MOST)
-    return np.asarray(np.log(p) - np.log1p(-p) if family == "multilabel" else np.log(p))
+    return np.asarray(logit(p) if family == "multilabel" else np.log(p))
 
 
 def tempered(probabilities: Floats, temperature: float, family: str) -> Floats:

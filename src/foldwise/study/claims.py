@@ -29,6 +29,8 @@ LEASE_S = 180.0  # network file systems may hide a change for a minute
 BEAT_S = 20.0
 MAX_ATTEMPTS = 5
 
+Beat = Callable[[dict[str, Any]], None]  # how a step says how far it is
+
 
 @dataclass
 class Sightings:

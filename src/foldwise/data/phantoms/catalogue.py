@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +84,8 @@ def make(
             f"the folder {folder} is not empty", cure="Name a new folder for the phantom pictures."
         )
     digits = max(3, len(str(images - 1)))
-    drawn = [
-        (
-            f"{kind}_{index:0{digits}d}",
-            phantom.draw(index, size=size, difficulty=difficulty, seed=seed, **own),
-        )
-        for index in range(images)
-    ]
+    draw = partial(phantom.draw, size=size, difficulty=difficulty, seed=seed, **own)
+    drawn = [(f"{kind}_{index:0{digits}d}", draw(index)) for index in range(images)]
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
@@ -143,11 +139,9 @@ def _write_masks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, 
 
 def _write_stacks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
     """``images.npy`` and ``masks.npy``, a slice after the other; masks hold the class index."""
-    for name, planes in (
-        ("images", [picture.image for _, picture in drawn]),
-        ("masks", [picture.mask for _, picture in drawn]),
-    ):
-        np.save(folder / f"{name}.npy", np.stack(planes), allow_pickle=False)
+    masks = [picture.mask for _, picture in drawn if picture.mask is not None]
+    np.save(folder / "images.npy", np.stack([picture.image for _, picture in drawn]), allow_pickle=False)
+    np.save(folder / "masks.npy", np.stack(masks), allow_pickle=False)
     rows = [[f"images.npy[{place}]", picture.group] for place, (_, picture) in enumerate(drawn)]
     _write_table(folder / "metadata.csv", ["image", "group"], rows)
 

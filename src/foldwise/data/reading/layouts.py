@@ -96,8 +96,8 @@ def _read_phantom(data: DataSpec, group: str) -> Dataset:
     read = {key: part for key, part in phantom.reading.items() if key not in data.model_fields_set}
     own = {"phantom": None, "path": str(folder), "task": phantom.task, "classes": phantom.classes}
     drawn = data.model_copy(update=read | own)
-    own = group == "auto" and data.slices_per_group is None
-    dataset = read_dataset(drawn, base=folder, group="group" if own else group)
+    by_column = group == "auto" and data.slices_per_group is None
+    dataset = read_dataset(drawn, base=folder, group="group" if by_column else group)
     said = f"Built-in phantom {asked.kind}: {phantom.summary}; seed {asked.seed}, difficulty {asked.difficulty:g}"
     said += "".join(f", {option} {value:g}" for option, value in asked.options.items()) + "."
     return replace(dataset, layout="phantom", statements=(said, *dataset.statements))

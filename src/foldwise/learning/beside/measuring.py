@@ -29,6 +29,7 @@ from foldwise.learning.fitting.setup import Asked, Workpiece, set_up
 from foldwise.learning.fitting.train import step
 from foldwise.learning.keeping.saved import versions
 from foldwise.learning.networks.describing import describe
+from foldwise.study.claims import Beat
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
@@ -36,8 +37,6 @@ if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
 
 WARM_UPS, REPEATS = 2, 5
 OUT_OF_MEMORY, TOO_LARGE, TOO_FEW = "out of memory", "more memory than is free", "needs batches of 2 or more"
-
-Beat = Callable[[dict[str, Any]], None]
 
 
 def measure_item(

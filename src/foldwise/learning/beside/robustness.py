@@ -5,7 +5,7 @@ Nothing is trained and nothing chosen here, so the test fold may be looked at as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,13 @@ from foldwise.learning.fitting.scoring import Scores, Seeing, evaluate
 from foldwise.learning.keeping.saved import SavedModel, read_model, read_weights, versions
 from foldwise.learning.keeping.winner import ENCODER, WEIGHTS
 from foldwise.learning.networks.network import Network, layout_for
+from foldwise.study.claims import Beat
 from foldwise.study.files import read_json
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
     from foldwise.data.folds.splits import Split
 
 SCORES, EXAMPLE = "scores.npz", "example.npz"
-Beat = Callable[[dict[str, Any]], None]
 
 
 def robustness_item(

@@ -23,14 +23,15 @@ from foldwise.errors import DataError, choose
 from foldwise.learning.beside.pixel_features import strips
 from foldwise.learning.fitting.counting import pixel_counts
 from foldwise.learning.options import bound
+from foldwise.study.claims import Beat
 from foldwise.study.spec import Choice
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
     from foldwise.data.folds.splits import Split
 
-Beat = Callable[[dict[str, Any]], None]
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
+PIXELS = 20_000  # of the training part that a classifier learns from, where the study does not say
 CHUNK = 2**16  # pixels that a classifier is asked about at a time
 
 
@@ -46,7 +47,7 @@ class PixelClassifier(Protocol):
         """(n, number of classes it has seen)."""
 
 
-def logistic_regression(seed: int, *, pixels: Positive = 20000, c: Above0 = 1.0) -> PixelClassifier:
+def logistic_regression(seed: int, *, pixels: Positive = PIXELS, c: Above0 = 1.0) -> PixelClassifier:
     """Multinomial logistic regression on scaled features.
 
     Args:
@@ -61,7 +62,7 @@ def logistic_regression(seed: int, *, pixels: Positive = 20000, c: Above0 = 1.0)
 
 
 def random_forest(
-    seed: int, *, pixels: Positive = 20000, trees: Positive = 100, leaf: Positive = 5
+    seed: int, *, pixels: Positive = PIXELS, trees: Positive = 100, leaf: Positive = 5
 ) -> PixelClassifier:
     """A random forest.
 
@@ -78,7 +79,7 @@ def random_forest(
 
 
 def boosted_trees(
-    seed: int, *, pixels: Positive = 20000, trees: Positive = 100, lr: Above0 = 0.1
+    seed: int, *, pixels: Positive = PIXELS, trees: Positive = 100, lr: Above0 = 0.1
 ) -> PixelClassifier:
     """Gradient-boosted trees on binned features.
 
@@ -99,7 +100,6 @@ BASELINES: dict[str, Callable[..., PixelClassifier]] = {
     "random_forest": random_forest,
     "boosted_trees": boosted_trees,
 }
-PIXELS = 20000
 
 
 def check_baseline(baseline: Choice) -> dict[str, Any]:

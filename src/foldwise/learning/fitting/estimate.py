@@ -6,8 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -94,6 +93,34 @@ def estimate(
         looks: the images it is asked about; left out of the estimate where None.
     """
     looks = looks or Looks(0, 0)
+    of = partial(
+        _without_pretraining,
+        task=task,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        size_hw=size_hw,
+        images=images,
+    )
+    made = of(training, looks=looks)
+    if training.pretrain == NO_PRETRAINING:
+        return made
+    # As a fit of its own, of all of the network: a step costs as much whatever the loss is.
+    alone = make_pretraining(training).applied_to(pretraining(training))
+    before = of(alone, looks=replace(looks, tested=0))
+    memory_mb = max(made.memory_mb, before.memory_mb)
+    return replace(made, memory_mb=memory_mb, seconds_for_pretraining=before.seconds_per_fit)
+
+
+def _without_pretraining(
+    training: Training,
+    *,
+    task: Task,
+    in_channels: int,
+    num_classes: int,
+    size_hw: tuple[int, int] | None,
+    images: int,
+    looks: Looks,
+) -> Estimate:
     whole_hw = looks.size_hw or size_hw or (256, 256)
     if training.crop_px is not None:
         size_hw = (training.crop_px, training.crop_px)
@@ -107,22 +134,13 @@ def estimate(
     per_look = passes.look / num * whole_hw[0] * whole_hw[1] / (size_hw[0] * size_hw[1])
     timed = _Timed((passes.learn + rule.seconds) / num, update, per_look)
     stored = training.freeze == "encoder" and not task.endswith("segmentation") and stores_features(training)
-    made = Estimate(
+    return Estimate(
         seconds_per_fit=_fit_seconds(training, timed, images=images, looks=looks, stored=stored),
         seconds_for_features=per_look * (images + looks.inner + looks.tested) if stored else 0.0,
         memory_mb=_memory_mb(passes, training, (passes.kept_bytes + rule.kept_bytes) / num),
         parameters=passes.parameters,
         seconds_per_test=per_look * looks.tested,
     )
-    if training.pretrain == NO_PRETRAINING:
-        return made
-    # As a fit of its own, of all of the network: a step costs as much whatever the loss is.
-    alone = make_pretraining(training).applied_to(pretraining(training))
-    alone = alone.model_copy(update={"pretrain": NO_PRETRAINING})
-    asked: dict[str, Any] = {"task": task, "in_channels": in_channels, "num_classes": num_classes}
-    before = estimate(alone, **asked, size_hw=size_hw, images=images, looks=replace(looks, tested=0))
-    memory_mb = max(made.memory_mb, before.memory_mb)
-    return replace(made, memory_mb=memory_mb, seconds_for_pretraining=before.seconds_per_fit)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -29,12 +29,11 @@ from foldwise.learning.keeping.saved import common_size, versions, write_weights
 from foldwise.learning.keeping.winner import ENCODER
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import Classifier, layout_for
+from foldwise.study.claims import Beat
 from foldwise.study.spec import Choice, Training
 
 FEATURES, RECORD = "features.npy", "encoder.json"
 BATCH = 16
-
-Beat = Callable[[dict[str, Any]], None]
 
 
 def features_item(

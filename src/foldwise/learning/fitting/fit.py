@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +23,13 @@ from foldwise.learning.fitting.watching import Watch, images_to_watch
 from foldwise.learning.keeping.pretrained import Pretrained
 from foldwise.learning.keeping.saved import versions, write_model, write_weights
 from foldwise.learning.keeping.winner import WEIGHTS
+from foldwise.study.claims import Beat
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
     from foldwise.data.folds.splits import Split
 
 WATCHED = "watched.npz"
-Beat = Callable[[dict[str, Any]], None]
 
 
 def fit_item(

@@ -7,7 +7,7 @@ alone: the inner validation is looked at for the curve and the picture, and choo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from foldwise.learning.keeping.pretrained import write_body
 from foldwise.learning.keeping.saved import common_size, versions
 from foldwise.learning.networks.models import build
 from foldwise.learning.objectives.pretraining import Damage, make_pretraining, named
+from foldwise.study.claims import Beat
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
@@ -36,8 +37,6 @@ if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
 PICTURES = "pictures.npz"
 PICTURE_PX = 384  # longest side of what is kept for the report
 VALIDATION = 0  # in place of the number of an epoch
-
-Beat = Callable[[dict[str, Any]], None]
 
 
 def pretrain_item(
