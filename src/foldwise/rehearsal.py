@@ -48,6 +48,7 @@ class Costs:
         trained = sum(self.of[item.settings["configuration"]].seconds_per_fit for item in fits)
         beside = beside_seconds(
             plan.items,
+            seconds_per_fit={one: cost.seconds_per_fit for one, cost in self.of.items()},
             seconds_per_test={one: cost.seconds_per_test for one, cost in self.of.items()},
             million_pixels=self.million_pixels,
             channels=self.channels,

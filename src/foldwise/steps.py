@@ -150,10 +150,12 @@ class Step:
     version: int
 
 
+FIT = Step(_fit, version=2)
 STEPS = {
     "features": Step(_features, version=1),
     "pretrain": Step(_pretrain, version=1),
-    "fit": Step(_fit, version=2),
+    "fit": FIT,
+    "again": FIT,
     "measure": Step(_measure, version=1),
     "preview": Step(_preview, version=1),
     "shallow": Step(_shallow, version=1),

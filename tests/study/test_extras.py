@@ -7,10 +7,14 @@ from foldwise.study.configurations import configurations
 from foldwise.study.extras import augmentation_name, beside_seconds
 from foldwise.study.plan import make_plan, ready, skipped
 from foldwise.study.reading import study_from_dict
+from foldwise.study.spec import AGAIN
 from foldwise.study.words import kinds
 
 FOLDS = [(0, 0, "s0"), (0, 1, "s1")]
-STEPS = dict.fromkeys(("fit", "features", "pretrain", "preview", "shallow", "robustness", "measure"), 1)
+STEPS = dict.fromkeys(
+    ("fit", "features", "pretrain", "preview", "shallow", "again", "robustness", "measure"), 1
+)
+NOTHING = {"seconds_per_fit": {}, "seconds_per_test": {}, "million_pixels": 0, "channels": 1}
 WORSE = {"blur_px": [0, 1], "noise": [0, 0.1]}
 
 
@@ -108,6 +112,30 @@ def test_what_is_asked_beside_changes_no_fit():
     assert of(plain, "fit") == of(asked, "fit")
 
 
+def test_the_first_configuration_is_trained_again_under_other_seeds():
+    plan = plan_of(compare={"loss": ["dice", "focal"]}, validate={"folds": 2, "calibrate": 3})
+    fits, again = of(plan, "fit"), of(plan, "again")
+    first = [fit for fit in fits if fit.settings["configuration"] == plan.configurations[0].id]
+    assert len({fit.settings["seed"] for fit in first} | {item.settings["seed"] for item in again}) == 2 + 6
+    for place, item in enumerate(again):
+        fit = first[place % 2]
+        assert item.title == f"again {place // 2 + 1}: {fit.title}"
+        assert {key for key in item.settings if item.settings[key] != fit.settings.get(key)} == {
+            "seed",
+            "copy",
+        }
+    assert len(of(plan_of(validate={"folds": 2, "calibrate": True}), "again")) == 2 * AGAIN
+    assert not of(plan_of(validate={"folds": 2, "calibrate": False}), "again")
+    told = beside_seconds(plan.items, **NOTHING | {"seconds_per_fit": {plan.configurations[0].id: 7.0}})
+    assert told == 6 * 7
+
+
+def test_how_often_is_a_number_of_times():
+    with pytest.raises(SpecError) as caught:
+        plan_of(validate={"folds": 2, "calibrate": -1})
+    assert "validate.calibrate" in str(caught.value)
+
+
 def test_an_id_changes_with_what_can_change_the_result():
     first, again = (of(plan_of(baselines=["random_forest"], threads=n), "shallow")[0] for n in (1, 2))
     other = of(plan_of(baselines=[{"random_forest": {"trees": 5}}]), "shallow")[0]
@@ -135,5 +163,7 @@ def test_strengths_that_make_no_sense_are_refused(asked, said):
 def test_the_estimate_counts_conditions_filters_and_learning():
     plan = plan_of(robustness=WORSE, baselines=["random_forest"])
     chosen = plan.configurations[0].id
-    told = beside_seconds(plan.items, seconds_per_test={chosen: 10.0}, million_pixels=100, channels=3)
+    told = beside_seconds(
+        plan.items, **NOTHING | {"seconds_per_test": {chosen: 10.0}, "million_pixels": 100, "channels": 3}
+    )
     assert told == pytest.approx(2 * 4 * 10 + 2 * (100 * 1.6 + 3 * 8))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from foldwise.judging.again import again_caution, again_record
 from foldwise.judging.answer import answer, state
 from foldwise.judging.baselines import baselines_of
 from foldwise.judging.beside import failed_items
@@ -67,6 +68,7 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
     shallow = shallow_records(study, rows, known)
     facts = Facts.of(study, rows, known)
     told = state(facts, listed)
+    equals = again_record(study, rows, known)
     unbeaten = not_beaten(shallow, listed, alpha=study.judge.alpha)
     verdict: dict[str, Any] = plain({
         "schema": SCHEMA,
@@ -91,9 +93,10 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
         "boundary": boundary_record(study, rows, known.comparable),
         "calibration": calibration_record(study, rows, known.comparable),
         "selection": selection_record(known),
-        "warnings": unbeaten + cautions(facts, told, listed),
+        "warnings": unbeaten + again_caution(equals) + cautions(facts, told, listed),
         "pairs": pair_records(study.judge, known),
         "factors": mattered(study, rows, known, listed),
+        "again": equals,
         "robustness": robustness(study, rows, metric, listed),
         "failed_items": failed_items(rows.beside),
     })  # fmt: skip

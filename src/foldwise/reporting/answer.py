@@ -41,6 +41,7 @@ SHORTLY = {
     "RARE_CLASS": "rare classes: described, not tested",
     "DEGENERATE_METRIC": "the metric says little on this data",
     "UNDERTRAINED": "training was still improving",
+    "EQUALS_DIFFER": "the A/A test finds equals different",
     "EDGE_OF_GRID": "the winner is at the edge of what was tried",
     "SELECTION_OPTIMISM": "the winner's score is likely a little too good",
 }

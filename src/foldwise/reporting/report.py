@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from foldwise.reporting import (
+    again,
     answer,
     augmentation,
     boundary,
@@ -60,6 +61,7 @@ SECTIONS = (  # in the order of the page
     Section("leaderboard", "Leaderboard", tables.leaderboard_section),
     Section("care", "", lambda evidence: {"warnings": evidence.verdict.get("warnings", [])}),
     Section("factors", "What mattered", factors.section),
+    Section("a-a-test", "A/A test", again.section),
     Section("metrics", "Metrics", metrics.section),
     Section("classes", "Per class", sections.classes),
     Section("three-parts", "Three parts", parts.section),

@@ -1,6 +1,7 @@
 """Items beside the fits: what a study asks for that decides nothing about its configurations.
 
-Pictures of the augmentation, shallow baselines of every split, and networks that are done, asked about worse images;
+Pictures of the augmentation, shallow baselines of every split, one configuration again under other seeds, and networks
+that are done, asked about worse images;
 and last of all the speed of the models.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Literal, Protocol
 
 from foldwise.study.configurations import Configuration
@@ -42,7 +44,7 @@ class Planned(Protocol):
 class Extra:
     """An item to be: all but its id."""
 
-    kind: Literal["preview", "shallow", "robustness", "measure"]
+    kind: Literal["preview", "shallow", "again", "robustness", "measure"]
     needs: tuple[str, ...]
     title: str
     settings: dict[str, Any]
@@ -59,6 +61,7 @@ def extras(study: Study, configurations: Sequence[Configuration], fits: Sequence
     return [
         *_previews(configurations, fits),
         *_shallow(study, fits),
+        *_again(study, fits),
         *_robustness(study, fits),
         *_measures(study, configurations, fits),
     ]
@@ -107,6 +110,25 @@ def _shallow(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
         for baseline in study.baselines:
             title = f"{baseline} on pixel features{_place(folds[place])}"
             yield Extra("shallow", (), title, of_fold | {"baseline": baseline.model_dump(mode="json")})
+
+
+def _again(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
+    """The fits of the first configuration under other seeds, as if they were of others: for the A/A test.
+
+    It is the first that the study names, and not the best, because the choice must not depend on any score.
+    """
+    first = fits[0].settings["configuration"]
+    for copy in range(1, study.validate_.again + 1):
+        for fit in fits:
+            if fit.settings["configuration"] == first:
+                seed = again_seed(fit.settings["seed"], copy)
+                settings = fit.settings | {"seed": seed, "copy": copy}
+                yield Extra("again", fit.needs, f"again {copy}: {fit.title}", settings)
+
+
+def again_seed(seed: int, copy: int) -> int:
+    """The seed of a fit that is done again, from its own and the number of the copy."""
+    return int.from_bytes(sha256(f"{seed}/again {copy}".encode()).digest()[:4], "big") % 2**31
 
 
 def _place(fit: Planned) -> str:
@@ -165,13 +187,18 @@ def measuring_seconds(items: Iterable[Planned]) -> float:
 
 
 def beside_seconds(
-    items: Iterable[Planned], *, seconds_per_test: Mapping[str, float], million_pixels: float, channels: int
+    items: Iterable[Planned],
+    *,
+    seconds_per_fit: Mapping[str, float],
+    seconds_per_test: Mapping[str, float],
+    million_pixels: float,
+    channels: int,
 ) -> float:
-    """About what baselines and robustness take.
+    """About what baselines, robustness and fits that are done again take.
 
     Args:
         items: as they are planned.
-        seconds_per_test: by configuration, of one look at a test fold.
+        seconds_per_fit, seconds_per_test: by configuration; a test is one look at a test fold.
         million_pixels: of all images, each pixel counted in every channel.
         channels: of an image.
     """
@@ -181,6 +208,8 @@ def beside_seconds(
         if "blur_px" in asked and "noise" in asked:
             conditions = len(asked["blur_px"]) * len(asked["noise"])
             total += conditions * seconds_per_test[asked["configuration"]]
+        elif "copy" in asked:
+            total += seconds_per_fit[asked["configuration"]]
         elif "baseline" in asked:
             total += million_pixels * FILTERS_S + channels * LEARNING_S.get(asked["baseline"]["name"], 0.0)
     return total

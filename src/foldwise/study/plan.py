@@ -33,7 +33,7 @@ class Item:
     """
 
     id: str
-    kind: Literal["features", "pretrain", "fit", "preview", "shallow", "robustness", "measure"]
+    kind: Literal["features", "pretrain", "fit", "preview", "shallow", "again", "robustness", "measure"]
     needs: tuple[str, ...]
     title: str
     settings: dict[str, Any]

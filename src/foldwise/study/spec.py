@@ -34,6 +34,7 @@ Task = Literal[
 Cache = Literal["disk", "memory", "none"]
 NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by name."
 IGNORE = 255  # the target value of pixels that no loss and no score may count
+AGAIN = 4  # times that `validate.calibrate: true` trains a configuration again: five equals make ten pairs
 
 
 class Node(BaseModel):
@@ -234,6 +235,15 @@ class Validation(Node):
     group: str = "auto"
     near_duplicates: Literal["group", "ignore"] = "group"
     stratify: bool = True
+    calibrate: Annotated[
+        bool | PositiveInt,
+        Field(description="true, false, or how often the first configuration is trained again"),
+    ] = False
+
+    @property
+    def again(self) -> int:
+        """How often one configuration is trained again under other seeds, for the A/A test."""
+        return AGAIN if self.calibrate is True else int(self.calibrate)
 
 
 class Judging(Node):

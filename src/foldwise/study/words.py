@@ -30,6 +30,7 @@ NOUNS = {  # of the kinds of items, in the order they are told
     "features": "encoder pass",
     "pretrain": "pretraining",
     "shallow": "shallow baseline",
+    "again": "A/A fit",
     "robustness": "robustness check",
     "preview": "preview",
     "measure": "speed measurement",
