@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo studies test check format bench clean
+.PHONY: setup demo studies test check format bench validate clean
 
 setup: $(READY)
 
@@ -51,6 +51,11 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/compare.py
+
+# Studies of known truth, judged: some 40 minutes of one core, in two processes; goes on where it was stopped.
+# QUICK=1 is a slice of seconds.
+validate: $(READY)
+	$(BIN)/python -m benchmarks.validation $(if $(QUICK),--quick)
 
 clean:
 	rm -rf .venv build dist runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -23,6 +23,7 @@ from foldwise.learning.objectives.losses import LOSSES
 from foldwise.learning.objectives.optimizers import OPTIMIZERS, SCHEDULES
 from foldwise.learning.objectives.pretraining import PRETRAINING
 from foldwise.learning.options import options_of
+from foldwise.reporting.answer import SHORTLY
 from foldwise.reporting.report import SECTIONS
 from foldwise.study.configurations import configurations
 from foldwise.study.folder import RunFolder
@@ -217,6 +218,26 @@ def test_the_audit_page_lists_every_code_and_no_other():
     assert not [pattern for pattern in made if not any(re.fullmatch(pattern, code) for code in told)]
     assert not [code for code in told if not any(re.fullmatch(pattern, code) for pattern in made)]
     assert {row[1] for row in told.values()} <= {"error", "warning", "note"}
+
+
+def warnings_in_the_source():
+    """Every word in capitals that stands as a text of its own in the judge: the codes of its warnings."""
+    for path in (ROOT / "src/foldwise/judging").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and re.fullmatch(r"[A-Z_]{6,}", str(node.value)):
+                yield node.value
+
+
+def test_the_page_of_warnings_lists_every_code_with_a_cure_and_no_other():
+    page = (ROOT / "docs/warnings.md").read_text(encoding="utf-8")
+    told = {
+        code: cells
+        for title in re.findall(r"^## (.*)$", page, re.MULTILINE)
+        for code, cells in rows(section(page, title)).items()
+    }
+    assert set(told) == set(warnings_in_the_source())
+    assert set(SHORTLY) <= set(told)
+    assert all(len(cells) == 3 and cells[2] for cells in told.values())
 
 
 def test_the_phantoms_are_listed():

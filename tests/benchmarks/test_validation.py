@@ -1,6 +1,7 @@
 """A slice of `make validate`: the simulated truth is the truth, and a judge that errs is caught."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,12 @@ from benchmarks.validation.customs import customary, fold_scores
 from benchmarks.validation.designs import FOLDS, some_folds, some_groups
 from benchmarks.validation.drawn import KINDS, Plan, drawn, expected, level
 from benchmarks.validation.jobs import Drawing, Training, all_jobs, done, part, summaries
-from benchmarks.validation.judgements import judgement
+from benchmarks.validation.judgements import judged_pairs, judgement
 from benchmarks.validation.networks import ALIKE, SETTINGS, Crowd, Setting
 from benchmarks.validation.phantoms import pool
 from benchmarks.validation.pictures import draw_all
-from benchmarks.validation.promises import verdicts
-from benchmarks.validation.trained import Truth, trained, truth
+from benchmarks.validation.promises import PROMISES, verdicts
+from benchmarks.validation.trained import Truth, trained
 from foldwise.judging import inference, intervals
 
 PLAN = Plan("accuracy", 1500, 1, 6, identical=True, run_sd=0.03)
@@ -48,8 +49,12 @@ def test_a_level_gives_the_score_that_was_asked_for():
 
 
 def test_runs_vary_as_much_as_asked_for():
-    made = drawn(Plan("dice", 20_000, 5, 24, identical=True, run_sd=0.02, shared=0.0), np.random.default_rng(0))
-    assert np.sqrt(np.median(inference.run_variances(made.scores_CRn, made.folds_Rn))) == pytest.approx(0.02, rel=0.15)
+    made = drawn(
+        Plan("dice", 20_000, 5, 24, identical=True, run_sd=0.02, shared=0.0), np.random.default_rng(0)
+    )
+    assert np.sqrt(np.median(inference.run_variances(made.scores_CRn, made.folds_Rn))) == pytest.approx(
+        0.02, rel=0.15
+    )
 
 
 def test_images_of_a_group_are_alike_and_stay_in_one_fold():
@@ -97,11 +102,23 @@ def test_a_judge_who_ignores_groups_is_caught():
     assert np.mean([one["foldwise: alarm"] for one in ours]) < 0.06
 
 
+@pytest.mark.parametrize("kind", ["accuracy", "dice"])
+def test_pairs_alone_are_judged_as_in_the_whole(kind):
+    sample = drawn(Plan(kind, 40, 2, 4, grouped=True, identical=True), np.random.default_rng(2))
+    whole, pairs = judgement(sample, seed=0), judged_pairs(sample, seed=0)
+    assert {"foldwise: pair", "foldwise: pair width", "foldwise: family", "foldwise: alarm"} <= set(pairs)
+    assert pairs == {measure: pytest.approx(whole[measure]) for measure in pairs}
+
+
 def test_the_usual_tests_are_those_of_scipy():
     sample = drawn(Plan("dice", 92, 3, 2, identical=True), np.random.default_rng(5))
     folds, images = fold_scores(sample), sample.scores_CRn.mean(axis=1)
     by_hand = [
-        [sample.scores_CRn[c, r][sample.folds_Rn[r] == fold].mean() for r in range(3) for fold in range(FOLDS)]
+        [
+            sample.scores_CRn[c, r][sample.folds_Rn[r] == fold].mean()
+            for r in range(3)
+            for fold in range(FOLDS)
+        ]
         for c in range(2)
     ]
     assert folds == pytest.approx(np.array(by_hand))
@@ -115,15 +132,16 @@ def test_the_usual_tests_are_those_of_scipy():
 
 def test_a_crowd_learns_as_one_network_by_one_would():
     settings = [Setting(4, 0.01), Setting(4, 0.1)]
-    crowd = Crowd(settings, 7, seed=3)
+    crowd, draw = Crowd(settings, 7, seed=3), torch.Generator().manual_seed(4)
     alone = [[weight[e].clone().requires_grad_() for weight in crowd.weights] for e in range(2)]
     steppers = [
-        torch.optim.Adam(own, lr=one.rate, betas=(0.9, 0.99), eps=1e-12)
+        torch.optim.Adam(own, lr=one.rate, betas=(0.9, 0.99), eps=1e-8)
         for own, one in zip(alone, settings, strict=True)
     ]
     moments = [(torch.zeros_like(weight), torch.zeros_like(weight)) for weight in crowd.weights]
     for step in range(1, 6):
-        inputs, wanted = torch.randn(2, 9, 7), (torch.rand(2, 9) > 0.5).float()
+        inputs = torch.randn(2, 9, 7, generator=draw)
+        wanted = (torch.rand(2, 9, generator=draw) > 0.5).float()
         crowd._step(inputs, wanted, moments, step)
         for own, stepper, seen, true in zip(alone, steppers, inputs, wanted, strict=True):
             stepper.zero_grad()
@@ -132,7 +150,7 @@ def test_a_crowd_learns_as_one_network_by_one_would():
             stepper.step()
     for place, weight in enumerate(crowd.weights):
         for e in range(2):
-            assert weight[e] == pytest.approx(alone[e][place].detach(), abs=2e-5)
+            assert weight[e] == pytest.approx(alone[e][place].detach(), abs=1e-4)
 
 
 def test_a_crowd_learns_masks_and_scores_them_by_dice(pictures):
@@ -160,7 +178,8 @@ def test_networks_never_see_what_they_are_tested_on(pictures, monkeypatch):
 
     def watched_scores(self, pool, tests):
         seen.extend(
-            set(pool.groups[own]) & set(pool.groups[row]) for own, row in zip(self.members, tests, strict=True)
+            set(pool.groups[own]) & set(pool.groups[row])
+            for own, row in zip(self.members, tests, strict=True)
         )
         return scores(self, pool, tests)
 
@@ -240,7 +259,11 @@ def test_the_whole_has_every_size_repeat_and_kind_of_the_promise():
     names = [job.name for job in all_jobs()]
     assert len(set(names)) == len(names)
     for identical in (True, False):
-        covered = {(p.images, p.repeats, p.grouped) for p in plans if p.configurations == 24 and p.identical == identical}
+        covered = {
+            (p.images, p.repeats, p.grouped)
+            for p in plans
+            if p.configurations == 24 and p.identical == identical
+        }
         assert {(n, R, g) for n in (22, 92, 300, 3000) for R in (1, 3, 5) for g in (True, False)} <= covered
     assert any(p.images == 30_000 and p.identical and p.configurations == 24 for p in plans)
 
@@ -253,7 +276,8 @@ def test_the_page_is_written_between_its_marks_only(tmp_path, monkeypatch):
     rows = rows_of(Plan("dice", 22, 1), 2, tmp_path)
     tables.publish(rows, verdicts(rows))
     text = page.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n{tables.BEGIN}\n\n| promise |")
+    assert text.startswith(f"before\n{tables.BEGIN}\n\n1 cell of 2 studies")
+    assert "\n| promise |" in text
     assert text.endswith(f"{tables.END}\nafter\n")
     assert "the former table" not in text
     assert "| drawn, images alone | 22 | 1 |" in text
@@ -265,3 +289,13 @@ def test_the_page_is_written_between_its_marks_only(tmp_path, monkeypatch):
 def test_pictures_are_drawn_from_whatever_is_done(tmp_path):
     draw_all([], tmp_path)
     assert all("nan" not in path.read_text() for path in Path(tmp_path).glob("*.svg"))
+
+
+def test_the_page_shows_every_promise_and_picture():
+    text = tables.PAGE.read_text(encoding="utf-8")
+    shown = text.partition(tables.BEGIN)[2].partition(tables.END)[0]
+    assert not [one.sentence for one in PROMISES if f"| {one.sentence} |" not in shown]
+    drawn_here = {path.name for path in tables.PICTURES.glob("*.svg")}
+    assert set(re.findall(r"\]\(pictures/([\w-]+\.svg)\)", text)) == drawn_here == {
+        "coverage.svg", "false-alarms.svg", "luck.svg", "repeats.svg",
+    }  # fmt: skip

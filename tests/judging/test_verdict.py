@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -178,6 +179,44 @@ def test_a_perfect_auroc_is_no_sign_of_hard_labels(tmp_path):
 def test_a_winner_at_the_edge_of_its_grid(tmp_path):
     assert "EDGE_OF_GRID" in codes(judged(tmp_path, skills=(0.3, 0.6, 2.5)))
     assert "EDGE_OF_GRID" not in codes(judged(tmp_path / "inside", skills=(0.3, 2.5, 0.6)))
+
+
+def test_unequal_steps_are_named_unless_they_are_the_question(tmp_path):
+    assert "UNEQUAL_BUDGET" not in codes(judged(tmp_path / "equal"))
+    for factor, said in (("recipe", True), ("epochs", False)):
+        folder = make_run(tmp_path / factor, Wanted())
+        plan = folder.load_plan()
+        first, second = plan.configurations
+        training = second.training.model_copy(update={"epochs": 3 * second.training.epochs})
+        longer = replace(second, training=training, levels={factor: "long"})
+        folder.save_plan(replace(plan, configurations=(replace(first, levels={factor: "short"}), longer)))
+        verdict = judge(folder)
+        assert ("UNEQUAL_BUDGET" in codes(verdict)) == said
+        if said:
+            message = next(one["message"] for one in verdict["warnings"] if one["code"] == "UNEQUAL_BUDGET")
+            assert longer.name in message
+
+
+def test_a_configuration_that_fails_in_one_fold_is_named_unsteady(tmp_path):
+    def lost(folder):
+        items = [
+            item for item in folder.load_plan().items if item.settings["configuration"] == item_id(folder)
+        ]
+        path = folder.done(items[0].id) / "scores.npz"
+        arrays = dict(np.load(path))
+        arrays["probabilities"] = 1 - arrays["probabilities"]
+        np.savez(path, **arrays)
+        return folder
+
+    def item_id(folder):
+        return folder.load_plan().configurations[1].id
+
+    wanted = Wanted(skills=(2.5, 2.6, 2.4, 2.5), num_cases=120)
+    assert "UNSTABLE_CONFIG" not in codes(judge(make_run(tmp_path / "steady", wanted)))
+    verdict = judge(lost(make_run(tmp_path / "lost", wanted)))
+    message = next(one["message"] for one in verdict["warnings"] if one["code"] == "UNSTABLE_CONFIG")
+    assert verdict["configurations"][-1]["name"] in message
+    assert "Fewer than 6 configurations" in message
 
 
 def test_luck_is_named(tmp_path):

@@ -405,6 +405,17 @@ def test_smaller_maps_keep_their_mean_and_leave_out_what_does_not_count():
     assert maps._smaller(values, 200) is values
 
 
+def test_a_thin_line_stays_a_line_on_a_smaller_map():
+    labels = np.zeros((60, 60), dtype=np.uint8)
+    labels[:, 21:23] = 1  # two of every three columns that become one
+    small = maps._picked(labels, 20)
+    assert small.shape == (20, 20)
+    assert small.any(axis=0).nonzero()[0].tolist() == [7]
+    assert (small[:, 6] == 0).all()
+    assert small.sum() == 20
+    assert maps._picked(labels, 60) is labels
+
+
 def test_spans_hold_their_values():
     assert span_of([]) == Span(0.0, 1.0)
     assert span_of([0.2, 0.99], at_most=1.0).high == 1.0

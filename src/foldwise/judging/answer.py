@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from foldwise.judging.cautions import Compared, Facts
+from foldwise.judging.cautions.facts import Compared, Facts
 from foldwise.judging.records import Judgement
 from foldwise.judging.rows import Rows
 from foldwise.judging.words import counted, in_text, show, with_interval

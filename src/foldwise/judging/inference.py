@@ -118,7 +118,12 @@ def runs_in_mean(folds_Rn: Ints) -> float:
 
 
 def run_variances(scores_CRn: Floats, folds_Rn: Ints) -> Floats:
-    """(C,) own moment estimates of the variance between runs; they may be negative.
+    """(C,) own moment estimates of the variance between runs; they may be negative."""
+    return run_moments(scores_CRn, folds_Rn)[0]
+
+
+def run_moments(scores_CRn: Floats, folds_Rn: Ints) -> tuple[Floats, Floats]:
+    """(C,) own estimates of the variance between runs, and (C,) the scatter of fold means they come from.
 
     What all rows share is taken off first; one row alone must be a difference, in which nothing is shared.
     """
@@ -127,7 +132,7 @@ def run_variances(scores_CRn: Floats, folds_Rn: Ints) -> Floats:
     fold = fold.reshape(R, n)
     K = int(fold.max()) + 1
     if R == 1 and K == 1:
-        return np.zeros(C)
+        return np.zeros(C), np.zeros(C)
     cell = (fold + K * np.arange(R)[:, None]).ravel()
     size = np.bincount(cell, minlength=R * K).astype(float)
     shared_Rn = scores_CRn.mean(axis=0) if C > 1 else np.zeros((R, n))
@@ -136,10 +141,10 @@ def run_variances(scores_CRn: Floats, folds_Rn: Ints) -> Floats:
     between, within = np.array(pieces).T
     noise = within * (1 / size).mean()
     if R == 1:
-        return np.asarray((between - noise) * mended)
+        return np.asarray((between - noise) * mended), between
     q = 1 - 1 / R
     share = q * (q + 1 / (R * K)) - (1 / size).mean() * (R - 1) / R**2 * (1 - 1 / K)
-    return np.asarray((between - noise) / share * mended)
+    return np.asarray((between - noise) / share * mended), between
 
 
 def _between_and_within(scores_Rn: Floats, cell: Ints, size: Floats) -> tuple[float, float]:

@@ -16,7 +16,8 @@ from foldwise.judging.again import again_caution, again_record
 from foldwise.judging.answer import answer, state
 from foldwise.judging.baselines import baselines_of
 from foldwise.judging.beside import failed_items
-from foldwise.judging.cautions import Facts, cautions
+from foldwise.judging.cautions import cautions
+from foldwise.judging.cautions.facts import Facts
 from foldwise.judging.confidence import calibration_record
 from foldwise.judging.deciding import thresholds_record
 from foldwise.judging.inference import Comparison, beside, compare
@@ -72,6 +73,7 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
     unbeaten = not_beaten(shallow, listed, alpha=study.judge.alpha)
     verdict: dict[str, Any] = plain({
         "schema": SCHEMA,
+        "alpha": study.judge.alpha,
         "study": study.study,
         "title": study.title or study.study,
         "task": rows.task,
@@ -83,7 +85,7 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
         "num_done": sum(fit.status == "done" for fit in rows.fits),
         "num_planned": len(rows.fits),
         "finished": max((str(fit.result["finished"]) for fit in rows.fits if "finished" in fit.result), default=None),
-        "metric": _about(metric, rows),
+        "metric": _about(metric, rows) | {"equivalent_within": study.judge.equivalent_within},
         "metrics": {name: _about(row, rows) for name, row in metrics_known(rows).items()},
         "state": told,
         "answer": answer(told, listed, facts, unbeaten) if known.comparable else None,

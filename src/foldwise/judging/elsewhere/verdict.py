@@ -11,7 +11,10 @@ import numpy as np
 
 from foldwise.data.reading.listing import natural
 from foldwise.judging.answer import answer_record, compared_in_words, sure
-from foldwise.judging.cautions import Caution, Compared, not_distinguishable, optimism, small
+from foldwise.judging.cautions.choice import not_distinguishable, optimism
+from foldwise.judging.cautions.facts import Caution, Compared
+from foldwise.judging.cautions.runs import unstable
+from foldwise.judging.cautions.sample import small
 from foldwise.judging.design import Factor
 from foldwise.judging.effects import Asked as Intervals
 from foldwise.judging.elsewhere.asked import Asked
@@ -171,6 +174,7 @@ def _warnings(facts: Compared, grid: Grid, listed: Sequence[Record]) -> Iterator
         not_distinguishable(facts, listed),
         small(facts),
         _runs(grid),
+        unstable(facts, listed),
         optimism(facts, listed),
     )
     for one in found:
