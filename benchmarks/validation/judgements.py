@@ -62,7 +62,7 @@ def judged_pairs(sample: Sample, *, seed: int) -> dict[str, float]:
     folds, one = sample_folds(sample), scores[0]
     values = np.stack([own.values[sample.metric.name] for own in scores])
     step = sample.units.step / one.support[sample.metric.name] if sample.metric.counted else 0.0
-    known = variance(values, folds, floor=step**2)
+    known = variance(values, folds, floor=step**2 / values.shape[1])
     return _pairs(sample, all_pairs(known, compare(known, seed=seed), alpha=ALPHA, margin=0.0))
 
 

@@ -21,7 +21,8 @@ from benchmarks.validation.phantoms import pool
 from benchmarks.validation.pictures import draw_all
 from benchmarks.validation.promises import PROMISES, verdicts
 from benchmarks.validation.trained import Truth, trained
-from foldwise.judging import inference, intervals
+from foldwise.judging import inference, intervals, run_variance
+from foldwise.judging.run_variance import run_moments
 
 PLAN = Plan("accuracy", 1500, 1, 6, identical=True, run_sd=0.03)
 
@@ -52,7 +53,7 @@ def test_runs_vary_as_much_as_asked_for():
     made = drawn(
         Plan("dice", 20_000, 5, 24, identical=True, run_sd=0.02, shared=0.0), np.random.default_rng(0)
     )
-    assert np.sqrt(np.median(inference.run_variances(made.scores_CRn, made.folds_Rn))) == pytest.approx(
+    assert np.sqrt(np.median(run_moments(made.scores_CRn, made.folds_Rn).own)) == pytest.approx(
         0.02, rel=0.15
     )
 
@@ -83,7 +84,8 @@ def test_a_sound_judge_breaks_nothing_here(tmp_path):
 
 
 def test_a_judge_that_forgets_the_runs_is_caught(tmp_path, monkeypatch):
-    monkeypatch.setattr(inference, "runs_in_mean", lambda folds_Rn: 0.0)
+    for module in (inference, run_variance):
+        monkeypatch.setattr(module, "runs_in_mean", lambda folds_Rn: 0.0)
     rows = rows_of(PLAN, 16, tmp_path)
     assert {"foldwise: alarm", "foldwise: pair", "foldwise: all pairs"} <= broken(rows)
     assert rows[0]["found"]["foldwise: alarm"][0] > 0.3

@@ -183,7 +183,7 @@ def test_baselines_are_rows_of_the_table(tmp_path):
 
 
 def test_failed_items_beside_the_fits_are_told_and_stop_nothing(tmp_path):
-    folder = make_run(tmp_path / "run")
+    folder = make_run(tmp_path / "run", Wanted(skills=(0.2, 3.0), num_cases=90, repeats=2))
     error = {"type": "ValueError", "message": "no picture", "traceback": ""}
     item = Item("preview-1", "preview", (), "preview of flips", {})
     add(folder, [(item, lambda path: {"status": "failed", "error": error})])

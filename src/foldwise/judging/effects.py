@@ -30,13 +30,12 @@ from foldwise.judging.inference import (
     DRAWS,
     Variance,
     joint_draws,
-    run_variances,
-    runs_in_mean,
     studentized,
     tail,
 )
 from foldwise.judging.outputs import Floats, Ints
 from foldwise.judging.pairs import Told, told_by
+from foldwise.judging.run_variance import run_moments, runs_in_mean
 
 MOSTLY_NOISE = (
     1.5  # times the noise: below it, differences between configurations say nothing of their causes
@@ -213,7 +212,7 @@ def contrast_runs(apart_PC: Floats, scores: Scores) -> Floats:
     """(P,) what runs add to the variance of every contrast: its own, but never less than its configurations imply."""
     assert scores.known is not None
     own = [
-        run_variances(np.tensordot(one, scores.values, axes=(0, 0))[None], scores.folds)[0]
+        run_moments(np.tensordot(one, scores.values, axes=(0, 0))[None], scores.folds).own[0]
         for one in apart_PC
     ]
     implied = apart_PC**2 @ scores.known.run

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from foldwise.judging.outputs import Bools, Floats, Ints
+from foldwise.judging.run_variance import SharedRuns, between_runs, runs_in_mean
 
 DRAWS = 2000
-MEDIAN_FROM = 6  # configurations: from here on a run variance is its own, but never below the median's
 TIE = 1e-12  # estimates closer than this are the same: they differ by rounding alone
 POWER = 0.84  # the normal quantile of 80 % power
 
@@ -31,6 +31,7 @@ class Variance:
         run_of_mean: (C,) what it adds to the variance of the estimate, with overlapping training sets.
         pair_floor: added to the variance of every difference; 1 / n^2 for scores of 0 and 1.
         df_image, df_run: degrees of freedom.
+        shared: where a few configurations share one variance between runs, what is known of it.
     """
 
     estimate: Floats
@@ -41,6 +42,7 @@ class Variance:
     pair_floor: float
     df_image: float
     df_run: float
+    shared: SharedRuns | None = None
 
     @property
     def standard_error(self) -> Floats:
@@ -71,19 +73,14 @@ def variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0) -> Varia
         folds_Rn: the test fold of every unit in every repeat.
         floor: least variance of a difference; 1 / n^2 for scores of 0 and 1, whose scatter vanishes when all agree.
     """
-    C, R, n = scores_CRn.shape
-    num_folds = len(np.unique(folds_Rn))
+    n = scores_CRn.shape[2]
     means_Cn = scores_CRn.mean(axis=1)
     estimate = means_Cn.mean(axis=1)
     centred = means_Cn - estimate[:, None]
     image = centred @ centred.T / (n * max(n - 1, 1))
-    run = _shared(run_variances(scores_CRn, folds_Rn))
-    run_of_mean = run * runs_in_mean(folds_Rn)
-    free_configurations = max(C - 1, 1)
-    df_run = free_configurations * ((num_folds - 1) if R == 1 else (R - 1) * num_folds)
-    return Variance(
-        estimate, image, _factor(image), run, run_of_mean, floor, float(n - 1), float(max(df_run, 1))
-    )
+    runs = between_runs(scores_CRn, folds_Rn)
+    of_mean, share = runs.used * runs_in_mean(folds_Rn), runs.shared
+    return Variance(estimate, image, _factor(image), runs.used, of_mean, floor, float(n - 1), runs.df, share)
 
 
 def beside(known: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> Variance:
@@ -106,62 +103,8 @@ def beside(known: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> Variance:
         image_factor=_factor(image),
         run=np.append(known.run, 0.0),
         run_of_mean=np.append(known.run_of_mean, 0.0),
+        shared=known.shared and known.shared.beside_one_without(),
     )
-
-
-def runs_in_mean(folds_Rn: Ints) -> float:
-    """What a variance between runs is multiplied by in the variance of a mean over folds and repeats."""
-    (R, n), num_folds = folds_Rn.shape, len(np.unique(folds_Rn))
-    # Training sets overlap, so runs are not independent: Nadeau & Bengio 2003, on this part only.
-    overlap = 1 / (num_folds - 1) if num_folds > 1 else 0.0
-    return float((1 - num_folds / n) / (R * num_folds) + overlap)
-
-
-def run_variances(scores_CRn: Floats, folds_Rn: Ints) -> Floats:
-    """(C,) own moment estimates of the variance between runs; they may be negative."""
-    return run_moments(scores_CRn, folds_Rn)[0]
-
-
-def run_moments(scores_CRn: Floats, folds_Rn: Ints) -> tuple[Floats, Floats]:
-    """(C,) own estimates of the variance between runs, and (C,) the scatter of fold means they come from.
-
-    What all rows share is taken off first; one row alone must be a difference, in which nothing is shared.
-    """
-    C, R, n = scores_CRn.shape
-    _, fold = np.unique(folds_Rn, return_inverse=True)
-    fold = fold.reshape(R, n)
-    K = int(fold.max()) + 1
-    if R == 1 and K == 1:
-        return np.zeros(C), np.zeros(C)
-    cell = (fold + K * np.arange(R)[:, None]).ravel()
-    size = np.bincount(cell, minlength=R * K).astype(float)
-    shared_Rn = scores_CRn.mean(axis=0) if C > 1 else np.zeros((R, n))
-    mended = C / (C - 1) if C > 1 else 1.0
-    pieces = [_between_and_within(one - shared_Rn, cell, size) for one in scores_CRn]
-    between, within = np.array(pieces).T
-    noise = within * (1 / size).mean()
-    if R == 1:
-        return np.asarray((between - noise) * mended), between
-    q = 1 - 1 / R
-    share = q * (q + 1 / (R * K)) - (1 / size).mean() * (R - 1) / R**2 * (1 - 1 / K)
-    return np.asarray((between - noise) / share * mended), between
-
-
-def _between_and_within(scores_Rn: Floats, cell: Ints, size: Floats) -> tuple[float, float]:
-    """Scatter of the fold means and pooled scatter in the folds, of one configuration's centred scores."""
-    R = len(scores_Rn)
-    deviation = (scores_Rn - scores_Rn.mean(axis=0)).ravel() if R > 1 else scores_Rn.ravel()
-    means = np.bincount(cell, weights=deviation, minlength=len(size)) / size
-    within = float(((deviation - means[cell]) ** 2).sum() / max(len(deviation) - len(size), 1))
-    between = float((means**2).mean() if R > 1 else means.var(ddof=1))
-    return between, within
-
-
-def _shared(own: Floats) -> Floats:
-    """Run variances to use: few configurations share one; of many, each has its own but at least the median."""
-    if len(own) >= MEDIAN_FROM:
-        return np.asarray(np.maximum(own, np.median(np.maximum(own, 0.0))))
-    return np.full(len(own), max(float(own.mean()), 0.0))
 
 
 def _factor(covariance: Floats) -> Floats:
@@ -186,6 +129,8 @@ class Comparison:
         p_wins: (C,) how often each would come first if the study were repeated.
         rank_low, rank_high: (C,) ranks that all pairs together leave open.
         p_pairs: (C, C) p values of all pairs, adjusted for all pairs by max |t|.
+        alone: (C, C) how many standard errors a difference of this pair alone must be from 0 to be beyond chance.
+        p_alone: (C, C) p values of each pair alone.
         pairs_quantile: how many standard errors a difference must be from 0 to be beyond chance among all pairs.
         minimal_detectable_difference: to the winner, with 80 % power.
         run_share: the share of its square that is variance between runs, which more images do not lower.
@@ -202,6 +147,8 @@ class Comparison:
     rank_low: Ints
     rank_high: Ints
     p_pairs: Floats
+    alone: Floats
+    p_alone: Floats
     pairs_quantile: float
     minimal_detectable_difference: float
     run_share: float
@@ -227,9 +174,8 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
     """
     estimate, C = known.estimate, len(known.estimate)
     error_CC = known.of_differences()
-    roots = known.image_factor, np.diag(np.sqrt(known.run_of_mean))
     rng = np.random.default_rng(seed)
-    drawn = joint_draws(known, *roots, rng=rng, draws=draws)
+    drawn = _drawn(known, rng=rng, draws=draws)
     if known.pair_floor > 0:  # errors have the floor, so what they are compared with must have it too
         drawn = drawn + rng.normal(scale=np.sqrt(known.pair_floor / 2), size=drawn.shape)
     t_CC = studentized(estimate[None, :] - estimate[:, None], error_CC)
@@ -245,6 +191,7 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
     all_pairs = float(np.quantile(largest, 1 - alpha))
     above = t_CC > all_pairs
     quantile = max(float(norm.ppf(1 - alpha / 2)), float(limit[winner]))
+    alone, p_alone = _each_alone(known, drawn, alpha)
     return Comparison(
         winner=winner,
         could_be_best=p > alpha,
@@ -257,10 +204,37 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
         rank_low=1 + above.sum(axis=1),
         rank_high=C - above.sum(axis=0),
         p_pairs=tail(np.sort(largest), np.abs(t_CC)),
+        alone=alone,
+        p_alone=p_alone,
         pairs_quantile=all_pairs,
         minimal_detectable_difference=float((quantile + POWER) * np.median(np.delete(error, winner))),
         run_share=_run_share(known, error, winner),
     )
+
+
+def _drawn(known: Variance, *, rng: np.random.Generator, draws: int) -> Floats:
+    """(draws, C) centred draws of all estimates."""
+    run_root = np.diag(np.sqrt(known.run_of_mean))
+    if known.shared is None:
+        return joint_draws(known, known.image_factor, run_root, rng=rng, draws=draws)
+    image = joint_draws(known, known.image_factor, np.zeros_like(run_root), rng=rng, draws=draws)
+    return image + known.shared.drawn(rng=rng, draws=draws)
+
+
+def _each_alone(known: Variance, drawn: Floats, alpha: float) -> tuple[Floats, Floats]:
+    """(C, C) the quantile of |t| and the p value of every pair by itself; of many configurations those of Student's t.
+
+    Of a few, from the draws: their variance between runs is known too badly for any t distribution.
+    """
+    error_CC = known.of_differences()
+    t_CC = np.abs(studentized(known.estimate[None, :] - known.estimate[:, None], error_CC))
+    if known.shared is None:
+        df = max(known.df_image, 1.0)
+        return np.full(t_CC.shape, t.ppf(1 - alpha / 2, df)), np.asarray(2 * t.sf(t_CC, df))
+    apart = np.abs(drawn[:, :, None] - drawn[:, None, :])
+    size = np.divide(apart, error_CC, out=np.zeros_like(apart), where=error_CC > 0)
+    above = (size >= t_CC).sum(axis=0)
+    return np.quantile(size, 1 - alpha, axis=0), (1 + above) / (len(drawn) + 1)
 
 
 def _run_share(known: Variance, error_C: Floats, winner: int) -> float:

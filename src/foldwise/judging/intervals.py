@@ -27,6 +27,7 @@ class Spread:
         df: degrees of freedom of the variance.
         grouped: whether units are groups.
         counted: whether every image is right or wrong, and nothing between.
+        num_repeats: how often every image was tested.
     """
 
     estimate: float
@@ -38,6 +39,7 @@ class Spread:
     df: float
     grouped: bool
     counted: bool = False
+    num_repeats: int = 1
 
     @property
     def standard_error(self) -> float:
@@ -94,27 +96,38 @@ def interval(rule: str, spread: Spread, *, alpha: float = 0.05) -> Interval:
     binomial = estimate * (1 - estimate)
     if rule == "wilson" or binomial < 1e-9:
         quantile = _t(spread.df, alpha) if spread.grouped else None
-        return wilson(estimate, effective_size(spread), alpha=alpha, quantile=quantile)
+        found = wilson(estimate, effective_size(spread), alpha=alpha, quantile=quantile)
+        return _no_surer_than_perfect(found, wilson(1.0, spread.support, alpha=alpha, quantile=quantile))
     hardly_ever_wrong = spread.counted and binomial * _most(spread) < 1
     if spread.standard_error > LOGIT_REACH * binomial or hardly_ever_wrong:
         # So near an end the logit is no straight line any more, and its interval would run from 0 to 1.
-        # One image that is wrong now and then is no reason to believe in more images than there are.
-        size = min(binomial / spread.standard_error**2, _most(spread))
-        return wilson(estimate, size, alpha=alpha, quantile=_t(spread.df, alpha))
+        quantile = _t(spread.df, alpha)
+        size = min(binomial / max(spread.standard_error**2, 1e-12), _most(spread))
+        found = wilson(estimate, size, alpha=alpha, quantile=quantile)
+        return _no_surer_than_perfect(found, wilson(1.0, _most(spread), alpha=alpha, quantile=quantile))
     return logit_t(estimate, spread.standard_error, spread.df, alpha=alpha)
+
+
+def _no_surer_than_perfect(found: Interval, perfect: Interval) -> Interval:
+    """The interval with ends no farther in than those of a score of 1, or of 0, on the same images.
+
+    An image that is wrong in one of several repeats makes the mean worse, and must not make it surer.
+    """
+    return min(found[0], perfect[0]), max(found[1], 1 - perfect[0])
 
 
 def effective_size(spread: Spread) -> float:
     """The number of independent images a share is worth: p(1-p) / variance.
 
-    The image part is held between the number of units and of images it rests on; run variance then lowers it.
+    The image part is held between the number of units it rests on and that of their images in all repeats, since the
+    mean of several answers to an image says more than one; run variance then lowers it.
     """
     p = min(max(spread.estimate, 0.0), 1.0)
     binomial = p * (1 - p)
     image = spread.image_variance * (spread.num_units - 1) / spread.num_units if spread.num_units > 1 else 0.0
     size = spread.support
     if binomial > 0 and image > 0:
-        size = float(np.clip(binomial / image, spread.support, _most(spread)))
+        size = float(np.clip(binomial / image, spread.support, _most(spread) * spread.num_repeats))
     if binomial > 0 and spread.run_variance > 0:
         size = binomial / (binomial / size + spread.run_variance)
     return size

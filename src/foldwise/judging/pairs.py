@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.stats import norm
 
-from foldwise.judging.inference import MEDIAN_FROM, POWER, Comparison, Variance, studentized
-from foldwise.judging.outputs import Floats
+from foldwise.judging.inference import POWER, Comparison, Variance
 
 Told = Literal["better", "equivalent", "not distinguishable"]
 
@@ -55,9 +54,8 @@ def all_pairs(known: Variance, comparison: Comparison, *, alpha: float, margin: 
         margin: a difference within it is of no consequence.
     """
     order = np.argsort(-known.estimate, kind="stable")
-    error_CC, df_CC = known.of_differences(), degrees_of_freedom(known)
-    alone_CC, quantile = t.ppf(1 - alpha / 2, df_CC) * error_CC, comparison.pairs_quantile
-    p_CC = _alone(np.abs(known.estimate[:, None] - known.estimate[None, :]), error_CC, df_CC)
+    error_CC, quantile = known.of_differences(), comparison.pairs_quantile
+    alone_CC = comparison.alone * error_CC
     seen = max(quantile, float(norm.ppf(1 - alpha / 2))) + POWER
     made = []
     for place, a in enumerate(order):
@@ -75,7 +73,7 @@ def all_pairs(known: Variance, comparison: Comparison, *, alpha: float, margin: 
                     high=difference + alone,
                     low_all=difference - together,
                     high_all=difference + together,
-                    p=float(p_CC[a, b]),
+                    p=float(comparison.p_alone[a, b]),
                     p_all=float(comparison.p_pairs[a, b]),
                     minimal_detectable_difference=seen * error,
                 )
@@ -83,29 +81,8 @@ def all_pairs(known: Variance, comparison: Comparison, *, alpha: float, margin: 
     return made
 
 
-def degrees_of_freedom(known: Variance) -> Floats:
-    """(C, C) of every difference: those of the units; of few configurations Satterthwaite's, of its two parts.
-
-    With few configurations the variance between runs is known from few runs.
-    """
-    C = len(known.estimate)
-    whole = np.full((C, C), max(known.df_image, 1.0))
-    if C >= MEDIAN_FROM:
-        return whole
-    run = known.run_of_mean[:, None] + known.run_of_mean[None, :]
-    image = np.maximum(known.of_differences() ** 2 - run, 0.0)
-    parts = image**2 / max(known.df_image, 1.0) + run**2 / max(known.df_run, 1.0)
-    joint = np.divide((image + run) ** 2, parts, out=whole.copy(), where=parts > 0)
-    return np.asarray(np.minimum(joint, whole))
-
-
 def told_by(difference: float, half: float, margin: float) -> Told:
     """What an interval of this half width says of a difference that is 0 or more."""
     if difference + half <= margin:  # its other end is nearer to 0 or beyond it by less
         return "equivalent"
     return "better" if difference - half > 0 else "not distinguishable"
-
-
-def _alone(difference_CC: Floats, error_CC: Floats, df_CC: Floats) -> Floats:
-    """(C, C) two-sided p values; without error, 1 where there is no difference and 0 where there is."""
-    return np.asarray(2 * t.sf(studentized(difference_CC, error_CC), df_CC))

@@ -157,12 +157,14 @@ class Judged:
         known: variances of the scores turned so that higher is better; None where nothing can be inferred.
         intervals: per configuration, on the metric's own scale; nan where there is none.
         values: (C, R, G) higher is better.
+        spreads: what the intervals were made from; None where there is none.
     """
 
     metric: Metric
     known: Variance | None
     intervals: tuple[Interval, ...]
     values: Floats
+    spreads: tuple[Spread | None, ...]
 
 
 def judged(metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases: int, alpha: float) -> Judged:
@@ -179,14 +181,16 @@ def judged(metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases:
         (one.num_positives[metric.name] or 0) < MIN_POSITIVES for one in scored
     )
     if rare or units.count < 2 or not usable:
-        return Judged(metric, None, (NO_INTERVAL,) * len(scored), values)
+        return Judged(metric, None, (NO_INTERVAL,) * len(scored), values, (None,) * len(scored))
     # A case that is right or wrong moves the score by 1 / support, by less in a large group; statistics.md 1.4.
     step = units.step / min(scored[c].support[metric.name] for c in usable)
-    floor = step**2 if metric.counted else 0.0
+    repeats = values.shape[1]  # an answer in one of them moves the mean by a part of the step
+    floor = step**2 / repeats if metric.counted else 0.0
     known = variance(values[usable], folds, floor=floor)
     intervals = [NO_INTERVAL] * len(scored)
+    spreads: list[Spread | None] = [None] * len(scored)
     for place, c in enumerate(usable):
-        spread = Spread(
+        spreads[c] = spread = Spread(
             estimate=scored[c].estimates[metric.name],
             image_variance=float(known.image[place, place]),
             run_variance=float(known.run_of_mean[place]),
@@ -196,6 +200,8 @@ def judged(metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases:
             df=float(known.df[place]),
             grouped=units.grouped,
             counted=metric.counted,
+            num_repeats=repeats,
         )
         intervals[c] = interval(metric.interval, spread, alpha=alpha)
-    return Judged(metric, known if len(usable) == len(scored) else None, tuple(intervals), values)
+    whole = known if len(usable) == len(scored) else None
+    return Judged(metric, whole, tuple(intervals), values, tuple(spreads))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from foldwise.judging.intervals import Interval
 from foldwise.judging.outputs import Floats
 
 BOOTSTRAPS, FEWER, MANY_UNITS = 1000, 300, 5000
@@ -19,7 +21,7 @@ class Selected:
     Attributes:
         naive: the highest estimate, as it stands in the table.
         corrected: the mean score of the bootstrap's winners on the units they were not chosen on.
-        low, high: its percentile interval.
+        low, high: the interval that a score has, around the corrected one.
         optimism: naive - corrected.
     """
 
@@ -34,13 +36,16 @@ class Selected:
         return self.naive - self.corrected
 
 
-def selected_score(scores_Cn: Floats, *, seed: int = 0, alpha: float = 0.05) -> Selected:
+def selected_score(scores_Cn: Floats, around: Callable[[float], Interval], *, seed: int = 0) -> Selected:
     """Choose on bootstrapped units, score on the rest, many times; Tsamardinos, Greasidou & Borboudakis 2018.
+
+    The percentiles of theirs are not used: they know of images and not of runs, which on many images is most of what is
+    not known, and near a perfect score they are far too narrow.
 
     Args:
         scores_Cn: (C, n) of every configuration and unit, mean over repeats, higher is better.
+        around: the interval of the winner's score, had it been this.
         seed: of the bootstrap.
-        alpha: 1 - confidence.
     """
     n = scores_Cn.shape[1]
     rng = np.random.default_rng(seed)
@@ -48,8 +53,8 @@ def selected_score(scores_Cn: Floats, *, seed: int = 0, alpha: float = 0.05) -> 
     # The chance that a bootstrap leaves nothing out only matters below ten units.
     found = np.concatenate([_out_of_bag(scores_Cn, rng, size) for size in _chunks(total)])
     naive = float(scores_Cn.mean(axis=1).max())
-    low, high = np.quantile(found, [alpha / 2, 1 - alpha / 2])
-    return Selected(naive, float(found.mean()), float(low), float(high))
+    corrected = float(found.mean())
+    return Selected(naive, corrected, *around(corrected))
 
 
 def _chunks(total: int) -> list[int]:

@@ -21,6 +21,7 @@ from foldwise.judging.cautions.facts import Facts
 from foldwise.judging.confidence import calibration_record
 from foldwise.judging.deciding import thresholds_record
 from foldwise.judging.inference import Comparison, beside, compare
+from foldwise.judging.intervals import Interval, interval
 from foldwise.judging.mattering import mattered
 from foldwise.judging.metrics import Metric, choose_metric, metrics_of
 from foldwise.judging.outlines import boundary_record, with_outlines
@@ -157,12 +158,15 @@ def compared(
     if decisive is None or decisive.known is None or len(decisive.values) < 2:
         return None, None
     comparison = compare(decisive.known, seed=seed, alpha=alpha)
-    selected = selected_score(decisive.values.mean(axis=1), seed=seed, alpha=alpha)
-    if decisive.metric.bounded:  # a score and the influence of a unit on it can add up to more than 1
-        ends = (0.0, 1.0) if decisive.metric.higher_is_better else (-1.0, 0.0)
-        low, high = np.clip([selected.low, selected.high], *ends).tolist()
-        selected = replace(selected, low=low, high=high)
-    return comparison, selected
+    spread, metric = decisive.spreads[comparison.winner], decisive.metric
+    assert spread is not None
+    sign = 1 if metric.higher_is_better else -1
+
+    def around(corrected: float) -> Interval:
+        low, high = interval(metric.interval, replace(spread, estimate=sign * corrected), alpha=alpha)
+        return (low, high) if sign > 0 else (-high, -low)
+
+    return comparison, selected_score(decisive.values.mean(axis=1), around, seed=seed)
 
 
 def selection_record(known: Judgement) -> dict[str, Any] | None:

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from math import ceil
 
 from foldwise.judging.cautions.facts import Caution, Compared, Facts, Record, listed
-from foldwise.judging.inference import MEDIAN_FROM
 from foldwise.judging.rows import Fit
-from foldwise.judging.steadiness import unsteady
+from foldwise.judging.run_variance import OWN_FROM, STEADY_ENOUGH, unsteady
 from foldwise.judging.words import counted
 from foldwise.study.spec import Training
 
@@ -58,8 +57,8 @@ def unstable(facts: Compared, records: Sequence[Record]) -> Caution | None:
     if not names:
         return None
     message = f"From run to run, scores differ far more than those of the others: {listed(names, 3)}."
-    if len(odd) < MEDIAN_FROM:
-        message += f" Fewer than {MEDIAN_FROM} configurations share one variance between runs, so this widens every interval."
+    if len(odd) < OWN_FROM and (~odd).sum() < STEADY_ENOUGH:
+        message += " So few configurations share one variance between runs, and this widens every interval."
     cure = "Look at the scores of its folds and at its learning curves: train it more gently or longer, or leave it out."
     return "UNSTABLE_CONFIG", message, cure
 

@@ -1,0 +1,179 @@
+"""The variance between runs (seed x fold): how far scores of one and the same configuration would lie apart on equal images.
+
+It is seen in fold means that differ by more than their images explain. From a handful of folds it is known badly, and
+the rules here say what is used of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import chi2
+
+from foldwise.judging.outputs import Bools, Floats, Ints
+
+OWN_FROM = 6  # configurations: from here on each has a variance of its own, but never below the mean of the steady ones
+STEADY_ENOUGH = 3  # steady configurations: fewer say nothing of what is usual
+FEWEST = 3  # configurations: of two, nobody knows which one is the odd one
+TIMES = 4.0  # the median variance between runs
+RARE = 0.99  # how seldom the scatter of fold means of an equal would be as large
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of every configuration, (C,): the variance between runs is (between - noise) * factor, and may be negative.
+
+    Attributes:
+        between: scatter of the fold means of centred scores.
+        noise: what images alone add to it.
+        factor: from that scatter to the variance of a run.
+        df: degrees of freedom of one `between`.
+    """
+
+    between: Floats
+    noise: Floats
+    factor: float
+    df: int
+
+    @property
+    def own(self) -> Floats:
+        """(C,) unbiased estimates of the variance between runs; they may be negative."""
+        return np.asarray((self.between - self.noise) * self.factor)
+
+
+def runs_in_mean(folds_Rn: Ints) -> float:
+    """What a variance between runs is multiplied by in the variance of a mean over folds and repeats."""
+    (R, n), num_folds = folds_Rn.shape, len(np.unique(folds_Rn))
+    # Training sets overlap, so runs are not independent: Nadeau & Bengio 2003, on this part only.
+    overlap = 1 / (num_folds - 1) if num_folds > 1 else 0.0
+    return float((1 - num_folds / n) / (R * num_folds) + overlap)
+
+
+def run_moments(scores_CRn: Floats, folds_Rn: Ints) -> Moments:
+    """What the variances between runs are estimated from.
+
+    What all rows share is taken off first; one row alone must be a difference, in which nothing is shared.
+    """
+    C, R, n = scores_CRn.shape
+    _, fold = np.unique(folds_Rn, return_inverse=True)
+    fold = fold.reshape(R, n)
+    K = int(fold.max()) + 1
+    if R == 1 and K == 1:
+        return Moments(np.zeros(C), np.zeros(C), 1.0, 0)
+    cell = (fold + K * np.arange(R)[:, None]).ravel()
+    size = np.bincount(cell, minlength=R * K).astype(float)
+    shared_Rn = scores_CRn.mean(axis=0) if C > 1 else np.zeros((R, n))
+    between, within = np.array([_between_and_within(one - shared_Rn, cell, size) for one in scores_CRn]).T
+    factor = C / (C - 1) if C > 1 else 1.0
+    if R > 1:
+        q = 1 - 1 / R
+        factor /= q * (q + 1 / (R * K)) - (1 / size).mean() * (R - 1) / R**2 * (1 - 1 / K)
+    return Moments(between, within * (1 / size).mean(), factor, (K - 1) if R == 1 else (R - 1) * K)
+
+
+def _between_and_within(scores_Rn: Floats, cell: Ints, size: Floats) -> tuple[float, float]:
+    """Scatter of the fold means and pooled scatter in the folds, of one configuration's centred scores."""
+    R = len(scores_Rn)
+    deviation = (scores_Rn - scores_Rn.mean(axis=0)).ravel() if R > 1 else scores_Rn.ravel()
+    means = np.bincount(cell, weights=deviation, minlength=len(size)) / size
+    within = float(((deviation - means[cell]) ** 2).sum() / max(len(deviation) - len(size), 1))
+    between = float((means**2).mean() if R > 1 else means.var(ddof=1))
+    return between, within
+
+
+def unsteady(scores_CRn: Floats, folds_Rn: Ints) -> Bools:
+    """(C,) whether the variance between runs is that of no equal of the others.
+
+    It is more than `TIMES` the median, and the scatter of fold means, which is about a chi-square of
+    d = folds - 1 or (repeats - 1) * folds degrees of freedom, is beyond the `RARE` quantile of an equal of the median.
+
+    Args:
+        scores_CRn: higher is better; no nan.
+        folds_Rn: the test fold of every unit in every repeat.
+    """
+    found = run_moments(scores_CRn, folds_Rn)
+    if len(scores_CRn) < FEWEST or found.df < 1:
+        return np.zeros(len(scores_CRn), dtype=bool)
+    far = chi2.ppf(RARE, found.df) / chi2.ppf(0.5, found.df)
+    usual = np.median(np.maximum(found.own, 0.0))
+    return np.asarray((found.own > TIMES * usual) & (found.between > far * np.median(found.between)))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What is used of the variance between runs.
+
+    Attributes:
+        used: (C,) variance of a score between runs.
+        df: degrees of freedom of what is pooled.
+        shared: of fewer than `OWN_FROM` configurations, what draws are made from.
+    """
+
+    used: Floats
+    df: float
+    shared: SharedRuns | None
+
+
+@dataclass(frozen=True)
+class SharedRuns:
+    """One variance between runs for a few configurations, and how badly it is known.
+
+    From few folds its estimate is 0 or less in a good part of studies, though runs differ: then an interval by the
+    estimate alone knows of no runs at all. Draws of it are those of a generalised pivot: the scatter of fold means is
+    divided by a chi-square, what images add to it is taken off, and what is left below 0 is 0 (Weerahandi 1993).
+
+    Attributes:
+        between, noise, factor: (C,) as in `Moments`; the mean over those that share them.
+        df: (C,) degrees of freedom.
+        in_mean: from `runs_in_mean`.
+    """
+
+    between: Floats
+    noise: Floats
+    factor: float
+    df: Floats
+    in_mean: float
+
+    def drawn(self, *, rng: np.random.Generator, draws: int) -> Floats:
+        """(draws, C) centred draws of what runs add to the estimates."""
+        scale = np.empty((draws, len(self.df)))
+        for df in np.unique(self.df):  # one draw for all that share a variance
+            scale[:, self.df == df] = (df / rng.chisquare(df, size=(draws, 1))) if df > 0 else 0.0
+        variances = np.maximum(self.between * scale - self.noise, 0.0) * self.factor * self.in_mean
+        return np.asarray(rng.standard_normal(variances.shape) * np.sqrt(variances))
+
+    def beside_one_without(self) -> SharedRuns:
+        """The same, and last a predictor that learns nothing, so that its runs do not vary."""
+        more = [np.append(one, 0.0) for one in (self.between, self.noise, self.df)]
+        return SharedRuns(more[0], more[1], self.factor, more[2], self.in_mean)
+
+
+def between_runs(scores_CRn: Floats, folds_Rn: Ints) -> Runs:
+    """The variances between runs to use.
+
+    Few configurations share the mean of their own estimates; of many, each has its own but at least that mean. Those
+    that are `unsteady` have their own, against the mean of the steady ones, and do not enter it.
+    """
+    C = len(scores_CRn)
+    odd = unsteady(scores_CRn, folds_Rn)
+    if (~odd).sum() < STEADY_ENOUGH:
+        odd[:] = False
+    found = run_moments(scores_CRn[~odd], folds_Rn)
+    usual = max(float(found.own.mean()), 0.0)
+    own, between, noise, df = np.full(C, usual), *(np.empty(C) for _ in range(3))
+    df_shared = max((int((~odd).sum()) - 1) * found.df, 1)
+    between[~odd], noise[~odd], df[~odd] = found.between.mean(), found.noise.mean(), df_shared
+    if C >= OWN_FROM:
+        own[~odd] = np.maximum(found.own, usual)
+    for c in np.flatnonzero(odd):
+        apart = run_moments(np.concatenate([scores_CRn[~odd], scores_CRn[c : c + 1]]), folds_Rn)
+        own[c] = max(float(apart.own[-1]), usual)
+        between[c], noise[c], df[c] = (
+            apart.between[-1] * apart.factor / found.factor,
+            apart.noise[-1],
+            apart.df,
+        )
+    few = C < OWN_FROM and found.df > 0
+    shared = SharedRuns(between, noise, found.factor, df, runs_in_mean(folds_Rn)) if few else None
+    return Runs(own, float(df_shared), shared)
