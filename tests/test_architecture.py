@@ -10,6 +10,7 @@ TORCH_FREE = [
     "foldwise.cli",
     "foldwise.terminal.study",
     "foldwise.terminal.judge",
+    "foldwise.terminal.claims",
     "foldwise.api",
     "foldwise.walk",
     "foldwise.work",

@@ -6,6 +6,7 @@ FoldwiseError       something foldwise was asked is not possible         exit 1
   MissingExtra      an optional package, or the device, is not there     exit 4
   RunError          a run folder is not one, is incomplete or is in use  exit 5
   ItemsFailed       the study ran to its end, but some items failed      exit 6
+  ClaimsFalse       the text was checked, and says what is not so        exit 7
 """
 
 from __future__ import annotations
@@ -76,6 +77,12 @@ class ItemsFailed(FoldwiseError):
     """The study ran to its end, but some of its items failed; the rest is done and reported."""
 
     exit_code = 6
+
+
+class ClaimsFalse(FoldwiseError):
+    """A text was checked to its end, and some of its sentences say what the numbers do not."""
+
+    exit_code = 7
 
 
 def choose(table: Mapping[str, Row], name: str, what: str, *, where: str | None = None) -> Row:

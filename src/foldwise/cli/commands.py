@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from foldwise.cli.claims import claims
 from foldwise.cli.data import data_app
 from foldwise.cli.fit_options import Fit, takes
 from foldwise.cli.judge import judge
@@ -248,6 +249,7 @@ def predict(
 
 
 app.command()(judge)
+app.command()(claims)
 app.add_typer(data_app, name="data")
 
 

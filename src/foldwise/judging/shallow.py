@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+
 from foldwise.judging.beside import Beside
-from foldwise.judging.inference import compare
+from foldwise.judging.inference import Variance, compare
 from foldwise.judging.metrics import metrics_of
 from foldwise.judging.records import Judgement, cost_of
 from foldwise.judging.rows import Fit, Rows
@@ -96,13 +98,27 @@ def _against(study: Study, rows: Rows, known: Judgement, scored: Sequence[Scored
     together = judged(
         known.metric, [*chosen, *scored], rows.units, num_cases=len(rows.names), alpha=study.judge.alpha
     )
-    if together.known is None or not scored:
+    alone = known.tables[name].known
+    if together.known is None or alone is None or not scored:
         return [nothing | {"difference": away, "beaten": known.sign * away < 0} for away in apart]
-    p = compare(together.known, seed=study.seed, alpha=study.judge.alpha).p.tolist()
+    both = _as_unsteady_as_alone(together.known, alone)
+    p = compare(both, seed=study.seed, alpha=study.judge.alpha).p.tolist()
     return [
         {"p": own, "p_winner": p[0], "difference": away, "beaten": own <= study.judge.alpha}
         for own, away in zip(p[len(chosen) :], apart, strict=True)
     ]
+
+
+def _as_unsteady_as_alone(together: Variance, alone: Variance) -> Variance:
+    """The variance of all, where the networks vary between runs no less than among themselves.
+
+    Baselines hardly vary, and must not make networks look steady.
+    """
+    C = len(alone.run)
+    run, of_mean = together.run.copy(), together.run_of_mean.copy()
+    run[:C], of_mean[:C] = np.maximum(run[:C], alone.run), np.maximum(of_mean[:C], alone.run_of_mean)
+    df = min(together.df_run, alone.df_run)
+    return replace(together, run=run, run_of_mean=of_mean, df_run=df, shared=None)
 
 
 def not_beaten(

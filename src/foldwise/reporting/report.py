@@ -29,6 +29,7 @@ from foldwise.reporting import (
     metrics,
     parts,
     pretraining,
+    results_text,
     robustness,
     sections,
     speed,
@@ -87,6 +88,7 @@ SECTIONS = (  # in the order of the page
     Section("data", "Data and audit", sections.data),
     Section("labels", "Labels", labels.section),
     Section("methods", "Methods text", lambda evidence: {"methods": methods.methods(evidence)}),
+    Section("results", "Results text", results_text.section),
     Section("reproduce", "Reproduce", lambda evidence: {"reproduce": methods.reproduce(evidence)}),
 )
 

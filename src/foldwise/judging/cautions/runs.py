@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import ceil
 
+import numpy as np
+
 from foldwise.judging.cautions.facts import Caution, Compared, Facts, Record, listed
 from foldwise.judging.rows import Fit
 from foldwise.judging.run_variance import OWN_FROM, STEADY_ENOUGH, unsteady
@@ -52,7 +54,8 @@ def unstable(facts: Compared, records: Sequence[Record]) -> Caution | None:
         return None
     folds = known.scored[known.comparable[0]].unit_folds
     assert folds is not None
-    odd = unsteady(decisive.values, folds)
+    of_consequence = np.sqrt(decisive.known.run) > facts.judge.equivalent_within
+    odd = unsteady(decisive.values, folds) & of_consequence
     names = [record["name"] for record, is_odd in zip(records, odd, strict=False) if is_odd]
     if not names:
         return None

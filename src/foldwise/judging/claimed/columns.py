@@ -13,7 +13,9 @@ from foldwise.judging.elsewhere.asked import SCORES, is_loss, is_score
 from foldwise.judging.elsewhere.text import EMPTY
 
 NAMES = re.compile(r"(?:.*[_ ])?(?:id|name|nr|no|number)|configuration|run|experiment|row|#", re.IGNORECASE)
-UNIT = re.compile(r"[_ (\[](ms|milliseconds?|s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?)[)\]]?$", re.IGNORECASE)
+UNIT = re.compile(
+    r"[_ (\[](ms|milliseconds?|s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?)[)\]]?$", re.IGNORECASE
+)
 SPELT = {"ms": "ms", "milli": "ms", "s": "s", "sec": "s", "min": "min", "h": "h", "hr": "h", "hour": "h"}
 TIMED = re.compile(r"time|duration|latency", re.IGNORECASE)
 MATRIX = re.compile(r"^[\[(].*[\])]$")
@@ -36,7 +38,9 @@ class Columns:
     measures: tuple[Measure, ...]
 
 
-def sorted_columns(columns: Sequence[str], rows: Sequence[Mapping[str, str]], separator: str, where: str) -> Columns:
+def sorted_columns(
+    columns: Sequence[str], rows: Sequence[Mapping[str, str]], separator: str, where: str
+) -> Columns:
     """Every column under what it is; those that are none of it, such as confusion matrices, are left out.
 
     Raises:
@@ -54,10 +58,16 @@ def sorted_columns(columns: Sequence[str], rows: Sequence[Mapping[str, str]], se
         )
     words = [one for one in cells if one not in names and one not in scores]
     factors = [one for one in words if len(set(cells[one])) < len(rows) and not _all(MATRIX, cells[one])]
-    named = [one for one in words if numbers[one] is None and len(set(cells[one])) == len(rows) and not _all(MATRIX, cells[one])]
+    named = [
+        one
+        for one in words
+        if numbers[one] is None and len(set(cells[one])) == len(rows) and not _all(MATRIX, cells[one])
+    ]
     measures = [_measure(one, numbers[one] or ()) for one in scores]
     shown = {one: numbers[one] or () for one in scores}
-    ordered = sorted(measures, key=lambda one: bool(one.unit) or not (is_score(one.name) or family_of(one.name)))
+    ordered = sorted(
+        measures, key=lambda one: bool(one.unit) or not (is_score(one.name) or family_of(one.name))
+    )
     return Columns((*names, *named), tuple(factors), shown, tuple(ordered))
 
 

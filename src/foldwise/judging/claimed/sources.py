@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from foldwise.errors import DataError, RunError, SpecError, unknown
-from foldwise.judging.claimed.columns import sorted_columns
+from foldwise.judging.claimed.columns import Columns, sorted_columns
 from foldwise.judging.claimed.table import Measure, Row, Table
 from foldwise.judging.claimed.wording import COSTS
 from foldwise.judging.elsewhere.text import EMPTY, open_text
+from foldwise.judging.words import counted
 from foldwise.study.files import read_json
 
 VERDICT = "verdict.json"
@@ -102,30 +103,20 @@ def of_csv(path: Path) -> Table:
                 cure="Name the run folder, or the verdict.json beside it.",
             )
     with path.open(newline="", encoding="utf-8-sig") as file:
-        cells = [[cell.strip() for cell in row] for row in csv.reader(file, delimiter=text.separator)]
-    found = [dict(zip(text.columns, row, strict=False)) for row in cells[1:] if any(row)]
+        rows_of_cells = [[cell.strip() for cell in row] for row in csv.reader(file, delimiter=text.separator)]
+    found = [dict(zip(text.columns, row, strict=False)) for row in rows_of_cells[1:] if any(row)]
     columns = sorted_columns(text.columns, found, text.separator, name)
-    rows = tuple(_of_cells(row, columns.names, columns.factors, columns.numbers) for row in _numbered(found))
+    rows = tuple(_of_cells(place, cells, columns) for place, cells in enumerate(found))
     _one_row_each(rows, name)
     return Table(name, rows, {one.name: one for one in columns.measures}, columns.measures[0].name)
 
 
-def _numbered(found: Sequence[Mapping[str, str]]) -> list[tuple[int, Mapping[str, str]]]:
-    return list(enumerate(found))
-
-
-def _of_cells(
-    numbered: tuple[int, Mapping[str, str]],
-    names: Sequence[str],
-    factors: Sequence[str],
-    numbers: Mapping[str, Sequence[float | None]],
-) -> Row:
-    place, cells = numbered
-    levels = {factor: cells[factor] for factor in factors if cells.get(factor, "") not in EMPTY}
-    known = {name: values[place] for name, values in numbers.items()}
-    name = cells[names[0]] if names else " · ".join(levels.values()) or f"row {place + 1}"
+def _of_cells(place: int, cells: Mapping[str, str], columns: Columns) -> Row:
+    levels = {factor: cells[factor] for factor in columns.factors if cells.get(factor, "") not in EMPTY}
+    known = {name: values[place] for name, values in columns.numbers.items()}
     values = {one: value for one, value in known.items() if value is not None}
-    return Row(name, levels, values, id=cells[names[0]] if names else name)
+    name = cells[columns.names[0]] if columns.names else " · ".join(levels.values()) or f"row {place + 1}"
+    return Row(name, levels, values, id=name)
 
 
 def _one_row_each(rows: Sequence[Row], name: str) -> None:
@@ -133,7 +124,7 @@ def _one_row_each(rows: Sequence[Row], name: str) -> None:
     named = {row.name for row in rows}
     if len(named) < len(rows):
         raise DataError(
-            f"the table has {len(rows)} rows of {len(named)} configurations; a claim is checked against one row of each",
+            f"the table has {len(rows)} rows of {counted(len(named), 'configuration', 'configurations')}; a claim is checked against one row of each",
             where=name,
             cure="Of scores per image make the verdict first: foldwise judge FILE --out verdict; then name verdict/verdict.json.",
         )

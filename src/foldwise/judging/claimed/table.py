@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 Record = Mapping[str, Any]
+RANKED = ("winner", "could be best", "worse")
 UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -32,9 +34,9 @@ class Measure:
     tested: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
-    """A configuration, or a baseline.
+    """A configuration, or a baseline; two rows with the same numbers are two rows.
 
     Attributes:
         levels: factor -> level.
@@ -71,16 +73,23 @@ class Table:
     verdict: Record = field(default_factory=dict)
 
     @cached_property
-    def compared(self) -> tuple[Row, ...]:
+    def configurations(self) -> tuple[Row, ...]:
         """The rows that are configurations."""
         return tuple(row for row in self.rows if not row.baseline)
 
     @cached_property
+    def compared(self) -> tuple[Row, ...]:
+        """Those that can be compared: of a run, the ones that are complete."""
+        return tuple(
+            row for row in self.configurations if not row.standing or row.standing["verdict"] in RANKED
+        )
+
+    @cached_property
     def factors(self) -> dict[str, tuple[str, ...]]:
         """Factor -> levels, in the order of the table."""
-        names = dict.fromkeys(name for row in self.compared for name in row.levels)
+        names = dict.fromkeys(name for row in self.configurations for name in row.levels)
         return {
-            name: tuple(dict.fromkeys(row.levels[name] for row in self.compared if name in row.levels))
+            name: tuple(dict.fromkeys(row.levels[name] for row in self.configurations if name in row.levels))
             for name in names
         }
 
@@ -104,7 +113,7 @@ class Table:
         sets = {factor: set(levels) for factor, levels in wanted.items()}
         return [
             row
-            for row in self.compared
+            for row in self.configurations
             if all(row.levels.get(factor) in levels for factor, levels in sets.items())
         ]
 
@@ -125,27 +134,44 @@ class Table:
         self, factor: str, a: Iterable[str], b: Iterable[str], within: Mapping[str, Iterable[str]]
     ) -> Iterator[tuple[Row, Row]]:
         """Every two configurations that differ in one factor alone: a level of `a` and one of `b`."""
-        right = {self._rest(row, factor): [] for row in self.compared}  # type: dict[tuple[str, ...], list[Row]]
-        for row in self.holding({**within, factor: b}):
+        right: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for row in self._comparable({**within, factor: b}):
             right[self._rest(row, factor)].append(row)
-        for row in self.holding({**within, factor: a}):
+        for row in self._comparable({**within, factor: a}):
             for other in right[self._rest(row, factor)]:
                 yield row, other
+
+    def _comparable(self, wanted: Mapping[str, Iterable[str]]) -> list[Row]:
+        known = set(self.compared)
+        return [row for row in self.holding(wanted) if row in known]
 
     def _rest(self, row: Row, factor: str) -> tuple[str, ...]:
         return tuple(row.levels.get(name, "") for name in self.factors if name != factor)
 
-    def contrast(self, factor: str, a: set[str], b: set[str]) -> Record | None:
-        """What the verdict tells of two levels of a factor, as the settings that they stand for."""
-        for told in (self.verdict.get("factors") or {}).get("factors", ()):
-            if told["factor"] != factor or told["view"] == "as tuned":
-                continue
-            named = {
-                one["level"]: {str(s) for s in one["settings"]} | {one["level"]} for one in told["levels"]
-            }
-            for pair in told["pairs"]:
-                if a <= named[pair["a"]] and b <= named[pair["b"]]:
-                    return dict(pair) | {"leads": True}
-                if b <= named[pair["a"]] and a <= named[pair["b"]]:
-                    return dict(pair) | {"leads": False}
+    def mattered(self, factor: str, *, tuned: bool = False) -> Record | None:
+        """What the verdict tells of a factor: of a nested one over all settings, or with the best of each (tuned)."""
+        told = (self.verdict.get("factors") or {}).get("factors", ())
+        of = (one for one in told if one["factor"] == factor)
+        return next((one for one in of if (one["view"] == "as tuned") == tuned), None)
+
+    def contrast(self, factor: str, a: set[str], b: set[str], *, tuned: bool = False) -> Record | None:
+        """What the verdict tells of two levels of a factor; `leads`: whether `a` is the better of them."""
+        told = self.mattered(factor, tuned=tuned)
+        if told is None:
+            return None
+        labels = [label_of(told, levels) for levels in (a, b)]
+        for pair in told["pairs"]:
+            if [pair["a"], pair["b"]] == labels:
+                return dict(pair) | {"leads": True}
+            if [pair["b"], pair["a"]] == labels:
+                return dict(pair) | {"leads": False}
         return None
+
+
+def label_of(mattered: Record, levels: set[str]) -> str | None:
+    """What a factor calls the level that these are, or that they are settings of; None where they are several."""
+    for one in mattered["levels"]:
+        settings = {str(setting) for setting in one["settings"]}
+        if levels <= settings | {one["level"]} or settings <= levels:
+            return str(one["level"])
+    return None

@@ -30,6 +30,7 @@ FAMILIES = {
     "parameters": ("parameters", "number of parameters", "num params"),
 }  # fmt: skip
 LOWER_BETTER = ("hd95", "brier", "logloss", "ece", "trainingtime", "inferencetime", "memory", "parameters")
+COSTLY = ("trainingtime", "inferencetime", "memory", "parameters", "kappa")
 # Costs of a verdict: what they are called, and the unit of times.
 COSTS = {
     "train_s": ("training time", "s"),
@@ -45,7 +46,9 @@ def normal(words: str) -> str:
 
 
 _FAMILY = {normal(word): family for family, words in FAMILIES.items() for word in words}
-_STEMS = re.compile(r"(macro|micro|weighted|pooled|imgmacro|img|mean|score|test|val|s|secs?|mins?|ms|hours?)$")
+_STEMS = re.compile(
+    r"(macro|micro|weighted|pooled|imgmacro|img|mean|score|test|val|s|secs?|mins?|ms|hours?)$"
+)
 
 
 def family_of(name: str) -> str | None:
@@ -62,6 +65,17 @@ def family_of(name: str) -> str | None:
         if normal(name).startswith(prefix) and normal(name) != prefix:
             return family_of(normal(name).removeprefix(prefix))
     return None
+
+
+def is_metric(bare: str) -> bool:
+    """Whether a word, as `normal` has it, is a metric's and nothing else in any text."""
+    return (_FAMILY.get(bare) not in (None, *COSTLY) and len(bare) > 3) or bare in (
+        "auc",
+        "iou",
+        "dsc",
+        "f1",
+        "mcc",
+    )
 
 
 def is_lower_better(name: str) -> bool:
@@ -87,6 +101,18 @@ class Word:
 
 
 TIMES = ("trainingtime", "inferencetime")
+BREAK = r"[;:]\s|\b(?:but|while|whereas|although|though|because|since|such as|for example|for instance|like|suggesting|which|and thus|and hence|vs|versus)\b|, (?=with |often |so )"
+# What may follow "on", "for" or "with" without narrowing a claim to something that a table cannot know.
+SCOPES = {
+    "accuracy", "architectures", "average", "bold", "both", "chance", "choice", "classification", "comparison", "confidence", "configuration",
+    "configurations", "contrast", "cross", "data", "dataset", "datasets", "detail", "each", "equal", "estimate", "estimates", "every", "evaluation",
+    "experiment", "experiments", "fact", "factor", "factors", "fold", "folds", "general", "group", "groups", "held", "image", "images", "it",
+    "luck", "matched", "mean", "method", "methods", "model", "models", "most", "network", "networks", "new", "other", "others", "our", "pairs", "particular",
+    "performance", "ranking", "repeats", "respect", "result", "results", "same", "score", "scores", "segmentation", "selection", "setting", "settings",
+    "specific", "standing", "study", "studies", "table", "task", "tasks", "terms", "test", "tests", "that", "their", "them", "these", "this", "those",
+    "summary", "addition", "short", "conclusion", "brief", "practice", "line", "order", "principle", "total", "training", "turn", "unseen", "validation", "which", "layer", "layers", "head", "heads", "classifier", "optimizer", "optimiser",
+    "backbone", "batch", "its", "all", "any", "not", "being", "one", "two", "case", "cases", "different", "various", "everything", "probability", "probabilities",
+}  # fmt: skip
 COMPARING = (
     Word(r"(?:out-?performed|beaten|surpassed|exceeded) by", "worse"),
     Word(r"(?:better|superior|stronger|preferable)", "better"),
@@ -115,11 +141,22 @@ ALWAYS = r"(?:in|for|across|over|under|on|with) (?:all|every|each|any)\b|consist
 MOSTLY = r"generally|usually|mostly|typically|often|in most|in general|in the majority|tends? to"
 SIGNIFICANT = r"significant(?:ly)?|beyond chance|statistically"
 HEDGED = r"may|might|could|would|should|perhaps|possibly|likely|probably|potential(?:ly)?|suggest(?:s|ed|ing)?|seem(?:s|ed|ing|ingly)?|appears?|appeared|expect(?:s|ed)?|hypothesi[sz]e[sd]?|believe|if"
-NEGATED = r"not|n't|never|no|neither|nor|cannot|without|hardly|fail(?:s|ed)? to|none"
+NEGATED = r"not|n't|never|no|neither|nor|cannot|hardly|fail(?:s|ed)? to|none"
 OTHERS = r"(?:all|every|each|any)(?: of)?(?: the)? (?:other|others|rest|remaining|alternative|competitor)s?|the others|the rest|everything else|all (?:competing|competitors)|(?:the|all|both)(?: \d+)? other (?:configurations?|models?|networks?|methods?)"
-ALIKE = r"no (?:significant |real |statistically significant )?differences?|equivalent|comparabl[ey]|similar(?:ly)?|on (?:a )?par|equal(?:ly)? (?:good|well)?|identical(?:ly)?|as (?:good|well|accurate) as|indistinguishable|the same|(?:does|did|do) not differ"
+ALIKE = r"no (?:significant |real |statistically significant )?differences?|equivalent|comparabl[ey]|similar(?:ly)?|on (?:a )?par|equal(?:ly)? (?:good|well)?|identical(?:ly)?|as (?:good|accurate) as|(?:perform(?:s|ed)?|work(?:s|ed)?|did|does) as well as|indistinguishable|the same(?= [□■]| scores?\b| results?\b| performance\b)|(?:does|did|do) not differ"
 OPEN = r"(?:cannot|could not|can not|can't) be (?:told apart|distinguished)|not (?:be )?distinguishable|indistinguishable|no significant difference|not significantly|no statistically significant|(?:does|did|do) not differ significantly"
-ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}
+ORDINALS = {
+    "first": 1,
+    "second": 2,
+    "third": 3,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "seventh": 7,
+    "eighth": 8,
+    "ninth": 9,
+    "tenth": 10,
+}
 
 
 def pattern(words: str) -> re.Pattern[str]:
