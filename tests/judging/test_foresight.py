@@ -79,8 +79,8 @@ def test_what_is_said():
     said = in_words(foresee(COUNTED, 92, 3, 24), target=0.01, kind=("image", "images"), folds=5, all_units=92)
     assert said == (
         "With 92 images in 5 folds and 3 repeats, two configurations can be told apart if they differ by about 0.12, "
-        "the best of 24 and another by about 0.15 (a plausible variance is assumed; the verdict says what was really "
-        "seen). To see 0.01 takes about 21,000 images; repeats alone will not do."
+        "the best of 24 and another by about 0.15 (for images of middling difficulty; where nearly all are easy, "
+        "down to a tenth of it; the verdict says what was really seen). To see 0.01 takes about 21,000 images; repeats alone will not do."
     )
     two = in_words(foresee(GRADED, 300, 1, 2), target=0.0, kind=("group", "groups"), folds=4, all_units=300)
     assert two.startswith("With 300 groups in 4 folds and 1 repeat, two configurations can be told apart")

@@ -9,7 +9,7 @@ from typing import Any
 from foldwise.judging.cautions.facts import Compared, Facts
 from foldwise.judging.records import Judgement
 from foldwise.judging.rows import Rows
-from foldwise.judging.words import counted, in_text, show, with_interval
+from foldwise.judging.words import counted, in_text, show, unseen, with_interval
 from foldwise.study.spec import Judging
 
 Record = dict[str, Any]
@@ -92,7 +92,8 @@ def compared_in_words(told: str, ranked: Sequence[Record], reached: str, facts: 
     winner, others = ranked[0], len(ranked) - 1
     if facts.known.comparison is None:
         return f"{winner['name']} has the best estimate, {reached}, but the data is too small for a test: no difference is claimed."
-    detectable = show(facts.known.comparison.minimal_detectable_difference)
+    detectable = facts.known.comparison.minimal_detectable_difference
+    nothing = unseen(detectable, bounded=facts.known.metric.bounded)
     if told == "clear_winner":
         rivals = "The other configuration is" if others == 1 else f"All {others} other configurations are"
         return f"Use {winner['name']}: {reached}. {rivals} worse beyond chance, with {sure(facts.judge)} confidence."
@@ -105,7 +106,7 @@ def compared_in_words(told: str, ranked: Sequence[Record], reached: str, facts: 
         out = counted(others - tied, "is", "are")
         rest = f"but {tied} of the {others} other configurations could be the best as well; {out} ruled out"
     first = f"No single winner: {winner['name']} has the best estimate, {reached}, {rest}."
-    return f"{first} A difference below about {detectable} could not have been seen with this data."
+    return f"{first} {nothing[0].upper()}{nothing[1:]} with this data."
 
 
 def _on(rows: Rows) -> str:

@@ -183,7 +183,7 @@ def in_words(found: Foresight, *, target: float, kind: tuple[str, str], folds: i
     said = f"With {size}, two configurations can be told apart if they differ by about {found.pair:.2g}"
     if found.num_configurations > 2:
         said += f", the best of {found.num_configurations} and another by about {found.best:.2g}"
-    said += " (a plausible variance is assumed; the verdict says what was really seen)."
+    said += " (for images of middling difficulty; where nearly all are easy, down to a tenth of it; the verdict says what was really seen)."
     if not 0 < target < found.best:
         return said
     need, repeats = all_units * (found.best / target) ** 2, found.repeats_for(target)

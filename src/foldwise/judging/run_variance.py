@@ -95,7 +95,7 @@ def unsteady(scores_CRn: Floats, folds_Rn: Ints) -> Bools:
     found = run_moments(scores_CRn, folds_Rn)
     if len(scores_CRn) < FEWEST or found.df < 1:
         return np.zeros(len(scores_CRn), dtype=bool)
-    far = chi2.ppf(RARE, found.df) / chi2.ppf(0.5, found.df)
+    far = _far(found.df)
     usual = np.median(np.maximum(found.own, 0.0))
     return np.asarray((found.own > TIMES * usual) & (found.between > far * np.median(found.between)))
 
@@ -152,28 +152,35 @@ class SharedRuns:
 def between_runs(scores_CRn: Floats, folds_Rn: Ints) -> Runs:
     """The variances between runs to use.
 
-    Few configurations share the mean of their own estimates; of many, each has its own but at least that mean. Those
-    that are `unsteady` have their own, against the mean of the steady ones, and do not enter it.
+    Few configurations share the mean of their own estimates; of many, each has its own but at least that mean. Of those
+    that are `unsteady` the mean counts no more than what would just not be: one that broke down in a fold must not
+    hide all others, and one that only looks as if must not be forgotten.
     """
     C = len(scores_CRn)
     odd = unsteady(scores_CRn, folds_Rn)
     if (~odd).sum() < STEADY_ENOUGH:
         odd[:] = False
     found = run_moments(scores_CRn[~odd], folds_Rn)
-    usual = max(float(found.own.mean()), 0.0)
-    own, between, noise, df = np.full(C, usual), *(np.empty(C) for _ in range(3))
-    df_shared = max((int((~odd).sum()) - 1) * found.df, 1)
-    between[~odd], noise[~odd], df[~odd] = found.between.mean(), found.noise.mean(), df_shared
-    if C >= OWN_FROM:
-        own[~odd] = np.maximum(found.own, usual)
-    for c in np.flatnonzero(odd):
+    own, between, noise = np.empty(C), np.empty(C), np.empty(C)
+    own[~odd], between[~odd], noise[~odd] = found.own, found.between, found.noise
+    for c in np.flatnonzero(odd):  # each beside the steady ones, whose mean it must not move
         apart = run_moments(np.concatenate([scores_CRn[~odd], scores_CRn[c : c + 1]]), folds_Rn)
-        own[c] = max(float(apart.own[-1]), usual)
-        between[c], noise[c], df[c] = (
+        own[c], between[c], noise[c] = (
+            apart.own[-1],
             apart.between[-1] * apart.factor / found.factor,
             apart.noise[-1],
-            apart.df,
         )
-    few = C < OWN_FROM and found.df > 0
-    shared = SharedRuns(between, noise, found.factor, df, runs_in_mean(folds_Rn)) if few else None
-    return Runs(own, float(df_shared), shared)
+    counted = np.where(odd, np.minimum(between, _far(found.df) * np.median(found.between)), between)
+    usual = max(float((counted - noise).mean()) * found.factor, 0.0)
+    df = max((C - 1) * found.df, 1)
+    used = np.where(odd | (C >= OWN_FROM), np.maximum(own, usual), usual)
+    if C >= OWN_FROM or not found.df:
+        return Runs(used, float(df), None)
+    of = [np.where(odd, each, mean) for each, mean in ((between, counted.mean()), (noise, noise.mean()))]
+    dfs = np.where(odd, found.df, df).astype(float)
+    return Runs(used, float(df), SharedRuns(of[0], of[1], found.factor, dfs, runs_in_mean(folds_Rn)))
+
+
+def _far(df: int) -> float:
+    """How many times the median a scatter of `df` degrees of freedom is that is beyond the `RARE` quantile."""
+    return float(chi2.ppf(RARE, df) / chi2.ppf(0.5, df)) if df > 0 else 1.0

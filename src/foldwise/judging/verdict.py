@@ -34,6 +34,7 @@ from foldwise.judging.scoring import Judged, Scored, best_first, judged, score
 from foldwise.judging.selection import Selected, selected_score
 from foldwise.judging.shallow import not_beaten, shallow_records
 from foldwise.judging.tables import write_results, write_scores
+from foldwise.judging.textbook import textbook_record
 from foldwise.judging.throughput import throughput
 from foldwise.study.folder import RunFolder, write_json
 from foldwise.study.spec import Judging, Study
@@ -100,6 +101,7 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
         "pairs": pair_records(study.judge, known),
         "factors": mattered(study, rows, known, listed),
         "again": equals,
+        "textbook": textbook_record(study.judge, known),
         "robustness": robustness(study, rows, metric, listed),
         "failed_items": failed_items(rows.beside),
     })  # fmt: skip

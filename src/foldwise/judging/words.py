@@ -24,6 +24,13 @@ def decimals(half_width: float) -> int:
     return min(max(ceil(-log10(half_width)), 2), 4) if half_width > 0 else 3
 
 
+def unseen(detectable: float, *, bounded: bool) -> str:
+    """``a difference below about 0.03 could not have been seen``; of scores from 0 to 1, perhaps no difference could."""
+    if bounded and detectable >= 1:
+        return "no difference could have been seen"
+    return f"a difference below about {show(detectable)} could not have been seen"
+
+
 def show(value: float) -> str:
     """A score or a difference of scores: two digits after the point, and below 0.1 two that count (four at most)."""
     size = abs(value)

@@ -212,7 +212,12 @@ def _sure(evidence: Evidence, winner: Mapping[str, Any]) -> Tile:
         parts.append(f"would come first in {percent(winner['p_wins'])} of repeated studies")
     smallest = number(answer.get("minimal_detectable_difference"))
     if smallest is not None:
-        parts.append(f"differences below {shown(smallest)} could not be seen with this data")
+        bounded = bool(evidence.verdict["metric"].get("bounded"))
+        parts.append(
+            "no difference could be seen with this data"
+            if bounded and smallest >= 1
+            else f"differences below {shown(smallest)} could not be seen with this data"
+        )
     return Tile(question, f"{answer['num_ruled_out']} of {compared} ruled out", " · ".join(parts))
 
 

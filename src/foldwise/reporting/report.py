@@ -34,6 +34,7 @@ from foldwise.reporting import (
     sections,
     speed,
     tables,
+    textbook,
     thresholds,
     weights,
 )
@@ -71,6 +72,7 @@ SECTIONS = (  # in the order of the page
     Section("confusion", "Confusion", sections.confusions),
     Section("thresholds", "Thresholds", thresholds.section),
     Section("calibration", "Calibration", calibration.section),
+    Section("textbook", "Textbook tests", textbook.section),
     Section("pictures", "Pictures", gallery.winner_section),
     Section("side-by-side", "Side by side", gallery.compared_section),
     Section("robustness", "Robustness", robustness.section),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from foldwise.judging.words import counted, digits_of, has_interval, in_text, show, with_interval
+from foldwise.judging.words import counted, digits_of, has_interval, in_text, show, unseen, with_interval
 from foldwise.reporting.evidence import Evidence
 
 Record = Mapping[str, Any]
@@ -82,7 +82,10 @@ def _others(verdict: Record, ranked: Sequence[Record]) -> Iterator[str]:
         yield f"{many} could be the best as well{_listed(tied)}."
         if out:
             yield f"{len(out)} {'was' if len(out) == 1 else 'were'} ruled out, {confident}{_listed(out)}."
-        yield f"A difference below about {show(answer['minimal_detectable_difference'])} could not have been seen with this data."
+        nothing = unseen(
+            answer["minimal_detectable_difference"], bounded=bool(verdict["metric"].get("bounded"))
+        )
+        yield f"{nothing[0].upper()}{nothing[1:]} with this data."
 
 
 def _listed(records: Sequence[Record]) -> str:

@@ -256,6 +256,7 @@ class Judging(Node):
     tolerance_px: Annotated[float, Field(gt=0)] = 2.0
     equivalent_within: NonNegativeFloat = 0.01
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    textbook: bool = False
 
 
 class Measuring(Node):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from foldwise.judging.cautions.facts import Caution, Compared, Facts, Record
-from foldwise.judging.words import counted, digits_of, rounded, show
+from foldwise.judging.words import counted, digits_of, rounded, show, unseen
 
 GRID = 3
 MANY = 1000  # times as many images: nobody has them
@@ -31,8 +31,8 @@ def not_distinguishable(facts: Compared, records: Sequence[Record]) -> Caution |
         return None
     detectable = facts.known.comparison.minimal_detectable_difference
     message = (
-        f"{could} of {len(facts.known.comparison.p)} configurations could be the best; a difference below "
-        f"about {show(detectable)} could not have been seen with {counted(facts.units.count, *facts.noun)}."
+        f"{could} of {len(facts.known.comparison.p)} configurations could be the best; "
+        f"{unseen(detectable, bounded=facts.known.metric.bounded)} with {counted(facts.units.count, *facts.noun)}."
     )
     cure = f"Take the cheapest of those that could be best, add repeats, or add {facts.noun[1]}."
     return "NOT_DISTINGUISHABLE", message, cure + _needed(facts)
