@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
 from foldwise.judging.intervals import Spread, effective_size, interval, logit_t, wilson
@@ -21,6 +22,16 @@ from foldwise.judging.intervals import Spread, effective_size, interval, logit_t
 def test_wilson(right, total, low, high):
     assert wilson(right / total, total) == pytest.approx((low, high), abs=6e-6)
     assert wilson(right / total, total) == pytest.approx(proportion_confint(right, total, method="wilson"))
+
+
+@pytest.mark.parametrize(
+    ("right", "total", "low", "high"), [(21, 22, 0.77156, 0.99885), (11, 11, 0.71509, 1.0)]
+)
+def test_the_exact_interval_of_clopper_and_pearson_is_wider(right, total, low, high):
+    exact = binomtest(right, total).proportion_ci()
+    assert (exact.low, exact.high) == pytest.approx((low, high), abs=6e-6)
+    ours = wilson(right / total, total)
+    assert low < ours[0] < right / total <= ours[1] <= high
 
 
 def spread(p, n, *, image=None, run=0.0, num_cases=None, grouped=False):

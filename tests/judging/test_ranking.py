@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from foldwise.judging.ranking import average_precision, delong, histogram_ap, histogram_auroc, ranked
+from foldwise.judging.ranking import (
+    average_precision,
+    delong,
+    histogram_ap,
+    histogram_auroc,
+    placements,
+    ranked,
+)
 
 FOUR = np.array([False, False, True, True]), np.array([0.1, 0.4, 0.35, 0.8])
 
@@ -14,6 +22,41 @@ FOUR = np.array([False, False, True, True]), np.array([0.1, 0.4, 0.35, 0.8])
 def test_four_cases_by_hand():
     assert delong(*FOUR) == pytest.approx((0.75, 0.125))
     assert average_precision(*FOUR)[0] == pytest.approx(0.8333, abs=5e-5)
+
+
+# 113 patients, 72 of them with a good outcome, then 41 with a poor one: WFNS grade, and rank of S100B (ties that no
+# patient of the other outcome stands between may be one). Turck et al. 2010, Intensive Care Medicine 36:107, as R's pROC has it.
+POOR = np.arange(113) >= 72
+WFNS = np.array([
+    1, 1, 1, 1, 5, 1, 2, 2, 1, 2, 2, 1, 1, 1, 2, 1, 2, 1, 1, 3, 4, 1, 4, 1, 5, 5, 1, 1, 2, 4, 1, 1, 2, 2, 1, 2, 1, 2, 2, 1,
+    1, 1, 1, 2, 1, 2, 1, 1, 3, 2, 4, 2, 1, 4, 1, 1, 5, 4, 2, 2, 1, 1, 1, 3, 1, 2, 2, 4, 4, 1, 1, 1,
+    3, 2, 4, 5, 5, 5, 5, 2, 5, 2, 1, 2, 5, 4, 4, 2, 5, 5, 5, 2, 5, 2, 5, 2, 4, 5, 4, 4, 1, 4, 4, 2, 2, 5, 5, 2, 2, 5, 5, 5, 5,
+], float)  # fmt: skip
+S100B = np.array([
+    10, 11, 7, 3, 35, 16, 7, 7, 3, 5, 3, 6, 8, 4, 16, 4, 8, 10, 16, 3, 13, 11, 27, 6, 38, 35, 13, 4, 31, 35, 8, 5, 6, 5, 3, 10,
+    7, 11, 12, 3, 3, 6, 3, 6, 5, 13, 6, 5, 26, 8, 23, 4, 7, 25, 4, 3, 19, 29, 7, 12, 5, 11, 7, 4, 3, 16, 12, 35, 16, 12, 38, 36,
+    10, 7, 13, 9, 32, 39, 37, 4, 26, 6, 4, 30, 28, 36, 39, 20, 39, 39, 39, 4, 39, 24, 0, 6, 17, 39, 20, 39, 5, 20, 10, 7, 8, 17,
+    39, 11, 39, 25, 39, 39, 32,
+], float)  # fmt: skip
+
+
+def test_delong_of_113_patients_is_that_of_r():
+    area, squared = delong(POOR, S100B)
+    assert area == pytest.approx(0.7314, abs=5e-5)
+    assert squared == pytest.approx(0.002668682, abs=5e-10)
+    assert np.sqrt(squared) == pytest.approx(0.05165929, abs=5e-9)
+    ends = area + np.array([-1, 1]) * norm.ppf(0.975) * np.sqrt(squared)
+    assert ends == pytest.approx([0.6301, 0.8326], abs=5e-5)
+
+
+def test_two_scores_of_the_same_patients_differ_as_in_r():
+    apart = [one - other for one, other in zip(placements(POOR, WFNS), placements(POOR, S100B), strict=True)]
+    error = np.sqrt(sum(values.var(ddof=1) / len(values) for values in apart))
+    z = apart[0].mean() / error
+    assert z == pytest.approx(2.209, abs=5e-4)
+    assert 2 * norm.sf(z) == pytest.approx(0.02718, abs=5e-6)
+    one, other = (ranked("auroc", POOR, scores, np.zeros(113, dtype=int)).values for scores in (WFNS, S100B))
+    assert (one - other).mean() / np.sqrt((one - other).var(ddof=1) / 113) == pytest.approx(z, rel=0.01)
 
 
 def drawn(seed, n=40, ties=True):

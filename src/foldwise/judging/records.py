@@ -31,7 +31,7 @@ COSTS = (
     "reserved_memory_mb",
     "latency_ms",
 )
-COVARIATES = ("device", "cache", "peak_memory_is")  # words; they explain costs, and no score
+IN_WORDS = ("device", "cache", "peak_memory_is")  # of a cost
 MOST_CONFUSED = 60  # classes with counts of every confusion
 
 
@@ -159,7 +159,7 @@ def cost_of(done: Sequence[Fit]) -> dict[str, Any]:
     known = {key: [cost[key] for cost in costs if cost.get(key) is not None] for key in COSTS}
     words = {
         key: ", ".join(sorted({str(cost[key]) for cost in costs if cost.get(key) is not None})) or None
-        for key in COVARIATES
+        for key in IN_WORDS
     }
     means: dict[str, Any] = {key: float(np.mean(values)) if values else None for key, values in known.items()}
     return means | words

@@ -55,6 +55,13 @@ def run_moments(scores_CRn: Floats, folds_Rn: Ints) -> Moments:
 
     What all rows share is taken off first; one row alone must be a difference, in which nothing is shared.
     """
+    C = len(scores_CRn)
+    shared_Rn = scores_CRn.mean(axis=0) if C > 1 else np.zeros_like(scores_CRn[0])
+    return _moments(scores_CRn, shared_Rn, folds_Rn, num=C)
+
+
+def _moments(scores_CRn: Floats, shared_Rn: Floats, folds_Rn: Ints, *, num: int) -> Moments:
+    """Of rows from which the mean of `num` rows is taken off, themselves among them."""
     C, R, n = scores_CRn.shape
     _, fold = np.unique(folds_Rn, return_inverse=True)
     fold = fold.reshape(R, n)
@@ -63,9 +70,8 @@ def run_moments(scores_CRn: Floats, folds_Rn: Ints) -> Moments:
         return Moments(np.zeros(C), np.zeros(C), 1.0, 0)
     cell = (fold + K * np.arange(R)[:, None]).ravel()
     size = np.bincount(cell, minlength=R * K).astype(float)
-    shared_Rn = scores_CRn.mean(axis=0) if C > 1 else np.zeros((R, n))
     between, within = np.array([_between_and_within(one - shared_Rn, cell, size) for one in scores_CRn]).T
-    factor = C / (C - 1) if C > 1 else 1.0
+    factor = num / (num - 1) if num > 1 else 1.0
     if R > 1:
         q = 1 - 1 / R
         factor /= q * (q + 1 / (R * K)) - (1 / size).mean() * (R - 1) / R**2 * (1 - 1 / K)
@@ -92,9 +98,12 @@ def unsteady(scores_CRn: Floats, folds_Rn: Ints) -> Bools:
         scores_CRn: higher is better; no nan.
         folds_Rn: the test fold of every unit in every repeat.
     """
-    found = run_moments(scores_CRn, folds_Rn)
-    if len(scores_CRn) < FEWEST or found.df < 1:
-        return np.zeros(len(scores_CRn), dtype=bool)
+    return _odd(run_moments(scores_CRn, folds_Rn))
+
+
+def _odd(found: Moments) -> Bools:
+    if len(found.between) < FEWEST or found.df < 1:
+        return np.zeros(len(found.between), dtype=bool)
     far = _far(found.df)
     usual = np.median(np.maximum(found.own, 0.0))
     return np.asarray((found.own > TIMES * usual) & (found.between > far * np.median(found.between)))
@@ -156,20 +165,22 @@ def between_runs(scores_CRn: Floats, folds_Rn: Ints) -> Runs:
     that are `unsteady` the mean counts no more than what would just not be: one that broke down in a fold must not
     hide all others, and one that only looks as if must not be forgotten.
     """
-    C = len(scores_CRn)
-    odd = unsteady(scores_CRn, folds_Rn)
+    C, found = len(scores_CRn), run_moments(scores_CRn, folds_Rn)
+    odd = _odd(found)
     if (~odd).sum() < STEADY_ENOUGH:
         odd[:] = False
-    found = run_moments(scores_CRn[~odd], folds_Rn)
-    own, between, noise = np.empty(C), np.empty(C), np.empty(C)
-    own[~odd], between[~odd], noise[~odd] = found.own, found.between, found.noise
-    for c in np.flatnonzero(odd):  # each beside the steady ones, whose mean it must not move
-        apart = run_moments(np.concatenate([scores_CRn[~odd], scores_CRn[c : c + 1]]), folds_Rn)
-        own[c], between[c], noise[c] = (
-            apart.own[-1],
-            apart.between[-1] * apart.factor / found.factor,
-            apart.noise[-1],
-        )
+    own, between, noise = found.own, found.between.copy(), found.noise.copy()
+    if (
+        odd.any()
+    ):  # the steady ones by themselves, and each of the others beside them, whose mean it must not move
+        usual_Rn, num = scores_CRn[~odd].mean(axis=0), int((~odd).sum())
+        found = _moments(scores_CRn[~odd], usual_Rn, folds_Rn, num=num)
+        own[~odd], between[~odd], noise[~odd] = found.own, found.between, found.noise
+        for c in np.flatnonzero(odd):
+            with_it_Rn = (num * usual_Rn + scores_CRn[c]) / (num + 1)
+            apart = _moments(scores_CRn[c : c + 1], with_it_Rn, folds_Rn, num=num + 1)
+            own[c], noise[c] = apart.own[0], apart.noise[0]
+            between[c] = apart.between[0] * apart.factor / found.factor
     counted = np.where(odd, np.minimum(between, _far(found.df) * np.median(found.between)), between)
     usual = max(float((counted - noise).mean()) * found.factor, 0.0)
     df = max((C - 1) * found.df, 1)

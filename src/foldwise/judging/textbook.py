@@ -176,7 +176,7 @@ def corrected_t(differences: Floats, *, num_folds: int) -> Record:
         differences: (J,) of the scores of every fold of every repeat, J >= 2.
         num_folds: K; a test fold is 1 / (K - 1) of what the learner gets, inner validation included.
 
-    Source: Nadeau & Bengio 2003, Machine Learning 52:239, equation 9.
+    Source: Nadeau & Bengio 2003, Machine Learning 52:239.
     """
     J = len(differences)
     statistic = _t(differences, 1 / J + 1 / (num_folds - 1))[2]
@@ -212,7 +212,7 @@ def paired_t(differences: Floats) -> Record:
 
 
 def signed_rank(differences: Floats) -> Record:
-    """``statistic`` (the smaller sum of ranks) and two-sided ``p``; exact up to 50 differences without ties or zeros.
+    """``statistic`` (the smaller sum of ranks) and two-sided ``p``; exact for few differences without ties, else normal.
 
     1 where all differences are 0.
 
@@ -249,7 +249,7 @@ def friedman(scores_CG: Floats, *, alpha: float) -> Record:
         scores_CG: higher is better; three or more configurations, two or more units.
         alpha: of the critical difference, which holds for all pairs together.
 
-    Source: Demsar 2006, JMLR 7:1, section 3.2.2.
+    Source: Demsar 2006, Journal of Machine Learning Research 7:1.
     """
     C, n = scores_CG.shape
     ranks = rankdata(-scores_CG, axis=0).mean(axis=1)
