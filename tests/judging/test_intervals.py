@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
-from foldwise.judging.intervals import Spread, effective_size, interval, logit_t, wilson
+from foldwise.judging.intervals import Spread, effective_size, interval, logit_t, moved, wilson
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,17 @@ def test_plain_is_symmetric():
 def test_a_loss_is_never_negative():
     low, high = interval("plain", spread(0.01, 30, image=0.01))
     assert (low, high > 0.2) == (0.0, True)
+
+
+def test_a_perfect_score_moved_down_scatters_as_its_images_would():
+    perfect = Spread(
+        1.0, 0.0, 0.0, num_units=92, num_cases=92, support=92, df=91, grouped=False, counted=True
+    )
+    lower = moved(perfect, 0.99)
+    assert lower.image_variance == pytest.approx(0.99 * 0.01 / 92)
+    low, high = interval("logit", lower)
+    assert low < 0.96
+    assert high > 0.995
+    wide = replace(perfect, estimate=0.9, image_variance=0.01)
+    assert moved(wide, 0.8).image_variance == 0.01
+    assert moved(replace(perfect, counted=False), 0.99).image_variance == 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, logit
@@ -131,6 +131,16 @@ def effective_size(spread: Spread) -> float:
     if binomial > 0 and spread.run_variance > 0:
         size = binomial / (binomial / size + spread.run_variance)
     return size
+
+
+def moved(spread: Spread, estimate: float) -> Spread:
+    """The same spread around another estimate.
+
+    A perfect score has no scatter to go by; around a lesser one, right and wrong answers scatter at least as those of
+    so many independent images do.
+    """
+    least = estimate * (1 - estimate) / _most(spread) if spread.counted and 0 < estimate < 1 else 0.0
+    return replace(spread, estimate=estimate, image_variance=max(spread.image_variance, least))
 
 
 def _most(spread: Spread) -> float:

@@ -21,7 +21,7 @@ from foldwise.judging.cautions.facts import Facts
 from foldwise.judging.confidence import calibration_record
 from foldwise.judging.deciding import thresholds_record
 from foldwise.judging.inference import Comparison, beside, compare
-from foldwise.judging.intervals import Interval, interval
+from foldwise.judging.intervals import Interval, interval, moved
 from foldwise.judging.mattering import mattered
 from foldwise.judging.metrics import Metric, choose_metric, metrics_of
 from foldwise.judging.outlines import boundary_record, with_outlines
@@ -165,7 +165,7 @@ def compared(
     sign = 1 if metric.higher_is_better else -1
 
     def around(corrected: float) -> Interval:
-        low, high = interval(metric.interval, replace(spread, estimate=sign * corrected), alpha=alpha)
+        low, high = interval(metric.interval, moved(spread, sign * corrected), alpha=alpha)
         return (low, high) if sign > 0 else (-high, -low)
 
     return comparison, selected_score(decisive.values.mean(axis=1), around, seed=seed)
