@@ -219,6 +219,18 @@ def test_a_configuration_that_fails_in_one_fold_is_named_unsteady(tmp_path):
     assert "So few" not in message, "the three others are enough to know what is usual"
 
 
+@pytest.mark.parametrize(("levels", "said"), [("ax by cz", True), ("ax bx by", False)])
+def test_factors_that_always_change_together_are_named(tmp_path, levels, said):
+    folder = make_run(tmp_path / "run", Wanted(skills=(0.5, 1.0, 1.5)))
+    plan = folder.load_plan()
+    told = [
+        replace(one, levels=dict(zip(("model", "loss"), pair, strict=True)))
+        for one, pair in zip(plan.configurations, levels.split(), strict=True)
+    ]
+    folder.save_plan(replace(plan, configurations=tuple(told)))
+    assert ("CONFOUNDED" in codes(judge(folder))) == said
+
+
 def test_luck_is_named(tmp_path):
     verdict = judged(tmp_path, skills=(0.6,) * 8)
     assert "SELECTION_OPTIMISM" in codes(verdict)

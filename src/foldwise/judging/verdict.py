@@ -17,6 +17,7 @@ from foldwise.judging.answer import answer, state
 from foldwise.judging.baselines import baselines_of
 from foldwise.judging.beside import failed_items
 from foldwise.judging.cautions import cautions
+from foldwise.judging.cautions.choice import confounded
 from foldwise.judging.cautions.facts import Facts
 from foldwise.judging.confidence import calibration_record
 from foldwise.judging.deciding import thresholds_record
@@ -72,6 +73,7 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
     facts = Facts.of(study, rows, known)
     told = state(facts, listed)
     equals = again_record(study, rows, known)
+    factors = mattered(study, rows, known, listed)
     unbeaten = not_beaten(shallow, listed, alpha=study.judge.alpha)
     verdict: dict[str, Any] = plain({
         "schema": SCHEMA,
@@ -97,9 +99,9 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
         "boundary": boundary_record(study, rows, known.comparable),
         "calibration": calibration_record(study, rows, known.comparable),
         "selection": selection_record(known),
-        "warnings": unbeaten + again_caution(equals) + cautions(facts, told, listed),
+        "warnings": unbeaten + again_caution(equals) + cautions(facts, told, listed) + confounded(factors),
         "pairs": pair_records(study.judge, known),
-        "factors": mattered(study, rows, known, listed),
+        "factors": factors,
         "again": equals,
         "textbook": textbook_record(study.judge, known),
         "robustness": robustness(study, rows, metric, listed),

@@ -43,6 +43,7 @@ SHORTLY = {
     "DEGENERATE_METRIC": "the metric says little on this data",
     "UNDERTRAINED": "training was still improving",
     "UNSTABLE_CONFIG": "some configurations are unsteady",
+    "CONFOUNDED": "factors that always change together",
     "UNEQUAL_BUDGET": "unequal training steps",
     "EQUALS_DIFFER": "the A/A test finds equals different",
     "EDGE_OF_GRID": "the winner is at the edge of what was tried",

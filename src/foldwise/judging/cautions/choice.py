@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from foldwise.judging.cautions.facts import Caution, Compared, Facts, Record
+from foldwise.judging.cautions.facts import Caution, Compared, Facts, Record, listed
 from foldwise.judging.words import counted, digits_of, rounded, show, unseen
 
 GRID = 3
@@ -50,6 +50,21 @@ def _needed(facts: Compared) -> str:
     if factor < 2:
         return ""
     return f" To see a difference of {target:g} takes about {rounded(factor * units.count)} {kind}, {rounded(factor)} times as many."
+
+
+def confounded(mattered: Record | None) -> list[Record]:
+    """Where two factors always change together, so that nothing can be said of either; none where every one stands alone."""
+    told = mattered["factors"] if mattered else []
+    mixed = [one["factor"] for one in told if any(pair["told"] == "not estimable" for pair in one["pairs"])]
+    names = list(dict.fromkeys(mixed))
+    if not names:
+        return []
+    message = (
+        f"What {listed(names, 3)} did cannot be told from what changed with it: some levels are in no two "
+        "configurations that differ in it alone."
+    )
+    cure = "Add the combinations that are missing, or draw no conclusion about it."
+    return [{"code": "CONFOUNDED", "message": message, "cure": cure}]
 
 
 def edge(records: Sequence[Record]) -> Iterator[Caution]:
