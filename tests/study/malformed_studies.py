@@ -595,7 +595,7 @@ MALFORMED = [
             "study.yaml:4:1: judge must have keys, got nothing\n"
             "     4 | judge:\n"
             "       | ^\n"
-            "  → Write its keys below it, indented, or remove the line. Known: metric, select, thresholds, boundary, tolerance_px, equivalent_within, alpha."
+            "  → Write its keys below it, indented, or remove the line. Known: metric, select, thresholds, boundary, tolerance_px, equivalent_within, alpha, textbook."
         ),
     ),
     Malformed(
