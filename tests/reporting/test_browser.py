@@ -129,6 +129,20 @@ def test_it_prints(chromium, reports, tmp_path):
     assert not page.locator("nav").is_visible()
 
 
+A4_PX = 703  # between the margins that the page states
+CLIPPED = """() => [...document.querySelectorAll('main td, main th, main img')]
+  .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+  .map((one) => one.closest('section').id)"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_cut_off_on_paper(chromium, reports, name):
+    page = opened(chromium, reports[name], viewport={"width": A4_PX, "height": 1000})
+    page.emulate_media(media="print")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert sorted(set(page.evaluate(CLIPPED))) == []
+
+
 READABLE = """() => {
   const unlabelled = [...document.querySelectorAll('svg[role=img]')].filter((one) => !one.querySelector('title'));
   const nameless = [...document.querySelectorAll('button')].filter((one) => !one.textContent.trim());
