@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from foldwise.data.reading.listing import image_files_below
 from foldwise.data.reading.mask_census import read_pixels
 from foldwise.errors import DataError
 from foldwise.learning.using.overlays import COLOURS
+from foldwise.reporting.assets import joined
 from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
 from foldwise.reporting.drawing.sheet import Cell, contact_sheet
 from foldwise.reporting.gallery import MOST_BARS, Bar, Picture, Shown, names_said
@@ -206,6 +206,6 @@ def _page(shown: list[Shown], facts: list[str], legend: list[tuple[str, str]], s
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
-    style = files("foldwise.reporting").joinpath("templates", "style.css").read_text(encoding="utf-8")
+    style = joined("styles")
     template = environment.get_template("predictions.html.j2")
     return template.render(shown=shown, facts=facts, legend=legend, segments=segments, style=Markup(style))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from markupsafe import Markup
 from foldwise.reporting import (
     again,
     answer,
+    assets,
     augmentation,
     boundary,
     calibration,
@@ -118,7 +116,7 @@ def render(evidence: Evidence) -> str:
     )
     environment.filters["breakable"] = breakable
     environment.filters["percent"] = percent
-    script = _asset("script.js")
+    script = assets.joined("scripts")
     common = everywhere(evidence)
     shown = []
     for section in SECTIONS:
@@ -130,14 +128,10 @@ def render(evidence: Evidence) -> str:
         **common,
         sections=shown,
         header=answer.header(evidence),
-        style=Markup(_asset("style.css")),
+        style=Markup(assets.joined("styles")),
         script=Markup(script),
-        script_digest=b64encode(sha256(script.encode()).digest()).decode("ascii"),
+        script_digest=assets.digest(script),
     )
-
-
-def _asset(name: str) -> str:
-    return files("foldwise.reporting").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def everywhere(evidence: Evidence) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib.resources import files
 
 from markupsafe import Markup
 
+from foldwise.reporting.assets import joined
 from foldwise.reporting.drawing.svg import element, text
 
 FONT = "font: 11px system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif; overflow: visible"
@@ -17,7 +17,7 @@ LINE_PX, MARGIN_PX = 15, 10
 def standalone(drawing: Markup, *, title: str, notes: Sequence[str] = ()) -> str:
     """The drawing under its title and above its notes, in the colours of the light theme, on white.
 
-    It brings the rules of style.css that it needs, their variables replaced by values: Inkscape knows none.
+    It brings the rules of the style sheets that it needs, their variables replaced by values: Inkscape knows none.
     """
     found = re.match(r'<svg viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing)
     assert found, "not made by foldwise.reporting.drawing.svg.drawing"
@@ -43,9 +43,8 @@ def standalone(drawing: Markup, *, title: str, notes: Sequence[str] = ()) -> str
 
 
 def _rules(drawing: str) -> list[str]:
-    """The rules of style.css that speak of nothing but what the drawing holds."""
-    css = files("foldwise.reporting").joinpath("templates", "style.css").read_text(encoding="utf-8")
-    css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
+    """The rules of the style sheets that speak of nothing but what the drawing holds."""
+    css = re.sub(r"/\*.*?\*/", "", joined("styles"), flags=re.DOTALL)
     colours = dict(re.findall(r"--([\w-]+):\s*([^;]+);", css[: css.index("}")]))  # the light ones come first
     drawn = {name for listed in re.findall(r'class="([^"]*)"', drawing) for name in listed.split()}
     drawn |= {"name", "strong", "tick"}

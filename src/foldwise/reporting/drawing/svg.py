@@ -1,6 +1,6 @@
 """SVG by hand: elements whose text is always escaped, scales, ticks and frames.
 
-Colours are class names, and `templates/style.css` gives them their value, so that dark mode and print come free.
+Colours are class names, and `templates/styles/` gives them their value, so that dark mode and print come free.
 """
 
 from __future__ import annotations
