@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from foldwise.judging.boundaries import boundary, cap, distances, hausdorff_95, of_image, surface_dice
+from foldwise.judging.boundaries import boundary, cap, distances, nearness, of_image
+
+
+def surface_dice(true, said, *, tolerance, spacing=(1.0, 1.0)):
+    return nearness(true, said, tolerance=tolerance, spacing=spacing)[0]
+
+
+def hausdorff_95(true, said, *, spacing=(1.0, 1.0)):
+    return nearness(true, said, tolerance=1, spacing=spacing)[1]
 
 
 def brute(true, said, spacing):

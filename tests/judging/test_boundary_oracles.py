@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 import surface_distance
 
-from foldwise.judging.boundaries import hausdorff_95, surface_dice
+from foldwise.judging.boundaries import nearness
+
+
+def surface_dice(true, said, *, tolerance, spacing=(1.0, 1.0)):
+    return nearness(true, said, tolerance=tolerance, spacing=spacing)[0]
+
+
+def hausdorff_95(true, said, *, spacing=(1.0, 1.0)):
+    return nearness(true, said, tolerance=1, spacing=spacing)[1]
+
 
 # It still asks for `scipy.ndimage.filters` and `scipy.ndimage.morphology`, which scipy keeps for a while.
 pytestmark = pytest.mark.filterwarnings(r"ignore:Please import .* from the `scipy\.ndimage` namespace")

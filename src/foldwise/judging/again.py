@@ -7,15 +7,15 @@ what seeds alone can do. Nothing of it enters the comparison of the configuratio
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from foldwise.judging.beside import Beside
+from foldwise.judging.cautions.facts import Caution
 from foldwise.judging.inference import compare
 from foldwise.judging.pairs import all_pairs
 from foldwise.judging.records import Judgement
-from foldwise.judging.rows import Fit, Rows
+from foldwise.judging.rows import Rows, fit_of
 from foldwise.judging.scoring import Scored, judged, score
 from foldwise.judging.words import counted, show
 from foldwise.study.spec import Study
@@ -60,17 +60,17 @@ def again_record(study: Study, rows: Rows, known: Judgement) -> Record | None:
     return record | {"sentence": _sentence(study, record)}
 
 
-def again_caution(record: Record | None) -> list[Record]:
+def again_caution(record: Record | None) -> Caution | None:
     """The caution that the test calls equals different, which it promises to do rarely; none where it does not."""
     if record is None or not record["pairs"] or not record["pairs"]["num_alarms_all"]:
-        return []
+        return None
     num = record["pairs"]["num_alarms_all"]
     message = (
         f"The A/A test calls {num} of {counted(record['pairs']['num'], 'pair', 'pairs')} of one and the same configuration "
         "different: here seeds matter more than the test allows for."
     )
     cure = "Do not rely on differences below the largest between equals; add repeats (validate.repeats)."
-    return [{"code": "EQUALS_DIFFER", "message": message, "cure": cure}]
+    return "EQUALS_DIFFER", message, cure
 
 
 def _configuration(rows: Rows) -> str | None:
@@ -80,15 +80,14 @@ def _configuration(rows: Rows) -> str | None:
 def _scored_copies(rows: Rows, known: Judgement) -> dict[int, Scored]:
     """Every copy that has all its folds and whose score is known, by its number."""
     own = [one for one in rows.beside if one.kind == "again"]
-    fits = tuple(_fit(one) for one in own)
+    fits = tuple(fit_of(one, _name(one.settings["copy"])) for one in own)
     theirs = replace(rows, fits=fits)
     found = {}
     for copy in sorted({int(one.settings["copy"]) for one in own}):
         name = _name(copy)
         if not theirs.complete(name):
             continue
-        said = [(repeat, outputs) for repeat in rows.repeats if (outputs := theirs.outputs(name, repeat))]
-        scored = score(said, rows.units, decides=known.metric, classes=rows.classes)
+        scored = score(theirs.said(name), rows.units, decides=known.metric, classes=rows.classes)
         if np.isfinite(scored.values[known.metric.name]).all():
             found[copy] = scored
     return found
@@ -96,12 +95,6 @@ def _scored_copies(rows: Rows, known: Judgement) -> dict[int, Scored]:
 
 def _name(copy: int) -> str:
     return f"again {copy}"
-
-
-def _fit(one: Beside) -> Fit:
-    status: Literal["done", "missing"] = "done" if one.done else "missing"
-    asked = one.settings
-    return Fit(one.item, _name(asked["copy"]), asked["repeat"], asked["fold"], status, one.result, one.path)
 
 
 def _sentence(study: Study, record: Record) -> str:

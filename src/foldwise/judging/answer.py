@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from foldwise.judging.cautions.facts import Compared, Facts
+from foldwise.judging.cautions.facts import Caution, Compared, Facts
 from foldwise.judging.records import Judgement
 from foldwise.judging.rows import Rows
 from foldwise.judging.words import counted, in_text, show, unseen, with_interval
@@ -45,10 +45,10 @@ def beats_trivial(facts: Facts, winner: Record) -> bool:
     return bool(known.sign * worst > known.sign * known.best_trivial[1].estimates[metric.name])
 
 
-def answer(told: str, records: Sequence[Record], facts: Facts, unbeaten: Sequence[Record] = ()) -> Record:
+def answer(told: str, records: Sequence[Record], facts: Facts, unbeaten: Caution | None = None) -> Record:
     """The winner, its numbers, and the sentence that says how sure it is, and which baseline it does not beat."""
     ranked = [record for record in records if record["verdict"] in ("winner", "could be best", "worse")]
-    said = " ".join([_sentence(told, ranked, facts), *(one["message"] for one in unbeaten)])
+    said = " ".join([_sentence(told, ranked, facts), *([unbeaten[1]] if unbeaten else [])])
     return answer_record(ranked, facts.known, said)
 
 

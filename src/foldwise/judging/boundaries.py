@@ -39,38 +39,26 @@ def distances(true_HW: Bools, said_HW: Bools, *, spacing: Spacing = PIXELS) -> t
     return np.asarray(to_said[true]), np.asarray(to_true[said])
 
 
-def surface_dice(true_HW: Bools, said_HW: Bools, *, tolerance: float, spacing: Spacing = PIXELS) -> float:
-    """NSD: the share of both boundaries that lies within `tolerance` of the other one.
+def nearness(
+    true_HW: Bools, said_HW: Bools, *, tolerance: float, spacing: Spacing = PIXELS
+) -> tuple[float, float]:
+    """NSD and HD95 of one mask.
+
+    The NSD is the share of both boundaries within `tolerance` of the other one, the HD95 the larger of the 95th
+    percentiles of the distances from either boundary to the other.
 
     Returns:
-        0 where one mask is empty and the other is not; nan where both are.
+        0 and the diagonal of the image where one mask is empty and the other is not; nan where both are.
 
-    Source: Nikolov et al. 2018, arXiv:1809.04430; here boundaries are counted in pixels.
+    Source of the NSD: Nikolov et al. 2018, arXiv:1809.04430; here boundaries are counted in pixels.
     """
     if not (true_HW.any() and said_HW.any()):
-        return float("nan") if true_HW.any() == said_HW.any() else 0.0
-    return _within(*distances(true_HW, said_HW, spacing=spacing), tolerance)
-
-
-def _within(from_true: Floats, from_said: Floats, tolerance: float) -> float:
+        both_empty = true_HW.any() == said_HW.any()
+        return (np.nan, np.nan) if both_empty else (0.0, cap(true_HW.shape, spacing=spacing))
+    apart = distances(true_HW, said_HW, spacing=spacing)
     # A distance is a root, and must not miss its own value by a rounding.
-    near = (from_true <= tolerance + 1e-9).sum() + (from_said <= tolerance + 1e-9).sum()
-    return float(near / (len(from_true) + len(from_said)))
-
-
-def hausdorff_95(true_HW: Bools, said_HW: Bools, *, spacing: Spacing = PIXELS) -> float:
-    """HD95: the larger of the 95th percentiles of the distances from either boundary to the other.
-
-    Returns:
-        The diagonal of the image where one mask is empty and the other is not; nan where both are.
-    """
-    if not (true_HW.any() and said_HW.any()):
-        return float("nan") if true_HW.any() == said_HW.any() else cap(true_HW.shape, spacing=spacing)
-    return _far(*distances(true_HW, said_HW, spacing=spacing))
-
-
-def _far(from_true: Floats, from_said: Floats) -> float:
-    return float(max(np.percentile(from_true, PERCENTILE), np.percentile(from_said, PERCENTILE)))
+    near = sum((one <= tolerance + 1e-9).sum() for one in apart) / sum(map(len, apart))
+    return float(near), float(max(np.percentile(one, PERCENTILE) for one in apart))
 
 
 def cap(shape: tuple[int, ...], *, spacing: Spacing = PIXELS) -> float:
@@ -92,10 +80,5 @@ def of_image(
     counts_HW = target_HW < num_classes
     near, far = np.full(num_classes, np.nan), np.full(num_classes, np.nan)
     for k in range(1, num_classes):
-        true, said = target_HW == k, (said_HW == k) & counts_HW
-        if true.any() and said.any():
-            apart = distances(true, said)
-            near[k], far[k] = _within(*apart, tolerance_px), _far(*apart)
-        elif true.any() or said.any():
-            near[k], far[k] = 0.0, cap(target_HW.shape)
+        near[k], far[k] = nearness(target_HW == k, (said_HW == k) & counts_HW, tolerance=tolerance_px)
     return near, far

@@ -191,7 +191,7 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
     all_pairs = float(np.quantile(largest, 1 - alpha))
     above = t_CC > all_pairs
     quantile = max(float(norm.ppf(1 - alpha / 2)), float(limit[winner]))
-    alone, p_alone = _each_alone(known, drawn, alpha)
+    alone, p_alone = _each_alone(known, drawn, error_CC, np.abs(t_CC), alpha=alpha)
     return Comparison(
         winner=winner,
         could_be_best=p > alpha,
@@ -221,19 +221,19 @@ def _drawn(known: Variance, *, rng: np.random.Generator, draws: int) -> Floats:
     return image + known.shared.drawn(rng=rng, draws=draws)
 
 
-def _each_alone(known: Variance, drawn: Floats, alpha: float) -> tuple[Floats, Floats]:
+def _each_alone(
+    known: Variance, drawn: Floats, error_CC: Floats, size_CC: Floats, *, alpha: float
+) -> tuple[Floats, Floats]:
     """(C, C) the quantile of |t| and the p value of every pair by itself; of many configurations those of Student's t.
 
     Of a few, from the draws: their variance between runs is known too badly for any t distribution.
     """
-    error_CC = known.of_differences()
-    t_CC = np.abs(studentized(known.estimate[None, :] - known.estimate[:, None], error_CC))
     if known.shared is None:
         df = max(known.df_image, 1.0)
-        return np.full(t_CC.shape, t.ppf(1 - alpha / 2, df)), np.asarray(2 * t.sf(t_CC, df))
+        return np.full(size_CC.shape, t.ppf(1 - alpha / 2, df)), np.asarray(2 * t.sf(size_CC, df))
     apart = np.abs(drawn[:, :, None] - drawn[:, None, :])
     size = np.divide(apart, error_CC, out=np.zeros_like(apart), where=error_CC > 0)
-    above = (size >= t_CC).sum(axis=0)
+    above = (size >= size_CC).sum(axis=0)
     return np.quantile(size, 1 - alpha, axis=0), (1 + above) / (len(drawn) + 1)
 
 

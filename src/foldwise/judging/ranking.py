@@ -33,17 +33,6 @@ def placements(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
     return of_positives, of_negatives
 
 
-def delong(positive: Bools, scores: Floats) -> tuple[float, float]:
-    """AUROC and its DeLong variance; nan where a class is absent, nan variance below two cases of a class."""
-    if positive.all() or not positive.any():
-        return float("nan"), float("nan")
-    of_positives, of_negatives = placements(positive, scores)
-    if min(len(of_positives), len(of_negatives)) < 2:
-        return float(of_positives.mean()), float("nan")
-    parts = (of_positives.var(ddof=1) / len(of_positives), of_negatives.var(ddof=1) / len(of_negatives))
-    return float(of_positives.mean()), float(sum(parts))
-
-
 def average_precision(positive: Bools, scores: Floats) -> tuple[float, Floats]:
     """Average precision and (n,) what it would be without each case (exact, in one pass); nan without positives.
 

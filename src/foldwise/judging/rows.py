@@ -144,6 +144,11 @@ class Rows:
         done = self.done(configuration, repeat)
         return _joined(done, self) if done else None
 
+    def said(self, configuration: str) -> list[tuple[int, Outputs]]:
+        """Repeats in which a configuration said anything, and what."""
+        every = ((repeat, self.outputs(configuration, repeat)) for repeat in self.repeats)
+        return [(repeat, outputs) for repeat, outputs in every if outputs is not None]
+
     def cut(self, fit: Fit, method: str) -> Cut:
         """The thresholds of a fit by a row of `THRESHOLDS`, from its inner validation and nothing else."""
         if (fit.item, method) not in self.cuts:
@@ -194,6 +199,13 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
         fits=tuple(_fit(folder, item) for item in plan.items if item.kind == "fit"),
         beside=read_beside(folder, plan),
     )
+
+
+def fit_of(one: Beside, configuration: str) -> Fit:
+    """An item that leaves the scores of a fit, as if it were one, of a configuration by this name."""
+    status: Literal["done", "missing"] = "done" if one.done else "missing"
+    asked = one.settings
+    return Fit(one.item, configuration, asked["repeat"], asked["fold"], status, one.result, one.path)
 
 
 def _truth(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from foldwise.judging.beside import Beside
+from foldwise.judging.cautions.facts import Caution
 from foldwise.judging.inference import Variance, compare
 from foldwise.judging.metrics import metrics_of
 from foldwise.judging.records import Judgement, cost_of
-from foldwise.judging.rows import Fit, Rows
+from foldwise.judging.rows import Fit, Rows, fit_of
 from foldwise.judging.scoring import Scored, judged, score
 from foldwise.judging.words import show
 from foldwise.study.spec import Choice, Study
@@ -30,12 +30,7 @@ def shallow_records(study: Study, rows: Rows, known: Judgement) -> list[Record]:
     own = {str(one): _fits(rows, one) for one in study.baselines}
     theirs = replace(rows, fits=tuple(fit for fits in own.values() for fit in fits))
     scored = {
-        one: score(
-            [(repeat, outputs) for repeat in rows.repeats if (outputs := theirs.outputs(one, repeat))],
-            rows.units,
-            decides=known.metric,
-            classes=rows.classes,
-        )
+        one: score(theirs.said(one), rows.units, decides=known.metric, classes=rows.classes)
         for one in own
         if theirs.complete(one)
     }
@@ -51,16 +46,10 @@ def _fits(rows: Rows, baseline: Choice) -> list[Fit]:
     """Its items as if they were fits: they leave the same scores."""
     asked = baseline.model_dump(mode="json")
     return [
-        _fit(one, str(baseline))
+        fit_of(one, str(baseline))
         for one in rows.beside
         if one.kind == "shallow" and one.settings["baseline"] == asked
     ]
-
-
-def _fit(one: Beside, configuration: str) -> Fit:
-    status: Literal["done", "missing"] = "done" if one.done else "missing"
-    settings = one.settings
-    return Fit(one.item, configuration, settings["repeat"], settings["fold"], status, one.result, one.path)
 
 
 def _record(study: Study, rows: Rows, known: Judgement, name: str, scored: Scored) -> Record:
@@ -123,11 +112,11 @@ def _as_unsteady_as_alone(together: Variance, alone: Variance) -> Variance:
 
 def not_beaten(
     shallow: Sequence[Record], records: Sequence[Mapping[str, Any]], *, alpha: float
-) -> list[Record]:
+) -> Caution | None:
     """The caution that the networks are not shown to be better than the best of the baselines; none where they are."""
     best = next((one for one in shallow if one["beaten"] is False), None)  # the best comes first
     if best is None:
-        return []
+        return None
     winner = records[0]
     lost = best["p_winner"] is not None and best["p_winner"] <= alpha
     relation = "is worse beyond chance than" if lost else "is not shown to be better than"
@@ -136,4 +125,4 @@ def not_beaten(
         f"the shallow baseline {best['name']} ({show(best['estimate'])})."
     )
     cure = "Train longer, or on more images; if that does not help, a network is not worth its cost here."
-    return [{"code": "BASELINE_NOT_BEATEN", "message": message, "cure": cure}]
+    return "BASELINE_NOT_BEATEN", message, cure

@@ -16,8 +16,7 @@ from foldwise.judging.again import again_caution, again_record
 from foldwise.judging.answer import answer, state
 from foldwise.judging.baselines import baselines_of
 from foldwise.judging.beside import failed_items
-from foldwise.judging.cautions import cautions
-from foldwise.judging.cautions.choice import confounded
+from foldwise.judging.cautions import as_records, cautions
 from foldwise.judging.cautions.facts import Facts
 from foldwise.judging.confidence import calibration_record
 from foldwise.judging.deciding import thresholds_record
@@ -99,7 +98,7 @@ def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
         "boundary": boundary_record(study, rows, known.comparable),
         "calibration": calibration_record(study, rows, known.comparable),
         "selection": selection_record(known),
-        "warnings": unbeaten + again_caution(equals) + cautions(facts, told, listed) + confounded(factors),
+        "warnings": as_records([unbeaten, again_caution(equals), *cautions(facts, told, listed, factors)]),
         "pairs": pair_records(study.judge, known),
         "factors": factors,
         "again": equals,
@@ -114,8 +113,7 @@ def _judgement(study: Study, rows: Rows, metric: Metric) -> Judgement:
     scored: dict[str, Scored] = {}
     likes: list[Outputs] = []
     for configuration in rows.configurations:
-        said = [(repeat, rows.outputs(configuration.id, repeat)) for repeat in rows.repeats]
-        done = [(repeat, outputs) for repeat, outputs in said if outputs is not None]
+        done = rows.said(configuration.id)
         if not done:
             continue
         scored[configuration.id] = score(done, rows.units, decides=metric, classes=rows.classes)

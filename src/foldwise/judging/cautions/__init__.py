@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from foldwise.judging.cautions import choice, runs, sample
 from foldwise.judging.cautions.facts import Caution, Facts, Record
 
 
-def cautions(facts: Facts, told: str, records: Sequence[Record]) -> list[Record]:
-    """Every caution that applies, the gravest kind first."""
-    return [
-        {"code": code, "message": message, "cure": cure}
-        for one in _every(facts, told, records)
-        if one
-        for code, message, cure in [one]
-    ]
+def as_records(found: Iterable[Caution | None]) -> list[Record]:
+    """The cautions that apply, as the verdict has them."""
+    return [dict(zip(("code", "message", "cure"), one, strict=True)) for one in found if one is not None]
 
 
-def _every(facts: Facts, told: str, records: Sequence[Record]) -> Iterator[Caution | None]:
+def cautions(
+    facts: Facts, told: str, records: Sequence[Record], factors: Record | None
+) -> Iterator[Caution | None]:
+    """Every caution about the comparison, the gravest kind first; None for those that do not apply."""
     yield choice.trivial(facts, told, records)
     yield from runs.missing(facts, records)
     yield choice.not_distinguishable(facts, records)
@@ -32,3 +30,4 @@ def _every(facts: Facts, told: str, records: Sequence[Record]) -> Iterator[Cauti
     yield runs.undertrained(facts, records)
     yield from choice.edge(records)
     yield choice.optimism(facts, records)
+    yield choice.confounded(factors)

@@ -52,19 +52,19 @@ def _needed(facts: Compared) -> str:
     return f" To see a difference of {target:g} takes about {rounded(factor * units.count)} {kind}, {rounded(factor)} times as many."
 
 
-def confounded(mattered: Record | None) -> list[Record]:
+def confounded(factors: Record | None) -> Caution | None:
     """Where two factors always change together, so that nothing can be said of either; none where every one stands alone."""
-    told = mattered["factors"] if mattered else []
+    told = factors["factors"] if factors else []
     mixed = [one["factor"] for one in told if any(pair["told"] == "not estimable" for pair in one["pairs"])]
     names = list(dict.fromkeys(mixed))
     if not names:
-        return []
+        return None
     message = (
         f"What {listed(names, 3)} did cannot be told from what changed with it: some levels are in no two "
         "configurations that differ in it alone."
     )
     cure = "Add the combinations that are missing, or draw no conclusion about it."
-    return [{"code": "CONFOUNDED", "message": message, "cure": cure}]
+    return "CONFOUNDED", message, cure
 
 
 def edge(records: Sequence[Record]) -> Iterator[Caution]:

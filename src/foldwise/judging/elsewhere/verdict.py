@@ -11,6 +11,7 @@ import numpy as np
 
 from foldwise.data.reading.listing import natural
 from foldwise.judging.answer import answer_record, compared_in_words, sure
+from foldwise.judging.cautions import as_records
 from foldwise.judging.cautions.choice import not_distinguishable, optimism
 from foldwise.judging.cautions.facts import Caution, Compared
 from foldwise.judging.cautions.runs import unstable
@@ -86,7 +87,7 @@ def _verdict(given: Given, judge: Judging) -> Record:
         "configurations": listed,
         "baselines": [],
         "selection": selection_record(known),
-        "warnings": list(_warnings(facts, grid, listed)),
+        "warnings": as_records(_warnings(facts, grid, listed)),
         "pairs": pair_records(judge, known),
         "factors": _factors(given, known, listed, judge),
     })  # fmt: skip
@@ -168,8 +169,8 @@ def _reached(facts: Compared, winner: Record, num_cases: int) -> str:
     return f"{title} {with_interval(winner, sure(facts.judge))} on {size}"
 
 
-def _warnings(facts: Compared, grid: Grid, listed: Sequence[Record]) -> Iterator[Record]:
-    found = (
+def _warnings(facts: Compared, grid: Grid, listed: Sequence[Record]) -> Iterator[Caution | None]:
+    yield from (
         _lacking(listed),
         not_distinguishable(facts, listed),
         small(facts),
@@ -177,9 +178,6 @@ def _warnings(facts: Compared, grid: Grid, listed: Sequence[Record]) -> Iterator
         unstable(facts, listed),
         optimism(facts, listed),
     )
-    for one in found:
-        if one is not None:
-            yield dict(zip(("code", "message", "cure"), one, strict=True))
 
 
 def _lacking(listed: Sequence[Record]) -> Caution | None:
