@@ -28,7 +28,7 @@ TRAINING_SETS = 400
 # The modules of foldwise.judging that make the numbers.
 JUDGE = (
     "design", "effects", "inference", "influence", "intervals", "metrics", "outputs", "pairs", "ranking", "ratios",
-    "scoring", "selection",
+    "run_variance", "scoring", "selection",
 )  # fmt: skip
 Row = dict[str, Any]
 

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer.main
+from scipy.stats import binomtest, friedmanchisquare, ttest_rel
 
 from foldwise import cli
 from foldwise.cli import commands
@@ -34,6 +36,39 @@ def said(monkeypatch, capsys, tmp_path):
         return ended.value.code, *capsys.readouterr()
 
     return run
+
+
+def test_textbook_tests_are_told_and_kept_on_request(said, tmp_path):
+    code, told, _ = said("scores.csv", "--textbook", "--out", "verdict")
+    assert code == 0
+    assert "Textbook tests against unet, p (Holm's in brackets); foldwise does not decide by them:" in told
+    verdict = json.loads((tmp_path / "verdict/verdict.json").read_text(encoding="utf-8"))
+    kept = verdict["textbook"]
+    by_name = {
+        name: [float(row.split(",")[2]) for row in ROWS.splitlines() if row.startswith(name)]
+        for name in ("unet", "vit", "mlp")
+    }
+    for pair in kept["pairs"]:
+        apart = np.subtract(by_name["unet"], by_name[pair["id"]])
+        expected = ttest_rel(by_name["unet"], by_name[pair["id"]]).pvalue if np.ptp(apart) > 1e-9 else 0.0
+        assert pair["paired_t"]["p"] == pytest.approx(expected)
+        assert pair["corrected_t"] is None  # there are no folds
+        assert f"{pair['paired_t']['p']:.3g} ({pair['paired_t']['p_holm']:.3g})" in told
+    found = friedmanchisquare(*by_name.values())
+    assert kept["friedman"]["chi2"] == pytest.approx(found.statistic)
+    assert said("scores.csv")[1].count("Textbook") == 0
+
+
+def test_right_and_wrong_answers_from_elsewhere_have_mcnemars_test(said, tmp_path):
+    rng = np.random.default_rng(0)
+    right = {name: (rng.random(60) < share).astype(int) for name, share in (("a", 0.9), ("b", 0.6))}
+    rows = [f"{name},{case},{one}" for name in right for case, one in enumerate(right[name])]
+    (tmp_path / "right.csv").write_text("\n".join(["model,image,accuracy", *rows]), encoding="utf-8")
+    assert said("right.csv", "--textbook", "--out", "verdict")[0] == 0
+    test = json.loads((tmp_path / "verdict/verdict.json").read_text())["textbook"]["pairs"][0]["mcnemar"]
+    only = int((right["a"] > right["b"]).sum()), int((right["a"] < right["b"]).sum())
+    assert (test["only_winner"], test["only_other"]) == only
+    assert test["p"] == pytest.approx(binomtest(only[0], sum(only)).pvalue)
 
 
 def test_the_leaderboard_then_the_answer_then_what_to_know(said, tmp_path):

@@ -39,6 +39,10 @@ Margin = Annotated[
     typer.Option(min=0, help="A difference of no consequence. [default: 0.01 for bounded scores, else 0]"),
 ]
 Alpha = Annotated[float, typer.Option(min=0.0001, max=0.4999, help="1 - confidence.")]
+Textbook = Annotated[
+    bool,
+    typer.Option("--textbook", help="Also the tests that reviewers ask for; nothing is decided by them."),
+]
 Out = Annotated[Path | None, typer.Option(help="A folder that gets verdict.json and leaderboard.csv.")]
 
 
@@ -56,6 +60,7 @@ def judge(  # noqa: PLR0913 - each is an option
     bounded: Bounded = None,
     equivalent_within: Margin = None,
     alpha: Alpha = 0.05,
+    textbook: Textbook = False,
     out: Out = None,
 ) -> None:
     """The verdict on scores from elsewhere: tables, spreadsheets saved as CSV, summaries of nnU-Net. Trains nothing."""
@@ -76,6 +81,7 @@ def judge(  # noqa: PLR0913 - each is an option
         bounded=bounded,
         equivalent_within=equivalent_within,
         alpha=alpha,
+        textbook=textbook,
     )
     verdict = judge_files(files, asked)
     say_verdict(verdict)

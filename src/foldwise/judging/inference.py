@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 from foldwise.judging.outputs import Bools, Floats, Ints
-from foldwise.judging.run_variance import SharedRuns, between_runs, runs_in_mean
+from foldwise.judging.run_variance import SharedRuns, between_runs, independent_runs_in_mean, runs_in_mean
 
 DRAWS = 2000
 TIE = 1e-12  # estimates closer than this are the same: they differ by rounding alone
@@ -32,6 +32,8 @@ class Variance:
         pair_floor: added to the variance of every difference; 1 / n^2 for scores of 0 and 1.
         df_image, df_run: degrees of freedom.
         shared: where a few configurations share one variance between runs, what is known of it.
+        independent: the share of `run_of_mean` that is of runs which have nothing in common; the rest is what overlapping
+            training sets are assumed to share.
     """
 
     estimate: Floats
@@ -43,6 +45,7 @@ class Variance:
     df_image: float
     df_run: float
     shared: SharedRuns | None = None
+    independent: float = 1.0
 
     @property
     def standard_error(self) -> Floats:
@@ -79,8 +82,19 @@ def variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0) -> Varia
     centred = means_Cn - estimate[:, None]
     image = centred @ centred.T / (n * max(n - 1, 1))
     runs = between_runs(scores_CRn, folds_Rn)
-    of_mean, share = runs.used * runs_in_mean(folds_Rn), runs.shared
-    return Variance(estimate, image, _factor(image), runs.used, of_mean, floor, float(n - 1), runs.df, share)
+    in_mean = runs_in_mean(folds_Rn)
+    return Variance(
+        estimate=estimate,
+        image=image,
+        image_factor=_factor(image),
+        run=runs.used,
+        run_of_mean=runs.used * in_mean,
+        pair_floor=floor,
+        df_image=float(n - 1),
+        df_run=runs.df,
+        shared=runs.shared,
+        independent=independent_runs_in_mean(folds_Rn) / in_mean,
+    )
 
 
 def beside(known: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> Variance:

@@ -44,10 +44,16 @@ class Moments:
 
 def runs_in_mean(folds_Rn: Ints) -> float:
     """What a variance between runs is multiplied by in the variance of a mean over folds and repeats."""
-    (R, n), num_folds = folds_Rn.shape, len(np.unique(folds_Rn))
+    num_folds = len(np.unique(folds_Rn))
     # Training sets overlap, so runs are not independent: Nadeau & Bengio 2003, on this part only.
     overlap = 1 / (num_folds - 1) if num_folds > 1 else 0.0
-    return float((1 - num_folds / n) / (R * num_folds) + overlap)
+    return independent_runs_in_mean(folds_Rn) + overlap
+
+
+def independent_runs_in_mean(folds_Rn: Ints) -> float:
+    """The part of `runs_in_mean` that more repeats make smaller, as if no two runs had anything in common."""
+    (R, n), num_folds = folds_Rn.shape, len(np.unique(folds_Rn))
+    return float((1 - num_folds / n) / (R * num_folds))
 
 
 def run_moments(scores_CRn: Floats, folds_Rn: Ints) -> Moments:

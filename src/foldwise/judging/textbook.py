@@ -151,9 +151,9 @@ class _Scores:
 
 
 def _right(known: Judgement, scored: list[Scored]) -> Floats | None:
-    """(C, G) whether an image was right in the first repeat; None where the metric is another, or images have groups."""
+    """(C, G) whether an image was right in the first repeat; None where that is not what is scored, or images have groups."""
     name = {"balanced_accuracy": "accuracy"}.get(known.metric.name, known.metric.name)
-    if name not in ("accuracy", "exact_match"):
+    if not known.metric.counted or any(name not in one.values for one in scored):
         return None
     values = np.stack([one.values[name][0] for one in scored]).round(DIGITS)
     return values if np.isin(values, (0, 1)).all() else None

@@ -168,7 +168,7 @@ def compared(
         low, high = interval(metric.interval, moved(spread, sign * corrected), alpha=alpha)
         return (low, high) if sign > 0 else (-high, -low)
 
-    return comparison, selected_score(decisive.values.mean(axis=1), around, seed=seed)
+    return comparison, selected_score(decisive.values.mean(axis=1), decisive.known, around, seed=seed)
 
 
 def selection_record(known: Judgement) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from foldwise.study.words import broken, count
 from foldwise.terminal.saying import SIGNS, console, hang, say_message
 
 MOST_ROWS = 40
+WITH_P = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")
 WIDTH_OF_NUMBERS = 62  # columns that all numbers of a row take
 LONGEST_TITLE = 20
 STYLES = {"winner": "bold", "could be best": "", "worse": "dim", "incomplete": "dim"}
@@ -36,6 +37,9 @@ def say_verdict(verdict: Record) -> None:
     hang(out, Text(""), Text(verdict["answer"]["sentence"], "bold"))
     for factor in (verdict["factors"] or {}).get("factors", ()):
         hang(out, Text("  · ", "dim"), Text(f"{factor['factor']}: {factor['sentence']}"))
+    if verdict.get("textbook"):
+        out.print()
+        _say_textbook(out, verdict["textbook"])
     for warning in verdict["warnings"]:
         say_message(out, SIGNS["warning"], warning["message"], code=warning["code"], cure=warning["cure"])
 
@@ -93,6 +97,29 @@ def _cells(record: Record, *, runs: bool) -> Sequence[str]:
 
 def _range(low: int, high: int) -> str:
     return str(low) if low == high else f"{low} to {high}"
+
+
+def _say_textbook(out: Console, told: Record) -> None:
+    """The p values of every textbook test that these scores allow, as they are and (Holm) for all rivals together."""
+    shown = [name for name in WITH_P if any(pair[name] for pair in told["pairs"])]
+    against = (
+        f"Textbook tests against {told['against']}, p (Holm's in brackets); foldwise does not decide by them:"
+    )
+    hang(out, Text(""), Text(against))
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("configuration", overflow="fold")
+    for name in shown:
+        table.add_column(told["tests"][name]["title"].replace(" test", ""), justify="right")
+    for pair in told["pairs"][:MOST_ROWS]:
+        cells = [
+            f"{pair[name]['p']:.3g} ({pair[name]['p_holm']:.3g})" if pair[name] else "" for name in shown
+        ]
+        table.add_row(Text(pair["id"]), *cells)
+    out.print(table)
+    if told["friedman"]:
+        ranks = told["friedman"]
+        chi2 = f"Friedman χ² {ranks['chi2']:.1f}, p {ranks['p']:.3g}; critical difference of mean ranks"
+        hang(out, Text(""), Text(f"{chi2} {ranks['critical_difference']:.2f}"))
 
 
 def save_verdict(folder: Path, verdict: Record) -> None:

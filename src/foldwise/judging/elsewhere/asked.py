@@ -44,6 +44,7 @@ class Asked:
         higher_is_better, bounded: None: by the name and the values of the scores.
         equivalent_within: None: 0.01 for scores between 0 and 1, else 0.
         alpha: 1 - confidence.
+        textbook: also the tests that reviewers ask for.
     """
 
     configuration: tuple[str, ...] = ()
@@ -58,6 +59,7 @@ class Asked:
     bounded: bool | None = None
     equivalent_within: float | None = None
     alpha: float = 0.05
+    textbook: bool = False
 
 
 def plain(name: str) -> str:

@@ -26,6 +26,7 @@ from foldwise.judging.mattering import what_mattered
 from foldwise.judging.metrics import METRICS, Metric
 from foldwise.judging.records import Judgement, standing, unranked, with_ends
 from foldwise.judging.scoring import Scored, best_first, judged
+from foldwise.judging.textbook import textbook_record
 from foldwise.judging.verdict import SCHEMA, compared, pair_records, plain, selection_record
 from foldwise.judging.words import counted, in_text, with_interval
 from foldwise.study.files import written_whole
@@ -58,7 +59,10 @@ def judge_files(paths: Sequence[Path], asked: Asked | None = None) -> Record:
     margin = asked.equivalent_within
     if margin is None:
         margin = MARGIN if given.metric.bounded else 0.0
-    return _verdict(given, Judging(metric=given.metric.name, equivalent_within=margin, alpha=asked.alpha))
+    judge = Judging(
+        metric=given.metric.name, equivalent_within=margin, alpha=asked.alpha, textbook=asked.textbook
+    )
+    return _verdict(given, judge)
 
 
 def _verdict(given: Given, judge: Judging) -> Record:
@@ -90,6 +94,7 @@ def _verdict(given: Given, judge: Judging) -> Record:
         "warnings": as_records(_warnings(facts, grid, listed)),
         "pairs": pair_records(judge, known),
         "factors": _factors(given, known, listed, judge),
+        "textbook": textbook_record(judge, known),
     })  # fmt: skip
     return verdict
 
