@@ -27,7 +27,7 @@ PICTURES = {"gels": 9000, "bacteria": 6000}
 TRAINING_SETS = 400
 # The modules of foldwise.judging that make the numbers.
 JUDGE = (
-    "design", "effects", "inference", "influence", "intervals", "metrics", "outputs", "pairs", "ranking", "ratios",
+    "design", "effects", "inference", "influence", "intervals", "metrics", "moderation", "outputs", "pairs", "ranking", "ratios",
     "run_variance", "scoring", "selection",
 )  # fmt: skip
 Row = dict[str, Any]

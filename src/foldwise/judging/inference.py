@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import norm, t
 
+from foldwise.judging.moderation import at_least_moderated
 from foldwise.judging.outputs import Bools, Floats, Ints
 from foldwise.judging.run_variance import SharedRuns, between_runs, independent_runs_in_mean, runs_in_mean
 
@@ -66,6 +67,18 @@ class Variance:
         squares = own[:, None] + own[None, :] - 2 * (self.image + np.diag(self.run_of_mean)) + self.pair_floor
         np.fill_diagonal(squares, 0.0)
         return np.sqrt(np.maximum(squares, 0.0))
+
+    def among_all_pairs(self) -> Floats:
+        """(C, C) standard errors of all differences where the largest of all t values is looked for.
+
+        Those whose images differ by luck too little are what `at_least_moderated` makes of them.
+        """
+        own = np.diag(self.image)
+        apart = np.maximum(own[:, None] + own[None, :] - 2 * self.image, 0.0)
+        above = np.triu_indices(len(own), 1)
+        more = np.zeros_like(apart)
+        more[above] = at_least_moderated(apart[above], self.df_image) - apart[above]
+        return np.sqrt(self.of_differences() ** 2 + more + more.T)
 
 
 def variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0) -> Variance:
@@ -141,6 +154,7 @@ class Comparison:
         low, high: (C,) ends of the differences, each on its own with confidence 1 - alpha, simultaneous over all
             rivals of that configuration; `high` below 0 is the same statement as not `could_be_best`.
         p_wins: (C,) how often each would come first if the study were repeated.
+        error_all: (C, C) standard errors of the differences, as the test of all pairs uses them.
         rank_low, rank_high: (C,) ranks that all pairs together leave open.
         p_pairs: (C, C) p values of all pairs, adjusted for all pairs by max |t|.
         alone: (C, C) how many standard errors a difference of this pair alone must be from 0 to be beyond chance.
@@ -158,6 +172,7 @@ class Comparison:
     low: Floats
     high: Floats
     p_wins: Floats
+    error_all: Floats
     rank_low: Ints
     rank_high: Ints
     p_pairs: Floats
@@ -193,17 +208,23 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
     if known.pair_floor > 0:  # errors have the floor, so what they are compared with must have it too
         drawn = drawn + rng.normal(scale=np.sqrt(known.pair_floor / 2), size=drawn.shape)
     t_CC = studentized(estimate[None, :] - estimate[:, None], error_CC)
+    all_CC = known.among_all_pairs()
     p, limit, largest = np.empty(C), np.empty(C), np.zeros(draws)
-    inverse = np.divide(1, error_CC, out=np.zeros((C, C)), where=error_CC > 0).astype(np.float32)
+    inverse, inverse_all = (
+        np.divide(1, error, out=np.zeros((C, C)), where=error > 0).astype(np.float32)
+        for error in (error_CC, all_CC)
+    )
     for c in range(C):
-        rivals = ((drawn - drawn[:, c : c + 1]) * inverse[c]).max(axis=1)
+        apart = drawn - drawn[:, c : c + 1]
+        rivals = (apart * inverse[c]).max(axis=1)
         p[c] = (1 + (rivals >= t_CC[c].max()).sum()) / (draws + 1)
         limit[c] = np.quantile(rivals, 1 - alpha)
-        np.maximum(largest, rivals, out=largest)
+        np.maximum(largest, (apart * inverse_all[c]).max(axis=1), out=largest)
     winner = int((estimate >= estimate.max() - TIE).argmax())
     difference, error = estimate - estimate[winner], error_CC[:, winner]
     all_pairs = float(np.quantile(largest, 1 - alpha))
-    above = t_CC > all_pairs
+    t_all = studentized(estimate[None, :] - estimate[:, None], all_CC)
+    above = t_all > all_pairs
     quantile = max(float(norm.ppf(1 - alpha / 2)), float(limit[winner]))
     alone, p_alone = _each_alone(known, drawn, error_CC, np.abs(t_CC), alpha=alpha)
     return Comparison(
@@ -215,9 +236,10 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
         low=difference - limit * error,
         high=difference + limit * error,
         p_wins=np.bincount((estimate + drawn).argmax(axis=1), minlength=C) / draws,
+        error_all=all_CC,
         rank_low=1 + above.sum(axis=1),
         rank_high=C - above.sum(axis=0),
-        p_pairs=tail(np.sort(largest), np.abs(t_CC)),
+        p_pairs=tail(np.sort(largest), np.abs(t_all)),
         alone=alone,
         p_alone=p_alone,
         pairs_quantile=all_pairs,

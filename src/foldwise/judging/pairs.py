@@ -54,14 +54,13 @@ def all_pairs(known: Variance, comparison: Comparison, *, alpha: float, margin: 
         margin: a difference within it is of no consequence.
     """
     order = np.argsort(-known.estimate, kind="stable")
-    error_CC, quantile = known.of_differences(), comparison.pairs_quantile
-    alone_CC = comparison.alone * error_CC
+    quantile, alone_CC = comparison.pairs_quantile, comparison.alone * known.of_differences()
     seen = max(quantile, float(norm.ppf(1 - alpha / 2))) + POWER
     made = []
     for place, a in enumerate(order):
         for b in order[place + 1 :]:
             difference = float(known.estimate[a] - known.estimate[b])
-            error, alone = float(error_CC[a, b]), float(alone_CC[a, b])
+            error, alone = float(comparison.error_all[a, b]), float(alone_CC[a, b])
             together = quantile * error
             made.append(
                 Pair(
