@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from foldwise.errors import RunError, SpecError
+from foldwise.errors import ItemsFailed, RunError, SpecError
 from foldwise.study.folder import RunFolder, read_json
 
 if TYPE_CHECKING:
@@ -221,6 +221,43 @@ def open_run(path: str | Path) -> Run:
         RunError: it is not one.
     """
     return Run(RunFolder.open(Path(path)))
+
+
+def look(
+    run: str | Path,
+    *,
+    fit: str | None = None,
+    device: str = "auto",
+    progress: Callable[[dict[str, Any]], None] | None = None,
+    **finely: Any,
+) -> Path:
+    """Look inside the training of one fit, and write the report again; the folder of the look.
+
+    The fit is trained once more from its seed. A look that was done already is not done again.
+
+    Args:
+        run: a run folder with fits that are done.
+        fit: (the beginning of) the id of a fit; the winner's first fold unless stated.
+        device: auto, cpu, cuda or mps, for settings that say auto.
+        progress: told what is being done.
+        finely: ``epochs``, ``points``, ``directions``, ``images``, ``losses``: as in the study's `look`.
+
+    Raises:
+        RunError: there is no winner and no fit is named, or the fit is not there or not done.
+        SpecError: a number, a loss or an epoch cannot be used.
+        ItemsFailed: the look ended with an error.
+    """
+    from foldwise.walk import finish
+    from foldwise.work import do_look, plan_look
+
+    refuse_device(device)
+    folder = RunFolder.open(Path(run))
+    item = plan_look(folder, fit, finely)
+    result = do_look(folder, item, device=device, beat=progress or (lambda _: None))
+    if result["status"] == "failed":
+        raise ItemsFailed(result["error"]["message"], where=item.title)
+    finish(folder)
+    return folder.done(item.id)
 
 
 def predict(

@@ -16,6 +16,7 @@ from foldwise.judging.outputs import FAMILIES
 from foldwise.judging.thresholds import choose_thresholds
 from foldwise.study.configurations import Configuration
 from foldwise.study.extras import beside_seconds, measuring_seconds
+from foldwise.study.looks import Seen
 from foldwise.study.plan import Plan
 from foldwise.study.spec import Training
 from foldwise.study.waiting import told, without
@@ -34,6 +35,7 @@ class Costs:
     notes: tuple[str, ...]
     million_pixels: float = 0.0
     channels: int = 1
+    seen: Seen | None = None
     waits: frozenset[str] = frozenset()  # ids of items that ask for a device which is not here
 
     def seconds(self, plan: Plan) -> float:
@@ -52,6 +54,7 @@ class Costs:
             seconds_per_test={one: cost.seconds_per_test for one, cost in self.of.items()},
             million_pixels=self.million_pixels,
             channels=self.channels,
+            seen=self.seen,
         )
         return trained + sum(passes.values()) + measuring_seconds(plan.items) + beside
 
@@ -89,9 +92,11 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
         notes.insert(0, sentence)
     check_measured(prepared)
     check_baselines(prepared)
+    check_look(prepared)
     channels = prepared.packed.num_channels
     pixels = float(prepared.packed.shapes.prod(axis=1).sum()) * channels / 1e6
-    return Costs(costs, tuple(dict.fromkeys(notes)), pixels, channels, waits)
+    seen = Seen(len(smallest.train), looks.tested, int(height * width))
+    return Costs(costs, tuple(dict.fromkeys(notes)), pixels, channels, seen, waits)
 
 
 def _tried(prepared: Prepared, *, images: int, looks: Looks) -> tuple[dict[str, Estimate], list[str]]:
@@ -168,6 +173,21 @@ def check_baselines(prepared: Prepared) -> None:
             errors.append(SpecError(error.what, where=where, cure=error.cure))
     if errors:
         raise SpecError.together(errors)
+
+
+def check_look(prepared: Prepared) -> None:
+    """Refuse losses to look at that do not exist or do not fit.
+
+    Raises:
+        SpecError: all of them at once.
+    """
+    if prepared.study.look is None or prepared.study.look.losses == "auto":
+        return
+    from foldwise.learning.looking.criteria import check_losses
+
+    task, classes = prepared.dataset.task, len(prepared.dataset.classes)
+    where = prepared.locate("look", "losses")
+    check_losses(prepared.study.look.losses, task=task, num_classes=classes, where=where)
 
 
 def check_metrics(prepared: Prepared) -> None:

@@ -142,6 +142,20 @@ def _robustness(job: Job) -> dict[str, Any]:
     )
 
 
+def _look(job: Job) -> dict[str, Any]:
+    from foldwise.learning.looking.look import look_item
+
+    return look_item(
+        job.settings,
+        packed=_pictures(job),
+        split=job.split,
+        inputs=job.inputs,
+        scratch=job.scratch,
+        beat=job.beat,
+        device=job.device,
+    )
+
+
 @dataclass(frozen=True)
 class Step:
     """A kind of item: the function that does it, and a version that is raised when its results change."""
@@ -160,5 +174,6 @@ STEPS = {
     "preview": Step(_preview, version=1),
     "shallow": Step(_shallow, version=1),
     "robustness": Step(_robustness, version=1),
+    "look": Step(_look, version=1),
 }
 STEP_VERSIONS = {kind: step.version for kind, step in STEPS.items()}

@@ -16,14 +16,16 @@ import shutil
 import time
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from foldwise.errors import FoldwiseError, MissingExtra, RunError
 from foldwise.steps import STEPS, Job
 from foldwise.study.claims import Beat, Claim, claim
-from foldwise.study.folder import RunFolder, write_json
-from foldwise.study.plan import Item, Plan, ready, skipped
+from foldwise.study.folder import RunFolder, read_json, write_json
+from foldwise.study.looks import check_epochs, finely, fit_to_look_at, look_into
+from foldwise.study.plan import Item, Plan, beside, ready, skipped
+from foldwise.study.spec import Looking
 from foldwise.study.waiting import devices_asked, waiting
 
 POLL_S = 0.5
@@ -35,7 +37,12 @@ NOT_THE_ITEMS_FAULT = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.
 
 
 def do_item(
-    folder: RunFolder, item: Item, *, device: str = "auto", claimed: Claim | None = None
+    folder: RunFolder,
+    item: Item,
+    *,
+    device: str = "auto",
+    claimed: Claim | None = None,
+    beat: Beat | None = None,
 ) -> dict[str, Any]:
     """Do one item and commit it; its result, which says `failed` and why where the step raised.
 
@@ -44,11 +51,12 @@ def do_item(
         item: an item of its plan whose needs are done.
         device: the device for settings that say `auto`.
         claimed: the claim on the item; without one, it is done by hand and whoever commits first wins.
+        beat: is told how far it is, in place of the claim.
     """
     scratch = folder.scratch(item.id, uuid.uuid4().hex[:8])
     scratch.mkdir(parents=True)
     try:
-        result = _attempt(Job(item, folder, scratch, device, _throttled(claimed)))
+        result = _attempt(Job(item, folder, scratch, device, beat or _throttled(claimed)))
         write_json(scratch / "result.json", result)
         folder.commit(scratch, item.id)
     finally:
@@ -211,3 +219,50 @@ def do_by_hand(folder: RunFolder, name: str, *, device: str = "auto") -> tuple[I
         folder.retry({item.id})
     do_item(folder, item, device=device)
     return item, folder.result(item.id) or {}  # another may have committed first
+
+
+def plan_look(folder: RunFolder, fit: str | None, options: Mapping[str, Any]) -> Item:
+    """The look into one fit that is done, as an item; nothing is trained.
+
+    Args:
+        folder: the run.
+        fit: (the beginning of) its id; the winner's first fold where None.
+        options: what of `look` in the study is to be otherwise: epochs, points, directions, images, losses.
+
+    Raises:
+        RunError: the run has no winner and no fit is named, or the fit is not one, or not done.
+        SpecError: an option cannot be used: a number, a loss that does not exist or fit, or an epoch that never was.
+    """
+    plan, study = folder.load_plan(), folder.load_study()
+    done, _ = folder.settled()
+    fits = [item for item in plan.items if item.kind == "fit"]
+    verdict = read_json(folder.verdict) if folder.verdict.is_file() else {}
+    winner = (verdict.get("answer") or {}).get("configuration")
+    chosen = fit_to_look_at(fits, fit, winner=winner, done=done, run=str(folder.root))
+    asked = finely(study.look or Looking(), options)
+    check_epochs(asked, last=len((folder.result(chosen.id) or {}).get("epochs", ())))
+    if asked.losses != "auto":
+        from foldwise.learning.looking.criteria import check_losses
+
+        classes = len(read_json(folder.done(chosen.id) / "model.json")["classes"])
+        check_losses(asked.losses, task=chosen.settings["task"], num_classes=classes, where="look.losses")
+    there = [item for item in fits if item.id in done]
+    return beside(look_into(chosen, there, asked, metric=study.judge.metric), STEPS["look"].version)
+
+
+def do_look(folder: RunFolder, item: Item, *, device: str = "auto", beat: Beat) -> dict[str, Any]:
+    """Do a look by hand, unless the same was done already; its result.
+
+    Args:
+        folder: the run.
+        item: of `plan_look`; it need not be in the plan.
+        device: the device for settings that say `auto`.
+        beat: is told what is being done.
+    """
+    known = folder.result(item.id)
+    if known is not None and known["status"] == "done":
+        return known
+    if known is not None:
+        folder.retry({item.id})
+    do_item(folder, item, device=device, beat=beat)
+    return folder.result(item.id) or {}

@@ -1,51 +1,9 @@
 """The report in a real browser: what it loads, whether its controls work, and whether it fits a phone."""
 
-import shutil
-
 import pytest
-from make_run import RUNS, make_run
-
-from foldwise.reporting.report import write_report
+from browsing import opened
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed here, so the report cannot be opened")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def reports(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
-    names = ("segmentation6", "classification24", "multilabel", "failed", "single", "nothing")
-    yield {
-        name: write_report(make_run(tmp_path_factory.mktemp("runs") / name, RUNS[name])[0]) for name in names
-    }
-    patch.undo()
-
-
-def opened(chromium, path, **options):
-    """A page, with everything it complained about and asked the network for."""
-    page = chromium.new_context(**options).new_page()
-    page.said, page.asked = [], []
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda error: page.said.append(str(error)))
-    page.on("dialog", lambda dialog: (page.said.append("dialog"), dialog.dismiss()))
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.goto(path.as_uri())
-    return page
-
-
 NAMES = ["segmentation6", "classification24", "multilabel", "failed", "single", "nothing"]
 WIDTHS = [1600, 1280, 768, 390, 320]
 
@@ -96,7 +54,7 @@ def test_filters_narrow_the_leaderboard(chromium, reports):
     page = opened(chromium, reports["classification24"])
     page.locator("#filters select").nth(1).select_option("vit")
     assert len(first_column(page)) == 4
-    assert page.locator("#filters [aria-live]").inner_text() == "4 of 24 shown"
+    assert page.locator("#leaderboard .more [aria-live]").first.inner_text() == "4 of 24 shown"
 
 
 def background(page):

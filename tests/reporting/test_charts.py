@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from foldwise.reporting.drawing.charts import (
-    bars,
     baseline_row,
-    class_strip,
     cost_chart,
     interval_row,
     scale_head,
     score_scale,
 )
 from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
+from foldwise.reporting.drawing.strips import Dot, bars, class_strip
 from foldwise.reporting.drawing.thinning import held
 
 
@@ -147,7 +146,9 @@ def test_a_precision_recall_line_is_level_up_to_its_first_recall():
 
 
 def test_classes_and_counts_are_drawn_with_their_numbers():
-    drawn = class_strip([("<b>", 0.91, [0.5, 0.7]), ("rare", None, [])], title="Dice")
+    drawn = class_strip(
+        [("<b>", 0.91, [Dot(0.5, "u", "c-1"), Dot(0.7, "v")]), ("rare", None, [])], title="Dice"
+    )
     assert len(parts(drawn, "dot")) == 2
     assert "0.91" in drawn
     assert "<b>" not in drawn

@@ -19,8 +19,10 @@ from foldwise.reporting.drawing.heat import (
     errors_uri,
     flat_uri,
     heat_uri,
+    picked,
     ramp,
     scale_bar,
+    smaller,
 )
 from foldwise.reporting.drawing.series import Series, Span, panel, span_of
 from foldwise.reporting.evidence import gather
@@ -271,11 +273,12 @@ def test_maps_have_a_row_for_the_best_of_each_loss_and_epochs_from_early_to_late
     assert [image["name"] for image in held["images"]] == [evidence.cases[case].name for case in (1, 7)]
     for image in held["images"]:
         titles = [block["title"] for block in image["blocks"]]
-        assert titles[:3] == ["Prediction", "Errors", "1 − p of the true class"]
-        assert {title.removeprefix("Loss of every pixel: ") for title in titles[3:]} == {
+        apart = "Disagreement between configurations"
+        assert titles[:4] == ["Prediction", "Errors", apart, "1 − p of the true class"]
+        assert {title.removeprefix("Loss of every pixel: ") for title in titles[4:]} == {
             "dice", "focal (gamma 3)", "cross_entropy"
         }  # fmt: skip
-        for block in image["blocks"]:
+        for block in (one for one in image["blocks"] if one["kind"] != "apart"):
             assert [row["name"] for row in block["rows"]] == [one["name"] for one in evidence.configurations]
             for row in block["rows"]:
                 assert [(cell["epoch"], cell["chosen"]) for cell in row["cells"]] == [
@@ -316,7 +319,7 @@ def test_all_losses_and_epochs_share_one_scale(evidence, monkeypatch):
     scales = []
     monkeypatch.setattr(maps, "heat_uri", lambda values, scale: scales.append(scale) or "data:")
     held = maps.section(evidence)["maps"]
-    assert len(set(scales)) == 2  # that of 1 - p, and that of every loss
+    assert len(set(scales)) == 3  # that of 1 - p, of the disagreement, and of every loss
     assert f">{max(scale.most for scale in scales):g}+<" in str(held["loss_bar"])
 
 
@@ -331,7 +334,7 @@ def test_many_noisy_maps_stay_a_small_page(tmp_path, monkeypatch):
     pictures = [
         cell["source"] for b in held["images"][0]["blocks"] for row in b["rows"] for cell in row["cells"]
     ]
-    assert len(pictures) == 4 * 6 * 7
+    assert len(pictures) == 4 * 6 * 7 + 6
     assert sum(map(len, maps._uris(held))) <= maps.MOST_BYTES
     assert len(held["images"]) == 1
     assert len(held["images"][0]["blocks"][0]["rows"][0]["cells"]) == 6
@@ -396,24 +399,24 @@ def test_pictures_with_a_palette_keep_every_pixel():
 
 def test_smaller_maps_keep_their_mean_and_leave_out_what_does_not_count():
     values = np.random.default_rng(0).random((40, 80))
-    assert maps._smaller(values, 20).mean() == pytest.approx(values.mean(), rel=1e-6)
-    assert maps._smaller(values, 20).shape == (10, 20)
+    assert smaller(values, 20).mean() == pytest.approx(values.mean(), rel=1e-6)
+    assert smaller(values, 20).shape == (10, 20)
     values[:, :40] = np.nan
-    small = maps._smaller(values, 20)
+    small = smaller(values, 20)
     assert np.isnan(small[:, :10]).all()
     assert small[:, 10:].mean() == pytest.approx(np.nanmean(values), rel=1e-6)
-    assert maps._smaller(values, 200) is values
+    assert smaller(values, 200) is values
 
 
 def test_a_thin_line_stays_a_line_on_a_smaller_map():
     labels = np.zeros((60, 60), dtype=np.uint8)
     labels[:, 21:23] = 1  # two of every three columns that become one
-    small = maps._picked(labels, 20)
+    small = picked(labels, 20)
     assert small.shape == (20, 20)
     assert small.any(axis=0).nonzero()[0].tolist() == [7]
     assert (small[:, 6] == 0).all()
     assert small.sum() == 20
-    assert maps._picked(labels, 60) is labels
+    assert picked(labels, 60) is labels
 
 
 def test_spans_hold_their_values():

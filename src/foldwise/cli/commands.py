@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -15,6 +14,8 @@ from foldwise.cli.claims import claims
 from foldwise.cli.data import data_app
 from foldwise.cli.fit_options import Fit, takes
 from foldwise.cli.judge import judge
+from foldwise.cli.look import look
+from foldwise.cli.report import report
 from foldwise.errors import FoldwiseError, ItemsFailed, RunError
 
 if TYPE_CHECKING:
@@ -183,19 +184,7 @@ def status(run: RunPath) -> None:
     say_status(RunFolder.open(run))
 
 
-@app.command()
-def report(
-    run: RunPath, open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False
-) -> None:
-    """Judge what is done so far and write report.html, verdict.json and results.csv."""
-    from foldwise.study.folder import RunFolder
-    from foldwise.terminal.study import say_answer
-    from foldwise.walk import finish
-
-    folder = RunFolder.open(run)
-    say_answer(folder, finish(folder))
-    if open_:
-        webbrowser.open(folder.report.resolve().as_uri())
+app.command()(report)
 
 
 @app.command()
@@ -250,6 +239,7 @@ def predict(
 
 app.command()(judge)
 app.command()(claims)
+app.command()(look)
 app.add_typer(data_app, name="data")
 
 

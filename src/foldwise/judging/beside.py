@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,25 @@ class Beside:
 
 
 def read_beside(folder: RunFolder, plan: Plan) -> tuple[Beside, ...]:
-    """Every planned item that is no fit, in plan order."""
-    return tuple(
+    """Every planned item that is no fit, in plan order; then the looks by hand at fits of the plan."""
+    planned = tuple(
         Beside(
             item.kind, item.settings, folder.result(item.id) or {}, folder.done(item.id), item.id, item.title
         )
         for item in plan.items
         if item.kind != "fit"
     )
+    return (*planned, *_looks_by_hand(folder, plan))
+
+
+def _looks_by_hand(folder: RunFolder, plan: Plan) -> Iterator[Beside]:
+    """Those that are done, with what was asked of the fit and of the look."""
+    items = {item.id: item for item in plan.items}
+    for name, result in folder.outcomes().items():
+        fit = items.get(result.get("fit", ""))
+        if name.startswith("look-") and name not in items and fit is not None:
+            settings = fit.settings | {"look": result["asked"]}
+            yield Beside("look", settings, result, folder.done(name), name, result["title"])
 
 
 def failed_items(beside: tuple[Beside, ...]) -> list[dict[str, Any]]:

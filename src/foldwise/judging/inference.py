@@ -106,7 +106,7 @@ def variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0) -> Varia
         df_image=float(n - 1),
         df_run=runs.df,
         shared=runs.shared,
-        independent=independent_runs_in_mean(folds_Rn) / in_mean,
+        independent=independent_runs_in_mean(folds_Rn) / in_mean if in_mean else 1.0,
     )
 
 

@@ -53,13 +53,23 @@ def judge(folder: RunFolder) -> dict[str, Any]:
         RunError: the folder is not a run, or scores in it are damaged.
         SpecError: the study asks for a metric its task does not have.
     """
-    study = folder.load_study()
-    rows = with_outlines(study, read_rows(folder), folder)
-    verdict = verdict_of(study, rows) | {"throughput": throughput(folder)}
+    verdict, rows = verdict_now(folder)
     write_json(folder.verdict, verdict)
     write_results(folder.results, verdict)
     write_scores(folder.scores, rows)
     return verdict
+
+
+def verdict_now(folder: RunFolder) -> tuple[dict[str, Any], Rows]:
+    """The verdict on what is done, and the scores it rests on; neither is written.
+
+    Raises:
+        RunError: the folder is not a run, or scores in it are damaged.
+        SpecError: the study asks for a metric its task does not have.
+    """
+    study = folder.load_study()
+    rows = with_outlines(study, read_rows(folder), folder)
+    return verdict_of(study, rows) | {"throughput": throughput(folder)}, rows
 
 
 def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foldwise.reporting.drawing.charts import class_strip
+from foldwise.reporting.drawing.strips import Dot, class_strip
 from foldwise.reporting.evidence import Evidence
 from foldwise.reporting.words import count, metric_title, number
 
@@ -16,10 +16,14 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
         return None
     first = next(one for one in evidence.configurations if one["id"] == told["configuration"])
     equals = [float(value) for value in told["estimates"]]
-    scores = [number(one.get("estimate")) for one in evidence.configurations]
+    scores = [
+        Dot(value, str(one["name"]), str(one["id"]))
+        for one in evidence.configurations
+        if (value := number(one.get("estimate"))) is not None
+    ]
     rows = [
-        (f"the same, {len(equals)} times", None, equals),
-        (count(len(scores), "configuration"), None, [value for value in scores if value is not None]),
+        (f"the same, {len(equals)} times", None, [Dot(value, str(k)) for k, value in enumerate(equals, 1)]),
+        (count(len(scores), "configuration"), None, scores),
     ]
     return {
         "again": {

@@ -10,7 +10,7 @@ from typing import Literal
 
 
 @cache
-def joined(kind: Literal["scripts", "styles"]) -> str:
+def joined(kind: Literal["scripts", "styles", "live"]) -> str:
     """All files of a kind, one below the other."""
     parts = sorted(
         files("foldwise.reporting").joinpath("templates", kind).iterdir(), key=lambda one: one.name

@@ -134,7 +134,8 @@ def _confidence(record: Record, *classes: int) -> float | None:
 
 def _drawn(name: str, groups: Mapping[str, list[Record]], read: Read) -> Any:
     lines = [
-        Series(_mean_line(own, read), hue, str(called)) for hue, (called, own) in enumerate(groups.items())
+        Series(_mean_line(own, read), hue, str(called), configuration=whose(own))
+        for hue, (called, own) in enumerate(groups.items())
     ]
     values = [value for one in lines for _, value in one.points]
     last = max((epoch for one in lines for epoch, _ in one.points), default=1)
@@ -146,6 +147,12 @@ def _drawn(name: str, groups: Mapping[str, list[Record]], read: Read) -> Any:
         x_title="epoch →",
         y_title=f"↑ {name}",
     )
+
+
+def whose(fits: Sequence[Record]) -> str | None:
+    """The configuration of all these fits; None where they are of several."""
+    ids = {str(fit["configuration"]) for fit in fits}
+    return ids.pop() if len(ids) == 1 else None
 
 
 def _mean_line(fits: Sequence[Record], read: Read) -> list[tuple[float, float]]:

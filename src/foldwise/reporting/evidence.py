@@ -23,6 +23,7 @@ from foldwise.study.folder import RunFolder, read_json
 from foldwise.study.spec import Training, Validation
 
 MOST_CURVES = 6  # configurations drawn in one ROC panel; more are a tangle
+MOST_COMPARED = 60  # configurations, the best first, that are compared image by image
 MOST_CLASSES = 12  # classes with panels of their own; the tables always have all
 Result = Mapping[str, Any]
 Curve = Mapping[str, Any]
@@ -158,17 +159,22 @@ class Evidence:
         return sorted(sorted(chosen, key=lambda k: -support[k])[:MOST_CLASSES])
 
 
-def gather(folder: RunFolder) -> Evidence:
+def gather(folder: RunFolder, verdict: Mapping[str, Any] | None = None) -> Evidence:
     """Read a run folder that was judged.
+
+    Args:
+        folder: of the run.
+        verdict: on what is done; by default the one that was written.
 
     Raises:
         RunError: there is no verdict yet, or a file of the run is damaged.
     """
-    if not folder.verdict.exists():
+    if verdict is None and not folder.verdict.exists():
         raise RunError(
             "there is no verdict yet", where=str(folder.root), cure=f"foldwise report {folder.root}"
         )
-    rows, verdict, asked = read_rows(folder), read_json(folder.verdict), folder.load_study()
+    verdict = read_json(folder.verdict) if verdict is None else verdict
+    rows, asked = read_rows(folder), folder.load_study()
     scored = [one["id"] for one in verdict["configurations"] if one.get("estimate") is not None]
     known = Evidence(
         verdict=verdict,
@@ -198,7 +204,8 @@ def _with_scores(known: Evidence, rows: Rows, scored: list[str]) -> Evidence:
     parts["confusion"] = {one: np.asarray(curves.confusion_matrix(rows, one)) for one in few}
     parts["f1_curves"] = {one: f1_curves(rows, one) for one in few[:1]}
     parts["decided"] = {one: _decided(rows, one) for one in scored} if known.multilabel else {}
-    parts["image_scores"] = {one: dict(curves.image_scores(rows, one)) for one in scored[:1]}
+    compared = MOST_COMPARED if known.segmentation or known.multilabel else 1
+    parts["image_scores"] = {one: dict(curves.image_scores(rows, one)) for one in scored[:compared]}
     if known.segmentation:
         parts["predictions"] = {one: _masks(rows, one) for one in scored} | _shallow_masks(known)
     else:

@@ -8,8 +8,8 @@ import numpy as np
 
 from foldwise.judging.cooccurrence import Pair, num_sets, per_image, phi, strongest
 from foldwise.judging.outputs import Bools
-from foldwise.reporting.drawing.charts import bars
 from foldwise.reporting.drawing.many_labels import correlation_matrix
+from foldwise.reporting.drawing.strips import bars
 from foldwise.reporting.evidence import Evidence
 from foldwise.reporting.words import count, score
 

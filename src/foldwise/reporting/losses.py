@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ MOST_TIMES = (
     1000.0  # the lowest loss: the axis ends there, or a fit that ran away would flatten all the others
 )
 HIGHEST_LOSS = 5.0  # of the curves; at a probability of 0 they go on for ever
+MOST_LINES = 150  # fits in a panel; of more the page would be long in coming, and nothing could be seen
 P = np.linspace(0.002, 0.998, 250)
 
 
@@ -36,7 +38,7 @@ def panels_section(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def _pair(evidence: Evidence, loss: str, fits: list[Record]) -> dict[str, Any]:
-    called = _colours(evidence, fits)
+    called = _few(_colours(evidence, fits), fits)
     hues = {name: hue for hue, name in enumerate(dict.fromkeys(called.values()))}
     left_out = len({fit["configuration"] for fit in fits} - called.keys())
     fits = [fit for fit in fits if fit["configuration"] in called]
@@ -56,7 +58,11 @@ def _pair(evidence: Evidence, loss: str, fits: list[Record]) -> dict[str, Any]:
     for key, title in (("train_loss", "training loss"), ("val_loss", "validation loss")):
         lines = [
             Series(
-                _points(fit, key), hues[called[fit["configuration"]]], called[fit["configuration"]], thin=True
+                _points(fit, key),
+                hues[called[fit["configuration"]]],
+                called[fit["configuration"]],
+                thin=True,
+                configuration=str(fit["configuration"]),
             )
             for fit in fits
         ]
@@ -64,6 +70,18 @@ def _pair(evidence: Evidence, loss: str, fits: list[Record]) -> dict[str, Any]:
         drawn.append(panel(f"{title}, {loss}", lines, x=x, y=y, x_title="epoch →", y_title=title))
     key_of = [(hue, name) for name, hue in hues.items()]
     return {"loss": loss, "drawings": drawn, "key_of": key_of, "left_out": left_out, "beyond": beyond}
+
+
+def _few(called: dict[str, str], fits: list[Record]) -> dict[str, str]:
+    """The best configurations, as many as have `MOST_LINES` fits together, and the best of every colour."""
+    counted = Counter(str(fit["configuration"]) for fit in fits)
+    kept: dict[str, str] = {}
+    lines = 0
+    for one, name in called.items():
+        if lines + counted[one] <= MOST_LINES or name not in kept.values():
+            kept[one] = name
+            lines += counted[one]
+    return kept
 
 
 def _points(fit: Record, key: str) -> list[tuple[float, float]]:

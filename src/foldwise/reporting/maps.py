@@ -1,4 +1,4 @@
-"""Maps of a few images through training: prediction, errors, doubt, and what every pixel adds to each loss.
+"""Maps of a few images through training: prediction, errors, doubt, disagreement, and what a pixel adds to each loss.
 
 The images are of the inner validation, so nobody gets to know the test images by looking here.
 """
@@ -7,23 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from foldwise.reporting.drawing.heat import HeatScale, classes_uri, errors_uri, heat_uri, scale_bar
+from foldwise.reporting.disagreement import most_possible, through_training
+from foldwise.reporting.drawing.heat import (
+    HeatScale,
+    classes_uri,
+    errors_uri,
+    heat_uri,
+    picked,
+    scale_bar,
+    smaller,
+)
 from foldwise.reporting.drawing.pictures import data_uri, displayed
 from foldwise.reporting.epochs import loss_name
 from foldwise.reporting.evidence import Evidence
 from foldwise.reporting.gallery import legend
 from foldwise.reporting.pixel_losses import PixelLoss, loss_map, pixel_loss, stated
+from foldwise.reporting.words import percent
 from foldwise.study.spec import IGNORE
 
 MOST_ROWS = 4  # configurations; of compared losses, the best of each, as many as there are losses
 MOST_LOSSES = 9
+MOST_COMPARED = 40  # configurations whose disagreement is drawn
 MOST_BYTES = 1_000_000
 # Images, and the longer side of their pictures in pixels: one that shows thin things before two that do not.
 SIZES = ((2, 128), (1, 128), (2, 96), (1, 96), (1, 72), (1, 48))
@@ -58,8 +69,12 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
         return None
     cases = [case for case in _middle_first(list(rows[0].looks)) if all(case in row.looks for row in rows)]
     losses = _losses(evidence)
+    files = _files(evidence)
+    apart = {case: through_training(files, case, _truth(rows, case)) for case in cases[: SIZES[0][0]]}
     for num_images, longest_px in SIZES:
         held = _drawn(evidence, rows, cases[:num_images], losses, longest_px)
+        for image, case in zip(held["images"], cases, strict=False):
+            image["blocks"][2:2] = _apart_blocks(apart[case], len(evidence.classes), longest_px)
         if sum(len(uri) for uri in _uris(held)) <= MOST_BYTES:
             break
     return {"maps": held}
@@ -76,17 +91,26 @@ def _shown(evidence: Evidence) -> list[str]:
 
 def _row(evidence: Evidence, configuration: str) -> Row | None:
     """Read one file of watched images; None where its fold did not end well, or where it holds no image."""
-    result = next(
-        (
-            one
-            for one in evidence.results
-            if one.get("configuration") == configuration and one.get("repeat") == one.get("fold") == 0
-        ),
-        None,
+    best = _best_epoch(evidence, configuration)
+    return None if best is None else _read(evidence, configuration, evidence.watched[configuration], best)
+
+
+def _best_epoch(evidence: Evidence, configuration: str) -> int | None:
+    """Of the first fold; None where it did not end well."""
+    chosen = (
+        one.get("best_epoch")
+        for one in evidence.results
+        if one.get("configuration") == configuration and one.get("repeat") == one.get("fold") == 0
     )
-    if result is None or result.get("best_epoch") is None:
-        return None
-    return _read(evidence, configuration, evidence.watched[configuration], int(result["best_epoch"]))
+    best = next(chosen, None)
+    return None if best is None else int(best)
+
+
+def _files(evidence: Evidence) -> list[Path]:
+    """The watched images of every configuration whose first fold ended well, or of the best of many."""
+    ids = [str(one["id"]) for one in evidence.configurations]
+    ended = (one for one in ids if one in evidence.watched and _best_epoch(evidence, one) is not None)
+    return [evidence.watched[one] for one in islice(ended, MOST_COMPARED)]
 
 
 def _read(evidence: Evidence, configuration: str, path: Path, best_epoch: int) -> Row | None:
@@ -124,7 +148,7 @@ def _drawn(
     evidence: Evidence, rows: list[Row], cases: list[int], losses: dict[str, PixelLoss], longest_px: int
 ) -> dict[str, Any]:
     lost = {
-        (name, place, case): [_smaller(_lost(loss, look, row), longest_px) for look in row.looks[case]]
+        (name, place, case): [smaller(_lost(loss, look, row), longest_px) for look in row.looks[case]]
         for name, loss in losses.items()
         for place, row in enumerate(rows)
         for case in cases
@@ -146,29 +170,29 @@ def _drawn(
 def _image(evidence: Evidence, rows: list[Row], case: int, longest_px: int) -> dict[str, Any]:
     """The image, its truth, and the blocks that no loss decides."""
     assert evidence.images is not None
-    truth = rows[0].looks[case][0].true_HW
+    truth = _truth(rows, case)
     num_classes = len(evidence.classes)
     kinds: tuple[tuple[str, str, Callable[[Look], str]], ...] = (
         (
             "prediction",
             "Prediction",
-            lambda look: classes_uri(_picked(_decided(look), longest_px), num_classes),
+            lambda look: classes_uri(picked(_decided(look), longest_px), num_classes),
         ),
         (
             "errors",
             "Errors",
-            lambda look: errors_uri(_picked(truth, longest_px), _picked(_decided(look), longest_px)),
+            lambda look: errors_uri(picked(truth, longest_px), picked(_decided(look), longest_px)),
         ),
         (
             "doubt",
             "1 − p of the true class",
-            lambda look: heat_uri(_smaller(_doubt(look), longest_px), HeatScale(1.0)),
+            lambda look: heat_uri(smaller(_doubt(look), longest_px), HeatScale(1.0)),
         ),
     )
     return {
         "name": evidence.cases[case].name,
         "picture": data_uri(displayed(evidence.images.image(case)), longest_px=192),
-        "truth": classes_uri(_picked(truth, longest_px), num_classes),
+        "truth": classes_uri(picked(truth, longest_px), num_classes),
         "blocks": [
             {
                 "kind": kind,
@@ -179,6 +203,29 @@ def _image(evidence: Evidence, rows: list[Row], case: int, longest_px: int) -> d
             for kind, title, drawn in kinds
         ],
     }
+
+
+def _apart_blocks(
+    compared: tuple[int, list[tuple[int, Floats]]], num_classes: int, longest_px: int
+) -> list[dict[str, Any]]:
+    """One block, with the share of the pixels on which not all say the same; none where only one said anything."""
+    num, maps = compared
+    if not maps:
+        return []
+    most = round(most_possible(num, num_classes), 2)
+    cells = [
+        {
+            "source": heat_uri(smaller(share, longest_px), HeatScale(most)),
+            "epoch": epoch,
+            "chosen": False,
+            "words": f"disputed pixels: {percent(float((share > 0).sum() / max(np.isfinite(share).sum(), 1)))}",
+        }
+        for epoch, share in maps
+    ]
+    bar = scale_bar(HeatScale(most), "share of configurations", open_ended=False)
+    title = "Disagreement between configurations"
+    rows = [{"name": f"{num} configurations", "cells": cells}]
+    return [{"kind": "apart", "title": title, "open": True, "rows": rows, "bar": bar}]
 
 
 def _loss_blocks(
@@ -202,6 +249,10 @@ def _loss_blocks(
         title = f"Loss of every pixel: {name}"
         blocks.append({"kind": "loss", "title": title, "open": False, "rows": drawn})
     return blocks
+
+
+def _truth(rows: list[Row], case: int) -> NDArray[np.uint8]:
+    return rows[0].looks[case][0].true_HW
 
 
 def _cells(name: str, looks: tuple[Look, ...], drawn: Callable[[Look], str]) -> dict[str, Any]:
@@ -233,37 +284,6 @@ def _most(maps: list[Floats]) -> float:
     known = np.concatenate([drawn[np.isfinite(drawn)] for drawn in maps] or [np.zeros(0)])
     high = float(np.percentile(known, 99.5)) if known.size else 1.0
     return float(f"{max(high, 0.01):.2g}")
-
-
-def _smaller(values_HW: Floats, longest_px: int) -> Floats:
-    """Means of neighbouring pixels, so that the mean of the map stays what it is."""
-    size = _size(values_HW.shape, longest_px)
-    if size == values_HW.shape[::-1]:
-        return values_HW
-    known = np.isfinite(values_HW)
-    parts = [
-        np.asarray(
-            Image.fromarray(part.astype(np.float32)).resize(size, Image.Resampling.BOX), dtype=np.float64
-        )
-        for part in (np.where(known, values_HW, 0.0), known)
-    ]
-    return np.where(parts[1] > 0, parts[0] / np.maximum(parts[1], 1e-9), np.nan)
-
-
-def _picked(labels_HW: NDArray[np.uint8], longest_px: int) -> NDArray[np.uint8]:
-    """The commonest label under each pixel of the smaller map, so that thin lines stay lines where they can."""
-    size = _size(labels_HW.shape, longest_px)
-    if size == labels_HW.shape[::-1]:
-        return labels_HW
-    known = np.unique(labels_HW)
-    planes = [Image.fromarray((labels_HW == label).astype(np.float32)) for label in known]
-    shares = np.stack([np.asarray(plane.resize(size, Image.Resampling.BOX)) for plane in planes])
-    return np.asarray(known[shares.argmax(axis=0)], dtype=np.uint8)
-
-
-def _size(shape_HW: tuple[int, ...], longest_px: int) -> tuple[int, int]:
-    factor = min(1.0, longest_px / max(shape_HW))
-    return max(1, round(shape_HW[1] * factor)), max(1, round(shape_HW[0] * factor))
 
 
 def _uris(held: Mapping[str, Any]) -> list[str]:

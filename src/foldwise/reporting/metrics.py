@@ -114,7 +114,7 @@ def _ranked(name: str, shown: Sequence[Record]) -> list[float | None]:
 
 
 def _cell(one: Record, name: str, rank: float | None) -> dict[str, Any]:
-    return {"shown": score(_value(one, name), 3), "value": _value(one, name), "share": 0.62 * (rank or 0.0)}
+    return {"shown": score(_value(one, name), 3), "value": _value(one, name), "share": rank or 0.0}
 
 
 def _bars(evidence: Evidence, shown: Sequence[Record], wanted: Sequence[str]) -> dict[str, Any]:
@@ -144,7 +144,10 @@ def _bars(evidence: Evidence, shown: Sequence[Record], wanted: Sequence[str]) ->
     rows = [
         {
             "name": one["name"],
-            "cells": [_bar(column[3][place], scale) for column, scale in zip(columns, scales, strict=True)],
+            "cells": [
+                {"drawing": _bar(column[3][place], scale), "held": column[3][place]}
+                for column, scale in zip(columns, scales, strict=True)
+            ],
         }
         for place, one in enumerate(shown)
     ]

@@ -11,6 +11,7 @@ from foldwise.reporting.words import amount, number, score
 
 MEASURES = ("precision", "recall", "f1")
 TITLES = {"train": "training", "inner": "validation", "test": "test"}
+MOST = 30  # configurations
 MOST_CLASSES = 40  # rows of a table; of more only the means
 
 
@@ -22,7 +23,8 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
         for one in sorted(evidence.configurations, key=lambda one: one["id"] != first)
         if one.get("parts")
     ]
-    return {"tables": tables, "parts": list(TITLES.values())} if tables else None
+    held = {"tables": tables[:MOST], "parts": list(TITLES.values()), "left_out": max(0, len(tables) - MOST)}
+    return held if tables else None
 
 
 def _rows(parts: Mapping[str, Any]) -> list[dict[str, Any]]:

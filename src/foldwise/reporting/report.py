@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,16 @@ from foldwise.reporting import (
     again,
     answer,
     assets,
+    attention,
     augmentation,
     boundary,
     calibration,
     epochs,
     factors,
     gallery,
+    hardest,
     labels,
+    layers,
     losses,
     maps,
     methods,
@@ -31,6 +34,7 @@ from foldwise.reporting import (
     robustness,
     sections,
     speed,
+    surfaces,
     tables,
     textbook,
     thresholds,
@@ -39,6 +43,7 @@ from foldwise.reporting import (
 from foldwise.reporting.evidence import Evidence, gather
 from foldwise.reporting.words import breakable, metric_title, percent
 from foldwise.study.folder import RunFolder, written_whole
+from foldwise.study.spec import Study
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,15 @@ class Section:
     name: str
     title: str
     content: Callable[[Evidence], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A section as it stands in the page."""
+
+    name: str
+    title: str
+    html: Markup
 
 
 SECTIONS = (  # in the order of the page
@@ -73,6 +87,7 @@ SECTIONS = (  # in the order of the page
     Section("textbook", "Textbook tests", textbook.section),
     Section("pictures", "Pictures", gallery.winner_section),
     Section("side-by-side", "Side by side", gallery.compared_section),
+    Section("hardest", "Hardest images", hardest.section),
     Section("robustness", "Robustness", robustness.section),
     Section("cost", "Cost", sections.cost),
     Section("throughput", "Speed", speed.section),
@@ -81,7 +96,10 @@ SECTIONS = (  # in the order of the page
     Section("loss-panels", "Losses", losses.panels_section),
     Section("epochs", "By epoch", epochs.section),
     Section("maps", "Maps", maps.section),
+    Section("attention", "Where it looks", attention.section),
+    Section("layers", "Layers", layers.section),
     Section("loss-curves", "Loss curves", losses.curves_section),
+    Section("surfaces", "Loss surfaces", surfaces.section),
     Section("pretraining", "Pretraining", pretraining.section),
     Section("augmentation", "Augmentation", augmentation.section),
     Section("failures", "Failures", sections.failures),
@@ -105,8 +123,58 @@ def write_report(folder: RunFolder) -> Path:
     return folder.report
 
 
-def render(evidence: Evidence) -> str:
-    """The page. Every name from the study or the files is escaped; nothing is loaded from anywhere."""
+def render(evidence: Evidence, *, live: str | None = None) -> str:
+    """The page. Every name from the study or the files is escaped; nothing is loaded from anywhere.
+
+    Args:
+        evidence: of the run.
+        live: the digest of the state that is shown, for a page that asks its server for news; None makes one that
+            asks nobody.
+    """
+    script = assets.joined("scripts") + (assets.joined("live") if live is not None else "")
+    return (
+        _environment(evidence.configurations)
+        .get_template("report.html.j2")
+        .render(
+            **everywhere(evidence),
+            sections=sections_of(evidence),
+            header=answer.header(evidence),
+            style=Markup(assets.joined("styles")),
+            script=Markup(script),
+            script_digest=assets.digest(script),
+            live=live,
+        )
+    )
+
+
+def waiting_page(study: Study) -> str:
+    """A page for a run of which no fit is done; it asks its server until there is a report."""
+    script = assets.joined("live")
+    return (
+        _environment()
+        .get_template("waiting.html.j2")
+        .render(
+            title=study.title or study.study,
+            style=Markup(assets.joined("styles")),
+            script=Markup(script),
+            script_digest=assets.digest(script),
+        )
+    )
+
+
+def sections_of(evidence: Evidence) -> list[Shown]:
+    """The sections for which there is something to show, in the order of the page."""
+    environment, common = _environment(evidence.configurations), everywhere(evidence)
+    shown = []
+    for section in SECTIONS:
+        held = section.content(evidence)
+        if held is not None:
+            html = environment.get_template(f"sections/{section.name}.html.j2").render(**common, **held)
+            shown.append(Shown(section.name, section.title, Markup(html)))
+    return shown
+
+
+def _environment(configurations: Sequence[Mapping[str, Any]] = ()) -> Environment:
     environment = Environment(
         loader=PackageLoader("foldwise.reporting"),
         autoescape=True,
@@ -114,24 +182,16 @@ def render(evidence: Evidence) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    ids = {str(one["name"]): str(one["id"]) for one in configurations}
+    environment.filters["own"] = lambda name: own(ids.get(str(name)))
     environment.filters["breakable"] = breakable
     environment.filters["percent"] = percent
-    script = assets.joined("scripts")
-    common = everywhere(evidence)
-    shown = []
-    for section in SECTIONS:
-        held = section.content(evidence)
-        if held is not None:
-            html = environment.get_template(f"sections/{section.name}.html.j2").render(**common, **held)
-            shown.append({"name": section.name, "title": section.title, "html": Markup(html)})
-    return environment.get_template("report.html.j2").render(
-        **common,
-        sections=shown,
-        header=answer.header(evidence),
-        style=Markup(assets.joined("styles")),
-        script=Markup(script),
-        script_digest=assets.digest(script),
-    )
+    return environment
+
+
+def own(configuration: str | None) -> Markup:
+    """The attribute by which everything of a configuration is found; empty for what is of none."""
+    return Markup("") if configuration is None else Markup(' data-configuration="{}"').format(configuration)
 
 
 def everywhere(evidence: Evidence) -> dict[str, Any]:

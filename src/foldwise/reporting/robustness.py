@@ -24,7 +24,6 @@ MOST_MAPS, MOST_BARS = 24, 6  # configurations
 MOST_STRENGTHS = 4  # of blur, and of noise, in the bars; the pictures have one less
 WINDOW_PX = 128  # of an example: blur and noise are to be seen pixel by pixel
 LEAST_PX = 160  # of its picture, so that outlines are thin lines
-DEEP = 0.8  # from here on a cell is so dark that a white number is the easier one to read
 CELL = (66, 58)  # of the bars of one condition, with the air around them
 SHORT = {"accuracy": "ACC", "sensitivity": "SENS", "recall": "SENS", "specificity": "SPEC", "auroc": "AUC"}
 
@@ -71,9 +70,10 @@ def _maps(
         share = share if METRICS[name].higher_is_better else 1 - share
         ends = [score(one[end], 2) for end in ("low", "high")]
         return {
+            "value": value,
+            "ends": [number(one[end]) for end in ("low", "high")],
             "shown": score(value, 2),
             "share": f"{0.08 + 0.92 * share:.3f}",
-            "deep": share > DEEP,
             "whole": f"{score(value)}, {evidence.confidence} interval {ends[0]} to {ends[1]}",
         }
 

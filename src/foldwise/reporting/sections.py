@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from foldwise.reporting.data_statistics import statistics_table
-from foldwise.reporting.drawing.charts import bars, class_strip, cost_chart, standing
+from foldwise.reporting.drawing.charts import cost_chart, standing
 from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
+from foldwise.reporting.drawing.strips import Dot, bars, class_strip
 from foldwise.reporting.evidence import Evidence
 from foldwise.reporting.gallery import copies, sample
 from foldwise.reporting.tables import cost as cost_rows
@@ -38,11 +39,16 @@ def classes(evidence: Evidence) -> dict[str, Any] | None:
     strip, left_over = _commonest(table["strip"], table["supports"])
     several = len(evidence.configurations) > 1
     drawn = (
-        class_strip(strip, title=table["shown"])
+        class_strip(strip, title=table["shown"], winner=_winner(evidence))
         if several and any(own is not None for _, own, _ in strip)
         else None
     )
     return {"classes": {**table, "drawing": drawn, "left_over": left_over}}
+
+
+def _winner(evidence: Evidence) -> Dot | None:
+    winner = evidence.winner
+    return Dot(float(winner["estimate"]), str(winner["name"]), str(winner["id"])) if winner else None
 
 
 def _commonest(rows: Sequence[Any], numbers: Sequence[float]) -> tuple[list[Any], int]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from foldwise.reporting.drawing.charts import baseline_row, interval_row, scale_head, score_scale, standing
+from foldwise.reporting.drawing.charts import (
+    baseline_row,
+    interval_row,
+    scale_head,
+    score_scale,
+    standing,
+)
+from foldwise.reporting.drawing.strips import Dot
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.evidence import Evidence
 from foldwise.reporting.words import (
@@ -36,13 +43,15 @@ VERDICTS = {
 }
 # Where there is no single winner, or no model is recommended, the first row is not called one.
 FIRST = {"not_better_than_trivial": ("", "best"), "incomplete": ("", "leads"), "several_tied": ("★", "best")}
+MOST_DOTS = 60  # configurations beside the winner in the strip of a class
 Cell = dict[str, Any]
 
 
-def cell(shown: str, value: Any = None, note: str = "") -> Cell:
-    """What a cell shows, what it is sorted by, and the small print below; a dash is no small print."""
+def cell(shown: str, value: Any = None, note: str = "", ends: tuple[Any, Any] | None = None) -> Cell:
+    """What a cell shows, what it is sorted by, the small print below, and the interval; a dash is no small print."""
     note = "" if note == NOTHING else note
-    return {"shown": shown, "value": number(value), "note": note}
+    held = {"shown": shown, "value": number(value), "note": note}
+    return held if ends is None else held | {"low": number(ends[0]), "high": number(ends[1])}
 
 
 def leaderboard_section(evidence: Evidence) -> dict[str, Any]:
@@ -71,7 +80,9 @@ def _baseline(one: Mapping[str, Any], winner: Mapping[str, Any] | None, scale: S
     return {
         "name": one["name"],
         "sentence": one.get("sentence", ""),
-        "estimate": cell(estimate(one) if trained else shown(one.get("estimate")), one.get("estimate"), span),
+        "estimate": cell(
+            estimate(one) if trained else shown(one.get("estimate")), one.get("estimate"), span, _ends(one)
+        ),
         "difference": cell(away, one.get("difference")),
         "beaten": "" if one.get("beaten") is None else "beaten" if one["beaten"] else "not beaten",
         "p": p_value(one.get("p")),
@@ -100,12 +111,23 @@ def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: Evidence) -> 
         "done": f"{one['num_done']} of {one['num_planned']} fits"
         if one["num_done"] < one["num_planned"]
         else "",
-        "estimate": cell(estimate(one), one.get("estimate"), interval(one.get("low"), one.get("high"))),
-        "difference": cell(away, one.get("difference") if away else 0.0, span),
+        "estimate": cell(
+            estimate(one), one.get("estimate"), interval(one.get("low"), one.get("high")), _ends(one)
+        ),
+        "difference": cell(
+            away,
+            one.get("difference") if away else 0.0,
+            span,
+            (one.get("difference_low"), one.get("difference_high")),
+        ),
         "latency": cell(milliseconds(cost.get("latency_ms")), cost.get("latency_ms")),
         "parameters": cell(amount(cost.get("parameters")), cost.get("parameters")),
         "train": cell(brief_duration(cost.get("train_s")), cost.get("train_s"), _shared(evidence, one["id"])),
     }
+
+
+def _ends(one: Mapping[str, Any]) -> tuple[Any, Any]:
+    return one.get("low"), one.get("high")
 
 
 def _shared(evidence: Evidence, configuration: str) -> str:
@@ -168,7 +190,7 @@ def _metric_names(told: list[dict[str, Any]]) -> list[str]:
 def _metric_cell(held: Any, *, whole: bool = False) -> Cell:
     if isinstance(held, Mapping):
         span = interval(held.get("low"), held.get("high"))
-        return cell(estimate(held), held.get("estimate"), "" if span == NOTHING else span)
+        return cell(estimate(held), held.get("estimate"), "" if span == NOTHING else span, _ends(held))
     return cell(score(held, 0 if whole else 3), held)
 
 
@@ -225,17 +247,18 @@ def _strip_metric(names: list[str], deciding: str) -> str | None:
     return next(iter([*wanted, *usual, *names]), None)
 
 
-def _strip(evidence: Evidence, metric: str) -> list[tuple[str, float | None, list[float]]]:
+def _strip(evidence: Evidence, metric: str) -> list[tuple[str, float | None, list[Dot]]]:
     winner = evidence.winner
     assert winner is not None
+    shown = [one for one in evidence.configurations if one["id"] != winner["id"]][:MOST_DOTS]
     rows = []
     for name, values in winner["per_class"].items():
         others = [
-            _value(((one.get("per_class") or {}).get(name) or {}).get(metric))
-            for one in evidence.configurations
-            if one["id"] != winner["id"]
+            Dot(value, str(one["name"]), str(one["id"]))
+            for one in shown
+            if (value := _value(((one.get("per_class") or {}).get(name) or {}).get(metric))) is not None
         ]
-        rows.append((str(name), _value(values.get(metric)), [value for value in others if value is not None]))
+        rows.append((str(name), _value(values.get(metric)), others))
     return rows
 
 
@@ -247,7 +270,7 @@ def cost(evidence: Evidence) -> list[dict[str, Any]]:
         if not any(number(value) for value in held.values()):
             continue
         cells = [
-            cell(estimate(one), one.get("estimate")),
+            cell(estimate(one), one.get("estimate"), "", _ends(one)),
             cell(milliseconds(held.get("latency_ms")), held.get("latency_ms")),
             cell(duration(held.get("train_s")), held.get("train_s"), _shared(evidence, one["id"])),
             cell(duration(held.get("evaluate_s")), held.get("evaluate_s")),

@@ -1,53 +1,25 @@
 """Items beside the fits: what a study asks for that decides nothing about its configurations.
 
-Pictures of the augmentation, shallow baselines of every split, one configuration again under other seeds, and networks
-that are done, asked about worse images;
+Pictures of the augmentation, shallow baselines of every split, one configuration again under other seeds, networks
+that are done, asked about worse images, and looks inside the training of some of them (`looks`);
 and last of all the speed of the models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from foldwise.study.configurations import Configuration
+from foldwise.study.looks import Seen, look_seconds, looks
+from foldwise.study.planned import Extra as Extra
+from foldwise.study.planned import Planned
 from foldwise.study.spec import AUGMENTS, NO_PRETRAINING, Augment, Choice, Study, Training
 
 # Of the baselines: seconds for the filters of a million pixels, and to learn from the usual pixels of one channel.
 FILTERS_S, LEARNING_S = 1.6, {"logistic_regression": 2.0, "random_forest": 8.0, "boosted_trees": 3.0}
 OF_A_FOLD = ("packed", "split", "repeat", "fold", "seed", "threads")  # what such an item shares with its fits
-
-
-class Planned(Protocol):
-    """What is known of a fit that is planned."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """What it needs."""
-
-    @property
-    def title(self) -> str:
-        """For people."""
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Of the fit."""
-
-
-@dataclass(frozen=True)
-class Extra:
-    """An item to be: all but its id."""
-
-    kind: Literal["preview", "shallow", "again", "robustness", "measure"]
-    needs: tuple[str, ...]
-    title: str
-    settings: dict[str, Any]
 
 
 def extras(study: Study, configurations: Sequence[Configuration], fits: Sequence[Planned]) -> list[Extra]:
@@ -63,6 +35,7 @@ def extras(study: Study, configurations: Sequence[Configuration], fits: Sequence
         *_shallow(study, fits),
         *_again(study, fits),
         *_robustness(study, fits),
+        *looks(study, fits),
         *_measures(study, configurations, fits),
     ]
 
@@ -193,14 +166,16 @@ def beside_seconds(
     seconds_per_test: Mapping[str, float],
     million_pixels: float,
     channels: int,
+    seen: Seen | None = None,
 ) -> float:
-    """About what baselines, robustness and fits that are done again take.
+    """About what baselines, robustness, fits that are done again and looks inside training take.
 
     Args:
         items: as they are planned.
         seconds_per_fit, seconds_per_test: by configuration; a test is one look at a test fold.
         million_pixels: of all images, each pixel counted in every channel.
         channels: of an image.
+        seen: the images as a look sees them; looks are left out where None.
     """
     total = 0.0
     for item in items:
@@ -208,6 +183,10 @@ def beside_seconds(
         if "blur_px" in asked and "noise" in asked:
             conditions = len(asked["blur_px"]) * len(asked["noise"])
             total += conditions * seconds_per_test[asked["configuration"]]
+        elif "look" in asked and seen is not None:
+            total += look_seconds(
+                item, seen, seconds_per_fit=seconds_per_fit, seconds_per_test=seconds_per_test
+            )
         elif "copy" in asked:
             total += seconds_per_fit[asked["configuration"]]
         elif "baseline" in asked:

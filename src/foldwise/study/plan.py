@@ -33,7 +33,9 @@ class Item:
     """
 
     id: str
-    kind: Literal["features", "pretrain", "fit", "preview", "shallow", "again", "robustness", "measure"]
+    kind: Literal[
+        "features", "pretrain", "fit", "preview", "shallow", "again", "robustness", "look", "measure"
+    ]
     needs: tuple[str, ...]
     title: str
     settings: dict[str, Any]
@@ -101,11 +103,12 @@ def make_plan(
             fits.append(_fit(study, row, needed, task=task, packed=packed_digest, split=split, steps=steps))
         by_fold += [*pretrained.values(), *fits]
     fits = [item for item in by_fold if item.kind == "fit"]
-    beside = [_beside(extra, steps[extra.kind]) for extra in extras(study, configurations, fits)]
-    return Plan((*features.values(), *by_fold, *beside), tuple(configurations))
+    others = [beside(extra, steps[extra.kind]) for extra in extras(study, configurations, fits)]
+    return Plan((*features.values(), *by_fold, *others), tuple(configurations))
 
 
-def _beside(extra: Extra, step: int) -> Item:
+def beside(extra: Extra, step: int) -> Item:
+    """The item that an extra is, by a step of this version."""
     digest = item_id(extra.kind, extra.settings, extra.needs, step)
     return Item(digest, extra.kind, extra.needs, extra.title, extra.settings)
 

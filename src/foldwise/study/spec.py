@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveInt,
     model_validator,
 )
@@ -282,6 +283,42 @@ class Robustness(Node):
         return self
 
 
+class Looking(Node):
+    """A look inside training: which fits are trained once more, and how finely the surfaces of their losses are drawn."""
+
+    configurations: PositiveInt = 4
+    epochs: Annotated[
+        Annotated[int, Field(ge=2, le=60)] | Annotated[tuple[NonNegativeInt, ...], Field(max_length=60)],
+        Field(description="a whole number of epochs from 2 to 60, or a list of epochs such as [1, 5, 20]"),
+    ] = 5
+    points: Annotated[int, Field(ge=5, le=101)] = 15
+    directions: Annotated[int, Field(ge=1, le=50)] = 5
+    images: Annotated[
+        Annotated[int, Field(ge=2)] | Literal["auto"],
+        Field(description="a whole number of images, at least 2, or auto"),
+    ] = "auto"
+    losses: Annotated[
+        tuple[Choice, ...] | Literal["auto"], Field(description="a list of losses, or auto")
+    ] = "auto"
+
+    @model_validator(mode="after")
+    def _centred(self) -> Looking:
+        if self.points % 2 == 0:
+            raise Unfit(
+                f"needs an odd number of points, so that one is the network itself, got {self.points}",
+                f"Write points: {self.points + 1}.",
+            )
+        if self.losses == ():
+            raise Unfit("needs at least one of its losses", "Name some, or remove the line losses.")
+        return self
+
+
+def _look_or_none(value: Any) -> Any:
+    if isinstance(value, dict):  # what comes after is no JSON any more, where a list may be a tuple
+        return {key: tuple(part) if isinstance(part, list) else part for key, part in value.items()}
+    return {} if value is True else None if value is False else value
+
+
 class Study(Node):
     """One question: which of these configurations is best on this data."""
 
@@ -297,4 +334,5 @@ class Study(Node):
     robustness: Robustness | None = None
     baselines: tuple[Choice, ...] = ()
     measure: Measuring | None = None
+    look: Annotated[Looking | None, BeforeValidator(_look_or_none)] = None
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)

@@ -32,6 +32,7 @@ NOUNS = {  # of the kinds of items, in the order they are told
     "shallow": "shallow baseline",
     "again": "A/A fit",
     "robustness": "robustness check",
+    "look": "look inside training",
     "preview": "preview",
     "measure": "speed measurement",
 }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Group
 from rich.live import Live
@@ -16,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from foldwise.study.folder import RunFolder
-from foldwise.study.plan import Plan, skipped
+from foldwise.study.plan import skipped
+from foldwise.study.progress import held_items, how_far
 from foldwise.study.waiting import told, without
 from foldwise.study.words import count, duration, kinds
 from foldwise.terminal.saying import console
@@ -25,17 +24,6 @@ from foldwise.terminal.study import waits_of
 # A log of a long run grows slowly: a line after these seconds, or after this share of the time so far.
 LOG_EVERY_S, LOG_AT_MOST_EVERY_S = (60.0, 0.2), (10.0, 0.05)
 FORETELL = 0.05  # of the items must be done, before it is said how long the others take
-
-
-def held_items(folder: RunFolder, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(title, last progress) of every item somebody is working on."""
-    titles = {item.id: item.title for item in plan.items}
-    for item_id, beat in folder.beats().items():
-        if item_id in titles:
-            try:
-                yield titles[item_id], json.loads(beat)
-            except ValueError:
-                yield titles[item_id], {}
 
 
 class Watching:
@@ -103,13 +91,8 @@ class Watching:
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
         for title, beat in held_items(self.folder, self.plan):
-            far = (
-                f"epoch {beat['epoch']} of {beat['epochs']}"
-                if "epoch" in beat
-                else beat.get("doing", "starting")
-            )
             score = f"{beat['metric']} {beat['score']:.3f}" if beat.get("score") is not None else ""
-            table.add_row("  ●", Text(title), far, score)
+            table.add_row("  ●", Text(title), how_far(beat), score)
         table.add_row("", Text("Ctrl-C stops safely; the same command goes on from here.", style="dim"))
         return table
 

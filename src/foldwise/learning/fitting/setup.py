@@ -34,7 +34,7 @@ from foldwise.learning.objectives.label_groups import make_grouped_loss
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
 from foldwise.study.label_groups import places_of
-from foldwise.study.spec import Training
+from foldwise.study.spec import Choice, Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
     from foldwise.data.folds.splits import Split
@@ -120,7 +120,7 @@ def with_less_memory(asked: Asked, work: Callable[[Asked], Made]) -> Made:
 def set_up(asked: Asked) -> Workpiece:
     """The network and what trains it, all from the seed; normalisation and class weights see the training part only."""
     network, notes = _network(asked)
-    return assemble(asked, network, _loss(asked), notes)
+    return assemble(asked, network, loss_of(asked, asked.training.loss), notes)
 
 
 def assemble(asked: Asked, network: nn.Module, loss: Loss, notes: tuple[str, ...] = ()) -> Workpiece:
@@ -208,13 +208,14 @@ def _batches(
     return pictures, batches_of
 
 
-def _loss(asked: Asked) -> Loss:
+def loss_of(asked: Asked, choice: Choice) -> Loss:
+    """A loss as the fit would have it: of its classes, label groups and training part, on its device."""
     packed, train = asked.packed, asked.split.train
     places, counts = places_of(asked.training, len(packed.classes)), class_counts(packed, train)
     known: dict[str, Any] = {"task": packed.task, "num_cases": len(train), "class_counts": counts}
     if len(places) > 1:
-        return make_grouped_loss(asked.training.loss, places, **known).to(asked.device)
-    loss = make_loss(asked.training.loss, num_classes=len(packed.classes), **known)
+        return make_grouped_loss(choice, places, **known).to(asked.device)
+    loss = make_loss(choice, num_classes=len(packed.classes), **known)
     return loss.to(asked.device) if isinstance(loss, nn.Module) else loss
 
 

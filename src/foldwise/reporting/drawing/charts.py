@@ -1,4 +1,4 @@
-"""Drawings of configurations and classes: intervals in table rows, cost, class strips and bars."""
+"""Drawings of configurations: intervals in table rows, and score against time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from typing import Any
 
 from markupsafe import Markup
 
-from foldwise.reporting.drawing.svg import Scale, axes, drawing, element, marker, scale_over, text, tick_text
+from foldwise.reporting.drawing.svg import (
+    Numbers,
+    Scale,
+    axes,
+    drawing,
+    element,
+    marker,
+    scale_over,
+    text,
+    tick_text,
+)
 from foldwise.reporting.words import estimate as told_estimate
-from foldwise.reporting.words import interval, milliseconds, number, score, shown
+from foldwise.reporting.words import interval, milliseconds, number, shown
 
 ROW_WIDTH, ROW_HEIGHT = 208, 24
 STANDING = {"winner": "winner", "could be best": "tied", "worse": "worse"}
@@ -97,6 +107,22 @@ def interval_row(one: Mapping[str, Any], winner: Mapping[str, Any] | None, scale
     return drawing(*parts, width=ROW_WIDTH, height=ROW_HEIGHT, title=said, class_="rowchart")
 
 
+def stacked(rows: Sequence[tuple[str, str, Markup]], *, head: Markup, title: str) -> Markup:
+    """Drawings of rows below each other, each with a name to its left and words to its right, under the ticks."""
+    left = 16 + 6.4 * max((len(name) for name, *_ in rows), default=1)
+    parts = [_moved(head, left, 0)]
+    for place, (name, words, drawn) in enumerate(rows):
+        top = 18.0 + ROW_HEIGHT * place
+        parts.append(text(name, left - 10, top + 16, class_="name", anchor="end"))
+        parts.append(text(words, left + ROW_WIDTH + 10, top + 16, class_="name"))
+        parts.append(_moved(drawn, left, top))
+    return drawing(*parts, width=left + ROW_WIDTH + 70, height=22 + ROW_HEIGHT * len(rows), title=title)
+
+
+def _moved(drawn: Markup, x: float, y: float) -> Markup:
+    return Markup(str(drawn).replace("<svg", f'<svg x="{x:.1f}" y="{y:.1f}"', 1))
+
+
 def baseline_row(estimate: float | None, scale: Scale) -> Markup:
     """A trivial predictor: a cross, or an arrow at the edge when it is off the scale."""
     middle, parts = ROW_HEIGHT / 2, _grid(scale)
@@ -153,12 +179,24 @@ def cost_chart(configurations: Sequence[Mapping[str, Any]], *, title: str, width
     for one, ms, value in reversed(known):
         kind = standing(one)
         said = f"{one['name']}: {told_estimate(one)}, {milliseconds(ms)} ms"
-        parts.append(
-            marker(x(ms), y(value), shape=SHAPE_OF[kind], class_=f"mark {kind}", size=5.5, title=said)
+        drawn = marker(
+            x(ms),
+            y(value),
+            shape=SHAPE_OF[kind],
+            class_=f"mark {kind}",
+            size=5.5,
+            title=said,
+            configuration=one["id"],
         )
+        parts.append(drawn)
     named = [(str(one["name"]), x(ms), y(value)) for one, ms, value in _front(known)]
     parts += _names(named, [(x(ms), y(value)) for _, ms, value in known], width)
-    return drawing(*parts, width=width, height=286, title="Score against time per image", class_="chart wide")
+    numbers = Numbers(
+        ("configuration", "verdict", "milliseconds per image", title.strip("↑↓ ")),
+        [(one["name"], str(one.get("verdict") or ""), ms, value) for one, ms, value in known],
+    )
+    named_so = "Score against time per image"
+    return drawing(*parts, width=width, height=286, title=named_so, class_="chart wide", numbers=numbers)
 
 
 Known = list[tuple[Mapping[str, Any], float, float]]
@@ -212,58 +250,3 @@ def _names(
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def class_strip(
-    rows: Sequence[tuple[str, float | None, Sequence[float]]], *, title: str, width: int = 880
-) -> Markup:
-    """One line per class: every configuration a faint dot, the winner a diamond with its number."""
-    spoken = [value for _, own, others in rows for value in (*others, own) if value is not None]
-    left = min(240, 24 + 7 * max(len(name) for name, *_ in rows))
-    x = scale_over(spoken, left, width - 30)
-    bottom = 18 + 30 * len(rows)
-    ticks = x.ticks(6)
-    parts = [element("line", x1=x(value), x2=x(value), y1=10, y2=bottom, class_="grid") for value in ticks]
-    parts += [text(tick_text(value, ticks), x(value), bottom + 14, anchor="middle") for value in ticks]
-    for place, (name, own, others) in enumerate(rows):
-        middle = 26.0 + 30 * place
-        parts.append(
-            text(
-                name if len(name) <= 32 else name[:31] + "…",
-                left - 14,
-                middle + 4,
-                class_="name",
-                anchor="end",
-            )
-        )
-        parts += [
-            element("circle", cx=x(value), cy=middle + (number % 3 - 1) * 3, r=3.4, class_="dot")
-            for number, value in enumerate(others)
-        ]
-        if own is not None:
-            parts.append(marker(x(own), middle, shape="diamond", class_="mark winner", size=6))
-            parts.append(text(score(own), x(own), middle - 9, class_="name strong", anchor="middle"))
-    parts.append(text(f"{title} →", width - 30, bottom + 28, anchor="end", class_="tick title"))
-    return drawing(
-        *parts, width=width, height=bottom + 34, title=f"{title} of every class", class_="chart wide"
-    )
-
-
-def bars(rows: Sequence[tuple[str, int]], *, title: str, width: int = 420) -> Markup:
-    """Counts as bars with their numbers."""
-    most = max((value for _, value in rows), default=1) or 1
-    left = min(220, 20 + 7 * max((len(name) for name, _ in rows), default=1))
-    x = Scale(0, most, left, width - 60)
-    parts = []
-    for place, (name, value) in enumerate(rows):
-        top = 4.0 + 24 * place
-        parts.append(
-            text(
-                name if len(name) <= 30 else name[:29] + "…", left - 8, top + 13, class_="name", anchor="end"
-            )
-        )
-        parts.append(
-            element("rect", x=left, y=top, width=max(x(value) - left, 1), height=17, rx=2, class_="count")
-        )
-        parts.append(text(str(value), x(value) + 6, top + 13, class_="name"))
-    return drawing(*parts, width=width, height=8 + 24 * len(rows), title=title)

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from foldwise.reporting.drawing.svg import Scale, drawing, element, line, marker, scale_over, text, tick_text
+from foldwise.reporting.drawing.svg import (
+    Numbers,
+    Scale,
+    drawing,
+    element,
+    line,
+    marker,
+    scale_over,
+    text,
+    tick_text,
+)
 
 ROW, HEAD, FOOT = 30, 34, 24
 NAMES, SCORES, APART, COSTS, COST = 236, (252, 500), (532, 700), 726, 106
@@ -92,7 +102,27 @@ def factor_chart(
         parts += _row(row, y, scales, most, best=row is rows[0])
     width = COSTS + COST * len(heads[2]) if heads[2] else COSTS
     moved = element("g", *parts, transform=f"translate({-scales.saved:.0f})")
-    return drawing(moved, width=width - scales.saved, height=bottom + FOOT, title=title, class_="chart wide")
+    return drawing(
+        moved,
+        width=width - scales.saved,
+        height=bottom + FOOT,
+        title=title,
+        class_="chart wide",
+        numbers=_numbers(rows, sets, heads),
+    )
+
+
+def _numbers(
+    rows: Sequence[Row], sets: Sequence[Sequence[float | None]], heads: tuple[str, str, Sequence[str]]
+) -> Numbers:
+    """A row for each level; the last columns are its scores in every set of configurations."""
+    told = []
+    for place, row in enumerate(rows):
+        away = row.away or Away(None)
+        known = (row.mean, away.difference, away.low, away.high, *(value for value, _ in row.costs))
+        told.append((row.name, *known, *(one[place] for one in sets)))
+    columns = ("level", heads[0].strip("←→ "), heads[1], "low", "high", *heads[2])
+    return Numbers((*columns, *(f"set {k}" for k in range(1, len(sets) + 1))), told)
 
 
 def _row(row: Row, y: float, scales: Panels, most: Sequence[float], *, best: bool) -> list[Markup]:

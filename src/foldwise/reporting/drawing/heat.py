@@ -128,3 +128,34 @@ def scale_bar(scale: HeatScale, title: str, *, open_ended: bool = True) -> Marku
         parts.append(element("line", x1=x, x2=x, y1=top + 12, y2=top + 16, class_="axis"))
         parts.append(text(words, x, top + 27, anchor="middle"))
     return drawing(*parts, width=left * 2 + width + 12, height=36, title=title)
+
+
+def smaller(values_HW: NDArray[np.float64], longest_px: int) -> NDArray[np.float64]:
+    """Means of neighbouring pixels, so that the mean of the map stays what it is."""
+    size = _size(values_HW.shape, longest_px)
+    if size == values_HW.shape[::-1]:
+        return values_HW
+    known = np.isfinite(values_HW)
+    parts = [
+        np.asarray(
+            Image.fromarray(part.astype(np.float32)).resize(size, Image.Resampling.BOX), dtype=np.float64
+        )
+        for part in (np.where(known, values_HW, 0.0), known)
+    ]
+    return np.where(parts[1] > 0, parts[0] / np.maximum(parts[1], 1e-9), np.nan)
+
+
+def picked(labels_HW: NDArray[np.uint8], longest_px: int) -> NDArray[np.uint8]:
+    """The commonest label under each pixel of the smaller map, so that thin lines stay lines where they can."""
+    size = _size(labels_HW.shape, longest_px)
+    if size == labels_HW.shape[::-1]:
+        return labels_HW
+    known = np.unique(labels_HW)
+    planes = [Image.fromarray((labels_HW == label).astype(np.float32)) for label in known]
+    shares = np.stack([np.asarray(plane.resize(size, Image.Resampling.BOX)) for plane in planes])
+    return np.asarray(known[shares.argmax(axis=0)], dtype=np.uint8)
+
+
+def _size(shape_HW: tuple[int, ...], longest_px: int) -> tuple[int, int]:
+    factor = min(1.0, longest_px / max(shape_HW))
+    return max(1, round(shape_HW[1] * factor)), max(1, round(shape_HW[0] * factor))

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from foldwise.reporting.drawing.svg import Scale, axes, drawing, element, line
+from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, line
 
 
 def histogram(title: str, shares: Sequence[NDArray[np.float64]], reach: float, highest: float) -> Markup:
@@ -27,7 +27,11 @@ def histogram(title: str, shares: Sequence[NDArray[np.float64]], reach: float, h
     listed = " ".join(f"{left:.1f},{top:.1f}" for left, top in corners)
     parts.append(element("polygon", points=listed, class_="filled"))
     parts += [line(_steps(other, x, y, reach), "outline") for other in others]
-    return drawing(*parts, width=280, height=142, title=title)
+    edges = np.linspace(-reach, reach, len(first) + 1)
+    folds = [f"fold {k}" for k in range(1, len(shares) + 1)]
+    told = np.column_stack([edges[:-1], edges[1:], *shares]).tolist()
+    numbers = Numbers(("from", "to", *folds), told)
+    return drawing(*parts, width=280, height=142, title=title, numbers=numbers)
 
 
 def _steps(shares: NDArray[np.float64], x: Scale, y: Scale, reach: float) -> list[tuple[float, float]]:

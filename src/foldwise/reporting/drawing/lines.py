@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from foldwise.reporting.drawing.svg import Scale, axes, drawing, element, line, scale_over, text
+from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, line, scale_over, text
 from foldwise.reporting.words import number
 
 LEARNING_POINTS = 60
@@ -26,18 +26,31 @@ def curve_panel(
         parts.append(line([(x(0), y(0)), (x(1), y(1))], "chance"))
     elif chance is not None:
         parts.append(line([(x(0), y(chance)), (x(1), y(chance))], "chance"))
-    for _, curve in reversed(lines[1:]):
+    for one, curve in reversed(lines[1:]):
         if curve.get("mean"):
-            parts.append(_curve(curve["mean"], x, y, "curve other"))
+            parts.append(_curve(curve["mean"], x, y, "curve other", one))
     if lines:
         parts += [_curve(fold, x, y, "curve fold") for fold in lines[0][1]["folds"]]
         if lines[0][1].get("mean"):
-            parts.append(_curve(lines[0][1]["mean"], x, y, "curve winner"))
-    return drawing(*parts, width=224, height=228, title=title)
+            parts.append(_curve(lines[0][1]["mean"], x, y, "curve winner", lines[0][0]))
+    numbers = Numbers(("configuration", "fold", *(words.strip("→↑ ") for words in named)), _points(lines))
+    return drawing(*parts, width=224, height=228, title=title, numbers=numbers)
 
 
-def _curve(points: Sequence[Sequence[float]], x: Scale, y: Scale, class_: str) -> Markup:
-    return line([(x(a), y(b)) for a, b in zip(points[0], points[1], strict=True)], class_)
+def _curve(
+    points: Sequence[Sequence[float]], x: Scale, y: Scale, class_: str, configuration: str | None = None
+) -> Markup:
+    drawn = line([(x(a), y(b)) for a, b in zip(points[0], points[1], strict=True)], class_)
+    return element("g", drawn, data_configuration=configuration) if configuration else drawn
+
+
+def _points(lines: Sequence[tuple[str, Mapping[str, Any]]]) -> list[tuple[str | float | None, ...]]:
+    """Configuration, fold (or "mean"), and both coordinates of every point that is drawn."""
+    told: list[tuple[str, str | float, Sequence[Sequence[float]]]] = []
+    for place, (one, curve) in enumerate(lines):
+        told += [(one, fold, points) for fold, points in enumerate(curve["folds"], 1) if not place]
+        told += [(one, "mean", curve["mean"])] if curve.get("mean") else []
+    return [(one, fold, a, b) for one, fold, points in told for a, b in zip(*points, strict=True)]
 
 
 def learning_panel(
@@ -63,12 +76,27 @@ def learning_panel(
     for rows, result in zip(told, results, strict=True):
         parts += _run(rows, "train_loss", x, y, "learn train", None)
         parts += _run(rows, "val_loss", x, y, "learn validation", result.get("best_epoch"))
+    keys = ("train_loss", "val_loss") if scores is None else ("train_loss", "val_loss", "val_score")
+    numbers = _numbers(results, keys, select)
     if scores is None:
-        return drawing(*parts, width=258, height=136, title=title)
+        return drawing(*parts, width=258, height=136, title=title, numbers=numbers)
     parts.append(axes(x, scores, y_title=f"validation {select or 'score'}", x_title="epoch →", count=3))
     for rows, result in zip(told, results, strict=True):
         parts += _run(rows, "val_score", x, scores, "learn validation", result.get("best_epoch"))
-    return drawing(*parts, width=258, height=246, title=title)
+    return drawing(*parts, width=258, height=246, title=title, numbers=numbers)
+
+
+def _numbers(results: Sequence[Mapping[str, Any]], keys: Sequence[str], select: str) -> Numbers:
+    """Repeat, fold and epoch, and what is drawn of it."""
+    titles = {"train_loss": "training loss", "val_loss": "validation loss"}
+    columns = [titles.get(key, f"validation {select or 'score'}") for key in keys]
+    rows = [
+        [int(result.get("repeat") or 0) + 1, int(result.get("fold") or 0) + 1, int(row["epoch"])]
+        + [number(row.get(key)) for key in keys]
+        for result in results
+        for row in _thinned(result.get("epochs", []), result.get("best_epoch"))
+    ]
+    return Numbers(("repeat", "fold", "epoch", *columns), rows)
 
 
 def _peak(loss: float) -> str:
@@ -103,18 +131,22 @@ def learning_scale(results: Sequence[Mapping[str, Any]]) -> Scale | None:
     return scale_over(known, 212, 150) if known else None
 
 
+def _thinned(rows: Sequence[Mapping[str, Any]], chosen: Any) -> list[Mapping[str, Any]]:
+    """About `LEARNING_POINTS` of the epochs, and the chosen one."""
+    step = max(1, len(rows) // LEARNING_POINTS)
+    return [row for place, row in enumerate(rows) if place % step == 0 or row["epoch"] == chosen]
+
+
 def _run(
     rows: Sequence[Mapping[str, Any]], key: str, x: Scale, y: Scale, class_: str, chosen: Any
 ) -> list[Markup]:
-    step = max(1, len(rows) // LEARNING_POINTS)
-    points = [(int(row["epoch"]), number(row.get(key))) for row in rows]
     kept = [
-        (epoch, value)
-        for place, (epoch, value) in enumerate(points)
-        if value is not None and (place % step == 0 or epoch == chosen)
+        (int(row["epoch"]), value)
+        for row in _thinned(rows, chosen)
+        if (value := number(row.get(key))) is not None
     ]
-    parts = [line([(x(epoch), y.clamped(value)) for epoch, value in kept if value is not None], class_)]
-    marks = [(epoch, value) for epoch, value in kept if epoch == chosen and value is not None]
+    parts = [line([(x(epoch), y.clamped(value)) for epoch, value in kept], class_)]
+    marks = [(epoch, value) for epoch, value in kept if epoch == chosen]
     return parts + [
         element("circle", cx=x(epoch), cy=y.clamped(value), r=2.6, class_="chosen") for epoch, value in marks
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from foldwise.reporting.drawing.svg import Scale, axes, drawing, element, line, text
+from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, line, text
 
 CELL_PX, ROOMY_PX, ROOMY = 20, 40, 10  # a matrix of at most ROOMY labels has room for its numbers
 NAME_LENGTH = 28
@@ -44,7 +44,9 @@ def correlation_matrix(names: Sequence[str], phi: Any, together: Any, *, title: 
     parts += _legend(left, below + 18, strongest)
     width = max(left + side * K + 6, left + 250)
     wide = "chart wide" if width > 560 else "chart"  # to be scrolled on a phone, where it could not be read
-    return drawing(*parts, width=width, height=below + 52, title=title, class_=wide)
+    shown = [(names[a], names[b], float(phi[a, b]), int(together[a, b])) for b in range(K) for a in range(b)]
+    numbers = Numbers(("label", "other", "correlation", "images with both"), shown)
+    return drawing(*parts, width=width, height=below + 52, title=title, class_=wide, numbers=numbers)
 
 
 def _known(value: Any) -> bool:
@@ -105,7 +107,11 @@ def threshold_panel(title: str, curve: Mapping[str, Any]) -> Markup:
         element("line", x1=x.clamped(limit), x2=x.clamped(limit), y1=y.start, y2=y.start - 12, class_="limit")
         for limit in curve["chosen"]
     ]
-    return drawing(*parts, width=226, height=142, title=title)
+    lines: list[tuple[str | int, Sequence[Any]]] = [*enumerate(curve["folds"], 1)]
+    lines += [("mean", curve["mean"])] if curve["mean"] is not None else []
+    told = [(fit, float(a), float(b)) for fit, points in lines for a, b in zip(*points, strict=True)]
+    numbers = Numbers(("fit", "threshold", "F1"), told)
+    return drawing(*parts, width=226, height=142, title=title, numbers=numbers)
 
 
 def _line(points: Sequence[Any], x: Scale, y: Scale, class_: str) -> Markup:

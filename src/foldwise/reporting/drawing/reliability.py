@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from foldwise.reporting.drawing.svg import Scale, axes, drawing, element, line, marker, text
+from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, line, marker, text
 from foldwise.reporting.words import amount, interval, number, score
 
 WIDTH, HEIGHT = 250, 308
@@ -37,7 +37,10 @@ def reliability_panel(title: str, bins: Sequence[Mapping[str, Any]], *, num_bins
         said += f"; {amount(one['count'])} times"
         parts.append(marker(left, top, shape="circle", class_="mark winner", size=3.4, title=said))
     parts += _bars(bins, x, num_bins)
-    return drawing(*parts, width=WIDTH, height=HEIGHT, title=title)
+    keys = ("mean", "share", "low", "high", "count")
+    told = [[number(one[key]) for key in keys] for one in bins]
+    numbers = Numbers((named, "share that came true", "low", "high", "count"), told)
+    return drawing(*parts, width=WIDTH, height=HEIGHT, title=title, numbers=numbers)
 
 
 def _bars(bins: Sequence[Mapping[str, Any]], x: Scale, num_bins: int) -> list[Markup]:

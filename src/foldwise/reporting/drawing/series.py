@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from foldwise.reporting.drawing.svg import Points, Scale, axes, drawing, element, line
+from foldwise.reporting.drawing.svg import Numbers, Points, Scale, axes, drawing, element, line
 
 WIDTH, HEIGHT = 250, 176
 LEFT, RIGHT, TOP, BOTTOM = 40, 242, 22, 140
@@ -18,12 +18,13 @@ MOST_POINTS = 60
 
 @dataclass(frozen=True)
 class Series:
-    """One line: its points, the number of its colour, and what a pointer held over it says."""
+    """One line: its points, the number of its colour, what a pointer held over it says, and whose it is."""
 
     points: Points
     hue: int
     name: str = ""
     thin: bool = False
+    configuration: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,11 @@ def panel(title: str, lines: Sequence[Series], *, x: Span, y: Span, x_title: str
             if len(places) > 1
             else Markup("").join(element("circle", cx=a, cy=b, r=2, class_=kind) for a, b in places)
         )
-        parts.append(element("g", element("title", one.name), drawn) if one.name else drawn)
-    return drawing(*parts, width=WIDTH, height=HEIGHT, title=title)
+        named = element("g", element("title", one.name), drawn, data_configuration=one.configuration)
+        parts.append(named if one.name else drawn)
+    shown = [(one.name, a, b) for one in lines for a, b in _thinned(one.points)]
+    numbers = Numbers(("line", x_title.strip("→ "), y_title.strip("↑ ")), shown)
+    return drawing(*parts, width=WIDTH, height=HEIGHT, title=title, numbers=numbers)
 
 
 def _thinned(points: Points) -> Points:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from foldwise.reporting.drawing.svg import Scale, axes, drawing, element, line, marker
+from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, line, marker
 
 SHAPES = ("circle", "square", "triangle")
 AIR = 1.3  # factor that the scale goes on beyond the sizes
@@ -54,4 +54,9 @@ def speed_panel(
             said = f"batches of {size}: {median:.3g} images per second, {low:.3g} to {high:.3g}"
             shape = SHAPES[hue % len(SHAPES)]
             parts.append(marker(left, top, shape=shape, class_=f"speed hue{hue}", size=3.4, title=said))
-    return drawing(*parts, width=280, height=206, title=title)
+    told: list[tuple[str | float | None, ...]] = [
+        (SHAPES[hue % len(SHAPES)], *one) for hue, measured in sorted(known.items()) for one in measured
+    ]
+    told += [("limit", size, value, None, None) for size, value in sorted(limits.items())]
+    numbers = Numbers(("line", "images in a batch", "images per second", "slowest", "fastest"), told)
+    return drawing(*parts, width=280, height=206, title=title, numbers=numbers)

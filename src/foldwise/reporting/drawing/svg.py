@@ -5,6 +5,8 @@ Colours are class names, and `templates/styles/` gives them their value, so that
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -41,16 +43,53 @@ def short(value: str | float) -> str:
     return f"{value:.1f}".removesuffix(".0") if math.isfinite(value) else "0"
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """What is drawn, as a table: it is saved as CSV. Values that are not finite are empty cells."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float | None]]
+
+    def csv(self) -> str:
+        """A line of columns, then the rows; numbers with seven digits that count, far more than a drawing shows."""
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\n")
+        lines.writerow(self.columns)
+        lines.writerows([_plain(value) for value in row] for row in self.rows)
+        return text.getvalue().rstrip("\n")
+
+
+def _plain(value: str | float | None) -> str:
+    if isinstance(value, str):
+        return " ".join(value.split())  # a row is one line
+    return "" if value is None or not math.isfinite(value) else f"{value:.7g}"
+
+
 def drawing(
-    *children: Markup, width: float, height: float, title: str, class_: str = "chart", text: str = ""
+    *children: Markup,
+    width: float,
+    height: float,
+    title: str,
+    class_: str = "chart",
+    text: str = "",
+    numbers: Numbers | None = None,
 ) -> Markup:
-    """A whole picture with its title, and a description where a title does not say it all."""
+    """A whole picture with its title, a description where a title does not say it all, and the numbers it shows."""
+    told = numbers.csv() if numbers is not None and numbers.rows else None
     named: list[Markup] = [element("title", title)]
     if text:
         named.append(element("desc", text))
     box = f"0 0 {short(width)} {short(height)}"
     return element(
-        "svg", *named, *children, viewBox=box, width=width, height=height, role="img", class_=class_
+        "svg",
+        *named,
+        *children,
+        viewBox=box,
+        width=width,
+        height=height,
+        role="img",
+        class_=class_,
+        data_numbers=told,
     )
 
 
@@ -169,11 +208,21 @@ def axes(x: Scale, y: Scale, *, x_title: str = "", y_title: str = "", count: int
     return Markup("").join(parts)
 
 
-def marker(x: float, y: float, *, shape: str, class_: str, size: float = 5.0, title: str = "") -> Markup:
-    """A point in one of the shapes of `SHAPES`, with the words that a pointer held over it shows."""
+def marker(
+    x: float,
+    y: float,
+    *,
+    shape: str,
+    class_: str,
+    size: float = 5.0,
+    title: str = "",
+    configuration: str | None = None,
+) -> Markup:
+    """A point in one of the shapes of `SHAPES`, with the words that a pointer held over it shows; whose point it is."""
     path = SHAPES[shape].format(*(short(size * factor) for factor in (1, 2)))
     inside = [element("title", title)] if title else []
-    return element("path", *inside, d=f"M{short(x)},{short(y)}{path}", class_=class_)
+    drawn = f"M{short(x)},{short(y)}{path}"
+    return element("path", *inside, d=drawn, class_=class_, data_configuration=configuration)
 
 
 # Relative paths from the centre; {0} is the half width, {1} the whole.

@@ -26,7 +26,39 @@
       return sign * (a - b);
     });
     body.append(...rows, ...fixed);
+    folds.get(table)?.();
   };
+
+  // Long tables begin folded: as many rows as are read, in the order of the table, and a button for all.
+  const FOLDED = 30, WORTH = 10;
+  const folds = new Map();
+  const foldable = (table) => {
+    const body = table.tBodies[0];
+    const more = make("p", "", { class: "more" }), words = make("span", "", { "aria-live": "polite" });
+    const all = make("button", "", { type: "button" });
+    let open = false;
+    const fold = () => {
+      let matching = 0, shown = 0;
+      for (const row of body.rows) {
+        if (row.hasAttribute("data-fixed")) continue;
+        const wanted = !matches.has(table) || matches.get(table)(row);
+        matching += wanted ? 1 : 0;
+        row.hidden = !(row.classList.contains("marked") || (wanted && (open || matching <= FOLDED || total <= FOLDED + WORTH)));
+        shown += row.hidden ? 0 : 1;
+      }
+      words.textContent = shown < total ? `${shown} of ${total} shown` : "";
+      all.textContent = `Show all ${matching}`;
+      all.hidden = open || shown >= matching;
+      more.hidden = shown >= total;
+    };
+    const total = [...body.rows].filter((row) => !row.hasAttribute("data-fixed")).length;
+    all.addEventListener("click", () => { open = true; fold(); });
+    more.append(words, all);
+    table.closest(".scroll").after(more);
+    folds.set(table, fold);
+    fold();
+  };
+  const matches = new Map();
   for (const table of document.querySelectorAll("table#board, table[data-sortable]")) {
     for (const head of table.querySelectorAll("th[data-sort]")) {
       const button = make("button", head.textContent, { type: "button" });
@@ -41,22 +73,28 @@
     }
   }
 
-  // Filters: one choice per factor of the study.
+  // Filters of the leaderboard: words in the name, and one choice per factor of the study.
+  const board = document.getElementById("board");
   const filters = document.getElementById("filters");
   const factors = filters ? JSON.parse(filters.dataset.factors) : {};
-  const rows = [...document.querySelectorAll("#board tbody tr[data-levels]")];
+  const rows = new Map();
+  for (const row of document.querySelectorAll("#board tbody tr[data-levels]")) {
+    rows.set(row, { levels: JSON.parse(row.dataset.levels), words: row.cells[1].textContent.replaceAll("\u200b", "").toLowerCase() });
+  }
   const chosen = {};
-  const say = make("span", "", { class: "muted", "aria-live": "polite" });
-  const filter = () => {
-    let shown = 0;
-    for (const row of rows) {
-      const levels = JSON.parse(row.dataset.levels);
-      row.hidden = Object.entries(chosen).some(([factor, level]) => level && levels[factor] !== level);
-      shown += row.hidden ? 0 : 1;
-    }
-    say.textContent = shown < rows.length ? `${shown} of ${rows.length} shown` : "";
-  };
-  if (rows.length > 2) {
+  let sought = [];
+  const filter = () => folds.get(board)();
+  if (board) {
+    matches.set(board, (row) => {
+      const { levels, words } = rows.get(row);
+      return Object.entries(chosen).every(([factor, level]) => !level || levels[factor] === level) && sought.every((word) => words.includes(word));
+    });
+  }
+  if (rows.size > 2) {
+    const label = make("label", "find "), input = make("input", "", { type: "search", placeholder: "words of a name" });
+    input.addEventListener("input", () => { sought = input.value.toLowerCase().split(/\s+/).filter(Boolean); filter(); });
+    label.append(input);
+    filters.append(label);
     for (const [factor, levels] of Object.entries(factors)) {
       const label = make("label", factor.replaceAll("_", " ") + " ");
       const select = make("select", "");
@@ -65,8 +103,9 @@
       label.append(select);
       filters.append(label);
     }
-    if (Object.keys(factors).length) filters.append(say);
   }
+  for (const table of document.querySelectorAll("table#board, table[data-sortable]")) foldable(table);
+  document.addEventListener("chosen", () => { for (const fold of folds.values()) fold(); });
 
   // Copy buttons, where the browser allows copying.
   if (navigator.clipboard) {
@@ -110,6 +149,7 @@
 
   // Print everything that is folded away.
   window.addEventListener("beforeprint", () => {
+    if (document.documentElement.classList.contains("one-figure")) return;
     for (const details of document.querySelectorAll("details")) details.open = true;
     for (const picture of document.images) picture.decoding = "sync";
   });

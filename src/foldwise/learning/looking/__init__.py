@@ -1,0 +1,1 @@
+"""A look inside training: surfaces of losses, curvature, layers, and where a network looks."""
