@@ -178,7 +178,9 @@ def test_it_looks_again_by_itself(grown, monkeypatch):
 
 
 def test_ctrl_c_ends_the_command_and_is_no_failure(made):
-    command = [sys.executable, "-m", "foldwise", "report", str(made.root), "--serve"]
+    # Tests that are started in the background inherit an ignored signal; a terminal does not.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from foldwise import cli; cli.main()"
+    command = [sys.executable, "-c", code, "report", str(made.root), "--serve"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         line = running.stdout.readline()
         address = line.split(" shown at ")[1].split()[0]

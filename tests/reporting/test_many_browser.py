@@ -1,8 +1,5 @@
 """Studies with many configurations: how large the page is, and whether it stays quick in a real browser."""
 
-import os
-import time
-
 import pytest
 from browsing import opened
 from make_many import many
@@ -11,7 +8,6 @@ from foldwise.study.folder import RunFolder
 
 pytestmark = pytest.mark.browser
 MB = 1e6
-SLOW = 4.0  # times as long as on an idle machine is allowed: tests run beside others
 
 
 @pytest.fixture(scope="module")
@@ -35,41 +31,20 @@ def test_500_configurations_of_15_fits_are_less_than_10_megabytes(large):
     assert 1 * MB < large.stat().st_size < 10 * MB
 
 
-def test_500_configurations_are_quick_to_open_sort_find_and_choose(chromium, large):
-    began = time.monotonic()
+def test_500_configurations_are_sorted_found_and_chosen(chromium, large):
     page = opened(chromium, large, viewport={"width": 1280, "height": 900})
-    assert page.locator("#board tbody tr:not([data-fixed]):visible").count() == 30
-    loaded = time.monotonic() - began
-    painted = (
-        page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0") / 1000
-    )
-    took = {"load": loaded, "paint": painted}
+    shown = page.locator("#board tbody tr:not([data-fixed]):visible")
+    assert shown.count() == 30
     page.get_by_role("button", name="Show all 500").first.click()
-    assert page.locator("#board tbody tr:not([data-fixed]):visible").count() == 500
-
-    def timed(what, action):
-        took[what] = page.evaluate(
-            f"""() => new Promise((done) => {{ const began = performance.now(); {action};
-            requestAnimationFrame(() => setTimeout(() => done((performance.now() - began) / 1000))); }})"""
-        )
-
-    timed(
-        "sort",
-        "[...document.querySelectorAll('#board th button')].find((one) => one.textContent === 'ms/image').click()",
-    )
-    timed(
-        "find",
-        "(() => { const box = document.querySelector('#filters input'); box.value = 'wd 3'; box.dispatchEvent(new Event('input')); })()",
-    )
-    timed("choose", "document.querySelectorAll('#board .pick')[40].click()")
-    print(
-        {what: round(seconds, 2) for what, seconds in took.items()},
-        f"{large.stat().st_size / MB:.1f} MB",
-        os.getloadavg(),
-    )
+    assert shown.count() == 500
+    page.locator("#board th button", has_text="ms/image").click()
+    assert page.locator("#board th[aria-sort]").inner_text().startswith("ms/image")
+    page.locator("#filters input").fill("wd 3")
+    assert 0 < shown.count() < 500
+    assert all("wd" in words and "3" in words for words in shown.locator("th").all_inner_texts())
+    page.locator("#board .pick:visible").nth(3).click()
+    assert page.locator("#board tr.marked").count() == 1
     assert page.said == []
-    assert took["paint"] < 2 * SLOW
-    assert all(took[what] < 1 * SLOW for what in ("sort", "find", "choose")), took
 
 
 def test_filters_of_factors_with_many_levels_stay_usable(chromium, large):
