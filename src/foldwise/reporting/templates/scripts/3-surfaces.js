@@ -149,7 +149,7 @@
     slider.max = epochs.length - 1;
     play.disabled = epochs.length < 2;
     stage.replaceChildren(...view.panels.map(figureOf));
-    stage.className = `turned-stage${view.panels.length > 1 ? " several" : ""}${[5, 6].includes(view.panels.length) ? ` many${view.panels.length}` : ""}`;
+    stage.className = `turned-stage${view.panels.length > 1 ? " several" : ""}${[4, 5, 6].includes(view.panels.length) ? ` many${view.panels.length}` : ""}`;
     tell(false);
     moved();
   };
