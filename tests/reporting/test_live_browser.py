@@ -40,6 +40,7 @@ def test_the_page_waits_then_shows_results_and_keeps_the_place(chromium, growing
         commit(2)
         page.locator("#board").wait_for()
         page.get_by_text("2 of 6 items done").wait_for()
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"  # as the system has it
         page.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
         page.locator("#training").evaluate("(one) => one.scrollIntoView()")
         page.locator("#board .pick").first.dispatch_event("click")

@@ -34,7 +34,7 @@
       history.scrollRestoration = "manual";
       const details = document.querySelectorAll("details");
       for (const number of place.open) if (details[number]) details[number].open = true;
-      if (place.theme !== document.documentElement.dataset.theme) document.querySelector("button.theme")?.click();
+      if (place.theme && place.theme !== document.documentElement.dataset.theme) document.querySelector("button.theme")?.click();
       const one = place.at && document.getElementById(place.at);
       const top = one ? one.getBoundingClientRect().top + scrollY - place.by : -place.by;
       document.documentElement.style.scrollBehavior = "auto";
