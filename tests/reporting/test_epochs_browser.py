@@ -1,9 +1,9 @@
 """Pictures of several epochs in a real browser: the slider, the keyboard, playing, print, and no script."""
 
-import shutil
 from dataclasses import replace
 
 import pytest
+from browsing import opened
 from make_insides import EPOCHS, look, write_attention, write_layers
 from make_run import Wanted, make_run
 from test_through_training import EPOCHS as WATCHED
@@ -13,20 +13,7 @@ from foldwise.reporting.evidence import gather
 from foldwise.reporting.report import render
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
 SECTIONS = ("maps", "attention", "layers", "hardest")
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed here, so the report cannot be opened")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +37,6 @@ def pages(tmp_path_factory):
         written[name].write_text(render(replace(evidence, beside=[item])), encoding="utf-8")
     yield written
     patch.undo()
-
-
-def opened(chromium, path, **options):
-    page = chromium.new_context(**options).new_page()
-    page.said = []
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda error: page.said.append(str(error)))
-    page.goto(path.as_uri())
-    return page
 
 
 def shown(block):

@@ -7,9 +7,9 @@ from make_run import MARKUP, RUNS, make_run
 
 from foldwise.reporting.drawing.speeds import speed_panel
 from foldwise.reporting.evidence import gather
+from foldwise.reporting.fits import peak_memory
 from foldwise.reporting.report import render
 from foldwise.reporting.speed import _speed, section
-from foldwise.reporting.tables import peak_memory
 
 
 def pace(median):

@@ -1,7 +1,6 @@
 """Loss surfaces in a real browser: the numbers the script reads, turning, zooming, playing, and doing without."""
 
-import shutil
-
+import browsing
 import numpy as np
 import pytest
 from make_run import RUNS, make_run
@@ -12,19 +11,6 @@ from foldwise.reporting.report import render
 from foldwise.reporting.surface_numbers import read_look
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed here, so the report cannot be opened")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +35,7 @@ def pages(tmp_path_factory):
 
 
 def opened(chromium, page, **options):
-    page_ = chromium.new_context(**options).new_page()
-    page_.said = []
-    page_.on("console", lambda message: page_.said.append(message.text))
-    page_.on("pageerror", lambda error: page_.said.append(str(error)))
-    page_.goto(page[0].as_uri())
+    page_ = browsing.opened(chromium, page[0], **options)
     if options.get("java_script_enabled", True):
         page_.wait_for_selector("#turned canvas")
         settle(page_)

@@ -202,24 +202,13 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
         draws: 2000 give p values to about 0.005.
     """
     estimate, C = known.estimate, len(known.estimate)
-    error_CC = known.of_differences()
+    error_CC, all_CC = known.of_differences(), known.among_all_pairs()
     rng = np.random.default_rng(seed)
     drawn = _drawn(known, rng=rng, draws=draws)
     if known.pair_floor > 0:  # errors have the floor, so what they are compared with must have it too
         drawn = drawn + rng.normal(scale=np.sqrt(known.pair_floor / 2), size=drawn.shape)
     t_CC = studentized(estimate[None, :] - estimate[:, None], error_CC)
-    all_CC = known.among_all_pairs()
-    p, limit, largest = np.empty(C), np.empty(C), np.zeros(draws)
-    inverse, inverse_all = (
-        np.divide(1, error, out=np.zeros((C, C)), where=error > 0).astype(np.float32)
-        for error in (error_CC, all_CC)
-    )
-    for c in range(C):
-        apart = drawn - drawn[:, c : c + 1]
-        rivals = (apart * inverse[c]).max(axis=1)
-        p[c] = (1 + (rivals >= t_CC[c].max()).sum()) / (draws + 1)
-        limit[c] = np.quantile(rivals, 1 - alpha)
-        np.maximum(largest, (apart * inverse_all[c]).max(axis=1), out=largest)
+    p, limit, largest = _rivals(drawn, error_CC, all_CC, t_CC.max(axis=1), alpha=alpha)
     winner = int((estimate >= estimate.max() - TIE).argmax())
     difference, error = estimate - estimate[winner], error_CC[:, winner]
     all_pairs = float(np.quantile(largest, 1 - alpha))
@@ -246,6 +235,32 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
         minimal_detectable_difference=float((quantile + POWER) * np.median(np.delete(error, winner))),
         run_share=_run_share(known, error, winner),
     )
+
+
+def _rivals(
+    drawn: Floats, error_CC: Floats, all_CC: Floats, against_C: Floats, *, alpha: float
+) -> tuple[Floats, Floats, Floats]:
+    """What draws say of the strongest rival of each, (C,) p and limit, and (draws,) the largest t of all pairs.
+
+    Args:
+        drawn: (draws, C) centred.
+        error_CC, all_CC: standard errors of differences, for the rivals of one and for all pairs.
+        against_C: the largest t that speaks against each.
+        alpha: 1 - confidence of the limit.
+    """
+    draws, C = drawn.shape
+    p, limit, largest = np.empty(C), np.empty(C), np.zeros(draws)
+    inverse, inverse_all = (
+        np.divide(1, error, out=np.zeros((C, C)), where=error > 0).astype(np.float32)
+        for error in (error_CC, all_CC)
+    )
+    for c in range(C):
+        apart = drawn - drawn[:, c : c + 1]
+        rivals = (apart * inverse[c]).max(axis=1)
+        p[c] = (1 + (rivals >= against_C[c]).sum()) / (draws + 1)
+        limit[c] = np.quantile(rivals, 1 - alpha)
+        np.maximum(largest, (apart * inverse_all[c]).max(axis=1), out=largest)
+    return p, limit, largest
 
 
 def _drawn(known: Variance, *, rng: np.random.Generator, draws: int) -> Floats:

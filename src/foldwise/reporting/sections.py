@@ -13,10 +13,11 @@ from foldwise.reporting.drawing.charts import cost_chart, standing
 from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.drawing.strips import Dot, bars, class_strip
 from foldwise.reporting.evidence import Evidence
+from foldwise.reporting.fits import cost as cost_rows
+from foldwise.reporting.fits import failures as failed_fits
+from foldwise.reporting.fits import warnings_of_fits
 from foldwise.reporting.gallery import copies, sample
-from foldwise.reporting.tables import cost as cost_rows
-from foldwise.reporting.tables import failures as failed_fits
-from foldwise.reporting.tables import left_out, per_class, warnings_of_fits
+from foldwise.reporting.tables import left_out, per_class
 from foldwise.reporting.words import (
     count,
     metric_title,

@@ -1,4 +1,4 @@
-"""The tables of the report: leaderboard, every metric, classes, cost and failures."""
+"""The tables of the report: leaderboard, every metric, and classes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,9 @@ from foldwise.reporting.words import (
     amount,
     bounds,
     brief_duration,
-    clipped,
     difference,
-    duration,
     estimate,
     interval,
-    memory,
     milliseconds,
     number,
     p_value,
@@ -81,7 +78,7 @@ def _baseline(one: Mapping[str, Any], winner: Mapping[str, Any] | None, scale: S
         "name": one["name"],
         "sentence": one.get("sentence", ""),
         "estimate": cell(
-            estimate(one) if trained else shown(one.get("estimate")), one.get("estimate"), span, _ends(one)
+            estimate(one) if trained else shown(one.get("estimate")), one.get("estimate"), span, ends_of(one)
         ),
         "difference": cell(away, one.get("difference")),
         "beaten": "" if one.get("beaten") is None else "beaten" if one["beaten"] else "not beaten",
@@ -112,7 +109,7 @@ def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: Evidence) -> 
         if one["num_done"] < one["num_planned"]
         else "",
         "estimate": cell(
-            estimate(one), one.get("estimate"), interval(one.get("low"), one.get("high")), _ends(one)
+            estimate(one), one.get("estimate"), interval(one.get("low"), one.get("high")), ends_of(one)
         ),
         "difference": cell(
             away,
@@ -122,15 +119,18 @@ def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: Evidence) -> 
         ),
         "latency": cell(milliseconds(cost.get("latency_ms")), cost.get("latency_ms")),
         "parameters": cell(amount(cost.get("parameters")), cost.get("parameters")),
-        "train": cell(brief_duration(cost.get("train_s")), cost.get("train_s"), _shared(evidence, one["id"])),
+        "train": cell(
+            brief_duration(cost.get("train_s")), cost.get("train_s"), shared_pass(evidence, one["id"])
+        ),
     }
 
 
-def _ends(one: Mapping[str, Any]) -> tuple[Any, Any]:
+def ends_of(one: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The ends of its interval."""
     return one.get("low"), one.get("high")
 
 
-def _shared(evidence: Evidence, configuration: str) -> str:
+def shared_pass(evidence: Evidence, configuration: str) -> str:
     """+ 30 s shared: what a fit needs and shares with others, features or pretraining; empty where there is none."""
     own = [
         result.get("cost") or {}
@@ -190,7 +190,7 @@ def _metric_names(told: list[dict[str, Any]]) -> list[str]:
 def _metric_cell(held: Any, *, whole: bool = False) -> Cell:
     if isinstance(held, Mapping):
         span = interval(held.get("low"), held.get("high"))
-        return cell(estimate(held), held.get("estimate"), "" if span == NOTHING else span, _ends(held))
+        return cell(estimate(held), held.get("estimate"), "" if span == NOTHING else span, ends_of(held))
     return cell(score(held, 0 if whole else 3), held)
 
 
@@ -260,63 +260,3 @@ def _strip(evidence: Evidence, metric: str) -> list[tuple[str, float | None, lis
         ]
         rows.append((str(name), _value(values.get(metric)), others))
     return rows
-
-
-def cost(evidence: Evidence) -> list[dict[str, Any]]:
-    """What every configuration takes; what was not measured is a dash, and without any measure no row."""
-    rows = []
-    for one in evidence.configurations:
-        held = one.get("cost") or {}
-        if not any(number(value) for value in held.values()):
-            continue
-        cells = [
-            cell(estimate(one), one.get("estimate"), "", _ends(one)),
-            cell(milliseconds(held.get("latency_ms")), held.get("latency_ms")),
-            cell(duration(held.get("train_s")), held.get("train_s"), _shared(evidence, one["id"])),
-            cell(duration(held.get("evaluate_s")), held.get("evaluate_s")),
-            peak_memory(held),
-            cell(amount(held.get("parameters")), held.get("parameters")),
-            cell(amount(held.get("trainable_parameters")), held.get("trainable_parameters")),
-        ]
-        rows.append({"name": one["name"], "standing": standing(one), "cells": cells})
-    return rows
-
-
-def peak_memory(held: Mapping[str, Any]) -> Cell:
-    """The most memory at a time: of the fit, or of the shared pass of a frozen encoder where that needs more."""
-    own, shared = number(held.get("peak_memory_mb")), number(held.get("shared_peak_memory_mb"))
-    most = max((value for value in (own, shared) if value is not None), default=None)
-    notes = []
-    if shared is not None and most == shared:
-        notes.append("shared encoder")
-    elif (reserved := number(held.get("reserved_memory_mb"))) is not None:
-        notes.append(f"{memory(reserved)} reserved")
-    return cell(memory(most), most, ", ".join(notes))
-
-
-def failures(evidence: Evidence) -> list[dict[str, Any]]:
-    """Every fit that failed, with its cause."""
-    tracebacks = {
-        result["item"]: (result.get("error") or {}).get("traceback", "")
-        for result in evidence.results
-        if result.get("item")
-    }
-    return [
-        {
-            **failed,
-            "name": one["name"],
-            "short": clipped(str(failed.get("message", "")), 160),
-            "traceback": tracebacks.get(failed.get("item"), ""),
-        }
-        for one in evidence.configurations
-        for failed in one.get("failures", [])
-    ]
-
-
-def warnings_of_fits(evidence: Evidence) -> list[tuple[str, int]]:
-    """What fits warned about, each with how many did."""
-    told: dict[str, int] = {}
-    for result in evidence.results:
-        for words in result.get("warnings", []):
-            told[str(words)] = told.get(str(words), 0) + 1
-    return sorted(told.items(), key=lambda pair: -pair[1])

@@ -10,19 +10,18 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
 
 from foldwise.errors import unknown
+from foldwise.study.choice import NO_PRETRAINING as NO_PRETRAINING
+from foldwise.study.choice import Choice as Choice
+from foldwise.study.choice import Node as Node
 from foldwise.study.mistakes import Unfit, shown
 
 Task = Literal[
@@ -33,60 +32,8 @@ Task = Literal[
     "multiclass_segmentation",
 ]
 Cache = Literal["disk", "memory", "none"]
-NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by name."
 IGNORE = 255  # the target value of pixels that no loss and no score may count
 AGAIN = 4  # times that `validate.calibrate: true` trains a configuration again: five equals make ten pairs
-
-
-class Node(BaseModel):
-    """A part of the study file: typed, immutable, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Choice(Node):
-    """A row of a table by name, with its options: ``adam`` or ``{adam: {lr: 0.001}}`` in YAML."""
-
-    name: str
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_yaml(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if not isinstance(value, dict):
-            raise Unfit(f"must be a name, or {{name: {{option: value}}}}, got {shown(value)}")
-        if isinstance(value.get("name"), str) and value.keys() <= {"name", "options"}:
-            return value
-        if len(value) != 1:
-            listed = ", ".join(map(str, value)) or "none"
-            raise Unfit(f"must be one name with its options, got {len(value)} keys: {listed}", NAMED_OPTIONS)
-        name, options = next(iter(value.items()))
-        if not isinstance(options, dict | None):
-            raise Unfit(f"needs the options of {name} by their names, got {shown(options)}", NAMED_OPTIONS)
-        return {"name": str(name), "options": options or {}}
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """What an editor is told: the form of the file, not of the value."""
-        options = {"type": "object", "maxProperties": 1, "additionalProperties": {"type": ["object", "null"]}}
-        return {"title": "Choice", "anyOf": [{"type": "string"}, options]}
-
-    def __str__(self) -> str:
-        if not self.options:
-            return self.name
-        listed = ", ".join(f"{key} {_short(value)}" for key, value in self.options.items())
-        return f"{self.name} ({listed})"
-
-
-NO_PRETRAINING = Choice(name="none")
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return "-".join(_short(part) for part in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class PhantomData(Node):

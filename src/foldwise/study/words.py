@@ -32,7 +32,7 @@ NOUNS = {  # of the kinds of items, in the order they are told
     "shallow": "shallow baseline",
     "again": "A/A fit",
     "robustness": "robustness check",
-    "look": "look inside training",
+    "look": "look",
     "preview": "preview",
     "measure": "speed measurement",
 }

@@ -56,34 +56,8 @@ def class_strip(
     ticks = x.ticks(6)
     parts = [element("line", x1=x(value), x2=x(value), y1=10, y2=bottom, class_="grid") for value in ticks]
     parts += [text(tick_text(value, ticks), x(value), bottom + 14, anchor="middle") for value in ticks]
-    for place, (name, own, others) in enumerate(rows):
-        middle = 26.0 + 30 * place
-        parts.append(
-            text(
-                name if len(name) <= 32 else name[:31] + "…",
-                left - 14,
-                middle + 4,
-                class_="name",
-                anchor="end",
-            )
-        )
-        parts += [
-            element(
-                "circle",
-                cx=x(dot.value),
-                cy=middle + (place % 3 - 1) * 3,
-                r=3.4,
-                class_="dot",
-                data_configuration=dot.configuration,
-            )
-            for place, dot in enumerate(others)
-        ]
-        if own is not None:
-            whose = winner.configuration if winner else None
-            parts.append(
-                marker(x(own), middle, shape="diamond", class_="mark winner", size=6, configuration=whose)
-            )
-            parts.append(text(score(own), x(own), middle - 9, class_="name strong", anchor="middle"))
+    for place, row in enumerate(rows):
+        parts += _line(row, x, left, place, winner)
     parts.append(text(f"{title} →", width - 30, bottom + 28, anchor="end", class_="tick title"))
     return drawing(
         *parts,
@@ -93,6 +67,34 @@ def class_strip(
         class_="chart wide",
         numbers=_strip_numbers(rows, winner),
     )
+
+
+def _line(
+    row: tuple[str, float | None, Sequence[Dot]], x: Scale, left: float, place: int, winner: Dot | None
+) -> list[Markup]:
+    """The name of a class, the dots of the others, and the winner with its number."""
+    name, own, others = row
+    middle = 26.0 + 30 * place
+    shown = name if len(name) <= 32 else name[:31] + "…"
+    parts = [text(shown, left - 14, middle + 4, class_="name", anchor="end")]
+    parts += [
+        element(
+            "circle",
+            cx=x(dot.value),
+            cy=middle + (number % 3 - 1) * 3,
+            r=3.4,
+            class_="dot",
+            data_configuration=dot.configuration,
+        )
+        for number, dot in enumerate(others)
+    ]
+    if own is not None:
+        whose = winner.configuration if winner else None
+        parts.append(
+            marker(x(own), middle, shape="diamond", class_="mark winner", size=6, configuration=whose)
+        )
+        parts.append(text(score(own), x(own), middle - 9, class_="name strong", anchor="middle"))
+    return parts
 
 
 def _strip_numbers(rows: Sequence[tuple[str, float | None, Sequence[Dot]]], winner: Dot | None) -> Numbers:
