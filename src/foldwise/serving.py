@@ -124,6 +124,7 @@ def serving(folder: RunFolder, port: int = 0) -> Iterator[str]:
     finally:
         stop.set()
         server.shutdown()
+        threads[0].join()
         server.server_close()
 
 

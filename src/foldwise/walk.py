@@ -103,6 +103,7 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     """Write what was asked and found into the run folder; items already done there stay done."""
     folder = RunFolder(root)
     root.mkdir(parents=True, exist_ok=True)
+    folder.sweep()
     with written_whole(folder.study) as scratch:
         scratch.write_bytes(prepared.path.read_bytes())
     folder.save_study(findable(prepared.study, prepared.path.resolve().parent))

@@ -132,6 +132,6 @@ def test_a_users_own_network_is_found_where_the_command_is_called(tmp_path):
         "validate: {folds: 2}\n"
     )
     command = [Path(sys.executable).parent / "foldwise", "check", "study.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
     assert "mine:net" in done.stdout

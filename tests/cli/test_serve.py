@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,9 +14,9 @@ import pytest
 
 from foldwise import serving
 from foldwise.errors import RunError
-from foldwise.study.folder import RunFolder
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reporting"))
+from grow_run import growing
 from make_run import RUNS, make_run
 
 
@@ -34,27 +33,13 @@ def made(tmp_path_factory):
 @pytest.fixture
 def grown(made, tmp_path):
     """The same run before anything was done, and a function that commits the next so many of its items."""
-    folder = RunFolder(tmp_path / "growing")
-    shutil.copytree(
-        made.root,
-        folder.root,
-        ignore=shutil.ignore_patterns("done", "verdict.json", "results.csv", "scores.csv"),
-    )
-    waiting = [item.id for item in folder.load_plan().items]
-
-    def commit(number):
-        folder.done("x").parent.mkdir(exist_ok=True)
-        for _ in range(number):
-            own = waiting.pop(0)
-            shutil.copytree(made.done(own), folder.done(own))
-
-    return folder, commit
+    return growing(made, tmp_path / "growing")
 
 
 def asked(address, path="/", host=None):
     """Status, headers and words of an answer."""
     place = address.removeprefix("http://").rstrip("/")
-    connection = http.client.HTTPConnection(place, timeout=20)
+    connection = http.client.HTTPConnection(place, timeout=200)
     connection.request("GET", path, headers={"Host": host or place})
     answer = connection.getresponse()
     told = answer.status, dict(answer.getheaders()), answer.read().decode()
@@ -170,7 +155,7 @@ def test_it_looks_again_by_itself(grown, monkeypatch):
     with serving.serving(folder) as address:
         assert "No fit is done yet" in asked(address)[2]
         commit(4)
-        ends = time.monotonic() + 60
+        ends = time.monotonic() + 200
         while not json.loads(asked(address, "/state.json")[2])["digest"] and time.monotonic() < ends:
             time.sleep(0.1)
         assert "4 of 6 fits done" in asked(address)[2]
@@ -186,7 +171,7 @@ def test_ctrl_c_ends_the_command_and_is_no_failure(made):
         address = line.split(" shown at ")[1].split()[0]
         assert asked(address, "/state.json")[0] == 200
         running.send_signal(signal.SIGINT)
-        out, errors = running.communicate(timeout=60)
+        out, errors = running.communicate(timeout=200)
     assert running.returncode == 0, errors
     assert "no longer served" in out
     assert "Traceback" not in errors

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 
 import numpy as np
 import pytest
@@ -235,13 +234,11 @@ def test_a_cache_that_cannot_be_made_is_said(classes, monkeypatch, tmp_path):
         packed_of(classes)
 
 
-def test_opening_is_quick_and_needs_no_decoding(classes):
+def test_opening_needs_no_decoding(classes):
     digest = packed_of(classes).digest
     for path in classes.rglob("*.png"):
         path.unlink()
-    start = time.perf_counter()
     assert open_packed(digest).image(0).shape == (1, 16, 16)
-    assert time.perf_counter() - start < 1
     assert json.loads((open_packed(digest).folder / "index.json").read_text())["classes"] == ["gel", "other"]
 
 

@@ -3,12 +3,14 @@
 import shutil
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE_MS = 200_000  # a test that fails may take long; one on a busy machine must not fail
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
 
 
 def opened(chromium, place, **options):
     """The page of a file or an address; `said` holds its complaints, `asked` what it loaded."""
     page = chromium.new_context(**options).new_page()
+    page.set_default_timeout(PATIENCE_MS)
     page.said, page.asked = [], []
     page.on("console", lambda message: page.said.append(message.text))
     page.on("pageerror", lambda error: page.said.append(str(error)))

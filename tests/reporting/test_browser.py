@@ -87,6 +87,25 @@ def test_it_prints(chromium, reports, tmp_path):
     assert not page.locator("nav").is_visible()
 
 
+def test_what_is_folded_is_not_printed_and_can_be_unfolded_at_once(chromium, reports):
+    page = opened(chromium, reports["classification24"])
+    folded = page.locator("main details:not([open])")
+    number = folded.count()
+    assert number > 2
+    inside = folded.first.locator("table, pre, p, figure").first.element_handle()
+    page.emulate_media(media="print")
+    assert not inside.is_visible()
+    assert not page.get_by_role("button", name="Unfold all").is_visible()
+    page.emulate_media(media="screen")
+    page.get_by_role("button", name="Unfold all").click()
+    page.emulate_media(media="print")
+    assert inside.is_visible()
+    assert folded.count() == 0
+    page.emulate_media(media="screen")
+    page.get_by_role("button", name="Fold again").click()
+    assert folded.count() == number
+
+
 A4_PX = 703  # between the margins that the page states
 CLIPPED = """() => [...document.querySelectorAll('main td, main th, main img')]
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)

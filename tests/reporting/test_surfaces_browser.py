@@ -45,7 +45,7 @@ def opened(chromium, page, **options):
 def settle(page):
     """Wait until the pictures stay as they are."""
     before = None
-    for _ in range(40):
+    for _ in range(400):
         page.wait_for_timeout(250)
         now = drawn(page)
         if now == before:
@@ -56,11 +56,11 @@ def settle(page):
 
 def wait_until(page, expression):
     """As `wait_for_function`, which the page's Content-Security-Policy forbids."""
-    for _ in range(300):
+    for _ in range(2000):
         if page.evaluate(expression):
             return
         page.wait_for_timeout(50)
-    raise AssertionError(f"not so within 15 s: {expression}")
+    raise AssertionError(f"not so within 100 s: {expression}")
 
 
 def drawn(page):

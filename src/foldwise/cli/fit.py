@@ -12,7 +12,7 @@ from foldwise.judging.collected import collect
 from foldwise.reporting.drawing.standalone import standalone
 from foldwise.reporting.evidence import gather
 from foldwise.reporting.sections import learning
-from foldwise.study.files import written_whole
+from foldwise.study.files import folder_replaced, written_whole
 from foldwise.study.folder import RunFolder, read_json
 from foldwise.study.single import document, write_study
 from foldwise.terminal.saying import console
@@ -95,12 +95,8 @@ def row(asked: Fit, folder: RunFolder) -> dict[str, Any]:
 
 def _copied(winner: Path, out: Path) -> Path:
     """The winner's folder at `out`, whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = out.with_name(f".{out.name}.new")
-    shutil.rmtree(scratch, ignore_errors=True)
-    shutil.copytree(winner, scratch)
-    shutil.rmtree(out, ignore_errors=True)
-    scratch.rename(out)
+    with folder_replaced(out) as scratch:
+        shutil.copytree(winner, scratch, dirs_exist_ok=True)
     return out
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import socket
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 from platformdirs import user_cache_dir
 
 from foldwise.errors import RunError
+from foldwise.study.files import is_abandoned, scratch_beside
 
 
 def cache_root() -> Path:
@@ -32,11 +30,10 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
     Raises:
         RunError: there is no room on the disk, or the cache may not be written.
     """
-    host = socket.gethostname().replace(".", "_")
-    scratch = folder.with_name(f".{folder.name}.{host}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    scratch = scratch_beside(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder.parent, host)
+        _sweep(folder.parent)
         scratch.mkdir()
         yield scratch
         _flush(scratch)
@@ -72,7 +69,7 @@ def set_aside(folder: Path, *, whole: Callable[[Path], bool]) -> None:
     Between the look that found the damage and this step another process may have put a good folder there:
     what was moved is looked at once more with `whole`, and put back if it is good.
     """
-    doomed = folder.with_name(f".{folder.name}.doomed.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    doomed = scratch_beside(folder)
     try:
         folder.rename(doomed)
     except FileNotFoundError:
@@ -94,9 +91,7 @@ def _flush(folder: Path) -> None:
                 os.close(descriptor)
 
 
-def _sweep(parent: Path, host: str) -> None:
+def _sweep(parent: Path) -> None:
     """Remove scratch folders left by processes of this computer that are no more."""
-    for path in parent.glob(f".*.{host}.*"):
-        pid = path.name.split(".")[-2]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(path, ignore_errors=True)
+    for path in filter(is_abandoned, parent.glob(".*")):
+        shutil.rmtree(path, ignore_errors=True)

@@ -17,13 +17,11 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from foldwise.study.folder import RunFolder, read_json, said, write_json, written_whole
+from foldwise.study.processes import here, started, text_of
 
 LEASE_S = 180.0  # network file systems may hide a change for a minute
 BEAT_S = 20.0
@@ -44,7 +42,7 @@ class Sightings:
 
     def silent_s(self, attempt: Path) -> float:
         """For how long an attempt has not beaten, as far as we know: 0 at the first look."""
-        now, text = self.clock(), _text(attempt / "beat")
+        now, text = self.clock(), text_of(attempt / "beat")
         before, since = self.seen.get(attempt, (None, now))
         if text != before:
             since = now
@@ -153,11 +151,11 @@ def mark_released(attempt: Path) -> None:
 
 def release_all_of(folder: RunFolder, pids: set[int]) -> None:
     """Release what processes of this machine held that were stopped on purpose. Only after they have ended."""
-    here = _here()
+    ours = here()
     for item_id in folder.beats():
         attempt = folder.last_attempt(item_id)
         owner = _owner(attempt) if attempt else None
-        if attempt and owner and owner["host"] == here and owner["pid"] in pids:
+        if attempt and owner and owner["host"] == ours and owner["pid"] in pids:
             mark_released(attempt)
 
 
@@ -167,11 +165,11 @@ def forgive(folder: RunFolder) -> None:
     Deaths count against an item only within one run: there workers that die while their parent lives most likely
     died of the item. That somebody ended a whole run five times says nothing about what was in progress.
     """
-    here = _here()
+    ours = here()
     for item_id in folder.beats():
         for attempt in folder.attempts(item_id):
             owner = _owner(attempt)
-            if owner and owner["host"] == here and _started(owner["pid"]) != owner["started"]:
+            if owner and owner["host"] == ours and started(owner["pid"]) != owner["started"]:
                 mark_released(attempt)
 
 
@@ -179,7 +177,7 @@ def _is_over(attempt: Path, sightings: Sightings, lease_s: float) -> bool:
     if (attempt / "released").exists():
         return True
     owner = _owner(attempt)
-    if owner and owner["host"] == _here() and _started(owner["pid"]) != owner["started"]:
+    if owner and owner["host"] == here() and started(owner["pid"]) != owner["started"]:
         return True
     return sightings.silent_s(attempt) >= lease_s
 
@@ -207,38 +205,7 @@ def _give_up(folder: RunFolder, item_id: str, deaths: list[Path]) -> None:
 
 def _me() -> dict[str, Any]:
     pid = os.getpid()
-    return {"host": _here(), "name": socket.gethostname(), "pid": pid, "started": _started(pid)}
-
-
-@lru_cache(maxsize=1)
-def _here() -> str:
-    """What two processes share that can see each other's process ids: machine, its start, and container."""
-    return "/".join(
-        (socket.gethostname(), _text(Path("/proc/sys/kernel/random/boot_id")).strip(), _container())
-    )
-
-
-def _container() -> str:
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> str | None:
-    """When a process of this machine started, as a text to compare; None where it has ended.
-
-    Process ids are used again, so the id alone would keep the claim of a dead worker alive.
-    """
-    stat = _text(Path(f"/proc/{pid}/stat"))
-    if stat:  # in ticks since the machine started, which no correction of the clock can move
-        fields = stat.rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.0f}"
-    except psutil.Error:
-        return None
+    return {"host": here(), "name": socket.gethostname(), "pid": pid, "started": started(pid)}
 
 
 def _owner(attempt: Path) -> dict[str, Any] | None:
@@ -247,10 +214,3 @@ def _owner(attempt: Path) -> dict[str, Any] | None:
         return None
     owner: dict[str, Any] = read_json(path)
     return owner
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

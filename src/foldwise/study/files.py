@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from foldwise.errors import RunError
+from foldwise.study.processes import host, started
+
+MOST_WRITERS = 100  # of one folder within one moment
 
 
 @contextmanager
@@ -21,13 +26,58 @@ def written_whole(path: Path) -> Iterator[Path]:
     Folders above it are made. Where the block raises, `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    scratch = scratch_beside(path)
     try:
         yield scratch
         sync(scratch)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_replaced(folder: Path) -> Iterator[Path]:
+    """A scratch folder that takes the place of `folder` when the block ends; the last of several writers wins.
+
+    Folders above it are made. Where the block raises, `folder` stays as it was.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch, old = scratch_beside(folder), scratch_beside(folder)
+    scratch.mkdir()
+    try:
+        yield scratch
+        for attempt in range(MOST_WRITERS):
+            with suppress(FileNotFoundError):
+                folder.rename(old)
+            try:
+                scratch.rename(folder)
+                break
+            except OSError as error:
+                # Another writer may have been faster by this step: then its folder is replaced too.
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST} or attempt == MOST_WRITERS - 1:
+                    with suppress(OSError):
+                        old.rename(folder)
+                    raise
+            finally:
+                shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def scratch_beside(path: Path) -> Path:
+    """A new hidden name beside `path`, which says who writes there."""
+    return path.with_name(f".{path.name}.{host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+
+
+def is_abandoned(scratch: Path) -> bool:
+    """Whether this is a name of `scratch_beside` whose process, on this computer, has ended.
+
+    False where it cannot be known: of another computer, or a hidden file of someone else.
+    """
+    parts = scratch.name.split(".")
+    if len(parts) < 5 or parts[0] or parts[-3] != host() or not parts[-2].isdigit():
+        return False
+    return started(int(parts[-2])) is None
 
 
 def write_json(path: Path, value: Any) -> None:

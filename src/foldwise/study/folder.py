@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from foldwise.errors import RunError
+from foldwise.study.files import is_abandoned, sync
 from foldwise.study.files import read_json as read_json
-from foldwise.study.files import sync
 from foldwise.study.files import write_json as write_json
 from foldwise.study.files import written_whole as written_whole
 from foldwise.study.plan import Plan, skipped
@@ -289,14 +289,23 @@ class RunFolder:
         return len(chosen)
 
     def sweep(self) -> None:
-        """Delete what killed attempts left behind of items that are settled."""
+        """Delete what killed processes left behind: attempts at items that are settled, and half-written files."""
         scratch = [(left, left.name.rpartition(".")[0]) for left in (self.root / "scratch").glob("*.*")]
-        claims = [
-            (left, left.parent.name) for left in (self.root / "claims").glob("*/.*")
-        ]  # prepared, never taken
-        for left, item_id in (*scratch, *claims):
+        never_taken = [(left, left.parent.name) for left in (self.root / "claims").glob("*/.*")]
+        half_beaten = [(left, left.parent.parent.name) for left in (self.root / "claims").glob("*/*/.*")]
+        for left, item_id in (*scratch, *never_taken, *half_beaten):
             if self.result(item_id) is not None:
-                shutil.rmtree(left, ignore_errors=True)
+                _remove(left)
+        for left in (*self.root.glob(".*"), *self.boundaries.glob(".*")):
+            if is_abandoned(left):
+                _remove(left)
+
+
+def _remove(left: Path) -> None:
+    if left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
+    else:
+        left.unlink(missing_ok=True)
 
 
 def said(attempt: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from PIL import Image
 from foldwise.data.phantoms import bacteria, cells, gels, letters, organelles, proteins, tissue, vessels
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, SpecError, choose, unknown
+from foldwise.study.files import scratch_beside
 from foldwise.study.spec import Task
 
 SMALLEST = 24  # pixels: below this nothing is to be seen in any of them
@@ -87,7 +87,7 @@ def make(
     draw = partial(phantom.draw, size=size, difficulty=difficulty, seed=seed, **own)
     drawn = [(f"{kind}_{index:0{digits}d}", draw(index)) for index in range(images)]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
+    scratch = scratch_beside(folder)
     try:
         scratch.mkdir()
         phantom.write(scratch, phantom.classes, drawn)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from foldwise.data.sources.fetching import fetch
 from foldwise.data.sources.source import Progress, Source, Web, silent
 from foldwise.data.sources.unpacking import unpack
 from foldwise.errors import DataError, RunError, SpecError, choose
-from foldwise.study.files import read_json, write_json
+from foldwise.study.files import read_json, scratch_beside, write_json
 
 RECORD = "source.json"
 
@@ -86,7 +84,7 @@ def get(name: str, folder: Path, *, local: Path | None = None, progress: Progres
         raise SpecError(
             f"{folder} is not empty", where="--out", cure="Choose a folder that does not exist yet."
         )
-    with _scratch_beside(folder) as scratch:
+    with _scratch_folder(folder) as scratch:
         raw, provenance = _original(source, local, scratch, progress)
         out = scratch / "laid_out"
         out.mkdir()
@@ -156,9 +154,9 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _scratch_beside(folder: Path) -> Iterator[Path]:
+def _scratch_folder(folder: Path) -> Iterator[Path]:
     """A folder on the same disk, for one rename at the end; gone afterwards."""
-    scratch = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    scratch = scratch_beside(folder)
     try:
         scratch.mkdir(parents=True)
         yield scratch

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from foldwise.errors import RunError
+from foldwise.study.files import folder_replaced
 
 MODEL, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
 SCHEMA = 1
@@ -34,11 +34,7 @@ def make_winner(
     fits = [folder for folder in done if (folder / MODEL).is_file()]
     if not fits:
         raise RunError("none of the winner's fits left a model", cure="See foldwise status for what failed.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = out.with_name(f".{out.name}.{os.getpid()}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    try:
+    with folder_replaced(out) as scratch:
         members = [_copy(folder, number, scratch) for number, folder in enumerate(fits)]
         answer = verdict["answer"] if verdict else None
         record = {
@@ -50,10 +46,6 @@ def make_winner(
             "members": members,
         }
         (scratch / MODEL).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        shutil.rmtree(out, ignore_errors=True)
-        scratch.rename(out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return out
 
 

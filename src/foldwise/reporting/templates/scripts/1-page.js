@@ -132,7 +132,21 @@
   };
   show(dark);
   toggle.addEventListener("click", () => show(document.documentElement.dataset.theme !== "dark"));
-  document.querySelector("header").append(toggle);
+  const corner = make("div", "", { class: "corner" });
+  corner.append(toggle);
+  document.querySelector("header").append(corner);
+
+  // What is folded away can be unfolded at once, to be searched or printed.
+  const folded = [...document.querySelectorAll("main details")];
+  if (folded.length) {
+    const closed = folded.filter((one) => !one.open), all = make("button", "", { type: "button", class: "unfold" });
+    const isOpen = () => closed.every((one) => one.open);
+    const tell = () => { all.textContent = isOpen() ? "Fold again" : "Unfold all"; };
+    all.addEventListener("click", () => { const open = !isOpen(); for (const one of closed) one.open = open; });
+    for (const one of closed) one.addEventListener("toggle", tell);
+    tell();
+    corner.prepend(all);
+  }
 
   // Where the reader is.
   const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
@@ -147,10 +161,8 @@
     for (const id of links.keys()) { const part = document.getElementById(id); if (part) seen.observe(part); }
   }
 
-  // Print everything that is folded away.
+  // Pictures that were not yet scrolled to are printed too.
   window.addEventListener("beforeprint", () => {
-    if (document.documentElement.classList.contains("one-figure")) return;
-    for (const details of document.querySelectorAll("details")) details.open = true;
     for (const picture of document.images) picture.decoding = "sync";
   });
 })();

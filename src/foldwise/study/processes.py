@@ -1,0 +1,52 @@
+"""Which process wrote something, and whether it still lives."""
+
+from __future__ import annotations
+
+import socket
+from functools import lru_cache
+from pathlib import Path
+
+import psutil
+
+
+@lru_cache(maxsize=1)
+def here() -> str:
+    """What two processes share that can see each other's process ids: machine, its start, and container."""
+    boot = text_of(Path("/proc/sys/kernel/random/boot_id")).strip()
+    return "/".join((socket.gethostname(), boot, _container()))
+
+
+def host() -> str:
+    """The name of this computer without dots, for the names of files; it stays when the computer starts again."""
+    return socket.gethostname().replace(".", "_")
+
+
+def started(pid: int) -> str | None:
+    """When a process of this machine started, as a text to compare; None where it has ended.
+
+    Process ids are used again, so the id alone would keep the claim of a dead worker alive.
+    """
+    stat = text_of(Path(f"/proc/{pid}/stat"))
+    if stat:  # in ticks since the machine started, which no correction of the clock can move
+        fields = stat.rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.0f}"
+    except psutil.Error:
+        return None
+
+
+def text_of(path: Path) -> str:
+    """The text of a file; "" where there is none or it may not be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _container() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
