@@ -234,7 +234,7 @@ def test_a_fit_begins_with_it_and_with_the_output_layer_it_would_have_had(tmp_pa
         assert torch.equal(part, body[key] if key in body else without[key]), key
     changed = [key for key in body if not torch.equal(body[key], without[key])]
     assert len(changed) > len(body) // 2
-    assert result["cost"]["shared_pretrain_s"] == Pretrained(tmp_path / "pretrain-1").seconds > 0
+    assert result["cost"]["shared_pretrain_s"] == Pretrained(tmp_path / "pretrain-1").cost["pretrain_s"] > 0
     assert plain["cost"]["shared_pretrain_s"] is None
     trained = read_weights(tmp_path / "with" / "weights.safetensors")
     kept = {key for key in body if torch.equal(trained[key], body[key])}

@@ -5,11 +5,11 @@ import pytest
 
 from foldwise.reporting.drawing.charts import (
     baseline_row,
-    cost_chart,
     interval_row,
     scale_head,
     score_scale,
 )
+from foldwise.reporting.drawing.costs import OTHERS, cost_chart
 from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.drawing.strips import Dot, bars, class_strip
 from foldwise.reporting.drawing.thinning import held
@@ -85,6 +85,20 @@ def test_where_all_are_equally_fast_there_is_no_cost_chart_and_an_equally_fast_w
     assert cost_chart(alike, title="Dice") is None
     drawn = cost_chart([*alike, configuration(2, 0.6, latency=2.0)], title="Dice")
     assert [one.text for one in parts(drawn, "name")] == ["model <0>", "model <2>"]
+
+
+def test_score_stands_against_every_cost_that_was_measured_and_differs():
+    told = [configuration(place, 0.9 - place / 10, latency=5.0) for place in range(3)]
+    for place, one in enumerate(told):
+        one["cost"] |= {"train_s": 10.0 + 10 * place, "peak_memory_mb": 420.0, "shared_peak_memory_mb": None}
+    told[0]["cost"]["energy_j"] = 7200.0
+    drawn = [cost_chart(told, title="Dice", price=price, width=310) for price in OTHERS]
+    assert [one is not None for one in drawn] == [True, False, True]  # memory is the same for all
+    assert "seconds of training per fold →" in drawn[0]
+    assert "watt-hours per fold →" in drawn[2]
+    assert "2.0\u00a0Wh" in drawn[2]
+    told[1]["cost"]["shared_peak_memory_mb"] = 900.0  # a pass of the encoder that needs more than the fit
+    assert cost_chart(told, title="Dice", price=OTHERS[1]) is not None
 
 
 def test_curves_show_folds_mean_and_chance():

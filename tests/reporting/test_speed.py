@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from make_run import MARKUP, RUNS, make_run
 
+from foldwise.reporting.costs import peak_memory
 from foldwise.reporting.drawing.speeds import speed_panel
 from foldwise.reporting.evidence import gather
-from foldwise.reporting.fits import peak_memory
 from foldwise.reporting.report import render
 from foldwise.reporting.speed import _speed, section
 

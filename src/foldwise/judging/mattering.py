@@ -15,7 +15,7 @@ from foldwise.judging.rows import Rows
 from foldwise.judging.words import counted, show
 from foldwise.study.spec import Study
 
-COST_KEYS = ("train_s", "shared_features_s", "shared_pretrain_s", "latency_ms", "peak_memory_mb")
+COST_KEYS = ("train_s", "shared_features_s", "shared_pretrain_s", "latency_ms", "peak_memory_mb", "energy_j")
 TIMES = {"train_s": "training took", "latency_ms": "an image takes"}
 WORTH_SAYING = 1.2  # times as long
 INVISIBLE = 5e-5  # a difference that four digits do not show

@@ -29,9 +29,11 @@ COSTS = (
     "peak_memory_mb",
     "shared_peak_memory_mb",
     "reserved_memory_mb",
+    "energy_j",
+    "shared_energy_j",
     "latency_ms",
 )
-IN_WORDS = ("device", "cache", "peak_memory_is")  # of a cost
+IN_WORDS = ("device", "cache", "peak_memory_is", "energy_is")  # of a cost
 MOST_CONFUSED = 60  # classes with counts of every confusion
 
 

@@ -16,6 +16,7 @@ from foldwise.reporting.words import (
     day,
     difference,
     duration,
+    energy,
     estimate,
     in_text,
     interval,
@@ -231,6 +232,7 @@ def _cost(winner: Mapping[str, Any]) -> Tile:
         if number(cost.get("peak_memory_mb")) is not None
         else "",
         f"{duration(cost['train_s'])} to train a fold" if number(cost.get("train_s")) is not None else "",
+        f"{energy(cost['energy_j'])} of energy for it" if number(cost.get("energy_j")) is not None else "",
         f"on {cost['device']}" if cost.get("device") else "",
     ]
     said = f"{milliseconds(latency)} ms per image" if latency is not None else "Time not measured"

@@ -1,4 +1,4 @@
-"""The sections with drawings: classes, curves, confusion, training, cost and the data card."""
+"""The sections with drawings: classes, curves, confusion, training and the data card."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from typing import Any
 import numpy as np
 
 from foldwise.reporting.data_statistics import statistics_table
-from foldwise.reporting.drawing.charts import cost_chart, standing
+from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.drawing.strips import Dot, bars, class_strip
 from foldwise.reporting.evidence import Evidence
-from foldwise.reporting.fits import cost as cost_rows
 from foldwise.reporting.fits import failures as failed_fits
 from foldwise.reporting.fits import warnings_of_fits
 from foldwise.reporting.gallery import copies, sample
 from foldwise.reporting.tables import left_out, per_class
 from foldwise.reporting.words import (
     count,
-    metric_title,
     number,
     percent,
     score,
@@ -201,16 +199,6 @@ def _chosen_epochs(results: list[Mapping[str, Any]]) -> str:
     return f"chosen: {span} of {last}{late}"
 
 
-def cost(evidence: Evidence) -> dict[str, Any] | None:
-    """Time, memory and parameters, and score against time."""
-    rows = cost_rows(evidence)
-    pretrained = any((one.get("cost") or {}).get("shared_pretrain_s") for one in evidence.configurations)
-    told = (str((one.get("cost") or {}).get("peak_memory_is") or "") for one in evidence.configurations)
-    memory_is = ", or ".join(dict.fromkeys(words for words in told if words))
-    held = {"drawing": cost_drawing(evidence), "rows": rows, "pretrained": pretrained, "memory_is": memory_is}
-    return {"cost": held} if rows else None
-
-
 def failures(evidence: Evidence) -> dict[str, Any] | None:
     """Fits, and other items, that ended with an error."""
     rows, others = failed_fits(evidence), evidence.verdict.get("failed_items", [])
@@ -223,13 +211,6 @@ def data(evidence: Evidence) -> dict[str, Any]:
     shown, num_copied = copies(evidence)
     pictures = {"copies": shown, "num_copied": num_copied, "sample": sample(evidence)}
     return {"data": {**data_card(evidence), **pictures, "statistics": numbers}}
-
-
-def cost_drawing(evidence: Evidence) -> Any:
-    """Score against time; None when latency was not measured."""
-    metric = evidence.verdict["metric"]
-    arrow = "↑" if metric.get("higher_is_better", True) else "↓"
-    return cost_chart(evidence.configurations, title=f"{arrow} {metric_title(metric)}")
 
 
 def data_card(evidence: Evidence) -> dict[str, Any]:

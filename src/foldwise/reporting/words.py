@@ -139,6 +139,19 @@ def memory(megabytes: Any) -> str:
     return f"{known / 1000:.1f}\u00a0GB" if known >= 999.5 else f"{known:.0f}\u00a0MB"
 
 
+def energy(joules: Any) -> str:
+    """Two significant digits in watt-hours: 3.2 mWh, 0.85 Wh, 12 Wh, 1.4 kWh."""
+    known = number(joules)
+    if known is None:
+        return NOTHING
+    hours = known / 3600
+    for size, unit in ((1e-3, "mWh"), (1.0, "Wh"), (1e3, "kWh")):
+        value = hours / size
+        if value < 999.5 * (0.1 if unit == "mWh" else 1) or unit == "kWh":
+            return f"{value:.{0 if value >= 9.95 else 1 if value >= 0.995 else 2}f}\u00a0{unit}"
+    return NOTHING
+
+
 def amount(value: Any) -> str:
     """A large count in short: 850, 12 k, 5.1 M."""
     known = number(value)

@@ -27,15 +27,27 @@ FAMILIES = {
     "trainingtime": ("training time", "train time", "training times", "time to train", "to train", "training took", "train s"),
     "inferencetime": ("inference time", "inference times", "prediction time", "latency", "latencies", "latency ms"),
     "memory": ("peak memory", "memory"),
+    "energy": ("energy", "electricity"),
     "parameters": ("parameters", "number of parameters", "num params"),
 }  # fmt: skip
-LOWER_BETTER = ("hd95", "brier", "logloss", "ece", "trainingtime", "inferencetime", "memory", "parameters")
-COSTLY = ("trainingtime", "inferencetime", "memory", "parameters", "kappa")
+LOWER_BETTER = (
+    "hd95",
+    "brier",
+    "logloss",
+    "ece",
+    "trainingtime",
+    "inferencetime",
+    "memory",
+    "energy",
+    "parameters",
+)
+COSTLY = ("trainingtime", "inferencetime", "memory", "energy", "parameters", "kappa")
 # Costs of a verdict: what they are called, and the unit of times.
 COSTS = {
     "train_s": ("training time", "s"),
     "latency_ms": ("latency", "ms"),
     "peak_memory_mb": ("peak memory in MB", ""),
+    "energy_j": ("energy in J", ""),
     "parameters": ("parameters", ""),
 }
 

@@ -25,6 +25,7 @@ from foldwise.learning.fitting.devices import (
     precision_for,
     steady,
 )
+from foldwise.learning.fitting.energy import EnergyMeter
 from foldwise.learning.keeping.saved import common_size, versions, write_weights
 from foldwise.learning.keeping.winner import ENCODER
 from foldwise.learning.networks.models import build
@@ -53,20 +54,21 @@ def features_item(
     stated = asked.get("device", "auto")
     place = pick_device(device if stated == "auto" else stated)
     with steady(settings["seed"], settings["threads"], place):
-        memory = MemoryPeak(place)
+        memory, energy = MemoryPeak(place), EnergyMeter(place)
         network = _encoder(asked, packed, settings["seed"]).to(place)
         norm = _shared_normalization(asked, packed)
         pictures = Pictures(packed, norm, place)
         precision = precision_for(asked.get("precision", "auto"), place)
         watch = Stopwatch(place)
         with watch.lap():
-            features_NF = encoded(network, pictures, precision=precision, beat=beat)
+            features_NF = encoded(network, pictures, precision=precision, beat=energy.beside(beat))
         np.save(scratch / FEATURES, features_NF)
-        peak_mb = memory.mb()
+        peak_mb, energy_j = memory.mb(), energy.joules()
         write_weights(scratch / ENCODER, network.encoder, prefix="encoder.")
         cost = _cost(network, pictures, precision)
     cost |= {"features_s": watch.seconds, "threads": settings["threads"]}
     cost |= {"peak_memory_mb": peak_mb, "peak_memory_is": memory.kind}
+    cost |= {"energy_j": energy_j, "energy_is": energy.kind}
     _write(scratch / RECORD, {"normalization": norm.dump(), "cost": cost})
     report = network.weights_report
     return {

@@ -14,6 +14,7 @@ import numpy as np
 
 from foldwise.data.store.packed import Packed
 from foldwise.learning.fitting.devices import MemoryPeak, Stopwatch, device_name, pick_device
+from foldwise.learning.fitting.energy import EnergyMeter
 from foldwise.learning.fitting.features import Encoder
 from foldwise.learning.fitting.scoring import Scores, evaluate, selector
 from foldwise.learning.fitting.setup import Asked, Workpiece, class_counts, set_up, with_less_memory
@@ -66,9 +67,9 @@ def fit_item(
 
 def _fit(asked: Asked, scratch: Path, beat: Beat) -> dict[str, Any]:
     """Set up, train, choose the epoch, predict the test fold once, write."""
-    memory = MemoryPeak(asked.device)
+    memory, energy = MemoryPeak(asked.device), EnergyMeter(asked.device)
     piece = set_up(asked)
-    chosen = choose_epoch(asked, piece, beat)
+    chosen = choose_epoch(asked, piece, energy.beside(beat))
     chosen.best.restore(piece.learner.network)
     with chosen.evaluating.lap():
         trained = score(asked, piece, asked.split.train, fully=False)
@@ -81,7 +82,7 @@ def _fit(asked: Asked, scratch: Path, beat: Beat) -> dict[str, Any]:
         "epochs": chosen.epochs,
         "best_epoch": chosen.best_epoch,
         "select": chosen.select,
-        "cost": costs(asked, piece, chosen, memory),
+        "cost": costs(asked, piece, chosen, memory, energy),
         "warnings": list(piece.warnings) + _halved(asked),
         "versions": versions(),
     }
@@ -187,23 +188,32 @@ def write(asked: Asked, piece: Workpiece, parts: Parts, scratch: Path) -> None:
     write_model(scratch, piece.model)
 
 
-def costs(asked: Asked, piece: Workpiece, chosen: Chosen, memory: MemoryPeak) -> dict[str, Any]:
+def costs(
+    asked: Asked, piece: Workpiece, chosen: Chosen, memory: MemoryPeak, energy: EnergyMeter
+) -> dict[str, Any]:
     """What the fit took and what its network takes; None where it was not measured, never 0."""
-    peak_mb = memory.mb()  # before the latency is measured, which is no part of the fit
+    peak_mb, energy_j = (
+        memory.mb(),
+        energy.joules(),
+    )  # before the latency is measured, which is no part of the fit
     parameters = list(piece.learner.network.parameters())
     shared = {} if asked.encoder is None else asked.encoder.record["cost"]
+    before = {} if asked.pretrained is None else asked.pretrained.cost
     latency = piece.latency_ms() + shared.get("latency_ms", 0.0)
     return {
         "train_s": sum(record["seconds"] for record in chosen.epochs),
         "evaluate_s": chosen.evaluating.seconds,
         "shared_features_s": shared.get("features_s"),
-        "shared_pretrain_s": asked.pretrained and asked.pretrained.seconds,
+        "shared_pretrain_s": before.get("pretrain_s"),
         "parameters": sum(values.numel() for values in parameters) + shared.get("parameters", 0),
         "trainable_parameters": sum(values.numel() for values in parameters if values.requires_grad),
         "peak_memory_mb": peak_mb,
         "peak_memory_is": memory.kind,
         "reserved_memory_mb": memory.reserved_mb(),
         "shared_peak_memory_mb": shared.get("peak_memory_mb"),
+        "energy_j": energy_j,
+        "energy_is": energy.kind,
+        "shared_energy_j": _sum_of_known(shared.get("energy_j"), before.get("energy_j")),
         "latency_ms": latency,
         "device": asked.device.type,
         "device_name": device_name(asked.device),
@@ -213,6 +223,11 @@ def costs(asked: Asked, piece: Workpiece, chosen: Chosen, memory: MemoryPeak) ->
         "threads": asked.settings["threads"],
         "cache": piece.source.held,
     }
+
+
+def _sum_of_known(*values: float | None) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _halved(asked: Asked) -> list[str]:

@@ -20,6 +20,7 @@ from foldwise.data.batching.batches import Batch
 from foldwise.data.batching.normalize import Normalization
 from foldwise.data.store.packed import Packed
 from foldwise.learning.fitting.devices import MemoryPeak, Stopwatch, autocast, device_name, pick_device
+from foldwise.learning.fitting.energy import EnergyMeter
 from foldwise.learning.fitting.scoring import Seeing
 from foldwise.learning.fitting.setup import Asked, Workpiece, assemble, with_less_memory
 from foldwise.learning.fitting.tiles import is_large, tiled
@@ -66,7 +67,8 @@ def pretrain_item(
 
 def _pretrain(asked: Asked, damage: Damage, scratch: Path, beat: Beat) -> dict[str, Any]:
     """Set up, train to the last epoch, write."""
-    memory = MemoryPeak(asked.device)
+    memory, energy = MemoryPeak(asked.device), EnergyMeter(asked.device)
+    beat = energy.beside(beat)
     network = build(
         asked.training,
         task=asked.packed.task,
@@ -86,7 +88,7 @@ def _pretrain(asked: Asked, damage: Damage, scratch: Path, beat: Beat) -> dict[s
         told = {"epoch": epoch.number, "train_loss": epoch.loss, "val_loss": loss, "lr": epoch.lr}
         records.append(told | {"seconds": epoch.seconds})
         beat({"epoch": epoch.number, "epochs": asked.training.epochs, "metric": "loss", "score": loss})
-    peak_mb = memory.mb()
+    peak_mb, energy_j = memory.mb(), energy.joules()
     write_body(scratch, network)
     if asked.settings["repeat"] == asked.settings["fold"] == 0:
         np.savez_compressed(scratch / PICTURES, **_pictures(asked, piece, damage))  # type: ignore[arg-type]
@@ -99,6 +101,8 @@ def _pretrain(asked: Asked, damage: Damage, scratch: Path, beat: Beat) -> dict[s
         "parameters": sum(values.numel() for values in network.parameters()),
         "peak_memory_mb": peak_mb,
         "peak_memory_is": memory.kind,
+        "energy_j": energy_j,
+        "energy_is": energy.kind,
         "device": asked.device.type,
         "device_name": device_name(asked.device),
         "precision": asked.precision,

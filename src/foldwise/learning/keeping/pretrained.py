@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -37,7 +37,7 @@ class Pretrained:
         return read_weights(self.folder / BODY)
 
     @property
-    def seconds(self) -> float:
-        """Of pretraining, which all fits that need it share."""
-        result = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
-        return float(result["cost"]["pretrain_s"])
+    def cost(self) -> dict[str, Any]:
+        """Of pretraining, which all fits that need it share: among others `pretrain_s` and `energy_j`."""
+        cost: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))["cost"]
+        return cost

@@ -1,4 +1,4 @@
-"""Drawings of configurations: intervals in table rows, and score against time."""
+"""Drawings of configurations: their standing, and intervals in table rows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from foldwise.reporting.drawing.svg import (
-    Numbers,
     Scale,
-    axes,
     drawing,
     element,
     marker,
@@ -19,7 +17,7 @@ from foldwise.reporting.drawing.svg import (
     tick_text,
 )
 from foldwise.reporting.words import estimate as told_estimate
-from foldwise.reporting.words import interval, milliseconds, number, shown
+from foldwise.reporting.words import interval, number, shown
 
 ROW_WIDTH, ROW_HEIGHT = 208, 24
 STANDING = {"winner": "winner", "could be best": "tied", "worse": "worse"}
@@ -153,100 +151,3 @@ def _grid(scale: Scale) -> list[Markup]:
         element("line", x1=scale(value), x2=scale(value), y1=0, y2=ROW_HEIGHT, class_="grid")
         for value in scale.ticks(4)
     ]
-
-
-def cost_chart(configurations: Sequence[Mapping[str, Any]], *, title: str, width: int = 880) -> Markup | None:
-    """Score against milliseconds per image; None when no latency was measured, or where all have one.
-
-    Latencies spread over more than a factor of 8 get a logarithmic axis. Names stand at the winner, at those
-    that nothing beats in both score and time, and nowhere a name would cover another.
-    """
-    points = [
-        (one, number(one["cost"].get("latency_ms")), number(one.get("estimate")))
-        for one in configurations
-        if one.get("cost")
-    ]
-    known = [(one, ms, value) for one, ms, value in points if ms is not None and ms > 0 and value is not None]
-    times = [ms for _, ms, _ in known]
-    if not known or (len(known) > 1 and min(times) == max(times)):
-        return None
-    x = scale_over(times, 52, width - 24, margin=0.08, log=max(times) > 8 * min(times))
-    band = _winners_interval([one for one, *_ in known])
-    y = scale_over([*(value for *_, value in known), *band], 250, 34, margin=0.1)
-    shade = {"y": y(band[1]), "height": y(band[0]) - y(band[1])} if band else {}
-    parts = [element("rect", x=52, width=width - 76, **shade, class_="shade")] if band else []
-    parts += [axes(x, y, x_title="milliseconds per image →", y_title=title, count=6)]
-    for one, ms, value in reversed(known):
-        kind = standing(one)
-        said = f"{one['name']}: {told_estimate(one)}, {milliseconds(ms)} ms"
-        drawn = marker(
-            x(ms),
-            y(value),
-            shape=SHAPE_OF[kind],
-            class_=f"mark {kind}",
-            size=5.5,
-            title=said,
-            configuration=one["id"],
-        )
-        parts.append(drawn)
-    named = [(str(one["name"]), x(ms), y(value)) for one, ms, value in _front(known)]
-    parts += _names(named, [(x(ms), y(value)) for _, ms, value in known], width)
-    numbers = Numbers(
-        ("configuration", "verdict", "milliseconds per image", title.strip("↑↓ ")),
-        [(one["name"], str(one.get("verdict") or ""), ms, value) for one, ms, value in known],
-    )
-    named_so = "Score against time per image"
-    return drawing(*parts, width=width, height=286, title=named_so, class_="chart wide", numbers=numbers)
-
-
-Known = list[tuple[Mapping[str, Any], float, float]]
-
-
-def _winners_interval(configurations: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Low and high of the winner: differences far below that are not drawn as if they were large."""
-    first: Mapping[str, Any] = next((one for one in configurations if one.get("verdict") == "winner"), {})
-    low, high = number(first.get("low")), number(first.get("high"))
-    return [low, high] if low is not None and high is not None else []
-
-
-def _front(known: Known) -> Known:
-    """Those that no other beats in both; the best score first. Scores that are better when lower come ordered."""
-    better = {one["id"]: place for place, (one, *_) in enumerate(known)}
-    kept = [
-        row
-        for row in known
-        if not any(other[1] <= row[1] and better[other[0]["id"]] < better[row[0]["id"]] for other in known)
-    ]
-    return kept[:6]
-
-
-def _names(
-    named: Sequence[tuple[str, float, float]], points: Sequence[tuple[float, float]], width: int
-) -> list[Markup]:
-    """Each name at the first of four places around its point where it covers neither a point nor another name."""
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in points]
-    parts = []
-    for name, x, y in named:
-        words = name if len(name) <= 44 else name[:43] + "…"
-        wide = len(words) * 6.2
-        for left, base in (
-            (x + 10, y + 4),
-            (x - 10 - wide, y + 4),
-            (x - wide / 2, y - 10),
-            (x - wide / 2, y + 19),
-        ):
-            box = (left, base - 10, left + wide, base + 3)
-            if (
-                left > 50
-                and box[2] < width - 2
-                and base < 246
-                and not any(_overlap(box, other) for other in taken)
-            ):
-                taken.append(box)
-                parts.append(text(words, left, base, class_="name"))
-                break
-    return parts
-
-
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
