@@ -1,11 +1,14 @@
 """Fits small enough to be done in a moment."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 
 from foldwise.learning.fitting.features import features_item
 from foldwise.learning.fitting.fit import fit_item
+from foldwise.learning.fitting.pretrain import pretrain_item
+from foldwise.study.plan import pretraining
 from foldwise.study.spec import Training
 from tiny_packed import TinyPacked
 
@@ -19,6 +22,7 @@ TASKS = {
     "binary_segmentation": (2, {"unet": {"width": 4}}),
     "multiclass_segmentation": (3, {"unet": {"width": 4}}),
 }
+UNET = {"unet": {"width": 4, "depth": 2}}
 
 
 def tiny(task, **options):
@@ -54,6 +58,30 @@ def fit(folder, task, *, packed=None, inputs=None, beat=lambda _: None, seeds=No
     )
     with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
         return result, dict(arrays)
+
+
+def pretrain(folder, *, packed=None, model=UNET, how="denoise", fold=0, seed=5, split=SPLIT, **training):
+    """Do a pretrain item into `folder`; its result."""
+    folder.mkdir(parents=True)
+    options = {"epochs": 2} | (next(iter(how.values())) if isinstance(how, dict) else {})
+    name = how if isinstance(how, str) else next(iter(how))
+    asked = Training.model_validate(
+        {"model": model, "batch_size": 4, "pretrain": {name: options}, **training}
+    )
+    settings = {"training": pretraining(asked).model_dump(mode="json"), "repeat": 0, "fold": fold}
+    settings |= {"seed": seed, "threads": 1}
+    told = []
+    result = pretrain_item(
+        settings,
+        packed=packed or tiny("binary_segmentation"),
+        split=split,
+        scratch=folder,
+        beat=told.append,
+        device="cpu",
+    )
+    assert len(told) == len(result["epochs"])
+    (folder / "result.json").write_text(json.dumps(result))
+    return result
 
 
 def share_features(folder, packed, *, model, weights="none", normalize="imagenet"):

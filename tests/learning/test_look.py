@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from fits_to_try import SPLIT, share_features, tiny
+from fits_to_try import SPLIT, UNET, pretrain, share_features, tiny
 from looks_to_try import fitted, looked
 from safetensors.torch import load_file, save_file
 
@@ -192,6 +192,18 @@ def test_a_shared_encoder_leaves_a_look_at_the_head(tmp_path):
     assert arrays["layers"]["names"].tolist() == [arrays["layers"]["names"][0]]
     assert "stale" not in arrays["surfaces"]
     assert result["norm"] == "none"
+
+
+@pytest.mark.parametrize("freeze", ["none", "encoder"])
+def test_a_pretrained_network_is_trained_again_from_what_pretraining_left(tmp_path, freeze):
+    pretrain(tmp_path / "pretrain-1")
+    asked = {"model": UNET, "pretrain": "denoise", "freeze": freeze}
+    fitted(tmp_path / "fit", SEGMENT, inputs={"pretrain-1": tmp_path / "pretrain-1"}, **asked)
+    inputs = {"fit-a": tmp_path / "fit", "pretrain-1": tmp_path / "pretrain-1"}
+    result, arrays = looked(tmp_path / "look", SEGMENT, inputs=inputs, **asked)
+    assert result["replay"] == {"equal": True, "largest_difference": 0.0}
+    learning = [name for name in arrays["layers"]["names"] if "encoder" in name]
+    assert bool(learning) == (freeze == "none")
 
 
 def test_steps_an_epoch_and_patience_are_as_in_the_fit(tmp_path):

@@ -1,48 +1,24 @@
 """Pretraining: of the training part only, everything but the output layer is handed on, and nothing silently."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
-from fits_to_try import SPLIT, fit, tiny
+from fits_to_try import SPLIT, UNET, fit, pretrain, tiny
 from networks_to_try import SEGMENT, network
 
 from foldwise.data.batching.batches import Pictures
 from foldwise.errors import FoldwiseError, RunError
 from foldwise.learning.fitting import pretrain as module
-from foldwise.learning.fitting.pretrain import pretrain_item
 from foldwise.learning.fitting.setup import Asked, set_up
 from foldwise.learning.keeping.pretrained import BODY, Pretrained
 from foldwise.learning.keeping.saved import read_weights
 from foldwise.learning.networks.models import MODELS
 from foldwise.learning.networks.network import body_of, load_body
 from foldwise.learning.objectives.pretraining import PRETRAINING
-from foldwise.study.plan import pretraining
 from foldwise.study.spec import Training
 
 TASK = "binary_segmentation"
-UNET = {"unet": {"width": 4, "depth": 2}}
 SEGMENTERS = [name for name, row in MODELS.items() if row.segmenter] + ["smp:unet/tu-test_resnet"]
-
-
-def pretrain(folder, *, packed=None, model=UNET, how="denoise", fold=0, seed=5, split=SPLIT, **training):
-    """Do a pretrain item into `folder`; its result."""
-    folder.mkdir(parents=True)
-    options = {"epochs": 2} | (next(iter(how.values())) if isinstance(how, dict) else {})
-    name = how if isinstance(how, str) else next(iter(how))
-    asked = Training.model_validate(
-        {"model": model, "batch_size": 4, "pretrain": {name: options}, **training}
-    )
-    settings = {"training": pretraining(asked).model_dump(mode="json"), "repeat": 0, "fold": fold}
-    settings |= {"seed": seed, "threads": 1}
-    told = []
-    result = pretrain_item(
-        settings, packed=packed or tiny(TASK), split=split, scratch=folder, beat=told.append, device="cpu"
-    )
-    assert len(told) == len(result["epochs"])
-    (folder / "result.json").write_text(json.dumps(result))
-    return result
 
 
 @pytest.mark.parametrize("how", PRETRAINING)
