@@ -106,6 +106,20 @@ def test_what_is_folded_is_not_printed_and_can_be_unfolded_at_once(chromium, rep
     assert folded.count() == number
 
 
+COVERED = """() => {
+  const words = document.createRange(), title = document.querySelector('h1'), corner = document.querySelector('.corner').getBoundingClientRect();
+  title.textContent = 'A title that needs more than one line '.repeat(4);
+  words.selectNodeContents(title);
+  return [...words.getClientRects()].filter((one) => one.right > corner.left && one.left < corner.right && one.bottom > corner.top && one.top < corner.bottom).length;
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 765, 1200])
+def test_no_title_runs_under_the_buttons(chromium, reports, width):
+    page = opened(chromium, reports["segmentation6"], viewport={"width": width, "height": 800})
+    assert page.evaluate(COVERED) == 0
+
+
 A4_PX = 703  # between the margins that the page states
 CLIPPED = """() => [...document.querySelectorAll('main td, main th, main img')]
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
