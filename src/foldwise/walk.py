@@ -25,6 +25,7 @@ from foldwise.steps import STEP_VERSIONS
 from foldwise.study.configurations import Configuration, configurations
 from foldwise.study.folder import RunFolder, read_json, write_json, written_whole
 from foldwise.study.label_groups import in_groups
+from foldwise.study.leftovers import sweep
 from foldwise.study.machine import machine
 from foldwise.study.plan import Plan, make_plan
 from foldwise.study.reading import findable, locate, read_study
@@ -103,7 +104,7 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     """Write what was asked and found into the run folder; items already done there stay done."""
     folder = RunFolder(root)
     root.mkdir(parents=True, exist_ok=True)
-    folder.sweep()
+    sweep(folder)
     with written_whole(folder.study) as scratch:
         scratch.write_bytes(prepared.path.read_bytes())
     folder.save_study(findable(prepared.study, prepared.path.resolve().parent))

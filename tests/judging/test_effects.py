@@ -10,8 +10,8 @@ from statsmodels.stats.anova import anova_lm
 
 from foldwise.judging.design import CONFIGURED, TUNED, Factor, projections, weights_of
 from foldwise.judging.effects import Asked, Scores, contrast_runs, effect, matched_sets, shares, views
-from foldwise.judging.inference import variance
 from foldwise.judging.run_variance import runs_in_mean
+from foldwise.judging.variance import variance
 from foldwise.study.families import families
 
 SIZES = (3, 2, 4)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import norm, t
 from statsmodels.stats.multitest import multipletests
 
-from foldwise.judging.inference import Variance, beside, compare, variance
+from foldwise.judging.inference import compare
 from foldwise.judging.influence import Units
+from foldwise.judging.variance import Variance, beside, variance
 
 
 def fixture():

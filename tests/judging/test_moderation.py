@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import polygamma
 
-from foldwise.judging.inference import compare, variance
+from foldwise.judging.inference import compare
 from foldwise.judging.moderation import _inverse_trigamma, at_least_moderated
+from foldwise.judging.variance import variance
 
 
 @given(st.floats(1e-3, 1e5))

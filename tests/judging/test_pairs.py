@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from foldwise.judging.inference import Variance, compare, variance
+from foldwise.judging.inference import compare
 from foldwise.judging.pairs import all_pairs
+from foldwise.judging.variance import Variance, variance
 
 
 def independent(num, *, error=1.0, df=1e9, estimate=None):

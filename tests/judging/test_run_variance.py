@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from foldwise.judging.inference import compare, variance
+from foldwise.judging.inference import compare
 from foldwise.judging.pairs import all_pairs
 from foldwise.judging.run_variance import between_runs, run_moments, unsteady
+from foldwise.judging.variance import variance
 
 
 def drawn(sds, *, n=200, folds=5, repeats=1, seed=0):

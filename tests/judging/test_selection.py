@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from foldwise.judging.inference import Variance, variance
 from foldwise.judging.intervals import plain_t
 from foldwise.judging.selection import run_luck, selected_score
+from foldwise.judging.variance import Variance, variance
 
 
 def around(corrected):

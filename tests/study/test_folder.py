@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from foldwise.errors import RunError
-from foldwise.study.folder import Counts, RunFolder, write_json, written_whole
+from foldwise.study.folder import Counts, RunFolder, write_json
+from foldwise.study.leftovers import sweep
 from foldwise.study.plan import Item, Plan
 
 FEATURES = Item("features-1", "features", (), "features", {})
@@ -28,7 +29,7 @@ def test_the_first_commit_wins_and_the_second_changes_nothing(tmp_path):
     assert not committed(folder, "fit-1", nonce="b", by="second")
     assert folder.result("fit-1")["by"] == "first"
     assert folder.scratch("fit-1", "b").exists()
-    folder.sweep()
+    sweep(folder)
     assert not folder.scratch("fit-1", "b").exists()
 
 
@@ -134,32 +135,3 @@ def test_a_result_is_read_again_once_it_is_another(tmp_path):
     os.utime(folder.done("fit-0") / "result.json", ns=(1, 1))
     assert folder.result("fit-0")["status"] == "done"
     assert json.loads((folder.done("fit-0") / "result.json").read_text())["status"] == "done"
-
-
-def test_sweeping_takes_what_kills_left_of_settled_items_and_nothing_else(tmp_path):
-    folder = RunFolder(tmp_path)
-    for item in ("fit-done", "fit-open"):
-        folder.scratch(item, "a1").mkdir(parents=True)
-        (folder.claim(item) / ".1.b2").mkdir(parents=True)
-        (folder.claim(item) / "1").mkdir()
-        for name in ("beat", ".beat.c3"):
-            (folder.claim(item) / "1" / name).touch()
-    write_json(folder.done("fit-done") / "result.json", {"status": "done"})
-    folder.sweep()
-    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
-    assert not {"claims/fit-done/.1.b2", "claims/fit-done/1/.beat.c3", "scratch/fit-done.a1"} & left
-    assert {"claims/fit-done/1/beat", "claims/fit-open/.1.b2", "claims/fit-open/1/.beat.c3"} <= left
-    assert "scratch/fit-open.a1" in left
-
-
-def test_sweeping_takes_half_written_files_of_the_dead_and_none_of_the_living(tmp_path, killed_while_writing):
-    folder = RunFolder(tmp_path)
-    folder.boundaries.mkdir()
-    for path in (folder.plan, folder.boundaries / "fit.npz"):
-        killed_while_writing(path)
-    (tmp_path / ".hidden").touch()  # somebody's own
-    with written_whole(folder.verdict) as being_written:
-        being_written.touch()
-        assert len(list(tmp_path.rglob(".*"))) == 4
-        folder.sweep()
-        assert set(tmp_path.rglob(".*")) == {being_written, tmp_path / ".hidden"}

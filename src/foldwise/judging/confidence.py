@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.inference import variance
 from foldwise.judging.influence import unit_scores
 from foldwise.judging.intervals import NO_INTERVAL, Interval, Spread, interval
 from foldwise.judging.metrics import METRICS
@@ -20,6 +19,7 @@ from foldwise.judging.outputs import Bools, Floats, Ints, Outputs
 from foldwise.judging.reliability import curve, ece, num_bins, perfect_ece, pixel_curve
 from foldwise.judging.rows import Fit, Rows
 from foldwise.judging.temperature import fit_temperature, tempered
+from foldwise.judging.variance import variance
 from foldwise.study.spec import Study
 
 MOST_CURVES = (

@@ -1,7 +1,7 @@
 """What mattered: differences between the levels of every factor, and which factors the differences come from.
 
 A difference of marginal means is a contrast, a'est, of the scores of all configurations. Its variance has the two
-parts of everything here (inference.py): a'CovI a of the images, and that of runs. Luck with a training set that all
+parts of everything here (variance.py): a'CovI a of the images, and that of runs. Luck with a training set that all
 configurations of a level share does not average out over them, so the run part is the larger of what the contrast
 itself shows and what its configurations imply; statistics.md 1.6.
 """
@@ -26,16 +26,11 @@ from foldwise.judging.design import (
     projections,
     weights_of,
 )
-from foldwise.judging.inference import (
-    DRAWS,
-    Variance,
-    joint_draws,
-    studentized,
-    tail,
-)
+from foldwise.judging.inference import DRAWS, joint_draws, studentized, tail
 from foldwise.judging.outputs import Floats, Ints
 from foldwise.judging.pairs import Told, told_by
 from foldwise.judging.run_variance import run_moments, runs_in_mean
+from foldwise.judging.variance import Variance
 
 MOSTLY_NOISE = (
     1.5  # times the noise: below it, differences between configurations say nothing of their causes

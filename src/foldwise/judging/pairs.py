@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from scipy.stats import norm
 
-from foldwise.judging.inference import POWER, Comparison, Variance
+from foldwise.judging.inference import POWER, Comparison
+from foldwise.judging.variance import Variance
 
 Told = Literal["better", "equivalent", "not distinguishable"]
 

@@ -20,7 +20,7 @@ from foldwise.judging.cautions import as_records, cautions
 from foldwise.judging.cautions.facts import Facts
 from foldwise.judging.confidence import calibration_record
 from foldwise.judging.deciding import thresholds_record
-from foldwise.judging.inference import Comparison, beside, compare
+from foldwise.judging.inference import Comparison, compare
 from foldwise.judging.intervals import Interval, interval, moved
 from foldwise.judging.mattering import mattered
 from foldwise.judging.metrics import Metric, choose_metric, metrics_of
@@ -36,6 +36,7 @@ from foldwise.judging.shallow import not_beaten, shallow_records
 from foldwise.judging.tables import write_results, write_scores
 from foldwise.judging.textbook import textbook_record
 from foldwise.judging.throughput import throughput
+from foldwise.judging.variance import beside
 from foldwise.study.folder import RunFolder, write_json
 from foldwise.study.spec import Judging, Study
 

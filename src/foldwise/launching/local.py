@@ -19,6 +19,7 @@ import psutil
 from foldwise.errors import RunError
 from foldwise.study.claims import MAX_ATTEMPTS, forgive, release_all_of
 from foldwise.study.folder import RunFolder
+from foldwise.study.leftovers import sweep
 
 POLL_S = 0.2
 GRACE_S = 10.0  # between asking a worker to stop and making it
@@ -108,7 +109,7 @@ class LocalWorkers:
                 raise
             finally:
                 self._stop()
-                self.folder.sweep()
+                sweep(self.folder)
 
     def _start(self, number: int) -> None:
         log = self.folder.log(f"worker-{number}")

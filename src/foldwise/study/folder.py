@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from foldwise.errors import RunError
-from foldwise.study.files import is_abandoned, sync
 from foldwise.study.files import read_json as read_json
+from foldwise.study.files import sync
 from foldwise.study.files import write_json as write_json
 from foldwise.study.files import written_whole as written_whole
 from foldwise.study.plan import Plan, skipped
@@ -287,25 +286,6 @@ class RunFolder:
                 self.claim(item_id).rename(away.with_name(away.name + ".claims"))
             self.done(item_id).rename(away)
         return len(chosen)
-
-    def sweep(self) -> None:
-        """Delete what killed processes left behind: attempts at items that are settled, and half-written files."""
-        scratch = [(left, left.name.rpartition(".")[0]) for left in (self.root / "scratch").glob("*.*")]
-        never_taken = [(left, left.parent.name) for left in (self.root / "claims").glob("*/.*")]
-        half_beaten = [(left, left.parent.parent.name) for left in (self.root / "claims").glob("*/*/.*")]
-        for left, item_id in (*scratch, *never_taken, *half_beaten):
-            if self.result(item_id) is not None:
-                _remove(left)
-        for left in (*self.root.glob(".*"), *self.boundaries.glob(".*")):
-            if is_abandoned(left):
-                _remove(left)
-
-
-def _remove(left: Path) -> None:
-    if left.is_dir():
-        shutil.rmtree(left, ignore_errors=True)
-    else:
-        left.unlink(missing_ok=True)
 
 
 def said(attempt: Path) -> str:
