@@ -77,7 +77,7 @@ def cost_chart(
     y = scale_over([*(value for *_, value in known), *band], 250, 34, margin=0.1)
     shade = {"y": y(band[1]), "height": y(band[0]) - y(band[1])} if band else {}
     parts = [element("rect", x=52, width=width - 76, **shade, class_="shade")] if band else []
-    count = 6 if width > 600 else 3
+    count = 6 if width > 600 else 4
     parts += [axes(x, y, x_title=f"{price.title} →", y_title=title, count=count)]
     parts += [_point(one, x(paid), y(value), price.words(paid)) for one, paid, value in reversed(known)]
     named = [(str(one["name"]), x(paid), y(value)) for one, paid, value in _front(known)]
