@@ -122,7 +122,7 @@ def _front(known: Known) -> Known:
 def _names(
     named: Sequence[tuple[str, float, float]], points: Sequence[tuple[float, float]], width: int
 ) -> list[Markup]:
-    """Each name at the first of four places around its point where it covers neither a point nor another name."""
+    """Each name at the first of eight places around its point where it covers neither a point nor another name."""
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in points]
     parts = []
     for name, x, y in named:
@@ -133,6 +133,10 @@ def _names(
             (x - 10 - wide, y + 4),
             (x - wide / 2, y - 10),
             (x - wide / 2, y + 19),
+            (x - 6, y - 10),
+            (x - 6, y + 19),
+            (x + 6 - wide, y - 10),
+            (x + 6 - wide, y + 19),
         ):
             box = (left, base - 10, left + wide, base + 3)
             if (
