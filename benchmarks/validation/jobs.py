@@ -28,7 +28,7 @@ TRAINING_SETS = 400
 # The modules of foldwise.judging that make the numbers.
 JUDGE = (
     "design", "effects", "inference", "influence", "intervals", "metrics", "moderation", "outputs", "pairs", "ranking", "ratios",
-    "run_variance", "scoring", "selection",
+    "run_variance", "scoring", "selection", "variance",
 )  # fmt: skip
 Row = dict[str, Any]
 

@@ -21,7 +21,7 @@ from benchmarks.validation.phantoms import pool
 from benchmarks.validation.pictures import draw_all
 from benchmarks.validation.promises import PROMISES, verdicts
 from benchmarks.validation.trained import Truth, trained
-from foldwise.judging import inference, intervals, run_variance
+from foldwise.judging import intervals, run_variance, variance
 from foldwise.judging.run_variance import run_moments
 
 PLAN = Plan("accuracy", 1500, 1, 6, identical=True, run_sd=0.03)
@@ -84,7 +84,7 @@ def test_a_sound_judge_breaks_nothing_here(tmp_path):
 
 
 def test_a_judge_that_forgets_the_runs_is_caught(tmp_path, monkeypatch):
-    for module in (inference, run_variance):
+    for module in (variance, run_variance):
         monkeypatch.setattr(module, "runs_in_mean", lambda folds_Rn: 0.0)
     rows = rows_of(PLAN, 16, tmp_path)
     assert {"foldwise: alarm", "foldwise: pair", "foldwise: all pairs"} <= broken(rows)

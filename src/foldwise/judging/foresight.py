@@ -1,7 +1,7 @@
 """What a study will be able to see, said before anything is trained.
 
 The variance of a score is not known before training, so a plausible one is assumed: that of many small networks really
-trained on phantoms of known truth, by the variance model of `inference` (statistics.md 1.8). It is rough: where every image is
+trained on phantoms of known truth, by the variance model of `variance` (statistics.md 1.8). It is rough: where every image is
 easy, far smaller differences are seen (a tenth, on the demo). After the run, the verdict says what the study could see
 from its own scores.
 """

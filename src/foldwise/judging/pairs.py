@@ -49,7 +49,7 @@ def all_pairs(known: Variance, comparison: Comparison, *, alpha: float, margin: 
     """One `Pair` for every two configurations, best first.
 
     Args:
-        known: from `inference.variance`; higher is better.
+        known: from `variance`; higher is better.
         comparison: from `inference.compare` of it.
         alpha: 1 - confidence.
         margin: a difference within it is of no consequence.
