@@ -83,6 +83,8 @@ def test_levels_are_told_by_the_test_of_their_factor(grid, sentence, verdict):
         ("vit was ruled out.", TRUE),
         ("1 of the 2 other configurations could be the best.", TRUE),
         ("All 2 other configurations could be the best.", FALSE),
+        ("Both other configurations could be the best.", FALSE),
+        ("Both other configurations were worse.", FALSE),
         ("There is no single winner.", TRUE),
         ("fpn ranked second.", UNSUPPORTED),
         ("vit ranked third.", TRUE),

@@ -12,6 +12,12 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
+def all_others(number: int) -> str:
+    """``the other configuration``, ``both other configurations``, ``all 8 other configurations``."""
+    few = {1: "the other configuration", 2: "both other configurations"}
+    return few.get(number, f"all {number} other configurations")
+
+
 def in_text(title: str) -> str:
     """A title within a sentence: ``pixel accuracy``, but ``IoU per image``, ``F1`` and ``Dice per image``."""
     first = title.split(maxsplit=1)[0].rstrip(",")

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from foldwise.judging.words import counted, digits_of, has_interval, in_text, show, unseen, with_interval
+from foldwise.judging.words import (
+    all_others,
+    counted,
+    digits_of,
+    has_interval,
+    in_text,
+    show,
+    unseen,
+    with_interval,
+)
 from foldwise.reporting.evidence import Evidence
 
 Record = Mapping[str, Any]
@@ -74,12 +83,12 @@ def _others(verdict: Record, ranked: Sequence[Record]) -> Iterator[str]:
     out = [one for one in others if not one["could_be_best"]]
     confident = f"with {_sure(verdict)} confidence"
     if not tied:
-        who = "The other configuration was" if len(out) == 1 else f"All {len(out)} other configurations were"
-        yield f"{who} worse beyond chance, {confident}."
+        who = all_others(len(out))
+        yield f"{who[0].upper()}{who[1:]} {'was' if len(out) == 1 else 'were'} worse beyond chance, {confident}."
     else:
-        some = f"All {len(others)}" if len(tied) == len(others) else f"{len(tied)} of the {len(others)}"
-        many = "The other configuration" if len(others) == 1 else f"{some} other configurations"
-        yield f"{many} could be the best as well{_listed(tied)}."
+        some = f"{len(tied)} of the {len(others)} other configurations"
+        many = all_others(len(others)) if len(tied) == len(others) else some
+        yield f"{many[0].upper()}{many[1:]} could be the best as well{_listed(tied)}."
         if out:
             yield f"{len(out)} {'was' if len(out) == 1 else 'were'} ruled out, {confident}{_listed(out)}."
         nothing = unseen(

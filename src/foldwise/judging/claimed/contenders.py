@@ -62,12 +62,12 @@ CAN_BE = re.compile(
     r"could (?:still |also |as well )?be the best|could not be ruled out|ruled out", re.IGNORECASE
 )
 TIED = re.compile(
-    r"\b(?:(?P<some>\d+) of )?(?:all |the )*(?P<others>\d+ )?other configurations?(?: here)? could (?:still |also )?be the best",
+    r"\b(?:(?P<some>\d+) of )?(?:all |both |the )*(?P<others>\d+ )?other configurations?(?: here)? could (?:still |also )?be the best",
     re.IGNORECASE,
 )
 OUT = re.compile(r"\b(?P<out>\d+) (?:is|are|was|were) ruled out", re.IGNORECASE)
 ALL_WORSE = re.compile(
-    r"\b(?:all (?:the )?(?P<others>\d+) other configurations|the other configuration) (?:is|are|was|were) worse",
+    r"\b(?:all (?:the )?(?P<others>\d+) other configurations|both(?: the)? other configurations|the other configuration) (?:is|are|was|were) worse",
     re.IGNORECASE,
 )
 NO_WINNER = re.compile(r"\bno (?:single|clear) winner\b", re.IGNORECASE)
@@ -97,17 +97,19 @@ def could_be_best(told: Told, used: set[int]) -> list[Check]:
     agreed = [
         (
             found,
-            int(found["some"] or found["others"] or 1) == tied and int(found["others"] or 1) == tied + out,
+            int(found["some"] or _others(found)) == tied and _others(found) == tied + out,
         )
         for found in TIED.finditer(masked)
     ]
     agreed += [(found, int(found["out"]) == out) for found in OUT.finditer(masked)]
-    agreed += [
-        (found, tied == 0 and int(found["others"] or 1) == out) for found in ALL_WORSE.finditer(masked)
-    ]
+    agreed += [(found, tied == 0 and _others(found) == out) for found in ALL_WORSE.finditer(masked)]
     agreed += [(found, tied > 0) for found in NO_WINNER.finditer(masked)]
     made = [Check(COULD, found[0], TRUE if agrees else FALSE, counts) for found, agrees in agreed]
     return made + _named(told)
+
+
+def _others(found: re.Match[str]) -> int:
+    return int(found["others"] or (2 if "both" in found[0].casefold() else 1))
 
 
 def _named(told: Told) -> list[Check]:
