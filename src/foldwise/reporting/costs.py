@@ -32,7 +32,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
         "rows": rows,
         "pretrained": pretrained,
         "memory_is": _counted(evidence, "peak_memory_is"),
-        "energy_is": _counted(evidence, "energy_is"),
+        "energy_is": _counted(evidence, "energy_is") if _energy_was_measured(evidence) else "",
     }
     return {"cost": held} if rows else None
 

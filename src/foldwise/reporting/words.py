@@ -145,9 +145,9 @@ def energy(joules: Any) -> str:
     if known is None:
         return NOTHING
     hours = known / 3600
-    for size, unit in ((1e-3, "mWh"), (1.0, "Wh"), (1e3, "kWh")):
+    for size, unit, most in ((1e-3, "mWh", 99.5), (1.0, "Wh", 999.5), (1e3, "kWh", math.inf)):
         value = hours / size
-        if value < 999.5 * (0.1 if unit == "mWh" else 1) or unit == "kWh":
+        if value < most:
             return f"{value:.{0 if value >= 9.95 else 1 if value >= 0.995 else 2}f}\u00a0{unit}"
     return NOTHING
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import time
 from collections.abc import Callable
@@ -17,9 +18,8 @@ import torch
 from foldwise.study.claims import Beat
 
 POWERCAP = Path("/sys/class/powercap")
-PACKAGE = re.compile(
-    r"intel-rapl:\d+"
-)  # AMD processors have the same names; what lies below are parts of these
+# AMD processors have the same names; `intel-rapl:0:0` and the like are parts of these.
+PACKAGE = re.compile(r"intel-rapl:\d+")
 MOST_WATTS = 1000.0  # of one processor, at which its counter would begin anew soonest
 
 
@@ -76,7 +76,7 @@ class EnergyMeter:
     def joules(self) -> float | None:
         """So far; None where it was not measured."""
         self.read()
-        return None if self._counter is None or self._joules != self._joules else self._joules
+        return None if self._counter is None or math.isnan(self._joules) else self._joules
 
 
 class _Card:
