@@ -85,6 +85,8 @@ def test_levels_are_told_by_the_test_of_their_factor(grid, sentence, verdict):
         ("All 2 other configurations could be the best.", FALSE),
         ("Both other configurations could be the best.", FALSE),
         ("Both other configurations were worse.", FALSE),
+        ("All others were ruled out.", FALSE),
+        ("The others are clearly worse.", FALSE),
         ("There is no single winner.", TRUE),
         ("fpn ranked second.", UNSUPPORTED),
         ("vit ranked third.", TRUE),
@@ -140,6 +142,8 @@ def test_a_clear_winner_is_the_best_and_beats_the_trivial(run):
     assert verdicts(run, f"{better} is the best configuration.") == [TRUE]
     assert verdicts(run, f"{better} outperforms all others.") == [TRUE]
     assert verdicts(run, "The other configuration was worse beyond chance.") == [TRUE]
+    assert verdicts(run, "All the others were ruled out.") == [TRUE]
+    assert verdicts(run, "All other models are worse.") == [TRUE]
     assert verdicts(run, f"{better} is better than {trivial}.") == [TRUE]
     assert verdicts(run, "Nothing was shown to be better than a trivial predictor.") == [FALSE]
     assert verdicts(run, f"{worse} is the best configuration.") == [FALSE]

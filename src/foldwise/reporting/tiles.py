@@ -121,7 +121,10 @@ def _cheaper(evidence: Evidence, winner: Mapping[str, Any]) -> Tile:
         return Tile(question, "Time not measured", f"{count(len(tied), 'other')} could be as good")
     fastest, one = min(known, key=lambda pair: pair[0])
     if own / fastest < CHEAPER_BY:
-        return Tile(question, "None is faster", f"of the {count(len(tied), 'other')} that could be as good")
+        several = f"of the {count(len(tied), 'other')} that could be as good"
+        return Tile(
+            question, "None is faster", several if len(tied) > 1 else "only one other could be as good"
+        )
     metric, away = in_text(metric_title(evidence.verdict["metric"])), one.get("difference")
     same = abs(number(away) or 0.0) < SAME
     told = f"the same {metric}" if same else f"{difference(away)} {metric}"

@@ -67,7 +67,9 @@ TIED = re.compile(
 )
 OUT = re.compile(r"\b(?P<out>\d+) (?:is|are|was|were) ruled out", re.IGNORECASE)
 ALL_WORSE = re.compile(
-    r"\b(?:all (?:the )?(?P<others>\d+) other configurations|both(?: the)? other configurations|the other configuration) (?:is|are|was|were) worse",
+    r"\b(?:all (?:the )?(?P<others>\d+) other configurations|both(?: the)? other configurations|the other configuration"
+    r"|(?P<every>all (?:the |of the )?(?:others|other (?:configurations|models|networks|methods))|the others))"
+    r" (?:is|are|was|were) (?:clearly |all )?(?:worse|ruled out)",
     re.IGNORECASE,
 )
 NO_WINNER = re.compile(r"\bno (?:single|clear) winner\b", re.IGNORECASE)
@@ -102,7 +104,10 @@ def could_be_best(told: Told, used: set[int]) -> list[Check]:
         for found in TIED.finditer(masked)
     ]
     agreed += [(found, int(found["out"]) == out) for found in OUT.finditer(masked)]
-    agreed += [(found, tied == 0 and _others(found) == out) for found in ALL_WORSE.finditer(masked)]
+    agreed += [
+        (found, tied == 0 and (bool(found["every"]) or _others(found) == out))
+        for found in ALL_WORSE.finditer(masked)
+    ]
     agreed += [(found, tied > 0) for found in NO_WINNER.finditer(masked)]
     made = [Check(COULD, found[0], TRUE if agrees else FALSE, counts) for found, agrees in agreed]
     return made + _named(told)
