@@ -280,3 +280,14 @@ def test_intervals_are_named_by_the_confidence_that_was_asked(pages):
     assert judged in page
     assert "95\u00a0% interval" not in page.replace(judged, "")
     assert "95\u00a0% confidence" not in page
+
+
+def test_who_rules_one_out_is_said_where_the_difference_to_the_winner_may_be_0(pages):
+    folder, _ = pages("segmentation6")
+    told = json.loads(folder.verdict.read_text(encoding="utf-8"))
+    last, rival = told["configurations"][-1], told["configurations"][1]["id"]
+    last |= {"verdict": "worse", "ruled_out_by": rival, "difference_low": -0.4, "difference_high": 0.1}
+    said = "<small>against #2</small>"
+    assert said in render(gather(folder, told))
+    last["difference_high"] = -0.1
+    assert said not in render(gather(folder, told))

@@ -105,6 +105,7 @@ def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: Evidence) -> 
         "sign": sign,
         "verdict": words,
         "p": p_value(one.get("p")) if one.get("verdict") in ("could be best", "worse") else "",
+        "by": _ruled_out_by(evidence, one),
         "done": f"{one['num_done']} of {one['num_planned']} fits"
         if one["num_done"] < one["num_planned"]
         else "",
@@ -123,6 +124,15 @@ def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: Evidence) -> 
             brief_duration(cost.get("train_s")), cost.get("train_s"), shared_pass(evidence, one["id"])
         ),
     }
+
+
+def _ruled_out_by(evidence: Evidence, one: Mapping[str, Any]) -> str:
+    """The place of the rival that rules out one whose difference to the winner may be 0: winner and it may differ."""
+    low, high = number(one.get("difference_low")), number(one.get("difference_high"))
+    if not one.get("ruled_out_by") or low is None or high is None or not low <= 0 <= high:
+        return ""
+    places = {own["id"]: place for place, own in enumerate(evidence.configurations, start=1)}
+    return f"#{places[one['ruled_out_by']]}"
 
 
 def ends_of(one: Mapping[str, Any]) -> tuple[Any, Any]:
