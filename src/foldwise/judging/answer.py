@@ -9,7 +9,7 @@ from typing import Any
 from foldwise.judging.cautions.facts import Caution, Compared, Facts
 from foldwise.judging.records import Judgement
 from foldwise.judging.rows import Rows
-from foldwise.judging.words import all_others, counted, in_text, show, unseen, with_interval
+from foldwise.judging.words import all_others, capital, counted, in_text, show, unseen, with_interval
 from foldwise.study.spec import Judging
 
 Record = dict[str, Any]
@@ -95,9 +95,8 @@ def compared_in_words(told: str, ranked: Sequence[Record], reached: str, facts: 
     detectable = facts.known.comparison.minimal_detectable_difference
     nothing = unseen(detectable, bounded=facts.known.metric.bounded)
     if told == "clear_winner":
-        rivals = all_others(others)
-        are = "is" if others == 1 else "are"
-        return f"Use {winner['name']}: {reached}. {rivals[0].upper()}{rivals[1:]} {are} worse beyond chance, with {sure(facts.judge)} confidence."
+        rivals, are = capital(all_others(others)), "is" if others == 1 else "are"
+        return f"Use {winner['name']}: {reached}. {rivals} {are} worse beyond chance, with {sure(facts.judge)} confidence."
     tied = sum(record["could_be_best"] for record in ranked) - 1
     if tied == others:
         rest = f"but {all_others(others)} could be the best as well"
@@ -105,7 +104,7 @@ def compared_in_words(told: str, ranked: Sequence[Record], reached: str, facts: 
         out = counted(others - tied, "is", "are")
         rest = f"but {tied} of the {others} other configurations could be the best as well; {out} ruled out"
     first = f"No single winner: {winner['name']} has the best estimate, {reached}, {rest}."
-    return f"{first} {nothing[0].upper()}{nothing[1:]} with this data."
+    return f"{first} {capital(nothing)} with this data."
 
 
 def _on(rows: Rows) -> str:

@@ -12,6 +12,11 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
+def capital(words: str) -> str:
+    """As a sentence begins."""
+    return f"{words[:1].upper()}{words[1:]}"
+
+
 def all_others(number: int) -> str:
     """``the other configuration``, ``both other configurations``, ``all 8 other configurations``."""
     few = {1: "the other configuration", 2: "both other configurations"}

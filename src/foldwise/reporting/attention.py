@@ -12,7 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from foldwise.reporting.drawing.heat import LEVELS, ramp, smaller
+from foldwise.reporting.drawing.heat import LEVELS, ramp, smaller, swatches
 from foldwise.reporting.drawing.outlines import grey
 from foldwise.reporting.drawing.pictures import data_uri, displayed
 from foldwise.reporting.drawing.series import HUES, Series, Span, panel
@@ -128,21 +128,8 @@ def overlay_uri(map_HW: NDArray[np.float64]) -> str:
 def _bar() -> Markup:
     """The colours of the maps over a middle grey."""
     width, left, top = 280.0, 2.0, 4.0
-    step = width / LEVELS
     parts = [element("rect", x=left, y=top, width=width, height=12, fill="#808080")]
-    for place, colour in enumerate(ramp()):
-        share = (place + 0.5) / LEVELS
-        parts.append(
-            element(
-                "rect",
-                x=left + place * step,
-                y=top,
-                width=step + 0.3,
-                height=12,
-                fill="#{:02x}{:02x}{:02x}".format(*colour),
-                fill_opacity=f"{STRONGEST * share:.2f}",
-            )
-        )
+    parts += swatches(left, top, width, strongest=STRONGEST)
     parts.append(text("0: nothing speaks for it", left, top + 25))
     parts.append(text("1: the most in its image", left + width, top + 25, anchor="end"))
     return drawing(*parts, width=left * 2 + width, height=34, title="colours of the activation maps")

@@ -7,6 +7,7 @@ from typing import Any
 
 from foldwise.judging.words import (
     all_others,
+    capital,
     counted,
     digits_of,
     has_interval,
@@ -84,17 +85,17 @@ def _others(verdict: Record, ranked: Sequence[Record]) -> Iterator[str]:
     confident = f"with {_sure(verdict)} confidence"
     if not tied:
         who = all_others(len(out))
-        yield f"{who[0].upper()}{who[1:]} {'was' if len(out) == 1 else 'were'} worse beyond chance, {confident}."
+        yield f"{capital(who)} {'was' if len(out) == 1 else 'were'} worse beyond chance, {confident}."
     else:
         some = f"{len(tied)} of the {len(others)} other configurations"
         many = all_others(len(others)) if len(tied) == len(others) else some
-        yield f"{many[0].upper()}{many[1:]} could be the best as well{_listed(tied)}."
+        yield f"{capital(many)} could be the best as well{_listed(tied)}."
         if out:
             yield f"{len(out)} {'was' if len(out) == 1 else 'were'} ruled out, {confident}{_listed(out)}."
         nothing = unseen(
             answer["minimal_detectable_difference"], bounded=bool(verdict["metric"].get("bounded"))
         )
-        yield f"{nothing[0].upper()}{nothing[1:]} with this data."
+        yield f"{capital(nothing)} with this data."
 
 
 def _listed(records: Sequence[Record]) -> str:

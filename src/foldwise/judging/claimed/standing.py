@@ -29,7 +29,7 @@ from foldwise.judging.claimed.wording import (
     Word,
     pattern,
 )
-from foldwise.judging.words import counted
+from foldwise.judging.words import capital, counted
 
 BEST = "best"
 RULES = [(pattern(word.pattern), word) for word in SUPERLATIVE]
@@ -179,11 +179,7 @@ def _place(
             return _level_tested(table, mentions[0], best, in_order)
         return _row_tested(table, first[0], best, in_order)
     merit = one.word.merit or pattern(SIGNIFICANT).search(told.masked)
-    return (UNSUPPORTED if merit else TRUE), f"{in_order} {_sentence(untested(table, measure))}"
-
-
-def _sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}."
+    return (UNSUPPORTED if merit else TRUE), f"{in_order} {capital(untested(table, measure))}."
 
 
 def _means(table: Table, measure: Measure, one: Mention, larger: bool) -> tuple[bool, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from foldwise.judging.claimed.finding import FALSE, TRUE, UNCHECKED, UNSUPPORTED, Verdict, named, told_value
 from foldwise.judging.claimed.table import Measure, Record, Row, Table
-from foldwise.judging.words import counted, show
+from foldwise.judging.words import capital, counted, show
 
 MOST_AGAINST = 3
 NOTHING_TESTED = "numbers only: {}, so nothing says what is chance"
@@ -243,8 +243,8 @@ def _of_levels(
     if record is not None and (said.merit or said.significant or not said.always):
         return _by_test(table, record, told.rstrip("."))
     if (said.always or said.mostly or not said.merit) and not said.significant:
-        return TRUE, f"{told} {untested(table, measure)[0].upper()}{untested(table, measure)[1:]}."
-    return UNSUPPORTED, f"{told} {untested(table, measure)[0].upper()}{untested(table, measure)[1:]}."
+        return TRUE, f"{told} {capital(untested(table, measure))}."
+    return UNSUPPORTED, f"{told} {capital(untested(table, measure))}."
 
 
 def _tally(measure: Measure, each: Sequence[float], pairs: Sequence[tuple[Row, Row]], said: Said) -> str:

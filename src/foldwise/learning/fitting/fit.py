@@ -192,10 +192,8 @@ def costs(
     asked: Asked, piece: Workpiece, chosen: Chosen, memory: MemoryPeak, energy: EnergyMeter
 ) -> dict[str, Any]:
     """What the fit took and what its network takes; None where it was not measured, never 0."""
-    peak_mb, energy_j = (
-        memory.mb(),
-        energy.joules(),
-    )  # before the latency is measured, which is no part of the fit
+    # Before the latency is measured, which is no part of the fit.
+    peak_mb, energy_j = memory.mb(), energy.joules()
     parameters = list(piece.learner.network.parameters())
     shared = {} if asked.encoder is None else asked.encoder.record["cost"]
     before = {} if asked.pretrained is None else asked.pretrained.cost

@@ -109,18 +109,7 @@ def errors_uri(truth_HW: NDArray[Any], predicted_HW: NDArray[Any]) -> str:
 def scale_bar(scale: HeatScale, title: str, *, open_ended: bool = True) -> Markup:
     """The colours in a row with their numbers; the last one is for it and all above, where `open_ended`."""
     width, left, top = 300.0, 6.0, 6.0
-    step = width / LEVELS
-    parts = [
-        element(
-            "rect",
-            x=left + n * step,
-            y=top,
-            width=step + 0.5,
-            height=12,
-            fill="#{:02x}{:02x}{:02x}".format(*colour),
-        )
-        for n, colour in enumerate(ramp())
-    ]
+    parts = swatches(left, top, width)
     ticks = scale.ticks()
     for value in ticks:
         x = left + (value / scale.most) ** 0.5 * width
@@ -128,6 +117,23 @@ def scale_bar(scale: HeatScale, title: str, *, open_ended: bool = True) -> Marku
         parts.append(element("line", x1=x, x2=x, y1=top + 12, y2=top + 16, class_="axis"))
         parts.append(text(words, x, top + 27, anchor="middle"))
     return drawing(*parts, width=left * 2 + width + 12, height=36, title=title)
+
+
+def swatches(left: float, top: float, width: float, *, strongest: float | None = None) -> list[Markup]:
+    """The colours in a row; with `strongest` the lower ones are the more transparent, and the last is so opaque."""
+    step = width / LEVELS
+    return [
+        element(
+            "rect",
+            x=left + n * step,
+            y=top,
+            width=step + 0.3,
+            height=12,
+            fill="#{:02x}{:02x}{:02x}".format(*colour),
+            fill_opacity=None if strongest is None else strongest * (n + 0.5) / LEVELS,
+        )
+        for n, colour in enumerate(ramp())
+    ]
 
 
 def smaller(values_HW: NDArray[np.float64], longest_px: int) -> NDArray[np.float64]:
