@@ -1,6 +1,8 @@
 """What every test may ask for: the real data sets, where they are, and a cache of its own."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,18 @@ def shared_weights():
     if not folder.is_dir():
         pytest.skip(f"the real weights are not here ({folder}); set FOLDWISE_SHARED to their folder")
     return folder
+
+
+@pytest.fixture
+def killed_while_writing():
+    """Kill a process in the middle of writing a file."""
+
+    def kill(path):
+        code = (
+            "import os, signal; from pathlib import Path; from foldwise.storage import written_whole\n"
+            f"with written_whole(Path({str(path)!r})) as scratch:\n"
+            "    scratch.write_text('{\"vers'); os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        assert subprocess.run([sys.executable, "-c", code], check=False, timeout=200).returncode == -9
+
+    return kill

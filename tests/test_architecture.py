@@ -7,20 +7,20 @@ import pytest
 
 TORCH_FREE = [
     "foldwise",
-    "foldwise.cli",
-    "foldwise.terminal.study",
-    "foldwise.terminal.judge",
-    "foldwise.terminal.claims",
-    "foldwise.api",
-    "foldwise.walk",
-    "foldwise.work",
+    "foldwise.interface.cli",
+    "foldwise.interface.printing.study",
+    "foldwise.interface.printing.judge",
+    "foldwise.interface.printing.claims",
+    "foldwise.interface.api",
+    "foldwise.pipeline.pipeline",
+    "foldwise.pipeline.worker",
     "foldwise.reporting.report",
     "foldwise.judging.verdict",
-    "foldwise.data.checks.audit",
+    "foldwise.data.audit.audit",
     "foldwise.data.folds.splits",
-    "foldwise.data.store.packed",
-    "foldwise.launching.local",
-    "foldwise.study.plan",
+    "foldwise.data.cache.packed",
+    "foldwise.run.launchers.local",
+    "foldwise.run.plan",
 ]
 
 
@@ -39,7 +39,7 @@ def test_the_check_above_can_fail():
 
 
 def test_help_needs_no_torch():
-    code = "from typer.testing import CliRunner; from foldwise.cli.commands import app; CliRunner().invoke(app, ['--help'])"
+    code = "from typer.testing import CliRunner; from foldwise.interface.cli.commands import app; CliRunner().invoke(app, ['--help'])"
     assert loads_torch(code) == 0
 
 

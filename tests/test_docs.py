@@ -12,21 +12,21 @@ import typer.main
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from foldwise.cli.commands import app
 from foldwise.data.phantoms.catalogue import PHANTOMS
-from foldwise.judging.metrics import metrics_of
-from foldwise.learning.beside.shallow import BASELINES
-from foldwise.learning.fitting.scoring import CLASSIFICATION, SEGMENTATION
+from foldwise.insight.shallow import BASELINES
+from foldwise.interface.cli.commands import app
 from foldwise.learning.networks.heads import HEADS
 from foldwise.learning.networks.models import MODELS
 from foldwise.learning.objectives.losses import LOSSES
 from foldwise.learning.objectives.optimizers import OPTIMIZERS, SCHEDULES
 from foldwise.learning.objectives.pretraining import PRETRAINING
 from foldwise.learning.options import options_of
-from foldwise.reporting.answer import SHORTLY
+from foldwise.learning.training.scoring import CLASSIFICATION, SEGMENTATION
+from foldwise.metrics.table import metrics_of
 from foldwise.reporting.report import SECTIONS
+from foldwise.reporting.sections.verdict.answer import SHORTLY
+from foldwise.run.folder import RunFolder
 from foldwise.study.configurations import configurations
-from foldwise.study.folder import RunFolder
 from foldwise.study.reading import study_from_dict
 from foldwise.study.spec import (
     AUGMENTS,

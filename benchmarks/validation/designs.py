@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldwise.judging.influence import Units
-from foldwise.judging.metrics import Metric
+from foldwise.metrics.table import Metric
 
 FOLDS = 5
 

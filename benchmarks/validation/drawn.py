@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from scipy.stats import norm
 
 from benchmarks.validation.designs import Sample, some_folds, some_groups
-from foldwise.judging.metrics import METRICS
+from foldwise.metrics.table import METRICS
 
 ICC = 0.3  # how much images of a group are alike
 GROUPS_TO = 5  # images in a group, at most

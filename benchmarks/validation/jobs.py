@@ -18,7 +18,7 @@ from benchmarks.validation.designs import Sample
 from benchmarks.validation.drawn import Plan, drawn
 from benchmarks.validation.judgements import judged_pairs, judgement
 from foldwise import judging
-from foldwise.study.files import written_whole
+from foldwise.storage import written_whole
 
 VERSION = 1  # raised when the same job would give other numbers
 SIZES, REPEATS = (22, 92, 300, 3000), (1, 3, 5)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from benchmarks.validation.promises import PROMISES
 from foldwise.reporting.drawing.svg import Scale, element, line, text
-from foldwise.study.files import written_whole
+from foldwise.storage import written_whole
 
 Row = dict[str, Any]
 Wanted = Callable[[Row], bool]

@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks.validation.pictures import draw_all
 from benchmarks.validation.promises import Verdict
-from foldwise.judging.words import counted
-from foldwise.study.files import written_whole
+from foldwise.judging.wording import counted
+from foldwise.storage import written_whole
 
 ROOT = Path(__file__).parents[2]
 PAGE, PICTURES = ROOT / "docs/statistics.md", ROOT / "docs/pictures"

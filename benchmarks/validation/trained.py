@@ -10,7 +10,7 @@ from benchmarks.validation.designs import FOLDS, Sample, some_folds
 from benchmarks.validation.networks import ALIKE, LEVELS, SETTINGS, Crowd, Setting
 from benchmarks.validation.phantoms import Pool
 from foldwise.judging.influence import Units
-from foldwise.judging.metrics import METRICS
+from foldwise.metrics.table import METRICS
 
 TESTED, TESTED_MASKS = 250, 80  # fresh pictures for every network of the truth
 AT_ONCE = 96  # networks

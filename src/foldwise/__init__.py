@@ -6,14 +6,14 @@ The public names are loaded when they are first used, so that `import foldwise` 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foldwise.api import Run, check, open_run, predict, run
+    from foldwise.interface.api import Run, check, open_run, predict, run
 
 __all__ = ["Run", "check", "open_run", "predict", "run"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from foldwise import api
+        from foldwise.interface import api
 
         return getattr(api, name)
     raise AttributeError(f"module 'foldwise' has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -1,6 +1,6 @@
 """`python -m foldwise` is the command `foldwise`."""
 
-from foldwise.cli import main
+from foldwise.interface.cli import main
 
 if __name__ == "__main__":
     main()

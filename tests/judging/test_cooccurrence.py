@@ -1,16 +1,16 @@
 """Which labels come together, against NumPy and against the known numbers of a public table."""
 
 import csv
-from pathlib import Path
 
 import numpy as np
 import pytest
 import sklearn.metrics as oracle
+from repository import ROOT
 
 from foldwise.judging.baselines import commonest
 from foldwise.judging.cooccurrence import num_sets, per_image, phi, strongest
 
-TABLE = Path(__file__).parents[3] / "shared/data/hpa_multilabel_mini/train_full_labels_31072.csv"
+TABLE = ROOT.parent / "shared/data/hpa_multilabel_mini/train_full_labels_31072.csv"
 
 
 def test_phi_is_the_correlation_of_numpy_and_the_phi_coefficient():

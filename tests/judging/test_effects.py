@@ -12,7 +12,7 @@ from foldwise.judging.design import CONFIGURED, TUNED, Factor, projections, weig
 from foldwise.judging.effects import Asked, Scores, contrast_runs, effect, matched_sets, shares, views
 from foldwise.judging.run_variance import runs_in_mean
 from foldwise.judging.variance import variance
-from foldwise.study.families import families
+from foldwise.study.nested_levels import families
 
 SIZES = (3, 2, 4)
 QUICK = Asked(draws=500)

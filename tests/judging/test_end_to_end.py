@@ -1,10 +1,10 @@
 """results.csv against scikit-learn and plain numpy, on the arrays that the fits saved."""
 
 import csv
-from pathlib import Path
 
 import numpy as np
 import pytest
+from repository import ROOT
 from sklearn import metrics as oracle
 from tiny_run import CLASSES, Wanted, make_run
 
@@ -146,6 +146,6 @@ def test_every_overlap(run):
 
 
 def test_every_column_is_listed_in_the_docs(run):
-    page = (Path(__file__).parents[2] / "docs" / "verdict.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
     names = [name.removesuffix("_low") for name in run[1] if name.endswith("_low")]
     assert [name for name in names if f"`{name}`" not in page and name != "difference"] == []

@@ -4,10 +4,10 @@ import baycomp
 import numpy as np
 import pytest
 import scikit_posthocs
+from auxiliary_items import asking
 from scipy.stats import friedmanchisquare, ttest_rel
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.multitest import multipletests
-from test_beside import asking
 from tiny_run import Wanted, make_run
 
 from foldwise.judging.textbook import (
@@ -22,7 +22,7 @@ from foldwise.judging.textbook import (
     signed_rank,
 )
 from foldwise.judging.verdict import judge
-from foldwise.study.folder import read_json
+from foldwise.run.folder import read_json
 
 FIVE = np.array([0.02, 0.01, 0.03, 0.00, 0.04])
 

@@ -7,7 +7,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from foldwise.errors import SpecError
-from foldwise.judging.calibration import calibrate, log_odds
+from foldwise.judging.threshold_calibration import calibrate, log_odds
 from foldwise.judging.thresholds import (
     FEW,
     NEVER,

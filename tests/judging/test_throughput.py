@@ -1,8 +1,8 @@
 """Speeds in the verdict: those that were measured, and those that failed with why."""
 
 from foldwise.judging.throughput import throughput
-from foldwise.study.folder import RunFolder, write_json
-from foldwise.study.plan import Item, Plan
+from foldwise.run.folder import RunFolder, write_json
+from foldwise.run.plan import Item, Plan
 from foldwise.study.spec import Training
 
 

@@ -6,7 +6,7 @@ import pytest
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.verdict import judge
-from foldwise.judging.words import counted, decimals, in_text, rounded, show, with_interval
+from foldwise.judging.wording import counted, decimals, in_text, rounded, show, with_interval
 
 
 @pytest.mark.parametrize(("half", "digits"), [(0.05, 2), (0.005, 3), (0.3, 2), (0.0004, 4), (0.0, 3)])

@@ -6,11 +6,11 @@ import pytest
 from browsing import opened
 from make_insides import EPOCHS, look, write_attention, write_layers
 from make_run import Wanted, make_run
-from test_through_training import EPOCHS as WATCHED
-from test_through_training import trained
+from trained_runs import EPOCHS as WATCHED
+from trained_runs import trained
 
-from foldwise.reporting.evidence import gather
 from foldwise.reporting.report import render
+from foldwise.reporting.report_data import gather
 
 pytestmark = pytest.mark.browser
 SECTIONS = ("maps", "attention", "layers", "hardest")

@@ -4,7 +4,7 @@ import pytest
 from browsing import opened
 from make_many import many
 
-from foldwise.study.folder import RunFolder
+from foldwise.run.folder import RunFolder
 
 pytestmark = pytest.mark.browser
 MB = 1e6

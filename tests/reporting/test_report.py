@@ -11,13 +11,13 @@ from make_run import MARKUP, RUNS, make_run
 from PIL import Image
 
 from foldwise.errors import RunError
-from foldwise.reporting.answer import _sentence
-from foldwise.reporting.evidence import gather
-from foldwise.reporting.gallery import side_by_side
 from foldwise.reporting.report import render, write_report
-from foldwise.reporting.sections import data_card
-from foldwise.reporting.tables import _strip_metric, left_out
-from foldwise.reporting.words import estimate, selecting_title
+from foldwise.reporting.report_data import gather
+from foldwise.reporting.sections.images.gallery import side_by_side
+from foldwise.reporting.sections.verdict.answer import _sentence
+from foldwise.reporting.sections.verdict.panels import data_card
+from foldwise.reporting.sections.verdict.tables import _strip_metric, left_out
+from foldwise.reporting.wording import estimate, selecting_title
 
 VOID = {"meta", "link", "img", "br", "wbr", "input"}
 

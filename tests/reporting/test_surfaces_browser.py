@@ -6,9 +6,9 @@ import pytest
 from make_run import RUNS, make_run
 from make_surfaces import with_looks
 
-from foldwise.reporting.evidence import gather
 from foldwise.reporting.report import render
-from foldwise.reporting.surface_numbers import read_look
+from foldwise.reporting.report_data import gather
+from foldwise.reporting.sections.training.surface_numbers import read_look
 
 pytestmark = pytest.mark.browser
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 from malformed_studies import MALFORMED
+from repository import ROOT
 
 from foldwise.errors import SpecError
 from foldwise.study.reading import locate, read_study, schema, study_from_dict
-from foldwise.study.source import parse, plain_value
 from foldwise.study.spec import Augment, Choice
+from foldwise.study.yaml_places import parse, plain_value
 
 STUDY = """\
 # A comment.
@@ -177,7 +178,7 @@ def test_the_schema_is_json_and_knows_every_key():
 
 
 def test_the_worked_studies_are_read():
-    worked = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
+    worked = sorted((ROOT / "studies").glob("*.yaml"))
     assert worked
     for path in worked:
         if "weights:" not in path.read_text():  # those need files that are not everywhere

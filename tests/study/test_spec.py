@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from foldwise.study.mistakes import WORDS
 from foldwise.study.spec import AUGMENTS, Augment, Choice, DataSpec, Study, Training
+from foldwise.study.validation_errors import WORDS
 
 
 def test_a_choice_is_a_name_or_a_name_with_options():

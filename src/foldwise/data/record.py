@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foldwise.data.audit.audit import Audit
 from foldwise.data.cases import Dataset
-from foldwise.data.checks.audit import Audit
-from foldwise.study.files import written_whole
+from foldwise.storage import written_whole
 
 if TYPE_CHECKING:
-    from foldwise.data.store.packed import Packed
+    from foldwise.data.cache.packed import Packed
 
 CASES = (
     "index", "name", "image", "mask", "labels", "group", "width", "height", "mode", "format", "pixel_digest",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from foldwise.judging.cautions.facts import Caution, Compared, Facts
 from foldwise.judging.records import Judgement
 from foldwise.judging.rows import Rows
-from foldwise.judging.words import all_others, capital, counted, in_text, show, unseen, with_interval
+from foldwise.judging.warnings.facts import Caution, Compared, Facts
+from foldwise.judging.wording import all_others, capital, counted, in_text, show, unseen, with_interval
 from foldwise.study.spec import Judging
 
 Record = dict[str, Any]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from foldwise.data.folds.splits import Split
-from foldwise.judging.outputs import CLIP, Floats, Ints, Outputs
 from foldwise.judging.rows import Rows
+from foldwise.metrics.outputs import CLIP, Floats, Ints, Outputs
 
 BINS = 256
 

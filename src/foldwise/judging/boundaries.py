@@ -1,84 +1,177 @@
-"""How near the outline of a predicted mask is to the true one: the share of it within a tolerance, and a distance.
-
-Implementations of these scores differ from each other by more than methods do, so there is one here, and its
-conventions are stated: the boundary of a mask is those of its pixels that a pixel of something else, or the edge of
-the image, touches with a side; distances are Euclidean, from pixel centre to pixel centre.
-"""
+"""Boundary scores of a whole run: computed once from predicted and true masks, then kept beside the run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, distance_transform_edt, find_objects
+from scipy.stats import binom
 
-from foldwise.judging.outputs import Bools, Floats
-
-VERSION = 1  # of the conventions; scores that were kept under another one are computed anew
-PERCENTILE = 95.0
-Spacing = tuple[float, float]
-PIXELS: Spacing = (1.0, 1.0)
-
-
-def boundary(mask_HW: Bools) -> Bools:
-    """(H, W) the pixels of a mask that its erosion by a cross takes away; outside the image nothing belongs to it."""
-    return np.asarray(mask_HW & ~binary_erosion(mask_HW))
+from foldwise.data.cache.packed import Packed, open_packed
+from foldwise.errors import RunError, SpecError
+from foldwise.judging.intervals import NO_INTERVAL, Interval
+from foldwise.judging.rows import Outlines, Rows, read_arrays
+from foldwise.metrics.boundary import VERSION, of_image
+from foldwise.metrics.outputs import Floats, Outputs, counts
+from foldwise.metrics.table import choose_metric
+from foldwise.run.folder import RunFolder, written_whole
+from foldwise.study.spec import Judging, Study
 
 
-def distances(true_HW: Bools, said_HW: Bools, *, spacing: Spacing = PIXELS) -> tuple[Floats, Floats]:
-    """From every pixel of the true boundary to the nearest of the predicted one, and the other way round.
+def check_boundary(asked: Judging, family: str) -> None:
+    """Raise SpecError where boundary scores are asked for and there are no masks."""
+    if asked.boundary and family != "segmentation":
+        raise SpecError(
+            "boundary scores are of masks, and this task has none", cure="Leave judge.boundary out."
+        )
+
+
+def choose_tolerance(asked: Judging, family: str) -> float | None:
+    """The tolerance in pixels where a study asks for boundary scores, or decides by them; else None."""
+    check_boundary(asked, family)
+    wanted = asked.boundary or choose_metric(asked.metric, family).boundary
+    return asked.tolerance_px if wanted else None
+
+
+def with_outlines(study: Study, rows: Rows, folder: RunFolder) -> Rows:
+    """The rows with the boundary scores of every mask that was predicted, where the study asks for them.
+
+    Each fit is scored once; a file in the run folder keeps it, under the tolerance.
+
+    Raises:
+        RunError: masks must be scored, and the packed images are not in the cache any more, or a prediction is damaged.
+    """
+    tolerance = choose_tolerance(study.judge, rows.family)
+    if tolerance is None:
+        return rows
+    known: dict[str, Packed] = {}
+
+    def packed() -> Packed:
+        if not known:
+            plan = folder.load_plan()
+            known["of"] = open_packed(
+                next(str(item.settings["packed"]) for item in plan.items if "packed" in item.settings)
+            )
+        return known["of"]
+
+    done = {fit.item: fit.path for fit in rows.fits if fit.status == "done"}
+    done |= {one.item: one.path for one in rows.beside if one.kind in ("shallow", "again") and one.done}
+    kept = {
+        item: _kept(folder.boundaries / f"{item}-{tolerance:g}px-{VERSION}.npz", path, packed, tolerance)
+        for item, path in done.items()
+    }
+    return replace(rows, outlines=Outlines(tolerance, kept))
+
+
+def _kept(path: Path, done: Path, packed: Callable[[], Packed], tolerance: float) -> Mapping[str, Floats]:
+    """The scores of one fit, from the file where they are kept; else computed and kept."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in ("nsd", "hd95")}
+    except (OSError, ValueError, KeyError, EOFError):
+        pass  # not there yet, or damaged: it is made from what is
+    made = score_masks(packed(), done, tolerance_px=tolerance)
+    path.parent.mkdir(exist_ok=True)
+    with written_whole(path) as scratch, scratch.open("wb") as file:
+        np.savez(file, **made)  # type: ignore[arg-type]
+    return made
+
+
+def score_masks(packed: Packed, done: Path, *, tolerance_px: float) -> dict[str, Floats]:
+    """``nsd`` and ``hd95`` (n, K) of the test images of one fit, in the order of its scores.
+
+    Raises:
+        RunError: its predictions are damaged, or not of these images.
+    """
+    cases = read_arrays(done / "scores.npz", ("case",))["case"].tolist()
+    said = read_arrays(done / "predictions.npz", [str(case) for case in cases])
+    K, found = len(packed.classes), []
+    for case in cases:
+        target, labels = packed.target(case), said[str(case)]
+        if labels.shape != target.shape:
+            sizes = f"{labels.shape[1]}×{labels.shape[0]} pixels, the true one {target.shape[1]}×{target.shape[0]}"
+            raise RunError(
+                f"the predicted mask {case} has {sizes}", where=str(done), cure="Run the study again."
+            )
+        found.append(of_image(target, labels, K, tolerance_px=tolerance_px))
+    return {name: np.array([one[place] for one in found]) for place, name in enumerate(("nsd", "hd95"))}
+
+
+@dataclass(frozen=True)
+class Distance:
+    """HD95 of one class: its median over units, in pixels, with an interval, and the images it rests on.
+
+    Attributes:
+        median, low, high: nan where it is not known.
+        num_images: that have the class, or are said to.
+        num_capped: of them, where it is there and nowhere predicted, or the other way round.
+    """
+
+    median: float
+    low: float
+    high: float
+    num_images: int
+    num_capped: int
+
+
+def boundary_record(study: Study, rows: Rows, comparable: Sequence[str]) -> dict[str, Any] | None:
+    """``boundary`` of the verdict; None where it is not asked for or no configuration is complete.
 
     Args:
-        true_HW, said_HW: masks, neither of them empty.
-        spacing: size of a pixel, down and across.
+        study: its error rate.
+        rows: of the run, from `with_outlines`.
+        comparable: ids of the configurations that are complete, best first.
     """
-    # Neither mask goes beyond the box of both, so that its edge is no other boundary than the image's.
-    both = find_objects((true_HW | said_HW).astype(np.uint8))[0]
-    true, said = boundary(true_HW[both]), boundary(said_HW[both])
-    to_said = distance_transform_edt(~said, sampling=spacing)
-    to_true = distance_transform_edt(~true, sampling=spacing)
-    return np.asarray(to_said[true]), np.asarray(to_true[said])
+    if rows.outlines is None or not comparable:
+        return None
+    names = {one.id: one.name for one in rows.configurations}
+    return {
+        "tolerance_px": rows.outlines.tolerance_px,
+        "configurations": [
+            {"id": one, "name": names[one], "hd95": _distances(rows, one, study.judge.alpha)}
+            for one in comparable
+        ],
+    }
 
 
-def nearness(
-    true_HW: Bools, said_HW: Bools, *, tolerance: float, spacing: Spacing = PIXELS
-) -> tuple[float, float]:
-    """NSD and HD95 of one mask.
+def _distances(rows: Rows, configuration: str, alpha: float) -> dict[str, dict[str, Any]]:
+    every = [rows.outputs(configuration, repeat) for repeat in rows.repeats]
+    outputs = [one for one in every if one is not None]
+    return {name: vars(_distance(rows, outputs, k, alpha)) for k, name in enumerate(rows.classes) if k > 0}
 
-    The NSD is the share of both boundaries within `tolerance` of the other one, the HD95 the larger of the 95th
-    percentiles of the distances from either boundary to the other.
 
-    Returns:
-        0 and the diagonal of the image where one mask is empty and the other is not; nan where both are.
+def _distance(rows: Rows, repeats: Sequence[Outputs], k: int, alpha: float) -> Distance:
+    """Of an image the mean over the repeats that tell it; of a group the median over its images."""
+    n = len(rows.names)
+    total, told, capped = np.zeros(n), np.zeros(n), np.zeros(n, dtype=bool)
+    for outputs in repeats:
+        assert outputs.hd95 is not None
+        far, found = outputs.hd95[:, k], counts(outputs)
+        known = ~np.isnan(far)
+        total[outputs.case[known]] += far[known]
+        told[outputs.case[known]] += 1
+        one_empty = (found.tp + found.fn > 0)[:, k] != (found.tp + found.fp > 0)[:, k]
+        capped[outputs.case[one_empty]] = True
+    seen = told > 0
+    per_image, unit = total[seen] / told[seen], rows.units.of_case[seen]
+    per_unit = np.array([np.median(per_image[unit == one]) for one in np.unique(unit)])
+    low, high = median_interval(per_unit, alpha=alpha)
+    median = float(np.median(per_unit)) if len(per_unit) else float("nan")
+    return Distance(median, low, high, int(seen.sum()), int(capped.sum()))
 
-    Source of the NSD: Nikolov et al. 2018, arXiv:1809.04430; here boundaries are counted in pixels.
+
+def median_interval(values: Floats, *, alpha: float) -> Interval:
+    """The interval of a median between two of the values themselves, whatever their distribution; nan for too few.
+
+    The r-th smallest and largest of n hold the median between them with a probability of 1 - 2 P(B < r), B binomial
+    (n, 1/2): the sign test turned round. 95 % takes 6 values.
     """
-    if not (true_HW.any() and said_HW.any()):
-        both_empty = true_HW.any() == said_HW.any()
-        return (np.nan, np.nan) if both_empty else (0.0, cap(true_HW.shape, spacing=spacing))
-    apart = distances(true_HW, said_HW, spacing=spacing)
-    # A distance is a root, and must not miss its own value by a rounding.
-    near = sum((one <= tolerance + 1e-9).sum() for one in apart) / sum(map(len, apart))
-    return float(near), float(max(np.percentile(one, PERCENTILE) for one in apart))
-
-
-def cap(shape: tuple[int, ...], *, spacing: Spacing = PIXELS) -> float:
-    """The diagonal of an image: no two of its pixels are farther apart."""
-    return float(np.hypot(shape[0] * spacing[0], shape[1] * spacing[1]))
-
-
-def of_image(
-    target_HW: NDArray[np.uint8], said_HW: NDArray[np.uint8], num_classes: int, *, tolerance_px: float
-) -> tuple[Floats, Floats]:
-    """(K,) NSD and (K,) HD95 of every class of one image; nan for the background, class 0.
-
-    Args:
-        target_HW: class indices; 255 where pixels do not count, which then belong to nothing, true or predicted.
-        said_HW: class indices.
-        num_classes: K.
-        tolerance_px: of the NSD.
-    """
-    counts_HW = target_HW < num_classes
-    near, far = np.full(num_classes, np.nan), np.full(num_classes, np.nan)
-    for k in range(1, num_classes):
-        near[k], far[k] = nearness(target_HW == k, (said_HW == k) & counts_HW, tolerance=tolerance_px)
-    return near, far
+    n = len(values)
+    rank = int(binom.ppf(alpha / 2, n, 0.5)) if n else 0  # the largest r with P(B < r) <= alpha / 2
+    if rank < 1:
+        return NO_INTERVAL
+    ordered = np.sort(values)
+    return float(ordered[rank - 1]), float(ordered[n - rank])

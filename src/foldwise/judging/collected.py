@@ -10,7 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from foldwise.data.reading.listing import some
+from foldwise.data.layouts.listing import some
 from foldwise.errors import RunError
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldwise.judging.outputs import Bools, Floats, Ints
+from foldwise.metrics.outputs import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.outputs import Floats, Ints, Outputs, counts, predicted
-from foldwise.judging.ratios import foreground_mean, image_dice
 from foldwise.judging.rows import Rows
+from foldwise.metrics.outputs import Floats, Ints, Outputs, counts, predicted
+from foldwise.metrics.ratios import foreground_mean, image_dice
 
 Curve = tuple[Floats, Floats]
 GRID = np.linspace(0, 1, 201)

@@ -12,9 +12,9 @@ from itertools import combinations
 
 import numpy as np
 
-from foldwise.judging.outputs import Floats, Ints
+from foldwise.metrics.outputs import Floats, Ints
 from foldwise.study.configurations import Configuration
-from foldwise.study.families import families
+from foldwise.study.nested_levels import families
 from foldwise.study.spec import Study
 
 # What a fit costs may depend on these, and its score only by rounding: the code is the same.

@@ -27,10 +27,10 @@ from foldwise.judging.design import (
     weights_of,
 )
 from foldwise.judging.inference import DRAWS, joint_draws, studentized, tail
-from foldwise.judging.outputs import Floats, Ints
 from foldwise.judging.pairs import Told, told_by
 from foldwise.judging.run_variance import run_moments, runs_in_mean
 from foldwise.judging.variance import Variance
+from foldwise.metrics.outputs import Floats, Ints
 
 MOSTLY_NOISE = (
     1.5  # times the noise: below it, differences between configurations say nothing of their causes

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, t
 
-from foldwise.judging.outputs import Bools, Floats, Ints
 from foldwise.judging.variance import Variance
+from foldwise.metrics.outputs import Bools, Floats, Ints
 
 DRAWS = 2000
 TIE = 1e-12  # estimates closer than this are the same: they differ by rounding alone

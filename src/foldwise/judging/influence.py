@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foldwise.judging.metrics import Metric
-from foldwise.judging.outputs import Bools, Floats, Ints, Outputs
-from foldwise.judging.ranking import ranked
-from foldwise.judging.ratios import Ratio
+from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs
+from foldwise.metrics.ranking import ranked
+from foldwise.metrics.ratios import Ratio
+from foldwise.metrics.table import Metric
 
 
 @dataclass(frozen=True)

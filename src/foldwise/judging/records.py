@@ -11,11 +11,11 @@ import numpy as np
 from foldwise.judging.baselines import Baseline
 from foldwise.judging.curves import confusion_matrix
 from foldwise.judging.inference import Comparison
-from foldwise.judging.metrics import Metric
-from foldwise.judging.parts import parts_of
 from foldwise.judging.rows import Fit, Rows
 from foldwise.judging.scoring import Judged, Scored
 from foldwise.judging.selection import Selected
+from foldwise.judging.split_scores import parts_of
+from foldwise.metrics.table import Metric
 from foldwise.study.configurations import Configuration
 from foldwise.study.spec import Study
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldwise.judging.intervals import wilson
-from foldwise.judging.outputs import Bools, Floats, Ints
+from foldwise.metrics.outputs import Bools, Floats, Ints
 
 MOST_BINS, FEWEST_BINS = 15, 5
 PER_BIN = 10  # images for each bin, where there are so few that 15 would be too many

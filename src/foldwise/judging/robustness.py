@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.beside import Beside
+from foldwise.judging.auxiliary import Beside
 from foldwise.judging.influence import unit_scores
-from foldwise.judging.metrics import DEFAULTS, METRICS, Metric
-from foldwise.judging.outputs import Outputs
 from foldwise.judging.rows import Rows, read_arrays
 from foldwise.judging.scoring import Judged, Scored, judged
+from foldwise.metrics.outputs import Outputs
+from foldwise.metrics.table import DEFAULTS, METRICS, Metric
 from foldwise.study.spec import Study
 
 # Beside the metric that decides: accuracy, sensitivity, specificity and AUROC, as every kind of task has them.

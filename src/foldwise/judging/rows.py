@@ -13,14 +13,14 @@ import numpy as np
 
 from foldwise.data.folds.splits import Split, read_splits, unscored_classes
 from foldwise.errors import RunError
-from foldwise.judging.beside import Beside, read_beside
+from foldwise.judging.auxiliary import Beside, read_beside
 from foldwise.judging.influence import Units
-from foldwise.judging.outputs import FAMILIES, Bools, Floats, Outputs
-from foldwise.judging.ranking import MIN_POSITIVES
 from foldwise.judging.thresholds import THRESHOLDS, Cut, Seen, choose_thresholds
+from foldwise.metrics.outputs import FAMILIES, Bools, Floats, Outputs
+from foldwise.metrics.ranking import MIN_POSITIVES
+from foldwise.run.folder import RunFolder, read_json
+from foldwise.run.plan import Plan
 from foldwise.study.configurations import Configuration
-from foldwise.study.folder import RunFolder, read_json
-from foldwise.study.plan import Plan
 
 CLASSIFICATION_KEYS = ("probabilities",)
 SEGMENTATION_KEYS = ("confusion", "histogram", "log_loss_sum", "brier_sum")

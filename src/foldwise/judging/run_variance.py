@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import chi2
 
-from foldwise.judging.outputs import Bools, Floats, Ints
+from foldwise.metrics.outputs import Bools, Floats, Ints
 
 OWN_FROM = 6  # configurations: from here on each has a variance of its own, but never below the mean of the steady ones
 STEADY_ENOUGH = 3  # steady configurations: fewer say nothing of what is usual

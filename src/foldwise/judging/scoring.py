@@ -10,11 +10,11 @@ import numpy as np
 
 from foldwise.judging.influence import Units, UnitScores, unit_scores
 from foldwise.judging.intervals import NO_INTERVAL, Interval, Spread, interval
-from foldwise.judging.metrics import Metric, metrics_of
-from foldwise.judging.outputs import Floats, Ints, Outputs, counts, of_fold
-from foldwise.judging.ranking import MIN_POSITIVES, ranked
-from foldwise.judging.ratios import image_dice, image_iou, pixel_ap, pixel_auroc
 from foldwise.judging.variance import Variance, variance
+from foldwise.metrics.outputs import Floats, Ints, Outputs, counts, of_fold
+from foldwise.metrics.ranking import MIN_POSITIVES, ranked
+from foldwise.metrics.ratios import image_dice, image_iou, pixel_ap, pixel_auroc
+from foldwise.metrics.table import Metric, metrics_of
 
 NAN = float("nan")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldwise.judging.intervals import Interval
-from foldwise.judging.outputs import Floats
 from foldwise.judging.variance import Variance
+from foldwise.metrics.outputs import Floats
 
 BOOTSTRAPS, FEWER, MANY_UNITS = 1000, 300, 5000
 DRAWS = 1000  # of the luck with runs, and as many with all signs turned

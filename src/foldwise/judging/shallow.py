@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.cautions.facts import Caution
 from foldwise.judging.inference import compare
-from foldwise.judging.metrics import metrics_of
 from foldwise.judging.records import Judgement, cost_of
 from foldwise.judging.rows import Fit, Rows, fit_of
 from foldwise.judging.scoring import Scored, judged, score
 from foldwise.judging.variance import Variance
-from foldwise.judging.words import show
+from foldwise.judging.warnings.facts import Caution
+from foldwise.judging.wording import show
+from foldwise.metrics.table import metrics_of
 from foldwise.study.spec import Choice, Study
 
 Record = dict[str, Any]

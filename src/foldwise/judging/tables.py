@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.outputs import Outputs, counts, predicted
-from foldwise.judging.ratios import image_dice, image_iou
 from foldwise.judging.rows import Rows
-from foldwise.study.folder import written_whole
+from foldwise.metrics.outputs import Outputs, counts, predicted
+from foldwise.metrics.ratios import image_dice, image_iou
+from foldwise.run.folder import written_whole
 
 STANDING = (
     "estimate",

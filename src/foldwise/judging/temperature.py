@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logit
 
-from foldwise.judging.outputs import Bools, Floats
+from foldwise.metrics.outputs import Bools, Floats
 
 COLDEST, HOTTEST = 0.05, 20.0
 # A normal prior of variance 1 on log T: where a fit is right about all of a few images, the log-loss alone would take

@@ -21,9 +21,9 @@ from scipy.stats import (
     wilcoxon,
 )
 
-from foldwise.judging.outputs import Floats
 from foldwise.judging.records import Judgement
 from foldwise.judging.scoring import Scored
+from foldwise.metrics.outputs import Floats
 from foldwise.study.spec import Judging
 
 DIGITS = 9  # differences are rounded to these: equal ones may differ in their last digits

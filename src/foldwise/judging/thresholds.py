@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldwise.errors import SpecError, choose
-from foldwise.judging.calibration import calibrate
-from foldwise.judging.outputs import THRESHOLD, Bools, Floats, Ints
+from foldwise.judging.threshold_calibration import calibrate
+from foldwise.metrics.outputs import THRESHOLD, Bools, Floats, Ints
 
 NEVER = float("inf")  # the threshold of a label that is never said
 FEW = 10  # positives; with fewer, a label is said as often as it is there

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foldwise.study.folder import RunFolder
+from foldwise.run.folder import RunFolder
 from foldwise.study.spec import Choice
 
 KNOWN = (

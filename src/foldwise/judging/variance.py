@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foldwise.judging.moderation import at_least_moderated
-from foldwise.judging.outputs import Floats, Ints
 from foldwise.judging.run_variance import SharedRuns, between_runs, independent_runs_in_mean, runs_in_mean
+from foldwise.judging.variance_shrinkage import at_least_moderated
+from foldwise.metrics.outputs import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.again import again_caution, again_record
+from foldwise.judging.aa_test import again_caution, again_record
 from foldwise.judging.answer import answer, state
+from foldwise.judging.auxiliary import failed_items
 from foldwise.judging.baselines import baselines_of
-from foldwise.judging.beside import failed_items
-from foldwise.judging.cautions import as_records, cautions
-from foldwise.judging.cautions.facts import Facts
-from foldwise.judging.confidence import calibration_record
-from foldwise.judging.deciding import thresholds_record
+from foldwise.judging.boundaries import boundary_record, with_outlines
+from foldwise.judging.calibration import calibration_record
+from foldwise.judging.factor_effects import mattered
 from foldwise.judging.inference import Comparison, compare
 from foldwise.judging.intervals import Interval, interval, moved
-from foldwise.judging.mattering import mattered
-from foldwise.judging.metrics import Metric, choose_metric, metrics_of
-from foldwise.judging.outlines import boundary_record, with_outlines
-from foldwise.judging.outputs import Outputs
 from foldwise.judging.pairs import Pair, all_pairs
 from foldwise.judging.records import Judgement, baseline_record, records
 from foldwise.judging.robustness import robustness
@@ -35,9 +30,14 @@ from foldwise.judging.selection import Selected, selected_score
 from foldwise.judging.shallow import not_beaten, shallow_records
 from foldwise.judging.tables import write_results, write_scores
 from foldwise.judging.textbook import textbook_record
+from foldwise.judging.threshold_report import thresholds_record
 from foldwise.judging.throughput import throughput
 from foldwise.judging.variance import beside
-from foldwise.study.folder import RunFolder, write_json
+from foldwise.judging.warnings import as_records, cautions
+from foldwise.judging.warnings.facts import Facts
+from foldwise.metrics.outputs import Outputs
+from foldwise.metrics.table import Metric, choose_metric, metrics_of
+from foldwise.run.folder import RunFolder, write_json
 from foldwise.study.spec import Judging, Study
 
 SCHEMA = 1

@@ -1,1 +1,1 @@
-"""The report: one offline HTML file that opens with the answer. Drawn by hand in SVG, without torch."""
+"""What the reader gets: the report, the live page and figure files. Drawn, never computed again."""

@@ -14,19 +14,19 @@ from markupsafe import Markup
 from PIL import Image
 
 from foldwise.data.cases import channel_files
-from foldwise.data.decoding.images import read_image
-from foldwise.data.reading.channel_files import join_channels
-from foldwise.data.reading.listing import image_files_below
-from foldwise.data.reading.mask_census import read_pixels
+from foldwise.data.formats.images import read_image
+from foldwise.data.layouts.channel_files import join_channels
+from foldwise.data.layouts.listing import image_files_below
+from foldwise.data.layouts.mask_census import read_pixels
+from foldwise.data.overlays import COLOURS
 from foldwise.errors import DataError
-from foldwise.learning.using.overlays import COLOURS
 from foldwise.reporting.assets import joined
 from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
 from foldwise.reporting.drawing.sheet import Cell, contact_sheet
-from foldwise.reporting.gallery import MOST_BARS, Bar, Picture, Shown, names_said
-from foldwise.reporting.words import count, percent
-from foldwise.study.files import written_whole
-from foldwise.study.folder import read_json
+from foldwise.reporting.sections.images.gallery import MOST_BARS, Bar, Picture, Shown, names_said
+from foldwise.reporting.wording import count, percent
+from foldwise.run.folder import read_json
+from foldwise.storage import written_whole
 
 TABLE, PAGE, SHEET = "predictions.csv", "pictures.html", "pictures.png"
 CERTAINTY = {

@@ -10,40 +10,40 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from foldwise.reporting import (
-    again,
-    answer,
-    assets,
+from foldwise.reporting import assets
+from foldwise.reporting.report_data import Evidence, gather
+from foldwise.reporting.sections.images import gallery, hardest, labels
+from foldwise.reporting.sections.training import (
     attention,
     augmentation,
-    boundary,
-    calibration,
-    costs,
     epochs,
-    factors,
-    gallery,
-    hardest,
-    labels,
     layers,
     losses,
     maps,
+    pretraining,
+    surfaces,
+    weights,
+)
+from foldwise.reporting.sections.verdict import aa_test as again
+from foldwise.reporting.sections.verdict import (
+    answer,
+    calibration,
+    costs,
+    factors,
     methods,
     metrics,
-    parts,
-    pretraining,
     results_text,
     robustness,
-    sections,
-    speed,
-    surfaces,
     tables,
     textbook,
     thresholds,
-    weights,
 )
-from foldwise.reporting.evidence import Evidence, gather
-from foldwise.reporting.words import breakable, metric_title, percent
-from foldwise.study.folder import RunFolder, written_whole
+from foldwise.reporting.sections.verdict import boundaries as boundary
+from foldwise.reporting.sections.verdict import panels as sections
+from foldwise.reporting.sections.verdict import split_scores as parts
+from foldwise.reporting.sections.verdict import throughput as speed
+from foldwise.reporting.wording import breakable, metric_title, percent
+from foldwise.run.folder import RunFolder, written_whole
 from foldwise.study.spec import Study
 
 

@@ -1,1 +1,1 @@
-"""What is asked: the study file, the plan made from it, and the run folder that mirrors both."""
+"""What is asked: the study file, its factors, variants and configurations."""

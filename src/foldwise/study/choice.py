@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
-from foldwise.study.mistakes import Unfit, shown
+from foldwise.study.validation_errors import Unfit, shown
 
 NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by name."
 

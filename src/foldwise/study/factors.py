@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from foldwise.study.mistakes import Keys, Mistake, from_pydantic, shown, suggest
 from foldwise.study.spec import AUGMENTS, Augment, Choice, Training
+from foldwise.study.validation_errors import Keys, Mistake, from_pydantic, shown, suggest
 
 NO_WEIGHTS_FILE = ("none", "imagenet")
 NAME = "name"  # of a level of a bundle, for people

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from foldwise.errors import SpecError
 from foldwise.study.factors import NO_WEIGHTS_FILE, find_mistakes, is_bundle, spelled_out
-from foldwise.study.mistakes import Keys, Mistake, dotted, from_pydantic, known_keys, shown
-from foldwise.study.source import Source, parse, read_source
 from foldwise.study.spec import Study, Training
+from foldwise.study.validation_errors import Keys, Mistake, dotted, from_pydantic, known_keys, shown
 from foldwise.study.variants import apply_variants, find_variant_mistakes
+from foldwise.study.yaml_places import Source, parse, read_source
 
 
 def read_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str] = ()) -> Study:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foldwise.errors import SpecError
-from foldwise.study.files import written_whole
+from foldwise.storage import written_whole
 
 # What people call networks and heads, and what study files call them; every other name is taken as it is.
 MODELS = {
@@ -115,7 +115,7 @@ def write_study(study: dict[str, Any], path: Path) -> None:
 
 def _choice(text: str) -> Any:
     """A name as it is; what begins with a brace as the YAML it is: ``{conv: {width: 8}}``."""
-    from foldwise.study.source import parse
+    from foldwise.study.yaml_places import parse
 
     return parse(text, name="the command line").value if text.lstrip().startswith("{") else text
 

@@ -22,7 +22,7 @@ from foldwise.errors import unknown
 from foldwise.study.choice import NO_PRETRAINING as NO_PRETRAINING
 from foldwise.study.choice import Choice as Choice
 from foldwise.study.choice import Node as Node
-from foldwise.study.mistakes import Unfit, shown
+from foldwise.study.validation_errors import Unfit, shown
 
 Task = Literal[
     "binary_classification",

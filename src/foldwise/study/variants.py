@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from foldwise.errors import SpecError, unknown
-from foldwise.study.mistakes import Keys, Mistake, model_at, shown
-from foldwise.study.source import Source
 from foldwise.study.spec import Choice, Study, Training
+from foldwise.study.validation_errors import Keys, Mistake, model_at, shown
+from foldwise.study.yaml_places import Source
 
 VARIANTS = "variants"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it becomes a part of the name of the run folder

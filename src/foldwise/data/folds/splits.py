@@ -23,11 +23,11 @@ from foldwise.data.folds.strata import (
     rare_classes,
 )
 from foldwise.errors import DataError, RunError
-from foldwise.study.files import written_whole
+from foldwise.storage import written_whole
 from foldwise.study.spec import Validation
 
 if TYPE_CHECKING:
-    from foldwise.data.store.packed import Packed
+    from foldwise.data.cache.packed import Packed
 
 PARTS = ("train", "inner", "test")
 _TRIES = 20  # deals by chance; more than one is needed only where large groups hold several rare classes

@@ -12,7 +12,7 @@ from foldwise.data.folds.splits import PARTS, Split
 from foldwise.data.folds.strata import class_presence, group_numbers, is_segmentation
 
 if TYPE_CHECKING:
-    from foldwise.data.store.packed import Packed
+    from foldwise.data.cache.packed import Packed
 
 
 def statistics(

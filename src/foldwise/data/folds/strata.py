@@ -11,7 +11,7 @@ from foldwise.data.cases import Dataset
 from foldwise.errors import DataError
 
 if TYPE_CHECKING:
-    from foldwise.data.store.packed import Packed
+    from foldwise.data.cache.packed import Packed
 
 MAX_SHARE_BINS = 5
 

@@ -16,7 +16,7 @@ from PIL import Image
 from foldwise.data.phantoms import bacteria, cells, gels, letters, organelles, proteins, tissue, vessels
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, SpecError, choose, unknown
-from foldwise.study.files import scratch_beside
+from foldwise.storage import scratch_beside
 from foldwise.study.spec import Task
 
 SMALLEST = 24  # pixels: below this nothing is to be seen in any of them

@@ -8,9 +8,8 @@ from torch import nn
 
 from foldwise.errors import SpecError, choose
 from foldwise.learning.networks.label_groups import Joined
-from foldwise.learning.options import bound
+from foldwise.learning.options import Count, Share, bound
 from foldwise.learning.seeding import seeded
-from foldwise.learning.zoo.layers import Count, Share
 from foldwise.study.label_groups import alone, places_of, seed_of_group
 from foldwise.study.spec import Choice, Training
 

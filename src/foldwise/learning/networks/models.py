@@ -26,14 +26,14 @@ from foldwise.learning.networks.network import (
     layout_for,
 )
 from foldwise.learning.networks.weights import load_encoder
+from foldwise.learning.networks.zoo.conv import ConvEncoder, ConvSegmenter
+from foldwise.learning.networks.zoo.haltuf import HaltufEncoder
+from foldwise.learning.networks.zoo.resnet import ResNetEncoder, ResNetSegmenter
+from foldwise.learning.networks.zoo.unet import UNet
+from foldwise.learning.networks.zoo.vim import VimEncoder, VimSegmenter
+from foldwise.learning.networks.zoo.vit import ViTEncoder, ViTSegmenter
 from foldwise.learning.options import bound
 from foldwise.learning.seeding import seeded
-from foldwise.learning.zoo.conv import ConvEncoder, ConvSegmenter
-from foldwise.learning.zoo.haltuf import HaltufEncoder
-from foldwise.learning.zoo.resnet import ResNetEncoder, ResNetSegmenter
-from foldwise.learning.zoo.unet import UNet
-from foldwise.learning.zoo.vim import VimEncoder, VimSegmenter
-from foldwise.learning.zoo.vit import ViTEncoder, ViTSegmenter
 from foldwise.study.label_groups import alone, places_of, seed_of_group
 from foldwise.study.spec import Choice, Task, Training
 

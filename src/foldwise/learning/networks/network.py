@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from foldwise.errors import RunError, SpecError
 from foldwise.learning.networks.weights import Report
-from foldwise.learning.zoo.layers import pad_to_multiple
+from foldwise.learning.networks.zoo.layers import pad_to_multiple
 
 
 class Network(nn.Module):

@@ -26,8 +26,7 @@ from foldwise.learning.objectives.loss_formulas import (
     Loss,
     Sum,
 )
-from foldwise.learning.options import bound, imported
-from foldwise.learning.zoo.layers import Share
+from foldwise.learning.options import Share, bound, imported
 from foldwise.study.spec import Choice, Task
 
 Gamma = Annotated[float, Field(ge=0)]

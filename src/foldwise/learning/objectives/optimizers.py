@@ -13,8 +13,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
 
 from foldwise.errors import SpecError, choose
-from foldwise.learning.options import bound
-from foldwise.learning.zoo.layers import Share
+from foldwise.learning.options import Share, bound
 from foldwise.study.spec import Choice
 
 Positive = Annotated[float, Field(gt=0)]

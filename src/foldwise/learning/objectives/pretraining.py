@@ -18,11 +18,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from foldwise.data.batching.augment import normal_like
+from foldwise.data.batches.augment import normal_like
 from foldwise.errors import SpecError, unknown
 from foldwise.learning.objectives.optimizers import Positive, make_optimizer
-from foldwise.learning.options import bound
-from foldwise.learning.zoo.layers import Count
+from foldwise.learning.options import Count, bound
 from foldwise.study.spec import Choice, Task, Training
 
 Part = Annotated[float, Field(gt=0, lt=1)]

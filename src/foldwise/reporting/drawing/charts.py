@@ -16,8 +16,8 @@ from foldwise.reporting.drawing.svg import (
     text,
     tick_text,
 )
-from foldwise.reporting.words import estimate as told_estimate
-from foldwise.reporting.words import interval, number, shown
+from foldwise.reporting.wording import estimate as told_estimate
+from foldwise.reporting.wording import interval, number, shown
 
 ROW_WIDTH, ROW_HEIGHT = 208, 24
 STANDING = {"winner": "winner", "could be best": "tied", "worse": "worse"}

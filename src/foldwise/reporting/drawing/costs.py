@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from foldwise.reporting.drawing.charts import SHAPE_OF, standing
 from foldwise.reporting.drawing.svg import Numbers, axes, drawing, element, marker, scale_over, text
-from foldwise.reporting.words import brief_duration, energy, memory, milliseconds, number
-from foldwise.reporting.words import estimate as told_estimate
+from foldwise.reporting.wording import brief_duration, energy, memory, milliseconds, number
+from foldwise.reporting.wording import estimate as told_estimate
 
 SPREAD = 1.1  # costs that are nearer together than this are no reason to choose
 JOULES = 3600.0  # in a watt-hour

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, line, scale_over, text
-from foldwise.reporting.words import number
+from foldwise.reporting.wording import number
 
 LEARNING_POINTS = 60
 FAR_ABOVE = 5.0  # times the usual losses, before the axis ends below the highest

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, line, marker, text
-from foldwise.reporting.words import amount, interval, number, score
+from foldwise.reporting.wording import amount, interval, number, score
 
 WIDTH, HEIGHT = 250, 308
 TALLEST = 34.0  # pixels of the highest bar below

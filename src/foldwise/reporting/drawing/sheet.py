@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from foldwise.reporting.drawing.pictures import Pixels
-from foldwise.reporting.words import percent
+from foldwise.reporting.wording import percent
 
 COLUMNS, CELL_PX, GAP_PX = 6, 180, 16
 TEXT_PX, LINE_PX, BAR_PX = 14, 20, 6

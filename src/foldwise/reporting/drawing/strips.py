@@ -17,7 +17,7 @@ from foldwise.reporting.drawing.svg import (
     text,
     tick_text,
 )
-from foldwise.reporting.words import score
+from foldwise.reporting.wording import score
 
 
 @dataclass(frozen=True)

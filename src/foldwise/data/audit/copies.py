@@ -1,0 +1,169 @@
+"""Images that are in the data set more than once: exactly, or flipped, turned, resized or saved anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from foldwise.data.audit.findings import Finding, Severity
+from foldwise.data.audit.likeness import Likeness
+from foldwise.data.cache.fingerprints import near_duplicates
+from foldwise.data.cases import Dataset
+from foldwise.data.folds.strata import is_segmentation, is_single_label
+from foldwise.data.layouts.listing import counted, some
+
+if TYPE_CHECKING:
+    from foldwise.data.cache.packed import Packed
+
+LIMITS = "Copies that were turned by other angles, cut or recoloured are not recognised."
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which images are copies of which; indices of cases, in increasing order.
+
+    Attributes:
+        exact: clusters of two and more images with the same pixels before any resizing.
+        near: pairs (i, j), i < j, of images that show the same picture; the exact ones are not among them.
+    """
+
+    exact: tuple[tuple[int, ...], ...]
+    near: tuple[tuple[int, int], ...]
+
+    def links(self) -> Iterator[tuple[int, int]]:
+        """Pairs that join all images of one picture."""
+        for cluster in self.exact:
+            yield from ((cluster[0], other) for other in cluster[1:])
+        yield from self.near
+
+
+def find_copies(packed: Packed) -> Copies:
+    """All copies in a packed data set; images without any structure are copies only where they are exactly equal."""
+    by_digest: dict[str, list[int]] = {}
+    for index, measure in enumerate(packed.measures):
+        by_digest.setdefault(measure.pixel_digest, []).append(index)
+    # One image stands for its exact copies, else a thousand of them would be half a million pairs.
+    kept = [indices[0] for indices in by_digest.values()]
+    likeness = Likeness(packed)
+    numbers = np.array(kept, np.int64)
+    pairs = near_duplicates(
+        [packed.measures[index].fingerprints for index in kept],
+        confirm=lambda first, second, turn: likeness.same(numbers[first], numbers[second], turn),
+    )
+    exact = tuple(tuple(indices) for indices in by_digest.values() if len(indices) > 1)
+    near = sorted((min(kept[i], kept[j]), max(kept[i], kept[j])) for i, j in pairs)
+    return Copies(exact, tuple(near))
+
+
+def clusters(links: Iterable[tuple[int, int]], *, total: int) -> list[list[int]]:
+    """The sets of two and more of ``range(total)`` that the links join, each in order, by their first (union-find)."""
+    parent = list(range(total))
+
+    def root(item: int) -> int:
+        while parent[item] != item:
+            parent[item] = parent[parent[item]]
+            item = parent[item]
+        return item
+
+    for first, second in links:
+        parent[root(first)] = root(second)
+    members: dict[int, list[int]] = {}
+    for item in range(total):
+        members.setdefault(root(item), []).append(item)
+    return [items for items in members.values() if len(items) > 1]
+
+
+def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: bool) -> list[Finding]:
+    """What to say about the copies, with the severity that follows from whether their labels agree.
+
+    Args:
+        dataset: whose cases the indices of `copies` are.
+        packed: for the masks of copies.
+        copies: as `find_copies` gives them.
+        grouped: whether copies are put into one group, so that they cannot leak.
+    """
+    names = [case.name for case in dataset.cases]
+    kept = (
+        "They are kept in one fold, so that no model is tested on what it was trained on."
+        if grouped
+        else "They can be in training and test at once, which makes every score too good: state "
+        "validate.near_duplicates: group."
+    )
+    findings = []
+    if copies.exact:
+        shown = some([" = ".join(_first(cluster, names)) for cluster in copies.exact])
+        message = f"{counted(len(copies.exact), 'picture is', 'pictures are')} in the data more than once, pixel for pixel: {shown}."
+        cure = f"{kept} Take the extra files out all the same, since they count more than once."
+        concerned, alike = _concerned(copies.exact, names), _named(copies.exact, names)
+        findings.append(Finding("exact_duplicates", "warning", message, concerned, cure, alike))
+    if copies.near:
+        shown = some([f"{names[i]} ~ {names[j]}" for i, j in copies.near])
+        message = f"{counted(len(copies.near), 'pair of images shows', 'pairs of images show')} the same picture: {shown}."
+        cure = f"{kept} {LIMITS}"
+        severity: Severity = "note" if grouped else "warning"
+        concerned = _concerned(copies.near, names)
+        alike = _named(clusters(copies.near, total=len(names)), names)
+        findings.append(Finding("near_duplicates", severity, message, concerned, cure, alike))
+    return [*findings, *_contradictions(dataset, packed, copies)]
+
+
+def _first(cluster: Sequence[int], names: Sequence[str]) -> list[str]:
+    shown = [names[index] for index in cluster[:3]]
+    return [*shown, f"{len(cluster) - 3} more"] if len(cluster) > 3 else shown
+
+
+def _named(sets: Iterable[Sequence[int]], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(names[index] for index in indices) for indices in sets)
+
+
+def _concerned(sets: Iterable[Sequence[int]], names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(names[index] for index in sorted({index for indices in sets for index in indices}))
+
+
+def _contradictions(dataset: Dataset, packed: Packed, copies: Copies) -> list[Finding]:
+    """Copies with different labels or masks: at most one of them is right."""
+    names = [case.name for case in dataset.cases]
+    exact = [(cluster[0], other) for cluster in copies.exact for other in cluster[1:]]
+    if is_segmentation(dataset):
+        pairs = [(i, j) for i, j in exact if not np.array_equal(packed.target(i), packed.target(j))]
+        return _disagreeing("warning", "exact", pairs, names=names, labels=())
+    differ = [
+        [pair for pair in pairs if dataset.cases[pair[0]].labels != dataset.cases[pair[1]].labels]
+        for pairs in (exact, list(copies.near))
+    ]
+    labels = [
+        " ".join(dataset.classes[label] for label in case.labels) or "no label" for case in dataset.cases
+    ]
+    # The same pixels cannot be of two classes that exclude each other; with several labels, or with another cut of
+    # the picture, a rater may have had reasons.
+    severity: Severity = "error" if is_single_label(dataset) else "warning"
+    return [
+        *_disagreeing(severity, "exact", differ[0], names=names, labels=labels),
+        *_disagreeing("warning", "near", differ[1], names=names, labels=labels),
+    ]
+
+
+def _disagreeing(
+    severity: Severity,
+    kind: str,
+    pairs: Sequence[tuple[int, int]],
+    *,
+    names: Sequence[str],
+    labels: Sequence[str],
+) -> list[Finding]:
+    """The finding for pairs that disagree; `labels` is empty where it is masks that differ."""
+    if not pairs:
+        return []
+    shown = [f"{name} ({label})" for name, label in zip(names, labels, strict=True)] if labels else names
+    what = "labels" if labels else "masks"
+    masks_cure = "Keep one of each pair, with the mask that you trust; two observers make two data sets."
+    cure = "Correct the labels, or take all but one of each out." if labels else masks_cure
+    exact = kind == "exact"
+    one, many, same = ("has", "have", "the same pixels") if exact else ("shows", "show", "the same picture")
+    listed = some([f"{shown[i]} and {shown[j]}" for i, j in pairs])
+    number = counted(len(pairs), f"pair of images {one}", f"pairs of images {many}")
+    message = f"{number} {same} but different {what}: {listed}."
+    return [Finding(f"{kind}_duplicates_disagree", severity, message, _concerned(pairs, names), cure)]

@@ -1,0 +1,224 @@
+"""Batches straight from the memory map, in this process: decoded once, there is nothing left for loaders to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foldwise.data.batches.augment import augment_batch, reach
+from foldwise.data.batches.cutting import cut
+from foldwise.data.batches.normalize import Normalization, normalized
+from foldwise.data.batches.resident import Resident, fits
+from foldwise.data.cache.caches import Remembered
+from foldwise.data.cache.packed import Packed, open_packed
+from foldwise.study.spec import IGNORE, Augment, Task
+
+# Pixels of one batch of whole images, at most: it bounds memory, which crops would keep far below. A CPU is faster
+# by a fifth with few images at a time (their feature maps stay in its caches), a GPU wants more to do at once.
+BATCH_PIXELS = {"cpu": 2**18}
+BATCH_PIXELS_ELSEWHERE = 2**22
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a network and a loss take.
+
+    Attributes:
+        inputs: normalised images (N, C, H, W) float32, or cached features (N, F).
+        targets: class indices (N,) int64; labels (N, K) float32 of a multilabel task; class maps (N, H, W) int64
+            with `IGNORE` where nothing is known.
+        cases: the case index of every row.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    cases: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images of a packed data set as batches: normalised, on one device.
+
+    Attributes:
+        resident: the images on the device itself; None where they are sent there batch by batch.
+    """
+
+    packed: Packed
+    normalization: Normalization
+    device: torch.device
+    resident: Resident | None = None
+
+    @property
+    def held(self) -> str:
+        """Where the pixels come from: ``disk``, ``memory``, ``device`` or, from the files, ``none``."""
+        return "device" if self.resident is not None else self.packed.cache
+
+    @property
+    def task(self) -> Task:
+        """What the targets are."""
+        return self.packed.task
+
+    def training(
+        self,
+        order: Iterable[np.ndarray],
+        *,
+        crop_px: int | None,
+        augment: Augment,
+        generator: torch.Generator,
+    ) -> Iterator[Batch]:
+        """The batches of one epoch, cropped and augmented.
+
+        Args:
+            order: the case indices of each batch; see `epoch_order`.
+            crop_px: side of random crops; None for whole images.
+            augment: the changes to draw.
+            generator: a CPU generator that is this epoch's alone.
+        """
+        window = math.ceil(crop_px * reach(augment)) if crop_px else None
+        size_hw = (crop_px, crop_px) if crop_px else None
+        for cases in order:
+            corners = None if window is None else self._corners(cases, window, generator)
+            batch = self.gather(cases, corners=corners, window=window)
+            masks = batch.targets if batch.targets.ndim == 3 else None
+            images, masks = augment_batch(batch.inputs, masks, augment, generator=generator, size_hw=size_hw)
+            yield Batch(images, batch.targets if masks is None else masks, cases)
+
+    def whole(self, cases: np.ndarray, *, batch_size: int) -> Iterator[Batch]:
+        """Each image once, whole and unchanged; only images of one size share a batch, so that none is padded."""
+        shapes = self.packed.shapes[cases]
+        bound = BATCH_PIXELS.get(self.device.type, BATCH_PIXELS_ELSEWHERE)
+        for shape in np.unique(shapes, axis=0):
+            alike = cases[(shapes == shape).all(1)]
+            most = max(1, min(batch_size, bound // int(shape[0] * shape[1])))
+            for start in range(0, len(alike), most):
+                yield self.gather(alike[start : start + most])
+
+    def gather(
+        self, cases: np.ndarray, *, corners: np.ndarray | None = None, window: int | None = None
+    ) -> Batch:
+        """These cases as one batch.
+
+        Args:
+            cases: case indices.
+            corners: upper left corner (N, 2) of a square window in each image; it may lie outside.
+            window: side of those windows; without it, whole images, padded below and right to the largest.
+
+        Returns:
+            Images that are 0 and masks that are `IGNORE` outside the picture.
+        """
+        if corners is None or window is None:
+            corners = np.zeros((len(cases), 2), np.int64)
+            height, width = self.packed.shapes[cases].max(0).tolist()
+        else:
+            height = width = window
+        raw, inside, (mean_NC, std_NC) = self._raw(cases, corners, (height, width))
+        inputs = normalized(raw, mean_NC, std_NC)
+        if inside is not None:
+            inputs *= inside[:, None]
+        return Batch(inputs, self._targets(cases, corners, (height, width)), cases)
+
+    def _raw(
+        self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor]]:
+        """Windows of raw pixels, where they hold picture, and what they are normalised by; on the device."""
+        if self.resident is not None:
+            return *self.resident.cut(cases, corners, size_hw), self.resident.statistics(cases)
+        images = [self.packed.image(int(case)) for case in cases]
+        mean_NC, std_NC = (
+            torch.from_numpy(part).to(self.device) for part in self.normalization.statistics(images)
+        )
+        raw, inside = cut(images, corners, size_hw)
+        there = None if inside is None else torch.from_numpy(inside).to(self.device)
+        return torch.from_numpy(raw).to(self.device), there, (mean_NC, std_NC)
+
+    def _targets(self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]) -> Tensor:
+        if not self.packed.task.endswith("segmentation"):
+            return targets_of(self.packed, cases).to(self.device)
+        if self.resident is not None:
+            return self.resident.cut_targets(cases, corners, size_hw).long()
+        masks = [self.packed.target(int(case))[None] for case in cases]
+        made, _ = cut(masks, corners, size_hw, fill=IGNORE)
+        return torch.from_numpy(made[:, 0]).to(self.device).long()
+
+    def _corners(self, cases: np.ndarray, window: int, generator: torch.Generator) -> np.ndarray:
+        """A random window in each image; in the middle where the image is smaller than its window."""
+        room = self.packed.shapes[cases] - window
+        drawn = torch.rand(len(cases), 2, generator=generator).numpy()
+        corners: np.ndarray = np.where(room > 0, np.floor(drawn * (room + 1)), room // 2).astype(np.int64)
+        return corners
+
+
+def pictures_of(packed: Packed, normalization: Normalization, device: torch.device) -> Pictures:
+    """The images as batches; those that are to be held in memory are held on the device where it has room."""
+    if isinstance(packed, Remembered) and fits(packed, device):
+        resident = Resident.of(open_packed(packed.digest), normalization, device)
+        return Pictures(packed, normalization, device, resident)
+    return Pictures(packed, normalization, device)
+
+
+@dataclass(frozen=True)
+class CachedFeatures:
+    """Outputs of a frozen encoder in place of images: the same batches at a thousandth of the price."""
+
+    packed: Packed
+    features_NF: Tensor  # of every case, on the device
+    held = "features"  # no pixels are asked for
+
+    def training(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
+        """The batches of one epoch."""
+        return map(self.gather, order)
+
+    def whole(self, cases: np.ndarray, *, batch_size: int) -> Iterator[Batch]:
+        """Each case once."""
+        for start in range(0, len(cases), batch_size):
+            yield self.gather(cases[start : start + batch_size])
+
+    def gather(self, cases: np.ndarray) -> Batch:
+        """These cases as one batch."""
+        device = self.features_NF.device
+        rows = torch.from_numpy(cases).to(device)
+        return Batch(self.features_NF[rows], targets_of(self.packed, cases).to(device), cases)
+
+
+def targets_of(packed: Packed, cases: np.ndarray) -> Tensor:
+    """Labels as a loss takes them: int64 class indices (N,), or float32 (N, K) of a multilabel task."""
+    labels = torch.from_numpy(np.ascontiguousarray(packed.labels[cases]))
+    return labels.float() if packed.task == "multilabel_classification" else labels.long()
+
+
+def epoch_order(
+    train: np.ndarray, *, batch_size: int, seed: int, epoch: int, steps: int | None = None
+) -> list[np.ndarray]:
+    """The case indices of every batch of one epoch: shuffled by seed and epoch alone.
+
+    Args:
+        train: case indices of the training part.
+        batch_size: cases of a batch; the last may be smaller.
+        seed, epoch: equal ones give the same order.
+        steps: batches of an epoch. Beyond one pass over the cases, they are shuffled and dealt again; None for
+            exactly one pass.
+
+    Returns:
+        At least one batch. A last batch of one case is left out where there are others: batch statistics of one
+        sample are none, and its gradient would weigh as much as a whole batch.
+    """
+    shuffler = np.random.default_rng([seed, epoch])
+    wanted = len(train) if steps is None else steps * batch_size
+    dealt = np.concatenate([shuffler.permutation(train) for _ in range(math.ceil(wanted / len(train)))])[
+        :wanted
+    ]
+    batches = [dealt[start : start + batch_size] for start in range(0, len(dealt), batch_size)]
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
+        batches.pop()
+    return batches
+
+
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """The random numbers of one epoch of one fit, for crops and augmentation; on the CPU, whatever the device."""
+    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)

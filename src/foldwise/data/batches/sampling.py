@@ -1,0 +1,58 @@
+"""Which training images an epoch sees: all of them shuffled, or more often those of rare classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from foldwise.data.cache.packed import Packed
+
+
+def presence(packed: Packed, cases: np.ndarray) -> np.ndarray:
+    """(n, K + 1) bool: which of the classes each case has, and last whether it has none.
+
+    Of masks, a class is there where any pixel is of it; the background does not count.
+    """
+    if packed.task.endswith("segmentation"):
+        there = np.array([packed.measures[case].class_pixels for case in cases]) > 0
+        there[:, 0] = False
+    elif packed.task == "multilabel_classification":
+        there = packed.labels[cases] > 0
+    else:
+        there = packed.labels[cases][:, None] == np.arange(len(packed.classes))
+    return np.column_stack([there, ~there.any(axis=1)])
+
+
+def rarity(there: np.ndarray) -> np.ndarray:
+    """(n,) the chance of each case to be drawn, one over the number of cases that have its rarest class; its sum is 1.
+
+    Args:
+        there: (n, K) which classes each case has, at least one.
+    """
+    counts = there.sum(axis=0)
+    weights = (there / np.maximum(counts, 1)).max(axis=1)
+    return np.asarray(weights / weights.sum())
+
+
+def balanced_order(
+    train: np.ndarray,
+    chances: np.ndarray,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    steps: int | None = None,
+) -> list[np.ndarray]:
+    """The case indices of every batch of one epoch, drawn with replacement by seed and epoch alone.
+
+    Args:
+        train: case indices of the training part.
+        chances: of each of them; see `rarity`.
+        batch_size: cases of a batch.
+        seed, epoch: equal ones give the same draws.
+        steps: batches of an epoch; by default as many as one pass over the cases takes.
+    """
+    drawn = np.random.default_rng([seed, epoch, 1])
+    steps = -(-len(train) // batch_size) if steps is None else steps
+    # Whole batches, as a last one of a single case would have no batch statistics.
+    dealt = drawn.choice(train, size=(steps, min(batch_size, len(train))), p=chances)
+    return list(dealt)

@@ -1,0 +1,145 @@
+"""Where the pixels of a batch come from: the memory map, memory, or the files themselves. The bits are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from foldwise.data.cache.packed import Packed, open_packed
+from foldwise.data.cache.packing import read_image, sized_image, sized_target
+from foldwise.data.cases import Dataset
+from foldwise.errors import DataError, SpecError
+from foldwise.study.spec import DataSpec
+
+
+class Remembered(Packed):
+    """A packed data set that keeps every image it was asked for in memory, under the index of its case.
+
+    The place of an image in a batch, or among those that are not kept yet, says nothing: batches are shuffled.
+    """
+
+    cache = "memory"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._kept: dict[int, np.ndarray] = {}
+        self._kept_targets: dict[int, np.ndarray] = {}
+
+    def image(self, index: int) -> np.ndarray:
+        """Image `index` as (C, H, W), read-only."""
+        return _kept(self._kept, index, super().image)
+
+    def target(self, index: int) -> np.ndarray:
+        """The class map (H, W) uint8 of image `index`; segmentation only."""
+        return _kept(self._kept_targets, index, super().target)
+
+    @property
+    def num_kept(self) -> int:
+        """How many images are in memory by now."""
+        return len(self._kept)
+
+
+def _kept(kept: dict[int, np.ndarray], index: int, read: Callable[[int], np.ndarray]) -> np.ndarray:
+    if index not in kept:
+        held = np.array(read(index))  # a copy: the map itself may be dropped from memory again
+        held.flags.writeable = False
+        kept[index] = held
+    return kept[index]
+
+
+class FromFiles(Packed):
+    """A packed data set whose images are read and decoded from their files each time, as a plain script does.
+
+    Args:
+        folder: of the packed form, which has everything but the pixels.
+        dataset: where the files are.
+        data: how they were read when they were packed.
+    """
+
+    cache = "none"
+
+    def __init__(self, folder: Path, dataset: Dataset, data: DataSpec) -> None:
+        super().__init__(folder)
+        self.dataset, self.data = dataset, data
+        self._checked: set[tuple[str, int]] = set()
+        if len(dataset.cases) != len(self):
+            raise _changed(f"there are {len(dataset.cases)} images, and {len(self)} were packed", None)
+
+    def image(self, index: int) -> np.ndarray:
+        """Image `index` as (C, H, W), decoded now.
+
+        Raises:
+            DataError: its file is not what it was when it was packed.
+        """
+        case = self.dataset.cases[index]
+        _, image = read_image(self.dataset, case, self.data)
+        image = sized_image(image, self.data)
+        self._check("image", index, image, super().image)
+        return image
+
+    def target(self, index: int) -> np.ndarray:
+        """The class map (H, W) uint8 of image `index`, decoded now; segmentation only.
+
+        Raises:
+            DataError: its file is not what it was when it was packed.
+        """
+        measure = self.measures[index]
+        original = (measure.original_height, measure.original_width)
+        target = sized_target(self.dataset, self.dataset.cases[index], self.data, original)
+        self._check("mask", index, target, super().target)
+        return target
+
+    def _check(self, what: str, index: int, found: np.ndarray, packed: Callable[[int], np.ndarray]) -> None:
+        """Compare with what was packed, once: the scores of all three ways are the same, or there are none."""
+        if (what, index) in self._checked:
+            return
+        kept = packed(index)
+        if found.dtype != kept.dtype or not np.array_equal(found, kept, equal_nan=found.dtype.kind == "f"):
+            case = self.dataset.cases[index]
+            where = case.mask if what == "mask" else case.image
+            raise _changed(f"the {what} has changed since it was packed", where)
+        self._checked.add((what, index))
+
+
+def _changed(what: str, where: str | None) -> DataError:
+    return DataError(what, where=where, cure="Run the study again: it packs the images as they are now.")
+
+
+def open_cached(digest: str, cache: str, files: Callable[[], tuple[Dataset, DataSpec]]) -> Packed:
+    """The packed data set of a digest, its pixels from where `cache` says.
+
+    Args:
+        digest: names the packed data set.
+        cache: disk, memory or none.
+        files: gives where the files are; called for ``none`` only.
+
+    Raises:
+        RunError: the packed data set is not there.
+        SpecError: it is to be held in memory, and is larger than what is free.
+        DataError: its files are others than those that were packed.
+    """
+    packed = open_packed(digest)
+    if cache == "none":
+        return FromFiles(packed.folder, *files())
+    if cache == "memory":
+        check_room(packed)
+        return Remembered(packed.folder)
+    return packed
+
+
+def check_room(packed: Packed) -> None:
+    """Refuse to hold a data set in memory that does not fit there.
+
+    Raises:
+        SpecError: says how large it is and how much is free.
+    """
+    free = psutil.virtual_memory().available
+    if packed.num_bytes > free:
+        raise SpecError(
+            f"the decoded images take {packed.num_bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free",
+            where="train.cache",
+            cure="State cache: disk; it is as fast where the system keeps the file in memory.",
+        )

@@ -1,0 +1,154 @@
+"""The packed data set: every image decoded once, memory-mapped, addressed by its content, shared by studies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foldwise.data.cache.measures import Measure as Measure
+from foldwise.data.cache.measures import as_measure
+from foldwise.data.cache.packing import PACK_VERSION, file_digests, pack_digest, write_pack
+from foldwise.data.cache_folder import cache_root as cache_root
+from foldwise.data.cache_folder import folder_written_whole, set_aside
+from foldwise.data.cases import Dataset
+from foldwise.errors import RunError
+from foldwise.study.spec import DataSpec, Task
+
+
+def pack(dataset: Dataset, data: DataSpec, *, progress: Callable[[int, int], None] | None = None) -> Packed:
+    """The packed form of a data set: opened where it is in the cache, else decoded and written there.
+
+    Args:
+        dataset: as `read_dataset` gives it.
+        data: for the channels and the size that are asked for.
+        progress: called as (images done, images in all) while decoding.
+
+    Raises:
+        DataError: images or masks cannot be used; all problems at once.
+        SpecError: images of different sizes are to be classified, and no size is stated.
+        RunError: the cache cannot be written, or has no room.
+    """
+    files = file_digests(dataset)
+    digest = pack_digest(dataset, data, files)
+    try:
+        return open_packed(digest)
+    except RunError:
+        if _folder(digest).exists():  # damaged, and of no use to anybody
+            set_aside(_folder(digest), whole=_is_whole)
+    with folder_written_whole(_folder(digest)) as scratch:
+        write_pack(scratch, dataset, data, files=files, progress=progress)
+    return open_packed(digest)
+
+
+def open_packed(digest: str) -> Packed:
+    """The packed data set of a digest; RunError where the cache does not hold it whole."""
+    return Packed(_folder(digest))
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        Packed(folder)
+    except RunError:
+        return False
+    return True
+
+
+def _folder(digest: str) -> Path:
+    return cache_root() / "packed" / digest
+
+
+class Packed:
+    """A packed data set, read-only.
+
+    Attributes:
+        digest: names the content; the name of `folder`.
+        num_channels, dtype: the same for all images: uint8, uint16 or float32.
+        shapes: (n, 2) int64: height and width of every image.
+        labels: (n,) int64 class indices; multilabel (n, K) uint8; segmentation: empty.
+    """
+
+    cache = "disk"  # where the pixels come from each time they are asked for
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.digest = folder, folder.name
+        try:
+            index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+            self.shapes: np.ndarray = np.load(folder / "shapes.npy", allow_pickle=False)
+            self.labels: np.ndarray = np.load(folder / "labels.npy", allow_pickle=False)
+            self.task: Task = index["task"]
+            self.classes: tuple[str, ...] = tuple(index["classes"])
+            self.num_channels: int = index["channels"]
+            self.dtype = np.dtype(index["dtype"])
+            areas = self.shapes.prod(1)
+            self._starts = np.concatenate([[0], np.cumsum(areas)])
+            self._images = self._mapped("images.bin", self.dtype, self.num_channels * int(areas.sum()))
+            segmented = self.task.endswith("segmentation")
+            self._targets = (
+                self._mapped("targets.bin", np.dtype(np.uint8), int(areas.sum())) if segmented else None
+            )
+            if index["version"] != PACK_VERSION or not (folder / "measures.json").is_file():
+                raise ValueError("written by another version")
+        except FileNotFoundError:
+            raise RunError(
+                f"the packed images {self.digest} are not in the cache",
+                where=str(folder.parent),
+                cure="Run foldwise check STUDY: it packs them again. (FOLDWISE_CACHE must be the same as then.)",
+            ) from None
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(
+                f"the packed images are damaged ({error})",
+                where=str(folder),
+                cure="Run foldwise check STUDY: it packs them again.",
+            ) from None
+
+    def _mapped(self, name: str, dtype: np.dtype, count: int) -> np.ndarray:
+        path = self.folder / name
+        if path.stat().st_size != count * dtype.itemsize:
+            raise ValueError(f"{name} has {path.stat().st_size} bytes, not {count * dtype.itemsize}")
+        return np.memmap(path, dtype=dtype, mode="r", shape=(count,))
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self.shapes)
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all decoded images and masks."""
+        per_pixel = self.num_channels * self.dtype.itemsize + (self._targets is not None)
+        return int(self.shapes.prod(1).sum() * per_pixel)
+
+    def image(self, index: int) -> np.ndarray:
+        """Image `index` as (C, H, W), a read-only view of the file."""
+        height, width = self.shapes[index]
+        start, stop = self._starts[index] * self.num_channels, self._starts[index + 1] * self.num_channels
+        return self._images[start:stop].reshape(self.num_channels, height, width)
+
+    def target(self, index: int) -> np.ndarray:
+        """The class map (H, W) uint8 of image `index`, 255 where pixels do not count; segmentation only."""
+        if self._targets is None:
+            raise RunError(f"a {self.task} set has no masks", where=str(self.folder))
+        height, width = self.shapes[index]
+        return self._targets[self._starts[index] : self._starts[index + 1]].reshape(height, width)
+
+    @cached_property
+    def measures(self) -> list[Measure]:
+        """What was measured on every image, in order."""
+        listed: list[dict[str, Any]] = json.loads((self.folder / "measures.json").read_text(encoding="utf-8"))
+        return [as_measure(one) for one in listed]
+
+    def channel_stats(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (C,) float32 over all pixels of the images at `indices`."""
+        weights = self.shapes[indices].prod(1).astype(np.float64)[:, None]
+        mean_C = (self._moments[0][indices] * weights).sum(0) / weights.sum()
+        square_C = (self._moments[1][indices] * weights).sum(0) / weights.sum()
+        std_C = np.sqrt(np.maximum(square_C - mean_C**2, 0))
+        return mean_C.astype(np.float32), std_C.astype(np.float32)
+
+    @cached_property
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([m.mean for m in self.measures]), np.array([m.square_mean for m in self.measures])

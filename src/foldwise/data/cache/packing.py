@@ -1,0 +1,297 @@
+"""Every image of a data set decoded once and written as one long file, with what was measured on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from foldwise.data.cache.measures import Measure, measure_image
+from foldwise.data.cases import Case, Dataset, channel_files, split_slice
+from foldwise.data.formats.images import mask_values_of, plane, resize_image, resize_mask, to_channels
+from foldwise.data.formats.pixels import Pixels, open_stack
+from foldwise.data.layouts.labels import limited
+from foldwise.data.layouts.listing import some
+from foldwise.data.layouts.mask_census import read_pixels
+from foldwise.data.layouts.masks import class_indices
+from foldwise.errors import DataError, SpecError
+from foldwise.study.spec import IGNORE, DataSpec
+
+PACK_VERSION = 1  # raised when the same files would be packed differently
+AT_ONCE = 32  # images decoded before they are written: bounds the memory, keeps the decoders busy
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One case ready to be written."""
+
+    image_CHW: np.ndarray
+    target_HW: np.ndarray | None
+    measure: Measure
+
+
+def write_pack(
+    folder: Path,
+    dataset: Dataset,
+    data: DataSpec,
+    *,
+    files: dict[str, str],
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Write images.bin, targets.bin, shapes.npy, labels.npy, measures.json and index.json to a folder.
+
+    Raises:
+        DataError: images or masks cannot be used; all problems at once.
+        SpecError: images of different sizes are to be classified, and no size is stated.
+    """
+    measures: list[Measure] = []
+    kinds: dict[tuple[int, str], list[str]] = {}
+    errors: list[DataError] = []
+    with (folder / "images.bin").open("wb") as images, (folder / "targets.bin").open("wb") as targets:
+        for done, (case, loaded) in enumerate(_load_all(dataset, data, files), 1):
+            if progress is not None:
+                progress(done, len(dataset.cases))
+            if isinstance(loaded, DataError):
+                errors.append(loaded)
+                continue
+            kinds.setdefault((len(loaded.image_CHW), str(loaded.image_CHW.dtype)), []).append(case.name)
+            measures.append(loaded.measure)
+            if not errors and len(kinds) == 1:
+                images.write(loaded.image_CHW.tobytes())
+                if loaded.target_HW is not None:
+                    targets.write(loaded.target_HW.tobytes())
+    errors += _mixed_kinds(kinds, data)
+    if errors:
+        raise limited(errors)
+    _check_sizes(dataset, data, measures)
+    (num_channels, dtype) = next(iter(kinds))
+    _write_index(folder, dataset, measures, num_channels=num_channels, dtype=dtype)
+
+
+def _load_all(
+    dataset: Dataset, data: DataSpec, files: dict[str, str]
+) -> Iterator[tuple[Case, Loaded | DataError]]:
+    """Every case in order, decoded by a few threads; what is wrong with it in place of it."""
+
+    def load(case: Case) -> Loaded | DataError:
+        try:
+            return load_case(dataset, case, data, file_digest=files[case.image])
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(dataset.cases), AT_ONCE):
+            some_cases = dataset.cases[start : start + AT_ONCE]
+            yield from zip(some_cases, pool.map(load, some_cases), strict=True)
+
+
+def load_case(dataset: Dataset, case: Case, data: DataSpec, *, file_digest: str = "") -> Loaded:
+    """One case decoded, brought to the channels and the size that were asked for, and measured.
+
+    Raises:
+        DataError: the image or its mask cannot be used.
+    """
+    pixels, image = read_image(dataset, case, data)
+    pixel_digest = hashlib.sha256(f"{image.dtype}{image.shape}".encode() + image.tobytes()).hexdigest()[:32]
+    original = (image.shape[1], image.shape[2])
+    target = None if case.mask is None else sized_target(dataset, case, data, original)
+    image = sized_image(image, data)
+    counts = None
+    if target is not None:
+        counts = tuple(np.bincount(target[target != IGNORE], minlength=len(dataset.classes)).tolist())
+    measure = measure_image(
+        image,
+        pixels,
+        index=case.index,
+        digests=(file_digest, pixel_digest),
+        original_hw=original,
+        class_pixels=counts,
+    )
+    return Loaded(image, target, measure)
+
+
+def read_image(dataset: Dataset, case: Case, data: DataSpec) -> tuple[Pixels, np.ndarray]:
+    """The file of a case, and its image (C, H, W) in the channels that were asked for, as large as the file."""
+    pixels = _read(dataset.root, case.image)
+    if len(dataset.channels) == 1:
+        return pixels, plane(pixels, where=case.image)
+    return pixels, to_channels(pixels, made_of(data), where=case.image)
+
+
+def made_of(data: DataSpec) -> str:
+    """What the channels of a decoded image are made: those of channel files stay as they were joined."""
+    return data.channels if isinstance(data.channels, str) else "native"
+
+
+def sized_image(image_CHW: np.ndarray, data: DataSpec) -> np.ndarray:
+    """The image at the size that was asked for."""
+    size = size_hw(data)
+    return image_CHW if size is None else resize_image(image_CHW, size)
+
+
+def sized_target(dataset: Dataset, case: Case, data: DataSpec, original: tuple[int, ...]) -> np.ndarray:
+    """The class map (H, W) uint8 of a case whose image file has the size `original`, at the size asked for."""
+    target, size = _target(dataset, case, original), size_hw(data)
+    return target if size is None else resize_mask(target, size)
+
+
+def size_hw(data: DataSpec) -> tuple[int, int] | None:
+    """The (height, width) that `data.size` asks for; None for the size of the file."""
+    if data.size == "native":
+        return None
+    return (data.size, data.size) if isinstance(data.size, int) else (data.size[0], data.size[1])
+
+
+def _read(root: Path, place: str) -> Pixels:
+    """The decoded file at a place; its errors name the file from the data folder, not from the root of the disk."""
+    try:
+        return read_pixels(root, place)
+    except DataError as error:
+        raise DataError(error.what, where=place, cure=error.cure) from None
+
+
+def _target(dataset: Dataset, case: Case, size: tuple[int, ...]) -> np.ndarray:
+    """The class map (H, W) uint8 of a case, checked to be of the size of its image."""
+    assert case.mask is not None
+    assert dataset.mask_values is not None
+    place = case.mask
+    palette: Literal["index", "colour"] = (
+        "colour" if any(isinstance(v, tuple) for v in dataset.mask_values) else "index"
+    )
+    mask = mask_values_of(_read(dataset.root, place), palette=palette, where=place)
+    if mask.shape[:2] != size:
+        got, wanted = f"{mask.shape[1]}×{mask.shape[0]}", f"{size[1]}×{size[0]}"
+        turned = (
+            " The image may have been turned by its EXIF orientation." if mask.shape[:2] == size[::-1] else ""
+        )
+        raise DataError(
+            f"the mask is {got} pixels, its image {case.image} is {wanted}",
+            where=place,
+            cure=f"Save the mask at the size of its image (nearest neighbour).{turned}",
+        )
+    return class_indices(mask, dataset.mask_values, where=place)
+
+
+def _mixed_kinds(kinds: dict[tuple[int, str], list[str]], data: DataSpec) -> list[DataError]:
+    """Errors where images differ in channels or in value type: a network takes one kind."""
+    by_channels: dict[int, list[str]] = {}
+    by_dtype: dict[str, list[str]] = {}
+    for (num_channels, dtype), names in kinds.items():
+        by_channels.setdefault(num_channels, []).extend(names)
+        by_dtype.setdefault(dtype, []).extend(names)
+    errors = []
+    if len(by_channels) > 1:
+        cure = (
+            "State data.channels: gray or rgb."
+            if set(by_channels) <= {1, 3}
+            else "Save all images with the same channels."
+        )
+        listed = "; ".join(
+            f"{len(names)} of {count} channel(s) ({some(names, 2)})"
+            for count, names in sorted(by_channels.items())
+        )
+        errors.append(DataError(f"the images differ in channels: {listed}", where="data.channels", cure=cure))
+    if len(by_dtype) > 1:
+        listed = "; ".join(
+            f"{len(names)} of {dtype} ({some(names, 2)})" for dtype, names in sorted(by_dtype.items())
+        )
+        errors.append(
+            DataError(
+                f"the images differ in the type of their values: {listed}",
+                where="images",
+                cure="Save all images with the same bit depth.",
+            )
+        )
+    return errors
+
+
+def _check_sizes(dataset: Dataset, data: DataSpec, measures: Iterable[Measure]) -> None:
+    sizes = {(m.height, m.width) for m in measures}
+    if data.size == "native" and len(sizes) > 1 and dataset.task.endswith("classification"):
+        small, large = min(sizes, key=lambda s: s[0] * s[1]), max(sizes, key=lambda s: s[0] * s[1])
+        raise SpecError(
+            f"the images have {len(sizes)} different sizes, from {small[1]}×{small[0]} to {large[1]}×{large[0]} pixels",
+            where="data.size",
+            cure="State data.size, for example 224: all images are brought to that height and width.",
+        )
+
+
+def _write_index(
+    folder: Path, dataset: Dataset, measures: list[Measure], *, num_channels: int, dtype: str
+) -> None:
+    np.save(folder / "shapes.npy", np.array([(m.height, m.width) for m in measures], np.int64))
+    np.save(folder / "labels.npy", label_array(dataset))
+    (folder / "measures.json").write_text(json.dumps([asdict(m) for m in measures]), encoding="utf-8")
+    index = {
+        "version": PACK_VERSION,
+        "task": dataset.task,
+        "classes": dataset.classes,
+        "channels": num_channels,
+        "dtype": dtype,
+    }
+    (folder / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+
+
+def label_array(dataset: Dataset) -> np.ndarray:
+    """Labels of all cases: (n,) int64; multilabel (n, K) uint8; segmentation none."""
+    if dataset.task == "multilabel_classification":
+        labels = np.zeros((len(dataset.cases), len(dataset.classes)), np.uint8)
+        for place, case in enumerate(dataset.cases):
+            labels[place, list(case.labels)] = 1
+        return labels
+    return np.array([case.labels[0] for case in dataset.cases if case.labels], np.int64)
+
+
+def file_digests(dataset: Dataset) -> dict[str, str]:
+    """SHA-256 of every image and mask file, or slice of a stack, by its place.
+
+    Raises:
+        DataError: files cannot be read; all at once.
+    """
+    places = [place for case in dataset.cases for place in (case.image, case.mask) if place is not None]
+    found: dict[str, str] = {}
+    errors = []
+    for place in places:
+        try:
+            found[place] = _digest_of(dataset.root, place)
+        except OSError as error:
+            errors.append(
+                DataError(
+                    f"the file cannot be read ({error.strerror})",
+                    where=place,
+                    cure="Check that it is there and may be read.",
+                )
+            )
+    if errors:
+        raise limited(errors)
+    return found
+
+
+def _digest_of(root: Path, place: str) -> str:
+    parts = channel_files(place)
+    if len(parts) > 1:
+        digests = "".join(_digest_of(root, part) for part in parts)
+        return hashlib.sha256(f"channels {digests}".encode()).hexdigest()
+    name, index = split_slice(place)
+    if index is None:
+        with (root / name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    part = np.ascontiguousarray(open_stack(root / name)[index])
+    return hashlib.sha256(f"{part.dtype.str}{part.shape}".encode() + part.tobytes()).hexdigest()
+
+
+def pack_digest(dataset: Dataset, data: DataSpec, files: dict[str, str]) -> str:
+    """Thirty-two digits that change when, and only when, the packed folder would."""
+    # The words do not count: which file is which channel stands in the digests of the files.
+    channels = data.channels if isinstance(data.channels, str) else len(data.channels)
+    values = sorted((str(key), k) for key, k in (dataset.mask_values or {}).items())
+    cases = [(files[c.image], files[c.mask] if c.mask else None, c.labels) for c in dataset.cases]
+    asked = [PACK_VERSION, dataset.task, dataset.classes, channels, data.size, values, cases]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]

@@ -1,1 +1,0 @@
-"""From a file to pixels: every format, bit depth and colour mode."""

@@ -1,0 +1,1 @@
+"""Files to pixels: every format, bit depth and colour mode."""

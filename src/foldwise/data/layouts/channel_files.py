@@ -1,0 +1,197 @@
+"""Images whose channels are files of their own: which files are one image, in which order, and what is left over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from foldwise.data.cases import Dataset
+from foldwise.data.layouts.listing import counted, natural, some
+from foldwise.errors import DataError
+from foldwise.study.spec import DataSpec
+
+MARKS = "_-. "  # what may stand between the name of an image and the word of a channel
+# Words that name channels in microscopy; only such ones are suspected where nobody stated them.
+WORDS = frozenset(
+    ["red", "green", "blue", "yellow", "cyan", "magenta", "orange", "farred", "dapi", "hoechst", "gfp", "egfp", "rfp",
+     "yfp", "cfp", "mcherry", "fitc", "tritc", "cy3", "cy5", "alexa488", "alexa555", "alexa647", "c0", "c1", "c2", "c3",
+     "c4", "ch0", "ch1", "ch2", "ch3", "ch4", "w1", "w2", "w3", "w4", "w5"]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Images made of channel files.
+
+    Attributes:
+        names: place -> name: ``train/a_{red,green}.png`` is called ``train/a.png``; in natural order of the names.
+        left_out: words that stand where a channel does, and that were not asked for -> how many files.
+        statement: what was recognised, for the user.
+    """
+
+    names: dict[str, str]
+    left_out: dict[str, int]
+    statement: str
+
+
+def images_at(paths: Sequence[str], data: DataSpec, *, where: str) -> Joined:
+    """The images at some paths: every file is one, unless the study states channel files; see `join_channels`."""
+    if isinstance(data.channels, tuple):
+        return join_channels(paths, data.channels, where=where)
+    return Joined({path: path for path in paths}, {}, "")
+
+
+def with_channels(dataset: Dataset, data: DataSpec, joined: Sequence[Joined]) -> Dataset:
+    """The data set with what was joined: its channels, those left out, and a sentence about it."""
+    if not isinstance(data.channels, tuple):
+        return dataset
+    left_out = tuple(sorted({word for part in joined for word in part.left_out}))
+    said = tuple(dict.fromkeys(part.statement for part in joined))
+    return replace(
+        dataset,
+        channels=data.channels,
+        channels_left_out=left_out,
+        statements=(*said, *dataset.statements),
+    )
+
+
+def join_channels(paths: Sequence[str], channels: Sequence[str], *, where: str) -> Joined:
+    """The images that the files at `paths` are channels of.
+
+    A channel is named by the end of the file name (``a_red.png``), or by a folder (``red/a.png``).
+
+    Args:
+        paths: POSIX paths of all files.
+        channels: the words in the order that the channels are to have.
+        where: for errors.
+
+    Raises:
+        DataError: files belong to no channel, or images lack one; all are named.
+    """
+    found: dict[str, dict[str, str]] = {}
+    others = []
+    for path in paths:
+        pattern, channel = _split(path, channels)
+        if channel is None:
+            others.append(path)
+        else:
+            found.setdefault(pattern, {})[channel] = path
+    left_out, strange = _left_out(others, found)
+    errors = _errors(found, strange, channels)
+    if errors:
+        raise DataError.together(DataError(error.what, where=where, cure=error.cure) for error in errors)
+    listed = ",".join(channels)
+    names = {_place(pattern, listed): _name(pattern) for pattern in found}
+    ordered = dict(sorted(names.items(), key=lambda row: natural(row[1])))
+    many = ", ".join(channels)
+    said = f"{len(ordered)} images were joined from one file per channel, in this order: {many}."
+    if left_out:
+        said += f" Files of other channels were left out: {_counts(left_out)}."
+    return Joined(ordered, left_out, said)
+
+
+def _place(pattern: str, channels: str) -> str:
+    return pattern.replace("{}", f"{{{channels}}}" if "," in channels else channels)
+
+
+def _split(path: str, channels: Sequence[str]) -> tuple[str, str | None]:
+    """The path with ``{}`` where a channel is named, and that channel; None where none is."""
+    whole = PurePosixPath(path)
+    for channel in channels:
+        stem = whole.stem
+        if stem.endswith(channel) and len(stem) > len(channel) + 1 and stem[-len(channel) - 1] in MARKS:
+            named = f"{stem[: -len(channel)]}{{}}{whole.suffix}"
+            return whole.with_name(named).as_posix(), channel
+        parts = whole.parts
+        if channel in parts[:-1]:
+            place = len(parts) - 2 - parts[-2::-1].index(channel)
+            return "/".join((*parts[:place], "{}", *parts[place + 1 :])), channel
+    return path, None
+
+
+def _name(pattern: str) -> str:
+    """What an image is called: its files without the channel."""
+    if "{}/" in pattern:
+        return pattern.replace("{}/", "")
+    head, tail = pattern.split("{}")
+    return head[:-1] + tail
+
+
+def _left_out(others: Sequence[str], found: dict[str, dict[str, str]]) -> tuple[dict[str, int], list[str]]:
+    """Words that stand where the channels of known images do, with their counts; and files that fit nothing."""
+    heads = {tuple(pattern.split("{}")) for pattern in found}
+    counts: dict[str, int] = {}
+    strange = []
+    for path in others:
+        word = _word(path, heads)
+        if word is None:
+            strange.append(path)
+        else:
+            counts[word] = counts.get(word, 0) + 1
+    return counts, strange
+
+
+def _word(path: str, heads: set[tuple[str, ...]]) -> str | None:
+    """The word in a path that stands where a channel of a known image does."""
+    whole = PurePosixPath(path)
+    for place in (k for k, letter in enumerate(path) if letter in MARKS):
+        word = path[place + 1 : len(path) - len(whole.suffix)]
+        if "/" not in word and (path[: place + 1], whole.suffix) in heads:
+            return word
+    for k, part in enumerate(whole.parts[:-1]):
+        before = "".join(f"{name}/" for name in whole.parts[:k])
+        if (before, "/" + "/".join(whole.parts[k + 1 :])) in heads:
+            return part
+    return None
+
+
+def _errors(found: dict[str, dict[str, str]], strange: list[str], channels: Sequence[str]) -> list[DataError]:
+    errors = []
+    if not found:
+        errors.append(
+            DataError(
+                f"no file belongs to a channel called {' or '.join(channels)}",
+                cure="data.channels holds the ends of the file names (a_red.png) or the names of folders (red/a.png).",
+            )
+        )
+    elif strange:
+        errors.append(
+            DataError(
+                f"{counted(len(strange), 'file belongs', 'files belong')} to no channel: {some(strange)}",
+                cure="Name every channel in data.channels, or take the files out.",
+            )
+        )
+    missing = [
+        _place(pattern, channel)
+        for pattern, files in found.items()
+        for channel in channels
+        if channel not in files
+    ]
+    if missing:
+        errors.append(
+            DataError(
+                f"{counted(len(missing), 'channel file is', 'channel files are')} not there: {some(sorted(missing, key=natural))}",
+                cure="Every image needs a file of each channel in data.channels, of one file type.",
+            )
+        )
+    return errors
+
+
+def _counts(left_out: dict[str, int]) -> str:
+    return ", ".join(f"{word} ({number})" for word, number in sorted(left_out.items()))
+
+
+def suspected_channels(paths: Sequence[str]) -> tuple[str, ...]:
+    """Words such as red and green that name the files of every image, where all files have one; none otherwise."""
+    ends: dict[str, set[str]] = {}
+    for path in paths:
+        whole = PurePosixPath(path)
+        place = max(whole.stem.rfind(mark) for mark in MARKS)
+        word = whole.stem[place + 1 :]
+        if place < 1 or word.casefold() not in WORDS:
+            return ()
+        ends.setdefault(whole.with_name(whole.stem[:place] + whole.suffix).as_posix(), set()).add(word)
+    words = next(iter(ends.values()), set())
+    alike = all(held == words for held in ends.values())
+    return tuple(sorted(words)) if alike and len(words) > 1 else ()

@@ -1,0 +1,156 @@
+"""Which images belong together: a column of a table, or a part of the file name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from foldwise.data.cases import Case, split_slice
+from foldwise.data.layouts.listing import Finder, counted, some
+from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table
+from foldwise.errors import DataError, SpecError, unknown
+from foldwise.study.spec import DataSpec
+
+GROUP_NAMES = re.compile(
+    r"(^|_)(group|patient|subject|child|donor|animal|case|mouse|slide|plate)s?(_id)?$", re.IGNORECASE
+)
+
+
+def with_groups(
+    cases: Sequence[Case], *, root: Path, group: str, data: DataSpec, tables: Sequence[Path], folder: str
+) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """The cases with their stated groups, and what to say about it.
+
+    Args:
+        cases: as read, without groups.
+        root: the data folder.
+        group: ``auto``, ``none``, ``near-duplicates``, ``pattern:<regex with one group>`` or a column name.
+        data: for `group_column` and `image_column`.
+        tables: CSV files whose columns may be named, in order.
+        folder: where names in the tables may start from, e.g. ``images``.
+
+    Raises:
+        SpecError: no such column, or the pattern is no pattern with one group.
+        DataError: images without a group.
+    """
+    if data.slices_per_group is not None:
+        return _by_blocks(cases, data.slices_per_group, group, data)
+    if group.startswith("pattern:"):
+        return _by_pattern(cases, group.removeprefix("pattern:"))
+    asked = data.group_column if group == "auto" else group
+    if group in {"none", "near-duplicates"}:
+        return tuple(replace(case, group=None) for case in cases), ()
+    if asked is None:
+        return tuple(cases), () if any(case.group for case in cases) else _hint(tables)
+    if group != "auto" and data.group_column not in {None, group}:
+        raise SpecError(
+            f"data.group_column is {data.group_column!r}, but validate.group is {group!r}",
+            where="validate.group",
+            cure="State only one of them.",
+        )
+    where = "data.group_column" if group == "auto" else "validate.group"
+    return _by_column(cases, _table_with(asked, root, tables, where), asked, data, folder)
+
+
+def _table_with(column: str, root: Path, tables: Sequence[Path], where: str) -> Table:
+    """The first table that has a column; SpecError that lists the columns there are."""
+    read = [read_table(path) for path in tables]
+    found = next((table for table in read if column in table.columns), None)
+    if found is not None:
+        return found
+    known = [name for table in read for name in table.columns]
+    if not known:
+        raise SpecError(
+            f"there is no table with a column {column!r} in {root.name}",
+            where=where,
+            cure="Add a metadata.csv with the columns image and group.",
+        )
+    raise unknown(column, known, "column of " + " or ".join(table.name for table in read), where=where)
+
+
+def _hint(tables: Sequence[Path]) -> tuple[str, ...]:
+    """A sentence about columns that look like groups and are not used."""
+    said = []
+    for path in tables:
+        try:
+            columns = read_table(path).columns
+        except DataError:
+            continue
+        said += [
+            f"Column {name!r} of {path.name} looks like groups but is not used; state validate.group: {name} to keep its images together."
+            for name in columns
+            if GROUP_NAMES.search(name)
+        ]
+    return tuple(said)
+
+
+def _by_pattern(cases: Sequence[Case], pattern: str) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        raise SpecError(f"{pattern!r} is no regular expression ({error})", where="validate.group") from None
+    if wanted.groups != 1:
+        raise SpecError(
+            f"{pattern!r} has {wanted.groups} groups in parentheses, not one",
+            where="validate.group",
+            cure=r"For names like p12_left.png write pattern:^(p\d+)_",
+        )
+    found = [wanted.search(PurePosixPath(case.name).name) for case in cases]
+    missed = [case.name for case, match in zip(cases, found, strict=True) if not (match and match[1])]
+    if missed:
+        raise DataError(
+            f"{pattern!r} does not fit {len(missed)} file name(s): {some(missed)}",
+            where="validate.group",
+            cure="Mend the pattern or the names.",
+        )
+    grouped = tuple(replace(case, group=match[1]) for case, match in zip(cases, found, strict=True) if match)
+    return grouped, (_counted(grouped, f"the pattern {pattern} on file names"),)
+
+
+def _by_blocks(
+    cases: Sequence[Case], length: int, group: str, data: DataSpec
+) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """Groups of so many images in a row, in the order of their names, within one stack or one folder."""
+    if group != "auto" or data.group_column is not None:
+        raise SpecError(
+            f"groups are stated twice: here, and as {data.group_column or group!r}",
+            where="data.slices_per_group",
+            cure="State only one of them.",
+        )
+    places: dict[str, int] = {}
+    grouped = []
+    for case in cases:
+        stack, index = split_slice(case.name)
+        series = stack if index is not None else PurePosixPath(case.name).parent.as_posix()
+        place = places[series] = places.get(series, -1) + 1
+        first = place - place % length
+        grouped.append(replace(case, group=f"{series} {first} to {first + length - 1}"))
+    return tuple(grouped), (_counted(grouped, f"data.slices_per_group: {length} in a row"),)
+
+
+def _by_column(
+    cases: Sequence[Case], table: Table, column: str, data: DataSpec, folder: str
+) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    names = image_column(table, data.image_column if data.image_column in table.columns else None)
+    rows, errors = match_rows(table, names, Finder([case.name for case in cases], folder))
+    known = {path: table.rows[row][column].strip() for path, row in rows.items()}
+    missed = [case.name for case in cases if not known.get(case.name)]
+    if missed:
+        errors.append(
+            DataError(
+                f"{counted(len(missed), 'image has', 'images have')} no {column}: {some(missed)}",
+                where=table.name,
+                cure="Fill in the column for every image; an image that stands alone gets a name of its own.",
+            )
+        )
+    if errors:
+        raise DataError.together(errors)
+    grouped = tuple(replace(case, group=known[case.name]) for case in cases)
+    return grouped, (_counted(grouped, f"column {column!r} of {table.name}"),)
+
+
+def _counted(cases: Sequence[Case], source: str) -> str:
+    num_groups = len({case.group for case in cases})
+    return f"{num_groups} groups of {len(cases)} images come from {source}."

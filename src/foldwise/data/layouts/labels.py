@@ -1,0 +1,206 @@
+"""What the columns of a table say about each image: one label, or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foldwise.data.layouts.label_columns import FALSE, TRUE, label_columns
+from foldwise.data.layouts.listing import counted, natural, some
+from foldwise.data.layouts.tables import Table
+from foldwise.errors import DataError, SpecError
+from foldwise.study.spec import DataSpec, Task
+
+SEPARATORS = ("|", ";", " ")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The task, the class names, and the class indices of every row that was read."""
+
+    task: Task
+    classes: tuple[str, ...]
+    rows: tuple[tuple[int, ...], ...]
+    statements: tuple[str, ...]
+
+
+def read_labels(table: Table, data: DataSpec, image_column: str) -> Labels:
+    """The labels of every row of a table.
+
+    Raises:
+        SpecError: a stated column does not exist, or the stated task does not fit.
+        DataError: the label columns or the task are ambiguous, or cells cannot be read; the cure names the choices.
+    """
+    columns = label_columns(table, data, image_column)
+    unused = [name for name in table.columns if name not in {*columns, image_column, data.group_column}]
+    said = [f"Labels come from {_named(columns)} of {table.name}, images from column {image_column!r}."]
+    if unused:
+        said.append(
+            f"Columns of {table.name} that are not used: {', '.join(name or '(no name)' for name in unused)}."
+        )
+    if len(columns) > 1:
+        labels = _from_indicators(table, columns, data)
+    else:
+        labels = label_list(
+            [row[columns[0]] for row in table.rows],
+            data,
+            [table.where(i, columns[0]) for i in range(len(table.rows))],
+        )
+    return Labels(labels.task, labels.classes, labels.rows, (*said, *labels.statements))
+
+
+def _named(columns: Sequence[str]) -> str:
+    return (
+        f"column {columns[0]!r}" if len(columns) == 1 else f"the {len(columns)} columns {', '.join(columns)}"
+    )
+
+
+def _from_indicators(table: Table, columns: Sequence[str], data: DataSpec) -> Labels:
+    rows, errors = [], []
+    for place, row in enumerate(table.rows):
+        marks = [row[name].strip().casefold() for name in columns]
+        errors += [
+            DataError(
+                f"{row[name]!r} is neither 0 nor 1", where=table.where(place, name), cure="Write 0 or 1."
+            )
+            for name, mark in zip(columns, marks, strict=True)
+            if mark not in TRUE | FALSE
+        ]
+        rows.append(tuple(k for k, mark in enumerate(marks) if mark in TRUE))
+    if errors:
+        raise limited(errors)
+    return indicator_labels(rows, tuple(columns), data, table.name)
+
+
+def indicator_labels(
+    rows: Sequence[tuple[int, ...]], classes: tuple[str, ...], data: DataSpec, where: str
+) -> Labels:
+    """Labels from 0/1 columns: several per image, or one per image where the task is stated so."""
+    single = all(len(row) == 1 for row in rows)
+    if data.classes is not None and len(data.classes) != len(classes):
+        raise SpecError(
+            f"{len(data.classes)} names for {len(classes)} columns",
+            where="data.classes",
+            cure="Name one class per column.",
+        )
+    classes = data.classes or classes
+    if data.task == "auto" and single:
+        raise DataError(
+            "every row has exactly one 1: is that one label per image, or several that happen not to meet?",
+            where=where,
+            cure="State data.task: multiclass_classification or multilabel_classification.",
+        )
+    one_label: Task = "binary_classification" if len(classes) == 2 else "multiclass_classification"
+    task = stated_task(data, "multilabel_classification", one_label)
+    if task != "multilabel_classification":
+        if not single:
+            raise SpecError(
+                f"rows of {where} have no 1 or several",
+                where="data.task",
+                cure="State data.task: multilabel_classification.",
+            )
+        return Labels(task, classes, tuple(rows), (_counted(classes, rows, "one label per image"),))
+    return Labels(
+        task, classes, tuple(rows), (_counted(classes, rows, "several labels per image are possible"),)
+    )
+
+
+def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> Labels:
+    """Labels from one cell of text per image: a name, or several with a separator."""
+    separator = _separator(cells, data, where[0])
+    parts = [_parts(cell, separator) for cell in cells]
+    empty = [place for place, cell in zip(where, cells, strict=True) if not cell.strip()]
+    if empty and (separator is None or data.task == "auto"):
+        raise DataError(
+            f"{counted(len(empty), 'image has', 'images have')} no label: {some(empty)}",
+            cure="Fill the cells, take the rows out, or state data.task: multilabel_classification if none is an answer.",
+        )
+    classes, index, said = _classes({name for cell in parts for name in cell}, data)
+    errors = [
+        DataError(
+            f"the label {name!r} is not among data.classes", where=place, cure=f"Known: {', '.join(classes)}."
+        )
+        for place, cell in zip(where, parts, strict=True)
+        for name in cell
+        if name not in index
+    ]
+    if errors:
+        raise limited(errors)
+    rows = tuple(tuple(sorted({index[name] for name in cell})) for cell in parts)
+    if separator is not None:
+        text = _counted(
+            classes,
+            rows,
+            f"several labels per image, separated by {'space' if separator == ' ' else repr(separator)}",
+        )
+        return Labels("multilabel_classification", classes, rows, (*said, text))
+    task = stated_task(data, "binary_classification" if len(classes) == 2 else "multiclass_classification")
+    return Labels(task, classes, rows, (*said, _counted(classes, rows, "one label per image")))
+
+
+def _parts(cell: str, separator: str | None) -> tuple[str, ...]:
+    """The labels in a cell. Without a separator the text stays as it is, so that the audit sees stray spaces."""
+    if separator is None:
+        return (cell,)
+    return tuple(part.strip() for part in cell.split(separator) if part.strip())
+
+
+def _separator(cells: Sequence[str], data: DataSpec, where: str) -> str | None:
+    """What separates several labels in a cell; None where each cell is one label."""
+    if data.task in {"binary_classification", "multiclass_classification"}:
+        return None
+    used = [mark for mark in SEPARATORS if any(mark in cell.strip() for cell in cells)]
+    if data.task == "multilabel_classification":
+        return used[0] if used else "|"
+    if not used:
+        return None
+    tokens = {token for cell in cells for token in cell.split(used[0])}
+    if used[0] != " " or all(token.strip().isdigit() for token in tokens if token.strip()):
+        return used[0]
+    raise DataError(
+        "some labels contain spaces: are they names of several words, or several labels?",
+        where=where,
+        cure="State data.task: multiclass_classification (or binary_classification), or multilabel_classification.",
+    )
+
+
+def _classes(names: set[str], data: DataSpec) -> tuple[tuple[str, ...], dict[str, int], tuple[str, ...]]:
+    """Class names in order, the index that each written label means, and what to say about it."""
+    if data.classes is None:
+        classes = tuple(sorted(names, key=natural))
+        return classes, {name: k for k, name in enumerate(classes)}, ()
+    classes = data.classes
+    numbers = all(name.isdigit() and int(name) < len(classes) for name in names)
+    if numbers and not names & set(classes):
+        said = f"The labels are numbers and were read as places in data.classes: 0 is {classes[0]!r}."
+        return classes, {name: int(name) for name in names}, (said,)
+    return classes, {name: k for k, name in enumerate(classes)}, ()
+
+
+def stated_task(data: DataSpec, *possible: Task) -> Task:
+    """The stated task if it is among the possible ones; the first of them where nothing is stated."""
+    if data.task == "auto":
+        return possible[0]
+    wider = {
+        "binary_classification": "multiclass_classification",
+        "binary_segmentation": "multiclass_segmentation",
+    }
+    if data.task in possible or data.task in {wider.get(task) for task in possible}:
+        return data.task
+    raise SpecError(
+        f"the data are {' or '.join(possible)}, not {data.task}",
+        where="data.task",
+        cure="Leave data.task out, or mend the data.",
+    )
+
+
+def _counted(classes: Sequence[str], rows: Sequence[tuple[int, ...]], how: str) -> str:
+    counts = [sum(k in row for row in rows) for k in range(len(classes))]
+    listed = ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True))
+    return f"{len(classes)} classes, {how}: {listed}."
+
+
+def limited(errors: Sequence[DataError], limit: int = 20) -> DataError:
+    """The first errors together, and how many more there are."""
+    more = [DataError(f"and {len(errors) - limit} more of this kind")] if len(errors) > limit else []
+    return DataError.together([*errors[:limit], *more])

@@ -1,0 +1,196 @@
+"""Stacks in place of files: images.npy or a TIFF of many pages, with masks or labels, one slice per image."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from foldwise.data.cases import STACKS, Case, Dataset, split_slice
+from foldwise.data.formats.pixels import open_stack, stack_channel_axis
+from foldwise.data.formats.tiff_stacks import is_stack
+from foldwise.data.layouts.labels import Labels, indicator_labels, label_list
+from foldwise.data.layouts.listing import counted, natural, some
+from foldwise.data.layouts.mask_pairs import IMAGE_FOLDERS, MASK_FOLDERS
+from foldwise.data.layouts.masks import read_meaning
+from foldwise.errors import DataError
+from foldwise.study.spec import DataSpec
+
+MOST_TOLD = 3  # stacks that are described one by one
+
+
+def stack_files(root: Path, stated: str | None, usual: tuple[str, ...]) -> list[str]:
+    """The stacks of a folder, from it: one file, or those of a folder of stacks; none where there are none.
+
+    Args:
+        root: the data folder.
+        stated: a file or a folder of the study file; None to look for the usual names.
+        usual: names without suffix, such as ``images``.
+    """
+    for name in [stated] if stated is not None else _file_names(usual):
+        if (root / name).is_file():
+            return [PurePosixPath(name).as_posix()]
+    for name in [stated] if stated is not None else usual:
+        if (root / name).is_dir():
+            files = [part.name for part in (root / name).iterdir() if _is_stack_file(part)]
+            return [(PurePosixPath(name) / file).as_posix() for file in sorted(files, key=natural)]
+    return []
+
+
+def _file_names(usual: tuple[str, ...]) -> list[str]:
+    # labels.npy holds the labels of images.npy; a folder of that name may hold masks.
+    return [f"{name}{end}" for name in usual if not name.startswith("label") for end in STACKS]
+
+
+def _is_stack_file(path: Path) -> bool:
+    return path.suffix.lower() in STACKS and path.is_file() and not path.name.startswith(".")
+
+
+def holds_stacks(root: Path, data: DataSpec) -> str | None:
+    """The first stack of images, if the folder is one of stacks; None where its images are pictures."""
+    found = stack_files(root, data.images, IMAGE_FOLDERS)
+    if not found:
+        return None
+    first = found[0]
+    alone = "/" not in first and data.images is None
+    return first if first.endswith(".npy") or alone or is_stack(root / first) else None
+
+
+def read_stacks(root: Path, data: DataSpec) -> Dataset:
+    """The data set of stacks (N, H, W), (N, H, W, C) or (N, C, H, W), in one file or in several of one folder.
+
+    Slices of one file are one group where there are several files.
+
+    Raises:
+        SpecError: the stated task or classes do not fit.
+        DataError: stacks are missing, hold objects, or differ in length or size; masks and labels are both there.
+    """
+    images = stack_files(root, data.images, IMAGE_FOLDERS)
+    if not images:
+        raise DataError(
+            f"there is no stack of images{f' {data.images}' if data.images else ''}",
+            where=str(root),
+            cure="Save images.npy or images.tif, or state data.images: a file or a folder of .npy or .tif files.",
+        )
+    masks = stack_files(root, data.masks, MASK_FOLDERS)
+    has_labels = (root / "labels.npy").is_file()
+    if masks and has_labels and data.masks is None and data.task == "auto":
+        raise DataError(
+            f"there are {masks[0]} and labels.npy: masks or labels?",
+            where=str(root),
+            cure="State data.task, for example binary_segmentation or multiclass_classification.",
+        )
+    if not masks and not has_labels:
+        raise DataError(
+            f"there is neither masks.npy nor labels.npy beside {images[0]}",
+            where=str(root),
+            cure="Save one of them.",
+        )
+    opened = [_open_images(root, name) for name in images]
+    said = [sentence for _, sentences in opened[:MOST_TOLD] for sentence in sentences]
+    if len(opened) > MOST_TOLD:
+        number = sum(len(stack) for stack, _ in opened)
+        said = [said[0], f"In all, {len(opened)} stacks hold {number} images."]
+    places = [
+        f"{name}[{i}]" for name, (stack, _) in zip(images, opened, strict=True) for i in range(len(stack))
+    ]
+    if masks and (not has_labels or data.masks is not None or data.task.endswith("segmentation")):
+        return _with_masks(root, data, images, masks, places, said)
+    labels = _read_labels(root / "labels.npy", len(places), data)
+    cases = tuple(Case(i, name, name, None, labels.rows[i]) for i, name in enumerate(places))
+    said += ["Labels come from labels.npy.", *labels.statements]
+    return Dataset(root, labels.task, labels.classes, cases, "arrays", tuple(said), None)
+
+
+def _with_masks(
+    root: Path, data: DataSpec, images: list[str], masks: list[str], places: list[str], said: list[str]
+) -> Dataset:
+    paired = _paired(root, images, masks)
+    for image, mask in paired.items():
+        _check_masks(open_stack(root / image), open_stack(root / mask), root, image, mask)
+    mask_of = {place: f"{paired[split_slice(place)[0]]}[{split_slice(place)[1]}]" for place in places}
+    meaning = read_meaning(root, list(mask_of.values()), data)
+    several = len(images) > 1
+    groups = [PurePosixPath(split_slice(place)[0]).stem if several else None for place in places]
+    cases = tuple(
+        Case(i, place, place, mask_of[place], (), group)
+        for i, (place, group) in enumerate(zip(places, groups, strict=True))
+    )
+    said = [*said, f"Masks come from {some(masks)}.", *meaning.statements]
+    if several:
+        said.append(f"The slices of one file are one group: {len(images)} groups.")
+    return Dataset(root, meaning.task, meaning.classes, cases, "arrays", tuple(said), meaning.values)
+
+
+def _paired(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
+    """Image stack -> mask stack: the only two, or those of one name."""
+    if len(images) == len(masks) == 1:
+        return {images[0]: masks[0]}
+    by_stem = {PurePosixPath(mask).stem: mask for mask in masks}
+    alone = sorted({PurePosixPath(image).stem for image in images} ^ by_stem.keys(), key=natural)
+    if alone:
+        raise DataError(
+            f"{counted(len(alone), 'stack has', 'stacks have')} no partner of the same name: {some(alone)}",
+            where=str(root),
+            cure="Give every stack of images a stack of masks of the same name.",
+        )
+    return {image: by_stem[PurePosixPath(image).stem] for image in images}
+
+
+def _open_images(root: Path, name: str) -> tuple[np.ndarray, list[str]]:
+    images = open_stack(root / name)
+    shape = "×".join(map(str, images.shape))
+    if images.ndim not in (3, 4) or images.dtype.kind not in "buif" or images.size == 0:
+        raise DataError(
+            f"an array of shape {shape or '()'} and type {images.dtype} holds no images",
+            where=str(root / name),
+            cure="Save numbers as images × height × width, with channels last if there are several.",
+        )
+    if images.ndim == 3:
+        return images, [f"{name} holds {len(images)} grey images of {images.shape[1]}×{images.shape[2]}."]
+    axis = stack_channel_axis(images.shape, root / name)
+    order = "last" if axis == 3 else "first"
+    return images, [
+        f"{name} holds {len(images)} images of {images.shape[axis]} channels (shape {shape}, channels {order})."
+    ]
+
+
+def _check_masks(
+    images: np.ndarray, masks: np.ndarray, root: Path, images_name: str, masks_name: str
+) -> None:
+    size = list(images.shape[1:])
+    if images.ndim == 4:
+        size.pop(stack_channel_axis(images.shape, root / images_name) - 1)
+    if masks.ndim != 3 or list(masks.shape) != [len(images), *size]:
+        got, wanted = "×".join(map(str, masks.shape)), "×".join(map(str, [len(images), *size]))
+        raise DataError(
+            f"the masks have shape {got}, the images ask for {wanted}",
+            where=str(root / masks_name),
+            cure="Save one mask per image, of its size.",
+        )
+
+
+def _read_labels(path: Path, num_images: int, data: DataSpec) -> Labels:
+    array = np.asarray(open_stack(path))
+    if array.ndim not in (1, 2) or len(array) != num_images:
+        raise DataError(
+            f"labels of shape {'×'.join(map(str, array.shape))} do not fit {num_images} images",
+            where=str(path),
+            cure="Save one label per image, or one row of 0/1 per image.",
+        )
+    if array.ndim == 2:
+        if not np.isin(array, (0, 1)).all():
+            raise DataError(
+                "rows of labels must hold 0 and 1 only", where=str(path), cure="Save one column per class."
+            )
+        rows = [tuple(np.flatnonzero(row).tolist()) for row in array]
+        return indicator_labels(rows, data.classes or tuple(map(str, range(array.shape[1]))), data, path.name)
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all() or (array != np.rint(array)).any():
+            raise DataError(
+                "labels must be whole numbers or names", where=str(path), cure="Save class numbers from 0."
+            )
+        array = array.astype(np.int64)
+    return label_list(
+        [str(label) for label in array.tolist()], data, [f"{path.name}[{i}]" for i in range(num_images)]
+    )

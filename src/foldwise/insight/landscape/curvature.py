@@ -1,0 +1,221 @@
+"""How a loss bends around the weights of a network: ends and trace of its Hessian, and how far it rises nearby.
+
+None of these numbers ranks networks. The same function can be written with other weights that are sharper at will
+(Dinh et al. 2017, arXiv:1703.04933), and sharpness says little about new images in modern networks (Andriushchenko
+et al. 2023, arXiv:2302.07011). They describe one network and loss over its training, or fits of one network and loss.
+ReLU and max-pooling have no second derivative at a kink; what is told is that of the smooth pieces.
+
+Vectors here are flat: all trainable parameters, one after the other, (W,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from foldwise.insight.landscape.directions import Mover, Vector, trainable, weights_of
+from foldwise.insight.landscape.points import Landscape, Pooled
+from foldwise.insight.landscape.recalibrating import recalibrate
+from foldwise.insight.landscape.spectrum import Product, dot, hutchinson, lanczos
+
+BASIS_BYTES = 2**31  # of the vectors that Lanczos keeps
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """Of one loss at the weights of one network.
+
+    Attributes:
+        top_eigenvalue: the largest of the Hessian.
+        top_eigenvalue_converged: whether it is known to a thousandth of the largest in size.
+        lowest_eigenvalue: the smallest of the Hessian; below 0 where the loss bends down in some direction.
+        lowest_eigenvalue_converged: likewise.
+        trace: of the Hessian, estimated.
+        trace_se: the standard error of that estimate.
+        sam_sharpness: see `sam_sharpness`; nan where the loss is not finite.
+        average_sharpness: see `average_sharpness`; nan where the loss is not finite.
+    """
+
+    top_eigenvalue: float
+    top_eigenvalue_converged: bool
+    lowest_eigenvalue: float
+    lowest_eigenvalue_converged: bool
+    trace: float
+    trace_se: float
+    sam_sharpness: float
+    average_sharpness: float
+
+
+def curvature(landscape: Landscape, *, seed: int, iterations: int = 30, probes: int = 20) -> Curvature:
+    """All that is told here, at the weights the network has; it is left as it was, but in evaluation mode.
+
+    Args:
+        landscape: with one criterion, the loss: a plain function that can be differentiated twice.
+        seed: of the start of Lanczos, the probes of the trace and the directions of the average sharpness.
+        iterations: of Lanczos at most; fewer where so many vectors would not fit into `BASIS_BYTES`.
+        probes: random vectors for the trace.
+    """
+    rises = sam_sharpness(landscape), average_sharpness(landscape, seed=seed)
+    with Mover(landscape.network):
+        if landscape.recalibrated:
+            recalibrate(landscape.network, landscape.batches, seeing=landscape.exact_seeing)
+        start = _flat(weights_of(landscape.network))
+        product = hessian(landscape)
+        room = max(2, BASIS_BYTES // (start.numel() * start.element_size()))
+        first = torch.randn(start.shape, generator=torch.Generator().manual_seed(seed % 2**63)).to(start)
+        ends = lanczos(product, first, iterations=min(iterations, room))
+        trace, trace_se = hutchinson(product, start, probes=probes, seed=seed)
+    return Curvature(
+        top_eigenvalue=float(ends.eigenvalues[-1]),
+        top_eigenvalue_converged=bool(ends.converged[-1]),
+        lowest_eigenvalue=float(ends.eigenvalues[0]),
+        lowest_eigenvalue_converged=bool(ends.converged[0]),
+        trace=trace,
+        trace_se=trace_se,
+        sam_sharpness=rises[0],
+        average_sharpness=rises[1],
+    )
+
+
+def hessian(landscape: Landscape) -> Product:
+    """`hessian_vector` as a function of the vector alone, for many products at the same weights.
+
+    Where all images are one batch it keeps the graph of their gradient, which takes no more memory than one product
+    and two thirds of the time. The weights must then stay as they are until it is let go.
+    """
+    if len(landscape.batches) > 1:
+        return partial(hessian_vector, landscape)
+    parameters = list(trainable(landscape.network).values())
+    with _twice_differentiable():
+        (loss,) = _losses(landscape)
+        slopes = _grad(loss, parameters, create_graph=True)
+    return partial(_bent, slopes, parameters, kept=True)
+
+
+def hessian_vector(landscape: Landscape, vector: Tensor) -> Tensor:
+    """The Hessian of the loss at the weights as they are, times `vector` (W,); in evaluation mode, in float32.
+
+    Statistics of batch norm are held as they are: they are no parameters of the loss. The Hessian is that of the mean
+    over the batches, weighted by their images.
+    """
+    parameters = list(trainable(landscape.network).values())
+    total = torch.zeros_like(vector)
+    with _twice_differentiable():
+        for part in _losses(landscape):
+            slopes = _grad(part, parameters, create_graph=True)
+            total += _bent(slopes, parameters, vector)
+    return total
+
+
+def _bent(slopes: Tensor, parameters: list[nn.Parameter], vector: Tensor, *, kept: bool = False) -> Tensor:
+    """How the gradient changes along `vector`, (W,)."""
+    if not slopes.requires_grad:  # the loss is a straight line
+        return torch.zeros_like(vector)
+    bent = torch.autograd.grad(
+        slopes, parameters, vector.to(slopes), retain_graph=kept, allow_unused=True, materialize_grads=True
+    )
+    return torch.cat([part.reshape(-1) for part in bent]).to(vector)
+
+
+def gradient(landscape: Landscape) -> Tensor:
+    """The gradient of the loss (W,) at the weights as they are, in evaluation mode; see `hessian_vector`."""
+    parameters = list(trainable(landscape.network).values())
+    total = torch.zeros((), device=parameters[0].device)
+    with torch.enable_grad():
+        for part in _losses(landscape):
+            total = total + _grad(part, parameters)
+    return total
+
+
+def _losses(landscape: Landscape) -> Iterator[Tensor]:
+    """Each batch's part of the loss."""
+    (loss,) = landscape.criteria
+    assert not isinstance(loss, Pooled), "pooled criteria are counts, and have no gradient"
+    network = landscape.network.eval()
+    images = sum(len(batch.cases) for batch in landscape.batches)
+    for batch in landscape.batches:
+        logits = landscape.exact_seeing.logits(network, batch.inputs)
+        yield loss(logits, batch.targets) * (len(batch.cases) / images)
+
+
+def _grad(scalar: Tensor, parameters: list[nn.Parameter], *, create_graph: bool = False) -> Tensor:
+    """The gradient (W,); 0 for parameters that do not matter."""
+    slopes = torch.autograd.grad(
+        scalar, parameters, create_graph=create_graph, allow_unused=True, materialize_grads=True
+    )
+    return torch.cat([slope.reshape(-1) for slope in slopes])
+
+
+@contextmanager
+def _twice_differentiable() -> Iterator[None]:
+    """Within it there are gradients, and attention is worked in plain steps: fused, it has no second derivative."""
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+def sam_sharpness(landscape: Landscape, *, rho: float = 0.05, adaptive: bool = True) -> float:
+    """How much the loss rises by one step of length `rho` up its gradient: L(w + e) - L(w).
+
+    Plain, e is rho g / |g|. Adaptive, every weight is measured by its own size, e is rho w^2 g / |w g| elementwise, so
+    that the length of e / w is rho; it does not change where a layer is scaled up and the next scaled down. One step
+    finds the worst point near only to first order, so it is a lower bound, and may be negative. 0 where the gradient
+    is 0, nan where a loss is not finite. Batch-norm statistics are made anew at both points if the landscape says so.
+
+    Source: Foret et al. 2021, arXiv:2010.01412; adaptive: Kwon et al. 2021, arXiv:2102.11600.
+    """
+    centre = weights_of(landscape.network)
+    with Mover(landscape.network) as mover:
+        before = float(landscape.values()[0])
+        slope, scale = gradient(landscape), _flat(centre).abs()
+        scale = scale if adaptive else torch.ones_like(scale)
+        norm = np.sqrt(dot(scale * slope, scale * slope))
+        if norm == 0:
+            return 0.0
+        mover.to(centre, [(rho / norm, _named(scale**2 * slope, centre))])
+        return float(landscape.values()[0]) - before
+
+
+def average_sharpness(landscape: Landscape, *, rho: float = 0.05, pairs: int = 8, seed: int) -> float:
+    """How much the loss rises on average at a distance of `rho` times the norm of the weights: E L(w + rho |w| u) - L(w).
+
+    u is a random direction of norm 1 in all trainable weights. It is taken with both signs, so that the slope of the
+    loss cancels exactly. nan where a loss is not finite. Batch norm as in `sam_sharpness`.
+
+    Args:
+        landscape: with one criterion.
+        rho: the distance as a share of the norm of the weights.
+        pairs: directions.
+        seed: of the directions.
+    """
+    centre = weights_of(landscape.network)
+    weights = _flat(centre)
+    distance = rho * np.sqrt(dot(weights, weights))
+    generator = torch.Generator().manual_seed(seed % 2**63)
+    with Mover(landscape.network) as mover:
+        before = float(landscape.values()[0])
+        rises = []
+        for _ in range(pairs):
+            drawn = torch.randn(weights.shape, generator=generator).to(weights)
+            direction = _named(drawn, centre)
+            step = distance / np.sqrt(dot(drawn, drawn))
+            for sign in (-1, 1):
+                mover.to(centre, [(sign * step, direction)])
+                rises.append(float(landscape.values()[0]) - before)
+    return float(np.mean(rises))
+
+
+def _flat(vector: Vector) -> Tensor:
+    return torch.cat([values.reshape(-1) for values in vector.values()])
+
+
+def _named(flat: Tensor, like: Vector) -> dict[str, Tensor]:
+    sizes = [values.numel() for values in like.values()]
+    parts = zip(like.items(), flat.split(sizes), strict=True)
+    return {name: part.view(values.shape) for (name, values), part in parts}

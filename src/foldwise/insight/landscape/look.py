@@ -1,0 +1,308 @@
+"""A look inside the training of one fit: trained once more from its seed, seen from many sides.
+
+`_look` is the table of contents. Only images of the training part and the inner validation are used, never the test
+fold.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foldwise.data.batches.batches import Batch
+from foldwise.data.cache.packed import Packed
+from foldwise.errors import RunError
+from foldwise.insight.landscape.attention import attention_maps, images_to_show, why_absent
+from foldwise.insight.landscape.criteria import Named, criteria_of, trivial_values
+from foldwise.insight.landscape.curvature import curvature
+from foldwise.insight.landscape.landscapes import Course, barriers, direction_spread, surfaces_of
+from foldwise.insight.landscape.layers import Layers, gradients, layers_in_order
+from foldwise.insight.landscape.points import Landscape
+from foldwise.insight.landscape.recalibrating import has_batch_norm, recalibrate
+from foldwise.insight.landscape.replay import Replay, largest_difference, most_steps, replay, weights_in
+from foldwise.learning.checkpoints.pretrained import Pretrained
+from foldwise.learning.checkpoints.saved import versions
+from foldwise.learning.checkpoints.winner import WEIGHTS
+from foldwise.learning.training.devices import pick_device
+from foldwise.learning.training.epoch_metrics import known
+from foldwise.learning.training.features import Encoder
+from foldwise.learning.training.scoring import evaluate
+from foldwise.learning.training.setup import Asked, with_less_memory
+from foldwise.run.landscapes import (
+    HUTCHINSON_DRAWS,
+    LANCZOS_STEPS,
+    MOST_STEPS,
+    epochs_to_look_at,
+    num_images,
+    spread,
+)
+from foldwise.run.leases import Beat
+from foldwise.storage import read_json
+from foldwise.study.label_groups import places_of
+from foldwise.study.spec import NO_PRETRAINING, Training
+
+if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
+    from foldwise.data.folds.splits import Split
+
+SURFACES, LAYERS, ATTENTION = "surfaces.npz", "layers.npz", "attention.npz"
+
+
+def look_item(
+    settings: dict[str, Any],
+    *,
+    packed: Packed,
+    split: Split,
+    inputs: dict[str, Path],
+    scratch: Path,
+    beat: Beat,
+    device: str,
+) -> dict[str, Any]:
+    """Train a fit once more and look at it; the content of ``result.json``. Where memory runs out, in smaller parts.
+
+    Args:
+        settings: those of the fit, and ``look``: how finely, at which fit, and to which others lines are drawn.
+        packed: the images.
+        split: of the fit; its test fold is not used.
+        inputs: by id, what the fit needs, the fit itself and the others.
+        scratch: gets ``surfaces.npz``, ``layers.npz`` and, of a classification, ``attention.npz``.
+        beat: is told what is being done.
+        device: for settings that say auto.
+
+    Raises:
+        RunError: the fit left no record of its epochs.
+    """
+    began = time.perf_counter()
+    training = Training.model_validate(settings["training"])
+    place = pick_device(device if training.device == "auto" else training.device)
+    asked = Asked(settings, training, packed, split, place, Encoder.among(inputs), Pretrained.among(inputs))
+    fit = Fit.read(inputs[settings["look"]["fit"]])
+    halved = replace(asked, halvings=fit.halvings)
+    again = with_less_memory(halved, lambda asked: _replayed(asked, fit, beat))
+    made = with_less_memory(asked, lambda asked: _look(_Look(asked, fit, again, inputs, beat), scratch))
+    return made | {"seconds": time.perf_counter() - began, "versions": versions()}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What the fit that is looked into left behind."""
+
+    folder: Path
+    last: int
+    chosen: int
+    halvings: int
+
+    @classmethod
+    def read(cls, folder: Path) -> Fit:
+        """From its ``result.json``."""
+        result = read_json(folder / "result.json")
+        if not result.get("epochs"):
+            raise RunError(
+                "the fit left no record of its epochs",
+                where=str(folder),
+                cure="Look into a fit that is done.",
+            )
+        halvings = int((result.get("cost") or {}).get("batch_halvings") or 0)
+        return cls(folder, int(result["epochs"][-1]["epoch"]), int(result["best_epoch"]), halvings)
+
+    def epochs(self, about: dict[str, Any]) -> list[int]:
+        """Those that are looked at."""
+        return epochs_to_look_at(about["epochs"], last=self.last, chosen=self.chosen)
+
+    def steps(self, checkpoint_bytes: int) -> list[int]:
+        """Those of the path of training."""
+        ends = {0, self.chosen, self.last}
+        between = spread(most_steps(MOST_STEPS, checkpoint_bytes) - 1, self.last)
+        return sorted(ends | set(between))
+
+
+def _replayed(asked: Asked, fit: Fit, beat: Beat) -> Replay:
+    epochs = fit.epochs(asked.settings["look"])
+
+    def keep(checkpoint_bytes: int) -> set[int]:
+        return {*epochs, *fit.steps(checkpoint_bytes)}
+
+    def tell(epoch: int, last: int) -> None:
+        beat({"doing": f"epoch {epoch} of {last} trained again"})
+
+    return replay(asked, last=fit.last, keep=keep, tell=tell)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A training that is there again, and what is asked of it."""
+
+    asked: Asked
+    fit: Fit
+    again: Replay
+    inputs: dict[str, Path]
+    beat: Beat
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """How finely."""
+        asked: dict[str, Any] = self.asked.settings["look"]
+        return asked
+
+    @property
+    def epochs(self) -> list[int]:
+        """Those that are looked at."""
+        return self.fit.epochs(self.about)
+
+    @property
+    def prefix(self) -> str:
+        """Before the names in files of weights."""
+        return "" if self.asked.encoder is None else "head."
+
+    def batches(self) -> list[Batch]:
+        """A fixed sample of the training part, whole and unchanged; in smaller parts where memory ran out."""
+        packed, train = self.asked.packed, self.asked.split.train
+        pixels = int(np.median(packed.shapes[train].prod(axis=1)))
+        num = num_images(self.about["images"], task=packed.task, pixels=pixels, there=len(train))
+        drawn = np.random.default_rng([self.asked.seed, 0]).permutation(train)[:num]
+        most = max(2, num >> self.asked.halvings)
+        return list(self.again.piece.whole(np.sort(drawn), batch_size=most))
+
+    def others(self) -> list[dict[str, Any]]:
+        """Weights of the fits that lines are drawn to; none where a part that does not learn differs between folds."""
+        training = self.asked.training
+        if training.freeze == "encoder" and training.pretrain != NO_PRETRAINING:
+            return []
+        like = self.again.weights(self.fit.chosen)
+        return [
+            weights_in(self.inputs[other] / WEIGHTS, prefix=self.prefix, like=like)
+            for other in self.about["others"]
+        ]
+
+    def doing(self, what: str, done: int, total: int) -> None:
+        """Say how far it is."""
+        self.beat({"doing": f"{what}: {done} of {total}"})
+
+
+def _look(look: _Look, scratch: Path) -> dict[str, Any]:
+    """Compare with the fit, then surfaces, curvature, layers and attention."""
+    criteria, trained_with = criteria_of(look.asked)
+    batches = look.batches()
+    seeing = look.again.piece.learner.seeing
+    landscape = Landscape(look.again.network, batches, [one.of for one in criteria], seeing)
+    surfaces, others = _surfaces(look, landscape)
+    surfaces["trivial"] = trivial_values(look.asked, batches, criteria, seeing).astype(np.float32)
+    np.savez_compressed(scratch / SURFACES, **surfaces)
+    bends = _through_epochs(look, landscape, scratch)
+    absent = _attention(look, scratch)
+    difference = _difference(look)
+    return {
+        "fit": look.about["fit"],
+        "asked": look.about,
+        "chosen_epoch": look.fit.chosen,
+        "last_epoch": look.fit.last,
+        "criteria": [one.record() for one in criteria],
+        "trained_with": trained_with,
+        "images": sum(len(batch.cases) for batch in batches),
+        "images_from": "training part",
+        "norm": "batch norm" if has_batch_norm(look.again.network) else "none",
+        "only_head": look.asked.encoder is not None,
+        "replay": {"equal": difference == 0, "largest_difference": known(difference)},
+        "device": look.asked.device.type,
+        "curvature": bends,
+        "between": others,
+        "direction_spread": _plain(direction_spread(surfaces)),
+        "attention_absent": absent,
+        "warnings": _warnings(look, criteria, difference),
+    }
+
+
+def _difference(look: _Look) -> float:
+    """The largest difference to the weights that the fit saved."""
+    kept = look.again.states[look.fit.chosen]
+    return largest_difference(kept, weights_in(look.fit.folder / WEIGHTS, prefix=look.prefix, like=kept))
+
+
+def _surfaces(look: _Look, landscape: Landscape) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    size = sum(values.nbytes for values in look.again.states[0].values())
+    course = Course(
+        epochs=look.epochs,
+        steps=look.fit.steps(size),
+        chosen=look.fit.chosen,
+        points=look.about["points"],
+        directions=look.about["directions"],
+        seed=look.asked.seed,
+        others=look.others(),
+    )
+    arrays = surfaces_of(
+        landscape, look.again, course, lambda done, total: look.doing("points of surfaces", done, total)
+    )
+    records = [read_json(look.inputs[other] / "result.json") for other in look.about["others"]]
+    between = [
+        {"repeat": record["repeat"], "fold": record["fold"], "barrier": barrier}
+        for record, barrier in zip(records, _plain(barriers(arrays)), strict=False)
+    ]
+    return arrays, between
+
+
+def _through_epochs(look: _Look, landscape: Landscape, scratch: Path) -> list[dict[str, Any]]:
+    """Curvature under the loss that was trained with, and the layers, epoch by epoch."""
+    learner, network = look.again.piece.learner, look.again.network
+    trained = replace(landscape, criteria=[learner.loss])
+    seeing, batches = trained.exact_seeing, list(trained.batches)
+    layers = Layers(layers_in_order(network, batches[0].inputs, seeing))
+    bends = []
+    for number, epoch in enumerate(look.epochs):
+        look.doing("curvature and layers", number, len(look.epochs))
+        look.again.go_to(epoch)
+        found = curvature(trained, seed=look.asked.seed, iterations=LANCZOS_STEPS, probes=HUTCHINSON_DRAWS)
+        told = {
+            name: value if isinstance(value, bool) else known(value) for name, value in asdict(found).items()
+        }
+        bends.append({"epoch": epoch} | told)
+        recalibrate(network, batches, seeing=seeing)
+        layers.look(epoch, network, gradients(network, batches, learner.loss, seeing))
+    np.savez_compressed(scratch / LAYERS, **layers.arrays(look.again.weights))
+    return bends
+
+
+def _attention(look: _Look, scratch: Path) -> str | None:
+    """Write ``attention.npz``; or why there is none."""
+    piece, network, inner = look.again.piece, look.again.network, look.asked.split.inner
+    seeing = replace(piece.learner.seeing, precision="fp32")
+    grouped = len(places_of(look.asked.training, len(look.asked.packed.classes))) > 1
+    one = piece.source.gather(inner[:1])
+    if absent := why_absent(network, one.inputs, seeing, grouped=grouped):
+        return absent
+    look.again.go_to(look.fit.chosen)
+    said = evaluate(network, piece.whole(inner, batch_size=look.asked.pass_size), seeing)
+    rows = images_to_show(said.arrays["probabilities"], np.asarray(said.truth))
+    shown = piece.source.gather(said.case[rows].astype(np.int64))
+    maps = attention_maps(
+        look.again,
+        look.epochs,
+        shown,
+        seeing=seeing,
+        tell=lambda done, total: look.doing("activation maps, epochs", done, total),
+    )
+    np.savez_compressed(scratch / ATTENTION, **maps)
+    return None
+
+
+def _warnings(look: _Look, criteria: Sequence[Named], difference: float) -> list[str]:
+    said = []
+    if difference != 0:
+        said.append(
+            f"the training did not come out as the fit's did: weights differ by up to {difference:.2g}, as they may"
+            " on another machine or device"
+        )
+    decides = look.about["metric"]
+    if decides != "auto" and decides not in criteria[-1].name:
+        said.append(f"{decides} does not follow from decisions alone; {criteria[-1].title} stands for it")
+    if look.asked.encoder is not None:
+        said.append("the encoder is frozen and shared, so that this is a look at the head alone")
+    return said
+
+
+def _plain(values: np.ndarray) -> list[Any]:
+    """Nested lists of numbers, None where one is not known."""
+    return [known(float(value)) if np.ndim(value) == 0 else _plain(value) for value in values]

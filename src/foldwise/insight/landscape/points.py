@@ -1,0 +1,132 @@
+"""What every criterion says of a network at the weights it has: one point of a loss surface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from foldwise.data.batches.batches import Batch
+from foldwise.insight.landscape.recalibrating import batch_norms, calibrated_on_the_way, recalibrate
+from foldwise.learning.training.scoring import Seeing
+from foldwise.learning.training.tiles import is_large
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A criterion of counts over all images together, such as 1 - the Dice of all pixels.
+
+    Attributes:
+        counts: logits and targets of a batch to any tensor of counts; those of the batches are summed in float64.
+        value: the sum of the counts to a scalar.
+    """
+
+    counts: Callable[[Tensor, Tensor], Tensor]
+    value: Callable[[Tensor], Tensor]
+
+
+Criterion = (
+    Callable[[Tensor, Tensor], Tensor] | Pooled
+)  # logits and targets of a batch to a scalar mean, or pooled
+
+
+@torch.inference_mode()
+def evaluate(
+    network: nn.Module, batches: Sequence[Batch], criteria: Sequence[Criterion], *, seeing: Seeing
+) -> np.ndarray:
+    """The value of every criterion, (L,) float64, from one forward pass in evaluation mode.
+
+    A plain criterion is its mean over the batches, weighted by their images: a loss that takes a batch's pixels
+    together, as Dice does, depends on how the images are batched. A value may be inf or nan, as the network is.
+
+    Args:
+        network: who is asked; its mode is restored.
+        batches: at least one; fixed images, whole and without augmentation.
+        criteria: losses of `losses.make_loss`, or `Pooled` ones.
+        seeing: how the network is asked.
+    """
+    assert batches, "there is nothing to evaluate on"
+    was_training = network.training
+    network.eval()
+    values = _asked(network, batches, criteria, seeing)
+    network.train(was_training)
+    return values
+
+
+def _asked(
+    network: nn.Module, batches: Sequence[Batch], criteria: Sequence[Criterion], seeing: Seeing
+) -> np.ndarray:
+    """`evaluate` in the mode that the network is in."""
+    sums: list[Tensor] = [torch.zeros((), dtype=torch.float64) for _ in criteria]
+    for batch in batches:
+        logits = seeing.logits(network, batch.inputs)
+        for place, criterion in enumerate(criteria):
+            if isinstance(criterion, Pooled):
+                part = criterion.counts(logits, batch.targets)
+            else:
+                part = criterion(logits, batch.targets) * len(batch.cases)
+            sums[place] = sums[place] + part.cpu().double()  # on the CPU: not every device has float64
+    images = sum(len(batch.cases) for batch in batches)
+    return np.array(
+        [float(_value(criterion, total, images)) for criterion, total in zip(criteria, sums, strict=True)]
+    )
+
+
+def _value(criterion: Criterion, total: Tensor, images: int) -> Tensor:
+    return criterion.value(total) if isinstance(criterion, Pooled) else total / images
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """A network, and what is asked of it at every point: the same criteria on the same images.
+
+    Attributes:
+        network: its weights are the point; see `directions.Mover`.
+        batches: fixed images, whole and without augmentation.
+        criteria: L of them.
+        seeing: how the network is asked; always in float32 here, as coarser numbers would look like roughness.
+        recalibrated: whether batch-norm statistics are made anew at every point; False keeps those the network has.
+    """
+
+    network: nn.Module
+    batches: Sequence[Batch]
+    criteria: Sequence[Criterion]
+    seeing: Seeing
+    recalibrated: bool = True
+
+    def values(self) -> np.ndarray:
+        """(L,) float64 at the weights the network has now; nan where a value is not finite.
+
+        Statistics of batch norm are left as this point has them; so is the evaluation mode.
+        """
+        if self._one_pass:
+            self.network.eval()
+            with torch.inference_mode(), calibrated_on_the_way(self._norms):
+                values = _asked(self.network, self.batches, self.criteria, self.exact_seeing)
+        else:
+            if self._norms:
+                recalibrate(self.network, self.batches, seeing=self.exact_seeing)
+            values = evaluate(self.network, self.batches, self.criteria, seeing=self.exact_seeing)
+        return np.where(np.isfinite(values), values, np.nan)
+
+    @cached_property
+    def exact_seeing(self) -> Seeing:
+        """`seeing` in float32."""
+        return replace(self.seeing, precision="fp32")
+
+    @cached_property
+    def _norms(self) -> list[_BatchNorm]:
+        self.network.eval()
+        return batch_norms(self.network) if self.recalibrated else []
+
+    @cached_property
+    def _one_pass(self) -> bool:
+        """Whether all images go through together; of tiles, and of one image alone, statistics would be wrong."""
+        first = self.batches[0]
+        in_tiles = first.inputs.ndim == 4 and is_large(first.inputs)
+        return bool(self._norms) and len(self.batches) == 1 and len(first.cases) > 1 and not in_tiles

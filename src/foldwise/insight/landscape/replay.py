@@ -1,0 +1,100 @@
+"""A fit trained once more, from the same seed and by the same code, to keep what it was like on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from foldwise.learning.checkpoints.saved import read_weights
+from foldwise.learning.training.devices import steady
+from foldwise.learning.training.setup import Asked, Workpiece, set_up
+from foldwise.learning.training.train import train
+
+MOST_BYTES = 2**30  # of all checkpoints together
+FEWEST_STEPS = 4
+
+State = dict[str, Tensor]  # on the CPU, without what is frozen
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A training as it went: the network, now at its last epoch, and its state at chosen ones; 0 is before training."""
+
+    piece: Workpiece
+    states: dict[int, State]
+
+    @property
+    def network(self) -> nn.Module:
+        """On its device."""
+        return self.piece.learner.network
+
+    def weights(self, epoch: int) -> State:
+        """The trainable weights of an epoch, by name."""
+        learning = {name for name, one in self.network.named_parameters() if one.requires_grad}
+        return {name: values for name, values in self.states[epoch].items() if name in learning}
+
+    def go_to(self, epoch: int) -> None:
+        """Make the network what it was at an epoch that was kept, its batch-norm statistics too."""
+        self.network.load_state_dict(self.states[epoch], strict=False)
+
+
+def replay(
+    asked: Asked, *, last: int, keep: Callable[[int], Collection[int]], tell: Callable[[int, int], None]
+) -> Replay:
+    """Train again up to epoch `last`; the inner validation is not asked, which changes no weight.
+
+    Args:
+        asked: as the fit was, with as many halvings of its batch.
+        last: the last epoch that the fit trained.
+        keep: which epochs to keep, from the bytes of one checkpoint.
+        tell: is told the epoch and the last.
+    """
+    with steady(asked.seed, asked.settings["threads"], asked.device):
+        piece = set_up(asked)
+        network = piece.learner.network
+        states = {0: state_of(network)}
+        size = sum(values.nbytes for values in states[0].values())
+        wanted = set(keep(size))
+        if last:
+            for epoch in train(piece.learner, piece.batches_of, asked.training.epochs):
+                if epoch.number in wanted:
+                    states[epoch.number] = state_of(network)
+                tell(epoch.number, last)
+                if epoch.number == last:
+                    break
+    network.eval()
+    return Replay(piece, states)
+
+
+def state_of(network: nn.Module) -> State:
+    """Copies of parameters that learn and of all buffers, on the CPU."""
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    state = network.state_dict()
+    return {name: values.detach().cpu().clone() for name, values in state.items() if name not in frozen}
+
+
+def most_steps(most: int, checkpoint_bytes: int) -> int:
+    """How many checkpoints of the way of training are kept: fewer of a large network."""
+    return max(FEWEST_STEPS, min(most, MOST_BYTES // max(checkpoint_bytes, 1)))
+
+
+def weights_in(path: Path, *, prefix: str, like: Mapping[str, Tensor]) -> State:
+    """Of a file of weights those that `like` has, by its names, which stand in the file after `prefix`."""
+    written = read_weights(path)
+    return {name: written[f"{prefix}{name}"] for name in like}
+
+
+def largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+    """The largest difference of any number of two states of one network; 0 where they are equal bit for bit."""
+    return max(
+        (
+            float((values.double() - other[name].double()).abs().max())
+            for name, values in one.items()
+            if values.numel() and not torch.equal(values, other[name])
+        ),
+        default=0.0,
+    )

@@ -1,0 +1,112 @@
+"""Training images before and after augmentation, drawn by the very pipeline that training uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from foldwise.data.batches.batches import Pictures, epoch_generator
+from foldwise.data.batches.normalize import normalization
+from foldwise.data.cache.packed import Packed
+from foldwise.data.corruptions import as_stored
+from foldwise.learning.training.devices import steady
+from foldwise.study.spec import Augment, Task
+
+if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
+    from foldwise.data.folds.splits import Split
+
+IMAGES, DRAWS = 4, 4
+LONGEST_PX = 256  # of what is kept; larger draws are made smaller
+PREVIEW = "preview.npz"
+
+
+def preview_item(settings: dict[str, Any], *, packed: Packed, split: Split, scratch: Path) -> dict[str, Any]:
+    """Draw a few training images a few times; the content of ``result.json``.
+
+    Args:
+        settings: ``augment``, ``crop_px``, ``normalize``, ``pretrained``, ``seed``, ``threads``.
+        packed: the images.
+        split: whose training part they are from.
+        scratch: gets ``preview.npz``: ``case`` (4,), and of every image k ``draws_k`` (4, C, h, w), in the values and
+            the type of the files, and ``masks_k`` (4, h, w): class indices, `IGNORE` outside the picture (and where the
+            truth has it); of a classification 0 in place of the classes.
+    """
+    asked = normalization(
+        settings["normalize"], pretrained=settings["pretrained"], packed=packed, train=split.train
+    )
+    source: Any = packed if packed.task.endswith("segmentation") else WithMasks(packed)
+    pictures = Pictures(source, asked, torch.device("cpu"))
+    cases = chosen(packed, split.train)
+    arrays: dict[str, np.ndarray] = {"case": np.array(cases, np.int64)}
+    with steady(settings["seed"], settings["threads"], torch.device("cpu")):
+        for place, case in enumerate(cases):
+            images, masks = _draws(pictures, case, place, settings)
+            mean_NC, std_NC = asked.statistics([packed.image(case)])
+            raw = (
+                images * torch.from_numpy(std_NC)[..., None, None]
+                + torch.from_numpy(mean_NC)[..., None, None]
+            )
+            images, masks = _smaller(raw, masks)
+            arrays[f"draws_{place}"] = as_stored(images.numpy(), packed.dtype)
+            arrays[f"masks_{place}"] = masks.numpy().astype(np.uint8)
+    np.savez_compressed(scratch / PREVIEW, **arrays)  # type: ignore[arg-type]
+    return {"augment": settings["augment"], "crop_px": settings["crop_px"], "warnings": []}
+
+
+def _draws(pictures: Pictures, case: int, place: int, settings: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Images (4, C, h, w), normalised, and masks (4, h, w) of one case; each a batch of its own, as none is padded then."""
+    batches = list(
+        pictures.training(
+            [np.array([case])] * DRAWS,
+            crop_px=settings["crop_px"],
+            augment=Augment.model_validate(settings["augment"]),
+            generator=epoch_generator(settings["seed"], place),
+        )
+    )
+    return torch.cat([batch.inputs for batch in batches]), torch.cat([batch.targets for batch in batches])
+
+
+class WithMasks:
+    """Images to be classified as if they were to be segmented: their empty masks show what comes from outside."""
+
+    task: Task = "binary_segmentation"
+
+    def __init__(self, packed: Packed) -> None:
+        self.packed = packed
+
+    def __getattr__(self, name: str) -> Any:
+        """Of the data set itself."""
+        return getattr(self.packed, name)
+
+    def target(self, index: int) -> np.ndarray:
+        """0 everywhere in the picture."""
+        height, width = self.packed.shapes[index]
+        return np.zeros((height, width), np.uint8)
+
+
+def chosen(packed: Packed, train: np.ndarray) -> list[int]:
+    """Up to four training cases: evenly spread over the classes, or over how much foreground there is, if any."""
+    if packed.task.endswith("segmentation"):
+        size = {int(case): sum(packed.measures[case].class_pixels[1:]) for case in train}
+        having = [case for case in size if size[case]] or list(size)
+        ordered = sorted(having, key=lambda case: (size[case], case))
+    else:
+        label = {int(case): np.atleast_1d(packed.labels[case]).tolist() for case in train}
+        ordered = sorted(label, key=lambda case: (label[case], case))
+    places = np.linspace(0, len(ordered) - 1, min(IMAGES, len(ordered))).round().astype(int)
+    return [ordered[place] for place in places]
+
+
+def _smaller(images_NCHW: Tensor, masks_NHW: Tensor) -> tuple[Tensor, Tensor]:
+    """At most `LONGEST_PX` on the longer side; masks keep their values."""
+    factor = LONGEST_PX / max(images_NCHW.shape[2:])
+    if factor >= 1:
+        return images_NCHW, masks_NHW
+    size = [max(1, round(side * factor)) for side in images_NCHW.shape[2:]]
+    masks = F.interpolate(masks_NHW[:, None].float(), size, mode="nearest")[:, 0]
+    return F.interpolate(images_NCHW, size, mode="area"), masks.round().long()

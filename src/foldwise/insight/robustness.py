@@ -1,0 +1,136 @@
+"""A finished fit asked about its test fold again, with the images blurred and noisy in every combination.
+
+Nothing is trained and nothing chosen here, so the test fold may be looked at as often as one likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from foldwise.data.batches.batches import Pictures
+from foldwise.data.cache.packed import Packed
+from foldwise.data.corruptions import Disturbed
+from foldwise.learning.checkpoints.saved import SavedModel, read_model, read_weights, versions
+from foldwise.learning.checkpoints.winner import ENCODER, WEIGHTS
+from foldwise.learning.networks.network import Network, layout_for
+from foldwise.learning.training.devices import Stopwatch, pick_device, precision_for, steady
+from foldwise.learning.training.scoring import Scores, Seeing, evaluate
+from foldwise.run.leases import Beat
+from foldwise.storage import read_json
+
+if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
+    from foldwise.data.folds.splits import Split
+
+SCORES, EXAMPLE = "scores.npz", "example.npz"
+
+
+def robustness_item(
+    settings: dict[str, Any],
+    *,
+    packed: Packed,
+    split: Split,
+    inputs: dict[str, Path],
+    scratch: Path,
+    beat: Beat,
+    device: str,
+) -> dict[str, Any]:
+    """Ask the network of a fit about every condition; the content of ``result.json``.
+
+    Args:
+        settings: ``blur_px`` and ``noise``, each a list of strengths, ``seed`` of the noise, ``threads``, repeat, fold.
+        packed: the images as they are.
+        split: whose test fold is predicted.
+        inputs: the folder of the fit and, where its encoder is shared, that of the features item.
+        scratch: gets ``scores.npz``: what the fit's own has, with two axes before it, blur and noise; and in the first
+            fold of a segmentation ``example.npz``: ``case`` and its ``maps`` (blur, noise, H, W).
+        beat: is told how many conditions are done.
+        device: for settings that say auto.
+    """
+    asked = _asked(inputs, device)
+    strengths = [(blur_px, noise) for blur_px in settings["blur_px"] for noise in settings["noise"]]
+    shown = example(packed, split.test) if settings["repeat"] == settings["fold"] == 0 else None
+    watch = Stopwatch(asked.device)
+    said: list[Scores] = []
+    with steady(settings["seed"], settings["threads"], asked.device), watch.lap():
+        for blur_px, noise in strengths:
+            worse = Disturbed(packed, blur_px=blur_px, noise=noise, seed=settings["seed"])
+            scores = asked.about(worse, split.test)
+            said.append(_lighter(scores, shown))
+            beat({"doing": f"{len(said)} of {len(strengths)} conditions"})
+    shape = (len(settings["blur_px"]), len(settings["noise"]))
+    _write(scratch, said, shape, shown)
+    return {"cost": {"evaluate_s": watch.seconds}, "warnings": [], "versions": versions()}
+
+
+@dataclass(frozen=True)
+class Questioned:
+    """The network of a fit, ready to be asked as it was in the fit."""
+
+    model: SavedModel
+    network: Network
+    device: torch.device
+    precision: str
+    batch_size: int
+
+    def about(self, packed: Disturbed, cases: np.ndarray) -> Scores:
+        """What it says of whole images."""
+        seeing = Seeing(
+            self.model.task, len(self.model.classes), self.device, self.precision, layout_for(self.network)
+        )
+        # It has every name of a packed data set that pictures are made with.
+        pictures = Pictures(packed, self.model.normalization, self.device)  # type: ignore[arg-type]
+        return evaluate(self.network, pictures.whole(cases, batch_size=self.batch_size), seeing, fully=True)
+
+
+def _asked(inputs: dict[str, Path], device: str) -> Questioned:
+    fit = next(folder for item, folder in inputs.items() if item.startswith("fit-"))
+    model, weights = read_model(fit), read_weights(fit / WEIGHTS)
+    if model.encoder_from is not None:
+        weights |= read_weights(inputs[model.encoder_from] / ENCODER)
+    training = model.training
+    place = pick_device(device if training.device == "auto" else training.device)
+    network = model.rebuild(weights)
+    network = network.to(place, memory_format=layout_for(network))  # type: ignore[call-overload]
+    halvings = (read_json(fit / "result.json").get("cost") or {}).get("batch_halvings", 0)
+    precision = precision_for(training.precision, place)
+    return Questioned(model, network, place, precision, max(1, training.batch_size >> halvings))
+
+
+def example(packed: Packed, cases: np.ndarray) -> int | None:
+    """The case that is kept as a picture: of a segmentation, the one with the median foreground; the others have none.
+
+    It is the same for every configuration.
+    """
+    if not packed.task.endswith("segmentation"):
+        return None
+    covered = {int(case): sum(packed.measures[case].class_pixels[1:]) for case in cases}
+    having = sorted((size, case) for case, size in covered.items() if size) or [(0, int(cases[0]))]
+    return having[len(having) // 2][1]
+
+
+def _lighter(scores: Scores, shown: int | None) -> Scores:
+    """Without the class maps that nobody keeps: all conditions of a fold are held until they are written."""
+    kept = {case: labels for case, labels in scores.maps.items() if case == shown}
+    return Scores(scores.case, scores.arrays, None, scores.loss, kept)
+
+
+def _write(scratch: Path, said: list[Scores], shape: tuple[int, int], shown: int | None) -> None:
+    names = said[0].arrays
+    arrays = {name: _stacked((one.arrays[name] for one in said), shape) for name in names}
+    if "histogram" in arrays:
+        arrays["histogram"] = arrays["histogram"].astype(np.uint32)
+    np.savez_compressed(scratch / SCORES, case=said[0].case, **arrays)  # type: ignore[arg-type]
+    if shown is not None:
+        maps = _stacked((one.maps[shown] for one in said), shape)
+        np.savez_compressed(scratch / EXAMPLE, case=np.int64(shown), maps=maps)
+
+
+def _stacked(parts: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    whole = np.stack(list(parts))
+    return whole.reshape(*shape, *whole.shape[1:])

@@ -1,0 +1,227 @@
+"""Shallow baselines: a classifier of pixels that learns from filters, judged on the same folds as the networks."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+import numpy as np
+import torch
+from pydantic import Field
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from foldwise.data.batches.normalize import WHITE
+from foldwise.data.cache.packed import Packed
+from foldwise.errors import DataError, choose
+from foldwise.insight.pixel_features import strips
+from foldwise.learning.options import bound
+from foldwise.learning.training.counting import pixel_counts
+from foldwise.run.leases import Beat
+from foldwise.study.spec import Choice
+
+if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
+    from foldwise.data.folds.splits import Split
+
+Positive = Annotated[int, Field(ge=1)]
+Above0 = Annotated[float, Field(gt=0)]
+PIXELS = 20_000  # of the training part that a classifier learns from, where the study does not say
+CHUNK = 2**16  # pixels that a classifier is asked about at a time
+
+
+class PixelClassifier(Protocol):
+    """What a baseline needs of an estimator of scikit-learn."""
+
+    classes_: np.ndarray
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Any:
+        """Learn from features (n, F) and classes (n,)."""
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """(n, number of classes it has seen)."""
+
+
+def logistic_regression(seed: int, *, pixels: Positive = PIXELS, c: Above0 = 1.0) -> PixelClassifier:
+    """Multinomial logistic regression on scaled features.
+
+    Args:
+        seed: of whatever it draws.
+        pixels: how many training pixels it learns from.
+        c: the inverse of the weight of the penalty.
+    """
+    made: PixelClassifier = make_pipeline(
+        StandardScaler(), LogisticRegression(C=c, max_iter=1000, random_state=seed)
+    )
+    return made
+
+
+def random_forest(
+    seed: int, *, pixels: Positive = PIXELS, trees: Positive = 100, leaf: Positive = 5
+) -> PixelClassifier:
+    """A random forest.
+
+    Args:
+        seed: of the bootstraps and the features tried.
+        pixels: how many training pixels it learns from.
+        trees: how many.
+        leaf: the fewest pixels of a leaf; more give smoother probabilities.
+    """
+    made: PixelClassifier = RandomForestClassifier(
+        n_estimators=trees, min_samples_leaf=leaf, n_jobs=1, random_state=seed
+    )
+    return made
+
+
+def boosted_trees(
+    seed: int, *, pixels: Positive = PIXELS, trees: Positive = 100, lr: Above0 = 0.1
+) -> PixelClassifier:
+    """Gradient-boosted trees on binned features.
+
+    Args:
+        seed: of whatever it draws.
+        pixels: how many training pixels it learns from.
+        trees: rounds; each adds one tree a class.
+        lr: how much of each tree is taken.
+    """
+    made: PixelClassifier = HistGradientBoostingClassifier(
+        max_iter=trees, learning_rate=lr, early_stopping=False, random_state=seed
+    )
+    return made
+
+
+BASELINES: dict[str, Callable[..., PixelClassifier]] = {
+    "logistic_regression": logistic_regression,
+    "random_forest": random_forest,
+    "boosted_trees": boosted_trees,
+}
+
+
+def check_baseline(baseline: Choice) -> dict[str, Any]:
+    """The options of a baseline, checked; SpecError for a name or an option there is not."""
+    return bound(choose(BASELINES, baseline.name, "baseline"), baseline, "baseline")
+
+
+def shallow_item(
+    settings: dict[str, Any], *, packed: Packed, split: Split, scratch: Path, beat: Beat
+) -> dict[str, Any]:
+    """Learn from pixels of the training part, predict the test fold; the content of ``result.json``.
+
+    Args:
+        settings: ``baseline`` (a choice), ``seed``, task, repeat, fold.
+        packed: the images.
+        split: its training part is learned from; the inner validation is left alone, as nothing is chosen.
+        scratch: gets ``scores.npz`` and ``predictions.npz`` as a fit leaves them.
+        beat: is told what is being done.
+
+    Raises:
+        DataError: all training pixels are of one class.
+    """
+    baseline = Choice.model_validate(settings["baseline"])
+    options = check_baseline(baseline)
+    seed = settings["seed"] % 2**32  # what scikit-learn takes
+    with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        began = time.perf_counter()
+        beat({"doing": "features of the training pixels"})
+        features, classes = sample(packed, split.train, options.get("pixels", PIXELS), seed)
+        if len(np.unique(classes)) < 2:
+            raise DataError("all training pixels are of one class, so there is nothing to tell apart")
+        beat({"doing": "learning"})
+        model = BASELINES[baseline.name](seed, **options)
+        model.fit(features, classes)
+        trained = time.perf_counter()
+        _predict(model, packed, split.test, scratch, beat)
+    seconds = time.perf_counter() - trained
+    return {
+        "baseline": str(baseline),
+        "pixels": len(classes),
+        "cost": {"train_s": trained - began, "evaluate_s": seconds, "device": "cpu", "threads": 1},
+        "warnings": list(dict.fromkeys(str(one.message).split("\n", 1)[0] for one in told)),
+    }
+
+
+def sample(packed: Packed, cases: np.ndarray, pixels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, F) and classes (n,) of about `pixels` random pixels of these cases that count.
+
+    Each class has the share of the sample that it has of all pixels, but at least one where it is there at all. Which
+    pixels they are depends on `seed` only.
+    """
+    counts_nK = np.array([packed.measures[case].class_pixels for case in cases], np.int64)
+    wanted_K = _shares(counts_nK.sum(0), pixels)
+    drawn = np.random.default_rng(seed)
+    ranks = [
+        np.sort(drawn.choice(total, want, replace=False))
+        for total, want in zip(counts_nK.sum(0).tolist(), wanted_K.tolist(), strict=True)
+    ]
+    before_nK = np.cumsum(counts_nK, 0) - counts_nK
+    features, classes = [], []
+    for row, case in enumerate(cases):
+        target = packed.target(int(case)).ravel()
+        found = []
+        for k, rank in enumerate(ranks):
+            first, last = before_nK[row, k], before_nK[row, k] + counts_nK[row, k]
+            here = rank[(rank >= first) & (rank < last)] - first
+            found.append(np.flatnonzero(target == k)[here])
+        places = np.sort(np.concatenate(found))
+        if len(places):
+            features.append(_at(packed, int(case), places))
+            classes.append(target[places])
+    return np.concatenate(features), np.concatenate(classes)
+
+
+def _shares(total_K: np.ndarray, pixels: int) -> np.ndarray:
+    """How many pixels of each class are drawn: in proportion, none more than there are."""
+    want = np.rint(total_K / max(total_K.sum(), 1) * min(pixels, total_K.sum())).astype(np.int64)
+    return np.minimum(np.where(total_K > 0, np.maximum(want, 1), 0), total_K)
+
+
+def _at(packed: Packed, case: int, places: np.ndarray) -> np.ndarray:
+    """Features (n, F) of the pixels at `places`, ascending, counted row by row."""
+    width = int(packed.shapes[case][1])
+    parts = []
+    for rows, features in strips(_lit(packed, case)):
+        inside = places[(places >= rows.start * width) & (places < rows.stop * width)] - rows.start * width
+        parts.append(features.reshape(-1, features.shape[2])[inside])
+    return np.concatenate(parts)
+
+
+def _lit(packed: Packed, case: int) -> np.ndarray:
+    """The image (C, H, W) float32 in parts of full brightness."""
+    return packed.image(case).astype(np.float32) / np.float32(WHITE[str(packed.dtype)])
+
+
+def _predict(model: PixelClassifier, packed: Packed, cases: np.ndarray, scratch: Path, beat: Beat) -> None:
+    parts: list[dict[str, np.ndarray]] = []
+    maps: dict[str, np.ndarray] = {}
+    for number, case in enumerate(np.sort(cases).tolist(), 1):
+        p_KHW = probabilities(model, _lit(packed, case), len(packed.classes))
+        p_NKHW = torch.from_numpy(p_KHW)[None]
+        target_NHW = torch.from_numpy(packed.target(case).astype(np.int64))[None]
+        # Probabilities sum to 1, so the softmax of their logarithms gives them back.
+        parts.append(pixel_counts(p_NKHW, p_NKHW.clamp(min=1e-12).log(), target_NHW, fully=True))
+        maps[str(case)] = p_KHW.argmax(0).astype(np.uint8)
+        beat({"doing": f"{number} of {len(cases)} test images"})
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    np.savez(scratch / "scores.npz", case=np.sort(cases).astype(np.int32), **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(scratch / "predictions.npz", **maps)  # type: ignore[arg-type]
+
+
+def probabilities(model: PixelClassifier, image_CHW: np.ndarray, num_classes: int) -> np.ndarray:
+    """(K, H, W) float32; 0 for classes that the model has not seen."""
+    made = np.zeros((num_classes, *image_CHW.shape[1:]), np.float32)
+    for rows, features in strips(image_CHW):
+        flat = features.reshape(-1, features.shape[2])
+        said = np.concatenate([model.predict_proba(part) for part in _chunks(flat)])
+        made[model.classes_, rows] = said.T.reshape(-1, *features.shape[:2])
+    return made
+
+
+def _chunks(flat: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(flat), CHUNK):
+        yield flat[start : start + CHUNK]

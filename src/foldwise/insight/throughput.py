@@ -1,0 +1,259 @@
+"""How fast a model trains and answers, batch size by batch size, and against which limit."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import torch
+
+from foldwise.data.batches.batches import Batch, Pictures, epoch_generator, epoch_order
+from foldwise.data.cache.packed import Packed
+from foldwise.learning.checkpoints.saved import versions
+from foldwise.learning.networks.describing import describe
+from foldwise.learning.training.devices import (
+    MemoryPeak,
+    device_name,
+    is_out_of_memory,
+    pick_device,
+    release_memory,
+    steady,
+    synchronize,
+)
+from foldwise.learning.training.setup import Asked, Workpiece, set_up
+from foldwise.learning.training.train import step
+from foldwise.run.leases import Beat
+from foldwise.study.spec import Training
+
+if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
+    from foldwise.data.folds.splits import Split
+
+WARM_UPS, REPEATS = 2, 5
+OUT_OF_MEMORY, TOO_LARGE, TOO_FEW = "out of memory", "more memory than is free", "needs batches of 2 or more"
+
+
+def measure_item(
+    settings: dict[str, Any], *, packed: Packed, split: Split, beat: Beat, device: str
+) -> dict[str, Any]:
+    """Measure a model at every batch size; the content of its ``result.json``.
+
+    Args:
+        settings: training, batch_sizes, seconds (about so many for each number), seed and threads.
+        packed: the images, from where the cache of the training says.
+        split: whose training part is learned from.
+        beat: is told the batch size.
+        device: for settings that say auto.
+
+    Returns:
+        ``points``, one for each batch size: `train`, `limit` and `inference` in images per second (`Pace`),
+        `peak_memory_mb`, and the `problem` in place of what could not be measured. ``held`` says where the pixels
+        came from, ``others_busy`` how many cores other programs kept busy meanwhile.
+    """
+    training = Training.model_validate(settings["training"])
+    place = pick_device(device if training.device == "auto" else training.device)
+    asked = Asked(settings, training, packed, split, place)
+    with steady(asked.seed, settings["threads"], place):
+        memory, load = MemoryPeak(place), _Load()
+        piece = set_up(asked)
+        assert isinstance(piece.source, Pictures)
+        fill_s = _fill(piece.source, split)
+        points: list[dict[str, Any]] = []
+        for size in settings["batch_sizes"]:
+            beat({"doing": f"batches of {size}"})
+            points.append(_point(asked, piece, memory, size=size, last=points[-1] if points else None))
+    return {
+        "model": str(training.model),
+        "cache": training.cache,
+        "held": piece.source.held,
+        "fill_s": fill_s,
+        "parameters": sum(values.numel() for values in piece.learner.network.parameters()),
+        "device": place.type,
+        "device_name": device_name(place),
+        "precision": asked.precision,
+        "threads": settings["threads"],
+        "peak_memory_is": memory.kind,
+        "points": points,
+        "cores": os.cpu_count(),
+        "others_busy": load.others(),
+        "versions": versions(),
+    }
+
+
+def check_measurable(
+    trainings: Iterable[dict[str, Any]], *, shape: Callable[[Training], dict[str, Any]]
+) -> None:
+    """Build every model once that is to be measured.
+
+    Args:
+        trainings: as settings of items have them.
+        shape: the task, channels, classes and size that a training meets.
+
+    Raises:
+        SpecError: what `describe` refuses.
+    """
+    for training in {str(one["model"]): Training.model_validate(one) for one in trainings}.values():
+        describe(training, **shape(training))
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Images per second: the median of some repeats with the slowest and the fastest, after a warm-up."""
+
+    median: float
+    low: float
+    high: float
+    repeats: int
+
+
+def paces(works: Sequence[Callable[[], int]], device: torch.device, *, seconds: float) -> list[Pace]:
+    """How fast pieces of work go, each of which says how many images it did.
+
+    They take turns, so that what else the machine does meets all of them alike. Each takes about `seconds` beside its
+    warm-up, and is done three times at least.
+    """
+    at_once = []
+    for work in works:
+        took = max([_timed(work, device, 1)[1] for _ in range(WARM_UPS)][-1], 1e-9)
+        at_once.append(max(1, int(seconds / REPEATS / took)))
+    speeds: list[list[float]] = [[] for _ in works]
+    began = time.perf_counter()
+    for number in range(REPEATS):
+        if number and time.perf_counter() - began > seconds * len(works):
+            break
+        for work, times, known in zip(works, at_once, speeds, strict=True):
+            images, took = _timed(work, device, times)
+            known.append(images / took)
+    return [Pace(statistics.median(known), min(known), max(known), len(known)) for known in speeds]
+
+
+def _timed(work: Callable[[], int], device: torch.device, times: int) -> tuple[int, float]:
+    """Images done and seconds taken, all work of the device included."""
+    synchronize(device)
+    start = time.perf_counter()
+    images = sum(work() for _ in range(times))
+    synchronize(device)
+    return images, time.perf_counter() - start
+
+
+def _point(
+    asked: Asked, piece: Workpiece, memory: MemoryPeak, *, size: int, last: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What is known of one batch size; `last` is the next smaller one."""
+    blank = {"batch_size": size, "train": None, "limit": None, "inference": None, "peak_memory_mb": None}
+    if last and _would_not_fit(last, size, asked.device):
+        return blank | {"problem": TOO_LARGE}
+    problem = None
+    try:
+        return blank | _measured(asked, piece, memory, size) | {"problem": None}
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        problem = OUT_OF_MEMORY
+    except ValueError as error:  # torch, of batch statistics of one value
+        if size > 1 or "more than 1 value per channel" not in str(error):
+            raise
+        problem = TOO_FEW
+    piece.learner.optimizer.zero_grad(set_to_none=True)
+    release_memory(asked.device)  # out here the tensors of the failed attempt are free
+    return blank | {"problem": problem}
+
+
+def _measured(asked: Asked, piece: Workpiece, memory: MemoryPeak, size: int) -> dict[str, Any]:
+    learner, source, seconds = piece.learner, piece.source, asked.settings["seconds"]
+    assert isinstance(source, Pictures)
+    memory.reset()
+    batches = _endless(asked, source, size)
+    one = next(batches)
+    learner.network.train()
+
+    def learn() -> int:
+        return _learned(piece, next(batches))
+
+    train, limit = paces((learn, lambda: _learned(piece, one)), asked.device, seconds=seconds)
+    peak_mb = memory.mb()
+    inference = _inference(asked, piece, size, seconds=seconds)
+    known = {"train": asdict(train), "limit": asdict(limit), "inference": asdict(inference)}
+    return known | {"peak_memory_mb": peak_mb}
+
+
+def _learned(piece: Workpiece, batch: Batch) -> int:
+    step(piece.learner, batch)
+    return len(batch.cases)
+
+
+@torch.inference_mode()
+def _inference(asked: Asked, piece: Workpiece, size: int, *, seconds: float) -> Pace:
+    """Whole images from the cache through the network, to logits on the device."""
+    network, seeing, source = piece.learner.network.eval(), piece.learner.seeing, piece.source
+    order = _cases(asked, size)
+
+    def look() -> int:
+        batch = source.gather(next(order))
+        seeing.logits(network, batch.inputs)
+        return len(batch.cases)
+
+    return paces((look,), asked.device, seconds=seconds)[0]
+
+
+def _endless(asked: Asked, source: Pictures, size: int) -> Iterator[Batch]:
+    """Full batches as training has them, cropped and augmented, epoch after epoch."""
+    training = asked.training
+    return source.training(
+        _cases(asked, size),
+        crop_px=training.crop_px,
+        augment=training.augment,
+        generator=epoch_generator(asked.seed, 1),
+    )
+
+
+def _cases(asked: Asked, size: int) -> Iterator[np.ndarray]:
+    """Case indices of full batches without end: shuffled, and dealt again where a batch is larger than an epoch."""
+    train = asked.split.train
+    steps = -(-len(train) // size)
+    for epoch in itertools.count(1):
+        yield from epoch_order(train, batch_size=size, seed=asked.seed, epoch=epoch, steps=steps)
+
+
+def _fill(source: Pictures, split: Split) -> float:
+    """Seconds to ask for every image once, so that no cache is empty when the clock runs."""
+    start = time.perf_counter()
+    for case in split.train.tolist():
+        source.gather(np.array([case]))
+    return time.perf_counter() - start
+
+
+def _would_not_fit(last: dict[str, Any], size: int, device: torch.device) -> bool:
+    """Whether a batch needs more than all memory of a CPU: there the system would end the worker, and say nothing."""
+    if device.type != "cpu":
+        return False
+    if last["problem"] in (OUT_OF_MEMORY, TOO_LARGE):
+        return True
+    if last["peak_memory_mb"] is None:
+        return False
+    wanted_mb = last["peak_memory_mb"] * size / last["batch_size"]
+    return bool(wanted_mb - last["peak_memory_mb"] > psutil.virtual_memory().available / 2**20)
+
+
+class _Load:
+    """What other programs do meanwhile, since they make every number worse."""
+
+    def __init__(self) -> None:
+        self.start = self._now()
+
+    def others(self) -> float:
+        """The cores that other programs kept busy since this was made, in the mean."""
+        (wall, busy, own), (wall_then, busy_then, own_then) = self._now(), self.start
+        return max(0.0, ((busy - busy_then) - (own - own_then)) / max(wall - wall_then, 1e-9))
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        times = psutil.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        return time.perf_counter(), sum(times[:8]) - idle, time.process_time()

@@ -1,0 +1,196 @@
+"""What is said of a study: the check before training, and the answer after it."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from foldwise.interface.printing.saying import SIGNS, console, hang, say_message
+from foldwise.judging.power import before_training
+from foldwise.pipeline.worker import waiting_here
+from foldwise.run.devices import told
+from foldwise.run.folder import RunFolder
+from foldwise.run.plan import Plan
+from foldwise.study.spec import Study
+from foldwise.text import broken, count, duration, kinds
+
+if TYPE_CHECKING:
+    from foldwise.data.audit.audit import Finding
+    from foldwise.pipeline.pipeline import Prepared
+    from foldwise.pipeline.preflight import Costs
+
+WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
+MOST_NAMES = 10  # of classes in a line
+
+
+class Decoding:
+    """A bar while images are decoded; nothing is shown where they already were, or outside a terminal."""
+
+    def __init__(self) -> None:
+        columns = TextColumn("Decoding images"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        self.bar = Progress(*columns, console=console(), transient=True, disable=not sys.stdout.isatty())
+        self.task = self.bar.add_task("decode", total=None, visible=False)
+
+    def show(self, done: int, total: int) -> None:
+        """Say how many images are decoded."""
+        self.bar.update(self.task, completed=done, total=total, visible=True)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.bar.stop()
+
+
+def say_findings(out: Console, findings: tuple[Finding, ...]) -> None:
+    """Every finding with its cure, the gravest first."""
+    order = list(SIGNS)
+    for finding in sorted(findings, key=lambda finding: order.index(finding.severity)):
+        say_message(out, SIGNS[finding.severity], finding.message, code=finding.code, cure=finding.cure)
+
+
+def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = False) -> None:
+    """What was recognised, what will run, what it shares, what it takes, and every warning with its cure.
+
+    Args:
+        prepared: the study and its data.
+        costs: the estimate for each configuration.
+        workers: how many will work at a time.
+        brief: without the table of configurations.
+    """
+    out, study, plan = console(), prepared.study, prepared.plan
+    say_title(study, out)
+    for statement in prepared.dataset.statements:
+        hang(out, Text("  "), Text(statement))
+    groups = len(set(prepared.audit.groups))
+    grouped = f" in {groups} groups" if groups < len(prepared.packed) else ""
+    names = prepared.dataset.classes
+    classes = ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} classes"
+    images = f"{count(len(prepared.packed), 'image')}{grouped}; {_plain(prepared.dataset.task)}: {classes}"
+    hang(out, Text("  "), Text(images))
+    say_findings(out, prepared.audit.findings)
+    for note in costs.notes:
+        hang(out, Text("  · ", "dim"), Text(note))
+    if not brief:
+        _say_configurations(out, prepared, costs)
+    fits = sum(item.kind == "fit" for item in plan.items)
+    shape = f"{count(len(plan.configurations), 'configuration')} × {count(study.validate_.folds, 'fold')}"
+    if study.validate_.repeats > 1:
+        shape += f" × {study.validate_.repeats} repeats"
+    out.print()
+    hang(out, Text("Plan:     "), Text(f"{shape} = {count(fits, 'fit')}{_shared(plan)}{_beside(plan)}"))
+    hang(out, Text("Estimate: "), Text(_estimate(costs.seconds(plan), costs.memory_mb(), workers, plan)))
+    if foreseen := _foreseen(prepared):
+        hang(out, Text("Can tell: "), Text(foreseen))
+    out.print()
+
+
+def _foreseen(prepared: Prepared) -> str | None:
+    return before_training(
+        prepared.study,
+        task=prepared.dataset.task,
+        labels=[case.labels for case in prepared.dataset.cases],
+        groups=prepared.audit.groups,
+        num_configurations=len(prepared.configurations),
+    )
+
+
+def say_title(study: Study, out: Console | None = None) -> None:
+    """What the study is called."""
+    (out or console()).print(Text(study.title or study.study, "bold"))
+
+
+def _estimate(core_s: float, memory_mb: float, workers: int, plan: Plan) -> str:
+    workers = min(workers, len(plan.items))
+    # Starting a worker takes seconds that no estimate has, so that less than a minute means little.
+    takes = f"about {duration(core_s / workers)}" if core_s / workers >= 60 else "less than a minute or so"
+    cores = f"{duration(core_s)} of one core" if core_s >= 1 else "less than 1 s of one core"
+    memory = f"{memory_mb:,.0f} MB a worker beside the program itself"
+    return f"{takes} with {count(workers, 'worker')} on this machine ({cores}); {memory}"
+
+
+def say_done_already(study: Study, folder: RunFolder, plan: Plan) -> None:
+    """That a run has nothing left to do."""
+    out = console()
+    say_title(study, out)
+    if waits := waits_of(folder, plan):
+        out.print("All that this machine can do was done already.")
+        out.print(told(plan, waits), markup=False)
+        return
+    counts = folder.status(plan)
+    others = {"failed": counts.failed, "skipped": counts.skipped}
+    exceptions = ", ".join(f"{number} {state}" for state, number in others.items() if number)
+    said = (
+        f"{count(len(plan.items), 'item')} were done already"
+        if len(plan.items) > 1
+        else "the item was done already"
+    )
+    out.print(
+        f"All {said}{f' ({exceptions})' if exceptions else ''}.".replace("All the", "The"), markup=False
+    )
+
+
+def _plain(task: str) -> str:
+    return task.replace("_", " ")
+
+
+def _shared(plan: Plan) -> str:
+    told = ""
+    for kind, one, many in (("features", "pass", "of frozen encoders"), ("pretrain", "pretraining", "")):
+        number = sum(item.kind == kind for item in plan.items)
+        fits = [item for item in plan.items if item.kind == "fit"]
+        sharing = sum(any(need.startswith(f"{kind}-") for need in item.needs) for item in fits)
+        if number:
+            told += f"; {count(number, one)} {many}".rstrip() + f" shared by {count(sharing, 'fit')}"
+    return told
+
+
+def _beside(plan: Plan) -> str:
+    """``; beside them 9 shallow baselines, 1 preview``."""
+    told = kinds(item.kind for item in plan.items if item.kind not in ("features", "pretrain", "fit"))
+    return f"; beside them {told}" if told else ""
+
+
+def _say_configurations(out: Console, prepared: Prepared, costs: Costs) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("configuration")
+    for heading in ("parameters", "one fit", "memory"):
+        table.add_column(heading, justify="right")
+    room = 1000 if out.soft_wrap else max(out.width - WIDTH_OF_NUMBERS, 20)
+    for configuration in prepared.configurations:
+        cost = costs.of[configuration.id]
+        numbers = f"{cost.parameters:,}", duration(cost.seconds_per_fit), f"{cost.memory_mb:,.0f} MB"
+        table.add_row(Text(broken(configuration.name, room)), *numbers)
+    out.print()
+    out.print(table)
+
+
+def waits_of(folder: RunFolder, plan: Plan) -> frozenset[str]:
+    """Ids of the items that are not done and ask for a device which is not here."""
+    done, failed = folder.settled()
+    return waiting_here(plan) - done - failed
+
+
+def say_answer(folder: RunFolder, verdict: dict[str, Any]) -> None:
+    """The answer in a few lines, and where the report is."""
+    out = console()
+    answer = verdict["answer"]
+    out.print()
+    if answer:
+        out.print(Text(answer["name"], "bold"))
+        out.print(answer["sentence"], markup=False)
+    else:
+        out.print("No configuration has finished yet, so there is no answer.")
+    for warning in verdict["warnings"]:
+        say_message(out, SIGNS["warning"], warning["message"], code=warning["code"], cure=warning.get("cure"))
+    out.print(f"\nReport:  {folder.report}", markup=False)
+    out.print(f"Tables:  {folder.results}", markup=False)
+    if answer:
+        out.print(f"Predict: foldwise predict {folder.root} NEW_IMAGES --out predictions", markup=False)

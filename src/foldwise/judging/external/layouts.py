@@ -1,0 +1,223 @@
+"""The two ways to write scores into a table: long, one row per score; wide, one row per case and one column per configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from foldwise.data.layouts.listing import some
+from foldwise.errors import DataError, SpecError, unknown
+from foldwise.judging.external.asked import Asked, Roles, is_score, plain, roles_of
+from foldwise.judging.external.pieces import ROLES, Coded, Levels, Piece, Places
+from foldwise.judging.external.text import Text, coded, load
+
+JOIN = " · "
+WHY_CASES = (
+    "Averages cannot be compared: which configuration is better on the same images, and how sure that is, can only "
+    "be told from a score of every configuration on every image. Write one row per configuration and image."
+)
+
+
+def read_table(text: Text, asked: Asked, *, alone: bool) -> tuple[Piece, str, str | None]:
+    """The scores of a table, what was recognised in words, and what the scores are called, where a column says so.
+
+    Args:
+        text: the table.
+        asked: what is stated.
+        alone: whether it is the only file; of several, one without configurations is of a single one, named as it is.
+
+    Raises:
+        DataError: no scores per case can be found in it, or some are not usable.
+        SpecError: a column or a task that is stated is not there.
+    """
+    roles = roles_of(text.columns, asked, where=text.name)
+    if roles.configuration:
+        return _long(text, roles, asked)
+    numeric = [name for name in text.columns if name not in roles.taken and text.numeric(name)]
+    scores = roles.score or tuple(numeric)
+    if not scores:
+        raise DataError(
+            f"no column holds scores: there are {some(text.columns, 12)}",
+            where=text.name,
+            cure="Name it with --score, and what is compared with --configuration. " + WHY_CASES,
+        )
+    if len(scores) > 1:
+        return _wide(text, roles, scores, asked)
+    if alone:
+        raise DataError(
+            f"there is one column of scores ({scores[0]}), and no column says of which configuration they are",
+            where=text.name,
+            cure="Add a column called configuration, one column of scores per configuration, or one file of each.",
+        )
+    return _single(text, replace(roles, score=scores))
+
+
+def _long(text: Text, roles: Roles, asked: Asked) -> tuple[Piece, str, str | None]:
+    if roles.case is None:
+        raise _no_case(text, roles)
+    roles = replace(roles, score=_score_column(text, roles, asked))
+    others = [name for name in text.columns if name not in roles.taken and not _varies(text, roles, name)]
+    names = [
+        name for name in text.columns if (name in roles.taken or name in others) and name not in roles.score
+    ]
+    frame, lines = load(text, names, roles.score)
+    if roles.task:
+        frame, lines = _of_task(text, frame, lines, roles.task, asked)
+    parts = [coded(frame[name]) for name in roles.configuration]
+    configuration = parts[0] if len(parts) == 1 else _combined(parts)
+    factors = {
+        name: coded(frame[name]) for name in (*others, *(roles.configuration if len(parts) > 1 else ()))
+    }
+    piece = Piece(
+        file=text.name,
+        columns=_columns(frame, roles) | {"configuration": configuration},
+        score=frame[roles.score[0]].to_numpy(np.float64),
+        lines=lines,
+        levels=_levels(configuration, factors),
+    )
+    used = {factor for told in piece.levels.values() for factor in told}
+    return piece, _in_words(text, roles, "one row per score", used), roles.score[0]
+
+
+def _no_case(text: Text, roles: Roles) -> DataError:
+    """Rows of averages, or rows of which nobody can say whose they are."""
+    named = [tuple(row[name] for name in roles.configuration) for row in text.sample]
+    columns = f"its columns are {some(text.columns, 12)}"
+    if len(set(named)) == len(named):
+        what = f"there is no score per image: every configuration has one row, and {columns}"
+        return DataError(what, where=text.name, cure=WHY_CASES)
+    what = f"no column says which image a row is of: {columns}"
+    return DataError(what, where=text.name, cure="Name it with --case. " + WHY_CASES)
+
+
+def _score_column(text: Text, roles: Roles, asked: Asked) -> tuple[str, ...]:
+    """The stated column, one of a usual name, one called like the metric, or the only one that can be it."""
+    if len(roles.score) > 1:
+        cure = "Name one of them; several are for tables with one column per configuration."
+        raise SpecError("--score names several columns of a table with a row per score", cure=cure)
+    if roles.score:
+        return roles.score
+    free = [name for name in text.columns if name not in roles.taken and text.numeric(name)]
+    called = [name for name in free if asked.metric and plain(name) == plain(asked.metric)]
+    varying = [name for name in free if _varies(text, roles, name)]
+    for found in (called, varying):
+        if len(found) == 1:
+            return (found[0],)
+    what = "no column holds numbers that differ between the cases of a configuration"
+    if varying:
+        what = f"several columns could hold the scores: {some(varying, 12)}"
+    raise DataError(what, where=text.name, cure="Name the one with --score.")
+
+
+def _varies(text: Text, roles: Roles, name: str) -> bool:
+    """Whether a column changes within a configuration, as far as the first rows show."""
+    seen: dict[tuple[str, ...], str] = {}
+    return any(
+        seen.setdefault(tuple(row[key] for key in roles.configuration), row[name]) != row[name]
+        for row in text.sample
+    )
+
+
+def _of_task(
+    text: Text, frame: pd.DataFrame, lines: Places, column: str, asked: Asked
+) -> tuple[pd.DataFrame, Places]:
+    """The rows of the task that is asked for."""
+    task = coded(frame[column])
+    if asked.task is None and len(task.names) > 1:
+        cure = f"Judge one at a time: --task NAME. There are {', '.join(task.names)}."
+        raise DataError(f"the table has {len(task.names)} tasks", where=text.name, cure=cure)
+    if asked.task is None:
+        return frame, lines
+    if asked.task not in task.names:
+        raise unknown(asked.task, task.names, "task", where=text.name)
+    wanted = task.codes == task.names.index(asked.task)
+    return frame[wanted], lines[wanted]
+
+
+def _combined(parts: Sequence[Coded]) -> Coded:
+    """Configurations that several columns name together."""
+    codes, names = parts[0].codes.astype(np.int64), list(parts[0].names)
+    for part in parts[1:]:
+        distinct, codes = np.unique(codes * len(part.names) + part.codes, return_inverse=True)
+        pairs = [divmod(int(pair), len(part.names)) for pair in distinct]
+        names = [f"{names[first]}{JOIN}{part.names[second]}" for first, second in pairs]
+    return Coded.of(codes, names)
+
+
+def _levels(configuration: Coded, factors: dict[str, Coded]) -> Levels:
+    """What is constant within every configuration, and not the same for all: factors."""
+    levels: Levels = {name: {} for name in configuration.names}
+    for factor, column in factors.items():
+        pairs = np.unique(configuration.codes.astype(np.int64) * len(column.names) + column.codes)
+        if len(pairs) != len(configuration.names) or len(column.names) < 2:
+            continue
+        for pair in pairs.tolist():
+            place, level = divmod(pair, len(column.names))
+            levels[configuration.names[place]][factor] = column.names[level]
+    return levels
+
+
+def _columns(frame: pd.DataFrame, roles: Roles) -> dict[str, Coded]:
+    """The columns of names but for the configuration; what there is not is the empty name."""
+    named = {role: getattr(roles, role) for role in ROLES if role != "configuration"}
+    return {
+        role: coded(frame[name]) if name else Coded.constant("", len(frame)) for role, name in named.items()
+    }
+
+
+def _wide(text: Text, roles: Roles, scores: Sequence[str], asked: Asked) -> tuple[Piece, str, str | None]:
+    called = [name for name in scores if is_score(name)]
+    if called and not asked.score:
+        raise DataError(
+            f"the columns {some(called)} are metrics, and not configurations",
+            where=text.name,
+            cure="Add a column configuration and name the scores with --score; or give one such file per configuration. "
+            + WHY_CASES,
+        )
+    if roles.case is None:
+        texts = [name for name in text.columns if name not in roles.taken and not text.numeric(name)]
+        roles = replace(roles, case=texts[0] if texts else None)
+    names = [name for name in text.columns if name in roles.taken and name not in scores]
+    frame, lines = load(text, names, scores)
+    columns = _columns(frame, roles)
+    if roles.case is None:  # a row is a case, of which nothing but its place is known
+        columns["case"] = Coded.of(np.arange(len(frame)), [str(line) for line in lines])
+    n, C = len(frame), len(scores)
+    piece = Piece(
+        file=text.name,
+        columns={role: Coded(np.tile(one.codes, C), one.names) for role, one in columns.items()}
+        | {"configuration": Coded.of(np.repeat(np.arange(C, dtype=np.int32), n), scores)},
+        score=frame[list(scores)].to_numpy(np.float64).T.ravel(),
+        lines=np.tile(lines, C),
+    )
+    roles = replace(roles, score=())
+    layout = f"one row per case, one column per configuration ({C})"
+    return piece, _in_words(text, roles, layout, set(scores)), None
+
+
+def _single(text: Text, roles: Roles) -> tuple[Piece, str, str | None]:
+    """A file of one configuration, which is called like the file."""
+    if roles.case is None:
+        texts = [name for name in text.columns if name not in roles.taken and not text.numeric(name)]
+        if not texts:
+            raise _no_case(text, roles)
+        roles = replace(roles, case=texts[0])
+    names = [name for name in text.columns if name in roles.taken and name not in roles.score]
+    frame, lines = load(text, names, roles.score)
+    columns = _columns(frame, roles) | {"configuration": Coded.constant(text.path.stem, len(frame))}
+    piece = Piece(text.name, columns, frame[roles.score[0]].to_numpy(np.float64), lines)
+    return piece, _in_words(text, roles, f"one row per case of {text.path.stem}", set()), roles.score[0]
+
+
+def _in_words(text: Text, roles: Roles, layout: str, used: set[str]) -> str:
+    """What was recognised, so that nobody is judged by a column that was guessed silently."""
+    told = [("configuration", ", ".join(roles.configuration)), ("case", roles.case)]
+    told += [("score", ", ".join(roles.score)), ("repeat", roles.repeat), ("fold", roles.fold)]
+    told += [("group", roles.group), ("task", roles.task)]
+    listed = ", ".join(role if role == name else f"{role} from {name!r}" for role, name in told if name)
+    idle = [name for name in text.columns if name not in roles.taken | used]
+    parts = [layout, listed, f"not used: {some(idle)}" if idle else ""]
+    return f"{text.name}: {'; '.join(part for part in parts if part)}"

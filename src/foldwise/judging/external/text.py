@@ -1,0 +1,213 @@
+"""CSV and TSV files, small or very large: their columns, a few rows to recognise them by, and all rows."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from foldwise.data.layouts.listing import some
+from foldwise.errors import DataError
+from foldwise.judging.external.pieces import Coded, Places
+from foldwise.metrics.outputs import Bools
+
+HEAD_BYTES = 1 << 18
+EMPTY = [
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "na",
+    "NaN",
+    "nan",
+    "NAN",
+    "null",
+    "NULL",
+    "None",
+    "none",
+    "-",
+    "#N/A",
+    "missing",
+]
+COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
+SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A table on disk and how it begins.
+
+    Attributes:
+        path, name: of the file.
+        columns: their names.
+        separator: between its cells.
+        sample: its first rows, as text.
+    """
+
+    path: Path
+    name: str
+    columns: tuple[str, ...]
+    separator: str
+    sample: tuple[dict[str, str], ...]
+
+    def number(self, cell: str) -> float | None:
+        """What a cell says as a number; None where it says none."""
+        if self.separator != "," and COMMA.fullmatch(cell):
+            cell = cell.replace(",", ".")
+        try:
+            return float(cell)
+        except ValueError:
+            return None
+
+    def decimal(self, columns: Sequence[str]) -> str:
+        """The mark in the numbers of these columns: a comma where a spreadsheet of such a country wrote one."""
+        commas = any(COMMA.fullmatch(row[name]) for row in self.sample for name in columns)
+        return "," if commas and self.separator != "," else "."
+
+    def numeric(self, column: str) -> bool:
+        """Whether most cells of the sample are numbers, or empty; a column without a name holds none."""
+        cells = [row[column] for row in self.sample if row[column] not in EMPTY]
+        return bool(column) and 2 * sum(self.number(cell) is not None for cell in cells) >= len(cells)
+
+
+def open_text(path: Path, name: str) -> Text:
+    """The beginning of a table.
+
+    Raises:
+        DataError: it cannot be read, is empty, no UTF-8 text, or no table.
+    """
+    if path.suffix.lower() in SHEETS:
+        cure = "Save the sheet as CSV (UTF-8), and judge that file."
+        raise DataError("a spreadsheet program's own file cannot be read", where=name, cure=cure)
+    lines = _beginning(path, name)
+    separator = _separator(lines[0])
+    rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
+    columns = tuple(cell.strip() for cell in rows[0])
+    _check(columns, rows, name)
+    cells = [[cell.strip() for cell in row] for row in rows[1:] if any(cell.strip() for cell in row)]
+    sample = tuple(dict(zip(columns, row, strict=False)) for row in cells if len(row) >= len(columns))
+    return Text(path, name, columns, separator, sample)
+
+
+def _beginning(path: Path, name: str) -> list[str]:
+    with path.open("rb") as file:
+        raw = file.read(HEAD_BYTES)
+        more = bool(file.read(1))
+    if more and b"\n" in raw:
+        raw = raw[: raw.rindex(b"\n") + 1]
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        cure = "Save it as CSV UTF-8."
+        raise DataError("the file is not UTF-8 text", where=name, cure=cure) from None
+    if not text.strip():
+        raise DataError("the file is empty", where=name, cure="Write a header line and one row per score.")
+    return text.splitlines(keepends=True)
+
+
+def _separator(header: str) -> str:
+    return max((",", ";", "\t"), key=header.count)
+
+
+def _check(columns: Sequence[str], rows: Sequence[Sequence[str]], name: str) -> None:
+    twice = sorted({one for one in columns if columns.count(one) > 1})
+    if twice:
+        cure = "Give every column its own name."
+        raise DataError(f"two columns are called {some(map(repr, twice))}", where=name, cure=cure)
+    if len(columns) < 2:
+        cure = "Put commas, semicolons or tabs between the columns, and their names into the first line."
+        raise DataError("the file has a single column", where=name, cure=cure)
+    if len(rows) < 2:
+        raise DataError("the file has a header but no rows", where=name, cure="Write one row per score.")
+    wrong = [place + 1 for place, row in enumerate(rows) if len(row) > len(columns) and any(row)]
+    if wrong:
+        cure = (
+            "Name every column in the first line, and put cells that contain the separator in double quotes."
+        )
+        raise DataError(
+            f"the header has {len(columns)} cells, and line {wrong[0]} has more", where=name, cure=cure
+        )
+
+
+def load(text: Text, names: Sequence[str], scores: Sequence[str]) -> tuple[pd.DataFrame, Places]:
+    """Columns of names, as categories, and of scores, as numbers, and the (N,) lines that the rows stand in.
+
+    Blank lines are left out.
+
+    Raises:
+        DataError: a score is no number, or a row has too many cells; all such scores at once.
+    """
+    kinds: dict[str, Any] = dict.fromkeys(names, "category") | dict.fromkeys(scores, np.float64)
+    try:
+        frame = _read(text, kinds)
+    except pd.errors.ParserError as error:
+        cure = "Put cells that contain the separator in double quotes."
+        raise DataError(f"the table cannot be read ({error})", where=text.name, cure=cure) from None
+    except UnicodeDecodeError:
+        raise DataError("the file is not UTF-8 text", where=text.name, cure="Save it as CSV UTF-8.") from None
+    except ValueError:
+        raise _no_numbers(text, kinds, scores) from None
+    lines = np.arange(2, len(frame) + 2, dtype=np.int32)
+    blank = frame[list(scores)].isna().all(axis=1).to_numpy()
+    for name in names:
+        blank = blank & _is_empty(frame[name])
+    return (frame[~blank], lines[~blank]) if blank.any() else (frame, lines)
+
+
+def _read(text: Text, kinds: dict[str, Any]) -> pd.DataFrame:
+    return pd.read_csv(
+        text.path,
+        sep=text.separator,
+        decimal=text.decimal([name for name, kind in kinds.items() if kind is np.float64]),
+        header=0,
+        names=list(text.columns),
+        index_col=False,
+        usecols=list(kinds),
+        dtype=kinds,
+        keep_default_na=False,
+        na_values={name: EMPTY for name, kind in kinds.items() if kind is np.float64},
+        skip_blank_lines=False,
+        skipinitialspace=True,
+        encoding="utf-8-sig",
+    )
+
+
+def _no_numbers(text: Text, kinds: dict[str, Any], scores: Sequence[str]) -> DataError:
+    """Every score that is no number, with its line."""
+    frame = _read(text, {name: "category" if kind is np.float64 else kind for name, kind in kinds.items()})
+    found = []
+    for column in scores:
+        cells = frame[column]
+        bad = [
+            name
+            for name in cells.cat.categories
+            if text.number(str(name)) is None and str(name).strip() not in EMPTY
+        ]
+        wrong = np.flatnonzero(cells.isin(bad)).tolist()
+        found += [(line + 2, column, str(cells.iloc[line])) for line in wrong]
+    listed = [f"line {line}, column {column}: {cell!r}" for line, column, cell in sorted(found)]
+    cure = (
+        "Write a number such as 0.85, or leave the cell empty where there is no score."
+        if listed
+        else "Write numbers with a point, such as 0.85."
+    )
+    what = "a score is" if len(listed) == 1 else f"{len(listed) or 'some'} scores are"
+    return DataError(f"{what} no number: {some(listed)}", where=text.name, cure=cure)
+
+
+def _is_empty(column: pd.Series[Any]) -> Bools:
+    codes = column.cat.codes.to_numpy()
+    empty = [code for code, name in enumerate(column.cat.categories) if not str(name).strip()]
+    return np.asarray(np.isin(codes, [-1, *empty]))
+
+
+def coded(column: pd.Series[Any]) -> Coded:
+    """A column of names as codes; an empty cell is the empty name."""
+    codes, names = column.cat.codes.to_numpy().astype(np.int32), [str(one) for one in column.cat.categories]
+    return Coded.of(np.where(codes < 0, len(names), codes), [*names, ""])

@@ -1,0 +1,75 @@
+"""A run as event files, for those who look at training in TensorBoard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from foldwise.errors import RunError, need
+from foldwise.run.folder import RunFolder
+
+EXTRA = "tensorboard"
+SCALARS = {"train_loss": "loss/training", "val_loss": "loss/validation", "lr": "learning rate"}
+LONGEST_NAME = 80
+
+
+def write_events(folder: RunFolder, verdict: Mapping[str, Any], out: Path) -> int:
+    """Write every fit that is done, and the settings and scores of every configuration; the number of fits.
+
+    A fit is a run ``<configuration>/repeat 1 fold 2`` with its losses, its validation score and its learning rate by
+    epoch. A configuration is a run with its levels as hyperparameters, and the estimate of the verdict.
+
+    Raises:
+        MissingExtra: TensorBoard is not installed.
+        RunError: the folder holds event files already, which TensorBoard would mix with these.
+    """
+    need("tensorboard", EXTRA)
+    from torch.utils.tensorboard import SummaryWriter
+
+    if out.exists() and (not out.is_dir() or any(out.rglob("events.out.tfevents.*"))):
+        what = "holds event files already" if out.is_dir() else "is a file"
+        raise RunError(f"{out} {what}", where="--tensorboard", cure="Name a new folder.")
+    plan, fits = folder.load_plan(), 0
+    names = {one.id: _named(place, one.name) for place, one in enumerate(plan.configurations, 1)}
+    for item in plan.items:
+        result = folder.result(item.id)
+        if item.kind != "fit" or result is None or result["status"] != "done":
+            continue
+        place = f"repeat {result['repeat'] + 1} fold {result['fold'] + 1}"
+        with SummaryWriter(str(out / names[result["configuration"]] / place)) as writer:
+            _write_fit(writer, result)
+        fits += 1
+    metric = str(verdict["metric"]["name"])
+    for one in verdict["configurations"]:
+        if one.get("estimate") is not None and one["id"] in names:
+            with SummaryWriter(str(out / names[one["id"]])) as writer:
+                _write_settings(writer, one.get("levels") or {}, metric, float(one["estimate"]))
+    return fits
+
+
+def _named(place: int, name: str) -> str:
+    """A folder for a configuration: its number keeps names apart that are cut."""
+    plain = re.sub(r"[^\w.,=()+-]+", " ", name)
+    return f"{place:03d} {plain[:LONGEST_NAME].strip()}"
+
+
+def _write_fit(writer: Any, result: Mapping[str, Any]) -> None:
+    titles = SCALARS | {"val_score": f"score/{result.get('select') or 'validation'}"}
+    for record in result["epochs"]:
+        for key, title in titles.items():
+            if record.get(key) is not None:
+                writer.add_scalar(title, float(record[key]), int(record["epoch"]))
+
+
+def _write_settings(writer: Any, levels: Mapping[str, Any], metric: str, estimate: float) -> None:
+    from torch.utils.tensorboard.summary import hparams
+
+    told = {
+        str(factor): level if isinstance(level, (int, float, bool)) else str(level)
+        for factor, level in levels.items()
+    }
+    for summary in hparams(told, {f"estimate/{metric}": estimate}):
+        writer.file_writer.add_summary(summary)
+    writer.add_scalar(f"estimate/{metric}", estimate, 0)

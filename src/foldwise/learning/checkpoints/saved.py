@@ -1,0 +1,141 @@
+"""A trained model on disk: what it is as JSON, its numbers as safetensors. Nothing here can run foreign code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from foldwise.data.batches.normalize import Normalization
+from foldwise.data.cache.packed import Packed
+from foldwise.errors import RunError
+from foldwise.learning.checkpoints.winner import MODEL
+from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import Network
+from foldwise.study.spec import Task, Training
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """Everything but the weights that a network needs to be built again and fed as it was in training.
+
+    Attributes:
+        size_hw: of all images, where they were alike; None where sizes are mixed.
+        resized: whether the images were brought to that size; then new ones are as well.
+        dtype: of the image files.
+        seed: that the network was built from.
+        encoder_from: the features item that holds the encoder, where only the head was trained; else None.
+    """
+
+    task: Task
+    classes: tuple[str, ...]
+    num_channels: int
+    size_hw: tuple[int, int] | None
+    resized: bool
+    dtype: str
+    normalization: Normalization
+    training: Training
+    seed: int
+    encoder_from: str | None = None
+
+    def dump(self) -> dict[str, Any]:
+        """As plain JSON; `SavedModel.load` reads it."""
+        fields = {
+            "normalization": self.normalization.dump(),
+            "training": self.training.model_dump(mode="json"),
+        }
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | fields
+
+    @classmethod
+    def load(cls, record: dict[str, Any]) -> SavedModel:
+        """From what `dump` gave, before or after it went through a file."""
+        size = record["size_hw"]
+        return cls(
+            **record
+            | {
+                "classes": tuple(record["classes"]),
+                "size_hw": tuple(size) if size else None,
+                "normalization": Normalization.load(record["normalization"]),
+                "training": Training.model_validate(record["training"]),
+            }
+        )
+
+    def rebuild(self, weights: dict[str, Tensor]) -> Network:
+        """The trained network, on the CPU, in evaluation mode; no pretrained weights are looked for.
+
+        Raises:
+            RunError: the weights are not those of this model.
+        """
+        blank = self.training.model_copy(update={"weights": "none"})
+        network = build(
+            blank,
+            task=self.task,
+            in_channels=self.num_channels,
+            num_classes=len(self.classes),
+            size_hw=self.size_hw,
+            seed=self.seed,
+        )
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise RunError(
+                f"the saved weights do not fit {self.training.model}: {str(error).splitlines()[-1].strip()}",
+                cure="They were written by another version of foldwise or of the model's library; install that one.",
+            ) from None
+        return network.eval()
+
+
+def common_size(packed: Packed) -> tuple[int, int] | None:
+    """Height and width of all images of a data set; None where they differ."""
+    sizes = {(int(height), int(width)) for height, width in packed.shapes}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def was_resized(packed: Packed) -> bool:
+    """Whether any image of a data set has another size than its file."""
+    return any((m.height, m.width) != (m.original_height, m.original_width) for m in packed.measures)
+
+
+def write_model(folder: Path, model: SavedModel) -> None:
+    """`model` as ``model.json``."""
+    (folder / MODEL).write_text(json.dumps(model.dump(), indent=1), encoding="utf-8")
+
+
+def read_model(folder: Path) -> SavedModel:
+    """What `write_model` wrote; RunError where there is nothing."""
+    try:
+        return SavedModel.load(json.loads((folder / MODEL).read_text(encoding="utf-8")))
+    except OSError:
+        raise RunError(f"{folder} holds no trained model", cure="Name a finished fit or a winner.") from None
+
+
+def write_weights(path: Path, network: nn.Module, *, prefix: str = "") -> None:
+    """The state of `network`, with `prefix` before every name; tied tensors are written apart."""
+    write_tensors(path, {f"{prefix}{name}": values for name, values in network.state_dict().items()})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A safetensors file, from any device."""
+    save_file({name: values.detach().cpu().contiguous().clone() for name, values in tensors.items()}, path)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; RunError where it is not there or damaged."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"the weights cannot be read ({error})", where=str(path)) from None
+
+
+def versions() -> dict[str, str]:
+    """What made the numbers of a fit."""
+    names = ("foldwise", "torch", "timm", "segmentation-models-pytorch", "numpy")
+    return {name: version(name) for name in names} | {"torch": str(torch.__version__)}

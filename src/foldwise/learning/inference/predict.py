@@ -1,0 +1,239 @@
+"""The winner on new images: each fold's network is asked, and their probabilities are averaged."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from foldwise.data.batches.normalize import normalized
+from foldwise.data.formats.images import plane, read_image, resize_image, resize_mask
+from foldwise.data.layouts.channel_files import join_channels
+from foldwise.data.layouts.listing import image_files_below, some
+from foldwise.data.layouts.mask_census import read_pixels
+from foldwise.data.overlays import overlay
+from foldwise.errors import DataError
+from foldwise.learning.inference.ensemble import Winner, load_winner
+from foldwise.learning.inference.submission import check_submission, write_submission
+from foldwise.learning.networks.network import layout_for
+from foldwise.learning.training.devices import pick_device, precision_for, steady
+from foldwise.learning.training.scoring import Seeing, probabilities
+
+TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
+CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
+
+
+class LeftOut(DataError):
+    """Some images could not be predicted; the predictions of the others are written."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One new image and what the winner says of it.
+
+    Attributes:
+        probabilities: (K,), or (K, H, W) at the size of the file.
+    """
+
+    name: str
+    image_CHW: np.ndarray
+    probabilities: np.ndarray
+
+
+def predict_images(
+    winner: Path, images: Path, out: Path, *, device: str = "auto", submission: Path | None = None
+) -> Path:
+    """Predict every image of a folder, at any depth, or one image; `out`, which gets ``predictions.csv``.
+
+    Classification: the probability of every class, a row per image, and the same calibrated, where the winner has a
+    temperature. Segmentation: the share of each class, and
+    under ``masks/`` a PNG of class indices (0 and 255 where there are two classes), under ``overlays/`` a picture
+    to look at, each with the name and place of its image.
+
+    Args:
+        winner: the folder that `make_winner` made.
+        images: new images, of the kind that was trained on.
+        out: is made if it is not there; files of the same name are replaced.
+        device: auto, cpu, cuda or mps.
+        submission: a CSV file to write besides, see `write_submission`; of several labels only.
+
+    Raises:
+        RunError: there is no winner.
+        SpecError: a submission of a task that has no several labels.
+        DataError: there is no image, or none could be predicted.
+        LeftOut: some could not be predicted, which is said when all others are written.
+    """
+    names = _names(images)
+    root = images.parent if images.is_file() else images
+    place = pick_device(device)
+    problems: list[DataError] = []
+    out.mkdir(parents=True, exist_ok=True)
+    with steady(0, torch.get_num_threads(), place):
+        asked = load_winner(winner, place)
+        if submission is not None:
+            check_submission(asked.model.task)
+        places = _places(asked, images, names)
+        names = list(places)
+        found = predicted(asked, root, places, device=place, problems=problems)
+        if asked.model.task.endswith("segmentation"):
+            _write_masks(asked, found, names, out)
+        else:
+            _write_table(asked, found, names, out, submission)
+    if problems:
+        kept = len(names) - len(problems)
+        what = f"{len(problems)} of {len(names)} images were left out:\n{_listed(problems)}"
+        if not kept:
+            raise DataError(what, cure="See what each of them needs.")
+        raise LeftOut(what, cure=f"The predictions of the other {kept} are in {out}.")
+    return out
+
+
+def predicted(
+    winner: Winner, root: Path, places: dict[str, str], *, device: torch.device, problems: list[DataError]
+) -> Iterator[Found]:
+    """What the winner says of each image, by name and place; those it cannot read go to `problems`."""
+    for name, place in places.items():
+        try:
+            image_CHW = _read(root, place, winner, name)
+        except DataError as error:
+            problems.append(DataError(error.what, where=name, cure=error.cure))
+            continue
+        yield Found(name, image_CHW, ask(winner, image_CHW, device=device))
+
+
+@torch.inference_mode()
+def ask(winner: Winner, image_CHW: np.ndarray, *, device: torch.device) -> np.ndarray:
+    """Mean probabilities of all members: (K,), or (K, H, W) of the size that the networks were given."""
+    model = winner.model
+    fed = resize_image(image_CHW, model.size_hw) if model.resized and model.size_hw else image_CHW
+    total: Tensor | None = None
+    for member in winner.members:
+        mean_NC, std_NC = (torch.from_numpy(part) for part in member.model.normalization.statistics([fed]))
+        raw = torch.from_numpy(fed[None].astype(np.float32)).to(device)
+        inputs = normalized(raw, mean_NC.to(device), std_NC.to(device))
+        precision = precision_for(member.model.training.precision, device)
+        seeing = Seeing(model.task, len(model.classes), device, precision, layout_for(member.network))
+        p = probabilities(seeing.logits(member.network, inputs), model.task)[0]
+        total = p if total is None else total + p
+    assert total is not None  # a winner has members
+    mean: np.ndarray = (total / len(winner.members)).cpu().numpy()
+    return mean
+
+
+def _names(images: Path) -> list[str]:
+    """Images to predict, below the folder; what earlier predictions wrote there is none of them."""
+    if images.is_file():
+        return [images.name]
+    if not images.is_dir():
+        raise DataError(f"{images} is no folder and no image", cure="Name a folder of images, or one image.")
+    written = [table.parent / part for table in images.rglob(TABLE) for part in (MASKS, OVERLAYS)]
+    below = image_files_below(images)
+    names = [name for name in below if not any((images / name).is_relative_to(part) for part in written)]
+    if not names:
+        raise DataError(f"{images} holds no image", cure="PNG, JPEG, TIFF and BMP files are read.")
+    return names
+
+
+def _places(winner: Winner, images: Path, names: list[str]) -> dict[str, str]:
+    """Name -> place of every image, in the channel files that the winner knows where it was trained on such."""
+    if not winner.channels:
+        return {name: name for name in names}
+    if images.is_file():
+        raise DataError(
+            f"the model takes one file per channel ({', '.join(winner.channels)}), {images.name} is one file",
+            cure="Name the folder with all of them.",
+        )
+    joined = join_channels(names, winner.channels, where=str(images))
+    return {name: place for place, name in joined.names.items()}
+
+
+def _read(root: Path, place: str, winner: Winner, name: str) -> np.ndarray:
+    """The image with the channels, the value type and the size that the model knows."""
+    model = winner.model
+    if winner.channels:
+        pixels = read_pixels(root, place)
+        alone = len(winner.channels) == 1
+        image_CHW = plane(pixels, where=place) if alone else pixels.values
+    else:
+        image_CHW = read_image(root / place, channels=CHANNELS.get(model.num_channels, "native"))
+    num_channels, height, width = image_CHW.shape
+    if num_channels != model.num_channels:
+        raise DataError(
+            f"the image has {num_channels} channels, the model was trained on {model.num_channels}",
+            where=name,
+        )
+    if str(image_CHW.dtype) != model.dtype:
+        raise DataError(
+            f"the image holds {image_CHW.dtype} values, the model was trained on {model.dtype}",
+            where=name,
+            cure="Save it with the bit depth of the training images.",
+        )
+    if not np.isfinite(image_CHW).all():
+        raise DataError("the image holds values that are not finite (NaN or infinite)", where=name)
+    segments = model.task.endswith("segmentation")
+    if not segments and not model.resized and model.size_hw and (height, width) != model.size_hw:
+        known = f"{model.size_hw[1]}×{model.size_hw[0]}"
+        raise DataError(
+            f"the image is {width}×{height} pixels, the model was trained on images of {known} as they were",
+            where=name,
+            cure="Bring it to that scale and size first; or state data.size in the study, and sizes are adjusted.",
+        )
+    return image_CHW
+
+
+def _write_table(
+    winner: Winner, found: Iterator[Found], names: list[str], out: Path, submission: Path | None = None
+) -> None:
+    """``predictions.csv``: image, decision, and probabilities, as they are and calibrated; a submission if one is asked."""
+    classes, submitted = winner.model.classes, {}
+    kinds = ["probability"] if winner.temperature is None else ["probability", "calibrated"]
+    with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes)])
+        for one in found:
+            said = winner.decided(one.probabilities)
+            decided = "; ".join(classes[index] for index in said)
+            told = [one.probabilities, winner.calibrated(one.probabilities)][: len(kinds)]
+            rows.writerow([one.name, decided, *(f"{value:.6f}" for part in told for value in part)])
+            submitted[one.name] = said
+    if submission is not None:
+        write_submission(submission, submitted)
+
+
+def _write_masks(winner: Winner, found: Iterator[Found], names: list[str], out: Path) -> None:
+    """Masks, overlays, and ``predictions.csv``: the mean probability of what is drawn, the share of every class."""
+    classes, targets = winner.model.classes, png_names(names)
+    with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes)])
+        for one in found:
+            height, width = one.image_CHW.shape[1:]
+            labels_HW = resize_mask(one.probabilities.argmax(0).astype(np.uint8), (height, width))
+            mask, picture = f"{MASKS}/{targets[one.name]}", f"{OVERLAYS}/{targets[one.name]}"
+            _save(out / mask, labels_HW * np.uint8(255) if len(classes) == 2 else labels_HW)
+            _save(out / picture, overlay(one.image_CHW, labels_HW))
+            shares = np.bincount(labels_HW.ravel(), minlength=len(classes)) / labels_HW.size
+            certainty = f"{one.probabilities.max(0).mean():.6f}"
+            rows.writerow([one.name, mask, picture, certainty, *(f"{share:.6f}" for share in shares)])
+
+
+def png_names(names: list[str]) -> dict[str, str]:
+    """The PNG for each image: its own name with another suffix, or one more where two would share it."""
+    wanted = {name: Path(name).with_suffix(".png").as_posix() for name in names}
+    taken = list(wanted.values())
+    return {name: png if taken.count(png) == 1 else f"{name}.png" for name, png in wanted.items()}
+
+
+def _save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def _listed(problems: list[DataError]) -> str:
+    return some([f"  {problem.where}: {problem.what}" for problem in problems], 20).replace(",   ", "\n  ")

@@ -1,0 +1,169 @@
+"""The energy that a fit takes, where the machine has a counter of it that may be read; it is never guessed."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+import pynvml
+import torch
+
+from foldwise.run.leases import Beat
+
+POWERCAP = Path("/sys/class/powercap")
+# AMD processors have the same names; `intel-rapl:0:0` and the like are parts of these.
+PACKAGE = re.compile(r"intel-rapl:\d+")
+MOST_WATTS = 1000.0  # of one processor, at which its counter would begin anew soonest
+
+
+class Counter(Protocol):
+    """Joules since some moment, of everything the device did, and the share of it that is ours."""
+
+    kind: str
+
+    def joules(self) -> float:
+        """Of the device since the last call; nan if that cannot be known. Raises OSError if it cannot be read."""
+        ...
+
+    def share(self) -> float:
+        """The part of the joules of the last call that this process is charged with, 0 to 1."""
+        ...
+
+
+class EnergyMeter:
+    """Joules since it was made. It has to be read now and then: the counters of processors begin anew.
+
+    Args:
+        device: what is trained on. Of a GPU the whole card is counted. Of a processor, this process is charged with
+            its share of the time that all programs kept it busy: the counter knows of no programs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        find = COUNTERS.get(device.type)
+        self._counter = find(device) if find else None
+        self._joules = 0.0
+
+    @property
+    def kind(self) -> str | None:
+        """What is counted, for those who read the number; None where nothing is."""
+        return self._counter.kind if self._counter else None
+
+    def read(self) -> None:
+        """Add what was used since the last time."""
+        if self._counter is None:
+            return
+        try:
+            self._joules += self._counter.joules() * self._counter.share()
+        except OSError:
+            self._counter = None
+
+    def beside(self, beat: Beat) -> Beat:
+        """The same beat, at which the counter is read too."""
+
+        def both(told: dict[str, Any]) -> None:
+            self.read()
+            beat(told)
+
+        return both
+
+    def joules(self) -> float | None:
+        """So far; None where it was not measured."""
+        self.read()
+        return None if self._counter is None or math.isnan(self._joules) else self._joules
+
+
+class _Card:
+    """The counter of an NVIDIA GPU, which newer ones than Pascal have."""
+
+    kind = "the whole GPU"
+
+    def __init__(self, handle: object) -> None:
+        self.handle = handle
+        self.last = self._now()
+
+    def _now(self) -> float:
+        try:
+            return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)) / 1e3
+        except pynvml.NVMLError as error:
+            raise OSError(str(error)) from None
+
+    def joules(self) -> float:
+        before, self.last = self.last, self._now()
+        return self.last - before if self.last >= before else float("nan")  # the driver was loaded anew
+
+    def share(self) -> float:
+        return 1.0
+
+
+class _Processor:
+    """The counters of all processors of a Linux machine (RAPL). Most systems let only the administrator read them."""
+
+    kind = "the processor, by the share of its busy time"
+
+    def __init__(self, packages: list[Path]) -> None:
+        self.files = [package / "energy_uj" for package in packages]
+        self.ends = [float((package / "max_energy_range_uj").read_text()) for package in packages]
+        self.last, self.seen = self._now(), time.monotonic()
+        self.own, self.all = _own_s(), _busy_s()
+
+    def _now(self) -> list[float]:
+        return [float(path.read_text()) for path in self.files]
+
+    def joules(self) -> float:
+        now, moment = self._now(), time.monotonic()
+        before, self.last = self.last, now
+        gone, self.seen = moment - self.seen, moment
+        if gone * MOST_WATTS * 1e6 > min(self.ends):
+            return float("nan")  # they may have begun anew more than once
+        return sum((b - a) % end for a, b, end in zip(before, now, self.ends, strict=True)) / 1e6
+
+    def share(self) -> float:
+        own, busy = _own_s(), _busy_s()
+        mine, everyone = own - self.own, busy - self.all
+        self.own, self.all = own, busy
+        return min(mine / everyone, 1.0) if everyone > 0 else 1.0
+
+
+def _own_s() -> float:
+    times = psutil.Process().cpu_times()
+    return float(times.user + times.system)
+
+
+def _busy_s() -> float:
+    times = psutil.cpu_times()._asdict()
+    return float(sum(times.get(name, 0.0) for name in ("user", "nice", "system", "irq", "softirq")))
+
+
+def _of_gpu(device: torch.device) -> Counter | None:
+    if not _has_nvml():
+        return None
+    # Not by number: the driver counts the cards that CUDA_VISIBLE_DEVICES hides too.
+    with suppress(pynvml.NVMLError, OSError):
+        return _Card(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}"))
+    return None
+
+
+@functools.cache
+def _has_nvml() -> bool:
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return False
+    return True
+
+
+def _of_processor(_: torch.device) -> Counter | None:
+    with suppress(OSError, ValueError):
+        packages = sorted(path for path in POWERCAP.iterdir() if PACKAGE.fullmatch(path.name))
+        return _Processor(packages) if packages else None
+    return None
+
+
+COUNTERS: dict[str, Callable[[torch.device], Counter | None]] = {"cuda": _of_gpu, "cpu": _of_processor}

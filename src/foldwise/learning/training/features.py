@@ -1,0 +1,176 @@
+"""A frozen encoder asked once about every image, so that all heads, optimisers and folds share the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from foldwise.data.batches.batches import Pictures
+from foldwise.data.batches.normalize import Normalization, normalization
+from foldwise.data.cache.packed import Packed
+from foldwise.errors import RunError
+from foldwise.learning.checkpoints.saved import common_size, versions, write_weights
+from foldwise.learning.checkpoints.winner import ENCODER
+from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import Classifier, layout_for
+from foldwise.learning.training.costs import latency_ms
+from foldwise.learning.training.devices import (
+    MemoryPeak,
+    Stopwatch,
+    autocast,
+    device_name,
+    pick_device,
+    precision_for,
+    steady,
+)
+from foldwise.learning.training.energy import EnergyMeter
+from foldwise.run.leases import Beat
+from foldwise.study.spec import Choice, Training
+
+FEATURES, RECORD = "features.npy", "encoder.json"
+BATCH = 16
+
+
+def features_item(
+    settings: dict[str, Any], *, packed: Packed, scratch: Path, beat: Beat, device: str
+) -> dict[str, Any]:
+    """Pass every case once through the encoder; writes its outputs, its weights, and what it costs.
+
+    Args:
+        settings: ``encoder`` (model, weights, normalize, and precision and device if stated), ``seed``, ``threads``.
+        packed: the images.
+        scratch: gets ``features.npy`` (n, F) float32 in the order of the cases, ``encoder.safetensors`` with the
+            names of the whole network, and ``encoder.json``.
+        beat: is told how many images are done.
+        device: for settings that say auto.
+    """
+    asked = settings["encoder"]
+    stated = asked.get("device", "auto")
+    place = pick_device(device if stated == "auto" else stated)
+    with steady(settings["seed"], settings["threads"], place):
+        memory, energy = MemoryPeak(place), EnergyMeter(place)
+        network = _encoder(asked, packed, settings["seed"]).to(place)
+        norm = _shared_normalization(asked, packed)
+        pictures = Pictures(packed, norm, place)
+        precision = precision_for(asked.get("precision", "auto"), place)
+        watch = Stopwatch(place)
+        with watch.lap():
+            features_NF = encoded(network, pictures, precision=precision, beat=energy.beside(beat))
+        np.save(scratch / FEATURES, features_NF)
+        peak_mb, energy_j = memory.mb(), energy.joules()
+        write_weights(scratch / ENCODER, network.encoder, prefix="encoder.")
+        cost = _cost(network, pictures, precision)
+    cost |= {"features_s": watch.seconds, "threads": settings["threads"]}
+    cost |= {"peak_memory_mb": peak_mb, "peak_memory_is": memory.kind}
+    cost |= {"energy_j": energy_j, "energy_is": energy.kind}
+    _write(scratch / RECORD, {"normalization": norm.dump(), "cost": cost})
+    report = network.weights_report
+    return {
+        "cost": cost,
+        "warnings": [str(report)] if report is not None and report.adapted else [],
+        "versions": versions(),
+    }
+
+
+@torch.inference_mode()
+def encoded(network: Classifier, pictures: Pictures, *, precision: str, beat: Beat) -> np.ndarray:
+    """Features (n, F) float32 of every case, in order."""
+    network.eval()
+    layout, total = layout_for(network), len(pictures.packed)
+    network.to(memory_format=layout)
+    parts = []
+    for batch in pictures.whole(np.arange(total), batch_size=BATCH):
+        with autocast(pictures.device, precision):
+            features = network.features(batch.inputs.contiguous(memory_format=layout))
+        parts.append(features.float().cpu().numpy())
+        beat({"doing": f"{int(batch.cases[-1]) + 1} of {total} images through the encoder"})
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What a features item left for the fits that need it."""
+
+    item: str
+    folder: Path
+
+    @classmethod
+    def among(cls, inputs: Mapping[str, Path]) -> Self | None:
+        """That of the features item which a fit needs; None where it needs none."""
+        return next((cls(item, inputs[item]) for item in inputs if item.startswith("features-")), None)
+
+    @property
+    def features_NF(self) -> np.ndarray:
+        """The features of every case."""
+        try:
+            loaded: np.ndarray = np.load(self.folder / FEATURES, allow_pickle=False)
+        except OSError as error:
+            raise RunError(
+                f"the features of a frozen encoder are not there ({error})", cure="Call run again."
+            ) from None
+        return loaded
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Normalisation and costs."""
+        record: dict[str, Any] = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        return record
+
+    @property
+    def normalization(self) -> Normalization:
+        """How its images were normalised."""
+        return Normalization.load(self.record["normalization"])
+
+
+def _encoder(asked: dict[str, Any], packed: Packed, seed: int) -> Classifier:
+    training = Training(
+        model=Choice.model_validate(asked["model"]), weights=asked["weights"], freeze="encoder"
+    )
+    network = build(
+        training,
+        task=packed.task,
+        in_channels=packed.num_channels,
+        num_classes=len(packed.classes),
+        size_hw=common_size(packed),
+        seed=seed,
+    )
+    if not isinstance(network, Classifier):
+        raise RunError(
+            f"{training.model} has no features that could be shared", cure="This is a mistake in foldwise."
+        )
+    return network
+
+
+def _shared_normalization(asked: dict[str, Any], packed: Packed) -> Normalization:
+    pretrained = asked["weights"] != "none"
+    if asked["normalize"] == "train" or (asked["normalize"] == "auto" and not pretrained):
+        raise RunError(
+            "features cannot be shared: their normalisation would differ from fold to fold",
+            cure="This is a mistake in the plan of foldwise.",
+        )
+    return normalization(asked["normalize"], pretrained=pretrained, packed=packed, train=np.arange(0))
+
+
+def _cost(network: Classifier, pictures: Pictures, precision: str) -> dict[str, Any]:
+    """Of the encoder alone; each fit adds its head."""
+    device = pictures.device
+    one = pictures.gather(np.arange(1)).inputs.contiguous(memory_format=layout_for(network))
+    with autocast(device, precision):
+        latency = latency_ms(network.features, one, device)
+    return {
+        "parameters": sum(values.numel() for values in network.encoder.parameters()),
+        "latency_ms": latency,
+        "device": device.type,
+        "device_name": device_name(device),
+        "precision": precision,
+    }
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=1), encoding="utf-8")

@@ -1,0 +1,241 @@
+"""One fit: a configuration on one fold, trained, its epoch chosen, and its test fold predicted once.
+
+`_fit` is the table of contents. The test fold is touched by its last step only, when everything is frozen.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foldwise.data.cache.packed import Packed
+from foldwise.learning.checkpoints.pretrained import Pretrained
+from foldwise.learning.checkpoints.saved import versions, write_model, write_weights
+from foldwise.learning.checkpoints.winner import WEIGHTS
+from foldwise.learning.training.devices import MemoryPeak, Stopwatch, device_name, pick_device
+from foldwise.learning.training.energy import EnergyMeter
+from foldwise.learning.training.epoch_metrics import known, pooled_confusion, told
+from foldwise.learning.training.features import Encoder
+from foldwise.learning.training.scoring import Scores, evaluate, selector
+from foldwise.learning.training.setup import Asked, Workpiece, class_counts, set_up, with_less_memory
+from foldwise.learning.training.snapshots import Watch, images_to_watch
+from foldwise.learning.training.train import Epoch, Snapshot, train
+from foldwise.run.leases import Beat
+from foldwise.study.spec import Training
+
+if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
+    from foldwise.data.folds.splits import Split
+
+WATCHED = "watched.npz"
+
+
+def fit_item(
+    settings: dict[str, Any],
+    *,
+    packed: Packed,
+    split: Split,
+    inputs: dict[str, Path],
+    scratch: Path,
+    beat: Beat,
+    device: str,
+) -> dict[str, Any]:
+    """Do one fit; the content of its ``result.json``. Where memory runs out, again with half the batch.
+
+    Args:
+        settings: training, task, repeat, fold, seed, threads and select, as the plan has them.
+        packed: the images.
+        split: whose cases are trained on, chosen on and tested on.
+        inputs: by id, the features item where the encoder is frozen and shared, or the item that pretrained it.
+        scratch: gets ``scores.npz``, ``predictions.npz`` (segmentation), ``watched.npz`` (of its first fold),
+            ``weights.safetensors`` (only those of the head, where the encoder is shared), ``model.json``, ``log.txt``.
+        beat: is told the epoch and its score.
+        device: for settings that say auto.
+
+    Raises:
+        FoldwiseError: the device is not there, or the training diverged.
+    """
+    training = Training.model_validate(settings["training"])
+    place = pick_device(device if training.device == "auto" else training.device)
+    encoder, pretrained = Encoder.among(inputs), Pretrained.among(inputs)
+    asked = Asked(settings, training, packed, split, place, encoder, pretrained)
+    return with_less_memory(asked, lambda asked: _fit(asked, scratch, beat))
+
+
+def _fit(asked: Asked, scratch: Path, beat: Beat) -> dict[str, Any]:
+    """Set up, train, choose the epoch, predict the test fold once, write."""
+    memory, energy = MemoryPeak(asked.device), EnergyMeter(asked.device)
+    piece = set_up(asked)
+    chosen = choose_epoch(asked, piece, energy.beside(beat))
+    chosen.best.restore(piece.learner.network)
+    with chosen.evaluating.lap():
+        trained = score(asked, piece, asked.split.train, fully=False)
+        test = score(asked, piece, asked.split.test, fully=True)
+    write(asked, piece, Parts(trained, chosen.inner, test), scratch)
+    if chosen.watch is not None:
+        chosen.watch.write(scratch / WATCHED, class_counts(asked.packed, asked.split.train))
+    _log(scratch / "log.txt", chosen)
+    return {
+        "epochs": chosen.epochs,
+        "best_epoch": chosen.best_epoch,
+        "select": chosen.select,
+        "cost": costs(asked, piece, chosen, memory, energy),
+        "warnings": list(piece.warnings) + _halved(asked),
+        "versions": versions(),
+    }
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The epochs that were trained and the one that was best on the inner validation, with what it said of that."""
+
+    epochs: list[dict[str, Any]]
+    best_epoch: int
+    best: Snapshot
+    inner: Scores
+    select: str
+    evaluating: Stopwatch
+    watch: Watch | None
+
+
+def choose_epoch(asked: Asked, piece: Workpiece, beat: Beat) -> Chosen:
+    """Train until the last epoch, or until patience ends; the earliest of equally good epochs is the best.
+
+    Of a segmentation, an epoch is as good as the median of its score and the two before it (`Selector.steadied`), of
+    those there are in epochs 1 and 2. Patience counts from the best epoch by the same measure.
+    """
+    select, by = selector(asked.settings["select"], asked.packed.task)
+    training, network = asked.training, piece.learner.network
+    evaluating, watch = Stopwatch(asked.device), _watch(asked)
+    records: list[dict[str, Any]] = []
+    values: list[float] = []
+    best_epoch, best_score, best = 0, None, None
+    for epoch in train(piece.learner, piece.batches_of, training.epochs):
+        with evaluating.lap():
+            inner = score(asked, piece, asked.split.inner, fully=False, watch=watch)
+        values.append(by.of(inner))
+        steadied = by.steadied(values)
+        is_best = by.is_better(steadied, best_score)
+        if is_best:
+            best_epoch, best_score, best = epoch.number, steadied, (Snapshot(network), inner)
+        if watch is not None:
+            watch.look(epoch.number, inner.watched, is_best=is_best)
+        records.append(_record(epoch, inner, values[-1], steadied))
+        beat({"epoch": epoch.number, "epochs": training.epochs, "metric": select, "score": known(values[-1])})
+        if training.patience_epochs is not None and epoch.number - best_epoch >= training.patience_epochs:
+            break
+    assert best is not None  # there is at least one epoch, and the first beats none
+    return Chosen(records, best_epoch, *best, select, evaluating, watch)
+
+
+def _record(epoch: Epoch, inner: Scores, value: float, steadied: float) -> dict[str, Any]:
+    """What result.json says of an epoch; ``val_steady`` is what chose, for images the same as ``val_score``."""
+    return {
+        "epoch": epoch.number,
+        "train_loss": epoch.loss,
+        "val_loss": known(inner.loss),
+        "val_score": known(value),
+        "val_steady": known(steadied),
+        **told(inner),
+        "lr": epoch.lr,
+        "seconds": epoch.seconds,
+    }
+
+
+def _watch(asked: Asked) -> Watch | None:
+    """In the first fold of a segmentation, where a report shows maps through training."""
+    first = asked.settings["repeat"] == asked.settings["fold"] == 0
+    if not (asked.segmentation and first):
+        return None
+    return Watch(images_to_watch(asked.packed, asked.split.inner), asked.training.epochs)
+
+
+def score(
+    asked: Asked, piece: Workpiece, cases: np.ndarray, *, fully: bool, watch: Watch | None = None
+) -> Scores:
+    """What the network says about whole, unchanged images."""
+    learner, strides = piece.learner, watch.strides if watch else None
+    batches = piece.whole(cases, batch_size=asked.pass_size)
+    return evaluate(learner.network, batches, learner.seeing, loss=learner.loss, fully=fully, watch=strides)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the network of the chosen epoch says of the three parts of the images, all of them unaugmented."""
+
+    train: Scores
+    inner: Scores
+    test: Scores
+
+
+def write(asked: Asked, piece: Workpiece, parts: Parts, scratch: Path) -> None:
+    """Scores, predictions, weights and what is needed to use them."""
+    inner, test = parts.inner, parts.test
+    arrays = {"case": test.case, **test.arrays}
+    arrays |= {"train_confusion": pooled_confusion(parts.train), "inner_confusion": pooled_confusion(inner)}
+    if not asked.segmentation:
+        # Probabilities of the inner validation serve to set thresholds later; of pixels they are not kept.
+        arrays |= {"inner_case": inner.case, "inner_probabilities": inner.arrays["probabilities"]}
+    np.savez(scratch / "scores.npz", **arrays)  # type: ignore[arg-type]
+    if asked.segmentation:
+        maps = {str(case): labels for case, labels in test.maps.items()}
+        np.savez_compressed(scratch / "predictions.npz", **maps)  # type: ignore[arg-type]
+    prefix = "" if asked.encoder is None else "head."
+    write_weights(scratch / WEIGHTS, piece.learner.network, prefix=prefix)
+    write_model(scratch, piece.model)
+
+
+def costs(
+    asked: Asked, piece: Workpiece, chosen: Chosen, memory: MemoryPeak, energy: EnergyMeter
+) -> dict[str, Any]:
+    """What the fit took and what its network takes; None where it was not measured, never 0."""
+    # Before the latency is measured, which is no part of the fit.
+    peak_mb, energy_j = memory.mb(), energy.joules()
+    parameters = list(piece.learner.network.parameters())
+    shared = {} if asked.encoder is None else asked.encoder.record["cost"]
+    before = {} if asked.pretrained is None else asked.pretrained.cost
+    latency = piece.latency_ms() + shared.get("latency_ms", 0.0)
+    return {
+        "train_s": sum(record["seconds"] for record in chosen.epochs),
+        "evaluate_s": chosen.evaluating.seconds,
+        "shared_features_s": shared.get("features_s"),
+        "shared_pretrain_s": before.get("pretrain_s"),
+        "parameters": sum(values.numel() for values in parameters) + shared.get("parameters", 0),
+        "trainable_parameters": sum(values.numel() for values in parameters if values.requires_grad),
+        "peak_memory_mb": peak_mb,
+        "peak_memory_is": memory.kind,
+        "reserved_memory_mb": memory.reserved_mb(),
+        "shared_peak_memory_mb": shared.get("peak_memory_mb"),
+        "energy_j": energy_j,
+        "energy_is": energy.kind,
+        "shared_energy_j": _sum_of_known(shared.get("energy_j"), before.get("energy_j")),
+        "latency_ms": latency,
+        "device": asked.device.type,
+        "device_name": device_name(asked.device),
+        "precision": asked.precision,
+        "batch_size": asked.training.batch_size,
+        "batch_halvings": asked.halvings,
+        "threads": asked.settings["threads"],
+        "cache": piece.source.held,
+    }
+
+
+def _sum_of_known(*values: float | None) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _halved(asked: Asked) -> list[str]:
+    if not asked.halvings:
+        return []
+    size, part = asked.training.batch_size, asked.pass_size
+    return [f"memory ran out: each batch of {size} was worked in parts of {part}, their gradients summed"]
+
+
+def _log(path: Path, chosen: Chosen) -> None:
+    lines = [json.dumps(record) for record in chosen.epochs]
+    lines.append(f"best epoch {chosen.best_epoch} by {chosen.select}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,184 @@
+"""Pretraining: a network learns to undo damage to the images of one training part, before any fit shows it a label.
+
+It is done once for all fits on a fold that begin with the same network. Its weights follow from the training part
+alone: the inner validation is looked at for the curve and the picture, and chooses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from foldwise.data.batches.batches import Batch
+from foldwise.data.batches.normalize import Normalization
+from foldwise.data.cache.packed import Packed
+from foldwise.learning.checkpoints.pretrained import write_body
+from foldwise.learning.checkpoints.saved import common_size, versions
+from foldwise.learning.networks.models import build
+from foldwise.learning.objectives.pretraining import Damage, make_pretraining, named
+from foldwise.learning.training.devices import MemoryPeak, Stopwatch, autocast, device_name, pick_device
+from foldwise.learning.training.energy import EnergyMeter
+from foldwise.learning.training.scoring import Seeing
+from foldwise.learning.training.setup import Asked, Workpiece, assemble, with_less_memory
+from foldwise.learning.training.tiles import is_large, tiled
+from foldwise.learning.training.train import train
+from foldwise.run.leases import Beat
+from foldwise.study.spec import Training
+
+if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
+    from foldwise.data.folds.splits import Split
+
+PICTURES = "pictures.npz"
+PICTURE_PX = 384  # longest side of what is kept for the report
+VALIDATION = 0  # in place of the number of an epoch
+
+
+def pretrain_item(
+    settings: dict[str, Any], *, packed: Packed, split: Split, scratch: Path, beat: Beat, device: str
+) -> dict[str, Any]:
+    """Pretrain a network; the content of its ``result.json``. Where memory runs out, again with half the batch.
+
+    Args:
+        settings: training, repeat, fold, seed and threads, as the plan has them.
+        packed: the images.
+        split: whose training part is learned from.
+        scratch: gets ``body.safetensors``, all but the output layer, ``log.txt``, and in the first fold of all
+            ``pictures.npz``: ``damaged``, ``restored`` and ``clean`` (C, H, W) of one image of the inner validation,
+            in the values and the type of the files.
+        beat: is told the epoch and its validation loss.
+        device: for settings that say auto.
+
+    Raises:
+        FoldwiseError: the device is not there, or the training diverged.
+    """
+    training = Training.model_validate(settings["training"])
+    pretraining = make_pretraining(training)
+    place = pick_device(device if training.device == "auto" else training.device)
+    asked = Asked(settings, pretraining.applied_to(training), packed, split, place)
+    return with_less_memory(asked, lambda asked: _pretrain(asked, pretraining.damage, scratch, beat))
+
+
+def _pretrain(asked: Asked, damage: Damage, scratch: Path, beat: Beat) -> dict[str, Any]:
+    """Set up, train to the last epoch, write."""
+    memory, energy = MemoryPeak(asked.device), EnergyMeter(asked.device)
+    beat = energy.beside(beat)
+    network = build(
+        asked.training,
+        task=asked.packed.task,
+        in_channels=asked.packed.num_channels,
+        num_classes=asked.packed.num_channels,
+        size_hw=common_size(asked.packed),
+        seed=asked.seed,
+    )
+    piece = assemble(asked, network, F.mse_loss)
+    evaluating = Stopwatch(asked.device)
+    records = []
+    for epoch in train(
+        piece.learner, lambda number: _damaged(asked, piece, damage, number), asked.training.epochs
+    ):
+        with evaluating.lap():
+            loss = validation_loss(asked, piece, damage)
+        told = {"epoch": epoch.number, "train_loss": epoch.loss, "val_loss": loss, "lr": epoch.lr}
+        records.append(told | {"seconds": epoch.seconds})
+        beat({"epoch": epoch.number, "epochs": asked.training.epochs, "metric": "loss", "score": loss})
+    peak_mb, energy_j = memory.mb(), energy.joules()
+    write_body(scratch, network)
+    if asked.settings["repeat"] == asked.settings["fold"] == 0:
+        np.savez_compressed(scratch / PICTURES, **_pictures(asked, piece, damage))  # type: ignore[arg-type]
+    (scratch / "log.txt").write_text(
+        "".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8"
+    )
+    cost = {
+        "pretrain_s": sum(record["seconds"] for record in records),
+        "evaluate_s": evaluating.seconds,
+        "parameters": sum(values.numel() for values in network.parameters()),
+        "peak_memory_mb": peak_mb,
+        "peak_memory_is": memory.kind,
+        "energy_j": energy_j,
+        "energy_is": energy.kind,
+        "device": asked.device.type,
+        "device_name": device_name(asked.device),
+        "precision": asked.precision,
+        "batch_size": asked.training.batch_size,
+        "batch_halvings": asked.halvings,
+        "threads": asked.settings["threads"],
+    }
+    by = str(named(asked.training))
+    return {"by": by, "epochs": records, "cost": cost, "warnings": [], "versions": versions()}
+
+
+def _damaged(asked: Asked, piece: Workpiece, damage: Damage, epoch: int) -> Iterator[Batch]:
+    """The training batches of an epoch: damaged images in, the images as they were as target."""
+    generator = _generator(asked.seed, epoch)
+    for batch in piece.batches_of(epoch):
+        yield Batch(damage(batch.inputs, generator), batch.inputs, batch.cases)
+
+
+def _whole_damaged(asked: Asked, piece: Workpiece, damage: Damage, cases: np.ndarray) -> Iterable[Batch]:
+    """Whole images, each damaged in its own way, that is the same in every epoch and for every batch size."""
+    for batch in piece.whole(cases, batch_size=asked.pass_size):
+        images = zip(batch.inputs.split(1), batch.cases.tolist(), strict=True)
+        made = [damage(image, _generator(asked.seed, VALIDATION, case)) for image, case in images]
+        yield Batch(torch.cat(made), batch.inputs, batch.cases)
+
+
+@torch.inference_mode()
+def validation_loss(asked: Asked, piece: Workpiece, damage: Damage) -> float:
+    """The mean over the inner validation of the mean squared error of each whole image."""
+    network = piece.learner.network.eval()
+    total = 0.0
+    for batch in _whole_damaged(asked, piece, damage, asked.split.inner):
+        error_NCHW = (restored(network, batch.inputs, piece.learner.seeing) - batch.targets) ** 2
+        total += float(error_NCHW.mean((1, 2, 3)).sum())
+    return total / len(asked.split.inner)
+
+
+def restored(network: nn.Module, inputs: Tensor, seeing: Seeing) -> Tensor:
+    """What the network makes of damaged images (N, C, H, W), in float32; large ones go through in tiles."""
+    with autocast(seeing.device, seeing.precision):
+        made: Tensor = (
+            tiled(network, inputs)
+            if is_large(inputs)
+            else network(inputs.contiguous(memory_format=seeing.layout))
+        )
+    return made.float()
+
+
+@torch.inference_mode()
+def _pictures(asked: Asked, piece: Workpiece, damage: Damage) -> dict[str, np.ndarray]:
+    """The middle of one image of the inner validation; see `pretrain_item`."""
+    network = piece.learner.network.eval()
+    batch = next(iter(_whole_damaged(asked, piece, damage, asked.split.inner[:1])))
+    made = restored(network, batch.inputs, piece.learner.seeing)
+    height, width = (min(side, PICTURE_PX) for side in made.shape[2:])
+    top, left = (made.shape[2] - height) // 2, (made.shape[3] - width) // 2
+    raw = [asked.packed.image(int(batch.cases[0]))]
+    named = {"damaged": batch.inputs, "restored": made, "clean": batch.targets}
+    return {
+        name: _as_in_files(
+            values[0, :, top : top + height, left : left + width], piece.model.normalization, raw
+        )
+        for name, values in named.items()
+    }
+
+
+def _as_in_files(values_CHW: Tensor, norm: Normalization, raw: list[np.ndarray]) -> np.ndarray:
+    """Normalised values as those of the files; 8-bit ones are rounded and cut off at black and white."""
+    mean_1C, std_1C = norm.statistics(raw)
+    values = values_CHW.float().cpu().numpy() * std_1C[0, :, None, None] + mean_1C[0, :, None, None]
+    return (
+        values.round().clip(0, 255).astype(np.uint8) if norm.dtype == "uint8" else values.astype(np.float32)
+    )
+
+
+def _generator(*seeds: int) -> torch.Generator:
+    """Random numbers of their own for damage, on the CPU whatever the device."""
+    state = np.random.SeedSequence([*seeds, 1]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)

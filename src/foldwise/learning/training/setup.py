@@ -1,0 +1,244 @@
+"""Everything a fit needs before its first step: network, batches, loss, optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from foldwise.data.batches.batches import (
+    Batch,
+    CachedFeatures,
+    Pictures,
+    epoch_generator,
+    epoch_order,
+    pictures_of,
+)
+from foldwise.data.batches.normalize import Normalization, normalization
+from foldwise.data.batches.sampling import balanced_order, presence, rarity
+from foldwise.data.cache.packed import Packed
+from foldwise.learning.checkpoints.pretrained import Pretrained
+from foldwise.learning.checkpoints.saved import SavedModel, common_size, was_resized
+from foldwise.learning.networks.models import build, build_head
+from foldwise.learning.networks.network import layout_for, load_body
+from foldwise.learning.objectives.label_groups import make_grouped_loss
+from foldwise.learning.objectives.losses import make_loss
+from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
+from foldwise.learning.training.costs import latency_ms
+from foldwise.learning.training.devices import is_out_of_memory, precision_for, release_memory, steady
+from foldwise.learning.training.features import Encoder
+from foldwise.learning.training.scoring import Loss, Seeing
+from foldwise.learning.training.train import Learner
+from foldwise.study.label_groups import places_of
+from foldwise.study.spec import Choice, Training
+
+if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
+    from foldwise.data.folds.splits import Split
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one fit is to do, and where.
+
+    Attributes:
+        encoder: the shared outputs of a frozen encoder; None where images go through the whole network.
+        pretrained: what the network begins with; None where that is what `build` gives.
+        halvings: how often the batch was halved because memory ran out.
+    """
+
+    settings: dict[str, Any]
+    training: Training
+    packed: Packed
+    split: Split
+    device: torch.device
+    encoder: Encoder | None = None
+    pretrained: Pretrained | None = None
+    halvings: int = 0
+
+    @property
+    def seed(self) -> int:
+        """Of this fit; the same for every configuration on a fold, so that comparisons are paired."""
+        return int(self.settings["seed"])
+
+    @property
+    def segmentation(self) -> bool:
+        """Whether pixels are predicted."""
+        return self.packed.task.endswith("segmentation")
+
+    @property
+    def precision(self) -> str:
+        """fp32 or bf16."""
+        return precision_for(self.training.precision, self.device)
+
+    @property
+    def pass_size(self) -> int:
+        """Images that go through the network at a time."""
+        return max(1, self.training.batch_size >> self.halvings)
+
+
+@dataclass(frozen=True)
+class Workpiece:
+    """A network on its device with all that trains and asks it."""
+
+    learner: Learner
+    batches_of: Callable[[int], Iterable[Batch]]
+    source: Pictures | CachedFeatures
+    model: SavedModel
+    warnings: tuple[str, ...]
+
+    def whole(self, cases: np.ndarray, *, batch_size: int) -> Iterable[Batch]:
+        """The batches that evaluation asks about."""
+        return self.source.whole(cases, batch_size=batch_size)
+
+    def latency_ms(self) -> float:
+        """Milliseconds for one image through the network, or through the head where only that is here."""
+        network, seeing = self.learner.network.eval(), self.learner.seeing
+        one = self.source.gather(np.arange(1))
+        return latency_ms(lambda inputs: seeing.logits(network, inputs), one.inputs, seeing.device)
+
+
+def with_less_memory(asked: Asked, work: Callable[[Asked], Made]) -> Made:
+    """What `work` makes, by the seed; where memory runs out, again from the start with half the batch in one pass."""
+    while True:
+        try:
+            with steady(asked.seed, asked.settings["threads"], asked.device):
+                return work(asked)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or asked.pass_size == 1:
+                raise
+        # Out here the failed attempt's tensors are free. From the start, so that all epochs are alike.
+        asked = replace(asked, halvings=asked.halvings + 1)
+        release_memory(asked.device)
+
+
+def set_up(asked: Asked) -> Workpiece:
+    """The network and what trains it, all from the seed; normalisation and class weights see the training part only."""
+    network, notes = _network(asked)
+    return assemble(asked, network, loss_of(asked, asked.training.loss), notes)
+
+
+def assemble(asked: Asked, network: nn.Module, loss: Loss, notes: tuple[str, ...] = ()) -> Workpiece:
+    """A network on its device with batches, optimiser and schedule."""
+    norm = _normalization(asked)
+    layout = layout_for(network)
+    network = network.to(asked.device, memory_format=layout)  # type: ignore[call-overload]
+    source, batches_of = _batches(asked, norm)
+    optimizer = make_optimizer(asked.training.optimizer, network.parameters(), asked.device)
+    total_steps = asked.training.epochs * len(_order(asked, 1))
+    learner = Learner(
+        network=network,
+        loss=loss,
+        optimizer=optimizer,
+        schedule=make_schedule(asked.training.schedule, optimizer, total_steps),
+        seeing=Seeing(asked.packed.task, len(asked.packed.classes), asked.device, asked.precision, layout),
+        seed=asked.seed,
+        passes=2**asked.halvings,
+    )
+    return Workpiece(learner, batches_of, source, _model(asked, norm), notes)
+
+
+def _normalization(asked: Asked) -> Normalization:
+    if asked.encoder is not None:
+        return asked.encoder.normalization
+    training = asked.training
+    pretrained = training.weights != "none"
+    return normalization(
+        training.normalize, pretrained=pretrained, packed=asked.packed, train=asked.split.train
+    )
+
+
+def _network(asked: Asked) -> tuple[nn.Module, tuple[str, ...]]:
+    """The whole network, or its head alone where the encoder's outputs are shared; and what is to be said of it."""
+    num_classes = len(asked.packed.classes)
+    if asked.encoder is not None:
+        num_features = asked.encoder.features_NF.shape[1]
+        return build_head(asked.training, num_features, num_classes, asked.seed), ()
+    network = build(
+        asked.training,
+        task=asked.packed.task,
+        in_channels=asked.packed.num_channels,
+        num_classes=num_classes,
+        size_hw=common_size(asked.packed),
+        seed=asked.seed,
+        encoder_seed=_encoder_seed(asked),
+    )
+    if asked.pretrained is not None:  # on the CPU still, so that all of it goes to the device together
+        load_body(network, asked.pretrained.body())
+    report = network.weights_report
+    return network, (str(report),) if report is not None and report.adapted else ()
+
+
+def _encoder_seed(asked: Asked) -> int | None:
+    """A frozen encoder is the same in every fold, whether its outputs are shared or not."""
+    return asked.settings.get("encoder_seed") if asked.training.freeze == "encoder" else None
+
+
+def _order(asked: Asked, epoch: int) -> list[np.ndarray]:
+    training, train = asked.training, asked.split.train
+    sizes: dict[str, Any] = {"batch_size": training.batch_size, "steps": training.steps_per_epoch}
+    sizes |= {"seed": asked.seed, "epoch": epoch}
+    if training.sampling == "balanced":
+        return balanced_order(train, rarity(presence(asked.packed, train)), **sizes)
+    return epoch_order(train, **sizes)
+
+
+def _batches(
+    asked: Asked, norm: Normalization
+) -> tuple[Pictures | CachedFeatures, Callable[[int], Iterable[Batch]]]:
+    """Where batches come from, and those of an epoch by its number."""
+    if asked.encoder is not None:
+        features = torch.from_numpy(asked.encoder.features_NF).to(asked.device)
+        cached = CachedFeatures(asked.packed, features)
+        return cached, lambda epoch: cached.training(_order(asked, epoch))
+    pictures, training = pictures_of(asked.packed, norm, asked.device), asked.training
+
+    def batches_of(epoch: int) -> Iterable[Batch]:
+        generator = epoch_generator(asked.seed, epoch)
+        order = _order(asked, epoch)
+        return pictures.training(
+            order, crop_px=training.crop_px, augment=training.augment, generator=generator
+        )
+
+    return pictures, batches_of
+
+
+def loss_of(asked: Asked, choice: Choice) -> Loss:
+    """A loss as the fit would have it: of its classes, label groups and training part, on its device."""
+    packed, train = asked.packed, asked.split.train
+    places, counts = places_of(asked.training, len(packed.classes)), class_counts(packed, train)
+    known: dict[str, Any] = {"task": packed.task, "num_cases": len(train), "class_counts": counts}
+    if len(places) > 1:
+        return make_grouped_loss(choice, places, **known).to(asked.device)
+    loss = make_loss(choice, num_classes=len(packed.classes), **known)
+    return loss.to(asked.device) if isinstance(loss, nn.Module) else loss
+
+
+def class_counts(packed: Packed, cases: np.ndarray) -> np.ndarray:
+    """(K,) images of each class among `cases`; for segmentation, pixels that count."""
+    if packed.task.endswith("segmentation"):
+        return np.asarray(np.sum([packed.measures[case].class_pixels for case in cases], axis=0))
+    if packed.task == "multilabel_classification":
+        return np.asarray(packed.labels[cases].sum(0, dtype=np.int64))
+    return np.bincount(packed.labels[cases], minlength=len(packed.classes))
+
+
+def _model(asked: Asked, norm: Normalization) -> SavedModel:
+    packed = asked.packed
+    return SavedModel(
+        task=packed.task,
+        classes=packed.classes,
+        num_channels=packed.num_channels,
+        size_hw=common_size(packed),
+        resized=was_resized(packed),
+        dtype=str(packed.dtype),
+        normalization=norm,
+        training=asked.training,
+        seed=asked.seed,
+        encoder_from=None if asked.encoder is None else asked.encoder.item,
+    )

@@ -1,0 +1,158 @@
+"""AUROC and average precision, within folds, with the influence of every case on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from foldwise.metrics.outputs import Bools, Floats, Ints
+
+MIN_POSITIVES = 10  # below this many positive units a class is described, not tested (statistics.md 1.4)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A ranking score and (n,) values per case whose mean it is and whose scatter is that of the score."""
+
+    estimate: float
+    values: Floats
+
+
+def placements(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
+    """The structural components of DeLong 1988: of every positive, the share of negatives it beats; of every negative, the share of positives that beat it.
+
+    Ties count half. Source: DeLong, DeLong & Clarke-Pearson 1988, by ranks as in Sun & Xu 2014.
+    """
+    num_positive, num_negative = int(positive.sum()), int((~positive).sum())
+    ranks = rankdata(scores)
+    of_positives = (ranks[positive] - rankdata(scores[positive])) / num_negative
+    of_negatives = 1 - (ranks[~positive] - rankdata(scores[~positive])) / num_positive
+    return of_positives, of_negatives
+
+
+def average_precision(positive: Bools, scores: Floats) -> tuple[float, Floats]:
+    """Average precision and (n,) what it would be without each case (exact, in one pass); nan without positives.
+
+    Ties share a threshold, as in scikit-learn. Where only one positive is left to leave out, the score stays.
+    """
+    num_positive = int(positive.sum())
+    if num_positive == 0:
+        return float("nan"), np.full(len(scores), np.nan)
+    order = np.argsort(-scores, kind="stable")
+    sorted_positive, sorted_scores = positive[order], scores[order]
+    last_tied = np.searchsorted(-sorted_scores, -sorted_scores, side="right") - 1
+    first_tied = np.searchsorted(-sorted_scores, -sorted_scores, side="left")
+    num_above = last_tied + 1.0  # cases at or above the threshold
+    true_above = np.cumsum(sorted_positive)[last_tied].astype(np.float64)
+    fewer = np.maximum(num_above - 1, 1)
+    kept = _before(sorted_positive * true_above / num_above, first_tied)
+    without_negative = _from(sorted_positive * true_above / fewer, first_tied)
+    own = sorted_positive * (true_above - 1) / fewer
+    without_positive = _from(own, first_tied) - own
+    whole = float((sorted_positive * true_above / num_above).sum() / num_positive)
+    if num_positive == 1:
+        less = np.where(sorted_positive, whole, kept + without_negative)
+    else:
+        left = (kept + without_positive) / (num_positive - 1)
+        less = np.where(sorted_positive, left, (kept + without_negative) / num_positive)
+    back = np.empty_like(less)
+    back[order] = less
+    return whole, back
+
+
+def _before(values: Floats, start: Ints) -> Floats:
+    summed: Floats = np.concatenate([[0.0], np.cumsum(values)])[start]
+    return summed
+
+
+def _from(values: Floats, start: Ints) -> Floats:
+    return np.asarray(values.sum() - _before(values, start))
+
+
+def _auroc_in_fold(positive: Bools, scores: Floats) -> tuple[float, Floats]:
+    of_positives, of_negatives = placements(positive, scores)
+    area, total = float(of_positives.mean()), len(positive)
+    scatter = np.empty(total)
+    for chosen, parts in ((positive, of_positives), (~positive, of_negatives)):
+        size = len(parts)
+        # Centred within the fold, m values have m-1 degrees of freedom; a lone one says nothing about scatter.
+        mended = np.sqrt(size / (size - 1)) if size > 1 else 0.0
+        scatter[chosen] = total * mended * (parts - area) / size
+    return area, scatter
+
+
+def _ap_in_fold(positive: Bools, scores: Floats) -> tuple[float, Floats]:
+    score, without = average_precision(positive, scores)
+    jackknifed = (len(positive) - 1) * (without.mean() - without)
+    return score, jackknifed
+
+
+def _pairs(positive: Bools) -> float:
+    return float(positive.sum()) * float((~positive).sum())
+
+
+def _positives(positive: Bools) -> float:
+    return float(positive.sum())
+
+
+Weigh = Callable[[Bools], float]
+InFold = Callable[[Bools, Floats], tuple[float, Floats]]
+RANKINGS: dict[str, tuple[Weigh, InFold]] = {
+    "auroc": (_pairs, _auroc_in_fold),
+    "average_precision": (_positives, _ap_in_fold),
+}
+
+
+def ranked(kind: str, positive: Bools, scores: Floats, fold: Ints) -> Ranked:
+    """The mean over folds of a ranking score within each fold; scores of different folds are never pooled.
+
+    Args:
+        kind: ``auroc``, weighted by positives x negatives, or ``average_precision``, by positives.
+        positive: (n,) bool.
+        scores: (n,) the probability of the class.
+        fold: (n,) the test fold of each case.
+
+    Returns:
+        nan where no fold can be scored. The mean of `values` over a fold follows the score of that fold, so that
+        the run variance sees how folds differ.
+    """
+    weigh, in_fold = RANKINGS[kind]
+    weights = {int(number): weigh(positive[fold == number]) for number in np.unique(fold)}
+    total = sum(weights.values())
+    if total == 0:
+        return Ranked(float("nan"), np.full(len(scores), np.nan))
+    done = {
+        number: in_fold(positive[fold == number], scores[fold == number])
+        for number, weight in weights.items()
+        if weight
+    }
+    estimate = sum(weights[number] * score for number, (score, _) in done.items()) / total
+    values = np.full(len(scores), estimate)
+    for number, (score, scatter) in done.items():
+        members = fold == number
+        values[members] += (
+            weights[number] / total * len(scores) / members.sum() * (scatter + score - estimate)
+        )
+    return Ranked(estimate, values)
+
+
+def histogram_auroc(histogram: Ints) -> Floats:
+    """AUROC from (..., 2, bins) counts of negatives and positives by score; nan where one of them is empty."""
+    negative, positive = histogram[..., 0, :].astype(np.float64), histogram[..., 1, :].astype(np.float64)
+    beaten = np.cumsum(negative, axis=-1) - negative / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        area: Floats = (positive * beaten).sum(-1) / (positive.sum(-1) * negative.sum(-1))
+    return area
+
+
+def histogram_ap(histogram: Ints) -> Floats:
+    """Average precision from (..., 2, bins) counts of negatives and positives by score; nan without positives."""
+    falling = histogram[..., ::-1].astype(np.float64)
+    true_above, all_above = np.cumsum(falling[..., 1, :], -1), np.cumsum(falling.sum(-2), -1)
+    precision = true_above / np.maximum(all_above, 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        score: Floats = (falling[..., 1, :] * precision).sum(-1) / falling[..., 1, :].sum(-1)
+    return score

@@ -1,0 +1,268 @@
+"""Doing the items.
+
+An item is a function from settings, the folders it needs and a seed to one new folder. It is worked in a scratch
+folder and committed by one rename, so it is done whole or not at all, whoever does it and however often they are
+killed. Workers pull: each claims an item that is ready, does it, commits it and takes the next.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import json
+import random
+import re
+import shutil
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from foldwise.errors import FoldwiseError, MissingExtra, RunError
+from foldwise.pipeline.tasks import STEPS, Job
+from foldwise.run.devices import devices_asked, waiting
+from foldwise.run.folder import RunFolder, read_json, write_json
+from foldwise.run.landscapes import check_epochs, finely, fit_to_look_at, look_into
+from foldwise.run.leases import Beat, Claim, claim
+from foldwise.run.plan import Item, Plan, beside, ready, skipped
+from foldwise.study.spec import Looking
+
+POLL_S = 0.5
+ALONE = ("measure",)  # kinds of items that are done while nothing else is
+NUM_LISTED = 6
+BEAT_EVERY_S = 2.0
+# A disk that is full or may not be written: to record that as a failed item would fail all items one by one.
+NOT_THE_ITEMS_FAULT = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES))
+
+
+def do_item(
+    folder: RunFolder,
+    item: Item,
+    *,
+    device: str = "auto",
+    claimed: Claim | None = None,
+    beat: Beat | None = None,
+) -> dict[str, Any]:
+    """Do one item and commit it; its result, which says `failed` and why where the step raised.
+
+    Args:
+        folder: the run.
+        item: an item of its plan whose needs are done.
+        device: the device for settings that say `auto`.
+        claimed: the claim on the item; without one, it is done by hand and whoever commits first wins.
+        beat: is told how far it is, in place of the claim.
+    """
+    scratch = folder.scratch(item.id, uuid.uuid4().hex[:8])
+    scratch.mkdir(parents=True)
+    try:
+        result = _attempt(Job(item, folder, scratch, device, beat or _throttled(claimed)))
+        write_json(scratch / "result.json", result)
+        folder.commit(scratch, item.id)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return result
+
+
+def _attempt(job: Job) -> dict[str, Any]:
+    known = {"item": job.item.id, "kind": job.item.kind, "title": job.item.title}
+    known |= {
+        key: job.item.settings[key]
+        for key in ("configuration", "repeat", "fold", "seed")
+        if key in job.item.settings
+    }
+    try:
+        made = {"status": "done", "error": None} | STEPS[job.item.kind].do(job)
+    except (RunError, MissingExtra):
+        raise  # this machine cannot do it; another one, or this one once it is mended, can
+    except Exception as error:  # a failed item is a result of the study, not its end
+        if _number(error) in NOT_THE_ITEMS_FAULT:
+            raise
+        for half_made in job.scratch.iterdir():
+            shutil.rmtree(half_made) if half_made.is_dir() else half_made.unlink()
+        made = {"status": "failed", "error": _cause(error)}
+    return made | known | {"finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+
+
+def _number(error: Exception) -> int | None:
+    """The error number of the operating system, also where a library that is no Python says it in words only."""
+    if isinstance(error, OSError):
+        return error.errno
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else None
+
+
+def _cause(error: Exception) -> dict[str, str]:
+    # Our own errors are written for users; a library's traceback is what its developer will ask for.
+    trace = "" if isinstance(error, FoldwiseError) else traceback.format_exc()
+    return {"type": type(error).__name__, "message": str(error), "traceback": trace}
+
+
+def _throttled(claimed: Claim | None) -> Beat:
+    last = 0.0
+
+    def beat(progress: dict[str, Any]) -> None:
+        nonlocal last
+        if claimed is not None and time.monotonic() - last >= BEAT_EVERY_S:
+            last = time.monotonic()
+            claimed.beat(json.dumps(progress))
+
+    return beat
+
+
+def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], None] = print) -> int:
+    """Do ready items until none is left to do; the number of items this worker did.
+
+    Waits while others hold what is left, and takes over from those that died. Failed items are not tried again, and
+    those that ask for a device which is not here are left to others.
+    """
+    done_here = 0
+    while True:
+        plan = folder.load_plan()
+        todo = _todo(folder, plan)
+        if not todo:
+            if all_settled(folder, plan):
+                return done_here
+            time.sleep(POLL_S * random.uniform(0.8, 1.6))
+            continue
+        for item in todo:
+            claimed = claim(folder, item.id)
+            if claimed is None:
+                continue
+            try:
+                if folder.result(item.id) is None:
+                    log(f"start {item.title}")
+                    result = do_item(folder, item, device=device, claimed=claimed)
+                    log(f"{result['status']:5} {item.title}" + _why(result))
+                    done_here += 1
+            finally:
+                claimed.release()
+            break  # what is ready may have changed
+        else:
+            time.sleep(POLL_S * random.uniform(0.8, 1.6))
+
+
+def _why(result: dict[str, Any]) -> str:
+    return f": {result['error']['message']}" if result["error"] else ""
+
+
+def _todo(folder: RunFolder, plan: Plan) -> list[Item]:
+    done, failed = folder.settled()
+    waits = waiting_here(plan)
+    return one_at_a_time([item for item in ready(plan, done, failed) if item.id not in waits])
+
+
+def one_at_a_time(items: list[Item]) -> list[Item]:
+    """Without those that measure speed; of these the first alone, once nothing else is left to do or being done."""
+    others = [item for item in items if item.kind not in ALONE]
+    return others or items[:1]
+
+
+def all_settled(folder: RunFolder, plan: Plan) -> bool:
+    """Whether every item is done, failed, needs one that failed, or waits for a device that is not here."""
+    done, failed = folder.settled()
+    lost = {item.id for item in skipped(plan, failed)}
+    settled = done | failed | lost
+    return all(item.id in settled for item in plan.items) or all(
+        item.id in settled | waiting_here(plan) for item in plan.items
+    )
+
+
+def waiting_here(plan: Plan) -> frozenset[str]:
+    """Ids of the items that ask for a device which this machine does not have, and of those that need them."""
+    return waiting(plan, [name for name in devices_asked(plan) if not device_is_here(name)])
+
+
+def device_is_here(name: str) -> bool:
+    """Whether this machine, and its build of torch, has a device."""
+    from foldwise.learning.training.devices import pick_device
+
+    try:
+        pick_device(name)
+    except MissingExtra:
+        return False
+    return True
+
+
+def find_item(plan: Plan, name: str) -> Item:
+    """The item whose id is, or uniquely begins with, `name`; a RunError with the choices otherwise."""
+    found = [item for item in plan.items if item.id.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    what = "no item of this run begins" if not found else f"{len(found)} items of this run begin"
+    choices = found or plan.items
+    listed = ", ".join(item.id for item in choices[:NUM_LISTED]) + (" ..." if choices[NUM_LISTED:] else "")
+    raise RunError(f"{what} with {name!r}", cure=f"Name one of: {listed}")
+
+
+def do_by_hand(folder: RunFolder, name: str, *, device: str = "auto") -> tuple[Item, dict[str, Any]]:
+    """Do one item whose id begins with `name`, whoever holds it; the item and its result.
+
+    What is done already stays as it is; what failed is put away and tried again.
+
+    Raises:
+        RunError: there is no such item, or it needs one that is not done.
+    """
+    plan = folder.load_plan()
+    item = find_item(plan, name)
+    done, failed = folder.settled()
+    if item.id in done:
+        return item, folder.result(item.id) or {}
+    missing = [need for need in item.needs if need not in done]
+    if missing:
+        raise RunError(
+            f"{item.id} needs {missing[0]}, which is not done",
+            where=str(folder.root),
+            cure=f"First: foldwise work {folder.root} {missing[0]}",
+        )
+    if item.id in failed:
+        folder.retry({item.id})
+    do_item(folder, item, device=device)
+    return item, folder.result(item.id) or {}  # another may have committed first
+
+
+def plan_look(folder: RunFolder, fit: str | None, options: Mapping[str, Any]) -> Item:
+    """The look into one fit that is done, as an item; nothing is trained.
+
+    Args:
+        folder: the run.
+        fit: (the beginning of) its id; the winner's first fold where None.
+        options: what of `look` in the study is to be otherwise: epochs, points, directions, images, losses.
+
+    Raises:
+        RunError: the run has no winner and no fit is named, or the fit is not one, or not done.
+        SpecError: an option cannot be used: a number, a loss that does not exist or fit, or an epoch that never was.
+    """
+    plan, study = folder.load_plan(), folder.load_study()
+    done, _ = folder.settled()
+    fits = [item for item in plan.items if item.kind == "fit"]
+    verdict = read_json(folder.verdict) if folder.verdict.is_file() else {}
+    winner = (verdict.get("answer") or {}).get("configuration")
+    chosen = fit_to_look_at(fits, fit, winner=winner, done=done, run=str(folder.root))
+    asked = finely(study.look or Looking(), options)
+    check_epochs(asked, last=len((folder.result(chosen.id) or {}).get("epochs", ())))
+    if asked.losses != "auto":
+        from foldwise.insight.landscape.criteria import check_losses
+
+        classes = len(read_json(folder.done(chosen.id) / "model.json")["classes"])
+        check_losses(asked.losses, task=chosen.settings["task"], num_classes=classes, where="look.losses")
+    there = [item for item in fits if item.id in done]
+    return beside(look_into(chosen, there, asked, metric=study.judge.metric), STEPS["look"].version)
+
+
+def do_look(folder: RunFolder, item: Item, *, device: str = "auto", beat: Beat) -> dict[str, Any]:
+    """Do a look by hand, unless the same was done already; its result.
+
+    Args:
+        folder: the run.
+        item: of `plan_look`; it need not be in the plan.
+        device: the device for settings that say `auto`.
+        beat: is told what is being done.
+    """
+    known = folder.result(item.id)
+    if known is not None and known["status"] == "done":
+        return known
+    if known is not None:
+        folder.retry({item.id})
+    do_item(folder, item, device=device, beat=beat)
+    return folder.result(item.id) or {}

@@ -1,0 +1,218 @@
+"""Every figure of a report as an SVG file, and every table, and the numbers behind every figure, as CSV files."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+from markupsafe import Markup
+
+from foldwise.errors import RunError
+from foldwise.reporting.drawing.charts import stacked
+from foldwise.reporting.drawing.standalone import standalone
+from foldwise.reporting.report import sections_of
+from foldwise.reporting.report_data import Evidence, gather
+from foldwise.reporting.sections.verdict.tables import leaderboard
+from foldwise.reporting.wording import metric_title
+from foldwise.run.folder import RunFolder, written_whole
+
+FIGURE = re.compile(
+    r"<svg (?P<attributes>[^>]*role=\"img\"[^>]*)><title>(?P<title>[^<]*)</title>.*?</svg>", re.DOTALL
+)
+IN_ROWS = ("rowchart", "barcell")  # drawings that belong to a row of a table: its CSV has their numbers
+LONGEST_NAME = 60
+SILENT = ("svg", "button", "select")  # elements of a cell whose words are no part of its value
+
+
+def write_figures(folder: RunFolder, out: Path) -> list[Path]:
+    """Write all figures and tables of a run that was judged; the files, in the order of the report.
+
+    A file is named after its section, its number in it, and its title: ``cost-1-score-against-time.svg``. The numbers
+    of a figure lie beside it under the same name. A table has the value behind every cell with all its digits, and
+    columns of their own for the ends of an interval and for small print.
+
+    Raises:
+        RunError: there is no verdict yet, a file of the run is damaged, or `out` is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file, so no figures can be put there", cure="Name a folder.")
+    evidence = gather(folder)
+    names = {str(one["id"]): str(one["name"]) for one in evidence.configurations}
+    out.mkdir(parents=True, exist_ok=True)
+    files = []
+    for section in sections_of(evidence):
+        drawn = [*forest(evidence)] if section.name == "leaderboard" else []
+        for end, text in (*drawn, *_figures(section.html, names), *_tables(section.html)):
+            files.append(out / f"{section.name}-{end}")
+            with written_whole(files[-1]) as scratch:
+                scratch.write_text(text, encoding="utf-8", newline="")
+    return files
+
+
+def _figures(html: str, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The end of a file name, and its text: SVG, and CSV where a figure knows its numbers."""
+    drawn = [one for one in FIGURE.finditer(html) if not any(kind in one["attributes"] for kind in IN_ROWS)]
+    for number, one in enumerate(drawn, 1):
+        title = unescape(one["title"])
+        name = f"{number}-{_slug(title)}"
+        yield f"{name}.svg", standalone(Markup(one[0]), title=title)
+        told = re.search(r'data-numbers="([^"]*)"', one["attributes"])
+        if told:
+            lines = csv.reader(unescape(told[1]).splitlines())
+            yield f"{name}.csv", _written([[names.get(cell, cell) for cell in line] for line in lines])
+
+
+def forest(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """The intervals of the leaderboard as one figure, which a page shows row by row."""
+    held = leaderboard(evidence)
+    rows = [
+        (row["name"], row["estimate"]["shown"], row["drawing"]) for row in (*held["rows"], *held["baselines"])
+    ]
+    title = f"{metric_title(evidence.verdict['metric'])} of all configurations"
+    yield "0-intervals.svg", standalone(stacked(rows, head=held["head"], title=title), title=title)
+
+
+def _slug(title: str) -> str:
+    """A title as a part of a file name: letters, digits and hyphens."""
+    return re.sub(r"[^\w]+", "-", title.lower())[:LONGEST_NAME].strip("-") or "figure"
+
+
+def _written(rows: Sequence[Sequence[str]]) -> str:
+    quoted = (
+        [f'"{cell.replace(chr(34), chr(34) * 2)}"' if re.search(r'[",\n]', cell) else cell for cell in row]
+        for row in rows
+    )
+    return "".join(",".join(row) + "\n" for row in quoted)
+
+
+def _tables(html: str) -> Iterator[tuple[str, str]]:
+    reader = _Reader()
+    reader.feed(html)
+    for number, table in enumerate((one for one in reader.tables if one.head and not one.pictures), 1):
+        named = f"-{_slug(table.name)}" if table.name else ""
+        yield f"table-{number}{named}.csv", _written(_flat(table))
+
+
+@dataclass
+class _Cell:
+    """A cell as it is read: `words` without the small print, which is `note`; what it spans; `left_out` of drawings."""
+
+    attributes: dict[str, str]
+    words: str = ""
+    note: str = ""
+
+    @property
+    def left_out(self) -> bool:
+        return "drawn" in self.attributes.get("class", "").split()
+
+    @property
+    def value(self) -> str:
+        return self.attributes.get("data-value", _plain(self.words))
+
+
+@dataclass
+class _Table:
+    """Rows of cells; `name` is the label of the region around it."""
+
+    name: str
+    head: list[list[_Cell]] = field(default_factory=list)
+    body: list[list[_Cell]] = field(default_factory=list)
+    pictures: bool = False
+
+
+def _plain(words: str) -> str:
+    return " ".join(words.replace("\u200b", "").split())
+
+
+class _Reader(HTMLParser):
+    """Finds the tables of a section; of cells, values and words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[_Table] = []
+        self.region, self.in_head, self.inside = "", False, []  # type: str, bool, list[str]
+        self.cell: _Cell | None = None
+        self.open: _Table | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        held = {name: value or "" for name, value in attrs}
+        if tag == "div" and held.get("role") == "region":
+            self.region = held.get("aria-label", "")
+        elif tag == "table":
+            self.open = _Table(self.region)
+            self.tables.append(self.open)
+        elif self.open is None:
+            return
+        elif tag in ("thead", "tbody"):
+            self.in_head = tag == "thead"
+        elif tag == "tr":
+            (self.open.head if self.in_head else self.open.body).append([])
+        elif tag in ("th", "td"):
+            self.cell = _Cell(held)
+            (self.open.head if self.in_head else self.open.body)[-1].append(self.cell)
+        elif tag == "img":
+            self.open.pictures = True
+        elif tag == "br" and self.cell is not None:
+            self.cell.words += " "
+        elif tag in (*SILENT, "small") or (tag == "span" and held.get("class") == "unseen"):
+            self.inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "table":
+            self.open = None
+        elif tag in ("th", "td"):
+            self.cell, self.inside = None, []
+        elif self.inside and self.inside[-1] == tag:
+            self.inside.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self.cell is None or any(tag != "small" for tag in self.inside):
+            return
+        if self.inside:
+            self.cell.note += f"{'; ' if self.cell.note else ''}{_plain(data)}"
+        else:
+            self.cell.words += data
+
+
+def _flat(table: _Table) -> list[list[str]]:
+    """The heading and the rows; a column is widened by the ends of its intervals, and by its small print."""
+    heads = _headings(table.head)
+    lines: list[list[str]] = [[] for _ in range(len(table.body) + 1)]
+    for place, head in enumerate(heads):
+        if head is None:
+            continue
+        cells = [row[place] if place < len(row) else _Cell({}) for row in table.body]
+        columns = [(head, [cell.value for cell in cells])]
+        if any("data-low" in cell.attributes for cell in cells):
+            columns += [
+                (f"{head}, {end}", [cell.attributes.get(f"data-{end}", "") for cell in cells])
+                for end in ("low", "high")
+            ]
+        notes = ["" if "data-low" in cell.attributes else cell.note for cell in cells]
+        columns += [(f"{head}, note", notes)] if any(notes) else []
+        for title, values in columns:
+            for line, value in zip(lines, (title, *values), strict=True):
+                line.append(value)
+    return lines
+
+
+def _headings(rows: Sequence[Sequence[_Cell]]) -> list[str | None]:
+    """The words above every column, those of several rows joined; None for a column of drawings."""
+    grid: dict[int, dict[int, str | None]] = {}
+    for top, row in enumerate(rows):
+        column = 0
+        for cell in row:
+            while top in grid.get(column, {}):
+                column += 1
+            for _ in range(int(cell.attributes.get("colspan", 1))):
+                for below in range(int(cell.attributes.get("rowspan", 1))):
+                    words = "" if below else None if cell.left_out else _plain(cell.words)
+                    grid.setdefault(column, {})[top + below] = words
+                column += 1
+    columns = [list(grid[column].values()) for column in sorted(grid)]
+    return [None if None in words else ", ".join(one for one in words if one) for words in columns]

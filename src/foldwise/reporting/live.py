@@ -1,0 +1,180 @@
+"""The report of a running study as a page on this machine: judged and drawn again as fits are done. It writes nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from foldwise.errors import FoldwiseError, RunError
+from foldwise.judging.verdict import verdict_now
+from foldwise.reporting.report import render, waiting_page
+from foldwise.reporting.report_data import gather
+from foldwise.run.folder import RunFolder
+from foldwise.run.progress import held_items, how_far
+
+HOST = "127.0.0.1"
+LOOK_EVERY_S = 3.0
+REST = 2.0  # times as long as judging and drawing took is rested afterwards: training needs the cores more
+NAMES = (HOST, "localhost")
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Live:
+    """The newest page of a run, and what is told of it.
+
+    Attributes:
+        digest: of the results that the page shows; empty while no fit is done.
+        page: what is served: the report, or a page that waits for the first fit.
+        problem: why the newest results are not shown; empty where they are.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder, self.digest, self.problem = folder, "", ""
+        self.page = waiting_page(folder.load_study())
+        self._seen = ""
+
+    def look(self) -> bool:
+        """Judge and draw again if anything was committed since; whether the page is another one now.
+
+        Where that fails, the last page stays, and `problem` says why until something else is committed.
+        """
+        plan = self.folder.load_plan()
+        outcomes = self.folder.outcomes()
+        own = {item.id: outcomes[item.id]["status"] for item in plan.items if item.id in outcomes}
+        seen = sha256(json.dumps([sorted(own.items()), [one.id for one in plan.items]]).encode()).hexdigest()
+        fits = {item.id for item in plan.items if item.kind == "fit"}
+        if seen == self._seen or not any(status == "done" and name in fits for name, status in own.items()):
+            return False
+        self._seen = seen
+        try:
+            verdict, _ = verdict_now(self.folder)
+            evidence = gather(self.folder, json.loads(json.dumps(verdict)))
+            page = render(evidence, live=seen[:16])
+        except FoldwiseError as error:
+            self.problem = str(error)
+            return False
+        except Exception as error:  # a page that is a little old is better than none
+            self.problem = f"{type(error).__name__}: {error}"
+            return False
+        self.page, self.digest, self.problem = page, seen[:16], ""
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """How far the run is, what is being done, and which page is the newest."""
+        plan = self.folder.load_plan()
+        counts = self.folder.status(plan)
+        settled = counts.done + counts.failed + counts.skipped
+        return {
+            "done": counts.done,
+            "failed": counts.failed + counts.skipped,
+            "total": len(plan.items),
+            "finished": settled == len(plan.items),
+            "running": [
+                {"title": title, "far": how_far(beat), "score": _score(beat)}
+                for title, beat in held_items(self.folder, plan)
+            ],
+            "digest": self.digest,
+            "problem": self.problem,
+        }
+
+
+def _score(beat: dict[str, Any]) -> str:
+    return f"{beat['metric']} {beat['score']:.3f}" if beat.get("score") is not None else ""
+
+
+@contextmanager
+def serving(folder: RunFolder, port: int = 0) -> Iterator[str]:
+    """The report of a run on this machine only, for as long as the context lasts; its address.
+
+    Args:
+        folder: of a run, which may still be running.
+        port: 0 takes a free one.
+
+    Raises:
+        RunError: the port is taken.
+    """
+    live = Live(folder)
+    try:
+        server = ThreadingHTTPServer((HOST, port), _handler(live))
+    except (OSError, OverflowError) as error:
+        cure = "Name another one, or leave --port out: a free one is taken."
+        raise RunError(f"port {port} cannot be used: {error}", where="--port", cure=cure) from None
+    server.daemon_threads = True
+    stop = threading.Event()
+    threads = [
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True),
+        threading.Thread(target=_keep_looking, args=(live, stop), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_address[1]}/"
+    finally:
+        stop.set()
+        server.shutdown()
+        threads[0].join()
+        server.server_close()
+
+
+def _keep_looking(live: Live, stop: threading.Event) -> None:
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            live.look()
+        except (FoldwiseError, OSError, ValueError) as error:  # the run is being laid out again
+            live.problem = str(error)
+        stop.wait(max(LOOK_EVERY_S, REST * (time.monotonic() - began)))
+
+
+def _handler(live: Live) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        """Two addresses, and no other: the page, and its state."""
+
+        server_version, sys_version = "foldwise", ""
+
+        def do_GET(self) -> None:
+            """The page or the state; 404 for all else, 403 for those who come under another name."""
+            own = str(self.connection.getsockname()[1])
+            name, _, port = self.headers.get("Host", "").rpartition(":")
+            # A page from elsewhere whose name was made to point here (DNS rebinding) has that name in its requests.
+            if name not in NAMES or port != own:
+                self._answer(403, "text/plain", f"Open http://{HOST}:{own}/ instead.")
+            elif self.path == "/":
+                self._answer(200, "text/html", live.page)
+            elif self.path == "/state.json":
+                self._state()
+            else:
+                self._answer(404, "text/plain", "There is no such page.")
+
+        def _state(self) -> None:
+            try:
+                self._answer(200, "application/json", json.dumps(live.state()))
+            except (FoldwiseError, OSError, ValueError) as error:  # the plan is being written
+                self._answer(503, "text/plain", str(error))
+
+        def _answer(self, code: int, kind: str, text: str) -> None:
+            body = text.encode()
+            self.send_response(code)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            for header, value in HEADERS.items():
+                self.send_header(header, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing: a browser asks every other second."""
+
+    return Handler

@@ -1,0 +1,1 @@
+"""The sections of the report, one function each: values in, values for a template out."""

@@ -1,0 +1,1 @@
+"""Sections that show images and their labels."""

@@ -1,0 +1,235 @@
+"""The hardest images: those that most configurations get wrong, and those on which they differ most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foldwise.reporting.drawing.heat import HeatScale, heat_uri, scale_bar, smaller
+from foldwise.reporting.drawing.pictures import data_uri, displayed, mask_picture
+from foldwise.reporting.report_data import MOST_COMPARED, CaseRow, Evidence
+from foldwise.reporting.sections.images.disagreement import minority
+from foldwise.reporting.sections.images.gallery import legend
+from foldwise.reporting.wording import percent, score
+from foldwise.study.spec import IGNORE
+
+EACH = 6  # images of a kind
+MOST_LISTED = 50
+MOST_SAID = 3  # different answers below an image
+PICTURE_PX, MASK_PX = 192, 144
+FEWEST = 2  # configurations that have to have seen an image
+COULD_BE_BEST = ("winner", "could be best")
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Hard:
+    """How one image went.
+
+    Attributes:
+        case: its number.
+        ease: higher is easier: the share of configurations that are right, or the median of their scores.
+        apart: 0 where all say the same, or score the same.
+        said: what was said and how often, or the lowest and highest score.
+    """
+
+    case: int
+    ease: float
+    apart: float
+    said: str
+
+
+def section(evidence: Evidence) -> dict[str, Any] | None:
+    """Two galleries and a table of the hardest images; None where fewer than two configurations can be compared."""
+    ids = [str(one["id"]) for one in evidence.configurations if one.get("estimate") is not None]
+    ids = ids[:MOST_COMPARED]
+    if len(ids) < FEWEST:
+        return None
+    hard = (
+        _images(evidence, ids) if evidence.segmentation or evidence.multilabel else _labelled(evidence, ids)
+    )
+    if not hard:
+        return None
+    wrong = sorted(hard, key=lambda one: (one.ease, -one.apart, one.case))
+    scored = evidence.segmentation or evidence.multilabel
+    worst = [one for one in wrong if scored or one.ease < 0.5][:EACH]
+    shown = {one.case for one in worst}
+    apart = sorted(hard, key=lambda one: (-one.apart, one.ease, one.case))
+    differing = [one for one in apart if one.apart > 0 and one.case not in shown][:EACH]
+    listed = [one for one in wrong if scored or one.ease < 1][:MOST_LISTED]
+    findings = _findings(evidence)
+    return {
+        "hardest": {
+            "num": len(ids),
+            "left_out": sum(one.get("estimate") is not None for one in evidence.configurations) - len(ids),
+            "leading": len(_leading(evidence, ids)),
+            "galleries": [
+                (title, [_shown(evidence, one, ids, findings) for one in chosen])
+                for title, chosen in (
+                    ("Lowest scores" if scored else "Wrong in most configurations", worst),
+                    ("Configurations differ most", differing),
+                )
+                if chosen
+            ],
+            "rows": [_listed(evidence, one, findings) for one in listed],
+            "bar": scale_bar(HeatScale(1.0), "share of configurations", open_ended=False),
+            "legend": legend(evidence),
+            "easy": not worst,
+        }
+    }
+
+
+def _labelled(evidence: Evidence, ids: Sequence[str]) -> list[Hard]:
+    """One label: the share of configurations that say it, and the share that does not say what most say."""
+    found = []
+    for row in evidence.cases:
+        told = [evidence.probabilities.get(one, {}).get(row.index) for one in ids]
+        said = np.array([int(np.argmax(shares)) for shares in told if shares is not None])
+        if len(said) >= FEWEST:
+            ease = float((said == row.labels[0]).mean())
+            names = Counter(evidence.classes[k] for k in said.tolist())
+            found.append(Hard(row.index, ease, float(minority(said)), _counted(names)))
+    return found
+
+
+def _counted(names: Counter[str]) -> str:
+    """Gel 9, other 15; of many answers the commonest."""
+    common = names.most_common()
+    words = [f"{name}\u00a0{num}" for name, num in common[:MOST_SAID]]
+    rest = sum(num for _, num in common[MOST_SAID:])
+    return ", ".join([*words, *([f"others\u00a0{rest}"] if rest else [])])
+
+
+def _images(evidence: Evidence, ids: Sequence[str]) -> list[Hard]:
+    """Masks and several labels: the median of the image scores, and how far they are spread.
+
+    Of masks the spread is over the configurations that could be best, of labels it is what they say that differs.
+    """
+    found = []
+    leading = _leading(evidence, ids)
+    for row in evidence.cases:
+        scores = _scores(evidence, ids, row.index)
+        if len(scores) < FEWEST:
+            continue
+        few = _scores(evidence, leading, row.index)
+        apart = (
+            _labels_apart(evidence, ids, row.index) if evidence.multilabel else float(np.ptp(few or [0.0]))
+        )
+        ends = f"{score(min(scores), 2)} to {score(max(scores), 2)}"
+        found.append(Hard(row.index, float(np.median(scores)), apart, ends))
+    return found
+
+
+def _scores(evidence: Evidence, ids: Sequence[str], case: int) -> list[float]:
+    told = (evidence.image_scores.get(one, {}).get(case) for one in ids)
+    return [float(value) for value in told if value is not None]
+
+
+def _leading(evidence: Evidence, ids: Sequence[str]) -> list[str]:
+    """Those that could be best; all where fewer than two are known to be."""
+    standing = {str(one["id"]): one.get("verdict") for one in evidence.configurations}
+    chosen = [one for one in ids if standing[one] in COULD_BE_BEST]
+    return chosen if len(chosen) >= FEWEST else list(ids)
+
+
+def _labels_apart(evidence: Evidence, ids: Sequence[str], case: int) -> float:
+    said = [evidence.decided[one][case] for one in ids if case in evidence.decided.get(one, {})]
+    return float(minority(np.stack(said)).mean()) if len(said) >= FEWEST else 0.0
+
+
+def _findings(evidence: Evidence) -> Mapping[str, list[str]]:
+    """By image, the findings of the audit that name it; those that name half of all images say nothing of one."""
+    found: dict[str, list[str]] = {}
+    for finding in evidence.audit.get("findings", []):
+        names = set(finding.get("cases", []))
+        if 2 * len(names) <= max(len(evidence.cases), 2):
+            for name in names:
+                found.setdefault(name, []).append(str(finding["code"]).replace("_", " "))
+    return found
+
+
+def _truth(evidence: Evidence, row: CaseRow) -> str:
+    return "" if evidence.segmentation else ", ".join(evidence.classes[k] for k in row.labels) or "no label"
+
+
+def _shown(
+    evidence: Evidence, one: Hard, ids: Sequence[str], findings: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """The pictures of one image, and the words below them."""
+    row = evidence.cases[one.case]
+    return {
+        "name": row.name,
+        "pictures": _pictures(evidence, one.case, ids),
+        "words": _words(evidence, one, row, ids),
+        "findings": findings.get(row.name, []),
+    }
+
+
+def _words(evidence: Evidence, one: Hard, row: CaseRow, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """What is said below an image: what it is about, and the words."""
+    if evidence.segmentation:
+        return [("median Dice", score(one.ease, 2)), ("lowest to highest", one.said)]
+    if not evidence.multilabel:
+        return [("truth", _truth(evidence, row)), ("wrong", percent(1 - one.ease)), ("said", one.said)]
+    said = [
+        evidence.decided[known][row.index] for known in ids if row.index in evidence.decided.get(known, {})
+    ]
+    num_K = np.sum(said, axis=0) if said else np.zeros(len(evidence.classes))
+    others = [int(k) for k in np.argsort(-num_K, kind="stable") if num_K[k] and k not in row.labels]
+    truth, also = (
+        ", ".join(f"{evidence.classes[k]}\u00a0{int(num_K[k])}" for k in listed)
+        for listed in (row.labels, others[:MOST_SAID])
+    )
+    return [
+        ("truth, and how many say so", truth or "no label"),
+        ("said most, but not so", also or "nothing"),
+        ("median probability of what is so", percent(one.ease)),
+    ]
+
+
+def _pictures(evidence: Evidence, case: int, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Words and pictures: the image; of masks the truth too, and in how many configurations a pixel is wrong."""
+    if evidence.images is None:
+        return []
+    pictures = [("image", data_uri(displayed(evidence.images.image(case)), longest_px=PICTURE_PX))]
+    if not evidence.segmentation:
+        return pictures
+    truth = np.asarray(evidence.images.target(case))
+    shape = mask_picture(truth, binary=len(evidence.classes) == 2)
+    pictures.append(("truth", data_uri(shape, longest_px=MASK_PX, flat=True)))
+    wrong = _wrong(evidence, case, ids, truth)
+    if wrong is not None:
+        pictures.append(("wrong in", heat_uri(smaller(wrong, MASK_PX), HeatScale(1.0))))
+    return pictures
+
+
+def _wrong(evidence: Evidence, case: int, ids: Sequence[str], truth: NDArray[np.uint8]) -> Floats | None:
+    """(H, W) the share of configurations that are wrong at a pixel, nan where nothing counts; None without masks."""
+    masks = []
+    for one in ids:
+        path = evidence.predictions.get(one, {}).get(case)
+        if path is not None:
+            with np.load(path, allow_pickle=False) as arrays:
+                masks.append(arrays[str(case)] != truth)
+    return np.where(truth == IGNORE, np.nan, np.mean(masks, axis=0)) if masks else None
+
+
+def _listed(evidence: Evidence, one: Hard, findings: Mapping[str, list[str]]) -> dict[str, Any]:
+    """A row of the table."""
+    row = evidence.cases[one.case]
+    scored = evidence.segmentation or evidence.multilabel
+    return {
+        "name": row.name,
+        "truth": _truth(evidence, row),
+        "ease": one.ease if scored else 1 - one.ease,
+        "ease_shown": score(one.ease, 2) if scored else percent(1 - one.ease),
+        "apart": one.apart,
+        "apart_shown": score(one.apart, 2) if evidence.segmentation else percent(one.apart),
+        "said": one.said,
+        "findings": ", ".join(findings.get(row.name, [])) or "none",
+    }

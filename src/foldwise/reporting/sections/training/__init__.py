@@ -1,0 +1,1 @@
+"""Sections that show what happened during training."""

@@ -1,0 +1,111 @@
+"""Training images before and after augmentation, as the networks were shown them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foldwise.judging.auxiliary import Beside
+from foldwise.reporting.drawing.outlines import displayed_alike, enlarged, hatched, outlined
+from foldwise.reporting.drawing.pictures import Pixels, data_uri
+from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.sections.images.gallery import Picture, legend
+from foldwise.run.auxiliary import augmentation_name
+from foldwise.study.spec import IGNORE, Augment
+
+LEAST_PX = 144
+WORDS = {
+    "flip": "flips",
+    "turn": "quarter turns",
+    "rotate_deg": "rotation ≤ {:g}°",
+    "scale": "scale ± {:g}",
+    "shift": "shift ± {:g}",
+    "brightness": "brightness ± {:g}",
+    "contrast": "contrast ± {:g}",
+    "noise": "noise ≤ {:g}",
+    "blur_px": "blur ≤ {:g} px",
+}
+MOST_NAMES = 3  # configurations that are named
+
+
+def section(evidence: Evidence) -> dict[str, Any] | None:
+    """A panel of every augmentation; None where there is none."""
+    panels = [_panel(evidence, one) for one in evidence.beside if one.kind == "preview"]
+    if not panels:
+        return None
+    return {
+        "augmentation": {
+            "panels": panels,
+            "legend": legend(evidence),
+            "ignored": any(p["ignored"] for p in panels),
+        }
+    }
+
+
+def _panel(evidence: Evidence, one: Beside) -> dict[str, Any]:
+    augment, crop_px = one.settings["augment"], one.settings["crop_px"]
+    with np.load(one.path / "preview.npz", allow_pickle=False) as arrays:
+        rows = [
+            _row(evidence, int(case), arrays[f"draws_{place}"], arrays[f"masks_{place}"])
+            for place, case in enumerate(arrays["case"])
+        ]
+        ignored = any(bool((arrays[f"masks_{place}"] == IGNORE).any()) for place in range(len(rows)))
+    return {
+        "name": augmentation_name(augment, crop_px),
+        "parts": _parts(augment),
+        "used": _used(evidence, augment, crop_px),
+        "rows": rows,
+        "ignored": ignored,
+    }
+
+
+def _parts(augment: dict[str, Any]) -> str:
+    """What is done, in words: ``flips, rotation ≤ 15°``."""
+    parts = Augment.model_validate(augment).model_dump(exclude_defaults=True)
+    return ", ".join(WORDS[part].format(size) for part, size in parts.items())
+
+
+def _used(evidence: Evidence, augment: dict[str, Any], crop_px: int | None) -> str:
+    """Which configurations have it, where not all do."""
+    asked = Augment.model_validate(augment)
+    own = [
+        str(one["name"])
+        for one in evidence.configurations
+        if (training := evidence.trainings.get(one["id"])) is not None
+        and (training.augment, training.crop_px) == (asked, crop_px)
+    ]
+    if len(own) == len(evidence.configurations):
+        return ""
+    return ", ".join(own[:MOST_NAMES]) + (f" and {len(own) - MOST_NAMES} more" if own[MOST_NAMES:] else "")
+
+
+def _row(
+    evidence: Evidence, case: int, draws_NCHW: NDArray[Any], masks_NHW: NDArray[np.uint8]
+) -> dict[str, Any]:
+    """The original, where it is still there, and its draws."""
+    if evidence.images is None:
+        originals: list[NDArray[Any]] = []
+    else:
+        originals = [np.asarray(evidence.images.image(case))]
+    pictures = displayed_alike([*originals, *draws_NCHW])
+    masks = [_truth(evidence, case) for _ in originals] + list(masks_NHW)
+    words = ["as it is"] * len(originals) + [f"draw {number}" for number in range(1, len(masks_NHW) + 1)]
+    drawn = [
+        Picture(data_uri(_marked(picture, mask), longest_px=2 * LEAST_PX), said)
+        for picture, mask, said in zip(pictures, masks, words, strict=True)
+    ]
+    return {"name": evidence.cases[case].name, "pictures": drawn}
+
+
+def _truth(evidence: Evidence, case: int) -> NDArray[np.uint8]:
+    assert evidence.images is not None
+    if evidence.segmentation:
+        return np.asarray(evidence.images.target(case))
+    return np.zeros(np.asarray(evidence.images.shapes)[case], dtype=np.uint8)
+
+
+def _marked(picture: Pixels, mask_HW: NDArray[np.uint8]) -> Pixels:
+    large, mask = enlarged(picture, LEAST_PX), enlarged(mask_HW, LEAST_PX)
+    return hatched(outlined(large, mask, coloured=True), mask == IGNORE)

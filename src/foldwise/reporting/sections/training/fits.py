@@ -1,0 +1,36 @@
+"""Which fits failed and why, and what they warned about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.wording import clipped
+
+
+def failures(evidence: Evidence) -> list[dict[str, Any]]:
+    """Every fit that failed, with its cause."""
+    tracebacks = {
+        result["item"]: (result.get("error") or {}).get("traceback", "")
+        for result in evidence.results
+        if result.get("item")
+    }
+    return [
+        {
+            **failed,
+            "name": one["name"],
+            "short": clipped(str(failed.get("message", "")), 160),
+            "traceback": tracebacks.get(failed.get("item"), ""),
+        }
+        for one in evidence.configurations
+        for failed in one.get("failures", [])
+    ]
+
+
+def warnings_of_fits(evidence: Evidence) -> list[tuple[str, int]]:
+    """What fits warned about, each with how many did."""
+    told: dict[str, int] = {}
+    for result in evidence.results:
+        for words in result.get("warnings", []):
+            told[str(words)] = told.get(str(words), 0) + 1
+    return sorted(told.items(), key=lambda pair: -pair[1])

@@ -1,0 +1,155 @@
+"""Losses by epoch in two panels, training and validation; and losses as functions of one pixel's probability."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
+from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.sections.training.epochs import Record, loss_name
+from foldwise.reporting.sections.training.pixel_losses import PixelLoss, pixel_loss, stated
+from foldwise.reporting.wording import number
+
+LOG_BEYOND = 20.0  # times the lowest loss, before the axis of the losses is logarithmic
+MOST_TIMES = (
+    1000.0  # the lowest loss: the axis ends there, or a fit that ran away would flatten all the others
+)
+HIGHEST_LOSS = 5.0  # of the curves; at a probability of 0 they go on for ever
+MOST_LINES = 150  # fits in a panel; of more the page would be long in coming, and nothing could be seen
+P = np.linspace(0.002, 0.998, 250)
+
+
+def panels_section(evidence: Evidence) -> dict[str, Any] | None:
+    """For every loss one pair of panels with all folds: training to the left, inner validation to the right.
+
+    Only configurations with one loss share a pair, as values of different losses cannot be compared.
+    """
+    told: dict[str, list[Record]] = {}
+    for one in evidence.configurations:
+        for result in evidence.results:
+            if result.get("configuration") == one["id"] and result.get("epochs"):
+                told.setdefault(loss_name(evidence, one["id"]), []).append(result)
+    pairs = [_pair(evidence, name, fits) for name, fits in told.items()]
+    return {"pairs": pairs} if pairs else None
+
+
+def _pair(evidence: Evidence, loss: str, fits: list[Record]) -> dict[str, Any]:
+    called = _few(_colours(evidence, fits), fits)
+    hues = {name: hue for hue, name in enumerate(dict.fromkeys(called.values()))}
+    left_out = len({fit["configuration"] for fit in fits} - called.keys())
+    fits = [fit for fit in fits if fit["configuration"] in called]
+    values = [
+        value
+        for fit in fits
+        for record in fit["epochs"]
+        for key in ("train_loss", "val_loss")
+        if (value := number(record.get(key))) is not None
+    ]
+    lowest = min((value for value in values if value > 0), default=0.0)
+    beyond = lowest > 0 and max(values) > MOST_TIMES * lowest
+    if beyond:
+        values = [min(value, MOST_TIMES * lowest) for value in values]
+    y, last = span_of(values, log_beyond=LOG_BEYOND), max(len(fit["epochs"]) for fit in fits)
+    drawn = []
+    for key, title in (("train_loss", "training loss"), ("val_loss", "validation loss")):
+        lines = [
+            Series(
+                _points(fit, key),
+                hues[called[fit["configuration"]]],
+                called[fit["configuration"]],
+                thin=True,
+                configuration=str(fit["configuration"]),
+            )
+            for fit in fits
+        ]
+        x = Span(1, max(last, 2), whole=True)
+        drawn.append(panel(f"{title}, {loss}", lines, x=x, y=y, x_title="epoch →", y_title=title))
+    key_of = [(hue, name) for name, hue in hues.items()]
+    return {"loss": loss, "drawings": drawn, "key_of": key_of, "left_out": left_out, "beyond": beyond}
+
+
+def _few(called: dict[str, str], fits: list[Record]) -> dict[str, str]:
+    """The best configurations, as many as have `MOST_LINES` fits together, and the best of every colour."""
+    counted = Counter(str(fit["configuration"]) for fit in fits)
+    kept: dict[str, str] = {}
+    lines = 0
+    for one, name in called.items():
+        if lines + counted[one] <= MOST_LINES or name not in kept.values():
+            kept[one] = name
+            lines += counted[one]
+    return kept
+
+
+def _points(fit: Record, key: str) -> list[tuple[float, float]]:
+    told = [(float(record["epoch"]), number(record.get(key))) for record in fit["epochs"]]
+    return [(epoch, value) for epoch, value in told if value is not None]
+
+
+def _colours(evidence: Evidence, fits: list[Record]) -> dict[str, str]:
+    """By configuration, what its colour stands for.
+
+    Its model where models are compared, of many sizes the kind of it; else itself, and only the best few are drawn.
+    """
+    names = {one["id"]: str(one["name"]) for one in evidence.configurations}
+    ids = list(dict.fromkeys(str(fit["configuration"]) for fit in fits))
+    known = [(one, evidence.trainings[one].model) for one in ids if one in evidence.trainings]
+    for called in ({one: str(model) for one, model in known}, {one: model.name for one, model in known}):
+        if len(called) == len(ids) and 1 < len(set(called.values())) <= HUES:
+            return called
+    return {one: names[one] for one in ids[:HUES]}
+
+
+def curves_section(evidence: Evidence) -> dict[str, Any] | None:
+    """Loss and slope against the probability of the true class; None unless losses are compared."""
+    task = evidence.verdict["task"]
+    choices: dict[str, PixelLoss | None] = {}
+    for training in evidence.trainings.values():
+        choice = stated(training.loss, task)
+        choices.setdefault(str(choice), pixel_loss(choice))
+    if len(choices) < 2:
+        return None
+    drawn = {name: loss for name, loss in choices.items() if loss is not None and loss.curve is not None}
+    if not drawn:
+        return None
+    left_out = [name for name in choices if name not in drawn]
+    return {
+        "curves": {
+            "drawings": _curves(told := _told_apart(drawn), "pixel" if evidence.segmentation else "image"),
+            "key_of": list(enumerate(told)),
+            "left_out": left_out,
+        }
+    }
+
+
+def _told_apart(losses: Mapping[str, PixelLoss]) -> dict[str, PixelLoss]:
+    """Losses with one curve, as those that differ in class weights alone, are one line with all their names."""
+    alike: dict[bytes, list[str]] = {}
+    for name, loss in losses.items():
+        assert loss.curve is not None
+        alike.setdefault(loss.curve(P).tobytes(), []).append(name)
+    return {", ".join(names): losses[names[0]] for names in alike.values()}
+
+
+def _curves(losses: Mapping[str, PixelLoss], what: str) -> list[Any]:
+    x, parts = Span(0, 1), []
+    steepest = max(float(np.max(loss.slope(P))) for loss in losses.values() if loss.slope is not None)
+    for kind, most in (("loss", HIGHEST_LOSS), ("slope", 1.05 * steepest)):
+        lines = []
+        for hue, (name, loss) in enumerate(losses.items()):
+            function = loss.curve if kind == "loss" else loss.slope
+            assert function is not None
+            values = function(P)
+            # A curve that leaves the panel ends there; drawn along the edge it would look like a value.
+            points = [(float(p), float(v)) for p, v in zip(P, values, strict=True) if v <= most]
+            lines.append(Series(points, hue, name))
+        title = f"loss of one {what}" if kind == "loss" else "slope by the logit"
+        parts.append(
+            panel(
+                title, lines, x=x, y=Span(0, most), x_title="probability of the true class →", y_title=title
+            )
+        )
+    return parts

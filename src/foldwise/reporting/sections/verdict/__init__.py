@@ -1,0 +1,1 @@
+"""Sections that show the verdict: who is best, how sure that is, and why."""

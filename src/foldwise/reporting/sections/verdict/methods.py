@@ -1,0 +1,150 @@
+"""The methods paragraph of a paper, and all that is needed to get the same numbers again."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.wording import TASKS, count, in_text, metric_title, selecting_title
+
+
+def methods(evidence: Evidence) -> list[str]:
+    """Paragraphs in the past tense, from what was really done."""
+    return [_compared(evidence), _trained(evidence), _judged(evidence), _machine(evidence)]
+
+
+def _compared(evidence: Evidence) -> str:
+    verdict = evidence.verdict
+    groups, images = int(verdict.get("num_groups") or 0), int(verdict["num_images"])
+    grouped = f" from {count(groups, 'group')}" if 0 < groups < images else ""
+    unit = "groups" if grouped else "images"
+    repeats = int(verdict.get("repeats") or 1)
+    again = f" in {repeats} repeats, each with folds of its own" if repeats > 1 else ""
+    task = TASKS.get(str(verdict["task"]), str(verdict["task"]))
+    stratified = "stratified by class, " if evidence.validation.stratify else ""
+    near = (
+        "; near-duplicate images were kept in one fold"
+        if evidence.validation.near_duplicates == "group"
+        else ""
+    )
+    return (
+        f"{count(len(evidence.configurations), 'configuration')} for {task} were compared on {count(images, 'image')}{grouped} "
+        f"by {verdict['folds']}-fold cross-validation{again}. The folds were {stratified}the same for every "
+        f"configuration, and no two folds shared {unit}{near}.{_source(evidence)}"
+    )
+
+
+def _source(evidence: Evidence) -> str:
+    """What a paper must say of a public data set."""
+    source = evidence.audit.get("source")
+    if not source:
+        return ""
+    return f" The images are of {source['title']} ({source['citation']}; licence: {source['licence']})."
+
+
+def _trained(evidence: Evidence) -> str:
+    select = next(
+        (str(result["select"]) for result in evidence.results if result.get("select")), "one metric"
+    )
+    return (
+        "In every fold a part of the training images was set aside as inner validation; the epoch was chosen there, by "
+        f"{selecting_title(select)}{' (the median of three epochs)' if evidence.segmentation else ''} for all "
+        "configurations alike, and the test images were predicted once, without "
+        "augmentation. Seeds were the same for all configurations of a fold, so that comparisons are paired."
+        + _decided(evidence)
+        + _pretrained(evidence)
+    )
+
+
+def _decided(evidence: Evidence) -> str:
+    known = evidence.verdict.get("thresholds")
+    if not known:
+        return ""
+    return f" From what probability on a label is said was also set on the inner validation of each fold: {known['sentence']}."
+
+
+def _pretrained(evidence: Evidence) -> str:
+    ways = sorted({str(item.result["by"]) for item in evidence.beside if item.kind == "pretrain"})
+    if not ways:
+        return ""
+    return (
+        f" Where a configuration says so, its network had first been trained without labels ({', '.join(ways)}): to give "
+        "damaged images of the training part, and of that alone, back as they were, by the mean squared error."
+    )
+
+
+def _judged(evidence: Evidence) -> str:
+    metric = evidence.verdict["metric"]
+    averaging = f" ({str(metric['averaging']).replace('_', ' ')})" if metric.get("averaging") else ""
+    return (
+        f"Configurations were ranked by {in_text(metric_title(metric))}{averaging}. Intervals are at {evidence.confidence} and combine the variance between "
+        "images (or groups) with the variance between training runs, the latter inflated for the overlap of training sets "
+        "(Nadeau and Bengio 2003). A configuration could be the best when the multiple comparison with the best (Hsu), by the "
+        f"joint distribution of all estimates, did not rule it out at {evidence.alpha * 100:g} %."
+    )
+
+
+def _machine(evidence: Evidence) -> str:
+    environment = evidence.environment
+    packages = environment.get("packages") or {}
+    named = ", ".join(
+        f"{name} {version}"
+        for name, version in packages.items()
+        if version and name in ("torch", "timm", "segmentation-models-pytorch")
+    )
+    devices = sorted(
+        {
+            str(result.get("cost", {}).get("device_name") or result.get("cost", {}).get("device") or "")
+            for result in evidence.results
+        }
+        - {""}
+    )
+    ran = f" on {', '.join(devices)}" if devices else ""
+    return f"The study was run with foldwise {environment.get('foldwise', '')}{f' ({named})' if named else ''}{ran}, seed {environment.get('seed', 0)}.".replace(
+        "  ", " "
+    )
+
+
+ENVIRONMENT = (
+    "foldwise",
+    "commit",
+    "python",
+    "platform",
+    "processor",
+    "seed",
+    "threads",
+    "packed_digest",
+    "study_digest",
+    "splits_digest",
+)
+MOST_SEEDS = 15
+
+
+def reproduce(evidence: Evidence) -> dict[str, Any]:
+    """The study file, the commands, and a table of versions, digests and machine."""
+    version = evidence.environment.get("foldwise")
+    changes = [f"--variant {shlex.quote(name)}" for name in evidence.environment.get("variants", [])]
+    changes += [f"--set {shlex.quote(change)}" for change in evidence.environment.get("overrides", [])]
+    commands = [
+        f"pip install foldwise=={version}" if version else "pip install foldwise",
+        " ".join(["foldwise check study.yaml", *changes]),
+        " ".join(["foldwise run study.yaml", *changes]),
+        f"foldwise report {shlex.quote(evidence.place)}",
+    ]
+    return {"facts": _facts(evidence), "study": evidence.study_text, "commands": "\n".join(commands)}
+
+
+def _facts(evidence: Evidence) -> list[tuple[str, str]]:
+    environment = evidence.environment
+    known = [key for key in ENVIRONMENT if environment.get(key) is not None]
+    facts = [(key.replace("_", " "), str(environment[key])) for key in known]
+    facts += [
+        (name, str(version)) for name, version in (environment.get("packages") or {}).items() if version
+    ]
+    told = [result for result in evidence.results if result.get("seed") is not None]
+    seeds = sorted({(int(one.get("repeat", 0)), int(one.get("fold", 0)), int(one["seed"])) for one in told})
+    if seeds:
+        listed = ", ".join(f"{repeat}.{fold}: {seed}" for repeat, fold, seed in seeds[:MOST_SEEDS])
+        facts.append(("seeds by repeat.fold", listed + (" …" if len(seeds) > MOST_SEEDS else "")))
+    return facts

@@ -1,0 +1,230 @@
+"""Numbers and names as a reader wants them: rounded, with a unit, and a dash where nothing was measured."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from foldwise.judging.wording import decimals, digits_of, has_interval, show
+from foldwise.judging.wording import in_text as in_text
+from foldwise.metrics.table import METRICS
+
+NOTHING = "–"
+MINUS = "−"
+
+
+def number(value: Any) -> float | None:
+    """The value as a finite float; None for what is absent, not a number or infinite."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def score(value: Any, digits: int = 3) -> str:
+    """0.858."""
+    known = number(value)
+    return NOTHING if known is None else f"{known:.{digits}f}".replace("-", MINUS)
+
+
+def shown(value: Any) -> str:
+    """A score that has no interval, rounded as the sentences of the verdict round it: 0.86, 0.021."""
+    known = number(value)
+    return NOTHING if known is None else show(known).replace("-", MINUS)
+
+
+def estimate(record: Mapping[str, Any]) -> str:
+    """The estimate of a configuration or metric, with the digits its interval is worth, as in the sentences."""
+    told = {key: number(record.get(key)) for key in ("estimate", "low", "high")}
+    return (
+        score(record.get("estimate"), digits_of(told))
+        if has_interval(told)
+        else shown(record.get("estimate"))
+    )
+
+
+def difference(value: Any) -> str:
+    """+0.0041 or −0.021; a difference that rounds to nothing has no sign."""
+    written = shown(value)
+    if written == NOTHING or float(written.replace(MINUS, "-")) == 0:
+        return written.removeprefix(MINUS)
+    return written if written.startswith(MINUS) else f"+{written}"
+
+
+def interval(low: Any, high: Any) -> str:
+    """0.836 to 0.880, with the digits its width is worth."""
+    first, last = number(low), number(high)
+    if first is None or last is None:
+        return NOTHING
+    digits = decimals((last - first) / 2)
+    return f"{score(first, digits)} to {score(last, digits)}"
+
+
+def bounds(low: Any, high: Any) -> str:
+    """≥ −0.26 and, below it, ≤ +0.12: two bounds that each hold by themselves, and so are no interval."""
+    known = [
+        f"{sign} {difference(end)}" for sign, end in (("≥", low), ("≤", high)) if number(end) is not None
+    ]
+    return "\n".join(known)
+
+
+def percent(share: Any) -> str:
+    """A share as 71 %, with <1 % and >99 % at the ends."""
+    known = number(share)
+    if known is None:
+        return NOTHING
+    if 0 < known < 0.01:
+        return "<1\u00a0%"
+    if 0.99 < known < 1:
+        return ">99\u00a0%"
+    return f"{known * 100:.0f}\u00a0%"
+
+
+def p_value(value: Any) -> str:
+    """P = 0.039; small ones as p < 0.001."""
+    known = number(value)
+    if known is None:
+        return ""
+    return "p < 0.001" if known < 0.001 else f"p = {known:.2g}" if known < 0.1 else f"p = {known:.2f}"
+
+
+def duration(seconds: Any) -> str:
+    """0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    known = number(seconds)
+    if known is None:
+        return NOTHING
+    if known < 9.95:
+        return f"{known:.1f}\u00a0s"
+    whole = round(known)
+    if whole < 60:
+        return f"{whole}\u00a0s"
+    if whole < 3600:
+        return (
+            f"{whole // 60}\u00a0min {whole % 60}\u00a0s"
+            if whole < 600 and whole % 60
+            else f"{round(known / 60)}\u00a0min"
+        )
+    minutes = round(known / 60)
+    return f"{minutes // 60}\u00a0h {minutes % 60}\u00a0min" if minutes % 60 else f"{minutes // 60}\u00a0h"
+
+
+def brief_duration(seconds: Any) -> str:
+    """One number and one unit, for a narrow column: 0.4 s, 92 s, 2.6 min, 1.2 h."""
+    known = number(seconds)
+    if known is None:
+        return NOTHING
+    for size, unit, most in ((1.0, "s", 99.5), (60.0, "min", 99.5), (3600.0, "h", math.inf)):
+        if known / size < most:
+            return f"{known / size:.{1 if known / size < 9.95 else 0}f}\u00a0{unit}"
+    return NOTHING
+
+
+def milliseconds(value: Any) -> str:
+    """Two significant digits are all a latency is worth: 0.42, 4.2, 42, 420."""
+    known = number(value)
+    if known is None:
+        return NOTHING
+    return f"{known:.0f}" if known >= 9.95 else f"{known:.1f}" if known >= 0.995 else f"{known:.2f}"
+
+
+def memory(megabytes: Any) -> str:
+    """420 MB or 1.7 GB."""
+    known = number(megabytes)
+    if known is None:
+        return NOTHING
+    return f"{known / 1000:.1f}\u00a0GB" if known >= 999.5 else f"{known:.0f}\u00a0MB"
+
+
+def energy(joules: Any) -> str:
+    """Two significant digits in watt-hours: 3.2 mWh, 0.85 Wh, 12 Wh, 1.4 kWh."""
+    known = number(joules)
+    if known is None:
+        return NOTHING
+    hours = known / 3600
+    for size, unit, most in ((1e-3, "mWh", 99.5), (1.0, "Wh", 999.5), (1e3, "kWh", math.inf)):
+        value = hours / size
+        if value < most:
+            return f"{value:.{0 if value >= 9.95 else 1 if value >= 0.995 else 2}f}\u00a0{unit}"
+    return NOTHING
+
+
+def amount(value: Any) -> str:
+    """A large count in short: 850, 12 k, 5.1 M."""
+    known = number(value)
+    if known is None:
+        return NOTHING
+    for size, unit in ((1e9, "\u00a0G"), (1e6, "\u00a0M"), (1e3, "\u00a0k")):
+        if known >= size:
+            scaled = known / size
+            return f"{scaled:.0f}{unit}" if scaled >= 99.5 else f"{scaled:.1f}{unit}"
+    return f"{known:.0f}"
+
+
+def count(value: int, noun: str, plural: str | None = None) -> str:
+    """1 image, 2 images, 12 000 images."""
+    spaced = f"{value:,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(value)
+    return f"{spaced} {noun if value == 1 else plural or noun + 's'}"
+
+
+def clipped(words: str, length: int = 110) -> str:
+    """The first sentence; where it is too long its first clauses, or as many words as fit."""
+    first = words.split("\n", 1)[0].split(". ", 1)[0].rstrip(".")
+    if len(first) <= length:
+        return first
+    clause = max(first.rfind(mark, 0, length) for mark in ("; ", ": ", ", "))
+    return first[:clause] if clause > 20 else first[: length - 1].rsplit(" ", 1)[0] + "…"
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken after ``/ _ : .`` on a narrow page; it is escaped."""
+    return Markup(re.sub(r"([/_:]|\.(?!\d))(?=[^\s<&])", r"\1<wbr>", str(escape(name))))
+
+
+def day(iso: Any) -> str:
+    """20 Nov 2026, from an ISO time; what is none is said as it stands."""
+    try:
+        return datetime.fromisoformat(str(iso)).strftime("%-d %b %Y")
+    except ValueError:
+        return str(iso or "")
+
+
+TASKS = {
+    "binary_classification": "binary classification",
+    "multiclass_classification": "multiclass classification",
+    "multilabel_classification": "multilabel classification",
+    "binary_segmentation": "binary segmentation",
+    "multiclass_segmentation": "multiclass segmentation",
+}
+
+
+def metric_title(metric: Mapping[str, Any]) -> str:
+    """The name of the deciding metric, as short as a column head may be."""
+    return str(metric.get("title") or metric.get("name") or "score")
+
+
+CAPITALS = {
+    "auroc": "AUROC",
+    "ap": "average precision",
+    "f1": "F1",
+    "dice": "Dice",
+    "iou": "IoU",
+    "img": "per image",
+    "brier": "Brier",
+}
+
+
+def plain(name: str) -> str:
+    """A machine name as words: ``balanced_accuracy`` -> balanced accuracy, ``dice_img`` -> Dice per image."""
+    return " ".join(
+        CAPITALS.get(part, part) for part in name.removeprefix("num_").replace("/", "_").split("_")
+    )
+
+
+def selecting_title(select: str) -> str:
+    """The validation score as the rest of the page calls it, within a sentence."""
+    known = METRICS.get(select)
+    return in_text(known.title) if known else plain(select)

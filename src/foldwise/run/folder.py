@@ -1,0 +1,296 @@
+"""The run folder: the only durable state of a run, and the only module that spells its paths."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+from foldwise.errors import RunError
+from foldwise.run.plan import Plan, skipped
+from foldwise.storage import read_json as read_json
+from foldwise.storage import sync
+from foldwise.storage import write_json as write_json
+from foldwise.storage import written_whole as written_whole
+from foldwise.study.spec import Study
+
+NAME_A_RUN = "Name the folder of a run, such as runs/gel."
+
+
+@lru_cache(maxsize=100_000)
+def _result_at(path: Path, changed_ns: int) -> dict[str, Any]:
+    # Committed results never change, and every worker asks for all of them twice a second.
+    result: dict[str, Any] = read_json(path)
+    return result
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many items of a plan are in each state; they add up to the plan."""
+
+    done: int
+    running: int
+    waiting: int
+    failed: int
+    skipped: int
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where everything of one run lies, and what of it is done."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """A run folder that is there.
+
+        Raises:
+            RunError: the folder is not there, or is none that a run has made.
+        """
+        folder = cls(path)
+        if folder.plan.is_file():
+            return folder
+        if not path.is_dir():
+            raise RunError(f"there is no folder {path}", cure=NAME_A_RUN)
+        runs = sorted(part.name for part in path.iterdir() if cls(part).plan.is_file())
+        inside = f"It holds runs: {', '.join(runs)}." if runs else NAME_A_RUN
+        raise RunError(f"{path} is not the folder of a run: it has no plan.json", cure=inside)
+
+    @property
+    def study(self) -> Path:
+        """What was asked: a copy of the study file."""
+        return self.root / "study.yaml"
+
+    @property
+    def asked(self) -> Path:
+        """The study as it was read: with overrides, and the data folder and weights files by their whole paths."""
+        return self.root / "asked.json"
+
+    @property
+    def cases(self) -> Path:
+        """One row per image."""
+        return self.root / "cases.csv"
+
+    @property
+    def audit(self) -> Path:
+        """What the checks of the data found."""
+        return self.root / "audit.json"
+
+    @property
+    def splits(self) -> Path:
+        """Repeat, fold and role of every case."""
+        return self.root / "splits.csv"
+
+    @property
+    def statistics(self) -> Path:
+        """What every part of every fold holds."""
+        return self.root / "statistics.csv"
+
+    @property
+    def plan(self) -> Path:
+        """The items in order, and the configurations."""
+        return self.root / "plan.json"
+
+    @property
+    def verdict(self) -> Path:
+        """Everything the report says, as data."""
+        return self.root / "verdict.json"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.root / "report.html"
+
+    @property
+    def results(self) -> Path:
+        """One row per configuration."""
+        return self.root / "results.csv"
+
+    @property
+    def scores(self) -> Path:
+        """One row per scored image."""
+        return self.root / "scores.csv"
+
+    @property
+    def winner(self) -> Path:
+        """The model, ready for prediction."""
+        return self.root / "winner"
+
+    @property
+    def boundaries(self) -> Path:
+        """Boundary scores of predicted masks, a file for each fit and tolerance; they can be computed again."""
+        return self.root / "boundaries"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, machine, seeds and digests."""
+        return self.root / "environment.json"
+
+    def claim(self, item_id: str) -> Path:
+        """Who is, and was, doing an item: one numbered folder an attempt."""
+        return self.root / "claims" / item_id
+
+    def done(self, item_id: str) -> Path:
+        """What an item made, once it is committed."""
+        return self.root / "done" / item_id
+
+    def scratch(self, item_id: str, nonce: str) -> Path:
+        """Where one attempt at an item writes; on the same disk as `done`, so that it can be renamed there."""
+        return self.root / "scratch" / f"{item_id}.{nonce}"
+
+    def put_away(self, item_id: str, nonce: str) -> Path:
+        """Where a failed item goes that is tried again."""
+        return self.root / "retried" / f"{item_id}.{nonce}"
+
+    def log(self, worker: str) -> Path:
+        """What a worker said."""
+        return self.root / "logs" / f"{worker}.txt"
+
+    def save_study(self, study: Study) -> None:
+        """Write the study as it was read, whole."""
+        write_json(self.asked, study.model_dump(mode="json", by_alias=True))
+
+    def load_study(self) -> Study:
+        """The study as it was read."""
+        return Study.model_validate(read_json(self.asked))
+
+    def save_plan(self, plan: Plan) -> None:
+        """Write the plan whole."""
+        write_json(self.plan, plan.to_json())
+
+    def load_plan(self) -> Plan:
+        """The plan of the run, as it was saved last."""
+        return Plan.from_json(read_json(self.plan))
+
+    def result(self, item_id: str) -> dict[str, Any] | None:
+        """The committed result of an item; None while there is none. Not to be changed: it is remembered."""
+        path = self.done(item_id) / "result.json"
+        try:
+            changed_ns = path.stat().st_mtime_ns
+        except OSError:
+            return None
+        return _result_at(path, changed_ns)
+
+    def outcomes(self) -> dict[str, dict[str, Any]]:
+        """The result of every committed item, also of those that the present plan does not ask for."""
+        try:
+            names = sorted(entry.name for entry in os.scandir(self.root / "done"))
+        except FileNotFoundError:
+            return {}
+        results = ((name, self.result(name)) for name in names)
+        return {name: result for name, result in results if result is not None}
+
+    def settled(self) -> tuple[set[str], set[str]]:
+        """The ids of the items that are done, and of those that failed."""
+        outcomes = self.outcomes()
+        failed = {item_id for item_id, result in outcomes.items() if result["status"] == "failed"}
+        return outcomes.keys() - failed, failed
+
+    def commit(self, scratch: Path, item_id: str) -> bool:
+        """Make a scratch folder the outcome of an item, in one step; whoever commits first wins.
+
+        Returns:
+            Whether it was this one; if not, the scratch folder is left where it is.
+
+        Raises:
+            RunError: the scratch folder has no result.json.
+        """
+        ours = scratch / "result.json"
+        if not ours.is_file():
+            raise RunError(
+                "an item must leave a result.json",
+                where=str(scratch),
+                cure="Report this: it is a bug of foldwise.",
+            )
+        text = ours.read_bytes()
+        for part in scratch.rglob("*"):
+            sync(part)
+        sync(scratch)
+        target = self.done(item_id)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            scratch.rename(target)
+        except OSError:
+            committed = target / "result.json"
+            if not committed.is_file():
+                if not target.is_dir():
+                    raise  # nobody was first: the disk is full, or the folder may not be written
+                # A hand has deleted the result there, most likely a damaged one.
+                away = self.put_away(item_id, uuid.uuid4().hex[:8])
+                away.parent.mkdir(parents=True, exist_ok=True)
+                target.rename(away)
+                scratch.rename(target)
+                return True
+            # A network file system may report a failure after it has renamed.
+            return committed.read_bytes() == text
+        sync(target.parent)
+        return True
+
+    def beats(self) -> dict[str, str]:
+        """The last words of whoever holds an item that is not done yet, by item id; "" before the first word."""
+        try:
+            claimed = sorted(entry.name for entry in os.scandir(self.root / "claims"))
+        except FileNotFoundError:
+            return {}
+        held = {name: self.last_attempt(name) for name in claimed if self.result(name) is None}
+        return {
+            name: said(attempt)
+            for name, attempt in held.items()
+            if attempt and not (attempt / "released").exists()
+        }
+
+    def last_attempt(self, item_id: str) -> Path | None:
+        """The folder of the newest claim on an item; None where nobody ever claimed it."""
+        attempts = self.attempts(item_id)
+        return attempts[-1] if attempts else None
+
+    def attempts(self, item_id: str) -> list[Path]:
+        """The folders of all claims on an item, the oldest first."""
+        try:
+            found = [entry for entry in self.claim(item_id).iterdir() if entry.name.isdigit()]
+        except FileNotFoundError:
+            return []
+        return sorted(found, key=lambda entry: int(entry.name))
+
+    def status(self, plan: Plan) -> Counts:
+        """How many items of the plan are done, running, waiting, failed, or skipped since they need a failed one."""
+        done, failed = self.settled()
+        held = self.beats()
+        ids = [item.id for item in plan.items]
+        lost = {item.id for item in skipped(plan, failed)}
+        return Counts(
+            done=sum(name in done for name in ids),
+            failed=sum(name in failed for name in ids),
+            running=sum(name in held for name in ids),
+            skipped=len(lost),
+            waiting=sum(name not in done | failed | lost | held.keys() for name in ids),
+        )
+
+    def retry(self, item_ids: set[str] | None = None) -> int:
+        """Put failed items away, with their claims, so that they are done again; how many were.
+
+        Args:
+            item_ids: which; all that failed by default. Items that did not fail are left alone.
+        """
+        _, failed = self.settled()
+        chosen = failed if item_ids is None else failed & item_ids
+        for item_id in sorted(chosen):
+            away = self.put_away(item_id, uuid.uuid4().hex[:8])
+            away.parent.mkdir(parents=True, exist_ok=True)
+            # The claims go first: were they left, a kill between the two would leave an item with its attempts used up.
+            if self.claim(item_id).exists():
+                self.claim(item_id).rename(away.with_name(away.name + ".claims"))
+            self.done(item_id).rename(away)
+        return len(chosen)
+
+
+def said(attempt: Path) -> str:
+    """The last words of a claim, without the count of its beats; "" before the first."""
+    try:
+        return (attempt / "beat").read_text(encoding="utf-8").partition("\n")[2]
+    except OSError:
+        return ""

@@ -1,0 +1,216 @@
+"""Claims: who does an item, without a server, a lock or a shared append, so that it holds on a network folder too.
+
+An attempt is a numbered folder that exactly one worker manages to rename into place. Its owner says that it lives by
+replacing a file; another one takes over when the owner is dead, as far as this machine can tell, or has been silent
+for a lease by the clock of who looks. An item may so be done twice, but it is committed once: see `RunFolder.commit`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from foldwise.processes import here, started, text_of
+from foldwise.run.folder import RunFolder, read_json, said, write_json, written_whole
+
+LEASE_S = 180.0  # network file systems may hide a change for a minute
+BEAT_S = 20.0
+MAX_ATTEMPTS = 5
+
+Beat = Callable[[dict[str, Any]], None]  # how a step says how far it is
+
+
+@dataclass
+class Sightings:
+    """What this process has seen of the beats of others, and since when, by its own clock.
+
+    Clocks of machines differ, so the times of files say nothing; that a text has not changed does.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    seen: dict[Path, tuple[str, float]] = field(default_factory=dict)
+
+    def silent_s(self, attempt: Path) -> float:
+        """For how long an attempt has not beaten, as far as we know: 0 at the first look."""
+        now, text = self.clock(), text_of(attempt / "beat")
+        before, since = self.seen.get(attempt, (None, now))
+        if text != before:
+            since = now
+            self.seen[attempt] = (text, now)
+        return now - since
+
+
+OURS = Sightings()
+
+
+def claim(
+    folder: RunFolder, item_id: str, *, sightings: Sightings = OURS, lease_s: float = LEASE_S
+) -> Claim | None:
+    """The right to do an item; None where it is done, or another worker lives and has it.
+
+    An item whose workers died `MAX_ATTEMPTS` times is recorded as failed instead of being tried once more.
+
+    Args:
+        folder: the run.
+        item_id: which item.
+        sightings: what is known of others' beats.
+        lease_s: the silence after which another worker counts as dead.
+    """
+    if folder.result(item_id) is not None:
+        return None
+    attempts = folder.attempts(item_id)
+    if attempts and not _is_over(attempts[-1], sightings, lease_s):
+        return None
+    deaths = [attempt for attempt in attempts if not (attempt / "released").exists()]
+    if len(deaths) >= MAX_ATTEMPTS:
+        _give_up(folder, item_id, deaths)
+        return None
+    number = int(attempts[-1].name) + 1 if attempts else 1
+    taken = _take(folder.claim(item_id) / str(number))
+    if taken and folder.result(item_id) is not None:  # committed while we looked
+        taken.release()
+        return None
+    return taken and taken.bound(folder, item_id)
+
+
+def _take(attempt: Path) -> Claim | None:
+    """Put an attempt with our name in place; None where another was first."""
+    attempt.parent.mkdir(parents=True, exist_ok=True)
+    nonce = uuid.uuid4().hex
+    draft = attempt.with_name(f".{attempt.name}.{nonce}")
+    draft.mkdir()
+    write_json(draft / "owner.json", _me() | {"nonce": nonce})
+    try:
+        draft.rename(attempt)  # never over another: a folder that is not empty is not replaced
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        # A network file system may report a failure after it has renamed.
+        if (_owner(attempt) or {}).get("nonce") != nonce:
+            return None
+    return Claim(attempt)
+
+
+class Claim:
+    """An item held by this process; a thread of its own says so every `BEAT_S`, also during a long epoch."""
+
+    def __init__(self, attempt: Path) -> None:
+        self.attempt = attempt
+        self._folder: RunFolder | None = None
+        self._item_id = attempt.parent.name
+        self._text, self._count = "", 0
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._heart = threading.Thread(target=self._beat_on, name=f"beat {self._item_id}", daemon=True)
+
+    def bound(self, folder: RunFolder, item_id: str) -> Claim:
+        """The same claim, beating, that knows where to commit."""
+        self._folder, self._item_id = folder, item_id
+        self.beat("")
+        self._heart.start()
+        return self
+
+    def _beat_on(self) -> None:
+        while not self._over.wait(BEAT_S):
+            self.beat(self._text)
+
+    def beat(self, text: str) -> None:
+        """Say that we live, and how far we are (any text; it is shown as progress)."""
+        with self._lock:
+            self._text, self._count = text, self._count + 1
+            # A full disk or a lost mount must not end hours of training: at worst another does the item too.
+            with suppress(OSError), written_whole(self.attempt / "beat") as scratch:
+                scratch.write_text(f"{self._count}\n{text}", encoding="utf-8")
+
+    def commit(self, scratch: Path) -> bool:
+        """Make a scratch folder the outcome of the item, and release it; whether this was the first to."""
+        assert self._folder is not None, "only claim() makes claims"
+        first = self._folder.commit(scratch, self._item_id)
+        self.release()
+        return first
+
+    def release(self) -> None:
+        """Let others have the item at once; nothing where it is released already. Counts as no death."""
+        self._over.set()
+        mark_released(self.attempt)
+
+
+def mark_released(attempt: Path) -> None:
+    """Say that an attempt is over and that nobody died of it."""
+    with suppress(OSError):  # the claims were put away, or the disk is full: then the lease runs out
+        (attempt / "released").touch()
+
+
+def release_all_of(folder: RunFolder, pids: set[int]) -> None:
+    """Release what processes of this machine held that were stopped on purpose. Only after they have ended."""
+    ours = here()
+    for item_id in folder.beats():
+        attempt = folder.last_attempt(item_id)
+        owner = _owner(attempt) if attempt else None
+        if attempt and owner and owner["host"] == ours and owner["pid"] in pids:
+            mark_released(attempt)
+
+
+def forgive(folder: RunFolder) -> None:
+    """Release what dead processes of this machine held; for the start of a run, after a power cut or `kill -9`.
+
+    Deaths count against an item only within one run: there workers that die while their parent lives most likely
+    died of the item. That somebody ended a whole run five times says nothing about what was in progress.
+    """
+    ours = here()
+    for item_id in folder.beats():
+        for attempt in folder.attempts(item_id):
+            owner = _owner(attempt)
+            if owner and owner["host"] == ours and started(owner["pid"]) != owner["started"]:
+                mark_released(attempt)
+
+
+def _is_over(attempt: Path, sightings: Sightings, lease_s: float) -> bool:
+    if (attempt / "released").exists():
+        return True
+    owner = _owner(attempt)
+    if owner and owner["host"] == here() and started(owner["pid"]) != owner["started"]:
+        return True
+    return sightings.silent_s(attempt) >= lease_s
+
+
+def _give_up(folder: RunFolder, item_id: str, deaths: list[Path]) -> None:
+    last = next((words for words in map(said, reversed(deaths)) if words), None)
+    where = f"; its last words were {last}" if last else ""
+    message = (
+        f"the worker that did this died {len(deaths)} times{where}. Most often the machine was out of memory."
+    )
+    item = next((item for item in folder.load_plan().items if item.id == item_id), None)
+    known: dict[str, Any] = {"item": item_id}
+    if item:
+        wanted = ("configuration", "repeat", "fold", "seed")
+        known |= {"kind": item.kind, "title": item.title} | {
+            key: item.settings[key] for key in wanted if key in item.settings
+        }
+    scratch = folder.scratch(item_id, uuid.uuid4().hex[:8])
+    error = {"type": "WorkerDied", "message": message, "traceback": ""}
+    finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_json(scratch / "result.json", known | {"status": "failed", "error": error, "finished": finished})
+    folder.commit(scratch, item_id)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _me() -> dict[str, Any]:
+    pid = os.getpid()
+    return {"host": here(), "name": socket.gethostname(), "pid": pid, "started": started(pid)}
+
+
+def _owner(attempt: Path) -> dict[str, Any] | None:
+    path = attempt / "owner.json"
+    if not path.is_file():
+        return None
+    owner: dict[str, Any] = read_json(path)
+    return owner

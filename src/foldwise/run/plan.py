@@ -1,0 +1,250 @@
+"""The plan: every item of work, what it needs, and an id that changes when, and only when, its result can."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any, Literal, Self
+
+from foldwise.run.auxiliary import Extra, extras
+from foldwise.study.configurations import Configuration, identity
+from foldwise.study.spec import NO_PRETRAINING, Augment, Study, Task, Training
+
+SEEDS = 2**31  # every library takes a seed below this
+# What a settings dictionary carries for people and tables, and no step computes with.
+LABELS = ("configuration",)
+CLASSIFICATION = ("binary_classification", "multiclass_classification", "multilabel_classification")
+# What pretraining depends on: fits on one fold that differ in anything else share it. The sizes may be its own options.
+PRETRAINED_BY = {"model", "weights", "pretrain", "normalize", "crop_px", "precision", "device"}
+SIZED_BY = {"batch_size", "steps_per_epoch"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One piece of work: a function of its settings and of what it needs, and nothing else.
+
+    Attributes:
+        id: its kind and 16 hex digits.
+        needs: ids of the items that must be done before.
+        title: for people; no part of the id.
+        settings: plain values, as they go through JSON.
+    """
+
+    id: str
+    kind: Literal[
+        "features", "pretrain", "fit", "preview", "shallow", "again", "robustness", "look", "measure"
+    ]
+    needs: tuple[str, ...]
+    title: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All items of a study in the order to do them, and the configurations they belong to."""
+
+    items: tuple[Item, ...]
+    configurations: tuple[Configuration, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        rows = [
+            asdict(row) | {"training": row.training.model_dump(mode="json")} for row in self.configurations
+        ]
+        return {"schema": 1, "items": [asdict(item) for item in self.items], "configurations": rows}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The plan that `to_json` wrote."""
+        items = (Item(**item | {"needs": tuple(item["needs"])}) for item in value["items"])
+        rows = (
+            Configuration(**row | {"training": Training.model_validate(row["training"])})
+            for row in value["configurations"]
+        )
+        return cls(tuple(items), tuple(rows))
+
+
+def make_plan(
+    study: Study,
+    configurations: Sequence[Configuration],
+    *,
+    task: Task,
+    packed_digest: str,
+    splits: Sequence[tuple[int, int, str]],
+    steps: Mapping[str, int],
+) -> Plan:
+    """What is to be done for a study; reads and writes nothing but the digests of weights files.
+
+    Fits come fold by fold, so that all configurations can be compared as soon as the first fold is done.
+
+    Args:
+        study: what is asked.
+        configurations: what is compared.
+        task: as it was read from the data.
+        packed_digest: of the decoded images.
+        splits: (repeat, fold, digest) of every split.
+        steps: kind of item -> version of the step that does it.
+    """
+    features: dict[str, Item] = {}
+    by_fold: list[Item] = []
+    for split in splits:
+        pretrained: dict[str, Item] = {}
+        fits = []
+        for row in configurations:
+            needed: tuple[Item, ...] = ()
+            if shares_features(row.training, task):
+                needed = (_features(study, row, packed_digest=packed_digest, step=steps["features"]),)
+                features |= {item.id: item for item in needed}
+            elif row.training.pretrain != NO_PRETRAINING:
+                needed = (_pretraining(study, row, packed=packed_digest, split=split, steps=steps),)
+                pretrained |= {item.id: item for item in needed}
+            fits.append(_fit(study, row, needed, task=task, packed=packed_digest, split=split, steps=steps))
+        by_fold += [*pretrained.values(), *fits]
+    fits = [item for item in by_fold if item.kind == "fit"]
+    others = [beside(extra, steps[extra.kind]) for extra in extras(study, configurations, fits)]
+    return Plan((*features.values(), *by_fold, *others), tuple(configurations))
+
+
+def beside(extra: Extra, step: int) -> Item:
+    """The item that an extra is, by a step of this version."""
+    digest = item_id(extra.kind, extra.settings, extra.needs, step)
+    return Item(digest, extra.kind, extra.needs, extra.title, extra.settings)
+
+
+def _fit(
+    study: Study,
+    row: Configuration,
+    needed: Sequence[Item],
+    *,
+    task: Task,
+    packed: str,
+    split: tuple[int, int, str],
+    steps: Mapping[str, int],
+) -> Item:
+    settings = _fit_settings(study, row, task=task, packed=packed, split=split)
+    needs = tuple(item.id for item in needed)
+    digest = item_id("fit", settings | {"training": identity(row.training)}, needs, steps["fit"])
+    return Item(digest, "fit", needs, f"{row.name} · {_place(study, *split[:2])}", settings)
+
+
+def _place(study: Study, repeat: int, fold: int) -> str:
+    place = f"fold {fold + 1} of {study.validate_.folds}"
+    repeats = study.validate_.repeats
+    return f"{place}, repeat {repeat + 1} of {repeats}" if repeats > 1 else place
+
+
+def shares_features(training: Training, task: Task) -> bool:
+    """Whether the outputs of the encoder are the same in every fold, epoch and configuration with that encoder.
+
+    They are if nothing of it is trained and nothing of what it is shown changes.
+    """
+    normalize = training.normalize
+    same_in_every_fold = normalize in ("imagenet", "image", "none") or (
+        normalize == "auto" and training.weights != "none"
+    )
+    unchanged = training.augment == Augment() and training.crop_px is None and training.freeze == "encoder"
+    # Pretraining sees the training part of one fold, so a pretrained encoder differs from fold to fold.
+    pretrained = training.pretrain != NO_PRETRAINING
+    return task in CLASSIFICATION and unchanged and same_in_every_fold and not pretrained
+
+
+def _features(study: Study, row: Configuration, *, packed_digest: str, step: int) -> Item:
+    training = row.training
+    encoder = training.model_dump(
+        mode="json", include={"model", "weights", "normalize", "precision", "device"}
+    )
+    settings = {
+        "encoder": encoder,
+        "packed": packed_digest,
+        "threads": study.threads,
+        "seed": _encoder_seed(study, training),
+    }
+    asked = {key: identity(training)[key] for key in encoder}
+    title = f"features of {training.model}" + (
+        f" ({row.levels['weights']})" if "weights" in row.levels else ""
+    )
+    return Item(item_id("features", settings | {"encoder": asked}, (), step), "features", (), title, settings)
+
+
+def _pretraining(
+    study: Study, row: Configuration, *, packed: str, split: tuple[int, int, str], steps: Mapping[str, int]
+) -> Item:
+    """What teaches a network about the images of one training part, once for all fits that begin with it."""
+    repeat, fold, digest = split
+    training = pretraining(row.training)
+    settings = {
+        "training": training.model_dump(mode="json"),
+        "packed": packed,
+        "split": digest,
+        "repeat": repeat,
+        "fold": fold,
+        "seed": seed_of(study.seed, repeat, fold, digest),
+        "threads": study.threads,
+    }
+    asked = settings | {"training": identity(training)}
+    title = f"pretraining of {training.model} by {training.pretrain} · {_place(study, repeat, fold)}"
+    return Item(item_id("pretrain", asked, (), steps["pretrain"]), "pretrain", (), title, settings)
+
+
+def pretraining(training: Training) -> Training:
+    """The part of a training that its pretraining depends on; everything else is as if it were not stated."""
+    asked = PRETRAINED_BY | (SIZED_BY - training.pretrain.options.keys())
+    return Training.model_validate(training.model_dump(mode="json", include=asked))
+
+
+def _fit_settings(
+    study: Study, row: Configuration, *, task: Task, packed: str, split: tuple[int, int, str]
+) -> dict[str, Any]:
+    repeat, fold, digest = split
+    return {
+        "training": row.training.model_dump(mode="json"),
+        "configuration": row.id,
+        "task": task,
+        "packed": packed,
+        "split": digest,
+        "repeat": repeat,
+        "fold": fold,
+        "seed": seed_of(study.seed, repeat, fold, digest),
+        "encoder_seed": _encoder_seed(study, row.training),
+        "threads": study.threads,
+        "select": study.judge.select,
+    }
+
+
+def _encoder_seed(study: Study, training: Training) -> int:
+    """The seed of a frozen encoder: one for the study where it is random, and none that matters where it is not."""
+    return study.seed if training.weights == "none" else 0
+
+
+def seed_of(study_seed: int, repeat: int, fold: int, split: str) -> int:
+    """The seed of every fit of a fold: the same for all configurations, so that they are compared in pairs."""
+    key = sha256(f"{study_seed}/{repeat}/{fold}/{split}".encode()).digest()
+    return int.from_bytes(key[:8], "big") % SEEDS
+
+
+def item_id(kind: str, settings: Mapping[str, Any], needs: Sequence[str], step: int) -> str:
+    """The kind and 16 hex digits of all that can change the result of an item."""
+    asked = {key: value for key, value in settings.items() if key not in LABELS}
+    whole = {"kind": kind, "settings": asked, "needs": list(needs), "step": step}
+    canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f"{kind}-{sha256(canonical.encode()).hexdigest()[:16]}"
+
+
+def ready(plan: Plan, done: Collection[str], failed: Collection[str]) -> list[Item]:
+    """Items that are neither done nor failed and whose needs are done, in plan order."""
+    return [
+        item
+        for item in plan.items
+        if item.id not in done and item.id not in failed and all(need in done for need in item.needs)
+    ]
+
+
+def skipped(plan: Plan, failed: Collection[str]) -> list[Item]:
+    """Items that cannot be done since something they need, or what that needs, failed; in plan order."""
+    lost: dict[str, Item] = {}
+    for item in plan.items:  # what is needed comes first in a plan
+        if item.id not in failed and any(need in failed or need in lost for need in item.needs):
+            lost[item.id] = item
+    return list(lost.values())

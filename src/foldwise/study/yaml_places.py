@@ -1,0 +1,243 @@
+"""YAML to plain values that remember where they stood: YAML 1.2, so that ``no`` is a word and ``1e-3`` a number."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+from foldwise.errors import SpecError
+from foldwise.study.validation_errors import Keys, Mistake, dotted
+
+Place = tuple[int, int]  # line and column, from 0
+CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
+    word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")
+}
+# Only as people write them: 010 and 0x1F stay texts, and are refused where a number is wanted instead of guessed.
+WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+NUMBER = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+MAX_DEPTH = 40
+
+# One row per mistake of form: what ruamel says, what we say, the cure, and whether the start of the thing shows it best.
+FORMS = (
+    ("found character '\\t'", "a tab stands where spaces belong", "Indent with spaces.", False),
+    ("mapping values are not allowed here", "a colon stands where no key can be", "Check the indentation above, or put text that holds ': ' in quotes.", False),
+    ("could not find expected ':'", "a key has no colon", "Write `key: value`, with a space after the colon.", True),
+    ("expected ',' or ']'", "a list in brackets is not closed", "Close it with ].", True),
+    ("expected ',' or '}'", "a mapping in braces is not closed", "Close it with }.", True),
+    ("expected the node content", "a value is missing, or brackets do not match", "Write the value, or close the bracket.", False),
+    ("found unexpected end of stream", "a text in quotes is not closed", "Close the quotes.", True),
+    ("expected <block end>", "the indentation does not fit the lines above", "Begin keys of one part in the same column.", False),
+    ("found undefined alias", "a name after * is stated nowhere", "Text that begins with * needs quotes.", False),
+    ("expected a single document", "the file holds more than one document", "Remove the line ---.", False),
+    ("cannot start any token", "a value begins with a character that YAML keeps for itself", "Put the value in quotes.", False),
+)  # fmt: skip
+
+
+@dataclass
+class Source:
+    """A YAML text as plain values, with the place of every key and value.
+
+    Attributes:
+        name: how messages call it.
+        lines: its lines.
+        value: dicts, lists, str, int, float, bool and None; keys are texts as written.
+        places: keys -> (place of the key, place of its value).
+        mistakes: what is wrong with the form, such as a key that is stated twice.
+        origins: keys of what a variant stated -> the keys where it stands in the text.
+        overrides: keys that were set from outside -> how that was written.
+    """
+
+    name: str
+    lines: list[str]
+    value: Any = None
+    places: dict[Keys, tuple[Place, Place]] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
+    origins: dict[Keys, Keys] = field(default_factory=dict)
+    overrides: dict[Keys, str] = field(default_factory=dict)
+
+    def error(self, mistake: Mistake) -> SpecError:
+        """The error that shows a mistake: file, line and column, the line itself and a caret."""
+        outside = self.outside(mistake.keys)
+        if outside is not None:
+            return SpecError(mistake.what, where=outside, cure=mistake.cure)
+        line, column = self.place(mistake.keys, at=mistake.at)
+        return self.error_at(line, column, mistake.what, mistake.cure)
+
+    def outside(self, keys: Keys) -> str | None:
+        """How a key was set from outside, such as ``--set train.epochs=2``; None where it was not."""
+        written = (self.overrides.get(keys[:length]) for length in range(len(keys), 0, -1))
+        return next((text for text in written if text is not None), None)
+
+    def where(self, keys: Keys) -> str:
+        """Where a key was set: ``study.yaml:12:5``, or how that was written outside of the file."""
+        line, column = self.place(keys, at="key")
+        return self.outside(keys) or f"{self.name}:{line + 1}:{column + 1}"
+
+    def error_at(self, line: int, column: int, what: str, cure: str | None) -> SpecError:
+        """The error that shows a place, both from 0."""
+        text = self.lines[line].rstrip() if line < len(self.lines) else ""
+        margin = f"  {line + 1:>4} | "
+        caret = " " * (len(margin) - 2) + "| " + " " * column + "^"
+        shown = f"\n{margin}{text}\n{caret}" if text.strip() else ""
+        return SpecError(f"{what}{shown}", where=f"{self.name}:{line + 1}:{column + 1}", cure=cure)
+
+    def place(self, keys: Keys, *, at: str = "value") -> Place:
+        """Line and column of a key or its value; of what is around it where the key is not written."""
+        moved = next((keys[:k] for k in range(len(keys), 0, -1) if keys[:k] in self.origins), None)
+        if moved is not None:
+            keys = (*self.origins[moved], *keys[len(moved) :])
+        for length in range(len(keys), 0, -1):
+            if keys[:length] in self.places:
+                key, value = self.places[keys[:length]]
+                return value if at == "value" and length == len(keys) else key
+        return self.places.get((), ((0, 0), (0, 0)))[0]
+
+    def order(self, mistake: Mistake) -> Place:
+        """What mistakes are sorted by: their place in the file."""
+        return self.place(mistake.keys, at=mistake.at)
+
+
+def read_source(path: Path) -> Source:
+    """The plain values of a YAML file.
+
+    Raises:
+        SpecError: there is no such file, or it is no text, or no YAML.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise SpecError(f"there is no file {path}", cure="Name a study file, such as study.yaml.") from None
+    except IsADirectoryError:
+        raise SpecError(
+            f"{path} is a folder", cure="Name the study file in it, such as study.yaml."
+        ) from None
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        cure = "Save it as UTF-8 text; a study is YAML, no spreadsheet and no word processor file."
+        raise SpecError("the file is not UTF-8 text", where=f"{path}:{line}", cure=cure) from None
+    return parse(text, name=str(path))
+
+
+def parse(text: str, *, name: str) -> Source:
+    """The plain values of a YAML text.
+
+    Raises:
+        SpecError: it is no YAML; mistakes that leave it readable are collected in `Source.mistakes` instead.
+    """
+    source = Source(name, text.splitlines())
+    try:
+        root = YAML(typ="safe", pure=True).compose(text)
+        if root is not None:
+            source.places[()] = (_start(root), _start(root))
+            source.value = _Reader(source).read(root, ())
+    except (MarkedYAMLError, ReaderError, YAMLError, YAMLWarning) as error:
+        raise _form_error(source, error) from None
+    except RecursionError:
+        raise SpecError(
+            "lists or mappings are nested too deeply", where=name, cure="Nothing here needs so many levels."
+        ) from None
+    return source
+
+
+def _form_error(source: Source, error: Exception) -> SpecError:
+    if isinstance(error, ReaderError):
+        before = source_text(source)[: error.position]
+        line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
+        return source.error_at(line, column, "a control character cannot stand here", "Delete it.")
+    problem = getattr(error, "problem", None) or str(error)
+    context = getattr(error, "context", None) or ""
+    rows = (row[1:] for row in FORMS if row[0] in problem or row[0] in context)
+    unknown = f"this is not YAML: {problem}", "See the example studies for the form.", False
+    what, cure, at_start = next(rows, unknown)
+    marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
+    mark = marks[1] or marks[0] if at_start else marks[0] or marks[1]
+    if mark is None:
+        return SpecError(what, where=source.name, cure=cure)
+    # An end of file is shown where the last line ends, not on a line that is not there.
+    line = min(mark.line, max(len(source.lines) - 1, 0))
+    column = mark.column if line == mark.line else len(source.lines[line])
+    return source.error_at(line, column, what, cure)
+
+
+def source_text(source: Source) -> str:
+    """The text a source was read from, with plain line ends."""
+    return "\n".join(source.lines)
+
+
+def _start(node: Node) -> Place:
+    return node.start_mark.line, node.start_mark.column
+
+
+class _Reader:
+    """Turns nodes into plain values and notes their places; mistakes are collected, so that all are said at once."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def read(self, node: Node, keys: Keys) -> Any:
+        if len(keys) > MAX_DEPTH:  # also what refers to itself
+            raise RecursionError
+        tag = str(node.tag or "")
+        if not tag.startswith("tag:yaml.org,2002:") or tag.endswith((":binary", ":set", ":omap")):
+            what = f"{dotted(keys)} has the tag {tag}, which means nothing here"
+            self.source.mistakes.append(Mistake(keys, what, "Remove the tag."))
+        if isinstance(node, MappingNode):
+            return self._mapping(node, keys)
+        if isinstance(node, SequenceNode):
+            return self._sequence(node, keys)
+        written = str(node.value)
+        return written if getattr(node, "style", None) else plain_value(written)
+
+    def _mapping(self, node: MappingNode, keys: Keys) -> dict[str, Any]:
+        value: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = _key(key_node)
+            inner = (*keys, key)
+            if key in value:
+                first = self.source.places[inner][0][0] + 1
+                again = (*inner, f"again in line {key_node.start_mark.line}")
+                self.source.places[again] = (_start(key_node), _start(key_node))
+                what = f"{dotted(inner)} is stated twice; first in line {first}"
+                self.source.mistakes.append(Mistake(again, what, "Keep one of them.", at="key"))
+                continue
+            # ruamel puts a value that is left empty where the next one begins.
+            empty = isinstance(value_node, ScalarNode) and not value_node.value and not value_node.style
+            self.source.places[inner] = (_start(key_node), _start(key_node if empty else value_node))
+            value[key] = self.read(value_node, inner)
+        return value
+
+    def _sequence(self, node: SequenceNode, keys: Keys) -> list[Any]:
+        value = []
+        for index, part in enumerate(node.value):
+            self.source.places[(*keys, index)] = (_start(part), _start(part))
+            value.append(self.read(part, (*keys, index)))
+        return value
+
+
+def _key(node: Node) -> str:
+    """A key as text; a list of numbers, such as the colour [255, 0, 0], with commas."""
+    if isinstance(node, SequenceNode) and all(isinstance(part, ScalarNode) for part in node.value):
+        return ",".join(str(part.value) for part in node.value)
+    return str(node.value) if isinstance(node, ScalarNode) else "{...}"
+
+
+def plain_value(text: str) -> Any:
+    """What an unquoted word means: nothing, true, false, a number, or itself."""
+    if text in CONSTANTS:
+        return CONSTANTS[text]
+    if WHOLE.fullmatch(text):
+        return int(text)
+    # 1e999 is beyond any number; as a text it is refused where a number is wanted.
+    return float(text) if NUMBER.fullmatch(text) and math.isfinite(float(text)) else text

@@ -1,0 +1,50 @@
+"""Sampling by rarity: chances against counting, draws that follow them, and only training images."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from foldwise.data.batches.sampling import balanced_order, presence, rarity
+
+LABELS = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]], dtype=np.uint8)
+
+
+def packed(task, **parts):
+    return SimpleNamespace(task=task, classes=("a", "b", "c"), **parts)
+
+
+def test_presence_of_labels_classes_and_masks():
+    several = presence(packed("multilabel_classification", labels=LABELS), np.array([2, 4]))
+    assert several.tolist() == [[True, True, False, False], [False, False, False, True]]
+    one = presence(packed("multiclass_classification", labels=np.array([0, 2, 1])), np.array([1, 2]))
+    assert one.tolist() == [[False, False, True, False], [False, True, False, False]]
+    measures = [SimpleNamespace(class_pixels=pixels) for pixels in ([9, 0, 0], [5, 4, 0])]
+    masks = presence(packed("multiclass_segmentation", measures=measures), np.array([0, 1]))
+    assert masks.tolist() == [[False, False, False, True], [False, True, False, False]]
+
+
+def test_the_rarest_label_of_an_image_says_how_often_it_is_drawn():
+    there = presence(packed("multilabel_classification", labels=LABELS), np.arange(6))
+    weights = np.array([1 / 4, 1 / 4, 1, 1 / 4, 1, 1])  # label 0 is in four images, the others in one
+    assert rarity(there) == pytest.approx(weights / weights.sum())
+
+
+def test_of_one_label_an_image_every_class_is_drawn_as_often():
+    labels = np.repeat([0, 1, 2], [60, 30, 10])
+    chances = rarity(presence(packed("multiclass_classification", labels=labels), np.arange(100)))
+    order = balanced_order(np.arange(100), chances, batch_size=50, seed=1, epoch=1, steps=60)
+    drawn = np.bincount(labels[np.concatenate(order)], minlength=3) / 3000
+    assert drawn == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+def test_batches_are_whole_follow_the_seed_and_hold_training_cases_only():
+    train = np.array([3, 5, 8, 13, 21])
+    chances = np.full(5, 0.2)
+    how = {"batch_size": 2, "seed": 4}
+    first = balanced_order(train, chances, epoch=1, **how)
+    assert [len(batch) for batch in first] == [2, 2, 2]
+    assert set(np.concatenate(first)) <= set(train)
+    assert np.array_equal(first, balanced_order(train, chances, epoch=1, **how))
+    assert not np.array_equal(first, balanced_order(train, chances, epoch=2, **how))
+    assert len(balanced_order(train, chances, epoch=1, steps=7, **how)) == 7

@@ -1,0 +1,138 @@
+"""What the command line refuses, with which words and which exit code; and how it ends when it is stopped."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foldwise.errors import MissingExtra, RunError, SpecError
+from foldwise.interface import api, cli
+from foldwise.learning.training import devices
+from foldwise.pipeline import pipeline as walk
+from foldwise.run.folder import RunFolder, write_json
+from foldwise.run.plan import Item, Plan
+
+STUDY = "study: tiny\ndata:\n  phantom: {kind: bacteria, images: 12, size: 64}\ntrain: {model: unet}\n"
+
+
+@pytest.fixture
+def said(monkeypatch, capsys, tmp_path):
+    """Runs a command in a folder with a study: (exit code, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["foldwise", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("chekc study.yaml", 2, "Did you mean 'check'?"),
+        ("check no.yaml", 2, "there is no file no.yaml"),
+        ("check .", 2, "is a folder"),
+        ("check", 2, "Missing argument"),
+        ("run study.yaml --workers 0", 2, "greater than or equal to 1"),
+        ("run study.yaml --device gpu", 2, "Write cuda for an NVIDIA GPU"),
+        ("work . --device nvidia", 2, "Known: auto, cpu, cuda, mps."),
+        ("check study.yaml --set epochs", 2, "a change is written KEY=VALUE"),
+        ("check study.yaml --set train.epcohs=2", 2, "Did you mean 'epochs'?"),
+        ("check study.yaml --quick", 2, "--variant quick: the study has no variants"),
+        ("run study.yaml --variant small", 2, "--variant small: the study has no variants"),
+        ('check study.yaml --set data={"source":"gels"}', 3, "foldwise data get gels"),
+        ('run study.yaml --no-fetch --set data={"source":"neurons"}', 3, "It needs an account at Kaggle"),
+        ("status .", 5, "is not the folder of a run"),
+        ("report nowhere", 5, "there is no folder nowhere"),
+        ("work study.yaml", 5, "there is no folder study.yaml"),
+        ("predict . x --out y", 5, "is not the folder of a run"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_cure(said, command, code, words):
+    ended, error = said(*command.split())
+    assert ended == code, error
+    assert words in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("command", ["run study.yaml", "work run", "predict run images --out out"])
+def test_a_device_that_is_not_here_is_refused_before_anything_is_done(said, monkeypatch, tmp_path, command):
+    monkeypatch.setattr(devices.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(walk, "prepare", lambda *_, **__: pytest.fail("it began"))
+    code, error = said(*command.split(), "--device", "cuda")
+    assert code == 4
+    assert "Ask for --device auto or cpu" in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_python_refuses_the_same(monkeypatch, tmp_path):
+    monkeypatch.setattr(devices.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(MissingExtra):
+        api.run(tmp_path / "study.yaml", device="cuda")
+    with pytest.raises(SpecError, match="no device is called 'gpu'"):
+        api.run(tmp_path / "study.yaml", device="gpu")
+    with pytest.raises(RunError, match="there is no folder"):
+        api.open_run(tmp_path / "none")
+    with pytest.raises(RunError, match="there is no folder"):
+        api.predict(tmp_path / "none", tmp_path, out=tmp_path / "out")
+
+
+def raising(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(said, monkeypatch):
+    monkeypatch.setattr(walk, "prepare", raising(KeyboardInterrupt()))
+    code, error = said("run", "study.yaml")
+    assert code == 130
+    assert error == "\nfoldwise: stopped; the same command goes on from here\n"
+
+
+def test_a_disk_that_refuses_is_no_traceback_but_a_bug_is_one(said, monkeypatch):
+    full = OSError(errno.ENOSPC, "No space left on device", "runs/tiny/plan.json")
+    monkeypatch.setattr(walk, "prepare", raising(full))
+    code, error = said("run", "study.yaml")
+    assert code == 5
+    assert error.startswith("foldwise: No space left on device: runs/tiny/plan.json\n")
+    monkeypatch.setattr(walk, "prepare", raising(FileNotFoundError(errno.ENOENT, "no such file", "x")))
+    monkeypatch.setattr(sys, "argv", ["foldwise", "run", "study.yaml"])
+    with pytest.raises(FileNotFoundError):
+        cli.main()
+
+
+def test_a_run_whose_plan_is_changed_by_another_one_says_so(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.save_plan(Plan((Item("fit-1", "fit", (), "x", {}),), ()))
+    look = api._watched(folder, lambda: False)
+    folder.save_plan(folder.load_plan())
+    assert look() is False  # the same study twice is allowed
+    write_json(folder.plan, Plan((Item("fit-2", "fit", (), "y", {}),), ()).to_json())
+    with pytest.raises(RunError, match="another foldwise run has changed the plan"):
+        look()
+
+
+def test_a_users_own_network_is_found_where_the_command_is_called(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "def net(in_channels, num_classes):\n"
+        "    return torch.nn.Conv2d(in_channels, num_classes, 3, padding=1)\n"
+    )
+    (tmp_path / "study.yaml").write_text(
+        "study: own\n"
+        "data: {phantom: {kind: bacteria, images: 12, size: 32, difficulty: 0.3}}\n"
+        'train: {model: "mine:net", epochs: 1}\n'
+        "validate: {folds: 2}\n"
+    )
+    command = [Path(sys.executable).parent / "foldwise", "check", "study.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "mine:net" in done.stdout

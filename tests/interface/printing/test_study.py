@@ -1,0 +1,139 @@
+"""What the terminal says: words, widths, and how often."""
+
+import io
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from foldwise.interface.printing import progress, saying
+from foldwise.interface.printing import study as study_said
+from foldwise.run.folder import RunFolder
+from foldwise.run.plan import Item, Plan
+from foldwise.study.spec import Study
+from foldwise.text import broken, count, duration
+
+
+def shown(width, paint):
+    out = Console(file=io.StringIO(), force_terminal=False, width=width, highlight=False)
+    paint(out)
+    return out.file.getvalue().splitlines()
+
+
+def test_counts_and_times_in_words():
+    assert [count(1, "pass"), count(2, "pass"), count(2, "fold")] == ["1 pass", "2 passes", "2 folds"]
+    assert [duration(0.4), duration(61), duration(7200)] == ["0 s", "1 min 1 s", "2 h"]
+
+
+def test_a_message_hangs_under_its_first_line_with_its_code_at_the_end():
+    lines = shown(
+        40,
+        lambda out: saying.say_message(out, ("!", ""), "word " * 12 + "end", code="A_CODE", cure="do it"),
+    )
+    assert lines[0].startswith("  ! word")
+    assert all(line.startswith("    word") for line in lines[1:-2])
+    assert lines[-2].endswith("end A_CODE")
+    assert lines[-1] == "    → do it"
+    assert max(map(len, lines)) <= 40
+
+
+def test_a_very_long_message_is_cut_and_brackets_are_no_markup():
+    lines = shown(
+        80, lambda out: saying.say_message(out, ("!", ""), "[bold] a.png, " * 200, code="X", cure=None)
+    )
+    assert len(lines) < 10
+    assert lines[0].startswith("  ! [bold] a.png")
+    assert lines[-1].endswith("... X")
+
+
+def test_outside_a_terminal_no_line_is_broken(monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    out = saying.console()
+    saying.hang(out, Text("  "), Text("word " * 60))
+    assert len(out.file.getvalue().splitlines()) == 1
+
+
+def test_long_names_break_between_their_levels():
+    name = "conv (width 4) · dice_cross_entropy · sgd (lr 0.01)"
+    assert broken(name, 80) == name
+    assert broken(name, 36).split("\n") == ["conv (width 4) · dice_cross_entropy", "  · sgd (lr 0.01)"]
+
+
+def plan_of(number):
+    return Plan(tuple(Item(f"fit-{n}", "fit", (), f"x · fold {n}", {}) for n in range(number)), ())
+
+
+def test_the_estimate_is_divided_by_the_workers_that_will_run():
+    said = study_said._estimate(720, 350, 2, plan_of(6))
+    assert said.startswith("about 6 min with 2 workers on this machine (12 min of one core); 350 MB")
+    assert "with 1 worker on" in study_said._estimate(720, 350, 8, plan_of(1))
+    assert study_said._estimate(3, 8, 2, plan_of(6)).startswith("less than a minute or so with 2 workers")
+
+
+def finish(folder, number, status="done"):
+    scratch = folder.scratch(f"fit-{number}", "n")
+    scratch.mkdir(parents=True)
+    error = (
+        '{"type": "ValueError", "message": "too [dark]", "traceback": ""}' if status == "failed" else "null"
+    )
+    (scratch / "result.json").write_text(f'{{"status": "{status}", "error": {error}}}')
+    folder.commit(scratch, f"fit-{number}")
+
+
+def test_done_already_names_what_failed(tmp_path, capsys):
+    folder, plan = RunFolder(tmp_path), plan_of(2)
+    study = Study.model_validate({"study": "tiny", "data": {"path": "x"}})
+    finish(folder, 0)
+    finish(folder, 1, "failed")
+    study_said.say_done_already(study, folder, plan)
+    assert capsys.readouterr().out == "tiny\nAll 2 items were done already (1 failed).\n"
+
+
+def test_status_says_why_and_what_to_do(tmp_path, capsys):
+    folder = RunFolder(tmp_path)
+    folder.save_plan(plan_of(3))
+    finish(folder, 1, "failed")
+    progress.say_status(folder)
+    said = capsys.readouterr().out
+    assert "3 items: 2 waiting, 1 failed" in said
+    assert "failed   x · fold 1: too [dark]" in said
+    assert f"by hand: foldwise work {tmp_path} fit-1" in said
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    class Clock:
+        now = 0.0
+
+    monkeypatch.setattr(progress.time, "monotonic", lambda: Clock.now)
+    return Clock
+
+
+def test_a_log_grows_slowly(tmp_path, capsys, clock):
+    folder = RunFolder(tmp_path)
+    folder.save_plan(plan_of(3))
+    finish(folder, 0)
+    with progress.Watching(folder) as watching:
+        for clock.now in range(0, 4 * 3600, 10):
+            if clock.now == 3600:
+                finish(folder, 1)
+            watching.show(folder)
+        finish(folder, 2)
+        watching.show(folder)
+        watching.stopping()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 40
+    assert any(line.startswith("2 of 3 items done, 1 h") for line in lines)
+    assert lines[-1].endswith("; stopping, what is in progress is given back")
+
+
+def test_the_time_to_go_is_not_guessed_from_the_first_items(tmp_path, capsys, clock):
+    folder = RunFolder(tmp_path)
+    folder.save_plan(plan_of(60))
+    with progress.Watching(folder) as watching:
+        for clock.now, place in ((35, 0), (60, 1), (90, 2)):
+            finish(folder, place)
+            watching.show(folder)
+    lines = capsys.readouterr().out.splitlines()
+    assert ["to go" in line for line in lines] == [False, False, True]
+    assert "about 28 min" in lines[2]  # 57 more at 30 s each

@@ -1,0 +1,177 @@
+"""Claims against verdicts, where differences were tested: what is shown, what is not, and what was never tested."""
+
+import pytest
+from results_to_claim import verdict_of, verdicts
+from tiny_run import Wanted, make_run
+
+from foldwise.judging.claim_check.checking import check
+from foldwise.judging.claim_check.finding import FALSE, TRUE, UNCHECKED, UNSUPPORTED
+from foldwise.judging.claim_check.sources import of_verdict, open_report
+from foldwise.judging.verdict import judge
+
+GRID = {"unet/linear": 0.8, "unet/mlp": 0.802, "vit/linear": 0.7, "vit/mlp": 0.703}
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    return of_verdict(verdict_of(tmp_path_factory.mktemp("grid") / "s.csv", GRID))
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    """Three networks of which the first two are close, on few cases and with no margin."""
+    skills = {"unet": 0.8, "fpn": 0.787, "vit": 0.7}
+    path = tmp_path_factory.mktemp("noisy") / "s.csv"
+    return of_verdict(verdict_of(path, skills, cases=20, repeats=1, equivalent_within=0.0))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of foldwise, from its folder: a clear winner, with other metrics and with baselines."""
+    folder = make_run(
+        tmp_path_factory.mktemp("run") / "r", Wanted(skills=(0.3, 2.5), num_cases=90, repeats=2)
+    )
+    judge(folder)
+    return open_report(folder.root)
+
+
+def told(table, name):
+    """The printed estimate of a configuration."""
+    row = next(row for row in table.rows if row.name == name)
+    return row.values[table.default]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "verdict"),
+    [
+        ("The U-Net is significantly better than the ViT.", TRUE),
+        ("The ViT is worse than the U-Net in all settings.", TRUE),
+        ("The ViT is better than the U-Net.", FALSE),
+        ("The linear head is better than the mlp.", FALSE),
+        ("The linear head and the mlp are equivalent.", TRUE),
+        ("The U-Net and the ViT are comparable.", FALSE),
+        ("There is no significant difference between the U-Net and the ViT.", FALSE),
+        ("The U-Net is not significantly better than the ViT.", FALSE),
+        ("The U-Net had the best mean.", TRUE),
+        ("The U-Net is the best network.", TRUE),
+        ("The ViT performed worst.", TRUE),
+        ("The ViT performed best.", FALSE),
+        (
+            "The mlp beats the linear head with the ViT.",
+            UNSUPPORTED,
+        ),  # of a part of the grid nothing was tested
+    ],
+)
+def test_levels_are_told_by_the_test_of_their_factor(grid, sentence, verdict):
+    assert verdicts(grid, sentence) == [verdict], check(grid, sentence).findings
+
+
+@pytest.mark.parametrize(
+    ("sentence", "verdict"),
+    [
+        ("unet is better than fpn.", UNSUPPORTED),
+        ("fpn is better than unet.", FALSE),
+        ("unet and fpn cannot be told apart.", TRUE),
+        ("unet and fpn perform equally well: they are equivalent.", UNSUPPORTED),
+        ("unet is better than vit.", TRUE),
+        ("unet is the best network.", UNSUPPORTED),
+        ("unet had the best estimate.", TRUE),
+        ("unet outperforms all others.", UNSUPPORTED),
+        ("vit is worse than all others.", TRUE),
+        ("fpn could be the best as well.", TRUE),
+        ("vit could be the best.", FALSE),
+        ("vit was ruled out.", TRUE),
+        ("1 of the 2 other configurations could be the best.", TRUE),
+        ("All 2 other configurations could be the best.", FALSE),
+        ("Both other configurations could be the best.", FALSE),
+        ("Both other configurations were worse.", FALSE),
+        ("All others were ruled out.", FALSE),
+        ("The others are clearly worse.", FALSE),
+        ("There is no single winner.", TRUE),
+        ("fpn ranked second.", UNSUPPORTED),
+        ("vit ranked third.", TRUE),
+        ("vit ranked second.", FALSE),
+        ("dinov2 is better than vit.", UNCHECKED),
+    ],
+)
+def test_configurations_are_told_by_the_test_of_all_pairs(noisy, sentence, verdict):
+    assert verdicts(noisy, sentence) == [verdict], check(noisy, sentence).findings
+
+
+def test_what_a_study_could_have_seen(noisy):
+    known = noisy.verdict["answer"]["minimal_detectable_difference"]
+    sentence = "A difference below about {:.4f} could not have been seen."
+    assert verdicts(noisy, sentence.format(known)) == [TRUE]
+    assert verdicts(noisy, sentence.format(2 * known)) == [FALSE]
+
+
+def test_the_evidence_is_the_difference_and_its_interval(noisy):
+    (one,) = check(noisy, "unet is better than fpn.").findings
+    (pair,) = [pair for pair in noisy.verdict["pairs"] if {pair["a"], pair["b"]} == {"unet", "fpn"}]
+    assert "this study cannot tell them apart" in one.checks[0].why
+    assert f"{told(noisy, 'unet'):.4f}" in one.checks[0].why
+    assert "95 % interval -0." in one.checks[0].why
+    assert pair["told"] == "not distinguishable"
+
+
+def test_numbers_and_intervals_of_a_run(run):
+    winner = run.verdict["configurations"][0]
+    low, high = winner["low"], winner["high"]
+    sentence = (
+        f"{winner['name']} reached a balanced accuracy of {{:.3f}} (95 % interval {{:.3f}} to {{:.3f}})."
+    )
+    assert verdicts(run, sentence.format(winner["estimate"], low, high)) == [TRUE]
+    assert verdicts(run, sentence.format(winner["estimate"] - 0.1, low, high)) == [FALSE]
+    assert verdicts(run, sentence.format(winner["estimate"], low - 0.1, high)) == [FALSE]
+
+
+def test_of_other_metrics_only_the_numbers_are_known(run):
+    better, worse = (one["name"] for one in run.verdict["configurations"])
+    (one,) = check(run, f"{better} has a better AUROC than {worse}.").findings
+    assert one.verdict == UNSUPPORTED
+    assert "only Balanced accuracy was tested" in one.checks[0].why
+    assert verdicts(run, f"{better} has a higher AUROC than {worse}.") == [TRUE]
+    assert verdicts(run, f"{worse} has a higher AUROC than {better}.") == [FALSE]
+    assert verdicts(run, f"{better} has a lower log-loss than {worse}.") == [TRUE]
+    assert verdicts(run, f"{better} has a higher Dice than {worse}.") == [UNCHECKED]
+
+
+def test_a_clear_winner_is_the_best_and_beats_the_trivial(run):
+    better, worse = (one["name"] for one in run.verdict["configurations"])
+    trivial = next(one["name"] for one in run.verdict["baselines"])
+    assert verdicts(run, f"{better} is the best configuration.") == [TRUE]
+    assert verdicts(run, f"{better} outperforms all others.") == [TRUE]
+    assert verdicts(run, "The other configuration was worse beyond chance.") == [TRUE]
+    assert verdicts(run, "All the others were ruled out.") == [TRUE]
+    assert verdicts(run, "All other models are worse.") == [TRUE]
+    assert verdicts(run, f"{better} is better than {trivial}.") == [TRUE]
+    assert verdicts(run, "Nothing was shown to be better than a trivial predictor.") == [FALSE]
+    assert verdicts(run, f"{worse} is the best configuration.") == [FALSE]
+
+
+def test_corrected_score_and_size(run):
+    known = run.verdict["selection"]
+    assert verdicts(run, f"Corrected for selection, the score was {known['corrected']:.3f}.") == [TRUE]
+    assert verdicts(run, f"Corrected for selection, the score was {known['corrected'] - 0.2:.3f}.") == [FALSE]
+    assert verdicts(run, "It was tested on unseen images (90 images).") == [TRUE]
+    assert verdicts(run, "It was tested on unseen images (900 images).") == [FALSE]
+
+
+def test_calibration_is_known_of_a_run(run):
+    one = run.verdict["calibration"]["configurations"][0]
+    trust = one["before"]["overconfidence"]
+    way = "over" if trust["told"] == "under-confident" else "under"
+    assert verdicts(run, f"The probabilities of {one['name']} are {way}-confident.") == [FALSE]
+
+
+def test_a_configuration_that_is_not_complete_has_no_place(tmp_path):
+    folder = make_run(tmp_path / "r", Wanted(skills=(0.5, 0.7, 2.5), missing=((2, 0, 1),)))
+    judge(folder)
+    table = open_report(folder.root / "verdict.json")
+    lacking = table.verdict["configurations"][-1]
+    assert lacking["verdict"] == "incomplete"
+    assert lacking["name"] not in {row.name for row in table.compared}
+    assert verdicts(table, f"{lacking['name']} had the best estimate.") == [FALSE]
+    leading = table.verdict["configurations"][0]["name"]
+    assert verdicts(table, f"{leading} had the best estimate.") == [TRUE]
+    assert verdicts(table, f"{leading} is the best configuration.") == [UNSUPPORTED]

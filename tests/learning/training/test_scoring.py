@@ -1,0 +1,227 @@
+"""Scores against plain counting and scikit-learn; large images in tiles; the epoch chosen."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics
+from torch import nn
+
+from foldwise.data.batches.batches import Batch
+from foldwise.errors import SpecError
+from foldwise.learning.training.counting import decided
+from foldwise.learning.training.scoring import (
+    CLASSIFICATION,
+    SEGMENTATION,
+    Scores,
+    Seeing,
+    evaluate,
+    selector,
+)
+from foldwise.learning.training.tiles import tiled
+from foldwise.study.spec import IGNORE
+
+CPU = torch.device("cpu")
+
+
+class Says(nn.Module):
+    """A network that says what is written in its images."""
+
+    def forward(self, inputs):
+        return inputs
+
+
+def pixel_batches(classes, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    for size, cases in (((12, 10), [7, 3]), ((9, 14), [5])):
+        logits = torch.randn(len(cases), classes, *size, generator=generator) * 2
+        target = torch.randint(0, classes, (len(cases), *size), generator=generator)
+        target[:, :2] = IGNORE
+        yield Batch(logits, target, np.array(cases))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_pixel_scores_are_what_counting_gives(classes):
+    seeing = Seeing("multiclass_segmentation", classes, CPU)
+    scores = evaluate(Says(), pixel_batches(classes), seeing, fully=True)
+    assert scores.case.tolist() == [3, 5, 7]
+    for batch in pixel_batches(classes):
+        for logits, target, case in zip(batch.inputs, batch.targets, batch.cases.tolist(), strict=True):
+            row = scores.case.tolist().index(case)
+            p = logits.softmax(0).numpy().astype(np.float64)
+            counted = target.numpy() != IGNORE
+            true, pred = target.numpy()[counted], p.argmax(0)[counted]
+            got = {name: values[row] for name, values in scores.arrays.items()}
+            np.testing.assert_array_equal(
+                got["confusion"], metrics.confusion_matrix(true, pred, labels=range(classes))
+            )
+            assert got["pixels"] == counted.sum()
+            p_counted = p[:, counted]
+            assert got["log_loss_sum"] == pytest.approx(
+                -np.log(p_counted[true, np.arange(len(true))]).sum(), rel=1e-5
+            )
+            sure = [p_counted[k, true == k].sum() for k in range(classes)]
+            np.testing.assert_allclose(got["confidence_sum"], sure, rtol=1e-5)
+            errors = ((p_counted.T - np.eye(classes)[true]) ** 2).sum()
+            assert got["brier_sum"] == pytest.approx(errors / (2 if classes == 2 else 1), rel=1e-5)
+            for k in range(classes):
+                bins = np.minimum((logits.softmax(0)[k].numpy()[counted] * 256).astype(int), 255)
+                for of_class in (0, 1):
+                    wanted = np.bincount(bins[(true == k) == of_class], minlength=256)
+                    np.testing.assert_array_equal(got["histogram"][k, of_class], wanted)
+            np.testing.assert_array_equal(scores.maps[case], p.argmax(0))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_the_decision_is_the_first_of_the_likeliest_classes(classes):
+    p = torch.randint(0, 4, (3, classes, 9, 11), generator=torch.Generator().manual_seed(0)) / 4  # many ties
+    assert torch.equal(decided(p), p.argmax(1))
+
+
+def test_contract_of_the_arrays():
+    scores = evaluate(Says(), pixel_batches(3), Seeing("multiclass_segmentation", 3, CPU), fully=True)
+    kinds = {name: (values.shape, str(values.dtype)) for name, values in scores.arrays.items()}
+    assert kinds == {
+        "confusion": ((3, 3, 3), "int64"),
+        "confidence_sum": ((3, 3), "float64"),
+        "histogram": ((3, 3, 2, 256), "int32"),
+        "log_loss_sum": ((3,), "float64"),
+        "brier_sum": ((3,), "float64"),
+        "pixels": ((3,), "int64"),
+    }
+    assert scores.case.dtype == np.int32
+    assert (
+        "histogram"
+        not in evaluate(Says(), pixel_batches(3), Seeing("multiclass_segmentation", 3, CPU)).arrays
+    )
+
+
+def test_an_image_of_ignored_pixels_only_counts_nothing():
+    batch = Batch(torch.randn(1, 2, 4, 4), torch.full((1, 4, 4), IGNORE), np.array([0]))
+    scores = evaluate(Says(), [batch], Seeing("binary_segmentation", 2, CPU), fully=True)
+    assert all((values == 0).all() for values in scores.arrays.values())
+
+
+def class_scores(task, seed=0, n=40, classes=3):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(n, classes, generator=generator) * 2
+    several = task == "multilabel_classification"
+    target = (
+        torch.randint(0, 2, (n, classes), generator=generator).float()
+        if several
+        else torch.randint(0, classes, (n,), generator=generator)
+    )
+    batches = [
+        Batch(logits[i : i + 16], target[i : i + 16], np.arange(n)[::-1][i : i + 16]) for i in range(0, n, 16)
+    ]
+    loss = nn.BCEWithLogitsLoss() if several else nn.CrossEntropyLoss()
+    return evaluate(Says(), batches, Seeing(task, classes, CPU), loss=loss), logits, target, loss
+
+
+def test_probabilities_are_ordered_by_case_and_the_loss_is_the_mean_over_cases():
+    scores, logits, target, loss = class_scores("multiclass_classification")
+    assert scores.case.tolist() == list(range(40))
+    np.testing.assert_allclose(scores.arrays["probabilities"], logits.softmax(1).numpy()[::-1])
+    np.testing.assert_array_equal(scores.truth, target.numpy()[::-1])
+    assert scores.loss == pytest.approx(float(loss(logits, target)), rel=1e-6)
+    several, logits, _, _ = class_scores("multilabel_classification")
+    np.testing.assert_allclose(several.arrays["probabilities"], logits.sigmoid().numpy()[::-1])
+
+
+def test_selectors_of_classes_are_those_of_scikit_learn():
+    scores, *_ = class_scores("multiclass_classification")
+    p, true = scores.arrays["probabilities"].astype(float), scores.truth
+    pred = p.argmax(1)
+    wanted = {
+        "log_loss": metrics.log_loss(true, p / p.sum(1, keepdims=True)),
+        "brier": ((p - np.eye(3)[true]) ** 2).sum(1).mean(),
+        "accuracy": metrics.accuracy_score(true, pred),
+        "balanced_accuracy": metrics.balanced_accuracy_score(true, pred),
+    }
+    assert {name: row.of(scores) for name, row in CLASSIFICATION.items()} == pytest.approx(wanted, rel=1e-5)
+
+
+def test_selectors_of_labels_are_means_over_labels():
+    scores, *_ = class_scores("multilabel_classification")
+    p, true = scores.arrays["probabilities"].astype(float), scores.truth
+    columns = [(true[:, k], p[:, k]) for k in range(3)]
+    wanted = {
+        "log_loss": np.mean([metrics.log_loss(t, q) for t, q in columns]),
+        "brier": np.mean([metrics.brier_score_loss(t, q) for t, q in columns]),
+        "accuracy": np.mean([metrics.accuracy_score(t, q >= 0.5) for t, q in columns]),
+        "balanced_accuracy": np.mean([metrics.balanced_accuracy_score(t, q >= 0.5) for t, q in columns]),
+    }
+    assert {name: row.of(scores) for name, row in CLASSIFICATION.items()} == pytest.approx(wanted, rel=1e-5)
+
+
+def test_dice_leaves_out_what_is_in_neither_truth_nor_prediction():
+    confusion = np.zeros((3, 3, 3), np.int64)
+    confusion[0] = [[80, 5, 0], [5, 10, 0], [0, 0, 0]]  # class 2 is nowhere: Dice of class 1 alone, 20 / 30
+    confusion[1] = [[99, 0, 1], [0, 0, 0], [0, 0, 0]]  # class 2 only predicted: 0
+    confusion[2] = [[100, 0, 0], [0, 0, 0], [0, 0, 0]]  # all background, rightly: left out
+    pixels = {
+        "log_loss_sum": np.array([10.0, 20.0, 0.0]),
+        "brier_sum": np.zeros(3),
+        "pixels": np.array([100, 100, 0]),
+    }
+    scores = Scores(np.arange(3), {"confusion": confusion, **pixels}, None, 0.0, {})
+    assert SEGMENTATION["dice_img_macro"].of(scores) == pytest.approx((2 / 3 + 0) / 2)
+    assert SEGMENTATION["iou_img_macro"].of(scores) == pytest.approx((1 / 2 + 0) / 2)
+    assert SEGMENTATION["log_loss_img"].of(scores) == pytest.approx(0.15)
+    empty = Scores(np.arange(1), {"confusion": confusion[2:]}, None, 0.0, {})
+    assert np.isnan(SEGMENTATION["dice_img_macro"].of(empty))
+
+
+def test_the_earliest_of_equals_stays_and_a_number_beats_none():
+    up, down = SEGMENTATION["dice_img_macro"], CLASSIFICATION["log_loss"]
+    assert up.is_better(0.0, None)
+    assert not up.is_better(0.5, 0.5)
+    assert up.is_better(0.6, 0.5)
+    assert down.is_better(0.4, 0.5)
+    assert not down.is_better(0.5, 0.5)
+    assert up.is_better(0.0, float("nan"))
+    assert not up.is_better(float("nan"), float("nan"))
+    assert not up.is_better(float("nan"), 0.1)
+
+
+def test_auto_and_unknown_selectors():
+    assert selector("auto", "binary_classification")[0] == "log_loss"
+    assert selector("auto", "binary_segmentation")[0] == "dice_img_macro"
+    with pytest.raises(
+        SpecError, match="no metric to select epochs of a binary segmentation by is called 'dice_img_marco'"
+    ):
+        selector("dice_img_marco", "binary_segmentation")
+
+
+@pytest.mark.parametrize("size", [(40, 200), (130, 97), (64, 64)])
+def test_tiles_of_a_pixelwise_function_are_the_whole(size):
+    image = torch.randn(1, 3, *size)
+    torch.testing.assert_close(tiled(lambda part: part * 2, image, tile_px=64, overlap_px=16), image * 2)
+
+
+def test_tiles_are_blended_without_steps():
+    # A function that says of each tile where its middle is: blended, it rises evenly, without a jump.
+    image = torch.zeros(1, 1, 8, 300)
+    numbers = iter(range(100))
+    blended = tiled(lambda part: torch.full_like(part, next(numbers)), image, tile_px=64, overlap_px=32)
+    assert blended[0, 0, 0].diff().abs().max() < 0.1
+
+
+def test_large_images_go_through_in_tiles_and_give_the_same(monkeypatch):
+    torch.manual_seed(0)
+    network = nn.Conv2d(1, 3, 3, padding=1).eval()
+    seeing, image = Seeing("multiclass_segmentation", 3, CPU), torch.randn(1, 1, 1100, 40)
+    logits = seeing.logits(network, image)
+    whole = network(image)
+    torch.testing.assert_close(
+        logits.softmax(1), whole.softmax(1), atol=0.06, rtol=0
+    )  # edges of tiles see zeros
+    assert (logits.softmax(1) - whole.softmax(1)).abs().mean() < 1e-3
+
+
+def test_evaluating_leaves_the_mode_and_makes_no_gradients():
+    network = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5)).train()
+    batch = Batch(torch.randn(6, 4), torch.zeros(6, dtype=torch.long), np.arange(6))
+    seeing = Seeing("multiclass_classification", 3, CPU)
+    one, again = (evaluate(network, [batch], seeing).arrays["probabilities"] for _ in range(2))
+    np.testing.assert_array_equal(one, again)
+    assert network.training

@@ -1,0 +1,22 @@
+"""Plans of small studies."""
+
+from collections import defaultdict
+
+from foldwise.run.plan import make_plan
+from foldwise.study.configurations import configurations
+from foldwise.study.reading import study_from_dict
+
+TWO_FOLDS = [(0, 0, "s0"), (0, 1, "s1")]
+
+
+def plan_of(
+    compare=None, *, task="binary_classification", splits=TWO_FOLDS, packed="p", steps=None, train=None, **top
+):
+    train = {"model": "conv"} if train is None else train
+    study = study_from_dict(
+        {"study": "a", "data": {"path": "x"}, "compare": compare or {}, "train": train, **top}
+    )
+    steps = defaultdict(lambda: 1, steps or {})
+    return make_plan(
+        study, configurations(study), task=task, packed_digest=packed, splits=splits, steps=steps
+    )

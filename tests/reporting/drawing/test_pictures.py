@@ -1,0 +1,118 @@
+from base64 import b64decode
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foldwise.reporting.drawing.pictures import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    WRONG_CLASS,
+    best_median_worst,
+    data_uri,
+    displayed,
+    error_picture,
+    mask_picture,
+    spread_out,
+)
+from foldwise.reporting.report_data import CaseRow, Evidence
+from foldwise.reporting.sections.images.gallery import copies
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_every_kind_of_image_can_be_looked_at(channels, dtype):
+    rng = np.random.default_rng(0)
+    image = (rng.random((channels, 20, 30)) * (1 if dtype == "float32" else 200)).astype(dtype)
+    shown = displayed(image)
+    assert shown.shape == (20, 30, 3)
+    assert shown.dtype == np.uint8
+    assert shown.max() > 100
+
+
+def test_8_bit_pictures_are_shown_as_they_are():
+    image = np.array([[[7, 9]]], dtype=np.uint8)
+    assert displayed(image).tolist() == [[[7, 7, 7], [9, 9, 9]]]
+
+
+def test_16_bit_pictures_are_stretched_and_one_hot_pixel_does_not_darken_them():
+    image = np.linspace(1000, 1400, 10_000).reshape(1, 100, 100).astype(np.uint16)
+    image[0, 50, 50] = 65535
+    shown = displayed(image)
+    assert shown[0, 0, 0] == 0
+    assert shown[-1, -1, 0] == 255
+    assert 100 < shown[50, 0, 0] < 150
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf, 5.0])
+def test_a_constant_or_empty_image_does_no_harm(value):
+    assert displayed(np.full((2, 4, 4), value, np.float32)).shape == (4, 4, 3)
+
+
+def test_errors_have_the_colour_of_their_kind_and_ignored_pixels_are_grey():
+    truth = np.array([[0, 1, 1, 255, 1]], dtype=np.uint8)
+    said = np.array([[1, 0, 2, 1, 1]], dtype=np.uint8)
+    shown = error_picture(np.zeros((1, 5, 3), np.uint8), truth, said)[0].astype(int)
+    for pixel, colour in zip(shown, (FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS), strict=False):
+        assert np.abs(pixel - np.array(colour) * 0.85).max() <= 1
+    assert shown[3].tolist() == [96, 96, 96]
+    assert shown[4].tolist() == [0, 0, 0]
+
+
+def test_a_mask_has_a_colour_per_class():
+    mask = np.array([[0, 1, 2, 255]], dtype=np.uint8)
+    assert len({tuple(pixel) for pixel in mask_picture(mask, binary=False)[0].tolist()}) == 4
+
+
+def test_a_large_picture_is_made_small_and_a_small_one_is_left():
+    def stored(shape):
+        uri = data_uri(np.zeros((*shape, 3), np.uint8), longest_px=100)
+        assert uri.startswith("data:image/webp;base64,")
+        return Image.open(BytesIO(b64decode(uri.split(",")[1]))).size
+
+    assert stored((400, 200)) == (50, 100)
+    assert stored((20, 30)) == (30, 20)
+    assert stored((1000, 1)) == (1, 100)
+
+
+def test_worst_median_and_best_are_chosen_and_none_twice():
+    chosen = best_median_worst({case: case / 10 for case in range(11)} | {99: float("nan")}, 3)
+    assert chosen == {"Worst": [0, 1, 2], "Median": [4, 5, 6], "Best": [10, 9, 8]}
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_few_cases_give_fewer_pictures_and_none_twice(number):
+    chosen = [
+        case for cases in best_median_worst(dict.fromkeys(range(number), 0.5), 3).values() for case in cases
+    ]
+    assert len(chosen) == len(set(chosen)) == min(number, 9)
+
+
+def test_a_sample_takes_turns_over_classes():
+    chosen = spread_out(range(20), ["a"] * 18 + ["b"] * 2, 4)
+    assert len(chosen) == 4
+    assert len(set(chosen) & {18, 19}) == 2
+    assert spread_out([0], ["a"], 12) == [0]
+    assert spread_out([], [], 12) == []
+
+
+def test_pictures_that_are_in_the_data_more_than_once_are_shown_together():
+    class Images:
+        def image(self, index):
+            return np.full((1, 8, 8), 20 * index, np.uint8)
+
+    cases = [CaseRow(n, f"{n}.png", (0,), "", 8, 8, "L", "PNG") for n in range(12)]
+    finding = {
+        "alike": [["0.png", "3.png"], ["1.png", "5.png", "6.png"], *(["2.png", "4.png"] for _ in range(4))]
+    }
+    evidence = Evidence({}, cases, {"findings": [{}, finding]}, {}, "", images=Images())
+    shown, number = copies(evidence)
+    assert [[picture.words for picture in one] for one in shown[:2]] == [
+        ["0.png", "3.png"],
+        ["1.png", "5.png", "6.png"],
+    ]
+    assert (len(shown), number) == (4, 6)
+    assert len({picture.source for one in shown[:2] for picture in one}) == 5
+    assert copies(replace(evidence, images=None)) == copies(replace(evidence, audit={})) == ([], 0)

@@ -1,0 +1,53 @@
+"""The table of the parts of the folds: medians with ranges, shares, and names that are escaped by the page."""
+
+from types import SimpleNamespace
+
+from foldwise.reporting.sections.images.statistics import statistics_table
+
+
+def row(part, fold, images, pixels, mean):
+    counts = {"pixels ground": pixels[0], "pixels cell": pixels[1]}
+    told = {"repeat": "0", "fold": fold, "part": part, "images": images, "groups": images, **counts}
+    return {key: str(value) for key, value in (told | {"mean 1": mean, "std 1": 2.5}).items()}
+
+
+ROWS = [
+    row("all", "", 30, (9_000_000, 1_000_000), 100.123),
+    *(row("train", k, 18 + k, (5000 + k, 500), 90.0 + k) for k in range(3)),
+    *(row("inner", k, 3, (700, 300), 80.0) for k in range(3)),
+    *(row("test", k, 9 - k, (12_345, 10), 2000.0) for k in range(3)),
+]
+
+
+def table(rows):
+    return statistics_table(SimpleNamespace(statistics=rows))
+
+
+def test_every_cell_is_the_median_of_the_folds_with_its_range():
+    made = table(ROWS)
+    assert made["parts"] == ["all", "training", "inner validation", "test"]
+    assert made["folds"] == 3
+    cells = {row["name"]: row["cells"] for row in made["rows"]}
+    assert cells == {
+        "images": ["30", "19 (18–20)", "3", "8 (7–9)"],
+        "groups": ["30", "19 (18–20)", "3", "8 (7–9)"],
+        "pixels of ground": ["9\u00a0M", "5001 (5000–5002)", "700", "12.3\u00a0k"],
+        "pixels of cell": ["1\u00a0M", "500", "300", "10"],
+        "intensity": ["100 ± 2.5", "91 (90–92) ± 2.5", "80 ± 2.5", "2000 ± 2.5"],
+    }
+
+
+def test_a_share_is_of_all_pixels():
+    shares = {row["name"]: row["share"] for row in table(ROWS)["rows"]}
+    assert shares == {
+        "images": "",
+        "groups": "",
+        "pixels of ground": "90.0\u00a0%",
+        "pixels of cell": "10.0\u00a0%",
+        "intensity": "",
+    }
+
+
+def test_a_run_without_numbers_has_no_table():
+    assert table([]) is None
+    assert table(ROWS[:4]) is None

@@ -1,0 +1,173 @@
+"""The sections of what stands beside the fits: drawn from a whole small run, and left out where nothing was asked."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from foldwise.judging.verdict import judge
+from foldwise.pipeline.pipeline import lay_out, prepare
+from foldwise.pipeline.preflight import check_models
+from foldwise.pipeline.worker import do_item
+from foldwise.reporting.drawing.outlines import displayed_alike, edges, enlarged, hatched, outlined, tinted
+from foldwise.reporting.drawing.pictures import class_colour
+from foldwise.reporting.report import render
+from foldwise.reporting.report_data import gather
+from foldwise.reporting.sections.training import augmentation
+from foldwise.reporting.sections.verdict import robustness
+
+SEGMENTED = """
+study: a
+data: {phantom: {kind: cells, images: 12, size: 48}}
+compare: {model: [{unet: {width: 4, depth: 2}}, {conv: {width: 4, depth: 2}}]}
+train: {epochs: 1, augment: strong, crop_px: 32, batch_size: 4}
+validate: {folds: 2, group: none}
+robustness: {blur_px: [0, 1, 2, 4], noise: [0, 0.3]}
+baselines: [{logistic_regression: {pixels: 500}}]
+"""
+CLASSIFIED = """
+study: a
+data: {phantom: {kind: gels, images: 16, size: 32}, size: 32}
+train: {model: {conv: {width: 4}}, epochs: 1, augment: {rotate_deg: 20}, batch_size: 4}
+validate: {folds: 2, near_duplicates: ignore}
+robustness: {blur_px: [0, 2], noise: [0.1]}
+"""
+
+
+@pytest.fixture(scope="module")
+def evidence_of(tmp_path_factory):
+    made = {}
+
+    def evidence(text):
+        if text not in made:
+            root = tmp_path_factory.mktemp("run")
+            (root / "study.yaml").write_text(text, encoding="utf-8")
+            prepared = prepare(root / "study.yaml")
+            check_models(prepared)
+            folder = lay_out(prepared, root / "run")
+            failed = [item.title for item in prepared.plan.items if do_item(folder, item)["error"]]
+            assert not failed
+            judge(folder)
+            made[text] = gather(folder)
+        return made[text]
+
+    return evidence
+
+
+def test_every_condition_is_in_the_heat_maps_and_few_in_the_pictures(evidence_of):
+    evidence = evidence_of(SEGMENTED)
+    held = robustness.section(evidence)["robustness"]
+    assert len(held["maps"]) == len(held["bars"]) == 2
+    shares = []
+    for one, told in zip(held["maps"], evidence.verdict["robustness"]["configurations"], strict=True):
+        assert [blur for blur, _ in one["rows"]] == ["0", "1", "2", "4"]
+        cells = [cell for _, row in one["rows"] for cell in row]
+        estimates = [held["metrics"]["dice_img_macro"]["estimate"] for held in told["conditions"]]
+        assert [cell["shown"] for cell in cells] == [f"{value:.2f}" for value in estimates]
+        shares += [(value, float(cell["share"])) for value, cell in zip(estimates, cells, strict=True)]
+    assert [share for _, share in sorted(shares)] == sorted(share for _, share in shares)
+    assert (min(shares)[1], max(shares)[1]) == (0.08, 1.0)
+    assert [blur for blur, _ in held["example"]["rows"]] == ["0", "2", "4"]
+    assert held["example"]["noise"] == ["0", "0.3"]
+    assert str(held["bars"][0]["drawing"]).count("<rect") == 4 * 2 * 4
+
+
+def test_a_classification_is_shown_with_the_probability_of_the_truth(evidence_of):
+    held = robustness.section(evidence_of(CLASSIFIED))["robustness"]
+    ((_, first), (_, second)) = held["example"]["rows"]
+    assert len(first) == len(second) == 1
+    assert re.fullmatch(r"[<>]?\d+\u00a0% given to the truth", first[0].words)
+    assert first[0].source != second[0].source
+
+
+def test_draws_stand_beside_their_original(evidence_of):
+    for text, ignored in ((SEGMENTED, False), (CLASSIFIED, True)):
+        held = augmentation.section(evidence_of(text))["augmentation"]
+        (panel,) = held["panels"]
+        assert [picture.words for picture in panel["rows"][0]["pictures"]] == [
+            "as it is", "draw 1", "draw 2", "draw 3", "draw 4",
+        ]  # fmt: skip
+        assert len(panel["rows"]) == 4
+        assert held["ignored"] is ignored or text == SEGMENTED
+    assert panel["parts"] == "rotation ≤ 20°"
+    assert panel["used"] == ""
+
+
+def test_sections_say_nothing_where_nothing_was_asked(evidence_of):
+    plain = replace(evidence_of(SEGMENTED), beside=[])
+    assert augmentation.section(plain) is None
+    assert robustness.section(replace(plain, verdict={**plain.verdict, "robustness": None})) is None
+
+
+def test_pages_stand_without_the_pictures_too(evidence_of):
+    for text in (SEGMENTED, CLASSIFIED):
+        page = render(replace(evidence_of(text), images=None))
+        assert 'id="augmentation"' in page
+        assert 'id="robustness"' in page
+
+
+def test_failed_items_are_listed_and_escaped(evidence_of):
+    evidence = evidence_of(CLASSIFIED)
+    failed = {
+        "item": "preview-1",
+        "kind": "preview",
+        "title": "<b>",
+        "type": "ValueError",
+        "message": "<script>",
+    }
+    page = render(replace(evidence, verdict={**evidence.verdict, "failed_items": [failed]}))
+    assert "&lt;script&gt;" in page
+    assert "<b>&lt;b&gt;</b>" in page
+    assert 'id="failures"' not in render(evidence)
+
+
+def test_baselines_are_rows_with_intervals_and_pictures(evidence_of):
+    page = render(evidence_of(SEGMENTED))
+    assert page.count("logistic regression (pixels 500)") >= 3
+    assert re.search(r"<b class=\"(worse|tied)\">(not )?beaten</b>", page)
+
+
+def test_edges_are_the_innermost_pixels_of_a_class():
+    labels = np.zeros((7, 7), np.uint8)
+    labels[2:5, 2:5] = 1
+    labels[:, 6] = 255
+    expected = labels == 1
+    expected[3, 3] = False
+    assert np.array_equal(edges(labels), expected)
+    assert not edges(np.ones((4, 4), np.uint8)).any()
+    drawn = outlined(np.zeros((7, 7, 3), np.uint8), labels, coloured=True)
+    assert (drawn[expected] == class_colour(1)).all()
+    assert not drawn[~expected].any()
+
+
+def test_tints_and_hatches_leave_the_rest_alone():
+    picture = np.full((6, 6, 3), 100, np.uint8)
+    labels = np.zeros((6, 6), np.uint8)
+    labels[0, 0], labels[1, 1] = 2, 255
+    tint = tinted(picture, labels)
+    assert (tint[labels == 0] == 100).all()
+    assert (tint[1, 1] == 100).all()
+    assert tint[0, 0].tolist() == [int(100 * 0.55 + 0.45 * part) for part in class_colour(2)]
+    assert (hatched(picture, labels == 255)[labels != 255] == 100).all()
+
+
+def test_pictures_are_enlarged_by_whole_pixels():
+    small = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    assert np.array_equal(enlarged(small, 7), np.kron(small, np.ones((3, 3), np.uint8)))
+    assert enlarged(small, 3) is not None
+    assert enlarged(small, 2).shape == (2, 3)
+
+
+def test_images_of_16_bit_are_stretched_alike():
+    dark, bright = (np.full((1, 4, 5), level, np.uint16) for level in (100, 900))
+    dark[0, 0, 0], bright[0, 0, 0] = 0, 1000
+    first, second = displayed_alike([dark, bright[:, :3]])
+    assert (first.shape, second.shape) == ((4, 5, 3), (3, 5, 3))
+    assert first[2, 2, 0] < 40
+    assert second[2, 2, 0] > 210
+
+
+def test_few_strengths_begin_and_end_with_the_outer_ones():
+    assert robustness.few([0, 1, 2, 4], 3) == [0, 2, 3]
+    assert robustness.few([0, 1], 3) == [0, 1]

@@ -1,0 +1,161 @@
+"""Weights and gradients of layers through training: drawings, what is noticed, and the table."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from make_insides import CHOSEN, EPOCHS, look, write_layers
+from make_run import MARKUP, Wanted, make_run
+
+from foldwise.reporting.drawing.ridges import decade, fewer_bins, ridges, trimmed
+from foldwise.reporting.report import render
+from foldwise.reporting.report_data import gather
+from foldwise.reporting.sections.training import layers
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    wanted = Wanted("gels", {"optimizer": ["adam", "sgd"]}, (1.0, 0.6), "Layers", images=12, size=32, folds=2)
+    return gather(make_run(tmp_path_factory.mktemp("layers") / "run", wanted)[0])
+
+
+def told(evidence, folder, **changes):
+    item = look(folder, evidence.configurations[0]["id"])
+    arrays = write_layers(folder, **changes)
+    (block,) = layers.section(replace(evidence, beside=[item]))["layers"]
+    return block, arrays
+
+
+def test_without_a_look_there_is_nothing_to_show(evidence, tmp_path):
+    first = evidence.configurations[0]["id"]
+    assert layers.section(evidence) is None
+    failed = replace(look(tmp_path / "a", first), result={"status": "failed"})
+    bare = look(tmp_path / "b", first)
+    stranger = look(tmp_path / "c", "c-unknown")
+    write_layers(stranger.path)
+    empty = look(tmp_path / "d", first)
+    write_layers(empty.path, layers=2)
+    held = dict(np.load(empty.path / "layers.npz"))
+    none = {"names": held["names"][:0], "sizes": held["sizes"][:0]}
+    np.savez(empty.path / "layers.npz", **(held | none))
+    assert layers.section(replace(evidence, beside=[failed, bare, stranger, empty])) is None
+
+
+def test_the_first_and_last_layer_and_some_between_are_drawn_and_all_are_listed(evidence, tmp_path):
+    block, arrays = told(evidence, tmp_path, layers=14)
+    names = [name.removesuffix(".weight") for name in arrays["names"].tolist()]
+    drawn = [figure["name"] for figure in block["figures"]]
+    assert len(drawn) == layers.MOST_DRAWN
+    assert (drawn[0], drawn[-1]) == (names[0], names[-1])
+    assert [name for _, name in block["key_of"]] == drawn
+    assert block["left_out"] == 8
+    assert [row["name"] for row in block["rows"]] == names
+    assert layers.spread_places(3, 6) == [0, 1, 2]
+    assert layers.spread_places(1, 6) == [0]
+
+
+def test_the_table_gives_first_chosen_and_last_epoch(evidence, tmp_path):
+    block, arrays = told(evidence, tmp_path, zero=0.25)
+    assert block["shown_epochs"] == [0, CHOSEN, EPOCHS[-1]]
+    places = [0, EPOCHS.index(CHOSEN), len(EPOCHS) - 1]
+    row = block["rows"][1]
+    assert [float(cell) for cell in row["weight"]] == pytest.approx(
+        arrays["weight_norm"][places, 1].tolist(), rel=0.05
+    )
+    assert [float(cell) for cell in row["gradient"]] == pytest.approx(
+        arrays["gradient_norm"][places, 1].tolist(), rel=0.05
+    )
+    assert row["zero"] == ["25\u00a0%"] * 3
+    assert row["size"] == "320"
+
+
+def test_lines_are_root_mean_squares_and_carry_their_numbers(evidence, tmp_path):
+    block, arrays = told(evidence, tmp_path)
+    weight, gradient = (re.search(r'data-numbers="([^"]*)"', str(one))[1] for one in block["norms"])
+    expected = arrays["weight_norm"][1, 0] / arrays["sizes"][0] ** 0.5
+    line = next(row for row in weight.splitlines() if row.startswith("encoder.block0.conv,1,"))
+    assert float(line.rsplit(",", 1)[1]) == pytest.approx(expected, rel=1e-6)
+    assert len(gradient.splitlines()) == 1 + layers.MOST_DRAWN * len(EPOCHS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "Nothing stands out by these rules of thumb."),
+        ({"zero": 0.8}, "In 1 layer half of the gradients or more are exactly 0 at every epoch looked at: encoder.block1.conv."),
+        ({"decay": 4}, "times smaller than one of head (vanishing gradients)"),
+        ({"decay": 0.25}, "A gradient of head is typically"),
+        ({"growth": 4000}, "at epoch 12 (exploding gradients)"),
+    ],
+)  # fmt: skip
+def test_what_stands_out_is_said(evidence, tmp_path, changes, words):
+    block, _ = told(evidence, tmp_path, **changes)
+    assert words in block["noticed"][0]
+    assert len(block["noticed"]) == 2
+    assert block["noticed"][1].startswith("The gradient of the whole network goes from")
+
+
+def test_gradients_that_are_no_numbers_are_named_and_drawn_without_harm(evidence, tmp_path):
+    item = look(tmp_path, evidence.configurations[0]["id"])
+    arrays = write_layers(tmp_path)
+    arrays["gradient_norm"][3:] = np.nan
+    arrays["log_gradient_counts"][3:] = 0
+    arrays["gradient_zero"][3:] = np.nan
+    np.savez(tmp_path / "layers.npz", **arrays)
+    page = render(replace(evidence, beside=[item]))
+    assert "training has blown up" in page
+    assert "not a number" in page
+    assert "nan" not in re.search(r'<section id="layers">.*?</section>', page, re.DOTALL)[0].lower()
+
+
+def test_the_best_configuration_comes_first_and_names_are_escaped(evidence, tmp_path):
+    ids = [one["id"] for one in evidence.configurations]
+    items = [look(tmp_path / one, one, fold=n, repeat=n) for n, one in enumerate(reversed(ids))]
+    for item in items:
+        arrays = write_layers(item.path)
+        arrays["names"] = np.array([MARKUP, *arrays["names"][1:]])
+        np.savez(item.path / "layers.npz", **arrays)
+    held = replace(evidence, beside=items)
+    blocks = layers.section(held)["layers"]
+    assert [block["name"] for block in blocks] == [one["name"] for one in evidence.configurations]
+    assert [block["fit"] for block in blocks] == ["repeat 2, fold 2", "fold 1"]
+    page = render(held)
+    assert '<section id="layers">' in page
+    assert MARKUP not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_bins_are_trimmed_and_joined_without_losing_anything():
+    edges = np.linspace(0, 10, 11)
+    counts = np.zeros((2, 10))
+    counts[0, 4], counts[1, 6] = 1000, 5
+    inside = trimmed(edges, counts)
+    assert (inside.start, inside.stop) == (3, 8)
+    assert trimmed(edges, np.zeros((2, 10))) == slice(0, 10)
+    ends, joined = fewer_bins(edges, counts + 1, 4)
+    assert joined.shape == (2, 4)
+    assert joined.sum() == (counts + 1).sum()
+    assert ends.tolist() == [0, 3, 6, 9, 12]
+    same = fewer_bins(edges, counts, 40)
+    assert np.array_equal(same[0], edges)
+    assert np.array_equal(same[1], counts)
+
+
+def test_ridges_share_one_height_and_the_chosen_one_is_marked():
+    edges = np.linspace(-8, 0, 21)
+    counts = np.zeros((3, 20))
+    counts[0, 5], counts[1, 10], counts[2, 15] = 400, 800, 200
+    drawn = str(ridges("a <b>", edges, counts, [0, 3, 7], chosen=3, x_title="x →", decades=True))
+    tops = [
+        floor - min(float(point.split(",")[1]) for point in points.split())
+        for points in re.findall(r'points="([^"]*)"', drawn)
+        for floor in [float(points.split()[0].split(",")[1])]
+    ]
+    assert tops == pytest.approx([17, 34, 8.5], abs=0.1)
+    assert drawn.count("ridge marked") == 1
+    assert "● 3" in drawn
+    assert "a &lt;b&gt;" in drawn
+    assert ">10⁻⁸<" in drawn
+    assert "from,to,epoch 0,epoch 3,epoch 7" in drawn
+    assert (decade(-12), decade(0), decade(3)) == ("10⁻¹²", "10⁰", "10³")

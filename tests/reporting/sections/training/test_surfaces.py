@@ -1,0 +1,315 @@
+"""Loss surfaces in the report: the common scale, what is packed, what is drawn, and the words and tables beside it."""
+
+import json
+import re
+import zlib
+from base64 import b64decode
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from make_run import MARKUP, RUNS, make_run
+from make_surfaces import CRITERIA, TRIVIAL, make_look, with_looks
+
+from foldwise.reporting.assets import joined
+from foldwise.reporting.drawing.contours import LEVELS, RAMP, Plane, Trail, contour_panel
+from foldwise.reporting.drawing.surface import Curve, Cut, cut_panel, reach
+from foldwise.reporting.report import render
+from foldwise.reporting.report_data import gather
+from foldwise.reporting.sections.training.surface_data import ABSENT, FINE, STEPS, embedded, packed
+from foldwise.reporting.sections.training.surface_numbers import (
+    brief,
+    path_rows,
+    read_look,
+    rise,
+    surface_rows,
+)
+from foldwise.reporting.sections.training.surfaces import MOST_DRAWN, MOST_TURNED, section
+
+FIT = {"configuration": "c-0", "repeat": 0, "fold": 0}
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    folder, _ = make_run(tmp_path_factory.mktemp("runs") / "cells", RUNS["segmentation6"])
+    return gather(folder)
+
+
+@pytest.fixture
+def look(tmp_path):
+    return read_look(make_look(tmp_path / "look-0", FIT), "a network")
+
+
+def unpacked(ranges, data, shape):
+    """What the script does: sums of the differences, in 16 bits, and back from the warped scale."""
+    planes = np.frombuffer(zlib.decompress(b64decode(data)), np.uint8).astype(np.int64)
+    high, low = np.split(planes, 2)
+    folded = (high << 8) | low
+    off = ((folded >> 1) ^ -(folded & 1)).reshape(-1, *shape[-2:])
+    levels = off.cumsum(axis=1).cumsum(axis=2) % 65536
+    ends = np.asarray(ranges).reshape(-1, 2)
+    warped = ends[:, :1, None] + levels / STEPS * (ends[:, 1] - ends[:, 0])[:, None, None]
+    return np.where(levels == ABSENT, np.nan, np.sinh(warped) / FINE).reshape(shape)
+
+
+def test_the_common_scale_is_0_at_the_solution_and_1_at_the_trivial_predictor(look):
+    assert look.scaled(look.arrays["centre"], axis=1)[look.chosen] == pytest.approx(np.zeros(4), abs=1e-6)
+    assert look.scaled(look.arrays["trivial"], axis=0) == pytest.approx(np.ones(4))
+
+
+def test_the_common_scale_does_not_know_the_units_of_a_loss(look):
+    other = {key: held if "path" in key else held * 7.5 - 3 for key, held in look.arrays.items() if key in ("surface", "centre", "trivial")}  # fmt: skip
+    twin = replace(look, arrays={**look.arrays, **other})
+    assert twin.scaled(twin.arrays["surface"], axis=1) == pytest.approx(
+        look.scaled(look.arrays["surface"], axis=1), rel=1e-3, abs=1e-4
+    )
+
+
+def test_a_solution_no_better_than_the_trivial_predictor_has_no_common_scale(evidence, tmp_path):
+    known = with_looks(evidence, tmp_path)
+    look = read_look(known.beside[-1], "a")
+    held = {**look.arrays, "trivial": look.arrays["trivial"].copy()}
+    held["trivial"][1] = held["centre"][look.chosen, 1] / 2
+    worse = replace(look, arrays=held)
+    assert worse.comparable_L.tolist() == [True, False, True, True]
+    assert np.isfinite(worse.scaled(held["surface"], axis=1)).all()
+    assert surface_rows(worse)[1]["rises"][0]["note"] == ""
+    np.savez(tmp_path / "look-0" / "surfaces.npz", **held)
+    (told,) = section(known)["surfaces"]["looks"]
+    assert told["beyond"].startswith("By focal loss this solution is no better than the trivial predictor")
+
+
+@pytest.mark.parametrize("size", [21, 41])
+def test_what_is_packed_is_what_was_there(size):
+    values = RNG.normal(size=(3, 2, size, size)).cumsum(axis=-1) * 10.0 ** RNG.integers(-3, 5, (3, 2, 1, 1))
+    values[0, 0, :2, 3:7], values[1, 1, -1, -1], values[2, 0] = np.nan, np.nan, 0.25
+    ranges, data = packed(values)
+    again = unpacked(ranges, data, values.shape)
+    assert (np.isnan(again) == np.isnan(values)).all()
+    known = np.isfinite(values)
+    assert (np.abs(again - values)[known] <= 5e-4 * np.abs(values[known]) + 1e-5).all()
+
+
+def test_a_plane_without_any_number_is_packed_too():
+    ranges, data = packed(np.full((1, 5, 5), np.nan))
+    assert np.isnan(unpacked(ranges, data, (1, 5, 5))).all()
+
+
+def test_41_by_41_points_of_20_epochs_and_4_criteria_stay_below_300_kb(tmp_path):
+    look = read_look(make_look(tmp_path / "look", FIT, points=41, epochs=tuple(range(20)), chosen=15), "a")
+    noise = 1 + 0.01 * RNG.normal(size=look.arrays["surface"].shape)
+    noisy = replace(look, arrays={**look.arrays, "surface": look.arrays["surface"] * noise})
+    for one in (look, noisy):
+        assert len(json.dumps(embedded([one]))) < 300_000
+
+
+def test_the_rise_is_the_mean_over_the_points_within_a_distance():
+    alpha = np.linspace(-1, 1, 21)
+    plane = alpha[None, :] ** 2 + 3 * alpha[:, None]
+    for within in (0.25, 0.5, 1.0):
+        near = [x**2 + 3 * y for y in alpha for x in alpha if x * x + y * y <= within**2 + 1e-9]
+        assert rise(alpha, plane, 0.5, within) == (pytest.approx(np.mean(near) - 0.5), 0)
+    plane[10, 10:12] = np.nan
+    value, absent = rise(alpha, plane, 0.0, 0.25)
+    assert absent == 2
+    assert np.isfinite(value)
+    assert np.isnan(rise(alpha, np.full((21, 21), np.nan), 0.0, 0.25)[0])
+
+
+def corners(drawing, band):
+    """The points of a band in pixels, read from its path."""
+    path = re.search(rf'<path d="([^"]*)" class="band {band}"', str(drawing))[1]
+    found = []
+    for piece in path.split("M")[1:]:
+        start, steps = piece.rstrip("z").split("l")
+        whole = np.array([start.split(), *np.array(steps.split()).reshape(-1, 2)], dtype=int)
+        found.append(whole.cumsum(axis=0) / 4)
+    return np.concatenate(found)
+
+
+def test_contours_lie_where_the_function_has_their_level():
+    alpha = np.linspace(-1, 1, 41)
+    drawing = contour_panel("a bowl", Plane(alpha, alpha, alpha[None, :] ** 2 + alpha[:, None] ** 2))
+    places = corners(drawing, "band6") / 75 - (34 / 75 + 1, 8 / 75 + 1)  # above 0.5
+    inside = np.abs(places).max(axis=1) < 0.99
+    assert np.hypot(*places[inside].T) == pytest.approx(0.5**0.5, abs=0.01)
+    assert inside.sum() > 30
+    assert 'class="band band8"' not in str(drawing)  # 2 is reached at the corners only
+
+
+def test_a_flat_plane_and_one_with_few_numbers_are_drawn():
+    alpha = np.linspace(-1, 1, 5)
+    flat = str(contour_panel("flat", Plane(alpha, alpha, np.full((5, 5), 0.3))))
+    assert re.findall(r"band band\d", flat) == ["band band5"]
+    few = np.full((5, 5), np.nan)
+    few[0, 0] = 1.0
+    drawn = str(contour_panel("few", Plane(alpha, alpha, few)))
+    assert "band band" not in drawn
+    assert re.search(r'd="([^"]*)" class="absent"', drawn)[1].count("M") == 24
+
+
+def test_what_is_as_good_as_the_solution_is_not_called_lower():
+    alpha = np.linspace(-1, 1, 5)
+    plateau = np.where(np.abs(alpha)[:, None] < 0.6, 0.0, 0.3) + np.zeros(5)
+    drawn = str(contour_panel("steps", Plane(alpha, alpha, plateau)))
+    assert 'class="band band0"' not in drawn
+    ground = corners(drawn, "band1")  # all of the plane, without holes
+    assert np.ptp(ground, axis=0) == pytest.approx([150, 150], abs=0.5)
+    assert re.search(r'd="([^"]*)" class="band band1"', drawn)[1].count("M") == 1
+
+
+def test_the_path_has_a_mark_for_every_checkpoint_and_one_for_the_chosen():
+    alpha = np.linspace(-1, 1, 5)
+    trail = Trail(np.array([[-0.8, 0.2], [0.1, 0.5], [0.0, 0.0]]), [0, 4, 9], 4)
+    drawn = str(contour_panel("path", Plane(alpha, alpha, np.ones((5, 5))), x_title="<x>", trail=trail))
+    assert re.findall(r"<title>(epoch \d)</title>", drawn) == ["epoch 0", "epoch 4", "epoch 9"]
+    assert drawn.count("step picked") == 1
+    assert "&lt;x&gt;" in drawn
+
+
+def test_the_style_sheet_has_the_colours_of_the_ramp():
+    told = dict(re.findall(r"\.(band\d) \{ fill: (#\w+); \}", joined("styles")))
+    assert list(told.values()) == list(RAMP)
+    assert len(RAMP) == len(LEVELS) + 1
+
+
+def brightness(colour):
+    """Of an sRGB colour, linear, as WCAG 2.1 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
+    return np.dot((0.2126, 0.7152, 0.0722), linear)
+
+
+def test_every_colour_is_lighter_than_the_one_before():
+    assert (np.diff([brightness(one) for one in RAMP]) > 0.008).all()
+
+
+def test_what_goes_beyond_a_panel_is_said_and_gaps_stay_gaps():
+    x = np.linspace(-1, 1, 9)
+    values = 12 * x**2
+    values[4] = np.nan
+    cut = Cut(x, [Curve(values, "series hue0")], marks=((0.0, "start"),))
+    ends = reach([cut])
+    drawn = str(cut_panel("a & b", cut, ends, x_title="step"))
+    assert ends == (pytest.approx(-0.16), pytest.approx(2.16))
+    assert "▴ up to 12" in drawn
+    assert drawn.count("<polyline") == 3  # the trivial predictor, and two pieces
+    assert "a &amp; b" in drawn
+
+
+def test_nothing_is_shown_where_nobody_looked(evidence):
+    assert section(evidence) is None
+
+
+def test_the_page_holds_drawings_tables_and_data(evidence, tmp_path):
+    page = render(with_looks(evidence, tmp_path, 2))
+    assert page.count('class="chart contour"') == 2 * (3 * 4 + 4)
+    assert page.count("<script") == 1
+    data = json.loads(re.search(r'data-surfaces="([^"]*)"', page)[1].replace("&#34;", '"'))
+    assert [one["criteria"] for one in data["looks"]] == [[title for _, title, _ in CRITERIA]] * 2
+    assert "of a random walk with as many steps, which goes nowhere, such a plane holds 76" in page
+    assert "axis 1: 71\u00a0% (walk: 61\u00a0%)" in page
+    assert '<td class="num" data-value="12.5">12.5</td>' in page
+    assert "not converged" in page
+    assert "± 11" in page
+
+
+def test_the_tables_have_the_numbers_that_are_drawn(look):
+    rows = surface_rows(look)
+    assert len(rows) == 5 * 4
+    assert [row["chosen"] for row in rows[::4]] == [False, False, False, True, False]
+    first = rows[0]
+    assert first["centre"]["value"] == pytest.approx(TRIVIAL[0] * 1.02, rel=1e-5)
+    lines = look.arrays["lines"][0].mean(axis=2).std(axis=0)
+    assert [row["spread"]["value"] for row in rows[:4]] == pytest.approx(lines, rel=1e-4)
+    path = path_rows(look)
+    assert [row["epoch"] for row in path] == list(range(13))
+    assert path[-1]["residual"]["value"] == 0
+
+
+@pytest.mark.parametrize(
+    ("replay", "words"),
+    [
+        ({"equal": True, "largest_difference": 0.0}, "ended with the same weights, bit for bit."),
+        ({"equal": False, "largest_difference": 2e-7}, "no weight differs by more than 2e-07."),
+        ({"equal": False, "largest_difference": 0.031}, "differ from those of the fit by up to 0.031: what is shown is a twin of the fit, trained alike, and not the fit itself."),
+        ({}, "Chosen epoch: 8 of 12. Batch-norm statistics were measured anew at every point."),
+    ],
+)  # fmt: skip
+def test_whether_the_replay_is_the_fit_is_said(evidence, tmp_path, replay, words):
+    known = with_looks(evidence, tmp_path)
+    known.beside[-1].result["replay"] = replay
+    (told,) = section(known)["surfaces"]["looks"]
+    assert told["about"].endswith(words)
+    assert told["about"].startswith(
+        "Repeat 1, fold 1, 64 images of the training part, without augmentation or dropout. Trained with cross-entropy."
+    )
+
+
+def test_a_damaged_file_is_said_and_the_rest_is_shown(evidence, tmp_path):
+    known = with_looks(evidence, tmp_path, 2)
+    (tmp_path / "look-1" / "surfaces.npz").write_bytes(b"damaged")
+    held = section(known)["surfaces"]
+    assert len(held["looks"]) == 1
+    assert len(held["unread"]) == 1
+    assert "could not be read: its surfaces.npz is gone or damaged" in render(known)
+    (tmp_path / "look-0" / "surfaces.npz").unlink()
+    assert "data-surfaces" not in render(known)
+
+
+def test_several_folds_of_one_configuration_have_names_of_their_own(evidence, tmp_path):
+    first = evidence.configurations[0]
+    looks = [make_look(tmp_path / f"look-{n}", {"configuration": first["id"], "repeat": 0, "fold": n}) for n in (2, 0)]  # fmt: skip
+    held = section(replace(evidence, beside=looks))["surfaces"]
+    assert [one["name"] for one in held["looks"]] == [
+        f"{first['name']}, repeat 1, fold 1",
+        f"{first['name']}, repeat 1, fold 3",
+    ]
+
+
+def test_names_are_escaped_and_one_epoch_is_enough(evidence, tmp_path):
+    criteria = (("evil", MARKUP, "loss"), ("error", "1 − Dice", "error"))
+    known = with_looks(
+        evidence, tmp_path, criteria=criteria, epochs=(0,), chosen=0, batch_norm=False, between=0
+    )
+    page = render(known)
+    assert MARKUP not in page
+    assert "&lt;script&gt;alert(1)" in page
+    (told,) = section(known)["surfaces"]["looks"]
+    assert len(told["planes"]) == 1
+    assert told["between"] is None
+    assert told["lines"]["stale"] is False
+
+
+def test_many_looks_are_counted_and_not_all_drawn(evidence, tmp_path):
+    first = evidence.configurations[0]["id"]
+    looks = [make_look(tmp_path / f"look-{n}", {"configuration": first, "repeat": n, "fold": 0}, points=5, epochs=(0, 1), chosen=1) for n in range(14)]  # fmt: skip
+    held = section(replace(evidence, beside=looks))["surfaces"]
+    assert (len(held["looks"]), held["left_out"], held["not_turned"]) == (
+        MOST_DRAWN,
+        2,
+        MOST_DRAWN - MOST_TURNED,
+    )
+    assert len(json.loads(held["data"])["looks"]) == MOST_TURNED
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.0, "0"), (-0.0, "0"), (-1.5, "−1.5"), (1234.5, "1.23e+03"), (1e-9, "1e-09"), (None, "–"), (float("nan"), "–")],
+)  # fmt: skip
+def test_numbers_have_three_digits_that_count(value, words):
+    assert brief(value) == words
+
+
+@pytest.mark.parametrize(
+    ("criterion", "title"),
+    [
+        ({"name": "dice_cross_entropy", "title": "dice_cross_entropy"}, "Dice cross entropy"),
+        ({"name": "focal"}, "Focal"),
+        ({"name": "1 - dice", "title": "1 - Dice per image"}, "1 − Dice per image"),
+        ({"name": "ce", "title": "Cross-entropy"}, "Cross-entropy"),
+    ],
+)
+def test_criteria_have_names_that_can_be_read(look, criterion, title):
+    assert replace(look, result={**look.result, "criteria": [criterion]}).titles == [title]

@@ -1,0 +1,56 @@
+"""The section on costs: energy only where it was measured, and a cell below every heading."""
+
+import json
+
+import pytest
+from make_run import RUNS, make_run
+
+from foldwise.reporting.report import render
+from foldwise.reporting.report_data import gather
+from foldwise.reporting.sections.verdict import costs
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    """A run with energies, from its verdict as a test changes it."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    folder, _ = make_run(tmp_path_factory.mktemp("run") / "many", RUNS["classification24"])
+    verdict = json.loads(folder.verdict.read_text(encoding="utf-8"))
+
+    def changed(**cost):
+        told = json.loads(json.dumps(verdict))
+        for one in told["configurations"]:
+            one["cost"] |= cost
+        return gather(folder, told)
+
+    yield changed
+    patch.undo()
+
+
+def headings_and_cells(evidence):
+    held = costs.section(evidence)["cost"]
+    part = render(evidence).split('<section id="cost">')[1].split("</section>")[0]
+    return (
+        held,
+        part,
+        part.split("<thead>")[1].split("</thead>")[0].count("<th "),
+        len(held["rows"][0]["cells"]),
+    )
+
+
+def test_energy_has_a_column_a_chart_and_what_was_counted(evidence):
+    held, part, headings, cells = headings_and_cells(evidence())
+    assert headings == cells + 1
+    assert len(held["others"]) == 3
+    assert "of the whole GPU" in part
+    assert any("mWh shared" in row["cells"][5]["note"] for row in held["rows"])
+
+
+@pytest.mark.parametrize("kind", [None, "the whole GPU"])
+def test_without_energy_that_is_said_and_nothing_is_empty(evidence, kind):
+    held, part, headings, cells = headings_and_cells(evidence(energy_j=None, energy_is=kind))
+    assert headings == cells + 1
+    assert len(held["others"]) == 2
+    assert "Energy was not measured" in part
+    assert "of the whole GPU" not in part

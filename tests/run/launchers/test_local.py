@@ -1,0 +1,217 @@
+"""Workers on this machine, with a fake command in the place of `foldwise work`."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from foldwise.errors import RunError
+from foldwise.run.folder import RunFolder
+from foldwise.run.launchers import local
+from foldwise.run.launchers.local import LocalWorkers, default_workers
+
+ROOM = """
+import os, signal, sys, time
+from pathlib import Path
+room = Path(sys.argv[1])
+def note(name, text=""):
+    (room / name).write_text(text)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(local, "POLL_S", 0.02)
+
+
+@pytest.fixture
+def room(tmp_path):
+    (tmp_path / "room").mkdir()
+    return tmp_path / "room"
+
+
+@pytest.fixture
+def launch(tmp_path, room):
+    """Local workers whose command is a few lines of Python; `note(name, text)` leaves a file in the room."""
+
+    def make(code, workers=1, **options):
+        program = ROOM + textwrap.dedent(code)
+
+        def command(number):
+            return [sys.executable, "-c", program, str(room), str(number)]
+
+        return LocalWorkers(RunFolder(tmp_path / "run"), workers=workers, command=command, **options)
+
+    return make
+
+
+def there(room, *names, seconds=200):
+    """Whether the notes are there; the test fails where they are not after so long."""
+    deadline = time.monotonic() + seconds
+
+    def look():
+        assert time.monotonic() < deadline, f"after {seconds} s there is no {names}, only {os.listdir(room)}"
+        return all((room / name).exists() for name in names)
+
+    return look
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_workers_are_numbered_and_get_their_threads_before_they_start(launch, room):
+    launch(
+        "note(sys.argv[2], os.environ['OMP_NUM_THREADS'] + os.environ['MKL_NUM_THREADS'])",
+        workers=2,
+        threads=3,
+    ).run(finished=there(room, "0", "1"))
+    assert (room / "0").read_text() == (room / "1").read_text() == "33"
+
+
+def test_the_command_is_foldwise_work(tmp_path):
+    workers = LocalWorkers(RunFolder(tmp_path), workers=1, device="cpu")
+    assert workers.command(4) == [
+        *(sys.executable, "-m", "foldwise", "work", str(tmp_path), "--device", "cpu", "--worker-index", "4")
+    ]
+
+
+def test_ticks_tell_how_far_it_is(launch, room):
+    seen = []
+    launch("time.sleep(0.2); note('end')").run(finished=there(room, "end"), tick=seen.append)
+    assert len(seen) > 1
+    assert isinstance(seen[0], RunFolder)
+
+
+def test_a_killed_worker_is_started_again(launch, room):
+    code = """
+    if not (room / "first").exists():
+        note("first")
+        os.kill(os.getpid(), signal.SIGKILL)
+    note("second")
+    """
+    launch(code).run(finished=there(room, "second"))
+
+
+def test_workers_that_are_killed_again_and_again_are_given_up(launch, room):
+    with pytest.raises(RunError) as refused:
+        launch("print('hello', flush=True); os.kill(os.getpid(), signal.SIGKILL)").run(finished=lambda: False)
+    assert refused.value.what == "workers were killed 6 times without finishing an item\n" + "\n".join(
+        ["  | hello"] * 6
+    )
+    assert "--workers 1" in refused.value.cure
+
+
+def test_workers_that_end_by_themselves_with_an_error_are_not_started_again(launch, room):
+    with pytest.raises(RunError) as refused:
+        launch("note(str(time.time())); sys.exit('no torch here')").run(finished=lambda: False)
+    assert refused.value.what == "all workers ended while work was left\n  | no torch here"
+    assert len(list(room.iterdir())) == 1
+
+
+def test_one_worker_that_ends_leaves_the_work_to_the_others(launch, room):
+    launch("sys.argv[2] == '0' and sys.exit(1); time.sleep(0.3); note('end')", workers=2).run(
+        finished=there(room, "end")
+    )
+
+
+def test_no_worker_is_left_when_the_work_is_finished(launch, room, monkeypatch):
+    monkeypatch.setattr(local, "FAREWELL_S", 0.1)
+    launch("note('pid', str(os.getpid())); note('end'); time.sleep(1000)").run(finished=there(room, "end"))
+    assert not alive(int((room / "pid").read_text()))
+
+
+def test_a_worker_that_ignores_being_asked_is_made_to_stop(launch, room, monkeypatch):
+    monkeypatch.setattr(local, "FAREWELL_S", 0.0)
+    code = """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    note("pid", str(os.getpid())); note("end"); time.sleep(1000)  # run() returns at its end only if it waits for it
+    """
+    launch(code, grace_s=0.2).run(finished=there(room, "end"))
+    assert not alive(int((room / "pid").read_text()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, number):
+    worker = """
+    import sys, time
+    from pathlib import Path
+    from foldwise.run.leases import claim
+    from foldwise.run.folder import RunFolder
+    held = claim(RunFolder(Path(sys.argv[1])), "fit-1")
+    held.beat("holding")
+    time.sleep(1000)
+    """
+    driver = f"""
+    import signal, sys
+    from pathlib import Path
+    from foldwise.run.launchers.local import LocalWorkers
+    from foldwise.run.folder import RunFolder
+    # Tests that are started in the background inherit ignored signals; a terminal does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    folder = RunFolder(Path({str(tmp_path)!r}))
+    command = lambda number: [sys.executable, "-c", {textwrap.dedent(worker)!r}, {str(tmp_path)!r}]
+    try:
+        workers = LocalWorkers(folder, workers=1, command=command, grace_s=5)
+        workers.run(finished=lambda: False, stopping=lambda: print("stopping", flush=True))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    """
+    running = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(driver)], stdout=subprocess.PIPE, text=True
+    )
+    folder = RunFolder(tmp_path)
+    deadline = time.monotonic() + 200
+    while folder.beats() != {"fit-1": "holding"}:
+        assert time.monotonic() < deadline
+        assert running.poll() is None
+        time.sleep(0.05)
+    owner = (folder.claim("fit-1") / "1" / "owner.json").read_text()
+    running.send_signal(number)
+    assert running.communicate(timeout=200)[0] == "stopping\n"
+    assert running.returncode == 130
+    assert (folder.claim("fit-1") / "1" / "released").exists()
+    assert not alive(int(owner.split('"pid": ')[1].split(",")[0]))
+
+
+def test_it_runs_outside_the_main_thread_too(launch, room):
+    workers = launch("note('end')")
+    thread = threading.Thread(target=workers.run, kwargs={"finished": there(room, "end")}, daemon=True)
+    thread.start()
+    thread.join(300)
+    assert not thread.is_alive()
+
+
+def test_how_many_workers_a_machine_bears(monkeypatch):
+    monkeypatch.setattr(local, "_has_accelerator", lambda: True)
+    assert default_workers("auto", 1) == default_workers("cuda", 1) == default_workers("mps", 4) == 1
+    monkeypatch.setattr(local, "_has_accelerator", lambda: False)
+    monkeypatch.setattr(local.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+
+    class Memory:
+        available = 100e9
+
+    monkeypatch.setattr(local.psutil, "virtual_memory", Memory)
+    assert default_workers("auto", 1) == 8
+    assert default_workers("cpu", 3) == 2
+    assert default_workers("cpu", 16) == 1
+    Memory.available = 3.1e9
+    assert default_workers("cpu", 1) == 2
+
+
+def test_launching_needs_no_torch():
+    code = "import sys, foldwise.run.launchers.local; sys.exit('torch' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd(), timeout=200).returncode == 0
+    )

@@ -1,0 +1,137 @@
+"""The run folder: written whole or not at all, committed once, and able to say how far a run is."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from foldwise.errors import RunError
+from foldwise.run.cleanup import sweep
+from foldwise.run.folder import Counts, RunFolder, write_json
+from foldwise.run.plan import Item, Plan
+
+FEATURES = Item("features-1", "features", (), "features", {})
+FITS = tuple(Item(f"fit-{n}", "fit", ("features-1",), f"fit {n}", {}) for n in range(3))
+PLAN = Plan((FEATURES, *FITS), ())
+
+
+def committed(folder, item_id, status="done", nonce="n", **more):
+    scratch = folder.scratch(item_id, nonce)
+    write_json(scratch / "result.json", {"status": status, **more})
+    return folder.commit(scratch, item_id)
+
+
+def test_the_first_commit_wins_and_the_second_changes_nothing(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert committed(folder, "fit-1", nonce="a", by="first")
+    assert not committed(folder, "fit-1", nonce="b", by="second")
+    assert folder.result("fit-1")["by"] == "first"
+    assert folder.scratch("fit-1", "b").exists()
+    sweep(folder)
+    assert not folder.scratch("fit-1", "b").exists()
+
+
+def test_an_item_without_a_result_is_not_committed(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.scratch("fit-1", "a").mkdir(parents=True)
+    with pytest.raises(RunError, match="an item must leave a result"):
+        folder.commit(folder.scratch("fit-1", "a"), "fit-1")
+    assert not folder.done("fit-1").exists()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_folder_that_may_not_be_written_is_no_lost_race(tmp_path):
+    folder = RunFolder(tmp_path)
+    (tmp_path / "done").mkdir(mode=0o500)
+    with pytest.raises(PermissionError):
+        committed(folder, "fit-1")
+
+
+def test_an_item_whose_damaged_result_was_deleted_is_done_again(tmp_path):
+    folder = RunFolder(tmp_path)
+    (folder.done("fit-1")).mkdir(parents=True)
+    (folder.done("fit-1") / "scores.npz").write_text("what is left of it")
+    scratch = folder.scratch("fit-1", "a")
+    write_json(scratch / "result.json", {"status": "done"})
+    assert folder.commit(scratch, "fit-1")
+    assert folder.result("fit-1") == {"status": "done"}
+    assert not (folder.done("fit-1") / "scores.npz").exists()
+
+
+def test_one_of_many_processes_commits(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from foldwise.run.folder import RunFolder, write_json\n"
+        "folder, name = RunFolder(Path(sys.argv[1])), sys.argv[2]\n"
+        "scratch = folder.scratch('fit-1', name)\n"
+        "write_json(scratch / 'result.json', {'status': 'done', 'by': name})\n"
+        "sys.stdin.readline()\n"
+        "print(folder.commit(scratch, 'fit-1'))\n"
+    )
+    run = [sys.executable, "-c", code, str(tmp_path)]
+    racers = [
+        subprocess.Popen([*run, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for n in range(4)
+    ]
+    answers = [racer.communicate("go\n", timeout=200)[0].strip() for racer in racers]
+    assert sorted(answers) == ["False", "False", "False", "True"]
+    assert RunFolder(tmp_path).result("fit-1")["by"] == str(answers.index("True"))
+
+
+def test_a_plan_is_saved_and_found_again(tmp_path):
+    folder = RunFolder(tmp_path / "runs" / "gel")
+    folder.save_plan(PLAN)
+    assert RunFolder.open(folder.root).load_plan() == PLAN
+    with pytest.raises(RunError) as refused:
+        RunFolder.open(tmp_path / "runs")
+    assert str(refused.value).endswith(
+        "is not the folder of a run: it has no plan.json\n  → It holds runs: gel."
+    )
+    with pytest.raises(RunError, match="there is no folder"):
+        RunFolder.open(tmp_path / "nowhere")
+
+
+def test_status_counts_every_item_once(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.settled() == (set(), set())
+    assert folder.status(PLAN) == Counts(done=0, running=0, waiting=4, failed=0, skipped=0)
+    committed(folder, "features-1")
+    committed(folder, "fit-0", "failed")
+    (folder.claim("fit-1") / "1").mkdir(parents=True)
+    assert folder.status(PLAN) == Counts(done=1, running=1, waiting=1, failed=1, skipped=0)
+    assert folder.settled() == ({"features-1"}, {"fit-0"})
+    assert set(folder.outcomes()) == {"features-1", "fit-0"}
+    assert folder.beats() == {"fit-1": ""}
+
+
+def test_what_needs_a_failed_item_is_skipped(tmp_path):
+    folder = RunFolder(tmp_path)
+    committed(folder, "features-1", "failed")
+    assert folder.status(PLAN) == Counts(done=0, running=0, waiting=0, failed=1, skipped=3)
+
+
+def test_failed_items_are_put_away_to_be_tried_again(tmp_path):
+    folder = RunFolder(tmp_path)
+    committed(folder, "fit-0", "failed")
+    committed(folder, "fit-1", "failed")
+    committed(folder, "fit-2")
+    (folder.claim("fit-0") / "5").mkdir(parents=True)
+    assert folder.retry({"fit-0", "fit-2"}) == 1
+    assert folder.settled() == ({"fit-2"}, {"fit-1"})
+    assert folder.attempts("fit-0") == []
+    assert len(list((tmp_path / "retried").iterdir())) == 2  # nothing is thrown away
+    assert committed(folder, "fit-0", again=True)
+    assert folder.result("fit-0") == {"status": "done", "again": True}
+
+
+def test_a_result_is_read_again_once_it_is_another(tmp_path):
+    folder = RunFolder(tmp_path)
+    committed(folder, "fit-0", "failed")
+    assert folder.result("fit-0")["status"] == "failed"
+    folder.retry()
+    assert folder.result("fit-0") is None
+    committed(folder, "fit-0")
+    os.utime(folder.done("fit-0") / "result.json", ns=(1, 1))
+    assert folder.result("fit-0")["status"] == "done"
+    assert json.loads((folder.done("fit-0") / "result.json").read_text())["status"] == "done"

@@ -1,0 +1,279 @@
+"""Claims: one holder at a time, taken over from the dead at once and from the silent after a lease."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from foldwise.run import leases as claims
+from foldwise.run.folder import RunFolder, read_json, write_json
+from foldwise.run.leases import MAX_ATTEMPTS, Sightings, claim, forgive, release_all_of
+from foldwise.run.plan import Item, Plan
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from foldwise.run.leases import claim
+held = claim(RunFolder(Path(sys.argv[1])), "fit-1")
+print("held" if held else "refused", flush=True)
+if held:
+    held.beat("epoch 3")
+    time.sleep(1000)
+""".replace("from foldwise.run.leases", "from foldwise.run.folder import RunFolder\nfrom foldwise.run.leases")
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = RunFolder(tmp_path)
+    settings = {"configuration": "c-1", "repeat": 0, "fold": 2, "seed": 7, "training": {}}
+    made.save_plan(Plan((Item("fit-1", "fit", (), "unet · fold 3 of 5", settings),), ()))
+    return made
+
+
+@pytest.fixture
+def holder(folder):
+    """Starts a process that claims the item and holds it."""
+    started = []
+
+    def start():
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(folder.root)], stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process, first_line(process)
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def first_line(process, seconds=200):
+    """What a process says first; one that says nothing for so long is killed, and the test fails instead of waiting."""
+    watchdog = threading.Timer(seconds, process.kill)
+    watchdog.start()
+    said = process.stdout.readline().strip()
+    watchdog.cancel()
+    assert said, f"the process said nothing within {seconds} s, or ended: {process.args[2]}"
+    return said
+
+
+def committed(folder, nonce="n", status="done"):
+    scratch = folder.scratch("fit-1", nonce)
+    write_json(scratch / "result.json", {"status": status, "by": nonce})
+    return scratch
+
+
+def another_host(attempt):
+    """Make a claim look like one of another machine, whose processes we cannot see."""
+    owner = read_json(attempt / "owner.json")
+    write_json(attempt / "owner.json", owner | {"host": "elsewhere"})
+
+
+def test_an_item_is_held_by_one(folder):
+    held = claim(folder, "fit-1")
+    assert claim(folder, "fit-1") is None
+    held.release()
+    again = claim(folder, "fit-1")
+    assert again.attempt.name == "2"
+    again.release()
+
+
+def test_what_is_done_is_claimed_by_nobody(folder):
+    held = claim(folder, "fit-1")
+    assert held.commit(committed(folder))
+    assert claim(folder, "fit-1") is None
+    assert folder.beats() == {}
+
+
+def test_progress_is_shown_while_an_item_is_held(folder):
+    held = claim(folder, "fit-1")
+    assert folder.beats() == {"fit-1": ""}
+    held.beat('{"epoch": 3}\nsecond line')
+    assert folder.beats() == {"fit-1": '{"epoch": 3}\nsecond line'}
+    held.release()
+    assert folder.beats() == {}
+
+
+def test_a_claim_beats_by_itself(folder, monkeypatch):
+    monkeypatch.setattr(claims, "BEAT_S", 0.02)
+    held = claim(folder, "fit-1")
+    first = (held.attempt / "beat").read_text()
+    deadline = time.monotonic() + 200
+    while (held.attempt / "beat").read_text() == first:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    held.release()
+
+
+def test_two_processes_get_one_claim(folder, holder):
+    assert sorted(said for _, said in (holder(), holder())) == ["held", "refused"]
+
+
+def test_many_at_the_same_instant_get_one_claim(folder):
+    code = HOLD.replace("time.sleep(1000)", "sys.stdin.read()").replace(
+        "held = claim", "sys.stdin.readline()\nheld = claim"
+    )
+    run = [sys.executable, "-c", code, str(folder.root)]
+    racers = [
+        subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for racer in racers:
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    said = [first_line(racer) for racer in racers]
+    for racer in racers:
+        racer.communicate(timeout=200)
+    assert sorted(said) == ["held", "refused", "refused", "refused"]
+
+
+@pytest.mark.parametrize("reaped", [True, False])
+def test_a_killed_holder_is_followed_at_once(folder, holder, reaped):
+    process, said = holder()
+    assert said == "held"
+    assert claim(folder, "fit-1") is None
+    process.send_signal(signal.SIGKILL)
+    if reaped:
+        process.wait()
+    else:  # a zombie still has its process id
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    taken = claim(folder, "fit-1")
+    assert taken is not None
+    assert taken.attempt.name == "2"
+    taken.release()
+
+
+def test_a_process_id_that_was_given_again_is_another_process(folder):
+    held = claim(folder, "fit-1")
+    owner = read_json(held.attempt / "owner.json")
+    write_json(held.attempt / "owner.json", owner | {"started": "long ago"})
+    taken = claim(folder, "fit-1")
+    assert taken is not None
+    taken.release()
+    held.release()
+
+
+def test_another_machine_is_followed_when_it_was_silent_for_a_lease_by_our_clock(folder):
+    held = claim(folder, "fit-1")
+    another_host(held.attempt)
+    clock = Clock()
+    seen = Sightings(clock)
+
+    def look():
+        return claim(folder, "fit-1", sightings=seen, lease_s=180)
+
+    assert look() is None
+    clock.now = 179
+    assert look() is None
+    held.beat("still here")
+    clock.now = 200
+    assert look() is None  # the first look at the new beat
+    held.beat("still here")  # the same words, but another beat
+    clock.now = 379
+    assert look() is None
+    clock.now = 379 + 180
+    taken = look()
+    assert taken.attempt.name == "2"
+    taken.release()
+    held.release()
+
+
+def test_a_frozen_holder_that_wakes_up_commits_second(folder):
+    frozen = claim(folder, "fit-1")
+    another_host(frozen.attempt)
+    clock = Clock()
+    seen = Sightings(clock)
+    claim(folder, "fit-1", sightings=seen)
+    clock.now = 1000
+    taken = claim(folder, "fit-1", sightings=seen)
+    assert taken.commit(committed(folder, "second"))
+    assert not frozen.commit(committed(folder, "first"))
+    assert folder.result("fit-1")["by"] == "second"
+
+
+def test_a_worker_that_dies_again_and_again_makes_the_item_fail(folder):
+    for number in range(MAX_ATTEMPTS):
+        held = claim(folder, "fit-1")
+        assert held.attempt.name == str(number + 1)
+        held.beat(f"epoch {number}")
+        owner = read_json(held.attempt / "owner.json")
+        write_json(held.attempt / "owner.json", owner | {"started": "long ago"})  # as if it had died
+        held._over.set()
+    assert claim(folder, "fit-1") is None
+    result = folder.result("fit-1")
+    assert result.pop("finished")
+    assert result == {
+        "item": "fit-1",
+        "kind": "fit",
+        "title": "unet · fold 3 of 5",
+        "configuration": "c-1",
+        "repeat": 0,
+        "fold": 2,
+        "seed": 7,
+        "status": "failed",
+        "error": {
+            "type": "WorkerDied",
+            "message": "the worker that did this died 5 times; its last words were epoch 4. Most often the machine was out of memory.",
+            "traceback": "",
+        },
+    }
+    folder.retry()
+    again = claim(folder, "fit-1")
+    assert again.attempt.name == "1"
+    again.release()
+
+
+def test_a_new_run_forgives_the_deaths_of_those_before_it(folder):
+    for _ in range(MAX_ATTEMPTS):
+        held = claim(folder, "fit-1")
+        owner = read_json(held.attempt / "owner.json")
+        write_json(held.attempt / "owner.json", owner | {"started": "long ago"})  # as after a power cut
+        held._over.set()
+    forgive(folder)
+    held = claim(folder, "fit-1")
+    assert held is not None
+    forgive(folder)  # one that lives is left alone
+    assert claim(folder, "fit-1") is None
+    another_host(held.attempt)
+    forgive(folder)  # and one that cannot be seen
+    assert not (held.attempt / "released").exists()
+    held.release()
+
+
+def test_stopping_on_purpose_counts_as_no_death(folder):
+    for _ in range(2 * MAX_ATTEMPTS):
+        claim(folder, "fit-1").release()
+    held = claim(folder, "fit-1")
+    assert held is not None
+    held.release()
+
+
+def test_what_stopped_workers_held_is_given_back(folder, holder):
+    process, _ = holder()
+    release_all_of(folder, {process.pid + 1})
+    assert folder.beats() in ({"fit-1": "epoch 3"}, {"fit-1": ""})  # it may not have spoken yet
+    process.kill()
+    process.wait()
+    release_all_of(folder, {process.pid})
+    assert folder.beats() == {}
+
+
+def test_a_beat_that_cannot_be_written_ends_no_training(folder):
+    held = claim(folder, "fit-1")
+    folder.claim("fit-1").rename(folder.root / "away")
+    (folder.root / "claims" / "fit-1").write_text("in the way")
+    held.beat("epoch 2")
+    held.release()
