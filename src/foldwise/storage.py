@@ -16,7 +16,7 @@ from typing import Any
 from foldwise.errors import RunError
 from foldwise.processes import host, started
 
-MOST_WRITERS = 100  # of one folder within one moment
+MAX_WRITERS = 100  # of one folder within one moment
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def folder_replaced(folder: Path) -> Iterator[Path]:
     scratch.mkdir()
     try:
         yield scratch
-        for attempt in range(MOST_WRITERS):
+        for attempt in range(MAX_WRITERS):
             with suppress(FileNotFoundError):
                 folder.rename(old)
             try:
@@ -54,7 +54,7 @@ def folder_replaced(folder: Path) -> Iterator[Path]:
                 break
             except OSError as error:
                 # Another writer may have been faster by this step: then its folder is replaced too.
-                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST} or attempt == MOST_WRITERS - 1:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST} or attempt == MAX_WRITERS - 1:
                     with suppress(OSError):
                         old.rename(folder)
                     raise

@@ -7,11 +7,11 @@ from torch.nn import functional as F
 
 from foldwise.data.batches.batches import Batch
 from foldwise.insight.landscape.points import Landscape
-from foldwise.learning.training.scoring import Seeing
+from foldwise.learning.training.scoring import ForwardPass
 
 CPU = torch.device("cpu")
-CLASSIFY = Seeing("multiclass_classification", 3, CPU)
-SEGMENT = Seeing("multiclass_segmentation", 3, CPU)
+CLASSIFY = ForwardPass("multiclass_classification", 3, CPU)
+SEGMENT = ForwardPass("multiclass_segmentation", 3, CPU)
 
 
 def vectors(sizes=(8, 8, 4), features=5, classes=3, seed=0):

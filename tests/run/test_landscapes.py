@@ -6,7 +6,7 @@ from foldwise.errors import RunError, SpecError
 from foldwise.run.auxiliary import beside_seconds
 from foldwise.run.landscapes import (
     AUTO,
-    MOST_IMAGES,
+    MAX_IMAGES,
     Seen,
     check_epochs,
     epochs_to_look_at,
@@ -158,7 +158,7 @@ def test_so_many_images_that_a_look_takes_minutes():
     mask = {"task": "binary_segmentation", "there": 1000}
     assert num_images("auto", pixels=1024**2, **mask) == fewest
     assert num_images("auto", pixels=64**2, **mask) == 8
-    assert num_images("auto", pixels=8**2, **mask) == MOST_IMAGES
+    assert num_images("auto", pixels=8**2, **mask) == MAX_IMAGES
     assert num_images(200, pixels=1024**2, **mask) == 200
     assert num_images("auto", task="binary_classification", pixels=64**2, there=20) == 20
 

@@ -20,7 +20,7 @@ from foldwise.learning.checkpoints.saved import SavedModel, read_model, read_wei
 from foldwise.learning.checkpoints.winner import ENCODER, WEIGHTS
 from foldwise.learning.networks.network import Network, layout_for
 from foldwise.learning.training.devices import Stopwatch, pick_device, precision_for, steady
-from foldwise.learning.training.scoring import Scores, Seeing, evaluate
+from foldwise.learning.training.scoring import ForwardPass, Scores, evaluate
 from foldwise.run.leases import Beat
 from foldwise.storage import read_json
 
@@ -80,7 +80,7 @@ class Questioned:
 
     def about(self, packed: Disturbed, cases: np.ndarray) -> Scores:
         """What it says of whole images."""
-        seeing = Seeing(
+        seeing = ForwardPass(
             self.model.task, len(self.model.classes), self.device, self.precision, layout_for(self.network)
         )
         # It has every name of a packed data set that pictures are made with.

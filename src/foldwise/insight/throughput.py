@@ -27,7 +27,7 @@ from foldwise.learning.training.devices import (
     steady,
     synchronize,
 )
-from foldwise.learning.training.setup import Asked, Workpiece, set_up
+from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import step
 from foldwise.run.leases import Beat
 from foldwise.study.spec import Training
@@ -58,7 +58,7 @@ def measure_item(
     """
     training = Training.model_validate(settings["training"])
     place = pick_device(device if training.device == "auto" else training.device)
-    asked = Asked(settings, training, packed, split, place)
+    asked = FitRequest(settings, training, packed, split, place)
     with steady(asked.seed, settings["threads"], place):
         memory, load = MemoryPeak(place), _Load()
         piece = set_up(asked)
@@ -143,7 +143,7 @@ def _timed(work: Callable[[], int], device: torch.device, times: int) -> tuple[i
 
 
 def _point(
-    asked: Asked, piece: Workpiece, memory: MemoryPeak, *, size: int, last: dict[str, Any] | None
+    asked: FitRequest, piece: TrainingSetup, memory: MemoryPeak, *, size: int, last: dict[str, Any] | None
 ) -> dict[str, Any]:
     """What is known of one batch size; `last` is the next smaller one."""
     blank = {"batch_size": size, "train": None, "limit": None, "inference": None, "peak_memory_mb": None}
@@ -165,7 +165,7 @@ def _point(
     return blank | {"problem": problem}
 
 
-def _measured(asked: Asked, piece: Workpiece, memory: MemoryPeak, size: int) -> dict[str, Any]:
+def _measured(asked: FitRequest, piece: TrainingSetup, memory: MemoryPeak, size: int) -> dict[str, Any]:
     learner, source, seconds = piece.learner, piece.source, asked.settings["seconds"]
     assert isinstance(source, Pictures)
     memory.reset()
@@ -183,13 +183,13 @@ def _measured(asked: Asked, piece: Workpiece, memory: MemoryPeak, size: int) -> 
     return known | {"peak_memory_mb": peak_mb}
 
 
-def _learned(piece: Workpiece, batch: Batch) -> int:
+def _learned(piece: TrainingSetup, batch: Batch) -> int:
     step(piece.learner, batch)
     return len(batch.cases)
 
 
 @torch.inference_mode()
-def _inference(asked: Asked, piece: Workpiece, size: int, *, seconds: float) -> Pace:
+def _inference(asked: FitRequest, piece: TrainingSetup, size: int, *, seconds: float) -> Pace:
     """Whole images from the cache through the network, to logits on the device."""
     network, seeing, source = piece.learner.network.eval(), piece.learner.seeing, piece.source
     order = _cases(asked, size)
@@ -202,7 +202,7 @@ def _inference(asked: Asked, piece: Workpiece, size: int, *, seconds: float) -> 
     return paces((look,), asked.device, seconds=seconds)[0]
 
 
-def _endless(asked: Asked, source: Pictures, size: int) -> Iterator[Batch]:
+def _endless(asked: FitRequest, source: Pictures, size: int) -> Iterator[Batch]:
     """Full batches as training has them, cropped and augmented, epoch after epoch."""
     training = asked.training
     return source.training(
@@ -213,7 +213,7 @@ def _endless(asked: Asked, source: Pictures, size: int) -> Iterator[Batch]:
     )
 
 
-def _cases(asked: Asked, size: int) -> Iterator[np.ndarray]:
+def _cases(asked: FitRequest, size: int) -> Iterator[np.ndarray]:
     """Case indices of full batches without end: shuffled, and dealt again where a batch is larger than an epoch."""
     train = asked.split.train
     steps = -(-len(train) // size)

@@ -22,7 +22,7 @@ from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs
 from foldwise.metrics.table import METRICS
 from foldwise.study.spec import Study
 
-MOST_CURVES = (
+MAX_CURVES = (
     24  # configurations with their bins in the verdict, the best first; of the others only the numbers
 )
 LOSSES = ("brier", "log_loss")
@@ -65,7 +65,7 @@ def calibration_record(study: Study, rows: Rows, comparable: Sequence[str]) -> d
     temperatures = {one: [temperature_of(rows, fit) for fit in rows.done(one)] for one in comparable}
     told = {
         step: [
-            _told(study, rows, _said(rows, one, held), drawn=place < MOST_CURVES)
+            _told(study, rows, _said(rows, one, held), drawn=place < MAX_CURVES)
             for place, (one, held) in enumerate(temperatures.items())
         ]
         for step, temperatures in (("before", dict.fromkeys(comparable)), ("after", temperatures))
@@ -240,7 +240,7 @@ def _of_pixels(rows: Rows, comparable: Sequence[str], names: dict[str, str]) -> 
         "configurations": [
             {"id": one, "name": names[one], "temperature": None, "after": None}
             | {"before": first | {"bins": [asdict(part) for part in _pixels(rows, one)]}}
-            for one in comparable[:MOST_CURVES]
+            for one in comparable[:MAX_CURVES]
         ],
     }
 

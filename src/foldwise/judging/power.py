@@ -23,7 +23,7 @@ from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, choose_metric
 from foldwise.study.spec import Study, Task
 
-MOST_REPEATS = 10
+MAX_REPEATS = 10
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Foresight:
 
     def repeats_for(self, target: float) -> int | None:
         """The fewest repeats that see `target` with the images there are; None where ten do not."""
-        for repeats in range(1, MOST_REPEATS + 1):
+        for repeats in range(1, MAX_REPEATS + 1):
             other = foresee(self.scatter, self.units, repeats, self.num_configurations)
             if other.best <= target:
                 return repeats

@@ -34,7 +34,7 @@ COSTS = (
     "latency_ms",
 )
 IN_WORDS = ("device", "cache", "peak_memory_is", "energy_is")  # of a cost
-MOST_CONFUSED = 60  # classes with counts of every confusion
+MAX_CONFUSED = 60  # classes with counts of every confusion
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def with_ends(scored: Scored, known: Judgement, name: str, place: int | None) ->
 
 def _confusion(rows: Rows, configuration: str) -> list[Any] | None:
     """Counts by [true][predicted] over all folds and repeats; of several labels [[TN, FP], [FN, TP]] of each."""
-    return confusion_matrix(rows, configuration).tolist() if len(rows.classes) <= MOST_CONFUSED else None
+    return confusion_matrix(rows, configuration).tolist() if len(rows.classes) <= MAX_CONFUSED else None
 
 
 def _failure(fit: Fit) -> dict[str, Any]:

@@ -14,9 +14,9 @@ import numpy as np
 from foldwise.judging.intervals import wilson
 from foldwise.metrics.outputs import Bools, Floats, Ints
 
-MOST_BINS, FEWEST_BINS = 15, 5
+MAX_BINS, MIN_BINS = 15, 5
 PER_BIN = 10  # images for each bin, where there are so few that 15 would be too many
-MOST_DRAWN, MOST_DRAWS, FEWEST_DRAWS = (
+MAX_DRAWN, MAX_DRAWS, MIN_DRAWS = (
     4_000_000,
     1000,
     20,
@@ -43,7 +43,7 @@ class Bin:
 
 def num_bins(num_images: int) -> int:
     """15 bins of equal width, or fewer for fewer than 150 images; at least 5."""
-    return int(np.clip(num_images // PER_BIN, FEWEST_BINS, MOST_BINS))
+    return int(np.clip(num_images // PER_BIN, MIN_BINS, MAX_BINS))
 
 
 def bin_of(said: Floats, bins: int) -> Ints:
@@ -90,7 +90,7 @@ def perfect_ece(said: Floats, *, bins: int, seed: int) -> float:
 
     Simulated, as no formula is short; the same seed gives the same number.
     """
-    draws = int(np.clip(MOST_DRAWN // len(said), FEWEST_DRAWS, MOST_DRAWS))
+    draws = int(np.clip(MAX_DRAWN // len(said), MIN_DRAWS, MAX_DRAWS))
     order = np.argsort(said, kind="stable")
     sorted_said = said[order]
     _, starts = np.unique(bin_of(sorted_said, bins), return_index=True)
@@ -99,7 +99,7 @@ def perfect_ece(said: Floats, *, bins: int, seed: int) -> float:
     return float(np.abs(np.add.reduceat(excess, starts, axis=1)).sum(axis=1).mean() / len(said))
 
 
-def pixel_curve(histograms: Sequence[Ints], *, bins: int = MOST_BINS) -> tuple[Bin, ...]:
+def pixel_curve(histograms: Sequence[Ints], *, bins: int = MAX_BINS) -> tuple[Bin, ...]:
     """The reliability curve of pixels, from their counts by probability; without intervals, for pixels are no sample.
 
     Args:

@@ -41,7 +41,7 @@ from foldwise.run.folder import RunFolder, write_json
 from foldwise.study.spec import Judging, Study
 
 SCHEMA = 1
-MOST_IN_PAIRS = 60  # configurations of which every pair is told
+MAX_IN_PAIRS = 60  # configurations of which every pair is told
 
 
 def judge(folder: RunFolder) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def pair_records(judge: Judging, known: Judgement) -> list[dict[str, Any]]:
         margin=judge.equivalent_within,
     )
     ids, sign = known.comparable, known.sign
-    many = len(ids) > MOST_IN_PAIRS
+    many = len(ids) > MAX_IN_PAIRS
     return [
         _pair(pair, ids, sign) for pair in found if not many or known.comparison.winner in (pair.a, pair.b)
     ]

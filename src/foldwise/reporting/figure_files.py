@@ -16,7 +16,7 @@ from foldwise.errors import RunError
 from foldwise.reporting.drawing.charts import stacked
 from foldwise.reporting.drawing.standalone import standalone
 from foldwise.reporting.report import sections_of
-from foldwise.reporting.report_data import Evidence, gather
+from foldwise.reporting.report_data import ReportData, gather
 from foldwise.reporting.sections.verdict.tables import leaderboard
 from foldwise.reporting.wording import metric_title
 from foldwise.run.folder import RunFolder, written_whole
@@ -67,7 +67,7 @@ def _figures(html: str, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield f"{name}.csv", _written([[names.get(cell, cell) for cell in line] for line in lines])
 
 
-def forest(evidence: Evidence) -> Iterator[tuple[str, str]]:
+def forest(evidence: ReportData) -> Iterator[tuple[str, str]]:
     """The intervals of the leaderboard as one figure, which a page shows row by row."""
     held = leaderboard(evidence)
     rows = [

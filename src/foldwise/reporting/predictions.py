@@ -23,7 +23,7 @@ from foldwise.errors import DataError
 from foldwise.reporting.assets import joined
 from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
 from foldwise.reporting.drawing.sheet import Cell, contact_sheet
-from foldwise.reporting.sections.images.gallery import MOST_BARS, Bar, Picture, Shown, names_said
+from foldwise.reporting.sections.images.gallery import MAX_BARS, Bar, Picture, Shown, names_said
 from foldwise.reporting.wording import count, percent
 from foldwise.run.folder import read_json
 from foldwise.storage import written_whole
@@ -146,7 +146,7 @@ def _overlay(one: Told, out: Path) -> Pixels | None:
 
 
 def _shown(one: Told, image: Pixels, over: Pixels | None, classes: list[str]) -> Shown:
-    order = sorted(range(len(classes)), key=lambda k: (k not in one.said, -one.shares[k]))[:MOST_BARS]
+    order = sorted(range(len(classes)), key=lambda k: (k not in one.said, -one.shares[k]))[:MAX_BARS]
     bars = [
         Bar(classes[k], one.shares[k], k == one.truth, k in one.said or over is not None)
         for k in sorted(order, key=lambda k: -one.shares[k])

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from foldwise.reporting import assets
-from foldwise.reporting.report_data import Evidence, gather
+from foldwise.reporting.report_data import ReportData, gather
 from foldwise.reporting.sections.images import gallery, hardest, labels
 from foldwise.reporting.sections.training import (
     attention,
@@ -59,7 +59,7 @@ class Section:
 
     name: str
     title: str
-    content: Callable[[Evidence], Mapping[str, Any] | None]
+    content: Callable[[ReportData], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def write_report(folder: RunFolder) -> Path:
     return folder.report
 
 
-def render(evidence: Evidence, *, live: str | None = None) -> str:
+def render(evidence: ReportData, *, live: str | None = None) -> str:
     """The page. Every name from the study or the files is escaped; nothing is loaded from anywhere.
 
     Args:
@@ -163,7 +163,7 @@ def waiting_page(study: Study) -> str:
     )
 
 
-def sections_of(evidence: Evidence) -> list[Shown]:
+def sections_of(evidence: ReportData) -> list[Shown]:
     """The sections for which there is something to show, in the order of the page."""
     environment, common = _environment(evidence.configurations), everywhere(evidence)
     shown = []
@@ -195,7 +195,7 @@ def own(configuration: str | None) -> Markup:
     return Markup("") if configuration is None else Markup(' data-configuration="{}"').format(configuration)
 
 
-def everywhere(evidence: Evidence) -> dict[str, Any]:
+def everywhere(evidence: ReportData) -> dict[str, Any]:
     """What every section may speak of."""
     verdict = evidence.verdict
     return {

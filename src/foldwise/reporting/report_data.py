@@ -22,9 +22,9 @@ from foldwise.reporting.drawing.thinning import held, thinned
 from foldwise.run.folder import RunFolder, read_json
 from foldwise.study.spec import Training, Validation
 
-MOST_CURVES = 6  # configurations drawn in one ROC panel; more are a tangle
-MOST_COMPARED = 60  # configurations, the best first, that are compared image by image
-MOST_CLASSES = 12  # classes with panels of their own; the tables always have all
+MAX_CURVES = 6  # configurations drawn in one ROC panel; more are a tangle
+MAX_COMPARED = 60  # configurations, the best first, that are compared image by image
+MAX_CLASSES = 12  # classes with panels of their own; the tables always have all
 Result = Mapping[str, Any]
 Curve = Mapping[str, Any]
 
@@ -56,7 +56,7 @@ class CaseRow:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ReportData:
     """A finished, or unfinished, run as the report sees it.
 
     Attributes:
@@ -151,15 +151,15 @@ class Evidence:
         chosen = list(range(first, len(self.classes)))
         if str(self.verdict["task"]) == "binary_classification":
             chosen = [1]  # the panels of the two classes mirror each other
-        if len(chosen) <= MOST_CLASSES:
+        if len(chosen) <= MAX_CLASSES:
             return chosen
         support = np.bincount(
             [label for case in self.cases for label in case.labels], minlength=len(self.classes)
         )
-        return sorted(sorted(chosen, key=lambda k: -support[k])[:MOST_CLASSES])
+        return sorted(sorted(chosen, key=lambda k: -support[k])[:MAX_CLASSES])
 
 
-def gather(folder: RunFolder, verdict: Mapping[str, Any] | None = None) -> Evidence:
+def gather(folder: RunFolder, verdict: Mapping[str, Any] | None = None) -> ReportData:
     """Read a run folder that was judged.
 
     Args:
@@ -176,7 +176,7 @@ def gather(folder: RunFolder, verdict: Mapping[str, Any] | None = None) -> Evide
     verdict = read_json(folder.verdict) if verdict is None else verdict
     rows, asked = read_rows(folder), folder.load_study()
     scored = [one["id"] for one in verdict["configurations"] if one.get("estimate") is not None]
-    known = Evidence(
+    known = ReportData(
         verdict=verdict,
         cases=_cases(folder.cases),
         audit=read_json(folder.audit),
@@ -196,21 +196,21 @@ def gather(folder: RunFolder, verdict: Mapping[str, Any] | None = None) -> Evide
     return _with_scores(known, rows, scored)
 
 
-def _with_scores(known: Evidence, rows: Rows, scored: list[str]) -> Evidence:
-    few, classes = scored[:MOST_CURVES], known.shown_classes()
+def _with_scores(known: ReportData, rows: Rows, scored: list[str]) -> ReportData:
+    few, classes = scored[:MAX_CURVES], known.shown_classes()
     parts: dict[str, Any] = dict(vars(known))
     parts["roc"] = {one: {k: thinned(curves.roc(rows, one, k)) for k in classes} for one in few}
     parts["pr"] = {one: {k: thinned(held(curves.pr(rows, one, k))) for k in classes} for one in few}
     parts["confusion"] = {one: np.asarray(curves.confusion_matrix(rows, one)) for one in few}
     parts["f1_curves"] = {one: f1_curves(rows, one) for one in few[:1]}
     parts["decided"] = {one: _decided(rows, one) for one in scored} if known.multilabel else {}
-    compared = MOST_COMPARED if known.segmentation or known.multilabel else 1
+    compared = MAX_COMPARED if known.segmentation or known.multilabel else 1
     parts["image_scores"] = {one: dict(curves.image_scores(rows, one)) for one in scored[:compared]}
     if known.segmentation:
         parts["predictions"] = {one: _masks(rows, one) for one in scored} | _shallow_masks(known)
     else:
         parts["probabilities"] = {one: _probabilities(rows, one) for one in scored}
-    return Evidence(**parts)
+    return ReportData(**parts)
 
 
 def _cases(path: Path) -> list[CaseRow]:
@@ -269,7 +269,7 @@ def _masks(rows: Rows, configuration: str) -> dict[int, Path]:
     return {int(case): path for fit, path in files if path.exists() for case in tested[fit.repeat, fit.fold]}
 
 
-def _shallow_masks(known: Evidence) -> dict[str, dict[int, Path]]:
+def _shallow_masks(known: ReportData) -> dict[str, dict[int, Path]]:
     """Of every shallow baseline, under the id that the verdict gives it."""
     masks: dict[str, dict[int, Path]] = {}
     for one in known.beside:

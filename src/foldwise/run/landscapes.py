@@ -18,12 +18,12 @@ from foldwise.study.yaml_places import parse
 
 Fit = TypeVar("Fit", bound=Planned)
 
-MOST_OTHERS = 2  # fits of the same configuration to which lines are drawn
-MOST_STEPS = 20  # checkpoints of the path of training
+MAX_OTHERS = 2  # fits of the same configuration to which lines are drawn
+MAX_STEPS = 20  # checkpoints of the path of training
 NUM_LISTED = 6
 # `images: auto`: at most so many, and so many pixels together, but at least so many. A mask tells of every pixel,
 # a label only of an image, so that fewer masks are enough, and their networks cost more for each.
-MOST_IMAGES = 64
+MAX_IMAGES = 64
 AUTO = {"segmentation": (2**15, 4), "classification": (2**17, 16)}  # pixels, fewest images
 LANCZOS_STEPS, HUTCHINSON_DRAWS = 20, 10
 PASSES_PER_PRODUCT = 5  # a product with the Hessian takes about so many forward passes
@@ -83,7 +83,7 @@ def _others(fit: Planned, fits: Sequence[Planned]) -> list[Planned]:
         same_fold, same_repeat = (one.settings[key] == mine[key] for key in ("fold", "repeat"))
         return not (same_fold or same_repeat), not same_fold
 
-    return sorted(alike, key=distance)[:MOST_OTHERS]
+    return sorted(alike, key=distance)[:MAX_OTHERS]
 
 
 def finely(asked: Looking, options: Mapping[str, Any]) -> Looking:
@@ -131,7 +131,7 @@ def num_images(asked: int | str, *, task: str, pixels: int, there: int) -> int:
     """
     if not isinstance(asked, int):
         budget, least = AUTO["segmentation" if task.endswith("segmentation") else "classification"]
-        asked = min(MOST_IMAGES, max(least, budget // max(pixels, 1)))
+        asked = min(MAX_IMAGES, max(least, budget // max(pixels, 1)))
     return min(asked, there)
 
 
@@ -189,7 +189,7 @@ def look_seconds(
     points = asked["points"]
     along = 2 * points + 1
     surfaces = (epochs + 1) * points**2
-    lines = along * (epochs * asked["directions"] + 2 + len(asked["others"])) + 2 * MOST_STEPS
+    lines = along * (epochs * asked["directions"] + 2 + len(asked["others"])) + 2 * MAX_STEPS
     products = epochs * (LANCZOS_STEPS + HUTCHINSON_DRAWS) * PASSES_PER_PRODUCT
     images = num_images(asked["images"], task=settings["task"], pixels=seen.pixels, there=seen.trained)
     shared = any(need.startswith("features-") for need in item.needs)  # then only the head is asked

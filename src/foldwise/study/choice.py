@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
-from foldwise.study.validation_errors import Unfit, shown
+from foldwise.study.validation_errors import InvalidValue, shown
 
 NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by name."
 
@@ -30,15 +30,19 @@ class Choice(Node):
         if isinstance(value, str):
             return {"name": value}
         if not isinstance(value, dict):
-            raise Unfit(f"must be a name, or {{name: {{option: value}}}}, got {shown(value)}")
+            raise InvalidValue(f"must be a name, or {{name: {{option: value}}}}, got {shown(value)}")
         if isinstance(value.get("name"), str) and value.keys() <= {"name", "options"}:
             return value
         if len(value) != 1:
             listed = ", ".join(map(str, value)) or "none"
-            raise Unfit(f"must be one name with its options, got {len(value)} keys: {listed}", NAMED_OPTIONS)
+            raise InvalidValue(
+                f"must be one name with its options, got {len(value)} keys: {listed}", NAMED_OPTIONS
+            )
         name, options = next(iter(value.items()))
         if not isinstance(options, dict | None):
-            raise Unfit(f"needs the options of {name} by their names, got {shown(options)}", NAMED_OPTIONS)
+            raise InvalidValue(
+                f"needs the options of {name} by their names, got {shown(options)}", NAMED_OPTIONS
+            )
         return {"name": str(name), "options": options or {}}
 
     @classmethod

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from foldwise.study.spec import AUGMENTS, Augment, Choice, Training
-from foldwise.study.validation_errors import Keys, Mistake, from_pydantic, shown, suggest
+from foldwise.study.validation_errors import Invalid, Keys, from_pydantic, shown, suggest
 
 NO_WEIGHTS_FILE = ("none", "imagenet")
 NAME = "name"  # of a level of a bundle, for people
@@ -34,7 +34,7 @@ class Level:
     index: int
 
 
-def find_mistakes(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[Mistake]:
+def find_mistakes(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[Invalid]:
     """Everything that is wrong with the shared settings and the factors, by place."""
     shared = dict(train)
     found = _checked_part(SOME_MODEL | shared, under=("train",)) + _each_in_train(shared)
@@ -42,7 +42,7 @@ def find_mistakes(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[
     for key, written in compare.items():
         if key not in Training.model_fields and not is_bundle(key, written):
             what = f"no setting is called {key!r}, so it cannot be compared"
-            found.append(Mistake(("compare", key), what, suggest(key, Training.model_fields), at="key"))
+            found.append(Invalid(("compare", key), what, suggest(key, Training.model_fields), at="key"))
             continue
         for setting in settings_of(key, written):
             if setting in stated:
@@ -52,13 +52,13 @@ def find_mistakes(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[
             found += levels(key, written)[1]
     if "model" not in stated:
         cure = "Add `model: unet` to train, or a list of models to compare."
-        found.append(Mistake((), "no model is named", cure, at="key"))
+        found.append(Invalid((), "no model is named", cure, at="key"))
     return found
 
 
-def _stated_twice(key: str, setting: str, first: str) -> Mistake:
+def _stated_twice(key: str, setting: str, first: str) -> Invalid:
     where = "shared in train" if first == "train" else f"in {first}"
-    return Mistake(
+    return Invalid(
         ("compare", key),
         f"{setting} is stated twice: {where}, and as a factor here",
         "Keep one of them.",
@@ -83,13 +83,13 @@ def settings_of(key: str, written: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(setting) for level in written for setting in level if setting != NAME))
 
 
-def levels(key: str, written: list[Any]) -> tuple[list[Level], list[Mistake]]:
+def levels(key: str, written: list[Any]) -> tuple[list[Level], list[Invalid]]:
     """The levels of one factor, those of nested factors spelled out, and what is wrong with them."""
-    mistakes: list[Mistake] = []
+    mistakes: list[Invalid] = []
     good: list[Level] = []
     if not written:
         return [], [
-            Mistake(
+            Invalid(
                 ("compare", key), f"compare.{key} has no levels", "List at least one, or remove the line."
             )
         ]
@@ -97,7 +97,7 @@ def levels(key: str, written: list[Any]) -> tuple[list[Level], list[Mistake]]:
         under: Keys = ("compare", key, index)
         empty = list(_empty_each(raw))
         mistakes += [
-            Mistake((*under, *keys), "each needs a list of at least one value", EACH_CURE) for keys in empty
+            Invalid((*under, *keys), "each needs a list of at least one value", EACH_CURE) for keys in empty
         ]
         if empty:
             continue
@@ -154,15 +154,15 @@ def _empty_each(value: Any) -> Iterator[Keys]:
     return (keys for keys, listed in _each_places(value) if not isinstance(listed, list) or not listed)
 
 
-def _each_in_train(train: Mapping[str, Any]) -> list[Mistake]:
+def _each_in_train(train: Mapping[str, Any]) -> list[Invalid]:
     what, cure = (
         "each makes levels, and train has none: it is shared by all",
         "Move this key to compare, as a list.",
     )
-    return [Mistake(("train", *keys), what, cure) for keys, _ in _each_places(dict(train))]
+    return [Invalid(("train", *keys), what, cure) for keys, _ in _each_places(dict(train))]
 
 
-def _checked_part(document: dict[str, Any], *, under: Keys) -> list[Mistake]:
+def _checked_part(document: dict[str, Any], *, under: Keys) -> list[Invalid]:
     try:
         # Through JSON, where strict means what a reader of YAML expects: a list may be a tuple, true is no number.
         Training.model_validate_json(json.dumps(document), strict=True)
@@ -171,20 +171,20 @@ def _checked_part(document: dict[str, Any], *, under: Keys) -> list[Mistake]:
     return []
 
 
-def _checked_level(key: str, value: Any, under: Keys) -> list[Mistake]:
+def _checked_level(key: str, value: Any, under: Keys) -> list[Invalid]:
     if key not in Training.model_fields:
         settings = {setting: part for setting, part in value.items() if setting != NAME}
         return _checked_part(SOME_MODEL | settings, under=under)
     found = _checked_part(SOME_MODEL | {key: value}, under=("compare",))
     # pydantic speaks of the key; the file has a list there, and the mistake is in one of its levels.
-    return [Mistake((*under, *mistake.keys[2:]), mistake.what, mistake.cure, mistake.at) for mistake in found]
+    return [Invalid((*under, *mistake.keys[2:]), mistake.what, mistake.cure, mistake.at) for mistake in found]
 
 
-def _unique(mistakes: list[Mistake]) -> list[Mistake]:
+def _unique(mistakes: list[Invalid]) -> list[Invalid]:
     return list(dict.fromkeys(mistakes))
 
 
-def _twice(key: str, good: list[Level]) -> list[Mistake]:
+def _twice(key: str, good: list[Level]) -> list[Invalid]:
     seen: dict[str, int] = {}
     found = []
     for level in good:
@@ -192,7 +192,7 @@ def _twice(key: str, good: list[Level]) -> list[Mistake]:
         if dump in seen:
             what = f"compare.{key} states {level.name} twice"
             found.append(
-                Mistake(("compare", key, level.index), what, "Remove one: equal levels give equal results.")
+                Invalid(("compare", key, level.index), what, "Remove one: equal levels give equal results.")
             )
         seen[dump] = level.index
     return _unique(found)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from foldwise.errors import SpecError
 from foldwise.study.factors import NO_WEIGHTS_FILE, find_mistakes, is_bundle, spelled_out
 from foldwise.study.spec import Study, Training
-from foldwise.study.validation_errors import Keys, Mistake, dotted, from_pydantic, known_keys, shown
+from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
 from foldwise.study.variants import apply_variants, find_variant_mistakes
 from foldwise.study.yaml_places import Source, parse, read_source
 
@@ -56,7 +56,7 @@ def study_from_dict(value: dict[str, Any], *, base: Path | None = None) -> Study
     Raises:
         SpecError: every mistake at once.
     """
-    mistakes: list[Mistake] = []
+    mistakes: list[Invalid] = []
     study = _checked(value, base=(base or Path()).resolve(), mistakes=mistakes)
     if study is None or mistakes:
         raise SpecError.together(SpecError(mistake.what, cure=mistake.cure) for mistake in mistakes)
@@ -87,23 +87,23 @@ def schema() -> dict[str, Any]:
     return whole
 
 
-def _find_mistakes(document: Any) -> list[Mistake]:
+def _find_mistakes(document: Any) -> list[Invalid]:
     """What is wrong with a plain study, but for files that it names: those of a variant may come later."""
-    mistakes: list[Mistake] = []
+    mistakes: list[Invalid] = []
     _checked(document, base=None, mistakes=mistakes)
     return mistakes
 
 
-def _checked(document: Any, *, base: Path | None, mistakes: list[Mistake]) -> Study | None:
+def _checked(document: Any, *, base: Path | None, mistakes: list[Invalid]) -> Study | None:
     """The study of a plain value; what is wrong with it goes to `mistakes`. Without `base`, files are not looked for."""
     if document is None:
         mistakes.append(
-            Mistake((), "the study is empty", "Begin with `study: a-name` and `data: {path: my_images/}`.")
+            Invalid((), "the study is empty", "Begin with `study: a-name` and `data: {path: my_images/}`.")
         )
         return None
     if not isinstance(document, dict):
         cure = f"The keys are {', '.join(known_keys(Study))}."
-        mistakes.append(Mistake((), f"a study is made of `key: value` lines, got {shown(document)}", cure))
+        mistakes.append(Invalid((), f"a study is made of `key: value` lines, got {shown(document)}", cure))
         return None
     if base is not None:
         document = _with_whole_paths(document, base, mistakes)
@@ -119,7 +119,7 @@ def _checked(document: Any, *, base: Path | None, mistakes: list[Mistake]) -> St
     return study
 
 
-def _with_whole_paths(document: dict[str, Any], base: Path, mistakes: list[Mistake]) -> dict[str, Any]:
+def _with_whole_paths(document: dict[str, Any], base: Path, mistakes: list[Invalid]) -> dict[str, Any]:
     """The document with the weights files of `train` and `compare` by their whole paths: workers start elsewhere."""
     changed = dict(document)
     train, compare = document.get("train"), document.get("compare")
@@ -132,7 +132,7 @@ def _with_whole_paths(document: dict[str, Any], base: Path, mistakes: list[Mista
     return changed
 
 
-def _factor(key: str, written: Any, base: Path, mistakes: list[Mistake]) -> Any:
+def _factor(key: str, written: Any, base: Path, mistakes: list[Invalid]) -> Any:
     """The levels of a factor, their weights files by whole paths."""
     if key == "weights" and isinstance(written, list):
         names = [part for level in written for part in spelled_out(level)]
@@ -148,13 +148,13 @@ def _factor(key: str, written: Any, base: Path, mistakes: list[Mistake]) -> Any:
     return written
 
 
-def _weights(name: Any, base: Path, keys: Keys, mistakes: list[Mistake]) -> Any:
+def _weights(name: Any, base: Path, keys: Keys, mistakes: list[Invalid]) -> Any:
     if not isinstance(name, str) or name in NO_WEIGHTS_FILE:
         return name
     path = (base / Path(name).expanduser()).resolve()
     if not path.is_file():
         what = f"{dotted(keys)} is no file: {shown(name)}, looked for in {base}"
-        mistakes.append(Mistake(keys, what, "Write none, imagenet, or the path of a .safetensors file."))
+        mistakes.append(Invalid(keys, what, "Write none, imagenet, or the path of a .safetensors file."))
     return str(path)
 
 

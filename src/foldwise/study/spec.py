@@ -22,7 +22,7 @@ from foldwise.errors import unknown
 from foldwise.study.choice import NO_PRETRAINING as NO_PRETRAINING
 from foldwise.study.choice import Choice as Choice
 from foldwise.study.choice import Node as Node
-from foldwise.study.validation_errors import Unfit, shown
+from foldwise.study.validation_errors import InvalidValue, shown
 
 Task = Literal[
     "binary_classification",
@@ -81,7 +81,7 @@ class DataSpec(Node):
         places = [key for key in ("path", "phantom", "source") if getattr(self, key) is not None]
         if len(places) != 1 and places != ["path", "source"]:
             stated = f"{' and '.join(places)} are stated" if places else "none is stated"
-            raise Unfit(
+            raise InvalidValue(
                 "needs one of path (a folder), phantom (a built-in data set) and source (a public data set,"
                 f" which may have its copy at path); {stated}"
             )
@@ -92,7 +92,7 @@ class DataSpec(Node):
         if isinstance(self.channels, tuple):
             bad = [name for name in self.channels if not name or set(name) & set("/\\{},[]")]
             if not self.channels or bad or len(set(self.channels)) < len(self.channels):
-                raise Unfit(
+                raise InvalidValue(
                     "needs channels each once, by the words that name their files, got"
                     f" {shown(list(self.channels))}",
                     "For a_red.png and a_green.png, or red/a.png and green/a.png: channels: [red, green].",
@@ -138,7 +138,7 @@ def _named_augment(value: Any) -> Any:
     if isinstance(value, str):
         if value not in AUGMENTS:
             error = unknown(value, AUGMENTS, "augmentation")
-            raise Unfit(
+            raise InvalidValue(
                 f"is unknown: {error.what}",
                 f"{error.cure} Or state its parts, such as {{flip: true, turn: true}}.",
             )
@@ -226,7 +226,9 @@ class Robustness(Node):
     def _rising(self) -> Robustness:
         for key, strengths in (("blur_px", self.blur_px), ("noise", self.noise)):
             if list(strengths) != sorted(set(strengths)):
-                raise Unfit(f"needs {key} from weak to strong, each once, got {shown(list(strengths))}")
+                raise InvalidValue(
+                    f"needs {key} from weak to strong, each once, got {shown(list(strengths))}"
+                )
         return self
 
 
@@ -251,12 +253,12 @@ class Looking(Node):
     @model_validator(mode="after")
     def _centred(self) -> Looking:
         if self.points % 2 == 0:
-            raise Unfit(
+            raise InvalidValue(
                 f"needs an odd number of points, so that one is the network itself, got {self.points}",
                 f"Write points: {self.points + 1}.",
             )
         if self.losses == ():
-            raise Unfit("needs at least one of its losses", "Name some, or remove the line losses.")
+            raise InvalidValue("needs at least one of its losses", "Name some, or remove the line losses.")
         return self
 
 

@@ -17,7 +17,7 @@ SHOWN_LETTERS = 60
 ALIKE = 0.7  # of values; less would answer gpu with cpu
 
 
-class Unfit(ValueError):
+class InvalidValue(ValueError):
     """A value that its field cannot take; raised by our own validators.
 
     Args:
@@ -31,7 +31,7 @@ class Unfit(ValueError):
 
 
 @dataclass(frozen=True)
-class Mistake:
+class Invalid:
     """One thing that is wrong with a study.
 
     Attributes:
@@ -72,7 +72,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 def from_pydantic(
     error: ValidationError, document: Any, model: type[BaseModel], *, under: Keys = ()
-) -> list[Mistake]:
+) -> list[Invalid]:
     """Every mistake that pydantic found in `document`, one a place, in plain words.
 
     Args:
@@ -103,32 +103,32 @@ def _place(detail: ErrorDetails, document: Any) -> Keys:
 
 def _mistake(
     keys: Keys, details: list[ErrorDetails], document: Any, model: type[BaseModel], under: Keys
-) -> Mistake:
+) -> Invalid:
     detail, name = details[0], dotted((*under, *keys)) or "the study"
     kind = detail["type"]
     if kind == "missing":
         parent = dotted((*under, *keys[:-1]))
         inside = f" in {parent}" if parent else ""
-        return Mistake(
+        return Invalid(
             (*under, *keys[:-1]), f"{keys[-1]} is missing{inside}", f"Add the key {keys[-1]}.", at="key"
         )
     if kind == "extra_forbidden":
         parent = dotted((*under, *keys[:-1]))
         inside = f" in {parent}" if parent else ""
         known = known_keys(model_at(keys[:-1], model))
-        return Mistake(
+        return Invalid(
             (*under, *keys), f"no key is called {keys[-1]!r}{inside}", suggest(str(keys[-1]), known), at="key"
         )
     got = _value_at(keys, document)
     if len(details) > 1:  # no member of a union fits; what the members would have liked confuses
-        return Mistake(
+        return Invalid(
             (*under, *keys),
             f"{name} must be {_union_words(keys, model)}, got {shown(got)}",
             _choice_cure(details, got),
         )
     unfit = detail.get("ctx", {}).get("error")
-    if isinstance(unfit, Unfit):
-        return Mistake((*under, *keys), f"{name} {unfit.what}", unfit.cure)
+    if isinstance(unfit, InvalidValue):
+        return Invalid((*under, *keys), f"{name} {unfit.what}", unfit.cure)
     words, cure = (
         WORDS[kind](detail.get("ctx", {}), got)
         if kind in WORDS
@@ -138,7 +138,7 @@ def _mistake(
         known = known_keys(model_at(keys, model))
         cure = "Write its keys below it, indented" + (", or remove the line." if got is None else ".")
         cure += f" {suggest('', known)}" if known else ""
-    return Mistake(
+    return Invalid(
         (*under, *keys), f"{name} {words}" + (f", got {shown(got)}" if kind in WORDS else ""), cure
     )
 

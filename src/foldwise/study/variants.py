@@ -10,7 +10,7 @@ from typing import Any
 
 from foldwise.errors import SpecError, unknown
 from foldwise.study.spec import Choice, Study, Training
-from foldwise.study.validation_errors import Keys, Mistake, model_at, shown
+from foldwise.study.validation_errors import Invalid, Keys, model_at, shown
 from foldwise.study.yaml_places import Source
 
 VARIANTS = "variants"
@@ -45,8 +45,8 @@ def _unknown(name: str, known: Mapping[str, Any]) -> SpecError:
 
 
 def find_variant_mistakes(
-    source: Source, chosen: Sequence[str], check: Callable[[Any], list[Mistake]]
-) -> list[Mistake]:
+    source: Source, chosen: Sequence[str], check: Callable[[Any], list[Invalid]]
+) -> list[Invalid]:
     """What is wrong with the form of any variant, and with what those state that were not chosen.
 
     Args:
@@ -62,7 +62,7 @@ def find_variant_mistakes(
                 if any(mistake.keys[:length] in merged.written for length in range(1, len(mistake.keys) + 1)):
                     keys = (VARIANTS, name, *mistake.keys)
                     found.append(
-                        Mistake(keys, f"in variant {name}, {mistake.what}", mistake.cure, mistake.at)
+                        Invalid(keys, f"in variant {name}, {mistake.what}", mistake.cure, mistake.at)
                     )
     return found
 
@@ -74,19 +74,19 @@ def _stated(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from ((name, part) for name, part in listed.items() if isinstance(part, dict))
 
 
-def _form(document: Any) -> Iterator[Mistake]:
+def _form(document: Any) -> Iterator[Invalid]:
     listed = document.get(VARIANTS) if isinstance(document, dict) else None
     for name, part in listed.items() if isinstance(listed, dict) else ():
         keys: Keys = (VARIANTS, name)
         if not NAME.fullmatch(name):
             what = f"a variant cannot be called {name!r}"
-            yield Mistake(
+            yield Invalid(
                 keys, what, "Use letters, digits and . _ - only: it names the run folder.", at="key"
             )
         if isinstance(part, dict) and VARIANTS in part:
-            yield Mistake((*keys, VARIANTS), "a variant has no variants of its own", "Remove it.", at="key")
+            yield Invalid((*keys, VARIANTS), "a variant has no variants of its own", "Remove it.", at="key")
         if not isinstance(part, dict):
-            yield Mistake(keys, f"variant {name} must have keys, got {shown(part)}", FORM)
+            yield Invalid(keys, f"variant {name} must have keys, got {shown(part)}", FORM)
 
 
 @dataclass

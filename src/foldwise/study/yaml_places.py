@@ -14,7 +14,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from foldwise.errors import SpecError
-from foldwise.study.validation_errors import Keys, Mistake, dotted
+from foldwise.study.validation_errors import Invalid, Keys, dotted
 
 Place = tuple[int, int]  # line and column, from 0
 CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
@@ -59,11 +59,11 @@ class Source:
     lines: list[str]
     value: Any = None
     places: dict[Keys, tuple[Place, Place]] = field(default_factory=dict)
-    mistakes: list[Mistake] = field(default_factory=list)
+    mistakes: list[Invalid] = field(default_factory=list)
     origins: dict[Keys, Keys] = field(default_factory=dict)
     overrides: dict[Keys, str] = field(default_factory=dict)
 
-    def error(self, mistake: Mistake) -> SpecError:
+    def error(self, mistake: Invalid) -> SpecError:
         """The error that shows a mistake: file, line and column, the line itself and a caret."""
         outside = self.outside(mistake.keys)
         if outside is not None:
@@ -100,7 +100,7 @@ class Source:
                 return value if at == "value" and length == len(keys) else key
         return self.places.get((), ((0, 0), (0, 0)))[0]
 
-    def order(self, mistake: Mistake) -> Place:
+    def order(self, mistake: Invalid) -> Place:
         """What mistakes are sorted by: their place in the file."""
         return self.place(mistake.keys, at=mistake.at)
 
@@ -192,7 +192,7 @@ class _Reader:
         tag = str(node.tag or "")
         if not tag.startswith("tag:yaml.org,2002:") or tag.endswith((":binary", ":set", ":omap")):
             what = f"{dotted(keys)} has the tag {tag}, which means nothing here"
-            self.source.mistakes.append(Mistake(keys, what, "Remove the tag."))
+            self.source.mistakes.append(Invalid(keys, what, "Remove the tag."))
         if isinstance(node, MappingNode):
             return self._mapping(node, keys)
         if isinstance(node, SequenceNode):
@@ -210,7 +210,7 @@ class _Reader:
                 again = (*inner, f"again in line {key_node.start_mark.line}")
                 self.source.places[again] = (_start(key_node), _start(key_node))
                 what = f"{dotted(inner)} is stated twice; first in line {first}"
-                self.source.mistakes.append(Mistake(again, what, "Keep one of them.", at="key"))
+                self.source.mistakes.append(Invalid(again, what, "Keep one of them.", at="key"))
                 continue
             # ruamel puts a value that is left empty where the next one begins.
             empty = isinstance(value_node, ScalarNode) and not value_node.value and not value_node.style

@@ -30,7 +30,7 @@ from foldwise.insight.landscape.directions import weights_of
 from foldwise.insight.landscape.points import Landscape
 from foldwise.insight.landscape.recalibrating import recalibrate
 from foldwise.insight.landscape.spectrum import hutchinson, lanczos
-from foldwise.learning.training.scoring import Seeing
+from foldwise.learning.training.scoring import ForwardPass
 
 numbers = st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=12)
 
@@ -292,7 +292,7 @@ def test_every_network_can_be_differentiated_twice(name, task):
         for number, parameter in enumerate(one for one in network.parameters() if one.ndim == 1):
             parameter.add_(random(parameter.shape, number), alpha=0.01)
     (batch,) = pictures((2,), side=64, masks=task.endswith("segmentation"))
-    landscape = Landscape(network, [batch], (F.cross_entropy,), Seeing(task, 3, torch.device("cpu")))
+    landscape = Landscape(network, [batch], (F.cross_entropy,), ForwardPass(task, 3, torch.device("cpu")))
     vector = random(sum(parameter.numel() for parameter in network.parameters()))
     made, wanted = hessian(landscape)(vector), difference_of_gradients(network, batch, vector)
     assert wanted.any()

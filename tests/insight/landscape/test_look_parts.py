@@ -24,11 +24,11 @@ from foldwise.insight.landscape.criteria import check_losses, error_of, trivial_
 from foldwise.insight.landscape.layers import BINS, Layers, gradients, layers_in_order
 from foldwise.insight.landscape.points import evaluate
 from foldwise.insight.landscape.replay import largest_difference, most_steps
-from foldwise.learning.training.scoring import Scores, Seeing, overlap, right
+from foldwise.learning.training.scoring import ForwardPass, Scores, overlap, right
 from foldwise.study.spec import IGNORE, Choice
 
 CPU = torch.device("cpu")
-LABELS = Seeing(CLASSIFY, 3, CPU)
+LABELS = ForwardPass(CLASSIFY, 3, CPU)
 
 
 class Says(nn.Module):
@@ -49,7 +49,7 @@ def masks(seed, *, num=5, classes=3, side=6):
 
 
 def value(error, batches, task, classes=3):
-    return evaluate(Says(), batches, [error.of], seeing=Seeing(task, classes, CPU))[0]
+    return evaluate(Says(), batches, [error.of], seeing=ForwardPass(task, classes, CPU))[0]
 
 
 def in_parts(logits, target):
@@ -153,7 +153,7 @@ def test_the_trivial_predictor_of_masks_says_background_everywhere():
         trivial,
         [batch],
         [lambda z, t: F.cross_entropy(z, t, ignore_index=IGNORE)],
-        seeing=Seeing(task, 3, CPU),
+        seeing=ForwardPass(task, 3, CPU),
     )
     known = target[target != IGNORE].numpy()
     assert loss[0] == pytest.approx(-np.log(np.array([150, 45, 5]) / 200)[known].mean())
@@ -161,7 +161,9 @@ def test_the_trivial_predictor_of_masks_says_background_everywhere():
 
 
 def value_of_trivial(trivial, batch, task):
-    return evaluate(trivial, [batch], [error_of("dice_img_macro", task).of], seeing=Seeing(task, 3, CPU))[0]
+    return evaluate(
+        trivial, [batch], [error_of("dice_img_macro", task).of], seeing=ForwardPass(task, 3, CPU)
+    )[0]
 
 
 def test_the_trivial_predictor_of_several_labels_says_the_share_of_each():
@@ -263,7 +265,7 @@ def test_a_map_shows_what_raised_the_answer():
     image[0, 0, 0, 0], image[1, 0, 3, 3] = 8.0, 4.0
     batch = Batch(image, torch.tensor([0, 1]), np.array([5, 9]))
     again = SimpleNamespace(network=net, go_to=lambda epoch: None)
-    seeing = Seeing("binary_classification", 2, CPU)
+    seeing = ForwardPass("binary_classification", 2, CPU)
     made = attention_maps(again, [0, 3], batch, seeing=seeing, tell=lambda *_: None)
     assert made["cases"].tolist() == [5, 9]
     assert made["target"].tolist() == [0, 1]
@@ -284,7 +286,7 @@ def test_the_scale_of_an_image_is_that_of_its_largest_value_over_the_epochs():
         net.head.weight.data = torch.eye(2) * epoch
 
     batch = Batch(image, torch.tensor([0]), np.array([5]))
-    seeing = Seeing("binary_classification", 2, CPU)
+    seeing = ForwardPass("binary_classification", 2, CPU)
     again = SimpleNamespace(network=net, go_to=go_to)
     made = attention_maps(again, [1, 4], batch, seeing=seeing, tell=lambda *_: None)
     assert made["5"][:, 1, 2].tolist() == [0.25, 1]

@@ -18,7 +18,7 @@ from foldwise.insight.landscape.recalibrating import has_batch_norm, recalibrate
 from foldwise.insight.landscape.surfaces import at_each, line, plane, scattered
 from foldwise.learning.networks.network import Classifier, freeze_encoder
 from foldwise.learning.objectives.losses import make_loss
-from foldwise.learning.training.scoring import Seeing
+from foldwise.learning.training.scoring import ForwardPass
 from foldwise.study.spec import Choice
 
 
@@ -209,7 +209,7 @@ def test_what_is_not_finite_is_nan_and_does_no_harm_to_the_next_point():
 
 def test_surfaces_are_worked_in_float32_whatever_training_was():
     network = normed()
-    coarse = Seeing("multiclass_classification", 3, torch.device("cpu"), "bf16")
+    coarse = ForwardPass("multiclass_classification", 3, torch.device("cpu"), "bf16")
     values = [
         Landscape(network, pictures(), (F.cross_entropy,), seeing).values()[0]
         for seeing in (CLASSIFY, coarse)
@@ -222,7 +222,7 @@ def test_surfaces_are_worked_in_float32_whatever_training_was():
 def test_every_network_can_be_looked_at(name, task):
     network = zoo_network(name, task, in_channels=2, num_classes=3, size_hw=(64, 64))
     masks = task.endswith("segmentation")
-    seeing = Seeing(task, 3, torch.device("cpu"))
+    seeing = ForwardPass(task, 3, torch.device("cpu"))
     batches = pictures((3,), side=64, masks=masks)
     network.eval()
     before = state(network)

@@ -10,7 +10,7 @@ from foldwise.data.batches.batches import Pictures
 from foldwise.learning.checkpoints.saved import read_model, read_weights
 from foldwise.learning.training.epoch_metrics import pooled_confusion, told
 from foldwise.learning.training.fit import fit_item
-from foldwise.learning.training.scoring import CLASSIFICATION, SEGMENTATION, Scores, Seeing, evaluate
+from foldwise.learning.training.scoring import CLASSIFICATION, SEGMENTATION, ForwardPass, Scores, evaluate
 from foldwise.learning.training.snapshots import Watch, epochs_to_keep, images_to_watch
 
 CPU = torch.device("cpu")
@@ -142,7 +142,7 @@ def test_training_and_validation_loss_are_one_formula(tmp_path):
     saved = read_model(tmp_path / "fit")
     network = saved.rebuild(read_weights(tmp_path / "fit" / "weights.safetensors"))
     batches = Pictures(packed, saved.normalization, CPU).whole(SPLIT.train, batch_size=5)
-    seeing = Seeing("binary_segmentation", 2, CPU)
+    seeing = ForwardPass("binary_segmentation", 2, CPU)
     loss = evaluate(network, batches, seeing, loss=lambda p, t: torch.nn.functional.cross_entropy(p, t)).loss
     assert (
         len(SPLIT.train) % 4

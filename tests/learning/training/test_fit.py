@@ -12,7 +12,7 @@ from foldwise.errors import FoldwiseError, MissingExtra
 from foldwise.learning.checkpoints.saved import read_model, read_weights
 from foldwise.learning.training import train as loop
 from foldwise.learning.training.fit import fit_item
-from foldwise.learning.training.scoring import Seeing, evaluate
+from foldwise.learning.training.scoring import ForwardPass, evaluate
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -73,7 +73,7 @@ def test_the_saved_model_says_the_very_scores(tmp_path, task):
     network = model.rebuild(read_weights(tmp_path / "fit" / "weights.safetensors"))
     cpu = torch.device("cpu")
     batches = Pictures(packed, model.normalization, cpu).whole(SPLIT.test, batch_size=4)
-    again = evaluate(network, batches, Seeing(task, TASKS[task][0], cpu), fully=True)
+    again = evaluate(network, batches, ForwardPass(task, TASKS[task][0], cpu), fully=True)
     for name, values in again.arrays.items():
         np.testing.assert_allclose(
             values, scores[name], atol=1e-5 if values.dtype.kind == "f" else 3, rtol=1e-4
@@ -148,7 +148,7 @@ def test_a_frozen_encoder_does_not_move(tmp_path):
 
 
 def test_memory_that_runs_out_halves_the_batch_and_is_told(tmp_path, monkeypatch):
-    straight = Seeing.logits
+    straight = ForwardPass.logits
     seen = []
 
     def small(self, network, inputs):
@@ -157,7 +157,7 @@ def test_memory_that_runs_out_halves_the_batch_and_is_told(tmp_path, monkeypatch
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return straight(self, network, inputs)
 
-    monkeypatch.setattr(Seeing, "logits", small)
+    monkeypatch.setattr(ForwardPass, "logits", small)
     result, scores = fit(tmp_path / "fit", "multiclass_classification", batch_size=8)
     assert result["cost"]["batch_halvings"] == 2
     assert result["cost"]["batch_size"] == 8
@@ -172,7 +172,7 @@ def test_memory_that_is_out_for_one_image_is_an_error(tmp_path, monkeypatch):
     def never(self, network, inputs):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(Seeing, "logits", never)
+    monkeypatch.setattr(ForwardPass, "logits", never)
     with pytest.raises(RuntimeError, match="can't allocate memory"):
         fit(tmp_path / "fit", "multiclass_classification")
 
@@ -184,7 +184,7 @@ def test_other_errors_are_not_taken_for_memory(tmp_path, monkeypatch):
         tries.append(1)
         raise RuntimeError("shapes cannot be multiplied")
 
-    monkeypatch.setattr(Seeing, "logits", broken)
+    monkeypatch.setattr(ForwardPass, "logits", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         fit(tmp_path / "fit", "multiclass_classification")
     assert len(tries) == 1

@@ -14,7 +14,7 @@ from foldwise.learning.networks.models import MODELS
 from foldwise.learning.networks.network import body_of, load_body
 from foldwise.learning.objectives.pretraining import PRETRAINING
 from foldwise.learning.training import pretrain as module
-from foldwise.learning.training.setup import Asked, set_up
+from foldwise.learning.training.setup import FitRequest, set_up
 from foldwise.study.spec import Training
 
 TASK = "binary_segmentation"
@@ -224,7 +224,7 @@ def test_the_fresh_output_layer_is_on_the_device_of_all_others(tmp_path):
     elsewhere = torch.device("meta")  # a device that every machine has, and that is not the CPU
     settings = {"seed": 5, "threads": 1, "repeat": 0, "fold": 0}
     piece = set_up(
-        Asked(settings, asked, tiny(TASK), SPLIT, elsewhere, pretrained=Pretrained(tmp_path / "p"))
+        FitRequest(settings, asked, tiny(TASK), SPLIT, elsewhere, pretrained=Pretrained(tmp_path / "p"))
     )
     assert {part.device for part in piece.learner.network.state_dict().values()} == {elsewhere}
     stepped = {part for group in piece.learner.optimizer.param_groups for part in group["params"]}

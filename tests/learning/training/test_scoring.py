@@ -12,8 +12,8 @@ from foldwise.learning.training.counting import decided
 from foldwise.learning.training.scoring import (
     CLASSIFICATION,
     SEGMENTATION,
+    ForwardPass,
     Scores,
-    Seeing,
     evaluate,
     selector,
 )
@@ -41,7 +41,7 @@ def pixel_batches(classes, seed=0):
 
 @pytest.mark.parametrize("classes", [2, 4])
 def test_pixel_scores_are_what_counting_gives(classes):
-    seeing = Seeing("multiclass_segmentation", classes, CPU)
+    seeing = ForwardPass("multiclass_segmentation", classes, CPU)
     scores = evaluate(Says(), pixel_batches(classes), seeing, fully=True)
     assert scores.case.tolist() == [3, 5, 7]
     for batch in pixel_batches(classes):
@@ -78,7 +78,7 @@ def test_the_decision_is_the_first_of_the_likeliest_classes(classes):
 
 
 def test_contract_of_the_arrays():
-    scores = evaluate(Says(), pixel_batches(3), Seeing("multiclass_segmentation", 3, CPU), fully=True)
+    scores = evaluate(Says(), pixel_batches(3), ForwardPass("multiclass_segmentation", 3, CPU), fully=True)
     kinds = {name: (values.shape, str(values.dtype)) for name, values in scores.arrays.items()}
     assert kinds == {
         "confusion": ((3, 3, 3), "int64"),
@@ -91,13 +91,13 @@ def test_contract_of_the_arrays():
     assert scores.case.dtype == np.int32
     assert (
         "histogram"
-        not in evaluate(Says(), pixel_batches(3), Seeing("multiclass_segmentation", 3, CPU)).arrays
+        not in evaluate(Says(), pixel_batches(3), ForwardPass("multiclass_segmentation", 3, CPU)).arrays
     )
 
 
 def test_an_image_of_ignored_pixels_only_counts_nothing():
     batch = Batch(torch.randn(1, 2, 4, 4), torch.full((1, 4, 4), IGNORE), np.array([0]))
-    scores = evaluate(Says(), [batch], Seeing("binary_segmentation", 2, CPU), fully=True)
+    scores = evaluate(Says(), [batch], ForwardPass("binary_segmentation", 2, CPU), fully=True)
     assert all((values == 0).all() for values in scores.arrays.values())
 
 
@@ -114,7 +114,7 @@ def class_scores(task, seed=0, n=40, classes=3):
         Batch(logits[i : i + 16], target[i : i + 16], np.arange(n)[::-1][i : i + 16]) for i in range(0, n, 16)
     ]
     loss = nn.BCEWithLogitsLoss() if several else nn.CrossEntropyLoss()
-    return evaluate(Says(), batches, Seeing(task, classes, CPU), loss=loss), logits, target, loss
+    return evaluate(Says(), batches, ForwardPass(task, classes, CPU), loss=loss), logits, target, loss
 
 
 def test_probabilities_are_ordered_by_case_and_the_loss_is_the_mean_over_cases():
@@ -209,7 +209,7 @@ def test_tiles_are_blended_without_steps():
 def test_large_images_go_through_in_tiles_and_give_the_same(monkeypatch):
     torch.manual_seed(0)
     network = nn.Conv2d(1, 3, 3, padding=1).eval()
-    seeing, image = Seeing("multiclass_segmentation", 3, CPU), torch.randn(1, 1, 1100, 40)
+    seeing, image = ForwardPass("multiclass_segmentation", 3, CPU), torch.randn(1, 1, 1100, 40)
     logits = seeing.logits(network, image)
     whole = network(image)
     torch.testing.assert_close(
@@ -221,7 +221,7 @@ def test_large_images_go_through_in_tiles_and_give_the_same(monkeypatch):
 def test_evaluating_leaves_the_mode_and_makes_no_gradients():
     network = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5)).train()
     batch = Batch(torch.randn(6, 4), torch.zeros(6, dtype=torch.long), np.arange(6))
-    seeing = Seeing("multiclass_classification", 3, CPU)
+    seeing = ForwardPass("multiclass_classification", 3, CPU)
     one, again = (evaluate(network, [batch], seeing).arrays["probabilities"] for _ in range(2))
     np.testing.assert_array_equal(one, again)
     assert network.training

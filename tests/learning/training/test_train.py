@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import FoldwiseError
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
-from foldwise.learning.training.scoring import Seeing
+from foldwise.learning.training.scoring import ForwardPass
 from foldwise.learning.training.train import Learner, Snapshot, train
 from foldwise.study.spec import Choice
 
@@ -38,7 +38,7 @@ def network(dropout=0.0):
 def learner(net, *, passes=1, lr=0.1, epochs=3, schedule="constant"):
     optimizer = make_optimizer(Choice(name="sgd", options={"lr": lr}), net.parameters(), CPU)
     scheduled = make_schedule(Choice(name=schedule), optimizer, epochs * 3)
-    seeing = Seeing("multiclass_classification", 3, CPU)
+    seeing = ForwardPass("multiclass_classification", 3, CPU)
     return Learner(net, F.cross_entropy, optimizer, scheduled, seeing, seed=5, passes=passes)
 
 

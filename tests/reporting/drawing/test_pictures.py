@@ -17,7 +17,7 @@ from foldwise.reporting.drawing.pictures import (
     mask_picture,
     spread_out,
 )
-from foldwise.reporting.report_data import CaseRow, Evidence
+from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.sections.images.gallery import copies
 
 
@@ -107,7 +107,7 @@ def test_pictures_that_are_in_the_data_more_than_once_are_shown_together():
     finding = {
         "alike": [["0.png", "3.png"], ["1.png", "5.png", "6.png"], *(["2.png", "4.png"] for _ in range(4))]
     }
-    evidence = Evidence({}, cases, {"findings": [{}, finding]}, {}, "", images=Images())
+    evidence = ReportData({}, cases, {"findings": [{}, finding]}, {}, "", images=Images())
     shown, number = copies(evidence)
     assert [[picture.words for picture in one] for one in shown[:2]] == [
         ["0.png", "3.png"],

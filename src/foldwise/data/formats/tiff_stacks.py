@@ -12,7 +12,7 @@ from foldwise.data.formats.tiff_parts import is_whole
 from foldwise.errors import DataError
 
 SLICES = {"Z", "T"}  # axes that ImageJ and OME name; other programs name none (Q, I)
-MOST_PAGES = 16  # of a picture with unnamed channels
+MAX_PAGES = 16  # of a picture with unnamed channels
 KEPT = 4  # stacks that cannot be mapped stay decoded, since every slice is asked for by itself
 
 
@@ -25,7 +25,7 @@ def is_stack(path: Path) -> bool:
     except (tifffile.TiffFileError, OSError, IndexError, ValueError):
         return False
     named = any(long.get(axis, 1) > 1 for axis in SLICES)
-    return named or any(long.get(axis, 1) > MOST_PAGES for axis in "QI")
+    return named or any(long.get(axis, 1) > MAX_PAGES for axis in "QI")
 
 
 def open_tiff_stack(path: Path) -> np.ndarray:

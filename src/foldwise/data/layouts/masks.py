@@ -17,7 +17,7 @@ from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec, Task
 
 NO_CLASS = 254  # marks, while a mask is translated, values that mean nothing
-MOST_CLASSES = 32  # more distinct values than this are stray values or instance numbers, not classes
+MAX_CLASSES = 32  # more distinct values than this are stray values or instance numbers, not classes
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _grey_classes(
         num_classes, found = len(data.classes), list(range(len(data.classes)))
     if (
         found == list(range(num_classes))
-        and (num_classes <= MOST_CLASSES or data.classes is not None)
+        and (num_classes <= MAX_CLASSES or data.classes is not None)
         and num_classes <= NO_CLASS
     ):
         names = (
@@ -115,7 +115,7 @@ def _grey_classes(
         raise _unclear(
             census, "255 may be a class, or pixels that do not count", "State data.ignore_value: 255, or "
         )
-    if len(found) > MOST_CLASSES and found == list(range(num_classes)):
+    if len(found) > MAX_CLASSES and found == list(range(num_classes)):
         raise _unclear(
             census,
             f"{num_classes} values look like numbered objects, not classes",
@@ -127,7 +127,7 @@ def _grey_classes(
 def _colour_classes(census: Census, found: list[MaskKey]) -> tuple[tuple[str, ...], dict[MaskKey, int]]:
     """Classes of colours: black is the background, the others are named by their code."""
     colours = sorted({as_colour(value) for value in found})
-    if len(colours) > MOST_CLASSES:
+    if len(colours) > MAX_CLASSES:
         raise _unclear(census, f"the masks hold {len(colours)} colours")
     if colours == [(0, 0, 0), (255, 255, 255)]:
         return ("background", "foreground"), {(0, 0, 0): 0, (255, 255, 255): 1}
@@ -148,7 +148,7 @@ def _unclear(census: Census, what: str, cure: str = "") -> DataError:
 def _template(census: Census) -> str:
     """The lines of a study file that would state the commonest values."""
     values = [show(value) for value, _ in census.pixels.most_common(4)]
-    if len(census.pixels) > MOST_CLASSES and not any(isinstance(value, tuple) for value in census.pixels):
+    if len(census.pixels) > MAX_CLASSES and not any(isinstance(value, tuple) for value in census.pixels):
         return "state data.mask_values with ranges, for example {0-127: background, 128-255: foreground}."
     listed = ", ".join(
         f'"{value}": {"background" if k == 0 else f"name {k}"}' for k, value in enumerate(values)

@@ -16,7 +16,7 @@ from foldwise.data.layouts.masks import read_meaning
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
 
-MOST_TOLD = 3  # stacks that are described one by one
+MAX_TOLD = 3  # stacks that are described one by one
 
 
 def stack_files(root: Path, stated: str | None, usual: tuple[str, ...]) -> list[str]:
@@ -87,8 +87,8 @@ def read_stacks(root: Path, data: DataSpec) -> Dataset:
             cure="Save one of them.",
         )
     opened = [_open_images(root, name) for name in images]
-    said = [sentence for _, sentences in opened[:MOST_TOLD] for sentence in sentences]
-    if len(opened) > MOST_TOLD:
+    said = [sentence for _, sentences in opened[:MAX_TOLD] for sentence in sentences]
+    if len(opened) > MAX_TOLD:
         number = sum(len(stack) for stack, _ in opened)
         said = [said[0], f"In all, {len(opened)} stacks hold {number} images."]
     places = [

@@ -14,8 +14,8 @@ from typing import IO
 from foldwise.data.public.source import Progress, silent
 from foldwise.errors import DataError, RunError
 
-MOST_BYTES = 64 * 2**30  # the largest set in the table is about 33 GB unpacked
-MOST_FILES = 1_000_000
+MAX_BYTES = 64 * 2**30  # the largest set in the table is about 33 GB unpacked
+MAX_FILES = 1_000_000
 CHUNK = 1 << 20
 
 
@@ -28,7 +28,7 @@ class _Member:
     is_folder: bool
 
 
-def unpack(archive: Path, folder: Path, *, progress: Progress = silent, most_bytes: int = MOST_BYTES) -> None:
+def unpack(archive: Path, folder: Path, *, progress: Progress = silent, most_bytes: int = MAX_BYTES) -> None:
     """Unpack a zip or tar archive into a folder that does not exist yet; all names are checked before any is written.
 
     Raises:
@@ -139,9 +139,9 @@ def _checked(members: Iterable[_Member], archive: Path, most_bytes: int) -> dict
         seen.add(place.casefold())
         files[place] = member
         total += member.size
-        if total > most_bytes or len(files) > MOST_FILES:
+        if total > most_bytes or len(files) > MAX_FILES:
             raise DataError(
-                f"the archive unpacks to more than {most_bytes / 2**30:.3g} GiB or {MOST_FILES} files",
+                f"the archive unpacks to more than {most_bytes / 2**30:.3g} GiB or {MAX_FILES} files",
                 where=str(archive),
                 cure="If that is right, unpack it yourself and give the folder with --local.",
             )

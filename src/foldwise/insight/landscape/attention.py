@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from foldwise.data.batches.batches import Batch
 from foldwise.insight.landscape.replay import Replay
-from foldwise.learning.training.scoring import Seeing, probabilities
+from foldwise.learning.training.scoring import ForwardPass, probabilities
 
-MOST_IMAGES = 6
-MOST_WRONG = 3
+MAX_IMAGES = 6
+MAX_WRONG = 3
 NO_MAP = "no layer of the network gives a map of places, so that there is nothing to show"
 TOKENS = "the last map of places comes before most of the network, which goes on with tokens or numbers"
 HEAD_ONLY = "the encoder is frozen and its outputs are shared, so that only the head was trained, which sees no places"
@@ -26,7 +26,7 @@ PIXELS = "a segmentation says of every pixel what it sees there"
 SEVERAL = "the labels are divided among several networks, and one map would show one of them"
 
 
-def why_absent(network: nn.Module, one: Tensor, seeing: Seeing, *, grouped: bool) -> str | None:
+def why_absent(network: nn.Module, one: Tensor, seeing: ForwardPass, *, grouped: bool) -> str | None:
     """Why there are no maps of a network; None where there are.
 
     Args:
@@ -60,7 +60,7 @@ class _Met:
     has_weights: bool
 
 
-def _met(network: nn.Module, one: Tensor, seeing: Seeing) -> list[_Met]:
+def _met(network: nn.Module, one: Tensor, seeing: ForwardPass) -> list[_Met]:
     """The layers without parts of their own, in the order in which an image meets them."""
     found: list[_Met] = []
 
@@ -119,13 +119,13 @@ def images_to_show(p_NK: np.ndarray, truth: np.ndarray) -> list[int]:
         wrong_by, wrong = 1 - own, p_NK.argmax(1) != truth
     by_error = np.argsort(-wrong_by, kind="stable")
     worst = [int(row) for row in by_error if wrong[row]]
-    chosen = worst[:MOST_WRONG]
+    chosen = worst[:MAX_WRONG]
     for label in range(p_NK.shape[1]):
         of_class = truth[:, label] > 0 if truth.ndim == 2 else truth == label
         if not any(of_class[row] for row in chosen):
             chosen += [int(row) for row in by_error[::-1] if of_class[row] and not wrong[row]][:1]
     rest = [row for row in (*worst, *map(int, by_error)) if row not in chosen]
-    return [*dict.fromkeys(chosen), *dict.fromkeys(rest)][:MOST_IMAGES]
+    return [*dict.fromkeys(chosen), *dict.fromkeys(rest)][:MAX_IMAGES]
 
 
 def attention_maps(
@@ -133,7 +133,7 @@ def attention_maps(
     epochs: Sequence[int],
     batch: Batch,
     *,
-    seeing: Seeing,
+    seeing: ForwardPass,
     tell: Callable[[int, int], None],
 ) -> dict[str, np.ndarray]:
     """The content of ``attention.npz``: maps of the true class through training; see docs/look.md.

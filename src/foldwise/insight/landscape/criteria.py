@@ -15,11 +15,11 @@ from foldwise.errors import FoldwiseError, SpecError
 from foldwise.insight.landscape.points import Criterion, Pooled, evaluate
 from foldwise.learning.objectives.losses import automatic, check_loss
 from foldwise.learning.training.counting import CLIP, decided
-from foldwise.learning.training.scoring import Seeing
-from foldwise.learning.training.setup import Asked, class_counts, loss_of
+from foldwise.learning.training.scoring import ForwardPass
+from foldwise.learning.training.setup import FitRequest, class_counts, loss_of
 from foldwise.study.spec import IGNORE, Choice, Task
 
-MOST_LOSSES = 6
+MAX_LOSSES = 6
 STANDARD = {
     "segmentation": ("cross_entropy", "focal", "dice"),
     "several": ("binary_cross_entropy", "binary_focal"),
@@ -41,7 +41,7 @@ class Named:
         return {"name": self.name, "title": self.title, "kind": self.kind}
 
 
-def criteria_of(asked: Asked) -> tuple[list[Named], int | None]:
+def criteria_of(asked: FitRequest) -> tuple[list[Named], int | None]:
     """The losses, then 1 - the metric that decides; and which of them the fit was trained with.
 
     The losses that were asked for come first. Where nothing was, these are those of the study, the fit's own among
@@ -51,10 +51,10 @@ def criteria_of(asked: Asked) -> tuple[list[Named], int | None]:
     own = resolved(asked.training.loss, task)
     losses = _unique(resolved(Choice.model_validate(one), task) for one in about["losses"])
     if about["standard"]:
-        others = [loss for loss in losses if loss != own][: MOST_LOSSES - 1]
+        others = [loss for loss in losses if loss != own][: MAX_LOSSES - 1]
         losses = [loss for loss in losses if loss == own or loss in others]
         known = {loss.name for loss in losses}
-        room = MOST_LOSSES - len(losses)
+        room = MAX_LOSSES - len(losses)
         losses += [Choice(name=name) for name in STANDARD[_family(task)] if name not in known][:room]
     trained_with = losses.index(own) if own in losses else None
     made = [Named(str(loss), str(loss), "loss", loss_of(asked, loss)) for loss in losses]
@@ -234,7 +234,7 @@ class Trivial(nn.Module):
         return self.logits_K.expand(len(inputs), -1)
 
 
-def trivial_predictor(asked: Asked) -> Trivial:
+def trivial_predictor(asked: FitRequest) -> Trivial:
     """That of a fit. Its decision is the most frequent class, of several labels those that most images have."""
     packed, train = asked.packed, asked.split.train
     counts = class_counts(packed, train).astype(np.float64)
@@ -247,9 +247,9 @@ def trivial_predictor(asked: Asked) -> Trivial:
 
 
 def trivial_values(
-    asked: Asked, batches: Sequence[Batch], criteria: Sequence[Named], seeing: Seeing
+    asked: FitRequest, batches: Sequence[Batch], criteria: Sequence[Named], seeing: ForwardPass
 ) -> np.ndarray:
     """(L,) what each criterion says of the trivial predictor, on the images that are looked at."""
     plain: dict[str, Any] = {"layout": torch.contiguous_format, "precision": "fp32"}
-    asking = Seeing(seeing.task, seeing.num_classes, seeing.device, **plain)
+    asking = ForwardPass(seeing.task, seeing.num_classes, seeing.device, **plain)
     return evaluate(trivial_predictor(asked), batches, [one.of for one in criteria], seeing=asking)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from foldwise.data.batches.batches import Batch
 from foldwise.insight.landscape.directions import trainable
-from foldwise.learning.training.scoring import Seeing
+from foldwise.learning.training.scoring import ForwardPass
 
 BINS = 48
 LOG_GRADIENT = np.linspace(-10, 2, BINS + 1)  # common: what is outside is counted in the first or last bin
 
 
-def layers_in_order(network: nn.Module, inputs: Tensor, seeing: Seeing) -> list[str]:
+def layers_in_order(network: nn.Module, inputs: Tensor, seeing: ForwardPass) -> list[str]:
     """Names of the trainable weights of two axes or more, in the order in which an image meets them."""
     named = {name: weight for name, weight in trainable(network).items() if weight.ndim >= 2}
     met: list[int] = []
@@ -41,7 +41,7 @@ def layers_in_order(network: nn.Module, inputs: Tensor, seeing: Seeing) -> list[
 
 
 def gradients(
-    network: nn.Module, batches: Sequence[Batch], loss: nn.Module, seeing: Seeing
+    network: nn.Module, batches: Sequence[Batch], loss: nn.Module, seeing: ForwardPass
 ) -> dict[str, Tensor]:
     """The gradient of the mean loss over the batches, weighted by their images, by name; in evaluation mode."""
     network.eval()

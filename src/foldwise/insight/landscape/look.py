@@ -32,11 +32,11 @@ from foldwise.learning.training.devices import pick_device
 from foldwise.learning.training.epoch_metrics import known
 from foldwise.learning.training.features import Encoder
 from foldwise.learning.training.scoring import evaluate
-from foldwise.learning.training.setup import Asked, with_less_memory
+from foldwise.learning.training.setup import FitRequest, with_less_memory
 from foldwise.run.landscapes import (
     HUTCHINSON_DRAWS,
     LANCZOS_STEPS,
-    MOST_STEPS,
+    MAX_STEPS,
     epochs_to_look_at,
     num_images,
     spread,
@@ -79,7 +79,9 @@ def look_item(
     began = time.perf_counter()
     training = Training.model_validate(settings["training"])
     place = pick_device(device if training.device == "auto" else training.device)
-    asked = Asked(settings, training, packed, split, place, Encoder.among(inputs), Pretrained.among(inputs))
+    asked = FitRequest(
+        settings, training, packed, split, place, Encoder.among(inputs), Pretrained.among(inputs)
+    )
     fit = Fit.read(inputs[settings["look"]["fit"]])
     halved = replace(asked, halvings=fit.halvings)
     again = with_less_memory(halved, lambda asked: _replayed(asked, fit, beat))
@@ -116,11 +118,11 @@ class Fit:
     def steps(self, checkpoint_bytes: int) -> list[int]:
         """Those of the path of training."""
         ends = {0, self.chosen, self.last}
-        between = spread(most_steps(MOST_STEPS, checkpoint_bytes) - 1, self.last)
+        between = spread(most_steps(MAX_STEPS, checkpoint_bytes) - 1, self.last)
         return sorted(ends | set(between))
 
 
-def _replayed(asked: Asked, fit: Fit, beat: Beat) -> Replay:
+def _replayed(asked: FitRequest, fit: Fit, beat: Beat) -> Replay:
     epochs = fit.epochs(asked.settings["look"])
 
     def keep(checkpoint_bytes: int) -> set[int]:
@@ -136,7 +138,7 @@ def _replayed(asked: Asked, fit: Fit, beat: Beat) -> Replay:
 class _Look:
     """A training that is there again, and what is asked of it."""
 
-    asked: Asked
+    asked: FitRequest
     fit: Fit
     again: Replay
     inputs: dict[str, Path]

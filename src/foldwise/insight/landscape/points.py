@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from foldwise.data.batches.batches import Batch
 from foldwise.insight.landscape.recalibrating import batch_norms, calibrated_on_the_way, recalibrate
-from foldwise.learning.training.scoring import Seeing
+from foldwise.learning.training.scoring import ForwardPass
 from foldwise.learning.training.tiles import is_large
 
 
@@ -37,7 +37,7 @@ Criterion = (
 
 @torch.inference_mode()
 def evaluate(
-    network: nn.Module, batches: Sequence[Batch], criteria: Sequence[Criterion], *, seeing: Seeing
+    network: nn.Module, batches: Sequence[Batch], criteria: Sequence[Criterion], *, seeing: ForwardPass
 ) -> np.ndarray:
     """The value of every criterion, (L,) float64, from one forward pass in evaluation mode.
 
@@ -59,7 +59,7 @@ def evaluate(
 
 
 def _asked(
-    network: nn.Module, batches: Sequence[Batch], criteria: Sequence[Criterion], seeing: Seeing
+    network: nn.Module, batches: Sequence[Batch], criteria: Sequence[Criterion], seeing: ForwardPass
 ) -> np.ndarray:
     """`evaluate` in the mode that the network is in."""
     sums: list[Tensor] = [torch.zeros((), dtype=torch.float64) for _ in criteria]
@@ -96,7 +96,7 @@ class Landscape:
     network: nn.Module
     batches: Sequence[Batch]
     criteria: Sequence[Criterion]
-    seeing: Seeing
+    seeing: ForwardPass
     recalibrated: bool = True
 
     def values(self) -> np.ndarray:
@@ -115,7 +115,7 @@ class Landscape:
         return np.where(np.isfinite(values), values, np.nan)
 
     @cached_property
-    def exact_seeing(self) -> Seeing:
+    def exact_seeing(self) -> ForwardPass:
         """`seeing` in float32."""
         return replace(self.seeing, precision="fp32")
 

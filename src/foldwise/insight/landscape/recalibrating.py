@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import FoldwiseError
-from foldwise.learning.training.scoring import Seeing
+from foldwise.learning.training.scoring import ForwardPass
 
 
 def has_batch_norm(network: nn.Module) -> bool:
@@ -35,7 +35,7 @@ def batch_norms(network: nn.Module) -> list[_BatchNorm]:
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, batches: Sequence[Batch], *, seeing: Seeing) -> None:
+def recalibrate(network: nn.Module, batches: Sequence[Batch], *, seeing: ForwardPass) -> None:
     """Set the running statistics of batch norm to those of `batches` at the weights as they are.
 
     They are the mean over the batches of each batch's own mean and (unbiased) variance, every batch counted the
@@ -72,7 +72,7 @@ def recalibrate(network: nn.Module, batches: Sequence[Batch], *, seeing: Seeing)
         )
 
 
-def _passed(network: nn.Module, batch: Batch, seeing: Seeing) -> bool:
+def _passed(network: nn.Module, batch: Batch, seeing: ForwardPass) -> bool:
     """Whether the batch went through; one image has no statistics where a layer sees one number of it."""
     try:
         seeing.logits(network, batch.inputs)

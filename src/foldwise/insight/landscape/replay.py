@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from foldwise.learning.checkpoints.saved import read_weights
 from foldwise.learning.training.devices import steady
-from foldwise.learning.training.setup import Asked, Workpiece, set_up
+from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import train
 
-MOST_BYTES = 2**30  # of all checkpoints together
-FEWEST_STEPS = 4
+MAX_BYTES = 2**30  # of all checkpoints together
+MIN_STEPS = 4
 
 State = dict[str, Tensor]  # on the CPU, without what is frozen
 
@@ -24,7 +24,7 @@ State = dict[str, Tensor]  # on the CPU, without what is frozen
 class Replay:
     """A training as it went: the network, now at its last epoch, and its state at chosen ones; 0 is before training."""
 
-    piece: Workpiece
+    piece: TrainingSetup
     states: dict[int, State]
 
     @property
@@ -43,7 +43,7 @@ class Replay:
 
 
 def replay(
-    asked: Asked, *, last: int, keep: Callable[[int], Collection[int]], tell: Callable[[int, int], None]
+    asked: FitRequest, *, last: int, keep: Callable[[int], Collection[int]], tell: Callable[[int, int], None]
 ) -> Replay:
     """Train again up to epoch `last`; the inner validation is not asked, which changes no weight.
 
@@ -79,7 +79,7 @@ def state_of(network: nn.Module) -> State:
 
 def most_steps(most: int, checkpoint_bytes: int) -> int:
     """How many checkpoints of the way of training are kept: fewer of a large network."""
-    return max(FEWEST_STEPS, min(most, MOST_BYTES // max(checkpoint_bytes, 1)))
+    return max(MIN_STEPS, min(most, MAX_BYTES // max(checkpoint_bytes, 1)))
 
 
 def weights_in(path: Path, *, prefix: str, like: Mapping[str, Tensor]) -> State:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 Product = Callable[[Tensor], Tensor]  # of a symmetric matrix with a vector (W,)
 COLUMNS = 2**16  # of the basis in float64 at a time
-FEWEST_ITERATIONS = 10  # before a Lanczos that seems to have converged may stop
+MIN_ITERATIONS = 10  # before a Lanczos that seems to have converged may stop
 
 
 class Ends(NamedTuple):
@@ -56,7 +56,7 @@ def lanczos(product: Product, start: Tensor, *, iterations: int = 30, tolerance:
         norm = float(torch.linalg.vector_norm(left))
         found = _ritz(np.array(diagonal), np.array(beside), norm, tolerance)
         nothing_left = not norm > 1e-6 * np.abs(found.eigenvalues).max()  # but rounding, or no number
-        if nothing_left or (done >= FEWEST_ITERATIONS and found.converged[0] and found.converged[-1]):
+        if nothing_left or (done >= MIN_ITERATIONS and found.converged[0] and found.converged[-1]):
             break
         beside.append(norm)
     return found

@@ -16,7 +16,7 @@ from foldwise.judging.wording import digits_of, show
 from foldwise.storage import write_json
 from foldwise.text import broken, count
 
-MOST_ROWS = 40
+MAX_ROWS = 40
 WITH_P = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")
 WIDTH_OF_NUMBERS = 62  # columns that all numbers of a row take
 LONGEST_TITLE = 20
@@ -75,12 +75,12 @@ def _say_leaderboard(out: Console, verdict: Record) -> None:
     for heading in headings:
         table.add_column(heading, justify="left" if not heading else "right")
     room = 1000 if out.soft_wrap else max(out.width - WIDTH_OF_NUMBERS, 16)
-    for record in records[:MOST_ROWS]:
+    for record in records[:MAX_ROWS]:
         cells = _cells(record, runs=runs)
         table.add_row(Text(broken(record["name"], room)), *cells, style=STYLES[record["verdict"]])
     out.print(table)
-    if len(records) > MOST_ROWS:
-        more = len(records) - MOST_ROWS
+    if len(records) > MAX_ROWS:
+        more = len(records) - MAX_ROWS
         out.print(f"... and {more} more; --out FOLDER writes all of them", style="dim", markup=False)
 
 
@@ -110,7 +110,7 @@ def _say_textbook(out: Console, told: Record) -> None:
     table.add_column("configuration", overflow="fold")
     for name in shown:
         table.add_column(told["tests"][name]["title"].replace(" test", ""), justify="right")
-    for pair in told["pairs"][:MOST_ROWS]:
+    for pair in told["pairs"][:MAX_ROWS]:
         cells = [
             f"{pair[name]['p']:.3g} ({pair[name]['p_holm']:.3g})" if pair[name] else "" for name in shown
         ]

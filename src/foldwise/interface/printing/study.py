@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from foldwise.pipeline.preflight import Costs
 
 WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
-MOST_NAMES = 10  # of classes in a line
+MAX_NAMES = 10  # of classes in a line
 
 
 class Decoding:
@@ -72,7 +72,7 @@ def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = F
     groups = len(set(prepared.audit.groups))
     grouped = f" in {groups} groups" if groups < len(prepared.packed) else ""
     names = prepared.dataset.classes
-    classes = ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} classes"
+    classes = ", ".join(names) if len(names) <= MAX_NAMES else f"{len(names)} classes"
     images = f"{count(len(prepared.packed), 'image')}{grouped}; {_plain(prepared.dataset.task)}: {classes}"
     hang(out, Text("  "), Text(images))
     say_findings(out, prepared.audit.findings)

@@ -16,7 +16,7 @@ FALSE: Verdict = "false"
 UNSUPPORTED: Verdict = "not supported"
 UNCHECKED: Verdict = "cannot check"
 GRAVEST: tuple[Verdict, ...] = (FALSE, UNSUPPORTED, UNCHECKED, TRUE)
-MOST_NAMED = 4
+MAX_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def told_value(measure: Measure, value: float) -> str:
 
 def told_rows(rows: Sequence[Row], measure: Measure) -> str:
     """``a 0.91, b 0.87 and 3 more``."""
-    told = [f"{named(row)} {told_value(measure, row.values[measure.name])}" for row in rows[:MOST_NAMED]]
-    return ", ".join(told) + (f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else "")
+    told = [f"{named(row)} {told_value(measure, row.values[measure.name])}" for row in rows[:MAX_NAMED]]
+    return ", ".join(told) + (f" and {len(rows) - MAX_NAMED} more" if len(rows) > MAX_NAMED else "")
 
 
 def named(row: Row) -> str:

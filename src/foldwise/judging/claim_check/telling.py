@@ -17,7 +17,7 @@ from foldwise.judging.claim_check.finding import (
 from foldwise.judging.claim_check.table import Measure, Record, Row, Table
 from foldwise.judging.wording import capital, counted, show
 
-MOST_AGAINST = 3
+MAX_AGAINST = 3
 NOTHING_TESTED = "numbers only: {}, so nothing says what is chance"
 
 
@@ -267,6 +267,6 @@ def _tally(measure: Measure, each: Sequence[float], pairs: Sequence[tuple[Row, R
     text += f", the other way round in {len(against)}" if against else ""
     shown = "; ".join(
         f"{named(a)} {told_value(measure, a.values[measure.name])} against {named(b)} {told_value(measure, b.values[measure.name])}"
-        for _, a, b in against[:MOST_AGAINST]
+        for _, a, b in against[:MAX_AGAINST]
     )
     return f"{text} (mean difference {mean}{'; against it: ' + shown if shown else ''})."

@@ -17,7 +17,7 @@ from foldwise.judging.scoring import Scored, score
 from foldwise.metrics.outputs import Floats, Ints
 from foldwise.metrics.table import Metric, choose_metric, metrics_of
 
-MOST_FOLDS = 100  # whose scores are told one by one
+MAX_FOLDS = 100  # whose scores are told one by one
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _by_fold(
     units: Units, there: Sequence[tuple[int, Floats]], unit_folds: Ints
 ) -> Iterator[tuple[int, int, float]]:
     """(repeat, fold, score), both counted from 0 in natural order of their names; every unit counts once."""
-    if unit_folds.max() >= MOST_FOLDS:
+    if unit_folds.max() >= MAX_FOLDS:
         return
     for r, row in there:
         defined = np.flatnonzero(np.isfinite(row))

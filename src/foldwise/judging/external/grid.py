@@ -14,7 +14,7 @@ from foldwise.judging.influence import Units
 from foldwise.judging.wording import counted
 from foldwise.metrics.outputs import Bools, Floats, Ints
 
-MOST_EMPTY = 20  # cells of the design to a score: beyond it, cases are not shared
+MAX_EMPTY = 20  # cells of the design to a score: beyond it, cases are not shared
 AT_LEAST = 10_000_000  # cells, below which it is no matter
 
 
@@ -119,7 +119,7 @@ def _refuse_shape(piece: Piece, shape: tuple[int, ...]) -> None:
         only = piece.columns["case"].names[0]
         cure = "Add scores of more cases: how sure a difference is, is told by how it varies over cases."
         raise DataError(f"there is only one case ({only})", where=piece.file, cure=cure)
-    if prod(shape) > max(MOST_EMPTY * len(piece.score), AT_LEAST):
+    if prod(shape) > max(MAX_EMPTY * len(piece.score), AT_LEAST):
         what = f"{len(piece.score):,} scores are of {C:,} configurations and {n:,} cases: hardly any case is shared"
         cure = "Every configuration must have every case. Name the right columns with --configuration and --case."
         raise DataError(what, where=piece.file, cure=cure)

@@ -23,7 +23,7 @@ from foldwise.learning.inference.ensemble import Winner, load_winner
 from foldwise.learning.inference.submission import check_submission, write_submission
 from foldwise.learning.networks.network import layout_for
 from foldwise.learning.training.devices import pick_device, precision_for, steady
-from foldwise.learning.training.scoring import Seeing, probabilities
+from foldwise.learning.training.scoring import ForwardPass, probabilities
 
 TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
@@ -118,7 +118,7 @@ def ask(winner: Winner, image_CHW: np.ndarray, *, device: torch.device) -> np.nd
         raw = torch.from_numpy(fed[None].astype(np.float32)).to(device)
         inputs = normalized(raw, mean_NC.to(device), std_NC.to(device))
         precision = precision_for(member.model.training.precision, device)
-        seeing = Seeing(model.task, len(model.classes), device, precision, layout_for(member.network))
+        seeing = ForwardPass(model.task, len(model.classes), device, precision, layout_for(member.network))
         p = probabilities(seeing.logits(member.network, inputs), model.task)[0]
         total = p if total is None else total + p
     assert total is not None  # a winner has members

@@ -20,7 +20,7 @@ from foldwise.run.leases import Beat
 POWERCAP = Path("/sys/class/powercap")
 # AMD processors have the same names; `intel-rapl:0:0` and the like are parts of these.
 PACKAGE = re.compile(r"intel-rapl:\d+")
-MOST_WATTS = 1000.0  # of one processor, at which its counter would begin anew soonest
+MAX_WATTS = 1000.0  # of one processor, at which its counter would begin anew soonest
 
 
 class Counter(Protocol):
@@ -120,7 +120,7 @@ class _Processor:
         now, moment = self._now(), time.monotonic()
         before, self.last = self.last, now
         gone, self.seen = moment - self.seen, moment
-        if gone * MOST_WATTS * 1e6 > min(self.ends):
+        if gone * MAX_WATTS * 1e6 > min(self.ends):
             return float("nan")  # they may have begun anew more than once
         return sum((b - a) % end for a, b, end in zip(before, now, self.ends, strict=True)) / 1e6
 

@@ -21,7 +21,7 @@ from foldwise.learning.training.energy import EnergyMeter
 from foldwise.learning.training.epoch_metrics import known, pooled_confusion, told
 from foldwise.learning.training.features import Encoder
 from foldwise.learning.training.scoring import Scores, evaluate, selector
-from foldwise.learning.training.setup import Asked, Workpiece, class_counts, set_up, with_less_memory
+from foldwise.learning.training.setup import FitRequest, TrainingSetup, class_counts, set_up, with_less_memory
 from foldwise.learning.training.snapshots import Watch, images_to_watch
 from foldwise.learning.training.train import Epoch, Snapshot, train
 from foldwise.run.leases import Beat
@@ -61,11 +61,11 @@ def fit_item(
     training = Training.model_validate(settings["training"])
     place = pick_device(device if training.device == "auto" else training.device)
     encoder, pretrained = Encoder.among(inputs), Pretrained.among(inputs)
-    asked = Asked(settings, training, packed, split, place, encoder, pretrained)
+    asked = FitRequest(settings, training, packed, split, place, encoder, pretrained)
     return with_less_memory(asked, lambda asked: _fit(asked, scratch, beat))
 
 
-def _fit(asked: Asked, scratch: Path, beat: Beat) -> dict[str, Any]:
+def _fit(asked: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     """Set up, train, choose the epoch, predict the test fold once, write."""
     memory, energy = MemoryPeak(asked.device), EnergyMeter(asked.device)
     piece = set_up(asked)
@@ -101,7 +101,7 @@ class Chosen:
     watch: Watch | None
 
 
-def choose_epoch(asked: Asked, piece: Workpiece, beat: Beat) -> Chosen:
+def choose_epoch(asked: FitRequest, piece: TrainingSetup, beat: Beat) -> Chosen:
     """Train until the last epoch, or until patience ends; the earliest of equally good epochs is the best.
 
     Of a segmentation, an epoch is as good as the median of its score and the two before it (`Selector.steadied`), of
@@ -145,7 +145,7 @@ def _record(epoch: Epoch, inner: Scores, value: float, steadied: float) -> dict[
     }
 
 
-def _watch(asked: Asked) -> Watch | None:
+def _watch(asked: FitRequest) -> Watch | None:
     """In the first fold of a segmentation, where a report shows maps through training."""
     first = asked.settings["repeat"] == asked.settings["fold"] == 0
     if not (asked.segmentation and first):
@@ -154,7 +154,7 @@ def _watch(asked: Asked) -> Watch | None:
 
 
 def score(
-    asked: Asked, piece: Workpiece, cases: np.ndarray, *, fully: bool, watch: Watch | None = None
+    asked: FitRequest, piece: TrainingSetup, cases: np.ndarray, *, fully: bool, watch: Watch | None = None
 ) -> Scores:
     """What the network says about whole, unchanged images."""
     learner, strides = piece.learner, watch.strides if watch else None
@@ -171,7 +171,7 @@ class Parts:
     test: Scores
 
 
-def write(asked: Asked, piece: Workpiece, parts: Parts, scratch: Path) -> None:
+def write(asked: FitRequest, piece: TrainingSetup, parts: Parts, scratch: Path) -> None:
     """Scores, predictions, weights and what is needed to use them."""
     inner, test = parts.inner, parts.test
     arrays = {"case": test.case, **test.arrays}
@@ -189,7 +189,7 @@ def write(asked: Asked, piece: Workpiece, parts: Parts, scratch: Path) -> None:
 
 
 def costs(
-    asked: Asked, piece: Workpiece, chosen: Chosen, memory: MemoryPeak, energy: EnergyMeter
+    asked: FitRequest, piece: TrainingSetup, chosen: Chosen, memory: MemoryPeak, energy: EnergyMeter
 ) -> dict[str, Any]:
     """What the fit took and what its network takes; None where it was not measured, never 0."""
     # Before the latency is measured, which is no part of the fit.
@@ -228,7 +228,7 @@ def _sum_of_known(*values: float | None) -> float | None:
     return sum(known) if known else None
 
 
-def _halved(asked: Asked) -> list[str]:
+def _halved(asked: FitRequest) -> list[str]:
     if not asked.halvings:
         return []
     size, part = asked.training.batch_size, asked.pass_size

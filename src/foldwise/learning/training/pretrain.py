@@ -25,8 +25,8 @@ from foldwise.learning.networks.models import build
 from foldwise.learning.objectives.pretraining import Damage, make_pretraining, named
 from foldwise.learning.training.devices import MemoryPeak, Stopwatch, autocast, device_name, pick_device
 from foldwise.learning.training.energy import EnergyMeter
-from foldwise.learning.training.scoring import Seeing
-from foldwise.learning.training.setup import Asked, Workpiece, assemble, with_less_memory
+from foldwise.learning.training.scoring import ForwardPass
+from foldwise.learning.training.setup import FitRequest, TrainingSetup, assemble, with_less_memory
 from foldwise.learning.training.tiles import is_large, tiled
 from foldwise.learning.training.train import train
 from foldwise.run.leases import Beat
@@ -61,11 +61,11 @@ def pretrain_item(
     training = Training.model_validate(settings["training"])
     pretraining = make_pretraining(training)
     place = pick_device(device if training.device == "auto" else training.device)
-    asked = Asked(settings, pretraining.applied_to(training), packed, split, place)
+    asked = FitRequest(settings, pretraining.applied_to(training), packed, split, place)
     return with_less_memory(asked, lambda asked: _pretrain(asked, pretraining.damage, scratch, beat))
 
 
-def _pretrain(asked: Asked, damage: Damage, scratch: Path, beat: Beat) -> dict[str, Any]:
+def _pretrain(asked: FitRequest, damage: Damage, scratch: Path, beat: Beat) -> dict[str, Any]:
     """Set up, train to the last epoch, write."""
     memory, energy = MemoryPeak(asked.device), EnergyMeter(asked.device)
     beat = energy.beside(beat)
@@ -114,14 +114,16 @@ def _pretrain(asked: Asked, damage: Damage, scratch: Path, beat: Beat) -> dict[s
     return {"by": by, "epochs": records, "cost": cost, "warnings": [], "versions": versions()}
 
 
-def _damaged(asked: Asked, piece: Workpiece, damage: Damage, epoch: int) -> Iterator[Batch]:
+def _damaged(asked: FitRequest, piece: TrainingSetup, damage: Damage, epoch: int) -> Iterator[Batch]:
     """The training batches of an epoch: damaged images in, the images as they were as target."""
     generator = _generator(asked.seed, epoch)
     for batch in piece.batches_of(epoch):
         yield Batch(damage(batch.inputs, generator), batch.inputs, batch.cases)
 
 
-def _whole_damaged(asked: Asked, piece: Workpiece, damage: Damage, cases: np.ndarray) -> Iterable[Batch]:
+def _whole_damaged(
+    asked: FitRequest, piece: TrainingSetup, damage: Damage, cases: np.ndarray
+) -> Iterable[Batch]:
     """Whole images, each damaged in its own way, that is the same in every epoch and for every batch size."""
     for batch in piece.whole(cases, batch_size=asked.pass_size):
         images = zip(batch.inputs.split(1), batch.cases.tolist(), strict=True)
@@ -130,7 +132,7 @@ def _whole_damaged(asked: Asked, piece: Workpiece, damage: Damage, cases: np.nda
 
 
 @torch.inference_mode()
-def validation_loss(asked: Asked, piece: Workpiece, damage: Damage) -> float:
+def validation_loss(asked: FitRequest, piece: TrainingSetup, damage: Damage) -> float:
     """The mean over the inner validation of the mean squared error of each whole image."""
     network = piece.learner.network.eval()
     total = 0.0
@@ -140,7 +142,7 @@ def validation_loss(asked: Asked, piece: Workpiece, damage: Damage) -> float:
     return total / len(asked.split.inner)
 
 
-def restored(network: nn.Module, inputs: Tensor, seeing: Seeing) -> Tensor:
+def restored(network: nn.Module, inputs: Tensor, seeing: ForwardPass) -> Tensor:
     """What the network makes of damaged images (N, C, H, W), in float32; large ones go through in tiles."""
     with autocast(seeing.device, seeing.precision):
         made: Tensor = (
@@ -152,7 +154,7 @@ def restored(network: nn.Module, inputs: Tensor, seeing: Seeing) -> Tensor:
 
 
 @torch.inference_mode()
-def _pictures(asked: Asked, piece: Workpiece, damage: Damage) -> dict[str, np.ndarray]:
+def _pictures(asked: FitRequest, piece: TrainingSetup, damage: Damage) -> dict[str, np.ndarray]:
     """The middle of one image of the inner validation; see `pretrain_item`."""
     network = piece.learner.network.eval()
     batch = next(iter(_whole_damaged(asked, piece, damage, asked.split.inner[:1])))

@@ -45,7 +45,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Seeing:
+class ForwardPass:
     """How a network is asked: for which task, in which precision and memory layout, on which device."""
 
     task: Task
@@ -80,7 +80,7 @@ def probabilities(logits: Tensor, task: Task) -> Tensor:
 def evaluate(
     network: nn.Module,
     batches: Iterable[Batch],
-    seeing: Seeing,
+    seeing: ForwardPass,
     *,
     loss: Loss | None = None,
     fully: bool = False,

@@ -31,7 +31,7 @@ from foldwise.learning.objectives.optimizers import make_optimizer, make_schedul
 from foldwise.learning.training.costs import latency_ms
 from foldwise.learning.training.devices import is_out_of_memory, precision_for, release_memory, steady
 from foldwise.learning.training.features import Encoder
-from foldwise.learning.training.scoring import Loss, Seeing
+from foldwise.learning.training.scoring import ForwardPass, Loss
 from foldwise.learning.training.train import Learner
 from foldwise.study.label_groups import places_of
 from foldwise.study.spec import Choice, Training
@@ -43,7 +43,7 @@ Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
-class Asked:
+class FitRequest:
     """What one fit is to do, and where.
 
     Attributes:
@@ -83,7 +83,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Workpiece:
+class TrainingSetup:
     """A network on its device with all that trains and asks it."""
 
     learner: Learner
@@ -103,7 +103,7 @@ class Workpiece:
         return latency_ms(lambda inputs: seeing.logits(network, inputs), one.inputs, seeing.device)
 
 
-def with_less_memory(asked: Asked, work: Callable[[Asked], Made]) -> Made:
+def with_less_memory(asked: FitRequest, work: Callable[[FitRequest], Made]) -> Made:
     """What `work` makes, by the seed; where memory runs out, again from the start with half the batch in one pass."""
     while True:
         try:
@@ -117,13 +117,13 @@ def with_less_memory(asked: Asked, work: Callable[[Asked], Made]) -> Made:
         release_memory(asked.device)
 
 
-def set_up(asked: Asked) -> Workpiece:
+def set_up(asked: FitRequest) -> TrainingSetup:
     """The network and what trains it, all from the seed; normalisation and class weights see the training part only."""
     network, notes = _network(asked)
     return assemble(asked, network, loss_of(asked, asked.training.loss), notes)
 
 
-def assemble(asked: Asked, network: nn.Module, loss: Loss, notes: tuple[str, ...] = ()) -> Workpiece:
+def assemble(asked: FitRequest, network: nn.Module, loss: Loss, notes: tuple[str, ...] = ()) -> TrainingSetup:
     """A network on its device with batches, optimiser and schedule."""
     norm = _normalization(asked)
     layout = layout_for(network)
@@ -136,14 +136,16 @@ def assemble(asked: Asked, network: nn.Module, loss: Loss, notes: tuple[str, ...
         loss=loss,
         optimizer=optimizer,
         schedule=make_schedule(asked.training.schedule, optimizer, total_steps),
-        seeing=Seeing(asked.packed.task, len(asked.packed.classes), asked.device, asked.precision, layout),
+        seeing=ForwardPass(
+            asked.packed.task, len(asked.packed.classes), asked.device, asked.precision, layout
+        ),
         seed=asked.seed,
         passes=2**asked.halvings,
     )
-    return Workpiece(learner, batches_of, source, _model(asked, norm), notes)
+    return TrainingSetup(learner, batches_of, source, _model(asked, norm), notes)
 
 
-def _normalization(asked: Asked) -> Normalization:
+def _normalization(asked: FitRequest) -> Normalization:
     if asked.encoder is not None:
         return asked.encoder.normalization
     training = asked.training
@@ -153,7 +155,7 @@ def _normalization(asked: Asked) -> Normalization:
     )
 
 
-def _network(asked: Asked) -> tuple[nn.Module, tuple[str, ...]]:
+def _network(asked: FitRequest) -> tuple[nn.Module, tuple[str, ...]]:
     """The whole network, or its head alone where the encoder's outputs are shared; and what is to be said of it."""
     num_classes = len(asked.packed.classes)
     if asked.encoder is not None:
@@ -174,12 +176,12 @@ def _network(asked: Asked) -> tuple[nn.Module, tuple[str, ...]]:
     return network, (str(report),) if report is not None and report.adapted else ()
 
 
-def _encoder_seed(asked: Asked) -> int | None:
+def _encoder_seed(asked: FitRequest) -> int | None:
     """A frozen encoder is the same in every fold, whether its outputs are shared or not."""
     return asked.settings.get("encoder_seed") if asked.training.freeze == "encoder" else None
 
 
-def _order(asked: Asked, epoch: int) -> list[np.ndarray]:
+def _order(asked: FitRequest, epoch: int) -> list[np.ndarray]:
     training, train = asked.training, asked.split.train
     sizes: dict[str, Any] = {"batch_size": training.batch_size, "steps": training.steps_per_epoch}
     sizes |= {"seed": asked.seed, "epoch": epoch}
@@ -189,7 +191,7 @@ def _order(asked: Asked, epoch: int) -> list[np.ndarray]:
 
 
 def _batches(
-    asked: Asked, norm: Normalization
+    asked: FitRequest, norm: Normalization
 ) -> tuple[Pictures | CachedFeatures, Callable[[int], Iterable[Batch]]]:
     """Where batches come from, and those of an epoch by its number."""
     if asked.encoder is not None:
@@ -208,7 +210,7 @@ def _batches(
     return pictures, batches_of
 
 
-def loss_of(asked: Asked, choice: Choice) -> Loss:
+def loss_of(asked: FitRequest, choice: Choice) -> Loss:
     """A loss as the fit would have it: of its classes, label groups and training part, on its device."""
     packed, train = asked.packed, asked.split.train
     places, counts = places_of(asked.training, len(packed.classes)), class_counts(packed, train)
@@ -228,7 +230,7 @@ def class_counts(packed: Packed, cases: np.ndarray) -> np.ndarray:
     return np.bincount(packed.labels[cases], minlength=len(packed.classes))
 
 
-def _model(asked: Asked, norm: Normalization) -> SavedModel:
+def _model(asked: FitRequest, norm: Normalization) -> SavedModel:
     packed = asked.packed
     return SavedModel(
         task=packed.task,

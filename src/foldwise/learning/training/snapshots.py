@@ -13,10 +13,10 @@ import numpy as np
 
 from foldwise.data.cache.packed import Packed
 
-MOST_IMAGES = 3
-MOST_EPOCHS = 6  # with the chosen and the last one
+MAX_IMAGES = 3
+MAX_EPOCHS = 6  # with the chosen and the last one
 LONGEST_PX = 256
-MOST_NUMBERS = 2**20  # probabilities of one image at one epoch: 2 MB in float16
+MAX_NUMBERS = 2**20  # probabilities of one image at one epoch: 2 MB in float16
 
 
 def images_to_watch(packed: Packed, inner: np.ndarray) -> dict[int, int]:
@@ -31,7 +31,7 @@ def images_to_watch(packed: Packed, inner: np.ndarray) -> dict[int, int]:
         counts = np.asarray(packed.measures[case].class_pixels, dtype=np.float64)
         shares.append((float(counts[1:].sum() / max(counts.sum(), 1)), case))
     ordered = [case for _, case in sorted(shares)]
-    num = min(MOST_IMAGES, len(ordered))
+    num = min(MAX_IMAGES, len(ordered))
     chosen = [ordered[(2 * place + 1) * len(ordered) // (2 * num)] for place in range(num)]
     return {case: _stride(packed, case) for case in chosen}
 
@@ -40,17 +40,17 @@ def _stride(packed: Packed, case: int) -> int:
     """Every so manieth pixel, so that the longer side and the numbers of all classes stay small."""
     height, width = (int(side) for side in packed.shapes[case])
     numbers = height * width * len(packed.classes)
-    return max(math.ceil(max(height, width) / LONGEST_PX), math.ceil(math.sqrt(numbers / MOST_NUMBERS)))
+    return max(math.ceil(max(height, width) / LONGEST_PX), math.ceil(math.sqrt(numbers / MAX_NUMBERS)))
 
 
 def epochs_to_keep(epochs: int) -> frozenset[int]:
     """Evenly on a logarithmic scale from the first to the last; training is fast at first, and slow later."""
-    spread = np.geomspace(1, epochs, MOST_EPOCHS - 1)
+    spread = np.geomspace(1, epochs, MAX_EPOCHS - 1)
     return frozenset(int(epoch) for epoch in np.round(spread))
 
 
 class Watch:
-    """Probabilities of a few images at a few epochs; holds at most `MOST_EPOCHS` + 1 of them at a time."""
+    """Probabilities of a few images at a few epochs; holds at most `MAX_EPOCHS` + 1 of them at a time."""
 
     def __init__(self, strides: dict[int, int], epochs: int) -> None:
         self.strides = strides

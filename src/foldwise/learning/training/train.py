@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import FoldwiseError
 from foldwise.learning.training.devices import Stopwatch
-from foldwise.learning.training.scoring import Loss, Seeing
+from foldwise.learning.training.scoring import ForwardPass, Loss
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Learner:
     loss: Loss
     optimizer: Optimizer
     schedule: LRScheduler
-    seeing: Seeing
+    seeing: ForwardPass
     seed: int
     passes: int = 1
 

@@ -12,7 +12,7 @@ from foldwise.reporting.drawing.svg import RAISED, Numbers, Scale, drawing, elem
 
 WIDTH, LEFT, RIGHT, TOP = 250, 44, 242, 40
 STEP_PX, HEIGHT_PX = 15, 34  # from one floor to the next, and of the highest ridge
-FEWEST_BINS, MOST_BINS = 12, 40
+MIN_BINS, MAX_BINS = 12, 40
 
 
 def ridges(
@@ -38,7 +38,7 @@ def ridges(
     """
     counts_EB = np.nan_to_num(counts_EB)
     asked = int(counts_EB.sum(axis=1).max(initial=0) ** 0.5)
-    edges, counts_EB = fewer_bins(edges, counts_EB, min(max(asked, FEWEST_BINS), MOST_BINS))
+    edges, counts_EB = fewer_bins(edges, counts_EB, min(max(asked, MIN_BINS), MAX_BINS))
     x = Scale(float(edges[0]), float(edges[-1]), LEFT, RIGHT)
     bottom = TOP + STEP_PX * (len(epochs) - 1)
     parts = [_ticks(x, bottom, decades), text(x_title, x.end, bottom + 30, "tick title", "end")]

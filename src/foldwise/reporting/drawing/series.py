@@ -13,7 +13,7 @@ from foldwise.reporting.drawing.svg import Numbers, Points, Scale, axes, drawing
 WIDTH, HEIGHT = 250, 176
 LEFT, RIGHT, TOP, BOTTOM = 40, 242, 22, 140
 HUES = 9  # kinds of line that can be told apart, by colour and dashes
-MOST_POINTS = 60
+MAX_POINTS = 60
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def panel(title: str, lines: Sequence[Series], *, x: Span, y: Span, x_title: str
 
 
 def _thinned(points: Points) -> Points:
-    """At most about `MOST_POINTS` of them, the last one always."""
-    step = max(1, len(points) // MOST_POINTS)
+    """At most about `MAX_POINTS` of them, the last one always."""
+    step = max(1, len(points) // MAX_POINTS)
     return [point for place, point in enumerate(points) if place % step == 0 or place == len(points) - 1]
 
 

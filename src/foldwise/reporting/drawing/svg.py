@@ -15,7 +15,7 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 Points = Sequence[tuple[float, float]]
-MOST_DECADES = 6  # a logarithmic axis of more has a tick at every second one, or third ...
+MAX_DECADES = 6  # a logarithmic axis of more has a tick at every second one, or third ...
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -136,7 +136,7 @@ def _round_step(rough: float) -> float:
 
 def _log_ticks(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    decades = range(first, last + 1, max(1, math.ceil((last - first) / MOST_DECADES)))
+    decades = range(first, last + 1, max(1, math.ceil((last - first) / MAX_DECADES)))
     for parts in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [
             part * 10.0**decade for decade in decades for part in parts if low <= part * 10.0**decade <= high

@@ -160,7 +160,7 @@ def test_the_page_asks_to_look_and_warns_of_choosing_by_the_result(classified, s
 
 
 def test_of_very_many_configurations_the_best_are_compared(classified, monkeypatch):
-    monkeypatch.setattr(hardest, "MOST_COMPARED", 2)
+    monkeypatch.setattr(hardest, "MAX_COMPARED", 2)
     held = hardest.section(classified)["hardest"]
     assert (held["num"], held["left_out"]) == (2, 1)
     assert "Only the best 2 configurations are compared." in render(classified)

@@ -46,7 +46,7 @@ def test_the_first_and_last_layer_and_some_between_are_drawn_and_all_are_listed(
     block, arrays = told(evidence, tmp_path, layers=14)
     names = [name.removesuffix(".weight") for name in arrays["names"].tolist()]
     drawn = [figure["name"] for figure in block["figures"]]
-    assert len(drawn) == layers.MOST_DRAWN
+    assert len(drawn) == layers.MAX_DRAWN
     assert (drawn[0], drawn[-1]) == (names[0], names[-1])
     assert [name for _, name in block["key_of"]] == drawn
     assert block["left_out"] == 8
@@ -76,7 +76,7 @@ def test_lines_are_root_mean_squares_and_carry_their_numbers(evidence, tmp_path)
     expected = arrays["weight_norm"][1, 0] / arrays["sizes"][0] ** 0.5
     line = next(row for row in weight.splitlines() if row.startswith("encoder.block0.conv,1,"))
     assert float(line.rsplit(",", 1)[1]) == pytest.approx(expected, rel=1e-6)
-    assert len(gradient.splitlines()) == 1 + layers.MOST_DRAWN * len(EPOCHS)
+    assert len(gradient.splitlines()) == 1 + layers.MAX_DRAWN * len(EPOCHS)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from foldwise.reporting.report_data import Beside, Evidence
+from foldwise.reporting.report_data import Beside, ReportData
 from foldwise.reporting.sections.training.pretraining import MOST, section
 
 EVIL = "own:<script>"
@@ -31,7 +31,7 @@ def folders(tmp_path):
 
 
 def evidence(items):
-    return Evidence({}, (), {}, {}, "", beside=items)
+    return ReportData({}, (), {}, {}, "", beside=items)
 
 
 def test_nothing_where_nothing_was_pretrained(folders):

@@ -24,7 +24,7 @@ from foldwise.reporting.sections.training.surface_numbers import (
     rise,
     surface_rows,
 )
-from foldwise.reporting.sections.training.surfaces import MOST_DRAWN, MOST_TURNED, section
+from foldwise.reporting.sections.training.surfaces import MAX_DRAWN, MAX_TURNED, section
 
 FIT = {"configuration": "c-0", "repeat": 0, "fold": 0}
 RNG = np.random.default_rng(0)
@@ -287,11 +287,11 @@ def test_many_looks_are_counted_and_not_all_drawn(evidence, tmp_path):
     looks = [make_look(tmp_path / f"look-{n}", {"configuration": first, "repeat": n, "fold": 0}, points=5, epochs=(0, 1), chosen=1) for n in range(14)]  # fmt: skip
     held = section(replace(evidence, beside=looks))["surfaces"]
     assert (len(held["looks"]), held["left_out"], held["not_turned"]) == (
-        MOST_DRAWN,
+        MAX_DRAWN,
         2,
-        MOST_DRAWN - MOST_TURNED,
+        MAX_DRAWN - MAX_TURNED,
     )
-    assert len(json.loads(held["data"])["looks"]) == MOST_TURNED
+    assert len(json.loads(held["data"])["looks"]) == MAX_TURNED
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from foldwise.reporting.drawing.many_labels import correlation_matrix, threshold
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.images import labels
-from foldwise.reporting.sections.images.gallery import MOST_SAID, names_said
+from foldwise.reporting.sections.images.gallery import MAX_SAID, names_said
 from foldwise.reporting.sections.verdict import thresholds
-from foldwise.reporting.sections.verdict.panels import MOST_DRAWN, _commonest
+from foldwise.reporting.sections.verdict.panels import MAX_DRAWN, _commonest
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +90,13 @@ def test_pictures_say_what_the_thresholds_say(evidence):
 def test_of_many_labels_said_the_most_probable_are_named_in_their_order():
     names, shares = [f"c{k}" for k in range(9)], [0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.6, 0.4, 0.5]
     assert names_said([], shares, names) == "no label"
-    assert names_said(range(MOST_SAID + 1), shares, names) == "c0, c1, c2, c3"
+    assert names_said(range(MAX_SAID + 1), shares, names) == "c0, c1, c2, c3"
     assert names_said(range(9), shares, names) == "c0, c2, c4 and 6 more"
 
 
 def test_of_very_many_classes_the_commonest_are_drawn_and_the_rest_is_counted():
     numbers = [(k * 7) % 50 for k in range(50)]
     drawn, left_over = _commonest(numbers, numbers)
-    assert left_over == 50 - MOST_DRAWN == 10
+    assert left_over == 50 - MAX_DRAWN == 10
     assert drawn == [number for number in numbers if number >= 10]
     assert _commonest(list(range(28)), [0] * 28) == (list(range(28)), 0)  # those of the Human Protein Atlas

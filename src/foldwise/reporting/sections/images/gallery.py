@@ -18,7 +18,7 @@ from foldwise.reporting.drawing.pictures import (
     mask_picture,
     spread_out,
 )
-from foldwise.reporting.report_data import CaseRow, Evidence
+from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.wording import percent, score
 
 EACH = 3  # images of a kind for the winner
@@ -26,8 +26,8 @@ SIDE_BY_SIDE = 24  # configurations
 COMPARED_PX = 160
 SAMPLE = 12
 COPIED = 4  # pictures that are shown with their copies, and at most so many of each
-MOST_BARS = 5
-MOST_SAID = 3
+MAX_BARS = 5
+MAX_SAID = 3
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Shown:
     said: str = ""
 
 
-def winner_section(evidence: Evidence) -> dict[str, Any] | None:
+def winner_section(evidence: ReportData) -> dict[str, Any] | None:
     """Pictures of the winner; where the images are gone, why there are none."""
     shown, gone = winner_gallery(evidence), evidence.images is None
     if not shown and not gone:
@@ -69,13 +69,13 @@ def winner_section(evidence: Evidence) -> dict[str, Any] | None:
     return {"gallery": shown, "legend": legend(evidence), "pictures_gone": gone}
 
 
-def compared_section(evidence: Evidence) -> dict[str, Any] | None:
+def compared_section(evidence: ReportData) -> dict[str, Any] | None:
     """The same images for every configuration."""
     cases, rows = side_by_side(evidence)
     return {"compared": {"cases": cases, "rows": rows}} if rows else None
 
 
-def winner_gallery(evidence: Evidence) -> dict[str, list[Shown]]:
+def winner_gallery(evidence: ReportData) -> dict[str, list[Shown]]:
     """Worst, median and best images of the winner; empty without images or scores."""
     chosen = _chosen(evidence, EACH)
     winner = evidence.winner
@@ -89,7 +89,7 @@ def winner_gallery(evidence: Evidence) -> dict[str, list[Shown]]:
     }
 
 
-def side_by_side(evidence: Evidence) -> tuple[list[Shown], list[tuple[str, list[Shown | None]]]]:
+def side_by_side(evidence: ReportData) -> tuple[list[Shown], list[tuple[str, list[Shown | None]]]]:
     """The worst, median and best image, and what every configuration made of them.
 
     Returns:
@@ -108,7 +108,7 @@ def side_by_side(evidence: Evidence) -> tuple[list[Shown], list[tuple[str, list[
     return [_plain(evidence, case) for case in chosen], rows
 
 
-def sample(evidence: Evidence) -> list[Picture]:
+def sample(evidence: ReportData) -> list[Picture]:
     """A few images of every class (or of different groups), so that a reader sees what the data are."""
     if evidence.images is None or not evidence.cases:
         return []
@@ -123,7 +123,7 @@ def sample(evidence: Evidence) -> list[Picture]:
     ]
 
 
-def copies(evidence: Evidence) -> tuple[list[list[Picture]], int]:
+def copies(evidence: ReportData) -> tuple[list[list[Picture]], int]:
     """The first pictures that are in the data more than once, each with its copies, and how many there are of them."""
     findings = evidence.audit.get("findings", [])
     alike = [names for finding in findings for names in finding.get("alike", ())]
@@ -140,7 +140,7 @@ def copies(evidence: Evidence) -> tuple[list[list[Picture]], int]:
     return shown, len(alike)
 
 
-def legend(evidence: Evidence) -> list[tuple[str, str]]:
+def legend(evidence: ReportData) -> list[tuple[str, str]]:
     """Colour and name of every foreground class, where masks are drawn in class colours."""
     if not evidence.segmentation or len(evidence.classes) <= 2:
         return []
@@ -148,7 +148,7 @@ def legend(evidence: Evidence) -> list[tuple[str, str]]:
     return [("#{:02x}{:02x}{:02x}".format(*class_colour(index)), name) for index, name in named]
 
 
-def _chosen(evidence: Evidence, each: int) -> dict[str, list[int]]:
+def _chosen(evidence: ReportData, each: int) -> dict[str, list[int]]:
     winner = evidence.winner
     if winner is None or evidence.images is None:
         return {}
@@ -165,29 +165,29 @@ def _chosen(evidence: Evidence, each: int) -> dict[str, list[int]]:
     return best_median_worst(scores, each)
 
 
-def _sureness(evidence: Evidence, case: int, shares: NDArray[Any]) -> float:
+def _sureness(evidence: ReportData, case: int, shares: NDArray[Any]) -> float:
     """The probability given to the truth: of the true class, or the mean over all labels there and not there."""
     true = np.zeros(len(shares), dtype=bool)
     true[list(_case(evidence, case).labels)] = True
     return float(np.where(true, shares, 1 - shares).mean() if evidence.multilabel else shares[true].sum())
 
 
-def _case(evidence: Evidence, index: int) -> CaseRow:
+def _case(evidence: ReportData, index: int) -> CaseRow:
     return evidence.cases[index]
 
 
-def _truth(evidence: Evidence, case: CaseRow) -> str:
+def _truth(evidence: ReportData, case: CaseRow) -> str:
     if evidence.segmentation:
         return ""
     return ", ".join(evidence.classes[label] for label in case.labels) or "no label"
 
 
-def _image(evidence: Evidence, case: int) -> NDArray[np.uint8]:
+def _image(evidence: ReportData, case: int) -> NDArray[np.uint8]:
     assert evidence.images is not None
     return displayed(evidence.images.image(case))
 
 
-def _mask(evidence: Evidence, configuration: str, case: int) -> NDArray[np.uint8] | None:
+def _mask(evidence: ReportData, configuration: str, case: int) -> NDArray[np.uint8] | None:
     path = evidence.predictions.get(configuration, {}).get(case)
     if path is None:
         return None
@@ -195,7 +195,7 @@ def _mask(evidence: Evidence, configuration: str, case: int) -> NDArray[np.uint8
         return np.asarray(masks[str(case)], dtype=np.uint8) if str(case) in masks else None
 
 
-def _segmented(evidence: Evidence, configuration: str, case: int) -> Shown:
+def _segmented(evidence: ReportData, configuration: str, case: int) -> Shown:
     assert evidence.images is not None
     image, truth = _image(evidence, case), np.asarray(evidence.images.target(case))
     mask, binary = _mask(evidence, configuration, case), len(evidence.classes) == 2
@@ -210,7 +210,7 @@ def _segmented(evidence: Evidence, configuration: str, case: int) -> Shown:
     return Shown(_case(evidence, case).name, f"Dice {score(value, 2)}", pictures)
 
 
-def _mask_cell(evidence: Evidence, configuration: str, case: int) -> Shown | None:
+def _mask_cell(evidence: ReportData, configuration: str, case: int) -> Shown | None:
     assert evidence.images is not None
     mask = _mask(evidence, configuration, case)
     if mask is None:
@@ -227,14 +227,14 @@ def _mask_cell(evidence: Evidence, configuration: str, case: int) -> Shown | Non
     return Shown(_case(evidence, case).name, f"{wrong * 100:.1f} % of pixels wrong", pictures)
 
 
-def _classified(evidence: Evidence, configuration: str, case: int) -> Shown:
+def _classified(evidence: ReportData, configuration: str, case: int) -> Shown:
     plain, cell = _plain(evidence, case), _label_cell(evidence, configuration, case)
     if cell is None:
         return plain
     return Shown(plain.name, cell.note, plain.pictures, cell.bars, cell.right, cell.truth, cell.said)
 
 
-def _label_cell(evidence: Evidence, configuration: str, case: int) -> Shown | None:
+def _label_cell(evidence: ReportData, configuration: str, case: int) -> Shown | None:
     shares = evidence.probabilities.get(configuration, {}).get(case)
     if shares is None:
         return None
@@ -248,7 +248,7 @@ def _label_cell(evidence: Evidence, configuration: str, case: int) -> Shown | No
         misses = int(said != list(row.labels))
         note = percent(shares[row.labels[0]])
     order = sorted(range(len(classes)), key=lambda k: (k not in row.labels and k not in said, -shares[k]))[
-        :MOST_BARS
+        :MAX_BARS
     ]
     bars = [
         Bar(classes[k], float(shares[k]), k in row.labels, k in said)
@@ -267,13 +267,13 @@ def _label_cell(evidence: Evidence, configuration: str, case: int) -> Shown | No
 
 def names_said(said: Sequence[int], shares: Sequence[float] | NDArray[Any], classes: Sequence[str]) -> str:
     """The classes that are said, in their order; of many only the most probable, and how many more there are."""
-    if len(said) <= MOST_SAID + 1:
+    if len(said) <= MAX_SAID + 1:
         return ", ".join(classes[k] for k in said) or "no label"
-    likely = sorted(sorted(said, key=lambda k: -shares[k])[:MOST_SAID])
-    return f"{', '.join(classes[k] for k in likely)} and {len(said) - MOST_SAID} more"
+    likely = sorted(sorted(said, key=lambda k: -shares[k])[:MAX_SAID])
+    return f"{', '.join(classes[k] for k in likely)} and {len(said) - MAX_SAID} more"
 
 
-def _plain(evidence: Evidence, case: int) -> Shown:
+def _plain(evidence: ReportData, case: int) -> Shown:
     row = _case(evidence, case)
     pictures = [Picture(data_uri(_image(evidence, case), longest_px=200), "image")]
     if evidence.segmentation:

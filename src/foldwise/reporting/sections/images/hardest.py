@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from foldwise.reporting.drawing.heat import HeatScale, heat_uri, scale_bar, smaller
 from foldwise.reporting.drawing.pictures import data_uri, displayed, mask_picture
-from foldwise.reporting.report_data import MOST_COMPARED, CaseRow, Evidence
+from foldwise.reporting.report_data import MAX_COMPARED, CaseRow, ReportData
 from foldwise.reporting.sections.images.disagreement import minority
 from foldwise.reporting.sections.images.gallery import legend
 from foldwise.reporting.wording import percent, score
 from foldwise.study.spec import IGNORE
 
 EACH = 6  # images of a kind
-MOST_LISTED = 50
-MOST_SAID = 3  # different answers below an image
+MAX_LISTED = 50
+MAX_SAID = 3  # different answers below an image
 PICTURE_PX, MASK_PX = 192, 144
 FEWEST = 2  # configurations that have to have seen an image
 COULD_BE_BEST = ("winner", "could be best")
@@ -44,10 +44,10 @@ class Hard:
     said: str
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """Two galleries and a table of the hardest images; None where fewer than two configurations can be compared."""
     ids = [str(one["id"]) for one in evidence.configurations if one.get("estimate") is not None]
-    ids = ids[:MOST_COMPARED]
+    ids = ids[:MAX_COMPARED]
     if len(ids) < FEWEST:
         return None
     hard = (
@@ -61,7 +61,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     shown = {one.case for one in worst}
     apart = sorted(hard, key=lambda one: (-one.apart, one.ease, one.case))
     differing = [one for one in apart if one.apart > 0 and one.case not in shown][:EACH]
-    listed = [one for one in wrong if scored or one.ease < 1][:MOST_LISTED]
+    listed = [one for one in wrong if scored or one.ease < 1][:MAX_LISTED]
     findings = _findings(evidence)
     return {
         "hardest": {
@@ -84,7 +84,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     }
 
 
-def _labelled(evidence: Evidence, ids: Sequence[str]) -> list[Hard]:
+def _labelled(evidence: ReportData, ids: Sequence[str]) -> list[Hard]:
     """One label: the share of configurations that say it, and the share that does not say what most say."""
     found = []
     for row in evidence.cases:
@@ -100,12 +100,12 @@ def _labelled(evidence: Evidence, ids: Sequence[str]) -> list[Hard]:
 def _counted(names: Counter[str]) -> str:
     """Gel 9, other 15; of many answers the commonest."""
     common = names.most_common()
-    words = [f"{name}\u00a0{num}" for name, num in common[:MOST_SAID]]
-    rest = sum(num for _, num in common[MOST_SAID:])
+    words = [f"{name}\u00a0{num}" for name, num in common[:MAX_SAID]]
+    rest = sum(num for _, num in common[MAX_SAID:])
     return ", ".join([*words, *([f"others\u00a0{rest}"] if rest else [])])
 
 
-def _images(evidence: Evidence, ids: Sequence[str]) -> list[Hard]:
+def _images(evidence: ReportData, ids: Sequence[str]) -> list[Hard]:
     """Masks and several labels: the median of the image scores, and how far they are spread.
 
     Of masks the spread is over the configurations that could be best, of labels it is what they say that differs.
@@ -125,24 +125,24 @@ def _images(evidence: Evidence, ids: Sequence[str]) -> list[Hard]:
     return found
 
 
-def _scores(evidence: Evidence, ids: Sequence[str], case: int) -> list[float]:
+def _scores(evidence: ReportData, ids: Sequence[str], case: int) -> list[float]:
     told = (evidence.image_scores.get(one, {}).get(case) for one in ids)
     return [float(value) for value in told if value is not None]
 
 
-def _leading(evidence: Evidence, ids: Sequence[str]) -> list[str]:
+def _leading(evidence: ReportData, ids: Sequence[str]) -> list[str]:
     """Those that could be best; all where fewer than two are known to be."""
     standing = {str(one["id"]): one.get("verdict") for one in evidence.configurations}
     chosen = [one for one in ids if standing[one] in COULD_BE_BEST]
     return chosen if len(chosen) >= FEWEST else list(ids)
 
 
-def _labels_apart(evidence: Evidence, ids: Sequence[str], case: int) -> float:
+def _labels_apart(evidence: ReportData, ids: Sequence[str], case: int) -> float:
     said = [evidence.decided[one][case] for one in ids if case in evidence.decided.get(one, {})]
     return float(minority(np.stack(said)).mean()) if len(said) >= FEWEST else 0.0
 
 
-def _findings(evidence: Evidence) -> Mapping[str, list[str]]:
+def _findings(evidence: ReportData) -> Mapping[str, list[str]]:
     """By image, the findings of the audit that name it; those that name half of all images say nothing of one."""
     found: dict[str, list[str]] = {}
     for finding in evidence.audit.get("findings", []):
@@ -153,12 +153,12 @@ def _findings(evidence: Evidence) -> Mapping[str, list[str]]:
     return found
 
 
-def _truth(evidence: Evidence, row: CaseRow) -> str:
+def _truth(evidence: ReportData, row: CaseRow) -> str:
     return "" if evidence.segmentation else ", ".join(evidence.classes[k] for k in row.labels) or "no label"
 
 
 def _shown(
-    evidence: Evidence, one: Hard, ids: Sequence[str], findings: Mapping[str, list[str]]
+    evidence: ReportData, one: Hard, ids: Sequence[str], findings: Mapping[str, list[str]]
 ) -> dict[str, Any]:
     """The pictures of one image, and the words below them."""
     row = evidence.cases[one.case]
@@ -170,7 +170,7 @@ def _shown(
     }
 
 
-def _words(evidence: Evidence, one: Hard, row: CaseRow, ids: Sequence[str]) -> list[tuple[str, str]]:
+def _words(evidence: ReportData, one: Hard, row: CaseRow, ids: Sequence[str]) -> list[tuple[str, str]]:
     """What is said below an image: what it is about, and the words."""
     if evidence.segmentation:
         return [("median Dice", score(one.ease, 2)), ("lowest to highest", one.said)]
@@ -183,7 +183,7 @@ def _words(evidence: Evidence, one: Hard, row: CaseRow, ids: Sequence[str]) -> l
     others = [int(k) for k in np.argsort(-num_K, kind="stable") if num_K[k] and k not in row.labels]
     truth, also = (
         ", ".join(f"{evidence.classes[k]}\u00a0{int(num_K[k])}" for k in listed)
-        for listed in (row.labels, others[:MOST_SAID])
+        for listed in (row.labels, others[:MAX_SAID])
     )
     return [
         ("truth, and how many say so", truth or "no label"),
@@ -192,7 +192,7 @@ def _words(evidence: Evidence, one: Hard, row: CaseRow, ids: Sequence[str]) -> l
     ]
 
 
-def _pictures(evidence: Evidence, case: int, ids: Sequence[str]) -> list[tuple[str, str]]:
+def _pictures(evidence: ReportData, case: int, ids: Sequence[str]) -> list[tuple[str, str]]:
     """Words and pictures: the image; of masks the truth too, and in how many configurations a pixel is wrong."""
     if evidence.images is None:
         return []
@@ -208,7 +208,7 @@ def _pictures(evidence: Evidence, case: int, ids: Sequence[str]) -> list[tuple[s
     return pictures
 
 
-def _wrong(evidence: Evidence, case: int, ids: Sequence[str], truth: NDArray[np.uint8]) -> Floats | None:
+def _wrong(evidence: ReportData, case: int, ids: Sequence[str], truth: NDArray[np.uint8]) -> Floats | None:
     """(H, W) the share of configurations that are wrong at a pixel, nan where nothing counts; None without masks."""
     masks = []
     for one in ids:
@@ -219,7 +219,7 @@ def _wrong(evidence: Evidence, case: int, ids: Sequence[str], truth: NDArray[np.
     return np.where(truth == IGNORE, np.nan, np.mean(masks, axis=0)) if masks else None
 
 
-def _listed(evidence: Evidence, one: Hard, findings: Mapping[str, list[str]]) -> dict[str, Any]:
+def _listed(evidence: ReportData, one: Hard, findings: Mapping[str, list[str]]) -> dict[str, Any]:
     """A row of the table."""
     row = evidence.cases[one.case]
     scored = evidence.segmentation or evidence.multilabel

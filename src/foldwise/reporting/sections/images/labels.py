@@ -10,21 +10,21 @@ from foldwise.judging.cooccurrence import Pair, num_sets, per_image, phi, strong
 from foldwise.metrics.outputs import Bools
 from foldwise.reporting.drawing.many_labels import correlation_matrix
 from foldwise.reporting.drawing.strips import bars
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import count, score
 
-MOST_PAIRS = 5
-MOST_LABELS = 40  # in the matrix; the pairs are of all
+MAX_PAIRS = 5
+MAX_LABELS = 40  # in the matrix; the pairs are of all
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """None but where an image can have several labels."""
     if not evidence.multilabel or not evidence.cases:
         return None
     labels = matrix_of(evidence)
     names, sizes = evidence.classes, per_image(labels)
-    positive, negative = strongest(labels, MOST_PAIRS)
-    drawn = np.argsort(-labels.sum(axis=0), kind="stable")[:MOST_LABELS]
+    positive, negative = strongest(labels, MAX_PAIRS)
+    drawn = np.argsort(-labels.sum(axis=0), kind="stable")[:MAX_LABELS]
     drawn.sort()
     together = labels[:, drawn].astype(np.int64).T @ labels[:, drawn].astype(np.int64)
     matrix = correlation_matrix(
@@ -47,7 +47,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     }
 
 
-def matrix_of(evidence: Evidence) -> Bools:
+def matrix_of(evidence: ReportData) -> Bools:
     """(n, K) which image has which label."""
     labels = np.zeros((len(evidence.cases), len(evidence.classes)), dtype=bool)
     for place, case in enumerate(evidence.cases):

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 
 PARTS = {"all": "all", "train": "training", "inner": "inner validation", "test": "test"}
 SPAN = "\u2013"  # between the ends of a range
 
 
-def statistics_table(evidence: Evidence) -> dict[str, Any] | None:
+def statistics_table(evidence: ReportData) -> dict[str, Any] | None:
     """Rows of quantities by columns of parts; each cell the median of the folds with its range. None without numbers."""
     by_part = {part: [row for row in evidence.statistics if row["part"] == part] for part in PARTS}
     if not all(by_part.values()):

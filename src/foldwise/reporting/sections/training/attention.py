@@ -17,8 +17,8 @@ from foldwise.reporting.drawing.outlines import grey
 from foldwise.reporting.drawing.pictures import data_uri, displayed
 from foldwise.reporting.drawing.series import HUES, Series, Span, panel
 from foldwise.reporting.drawing.svg import drawing, element, text
-from foldwise.reporting.report_data import Evidence
-from foldwise.reporting.sections.training.layers import MOST_LOOKS, read_looks
+from foldwise.reporting.report_data import ReportData
+from foldwise.reporting.sections.training.layers import MAX_LOOKS, read_looks
 from foldwise.reporting.wording import percent
 
 PICTURE_PX = 160
@@ -26,14 +26,14 @@ MAP_PX = 40  # a feature map is coarse, and the page smooths it
 STRONGEST = 0.82  # how much of the colour lies over the image where the map is 1
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """A block for every fit with activation maps, or the reason why it has none; None without any look."""
     if evidence.segmentation:
         return None
     blocks = (
         []
         if evidence.images is None
-        else [_block(evidence, *held) for held in read_looks(evidence, "attention.npz")[:MOST_LOOKS]]
+        else [_block(evidence, *held) for held in read_looks(evidence, "attention.npz")[:MAX_LOOKS]]
     )
     blocks = [one for one in blocks if one["rows"]]
     absent = sorted(
@@ -49,7 +49,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def _block(
-    evidence: Evidence, about: tuple[str, str, int], arrays: Mapping[str, NDArray[Any]]
+    evidence: ReportData, about: tuple[str, str, int], arrays: Mapping[str, NDArray[Any]]
 ) -> dict[str, Any]:
     name, fit, chosen = about
     epochs = [int(epoch) for epoch in arrays["epochs"]]
@@ -70,7 +70,7 @@ def _block(
 
 
 def _row(
-    evidence: Evidence,
+    evidence: ReportData,
     case: int,
     place: int,
     epochs: list[int],
@@ -106,7 +106,7 @@ def _row(
     }
 
 
-def _said(evidence: Evidence, p_K: NDArray[np.float64], target: int) -> str:
+def _said(evidence: ReportData, p_K: NDArray[np.float64], target: int) -> str:
     """What is said instead of the target; empty where the target is said."""
     if evidence.multilabel:
         return "" if p_K[target] >= 0.5 else f"not {evidence.classes[target]}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from foldwise.judging.auxiliary import Beside
 from foldwise.reporting.drawing.outlines import displayed_alike, enlarged, hatched, outlined
 from foldwise.reporting.drawing.pictures import Pixels, data_uri
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.run.auxiliary import augmentation_name
 from foldwise.study.spec import IGNORE, Augment
@@ -27,10 +27,10 @@ WORDS = {
     "noise": "noise ≤ {:g}",
     "blur_px": "blur ≤ {:g} px",
 }
-MOST_NAMES = 3  # configurations that are named
+MAX_NAMES = 3  # configurations that are named
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """A panel of every augmentation; None where there is none."""
     panels = [_panel(evidence, one) for one in evidence.beside if one.kind == "preview"]
     if not panels:
@@ -44,7 +44,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     }
 
 
-def _panel(evidence: Evidence, one: Beside) -> dict[str, Any]:
+def _panel(evidence: ReportData, one: Beside) -> dict[str, Any]:
     augment, crop_px = one.settings["augment"], one.settings["crop_px"]
     with np.load(one.path / "preview.npz", allow_pickle=False) as arrays:
         rows = [
@@ -67,7 +67,7 @@ def _parts(augment: dict[str, Any]) -> str:
     return ", ".join(WORDS[part].format(size) for part, size in parts.items())
 
 
-def _used(evidence: Evidence, augment: dict[str, Any], crop_px: int | None) -> str:
+def _used(evidence: ReportData, augment: dict[str, Any], crop_px: int | None) -> str:
     """Which configurations have it, where not all do."""
     asked = Augment.model_validate(augment)
     own = [
@@ -78,11 +78,11 @@ def _used(evidence: Evidence, augment: dict[str, Any], crop_px: int | None) -> s
     ]
     if len(own) == len(evidence.configurations):
         return ""
-    return ", ".join(own[:MOST_NAMES]) + (f" and {len(own) - MOST_NAMES} more" if own[MOST_NAMES:] else "")
+    return ", ".join(own[:MAX_NAMES]) + (f" and {len(own) - MAX_NAMES} more" if own[MAX_NAMES:] else "")
 
 
 def _row(
-    evidence: Evidence, case: int, draws_NCHW: NDArray[Any], masks_NHW: NDArray[np.uint8]
+    evidence: ReportData, case: int, draws_NCHW: NDArray[Any], masks_NHW: NDArray[np.uint8]
 ) -> dict[str, Any]:
     """The original, where it is still there, and its draws."""
     if evidence.images is None:
@@ -99,7 +99,7 @@ def _row(
     return {"name": evidence.cases[case].name, "pictures": drawn}
 
 
-def _truth(evidence: Evidence, case: int) -> NDArray[np.uint8]:
+def _truth(evidence: ReportData, case: int) -> NDArray[np.uint8]:
     assert evidence.images is not None
     if evidence.segmentation:
         return np.asarray(evidence.images.target(case))

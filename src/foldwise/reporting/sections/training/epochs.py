@@ -9,7 +9,7 @@ from typing import Any
 from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.pixel_losses import stated
 from foldwise.reporting.wording import number, score, selecting_title
 
@@ -17,7 +17,7 @@ Record = Mapping[str, Any]
 Read = Callable[[Record], float | None]
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """Best epochs of every configuration, and small multiples; None where no epoch says its accuracy."""
     fits = fits_of(evidence)
     rows = [
@@ -32,7 +32,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     return {"epochs": {"rows": rows, "select": selecting_title(select), **drawn}}
 
 
-def fits_of(evidence: Evidence) -> dict[str, list[Record]]:
+def fits_of(evidence: ReportData) -> dict[str, list[Record]]:
     """By configuration, best first, its fits that recorded accuracy by epoch."""
     found: dict[str, list[Record]] = {}
     for one in evidence.configurations:
@@ -85,7 +85,7 @@ def _range(epochs: Sequence[int]) -> str:
     return f"{min(epochs)} to {max(epochs)}" if len(set(epochs)) > 1 else ""
 
 
-def _multiples(evidence: Evidence, fits: Mapping[str, list[Record]]) -> dict[str, Any]:
+def _multiples(evidence: ReportData, fits: Mapping[str, list[Record]]) -> dict[str, Any]:
     groups, kept = _lines(evidence, fits)
     reads: list[tuple[str, Read]] = [("accuracy", lambda record: number(record.get("accuracy")))]
     if evidence.segmentation:
@@ -102,7 +102,7 @@ def _multiples(evidence: Evidence, fits: Mapping[str, list[Record]]) -> dict[str
     return {"panels": panels, "key_of": list(enumerate(groups)), "kept": kept}
 
 
-def _lines(evidence: Evidence, fits: Mapping[str, list[Record]]) -> tuple[dict[str, list[Record]], str]:
+def _lines(evidence: ReportData, fits: Mapping[str, list[Record]]) -> tuple[dict[str, list[Record]], str]:
     """The fits behind every line: of a configuration; of a loss where those are many; else of the best few.
 
     Returns:
@@ -119,7 +119,7 @@ def _lines(evidence: Evidence, fits: Mapping[str, list[Record]]) -> tuple[dict[s
     return {names[one]: fits[one] for one in list(fits)[:HUES]}, f"Drawn: the best {HUES} configurations."
 
 
-def loss_name(evidence: Evidence, configuration: str) -> str:
+def loss_name(evidence: ReportData, configuration: str) -> str:
     """The loss that a configuration was trained with, as it is called."""
     training = evidence.trainings.get(configuration)
     return "" if training is None else str(stated(training.loss, evidence.verdict["task"]))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import clipped
 
 
-def failures(evidence: Evidence) -> list[dict[str, Any]]:
+def failures(evidence: ReportData) -> list[dict[str, Any]]:
     """Every fit that failed, with its cause."""
     tracebacks = {
         result["item"]: (result.get("error") or {}).get("traceback", "")
@@ -27,7 +27,7 @@ def failures(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def warnings_of_fits(evidence: Evidence) -> list[tuple[str, int]]:
+def warnings_of_fits(evidence: ReportData) -> list[tuple[str, int]]:
     """What fits warned about, each with how many did."""
     told: dict[str, int] = {}
     for result in evidence.results:

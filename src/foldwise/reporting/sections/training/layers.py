@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from foldwise.reporting.drawing.ridges import ridges, trimmed
 from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import amount, count, percent
 
-MOST_LOOKS = 4
-MOST_DRAWN = 6  # layers
-MOST_LISTED = 200  # layers in the table
-MOST_NAMED = 3
+MAX_LOOKS = 4
+MAX_DRAWN = 6  # layers
+MAX_LISTED = 200  # layers in the table
+MAX_NAMED = 3
 STILL = 0.5  # share of gradients that are exactly 0, from which a layer is named
 FAR_APART = 1e-3  # of the gradient in the first layer against the last
 BLOWN_UP = 100.0  # times the gradient before training
@@ -56,14 +56,14 @@ class Layers:
         return np.asarray(norm_EN / np.sqrt(self.arrays["sizes"]))
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """A block for every fit whose layers were counted; None where none were."""
-    looks = read_looks(evidence, "layers.npz")[:MOST_LOOKS]
+    looks = read_looks(evidence, "layers.npz")[:MAX_LOOKS]
     told = [_told(Layers(*about, arrays)) for about, arrays in looks if len(arrays["names"])]
     return {"layers": told} if told else None
 
 
-def read_looks(evidence: Evidence, file: str) -> list[tuple[tuple[str, str, int], dict[str, NDArray[Any]]]]:
+def read_looks(evidence: ReportData, file: str) -> list[tuple[tuple[str, str, int], dict[str, NDArray[Any]]]]:
     """Name, fold and chosen epoch of every look that has the file, and its arrays; the best configuration first."""
     names = {str(one["id"]): str(one["name"]) for one in evidence.configurations}
     order = list(names)
@@ -86,7 +86,7 @@ def read_looks(evidence: Evidence, file: str) -> list[tuple[tuple[str, str, int]
 
 
 def _told(layers: Layers) -> dict[str, Any]:
-    drawn = spread_places(len(layers.names), MOST_DRAWN)
+    drawn = spread_places(len(layers.names), MAX_DRAWN)
     return {
         "name": layers.name,
         "fit": layers.fit,
@@ -96,7 +96,7 @@ def _told(layers: Layers) -> dict[str, Any]:
         "figures": [_figure(layers, place) for place in drawn],
         "left_out": len(layers.names) - len(drawn),
         "rows": _rows(layers),
-        "unlisted": max(0, len(layers.names) - MOST_LISTED),
+        "unlisted": max(0, len(layers.names) - MAX_LISTED),
         "shown_epochs": _shown_epochs(layers),
     }
 
@@ -186,7 +186,7 @@ def _rows(layers: Layers) -> list[dict[str, Any]]:
             "gradient": [_digits(held["gradient_norm"][e, n]) for e in places],
             "zero": [percent(float(held["gradient_zero"][e, n])) for e in places],
         }
-        for n, name in enumerate(layers.names[:MOST_LISTED])
+        for n, name in enumerate(layers.names[:MAX_LISTED])
     ]
 
 
@@ -230,8 +230,8 @@ def _standing_still(layers: Layers, trained: list[int]) -> list[str]:
     still = [name for name, share in zip(layers.names, zero_N, strict=True) if trained and share >= STILL]
     if not still:
         return []
-    more = f" and {len(still) - MOST_NAMED} more" if len(still) > MOST_NAMED else ""
-    named = ", ".join(still[:MOST_NAMED]) + more
+    more = f" and {len(still) - MAX_NAMED} more" if len(still) > MAX_NAMED else ""
+    named = ", ".join(still[:MAX_NAMED]) + more
     return [
         f"In {count(len(still), 'layer')} half of the gradients or more are exactly 0 at every epoch looked at: "
         f"{named}. Those weights stand still: units that never fire, or a part that is frozen."

@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 
 from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.epochs import Record, loss_name
 from foldwise.reporting.sections.training.pixel_losses import PixelLoss, pixel_loss, stated
 from foldwise.reporting.wording import number
 
 LOG_BEYOND = 20.0  # times the lowest loss, before the axis of the losses is logarithmic
-MOST_TIMES = (
+MAX_TIMES = (
     1000.0  # the lowest loss: the axis ends there, or a fit that ran away would flatten all the others
 )
 HIGHEST_LOSS = 5.0  # of the curves; at a probability of 0 they go on for ever
-MOST_LINES = 150  # fits in a panel; of more the page would be long in coming, and nothing could be seen
+MAX_LINES = 150  # fits in a panel; of more the page would be long in coming, and nothing could be seen
 P = np.linspace(0.002, 0.998, 250)
 
 
-def panels_section(evidence: Evidence) -> dict[str, Any] | None:
+def panels_section(evidence: ReportData) -> dict[str, Any] | None:
     """For every loss one pair of panels with all folds: training to the left, inner validation to the right.
 
     Only configurations with one loss share a pair, as values of different losses cannot be compared.
@@ -37,7 +37,7 @@ def panels_section(evidence: Evidence) -> dict[str, Any] | None:
     return {"pairs": pairs} if pairs else None
 
 
-def _pair(evidence: Evidence, loss: str, fits: list[Record]) -> dict[str, Any]:
+def _pair(evidence: ReportData, loss: str, fits: list[Record]) -> dict[str, Any]:
     called = _few(_colours(evidence, fits), fits)
     hues = {name: hue for hue, name in enumerate(dict.fromkeys(called.values()))}
     left_out = len({fit["configuration"] for fit in fits} - called.keys())
@@ -50,9 +50,9 @@ def _pair(evidence: Evidence, loss: str, fits: list[Record]) -> dict[str, Any]:
         if (value := number(record.get(key))) is not None
     ]
     lowest = min((value for value in values if value > 0), default=0.0)
-    beyond = lowest > 0 and max(values) > MOST_TIMES * lowest
+    beyond = lowest > 0 and max(values) > MAX_TIMES * lowest
     if beyond:
-        values = [min(value, MOST_TIMES * lowest) for value in values]
+        values = [min(value, MAX_TIMES * lowest) for value in values]
     y, last = span_of(values, log_beyond=LOG_BEYOND), max(len(fit["epochs"]) for fit in fits)
     drawn = []
     for key, title in (("train_loss", "training loss"), ("val_loss", "validation loss")):
@@ -73,12 +73,12 @@ def _pair(evidence: Evidence, loss: str, fits: list[Record]) -> dict[str, Any]:
 
 
 def _few(called: dict[str, str], fits: list[Record]) -> dict[str, str]:
-    """The best configurations, as many as have `MOST_LINES` fits together, and the best of every colour."""
+    """The best configurations, as many as have `MAX_LINES` fits together, and the best of every colour."""
     counted = Counter(str(fit["configuration"]) for fit in fits)
     kept: dict[str, str] = {}
     lines = 0
     for one, name in called.items():
-        if lines + counted[one] <= MOST_LINES or name not in kept.values():
+        if lines + counted[one] <= MAX_LINES or name not in kept.values():
             kept[one] = name
             lines += counted[one]
     return kept
@@ -89,7 +89,7 @@ def _points(fit: Record, key: str) -> list[tuple[float, float]]:
     return [(epoch, value) for epoch, value in told if value is not None]
 
 
-def _colours(evidence: Evidence, fits: list[Record]) -> dict[str, str]:
+def _colours(evidence: ReportData, fits: list[Record]) -> dict[str, str]:
     """By configuration, what its colour stands for.
 
     Its model where models are compared, of many sizes the kind of it; else itself, and only the best few are drawn.
@@ -103,7 +103,7 @@ def _colours(evidence: Evidence, fits: list[Record]) -> dict[str, str]:
     return {one: names[one] for one in ids[:HUES]}
 
 
-def curves_section(evidence: Evidence) -> dict[str, Any] | None:
+def curves_section(evidence: ReportData) -> dict[str, Any] | None:
     """Loss and slope against the probability of the true class; None unless losses are compared."""
     task = evidence.verdict["task"]
     choices: dict[str, PixelLoss | None] = {}

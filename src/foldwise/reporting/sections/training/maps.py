@@ -24,7 +24,7 @@ from foldwise.reporting.drawing.heat import (
     smaller,
 )
 from foldwise.reporting.drawing.pictures import data_uri, displayed
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.disagreement import most_possible, through_training
 from foldwise.reporting.sections.images.gallery import legend
 from foldwise.reporting.sections.training.epochs import loss_name
@@ -32,10 +32,10 @@ from foldwise.reporting.sections.training.pixel_losses import PixelLoss, loss_ma
 from foldwise.reporting.wording import percent
 from foldwise.study.spec import IGNORE
 
-MOST_ROWS = 4  # configurations; of compared losses, the best of each, as many as there are losses
-MOST_LOSSES = 9
-MOST_COMPARED = 40  # configurations whose disagreement is drawn
-MOST_BYTES = 1_000_000
+MAX_ROWS = 4  # configurations; of compared losses, the best of each, as many as there are losses
+MAX_LOSSES = 9
+MAX_COMPARED = 40  # configurations whose disagreement is drawn
+MAX_BYTES = 1_000_000
 # Images, and the longer side of their pictures in pixels: one that shows thin things before two that do not.
 SIZES = ((2, 128), (1, 128), (2, 96), (1, 96), (1, 72), (1, 48))
 Floats = NDArray[np.float64]
@@ -60,7 +60,7 @@ class Row:
     class_pixels_K: NDArray[Any]
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """For one or two images and a few configurations: a block for every kind of map, epochs from left to right."""
     if evidence.images is None or not evidence.watched:
         return None
@@ -75,27 +75,27 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
         held = _drawn(evidence, rows, cases[:num_images], losses, longest_px)
         for image, case in zip(held["images"], cases, strict=False):
             image["blocks"][2:2] = _apart_blocks(apart[case], len(evidence.classes), longest_px)
-        if sum(len(uri) for uri in _uris(held)) <= MOST_BYTES:
+        if sum(len(uri) for uri in _uris(held)) <= MAX_BYTES:
             break
     return {"maps": held}
 
 
-def _shown(evidence: Evidence) -> list[str]:
+def _shown(evidence: ReportData) -> list[str]:
     """The best configuration of each loss where losses are compared; else the best few. Best first."""
     ids = [one["id"] for one in evidence.configurations if one["id"] in evidence.watched]
     by_loss = {loss_name(evidence, one): one for one in reversed(ids)}
     if len(by_loss) < 2:
-        return ids[:MOST_ROWS]
-    return [one for one in ids if one in by_loss.values()][:MOST_LOSSES]
+        return ids[:MAX_ROWS]
+    return [one for one in ids if one in by_loss.values()][:MAX_LOSSES]
 
 
-def _row(evidence: Evidence, configuration: str) -> Row | None:
+def _row(evidence: ReportData, configuration: str) -> Row | None:
     """Read one file of watched images; None where its fold did not end well, or where it holds no image."""
     best = _best_epoch(evidence, configuration)
     return None if best is None else _read(evidence, configuration, evidence.watched[configuration], best)
 
 
-def _best_epoch(evidence: Evidence, configuration: str) -> int | None:
+def _best_epoch(evidence: ReportData, configuration: str) -> int | None:
     """Of the first fold; None where it did not end well."""
     chosen = (
         one.get("best_epoch")
@@ -106,14 +106,14 @@ def _best_epoch(evidence: Evidence, configuration: str) -> int | None:
     return None if best is None else int(best)
 
 
-def _files(evidence: Evidence) -> list[Path]:
+def _files(evidence: ReportData) -> list[Path]:
     """The watched images of every configuration whose first fold ended well, or of the best of many."""
     ids = [str(one["id"]) for one in evidence.configurations]
     ended = (one for one in ids if one in evidence.watched and _best_epoch(evidence, one) is not None)
-    return [evidence.watched[one] for one in islice(ended, MOST_COMPARED)]
+    return [evidence.watched[one] for one in islice(ended, MAX_COMPARED)]
 
 
-def _read(evidence: Evidence, configuration: str, path: Path, best_epoch: int) -> Row | None:
+def _read(evidence: ReportData, configuration: str, path: Path, best_epoch: int) -> Row | None:
     assert evidence.images is not None
     name = next(str(one["name"]) for one in evidence.configurations if one["id"] == configuration)
     looks: dict[int, tuple[Look, ...]] = {}
@@ -134,18 +134,18 @@ def _middle_first(cases: list[int]) -> list[int]:
     return [cases[middle], *cases[middle + 1 :], *reversed(cases[:middle])]
 
 
-def _losses(evidence: Evidence) -> dict[str, PixelLoss]:
+def _losses(evidence: ReportData) -> dict[str, PixelLoss]:
     """Every loss of the study, but for a user's own, whose formula is not known."""
     found: dict[str, PixelLoss | None] = {}
     for training in evidence.trainings.values():
         choice = stated(training.loss, evidence.verdict["task"])
         found.setdefault(str(choice), pixel_loss(choice))
     known = {name: loss for name, loss in found.items() if loss is not None}
-    return dict(list(known.items())[:MOST_LOSSES])
+    return dict(list(known.items())[:MAX_LOSSES])
 
 
 def _drawn(
-    evidence: Evidence, rows: list[Row], cases: list[int], losses: dict[str, PixelLoss], longest_px: int
+    evidence: ReportData, rows: list[Row], cases: list[int], losses: dict[str, PixelLoss], longest_px: int
 ) -> dict[str, Any]:
     lost = {
         (name, place, case): [smaller(_lost(loss, look, row), longest_px) for look in row.looks[case]]
@@ -167,7 +167,7 @@ def _drawn(
     }
 
 
-def _image(evidence: Evidence, rows: list[Row], case: int, longest_px: int) -> dict[str, Any]:
+def _image(evidence: ReportData, rows: list[Row], case: int, longest_px: int) -> dict[str, Any]:
     """The image, its truth, and the blocks that no loss decides."""
     assert evidence.images is not None
     truth = _truth(rows, case)

@@ -11,7 +11,7 @@ import numpy as np
 
 from foldwise.reporting.drawing.lines import learning_panel
 from foldwise.reporting.drawing.pictures import data_uri, displayed
-from foldwise.reporting.report_data import Beside, Evidence
+from foldwise.reporting.report_data import Beside, ReportData
 from foldwise.reporting.wording import score
 from foldwise.study.spec import Choice
 
@@ -19,7 +19,7 @@ MOST = 12  # networks with a panel
 PICTURES = {"damaged": "damaged", "restored": "given back", "clean": "as it was"}
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """A panel of every pretrained network, all its folds in one drawing; None where there was no pretraining."""
     networks: dict[str, list[Beside]] = {}
     for item in evidence.beside:

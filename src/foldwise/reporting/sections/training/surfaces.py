@@ -11,18 +11,18 @@ import numpy as np
 from foldwise.reporting.drawing import contours
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.surface import Curve, Cut, cut_panel, reach
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training import surface_numbers as numbers
 from foldwise.reporting.sections.training.surface_data import embedded
 from foldwise.reporting.sections.training.surface_numbers import Look
 from foldwise.reporting.wording import count, in_text, number, percent
 
-MOST_TURNED = 6  # looks that can be turned; the data of more would make the page heavy
-MOST_DRAWN = 12  # looks with drawings and tables
+MAX_TURNED = 6  # looks that can be turned; the data of more would make the page heavy
+MAX_DRAWN = 12  # looks with drawings and tables
 REPLAYED = 1e-5  # a difference of a weight that no drawing can show
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """Every look inside training, the winner's first; None where nobody looked."""
     ranks = {one["id"]: (place, one) for place, one in enumerate(evidence.configurations)}
     items = [
@@ -38,13 +38,13 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     unread = [str(item.title or item.item) for item, look in read if look is None]
     if not items:
         return None
-    named = _named(looks[:MOST_DRAWN])
+    named = _named(looks[:MAX_DRAWN])
     held = {
         "looks": [_shown(look, ranks[look.configuration][1]) for look in named],
         "bar": contours.colour_bar(),
-        "data": json.dumps(embedded(named[:MOST_TURNED]), separators=(",", ":")) if named else "",
-        "not_turned": max(0, len(named) - MOST_TURNED),
-        "left_out": max(0, len(looks) - MOST_DRAWN),
+        "data": json.dumps(embedded(named[:MAX_TURNED]), separators=(",", ":")) if named else "",
+        "not_turned": max(0, len(named) - MAX_TURNED),
+        "left_out": max(0, len(looks) - MAX_DRAWN),
         "unread": unread,
         "curvatures": [title for _, title in numbers.CURVATURES],
         "within": [f"{end:g}" for end in numbers.WITHIN],

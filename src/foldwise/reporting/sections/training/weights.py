@@ -14,14 +14,14 @@ from safetensors import SafetensorError, safe_open
 
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.histograms import histogram
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import amount, percent, shown
 from foldwise.study.spec import Training
 
 MOST = 6  # configurations drawn
-FEWEST_BINS, MOST_BINS = 15, 61
+MIN_BINS, MAX_BINS = 15, 61
 RANGE = 0.99  # of the weights lie within the scale; what is beyond is said
-MOST_OUTLINED = 20_000_000  # weights of all fits together, beyond which only the first fit is read
+MAX_OUTLINED = 20_000_000  # weights of all fits together, beyond which only the first fit is read
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norm: measured, not trained
 PARTS = {"network": "Whole network", "head": "Last layers"}
 HEADS = ("head.", "body.head.", "body.segmentation_head.")
@@ -41,7 +41,7 @@ class Spread:
     reach: float
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """The winner, and the configurations that differ from it in regularisation only; None where no weights are."""
     chosen = [one for one in compared(evidence) if evidence.folders.get(one["id"])]
     held = {one["id"]: _first(evidence.folders[one["id"]][0]) for one in chosen}
@@ -68,7 +68,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     return {"weights": {"rows": rows if several else [panels], "several": several}}
 
 
-def compared(evidence: Evidence) -> list[dict[str, Any]]:
+def compared(evidence: ReportData) -> list[dict[str, Any]]:
     """The winner and those trained alike but for weight decay and dropout, from weak to strong; at most `MOST`."""
     winner = evidence.winner
     if winner is None or winner["id"] not in evidence.trainings:
@@ -145,12 +145,12 @@ def spread(weights: Weights) -> Spread:
 
 
 def _counted(
-    evidence: Evidence, configuration: str, reach: Mapping[str, float]
+    evidence: ReportData, configuration: str, reach: Mapping[str, float]
 ) -> dict[str, list[NDArray[np.float64]]]:
     """By part, the shares of the weights in every bin: of the first fit, then of the others if they are few."""
     folders = evidence.folders[configuration]
     first = read(folders[0])
-    others = folders[1:] if first["network"].size * len(folders) <= MOST_OUTLINED else []
+    others = folders[1:] if first["network"].size * len(folders) <= MAX_OUTLINED else []
     every = [first, *(read(folder) for folder in others)]
     return {
         part: [_shares(weights[part], end) for weights in every if weights[part].size]
@@ -159,9 +159,7 @@ def _counted(
 
 
 def _shares(weights: Weights, reach: float) -> NDArray[np.float64]:
-    bins = (
-        int(min(MOST_BINS, max(FEWEST_BINS, weights.size**0.5))) // 2 * 2 + 1
-    )  # odd: one of them is around 0
+    bins = int(min(MAX_BINS, max(MIN_BINS, weights.size**0.5))) // 2 * 2 + 1  # odd: one of them is around 0
     counts, _ = np.histogram(weights, bins=bins, range=(-reach, reach))
     return counts / weights.size
 

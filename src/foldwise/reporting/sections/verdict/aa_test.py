@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from foldwise.reporting.drawing.strips import Dot, class_strip
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import count, metric_title, number
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """The sentence and a drawing; None where no A/A test was made."""
     told = evidence.verdict.get("again")
     if not told:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.verdict.tiles import tiles
 from foldwise.reporting.wording import (
     TASKS,
@@ -21,7 +21,7 @@ from foldwise.reporting.wording import (
     number,
 )
 
-MOST_CHIPS = 8
+MAX_CHIPS = 8
 CHIP = 58  # characters
 # What is said in full under "What to be careful about", in a few words.
 SHORTLY = {
@@ -83,7 +83,7 @@ class Chip:
     target: str = "#data"
 
 
-def header(evidence: Evidence) -> list[str]:
+def header(evidence: ReportData) -> list[str]:
     """The facts in the strip under the title."""
     verdict, cases = evidence.verdict, evidence.cases
     groups, images = int(verdict.get("num_groups") or 0), int(verdict.get("num_images") or len(cases))
@@ -108,7 +108,7 @@ def header(evidence: Evidence) -> list[str]:
     return [fact for fact in facts if fact]
 
 
-def _device(evidence: Evidence) -> str:
+def _device(evidence: ReportData) -> str:
     named = {
         str(result.get("cost", {}).get("device_name") or result.get("cost", {}).get("device") or "")
         for result in evidence.results
@@ -116,7 +116,7 @@ def _device(evidence: Evidence) -> str:
     return ", ".join(sorted(named - {""}))[:80]
 
 
-def card(evidence: Evidence) -> dict[str, Any]:
+def card(evidence: ReportData) -> dict[str, Any]:
     """Everything in the answer card."""
     verdict, winner = evidence.verdict, evidence.winner
     state = STATES[verdict["state"]]
@@ -140,7 +140,7 @@ def card(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _sentence(evidence: Evidence) -> str:
+def _sentence(evidence: ReportData) -> str:
     winner, metric = evidence.winner, metric_title(evidence.verdict["metric"])
     if winner is None:
         failed = sum(len(one.get("failures", [])) for one in evidence.configurations)
@@ -156,7 +156,7 @@ def _sentence(evidence: Evidence) -> str:
     return f"{winner['name']} reached a {metric} of {estimate(winner)} ({evidence.confidence} interval {interval(winner['low'], winner['high'])}) on images it had not seen."
 
 
-def chips(evidence: Evidence) -> list[Chip]:
+def chips(evidence: ReportData) -> list[Chip]:
     """Checks that passed and what to be careful about, the worst first after those that passed."""
     verdict = evidence.verdict
     found = evidence.audit.get("findings", [])
@@ -187,7 +187,7 @@ def chips(evidence: Evidence) -> list[Chip]:
     careful += [
         Chip("careful", _shortly(one), one["message"], "#care") for one in verdict.get("warnings", [])
     ]
-    room = MOST_CHIPS - len(passed)
+    room = MAX_CHIPS - len(passed)
     if len(careful) > room:
         more = len(careful) - room + 1
         careful = [
@@ -201,6 +201,6 @@ def _shortly(warning: Mapping[str, Any]) -> str:
     return SHORTLY.get(str(warning["code"])) or clipped(str(warning["message"]), CHIP)
 
 
-def _apart(evidence: Evidence) -> str:
+def _apart(evidence: ReportData) -> str:
     grouped = 0 < int(evidence.verdict.get("num_groups") or 0) < len(evidence.cases)
     return "no group is in two folds" if grouped else "no image is in two folds"

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from foldwise.reporting.drawing.charts import standing
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import NOTHING, count, estimate, interval, number
 
 METRIC = "nsd_img_macro"
-MOST_ROWS = 60
+MAX_ROWS = 60
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """A row for every complete configuration, the best first; None where boundaries were not asked for."""
     told = evidence.verdict.get("boundary")
     if not told:
@@ -32,9 +32,9 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
                     "standing": standing(one),
                     "cells": [_share(one), *(_far(distances[one["id"]][name]) for name in shown)],
                 }
-                for one in known[:MOST_ROWS]
+                for one in known[:MAX_ROWS]
             ],
-            "left_out": max(0, len(known) - MOST_ROWS),
+            "left_out": max(0, len(known) - MAX_ROWS),
         }
     }
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.reliability import reliability_panel
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import difference, score, shown
 
-MOST_ROWS = 60
+MAX_ROWS = 60
 STEPS = {"before": "as the fits gave them", "after": "at the temperature of each fold"}
 NAMED = {"binary": "probability said", "multilabel": "probability said", "multiclass": "confidence"}
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """None while no configuration is complete, and for verdicts of older versions."""
     told, winner = evidence.verdict.get("calibration"), evidence.winner
     if not told or winner is None:
@@ -24,7 +24,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     own = records.get(winner["id"])
     if own is None:
         return None
-    ranked = [one for one in evidence.configurations if one["id"] in records][:MOST_ROWS]
+    ranked = [one for one in evidence.configurations if one["id"] in records][:MAX_ROWS]
     named = NAMED.get(str(evidence.verdict["task"]).partition("_")[0], "probability said")
     return {
         "calibration": {

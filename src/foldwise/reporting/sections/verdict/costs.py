@@ -7,7 +7,7 @@ from typing import Any
 
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.costs import OTHERS, cost_chart, most_memory
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.verdict.tables import Cell, cell, ends_of, shared_pass
 from foldwise.reporting.wording import (
     amount,
@@ -21,7 +21,7 @@ from foldwise.reporting.wording import (
 )
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """Time, memory and parameters, and score against time."""
     rows = table(evidence)
     pretrained = any((one.get("cost") or {}).get("shared_pretrain_s") for one in evidence.configurations)
@@ -37,13 +37,13 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     return {"cost": held} if rows else None
 
 
-def _counted(evidence: Evidence, key: str) -> str:
+def _counted(evidence: ReportData, key: str) -> str:
     """What a cost counts, in words; most often all configurations say the same."""
     told = (str((one.get("cost") or {}).get(key) or "") for one in evidence.configurations)
     return ", or ".join(dict.fromkeys(words for words in told if words))
 
 
-def _drawings(evidence: Evidence) -> list[Any]:
+def _drawings(evidence: ReportData) -> list[Any]:
     """Score against the time of an image, and against all else it takes; None where that was not measured."""
     metric = evidence.verdict["metric"]
     arrow = "↑" if metric.get("higher_is_better", True) else "↓"
@@ -52,7 +52,7 @@ def _drawings(evidence: Evidence) -> list[Any]:
     return [cost_chart(told, title=title), *others]
 
 
-def table(evidence: Evidence) -> list[dict[str, Any]]:
+def table(evidence: ReportData) -> list[dict[str, Any]]:
     """What every configuration takes; what was not measured is a dash, and without any measure no row."""
     rows, measured = [], _energy_was_measured(evidence)
     for one in evidence.configurations:
@@ -73,7 +73,7 @@ def table(evidence: Evidence) -> list[dict[str, Any]]:
     return rows
 
 
-def _energy_was_measured(evidence: Evidence) -> bool:
+def _energy_was_measured(evidence: ReportData) -> bool:
     """Of any configuration."""
     return any(number((one.get("cost") or {}).get("energy_j")) for one in evidence.configurations)
 

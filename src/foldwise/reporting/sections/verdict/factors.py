@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from foldwise.reporting.drawing.effects import Away, Panels, Row, factor_chart, panels
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import (
     brief_duration,
     in_text,
@@ -18,7 +18,7 @@ from foldwise.reporting.wording import (
 )
 
 FEWEST = 3  # configurations; two are compared in the leaderboard
-MOST_PARTS = 8
+MAX_PARTS = 8
 COSTS = {
     "train_s": ("training", brief_duration),
     "shared_features_s": ("shared pass", brief_duration),
@@ -27,7 +27,7 @@ COSTS = {
 Record = Mapping[str, Any]
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """Every factor with a drawing; None for a single plain factor, which the leaderboard says all of."""
     held = evidence.verdict.get("factors")
     if not held or held["num_compared"] < FEWEST:
@@ -55,7 +55,7 @@ def _parts(shares: Sequence[Record]) -> list[dict[str, Any]]:
             "share": one["share"],
             "shown": "not separable" if one["share"] is None else percent(one["share"]),
         }
-        for one in worth[:MOST_PARTS]
+        for one in worth[:MAX_PARTS]
     ]
 
 
@@ -68,7 +68,7 @@ def _scores(told: Sequence[Record]) -> Iterator[float]:
                 yield float(value)
 
 
-def _differences(evidence: Evidence, told: Sequence[Record]) -> Iterator[float]:
+def _differences(evidence: ReportData, told: Sequence[Record]) -> Iterator[float]:
     for one in told:
         best = _ordered(evidence, one)[0]["level"]
         for level in one["levels"]:
@@ -77,7 +77,7 @@ def _differences(evidence: Evidence, told: Sequence[Record]) -> Iterator[float]:
                 yield from (end for end in (away.difference, away.low, away.high) if end is not None)
 
 
-def _ordered(evidence: Evidence, one: Record) -> list[Record]:
+def _ordered(evidence: ReportData, one: Record) -> list[Record]:
     """Levels, the best mean first; those whose mean cannot be estimated last."""
     sign = 1 if evidence.verdict["metric"].get("higher_is_better", True) else -1
     worst = float("-inf")
@@ -103,7 +103,7 @@ def _away(one: Record, best: str, level: str) -> Away | None:
     return None
 
 
-def _chart(evidence: Evidence, one: Record, scales: Panels) -> dict[str, Any]:
+def _chart(evidence: ReportData, one: Record, scales: Panels) -> dict[str, Any]:
     levels = _ordered(evidence, one)
     order = [one["levels"].index(level) for level in levels]
     paid = [key for key in COSTS if any(number(level["cost"].get(key)) for level in levels)]

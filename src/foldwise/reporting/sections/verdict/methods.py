@@ -5,16 +5,16 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import TASKS, count, in_text, metric_title, selecting_title
 
 
-def methods(evidence: Evidence) -> list[str]:
+def methods(evidence: ReportData) -> list[str]:
     """Paragraphs in the past tense, from what was really done."""
     return [_compared(evidence), _trained(evidence), _judged(evidence), _machine(evidence)]
 
 
-def _compared(evidence: Evidence) -> str:
+def _compared(evidence: ReportData) -> str:
     verdict = evidence.verdict
     groups, images = int(verdict.get("num_groups") or 0), int(verdict["num_images"])
     grouped = f" from {count(groups, 'group')}" if 0 < groups < images else ""
@@ -35,7 +35,7 @@ def _compared(evidence: Evidence) -> str:
     )
 
 
-def _source(evidence: Evidence) -> str:
+def _source(evidence: ReportData) -> str:
     """What a paper must say of a public data set."""
     source = evidence.audit.get("source")
     if not source:
@@ -43,7 +43,7 @@ def _source(evidence: Evidence) -> str:
     return f" The images are of {source['title']} ({source['citation']}; licence: {source['licence']})."
 
 
-def _trained(evidence: Evidence) -> str:
+def _trained(evidence: ReportData) -> str:
     select = next(
         (str(result["select"]) for result in evidence.results if result.get("select")), "one metric"
     )
@@ -57,14 +57,14 @@ def _trained(evidence: Evidence) -> str:
     )
 
 
-def _decided(evidence: Evidence) -> str:
+def _decided(evidence: ReportData) -> str:
     known = evidence.verdict.get("thresholds")
     if not known:
         return ""
     return f" From what probability on a label is said was also set on the inner validation of each fold: {known['sentence']}."
 
 
-def _pretrained(evidence: Evidence) -> str:
+def _pretrained(evidence: ReportData) -> str:
     ways = sorted({str(item.result["by"]) for item in evidence.beside if item.kind == "pretrain"})
     if not ways:
         return ""
@@ -74,7 +74,7 @@ def _pretrained(evidence: Evidence) -> str:
     )
 
 
-def _judged(evidence: Evidence) -> str:
+def _judged(evidence: ReportData) -> str:
     metric = evidence.verdict["metric"]
     averaging = f" ({str(metric['averaging']).replace('_', ' ')})" if metric.get("averaging") else ""
     return (
@@ -85,7 +85,7 @@ def _judged(evidence: Evidence) -> str:
     )
 
 
-def _machine(evidence: Evidence) -> str:
+def _machine(evidence: ReportData) -> str:
     environment = evidence.environment
     packages = environment.get("packages") or {}
     named = ", ".join(
@@ -118,10 +118,10 @@ ENVIRONMENT = (
     "study_digest",
     "splits_digest",
 )
-MOST_SEEDS = 15
+MAX_SEEDS = 15
 
 
-def reproduce(evidence: Evidence) -> dict[str, Any]:
+def reproduce(evidence: ReportData) -> dict[str, Any]:
     """The study file, the commands, and a table of versions, digests and machine."""
     version = evidence.environment.get("foldwise")
     changes = [f"--variant {shlex.quote(name)}" for name in evidence.environment.get("variants", [])]
@@ -135,7 +135,7 @@ def reproduce(evidence: Evidence) -> dict[str, Any]:
     return {"facts": _facts(evidence), "study": evidence.study_text, "commands": "\n".join(commands)}
 
 
-def _facts(evidence: Evidence) -> list[tuple[str, str]]:
+def _facts(evidence: ReportData) -> list[tuple[str, str]]:
     environment = evidence.environment
     known = [key for key in ENVIRONMENT if environment.get(key) is not None]
     facts = [(key.replace("_", " "), str(environment[key])) for key in known]
@@ -145,6 +145,6 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
     told = [result for result in evidence.results if result.get("seed") is not None]
     seeds = sorted({(int(one.get("repeat", 0)), int(one.get("fold", 0)), int(one["seed"])) for one in told})
     if seeds:
-        listed = ", ".join(f"{repeat}.{fold}: {seed}" for repeat, fold, seed in seeds[:MOST_SEEDS])
-        facts.append(("seeds by repeat.fold", listed + (" …" if len(seeds) > MOST_SEEDS else "")))
+        listed = ", ".join(f"{repeat}.{fold}: {seed}" for repeat, fold, seed in seeds[:MAX_SEEDS])
+        facts.append(("seeds by repeat.fold", listed + (" …" if len(seeds) > MAX_SEEDS else "")))
     return facts

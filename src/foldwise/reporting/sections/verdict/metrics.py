@@ -10,7 +10,7 @@ from markupsafe import Markup
 from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.bars import bar_cell, bar_head
 from foldwise.reporting.drawing.svg import Scale
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import brief_duration, in_text, metric_title, milliseconds, number, score
 
 MOST = 30  # configurations
@@ -38,7 +38,7 @@ Bar = tuple[
 ]  # the value, the ends of its interval, its words
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """The map and the bars; None for fewer than two configurations with scores."""
     told = [one for one in evidence.configurations if number(one.get("estimate")) is not None]
     if len(told) < 2:
@@ -61,7 +61,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     return {"metrics": held | {"bars": bars, "open": len(shown) <= SHORT}}
 
 
-def _family(evidence: Evidence) -> str:
+def _family(evidence: ReportData) -> str:
     if evidence.segmentation:
         return "segmentation"
     if evidence.multilabel:
@@ -74,7 +74,7 @@ def _value(one: Record, name: str) -> float | None:
 
 
 def _columns(
-    evidence: Evidence, shown: Sequence[Record], wanted: Sequence[str]
+    evidence: ReportData, shown: Sequence[Record], wanted: Sequence[str]
 ) -> list[tuple[str, list[str]]]:
     """The deciding metric and those wanted; metrics with the same numbers share a column, and are named in it."""
     columns: list[tuple[str, list[str]]] = []
@@ -93,7 +93,7 @@ def _columns(
     return columns
 
 
-def _head(evidence: Evidence, name: str, same: Sequence[str]) -> dict[str, str]:
+def _head(evidence: ReportData, name: str, same: Sequence[str]) -> dict[str, str]:
     about = (evidence.verdict.get("metrics") or {}).get(name) or {}
     arrow = "↑" if about.get("higher_is_better", METRICS[name].higher_is_better) else "↓"
     note = str(about.get("averaging", METRICS[name].averaging))
@@ -117,7 +117,7 @@ def _cell(one: Record, name: str, rank: float | None) -> dict[str, Any]:
     return {"shown": score(_value(one, name), 3), "value": _value(one, name), "share": rank or 0.0}
 
 
-def _bars(evidence: Evidence, shown: Sequence[Record], wanted: Sequence[str]) -> dict[str, Any]:
+def _bars(evidence: ReportData, shown: Sequence[Record], wanted: Sequence[str]) -> dict[str, Any]:
     """One column of bars for each metric and cost, on an axis from zero."""
     columns: list[tuple[str, str, float, list[Bar]]] = []
     for name in wanted:

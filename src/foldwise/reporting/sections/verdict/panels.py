@@ -11,7 +11,7 @@ import numpy as np
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.drawing.strips import Dot, bars, class_strip
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import copies, sample
 from foldwise.reporting.sections.images.statistics import statistics_table
 from foldwise.reporting.sections.training.fits import failures as failed_fits
@@ -25,12 +25,12 @@ from foldwise.reporting.wording import (
     selecting_title,
 )
 
-MOST_LEARNING = 30  # configurations with learning curves drawn
-MOST_DRAWN = 40  # classes
+MAX_LEARNING = 30  # configurations with learning curves drawn
+MAX_DRAWN = 40  # classes
 SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 
 
-def classes(evidence: Evidence) -> dict[str, Any] | None:
+def classes(evidence: ReportData) -> dict[str, Any] | None:
     """Table of the winner, and the strip of all configurations."""
     table = per_class(evidence)
     if not table["rows"]:
@@ -45,18 +45,18 @@ def classes(evidence: Evidence) -> dict[str, Any] | None:
     return {"classes": {**table, "drawing": drawn, "left_over": left_over}}
 
 
-def _winner(evidence: Evidence) -> Dot | None:
+def _winner(evidence: ReportData) -> Dot | None:
     winner = evidence.winner
     return Dot(float(winner["estimate"]), str(winner["name"]), str(winner["id"])) if winner else None
 
 
 def _commonest(rows: Sequence[Any], numbers: Sequence[float]) -> tuple[list[Any], int]:
     """The rows of the largest numbers, in their order, as many as are drawn; and how many are left over."""
-    order = sorted(range(len(rows)), key=lambda place: -numbers[place])[:MOST_DRAWN]
+    order = sorted(range(len(rows)), key=lambda place: -numbers[place])[:MAX_DRAWN]
     return [rows[place] for place in sorted(order)], len(rows) - len(order)
 
 
-def curves(evidence: Evidence) -> dict[str, Any] | None:
+def curves(evidence: ReportData) -> dict[str, Any] | None:
     """ROC and precision-recall panels of every class shown."""
     winner = evidence.winner
     if winner is None or winner["id"] not in evidence.roc:
@@ -69,7 +69,7 @@ def curves(evidence: Evidence) -> dict[str, Any] | None:
     return {"curves": drawn} if drawn else None
 
 
-def _panels(evidence: Evidence, winner: str, k: int) -> dict[str, Any]:
+def _panels(evidence: ReportData, winner: str, k: int) -> dict[str, Any]:
     name = evidence.classes[k]
     order = [winner, *(one for one in evidence.roc if one != winner)]
     roc = [(one, evidence.roc[one][k]) for one in order if k in evidence.roc[one]]
@@ -90,7 +90,7 @@ def _average_precision(curve: Mapping[str, Any]) -> Any:
     return next((curve[key] for key in ("ap", "average_precision") if key in curve), None)
 
 
-def _share(evidence: Evidence, k: int) -> float | None:
+def _share(evidence: ReportData, k: int) -> float | None:
     """How frequent a class is: the precision of guessing."""
     if evidence.segmentation:
         matrix = next(iter(evidence.confusion.values()), None)
@@ -98,7 +98,7 @@ def _share(evidence: Evidence, k: int) -> float | None:
     return sum(k in case.labels for case in evidence.cases) / max(len(evidence.cases), 1)
 
 
-def confusions(evidence: Evidence) -> dict[str, Any] | None:
+def confusions(evidence: ReportData) -> dict[str, Any] | None:
     """Matrices of the winner and of the next best, row-normalised with their counts."""
     names = {one["id"]: one["name"] for one in evidence.configurations}
     draw = _label_counts if evidence.multilabel else _matrix
@@ -109,7 +109,7 @@ def confusions(evidence: Evidence) -> dict[str, Any] | None:
     return {"confusions": drawn} if drawn else None
 
 
-def _repeats(evidence: Evidence) -> int:
+def _repeats(evidence: ReportData) -> int:
     """How often each image was predicted; counts are over all of them."""
     return int(evidence.verdict.get("repeats") or 1)
 
@@ -158,13 +158,13 @@ def _label_counts(matrix: Any, classes: list[str]) -> dict[str, Any]:
     return {"kind": "labels", "rows": rows}
 
 
-def learning(evidence: Evidence) -> dict[str, Any] | None:
+def learning(evidence: ReportData) -> dict[str, Any] | None:
     """One small drawing per configuration with all its folds, best first."""
     told = [result for result in evidence.results if result.get("epochs")]
     scores = learning_scale(told)
     select = next((selecting_title(str(result["select"])) for result in told if result.get("select")), "")
     panels = []
-    for one in evidence.configurations[:MOST_LEARNING]:
+    for one in evidence.configurations[:MAX_LEARNING]:
         own = [result for result in told if result.get("configuration") == one["id"]]
         if own:
             panels.append(
@@ -177,7 +177,7 @@ def learning(evidence: Evidence) -> dict[str, Any] | None:
                     "note": _chosen_epochs(own),
                 }
             )
-    left_out = max(0, len(evidence.configurations) - MOST_LEARNING)
+    left_out = max(0, len(evidence.configurations) - MAX_LEARNING)
     held = {"panels": panels, "select": select, "left_out": left_out}
     return {"learning": held, "fit_warnings": warnings_of_fits(evidence)} if panels else None
 
@@ -199,13 +199,13 @@ def _chosen_epochs(results: list[Mapping[str, Any]]) -> str:
     return f"chosen: {span} of {last}{late}"
 
 
-def failures(evidence: Evidence) -> dict[str, Any] | None:
+def failures(evidence: ReportData) -> dict[str, Any] | None:
     """Fits, and other items, that ended with an error."""
     rows, others = failed_fits(evidence), evidence.verdict.get("failed_items", [])
     return {"failures": rows, "failed_items": others} if rows or others else None
 
 
-def data(evidence: Evidence) -> dict[str, Any]:
+def data(evidence: ReportData) -> dict[str, Any]:
     """The data card with copies that were found and a sample of the images."""
     numbers = statistics_table(evidence)
     shown, num_copied = copies(evidence)
@@ -213,7 +213,7 @@ def data(evidence: Evidence) -> dict[str, Any]:
     return {"data": {**data_card(evidence), **pictures, "statistics": numbers}}
 
 
-def data_card(evidence: Evidence) -> dict[str, Any]:
+def data_card(evidence: ReportData) -> dict[str, Any]:
     """Counts, sizes and audit of the images."""
     cases = evidence.cases
     groups = Counter(case.group for case in cases if case.group)
@@ -240,7 +240,7 @@ def data_card(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _sizes(sizes: Counter[str], evidence: Evidence) -> str:
+def _sizes(sizes: Counter[str], evidence: ReportData) -> str:
     """Sizes of the files; and what the networks were given, where images were made larger or smaller."""
     if evidence.images is None:
         return _most(sizes)
@@ -267,7 +267,7 @@ def _most(counter: Counter[str]) -> str:
     return "; ".join(common) + (f"; {rest} more" if rest > 0 and common else "")
 
 
-def _class_bars(evidence: Evidence) -> Any:
+def _class_bars(evidence: ReportData) -> Any:
     if evidence.segmentation:
         return None
     counts = Counter(label for case in evidence.cases for label in case.labels)

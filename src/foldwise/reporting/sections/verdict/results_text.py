@@ -16,10 +16,10 @@ from foldwise.judging.wording import (
     unseen,
     with_interval,
 )
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 
 Record = Mapping[str, Any]
-MOST_NAMED, MOST_OPEN = 6, 3
+MAX_NAMED, MAX_OPEN = 6, 3
 # What a reader of the numbers must know; the rest of the warnings is said in the sentences above them, or is advice.
 LIMITS = (
     "MISSING_RUNS", "EQUALS_DIFFER", "N_SMALL", "FEW_GROUPS", "RARE_CLASS", "SCARCE_THRESHOLDS", "DEGENERATE_METRIC",
@@ -27,7 +27,7 @@ LIMITS = (
 )  # fmt: skip
 
 
-def section(evidence: Evidence) -> Record | None:
+def section(evidence: ReportData) -> Record | None:
     """The paragraphs, for the page; None while no configuration is complete."""
     paragraphs = results(evidence.verdict)
     return {"results": paragraphs} if paragraphs else None
@@ -100,7 +100,7 @@ def _others(verdict: Record, ranked: Sequence[Record]) -> Iterator[str]:
 
 def _listed(records: Sequence[Record]) -> str:
     """``: a, b and c``; nothing where they are too many to name."""
-    return f": {_and([str(one['name']) for one in records])}" if len(records) <= MOST_NAMED else ""
+    return f": {_and([str(one['name']) for one in records])}" if len(records) <= MAX_NAMED else ""
 
 
 def _and(names: Sequence[str]) -> str:
@@ -149,7 +149,7 @@ def _factors(verdict: Record) -> Iterator[str]:
         yield from (_pair(told["factor"], pair, verdict) for pair in pairs if pair["told"] == "better")
         yield from (_alike(told["factor"], pair, verdict) for pair in pairs if pair["told"] == "equivalent")
         left = [pair for pair in pairs if pair["told"] == "not distinguishable"]
-        if len(left) <= MOST_OPEN:
+        if len(left) <= MAX_OPEN:
             yield from (_alike(told["factor"], pair, verdict) for pair in left)
         else:
             yield f"Of {told['factor']}, {len(left)} of {len(told['pairs'])} pairs could not be told apart."

@@ -16,19 +16,19 @@ from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.outlines import enlarged, grey, outlined, tinted
 from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
 from foldwise.reporting.drawing.svg import Scale, drawing, element, text
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.reporting.wording import number, percent, score
 
-MOST_MAPS, MOST_BARS = 24, 6  # configurations
-MOST_STRENGTHS = 4  # of blur, and of noise, in the bars; the pictures have one less
+MAX_MAPS, MAX_BARS = 24, 6  # configurations
+MAX_STRENGTHS = 4  # of blur, and of noise, in the bars; the pictures have one less
 WINDOW_PX = 128  # of an example: blur and noise are to be seen pixel by pixel
 LEAST_PX = 160  # of its picture, so that outlines are thin lines
 CELL = (66, 58)  # of the bars of one condition, with the air around them
 SHORT = {"accuracy": "ACC", "sensitivity": "SENS", "recall": "SENS", "specificity": "SPEC", "auroc": "AUC"}
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """Heat maps of the deciding metric, bars of the usual ones, and an example; None where nothing was asked."""
     told = evidence.verdict.get("robustness")
     if not told:
@@ -38,10 +38,10 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
     held = {
         "metric": METRICS[told["metrics"][0]].title,
         "maps": _maps(evidence, told, records),
-        "left_out": max(0, len(shown) - MOST_MAPS),
+        "left_out": max(0, len(shown) - MAX_MAPS),
         "bars": [
             {"name": one["name"], "standing": standing(records[one["id"]]), "drawing": _bars(told, one)}
-            for one in shown[:MOST_BARS]
+            for one in shown[:MAX_BARS]
         ],
         "measures": [(place, METRICS[name].title) for place, name in enumerate(_usual(told))],
         "example": _example(evidence, told),
@@ -51,10 +51,10 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def _maps(
-    evidence: Evidence, told: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]
+    evidence: ReportData, told: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Per configuration a table, blur by noise; the same colour is the same score in all of them."""
-    name, shown = told["metrics"][0], told["configurations"][:MOST_MAPS]
+    name, shown = told["metrics"][0], told["configurations"][:MAX_MAPS]
     known = [
         value
         for one in shown
@@ -109,7 +109,7 @@ def few(strengths: Sequence[float], most: int) -> list[int]:
 
 def _bars(told: Mapping[str, Any], one: Mapping[str, Any]) -> Markup:
     """A grid, blur down and noise across; in each cell a bar for every usual metric, with its interval."""
-    blurs, noises = (few(told[key], MOST_STRENGTHS) for key in ("blur_px", "noise"))
+    blurs, noises = (few(told[key], MAX_STRENGTHS) for key in ("blur_px", "noise"))
     names, (wide, tall) = _usual(told), CELL
     left, top = 34.0, 26.0
     parts = [text("noise →", left + wide * len(noises), 10, anchor="end", class_="tick title")]
@@ -159,7 +159,7 @@ def _cell(held: Sequence[Mapping[str, Any]], names: Sequence[str], left: float, 
     return [*parts, element("line", x1=left, x2=left + CELL[0] - 10, y1=base, y2=base, class_="axis")]
 
 
-def _example(evidence: Evidence, told: Mapping[str, Any]) -> dict[str, Any] | None:
+def _example(evidence: ReportData, told: Mapping[str, Any]) -> dict[str, Any] | None:
     """One test image under few conditions, with what the winner says of it; None where the images are gone."""
     winner = evidence.winner
     if winner is None or evidence.images is None:
@@ -168,7 +168,7 @@ def _example(evidence: Evidence, told: Mapping[str, Any]) -> dict[str, Any] | No
     if item is None:
         return None
     draw = _segmented if evidence.segmentation else _classified
-    blurs, noises = (few(told[key], MOST_STRENGTHS - 1) for key in ("blur_px", "noise"))
+    blurs, noises = (few(told[key], MAX_STRENGTHS - 1) for key in ("blur_px", "noise"))
     case, cells = draw(evidence, item, [(b, x) for b in blurs for x in noises])
     rows = [
         (f"{told['blur_px'][b]:g}", cells[place * len(noises) : (place + 1) * len(noises)])
@@ -188,7 +188,7 @@ def _is_first(one: Beside, configuration: str) -> bool:
 
 
 def _segmented(
-    evidence: Evidence, item: Beside, places: Sequence[tuple[int, int]]
+    evidence: ReportData, item: Beside, places: Sequence[tuple[int, int]]
 ) -> tuple[int, list[Picture]]:
     assert evidence.images is not None
     with np.load(item.path / "example.npz", allow_pickle=False) as arrays:
@@ -207,7 +207,7 @@ def _segmented(
 
 
 def _classified(
-    evidence: Evidence, item: Beside, places: Sequence[tuple[int, int]]
+    evidence: ReportData, item: Beside, places: Sequence[tuple[int, int]]
 ) -> tuple[int, list[Picture]]:
     """The image with the median probability of what is true, where nothing is blurred or noisy."""
     with np.load(item.path / "scores.npz", allow_pickle=False) as arrays:
@@ -228,7 +228,7 @@ def _classified(
     return cases[row], pictures
 
 
-def _worse(evidence: Evidence, item: Beside, case: int, place: tuple[int, int]) -> Pixels:
+def _worse(evidence: ReportData, item: Beside, case: int, place: tuple[int, int]) -> Pixels:
     """The image as the network was shown it, in one condition."""
     assert evidence.images is not None
     image = np.asarray(evidence.images.image(case))

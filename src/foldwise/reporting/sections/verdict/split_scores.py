@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from foldwise.reporting.drawing.charts import standing
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import amount, number, score
 
 MEASURES = ("precision", "recall", "f1")
 TITLES = {"train": "training", "inner": "validation", "test": "test"}
 MOST = 30  # configurations
-MOST_CLASSES = 40  # rows of a table; of more only the means
+MAX_CLASSES = 40  # rows of a table; of more only the means
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """A table for every configuration, the winner first; None where the fits counted their test fold only."""
     first = (evidence.winner or {}).get("id")
     tables = [
@@ -30,7 +30,7 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
 def _rows(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One per class, then the two means; every row has support, precision, recall and F1 of each part."""
     names = list(parts["test"]["classes"])
-    listed = names if len(names) <= MOST_CLASSES else []
+    listed = names if len(names) <= MAX_CLASSES else []
     rows = [
         {"name": name, "mean": False, "cells": _cells([parts[part]["classes"][name] for part in TITLES])}
         for name in listed

@@ -14,7 +14,7 @@ from foldwise.reporting.drawing.charts import (
 )
 from foldwise.reporting.drawing.strips import Dot
 from foldwise.reporting.drawing.svg import Scale
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import (
     NOTHING,
     amount,
@@ -40,7 +40,7 @@ VERDICTS = {
 }
 # Where there is no single winner, or no model is recommended, the first row is not called one.
 FIRST = {"not_better_than_trivial": ("", "best"), "incomplete": ("", "leads"), "several_tied": ("★", "best")}
-MOST_DOTS = 60  # configurations beside the winner in the strip of a class
+MAX_DOTS = 60  # configurations beside the winner in the strip of a class
 Cell = dict[str, Any]
 
 
@@ -51,12 +51,12 @@ def cell(shown: str, value: Any = None, note: str = "", ends: tuple[Any, Any] | 
     return held if ends is None else held | {"low": number(ends[0]), "high": number(ends[1])}
 
 
-def leaderboard_section(evidence: Evidence) -> dict[str, Any]:
+def leaderboard_section(evidence: ReportData) -> dict[str, Any]:
     """The leaderboard, and every metric of every configuration."""
     return {"leaderboard": leaderboard(evidence), "every_metric": every_metric(evidence)}
 
 
-def leaderboard(evidence: Evidence) -> dict[str, Any]:
+def leaderboard(evidence: ReportData) -> dict[str, Any]:
     """Rows of the configurations, best first, and of the trivial predictors."""
     trained = [one for one in evidence.verdict.get("baselines", []) if number(one.get("low")) is not None]
     scale, winner = score_scale([*evidence.configurations, *trained]), evidence.winner
@@ -88,7 +88,7 @@ def _baseline(one: Mapping[str, Any], winner: Mapping[str, Any] | None, scale: S
     }
 
 
-def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: Evidence) -> dict[str, Any]:
+def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: ReportData) -> dict[str, Any]:
     cost = one.get("cost") or {}
     sign, words = VERDICTS.get(str(one.get("verdict")), ("", str(one.get("verdict") or "")))
     if one.get("verdict") == "winner":
@@ -126,7 +126,7 @@ def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: Evidence) -> 
     }
 
 
-def _ruled_out_by(evidence: Evidence, one: Mapping[str, Any]) -> str:
+def _ruled_out_by(evidence: ReportData, one: Mapping[str, Any]) -> str:
     """The place of the rival that rules out one whose difference to the winner may be 0: winner and it may differ."""
     low, high = number(one.get("difference_low")), number(one.get("difference_high"))
     if not one.get("ruled_out_by") or low is None or high is None or not low <= 0 <= high:
@@ -140,7 +140,7 @@ def ends_of(one: Mapping[str, Any]) -> tuple[Any, Any]:
     return one.get("low"), one.get("high")
 
 
-def shared_pass(evidence: Evidence, configuration: str) -> str:
+def shared_pass(evidence: ReportData, configuration: str) -> str:
     """+ 30 s shared: what a fit needs and shares with others, features or pretraining; empty where there is none."""
     own = [
         result.get("cost") or {}
@@ -155,7 +155,7 @@ def shared_pass(evidence: Evidence, configuration: str) -> str:
     return ""
 
 
-def _factors(evidence: Evidence) -> dict[str, list[str]]:
+def _factors(evidence: ReportData) -> dict[str, list[str]]:
     """Levels of every factor that has more than one, in the order of the leaderboard."""
     levels: dict[str, dict[str, None]] = {}
     for one in evidence.configurations:
@@ -169,7 +169,7 @@ def _value(held: Any) -> float | None:
     return number(held.get("estimate")) if isinstance(held, Mapping) else number(held)
 
 
-def every_metric(evidence: Evidence) -> dict[str, Any]:
+def every_metric(evidence: ReportData) -> dict[str, Any]:
     """Configurations and trivial predictors by all metrics that were computed."""
     names = _metric_names([*evidence.configurations, *evidence.verdict.get("baselines", [])])
     told = [(one, "") for one in evidence.configurations] + [
@@ -204,7 +204,7 @@ def _metric_cell(held: Any, *, whole: bool = False) -> Cell:
     return cell(score(held, 0 if whole else 3), held)
 
 
-def per_class(evidence: Evidence) -> dict[str, Any]:
+def per_class(evidence: ReportData) -> dict[str, Any]:
     """Classes by metrics of the winner, with their support, and the metric that the strip of all models shows."""
     winner = evidence.winner
     held = (winner or {}).get("per_class") or {}
@@ -257,10 +257,10 @@ def _strip_metric(names: list[str], deciding: str) -> str | None:
     return next(iter([*wanted, *usual, *names]), None)
 
 
-def _strip(evidence: Evidence, metric: str) -> list[tuple[str, float | None, list[Dot]]]:
+def _strip(evidence: ReportData, metric: str) -> list[tuple[str, float | None, list[Dot]]]:
     winner = evidence.winner
     assert winner is not None
-    shown = [one for one in evidence.configurations if one["id"] != winner["id"]][:MOST_DOTS]
+    shown = [one for one in evidence.configurations if one["id"] != winner["id"]][:MAX_DOTS]
     rows = []
     for name, values in winner["per_class"].items():
         others = [

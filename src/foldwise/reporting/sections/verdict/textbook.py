@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from foldwise.reporting.drawing.charts import standing
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import count, difference, number, p_value, percent, score
 
-MOST_ROWS = 60
+MAX_ROWS = 60
 WITH_P = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """A row for every configuration against the winner, the best first; None where the tests were not asked for."""
     told = evidence.verdict.get("textbook")
     if not told:
@@ -31,8 +31,8 @@ def section(evidence: Evidence) -> dict[str, Any] | None:
             "columns": [told["tests"][name]["title"] for name in columns],
             "bayes": _bayes(told),
             "ranks": None if ranks is None else _all_ranks(ranks, told["against"]),
-            "rows": [_row(pair, records[pair["id"]], columns, told) for pair in told["pairs"][:MOST_ROWS]],
-            "left_out": max(0, len(told["pairs"]) - MOST_ROWS),
+            "rows": [_row(pair, records[pair["id"]], columns, told) for pair in told["pairs"][:MAX_ROWS]],
+            "left_out": max(0, len(told["pairs"]) - MAX_ROWS),
             "tests": [told["tests"][name] for name in used],
         }
     }

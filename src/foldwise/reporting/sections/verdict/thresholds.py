@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from foldwise.reporting.drawing.many_labels import threshold_panel
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import NOTHING, score
 
 BASELINES = ("all_ones", "commonest")
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """None where the task has no thresholds, or nothing is decided yet."""
     known, winner = evidence.verdict.get("thresholds"), evidence.winner
     if not known or winner is None:
@@ -72,7 +72,7 @@ def _methods(known: Mapping[str, Any], winner: Mapping[str, Any]) -> list[dict[s
     ]
 
 
-def _trivial(evidence: Evidence) -> list[dict[str, Any]]:
+def _trivial(evidence: ReportData) -> list[dict[str, Any]]:
     chosen = [one for one in evidence.verdict.get("baselines", []) if one["id"] in BASELINES]
     return [
         {"name": one["name"], "sentence": "without looking at the image", "kind": "baseline"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foldwise.reporting.drawing.speeds import speed_panel
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.verdict.tables import cell
 from foldwise.reporting.wording import NOTHING, amount, count, memory, number, percent
 
@@ -20,7 +20,7 @@ HELD = {
 Row = Mapping[str, Any]
 
 
-def section(evidence: Evidence) -> dict[str, Any] | None:
+def section(evidence: ReportData) -> dict[str, Any] | None:
     """A panel for every model and device, and the table of all numbers; None where nothing was measured."""
     told = evidence.verdict.get("throughput") or []
     rows = [row for row in told if row.get("points")]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from foldwise.reporting.report_data import Evidence
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import (
     amount,
     count,
@@ -36,14 +36,14 @@ class Tile:
     note: str
 
 
-def tiles(evidence: Evidence) -> list[Tile]:
+def tiles(evidence: ReportData) -> list[Tile]:
     """How sure, what it costs, and what is nearly as good and cheaper."""
     winner = evidence.winner
     assert winner is not None
     return [_sure(evidence, winner), _cost(winner), _cheaper(evidence, winner)]
 
 
-def _sure(evidence: Evidence, winner: Mapping[str, Any]) -> Tile:
+def _sure(evidence: ReportData, winner: Mapping[str, Any]) -> Tile:
     question, answer = "How sure is that?", evidence.verdict.get("answer") or {}
     others = len(evidence.configurations) - 1
     if not others:
@@ -101,7 +101,7 @@ def _cost(winner: Mapping[str, Any]) -> Tile:
     return Tile("What does it cost?", said, " · ".join(note for note in notes if note))
 
 
-def _cheaper(evidence: Evidence, winner: Mapping[str, Any]) -> Tile:
+def _cheaper(evidence: ReportData, winner: Mapping[str, Any]) -> Tile:
     """The fastest of those that could be best; of how much lower it scores, the note below tells."""
     question, own = "Not told apart, and cheaper?", number(winner.get("cost", {}).get("latency_ms"))
     tied = [one for one in evidence.configurations if one.get("could_be_best") and one["id"] != winner["id"]]
