@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo studies test check format bench validate clean
+.PHONY: setup demo studies test check house map format bench validate clean
 
 setup: $(READY)
 
@@ -40,14 +40,24 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(READY)
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks tools
+	$(BIN)/ruff check src tests benchmarks tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.house --check
+	$(BIN)/python -m tools.house --map --check
+
+# The measures of the house, whose ceilings are in tools/house.toml; VERBOSE=1 also shows which modules.
+house: $(READY)
+	$(BIN)/python -m tools.house $(if $(VERBOSE),--verbose)
+
+# Draws the floors of docs/map.md from the code.
+map: $(READY)
+	$(BIN)/python -m tools.house --map
 
 format: $(READY)
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks tools
+	$(BIN)/ruff check --fix src tests benchmarks tools
 
 bench: $(READY)
 	$(BIN)/python benchmarks/compare.py

@@ -1,0 +1,1 @@
+"""Programs that keep the repository in order; none is part of the package."""
