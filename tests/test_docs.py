@@ -206,7 +206,7 @@ def test_the_metrics_that_choose_an_epoch_are_listed():
 
 def codes_in_the_source():
     """The first argument of every `Finding(...)`; what is filled in at run time as a pattern."""
-    for path in (ROOT / "src/foldwise/data/checks").glob("*.py"):
+    for path in (ROOT / "src/foldwise/data/audit").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
                 code = node.args[0]
