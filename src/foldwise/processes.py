@@ -24,7 +24,7 @@ def host() -> str:
 def started(pid: int) -> str | None:
     """When a process of this machine started, as a text to compare; None where it has ended.
 
-    Process ids are used again, so the id alone would keep the claim of a dead worker alive.
+    Process ids are used again, so the id alone would keep the lease of a dead worker alive.
     """
     stat = text_of(Path(f"/proc/{pid}/stat"))
     if stat:  # in ticks since the machine started, which no correction of the clock can move

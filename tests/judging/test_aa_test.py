@@ -26,7 +26,7 @@ def again(folder, *likes, leave_out=()):
 
             made.append((item, None if (copy, place) in leave_out else make))
     add(folder, made)
-    validate = read_json(folder.asked)["validate"] | {"calibrate": len(likes)}
+    validate = read_json(folder.study_record)["validate"] | {"calibrate": len(likes)}
     return asking(folder, validate=validate)
 
 

@@ -210,6 +210,6 @@ def test_what_these_scores_do_not_allow_is_left_out(tmp_path):
 def test_it_changes_no_verdict(tmp_path, task):
     folder = make_run(tmp_path / "run", Wanted(task=task, skills=(0.3, 1.0, 2.5)))
     plain = judge(folder)
-    asked = judge(asking(folder, judge=read_json(folder.asked)["judge"] | {"textbook": True}))
+    asked = judge(asking(folder, judge=read_json(folder.study_record)["judge"] | {"textbook": True}))
     assert plain["textbook"] is None
     assert {key for key in plain if plain[key] != asked[key]} == {"textbook"}

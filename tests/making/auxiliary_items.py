@@ -20,7 +20,7 @@ BLUR, NOISE = [0.0, 2.0], [0.0, 0.1, 0.4]
 
 def asking(folder, **keys):
     """The same run, of a study that asks for more."""
-    write_json(folder.asked, read_json(folder.asked) | keys)
+    write_json(folder.study_record, read_json(folder.study_record) | keys)
     return folder
 
 
@@ -85,4 +85,4 @@ def with_baselines(folder, like, *, name="random_forest", leave_out=()):
 
         made.append((item, None if number in leave_out else make))
     add(folder, made)
-    return asking(folder, baselines=[*read_json(folder.asked).get("baselines", []), baseline])
+    return asking(folder, baselines=[*read_json(folder.study_record).get("baselines", []), baseline])

@@ -157,7 +157,7 @@ def _write_asked(folder, study, dataset, classes, wanted):
 
     text = io.StringIO()
     YAML().dump(asked, text)
-    folder.study.write_text(text.getvalue(), encoding="utf-8")
+    folder.study_file.write_text(text.getvalue(), encoding="utf-8")
     folder.save_study(study)
     with folder.cases.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)

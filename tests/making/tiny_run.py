@@ -153,8 +153,8 @@ def _item(one, split, wanted):
 
 def _write_asked(folder, wanted, cases, splits):
     study = f"study: tiny\ndata: {{path: images}}\ncompare: {{optimizer: [adam]}}\ntrain: {{model: conv}}\njudge: {wanted.judge}\n"
-    folder.study.write_text(study, encoding="utf-8")
-    folder.save_study(read_study(folder.study))
+    folder.study_file.write_text(study, encoding="utf-8")
+    folder.save_study(read_study(folder.study_file))
     with folder.cases.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)

@@ -137,10 +137,10 @@ def test_a_run_folder_says_its_variants_and_keeps_the_file_as_it_is(checked, tmp
     prepared, _ = checked(VARIANTS.replace("judge: {metric: dyce}", "seed: 3"), variants=["small", "quick"])
     assert run_root(prepared, None).as_posix() == "runs/tiny-small-quick"
     folder = lay_out(prepared, tmp_path / "run")
-    asked = json.loads(folder.asked.read_text())
+    asked = json.loads(folder.study_record.read_text())
     assert (asked["train"]["epochs"], asked["seed"], asked["data"]["phantom"]["kind"]) == (1, 3, "letters")
     assert "variants" not in asked
-    assert folder.study.read_text().count("variants:") == 1
+    assert folder.study_file.read_text().count("variants:") == 1
     assert environment(prepared)["variants"] == ["small", "quick"]
     with folder.statistics.open() as file:
         assert file.readline().startswith(

@@ -9,15 +9,15 @@ def test_sweeping_takes_what_kills_left_of_settled_items_and_nothing_else(tmp_pa
     folder = RunFolder(tmp_path)
     for item in ("fit-done", "fit-open"):
         folder.scratch(item, "a1").mkdir(parents=True)
-        (folder.claim(item) / ".1.b2").mkdir(parents=True)
-        (folder.claim(item) / "1").mkdir()
+        (folder.attempts_of(item) / ".1.b2").mkdir(parents=True)
+        (folder.attempts_of(item) / "1").mkdir()
         for name in ("beat", ".beat.c3"):
-            (folder.claim(item) / "1" / name).touch()
+            (folder.attempts_of(item) / "1" / name).touch()
     write_json(folder.done("fit-done") / "result.json", {"status": "done"})
     sweep(folder)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
-    assert not {"claims/fit-done/.1.b2", "claims/fit-done/1/.beat.c3", "scratch/fit-done.a1"} & left
-    assert {"claims/fit-done/1/beat", "claims/fit-open/.1.b2", "claims/fit-open/1/.beat.c3"} <= left
+    assert not {"leases/fit-done/.1.b2", "leases/fit-done/1/.beat.c3", "scratch/fit-done.a1"} & left
+    assert {"leases/fit-done/1/beat", "leases/fit-open/.1.b2", "leases/fit-open/1/.beat.c3"} <= left
     assert "scratch/fit-open.a1" in left
 
 

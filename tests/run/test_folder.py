@@ -98,7 +98,7 @@ def test_status_counts_every_item_once(tmp_path):
     assert folder.status(PLAN) == Counts(done=0, running=0, waiting=4, failed=0, skipped=0)
     committed(folder, "features-1")
     committed(folder, "fit-0", "failed")
-    (folder.claim("fit-1") / "1").mkdir(parents=True)
+    (folder.attempts_of("fit-1") / "1").mkdir(parents=True)
     assert folder.status(PLAN) == Counts(done=1, running=1, waiting=1, failed=1, skipped=0)
     assert folder.settled() == ({"features-1"}, {"fit-0"})
     assert set(folder.outcomes()) == {"features-1", "fit-0"}
@@ -116,7 +116,7 @@ def test_failed_items_are_put_away_to_be_tried_again(tmp_path):
     committed(folder, "fit-0", "failed")
     committed(folder, "fit-1", "failed")
     committed(folder, "fit-2")
-    (folder.claim("fit-0") / "5").mkdir(parents=True)
+    (folder.attempts_of("fit-0") / "5").mkdir(parents=True)
     assert folder.retry({"fit-0", "fit-2"}) == 1
     assert folder.settled() == ({"fit-2"}, {"fit-1"})
     assert folder.attempts("fit-0") == []

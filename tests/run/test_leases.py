@@ -1,4 +1,4 @@
-"""Claims: one holder at a time, taken over from the dead at once and from the silent after a lease."""
+"""Leases: one holder at a time, taken over from the dead at once and from the silent after a lease."""
 
 import os
 import signal
@@ -9,16 +9,16 @@ import time
 
 import pytest
 
-from foldwise.run import leases as claims
+from foldwise.run import leases as leasing
 from foldwise.run.folder import RunFolder, read_json, write_json
-from foldwise.run.leases import MAX_ATTEMPTS, Sightings, claim, forgive, release_all_of
+from foldwise.run.leases import MAX_ATTEMPTS, Sightings, acquire, forgive, release_all_of
 from foldwise.run.plan import Item, Plan
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from foldwise.run.leases import claim
-held = claim(RunFolder(Path(sys.argv[1])), "fit-1")
+from foldwise.run.leases import acquire
+held = acquire(RunFolder(Path(sys.argv[1])), "fit-1")
 print("held" if held else "refused", flush=True)
 if held:
     held.beat("epoch 3")
@@ -45,7 +45,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def holder(folder):
-    """Starts a process that claims the item and holds it."""
+    """Starts a process that takes the lease of the item and holds it."""
     started = []
 
     def start():
@@ -78,29 +78,29 @@ def committed(folder, nonce="n", status="done"):
 
 
 def another_host(attempt):
-    """Make a claim look like one of another machine, whose processes we cannot see."""
+    """Make a lease look like one of another machine, whose processes we cannot see."""
     owner = read_json(attempt / "owner.json")
     write_json(attempt / "owner.json", owner | {"host": "elsewhere"})
 
 
 def test_an_item_is_held_by_one(folder):
-    held = claim(folder, "fit-1")
-    assert claim(folder, "fit-1") is None
+    held = acquire(folder, "fit-1")
+    assert acquire(folder, "fit-1") is None
     held.release()
-    again = claim(folder, "fit-1")
+    again = acquire(folder, "fit-1")
     assert again.attempt.name == "2"
     again.release()
 
 
-def test_what_is_done_is_claimed_by_nobody(folder):
-    held = claim(folder, "fit-1")
+def test_what_is_done_is_leased_by_nobody(folder):
+    held = acquire(folder, "fit-1")
     assert held.commit(committed(folder))
-    assert claim(folder, "fit-1") is None
+    assert acquire(folder, "fit-1") is None
     assert folder.beats() == {}
 
 
 def test_progress_is_shown_while_an_item_is_held(folder):
-    held = claim(folder, "fit-1")
+    held = acquire(folder, "fit-1")
     assert folder.beats() == {"fit-1": ""}
     held.beat('{"epoch": 3}\nsecond line')
     assert folder.beats() == {"fit-1": '{"epoch": 3}\nsecond line'}
@@ -108,9 +108,9 @@ def test_progress_is_shown_while_an_item_is_held(folder):
     assert folder.beats() == {}
 
 
-def test_a_claim_beats_by_itself(folder, monkeypatch):
-    monkeypatch.setattr(claims, "BEAT_S", 0.02)
-    held = claim(folder, "fit-1")
+def test_a_lease_beats_by_itself(folder, monkeypatch):
+    monkeypatch.setattr(leasing, "BEAT_S", 0.02)
+    held = acquire(folder, "fit-1")
     first = (held.attempt / "beat").read_text()
     deadline = time.monotonic() + 200
     while (held.attempt / "beat").read_text() == first:
@@ -119,13 +119,13 @@ def test_a_claim_beats_by_itself(folder, monkeypatch):
     held.release()
 
 
-def test_two_processes_get_one_claim(folder, holder):
+def test_two_processes_get_one_lease(folder, holder):
     assert sorted(said for _, said in (holder(), holder())) == ["held", "refused"]
 
 
-def test_many_at_the_same_instant_get_one_claim(folder):
+def test_many_at_the_same_instant_get_one_lease(folder):
     code = HOLD.replace("time.sleep(1000)", "sys.stdin.read()").replace(
-        "held = claim", "sys.stdin.readline()\nheld = claim"
+        "held = acquire", "sys.stdin.readline()\nheld = acquire"
     )
     run = [sys.executable, "-c", code, str(folder.root)]
     racers = [
@@ -144,36 +144,36 @@ def test_many_at_the_same_instant_get_one_claim(folder):
 def test_a_killed_holder_is_followed_at_once(folder, holder, reaped):
     process, said = holder()
     assert said == "held"
-    assert claim(folder, "fit-1") is None
+    assert acquire(folder, "fit-1") is None
     process.send_signal(signal.SIGKILL)
     if reaped:
         process.wait()
     else:  # a zombie still has its process id
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    taken = claim(folder, "fit-1")
+    taken = acquire(folder, "fit-1")
     assert taken is not None
     assert taken.attempt.name == "2"
     taken.release()
 
 
 def test_a_process_id_that_was_given_again_is_another_process(folder):
-    held = claim(folder, "fit-1")
+    held = acquire(folder, "fit-1")
     owner = read_json(held.attempt / "owner.json")
     write_json(held.attempt / "owner.json", owner | {"started": "long ago"})
-    taken = claim(folder, "fit-1")
+    taken = acquire(folder, "fit-1")
     assert taken is not None
     taken.release()
     held.release()
 
 
 def test_another_machine_is_followed_when_it_was_silent_for_a_lease_by_our_clock(folder):
-    held = claim(folder, "fit-1")
+    held = acquire(folder, "fit-1")
     another_host(held.attempt)
     clock = Clock()
     seen = Sightings(clock)
 
     def look():
-        return claim(folder, "fit-1", sightings=seen, lease_s=180)
+        return acquire(folder, "fit-1", sightings=seen, lease_s=180)
 
     assert look() is None
     clock.now = 179
@@ -192,13 +192,13 @@ def test_another_machine_is_followed_when_it_was_silent_for_a_lease_by_our_clock
 
 
 def test_a_frozen_holder_that_wakes_up_commits_second(folder):
-    frozen = claim(folder, "fit-1")
+    frozen = acquire(folder, "fit-1")
     another_host(frozen.attempt)
     clock = Clock()
     seen = Sightings(clock)
-    claim(folder, "fit-1", sightings=seen)
+    acquire(folder, "fit-1", sightings=seen)
     clock.now = 1000
-    taken = claim(folder, "fit-1", sightings=seen)
+    taken = acquire(folder, "fit-1", sightings=seen)
     assert taken.commit(committed(folder, "second"))
     assert not frozen.commit(committed(folder, "first"))
     assert folder.result("fit-1")["by"] == "second"
@@ -206,13 +206,13 @@ def test_a_frozen_holder_that_wakes_up_commits_second(folder):
 
 def test_a_worker_that_dies_again_and_again_makes_the_item_fail(folder):
     for number in range(MAX_ATTEMPTS):
-        held = claim(folder, "fit-1")
+        held = acquire(folder, "fit-1")
         assert held.attempt.name == str(number + 1)
         held.beat(f"epoch {number}")
         owner = read_json(held.attempt / "owner.json")
         write_json(held.attempt / "owner.json", owner | {"started": "long ago"})  # as if it had died
         held._over.set()
-    assert claim(folder, "fit-1") is None
+    assert acquire(folder, "fit-1") is None
     result = folder.result("fit-1")
     assert result.pop("finished")
     assert result == {
@@ -231,22 +231,22 @@ def test_a_worker_that_dies_again_and_again_makes_the_item_fail(folder):
         },
     }
     folder.retry()
-    again = claim(folder, "fit-1")
+    again = acquire(folder, "fit-1")
     assert again.attempt.name == "1"
     again.release()
 
 
 def test_a_new_run_forgives_the_deaths_of_those_before_it(folder):
     for _ in range(MAX_ATTEMPTS):
-        held = claim(folder, "fit-1")
+        held = acquire(folder, "fit-1")
         owner = read_json(held.attempt / "owner.json")
         write_json(held.attempt / "owner.json", owner | {"started": "long ago"})  # as after a power cut
         held._over.set()
     forgive(folder)
-    held = claim(folder, "fit-1")
+    held = acquire(folder, "fit-1")
     assert held is not None
     forgive(folder)  # one that lives is left alone
-    assert claim(folder, "fit-1") is None
+    assert acquire(folder, "fit-1") is None
     another_host(held.attempt)
     forgive(folder)  # and one that cannot be seen
     assert not (held.attempt / "released").exists()
@@ -255,8 +255,8 @@ def test_a_new_run_forgives_the_deaths_of_those_before_it(folder):
 
 def test_stopping_on_purpose_counts_as_no_death(folder):
     for _ in range(2 * MAX_ATTEMPTS):
-        claim(folder, "fit-1").release()
-    held = claim(folder, "fit-1")
+        acquire(folder, "fit-1").release()
+    held = acquire(folder, "fit-1")
     assert held is not None
     held.release()
 
@@ -272,8 +272,8 @@ def test_what_stopped_workers_held_is_given_back(folder, holder):
 
 
 def test_a_beat_that_cannot_be_written_ends_no_training(folder):
-    held = claim(folder, "fit-1")
-    folder.claim("fit-1").rename(folder.root / "away")
-    (folder.root / "claims" / "fit-1").write_text("in the way")
+    held = acquire(folder, "fit-1")
+    folder.attempts_of("fit-1").rename(folder.root / "away")
+    (folder.root / "leases" / "fit-1").write_text("in the way")
     held.beat("epoch 2")
     held.release()

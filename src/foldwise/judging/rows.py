@@ -176,7 +176,7 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
         RunError: the folder lacks what `foldwise run` writes before the work.
     """
     plan = folder.load_plan() if plan is None else plan
-    for path in (folder.cases, folder.audit, folder.splits, folder.asked):
+    for path in (folder.cases, folder.audit, folder.splits, folder.study_record):
         if not path.exists():
             raise RunError(
                 f"{path.name} is missing", where=str(folder.root), cure="Run the study again; it writes it."

@@ -105,7 +105,7 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     folder = RunFolder(root)
     root.mkdir(parents=True, exist_ok=True)
     sweep(folder)
-    with written_whole(folder.study) as scratch:
+    with written_whole(folder.study_file) as scratch:
         scratch.write_bytes(prepared.path.read_bytes())
     folder.save_study(findable(prepared.study, prepared.path.resolve().parent))
     write_cases(folder.cases, prepared.dataset, prepared.packed, prepared.audit)

@@ -2,7 +2,7 @@
 
 An item is a function from settings, the folders it needs and a seed to one new folder. It is worked in a scratch
 folder and committed by one rename, so it is done whole or not at all, whoever does it and however often they are
-killed. Workers pull: each claims an item that is ready, does it, commits it and takes the next.
+killed. Workers pull: each takes the lease of an item that is ready, does it, commits it and takes the next.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from foldwise.pipeline.tasks import STEPS, Job
 from foldwise.run.devices import devices_asked, waiting
 from foldwise.run.folder import RunFolder, read_json, write_json
 from foldwise.run.landscapes import check_epochs, finely, fit_to_look_at, look_into
-from foldwise.run.leases import Beat, Claim, claim
+from foldwise.run.leases import Beat, Lease, acquire
 from foldwise.run.plan import Item, Plan, beside, ready, skipped
 from foldwise.study.spec import Looking
 
@@ -41,7 +41,7 @@ def do_item(
     item: Item,
     *,
     device: str = "auto",
-    claimed: Claim | None = None,
+    lease: Lease | None = None,
     beat: Beat | None = None,
 ) -> dict[str, Any]:
     """Do one item and commit it; its result, which says `failed` and why where the step raised.
@@ -50,13 +50,13 @@ def do_item(
         folder: the run.
         item: an item of its plan whose needs are done.
         device: the device for settings that say `auto`.
-        claimed: the claim on the item; without one, it is done by hand and whoever commits first wins.
-        beat: is told how far it is, in place of the claim.
+        lease: the lease on the item; without one, it is done by hand and whoever commits first wins.
+        beat: is told how far it is, in place of the lease.
     """
     scratch = folder.scratch(item.id, uuid.uuid4().hex[:8])
     scratch.mkdir(parents=True)
     try:
-        result = _attempt(Job(item, folder, scratch, device, beat or _throttled(claimed)))
+        result = _attempt(Job(item, folder, scratch, device, beat or _throttled(lease)))
         write_json(scratch / "result.json", result)
         folder.commit(scratch, item.id)
     finally:
@@ -98,14 +98,14 @@ def _cause(error: Exception) -> dict[str, str]:
     return {"type": type(error).__name__, "message": str(error), "traceback": trace}
 
 
-def _throttled(claimed: Claim | None) -> Beat:
+def _throttled(lease: Lease | None) -> Beat:
     last = 0.0
 
     def beat(progress: dict[str, Any]) -> None:
         nonlocal last
-        if claimed is not None and time.monotonic() - last >= BEAT_EVERY_S:
+        if lease is not None and time.monotonic() - last >= BEAT_EVERY_S:
             last = time.monotonic()
-            claimed.beat(json.dumps(progress))
+            lease.beat(json.dumps(progress))
 
     return beat
 
@@ -126,17 +126,17 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], None] 
             time.sleep(POLL_S * random.uniform(0.8, 1.6))
             continue
         for item in todo:
-            claimed = claim(folder, item.id)
-            if claimed is None:
+            lease = acquire(folder, item.id)
+            if lease is None:
                 continue
             try:
                 if folder.result(item.id) is None:
                     log(f"start {item.title}")
-                    result = do_item(folder, item, device=device, claimed=claimed)
+                    result = do_item(folder, item, device=device, lease=lease)
                     log(f"{result['status']:5} {item.title}" + _why(result))
                     done_here += 1
             finally:
-                claimed.release()
+                lease.release()
             break  # what is ready may have changed
         else:
             time.sleep(POLL_S * random.uniform(0.8, 1.6))

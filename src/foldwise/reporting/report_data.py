@@ -181,7 +181,7 @@ def gather(folder: RunFolder, verdict: Mapping[str, Any] | None = None) -> Repor
         cases=_cases(folder.cases),
         audit=read_json(folder.audit),
         environment=read_json(folder.environment) if folder.environment.exists() else {},
-        study_text=folder.study.read_text(encoding="utf-8"),
+        study_text=folder.study_file.read_text(encoding="utf-8"),
         results=[fit.result for fit in rows.fits if fit.result],
         beside=[one for one in rows.beside if one.done],
         trainings={one.id: one.training for one in rows.configurations},

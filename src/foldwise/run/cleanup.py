@@ -11,10 +11,10 @@ from foldwise.storage import is_abandoned
 
 def sweep(folder: RunFolder) -> None:
     """Delete what is left of attempts at items that are settled, and half-written files of the dead."""
-    root, claims = folder.root, folder.root / "claims"
+    root, leases = folder.root, folder.root / "leases"
     scratch = [(left, left.name.rpartition(".")[0]) for left in (root / "scratch").glob("*.*")]
-    never_taken = [(left, left.parent.name) for left in claims.glob("*/.*")]
-    half_beaten = [(left, left.parent.parent.name) for left in claims.glob("*/*/.*")]
+    never_taken = [(left, left.parent.name) for left in leases.glob("*/.*")]
+    half_beaten = [(left, left.parent.parent.name) for left in leases.glob("*/*/.*")]
     for left, item_id in (*scratch, *never_taken, *half_beaten):
         if folder.result(item_id) is not None:
             _remove(left)

@@ -61,14 +61,14 @@ class RunFolder:
         raise RunError(f"{path} is not the folder of a run: it has no plan.json", cure=inside)
 
     @property
-    def study(self) -> Path:
-        """What was asked: a copy of the study file."""
+    def study_file(self) -> Path:
+        """A copy of the study file."""
         return self.root / "study.yaml"
 
     @property
-    def asked(self) -> Path:
+    def study_record(self) -> Path:
         """The study as it was read: with overrides, and the data folder and weights files by their whole paths."""
-        return self.root / "asked.json"
+        return self.root / "study.json"
 
     @property
     def cases(self) -> Path:
@@ -130,9 +130,9 @@ class RunFolder:
         """Versions, machine, seeds and digests."""
         return self.root / "environment.json"
 
-    def claim(self, item_id: str) -> Path:
-        """Who is, and was, doing an item: one numbered folder an attempt."""
-        return self.root / "claims" / item_id
+    def attempts_of(self, item_id: str) -> Path:
+        """Leases of workers on an item: one numbered folder for each attempt to do it."""
+        return self.root / "leases" / item_id
 
     def done(self, item_id: str) -> Path:
         """What an item made, once it is committed."""
@@ -152,11 +152,11 @@ class RunFolder:
 
     def save_study(self, study: Study) -> None:
         """Write the study as it was read, whole."""
-        write_json(self.asked, study.model_dump(mode="json", by_alias=True))
+        write_json(self.study_record, study.model_dump(mode="json", by_alias=True))
 
     def load_study(self) -> Study:
         """The study as it was read."""
-        return Study.model_validate(read_json(self.asked))
+        return Study.model_validate(read_json(self.study_record))
 
     def save_plan(self, plan: Plan) -> None:
         """Write the plan whole."""
@@ -233,10 +233,10 @@ class RunFolder:
     def beats(self) -> dict[str, str]:
         """The last words of whoever holds an item that is not done yet, by item id; "" before the first word."""
         try:
-            claimed = sorted(entry.name for entry in os.scandir(self.root / "claims"))
+            leased = sorted(entry.name for entry in os.scandir(self.root / "leases"))
         except FileNotFoundError:
             return {}
-        held = {name: self.last_attempt(name) for name in claimed if self.result(name) is None}
+        held = {name: self.last_attempt(name) for name in leased if self.result(name) is None}
         return {
             name: said(attempt)
             for name, attempt in held.items()
@@ -244,14 +244,14 @@ class RunFolder:
         }
 
     def last_attempt(self, item_id: str) -> Path | None:
-        """The folder of the newest claim on an item; None where nobody ever claimed it."""
+        """The folder of the newest lease on an item; None where nobody ever had one."""
         attempts = self.attempts(item_id)
         return attempts[-1] if attempts else None
 
     def attempts(self, item_id: str) -> list[Path]:
-        """The folders of all claims on an item, the oldest first."""
+        """The folders of all leases on an item, the oldest first."""
         try:
-            found = [entry for entry in self.claim(item_id).iterdir() if entry.name.isdigit()]
+            found = [entry for entry in self.attempts_of(item_id).iterdir() if entry.name.isdigit()]
         except FileNotFoundError:
             return []
         return sorted(found, key=lambda entry: int(entry.name))
@@ -271,7 +271,7 @@ class RunFolder:
         )
 
     def retry(self, item_ids: set[str] | None = None) -> int:
-        """Put failed items away, with their claims, so that they are done again; how many were.
+        """Put failed items away, with their leases, so that they are done again; how many were.
 
         Args:
             item_ids: which; all that failed by default. Items that did not fail are left alone.
@@ -281,15 +281,15 @@ class RunFolder:
         for item_id in sorted(chosen):
             away = self.put_away(item_id, uuid.uuid4().hex[:8])
             away.parent.mkdir(parents=True, exist_ok=True)
-            # The claims go first: were they left, a kill between the two would leave an item with its attempts used up.
-            if self.claim(item_id).exists():
-                self.claim(item_id).rename(away.with_name(away.name + ".claims"))
+            # The leases go first: were they left, a kill between the two would leave an item with its attempts used up.
+            if self.attempts_of(item_id).exists():
+                self.attempts_of(item_id).rename(away.with_name(away.name + ".leases"))
             self.done(item_id).rename(away)
         return len(chosen)
 
 
 def said(attempt: Path) -> str:
-    """The last words of a claim, without the count of its beats; "" before the first."""
+    """The last words of a lease, without the count of its beats; "" before the first."""
     try:
         return (attempt / "beat").read_text(encoding="utf-8").partition("\n")[2]
     except OSError:

@@ -1,8 +1,8 @@
-"""Claims: who does an item, without a server, a lock or a shared append, so that it holds on a network folder too.
+"""Leases: which worker does an item, without a server, a lock or a shared append, so that it holds on a network folder too.
 
 An attempt is a numbered folder that exactly one worker manages to rename into place. Its owner says that it lives by
 replacing a file; another one takes over when the owner is dead, as far as this machine can tell, or has been silent
-for a lease by the clock of who looks. An item may so be done twice, but it is committed once: see `RunFolder.commit`.
+for longer than a lease lasts, by the clock of whoever looks. An item may so be done twice, but it is committed once: see `RunFolder.commit`.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Sightings:
 OURS = Sightings()
 
 
-def claim(
+def acquire(
     folder: RunFolder, item_id: str, *, sightings: Sightings = OURS, lease_s: float = LEASE_S
-) -> Claim | None:
+) -> Lease | None:
     """The right to do an item; None where it is done, or another worker lives and has it.
 
     An item whose workers died `MAX_ATTEMPTS` times is recorded as failed instead of being tried once more.
@@ -76,14 +76,14 @@ def claim(
         _give_up(folder, item_id, deaths)
         return None
     number = int(attempts[-1].name) + 1 if attempts else 1
-    taken = _take(folder.claim(item_id) / str(number))
+    taken = _take(folder.attempts_of(item_id) / str(number))
     if taken and folder.result(item_id) is not None:  # committed while we looked
         taken.release()
         return None
     return taken and taken.bound(folder, item_id)
 
 
-def _take(attempt: Path) -> Claim | None:
+def _take(attempt: Path) -> Lease | None:
     """Put an attempt with our name in place; None where another was first."""
     attempt.parent.mkdir(parents=True, exist_ok=True)
     nonce = uuid.uuid4().hex
@@ -97,10 +97,10 @@ def _take(attempt: Path) -> Claim | None:
         # A network file system may report a failure after it has renamed.
         if (_owner(attempt) or {}).get("nonce") != nonce:
             return None
-    return Claim(attempt)
+    return Lease(attempt)
 
 
-class Claim:
+class Lease:
     """An item held by this process; a thread of its own says so every `BEAT_S`, also during a long epoch."""
 
     def __init__(self, attempt: Path) -> None:
@@ -111,8 +111,8 @@ class Claim:
         self._lock, self._over = threading.Lock(), threading.Event()
         self._heart = threading.Thread(target=self._beat_on, name=f"beat {self._item_id}", daemon=True)
 
-    def bound(self, folder: RunFolder, item_id: str) -> Claim:
-        """The same claim, beating, that knows where to commit."""
+    def bound(self, folder: RunFolder, item_id: str) -> Lease:
+        """The same lease, beating, that knows where to commit."""
         self._folder, self._item_id = folder, item_id
         self.beat("")
         self._heart.start()
@@ -132,7 +132,7 @@ class Claim:
 
     def commit(self, scratch: Path) -> bool:
         """Make a scratch folder the outcome of the item, and release it; whether this was the first to."""
-        assert self._folder is not None, "only claim() makes claims"
+        assert self._folder is not None, "only acquire() makes leases"
         first = self._folder.commit(scratch, self._item_id)
         self.release()
         return first
@@ -145,7 +145,7 @@ class Claim:
 
 def mark_released(attempt: Path) -> None:
     """Say that an attempt is over and that nobody died of it."""
-    with suppress(OSError):  # the claims were put away, or the disk is full: then the lease runs out
+    with suppress(OSError):  # the leases were put away, or the disk is full: then the lease runs out
         (attempt / "released").touch()
 
 

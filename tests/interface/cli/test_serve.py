@@ -87,7 +87,7 @@ def test_it_waits_grows_with_the_run_and_keeps_the_last_good_page(grown):
 def test_items_in_progress_are_told_with_how_far_they_are(grown):
     folder, _ = grown
     item = folder.load_plan().items[0]
-    attempt = folder.claim(item.id) / "1"
+    attempt = folder.attempts_of(item.id) / "1"
     attempt.mkdir(parents=True)
     (attempt / "beat").write_text(
         '7\n{"epoch": 3, "epochs": 12, "metric": "log_loss", "score": 0.25}', encoding="utf-8"

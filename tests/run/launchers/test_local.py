@@ -146,9 +146,9 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     worker = """
     import sys, time
     from pathlib import Path
-    from foldwise.run.leases import claim
+    from foldwise.run.leases import acquire
     from foldwise.run.folder import RunFolder
-    held = claim(RunFolder(Path(sys.argv[1])), "fit-1")
+    held = acquire(RunFolder(Path(sys.argv[1])), "fit-1")
     held.beat("holding")
     time.sleep(1000)
     """
@@ -177,11 +177,11 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
         assert time.monotonic() < deadline
         assert running.poll() is None
         time.sleep(0.05)
-    owner = (folder.claim("fit-1") / "1" / "owner.json").read_text()
+    owner = (folder.attempts_of("fit-1") / "1" / "owner.json").read_text()
     running.send_signal(number)
     assert running.communicate(timeout=200)[0] == "stopping\n"
     assert running.returncode == 130
-    assert (folder.claim("fit-1") / "1" / "released").exists()
+    assert (folder.attempts_of("fit-1") / "1" / "released").exists()
     assert not alive(int(owner.split('"pid": ')[1].split(",")[0]))
 
 

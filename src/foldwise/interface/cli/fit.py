@@ -43,7 +43,7 @@ def save(asked: Fit) -> Path:
     if asked.model_path and not _may_be_replaced(asked.model_path):
         cure = "A model is a folder; name a new one, or one that holds an earlier model."
         raise SpecError(f"{asked.model_path} is no model", where="--model-path", cure=cure)
-    path = asked.save_study or RunFolder(asked.root).study
+    path = asked.save_study or RunFolder(asked.root).study_file
     write_study(document(asked, beside=path.parent), path)
     return path
 

@@ -93,9 +93,9 @@ def test_nothing_is_shown_of_a_verdict_without_calibration(judged):
 def test_boundaries_are_shown_where_they_are_asked_for(judged):
     folder = judged("masks")
     assert boundary.section(gather(folder)) is None
-    asked = read_json(folder.asked)
+    asked = read_json(folder.study_record)
     asked["judge"] |= {"boundary": True, "tolerance_px": 1.5}
-    write_json(folder.asked, asked)
+    write_json(folder.study_record, asked)
     verdict = judge(folder)
     evidence = gather(folder)
     held = boundary.section(evidence)["boundary"]

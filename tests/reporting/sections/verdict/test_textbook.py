@@ -21,11 +21,11 @@ WANTED = {
 @pytest.fixture(scope="module", params=WANTED)
 def asked(request, tmp_path_factory):
     folder, _ = make_run(tmp_path_factory.mktemp("runs") / request.param, WANTED[request.param])
-    study = read_json(folder.asked)
+    study = read_json(folder.study_record)
     study["judge"]["textbook"] = True
     if request.param == "labels":
         study["judge"]["metric"] = "exact_match"
-    write_json(folder.asked, study)
+    write_json(folder.study_record, study)
     judge(folder)
     return folder
 
