@@ -16,7 +16,7 @@ class Fold:
     fold: int
     seed: int
     train: list[dict[str, str]]
-    inner: list[dict[str, str]]
+    validation: list[dict[str, str]]
     test: list[dict[str, str]]
 
 
@@ -50,7 +50,7 @@ def read_run(run: Path, configuration: str) -> tuple[Settings, list[Fold]]:
 
 def _fold(run: Path, repeat: int, fold: int, seed: int) -> Fold:
     cases = {row["index"]: row for row in _rows(run / "cases.csv")}
-    parts: dict[str, list[dict[str, str]]] = {"train": [], "inner": [], "test": []}
+    parts: dict[str, list[dict[str, str]]] = {"train": [], "validation": [], "test": []}
     for row in _rows(run / "splits.csv"):
         parts[row[f"repeat {repeat} fold {fold}"]].append(cases[row["case"]])
     return Fold(repeat, fold, seed, **parts)

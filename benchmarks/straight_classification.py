@@ -61,7 +61,7 @@ def train_fold(fold, settings, root, mode):
     augment = training["augment"]["flip"]
     torch.manual_seed(fold.seed)
     train = Pictures(root, fold.train, mode, augment=augment)
-    inner = Pictures(root, fold.inner, mode, (train.mean, train.std))
+    inner = Pictures(root, fold.validation, mode, (train.mean, train.std))
     test = Pictures(root, fold.test, mode, (train.mean, train.std))
     size = training["batch_size"]
     batches = DataLoader(

@@ -129,7 +129,7 @@ def train_fold(fold, settings, root):
     train = Pictures(root, fold.train, augment=augment, num_classes=settings.num_classes)
     others = [
         Pictures(root, rows, (train.mean, train.std), num_classes=settings.num_classes)
-        for rows in (fold.inner, fold.test)
+        for rows in (fold.validation, fold.test)
     ]
     size = training["batch_size"]
     batches = DataLoader(

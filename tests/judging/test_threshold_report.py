@@ -51,7 +51,7 @@ def test_thresholds_of_the_winner_over_its_fits(tmp_path):
     known = verdict["thresholds"]
     assert (known["method"], known["configuration"]) == ("calibrated", verdict["answer"]["configuration"])
     limits = np.array([rows.cut(fit, "calibrated").thresholds for fit in rows.done(known["configuration"])])
-    positives = np.array([rows.truth[split.inner].sum(axis=0) for split in rows.splits])
+    positives = np.array([rows.truth[split.validation].sum(axis=0) for split in rows.splits])
     for k, name in enumerate(rows.classes):
         told = known["classes"][name]
         assert told["median"] == pytest.approx(np.median(limits[:, k]))
@@ -117,7 +117,7 @@ def test_the_commonest_labels_are_as_many_as_an_image_has(tmp_path):
     told = {one["id"]: one["metrics"] for one in verdict["baselines"]}
     said = np.zeros_like(rows.truth)
     for split in rows.splits:
-        share = rows.truth[np.concatenate([split.train, split.inner])].mean(axis=0)
+        share = rows.truth[np.concatenate([split.train, split.validation])].mean(axis=0)
         said[split.test[:, None], np.argsort(-share)[: round(share.sum())]] = True
     expected = oracle.f1_score(rows.truth, said, average="macro")
     assert told["commonest"]["f1_macro"]["estimate"] == pytest.approx(expected)

@@ -13,7 +13,7 @@ from foldwise.run.plan import pretraining
 from foldwise.study.spec import Training
 
 SPLIT = SimpleNamespace(
-    repeat=0, fold=0, train=np.arange(14), inner=np.arange(14, 18), test=np.arange(18, 24)
+    repeat=0, fold=0, train=np.arange(14), validation=np.arange(14, 18), test=np.arange(18, 24)
 )
 TASKS = {
     "binary_classification": (2, {"conv": {"width": 4}}),

@@ -184,8 +184,8 @@ def _outputs(wanted, truth, split, place):
         )
         return _segmented(truth[test], logits) | {"case": test.astype(np.int32)}
     hard = shared.normal(size=(wanted.num_cases, K))
-    said, inner = (_classified(wanted, truth, hard, cases, skill, own) for cases in (test, split.inner))
-    told = {"inner_case": split.inner.astype(np.int32), "inner_probabilities": inner}
+    said, inner = (_classified(wanted, truth, hard, cases, skill, own) for cases in (test, split.validation))
+    told = {"inner_case": split.validation.astype(np.int32), "inner_probabilities": inner}
     return {"case": test.astype(np.int32), "probabilities": said} | told
 
 

@@ -39,7 +39,7 @@ def _by_fold(rows: Rows, like: Outputs, say: Callable[[Floats], Floats]) -> Outp
 
 def _training_part(rows: Rows, tested: Ints) -> Ints:
     split = next(split for split in rows.splits if _tests(split, tested))
-    return np.concatenate([split.train, split.inner]).astype(np.int64)
+    return np.concatenate([split.train, split.validation]).astype(np.int64)
 
 
 def _tests(split: Split, cases: Ints) -> bool:

@@ -160,7 +160,7 @@ class Rows:
         assert self.truth is not None
         read = read_arrays(fit.path / "scores.npz", ("inner_case", "inner_probabilities"))
         split = next(one for one in self.splits if (one.repeat, one.fold) == (fit.repeat, fit.fold))
-        known = np.concatenate([split.train, split.inner])
+        known = np.concatenate([split.train, split.validation])
         said, true = read["inner_probabilities"].astype(np.float64), self.truth[read["inner_case"]]
         return Seen(said, true, self.truth[known].mean(axis=0))
 

@@ -55,7 +55,7 @@ def _over_folds(cuts: list[Cut], k: int) -> dict[str, Any]:
 def _inner_positives(rows: Rows) -> Ints:
     """(splits, K) images of each class in every inner validation."""
     assert rows.truth is not None
-    return np.stack([rows.truth[split.inner].sum(axis=0) for split in rows.splits])
+    return np.stack([rows.truth[split.validation].sum(axis=0) for split in rows.splits])
 
 
 def _compared(rows: Rows, configuration: str, method: str) -> dict[str, Any]:

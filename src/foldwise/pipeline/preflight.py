@@ -86,7 +86,7 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
         pick_device(device if asked == "auto" else asked)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     height, width = prepared.packed.shapes.max(axis=0)
-    looks = Looks(len(smallest.inner), len(smallest.test), (int(height), int(width)))
+    looks = Looks(len(smallest.validation), len(smallest.test), (int(height), int(width)))
     costs, notes = _tried(prepared, images=len(smallest.train), looks=looks)
     if sentence := told(prepared.plan, waits):
         notes.insert(0, sentence)

@@ -40,7 +40,7 @@ def classes_of(count):
 
 
 def same(first, second):
-    parts = ("train", "inner", "test")
+    parts = ("train", "validation", "test")
     return all(
         np.array_equal(getattr(a, p), getattr(b, p))
         for a, b in zip(first, second, strict=True)
@@ -72,11 +72,11 @@ def test_groups_stay_together_and_every_case_is_tested_once_per_repeat(data):
         tested = np.concatenate([split.test for split in splits if split.repeat == repeat])
         assert sorted(tested) == list(range(len(groups)))
     for split in splits:
-        held = [{groups[index] for index in part} for part in (split.train, split.inner, split.test)]
+        held = [{groups[index] for index in part} for part in (split.train, split.validation, split.test)]
         assert all(held)
         assert not held[0] & (held[1] | held[2])
         assert not held[1] & held[2]
-        for part in (split.train, split.inner, split.test):
+        for part in (split.train, split.validation, split.test):
             assert part.dtype == np.int64
             assert (np.diff(part) > 0).all()
 
@@ -87,7 +87,9 @@ def test_a_fold_never_takes_all_groups_but_one():
     cases = dataset([(0,), (1,), (0,), (1,), (0,), (1,)], classes_of(2), MULTILABEL)
     for seed in range(20):
         for split in make_splits(cases, NO_PIXELS, groups=groups, validation=Validation(folds=2), seed=seed):
-            parts = [{groups[index] for index in part} for part in (split.train, split.inner, split.test)]
+            parts = [
+                {groups[index] for index in part} for part in (split.train, split.validation, split.test)
+            ]
             assert all(parts)
 
 
@@ -123,7 +125,7 @@ def test_the_order_on_disk_does_not_matter(order):
     mixed_data = dataset(labels[order], classes_of(3), names=[names[k] for k in order])
     mixed = cut(mixed_data, [groups[k] for k in order], folds=3, repeats=2)
     for one, two in zip(plain, mixed, strict=True):
-        for part in ("train", "inner", "test"):
+        for part in ("train", "validation", "test"):
             listed = {names[order[index]] for index in getattr(two, part)}
             assert listed == {names[index] for index in getattr(one, part)}
 
@@ -155,8 +157,8 @@ def test_inner_validation_is_cut_the_same_way(inner):
     labels = np.array([0] * 150 + [1] * 100 + [2] * 50)
     for split in cut(dataset(labels, classes_of(3)), inner=inner):
         for k in range(3):
-            rest = (labels[split.train] == k).sum() + (labels[split.inner] == k).sum()
-            assert abs((labels[split.inner] == k).sum() - inner * rest) <= 1
+            rest = (labels[split.train] == k).sum() + (labels[split.validation] == k).sum()
+            assert abs((labels[split.validation] == k).sum() - inner * rest) <= 1
 
 
 @pytest.mark.parametrize("sizes", [(9, 9, 9), (40, 2, 2), (2, 2, 30, 4)])
@@ -164,7 +166,7 @@ def test_few_large_groups_still_have_an_inner_validation(sizes):
     groups = [f"g{number}" for number, size in enumerate(sizes) for _ in range(size)]
     data = dataset([place % 2 for place in range(len(groups))])
     for split in cut(data, groups, folds=len(sizes)):
-        assert len(split.inner)
+        assert len(split.validation)
         assert len(split.train)
 
 
@@ -328,11 +330,15 @@ def spoiled(splits, **changes):
 def test_the_check_finds_what_is_wrong():
     splits, groups, scored = three_folds()
     check_splits(splits, groups, scored)
-    train, inner, test = splits[0].train, splits[0].inner, splits[0].test
+    train, validation, test = splits[0].train, splits[0].validation, splits[0].test
     with pytest.raises(DataError, match="repeat 0, fold 0: an image is in no part or in two"):
         check_splits(spoiled(splits, train=train[1:]), groups, scored)
     with pytest.raises(DataError, match="a part has no images"):
-        check_splits(spoiled(splits, inner=inner[:0], train=np.sort(np.append(train, inner))), groups, scored)
+        check_splits(
+            spoiled(splits, validation=validation[:0], train=np.sort(np.append(train, validation))),
+            groups,
+            scored,
+        )
     swapped = spoiled(splits, test=np.append(test[1:], train[0]), train=np.append(train[1:], test[0]))
     with pytest.raises(DataError, match="does not test every image exactly once"):
         check_splits(swapped, groups, {})
@@ -354,12 +360,20 @@ def test_splits_come_back_from_their_file(tmp_path):
     again = read_splits(tmp_path / "splits.csv")
     assert same(splits, again)
     assert [(s.repeat, s.fold) for s in again] == [(s.repeat, s.fold) for s in splits]
-    assert all(part.dtype == np.int64 for part in (again[0].train, again[0].inner, again[0].test))
+    assert all(part.dtype == np.int64 for part in (again[0].train, again[0].validation, again[0].test))
     with (tmp_path / "splits.csv").open(newline="", encoding="utf-8") as file:
         header, first, *_ = csv.reader(file)
     assert header[:4] == ["case", "name", "repeat 0 fold 0", "repeat 0 fold 1"]
     assert first[:2] == ["0", "a, b/0é.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["splits.csv"]
+
+
+def test_a_run_made_earlier_calls_the_validation_part_inner(tmp_path):
+    data = dataset([0, 1] * 10)
+    splits, path = cut(data), tmp_path / "splits.csv"
+    write_splits(path, splits, data)
+    path.write_text(path.read_text().replace("validation", "inner"))
+    assert same(splits, read_splits(path))
 
 
 @pytest.mark.parametrize(
@@ -388,9 +402,9 @@ def test_the_digest_is_of_the_images_and_their_division():
     split = three_folds()[0][0]
     digest = split_digest(split, "p")
     assert len(digest) == 16
-    assert digest == split_digest(Split(3, 4, split.train, split.inner, split.test), "p")
+    assert digest == split_digest(Split(3, 4, split.train, split.validation, split.test), "p")
     assert digest != split_digest(split, "q")
-    assert digest != split_digest(Split(0, 0, split.inner, split.train, split.test), "p")
+    assert digest != split_digest(Split(0, 0, split.validation, split.train, split.test), "p")
 
 
 # ---- size

@@ -32,7 +32,7 @@ def made(tmp_path, monkeypatch):
 def parts(packed, splits):
     yield "all", np.arange(len(packed))
     for split in splits:
-        for part in ("train", "inner", "test"):
+        for part in ("train", "validation", "test"):
             yield part, getattr(split, part)
 
 
@@ -69,6 +69,6 @@ def test_the_file_has_a_row_for_each(made, tmp_path):
     write_rows(tmp_path / "statistics.csv", rows)
     with (tmp_path / "statistics.csv").open(newline="") as file:
         read = list(csv.DictReader(file))
-    assert [row["part"] for row in read] == ["all", *["train", "inner", "test"] * 3]
+    assert [row["part"] for row in read] == ["all", *["train", "validation", "test"] * 3]
     assert [(row["repeat"], row["fold"]) for row in read[:5]] == [("", ""), *[("0", "0")] * 3, ("0", "1")]
     assert [int(row["images"]) for row in read] == [row["images"] for row in rows]

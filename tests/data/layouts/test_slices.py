@@ -68,7 +68,9 @@ def test_slices_of_one_file_are_one_group_and_every_pixel_is_the_same(tmp_path, 
         np.testing.assert_array_equal(packed.target(12 * k + 7), mask[7])
     groups = audit(dataset, packed, Validation(folds=4)).groups
     for split in make_splits(dataset, packed, groups=groups, validation=Validation(folds=4), seed=0):
-        held = [{dataset.cases[i].group for i in part} for part in (split.train, split.inner, split.test)]
+        held = [
+            {dataset.cases[i].group for i in part} for part in (split.train, split.validation, split.test)
+        ]
         assert not held[0] & held[1] | held[1] & held[2] | held[0] & held[2]
 
 

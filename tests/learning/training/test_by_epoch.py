@@ -33,7 +33,7 @@ def test_the_record_of_the_chosen_epoch_is_what_the_saved_network_says(tmp_path,
     packed = tiny(task)
     result, _ = fit(tmp_path / "fit", task, packed=packed, epochs=3)
     record = result["epochs"][result["best_epoch"] - 1]
-    p, true = said(tmp_path / "fit", packed, SPLIT.inner)
+    p, true = said(tmp_path / "fit", packed, SPLIT.validation)
     classes = range(p.shape[1])
     if task == "multilabel_classification":
         right = [metrics.accuracy_score(true[:, k], p[:, k] >= 0.5) for k in classes]
@@ -64,7 +64,7 @@ def test_the_record_of_the_chosen_epoch_is_what_the_saved_network_says(tmp_path,
 def test_counts_of_training_and_inner_validation_are_those_of_scikit_learn(tmp_path, task):
     packed = tiny(task)
     _, scores = fit(tmp_path / "fit", task, packed=packed, epochs=2)
-    for part, cases in (("train", SPLIT.train), ("inner", SPLIT.inner)):
+    for part, cases in (("train", SPLIT.train), ("inner", SPLIT.validation)):
         p, true = said(tmp_path / "fit", packed, cases)
         got = scores[f"{part}_confusion"]
         assert got.dtype == np.int64
@@ -164,10 +164,10 @@ def test_watched_images_are_of_the_inner_validation_and_spread_over_the_foregrou
 
 def test_large_images_and_many_classes_are_watched_at_a_coarser_grid():
     sizes = ((1000, 300),) * 24
-    assert set(images_to_watch(tiny("binary_segmentation", sizes=sizes), SPLIT.inner).values()) == {4}
+    assert set(images_to_watch(tiny("binary_segmentation", sizes=sizes), SPLIT.validation).values()) == {4}
     packed = tiny("binary_segmentation", sizes=((256, 256),) * 24)
     packed.classes = tuple(map(str, range(100)))
-    assert set(images_to_watch(packed, SPLIT.inner).values()) == {3}
+    assert set(images_to_watch(packed, SPLIT.validation).values()) == {3}
 
 
 @pytest.mark.parametrize(("epochs", "ended"), [(30, 30), (30, 11), (1, 1), (2, 2), (1000, 700)])
@@ -198,7 +198,7 @@ def test_watched_probabilities_are_those_of_the_network_at_that_epoch(tmp_path):
         == np.sum([packed.measures[case].class_pixels for case in SPLIT.train], 0).tolist()
     )
     cases = watched["cases"]
-    assert set(cases.tolist()) <= set(SPLIT.inner.tolist())
+    assert set(cases.tolist()) <= set(SPLIT.validation.tolist())
     p, _ = said(tmp_path / "fit", packed, cases)
     for case, wanted in zip(cases.tolist(), p, strict=True):
         got = watched[str(case)]

@@ -61,7 +61,7 @@ def test_what_a_fit_leaves(tmp_path, task):
     else:
         assert not (tmp_path / "fit" / "watched.npz").exists()
         assert scores["probabilities"].shape == (6, classes)
-        assert scores["inner_case"].tolist() == SPLIT.inner.tolist()
+        assert scores["inner_case"].tolist() == SPLIT.validation.tolist()
     assert "best epoch" in (tmp_path / "fit" / "log.txt").read_text()
 
 
@@ -103,7 +103,7 @@ def test_the_test_fold_is_asked_once_and_after_everything_else(tmp_path, monkeyp
     assert sorted(case for number in touched for case in asked[number]) == sorted(test)
     later = set().union(*asked[first:]) - test
     assert later <= {0}  # one image, to measure the latency
-    assert set().union(*asked[:first]) == set(SPLIT.train.tolist()) | set(SPLIT.inner.tolist())
+    assert set().union(*asked[:first]) == set(SPLIT.train.tolist()) | set(SPLIT.validation.tolist())
 
 
 def test_changing_test_images_changes_no_weight(tmp_path):
@@ -129,7 +129,7 @@ def test_the_best_epoch_is_kept_and_patience_ends(tmp_path):
     values = [record["val_score"] for record in result["epochs"]]
     assert result["best_epoch"] == 1 + int(np.argmin(values))
     assert len(values) == result["best_epoch"] + 2 < 40
-    labels = tiny("multiclass_classification").labels[SPLIT.inner]
+    labels = tiny("multiclass_classification").labels[SPLIT.validation]
     p = scores["inner_probabilities"][np.arange(4), labels].astype(float)
     assert -np.log(p.clip(1e-7)).mean() == pytest.approx(min(values), rel=1e-5)
     assert told[-1]["epochs"] == 40

@@ -42,7 +42,7 @@ def test_what_it_leaves(tmp_path, how):
     assert {name: (part.shape, str(part.dtype)) for name, part in pictures.items()} == dict.fromkeys(
         ("damaged", "restored", "clean"), ((1, 16, 16), "uint8")
     )
-    np.testing.assert_array_equal(pictures["clean"], tiny(TASK).image(int(SPLIT.inner[0])))
+    np.testing.assert_array_equal(pictures["clean"], tiny(TASK).image(int(SPLIT.validation[0])))
     assert (pictures["damaged"] != pictures["clean"]).mean() > 0.3
     assert [path.name for path in (tmp_path / "p").glob("*.npz")] == [module.PICTURES]
     pretrain(tmp_path / "another fold", how=how, fold=1)
@@ -66,10 +66,10 @@ def test_it_is_trained_on_the_training_part_and_never_sees_a_test_image(tmp_path
     monkeypatch.setattr(module, "_damaged", spied)
     pretrain(tmp_path / "p", crop_px=8)
     assert set(learned) == set(SPLIT.train.tolist())
-    assert set(gathered) == set(SPLIT.train.tolist()) | set(SPLIT.inner.tolist())
+    assert set(gathered) == set(SPLIT.train.tolist()) | set(SPLIT.validation.tolist())
 
 
-@pytest.mark.parametrize("part", ["inner", "test", "train"])
+@pytest.mark.parametrize("part", ["validation", "test", "train"])
 def test_no_image_but_those_of_the_training_part_moves_a_weight(tmp_path, part):
     changed = tiny(TASK)
     for case in getattr(SPLIT, part):

@@ -29,7 +29,9 @@ from foldwise.study.spec import Validation
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
 
-PARTS = ("train", "inner", "test")
+ROLES = ("train", "validation", "test")
+# The role as digests spell it, and as files of earlier runs do: both stay readable, and no item changes its name.
+_EARLIER = {"validation": "inner"}
 _TRIES = 20  # deals by chance; more than one is needed only where large groups hold several rare classes
 
 
@@ -39,14 +41,14 @@ class Split:
 
     Attributes:
         train: the weights are fitted on these.
-        inner: the epoch is chosen on these.
+        validation: the epoch is chosen on these.
         test: these are scored, and nothing else is done with them.
     """
 
     repeat: int
     fold: int
     train: np.ndarray
-    inner: np.ndarray
+    validation: np.ndarray
     test: np.ndarray
 
 
@@ -105,11 +107,11 @@ class _Cut:
         splits = []
         for fold in range(num_folds):
             rest = np.flatnonzero(fold_G != fold)
-            inner = self._inner(rest, (seed, repeat, fold))
-            part_G = np.where(fold_G == fold, 2, 0)
-            part_G[inner] = 1
-            train, watch, test = (np.flatnonzero(part_G[self._group_N] == part) for part in range(3))
-            splits.append(Split(repeat, fold, train, watch, test))
+            role_G = np.where(fold_G == fold, 2, 0)
+            role_G[self._validation_groups(rest, (seed, repeat, fold))] = 1
+            splits.append(
+                Split(repeat, fold, *(np.flatnonzero(role_G[self._group_N] == k) for k in range(3)))
+            )
         return splits
 
     def _leave_two(self, fold_G: np.ndarray) -> np.ndarray:
@@ -122,7 +124,7 @@ class _Cut:
         given[full[self._least_missed(full)]] = counts.argmin()
         return given
 
-    def _inner(self, rest: np.ndarray, key: tuple[int, int, int]) -> np.ndarray:
+    def _validation_groups(self, rest: np.ndarray, key: tuple[int, int, int]) -> np.ndarray:
         """Which groups of the training part are set aside to choose the epoch: cut the same way, never none or all."""
         if len(rest) < 2:
             raise DataError(
@@ -131,13 +133,11 @@ class _Cut:
                 cure="Add groups, or state a group that is finer.",
             )
         share = self._validation.inner
-        inner_G = self._deal(rest, [1 - share, share], key) == 1
-        if not inner_G.any() or inner_G.all():  # few large groups: neither part may be empty
-            lonely = self._least_missed(rest)
-            inner_G = np.zeros(len(rest), bool)
-            inner_G[lonely] = True
-        inner: np.ndarray = rest[inner_G]
-        return inner
+        chosen_G = self._deal(rest, [1 - share, share], key) == 1
+        if not chosen_G.any() or chosen_G.all():  # few large groups: neither part may be empty
+            chosen_G = np.arange(len(rest)) == self._least_missed(rest)
+        chosen: np.ndarray = rest[chosen_G]
+        return chosen
 
     def _least_missed(self, rest: np.ndarray) -> int:
         """The place of the smallest group whose classes the others hold as well, as far as there is one."""
@@ -209,7 +209,7 @@ def check_splits(splits: Sequence[Split], groups: Sequence[str], scored: dict[st
 
 def _check_parts(split: Split, group_N: np.ndarray) -> None:
     where = f"splits.csv, repeat {split.repeat}, fold {split.fold}"
-    parts = [split.train, split.inner, split.test]
+    parts = [split.train, split.validation, split.test]
     if not all(len(part) for part in parts):
         raise DataError("a part has no images", where=where, cure="State fewer folds.")
     if not np.array_equal(np.sort(np.concatenate(parts)), np.arange(len(group_N))):
@@ -221,19 +221,19 @@ def _check_parts(split: Split, group_N: np.ndarray) -> None:
 def split_digest(split: Split, packed_digest: str) -> str:
     """16 hex digits that change when the images or their division do; the numbers of repeat and fold do not count."""
     digest = sha256(packed_digest.encode())
-    for part in PARTS:
-        indices = np.asarray(getattr(split, part), "<i8")
-        digest.update(f"/{part}/{len(indices)}/".encode() + indices.tobytes())
+    for role in ROLES:
+        indices = np.asarray(getattr(split, role), "<i8")
+        digest.update(f"/{_EARLIER.get(role, role)}/{len(indices)}/".encode() + indices.tobytes())
     return digest.hexdigest()[:16]
 
 
 def write_splits(path: Path, splits: Iterable[Split], dataset: Dataset) -> None:
-    """One row per case, one column per fold, each cell ``train``, ``inner`` or ``test``."""
+    """One row per case, one column per fold, each cell ``train``, ``validation`` or ``test``."""
     columns = {}
     for split in splits:
-        cells = np.empty(len(dataset.cases), dtype="<U5")
-        for part in PARTS:
-            cells[getattr(split, part)] = part
+        cells = np.empty(len(dataset.cases), dtype="<U10")
+        for role in ROLES:
+            cells[getattr(split, role)] = role
         columns[f"repeat {split.repeat} fold {split.fold}"] = cells.tolist()
     names = [case.name for case in dataset.cases]
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
@@ -263,8 +263,10 @@ def read_splits(path: Path) -> tuple[Split, ...]:
 
 def _column(name: str, cells: np.ndarray) -> Split:
     _, repeat, _, fold = name.split()
-    wrong = sorted(set(cells.tolist()) - set(PARTS))
+    wrong = sorted(set(cells.tolist()) - {*ROLES, *_EARLIER.values()})
     if wrong:
         raise ValueError(f"a part is called {wrong[0]!r}")
-    train, inner, test = (np.flatnonzero(cells == part) for part in PARTS)
-    return Split(int(repeat), int(fold), train, inner, test)
+    train, validation, test = (
+        np.flatnonzero((cells == role) | (cells == _EARLIER.get(role, role))) for role in ROLES
+    )
+    return Split(int(repeat), int(fold), train, validation, test)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foldwise.data.cases import Dataset
-from foldwise.data.folds.splits import PARTS, Split
+from foldwise.data.folds.splits import ROLES, Split
 from foldwise.data.folds.strata import class_presence, group_numbers, is_segmentation
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def statistics(
 
     rows = [{"repeat": "", "fold": "", "part": "all", **row(np.arange(len(packed)))}]
     for split in splits:
-        place = {"repeat": split.repeat, "fold": split.fold}
-        rows += [{**place, "part": part, **row(getattr(split, part))} for part in PARTS]
+        fold = {"repeat": split.repeat, "fold": split.fold}
+        rows += [{**fold, "part": role, **row(getattr(split, role))} for role in ROLES]
     return rows
 
 

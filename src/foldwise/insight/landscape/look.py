@@ -269,7 +269,7 @@ def _through_epochs(look: _Look, landscape: Landscape, scratch: Path) -> list[di
 
 def _attention(look: _Look, scratch: Path) -> str | None:
     """Write ``attention.npz``; or why there is none."""
-    piece, network, inner = look.again.piece, look.again.network, look.asked.split.inner
+    piece, network, inner = look.again.piece, look.again.network, look.asked.split.validation
     seeing = replace(piece.learner.seeing, precision="fp32")
     grouped = len(places_of(look.asked.training, len(look.asked.packed.classes))) > 1
     one = piece.source.gather(inner[:1])

@@ -115,7 +115,7 @@ def choose_epoch(asked: FitRequest, piece: TrainingSetup, beat: Beat) -> Chosen:
     best_epoch, best_score, best = 0, None, None
     for epoch in train(piece.learner, piece.batches_of, training.epochs):
         with evaluating.lap():
-            inner = score(asked, piece, asked.split.inner, fully=False, watch=watch)
+            inner = score(asked, piece, asked.split.validation, fully=False, watch=watch)
         values.append(by.of(inner))
         steadied = by.steadied(values)
         is_best = by.is_better(steadied, best_score)
@@ -150,7 +150,7 @@ def _watch(asked: FitRequest) -> Watch | None:
     first = asked.settings["repeat"] == asked.settings["fold"] == 0
     if not (asked.segmentation and first):
         return None
-    return Watch(images_to_watch(asked.packed, asked.split.inner), asked.training.epochs)
+    return Watch(images_to_watch(asked.packed, asked.split.validation), asked.training.epochs)
 
 
 def score(

@@ -136,10 +136,10 @@ def validation_loss(asked: FitRequest, piece: TrainingSetup, damage: Damage) -> 
     """The mean over the inner validation of the mean squared error of each whole image."""
     network = piece.learner.network.eval()
     total = 0.0
-    for batch in _whole_damaged(asked, piece, damage, asked.split.inner):
+    for batch in _whole_damaged(asked, piece, damage, asked.split.validation):
         error_NCHW = (restored(network, batch.inputs, piece.learner.seeing) - batch.targets) ** 2
         total += float(error_NCHW.mean((1, 2, 3)).sum())
-    return total / len(asked.split.inner)
+    return total / len(asked.split.validation)
 
 
 def restored(network: nn.Module, inputs: Tensor, seeing: ForwardPass) -> Tensor:
@@ -157,7 +157,7 @@ def restored(network: nn.Module, inputs: Tensor, seeing: ForwardPass) -> Tensor:
 def _pictures(asked: FitRequest, piece: TrainingSetup, damage: Damage) -> dict[str, np.ndarray]:
     """The middle of one image of the inner validation; see `pretrain_item`."""
     network = piece.learner.network.eval()
-    batch = next(iter(_whole_damaged(asked, piece, damage, asked.split.inner[:1])))
+    batch = next(iter(_whole_damaged(asked, piece, damage, asked.split.validation[:1])))
     made = restored(network, batch.inputs, piece.learner.seeing)
     height, width = (min(side, PICTURE_PX) for side in made.shape[2:])
     top, left = (made.shape[2] - height) // 2, (made.shape[3] - width) // 2

@@ -14,7 +14,7 @@ def row(part, fold, images, pixels, mean):
 ROWS = [
     row("all", "", 30, (9_000_000, 1_000_000), 100.123),
     *(row("train", k, 18 + k, (5000 + k, 500), 90.0 + k) for k in range(3)),
-    *(row("inner", k, 3, (700, 300), 80.0) for k in range(3)),
+    *(row("validation", k, 3, (700, 300), 80.0) for k in range(3)),
     *(row("test", k, 9 - k, (12_345, 10), 2000.0) for k in range(3)),
 ]
 

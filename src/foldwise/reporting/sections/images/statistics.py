@@ -8,13 +8,13 @@ from typing import Any
 
 from foldwise.reporting.report_data import ReportData
 
-PARTS = {"all": "all", "train": "training", "inner": "inner validation", "test": "test"}
+PARTS = {"all": "all", "train": "training", "validation": "inner validation", "test": "test"}
 SPAN = "\u2013"  # between the ends of a range
 
 
 def statistics_table(evidence: ReportData) -> dict[str, Any] | None:
     """Rows of quantities by columns of parts; each cell the median of the folds with its range. None without numbers."""
-    by_part = {part: [row for row in evidence.statistics if row["part"] == part] for part in PARTS}
+    by_part = {part: [row for row in evidence.statistics if _role(row) == part] for part in PARTS}
     if not all(by_part.values()):
         return None
     first = by_part["all"][0]
@@ -24,6 +24,11 @@ def statistics_table(evidence: ReportData) -> dict[str, Any] | None:
         for key, title in ((key, _title(key, first)) for key in keys)
     ]
     return {"parts": list(PARTS.values()), "rows": rows, "folds": len(by_part["test"])}
+
+
+def _role(row: Mapping[str, str]) -> str:
+    """Which part a row is of; runs made earlier call the validation part inner."""
+    return "validation" if row["part"] == "inner" else row["part"]
 
 
 def _title(key: str, row: Mapping[str, str]) -> str:
