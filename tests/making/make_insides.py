@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from foldwise.judging.auxiliary import Beside
+from foldwise.run.auxiliary_results import AuxiliaryItem
 
 EPOCHS = (0, 1, 4, 9, 12)
 CHOSEN = 9
@@ -20,7 +20,7 @@ def look(folder, configuration, *, fold=0, repeat=0, **more):
         "fold": fold,
         "chosen_epoch": CHOSEN,
     }
-    return Beside("look", {}, result | more, folder)
+    return AuxiliaryItem("look", {}, result | more, folder)
 
 
 def write_layers(folder, *, layers=9, decay=1.0, zero=0.0, growth=1.0, seed=0):

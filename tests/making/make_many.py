@@ -66,5 +66,5 @@ def many(folder, *, configurations, fits):
         for name in ("roc", "pr", "confusion")
     }
     return render(
-        replace(told, verdict=verdict, results=results, trainings=trainings, beside=(), **spread, **few)
+        replace(told, verdict=verdict, results=results, trainings=trainings, auxiliary=(), **spread, **few)
     )

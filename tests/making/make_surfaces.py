@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from foldwise.judging.auxiliary import Beside
+from foldwise.run.auxiliary_results import AuxiliaryItem
 from foldwise.run.folder import write_json
 
 CRITERIA = (("cross_entropy", "Cross-entropy", "loss"), ("focal", "Focal loss", "loss"), ("dice", "Dice loss", "loss"), ("error", "1 − Dice", "error"))  # fmt: skip
@@ -67,16 +67,16 @@ def make_look(folder, fit, *, points=21, epochs=(0, 2, 5, 8, 12), chosen=8, dire
         "direction_spread": lines.mean(axis=3).std(axis=1).tolist(),
     }  # fmt: skip
     write_json(folder / "result.json", result)
-    return Beside("look", {}, result, folder, folder.name, f"look at {fit['configuration']}")
+    return AuxiliaryItem("look", {}, result, folder, folder.name, f"look at {fit['configuration']}")
 
 
-def with_looks(evidence, root, number=1, **options):
-    """The evidence of a run, and looks at the first fits of its best configurations."""
+def with_looks(data, root, number=1, **options):
+    """The data of a run, and looks at the first fits of its best configurations."""
     from dataclasses import replace
 
-    known = [one["id"] for one in evidence.configurations][:number]
+    known = [one["id"] for one in data.configurations][:number]
     looks = [
         make_look(root / f"look-{place}", {"configuration": one, "repeat": 0, "fold": 0}, **options)
         for place, one in enumerate(known)
     ]
-    return replace(evidence, beside=[*evidence.beside, *looks])
+    return replace(data, auxiliary=[*data.auxiliary, *looks])

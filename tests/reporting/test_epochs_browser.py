@@ -27,14 +27,14 @@ def pages(tmp_path_factory):
     gels = Wanted("gels", {"optimizer": ["adam", "sgd"]}, (1.0, 0.6), "Looks", images=14, size=32, folds=2)
     classified = gather(make_run(root / "gels", gels)[0])
     written = {}
-    for name, evidence in (("cells", segmented), ("gels", classified)):
-        item = look(root / f"{name}-look", evidence.configurations[0]["id"])
+    for name, data in (("cells", segmented), ("gels", classified)):
+        item = look(root / f"{name}-look", data.configurations[0]["id"])
         write_layers(item.path, layers=4)
         if name == "gels":
-            targets = [evidence.cases[case].labels[0] for case in (2, 5, 9)]
-            write_attention(item.path, [2, 5, 9], targets, len(evidence.classes))
+            targets = [data.cases[case].labels[0] for case in (2, 5, 9)]
+            write_attention(item.path, [2, 5, 9], targets, len(data.classes))
         written[name] = root / f"{name}.html"
-        written[name].write_text(render(replace(evidence, beside=[item])), encoding="utf-8")
+        written[name].write_text(render(replace(data, auxiliary=[item])), encoding="utf-8")
     yield written
     patch.undo()
 

@@ -160,18 +160,18 @@ def test_segmentation_shows_image_truth_prediction_and_errors(pages):
 
 
 def test_side_by_side_is_what_each_configuration_said_below_the_truth(pages):
-    evidence = gather(pages("segmentation6")[0])
-    cases, rows = side_by_side(evidence)
-    indices = {case.name: case.index for case in evidence.cases}
+    data = gather(pages("segmentation6")[0])
+    cases, rows = side_by_side(data)
+    indices = {case.name: case.index for case in data.cases}
     assert [picture.words for picture in cases[0].pictures] == ["image", "truth"]
     assert len(rows) == 6
-    for one, (name, cells) in zip(evidence.configurations, rows, strict=True):
+    for one, (name, cells) in zip(data.configurations, rows, strict=True):
         assert name == one["name"]
         for case, cell in zip(cases, cells, strict=True):
             index = indices[case.name]
-            with np.load(evidence.predictions[one["id"]][index], allow_pickle=False) as masks:
+            with np.load(data.predictions[one["id"]][index], allow_pickle=False) as masks:
                 said = masks[str(index)]
-            truth = evidence.images.target(index)
+            truth = data.images.target(index)
             assert (seen(cell.pictures[1]) == (said != 0)).mean() > 0.97
             assert (seen(case.pictures[1]) == (truth != 0)).mean() > 0.97
             assert cell.note == f"{(said != truth).mean() * 100:.1f} % of pixels wrong"
@@ -263,20 +263,20 @@ def test_what_was_tied_is_not_called_a_winner_and_copies_have_a_chip(pages):
 
 def test_counts_over_repeats_are_said_to_be_so(pages):
     folder, _ = pages("classification24")
-    evidence = gather(folder)
+    data = gather(folder)
     for repeats, said in ((1, False), (3, True)):
-        verdict = {**evidence.verdict, "repeats": repeats}
-        page = render(replace(evidence, verdict=verdict))
+        verdict = {**data.verdict, "repeats": repeats}
+        page = render(replace(data, verdict=verdict))
         assert ("each counted 3 times, once a repeat" in page) == said
         assert ("in 3 repeats, each with folds of its own" in page) == said
 
 
 def test_intervals_are_named_by_the_confidence_that_was_asked(pages):
     folder, _ = pages("classification24")
-    evidence = replace(gather(folder), alpha=0.1)
-    page = render(evidence)
+    data = replace(gather(folder), alpha=0.1)
+    page = render(data)
     assert page.count("90\u00a0% interval") >= 2
-    judged = evidence.verdict["answer"]["sentence"].replace(" %", "\u00a0%")  # the judge wrote this one
+    judged = data.verdict["answer"]["sentence"].replace(" %", "\u00a0%")  # the judge wrote this one
     assert judged in page
     assert "95\u00a0% interval" not in page.replace(judged, "")
     assert "95\u00a0% confidence" not in page

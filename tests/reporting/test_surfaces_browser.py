@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """By name, a page and the evidence it was made of."""
+    """By name, a page and the data it was made of."""
     patch = pytest.MonkeyPatch()
     patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
     root = tmp_path_factory.mktemp("surfaces")
@@ -26,10 +26,10 @@ def pages(tmp_path_factory):
     }
     made = {}
     for name, options in asked.items():
-        evidence = with_looks(known, root / name, **options)
+        data = with_looks(known, root / name, **options)
         path = root / f"{name}.html"
-        path.write_text(render(evidence), encoding="utf-8")
-        made[name] = (path, evidence)
+        path.write_text(render(data), encoding="utf-8")
+        made[name] = (path, data)
     yield made
     patch.undo()
 
@@ -70,7 +70,7 @@ def drawn(page):
 
 def test_the_script_reads_the_numbers_that_were_there(chromium, pages):
     page = opened(chromium, pages["small"])
-    look = read_look(pages["small"][1].beside[-2], "a")
+    look = read_look(pages["small"][1].auxiliary[-2], "a")
     told = page.evaluate(
         """async () => {
           const held = JSON.parse(document.getElementById('turned').dataset.surfaces);

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.auxiliary import Beside
 from foldwise.judging.influence import unit_scores
 from foldwise.judging.rows import Rows, read_arrays
 from foldwise.judging.scoring import Judged, Scored, judged
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import DEFAULTS, METRICS, Metric
+from foldwise.run.auxiliary_results import AuxiliaryItem
 from foldwise.study.spec import Study
 
 # Beside the metric that decides: accuracy, sensitivity, specificity and AUROC, as every kind of task has them.
@@ -73,7 +73,7 @@ def robustness(
     }
 
 
-def _of(rows: Rows, configuration: str) -> list[Beside]:
+def _of(rows: Rows, configuration: str) -> list[AuxiliaryItem]:
     """The items of a configuration; none unless all its folds are done, and asked about."""
     own = [
         one
@@ -84,7 +84,9 @@ def _of(rows: Rows, configuration: str) -> list[Beside]:
     return own if whole and all(one.done for one in own) else []
 
 
-def _at(rows: Rows, configuration: str, items: Sequence[Beside], place: tuple[int, int]) -> list[Outputs]:
+def _at(
+    rows: Rows, configuration: str, items: Sequence[AuxiliaryItem], place: tuple[int, int]
+) -> list[Outputs]:
     """What a configuration says in one condition, repeat by repeat: its outputs, with other arrays."""
     made = []
     for repeat in rows.repeats:

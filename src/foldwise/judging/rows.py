@@ -13,11 +13,11 @@ import numpy as np
 
 from foldwise.data.folds.splits import Split, read_splits, unscored_classes
 from foldwise.errors import RunError
-from foldwise.judging.auxiliary import Beside, read_beside
 from foldwise.judging.influence import Units
 from foldwise.judging.thresholds import THRESHOLDS, Cut, Seen, choose_thresholds
 from foldwise.metrics.outputs import FAMILIES, Bools, Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
+from foldwise.run.auxiliary_results import AuxiliaryItem, read_auxiliary
 from foldwise.run.folder import RunFolder, read_json
 from foldwise.run.plan import Plan
 from foldwise.study.configurations import Configuration
@@ -74,7 +74,7 @@ class Rows:
     splits: tuple[Split, ...]
     configurations: tuple[Configuration, ...]
     fits: tuple[Fit, ...]
-    beside: tuple[Beside, ...] = ()
+    beside: tuple[AuxiliaryItem, ...] = ()
     thresholds: str | None = None
     outlines: Outlines | None = None
     cuts: dict[tuple[str, str], Cut] = field(
@@ -197,11 +197,11 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
         thresholds=choose_thresholds(folder.load_study().judge.thresholds, FAMILIES[task]),
         configurations=tuple(plan.configurations),
         fits=tuple(_fit(folder, item) for item in plan.items if item.kind == "fit"),
-        beside=read_beside(folder, plan),
+        beside=read_auxiliary(folder, plan),
     )
 
 
-def fit_of(one: Beside, configuration: str) -> Fit:
+def fit_of(one: AuxiliaryItem, configuration: str) -> Fit:
     """An item that leaves the scores of a fit, as if it were one, of a configuration by this name."""
     status: Literal["done", "missing"] = "done" if one.done else "missing"
     asked = one.settings

@@ -41,12 +41,12 @@ def write_figures(folder: RunFolder, out: Path) -> list[Path]:
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file, so no figures can be put there", cure="Name a folder.")
-    evidence = gather(folder)
-    names = {str(one["id"]): str(one["name"]) for one in evidence.configurations}
+    data = gather(folder)
+    names = {str(one["id"]): str(one["name"]) for one in data.configurations}
     out.mkdir(parents=True, exist_ok=True)
     files = []
-    for section in sections_of(evidence):
-        drawn = [*forest(evidence)] if section.name == "leaderboard" else []
+    for section in sections_of(data):
+        drawn = [*forest(data)] if section.name == "leaderboard" else []
         for end, text in (*drawn, *_figures(section.html, names), *_tables(section.html)):
             files.append(out / f"{section.name}-{end}")
             with written_whole(files[-1]) as scratch:
@@ -67,13 +67,13 @@ def _figures(html: str, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield f"{name}.csv", _written([[names.get(cell, cell) for cell in line] for line in lines])
 
 
-def forest(evidence: ReportData) -> Iterator[tuple[str, str]]:
+def forest(data: ReportData) -> Iterator[tuple[str, str]]:
     """The intervals of the leaderboard as one figure, which a page shows row by row."""
-    held = leaderboard(evidence)
+    held = leaderboard(data)
     rows = [
         (row["name"], row["estimate"]["shown"], row["drawing"]) for row in (*held["rows"], *held["baselines"])
     ]
-    title = f"{metric_title(evidence.verdict['metric'])} of all configurations"
+    title = f"{metric_title(data.verdict['metric'])} of all configurations"
     yield "0-intervals.svg", standalone(stacked(rows, head=held["head"], title=title), title=title)
 
 

@@ -60,8 +60,8 @@ class Live:
         self._seen = seen
         try:
             verdict, _ = verdict_now(self.folder)
-            evidence = gather(self.folder, json.loads(json.dumps(verdict)))
-            page = render(evidence, live=seen[:16])
+            data = gather(self.folder, json.loads(json.dumps(verdict)))
+            page = render(data, live=seen[:16])
         except FoldwiseError as error:
             self.problem = str(error)
             return False

@@ -1,4 +1,4 @@
-"""The report: evidence in, one self-contained HTML file out."""
+"""The report: a run folder in, one self-contained HTML file out."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Section:
     Attributes:
         name: its anchor, and the name of its template.
         title: in the list of sections; empty for what is not listed.
-        content: from the evidence; None where there is nothing to show.
+        content: from the data of the run; None where there is nothing to show.
     """
 
     name: str
@@ -72,9 +72,9 @@ class Shown:
 
 
 SECTIONS = (  # in the order of the page
-    Section("answer", "Answer", lambda evidence: {"card": answer.card(evidence)}),
+    Section("answer", "Answer", lambda data: {"card": answer.card(data)}),
     Section("leaderboard", "Leaderboard", tables.leaderboard_section),
-    Section("care", "", lambda evidence: {"warnings": evidence.verdict.get("warnings", [])}),
+    Section("care", "", lambda data: {"warnings": data.verdict.get("warnings", [])}),
     Section("factors", "What mattered", factors.section),
     Section("a-a-test", "A/A test", again.section),
     Section("metrics", "Metrics", metrics.section),
@@ -106,9 +106,9 @@ SECTIONS = (  # in the order of the page
     Section("failures", "Failures", sections.failures),
     Section("data", "Data and audit", sections.data),
     Section("labels", "Labels", labels.section),
-    Section("methods", "Methods text", lambda evidence: {"methods": methods.methods(evidence)}),
+    Section("methods", "Methods text", lambda data: {"methods": methods.methods(data)}),
     Section("results", "Results text", results_text.section),
-    Section("reproduce", "Reproduce", lambda evidence: {"reproduce": methods.reproduce(evidence)}),
+    Section("reproduce", "Reproduce", lambda data: {"reproduce": methods.reproduce(data)}),
 )
 
 
@@ -124,22 +124,22 @@ def write_report(folder: RunFolder) -> Path:
     return folder.report
 
 
-def render(evidence: ReportData, *, live: str | None = None) -> str:
+def render(data: ReportData, *, live: str | None = None) -> str:
     """The page. Every name from the study or the files is escaped; nothing is loaded from anywhere.
 
     Args:
-        evidence: of the run.
+        data: of the run.
         live: the digest of the state that is shown, for a page that asks its server for news; None makes one that
             asks nobody.
     """
     script = assets.joined("scripts") + (assets.joined("live") if live is not None else "")
     return (
-        _environment(evidence.configurations)
+        _environment(data.configurations)
         .get_template("report.html.j2")
         .render(
-            **everywhere(evidence),
-            sections=sections_of(evidence),
-            header=answer.header(evidence),
+            **everywhere(data),
+            sections=sections_of(data),
+            header=answer.header(data),
             style=Markup(assets.joined("styles")),
             script=Markup(script),
             script_digest=assets.digest(script),
@@ -163,12 +163,12 @@ def waiting_page(study: Study) -> str:
     )
 
 
-def sections_of(evidence: ReportData) -> list[Shown]:
+def sections_of(data: ReportData) -> list[Shown]:
     """The sections for which there is something to show, in the order of the page."""
-    environment, common = _environment(evidence.configurations), everywhere(evidence)
+    environment, common = _environment(data.configurations), everywhere(data)
     shown = []
     for section in SECTIONS:
-        held = section.content(evidence)
+        held = section.content(data)
         if held is not None:
             html = environment.get_template(f"sections/{section.name}.html.j2").render(**common, **held)
             shown.append(Shown(section.name, section.title, Markup(html)))
@@ -195,17 +195,17 @@ def own(configuration: str | None) -> Markup:
     return Markup("") if configuration is None else Markup(' data-configuration="{}"').format(configuration)
 
 
-def everywhere(evidence: ReportData) -> dict[str, Any]:
+def everywhere(data: ReportData) -> dict[str, Any]:
     """What every section may speak of."""
-    verdict = evidence.verdict
+    verdict = data.verdict
     return {
         "title": verdict.get("title") or verdict["study"],
         "study": verdict["study"],
         "metric": {**verdict["metric"], "title": metric_title(verdict["metric"])},
         "folds": verdict["folds"],
-        "confidence": evidence.confidence,
-        "several": len(evidence.configurations) > 1,
-        "segmentation": evidence.segmentation,
-        "multilabel": evidence.multilabel,
-        "binary": len(evidence.classes) == 2,
+        "confidence": data.confidence,
+        "several": len(data.configurations) > 1,
+        "segmentation": data.segmentation,
+        "multilabel": data.multilabel,
+        "binary": len(data.classes) == 2,
     }

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from foldwise.data.cache.packed import open_packed
 from foldwise.errors import RunError
 from foldwise.judging import curves
-from foldwise.judging.auxiliary import Beside as Beside
 from foldwise.judging.rows import Rows, read_rows
 from foldwise.judging.threshold_report import f1_curves
 from foldwise.metrics.outputs import predicted
 from foldwise.reporting.drawing.thinning import held, thinned
+from foldwise.run.auxiliary_results import AuxiliaryItem
 from foldwise.run.folder import RunFolder, read_json
 from foldwise.study.spec import Training, Validation
 
@@ -66,7 +66,7 @@ class ReportData:
         environment: versions, machine, digests and seeds.
         study_text: the study file as it was written.
         results: result.json of every fit that is done or failed.
-        beside: all other items that are done, in plan order.
+        auxiliary: all other items that are done, in plan order.
         roc, pr: by configuration, then class index: ``{"folds": [(x, y)], "mean": (x, y), "auroc" or "ap"}``.
         confusion: by configuration (K, K), or (K, 2, 2) for several labels: truth by prediction.
         image_scores: by configuration: case index -> score, higher is better; for the choice of pictures.
@@ -76,9 +76,9 @@ class ReportData:
         predictions: by configuration: case index -> file with the predicted mask; segmentation only.
         trainings: by configuration, how it was trained.
         folders: by configuration, those of its fits that are done, the first fold of the first repeat first.
-        watched: by configuration, the file with the images of its first fold watched through training; segmentation.
+        snapshots: by configuration, the file with the images of its first fold watched through training; segmentation.
         images: pixels, or None where the cache was cleared.
-        place: the run folder as a reader types it.
+        run_path: the run folder as a reader types it.
         validation, alpha: what the study asked for.
         statistics: statistics.csv: numbers of all images, and of every part of every fold.
     """
@@ -89,7 +89,7 @@ class ReportData:
     environment: Mapping[str, Any]
     study_text: str
     results: Sequence[Result] = ()
-    beside: Sequence[Beside] = ()
+    auxiliary: Sequence[AuxiliaryItem] = ()
     roc: Mapping[str, Mapping[int, Curve]] = field(default_factory=dict)
     pr: Mapping[str, Mapping[int, Curve]] = field(default_factory=dict)
     confusion: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -99,10 +99,10 @@ class ReportData:
     f1_curves: Mapping[str, Mapping[int, Curve]] = field(default_factory=dict)
     predictions: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
     trainings: Mapping[str, Training] = field(default_factory=dict)
-    watched: Mapping[str, Path] = field(default_factory=dict)
+    snapshots: Mapping[str, Path] = field(default_factory=dict)
     folders: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     images: Images | None = None
-    place: str = "run"
+    run_path: str = "run"
     validation: Validation = field(default_factory=Validation)
     alpha: float = 0.05
     statistics: Sequence[Mapping[str, str]] = ()
@@ -183,12 +183,12 @@ def gather(folder: RunFolder, verdict: Mapping[str, Any] | None = None) -> Repor
         environment=read_json(folder.environment) if folder.environment.exists() else {},
         study_text=folder.study_file.read_text(encoding="utf-8"),
         results=[fit.result for fit in rows.fits if fit.result],
-        beside=[one for one in rows.beside if one.done],
+        auxiliary=[one for one in rows.beside if one.done],
         trainings={one.id: one.training for one in rows.configurations},
-        watched=_watched(rows),
+        snapshots=_snapshots(rows),
         folders={one.id: [fit.path for fit in rows.done(one.id)] for one in rows.configurations},
         images=_images(folder),
-        place=_place(folder.root),
+        run_path=_run_path(folder.root),
         validation=asked.validate_,
         alpha=asked.judge.alpha,
         statistics=_table(folder.statistics),
@@ -250,7 +250,7 @@ def _images(folder: RunFolder) -> Images | None:
         return None
 
 
-def _place(root: Path) -> str:
+def _run_path(root: Path) -> str:
     absolute, here = root.resolve(), Path.cwd().resolve()
     return (
         absolute.relative_to(here).as_posix()
@@ -272,7 +272,7 @@ def _masks(rows: Rows, configuration: str) -> dict[int, Path]:
 def _shallow_masks(known: ReportData) -> dict[str, dict[int, Path]]:
     """Of every shallow baseline, under the id that the verdict gives it."""
     masks: dict[str, dict[int, Path]] = {}
-    for one in known.beside:
+    for one in known.auxiliary:
         if one.kind == "shallow" and one.settings["repeat"] == 0:
             path, name = one.path / "predictions.npz", str(one.result["baseline"])
             with np.load(path, allow_pickle=False) as arrays:
@@ -280,7 +280,7 @@ def _shallow_masks(known: ReportData) -> dict[str, dict[int, Path]]:
     return masks
 
 
-def _watched(rows: Rows) -> dict[str, Path]:
+def _snapshots(rows: Rows) -> dict[str, Path]:
     files = {fit.configuration: fit.path / "watched.npz" for fit in rows.fits if fit.repeat == fit.fold == 0}
     return {one: path for one, path in files.items() if path.exists()}
 

@@ -7,9 +7,9 @@ import pytest
 
 from foldwise.errors import ItemsFailed
 from foldwise.interface import api, cli
-from foldwise.judging.auxiliary import read_beside
 from foldwise.pipeline import pipeline as walk
 from foldwise.pipeline import worker as work
+from foldwise.run.auxiliary_results import read_auxiliary
 from foldwise.run.folder import RunFolder, read_json
 
 STUDY = """
@@ -59,7 +59,7 @@ def said(monkeypatch, capsys):
 
 
 def looks(folder):
-    return [one for one in read_beside(folder, folder.load_plan()) if one.kind == "look" and one.done]
+    return [one for one in read_auxiliary(folder, folder.load_plan()) if one.kind == "look" and one.done]
 
 
 def test_the_winner_is_looked_into_and_the_same_look_is_not_done_twice(run, said, monkeypatch):
@@ -107,7 +107,7 @@ def test_it_is_not_reported_once_its_fit_is_no_longer_planned(run, said):
     assert len(looks(run)) == 1
     plan = run.load_plan()
     smaller = plan.__class__(plan.items[1:2], plan.configurations)
-    assert [one for one in read_beside(run, smaller) if one.kind == "look"] == []
+    assert [one for one in read_auxiliary(run, smaller) if one.kind == "look"] == []
 
 
 def test_a_look_that_failed_is_tried_again(run, monkeypatch):

@@ -107,12 +107,12 @@ def test_pictures_that_are_in_the_data_more_than_once_are_shown_together():
     finding = {
         "alike": [["0.png", "3.png"], ["1.png", "5.png", "6.png"], *(["2.png", "4.png"] for _ in range(4))]
     }
-    evidence = ReportData({}, cases, {"findings": [{}, finding]}, {}, "", images=Images())
-    shown, number = copies(evidence)
+    data = ReportData({}, cases, {"findings": [{}, finding]}, {}, "", images=Images())
+    shown, number = copies(data)
     assert [[picture.words for picture in one] for one in shown[:2]] == [
         ["0.png", "3.png"],
         ["1.png", "5.png", "6.png"],
     ]
     assert (len(shown), number) == (4, 6)
     assert len({picture.source for one in shown[:2] for picture in one}) == 5
-    assert copies(replace(evidence, images=None)) == copies(replace(evidence, audit={})) == ([], 0)
+    assert copies(replace(data, images=None)) == copies(replace(data, audit={})) == ([], 0)

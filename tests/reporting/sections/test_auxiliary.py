@@ -36,10 +36,10 @@ robustness: {blur_px: [0, 2], noise: [0.1]}
 
 
 @pytest.fixture(scope="module")
-def evidence_of(tmp_path_factory):
+def data_of(tmp_path_factory):
     made = {}
 
-    def evidence(text):
+    def data(text):
         if text not in made:
             root = tmp_path_factory.mktemp("run")
             (root / "study.yaml").write_text(text, encoding="utf-8")
@@ -52,15 +52,15 @@ def evidence_of(tmp_path_factory):
             made[text] = gather(folder)
         return made[text]
 
-    return evidence
+    return data
 
 
-def test_every_condition_is_in_the_heat_maps_and_few_in_the_pictures(evidence_of):
-    evidence = evidence_of(SEGMENTED)
-    held = robustness.section(evidence)["robustness"]
+def test_every_condition_is_in_the_heat_maps_and_few_in_the_pictures(data_of):
+    data = data_of(SEGMENTED)
+    held = robustness.section(data)["robustness"]
     assert len(held["maps"]) == len(held["bars"]) == 2
     shares = []
-    for one, told in zip(held["maps"], evidence.verdict["robustness"]["configurations"], strict=True):
+    for one, told in zip(held["maps"], data.verdict["robustness"]["configurations"], strict=True):
         assert [blur for blur, _ in one["rows"]] == ["0", "1", "2", "4"]
         cells = [cell for _, row in one["rows"] for cell in row]
         estimates = [held["metrics"]["dice_img_macro"]["estimate"] for held in told["conditions"]]
@@ -73,17 +73,17 @@ def test_every_condition_is_in_the_heat_maps_and_few_in_the_pictures(evidence_of
     assert str(held["bars"][0]["drawing"]).count("<rect") == 4 * 2 * 4
 
 
-def test_a_classification_is_shown_with_the_probability_of_the_truth(evidence_of):
-    held = robustness.section(evidence_of(CLASSIFIED))["robustness"]
+def test_a_classification_is_shown_with_the_probability_of_the_truth(data_of):
+    held = robustness.section(data_of(CLASSIFIED))["robustness"]
     ((_, first), (_, second)) = held["example"]["rows"]
     assert len(first) == len(second) == 1
     assert re.fullmatch(r"[<>]?\d+\u00a0% given to the truth", first[0].words)
     assert first[0].source != second[0].source
 
 
-def test_draws_stand_beside_their_original(evidence_of):
+def test_draws_stand_beside_their_original(data_of):
     for text, ignored in ((SEGMENTED, False), (CLASSIFIED, True)):
-        held = augmentation.section(evidence_of(text))["augmentation"]
+        held = augmentation.section(data_of(text))["augmentation"]
         (panel,) = held["panels"]
         assert [picture.words for picture in panel["rows"][0]["pictures"]] == [
             "as it is", "draw 1", "draw 2", "draw 3", "draw 4",
@@ -94,21 +94,21 @@ def test_draws_stand_beside_their_original(evidence_of):
     assert panel["used"] == ""
 
 
-def test_sections_say_nothing_where_nothing_was_asked(evidence_of):
-    plain = replace(evidence_of(SEGMENTED), beside=[])
+def test_sections_say_nothing_where_nothing_was_asked(data_of):
+    plain = replace(data_of(SEGMENTED), auxiliary=[])
     assert augmentation.section(plain) is None
     assert robustness.section(replace(plain, verdict={**plain.verdict, "robustness": None})) is None
 
 
-def test_pages_stand_without_the_pictures_too(evidence_of):
+def test_pages_stand_without_the_pictures_too(data_of):
     for text in (SEGMENTED, CLASSIFIED):
-        page = render(replace(evidence_of(text), images=None))
+        page = render(replace(data_of(text), images=None))
         assert 'id="augmentation"' in page
         assert 'id="robustness"' in page
 
 
-def test_failed_items_are_listed_and_escaped(evidence_of):
-    evidence = evidence_of(CLASSIFIED)
+def test_failed_items_are_listed_and_escaped(data_of):
+    data = data_of(CLASSIFIED)
     failed = {
         "item": "preview-1",
         "kind": "preview",
@@ -116,14 +116,14 @@ def test_failed_items_are_listed_and_escaped(evidence_of):
         "type": "ValueError",
         "message": "<script>",
     }
-    page = render(replace(evidence, verdict={**evidence.verdict, "failed_items": [failed]}))
+    page = render(replace(data, verdict={**data.verdict, "failed_items": [failed]}))
     assert "&lt;script&gt;" in page
     assert "<b>&lt;b&gt;</b>" in page
-    assert 'id="failures"' not in render(evidence)
+    assert 'id="failures"' not in render(data)
 
 
-def test_baselines_are_rows_with_intervals_and_pictures(evidence_of):
-    page = render(evidence_of(SEGMENTED))
+def test_baselines_are_rows_with_intervals_and_pictures(data_of):
+    page = render(data_of(SEGMENTED))
     assert page.count("logistic regression (pixels 500)") >= 3
     assert re.search(r"<b class=\"(worse|tied)\">(not )?beaten</b>", page)
 

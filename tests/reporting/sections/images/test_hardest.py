@@ -32,12 +32,12 @@ def labelled(tmp_path_factory):
     return made(tmp_path_factory, "proteins", (0.5, 0.4, 0.3), images=20, size=32)
 
 
-def said_by_all(evidence):
+def said_by_all(data):
     """(configurations, images) whether each is wrong; all images are tested once."""
-    ids = [one["id"] for one in evidence.configurations]
+    ids = [one["id"] for one in data.configurations]
     return np.array(
         [
-            [evidence.probabilities[one][case.index].argmax() != case.labels[0] for case in evidence.cases]
+            [data.probabilities[one][case.index].argmax() != case.labels[0] for case in data.cases]
             for one in ids
         ]
     )
@@ -150,8 +150,8 @@ def test_one_configuration_has_no_one_to_differ_from(tmp_path):
 
 
 def test_the_page_asks_to_look_and_warns_of_choosing_by_the_result(classified, segmented, labelled):
-    for evidence in (classified, segmented, labelled):
-        section = re.search(r'<section id="hardest">.*?</section>', render(evidence), re.DOTALL)[0]
+    for data in (classified, segmented, labelled):
+        section = re.search(r'<section id="hardest">.*?</section>', render(data), re.DOTALL)[0]
         assert "Leaving images out after seeing these results is choosing the data by the result" in section
         assert "the label is often wrong" in section
         assert MARKUP not in section

@@ -22,28 +22,28 @@ def made(tmp_path_factory, kind, **changes):
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory):
+def data(tmp_path_factory):
     return made(tmp_path_factory, "gels", rename={0: MARKUP})
 
 
-def with_maps(evidence, folder, cases=(2, 5, 9)):
-    targets = [evidence.cases[case].labels[0] for case in cases]
-    item = look(folder, evidence.configurations[0]["id"])
-    arrays = write_attention(folder, cases, targets, len(evidence.classes))
-    return replace(evidence, beside=[item]), arrays
+def with_maps(data, folder, cases=(2, 5, 9)):
+    targets = [data.cases[case].labels[0] for case in cases]
+    item = look(folder, data.configurations[0]["id"])
+    arrays = write_attention(folder, cases, targets, len(data.classes))
+    return replace(data, auxiliary=[item]), arrays
 
 
 def rgba(uri):
     return np.asarray(Image.open(BytesIO(b64decode(uri.removeprefix("data:image/png;base64,")))))
 
 
-def test_every_image_has_a_map_and_a_probability_at_every_epoch(evidence, tmp_path):
-    held, arrays = with_maps(evidence, tmp_path)
+def test_every_image_has_a_map_and_a_probability_at_every_epoch(data, tmp_path):
+    held, arrays = with_maps(data, tmp_path)
     (block,) = attention.section(held)["attention"]["blocks"]
-    assert [row["name"] for row in block["rows"]] == [evidence.cases[case].name for case in (2, 5, 9)]
+    assert [row["name"] for row in block["rows"]] == [data.cases[case].name for case in (2, 5, 9)]
     for place, row in enumerate(block["rows"]):
         target = int(arrays["target"][place])
-        assert row["target"] == evidence.classes[target]
+        assert row["target"] == data.classes[target]
         assert [(cell["epoch"], cell["chosen"]) for cell in row["cells"]] == [
             (epoch, epoch == CHOSEN) for epoch in EPOCHS
         ]
@@ -65,27 +65,27 @@ def test_the_more_the_map_says_the_less_transparent_it_is():
 
 
 def test_with_several_labels_the_target_is_said_from_one_half(tmp_path_factory, tmp_path):
-    evidence = made(tmp_path_factory, "proteins")
-    cases = [case.index for case in evidence.cases if case.labels][:2]
-    held, arrays = with_maps(evidence, tmp_path, cases)
+    data = made(tmp_path_factory, "proteins")
+    cases = [case.index for case in data.cases if case.labels][:2]
+    held, arrays = with_maps(data, tmp_path, cases)
     (block,) = attention.section(held)["attention"]["blocks"]
     for place, row in enumerate(block["rows"]):
         p = arrays["p"][:, place, int(arrays["target"][place])]
         assert [cell["said"] for cell in row["cells"]] == ["" if one >= 0.5 else f"not {row['target']}" for one in p]  # fmt: skip
 
 
-def test_why_there_are_none_is_said(evidence, tmp_path):
-    first = evidence.configurations[0]["id"]
-    assert attention.section(evidence) is None
+def test_why_there_are_none_is_said(data, tmp_path):
+    first = data.configurations[0]["id"]
+    assert attention.section(data) is None
     absent = look(tmp_path, first, attention_absent="the network has no <feature map>")
-    page = render(replace(evidence, beside=[absent]))
+    page = render(replace(data, auxiliary=[absent]))
     assert "There are no maps: the network has no &lt;feature map&gt;." in page
-    assert attention.section(replace(evidence, beside=[absent], verdict={**evidence.verdict, "task": "binary_segmentation"})) is None  # fmt: skip
-    assert attention.section(replace(with_maps(evidence, tmp_path / "b")[0], images=None)) is None
+    assert attention.section(replace(data, auxiliary=[absent], verdict={**data.verdict, "task": "binary_segmentation"})) is None  # fmt: skip
+    assert attention.section(replace(with_maps(data, tmp_path / "b")[0], images=None)) is None
 
 
-def test_the_page_says_what_a_map_is_not_and_holds_each_image_once(evidence, tmp_path):
-    page = render(with_maps(evidence, tmp_path)[0])
+def test_the_page_says_what_a_map_is_not_and_holds_each_image_once(data, tmp_path):
+    page = render(with_maps(data, tmp_path)[0])
     section = re.search(r'<section id="attention">.*?</section>', page, re.DOTALL)[0]
     assert "It does not show why, and not that the network is right" in section
     assert MARKUP not in section

@@ -15,21 +15,21 @@ from foldwise.reporting.sections.training import layers
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory):
+def data(tmp_path_factory):
     wanted = Wanted("gels", {"optimizer": ["adam", "sgd"]}, (1.0, 0.6), "Layers", images=12, size=32, folds=2)
     return gather(make_run(tmp_path_factory.mktemp("layers") / "run", wanted)[0])
 
 
-def told(evidence, folder, **changes):
-    item = look(folder, evidence.configurations[0]["id"])
+def told(data, folder, **changes):
+    item = look(folder, data.configurations[0]["id"])
     arrays = write_layers(folder, **changes)
-    (block,) = layers.section(replace(evidence, beside=[item]))["layers"]
+    (block,) = layers.section(replace(data, auxiliary=[item]))["layers"]
     return block, arrays
 
 
-def test_without_a_look_there_is_nothing_to_show(evidence, tmp_path):
-    first = evidence.configurations[0]["id"]
-    assert layers.section(evidence) is None
+def test_without_a_look_there_is_nothing_to_show(data, tmp_path):
+    first = data.configurations[0]["id"]
+    assert layers.section(data) is None
     failed = replace(look(tmp_path / "a", first), result={"status": "failed"})
     bare = look(tmp_path / "b", first)
     stranger = look(tmp_path / "c", "c-unknown")
@@ -39,11 +39,11 @@ def test_without_a_look_there_is_nothing_to_show(evidence, tmp_path):
     held = dict(np.load(empty.path / "layers.npz"))
     none = {"names": held["names"][:0], "sizes": held["sizes"][:0]}
     np.savez(empty.path / "layers.npz", **(held | none))
-    assert layers.section(replace(evidence, beside=[failed, bare, stranger, empty])) is None
+    assert layers.section(replace(data, auxiliary=[failed, bare, stranger, empty])) is None
 
 
-def test_the_first_and_last_layer_and_some_between_are_drawn_and_all_are_listed(evidence, tmp_path):
-    block, arrays = told(evidence, tmp_path, layers=14)
+def test_the_first_and_last_layer_and_some_between_are_drawn_and_all_are_listed(data, tmp_path):
+    block, arrays = told(data, tmp_path, layers=14)
     names = [name.removesuffix(".weight") for name in arrays["names"].tolist()]
     drawn = [figure["name"] for figure in block["figures"]]
     assert len(drawn) == layers.MAX_DRAWN
@@ -55,8 +55,8 @@ def test_the_first_and_last_layer_and_some_between_are_drawn_and_all_are_listed(
     assert layers.spread_places(1, 6) == [0]
 
 
-def test_the_table_gives_first_chosen_and_last_epoch(evidence, tmp_path):
-    block, arrays = told(evidence, tmp_path, zero=0.25)
+def test_the_table_gives_first_chosen_and_last_epoch(data, tmp_path):
+    block, arrays = told(data, tmp_path, zero=0.25)
     assert block["shown_epochs"] == [0, CHOSEN, EPOCHS[-1]]
     places = [0, EPOCHS.index(CHOSEN), len(EPOCHS) - 1]
     row = block["rows"][1]
@@ -70,8 +70,8 @@ def test_the_table_gives_first_chosen_and_last_epoch(evidence, tmp_path):
     assert row["size"] == "320"
 
 
-def test_lines_are_root_mean_squares_and_carry_their_numbers(evidence, tmp_path):
-    block, arrays = told(evidence, tmp_path)
+def test_lines_are_root_mean_squares_and_carry_their_numbers(data, tmp_path):
+    block, arrays = told(data, tmp_path)
     weight, gradient = (re.search(r'data-numbers="([^"]*)"', str(one))[1] for one in block["norms"])
     expected = arrays["weight_norm"][1, 0] / arrays["sizes"][0] ** 0.5
     line = next(row for row in weight.splitlines() if row.startswith("encoder.block0.conv,1,"))
@@ -89,36 +89,36 @@ def test_lines_are_root_mean_squares_and_carry_their_numbers(evidence, tmp_path)
         ({"growth": 4000}, "at epoch 12 (exploding gradients)"),
     ],
 )  # fmt: skip
-def test_what_stands_out_is_said(evidence, tmp_path, changes, words):
-    block, _ = told(evidence, tmp_path, **changes)
+def test_what_stands_out_is_said(data, tmp_path, changes, words):
+    block, _ = told(data, tmp_path, **changes)
     assert words in block["noticed"][0]
     assert len(block["noticed"]) == 2
     assert block["noticed"][1].startswith("The gradient of the whole network goes from")
 
 
-def test_gradients_that_are_no_numbers_are_named_and_drawn_without_harm(evidence, tmp_path):
-    item = look(tmp_path, evidence.configurations[0]["id"])
+def test_gradients_that_are_no_numbers_are_named_and_drawn_without_harm(data, tmp_path):
+    item = look(tmp_path, data.configurations[0]["id"])
     arrays = write_layers(tmp_path)
     arrays["gradient_norm"][3:] = np.nan
     arrays["log_gradient_counts"][3:] = 0
     arrays["gradient_zero"][3:] = np.nan
     np.savez(tmp_path / "layers.npz", **arrays)
-    page = render(replace(evidence, beside=[item]))
+    page = render(replace(data, auxiliary=[item]))
     assert "training has blown up" in page
     assert "not a number" in page
     assert "nan" not in re.search(r'<section id="layers">.*?</section>', page, re.DOTALL)[0].lower()
 
 
-def test_the_best_configuration_comes_first_and_names_are_escaped(evidence, tmp_path):
-    ids = [one["id"] for one in evidence.configurations]
+def test_the_best_configuration_comes_first_and_names_are_escaped(data, tmp_path):
+    ids = [one["id"] for one in data.configurations]
     items = [look(tmp_path / one, one, fold=n, repeat=n) for n, one in enumerate(reversed(ids))]
     for item in items:
         arrays = write_layers(item.path)
         arrays["names"] = np.array([MARKUP, *arrays["names"][1:]])
         np.savez(item.path / "layers.npz", **arrays)
-    held = replace(evidence, beside=items)
+    held = replace(data, auxiliary=items)
     blocks = layers.section(held)["layers"]
-    assert [block["name"] for block in blocks] == [one["name"] for one in evidence.configurations]
+    assert [block["name"] for block in blocks] == [one["name"] for one in data.configurations]
     assert [block["fit"] for block in blocks] == ["repeat 2, fold 2", "fold 1"]
     page = render(held)
     assert '<section id="layers">' in page

@@ -69,21 +69,21 @@ def test_a_single_configuration_and_other_sizes_are_not_compared(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory):
+def data(tmp_path_factory):
     wanted = Wanted("cells", {"loss": ["dice", "focal", "cross_entropy"]}, (0.5, 1.6, 1.0), "Apart", images=10, size=40, folds=2)  # fmt: skip
     folder, packed = make_run(tmp_path_factory.mktemp("apart") / "run", wanted)
     return gather(trained(folder, packed, strides={3: 1, 1: 1}))
 
 
-def test_the_block_shows_all_configurations_that_were_watched(evidence):
-    paths = list(evidence.watched.values())
+def test_the_block_shows_all_configurations_that_were_watched(data):
+    paths = list(data.snapshots.values())
     rng = np.random.default_rng(5)
     for path in paths:
         with np.load(path) as arrays:
             held = dict(arrays)
         held["1"] = rng.random(held["1"].shape).astype(np.float16)
         np.savez(path, **held)
-    image = next(one for one in maps.section(evidence)["maps"]["images"] if one["name"] == evidence.cases[1].name)  # fmt: skip
+    image = next(one for one in maps.section(data)["maps"]["images"] if one["name"] == data.cases[1].name)  # fmt: skip
     (block,) = [one for one in image["blocks"] if one["kind"] == "apart"]
     (row,) = block["rows"]
     assert row["name"] == "3 configurations"
@@ -100,14 +100,12 @@ def test_the_block_shows_all_configurations_that_were_watched(evidence):
     assert LEVELS - 1 in read(row["cells"][0]["source"])[0]
 
 
-def test_a_configuration_whose_fold_failed_is_not_counted(evidence):
-    first = evidence.configurations[0]["id"]
-    ended = [
-        {**one, "best_epoch": None} if one["configuration"] == first else one for one in evidence.results
-    ]
-    held = maps.section(replace(evidence, results=ended))["maps"]
+def test_a_configuration_whose_fold_failed_is_not_counted(data):
+    first = data.configurations[0]["id"]
+    ended = [{**one, "best_epoch": None} if one["configuration"] == first else one for one in data.results]
+    held = maps.section(replace(data, results=ended))["maps"]
     (block,) = [one for one in held["images"][0]["blocks"] if one["kind"] == "apart"]
     assert block["rows"][0]["name"] == "2 configurations"
-    single = {one: path for one, path in evidence.watched.items() if one == first}
-    alone = maps.section(replace(evidence, watched=single))["maps"]
+    single = {one: path for one, path in data.snapshots.items() if one == first}
+    alone = maps.section(replace(data, snapshots=single))["maps"]
     assert "apart" not in [one["kind"] for one in alone["images"][0]["blocks"]]

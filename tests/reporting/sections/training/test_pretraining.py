@@ -9,8 +9,9 @@ import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from foldwise.reporting.report_data import Beside, ReportData
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.pretraining import MOST, section
+from foldwise.run.auxiliary_results import AuxiliaryItem
 
 EVIL = "own:<script>"
 
@@ -18,7 +19,7 @@ EVIL = "own:<script>"
 def item(model, *, fold=0, folder=None, by="denoise", kind="pretrain"):
     epochs = [{"epoch": n, "train_loss": 1 / n, "val_loss": 2 / n + fold, "lr": 0.001} for n in (1, 2, 4)]
     settings = {"training": {"model": {"name": model, "options": {}}}, "repeat": 0, "fold": fold}
-    return Beside(kind, settings, {"by": by, "epochs": epochs}, folder)
+    return AuxiliaryItem(kind, settings, {"by": by, "epochs": epochs}, folder)
 
 
 @pytest.fixture
@@ -30,13 +31,13 @@ def folders(tmp_path):
     return tmp_path / "plain", tmp_path / "pictures"
 
 
-def evidence(items):
-    return ReportData({}, (), {}, {}, "", beside=items)
+def data(items):
+    return ReportData({}, (), {}, {}, "", auxiliary=items)
 
 
 def test_nothing_where_nothing_was_pretrained(folders):
-    assert section(evidence([])) is None
-    assert section(evidence([item("unet", folder=folders[0], kind="features")])) is None
+    assert section(data([])) is None
+    assert section(data([item("unet", folder=folders[0], kind="features")])) is None
 
 
 def test_a_network_is_shown_once_with_all_its_folds(folders):
@@ -46,7 +47,7 @@ def test_a_network_is_shown_once_with_all_its_folds(folders):
         item("vit", by="mask", folder=pictured),
         item("unet", fold=1, folder=plain),
     ]
-    panels = section(evidence(items))["pretraining"]["panels"]
+    panels = section(data(items))["pretraining"]["panels"]
     assert [panel["name"] for panel in panels] == ["unet · denoise", "vit · mask"]
     assert [str(panel["drawing"]).count("learn train") for panel in panels] == [2, 1]
     assert panels[0]["note"] == "validation error 2.500 after the first epoch, 1.000 after the last"
@@ -54,7 +55,7 @@ def test_a_network_is_shown_once_with_all_its_folds(folders):
 
 
 def test_the_three_pictures_have_one_scale(folders):
-    panel = section(evidence([item("unet", folder=folders[1])]))["pretraining"]["panels"][0]
+    panel = section(data([item("unet", folder=folders[1])]))["pretraining"]["panels"][0]
     brightest = []
     for picture in panel["pictures"]:
         stored = base64.b64decode(picture["source"].partition(",")[2])
@@ -70,7 +71,7 @@ def test_names_are_escaped_and_what_is_left_out_is_said(folders):
     environment = Environment(
         loader=PackageLoader("foldwise.reporting"), autoescape=True, undefined=StrictUndefined
     )
-    html = environment.get_template("sections/pretraining.html.j2").render(**section(evidence(items)))
+    html = environment.get_template("sections/pretraining.html.j2").render(**section(data(items)))
     assert "<script>" not in html
     assert html.count("<figure>") == MOST
     assert "2 more are not drawn" in html

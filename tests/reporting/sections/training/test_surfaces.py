@@ -31,7 +31,7 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory):
+def data(tmp_path_factory):
     folder, _ = make_run(tmp_path_factory.mktemp("runs") / "cells", RUNS["segmentation6"])
     return gather(folder)
 
@@ -66,9 +66,9 @@ def test_the_common_scale_does_not_know_the_units_of_a_loss(look):
     )
 
 
-def test_a_solution_no_better_than_the_trivial_predictor_has_no_common_scale(evidence, tmp_path):
-    known = with_looks(evidence, tmp_path)
-    look = read_look(known.beside[-1], "a")
+def test_a_solution_no_better_than_the_trivial_predictor_has_no_common_scale(data, tmp_path):
+    known = with_looks(data, tmp_path)
+    look = read_look(known.auxiliary[-1], "a")
     held = {**look.arrays, "trivial": look.arrays["trivial"].copy()}
     held["trivial"][1] = held["centre"][look.chosen, 1] / 2
     worse = replace(look, arrays=held)
@@ -198,12 +198,12 @@ def test_what_goes_beyond_a_panel_is_said_and_gaps_stay_gaps():
     assert "a &amp; b" in drawn
 
 
-def test_nothing_is_shown_where_nobody_looked(evidence):
-    assert section(evidence) is None
+def test_nothing_is_shown_where_nobody_looked(data):
+    assert section(data) is None
 
 
-def test_the_page_holds_drawings_tables_and_data(evidence, tmp_path):
-    page = render(with_looks(evidence, tmp_path, 2))
+def test_the_page_holds_drawings_tables_and_data(data, tmp_path):
+    page = render(with_looks(data, tmp_path, 2))
     assert page.count('class="chart contour"') == 2 * (3 * 4 + 4)
     assert page.count("<script") == 1
     data = json.loads(re.search(r'data-surfaces="([^"]*)"', page)[1].replace("&#34;", '"'))
@@ -237,9 +237,9 @@ def test_the_tables_have_the_numbers_that_are_drawn(look):
         ({}, "Chosen epoch: 8 of 12. Batch-norm statistics were measured anew at every point."),
     ],
 )  # fmt: skip
-def test_whether_the_replay_is_the_fit_is_said(evidence, tmp_path, replay, words):
-    known = with_looks(evidence, tmp_path)
-    known.beside[-1].result["replay"] = replay
+def test_whether_the_replay_is_the_fit_is_said(data, tmp_path, replay, words):
+    known = with_looks(data, tmp_path)
+    known.auxiliary[-1].result["replay"] = replay
     (told,) = section(known)["surfaces"]["looks"]
     assert told["about"].endswith(words)
     assert told["about"].startswith(
@@ -247,8 +247,8 @@ def test_whether_the_replay_is_the_fit_is_said(evidence, tmp_path, replay, words
     )
 
 
-def test_a_damaged_file_is_said_and_the_rest_is_shown(evidence, tmp_path):
-    known = with_looks(evidence, tmp_path, 2)
+def test_a_damaged_file_is_said_and_the_rest_is_shown(data, tmp_path):
+    known = with_looks(data, tmp_path, 2)
     (tmp_path / "look-1" / "surfaces.npz").write_bytes(b"damaged")
     held = section(known)["surfaces"]
     assert len(held["looks"]) == 1
@@ -258,21 +258,19 @@ def test_a_damaged_file_is_said_and_the_rest_is_shown(evidence, tmp_path):
     assert "data-surfaces" not in render(known)
 
 
-def test_several_folds_of_one_configuration_have_names_of_their_own(evidence, tmp_path):
-    first = evidence.configurations[0]
+def test_several_folds_of_one_configuration_have_names_of_their_own(data, tmp_path):
+    first = data.configurations[0]
     looks = [make_look(tmp_path / f"look-{n}", {"configuration": first["id"], "repeat": 0, "fold": n}) for n in (2, 0)]  # fmt: skip
-    held = section(replace(evidence, beside=looks))["surfaces"]
+    held = section(replace(data, auxiliary=looks))["surfaces"]
     assert [one["name"] for one in held["looks"]] == [
         f"{first['name']}, repeat 1, fold 1",
         f"{first['name']}, repeat 1, fold 3",
     ]
 
 
-def test_names_are_escaped_and_one_epoch_is_enough(evidence, tmp_path):
+def test_names_are_escaped_and_one_epoch_is_enough(data, tmp_path):
     criteria = (("evil", MARKUP, "loss"), ("error", "1 − Dice", "error"))
-    known = with_looks(
-        evidence, tmp_path, criteria=criteria, epochs=(0,), chosen=0, batch_norm=False, between=0
-    )
+    known = with_looks(data, tmp_path, criteria=criteria, epochs=(0,), chosen=0, batch_norm=False, between=0)
     page = render(known)
     assert MARKUP not in page
     assert "&lt;script&gt;alert(1)" in page
@@ -282,10 +280,10 @@ def test_names_are_escaped_and_one_epoch_is_enough(evidence, tmp_path):
     assert told["lines"]["stale"] is False
 
 
-def test_many_looks_are_counted_and_not_all_drawn(evidence, tmp_path):
-    first = evidence.configurations[0]["id"]
+def test_many_looks_are_counted_and_not_all_drawn(data, tmp_path):
+    first = data.configurations[0]["id"]
     looks = [make_look(tmp_path / f"look-{n}", {"configuration": first, "repeat": n, "fold": 0}, points=5, epochs=(0, 1), chosen=1) for n in range(14)]  # fmt: skip
-    held = section(replace(evidence, beside=looks))["surfaces"]
+    held = section(replace(data, auxiliary=looks))["surfaces"]
     assert (len(held["looks"]), held["left_out"], held["not_turned"]) == (
         MAX_DRAWN,
         2,

@@ -50,13 +50,13 @@ def packed_and_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def evidence(packed_and_run):
+def data(packed_and_run):
     return gather(packed_and_run[1])
 
 
-def test_the_best_epochs_are_medians_over_folds_with_their_range(evidence):
-    held = epochs.section(evidence)["epochs"]
-    assert [row["name"] for row in held["rows"]] == [one["name"] for one in evidence.configurations]
+def test_the_best_epochs_are_medians_over_folds_with_their_range(data):
+    held = epochs.section(data)["epochs"]
+    assert [row["name"] for row in held["rows"]] == [one["name"] for one in data.configurations]
     loss, accuracy, best, chosen = held["rows"][0]["cells"]
     assert loss["note"] == "epoch 2 (2 to 3)"
     assert (accuracy["value"], accuracy["note"]) == (pytest.approx(0.905), "epoch 4")
@@ -71,44 +71,44 @@ def test_where_less_is_better_the_best_score_is_the_lowest():
     assert epochs._best([fit | {"select": "iou_img_macro"}])[2]["note"] == "epoch 5"
 
 
-def test_a_line_by_epoch_is_the_mean_over_folds_until_the_first_one_stopped(evidence):
+def test_a_line_by_epoch_is_the_mean_over_folds_until_the_first_one_stopped(data):
     fits = [{"epochs": recorded(0, 0)}, {"epochs": recorded(0, 1)[:3]}]
     line = epochs._mean_line(fits, lambda record: record["accuracy"])
     assert line == [(n, pytest.approx(0.9 - 0.1 * abs(n - 4) + 0.005)) for n in (1, 2, 3)]
-    names = [one["name"] for one in epochs.section(evidence)["epochs"]["panels"]]
+    names = [one["name"] for one in epochs.section(data)["epochs"]["panels"]]
     assert names == ["accuracy", "IoU of the foreground", "confidence, foreground", "confidence, background"]
     record = recorded(0, 0)[2]
     assert epochs._confidence(record, 1) == pytest.approx(0.3)  # of the classes that have pixels
     assert epochs._confidence(record, 0, 1) == 0.9
 
 
-def test_many_configurations_are_drawn_by_their_loss_or_else_the_best(evidence):
-    ids = [one["id"] for one in evidence.configurations]
+def test_many_configurations_are_drawn_by_their_loss_or_else_the_best(data):
+    ids = [one["id"] for one in data.configurations]
     many = {f"{one} {copy}": [{"epochs": recorded(0, 0)}] for one in ids for copy in range(4)}
-    trainings = {f"{one} {copy}": evidence.trainings[one] for one in ids for copy in range(4)}
-    verdict = evidence.verdict | {"configurations": [{"id": one, "name": one} for one in many]}
-    by_loss, words = epochs._lines(replace(evidence, verdict=verdict, trainings=trainings), many)
+    trainings = {f"{one} {copy}": data.trainings[one] for one in ids for copy in range(4)}
+    verdict = data.verdict | {"configurations": [{"id": one, "name": one} for one in many]}
+    by_loss, words = epochs._lines(replace(data, verdict=verdict, trainings=trainings), many)
     assert {name: len(own) for name, own in by_loss.items()} == {
         "dice": 4, "focal (gamma 3)": 4, "cross_entropy": 4
     }  # fmt: skip
     assert "mean of all configurations with that loss" in words
-    alike = dict.fromkeys(trainings, evidence.trainings[ids[0]])
-    best, words = epochs._lines(replace(evidence, verdict=verdict, trainings=alike), many)
+    alike = dict.fromkeys(trainings, data.trainings[ids[0]])
+    best, words = epochs._lines(replace(data, verdict=verdict, trainings=alike), many)
     assert list(best) == list(many)[:9]
     assert words == "Drawn: the best 9 configurations."
 
 
-def test_fits_that_did_not_record_epochs_have_no_section(tmp_path, evidence):
-    before = [result | {"epochs": [{"epoch": 1, "val_loss": 1}]} for result in evidence.results]
-    assert epochs.section(replace(evidence, results=before)) is None
-    assert maps.section(replace(evidence, watched={})) is None
-    assert maps.section(replace(evidence, images=None)) is None
+def test_fits_that_did_not_record_epochs_have_no_section(tmp_path, data):
+    before = [result | {"epochs": [{"epoch": 1, "val_loss": 1}]} for result in data.results]
+    assert epochs.section(replace(data, results=before)) is None
+    assert maps.section(replace(data, snapshots={})) is None
+    assert maps.section(replace(data, images=None)) is None
 
 
-def test_only_configurations_with_one_loss_share_a_pair_of_panels_and_their_scale(evidence):
-    pairs = losses.panels_section(evidence)["pairs"]
+def test_only_configurations_with_one_loss_share_a_pair_of_panels_and_their_scale(data):
+    pairs = losses.panels_section(data)["pairs"]
     assert [pair["loss"] for pair in pairs] == [
-        epochs.loss_name(evidence, one["id"]) for one in evidence.configurations
+        epochs.loss_name(data, one["id"]) for one in data.configurations
     ]
     for pair in pairs:
         left, right = (re.findall(r"text-anchor=\"end\">([\d.]+)<", str(one)) for one in pair["drawings"])
@@ -116,33 +116,32 @@ def test_only_configurations_with_one_loss_share_a_pair_of_panels_and_their_scal
         assert [str(one).count("<polyline") for one in pair["drawings"]] == [2, 2]  # a line a fold
 
 
-def test_models_have_a_colour_each_and_wide_ranges_a_logarithm(evidence):
-    ids = [one["id"] for one in evidence.configurations]
+def test_models_have_a_colour_each_and_wide_ranges_a_logarithm(data):
+    ids = [one["id"] for one in data.configurations]
     models = {
-        one: evidence.trainings[one].model.model_copy(update={"name": f"m{n % 2}"})
-        for n, one in enumerate(ids)
+        one: data.trainings[one].model.model_copy(update={"name": f"m{n % 2}"}) for n, one in enumerate(ids)
     }
-    same = evidence.trainings[ids[0]].loss
+    same = data.trainings[ids[0]].loss
     trainings = {
-        one: evidence.trainings[one].model_copy(update={"model": models[one], "loss": same}) for one in ids
+        one: data.trainings[one].model_copy(update={"model": models[one], "loss": same}) for one in ids
     }
     results = [
         {**result, "epochs": [{"epoch": n, "train_loss": 10.0**-n, "val_loss": 1.0} for n in (1, 2, 3)]}
-        for result in evidence.results
+        for result in data.results
     ]
-    (pair,) = losses.panels_section(replace(evidence, trainings=trainings, results=results))["pairs"]
+    (pair,) = losses.panels_section(replace(data, trainings=trainings, results=results))["pairs"]
     assert pair["key_of"] == [(0, "m0"), (1, "m1")]
     assert ">0.001<" in str(pair["drawings"][0])
     assert ">0.001<" in str(pair["drawings"][1])
     assert pair["left_out"] == 0
 
 
-def test_a_fit_that_ran_away_does_not_flatten_the_others(evidence):
+def test_a_fit_that_ran_away_does_not_flatten_the_others(data):
     far = [
         {**result, "epochs": [{"epoch": n, "train_loss": 0.5, "val_loss": 10.0 ** (20 - n)} for n in (1, 2)]}
-        for result in evidence.results[:1]
+        for result in data.results[:1]
     ]
-    told = losses.panels_section(replace(evidence, results=[*far, *evidence.results[1:]]))["pairs"]
+    told = losses.panels_section(replace(data, results=[*far, *data.results[1:]]))["pairs"]
     assert [pair["beyond"] for pair in told].count(True) == 1
     pair = next(pair for pair in told if pair["beyond"])
     ticks = re.findall(r"text-anchor=\"end\">([^<]+)<", str(pair["drawings"][1]))
@@ -150,8 +149,8 @@ def test_a_fit_that_ran_away_does_not_flatten_the_others(evidence):
     assert not any("10" in tick and tick[-1] in "⁰¹²³⁴⁵⁶⁷⁸⁹" for tick in ticks)
 
 
-def test_of_many_sizes_of_models_all_folds_are_drawn_in_the_colour_of_their_kind(evidence):
-    first, result = next(iter(evidence.trainings.values())), evidence.results[0]
+def test_of_many_sizes_of_models_all_folds_are_drawn_in_the_colour_of_their_kind(data):
+    first, result = next(iter(data.trainings.values())), data.results[0]
     ids = [f"c{n}" for n in range(12)]
     configurations = [{"id": one, "name": one} for one in ids]
     results = [
@@ -166,8 +165,8 @@ def test_of_many_sizes_of_models_all_folds_are_drawn_in_the_colour_of_their_kind
         }
         trainings = {one: first.model_copy(update={"model": models[one]}) for one in ids}
         told = replace(
-            evidence,
-            verdict={**evidence.verdict, "configurations": configurations},
+            data,
+            verdict={**data.verdict, "configurations": configurations},
             results=[result | one for one in results],
             trainings=trainings,
         )
@@ -182,24 +181,24 @@ def test_of_many_sizes_of_models_all_folds_are_drawn_in_the_colour_of_their_kind
     assert many["left_out"] == 3
 
 
-def test_curves_are_drawn_where_losses_are_compared(evidence):
-    curves = losses.curves_section(evidence)["curves"]
+def test_curves_are_drawn_where_losses_are_compared(data):
+    curves = losses.curves_section(data)["curves"]
     assert [name for _, name in curves["key_of"]] == ["focal (gamma 3)", "cross_entropy"]
     assert curves["left_out"] == ["dice"]
     weighted = Choice(name="cross_entropy", options={"weight": [1, 3]})
-    more = evidence.trainings | {"c": Training(model=Choice(name="unet"), loss=weighted)}
-    again = losses.curves_section(replace(evidence, trainings=more))["curves"]
+    more = data.trainings | {"c": Training(model=Choice(name="unet"), loss=weighted)}
+    again = losses.curves_section(replace(data, trainings=more))["curves"]
     assert [name for _, name in again["key_of"]] == [
         "focal (gamma 3)",
         "cross_entropy, cross_entropy (weight 1-3)",
     ]
-    one = dict(list(evidence.trainings.items())[:1])
-    assert losses.curves_section(replace(evidence, trainings=one)) is None
+    one = dict(list(data.trainings.items())[:1])
+    assert losses.curves_section(replace(data, trainings=one)) is None
 
 
-def test_maps_have_a_row_for_the_best_of_each_loss_and_epochs_from_early_to_late(evidence):
-    held = maps.section(evidence)["maps"]
-    assert [image["name"] for image in held["images"]] == [evidence.cases[case].name for case in (1, 7)]
+def test_maps_have_a_row_for_the_best_of_each_loss_and_epochs_from_early_to_late(data):
+    held = maps.section(data)["maps"]
+    assert [image["name"] for image in held["images"]] == [data.cases[case].name for case in (1, 7)]
     for image in held["images"]:
         titles = [block["title"] for block in image["blocks"]]
         apart = "Disagreement between configurations"
@@ -208,22 +207,22 @@ def test_maps_have_a_row_for_the_best_of_each_loss_and_epochs_from_early_to_late
             "dice", "focal (gamma 3)", "cross_entropy"
         }  # fmt: skip
         for block in (one for one in image["blocks"] if one["kind"] != "apart"):
-            assert [row["name"] for row in block["rows"]] == [one["name"] for one in evidence.configurations]
+            assert [row["name"] for row in block["rows"]] == [one["name"] for one in data.configurations]
             for row in block["rows"]:
                 assert [(cell["epoch"], cell["chosen"]) for cell in row["cells"]] == [
                     (epoch, epoch == 4) for epoch in EPOCHS
                 ]
-    twice = {**evidence.watched, "c-other": next(iter(evidence.watched.values()))}
+    twice = {**data.snapshots, "c-other": next(iter(data.snapshots.values()))}
     worse = {"id": "c-other", "name": "another dice"}
-    verdict = evidence.verdict | {"configurations": [*evidence.configurations, worse]}
-    trainings = evidence.trainings | {"c-other": evidence.trainings[evidence.configurations[0]["id"]]}
-    again = replace(evidence, watched=twice, verdict=verdict, trainings=trainings)
-    assert maps._shown(again) == [one["id"] for one in evidence.configurations]
+    verdict = data.verdict | {"configurations": [*data.configurations, worse]}
+    trainings = data.trainings | {"c-other": data.trainings[data.configurations[0]["id"]]}
+    again = replace(data, snapshots=twice, verdict=verdict, trainings=trainings)
+    assert maps._shown(again) == [one["id"] for one in data.configurations]
 
 
-def test_the_pictures_show_what_the_network_said(evidence, packed_and_run):
+def test_the_pictures_show_what_the_network_said(data, packed_and_run):
     packed, folder = packed_and_run
-    image = maps.section(evidence)["maps"]["images"][1]
+    image = maps.section(data)["maps"]["images"][1]
     blocks = {block["title"]: block["rows"][0]["cells"] for block in image["blocks"]}
     with np.load(next(folder.root.glob("done/*/watched.npz"))) as arrays:
         p = arrays["7"][0].astype(float)
@@ -244,10 +243,10 @@ def test_the_pictures_show_what_the_network_said(evidence, packed_and_run):
     assert blocks["Loss of every pixel: cross_entropy"][0]["words"] == f"mean {lost.mean():.2g}"
 
 
-def test_all_losses_and_epochs_share_one_scale(evidence, monkeypatch):
+def test_all_losses_and_epochs_share_one_scale(data, monkeypatch):
     scales = []
     monkeypatch.setattr(maps, "heat_uri", lambda values, scale: scales.append(scale) or "data:")
-    held = maps.section(evidence)["maps"]
+    held = maps.section(data)["maps"]
     assert len(set(scales)) == 3  # that of 1 - p, of the disagreement, and of every loss
     assert f">{max(scale.most for scale in scales):g}+<" in str(held["loss_bar"])
 
@@ -257,9 +256,9 @@ def test_many_noisy_maps_stay_a_small_page(tmp_path, monkeypatch):
     compare = {"loss": ["dice", "focal", "cross_entropy", "dice_cross_entropy"]}
     wanted = Wanted("bacteria", compare, (1.6, 1.2, 0.5, 0.8), "Large", images=8, size=128, folds=2)
     folder, packed = make_run(tmp_path / "run", wanted)
-    monkeypatch.setattr("test_through_training.EPOCHS", (1, 2, 3, 4, 5, 6))
-    evidence = gather(trained(folder, packed, strides={3: 1, 1: 1}))
-    held = maps.section(evidence)["maps"]
+    monkeypatch.setitem(globals(), "EPOCHS", (1, 2, 3, 4, 5, 6))
+    data = gather(trained(folder, packed, strides={3: 1, 1: 1}))
+    held = maps.section(data)["maps"]
     pictures = [
         cell["source"] for b in held["images"][0]["blocks"] for row in b["rows"] for cell in row["cells"]
     ]
@@ -269,23 +268,23 @@ def test_many_noisy_maps_stay_a_small_page(tmp_path, monkeypatch):
     assert len(held["images"][0]["blocks"][0]["rows"][0]["cells"]) == 6
 
 
-def test_the_three_parts_are_beside_each_other_the_winner_first(evidence):
-    held = parts.section(evidence)
-    assert held["tables"][0]["name"] == evidence.winner["name"]
+def test_the_three_parts_are_beside_each_other_the_winner_first(data):
+    held = parts.section(data)
+    assert held["tables"][0]["name"] == data.winner["name"]
     rows = held["tables"][0]["rows"]
-    assert [row["name"] for row in rows] == [*evidence.classes, "mean over classes", "weighted by support"]
-    told = evidence.winner["parts"]
+    assert [row["name"] for row in rows] == [*data.classes, "mean over classes", "weighted by support"]
+    told = data.winner["parts"]
     assert [cell["value"] for cell in rows[1]["cells"]] == [
-        told[part]["classes"][evidence.classes[1]][key]
+        told[part]["classes"][data.classes[1]][key]
         for part in ("train", "inner", "test")
         for key in ("support", "precision", "recall", "f1")
     ]
-    bare = [{**one, "parts": None} for one in evidence.configurations]
-    assert parts.section(replace(evidence, verdict=evidence.verdict | {"configurations": bare})) is None
+    bare = [{**one, "parts": None} for one in data.configurations]
+    assert parts.section(replace(data, verdict=data.verdict | {"configurations": bare})) is None
 
 
-def test_the_sections_are_on_the_page_and_names_are_escaped(evidence):
-    page = render(evidence)
+def test_the_sections_are_on_the_page_and_names_are_escaped(data):
+    page = render(data)
     for name in ("three-parts", "loss-panels", "epochs", "maps", "loss-curves"):
         assert f'<section id="{name}">' in page, name
     assert MARKUP not in page

@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory):
+def data(tmp_path_factory):
     folder, _ = make_run(tmp_path_factory.mktemp("runs") / "labels", RUNS["multilabel"])
     return gather(folder)
 
@@ -93,39 +93,35 @@ def test_extremes_are_said_in_words():
     )
 
 
-def test_constant_weights_are_drawn(tmp_path, evidence):
-    shown = with_weights(evidence, tmp_path, lambda folder, n: written(folder, encoder__a=torch.zeros(9)))
+def test_constant_weights_are_drawn(tmp_path, data):
+    shown = with_weights(data, tmp_path, lambda folder, n: written(folder, encoder__a=torch.zeros(9)))
     assert len(section(shown)["weights"]["rows"][0]) == 1
 
 
-def with_weights(evidence, root, write, trainings=None):
-    """The evidence with files of weights for two fits of every configuration."""
+def with_weights(data, root, write, trainings=None):
+    """The data with files of weights for two fits of every configuration."""
     folders = {
         one["id"]: [write(root / one["id"] / str(fold), number) for fold in range(2)]
-        for number, one in enumerate(evidence.configurations)
+        for number, one in enumerate(data.configurations)
     }
-    return replace(evidence, folders=folders, trainings=trainings or evidence.trainings)
+    return replace(data, folders=folders, trainings=trainings or data.trainings)
 
 
-def regularised(evidence, *changes):
+def regularised(data, *changes):
     base = {"model": "conv", "optimizer": {"adamw": {"lr": 0.01}}}
     return {
         one["id"]: Training.model_validate(base | change)
-        for one, change in zip(evidence.configurations, changes, strict=True)
+        for one, change in zip(data.configurations, changes, strict=True)
     }
 
 
 DECAY = [{"optimizer": {"adamw": {"lr": 0.01, "weight_decay": decay}}} for decay in (0.1, 0, 1)]
 
 
-def test_configurations_that_differ_in_regularisation_stand_side_by_side_from_weak_to_strong(
-    tmp_path, evidence
-):
-    trainings = regularised(evidence, *DECAY)
-    shown = with_weights(
-        evidence, tmp_path, lambda folder, number: network(folder, 1 / (number + 1)), trainings
-    )
-    names = [one["name"] for one in evidence.configurations]
+def test_configurations_that_differ_in_regularisation_stand_side_by_side_from_weak_to_strong(tmp_path, data):
+    trainings = regularised(data, *DECAY)
+    shown = with_weights(data, tmp_path, lambda folder, number: network(folder, 1 / (number + 1)), trainings)
+    names = [one["name"] for one in data.configurations]
     rows = section(shown)["weights"]["rows"]
     assert [row[0]["part"] for row in rows] == ["Whole network", "Last layers"]
     assert [panel["title"] for panel in rows[0]] == [names[1], names[0], names[2]]
@@ -147,12 +143,12 @@ def test_configurations_that_differ_in_regularisation_stand_side_by_side_from_we
         ({"epochs": 7}, False),
     ],
 )
-def test_only_weight_decay_and_dropout_are_regularisation(evidence, change, alike):
-    first, second, _ = evidence.configurations
-    shown = replace(evidence, trainings=regularised(evidence, {}, change, {"loss": "focal"}))
+def test_only_weight_decay_and_dropout_are_regularisation(data, change, alike):
+    first, second, _ = data.configurations
+    shown = replace(data, trainings=regularised(data, {}, change, {"loss": "focal"}))
     wanted = {first["id"], second["id"]} if alike else {first["id"]}
     assert {one["id"] for one in compared(shown)} == wanted
 
 
-def test_without_weights_there_is_no_section(evidence):
-    assert section(replace(evidence, folders={})) is None
+def test_without_weights_there_is_no_section(data):
+    assert section(replace(data, folders={})) is None

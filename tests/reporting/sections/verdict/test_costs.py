@@ -11,7 +11,7 @@ from foldwise.reporting.sections.verdict import costs
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory):
+def data(tmp_path_factory):
     """A run with energies, from its verdict as a test changes it."""
     patch = pytest.MonkeyPatch()
     patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -28,9 +28,9 @@ def evidence(tmp_path_factory):
     patch.undo()
 
 
-def headings_and_cells(evidence):
-    held = costs.section(evidence)["cost"]
-    part = render(evidence).split('<section id="cost">')[1].split("</section>")[0]
+def headings_and_cells(data):
+    held = costs.section(data)["cost"]
+    part = render(data).split('<section id="cost">')[1].split("</section>")[0]
     return (
         held,
         part,
@@ -39,8 +39,8 @@ def headings_and_cells(evidence):
     )
 
 
-def test_energy_has_a_column_a_chart_and_what_was_counted(evidence):
-    held, part, headings, cells = headings_and_cells(evidence())
+def test_energy_has_a_column_a_chart_and_what_was_counted(data):
+    held, part, headings, cells = headings_and_cells(data())
     assert headings == cells + 1
     assert len(held["others"]) == 3
     assert "of the whole GPU" in part
@@ -48,8 +48,8 @@ def test_energy_has_a_column_a_chart_and_what_was_counted(evidence):
 
 
 @pytest.mark.parametrize("kind", [None, "the whole GPU"])
-def test_without_energy_that_is_said_and_nothing_is_empty(evidence, kind):
-    held, part, headings, cells = headings_and_cells(evidence(energy_j=None, energy_is=kind))
+def test_without_energy_that_is_said_and_nothing_is_empty(data, kind):
+    held, part, headings, cells = headings_and_cells(data(energy_j=None, energy_is=kind))
     assert headings == cells + 1
     assert len(held["others"]) == 2
     assert "Energy was not measured" in part

@@ -15,7 +15,7 @@ from foldwise.reporting.sections.verdict import factors, metrics
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory):
+def data(tmp_path_factory):
     wanted = RUNS["classification24"]
     patch = pytest.MonkeyPatch()
     root = tmp_path_factory.mktemp("factors")
@@ -25,8 +25,8 @@ def evidence(tmp_path_factory):
     patch.undo()
 
 
-def test_every_factor_has_its_drawing_and_its_share(evidence):
-    held = factors.section(evidence)["factors"]
+def test_every_factor_has_its_drawing_and_its_share(data):
+    held = factors.section(data)["factors"]
     assert [chart["name"] for chart in held["charts"]] == ["model", "head", "optimizer"]
     for chart in held["charts"]:
         assert chart["sentence"]
@@ -34,13 +34,13 @@ def test_every_factor_has_its_drawing_and_its_share(evidence):
     assert sum(part["share"] for part in held["parts"]) <= 1 + 1e-9
 
 
-def test_a_single_factor_and_two_configurations_are_left_to_the_leaderboard(evidence):
-    told = evidence.verdict["factors"]
+def test_a_single_factor_and_two_configurations_are_left_to_the_leaderboard(data):
+    told = data.verdict["factors"]
     one = told | {"factors": told["factors"][:1]}
-    assert factors.section(replace(evidence, verdict=dict(evidence.verdict) | {"factors": one})) is None
+    assert factors.section(replace(data, verdict=dict(data.verdict) | {"factors": one})) is None
     two = told | {"num_compared": 2}
-    assert factors.section(replace(evidence, verdict=dict(evidence.verdict) | {"factors": two})) is None
-    assert factors.section(replace(evidence, verdict=dict(evidence.verdict) | {"factors": None})) is None
+    assert factors.section(replace(data, verdict=dict(data.verdict) | {"factors": two})) is None
+    assert factors.section(replace(data, verdict=dict(data.verdict) | {"factors": None})) is None
 
 
 def chart(rows, sets, **heads):
@@ -74,8 +74,8 @@ def test_differences_are_to_the_best_whichever_way_is_better():
     assert factors._away({"pairs": [pair]}, "x", "x") is None
 
 
-def test_the_map_is_coloured_by_rank_and_prints_every_number(evidence):
-    held = metrics.section(evidence)["metrics"]
+def test_the_map_is_coloured_by_rank_and_prints_every_number(data):
+    held = metrics.section(data)["metrics"]
     assert len(held["rows"]) == 24
     titles = [head["title"] for head in held["heads"]]
     assert titles[0] == "↑\u00a0Balanced accuracy"
@@ -91,9 +91,9 @@ def test_the_map_is_coloured_by_rank_and_prints_every_number(evidence):
     assert named["Precision"] == "of the class 'other'"
 
 
-def test_metrics_with_the_same_numbers_share_a_column(evidence):
-    shown = evidence.configurations
-    columns = dict(metrics._columns(evidence, shown, ["recall_macro", "accuracy"]))
+def test_metrics_with_the_same_numbers_share_a_column(data):
+    shown = data.configurations
+    columns = dict(metrics._columns(data, shown, ["recall_macro", "accuracy"]))
     assert columns["balanced_accuracy"] == ["recall_macro"]
 
 
@@ -105,17 +105,17 @@ def test_bars_begin_at_zero_and_end_at_their_number():
     assert 'class="count"' not in bar_cell(None, scale, words="–")
 
 
-def test_columns_of_bars_are_numbers_on_one_axis(evidence):
+def test_columns_of_bars_are_numbers_on_one_axis(data):
     """Where bars are drawn by the text of their numbers, their steps are unequal: here a bar is as long as its value."""
-    held = metrics.section(evidence)["metrics"]["bars"]
+    held = metrics.section(data)["metrics"]["bars"]
     assert [head["title"] for head in held["heads"]][-2:] == ["training time", "inference time"]
-    paid = [one["cost"]["train_s"] for one in evidence.configurations]
+    paid = [one["cost"]["train_s"] for one in data.configurations]
     drawn = [re.search(r'y="4" width="([\d.]+)"', row["cells"][-2]["drawing"]) for row in held["rows"]]
     lengths = [float(found[1]) for found in drawn]
     assert lengths == pytest.approx([100 * one / max(paid) for one in paid], abs=0.11)
 
 
-def test_both_sections_stand_on_the_page(evidence):
-    page = render(evidence)
+def test_both_sections_stand_on_the_page(data):
+    page = render(data)
     assert '<section id="factors">' in page
     assert '<section id="metrics">' in page

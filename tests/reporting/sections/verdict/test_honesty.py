@@ -33,15 +33,15 @@ def judged(tmp_path_factory):
 
 
 def test_labels_have_two_panels_and_a_row_for_every_configuration(judged):
-    evidence = gather(judged("labels"))
-    held = calibration.section(evidence)["calibration"]
+    data = gather(judged("labels"))
+    held = calibration.section(data)["calibration"]
     assert [words for words, _ in held["panels"]] == list(calibration.STEPS.values())
-    assert [row["name"] for row in held["rows"]] == [one["name"] for one in evidence.configurations]
-    told = evidence.verdict["calibration"]["configurations"][0]
+    assert [row["name"] for row in held["rows"]] == [one["name"] for one in data.configurations]
+    told = data.verdict["calibration"]["configurations"][0]
     best = held["rows"][0]["cells"]
     assert best[0]["value"] == told["temperature"]["median"]
     assert best[3]["note"] == f"perfect {told['before']['ece_perfect']:.3f}"
-    page = render(evidence)
+    page = render(data)
     assert 'id="calibration"' in page
     assert 'id="boundary"' not in page
 
@@ -85,8 +85,8 @@ def test_pixels_are_only_described(judged):
 
 
 def test_nothing_is_shown_of_a_verdict_without_calibration(judged):
-    evidence = gather(judged("labels"))
-    older = replace(evidence, verdict={**evidence.verdict, "calibration": None})
+    data = gather(judged("labels"))
+    older = replace(data, verdict={**data.verdict, "calibration": None})
     assert calibration.section(older) is None
 
 
@@ -97,12 +97,12 @@ def test_boundaries_are_shown_where_they_are_asked_for(judged):
     asked["judge"] |= {"boundary": True, "tolerance_px": 1.5}
     write_json(folder.study_record, asked)
     verdict = judge(folder)
-    evidence = gather(folder)
-    held = boundary.section(evidence)["boundary"]
+    data = gather(folder)
+    held = boundary.section(data)["boundary"]
     assert (held["tolerance"], held["classes"]) == ("1.5", verdict["classes"][1:])
     assert len(held["rows"]) == len(verdict["configurations"])
     first, told = held["rows"][0]["cells"], verdict["boundary"]["configurations"][0]["hd95"]
     assert first[0]["value"] == verdict["configurations"][0]["metrics"]["nsd_img_macro"]["estimate"]
     assert [cell["value"] for cell in first[1:]] == [told[name]["median"] for name in held["classes"]]
     assert np.isfinite(first[1]["value"])
-    assert "1.5 pixels" in render(evidence)
+    assert "1.5 pixels" in render(data)

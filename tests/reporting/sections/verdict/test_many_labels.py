@@ -17,16 +17,16 @@ from foldwise.reporting.sections.verdict.panels import MAX_DRAWN, _commonest
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory):
+def data(tmp_path_factory):
     folder, _ = make_run(tmp_path_factory.mktemp("reported") / "run", RUNS["multilabel"])
     return gather(folder)
 
 
-def test_every_pair_of_labels_is_a_cell_with_its_names_and_numbers(evidence):
-    held = labels.matrix_of(evidence)
-    drawn = str(labels.section(evidence)["labels"]["matrix"])
+def test_every_pair_of_labels_is_a_cell_with_its_names_and_numbers(data):
+    held = labels.matrix_of(data)
+    drawn = str(labels.section(data)["labels"]["matrix"])
     told = re.findall(r"<title>([^<]* and [^<]*): (−?[\d.]+), together in (\d+)</title>", drawn)
-    K = len(evidence.classes)
+    K = len(data.classes)
     assert len(told) == K * (K - 1) / 2
     correlation = phi(held)
     pairs = [(a, b) for b in range(K) for a in range(b)]
@@ -61,29 +61,29 @@ def test_the_panel_of_a_label_has_a_line_for_every_fit_and_a_mark_for_every_thre
     assert "a &lt; b" in drawn
 
 
-def test_the_sections_stand_in_reports_of_several_labels_only(evidence, tmp_path):
-    page = render(evidence)
+def test_the_sections_stand_in_reports_of_several_labels_only(data, tmp_path):
+    page = render(data)
     assert 'id="thresholds"' in page
     assert 'id="labels"' in page
     assert (
         "a label is said was also set on the inner validation of each fold: probabilities are calibrated"
         in page
     )
-    told = thresholds.section(evidence)["thresholds"]
+    told = thresholds.section(data)["thresholds"]
     assert [row["kind"] for row in told["compared"]] == ["", "", "", "", "", "winner", "baseline", "baseline"]
-    assert len(told["rows"]) == len(evidence.classes)
+    assert len(told["rows"]) == len(data.classes)
     folder, _ = make_run(tmp_path / "run", RUNS["trivial"])
     other = gather(folder)
     assert labels.section(other) is thresholds.section(other) is None
 
 
-def test_pictures_say_what_the_thresholds_say(evidence):
-    winner = evidence.winner["id"]
-    said = evidence.decided[winner]
-    assert said.keys() == evidence.probabilities[winner].keys()
-    found = evidence.verdict["configurations"][0]["per_class"]
-    for k, name in enumerate(evidence.classes):
-        hits = sum(said[case.index][k] for case in evidence.cases if k in case.labels)
+def test_pictures_say_what_the_thresholds_say(data):
+    winner = data.winner["id"]
+    said = data.decided[winner]
+    assert said.keys() == data.probabilities[winner].keys()
+    found = data.verdict["configurations"][0]["per_class"]
+    for k, name in enumerate(data.classes):
+        hits = sum(said[case.index][k] for case in data.cases if k in case.labels)
         assert hits / found[name]["support"] == pytest.approx(found[name]["sensitivity"])
 
 

@@ -31,10 +31,10 @@ def asked(request, tmp_path_factory):
 
 
 def test_a_row_for_every_configuration_against_the_winner(asked):
-    evidence = gather(asked)
-    told, held = evidence.verdict["textbook"], textbook.section(evidence)["textbook"]
-    names = {one["id"]: one["name"] for one in evidence.configurations}
-    assert held["winner"] == evidence.winner["name"] == names[told["against"]]
+    data = gather(asked)
+    told, held = data.verdict["textbook"], textbook.section(data)["textbook"]
+    names = {one["id"]: one["name"] for one in data.configurations}
+    assert held["winner"] == data.winner["name"] == names[told["against"]]
     assert [row["name"] for row in held["rows"]] == [names[pair["id"]] for pair in told["pairs"]]
     columns = [name for name in textbook.WITH_P if told["pairs"][0][name]]
     assert held["columns"] == [TESTS[name].title for name in columns]
@@ -57,11 +57,9 @@ def test_the_page_says_that_nothing_is_decided_by_them(asked):
 
 
 def test_it_is_there_only_where_it_is_asked_for(asked):
-    evidence = gather(asked)
-    without = replace(evidence, verdict=evidence.verdict | {"textbook": None})
-    older = replace(
-        evidence, verdict={key: held for key, held in evidence.verdict.items() if key != "textbook"}
-    )
+    data = gather(asked)
+    without = replace(data, verdict=data.verdict | {"textbook": None})
+    older = replace(data, verdict={key: held for key, held in data.verdict.items() if key != "textbook"})
     for one in (without, older):
         assert textbook.section(one) is None
         assert 'id="textbook"' not in render(one)

@@ -33,25 +33,25 @@ def row(cache, points, **changes):
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory):
+def data(tmp_path_factory):
     folder, _ = make_run(tmp_path_factory.mktemp("runs") / "single", RUNS["single"])
     return gather(folder)
 
 
-def told(evidence, *rows):
-    return replace(evidence, verdict={**evidence.verdict, "throughput": list(rows)})
+def told(data, *rows):
+    return replace(data, verdict={**data.verdict, "throughput": list(rows)})
 
 
-def test_there_is_no_section_where_nothing_was_measured(evidence):
-    assert section(evidence) is None
-    assert section(told(evidence)) is None
-    assert 'id="throughput"' not in render(evidence)
+def test_there_is_no_section_where_nothing_was_measured(data):
+    assert section(data) is None
+    assert section(told(data)) is None
+    assert 'id="throughput"' not in render(data)
 
 
-def test_a_panel_for_every_model_and_device_and_a_line_for_every_cache(evidence):
+def test_a_panel_for_every_model_and_device_and_a_line_for_every_cache(data):
     rows = [row(cache, [point(1, 50, 100), point(4, 80, 100)]) for cache in ("memory", "disk", "none")]
     rows.append(row("disk", [point(1, 5, 10)], model="resnet"))
-    held = section(told(evidence, *rows))["speed"]
+    held = section(told(data, *rows))["speed"]
     assert [panel["name"] for panel in held["panels"]] == ["conv", "resnet"]
     assert (
         held["panels"][0]["best"] == "fastest: 80 images/s in batches of 4, in memory; 80\u00a0% of the limit"
@@ -64,48 +64,48 @@ def test_a_panel_for_every_model_and_device_and_a_line_for_every_cache(evidence)
     assert held["busy"] == ""
 
 
-def test_devices_are_named_where_there_are_several(evidence):
+def test_devices_are_named_where_there_are_several(data):
     rows = [
         row("disk", [point(1, 50, 100)]),
         row("memory", [point(1, 500, 900)], device="cuda", held="device"),
     ]
-    held = section(told(evidence, *rows))["speed"]
+    held = section(told(data, *rows))["speed"]
     assert [panel["name"] for panel in held["panels"]] == ["conv on cpu", "conv on cuda"]
     assert "on the GPU" in held["panels"][1]["best"]
 
 
-def test_the_limit_is_the_fastest_of_its_measurements(evidence):
+def test_the_limit_is_the_fastest_of_its_measurements(data):
     rows = [row("memory", [point(1, 50, 60)]), row("disk", [point(1, 40, 100)])]
-    best = section(told(evidence, *rows))["speed"]["panels"][0]["best"]
+    best = section(told(data, *rows))["speed"]["panels"][0]["best"]
     assert best.endswith("; 50\u00a0% of the limit")
-    faster = section(told(evidence, row("memory", [point(1, 61, 60)])))["speed"]["panels"][0]["best"]
+    faster = section(told(data, row("memory", [point(1, 61, 60)])))["speed"]["panels"][0]["best"]
     assert faster.endswith("; at the limit")  # noise: nothing is faster than its limit
 
 
-def test_what_could_not_be_measured_is_said_and_drawn_as_nothing(evidence):
-    held = section(told(evidence, row("disk", [point(1, 5, 10), empty(64, "out of memory")])))["speed"]
+def test_what_could_not_be_measured_is_said_and_drawn_as_nothing(data):
+    held = section(told(data, row("disk", [point(1, 5, 10), empty(64, "out of memory")])))["speed"]
     assert held["panels"][0]["problems"] == ["batches of 64: out of memory"]
     assert held["rows"][1]["problem"] == "out of memory"
     assert held["rows"][1]["train"]["shown"] == "–"
-    nothing = section(told(evidence, row("disk", [empty(64, "out of memory")])))["speed"]
+    nothing = section(told(data, row("disk", [empty(64, "out of memory")])))["speed"]
     assert nothing["panels"][0]["best"] == ""
 
 
-def test_a_measure_that_failed_is_said(evidence):
-    page = render(told(evidence, row("none", None, error="no room <b>")))
+def test_a_measure_that_failed_is_said(data):
+    page = render(told(data, row("none", None, error="no room <b>")))
     assert "speed, none failed: no room &lt;b&gt;" in page
 
 
-def test_other_programs_that_were_busy_are_said(evidence):
-    held = section(told(evidence, row("disk", [point(1, 5, 10)], others_busy=1.24)))["speed"]
+def test_other_programs_that_were_busy_are_said(data):
+    held = section(told(data, row("disk", [point(1, 5, 10)], others_busy=1.24)))["speed"]
     assert held["busy"] == "1.2 of 4 cores"
     assert "kept up to 1.2 of 4 cores busy" in render(
-        told(evidence, row("disk", [point(1, 5, 10)], others_busy=1.24))
+        told(data, row("disk", [point(1, 5, 10)], others_busy=1.24))
     )
 
 
-def test_names_are_escaped(evidence):
-    page = render(told(evidence, row("disk", [point(1, 5, 10)], model=MARKUP, device_name=MARKUP)))
+def test_names_are_escaped(data):
+    page = render(told(data, row("disk", [point(1, 5, 10)], model=MARKUP, device_name=MARKUP)))
     assert MARKUP not in page
 
 

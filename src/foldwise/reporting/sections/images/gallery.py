@@ -61,78 +61,74 @@ class Shown:
     said: str = ""
 
 
-def winner_section(evidence: ReportData) -> dict[str, Any] | None:
+def winner_section(data: ReportData) -> dict[str, Any] | None:
     """Pictures of the winner; where the images are gone, why there are none."""
-    shown, gone = winner_gallery(evidence), evidence.images is None
+    shown, gone = winner_gallery(data), data.images is None
     if not shown and not gone:
         return None
-    return {"gallery": shown, "legend": legend(evidence), "pictures_gone": gone}
+    return {"gallery": shown, "legend": legend(data), "pictures_gone": gone}
 
 
-def compared_section(evidence: ReportData) -> dict[str, Any] | None:
+def compared_section(data: ReportData) -> dict[str, Any] | None:
     """The same images for every configuration."""
-    cases, rows = side_by_side(evidence)
+    cases, rows = side_by_side(data)
     return {"compared": {"cases": cases, "rows": rows}} if rows else None
 
 
-def winner_gallery(evidence: ReportData) -> dict[str, list[Shown]]:
+def winner_gallery(data: ReportData) -> dict[str, list[Shown]]:
     """Worst, median and best images of the winner; empty without images or scores."""
-    chosen = _chosen(evidence, EACH)
-    winner = evidence.winner
+    chosen = _chosen(data, EACH)
+    winner = data.winner
     if winner is None:
         return {}
-    show = _segmented if evidence.segmentation else _classified
+    show = _segmented if data.segmentation else _classified
     return {
-        kind: [show(evidence, winner["id"], case) for case in cases]
-        for kind, cases in chosen.items()
-        if cases
+        kind: [show(data, winner["id"], case) for case in cases] for kind, cases in chosen.items() if cases
     }
 
 
-def side_by_side(evidence: ReportData) -> tuple[list[Shown], list[tuple[str, list[Shown | None]]]]:
+def side_by_side(data: ReportData) -> tuple[list[Shown], list[tuple[str, list[Shown | None]]]]:
     """The worst, median and best image, and what every configuration made of them.
 
     Returns:
         The images with their truth, and by configuration what it made of each, None where a fold is missing. Of a
         segmentation the errors come first and the prediction second, to stand below the image and the truth.
     """
-    chosen = [
-        case for cases in _chosen(evidence, 1 if evidence.segmentation else 2).values() for case in cases
-    ]
-    scored = [one for one in evidence.configurations if one.get("estimate") is not None][:SIDE_BY_SIDE]
-    scored += [one for one in evidence.verdict.get("baselines", []) if one["id"] in evidence.predictions]
+    chosen = [case for cases in _chosen(data, 1 if data.segmentation else 2).values() for case in cases]
+    scored = [one for one in data.configurations if one.get("estimate") is not None][:SIDE_BY_SIDE]
+    scored += [one for one in data.verdict.get("baselines", []) if one["id"] in data.predictions]
     if not chosen or len(scored) < 2:
         return [], []
-    cell = _mask_cell if evidence.segmentation else _label_cell
-    rows = [(str(one["name"]), [cell(evidence, one["id"], case) for case in chosen]) for one in scored]
-    return [_plain(evidence, case) for case in chosen], rows
+    cell = _mask_cell if data.segmentation else _label_cell
+    rows = [(str(one["name"]), [cell(data, one["id"], case) for case in chosen]) for one in scored]
+    return [_plain(data, case) for case in chosen], rows
 
 
-def sample(evidence: ReportData) -> list[Picture]:
+def sample(data: ReportData) -> list[Picture]:
     """A few images of every class (or of different groups), so that a reader sees what the data are."""
-    if evidence.images is None or not evidence.cases:
+    if data.images is None or not data.cases:
         return []
-    keys = [str(case.labels[:1]) if case.labels else case.group for case in evidence.cases]
-    chosen = spread_out([case.index for case in evidence.cases], keys, SAMPLE)
+    keys = [str(case.labels[:1]) if case.labels else case.group for case in data.cases]
+    chosen = spread_out([case.index for case in data.cases], keys, SAMPLE)
     return [
         Picture(
-            data_uri(displayed(evidence.images.image(case)), longest_px=144),
-            _truth(evidence, _case(evidence, case)) or _case(evidence, case).name,
+            data_uri(displayed(data.images.image(case)), longest_px=144),
+            _truth(data, _case(data, case)) or _case(data, case).name,
         )
         for case in chosen
     ]
 
 
-def copies(evidence: ReportData) -> tuple[list[list[Picture]], int]:
+def copies(data: ReportData) -> tuple[list[list[Picture]], int]:
     """The first pictures that are in the data more than once, each with its copies, and how many there are of them."""
-    findings = evidence.audit.get("findings", [])
+    findings = data.audit.get("findings", [])
     alike = [names for finding in findings for names in finding.get("alike", ())]
-    if evidence.images is None or not alike:
+    if data.images is None or not alike:
         return [], 0
-    numbers = {case.name: case.index for case in evidence.cases}
+    numbers = {case.name: case.index for case in data.cases}
     shown = [
         [
-            Picture(data_uri(displayed(evidence.images.image(numbers[name])), longest_px=144), name)
+            Picture(data_uri(displayed(data.images.image(numbers[name])), longest_px=144), name)
             for name in names[:COPIED]
         ]
         for names in alike[:COPIED]
@@ -140,65 +136,63 @@ def copies(evidence: ReportData) -> tuple[list[list[Picture]], int]:
     return shown, len(alike)
 
 
-def legend(evidence: ReportData) -> list[tuple[str, str]]:
+def legend(data: ReportData) -> list[tuple[str, str]]:
     """Colour and name of every foreground class, where masks are drawn in class colours."""
-    if not evidence.segmentation or len(evidence.classes) <= 2:
+    if not data.segmentation or len(data.classes) <= 2:
         return []
-    named = enumerate(evidence.classes[1:], 1)
+    named = enumerate(data.classes[1:], 1)
     return [("#{:02x}{:02x}{:02x}".format(*class_colour(index)), name) for index, name in named]
 
 
-def _chosen(evidence: ReportData, each: int) -> dict[str, list[int]]:
-    winner = evidence.winner
-    if winner is None or evidence.images is None:
+def _chosen(data: ReportData, each: int) -> dict[str, list[int]]:
+    winner = data.winner
+    if winner is None or data.images is None:
         return {}
-    if evidence.segmentation:
-        masks = evidence.predictions.get(winner["id"], {})
+    if data.segmentation:
+        masks = data.predictions.get(winner["id"], {})
         scores = {
-            case: value
-            for case, value in evidence.image_scores.get(winner["id"], {}).items()
-            if case in masks
+            case: value for case, value in data.image_scores.get(winner["id"], {}).items() if case in masks
         }
     else:
-        told = evidence.probabilities.get(winner["id"], {})
-        scores = {case: _sureness(evidence, case, shares) for case, shares in told.items()}
+        told = data.probabilities.get(winner["id"], {})
+        scores = {case: _sureness(data, case, shares) for case, shares in told.items()}
     return best_median_worst(scores, each)
 
 
-def _sureness(evidence: ReportData, case: int, shares: NDArray[Any]) -> float:
+def _sureness(data: ReportData, case: int, shares: NDArray[Any]) -> float:
     """The probability given to the truth: of the true class, or the mean over all labels there and not there."""
     true = np.zeros(len(shares), dtype=bool)
-    true[list(_case(evidence, case).labels)] = True
-    return float(np.where(true, shares, 1 - shares).mean() if evidence.multilabel else shares[true].sum())
+    true[list(_case(data, case).labels)] = True
+    return float(np.where(true, shares, 1 - shares).mean() if data.multilabel else shares[true].sum())
 
 
-def _case(evidence: ReportData, index: int) -> CaseRow:
-    return evidence.cases[index]
+def _case(data: ReportData, index: int) -> CaseRow:
+    return data.cases[index]
 
 
-def _truth(evidence: ReportData, case: CaseRow) -> str:
-    if evidence.segmentation:
+def _truth(data: ReportData, case: CaseRow) -> str:
+    if data.segmentation:
         return ""
-    return ", ".join(evidence.classes[label] for label in case.labels) or "no label"
+    return ", ".join(data.classes[label] for label in case.labels) or "no label"
 
 
-def _image(evidence: ReportData, case: int) -> NDArray[np.uint8]:
-    assert evidence.images is not None
-    return displayed(evidence.images.image(case))
+def _image(data: ReportData, case: int) -> NDArray[np.uint8]:
+    assert data.images is not None
+    return displayed(data.images.image(case))
 
 
-def _mask(evidence: ReportData, configuration: str, case: int) -> NDArray[np.uint8] | None:
-    path = evidence.predictions.get(configuration, {}).get(case)
+def _mask(data: ReportData, configuration: str, case: int) -> NDArray[np.uint8] | None:
+    path = data.predictions.get(configuration, {}).get(case)
     if path is None:
         return None
     with np.load(path, allow_pickle=False) as masks:
         return np.asarray(masks[str(case)], dtype=np.uint8) if str(case) in masks else None
 
 
-def _segmented(evidence: ReportData, configuration: str, case: int) -> Shown:
-    assert evidence.images is not None
-    image, truth = _image(evidence, case), np.asarray(evidence.images.target(case))
-    mask, binary = _mask(evidence, configuration, case), len(evidence.classes) == 2
+def _segmented(data: ReportData, configuration: str, case: int) -> Shown:
+    assert data.images is not None
+    image, truth = _image(data, case), np.asarray(data.images.target(case))
+    mask, binary = _mask(data, configuration, case), len(data.classes) == 2
     pictures = [
         Picture(data_uri(image), "image"),
         Picture(data_uri(mask_picture(truth, binary=binary), flat=True), "truth"),
@@ -206,41 +200,41 @@ def _segmented(evidence: ReportData, configuration: str, case: int) -> Shown:
     if mask is not None:
         pictures.append(Picture(data_uri(mask_picture(mask, binary=binary), flat=True), "prediction"))
         pictures.append(Picture(data_uri(error_picture(image, truth, mask)), "errors"))
-    value = evidence.image_scores[configuration].get(case)
-    return Shown(_case(evidence, case).name, f"Dice {score(value, 2)}", pictures)
+    value = data.image_scores[configuration].get(case)
+    return Shown(_case(data, case).name, f"Dice {score(value, 2)}", pictures)
 
 
-def _mask_cell(evidence: ReportData, configuration: str, case: int) -> Shown | None:
-    assert evidence.images is not None
-    mask = _mask(evidence, configuration, case)
+def _mask_cell(data: ReportData, configuration: str, case: int) -> Shown | None:
+    assert data.images is not None
+    mask = _mask(data, configuration, case)
     if mask is None:
         return None
-    truth = np.asarray(evidence.images.target(case))
+    truth = np.asarray(data.images.target(case))
     counted = truth != 255
     wrong = float((mask != truth)[counted].mean()) if counted.any() else 0.0
-    errors = error_picture(_image(evidence, case), truth, mask)
-    said = mask_picture(mask, binary=len(evidence.classes) == 2)
+    errors = error_picture(_image(data, case), truth, mask)
+    said = mask_picture(mask, binary=len(data.classes) == 2)
     pictures = [
         Picture(data_uri(errors, longest_px=COMPARED_PX), "errors"),
         Picture(data_uri(said, longest_px=COMPARED_PX, flat=True), "prediction"),
     ]
-    return Shown(_case(evidence, case).name, f"{wrong * 100:.1f} % of pixels wrong", pictures)
+    return Shown(_case(data, case).name, f"{wrong * 100:.1f} % of pixels wrong", pictures)
 
 
-def _classified(evidence: ReportData, configuration: str, case: int) -> Shown:
-    plain, cell = _plain(evidence, case), _label_cell(evidence, configuration, case)
+def _classified(data: ReportData, configuration: str, case: int) -> Shown:
+    plain, cell = _plain(data, case), _label_cell(data, configuration, case)
     if cell is None:
         return plain
     return Shown(plain.name, cell.note, plain.pictures, cell.bars, cell.right, cell.truth, cell.said)
 
 
-def _label_cell(evidence: ReportData, configuration: str, case: int) -> Shown | None:
-    shares = evidence.probabilities.get(configuration, {}).get(case)
+def _label_cell(data: ReportData, configuration: str, case: int) -> Shown | None:
+    shares = data.probabilities.get(configuration, {}).get(case)
     if shares is None:
         return None
-    row, classes = _case(evidence, case), evidence.classes
-    if evidence.multilabel:
-        said = np.flatnonzero(evidence.decided[configuration][case]).tolist()
+    row, classes = _case(data, case), data.classes
+    if data.multilabel:
+        said = np.flatnonzero(data.decided[configuration][case]).tolist()
         misses = len(set(said) ^ set(row.labels))
         note = f"{misses} of {len(classes)} labels wrong"
     else:
@@ -260,7 +254,7 @@ def _label_cell(evidence: ReportData, configuration: str, case: int) -> Shown | 
         [],
         bars,
         not misses,
-        _truth(evidence, row),
+        _truth(data, row),
         names_said(said, shares, classes),
     )
 
@@ -273,11 +267,11 @@ def names_said(said: Sequence[int], shares: Sequence[float] | NDArray[Any], clas
     return f"{', '.join(classes[k] for k in likely)} and {len(said) - MAX_SAID} more"
 
 
-def _plain(evidence: ReportData, case: int) -> Shown:
-    row = _case(evidence, case)
-    pictures = [Picture(data_uri(_image(evidence, case), longest_px=200), "image")]
-    if evidence.segmentation:
-        assert evidence.images is not None
-        truth = mask_picture(np.asarray(evidence.images.target(case)), binary=len(evidence.classes) == 2)
+def _plain(data: ReportData, case: int) -> Shown:
+    row = _case(data, case)
+    pictures = [Picture(data_uri(_image(data, case), longest_px=200), "image")]
+    if data.segmentation:
+        assert data.images is not None
+        truth = mask_picture(np.asarray(data.images.target(case)), binary=len(data.classes) == 2)
         pictures.append(Picture(data_uri(truth, longest_px=COMPARED_PX, flat=True), "truth"))
-    return Shown(row.name, "", pictures, truth=_truth(evidence, row))
+    return Shown(row.name, "", pictures, truth=_truth(data, row))

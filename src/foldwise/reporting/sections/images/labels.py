@@ -17,12 +17,12 @@ MAX_PAIRS = 5
 MAX_LABELS = 40  # in the matrix; the pairs are of all
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """None but where an image can have several labels."""
-    if not evidence.multilabel or not evidence.cases:
+    if not data.multilabel or not data.cases:
         return None
-    labels = matrix_of(evidence)
-    names, sizes = evidence.classes, per_image(labels)
+    labels = matrix_of(data)
+    names, sizes = data.classes, per_image(labels)
     positive, negative = strongest(labels, MAX_PAIRS)
     drawn = np.argsort(-labels.sum(axis=0), kind="stable")[:MAX_LABELS]
     drawn.sort()
@@ -47,10 +47,10 @@ def section(evidence: ReportData) -> dict[str, Any] | None:
     }
 
 
-def matrix_of(evidence: ReportData) -> Bools:
+def matrix_of(data: ReportData) -> Bools:
     """(n, K) which image has which label."""
-    labels = np.zeros((len(evidence.cases), len(evidence.classes)), dtype=bool)
-    for place, case in enumerate(evidence.cases):
+    labels = np.zeros((len(data.cases), len(data.classes)), dtype=bool)
+    for place, case in enumerate(data.cases):
         labels[place, list(case.labels)] = True
     return labels
 

@@ -12,9 +12,9 @@ PARTS = {"all": "all", "train": "training", "validation": "inner validation", "t
 SPAN = "\u2013"  # between the ends of a range
 
 
-def statistics_table(evidence: ReportData) -> dict[str, Any] | None:
+def statistics_table(data: ReportData) -> dict[str, Any] | None:
     """Rows of quantities by columns of parts; each cell the median of the folds with its range. None without numbers."""
-    by_part = {part: [row for row in evidence.statistics if _role(row) == part] for part in PARTS}
+    by_part = {part: [row for row in data.statistics if _role(row) == part] for part in PARTS}
     if not all(by_part.values()):
         return None
     first = by_part["all"][0]

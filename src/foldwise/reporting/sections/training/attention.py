@@ -26,20 +26,20 @@ MAP_PX = 40  # a feature map is coarse, and the page smooths it
 STRONGEST = 0.82  # how much of the colour lies over the image where the map is 1
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """A block for every fit with activation maps, or the reason why it has none; None without any look."""
-    if evidence.segmentation:
+    if data.segmentation:
         return None
     blocks = (
         []
-        if evidence.images is None
-        else [_block(evidence, *held) for held in read_looks(evidence, "attention.npz")[:MAX_LOOKS]]
+        if data.images is None
+        else [_block(data, *held) for held in read_looks(data, "attention.npz")[:MAX_LOOKS]]
     )
     blocks = [one for one in blocks if one["rows"]]
     absent = sorted(
         {
             str(one.result["attention_absent"])
-            for one in evidence.beside
+            for one in data.auxiliary
             if one.kind == "look" and one.done and one.result.get("attention_absent")
         }
     )
@@ -49,15 +49,15 @@ def section(evidence: ReportData) -> dict[str, Any] | None:
 
 
 def _block(
-    evidence: ReportData, about: tuple[str, str, int], arrays: Mapping[str, NDArray[Any]]
+    data: ReportData, about: tuple[str, str, int], arrays: Mapping[str, NDArray[Any]]
 ) -> dict[str, Any]:
     name, fit, chosen = about
     epochs = [int(epoch) for epoch in arrays["epochs"]]
     cases = [int(case) for case in arrays["cases"]]
     rows = [
-        _row(evidence, case, place, epochs, chosen, arrays)
+        _row(data, case, place, epochs, chosen, arrays)
         for place, case in enumerate(cases)
-        if case < len(evidence.cases)
+        if case < len(data.cases)
     ]
     places = sorted({arrays[str(case)].shape[1:] for case in cases})
     return {
@@ -70,7 +70,7 @@ def _block(
 
 
 def _row(
-    evidence: ReportData,
+    data: ReportData,
     case: int,
     place: int,
     epochs: list[int],
@@ -78,8 +78,8 @@ def _row(
     arrays: Mapping[str, NDArray[Any]],
 ) -> dict[str, Any]:
     """One image: its picture, and at every epoch the map over it and the probability of the target."""
-    assert evidence.images is not None
-    picture = displayed(evidence.images.image(case))
+    assert data.images is not None
+    picture = displayed(data.images.image(case))
     target = int(arrays["target"][place])
     p_EK = np.asarray(arrays["p"][:, place], dtype=np.float64)
     maps_EHW = np.asarray(arrays[str(case)], dtype=np.float64)
@@ -91,13 +91,13 @@ def _row(
             "chosen": epoch == chosen,
             "empty": not np.nan_to_num(map_HW).any(),
             "share": percent(float(p_K[target])),
-            "said": _said(evidence, p_K, target),
+            "said": _said(data, p_K, target),
         }
         for epoch, map_HW, p_K in zip(epochs, maps_EHW, p_EK, strict=True)
     ]
     return {
-        "name": evidence.cases[case].name,
-        "target": evidence.classes[target],
+        "name": data.cases[case].name,
+        "target": data.classes[target],
         "picture": data_uri(picture, longest_px=PICTURE_PX),
         "grey": data_uri(grey(picture), longest_px=PICTURE_PX),
         "shape": f"{width} / {height}",
@@ -106,12 +106,12 @@ def _row(
     }
 
 
-def _said(evidence: ReportData, p_K: NDArray[np.float64], target: int) -> str:
+def _said(data: ReportData, p_K: NDArray[np.float64], target: int) -> str:
     """What is said instead of the target; empty where the target is said."""
-    if evidence.multilabel:
-        return "" if p_K[target] >= 0.5 else f"not {evidence.classes[target]}"
+    if data.multilabel:
+        return "" if p_K[target] >= 0.5 else f"not {data.classes[target]}"
     likeliest = int(p_K.argmax())
-    return "" if likeliest == target else evidence.classes[likeliest]
+    return "" if likeliest == target else data.classes[likeliest]
 
 
 def overlay_uri(map_HW: NDArray[np.float64]) -> str:

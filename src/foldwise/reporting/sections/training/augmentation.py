@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.judging.auxiliary import Beside
 from foldwise.reporting.drawing.outlines import displayed_alike, enlarged, hatched, outlined
 from foldwise.reporting.drawing.pictures import Pixels, data_uri
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.run.auxiliary import augmentation_name
+from foldwise.run.auxiliary_results import AuxiliaryItem
 from foldwise.study.spec import IGNORE, Augment
 
 LEAST_PX = 144
@@ -30,32 +30,32 @@ WORDS = {
 MAX_NAMES = 3  # configurations that are named
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """A panel of every augmentation; None where there is none."""
-    panels = [_panel(evidence, one) for one in evidence.beside if one.kind == "preview"]
+    panels = [_panel(data, one) for one in data.auxiliary if one.kind == "preview"]
     if not panels:
         return None
     return {
         "augmentation": {
             "panels": panels,
-            "legend": legend(evidence),
+            "legend": legend(data),
             "ignored": any(p["ignored"] for p in panels),
         }
     }
 
 
-def _panel(evidence: ReportData, one: Beside) -> dict[str, Any]:
+def _panel(data: ReportData, one: AuxiliaryItem) -> dict[str, Any]:
     augment, crop_px = one.settings["augment"], one.settings["crop_px"]
     with np.load(one.path / "preview.npz", allow_pickle=False) as arrays:
         rows = [
-            _row(evidence, int(case), arrays[f"draws_{place}"], arrays[f"masks_{place}"])
+            _row(data, int(case), arrays[f"draws_{place}"], arrays[f"masks_{place}"])
             for place, case in enumerate(arrays["case"])
         ]
         ignored = any(bool((arrays[f"masks_{place}"] == IGNORE).any()) for place in range(len(rows)))
     return {
         "name": augmentation_name(augment, crop_px),
         "parts": _parts(augment),
-        "used": _used(evidence, augment, crop_px),
+        "used": _used(data, augment, crop_px),
         "rows": rows,
         "ignored": ignored,
     }
@@ -67,43 +67,43 @@ def _parts(augment: dict[str, Any]) -> str:
     return ", ".join(WORDS[part].format(size) for part, size in parts.items())
 
 
-def _used(evidence: ReportData, augment: dict[str, Any], crop_px: int | None) -> str:
+def _used(data: ReportData, augment: dict[str, Any], crop_px: int | None) -> str:
     """Which configurations have it, where not all do."""
     asked = Augment.model_validate(augment)
     own = [
         str(one["name"])
-        for one in evidence.configurations
-        if (training := evidence.trainings.get(one["id"])) is not None
+        for one in data.configurations
+        if (training := data.trainings.get(one["id"])) is not None
         and (training.augment, training.crop_px) == (asked, crop_px)
     ]
-    if len(own) == len(evidence.configurations):
+    if len(own) == len(data.configurations):
         return ""
     return ", ".join(own[:MAX_NAMES]) + (f" and {len(own) - MAX_NAMES} more" if own[MAX_NAMES:] else "")
 
 
 def _row(
-    evidence: ReportData, case: int, draws_NCHW: NDArray[Any], masks_NHW: NDArray[np.uint8]
+    data: ReportData, case: int, draws_NCHW: NDArray[Any], masks_NHW: NDArray[np.uint8]
 ) -> dict[str, Any]:
     """The original, where it is still there, and its draws."""
-    if evidence.images is None:
+    if data.images is None:
         originals: list[NDArray[Any]] = []
     else:
-        originals = [np.asarray(evidence.images.image(case))]
+        originals = [np.asarray(data.images.image(case))]
     pictures = displayed_alike([*originals, *draws_NCHW])
-    masks = [_truth(evidence, case) for _ in originals] + list(masks_NHW)
+    masks = [_truth(data, case) for _ in originals] + list(masks_NHW)
     words = ["as it is"] * len(originals) + [f"draw {number}" for number in range(1, len(masks_NHW) + 1)]
     drawn = [
         Picture(data_uri(_marked(picture, mask), longest_px=2 * LEAST_PX), said)
         for picture, mask, said in zip(pictures, masks, words, strict=True)
     ]
-    return {"name": evidence.cases[case].name, "pictures": drawn}
+    return {"name": data.cases[case].name, "pictures": drawn}
 
 
-def _truth(evidence: ReportData, case: int) -> NDArray[np.uint8]:
-    assert evidence.images is not None
-    if evidence.segmentation:
-        return np.asarray(evidence.images.target(case))
-    return np.zeros(np.asarray(evidence.images.shapes)[case], dtype=np.uint8)
+def _truth(data: ReportData, case: int) -> NDArray[np.uint8]:
+    assert data.images is not None
+    if data.segmentation:
+        return np.asarray(data.images.target(case))
+    return np.zeros(np.asarray(data.images.shapes)[case], dtype=np.uint8)
 
 
 def _marked(picture: Pixels, mask_HW: NDArray[np.uint8]) -> Pixels:

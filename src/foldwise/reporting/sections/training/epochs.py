@@ -17,28 +17,28 @@ Record = Mapping[str, Any]
 Read = Callable[[Record], float | None]
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """Best epochs of every configuration, and small multiples; None where no epoch says its accuracy."""
-    fits = fits_of(evidence)
+    fits = fits_of(data)
     rows = [
         {"name": one["name"], "standing": standing(one), "cells": _best(fits[one["id"]])}
-        for one in evidence.configurations
+        for one in data.configurations
         if one["id"] in fits
     ]
     if not rows:
         return None
     select = next(str(fit["select"]) for fits_ in fits.values() for fit in fits_)
-    drawn = _multiples(evidence, fits)
+    drawn = _multiples(data, fits)
     return {"epochs": {"rows": rows, "select": selecting_title(select), **drawn}}
 
 
-def fits_of(evidence: ReportData) -> dict[str, list[Record]]:
+def fits_of(data: ReportData) -> dict[str, list[Record]]:
     """By configuration, best first, its fits that recorded accuracy by epoch."""
     found: dict[str, list[Record]] = {}
-    for one in evidence.configurations:
+    for one in data.configurations:
         own = [
             result
-            for result in evidence.results
+            for result in data.results
             if result.get("configuration") == one["id"] and result.get("epochs")
         ]
         if own and all("accuracy" in result["epochs"][0] for result in own):
@@ -85,10 +85,10 @@ def _range(epochs: Sequence[int]) -> str:
     return f"{min(epochs)} to {max(epochs)}" if len(set(epochs)) > 1 else ""
 
 
-def _multiples(evidence: ReportData, fits: Mapping[str, list[Record]]) -> dict[str, Any]:
-    groups, kept = _lines(evidence, fits)
+def _multiples(data: ReportData, fits: Mapping[str, list[Record]]) -> dict[str, Any]:
+    groups, kept = _lines(data, fits)
     reads: list[tuple[str, Read]] = [("accuracy", lambda record: number(record.get("accuracy")))]
-    if evidence.segmentation:
+    if data.segmentation:
         reads.append(("IoU of the foreground", lambda record: number(record.get("iou"))))
         reads.append(("confidence, foreground", lambda record: _confidence(record, 1)))
         reads.append(("confidence, background", lambda record: _confidence(record, 0, 1)))
@@ -102,27 +102,27 @@ def _multiples(evidence: ReportData, fits: Mapping[str, list[Record]]) -> dict[s
     return {"panels": panels, "key_of": list(enumerate(groups)), "kept": kept}
 
 
-def _lines(evidence: ReportData, fits: Mapping[str, list[Record]]) -> tuple[dict[str, list[Record]], str]:
+def _lines(data: ReportData, fits: Mapping[str, list[Record]]) -> tuple[dict[str, list[Record]], str]:
     """The fits behind every line: of a configuration; of a loss where those are many; else of the best few.
 
     Returns:
         By name, and in words what was left out or put together.
     """
-    names = {one["id"]: str(one["name"]) for one in evidence.configurations}
+    names = {one["id"]: str(one["name"]) for one in data.configurations}
     if len(fits) <= HUES:
         return {names[one]: own for one, own in fits.items()}, ""
     by_loss: dict[str, list[Record]] = {}
     for one, own in fits.items():
-        by_loss.setdefault(loss_name(evidence, one), []).extend(own)
+        by_loss.setdefault(loss_name(data, one), []).extend(own)
     if 1 < len(by_loss) <= HUES:
         return by_loss, "A line is the mean of all configurations with that loss."
     return {names[one]: fits[one] for one in list(fits)[:HUES]}, f"Drawn: the best {HUES} configurations."
 
 
-def loss_name(evidence: ReportData, configuration: str) -> str:
+def loss_name(data: ReportData, configuration: str) -> str:
     """The loss that a configuration was trained with, as it is called."""
-    training = evidence.trainings.get(configuration)
-    return "" if training is None else str(stated(training.loss, evidence.verdict["task"]))
+    training = data.trainings.get(configuration)
+    return "" if training is None else str(stated(training.loss, data.verdict["task"]))
 
 
 def _confidence(record: Record, *classes: int) -> float | None:

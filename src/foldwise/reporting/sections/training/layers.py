@@ -56,20 +56,20 @@ class Layers:
         return np.asarray(norm_EN / np.sqrt(self.arrays["sizes"]))
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """A block for every fit whose layers were counted; None where none were."""
-    looks = read_looks(evidence, "layers.npz")[:MAX_LOOKS]
+    looks = read_looks(data, "layers.npz")[:MAX_LOOKS]
     told = [_told(Layers(*about, arrays)) for about, arrays in looks if len(arrays["names"])]
     return {"layers": told} if told else None
 
 
-def read_looks(evidence: ReportData, file: str) -> list[tuple[tuple[str, str, int], dict[str, NDArray[Any]]]]:
+def read_looks(data: ReportData, file: str) -> list[tuple[tuple[str, str, int], dict[str, NDArray[Any]]]]:
     """Name, fold and chosen epoch of every look that has the file, and its arrays; the best configuration first."""
-    names = {str(one["id"]): str(one["name"]) for one in evidence.configurations}
+    names = {str(one["id"]): str(one["name"]) for one in data.configurations}
     order = list(names)
     held = [
         one
-        for one in evidence.beside
+        for one in data.auxiliary
         if one.kind == "look"
         and one.done
         and one.result["configuration"] in names

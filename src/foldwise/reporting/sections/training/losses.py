@@ -23,22 +23,22 @@ MAX_LINES = 150  # fits in a panel; of more the page would be long in coming, an
 P = np.linspace(0.002, 0.998, 250)
 
 
-def panels_section(evidence: ReportData) -> dict[str, Any] | None:
+def panels_section(data: ReportData) -> dict[str, Any] | None:
     """For every loss one pair of panels with all folds: training to the left, inner validation to the right.
 
     Only configurations with one loss share a pair, as values of different losses cannot be compared.
     """
     told: dict[str, list[Record]] = {}
-    for one in evidence.configurations:
-        for result in evidence.results:
+    for one in data.configurations:
+        for result in data.results:
             if result.get("configuration") == one["id"] and result.get("epochs"):
-                told.setdefault(loss_name(evidence, one["id"]), []).append(result)
-    pairs = [_pair(evidence, name, fits) for name, fits in told.items()]
+                told.setdefault(loss_name(data, one["id"]), []).append(result)
+    pairs = [_pair(data, name, fits) for name, fits in told.items()]
     return {"pairs": pairs} if pairs else None
 
 
-def _pair(evidence: ReportData, loss: str, fits: list[Record]) -> dict[str, Any]:
-    called = _few(_colours(evidence, fits), fits)
+def _pair(data: ReportData, loss: str, fits: list[Record]) -> dict[str, Any]:
+    called = _few(_colours(data, fits), fits)
     hues = {name: hue for hue, name in enumerate(dict.fromkeys(called.values()))}
     left_out = len({fit["configuration"] for fit in fits} - called.keys())
     fits = [fit for fit in fits if fit["configuration"] in called]
@@ -89,25 +89,25 @@ def _points(fit: Record, key: str) -> list[tuple[float, float]]:
     return [(epoch, value) for epoch, value in told if value is not None]
 
 
-def _colours(evidence: ReportData, fits: list[Record]) -> dict[str, str]:
+def _colours(data: ReportData, fits: list[Record]) -> dict[str, str]:
     """By configuration, what its colour stands for.
 
     Its model where models are compared, of many sizes the kind of it; else itself, and only the best few are drawn.
     """
-    names = {one["id"]: str(one["name"]) for one in evidence.configurations}
+    names = {one["id"]: str(one["name"]) for one in data.configurations}
     ids = list(dict.fromkeys(str(fit["configuration"]) for fit in fits))
-    known = [(one, evidence.trainings[one].model) for one in ids if one in evidence.trainings]
+    known = [(one, data.trainings[one].model) for one in ids if one in data.trainings]
     for called in ({one: str(model) for one, model in known}, {one: model.name for one, model in known}):
         if len(called) == len(ids) and 1 < len(set(called.values())) <= HUES:
             return called
     return {one: names[one] for one in ids[:HUES]}
 
 
-def curves_section(evidence: ReportData) -> dict[str, Any] | None:
+def curves_section(data: ReportData) -> dict[str, Any] | None:
     """Loss and slope against the probability of the true class; None unless losses are compared."""
-    task = evidence.verdict["task"]
+    task = data.verdict["task"]
     choices: dict[str, PixelLoss | None] = {}
-    for training in evidence.trainings.values():
+    for training in data.trainings.values():
         choice = stated(training.loss, task)
         choices.setdefault(str(choice), pixel_loss(choice))
     if len(choices) < 2:
@@ -118,7 +118,7 @@ def curves_section(evidence: ReportData) -> dict[str, Any] | None:
     left_out = [name for name in choices if name not in drawn]
     return {
         "curves": {
-            "drawings": _curves(told := _told_apart(drawn), "pixel" if evidence.segmentation else "image"),
+            "drawings": _curves(told := _told_apart(drawn), "pixel" if data.segmentation else "image"),
             "key_of": list(enumerate(told)),
             "left_out": left_out,
         }

@@ -60,67 +60,67 @@ class Row:
     class_pixels_K: NDArray[Any]
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """For one or two images and a few configurations: a block for every kind of map, epochs from left to right."""
-    if evidence.images is None or not evidence.watched:
+    if data.images is None or not data.snapshots:
         return None
-    rows = [row for one in _shown(evidence) if (row := _row(evidence, one)) is not None]
+    rows = [row for one in _shown(data) if (row := _row(data, one)) is not None]
     if not rows:
         return None
     cases = [case for case in _middle_first(list(rows[0].looks)) if all(case in row.looks for row in rows)]
-    losses = _losses(evidence)
-    files = _files(evidence)
+    losses = _losses(data)
+    files = _files(data)
     apart = {case: through_training(files, case, _truth(rows, case)) for case in cases[: SIZES[0][0]]}
     for num_images, longest_px in SIZES:
-        held = _drawn(evidence, rows, cases[:num_images], losses, longest_px)
+        held = _drawn(data, rows, cases[:num_images], losses, longest_px)
         for image, case in zip(held["images"], cases, strict=False):
-            image["blocks"][2:2] = _apart_blocks(apart[case], len(evidence.classes), longest_px)
+            image["blocks"][2:2] = _apart_blocks(apart[case], len(data.classes), longest_px)
         if sum(len(uri) for uri in _uris(held)) <= MAX_BYTES:
             break
     return {"maps": held}
 
 
-def _shown(evidence: ReportData) -> list[str]:
+def _shown(data: ReportData) -> list[str]:
     """The best configuration of each loss where losses are compared; else the best few. Best first."""
-    ids = [one["id"] for one in evidence.configurations if one["id"] in evidence.watched]
-    by_loss = {loss_name(evidence, one): one for one in reversed(ids)}
+    ids = [one["id"] for one in data.configurations if one["id"] in data.snapshots]
+    by_loss = {loss_name(data, one): one for one in reversed(ids)}
     if len(by_loss) < 2:
         return ids[:MAX_ROWS]
     return [one for one in ids if one in by_loss.values()][:MAX_LOSSES]
 
 
-def _row(evidence: ReportData, configuration: str) -> Row | None:
+def _row(data: ReportData, configuration: str) -> Row | None:
     """Read one file of watched images; None where its fold did not end well, or where it holds no image."""
-    best = _best_epoch(evidence, configuration)
-    return None if best is None else _read(evidence, configuration, evidence.watched[configuration], best)
+    best = _best_epoch(data, configuration)
+    return None if best is None else _read(data, configuration, data.snapshots[configuration], best)
 
 
-def _best_epoch(evidence: ReportData, configuration: str) -> int | None:
+def _best_epoch(data: ReportData, configuration: str) -> int | None:
     """Of the first fold; None where it did not end well."""
     chosen = (
         one.get("best_epoch")
-        for one in evidence.results
+        for one in data.results
         if one.get("configuration") == configuration and one.get("repeat") == one.get("fold") == 0
     )
     best = next(chosen, None)
     return None if best is None else int(best)
 
 
-def _files(evidence: ReportData) -> list[Path]:
+def _files(data: ReportData) -> list[Path]:
     """The watched images of every configuration whose first fold ended well, or of the best of many."""
-    ids = [str(one["id"]) for one in evidence.configurations]
-    ended = (one for one in ids if one in evidence.watched and _best_epoch(evidence, one) is not None)
-    return [evidence.watched[one] for one in islice(ended, MAX_COMPARED)]
+    ids = [str(one["id"]) for one in data.configurations]
+    ended = (one for one in ids if one in data.snapshots and _best_epoch(data, one) is not None)
+    return [data.snapshots[one] for one in islice(ended, MAX_COMPARED)]
 
 
-def _read(evidence: ReportData, configuration: str, path: Path, best_epoch: int) -> Row | None:
-    assert evidence.images is not None
-    name = next(str(one["name"]) for one in evidence.configurations if one["id"] == configuration)
+def _read(data: ReportData, configuration: str, path: Path, best_epoch: int) -> Row | None:
+    assert data.images is not None
+    name = next(str(one["name"]) for one in data.configurations if one["id"] == configuration)
     looks: dict[int, tuple[Look, ...]] = {}
     with np.load(path, allow_pickle=False) as arrays:
         epochs, pixels = arrays["epochs"].tolist(), arrays["class_pixels"]
         for case, stride in zip(arrays["cases"].tolist(), arrays["strides"].tolist(), strict=True):
-            truth = np.asarray(evidence.images.target(case))[::stride, ::stride]
+            truth = np.asarray(data.images.target(case))[::stride, ::stride]
             p_EKHW = arrays[str(case)].astype(np.float64)
             looks[case] = tuple(
                 Look(epoch, epoch == best_epoch, p, truth) for epoch, p in zip(epochs, p_EKHW, strict=True)
@@ -134,18 +134,18 @@ def _middle_first(cases: list[int]) -> list[int]:
     return [cases[middle], *cases[middle + 1 :], *reversed(cases[:middle])]
 
 
-def _losses(evidence: ReportData) -> dict[str, PixelLoss]:
+def _losses(data: ReportData) -> dict[str, PixelLoss]:
     """Every loss of the study, but for a user's own, whose formula is not known."""
     found: dict[str, PixelLoss | None] = {}
-    for training in evidence.trainings.values():
-        choice = stated(training.loss, evidence.verdict["task"])
+    for training in data.trainings.values():
+        choice = stated(training.loss, data.verdict["task"])
         found.setdefault(str(choice), pixel_loss(choice))
     known = {name: loss for name, loss in found.items() if loss is not None}
     return dict(list(known.items())[:MAX_LOSSES])
 
 
 def _drawn(
-    evidence: ReportData, rows: list[Row], cases: list[int], losses: dict[str, PixelLoss], longest_px: int
+    data: ReportData, rows: list[Row], cases: list[int], losses: dict[str, PixelLoss], longest_px: int
 ) -> dict[str, Any]:
     lost = {
         (name, place, case): [smaller(_lost(loss, look, row), longest_px) for look in row.looks[case]]
@@ -156,22 +156,22 @@ def _drawn(
     scale = HeatScale(_most([drawn for maps in lost.values() for drawn in maps]))
     images = []
     for case in cases:
-        image = _image(evidence, rows, case, longest_px)
+        image = _image(data, rows, case, longest_px)
         image["blocks"] += _loss_blocks(losses, rows, lost, scale, case)
         images.append(image)
     return {
         "images": images,
-        "legend": legend(evidence),
+        "legend": legend(data),
         "doubt_bar": scale_bar(HeatScale(1.0), "1 - p of the true class", open_ended=False),
         "loss_bar": scale_bar(scale, "loss of a pixel"),
     }
 
 
-def _image(evidence: ReportData, rows: list[Row], case: int, longest_px: int) -> dict[str, Any]:
+def _image(data: ReportData, rows: list[Row], case: int, longest_px: int) -> dict[str, Any]:
     """The image, its truth, and the blocks that no loss decides."""
-    assert evidence.images is not None
+    assert data.images is not None
     truth = _truth(rows, case)
-    num_classes = len(evidence.classes)
+    num_classes = len(data.classes)
     kinds: tuple[tuple[str, str, Callable[[Look], str]], ...] = (
         (
             "prediction",
@@ -190,8 +190,8 @@ def _image(evidence: ReportData, rows: list[Row], case: int, longest_px: int) ->
         ),
     )
     return {
-        "name": evidence.cases[case].name,
-        "picture": data_uri(displayed(evidence.images.image(case)), longest_px=192),
+        "name": data.cases[case].name,
+        "picture": data_uri(displayed(data.images.image(case)), longest_px=192),
         "truth": classes_uri(picked(truth, longest_px), num_classes),
         "blocks": [
             {

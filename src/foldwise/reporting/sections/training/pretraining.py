@@ -11,18 +11,19 @@ import numpy as np
 
 from foldwise.reporting.drawing.lines import learning_panel
 from foldwise.reporting.drawing.pictures import data_uri, displayed
-from foldwise.reporting.report_data import Beside, ReportData
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import score
+from foldwise.run.auxiliary_results import AuxiliaryItem
 from foldwise.study.spec import Choice
 
 MOST = 12  # networks with a panel
 PICTURES = {"damaged": "damaged", "restored": "given back", "clean": "as it was"}
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """A panel of every pretrained network, all its folds in one drawing; None where there was no pretraining."""
-    networks: dict[str, list[Beside]] = {}
-    for item in evidence.beside:
+    networks: dict[str, list[AuxiliaryItem]] = {}
+    for item in data.auxiliary:
         if item.kind == "pretrain":
             networks.setdefault(json.dumps(item.settings["training"], sort_keys=True), []).append(item)
     if not networks:
@@ -31,7 +32,7 @@ def section(evidence: ReportData) -> dict[str, Any] | None:
     return {"pretraining": {"panels": panels, "left_out": max(0, len(networks) - MOST)}}
 
 
-def _panel(items: Sequence[Beside]) -> dict[str, Any]:
+def _panel(items: Sequence[AuxiliaryItem]) -> dict[str, Any]:
     first = items[0]
     name = f"{Choice.model_validate(first.settings['training']['model'])} · {first.result['by']}"
     results = [item.result for item in items]

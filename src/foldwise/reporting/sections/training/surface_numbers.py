@@ -11,8 +11,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.judging.auxiliary import Beside
 from foldwise.reporting.wording import NOTHING, count, difference, number, plain
+from foldwise.run.auxiliary_results import AuxiliaryItem
 
 Floats = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
@@ -94,7 +94,7 @@ def _reach(values: Floats) -> float:
     return float(np.ptp(finite)) or 1.0 if finite.size else 1.0
 
 
-def read_look(item: Beside, name: str) -> Look | None:
+def read_look(item: AuxiliaryItem, name: str) -> Look | None:
     """The look of an item that is done; None where its file is gone, damaged, or lacks what every look has."""
     try:
         with np.load(item.path / "surfaces.npz", allow_pickle=False) as file:

@@ -22,12 +22,12 @@ MAX_DRAWN = 12  # looks with drawings and tables
 REPLAYED = 1e-5  # a difference of a weight that no drawing can show
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """Every look inside training, the winner's first; None where nobody looked."""
-    ranks = {one["id"]: (place, one) for place, one in enumerate(evidence.configurations)}
+    ranks = {one["id"]: (place, one) for place, one in enumerate(data.configurations)}
     items = [
         item
-        for item in evidence.beside
+        for item in data.auxiliary
         if item.kind == "look" and item.done and item.result.get("configuration") in ranks
     ]
     items.sort(key=lambda item: _order(item.result, ranks))

@@ -41,16 +41,16 @@ class Spread:
     reach: float
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """The winner, and the configurations that differ from it in regularisation only; None where no weights are."""
-    chosen = [one for one in compared(evidence) if evidence.folders.get(one["id"])]
-    held = {one["id"]: _first(evidence.folders[one["id"]][0]) for one in chosen}
+    chosen = [one for one in compared(data) if data.folders.get(one["id"])]
+    held = {one["id"]: _first(data.folders[one["id"]][0]) for one in chosen}
     chosen = [one for one in chosen if held[one["id"]]["network"].count]
     if not chosen:
         return None
     parts = [part for part in ("network", "head") if all(held[one["id"]][part].count for one in chosen)]
     reach = {part: max(held[one["id"]][part].reach for one in chosen) or 1.0 for part in parts}
-    drawn = {one["id"]: _counted(evidence, one["id"], reach) for one in chosen}
+    drawn = {one["id"]: _counted(data, one["id"], reach) for one in chosen}
     panels = [
         {
             "title": one["name"],
@@ -68,21 +68,21 @@ def section(evidence: ReportData) -> dict[str, Any] | None:
     return {"weights": {"rows": rows if several else [panels], "several": several}}
 
 
-def compared(evidence: ReportData) -> list[dict[str, Any]]:
+def compared(data: ReportData) -> list[dict[str, Any]]:
     """The winner and those trained alike but for weight decay and dropout, from weak to strong; at most `MOST`."""
-    winner = evidence.winner
-    if winner is None or winner["id"] not in evidence.trainings:
+    winner = data.winner
+    if winner is None or winner["id"] not in data.trainings:
         return [winner] if winner else []
-    alike = _unregularised(evidence.trainings[winner["id"]])
+    alike = _unregularised(data.trainings[winner["id"]])
     others = [
         one
-        for one in evidence.configurations
+        for one in data.configurations
         if one["id"] != winner["id"]
-        and one["id"] in evidence.trainings
-        and _unregularised(evidence.trainings[one["id"]]) == alike
+        and one["id"] in data.trainings
+        and _unregularised(data.trainings[one["id"]]) == alike
     ]
     few = [winner, *others[: MOST - 1]]
-    return sorted(few, key=lambda one: _strength(evidence.trainings[one["id"]]))
+    return sorted(few, key=lambda one: _strength(data.trainings[one["id"]]))
 
 
 def _unregularised(training: Training) -> dict[str, Any]:
@@ -145,10 +145,10 @@ def spread(weights: Weights) -> Spread:
 
 
 def _counted(
-    evidence: ReportData, configuration: str, reach: Mapping[str, float]
+    data: ReportData, configuration: str, reach: Mapping[str, float]
 ) -> dict[str, list[NDArray[np.float64]]]:
     """By part, the shares of the weights in every bin: of the first fit, then of the others if they are few."""
-    folders = evidence.folders[configuration]
+    folders = data.folders[configuration]
     first = read(folders[0])
     others = folders[1:] if first["network"].size * len(folders) <= MAX_OUTLINED else []
     every = [first, *(read(folder) for folder in others)]

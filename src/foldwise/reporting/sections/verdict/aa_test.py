@@ -9,16 +9,16 @@ from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import count, metric_title, number
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """The sentence and a drawing; None where no A/A test was made."""
-    told = evidence.verdict.get("again")
+    told = data.verdict.get("again")
     if not told:
         return None
-    first = next(one for one in evidence.configurations if one["id"] == told["configuration"])
+    first = next(one for one in data.configurations if one["id"] == told["configuration"])
     equals = [float(value) for value in told["estimates"]]
     scores = [
         Dot(value, str(one["name"]), str(one["id"]))
-        for one in evidence.configurations
+        for one in data.configurations
         if (value := number(one.get("estimate"))) is not None
     ]
     rows = [
@@ -30,6 +30,6 @@ def section(evidence: ReportData) -> dict[str, Any] | None:
             "name": first["name"],
             "sentence": told["sentence"],
             "missing": told["num_planned"] - len(equals) + 1,
-            "drawing": class_strip(rows, title=metric_title(evidence.verdict["metric"])),
+            "drawing": class_strip(rows, title=metric_title(data.verdict["metric"])),
         }
     }

@@ -83,42 +83,42 @@ class Chip:
     target: str = "#data"
 
 
-def header(evidence: ReportData) -> list[str]:
+def header(data: ReportData) -> list[str]:
     """The facts in the strip under the title."""
-    verdict, cases = evidence.verdict, evidence.cases
+    verdict, cases = data.verdict, data.cases
     groups, images = int(verdict.get("num_groups") or 0), int(verdict.get("num_images") or len(cases))
     fits = [count(int(verdict["folds"]), "fold")]
     if int(verdict.get("repeats") or 1) > 1:
         fits.append(count(int(verdict["repeats"]), "repeat"))
-    done = sum(one["num_done"] for one in evidence.configurations)
-    planned = sum(one["num_planned"] for one in evidence.configurations)
-    seconds = [number(result.get("cost", {}).get("train_s")) for result in evidence.results]
+    done = sum(one["num_done"] for one in data.configurations)
+    planned = sum(one["num_planned"] for one in data.configurations)
+    seconds = [number(result.get("cost", {}).get("train_s")) for result in data.results]
     facts = [
         TASKS.get(str(verdict["task"]), str(verdict["task"])),
         count(images, "image"),
         count(groups, "group") if 0 < groups < images else "",
-        count(len(evidence.classes), "class", "classes"),
-        f"{count(len(evidence.configurations), 'configuration')} × {' × '.join(fits)}",
+        count(len(data.classes), "class", "classes"),
+        f"{count(len(data.configurations), 'configuration')} × {' × '.join(fits)}",
         f"{done} of {count(planned, 'fit')} done" if done < planned else count(planned, "fit"),
         f"{duration(sum(value for value in seconds if value))} of training" if any(seconds) else "",
-        _device(evidence),
+        _device(data),
         day(verdict.get("finished")),
-        f"foldwise {evidence.environment['foldwise']}" if evidence.environment.get("foldwise") else "",
+        f"foldwise {data.environment['foldwise']}" if data.environment.get("foldwise") else "",
     ]
     return [fact for fact in facts if fact]
 
 
-def _device(evidence: ReportData) -> str:
+def _device(data: ReportData) -> str:
     named = {
         str(result.get("cost", {}).get("device_name") or result.get("cost", {}).get("device") or "")
-        for result in evidence.results
+        for result in data.results
     }
     return ", ".join(sorted(named - {""}))[:80]
 
 
-def card(evidence: ReportData) -> dict[str, Any]:
+def card(data: ReportData) -> dict[str, Any]:
     """Everything in the answer card."""
-    verdict, winner = evidence.verdict, evidence.winner
+    verdict, winner = data.verdict, data.winner
     state = STATES[verdict["state"]]
     answer = verdict.get("answer")
     has_model = bool(answer) and verdict["state"] not in ("nothing_done", "not_better_than_trivial")
@@ -128,22 +128,22 @@ def card(evidence: ReportData) -> dict[str, Any]:
         "tone": state.tone,
         "headline": state.headline
         or (str(answer["name"]) if answer else str(winner["name"]) if winner else "No fit is done"),
-        "sentence": str(answer["sentence"]) if answer and answer.get("sentence") else _sentence(evidence),
-        "tiles": tiles(evidence) if winner else [],
-        "chips": chips(evidence),
-        "command": f"foldwise predict {shlex.quote(evidence.place)} my_new_images/ --out predictions/"
+        "sentence": str(answer["sentence"]) if answer and answer.get("sentence") else _sentence(data),
+        "tiles": tiles(data) if winner else [],
+        "chips": chips(data),
+        "command": f"foldwise predict {shlex.quote(data.run_path)} my_new_images/ --out predictions/"
         if has_model
         else "",
         "resume": ""
         if has_model and verdict["state"] != "incomplete"
-        else f"foldwise status {shlex.quote(evidence.place)}",
+        else f"foldwise status {shlex.quote(data.run_path)}",
     }
 
 
-def _sentence(evidence: ReportData) -> str:
-    winner, metric = evidence.winner, metric_title(evidence.verdict["metric"])
+def _sentence(data: ReportData) -> str:
+    winner, metric = data.winner, metric_title(data.verdict["metric"])
     if winner is None:
-        failed = sum(len(one.get("failures", [])) for one in evidence.configurations)
+        failed = sum(len(one.get("failures", [])) for one in data.configurations)
         cause = (
             f"{count(failed, 'fit')} failed; the causes are listed below."
             if failed
@@ -153,16 +153,16 @@ def _sentence(evidence: ReportData) -> str:
     if winner["low"] is None:
         done = f"{winner['num_done']} of {count(winner['num_planned'], 'fit')}"
         return f"No configuration is complete. Of those with {done}, {winner['name']} has the best {metric}: {estimate(winner)}."
-    return f"{winner['name']} reached a {metric} of {estimate(winner)} ({evidence.confidence} interval {interval(winner['low'], winner['high'])}) on images it had not seen."
+    return f"{winner['name']} reached a {metric} of {estimate(winner)} ({data.confidence} interval {interval(winner['low'], winner['high'])}) on images it had not seen."
 
 
-def chips(evidence: ReportData) -> list[Chip]:
+def chips(data: ReportData) -> list[Chip]:
     """Checks that passed and what to be careful about, the worst first after those that passed."""
-    verdict = evidence.verdict
-    found = evidence.audit.get("findings", [])
-    passed = [Chip("good", _apart(evidence), "The folds were checked after they were made.", "#data")]
+    verdict = data.verdict
+    found = data.audit.get("findings", [])
+    passed = [Chip("good", _apart(data), "The folds were checked after they were made.", "#data")]
     copies = next((one for one in found if one["code"] == "near_duplicates"), None)
-    if copies and evidence.validation.near_duplicates == "group":
+    if copies and data.validation.near_duplicates == "group":
         passed.append(Chip("good", "the near-duplicates found stay in one fold", copies["message"]))
     if not any(finding["severity"] in ("error", "warning") for finding in found):
         passed.append(
@@ -172,7 +172,7 @@ def chips(evidence: ReportData) -> list[Chip]:
                 "Files, masks, labels, duplicates and leaks were checked before training.",
             )
         )
-    failed = sum(len(one.get("failures", [])) for one in evidence.configurations)
+    failed = sum(len(one.get("failures", [])) for one in data.configurations)
     careful = (
         [Chip("bad", f"{count(failed, 'fit')} failed", "The causes are listed under Failures.", "#failures")]
         if failed
@@ -201,6 +201,6 @@ def _shortly(warning: Mapping[str, Any]) -> str:
     return SHORTLY.get(str(warning["code"])) or clipped(str(warning["message"]), CHIP)
 
 
-def _apart(evidence: ReportData) -> str:
-    grouped = 0 < int(evidence.verdict.get("num_groups") or 0) < len(evidence.cases)
+def _apart(data: ReportData) -> str:
+    grouped = 0 < int(data.verdict.get("num_groups") or 0) < len(data.cases)
     return "no group is in two folds" if grouped else "no image is in two folds"

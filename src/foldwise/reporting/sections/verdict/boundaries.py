@@ -13,17 +13,17 @@ METRIC = "nsd_img_macro"
 MAX_ROWS = 60
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """A row for every complete configuration, the best first; None where boundaries were not asked for."""
-    told = evidence.verdict.get("boundary")
+    told = data.verdict.get("boundary")
     if not told:
         return None
     distances = {one["id"]: one["hd95"] for one in told["configurations"]}
-    shown = [evidence.classes[k] for k in evidence.shown_classes()]
-    known = [one for one in evidence.configurations if one["id"] in distances]
+    shown = [data.classes[k] for k in data.shown_classes()]
+    known = [one for one in data.configurations if one["id"] in distances]
     return {
         "boundary": {
-            "grouped": evidence.verdict["num_groups"] is not None,
+            "grouped": data.verdict["num_groups"] is not None,
             "tolerance": f"{told['tolerance_px']:g}",
             "classes": shown,
             "rows": [

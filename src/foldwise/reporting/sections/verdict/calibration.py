@@ -15,17 +15,17 @@ STEPS = {"before": "as the fits gave them", "after": "at the temperature of each
 NAMED = {"binary": "probability said", "multilabel": "probability said", "multiclass": "confidence"}
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """None while no configuration is complete, and for verdicts of older versions."""
-    told, winner = evidence.verdict.get("calibration"), evidence.winner
+    told, winner = data.verdict.get("calibration"), data.winner
     if not told or winner is None:
         return None
     records = {one["id"]: one for one in told["configurations"]}
     own = records.get(winner["id"])
     if own is None:
         return None
-    ranked = [one for one in evidence.configurations if one["id"] in records][:MAX_ROWS]
-    named = NAMED.get(str(evidence.verdict["task"]).partition("_")[0], "probability said")
+    ranked = [one for one in data.configurations if one["id"] in records][:MAX_ROWS]
+    named = NAMED.get(str(data.verdict["task"]).partition("_")[0], "probability said")
     return {
         "calibration": {
             "of": told["of"],
@@ -42,7 +42,7 @@ def section(evidence: ReportData) -> dict[str, Any] | None:
             "rows": []
             if told["descriptive"]
             else [_row(records[one["id"]], standing(one)) for one in ranked],
-            "grouped": evidence.verdict["num_groups"] is not None,
+            "grouped": data.verdict["num_groups"] is not None,
             "left_out": len(records) - len(ranked),
         }
     }

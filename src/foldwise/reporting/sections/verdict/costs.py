@@ -21,48 +21,48 @@ from foldwise.reporting.wording import (
 )
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """Time, memory and parameters, and score against time."""
-    rows = table(evidence)
-    pretrained = any((one.get("cost") or {}).get("shared_pretrain_s") for one in evidence.configurations)
-    drawn, *others = _drawings(evidence)
+    rows = table(data)
+    pretrained = any((one.get("cost") or {}).get("shared_pretrain_s") for one in data.configurations)
+    drawn, *others = _drawings(data)
     held = {
         "drawing": drawn,
         "others": [one for one in others if one is not None],
         "rows": rows,
         "pretrained": pretrained,
-        "memory_is": _counted(evidence, "peak_memory_is"),
-        "energy_is": _counted(evidence, "energy_is") if _energy_was_measured(evidence) else "",
+        "memory_is": _counted(data, "peak_memory_is"),
+        "energy_is": _counted(data, "energy_is") if _energy_was_measured(data) else "",
     }
     return {"cost": held} if rows else None
 
 
-def _counted(evidence: ReportData, key: str) -> str:
+def _counted(data: ReportData, key: str) -> str:
     """What a cost counts, in words; most often all configurations say the same."""
-    told = (str((one.get("cost") or {}).get(key) or "") for one in evidence.configurations)
+    told = (str((one.get("cost") or {}).get(key) or "") for one in data.configurations)
     return ", or ".join(dict.fromkeys(words for words in told if words))
 
 
-def _drawings(evidence: ReportData) -> list[Any]:
+def _drawings(data: ReportData) -> list[Any]:
     """Score against the time of an image, and against all else it takes; None where that was not measured."""
-    metric = evidence.verdict["metric"]
+    metric = data.verdict["metric"]
     arrow = "↑" if metric.get("higher_is_better", True) else "↓"
-    told, title = evidence.configurations, f"{arrow} {metric_title(metric)}"
+    told, title = data.configurations, f"{arrow} {metric_title(metric)}"
     others = [cost_chart(told, title=title, price=price, width=310) for price in OTHERS]
     return [cost_chart(told, title=title), *others]
 
 
-def table(evidence: ReportData) -> list[dict[str, Any]]:
+def table(data: ReportData) -> list[dict[str, Any]]:
     """What every configuration takes; what was not measured is a dash, and without any measure no row."""
-    rows, measured = [], _energy_was_measured(evidence)
-    for one in evidence.configurations:
+    rows, measured = [], _energy_was_measured(data)
+    for one in data.configurations:
         held = one.get("cost") or {}
         if not any(number(value) for value in held.values()):
             continue
         cells = [
             cell(estimate(one), one.get("estimate"), "", ends_of(one)),
             cell(milliseconds(held.get("latency_ms")), held.get("latency_ms")),
-            cell(duration(held.get("train_s")), held.get("train_s"), shared_pass(evidence, one["id"])),
+            cell(duration(held.get("train_s")), held.get("train_s"), shared_pass(data, one["id"])),
             cell(duration(held.get("evaluate_s")), held.get("evaluate_s")),
             peak_memory(held),
             *([_energy(held)] if measured else []),
@@ -73,9 +73,9 @@ def table(evidence: ReportData) -> list[dict[str, Any]]:
     return rows
 
 
-def _energy_was_measured(evidence: ReportData) -> bool:
+def _energy_was_measured(data: ReportData) -> bool:
     """Of any configuration."""
-    return any(number((one.get("cost") or {}).get("energy_j")) for one in evidence.configurations)
+    return any(number((one.get("cost") or {}).get("energy_j")) for one in data.configurations)
 
 
 def _energy(held: Mapping[str, Any]) -> Cell:

@@ -27,21 +27,21 @@ COSTS = {
 Record = Mapping[str, Any]
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """Every factor with a drawing; None for a single plain factor, which the leaderboard says all of."""
-    held = evidence.verdict.get("factors")
+    held = data.verdict.get("factors")
     if not held or held["num_compared"] < FEWEST:
         return None
     told = held["factors"]
     if len({one["factor"] for one in told}) < 2 and not any(one["view"] for one in told):
         return None
     longest = max(len(str(level["level"])) for one in told for level in one["levels"])
-    scales = panels(list(_scores(told)), list(_differences(evidence, told)), longest=longest)
+    scales = panels(list(_scores(told)), list(_differences(data, told)), longest=longest)
     return {
         "factors": {
             "sentence": held["sentence"],
             "parts": _parts(held["shares"] or []),
-            "charts": [_chart(evidence, one, scales) for one in told],
+            "charts": [_chart(data, one, scales) for one in told],
         }
     }
 
@@ -68,18 +68,18 @@ def _scores(told: Sequence[Record]) -> Iterator[float]:
                 yield float(value)
 
 
-def _differences(evidence: ReportData, told: Sequence[Record]) -> Iterator[float]:
+def _differences(data: ReportData, told: Sequence[Record]) -> Iterator[float]:
     for one in told:
-        best = _ordered(evidence, one)[0]["level"]
+        best = _ordered(data, one)[0]["level"]
         for level in one["levels"]:
             away = _away(one, best, level["level"])
             if away is not None:
                 yield from (end for end in (away.difference, away.low, away.high) if end is not None)
 
 
-def _ordered(evidence: ReportData, one: Record) -> list[Record]:
+def _ordered(data: ReportData, one: Record) -> list[Record]:
     """Levels, the best mean first; those whose mean cannot be estimated last."""
-    sign = 1 if evidence.verdict["metric"].get("higher_is_better", True) else -1
+    sign = 1 if data.verdict["metric"].get("higher_is_better", True) else -1
     worst = float("-inf")
     return sorted(
         one["levels"],
@@ -103,14 +103,14 @@ def _away(one: Record, best: str, level: str) -> Away | None:
     return None
 
 
-def _chart(evidence: ReportData, one: Record, scales: Panels) -> dict[str, Any]:
-    levels = _ordered(evidence, one)
+def _chart(data: ReportData, one: Record, scales: Panels) -> dict[str, Any]:
+    levels = _ordered(data, one)
     order = [one["levels"].index(level) for level in levels]
     paid = [key for key in COSTS if any(number(level["cost"].get(key)) for level in levels)]
     rows = [_row(one, level, levels[0]["level"], paid) for level in levels]
-    title = metric_title(evidence.verdict["metric"])
+    title = metric_title(data.verdict["metric"])
     heads = (
-        f"{title} →" if evidence.verdict["metric"].get("higher_is_better", True) else f"← {title}",
+        f"{title} →" if data.verdict["metric"].get("higher_is_better", True) else f"← {title}",
         "difference to the best",
         [COSTS[key][0] for key in paid],
     )

@@ -38,13 +38,13 @@ Bar = tuple[
 ]  # the value, the ends of its interval, its words
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """The map and the bars; None for fewer than two configurations with scores."""
-    told = [one for one in evidence.configurations if number(one.get("estimate")) is not None]
+    told = [one for one in data.configurations if number(one.get("estimate")) is not None]
     if len(told) < 2:
         return None
-    shown, family = told[:MOST], _family(evidence)
-    columns = _columns(evidence, shown, SHOWN[family].split())
+    shown, family = told[:MOST], _family(data)
+    columns = _columns(data, shown, SHOWN[family].split())
     ranked = [_ranked(name, shown) for name, _ in columns]
     rows = [
         {
@@ -55,31 +55,29 @@ def section(evidence: ReportData) -> dict[str, Any] | None:
         }
         for place, one in enumerate(shown)
     ]
-    heads = [_head(evidence, name, same) for name, same in columns]
-    bars = _bars(evidence, shown, BARS[family].split())
+    heads = [_head(data, name, same) for name, same in columns]
+    bars = _bars(data, shown, BARS[family].split())
     held = {"heads": heads, "rows": rows, "left_out": len(told) - len(shown)}
     return {"metrics": held | {"bars": bars, "open": len(shown) <= SHORT}}
 
 
-def _family(evidence: ReportData) -> str:
-    if evidence.segmentation:
+def _family(data: ReportData) -> str:
+    if data.segmentation:
         return "segmentation"
-    if evidence.multilabel:
+    if data.multilabel:
         return "multilabel"
-    return "binary" if len(evidence.classes) == 2 else "multiclass"
+    return "binary" if len(data.classes) == 2 else "multiclass"
 
 
 def _value(one: Record, name: str) -> float | None:
     return number(((one.get("metrics") or {}).get(name) or {}).get("estimate"))
 
 
-def _columns(
-    evidence: ReportData, shown: Sequence[Record], wanted: Sequence[str]
-) -> list[tuple[str, list[str]]]:
+def _columns(data: ReportData, shown: Sequence[Record], wanted: Sequence[str]) -> list[tuple[str, list[str]]]:
     """The deciding metric and those wanted; metrics with the same numbers share a column, and are named in it."""
     columns: list[tuple[str, list[str]]] = []
     seen: dict[tuple[float | None, ...], list[str]] = {}
-    for name in dict.fromkeys([str(evidence.verdict["metric"]["name"]), *wanted]):
+    for name in dict.fromkeys([str(data.verdict["metric"]["name"]), *wanted]):
         values = tuple(
             None if value is None else round(value, 9) for value in (_value(one, name) for one in shown)
         )
@@ -93,8 +91,8 @@ def _columns(
     return columns
 
 
-def _head(evidence: ReportData, name: str, same: Sequence[str]) -> dict[str, str]:
-    about = (evidence.verdict.get("metrics") or {}).get(name) or {}
+def _head(data: ReportData, name: str, same: Sequence[str]) -> dict[str, str]:
+    about = (data.verdict.get("metrics") or {}).get(name) or {}
     arrow = "↑" if about.get("higher_is_better", METRICS[name].higher_is_better) else "↓"
     note = str(about.get("averaging", METRICS[name].averaging))
     equal = ", ".join(in_text(METRICS[other].title) for other in same)
@@ -117,7 +115,7 @@ def _cell(one: Record, name: str, rank: float | None) -> dict[str, Any]:
     return {"shown": score(_value(one, name), 3), "value": _value(one, name), "share": rank or 0.0}
 
 
-def _bars(evidence: ReportData, shown: Sequence[Record], wanted: Sequence[str]) -> dict[str, Any]:
+def _bars(data: ReportData, shown: Sequence[Record], wanted: Sequence[str]) -> dict[str, Any]:
     """One column of bars for each metric and cost, on an axis from zero."""
     columns: list[tuple[str, str, float, list[Bar]]] = []
     for name in wanted:
@@ -125,11 +123,11 @@ def _bars(evidence: ReportData, shown: Sequence[Record], wanted: Sequence[str]) 
         told = [number(one.get("estimate")) for one in held]
         if any(value is not None for value in told):
             title = metric_title(
-                (evidence.verdict.get("metrics") or {}).get(name) or {"title": METRICS[name].title}
+                (data.verdict.get("metrics") or {}).get(name) or {"title": METRICS[name].title}
             )
             ends = [(number(one.get("low")), number(one.get("high"))) for one in held]
             words = [score(value, 2) for value in told]
-            averaging = str(((evidence.verdict.get("metrics") or {}).get(name) or {}).get("averaging", ""))
+            averaging = str(((data.verdict.get("metrics") or {}).get(name) or {}).get("averaging", ""))
             columns.append((title, averaging, 1.0, list(zip(told, ends, words, strict=True))))
     for key, (title, unit, write) in COSTS.items():
         paid = [number((one.get("cost") or {}).get(key)) for one in shown]

@@ -30,23 +30,23 @@ MAX_DRAWN = 40  # classes
 SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 
 
-def classes(evidence: ReportData) -> dict[str, Any] | None:
+def classes(data: ReportData) -> dict[str, Any] | None:
     """Table of the winner, and the strip of all configurations."""
-    table = per_class(evidence)
+    table = per_class(data)
     if not table["rows"]:
         return None
     strip, left_over = _commonest(table["strip"], table["supports"])
-    several = len(evidence.configurations) > 1
+    several = len(data.configurations) > 1
     drawn = (
-        class_strip(strip, title=table["shown"], winner=_winner(evidence))
+        class_strip(strip, title=table["shown"], winner=_winner(data))
         if several and any(own is not None for _, own, _ in strip)
         else None
     )
     return {"classes": {**table, "drawing": drawn, "left_over": left_over}}
 
 
-def _winner(evidence: ReportData) -> Dot | None:
-    winner = evidence.winner
+def _winner(data: ReportData) -> Dot | None:
+    winner = data.winner
     return Dot(float(winner["estimate"]), str(winner["name"]), str(winner["id"])) if winner else None
 
 
@@ -56,30 +56,26 @@ def _commonest(rows: Sequence[Any], numbers: Sequence[float]) -> tuple[list[Any]
     return [rows[place] for place in sorted(order)], len(rows) - len(order)
 
 
-def curves(evidence: ReportData) -> dict[str, Any] | None:
+def curves(data: ReportData) -> dict[str, Any] | None:
     """ROC and precision-recall panels of every class shown."""
-    winner = evidence.winner
-    if winner is None or winner["id"] not in evidence.roc:
+    winner = data.winner
+    if winner is None or winner["id"] not in data.roc:
         return None
-    drawn = [
-        _panels(evidence, winner["id"], k)
-        for k in evidence.shown_classes()
-        if k in evidence.roc[winner["id"]]
-    ]
+    drawn = [_panels(data, winner["id"], k) for k in data.shown_classes() if k in data.roc[winner["id"]]]
     return {"curves": drawn} if drawn else None
 
 
-def _panels(evidence: ReportData, winner: str, k: int) -> dict[str, Any]:
-    name = evidence.classes[k]
-    order = [winner, *(one for one in evidence.roc if one != winner)]
-    roc = [(one, evidence.roc[one][k]) for one in order if k in evidence.roc[one]]
-    pr = [(one, evidence.pr[one][k]) for one in order if k in evidence.pr.get(one, {})]
-    share = _share(evidence, k)
+def _panels(data: ReportData, winner: str, k: int) -> dict[str, Any]:
+    name = data.classes[k]
+    order = [winner, *(one for one in data.roc if one != winner)]
+    roc = [(one, data.roc[one][k]) for one in order if k in data.roc[one]]
+    pr = [(one, data.pr[one][k]) for one in order if k in data.pr.get(one, {})]
+    share = _share(data, k)
     return {
         "name": name,
         "auroc": score(roc[0][1].get("auroc"), 3) if roc else "",
         "ap": score(_average_precision(pr[0][1]), 3) if pr else "",
-        "left_out": left_out(((evidence.winner or {}).get("per_class") or {}).get(name) or {}),
+        "left_out": left_out(((data.winner or {}).get("per_class") or {}).get(name) or {}),
         "share": percent(share),
         "roc": curve_panel(f"ROC curve of {name}", roc, kind="roc"),
         "pr": curve_panel(f"Precision-recall curve of {name}", pr, kind="pr", chance=share),
@@ -90,28 +86,28 @@ def _average_precision(curve: Mapping[str, Any]) -> Any:
     return next((curve[key] for key in ("ap", "average_precision") if key in curve), None)
 
 
-def _share(evidence: ReportData, k: int) -> float | None:
+def _share(data: ReportData, k: int) -> float | None:
     """How frequent a class is: the precision of guessing."""
-    if evidence.segmentation:
-        matrix = next(iter(evidence.confusion.values()), None)
+    if data.segmentation:
+        matrix = next(iter(data.confusion.values()), None)
         return float(matrix[k].sum() / matrix.sum()) if matrix is not None and matrix.sum() else None
-    return sum(k in case.labels for case in evidence.cases) / max(len(evidence.cases), 1)
+    return sum(k in case.labels for case in data.cases) / max(len(data.cases), 1)
 
 
-def confusions(evidence: ReportData) -> dict[str, Any] | None:
+def confusions(data: ReportData) -> dict[str, Any] | None:
     """Matrices of the winner and of the next best, row-normalised with their counts."""
-    names = {one["id"]: one["name"] for one in evidence.configurations}
-    draw = _label_counts if evidence.multilabel else _matrix
+    names = {one["id"]: one["name"] for one in data.configurations}
+    draw = _label_counts if data.multilabel else _matrix
     drawn = [
-        {"name": names[one], "repeats": _repeats(evidence), **draw(np.asarray(matrix), evidence.classes)}
-        for one, matrix in evidence.confusion.items()
+        {"name": names[one], "repeats": _repeats(data), **draw(np.asarray(matrix), data.classes)}
+        for one, matrix in data.confusion.items()
     ]
     return {"confusions": drawn} if drawn else None
 
 
-def _repeats(evidence: ReportData) -> int:
+def _repeats(data: ReportData) -> int:
     """How often each image was predicted; counts are over all of them."""
-    return int(evidence.verdict.get("repeats") or 1)
+    return int(data.verdict.get("repeats") or 1)
 
 
 def _matrix(matrix: Any, classes: list[str]) -> dict[str, Any]:
@@ -158,13 +154,13 @@ def _label_counts(matrix: Any, classes: list[str]) -> dict[str, Any]:
     return {"kind": "labels", "rows": rows}
 
 
-def learning(evidence: ReportData) -> dict[str, Any] | None:
+def learning(data: ReportData) -> dict[str, Any] | None:
     """One small drawing per configuration with all its folds, best first."""
-    told = [result for result in evidence.results if result.get("epochs")]
+    told = [result for result in data.results if result.get("epochs")]
     scores = learning_scale(told)
     select = next((selecting_title(str(result["select"])) for result in told if result.get("select")), "")
     panels = []
-    for one in evidence.configurations[:MAX_LEARNING]:
+    for one in data.configurations[:MAX_LEARNING]:
         own = [result for result in told if result.get("configuration") == one["id"]]
         if own:
             panels.append(
@@ -177,9 +173,9 @@ def learning(evidence: ReportData) -> dict[str, Any] | None:
                     "note": _chosen_epochs(own),
                 }
             )
-    left_out = max(0, len(evidence.configurations) - MAX_LEARNING)
+    left_out = max(0, len(data.configurations) - MAX_LEARNING)
     held = {"panels": panels, "select": select, "left_out": left_out}
-    return {"learning": held, "fit_warnings": warnings_of_fits(evidence)} if panels else None
+    return {"learning": held, "fit_warnings": warnings_of_fits(data)} if panels else None
 
 
 def _chosen_epochs(results: list[Mapping[str, Any]]) -> str:
@@ -199,52 +195,52 @@ def _chosen_epochs(results: list[Mapping[str, Any]]) -> str:
     return f"chosen: {span} of {last}{late}"
 
 
-def failures(evidence: ReportData) -> dict[str, Any] | None:
+def failures(data: ReportData) -> dict[str, Any] | None:
     """Fits, and other items, that ended with an error."""
-    rows, others = failed_fits(evidence), evidence.verdict.get("failed_items", [])
+    rows, others = failed_fits(data), data.verdict.get("failed_items", [])
     return {"failures": rows, "failed_items": others} if rows or others else None
 
 
-def data(evidence: ReportData) -> dict[str, Any]:
+def data(data: ReportData) -> dict[str, Any]:
     """The data card with copies that were found and a sample of the images."""
-    numbers = statistics_table(evidence)
-    shown, num_copied = copies(evidence)
-    pictures = {"copies": shown, "num_copied": num_copied, "sample": sample(evidence)}
-    return {"data": {**data_card(evidence), **pictures, "statistics": numbers}}
+    numbers = statistics_table(data)
+    shown, num_copied = copies(data)
+    pictures = {"copies": shown, "num_copied": num_copied, "sample": sample(data)}
+    return {"data": {**data_card(data), **pictures, "statistics": numbers}}
 
 
-def data_card(evidence: ReportData) -> dict[str, Any]:
+def data_card(data: ReportData) -> dict[str, Any]:
     """Counts, sizes and audit of the images."""
-    cases = evidence.cases
+    cases = data.cases
     groups = Counter(case.group for case in cases if case.group)
     sizes = Counter(f"{case.width} × {case.height}" for case in cases if case.width)
     kinds = Counter(" ".join(part for part in (case.format, case.mode) if part) for case in cases)
     findings = sorted(
-        evidence.audit.get("findings", []), key=lambda finding: SEVERITIES.get(finding["severity"], 3)
+        data.audit.get("findings", []), key=lambda finding: SEVERITIES.get(finding["severity"], 3)
     )
     facts = [
         ("Images", str(len(cases))),
         ("Groups", _groups(groups, len(cases))),
-        ("Sizes, pixels", _sizes(sizes, evidence)),
+        ("Sizes, pixels", _sizes(sizes, data)),
         ("Files", _most(kinds)),
-        ("Layout", str(evidence.audit.get("layout", "")).replace("_", " ")),
+        ("Layout", str(data.audit.get("layout", "")).replace("_", " ")),
     ]
-    source = evidence.audit.get("source") or {}
+    source = data.audit.get("source") or {}
     told = (("Source", "title"), ("Citation", "citation"), ("Licence", "licence"))
     facts += [(title, str(source.get(key, ""))) for title, key in told]
     return {
         "facts": [fact for fact in facts if fact[1]],
-        "statements": evidence.audit.get("statements", []),
+        "statements": data.audit.get("statements", []),
         "findings": findings,
-        "counts": _class_bars(evidence),
+        "counts": _class_bars(data),
     }
 
 
-def _sizes(sizes: Counter[str], evidence: ReportData) -> str:
+def _sizes(sizes: Counter[str], data: ReportData) -> str:
     """Sizes of the files; and what the networks were given, where images were made larger or smaller."""
-    if evidence.images is None:
+    if data.images is None:
         return _most(sizes)
-    worked = Counter(f"{width} × {height}" for height, width in np.asarray(evidence.images.shapes).tolist())
+    worked = Counter(f"{width} × {height}" for height, width in np.asarray(data.images.shapes).tolist())
     return _most(sizes) + (f"; worked at {_most(worked)}" if worked != sizes else "")
 
 
@@ -267,13 +263,13 @@ def _most(counter: Counter[str]) -> str:
     return "; ".join(common) + (f"; {rest} more" if rest > 0 and common else "")
 
 
-def _class_bars(evidence: ReportData) -> Any:
-    if evidence.segmentation:
+def _class_bars(data: ReportData) -> Any:
+    if data.segmentation:
         return None
-    counts = Counter(label for case in evidence.cases for label in case.labels)
-    rows = [(name, counts[k]) for k, name in enumerate(evidence.classes)]
-    unlabelled = sum(not case.labels for case in evidence.cases)
-    if evidence.multilabel and unlabelled:
+    counts = Counter(label for case in data.cases for label in case.labels)
+    rows = [(name, counts[k]) for k, name in enumerate(data.classes)]
+    unlabelled = sum(not case.labels for case in data.cases)
+    if data.multilabel and unlabelled:
         rows.append(("(no label)", unlabelled))
     rows, left_over = _commonest(rows, [number for _, number in rows])
     return {"drawing": bars(rows, title="Images per class"), "left_over": left_over}

@@ -27,9 +27,9 @@ LIMITS = (
 )  # fmt: skip
 
 
-def section(evidence: ReportData) -> Record | None:
+def section(data: ReportData) -> Record | None:
     """The paragraphs, for the page; None while no configuration is complete."""
-    paragraphs = results(evidence.verdict)
+    paragraphs = results(data.verdict)
     return {"results": paragraphs} if paragraphs else None
 
 

@@ -10,7 +10,6 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from foldwise.data.corruptions import as_stored, disturbed, key_of
-from foldwise.judging.auxiliary import Beside
 from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.outlines import enlarged, grey, outlined, tinted
@@ -19,6 +18,7 @@ from foldwise.reporting.drawing.svg import Scale, drawing, element, text
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.reporting.wording import number, percent, score
+from foldwise.run.auxiliary_results import AuxiliaryItem
 
 MAX_MAPS, MAX_BARS = 24, 6  # configurations
 MAX_STRENGTHS = 4  # of blur, and of noise, in the bars; the pictures have one less
@@ -28,30 +28,30 @@ CELL = (66, 58)  # of the bars of one condition, with the air around them
 SHORT = {"accuracy": "ACC", "sensitivity": "SENS", "recall": "SENS", "specificity": "SPEC", "auroc": "AUC"}
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """Heat maps of the deciding metric, bars of the usual ones, and an example; None where nothing was asked."""
-    told = evidence.verdict.get("robustness")
+    told = data.verdict.get("robustness")
     if not told:
         return None
-    records = {one["id"]: one for one in evidence.configurations}
+    records = {one["id"]: one for one in data.configurations}
     shown = told["configurations"]
     held = {
         "metric": METRICS[told["metrics"][0]].title,
-        "maps": _maps(evidence, told, records),
+        "maps": _maps(data, told, records),
         "left_out": max(0, len(shown) - MAX_MAPS),
         "bars": [
             {"name": one["name"], "standing": standing(records[one["id"]]), "drawing": _bars(told, one)}
             for one in shown[:MAX_BARS]
         ],
         "measures": [(place, METRICS[name].title) for place, name in enumerate(_usual(told))],
-        "example": _example(evidence, told),
-        "legend": legend(evidence),
+        "example": _example(data, told),
+        "legend": legend(data),
     }
     return {"robustness": held}
 
 
 def _maps(
-    evidence: ReportData, told: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]
+    data: ReportData, told: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Per configuration a table, blur by noise; the same colour is the same score in all of them."""
     name, shown = told["metrics"][0], told["configurations"][:MAX_MAPS]
@@ -74,7 +74,7 @@ def _maps(
             "ends": [number(one[end]) for end in ("low", "high")],
             "shown": score(value, 2),
             "share": f"{0.08 + 0.92 * share:.3f}",
-            "whole": f"{score(value)}, {evidence.confidence} interval {ends[0]} to {ends[1]}",
+            "whole": f"{score(value)}, {data.confidence} interval {ends[0]} to {ends[1]}",
         }
 
     width = len(told["noise"])
@@ -159,26 +159,26 @@ def _cell(held: Sequence[Mapping[str, Any]], names: Sequence[str], left: float, 
     return [*parts, element("line", x1=left, x2=left + CELL[0] - 10, y1=base, y2=base, class_="axis")]
 
 
-def _example(evidence: ReportData, told: Mapping[str, Any]) -> dict[str, Any] | None:
+def _example(data: ReportData, told: Mapping[str, Any]) -> dict[str, Any] | None:
     """One test image under few conditions, with what the winner says of it; None where the images are gone."""
-    winner = evidence.winner
-    if winner is None or evidence.images is None:
+    winner = data.winner
+    if winner is None or data.images is None:
         return None
-    item = next((one for one in evidence.beside if _is_first(one, winner["id"])), None)
+    item = next((one for one in data.auxiliary if _is_first(one, winner["id"])), None)
     if item is None:
         return None
-    draw = _segmented if evidence.segmentation else _classified
+    draw = _segmented if data.segmentation else _classified
     blurs, noises = (few(told[key], MAX_STRENGTHS - 1) for key in ("blur_px", "noise"))
-    case, cells = draw(evidence, item, [(b, x) for b in blurs for x in noises])
+    case, cells = draw(data, item, [(b, x) for b in blurs for x in noises])
     rows = [
         (f"{told['blur_px'][b]:g}", cells[place * len(noises) : (place + 1) * len(noises)])
         for place, b in enumerate(blurs)
     ]
     noise = [f"{told['noise'][x]:g}" for x in noises]
-    return {"file": evidence.cases[case].name, "name": winner["name"], "noise": noise, "rows": rows}
+    return {"file": data.cases[case].name, "name": winner["name"], "noise": noise, "rows": rows}
 
 
-def _is_first(one: Beside, configuration: str) -> bool:
+def _is_first(one: AuxiliaryItem, configuration: str) -> bool:
     asked = one.settings
     return (
         one.kind == "robustness"
@@ -188,16 +188,16 @@ def _is_first(one: Beside, configuration: str) -> bool:
 
 
 def _segmented(
-    evidence: ReportData, item: Beside, places: Sequence[tuple[int, int]]
+    data: ReportData, item: AuxiliaryItem, places: Sequence[tuple[int, int]]
 ) -> tuple[int, list[Picture]]:
-    assert evidence.images is not None
+    assert data.images is not None
     with np.load(item.path / "example.npz", allow_pickle=False) as arrays:
         case, maps = int(arrays["case"]), arrays["maps"]
-    truth = np.asarray(evidence.images.target(case))
+    truth = np.asarray(data.images.target(case))
     window = _window(truth)
     made = []
     for b, x in places:
-        picture = tinted(grey(_worse(evidence, item, case, (b, x))[window]), maps[b, x][window])
+        picture = tinted(grey(_worse(data, item, case, (b, x))[window]), maps[b, x][window])
         picture, true = enlarged(picture, LEAST_PX), enlarged(truth[window], LEAST_PX)
         wrong = (maps[b, x] != truth)[truth != 255]
         words = f"{percent(float(wrong.mean()) if wrong.size else None)} of pixels wrong"
@@ -207,20 +207,20 @@ def _segmented(
 
 
 def _classified(
-    evidence: ReportData, item: Beside, places: Sequence[tuple[int, int]]
+    data: ReportData, item: AuxiliaryItem, places: Sequence[tuple[int, int]]
 ) -> tuple[int, list[Picture]]:
     """The image with the median probability of what is true, where nothing is blurred or noisy."""
     with np.load(item.path / "scores.npz", allow_pickle=False) as arrays:
         cases, said = arrays["case"].tolist(), arrays["probabilities"]
     true = np.zeros(said.shape[2:], dtype=bool)
     for row, case in enumerate(cases):
-        true[row, list(evidence.cases[case].labels)] = True
-    given = np.where(true, said, 1 - said if evidence.multilabel else 0.0)
-    given = given.mean(axis=3) if evidence.multilabel else given.sum(axis=3)
+        true[row, list(data.cases[case].labels)] = True
+    given = np.where(true, said, 1 - said if data.multilabel else 0.0)
+    given = given.mean(axis=3) if data.multilabel else given.sum(axis=3)
     row = int(np.argsort(given[0, 0], kind="stable")[len(cases) // 2])
     pictures = [
         Picture(
-            data_uri(_worse(evidence, item, cases[row], place), longest_px=WINDOW_PX + 32),
+            data_uri(_worse(data, item, cases[row], place), longest_px=WINDOW_PX + 32),
             f"{percent(float(given[place][row]))} given to the truth",
         )
         for place in places
@@ -228,10 +228,10 @@ def _classified(
     return cases[row], pictures
 
 
-def _worse(evidence: ReportData, item: Beside, case: int, place: tuple[int, int]) -> Pixels:
+def _worse(data: ReportData, item: AuxiliaryItem, case: int, place: tuple[int, int]) -> Pixels:
     """The image as the network was shown it, in one condition."""
-    assert evidence.images is not None
-    image = np.asarray(evidence.images.image(case))
+    assert data.images is not None
+    image = np.asarray(data.images.image(case))
     blur_px, noise = item.settings["blur_px"][place[0]], item.settings["noise"][place[1]]
     key = key_of(item.settings["seed"], case, blur_px, noise)
     return displayed(as_stored(disturbed(image, blur_px=blur_px, noise=noise, key=key), image.dtype))

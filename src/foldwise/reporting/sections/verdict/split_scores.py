@@ -15,12 +15,12 @@ MOST = 30  # configurations
 MAX_CLASSES = 40  # rows of a table; of more only the means
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """A table for every configuration, the winner first; None where the fits counted their test fold only."""
-    first = (evidence.winner or {}).get("id")
+    first = (data.winner or {}).get("id")
     tables = [
         {"name": one["name"], "standing": standing(one), "rows": _rows(one["parts"])}
-        for one in sorted(evidence.configurations, key=lambda one: one["id"] != first)
+        for one in sorted(data.configurations, key=lambda one: one["id"] != first)
         if one.get("parts")
     ]
     held = {"tables": tables[:MOST], "parts": list(TITLES.values()), "left_out": max(0, len(tables) - MOST)}

@@ -51,21 +51,21 @@ def cell(shown: str, value: Any = None, note: str = "", ends: tuple[Any, Any] | 
     return held if ends is None else held | {"low": number(ends[0]), "high": number(ends[1])}
 
 
-def leaderboard_section(evidence: ReportData) -> dict[str, Any]:
+def leaderboard_section(data: ReportData) -> dict[str, Any]:
     """The leaderboard, and every metric of every configuration."""
-    return {"leaderboard": leaderboard(evidence), "every_metric": every_metric(evidence)}
+    return {"leaderboard": leaderboard(data), "every_metric": every_metric(data)}
 
 
-def leaderboard(evidence: ReportData) -> dict[str, Any]:
+def leaderboard(data: ReportData) -> dict[str, Any]:
     """Rows of the configurations, best first, and of the trivial predictors."""
-    trained = [one for one in evidence.verdict.get("baselines", []) if number(one.get("low")) is not None]
-    scale, winner = score_scale([*evidence.configurations, *trained]), evidence.winner
+    trained = [one for one in data.verdict.get("baselines", []) if number(one.get("low")) is not None]
+    scale, winner = score_scale([*data.configurations, *trained]), data.winner
     rows = [
-        _row(place, one, interval_row(one, winner, scale), evidence)
-        for place, one in enumerate(evidence.configurations, 1)
+        _row(place, one, interval_row(one, winner, scale), data)
+        for place, one in enumerate(data.configurations, 1)
     ]
-    baselines = [_baseline(one, winner, scale) for one in evidence.verdict.get("baselines", [])]
-    return {"rows": rows, "baselines": baselines, "head": scale_head(scale), "factors": _factors(evidence)}
+    baselines = [_baseline(one, winner, scale) for one in data.verdict.get("baselines", [])]
+    return {"rows": rows, "baselines": baselines, "head": scale_head(scale), "factors": _factors(data)}
 
 
 def _baseline(one: Mapping[str, Any], winner: Mapping[str, Any] | None, scale: Scale) -> dict[str, Any]:
@@ -88,11 +88,11 @@ def _baseline(one: Mapping[str, Any], winner: Mapping[str, Any] | None, scale: S
     }
 
 
-def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: ReportData) -> dict[str, Any]:
+def _row(place: int, one: Mapping[str, Any], drawn: Any, data: ReportData) -> dict[str, Any]:
     cost = one.get("cost") or {}
     sign, words = VERDICTS.get(str(one.get("verdict")), ("", str(one.get("verdict") or "")))
     if one.get("verdict") == "winner":
-        sign, words = FIRST.get(str(evidence.verdict["state"]), (sign, words))
+        sign, words = FIRST.get(str(data.verdict["state"]), (sign, words))
     away = difference(one.get("difference")) if one.get("verdict") != "winner" else ""
     span = bounds(one.get("difference_low"), one.get("difference_high")) if away and away != NOTHING else ""
     return {
@@ -105,7 +105,7 @@ def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: ReportData) -
         "sign": sign,
         "verdict": words,
         "p": p_value(one.get("p")) if one.get("verdict") in ("could be best", "worse") else "",
-        "by": _ruled_out_by(evidence, one),
+        "by": _ruled_out_by(data, one),
         "done": f"{one['num_done']} of {one['num_planned']} fits"
         if one["num_done"] < one["num_planned"]
         else "",
@@ -120,18 +120,16 @@ def _row(place: int, one: Mapping[str, Any], drawn: Any, evidence: ReportData) -
         ),
         "latency": cell(milliseconds(cost.get("latency_ms")), cost.get("latency_ms")),
         "parameters": cell(amount(cost.get("parameters")), cost.get("parameters")),
-        "train": cell(
-            brief_duration(cost.get("train_s")), cost.get("train_s"), shared_pass(evidence, one["id"])
-        ),
+        "train": cell(brief_duration(cost.get("train_s")), cost.get("train_s"), shared_pass(data, one["id"])),
     }
 
 
-def _ruled_out_by(evidence: ReportData, one: Mapping[str, Any]) -> str:
+def _ruled_out_by(data: ReportData, one: Mapping[str, Any]) -> str:
     """The place of the rival that rules out one whose difference to the winner may be 0: winner and it may differ."""
     low, high = number(one.get("difference_low")), number(one.get("difference_high"))
     if not one.get("ruled_out_by") or low is None or high is None or not low <= 0 <= high:
         return ""
-    places = {own["id"]: place for place, own in enumerate(evidence.configurations, start=1)}
+    places = {own["id"]: place for place, own in enumerate(data.configurations, start=1)}
     return f"#{places[one['ruled_out_by']]}"
 
 
@@ -140,12 +138,10 @@ def ends_of(one: Mapping[str, Any]) -> tuple[Any, Any]:
     return one.get("low"), one.get("high")
 
 
-def shared_pass(evidence: ReportData, configuration: str) -> str:
+def shared_pass(data: ReportData, configuration: str) -> str:
     """+ 30 s shared: what a fit needs and shares with others, features or pretraining; empty where there is none."""
     own = [
-        result.get("cost") or {}
-        for result in evidence.results
-        if result.get("configuration") == configuration
+        result.get("cost") or {} for result in data.results if result.get("configuration") == configuration
     ]
     for key, words in (("shared_features_s", "shared"), ("shared_pretrain_s", "pretraining")):
         told = [number(cost.get(key)) for cost in own]
@@ -155,10 +151,10 @@ def shared_pass(evidence: ReportData, configuration: str) -> str:
     return ""
 
 
-def _factors(evidence: ReportData) -> dict[str, list[str]]:
+def _factors(data: ReportData) -> dict[str, list[str]]:
     """Levels of every factor that has more than one, in the order of the leaderboard."""
     levels: dict[str, dict[str, None]] = {}
-    for one in evidence.configurations:
+    for one in data.configurations:
         for factor, level in (one.get("levels") or {}).items():
             levels.setdefault(str(factor), {})[str(level)] = None
     return {factor: list(known) for factor, known in levels.items() if len(known) > 1}
@@ -169,11 +165,11 @@ def _value(held: Any) -> float | None:
     return number(held.get("estimate")) if isinstance(held, Mapping) else number(held)
 
 
-def every_metric(evidence: ReportData) -> dict[str, Any]:
+def every_metric(data: ReportData) -> dict[str, Any]:
     """Configurations and trivial predictors by all metrics that were computed."""
-    names = _metric_names([*evidence.configurations, *evidence.verdict.get("baselines", [])])
-    told = [(one, "") for one in evidence.configurations] + [
-        (one, "baseline") for one in evidence.verdict.get("baselines", [])
+    names = _metric_names([*data.configurations, *data.verdict.get("baselines", [])])
+    told = [(one, "") for one in data.configurations] + [
+        (one, "baseline") for one in data.verdict.get("baselines", [])
     ]
     rows = [
         {
@@ -204,9 +200,9 @@ def _metric_cell(held: Any, *, whole: bool = False) -> Cell:
     return cell(score(held, 0 if whole else 3), held)
 
 
-def per_class(evidence: ReportData) -> dict[str, Any]:
+def per_class(data: ReportData) -> dict[str, Any]:
     """Classes by metrics of the winner, with their support, and the metric that the strip of all models shows."""
-    winner = evidence.winner
+    winner = data.winner
     held = (winner or {}).get("per_class") or {}
     names: dict[str, None] = {}
     for values in held.values():
@@ -224,11 +220,11 @@ def per_class(evidence: ReportData) -> dict[str, Any]:
         }
         for name, values in held.items()
     ]
-    drawn = _strip_metric(list(names), str(evidence.verdict["metric"]["name"]))
+    drawn = _strip_metric(list(names), str(data.verdict["metric"]["name"]))
     return {
         "names": [plain(name) for name in names],
         "rows": rows,
-        "strip": _strip(evidence, drawn) if drawn else [],
+        "strip": _strip(data, drawn) if drawn else [],
         "supports": [number(values.get("support")) or 0 for values in held.values()],
         "shown": plain(drawn or ""),
     }
@@ -257,10 +253,10 @@ def _strip_metric(names: list[str], deciding: str) -> str | None:
     return next(iter([*wanted, *usual, *names]), None)
 
 
-def _strip(evidence: ReportData, metric: str) -> list[tuple[str, float | None, list[Dot]]]:
-    winner = evidence.winner
+def _strip(data: ReportData, metric: str) -> list[tuple[str, float | None, list[Dot]]]:
+    winner = data.winner
     assert winner is not None
-    shown = [one for one in evidence.configurations if one["id"] != winner["id"]][:MAX_DOTS]
+    shown = [one for one in data.configurations if one["id"] != winner["id"]][:MAX_DOTS]
     rows = []
     for name, values in winner["per_class"].items():
         others = [

@@ -13,20 +13,20 @@ MAX_ROWS = 60
 WITH_P = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """A row for every configuration against the winner, the best first; None where the tests were not asked for."""
-    told = evidence.verdict.get("textbook")
+    told = data.verdict.get("textbook")
     if not told:
         return None
-    records = {one["id"]: one for one in evidence.configurations}
+    records = {one["id"]: one for one in data.configurations}
     columns = [name for name in WITH_P if any(pair[name] for pair in told["pairs"])]
     ranks = told["friedman"]
     used = [*columns, *(["correlated_t"] if _bayes(told) else []), *(["friedman"] if ranks else [])]
     return {
         "textbook": {
             "winner": records[told["against"]]["name"],
-            "margin": f"{evidence.verdict['metric']['equivalent_within']:g}",
-            "size": f"{count(told['num_units'], 'group' if evidence.verdict['num_groups'] else 'image')} and "
+            "margin": f"{data.verdict['metric']['equivalent_within']:g}",
+            "size": f"{count(told['num_units'], 'group' if data.verdict['num_groups'] else 'image')} and "
             f"{count(told['num_fold_scores'], 'score of a fold', 'scores of folds')}",
             "columns": [told["tests"][name]["title"] for name in columns],
             "bayes": _bayes(told),

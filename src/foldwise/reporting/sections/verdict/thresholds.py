@@ -12,24 +12,24 @@ from foldwise.reporting.wording import NOTHING, score
 BASELINES = ("all_ones", "commonest")
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """None where the task has no thresholds, or nothing is decided yet."""
-    known, winner = evidence.verdict.get("thresholds"), evidence.winner
+    known, winner = data.verdict.get("thresholds"), data.winner
     if not known or winner is None:
         return None
-    curves = evidence.f1_curves.get(known["configuration"], {})
+    curves = data.f1_curves.get(known["configuration"], {})
     return {
         "thresholds": {
             "sentence": known["sentence"],
             "rows": [_row(name, held, winner) for name, held in known["classes"].items()],
             "few": any(held["num_matched"] for held in known["classes"].values()),
-            "compared": [*_methods(known, winner), *_trivial(evidence)],
+            "compared": [*_methods(known, winner), *_trivial(data)],
             "panels": [
-                (evidence.classes[k], threshold_panel(f"F1 of {evidence.classes[k]} by threshold", curve))
+                (data.classes[k], threshold_panel(f"F1 of {data.classes[k]} by threshold", curve))
                 for k, curve in curves.items()
                 if curve["folds"]
             ],
-            "absent": [evidence.classes[k] for k, curve in curves.items() if not curve["folds"]],
+            "absent": [data.classes[k] for k, curve in curves.items() if not curve["folds"]],
         }
     }
 
@@ -72,8 +72,8 @@ def _methods(known: Mapping[str, Any], winner: Mapping[str, Any]) -> list[dict[s
     ]
 
 
-def _trivial(evidence: ReportData) -> list[dict[str, Any]]:
-    chosen = [one for one in evidence.verdict.get("baselines", []) if one["id"] in BASELINES]
+def _trivial(data: ReportData) -> list[dict[str, Any]]:
+    chosen = [one for one in data.verdict.get("baselines", []) if one["id"] in BASELINES]
     return [
         {"name": one["name"], "sentence": "without looking at the image", "kind": "baseline"}
         | {

@@ -20,9 +20,9 @@ HELD = {
 Row = Mapping[str, Any]
 
 
-def section(evidence: ReportData) -> dict[str, Any] | None:
+def section(data: ReportData) -> dict[str, Any] | None:
     """A panel for every model and device, and the table of all numbers; None where nothing was measured."""
-    told = evidence.verdict.get("throughput") or []
+    told = data.verdict.get("throughput") or []
     rows = [row for row in told if row.get("points")]
     if not told:
         return None

@@ -36,24 +36,24 @@ class Tile:
     note: str
 
 
-def tiles(evidence: ReportData) -> list[Tile]:
+def tiles(data: ReportData) -> list[Tile]:
     """How sure, what it costs, and what is nearly as good and cheaper."""
-    winner = evidence.winner
+    winner = data.winner
     assert winner is not None
-    return [_sure(evidence, winner), _cost(winner), _cheaper(evidence, winner)]
+    return [_sure(data, winner), _cost(winner), _cheaper(data, winner)]
 
 
-def _sure(evidence: ReportData, winner: Mapping[str, Any]) -> Tile:
-    question, answer = "How sure is that?", evidence.verdict.get("answer") or {}
-    others = len(evidence.configurations) - 1
+def _sure(data: ReportData, winner: Mapping[str, Any]) -> Tile:
+    question, answer = "How sure is that?", data.verdict.get("answer") or {}
+    others = len(data.configurations) - 1
     if not others:
         return Tile(
             question,
             interval(winner.get("low"), winner.get("high")),
-            f"{evidence.confidence} interval; nothing was compared with it",
+            f"{data.confidence} interval; nothing was compared with it",
         )
-    if evidence.verdict["state"] == "incomplete" or answer.get("num_ruled_out") is None:
-        missing = sum(one["num_planned"] - one["num_done"] for one in evidence.configurations)
+    if data.verdict["state"] == "incomplete" or answer.get("num_ruled_out") is None:
+        missing = sum(one["num_planned"] - one["num_done"] for one in data.configurations)
         return Tile(question, "Not known yet", f"{count(missing, 'fit')} missing or failed")
     tied = int(answer.get("num_tied") or 0)
     compared = tied + int(answer["num_ruled_out"])
@@ -61,7 +61,7 @@ def _sure(evidence: ReportData, winner: Mapping[str, Any]) -> Tile:
         return Tile(
             question,
             interval(winner.get("low"), winner.get("high")),
-            f"{evidence.confidence} interval; no other configuration is complete",
+            f"{data.confidence} interval; no other configuration is complete",
         )
     parts = [
         f"{tied} cannot be told apart from it"
@@ -76,7 +76,7 @@ def _sure(evidence: ReportData, winner: Mapping[str, Any]) -> Tile:
         parts.append(f"would come first in {percent(winner['p_wins'])} of repeated studies")
     smallest = number(answer.get("minimal_detectable_difference"))
     if smallest is not None:
-        bounded = bool(evidence.verdict["metric"].get("bounded"))
+        bounded = bool(data.verdict["metric"].get("bounded"))
         parts.append(
             "no difference could be seen with this data"
             if bounded and smallest >= 1
@@ -101,17 +101,17 @@ def _cost(winner: Mapping[str, Any]) -> Tile:
     return Tile("What does it cost?", said, " · ".join(note for note in notes if note))
 
 
-def _cheaper(evidence: ReportData, winner: Mapping[str, Any]) -> Tile:
+def _cheaper(data: ReportData, winner: Mapping[str, Any]) -> Tile:
     """The fastest of those that could be best; of how much lower it scores, the note below tells."""
     question, own = "Not told apart, and cheaper?", number(winner.get("cost", {}).get("latency_ms"))
-    tied = [one for one in evidence.configurations if one.get("could_be_best") and one["id"] != winner["id"]]
+    tied = [one for one in data.configurations if one.get("could_be_best") and one["id"] != winner["id"]]
     timed = [(number(one.get("cost", {}).get("latency_ms")), one) for one in tied]
     known = [(ms, one) for ms, one in timed if ms is not None and ms > 0]
-    if len(evidence.configurations) == 1:
+    if len(data.configurations) == 1:
         return Tile(question, "Not asked", "list rivals under compare: in the study file")
-    if evidence.verdict["state"] == "incomplete":
+    if data.verdict["state"] == "incomplete":
         return Tile(question, "Not known yet", "said when every fit is done")
-    if evidence.verdict["state"] == "not_better_than_trivial":
+    if data.verdict["state"] == "not_better_than_trivial":
         return Tile(
             question, "The trivial answer", "it costs nothing and is as good as far as this data can tell"
         )
@@ -125,7 +125,7 @@ def _cheaper(evidence: ReportData, winner: Mapping[str, Any]) -> Tile:
         return Tile(
             question, "None is faster", several if len(tied) > 1 else "only one other could be as good"
         )
-    metric, away = in_text(metric_title(evidence.verdict["metric"])), one.get("difference")
+    metric, away = in_text(metric_title(data.verdict["metric"])), one.get("difference")
     same = abs(number(away) or 0.0) < SAME
     told = f"the same {metric}" if same else f"{difference(away)} {metric}"
     return Tile(question, str(one["name"]), f"{told} · {own / fastest:.1f}× faster")

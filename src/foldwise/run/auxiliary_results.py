@@ -1,0 +1,56 @@
+"""Auxiliary items, those that are no fits: which are done, and what they made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foldwise.run.folder import RunFolder
+from foldwise.run.plan import Plan
+
+
+@dataclass(frozen=True)
+class AuxiliaryItem:
+    """A planned item that is no fit.
+
+    Attributes:
+        settings: what the item was to do.
+        result: its result.json; empty while there is none.
+        path: its folder under done/.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    result: Mapping[str, Any]
+    path: Path
+    item: str = ""
+    title: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether it left what it was to make."""
+        return self.result.get("status") == "done"
+
+
+def read_auxiliary(folder: RunFolder, plan: Plan) -> tuple[AuxiliaryItem, ...]:
+    """Every planned item that is no fit, in plan order; then the looks that were made by hand at fits of the plan."""
+    planned = tuple(
+        AuxiliaryItem(
+            item.kind, item.settings, folder.result(item.id) or {}, folder.done(item.id), item.id, item.title
+        )
+        for item in plan.items
+        if item.kind != "fit"
+    )
+    return (*planned, *_looks_by_hand(folder, plan))
+
+
+def _looks_by_hand(folder: RunFolder, plan: Plan) -> Iterator[AuxiliaryItem]:
+    """Those that are done, with what was asked of the fit and of the look."""
+    items = {item.id: item for item in plan.items}
+    for name, result in folder.outcomes().items():
+        fit = items.get(result.get("fit", ""))
+        if name.startswith("look-") and name not in items and fit is not None:
+            settings = fit.settings | {"look": result["asked"]}
+            yield AuxiliaryItem("look", settings, result, folder.done(name), name, result["title"])
