@@ -30,9 +30,9 @@ NOUNS = {  # of the kinds of items, in the order they are told
     "features": "encoder pass",
     "pretrain": "pretraining",
     "shallow": "shallow baseline",
-    "again": "A/A fit",
+    "aa_test": "A/A fit",
     "robustness": "robustness check",
-    "look": "look",
+    "landscape": "landscape",
     "preview": "preview",
     "measure": "speed measurement",
 }

@@ -19,14 +19,14 @@ def again(folder, *likes, leave_out=()):
         theirs = [fit for fit in fits if fit.settings["configuration"] == ids[like]]
         for place, fit in enumerate(theirs):
             settings = fit.settings | {"configuration": ids[0], "copy": copy}
-            item = Item(f"again-{copy}-{place}", "again", (), f"again {copy}: {fit.title}", settings)
+            item = Item(f"aa_test-{copy}-{place}", "aa_test", (), f"again {copy}: {fit.title}", settings)
 
             def make(path, fit=fit):
                 np.savez(path / "scores.npz", **scores_of(folder, fit))
 
             made.append((item, None if (copy, place) in leave_out else make))
     add(folder, made)
-    validate = read_json(folder.study_record)["validate"] | {"calibrate": len(likes)}
+    validate = read_json(folder.study_record)["validate"] | {"aa_test": len(likes)}
     return asking(folder, validate=validate)
 
 

@@ -31,7 +31,7 @@ def looked(
     asked = settings(task, **training) | named
     own = asked["training"]["loss"]
     result = look_item(
-        asked | {"look": ABOUT | {"losses": [own]} | (about or {})},
+        asked | {"landscape": ABOUT | {"losses": [own]} | (about or {})},
         packed=packed or tiny(task),
         split=SPLIT,
         inputs=inputs,

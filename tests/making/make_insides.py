@@ -20,7 +20,7 @@ def look(folder, configuration, *, fold=0, repeat=0, **more):
         "fold": fold,
         "chosen_epoch": CHOSEN,
     }
-    return AuxiliaryItem("look", {}, result | more, folder)
+    return AuxiliaryItem("landscape", {}, result | more, folder)
 
 
 def write_layers(folder, *, layers=9, decay=1.0, zero=0.0, growth=1.0, seed=0):

@@ -58,7 +58,7 @@ def make_look(folder, fit, *, points=21, epochs=(0, 2, 5, 8, 12), chosen=8, dire
         arrays["stale"] = np.array([bowl(line_alpha * 1.5, np.zeros(1), chosen, last, place)[0] for place in wanted])  # fmt: skip
     np.savez(folder / "surfaces.npz", **{key: held if held.dtype == np.int32 else held.astype(np.float32) for key, held in arrays.items()})  # fmt: skip
     result = {
-        "item": folder.name, "kind": "look", "status": "done", "error": None, "fit": "fit-0", **fit, "chosen_epoch": chosen,
+        "item": folder.name, "kind": "landscape", "status": "done", "error": None, "fit": "fit-0", **fit, "chosen_epoch": chosen,
         "criteria": [dict(zip(("name", "title", "kind"), one, strict=True)) for one in criteria], "trained_with": 0,
         "images": 64, "images_from": "training part", "norm": "batch norm" if batch_norm else "none",
         "replay": {"equal": True, "largest_difference": 0.0}, "seconds": 21.0,
@@ -67,7 +67,7 @@ def make_look(folder, fit, *, points=21, epochs=(0, 2, 5, 8, 12), chosen=8, dire
         "direction_spread": lines.mean(axis=3).std(axis=1).tolist(),
     }  # fmt: skip
     write_json(folder / "result.json", result)
-    return AuxiliaryItem("look", {}, result, folder, folder.name, f"look at {fit['configuration']}")
+    return AuxiliaryItem("landscape", {}, result, folder, folder.name, f"look at {fit['configuration']}")
 
 
 def with_looks(data, root, number=1, **options):

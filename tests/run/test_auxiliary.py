@@ -7,12 +7,12 @@ from foldwise.run.auxiliary import augmentation_name, beside_seconds
 from foldwise.run.plan import make_plan, ready, skipped
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
-from foldwise.study.spec import AGAIN
+from foldwise.study.spec import NUM_COPIES
 from foldwise.text import kinds
 
 FOLDS = [(0, 0, "s0"), (0, 1, "s1")]
 STEPS = dict.fromkeys(
-    ("fit", "features", "pretrain", "preview", "shallow", "again", "robustness", "measure"), 1
+    ("fit", "features", "pretrain", "preview", "shallow", "aa_test", "robustness", "measure"), 1
 )
 NOTHING = {"seconds_per_fit": {}, "seconds_per_test": {}, "million_pixels": 0, "channels": 1}
 WORSE = {"blur_px": [0, 1], "noise": [0, 0.1]}
@@ -113,8 +113,8 @@ def test_what_is_asked_beside_changes_no_fit():
 
 
 def test_the_first_configuration_is_trained_again_under_other_seeds():
-    plan = plan_of(compare={"loss": ["dice", "focal"]}, validate={"folds": 2, "calibrate": 3})
-    fits, again = of(plan, "fit"), of(plan, "again")
+    plan = plan_of(compare={"loss": ["dice", "focal"]}, validate={"folds": 2, "aa_test": 3})
+    fits, again = of(plan, "fit"), of(plan, "aa_test")
     first = [fit for fit in fits if fit.settings["configuration"] == plan.configurations[0].id]
     assert len({fit.settings["seed"] for fit in first} | {item.settings["seed"] for item in again}) == 2 + 6
     for place, item in enumerate(again):
@@ -124,16 +124,16 @@ def test_the_first_configuration_is_trained_again_under_other_seeds():
             "seed",
             "copy",
         }
-    assert len(of(plan_of(validate={"folds": 2, "calibrate": True}), "again")) == 2 * AGAIN
-    assert not of(plan_of(validate={"folds": 2, "calibrate": False}), "again")
+    assert len(of(plan_of(validate={"folds": 2, "aa_test": True}), "aa_test")) == 2 * NUM_COPIES
+    assert not of(plan_of(validate={"folds": 2, "aa_test": False}), "aa_test")
     told = beside_seconds(plan.items, **NOTHING | {"seconds_per_fit": {plan.configurations[0].id: 7.0}})
     assert told == 6 * 7
 
 
 def test_how_often_is_a_number_of_times():
     with pytest.raises(SpecError) as caught:
-        plan_of(validate={"folds": 2, "calibrate": -1})
-    assert "validate.calibrate" in str(caught.value)
+        plan_of(validate={"folds": 2, "aa_test": -1})
+    assert "validate.aa_test" in str(caught.value)
 
 
 def test_an_id_changes_with_what_can_change_the_result():

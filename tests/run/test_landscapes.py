@@ -21,7 +21,7 @@ from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
 from foldwise.study.spec import Looking
 
-STEPS = dict.fromkeys(("fit", "features", "pretrain", "look", "measure", "again", "preview"), 1)
+STEPS = dict.fromkeys(("fit", "features", "pretrain", "landscape", "measure", "aa_test", "preview"), 1)
 FOLDS = [(repeat, fold, f"s{repeat}{fold}") for repeat in range(2) for fold in range(3)]
 
 
@@ -46,11 +46,11 @@ FOUR = {"loss": ["dice", "focal"], "batch_size": [4, 8]}
 @pytest.mark.parametrize("asked", [True, {}, {"configurations": 4}])
 def test_a_look_stands_after_its_fit_and_those_it_goes_to(asked):
     plan = plan_of(look=asked)
-    (look,) = of(plan, "look")
+    (look,) = of(plan, "landscape")
     fits = of(plan, "fit")
     first = fits[0]
     assert look.title == f"look into {first.title}"
-    assert look.settings["look"]["fit"] == first.id
+    assert look.settings["landscape"]["fit"] == first.id
     other_repeat, other_fold = (
         next(fit for fit in fits if (fit.settings["repeat"], fit.settings["fold"]) == place)
         for place in ((1, 0), (0, 1))
@@ -64,26 +64,26 @@ def test_a_look_stands_after_its_fit_and_those_it_goes_to(asked):
 
 @pytest.mark.parametrize("asked", [False, None])
 def test_nothing_is_looked_at_where_nothing_is_asked(asked):
-    assert of(plan_of(look=asked), "look") == []
+    assert of(plan_of(look=asked), "landscape") == []
 
 
 def test_losses_not_seen_yet_come_first():
     plan = plan_of(compare=FOUR, look={"configurations": 2})
-    assert [item.title for item in of(plan, "look")] == [
+    assert [item.title for item in of(plan, "landscape")] == [
         "look into dice · batch_size 4 · fold 1 of 3, repeat 1 of 2",
         "look into focal · batch_size 4 · fold 1 of 3, repeat 1 of 2",
     ]
-    assert len(of(plan_of(compare=FOUR, look={"configurations": 3}), "look")) == 3
-    assert len(of(plan_of(compare=FOUR, look={"configurations": 9}), "look")) == 4
+    assert len(of(plan_of(compare=FOUR, look={"configurations": 3}), "landscape")) == 3
+    assert len(of(plan_of(compare=FOUR, look={"configurations": 9}), "landscape")) == 4
 
 
 def test_every_look_draws_the_losses_of_the_study():
-    for look in of(plan_of(compare=FOUR, look=True), "look"):
-        assert [loss["name"] for loss in look.settings["look"]["losses"]] == ["dice", "focal"]
-        assert look.settings["look"]["standard"] is True
-    (look, *_) = of(plan_of(compare=FOUR, look={"losses": ["dice", {"focal": {"gamma": 3}}]}), "look")
-    assert [str_of(loss) for loss in look.settings["look"]["losses"]] == ["dice", "focal {'gamma': 3}"]
-    assert look.settings["look"]["standard"] is False
+    for look in of(plan_of(compare=FOUR, look=True), "landscape"):
+        assert [loss["name"] for loss in look.settings["landscape"]["losses"]] == ["dice", "focal"]
+        assert look.settings["landscape"]["standard"] is True
+    (look, *_) = of(plan_of(compare=FOUR, look={"losses": ["dice", {"focal": {"gamma": 3}}]}), "landscape")
+    assert [str_of(loss) for loss in look.settings["landscape"]["losses"]] == ["dice", "focal {'gamma': 3}"]
+    assert look.settings["landscape"]["standard"] is False
 
 
 def str_of(loss):
@@ -94,22 +94,22 @@ def test_a_look_changes_no_fit_and_comes_before_speeds():
     plan = plan_of(look=True, measure={})
     assert [item.id for item in of(plan, "fit")] == [item.id for item in of(plan_of(), "fit")]
     kinds = [item.kind for item in plan.items]
-    assert kinds.index("look") < kinds.index("measure")
+    assert kinds.index("landscape") < kinds.index("measure")
 
 
 def test_a_head_is_looked_at_with_its_encoder():
     train = {"model": "timm:resnet18", "weights": "imagenet", "freeze": "encoder"}
     plan = plan_of(train=train, task="binary_classification", look=True)
-    assert of(plan, "features")[0].id in of(plan, "look")[0].needs
+    assert of(plan, "features")[0].id in of(plan, "landscape")[0].needs
 
 
 def test_an_id_changes_with_what_is_asked():
     ids = [
-        of(plan_of(look=asked), "look")[0].id
+        of(plan_of(look=asked), "landscape")[0].id
         for asked in ({}, {"points": 7}, {"epochs": [1, 5]}, {"images": 9})
     ]
     assert len(set(ids)) == 4
-    assert of(plan_of(look={"configurations": 7}), "look")[0].id == ids[0]
+    assert of(plan_of(look={"configurations": 7}), "landscape")[0].id == ids[0]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_so_many_images_that_a_look_takes_minutes():
 
 def test_the_estimate_grows_with_the_points_and_counts_the_training():
     def seconds(**asked):
-        (look,) = of(plan_of(look=asked), "look")
+        (look,) = of(plan_of(look=asked), "landscape")
         name = look.settings["configuration"]
         seen = Seen(trained=30, tested=10, pixels=64**2)
         return look_seconds(look, seen, seconds_per_fit={name: 100}, seconds_per_test={name: 0.1})
@@ -185,7 +185,7 @@ def test_the_check_counts_looks():
         "channels": 1,
     }
     seen = Seen(trained=30, tested=10, pixels=64**2)
-    (look,) = of(plan, "look")
+    (look,) = of(plan, "landscape")
     expected = look_seconds(look, seen, seconds_per_fit={name: 100}, seconds_per_test={name: 0.1})
     assert beside_seconds(plan.items, seen=seen, **known) == pytest.approx(expected)
 

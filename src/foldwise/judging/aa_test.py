@@ -41,7 +41,7 @@ def again_record(study: Study, rows: Rows, known: Judgement) -> Record | None:
     record: Record = {
         "configuration": _configuration(rows),
         "estimates": estimates,
-        "num_planned": study.validate_.again,
+        "num_planned": study.validate_.num_copies,
         "largest_difference": max(estimates) - min(estimates),
         "sd": float(np.std(estimates, ddof=1)),
         "pairs": None,
@@ -74,12 +74,12 @@ def again_caution(record: Record | None) -> Caution | None:
 
 
 def _configuration(rows: Rows) -> str | None:
-    return next((str(one.settings["configuration"]) for one in rows.beside if one.kind == "again"), None)
+    return next((str(one.settings["configuration"]) for one in rows.beside if one.kind == "aa_test"), None)
 
 
 def _scored_copies(rows: Rows, known: Judgement) -> dict[int, Scored]:
     """Every copy that has all its folds and whose score is known, by its number."""
-    own = [one for one in rows.beside if one.kind == "again"]
+    own = [one for one in rows.beside if one.kind == "aa_test"]
     fits = tuple(fit_of(one, _name(one.settings["copy"])) for one in own)
     theirs = replace(rows, fits=fits)
     found = {}

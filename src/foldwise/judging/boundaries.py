@@ -58,7 +58,7 @@ def with_outlines(study: Study, rows: Rows, folder: RunFolder) -> Rows:
         return known["of"]
 
     done = {fit.item: fit.path for fit in rows.fits if fit.status == "done"}
-    done |= {one.item: one.path for one in rows.beside if one.kind in ("shallow", "again") and one.done}
+    done |= {one.item: one.path for one in rows.beside if one.kind in ("shallow", "aa_test") and one.done}
     kept = {
         item: _kept(folder.boundaries / f"{item}-{tolerance:g}px-{VERSION}.npz", path, packed, tolerance)
         for item, path in done.items()

@@ -142,7 +142,7 @@ def _robustness(job: Job) -> dict[str, Any]:
     )
 
 
-def _look(job: Job) -> dict[str, Any]:
+def _landscape(job: Job) -> dict[str, Any]:
     from foldwise.insight.landscape.look import look_item
 
     return look_item(
@@ -169,11 +169,11 @@ STEPS = {
     "features": Step(_features, version=1),
     "pretrain": Step(_pretrain, version=1),
     "fit": FIT,
-    "again": FIT,
+    "aa_test": FIT,
     "measure": Step(_measure, version=1),
     "preview": Step(_preview, version=1),
     "shallow": Step(_shallow, version=1),
     "robustness": Step(_robustness, version=1),
-    "look": Step(_look, version=1),
+    "landscape": Step(_landscape, version=1),
 }
 STEP_VERSIONS = {kind: step.version for kind, step in STEPS.items()}

@@ -247,7 +247,7 @@ def plan_look(folder: RunFolder, fit: str | None, options: Mapping[str, Any]) ->
         classes = len(read_json(folder.done(chosen.id) / "model.json")["classes"])
         check_losses(asked.losses, task=chosen.settings["task"], num_classes=classes, where="look.losses")
     there = [item for item in fits if item.id in done]
-    return beside(look_into(chosen, there, asked, metric=study.judge.metric), STEPS["look"].version)
+    return beside(look_into(chosen, there, asked, metric=study.judge.metric), STEPS["landscape"].version)
 
 
 def do_look(folder: RunFolder, item: Item, *, device: str = "auto", beat: Beat) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def extras(study: Study, configurations: Sequence[Configuration], fits: Sequence
     return [
         *_previews(configurations, fits),
         *_shallow(study, fits),
-        *_again(study, fits),
+        *_aa_test(study, fits),
         *_robustness(study, fits),
         *looks(study, fits),
         *_measures(study, configurations, fits),
@@ -85,21 +85,21 @@ def _shallow(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
             yield Extra("shallow", (), title, of_fold | {"baseline": baseline.model_dump(mode="json")})
 
 
-def _again(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
+def _aa_test(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
     """The fits of the first configuration under other seeds, as if they were of others: for the A/A test.
 
     It is the first that the study names, and not the best, because the choice must not depend on any score.
     """
     first = fits[0].settings["configuration"]
-    for copy in range(1, study.validate_.again + 1):
+    for copy in range(1, study.validate_.num_copies + 1):
         for fit in fits:
             if fit.settings["configuration"] == first:
-                seed = again_seed(fit.settings["seed"], copy)
+                seed = copy_seed(fit.settings["seed"], copy)
                 settings = fit.settings | {"seed": seed, "copy": copy}
-                yield Extra("again", fit.needs, f"again {copy}: {fit.title}", settings)
+                yield Extra("aa_test", fit.needs, f"again {copy}: {fit.title}", settings)
 
 
-def again_seed(seed: int, copy: int) -> int:
+def copy_seed(seed: int, copy: int) -> int:
     """The seed of a fit that is done again, from its own and the number of the copy."""
     return int.from_bytes(sha256(f"{seed}/again {copy}".encode()).digest()[:4], "big") % 2**31
 
@@ -183,7 +183,7 @@ def beside_seconds(
         if "blur_px" in asked and "noise" in asked:
             conditions = len(asked["blur_px"]) * len(asked["noise"])
             total += conditions * seconds_per_test[asked["configuration"]]
-        elif "look" in asked and seen is not None:
+        elif "landscape" in asked and seen is not None:
             total += look_seconds(
                 item, seen, seconds_per_fit=seconds_per_fit, seconds_per_test=seconds_per_test
             )

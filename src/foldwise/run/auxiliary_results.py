@@ -51,6 +51,6 @@ def _looks_by_hand(folder: RunFolder, plan: Plan) -> Iterator[AuxiliaryItem]:
     items = {item.id: item for item in plan.items}
     for name, result in folder.outcomes().items():
         fit = items.get(result.get("fit", ""))
-        if name.startswith("look-") and name not in items and fit is not None:
-            settings = fit.settings | {"look": result["asked"]}
-            yield AuxiliaryItem("look", settings, result, folder.done(name), name, result["title"])
+        if name.startswith("landscape-") and name not in items and fit is not None:
+            settings = fit.settings | {"landscape": result["asked"]}
+            yield AuxiliaryItem("landscape", settings, result, folder.done(name), name, result["title"])

@@ -30,7 +30,7 @@ class Planned(Protocol):
 class Extra:
     """An item to be: all but its id."""
 
-    kind: Literal["preview", "shallow", "again", "robustness", "look", "measure"]
+    kind: Literal["preview", "shallow", "aa_test", "robustness", "landscape", "measure"]
     needs: tuple[str, ...]
     title: str
     settings: dict[str, Any]

@@ -65,7 +65,7 @@ def look_into(fit: Planned, fits: Sequence[Planned], asked: Looking, *, metric: 
         about |= {"losses": [loss.model_dump(mode="json") for loss in asked.losses], "standard": False}
     about |= {"fit": fit.id, "others": [other.id for other in others], "metric": metric}
     needs = (fit.id, *fit.needs, *(other.id for other in others))
-    return Extra("look", needs, f"look into {fit.title}", fit.settings | {"look": about})
+    return Extra("landscape", needs, f"look into {fit.title}", fit.settings | {"landscape": about})
 
 
 def _loss_of(fit: Planned) -> str:
@@ -183,7 +183,7 @@ def look_seconds(
         seen: the images.
         seconds_per_fit, seconds_per_test: by configuration; a test is one look at a test fold.
     """
-    settings, asked = item.settings, item.settings["look"]
+    settings, asked = item.settings, item.settings["landscape"]
     name = settings["configuration"]
     epochs = asked["epochs"] if isinstance(asked["epochs"], int) else len(asked["epochs"]) + 3
     points = asked["points"]

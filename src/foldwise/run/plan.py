@@ -34,7 +34,7 @@ class Item:
 
     id: str
     kind: Literal[
-        "features", "pretrain", "fit", "preview", "shallow", "again", "robustness", "look", "measure"
+        "features", "pretrain", "fit", "preview", "shallow", "aa_test", "robustness", "landscape", "measure"
     ]
     needs: tuple[str, ...]
     title: str

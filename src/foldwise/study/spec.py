@@ -33,7 +33,7 @@ Task = Literal[
 ]
 Cache = Literal["disk", "memory", "none"]
 IGNORE = 255  # the target value of pixels that no loss and no score may count
-AGAIN = 4  # times that `validate.calibrate: true` trains a configuration again: five equals make ten pairs
+NUM_COPIES = 4  # times that `validate.aa_test: true` trains a configuration again: five equals make ten pairs
 
 
 class PhantomData(Node):
@@ -183,15 +183,15 @@ class Validation(Node):
     group: str = "auto"
     near_duplicates: Literal["group", "ignore"] = "group"
     stratify: bool = True
-    calibrate: Annotated[
+    aa_test: Annotated[
         bool | PositiveInt,
         Field(description="true, false, or how often the first configuration is trained again"),
     ] = False
 
     @property
-    def again(self) -> int:
+    def num_copies(self) -> int:
         """How often one configuration is trained again under other seeds, for the A/A test."""
-        return AGAIN if self.calibrate is True else int(self.calibrate)
+        return NUM_COPIES if self.aa_test is True else int(self.aa_test)
 
 
 class Judging(Node):

@@ -59,7 +59,7 @@ def said(monkeypatch, capsys):
 
 
 def looks(folder):
-    return [one for one in read_auxiliary(folder, folder.load_plan()) if one.kind == "look" and one.done]
+    return [one for one in read_auxiliary(folder, folder.load_plan()) if one.kind == "landscape" and one.done]
 
 
 def test_the_winner_is_looked_into_and_the_same_look_is_not_done_twice(run, said, monkeypatch):
@@ -93,10 +93,10 @@ def test_a_look_that_no_study_asks_for_is_kept_beside_the_plan_and_reported(run,
     (look,) = looks(run)
     assert look.item not in {item.id for item in run.load_plan().items}
     assert look.settings["configuration"] == fit.settings["configuration"]
-    assert look.settings["look"]["fit"] == fit.id
+    assert look.settings["landscape"]["fit"] == fit.id
     assert [one["name"] for one in look.result["criteria"]] == ["focal (gamma 3)", "1 - balanced_accuracy"]
     assert look.result["trained_with"] is None
-    assert (look.result["images"], look.settings["look"]["points"]) == (3, 5)
+    assert (look.result["images"], look.settings["landscape"]["points"]) == (3, 5)
     assert [one["epoch"] for one in look.result["curvature"]] == [0, 1, 2]
     assert run.report.is_file()
     assert "look into conv" in out.lower()
@@ -107,7 +107,7 @@ def test_it_is_not_reported_once_its_fit_is_no_longer_planned(run, said):
     assert len(looks(run)) == 1
     plan = run.load_plan()
     smaller = plan.__class__(plan.items[1:2], plan.configurations)
-    assert [one for one in read_auxiliary(run, smaller) if one.kind == "look"] == []
+    assert [one for one in read_auxiliary(run, smaller) if one.kind == "landscape"] == []
 
 
 def test_a_look_that_failed_is_tried_again(run, monkeypatch):

@@ -47,7 +47,7 @@ def criteria_of(asked: FitRequest) -> tuple[list[Named], int | None]:
     The losses that were asked for come first. Where nothing was, these are those of the study, the fit's own among
     them however many there are, and then the standard ones.
     """
-    about, task = asked.settings["look"], asked.packed.task
+    about, task = asked.settings["landscape"], asked.packed.task
     own = resolved(asked.training.loss, task)
     losses = _unique(resolved(Choice.model_validate(one), task) for one in about["losses"])
     if about["standard"]:

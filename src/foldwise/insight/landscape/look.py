@@ -82,7 +82,7 @@ def look_item(
     asked = FitRequest(
         settings, training, packed, split, place, Encoder.among(inputs), Pretrained.among(inputs)
     )
-    fit = Fit.read(inputs[settings["look"]["fit"]])
+    fit = Fit.read(inputs[settings["landscape"]["fit"]])
     halved = replace(asked, halvings=fit.halvings)
     again = with_less_memory(halved, lambda asked: _replayed(asked, fit, beat))
     made = with_less_memory(asked, lambda asked: _look(_Look(asked, fit, again, inputs, beat), scratch))
@@ -123,7 +123,7 @@ class Fit:
 
 
 def _replayed(asked: FitRequest, fit: Fit, beat: Beat) -> Replay:
-    epochs = fit.epochs(asked.settings["look"])
+    epochs = fit.epochs(asked.settings["landscape"])
 
     def keep(checkpoint_bytes: int) -> set[int]:
         return {*epochs, *fit.steps(checkpoint_bytes)}
@@ -147,7 +147,7 @@ class _Look:
     @property
     def about(self) -> dict[str, Any]:
         """How finely."""
-        asked: dict[str, Any] = self.asked.settings["look"]
+        asked: dict[str, Any] = self.asked.settings["landscape"]
         return asked
 
     @property

@@ -40,7 +40,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
         {
             str(one.result["attention_absent"])
             for one in data.auxiliary
-            if one.kind == "look" and one.done and one.result.get("attention_absent")
+            if one.kind == "landscape" and one.done and one.result.get("attention_absent")
         }
     )
     if not blocks and not absent:

@@ -70,7 +70,7 @@ def read_looks(data: ReportData, file: str) -> list[tuple[tuple[str, str, int], 
     held = [
         one
         for one in data.auxiliary
-        if one.kind == "look"
+        if one.kind == "landscape"
         and one.done
         and one.result["configuration"] in names
         and (one.path / file).exists()

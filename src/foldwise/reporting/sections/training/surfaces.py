@@ -28,7 +28,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
     items = [
         item
         for item in data.auxiliary
-        if item.kind == "look" and item.done and item.result.get("configuration") in ranks
+        if item.kind == "landscape" and item.done and item.result.get("configuration") in ranks
     ]
     items.sort(key=lambda item: _order(item.result, ranks))
     read = [
