@@ -9,10 +9,12 @@ from foldwise.data.cache.packed import pack
 from foldwise.data.folds.splits import Split, write_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.judging.verdict import judge
+from foldwise.learning.objectives.losses import loss_curve
 from foldwise.run.folder import RunFolder, write_json
 from foldwise.run.plan import Item, Plan
+from foldwise.study.automatic import stated_loss
 from foldwise.study.configurations import configurations
-from foldwise.study.spec import Study
+from foldwise.study.spec import Choice, Study
 
 COLUMNS = (
     "index",
@@ -228,7 +230,10 @@ def _write_done(path, item, packed, split, wanted, place):
         write_json(path / "result.json", result)
         return
     rng, skill = np.random.default_rng([wanted.seed, place, split.fold]), wanted.skills[place]
-    write_json(path / "result.json", result | _told(rng, skill, wanted, place))
+    loss = stated_loss(Choice.model_validate(item.settings["training"]["loss"]), packed.task)
+    write_json(path / "result.json", result | _told(rng, skill, wanted, place) | {"loss": str(loss)})
+    if (curve := loss_curve(loss, packed.task)) is not None:
+        np.savez(path / "loss_curve.npz", **curve)
     if packed.task.endswith("segmentation"):
         masks, arrays = _segmented(packed, split.test, skill, wanted, rng)
         np.savez_compressed(path / "predictions.npz", **masks)

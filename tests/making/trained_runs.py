@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image
 
 from foldwise.judging.verdict import judge
+from foldwise.learning.objectives.losses import losses_to_map
+from foldwise.learning.training.snapshots import Watch
 from foldwise.run.folder import read_json, write_json
 from foldwise.study.spec import IGNORE
 
@@ -44,6 +46,7 @@ def probabilities(truth, epoch, classes, seed):
 def trained(folder, packed, *, strides):
     """Give the fits of a made-up run what fits record of their training; the watched images of its first fold."""
     K, configurations = len(packed.classes), []
+    losses = {one.id: one.training.loss for one in folder.load_plan().configurations}
     for path in sorted(folder.root.glob("done/fit-*/result.json")):
         result = read_json(path)
         if result["configuration"] not in configurations:
@@ -56,22 +59,24 @@ def trained(folder, packed, *, strides):
         counts = np.arange(1, K * K + 1).reshape(K, K)
         np.savez(path.with_name("scores.npz"), **kept, train_confusion=10 * counts, inner_confusion=counts)
         if fold == 0:
-            write_watched(path.with_name("watched.npz"), packed, strides)
+            write_watched(path.with_name("watched.npz"), packed, strides, losses[result["configuration"]])
     judge(folder)
     return folder
 
 
-def write_watched(path, packed, strides):
-    K, maps = len(packed.classes), {}
-    for case, stride in strides.items():
-        truth = packed.target(case)[::stride, ::stride]
-        maps[str(case)] = np.stack([probabilities(truth, epoch, K, epoch) for epoch in EPOCHS])
-    about = {
-        "epochs": np.array(EPOCHS),
-        "cases": np.array([*strides]),
-        "strides": np.array([*strides.values()]),
-    }
-    np.savez(path, **about, class_pixels=np.array([90, 8, 2][:K]), **maps)
+def write_watched(path, packed, strides, loss):
+    """By the very code that writes it in a fit; the chosen epoch is 4."""
+    K = len(packed.classes)
+    class_pixels = np.array([90, 8, 2][:K])
+    watch = Watch(strides, epochs=5)
+    for epoch in EPOCHS:
+        maps = {
+            case: probabilities(packed.target(case)[::stride, ::stride], epoch, K, epoch)
+            for case, stride in strides.items()
+        }
+        watch.look(epoch, maps, is_best=epoch <= 4)
+    losses = losses_to_map(loss, task=packed.task, num_classes=K, class_counts=class_pixels)
+    watch.write(path, packed, losses=losses, class_pixels=class_pixels)
 
 
 def read(uri):

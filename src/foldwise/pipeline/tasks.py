@@ -164,7 +164,7 @@ class Step:
     version: int
 
 
-FIT = Step(_fit, version=2)
+FIT = Step(_fit, version=3)
 STEPS = {
     "features": Step(_features, version=1),
     "pretrain": Step(_pretrain, version=1),

@@ -13,8 +13,7 @@ from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.heads import build_head
 from foldwise.learning.networks.label_groups import Joined
 from foldwise.learning.networks.models import build
-from foldwise.learning.objectives.label_groups import make_grouped_loss
-from foldwise.learning.objectives.losses import make_loss
+from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.study.configurations import Configuration
 from foldwise.study.label_groups import alone, in_groups, places_of, seed_of_group
 from foldwise.study.spec import Choice, Training
@@ -159,7 +158,7 @@ def users_network(in_channels, num_classes):
 
 
 def test_a_network_with_its_own_head_is_grouped_whole_or_not_at_all():
-    own = {"model": "test_label_groups:users_network"}
+    own = {"model": f"{__name__}:users_network"}
     network = build(training(**own), num_classes=5, seed=0, **ASK)
     assert network(torch.rand(3, 2, 16, 16)).shape == (3, 5)
     with pytest.raises(SpecError, match="groups of labels cannot share its frozen encoder"):

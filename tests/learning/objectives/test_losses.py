@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from foldwise.errors import SpecError
-from foldwise.learning.objectives.losses import LOSSES, automatic, check_loss, make_loss
+from foldwise.learning.objectives.losses import LOSSES, check_loss, make_loss
+from foldwise.study.automatic import stated_loss
 from foldwise.study.spec import IGNORE, Choice
 
 TASKS = {
@@ -295,7 +296,7 @@ def test_with_more_than_255_classes_none_is_ignored():
 @pytest.mark.parametrize("task", TASKS)
 def test_auto_fits_every_task(task):
     check_loss(Choice(name="auto"), task=task, num_classes=TASKS[task])
-    assert fits(automatic(task), task)
+    assert fits(stated_loss(Choice(name="auto"), task).name, task)
 
 
 REFUSED = [

@@ -1,5 +1,7 @@
 """What a fit records of every epoch, which epoch it keeps, what it counts at the end, and the images it watches."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +10,12 @@ from sklearn import metrics
 
 from foldwise.data.batches.batches import Pictures
 from foldwise.learning.checkpoints.saved import read_model, read_weights
+from foldwise.learning.objectives.losses import losses_to_map, make_loss
 from foldwise.learning.training.epoch_metrics import pooled_confusion, told
 from foldwise.learning.training.fit import fit_item
 from foldwise.learning.training.scoring import CLASSIFICATION, SEGMENTATION, ForwardPass, Scores, evaluate
-from foldwise.learning.training.snapshots import Watch, epochs_to_keep, images_to_watch
+from foldwise.learning.training.snapshots import Watch, epochs_to_keep, images_to_watch, loss_maps
+from foldwise.study.spec import IGNORE, Choice
 
 CPU = torch.device("cpu")
 
@@ -177,7 +181,11 @@ def test_the_first_the_chosen_and_the_last_epoch_are_kept_and_six_at_most(tmp_pa
         seen = {5: np.full((2, 1, 1), epoch, np.float16)}
         watch.look(epoch, seen, is_best=epoch in (1, 2, best))
         assert len(watch._kept) <= 7
-    watch.write(tmp_path / "watched.npz", np.array([3, 4]))
+    one_pixel = SimpleNamespace(target=lambda case: np.zeros((1, 1), np.uint8))
+    losses = losses_to_map(
+        Choice(name="dice"), task="binary_segmentation", num_classes=2, class_counts=np.ones(2)
+    )
+    watch.write(tmp_path / "watched.npz", one_pixel, losses=losses, class_pixels=np.array([3, 4]))
     with np.load(tmp_path / "watched.npz", allow_pickle=False) as arrays:
         kept = arrays["epochs"].tolist()
         assert arrays["5"][:, 0, 0, 0].tolist() == kept
@@ -204,6 +212,50 @@ def test_watched_probabilities_are_those_of_the_network_at_that_epoch(tmp_path):
         got = watched[str(case)]
         assert (got.shape, got.dtype) == ((2, 3, 10, 150), np.float16)
         np.testing.assert_allclose(got[result["best_epoch"] - 1], wanted[:, ::2, ::2], atol=2e-3)
+
+
+def test_maps_of_losses_are_those_of_the_watched_images(tmp_path):
+    sizes = ((20, 300),) * 24
+    packed = tiny("binary_segmentation", sizes=sizes)
+    result, _ = fit(tmp_path / "fit", "binary_segmentation", packed=packed, crop_px=16)
+    assert result["loss"] == "dice_cross_entropy"
+    with np.load(tmp_path / "fit" / "watched.npz", allow_pickle=False) as arrays:
+        watched = dict(arrays)
+    names = watched["losses"].tolist()
+    assert names[0] == "dice_cross_entropy"
+    assert {"focal", "binary_focal"} < set(names)
+    case = int(watched["cases"][0])
+    p, target = watched[str(case)].astype(np.float32), packed.target(case)[::2, ::2].astype(np.int64)
+    maps, means = watched[f"loss_maps_{case}"], watched[f"image_losses_{case}"]
+    # 10 x 150 watched pixels are drawn as 5 x 75: a map is no longer than 128.
+    assert (maps.shape, maps.dtype) == ((len(names), 2, 5, 75), np.float16)
+    for name, of_image in zip(names, means, strict=True):
+        loss = make_loss(Choice(name=name), task="binary_segmentation", num_classes=2)
+        for epoch in (0, 1):
+            logits = torch.from_numpy(p[epoch : epoch + 1]).clamp(min=1e-7).log()
+            wanted = float(loss(logits, torch.from_numpy(target)[None]))
+            assert of_image[epoch] == pytest.approx(wanted, rel=1e-4)
+    np.testing.assert_allclose(maps.astype(float).mean((2, 3)), means, rtol=1e-3)
+
+
+def test_blocks_of_a_map_are_means_of_what_counts():
+    logits = np.log(np.array([0.5, 0.25]))
+    p = np.full((1, 2, 1, 130), 0.5, np.float16)
+    truth = np.zeros((1, 130), np.uint8)
+    p[0, :, 0, 0] = (0.25, 0.75)
+    truth[0, 1], truth[0, 2:4] = IGNORE, IGNORE
+    loss = make_loss(Choice(name="cross_entropy"), task="binary_segmentation", num_classes=2)
+    maps, _ = loss_maps(p, truth, {"cross_entropy": loss})
+    assert maps.shape == (1, 1, 1, 65)
+    assert maps[0, 0, 0, 0] == pytest.approx(-logits[1], rel=1e-3)  # the pixel beside it does not count
+    assert np.isnan(maps[0, 0, 0, 1])
+    assert maps[0, 0, 0, 2:] == pytest.approx(-logits[0], rel=1e-3)
+
+
+@pytest.mark.parametrize(("loss", "drawn"), [("dice", False), ("cross_entropy", True)])
+def test_the_curve_of_a_loss_is_written_where_it_has_one(tmp_path, loss, drawn):
+    fit(tmp_path / "fit", "binary_segmentation", loss=loss, epochs=1)
+    assert (tmp_path / "fit" / "loss_curve.npz").exists() == drawn
 
 
 @pytest.mark.parametrize("place", [{"fold": 1}, {"repeat": 1}])

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import FoldwiseError, SpecError
 from foldwise.insight.landscape.points import Criterion, Pooled, evaluate
-from foldwise.learning.objectives.losses import automatic, check_loss
+from foldwise.learning.objectives.losses import check_loss
 from foldwise.learning.training.counting import CLIP, decided
 from foldwise.learning.training.scoring import ForwardPass
 from foldwise.learning.training.setup import FitRequest, class_counts, loss_of
+from foldwise.study.automatic import stated_loss
 from foldwise.study.spec import IGNORE, Choice, Task
 
 MAX_LOSSES = 6
@@ -48,8 +49,8 @@ def criteria_of(asked: FitRequest) -> tuple[list[Named], int | None]:
     them however many there are, and then the standard ones.
     """
     about, task = asked.settings["landscape"], asked.packed.task
-    own = resolved(asked.training.loss, task)
-    losses = _unique(resolved(Choice.model_validate(one), task) for one in about["losses"])
+    own = stated_loss(asked.training.loss, task)
+    losses = _unique(stated_loss(Choice.model_validate(one), task) for one in about["losses"])
     if about["standard"]:
         others = [loss for loss in losses if loss != own][: MAX_LOSSES - 1]
         losses = [loss for loss in losses if loss == own or loss in others]
@@ -59,11 +60,6 @@ def criteria_of(asked: FitRequest) -> tuple[list[Named], int | None]:
     trained_with = losses.index(own) if own in losses else None
     made = [Named(str(loss), str(loss), "loss", loss_of(asked, loss)) for loss in losses]
     return [*made, error_of(about["metric"], task)], trained_with
-
-
-def resolved(loss: Choice, task: Task) -> Choice:
-    """The loss itself where ``auto`` was asked for."""
-    return Choice(name=automatic(task)) if loss.name == "auto" else loss
 
 
 def check_losses(losses: Sequence[Choice], *, task: Task, num_classes: int, where: str) -> None:

@@ -1,24 +1,34 @@
-"""The formulas of the losses, as modules from (logits, target) to a scalar; `losses` says which are to be had.
+"""The formulas of the losses, as modules from (logits, target) to a scalar; `losses` says which there are.
 
 Shapes are those of `losses`. Whatever the precision of the network, a loss is computed in float32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foldwise.learning.objectives.class_weights import Problem
+from foldwise.study.label_groups import Places
 from foldwise.study.spec import IGNORE
 
 
 class Loss(nn.Module):
-    """A scalar from (logits, target), smaller is better."""
+    """A scalar from (logits, target), smaller is better; `shares` takes it apart."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
         self.ignored = problem.ignored
+
+    def shares(self, logits: Tensor, target: Tensor) -> Tensor:
+        """What each target adds, in the shape of `target`: the mean of what counts is the loss; nan elsewhere.
+
+        So the shares of different losses of one image stand on one scale, that of the losses themselves.
+        """
+        raise NotImplementedError
 
     def _at(self, weight: Tensor | None, logits: Tensor) -> Tensor | None:
         return None if weight is None else weight.to(logits.device)
@@ -34,16 +44,25 @@ class CrossEntropy(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss; the sum over cases is divided by the sum of their weights, as in torch."""
+        # One kernel sums as it goes; a tensor of terms would have to be kept for the gradient.
         target, weight_K = target.long(), self._at(self.weight_K, logits)
-        total = F.cross_entropy(
+        return self._terms(logits, target, "sum") / _weight_sum(target, weight_K, self.ignored)
+
+    def shares(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Terms in units of the mean weight."""
+        target, weight_K = target.long(), self._at(self.weight_K, logits)
+        terms = self._terms(logits, target, "none")
+        return _shared(terms, target != self.ignored, _weight_sum(target, weight_K, self.ignored))
+
+    def _terms(self, logits: Tensor, target: Tensor, reduction: str) -> Tensor:
+        return F.cross_entropy(
             logits.float(),
             target,
-            weight_K,
+            self._at(self.weight_K, logits),
             ignore_index=self.ignored,
-            reduction="sum",
+            reduction=reduction,
             label_smoothing=self.label_smoothing,
         )
-        return total / _weight_sum(target, weight_K, self.ignored)
 
 
 class Focal(Loss):
@@ -56,14 +75,22 @@ class Focal(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss; the gradient flows through both factors."""
-        target, weight_K = target.long(), self._at(self.weight_K, logits)
-        counted = target != self.ignored
+        terms, counted, weight = self._terms(logits, target.long())
+        return torch.where(counted, terms, 0.0).sum() / weight
+
+    def shares(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Terms in units of the mean weight."""
+        return _shared(*self._terms(logits, target.long()))
+
+    def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The weighted terms, which of them count, and the sum of the weights of these."""
+        weight_K, counted = self._at(self.weight_K, logits), target != self.ignored
         safe = torch.where(counted, target, 0)
         log_p = logits.float().log_softmax(1).gather(1, safe[:, None])[:, 0]
         terms = -_focus(log_p, self.gamma) * log_p
         if weight_K is not None:
             terms = terms * weight_K[safe]
-        return torch.where(counted, terms, 0.0).sum() / _weight_sum(target, weight_K, self.ignored)
+        return terms, counted, _weight_sum(target, weight_K, self.ignored)
 
 
 class Dice(Loss):
@@ -75,18 +102,42 @@ class Dice(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss. With smooth 0 a class that the batch does not hold is left out of the mean."""
+        p_NKHW, true_NKHW, _ = self._compared(logits, target)
+        overlap_K = (p_NKHW * true_NKHW).sum((0, 2, 3))[self.first :]
+        size_K = self._size(p_NKHW, true_NKHW)
+        if self.smooth:
+            return 1 - ((2 * overlap_K + self.smooth) / (size_K + self.smooth)).mean()
+        present_K = self._present(true_NKHW)
+        lost_K = torch.where(present_K, 1 - 2 * overlap_K / size_K.clamp(min=1e-6), 0.0)
+        return lost_K.sum() / present_K.sum().clamp(min=1)
+
+    def shares(self, logits: Tensor, target: Tensor) -> Tensor:
+        """|t - p| / (|P| + |T| + smooth), mean over classes.
+
+        1 - (2 |P T| + s) / (|P| + |T| + s) has |P| + |T| - 2 |P T| above the line, to which each pixel adds its own
+        |t - p|; so the shares are exact.
+        """
+        p_NKHW, true_NKHW, counted_NHW = self._compared(logits, target)
+        present_K = self._present(true_NKHW) | bool(self.smooth)
+        per_pixel_K = present_K / (self._size(p_NKHW, true_NKHW) + self.smooth).clamp(min=1e-6)
+        apart_NKHW = (p_NKHW - true_NKHW.float()).abs()[:, self.first :]
+        terms_NHW = (apart_NKHW * per_pixel_K[:, None, None]).sum(1)
+        return _shared(terms_NHW, counted_NHW, present_K.sum().clamp(min=1))
+
+    def _compared(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Probabilities, 0 where nothing counts; the truth of every class; and what counts."""
         logits, target = logits.float(), target.long()
         counted_NHW = target != self.ignored
         p_NKHW = logits.softmax(1) * counted_NHW[:, None]
         # A comparison keeps one byte for each number where one-hot integers would keep eight; 255 equals no class.
         true_NKHW = target[:, None] == torch.arange(logits.shape[1], device=target.device)[:, None, None]
-        overlap_K = (p_NKHW * true_NKHW).sum((0, 2, 3))[self.first :]
-        size_K = (p_NKHW.sum((0, 2, 3)) + true_NKHW.sum((0, 2, 3)))[self.first :]
-        if self.smooth:
-            return 1 - ((2 * overlap_K + self.smooth) / (size_K + self.smooth)).mean()
-        held_K = true_NKHW.sum((0, 2, 3))[self.first :] > 0
-        lost_K = torch.where(held_K, 1 - 2 * overlap_K / size_K.clamp(min=1e-6), 0.0)
-        return lost_K.sum() / held_K.sum().clamp(min=1)
+        return p_NKHW, true_NKHW, counted_NHW
+
+    def _size(self, p_NKHW: Tensor, true_NKHW: Tensor) -> Tensor:
+        return (p_NKHW.sum((0, 2, 3)) + true_NKHW.sum((0, 2, 3)))[self.first :]
+
+    def _present(self, true_NKHW: Tensor) -> Tensor:
+        return true_NKHW.sum((0, 2, 3))[self.first :] > 0
 
 
 class Sum(Loss):
@@ -94,12 +145,19 @@ class Sum(Loss):
 
     def __init__(self, problem: Problem, parts: list[tuple[float, Loss]]) -> None:
         super().__init__(problem)
-        self.shares = [share for share, _ in parts]
+        self.factors = [factor for factor, _ in parts]
         self.parts = nn.ModuleList(part for _, part in parts)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss."""
-        return sum(share * part(logits, target) for share, part in zip(self.shares, self.parts, strict=True))
+        return sum(
+            factor * part(logits, target) for factor, part in zip(self.factors, self.parts, strict=True)
+        )
+
+    def shares(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The same sum of the shares of each."""
+        each = [part.shares(logits, target) for part in self.parts]
+        return sum(factor * shares for factor, shares in zip(self.factors, each, strict=True))
 
 
 class BinaryCrossEntropy(Loss):
@@ -111,10 +169,17 @@ class BinaryCrossEntropy(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss; a positive answer counts `weight` times."""
+        return _mean_where(*self._terms(logits, target))
+
+    def shares(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The terms themselves."""
+        return _shared(*self._terms(logits, target))
+
+    def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         z, answer, counted = _questions(logits, target)
         weight = self._at(self.weight, logits)
         terms = F.binary_cross_entropy_with_logits(z, answer, pos_weight=weight, reduction="none")
-        return _mean_where(counted, terms)
+        return terms, counted
 
 
 class BinaryFocal(Loss):
@@ -126,12 +191,41 @@ class BinaryFocal(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss; a is `alpha` for positive answers, 1 - alpha for negative ones."""
+        return _mean_where(*self._terms(logits, target))
+
+    def shares(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The terms themselves."""
+        return _shared(*self._terms(logits, target))
+
+    def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         z, answer, counted = _questions(logits, target)
         log_p = F.logsigmoid(torch.where(answer > 0.5, z, -z))
         terms = -_focus(log_p, self.gamma) * log_p
         if self.alpha is not None:
             terms = terms * torch.where(answer > 0.5, self.alpha, 1 - self.alpha)
-        return _mean_where(counted, terms)
+        return terms, counted
+
+
+class GroupedLoss(nn.Module):
+    """The loss of models that are trained side by side, each for some of the labels.
+
+    Each model gets the gradient it would get alone: a mean over all K labels would give a group of k labels k / K of
+    its gradient, and so another learning rate. The value is that mean nevertheless, the losses weighted by their
+    numbers of labels, so that curves can be compared with those of a single model for all labels.
+    """
+
+    def __init__(self, losses: list[Callable[[Tensor, Tensor], Tensor]], places: Places) -> None:
+        super().__init__()
+        self.losses, self.places = losses, places
+        self.modules_of_losses = nn.ModuleList(loss for loss in losses if isinstance(loss, nn.Module))
+
+    def forward(self, logits_NK: Tensor, target_NK: Tensor) -> Tensor:
+        """The scalar."""
+        pairs = zip(self.losses, map(list, self.places), strict=True)
+        each = torch.stack([loss(logits_NK[:, group], target_NK[:, group]) for loss, group in pairs])
+        sizes = torch.tensor([len(group) for group in self.places], dtype=each.dtype, device=each.device)
+        mean, total = (each * sizes / sizes.sum()).sum(), each.sum()
+        return mean.detach() + total - total.detach()  # the value of the mean, the gradient of the sum
 
 
 def _focus(log_p: Tensor, gamma: float) -> Tensor:
@@ -154,5 +248,11 @@ def _questions(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return z, torch.where(counted, target, 0).to(z.dtype), counted
 
 
-def _mean_where(counted: Tensor, terms: Tensor) -> Tensor:
+def _mean_where(terms: Tensor, counted: Tensor) -> Tensor:
     return torch.where(counted, terms, 0.0).sum() / counted.sum().clamp(min=1)
+
+
+def _shared(terms: Tensor, counted: Tensor, divisor: Tensor | None = None) -> Tensor:
+    """Terms whose sum over `divisor` is a loss, scaled so that their mean is; their mean itself without a divisor."""
+    scaled = terms if divisor is None else terms * (counted.sum() / divisor)
+    return torch.where(counted, scaled, torch.nan)

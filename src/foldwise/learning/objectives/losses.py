@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -23,15 +24,27 @@ from foldwise.learning.objectives.loss_formulas import (
     CrossEntropy,
     Dice,
     Focal,
+    GroupedLoss,
     Loss,
     Sum,
 )
 from foldwise.learning.options import Share, bound, imported
+from foldwise.study.automatic import stated_loss
+from foldwise.study.label_groups import Places
 from foldwise.study.spec import Choice, Task
 
 Gamma = Annotated[float, Field(ge=0)]
 Smooth = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
+
+WEIGHING = (
+    "weight",
+    "beta",
+    "pos_weight",
+    "alpha",
+)  # options that say how much a case counts, not what it costs
+PER_LABEL = ("pos_weight",)  # options that may be a list with a number for every label
+CURVE_P = np.linspace(0.002, 0.998, 250)  # at 0 a cross-entropy has no value
 
 
 def cross_entropy(
@@ -102,18 +115,27 @@ def binary_focal(problem: Problem, *, gamma: Gamma = 2.0, alpha: Share | None = 
 
 @dataclass(frozen=True)
 class Row:
-    """A loss, and what it is for: ``one`` label, ``segmentation``, ``binary`` or ``multilabel`` questions."""
+    """A loss, and what it is for.
+
+    Attributes:
+        make: from a `Problem` and its options.
+        fits: ``one`` label, ``segmentation``, ``binary`` or ``multilabel`` questions.
+        alone: whether a case has a loss by itself; False where the other pixels of its batch decide, too.
+    """
 
     make: Callable[..., Loss]
     fits: frozenset[str]
+    alone: bool = True
 
 
-_ONE, _YES_OR_NO = frozenset({"one", "segmentation"}), frozenset({"binary", "multilabel"})
+_ONE, _MASKS, _YES_OR_NO = (
+    frozenset(kinds) for kinds in ({"one", "segmentation"}, {"segmentation"}, {"binary", "multilabel"})
+)
 LOSSES: dict[str, Row] = {
     "cross_entropy": Row(cross_entropy, _ONE),
     "focal": Row(focal, _ONE),
-    "dice": Row(dice, frozenset({"segmentation"})),
-    "dice_cross_entropy": Row(dice_cross_entropy, frozenset({"segmentation"})),
+    "dice": Row(dice, _MASKS, alone=False),
+    "dice_cross_entropy": Row(dice_cross_entropy, _MASKS, alone=False),
     "binary_cross_entropy": Row(binary_cross_entropy, _YES_OR_NO),
     "binary_focal": Row(binary_focal, _YES_OR_NO),
 }
@@ -145,14 +167,13 @@ def make_loss(
     if choice.name == "auto":
         if choice.options:
             raise SpecError("the loss 'auto' has no options", cure=f"Name the loss: {', '.join(LOSSES)}.")
-        choice = Choice(name=automatic(task))
+        choice = stated_loss(choice, task)
     row = choose(LOSSES, choice.name, "loss")
     options = bound(row.make, choice, "loss")
-    if not row.fits & _kinds(task):
-        fitting = [name for name, other in LOSSES.items() if other.fits & _kinds(task)]
+    if choice.name not in fitting(task):
         raise SpecError(
             f"the loss {choice.name!r} does not fit {task.replace('_', ' ')}",
-            cure=f"Use one of: {', '.join(fitting)}.",
+            cure=f"Use one of: {', '.join(fitting(task))}.",
         )
     return row.make(Problem(task, num_classes, class_counts, num_cases), **options)
 
@@ -162,11 +183,77 @@ def check_loss(choice: Choice, *, task: Task, num_classes: int) -> None:
     make_loss(choice, task=task, num_classes=num_classes, class_counts=np.ones(num_classes), num_cases=2)
 
 
-def automatic(task: Task) -> str:
-    """The loss that ``auto`` stands for."""
-    if task.endswith("segmentation"):
-        return "dice_cross_entropy"
-    return "binary_cross_entropy" if task == "multilabel_classification" else "cross_entropy"
+def make_grouped_loss(
+    choice: Choice, places: Places, *, class_counts: np.ndarray, task: Task, num_cases: int
+) -> GroupedLoss:
+    """The loss of `choice`, made anew for every group of labels.
+
+    Args:
+        choice: as for `make_loss`; a list with a number for every label is dealt to the groups.
+        places: the class indices of every group.
+        class_counts: (K,) of all labels.
+        task, num_cases: as for `make_loss`.
+    """
+    losses = []
+    for group in places:
+        options = {
+            name: [value[label] for label in group]
+            if name in PER_LABEL and isinstance(value, list)
+            else value
+            for name, value in choice.options.items()
+        }
+        own = Choice(name=choice.name, options=options)
+        counts = class_counts[list(group)]
+        losses.append(
+            make_loss(own, task=task, num_classes=len(group), class_counts=counts, num_cases=num_cases)
+        )
+    return GroupedLoss(losses, places)
+
+
+def losses_to_map(
+    choice: Choice, *, task: Task, num_classes: int, class_counts: np.ndarray
+) -> dict[str, Loss]:
+    """The losses by which a segmentation is drawn pixel by pixel: its own first, then every row with its defaults.
+
+    A user's own loss is left out: it need not be a sum over pixels.
+    """
+    choices = {str(one): one for one in (stated_loss(choice, task), *map(_by_name, fitting(task)))}
+    made = {
+        name: make_loss(one, task=task, num_classes=num_classes, class_counts=class_counts)
+        for name, one in choices.items()
+    }
+    return {name: loss for name, loss in made.items() if isinstance(loss, Loss)}
+
+
+def loss_curve(choice: Choice, task: Task) -> dict[str, np.ndarray] | None:
+    """The loss of one case of weight 1 against the probability of its true class, of two; None where it has none.
+
+    Returns:
+        ``p``, ``loss`` and ``slope``, each (P,) float32; the slope is the size of the derivative by the logit of the
+        true class. None for a loss that the other pixels of an image decide too, and for a user's own.
+    """
+    choice = stated_loss(choice, task)
+    row = LOSSES.get(choice.name)
+    if row is None or not row.alone:
+        return None
+    several = task == "multilabel_classification"
+    options = {name: value for name, value in choice.options.items() if name not in WEIGHING}
+    loss = row.make(Problem(task, 1 if several else 2), **options)
+    logit_P = torch.from_numpy(np.log(CURVE_P / (1 - CURVE_P))).float().requires_grad_()
+    logits = logit_P[:, None] if several else torch.stack([torch.zeros_like(logit_P), logit_P], 1)
+    shares = loss.shares(logits, torch.ones(logits.shape if several else len(logit_P), dtype=torch.uint8))
+    (slope_P,) = torch.autograd.grad(shares.sum(), logit_P)
+    loss_P = shares.detach().reshape(-1).numpy()
+    return {"p": CURVE_P.astype(np.float32), "loss": loss_P, "slope": slope_P.abs().numpy()}
+
+
+def fitting(task: Task) -> tuple[str, ...]:
+    """Names of the losses for a task."""
+    return tuple(name for name, row in LOSSES.items() if row.fits & _kinds(task))
+
+
+def _by_name(name: str) -> Choice:
+    return Choice(name=name)
 
 
 def _kinds(task: Task) -> frozenset[str]:

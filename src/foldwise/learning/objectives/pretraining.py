@@ -22,11 +22,11 @@ from foldwise.data.batches.augment import normal_like
 from foldwise.errors import SpecError, unknown
 from foldwise.learning.objectives.optimizers import Positive, make_optimizer
 from foldwise.learning.options import Count, bound
+from foldwise.study.automatic import stated_pretraining
 from foldwise.study.spec import Choice, Task, Training
 
 Part = Annotated[float, Field(gt=0, lt=1)]
 Damage = Callable[[Tensor, torch.Generator], Tensor]
-PATCHES = ("vit", "vim")  # see images as patches, so `auto` hides some of them
 
 
 @dataclass(frozen=True)
@@ -100,21 +100,13 @@ def hidden(images_NCHW: Tensor, generator: torch.Generator, *, share: float, pat
     return images_NCHW * kept_N1HW[:, :, :height, :width]
 
 
-def named(training: Training) -> Choice:
-    """The pretraining by its own name: ``auto`` hides patches from networks of patches, and else adds noise."""
-    choice = training.pretrain
-    if choice.name != "auto":
-        return choice
-    return Choice(name="mask" if training.model.name in PATCHES else "denoise", options=choice.options)
-
-
 def make_pretraining(training: Training) -> Pretraining:
     """The pretraining that `training` asks for.
 
     Raises:
         SpecError: an unknown name or option.
     """
-    choice = named(training)
+    choice = stated_pretraining(training)
     if choice.name not in PRETRAINING:
         raise unknown(choice.name, ("none", "auto", *PRETRAINING), "pretraining")
     function = PRETRAINING[choice.name]

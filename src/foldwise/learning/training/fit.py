@@ -16,6 +16,7 @@ from foldwise.data.cache.packed import Packed
 from foldwise.learning.checkpoints.pretrained import Pretrained
 from foldwise.learning.checkpoints.saved import versions, write_model, write_weights
 from foldwise.learning.checkpoints.winner import WEIGHTS
+from foldwise.learning.objectives.losses import loss_curve, losses_to_map
 from foldwise.learning.training.devices import MemoryPeak, Stopwatch, device_name, pick_device
 from foldwise.learning.training.energy import EnergyMeter
 from foldwise.learning.training.epoch_metrics import known, pooled_confusion, told
@@ -25,12 +26,13 @@ from foldwise.learning.training.setup import FitRequest, TrainingSetup, class_co
 from foldwise.learning.training.snapshots import Watch, images_to_watch
 from foldwise.learning.training.train import Epoch, Snapshot, train
 from foldwise.run.leases import Beat
+from foldwise.study.automatic import stated_loss
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
     from foldwise.data.folds.splits import Split
 
-WATCHED = "watched.npz"
+WATCHED, CURVE = "watched.npz", "loss_curve.npz"
 
 
 def fit_item(
@@ -51,6 +53,7 @@ def fit_item(
         split: whose cases are trained on, chosen on and tested on.
         inputs: by id, the features item where the encoder is frozen and shared, or the item that pretrained it.
         scratch: gets ``scores.npz``, ``predictions.npz`` (segmentation), ``watched.npz`` (of its first fold),
+            ``loss_curve.npz`` (where one case by itself has a loss, see `loss_curve`),
             ``weights.safetensors`` (only those of the head, where the encoder is shared), ``model.json``, ``log.txt``.
         beat: is told the epoch and its score.
         device: for settings that say auto.
@@ -75,13 +78,13 @@ def _fit(asked: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
         trained = score(asked, piece, asked.split.train, fully=False)
         test = score(asked, piece, asked.split.test, fully=True)
     write(asked, piece, Parts(trained, chosen.inner, test), scratch)
-    if chosen.watch is not None:
-        chosen.watch.write(scratch / WATCHED, class_counts(asked.packed, asked.split.train))
+    write_losses(asked, chosen.watch, scratch)
     _log(scratch / "log.txt", chosen)
     return {
         "epochs": chosen.epochs,
         "best_epoch": chosen.best_epoch,
         "select": chosen.select,
+        "loss": str(stated_loss(asked.training.loss, asked.packed.task)),
         "cost": costs(asked, piece, chosen, memory, energy),
         "warnings": list(piece.warnings) + _halved(asked),
         "versions": versions(),
@@ -186,6 +189,18 @@ def write(asked: FitRequest, piece: TrainingSetup, parts: Parts, scratch: Path) 
     prefix = "" if asked.encoder is None else "head."
     write_weights(scratch / WEIGHTS, piece.learner.network, prefix=prefix)
     write_model(scratch, piece.model)
+
+
+def write_losses(asked: FitRequest, watch: Watch | None, scratch: Path) -> None:
+    """What a report shows of losses: their maps on watched images, and the curve of the loss that trained."""
+    loss, task = asked.training.loss, asked.packed.task
+    if watch is not None:
+        counts = class_counts(asked.packed, asked.split.train)
+        losses = losses_to_map(loss, task=task, num_classes=len(counts), class_counts=counts)
+        watch.write(scratch / WATCHED, asked.packed, losses=losses, class_pixels=counts)
+    curve = loss_curve(loss, task)
+    if curve is not None:
+        np.savez(scratch / CURVE, **curve)  # type: ignore[arg-type]
 
 
 def costs(

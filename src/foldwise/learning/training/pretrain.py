@@ -22,7 +22,7 @@ from foldwise.data.cache.packed import Packed
 from foldwise.learning.checkpoints.pretrained import write_body
 from foldwise.learning.checkpoints.saved import common_size, versions
 from foldwise.learning.networks.models import build
-from foldwise.learning.objectives.pretraining import Damage, make_pretraining, named
+from foldwise.learning.objectives.pretraining import Damage, make_pretraining
 from foldwise.learning.training.devices import MemoryPeak, Stopwatch, autocast, device_name, pick_device
 from foldwise.learning.training.energy import EnergyMeter
 from foldwise.learning.training.scoring import ForwardPass
@@ -30,6 +30,7 @@ from foldwise.learning.training.setup import FitRequest, TrainingSetup, assemble
 from foldwise.learning.training.tiles import is_large, tiled
 from foldwise.learning.training.train import train
 from foldwise.run.leases import Beat
+from foldwise.study.automatic import stated_pretraining
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
@@ -110,7 +111,7 @@ def _pretrain(asked: FitRequest, damage: Damage, scratch: Path, beat: Beat) -> d
         "batch_halvings": asked.halvings,
         "threads": asked.settings["threads"],
     }
-    by = str(named(asked.training))
+    by = str(stated_pretraining(asked.training))
     return {"by": by, "epochs": records, "cost": cost, "warnings": [], "versions": versions()}
 
 

@@ -25,8 +25,7 @@ from foldwise.learning.checkpoints.pretrained import Pretrained
 from foldwise.learning.checkpoints.saved import SavedModel, common_size, was_resized
 from foldwise.learning.networks.models import build, build_head
 from foldwise.learning.networks.network import layout_for, load_body
-from foldwise.learning.objectives.label_groups import make_grouped_loss
-from foldwise.learning.objectives.losses import make_loss
+from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
 from foldwise.learning.training.costs import latency_ms
 from foldwise.learning.training.devices import is_out_of_memory, precision_for, release_memory, steady

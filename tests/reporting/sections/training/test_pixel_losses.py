@@ -1,13 +1,12 @@
 """The formulas of the maps and curves against the losses that train, and their slopes against autograd."""
 
 import inspect
-from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from foldwise.learning.objectives.losses import LOSSES, automatic, make_loss
+from foldwise.learning.objectives.losses import LOSSES, make_loss
 from foldwise.learning.options import options_of
 from foldwise.reporting.sections.training.pixel_losses import (
     PIXEL_LOSSES,
@@ -15,9 +14,8 @@ from foldwise.reporting.sections.training.pixel_losses import (
     focal,
     loss_map,
     pixel_loss,
-    stated,
 )
-from foldwise.study.spec import IGNORE, Choice, Task
+from foldwise.study.spec import IGNORE, Choice
 
 TASKS = {2: "binary_segmentation", 4: "multiclass_segmentation"}
 CHOICES = [
@@ -116,13 +114,6 @@ def test_every_loss_of_a_segmentation_has_a_row_with_its_options_and_defaults():
     for name, made in PIXEL_LOSSES.items():
         own = {key: one.default for key, one in inspect.signature(made).parameters.items()}
         assert own == {key: one.default for key, one in options_of(LOSSES[name].make).items()}, name
-
-
-@pytest.mark.parametrize("task", get_args(Task))
-def test_auto_stands_for_the_loss_that_trains(task):
-    assert stated(Choice(name="auto"), task).name == automatic(task)
-    own = Choice(name="focal", options={"gamma": 1})
-    assert stated(own, task) is own
 
 
 def test_a_loss_of_a_users_own_has_no_formula_and_nothing_counted_is_no_map():

@@ -256,7 +256,7 @@ def test_many_noisy_maps_stay_a_small_page(tmp_path, monkeypatch):
     compare = {"loss": ["dice", "focal", "cross_entropy", "dice_cross_entropy"]}
     wanted = Wanted("bacteria", compare, (1.6, 1.2, 0.5, 0.8), "Large", images=8, size=128, folds=2)
     folder, packed = make_run(tmp_path / "run", wanted)
-    monkeypatch.setitem(globals(), "EPOCHS", (1, 2, 3, 4, 5, 6))
+    monkeypatch.setattr("trained_runs.EPOCHS", (1, 2, 3, 4, 5, 6))
     data = gather(trained(folder, packed, strides={3: 1, 1: 1}))
     held = maps.section(data)["maps"]
     pictures = [

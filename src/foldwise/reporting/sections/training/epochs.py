@@ -10,8 +10,8 @@ from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.sections.training.pixel_losses import stated
 from foldwise.reporting.wording import number, score, selecting_title
+from foldwise.study.automatic import stated_loss
 
 Record = Mapping[str, Any]
 Read = Callable[[Record], float | None]
@@ -122,7 +122,7 @@ def _lines(data: ReportData, fits: Mapping[str, list[Record]]) -> tuple[dict[str
 def loss_name(data: ReportData, configuration: str) -> str:
     """The loss that a configuration was trained with, as it is called."""
     training = data.trainings.get(configuration)
-    return "" if training is None else str(stated(training.loss, data.verdict["task"]))
+    return "" if training is None else str(stated_loss(training.loss, data.verdict["task"]))
 
 
 def _confidence(record: Record, *classes: int) -> float | None:

@@ -11,8 +11,9 @@ import numpy as np
 from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.epochs import Record, loss_name
-from foldwise.reporting.sections.training.pixel_losses import PixelLoss, pixel_loss, stated
+from foldwise.reporting.sections.training.pixel_losses import PixelLoss, pixel_loss
 from foldwise.reporting.wording import number
+from foldwise.study.automatic import stated_loss
 
 LOG_BEYOND = 20.0  # times the lowest loss, before the axis of the losses is logarithmic
 MAX_TIMES = (
@@ -108,7 +109,7 @@ def curves_section(data: ReportData) -> dict[str, Any] | None:
     task = data.verdict["task"]
     choices: dict[str, PixelLoss | None] = {}
     for training in data.trainings.values():
-        choice = stated(training.loss, task)
+        choice = stated_loss(training.loss, task)
         choices.setdefault(str(choice), pixel_loss(choice))
     if len(choices) < 2:
         return None

@@ -28,8 +28,9 @@ from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.disagreement import most_possible, through_training
 from foldwise.reporting.sections.images.gallery import legend
 from foldwise.reporting.sections.training.epochs import loss_name
-from foldwise.reporting.sections.training.pixel_losses import PixelLoss, loss_map, pixel_loss, stated
+from foldwise.reporting.sections.training.pixel_losses import PixelLoss, loss_map, pixel_loss
 from foldwise.reporting.wording import percent
+from foldwise.study.automatic import stated_loss
 from foldwise.study.spec import IGNORE
 
 MAX_ROWS = 4  # configurations; of compared losses, the best of each, as many as there are losses
@@ -138,7 +139,7 @@ def _losses(data: ReportData) -> dict[str, PixelLoss]:
     """Every loss of the study, but for a user's own, whose formula is not known."""
     found: dict[str, PixelLoss | None] = {}
     for training in data.trainings.values():
-        choice = stated(training.loss, data.verdict["task"])
+        choice = stated_loss(training.loss, data.verdict["task"])
         found.setdefault(str(choice), pixel_loss(choice))
     known = {name: loss for name, loss in found.items() if loss is not None}
     return dict(list(known.items())[:MAX_LOSSES])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.study.spec import IGNORE, Choice, Task
+from foldwise.study.spec import IGNORE, Choice
 
 Floats = NDArray[np.float64]
 Shares = Callable[[Floats, NDArray[Any], Floats], Floats]
@@ -139,16 +139,6 @@ def pixel_loss(choice: Choice) -> PixelLoss | None:
     """The loss as it was asked for; None for a user's own, whose formula is not known."""
     made = PIXEL_LOSSES.get(choice.name)
     return None if made is None else made(**choice.options)
-
-
-def stated(choice: Choice, task: Task) -> Choice:
-    """The loss that ``auto`` stands for; any other is itself."""
-    if choice.name != "auto":
-        return choice
-    if task.endswith("segmentation"):
-        return Choice(name="dice_cross_entropy")
-    several = task == "multilabel_classification"
-    return Choice(name="binary_cross_entropy" if several else "cross_entropy")
 
 
 def loss_map(
