@@ -5,6 +5,7 @@ import pytest
 from browsing import opened
 from make_run import RUNS, make_run
 
+from foldwise.interface.cli.report import judged
 from foldwise.reporting import live as serving
 
 pytestmark = pytest.mark.browser
@@ -21,7 +22,7 @@ def growing(tmp_path, monkeypatch):
 
 def test_the_page_waits_then_shows_results_and_keeps_the_place(chromium, growing):
     folder, commit = growing
-    with serving.serving(folder) as address:
+    with serving.serving(folder, judged) as address:
         page = opened(chromium, address, viewport={"width": 1280, "height": 700})
         page.get_by_text("0 of 9 items done").wait_for()
         assert "No fit is done yet" in page.locator("main").inner_text()

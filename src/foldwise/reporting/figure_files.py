@@ -42,7 +42,7 @@ def write_figures(folder: RunFolder, out: Path) -> list[Path]:
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file, so no figures can be put there", cure="Name a folder.")
     data = gather(folder)
-    names = {str(one["id"]): str(one["name"]) for one in data.configurations}
+    names = {str(row["id"]): str(row["name"]) for row in data.configurations}
     out.mkdir(parents=True, exist_ok=True)
     files = []
     for section in sections_of(data):
@@ -56,25 +56,29 @@ def write_figures(folder: RunFolder, out: Path) -> list[Path]:
 
 def _figures(html: str, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The end of a file name, and its text: SVG, and CSV where a figure knows its numbers."""
-    drawn = [one for one in FIGURE.finditer(html) if not any(kind in one["attributes"] for kind in IN_ROWS)]
-    for number, one in enumerate(drawn, 1):
-        title = unescape(one["title"])
+    figures = [
+        figure
+        for figure in FIGURE.finditer(html)
+        if not any(kind in figure["attributes"] for kind in IN_ROWS)
+    ]
+    for number, figure in enumerate(figures, 1):
+        title = unescape(figure["title"])
         name = f"{number}-{_slug(title)}"
-        yield f"{name}.svg", standalone(Markup(one[0]), title=title)
-        told = re.search(r'data-numbers="([^"]*)"', one["attributes"])
-        if told:
-            lines = csv.reader(unescape(told[1]).splitlines())
+        yield f"{name}.svg", standalone(Markup(figure[0]), title=title)
+        if numbers := re.search(r'data-numbers="([^"]*)"', figure["attributes"]):
+            lines = csv.reader(unescape(numbers[1]).splitlines())
             yield f"{name}.csv", _written([[names.get(cell, cell) for cell in line] for line in lines])
 
 
 def forest(data: ReportData) -> Iterator[tuple[str, str]]:
     """The intervals of the leaderboard as one figure, which a page shows row by row."""
-    held = leaderboard(data)
+    board = leaderboard(data)
     rows = [
-        (row["name"], row["estimate"]["shown"], row["drawing"]) for row in (*held["rows"], *held["baselines"])
+        (row["name"], row["estimate"]["shown"], row["drawing"])
+        for row in (*board["rows"], *board["baselines"])
     ]
     title = f"{metric_title(data.verdict['metric'])} of all configurations"
-    yield "0-intervals.svg", standalone(stacked(rows, head=held["head"], title=title), title=title)
+    yield "0-intervals.svg", standalone(stacked(rows, head=board["head"], title=title), title=title)
 
 
 def _slug(title: str) -> str:
@@ -93,7 +97,9 @@ def _written(rows: Sequence[Sequence[str]]) -> str:
 def _tables(html: str) -> Iterator[tuple[str, str]]:
     reader = _Reader()
     reader.feed(html)
-    for number, table in enumerate((one for one in reader.tables if one.head and not one.pictures), 1):
+    for number, table in enumerate(
+        (table for table in reader.tables if table.head and not table.pictures), 1
+    ):
         named = f"-{_slug(table.name)}" if table.name else ""
         yield f"table-{number}{named}.csv", _written(_flat(table))
 
@@ -140,9 +146,9 @@ class _Reader(HTMLParser):
         self.open: _Table | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        held = {name: value or "" for name, value in attrs}
-        if tag == "div" and held.get("role") == "region":
-            self.region = held.get("aria-label", "")
+        attributes = {name: value or "" for name, value in attrs}
+        if tag == "div" and attributes.get("role") == "region":
+            self.region = attributes.get("aria-label", "")
         elif tag == "table":
             self.open = _Table(self.region)
             self.tables.append(self.open)
@@ -153,13 +159,13 @@ class _Reader(HTMLParser):
         elif tag == "tr":
             (self.open.head if self.in_head else self.open.body).append([])
         elif tag in ("th", "td"):
-            self.cell = _Cell(held)
+            self.cell = _Cell(attributes)
             (self.open.head if self.in_head else self.open.body)[-1].append(self.cell)
         elif tag == "img":
             self.open.pictures = True
         elif tag == "br" and self.cell is not None:
             self.cell.words += " "
-        elif tag in (*SILENT, "small") or (tag == "span" and held.get("class") == "unseen"):
+        elif tag in (*SILENT, "small") or (tag == "span" and attributes.get("class") == "unseen"):
             self.inside.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -183,10 +189,10 @@ def _flat(table: _Table) -> list[list[str]]:
     """The heading and the rows; a column is widened by the ends of its intervals, and by its small print."""
     heads = _headings(table.head)
     lines: list[list[str]] = [[] for _ in range(len(table.body) + 1)]
-    for place, head in enumerate(heads):
+    for column, head in enumerate(heads):
         if head is None:
             continue
-        cells = [row[place] if place < len(row) else _Cell({}) for row in table.body]
+        cells = [row[column] if column < len(row) else _Cell({}) for row in table.body]
         columns = [(head, [cell.value for cell in cells])]
         if any("data-low" in cell.attributes for cell in cells):
             columns += [
@@ -215,4 +221,4 @@ def _headings(rows: Sequence[Sequence[_Cell]]) -> list[str | None]:
                     grid.setdefault(column, {})[top + below] = words
                 column += 1
     columns = [list(grid[column].values()) for column in sorted(grid)]
-    return [None if None in words else ", ".join(one for one in words if one) for words in columns]
+    return [None if None in words else ", ".join(part for part in words if part) for words in columns]

@@ -1,26 +1,25 @@
-"""The report of a running study as a page on this machine: judged and drawn again as fits are done. It writes nothing."""
+"""The report of a running study, served on this machine: drawn again as fits are done. Nothing is written."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from foldwise.errors import FoldwiseError, RunError
-from foldwise.judging.verdict import verdict_now
 from foldwise.reporting.report import render, waiting_page
-from foldwise.reporting.report_data import gather
+from foldwise.reporting.report_data import ReportData
 from foldwise.run.folder import RunFolder
 from foldwise.run.progress import held_items, how_far
 
 HOST = "127.0.0.1"
 LOOK_EVERY_S = 3.0
-REST = 2.0  # times as long as judging and drawing took is rested afterwards: training needs the cores more
+PAUSE = 2.0  # times as long as judging and drawing took: training needs the cores more
 NAMES = (HOST, "localhost")
 HEADERS = {
     "Cache-Control": "no-store",
@@ -30,18 +29,21 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 
+Judged = Callable[[RunFolder], ReportData]
+
 
 class Live:
-    """The newest page of a run, and what is told of it.
+    """The newest page of a run, and how far the run is.
 
     Attributes:
+        judged: judges what is done now, and gathers it for the report.
         digest: of the results that the page shows; empty while no fit is done.
         page: what is served: the report, or a page that waits for the first fit.
         problem: why the newest results are not shown; empty where they are.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder, self.digest, self.problem = folder, "", ""
+    def __init__(self, folder: RunFolder, judged: Judged) -> None:
+        self.folder, self.judged, self.digest, self.problem = folder, judged, "", ""
         self.page = waiting_page(folder.load_study())
         self._seen = ""
 
@@ -53,15 +55,15 @@ class Live:
         plan = self.folder.load_plan()
         outcomes = self.folder.outcomes()
         own = {item.id: outcomes[item.id]["status"] for item in plan.items if item.id in outcomes}
-        seen = sha256(json.dumps([sorted(own.items()), [one.id for one in plan.items]]).encode()).hexdigest()
+        seen = sha256(
+            json.dumps([sorted(own.items()), [item.id for item in plan.items]]).encode()
+        ).hexdigest()
         fits = {item.id for item in plan.items if item.kind == "fit"}
         if seen == self._seen or not any(status == "done" and name in fits for name, status in own.items()):
             return False
         self._seen = seen
         try:
-            verdict, _ = verdict_now(self.folder)
-            data = gather(self.folder, json.loads(json.dumps(verdict)))
-            page = render(data, live=seen[:16])
+            page = render(self.judged(self.folder), live=seen[:16])
         except FoldwiseError as error:
             self.problem = str(error)
             return False
@@ -95,17 +97,18 @@ def _score(beat: dict[str, Any]) -> str:
 
 
 @contextmanager
-def serving(folder: RunFolder, port: int = 0) -> Iterator[str]:
+def serving(folder: RunFolder, judged: Judged, *, port: int = 0) -> Iterator[str]:
     """The report of a run on this machine only, for as long as the context lasts; its address.
 
     Args:
         folder: of a run, which may still be running.
+        judged: judges what is done now, and gathers it for the report.
         port: 0 takes a free one.
 
     Raises:
         RunError: the port is taken.
     """
-    live = Live(folder)
+    live = Live(folder, judged)
     try:
         server = ThreadingHTTPServer((HOST, port), _handler(live))
     except (OSError, OverflowError) as error:
@@ -135,7 +138,7 @@ def _keep_looking(live: Live, stop: threading.Event) -> None:
             live.look()
         except (FoldwiseError, OSError, ValueError) as error:  # the run is being laid out again
             live.problem = str(error)
-        stop.wait(max(LOOK_EVERY_S, REST * (time.monotonic() - began)))
+        stop.wait(max(LOOK_EVERY_S, PAUSE * (time.monotonic() - began)))
 
 
 def _handler(live: Live) -> type[BaseHTTPRequestHandler]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from foldwise.reporting import assets
@@ -42,7 +42,7 @@ from foldwise.reporting.sections.verdict import boundaries as boundary
 from foldwise.reporting.sections.verdict import panels as sections
 from foldwise.reporting.sections.verdict import split_scores as parts
 from foldwise.reporting.sections.verdict import throughput as speed
-from foldwise.reporting.wording import breakable, metric_title, percent
+from foldwise.reporting.wording import metric_title
 from foldwise.run.folder import RunFolder, written_whole
 from foldwise.study.spec import Study
 
@@ -176,17 +176,9 @@ def sections_of(data: ReportData) -> list[Shown]:
 
 
 def _environment(configurations: Sequence[Mapping[str, Any]] = ()) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("foldwise.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    ids = {str(one["name"]): str(one["id"]) for one in configurations}
+    environment = assets.environment()
+    ids = {str(row["name"]): str(row["id"]) for row in configurations}
     environment.filters["own"] = lambda name: own(ids.get(str(name)))
-    environment.filters["breakable"] = breakable
-    environment.filters["percent"] = percent
     return environment
 
 

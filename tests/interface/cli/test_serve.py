@@ -14,6 +14,7 @@ from grow_run import growing
 from make_run import RUNS, make_run
 
 from foldwise.errors import RunError
+from foldwise.interface.cli.report import judged
 from foldwise.reporting import live as serving
 
 
@@ -46,7 +47,7 @@ def asked(address, path="/", host=None):
 
 def test_it_waits_grows_with_the_run_and_keeps_the_last_good_page(grown):
     folder, commit = grown
-    live = serving.Live(folder)
+    live = serving.Live(folder, judged)
     assert not live.look()
     assert "No fit is done yet" in live.page
     assert live.state() == {
@@ -92,12 +93,12 @@ def test_items_in_progress_are_told_with_how_far_they_are(grown):
     (attempt / "beat").write_text(
         '7\n{"epoch": 3, "epochs": 12, "metric": "log_loss", "score": 0.25}', encoding="utf-8"
     )
-    running = serving.Live(folder).state()["running"]
+    running = serving.Live(folder, judged).state()["running"]
     assert running == [{"title": item.title, "far": "epoch 3 of 12", "score": "log_loss 0.250"}]
 
 
 def test_it_serves_two_addresses_to_this_machine_only(made):
-    with serving.serving(made) as address:
+    with serving.serving(made, judged) as address:
         assert address.startswith("http://127.0.0.1:")
         port = address.rstrip("/").rpartition(":")[2]
         status, headers, page = asked(address)
@@ -140,7 +141,7 @@ def test_a_port_that_is_taken_is_refused_with_a_cure(made):
         port = taken.getsockname()[1]
         with (
             pytest.raises(RunError, match=f"port {port} cannot be used") as refused,
-            serving.serving(made, port),
+            serving.serving(made, judged, port=port),
         ):
             pass
     assert "Name another one, or leave --port out" in str(refused.value)
@@ -149,7 +150,7 @@ def test_a_port_that_is_taken_is_refused_with_a_cure(made):
 def test_it_looks_again_by_itself(grown, monkeypatch):
     monkeypatch.setattr(serving, "LOOK_EVERY_S", 0.05)
     folder, commit = grown
-    with serving.serving(folder) as address:
+    with serving.serving(folder, judged) as address:
         assert "No fit is done yet" in asked(address)[2]
         commit(4)
         ends = time.monotonic() + 200

@@ -11,6 +11,7 @@ import typer
 from foldwise.errors import SpecError
 
 if TYPE_CHECKING:
+    from foldwise.reporting.report_data import ReportData
     from foldwise.run.folder import RunFolder
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/gel.")]
@@ -74,8 +75,17 @@ def _serve(folder: RunFolder, port: int, *, open_: bool) -> None:
     from foldwise.interface.printing.report import say_served, wait_for_stop
     from foldwise.reporting.live import serving
 
-    with serving(folder, port) as address:
+    with serving(folder, judged, port=port) as address:
         say_served(folder, address)
         if open_:
             webbrowser.open(address)
         wait_for_stop()
+
+
+def judged(folder: RunFolder) -> ReportData:
+    """What is done now, judged for the report; nothing is written into the run folder."""
+    from foldwise.judging.verdict import verdict_now
+    from foldwise.reporting.report_data import gather
+
+    verdict, _ = verdict_now(folder)
+    return gather(folder, verdict)
