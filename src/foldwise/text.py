@@ -1,7 +1,8 @@
-"""Times, counts and long names in words."""
+"""Times, counts, lists and long names in words."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -23,6 +24,24 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """``1 fold``, ``2 folds``, ``2 passes``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def counted(number: int, singular: str, plural: str) -> str:
+    """``1 image has`` or ``3 images have``: a number with its noun, and the verb where one follows."""
+    return f"{number} {singular if number == 1 else plural}"
+
+
+def some(names: Iterable[str], limit: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    listed = list(names)
+    text = ", ".join(listed[:limit])
+    return f"{text} and {len(listed) - limit} more" if len(listed) > limit else text
+
+
+def natural(name: str) -> tuple[object, ...]:
+    """A sort key by which ``gel_2`` comes before ``gel_10``; the name itself breaks ties."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return (*(int(part) if k % 2 else part for k, part in enumerate(parts)), name)
 
 
 NOUNS = {  # of the kinds of items, in the order they are told

@@ -6,8 +6,9 @@ import torch
 from fits_to_try import SPLIT, tiny
 from scipy.ndimage import binary_erosion
 
-from foldwise.data.batches.batches import Pictures, epoch_generator
+from foldwise.data.batches.batches import Pictures
 from foldwise.data.batches.normalize import normalization
+from foldwise.data.batches.sampling import epoch_generator
 from foldwise.insight.preview import chosen, preview_item
 from foldwise.study.spec import AUGMENTS, IGNORE, Augment
 

@@ -8,8 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from foldwise.data.audit.audit import Audit
 from foldwise.data.cases import Dataset
+from foldwise.data.folds.splits import ROLES, Split
+from foldwise.data.folds.strata import class_presence, group_numbers, is_segmentation
 from foldwise.storage import written_whole
 
 if TYPE_CHECKING:
@@ -51,3 +55,41 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
+
+
+def statistics(
+    dataset: Dataset, packed: Packed, splits: Sequence[Split], groups: Sequence[str]
+) -> list[dict[str, Any]]:
+    """One row for all images, whose part is ``all``, and one for every part of every fold. No pixel is read again.
+
+    The columns are repeat and fold (from 0, as in splits.csv), part, images, groups; ``pixels NAME`` of every class
+    (not of ignored pixels), or ``images NAME`` for classification; ``mean CHANNEL`` and ``std CHANNEL`` of the
+    intensities as they are in the files, over all pixels of the part. Channels without names have numbers from 1.
+    """
+    unit, counts_NK = class_counts(dataset, packed)
+    group_N = group_numbers(groups)
+    channels = dataset.channels or tuple(str(k + 1) for k in range(packed.num_channels))
+
+    def row(indices: np.ndarray) -> dict[str, Any]:
+        mean_C, std_C = packed.channel_stats(indices)
+        counts_K = counts_NK[indices].sum(axis=0).tolist()
+        return {
+            "images": len(indices),
+            "groups": len(np.unique(group_N[indices])),
+            **{f"{unit} {name}": count for name, count in zip(dataset.classes, counts_K, strict=True)},
+            **{f"mean {name}": round(float(v), 6) for name, v in zip(channels, mean_C, strict=True)},
+            **{f"std {name}": round(float(v), 6) for name, v in zip(channels, std_C, strict=True)},
+        }
+
+    rows = [{"repeat": "", "fold": "", "part": "all", **row(np.arange(len(packed)))}]
+    for split in splits:
+        fold = {"repeat": split.repeat, "fold": split.fold}
+        rows += [{**fold, "part": role, **row(getattr(split, role))} for role in ROLES]
+    return rows
+
+
+def class_counts(dataset: Dataset, packed: Packed) -> tuple[str, np.ndarray]:
+    """``pixels`` or ``images``, and how many of each class (N, K) every image has; an image is one of its classes."""
+    if is_segmentation(dataset):
+        return "pixels", np.array([measure.class_pixels for measure in packed.measures], np.int64)
+    return "images", class_presence(dataset, packed).astype(np.int64)

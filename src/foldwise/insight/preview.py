@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from foldwise.data.batches.batches import Pictures, epoch_generator
+from foldwise.data.batches.batches import Pictures
 from foldwise.data.batches.normalize import normalization
+from foldwise.data.batches.sampling import epoch_generator
 from foldwise.data.cache.packed import Packed
 from foldwise.data.corruptions import as_stored
 from foldwise.learning.training.devices import steady

@@ -14,7 +14,8 @@ import numpy as np
 import psutil
 import torch
 
-from foldwise.data.batches.batches import Batch, Pictures, epoch_generator, epoch_order
+from foldwise.data.batches.batches import Batch, Pictures
+from foldwise.data.batches.sampling import epoch_generator, epoch_order
 from foldwise.data.cache.packed import Packed
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.networks.describing import describe

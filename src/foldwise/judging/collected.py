@@ -10,8 +10,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from foldwise.data.layouts.listing import some
 from foldwise.errors import RunError
+from foldwise.text import some
 
 
 def collect(path: Path, row: Mapping[str, Any]) -> bool:

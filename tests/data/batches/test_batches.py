@@ -5,8 +5,9 @@ import pytest
 import torch
 from tiny_packed import TinyPacked
 
-from foldwise.data.batches.batches import CachedFeatures, Pictures, epoch_generator, epoch_order
+from foldwise.data.batches.batches import CachedFeatures, Pictures
 from foldwise.data.batches.normalize import Normalization
+from foldwise.data.batches.sampling import epoch_generator, epoch_order
 from foldwise.study.spec import AUGMENTS, IGNORE, Augment
 
 CPU = torch.device("cpu")

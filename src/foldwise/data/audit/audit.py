@@ -12,8 +12,8 @@ from foldwise.data.audit.findings import Finding as Finding
 from foldwise.data.audit.leaks import name_findings, property_findings, series_findings
 from foldwise.data.audit.soundness import class_findings, mask_findings, size_findings, value_findings
 from foldwise.data.cases import Dataset
-from foldwise.data.layouts.listing import some
 from foldwise.study.spec import Validation
+from foldwise.text import some
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed

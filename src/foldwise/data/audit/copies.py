@@ -13,7 +13,7 @@ from foldwise.data.audit.likeness import Likeness
 from foldwise.data.cache.fingerprints import near_duplicates
 from foldwise.data.cases import Dataset
 from foldwise.data.folds.strata import is_segmentation, is_single_label
-from foldwise.data.layouts.listing import counted, some
+from foldwise.text import counted, some
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed

@@ -20,8 +20,8 @@ from foldwise.data.folds.strata import (
     is_single_label,
     rare_classes,
 )
-from foldwise.data.layouts.listing import counted, some
 from foldwise.study.spec import Validation
+from foldwise.text import counted, some
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from foldwise.data.batches.augment import augment_batch, reach
-from foldwise.data.batches.cutting import cut
 from foldwise.data.batches.normalize import Normalization, normalized
-from foldwise.data.batches.resident import Resident, fits
+from foldwise.data.batches.windows import Resident, cut, fits
 from foldwise.data.cache.caches import Remembered
 from foldwise.data.cache.packed import Packed, open_packed
 from foldwise.study.spec import IGNORE, Augment, Task
@@ -189,36 +188,3 @@ def targets_of(packed: Packed, cases: np.ndarray) -> Tensor:
     """Labels as a loss takes them: int64 class indices (N,), or float32 (N, K) of a multilabel task."""
     labels = torch.from_numpy(np.ascontiguousarray(packed.labels[cases]))
     return labels.float() if packed.task == "multilabel_classification" else labels.long()
-
-
-def epoch_order(
-    train: np.ndarray, *, batch_size: int, seed: int, epoch: int, steps: int | None = None
-) -> list[np.ndarray]:
-    """The case indices of every batch of one epoch: shuffled by seed and epoch alone.
-
-    Args:
-        train: case indices of the training part.
-        batch_size: cases of a batch; the last may be smaller.
-        seed, epoch: equal ones give the same order.
-        steps: batches of an epoch. Beyond one pass over the cases, they are shuffled and dealt again; None for
-            exactly one pass.
-
-    Returns:
-        At least one batch. A last batch of one case is left out where there are others: batch statistics of one
-        sample are none, and its gradient would weigh as much as a whole batch.
-    """
-    shuffler = np.random.default_rng([seed, epoch])
-    wanted = len(train) if steps is None else steps * batch_size
-    dealt = np.concatenate([shuffler.permutation(train) for _ in range(math.ceil(wanted / len(train)))])[
-        :wanted
-    ]
-    batches = [dealt[start : start + batch_size] for start in range(0, len(dealt), batch_size)]
-    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
-        batches.pop()
-    return batches
-
-
-def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """The random numbers of one epoch of one fit, for crops and augmentation; on the CPU, whatever the device."""
-    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state) >> 1)

@@ -18,11 +18,11 @@ from foldwise.data.cases import Case, Dataset, channel_files, split_slice
 from foldwise.data.formats.images import mask_values_of, plane, resize_image, resize_mask, to_channels
 from foldwise.data.formats.pixels import Pixels, open_stack
 from foldwise.data.layouts.labels import limited
-from foldwise.data.layouts.listing import some
 from foldwise.data.layouts.mask_census import read_pixels
 from foldwise.data.layouts.masks import class_indices
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec
+from foldwise.text import some
 
 PACK_VERSION = 1  # raised when the same files would be packed differently
 AT_ONCE = 32  # images decoded before they are written: bounds the memory, keeps the decoders busy

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from foldwise.data.cases import Dataset
-from foldwise.data.layouts.listing import counted, natural, some
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
+from foldwise.text import counted, natural, some
 
 MARKS = "_-. "  # what may stand between the name of an image and the word of a channel
 # Words that name channels in microscopy; only such ones are suspected where nobody stated them.

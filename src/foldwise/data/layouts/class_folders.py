@@ -7,18 +7,11 @@ from pathlib import Path
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.layouts.channel_files import images_at, with_channels
 from foldwise.data.layouts.labels import read_labels, stated_task
-from foldwise.data.layouts.listing import (
-    Finder,
-    counted,
-    image_files,
-    image_files_below,
-    other_files,
-    some,
-    subfolders,
-)
+from foldwise.data.layouts.listing import Finder, image_files, image_files_below, other_files, subfolders
 from foldwise.data.layouts.tables import image_column, match_rows, read_table
 from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.study.spec import DataSpec
+from foldwise.text import counted, some
 
 SPLIT_NAMES = frozenset(
     ["train", "training", "test", "testing", "val", "valid", "validation", "dev", "holdout"]

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case, split_slice
-from foldwise.data.layouts.listing import Finder, counted, some
+from foldwise.data.layouts.listing import Finder
 from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.study.spec import DataSpec
+from foldwise.text import counted, some
 
 GROUP_NAMES = re.compile(
     r"(^|_)(group|patient|subject|child|donor|animal|case|mouse|slide|plate)s?(_id)?$", re.IGNORECASE

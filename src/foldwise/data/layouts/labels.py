@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foldwise.data.layouts.label_columns import FALSE, TRUE, label_columns
-from foldwise.data.layouts.listing import counted, natural, some
 from foldwise.data.layouts.tables import Table
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec, Task
+from foldwise.text import counted, natural, some
 
 SEPARATORS = ("|", ";", " ")
 

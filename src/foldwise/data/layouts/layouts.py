@@ -12,13 +12,14 @@ from foldwise.data.layouts.channel_files import images_at, suspected_channels, w
 from foldwise.data.layouts.class_folders import class_folders, read_class_folders, table_agrees
 from foldwise.data.layouts.groups import with_groups
 from foldwise.data.layouts.labels import read_labels
-from foldwise.data.layouts.listing import Finder, image_files, image_files_below, some, subfolders
+from foldwise.data.layouts.listing import Finder, image_files, image_files_below, subfolders
 from foldwise.data.layouts.mask_pairs import image_folder, mask_folder, read_mask_pairs
 from foldwise.data.layouts.stacks import holds_stacks, read_stacks
 from foldwise.data.layouts.tables import image_column, match_rows, read_table, unlisted
 from foldwise.data.phantoms.catalogue import PHANTOMS, VERSION, make
 from foldwise.errors import DataError, RunError, SpecError, choose
 from foldwise.study.spec import DataSpec
+from foldwise.text import some
 
 # Tables that describe a set but do not label its images, unless they are stated.
 SIDE_TABLES = frozenset({"metadata.csv", "class_names.csv", "classes.csv"})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from foldwise.errors import DataError
+from foldwise.text import natural, some
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 # fmt: off
@@ -46,19 +46,6 @@ def subfolders(folder: Path) -> list[str]:
     """Names of the visible folders in a folder, in natural order."""
     names = (p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
     return sorted(names, key=natural)
-
-
-def natural(name: str) -> tuple[object, ...]:
-    """A sort key by which ``gel_2`` comes before ``gel_10``; the name itself breaks ties."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return (*(int(part) if place % 2 else part for place, part in enumerate(parts)), name)
-
-
-def some(names: Iterable[str], limit: int = 5) -> str:
-    """The first few names, and how many more there are."""
-    listed = list(names)
-    text = ", ".join(listed[:limit])
-    return f"{text} and {len(listed) - limit} more" if len(listed) > limit else text
 
 
 def stem(path: str) -> str:
@@ -133,8 +120,3 @@ def _by(paths: Sequence[str], form: Callable[[str], str]) -> dict[str, tuple[str
     for path in paths:
         found[form(path)].append(path)
     return {key: tuple(same) for key, same in found.items()}
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """``1 image has`` or ``3 images have``: a number with its noun, and the verb where one follows."""
-    return f"{number} {one if number == 1 else many}"

@@ -7,19 +7,17 @@ from pathlib import Path, PurePosixPath
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.layouts.channel_files import images_at, with_channels
 from foldwise.data.layouts.listing import (
-    counted,
     image_files,
     image_files_below,
-    natural,
     one_per_stem,
     other_files,
-    some,
     stem,
     subfolders,
 )
 from foldwise.data.layouts.masks import read_meaning
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
+from foldwise.text import counted, natural, some
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "segmentation")

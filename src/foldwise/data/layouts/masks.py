@@ -11,10 +11,10 @@ from typing import Literal
 import numpy as np
 
 from foldwise.data.cases import MaskKey
-from foldwise.data.layouts.listing import counted, some
 from foldwise.data.layouts.mask_census import Census, as_colour, show, take_census
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec, Task
+from foldwise.text import counted, some
 
 NO_CLASS = 254  # marks, while a mask is translated, values that mean nothing
 MAX_CLASSES = 32  # more distinct values than this are stray values or instance numbers, not classes

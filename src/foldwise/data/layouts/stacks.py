@@ -10,11 +10,11 @@ from foldwise.data.cases import STACKS, Case, Dataset, split_slice
 from foldwise.data.formats.pixels import open_stack, stack_channel_axis
 from foldwise.data.formats.tiff_stacks import is_stack
 from foldwise.data.layouts.labels import Labels, indicator_labels, label_list
-from foldwise.data.layouts.listing import counted, natural, some
 from foldwise.data.layouts.mask_pairs import IMAGE_FOLDERS, MASK_FOLDERS
 from foldwise.data.layouts.masks import read_meaning
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
+from foldwise.text import counted, natural, some
 
 MAX_TOLD = 3  # stacks that are described one by one
 

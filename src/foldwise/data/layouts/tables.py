@@ -7,8 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from foldwise.data.layouts.listing import Finder, counted, some
+from foldwise.data.layouts.listing import Finder
 from foldwise.errors import DataError, unknown
+from foldwise.text import counted, some
 
 IMAGE_COLUMNS = (
     "image", "images", "img", "file", "filename", "file_name", "path", "filepath", "file_path",

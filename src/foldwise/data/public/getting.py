@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from foldwise.data.cache_folder import cache_root
-from foldwise.data.layouts.listing import some
 from foldwise.data.public.catalogue import SOURCES
 from foldwise.data.public.fetching import fetch
 from foldwise.data.public.source import Progress, Source, Web, silent
 from foldwise.data.public.unpacking import unpack
 from foldwise.errors import DataError, RunError, SpecError, choose
 from foldwise.storage import read_json, scratch_beside, write_json
+from foldwise.text import some
 
 RECORD = "source.json"
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foldwise.data.layouts.listing import image_files, some
+from foldwise.data.layouts.listing import image_files
 from foldwise.data.layouts.tables import Table, read_table
 from foldwise.data.public.laying_out import copy, find_root, write_table
 from foldwise.data.public.source import Progress
 from foldwise.errors import DataError
+from foldwise.text import some
 
 GELS = ("dataset/gel", "dataset/not_gel", "test_images/gel", "test_images/not_gel")
 ATLAS = ("train.csv", "train")

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from foldwise.data.layouts.listing import image_files, some, subfolders
+from foldwise.data.layouts.listing import image_files, subfolders
 from foldwise.data.public.source import Progress
 from foldwise.errors import DataError
+from foldwise.text import some
 
 DEEPEST = 4  # folders above the original in an archive or a copy
 

@@ -7,12 +7,12 @@ from math import prod
 
 import numpy as np
 
-from foldwise.data.layouts.listing import some
 from foldwise.errors import DataError
 from foldwise.judging.external.pieces import Piece, Places
 from foldwise.judging.influence import Units
 from foldwise.judging.wording import counted
 from foldwise.metrics.outputs import Bools, Floats, Ints
+from foldwise.text import some
 
 MAX_EMPTY = 20  # cells of the design to a score: beyond it, cases are not shared
 AT_LEAST = 10_000_000  # cells, below which it is no matter

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from foldwise.data.layouts.listing import some
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.judging.external.asked import Asked, Roles, is_score, plain, roles_of
 from foldwise.judging.external.pieces import ROLES, Coded, Levels, Piece, Places
 from foldwise.judging.external.text import Text, coded, load
+from foldwise.text import some
 
 JOIN = " · "
 WHY_CASES = (

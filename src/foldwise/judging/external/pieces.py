@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.data.layouts.listing import natural
 from foldwise.metrics.outputs import Bools, Floats
+from foldwise.text import natural
 
 Places = NDArray[np.integer[Any]]  # of 4 bytes where there are many
 ROLES = ("configuration", "case", "repeat", "fold", "group")

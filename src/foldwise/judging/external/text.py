@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foldwise.data.layouts.listing import some
 from foldwise.errors import DataError
 from foldwise.judging.external.pieces import Coded, Places
 from foldwise.metrics.outputs import Bools
+from foldwise.text import some
 
 HEAD_BYTES = 1 << 18
 EMPTY = [

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.data.layouts.listing import natural
 from foldwise.judging.answer import answer_record, compared_in_words, sure
 from foldwise.judging.design import Factor
 from foldwise.judging.effects import Asked as Intervals
@@ -31,6 +30,7 @@ from foldwise.judging.wording import counted, in_text, with_interval
 from foldwise.metrics.table import METRICS, Metric
 from foldwise.storage import written_whole
 from foldwise.study.spec import Judging
+from foldwise.text import natural
 
 SEED = 0  # of the draws: the same files give the same verdict
 MARGIN = 0.01  # of scores between 0 and 1, as in a study

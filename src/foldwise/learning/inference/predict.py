@@ -15,7 +15,7 @@ from torch import Tensor
 from foldwise.data.batches.normalize import normalized
 from foldwise.data.formats.images import plane, read_image, resize_image, resize_mask
 from foldwise.data.layouts.channel_files import join_channels
-from foldwise.data.layouts.listing import image_files_below, some
+from foldwise.data.layouts.listing import image_files_below
 from foldwise.data.layouts.mask_census import read_pixels
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError
@@ -24,6 +24,7 @@ from foldwise.learning.inference.submission import check_submission, write_submi
 from foldwise.learning.networks.network import layout_for
 from foldwise.learning.training.devices import pick_device, precision_for, steady
 from foldwise.learning.training.scoring import ForwardPass, probabilities
+from foldwise.text import some
 
 TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are

@@ -10,16 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from foldwise.data.batches.batches import (
-    Batch,
-    CachedFeatures,
-    Pictures,
-    epoch_generator,
-    epoch_order,
-    pictures_of,
-)
+from foldwise.data.batches.batches import Batch, CachedFeatures, Pictures, pictures_of
 from foldwise.data.batches.normalize import Normalization, normalization
-from foldwise.data.batches.sampling import balanced_order, presence, rarity
+from foldwise.data.batches.sampling import balanced_order, epoch_generator, epoch_order, presence, rarity
 from foldwise.data.cache.packed import Packed
 from foldwise.learning.checkpoints.pretrained import Pretrained
 from foldwise.learning.checkpoints.saved import SavedModel, common_size, was_resized

@@ -8,9 +8,8 @@ import pytest
 from foldwise.data.audit.audit import audit
 from foldwise.data.cache.packed import pack
 from foldwise.data.folds.splits import make_splits
-from foldwise.data.folds.statistics import statistics
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.data.record import write_rows
+from foldwise.data.record import statistics, write_rows
 from foldwise.study.spec import DataSpec, PhantomData, Validation
 
 
