@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldwise.judging.influence import Units
+from foldwise.metrics.influence import Units
 from foldwise.metrics.table import Metric
 
 FOLDS = 5

@@ -11,11 +11,11 @@ from benchmarks.validation.designs import Sample
 from foldwise.judging.design import Factor
 from foldwise.judging.effects import Asked, Scores, effect, views
 from foldwise.judging.inference import compare
-from foldwise.judging.influence import UnitScores, mean_score, unit_scores
 from foldwise.judging.pairs import Pair, all_pairs
 from foldwise.judging.scoring import Judged, Scored, judged
 from foldwise.judging.variance import variance
 from foldwise.judging.verdict import compared
+from foldwise.metrics.influence import UnitScores, mean_score, unit_scores
 from foldwise.metrics.outputs import Outputs
 
 NAME = "foldwise"

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.validation.designs import FOLDS, Sample, some_folds
 from benchmarks.validation.networks import ALIKE, LEVELS, SETTINGS, Crowd, Setting
 from benchmarks.validation.phantoms import Pool
-from foldwise.judging.influence import Units
+from foldwise.metrics.influence import Units
 from foldwise.metrics.table import METRICS
 
 TESTED, TESTED_MASKS = 250, 80  # fresh pictures for every network of the truth

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from foldwise.judging.factor_effects import COST_KEYS, mattered
-from foldwise.judging.influence import Units
 from foldwise.judging.records import Judgement
 from foldwise.judging.scoring import Scored, judged
+from foldwise.metrics.influence import Units
 from foldwise.metrics.table import METRICS
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict

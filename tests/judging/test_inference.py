@@ -10,8 +10,8 @@ from scipy.stats import norm, t
 from statsmodels.stats.multitest import multipletests
 
 from foldwise.judging.inference import compare
-from foldwise.judging.influence import Units
 from foldwise.judging.variance import Variance, beside, variance
+from foldwise.metrics.influence import Units
 
 
 def fixture():

@@ -8,6 +8,8 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from foldwise.metrics.ranking import (
+    AUROC,
+    AVERAGE_PRECISION,
     average_precision,
     histogram_ap,
     histogram_auroc,
@@ -60,7 +62,7 @@ def test_two_scores_of_the_same_patients_differ_as_in_r():
     z = apart[0].mean() / error
     assert z == pytest.approx(2.209, abs=5e-4)
     assert 2 * norm.sf(z) == pytest.approx(0.02718, abs=5e-6)
-    one, other = (ranked("auroc", POOR, scores, np.zeros(113, dtype=int)).values for scores in (WFNS, S100B))
+    one, other = (ranked(AUROC, POOR, scores, np.zeros(113, dtype=int)).values for scores in (WFNS, S100B))
     assert (one - other).mean() / np.sqrt((one - other).var(ddof=1) / 113) == pytest.approx(z, rel=0.01)
 
 
@@ -91,18 +93,18 @@ def test_leaving_one_out_is_exact(seed, ties):
         assert without[left_out] == pytest.approx(average_precision_score(positive[kept], scores[kept]))
 
 
-@pytest.mark.parametrize("kind", ["auroc", "average_precision"])
-def test_values_have_the_score_as_their_mean(kind):
+@pytest.mark.parametrize("ranking", [AUROC, AVERAGE_PRECISION])
+def test_values_have_the_score_as_their_mean(ranking):
     positive, scores = drawn(1, n=100, ties=False)
     fold = np.arange(100) % 5
-    found = ranked(kind, positive, scores, fold)
+    found = ranked(ranking, positive, scores, fold)
     assert found.values.mean() == pytest.approx(found.estimate)
 
 
 def test_influence_scatters_as_delong_says():
     positive, scores = drawn(2, n=400, ties=False)
     area, known = delong(positive, scores)
-    found = ranked("auroc", positive, scores, np.zeros(400, dtype=int))
+    found = ranked(AUROC, positive, scores, np.zeros(400, dtype=int))
     assert found.estimate == pytest.approx(area)
     assert found.values.var(ddof=1) / 400 == pytest.approx(known, rel=0.01)
 
@@ -111,7 +113,7 @@ def test_average_precision_scatters_as_a_bootstrap_says():
     rng = np.random.default_rng(3)
     positive = rng.random(400) < 0.3
     scores = rng.normal(positive * 1.0, 1)
-    found = ranked("average_precision", positive, scores, np.zeros(400, dtype=int))
+    found = ranked(AVERAGE_PRECISION, positive, scores, np.zeros(400, dtype=int))
     resampled = [rng.integers(0, 400, 400) for _ in range(400)]
     spread = np.std([average_precision_score(positive[one], scores[one]) for one in resampled])
     assert np.sqrt(found.values.var(ddof=1) / 400) == pytest.approx(spread, rel=0.15)
@@ -121,8 +123,8 @@ def test_folds_are_never_pooled():
     # Each fold ranks perfectly, but one fold's scores are all higher.
     positive = np.array([True, False, True, False])
     scores = np.array([0.9, 0.8, 0.2, 0.1])
-    assert ranked("auroc", positive, scores, np.array([0, 0, 1, 1])).estimate == 1
-    assert ranked("auroc", positive, scores, np.zeros(4, dtype=int)).estimate == 0.75
+    assert ranked(AUROC, positive, scores, np.array([0, 0, 1, 1])).estimate == 1
+    assert ranked(AUROC, positive, scores, np.zeros(4, dtype=int)).estimate == 0.75
 
 
 def test_auroc_of_hard_labels_is_balanced_accuracy():
@@ -133,7 +135,7 @@ def test_auroc_of_hard_labels_is_balanced_accuracy():
 
 def test_an_absent_class_is_undefined():
     nobody = np.zeros(5, dtype=bool)
-    assert np.isnan(ranked("auroc", nobody, np.arange(5.0), np.zeros(5, dtype=int)).estimate)
+    assert np.isnan(ranked(AUROC, nobody, np.arange(5.0), np.zeros(5, dtype=int)).estimate)
 
 
 @given(st.integers(0, 10_000))

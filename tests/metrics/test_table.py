@@ -5,8 +5,8 @@ import pytest
 from sklearn import metrics as oracle
 
 from foldwise.errors import SpecError
-from foldwise.judging.influence import Units, unit_scores
 from foldwise.metrics.boundary import of_image
+from foldwise.metrics.influence import Units, unit_scores
 from foldwise.metrics.outputs import Outputs, predicted
 from foldwise.metrics.ratios import image_dice
 from foldwise.metrics.table import DEFAULTS, METRICS, choose_metric, metrics_of
@@ -305,9 +305,10 @@ def test_an_accuracy_of_92_percent_leaves_dice_nearly_open():
     assert (min(found), max(found)) == pytest.approx((1 / 3, 0.7143), abs=5e-5)
 
 
-@pytest.mark.parametrize("family", DEFAULTS)
-def test_every_task_has_a_default(family):
-    assert choose_metric("auto", family).name == DEFAULTS[family]
+@pytest.mark.parametrize("purpose", DEFAULTS)
+@pytest.mark.parametrize("family", DEFAULTS["judge"])
+def test_every_task_has_a_default(family, purpose):
+    assert choose_metric("auto", family, purpose).name == DEFAULTS[purpose][family]
 
 
 def test_a_macro_may_be_named_without_it():

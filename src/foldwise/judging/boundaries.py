@@ -32,7 +32,7 @@ def check_boundary(asked: Judging, family: str) -> None:
 def choose_tolerance(asked: Judging, family: str) -> float | None:
     """The tolerance in pixels where a study asks for boundary scores, or decides by them; else None."""
     check_boundary(asked, family)
-    wanted = asked.boundary or choose_metric(asked.metric, family).boundary
+    wanted = asked.boundary or choose_metric(asked.metric, family).needs == "boundary"
     return asked.tolerance_px if wanted else None
 
 

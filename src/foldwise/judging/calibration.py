@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.influence import unit_scores
 from foldwise.judging.intervals import NO_INTERVAL, Interval, Spread, interval
 from foldwise.judging.reliability import curve, ece, num_bins, perfect_ece, pixel_curve
 from foldwise.judging.rows import Fit, Rows
 from foldwise.judging.temperature import fit_temperature, tempered
 from foldwise.judging.variance import variance
+from foldwise.metrics.influence import unit_scores
 from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs
 from foldwise.metrics.table import METRICS
 from foldwise.study.spec import Study

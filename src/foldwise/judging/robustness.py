@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.influence import unit_scores
 from foldwise.judging.rows import Rows, read_arrays
 from foldwise.judging.scoring import Judged, Scored, judged
+from foldwise.metrics.influence import unit_scores
 from foldwise.metrics.outputs import Outputs
-from foldwise.metrics.table import DEFAULTS, METRICS, Metric
+from foldwise.metrics.table import METRICS, Metric, choose_metric
 from foldwise.run.auxiliary_results import AuxiliaryItem
 from foldwise.study.spec import Study
 
@@ -47,8 +47,8 @@ def robustness(
     if study.robustness is None:
         return None
     blurs, noises = study.robustness.blur_px, study.robustness.noise
-    if metric.boundary:  # predictions of disturbed images are counted, and not kept as masks
-        metric = METRICS[DEFAULTS[rows.family]]
+    if metric.needs == "boundary":  # predictions of disturbed images are counted, and not kept as masks
+        metric = choose_metric("auto", rows.family)
     asked = [metric, *(METRICS[name] for name in SHOWN[rows.family] if name != metric.name)]
     told = {one["id"]: _of(rows, one["id"]) for one in ranked}
     complete = [one for one in ranked if told[one["id"]]]

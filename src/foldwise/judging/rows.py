@@ -13,8 +13,8 @@ import numpy as np
 
 from foldwise.data.folds.splits import Split, read_splits, unscored_classes
 from foldwise.errors import RunError
-from foldwise.judging.influence import Units
 from foldwise.judging.thresholds import THRESHOLDS, Cut, Seen, choose_thresholds
+from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import FAMILIES, Bools, Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.run.auxiliary_results import AuxiliaryItem, read_auxiliary

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from foldwise.judging.influence import Units, UnitScores, unit_scores
 from foldwise.judging.intervals import NO_INTERVAL, Interval, Spread, interval
 from foldwise.judging.variance import Variance, variance
-from foldwise.metrics.outputs import Floats, Ints, Outputs, counts, of_fold
-from foldwise.metrics.ranking import MIN_POSITIVES, ranked
-from foldwise.metrics.ratios import image_dice, image_iou, pixel_ap, pixel_auroc
+from foldwise.metrics.influence import Units, UnitScores, unit_scores
+from foldwise.metrics.outputs import Floats, Ints, Outputs, of_fold
+from foldwise.metrics.ranking import AUROC, AVERAGE_PRECISION, MIN_POSITIVES, ranked
+from foldwise.metrics.ratios import image_dice, image_iou, pixel_ap, pixel_auroc, pooled_by_class
 from foldwise.metrics.table import Metric, metrics_of
 
 NAN = float("nan")
@@ -109,28 +109,15 @@ def by_class(repeats: Sequence[Outputs], classes: Sequence[str]) -> dict[str, di
     }
 
 
-def _pooled(outputs: Outputs) -> dict[str, Floats]:
-    found = counts(outputs)
-    tp, fp, fn, tn = (part.sum(axis=0) for part in (found.tp, found.fp, found.fn, found.tn))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return {
-            "sensitivity": tp / (tp + fn),
-            "specificity": tn / (tn + fp),
-            "precision": tp / (tp + fp),
-            "f1": 2 * tp / (2 * tp + fp + fn),
-            "iou": tp / (tp + fp + fn),
-        }
-
-
 def _classified(outputs: Outputs) -> dict[str, Floats]:
     assert outputs.truth is not None
     assert outputs.probabilities is not None
-    pooled = _pooled(outputs)
+    pooled = pooled_by_class(outputs)
     del pooled["iou"]
     pairs = list(zip(outputs.truth.T, outputs.probabilities.T, strict=True))
     rankings = {
-        kind: np.array([ranked(kind, true, said, outputs.fold).estimate for true, said in pairs])
-        for kind in ("auroc", "average_precision")
+        name: np.array([ranked(ranking, *pair, outputs.fold).estimate for pair in pairs])
+        for name, ranking in (("auroc", AUROC), ("average_precision", AVERAGE_PRECISION))
     }
     return pooled | rankings | {"support": outputs.truth.sum(axis=0).astype(float)}
 
@@ -138,7 +125,7 @@ def _classified(outputs: Outputs) -> dict[str, Floats]:
 def _segmented(outputs: Outputs) -> dict[str, Floats]:
     assert outputs.confusion is not None
     renamed = {"f1": "dice_pooled", "iou": "iou_pooled"}
-    pooled = {renamed.get(key, f"{key}_pooled"): column for key, column in _pooled(outputs).items()}
+    pooled = {renamed.get(key, f"{key}_pooled"): column for key, column in pooled_by_class(outputs).items()}
     per_image = {"dice_img": image_dice, "iou_img": image_iou, "auroc_img": pixel_auroc, "ap_img": pixel_ap}
     dice = image_dice(outputs)
     with warnings.catch_warnings():
@@ -177,9 +164,7 @@ def judged(metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases:
     folds = scored[0].unit_folds
     assert folds is not None
     usable = [c for c in range(len(scored)) if np.isfinite(values[c]).all()]
-    rare = metric.ranking is not None and any(
-        (one.num_positives[metric.name] or 0) < MIN_POSITIVES for one in scored
-    )
+    rare = metric.ranks and any((one.num_positives[metric.name] or 0) < MIN_POSITIVES for one in scored)
     if rare or units.count < 2 or not usable:
         return Judged(metric, None, (NO_INTERVAL,) * len(scored), values, (None,) * len(scored))
     # A case that is right or wrong moves the score by 1 / support, by less in a large group; statistics.md 1.4.

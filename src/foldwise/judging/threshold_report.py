@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.influence import unit_scores
 from foldwise.judging.rows import Rows
 from foldwise.judging.thresholds import MANY, THRESHOLDS, Cut, Seen, f1_at
+from foldwise.metrics.influence import unit_scores
 from foldwise.metrics.outputs import Ints, Outputs
 from foldwise.metrics.table import METRICS
 

@@ -15,6 +15,7 @@ import numpy as np
 from foldwise.errors import SpecError, choose
 from foldwise.judging.threshold_calibration import calibrate
 from foldwise.metrics.outputs import THRESHOLD, Bools, Floats, Ints
+from foldwise.metrics.ratios import divided
 
 NEVER = float("inf")  # the threshold of a label that is never said
 FEW = 10  # positives; with fewer, a label is said as often as it is there
@@ -159,9 +160,8 @@ def f1_at(said: Floats, true: Bools, thresholds: Floats) -> Floats:
     """The F1 of one label at every threshold; nan where nothing is there and nothing said."""
     num_said = len(said) - np.searchsorted(np.sort(said), thresholds, side="left")
     found = int(true.sum()) - np.searchsorted(np.sort(said[true]), thresholds, side="left")
-    total = (num_said + true.sum()).astype(float)
-    f1: Floats = np.divide(2.0 * found, total, out=np.full(len(thresholds), np.nan), where=total > 0)
-    return f1
+    total = (num_said + true.sum()).astype(np.float64)
+    return divided((2 * found).astype(np.float64), total)
 
 
 def _best_of_each(seen: Seen) -> Floats:

@@ -231,7 +231,7 @@ def _about(metric: Metric, rows: Rows) -> dict[str, Any]:
     averaging = metric.averaging
     if rows.family == "binary":
         averaging = averaging.replace("the positive class", f"the class {rows.classes[1]!r}")
-    if metric.boundary and rows.outlines is not None:
+    if metric.needs == "boundary" and rows.outlines is not None:
         averaging = averaging.replace("the tolerance", f"{rows.outlines.tolerance_px:g} pixels")
     if rows.units.grouped and metric.groups_equal:
         averaging += "; each group counts once"

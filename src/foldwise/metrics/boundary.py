@@ -1,4 +1,4 @@
-"""How near the outline of a predicted mask is to the true one: the share of it within a tolerance, and a distance.
+"""How near the boundary of a predicted mask is to the true one: the share of it within a tolerance, and a distance.
 
 Implementations of these scores differ from each other by more than methods do, so there is one here, and its
 conventions are stated: the boundary of a mask is those of its pixels that a pixel of something else, or the edge of
@@ -13,7 +13,7 @@ from scipy.ndimage import binary_erosion, distance_transform_edt, find_objects
 
 from foldwise.metrics.outputs import Bools, Floats
 
-VERSION = 1  # of the conventions; scores that were kept under another one are computed anew
+VERSION = 1  # of the conventions; saved scores of another one are computed anew
 PERCENTILE = 95.0
 Spacing = tuple[float, float]
 PIXELS: Spacing = (1.0, 1.0)
@@ -24,23 +24,23 @@ def boundary(mask_HW: Bools) -> Bools:
     return np.asarray(mask_HW & ~binary_erosion(mask_HW))
 
 
-def distances(true_HW: Bools, said_HW: Bools, *, spacing: Spacing = PIXELS) -> tuple[Floats, Floats]:
+def distances(true_HW: Bools, predicted_HW: Bools, *, spacing: Spacing = PIXELS) -> tuple[Floats, Floats]:
     """From every pixel of the true boundary to the nearest of the predicted one, and the other way round.
 
     Args:
-        true_HW, said_HW: masks, neither of them empty.
+        true_HW, predicted_HW: masks, neither of them empty.
         spacing: size of a pixel, down and across.
     """
     # Neither mask goes beyond the box of both, so that its edge is no other boundary than the image's.
-    both = find_objects((true_HW | said_HW).astype(np.uint8))[0]
-    true, said = boundary(true_HW[both]), boundary(said_HW[both])
-    to_said = distance_transform_edt(~said, sampling=spacing)
+    both = find_objects((true_HW | predicted_HW).astype(np.uint8))[0]
+    true, predicted = boundary(true_HW[both]), boundary(predicted_HW[both])
+    to_predicted = distance_transform_edt(~predicted, sampling=spacing)
     to_true = distance_transform_edt(~true, sampling=spacing)
-    return np.asarray(to_said[true]), np.asarray(to_true[said])
+    return np.asarray(to_predicted[true]), np.asarray(to_true[predicted])
 
 
 def nearness(
-    true_HW: Bools, said_HW: Bools, *, tolerance: float, spacing: Spacing = PIXELS
+    true_HW: Bools, predicted_HW: Bools, *, tolerance: float, spacing: Spacing = PIXELS
 ) -> tuple[float, float]:
     """NSD and HD95 of one mask.
 
@@ -52,13 +52,13 @@ def nearness(
 
     Source of the NSD: Nikolov et al. 2018, arXiv:1809.04430; here boundaries are counted in pixels.
     """
-    if not (true_HW.any() and said_HW.any()):
-        both_empty = true_HW.any() == said_HW.any()
+    if not (true_HW.any() and predicted_HW.any()):
+        both_empty = true_HW.any() == predicted_HW.any()
         return (np.nan, np.nan) if both_empty else (0.0, cap(true_HW.shape, spacing=spacing))
-    apart = distances(true_HW, said_HW, spacing=spacing)
+    apart = distances(true_HW, predicted_HW, spacing=spacing)
     # A distance is a root, and must not miss its own value by a rounding.
-    near = sum((one <= tolerance + 1e-9).sum() for one in apart) / sum(map(len, apart))
-    return float(near), float(max(np.percentile(one, PERCENTILE) for one in apart))
+    near = sum((side <= tolerance + 1e-9).sum() for side in apart) / sum(map(len, apart))
+    return float(near), float(max(np.percentile(side, PERCENTILE) for side in apart))
 
 
 def cap(shape: tuple[int, ...], *, spacing: Spacing = PIXELS) -> float:
@@ -67,18 +67,18 @@ def cap(shape: tuple[int, ...], *, spacing: Spacing = PIXELS) -> float:
 
 
 def of_image(
-    target_HW: NDArray[np.uint8], said_HW: NDArray[np.uint8], num_classes: int, *, tolerance_px: float
+    target_HW: NDArray[np.uint8], predicted_HW: NDArray[np.uint8], num_classes: int, *, tolerance_px: float
 ) -> tuple[Floats, Floats]:
     """(K,) NSD and (K,) HD95 of every class of one image; nan for the background, class 0.
 
     Args:
         target_HW: class indices; 255 where pixels do not count, which then belong to nothing, true or predicted.
-        said_HW: class indices.
+        predicted_HW: class indices.
         num_classes: K.
         tolerance_px: of the NSD.
     """
     counts_HW = target_HW < num_classes
     near, far = np.full(num_classes, np.nan), np.full(num_classes, np.nan)
     for k in range(1, num_classes):
-        near[k], far[k] = nearness(target_HW == k, (said_HW == k) & counts_HW, tolerance=tolerance_px)
+        near[k], far[k] = nearness(target_HW == k, (predicted_HW == k) & counts_HW, tolerance=tolerance_px)
     return near, far

@@ -1,4 +1,4 @@
-"""What one configuration said in one repeat about the cases it was tested on, and the counts that follow."""
+"""Outputs of one configuration in one repeat for the cases it was tested on, and the counts that follow."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Outputs:
         confusion: (n, K, K) pixels by [true, predicted] for segmentation, else None.
         histogram: (n, K, 2, 256) pixels by probability of the class; second axis 1 where the pixel is of it.
         log_loss_sum, brier_sum: (n,) sums over the pixels of each image, segmentation only.
-        nsd, hd95: (n, K) boundary scores of each image and class, segmentation, where they are asked for; nan for the
+        nsd, hd95: (n, K) boundary scores of each image and class, segmentation, where a study has them; nan for the
             background, and where a class is neither there nor predicted.
-        thresholds: (n, K) at which each case gets each label (multilabel), as its fit was given them; None: `THRESHOLD`.
+        thresholds: (n, K) at which each case gets each label (multilabel), as they were set for its fit; None: `THRESHOLD`.
         unscored: classes that some fold lacks; they are shown, and no average over classes counts them.
         unranked: classes too rare, or too common, for a ranking that is tested; averages of rankings leave them out.
     """
@@ -60,9 +60,9 @@ class Outputs:
     @property
     def num_classes(self) -> int:
         """K."""
-        known = self.truth if self.truth is not None else self.confusion
-        assert known is not None
-        return int(known.shape[1])
+        by_class = self.truth if self.truth is not None else self.confusion
+        assert by_class is not None
+        return int(by_class.shape[1])
 
     def averaged(self, which: str = "all") -> list[int]:
         """The classes an average is over: the ``positive`` one, the ``foreground``, or ``all``, without the unscored."""
@@ -74,8 +74,8 @@ class Outputs:
 def of_fold(outputs: Outputs, fold: int) -> Outputs:
     """The part of `outputs` that was tested in one fold."""
     members = outputs.fold == fold
-    parts = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
-    per_case = {name: part[members] for name, part in parts.items() if isinstance(part, np.ndarray)}
+    values = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
+    per_case = {name: value[members] for name, value in values.items() if isinstance(value, np.ndarray)}
     return replace(outputs, **per_case)
 
 
@@ -106,7 +106,7 @@ def counts(outputs: Outputs) -> Counts:
         tp = np.einsum("nkk->nk", confusion)
         fp, fn = confusion.sum(axis=1) - tp, confusion.sum(axis=2) - tp
         return Counts(tp, fp, fn, confusion.sum(axis=(1, 2))[:, None] - tp - fp - fn)
-    said, true = predicted(outputs), outputs.truth
+    decided, true = predicted(outputs), outputs.truth
     assert true is not None
-    parts = (true & said, ~true & said, true & ~said, ~true & ~said)
-    return Counts(*(part.astype(np.float64) for part in parts))
+    outcomes = (true & decided, ~true & decided, true & ~decided, ~true & ~decided)
+    return Counts(*(outcome.astype(np.float64) for outcome in outcomes))

@@ -48,19 +48,19 @@ def average_precision(positive: Bools, scores: Floats) -> tuple[float, Floats]:
     num_above = last_tied + 1.0  # cases at or above the threshold
     true_above = np.cumsum(sorted_positive)[last_tied].astype(np.float64)
     fewer = np.maximum(num_above - 1, 1)
-    kept = _before(sorted_positive * true_above / num_above, first_tied)
+    unchanged = _before(sorted_positive * true_above / num_above, first_tied)
     without_negative = _from(sorted_positive * true_above / fewer, first_tied)
     own = sorted_positive * (true_above - 1) / fewer
     without_positive = _from(own, first_tied) - own
     whole = float((sorted_positive * true_above / num_above).sum() / num_positive)
     if num_positive == 1:
-        less = np.where(sorted_positive, whole, kept + without_negative)
+        less = np.where(sorted_positive, whole, unchanged + without_negative)
     else:
-        left = (kept + without_positive) / (num_positive - 1)
-        less = np.where(sorted_positive, left, (kept + without_negative) / num_positive)
-    back = np.empty_like(less)
-    back[order] = less
-    return whole, back
+        left = (unchanged + without_positive) / (num_positive - 1)
+        less = np.where(sorted_positive, left, (unchanged + without_negative) / num_positive)
+    without = np.empty_like(less)
+    without[order] = less
+    return whole, without
 
 
 def _before(values: Floats, start: Ints) -> Floats:
@@ -76,11 +76,11 @@ def _auroc_in_fold(positive: Bools, scores: Floats) -> tuple[float, Floats]:
     of_positives, of_negatives = placements(positive, scores)
     area, total = float(of_positives.mean()), len(positive)
     scatter = np.empty(total)
-    for chosen, parts in ((positive, of_positives), (~positive, of_negatives)):
-        size = len(parts)
+    for side, components in ((positive, of_positives), (~positive, of_negatives)):
+        size = len(components)
         # Centred within the fold, m values have m-1 degrees of freedom; a lone one says nothing about scatter.
-        mended = np.sqrt(size / (size - 1)) if size > 1 else 0.0
-        scatter[chosen] = total * mended * (parts - area) / size
+        correction = np.sqrt(size / (size - 1)) if size > 1 else 0.0
+        scatter[side] = total * correction * (components - area) / size
     return area, scatter
 
 
@@ -90,27 +90,36 @@ def _ap_in_fold(positive: Bools, scores: Floats) -> tuple[float, Floats]:
     return score, jackknifed
 
 
-def _pairs(positive: Bools) -> float:
+def _num_pairs(positive: Bools) -> float:
     return float(positive.sum()) * float((~positive).sum())
 
 
-def _positives(positive: Bools) -> float:
+def _num_positives(positive: Bools) -> float:
     return float(positive.sum())
 
 
-Weigh = Callable[[Bools], float]
-InFold = Callable[[Bools, Floats], tuple[float, Floats]]
-RANKINGS: dict[str, tuple[Weigh, InFold]] = {
-    "auroc": (_pairs, _auroc_in_fold),
-    "average_precision": (_positives, _ap_in_fold),
-}
+@dataclass(frozen=True)
+class Ranking:
+    """A score of a ranking within one fold, and the weight of that fold in the mean over folds.
+
+    Attributes:
+        weight: positives (n,) bool to the weight; 0 where the fold cannot be scored.
+        in_fold: positives and scores to the score and (n,) its scatter over cases, which sums to 0.
+    """
+
+    weight: Callable[[Bools], float]
+    in_fold: Callable[[Bools, Floats], tuple[float, Floats]]
 
 
-def ranked(kind: str, positive: Bools, scores: Floats, fold: Ints) -> Ranked:
+AUROC = Ranking(_num_pairs, _auroc_in_fold)
+AVERAGE_PRECISION = Ranking(_num_positives, _ap_in_fold)
+
+
+def ranked(ranking: Ranking, positive: Bools, scores: Floats, fold: Ints) -> Ranked:
     """The mean over folds of a ranking score within each fold; scores of different folds are never pooled.
 
     Args:
-        kind: ``auroc``, weighted by positives x negatives, or ``average_precision``, by positives.
+        ranking: `AUROC`, weighted by positives x negatives, or `AVERAGE_PRECISION`, by positives.
         positive: (n,) bool.
         scores: (n,) the probability of the class.
         fold: (n,) the test fold of each case.
@@ -119,23 +128,21 @@ def ranked(kind: str, positive: Bools, scores: Floats, fold: Ints) -> Ranked:
         nan where no fold can be scored. The mean of `values` over a fold follows the score of that fold, so that
         the run variance sees how folds differ.
     """
-    weigh, in_fold = RANKINGS[kind]
-    weights = {int(number): weigh(positive[fold == number]) for number in np.unique(fold)}
+    members = {int(number): fold == number for number in np.unique(fold)}
+    weights = {number: ranking.weight(positive[cases]) for number, cases in members.items()}
     total = sum(weights.values())
     if total == 0:
         return Ranked(float("nan"), np.full(len(scores), np.nan))
-    done = {
-        number: in_fold(positive[fold == number], scores[fold == number])
+    in_folds = {
+        number: ranking.in_fold(positive[members[number]], scores[members[number]])
         for number, weight in weights.items()
         if weight
     }
-    estimate = sum(weights[number] * score for number, (score, _) in done.items()) / total
+    estimate = sum(weights[number] * score for number, (score, _) in in_folds.items()) / total
     values = np.full(len(scores), estimate)
-    for number, (score, scatter) in done.items():
-        members = fold == number
-        values[members] += (
-            weights[number] / total * len(scores) / members.sum() * (scatter + score - estimate)
-        )
+    for number, (score, scatter) in in_folds.items():
+        cases = members[number]
+        values[cases] += weights[number] / total * len(scores) / cases.sum() * (scatter + score - estimate)
     return Ranked(estimate, values)
 
 

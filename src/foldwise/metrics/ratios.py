@@ -8,18 +8,18 @@ from typing import Literal
 
 import numpy as np
 
-from foldwise.metrics.outputs import CLIP, Bools, Floats, Outputs, counts
+from foldwise.metrics.outputs import CLIP, Bools, Counts, Floats, Outputs, counts
 from foldwise.metrics.ranking import histogram_ap, histogram_auroc
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """sum_p weight_p * (sum_i numerator_ip / sum_i denominator_ip), over the p whose denominator is not 0.
+    """sum_p weight_p * (sum_i numerator_ip / sum_i denominator_ip), over the p that are defined.
 
     Attributes:
         numerator, denominator: (n, P) per case; 0 / 0 where a case does not count.
-        weight: (P,), made to sum to 1 over the defined parts.
-        zero: (P,) the parts that count 0, and not nothing, where the sum of the denominators is 0.
+        weight: (P,), made to sum to 1 over what is defined.
+        zero: (P,) what counts 0, and is not left out, where the sum of the denominators is 0.
     """
 
     numerator: Floats
@@ -27,8 +27,55 @@ class Ratio:
     weight: Floats
     zero: Bools | None = None
 
+    @property
+    def undefined(self) -> Bools:
+        """(P,) what is left out, as no case counts for it."""
+        empty: Bools = self.denominator.sum(axis=0) == 0
+        return empty if self.zero is None else empty & ~self.zero
 
-Parts = Callable[[Outputs], Ratio]
+
+RatioOf = Callable[[Outputs], Ratio]
+
+# Numerator and denominator of every share of outcomes; all rows and tables that show one take it from here.
+SHARES: dict[str, Callable[[Counts], tuple[Floats, Floats]]] = {
+    "sensitivity": lambda outcomes: (outcomes.tp, outcomes.tp + outcomes.fn),
+    "specificity": lambda outcomes: (outcomes.tn, outcomes.tn + outcomes.fp),
+    "precision": lambda outcomes: (outcomes.tp, outcomes.tp + outcomes.fp),
+    "f1": lambda outcomes: (2 * outcomes.tp, 2 * outcomes.tp + outcomes.fp + outcomes.fn),  # of pixels: Dice
+    "iou": lambda outcomes: (outcomes.tp, outcomes.tp + outcomes.fp + outcomes.fn),
+}
+
+
+def divided(top: Floats, bottom: Floats) -> Floats:
+    """The quotient; nan for 0 / 0."""
+    quotient: Floats = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+    return quotient
+
+
+def pooled_by_class(outputs: Outputs) -> dict[str, Floats]:
+    """(K,) every share of `SHARES` of each class against the rest, images or pixels pooled; nan for 0 / 0."""
+    outcomes = counts(outputs)
+    totals = Counts(*(part.sum(axis=0) for part in (outcomes.tp, outcomes.fp, outcomes.fn, outcomes.tn)))
+    return {name: divided(*share(totals)) for name, share in SHARES.items()}
+
+
+def of_classes(name: str, which: str, averaging: Literal["macro", "micro", "weighted"] = "macro") -> RatioOf:
+    """A share of `SHARES` over the classes of `which`: positive, foreground or all.
+
+    A class that is there and never predicted counts 0 in precision, as in scikit-learn: left out, it would pay not
+    to predict it.
+    """
+
+    def ratio(outputs: Outputs) -> Ratio:
+        outcomes, chosen = counts(outputs), outputs.averaged(which)
+        top, bottom = (part[:, chosen] for part in SHARES[name](outcomes))
+        if averaging == "micro":
+            return _columns(top.sum(axis=1), bottom.sum(axis=1))
+        support = (outcomes.tp + outcomes.fn)[:, chosen]
+        columns = _columns(top, bottom, support.sum(axis=0) if averaging == "weighted" else None)
+        return replace(columns, zero=np.asarray(support.any(axis=0))) if name == "precision" else columns
+
+    return ratio
 
 
 def _columns(numerator: Floats, denominator: Floats, weight: Floats | None = None) -> Ratio:
@@ -39,79 +86,17 @@ def _columns(numerator: Floats, denominator: Floats, weight: Floats | None = Non
 
 def accuracy(outputs: Outputs) -> Ratio:
     """Images with the right class; of a multilabel task, with every label right."""
-    found = counts(outputs)
+    outcomes = counts(outputs)
     if outputs.family == "multilabel":
-        return _columns((found.fp + found.fn == 0).all(axis=1).astype(float), np.ones(len(found.tp)))
-    return _columns(found.tp.sum(axis=1), np.ones(len(found.tp)))
+        right = (outcomes.fp + outcomes.fn == 0).all(axis=1).astype(float)
+        return _columns(right, np.ones(len(right)))
+    return _columns(outcomes.tp.sum(axis=1), np.ones(len(outcomes.tp)))
 
 
 def label_accuracy(outputs: Outputs) -> Ratio:
     """The share of labels that are right in an image."""
-    found = counts(outputs)
-    return _columns((found.tp + found.tn).mean(axis=1), np.ones(len(found.tp)))
-
-
-def sensitivity(which: str) -> Parts:
-    """Sensitivity, tp / (tp + fn), of every class of `which`: positive, foreground or all."""
-
-    def parts(outputs: Outputs) -> Ratio:
-        found, chosen = counts(outputs), outputs.averaged(which)
-        return _columns(found.tp[:, chosen], (found.tp + found.fn)[:, chosen])
-
-    return parts
-
-
-def specificity(which: str) -> Parts:
-    """Specificity, tn / (tn + fp) of every class of `which`."""
-
-    def parts(outputs: Outputs) -> Ratio:
-        found, chosen = counts(outputs), outputs.averaged(which)
-        return _columns(found.tn[:, chosen], (found.tn + found.fp)[:, chosen])
-
-    return parts
-
-
-def recall_weighted(outputs: Outputs) -> Ratio:
-    """Sensitivity weighted by the images of a class: of all labels that are true, those that were found."""
-    found, chosen = counts(outputs), outputs.averaged("all")
-    return _columns(found.tp[:, chosen].sum(axis=1), (found.tp + found.fn)[:, chosen].sum(axis=1))
-
-
-def precision(which: str, averaging: Literal["macro", "weighted"] = "macro") -> Parts:
-    """Precision, tp / (tp + fp), of every class of `which`.
-
-    A class that is there and never predicted counts 0, as in scikit-learn: left out, it would pay not to predict it.
-    """
-
-    def parts(outputs: Outputs) -> Ratio:
-        found, chosen = counts(outputs), outputs.averaged(which)
-        support = (found.tp + found.fn)[:, chosen]
-        weight = support.sum(axis=0) if averaging == "weighted" else None
-        ratio = _columns(found.tp[:, chosen], (found.tp + found.fp)[:, chosen], weight)
-        return replace(ratio, zero=np.asarray(support.any(axis=0)))
-
-    return parts
-
-
-def f1(which: str, averaging: Literal["macro", "micro", "weighted"] = "macro") -> Parts:
-    """2TP / (2TP + FP + FN), which for pixels is the pooled Dice."""
-
-    def parts(outputs: Outputs) -> Ratio:
-        found, chosen = counts(outputs), outputs.averaged(which)
-        top = 2 * found.tp[:, chosen]
-        bottom = top + (found.fp + found.fn)[:, chosen]
-        if averaging == "micro":
-            return _columns(top.sum(axis=1), bottom.sum(axis=1))
-        support = (found.tp + found.fn)[:, chosen].sum(axis=0)
-        return _columns(top, bottom, support if averaging == "weighted" else None)
-
-    return parts
-
-
-def iou_pooled(outputs: Outputs) -> Ratio:
-    """Intersection over union, tp / (tp + fp + fn), of the pixels of all images, per foreground class."""
-    found, chosen = counts(outputs), outputs.averaged("foreground")
-    return _columns(found.tp[:, chosen], (found.tp + found.fp + found.fn)[:, chosen])
+    outcomes = counts(outputs)
+    return _columns((outcomes.tp + outcomes.tn).mean(axis=1), np.ones(len(outcomes.tp)))
 
 
 def image_dice(outputs: Outputs, *, empty: Literal["excluded", "one", "truth"] = "excluded") -> Floats:
@@ -122,42 +107,36 @@ def image_dice(outputs: Outputs, *, empty: Literal["excluded", "one", "truth"] =
         empty: truth and prediction both empty: ``excluded`` (nan), or ``one``; ``truth``: every image without the
             class in its truth is nan, whatever was predicted.
     """
-    found = counts(outputs)
-    dice = _divided(2 * found.tp, 2 * found.tp + found.fp + found.fn)
+    outcomes = counts(outputs)
+    dice = divided(*SHARES["f1"](outcomes))
     if empty == "one":
         return np.where(np.isnan(dice), 1.0, dice)
     if empty == "truth":
-        return np.where(found.tp + found.fn == 0, np.nan, dice)
+        return np.where(outcomes.tp + outcomes.fn == 0, np.nan, dice)
     return dice
 
 
 def image_iou(outputs: Outputs) -> Floats:
     """(n, K) intersection over union per image and class; nan where truth and prediction are both empty."""
-    found = counts(outputs)
-    return _divided(found.tp, found.tp + found.fp + found.fn)
-
-
-def _divided(top: Floats, bottom: Floats) -> Floats:
-    shares: Floats = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
-    return shares
+    return divided(*SHARES["iou"](counts(outputs)))
 
 
 def foreground_mean(outputs: Outputs, scores: Floats) -> Floats:
     """(n,) mean of (n, K) scores over the foreground classes that are defined in an image; nan where none is."""
     foreground = scores[:, outputs.averaged("foreground")]
     defined = ~np.isnan(foreground)
-    return _divided(np.where(defined, foreground, 0.0).sum(axis=1), defined.sum(axis=1).astype(float))
+    return divided(np.where(defined, foreground, 0.0).sum(axis=1), defined.sum(axis=1).astype(float))
 
 
-def per_image(measure: Callable[[Outputs], Floats]) -> Parts:
+def per_image(measure: Callable[[Outputs], Floats]) -> RatioOf:
     """The mean over images of the mean over foreground classes; undefined images are left out."""
 
-    def parts(outputs: Outputs) -> Ratio:
+    def ratio(outputs: Outputs) -> Ratio:
         scores = foreground_mean(outputs, measure(outputs))
         defined = ~np.isnan(scores)
         return _columns(np.where(defined, scores, 0.0), defined.astype(float))
 
-    return parts
+    return ratio
 
 
 def surface_dice(outputs: Outputs) -> Floats:
@@ -198,9 +177,9 @@ def pixel_accuracy_img(outputs: Outputs) -> Ratio:
 
 def false_positive_images(outputs: Outputs) -> Ratio:
     """Images without a class in which it is predicted, of all images without it."""
-    found, chosen = counts(outputs), outputs.averaged("foreground")
-    empty = (found.tp + found.fn == 0)[:, chosen]
-    return _columns((empty & (found.fp[:, chosen] > 0)).astype(float), empty.astype(float))
+    outcomes, chosen = counts(outputs), outputs.averaged("foreground")
+    empty = (outcomes.tp + outcomes.fn == 0)[:, chosen]
+    return _columns((empty & (outcomes.fp[:, chosen] > 0)).astype(float), empty.astype(float))
 
 
 def log_loss(outputs: Outputs) -> Ratio:

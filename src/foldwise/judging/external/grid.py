@@ -9,8 +9,8 @@ import numpy as np
 
 from foldwise.errors import DataError
 from foldwise.judging.external.pieces import Piece, Places
-from foldwise.judging.influence import Units
 from foldwise.judging.wording import counted
+from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import Bools, Floats, Ints
 from foldwise.text import some
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foldwise.judging.influence import Units
 from foldwise.judging.records import Judgement
 from foldwise.judging.rows import Rows
+from foldwise.metrics.influence import Units
 from foldwise.study.spec import Judging, Study
 
 Record = dict[str, Any]

@@ -1,0 +1,184 @@
+"""From outputs to one value per unit (image or group) whose mean is the metric and whose scatter is its uncertainty.
+
+For a mean over units the value is the score itself; for every other metric it is the metric plus the influence of
+the unit on it, so that one machinery of variances serves all (statistics.md section 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from foldwise.metrics.confusion import ConfusionFunction, cells
+from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs
+from foldwise.metrics.ranking import Ranking, ranked
+from foldwise.metrics.ratios import Ratio
+from foldwise.metrics.table import Metric
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is sampled independently: groups where there are any, images otherwise.
+
+    Attributes:
+        of_case: (n,) the unit of every case, from 0.
+        count: G, the number of units.
+        grouped: whether some unit has more than one case.
+    """
+
+    of_case: Ints
+    count: int
+    grouped: bool
+
+    @classmethod
+    def from_groups(cls, groups: Sequence[str]) -> Units:
+        """Units of (n,) group names; an empty name is a group of its own."""
+        names = [name or f"\0{index}" for index, name in enumerate(groups)]
+        distinct, of_case = np.unique(names, return_inverse=True)
+        return cls(of_case.astype(np.int64).reshape(-1), len(distinct), len(distinct) < len(names))
+
+    def sums(self, values: Floats, case: Ints) -> Floats:
+        """(G, ...) sums over the cases of every unit of (n', ...) values of the cases `case`."""
+        flat = values.reshape(len(values), -1)
+        unit = self.of_case[case]
+        columns = [np.bincount(unit, weights=column, minlength=self.count) for column in flat.T]
+        return np.stack(columns, axis=1).reshape(self.count, *values.shape[1:]).astype(np.float64)
+
+    @property
+    def step(self) -> float:
+        """How far one case moves its unit, as a mean over units: 1 where every image stands alone."""
+        return float((1 / np.bincount(self.of_case, minlength=self.count)).mean())
+
+    def rarer(self, present: Bools, case: Ints) -> int:
+        """Units of the cases `case` with a class, or without it, whichever are fewer; `present` is (n',)."""
+        having = [
+            np.count_nonzero(self.sums((present == wanted).astype(float), case)) for wanted in (True, False)
+        ]
+        return int(min(having))
+
+    def folds(self, outputs: Outputs) -> Ints:
+        """(G,) the test fold of every unit; a group is never in two."""
+        fold = np.zeros(self.count, dtype=np.int64)
+        fold[self.of_case[outputs.case]] = outputs.fold
+        return fold
+
+
+@dataclass(frozen=True)
+class UnitScores:
+    """A metric of one configuration in one repeat.
+
+    Attributes:
+        estimate: nan where it is undefined.
+        values: (G,) with mean `estimate`.
+        support: the number of units it rests on; of a mean over classes the harmonic one.
+        num_undefined: classes (or images, for a score per image) that could not be scored and are left out.
+        num_positives: of the rarest class scored, for rankings; else None.
+    """
+
+    estimate: float
+    values: Floats
+    support: float
+    num_undefined: int
+    num_positives: int | None = None
+
+
+def unit_scores(metric: Metric, outputs: Outputs, units: Units) -> UnitScores:
+    """The metric, and what every unit adds to it."""
+    if isinstance(metric.formula, Ranking):
+        return _of_ranking(metric.formula, outputs, units)
+    if isinstance(metric.formula, ConfusionFunction):
+        return _of_confusion(metric.formula, outputs, units)
+    assert metric.formula is not None, f"{metric.name} is averaged only, by mean_score"
+    ratio = metric.formula(outputs)
+    undefined = ratio.undefined
+    if metric.groups_equal:
+        undefined = ratio.denominator == 0
+    return _of_ratio(_by_unit(ratio, outputs.case, units, equal=metric.groups_equal), int(undefined.sum()))
+
+
+def value_of(metric: Metric, outputs: Outputs) -> float:
+    """The metric of a set of images, each counted once whatever its group; nan where it is undefined."""
+    images = np.arange(len(outputs.case))
+    alone = Units(images, len(images), grouped=False)
+    if isinstance(metric.formula, (Ranking, ConfusionFunction)):
+        return unit_scores(metric, replace(outputs, case=images), alone).estimate
+    assert metric.formula is not None
+    ratio = metric.formula(outputs)
+    # Images that do not count would change the order of the sums, and with it the last digit.
+    counts = ratio.denominator.any(axis=1)
+    counted = replace(ratio, numerator=ratio.numerator[counts], denominator=ratio.denominator[counts])
+    return _of_ratio(counted, 0).estimate
+
+
+def mean_score(scores_n: Floats, units: Units) -> UnitScores:
+    """The mean of a score per case, every unit once; cases where it is nan are left out, and counted."""
+    defined = np.isfinite(scores_n)
+    ratio = Ratio(np.where(defined, scores_n, 0.0)[:, None], defined.astype(float)[:, None], np.ones(1))
+    cases = np.arange(len(scores_n))
+    return _of_ratio(_by_unit(ratio, cases, units, equal=True), int((~defined).sum()))
+
+
+def _by_unit(ratio: Ratio, case: Ints, units: Units, *, equal: bool) -> Ratio:
+    """A ratio of sums over cases as one of sums over units; `equal`: every unit counts once, with its mean."""
+    top, bottom = units.sums(ratio.numerator, case), units.sums(ratio.denominator, case)
+    if equal:
+        defined = bottom > 0
+        top, bottom = np.divide(top, bottom, out=np.zeros_like(top), where=defined), defined.astype(float)
+    return replace(ratio, numerator=top, denominator=bottom)
+
+
+def _of_ratio(ratio: Ratio, num_undefined: int) -> UnitScores:
+    """The delta method: moved by one unit, N / D changes by (n_i - N/D d_i) / D, to first order."""
+    weight = np.where(ratio.undefined, 0.0, ratio.weight)
+    if weight.sum() == 0:
+        return _undefined(len(ratio.numerator), num_undefined)
+    weight = weight / weight.sum()
+    total = ratio.denominator.sum(axis=0)
+    safe = np.where(total > 0, total, 1.0)
+    ratios = ratio.numerator.sum(axis=0) / safe
+    estimate = float(weight @ ratios)
+    influence = len(ratio.numerator) * (ratio.numerator - ratios * ratio.denominator) / safe
+    num_units = np.maximum((ratio.denominator > 0).sum(axis=0), 1)
+    support = float(1 / (weight**2 / num_units).sum())
+    return UnitScores(estimate, estimate + influence @ weight, support, num_undefined)
+
+
+def _of_confusion(function: ConfusionFunction, outputs: Outputs, units: Units) -> UnitScores:
+    """To first order a unit adds to the metric its counts times the derivative by each count.
+
+    These influences sum to zero, since no such metric changes where all counts are doubled (Euler's theorem).
+    """
+    total_KK, of_case = cells(outputs)
+    value, derivative_KK = function.of(total_KK)
+    if np.isnan(value):
+        return _undefined(units.count, 1)
+    influence = units.sums(of_case(derivative_KK), outputs.case) * units.count
+    support = np.count_nonzero(units.sums(of_case(np.ones_like(total_KK)), outputs.case))
+    return UnitScores(value, value + influence, float(support), 0)
+
+
+def _of_ranking(ranking: Ranking, outputs: Outputs, units: Units) -> UnitScores:
+    assert outputs.truth is not None
+    assert outputs.probabilities is not None
+    averaged = outputs.averaged("positive" if outputs.family == "binary" else "all")
+    chosen = [k for k in averaged if k not in outputs.unranked] or averaged
+    scores = {
+        k: ranked(ranking, outputs.truth[:, k], outputs.probabilities[:, k], outputs.fold) for k in chosen
+    }
+    defined = {k: score for k, score in scores.items() if not np.isnan(score.estimate)}
+    num_undefined = len(averaged) - len(defined)
+    if not defined:
+        return replace(_undefined(units.count, num_undefined), num_positives=0)
+    estimate = float(np.mean([score.estimate for score in defined.values()]))
+    influence = np.mean([score.values - score.estimate for score in defined.values()], axis=0)
+    by_unit = units.sums(influence, outputs.case) * units.count / len(outputs.case)
+    rarest = [units.rarer(outputs.truth[:, k], outputs.case) for k in defined]
+    # Twice the rarer side, which is every unit where both sides are equally many.
+    support = 2 * len(defined) / sum(1 / max(number, 1) for number in rarest)
+    return UnitScores(estimate, estimate + by_unit, support, num_undefined, min(rarest))
+
+
+def _undefined(num_units: int, num_undefined: int) -> UnitScores:
+    return UnitScores(float("nan"), np.full(num_units, np.nan), 0.0, num_undefined)
