@@ -30,7 +30,16 @@ def test_the_same_settings_give_the_same_bytes(tmp_path, task):
 def test_what_a_fit_leaves(tmp_path, task):
     result, scores = fit(tmp_path / "fit", task)
     json.dumps(result)
-    assert {"epochs", "best_epoch", "select", "loss", "cost", "warnings", "versions"} <= result.keys()
+    assert {
+        "epochs",
+        "best_epoch",
+        "select",
+        "loss",
+        "weights",
+        "cost",
+        "warnings",
+        "versions",
+    } <= result.keys()
     assert [record["epoch"] for record in result["epochs"]] == [1, 2]
     known = {
         "epoch",

@@ -14,15 +14,14 @@ import numpy as np
 
 from foldwise.data.cache.packed import Packed
 from foldwise.learning.checkpoints.pretrained import Pretrained
-from foldwise.learning.checkpoints.saved import versions, write_model, write_weights
-from foldwise.learning.checkpoints.winner import WEIGHTS
-from foldwise.learning.objectives.losses import loss_curve, losses_to_map
+from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.training.devices import MemoryPeak, Stopwatch, device_name, pick_device
 from foldwise.learning.training.energy import EnergyMeter
-from foldwise.learning.training.epoch_metrics import known, pooled_confusion, told
+from foldwise.learning.training.epoch_metrics import known, told
 from foldwise.learning.training.features import Encoder
+from foldwise.learning.training.fit_files import FoldScores, write_losses, write_network, write_scores
 from foldwise.learning.training.scoring import Scores, evaluate, selector
-from foldwise.learning.training.setup import FitRequest, TrainingSetup, class_counts, set_up, with_less_memory
+from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up, with_less_memory
 from foldwise.learning.training.snapshots import Watch, images_to_watch
 from foldwise.learning.training.train import Epoch, Snapshot, train
 from foldwise.run.leases import Beat
@@ -31,8 +30,6 @@ from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
     from foldwise.data.folds.splits import Split
-
-WATCHED, CURVE = "watched.npz", "loss_curve.npz"
 
 
 def fit_item(
@@ -54,7 +51,8 @@ def fit_item(
         inputs: by id, the features item where the encoder is frozen and shared, or the item that pretrained it.
         scratch: gets ``scores.npz``, ``predictions.npz`` (segmentation), ``watched.npz`` (of its first fold),
             ``loss_curve.npz`` (where one case by itself has a loss, see `loss_curve`),
-            ``weights.safetensors`` (only those of the head, where the encoder is shared), ``model.json``, ``log.txt``.
+            ``weights.safetensors`` (only those of the head, where the encoder is shared), ``weight_quantiles.npz``,
+            ``model.json``, ``log.txt``.
         beat: is told the epoch and its score.
         device: for settings that say auto.
 
@@ -77,7 +75,8 @@ def _fit(asked: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     with chosen.evaluating.lap():
         trained = score(asked, piece, asked.split.train, fully=False)
         test = score(asked, piece, asked.split.test, fully=True)
-    write(asked, piece, Parts(trained, chosen.inner, test), scratch)
+    write_scores(asked, FoldScores(trained, chosen.inner, test), scratch)
+    weights = write_network(asked, piece, scratch)
     write_losses(asked, chosen.watch, scratch)
     _log(scratch / "log.txt", chosen)
     return {
@@ -85,6 +84,7 @@ def _fit(asked: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
         "best_epoch": chosen.best_epoch,
         "select": chosen.select,
         "loss": str(stated_loss(asked.training.loss, asked.packed.task)),
+        "weights": weights,
         "cost": costs(asked, piece, chosen, memory, energy),
         "warnings": list(piece.warnings) + _halved(asked),
         "versions": versions(),
@@ -163,44 +163,6 @@ def score(
     learner, strides = piece.learner, watch.strides if watch else None
     batches = piece.whole(cases, batch_size=asked.pass_size)
     return evaluate(learner.network, batches, learner.seeing, loss=learner.loss, fully=fully, watch=strides)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the network of the chosen epoch says of the three parts of the images, all of them unaugmented."""
-
-    train: Scores
-    inner: Scores
-    test: Scores
-
-
-def write(asked: FitRequest, piece: TrainingSetup, parts: Parts, scratch: Path) -> None:
-    """Scores, predictions, weights and what is needed to use them."""
-    inner, test = parts.inner, parts.test
-    arrays = {"case": test.case, **test.arrays}
-    arrays |= {"train_confusion": pooled_confusion(parts.train), "inner_confusion": pooled_confusion(inner)}
-    if not asked.segmentation:
-        # Probabilities of the inner validation serve to set thresholds later; of pixels they are not kept.
-        arrays |= {"inner_case": inner.case, "inner_probabilities": inner.arrays["probabilities"]}
-    np.savez(scratch / "scores.npz", **arrays)  # type: ignore[arg-type]
-    if asked.segmentation:
-        maps = {str(case): labels for case, labels in test.maps.items()}
-        np.savez_compressed(scratch / "predictions.npz", **maps)  # type: ignore[arg-type]
-    prefix = "" if asked.encoder is None else "head."
-    write_weights(scratch / WEIGHTS, piece.learner.network, prefix=prefix)
-    write_model(scratch, piece.model)
-
-
-def write_losses(asked: FitRequest, watch: Watch | None, scratch: Path) -> None:
-    """What a report shows of losses: their maps on watched images, and the curve of the loss that trained."""
-    loss, task = asked.training.loss, asked.packed.task
-    if watch is not None:
-        counts = class_counts(asked.packed, asked.split.train)
-        losses = losses_to_map(loss, task=task, num_classes=len(counts), class_counts=counts)
-        watch.write(scratch / WATCHED, asked.packed, losses=losses, class_pixels=counts)
-    curve = loss_curve(loss, task)
-    if curve is not None:
-        np.savez(scratch / CURVE, **curve)  # type: ignore[arg-type]
 
 
 def costs(
