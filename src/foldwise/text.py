@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 
 
@@ -42,26 +41,6 @@ def natural(name: str) -> tuple[object, ...]:
     """A sort key by which ``gel_2`` comes before ``gel_10``; the name itself breaks ties."""
     parts = re.split(r"(\d+)", name.casefold())
     return (*(int(part) if k % 2 else part for k, part in enumerate(parts)), name)
-
-
-NOUNS = {  # of the kinds of items, in the order they are told
-    "fit": "fit",
-    "features": "encoder pass",
-    "pretrain": "pretraining",
-    "shallow": "shallow baseline",
-    "aa_test": "A/A fit",
-    "robustness": "robustness check",
-    "landscape": "landscape",
-    "preview": "preview",
-    "measure": "speed measurement",
-}
-
-
-def kinds(listed: Iterable[str]) -> str:
-    """How many items of each kind there are: ``24 fits, 5 shallow baselines, 1 preview``."""
-    numbers = Counter(listed)
-    known = [kind for kind in NOUNS if numbers[kind]] + [kind for kind in numbers if kind not in NOUNS]
-    return ", ".join(count(numbers[kind], NOUNS.get(kind, kind)) for kind in known)
 
 
 def broken(name: str, room: int) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from fits_to_try import SPLIT, tiny
+from jobs import job
 from scipy.ndimage import binary_erosion
 
 from foldwise.data.batches.batches import Pictures
@@ -23,7 +24,7 @@ def preview(folder, packed, augment, crop_px=None, normalize="auto"):
         "seed": 2**62 + 5,
         "threads": 1,
     }
-    preview_item(settings, packed=packed, split=SPLIT, scratch=folder)
+    preview_item(job(settings, folder, packed=packed, split=SPLIT))
     with np.load(folder / "preview.npz", allow_pickle=False) as arrays:
         return dict(arrays)
 

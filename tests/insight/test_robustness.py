@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from fits_to_try import SPLIT, TASKS, fit, share_features, tiny
+from jobs import job
 
 from foldwise.insight.robustness import example, robustness_item
 
@@ -15,7 +16,7 @@ def ask(folder, packed, inputs):
     folder.mkdir()
     said = []
     result = robustness_item(
-        SETTINGS, packed=packed, split=SPLIT, inputs=inputs, scratch=folder, beat=said.append, device="cpu"
+        job(SETTINGS, folder, packed=packed, split=SPLIT, inputs=inputs, beat=said.append)
     )
     assert said[-1] == {"doing": "6 of 6 conditions"}
     with np.load(folder / "scores.npz", allow_pickle=False) as arrays:

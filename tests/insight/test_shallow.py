@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from fits_to_try import SPLIT, tiny
+from jobs import job
 from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude, gaussian_laplace
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -25,7 +26,7 @@ BASELINES = {
 def do(folder, packed, name, **options):
     folder.mkdir()
     settings = {"baseline": {"name": name, "options": {"pixels": 600} | options}, "seed": 2**62 + 5}
-    result = shallow_item(settings, packed=packed, split=SPLIT, scratch=folder, beat=lambda _: None)
+    result = shallow_item(job(settings, folder, packed=packed, split=SPLIT))
     with (
         np.load(folder / "scores.npz", allow_pickle=False) as arrays,
         np.load(folder / "predictions.npz", allow_pickle=False) as maps,

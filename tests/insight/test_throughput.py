@@ -8,6 +8,7 @@ import psutil
 import pytest
 import torch
 from fits_to_try import SPLIT, settings, tiny
+from jobs import job
 
 from foldwise.data.cache.caches import Remembered
 from foldwise.data.cache.packed import pack
@@ -23,7 +24,7 @@ CPU = torch.device("cpu")
 def measured(task="multiclass_classification", *, sizes=(1, 4), packed=None, **training):
     asked = settings(task, **training) | {"batch_sizes": list(sizes), "seconds": 0.01}
     said = []
-    result = measure_item(asked, packed=packed or tiny(task), split=SPLIT, beat=said.append, device="cpu")
+    result = measure_item(job(asked, None, packed=packed or tiny(task), split=SPLIT, beat=said.append))
     assert [one["doing"] for one in said] == [f"batches of {size}" for size in sizes]
     return result
 

@@ -7,7 +7,7 @@ from tiny_run import Wanted, make_run
 
 from foldwise.judging.verdict import judge
 from foldwise.run.folder import read_json
-from foldwise.run.plan import Item
+from foldwise.run.items import Item
 
 
 def again(folder, *likes, leave_out=()):

@@ -7,7 +7,8 @@ from auxiliary_items import BLUR, NOISE, TASKS, add, asked_about_worse_images, w
 from tiny_run import Wanted, make_run
 
 from foldwise.judging.verdict import judge
-from foldwise.run.plan import Item, Plan
+from foldwise.run.items import Item
+from foldwise.run.plan import Plan
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -2,7 +2,8 @@
 
 from foldwise.judging.throughput import throughput
 from foldwise.run.folder import RunFolder, write_json
-from foldwise.run.plan import Item, Plan
+from foldwise.run.items import Item
+from foldwise.run.plan import Plan
 from foldwise.study.spec import Training
 
 

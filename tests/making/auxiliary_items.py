@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from foldwise.run.folder import read_json, write_json
-from foldwise.run.plan import Item
+from foldwise.run.items import Item
 
 TASKS = (
     "binary_classification",

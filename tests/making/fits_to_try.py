@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+from jobs import job
 from tiny_packed import TinyPacked
 
 from foldwise.learning.training.features import features_item
@@ -47,15 +48,8 @@ def fit(folder, task, *, packed=None, inputs=None, beat=lambda _: None, seeds=No
     """Do a fit into `folder`; its result and its scores."""
     folder.mkdir(parents=True)
     named = {} if seeds is None else dict(zip(("seed", "encoder_seed"), seeds, strict=True))
-    result = fit_item(
-        settings(task, **training) | named,
-        packed=packed or tiny(task),
-        split=SPLIT,
-        inputs=inputs or {},
-        scratch=folder,
-        beat=beat,
-        device="cpu",
-    )
+    asked = settings(task, **training) | named
+    result = fit_item(job(asked, folder, packed=packed or tiny(task), split=SPLIT, inputs=inputs, beat=beat))
     with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
         return result, dict(arrays)
 
@@ -71,14 +65,8 @@ def pretrain(folder, *, packed=None, model=UNET, how="denoise", fold=0, seed=5, 
     settings = {"training": pretraining(asked).model_dump(mode="json"), "repeat": 0, "fold": fold}
     settings |= {"seed": seed, "threads": 1}
     told = []
-    result = pretrain_item(
-        settings,
-        packed=packed or tiny("binary_segmentation"),
-        split=split,
-        scratch=folder,
-        beat=told.append,
-        device="cpu",
-    )
+    packed = packed or tiny("binary_segmentation")
+    result = pretrain_item(job(settings, folder, packed=packed, split=split, beat=told.append))
     assert len(told) == len(result["epochs"])
     (folder / "result.json").write_text(json.dumps(result))
     return result
@@ -89,4 +77,4 @@ def share_features(folder, packed, *, model, weights="none", normalize="imagenet
     folder.mkdir(parents=True)
     encoder = {"model": {"name": model, "options": {}}, "weights": weights, "normalize": normalize}
     asked = {"encoder": encoder, "packed": "x", "threads": 1, "seed": 2**62 + 5}
-    return features_item(asked, packed=packed, scratch=folder, beat=lambda _: None, device="cpu")
+    return features_item(job(asked, folder, packed=packed))

@@ -5,8 +5,9 @@ import json
 import fits_to_try
 import numpy as np
 from fits_to_try import SPLIT, settings, tiny
+from jobs import job
 
-from foldwise.insight.landscape.look import look_item
+from foldwise.insight.landscape.look import landscape_item
 
 ABOUT = {
     "epochs": 3, "points": 5, "directions": 2, "images": 6, "losses": [], "standard": True, "fit": "fit-a",
@@ -30,15 +31,9 @@ def looked(
     named = {} if seeds is None else dict(zip(("seed", "encoder_seed"), seeds, strict=True))
     asked = settings(task, **training) | named
     own = asked["training"]["loss"]
-    result = look_item(
-        asked | {"landscape": ABOUT | {"losses": [own]} | (about or {})},
-        packed=packed or tiny(task),
-        split=SPLIT,
-        inputs=inputs,
-        scratch=folder,
-        beat=beat,
-        device="cpu",
-    )
+    asked |= {"landscape": ABOUT | {"losses": [own]} | (about or {})}
+    made = job(asked, folder, packed=packed or tiny(task), split=SPLIT, inputs=inputs, beat=beat)
+    result = landscape_item(made)
     arrays = {}
     for path in folder.glob("*.npz"):
         with np.load(path, allow_pickle=False) as file:

@@ -11,7 +11,8 @@ from foldwise.data.layouts.layouts import read_dataset
 from foldwise.judging.verdict import judge
 from foldwise.learning.objectives.losses import loss_curve
 from foldwise.run.folder import RunFolder, write_json
-from foldwise.run.plan import Item, Plan
+from foldwise.run.items import Item
+from foldwise.run.plan import Plan
 from foldwise.study.automatic import stated_loss
 from foldwise.study.configurations import configurations
 from foldwise.study.spec import Choice, Study

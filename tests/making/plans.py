@@ -1,7 +1,9 @@
 """Plans of small studies."""
 
-from collections import defaultdict
+from dataclasses import replace
+from unittest.mock import patch
 
+from foldwise.run.items import KINDS
 from foldwise.run.plan import make_plan
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
@@ -10,13 +12,19 @@ TWO_FOLDS = [(0, 0, "s0"), (0, 1, "s1")]
 
 
 def plan_of(
-    compare=None, *, task="binary_classification", splits=TWO_FOLDS, packed="p", steps=None, train=None, **top
+    compare=None,
+    *,
+    task="binary_classification",
+    splits=TWO_FOLDS,
+    packed="p",
+    versions=None,
+    train=None,
+    **top,
 ):
     train = {"model": "conv"} if train is None else train
     study = study_from_dict(
         {"study": "a", "data": {"path": "x"}, "compare": compare or {}, "train": train, **top}
     )
-    steps = defaultdict(lambda: 1, steps or {})
-    return make_plan(
-        study, configurations(study), task=task, packed_digest=packed, splits=splits, steps=steps
-    )
+    rows = {kind: replace(KINDS[kind], version=version) for kind, version in (versions or {}).items()}
+    with patch.dict(KINDS, rows):
+        return make_plan(study, configurations(study), task=task, packed_digest=packed, splits=splits)

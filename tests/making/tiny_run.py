@@ -9,7 +9,8 @@ import numpy as np
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.folds.splits import Split, write_splits
 from foldwise.run.folder import RunFolder, write_json
-from foldwise.run.plan import Item, Plan
+from foldwise.run.items import Item
+from foldwise.run.plan import Plan
 from foldwise.study.configurations import Configuration
 from foldwise.study.reading import read_study
 from foldwise.study.spec import Training

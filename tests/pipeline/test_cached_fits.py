@@ -12,7 +12,7 @@ from foldwise.pipeline.pipeline import lay_out, prepare
 from foldwise.pipeline.preflight import check_models
 from foldwise.pipeline.worker import do_item, one_at_a_time
 from foldwise.run.folder import RunFolder
-from foldwise.run.plan import Item
+from foldwise.run.items import Item
 
 CLASSES = """
 study: cached

@@ -8,11 +8,11 @@ from foldwise.interface.cli.commands import app
 from foldwise.pipeline import worker as work_module
 from foldwise.pipeline.pipeline import finish, lay_out, prepare
 from foldwise.pipeline.preflight import check_models
-from foldwise.pipeline.tasks import Step
 from foldwise.pipeline.worker import all_settled, work
 from foldwise.run.devices import told, waiting
 from foldwise.run.folder import RunFolder, read_json
-from foldwise.run.plan import Item, Plan
+from foldwise.run.items import Item
+from foldwise.run.plan import Plan
 
 STUDY = """
 study: devices
@@ -54,9 +54,7 @@ def folder(tmp_path, monkeypatch):
     fits = [fit(number, device) for number in range(2) for device in ("cpu", "cuda")]
     made = RunFolder(tmp_path / "run")
     made.save_plan(Plan((*fits, after), ()))
-    monkeypatch.setattr(
-        work_module, "STEPS", {kind: Step(lambda job: {}, 1) for kind in ("fit", "robustness")}
-    )
+    monkeypatch.setattr(work_module, "TASKS", dict.fromkeys(("fit", "robustness"), lambda job: {}))
     return made
 
 

@@ -5,7 +5,6 @@ import pytest
 from foldwise.pipeline import pipeline as walk
 from foldwise.pipeline import preflight as rehearsal
 from foldwise.pipeline import worker as work_module
-from foldwise.pipeline.tasks import Step
 from foldwise.pipeline.worker import work
 from foldwise.run.folder import RunFolder, read_json
 
@@ -54,8 +53,7 @@ def test_fits_whose_pretraining_failed_are_skipped_and_all_others_done(laid_out,
     def fails(job):
         raise ValueError("no such luck")
 
-    table = work_module.STEPS | {"pretrain": Step(fails, version=1)}
-    monkeypatch.setattr(work_module, "STEPS", table)
+    monkeypatch.setattr(work_module, "TASKS", work_module.TASKS | {"pretrain": fails})
     work(folder, device="cpu", log=lambda _: None)
     counts = RunFolder(folder.root).status(prepared.plan)
     assert (counts.done, counts.failed, counts.skipped) == (4, 2, 4)

@@ -1,4 +1,4 @@
-"""The worker's loop and items by hand, with fake steps in the place of training."""
+"""The worker's loop and items by hand, with fake tasks in the place of training."""
 
 import errno
 import json
@@ -7,10 +7,10 @@ import pytest
 
 from foldwise.errors import MissingExtra, RunError
 from foldwise.pipeline import worker as work_module
-from foldwise.pipeline.tasks import Step
 from foldwise.pipeline.worker import do_by_hand, find_item, work
 from foldwise.run.folder import RunFolder
-from foldwise.run.plan import Item, Plan
+from foldwise.run.items import Item
+from foldwise.run.plan import Plan
 
 
 @pytest.fixture
@@ -31,8 +31,7 @@ def steps(monkeypatch):
     """Replaces what fits and features do: `steps(fit=function of a job)`."""
 
     def put(fit=lambda job: {"made": "a fit"}, features=lambda job: {"made": "features"}):
-        table = {"fit": Step(fit, version=1), "features": Step(features, version=1)}
-        monkeypatch.setattr(work_module, "STEPS", table)
+        monkeypatch.setattr(work_module, "TASKS", {"fit": fit, "features": features})
 
     put()
     return put

@@ -1,36 +1,19 @@
 """Items beside the fits in the plan: after all fits, one for every fold, fit or augmentation, and nothing unasked."""
 
+import plans
 import pytest
 
 from foldwise.errors import SpecError
-from foldwise.run.auxiliary import augmentation_name, beside_seconds
-from foldwise.run.plan import make_plan, ready, skipped
-from foldwise.study.configurations import configurations
-from foldwise.study.reading import study_from_dict
+from foldwise.run.auxiliary import augmentation_name
+from foldwise.run.items import Rates, count_kinds, seconds_of
+from foldwise.run.plan import ready, skipped
 from foldwise.study.spec import NUM_COPIES
-from foldwise.text import kinds
 
-FOLDS = [(0, 0, "s0"), (0, 1, "s1")]
-STEPS = dict.fromkeys(
-    ("fit", "features", "pretrain", "preview", "shallow", "aa_test", "robustness", "measure"), 1
-)
-NOTHING = {"seconds_per_fit": {}, "seconds_per_test": {}, "million_pixels": 0, "channels": 1}
 WORSE = {"blur_px": [0, 1], "noise": [0, 0.1]}
 
 
-def plan_of(*, compare=None, task="binary_segmentation", train=None, steps=STEPS, **top):
-    train = {"model": "unet"} if train is None else train
-    study = study_from_dict(
-        {
-            "study": "a",
-            "data": {"path": "x"},
-            "compare": compare or {},
-            "train": train,
-            "validate": {"folds": 2},
-        }
-        | top
-    )
-    return make_plan(study, configurations(study), task=task, packed_digest="p", splits=FOLDS, steps=steps)
+def plan_of(*, task="binary_segmentation", train=None, **top):
+    return plans.plan_of(task=task, train=train or {"model": "unet"}, **{"validate": {"folds": 2}} | top)
 
 
 def of(plan, kind):
@@ -48,10 +31,7 @@ def test_what_needs_a_fit_comes_after_all_fits():
         robustness=WORSE,
         baselines=["random_forest", {"boosted_trees": {"trees": 9}}],
     )
-    assert (
-        kinds(item.kind for item in plan.items)
-        == "4 fits, 4 shallow baselines, 4 robustness checks, 1 preview"
-    )
+    assert count_kinds(plan.items) == "4 fits, 4 shallow baselines, 4 robustness checks, 1 preview"
     fits = of(plan, "fit")
     assert plan.items[:4] == tuple(fits)
     assert len({item.id for item in plan.items}) == len(plan.items)
@@ -126,8 +106,7 @@ def test_the_first_configuration_is_trained_again_under_other_seeds():
         }
     assert len(of(plan_of(validate={"folds": 2, "aa_test": True}), "aa_test")) == 2 * NUM_COPIES
     assert not of(plan_of(validate={"folds": 2, "aa_test": False}), "aa_test")
-    told = beside_seconds(plan.items, **NOTHING | {"seconds_per_fit": {plan.configurations[0].id: 7.0}})
-    assert told == 6 * 7
+    assert seconds_of(again, Rates(seconds_per_fit={plan.configurations[0].id: 7.0})) == 6 * 7
 
 
 def test_how_often_is_a_number_of_times():
@@ -140,7 +119,7 @@ def test_an_id_changes_with_what_can_change_the_result():
     first, again = (of(plan_of(baselines=["random_forest"], threads=n), "shallow")[0] for n in (1, 2))
     other = of(plan_of(baselines=[{"random_forest": {"trees": 5}}]), "shallow")[0]
     assert first.id == again.id != other.id
-    newer = of(plan_of(baselines=["random_forest"], steps=STEPS | {"shallow": 2}), "shallow")[0]
+    newer = of(plan_of(baselines=["random_forest"], versions={"shallow": 99}), "shallow")[0]
     assert newer.id != first.id
 
 
@@ -163,7 +142,5 @@ def test_strengths_that_make_no_sense_are_refused(asked, said):
 def test_the_estimate_counts_conditions_filters_and_learning():
     plan = plan_of(robustness=WORSE, baselines=["random_forest"])
     chosen = plan.configurations[0].id
-    told = beside_seconds(
-        plan.items, **NOTHING | {"seconds_per_test": {chosen: 10.0}, "million_pixels": 100, "channels": 3}
-    )
-    assert told == pytest.approx(2 * 4 * 10 + 2 * (100 * 1.6 + 3 * 8))
+    rates = Rates({chosen: 0.0}, {chosen: 10.0}, million_pixels=100, channels=3)
+    assert seconds_of(plan.items, rates) == pytest.approx(2 * 4 * 10 + 2 * (100 * 1.6 + 3 * 8))

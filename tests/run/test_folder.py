@@ -10,7 +10,8 @@ import pytest
 from foldwise.errors import RunError
 from foldwise.run.cleanup import sweep
 from foldwise.run.folder import Counts, RunFolder, write_json
-from foldwise.run.plan import Item, Plan
+from foldwise.run.items import Item
+from foldwise.run.plan import Plan
 
 FEATURES = Item("features-1", "features", (), "features", {})
 FITS = tuple(Item(f"fit-{n}", "fit", ("features-1",), f"fit {n}", {}) for n in range(3))

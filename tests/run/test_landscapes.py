@@ -3,17 +3,12 @@
 import pytest
 
 from foldwise.errors import RunError, SpecError
-from foldwise.run.auxiliary import beside_seconds
+from foldwise.run.items import AUTO, KINDS, MAX_IMAGES, Rates, num_images, seconds_of
 from foldwise.run.landscapes import (
-    AUTO,
-    MAX_IMAGES,
-    Seen,
     check_epochs,
     epochs_to_look_at,
     finely,
     fit_to_look_at,
-    look_seconds,
-    num_images,
     spread,
 )
 from foldwise.run.plan import make_plan, ready
@@ -21,7 +16,6 @@ from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
 from foldwise.study.spec import Looking
 
-STEPS = dict.fromkeys(("fit", "features", "pretrain", "landscape", "measure", "aa_test", "preview"), 1)
 FOLDS = [(repeat, fold, f"s{repeat}{fold}") for repeat in range(2) for fold in range(3)]
 
 
@@ -33,7 +27,7 @@ def study_of(**top):
 
 def plan_of(*, task="binary_segmentation", **top):
     study = study_of(**top)
-    return make_plan(study, configurations(study), task=task, packed_digest="p", splits=FOLDS, steps=STEPS)
+    return make_plan(study, configurations(study), task=task, packed_digest="p", splits=FOLDS)
 
 
 def of(plan, kind):
@@ -155,39 +149,33 @@ def test_epochs_are_spread_evenly():
 
 def test_so_many_images_that_a_look_takes_minutes():
     fewest = AUTO["segmentation"][1]
-    mask = {"task": "binary_segmentation", "there": 1000}
+    mask = {"task": "binary_segmentation", "available": 1000}
     assert num_images("auto", pixels=1024**2, **mask) == fewest
     assert num_images("auto", pixels=64**2, **mask) == 8
     assert num_images("auto", pixels=8**2, **mask) == MAX_IMAGES
     assert num_images(200, pixels=1024**2, **mask) == 200
-    assert num_images("auto", task="binary_classification", pixels=64**2, there=20) == 20
+    assert num_images("auto", task="binary_classification", pixels=64**2, available=20) == 20
 
 
 def test_the_estimate_grows_with_the_points_and_counts_the_training():
     def seconds(**asked):
         (look,) = of(plan_of(look=asked), "landscape")
         name = look.settings["configuration"]
-        seen = Seen(trained=30, tested=10, pixels=64**2)
-        return look_seconds(look, seen, seconds_per_fit={name: 100}, seconds_per_test={name: 0.1})
+        rates = Rates({name: 100}, {name: 0.1}, num_train=30, num_test=10, pixels=64**2)
+        return KINDS["landscape"].seconds(look, rates)
 
     assert seconds() > 100
     assert (seconds(points=31) - 100) / (seconds() - 100) > 2.5
     assert seconds(images=4) < seconds(images=16)
 
 
-def test_the_check_counts_looks():
+def test_the_check_counts_landscapes_and_fits():
     plan = plan_of(look=True)
     name = plan.items[0].settings["configuration"]
-    known = {
-        "seconds_per_fit": {name: 100},
-        "seconds_per_test": {name: 0.1},
-        "million_pixels": 0,
-        "channels": 1,
-    }
-    seen = Seen(trained=30, tested=10, pixels=64**2)
+    rates = Rates({name: 100}, {name: 0.1}, num_train=30, num_test=10, pixels=64**2)
     (look,) = of(plan, "landscape")
-    expected = look_seconds(look, seen, seconds_per_fit={name: 100}, seconds_per_test={name: 0.1})
-    assert beside_seconds(plan.items, seen=seen, **known) == pytest.approx(expected)
+    expected = 6 * 100 + KINDS["landscape"].seconds(look, rates)
+    assert seconds_of(plan.items, rates) == pytest.approx(expected)
 
 
 def test_options_are_laid_over_what_the_study_asks():

@@ -11,8 +11,9 @@ import pytest
 
 from foldwise.run import leases as leasing
 from foldwise.run.folder import RunFolder, read_json, write_json
+from foldwise.run.items import Item
 from foldwise.run.leases import MAX_ATTEMPTS, Sightings, acquire, forgive, release_all_of
-from foldwise.run.plan import Item, Plan
+from foldwise.run.plan import Plan
 
 HOLD = """
 import sys, time

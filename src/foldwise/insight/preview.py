@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,28 +14,25 @@ from foldwise.data.batches.normalize import normalization
 from foldwise.data.batches.sampling import epoch_generator
 from foldwise.data.cache.packed import Packed
 from foldwise.data.corruptions import as_stored
+from foldwise.learning.job import Job
 from foldwise.learning.training.devices import steady
 from foldwise.study.spec import Augment, Task
-
-if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
-    from foldwise.data.folds.splits import Split
 
 IMAGES, DRAWS = 4, 4
 LONGEST_PX = 256  # of what is kept; larger draws are made smaller
 PREVIEW = "preview.npz"
 
 
-def preview_item(settings: dict[str, Any], *, packed: Packed, split: Split, scratch: Path) -> dict[str, Any]:
+def preview_item(job: Job) -> dict[str, Any]:
     """Draw a few training images a few times; the content of ``result.json``.
 
     Args:
-        settings: ``augment``, ``crop_px``, ``normalize``, ``pretrained``, ``seed``, ``threads``.
-        packed: the images.
-        split: whose training part they are from.
-        scratch: gets ``preview.npz``: ``case`` (4,), and of every image k ``draws_k`` (4, C, h, w), in the values and
+        job: its settings are ``augment``, ``crop_px``, ``normalize``, ``pretrained``, ``seed``, ``threads``; its scratch
+            folder gets ``preview.npz``: ``case`` (4,), and of every image k ``draws_k`` (4, C, h, w), in the values and
             the type of the files, and ``masks_k`` (4, h, w): class indices, `IGNORE` outside the picture (and where the
             truth has it); of a classification 0 in place of the classes.
     """
+    settings, packed, split = job.settings, job.packed, job.split
     asked = normalization(
         settings["normalize"], pretrained=settings["pretrained"], packed=packed, train=split.train
     )
@@ -55,7 +51,7 @@ def preview_item(settings: dict[str, Any], *, packed: Packed, split: Split, scra
             images, masks = _smaller(raw, masks)
             arrays[f"draws_{place}"] = as_stored(images.numpy(), packed.dtype)
             arrays[f"masks_{place}"] = masks.numpy().astype(np.uint8)
-    np.savez_compressed(scratch / PREVIEW, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(job.scratch / PREVIEW, **arrays)  # type: ignore[arg-type]
     return {"augment": settings["augment"], "crop_px": settings["crop_px"], "warnings": []}
 
 

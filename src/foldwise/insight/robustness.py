@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,41 +18,26 @@ from foldwise.data.cache.packed import Packed
 from foldwise.data.corruptions import Disturbed
 from foldwise.learning.checkpoints.saved import SavedModel, read_model, read_weights, versions
 from foldwise.learning.checkpoints.winner import ENCODER, WEIGHTS
+from foldwise.learning.job import Job
 from foldwise.learning.networks.network import Network, layout_for
 from foldwise.learning.training.devices import Stopwatch, pick_device, precision_for, steady
 from foldwise.learning.training.scoring import ForwardPass, Scores, evaluate
-from foldwise.run.leases import Beat
 from foldwise.storage import read_json
-
-if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
-    from foldwise.data.folds.splits import Split
 
 SCORES, EXAMPLE = "scores.npz", "example.npz"
 
 
-def robustness_item(
-    settings: dict[str, Any],
-    *,
-    packed: Packed,
-    split: Split,
-    inputs: dict[str, Path],
-    scratch: Path,
-    beat: Beat,
-    device: str,
-) -> dict[str, Any]:
+def robustness_item(job: Job) -> dict[str, Any]:
     """Ask the network of a fit about every condition; the content of ``result.json``.
 
     Args:
-        settings: ``blur_px`` and ``noise``, each a list of strengths, ``seed`` of the noise, ``threads``, repeat, fold.
-        packed: the images as they are.
-        split: whose test fold is predicted.
-        inputs: the folder of the fit and, where its encoder is shared, that of the features item.
-        scratch: gets ``scores.npz``: what the fit's own has, with two axes before it, blur and noise; and in the first
+        job: its settings are ``blur_px`` and ``noise``, each a list of strengths, ``seed`` of the noise, ``threads``,
+            repeat, fold; its inputs the fit and, where its encoder is shared, the features item; its scratch folder
+            gets ``scores.npz``: what the fit's own has, with two axes before it, blur and noise; and in the first
             fold of a segmentation ``example.npz``: ``case`` and its ``maps`` (blur, noise, H, W).
-        beat: is told how many conditions are done.
-        device: for settings that say auto.
     """
-    asked = _asked(inputs, device)
+    settings, packed, split = job.settings, job.packed, job.split
+    asked = _asked(job.inputs, job.device)
     strengths = [(blur_px, noise) for blur_px in settings["blur_px"] for noise in settings["noise"]]
     shown = example(packed, split.test) if settings["repeat"] == settings["fold"] == 0 else None
     watch = Stopwatch(asked.device)
@@ -62,9 +47,9 @@ def robustness_item(
             worse = Disturbed(packed, blur_px=blur_px, noise=noise, seed=settings["seed"])
             scores = asked.about(worse, split.test)
             said.append(_lighter(scores, shown))
-            beat({"doing": f"{len(said)} of {len(strengths)} conditions"})
+            job.beat({"doing": f"{len(said)} of {len(strengths)} conditions"})
     shape = (len(settings["blur_px"]), len(settings["noise"]))
-    _write(scratch, said, shape, shown)
+    _write(job.scratch, said, shape, shown)
     return {"cost": {"evaluate_s": watch.seconds}, "warnings": [], "versions": versions()}
 
 

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
@@ -21,13 +21,11 @@ from foldwise.data.batches.normalize import WHITE
 from foldwise.data.cache.packed import Packed
 from foldwise.errors import DataError, choose
 from foldwise.insight.pixel_features import strips
+from foldwise.learning.job import Job
 from foldwise.learning.options import bound
 from foldwise.learning.training.counting import pixel_counts
 from foldwise.run.leases import Beat
 from foldwise.study.spec import Choice
-
-if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
-    from foldwise.data.folds.splits import Split
 
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
@@ -107,36 +105,33 @@ def check_baseline(baseline: Choice) -> dict[str, Any]:
     return bound(choose(BASELINES, baseline.name, "baseline"), baseline, "baseline")
 
 
-def shallow_item(
-    settings: dict[str, Any], *, packed: Packed, split: Split, scratch: Path, beat: Beat
-) -> dict[str, Any]:
+def shallow_item(job: Job) -> dict[str, Any]:
     """Learn from pixels of the training part, predict the test fold; the content of ``result.json``.
 
     Args:
-        settings: ``baseline`` (a choice), ``seed``, task, repeat, fold.
-        packed: the images.
-        split: its training part is learned from; the inner validation is left alone, as nothing is chosen.
-        scratch: gets ``scores.npz`` and ``predictions.npz`` as a fit leaves them.
-        beat: is told what is being done.
+        job: its settings are ``baseline`` (a choice), ``seed``, task, repeat, fold; its scratch folder gets
+            ``scores.npz`` and ``predictions.npz`` as a fit leaves them. The validation part is left alone, as nothing
+            is chosen.
 
     Raises:
         DataError: all training pixels are of one class.
     """
+    settings, packed, split = job.settings, job.packed, job.split
     baseline = Choice.model_validate(settings["baseline"])
     options = check_baseline(baseline)
     seed = settings["seed"] % 2**32  # what scikit-learn takes
     with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         began = time.perf_counter()
-        beat({"doing": "features of the training pixels"})
+        job.beat({"doing": "features of the training pixels"})
         features, classes = sample(packed, split.train, options.get("pixels", PIXELS), seed)
         if len(np.unique(classes)) < 2:
             raise DataError("all training pixels are of one class, so there is nothing to tell apart")
-        beat({"doing": "learning"})
+        job.beat({"doing": "learning"})
         model = BASELINES[baseline.name](seed, **options)
         model.fit(features, classes)
         trained = time.perf_counter()
-        _predict(model, packed, split.test, scratch, beat)
+        _predict(model, packed, split.test, job.scratch, job.beat)
     seconds = time.perf_counter() - trained
     return {
         "baseline": str(baseline),

@@ -16,8 +16,8 @@ import torch
 
 from foldwise.data.batches.batches import Batch, Pictures
 from foldwise.data.batches.sampling import epoch_generator, epoch_order
-from foldwise.data.cache.packed import Packed
 from foldwise.learning.checkpoints.saved import versions
+from foldwise.learning.job import Job
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.training.devices import (
     MemoryPeak,
@@ -30,7 +30,6 @@ from foldwise.learning.training.devices import (
 )
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import step
-from foldwise.run.leases import Beat
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
@@ -40,34 +39,28 @@ WARM_UPS, REPEATS = 2, 5
 OUT_OF_MEMORY, TOO_LARGE, TOO_FEW = "out of memory", "more memory than is free", "needs batches of 2 or more"
 
 
-def measure_item(
-    settings: dict[str, Any], *, packed: Packed, split: Split, beat: Beat, device: str
-) -> dict[str, Any]:
+def measure_item(job: Job) -> dict[str, Any]:
     """Measure a model at every batch size; the content of its ``result.json``.
 
     Args:
-        settings: training, batch_sizes, seconds (about so many for each number), seed and threads.
-        packed: the images, from where the cache of the training says.
-        split: whose training part is learned from.
-        beat: is told the batch size.
-        device: for settings that say auto.
+        job: its settings are training, batch_sizes, seconds (about so many for each number), seed and threads.
 
     Returns:
         ``points``, one for each batch size: `train`, `limit` and `inference` in images per second (`Pace`),
         `peak_memory_mb`, and the `problem` in place of what could not be measured. ``held`` says where the pixels
         came from, ``others_busy`` how many cores other programs kept busy meanwhile.
     """
-    training = Training.model_validate(settings["training"])
-    place = pick_device(device if training.device == "auto" else training.device)
-    asked = FitRequest(settings, training, packed, split, place)
+    settings, training = job.settings, Training.model_validate(job.settings["training"])
+    place = pick_device(job.device if training.device == "auto" else training.device)
+    asked = FitRequest(settings, training, job.packed, job.split, place)
     with steady(asked.seed, settings["threads"], place):
         memory, load = MemoryPeak(place), _Load()
         piece = set_up(asked)
         assert isinstance(piece.source, Pictures)
-        fill_s = _fill(piece.source, split)
+        fill_s = _fill(piece.source, job.split)
         points: list[dict[str, Any]] = []
         for size in settings["batch_sizes"]:
-            beat({"doing": f"batches of {size}"})
+            job.beat({"doing": f"batches of {size}"})
             points.append(_point(asked, piece, memory, size=size, last=points[-1] if points else None))
     return {
         "model": str(training.model),

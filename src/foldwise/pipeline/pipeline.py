@@ -19,7 +19,6 @@ from foldwise.data.record import audit_record, statistics, write_cases, write_ro
 from foldwise.errors import DataError
 from foldwise.judging.verdict import judge
 from foldwise.learning.checkpoints.winner import make_winner
-from foldwise.pipeline.tasks import STEP_VERSIONS
 from foldwise.reporting.report import write_report
 from foldwise.run.cleanup import sweep
 from foldwise.run.environment import machine
@@ -81,9 +80,7 @@ def prepare(
     refuse(found)
     splits = make_splits(dataset, packed, groups=found.groups, validation=study.validate_, seed=study.seed)
     digests = [(split.repeat, split.fold, split_digest(split, packed.digest)) for split in splits]
-    plan = make_plan(
-        study, asked, task=dataset.task, packed_digest=packed.digest, splits=digests, steps=STEP_VERSIONS
-    )
+    plan = make_plan(study, asked, task=dataset.task, packed_digest=packed.digest, splits=digests)
     how = tuple(overrides), tuple(variants)
     return Prepared(path, study, dataset, packed, found, splits, asked, plan, *how)
 

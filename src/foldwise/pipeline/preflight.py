@@ -16,9 +16,8 @@ from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.pipeline import Prepared
 from foldwise.pipeline.worker import waiting_here
-from foldwise.run.auxiliary import beside_seconds, measuring_seconds
 from foldwise.run.devices import told, without
-from foldwise.run.landscapes import Seen
+from foldwise.run.items import Rates, seconds_of
 from foldwise.run.plan import Plan
 from foldwise.study.configurations import Configuration
 from foldwise.study.spec import Training
@@ -33,30 +32,12 @@ class Costs:
 
     of: dict[str, Estimate]
     notes: tuple[str, ...]
-    million_pixels: float = 0.0
-    channels: int = 1
-    seen: Seen | None = None
-    waits: frozenset[str] = frozenset()  # ids of items that ask for a device which is not here
+    rates: Rates
+    waits: frozenset[str]  # ids of items that ask for a device which is not here
 
     def seconds(self, plan: Plan) -> float:
         """Worker-seconds of what this machine can do; shared features and pretraining are counted once."""
-        plan = without(plan, self.waits)
-        fits = [item for item in plan.items if item.kind == "fit"]
-        passes = {
-            need: self.of[item.settings["configuration"]].seconds_before
-            for item in fits
-            for need in item.needs
-        }
-        trained = sum(self.of[item.settings["configuration"]].seconds_per_fit for item in fits)
-        beside = beside_seconds(
-            plan.items,
-            seconds_per_fit={one: cost.seconds_per_fit for one, cost in self.of.items()},
-            seconds_per_test={one: cost.seconds_per_test for one, cost in self.of.items()},
-            million_pixels=self.million_pixels,
-            channels=self.channels,
-            seen=self.seen,
-        )
-        return trained + sum(passes.values()) + measuring_seconds(plan.items) + beside
+        return seconds_of(without(plan, self.waits).items, self.rates)
 
     def memory_mb(self) -> float:
         """Of the hungriest configuration, for one worker."""
@@ -94,9 +75,23 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
     check_baselines(prepared)
     check_look(prepared)
     channels = prepared.packed.num_channels
-    pixels = float(prepared.packed.shapes.prod(axis=1).sum()) * channels / 1e6
-    seen = Seen(len(smallest.train), looks.tested, int(height * width))
-    return Costs(costs, tuple(dict.fromkeys(notes)), pixels, channels, seen, waits)
+    rates = Rates(
+        seconds_per_fit={name: cost.seconds_per_fit for name, cost in costs.items()},
+        seconds_per_test={name: cost.seconds_per_test for name, cost in costs.items()},
+        seconds_shared=_seconds_shared(prepared.plan, costs),
+        million_pixels=float(prepared.packed.shapes.prod(axis=1).sum()) * channels / 1e6,
+        channels=channels,
+        num_train=len(smallest.train),
+        num_test=looks.tested,
+        pixels=int(height * width),
+    )
+    return Costs(costs, tuple(dict.fromkeys(notes)), rates, waits)
+
+
+def _seconds_shared(plan: Plan, costs: dict[str, Estimate]) -> dict[str, float]:
+    """What each item that fits share takes, by its id."""
+    fits = [item for item in plan.items if item.kind == "fit"]
+    return {need: costs[fit.settings["configuration"]].seconds_before for fit in fits for need in fit.needs}
 
 
 def _tried(prepared: Prepared, *, images: int, looks: Looks) -> tuple[dict[str, Estimate], list[str]]:

@@ -7,7 +7,6 @@ killed. Workers pull: each takes the lease of an item that is ready, does it, co
 
 from __future__ import annotations
 
-import datetime
 import errno
 import json
 import random
@@ -20,16 +19,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from foldwise.errors import FoldwiseError, MissingExtra, RunError
-from foldwise.pipeline.tasks import STEPS, Job
+from foldwise.learning.job import Job
+from foldwise.pipeline.tasks import TASKS
 from foldwise.run.devices import devices_asked, waiting
 from foldwise.run.folder import RunFolder, read_json, write_json
-from foldwise.run.landscapes import check_epochs, finely, fit_to_look_at, look_into
+from foldwise.run.items import KINDS, Item, failure, label
+from foldwise.run.landscapes import check_epochs, finely, fit_to_look_at, landscape_of
 from foldwise.run.leases import Beat, Lease, acquire
-from foldwise.run.plan import Item, Plan, beside, ready, skipped
+from foldwise.run.plan import Plan, ready, skipped
 from foldwise.study.spec import Looking
 
 POLL_S = 0.5
-ALONE = ("measure",)  # kinds of items that are done while nothing else is
 NUM_LISTED = 6
 BEAT_EVERY_S = 2.0
 # A disk that is full or may not be written: to record that as a failed item would fail all items one by one.
@@ -44,7 +44,7 @@ def do_item(
     lease: Lease | None = None,
     beat: Beat | None = None,
 ) -> dict[str, Any]:
-    """Do one item and commit it; its result, which says `failed` and why where the step raised.
+    """Do one item and commit it; its result, which says `failed` and why where the task raised.
 
     Args:
         folder: the run.
@@ -65,14 +65,9 @@ def do_item(
 
 
 def _attempt(job: Job) -> dict[str, Any]:
-    known = {"item": job.item.id, "kind": job.item.kind, "title": job.item.title}
-    known |= {
-        key: job.item.settings[key]
-        for key in ("configuration", "repeat", "fold", "seed")
-        if key in job.item.settings
-    }
+    """The result of a job, failed or done; raises what is the fault of the machine and not of the item."""
     try:
-        made = {"status": "done", "error": None} | STEPS[job.item.kind].do(job)
+        outcome = {"status": "done", "error": None} | TASKS[job.item.kind](job)
     except (RunError, MissingExtra):
         raise  # this machine cannot do it; another one, or this one once it is mended, can
     except Exception as error:  # a failed item is a result of the study, not its end
@@ -80,22 +75,21 @@ def _attempt(job: Job) -> dict[str, Any]:
             raise
         for half_made in job.scratch.iterdir():
             shutil.rmtree(half_made) if half_made.is_dir() else half_made.unlink()
-        made = {"status": "failed", "error": _cause(error)}
-    return made | known | {"finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+        outcome = failure(type(error).__name__, str(error), _traceback(error))
+    return outcome | label(job.item)
 
 
 def _number(error: Exception) -> int | None:
     """The error number of the operating system, also where a library that is no Python says it in words only."""
     if isinstance(error, OSError):
         return error.errno
-    told = re.search(r"\(os error (\d+)\)", str(error))
-    return int(told[1]) if told else None
+    stated = re.search(r"\(os error (\d+)\)", str(error))
+    return int(stated[1]) if stated else None
 
 
-def _cause(error: Exception) -> dict[str, str]:
+def _traceback(error: Exception) -> str:
     # Our own errors are written for users; a library's traceback is what its developer will ask for.
-    trace = "" if isinstance(error, FoldwiseError) else traceback.format_exc()
-    return {"type": type(error).__name__, "message": str(error), "traceback": trace}
+    return "" if isinstance(error, FoldwiseError) else traceback.format_exc()
 
 
 def _throttled(lease: Lease | None) -> Beat:
@@ -154,7 +148,7 @@ def _todo(folder: RunFolder, plan: Plan) -> list[Item]:
 
 def one_at_a_time(items: list[Item]) -> list[Item]:
     """Without those that measure speed; of these the first alone, once nothing else is left to do or being done."""
-    others = [item for item in items if item.kind not in ALONE]
+    others = [item for item in items if not KINDS[item.kind].runs_alone]
     return others or items[:1]
 
 
@@ -247,7 +241,7 @@ def plan_look(folder: RunFolder, fit: str | None, options: Mapping[str, Any]) ->
         classes = len(read_json(folder.done(chosen.id) / "model.json")["classes"])
         check_losses(asked.losses, task=chosen.settings["task"], num_classes=classes, where="look.losses")
     there = [item for item in fits if item.id in done]
-    return beside(look_into(chosen, there, asked, metric=study.judge.metric), STEPS["landscape"].version)
+    return landscape_of(chosen, there, asked, metric=study.judge.metric)
 
 
 def do_look(folder: RunFolder, item: Item, *, device: str = "auto", beat: Beat) -> dict[str, Any]:

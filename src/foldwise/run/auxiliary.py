@@ -7,22 +7,21 @@ and last of all the speed of the models.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from foldwise.run.items import Extra as Extra
-from foldwise.run.items import Planned
-from foldwise.run.landscapes import Seen, look_seconds, looks
+from foldwise.run.items import Item, make_item
+from foldwise.run.landscapes import landscapes
 from foldwise.study.configurations import Configuration
 from foldwise.study.spec import AUGMENTS, NO_PRETRAINING, Augment, Choice, Study, Training
 
-# Of the baselines: seconds for the filters of a million pixels, and to learn from the usual pixels of one channel.
-FILTERS_S, LEARNING_S = 1.6, {"logistic_regression": 2.0, "random_forest": 8.0, "boosted_trees": 3.0}
 OF_A_FOLD = ("packed", "split", "repeat", "fold", "seed", "threads")  # what such an item shares with its fits
 
 
-def extras(study: Study, configurations: Sequence[Configuration], fits: Sequence[Planned]) -> list[Extra]:
+def auxiliary_items(
+    study: Study, configurations: Sequence[Configuration], fits: Sequence[Item]
+) -> list[Item]:
     """What is planned after all fits: previews, shallow baselines, and then what needs the fits themselves.
 
     Args:
@@ -35,12 +34,12 @@ def extras(study: Study, configurations: Sequence[Configuration], fits: Sequence
         *_shallow(study, fits),
         *_aa_test(study, fits),
         *_robustness(study, fits),
-        *looks(study, fits),
+        *landscapes(study, fits),
         *_measures(study, configurations, fits),
     ]
 
 
-def _previews(configurations: Sequence[Configuration], fits: Sequence[Planned]) -> Iterator[Extra]:
+def _previews(configurations: Sequence[Configuration], fits: Sequence[Item]) -> Iterator[Item]:
     """One for every augmentation and crop there is; the first configuration that has it says how it is normalised."""
     seen: list[tuple[Augment, int | None]] = []
     for row in configurations:
@@ -57,7 +56,9 @@ def _previews(configurations: Sequence[Configuration], fits: Sequence[Planned]) 
         }
         first = fits[0].settings
         name = augmentation_name(settings["augment"], training.crop_px)
-        yield Extra("preview", (), f"preview of {name}", settings | {key: first[key] for key in OF_A_FOLD})
+        yield make_item(
+            "preview", settings | {key: first[key] for key in OF_A_FOLD}, title=f"preview of {name}"
+        )
 
 
 def changes_images(training: Training) -> bool:
@@ -74,7 +75,7 @@ def augmentation_name(augment: Mapping[str, Any], crop_px: int | None) -> str:
     return ", ".join(part for part in (named, f"crops of {crop_px} px" if crop_px else "") if part)
 
 
-def _shallow(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
+def _shallow(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
     """One for every split and baseline."""
     folds = {(fit.settings["repeat"], fit.settings["fold"]): fit for fit in reversed(fits)}
     for place in sorted(folds):
@@ -82,10 +83,11 @@ def _shallow(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
         of_fold = {key: settings[key] for key in (*OF_A_FOLD, "task") if key != "threads"}
         for baseline in study.baselines:
             title = f"{baseline} on pixel features{_place(folds[place])}"
-            yield Extra("shallow", (), title, of_fold | {"baseline": baseline.model_dump(mode="json")})
+            settings = of_fold | {"baseline": baseline.model_dump(mode="json")}
+            yield make_item("shallow", settings, title=title)
 
 
-def _aa_test(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
+def _aa_test(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
     """The fits of the first configuration under other seeds, as if they were of others: for the A/A test.
 
     It is the first that the study names, and not the best, because the choice must not depend on any score.
@@ -96,7 +98,7 @@ def _aa_test(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
             if fit.settings["configuration"] == first:
                 seed = copy_seed(fit.settings["seed"], copy)
                 settings = fit.settings | {"seed": seed, "copy": copy}
-                yield Extra("aa_test", fit.needs, f"again {copy}: {fit.title}", settings)
+                yield make_item("aa_test", settings, needs=fit.needs, title=f"again {copy}: {fit.title}")
 
 
 def copy_seed(seed: int, copy: int) -> int:
@@ -104,13 +106,13 @@ def copy_seed(seed: int, copy: int) -> int:
     return int.from_bytes(sha256(f"{seed}/again {copy}".encode()).digest()[:4], "big") % 2**31
 
 
-def _place(fit: Planned) -> str:
+def _place(fit: Item) -> str:
     """`` · fold 2 of 5``, as the fits of the fold say it."""
     _, point, place = fit.title.rpartition(" · ")
     return f" · {place}" if point else ""
 
 
-def _robustness(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
+def _robustness(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
     """One for every fit; it needs the fit, and the shared encoder where the fit has only a head."""
     if study.robustness is None:
         return
@@ -119,12 +121,10 @@ def _robustness(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
         needs = (fit.id, *(need for need in fit.needs if need.startswith("features-")))
         of_fit = {key: fit.settings[key] for key in (*OF_A_FOLD, "configuration", "task")}
         of_fit |= {"device": fit.settings["training"]["device"]}
-        yield Extra("robustness", needs, f"robustness of {fit.title}", of_fit | asked)
+        yield make_item("robustness", of_fit | asked, needs=needs, title=f"robustness of {fit.title}")
 
 
-def _measures(
-    study: Study, configurations: Sequence[Configuration], fits: Sequence[Planned]
-) -> Iterator[Extra]:
+def _measures(study: Study, configurations: Sequence[Configuration], fits: Sequence[Item]) -> Iterator[Item]:
     """One for every model, device and cache, last of all: a speed is measured while nothing else runs."""
     if study.measure is None:
         return
@@ -136,7 +136,7 @@ def _measures(
             asked = training.model_copy(update={"cache": cache})
             device = "" if training.device == "auto" else f" on {training.device}"
             title = f"speed of {training.model}{device}, cache {cache}"
-            yield Extra("measure", (), title, shared | {"training": asked.model_dump(mode="json")})
+            yield make_item("measure", shared | {"training": asked.model_dump(mode="json")}, title=title)
 
 
 def _measured(models: Sequence[Choice], configurations: Sequence[Configuration]) -> list[Training]:
@@ -151,44 +151,3 @@ def _measured(models: Sequence[Choice], configurations: Sequence[Configuration])
     known = {(str(row.model), row.device): row for row in reversed([*trainings, *others])}
     wanted = [(str(model), row.device) for row in trainings for model in (models or [row.model])]
     return [known[key] for key in dict.fromkeys(wanted)]
-
-
-def measuring_seconds(items: Iterable[Planned]) -> float:
-    """About what measuring takes: three numbers for each batch size."""
-    measures = [item.settings for item in items if "batch_sizes" in item.settings]
-    return float(sum(3 * len(asked["batch_sizes"]) * asked["seconds"] for asked in measures))
-
-
-def beside_seconds(
-    items: Iterable[Planned],
-    *,
-    seconds_per_fit: Mapping[str, float],
-    seconds_per_test: Mapping[str, float],
-    million_pixels: float,
-    channels: int,
-    seen: Seen | None = None,
-) -> float:
-    """About what baselines, robustness, fits that are done again and looks inside training take.
-
-    Args:
-        items: as they are planned.
-        seconds_per_fit, seconds_per_test: by configuration; a test is one look at a test fold.
-        million_pixels: of all images, each pixel counted in every channel.
-        channels: of an image.
-        seen: the images as a look sees them; looks are left out where None.
-    """
-    total = 0.0
-    for item in items:
-        asked = item.settings
-        if "blur_px" in asked and "noise" in asked:
-            conditions = len(asked["blur_px"]) * len(asked["noise"])
-            total += conditions * seconds_per_test[asked["configuration"]]
-        elif "landscape" in asked and seen is not None:
-            total += look_seconds(
-                item, seen, seconds_per_fit=seconds_per_fit, seconds_per_test=seconds_per_test
-            )
-        elif "copy" in asked:
-            total += seconds_per_fit[asked["configuration"]]
-        elif "baseline" in asked:
-            total += million_pixels * FILTERS_S + channels * LEARNING_S.get(asked["baseline"]["name"], 0.0)
-    return total

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
 from foldwise.errors import RunError, SpecError
-from foldwise.run.items import Extra, Planned
+from foldwise.run.items import Item, make_item
 from foldwise.study.spec import Looking, Study
 from foldwise.study.validation_errors import from_pydantic
 from foldwise.study.yaml_places import parse
 
-Fit = TypeVar("Fit", bound=Planned)
-
 MAX_OTHERS = 2  # fits of the same configuration to which lines are drawn
-MAX_STEPS = 20  # checkpoints of the path of training
 NUM_LISTED = 6
-# `images: auto`: at most so many, and so many pixels together, but at least so many. A mask tells of every pixel,
-# a label only of an image, so that fewer masks are enough, and their networks cost more for each.
-MAX_IMAGES = 64
-AUTO = {"segmentation": (2**15, 4), "classification": (2**17, 16)}  # pixels, fewest images
-LANCZOS_STEPS, HUTCHINSON_DRAWS = 20, 10
-PASSES_PER_PRODUCT = 5  # a product with the Hessian takes about so many forward passes
-PASSES_PER_POINT = 2  # the criteria and the statistics of batch norm take about as long as the pass itself
-SECONDS_PER_POINT = 1e-3  # of one point, beside the images
 
 
-def looks(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
+def landscapes(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
     """Of the first fold of the first repeat: one of each loss first, then the same losses with other options, then all."""
     if study.look is None:
         return
@@ -43,10 +31,10 @@ def looks(study: Study, fits: Sequence[Planned]) -> Iterator[Extra]:
     for fit in sorted(first, key=lambda fit: (fit.id not in of_name, fit.id not in of_loss))[
         : study.look.configurations
     ]:
-        yield look_into(fit, fits, study.look, metric=study.judge.metric)
+        yield landscape_of(fit, fits, study.look, metric=study.judge.metric)
 
 
-def look_into(fit: Planned, fits: Sequence[Planned], asked: Looking, *, metric: str) -> Extra:
+def landscape_of(fit: Item, fits: Sequence[Item], asked: Looking, *, metric: str) -> Item:
     """The look at one fit.
 
     Args:
@@ -65,21 +53,23 @@ def look_into(fit: Planned, fits: Sequence[Planned], asked: Looking, *, metric: 
         about |= {"losses": [loss.model_dump(mode="json") for loss in asked.losses], "standard": False}
     about |= {"fit": fit.id, "others": [other.id for other in others], "metric": metric}
     needs = (fit.id, *fit.needs, *(other.id for other in others))
-    return Extra("landscape", needs, f"look into {fit.title}", fit.settings | {"landscape": about})
+    return make_item(
+        "landscape", fit.settings | {"landscape": about}, needs=needs, title=f"look into {fit.title}"
+    )
 
 
-def _loss_of(fit: Planned) -> str:
+def _loss_of(fit: Item) -> str:
     return json.dumps(fit.settings["training"]["loss"], sort_keys=True)
 
 
-def _others(fit: Planned, fits: Sequence[Planned]) -> list[Planned]:
+def _others(fit: Item, fits: Sequence[Item]) -> list[Item]:
     """Another repeat of the same fold first, then other folds, then whatever there is."""
     mine = fit.settings
     alike = [
         one for one in fits if one.id != fit.id and one.settings["configuration"] == mine["configuration"]
     ]
 
-    def distance(one: Planned) -> tuple[bool, bool]:
+    def distance(one: Item) -> tuple[bool, bool]:
         same_fold, same_repeat = (one.settings[key] == mine[key] for key in ("fold", "repeat"))
         return not (same_fold or same_repeat), not same_fold
 
@@ -120,21 +110,6 @@ def check_epochs(asked: Looking, *, last: int) -> None:
         )
 
 
-def num_images(asked: int | str, *, task: str, pixels: int, there: int) -> int:
-    """How many images are looked at.
-
-    Args:
-        asked: a number, or auto.
-        task: what is predicted.
-        pixels: of one image.
-        there: images of the training part; no more than these.
-    """
-    if not isinstance(asked, int):
-        budget, least = AUTO["segmentation" if task.endswith("segmentation") else "classification"]
-        asked = min(MAX_IMAGES, max(least, budget // max(pixels, 1)))
-    return min(asked, there)
-
-
 def epochs_to_look_at(asked: int | Sequence[int], *, last: int, chosen: int) -> list[int]:
     """Rising epochs from 0, before training, to the last; the chosen one is always among them.
 
@@ -158,49 +133,9 @@ def spread(num: int, last: int) -> list[int]:
     return sorted({round(place * last / steps) for place in range(num)})
 
 
-@dataclass(frozen=True)
-class Seen:
-    """The images of a study as a look sees them.
-
-    Attributes:
-        trained: images of a training part.
-        tested: images of a test fold.
-        pixels: of one image.
-    """
-
-    trained: int
-    tested: int
-    pixels: int
-
-
-def look_seconds(
-    item: Planned, seen: Seen, *, seconds_per_fit: Mapping[str, float], seconds_per_test: Mapping[str, float]
-) -> float:
-    """About what a look takes: the training once more, then every point of every surface, then curvature.
-
-    Args:
-        item: the look, as it is planned.
-        seen: the images.
-        seconds_per_fit, seconds_per_test: by configuration; a test is one look at a test fold.
-    """
-    settings, asked = item.settings, item.settings["landscape"]
-    name = settings["configuration"]
-    epochs = asked["epochs"] if isinstance(asked["epochs"], int) else len(asked["epochs"]) + 3
-    points = asked["points"]
-    along = 2 * points + 1
-    surfaces = (epochs + 1) * points**2
-    lines = along * (epochs * asked["directions"] + 2 + len(asked["others"])) + 2 * MAX_STEPS
-    products = epochs * (LANCZOS_STEPS + HUTCHINSON_DRAWS) * PASSES_PER_PRODUCT
-    images = num_images(asked["images"], task=settings["task"], pixels=seen.pixels, there=seen.trained)
-    shared = any(need.startswith("features-") for need in item.needs)  # then only the head is asked
-    per_image = 0.0 if shared else seconds_per_test[name] / max(seen.tested, 1)
-    passes = surfaces + lines + products
-    return float(seconds_per_fit[name] + passes * (PASSES_PER_POINT * images * per_image + SECONDS_PER_POINT))
-
-
 def fit_to_look_at(
-    fits: Sequence[Fit], name: str | None, *, winner: str | None, done: Collection[str], run: str
-) -> Fit:
+    fits: Sequence[Item], name: str | None, *, winner: str | None, done: Collection[str], run: str
+) -> Item:
     """The fit whose id begins with `name`; without one, the first of the winner's that is done.
 
     Args:
@@ -234,7 +169,7 @@ def fit_to_look_at(
     return found[0]
 
 
-def _no_single_fit(name: str, found: Sequence[Planned], fits: Sequence[Planned]) -> RunError:
+def _no_single_fit(name: str, found: Sequence[Item], fits: Sequence[Item]) -> RunError:
     if found:
         listed = ", ".join(fit.id for fit in found[:NUM_LISTED])
         more = " ..." if len(found) > NUM_LISTED else ""

@@ -7,7 +7,6 @@ for longer than a lease lasts, by the clock of whoever looks. An item may so be 
 
 from __future__ import annotations
 
-import datetime
 import os
 import shutil
 import socket
@@ -22,6 +21,7 @@ from typing import Any
 
 from foldwise.processes import here, started, text_of
 from foldwise.run.folder import RunFolder, read_json, said, write_json, written_whole
+from foldwise.run.items import failure, label
 
 LEASE_S = 180.0  # network file systems may hide a change for a minute
 BEAT_S = 20.0
@@ -189,16 +189,9 @@ def _give_up(folder: RunFolder, item_id: str, deaths: list[Path]) -> None:
         f"the worker that did this died {len(deaths)} times{where}. Most often the machine was out of memory."
     )
     item = next((item for item in folder.load_plan().items if item.id == item_id), None)
-    known: dict[str, Any] = {"item": item_id}
-    if item:
-        wanted = ("configuration", "repeat", "fold", "seed")
-        known |= {"kind": item.kind, "title": item.title} | {
-            key: item.settings[key] for key in wanted if key in item.settings
-        }
+    about = label(item) if item else {"item": item_id}
     scratch = folder.scratch(item_id, uuid.uuid4().hex[:8])
-    error = {"type": "WorkerDied", "message": message, "traceback": ""}
-    finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_json(scratch / "result.json", known | {"status": "failed", "error": error, "finished": finished})
+    write_json(scratch / "result.json", about | failure("WorkerDied", message))
     folder.commit(scratch, item_id)
     shutil.rmtree(scratch, ignore_errors=True)
 

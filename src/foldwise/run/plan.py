@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from foldwise.run.auxiliary import Extra, extras
+from foldwise.run.auxiliary import auxiliary_items
+from foldwise.run.items import Item, make_item
 from foldwise.study.configurations import Configuration, identity
 from foldwise.study.spec import NO_PRETRAINING, Augment, Study, Task, Training
 
 SEEDS = 2**31  # every library takes a seed below this
-# What a settings dictionary carries for people and tables, and no step computes with.
-LABELS = ("configuration",)
 CLASSIFICATION = ("binary_classification", "multiclass_classification", "multilabel_classification")
 # What pretraining depends on: fits on one fold that differ in anything else share it. The sizes may be its own options.
 PRETRAINED_BY = {"model", "weights", "pretrain", "normalize", "crop_px", "precision", "device"}
 SIZED_BY = {"batch_size", "steps_per_epoch"}
-
-
-@dataclass(frozen=True)
-class Item:
-    """One piece of work: a function of its settings and of what it needs, and nothing else.
-
-    Attributes:
-        id: its kind and 16 hex digits.
-        needs: ids of the items that must be done before.
-        title: for people; no part of the id.
-        settings: plain values, as they go through JSON.
-    """
-
-    id: str
-    kind: Literal[
-        "features", "pretrain", "fit", "preview", "shallow", "aa_test", "robustness", "landscape", "measure"
-    ]
-    needs: tuple[str, ...]
-    title: str
-    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -73,7 +51,6 @@ def make_plan(
     task: Task,
     packed_digest: str,
     splits: Sequence[tuple[int, int, str]],
-    steps: Mapping[str, int],
 ) -> Plan:
     """What is to be done for a study; reads and writes nothing but the digests of weights files.
 
@@ -85,7 +62,6 @@ def make_plan(
         task: as it was read from the data.
         packed_digest: of the decoded images.
         splits: (repeat, fold, digest) of every split.
-        steps: kind of item -> version of the step that does it.
     """
     features: dict[str, Item] = {}
     by_fold: list[Item] = []
@@ -95,22 +71,16 @@ def make_plan(
         for row in configurations:
             needed: tuple[Item, ...] = ()
             if shares_features(row.training, task):
-                needed = (_features(study, row, packed_digest=packed_digest, step=steps["features"]),)
+                needed = (_features(study, row, packed=packed_digest),)
                 features |= {item.id: item for item in needed}
             elif row.training.pretrain != NO_PRETRAINING:
-                needed = (_pretraining(study, row, packed=packed_digest, split=split, steps=steps),)
+                needed = (_pretraining(study, row, packed=packed_digest, split=split),)
                 pretrained |= {item.id: item for item in needed}
-            fits.append(_fit(study, row, needed, task=task, packed=packed_digest, split=split, steps=steps))
+            fits.append(_fit(study, row, needed, task=task, packed=packed_digest, split=split))
         by_fold += [*pretrained.values(), *fits]
     fits = [item for item in by_fold if item.kind == "fit"]
-    others = [beside(extra, steps[extra.kind]) for extra in extras(study, configurations, fits)]
+    others = auxiliary_items(study, configurations, fits)
     return Plan((*features.values(), *by_fold, *others), tuple(configurations))
-
-
-def beside(extra: Extra, step: int) -> Item:
-    """The item that an extra is, by a step of this version."""
-    digest = item_id(extra.kind, extra.settings, extra.needs, step)
-    return Item(digest, extra.kind, extra.needs, extra.title, extra.settings)
 
 
 def _fit(
@@ -121,12 +91,15 @@ def _fit(
     task: Task,
     packed: str,
     split: tuple[int, int, str],
-    steps: Mapping[str, int],
 ) -> Item:
     settings = _fit_settings(study, row, task=task, packed=packed, split=split)
-    needs = tuple(item.id for item in needed)
-    digest = item_id("fit", settings | {"training": identity(row.training)}, needs, steps["fit"])
-    return Item(digest, "fit", needs, f"{row.name} · {_place(study, *split[:2])}", settings)
+    return make_item(
+        "fit",
+        settings,
+        needs=[item.id for item in needed],
+        title=f"{row.name} · {_place(study, *split[:2])}",
+        identity={"training": identity(row.training)},
+    )
 
 
 def _place(study: Study, repeat: int, fold: int) -> str:
@@ -150,27 +123,25 @@ def shares_features(training: Training, task: Task) -> bool:
     return task in CLASSIFICATION and unchanged and same_in_every_fold and not pretrained
 
 
-def _features(study: Study, row: Configuration, *, packed_digest: str, step: int) -> Item:
+def _features(study: Study, row: Configuration, *, packed: str) -> Item:
     training = row.training
     encoder = training.model_dump(
         mode="json", include={"model", "weights", "normalize", "precision", "device"}
     )
     settings = {
         "encoder": encoder,
-        "packed": packed_digest,
+        "packed": packed,
         "threads": study.threads,
         "seed": _encoder_seed(study, training),
     }
-    asked = {key: identity(training)[key] for key in encoder}
+    own = {key: identity(training)[key] for key in encoder}
     title = f"features of {training.model}" + (
         f" ({row.levels['weights']})" if "weights" in row.levels else ""
     )
-    return Item(item_id("features", settings | {"encoder": asked}, (), step), "features", (), title, settings)
+    return make_item("features", settings, title=title, identity={"encoder": own})
 
 
-def _pretraining(
-    study: Study, row: Configuration, *, packed: str, split: tuple[int, int, str], steps: Mapping[str, int]
-) -> Item:
+def _pretraining(study: Study, row: Configuration, *, packed: str, split: tuple[int, int, str]) -> Item:
     """What teaches a network about the images of one training part, once for all fits that begin with it."""
     repeat, fold, digest = split
     training = pretraining(row.training)
@@ -183,9 +154,8 @@ def _pretraining(
         "seed": seed_of(study.seed, repeat, fold, digest),
         "threads": study.threads,
     }
-    asked = settings | {"training": identity(training)}
     title = f"pretraining of {training.model} by {training.pretrain} · {_place(study, repeat, fold)}"
-    return Item(item_id("pretrain", asked, (), steps["pretrain"]), "pretrain", (), title, settings)
+    return make_item("pretrain", settings, title=title, identity={"training": identity(training)})
 
 
 def pretraining(training: Training) -> Training:
@@ -222,14 +192,6 @@ def seed_of(study_seed: int, repeat: int, fold: int, split: str) -> int:
     """The seed of every fit of a fold: the same for all configurations, so that they are compared in pairs."""
     key = sha256(f"{study_seed}/{repeat}/{fold}/{split}".encode()).digest()
     return int.from_bytes(key[:8], "big") % SEEDS
-
-
-def item_id(kind: str, settings: Mapping[str, Any], needs: Sequence[str], step: int) -> str:
-    """The kind and 16 hex digits of all that can change the result of an item."""
-    asked = {key: value for key, value in settings.items() if key not in LABELS}
-    whole = {"kind": kind, "settings": asked, "needs": list(needs), "step": step}
-    canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return f"{kind}-{sha256(canonical.encode()).hexdigest()[:16]}"
 
 
 def ready(plan: Plan, done: Collection[str], failed: Collection[str]) -> list[Item]:

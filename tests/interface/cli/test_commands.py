@@ -12,7 +12,8 @@ from foldwise.interface import api, cli
 from foldwise.learning.training import devices
 from foldwise.pipeline import pipeline as walk
 from foldwise.run.folder import RunFolder, write_json
-from foldwise.run.plan import Item, Plan
+from foldwise.run.items import Item
+from foldwise.run.plan import Plan
 
 STUDY = "study: tiny\ndata:\n  phantom: {kind: bacteria, images: 12, size: 64}\ntrain: {model: unet}\n"
 

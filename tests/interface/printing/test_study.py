@@ -9,7 +9,8 @@ from rich.text import Text
 from foldwise.interface.printing import progress, saying
 from foldwise.interface.printing import study as study_said
 from foldwise.run.folder import RunFolder
-from foldwise.run.plan import Item, Plan
+from foldwise.run.items import Item
+from foldwise.run.plan import Plan
 from foldwise.study.spec import Study
 from foldwise.text import broken, count, duration
 

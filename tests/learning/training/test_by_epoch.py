@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from fits_to_try import SPLIT, TASKS, fit, settings, tiny
+from jobs import job
 from sklearn import metrics
 
 from foldwise.data.batches.batches import Pictures
@@ -262,5 +263,5 @@ def test_the_curve_of_a_loss_is_written_where_it_has_one(tmp_path, loss, drawn):
 def test_other_folds_watch_nothing(tmp_path, place):
     asked = settings("binary_segmentation", epochs=1) | place
     packed = tiny("binary_segmentation")
-    fit_item(asked, packed=packed, split=SPLIT, inputs={}, scratch=tmp_path, beat=print, device="cpu")
+    fit_item(job(asked, tmp_path, packed=packed, split=SPLIT))
     assert not (tmp_path / "watched.npz").exists()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from fits_to_try import SPLIT, TASKS, fit, settings, tiny
+from jobs import job
 
 from foldwise.data.batches.batches import Pictures
 from foldwise.errors import FoldwiseError, MissingExtra
@@ -212,7 +213,7 @@ def test_a_device_that_is_not_here_is_refused(tmp_path):
     asked = settings("multiclass_classification", device="cuda")
     packed = tiny("multiclass_classification")
     with pytest.raises(MissingExtra, match="the device 'cuda' was asked for"):
-        fit_item(asked, packed=packed, split=SPLIT, inputs={}, scratch=tmp_path, beat=print, device="cpu")
+        fit_item(job(asked, tmp_path, packed=packed, split=SPLIT))
 
 
 def test_mixed_sizes_and_crops(tmp_path):
@@ -233,9 +234,7 @@ def test_on_a_gpu_it_gives_nearly_the_numbers_of_a_cpu(tmp_path):
     for device in ("cpu", "cuda"):
         (tmp_path / device).mkdir()
         asked = settings("binary_segmentation", device=device, precision="fp32", augment="standard")
-        fit_item(
-            asked, packed=packed, split=SPLIT, inputs={}, scratch=tmp_path / device, beat=print, device=device
-        )
+        fit_item(job(asked, tmp_path / device, packed=packed, split=SPLIT, device=device))
         with np.load(tmp_path / device / "scores.npz") as arrays:
             found[device] = arrays["log_loss_sum"] / arrays["pixels"]
     np.testing.assert_allclose(found["cpu"], found["cuda"], atol=0.02)

@@ -10,12 +10,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from foldwise.data.batches.batches import Batch
-from foldwise.data.cache.packed import Packed
 from foldwise.errors import RunError
 from foldwise.insight.landscape.attention import attention_maps, images_to_show, why_absent
 from foldwise.insight.landscape.criteria import Named, criteria_of, trivial_values
@@ -28,64 +27,45 @@ from foldwise.insight.landscape.replay import Replay, largest_difference, most_s
 from foldwise.learning.checkpoints.pretrained import Pretrained
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.checkpoints.winner import WEIGHTS
+from foldwise.learning.job import Job
 from foldwise.learning.training.devices import pick_device
 from foldwise.learning.training.epoch_metrics import known
 from foldwise.learning.training.features import Encoder
 from foldwise.learning.training.scoring import evaluate
 from foldwise.learning.training.setup import FitRequest, with_less_memory
-from foldwise.run.landscapes import (
-    HUTCHINSON_DRAWS,
-    LANCZOS_STEPS,
-    MAX_STEPS,
-    epochs_to_look_at,
-    num_images,
-    spread,
-)
+from foldwise.run.items import HUTCHINSON_DRAWS, LANCZOS_STEPS, MAX_STEPS, num_images
+from foldwise.run.landscapes import epochs_to_look_at, spread
 from foldwise.run.leases import Beat
 from foldwise.storage import read_json
 from foldwise.study.label_groups import places_of
 from foldwise.study.spec import NO_PRETRAINING, Training
 
-if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
-    from foldwise.data.folds.splits import Split
-
 SURFACES, LAYERS, ATTENTION = "surfaces.npz", "layers.npz", "attention.npz"
 
 
-def look_item(
-    settings: dict[str, Any],
-    *,
-    packed: Packed,
-    split: Split,
-    inputs: dict[str, Path],
-    scratch: Path,
-    beat: Beat,
-    device: str,
-) -> dict[str, Any]:
+def landscape_item(job: Job) -> dict[str, Any]:
     """Train a fit once more and look at it; the content of ``result.json``. Where memory runs out, in smaller parts.
 
     Args:
-        settings: those of the fit, and ``look``: how finely, at which fit, and to which others lines are drawn.
-        packed: the images.
-        split: of the fit; its test fold is not used.
-        inputs: by id, what the fit needs, the fit itself and the others.
-        scratch: gets ``surfaces.npz``, ``layers.npz`` and, of a classification, ``attention.npz``.
-        beat: is told what is being done.
-        device: for settings that say auto.
+        job: its settings are those of the fit, and ``landscape``: how finely, of which fit, and to which others lines
+            are drawn; its inputs what the fit needs, the fit itself and the others; its scratch folder gets
+            ``surfaces.npz``, ``layers.npz`` and, of a classification, ``attention.npz``. The test fold is not used.
 
     Raises:
         RunError: the fit left no record of its epochs.
     """
     began = time.perf_counter()
+    settings, inputs = job.settings, job.inputs
     training = Training.model_validate(settings["training"])
-    place = pick_device(device if training.device == "auto" else training.device)
-    asked = FitRequest(
-        settings, training, packed, split, place, Encoder.among(inputs), Pretrained.among(inputs)
-    )
+    device = pick_device(job.device if training.device == "auto" else training.device)
+    encoder, pretrained = Encoder.among(inputs), Pretrained.among(inputs)
+    request = FitRequest(settings, training, job.packed, job.split, device, encoder, pretrained)
     fit = Fit.read(inputs[settings["landscape"]["fit"]])
-    halved = replace(asked, halvings=fit.halvings)
-    again = with_less_memory(halved, lambda asked: _replayed(asked, fit, beat))
-    made = with_less_memory(asked, lambda asked: _look(_Look(asked, fit, again, inputs, beat), scratch))
+    halved = replace(request, halvings=fit.halvings)
+    again = with_less_memory(halved, lambda request: _replayed(request, fit, job.beat))
+    made = with_less_memory(
+        request, lambda request: _look(_Look(request, fit, again, inputs, job.beat), job.scratch)
+    )
     return made | {"seconds": time.perf_counter() - began, "versions": versions()}
 
 
@@ -164,7 +144,7 @@ class _Look:
         """A fixed sample of the training part, whole and unchanged; in smaller parts where memory ran out."""
         packed, train = self.asked.packed, self.asked.split.train
         pixels = int(np.median(packed.shapes[train].prod(axis=1)))
-        num = num_images(self.about["images"], task=packed.task, pixels=pixels, there=len(train))
+        num = num_images(self.about["images"], task=packed.task, pixels=pixels, available=len(train))
         drawn = np.random.default_rng([self.asked.seed, 0]).permutation(train)[:num]
         most = max(2, num >> self.asked.halvings)
         return list(self.again.piece.whole(np.sort(drawn), batch_size=most))

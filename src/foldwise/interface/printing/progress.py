@@ -17,9 +17,10 @@ from foldwise.interface.printing.saying import console
 from foldwise.interface.printing.study import waits_of
 from foldwise.run.devices import told, without
 from foldwise.run.folder import RunFolder
+from foldwise.run.items import count_kinds
 from foldwise.run.plan import skipped
 from foldwise.run.progress import held_items, how_far
-from foldwise.text import count, duration, kinds
+from foldwise.text import count, duration
 
 # A log of a long run grows slowly: a line after these seconds, or after this share of the time so far.
 LOG_EVERY_S, LOG_AT_MOST_EVERY_S = (60.0, 0.2), (10.0, 0.05)
@@ -104,7 +105,7 @@ def say_status(folder: RunFolder) -> None:
     lost = {item.id for item in skipped(plan, failed)}
     states = {state: number for state, number in asdict(folder.status(plan)).items() if number}
     listed = [f"{number} {state}" for state, number in states.items()]
-    of_which = kinds(item.kind for item in plan.items)
+    of_which = count_kinds(plan.items)
     items = count(len(plan.items), "item") + (f" ({of_which})" if "," in of_which else "")
     out.print(f"{folder.root}: {items}: {', '.join(listed)}", markup=False)
     for title, beat in held_items(folder, plan):

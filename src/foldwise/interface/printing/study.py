@@ -16,9 +16,10 @@ from foldwise.judging.power import before_training
 from foldwise.pipeline.worker import waiting_here
 from foldwise.run.devices import told
 from foldwise.run.folder import RunFolder
+from foldwise.run.items import KINDS, count_kinds
 from foldwise.run.plan import Plan
 from foldwise.study.spec import Study
-from foldwise.text import broken, count, duration, kinds
+from foldwise.text import broken, count, duration
 
 if TYPE_CHECKING:
     from foldwise.data.audit.audit import Finding
@@ -154,7 +155,7 @@ def _shared(plan: Plan) -> str:
 
 def _beside(plan: Plan) -> str:
     """``; beside them 9 shallow baselines, 1 preview``."""
-    told = kinds(item.kind for item in plan.items if item.kind not in ("features", "pretrain", "fit"))
+    told = count_kinds(item for item in plan.items if KINDS[item.kind].is_auxiliary)
     return f"; beside them {told}" if told else ""
 
 

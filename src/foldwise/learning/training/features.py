@@ -17,6 +17,7 @@ from foldwise.data.cache.packed import Packed
 from foldwise.errors import RunError
 from foldwise.learning.checkpoints.saved import common_size, versions, write_weights
 from foldwise.learning.checkpoints.winner import ENCODER
+from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import Classifier, layout_for
 from foldwise.learning.training.costs import latency_ms
@@ -37,31 +38,26 @@ FEATURES, RECORD = "features.npy", "encoder.json"
 BATCH = 16
 
 
-def features_item(
-    settings: dict[str, Any], *, packed: Packed, scratch: Path, beat: Beat, device: str
-) -> dict[str, Any]:
+def features_item(job: Job) -> dict[str, Any]:
     """Pass every case once through the encoder; writes its outputs, its weights, and what it costs.
 
     Args:
-        settings: ``encoder`` (model, weights, normalize, and precision and device if stated), ``seed``, ``threads``.
-        packed: the images.
-        scratch: gets ``features.npy`` (n, F) float32 in the order of the cases, ``encoder.safetensors`` with the
-            names of the whole network, and ``encoder.json``.
-        beat: is told how many images are done.
-        device: for settings that say auto.
+        job: its settings are ``encoder`` (model, weights, normalize, and precision and device if stated), ``seed`` and
+            ``threads``; its scratch folder gets ``features.npy`` (n, F) float32 in the order of the cases,
+            ``encoder.safetensors`` with the names of the whole network, and ``encoder.json``.
     """
-    asked = settings["encoder"]
-    stated = asked.get("device", "auto")
-    place = pick_device(device if stated == "auto" else stated)
-    with steady(settings["seed"], settings["threads"], place):
-        memory, energy = MemoryPeak(place), EnergyMeter(place)
-        network = _encoder(asked, packed, settings["seed"]).to(place)
-        norm = _shared_normalization(asked, packed)
-        pictures = Pictures(packed, norm, place)
-        precision = precision_for(asked.get("precision", "auto"), place)
-        watch = Stopwatch(place)
+    settings, stated, scratch = job.settings, job.settings["encoder"], job.scratch
+    device = stated.get("device", "auto")
+    device = pick_device(job.device if device == "auto" else device)
+    with steady(settings["seed"], settings["threads"], device):
+        memory, energy = MemoryPeak(device), EnergyMeter(device)
+        network = _encoder(stated, job.packed, settings["seed"]).to(device)
+        norm = _shared_normalization(stated, job.packed)
+        pictures = Pictures(job.packed, norm, device)
+        precision = precision_for(stated.get("precision", "auto"), device)
+        watch = Stopwatch(device)
         with watch.lap():
-            features_NF = encoded(network, pictures, precision=precision, beat=energy.beside(beat))
+            features_NF = encoded(network, pictures, precision=precision, beat=energy.beside(job.beat))
         np.save(scratch / FEATURES, features_NF)
         peak_mb, energy_j = memory.mb(), energy.joules()
         write_weights(scratch / ENCODER, network.encoder, prefix="encoder.")

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from foldwise.data.cache.packed import Packed
 from foldwise.learning.checkpoints.pretrained import Pretrained
 from foldwise.learning.checkpoints.saved import versions
+from foldwise.learning.job import Job
 from foldwise.learning.training.devices import MemoryPeak, Stopwatch, device_name, pick_device
 from foldwise.learning.training.energy import EnergyMeter
 from foldwise.learning.training.epoch_metrics import known, told
@@ -28,42 +28,26 @@ from foldwise.run.leases import Beat
 from foldwise.study.automatic import stated_loss
 from foldwise.study.spec import Training
 
-if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
-    from foldwise.data.folds.splits import Split
 
-
-def fit_item(
-    settings: dict[str, Any],
-    *,
-    packed: Packed,
-    split: Split,
-    inputs: dict[str, Path],
-    scratch: Path,
-    beat: Beat,
-    device: str,
-) -> dict[str, Any]:
+def fit_item(job: Job) -> dict[str, Any]:
     """Do one fit; the content of its ``result.json``. Where memory runs out, again with half the batch.
 
     Args:
-        settings: training, task, repeat, fold, seed, threads and select, as the plan has them.
-        packed: the images.
-        split: whose cases are trained on, chosen on and tested on.
-        inputs: by id, the features item where the encoder is frozen and shared, or the item that pretrained it.
-        scratch: gets ``scores.npz``, ``predictions.npz`` (segmentation), ``watched.npz`` (of its first fold),
+        job: its settings are training, task, repeat, fold, seed, threads and select, as the plan has them; its inputs
+            the features item where the encoder is frozen and shared, or the item that pretrained it; its scratch
+            folder gets ``scores.npz``, ``predictions.npz`` (segmentation), ``watched.npz`` (of its first fold),
             ``loss_curve.npz`` (where one case by itself has a loss, see `loss_curve`),
             ``weights.safetensors`` (only those of the head, where the encoder is shared), ``weight_quantiles.npz``,
             ``model.json``, ``log.txt``.
-        beat: is told the epoch and its score.
-        device: for settings that say auto.
 
     Raises:
         FoldwiseError: the device is not there, or the training diverged.
     """
-    training = Training.model_validate(settings["training"])
-    place = pick_device(device if training.device == "auto" else training.device)
-    encoder, pretrained = Encoder.among(inputs), Pretrained.among(inputs)
-    asked = FitRequest(settings, training, packed, split, place, encoder, pretrained)
-    return with_less_memory(asked, lambda asked: _fit(asked, scratch, beat))
+    training = Training.model_validate(job.settings["training"])
+    device = pick_device(job.device if training.device == "auto" else training.device)
+    encoder, pretrained = Encoder.among(job.inputs), Pretrained.among(job.inputs)
+    request = FitRequest(job.settings, training, job.packed, job.split, device, encoder, pretrained)
+    return with_less_memory(request, lambda request: _fit(request, job.scratch, job.beat))
 
 
 def _fit(asked: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:

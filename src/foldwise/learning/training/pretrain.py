@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from foldwise.data.batches.batches import Batch
 from foldwise.data.batches.normalize import Normalization
-from foldwise.data.cache.packed import Packed
 from foldwise.learning.checkpoints.pretrained import write_body
 from foldwise.learning.checkpoints.saved import common_size, versions
+from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
 from foldwise.learning.objectives.pretraining import Damage, make_pretraining
 from foldwise.learning.training.devices import MemoryPeak, Stopwatch, autocast, device_name, pick_device
@@ -33,37 +33,30 @@ from foldwise.run.leases import Beat
 from foldwise.study.automatic import stated_pretraining
 from foldwise.study.spec import Training
 
-if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
-    from foldwise.data.folds.splits import Split
-
 PICTURES = "pictures.npz"
 PICTURE_PX = 384  # longest side of what is kept for the report
 VALIDATION = 0  # in place of the number of an epoch
 
 
-def pretrain_item(
-    settings: dict[str, Any], *, packed: Packed, split: Split, scratch: Path, beat: Beat, device: str
-) -> dict[str, Any]:
+def pretrain_item(job: Job) -> dict[str, Any]:
     """Pretrain a network; the content of its ``result.json``. Where memory runs out, again with half the batch.
 
     Args:
-        settings: training, repeat, fold, seed and threads, as the plan has them.
-        packed: the images.
-        split: whose training part is learned from.
-        scratch: gets ``body.safetensors``, all but the output layer, ``log.txt``, and in the first fold of all
+        job: its settings are training, repeat, fold, seed and threads, as the plan has them; its scratch folder
+            gets ``body.safetensors``, all but the output layer, ``log.txt``, and in the first fold of all
             ``pictures.npz``: ``damaged``, ``restored`` and ``clean`` (C, H, W) of one image of the inner validation,
             in the values and the type of the files.
-        beat: is told the epoch and its validation loss.
-        device: for settings that say auto.
 
     Raises:
         FoldwiseError: the device is not there, or the training diverged.
     """
-    training = Training.model_validate(settings["training"])
+    training = Training.model_validate(job.settings["training"])
     pretraining = make_pretraining(training)
-    place = pick_device(device if training.device == "auto" else training.device)
-    asked = FitRequest(settings, pretraining.applied_to(training), packed, split, place)
-    return with_less_memory(asked, lambda asked: _pretrain(asked, pretraining.damage, scratch, beat))
+    device = pick_device(job.device if training.device == "auto" else training.device)
+    request = FitRequest(job.settings, pretraining.applied_to(training), job.packed, job.split, device)
+    return with_less_memory(
+        request, lambda request: _pretrain(request, pretraining.damage, job.scratch, job.beat)
+    )
 
 
 def _pretrain(asked: FitRequest, damage: Damage, scratch: Path, beat: Beat) -> dict[str, Any]:
