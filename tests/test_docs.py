@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from foldwise.data.phantoms.catalogue import PHANTOMS
-from foldwise.insight.shallow import BASELINES
+from foldwise.insight.shallow_baselines import BASELINES
 from foldwise.interface.cli.commands import app
 from foldwise.learning.networks.heads import HEADS
 from foldwise.learning.networks.models import MODELS

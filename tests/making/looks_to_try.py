@@ -7,7 +7,7 @@ import numpy as np
 from fits_to_try import SPLIT, settings, tiny
 from jobs import job
 
-from foldwise.insight.landscape.look import landscape_item
+from foldwise.insight.landscape_item import landscape_item
 
 ABOUT = {
     "epochs": 3, "points": 5, "directions": 2, "images": 6, "losses": [], "standard": True, "fit": "fit-a",

@@ -154,7 +154,7 @@ def check_baselines(prepared: Prepared) -> None:
     if FAMILIES[task] != "segmentation":
         what = f"shallow baselines tell pixels apart, and this is a {task.replace('_', ' ')}"
         raise SpecError(what, where=where, cure="Remove baselines; trivial predictors are always judged.")
-    from foldwise.insight.shallow import check_baseline
+    from foldwise.insight.shallow_baselines import check_baseline
 
     errors = [
         SpecError(f"baselines states {one} twice", where=where, cure="Remove one.")

@@ -45,7 +45,7 @@ def _preview(job: Job) -> Result:
 
 
 def _shallow(job: Job) -> Result:
-    from foldwise.insight.shallow import shallow_item
+    from foldwise.insight.shallow_baselines import shallow_item
 
     return shallow_item(job)
 
@@ -57,7 +57,7 @@ def _robustness(job: Job) -> Result:
 
 
 def _landscape(job: Job) -> Result:
-    from foldwise.insight.landscape.look import landscape_item
+    from foldwise.insight.landscape_item import landscape_item
 
     return landscape_item(job)
 

@@ -24,12 +24,12 @@ from foldwise.insight.landscape.curvature import (
     gradient,
     hessian,
     hessian_vector,
+    hutchinson,
+    lanczos,
     sam_sharpness,
 )
 from foldwise.insight.landscape.directions import weights_of
-from foldwise.insight.landscape.points import Landscape
-from foldwise.insight.landscape.recalibrating import recalibrate
-from foldwise.insight.landscape.spectrum import hutchinson, lanczos
+from foldwise.insight.landscape.points import Landscape, recalibrate
 from foldwise.learning.training.scoring import ForwardPass
 
 numbers = st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=12)

@@ -13,8 +13,7 @@ from torch.nn import functional as F
 
 from foldwise.errors import FoldwiseError
 from foldwise.insight.landscape.directions import filter_normalised, raw_direction, weights_of
-from foldwise.insight.landscape.points import Landscape, Pooled, evaluate
-from foldwise.insight.landscape.recalibrating import has_batch_norm, recalibrate
+from foldwise.insight.landscape.points import Landscape, Pooled, evaluate, has_batch_norm, recalibrate
 from foldwise.insight.landscape.surfaces import at_each, line, plane, scattered
 from foldwise.learning.networks.network import Classifier, freeze_encoder
 from foldwise.learning.objectives.losses import make_loss

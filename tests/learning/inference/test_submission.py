@@ -10,8 +10,7 @@ from PIL import Image
 
 from foldwise.errors import SpecError
 from foldwise.learning.checkpoints.winner import make_winner
-from foldwise.learning.inference.predict import predict_images
-from foldwise.learning.inference.submission import write_submission
+from foldwise.learning.inference.predict import predict_images, write_submission
 
 TASK = "multilabel_classification"
 

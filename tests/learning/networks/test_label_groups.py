@@ -11,8 +11,8 @@ from torch import nn
 from foldwise.errors import SpecError
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.heads import build_head
-from foldwise.learning.networks.label_groups import Joined
 from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import Joined
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.study.configurations import Configuration
 from foldwise.study.label_groups import alone, in_groups, places_of, seed_of_group

@@ -11,9 +11,14 @@ from safetensors.torch import load_file, save_file
 
 from foldwise.errors import MissingExtra, SpecError
 from foldwise.learning.networks.describing import describe
-from foldwise.learning.networks.download import reachable
 from foldwise.learning.networks.models import build
-from foldwise.learning.networks.weights import RENAMINGS, adapted, load_encoder, torchvision_mobilenet_v2
+from foldwise.learning.networks.weights import (
+    RENAMINGS,
+    adapted,
+    load_encoder,
+    reachable,
+    torchvision_mobilenet_v2,
+)
 
 ASK = {"task": CLASSIFY, "num_classes": 2, "size_hw": (64, 64)}
 

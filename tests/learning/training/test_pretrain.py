@@ -8,8 +8,7 @@ from networks_to_try import SEGMENT, network
 
 from foldwise.data.batches.batches import Pictures
 from foldwise.errors import FoldwiseError, RunError
-from foldwise.learning.checkpoints.pretrained import BODY, Pretrained
-from foldwise.learning.checkpoints.saved import read_weights
+from foldwise.learning.checkpoints.saved import BODY, Pretrained, read_weights
 from foldwise.learning.networks.models import MODELS
 from foldwise.learning.networks.network import body_of, load_body
 from foldwise.learning.objectives.pretraining import PRETRAINING

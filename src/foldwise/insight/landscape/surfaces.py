@@ -1,4 +1,4 @@
-"""Loss surfaces: every criterion along lines and over planes through the weights of a network.
+"""Loss surfaces: every criterion along lines and over planes through the weights of a network; ``surfaces.npz``.
 
 A surface is a cross-section at one place in the directions chosen, and no more: it shows neither that there is no
 other minimum nor the way the optimiser took. All of these leave the network as they found it.
@@ -6,14 +6,195 @@ other minimum nor the way the optimiser took. All of these leave the network as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from foldwise.insight.landscape.directions import Mover, Vector, placed
-from foldwise.insight.landscape.points import Landscape
+from foldwise.insight.landscape.directions import (
+    Mover,
+    Vector,
+    difference,
+    filter_normalised,
+    placed,
+    raw_direction,
+)
+from foldwise.insight.landscape.points import Landscape, has_batch_norm
+from foldwise.insight.landscape.trajectory import fit_plane, null_shares
+from foldwise.insight.replay import Replay
 
+MARGIN = 0.2  # of the plane of the path, beyond the path itself
+BEYOND = 0.2  # of the line from start to end, beyond both
+
+Arrays = dict[str, np.ndarray]
 Tell = Callable[[int, int], None]  # points done, points in all
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is drawn of a training.
+
+    Attributes:
+        epochs: rising, 0 first; surfaces are drawn at each.
+        steps: epochs of the path, rising.
+        chosen: the epoch whose weights were kept.
+        points: along each side of a surface; lines have 2 points + 1.
+        directions: along which lines are drawn.
+        seed: of the directions.
+        others: weights of fits of the same configuration, to which lines are drawn.
+    """
+
+    epochs: list[int]
+    steps: list[int]
+    chosen: int
+    points: int
+    directions: int
+    seed: int
+    others: Sequence[Mapping[str, Tensor]]
+
+    @property
+    def along(self) -> np.ndarray:
+        """Steps of lines, from -1 to 1."""
+        return np.linspace(-1, 1, 2 * self.points + 1)
+
+    def num_points(self) -> int:
+        """How many points `surfaces_of` visits, at most."""
+        lines = len(self.epochs) * self.directions + 2 + len(self.others)
+        planes = (len(self.epochs) + 1) * self.points**2
+        return planes + lines * len(self.along) + len(self.epochs) + 2 * len(self.steps)
+
+
+def surfaces_of(
+    landscape: Landscape, replay: Replay, course: Course, tell: Callable[[int, int], None]
+) -> Arrays:
+    """Everything in ``surfaces.npz`` but the trivial predictor; docs/look.md has the shapes.
+
+    Args:
+        landscape: the replayed network and what is asked of it.
+        replay: its states.
+        course: what is drawn.
+        tell: is told points done, and points in all.
+    """
+    counting = _Counting(tell, course.num_points())
+    made = _around(landscape, replay, course, counting)
+    made |= _path(landscape, replay, course, counting)
+    made |= _straight(landscape, replay, course, counting)
+    return {name: np.asarray(values, _kind(name)) for name, values in made.items()}
+
+
+def _kind(name: str) -> type:
+    return np.int32 if name in ("epochs", "path_epochs") else np.float32
+
+
+class _Counting:
+    """Adds up the points of one figure after another."""
+
+    def __init__(self, tell: Callable[[int, int], None], total: int) -> None:
+        self._tell, self._total, self._before = tell, total, 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self._tell(self._before + done, self._total)
+        if done == total:
+            self._before += total
+
+
+def _around(landscape: Landscape, replay: Replay, course: Course, tell: _Counting) -> dict[str, Any]:
+    """Surfaces and lines around each epoch: the same raw directions at all of them, scaled anew to its filters."""
+    alpha = np.linspace(-1, 1, course.points)
+    surface, lines, centre = [], [], []
+    stale = None
+    for epoch in course.epochs:
+        weights = _placed(replay, epoch)
+        axes = [_direction(replay, weights, course.seed + number) for number in (0, 1)]
+        surface.append(plane(landscape, weights, (axes[0], axes[1]), (alpha, alpha), tell=tell))
+        centre.append(at_each(landscape, [weights], tell=tell)[:, 0])
+        along = [axes[0]]
+        lines.append([line(landscape, weights, axes[0], course.along, tell=tell)])
+        for number in range(1, course.directions):
+            along[0] = _direction(replay, weights, course.seed + 2 * number)
+            lines[-1].append(line(landscape, weights, along[0], course.along, tell=tell))
+        if epoch == course.chosen and has_batch_norm(replay.network):
+            replay.go_to(epoch)  # with the statistics that training left
+            as_trained = replace(landscape, recalibrated=False)
+            stale = line(as_trained, weights, axes[0], course.along, tell=tell)
+    made: dict[str, Any] = {"epochs": course.epochs, "alpha": alpha, "line_alpha": course.along}
+    made |= {"surface": np.stack(surface), "lines": np.array(lines), "centre": np.stack(centre)}
+    return made if stale is None else made | {"stale": stale}
+
+
+def _placed(replay: Replay, epoch: int) -> dict[str, Tensor]:
+    return replay.weights(epoch)
+
+
+def _direction(replay: Replay, weights: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
+    raw = {name: values.cpu() for name, values in raw_direction(replay.network, seed).items()}
+    return filter_normalised(raw, weights)
+
+
+def _path(landscape: Landscape, replay: Replay, course: Course, tell: _Counting) -> dict[str, Any]:
+    """The plane that the path of training fits best, what every criterion is on it, and how far the path is from it."""
+    checkpoints = [replay.weights(epoch) for epoch in course.steps]
+    found = fit_plane(checkpoints)
+    x, y = (_reach(found.coordinates[:, axis], course.points) for axis in (0, 1))
+    return {
+        "path_epochs": course.steps,
+        "path": found.coordinates,
+        "path_residual": found.residual,
+        "path_true": at_each(landscape, checkpoints, tell=tell).T,
+        "path_projected": scattered(landscape, found.centre, found.axes, found.coordinates, tell=tell).T,
+        "shares": found.shares,
+        "null_shares": null_shares(len(checkpoints), sum(one.numel() for one in checkpoints[0].values())),
+        "plane_x": x,
+        "plane_y": y,
+        "plane": plane(landscape, found.centre, found.axes, (x, y), tell=tell),
+    }
+
+
+def _reach(coordinates: np.ndarray, points: int) -> np.ndarray:
+    """Evenly over all of the path and a margin."""
+    low, high = float(coordinates.min()), float(coordinates.max())
+    room = MARGIN * (high - low) or 1.0  # a path that does not go this way still has a plane
+    return np.linspace(low - room, high + room, points)
+
+
+def _straight(landscape: Landscape, replay: Replay, course: Course, tell: _Counting) -> dict[str, Any]:
+    """Straight lines: from before training to the chosen weights, and from these to those of other fits."""
+    num = len(course.along)
+    chosen, start = replay.weights(course.chosen), replay.weights(0)
+    walk_t, between_t = np.linspace(-BEYOND, 1 + BEYOND, num), np.linspace(0, 1, num)
+    walk = line(landscape, start, difference(chosen, start), walk_t, tell=tell)
+    between = [
+        line(landscape, chosen, difference(other, chosen), between_t, tell=tell) for other in course.others
+    ]
+    shape = (0, len(landscape.criteria), num)
+    return {
+        "walk_t": walk_t,
+        "walk": walk,
+        "between_t": between_t,
+        "between": np.stack(between) if between else np.zeros(shape),
+    }
+
+
+def barriers(arrays: Arrays) -> np.ndarray:
+    """(M, L) how far each criterion rises above the straight line between its two ends, at most; nan where it is not known.
+
+    Never below 0: at the ends it is 0.
+    """
+    t, values = arrays["between_t"], arrays["between"]
+    chord = values[..., :1] * (1 - t) + values[..., -1:] * t
+    above = values - chord
+    return np.where(np.isnan(above).any(-1), np.nan, above.max(-1, initial=0.0))
+
+
+def direction_spread(arrays: Arrays) -> np.ndarray:
+    """(E, L) standard deviation over the directions of the mean rise along a line; nan where it is not known."""
+    lines, centre = arrays["lines"].astype(np.float64), arrays["centre"].astype(np.float64)
+    rises = lines.mean(-1) - centre[:, None]
+    if rises.shape[1] < 2:
+        return np.full(centre.shape, np.nan)
+    return rises.std(1, ddof=1)
 
 
 def _nobody(done: int, total: int) -> None:

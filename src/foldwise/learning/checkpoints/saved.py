@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -19,8 +19,10 @@ from foldwise.data.cache.packed import Packed
 from foldwise.errors import RunError
 from foldwise.learning.checkpoints.winner import MODEL
 from foldwise.learning.networks.models import build
-from foldwise.learning.networks.network import Network
+from foldwise.learning.networks.network import Network, body_of
 from foldwise.study.spec import Task, Training
+
+BODY = "body.safetensors"  # what pretraining leaves: a network without its output layer
 
 
 @dataclass(frozen=True)
@@ -139,3 +141,30 @@ def versions() -> dict[str, str]:
     """What made the numbers of a fit."""
     names = ("foldwise", "torch", "timm", "segmentation-models-pytorch", "numpy")
     return {name: version(name) for name in names} | {"torch": str(torch.__version__)}
+
+
+def write_body(folder: Path, network: Network) -> None:
+    """``body.safetensors``: everything but the output layer, by the names of the whole network."""
+    write_tensors(folder / BODY, body_of(network))
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A done pretrain item."""
+
+    folder: Path
+
+    @classmethod
+    def among(cls, inputs: Mapping[str, Path]) -> Self | None:
+        """The pretrain item which a fit needs; None where it needs none."""
+        return next((cls(inputs[item]) for item in inputs if item.startswith("pretrain-")), None)
+
+    def body(self) -> dict[str, Tensor]:
+        """The tensors; RunError where they are not there or damaged."""
+        return read_weights(self.folder / BODY)
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """Of pretraining, which all fits that need it share: among others `pretrain_s` and `energy_j`."""
+        cost: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))["cost"]
+        return cost

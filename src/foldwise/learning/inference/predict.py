@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +19,18 @@ from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.listing import image_files_below
 from foldwise.data.layouts.mask_census import read_pixels
 from foldwise.data.overlays import overlay
-from foldwise.errors import DataError
+from foldwise.errors import DataError, SpecError
 from foldwise.learning.inference.ensemble import Winner, load_winner
-from foldwise.learning.inference.submission import check_submission, write_submission
 from foldwise.learning.networks.network import layout_for
 from foldwise.learning.training.devices import pick_device, precision_for, steady
 from foldwise.learning.training.scoring import ForwardPass, probabilities
+from foldwise.run.folder import written_whole
+from foldwise.study.spec import Task
 from foldwise.text import some
 
 TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
+SUBMISSION_COLUMNS = ("Id", "Predicted")
 
 
 class LeftOut(DataError):
@@ -238,3 +241,33 @@ def _save(path: Path, pixels: np.ndarray) -> None:
 
 def _listed(problems: list[DataError]) -> str:
     return some([f"  {problem.where}: {problem.what}" for problem in problems], 20).replace(",   ", "\n  ")
+
+
+def check_submission(task: Task) -> None:
+    """Raise SpecError where an image has one label only, or a mask."""
+    if task != "multilabel_classification":
+        raise SpecError(
+            f"a submission lists several labels, and this winner's task is {task.replace('_', ' ')}",
+            where="--submission",
+            cure="Leave it out; predictions.csv has the decisions.",
+        )
+
+
+def write_submission(path: Path, said: Mapping[str, Sequence[int]]) -> None:
+    """``Id,Predicted``: the image without its suffix, and the indices of its labels, from 0, with spaces between.
+
+    The indices are those of `classes` in verdict.json, of all labels, also where groups of them have a model each. An
+    image of which no label is said has an empty cell. Two images that differ in their suffix only keep it.
+
+    Args:
+        path: is replaced, whole or not at all.
+        said: name of the image -> indices.
+    """
+    stems = {name: Path(name).with_suffix("").as_posix() for name in said}
+    times = Counter(stems.values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(SUBMISSION_COLUMNS)
+        for name, chosen in said.items():
+            rows.writerow([stems[name] if times[stems[name]] == 1 else name, " ".join(map(str, chosen))])

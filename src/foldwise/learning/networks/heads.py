@@ -7,9 +7,8 @@ from collections.abc import Callable
 from torch import nn
 
 from foldwise.errors import SpecError, choose
-from foldwise.learning.networks.label_groups import Joined
+from foldwise.learning.networks.network import Joined, seeded
 from foldwise.learning.options import Count, Share, bound
-from foldwise.learning.seeding import seeded
 from foldwise.study.label_groups import alone, places_of, seed_of_group
 from foldwise.study.spec import Choice, Training
 

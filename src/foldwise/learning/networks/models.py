@@ -16,14 +16,15 @@ from torch import nn
 
 from foldwise.errors import SpecError, unknown
 from foldwise.learning.networks.heads import build_head
-from foldwise.learning.networks.label_groups import LabelGroups
 from foldwise.learning.networks.libraries import LIBRARIES, Ask, Part, from_user, users_classifier
 from foldwise.learning.networks.network import (
     Classifier,
+    LabelGroups,
     Network,
     Segmenter,
     freeze_encoder,
     layout_for,
+    seeded,
 )
 from foldwise.learning.networks.weights import load_encoder
 from foldwise.learning.networks.zoo.conv import ConvEncoder, ConvSegmenter
@@ -33,7 +34,6 @@ from foldwise.learning.networks.zoo.unet import UNet
 from foldwise.learning.networks.zoo.vim import VimEncoder, VimSegmenter
 from foldwise.learning.networks.zoo.vit import ViTEncoder, ViTSegmenter
 from foldwise.learning.options import bound
-from foldwise.learning.seeding import seeded
 from foldwise.study.label_groups import alone, places_of, seed_of_group
 from foldwise.study.spec import Choice, Task, Training
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
 from typing import Self
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from foldwise.errors import RunError, SpecError
 from foldwise.learning.networks.weights import Report
 from foldwise.learning.networks.zoo.layers import pad_to_multiple
+from foldwise.study.label_groups import Places
 
 
 class Network(nn.Module):
@@ -173,3 +176,58 @@ def layout_for(network: nn.Module) -> torch.memory_format:
 def _breaks_channels_last(conv: nn.Conv2d) -> bool:
     """Whether torch 2.15 on a CPU dies in its backward pass: strided 1 x 1 convolutions of 2 to 7 channels."""
     return conv.kernel_size == (1, 1) and conv.stride != (1, 1) and 1 < conv.in_channels < 8
+
+
+class Joined(nn.Module):
+    """What several modules say of their own labels, put back in the order of the classes: (N, ...) to (N, K).
+
+    Args:
+        members: one for each group; each gives (N, its number of labels).
+        places: the class indices of every group.
+    """
+
+    order: Tensor
+
+    def __init__(self, members: Sequence[nn.Module], places: Places) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        listed = torch.tensor([place for group in places for place in group], device="cpu")
+        # Made from the study, so it is no state that could be lost or exchanged.
+        self.register_buffer("order", listed.argsort(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of all labels."""
+        logits_NK = torch.cat([member(x) for member in self.members], dim=1)
+        return logits_NK[:, self.order]
+
+
+class LabelGroups(Network):
+    """Networks that share nothing but the images, one for each group of labels."""
+
+    def __init__(self, members: Sequence[Network], places: Places) -> None:
+        super().__init__(multiple=1)  # every member pads for itself
+        self.joined = Joined(members, places)
+        self.weights_report = members[0].weights_report
+
+    def part(self, name: str) -> nn.Module | None:
+        """None: there are as many encoders and heads as members."""
+        return None
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Logits, (N, K)."""
+        return self.joined(x_NCHW)
+
+
+@contextmanager
+def seeded(seed: int, part: str) -> Iterator[None]:
+    """Within it, torch on the CPU draws the stream of (`seed`, `part`); afterwards it goes on as if nothing was.
+
+    Networks are made on the CPU and then moved, so one seed gives the same numbers on every device.
+    """
+    digest = sha256(f"{seed}/{part}".encode()).digest()
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlparse
 
 import torch
+from huggingface_hub import constants
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from foldwise.errors import MissingExtra, SpecError
-from foldwise.learning.networks.download import quick_offline
 
 Shapes = Mapping[str, tuple[int, ...]]
 Donor = Callable[[], dict[str, Tensor]]
+_PATIENCE_S = 3.0
 
 # What wraps an encoder in a file, and what never belongs to one.
 _PREFIXES = ("", "module.", "model.", "encoder.", "backbone.", "body.encoder.", "model.encoder.")
@@ -257,3 +262,27 @@ def _downloaded(name: str, donor: Donor | None) -> dict[str, Tensor]:
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
             cure="Connect once so that they are kept, or set 'weights:' to a local .safetensors file.",
         ) from error
+
+
+@contextmanager
+def quick_offline() -> Iterator[None]:
+    """Within it, the weights hub looks only into what it has kept, if its server cannot be reached."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not reachable(constants.ENDPOINT)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def reachable(url: str) -> bool:
+    """Whether the server of `url` takes a connection; True behind a proxy, as that cannot be told from here."""
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return True
+    address = urlparse(url)
+    port = address.port or (80 if address.scheme == "http" else 443)
+    try:
+        socket.create_connection((address.hostname or "", port), timeout=_PATIENCE_S).close()
+    except OSError:
+        return False
+    return True

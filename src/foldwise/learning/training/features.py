@@ -20,12 +20,12 @@ from foldwise.learning.checkpoints.winner import ENCODER
 from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import Classifier, layout_for
-from foldwise.learning.training.costs import latency_ms
 from foldwise.learning.training.devices import (
     MemoryPeak,
     Stopwatch,
     autocast,
     device_name,
+    latency_ms,
     pick_device,
     precision_for,
     steady,

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.learning.checkpoints.pretrained import Pretrained
-from foldwise.learning.checkpoints.saved import versions
+from foldwise.learning.checkpoints.saved import Pretrained, versions
 from foldwise.learning.job import Job
 from foldwise.learning.training.devices import MemoryPeak, Stopwatch, device_name, pick_device
 from foldwise.learning.training.energy import EnergyMeter

@@ -18,8 +18,7 @@ from torch.nn import functional as F
 
 from foldwise.data.batches.batches import Batch
 from foldwise.data.batches.normalize import Normalization
-from foldwise.learning.checkpoints.pretrained import write_body
-from foldwise.learning.checkpoints.saved import common_size, versions
+from foldwise.learning.checkpoints.saved import common_size, versions, write_body
 from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
 from foldwise.learning.objectives.pretraining import Damage, make_pretraining

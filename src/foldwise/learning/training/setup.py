@@ -14,14 +14,18 @@ from foldwise.data.batches.batches import Batch, CachedFeatures, Pictures, pictu
 from foldwise.data.batches.normalize import Normalization, normalization
 from foldwise.data.batches.sampling import balanced_order, epoch_generator, epoch_order, presence, rarity
 from foldwise.data.cache.packed import Packed
-from foldwise.learning.checkpoints.pretrained import Pretrained
-from foldwise.learning.checkpoints.saved import SavedModel, common_size, was_resized
+from foldwise.learning.checkpoints.saved import Pretrained, SavedModel, common_size, was_resized
 from foldwise.learning.networks.models import build, build_head
 from foldwise.learning.networks.network import layout_for, load_body
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
-from foldwise.learning.training.costs import latency_ms
-from foldwise.learning.training.devices import is_out_of_memory, precision_for, release_memory, steady
+from foldwise.learning.training.devices import (
+    is_out_of_memory,
+    latency_ms,
+    precision_for,
+    release_memory,
+    steady,
+)
 from foldwise.learning.training.features import Encoder
 from foldwise.learning.training.scoring import ForwardPass, Loss
 from foldwise.learning.training.train import Learner

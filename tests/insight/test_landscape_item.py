@@ -7,7 +7,7 @@ from fits_to_try import SPLIT, UNET, pretrain, share_features, tiny
 from looks_to_try import fitted, looked
 from safetensors.torch import load_file, save_file
 
-from foldwise.insight.landscape import look
+from foldwise.insight import landscape_item as look
 from foldwise.learning.training import setup
 
 SEGMENT, CLASSIFY, SEVERAL = "binary_segmentation", "multiclass_classification", "multilabel_classification"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from foldwise.data.batches.batches import Batch
-from foldwise.insight.landscape.replay import Replay
+from foldwise.insight.replay import Replay
 from foldwise.learning.training.scoring import ForwardPass, probabilities
 
 MAX_IMAGES = 6

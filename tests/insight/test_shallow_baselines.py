@@ -11,8 +11,7 @@ from sklearn.metrics import brier_score_loss, confusion_matrix
 from sklearn.preprocessing import StandardScaler
 
 from foldwise.errors import DataError, SpecError
-from foldwise.insight.pixel_features import pixel_features, strips
-from foldwise.insight.shallow import check_baseline, sample, shallow_item
+from foldwise.insight.shallow_baselines import check_baseline, pixel_features, sample, shallow_item, strips
 from foldwise.study.spec import Choice
 
 IMAGE = np.random.default_rng(3).random((2, 60, 50), dtype=np.float32)

@@ -16,16 +16,14 @@ import numpy as np
 
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import RunError
-from foldwise.insight.landscape.attention import attention_maps, images_to_show, why_absent
+from foldwise.insight.attention import attention_maps, images_to_show, why_absent
 from foldwise.insight.landscape.criteria import Named, criteria_of, trivial_values
 from foldwise.insight.landscape.curvature import curvature
-from foldwise.insight.landscape.landscapes import Course, barriers, direction_spread, surfaces_of
-from foldwise.insight.landscape.layers import Layers, gradients, layers_in_order
-from foldwise.insight.landscape.points import Landscape
-from foldwise.insight.landscape.recalibrating import has_batch_norm, recalibrate
-from foldwise.insight.landscape.replay import Replay, largest_difference, most_steps, replay, weights_in
-from foldwise.learning.checkpoints.pretrained import Pretrained
-from foldwise.learning.checkpoints.saved import versions
+from foldwise.insight.landscape.points import Landscape, has_batch_norm, recalibrate
+from foldwise.insight.landscape.surfaces import Course, barriers, direction_spread, surfaces_of
+from foldwise.insight.layers import Layers, gradients, layers_in_order
+from foldwise.insight.replay import Replay, largest_difference, most_steps, replay, weights_in
+from foldwise.learning.checkpoints.saved import Pretrained, versions
 from foldwise.learning.checkpoints.winner import WEIGHTS
 from foldwise.learning.job import Job
 from foldwise.learning.training.devices import pick_device

@@ -12,18 +12,18 @@ from torch.nn import functional as F
 
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import SpecError
-from foldwise.insight.landscape import criteria
-from foldwise.insight.landscape.attention import (
+from foldwise.insight.attention import (
     NO_MAP,
     TOKENS,
     attention_maps,
     images_to_show,
     why_absent,
 )
+from foldwise.insight.landscape import criteria
 from foldwise.insight.landscape.criteria import check_losses, error_of, trivial_predictor
-from foldwise.insight.landscape.layers import BINS, Layers, gradients, layers_in_order
 from foldwise.insight.landscape.points import evaluate
-from foldwise.insight.landscape.replay import largest_difference, most_steps
+from foldwise.insight.layers import BINS, Layers, gradients, layers_in_order
+from foldwise.insight.replay import largest_difference, most_steps
 from foldwise.learning.training.scoring import ForwardPass, Scores, overlap, right
 from foldwise.study.spec import IGNORE, Choice
 
