@@ -11,7 +11,7 @@ FoldwiseError       something foldwise was asked is not possible         exit 1
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from types import ModuleType
@@ -83,6 +83,12 @@ class ClaimsFalse(FoldwiseError):
     """A text was checked to its end, and some of its sentences say what the numbers do not."""
 
     exit_code = 7
+
+
+def limited(errors: Sequence[DataError], limit: int = 20) -> DataError:
+    """The first errors together, and how many more there are."""
+    more = [DataError(f"and {len(errors) - limit} more of this kind")] if len(errors) > limit else []
+    return DataError.together([*errors[:limit], *more])
 
 
 def choose(table: Mapping[str, Row], name: str, what: str, *, where: str | None = None) -> Row:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foldwise.study.spec import Task
+
+if TYPE_CHECKING:
+    from foldwise.data.formats.reading import DecodedMasks
 
 MaskKey = int | tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One image with what is known about it; nothing is decoded yet.
+    """One image with its labels, its mask and its group, by the files that hold them.
 
     Attributes:
-        index: place in `Dataset.cases`, from 0.
+        index: into `Dataset.cases`, from 0.
         name: unique and readable: the POSIX path relative to the root, or ``images.npy[3]``.
         image: where the pixels are, relative to the root; ``images.npy[3]`` is slice 3 of a stack, and
             ``train/a_{red,green}.png`` one image whose channels are in two files, in this order.
@@ -46,6 +49,7 @@ class Dataset:
             None for classification.
         channels: what names the files of the channels, in order; empty where an image is one file.
         channels_left_out: words that stand where a channel does, and that the study did not ask for.
+        decoded_masks: what the census of mask values decoded, for packing; None where there was no census.
     """
 
     root: Path
@@ -57,23 +61,4 @@ class Dataset:
     mask_values: dict[MaskKey, int] | None
     channels: tuple[str, ...] = ()
     channels_left_out: tuple[str, ...] = ()
-
-
-STACKS = (".npy", ".tif", ".tiff")
-_CHANNELS = re.compile(r"\{([^{}]*,[^{}]*)\}")
-
-
-def channel_files(place: str) -> list[str]:
-    """The files of a place, in the order of their channels: one, but for places such as ``a_{red,green}.png``."""
-    match = _CHANNELS.search(place)
-    if match is None:
-        return [place]
-    return [place[: match.start()] + name + place[match.end() :] for name in match[1].split(",")]
-
-
-def split_slice(place: str) -> tuple[str, int | None]:
-    """The file of a place such as ``images.npy[3]`` and its slice; the slice is None for a file of its own."""
-    stem, bracket, rest = place.rpartition("[")
-    if bracket and stem.lower().endswith(STACKS) and rest.endswith("]") and rest[:-1].isdigit():
-        return stem, int(rest[:-1])
-    return place, None
+    decoded_masks: DecodedMasks | None = field(default=None, compare=False, repr=False)

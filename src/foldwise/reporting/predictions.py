@@ -12,11 +12,9 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from foldwise.data.cases import channel_files
-from foldwise.data.formats.images import read_image
+from foldwise.data.formats.reading import channel_files, read_image, read_pixels
 from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.listing import image_files_below
-from foldwise.data.layouts.mask_census import read_pixels
 from foldwise.data.overlays import COLOURS
 from foldwise.errors import DataError
 from foldwise.reporting.assets import environment, joined

@@ -6,8 +6,9 @@ import tifffile
 from PIL import Image
 from small_sets import blob, picture, save
 
-from foldwise.data.formats.images import read_image, read_mask, resize_image, resize_mask
-from foldwise.data.formats.pixels import decode
+from foldwise.data.formats.formats import decode
+from foldwise.data.formats.images import resize_image, resize_mask
+from foldwise.data.formats.reading import read_image, read_mask
 from foldwise.errors import DataError
 
 GREY = picture(1, size=(20, 30))

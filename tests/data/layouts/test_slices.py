@@ -8,8 +8,8 @@ from scipy import ndimage
 from foldwise.data.audit.audit import audit
 from foldwise.data.cache.packed import pack
 from foldwise.data.folds.splits import make_splits
-from foldwise.data.formats.pixels import open_stack, read_slice
-from foldwise.data.formats.tiff_stacks import is_stack
+from foldwise.data.formats.formats import holds_slices, open_stack
+from foldwise.data.formats.reading import read_slice
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec, Validation
@@ -122,7 +122,7 @@ def test_plain_stacks_are_mapped_and_not_read(tmp_path):
     saved(tmp_path, "imagej")
     assert isinstance(open_stack(tmp_path / "images/vol0.npy"), np.memmap)
     assert isinstance(open_stack(tmp_path / "images/vol0.tif"), np.memmap)
-    assert is_stack(tmp_path / "images/vol0.tif")
+    assert holds_slices(tmp_path / "images/vol0.tif")
     assert read_slice(tmp_path / "images/vol0.tif", 2).values.shape == (1, 32, 32)
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 from small_originals import original, protein_atlas, rows
 
+from foldwise.data.formats.reading import read_pixels
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.data.layouts.mask_census import read_pixels
 from foldwise.data.public import catalogue, volumes
 from foldwise.data.public.getting import RECORD, get, list_sources, verify
 from foldwise.data.public.source import Web

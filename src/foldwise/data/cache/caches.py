@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,38 +17,38 @@ from foldwise.study.spec import DataSpec
 
 
 class Remembered(Packed):
-    """A packed data set that keeps every image it was asked for in memory, under the index of its case.
+    """A packed data set that keeps every image that was read in memory, by the index of its case.
 
-    The place of an image in a batch, or among those that are not kept yet, says nothing: batches are shuffled.
+    Never by its row in a batch: batches are shuffled.
     """
 
     cache = "memory"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._kept: dict[int, np.ndarray] = {}
-        self._kept_targets: dict[int, np.ndarray] = {}
+        self._images_by_index: dict[int, np.ndarray] = {}
+        self._targets_by_index: dict[int, np.ndarray] = {}
 
     def image(self, index: int) -> np.ndarray:
         """Image `index` as (C, H, W), read-only."""
-        return _kept(self._kept, index, super().image)
+        return _remembered(self._images_by_index, index, super().image)
 
     def target(self, index: int) -> np.ndarray:
         """The class map (H, W) uint8 of image `index`; segmentation only."""
-        return _kept(self._kept_targets, index, super().target)
+        return _remembered(self._targets_by_index, index, super().target)
 
     @property
     def num_kept(self) -> int:
         """How many images are in memory by now."""
-        return len(self._kept)
+        return len(self._images_by_index)
 
 
-def _kept(kept: dict[int, np.ndarray], index: int, read: Callable[[int], np.ndarray]) -> np.ndarray:
-    if index not in kept:
-        held = np.array(read(index))  # a copy: the map itself may be dropped from memory again
-        held.flags.writeable = False
-        kept[index] = held
-    return kept[index]
+def _remembered(arrays: dict[int, np.ndarray], index: int, read: Callable[[int], np.ndarray]) -> np.ndarray:
+    if index not in arrays:
+        copy = np.array(read(index))  # the system may drop pages of the map from memory again
+        copy.flags.writeable = False
+        arrays[index] = copy
+    return arrays[index]
 
 
 class FromFiles(Packed):
@@ -63,7 +64,8 @@ class FromFiles(Packed):
 
     def __init__(self, folder: Path, dataset: Dataset, data: DataSpec) -> None:
         super().__init__(folder)
-        self.dataset, self.data = dataset, data
+        # Every read decodes anew, masks too: that is what this cache measures.
+        self.dataset, self.data = replace(dataset, decoded_masks=None), data
         self._checked: set[tuple[str, int]] = set()
         if len(dataset.cases) != len(self):
             raise _changed(f"there are {len(dataset.cases)} images, and {len(self)} were packed", None)
@@ -92,12 +94,14 @@ class FromFiles(Packed):
         self._check("mask", index, target, super().target)
         return target
 
-    def _check(self, what: str, index: int, found: np.ndarray, packed: Callable[[int], np.ndarray]) -> None:
+    def _check(self, what: str, index: int, decoded: np.ndarray, packed: Callable[[int], np.ndarray]) -> None:
         """Compare with what was packed, once: the scores of all three ways are the same, or there are none."""
         if (what, index) in self._checked:
             return
-        kept = packed(index)
-        if found.dtype != kept.dtype or not np.array_equal(found, kept, equal_nan=found.dtype.kind == "f"):
+        saved = packed(index)
+        if decoded.dtype != saved.dtype or not np.array_equal(
+            decoded, saved, equal_nan=decoded.dtype.kind == "f"
+        ):
             case = self.dataset.cases[index]
             where = case.mask if what == "mask" else case.image
             raise _changed(f"the {what} has changed since it was packed", where)
@@ -109,17 +113,17 @@ def _changed(what: str, where: str | None) -> DataError:
 
 
 def open_cached(digest: str, cache: str, files: Callable[[], tuple[Dataset, DataSpec]]) -> Packed:
-    """The packed data set of a digest, its pixels from where `cache` says.
+    """The packed data set of a digest, with its pixels from where `cache` says.
 
     Args:
         digest: names the packed data set.
         cache: disk, memory or none.
-        files: gives where the files are; called for ``none`` only.
+        files: gives where the files are; called only for ``none``.
 
     Raises:
         RunError: the packed data set is not there.
-        SpecError: it is to be held in memory, and is larger than what is free.
-        DataError: its files are others than those that were packed.
+        SpecError: it is to be cached in memory, and is larger than what is free.
+        DataError: its files differ from those that were packed.
     """
     packed = open_packed(digest)
     if cache == "none":
@@ -131,7 +135,7 @@ def open_cached(digest: str, cache: str, files: Callable[[], tuple[Dataset, Data
 
 
 def check_room(packed: Packed) -> None:
-    """Refuse to hold a data set in memory that does not fit there.
+    """Refuse to cache a data set in memory that does not fit there.
 
     Raises:
         SpecError: says how large it is and how much is free.

@@ -35,13 +35,13 @@ def pack(dataset: Dataset, data: DataSpec, *, progress: Callable[[int, int], Non
     """
     files = file_digests(dataset)
     digest = pack_digest(dataset, data, files)
-    try:
-        return open_packed(digest)
-    except RunError:
+    if not _is_whole(_folder(digest)):
         if _folder(digest).exists():  # damaged, and of no use to anybody
             set_aside(_folder(digest), whole=_is_whole)
-    with folder_written_whole(_folder(digest)) as scratch:
-        write_pack(scratch, dataset, data, files=files, progress=progress)
+        with folder_written_whole(_folder(digest)) as scratch:
+            write_pack(scratch, dataset, data, files=files, progress=progress)
+    if dataset.decoded_masks is not None:
+        dataset.decoded_masks.clear()  # from here on masks come from the packed form
     return open_packed(digest)
 
 
@@ -138,8 +138,8 @@ class Packed:
     @cached_property
     def measures(self) -> list[Measure]:
         """What was measured on every image, in order."""
-        listed: list[dict[str, Any]] = json.loads((self.folder / "measures.json").read_text(encoding="utf-8"))
-        return [as_measure(one) for one in listed]
+        saved: list[dict[str, Any]] = json.loads((self.folder / "measures.json").read_text(encoding="utf-8"))
+        return [as_measure(record) for record in saved]
 
     def channel_stats(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (C,) float32 over all pixels of the images at `indices`."""

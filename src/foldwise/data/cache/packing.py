@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -14,13 +13,13 @@ from typing import Literal
 import numpy as np
 
 from foldwise.data.cache.measures import Measure, measure_image
-from foldwise.data.cases import Case, Dataset, channel_files, split_slice
+from foldwise.data.cases import Case, Dataset
+from foldwise.data.formats.formats import open_stack
 from foldwise.data.formats.images import mask_values_of, plane, resize_image, resize_mask, to_channels
-from foldwise.data.formats.pixels import Pixels, open_stack
-from foldwise.data.layouts.labels import limited
-from foldwise.data.layouts.mask_census import read_pixels
+from foldwise.data.formats.pixels import Pixels
+from foldwise.data.formats.reading import NUM_DECODERS, channel_files, read_pixels, split_slice
 from foldwise.data.layouts.masks import class_indices
-from foldwise.errors import DataError, SpecError
+from foldwise.errors import DataError, SpecError, limited
 from foldwise.study.spec import IGNORE, DataSpec
 from foldwise.text import some
 
@@ -86,10 +85,10 @@ def _load_all(
         except DataError as error:
             return error
 
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(NUM_DECODERS) as pool:
         for start in range(0, len(dataset.cases), AT_ONCE):
-            some_cases = dataset.cases[start : start + AT_ONCE]
-            yield from zip(some_cases, pool.map(load, some_cases), strict=True)
+            chunk = dataset.cases[start : start + AT_ONCE]
+            yield from zip(chunk, pool.map(load, chunk), strict=True)
 
 
 def load_case(dataset: Dataset, case: Case, data: DataSpec, *, file_digest: str = "") -> Loaded:
@@ -101,7 +100,11 @@ def load_case(dataset: Dataset, case: Case, data: DataSpec, *, file_digest: str 
     pixels, image = read_image(dataset, case, data)
     pixel_digest = hashlib.sha256(f"{image.dtype}{image.shape}".encode() + image.tobytes()).hexdigest()[:32]
     original = (image.shape[1], image.shape[2])
-    target = None if case.mask is None else sized_target(dataset, case, data, original)
+    target = None
+    if case.mask is not None:
+        masks = dataset.decoded_masks
+        decoded = None if masks is None else masks.take(dataset.root, case.mask)
+        target = sized_target(dataset, case, data, original, decoded=decoded)
     image = sized_image(image, data)
     counts = None
     if target is not None:
@@ -136,9 +139,21 @@ def sized_image(image_CHW: np.ndarray, data: DataSpec) -> np.ndarray:
     return image_CHW if size is None else resize_image(image_CHW, size)
 
 
-def sized_target(dataset: Dataset, case: Case, data: DataSpec, original: tuple[int, ...]) -> np.ndarray:
-    """The class map (H, W) uint8 of a case whose image file has the size `original`, at the size asked for."""
-    target, size = _target(dataset, case, original), size_hw(data)
+def sized_target(
+    dataset: Dataset,
+    case: Case,
+    data: DataSpec,
+    original_hw: tuple[int, ...],
+    *,
+    decoded: Pixels | None = None,
+) -> np.ndarray:
+    """The class map (H, W) uint8 of a case, at the size that the study states.
+
+    Args:
+        original_hw: the size of its image file, which its mask must have.
+        decoded: its mask, where it was decoded before.
+    """
+    target, size = _target(dataset, case, original_hw, decoded), size_hw(data)
     return target if size is None else resize_mask(target, size)
 
 
@@ -149,23 +164,23 @@ def size_hw(data: DataSpec) -> tuple[int, int] | None:
     return (data.size, data.size) if isinstance(data.size, int) else (data.size[0], data.size[1])
 
 
-def _read(root: Path, place: str) -> Pixels:
-    """The decoded file at a place; its errors name the file from the data folder, not from the root of the disk."""
+def _read(root: Path, location: str) -> Pixels:
+    """The pixels at a location; errors name the file from the data folder, not from the root of the disk."""
     try:
-        return read_pixels(root, place)
+        return read_pixels(root, location)
     except DataError as error:
-        raise DataError(error.what, where=place, cure=error.cure) from None
+        raise DataError(error.what, where=location, cure=error.cure) from None
 
 
-def _target(dataset: Dataset, case: Case, size: tuple[int, ...]) -> np.ndarray:
+def _target(dataset: Dataset, case: Case, size: tuple[int, ...], decoded: Pixels | None) -> np.ndarray:
     """The class map (H, W) uint8 of a case, checked to be of the size of its image."""
     assert case.mask is not None
     assert dataset.mask_values is not None
-    place = case.mask
     palette: Literal["index", "colour"] = (
         "colour" if any(isinstance(v, tuple) for v in dataset.mask_values) else "index"
     )
-    mask = mask_values_of(_read(dataset.root, place), palette=palette, where=place)
+    pixels = _read(dataset.root, case.mask) if decoded is None else decoded
+    mask = mask_values_of(pixels, palette=palette, where=case.mask)
     if mask.shape[:2] != size:
         got, wanted = f"{mask.shape[1]}×{mask.shape[0]}", f"{size[1]}×{size[0]}"
         turned = (
@@ -173,10 +188,10 @@ def _target(dataset: Dataset, case: Case, size: tuple[int, ...]) -> np.ndarray:
         )
         raise DataError(
             f"the mask is {got} pixels, its image {case.image} is {wanted}",
-            where=place,
+            where=case.mask,
             cure=f"Save the mask at the size of its image (nearest neighbour).{turned}",
         )
-    return class_indices(mask, dataset.mask_values, where=place)
+    return class_indices(mask, dataset.mask_values, where=case.mask)
 
 
 def _mixed_kinds(kinds: dict[tuple[int, str], list[str]], data: DataSpec) -> list[DataError]:
@@ -243,43 +258,42 @@ def label_array(dataset: Dataset) -> np.ndarray:
     """Labels of all cases: (n,) int64; multilabel (n, K) uint8; segmentation none."""
     if dataset.task == "multilabel_classification":
         labels = np.zeros((len(dataset.cases), len(dataset.classes)), np.uint8)
-        for place, case in enumerate(dataset.cases):
-            labels[place, list(case.labels)] = 1
+        for row, case in enumerate(dataset.cases):
+            labels[row, list(case.labels)] = 1
         return labels
     return np.array([case.labels[0] for case in dataset.cases if case.labels], np.int64)
 
 
 def file_digests(dataset: Dataset) -> dict[str, str]:
-    """SHA-256 of every image and mask file, or slice of a stack, by its place.
+    """SHA-256 of every image and mask file, or slice of a stack, by its location.
 
     Raises:
         DataError: files cannot be read; all at once.
     """
-    places = [place for case in dataset.cases for place in (case.image, case.mask) if place is not None]
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     errors = []
-    for place in places:
+    for location in (name for case in dataset.cases for name in (case.image, case.mask) if name is not None):
         try:
-            found[place] = _digest_of(dataset.root, place)
+            digests[location] = _digest_of(dataset.root, location)
         except OSError as error:
             errors.append(
                 DataError(
                     f"the file cannot be read ({error.strerror})",
-                    where=place,
+                    where=location,
                     cure="Check that it is there and may be read.",
                 )
             )
     if errors:
         raise limited(errors)
-    return found
+    return digests
 
 
-def _digest_of(root: Path, place: str) -> str:
-    parts = channel_files(place)
+def _digest_of(root: Path, location: str) -> str:
+    parts = channel_files(location)
     if len(parts) > 1:
         digests = "".join(_digest_of(root, part) for part in parts)
         return hashlib.sha256(f"channels {digests}".encode()).hexdigest()
-    name, index = split_slice(place)
+    name, index = split_slice(location)
     if index is None:
         with (root / name).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -293,5 +307,5 @@ def pack_digest(dataset: Dataset, data: DataSpec, files: dict[str, str]) -> str:
     channels = data.channels if isinstance(data.channels, str) else len(data.channels)
     values = sorted((str(key), k) for key, k in (dataset.mask_values or {}).items())
     cases = [(files[c.image], files[c.mask] if c.mask else None, c.labels) for c in dataset.cases]
-    asked = [PACK_VERSION, dataset.task, dataset.classes, channels, data.size, values, cases]
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
+    content = [PACK_VERSION, dataset.task, dataset.classes, channels, data.size, values, cases]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from foldwise.data.formats.pixels import Pixels, decode
+from foldwise.data.formats.pixels import Pixels
 from foldwise.errors import DataError
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow and OpenCV turn colour to grey
 
 
-def read_image(path: Path, *, channels: str) -> np.ndarray:
-    """The picture in a file as (C, H, W), in the file's own dtype: uint8, uint16 or float32.
-
-    Palette files become colour; 1-bit files 0 and 255. An alpha channel is dropped, not blended: what lies under
-    transparent pixels is what was recorded, and any background to blend with would be our invention.
-
-    Args:
-        path: a PNG, JPEG, TIFF or BMP file; its EXIF orientation is honoured.
-        channels: ``native`` keeps the channels of the file; ``gray`` gives one (BT.601 luma; a grey picture saved
-            as RGB gives the very values it had, so that the colour mode tells nothing); ``rgb`` gives three.
-
-    Raises:
-        DataError: the file is missing, empty, damaged, no image, or has no such channels.
-    """
-    return to_channels(decode(path), channels, where=str(path))
-
-
 def to_channels(pixels: Pixels, channels: str, *, where: str) -> np.ndarray:
-    """The pixels as (C, H, W) with the channels asked for; see `read_image`."""
+    """The pixels as (C, H, W) with the channels asked for; see `reading.read_image`."""
     image_CHW = pixels.values
     if pixels.palette is not None:
         image_CHW = np.moveaxis(pixels.palette[image_CHW[0]], -1, 0)
@@ -100,23 +82,8 @@ def luma(image_3HW: np.ndarray) -> np.ndarray:
     return grey_1HW.astype(image_3HW.dtype)
 
 
-def read_mask(path: Path, *, palette: Literal["index", "colour"] = "index") -> np.ndarray:
-    """The values of a mask file: (H, W) uint8 or uint16, or (H, W, 3) uint8 where its channels differ.
-
-    Colours with equal channels are grey; 1-bit masks hold 0 and 255; an opaque alpha channel is dropped.
-
-    Args:
-        path: a PNG, TIFF, BMP or (not advised) JPEG file.
-        palette: whether a palette file is read as its indices or as the colours they stand for.
-
-    Raises:
-        DataError: as `read_image`; or the alpha channel varies; or the values are no whole numbers.
-    """
-    return mask_values_of(decode(path), palette=palette, where=str(path))
-
-
 def mask_values_of(pixels: Pixels, *, palette: Literal["index", "colour"], where: str) -> np.ndarray:
-    """The mask (H, W) or (H, W, 3) in decoded pixels; see `read_mask`."""
+    """The mask (H, W) or (H, W, 3) in decoded pixels; see `reading.read_mask`."""
     values = pixels.values
     if pixels.palette is not None and palette == "colour":
         return _grey_if_equal(pixels.palette[values[0]])

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from foldwise.data.cases import Case, split_slice
+from foldwise.data.cases import Case
+from foldwise.data.formats.reading import split_slice
 from foldwise.data.layouts.listing import Finder
 from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table
 from foldwise.errors import DataError, SpecError, unknown

@@ -1,51 +1,43 @@
-"""Which image files a folder holds, and which of them a written name means."""
+"""What a folder holds: images, tables, folders of a usual name; and which image a written name means."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from foldwise.errors import DataError
+from foldwise.data.formats.formats import is_image, is_unreadable_image
+from foldwise.errors import DataError, SpecError
+from foldwise.study.spec import DataSpec
 from foldwise.text import natural, some
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
-# fmt: off
-FOREIGN_SUFFIXES = frozenset({
-    ".czi", ".lif", ".nd2", ".oib", ".oif", ".lsm", ".svs", ".ndpi", ".dcm", ".nii", ".gif", ".webp", ".heic", ".jp2",
-    ".zarr", ".mha", ".nrrd", ".psd", ".eps", ".pdf", ".svg",
-})
-# fmt: on
 
 
 def image_files(folder: Path) -> list[str]:
     """Names of the images that lie directly in a folder, in natural order; hidden files are left out."""
     return sorted(
-        (p.name for p in folder.iterdir() if _visible_file(p) and p.suffix.lower() in SUFFIXES), key=natural
+        (path.name for path in folder.iterdir() if _is_visible(path) and is_image(path)), key=natural
     )
 
 
 def image_files_below(folder: Path) -> list[str]:
     """POSIX paths, relative to a folder, of all images in it at any depth, in natural order."""
-    found = (
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and _visible_file(path) and not _hidden(path.relative_to(folder))
-    )
-    return sorted(found, key=natural)
+    paths = (path for path in folder.rglob("*") if is_image(path))
+    relative = (path.relative_to(folder) for path in paths)
+    return sorted((path.as_posix() for path in relative if not _is_hidden(path)), key=natural)
 
 
 def other_files(folder: Path) -> tuple[list[str], list[str]]:
     """Names of files in a folder that are images of a kind not read here, and of files that are no images."""
-    names = [p.name for p in folder.iterdir() if _visible_file(p) and p.suffix.lower() not in SUFFIXES]
-    foreign = [name for name in names if Path(name).suffix.lower() in FOREIGN_SUFFIXES]
-    return sorted(foreign, key=natural), sorted(set(names) - set(foreign), key=natural)
+    paths = [path for path in folder.iterdir() if _is_visible(path) and path.is_file() and not is_image(path)]
+    unreadable = {path.name for path in paths if is_unreadable_image(path)}
+    return sorted(unreadable, key=natural), sorted({path.name for path in paths} - unreadable, key=natural)
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the visible folders in a folder, in natural order."""
-    names = (p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
-    return sorted(names, key=natural)
+    """Names of the visible folders in a folder, in natural order; an image that is a folder is none."""
+    paths = (path for path in folder.iterdir() if path.is_dir() and not is_image(path))
+    return sorted((path.name for path in paths if not path.name.startswith((".", "__"))), key=natural)
 
 
 def stem(path: str) -> str:
@@ -53,11 +45,12 @@ def stem(path: str) -> str:
     return PurePosixPath(path).stem
 
 
-def _visible_file(path: Path) -> bool:
-    return not path.name.startswith(".") and path.is_file()
+def _is_visible(path: Path) -> bool:
+    return not path.name.startswith(".")
 
 
-def _hidden(relative: Path) -> bool:
+def _is_hidden(relative: Path) -> bool:
+    """Whether a file is hidden, or in a folder that is, or in one such as ``__MACOSX`` that archives bring along."""
     return any(part.startswith((".", "__")) for part in relative.parts)
 
 
@@ -82,6 +75,7 @@ class Finder:
     def __init__(self, paths: Sequence[str], folder: str = "") -> None:
         """Args: paths: relative to the root; folder: where names may start from as well, e.g. ``images``."""
         self.paths = tuple(paths)
+        # From the surest to the loosest: the first form under which a name is known decides.
         self._forms = [
             _by(paths, lambda p: p),
             _by(paths, lambda p: p.removeprefix(f"{folder}/")),
@@ -100,12 +94,12 @@ class Finder:
         """
         name = written.strip().replace("\\", "/").removeprefix("./")
         for form in self._forms:
-            found = form.get(name, ())
-            if len(found) == 1:
-                return found[0]
-            if found:
+            paths = form.get(name, ())
+            if len(paths) == 1:
+                return paths[0]
+            if paths:
                 raise DataError(
-                    f"{written!r} could be any of {some(found)}",
+                    f"{written!r} could be any of {some(paths)}",
                     cure="Write the path from the data folder, with its suffix.",
                 )
         return None
@@ -116,7 +110,113 @@ class Finder:
 
 
 def _by(paths: Sequence[str], form: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = defaultdict(list)
+    same: dict[str, list[str]] = defaultdict(list)
     for path in paths:
-        found[form(path)].append(path)
-    return {key: tuple(same) for key, same in found.items()}
+        same[form(path)].append(path)
+    return {key: tuple(group) for key, group in same.items()}
+
+
+IMAGE_FOLDERS = ("images", "image", "imgs", "img")
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "segmentation")
+# Tables that describe a set but do not label its images, unless they are stated.
+SIDE_TABLES = frozenset({"metadata.csv", "class_names.csv", "classes.csv"})
+
+
+class Listing:
+    """What a data folder holds, as far as its layout is recognised by it; each part is looked up when first needed.
+
+    Attributes:
+        root: the data folder.
+        data: what the study states of it.
+    """
+
+    def __init__(self, root: Path, data: DataSpec) -> None:
+        self.root, self.data = root, data
+
+    @cached_property
+    def images(self) -> str | None:
+        """The folder of images, if there is one below the root; the root itself if it has a folder per channel."""
+        channels = self.data.channels
+        by_channel = isinstance(channels, tuple) and set(channels) <= set(subfolders(self.root))
+        if self.data.images is None and by_channel:
+            return "."
+        return _named_folder(self.root, self.data.images, IMAGE_FOLDERS, "data.images")
+
+    @cached_property
+    def masks(self) -> str | None:
+        """The folder of masks, if there is one."""
+        return _named_folder(self.root, self.data.masks, MASK_FOLDERS, "data.masks")
+
+    @cached_property
+    def table(self) -> Path | None:
+        """The CSV file of labels: the stated one, labels.csv, or the only one there is.
+
+        Raises:
+            SpecError: the stated table is not there.
+            DataError: several tables could hold the labels.
+        """
+        stated = self.data.table
+        tables = sorted(path for path in self.root.glob("*.csv") if not path.name.startswith("."))
+        if stated is not None and not (self.root / stated).is_file():
+            raise SpecError(
+                f"there is no table {stated!r} in {self.root}",
+                where="data.table",
+                cure=f"CSV files there: {', '.join(path.name for path in tables) or 'none'}.",
+            )
+        if stated is not None or (self.root / "labels.csv").is_file():
+            return self.root / (stated or "labels.csv")
+        candidates = [path for path in tables if path.name not in SIDE_TABLES]
+        if len(candidates) > 1:
+            raise DataError(
+                f"{len(candidates)} tables could hold the labels: {some(path.name for path in candidates)}",
+                where=str(self.root),
+                cure=f"State data.table: {candidates[0].name}, or name the right one labels.csv.",
+            )
+        return candidates[0] if candidates else None
+
+    @cached_property
+    def class_folders(self) -> list[str]:
+        """Names of the folders that hold images directly."""
+        return class_folders(self.root)
+
+    @cached_property
+    def loose_images(self) -> list[str]:
+        """Names of the images that lie directly in the root."""
+        return image_files(self.root)
+
+    @cached_property
+    def has_nested_images(self) -> bool:
+        """Whether any image lies in a folder, however deep."""
+        return any("/" in path for path in image_files_below(self.root))
+
+
+def class_folders(root: Path) -> list[str]:
+    """Names of the folders in `root` that hold images directly."""
+    return [name for name in subfolders(root) if image_files(root / name)]
+
+
+def _named_folder(root: Path, stated: str | None, usual: tuple[str, ...], key: str) -> str | None:
+    """The stated folder, or the one with a usual name; None where there is none.
+
+    Raises:
+        SpecError: the stated folder does not exist.
+        DataError: more than one folder has a usual name.
+    """
+    if stated is not None:
+        if not (root / stated).is_dir():
+            raise SpecError(
+                f"there is no folder {stated!r} in {root}",
+                where=key,
+                cure=f"Folders: {', '.join(subfolders(root)) or 'none'}.",
+            )
+        return PurePosixPath(stated).as_posix()
+    folders = [
+        name for name in subfolders(root) if name.casefold() in usual and image_files_below(root / name)
+    ]
+    if len(folders) > 1:
+        raise DataError(
+            f"the folders {' and '.join(folders)} could both be meant",
+            where=str(root),
+            cure=f"State {key}: {folders[0]}.",
+        )
+    return folders[0] if folders else None

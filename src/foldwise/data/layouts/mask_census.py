@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from foldwise.data.cases import MaskKey, channel_files, split_slice
-from foldwise.data.formats.images import joined, mask_values_of
-from foldwise.data.formats.pixels import Pixels, decode, read_slice
+from foldwise.data.cases import MaskKey
+from foldwise.data.formats.images import mask_values_of
+from foldwise.data.formats.pixels import Pixels
+from foldwise.data.formats.reading import NUM_DECODERS, DecodedMasks
 from foldwise.errors import DataError
+
+BLACK = (0, 0, 0)
 
 
 @dataclass
@@ -25,13 +30,14 @@ class Census:
     num_masks: int = 0
     formats: set[str] = field(default_factory=set)
 
-    def add(self, place: str, counts: dict[MaskKey, int]) -> None:
+    def add(self, location: str, counts: dict[MaskKey, int], format_name: str) -> None:
         """Add the counts of one mask."""
         self.num_masks += 1
+        self.formats.add(format_name)
         for value, count in counts.items():
             self.pixels[value] += count
             self.files[value] += 1
-            self.example.setdefault(value, place)
+            self.example.setdefault(value, location)
 
     def table(self, limit: int = 12) -> str:
         """The values with their counts, commonest first."""
@@ -43,52 +49,76 @@ class Census:
         return "; ".join([*listed, *more])
 
 
-def read_pixels(root: Path, place: str) -> Pixels:
-    """The decoded file, or slice of a stack, or the channel files in their order, at a place of a case."""
-    files = channel_files(place)
-    if len(files) > 1:
-        return joined([decode(root / name) for name in files], files, where=place)
-    name, index = split_slice(place)
-    return decode(root / name) if index is None else read_slice(root / name, index)
+Palette = Literal["auto", "index", "colour"]
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """How many pixels of one mask hold each value, by index and as shown, and the colours of the indices it uses."""
+
+    indices: dict[MaskKey, int]
+    shown: dict[MaskKey, int]
+    colours: dict[int, tuple[int, ...]]  # empty for a file without a palette
+    format: str
 
 
 def take_census(
-    root: Path, places: list[str], *, palette: Literal["auto", "index", "colour"]
-) -> tuple[Census, tuple[str, ...]]:
-    """The census; palette files count as indices where one index has one colour in the whole set, else as colours."""
-    indices, colours = Census(), Census()
-    colour_of: dict[int, set[tuple[int, ...]]] = {}
-    num_palettes, errors = 0, []
-    for place in places:
+    root: Path, locations: Sequence[str], *, palette: Palette
+) -> tuple[Census, tuple[str, ...], DecodedMasks]:
+    """The census, sentences about palettes, and the masks that were decoded for it.
+
+    Palette files count as indices where one index has one colour in the whole set, else as colours.
+
+    Raises:
+        DataError: masks cannot be read; all at once.
+    """
+    decoded = DecodedMasks()
+
+    def count(location: str) -> _Counts | DataError:
         try:
-            pixels = read_pixels(root, place)
-            counts = _counts(mask_values_of(pixels, palette="index", where=place))
-            plain = pixels.palette is None
-            shown = counts if plain else _counts(mask_values_of(pixels, palette="colour", where=place))
+            return _count(decoded.decode(root, location), location)
         except DataError as error:
-            errors.append(DataError(error.what, where=place, cure=error.cure))
-            continue
-        indices.add(place, counts)
-        colours.add(place, shown)
-        indices.formats.add(pixels.format)
-        colours.formats.add(pixels.format)
-        if pixels.palette is not None:
-            num_palettes += 1
-            for index in np.unique(pixels.values):
-                colour_of.setdefault(int(index), set()).add(tuple(pixels.palette[index].tolist()))
-    if errors:
+            return DataError(error.what, where=location, cure=error.cure)
+
+    with ThreadPoolExecutor(NUM_DECODERS) as pool:
+        counts = list(pool.map(count, locations))
+    if errors := [entry for entry in counts if isinstance(entry, DataError)]:
         raise DataError.together(errors)
-    if not num_palettes or palette == "index":
-        return indices, ()
+    masks = [entry for entry in counts if isinstance(entry, _Counts)]
+    as_index, statements = _by_index(masks, palette)
+    census = Census()
+    for location, mask in zip(locations, masks, strict=True):
+        census.add(location, mask.indices if as_index else mask.shown, mask.format)
+    return census if as_index else _as_colours(census), statements, decoded
+
+
+def _count(pixels: Pixels, location: str) -> _Counts:
+    counts = _histogram(mask_values_of(pixels, palette="index", where=location))
+    if pixels.palette is None:
+        return _Counts(counts, counts, {}, pixels.format)
+    shown = _histogram(mask_values_of(pixels, palette="colour", where=location))
+    used = np.unique(pixels.values).tolist()
+    return _Counts(counts, shown, {k: tuple(pixels.palette[k].tolist()) for k in used}, pixels.format)
+
+
+def _by_index(masks: Sequence[_Counts], palette: Palette) -> tuple[bool, tuple[str, ...]]:
+    """Whether palette files count as their indices, and a sentence where that had to be found out."""
+    colours_of: dict[int, set[tuple[int, ...]]] = {}
+    for mask in masks:
+        for index, colour in mask.colours.items():
+            colours_of.setdefault(index, set()).add(colour)
+    if not colours_of or palette == "index":
+        return True, ()
     if palette == "colour":
-        return _as_colours(colours), ()
-    steady = all(len(found) == 1 for found in colour_of.values()) and len(
-        set.union(*colour_of.values())
-    ) == len(colour_of)
-    first_is_black = colour_of.get(0, {(0, 0, 0)}) == {(0, 0, 0)}
-    if num_palettes == len(places) and steady and first_is_black:
-        return indices, ("The masks have palettes; their indices are taken as class numbers.",)
-    return _as_colours(colours), (
+        return False, ()
+    # One colour for every index and one index for every colour, so that no two files mean different things by one.
+    steady = len(set.union(*colours_of.values())) == len(colours_of) and all(
+        len(colours) == 1 for colours in colours_of.values()
+    )
+    first_is_black = colours_of.get(0, {BLACK}) == {BLACK}
+    if all(mask.colours for mask in masks) and steady and first_is_black:
+        return True, ("The masks have palettes; their indices are taken as class numbers.",)
+    return False, (
         "The masks have palettes that are not the same in all files, or do not begin with black; their colours count.",
     )
 
@@ -102,7 +132,7 @@ def _as_colours(census: Census) -> Census:
             total[as_colour(key)] += count
         return total
 
-    example: dict[MaskKey, str] = {as_colour(key): place for key, place in census.example.items()}
+    example: dict[MaskKey, str] = {as_colour(key): location for key, location in census.example.items()}
     return Census(spelled(census.pixels), spelled(census.files), example, census.num_masks, census.formats)
 
 
@@ -116,7 +146,7 @@ def show(value: MaskKey) -> str:
     return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
 
 
-def _counts(mask: np.ndarray) -> dict[MaskKey, int]:
+def _histogram(mask: np.ndarray) -> dict[MaskKey, int]:
     """How many pixels of a mask (H, W) or (H, W, 3) hold each value."""
     if mask.ndim == 2:
         counts = np.bincount(mask.ravel())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.layouts.channel_files import images_at, with_channels
 from foldwise.data.layouts.listing import (
+    Listing,
     image_files,
     image_files_below,
     one_per_stem,
@@ -15,60 +17,28 @@ from foldwise.data.layouts.listing import (
     subfolders,
 )
 from foldwise.data.layouts.masks import read_meaning
-from foldwise.errors import DataError, SpecError
-from foldwise.study.spec import DataSpec
+from foldwise.errors import DataError
 from foldwise.text import counted, natural, some
 
-IMAGE_FOLDERS = ("images", "image", "imgs", "img")
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "segmentation")
+
+def fits(listing: Listing) -> str | None:
+    """The two folders, where both are there; masks without images are something else only if they are no class."""
+    if listing.masks is None:
+        return None
+    if listing.images is not None:
+        return f"{listing.images}/ with {listing.masks}/"
+    alone = listing.masks in listing.class_folders and not listing.loose_images
+    return f"{listing.masks}/" if alone else None
 
 
-def named_folder(root: Path, stated: str | None, usual: tuple[str, ...], key: str) -> str | None:
-    """The folder that is stated, or the one with a usual name; None where there is none.
-
-    Raises:
-        SpecError: the stated folder does not exist.
-        DataError: more than one folder has a usual name.
-    """
-    if stated is not None:
-        if not (root / stated).is_dir():
-            raise SpecError(
-                f"there is no folder {stated!r} in {root}",
-                where=key,
-                cure=f"Folders: {', '.join(subfolders(root)) or 'none'}.",
-            )
-        return PurePosixPath(stated).as_posix()
-    found = [name for name in subfolders(root) if name.casefold() in usual and image_files_below(root / name)]
-    if len(found) > 1:
-        raise DataError(
-            f"the folders {' and '.join(found)} could both be meant",
-            where=str(root),
-            cure=f"State {key}: {found[0]}.",
-        )
-    return found[0] if found else None
-
-
-def image_folder(root: Path, data: DataSpec) -> str | None:
-    """The folder that holds the images, if there is one apart from the root, or the root that has one per channel."""
-    by_channel = isinstance(data.channels, tuple) and set(data.channels) <= set(subfolders(root))
-    if data.images is None and by_channel:
-        return "."
-    return named_folder(root, data.images, IMAGE_FOLDERS, "data.images")
-
-
-def mask_folder(root: Path, data: DataSpec) -> str | None:
-    """The folder that holds the masks, if there is one."""
-    return named_folder(root, data.masks, MASK_FOLDERS, "data.masks")
-
-
-def read_mask_pairs(root: Path, data: DataSpec) -> Dataset:
+def read(listing: Listing) -> Dataset:
     """The data set of `images/` and `masks/`, paired by file name without suffix.
 
     Raises:
         SpecError: a stated folder, class or task does not fit.
         DataError: a folder is missing; images and masks do not pair up; mask values are unclear.
     """
-    images, masks = image_folder(root, data), mask_folder(root, data)
+    root, data, images, masks = listing.root, listing.data, listing.images, listing.masks
     if images is None or masks is None:
         missing, key = ("images", "data.images") if images is None else ("masks", "data.masks")
         raise DataError(
@@ -85,24 +55,27 @@ def read_mask_pairs(root: Path, data: DataSpec) -> Dataset:
     if errors:
         raise DataError.together(errors)
     by_stem = {stem(path): path for path in mask_of}
-    pairs = [(name, place, by_stem[stem(name)]) for place, name in joined.names.items()]
+    pairs = [(name, image, by_stem[stem(name)]) for image, name in joined.names.items()]
     meaning = read_meaning(root, [mask for _, _, mask in pairs], data)
-    cases = tuple(Case(i, name, place, mask, ()) for i, (name, place, mask) in enumerate(pairs))
-    said = [
-        f"{len(cases)} images of {'the folder itself' if images == '.' else f'{images}/'} were paired with masks of the same name in {masks}/."
-    ]
+    cases = tuple(Case(i, name, image, mask, ()) for i, (name, image, mask) in enumerate(pairs))
+    statements = (*_pairing(root, images, masks, len(cases)), *meaning.statements)
+    dataset = Dataset(root, meaning.task, meaning.classes, cases, "image_mask", statements, meaning.values)
+    return with_channels(replace(dataset, decoded_masks=meaning.decoded), data, [joined])
+
+
+def _pairing(root: Path, images: str, masks: str, num_cases: int) -> list[str]:
+    """What was paired and what was passed over, in sentences."""
+    folder = "the folder itself" if images == "." else f"{images}/"
+    statements = [f"{num_cases} images of {folder} were paired with masks of the same name in {masks}/."]
     if idle := [name for name in subfolders(root) if name not in {images.split("/")[0], masks.split("/")[0]}]:
-        said.append(f"Folders that were not used: {', '.join(idle)}.")
+        statements.append(f"Folders that were not used: {', '.join(idle)}.")
     if strange := [
         f"{folder}/{file}" for folder in (images, masks) for file in other_files(root / folder)[1]
     ]:
-        said.append(
+        statements.append(
             f"{counted(len(strange), 'file that is no image was', 'files that are no images were')} ignored: {some(strange)}."
         )
-    dataset = Dataset(
-        root, meaning.task, meaning.classes, cases, "image_mask", (*said, *meaning.statements), meaning.values
-    )
-    return with_channels(dataset, data, [joined])
+    return statements
 
 
 def _paths(root: Path, folder: str) -> list[str]:

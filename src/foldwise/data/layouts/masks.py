@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from foldwise.data.cases import MaskKey
-from foldwise.data.layouts.mask_census import Census, as_colour, show, take_census
+from foldwise.data.formats.reading import DecodedMasks
+from foldwise.data.layouts.mask_census import Census, Palette, as_colour, show, take_census
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec, Task
 from foldwise.text import counted, some
@@ -22,29 +22,34 @@ MAX_CLASSES = 32  # more distinct values than this are stray values or instance 
 
 @dataclass(frozen=True)
 class MaskMeaning:
-    """The task and classes of a set of masks, and the class of every raw value (`IGNORE` for those not counted)."""
+    """The task and classes of a set of masks, and the class of every raw value (`IGNORE` for those not counted).
+
+    Attributes:
+        decoded: the masks themselves, which had to be decoded to know this.
+    """
 
     task: Task
     classes: tuple[str, ...]
     values: dict[MaskKey, int]
     statements: tuple[str, ...]
+    decoded: DecodedMasks | None = None
 
 
-def read_meaning(root: Path, places: Iterable[str], data: DataSpec) -> MaskMeaning:
+def read_meaning(root: Path, locations: Sequence[str], data: DataSpec) -> MaskMeaning:
     """What the mask values mean, from a census of all masks and what the study file states.
 
     Raises:
         DataError: masks cannot be read (all at once), or the values leave more than one meaning open.
         SpecError: stated values or classes do not fit.
     """
-    palette: Literal["auto", "index", "colour"] = "auto"
+    palette: Palette = "auto"
     if data.mask_values is not None:
         palette = (
             "colour"
             if any(isinstance(v, tuple) for key in data.mask_values for v in _parsed(key))
             else "index"
         )
-    census, said = take_census(root, list(places), palette=palette)
+    census, about_palettes, decoded = take_census(root, locations, palette=palette)
     meaning = _recognised(census, data) if data.mask_values is None else _stated(census, data)
     if data.task not in {"auto", meaning.task, "multiclass_segmentation"}:
         raise SpecError(
@@ -53,7 +58,8 @@ def read_meaning(root: Path, places: Iterable[str], data: DataSpec) -> MaskMeani
             cure="Leave data.task out, or state data.mask_values.",
         )
     task = meaning.task if data.task == "auto" else data.task
-    return MaskMeaning(task, meaning.classes, meaning.values, (*said, *meaning.statements))
+    statements = (*about_palettes, *meaning.statements)
+    return MaskMeaning(task, meaning.classes, meaning.values, statements, decoded)
 
 
 def _recognised(census: Census, data: DataSpec) -> MaskMeaning:

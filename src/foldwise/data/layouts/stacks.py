@@ -6,17 +6,23 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from foldwise.data.cases import STACKS, Case, Dataset, split_slice
-from foldwise.data.formats.pixels import open_stack, stack_channel_axis
-from foldwise.data.formats.tiff_stacks import is_stack
+from foldwise.data.cases import Case, Dataset
+from foldwise.data.formats.formats import (
+    holds_slices,
+    is_stack_file,
+    open_stack,
+    stack_channel_axis,
+    stack_suffixes,
+)
+from foldwise.data.formats.reading import split_slice
 from foldwise.data.layouts.labels import Labels, indicator_labels, label_list
-from foldwise.data.layouts.mask_pairs import IMAGE_FOLDERS, MASK_FOLDERS
+from foldwise.data.layouts.listing import IMAGE_FOLDERS, MASK_FOLDERS, Listing
 from foldwise.data.layouts.masks import read_meaning
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
 from foldwise.text import counted, natural, some
 
-MAX_TOLD = 3  # stacks that are described one by one
+MAX_DESCRIBED = 3  # stacks that have a sentence of their own
 
 
 def stack_files(root: Path, stated: str | None, usual: tuple[str, ...]) -> list[str]:
@@ -32,31 +38,28 @@ def stack_files(root: Path, stated: str | None, usual: tuple[str, ...]) -> list[
             return [PurePosixPath(name).as_posix()]
     for name in [stated] if stated is not None else usual:
         if (root / name).is_dir():
-            files = [part.name for part in (root / name).iterdir() if _is_stack_file(part)]
+            paths = (root / name).iterdir()
+            files = [path.name for path in paths if is_stack_file(path) and not path.name.startswith(".")]
             return [(PurePosixPath(name) / file).as_posix() for file in sorted(files, key=natural)]
     return []
 
 
 def _file_names(usual: tuple[str, ...]) -> list[str]:
     # labels.npy holds the labels of images.npy; a folder of that name may hold masks.
-    return [f"{name}{end}" for name in usual if not name.startswith("label") for end in STACKS]
+    return [f"{name}{end}" for name in usual if not name.startswith("label") for end in stack_suffixes()]
 
 
-def _is_stack_file(path: Path) -> bool:
-    return path.suffix.lower() in STACKS and path.is_file() and not path.name.startswith(".")
-
-
-def holds_stacks(root: Path, data: DataSpec) -> str | None:
+def fits(listing: Listing) -> str | None:
     """The first stack of images, if the folder is one of stacks; None where its images are pictures."""
-    found = stack_files(root, data.images, IMAGE_FOLDERS)
-    if not found:
+    stacks = stack_files(listing.root, listing.data.images, IMAGE_FOLDERS)
+    if not stacks:
         return None
-    first = found[0]
-    alone = "/" not in first and data.images is None
-    return first if first.endswith(".npy") or alone or is_stack(root / first) else None
+    # A file called images.tif beside nothing else is a stack, even of one slice.
+    alone = "/" not in stacks[0] and listing.data.images is None
+    return stacks[0] if alone or holds_slices(listing.root / stacks[0]) else None
 
 
-def read_stacks(root: Path, data: DataSpec) -> Dataset:
+def read(listing: Listing) -> Dataset:
     """The data set of stacks (N, H, W), (N, H, W, C) or (N, C, H, W), in one file or in several of one folder.
 
     Slices of one file are one group where there are several files.
@@ -65,6 +68,7 @@ def read_stacks(root: Path, data: DataSpec) -> Dataset:
         SpecError: the stated task or classes do not fit.
         DataError: stacks are missing, hold objects, or differ in length or size; masks and labels are both there.
     """
+    root, data = listing.root, listing.data
     images = stack_files(root, data.images, IMAGE_FOLDERS)
     if not images:
         raise DataError(
@@ -87,39 +91,41 @@ def read_stacks(root: Path, data: DataSpec) -> Dataset:
             cure="Save one of them.",
         )
     opened = [_open_images(root, name) for name in images]
-    said = [sentence for _, sentences in opened[:MAX_TOLD] for sentence in sentences]
-    if len(opened) > MAX_TOLD:
+    statements = [sentence for _, sentence in opened[:MAX_DESCRIBED]]
+    if len(opened) > MAX_DESCRIBED:
         number = sum(len(stack) for stack, _ in opened)
-        said = [said[0], f"In all, {len(opened)} stacks hold {number} images."]
-    places = [
+        statements = [statements[0], f"In all, {len(opened)} stacks hold {number} images."]
+    locations = [
         f"{name}[{i}]" for name, (stack, _) in zip(images, opened, strict=True) for i in range(len(stack))
     ]
     if masks and (not has_labels or data.masks is not None or data.task.endswith("segmentation")):
-        return _with_masks(root, data, images, masks, places, said)
-    labels = _read_labels(root / "labels.npy", len(places), data)
-    cases = tuple(Case(i, name, name, None, labels.rows[i]) for i, name in enumerate(places))
-    said += ["Labels come from labels.npy.", *labels.statements]
-    return Dataset(root, labels.task, labels.classes, cases, "arrays", tuple(said), None)
+        return _with_masks(listing, images, masks, locations, statements)
+    labels = _read_labels(root / "labels.npy", len(locations), data)
+    cases = tuple(Case(i, name, name, None, labels.rows[i]) for i, name in enumerate(locations))
+    statements += ["Labels come from labels.npy.", *labels.statements]
+    return Dataset(root, labels.task, labels.classes, cases, "arrays", tuple(statements), None)
 
 
 def _with_masks(
-    root: Path, data: DataSpec, images: list[str], masks: list[str], places: list[str], said: list[str]
+    listing: Listing, images: list[str], masks: list[str], locations: list[str], statements: list[str]
 ) -> Dataset:
+    root = listing.root
     paired = _paired(root, images, masks)
     for image, mask in paired.items():
         _check_masks(open_stack(root / image), open_stack(root / mask), root, image, mask)
-    mask_of = {place: f"{paired[split_slice(place)[0]]}[{split_slice(place)[1]}]" for place in places}
-    meaning = read_meaning(root, list(mask_of.values()), data)
+    slices = [split_slice(location) for location in locations]
+    mask_locations = [f"{paired[file]}[{index}]" for file, index in slices]
+    meaning = read_meaning(root, mask_locations, listing.data)
     several = len(images) > 1
-    groups = [PurePosixPath(split_slice(place)[0]).stem if several else None for place in places]
+    groups = [PurePosixPath(file).stem if several else None for file, _ in slices]
     cases = tuple(
-        Case(i, place, place, mask_of[place], (), group)
-        for i, (place, group) in enumerate(zip(places, groups, strict=True))
+        Case(i, location, location, mask, (), group)
+        for i, (location, mask, group) in enumerate(zip(locations, mask_locations, groups, strict=True))
     )
-    said = [*said, f"Masks come from {some(masks)}.", *meaning.statements]
+    statements = [*statements, f"Masks come from {some(masks)}.", *meaning.statements]
     if several:
-        said.append(f"The slices of one file are one group: {len(images)} groups.")
-    return Dataset(root, meaning.task, meaning.classes, cases, "arrays", tuple(said), meaning.values)
+        statements.append(f"The slices of one file are one group: {len(images)} groups.")
+    return Dataset(root, meaning.task, meaning.classes, cases, "arrays", tuple(statements), meaning.values)
 
 
 def _paired(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
@@ -137,7 +143,7 @@ def _paired(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
     return {image: by_stem[PurePosixPath(image).stem] for image in images}
 
 
-def _open_images(root: Path, name: str) -> tuple[np.ndarray, list[str]]:
+def _open_images(root: Path, name: str) -> tuple[np.ndarray, str]:
     images = open_stack(root / name)
     shape = "×".join(map(str, images.shape))
     if images.ndim not in (3, 4) or images.dtype.kind not in "buif" or images.size == 0:
@@ -147,12 +153,13 @@ def _open_images(root: Path, name: str) -> tuple[np.ndarray, list[str]]:
             cure="Save numbers as images × height × width, with channels last if there are several.",
         )
     if images.ndim == 3:
-        return images, [f"{name} holds {len(images)} grey images of {images.shape[1]}×{images.shape[2]}."]
+        return images, f"{name} holds {len(images)} grey images of {images.shape[1]}×{images.shape[2]}."
     axis = stack_channel_axis(images.shape, root / name)
     order = "last" if axis == 3 else "first"
-    return images, [
-        f"{name} holds {len(images)} images of {images.shape[axis]} channels (shape {shape}, channels {order})."
-    ]
+    return (
+        images,
+        f"{name} holds {len(images)} images of {images.shape[axis]} channels (shape {shape}, channels {order}).",
+    )
 
 
 def _check_masks(

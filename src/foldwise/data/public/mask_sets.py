@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from foldwise.data.formats.images import read_image, read_mask
+from foldwise.data.formats.reading import read_image, read_mask
 from foldwise.data.public.laying_out import Pair, find_root, lay_out_pairs, paired, write_table
 from foldwise.data.public.source import Progress
 from foldwise.errors import DataError

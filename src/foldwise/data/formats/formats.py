@@ -1,0 +1,221 @@
+"""The formats of image files: one table that says which suffixes are images, how a file is recognised and decoded.
+
+A new format is a module with its decoder and a row here; `tests/data/formats/contract.py` says what a row must do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from foldwise.data.formats.pictures import decode_bmp, decode_jpeg, decode_png
+from foldwise.data.formats.pixels import COPY_AGAIN, MAX_CHANNELS, Pixels, channel_axis
+from foldwise.data.formats.tiff import decode_tiff, is_tiff_stack, open_tiff_stack
+from foldwise.errors import DataError
+
+HEAD_BYTES = (
+    256  # of a file, read once to recognise it: all first bytes below, and DICOM's at 128, lie in them
+)
+# fmt: off
+# Images by their suffix that no row reads: they are named, where files that are no images are passed over.
+UNREADABLE_SUFFIXES = (
+    ".czi", ".lif", ".nd2", ".oib", ".oif", ".lsm", ".svs", ".ndpi", ".dcm", ".nii", ".gif", ".webp", ".heic", ".jp2",
+    ".zarr", ".mha", ".nrrd", ".psd", ".eps", ".pdf", ".svg",
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of image file.
+
+    Attributes:
+        suffixes: in lower case, with their dot; which files of a folder are taken for this format.
+        first_bytes: what every such file has at byte `offset`, one of these; a name can lie, so these decide.
+        decode: the one picture in a file; None where a file is always a stack. Whatever it raises in broken bytes
+            becomes a DataError, so it need not catch what its library raises.
+        open_stack: the slices (N, H, W), (N, H, W, C) or (N, C, H, W) in a file, read-only, and mapped where the file
+            allows it; None where a file is always one picture.
+        is_stack: whether a file holds slices; asked where the format has both.
+        is_folder: whether an image is a folder, as those of OME-Zarr are; then the first bytes are those of `marker`.
+        marker: a file that every such folder has.
+    """
+
+    suffixes: tuple[str, ...]
+    first_bytes: tuple[bytes, ...]
+    decode: Callable[[Path], Pixels] | None = None
+    open_stack: Callable[[Path], np.ndarray] | None = None
+    is_stack: Callable[[Path], bool] = lambda _: True
+    offset: int = 0
+    is_folder: bool = False
+    marker: str = ""
+
+    def fits(self, path: Path) -> bool:
+        """Whether something on the disk is, by its name, an image or a stack of this format."""
+        return path.name.lower().endswith(self.suffixes) and (
+            path.is_dir() if self.is_folder else path.is_file()
+        )
+
+    def begins(self, head: bytes) -> bool:
+        """Whether the first bytes of a file are those of this format."""
+        return head[self.offset :].startswith(self.first_bytes)
+
+
+def _open_npy(path: Path) -> np.ndarray:
+    return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+FORMATS: dict[str, Format] = {
+    "PNG": Format((".png",), (b"\x89PNG\r\n\x1a\n",), decode_png),
+    "JPEG": Format((".jpg", ".jpeg"), (b"\xff\xd8\xff",), decode_jpeg),
+    "TIFF": Format(
+        (".tif", ".tiff"),
+        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),  # little and big endian, and both with 64-bit offsets
+        decode_tiff,
+        open_tiff_stack,
+        is_tiff_stack,
+    ),
+    "BMP": Format((".bmp",), (b"BM",), decode_bmp),
+    "NPY": Format((".npy",), (b"\x93NUMPY",), open_stack=_open_npy),
+}
+
+
+def readable() -> str:
+    """The formats of single pictures: ``PNG, JPEG, TIFF and BMP``."""
+    *names, last = [name for name, row in FORMATS.items() if row.decode is not None]
+    return f"{', '.join(names)} and {last}"
+
+
+def is_image(path: Path) -> bool:
+    """Whether something on the disk is, by its name, an image that is read as one picture."""
+    return any(row.decode is not None and row.fits(path) for row in FORMATS.values())
+
+
+def is_stack_file(path: Path) -> bool:
+    """Whether something on the disk is, by its name, a file that can hold many images."""
+    return any(row.open_stack is not None and row.fits(path) for row in FORMATS.values())
+
+
+def stack_suffixes() -> tuple[str, ...]:
+    """The suffixes of files that can hold many images; plain arrays first, since they are nothing else."""
+    rows = sorted(FORMATS.values(), key=lambda row: row.decode is not None)
+    return tuple(suffix for row in rows if row.open_stack is not None for suffix in row.suffixes)
+
+
+def is_unreadable_image(path: Path) -> bool:
+    """Whether a file is, by its name, an image of a format that no row reads."""
+    return path.name.lower().endswith(UNREADABLE_SUFFIXES)
+
+
+def holds_slices(path: Path) -> bool:
+    """Whether a file holds slices and not one picture; False for what cannot be read."""
+    name = _stack_row(path)
+    return name is not None and FORMATS[name].is_stack(path)
+
+
+def _recognised(path: Path) -> str | None:
+    """The format of a file by its first bytes, whatever its name says; None where no row has them."""
+    if path.is_dir():
+        folders = (
+            name for name, row in FORMATS.items() if row.is_folder and row.begins(_head(path / row.marker))
+        )
+        return next(folders, None)
+    head = _head(path)
+    return next((name for name, row in FORMATS.items() if not row.is_folder and row.begins(head)), None)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def decode(path: Path) -> Pixels:
+    """The pixels of an image file; DataError with the file and a cure where they cannot be had."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(
+            f"the file cannot be read ({error.strerror})",
+            where=str(path),
+            cure="Check that it is there and may be read.",
+        ) from None
+    if size == 0 and not path.is_dir():
+        raise DataError("the file is empty (0 bytes)", where=str(path), cure=COPY_AGAIN)
+    name = _recognised(path)
+    decoder = FORMATS[name].decode if name is not None else None
+    try:
+        if decoder is None:
+            raise UnidentifiedImageError
+        return decoder(path)
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise DataError(
+            "the image has more than 178 million pixels", where=str(path), cure="Cut it into tiles first."
+        ) from None
+    except UnidentifiedImageError:
+        raise DataError(
+            f"the file is no image that can be read ({readable()} can)",
+            where=str(path),
+            cure="Open it in an image viewer; save it again as PNG or TIFF, or take it out.",
+        ) from None
+    # Decoders raise whatever they meet in broken bytes: OSError, struct.error, ValueError, zlib.error, their own.
+    except Exception as error:
+        raise DataError(
+            f"the file is damaged or cut short ({type(error).__name__}: {_first_line(error)})",
+            where=str(path),
+            cure=COPY_AGAIN,
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no more is known"])[0]
+
+
+def open_stack(path: Path) -> np.ndarray:
+    """A file of many images as a read-only array, mapped where that is possible; DataError where it is no stack."""
+    row = FORMATS[stack_format(path)]
+    assert row.open_stack is not None
+    try:
+        return row.open_stack(path)
+    except FileNotFoundError:
+        raise DataError("the file is not there", where=str(path)) from None
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(
+            f"the {path.suffix} file cannot be read ({_first_line(error)})",
+            where=str(path),
+            cure="Save it with numpy.save as a plain array of numbers or text, not of objects.",
+        ) from None
+
+
+def stack_format(path: Path) -> str:
+    """The format in which a file is opened as a stack; what no row fits is tried as an array, whose reader says why."""
+    return _stack_row(path) or "NPY"
+
+
+def _stack_row(path: Path) -> str | None:
+    """By the first bytes; by the suffix where no row has them, as of a file that is damaged at its beginning."""
+    name = _recognised(path)
+    if name is not None and FORMATS[name].open_stack is not None:
+        return name
+    by_suffix = (name for name, row in FORMATS.items() if row.open_stack is not None and row.fits(path))
+    return next(by_suffix, None)
+
+
+def stack_channel_axis(shape: tuple[int, ...], path: Path) -> int:
+    """Which axis (1 or 3) of a 4-D stack holds the channels; DataError where both or neither could."""
+    axis = channel_axis(shape[1], shape[3])
+    if axis is not None:
+        return 1 if axis == 0 else 3
+    raise DataError(
+        f"it is not clear which axis of shape {'×'.join(map(str, shape))} holds the channels",
+        where=str(path),
+        cure=f"Save it as images × height × width × channels with at most {MAX_CHANNELS} channels.",
+    )
