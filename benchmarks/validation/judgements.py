@@ -11,10 +11,10 @@ from benchmarks.validation.designs import Sample
 from foldwise.judging.design import Factor
 from foldwise.judging.effects import Asked, Scores, effect, views
 from foldwise.judging.inference import compare
+from foldwise.judging.judge import compared
 from foldwise.judging.pairs import Pair, all_pairs
 from foldwise.judging.scoring import Judged, Scored, judged
 from foldwise.judging.variance import variance
-from foldwise.judging.verdict import compared
 from foldwise.metrics.influence import UnitScores, mean_score, unit_scores
 from foldwise.metrics.outputs import Outputs
 
@@ -100,7 +100,7 @@ def _pairs(sample: Sample, pairs: list[Pair]) -> dict[str, float]:
         true = sample.truth_C[pair.a] - sample.truth_C[pair.b]
         told[p], width[p] = pair.p < ALPHA, pair.high - pair.low
         alone[p], together[p] = pair.low <= true <= pair.high, pair.low_all <= true <= pair.high_all
-    any_told = any(pair.told == "better" for pair in pairs)
+    any_told = any(pair.conclusion == "better" for pair in pairs)
     return {
         f"{NAME}: pair": float(alone.mean()),
         f"{NAME}: pair width": float(width.mean()),

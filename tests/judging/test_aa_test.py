@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from auxiliary_items import TASKS, add, asking, scores_of
+from judged import judge
 from tiny_run import Wanted, make_run
 
-from foldwise.judging.verdict import judge
 from foldwise.run.folder import read_json
 from foldwise.run.items import Item
 
@@ -33,7 +33,7 @@ def again(folder, *likes, leave_out=()):
 @pytest.mark.parametrize("task", TASKS)
 def test_exact_copies_have_the_score_and_are_never_told_apart(tmp_path, task):
     verdict = judge(again(make_run(tmp_path / "run", Wanted(task=task, skills=(1.0, 2.0))), 0, 0))
-    told = verdict["again"]
+    told = verdict["aa_test"]
     first = next(one for one in verdict["configurations"] if one["id"] == told["configuration"])
     assert told["estimates"] == [first["estimate"]] * 3
     assert told["largest_difference"] == 0 == pytest.approx(told["sd"])
@@ -45,7 +45,7 @@ def test_exact_copies_have_the_score_and_are_never_told_apart(tmp_path, task):
 def test_copies_that_are_far_better_are_an_alarm(tmp_path):
     wanted = Wanted(skills=(0.1, 3.0), num_cases=120)
     verdict = judge(again(make_run(tmp_path / "run", wanted), 1, 0, 1))
-    told = verdict["again"]
+    told = verdict["aa_test"]
     estimates = {one["id"]: one["estimate"] for one in verdict["configurations"]}
     low, high = sorted(estimates.values())
     assert told["estimates"] == [low, high, low, high]
@@ -59,11 +59,11 @@ def test_copies_that_are_far_better_are_an_alarm(tmp_path):
 def test_nothing_else_depends_on_it(tmp_path):
     plain = judge(make_run(tmp_path / "plain"))
     asked = judge(again(make_run(tmp_path / "asked"), 0, 0))
-    assert plain["again"] is None
-    assert {key for key in plain if plain[key] != asked[key]} == {"again"}
+    assert plain["aa_test"] is None
+    assert {key for key in plain if plain[key] != asked[key]} == {"aa_test"}
 
 
 def test_a_copy_that_lacks_a_fold_is_left_out(tmp_path):
-    told = judge(again(make_run(tmp_path / "run"), 0, 0, leave_out={(2, 1)}))["again"]
+    told = judge(again(make_run(tmp_path / "run"), 0, 0, leave_out={(2, 1)}))["aa_test"]
     assert (len(told["estimates"]), told["num_planned"]) == (2, 2)
-    assert judge(again(make_run(tmp_path / "none"), 0, leave_out={(1, 0)}))["again"] is None
+    assert judge(again(make_run(tmp_path / "none"), 0, leave_out={(1, 0)}))["aa_test"] is None

@@ -4,9 +4,9 @@ import csv
 
 import pytest
 from auxiliary_items import BLUR, NOISE, TASKS, add, asked_about_worse_images, with_baselines
+from judged import judge
 from tiny_run import Wanted, make_run
 
-from foldwise.judging.verdict import judge
 from foldwise.run.items import Item
 from foldwise.run.plan import Plan
 

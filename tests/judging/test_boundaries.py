@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from auxiliary_items import asked_about_worse_images, with_baselines
+from judged import judge
 from scipy.stats import binom
 from tiny_run import SIDE, Wanted, make_run
 
@@ -13,7 +14,6 @@ import foldwise.judging.boundaries as outlines
 from foldwise.errors import RunError, SpecError
 from foldwise.judging.boundaries import check_boundary, median_interval, with_outlines
 from foldwise.judging.rows import read_rows
-from foldwise.judging.verdict import judge
 from foldwise.metrics.boundary import of_image
 from foldwise.metrics.table import choose_metric
 from foldwise.study.spec import Judging

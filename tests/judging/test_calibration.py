@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from judged import judge
 from sklearn import metrics as oracle
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.calibration import Told, calibration_record, overconfidence
 from foldwise.judging.rows import read_rows
 from foldwise.judging.temperature import fit_temperature, tempered
-from foldwise.judging.verdict import judge
 
 
 def record_of(folder):
@@ -99,14 +99,14 @@ def told(probability, share_right, *, n=200, folds=5, seed=0):
     [
         (0.95, 0.7, "over-confident"),
         (0.6, 0.9, "under-confident"),
-        (0.8, 0.79, "not told"),
-        (0.995, 1.0, "not told"),  # nothing scatters, and yet a perfect model would often show this
+        (0.8, 0.79, "undecided"),
+        (0.995, 1.0, "undecided"),  # nothing scatters, and yet a perfect model would often show this
     ],
 )
 def test_over_and_under_confidence(probability, share, words):
     one, folds = told(probability, share)
     found = overconfidence([one], folds, num_cases=200, alpha=0.05)[0]
-    assert found["told"] == words
+    assert found["conclusion"] == words
     assert found["estimate"] == pytest.approx(probability - share)
     assert found["low"] <= found["estimate"] <= found["high"]
 
@@ -119,5 +119,5 @@ def test_a_perfect_model_is_seldom_called_anything_else():
         values = p - (rng.random(60) < p)
         one = Told({}, values[None], float((p * (1 - p)).sum() / 60**2))
         found = overconfidence([one], np.arange(60)[None] % 5, num_cases=60, alpha=0.05)[0]
-        wrong += found["told"] != "not told"
+        wrong += found["conclusion"] != "undecided"
     assert wrong / 400 <= 0.05

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from judged import judge
 from sklearn import metrics as oracle
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.curves import confusion_matrix, image_scores, pr, roc
 from foldwise.judging.rows import read_rows
-from foldwise.judging.verdict import judge
 
 
 def rows_of(tmp_path, task):

@@ -89,7 +89,7 @@ def test_an_effect_of_two_levels_is_the_mean_of_paired_differences_and_their_sig
     (pair,) = effect(factors, factors[1], views(factors, factors[1], y)[0], scores).contrasts
     assert pair.difference == pytest.approx(np.mean(y[::2] - y[1::2]))
     assert (pair.agree, pair.matched) == (2, 3)
-    assert (pair.low, pair.told) == (None, None)
+    assert (pair.low, pair.conclusion) == (None, None)
 
 
 # accuracies of 22 images of the 24 classifiers of gel pictures: hardware, architecture, head, optimiser
@@ -104,7 +104,7 @@ def test_the_published_table_of_gel_classifiers():
     for factor in factors:
         found = effect(factors, factor, views(factors, factor, y)[0], scores)
         known[factor.name] = 100 * found.contrasts[0].difference
-        assert (found.contrasts[0].low, found.contrasts[0].told) == (None, None)  # one run, no images
+        assert (found.contrasts[0].low, found.contrasts[0].conclusion) == (None, None)  # one run, no images
     # the two levels of hardware, of the head and of the optimiser differ by these points
     assert known["f0"] == pytest.approx(8.7121, abs=1e-4)
     assert known["f2"] == pytest.approx(7.1970, abs=1e-4)
@@ -121,7 +121,7 @@ def test_levels_that_change_together_are_not_told_apart():
     scores = scored(factors)
     assert weights_of(factors, factors[0], np.array([1.0, -1.0])) is None
     (pair,) = effect(factors, factors[0], views(factors, factors[0], scores.estimate)[0], scores).contrasts
-    assert (pair.difference, pair.matched, pair.told) == (None, 0, None)
+    assert (pair.difference, pair.matched, pair.conclusion) == (None, 0, None)
     assert weights_of(factors, factors[2], np.array([1.0, -1.0])) is not None
 
 
@@ -181,7 +181,7 @@ def test_intervals_hold_what_is_true_and_a_factor_that_does_nothing_is_rarely_ca
             ).contrasts
             levels = [truth[factor.of == level].mean() for level in (0, 1)]
             covered += pair.low <= levels[pair.a] - levels[pair.b] <= pair.high
-        called += pair.told == "better"
+        called += pair.conclusion == "better"
     assert covered / (3 * num) >= 0.92
     assert called / num <= 0.08
 
@@ -269,4 +269,4 @@ def test_scores_of_right_and_wrong_have_a_floor_in_contrasts_too():
     ).contrasts
     assert pair.error == pytest.approx(np.sqrt(1 / 20**2 / 2))
     assert pair.high == pytest.approx(1.96 * pair.error, rel=0.1)
-    assert (pair.difference, pair.agree, pair.told) == (0.0, 0, "not distinguishable")
+    assert (pair.difference, pair.agree, pair.conclusion) == (0.0, 0, "not distinguishable")

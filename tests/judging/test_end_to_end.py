@@ -4,12 +4,12 @@ import csv
 
 import numpy as np
 import pytest
+from judged import judge
 from repository import ROOT
 from sklearn import metrics as oracle
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.rows import read_rows
-from foldwise.judging.verdict import judge
 
 REPEATS = 2
 

@@ -63,7 +63,7 @@ def test_a_better_level_is_named_with_its_interval_and_its_pairs():
     assert held["shares"][0]["factors"] == ["head"]
     assert held["full"]
     (pair,) = head["pairs"]
-    assert (pair["a"], pair["b"], pair["told"]) == ("mlp", "linear", "better")
+    assert (pair["a"], pair["b"], pair["conclusion"]) == ("mlp", "linear", "better")
     assert pair["difference"] == pytest.approx(0.1)
     assert head["others"] == ["loss"]
     assert head["sets"] == [
@@ -159,7 +159,7 @@ def test_what_a_grid_lacks_is_said_and_what_changes_together_is_not_separated():
         assert one["sentence"] == (
             f"{name} changes only together with other factors here: its effect cannot be told from theirs."
         )
-        assert one["pairs"][0]["told"] == "not estimable"
+        assert one["pairs"][0]["conclusion"] == "not estimable"
         assert one["levels"][0]["mean"] != one["levels"][0]["mean"]  # nan, which the verdict writes as null
 
 

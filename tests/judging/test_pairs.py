@@ -38,14 +38,14 @@ def test_every_two_configurations_once_the_better_one_first():
 def test_far_apart_is_better_close_and_sure_is_equivalent_and_the_rest_cannot_be_told():
     known = independent(3, error=0.001, estimate=[0.9, 0.901, 0.5])
     found = told(known, margin=0.01)
-    assert [found[pair].told for pair in ((1, 0), (1, 2), (0, 2))] == ["equivalent", "better", "better"]
+    assert [found[pair].conclusion for pair in ((1, 0), (1, 2), (0, 2))] == ["equivalent", "better", "better"]
     unsure = told(independent(3, error=0.2, estimate=[0.9, 0.901, 0.5]), margin=0.01)
-    assert {pair.told for pair in unsure.values()} == {"not distinguishable"}
+    assert {pair.conclusion for pair in unsure.values()} == {"not distinguishable"}
 
 
 def test_a_sure_difference_within_the_margin_is_of_no_consequence():
     found = told(independent(2, error=0.0001, estimate=[0.5, 0.504]), margin=0.01)[1, 0]
-    assert (found.told, found.p_all < 0.01) == ("equivalent", True)
+    assert (found.conclusion, found.p_all < 0.01) == ("equivalent", True)
 
 
 def test_one_pair_of_image_scores_is_the_paired_t_test():

@@ -4,11 +4,11 @@ import csv
 
 import numpy as np
 import pytest
+from judged import judge
 from sklearn import metrics as oracle
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.rows import read_rows
-from foldwise.judging.verdict import judge
 
 
 def relabelled(folder, labels_of):

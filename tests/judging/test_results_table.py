@@ -6,10 +6,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from judged import judge
 from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
 from tiny_run import CLASSES, Wanted, make_run
-
-from foldwise.judging.verdict import judge
 
 CLASSIFY = [task for task in CLASSES if task.endswith("classification")]
 

@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from judged import judge
 from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix, precision_recall_fscore_support
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.rows import read_rows
 from foldwise.judging.split_scores import measured, parts_of
-from foldwise.judging.verdict import judge
 
 NAMES = ("a", "b", "c", "d")
 
@@ -59,6 +59,9 @@ def test_what_is_nothing_by_nothing_is_not_known():
     assert np.isnan(measured(np.zeros((2, 2), int), ("a", "b"))["macro"]["f1"])
 
 
+TITLED = {"train": "train", "inner": "validation"}  # of the counts in scores.npz
+
+
 def with_counts(folder, part_of):
     """Add to every fit of a run the counts of the two parts that it was not tested on."""
     for path in folder.root.glob("done/*/scores.npz"):
@@ -78,7 +81,7 @@ def test_the_verdict_pools_every_part_over_folds_and_repeats(tmp_path, task):
     rows = read_rows(folder)
     one = json.loads(json.dumps(judge(folder)))["configurations"][0]
     for part, matrix in counts.items():
-        assert one["parts"][part] == measured(6 * matrix, CLASSES[task])  # 3 folds, 2 repeats
+        assert one["split_scores"][TITLED[part]] == measured(6 * matrix, CLASSES[task])  # 3 folds, 2 repeats
     outputs = [rows.outputs(one["id"], repeat) for repeat in (0, 1)]
     if task.endswith("segmentation"):
         tested = sum(part.confusion.sum(0) for part in outputs)
@@ -87,11 +90,11 @@ def test_the_verdict_pools_every_part_over_folds_and_repeats(tmp_path, task):
     else:
         said = [(part.truth.argmax(1), part.probabilities.argmax(1)) for part in outputs]
         tested = sum(confusion_matrix(*pair, labels=range(K)) for pair in said)
-    assert one["parts"]["test"] == measured(tested, CLASSES[task])
+    assert one["split_scores"]["test"] == measured(tested, CLASSES[task])
 
 
 def test_fits_that_counted_no_other_part_have_none(tmp_path):
     folder = make_run(tmp_path / "run", Wanted())
     rows = read_rows(folder)
     assert parts_of(rows, rows.configurations[0].id) is None
-    assert judge(folder)["configurations"][0]["parts"] is None
+    assert judge(folder)["configurations"][0]["split_scores"] is None

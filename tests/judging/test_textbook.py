@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scikit_posthocs
 from auxiliary_items import asking
+from judged import judge
 from scipy.stats import friedmanchisquare, ttest_rel
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.multitest import multipletests
@@ -21,7 +22,6 @@ from foldwise.judging.textbook import (
     paired_t,
     signed_rank,
 )
-from foldwise.judging.verdict import judge
 from foldwise.run.folder import read_json
 
 FIVE = np.array([0.02, 0.01, 0.03, 0.00, 0.04])
@@ -177,7 +177,9 @@ def test_the_verdict_has_every_test_against_the_winner(tmp_path, metric):
 
 def test_false_discoveries_of_the_design(tmp_path, monkeypatch):
     four = iter([0.01, 0.04, 0.03, 0.005])
-    monkeypatch.setattr("foldwise.judging.textbook.mcnemar", lambda *_: {"p": next(four)})
+    monkeypatch.setattr(
+        "foldwise.judging.textbook.mcnemar", lambda *_: {"only_winner": 0, "only_other": 0, "p": next(four)}
+    )
     told = verdict_of(
         tmp_path / "run", skills=(0.5, 1.0, 1.5, 2.0, 2.5), judge="{metric: accuracy, textbook: true}"
     )

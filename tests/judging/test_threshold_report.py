@@ -5,13 +5,13 @@ import csv
 import numpy as np
 import pytest
 import sklearn.metrics as oracle
+from judged import judge
 from tiny_run import Wanted, make_run
 
 from foldwise.errors import SpecError
 from foldwise.judging.rows import read_rows
 from foldwise.judging.threshold_report import f1_curves, scarce
 from foldwise.judging.thresholds import THRESHOLDS
-from foldwise.judging.verdict import judge
 
 SEVERAL = Wanted(task="multilabel_classification", num_cases=90, repeats=2)
 
@@ -57,7 +57,7 @@ def test_thresholds_of_the_winner_over_its_fits(tmp_path):
         assert told["median"] == pytest.approx(np.median(limits[:, k]))
         assert told["mean"] == pytest.approx(limits[:, k].mean())
         assert (told["low"], told["high"]) == (limits[:, k].min(), limits[:, k].max())
-        assert told["inner_positives"] == np.median(positives[:, k])
+        assert told["validation_positives"] == np.median(positives[:, k])
         assert (told["num_fits"], told["num_never"]) == (6, 0)
         assert told["num_matched"] == (positives[:, k] < 10).sum()
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from judged import judge
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.rows import read_rows
-from foldwise.judging.verdict import judge
 
 DIFFERENT, ALIKE = (0.3, 2.5), (1.0, 1.01, 1.02)
 

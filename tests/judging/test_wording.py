@@ -3,9 +3,9 @@
 import re
 
 import pytest
+from judged import judge
 from tiny_run import CLASSES, Wanted, make_run
 
-from foldwise.judging.verdict import judge
 from foldwise.judging.wording import counted, decimals, in_text, rounded, show, with_interval
 
 

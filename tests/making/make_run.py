@@ -4,11 +4,11 @@ import csv
 from dataclasses import dataclass, field
 
 import numpy as np
+from judged import judge
 
 from foldwise.data.cache.packed import pack
 from foldwise.data.folds.splits import Split, write_splits
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.judging.verdict import judge
 from foldwise.learning.objectives.losses import loss_curve
 from foldwise.run.folder import RunFolder, write_json
 from foldwise.run.items import Item

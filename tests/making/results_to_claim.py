@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pandas as pd
+from judged import judge_files
 
 from foldwise.judging.claim_check.checking import check
 from foldwise.judging.external.asked import Asked
-from foldwise.judging.external.verdict import judge_files
 
 # Per cent of 22 test images: right ones of hardware x network x head x optimiser, in the order of the table.
 RIGHT = {

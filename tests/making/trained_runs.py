@@ -4,9 +4,9 @@ from base64 import b64decode
 from io import BytesIO
 
 import numpy as np
+from judged import judge
 from PIL import Image
 
-from foldwise.judging.verdict import judge
 from foldwise.learning.objectives.losses import losses_to_map
 from foldwise.learning.training.snapshots import Watch
 from foldwise.run.folder import read_json, write_json

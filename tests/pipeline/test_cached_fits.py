@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from judged import judge
 
 from foldwise.data.phantoms.catalogue import make
 from foldwise.errors import SpecError
-from foldwise.judging.verdict import judge
 from foldwise.pipeline.pipeline import lay_out, prepare
 from foldwise.pipeline.preflight import check_models
 from foldwise.pipeline.worker import do_item, one_at_a_time
@@ -115,7 +115,7 @@ def test_speed_is_measured_told_in_the_verdict_and_decides_nothing(tmp_path):
     verdict = judge(folder)
     assert verdict["state"] == "nothing_done"
     assert (verdict["num_done"], verdict["num_planned"]) == (0, 6)
-    assert [(row["cache"], row["held"], row["error"]) for row in verdict["throughput"]] == [
+    assert [(row["cache"], row["cache_used"], row["error"]) for row in verdict["throughput"]] == [
         ("memory", "memory", None),
         ("none", "none", None),
     ]

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from foldwise.errors import ItemsFailed, RunError, SpecError
-from foldwise.run.folder import RunFolder, read_json
+from foldwise.judging.verdict import Verdict, read_verdict
+from foldwise.run.folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ class Run:
     folder: RunFolder
 
     @property
-    def verdict(self) -> dict[str, Any]:
+    def verdict(self) -> Verdict:
         """The verdict as data; `docs/verdict.md` describes it.
 
         Raises:
@@ -43,8 +44,7 @@ class Run:
             raise RunError(
                 f"{self.folder.root} has no verdict yet", cure=f"foldwise report {self.folder.root}"
             )
-        verdict: dict[str, Any] = read_json(self.folder.verdict)
-        return verdict
+        return read_verdict(self.folder.verdict)
 
     @property
     def leaderboard(self) -> pd.DataFrame:

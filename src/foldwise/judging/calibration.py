@@ -226,8 +226,8 @@ def overconfidence(
 
 def _stated(estimate: float, ends: Interval) -> dict[str, float | str]:
     low, high = ends
-    told = "over-confident" if low > 0 else "under-confident" if high < 0 else "not told"
-    return {"estimate": estimate, "low": low, "high": high, "told": told}
+    conclusion = "over-confident" if low > 0 else "under-confident" if high < 0 else "undecided"
+    return {"estimate": estimate, "low": low, "high": high, "conclusion": conclusion}
 
 
 def _of_pixels(rows: Rows, comparable: Sequence[str], names: dict[str, str]) -> dict[str, Any]:

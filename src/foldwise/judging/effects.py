@@ -27,9 +27,10 @@ from foldwise.judging.design import (
     weights_of,
 )
 from foldwise.judging.inference import DRAWS, joint_draws, studentized, tail
-from foldwise.judging.pairs import Told, told_by
+from foldwise.judging.pairs import conclusion_of
 from foldwise.judging.run_variance import run_moments, runs_in_mean
 from foldwise.judging.variance import Variance
+from foldwise.judging.verdict import Conclusion
 from foldwise.metrics.outputs import Floats, Ints
 
 MOSTLY_NOISE = (
@@ -65,7 +66,7 @@ class Contrast:
         difference: a minus b, 0 or more; None where the grid cannot estimate it.
         error: its standard error; None without inference.
         low, high: simultaneous over all pairs of the view, and p adjusted for them.
-        told: as of pairs of configurations; None without inference.
+        conclusion: as of pairs of configurations; None without inference.
         agree, matched: pairs of configurations that differ in nothing else, and how many of them differ likewise.
     """
 
@@ -78,7 +79,7 @@ class Contrast:
     low: float | None = None
     high: float | None = None
     p: float | None = None
-    told: Told | None = None
+    conclusion: Conclusion | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def _inferred(apart_PC: Floats, scores: Scores, asked: Asked) -> list[dict[str, 
             "low": float(difference - quantile * error),
             "high": float(difference + quantile * error),
             "p": float(p),
-            "told": told_by(float(difference), float(quantile * error), asked.margin),
+            "conclusion": conclusion_of(float(difference), float(quantile * error), asked.margin),
         }
         for difference, error, p in zip(difference_P, error_P, p_P, strict=True)
     ]

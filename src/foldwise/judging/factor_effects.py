@@ -168,7 +168,7 @@ def _pair(pair: Contrast, one: Effect, sign: int) -> Record:
         "low": ends[0] if ends else None,
         "high": ends[1] if ends else None,
         "p": pair.p,
-        "told": pair.told or ("not estimable" if pair.difference is None else "not tested"),
+        "conclusion": pair.conclusion or ("not estimable" if pair.difference is None else "not tested"),
         "agree": pair.agree,
         "matched": pair.matched,
     }
@@ -193,11 +193,11 @@ def _two(pair: Contrast, labels: Sequence[str], sure: str) -> str:
     by = f"{show(pair.difference or 0.0)}{_interval(pair, sure)}"
     agree = f" {pair.agree} of {counted(pair.matched, 'matched pair agrees', 'matched pairs agree')}."
     agree = agree if pair.matched > 1 and pair.difference else ""
-    if pair.told == "better":
+    if pair.conclusion == "better":
         return f"{a} is better than {b} by {by}.{agree}"
-    if pair.told == "equivalent":
+    if pair.conclusion == "equivalent":
         return f"{a} and {b} are equivalent: they differ by {by}."
-    if pair.told is None:
+    if pair.conclusion is None:
         return f"{a} has a better mean than {b}, by {by}; nothing is tested.{agree}"
     return f"{a} and {b} cannot be told apart: they differ by {by}.{agree}"
 
@@ -206,10 +206,10 @@ def _many(known: Sequence[Contrast], labels: Sequence[str], sure: str) -> str:
     """The best level, what it is better than, and from what it cannot be told apart."""
     best = known[0].a
     own = [pair for pair in known if pair.a == best]
-    worse = [pair for pair in own if pair.told == "better"]
-    alike = [labels[pair.b] for pair in own if pair.told == "equivalent"]
-    open_ = [labels[pair.b] for pair in own if pair.told == "not distinguishable"]
-    if not any(pair.told for pair in known):
+    worse = [pair for pair in own if pair.conclusion == "better"]
+    alike = [labels[pair.b] for pair in own if pair.conclusion == "equivalent"]
+    open_ = [labels[pair.b] for pair in own if pair.conclusion == "not distinguishable"]
+    if not any(pair.conclusion for pair in known):
         return f"{labels[best]} has the best mean; nothing is tested."
     parts = []
     if worse:
@@ -222,7 +222,7 @@ def _many(known: Sequence[Contrast], labels: Sequence[str], sure: str) -> str:
     if open_:
         parts.append(f"cannot be told apart from {_and(open_)}")
     first = f"{labels[best]} has the best mean; it " if not worse else f"{labels[best]} "
-    others = [pair for pair in known if pair.a != best and pair.told == "better"]
+    others = [pair for pair in known if pair.a != best and pair.conclusion == "better"]
     rest = f" Among the others, {counted(len(others), 'pair is', 'pairs are')} told apart." if others else ""
     return first + "; it ".join(parts) + "." + rest
 

@@ -7,15 +7,13 @@ pairs, so that with confidence 1 - alpha not one of them is wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.stats import norm
 
 from foldwise.judging.inference import POWER, Comparison
 from foldwise.judging.variance import Variance
-
-Told = Literal["better", "equivalent", "not distinguishable"]
+from foldwise.judging.verdict import Conclusion
 
 
 @dataclass(frozen=True)
@@ -23,18 +21,18 @@ class Pair:
     """The configuration with the higher estimate, `a`, against another, `b`; both by their place.
 
     Attributes:
-        told: ``better``: a, beyond chance and by more than the margin leaves open. ``equivalent``: the whole interval
+        conclusion: ``better``: a, beyond chance and by more than the margin leaves open. ``equivalent``: the whole interval
             lies within the margin, whether or not the two differ beyond chance. Else ``not distinguishable``.
         difference: estimate of a minus that of b, 0 or more.
         low, high: of this pair alone.
-        low_all, high_all: simultaneous over all pairs; `told` rests on it.
+        low_all, high_all: simultaneous over all pairs; `conclusion` rests on it.
         p, p_all: of this pair alone, and adjusted for all pairs by max |t|.
         minimal_detectable_difference: what a test of all pairs would have seen with 80 % power.
     """
 
     a: int
     b: int
-    told: Told
+    conclusion: Conclusion
     difference: float
     low: float
     high: float
@@ -67,7 +65,7 @@ def all_pairs(known: Variance, comparison: Comparison, *, alpha: float, margin: 
                 Pair(
                     a=int(a),
                     b=int(b),
-                    told=told_by(difference, together, margin),
+                    conclusion=conclusion_of(difference, together, margin),
                     difference=difference,
                     low=difference - alone,
                     high=difference + alone,
@@ -81,7 +79,7 @@ def all_pairs(known: Variance, comparison: Comparison, *, alpha: float, margin: 
     return made
 
 
-def told_by(difference: float, half: float, margin: float) -> Told:
+def conclusion_of(difference: float, half: float, margin: float) -> Conclusion:
     """What an interval of this half width says of a difference that is 0 or more."""
     if difference + half <= margin:  # its other end is nearer to 0 or beyond it by less
         return "equivalent"

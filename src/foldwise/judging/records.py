@@ -125,7 +125,7 @@ def _record(rows: Rows, known: Judgement, configuration: Configuration) -> dict[
         "metrics": {name: with_ends(scored, known, name, place) for name in scored.estimates},
         "per_class": scored.per_class,
         "confusion": _confusion(rows, configuration.id) if scored.estimates else None,
-        "parts": parts_of(rows, configuration.id),
+        "split_scores": parts_of(rows, configuration.id),
         "cost": cost_of([fit for fit in fits if fit.status == "done"]),
         "num_done": sum(fit.status == "done" for fit in fits),
         "num_planned": len(fits),

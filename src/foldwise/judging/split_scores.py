@@ -10,7 +10,8 @@ import numpy as np
 from foldwise.judging.rows import Fit, Rows
 from foldwise.metrics.outputs import THRESHOLD, Floats, Ints, Outputs
 
-PARTS = ("train", "inner", "test")
+PARTS = ("train", "validation", "test")
+STORED = {"train": "train_confusion", "validation": "inner_confusion"}  # in scores.npz
 
 
 def parts_of(rows: Rows, configuration: str) -> dict[str, Any] | None:
@@ -32,7 +33,7 @@ def _counts(rows: Rows, fit: Fit) -> dict[str, Ints] | None:
     with np.load(fit.path / "scores.npz", allow_pickle=False) as arrays:
         if "train_confusion" not in arrays or len(arrays["train_confusion"]) != len(rows.classes):
             return None
-        found = {part: np.asarray(arrays[f"{part}_confusion"], dtype=np.int64) for part in PARTS[:2]}
+        found = {part: np.asarray(arrays[key], dtype=np.int64) for part, key in STORED.items()}
     return found | {"test": _tested(outputs)}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from foldwise.judging.rows import Rows
+from foldwise.judging.verdict import ConfigurationResult, Cost, ShallowBaseline, TrivialBaseline, Verdict
 from foldwise.metrics.outputs import Outputs, counts, predicted
 from foldwise.metrics.ratios import image_dice, image_iou
 from foldwise.run.folder import written_whole
@@ -32,64 +33,40 @@ SEGMENTED = ("pixels_tp", "pixels_fp", "pixels_fn", "dice", "iou")
 OUTLINED = ("nsd", "hd95")  # only where the study asks for them
 
 
-def write_results(path: Path, verdict: Mapping[str, Any]) -> None:
+def write_results(path: Path, verdict: Verdict) -> None:
     """One row per configuration, best first, then the baselines; every averaging is in its column's name.
 
     `confusion` is JSON: counts by [true][predicted], summed over folds and repeats, as in the verdict.
     """
-    records = verdict["configurations"]
-    factors = list(dict.fromkeys(factor for record in records for factor in record["levels"]))
-    costs = list(dict.fromkeys(cost for record in records for cost in record["cost"]))
-    metrics = list(verdict["metrics"])
-    ends = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
-    header = [
-        "configuration",
-        "name",
-        *factors,
-        "verdict",
-        "metric",
-        *STANDING,
-        "num_done",
-        "num_planned",
-        *ends,
-        "confusion",
-        *costs,
-    ]
-    rows = [_result(record, verdict["metric"]["name"], factors, metrics, costs) for record in records]
-    for baseline in verdict["baselines"]:
-        known = {
-            "levels": {},
-            "cost": {},
-            "verdict": baseline["kind"],
-            "num_done": "",
-            "num_planned": "",
-        } | baseline
-        rows.append(_result(known, verdict["metric"]["name"], factors, metrics, costs))
-    _write(path, header, iter(rows))
+    configurations = verdict.configurations
+    factors = list(dict.fromkeys(factor for row in configurations for factor in row.levels))
+    ends = [f"{metric}{end}" for metric in verdict.metrics for end in ("", "_low", "_high")]
+    header = ["configuration", "name", *factors, "verdict", "metric", *STANDING, "num_done", "num_planned"]
+    rows = [_result(row, row.verdict, verdict, factors) for row in configurations]
+    rows += [_result(row, row.kind, verdict, factors) for row in verdict.baselines]
+    _write(path, [*header, *ends, "confusion", *Cost.model_fields], iter(rows))
 
 
 def _result(
-    record: Mapping[str, Any],
-    metric: str,
+    row: ConfigurationResult | ShallowBaseline | TrivialBaseline,
+    standing: str,
+    verdict: Verdict,
     factors: Sequence[str],
-    metrics: Sequence[str],
-    costs: Sequence[str],
 ) -> list[Any]:
-    scores = [
-        record["metrics"].get(name, {}).get(end) for name in metrics for end in ("estimate", "low", "high")
-    ]
+    """The cells of a row; a baseline has fewer fields than a configuration, and empty cells for the others."""
+    fields = dict(row)
+    levels, confusion, cost = fields.get("levels", {}), fields.get("confusion"), dict(fields.get("cost", ()))
+    scores = [row.metrics.get(name) for name in verdict.metrics]
     return [
-        record["id"],
-        record["name"],
-        *(record["levels"].get(factor) for factor in factors),
-        record["verdict"],
-        metric,
-        *(record.get(key) for key in STANDING),
-        record["num_done"],
-        record["num_planned"],
-        *scores,
-        json.dumps(record["confusion"]) if record.get("confusion") else None,
-        *(record["cost"].get(cost) for cost in costs),
+        row.id,
+        row.name,
+        *(levels.get(factor) for factor in factors),
+        standing,
+        verdict.metric.name,
+        *(fields.get(key) for key in (*STANDING, "num_done", "num_planned")),
+        *(cell for one in scores for cell in ((one.estimate, one.low, one.high) if one else (None,) * 3)),
+        json.dumps(confusion) if confusion else None,
+        *(cost.get(key) for key in Cost.model_fields),
     ]
 
 

@@ -27,13 +27,13 @@ def thresholds_record(rows: Rows, winner: str | None) -> dict[str, Any] | None:
     if rows.thresholds is None or winner is None:
         return None
     cuts = [rows.cut(fit, rows.thresholds) for fit in rows.done(winner)]
-    positives = np.median(_inner_positives(rows), axis=0)
+    positives = np.median(_validation_positives(rows), axis=0)
     return {
         "method": rows.thresholds,
         "sentence": THRESHOLDS[rows.thresholds].sentence,
         "configuration": winner,
         "classes": {
-            name: _over_folds(cuts, k) | {"inner_positives": float(positives[k])}
+            name: _over_folds(cuts, k) | {"validation_positives": float(positives[k])}
             for k, name in enumerate(rows.classes)
         },
         "compared": [_compared(rows, winner, method) for method in THRESHOLDS],
@@ -52,7 +52,7 @@ def _over_folds(cuts: list[Cut], k: int) -> dict[str, Any]:
     }
 
 
-def _inner_positives(rows: Rows) -> Ints:
+def _validation_positives(rows: Rows) -> Ints:
     """(splits, K) images of each class in every inner validation."""
     assert rows.truth is not None
     return np.stack([rows.truth[split.validation].sum(axis=0) for split in rows.splits])
@@ -83,7 +83,7 @@ def scarce(rows: Rows) -> tuple[str, ...]:
     """Classes whose own best threshold is taken although an inner validation has fewer than 100 of them."""
     if rows.thresholds != "per_class":
         return ()
-    least = _inner_positives(rows).min(axis=0)
+    least = _validation_positives(rows).min(axis=0)
     return tuple(name for name, number in zip(rows.classes, least, strict=True) if number < MANY)
 
 

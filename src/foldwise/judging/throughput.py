@@ -8,7 +8,6 @@ from foldwise.run.folder import RunFolder
 from foldwise.study.spec import Choice
 
 KNOWN = (
-    "held",
     "device",
     "device_name",
     "precision",
@@ -36,5 +35,9 @@ def throughput(folder: RunFolder) -> list[dict[str, Any]]:
             "model": str(Choice.model_validate(training["model"])),
             "cache": training["cache"],
         }
-        records.append(asked | {"error": error} | {key: result.get(key) for key in KNOWN})
+        records.append(
+            asked
+            | {"error": error, "cache_used": result.get("held")}
+            | {key: result.get(key) for key in KNOWN}
+        )
     return records

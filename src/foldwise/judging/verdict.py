@@ -1,255 +1,366 @@
-"""The verdict: everything the report says, as data, from a run folder alone.
+"""The verdict: everything that a report, a command or a person may read of a judged run, typed and frozen.
 
-`judge` reads the rows, scores every configuration and trivial predictor with every metric, compares those that are
-complete, and writes verdict.json, results.csv and scores.csv. docs/verdict.md describes the fields.
+verdict.json is its dump; docs/verdict.md describes every field. `foldwise.judging.judge` makes it of a run,
+`foldwise.judging.external` of scores from elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-import numpy as np
+from pydantic import Field, ValidationError
 
-from foldwise.judging.aa_test import again_caution, again_record
-from foldwise.judging.answer import answer, state
-from foldwise.judging.auxiliary import failed_items
-from foldwise.judging.baselines import baselines_of
-from foldwise.judging.boundaries import boundary_record, with_outlines
-from foldwise.judging.calibration import calibration_record
-from foldwise.judging.factor_effects import mattered
-from foldwise.judging.inference import Comparison, compare
-from foldwise.judging.intervals import Interval, interval, moved
-from foldwise.judging.pairs import Pair, all_pairs
-from foldwise.judging.records import Judgement, baseline_record, records
-from foldwise.judging.robustness import robustness
-from foldwise.judging.rows import Rows, read_rows
-from foldwise.judging.scoring import Judged, Scored, best_first, judged, score
-from foldwise.judging.selection import Selected, selected_score
-from foldwise.judging.shallow import not_beaten, shallow_records
-from foldwise.judging.tables import write_results, write_scores
-from foldwise.judging.textbook import textbook_record
-from foldwise.judging.threshold_report import thresholds_record
-from foldwise.judging.throughput import throughput
-from foldwise.judging.variance import beside
-from foldwise.judging.warnings import as_records, cautions
-from foldwise.judging.warnings.facts import Facts
-from foldwise.metrics.outputs import Outputs
-from foldwise.metrics.table import Metric, choose_metric, metrics_of
-from foldwise.run.folder import RunFolder, write_json
-from foldwise.study.spec import Judging, Study
+from foldwise.errors import RunError
+from foldwise.judging.verdict_sections import (
+    AATestSection,
+    BoundarySection,
+    CalibrationSection,
+    FactorsSection,
+    FoldScore,
+    ModelThroughput,
+    RobustnessSection,
+    ScoreEstimate,
+    TextbookSection,
+    ThresholdsSection,
+    VerdictPart,
+)
+from foldwise.storage import read_json
 
-SCHEMA = 1
-MAX_IN_PAIRS = 60  # configurations of which every pair is told
+SCHEMA = 2  # raised when a key of verdict.json changes its name or its meaning
+
+State = Literal[
+    "nothing_done",
+    "incomplete",
+    "not_better_than_trivial",
+    "single_configuration",
+    "several_tied",
+    "clear_winner",
+]
+Conclusion = Literal["better", "equivalent", "not distinguishable"]
 
 
-def judge(folder: RunFolder) -> dict[str, Any]:
-    """Judge what is done, and write verdict.json, results.csv and scores.csv into the run folder.
+class MetricFacts(VerdictPart):
+    """A metric: its name, which way is better, and over what it averages."""
 
-    Returns:
-        The verdict as it is written; every number that is not known is None.
+    name: str
+    title: str
+    higher_is_better: bool
+    averaging: str
+    bounded: bool
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, else -1."""
+        return 1 if self.higher_is_better else -1
+
+
+class DecidingMetric(MetricFacts):
+    """The metric that decides, and the difference in it that is of no consequence."""
+
+    equivalent_within: float
+
+
+class Answer(VerdictPart):
+    """The winner, its numbers, and the sentence that says how sure it is."""
+
+    configuration: str
+    name: str
+    estimate: float
+    low: float | None
+    high: float | None
+    sentence: str
+    num_ruled_out: int
+    num_tied: int
+    minimal_detectable_difference: float | None
+
+
+class MetricEstimate(ScoreEstimate):
+    """A metric of one configuration, and how many classes or images could not be scored."""
+
+    num_undefined: int
+
+
+class PrecisionRecall(VerdictPart):
+    """Precision, recall and F1; None for 0 / 0."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class ClassPrecisionRecall(PrecisionRecall):
+    """The same of one class, and how many images or pixels have it."""
+
+    support: int
+
+
+class SplitScores(VerdictPart):
+    """Precision, recall and F1 on one part of the images: of every class, and their means."""
+
+    classes: dict[str, ClassPrecisionRecall]
+    macro: PrecisionRecall
+    weighted: PrecisionRecall
+
+
+class ScoresBySplit(VerdictPart):
+    """The scores on the images that were trained on, chosen on, and tested on."""
+
+    train: SplitScores
+    validation: SplitScores
+    test: SplitScores
+
+
+class Cost(VerdictPart):
+    """Means over fits of what was measured; of scores from elsewhere nothing is."""
+
+    train_s: float | None = None
+    evaluate_s: float | None = None
+    shared_features_s: float | None = None
+    shared_pretrain_s: float | None = None
+    parameters: float | None = None
+    trainable_parameters: float | None = None
+    peak_memory_mb: float | None = None
+    shared_peak_memory_mb: float | None = None
+    reserved_memory_mb: float | None = None
+    energy_j: float | None = None
+    shared_energy_j: float | None = None
+    latency_ms: float | None = None
+    device: str | None = None
+    cache: str | None = None
+    peak_memory_is: str | None = None
+    energy_is: str | None = None
+
+
+class Failure(VerdictPart):
+    """A fit that ended with an error."""
+
+    item: str
+    repeat: int
+    fold: int
+    type: str
+    message: str
+
+
+class FailedItem(VerdictPart):
+    """An item that is no fit and ended with an error."""
+
+    item: str
+    kind: str
+    title: str
+    type: str
+    message: str
+
+
+Measures = dict[str, bool | float | None]
+Confusion = tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, ...], ...], ...]
+
+
+class Standing(VerdictPart):
+    """What the comparison says of one configuration; of one that is not compared nothing but that it is not."""
+
+    verdict: Literal["winner", "could be best", "worse", "incomplete", "failed"]
+    low: float | None = None
+    high: float | None = None
+    se: float | None = None
+    run_sd: float | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p: float | None = None
+    could_be_best: bool = False
+    p_wins: float | None = None
+    rank_low: int | None = None
+    rank_high: int | None = None
+    ruled_out_by: str | None = None
+    equivalent: bool | None = None
+
+
+class ConfigurationResult(Standing):
+    """Everything that is known of one configuration."""
+
+    id: str
+    name: str
+    levels: dict[str, str]
+    estimate: float | None
+    folds: tuple[FoldScore, ...]
+    metrics: dict[str, MetricEstimate]
+    per_class: dict[str, Measures]
+    confusion: Confusion | None
+    split_scores: ScoresBySplit | None
+    cost: Cost
+    num_done: int
+    num_planned: int
+    failures: tuple[Failure, ...]
+    lacks: str | None = None
+
+    @property
+    def compared(self) -> bool:
+        """Whether it is complete, and so takes part in the comparison."""
+        return self.verdict in ("winner", "could be best", "worse")
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether both ends of the interval are known."""
+        return self.low is not None and self.high is not None
+
+
+class TrivialBaseline(VerdictPart):
+    """A predictor that never looks at the image; nothing in it was learnt, so it has no interval."""
+
+    id: str
+    kind: Literal["trivial"] = "trivial"
+    name: str
+    sentence: str
+    estimate: float | None
+    metrics: dict[str, ScoreEstimate]
+    per_class: dict[str, Measures]
+
+
+class ShallowBaseline(VerdictPart):
+    """A simple classifier of pixels, judged like every configuration but never the winner."""
+
+    id: str
+    kind: Literal["shallow"] = "shallow"
+    name: str
+    sentence: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    folds: tuple[FoldScore, ...]
+    metrics: dict[str, ScoreEstimate]
+    per_class: dict[str, Measures]
+    cost: Cost
+    p: float | None
+    p_winner: float | None
+    difference: float | None
+    beaten: bool | None
+
+
+BaselineResult = Annotated[ShallowBaseline | TrivialBaseline, Field(discriminator="kind")]
+
+
+class SelectionSection(VerdictPart):
+    """The winner's score before and after it is corrected for having been chosen."""
+
+    naive: float
+    corrected: float
+    low: float | None
+    high: float | None
+    optimism: float
+
+
+class VerdictWarning(VerdictPart):
+    """What a reader must know before believing the answer: a code for machines, a sentence, and a cure."""
+
+    code: str
+    message: str
+    cure: str
+
+
+class PairResult(VerdictPart):
+    """Two configurations by id: `a` has the better estimate."""
+
+    a: str
+    b: str
+    conclusion: Conclusion
+    difference: float
+    low: float
+    high: float
+    low_all: float
+    high_all: float
+    p: float
+    p_all: float
+    minimal_detectable_difference: float
+
+
+class Verdict(VerdictPart):
+    """The verdict of a run or of scores from elsewhere; what one of them does not have is None or empty."""
+
+    alpha: float
+    study: str | None
+    title: str | None
+    task: str | None
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    recognised: tuple[str, ...]
+    num_images: int
+    num_groups: int | None
+    folds: int
+    repeats: int
+    num_done: int
+    num_planned: int
+    finished: str | None
+    metric: DecidingMetric
+    metrics: dict[str, MetricFacts]
+    state: State
+    answer: Answer | None
+    configurations: tuple[ConfigurationResult, ...]
+    baselines: tuple[BaselineResult, ...]
+    thresholds: ThresholdsSection | None
+    boundary: BoundarySection | None
+    calibration: CalibrationSection | None
+    selection: SelectionSection | None
+    warnings: tuple[VerdictWarning, ...]
+    pairs: tuple[PairResult, ...]
+    factors: FactorsSection | None
+    aa_test: AATestSection | None
+    textbook: TextbookSection | None
+    robustness: RobustnessSection | None
+    failed_items: tuple[FailedItem, ...]
+    throughput: tuple[ModelThroughput, ...]
+
+    @property
+    def confidence(self) -> str:
+        """Of every interval: ``95 %``."""
+        return f"{100 * (1 - self.alpha):g} %"
+
+    def configuration(self, id: str) -> ConfigurationResult:
+        """The configuration of this id; KeyError where there is none."""
+        return next_with(self.configurations, id)
+
+    def dump(self) -> dict[str, Any]:
+        """The verdict as verdict.json has it."""
+        return {"schema": SCHEMA} | self.model_dump(mode="json")
+
+    @classmethod
+    def load(cls, record: dict[str, Any], *, where: str = "verdict.json") -> Verdict:
+        """The verdict that `dump` has made a record of.
+
+        Raises:
+            RunError: it is of another version of foldwise, or damaged.
+        """
+        if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+            schema = record.get("schema") if isinstance(record, dict) else None
+            raise RunError(
+                f"this verdict has schema {schema}, and this version of foldwise reads schema {SCHEMA}",
+                where=where,
+                cure="Judge again: `foldwise report` of the run folder, or `foldwise judge` of the scores; nothing is trained.",
+            )
+        try:
+            return cls.model_validate({key: value for key, value in record.items() if key != "schema"})
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise RunError(
+                f"the verdict is damaged at {field}: {first['msg']}",
+                where=where,
+                cure="Judge again: `foldwise report` of the run folder, or `foldwise judge` of the scores; nothing is trained.",
+            ) from None
+
+
+def next_with(configurations: tuple[ConfigurationResult, ...], id: str) -> ConfigurationResult:
+    """The configuration of this id; KeyError where there is none."""
+    for configuration in configurations:
+        if configuration.id == id:
+            return configuration
+    raise KeyError(id)
+
+
+def read_verdict(path: Path) -> Verdict:
+    """The verdict that was written to `path`.
 
     Raises:
-        RunError: the folder is not a run, or scores in it are damaged.
-        SpecError: the study asks for a metric its task does not have.
+        RunError: there is none, it is of another version of foldwise, or damaged.
     """
-    verdict, rows = verdict_now(folder)
-    write_json(folder.verdict, verdict)
-    write_results(folder.results, verdict)
-    write_scores(folder.scores, rows)
-    return verdict
-
-
-def verdict_now(folder: RunFolder) -> tuple[dict[str, Any], Rows]:
-    """The verdict on what is done, and the scores it rests on; neither is written.
-
-    Raises:
-        RunError: the folder is not a run, or scores in it are damaged.
-        SpecError: the study asks for a metric its task does not have.
-    """
-    study = folder.load_study()
-    rows = with_outlines(study, read_rows(folder), folder)
-    return verdict_of(study, rows) | {"throughput": throughput(folder)}, rows
-
-
-def verdict_of(study: Study, rows: Rows) -> dict[str, Any]:
-    """The verdict of a study on its rows; nothing is written."""
-    metric = choose_metric(study.judge.metric, rows.family)
-    known = _judgement(study, rows, metric)
-    listed = records(study, rows, known)
-    trivial = [baseline_record(known, baseline, scored) for baseline, scored in known.trivial]
-    shallow = shallow_records(study, rows, known)
-    facts = Facts.of(study, rows, known)
-    told = state(facts, listed)
-    equals = again_record(study, rows, known)
-    factors = mattered(study, rows, known, listed)
-    unbeaten = not_beaten(shallow, listed, alpha=study.judge.alpha)
-    verdict: dict[str, Any] = plain({
-        "schema": SCHEMA,
-        "alpha": study.judge.alpha,
-        "study": study.study,
-        "title": study.title or study.study,
-        "task": rows.task,
-        "classes": list(rows.classes),
-        "num_images": len(rows.names),
-        "num_groups": rows.units.count if rows.units.grouped else None,
-        "folds": len({split.fold for split in rows.splits}),
-        "repeats": len(rows.repeats),
-        "num_done": sum(fit.status == "done" for fit in rows.fits),
-        "num_planned": len(rows.fits),
-        "finished": max((str(fit.result["finished"]) for fit in rows.fits if "finished" in fit.result), default=None),
-        "metric": _about(metric, rows) | {"equivalent_within": study.judge.equivalent_within},
-        "metrics": {name: _about(row, rows) for name, row in metrics_known(rows).items()},
-        "state": told,
-        "answer": answer(told, listed, facts, unbeaten) if known.comparable else None,
-        "configurations": listed,
-        "baselines": [*shallow, *trivial],
-        "thresholds": thresholds_record(rows, known.comparable[0] if known.comparable else None),
-        "boundary": boundary_record(study, rows, known.comparable),
-        "calibration": calibration_record(study, rows, known.comparable),
-        "selection": selection_record(known),
-        "warnings": as_records([unbeaten, again_caution(equals), *cautions(facts, told, listed, factors)]),
-        "pairs": pair_records(study.judge, known),
-        "factors": factors,
-        "again": equals,
-        "textbook": textbook_record(study.judge, known),
-        "robustness": robustness(study, rows, metric, listed),
-        "failed_items": failed_items(rows.beside),
-    })  # fmt: skip
-    return verdict
-
-
-def _judgement(study: Study, rows: Rows, metric: Metric) -> Judgement:
-    scored: dict[str, Scored] = {}
-    likes: list[Outputs] = []
-    for configuration in rows.configurations:
-        done = rows.said(configuration.id)
-        if not done:
-            continue
-        scored[configuration.id] = score(done, rows.units, decides=metric, classes=rows.classes)
-        if sum(len(outputs.case) for _, outputs in done) > sum(len(like.case) for like in likes):
-            likes = [outputs for _, outputs in done]
-    complete = [
-        one for one in scored if rows.complete(one) and np.isfinite(scored[one].values[metric.name]).all()
-    ]
-    comparable = best_first(complete, scored, metric)
-    chosen = [scored[one] for one in comparable]
-    tables = {
-        name: judged(row, chosen, rows.units, num_cases=len(rows.names), alpha=study.judge.alpha)
-        for name, row in (metrics_known(rows).items() if chosen else ())
-    }
-    comparison, selected = compared(tables.get(metric.name), seed=study.seed, alpha=study.judge.alpha)
-    trivial = tuple(
-        (baseline, score(list(enumerate(outputs)), rows.units, decides=metric, classes=rows.classes))
-        for baseline, outputs in (baselines_of(rows, likes) if likes else [])
-    )
-    known = Judgement(metric, scored, comparable, tables, comparison, selected, trivial)
-    return replace(known, trivial_p=_trivial_p(study, known))
-
-
-def _trivial_p(study: Study, known: Judgement) -> float | None:
-    """Whether the best trivial predictor could be the best of all, by the test that the configurations pass.
-
-    As one more row of it: the best of many that only guess looks better than a guess, and a test of the winner alone
-    would believe it.
-    """
-    decisive, trivial = known.tables.get(known.metric.name), known.best_trivial
-    if decisive is None or decisive.known is None or trivial is None:
-        return None
-    values = known.sign * trivial[1].values[known.metric.name]
-    if not np.isfinite(values).all():
-        return None
-    together = beside(decisive.known, decisive.values, values)
-    return float(compare(together, seed=study.seed, alpha=study.judge.alpha).p[-1])
-
-
-def compared(
-    decisive: Judged | None, *, seed: int, alpha: float
-) -> tuple[Comparison | None, Selected | None]:
-    """Who could be the best by the metric that decides, and the winner's corrected score; None where none is tested."""
-    if decisive is None or decisive.known is None or len(decisive.values) < 2:
-        return None, None
-    comparison = compare(decisive.known, seed=seed, alpha=alpha)
-    spread, metric = decisive.spreads[comparison.winner], decisive.metric
-    assert spread is not None
-    sign = 1 if metric.higher_is_better else -1
-
-    def around(corrected: float) -> Interval:
-        low, high = interval(metric.interval, moved(spread, sign * corrected), alpha=alpha)
-        return (low, high) if sign > 0 else (-high, -low)
-
-    return comparison, selected_score(decisive.values.mean(axis=1), decisive.known, around, seed=seed)
-
-
-def selection_record(known: Judgement) -> dict[str, Any] | None:
-    """The winner's score before and after the correction, in the sign of the metric; None where nothing was chosen."""
-    if known.selected is None:
-        return None
-    one, sign = known.selected, known.sign
-    low, high = sorted((sign * one.low, sign * one.high))
-    return {
-        "naive": sign * one.naive,
-        "corrected": sign * one.corrected,
-        "low": low,
-        "high": high,
-        "optimism": one.optimism,
-    }
-
-
-def pair_records(judge: Judging, known: Judgement) -> list[dict[str, Any]]:
-    """Every pair of configurations, in the sign of the metric; of very many only those with the winner."""
-    decisive = known.tables.get(known.metric.name)
-    if known.comparison is None or decisive is None or decisive.known is None:
-        return []
-    found = all_pairs(
-        decisive.known,
-        known.comparison,
-        alpha=judge.alpha,
-        margin=judge.equivalent_within,
-    )
-    ids, sign = known.comparable, known.sign
-    many = len(ids) > MAX_IN_PAIRS
-    return [
-        _pair(pair, ids, sign) for pair in found if not many or known.comparison.winner in (pair.a, pair.b)
-    ]
-
-
-def _pair(pair: Pair, ids: Sequence[str], sign: int) -> dict[str, Any]:
-    record = vars(pair) | {"a": ids[pair.a], "b": ids[pair.b], "difference": sign * pair.difference}
-    for ends in (("low", "high"), ("low_all", "high_all")):
-        record |= dict(zip(ends, sorted(sign * record[end] for end in ends), strict=True))
-    return record
-
-
-def metrics_known(rows: Rows) -> dict[str, Metric]:
-    """The metrics of the task, those of boundaries only where they were computed."""
-    return metrics_of(rows.family, boundary=rows.outlines is not None)
-
-
-def _about(metric: Metric, rows: Rows) -> dict[str, Any]:
-    averaging = metric.averaging
-    if rows.family == "binary":
-        averaging = averaging.replace("the positive class", f"the class {rows.classes[1]!r}")
-    if metric.needs == "boundary" and rows.outlines is not None:
-        averaging = averaging.replace("the tolerance", f"{rows.outlines.tolerance_px:g} pixels")
-    if rows.units.grouped and metric.groups_equal:
-        averaging += "; each group counts once"
-    return {
-        "name": metric.name,
-        "title": metric.title,
-        "higher_is_better": metric.higher_is_better,
-        "averaging": averaging,
-        "bounded": metric.bounded,
-    }
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON has it: numbers of numpy become plain, nan and infinity become None."""
-    if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return Verdict.load(read_json(path), where=str(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil, floor, isfinite, log10
-from typing import Any
+from typing import Any, Protocol
 
 
 def counted(number: int, one: str, many: str) -> str:
@@ -49,30 +49,58 @@ def show(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def digits_of(record: Mapping[str, Any]) -> int:
+class WithInterval(Protocol):
+    """A score with the ends of its interval; what is not known is None or nan."""
+
+    @property
+    def estimate(self) -> float | None:
+        """The score."""
+
+    @property
+    def low(self) -> float | None:
+        """The lower end."""
+
+    @property
+    def high(self) -> float | None:
+        """The upper end."""
+
+
+Scored = WithInterval | Mapping[str, Any]
+
+
+def _numbers(score: Scored) -> tuple[float | None, float | None, float | None]:
+    if isinstance(score, Mapping):
+        return score.get("estimate"), score["low"], score["high"]
+    return score.estimate, score.low, score.high
+
+
+def digits_of(score: Scored) -> int:
     """Digits after the point of a configuration's estimate, wherever it is said: what its interval is worth.
 
     More where a score that is nearly perfect would read as 1.00; at most four.
     """
-    low, high = record["low"], record["high"]
-    digits = decimals((high - low) / 2) if has_interval(record) else 2
-    estimate = record.get("estimate")
+    estimate, low, high = _numbers(score)
+    digits = 2
+    if low is not None and high is not None and has_interval(score):
+        digits = decimals((high - low) / 2)
     while estimate is not None and estimate < 1 == round(estimate, digits) and digits < 4:
         digits += 1
     return digits
 
 
-def has_interval(record: Mapping[str, Any]) -> bool:
+def has_interval(score: Scored) -> bool:
     """Whether both ends of the interval are known."""
-    return all(end is not None and isfinite(end) for end in (record["low"], record["high"]))
+    return all(end is not None and isfinite(end) for end in _numbers(score)[1:])
 
 
-def with_interval(record: Mapping[str, Any], sure: str) -> str:
+def with_interval(score: Scored, sure: str) -> str:
     """``0.91 (95 % interval 0.87 to 0.94)``."""
-    if not has_interval(record):
-        return f"{show(record['estimate'])} (no interval: too few images)"
-    digits = digits_of(record)
-    return f"{record['estimate']:.{digits}f} ({sure} interval {record['low']:.{digits}f} to {record['high']:.{digits}f})"
+    estimate, low, high = _numbers(score)
+    assert estimate is not None
+    if not has_interval(score):
+        return f"{show(estimate)} (no interval: too few images)"
+    digits = digits_of(score)
+    return f"{estimate:.{digits}f} ({sure} interval {low:.{digits}f} to {high:.{digits}f})"
 
 
 def rounded(number: float) -> str:

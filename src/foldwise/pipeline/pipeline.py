@@ -17,7 +17,7 @@ from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public.using import source_facts, with_source
 from foldwise.data.record import audit_record, statistics, write_cases, write_rows
 from foldwise.errors import DataError
-from foldwise.judging.verdict import judge
+from foldwise.judging.judge import judge
 from foldwise.learning.checkpoints.winner import make_winner
 from foldwise.reporting.report import write_report
 from foldwise.run.cleanup import sweep
@@ -135,7 +135,7 @@ def _digest(text: str) -> str:
 
 def finish(folder: RunFolder) -> dict[str, Any]:
     """Judge what is done, write the report, and lay the winner out for prediction; the verdict."""
-    verdict = judge(folder)
+    verdict = judge(folder).dump()
     _hand_over(folder, verdict)
     write_report(folder)
     return verdict

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from foldwise.errors import FoldwiseError, MissingExtra, RunError
+from foldwise.judging.verdict import read_verdict
 from foldwise.learning.job import Job
 from foldwise.pipeline.tasks import TASKS
 from foldwise.run.devices import devices_asked, waiting
@@ -230,8 +231,8 @@ def plan_look(folder: RunFolder, fit: str | None, options: Mapping[str, Any]) ->
     plan, study = folder.load_plan(), folder.load_study()
     done, _ = folder.settled()
     fits = [item for item in plan.items if item.kind == "fit"]
-    verdict = read_json(folder.verdict) if folder.verdict.is_file() else {}
-    winner = (verdict.get("answer") or {}).get("configuration")
+    answer = read_verdict(folder.verdict).answer if folder.verdict.is_file() else None
+    winner = answer.configuration if answer else None
     chosen = fit_to_look_at(fits, fit, winner=winner, done=done, run=str(folder.root))
     asked = finely(study.look or Looking(), options)
     check_epochs(asked, last=len((folder.result(chosen.id) or {}).get("epochs", ())))

@@ -16,6 +16,7 @@ from foldwise.errors import RunError
 from foldwise.judging import curves
 from foldwise.judging.rows import Rows, read_rows
 from foldwise.judging.threshold_report import f1_curves
+from foldwise.judging.verdict import read_verdict
 from foldwise.metrics.outputs import predicted
 from foldwise.reporting.drawing.thinning import held, thinned
 from foldwise.run.auxiliary_results import AuxiliaryItem
@@ -173,7 +174,7 @@ def gather(folder: RunFolder, verdict: Mapping[str, Any] | None = None) -> Repor
         raise RunError(
             "there is no verdict yet", where=str(folder.root), cure=f"foldwise report {folder.root}"
         )
-    verdict = read_json(folder.verdict) if verdict is None else verdict
+    verdict = read_verdict(folder.verdict).dump() if verdict is None else verdict
     rows, asked = read_rows(folder), folder.load_study()
     scored = [one["id"] for one in verdict["configurations"] if one.get("estimate") is not None]
     known = ReportData(

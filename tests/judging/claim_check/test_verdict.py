@@ -1,13 +1,13 @@
 """Claims against verdicts, where differences were tested: what is shown, what is not, and what was never tested."""
 
 import pytest
+from judged import judge
 from results_to_claim import verdict_of, verdicts
 from tiny_run import Wanted, make_run
 
 from foldwise.judging.claim_check.checking import check
 from foldwise.judging.claim_check.finding import FALSE, TRUE, UNCHECKED, UNSUPPORTED
 from foldwise.judging.claim_check.sources import of_verdict, open_report
-from foldwise.judging.verdict import judge
 
 GRID = {"unet/linear": 0.8, "unet/mlp": 0.802, "vit/linear": 0.7, "vit/mlp": 0.703}
 
@@ -111,7 +111,7 @@ def test_the_evidence_is_the_difference_and_its_interval(noisy):
     assert "this study cannot tell them apart" in one.checks[0].why
     assert f"{told(noisy, 'unet'):.4f}" in one.checks[0].why
     assert "95 % interval -0." in one.checks[0].why
-    assert pair["told"] == "not distinguishable"
+    assert pair["conclusion"] == "not distinguishable"
 
 
 def test_numbers_and_intervals_of_a_run(run):
@@ -160,7 +160,7 @@ def test_corrected_score_and_size(run):
 def test_calibration_is_known_of_a_run(run):
     one = run.verdict["calibration"]["configurations"][0]
     trust = one["before"]["overconfidence"]
-    way = "over" if trust["told"] == "under-confident" else "under"
+    way = "over" if trust["conclusion"] == "under-confident" else "under"
     assert verdicts(run, f"The probabilities of {one['name']} are {way}-confident.") == [FALSE]
 
 

@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judged import judge, judge_files
 from scipy.stats import t, ttest_rel
 from tables_to_judge import fixture, long, wide, write, write_summary
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.errors import DataError, SpecError
 from foldwise.judging.external.asked import Asked
-from foldwise.judging.external.verdict import judge_files, write_leaderboard
-from foldwise.judging.verdict import judge
+from foldwise.judging.external.verdict import write_leaderboard
+from foldwise.judging.verdict import Verdict
 
 
 def codes(verdict):
@@ -120,7 +121,7 @@ def test_the_order_of_rows_and_columns_is_no_matter(tmp_path_factory, seed):
             for place, one in enumerate((table, mixed))
         )
         for verdict in (first, second):
-            del verdict["files"], verdict["read"]
+            del verdict["files"], verdict["recognised"]
         for one, other in zip(first["configurations"], second["configurations"], strict=True):
             assert one["name"] == other["name"]
             assert one["estimate"] == pytest.approx(other["estimate"], abs=1e-12)
@@ -298,7 +299,7 @@ def test_all_equal_scores_give_no_nonsense(tmp_path):
 
 def test_the_leaderboard_as_a_table(tmp_path):
     verdict = judge_files([write(tmp_path / "long.csv", long(wide()))])
-    write_leaderboard(tmp_path / "leaderboard.csv", verdict)
+    write_leaderboard(tmp_path / "leaderboard.csv", Verdict.load(verdict))
     with (tmp_path / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["configuration"] for row in rows] == [record["name"] for record in verdict["configurations"]]

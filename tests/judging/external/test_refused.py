@@ -5,13 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from judged import judge, judge_files
 from tables_to_judge import SUMMARY_ROWS, fixture, long, wide, write
 from tiny_run import make_run
 
 from foldwise.errors import DataError, SpecError
 from foldwise.judging.external.asked import Asked
-from foldwise.judging.external.verdict import judge_files
-from foldwise.judging.verdict import judge
 
 
 def refused(kind, paths, asked=None):

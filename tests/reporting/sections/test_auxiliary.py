@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from judged import judge
 
-from foldwise.judging.verdict import judge
 from foldwise.pipeline.pipeline import lay_out, prepare
 from foldwise.pipeline.preflight import check_models
 from foldwise.pipeline.worker import do_item

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from foldwise.errors import RunError, SpecError
 from foldwise.interface.printing.saying import console
 from foldwise.judging.collected import collect
+from foldwise.judging.verdict import read_verdict
 from foldwise.reporting.drawing.standalone import standalone
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.verdict.panels import learning
-from foldwise.run.folder import RunFolder, read_json
+from foldwise.run.folder import RunFolder
 from foldwise.storage import folder_replaced, written_whole
 from foldwise.study.single import document, write_study
 
@@ -74,7 +75,7 @@ def row(asked: Fit, folder: RunFolder) -> dict[str, Any]:
     train = study.train
     settings = {
         "model_id": asked.id,
-        "task": read_json(folder.verdict)["task"],
+        "task": read_verdict(folder.verdict).task,
         "model": asked.model,
         "head": asked.head or "",
         "optimizer": asked.optimizer,

@@ -62,7 +62,7 @@ def _counted(told: Told, found: re.Match[str]) -> Check:
     records = [one for one in of if one["factor"] in told.factors and one["view"] != "as tuned"]
     if len(records) != 1:
         return Check(KIND, found[0], UNCHECKED, "it does not name one factor that was tested.")
-    pairs = [pair["told"] for pair in records[0]["pairs"]]
+    pairs = [pair["conclusion"] for pair in records[0]["pairs"]]
     known = pairs.count("not distinguishable"), len(pairs)
     agrees = (int(found["some"]), int(found["all"])) == known
     return Check(KIND, found[0], TRUE if agrees else FALSE, f"it is so of {known[0]} of {known[1]} pairs.")
@@ -151,9 +151,9 @@ def _tell(
     low, high = intervals(record, 1.0)[0] if intervals(record, 1.0) else (None, None)
     if low is not None and high is not None:
         apart += f" ({told.table.sure} interval {show(low)} to {show(high)})"
-    if record["told"] == "equivalent":
+    if record["conclusion"] == "equivalent":
         return TRUE, f"{apart}: they are equivalent."
-    if record["told"] == "better":
+    if record["conclusion"] == "better":
         return FALSE, f"{apart}: one is better beyond chance."
     if open_:
         return TRUE, f"{apart}: this study cannot tell them apart."

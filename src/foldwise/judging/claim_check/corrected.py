@@ -100,8 +100,10 @@ def calibrated(told: Told, used: set[int]) -> list[Check]:
             )
         ]
     said = f"{found['way'].lower()}-confident"
-    why = f"it is told as: {trust['told']}, by {show(trust['estimate'])}."
-    made = [Check("calibration", f"{rows[0].name}: {said}", TRUE if trust["told"] == said else FALSE, why)]
+    why = f"it is told as: {trust['conclusion']}, by {show(trust['estimate'])}."
+    made = [
+        Check("calibration", f"{rows[0].name}: {said}", TRUE if trust["conclusion"] == said else FALSE, why)
+    ]
     return made + _by_how_much(told, trust, 1 if said == "over-confident" else -1, used)
 
 

@@ -209,7 +209,7 @@ def _level_tested(table: Table, one: Mention, best: bool, in_order: str) -> tupl
     if told is None or own is None:
         return UNSUPPORTED, f"{in_order} These levels were not tested against each other."
     pairs = [pair for pair in told["pairs"] if own in (pair["a"], pair["b"])]
-    shown = sum(pair["told"] == "better" and (pair["a"] == own) == best for pair in pairs)
+    shown = sum(pair["conclusion"] == "better" and (pair["a"] == own) == best for pair in pairs)
     words = f"{in_order} Beyond chance from {shown} of {counted(len(pairs), 'other', 'others')}."
     return (TRUE if shown == len(pairs) else UNSUPPORTED), words
 
@@ -229,7 +229,7 @@ def _row_tested(table: Table, first: Row, best: bool, in_order: str) -> tuple[Ve
         }.get(state, "nothing was tested")
         return UNSUPPORTED, f"{in_order} It has the best estimate, but {why}."
     pairs = [table.pair(first, row) for row in others]
-    shown = sum(pair is not None and pair["told"] == "better" for pair in pairs)
+    shown = sum(pair is not None and pair["conclusion"] == "better" for pair in pairs)
     told = f"{in_order} Beyond chance from {shown} of {counted(len(others), 'other', 'others')}."
     return (TRUE if others and shown == len(others) else UNSUPPORTED), told
 

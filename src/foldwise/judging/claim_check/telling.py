@@ -121,25 +121,29 @@ def _by_test(table: Table, record: Record, told: str, ruled_out: bool = False) -
     apart = f"difference {show(record['difference'])}"
     if low is not None and high is not None:
         apart += f", {table.sure} interval {show(low)} to {show(high)}"
-    if record["told"] == "better" or ruled_out or (low is not None and high is not None and low * high > 0):
+    if (
+        record["conclusion"] == "better"
+        or ruled_out
+        or (low is not None and high is not None and low * high > 0)
+    ):
         note = (
             "; it is within the margin that was called of no consequence"
-            if record["told"] == "equivalent"
+            if record["conclusion"] == "equivalent"
             else ""
         )
         return TRUE, f"{told} ({apart}): beyond chance{note}."
-    if record["told"] == "equivalent":
+    if record["conclusion"] == "equivalent":
         return UNSUPPORTED, f"{told} ({apart}): they are equivalent."
-    if record["told"] == "not distinguishable":
+    if record["conclusion"] == "not distinguishable":
         return UNSUPPORTED, f"{told} ({apart}): this study cannot tell them apart."
-    return UNSUPPORTED, f"{told}: this difference was {record['told']}."
+    return UNSUPPORTED, f"{told}: this difference was {record['conclusion']}."
 
 
 def _negated(
     table: Table, measure: Measure, record: Record | None, agrees: bool, said: Said, told: str
 ) -> tuple[Verdict, str]:
     """``a is not (significantly) better than b``."""
-    shown = record is not None and record["told"] == "better"
+    shown = record is not None and record["conclusion"] == "better"
     if agrees and shown:
         return FALSE, f"{told}: beyond chance."
     if not agrees or (said.significant and record is not None):

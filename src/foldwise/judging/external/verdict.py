@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from foldwise.judging.external.given import Given, given_by
 from foldwise.judging.external.grid import Grid, paired
 from foldwise.judging.external.reading import read_files
 from foldwise.judging.factor_effects import what_mattered
+from foldwise.judging.judge import compared, pair_records, selection_record
 from foldwise.judging.records import Judgement, standing, unranked, with_ends
 from foldwise.judging.scoring import Scored, best_first, judged
 from foldwise.judging.textbook import textbook_record
-from foldwise.judging.verdict import SCHEMA, compared, pair_records, plain, selection_record
+from foldwise.judging.verdict import Verdict
 from foldwise.judging.warnings import as_records
 from foldwise.judging.warnings.choice import not_distinguishable, optimism
 from foldwise.judging.warnings.facts import Caution, Compared
@@ -41,7 +42,7 @@ TOLD = (
 )  # fmt: skip
 
 
-def judge_files(paths: Sequence[Path], asked: Asked | None = None) -> Record:
+def judge_files(paths: Sequence[Path], asked: Asked | None = None) -> Verdict:
     """The verdict on scores from elsewhere; nothing is written, and the same files give the same numbers.
 
     Args:
@@ -65,7 +66,7 @@ def judge_files(paths: Sequence[Path], asked: Asked | None = None) -> Record:
     return _verdict(given, judge)
 
 
-def _verdict(given: Given, judge: Judging) -> Record:
+def _verdict(given: Given, judge: Judging) -> Verdict:
     grid, metric, known = given.grid, given.metric, _judgement(given, judge)
     noun = ("group", "groups") if grid.units.grouped else ("case", "cases")
     facts = Compared(known, grid.units, judge, noun)
@@ -73,19 +74,20 @@ def _verdict(given: Given, judge: Judging) -> Record:
     ranked = listed[: len(known.comparable)]
     told = "several_tied" if sum(record["could_be_best"] for record in ranked) > 1 else "clear_winner"
     sizes = np.unique(grid.folds_Rn), grid.repeats, grid.there_CRn
-    verdict: Record = plain({
-        "schema": SCHEMA,
+    return Verdict.model_validate({
         "alpha": judge.alpha,
+        **dict.fromkeys(("study", "title", "task", "finished", "thresholds", "boundary", "calibration", "aa_test", "robustness")),
+        **dict.fromkeys(("classes", "failed_items", "throughput"), ()),
         "files": [str(name) for name in (grid.piece.names or (grid.piece.file,))],
-        "read": list(given.read.statements),
+        "recognised": list(given.read.statements),
         "num_images": len(grid.cases),
         "num_groups": grid.units.count if grid.units.grouped else None,
         "folds": len(sizes[0]),
         "repeats": len(sizes[1]),
         "num_done": int(sizes[2].sum()),
         "num_planned": sizes[2].size,
-        "metric": _about(metric, judge),
-        "metrics": {name: _about(one, judge) for name, one in given.metrics.items()},
+        "metric": _about(metric) | {"equivalent_within": judge.equivalent_within},
+        "metrics": {name: _about(one) for name, one in given.metrics.items()},
         "state": told,
         "answer": answer_record(ranked, known, compared_in_words(told, ranked, _reached(facts, ranked[0], len(grid.cases)), facts)),
         "configurations": listed,
@@ -96,7 +98,6 @@ def _verdict(given: Given, judge: Judging) -> Record:
         "factors": _factors(given, known, listed, judge),
         "textbook": textbook_record(judge, known),
     })  # fmt: skip
-    return verdict
 
 
 def _judgement(given: Given, judge: Judging) -> Judgement:
@@ -116,14 +117,13 @@ def _judgement(given: Given, judge: Judging) -> Judgement:
     return Judgement(metric, given.scored, comparable, tables, comparison, selected, ())
 
 
-def _about(metric: Metric, judge: Judging) -> Record:
+def _about(metric: Metric) -> Record:
     return {
         "name": metric.name,
         "title": metric.title,
         "higher_is_better": metric.higher_is_better,
         "averaging": metric.averaging,
         "bounded": metric.bounded,
-        "equivalent_within": judge.equivalent_within if metric.name == judge.metric else None,
     }
 
 
@@ -157,6 +157,8 @@ def _record(given: Given, known: Judgement, name: str, there: int) -> Record:
         "folds": [{"repeat": repeat, "fold": fold, "score": value} for repeat, fold, value in scored.folds],
         "metrics": {metric: with_ends(scored, known, metric, place) for metric in scored.estimates},
         "per_class": scored.per_class,
+        "confusion": None,
+        "split_scores": None,
         "cost": {},
         "num_done": there,
         "num_planned": len(given.grid.repeats) * len(given.grid.cases),
@@ -230,14 +232,19 @@ def _factors(given: Given, known: Judgement, listed: Sequence[Record], judge: Ju
     return what_mattered(factors, known, listed, asked=asked, num_planned=len(listed))
 
 
-def write_leaderboard(path: Path, verdict: Mapping[str, Any]) -> None:
+def write_leaderboard(path: Path, verdict: Verdict) -> None:
     """One row per configuration, best first; what is not known is an empty cell."""
-    records = verdict["configurations"]
-    factors = list(dict.fromkeys(factor for record in records for factor in record["levels"]))
+    factors = list(dict.fromkeys(factor for row in verdict.configurations for factor in row.levels))
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["configuration", *factors, "verdict", "metric", *TOLD])
-        for record in records:
-            known = [record["levels"].get(factor) for factor in factors]
-            row = [record["name"], *known, record["verdict"], verdict["metric"]["name"]]
-            rows.writerow(["" if cell is None else cell for cell in (*row, *(record[key] for key in TOLD))])
+        for row in verdict.configurations:
+            levels = [row.levels.get(factor) for factor in factors]
+            cells = [
+                row.name,
+                *levels,
+                row.verdict,
+                verdict.metric.name,
+                *(getattr(row, key) for key in TOLD),
+            ]
+            rows.writerow(["" if cell is None else cell for cell in cells])

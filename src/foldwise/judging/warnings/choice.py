@@ -55,7 +55,9 @@ def _needed(facts: Compared) -> str:
 def confounded(factors: Record | None) -> Caution | None:
     """Where two factors always change together, so that nothing can be said of either; none where every one stands alone."""
     told = factors["factors"] if factors else []
-    mixed = [one["factor"] for one in told if any(pair["told"] == "not estimable" for pair in one["pairs"])]
+    mixed = [
+        one["factor"] for one in told if any(pair["conclusion"] == "not estimable" for pair in one["pairs"])
+    ]
     names = list(dict.fromkeys(mixed))
     if not names:
         return None

@@ -273,13 +273,13 @@ def test_the_three_parts_are_beside_each_other_the_winner_first(data):
     assert held["tables"][0]["name"] == data.winner["name"]
     rows = held["tables"][0]["rows"]
     assert [row["name"] for row in rows] == [*data.classes, "mean over classes", "weighted by support"]
-    told = data.winner["parts"]
+    told = data.winner["split_scores"]
     assert [cell["value"] for cell in rows[1]["cells"]] == [
         told[part]["classes"][data.classes[1]][key]
-        for part in ("train", "inner", "test")
+        for part in ("train", "validation", "test")
         for key in ("support", "precision", "recall", "f1")
     ]
-    bare = [{**one, "parts": None} for one in data.configurations]
+    bare = [{**one, "split_scores": None} for one in data.configurations]
     assert parts.section(replace(data, verdict=data.verdict | {"configurations": bare})) is None
 
 

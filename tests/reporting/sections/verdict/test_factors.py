@@ -68,7 +68,7 @@ def test_levels_stand_where_their_numbers_say():
 
 
 def test_differences_are_to_the_best_whichever_way_is_better():
-    pair = {"a": "x", "b": "y", "difference": -0.2, "low": -0.3, "high": -0.1, "told": "better"}
+    pair = {"a": "x", "b": "y", "difference": -0.2, "low": -0.3, "high": -0.1, "conclusion": "better"}
     away = factors._away({"pairs": [pair]}, "x", "y")
     assert (away.difference, away.low, away.high, away.told) == (0.2, 0.1, 0.3, True)
     assert factors._away({"pairs": [pair]}, "x", "x") is None

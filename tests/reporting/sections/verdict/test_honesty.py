@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from judged import judge
 from make_run import RUNS, make_run
 
-from foldwise.judging.verdict import judge
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.verdict import boundaries as boundary
@@ -51,7 +51,7 @@ def test_labels_have_two_panels_and_a_row_for_every_configuration(judged):
     [
         (
             (0.08, 0.03, 0.13, "over-confident"),
-            (0.01, -0.04, 0.06, "not told"),
+            (0.01, -0.04, 0.06, "undecided"),
             "A is over-confident: it is right less often than it says, by 0.080 (0.030 to 0.13). At its temperature, "
             "1.80 (median of the folds), no more is left than chance gives: +0.010 (−0.040 to +0.060).",
         ),
@@ -62,7 +62,7 @@ def test_labels_have_two_panels_and_a_row_for_every_configuration(judged):
             "1.80 (median of the folds), it is over-confident, by 0.050 (0.020 to 0.080).",
         ),
         (
-            (0.02, -0.05, 0.09, "not told"),
+            (0.02, -0.05, 0.09, "undecided"),
             (-0.05, -0.08, -0.02, "under-confident"),
             "Whether A is over- or under-confident cannot be told: what it says of its decisions, minus how often they "
             "are right, is +0.020 (−0.050 to +0.090). At its temperature, 1.80 (median of the folds), it is "
@@ -72,7 +72,7 @@ def test_labels_have_two_panels_and_a_row_for_every_configuration(judged):
 )
 def test_the_sentence_says_no_more_than_the_interval(before, after, expected):
     steps = {
-        step: {"overconfidence": dict(zip(("estimate", "low", "high", "told"), values, strict=True))}
+        step: {"overconfidence": dict(zip(("estimate", "low", "high", "conclusion"), values, strict=True))}
         for step, values in (("before", before), ("after", after))
     }
     assert calibration.sentence({"name": "A", "temperature": {"median": 1.8}} | steps) == expected

@@ -27,7 +27,13 @@ def empty(size, problem):
 
 
 def row(cache, points, **changes):
-    known = {"model": "conv", "cache": cache, "held": cache, "device": "cpu", "device_name": "a processor"}
+    known = {
+        "model": "conv",
+        "cache": cache,
+        "cache_used": cache,
+        "device": "cpu",
+        "device_name": "a processor",
+    }
     known |= {"threads": 1, "parameters": 6400, "peak_memory_is": "growth of process memory", "error": None}
     return known | {"title": f"speed, {cache}", "cores": 4, "others_busy": 0.1, "points": points} | changes
 
@@ -67,7 +73,7 @@ def test_a_panel_for_every_model_and_device_and_a_line_for_every_cache(data):
 def test_devices_are_named_where_there_are_several(data):
     rows = [
         row("disk", [point(1, 50, 100)]),
-        row("memory", [point(1, 500, 900)], device="cuda", held="device"),
+        row("memory", [point(1, 500, 900)], device="cuda", cache_used="device"),
     ]
     held = section(told(data, *rows))["speed"]
     assert [panel["name"] for panel in held["panels"]] == ["conv on cpu", "conv on cuda"]

@@ -11,7 +11,7 @@ from foldwise.reporting.wording import count, metric_title, number
 
 def section(data: ReportData) -> dict[str, Any] | None:
     """The sentence and a drawing; None where no A/A test was made."""
-    told = data.verdict.get("again")
+    told = data.verdict.get("aa_test")
     if not told:
         return None
     first = next(one for one in data.configurations if one["id"] == told["configuration"])

@@ -60,15 +60,15 @@ def sentence(own: Mapping[str, Any]) -> str:
     found = {
         "over-confident": f"{name} is over-confident: it is right less often than it says, by {_away(before)}.",
         "under-confident": f"{name} is under-confident: it is right more often than it says, by {_away(before)}.",
-        "not told": f"Whether {name} is over- or under-confident cannot be told: what it says of its decisions, "
+        "undecided": f"Whether {name} is over- or under-confident cannot be told: what it says of its decisions, "
         f"minus how often they are right, is {_signed(before)}.",
-    }[before["told"]]
+    }[before["conclusion"]]
     rest = {
         "over-confident": "it is over-confident, by",
         "under-confident": "it is under-confident, by",
-        "not told": "no more is left than chance gives:",
-    }[after["told"]]
-    amount = _signed(after) if after["told"] == "not told" else _away(after)
+        "undecided": "no more is left than chance gives:",
+    }[after["conclusion"]]
+    amount = _signed(after) if after["conclusion"] == "undecided" else _away(after)
     return f"{found} At its temperature, {score(own['temperature']['median'], 2)} (median of the folds), {rest} {amount}."
 
 

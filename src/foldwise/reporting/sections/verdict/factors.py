@@ -99,7 +99,7 @@ def _away(one: Record, best: str, level: str) -> Away | None:
                 None,
                 None,
             ]
-            return Away(turn * pair["difference"], ends[0], ends[1], told=pair["told"] == "better")
+            return Away(turn * pair["difference"], ends[0], ends[1], told=pair["conclusion"] == "better")
     return None
 
 

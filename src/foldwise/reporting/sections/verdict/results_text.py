@@ -146,9 +146,11 @@ def _factors(verdict: Record) -> Iterator[str]:
         if only or told["covariate"] or told["view"] == "as tuned":
             continue
         pairs = [pair for pair in told["pairs"] if pair["difference"] is not None]
-        yield from (_pair(told["factor"], pair, verdict) for pair in pairs if pair["told"] == "better")
-        yield from (_alike(told["factor"], pair, verdict) for pair in pairs if pair["told"] == "equivalent")
-        left = [pair for pair in pairs if pair["told"] == "not distinguishable"]
+        yield from (_pair(told["factor"], pair, verdict) for pair in pairs if pair["conclusion"] == "better")
+        yield from (
+            _alike(told["factor"], pair, verdict) for pair in pairs if pair["conclusion"] == "equivalent"
+        )
+        left = [pair for pair in pairs if pair["conclusion"] == "not distinguishable"]
         if len(left) <= MAX_OPEN:
             yield from (_alike(told["factor"], pair, verdict) for pair in left)
         else:
@@ -162,7 +164,7 @@ def _pair(factor: str, pair: Record, verdict: Record) -> str:
 
 
 def _alike(factor: str, pair: Record, verdict: Record) -> str:
-    said = "were equivalent" if pair["told"] == "equivalent" else "could not be told apart"
+    said = "were equivalent" if pair["conclusion"] == "equivalent" else "could not be told apart"
     apart = f"they differed by {show(abs(pair['difference']))}{_bounds(pair, verdict)}"
     return f"Of {factor}, {pair['a']} and {pair['b']} {said}: {apart}."
 
@@ -178,11 +180,11 @@ def _bounds(pair: Record, verdict: Record) -> str:
 def _calibration(verdict: Record, ranked: Sequence[Record]) -> Iterator[str]:
     known = {one["id"]: one for one in (verdict.get("calibration") or {}).get("configurations", ())}
     trust = (known.get(ranked[0]["id"], {}).get("before") or {}).get("overconfidence")
-    if not trust or trust["told"] == "not told" or not has_interval(trust):
+    if not trust or trust["conclusion"] == "undecided" or not has_interval(trust):
         return
-    sign = 1 if trust["told"] == "over-confident" else -1
+    sign = 1 if trust["conclusion"] == "over-confident" else -1
     low, high = sorted((sign * trust["low"], sign * trust["high"]))
     yield (
-        f"The probabilities of {ranked[0]['name']} were {trust['told']} by {show(sign * trust['estimate'])} "
+        f"The probabilities of {ranked[0]['name']} were {trust['conclusion']} by {show(sign * trust['estimate'])} "
         f"({_sure(verdict)} interval {show(low)} to {show(high)})."
     )

@@ -10,7 +10,7 @@ from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import amount, number, score
 
 MEASURES = ("precision", "recall", "f1")
-TITLES = {"train": "training", "inner": "validation", "test": "test"}
+TITLES = {"train": "training", "validation": "validation", "test": "test"}
 MOST = 30  # configurations
 MAX_CLASSES = 40  # rows of a table; of more only the means
 
@@ -19,9 +19,9 @@ def section(data: ReportData) -> dict[str, Any] | None:
     """A table for every configuration, the winner first; None where the fits counted their test fold only."""
     first = (data.winner or {}).get("id")
     tables = [
-        {"name": one["name"], "standing": standing(one), "rows": _rows(one["parts"])}
+        {"name": one["name"], "standing": standing(one), "rows": _rows(one["split_scores"])}
         for one in sorted(data.configurations, key=lambda one: one["id"] != first)
-        if one.get("parts")
+        if one.get("split_scores")
     ]
     held = {"tables": tables[:MOST], "parts": list(TITLES.values()), "left_out": max(0, len(tables) - MOST)}
     return held if tables else None

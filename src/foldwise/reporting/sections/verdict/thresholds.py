@@ -40,7 +40,11 @@ def _row(name: str, held: Mapping[str, Any], winner: Mapping[str, Any]) -> dict[
     return {
         "name": name,
         "median": {"shown": score(held["median"]), "value": held["median"], "note": span},
-        "positives": {"shown": f"{held['inner_positives']:g}", "value": held["inner_positives"], "note": ""},
+        "positives": {
+            "shown": f"{held['validation_positives']:g}",
+            "value": held["validation_positives"],
+            "note": "",
+        },
         "f1": {"shown": score(own.get("f1")), "value": own.get("f1"), "note": ""},
         "precision": {"shown": score(own.get("precision")), "value": own.get("precision"), "note": ""},
         "recall": {"shown": score(own.get("sensitivity")), "value": own.get("sensitivity"), "note": ""},

@@ -48,7 +48,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
 
 
 def _held(rows: Sequence[Row], cache: str) -> str:
-    return next(str(row["held"]) for row in rows if row["cache"] == cache)
+    return next(str(row["cache_used"]) for row in rows if row["cache"] == cache)
 
 
 def _hue(cache: str) -> int:
@@ -87,7 +87,7 @@ def _best(rows: Sequence[Row]) -> str:
     (size, median, *_), row = max(known, key=lambda one: one[0][1])
     share = median / _limits(rows)[size]
     told = f"{percent(share)} of the limit" if share < 1 else "at the limit"
-    return f"fastest: {_speed(median)} images/s in batches of {size}, {HELD[row['held']]}; {told}"
+    return f"fastest: {_speed(median)} images/s in batches of {size}, {HELD[row['cache_used']]}; {told}"
 
 
 def _problems(points: Sequence[Row]) -> list[str]:
@@ -100,7 +100,7 @@ def _line(row: Row, point: Row) -> dict[str, Any]:
     return {
         "model": row["model"],
         "device": row["device"],
-        "held": HELD[row["held"]],
+        "held": HELD[row["cache_used"]],
         "size": cell(str(point["batch_size"]), point["batch_size"]),
         "train": _range(train),
         "share": cell(percent(share), share),

@@ -1,0 +1,418 @@
+"""The sections of a verdict that a study may ask for or leave out: typed, frozen, each as verdict.json has it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class VerdictPart(BaseModel):
+    """Anything in a verdict: immutable, without unknown fields, every missing number None."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_json_has_it(cls, values: Any) -> Any:
+        """Numbers of numpy become plain ones; nan and infinity, which JSON cannot say, become None."""
+        return plain(values)
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it; parts of a verdict are plain already."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(plain(part) for part in value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class ScoreEstimate(VerdictPart):
+    """A score with its interval."""
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+
+
+class FoldScore(VerdictPart):
+    """The score of one fit on its test fold, by the metric that decides."""
+
+    repeat: int
+    fold: int
+    score: float | None
+
+
+# --- thresholds of several labels
+
+
+class ClassThreshold(VerdictPart):
+    """The thresholds of one label over the fits."""
+
+    mean: float | None
+    median: float | None
+    low: float | None
+    high: float | None
+    num_fits: int
+    num_never: int
+    num_matched: int
+    validation_positives: float
+
+
+class ThresholdMethodScores(VerdictPart):
+    """What the test folds of the winner say of one way to set thresholds."""
+
+    method: str
+    sentence: str
+    f1_macro: float | None
+    f1_micro: float | None
+
+
+class ThresholdsSection(VerdictPart):
+    """The thresholds of the winner, and every method side by side."""
+
+    method: str
+    sentence: str
+    configuration: str
+    classes: dict[str, ClassThreshold]
+    compared: tuple[ThresholdMethodScores, ...]
+
+
+# --- boundaries of masks
+
+
+class ClassDistance(VerdictPart):
+    """HD95 of one class: the median over units in pixels, and the images it rests on."""
+
+    median: float | None
+    low: float | None
+    high: float | None
+    num_images: int
+    num_capped: int
+
+
+class BoundaryDistances(VerdictPart):
+    """The distances of boundaries of one configuration, by class."""
+
+    id: str
+    name: str
+    hd95: dict[str, ClassDistance]
+
+
+class BoundarySection(VerdictPart):
+    """Distances between predicted and true boundaries, of every complete configuration."""
+
+    tolerance_px: float
+    configurations: tuple[BoundaryDistances, ...]
+
+
+# --- calibration
+
+
+class FoldTemperature(VerdictPart):
+    """The temperature of one fit."""
+
+    repeat: int
+    fold: int
+    temperature: float
+
+
+class TemperatureRange(VerdictPart):
+    """The temperatures of the fits of one configuration."""
+
+    median: float
+    low: float
+    high: float
+    folds: tuple[FoldTemperature, ...]
+
+
+class ReliabilityBin(VerdictPart):
+    """One interval of probabilities: their mean, and the share of them that came true."""
+
+    mean: float
+    share: float
+    low: float | None
+    high: float | None
+    count: int
+
+
+class Overconfidence(ScoreEstimate):
+    """The mean probability of the decisions minus the share of them that are right."""
+
+    conclusion: Literal["over-confident", "under-confident", "undecided"]
+
+
+class Reliability(VerdictPart):
+    """How far probabilities mean what they say; of a segmentation only the bins."""
+
+    brier: float | None
+    log_loss: float | None
+    ece: float | None
+    ece_perfect: float | None
+    bins: tuple[ReliabilityBin, ...] | None
+    overconfidence: Overconfidence | None
+
+
+class ConfigurationCalibration(VerdictPart):
+    """One configuration before and after temperature; a segmentation has no temperature."""
+
+    id: str
+    name: str
+    temperature: TemperatureRange | None
+    before: Reliability
+    after: Reliability | None
+
+
+class CalibrationSection(VerdictPart):
+    """Whether probabilities mean what they say, of every complete configuration."""
+
+    of: str
+    descriptive: bool
+    num_bins: int
+    configurations: tuple[ConfigurationCalibration, ...]
+
+
+# --- factors
+
+
+class VarianceShare(VerdictPart):
+    """How much of the differences between configurations comes from a factor, or from two together."""
+
+    factors: tuple[str, ...]
+    share: float | None
+
+
+class LevelMean(VerdictPart):
+    """The marginal mean of one level, and its costs."""
+
+    level: str
+    settings: tuple[str, ...]
+    mean: float | None
+    cost: dict[str, float | None]
+
+
+LevelConclusion = Literal["better", "equivalent", "not distinguishable", "not tested", "not estimable"]
+
+
+class LevelPair(VerdictPart):
+    """The difference of two levels; `a` has the better mean."""
+
+    a: str
+    b: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    conclusion: LevelConclusion
+    agree: int
+    matched: int
+
+
+class MatchedSet(VerdictPart):
+    """Configurations that differ in one factor only: the levels of the others, and the score of each level."""
+
+    levels: tuple[str, ...]
+    scores: tuple[float | None, ...]
+
+
+class FactorEffect(VerdictPart):
+    """What one factor does, in one view."""
+
+    factor: str
+    view: Literal["as configured", "as tuned"] | None
+    covariate: bool
+    sentence: str
+    levels: tuple[LevelMean, ...]
+    pairs: tuple[LevelPair, ...]
+    others: tuple[str, ...]
+    sets: tuple[MatchedSet, ...]
+
+
+class FactorsSection(VerdictPart):
+    """What every factor does, over the complete configurations."""
+
+    full: bool
+    num_compared: int
+    num_planned: int
+    noise: float | None
+    shares: tuple[VarianceShare, ...] | None
+    sentence: str
+    factors: tuple[FactorEffect, ...]
+
+
+# --- the A/A test
+
+
+class AATestPairs(VerdictPart):
+    """How often the tests call two of the equal configurations different."""
+
+    num: int
+    num_alarms: int
+    num_alarms_all: int
+    smallest_p: float
+    smallest_p_all: float
+
+
+class AATestSection(VerdictPart):
+    """One configuration against copies of itself that were trained under other seeds."""
+
+    configuration: str
+    estimates: tuple[float, ...]
+    num_planned: int
+    largest_difference: float
+    sd: float
+    pairs: AATestPairs | None
+    sentence: str
+
+
+# --- textbook tests
+
+
+class TestDescription(VerdictPart):
+    """A test's name in a report, its formula in words, its source, and when it misleads."""
+
+    __test__ = False  # its name must not make pytest collect it
+
+    title: str
+    formula: str
+    source: str
+    misleads: str
+
+
+class AdjustedP(VerdictPart):
+    """A p value as it is, and adjusted over the rivals of the winner."""
+
+    p: float
+    p_holm: float
+    p_bh: float
+
+
+class StatisticTest(AdjustedP):
+    """A test with a statistic, which is None where it is infinite."""
+
+    statistic: float | None
+
+
+class McNemarTest(AdjustedP):
+    """Images that only one of two configurations has right."""
+
+    only_winner: int
+    only_other: int
+
+
+class PosteriorShares(VerdictPart):
+    """The posterior probability that the winner is worse, equivalent, or better."""
+
+    worse: float
+    equivalent: float
+    better: float
+
+
+class TextbookPair(VerdictPart):
+    """The winner against one other configuration; a test is None where these scores do not allow it."""
+
+    id: str
+    difference: float
+    corrected_t: StatisticTest | None
+    correlated_t: PosteriorShares | None
+    wilcoxon: StatisticTest | None
+    mcnemar: McNemarTest | None
+    paired_t: StatisticTest | None
+
+
+class FriedmanTest(VerdictPart):
+    """The Friedman test of all configurations, by their ranks on every unit."""
+
+    mean_ranks: dict[str, float]
+    chi2: float
+    p: float
+    F: float | None
+    p_F: float
+    critical_difference: float
+
+
+class TextbookSection(VerdictPart):
+    """The tests that reviewers ask for; nothing is decided by them."""
+
+    against: str
+    num_units: int
+    num_folds: int
+    num_fold_scores: int
+    tests: dict[str, TestDescription]
+    pairs: tuple[TextbookPair, ...]
+    friedman: FriedmanTest | None
+
+
+# --- robustness
+
+
+class Condition(VerdictPart):
+    """The scores on test images that were blurred and made noisy by so much."""
+
+    blur_px: float
+    noise: float
+    metrics: dict[str, ScoreEstimate]
+
+
+class ConfigurationRobustness(VerdictPart):
+    """One configuration in every condition."""
+
+    id: str
+    name: str
+    conditions: tuple[Condition, ...]
+
+
+class RobustnessSection(VerdictPart):
+    """How much of its score every configuration keeps on blurred and noisy images."""
+
+    blur_px: tuple[float, ...]
+    noise: tuple[float, ...]
+    metrics: tuple[str, ...]
+    configurations: tuple[ConfigurationRobustness, ...]
+
+
+# --- speed
+
+
+class Speed(VerdictPart):
+    """Images per second: the median of some repeats with the slowest and the fastest."""
+
+    median: float
+    low: float
+    high: float
+    repeats: int
+
+
+class SpeedPoint(VerdictPart):
+    """How fast a model is at one batch size, or why that is not known."""
+
+    batch_size: int
+    train: Speed | None
+    limit: Speed | None
+    inference: Speed | None
+    peak_memory_mb: float | None
+    problem: str | None
+
+
+class ModelThroughput(VerdictPart):
+    """The speed of one model on one device with one cache; only the first four are known of one that failed."""
+
+    title: str
+    model: str
+    cache: str
+    error: str | None
+    cache_used: str | None
+    device: str | None
+    device_name: str | None
+    precision: str | None
+    threads: int | None
+    parameters: int | None
+    fill_s: float | None
+    peak_memory_is: str | None
+    cores: int | None
+    others_busy: float | None
+    points: tuple[SpeedPoint, ...] | None
