@@ -49,7 +49,7 @@ def masks(seed, *, num=5, classes=3, side=6):
 
 
 def value(error, batches, task, classes=3):
-    return evaluate(Says(), batches, [error.of], seeing=ForwardPass(task, classes, CPU))[0]
+    return evaluate(Says(), batches, [error.of], forward=ForwardPass(task, classes, CPU))[0]
 
 
 def in_parts(logits, target):
@@ -140,7 +140,7 @@ def test_the_trivial_predictor_says_the_shares_of_the_training_part():
     labels = np.array([0] * 6 + [1] * 3 + [2])
     trivial = trivial_predictor(asked(CLASSIFY, labels=labels, num_train=10))
     batch = Batch(torch.zeros(4, 1, 8, 8), torch.tensor([0, 0, 1, 2]), np.arange(4))
-    entropy = evaluate(trivial, [batch], [F.cross_entropy], seeing=LABELS)[0]
+    entropy = evaluate(trivial, [batch], [F.cross_entropy], forward=LABELS)[0]
     assert entropy == pytest.approx(-(2 * np.log(0.6) + np.log(0.3) + np.log(0.1)) / 4)
 
 
@@ -153,7 +153,7 @@ def test_the_trivial_predictor_of_masks_says_background_everywhere():
         trivial,
         [batch],
         [lambda z, t: F.cross_entropy(z, t, ignore_index=IGNORE)],
-        seeing=ForwardPass(task, 3, CPU),
+        forward=ForwardPass(task, 3, CPU),
     )
     known = target[target != IGNORE].numpy()
     assert loss[0] == pytest.approx(-np.log(np.array([150, 45, 5]) / 200)[known].mean())
@@ -162,7 +162,7 @@ def test_the_trivial_predictor_of_masks_says_background_everywhere():
 
 def value_of_trivial(trivial, batch, task):
     return evaluate(
-        trivial, [batch], [error_of("dice_img_macro", task).of], seeing=ForwardPass(task, 3, CPU)
+        trivial, [batch], [error_of("dice_img_macro", task).of], forward=ForwardPass(task, 3, CPU)
     )[0]
 
 
@@ -265,8 +265,8 @@ def test_a_map_shows_what_raised_the_answer():
     image[0, 0, 0, 0], image[1, 0, 3, 3] = 8.0, 4.0
     batch = Batch(image, torch.tensor([0, 1]), np.array([5, 9]))
     again = SimpleNamespace(network=net, go_to=lambda epoch: None)
-    seeing = ForwardPass("binary_classification", 2, CPU)
-    made = attention_maps(again, [0, 3], batch, seeing=seeing, tell=lambda *_: None)
+    forward = ForwardPass("binary_classification", 2, CPU)
+    made = attention_maps(again, [0, 3], batch, forward=forward, tell=lambda *_: None)
     assert made["cases"].tolist() == [5, 9]
     assert made["target"].tolist() == [0, 1]
     assert made["shape"].tolist() == [[4, 4], [4, 4]]
@@ -286,9 +286,9 @@ def test_the_scale_of_an_image_is_that_of_its_largest_value_over_the_epochs():
         net.head.weight.data = torch.eye(2) * epoch
 
     batch = Batch(image, torch.tensor([0]), np.array([5]))
-    seeing = ForwardPass("binary_classification", 2, CPU)
+    forward = ForwardPass("binary_classification", 2, CPU)
     again = SimpleNamespace(network=net, go_to=go_to)
-    made = attention_maps(again, [1, 4], batch, seeing=seeing, tell=lambda *_: None)
+    made = attention_maps(again, [1, 4], batch, forward=forward, tell=lambda *_: None)
     assert made["5"][:, 1, 2].tolist() == [0.25, 1]
 
 

@@ -26,27 +26,27 @@ PIXELS = "a segmentation says of every pixel what it sees there"
 SEVERAL = "the labels are divided among several networks, and one map would show one of them"
 
 
-def why_absent(network: nn.Module, one: Tensor, seeing: ForwardPass, *, grouped: bool) -> str | None:
+def why_absent(network: nn.Module, image: Tensor, forward: ForwardPass, *, grouped: bool) -> str | None:
     """Why there are no maps of a network; None where there are.
 
     Args:
         network: in any mode; is left in evaluation mode.
-        one: an image (1, C, H, W), or its features (1, F).
-        seeing: how the network is asked.
+        image: an image (1, C, H, W), or its features (1, F).
+        forward: how the network is asked.
         grouped: whether the labels are divided among several networks.
     """
-    if seeing.task.endswith("segmentation"):
+    if forward.task.endswith("segmentation"):
         return PIXELS
-    if one.ndim != 4:
+    if image.ndim != 4:
         return HEAD_ONLY
     if grouped:
         return SEVERAL
-    met = _met(network, one, seeing)
-    place = _last_convolution(met)
-    if place is None:
+    met = _met(network, image, forward)
+    last_map = _last_convolution(met)
+    if last_map is None:
         return NO_MAP
     before, after = (
-        sum(layer.has_weights for layer in part) for part in (met[: place + 1], met[place + 1 :])
+        sum(layer.has_weights for layer in part) for part in (met[: last_map + 1], met[last_map + 1 :])
     )
     return TOKENS if after > before else None
 
@@ -60,31 +60,31 @@ class _Met:
     has_weights: bool
 
 
-def _met(network: nn.Module, one: Tensor, seeing: ForwardPass) -> list[_Met]:
+def _met(network: nn.Module, image: Tensor, forward: ForwardPass) -> list[_Met]:
     """The layers without parts of their own, in the order in which an image meets them."""
-    found: list[_Met] = []
+    met: list[_Met] = []
 
     def note(module: nn.Module, _: Any, output: Any) -> None:
         is_map = isinstance(output, Tensor) and output.ndim == 4 and output[0, 0].numel() > 1
         weights = any(weight.ndim >= 2 for weight in module.parameters(recurse=False))
-        found.append(_Met(module, tuple(output.shape[-2:]) if is_map else None, weights))
+        met.append(_Met(module, tuple(output.shape[-2:]) if is_map else None, weights))
 
     leaves = [module for module in network.modules() if not any(module.children())]
     hooks = [module.register_forward_hook(note) for module in leaves]
     network.eval()
     try:
         with torch.inference_mode():
-            seeing.logits(network, one)
+            forward.logits(network, image)
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return met
 
 
 def _last_convolution(met: Sequence[_Met]) -> int | None:
     """Where in the order the last convolution is that leaves a map; None without one."""
     places = [
-        place for place, layer in enumerate(met) if isinstance(layer.module, nn.Conv2d) and layer.places_hw
+        number for number, layer in enumerate(met) if isinstance(layer.module, nn.Conv2d) and layer.places_hw
     ]
     return max(places, default=None)
 
@@ -94,10 +94,10 @@ def _last_map(met: Sequence[_Met]) -> nn.Module:
 
     Tensors of four axes are not all maps: attention has heads, and some layers have the channels last.
     """
-    place = _last_convolution(met)
-    assert place is not None, "why_absent was not asked"
-    here, last = met[place].places_hw, met[place].module
-    for layer in met[place + 1 :]:
+    number = _last_convolution(met)
+    assert number is not None, "why_absent was not asked"
+    here, last = met[number].places_hw, met[number].module
+    for layer in met[number + 1 :]:
         pools = isinstance(layer.module, nn.MaxPool2d | nn.AvgPool2d) and layer.places_hw is not None
         if pools or (layer.places_hw is not None and layer.places_hw == here):
             here, last = layer.places_hw, layer.module
@@ -133,7 +133,7 @@ def attention_maps(
     epochs: Sequence[int],
     batch: Batch,
     *,
-    seeing: ForwardPass,
+    forward: ForwardPass,
     tell: Callable[[int, int], None],
 ) -> dict[str, np.ndarray]:
     """The content of ``attention.npz``: maps of the true class through training; see docs/look.md.
@@ -142,7 +142,7 @@ def attention_maps(
         replay: whose network is asked as it was at each epoch, batch-norm statistics of training and all.
         epochs: rising.
         batch: the images that are shown.
-        seeing: how the network is asked.
+        forward: how the network is asked.
         tell: is told how many epochs are done.
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391; at the last layer that leaves a map of more than one place.
@@ -150,20 +150,20 @@ def attention_maps(
     from captum.attr import LayerGradCam  # slow to import
 
     network = replay.network
-    layer = _last_map(_met(network, batch.inputs[:1], seeing))
+    layer = _last_map(_met(network, batch.inputs[:1], forward))
     target = _targets(batch)
-    maps, said = [], []
+    maps, p = [], []
     for number, epoch in enumerate(epochs):
         replay.go_to(epoch)
         network.eval()
-        cam = LayerGradCam(lambda inputs: seeing.logits(network, inputs), layer)
+        cam = LayerGradCam(lambda inputs: forward.logits(network, inputs), layer)
         inputs = batch.inputs.detach().clone().requires_grad_()  # so that a frozen encoder has gradients too
-        found = cam.attribute(inputs, target=target.tolist(), relu_attributions=True)
-        maps.append(found[:, 0].detach().float().cpu().numpy())
+        attributed = cam.attribute(inputs, target=target.tolist(), relu_attributions=True)
+        maps.append(attributed[:, 0].detach().float().cpu().numpy())
         with torch.inference_mode():
-            said.append(probabilities(seeing.logits(network, batch.inputs), seeing.task).cpu().numpy())
+            p.append(probabilities(forward.logits(network, batch.inputs), forward.task).cpu().numpy())
         tell(number + 1, len(epochs))
-    return _arrays(np.stack(maps), np.stack(said), epochs, batch, target)
+    return _arrays(np.stack(maps), np.stack(p), epochs, batch, target)
 
 
 def _targets(batch: Batch) -> Tensor:
@@ -178,7 +178,7 @@ def _arrays(
 ) -> dict[str, np.ndarray]:
     largest_I = maps_EIhw.max((0, 2, 3))
     scaled = maps_EIhw / np.where(largest_I > 0, largest_I, 1)[None, :, None, None]
-    by_case = {str(case): scaled[:, place].astype(np.float32) for place, case in enumerate(batch.cases)}
+    by_case = {str(case): scaled[:, number].astype(np.float32) for number, case in enumerate(batch.cases)}
     shape = np.array([batch.inputs.shape[-2:]] * len(batch.cases), np.int32)
     about = {
         "cases": np.asarray(batch.cases, np.int32),

@@ -61,10 +61,10 @@ def landscape_item(job: Job) -> dict[str, Any]:
     fit = Fit.read(inputs[settings["landscape"]["fit"]])
     halved = replace(request, halvings=fit.halvings)
     again = with_less_memory(halved, lambda request: _replayed(request, fit, job.beat))
-    made = with_less_memory(
+    result = with_less_memory(
         request, lambda request: _look(_Look(request, fit, again, inputs, job.beat), job.scratch)
     )
-    return made | {"seconds": time.perf_counter() - began, "versions": versions()}
+    return result | {"seconds": time.perf_counter() - began, "versions": versions()}
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class Fit:
         return sorted(ends | set(between))
 
 
-def _replayed(asked: FitRequest, fit: Fit, beat: Beat) -> Replay:
-    epochs = fit.epochs(asked.settings["landscape"])
+def _replayed(request: FitRequest, fit: Fit, beat: Beat) -> Replay:
+    epochs = fit.epochs(request.settings["landscape"])
 
     def keep(checkpoint_bytes: int) -> set[int]:
         return {*epochs, *fit.steps(checkpoint_bytes)}
@@ -109,14 +109,14 @@ def _replayed(asked: FitRequest, fit: Fit, beat: Beat) -> Replay:
     def tell(epoch: int, last: int) -> None:
         beat({"doing": f"epoch {epoch} of {last} trained again"})
 
-    return replay(asked, last=fit.last, keep=keep, tell=tell)
+    return replay(request, last=fit.last, keep=keep, tell=tell)
 
 
 @dataclass(frozen=True)
 class _Look:
     """A training that is there again, and what is asked of it."""
 
-    asked: FitRequest
+    request: FitRequest
     fit: Fit
     again: Replay
     inputs: dict[str, Path]
@@ -125,8 +125,8 @@ class _Look:
     @property
     def about(self) -> dict[str, Any]:
         """How finely."""
-        asked: dict[str, Any] = self.asked.settings["landscape"]
-        return asked
+        request: dict[str, Any] = self.request.settings["landscape"]
+        return request
 
     @property
     def epochs(self) -> list[int]:
@@ -136,20 +136,20 @@ class _Look:
     @property
     def prefix(self) -> str:
         """Before the names in files of weights."""
-        return "" if self.asked.encoder is None else "head."
+        return "" if self.request.encoder is None else "head."
 
     def batches(self) -> list[Batch]:
         """A fixed sample of the training part, whole and unchanged; in smaller parts where memory ran out."""
-        packed, train = self.asked.packed, self.asked.split.train
+        packed, train = self.request.packed, self.request.split.train
         pixels = int(np.median(packed.shapes[train].prod(axis=1)))
         num = num_images(self.about["images"], task=packed.task, pixels=pixels, available=len(train))
-        drawn = np.random.default_rng([self.asked.seed, 0]).permutation(train)[:num]
-        most = max(2, num >> self.asked.halvings)
-        return list(self.again.piece.whole(np.sort(drawn), batch_size=most))
+        drawn = np.random.default_rng([self.request.seed, 0]).permutation(train)[:num]
+        batch_size = max(2, num >> self.request.halvings)
+        return list(self.again.setup.whole(np.sort(drawn), batch_size=batch_size))
 
     def others(self) -> list[dict[str, Any]]:
         """Weights of the fits that lines are drawn to; none where a part that does not learn differs between folds."""
-        training = self.asked.training
+        training = self.request.training
         if training.freeze == "encoder" and training.pretrain != NO_PRETRAINING:
             return []
         like = self.again.weights(self.fit.chosen)
@@ -165,12 +165,12 @@ class _Look:
 
 def _look(look: _Look, scratch: Path) -> dict[str, Any]:
     """Compare with the fit, then surfaces, curvature, layers and attention."""
-    criteria, trained_with = criteria_of(look.asked)
+    criteria, trained_with = criteria_of(look.request)
     batches = look.batches()
-    seeing = look.again.piece.learner.seeing
-    landscape = Landscape(look.again.network, batches, [one.of for one in criteria], seeing)
+    forward = look.again.setup.learner.forward
+    landscape = Landscape(look.again.network, batches, [criterion.of for criterion in criteria], forward)
     surfaces, others = _surfaces(look, landscape)
-    surfaces["trivial"] = trivial_values(look.asked, batches, criteria, seeing).astype(np.float32)
+    surfaces["trivial"] = trivial_values(look.request, batches, criteria, forward).astype(np.float32)
     np.savez_compressed(scratch / SURFACES, **surfaces)
     bends = _through_epochs(look, landscape, scratch)
     absent = _attention(look, scratch)
@@ -180,14 +180,14 @@ def _look(look: _Look, scratch: Path) -> dict[str, Any]:
         "asked": look.about,
         "chosen_epoch": look.fit.chosen,
         "last_epoch": look.fit.last,
-        "criteria": [one.record() for one in criteria],
+        "criteria": [criterion.record() for criterion in criteria],
         "trained_with": trained_with,
         "images": sum(len(batch.cases) for batch in batches),
         "images_from": "training part",
         "norm": "batch norm" if has_batch_norm(look.again.network) else "none",
-        "only_head": look.asked.encoder is not None,
+        "only_head": look.request.encoder is not None,
         "replay": {"equal": difference == 0, "largest_difference": known(difference)},
-        "device": look.asked.device.type,
+        "device": look.request.device.type,
         "curvature": bends,
         "between": others,
         "direction_spread": _plain(direction_spread(surfaces)),
@@ -198,8 +198,8 @@ def _look(look: _Look, scratch: Path) -> dict[str, Any]:
 
 def _difference(look: _Look) -> float:
     """The largest difference to the weights that the fit saved."""
-    kept = look.again.states[look.fit.chosen]
-    return largest_difference(kept, weights_in(look.fit.folder / WEIGHTS, prefix=look.prefix, like=kept))
+    chosen = look.again.states[look.fit.chosen]
+    return largest_difference(chosen, weights_in(look.fit.folder / WEIGHTS, prefix=look.prefix, like=chosen))
 
 
 def _surfaces(look: _Look, landscape: Landscape) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
@@ -210,7 +210,7 @@ def _surfaces(look: _Look, landscape: Landscape) -> tuple[dict[str, np.ndarray],
         chosen=look.fit.chosen,
         points=look.about["points"],
         directions=look.about["directions"],
-        seed=look.asked.seed,
+        seed=look.request.seed,
         others=look.others(),
     )
     arrays = surfaces_of(
@@ -226,42 +226,45 @@ def _surfaces(look: _Look, landscape: Landscape) -> tuple[dict[str, np.ndarray],
 
 def _through_epochs(look: _Look, landscape: Landscape, scratch: Path) -> list[dict[str, Any]]:
     """Curvature under the loss that was trained with, and the layers, epoch by epoch."""
-    learner, network = look.again.piece.learner, look.again.network
+    learner, network = look.again.setup.learner, look.again.network
     trained = replace(landscape, criteria=[learner.loss])
-    seeing, batches = trained.exact_seeing, list(trained.batches)
-    layers = Layers(layers_in_order(network, batches[0].inputs, seeing))
+    forward, batches = trained.exact_forward, list(trained.batches)
+    layers = Layers(layers_in_order(network, batches[0].inputs, forward))
     bends = []
     for number, epoch in enumerate(look.epochs):
         look.doing("curvature and layers", number, len(look.epochs))
         look.again.go_to(epoch)
-        found = curvature(trained, seed=look.asked.seed, iterations=LANCZOS_STEPS, probes=HUTCHINSON_DRAWS)
-        told = {
-            name: value if isinstance(value, bool) else known(value) for name, value in asdict(found).items()
+        bends_now = curvature(
+            trained, seed=look.request.seed, iterations=LANCZOS_STEPS, probes=HUTCHINSON_DRAWS
+        )
+        numbers = {
+            name: value if isinstance(value, bool) else known(value)
+            for name, value in asdict(bends_now).items()
         }
-        bends.append({"epoch": epoch} | told)
-        recalibrate(network, batches, seeing=seeing)
-        layers.look(epoch, network, gradients(network, batches, learner.loss, seeing))
+        bends.append({"epoch": epoch} | numbers)
+        recalibrate(network, batches, forward=forward)
+        layers.look(epoch, network, gradients(network, batches, learner.loss, forward))
     np.savez_compressed(scratch / LAYERS, **layers.arrays(look.again.weights))
     return bends
 
 
 def _attention(look: _Look, scratch: Path) -> str | None:
     """Write ``attention.npz``; or why there is none."""
-    piece, network, inner = look.again.piece, look.again.network, look.asked.split.validation
-    seeing = replace(piece.learner.seeing, precision="fp32")
-    grouped = len(places_of(look.asked.training, len(look.asked.packed.classes))) > 1
-    one = piece.source.gather(inner[:1])
-    if absent := why_absent(network, one.inputs, seeing, grouped=grouped):
+    setup, network, inner = look.again.setup, look.again.network, look.request.split.validation
+    forward = replace(setup.learner.forward, precision="fp32")
+    grouped = len(places_of(look.request.training, len(look.request.packed.classes))) > 1
+    image = setup.source.gather(inner[:1])
+    if absent := why_absent(network, image.inputs, forward, grouped=grouped):
         return absent
     look.again.go_to(look.fit.chosen)
-    said = evaluate(network, piece.whole(inner, batch_size=look.asked.pass_size), seeing)
-    rows = images_to_show(said.arrays["probabilities"], np.asarray(said.truth))
-    shown = piece.source.gather(said.case[rows].astype(np.int64))
+    scores = evaluate(network, setup.whole(inner, batch_size=look.request.pass_size), forward)
+    rows = images_to_show(scores.arrays["probabilities"], np.asarray(scores.truth))
+    shown = setup.source.gather(scores.case[rows].astype(np.int64))
     maps = attention_maps(
         look.again,
         look.epochs,
         shown,
-        seeing=seeing,
+        forward=forward,
         tell=lambda done, total: look.doing("activation maps, epochs", done, total),
     )
     np.savez_compressed(scratch / ATTENTION, **maps)
@@ -269,18 +272,18 @@ def _attention(look: _Look, scratch: Path) -> str | None:
 
 
 def _warnings(look: _Look, criteria: Sequence[Named], difference: float) -> list[str]:
-    said = []
+    warnings = []
     if difference != 0:
-        said.append(
+        warnings.append(
             f"the training did not come out as the fit's did: weights differ by up to {difference:.2g}, as they may"
             " on another machine or device"
         )
     decides = look.about["metric"]
     if decides != "auto" and decides not in criteria[-1].name:
-        said.append(f"{decides} does not follow from decisions alone; {criteria[-1].title} stands for it")
-    if look.asked.encoder is not None:
-        said.append("the encoder is frozen and shared, so that this is a look at the head alone")
-    return said
+        warnings.append(f"{decides} does not follow from decisions alone; {criteria[-1].title} stands for it")
+    if look.request.encoder is not None:
+        warnings.append("the encoder is frozen and shared, so that this is a look at the head alone")
+    return warnings
 
 
 def _plain(values: np.ndarray) -> list[Any]:

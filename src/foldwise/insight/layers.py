@@ -17,7 +17,7 @@ BINS = 48
 LOG_GRADIENT = np.linspace(-10, 2, BINS + 1)  # common: what is outside is counted in the first or last bin
 
 
-def layers_in_order(network: nn.Module, inputs: Tensor, seeing: ForwardPass) -> list[str]:
+def layers_in_order(network: nn.Module, inputs: Tensor, forward: ForwardPass) -> list[str]:
     """Names of the trainable weights of two axes or more, in the order in which an image meets them."""
     named = {name: weight for name, weight in trainable(network).items() if weight.ndim >= 2}
     met: list[int] = []
@@ -30,32 +30,32 @@ def layers_in_order(network: nn.Module, inputs: Tensor, seeing: ForwardPass) -> 
     network.eval()
     try:
         with torch.inference_mode():
-            seeing.logits(network, inputs[:1])
+            forward.logits(network, inputs[:1])
     finally:
         for hook in hooks:
             hook.remove()
-    place = {weight: number for number, weight in reversed(list(enumerate(met)))}
+    order = {weight: number for number, weight in reversed(list(enumerate(met)))}
     return sorted(
-        named, key=lambda name: place.get(id(named[name]), len(met))
+        named, key=lambda name: order.get(id(named[name]), len(met))
     )  # a sort keeps the order of equals
 
 
 def gradients(
-    network: nn.Module, batches: Sequence[Batch], loss: nn.Module, seeing: ForwardPass
+    network: nn.Module, batches: Sequence[Batch], loss: nn.Module, forward: ForwardPass
 ) -> dict[str, Tensor]:
     """The gradient of the mean loss over the batches, weighted by their images, by name; in evaluation mode."""
     network.eval()
     network.zero_grad(set_to_none=True)
     images = sum(len(batch.cases) for batch in batches)
     for batch in batches:
-        value = loss(seeing.logits(network, batch.inputs), batch.targets) * (len(batch.cases) / images)
+        value = loss(forward.logits(network, batch.inputs), batch.targets) * (len(batch.cases) / images)
         value.backward()
-    found = {
+    slopes = {
         name: torch.zeros_like(weight) if weight.grad is None else weight.grad.detach()
         for name, weight in trainable(network).items()
     }
     network.zero_grad(set_to_none=True)
-    return found
+    return slopes
 
 
 @dataclass(frozen=True)

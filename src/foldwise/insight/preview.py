@@ -33,36 +33,36 @@ def preview_item(job: Job) -> dict[str, Any]:
             truth has it); of a classification 0 in place of the classes.
     """
     settings, packed, split = job.settings, job.packed, job.split
-    asked = normalization(
+    norm = normalization(
         settings["normalize"], pretrained=settings["pretrained"], packed=packed, train=split.train
     )
     source: Any = packed if packed.task.endswith("segmentation") else WithMasks(packed)
-    pictures = Pictures(source, asked, torch.device("cpu"))
+    pictures = Pictures(source, norm, torch.device("cpu"))
     cases = chosen(packed, split.train)
     arrays: dict[str, np.ndarray] = {"case": np.array(cases, np.int64)}
     with steady(settings["seed"], settings["threads"], torch.device("cpu")):
-        for place, case in enumerate(cases):
-            images, masks = _draws(pictures, case, place, settings)
-            mean_NC, std_NC = asked.statistics([packed.image(case)])
+        for number, case in enumerate(cases):
+            images, masks = _draws(pictures, case, number, settings)
+            mean_NC, std_NC = norm.statistics([packed.image(case)])
             raw = (
                 images * torch.from_numpy(std_NC)[..., None, None]
                 + torch.from_numpy(mean_NC)[..., None, None]
             )
             images, masks = _smaller(raw, masks)
-            arrays[f"draws_{place}"] = as_stored(images.numpy(), packed.dtype)
-            arrays[f"masks_{place}"] = masks.numpy().astype(np.uint8)
+            arrays[f"draws_{number}"] = as_stored(images.numpy(), packed.dtype)
+            arrays[f"masks_{number}"] = masks.numpy().astype(np.uint8)
     np.savez_compressed(job.scratch / PREVIEW, **arrays)  # type: ignore[arg-type]
     return {"augment": settings["augment"], "crop_px": settings["crop_px"], "warnings": []}
 
 
-def _draws(pictures: Pictures, case: int, place: int, settings: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _draws(pictures: Pictures, case: int, number: int, settings: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Images (4, C, h, w), normalised, and masks (4, h, w) of one case; each a batch of its own, as none is padded then."""
     batches = list(
         pictures.training(
             [np.array([case])] * DRAWS,
             crop_px=settings["crop_px"],
             augment=Augment.model_validate(settings["augment"]),
-            generator=epoch_generator(settings["seed"], place),
+            generator=epoch_generator(settings["seed"], number),
         )
     )
     return torch.cat([batch.inputs for batch in batches]), torch.cat([batch.targets for batch in batches])
@@ -96,7 +96,7 @@ def chosen(packed: Packed, train: np.ndarray) -> list[int]:
         label = {int(case): np.atleast_1d(packed.labels[case]).tolist() for case in train}
         ordered = sorted(label, key=lambda case: (label[case], case))
     places = np.linspace(0, len(ordered) - 1, min(IMAGES, len(ordered))).round().astype(int)
-    return [ordered[place] for place in places]
+    return [ordered[number] for number in places]
 
 
 def _smaller(images_NCHW: Tensor, masks_NHW: Tensor) -> tuple[Tensor, Tensor]:

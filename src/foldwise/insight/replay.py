@@ -24,17 +24,17 @@ State = dict[str, Tensor]  # on the CPU, without what is frozen
 class Replay:
     """A training as it went: the network, now at its last epoch, and its state at chosen ones; 0 is before training."""
 
-    piece: TrainingSetup
+    setup: TrainingSetup
     states: dict[int, State]
 
     @property
     def network(self) -> nn.Module:
         """On its device."""
-        return self.piece.learner.network
+        return self.setup.learner.network
 
     def weights(self, epoch: int) -> State:
         """The trainable weights of an epoch, by name."""
-        learning = {name for name, one in self.network.named_parameters() if one.requires_grad}
+        learning = {name for name, parameter in self.network.named_parameters() if parameter.requires_grad}
         return {name: values for name, values in self.states[epoch].items() if name in learning}
 
     def go_to(self, epoch: int) -> None:
@@ -43,31 +43,35 @@ class Replay:
 
 
 def replay(
-    asked: FitRequest, *, last: int, keep: Callable[[int], Collection[int]], tell: Callable[[int, int], None]
+    request: FitRequest,
+    *,
+    last: int,
+    keep: Callable[[int], Collection[int]],
+    tell: Callable[[int, int], None],
 ) -> Replay:
     """Train again up to epoch `last`; the inner validation is not asked, which changes no weight.
 
     Args:
-        asked: as the fit was, with as many halvings of its batch.
+        request: as the fit was, with as many halvings of its batch.
         last: the last epoch that the fit trained.
         keep: which epochs to keep, from the bytes of one checkpoint.
         tell: is told the epoch and the last.
     """
-    with steady(asked.seed, asked.settings["threads"], asked.device):
-        piece = set_up(asked)
-        network = piece.learner.network
+    with steady(request.seed, request.settings["threads"], request.device):
+        setup = set_up(request)
+        network = setup.learner.network
         states = {0: state_of(network)}
         size = sum(values.nbytes for values in states[0].values())
         wanted = set(keep(size))
         if last:
-            for epoch in train(piece.learner, piece.batches_of, asked.training.epochs):
+            for epoch in train(setup.learner, setup.batches_of, request.training.epochs):
                 if epoch.number in wanted:
                     states[epoch.number] = state_of(network)
                 tell(epoch.number, last)
                 if epoch.number == last:
                     break
     network.eval()
-    return Replay(piece, states)
+    return Replay(setup, states)
 
 
 def state_of(network: nn.Module) -> State:
@@ -77,9 +81,9 @@ def state_of(network: nn.Module) -> State:
     return {name: values.detach().cpu().clone() for name, values in state.items() if name not in frozen}
 
 
-def most_steps(most: int, checkpoint_bytes: int) -> int:
+def most_steps(wanted: int, checkpoint_bytes: int) -> int:
     """How many checkpoints of the way of training are kept: fewer of a large network."""
-    return max(MIN_STEPS, min(most, MAX_BYTES // max(checkpoint_bytes, 1)))
+    return max(MIN_STEPS, min(wanted, MAX_BYTES // max(checkpoint_bytes, 1)))
 
 
 def weights_in(path: Path, *, prefix: str, like: Mapping[str, Tensor]) -> State:
@@ -88,13 +92,13 @@ def weights_in(path: Path, *, prefix: str, like: Mapping[str, Tensor]) -> State:
     return {name: written[f"{prefix}{name}"] for name in like}
 
 
-def largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+def largest_difference(state_a: Mapping[str, Tensor], state_b: Mapping[str, Tensor]) -> float:
     """The largest difference of any number of two states of one network; 0 where they are equal bit for bit."""
     return max(
         (
-            float((values.double() - other[name].double()).abs().max())
-            for name, values in one.items()
-            if values.numel() and not torch.equal(values, other[name])
+            float((values.double() - state_b[name].double()).abs().max())
+            for name, values in state_a.items()
+            if values.numel() and not torch.equal(values, state_b[name])
         ),
         default=0.0,
     )

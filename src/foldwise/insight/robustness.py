@@ -37,24 +37,24 @@ def robustness_item(job: Job) -> dict[str, Any]:
             fold of a segmentation ``example.npz``: ``case`` and its ``maps`` (blur, noise, H, W).
     """
     settings, packed, split = job.settings, job.packed, job.split
-    asked = _asked(job.inputs, job.device)
+    fitted = _fitted(job.inputs, job.device)
     strengths = [(blur_px, noise) for blur_px in settings["blur_px"] for noise in settings["noise"]]
     shown = example(packed, split.test) if settings["repeat"] == settings["fold"] == 0 else None
-    watch = Stopwatch(asked.device)
-    said: list[Scores] = []
-    with steady(settings["seed"], settings["threads"], asked.device), watch.lap():
+    watch = Stopwatch(fitted.device)
+    scores_by_condition: list[Scores] = []
+    with steady(settings["seed"], settings["threads"], fitted.device), watch.lap():
         for blur_px, noise in strengths:
             worse = Disturbed(packed, blur_px=blur_px, noise=noise, seed=settings["seed"])
-            scores = asked.about(worse, split.test)
-            said.append(_lighter(scores, shown))
-            job.beat({"doing": f"{len(said)} of {len(strengths)} conditions"})
+            scores = fitted.scores_on(worse, split.test)
+            scores_by_condition.append(_lighter(scores, shown))
+            job.beat({"doing": f"{len(scores_by_condition)} of {len(strengths)} conditions"})
     shape = (len(settings["blur_px"]), len(settings["noise"]))
-    _write(job.scratch, said, shape, shown)
+    _write(job.scratch, scores_by_condition, shape, shown)
     return {"cost": {"evaluate_s": watch.seconds}, "warnings": [], "versions": versions()}
 
 
 @dataclass(frozen=True)
-class Questioned:
+class FittedNetwork:
     """The network of a fit, ready to be asked as it was in the fit."""
 
     model: SavedModel
@@ -63,28 +63,28 @@ class Questioned:
     precision: str
     batch_size: int
 
-    def about(self, packed: Disturbed, cases: np.ndarray) -> Scores:
+    def scores_on(self, packed: Disturbed, cases: np.ndarray) -> Scores:
         """What it says of whole images."""
-        seeing = ForwardPass(
+        forward = ForwardPass(
             self.model.task, len(self.model.classes), self.device, self.precision, layout_for(self.network)
         )
         # It has every name of a packed data set that pictures are made with.
         pictures = Pictures(packed, self.model.normalization, self.device)  # type: ignore[arg-type]
-        return evaluate(self.network, pictures.whole(cases, batch_size=self.batch_size), seeing, fully=True)
+        return evaluate(self.network, pictures.whole(cases, batch_size=self.batch_size), forward, fully=True)
 
 
-def _asked(inputs: dict[str, Path], device: str) -> Questioned:
+def _fitted(inputs: dict[str, Path], device: str) -> FittedNetwork:
     fit = next(folder for item, folder in inputs.items() if item.startswith("fit-"))
     model, weights = read_model(fit), read_weights(fit / WEIGHTS)
     if model.encoder_from is not None:
         weights |= read_weights(inputs[model.encoder_from] / ENCODER)
     training = model.training
-    place = pick_device(device if training.device == "auto" else training.device)
+    picked = pick_device(device if training.device == "auto" else training.device)
     network = model.rebuild(weights)
-    network = network.to(place, memory_format=layout_for(network))  # type: ignore[call-overload]
+    network = network.to(picked, memory_format=layout_for(network))  # type: ignore[call-overload]
     halvings = (read_json(fit / "result.json").get("cost") or {}).get("batch_halvings", 0)
-    precision = precision_for(training.precision, place)
-    return Questioned(model, network, place, precision, max(1, training.batch_size >> halvings))
+    precision = precision_for(training.precision, picked)
+    return FittedNetwork(model, network, picked, precision, max(1, training.batch_size >> halvings))
 
 
 def example(packed: Packed, cases: np.ndarray) -> int | None:
@@ -101,18 +101,22 @@ def example(packed: Packed, cases: np.ndarray) -> int | None:
 
 def _lighter(scores: Scores, shown: int | None) -> Scores:
     """Without the class maps that nobody keeps: all conditions of a fold are held until they are written."""
-    kept = {case: labels for case, labels in scores.maps.items() if case == shown}
-    return Scores(scores.case, scores.arrays, None, scores.loss, kept)
+    maps = {case: labels for case, labels in scores.maps.items() if case == shown}
+    return Scores(scores.case, scores.arrays, None, scores.loss, maps)
 
 
-def _write(scratch: Path, said: list[Scores], shape: tuple[int, int], shown: int | None) -> None:
-    names = said[0].arrays
-    arrays = {name: _stacked((one.arrays[name] for one in said), shape) for name in names}
+def _write(
+    scratch: Path, scores_by_condition: list[Scores], shape: tuple[int, int], shown: int | None
+) -> None:
+    names = scores_by_condition[0].arrays
+    arrays = {
+        name: _stacked((scores.arrays[name] for scores in scores_by_condition), shape) for name in names
+    }
     if "histogram" in arrays:
         arrays["histogram"] = arrays["histogram"].astype(np.uint32)
-    np.savez_compressed(scratch / SCORES, case=said[0].case, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(scratch / SCORES, case=scores_by_condition[0].case, **arrays)  # type: ignore[arg-type]
     if shown is not None:
-        maps = _stacked((one.maps[shown] for one in said), shape)
+        maps = _stacked((scores.maps[shown] for scores in scores_by_condition), shape)
         np.savez_compressed(scratch / EXAMPLE, case=np.int64(shown), maps=maps)
 
 

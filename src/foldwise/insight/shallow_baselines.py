@@ -58,10 +58,10 @@ def logistic_regression(seed: int, *, pixels: Positive = PIXELS, c: Above0 = 1.0
         pixels: how many training pixels it learns from.
         c: the inverse of the weight of the penalty.
     """
-    made: PixelClassifier = make_pipeline(
+    classifier: PixelClassifier = make_pipeline(
         StandardScaler(), LogisticRegression(C=c, max_iter=1000, random_state=seed)
     )
-    return made
+    return classifier
 
 
 def random_forest(
@@ -75,10 +75,10 @@ def random_forest(
         trees: how many.
         leaf: the fewest pixels of a leaf; more give smoother probabilities.
     """
-    made: PixelClassifier = RandomForestClassifier(
+    classifier: PixelClassifier = RandomForestClassifier(
         n_estimators=trees, min_samples_leaf=leaf, n_jobs=1, random_state=seed
     )
-    return made
+    return classifier
 
 
 def boosted_trees(
@@ -92,10 +92,10 @@ def boosted_trees(
         trees: rounds; each adds one tree a class.
         lr: how much of each tree is taken.
     """
-    made: PixelClassifier = HistGradientBoostingClassifier(
+    classifier: PixelClassifier = HistGradientBoostingClassifier(
         max_iter=trees, learning_rate=lr, early_stopping=False, random_state=seed
     )
-    return made
+    return classifier
 
 
 BASELINES: dict[str, Callable[..., PixelClassifier]] = {
@@ -125,7 +125,7 @@ def shallow_item(job: Job) -> dict[str, Any]:
     baseline = Choice.model_validate(settings["baseline"])
     options = check_baseline(baseline)
     seed = settings["seed"] % 2**32  # what scikit-learn takes
-    with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as told:
+    with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         began = time.perf_counter()
         job.beat({"doing": "features of the training pixels"})
@@ -142,7 +142,7 @@ def shallow_item(job: Job) -> dict[str, Any]:
         "baseline": str(baseline),
         "pixels": len(classes),
         "cost": {"train_s": trained - began, "evaluate_s": seconds, "device": "cpu", "threads": 1},
-        "warnings": list(dict.fromkeys(str(one.message).split("\n", 1)[0] for one in told)),
+        "warnings": list(dict.fromkeys(str(warning.message).split("\n", 1)[0] for warning in caught)),
     }
 
 
@@ -163,12 +163,12 @@ def sample(packed: Packed, cases: np.ndarray, pixels: int, seed: int) -> tuple[n
     features, classes = [], []
     for row, case in enumerate(cases):
         target = packed.target(int(case)).ravel()
-        found = []
+        drawn_here = []
         for k, rank in enumerate(ranks):
             first, last = before_nK[row, k], before_nK[row, k] + counts_nK[row, k]
             here = rank[(rank >= first) & (rank < last)] - first
-            found.append(np.flatnonzero(target == k)[here])
-        places = np.sort(np.concatenate(found))
+            drawn_here.append(np.flatnonzero(target == k)[here])
+        places = np.sort(np.concatenate(drawn_here))
         if len(places):
             features.append(_at(packed, int(case), places))
             classes.append(target[places])
@@ -214,12 +214,12 @@ def _predict(model: PixelClassifier, packed: Packed, cases: np.ndarray, scratch:
 
 def probabilities(model: PixelClassifier, image_CHW: np.ndarray, num_classes: int) -> np.ndarray:
     """(K, H, W) float32; 0 for classes that the model has not seen."""
-    made = np.zeros((num_classes, *image_CHW.shape[1:]), np.float32)
+    p_KHW = np.zeros((num_classes, *image_CHW.shape[1:]), np.float32)
     for rows, features in strips(image_CHW):
         flat = features.reshape(-1, features.shape[2])
-        said = np.concatenate([model.predict_proba(part) for part in _chunks(flat)])
-        made[model.classes_, rows] = said.T.reshape(-1, *features.shape[:2])
-    return made
+        p_NK = np.concatenate([model.predict_proba(part) for part in _chunks(flat)])
+        p_KHW[model.classes_, rows] = p_NK.T.reshape(-1, *features.shape[:2])
+    return p_KHW
 
 
 def _chunks(flat: np.ndarray) -> Iterator[np.ndarray]:
@@ -255,8 +255,8 @@ def _of_channel(image_HW: np.ndarray) -> np.ndarray:
 
 
 def _filtered(image_HW: np.ndarray, sigma: float, order: tuple[int, int] = (0, 0)) -> np.ndarray:
-    made: np.ndarray = gaussian_filter(image_HW, sigma, order=order, mode="nearest", output=np.float32)
-    return made
+    filtered: np.ndarray = gaussian_filter(image_HW, sigma, order=order, mode="nearest", output=np.float32)
+    return filtered
 
 
 def _eigenvalues(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -275,5 +275,5 @@ def strips(image_CHW: np.ndarray, most_pixels: int = STRIP_PIXELS) -> Iterator[t
     for top in range(0, height, step):
         bottom = min(top + step, height)
         above, below = max(0, top - REACH_PX), min(height, bottom + REACH_PX)
-        seen = pixel_features(image_CHW[:, above:below])
-        yield slice(top, bottom), seen[top - above : bottom - above]
+        features = pixel_features(image_CHW[:, above:below])
+        yield slice(top, bottom), features[top - above : bottom - above]

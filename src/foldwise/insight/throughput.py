@@ -51,26 +51,26 @@ def measure_item(job: Job) -> dict[str, Any]:
         came from, ``others_busy`` how many cores other programs kept busy meanwhile.
     """
     settings, training = job.settings, Training.model_validate(job.settings["training"])
-    place = pick_device(job.device if training.device == "auto" else training.device)
-    asked = FitRequest(settings, training, job.packed, job.split, place)
-    with steady(asked.seed, settings["threads"], place):
-        memory, load = MemoryPeak(place), _Load()
-        piece = set_up(asked)
-        assert isinstance(piece.source, Pictures)
-        fill_s = _fill(piece.source, job.split)
+    picked = pick_device(job.device if training.device == "auto" else training.device)
+    request = FitRequest(settings, training, job.packed, job.split, picked)
+    with steady(request.seed, settings["threads"], picked):
+        memory, load = MemoryPeak(picked), _Load()
+        setup = set_up(request)
+        assert isinstance(setup.source, Pictures)
+        fill_s = _fill(setup.source, job.split)
         points: list[dict[str, Any]] = []
         for size in settings["batch_sizes"]:
             job.beat({"doing": f"batches of {size}"})
-            points.append(_point(asked, piece, memory, size=size, last=points[-1] if points else None))
+            points.append(_point(request, setup, memory, size=size, last=points[-1] if points else None))
     return {
         "model": str(training.model),
         "cache": training.cache,
-        "held": piece.source.held,
+        "held": setup.source.held,
         "fill_s": fill_s,
-        "parameters": sum(values.numel() for values in piece.learner.network.parameters()),
-        "device": place.type,
-        "device_name": device_name(place),
-        "precision": asked.precision,
+        "parameters": sum(values.numel() for values in setup.learner.network.parameters()),
+        "device": picked.type,
+        "device_name": device_name(picked),
+        "precision": request.precision,
         "threads": settings["threads"],
         "peak_memory_is": memory.kind,
         "points": points,
@@ -92,7 +92,9 @@ def check_measurable(
     Raises:
         SpecError: what `describe` refuses.
     """
-    for training in {str(one["model"]): Training.model_validate(one) for one in trainings}.values():
+    for training in {
+        str(training["model"]): Training.model_validate(training) for training in trainings
+    }.values():
         describe(training, **shape(training))
 
 
@@ -121,10 +123,10 @@ def paces(works: Sequence[Callable[[], int]], device: torch.device, *, seconds: 
     for number in range(REPEATS):
         if number and time.perf_counter() - began > seconds * len(works):
             break
-        for work, times, known in zip(works, at_once, speeds, strict=True):
+        for work, times, speed in zip(works, at_once, speeds, strict=True):
             images, took = _timed(work, device, times)
-            known.append(images / took)
-    return [Pace(statistics.median(known), min(known), max(known), len(known)) for known in speeds]
+            speed.append(images / took)
+    return [Pace(statistics.median(speed), min(speed), max(speed), len(speed)) for speed in speeds]
 
 
 def _timed(work: Callable[[], int], device: torch.device, times: int) -> tuple[int, float]:
@@ -137,15 +139,15 @@ def _timed(work: Callable[[], int], device: torch.device, times: int) -> tuple[i
 
 
 def _point(
-    asked: FitRequest, piece: TrainingSetup, memory: MemoryPeak, *, size: int, last: dict[str, Any] | None
+    request: FitRequest, setup: TrainingSetup, memory: MemoryPeak, *, size: int, last: dict[str, Any] | None
 ) -> dict[str, Any]:
     """What is known of one batch size; `last` is the next smaller one."""
     blank = {"batch_size": size, "train": None, "limit": None, "inference": None, "peak_memory_mb": None}
-    if last and _would_not_fit(last, size, asked.device):
+    if last and _would_not_fit(last, size, request.device):
         return blank | {"problem": TOO_LARGE}
     problem = None
     try:
-        return blank | _measured(asked, piece, memory, size) | {"problem": None}
+        return blank | _measured(request, setup, memory, size) | {"problem": None}
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -154,65 +156,65 @@ def _point(
         if size > 1 or "more than 1 value per channel" not in str(error):
             raise
         problem = TOO_FEW
-    piece.learner.optimizer.zero_grad(set_to_none=True)
-    release_memory(asked.device)  # out here the tensors of the failed attempt are free
+    setup.learner.optimizer.zero_grad(set_to_none=True)
+    release_memory(request.device)  # out here the tensors of the failed attempt are free
     return blank | {"problem": problem}
 
 
-def _measured(asked: FitRequest, piece: TrainingSetup, memory: MemoryPeak, size: int) -> dict[str, Any]:
-    learner, source, seconds = piece.learner, piece.source, asked.settings["seconds"]
+def _measured(request: FitRequest, setup: TrainingSetup, memory: MemoryPeak, size: int) -> dict[str, Any]:
+    learner, source, seconds = setup.learner, setup.source, request.settings["seconds"]
     assert isinstance(source, Pictures)
     memory.reset()
-    batches = _endless(asked, source, size)
-    one = next(batches)
+    batches = _endless(request, source, size)
+    batch = next(batches)
     learner.network.train()
 
     def learn() -> int:
-        return _learned(piece, next(batches))
+        return _learned(setup, next(batches))
 
-    train, limit = paces((learn, lambda: _learned(piece, one)), asked.device, seconds=seconds)
+    train, limit = paces((learn, lambda: _learned(setup, batch)), request.device, seconds=seconds)
     peak_mb = memory.mb()
-    inference = _inference(asked, piece, size, seconds=seconds)
-    known = {"train": asdict(train), "limit": asdict(limit), "inference": asdict(inference)}
-    return known | {"peak_memory_mb": peak_mb}
+    inference = _inference(request, setup, size, seconds=seconds)
+    paces_by_name = {"train": asdict(train), "limit": asdict(limit), "inference": asdict(inference)}
+    return paces_by_name | {"peak_memory_mb": peak_mb}
 
 
-def _learned(piece: TrainingSetup, batch: Batch) -> int:
-    step(piece.learner, batch)
+def _learned(setup: TrainingSetup, batch: Batch) -> int:
+    step(setup.learner, batch)
     return len(batch.cases)
 
 
 @torch.inference_mode()
-def _inference(asked: FitRequest, piece: TrainingSetup, size: int, *, seconds: float) -> Pace:
+def _inference(request: FitRequest, setup: TrainingSetup, size: int, *, seconds: float) -> Pace:
     """Whole images from the cache through the network, to logits on the device."""
-    network, seeing, source = piece.learner.network.eval(), piece.learner.seeing, piece.source
-    order = _cases(asked, size)
+    network, forward, source = setup.learner.network.eval(), setup.learner.forward, setup.source
+    order = _cases(request, size)
 
     def look() -> int:
         batch = source.gather(next(order))
-        seeing.logits(network, batch.inputs)
+        forward.logits(network, batch.inputs)
         return len(batch.cases)
 
-    return paces((look,), asked.device, seconds=seconds)[0]
+    return paces((look,), request.device, seconds=seconds)[0]
 
 
-def _endless(asked: FitRequest, source: Pictures, size: int) -> Iterator[Batch]:
+def _endless(request: FitRequest, source: Pictures, size: int) -> Iterator[Batch]:
     """Full batches as training has them, cropped and augmented, epoch after epoch."""
-    training = asked.training
+    training = request.training
     return source.training(
-        _cases(asked, size),
+        _cases(request, size),
         crop_px=training.crop_px,
         augment=training.augment,
-        generator=epoch_generator(asked.seed, 1),
+        generator=epoch_generator(request.seed, 1),
     )
 
 
-def _cases(asked: FitRequest, size: int) -> Iterator[np.ndarray]:
+def _cases(request: FitRequest, size: int) -> Iterator[np.ndarray]:
     """Case indices of full batches without end: shuffled, and dealt again where a batch is larger than an epoch."""
-    train = asked.split.train
+    train = request.split.train
     steps = -(-len(train) // size)
     for epoch in itertools.count(1):
-        yield from epoch_order(train, batch_size=size, seed=asked.seed, epoch=epoch, steps=steps)
+        yield from epoch_order(train, batch_size=size, seed=request.seed, epoch=epoch, steps=steps)
 
 
 def _fill(source: Pictures, split: Split) -> float:

@@ -30,15 +30,15 @@ def bound(function: Callable[..., Any], choice: Choice, what: str) -> dict[str, 
         SpecError: an unknown option (with the nearest known one), a value of the wrong type or range, or an
             option without a default that is not given. All of them at once.
     """
-    known = options_of(function)
+    parameters = options_of(function)
     problems: list[SpecError] = []
     values: dict[str, Any] = {}
     for name, value in choice.options.items():
         try:
-            values[name] = _checked(name, value, known, f"{what} {choice.name!r}")
+            values[name] = _checked(name, value, parameters, f"{what} {choice.name!r}")
         except SpecError as problem:
             problems.append(problem)
-    for name, parameter in known.items():
+    for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and name not in choice.options:
             problems.append(SpecError(f"{what} {choice.name!r} needs the option {name!r}"))
     if problems:
@@ -78,18 +78,18 @@ def imported(name: str, what: str) -> Callable[..., Any]:
     return function
 
 
-def _checked(name: str, value: Any, known: dict[str, inspect.Parameter], of: str) -> Any:
+def _checked(name: str, value: Any, parameters: dict[str, inspect.Parameter], owner: str) -> Any:
     """`value` as the annotation of the option `name` allows it."""
-    if name not in known:
-        if not known:
-            raise SpecError(f"{of} has no options, got {name!r}", cure=f"Remove {name!r}.")
-        raise unknown(name, known, f"option of {of}")
-    hint = known[name].annotation
+    if name not in parameters:
+        if not parameters:
+            raise SpecError(f"{owner} has no options, got {name!r}", cure=f"Remove {name!r}.")
+        raise unknown(name, parameters, f"option of {owner}")
+    hint = parameters[name].annotation
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:
         reasons = "; or ".join(dict.fromkeys(_reason(problem) for problem in error.errors()))
-        raise SpecError(f"the option {name!r} of {of} is {value!r}: {reasons}") from None
+        raise SpecError(f"the option {name!r} of {owner} is {value!r}: {reasons}") from None
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:

@@ -237,7 +237,7 @@ def test_all_of_it_together_leaves_the_network_and_follows_from_the_seed():
     first, again = (curvature(landscape, seed=3, iterations=60) for _ in range(2))
     assert first == again
     assert all(torch.equal(values, before[name]) for name, values in network.state_dict().items())
-    recalibrate(network, batches, seeing=CLASSIFY)
+    recalibrate(network, batches, forward=CLASSIFY)
     exact = torch.linalg.eigvalsh(whole_hessian(network, batches)).numpy()
     size = np.abs(exact).max()
     assert first.top_eigenvalue_converged

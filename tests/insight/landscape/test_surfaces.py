@@ -56,12 +56,12 @@ def test_criteria_of_one_pass_equal_those_of_their_own(task):
     masks = task.endswith("segmentation")
     torch.manual_seed(0)
     network = Counting(nn.Conv2d(2, 3, 3, padding=1) if masks else normed())
-    batches, seeing = pictures((8, 8, 3), masks=masks), SEGMENT if masks else CLASSIFY
+    batches, forward = pictures((8, 8, 3), masks=masks), SEGMENT if masks else CLASSIFY
     names = ["cross_entropy", "focal"] + ["dice", "dice_cross_entropy"] * masks
     losses = [make_loss(Choice(name=name), task=task, num_classes=3) for name in names]
-    together = evaluate(network, batches, [*losses, ERROR], seeing=seeing)
+    together = evaluate(network, batches, [*losses, ERROR], forward=forward)
     assert network.passes == 3
-    alone = [evaluate(network, batches, [one], seeing=seeing)[0] for one in [*losses, ERROR]]
+    alone = [evaluate(network, batches, [one], forward=forward)[0] for one in [*losses, ERROR]]
     assert together.tolist() == alone
     assert together.dtype == np.float64
     network.eval()
@@ -75,7 +75,7 @@ def test_criteria_of_one_pass_equal_those_of_their_own(task):
 def test_evaluation_keeps_the_mode_and_the_network():
     network = normed().train()
     before = state(network)
-    evaluate(network, pictures(), [F.cross_entropy], seeing=CLASSIFY)
+    evaluate(network, pictures(), [F.cross_entropy], forward=CLASSIFY)
     assert network.training
     assert unchanged(network, before)
 
@@ -84,7 +84,7 @@ def test_evaluation_keeps_the_mode_and_the_network():
 def test_calibration_is_that_of_a_training_pass_with_a_cumulative_mean(sizes):
     network, batches = normed(dropout=0).eval(), pictures(sizes)
     reference = copy.deepcopy(network)
-    recalibrate(network, batches, seeing=CLASSIFY)
+    recalibrate(network, batches, forward=CLASSIFY)
     for layer in reference:
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = None
@@ -101,7 +101,7 @@ def test_calibration_drops_nothing_out_and_ends_in_evaluation_mode():
     with_dropout, without = normed(dropout=0.9), normed(dropout=0)
     for network in (with_dropout, without):
         network.train()
-        recalibrate(network, pictures(), seeing=CLASSIFY)
+        recalibrate(network, pictures(), forward=CLASSIFY)
         assert not any(layer.training for layer in network.modules())
     assert unchanged(with_dropout, state(without))
 
@@ -109,8 +109,8 @@ def test_calibration_drops_nothing_out_and_ends_in_evaluation_mode():
 @pytest.mark.parametrize("sizes", [(16,), (8, 8)])
 def test_at_zero_calibration_changes_nothing_where_the_statistics_are_exact(sizes):
     network, batches = normed(), pictures(sizes)
-    recalibrate(network, batches, seeing=CLASSIFY)
-    exact = evaluate(network, batches, [F.cross_entropy], seeing=CLASSIFY)[0]
+    recalibrate(network, batches, forward=CLASSIFY)
+    exact = evaluate(network, batches, [F.cross_entropy], forward=CLASSIFY)[0]
     stale = cross_entropy_of(network, batches, recalibrated=False)
     for landscape in (cross_entropy_of(network, batches), stale):
         values = line(landscape, weights_of(network), direction_of(network), np.array([0.0]))
@@ -127,15 +127,15 @@ def test_one_pass_is_as_good_as_two():
         with torch.no_grad():
             for name, parameter in moved.named_parameters():
                 parameter.add_(direction_of(network)[name], alpha=float(step))
-        recalibrate(moved, batches, seeing=CLASSIFY)
-        two = evaluate(moved, batches, [F.cross_entropy], seeing=CLASSIFY)[0]
+        recalibrate(moved, batches, forward=CLASSIFY)
+        two = evaluate(moved, batches, [F.cross_entropy], forward=CLASSIFY)[0]
         assert value == pytest.approx(two, rel=2e-3)
 
 
 def test_calibration_takes_the_scale_of_a_layer_away():
     """Before batch norm the scale of the weights does not matter; statistics of training make it seem to."""
     network, batches = normed(dropout=0), pictures()
-    recalibrate(network, batches, seeing=CLASSIFY)
+    recalibrate(network, batches, forward=CLASSIFY)
     scale = {name: torch.zeros_like(values) for name, values in weights_of(network).items()}
     scale["0.weight"], scale["0.bias"] = network[0].weight.detach().clone(), network[0].bias.detach().clone()
     steps = np.array([0.0, 1.0])
@@ -152,7 +152,7 @@ def test_a_frozen_encoder_keeps_its_statistics():
     network = freeze_encoder(Classifier(encoder, nn.Linear(4, 3)))
     before = state(network)
     assert not has_batch_norm(network)
-    recalibrate(network, pictures(), seeing=CLASSIFY)
+    recalibrate(network, pictures(), forward=CLASSIFY)
     assert unchanged(network, before)
 
 
@@ -165,11 +165,11 @@ def test_which_networks_have_batch_norm():
 def test_images_of_many_sizes_are_calibrated_where_one_image_has_no_spread():
     network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(2), nn.Linear(2, 3))
     mixed = pictures((8,)) + pictures((1,), side=6)
-    recalibrate(network, mixed, seeing=CLASSIFY)
+    recalibrate(network, mixed, forward=CLASSIFY)
     mean = mixed[0].inputs.mean((0, 2, 3))
     torch.testing.assert_close(network[2].running_mean, mean)
     with pytest.raises(FoldwiseError) as raised:
-        recalibrate(network, pictures((1, 1)), seeing=CLASSIFY)
+        recalibrate(network, pictures((1, 1)), forward=CLASSIFY)
     assert str(raised.value) == (
         "look: batch norm cannot be calibrated: every image is a batch of its own, and one image has no spread\n"
         "  → Look at more images, or give the images one size with 'data: {size: ...}'."
@@ -210,22 +210,22 @@ def test_surfaces_are_worked_in_float32_whatever_training_was():
     network = normed()
     coarse = ForwardPass("multiclass_classification", 3, torch.device("cpu"), "bf16")
     values = [
-        Landscape(network, pictures(), (F.cross_entropy,), seeing).values()[0]
-        for seeing in (CLASSIFY, coarse)
+        Landscape(network, pictures(), (F.cross_entropy,), forward).values()[0]
+        for forward in (CLASSIFY, coarse)
     ]
     assert values[0] == values[1]
-    assert evaluate(network, pictures(), (F.cross_entropy,), seeing=coarse)[0] != values[0]
+    assert evaluate(network, pictures(), (F.cross_entropy,), forward=coarse)[0] != values[0]
 
 
 @pytest.mark.parametrize(("name", "task"), EVERY)
 def test_every_network_can_be_looked_at(name, task):
     network = zoo_network(name, task, in_channels=2, num_classes=3, size_hw=(64, 64))
     masks = task.endswith("segmentation")
-    seeing = ForwardPass(task, 3, torch.device("cpu"))
+    forward = ForwardPass(task, 3, torch.device("cpu"))
     batches = pictures((3,), side=64, masks=masks)
     network.eval()
     before = state(network)
-    landscape = Landscape(network, batches, (F.cross_entropy,), seeing)
+    landscape = Landscape(network, batches, (F.cross_entropy,), forward)
     values = line(landscape, weights_of(network), direction_of(network), np.array([-0.5, 0.0, 0.5]))
     assert np.isfinite(values).all()
     assert len(set(values[0])) == 3
@@ -234,7 +234,7 @@ def test_every_network_can_be_looked_at(name, task):
 
 def test_nothing_to_evaluate_on_is_a_bug():
     with pytest.raises(AssertionError, match="nothing to evaluate on"):
-        evaluate(dense(), [], [F.cross_entropy], seeing=CLASSIFY)
+        evaluate(dense(), [], [F.cross_entropy], forward=CLASSIFY)
 
 
 def test_the_loss_of_cached_features():

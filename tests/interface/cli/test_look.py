@@ -111,7 +111,7 @@ def test_it_is_not_reported_once_its_fit_is_no_longer_planned(run, said):
 
 
 def test_a_look_that_failed_is_tried_again(run, monkeypatch):
-    from foldwise.insight.landscape import look
+    from foldwise.insight import landscape_item as look
 
     with monkeypatch.context() as patch:
         patch.setattr(look, "curvature", lambda *_, **__: 1 / 0)

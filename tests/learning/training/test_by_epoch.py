@@ -147,8 +147,8 @@ def test_training_and_validation_loss_are_one_formula(tmp_path):
     saved = read_model(tmp_path / "fit")
     network = saved.rebuild(read_weights(tmp_path / "fit" / "weights.safetensors"))
     batches = Pictures(packed, saved.normalization, CPU).whole(SPLIT.train, batch_size=5)
-    seeing = ForwardPass("binary_segmentation", 2, CPU)
-    loss = evaluate(network, batches, seeing, loss=lambda p, t: torch.nn.functional.cross_entropy(p, t)).loss
+    forward = ForwardPass("binary_segmentation", 2, CPU)
+    loss = evaluate(network, batches, forward, loss=lambda p, t: torch.nn.functional.cross_entropy(p, t)).loss
     assert (
         len(SPLIT.train) % 4
     )  # the last batch is smaller, so that a sum over batches would be another number

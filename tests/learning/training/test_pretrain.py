@@ -188,9 +188,9 @@ def began_with(folder, monkeypatch, **asked):
     set_up = fitting.set_up
 
     def spied(one):
-        piece = set_up(one)
-        seen["state"] = {key: part.clone() for key, part in piece.learner.network.state_dict().items()}
-        return piece
+        setup = set_up(one)
+        seen["state"] = {key: part.clone() for key, part in setup.learner.network.state_dict().items()}
+        return setup
 
     monkeypatch.setattr(fitting, "set_up", spied)
     result, _ = fit(folder, TASK, model=UNET, **asked)
@@ -222,12 +222,12 @@ def test_the_fresh_output_layer_is_on_the_device_of_all_others(tmp_path):
     asked = Training.model_validate({"model": UNET, "pretrain": "denoise"})
     elsewhere = torch.device("meta")  # a device that every machine has, and that is not the CPU
     settings = {"seed": 5, "threads": 1, "repeat": 0, "fold": 0}
-    piece = set_up(
+    setup = set_up(
         FitRequest(settings, asked, tiny(TASK), SPLIT, elsewhere, pretrained=Pretrained(tmp_path / "p"))
     )
-    assert {part.device for part in piece.learner.network.state_dict().values()} == {elsewhere}
-    stepped = {part for group in piece.learner.optimizer.param_groups for part in group["params"]}
-    assert stepped == set(piece.learner.network.parameters())
+    assert {part.device for part in setup.learner.network.state_dict().values()} == {elsewhere}
+    stepped = {part for group in setup.learner.optimizer.param_groups for part in group["params"]}
+    assert stepped == set(setup.learner.network.parameters())
 
 
 def test_a_loss_that_is_no_number_is_said(tmp_path):

@@ -41,8 +41,8 @@ def pixel_batches(classes, seed=0):
 
 @pytest.mark.parametrize("classes", [2, 4])
 def test_pixel_scores_are_what_counting_gives(classes):
-    seeing = ForwardPass("multiclass_segmentation", classes, CPU)
-    scores = evaluate(Says(), pixel_batches(classes), seeing, fully=True)
+    forward = ForwardPass("multiclass_segmentation", classes, CPU)
+    scores = evaluate(Says(), pixel_batches(classes), forward, fully=True)
     assert scores.case.tolist() == [3, 5, 7]
     for batch in pixel_batches(classes):
         for logits, target, case in zip(batch.inputs, batch.targets, batch.cases.tolist(), strict=True):
@@ -209,8 +209,8 @@ def test_tiles_are_blended_without_steps():
 def test_large_images_go_through_in_tiles_and_give_the_same(monkeypatch):
     torch.manual_seed(0)
     network = nn.Conv2d(1, 3, 3, padding=1).eval()
-    seeing, image = ForwardPass("multiclass_segmentation", 3, CPU), torch.randn(1, 1, 1100, 40)
-    logits = seeing.logits(network, image)
+    forward, image = ForwardPass("multiclass_segmentation", 3, CPU), torch.randn(1, 1, 1100, 40)
+    logits = forward.logits(network, image)
     whole = network(image)
     torch.testing.assert_close(
         logits.softmax(1), whole.softmax(1), atol=0.06, rtol=0
@@ -221,7 +221,7 @@ def test_large_images_go_through_in_tiles_and_give_the_same(monkeypatch):
 def test_evaluating_leaves_the_mode_and_makes_no_gradients():
     network = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5)).train()
     batch = Batch(torch.randn(6, 4), torch.zeros(6, dtype=torch.long), np.arange(6))
-    seeing = ForwardPass("multiclass_classification", 3, CPU)
-    one, again = (evaluate(network, [batch], seeing).arrays["probabilities"] for _ in range(2))
+    forward = ForwardPass("multiclass_classification", 3, CPU)
+    one, again = (evaluate(network, [batch], forward).arrays["probabilities"] for _ in range(2))
     np.testing.assert_array_equal(one, again)
     assert network.training

@@ -38,8 +38,8 @@ def network(dropout=0.0):
 def learner(net, *, passes=1, lr=0.1, epochs=3, schedule="constant"):
     optimizer = make_optimizer(Choice(name="sgd", options={"lr": lr}), net.parameters(), CPU)
     scheduled = make_schedule(Choice(name=schedule), optimizer, epochs * 3)
-    seeing = ForwardPass("multiclass_classification", 3, CPU)
-    return Learner(net, F.cross_entropy, optimizer, scheduled, seeing, seed=5, passes=passes)
+    forward = ForwardPass("multiclass_classification", 3, CPU)
+    return Learner(net, F.cross_entropy, optimizer, scheduled, forward, seed=5, passes=passes)
 
 
 def test_it_is_the_straight_loop_to_the_last_bit():

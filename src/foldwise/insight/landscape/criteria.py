@@ -42,24 +42,24 @@ class Named:
         return {"name": self.name, "title": self.title, "kind": self.kind}
 
 
-def criteria_of(asked: FitRequest) -> tuple[list[Named], int | None]:
+def criteria_of(request: FitRequest) -> tuple[list[Named], int | None]:
     """The losses, then 1 - the metric that decides; and which of them the fit was trained with.
 
     The losses that were asked for come first. Where nothing was, these are those of the study, the fit's own among
     them however many there are, and then the standard ones.
     """
-    about, task = asked.settings["landscape"], asked.packed.task
-    own = stated_loss(asked.training.loss, task)
-    losses = _unique(stated_loss(Choice.model_validate(one), task) for one in about["losses"])
+    about, task = request.settings["landscape"], request.packed.task
+    own = stated_loss(request.training.loss, task)
+    losses = _unique(stated_loss(Choice.model_validate(loss), task) for loss in about["losses"])
     if about["standard"]:
         others = [loss for loss in losses if loss != own][: MAX_LOSSES - 1]
         losses = [loss for loss in losses if loss == own or loss in others]
-        known = {loss.name for loss in losses}
+        names = {loss.name for loss in losses}
         room = MAX_LOSSES - len(losses)
-        losses += [Choice(name=name) for name in STANDARD[_family(task)] if name not in known][:room]
+        losses += [Choice(name=name) for name in STANDARD[_family(task)] if name not in names][:room]
     trained_with = losses.index(own) if own in losses else None
-    made = [Named(str(loss), str(loss), "loss", loss_of(asked, loss)) for loss in losses]
-    return [*made, error_of(about["metric"], task)], trained_with
+    criteria = [Named(str(loss), str(loss), "loss", loss_of(request, loss)) for loss in losses]
+    return [*criteria, error_of(about["metric"], task)], trained_with
 
 
 def check_losses(losses: Sequence[Choice], *, task: Task, num_classes: int, where: str) -> None:
@@ -230,22 +230,22 @@ class Trivial(nn.Module):
         return self.logits_K.expand(len(inputs), -1)
 
 
-def trivial_predictor(asked: FitRequest) -> Trivial:
+def trivial_predictor(request: FitRequest) -> Trivial:
     """That of a fit. Its decision is the most frequent class, of several labels those that most images have."""
-    packed, train = asked.packed, asked.split.train
+    packed, train = request.packed, request.split.train
     counts = class_counts(packed, train).astype(np.float64)
     if packed.task == "multilabel_classification":
         share = (counts / len(train)).clip(CLIP, 1 - CLIP)
         logits = np.log(share) - np.log1p(-share)
     else:
         logits = np.log((counts / max(counts.sum(), 1)).clip(min=CLIP))
-    return Trivial(torch.from_numpy(logits).float(), pixels=asked.segmentation).to(asked.device)
+    return Trivial(torch.from_numpy(logits).float(), pixels=request.segmentation).to(request.device)
 
 
 def trivial_values(
-    asked: FitRequest, batches: Sequence[Batch], criteria: Sequence[Named], seeing: ForwardPass
+    request: FitRequest, batches: Sequence[Batch], criteria: Sequence[Named], forward: ForwardPass
 ) -> np.ndarray:
     """(L,) what each criterion says of the trivial predictor, on the images that are looked at."""
     plain: dict[str, Any] = {"layout": torch.contiguous_format, "precision": "fp32"}
-    asking = ForwardPass(seeing.task, seeing.num_classes, seeing.device, **plain)
-    return evaluate(trivial_predictor(asked), batches, [one.of for one in criteria], seeing=asking)
+    asking = ForwardPass(forward.task, forward.num_classes, forward.device, **plain)
+    return evaluate(trivial_predictor(request), batches, [one.of for one in criteria], forward=asking)

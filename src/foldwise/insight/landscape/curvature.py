@@ -68,7 +68,7 @@ def curvature(landscape: Landscape, *, seed: int, iterations: int = 30, probes: 
     rises = sam_sharpness(landscape), average_sharpness(landscape, seed=seed)
     with Mover(landscape.network):
         if landscape.recalibrated:
-            recalibrate(landscape.network, landscape.batches, seeing=landscape.exact_seeing)
+            recalibrate(landscape.network, landscape.batches, forward=landscape.exact_forward)
         start = _flat(weights_of(landscape.network))
         product = hessian(landscape)
         room = max(2, BASIS_BYTES // (start.numel() * start.element_size()))
@@ -99,7 +99,7 @@ def hessian(landscape: Landscape) -> Product:
     with _twice_differentiable():
         (loss,) = _losses(landscape)
         slopes = _grad(loss, parameters, create_graph=True)
-    return partial(_bent, slopes, parameters, kept=True)
+    return partial(_bent, slopes, parameters, keep_graph=True)
 
 
 def hessian_vector(landscape: Landscape, vector: Tensor) -> Tensor:
@@ -117,12 +117,19 @@ def hessian_vector(landscape: Landscape, vector: Tensor) -> Tensor:
     return total
 
 
-def _bent(slopes: Tensor, parameters: list[nn.Parameter], vector: Tensor, *, kept: bool = False) -> Tensor:
+def _bent(
+    slopes: Tensor, parameters: list[nn.Parameter], vector: Tensor, *, keep_graph: bool = False
+) -> Tensor:
     """How the gradient changes along `vector`, (W,)."""
     if not slopes.requires_grad:  # the loss is a straight line
         return torch.zeros_like(vector)
     bent = torch.autograd.grad(
-        slopes, parameters, vector.to(slopes), retain_graph=kept, allow_unused=True, materialize_grads=True
+        slopes,
+        parameters,
+        vector.to(slopes),
+        retain_graph=keep_graph,
+        allow_unused=True,
+        materialize_grads=True,
     )
     return torch.cat([part.reshape(-1) for part in bent]).to(vector)
 
@@ -144,7 +151,7 @@ def _losses(landscape: Landscape) -> Iterator[Tensor]:
     network = landscape.network.eval()
     images = sum(len(batch.cases) for batch in landscape.batches)
     for batch in landscape.batches:
-        logits = landscape.exact_seeing.logits(network, batch.inputs)
+        logits = landscape.exact_forward.logits(network, batch.inputs)
         yield loss(logits, batch.targets) * (len(batch.cases) / images)
 
 
@@ -251,24 +258,24 @@ def lanczos(product: Product, start: Tensor, *, iterations: int = 30, tolerance:
     Source: Golub & Van Loan, Matrix Computations, 4th edition, chapter 10; the bound of the error is the last entry of an
     eigenvector of the tridiagonal matrix times the norm of what is left.
     """
-    most = min(iterations, start.numel())
-    basis = start.new_empty(most, start.numel())
+    room = min(iterations, start.numel())
+    basis = start.new_empty(room, start.numel())
     diagonal: list[float] = []
     beside: list[float] = []
     left = start.to(_exact(start))
     norm = float(torch.linalg.vector_norm(left))
-    for done in range(1, most + 1):
+    for done in range(1, room + 1):
         basis[done - 1] = left / norm
         left = product(basis[done - 1]).to(left.dtype)
         diagonal.append(float(_without(left, basis[:done])[-1]))
         _without(left, basis[:done])
         norm = float(torch.linalg.vector_norm(left))
-        found = _ritz(np.array(diagonal), np.array(beside), norm, tolerance)
-        nothing_left = not norm > 1e-6 * np.abs(found.eigenvalues).max()  # but rounding, or no number
-        if nothing_left or (done >= MIN_ITERATIONS and found.converged[0] and found.converged[-1]):
+        ends = _ritz(np.array(diagonal), np.array(beside), norm, tolerance)
+        nothing_left = not norm > 1e-6 * np.abs(ends.eigenvalues).max()  # but rounding, or no number
+        if nothing_left or (done >= MIN_ITERATIONS and ends.converged[0] and ends.converged[-1]):
             break
         beside.append(norm)
-    return found
+    return ends
 
 
 def _exact(vector: Tensor) -> torch.dtype:
@@ -312,14 +319,14 @@ def hutchinson(product: Product, like: Tensor, *, probes: int, seed: int) -> tup
     Source: Hutchinson 1990, doi:10.1080/03610919008812866.
     """
     generator = torch.Generator().manual_seed(seed % 2**63)
-    found = []
+    estimates = []
     for _ in range(probes):
         signs = (torch.randint(0, 2, like.shape, generator=generator) * 2 - 1).to(like)
-        found.append(dot(signs, product(signs)))
-    error = float(np.std(found, ddof=1) / np.sqrt(probes)) if probes > 1 else float("nan")
-    return float(np.mean(found)), error
+        estimates.append(dot(signs, product(signs)))
+    error = float(np.std(estimates, ddof=1) / np.sqrt(probes)) if probes > 1 else float("nan")
+    return float(np.mean(estimates)), error
 
 
-def dot(one: Tensor, other: Tensor) -> float:
+def dot(a: Tensor, b: Tensor) -> float:
     """The inner product of two vectors in float64; on the CPU, since not every device has that."""
-    return float(one.cpu().double() @ other.cpu().double())
+    return float(a.cpu().double() @ b.cpu().double())

@@ -42,7 +42,7 @@ Criterion = (
 
 @torch.inference_mode()
 def evaluate(
-    network: nn.Module, batches: Sequence[Batch], criteria: Sequence[Criterion], *, seeing: ForwardPass
+    network: nn.Module, batches: Sequence[Batch], criteria: Sequence[Criterion], *, forward: ForwardPass
 ) -> np.ndarray:
     """The value of every criterion, (L,) float64, from one forward pass in evaluation mode.
 
@@ -53,29 +53,29 @@ def evaluate(
         network: who is asked; its mode is restored.
         batches: at least one; fixed images, whole and without augmentation.
         criteria: losses of `losses.make_loss`, or `Pooled` ones.
-        seeing: how the network is asked.
+        forward: how the network is asked.
     """
     assert batches, "there is nothing to evaluate on"
     was_training = network.training
     network.eval()
-    values = _asked(network, batches, criteria, seeing)
+    values = _values(network, batches, criteria, forward)
     network.train(was_training)
     return values
 
 
-def _asked(
-    network: nn.Module, batches: Sequence[Batch], criteria: Sequence[Criterion], seeing: ForwardPass
+def _values(
+    network: nn.Module, batches: Sequence[Batch], criteria: Sequence[Criterion], forward: ForwardPass
 ) -> np.ndarray:
     """`evaluate` in the mode that the network is in."""
     sums: list[Tensor] = [torch.zeros((), dtype=torch.float64) for _ in criteria]
     for batch in batches:
-        logits = seeing.logits(network, batch.inputs)
-        for place, criterion in enumerate(criteria):
+        logits = forward.logits(network, batch.inputs)
+        for number, criterion in enumerate(criteria):
             if isinstance(criterion, Pooled):
                 part = criterion.counts(logits, batch.targets)
             else:
                 part = criterion(logits, batch.targets) * len(batch.cases)
-            sums[place] = sums[place] + part.cpu().double()  # on the CPU: not every device has float64
+            sums[number] = sums[number] + part.cpu().double()  # on the CPU: not every device has float64
     images = sum(len(batch.cases) for batch in batches)
     return np.array(
         [float(_value(criterion, total, images)) for criterion, total in zip(criteria, sums, strict=True)]
@@ -94,14 +94,14 @@ class Landscape:
         network: its weights are the point; see `directions.Mover`.
         batches: fixed images, whole and without augmentation.
         criteria: L of them.
-        seeing: how the network is asked; always in float32 here, as coarser numbers would look like roughness.
+        forward: how the network is asked; always in float32 here, as coarser numbers would look like roughness.
         recalibrated: whether batch-norm statistics are made anew at every point; False keeps those the network has.
     """
 
     network: nn.Module
     batches: Sequence[Batch]
     criteria: Sequence[Criterion]
-    seeing: ForwardPass
+    forward: ForwardPass
     recalibrated: bool = True
 
     def values(self) -> np.ndarray:
@@ -112,17 +112,17 @@ class Landscape:
         if self._one_pass:
             self.network.eval()
             with torch.inference_mode(), calibrated_on_the_way(self._norms):
-                values = _asked(self.network, self.batches, self.criteria, self.exact_seeing)
+                values = _values(self.network, self.batches, self.criteria, self.exact_forward)
         else:
             if self._norms:
-                recalibrate(self.network, self.batches, seeing=self.exact_seeing)
-            values = evaluate(self.network, self.batches, self.criteria, seeing=self.exact_seeing)
+                recalibrate(self.network, self.batches, forward=self.exact_forward)
+            values = evaluate(self.network, self.batches, self.criteria, forward=self.exact_forward)
         return np.where(np.isfinite(values), values, np.nan)
 
     @cached_property
-    def exact_seeing(self) -> ForwardPass:
-        """`seeing` in float32."""
-        return replace(self.seeing, precision="fp32")
+    def exact_forward(self) -> ForwardPass:
+        """`forward` in float32."""
+        return replace(self.forward, precision="fp32")
 
     @cached_property
     def _norms(self) -> list[_BatchNorm]:
@@ -145,17 +145,17 @@ def has_batch_norm(network: nn.Module) -> bool:
 def batch_norms(network: nn.Module) -> list[_BatchNorm]:
     """The layers whose running statistics training moves, in the order of the modules; leaves all in evaluation mode."""
     network.train()  # asked and not guessed: a network with a frozen encoder keeps that in evaluation mode
-    found = [
+    norms = [
         layer
         for layer in network.modules()
         if isinstance(layer, _BatchNorm) and layer.training and layer.running_mean is not None
     ]
     network.eval()
-    return found
+    return norms
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, batches: Sequence[Batch], *, seeing: ForwardPass) -> None:
+def recalibrate(network: nn.Module, batches: Sequence[Batch], *, forward: ForwardPass) -> None:
     """Set the running statistics of batch norm to those of `batches` at the weights as they are.
 
     They are the mean over the batches of each batch's own mean and (unbiased) variance, every batch counted the
@@ -165,7 +165,7 @@ def recalibrate(network: nn.Module, batches: Sequence[Batch], *, seeing: Forward
     Args:
         network: is changed in place.
         batches: fixed images, without augmentation.
-        seeing: how the network is asked.
+        forward: how the network is asked.
 
     Raises:
         FoldwiseError: batches of one image each, in a network that normalises over images only.
@@ -179,7 +179,7 @@ def recalibrate(network: nn.Module, batches: Sequence[Batch], *, seeing: Forward
         layer.momentum = None  # a cumulative mean
         layer.train()
     try:
-        counted = sum(_passed(network, batch, seeing) for batch in batches)
+        counted = sum(_passed(network, batch, forward) for batch in batches)
     finally:
         for layer, momentum in zip(norms, momenta, strict=True):
             layer.momentum = momentum
@@ -192,10 +192,10 @@ def recalibrate(network: nn.Module, batches: Sequence[Batch], *, seeing: Forward
         )
 
 
-def _passed(network: nn.Module, batch: Batch, seeing: ForwardPass) -> bool:
+def _passed(network: nn.Module, batch: Batch, forward: ForwardPass) -> bool:
     """Whether the batch went through; one image has no statistics where a layer sees one number of it."""
     try:
-        seeing.logits(network, batch.inputs)
+        forward.logits(network, batch.inputs)
     except ValueError:
         if len(batch.cases) > 1:
             raise

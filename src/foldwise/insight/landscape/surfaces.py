@@ -78,10 +78,10 @@ def surfaces_of(
         tell: is told points done, and points in all.
     """
     counting = _Counting(tell, course.num_points())
-    made = _around(landscape, replay, course, counting)
-    made |= _path(landscape, replay, course, counting)
-    made |= _straight(landscape, replay, course, counting)
-    return {name: np.asarray(values, _kind(name)) for name, values in made.items()}
+    arrays = _around(landscape, replay, course, counting)
+    arrays |= _path(landscape, replay, course, counting)
+    arrays |= _straight(landscape, replay, course, counting)
+    return {name: np.asarray(values, _kind(name)) for name, values in arrays.items()}
 
 
 def _kind(name: str) -> type:
@@ -119,9 +119,9 @@ def _around(landscape: Landscape, replay: Replay, course: Course, tell: _Countin
             replay.go_to(epoch)  # with the statistics that training left
             as_trained = replace(landscape, recalibrated=False)
             stale = line(as_trained, weights, axes[0], course.along, tell=tell)
-    made: dict[str, Any] = {"epochs": course.epochs, "alpha": alpha, "line_alpha": course.along}
-    made |= {"surface": np.stack(surface), "lines": np.array(lines), "centre": np.stack(centre)}
-    return made if stale is None else made | {"stale": stale}
+    arrays: dict[str, Any] = {"epochs": course.epochs, "alpha": alpha, "line_alpha": course.along}
+    arrays |= {"surface": np.stack(surface), "lines": np.array(lines), "centre": np.stack(centre)}
+    return arrays if stale is None else arrays | {"stale": stale}
 
 
 def _placed(replay: Replay, epoch: int) -> dict[str, Tensor]:
@@ -136,19 +136,23 @@ def _direction(replay: Replay, weights: Mapping[str, Tensor], seed: int) -> dict
 def _path(landscape: Landscape, replay: Replay, course: Course, tell: _Counting) -> dict[str, Any]:
     """The plane that the path of training fits best, what every criterion is on it, and how far the path is from it."""
     checkpoints = [replay.weights(epoch) for epoch in course.steps]
-    found = fit_plane(checkpoints)
-    x, y = (_reach(found.coordinates[:, axis], course.points) for axis in (0, 1))
+    plane_of_path = fit_plane(checkpoints)
+    x, y = (_reach(plane_of_path.coordinates[:, axis], course.points) for axis in (0, 1))
     return {
         "path_epochs": course.steps,
-        "path": found.coordinates,
-        "path_residual": found.residual,
+        "path": plane_of_path.coordinates,
+        "path_residual": plane_of_path.residual,
         "path_true": at_each(landscape, checkpoints, tell=tell).T,
-        "path_projected": scattered(landscape, found.centre, found.axes, found.coordinates, tell=tell).T,
-        "shares": found.shares,
-        "null_shares": null_shares(len(checkpoints), sum(one.numel() for one in checkpoints[0].values())),
+        "path_projected": scattered(
+            landscape, plane_of_path.centre, plane_of_path.axes, plane_of_path.coordinates, tell=tell
+        ).T,
+        "shares": plane_of_path.shares,
+        "null_shares": null_shares(
+            len(checkpoints), sum(weight.numel() for weight in checkpoints[0].values())
+        ),
         "plane_x": x,
         "plane_y": y,
-        "plane": plane(landscape, found.centre, found.axes, (x, y), tell=tell),
+        "plane": plane(landscape, plane_of_path.centre, plane_of_path.axes, (x, y), tell=tell),
     }
 
 
@@ -261,7 +265,7 @@ def scattered(
 
 def at_each(landscape: Landscape, weights: Sequence[Vector], *, tell: Tell = _nobody) -> np.ndarray:
     """Every criterion at each of P `weights`, (L, P) float64; nan where a value is not finite."""
-    return _visited(landscape, ((one, []) for one in weights), len(weights), tell)
+    return _visited(landscape, ((point, []) for point in weights), len(weights), tell)
 
 
 def _visited(

@@ -32,27 +32,30 @@ def write_events(folder: RunFolder, verdict: Mapping[str, Any], out: Path) -> in
         what = "holds event files already" if out.is_dir() else "is a file"
         raise RunError(f"{out} {what}", where="--tensorboard", cure="Name a new folder.")
     plan, fits = folder.load_plan(), 0
-    names = {one.id: _named(place, one.name) for place, one in enumerate(plan.configurations, 1)}
+    names = {
+        configuration.id: _named(number, configuration.name)
+        for number, configuration in enumerate(plan.configurations, 1)
+    }
     for item in plan.items:
         result = folder.result(item.id)
         if item.kind != "fit" or result is None or result["status"] != "done":
             continue
-        place = f"repeat {result['repeat'] + 1} fold {result['fold'] + 1}"
-        with SummaryWriter(str(out / names[result["configuration"]] / place)) as writer:
+        run = f"repeat {result['repeat'] + 1} fold {result['fold'] + 1}"
+        with SummaryWriter(str(out / names[result["configuration"]] / run)) as writer:
             _write_fit(writer, result)
         fits += 1
     metric = str(verdict["metric"]["name"])
-    for one in verdict["configurations"]:
-        if one.get("estimate") is not None and one["id"] in names:
-            with SummaryWriter(str(out / names[one["id"]])) as writer:
-                _write_settings(writer, one.get("levels") or {}, metric, float(one["estimate"]))
+    for row in verdict["configurations"]:
+        if row.get("estimate") is not None and row["id"] in names:
+            with SummaryWriter(str(out / names[row["id"]])) as writer:
+                _write_settings(writer, row.get("levels") or {}, metric, float(row["estimate"]))
     return fits
 
 
-def _named(place: int, name: str) -> str:
+def _named(number: int, name: str) -> str:
     """A folder for a configuration: its number keeps names apart that are cut."""
     plain = re.sub(r"[^\w.,=()+-]+", " ", name)
-    return f"{place:03d} {plain[:LONGEST_NAME].strip()}"
+    return f"{number:03d} {plain[:LONGEST_NAME].strip()}"
 
 
 def _write_fit(writer: Any, result: Mapping[str, Any]) -> None:
@@ -66,10 +69,10 @@ def _write_fit(writer: Any, result: Mapping[str, Any]) -> None:
 def _write_settings(writer: Any, levels: Mapping[str, Any], metric: str, estimate: float) -> None:
     from torch.utils.tensorboard.summary import hparams
 
-    told = {
+    levels_told = {
         str(factor): level if isinstance(level, (int, float, bool)) else str(level)
         for factor, level in levels.items()
     }
-    for summary in hparams(told, {f"estimate/{metric}": estimate}):
+    for summary in hparams(levels_told, {f"estimate/{metric}": estimate}):
         writer.file_writer.add_summary(summary)
     writer.add_scalar(f"estimate/{metric}", estimate, 0)

@@ -51,18 +51,23 @@ def make_winner(
 
 def _thresholds(verdict: dict[str, Any]) -> dict[str, Any] | None:
     """The method and a threshold for each class, None for one that is never said; None where there are none."""
-    known = verdict.get("thresholds")
-    if not known:
+    thresholds = verdict.get("thresholds")
+    if not thresholds:
         return None
-    return {"method": known["method"], "values": [one["mean"] for one in known["classes"].values()]}
+    return {
+        "method": thresholds["method"],
+        "values": [threshold["mean"] for threshold in thresholds["classes"].values()],
+    }
 
 
 def _temperature(verdict: dict[str, Any]) -> float | None:
     """Of the configuration that the answer names; None of a segmentation, and where it is not told."""
     chosen = (verdict.get("answer") or {}).get("configuration")
-    told = (verdict.get("calibration") or {}).get("configurations", [])
-    known = next((one["temperature"] for one in told if one["id"] == chosen), None)
-    return known["median"] if known else None
+    calibrations = (verdict.get("calibration") or {}).get("configurations", [])
+    calibration = next(
+        (calibration["temperature"] for calibration in calibrations if calibration["id"] == chosen), None
+    )
+    return calibration["median"] if calibration else None
 
 
 def _copy(fit: Path, number: int, scratch: Path) -> dict[str, Any]:

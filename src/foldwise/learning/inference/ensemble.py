@@ -50,7 +50,7 @@ class Winner:
     def decided(self, probabilities_K: np.ndarray) -> list[int]:
         """Indices of the classes that are said: the likeliest one, or all labels at their threshold or above."""
         if self.model.task == "multilabel_classification":
-            return [int(place) for place in np.flatnonzero(probabilities_K >= self.thresholds)]
+            return [int(label) for label in np.flatnonzero(probabilities_K >= self.thresholds)]
         return [int(probabilities_K.argmax())]
 
     def calibrated(self, probabilities_K: np.ndarray) -> np.ndarray | None:
@@ -84,10 +84,10 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
     return Winner(members, thresholds, tuple(record.get("channels", ())), record.get("temperature"))
 
 
-def _thresholds(told: dict[str, Any] | None, model: SavedModel) -> np.ndarray:
-    if told is None:
+def _thresholds(thresholds: dict[str, Any] | None, model: SavedModel) -> np.ndarray:
+    if thresholds is None:
         return np.full(len(model.classes), THRESHOLD)
-    return np.array([np.inf if value is None else value for value in told["values"]])
+    return np.array([np.inf if value is None else value for value in thresholds["values"]])
 
 
 def _load(folder: Path, member: dict[str, Any], device: torch.device) -> Member:

@@ -38,7 +38,7 @@ class LeftOut(DataError):
 
 
 @dataclass(frozen=True)
-class Found:
+class Prediction:
     """One new image and what the winner says of it.
 
     Attributes:
@@ -75,44 +75,44 @@ def predict_images(
     """
     names = _names(images)
     root = images.parent if images.is_file() else images
-    place = pick_device(device)
+    picked = pick_device(device)
     problems: list[DataError] = []
     out.mkdir(parents=True, exist_ok=True)
-    with steady(0, torch.get_num_threads(), place):
-        asked = load_winner(winner, place)
+    with steady(0, torch.get_num_threads(), picked):
+        loaded = load_winner(winner, picked)
         if submission is not None:
-            check_submission(asked.model.task)
-        places = _places(asked, images, names)
+            check_submission(loaded.model.task)
+        places = _places(loaded, images, names)
         names = list(places)
-        found = predicted(asked, root, places, device=place, problems=problems)
-        if asked.model.task.endswith("segmentation"):
-            _write_masks(asked, found, names, out)
+        predictions = predicted(loaded, root, places, device=picked, problems=problems)
+        if loaded.model.task.endswith("segmentation"):
+            _write_masks(loaded, predictions, names, out)
         else:
-            _write_table(asked, found, names, out, submission)
+            _write_table(loaded, predictions, names, out, submission)
     if problems:
-        kept = len(names) - len(problems)
+        num_kept = len(names) - len(problems)
         what = f"{len(problems)} of {len(names)} images were left out:\n{_listed(problems)}"
-        if not kept:
+        if not num_kept:
             raise DataError(what, cure="See what each of them needs.")
-        raise LeftOut(what, cure=f"The predictions of the other {kept} are in {out}.")
+        raise LeftOut(what, cure=f"The predictions of the other {num_kept} are in {out}.")
     return out
 
 
 def predicted(
     winner: Winner, root: Path, places: dict[str, str], *, device: torch.device, problems: list[DataError]
-) -> Iterator[Found]:
+) -> Iterator[Prediction]:
     """What the winner says of each image, by name and place; those it cannot read go to `problems`."""
-    for name, place in places.items():
+    for name, file in places.items():
         try:
-            image_CHW = _read(root, place, winner, name)
+            image_CHW = _read(root, file, winner, name)
         except DataError as error:
             problems.append(DataError(error.what, where=name, cure=error.cure))
             continue
-        yield Found(name, image_CHW, ask(winner, image_CHW, device=device))
+        yield Prediction(name, image_CHW, mean_probabilities(winner, image_CHW, device=device))
 
 
 @torch.inference_mode()
-def ask(winner: Winner, image_CHW: np.ndarray, *, device: torch.device) -> np.ndarray:
+def mean_probabilities(winner: Winner, image_CHW: np.ndarray, *, device: torch.device) -> np.ndarray:
     """Mean probabilities of all members: (K,), or (K, H, W) of the size that the networks were given."""
     model = winner.model
     fed = resize_image(image_CHW, model.size_hw) if model.resized and model.size_hw else image_CHW
@@ -122,8 +122,8 @@ def ask(winner: Winner, image_CHW: np.ndarray, *, device: torch.device) -> np.nd
         raw = torch.from_numpy(fed[None].astype(np.float32)).to(device)
         inputs = normalized(raw, mean_NC.to(device), std_NC.to(device))
         precision = precision_for(member.model.training.precision, device)
-        seeing = ForwardPass(model.task, len(model.classes), device, precision, layout_for(member.network))
-        p = probabilities(seeing.logits(member.network, inputs), model.task)[0]
+        forward = ForwardPass(model.task, len(model.classes), device, precision, layout_for(member.network))
+        p = probabilities(forward.logits(member.network, inputs), model.task)[0]
         total = p if total is None else total + p
     assert total is not None  # a winner has members
     mean: np.ndarray = (total / len(winner.members)).cpu().numpy()
@@ -154,18 +154,18 @@ def _places(winner: Winner, images: Path, names: list[str]) -> dict[str, str]:
             cure="Name the folder with all of them.",
         )
     joined = join_channels(names, winner.channels, where=str(images))
-    return {name: place for place, name in joined.names.items()}
+    return {name: file for file, name in joined.names.items()}
 
 
-def _read(root: Path, place: str, winner: Winner, name: str) -> np.ndarray:
+def _read(root: Path, file: str, winner: Winner, name: str) -> np.ndarray:
     """The image with the channels, the value type and the size that the model knows."""
     model = winner.model
     if winner.channels:
-        pixels = read_pixels(root, place)
+        pixels = read_pixels(root, file)
         alone = len(winner.channels) == 1
-        image_CHW = plane(pixels, where=place) if alone else pixels.values
+        image_CHW = plane(pixels, where=file) if alone else pixels.values
     else:
-        image_CHW = read_image(root / place, channels=CHANNELS.get(model.num_channels, "native"))
+        image_CHW = read_image(root / file, channels=CHANNELS.get(model.num_channels, "native"))
     num_channels, height, width = image_CHW.shape
     if num_channels != model.num_channels:
         raise DataError(
@@ -182,9 +182,9 @@ def _read(root: Path, place: str, winner: Winner, name: str) -> np.ndarray:
         raise DataError("the image holds values that are not finite (NaN or infinite)", where=name)
     segments = model.task.endswith("segmentation")
     if not segments and not model.resized and model.size_hw and (height, width) != model.size_hw:
-        known = f"{model.size_hw[1]}×{model.size_hw[0]}"
+        size = f"{model.size_hw[1]}×{model.size_hw[0]}"
         raise DataError(
-            f"the image is {width}×{height} pixels, the model was trained on images of {known} as they were",
+            f"the image is {width}×{height} pixels, the model was trained on images of {size} as they were",
             where=name,
             cure="Bring it to that scale and size first; or state data.size in the study, and sizes are adjusted.",
         )
@@ -192,7 +192,11 @@ def _read(root: Path, place: str, winner: Winner, name: str) -> np.ndarray:
 
 
 def _write_table(
-    winner: Winner, found: Iterator[Found], names: list[str], out: Path, submission: Path | None = None
+    winner: Winner,
+    predictions: Iterator[Prediction],
+    names: list[str],
+    out: Path,
+    submission: Path | None = None,
 ) -> None:
     """``predictions.csv``: image, decision, and probabilities, as they are and calibrated; a submission if one is asked."""
     classes, submitted = winner.model.classes, {}
@@ -200,38 +204,40 @@ def _write_table(
     with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes)])
-        for one in found:
-            said = winner.decided(one.probabilities)
-            decided = "; ".join(classes[index] for index in said)
-            told = [one.probabilities, winner.calibrated(one.probabilities)][: len(kinds)]
-            rows.writerow([one.name, decided, *(f"{value:.6f}" for part in told for value in part)])
-            submitted[one.name] = said
+        for prediction in predictions:
+            labels = winner.decided(prediction.probabilities)
+            decided = "; ".join(classes[index] for index in labels)
+            kinds_of_p = [prediction.probabilities, winner.calibrated(prediction.probabilities)][: len(kinds)]
+            rows.writerow(
+                [prediction.name, decided, *(f"{value:.6f}" for part in kinds_of_p for value in part)]
+            )
+            submitted[prediction.name] = labels
     if submission is not None:
         write_submission(submission, submitted)
 
 
-def _write_masks(winner: Winner, found: Iterator[Found], names: list[str], out: Path) -> None:
+def _write_masks(winner: Winner, predictions: Iterator[Prediction], names: list[str], out: Path) -> None:
     """Masks, overlays, and ``predictions.csv``: the mean probability of what is drawn, the share of every class."""
     classes, targets = winner.model.classes, png_names(names)
     with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes)])
-        for one in found:
-            height, width = one.image_CHW.shape[1:]
-            labels_HW = resize_mask(one.probabilities.argmax(0).astype(np.uint8), (height, width))
-            mask, picture = f"{MASKS}/{targets[one.name]}", f"{OVERLAYS}/{targets[one.name]}"
+        for prediction in predictions:
+            height, width = prediction.image_CHW.shape[1:]
+            labels_HW = resize_mask(prediction.probabilities.argmax(0).astype(np.uint8), (height, width))
+            mask, picture = f"{MASKS}/{targets[prediction.name]}", f"{OVERLAYS}/{targets[prediction.name]}"
             _save(out / mask, labels_HW * np.uint8(255) if len(classes) == 2 else labels_HW)
-            _save(out / picture, overlay(one.image_CHW, labels_HW))
+            _save(out / picture, overlay(prediction.image_CHW, labels_HW))
             shares = np.bincount(labels_HW.ravel(), minlength=len(classes)) / labels_HW.size
-            certainty = f"{one.probabilities.max(0).mean():.6f}"
-            rows.writerow([one.name, mask, picture, certainty, *(f"{share:.6f}" for share in shares)])
+            certainty = f"{prediction.probabilities.max(0).mean():.6f}"
+            rows.writerow([prediction.name, mask, picture, certainty, *(f"{share:.6f}" for share in shares)])
 
 
 def png_names(names: list[str]) -> dict[str, str]:
     """The PNG for each image: its own name with another suffix, or one more where two would share it."""
     wanted = {name: Path(name).with_suffix(".png").as_posix() for name in names}
-    taken = list(wanted.values())
-    return {name: png if taken.count(png) == 1 else f"{name}.png" for name, png in wanted.items()}
+    targets = list(wanted.values())
+    return {name: png if targets.count(png) == 1 else f"{name}.png" for name, png in wanted.items()}
 
 
 def _save(path: Path, pixels: np.ndarray) -> None:
@@ -253,7 +259,7 @@ def check_submission(task: Task) -> None:
         )
 
 
-def write_submission(path: Path, said: Mapping[str, Sequence[int]]) -> None:
+def write_submission(path: Path, labels: Mapping[str, Sequence[int]]) -> None:
     """``Id,Predicted``: the image without its suffix, and the indices of its labels, from 0, with spaces between.
 
     The indices are those of `classes` in verdict.json, of all labels, also where groups of them have a model each. An
@@ -261,13 +267,13 @@ def write_submission(path: Path, said: Mapping[str, Sequence[int]]) -> None:
 
     Args:
         path: is replaced, whole or not at all.
-        said: name of the image -> indices.
+        labels: name of the image -> indices.
     """
-    stems = {name: Path(name).with_suffix("").as_posix() for name in said}
+    stems = {name: Path(name).with_suffix("").as_posix() for name in labels}
     times = Counter(stems.values())
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(SUBMISSION_COLUMNS)
-        for name, chosen in said.items():
+        for name, chosen in labels.items():
             rows.writerow([stems[name] if times[stems[name]] == 1 else name, " ".join(map(str, chosen))])

@@ -36,11 +36,11 @@ class Architecture:
     """A network without its numbers: equal for configurations that differ in loss, learning rate, weights ...
 
     Args:
-        told: what it follows from, and of a user's own network the digest of its code.
+        key: what it follows from, and of a user's own network the digest of its code.
         training: one that asks for it, without weights.
     """
 
-    told: str
+    key: str
     training: Training = field(compare=False)
 
 
@@ -69,12 +69,12 @@ def describe(
     """
     check_loss(training.loss, task=task, num_classes=num_classes)
     check_optimizer(training.optimizer, training.schedule)
-    asked = architecture(training)
-    network, unused = _tried(asked, task, in_channels, num_classes, size_hw)
+    design = architecture(training)
+    network, unused = _tried(design, task, in_channels, num_classes, size_hw)
     if training.pretrain != NO_PRETRAINING:
         check_pretraining(training, task=task, size_hw=size_hw)
         # Only the output layer may change where the network gives images in place of classes.
-        restoring, _ = _tried(asked, task, in_channels, in_channels, size_hw)
+        restoring, _ = _tried(design, task, in_channels, in_channels, size_hw)
         if not same_body(network, restoring):
             raise SpecError(
                 f"more than the head of {training.model.name!r} depends on the number of classes, so it cannot be pretrained",
@@ -102,11 +102,11 @@ def _notes(network: Network, training: Training, unused: int) -> tuple[str, ...]
 
 @lru_cache(maxsize=32)
 def _tried(
-    asked: Architecture, task: Task, in_channels: int, num_classes: int, size_hw: tuple[int, int] | None
+    design: Architecture, task: Task, in_channels: int, num_classes: int, size_hw: tuple[int, int] | None
 ) -> tuple[Network, int]:
     """The network without its numbers, and how many of its parameters no logit depends on."""
-    training = asked.training
-    ask: dict[str, Any] = {
+    training = design.training
+    shape: dict[str, Any] = {
         "task": task,
         "in_channels": in_channels,
         "num_classes": num_classes,
@@ -114,11 +114,11 @@ def _tried(
     }
     try:
         with torch.device("meta"):
-            network = build(training, seed=0, **ask).to("meta")  # a library may make some of it elsewhere
-            return network, _unused(network, training, **ask)
+            network = build(training, seed=0, **shape).to("meta")  # a library may make some of it elsewhere
+            return network, _unused(network, training, **shape)
     except Exception:  # not every library can build without numbers; then what the CPU says counts
-        network = build(training, seed=0, **ask)
-        unused = _unused(network, training, **ask)
+        network = build(training, seed=0, **shape)
+        unused = _unused(network, training, **shape)
         return network.to("meta"), unused
 
 

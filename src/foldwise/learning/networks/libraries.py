@@ -1,6 +1,6 @@
 """Networks by name: from timm, segmentation-models-pytorch and torchvision, and a user's own.
 
-Each function answers an `Ask` with a `Part`: the encoder of a classifier, or a whole segmentation network.
+Each function answers an `ModelRequest` with a `Part`: the encoder of a classifier, or a whole segmentation network.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ANY_SIZE = {"vit", "maxvit"}  # of torchvision; built there for one square size
 
 
 @dataclass(frozen=True)
-class Ask:
+class ModelRequest:
     """What is asked of a library: the model `name`, without its prefix, and what the data need of it."""
 
     name: str
@@ -64,21 +64,23 @@ class Part:
     donor: Donor | None = None
 
 
-def from_timm(ask: Ask) -> Part:
+def from_timm(request: ModelRequest) -> Part:
     """The encoder ``timm:<name>``; transformers of a fixed size are made for the size of the images."""
-    if ask.segmentation:
+    if request.segmentation:
         raise SpecError(
-            f"'timm:{ask.name}' classifies whole images",
-            cure=f"For segmentation, use it as an encoder: 'smp:unet/tu-{ask.name}'.",
+            f"'timm:{request.name}' classifies whole images",
+            cure=f"For segmentation, use it as an encoder: 'smp:unet/tu-{request.name}'.",
         )
-    base = ask.name.partition(".")[0]
+    base = request.name.partition(".")[0]
     if not timm.is_model(base):
         raise unknown(base, timm.list_models(), "timm model")
 
     def make(**more: Any) -> nn.Module:
-        return timm.create_model(ask.name, num_classes=0, **_sized(ask), **_free(ask), **more)
+        return timm.create_model(
+            request.name, num_classes=0, **_sized(request), **_free_options(request), **more
+        )
 
-    module = _made(f"timm:{ask.name}", lambda: make(in_chans=ask.in_channels))
+    module = _built(f"timm:{request.name}", lambda: make(in_chans=request.in_channels))
     return Part(
         module,
         num_features=getattr(module, "head_hidden_size", None) or module.num_features,
@@ -87,14 +89,16 @@ def from_timm(ask: Ask) -> Part:
     )
 
 
-def from_smp(ask: Ask) -> Part:
+def from_smp(request: ModelRequest) -> Part:
     """The segmentation network ``smp:<decoder>/<encoder>``."""
-    decoder, _, encoder = ask.name.partition("/")
-    if not ask.segmentation:
-        raise SpecError(f"'smp:{ask.name}' segments images", cure="For classification, use 'timm:<name>'.")
+    decoder, _, encoder = request.name.partition("/")
+    if not request.segmentation:
+        raise SpecError(
+            f"'smp:{request.name}' segments images", cure="For classification, use 'timm:<name>'."
+        )
     if not encoder:
         raise SpecError(
-            f"'smp:{ask.name}' names no encoder",
+            f"'smp:{request.name}' names no encoder",
             cure="Write smp:<decoder>/<encoder>, for example smp:unet/resnet18.",
         )
     if decoder not in smp.MODEL_ARCHITECTURES_MAPPING:
@@ -102,51 +106,56 @@ def from_smp(ask: Ask) -> Part:
     names = smp.encoders.get_encoder_names()
     if encoder not in names and not timm.is_model(encoder.removeprefix("tu-").partition(".")[0]):
         raise unknown(encoder, names, "smp encoder")
-    options = _free(ask)
+    options = _free_options(request)
     if decoder == "dpt":  # its transformer would otherwise take the size of its pretraining only
         options = {"dynamic_img_size": True, **options}
 
     def make(weights: str | None, in_channels: int) -> nn.Module:
-        more = {"encoder_weights": weights, "in_channels": in_channels, "classes": ask.num_classes, **options}
+        more = {
+            "encoder_weights": weights,
+            "in_channels": in_channels,
+            "classes": request.num_classes,
+            **options,
+        }
         return smp.create_model(decoder, encoder, **more)
 
-    module = _made(f"smp:{ask.name}", lambda: make(None, ask.in_channels))
+    module = _built(f"smp:{request.name}", lambda: make(None, request.in_channels))
     depth = int(options.get("encoder_depth", 5))
     return Part(module, multiple=max(32, 2**depth), donor=lambda: make("imagenet", 3).encoder.state_dict())
 
 
-def from_torchvision(ask: Ask) -> Part:
+def from_torchvision(request: ModelRequest) -> Part:
     """The encoder ``torchvision:<name>``: the network of that name up to its last linear layer."""
-    if ask.segmentation:
+    if request.segmentation:
         raise SpecError(
-            f"'torchvision:{ask.name}' classifies whole images",
+            f"'torchvision:{request.name}' classifies whole images",
             cure="For segmentation, use 'smp:<decoder>/<encoder>'.",
         )
-    known = [
+    names = [
         name
         for name in torchvision.models.list_models(module=torchvision.models)
         if _family(name) not in _ANY_SIZE
     ]
-    if ask.name not in known:
-        if _family(ask.name) in _ANY_SIZE:
+    if request.name not in names:
+        if _family(request.name) in _ANY_SIZE:
             raise SpecError(
-                f"'torchvision:{ask.name}' takes one image size only", cure="Use the timm model instead."
+                f"'torchvision:{request.name}' takes one image size only", cure="Use the timm model instead."
             )
-        raise unknown(ask.name, known, "torchvision model")
+        raise unknown(request.name, names, "torchvision model")
 
     def make(weights: str | None) -> nn.Module:
         # Side branches of the loss would change what a network returns.
         fixed: dict[str, Any] = {}
-        if ask.name in ("googlenet", "inception_v3") and weights is None:
+        if request.name in ("googlenet", "inception_v3") and weights is None:
             fixed = {"aux_logits": False, "init_weights": True}
-        return torchvision.models.get_model(ask.name, weights=weights, **fixed, **_free(ask))
+        return torchvision.models.get_model(request.name, weights=weights, **fixed, **_free_options(request))
 
     def whole() -> nn.Module:
         network = make(None)
-        _replace_first_conv(network, ask.in_channels)
+        _replace_first_conv(network, request.in_channels)
         return network
 
-    module = _made(f"torchvision:{ask.name}", whole)
+    module = _built(f"torchvision:{request.name}", whole)
     num_features = _cut_classifier(module)
 
     def donor() -> dict[str, Tensor]:
@@ -157,40 +166,40 @@ def from_torchvision(ask: Ask) -> Part:
     return Part(module, num_features=num_features, donor=donor)
 
 
-def from_user(ask: Ask) -> Part:
+def from_user(request: ModelRequest) -> Part:
     """The network of ``package.module:function``, called with in_channels, num_classes and its options."""
-    function = imported(ask.name, "model")
-    given = {"in_channels": ask.in_channels, "num_classes": ask.num_classes, **ask.options}
+    function = imported(request.name, "model")
+    arguments = {"in_channels": request.in_channels, "num_classes": request.num_classes, **request.options}
     parameters = inspect.signature(function).parameters
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        for name in given:
+        for name in arguments:
             if name not in parameters:
-                raise unknown(name, parameters, f"parameter of {ask.name}")
-    module = _made(ask.name, lambda: function(**given))
+                raise unknown(name, parameters, f"parameter of {request.name}")
+    module = _built(request.name, lambda: function(**arguments))
     if not isinstance(module, nn.Module):
-        raise SpecError(f"{ask.name} returned {type(module).__name__}", cure="Return a torch.nn.Module.")
+        raise SpecError(f"{request.name} returned {type(module).__name__}", cure="Return a torch.nn.Module.")
     return Part(module)
 
 
-LIBRARIES: dict[str, Callable[[Ask], Part]] = {
+LIBRARIES: dict[str, Callable[[ModelRequest], Part]] = {
     "timm": from_timm,
     "smp": from_smp,
     "torchvision": from_torchvision,
 }
 
 
-def _free(ask: Ask) -> dict[str, Any]:
+def _free_options(request: ModelRequest) -> dict[str, Any]:
     """The options, none of which says again what the study states elsewhere."""
-    for name in ask.options:
+    for name in request.options:
         if name in _STATED:
             raise SpecError(
-                f"the option {name!r} of {ask.name!r} is not free",
+                f"the option {name!r} of {request.name!r} is not free",
                 cure="It follows from the data, 'weights' and 'head'.",
             )
-    return ask.options
+    return request.options
 
 
-def _made(name: str, make: Callable[[], nn.Module]) -> nn.Module:
+def _built(name: str, make: Callable[[], nn.Module]) -> nn.Module:
     """What `make` makes; whatever a library says against its options becomes a SpecError."""
     try:
         return make()
@@ -210,14 +219,19 @@ def _made(name: str, make: Callable[[], nn.Module]) -> nn.Module:
         ) from error
 
 
-def _sized(ask: Ask) -> dict[str, Any]:
+def _sized(request: ModelRequest) -> dict[str, Any]:
     """The keywords that make a timm transformer fit the images: their size, rounded up to whole patches."""
-    config = timm.get_pretrained_cfg(ask.name.partition(".")[0])
-    if config is None or not config.fixed_input_size or ask.size_hw is None or "img_size" in ask.options:
+    config = timm.get_pretrained_cfg(request.name.partition(".")[0])
+    if (
+        config is None
+        or not config.fixed_input_size
+        or request.size_hw is None
+        or "img_size" in request.options
+    ):
         return {}
-    default = timm.create_model(ask.name.partition(".")[0], num_classes=0)
+    default = timm.create_model(request.name.partition(".")[0], num_classes=0)
     multiple = _timm_multiple(default)
-    height, width = (side + -side % multiple for side in ask.size_hw)
+    height, width = (side + -side % multiple for side in request.size_hw)
     dynamic = hasattr(getattr(default, "patch_embed", None), "dynamic_img_pad") and hasattr(
         default, "pos_embed"
     )
@@ -268,11 +282,11 @@ def _cut_classifier(network: nn.Module) -> int:
     return linear.in_features
 
 
-def users_classifier(module: nn.Module, ask: Ask) -> Classifier:
+def users_classifier(module: nn.Module, request: ModelRequest) -> Classifier:
     """A user's network, in two parts where ``head(encoder(x))`` is the whole of it, so that its encoder can be frozen."""
     encoder, head = getattr(module, "encoder", None), getattr(module, "head", None)
     if isinstance(encoder, nn.Module) and isinstance(head, nn.Module):
-        x_NCHW = torch.rand(2, ask.in_channels, *(ask.size_hw or (64, 64)))
+        x_NCHW = torch.rand(2, request.in_channels, *(request.size_hw or (64, 64)))
         with torch.no_grad():
             module.eval()
             whole, parts = module(x_NCHW), head(encoder(x_NCHW))

@@ -16,7 +16,7 @@ from torch import nn
 
 from foldwise.errors import SpecError, unknown
 from foldwise.learning.networks.heads import build_head
-from foldwise.learning.networks.libraries import LIBRARIES, Ask, Part, from_user, users_classifier
+from foldwise.learning.networks.libraries import LIBRARIES, ModelRequest, Part, from_user, users_classifier
 from foldwise.learning.networks.network import (
     Classifier,
     LabelGroups,
@@ -95,12 +95,14 @@ def build(
         shape: dict[str, Any] = {"task": task, "in_channels": in_channels, "size_hw": size_hw}
         own, seeds = alone(training), [seed_of_group(seed, number) for number in range(len(places))]
         pairs = zip(places, seeds, strict=True)
-        each = [build(own, num_classes=len(group), seed=one, **shape) for group, one in pairs]
+        each = [build(own, num_classes=len(group), seed=own_seed, **shape) for group, own_seed in pairs]
         return LabelGroups(each, places)
-    ask = Ask(training.model.name, task, in_channels, num_classes, size_hw, training.model.options)
+    request = ModelRequest(
+        training.model.name, task, in_channels, num_classes, size_hw, training.model.options
+    )
     with seeded(seed if encoder_seed is None else encoder_seed, "encoder"):
-        part = _part(ask, training)
-    network = _assembled(part, training, ask, seed)
+        part = _part(request, training)
+    network = _assembled(part, training, request, seed)
     if training.weights != "none":
         encoder = encoder_for_weights(network, training)
         network.weights_report = load_encoder(
@@ -109,63 +111,63 @@ def build(
     return freeze_encoder(network) if training.freeze == "encoder" else network
 
 
-def _part(ask: Ask, training: Training) -> Part:
-    prefix, colon, name = ask.name.partition(":")
+def _part(request: ModelRequest, training: Training) -> Part:
+    prefix, colon, name = request.name.partition(":")
     if colon and prefix in LIBRARIES:
-        return LIBRARIES[prefix](replace(ask, name=name))
+        return LIBRARIES[prefix](replace(request, name=name))
     if colon:
-        return from_user(ask)
-    if ask.name not in MODELS:
-        raise _unknown(ask.name)
-    row = MODELS[ask.name]
-    function = row.segmenter if ask.segmentation else row.encoder
+        return from_user(request)
+    if request.name not in MODELS:
+        raise _unknown(request.name)
+    row = MODELS[request.name]
+    function = row.segmenter if request.segmentation else row.encoder
     if function is None:
         able = [
-            known for known, row in MODELS.items() if (row.segmenter if ask.segmentation else row.encoder)
+            name for name, row in MODELS.items() if (row.segmenter if request.segmentation else row.encoder)
         ]
-        kinds = ["smp:<decoder>/<encoder>"] if ask.segmentation else ["timm:<name>", "torchvision:<name>"]
-        does = "classifies whole" if ask.segmentation else "segments"
+        kinds = ["smp:<decoder>/<encoder>"] if request.segmentation else ["timm:<name>", "torchvision:<name>"]
+        does = "classifies whole" if request.segmentation else "segments"
         raise SpecError(
-            f"the model {ask.name!r} {does} images, and this task is {ask.task.replace('_', ' ')}",
+            f"the model {request.name!r} {does} images, and this task is {request.task.replace('_', ' ')}",
             cure=f"Use one of: {', '.join([*able, *kinds])}.",
         )
     options = bound(function, training.model, "model")
-    if ask.segmentation:
-        module = function(ask.in_channels, ask.num_classes, **options)
+    if request.segmentation:
+        module = function(request.in_channels, request.num_classes, **options)
         return Part(module, multiple=module.multiple)
-    module = function(ask.in_channels, **options)
+    module = function(request.in_channels, **options)
     return Part(module, num_features=module.num_features, multiple=module.multiple)
 
 
-def _assembled(part: Part, training: Training, ask: Ask, seed: int) -> Network:
+def _assembled(part: Part, training: Training, request: ModelRequest, seed: int) -> Network:
     """The network around what a library gave."""
-    if ask.segmentation or part.num_features is None:
+    if request.segmentation or part.num_features is None:
         if training.label_groups != 1:
             raise SpecError(
-                f"the model {ask.name!r} brings its own head, so groups of labels cannot share its frozen encoder",
+                f"the model {request.name!r} brings its own head, so groups of labels cannot share its frozen encoder",
                 cure="Set 'label_groups: 1' or 'freeze: none'.",
             )
         if training.head != Choice(name="linear"):
             raise SpecError(
-                f"the model {ask.name!r} brings its own head, so the head {str(training.head)!r} has no place",
+                f"the model {request.name!r} brings its own head, so the head {str(training.head)!r} has no place",
                 cure="Leave 'head' out for this model; heads are for classification with an encoder.",
             )
         return (
             Segmenter(part.module, multiple=part.multiple)
-            if ask.segmentation
-            else users_classifier(part.module, ask)
+            if request.segmentation
+            else users_classifier(part.module, request)
         )
-    head = build_head(training, part.num_features, ask.num_classes, seed)
+    head = build_head(training, part.num_features, request.num_classes, seed)
     return Classifier(part.module, head, multiple=part.multiple)
 
 
 def _unknown(name: str) -> SpecError:
     """The error for a name without a prefix; a name that a library knows is suggested with its prefix."""
-    for library, known in (
+    for library, knows in (
         ("timm", timm.is_model),
         ("torchvision", torchvision.models.list_models().__contains__),
     ):
-        if known(name):
+        if knows(name):
             return SpecError(f"no model is called {name!r}", cure=f"Did you mean '{library}:{name}'?")
     kinds = ["timm:<name>", "torchvision:<name>", "smp:<decoder>/<encoder>", "package.module:function"]
     return unknown(name, [*MODELS, *kinds], "model")

@@ -121,9 +121,12 @@ def body_of(network: Network) -> dict[str, Tensor]:
     return {name: values for name, values in network.state_dict().items() if not name.startswith(output)}
 
 
-def same_body(one: Network, other: Network) -> bool:
+def same_body(network_a: Network, network_b: Network) -> bool:
     """Whether two networks differ in nothing but the shape of their output layer."""
-    shapes = [{name: values.shape for name, values in body_of(network).items()} for network in (one, other)]
+    shapes = [
+        {name: values.shape for name, values in body_of(network).items()}
+        for network in (network_a, network_b)
+    ]
     return shapes[0] == shapes[1]
 
 
@@ -191,7 +194,7 @@ class Joined(nn.Module):
     def __init__(self, members: Sequence[nn.Module], places: Places) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        listed = torch.tensor([place for group in places for place in group], device="cpu")
+        listed = torch.tensor([label for group in places for label in group], device="cpu")
         # Made from the study, so it is no state that could be lost or exchanged.
         self.register_buffer("order", listed.argsort(), persistent=False)
 

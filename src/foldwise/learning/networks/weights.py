@@ -149,8 +149,8 @@ def match(file: Shapes, encoder: Shapes, *, source: str, name: str) -> Matching:
     if lost or foreign:
         raise _mismatch(file, encoder, lost=lost, foreign=foreign, source=source, name=name)
     changed = tuple(key for key, file_key in placed.items() if file[file_key] != encoder[key])
-    kept = tuple(key for key in placed if key not in changed)
-    return Matching(Report(source, mapping, kept, changed, absent, unexpected), placed)
+    unchanged = tuple(key for key in placed if key not in changed)
+    return Matching(Report(source, mapping, unchanged, changed, absent, unexpected), placed)
 
 
 def adapted(tensor: Tensor, like: Tensor) -> Tensor:
@@ -188,11 +188,11 @@ def torchvision_mobilenet_v2(key: str) -> str:
         if block == "1"
         else ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"]
     )
-    place = (
+    layer_number = (
         2 * int(first) + int(second) if second else len(layers) - 2 + int(int(first) != len(layers) // 2 - 1)
     )
     stage, index = _MOBILENET_V2_BLOCKS[int(block)]
-    return f"blocks.{stage}.{index}.{layers[place]}.{tensor}"
+    return f"blocks.{stage}.{index}.{layers[layer_number]}.{tensor}"
 
 
 RENAMINGS: dict[str, Callable[[str], str]] = {

@@ -217,12 +217,12 @@ def losses_to_map(
 
     A user's own loss is left out: it need not be a sum over pixels.
     """
-    choices = {str(one): one for one in (stated_loss(choice, task), *map(_by_name, fitting(task)))}
-    made = {
-        name: make_loss(one, task=task, num_classes=num_classes, class_counts=class_counts)
-        for name, one in choices.items()
+    choices = {str(own): own for own in (stated_loss(choice, task), *map(_by_name, fitting(task)))}
+    losses = {
+        name: make_loss(own, task=task, num_classes=num_classes, class_counts=class_counts)
+        for name, own in choices.items()
     }
-    return {name: loss for name, loss in made.items() if isinstance(loss, Loss)}
+    return {name: loss for name, loss in losses.items() if isinstance(loss, Loss)}
 
 
 def loss_curve(choice: Choice, task: Task) -> dict[str, np.ndarray] | None:

@@ -115,15 +115,18 @@ def make_pretraining(training: Training) -> Pretraining:
 
 def check_pretraining(training: Training, *, task: Task, size_hw: tuple[int, int] | None) -> None:
     """Raise SpecError for a pretraining that does not exist, or that cannot be done on this task or images."""
-    asked = make_pretraining(training)
-    make_optimizer(asked.optimizer, [nn.Parameter(torch.zeros(1))], "cpu")
+    pretraining = make_pretraining(training)
+    make_optimizer(pretraining.optimizer, [nn.Parameter(torch.zeros(1))], "cpu")
     if not task.endswith("segmentation"):
         raise SpecError(
             f"the pretraining {training.pretrain.name!r} gives images back, and a network of this task gives none: "
             f"it is {task.replace('_', ' ')}",
             cure="Set 'pretrain: none'; 'weights' can name an encoder that was trained elsewhere.",
         )
-    if size_hw is not None and asked.damage(torch.ones(1, 1, *size_hw), torch.Generator()).abs().sum() == 0:
+    if (
+        size_hw is not None
+        and pretraining.damage(torch.ones(1, 1, *size_hw), torch.Generator()).abs().sum() == 0
+    ):
         raise SpecError(
             f"the pretraining {training.pretrain} hides images of {size_hw[0]} x {size_hw[1]} pixels completely",
             cure="Choose a smaller 'patch_px' or 'share'.",

@@ -26,24 +26,24 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 WARM_UPS, MAX_TIMED, MAX_TIMED_S = 2, 20, 1.0  # of the latency
 
 
-def pick_device(asked: str) -> torch.device:
-    """The device called `asked`; ``auto`` is the fastest that is here. Never another one than was asked.
+def pick_device(name: str) -> torch.device:
+    """The device called `name`; ``auto`` is the fastest that is here. Never another one than was asked.
 
     Raises:
         MissingExtra: this machine, or this build of torch, has no such device.
         SpecError: there is no device of that name.
     """
-    if asked not in DEVICES:
-        raise unknown(asked, DEVICES, "device")
+    if name not in DEVICES:
+        raise unknown(name, DEVICES, "device")
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if asked == "auto":
+    if name == "auto":
         return torch.device(next(name for name in ("cuda", "mps", "cpu") if here[name]))
-    if not here[asked]:
+    if not here[name]:
         raise MissingExtra(
-            f"the device {asked!r} was asked for, but torch {torch.__version__} finds none here",
+            f"the device {name!r} was asked for, but torch {torch.__version__} finds none here",
             cure="Ask for --device auto or cpu, or install a driver and a build of torch for it.",
         )
-    return torch.device(asked)
+    return torch.device(name)
 
 
 def device_name(device: torch.device) -> str:
@@ -57,12 +57,12 @@ def device_name(device: torch.device) -> str:
         return platform.processor() or platform.machine()
 
 
-def precision_for(asked: str, device: torch.device) -> Literal["fp32", "bf16"]:
+def precision_for(stated: str, device: torch.device) -> Literal["fp32", "bf16"]:
     """The precision a fit is worked in: by rule, since a timing would let noise choose the numbers."""
-    if asked == "auto":
+    if stated == "auto":
         able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return "bf16" if able else "fp32"
-    return "bf16" if asked == "bf16" else "fp32"
+    return "bf16" if stated == "bf16" else "fp32"
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -194,19 +194,19 @@ def _reset_high_water() -> None:
 
 def _process_mb(field: str) -> float | None:
     try:
-        found = re.search(
+        match = re.search(
             rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.M
         )
     except OSError:
         return None
-    return int(found[1]) / 1024 if found else None
+    return int(match[1]) / 1024 if match else None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch raised because memory ran out, on any device."""
-    said = str(error)
+    message = str(error)
     return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
+        isinstance(error, RuntimeError) and ("out of memory" in message or "can't allocate memory" in message)
     )
 
 
@@ -219,16 +219,16 @@ def release_memory(device: torch.device) -> None:
 
 
 @torch.inference_mode()
-def latency_ms(function: Callable[[Tensor], Tensor], one_1CHW: Tensor, device: torch.device) -> float:
+def latency_ms(function: Callable[[Tensor], Tensor], image_1CHW: Tensor, device: torch.device) -> float:
     """Median milliseconds for one image that is on the device already; at least 3 and at most 20 measured."""
-    taken: list[float] = []
+    seconds: list[float] = []
     for number in range(WARM_UPS + MAX_TIMED):
         synchronize(device)
         start = time.perf_counter()
-        function(one_1CHW)
+        function(image_1CHW)
         synchronize(device)
         if number >= WARM_UPS:
-            taken.append(time.perf_counter() - start)
-        if len(taken) >= 3 and sum(taken) > MAX_TIMED_S:
+            seconds.append(time.perf_counter() - start)
+        if len(seconds) >= 3 and sum(seconds) > MAX_TIMED_S:
             break
-    return statistics.median(taken) * 1e3
+    return statistics.median(seconds) * 1e3

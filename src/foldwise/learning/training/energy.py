@@ -67,9 +67,9 @@ class EnergyMeter:
     def beside(self, beat: Beat) -> Beat:
         """The same beat, at which the counter is read too."""
 
-        def both(told: dict[str, Any]) -> None:
+        def both(progress: dict[str, Any]) -> None:
             self.read()
-            beat(told)
+            beat(progress)
 
         return both
 
@@ -110,7 +110,7 @@ class _Processor:
     def __init__(self, packages: list[Path]) -> None:
         self.files = [package / "energy_uj" for package in packages]
         self.ends = [float((package / "max_energy_range_uj").read_text()) for package in packages]
-        self.last, self.seen = self._now(), time.monotonic()
+        self.last, self.last_read = self._now(), time.monotonic()
         self.own, self.all = _own_s(), _busy_s()
 
     def _now(self) -> list[float]:
@@ -119,8 +119,8 @@ class _Processor:
     def joules(self) -> float:
         now, moment = self._now(), time.monotonic()
         before, self.last = self.last, now
-        gone, self.seen = moment - self.seen, moment
-        if gone * MAX_WATTS * 1e6 > min(self.ends):
+        elapsed, self.last_read = moment - self.last_read, moment
+        if elapsed * MAX_WATTS * 1e6 > min(self.ends):
             return float("nan")  # they may have begun anew more than once
         return sum((b - a) % end for a, b, end in zip(before, now, self.ends, strict=True)) / 1e6
 

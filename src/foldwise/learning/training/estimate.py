@@ -93,7 +93,7 @@ def estimate(
         looks: the images it is asked about; left out of the estimate where None.
     """
     looks = looks or Looks(0, 0)
-    of = partial(
+    estimate_of = partial(
         _without_pretraining,
         task=task,
         in_channels=in_channels,
@@ -101,14 +101,14 @@ def estimate(
         size_hw=size_hw,
         images=images,
     )
-    made = of(training, looks=looks)
+    estimated = estimate_of(training, looks=looks)
     if training.pretrain == NO_PRETRAINING:
-        return made
+        return estimated
     # As a fit of its own, of all of the network: a step costs as much whatever the loss is.
     alone = make_pretraining(training).applied_to(pretraining(training))
-    before = of(alone, looks=replace(looks, tested=0))
-    memory_mb = max(made.memory_mb, before.memory_mb)
-    return replace(made, memory_mb=memory_mb, seconds_for_pretraining=before.seconds_per_fit)
+    before = estimate_of(alone, looks=replace(looks, tested=0))
+    memory_mb = max(estimated.memory_mb, before.memory_mb)
+    return replace(estimated, memory_mb=memory_mb, seconds_for_pretraining=before.seconds_per_fit)
 
 
 def _without_pretraining(
@@ -155,11 +155,11 @@ class _Timed:
 def _fit_seconds(training: Training, timed: _Timed, *, images: int, looks: Looks, stored: bool) -> float:
     """All epochs of a fit and its looks; with stored features, the encoder's part is not done again."""
     steps = training.steps_per_epoch or math.ceil(images / training.batch_size)
-    seen = images if training.steps_per_epoch is None else steps * training.batch_size
+    images_trained = images if training.steps_per_epoch is None else steps * training.batch_size
     per_image = max(timed.image - timed.look, 0.0) if stored else timed.image
     seen_at_last = images + looks.tested if looks.tested else 0  # the training part too is scored, once
     num_looks = 0 if stored else looks.inner * training.epochs + seen_at_last
-    return (per_image * seen + timed.update * steps) * training.epochs + timed.look * num_looks
+    return (per_image * images_trained + timed.update * steps) * training.epochs + timed.look * num_looks
 
 
 def stores_features(training: Training) -> bool:
@@ -195,10 +195,10 @@ class _Passes:
 
 # What follows is timed once and remembered: configurations share networks, losses and optimisers.
 @lru_cache(maxsize=256)
-def _passes(asked: Architecture, task: Task, shape_NCHW: tuple[int, ...], num_classes: int) -> _Passes:
+def _passes(design: Architecture, task: Task, shape_NCHW: tuple[int, ...], num_classes: int) -> _Passes:
     _, in_channels, *size_hw = shape_NCHW
     network = build(
-        asked.training,
+        design.training,
         task=task,
         in_channels=in_channels,
         num_classes=num_classes,
@@ -220,9 +220,13 @@ def _passes(asked: Architecture, task: Task, shape_NCHW: tuple[int, ...], num_cl
 
     parameters = list(network.parameters())
     kept_bytes = _kept_bytes(learn, but=parameters)
-    learning = tuple(tuple(one.shape) for one in parameters if one.requires_grad)
+    learning = tuple(tuple(parameter.shape) for parameter in parameters if parameter.requires_grad)
     return _Passes(
-        _seconds(learn), _seconds(look), kept_bytes, sum(one.numel() for one in parameters), learning
+        _seconds(learn),
+        _seconds(look),
+        kept_bytes,
+        sum(parameter.numel() for parameter in parameters),
+        learning,
     )
 
 
@@ -230,7 +234,7 @@ def _passes(asked: Architecture, task: Task, shape_NCHW: tuple[int, ...], num_cl
 class _Named:
     """A choice, known again by what its cost depends on."""
 
-    told: str
+    key: str
     choice: Choice = field(compare=False)
 
 
@@ -243,7 +247,7 @@ class _Rule:
 
 
 @lru_cache(maxsize=256)
-def _rule(asked: _Named, task: Task, shape_NHW: tuple[int, ...], num_classes: int) -> _Rule:
+def _rule(loss: _Named, task: Task, shape_NHW: tuple[int, ...], num_classes: int) -> _Rule:
     num, *size_hw = shape_NHW
     pixels = size_hw if task.endswith("segmentation") else []
     each = [num_classes] if task == "multilabel_classification" else []
@@ -252,7 +256,7 @@ def _rule(asked: _Named, task: Task, shape_NHW: tuple[int, ...], num_classes: in
         num, num_classes, *pixels, generator=torch.Generator().manual_seed(0)
     ).requires_grad_()
     loss_of = make_loss(
-        asked.choice,
+        loss.choice,
         task=task,
         num_classes=num_classes,
         class_counts=torch.ones(num_classes).numpy(),
@@ -267,28 +271,28 @@ def _rule(asked: _Named, task: Task, shape_NHW: tuple[int, ...], num_classes: in
 
 
 @lru_cache(maxsize=256)
-def _update(asked: _Named, shapes: tuple[tuple[int, ...], ...]) -> float:
+def _update(optimizer_choice: _Named, shapes: tuple[tuple[int, ...], ...]) -> float:
     """Seconds of one step of an optimiser."""
     parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
-    optimizer = make_optimizer(asked.choice, parameters, "cpu")
+    optimizer = make_optimizer(optimizer_choice.choice, parameters, "cpu")
     optimizer.step()  # the first one makes its running means
     return _seconds(optimizer.step)
 
 
 def _kept_bytes(work: Callable[[], None], *, but: Iterable[Tensor]) -> int:
     """Of what is kept for the gradient while `work` is done for the first time, but for some tensors."""
-    kept: dict[int, int] = {}
+    kept_bytes_by_storage: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        kept_bytes_by_storage[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    own = {one.untyped_storage().data_ptr() for one in but}
+    own = {parameter.untyped_storage().data_ptr() for parameter in but}
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         work()
-    return sum(size for pointer, size in kept.items() if pointer not in own)
+    return sum(size for pointer, size in kept_bytes_by_storage.items() if pointer not in own)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -124,9 +124,9 @@ class Encoder:
         return Normalization.load(self.record["normalization"])
 
 
-def _encoder(asked: dict[str, Any], packed: Packed, seed: int) -> Classifier:
+def _encoder(stated: dict[str, Any], packed: Packed, seed: int) -> Classifier:
     training = Training(
-        model=Choice.model_validate(asked["model"]), weights=asked["weights"], freeze="encoder"
+        model=Choice.model_validate(stated["model"]), weights=stated["weights"], freeze="encoder"
     )
     network = build(
         training,
@@ -143,22 +143,22 @@ def _encoder(asked: dict[str, Any], packed: Packed, seed: int) -> Classifier:
     return network
 
 
-def _shared_normalization(asked: dict[str, Any], packed: Packed) -> Normalization:
-    pretrained = asked["weights"] != "none"
-    if asked["normalize"] == "train" or (asked["normalize"] == "auto" and not pretrained):
+def _shared_normalization(stated: dict[str, Any], packed: Packed) -> Normalization:
+    pretrained = stated["weights"] != "none"
+    if stated["normalize"] == "train" or (stated["normalize"] == "auto" and not pretrained):
         raise RunError(
             "features cannot be shared: their normalisation would differ from fold to fold",
             cure="This is a mistake in the plan of foldwise.",
         )
-    return normalization(asked["normalize"], pretrained=pretrained, packed=packed, train=np.arange(0))
+    return normalization(stated["normalize"], pretrained=pretrained, packed=packed, train=np.arange(0))
 
 
 def _cost(network: Classifier, pictures: Pictures, precision: str) -> dict[str, Any]:
     """Of the encoder alone; each fit adds its head."""
     device = pictures.device
-    one = pictures.gather(np.arange(1)).inputs.contiguous(memory_format=layout_for(network))
+    image = pictures.gather(np.arange(1)).inputs.contiguous(memory_format=layout_for(network))
     with autocast(device, precision):
-        latency = latency_ms(network.features, one, device)
+        latency = latency_ms(network.features, image, device)
     return {
         "parameters": sum(values.numel() for values in network.encoder.parameters()),
         "latency_ms": latency,

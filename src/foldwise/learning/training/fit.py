@@ -49,27 +49,27 @@ def fit_item(job: Job) -> dict[str, Any]:
     return with_less_memory(request, lambda request: _fit(request, job.scratch, job.beat))
 
 
-def _fit(asked: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
+def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     """Set up, train, choose the epoch, predict the test fold once, write."""
-    memory, energy = MemoryPeak(asked.device), EnergyMeter(asked.device)
-    piece = set_up(asked)
-    chosen = choose_epoch(asked, piece, energy.beside(beat))
-    chosen.best.restore(piece.learner.network)
+    memory, energy = MemoryPeak(request.device), EnergyMeter(request.device)
+    setup = set_up(request)
+    chosen = choose_epoch(request, setup, energy.beside(beat))
+    chosen.best.restore(setup.learner.network)
     with chosen.evaluating.lap():
-        trained = score(asked, piece, asked.split.train, fully=False)
-        test = score(asked, piece, asked.split.test, fully=True)
-    write_scores(asked, FoldScores(trained, chosen.inner, test), scratch)
-    weights = write_network(asked, piece, scratch)
-    write_losses(asked, chosen.watch, scratch)
+        trained = score(request, setup, request.split.train, fully=False)
+        test = score(request, setup, request.split.test, fully=True)
+    write_scores(request, FoldScores(trained, chosen.inner, test), scratch)
+    weights = write_network(request, setup, scratch)
+    write_losses(request, chosen.watch, scratch)
     _log(scratch / "log.txt", chosen)
     return {
         "epochs": chosen.epochs,
         "best_epoch": chosen.best_epoch,
         "select": chosen.select,
-        "loss": str(stated_loss(asked.training.loss, asked.packed.task)),
+        "loss": str(stated_loss(request.training.loss, request.packed.task)),
         "weights": weights,
-        "cost": costs(asked, piece, chosen, memory, energy),
-        "warnings": list(piece.warnings) + _halved(asked),
+        "cost": costs(request, setup, chosen, memory, energy),
+        "warnings": list(setup.warnings) + _halved(request),
         "versions": versions(),
     }
 
@@ -87,21 +87,21 @@ class Chosen:
     watch: Watch | None
 
 
-def choose_epoch(asked: FitRequest, piece: TrainingSetup, beat: Beat) -> Chosen:
+def choose_epoch(request: FitRequest, setup: TrainingSetup, beat: Beat) -> Chosen:
     """Train until the last epoch, or until patience ends; the earliest of equally good epochs is the best.
 
     Of a segmentation, an epoch is as good as the median of its score and the two before it (`Selector.steadied`), of
     those there are in epochs 1 and 2. Patience counts from the best epoch by the same measure.
     """
-    select, by = selector(asked.settings["select"], asked.packed.task)
-    training, network = asked.training, piece.learner.network
-    evaluating, watch = Stopwatch(asked.device), _watch(asked)
+    select, by = selector(request.settings["select"], request.packed.task)
+    training, network = request.training, setup.learner.network
+    evaluating, watch = Stopwatch(request.device), _watch(request)
     records: list[dict[str, Any]] = []
     values: list[float] = []
     best_epoch, best_score, best = 0, None, None
-    for epoch in train(piece.learner, piece.batches_of, training.epochs):
+    for epoch in train(setup.learner, setup.batches_of, training.epochs):
         with evaluating.lap():
-            inner = score(asked, piece, asked.split.validation, fully=False, watch=watch)
+            inner = score(request, setup, request.split.validation, fully=False, watch=watch)
         values.append(by.of(inner))
         steadied = by.steadied(values)
         is_best = by.is_better(steadied, best_score)
@@ -131,33 +131,33 @@ def _record(epoch: Epoch, inner: Scores, value: float, steadied: float) -> dict[
     }
 
 
-def _watch(asked: FitRequest) -> Watch | None:
+def _watch(request: FitRequest) -> Watch | None:
     """In the first fold of a segmentation, where a report shows maps through training."""
-    first = asked.settings["repeat"] == asked.settings["fold"] == 0
-    if not (asked.segmentation and first):
+    first = request.settings["repeat"] == request.settings["fold"] == 0
+    if not (request.segmentation and first):
         return None
-    return Watch(images_to_watch(asked.packed, asked.split.validation), asked.training.epochs)
+    return Watch(images_to_watch(request.packed, request.split.validation), request.training.epochs)
 
 
 def score(
-    asked: FitRequest, piece: TrainingSetup, cases: np.ndarray, *, fully: bool, watch: Watch | None = None
+    request: FitRequest, setup: TrainingSetup, cases: np.ndarray, *, fully: bool, watch: Watch | None = None
 ) -> Scores:
     """What the network says about whole, unchanged images."""
-    learner, strides = piece.learner, watch.strides if watch else None
-    batches = piece.whole(cases, batch_size=asked.pass_size)
-    return evaluate(learner.network, batches, learner.seeing, loss=learner.loss, fully=fully, watch=strides)
+    learner, strides = setup.learner, watch.strides if watch else None
+    batches = setup.whole(cases, batch_size=request.pass_size)
+    return evaluate(learner.network, batches, learner.forward, loss=learner.loss, fully=fully, watch=strides)
 
 
 def costs(
-    asked: FitRequest, piece: TrainingSetup, chosen: Chosen, memory: MemoryPeak, energy: EnergyMeter
+    request: FitRequest, setup: TrainingSetup, chosen: Chosen, memory: MemoryPeak, energy: EnergyMeter
 ) -> dict[str, Any]:
     """What the fit took and what its network takes; None where it was not measured, never 0."""
     # Before the latency is measured, which is no part of the fit.
     peak_mb, energy_j = memory.mb(), energy.joules()
-    parameters = list(piece.learner.network.parameters())
-    shared = {} if asked.encoder is None else asked.encoder.record["cost"]
-    before = {} if asked.pretrained is None else asked.pretrained.cost
-    latency = piece.latency_ms() + shared.get("latency_ms", 0.0)
+    parameters = list(setup.learner.network.parameters())
+    shared = {} if request.encoder is None else request.encoder.record["cost"]
+    before = {} if request.pretrained is None else request.pretrained.cost
+    latency = setup.latency_ms() + shared.get("latency_ms", 0.0)
     return {
         "train_s": sum(record["seconds"] for record in chosen.epochs),
         "evaluate_s": chosen.evaluating.seconds,
@@ -173,25 +173,25 @@ def costs(
         "energy_is": energy.kind,
         "shared_energy_j": _sum_of_known(shared.get("energy_j"), before.get("energy_j")),
         "latency_ms": latency,
-        "device": asked.device.type,
-        "device_name": device_name(asked.device),
-        "precision": asked.precision,
-        "batch_size": asked.training.batch_size,
-        "batch_halvings": asked.halvings,
-        "threads": asked.settings["threads"],
-        "cache": piece.source.held,
+        "device": request.device.type,
+        "device_name": device_name(request.device),
+        "precision": request.precision,
+        "batch_size": request.training.batch_size,
+        "batch_halvings": request.halvings,
+        "threads": request.settings["threads"],
+        "cache": setup.source.held,
     }
 
 
 def _sum_of_known(*values: float | None) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    measured = [value for value in values if value is not None]
+    return sum(measured) if measured else None
 
 
-def _halved(asked: FitRequest) -> list[str]:
-    if not asked.halvings:
+def _halved(request: FitRequest) -> list[str]:
+    if not request.halvings:
         return []
-    size, part = asked.training.batch_size, asked.pass_size
+    size, part = request.training.batch_size, request.pass_size
     return [f"memory ran out: each batch of {size} was worked in parts of {part}, their gradients summed"]
 
 

@@ -58,33 +58,33 @@ def pretrain_item(job: Job) -> dict[str, Any]:
     )
 
 
-def _pretrain(asked: FitRequest, damage: Damage, scratch: Path, beat: Beat) -> dict[str, Any]:
+def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) -> dict[str, Any]:
     """Set up, train to the last epoch, write."""
-    memory, energy = MemoryPeak(asked.device), EnergyMeter(asked.device)
+    memory, energy = MemoryPeak(request.device), EnergyMeter(request.device)
     beat = energy.beside(beat)
     network = build(
-        asked.training,
-        task=asked.packed.task,
-        in_channels=asked.packed.num_channels,
-        num_classes=asked.packed.num_channels,
-        size_hw=common_size(asked.packed),
-        seed=asked.seed,
+        request.training,
+        task=request.packed.task,
+        in_channels=request.packed.num_channels,
+        num_classes=request.packed.num_channels,
+        size_hw=common_size(request.packed),
+        seed=request.seed,
     )
-    piece = assemble(asked, network, F.mse_loss)
-    evaluating = Stopwatch(asked.device)
+    setup = assemble(request, network, F.mse_loss)
+    evaluating = Stopwatch(request.device)
     records = []
     for epoch in train(
-        piece.learner, lambda number: _damaged(asked, piece, damage, number), asked.training.epochs
+        setup.learner, lambda number: _damaged(request, setup, damage, number), request.training.epochs
     ):
         with evaluating.lap():
-            loss = validation_loss(asked, piece, damage)
-        told = {"epoch": epoch.number, "train_loss": epoch.loss, "val_loss": loss, "lr": epoch.lr}
-        records.append(told | {"seconds": epoch.seconds})
-        beat({"epoch": epoch.number, "epochs": asked.training.epochs, "metric": "loss", "score": loss})
+            loss = validation_loss(request, setup, damage)
+        record = {"epoch": epoch.number, "train_loss": epoch.loss, "val_loss": loss, "lr": epoch.lr}
+        records.append(record | {"seconds": epoch.seconds})
+        beat({"epoch": epoch.number, "epochs": request.training.epochs, "metric": "loss", "score": loss})
     peak_mb, energy_j = memory.mb(), energy.joules()
     write_body(scratch, network)
-    if asked.settings["repeat"] == asked.settings["fold"] == 0:
-        np.savez_compressed(scratch / PICTURES, **_pictures(asked, piece, damage))  # type: ignore[arg-type]
+    if request.settings["repeat"] == request.settings["fold"] == 0:
+        np.savez_compressed(scratch / PICTURES, **_pictures(request, setup, damage))  # type: ignore[arg-type]
     (scratch / "log.txt").write_text(
         "".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8"
     )
@@ -96,69 +96,69 @@ def _pretrain(asked: FitRequest, damage: Damage, scratch: Path, beat: Beat) -> d
         "peak_memory_is": memory.kind,
         "energy_j": energy_j,
         "energy_is": energy.kind,
-        "device": asked.device.type,
-        "device_name": device_name(asked.device),
-        "precision": asked.precision,
-        "batch_size": asked.training.batch_size,
-        "batch_halvings": asked.halvings,
-        "threads": asked.settings["threads"],
+        "device": request.device.type,
+        "device_name": device_name(request.device),
+        "precision": request.precision,
+        "batch_size": request.training.batch_size,
+        "batch_halvings": request.halvings,
+        "threads": request.settings["threads"],
     }
-    by = str(stated_pretraining(asked.training))
+    by = str(stated_pretraining(request.training))
     return {"by": by, "epochs": records, "cost": cost, "warnings": [], "versions": versions()}
 
 
-def _damaged(asked: FitRequest, piece: TrainingSetup, damage: Damage, epoch: int) -> Iterator[Batch]:
+def _damaged(request: FitRequest, setup: TrainingSetup, damage: Damage, epoch: int) -> Iterator[Batch]:
     """The training batches of an epoch: damaged images in, the images as they were as target."""
-    generator = _generator(asked.seed, epoch)
-    for batch in piece.batches_of(epoch):
+    generator = _generator(request.seed, epoch)
+    for batch in setup.batches_of(epoch):
         yield Batch(damage(batch.inputs, generator), batch.inputs, batch.cases)
 
 
 def _whole_damaged(
-    asked: FitRequest, piece: TrainingSetup, damage: Damage, cases: np.ndarray
+    request: FitRequest, setup: TrainingSetup, damage: Damage, cases: np.ndarray
 ) -> Iterable[Batch]:
     """Whole images, each damaged in its own way, that is the same in every epoch and for every batch size."""
-    for batch in piece.whole(cases, batch_size=asked.pass_size):
+    for batch in setup.whole(cases, batch_size=request.pass_size):
         images = zip(batch.inputs.split(1), batch.cases.tolist(), strict=True)
-        made = [damage(image, _generator(asked.seed, VALIDATION, case)) for image, case in images]
-        yield Batch(torch.cat(made), batch.inputs, batch.cases)
+        damaged = [damage(image, _generator(request.seed, VALIDATION, case)) for image, case in images]
+        yield Batch(torch.cat(damaged), batch.inputs, batch.cases)
 
 
 @torch.inference_mode()
-def validation_loss(asked: FitRequest, piece: TrainingSetup, damage: Damage) -> float:
+def validation_loss(request: FitRequest, setup: TrainingSetup, damage: Damage) -> float:
     """The mean over the inner validation of the mean squared error of each whole image."""
-    network = piece.learner.network.eval()
+    network = setup.learner.network.eval()
     total = 0.0
-    for batch in _whole_damaged(asked, piece, damage, asked.split.validation):
-        error_NCHW = (restored(network, batch.inputs, piece.learner.seeing) - batch.targets) ** 2
+    for batch in _whole_damaged(request, setup, damage, request.split.validation):
+        error_NCHW = (restored(network, batch.inputs, setup.learner.forward) - batch.targets) ** 2
         total += float(error_NCHW.mean((1, 2, 3)).sum())
-    return total / len(asked.split.validation)
+    return total / len(request.split.validation)
 
 
-def restored(network: nn.Module, inputs: Tensor, seeing: ForwardPass) -> Tensor:
+def restored(network: nn.Module, inputs: Tensor, forward: ForwardPass) -> Tensor:
     """What the network makes of damaged images (N, C, H, W), in float32; large ones go through in tiles."""
-    with autocast(seeing.device, seeing.precision):
-        made: Tensor = (
+    with autocast(forward.device, forward.precision):
+        restored_NCHW: Tensor = (
             tiled(network, inputs)
             if is_large(inputs)
-            else network(inputs.contiguous(memory_format=seeing.layout))
+            else network(inputs.contiguous(memory_format=forward.layout))
         )
-    return made.float()
+    return restored_NCHW.float()
 
 
 @torch.inference_mode()
-def _pictures(asked: FitRequest, piece: TrainingSetup, damage: Damage) -> dict[str, np.ndarray]:
+def _pictures(request: FitRequest, setup: TrainingSetup, damage: Damage) -> dict[str, np.ndarray]:
     """The middle of one image of the inner validation; see `pretrain_item`."""
-    network = piece.learner.network.eval()
-    batch = next(iter(_whole_damaged(asked, piece, damage, asked.split.validation[:1])))
-    made = restored(network, batch.inputs, piece.learner.seeing)
-    height, width = (min(side, PICTURE_PX) for side in made.shape[2:])
-    top, left = (made.shape[2] - height) // 2, (made.shape[3] - width) // 2
-    raw = [asked.packed.image(int(batch.cases[0]))]
-    named = {"damaged": batch.inputs, "restored": made, "clean": batch.targets}
+    network = setup.learner.network.eval()
+    batch = next(iter(_whole_damaged(request, setup, damage, request.split.validation[:1])))
+    restored_1CHW = restored(network, batch.inputs, setup.learner.forward)
+    height, width = (min(side, PICTURE_PX) for side in restored_1CHW.shape[2:])
+    top, left = (restored_1CHW.shape[2] - height) // 2, (restored_1CHW.shape[3] - width) // 2
+    raw = [request.packed.image(int(batch.cases[0]))]
+    named = {"damaged": batch.inputs, "restored": restored_1CHW, "clean": batch.targets}
     return {
         name: _as_in_files(
-            values[0, :, top : top + height, left : left + width], piece.model.normalization, raw
+            values[0, :, top : top + height, left : left + width], setup.model.normalization, raw
         )
         for name, values in named.items()
     }

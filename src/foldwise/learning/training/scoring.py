@@ -80,7 +80,7 @@ def probabilities(logits: Tensor, task: Task) -> Tensor:
 def evaluate(
     network: nn.Module,
     batches: Iterable[Batch],
-    seeing: ForwardPass,
+    forward: ForwardPass,
     *,
     loss: Loss | None = None,
     fully: bool = False,
@@ -89,7 +89,7 @@ def evaluate(
     """Ask a network about every case of `batches`, in evaluation mode.
 
     Args:
-        network, seeing: who is asked, and how.
+        network, forward: who is asked, and how.
         batches: whole images, or cached features.
         loss: the configuration's own loss, averaged over cases.
         fully: for segmentation: with histograms and class maps, as a test fold is scored.
@@ -101,11 +101,11 @@ def evaluate(
     maps: dict[int, np.ndarray] = {}
     seen: dict[int, np.ndarray] = {}
     for batch in batches:
-        logits = seeing.logits(network, batch.inputs)
+        logits = forward.logits(network, batch.inputs)
         if loss is not None:
             losses.append(loss(logits, batch.targets) * len(batch.cases))
-        p = probabilities(logits, seeing.task)
-        if seeing.task.endswith("segmentation"):
+        p = probabilities(logits, forward.task)
+        if forward.task.endswith("segmentation"):
             parts.append(pixel_counts(p, logits, batch.targets, fully=fully))
             predicted = decided(p).to(torch.uint8).cpu().numpy() if fully else ()
             maps |= dict(zip(batch.cases.tolist(), predicted, strict=fully))

@@ -94,111 +94,113 @@ class TrainingSetup:
 
     def latency_ms(self) -> float:
         """Milliseconds for one image through the network, or through the head where only that is here."""
-        network, seeing = self.learner.network.eval(), self.learner.seeing
-        one = self.source.gather(np.arange(1))
-        return latency_ms(lambda inputs: seeing.logits(network, inputs), one.inputs, seeing.device)
+        network, forward = self.learner.network.eval(), self.learner.forward
+        image = self.source.gather(np.arange(1))
+        return latency_ms(lambda inputs: forward.logits(network, inputs), image.inputs, forward.device)
 
 
-def with_less_memory(asked: FitRequest, work: Callable[[FitRequest], Made]) -> Made:
+def with_less_memory(request: FitRequest, work: Callable[[FitRequest], Made]) -> Made:
     """What `work` makes, by the seed; where memory runs out, again from the start with half the batch in one pass."""
     while True:
         try:
-            with steady(asked.seed, asked.settings["threads"], asked.device):
-                return work(asked)
+            with steady(request.seed, request.settings["threads"], request.device):
+                return work(request)
         except RuntimeError as error:
-            if not is_out_of_memory(error) or asked.pass_size == 1:
+            if not is_out_of_memory(error) or request.pass_size == 1:
                 raise
         # Out here the failed attempt's tensors are free. From the start, so that all epochs are alike.
-        asked = replace(asked, halvings=asked.halvings + 1)
-        release_memory(asked.device)
+        request = replace(request, halvings=request.halvings + 1)
+        release_memory(request.device)
 
 
-def set_up(asked: FitRequest) -> TrainingSetup:
+def set_up(request: FitRequest) -> TrainingSetup:
     """The network and what trains it, all from the seed; normalisation and class weights see the training part only."""
-    network, notes = _network(asked)
-    return assemble(asked, network, loss_of(asked, asked.training.loss), notes)
+    network, notes = _network(request)
+    return assemble(request, network, loss_of(request, request.training.loss), notes)
 
 
-def assemble(asked: FitRequest, network: nn.Module, loss: Loss, notes: tuple[str, ...] = ()) -> TrainingSetup:
+def assemble(
+    request: FitRequest, network: nn.Module, loss: Loss, notes: tuple[str, ...] = ()
+) -> TrainingSetup:
     """A network on its device with batches, optimiser and schedule."""
-    norm = _normalization(asked)
+    norm = _normalization(request)
     layout = layout_for(network)
-    network = network.to(asked.device, memory_format=layout)  # type: ignore[call-overload]
-    source, batches_of = _batches(asked, norm)
-    optimizer = make_optimizer(asked.training.optimizer, network.parameters(), asked.device)
-    total_steps = asked.training.epochs * len(_order(asked, 1))
+    network = network.to(request.device, memory_format=layout)  # type: ignore[call-overload]
+    source, batches_of = _batches(request, norm)
+    optimizer = make_optimizer(request.training.optimizer, network.parameters(), request.device)
+    total_steps = request.training.epochs * len(_order(request, 1))
     learner = Learner(
         network=network,
         loss=loss,
         optimizer=optimizer,
-        schedule=make_schedule(asked.training.schedule, optimizer, total_steps),
-        seeing=ForwardPass(
-            asked.packed.task, len(asked.packed.classes), asked.device, asked.precision, layout
+        schedule=make_schedule(request.training.schedule, optimizer, total_steps),
+        forward=ForwardPass(
+            request.packed.task, len(request.packed.classes), request.device, request.precision, layout
         ),
-        seed=asked.seed,
-        passes=2**asked.halvings,
+        seed=request.seed,
+        passes=2**request.halvings,
     )
-    return TrainingSetup(learner, batches_of, source, _model(asked, norm), notes)
+    return TrainingSetup(learner, batches_of, source, _model(request, norm), notes)
 
 
-def _normalization(asked: FitRequest) -> Normalization:
-    if asked.encoder is not None:
-        return asked.encoder.normalization
-    training = asked.training
+def _normalization(request: FitRequest) -> Normalization:
+    if request.encoder is not None:
+        return request.encoder.normalization
+    training = request.training
     pretrained = training.weights != "none"
     return normalization(
-        training.normalize, pretrained=pretrained, packed=asked.packed, train=asked.split.train
+        training.normalize, pretrained=pretrained, packed=request.packed, train=request.split.train
     )
 
 
-def _network(asked: FitRequest) -> tuple[nn.Module, tuple[str, ...]]:
+def _network(request: FitRequest) -> tuple[nn.Module, tuple[str, ...]]:
     """The whole network, or its head alone where the encoder's outputs are shared; and what is to be said of it."""
-    num_classes = len(asked.packed.classes)
-    if asked.encoder is not None:
-        num_features = asked.encoder.features_NF.shape[1]
-        return build_head(asked.training, num_features, num_classes, asked.seed), ()
+    num_classes = len(request.packed.classes)
+    if request.encoder is not None:
+        num_features = request.encoder.features_NF.shape[1]
+        return build_head(request.training, num_features, num_classes, request.seed), ()
     network = build(
-        asked.training,
-        task=asked.packed.task,
-        in_channels=asked.packed.num_channels,
+        request.training,
+        task=request.packed.task,
+        in_channels=request.packed.num_channels,
         num_classes=num_classes,
-        size_hw=common_size(asked.packed),
-        seed=asked.seed,
-        encoder_seed=_encoder_seed(asked),
+        size_hw=common_size(request.packed),
+        seed=request.seed,
+        encoder_seed=_encoder_seed(request),
     )
-    if asked.pretrained is not None:  # on the CPU still, so that all of it goes to the device together
-        load_body(network, asked.pretrained.body())
+    if request.pretrained is not None:  # on the CPU still, so that all of it goes to the device together
+        load_body(network, request.pretrained.body())
     report = network.weights_report
     return network, (str(report),) if report is not None and report.adapted else ()
 
 
-def _encoder_seed(asked: FitRequest) -> int | None:
+def _encoder_seed(request: FitRequest) -> int | None:
     """A frozen encoder is the same in every fold, whether its outputs are shared or not."""
-    return asked.settings.get("encoder_seed") if asked.training.freeze == "encoder" else None
+    return request.settings.get("encoder_seed") if request.training.freeze == "encoder" else None
 
 
-def _order(asked: FitRequest, epoch: int) -> list[np.ndarray]:
-    training, train = asked.training, asked.split.train
+def _order(request: FitRequest, epoch: int) -> list[np.ndarray]:
+    training, train = request.training, request.split.train
     sizes: dict[str, Any] = {"batch_size": training.batch_size, "steps": training.steps_per_epoch}
-    sizes |= {"seed": asked.seed, "epoch": epoch}
+    sizes |= {"seed": request.seed, "epoch": epoch}
     if training.sampling == "balanced":
-        return balanced_order(train, rarity(presence(asked.packed, train)), **sizes)
+        return balanced_order(train, rarity(presence(request.packed, train)), **sizes)
     return epoch_order(train, **sizes)
 
 
 def _batches(
-    asked: FitRequest, norm: Normalization
+    request: FitRequest, norm: Normalization
 ) -> tuple[Pictures | CachedFeatures, Callable[[int], Iterable[Batch]]]:
     """Where batches come from, and those of an epoch by its number."""
-    if asked.encoder is not None:
-        features = torch.from_numpy(asked.encoder.features_NF).to(asked.device)
-        cached = CachedFeatures(asked.packed, features)
-        return cached, lambda epoch: cached.training(_order(asked, epoch))
-    pictures, training = pictures_of(asked.packed, norm, asked.device), asked.training
+    if request.encoder is not None:
+        features = torch.from_numpy(request.encoder.features_NF).to(request.device)
+        cached = CachedFeatures(request.packed, features)
+        return cached, lambda epoch: cached.training(_order(request, epoch))
+    pictures, training = pictures_of(request.packed, norm, request.device), request.training
 
     def batches_of(epoch: int) -> Iterable[Batch]:
-        generator = epoch_generator(asked.seed, epoch)
-        order = _order(asked, epoch)
+        generator = epoch_generator(request.seed, epoch)
+        order = _order(request, epoch)
         return pictures.training(
             order, crop_px=training.crop_px, augment=training.augment, generator=generator
         )
@@ -206,15 +208,15 @@ def _batches(
     return pictures, batches_of
 
 
-def loss_of(asked: FitRequest, choice: Choice) -> Loss:
+def loss_of(request: FitRequest, choice: Choice) -> Loss:
     """A loss as the fit would have it: of its classes, label groups and training part, on its device."""
-    packed, train = asked.packed, asked.split.train
-    places, counts = places_of(asked.training, len(packed.classes)), class_counts(packed, train)
-    known: dict[str, Any] = {"task": packed.task, "num_cases": len(train), "class_counts": counts}
+    packed, train = request.packed, request.split.train
+    places, counts = places_of(request.training, len(packed.classes)), class_counts(packed, train)
+    about: dict[str, Any] = {"task": packed.task, "num_cases": len(train), "class_counts": counts}
     if len(places) > 1:
-        return make_grouped_loss(choice, places, **known).to(asked.device)
-    loss = make_loss(choice, num_classes=len(packed.classes), **known)
-    return loss.to(asked.device) if isinstance(loss, nn.Module) else loss
+        return make_grouped_loss(choice, places, **about).to(request.device)
+    loss = make_loss(choice, num_classes=len(packed.classes), **about)
+    return loss.to(request.device) if isinstance(loss, nn.Module) else loss
 
 
 def class_counts(packed: Packed, cases: np.ndarray) -> np.ndarray:
@@ -226,8 +228,8 @@ def class_counts(packed: Packed, cases: np.ndarray) -> np.ndarray:
     return np.bincount(packed.labels[cases], minlength=len(packed.classes))
 
 
-def _model(asked: FitRequest, norm: Normalization) -> SavedModel:
-    packed = asked.packed
+def _model(request: FitRequest, norm: Normalization) -> SavedModel:
+    packed = request.packed
     return SavedModel(
         task=packed.task,
         classes=packed.classes,
@@ -236,7 +238,7 @@ def _model(asked: FitRequest, norm: Normalization) -> SavedModel:
         resized=was_resized(packed),
         dtype=str(packed.dtype),
         normalization=norm,
-        training=asked.training,
-        seed=asked.seed,
-        encoder_from=None if asked.encoder is None else asked.encoder.item,
+        training=request.training,
+        seed=request.seed,
+        encoder_from=None if request.encoder is None else request.encoder.item,
     )

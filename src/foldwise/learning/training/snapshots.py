@@ -37,7 +37,7 @@ def images_to_watch(packed: Packed, inner: np.ndarray) -> dict[int, int]:
         shares.append((float(counts[1:].sum() / max(counts.sum(), 1)), case))
     ordered = [case for _, case in sorted(shares)]
     num = min(MAX_IMAGES, len(ordered))
-    chosen = [ordered[(2 * place + 1) * len(ordered) // (2 * num)] for place in range(num)]
+    chosen = [ordered[(2 * number + 1) * len(ordered) // (2 * num)] for number in range(num)]
     return {case: _stride(packed, case) for case in chosen}
 
 
@@ -63,11 +63,11 @@ class Watch:
         self._kept: dict[int, dict[int, np.ndarray]] = {}
         self._chosen = self._last = 0
 
-    def look(self, epoch: int, seen: dict[int, np.ndarray], *, is_best: bool) -> None:
+    def look(self, epoch: int, p_by_case: dict[int, np.ndarray], *, is_best: bool) -> None:
         """Keep an epoch, and forget those that were kept only while they were the best, or the last."""
         self._last = epoch
         self._chosen = epoch if is_best else self._chosen
-        self._kept[epoch] = seen
+        self._kept[epoch] = p_by_case
         wanted = self._planned | {self._chosen, self._last}
         self._kept = {number: maps for number, maps in self._kept.items() if number in wanted}
 

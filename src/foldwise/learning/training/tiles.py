@@ -36,12 +36,12 @@ def tiled(
     weight_HW = torch.zeros(height, width, device=images_NCHW.device)
     for top, bottom in _spans(height, tile_px, overlap_px):
         for left, right in _spans(width, tile_px, overlap_px):
-            made = function(images_NCHW[:, :, top:bottom, left:right]).float()
+            output = function(images_NCHW[:, :, top:bottom, left:right]).float()
             if total is None:
-                total = made.new_zeros(made.shape[0], made.shape[1], height, width)
-            ramps = [_ramp(length, overlap_px).to(made.device) for length in (bottom - top, right - left)]
+                total = output.new_zeros(output.shape[0], output.shape[1], height, width)
+            ramps = [_ramp(length, overlap_px).to(output.device) for length in (bottom - top, right - left)]
             weight_hw = ramps[0][:, None] * ramps[1][None]
-            total[:, :, top:bottom, left:right] += made * weight_hw
+            total[:, :, top:bottom, left:right] += output * weight_hw
             weight_HW[top:bottom, left:right] += weight_hw
     assert total is not None  # an image has at least one tile
     return total / weight_HW

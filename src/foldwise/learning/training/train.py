@@ -25,7 +25,7 @@ class Learner:
         network: gives logits; some of its parameters may be frozen.
         loss: of logits and targets; see `losses.make_loss`.
         schedule: is stepped after every step of the optimiser.
-        seeing: the task, device, precision and memory layout.
+        forward: the task, device, precision and memory layout.
         seed: every epoch's dropout follows from it and from the number of the epoch.
         passes: into how many parts a batch is cut whose gradients are summed, so that less memory is needed.
     """
@@ -34,7 +34,7 @@ class Learner:
     loss: Loss
     optimizer: Optimizer
     schedule: LRScheduler
-    seeing: ForwardPass
+    forward: ForwardPass
     seed: int
     passes: int = 1
 
@@ -60,18 +60,18 @@ def train(learner: Learner, batches_of: Callable[[int], Iterable[Batch]], epochs
     Raises:
         FoldwiseError: the loss is no longer a number.
     """
-    device = learner.seeing.device
+    device = learner.forward.device
     for number in range(1, epochs + 1):
         torch.manual_seed((learner.seed + number) % 2**63)
         learner.network.train()
         lr = float(learner.optimizer.param_groups[0]["lr"])
         watch = Stopwatch(device)
-        total, seen = torch.zeros((), device=device), 0
+        total, images = torch.zeros((), device=device), 0
         with watch.lap():
             for batch in batches_of(number):
                 total += step(learner, batch) * len(batch.cases)  # stays on the device: reading it would wait
-                seen += len(batch.cases)
-            mean = float(total) / seen
+                images += len(batch.cases)
+            mean = float(total) / images
         if not math.isfinite(mean):
             raise _diverged(number, mean, lr)
         yield Epoch(number, mean, lr, watch.seconds)
@@ -80,11 +80,11 @@ def train(learner: Learner, batches_of: Callable[[int], Iterable[Batch]], epochs
 def step(learner: Learner, batch: Batch) -> Tensor:
     """One step of the optimiser; the loss of the batch, on the device."""
     learner.optimizer.zero_grad(set_to_none=True)
-    loss = torch.zeros((), device=learner.seeing.device)
+    loss = torch.zeros((), device=learner.forward.device)
     parts = zip(batch.inputs.chunk(learner.passes), batch.targets.chunk(learner.passes), strict=True)
     for inputs, targets in parts:
         share = len(inputs) / len(batch.inputs)
-        part = learner.loss(learner.seeing.logits(learner.network, inputs), targets) * share
+        part = learner.loss(learner.forward.logits(learner.network, inputs), targets) * share
         part.backward()  # type: ignore[no-untyped-call]
         loss += part.detach()
     learner.optimizer.step()

@@ -53,14 +53,14 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
-        self.ask = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, 3 * width)
         self.join = nn.Linear(width, width)
 
     def forward(self, x_NTD: Tensor) -> Tensor:
         """Each token's mean of the values of all tokens, weighted by how well their keys fit its query."""
         batch, tokens, width = x_NTD.shape
-        asked = self.ask(x_NTD).reshape(batch, tokens, 3, self.heads, width // self.heads)
-        query, key, value = asked.permute(2, 0, 3, 1, 4)
+        projected = self.project(x_NTD).reshape(batch, tokens, 3, self.heads, width // self.heads)
+        query, key, value = projected.permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         gathered = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         return self.join(gathered.transpose(1, 2).reshape(batch, tokens, width))
@@ -130,9 +130,9 @@ class PatchTransformer(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """The map of the tokens of patches."""
-        return self.asked(x_NCHW)[0]
+        return self.maps(x_NCHW)[0]
 
-    def asked(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor | None]:
+    def maps(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor | None]:
         """The map of the tokens of patches, and the token of the whole image (N, D); None where there is none."""
         map_NDhw = self.cut(x_NCHW)
         channels, height, width = map_NDhw.shape[1:]
@@ -181,7 +181,7 @@ class ViTEncoder(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """The token of the whole image, or else the mean of those of the patches, (N, F)."""
-        map_NDhw, whole_ND = self.tokens.asked(x_NCHW)
+        map_NDhw, whole_ND = self.tokens.maps(x_NCHW)
         return map_NDhw.mean((2, 3)) if whole_ND is None else whole_ND
 
 
