@@ -294,11 +294,20 @@ def _digest_of(root: Path, location: str) -> str:
         digests = "".join(_digest_of(root, part) for part in parts)
         return hashlib.sha256(f"channels {digests}".encode()).hexdigest()
     name, index = split_slice(location)
-    if index is None:
-        with (root / name).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    part = np.ascontiguousarray(open_stack(root / name)[index])
-    return hashlib.sha256(f"{part.dtype.str}{part.shape}".encode() + part.tobytes()).hexdigest()
+    path = root / name
+    if index is not None:
+        array = np.ascontiguousarray(open_stack(path)[index])
+        return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()
+    if path.is_dir():  # an image that is a folder: all its files, by their names
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        listed = [(file.relative_to(path).as_posix(), _file_digest(file)) for file in files]
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    return _file_digest(path)
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def pack_digest(dataset: Dataset, data: DataSpec, files: dict[str, str]) -> str:

@@ -1,6 +1,6 @@
 """The formats of image files: one table that says which suffixes are images, how a file is recognised and decoded.
 
-A new format is a module with its decoder and a row here; `tests/data/formats/contract.py` says what a row must do.
+A new format is a module with its decoder and a row here; the contract in `tests/data/formats/test_formats.py` says what a row must do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The layouts of data folders: one table that says how each is recognised and read, and what is done where two fit.
 
-A new layout is a module with `fits` and `read` and a row here; `tests/data/layouts/test_rows.py` says what a row must do.
+A new layout is a module with `fits` and `read` and a row here; the contract in `tests/data/layouts/test_rows.py` says what a row must do.
 """
 
 from __future__ import annotations
