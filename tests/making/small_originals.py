@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from foldwise.data.public.label_sets import COLOURS
+from foldwise.data.public.conversions import COLOURS
 from foldwise.data.public.volumes import SPLITS
 
 ANY = np.random.default_rng(5)

@@ -141,7 +141,7 @@ def fetch_data(
 ) -> Path | None:
     """Get the public data set of a study, if it is not here yet; its folder, or None where nothing was to be got."""
     from foldwise.data.public.source import silent
-    from foldwise.data.public.using import fetch_source
+    from foldwise.data.public.study_source import fetch_source
     from foldwise.study.reading import read_study
 
     asked = read_study(Path(study), overrides, variants)

@@ -14,7 +14,7 @@ from foldwise.data.cache.packed import Packed, pack
 from foldwise.data.cases import Dataset
 from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.data.public.using import source_facts, with_source
+from foldwise.data.public.study_source import source_facts, with_source
 from foldwise.data.record import audit_record, statistics, write_cases, write_rows
 from foldwise.errors import DataError
 from foldwise.judging.judge import judge

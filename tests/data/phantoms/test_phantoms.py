@@ -7,7 +7,7 @@ from scipy import ndimage
 from foldwise.data.phantoms import gels, letters, organelles, proteins, vessels
 from foldwise.data.phantoms.canvas import clouds, generator
 from foldwise.data.phantoms.catalogue import PHANTOMS
-from foldwise.data.public.label_sets import ORGANELLES
+from foldwise.data.public.conversions import ORGANELLES
 
 SEGMENTED = [kind for kind, phantom in PHANTOMS.items() if phantom.task.endswith("segmentation")]
 SIZE = 96

@@ -12,7 +12,7 @@ from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public import catalogue
 from foldwise.data.public.getting import get, list_sources
 from foldwise.data.public.source import Web, silent
-from foldwise.data.public.using import fetch_source, source_facts, with_source
+from foldwise.data.public.study_source import fetch_source, source_facts, with_source
 from foldwise.errors import DataError, MissingExtra, SpecError
 from foldwise.study.reading import read_study, study_from_dict
 from foldwise.study.yaml_places import read_source

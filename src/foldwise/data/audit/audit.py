@@ -6,11 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from foldwise.data.audit.channels import channel_findings
 from foldwise.data.audit.copies import Copies, clusters, copy_findings, find_copies
 from foldwise.data.audit.findings import Finding as Finding
 from foldwise.data.audit.leaks import name_findings, property_findings, series_findings
-from foldwise.data.audit.soundness import class_findings, mask_findings, size_findings, value_findings
+from foldwise.data.audit.soundness import (
+    channel_findings,
+    class_findings,
+    mask_findings,
+    size_findings,
+    value_findings,
+)
 from foldwise.data.cases import Dataset
 from foldwise.study.spec import Validation
 from foldwise.text import some

@@ -5,16 +5,21 @@ What is not known is said: no size, licence or checksum here is a guess.
 
 from __future__ import annotations
 
-from foldwise.data.public.label_sets import ATLAS, COLOURS, GELS, ORGANELLES, convert_atlas, convert_gels
-from foldwise.data.public.mask_sets import (
+from foldwise.data.public.conversions import (
+    ATLAS,
     BDELLO,
+    COLOURS,
     DISC,
     FIVES,
+    GELS,
     ISBI,
     NEURONS,
+    ORGANELLES,
+    convert_atlas,
     convert_bdello,
     convert_disc,
     convert_fives,
+    convert_gels,
     convert_isbi,
     convert_neurons,
 )

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from foldwise.data.cache_folder import cache_root
+from foldwise.data.public.archives import unpack
 from foldwise.data.public.catalogue import SOURCES
-from foldwise.data.public.fetching import fetch
+from foldwise.data.public.download import fetch
 from foldwise.data.public.source import Progress, Source, Web, silent
-from foldwise.data.public.unpacking import unpack
 from foldwise.errors import DataError, RunError, SpecError, choose
 from foldwise.storage import read_json, scratch_beside, write_json
 from foldwise.text import some

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foldwise.data.public.laying_out import find_root, write_table
+from foldwise.data.public.conversions import find_root, write_table
 from foldwise.data.public.source import Progress
 from foldwise.errors import DataError, need
 from foldwise.storage import written_whole

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from foldwise.data.public.unpacking import unpack
+from foldwise.data.public.archives import unpack
 from foldwise.errors import DataError
 
 

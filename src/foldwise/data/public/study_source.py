@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foldwise.data.public.catalogue import SOURCES
-from foldwise.data.public.laying_out import find_root
+from foldwise.data.public.conversions import find_root
 from foldwise.data.public.source import ByHand, Cutouts, Kaggle, Progress, Source
 from foldwise.errors import DataError, SpecError, choose
 from foldwise.study.spec import DataSpec, Study, Validation

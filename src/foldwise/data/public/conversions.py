@@ -1,0 +1,312 @@
+"""Public sets from their original folders to what foldwise reads: class folders, images/ with masks/ or a table."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from foldwise.data.formats.reading import read_image, read_mask
+from foldwise.data.layouts.listing import image_files, subfolders
+from foldwise.data.layouts.tables import Table, read_table
+from foldwise.data.public.source import Progress
+from foldwise.errors import DataError
+from foldwise.text import some
+
+FIVES = ("train/Original", "train/Ground truth", "test/Original", "test/Ground truth")
+BDELLO = ("images", "masks")
+NEURONS = ("all_images/images", "all_masks/masks")
+ISBI = ("train/images", "train/masks", "val/images", "val/masks")
+DISC = ("tr_images", "ts_images", "clean_masks")
+
+ISBI_BLOCK = 6  # consecutive sections kept together
+DISC_WIDTH, DISC_FROM = 1072, 20  # the left frame of a stereo picture; masks above this grey are the disc
+
+
+def convert_fives(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
+    """FIVES: split and disease stay in the names (``train_12_A.png``) and become columns."""
+    root = find_root(raw, FIVES)
+    pairs = []
+    for part in ("train", "test"):
+        for image, mask in paired(root / part / "Original", root / part / "Ground truth"):
+            disease = image.stem.rpartition("_")[2] if "_" in image.stem else ""
+            facts = {"split": part, "disease": disease}
+            pairs.append(Pair(image, mask, f"{part}_{image.stem}", facts))
+    lay_out_pairs(pairs, out, progress)
+    return (
+        _counted(pairs, "split"),
+        _counted(pairs, "disease", "the letter at the end of the original name, as it stands there"),
+    )
+
+
+def convert_bdello(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
+    """Phase-contrast Bdellovibrio: names are kept, where the seed study renumbered them."""
+    root = find_root(raw, BDELLO)
+    pairs = [Pair(image, mask, image.stem) for image, mask in paired(root / "images", root / "masks")]
+    lay_out_pairs(pairs, out, progress)
+    return (f"{len(pairs)} images with their masks, names kept; the original states no split and no groups.",)
+
+
+def convert_neurons(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
+    """Fluorescent neuronal cells: names are kept; what stands before the section in a name is the group."""
+    root = find_root(raw, NEURONS)
+    found = paired(root / NEURONS[0], root / NEURONS[1])
+    pairs = [Pair(image, mask, image.stem, {"group": _animal(image.stem)}) for image, mask in found]
+    lay_out_pairs(pairs, out, progress)
+    num_groups = len({pair.facts["group"] for pair in pairs})
+    return (
+        f"{len(pairs)} images with their masks, names kept.",
+        f"{num_groups} groups were read from the names (Mar31bS2C1R2_... is of Mar31b); names of another form are"
+        " groups of their own. The source does not say that this part is the animal.",
+    )
+
+
+def _animal(name: str) -> str:
+    match = re.match(r"(mar\d+[a-z]?)s\d", name.casefold())
+    return match[1] if match else name
+
+
+def convert_isbi(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
+    """ISBI 2012 as one repository holds it: 27 training and 3 validation sections, in blocks of neighbours."""
+    root = find_root(raw, ISBI)
+    pairs = []
+    for part in ("train", "val"):
+        for place, (image, mask) in enumerate(paired(root / part / "images", root / part / "masks")):
+            facts = {"split": part, "order": str(place), "group": f"{part}-{place // ISBI_BLOCK}"}
+            pairs.append(Pair(image, mask, f"{part}_{image.stem}", facts))
+    lay_out_pairs(pairs, out, progress)
+    return (
+        _counted(pairs, "split"),
+        f"Groups are blocks of up to {ISBI_BLOCK} sections that follow each other by name in their folder.",
+        "Mask values are as in the original: 255 is the inside of cells, 0 the membrane.",
+    )
+
+
+def convert_disc(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
+    """Optic disc: the left frame of stereo pictures, and masks made 0 and 255, as the seed study prepared them."""
+    root = find_root(raw, DISC)
+    masks = {path.stem: path for path in (root / "clean_masks").iterdir() if not path.name.startswith(".")}
+    parts = [
+        (part, path)
+        for part, folder in (("train", "tr_images"), ("test", "ts_images"))
+        for path in sorted((root / folder).iterdir())
+        if not path.name.startswith(".")
+    ]
+    absent = [path.name for _, path in parts if path.stem not in masks]
+    if absent or not parts:
+        what = f"{len(absent)} images have no mask of their name" if absent else "there are no images"
+        raise DataError(what, where=str(root / "clean_masks"), cure="Masks bear the names of their images.")
+    rows, num_cut = [], 0
+    for done, (part, path) in enumerate(parts, 1):
+        name = f"{part}_{path.stem}.png"
+        num_cut += _write_disc(path, masks[path.stem], out, name)
+        rows.append({"image": f"images/{name}", "split": part})
+        progress("Converting", done, len(parts))
+    write_table(out / "metadata.csv", rows)
+    return (
+        f"{len(parts)} images: {sum(part == 'train' for part, _ in parts)} train, the rest test.",
+        f"{num_cut} stereo pictures were cut to their left {DISC_WIDTH} columns.",
+        f"Masks: values above {DISC_FROM} became 255, the others 0.",
+    )
+
+
+def _write_disc(image_path: Path, mask_path: Path, out: Path, name: str) -> bool:
+    """Write one image and its mask; True if it was a stereo picture."""
+    image_HWC = np.moveaxis(read_image(image_path, channels="rgb"), 0, -1)
+    mask = read_mask(mask_path)
+    grey_HW = mask if mask.ndim == 2 else mask.max(-1)
+    if image_HWC.shape[:2] != grey_HW.shape:
+        sizes = " and ".join(f"{shape[1]}×{shape[0]}" for shape in (image_HWC.shape, grey_HW.shape))
+        raise DataError(
+            f"image and mask differ in size: {sizes}", where=str(mask_path), cure="Get them again."
+        )
+    for folder, pixels in (("images", image_HWC), ("masks", np.where(grey_HW > DISC_FROM, 255, 0))):
+        (out / folder).mkdir(exist_ok=True)
+        Image.fromarray(pixels[:, :DISC_WIDTH].astype(np.uint8)).save(out / folder / name)
+    return bool(image_HWC.shape[1] > DISC_WIDTH)
+
+
+def _counted(pairs: Sequence[Pair], fact: str, meaning: str = "") -> str:
+    counts = Counter(pair.facts[fact] or "(none)" for pair in pairs)
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return f"Column {fact} of metadata.csv{f' ({meaning})' if meaning else ''}: {listed}."
+
+
+GELS = ("dataset/gel", "dataset/not_gel", "test_images/gel", "test_images/not_gel")
+ATLAS = ("train.csv", "train")
+COLOURS = ("red", "green", "blue", "yellow")
+STAINS = ("microtubules", "the protein", "the nucleus", "the endoplasmic reticulum")
+ORGANELLES = (
+    "Nucleoplasm", "Nuclear membrane", "Nucleoli", "Nucleoli fibrillar center", "Nuclear speckles", "Nuclear bodies",
+    "Endoplasmic reticulum", "Golgi apparatus", "Peroxisomes", "Endosomes", "Lysosomes", "Intermediate filaments",
+    "Actin filaments", "Focal adhesion sites", "Microtubules", "Microtubule ends", "Cytokinetic bridge",
+    "Mitotic spindle", "Microtubule organizing center", "Centrosome", "Lipid droplets", "Plasma membrane",
+    "Cell junctions", "Mitochondria", "Aggresome", "Cytosol", "Cytoplasmic bodies", "Rods & rings",
+)  # fmt: skip
+
+
+def convert_gels(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
+    """Gel images: class folders gel/ and not_gel/; the images of the author's test set are called test_..."""
+    root = find_root(raw, GELS)
+    rows = []
+    found = [(folder, name) for folder in GELS for name in image_files(root / folder)]
+    for done, (folder, name) in enumerate(found, 1):
+        part, label = folder.split("/")
+        target = f"{label}/{name if part == 'dataset' else f'test_{name}'}"
+        copy(root / folder / name, out / target)
+        rows.append({"image": target, "label": label, "split": "train" if part == "dataset" else "test"})
+        progress("Copying", done, len(found))
+    if {row["label"] for row in rows} != {"gel", "not_gel"}:
+        raise DataError("one of the two classes has no images", where=str(root), cure="Get the set again.")
+    write_table(out / "metadata.csv", rows)
+    num_test = sum(row["split"] == "test" for row in rows)
+    return (
+        f"{len(rows)} images in gel/ and not_gel/; the {num_test} of the author's test set begin with test_.",
+    )
+
+
+def convert_atlas(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
+    """Human Protein Atlas: train.csv and the four stains of every field in train/, as they are; names of the numbers."""
+    root = find_root(raw, ATLAS)
+    table = read_table(root / "train.csv")
+    labels = _atlas_labels(table)
+    missing = [
+        f"{name}_{colour}.png"
+        for name in labels
+        for colour in COLOURS
+        if not (root / "train" / f"{name}_{colour}.png").is_file()
+    ]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {4 * len(labels)} channel files are not there: {some(missing)}",
+            where=str(root / "train"),
+            cure="Unpack all of train.zip into train/, or get the set again.",
+        )
+    copy(root / "train.csv", out / "train.csv")
+    for done, name in enumerate(labels, 1):
+        for colour in COLOURS:
+            copy(root / "train" / f"{name}_{colour}.png", out / "train" / f"{name}_{colour}.png")
+        progress("Copying", done, len(labels))
+    named = {name: "|".join(ORGANELLES[k] for k in numbers) for name, numbers in labels.items()}
+    write_table(out / "metadata.csv", ({"image": name, "names": text} for name, text in named.items()))
+    stains = ", ".join(f"{colour} ({stain})" for colour, stain in zip(COLOURS, STAINS, strict=True))
+    return (
+        f"{len(labels)} images of four channels, each a file: {stains}.",
+        "train.csv has the numbers of the labels, metadata.csv their names; the test images have no public labels and"
+        " were left.",
+    )
+
+
+def _atlas_labels(table: Table) -> dict[str, tuple[int, ...]]:
+    """The label numbers of every image id, in the order of the table."""
+    if table.columns != ("Id", "Target"):
+        raise DataError(
+            f"the columns are {', '.join(table.columns)}",
+            where=table.name,
+            cure="They must be Id and Target.",
+        )
+    labels: dict[str, tuple[int, ...]] = {}
+    for place, row in enumerate(table.rows):
+        numbers = row["Target"].split()
+        good = numbers and all(text.isdigit() and int(text) < len(ORGANELLES) for text in numbers)
+        name = row["Id"].strip()
+        if not good or name in labels or not name or Path(name).name != name:
+            raise DataError(
+                f"{row['Id']!r}, {row['Target']!r}: an id once, and numbers from 0 to {len(ORGANELLES) - 1}, are expected",
+                where=table.where(place),
+                cure="Get train.csv again.",
+            )
+        labels[name] = tuple(int(text) for text in numbers)
+    return labels
+
+
+DEEPEST = 4  # folders above the original in an archive or a copy
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image, its mask, the name (without suffix) both will have, and what else is known, for metadata.csv."""
+
+    image: Path
+    mask: Path
+    name: str
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def find_root(folder: Path, wanted: Sequence[str]) -> Path:
+    """The folder, at `folder` or the fewest levels below it, that holds all the `wanted` paths.
+
+    Raises:
+        DataError: there is none, or there are several at one level; names what is missing.
+    """
+    level = [folder]
+    for _ in range(DEEPEST):
+        found = [root for root in level if all((root / path).exists() for path in wanted)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise DataError(
+                f"the original could be any of {some(str(root.relative_to(folder)) for root in found)}",
+                where=str(folder),
+                cure="Give the right one with --local.",
+            )
+        level = [root / name for root in level for name in subfolders(root)]
+    missing = [path for path in wanted if not (folder / path).exists()]
+    there = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    raise DataError(
+        f"{some(missing)} not found; there is {some(there) or 'nothing'}",
+        where=str(folder),
+        cure=f"The original holds {', '.join(wanted)}. Get it again whole, or give the right folder with --local.",
+    )
+
+
+def paired(images: Path, masks: Path) -> list[tuple[Path, Path]]:
+    """Images with the masks of the same name but for the suffix, in natural order; DataError where one is alone."""
+    image_of = {Path(name).stem: images / name for name in image_files(images)}
+    mask_of = {Path(name).stem: masks / name for name in image_files(masks)}
+    alone = [*(image_of.keys() - mask_of.keys()), *(mask_of.keys() - image_of.keys())]
+    if alone or not image_of:
+        what = f"{len(alone)} of the images and masks have no partner: {some(sorted(alone))}"
+        raise DataError(
+            what if alone else "there are no images",
+            where=f"{images} and {masks}",
+            cure="The copy is not whole: get it again.",
+        )
+    return [(path, mask_of[name]) for name, path in image_of.items()]
+
+
+def lay_out_pairs(pairs: Sequence[Pair], out: Path, progress: Progress) -> None:
+    """Copy the bytes to images/ and masks/, and write what is known of each image to metadata.csv."""
+    rows = []
+    for done, pair in enumerate(pairs, 1):
+        for path, kind in ((pair.image, "images"), (pair.mask, "masks")):
+            copy(path, out / kind / f"{pair.name}{path.suffix.lower()}")
+        rows.append({"image": f"images/{pair.name}{pair.image.suffix.lower()}", **pair.facts})
+        progress("Copying", done, len(pairs))
+    write_table(out / "metadata.csv", rows)
+
+
+def copy(path: Path, target: Path) -> None:
+    """Copy a file to where none is yet: two originals never become one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        raise DataError(
+            f"two files would be called {target.name}", where=str(path), cure="Get the set again."
+        )
+    shutil.copyfile(path, target)
+
+
+def write_table(path: Path, rows: Iterable[dict[str, str]]) -> None:
+    """Write a CSV file with the keys of the first row as its header."""
+    listed = list(rows)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(listed[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(listed)
