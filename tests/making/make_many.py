@@ -58,7 +58,7 @@ def many(folder, *, configurations, fits):
         name: {one: held[alike[one]] for one in alike if alike[one] in held}
         for name, held in (
             (name, getattr(told, name))
-            for name in ("image_scores", "probabilities", "predictions", "decided", "folders", "watched")
+            for name in ("image_scores", "probabilities", "predictions", "decided", "folders", "snapshots")
         )
     }
     few = {

@@ -1,5 +1,7 @@
 """The report in a real browser: what it loads, whether its controls work, and whether it fits a phone."""
 
+from functools import cache
+
 import pytest
 from browsing import opened
 
@@ -8,9 +10,15 @@ NAMES = ["segmentation6", "classification24", "multilabel", "failed", "single", 
 WIDTHS = [1600, 1280, 768, 390, 320]
 
 
+@pytest.fixture(scope="module")
+def shown(chromium, runs):
+    """The page of a run, opened once; a test leaves it on the screen and with the same parts unfolded."""
+    return cache(lambda name: opened(chromium, runs[name].report))
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_no_errors_no_network_and_no_overflow_at_any_width(chromium, reports, name):
-    page = opened(chromium, reports[name])
+def test_no_errors_no_network_and_no_overflow_at_any_width(shown, name):
+    page = shown(name)
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -24,8 +32,8 @@ def first_column(page, selector="#board"):
     return [int(words) for words in rows.all_inner_texts()]
 
 
-def test_sorting_turns_with_every_click_and_trivial_predictors_stay_last(chromium, reports):
-    page = opened(chromium, reports["classification24"])
+def test_sorting_turns_with_every_click_and_trivial_predictors_stay_last(chromium, runs):
+    page = opened(chromium, runs["classification24"].report)
     button = page.locator("#board thead button", has_text="ms/image")
     button.click()
     head = page.locator("#board thead th", has_text="ms/image")
@@ -42,16 +50,16 @@ def test_sorting_turns_with_every_click_and_trivial_predictors_stay_last(chromiu
     assert page.locator("#board tbody tr").last.get_attribute("data-fixed") is not None
 
 
-def test_sorting_works_from_the_keyboard(chromium, reports):
-    page = opened(chromium, reports["classification24"])
+def test_sorting_works_from_the_keyboard(chromium, runs):
+    page = opened(chromium, runs["classification24"].report)
     page.locator("#board thead button", has_text="Configuration").focus()
     page.keyboard.press("Enter")
     names = page.locator("#board tbody tr:not([data-fixed]) th").all_inner_texts()
     assert names[0].startswith("conv")
 
 
-def test_filters_narrow_the_leaderboard(chromium, reports):
-    page = opened(chromium, reports["classification24"])
+def test_filters_narrow_the_leaderboard(chromium, runs):
+    page = opened(chromium, runs["classification24"].report)
     page.locator("#filters select").nth(1).select_option("vit")
     assert len(first_column(page)) == 4
     assert page.locator("#leaderboard .more [aria-live]").first.inner_text() == "4 of 24 shown"
@@ -62,23 +70,23 @@ def background(page):
 
 
 @pytest.mark.parametrize(("asked", "first", "second"), [("light", 245, 15), ("dark", 15, 245)])
-def test_colours_follow_the_system_and_can_be_turned(chromium, reports, asked, first, second):
-    page = opened(chromium, reports["single"], color_scheme=asked)
+def test_colours_follow_the_system_and_can_be_turned(chromium, runs, asked, first, second):
+    page = opened(chromium, runs["single"].report, color_scheme=asked)
     assert background(page).startswith(f"rgb({first},")
     page.locator("button.theme").click()
     assert background(page).startswith(f"rgb({second},")
 
 
-def test_everything_can_be_read_without_scripts(chromium, reports):
-    page = opened(chromium, reports["segmentation6"], java_script_enabled=False, color_scheme="dark")
+def test_everything_can_be_read_without_scripts(chromium, runs):
+    page = opened(chromium, runs["segmentation6"].report, java_script_enabled=False, color_scheme="dark")
     assert page.locator("#board tbody tr").count() == 8
     assert page.locator("#answer h2").inner_text()
     assert page.locator("#pictures img").count() == 36
     assert page.locator("button").count() == 0
 
 
-def test_it_prints(chromium, reports, tmp_path):
-    page = opened(chromium, reports["classification24"], color_scheme="dark")
+def test_it_prints(chromium, runs, tmp_path):
+    page = opened(chromium, runs["classification24"].report, color_scheme="dark")
     page.pdf(path=str(tmp_path / "report.pdf"), prefer_css_page_size=True)
     pages = (tmp_path / "report.pdf").read_bytes().count(b"/Type /Page\n")
     assert 4 <= pages <= 30
@@ -87,8 +95,8 @@ def test_it_prints(chromium, reports, tmp_path):
     assert not page.locator("nav").is_visible()
 
 
-def test_what_is_folded_is_not_printed_and_can_be_unfolded_at_once(chromium, reports):
-    page = opened(chromium, reports["classification24"])
+def test_what_is_folded_is_not_printed_and_can_be_unfolded_at_once(chromium, runs):
+    page = opened(chromium, runs["classification24"].report)
     folded = page.locator("main details:not([open])")
     number = folded.count()
     assert number > 2
@@ -115,8 +123,8 @@ COVERED = """() => {
 
 
 @pytest.mark.parametrize("width", [390, 765, 1200])
-def test_no_title_runs_under_the_buttons(chromium, reports, width):
-    page = opened(chromium, reports["segmentation6"], viewport={"width": width, "height": 800})
+def test_no_title_runs_under_the_buttons(chromium, runs, width):
+    page = opened(chromium, runs["segmentation6"].report, viewport={"width": width, "height": 800})
     assert page.evaluate(COVERED) == 0
 
 
@@ -127,11 +135,16 @@ CLIPPED = """() => [...document.querySelectorAll('main td, main th, main img')]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_cut_off_on_paper(chromium, reports, name):
-    page = opened(chromium, reports[name], viewport={"width": A4_PX, "height": 1000})
+def test_nothing_is_cut_off_on_paper(shown, name):
+    page = shown(name)
+    page.set_viewport_size({"width": A4_PX, "height": 1000})
     page.emulate_media(media="print")
-    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    assert sorted(set(page.evaluate(CLIPPED))) == []
+    folded = page.locator("details:not([open])").element_handles()
+    page.evaluate("(folded) => folded.forEach((part) => { part.open = true; })", folded)
+    clipped = page.evaluate(CLIPPED)
+    page.evaluate("(folded) => folded.forEach((part) => { part.open = false; })", folded)
+    page.emulate_media(media="screen")
+    assert sorted(set(clipped)) == []
 
 
 READABLE = """() => {
@@ -145,5 +158,5 @@ READABLE = """() => {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_drawings_tables_and_controls_have_names(chromium, reports, name):
-    assert opened(chromium, reports[name]).evaluate(READABLE) == [0, 0, 0, 0, 0]
+def test_drawings_tables_and_controls_have_names(shown, name):
+    assert shown(name).evaluate(READABLE) == [0, 0, 0, 0, 0]

@@ -8,15 +8,14 @@ import pytest
 from browsing import opened
 
 from foldwise.reporting.figure_files import write_figures
-from foldwise.run.folder import RunFolder
 
 pytestmark = pytest.mark.browser
 BUTTONS = "[...document.querySelectorAll('.save button')].map((one) => one.getAttribute('aria-label'))"
 
 
 @pytest.fixture(scope="module")
-def page(chromium, reports):
-    page = opened(chromium, reports["classification24"], accept_downloads=True, color_scheme="dark")
+def page(chromium, runs):
+    page = opened(chromium, runs["classification24"].report, accept_downloads=True, color_scheme="dark")
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     return page
 
@@ -31,10 +30,10 @@ def rows(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_the_leaderboard_is_saved_with_the_values_behind_its_cells(page, reports):
+def test_the_leaderboard_is_saved_with_the_values_behind_its_cells(page, runs):
     name, text = saved(page, "Save Leaderboard as CSV")
     assert name == "tiny-leaderboard.csv"
-    with (reports["classification24"].parent / "results.csv").open(encoding="utf-8") as file:
+    with (runs["classification24"].root / "results.csv").open(encoding="utf-8") as file:
         judged = [row for row in csv.DictReader(file) if row["configuration"].startswith("c-")]
     told = [row for row in rows(text) if row["#"]]
     assert len(told) == len(judged) == 24
@@ -94,18 +93,18 @@ def test_a_figure_is_printed_alone(page):
     assert page.locator("main").is_visible()
 
 
-def test_buttons_are_not_printed_and_are_not_there_without_scripts(chromium, reports, page):
+def test_buttons_are_not_printed_and_are_not_there_without_scripts(chromium, runs, page):
     page.emulate_media(media="print")
     assert not page.locator(".save").first.is_visible()
     page.emulate_media(media="screen")
-    silent = opened(chromium, reports["classification24"], java_script_enabled=False)
+    silent = opened(chromium, runs["classification24"].report, java_script_enabled=False)
     assert silent.locator(".save").count() == 0
 
 
 @pytest.mark.parametrize("kind", ["classification24", "segmentation6", "multilabel"])
-def test_the_files_written_without_a_browser_are_the_same_tables(chromium, reports, tmp_path, kind):
-    files = {file.name: file for file in write_figures(RunFolder(reports[kind].parent), tmp_path)}
-    page = opened(chromium, reports[kind], accept_downloads=True)
+def test_the_files_written_without_a_browser_are_the_same_tables(chromium, runs, tmp_path, kind):
+    files = {file.name: file for file in write_figures(runs[kind], tmp_path)}
+    page = opened(chromium, runs[kind].report, accept_downloads=True)
     _, text = saved(page, "Save Leaderboard as CSV")
     assert files["leaderboard-table-1-leaderboard-table.csv"].read_text(encoding="utf-8") == text
     _, text = saved(page, "Save Per class as CSV" if kind == "multilabel" else "Save Cost as CSV")
@@ -114,8 +113,8 @@ def test_the_files_written_without_a_browser_are_the_same_tables(chromium, repor
     assert told.read_text(encoding="utf-8") == text
 
 
-def test_figures_are_written_as_files_that_parse_and_hold_no_variables(reports, tmp_path):
-    files = write_figures(RunFolder(reports["segmentation6"].parent), tmp_path)
+def test_figures_are_written_as_files_that_parse_and_hold_no_variables(runs, tmp_path):
+    files = write_figures(runs["segmentation6"], tmp_path)
     drawn = [file for file in files if file.suffix == ".svg"]
     assert len(drawn) > 10
     assert len(set(files)) == len(files)

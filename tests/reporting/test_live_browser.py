@@ -68,7 +68,7 @@ def test_the_page_waits_then_shows_results_and_keeps_the_place(chromium, growing
     page.get_by_text("no longer answers").wait_for()
 
 
-def test_the_written_page_asks_nobody(reports):
-    page = reports["trivial"].read_text(encoding="utf-8")
+def test_the_written_page_asks_nobody(runs):
+    page = runs["trivial"].report.read_text(encoding="utf-8")
     assert "connect-src" not in page
     assert "state.json" not in page

@@ -4,25 +4,21 @@ import pytest
 from browsing import opened
 from make_many import many
 
-from foldwise.run.folder import RunFolder
-
 pytestmark = pytest.mark.browser
 MB = 1e6
 
 
 @pytest.fixture(scope="module")
-def large(reports, tmp_path_factory):
+def large(runs, tmp_path_factory):
     """The page of 500 configurations with 15 fits each."""
     page = tmp_path_factory.mktemp("many") / "report.html"
-    page.write_text(
-        many(RunFolder(reports["classification24"].parent), configurations=500, fits=15), encoding="utf-8"
-    )
+    page.write_text(many(runs["classification24"], configurations=500, fits=15), encoding="utf-8")
     return page
 
 
 @pytest.mark.parametrize("name", ["classification24", "segmentation6"])
-def test_24_configurations_of_5_folds_are_less_than_3_megabytes(reports, name):
-    page = many(RunFolder(reports[name].parent), configurations=24, fits=5)
+def test_24_configurations_of_5_folds_are_less_than_3_megabytes(runs, name):
+    page = many(runs[name], configurations=24, fits=5)
     assert page.count("<tr") > 24
     assert len(page.encode()) < 3 * MB
 

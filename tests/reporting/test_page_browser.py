@@ -8,8 +8,8 @@ PICKED = "[...document.querySelectorAll('.marked')].map((one) => one.dataset.con
 
 
 @pytest.fixture
-def page(chromium, reports):
-    page = opened(chromium, reports["classification24"])
+def page(chromium, runs):
+    page = opened(chromium, runs["classification24"].report)
     yield page
     assert page.said == []
     page.close()
@@ -83,12 +83,12 @@ def test_the_keyboard_chooses_in_the_table_and_steps_through_a_chart(page):
     assert picked(page) == {order[3]}
 
 
-def test_an_address_chooses(chromium, reports):
-    first = opened(chromium, reports["segmentation6"])
+def test_an_address_chooses(chromium, runs):
+    first = opened(chromium, runs["segmentation6"].report)
     own = ids(first)[1]
-    again = opened(chromium, f"{reports['segmentation6'].as_uri()}#configuration={own}")
+    again = opened(chromium, f"{runs['segmentation6'].report.as_uri()}#configuration={own}")
     assert picked(again) == {own}
-    strange = opened(chromium, f"{reports['segmentation6'].as_uri()}#configuration=%3Cimg%3E")
+    strange = opened(chromium, f"{runs['segmentation6'].report.as_uri()}#configuration=%3Cimg%3E")
     assert picked(strange) == set()
     assert strange.said == []
 
@@ -109,8 +109,8 @@ def test_words_find_rows_and_go_with_the_filters(page):
     assert page.locator("#board tbody tr:not([data-fixed]):visible").count() == 24
 
 
-def test_names_of_users_are_words_where_they_are_chosen(chromium, reports):
-    page = opened(chromium, reports["multilabel"])
+def test_names_of_users_are_words_where_they_are_chosen(chromium, runs):
+    page = opened(chromium, runs["multilabel"].report)
     page.locator("#board .pick").first.click()
     assert page.locator(".choice img, .choice script").count() == 0
     assert page.said == []

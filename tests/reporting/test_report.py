@@ -1,13 +1,15 @@
 import json
 import re
+import shutil
 from base64 import b64decode
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from io import BytesIO
 
 import numpy as np
 import pytest
-from make_run import MARKUP, RUNS, make_run
+from make_run import MARKUP, RUNS
 from PIL import Image
 
 from foldwise.errors import RunError
@@ -18,22 +20,21 @@ from foldwise.reporting.sections.verdict.answer import _sentence
 from foldwise.reporting.sections.verdict.panels import data_card
 from foldwise.reporting.sections.verdict.tables import _strip_metric, left_out
 from foldwise.reporting.wording import estimate, selecting_title
+from foldwise.run.folder import RunFolder
 
 VOID = {"meta", "link", "img", "br", "wbr", "input"}
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """Every kind of run, made once, with its page: name -> (folder, page)."""
-    made = {}
+def pages(runs):
+    """Every kind of run with its page: name -> (folder, page)."""
+    return cache(lambda name: (runs[name], runs[name].report.read_text(encoding="utf-8")))
 
-    def page_of(name):
-        if name not in made:
-            folder, _ = make_run(tmp_path_factory.mktemp("runs") / name, RUNS[name])
-            made[name] = (folder, write_report(folder).read_text(encoding="utf-8"))
-        return made[name]
 
-    return page_of
+@pytest.fixture
+def copied(runs, tmp_path):
+    """A copy of a made run, to be written to."""
+    return lambda name: RunFolder(shutil.copytree(runs[name].root, tmp_path / name))
 
 
 class Outline(HTMLParser):
@@ -216,15 +217,14 @@ class Smaller:
         self.shapes[:, 0] = 40
 
 
-def test_the_report_is_the_same_when_written_again(pages):
-    folder, page = pages("segmentation6")
-    assert write_report(folder).read_text(encoding="utf-8") == page
+def test_the_report_is_the_same_when_written_again(pages, copied):
+    _, page = pages("segmentation6")
+    assert write_report(copied("segmentation6")).read_text(encoding="utf-8") == page
 
 
-def test_a_cleared_cache_costs_the_pictures_but_not_the_report(pages, monkeypatch, tmp_path):
-    folder, _ = pages("segmentation6")
+def test_a_cleared_cache_costs_the_pictures_but_not_the_report(copied, monkeypatch, tmp_path):
     monkeypatch.setenv("FOLDWISE_CACHE", str(tmp_path / "empty"))
-    page = write_report(folder).read_text(encoding="utf-8")
+    page = write_report(copied("segmentation6")).read_text(encoding="utf-8")
     assert "The decoded images are no longer in the cache, so there are no pictures." in page
     assert 'id="side-by-side"' not in page
     assert 'id="leaderboard"' in page

@@ -3,7 +3,6 @@
 import browsing
 import numpy as np
 import pytest
-from make_run import RUNS, make_run
 from make_surfaces import with_looks
 
 from foldwise.reporting.report import render
@@ -14,12 +13,10 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def pages(tmp_path_factory, runs, in_cache):
     """By name, a page and the data it was made of."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
     root = tmp_path_factory.mktemp("surfaces")
-    known = gather(make_run(root / "run", RUNS["segmentation6"])[0])
+    known = gather(runs["segmentation6"])
     asked = {
         "small": {"number": 2, "absent": 3},
         "large": {"points": 41, "epochs": tuple(range(20)), "chosen": 15},
@@ -30,8 +27,7 @@ def pages(tmp_path_factory):
         path = root / f"{name}.html"
         path.write_text(render(data), encoding="utf-8")
         made[name] = (path, data)
-    yield made
-    patch.undo()
+    return made
 
 
 def opened(chromium, page, **options):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from make_run import MARKUP, RUNS, Wanted, make_run
+from make_run import MARKUP, Wanted, make_run
 
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
@@ -145,8 +145,8 @@ def test_several_labels_say_who_says_what(labelled):
     assert case.index == min(medians, key=medians.get)
 
 
-def test_one_configuration_has_no_one_to_differ_from(tmp_path):
-    assert hardest.section(gather(make_run(tmp_path / "run", RUNS["single"])[0])) is None
+def test_one_configuration_has_no_one_to_differ_from(runs):
+    assert hardest.section(gather(runs["single"])) is None
 
 
 def test_the_page_asks_to_look_and_warns_of_choosing_by_the_result(classified, segmented, labelled):

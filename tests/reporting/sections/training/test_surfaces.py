@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from make_run import MARKUP, RUNS, make_run
+from make_run import MARKUP
 from make_surfaces import CRITERIA, TRIVIAL, make_look, with_looks
 
 from foldwise.reporting.assets import joined
@@ -31,9 +31,8 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder, _ = make_run(tmp_path_factory.mktemp("runs") / "cells", RUNS["segmentation6"])
-    return gather(folder)
+def data(runs):
+    return gather(runs["segmentation6"])
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from make_run import RUNS, make_run
 from safetensors.torch import save_file
 
 from foldwise.reporting.report import render
@@ -18,9 +17,8 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder, _ = make_run(tmp_path_factory.mktemp("runs") / "labels", RUNS["multilabel"])
-    return gather(folder)
+def data(runs):
+    return gather(runs["multilabel"])
 
 
 def written(folder, **tensors):

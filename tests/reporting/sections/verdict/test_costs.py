@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from make_run import RUNS, make_run
 
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
@@ -11,11 +10,9 @@ from foldwise.reporting.sections.verdict import costs
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def data(runs):
     """A run with energies, from its verdict as a test changes it."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
-    folder, _ = make_run(tmp_path_factory.mktemp("run") / "many", RUNS["classification24"])
+    folder = runs["classification24"]
     verdict = json.loads(folder.verdict.read_text(encoding="utf-8"))
 
     def changed(**cost):
@@ -24,8 +21,7 @@ def data(tmp_path_factory):
             one["cost"] |= cost
         return gather(folder, told)
 
-    yield changed
-    patch.undo()
+    return changed
 
 
 def headings_and_cells(data):

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from make_run import MARKUP, RUNS, make_run
+from make_run import MARKUP
 
 from foldwise.judging.cooccurrence import phi
 from foldwise.reporting.drawing.many_labels import correlation_matrix, threshold_panel
@@ -17,9 +17,8 @@ from foldwise.reporting.sections.verdict.panels import MAX_DRAWN, _commonest
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder, _ = make_run(tmp_path_factory.mktemp("reported") / "run", RUNS["multilabel"])
-    return gather(folder)
+def data(runs):
+    return gather(runs["multilabel"])
 
 
 def test_every_pair_of_labels_is_a_cell_with_its_names_and_numbers(data):
@@ -61,7 +60,7 @@ def test_the_panel_of_a_label_has_a_line_for_every_fit_and_a_mark_for_every_thre
     assert "a &lt; b" in drawn
 
 
-def test_the_sections_stand_in_reports_of_several_labels_only(data, tmp_path):
+def test_the_sections_stand_in_reports_of_several_labels_only(data, runs):
     page = render(data)
     assert 'id="thresholds"' in page
     assert 'id="labels"' in page
@@ -72,8 +71,7 @@ def test_the_sections_stand_in_reports_of_several_labels_only(data, tmp_path):
     told = thresholds.section(data)["thresholds"]
     assert [row["kind"] for row in told["compared"]] == ["", "", "", "", "", "winner", "baseline", "baseline"]
     assert len(told["rows"]) == len(data.classes)
-    folder, _ = make_run(tmp_path / "run", RUNS["trivial"])
-    other = gather(folder)
+    other = gather(runs["trivial"])
     assert labels.section(other) is thresholds.section(other) is None
 
 

@@ -19,27 +19,33 @@ MADE = {
         "cells", {"loss": ["dice", "focal", "cross_entropy"]}, (1.5, 1.5, 0.3), "Two are alike", folds=4
     ),
     "clear_winner": Wanted("cells", {"loss": ["dice", "focal"]}, (1.6, 0.5), "One is better", folds=4),
-    "single_configuration": RUNS["single"],
-    "not_better_than_trivial": RUNS["trivial"],
-    "incomplete": RUNS["incomplete"],
     "factors": Wanted("gels", FACTORS, (2.5, 2.4, 0.4, 0.5), "Two factors", images=80, folds=4),
-    "labels": RUNS["multilabel"],
     "many": replace(RUNS["classification24"], images=40),
 }
 
 
+SHARED = {
+    "single_configuration": "single",
+    "not_better_than_trivial": "trivial",
+    "incomplete": "incomplete",
+    "labels": "multilabel",
+}
+
+
 @pytest.fixture(scope="module")
-def run_of(tmp_path_factory):
+def run_of(tmp_path_factory, runs):
     """Makes the folder of a run by its name, each once."""
 
     @cache
     def make(name):
+        if name in SHARED:
+            return runs[SHARED[name]]
         return make_run(tmp_path_factory.mktemp(name) / "run", MADE[name])[0]
 
     return make
 
 
-@pytest.fixture(params=MADE)
+@pytest.fixture(params=[*MADE, *SHARED])
 def made(request, run_of):
     """The kind of run, its table and its paragraphs."""
     table = open_report(run_of(request.param).root)

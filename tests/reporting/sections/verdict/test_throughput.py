@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from make_run import MARKUP, RUNS, make_run
+from make_run import MARKUP
 
 from foldwise.reporting.drawing.speeds import speed_panel
 from foldwise.reporting.report import render
@@ -39,9 +39,8 @@ def row(cache, points, **changes):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder, _ = make_run(tmp_path_factory.mktemp("runs") / "single", RUNS["single"])
-    return gather(folder)
+def data(runs):
+    return gather(runs["single"])
 
 
 def told(data, *rows):
