@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foldwise.data.audit.audit import audit
-from foldwise.data.cache.packed import pack
+from foldwise.data.cache.packing import pack
 from foldwise.data.folds.splits import make_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.record import statistics, write_rows

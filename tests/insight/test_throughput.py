@@ -10,8 +10,8 @@ import torch
 from fits_to_try import SPLIT, settings, tiny
 from jobs import job
 
-from foldwise.data.cache.caches import Remembered
-from foldwise.data.cache.packed import pack
+from foldwise.data.cache.packed import Remembered
+from foldwise.data.cache.packing import pack
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import SpecError
 from foldwise.insight import throughput as measuring

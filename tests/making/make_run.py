@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from judged import judge
 
-from foldwise.data.cache.packed import pack
+from foldwise.data.cache.packing import pack
 from foldwise.data.folds.splits import Split, write_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.learning.objectives.losses import loss_curve

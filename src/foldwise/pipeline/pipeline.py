@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from foldwise.data.audit.audit import Audit, audit
-from foldwise.data.cache.packed import Packed, pack
+from foldwise.data.cache.packed import Packed
+from foldwise.data.cache.packing import pack
 from foldwise.data.cases import Dataset
 from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
 from foldwise.data.layouts.layouts import read_dataset

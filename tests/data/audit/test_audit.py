@@ -446,7 +446,7 @@ REAL = {
 
 
 def real(folder: Path, name: str):
-    from foldwise.data.cache.packed import pack
+    from foldwise.data.cache.packing import pack
     from foldwise.data.layouts.layouts import read_dataset
 
     spec = DataSpec(path=os.fspath(folder / name), **REAL[name])

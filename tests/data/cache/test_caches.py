@@ -11,8 +11,9 @@ from foldwise.data.batches.batches import Pictures, pictures_of
 from foldwise.data.batches.normalize import normalization
 from foldwise.data.batches.sampling import epoch_generator, epoch_order
 from foldwise.data.batches.windows import Resident, fits
-from foldwise.data.cache.caches import FromFiles, Remembered, check_room, open_cached
-from foldwise.data.cache.packed import Packed, pack
+from foldwise.data.cache.caches import FromFiles, check_room, open_cached
+from foldwise.data.cache.packed import Packed, Remembered
+from foldwise.data.cache.packing import pack
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import AUGMENTS, DataSpec

@@ -11,7 +11,8 @@ import pytest
 from malformed_data import IMAGES
 from small_sets import blob, labelled, pairs, picture, save, stacks, two_classes
 
-from foldwise.data.cache.packed import open_packed, pack
+from foldwise.data.cache.packed import open_packed
+from foldwise.data.cache.packing import pack
 from foldwise.data.cache_folder import cache_root, set_aside
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, RunError

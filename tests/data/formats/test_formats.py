@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 from small_sets import picture
 
-from foldwise.data.cache.packed import pack
+from foldwise.data.cache.packing import pack
 from foldwise.data.formats.formats import (
     FORMATS,
     Format,

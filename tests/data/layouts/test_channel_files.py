@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from foldwise.data.audit.audit import audit
-from foldwise.data.cache.packed import pack
+from foldwise.data.cache.packing import pack
 from foldwise.data.formats.reading import channel_files
 from foldwise.data.layouts.channel_files import join_channels, suspected_channels
 from foldwise.data.layouts.layouts import read_dataset

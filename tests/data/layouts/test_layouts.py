@@ -8,7 +8,7 @@ import pytest
 from malformed_data import FAULTS, IMAGES
 from small_sets import blob, labelled, pairs, picture, save, stacks, two_classes
 
-from foldwise.data.cache.packed import pack
+from foldwise.data.cache.packing import pack
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import FoldwiseError
 from foldwise.study.spec import DataSpec

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from small_sets import SIDE, blob, pairs, save
 
-from foldwise.data.cache.packed import pack
+from foldwise.data.cache.packing import pack
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.layouts.masks import class_indices
 from foldwise.errors import DataError, SpecError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_sets import blob, labelled, pairs, stacks, two_classes
 
-from foldwise.data.cache.packed import pack
+from foldwise.data.cache.packing import pack
 from foldwise.data.formats import formats
 from foldwise.data.formats.formats import FORMATS
 from foldwise.data.formats.reading import channel_files, split_slice

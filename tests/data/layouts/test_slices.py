@@ -6,7 +6,7 @@ import tifffile
 from scipy import ndimage
 
 from foldwise.data.audit.audit import audit
-from foldwise.data.cache.packed import pack
+from foldwise.data.cache.packing import pack
 from foldwise.data.folds.splits import make_splits
 from foldwise.data.formats.formats import holds_slices, open_stack
 from foldwise.data.formats.reading import read_slice

@@ -13,8 +13,7 @@ from torch import Tensor
 from foldwise.data.batches.augment import augment_batch, reach
 from foldwise.data.batches.normalize import Normalization, normalized
 from foldwise.data.batches.windows import Resident, cut, fits
-from foldwise.data.cache.caches import Remembered
-from foldwise.data.cache.packed import Packed, open_packed
+from foldwise.data.cache.packed import Packed, Remembered, open_packed
 from foldwise.study.spec import IGNORE, Augment, Task
 
 # Pixels of one batch of whole images, at most: it bounds memory, which crops would keep far below. A CPU is faster

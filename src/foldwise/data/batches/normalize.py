@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
-from foldwise.data.cache.packed import Packed
+if TYPE_CHECKING:
+    from foldwise.data.cache.packed import Packed
+
 
 IMAGENET_MEAN, IMAGENET_STD = (
     (0.485, 0.456, 0.406),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from foldwise.data.cache.packed import Packed
+if TYPE_CHECKING:
+    from foldwise.data.cache.packed import Packed
 
 
 def epoch_order(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from foldwise.data.batches.normalize import Normalization
-from foldwise.data.cache.packed import Packed
 from foldwise.study.spec import IGNORE
+
+if TYPE_CHECKING:
+    from foldwise.data.batches.normalize import Normalization
+    from foldwise.data.cache.packed import Packed
 
 MAX_SHARE = 0.5  # of the memory that is free on the device: training wants the rest
 

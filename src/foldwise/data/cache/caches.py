@@ -9,46 +9,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from foldwise.data.cache.packed import Packed, open_packed
+from foldwise.data.cache.packed import Packed, Remembered, open_packed
 from foldwise.data.cache.packing import read_image, sized_image, sized_target
 from foldwise.data.cases import Dataset
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
-
-
-class Remembered(Packed):
-    """A packed data set that keeps every image that was read in memory, by the index of its case.
-
-    Never by its row in a batch: batches are shuffled.
-    """
-
-    cache = "memory"
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._images_by_index: dict[int, np.ndarray] = {}
-        self._targets_by_index: dict[int, np.ndarray] = {}
-
-    def image(self, index: int) -> np.ndarray:
-        """Image `index` as (C, H, W), read-only."""
-        return _remembered(self._images_by_index, index, super().image)
-
-    def target(self, index: int) -> np.ndarray:
-        """The class map (H, W) uint8 of image `index`; segmentation only."""
-        return _remembered(self._targets_by_index, index, super().target)
-
-    @property
-    def num_kept(self) -> int:
-        """How many images are in memory by now."""
-        return len(self._images_by_index)
-
-
-def _remembered(arrays: dict[int, np.ndarray], index: int, read: Callable[[int], np.ndarray]) -> np.ndarray:
-    if index not in arrays:
-        copy = np.array(read(index))  # the system may drop pages of the map from memory again
-        copy.flags.writeable = False
-        arrays[index] = copy
-    return arrays[index]
 
 
 class FromFiles(Packed):

@@ -12,53 +12,20 @@ import numpy as np
 
 from foldwise.data.cache.measures import Measure as Measure
 from foldwise.data.cache.measures import as_measure
-from foldwise.data.cache.packing import PACK_VERSION, file_digests, pack_digest, write_pack
 from foldwise.data.cache_folder import cache_root as cache_root
-from foldwise.data.cache_folder import folder_written_whole, set_aside
-from foldwise.data.cases import Dataset
 from foldwise.errors import RunError
-from foldwise.study.spec import DataSpec, Task
+from foldwise.study.spec import Task
 
-
-def pack(dataset: Dataset, data: DataSpec, *, progress: Callable[[int, int], None] | None = None) -> Packed:
-    """The packed form of a data set: opened where it is in the cache, else decoded and written there.
-
-    Args:
-        dataset: as `read_dataset` gives it.
-        data: for the channels and the size that are asked for.
-        progress: called as (images done, images in all) while decoding.
-
-    Raises:
-        DataError: images or masks cannot be used; all problems at once.
-        SpecError: images of different sizes are to be classified, and no size is stated.
-        RunError: the cache cannot be written, or has no room.
-    """
-    files = file_digests(dataset)
-    digest = pack_digest(dataset, data, files)
-    if not _is_whole(_folder(digest)):
-        if _folder(digest).exists():  # damaged, and of no use to anybody
-            set_aside(_folder(digest), whole=_is_whole)
-        with folder_written_whole(_folder(digest)) as scratch:
-            write_pack(scratch, dataset, data, files=files, progress=progress)
-    if dataset.decoded_masks is not None:
-        dataset.decoded_masks.clear()  # from here on masks come from the packed form
-    return open_packed(digest)
+PACK_VERSION = 1  # raised when the same files would be packed differently
 
 
 def open_packed(digest: str) -> Packed:
     """The packed data set of a digest; RunError where the cache does not hold it whole."""
-    return Packed(_folder(digest))
+    return Packed(packed_folder(digest))
 
 
-def _is_whole(folder: Path) -> bool:
-    try:
-        Packed(folder)
-    except RunError:
-        return False
-    return True
-
-
-def _folder(digest: str) -> Path:
+def packed_folder(digest: str) -> Path:
+    """Where the packed data set of a digest is, or would be."""
     return cache_root() / "packed" / digest
 
 
@@ -152,3 +119,38 @@ class Packed:
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         return np.array([m.mean for m in self.measures]), np.array([m.square_mean for m in self.measures])
+
+
+class Remembered(Packed):
+    """A packed data set that keeps every image that was read in memory, by the index of its case.
+
+    Never by its row in a batch: batches are shuffled.
+    """
+
+    cache = "memory"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._images_by_index: dict[int, np.ndarray] = {}
+        self._targets_by_index: dict[int, np.ndarray] = {}
+
+    def image(self, index: int) -> np.ndarray:
+        """Image `index` as (C, H, W), read-only."""
+        return _remembered(self._images_by_index, index, super().image)
+
+    def target(self, index: int) -> np.ndarray:
+        """The class map (H, W) uint8 of image `index`; segmentation only."""
+        return _remembered(self._targets_by_index, index, super().target)
+
+    @property
+    def num_kept(self) -> int:
+        """How many images are in memory by now."""
+        return len(self._images_by_index)
+
+
+def _remembered(arrays: dict[int, np.ndarray], index: int, read: Callable[[int], np.ndarray]) -> np.ndarray:
+    if index not in arrays:
+        copy = np.array(read(index))  # the system may drop pages of the map from memory again
+        copy.flags.writeable = False
+        arrays[index] = copy
+    return arrays[index]

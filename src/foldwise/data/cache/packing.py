@@ -12,18 +12,19 @@ from typing import Literal
 
 import numpy as np
 
+from foldwise.data.cache.digests import file_digests, pack_digest
 from foldwise.data.cache.measures import Measure, measure_image
+from foldwise.data.cache.packed import PACK_VERSION, Packed, open_packed, packed_folder
+from foldwise.data.cache_folder import folder_written_whole, set_aside
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.formats.formats import open_stack
 from foldwise.data.formats.images import mask_values_of, plane, resize_image, resize_mask, to_channels
 from foldwise.data.formats.pixels import Pixels
-from foldwise.data.formats.reading import NUM_DECODERS, channel_files, read_pixels, split_slice
+from foldwise.data.formats.reading import NUM_DECODERS, read_pixels
 from foldwise.data.layouts.masks import class_indices
-from foldwise.errors import DataError, SpecError, limited
+from foldwise.errors import DataError, RunError, SpecError, limited
 from foldwise.study.spec import IGNORE, DataSpec
 from foldwise.text import some
 
-PACK_VERSION = 1  # raised when the same files would be packed differently
 AT_ONCE = 32  # images decoded before they are written: bounds the memory, keeps the decoders busy
 
 
@@ -36,7 +37,40 @@ class Loaded:
     measure: Measure
 
 
-def write_pack(
+def pack(dataset: Dataset, data: DataSpec, *, progress: Callable[[int, int], None] | None = None) -> Packed:
+    """The packed form of a data set: opened where it is in the cache, else decoded and written there.
+
+    Args:
+        dataset: as `read_dataset` gives it.
+        data: for the channels and the size that are asked for.
+        progress: called as (images done, images in all) while decoding.
+
+    Raises:
+        DataError: images or masks cannot be used; all problems at once.
+        SpecError: images of different sizes are to be classified, and no size is stated.
+        RunError: the cache cannot be written, or has no room.
+    """
+    files = file_digests(dataset)
+    digest = pack_digest(dataset, data, files)
+    if not _is_whole(packed_folder(digest)):
+        if packed_folder(digest).exists():  # damaged, and of no use to anybody
+            set_aside(packed_folder(digest), whole=_is_whole)
+        with folder_written_whole(packed_folder(digest)) as scratch:
+            _write_pack(scratch, dataset, data, files=files, progress=progress)
+    if dataset.decoded_masks is not None:
+        dataset.decoded_masks.clear()  # from here on masks come from the packed form
+    return open_packed(digest)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        Packed(folder)
+    except RunError:
+        return False
+    return True
+
+
+def _write_pack(
     folder: Path,
     dataset: Dataset,
     data: DataSpec,
@@ -262,59 +296,3 @@ def label_array(dataset: Dataset) -> np.ndarray:
             labels[row, list(case.labels)] = 1
         return labels
     return np.array([case.labels[0] for case in dataset.cases if case.labels], np.int64)
-
-
-def file_digests(dataset: Dataset) -> dict[str, str]:
-    """SHA-256 of every image and mask file, or slice of a stack, by its location.
-
-    Raises:
-        DataError: files cannot be read; all at once.
-    """
-    digests: dict[str, str] = {}
-    errors = []
-    for location in (name for case in dataset.cases for name in (case.image, case.mask) if name is not None):
-        try:
-            digests[location] = _digest_of(dataset.root, location)
-        except OSError as error:
-            errors.append(
-                DataError(
-                    f"the file cannot be read ({error.strerror})",
-                    where=location,
-                    cure="Check that it is there and may be read.",
-                )
-            )
-    if errors:
-        raise limited(errors)
-    return digests
-
-
-def _digest_of(root: Path, location: str) -> str:
-    parts = channel_files(location)
-    if len(parts) > 1:
-        digests = "".join(_digest_of(root, part) for part in parts)
-        return hashlib.sha256(f"channels {digests}".encode()).hexdigest()
-    name, index = split_slice(location)
-    path = root / name
-    if index is not None:
-        array = np.ascontiguousarray(open_stack(path)[index])
-        return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()
-    if path.is_dir():  # an image that is a folder: all its files, by their names
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        listed = [(file.relative_to(path).as_posix(), _file_digest(file)) for file in files]
-        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-    return _file_digest(path)
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def pack_digest(dataset: Dataset, data: DataSpec, files: dict[str, str]) -> str:
-    """Thirty-two digits that change when, and only when, the packed folder would."""
-    # The words do not count: which file is which channel stands in the digests of the files.
-    channels = data.channels if isinstance(data.channels, str) else len(data.channels)
-    values = sorted((str(key), k) for key, k in (dataset.mask_values or {}).items())
-    cases = [(files[c.image], files[c.mask] if c.mask else None, c.labels) for c in dataset.cases]
-    content = [PACK_VERSION, dataset.task, dataset.classes, channels, data.size, values, cases]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
