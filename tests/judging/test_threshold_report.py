@@ -9,8 +9,9 @@ from judged import judge
 from tiny_run import Wanted, make_run
 
 from foldwise.errors import SpecError
+from foldwise.judging.curve_scores import f1_curves
 from foldwise.judging.rows import read_rows
-from foldwise.judging.threshold_report import f1_curves, scarce
+from foldwise.judging.threshold_report import scarce
 from foldwise.judging.thresholds import THRESHOLDS
 
 SEVERAL = Wanted(task="multilabel_classification", num_cases=90, repeats=2)
@@ -92,16 +93,16 @@ def test_curves_of_f1_are_of_the_inner_validation(tmp_path):
     rows = read_rows(make_run(tmp_path / "run", SEVERAL))
     one = rows.configurations[0].id
     curve = f1_curves(rows, one)[1]
-    assert len(curve["folds"]) == len(curve["chosen"]) == 6
+    assert len(curve.folds) == len(curve.chosen) == 6
     fit = rows.done(one)[0]
     known = rows.seen(fit)
-    limits, f1 = curve["folds"][0]
+    limits, f1 = curve.folds[0]
     expected = [
         oracle.f1_score(known.truth[:, 1], known.probabilities[:, 1] >= limit, zero_division=0)
         for limit in limits
     ]
     assert f1 == pytest.approx(expected)
-    assert curve["mean"][1] == pytest.approx(np.mean([line for _, line in curve["folds"]], axis=0))
+    assert curve.mean.y == pytest.approx(np.mean([line.y for line in curve.folds], axis=0))
 
 
 def test_raw_optima_of_few_images_are_warned_of(tmp_path):

@@ -1,154 +1,174 @@
-"""Curves and tables behind the verdict, computed when the report asks for them."""
+"""Curves, confusions and scores of single images behind a verdict, as the judge leaves them beside it for the report.
+
+The judge computes them (`curve_scores.curves_of`), curves.npz holds them, and whoever draws reads them from there.
+They are bounded: lines have few points, and only the configurations and classes that a page can show have any.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from foldwise.judging.rows import Rows
-from foldwise.metrics.outputs import Floats, Ints, Outputs, counts, predicted
-from foldwise.metrics.ratios import foreground_mean, image_dice
+from foldwise.errors import RunError
+from foldwise.metrics.outputs import Bools, Ints
+from foldwise.storage import written_whole
 
-Curve = tuple[Floats, Floats]
-GRID = np.linspace(0, 1, 201)
+FORMAT = 1
+MAX_DRAWN = 6  # configurations in one panel; more are a tangle
+MAX_CLASSES = 12  # with panels of their own; the tables always have all
+MAX_COMPARED = 60  # configurations, the best first, that are compared image by image
+C = TypeVar("C", "RankingCurve", "ThresholdCurve")
 
 
-def roc(rows: Rows, configuration: str, class_index: int) -> dict[str, Any]:
-    """ROC curves of one class against the rest: ``folds`` [(fpr, tpr)], their vertical ``mean``, and the ``auroc``.
+class Line(NamedTuple):
+    """Points of a curve, from left to right."""
 
-    A fold without the class, or without others, has no curve. Segmentation: pixels of the fold pooled, in 256 steps.
+    x: list[float]
+    y: list[float]
+
+
+@dataclass(frozen=True)
+class RankingCurve:
+    """The ROC or the precision-recall curve of one class against the rest.
+
+    Attributes:
+        folds: false and true positive rate, or recall and precision, of every fold that has the class and (ROC) others.
+        mean: over the folds; None where there is none.
+        area: AUROC or average precision as the tables have it, the mean over folds; None likewise.
     """
-    ladders = [one for one in _ladders(rows, configuration, class_index) if one[1][-1] and one[2][-1]]
-    curves = [(_from_zero(false / false[-1]), _from_zero(true / true[-1])) for _, true, false in ladders]
-    areas = [float(np.trapezoid(tpr, fpr)) for fpr, tpr in curves]
-    pairs = [(repeat, true[-1] * false[-1]) for repeat, true, false in ladders]
-    return {"folds": curves, "mean": _mean(curves, _interpolated), "auroc": _over_folds(areas, pairs)}
+
+    folds: tuple[Line, ...]
+    mean: Line | None
+    area: float | None
 
 
-def pr(rows: Rows, configuration: str, class_index: int) -> dict[str, Any]:
-    """Precision over recall of one class: ``folds`` [(recall, precision)], ``mean``, ``ap``, ``prevalence``."""
-    ladders = [one for one in _ladders(rows, configuration, class_index) if one[1][-1]]
-    curves = [
-        (_from_zero(true / true[-1]), _led(true / np.maximum(true + false, 1))) for _, true, false in ladders
-    ]
-    scores = [float((np.diff(recall) * precision[1:]).sum()) for recall, precision in curves]
-    shares = [true[-1] / (true[-1] + false[-1]) for _, true, false in ladders]
+@dataclass(frozen=True)
+class ThresholdCurve:
+    """F1 of one label on the validation part against its threshold.
+
+    Attributes:
+        folds: one for each fit whose validation part has the label.
+        mean: over them; None where there is none.
+        chosen: the thresholds of the fits that ever predict the label.
+    """
+
+    folds: tuple[Line, ...]
+    mean: Line | None
+    chosen: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a report draws beside the numbers of a verdict, by id of the configuration.
+
+    Attributes:
+        classes: indices of those that have lines: all, or the most frequent; of a segmentation not the background.
+        roc, pr: by configuration, the best first, then class index.
+        f1: of the winner, by class index; empty where the task has no thresholds.
+        confusion: (K, K) counts by [true, predicted], of several labels (K, 2, 2) by [label, true, predicted].
+        image_scores: case index -> how well it went, 0 to 1.
+        decisions: case index -> (K,) whether each label is predicted, in the first repeat; several labels only.
+    """
+
+    classes: tuple[int, ...]
+    roc: Mapping[str, Mapping[int, RankingCurve]]
+    pr: Mapping[str, Mapping[int, RankingCurve]]
+    f1: Mapping[str, Mapping[int, ThresholdCurve]]
+    confusion: Mapping[str, Ints]
+    image_scores: Mapping[str, Mapping[int, float]]
+    decisions: Mapping[str, Mapping[int, Bools]]
+
+
+def write_curves(path: Path, curves: Curves) -> None:
+    """Write curves.npz, whole or not at all: the lines as JSON text, and tables by case as arrays."""
+    lines = {
+        "format": FORMAT,
+        "classes": curves.classes,
+        "roc": _plain(curves.roc),
+        "pr": _plain(curves.pr),
+        "f1": _plain(curves.f1),
+        "confusion": list(curves.confusion),
+        "image_scores": list(curves.image_scores),
+        "decisions": list(curves.decisions),
+    }
+    arrays: dict[str, Any] = {"lines": np.array(json.dumps(lines))}
+    arrays |= {f"confusion {place}": matrix for place, matrix in enumerate(curves.confusion.values())}
+    for name, tables in (("image_scores", curves.image_scores), ("decisions", curves.decisions)):
+        for place, by_case in enumerate(tables.values()):
+            arrays[f"{name} {place} cases"] = np.array(list(by_case), dtype=np.int64)
+            arrays[f"{name} {place}"] = np.array(list(by_case.values()))
+    with written_whole(path) as scratch, scratch.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _plain(curves: Mapping[str, Mapping[int, RankingCurve | ThresholdCurve]]) -> Any:
     return {
-        "folds": curves,
-        "mean": _mean(curves, _stepped),
-        "ap": _over_folds(scores, [(repeat, true[-1]) for repeat, true, _ in ladders]),
-        "prevalence": float(np.mean(shares)) if shares else None,
+        configuration: {k: asdict(curve) for k, curve in by_class.items()}
+        for configuration, by_class in curves.items()
     }
 
 
-def _over_folds(scores: list[float], weights: list[tuple[int, float]]) -> float | None:
-    """The mean over repeats of the weighted mean over folds, which is the number that the tables have."""
-    repeats = sorted({repeat for repeat, _ in weights})
-    means = []
-    for chosen in repeats:
-        known = [
-            (score, weight)
-            for score, (repeat, weight) in zip(scores, weights, strict=True)
-            if repeat == chosen
-        ]
-        means.append(np.average([score for score, _ in known], weights=[weight for _, weight in known]))
-    return float(np.mean(means)) if means else None
+def read_curves(path: Path) -> Curves:
+    """The curves that were written to `path`.
 
-
-def _ladders(rows: Rows, configuration: str, k: int) -> list[tuple[int, Floats, Floats]]:
-    """Per fold its repeat, and the true and false positives at every threshold, from the highest down."""
-    return [(fit.repeat, *_ladder(rows.fold_outputs(fit), k)) for fit in rows.done(configuration)]
-
-
-def _ladder(outputs: Outputs, k: int) -> Curve:
-    if outputs.histogram is not None:
-        falling = outputs.histogram[:, k].sum(axis=0)[:, ::-1].astype(float)
-        return np.cumsum(falling[1]), np.cumsum(falling[0])
-    assert outputs.truth is not None
-    assert outputs.probabilities is not None
-    scores, positive = outputs.probabilities[:, k], outputs.truth[:, k]
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)
-    return np.cumsum(positive[order])[last].astype(float), np.cumsum(~positive[order])[last].astype(float)
-
-
-def _from_zero(values: Floats) -> Floats:
-    return np.concatenate([[0.0], values])
-
-
-def _led(precision: Floats) -> Floats:
-    """A curve starts at the precision of its first step, not at an invented 1."""
-    return np.concatenate([precision[:1], precision])
-
-
-def _interpolated(x: Floats, y: Floats) -> Floats:
-    found = np.asarray(np.interp(GRID, x, y))
-    found[0] = 0.0
-    return found
-
-
-def _stepped(x: Floats, y: Floats) -> Floats:
-    """Precision at the smallest recall that reaches each grid point; a straight line between would flatter."""
-    return np.asarray(y[np.minimum(np.searchsorted(x, GRID - 1e-12), len(y) - 1)])
-
-
-def _mean(curves: list[Curve], at_grid: Callable[[Floats, Floats], Floats]) -> Curve | None:
-    return (GRID, np.mean([at_grid(x, y) for x, y in curves], axis=0)) if curves else None
-
-
-def confusion_matrix(rows: Rows, configuration: str) -> Ints:
-    """(K, K) counts by [true, predicted], images or pixels, summed over folds and repeats.
-
-    Multilabel: (K, 2, 2) by [label, true, predicted], for every label is a question of its own.
+    Raises:
+        RunError: there are none, they are of another version of foldwise, or damaged.
     """
-    outputs = _all(rows, configuration)
-    K = len(rows.classes)
-    if rows.family == "multilabel":
-        return sum((_label_counts(one) for one in outputs), np.zeros((K, 2, 2), dtype=np.int64))
-    return sum((_class_counts(one) for one in outputs), np.zeros((K, K), dtype=np.int64))
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            lines = json.loads(str(arrays["lines"]))
+            if lines["format"] != FORMAT:
+                raise ValueError(f"format {lines['format']}")
+            return _curves(lines, arrays)
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise RunError(
+            "the curves of this run cannot be read: they are missing, damaged, or of another version",
+            where=str(path),
+            cure="Judge again: `foldwise report` of the run folder; nothing is trained.",
+        ) from error
 
 
-def _class_counts(outputs: Outputs) -> Ints:
-    if outputs.confusion is not None:
-        return np.asarray(outputs.confusion.sum(axis=0), dtype=np.int64)
-    assert outputs.truth is not None
-    return outputs.truth.T.astype(np.int64) @ predicted(outputs).astype(np.int64)
+def _curves(lines: Mapping[str, Any], arrays: Mapping[str, Any]) -> Curves:
+    return Curves(
+        classes=tuple(lines["classes"]),
+        roc=_by_class(lines["roc"], _ranking_curve),
+        pr=_by_class(lines["pr"], _ranking_curve),
+        f1=_by_class(lines["f1"], _threshold_curve),
+        confusion={one: arrays[f"confusion {place}"] for place, one in enumerate(lines["confusion"])},
+        image_scores={one: _floats(by_case) for one, by_case in _by_case("image_scores", lines, arrays)},
+        decisions=dict(_by_case("decisions", lines, arrays)),
+    )
 
 
-def _label_counts(outputs: Outputs) -> Ints:
-    found = counts(outputs)
-    tp, fp, fn, tn = (part.sum(axis=0) for part in (found.tp, found.fp, found.fn, found.tn))
-    return np.stack([np.stack([tn, fp], axis=-1), np.stack([fn, tp], axis=-1)], axis=-2).astype(np.int64)
+def _by_class(record: Mapping[str, Any], curve_of: Callable[[Any], C]) -> dict[str, dict[int, C]]:
+    return {
+        configuration: {int(k): curve_of(curve) for k, curve in by_class.items()}
+        for configuration, by_class in record.items()
+    }
 
 
-def _all(rows: Rows, configuration: str) -> list[Outputs]:
-    known = [rows.outputs(configuration, repeat) for repeat in rows.repeats]
-    return [outputs for outputs in known if outputs is not None]
+def _ranking_curve(record: Mapping[str, Any]) -> RankingCurve:
+    folds, mean = tuple(Line(*line) for line in record["folds"]), record["mean"]
+    return RankingCurve(folds, mean and Line(*mean), record["area"])
 
 
-def image_scores(rows: Rows, configuration: str) -> dict[int, float]:
-    """Case index -> how well it went, mean over repeats; the pictures of the report are chosen by it.
-
-    Segmentation: Dice, mean over foreground classes; images without any are left out. Single label: probability of
-    the true class. Multilabel: mean probability given to what is so.
-    """
-    seen: dict[int, list[float]] = {}
-    for outputs in _all(rows, configuration):
-        for case, value in zip(outputs.case.tolist(), _goodness(outputs).tolist(), strict=True):
-            if not np.isnan(value):
-                seen.setdefault(case, []).append(value)
-    return {case: float(np.mean(values)) for case, values in sorted(seen.items())}
+def _threshold_curve(record: Mapping[str, Any]) -> ThresholdCurve:
+    folds, mean = tuple(Line(*line) for line in record["folds"]), record["mean"]
+    return ThresholdCurve(folds, mean and Line(*mean), tuple(record["chosen"]))
 
 
-def _goodness(outputs: Outputs) -> Floats:
-    if outputs.family == "segmentation":
-        return foreground_mean(outputs, image_dice(outputs))
-    assert outputs.truth is not None
-    assert outputs.probabilities is not None
-    if outputs.family == "multilabel":
-        return np.asarray(
-            np.where(outputs.truth, outputs.probabilities, 1 - outputs.probabilities).mean(axis=1)
-        )
-    return np.asarray(outputs.probabilities[outputs.truth])
+def _by_case(
+    name: str, lines: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> Iterator[tuple[str, dict[int, Any]]]:
+    for place, configuration in enumerate(lines[name]):
+        cases, values = arrays[f"{name} {place} cases"].tolist(), arrays[f"{name} {place}"]
+        yield configuration, dict(zip(cases, values, strict=True))
+
+
+def _floats(by_case: Mapping[int, Any]) -> dict[int, float]:
+    return {case: float(value) for case, value in by_case.items()}

@@ -18,6 +18,8 @@ from foldwise.judging.auxiliary import failed_items
 from foldwise.judging.baselines import baselines_of
 from foldwise.judging.boundaries import boundary_record, with_outlines
 from foldwise.judging.calibration import calibration_record
+from foldwise.judging.curve_scores import curves_of
+from foldwise.judging.curves import write_curves
 from foldwise.judging.factor_effects import mattered
 from foldwise.judging.inference import Comparison, compare
 from foldwise.judging.intervals import Interval, interval, moved
@@ -45,7 +47,7 @@ MAX_IN_PAIRS = 60  # configurations of which every pair is told
 
 
 def judge(folder: RunFolder) -> Verdict:
-    """Judge what is done, and write verdict.json, results.csv and scores.csv into the run folder.
+    """Judge what is done, and write verdict.json, curves.npz, results.csv and scores.csv into the run folder.
 
     Returns:
         The verdict as it is written; every number that is not known is None.
@@ -55,6 +57,9 @@ def judge(folder: RunFolder) -> Verdict:
         SpecError: the study asks for a metric its task does not have.
     """
     verdict, rows = verdict_now(folder)
+    write_curves(
+        folder.curves, curves_of(rows, verdict)
+    )  # first, so that no verdict stands without its curves
     write_json(folder.verdict, verdict.dump())
     write_results(folder.results, verdict)
     write_scores(folder.scores, rows)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from foldwise.judging.baselines import Baseline
-from foldwise.judging.curves import confusion_matrix
+from foldwise.judging.curve_scores import confusion_matrix
 from foldwise.judging.inference import Comparison
 from foldwise.judging.rows import Fit, Rows
 from foldwise.judging.scoring import Judged, Scored

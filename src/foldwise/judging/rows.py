@@ -144,6 +144,15 @@ class Rows:
         done = self.done(configuration, repeat)
         return _joined(done, self) if done else None
 
+    def probabilities(self, configuration: str) -> dict[int, Floats]:
+        """Case index -> (K,) what a configuration says in the first repeat, from the folds that are done."""
+        done = self.done(configuration, self.repeats[0])
+        read = [read_arrays(fit.path / "scores.npz", ("case", "probabilities")) for fit in done]
+        pairs = [
+            pair for one in read for pair in zip(one["case"].tolist(), one["probabilities"], strict=True)
+        ]
+        return {case: values.astype(np.float64) for case, values in sorted(pairs, key=lambda pair: pair[0])}
+
     def said(self, configuration: str) -> list[tuple[int, Outputs]]:
         """Repeats in which a configuration said anything, and what."""
         every = ((repeat, self.outputs(configuration, repeat)) for repeat in self.repeats)

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from foldwise.judging.rows import Rows
-from foldwise.judging.thresholds import MANY, THRESHOLDS, Cut, Seen, f1_at
+from foldwise.judging.thresholds import MANY, THRESHOLDS, Cut
 from foldwise.metrics.influence import unit_scores
 from foldwise.metrics.outputs import Ints, Outputs
 from foldwise.metrics.table import METRICS
 
 COMPARED = ("f1_macro", "f1_micro")
-GRID = np.geomspace(0.001, 1, 121)  # rare labels have their thresholds far below one half
 
 
 def thresholds_record(rows: Rows, winner: str | None) -> dict[str, Any] | None:
@@ -85,28 +84,3 @@ def scarce(rows: Rows) -> tuple[str, ...]:
         return ()
     least = _validation_positives(rows).min(axis=0)
     return tuple(name for name, number in zip(rows.classes, least, strict=True) if number < MANY)
-
-
-def f1_curves(rows: Rows, configuration: str) -> dict[int, dict[str, Any]]:
-    """By class index, F1 on the inner validation against the threshold: ``folds`` and ``mean``, and ``chosen``.
-
-    ``folds`` [(thresholds, F1)], one for each fit whose inner validation has the class; ``mean`` over them, or None;
-    ``chosen`` thresholds, one for each fit that ever says the class. Empty where the task has no thresholds.
-    """
-    if rows.thresholds is None:
-        return {}
-    fits = rows.done(configuration)
-    cuts = [rows.cut(fit, rows.thresholds) for fit in fits]
-    seen = [rows.seen(fit) for fit in fits]
-    return {k: _curves(seen, cuts, k) for k in range(len(rows.classes))}
-
-
-def _curves(seen: list[Seen], cuts: list[Cut], k: int) -> dict[str, Any]:
-    having = [one for one in seen if one.positives[k]]
-    lines = [f1_at(one.probabilities[:, k], one.truth[:, k], GRID) for one in having]
-    limits = [float(cut.thresholds[k]) for cut in cuts]
-    return {
-        "folds": [(GRID, line) for line in lines],
-        "mean": (GRID, np.mean(lines, axis=0)) if lines else None,
-        "chosen": [limit for limit in limits if np.isfinite(limit)],
-    }

@@ -13,19 +13,13 @@ from numpy.typing import NDArray
 
 from foldwise.data.cache.packed import open_packed
 from foldwise.errors import RunError
-from foldwise.judging import curves
+from foldwise.judging.curves import MAX_CLASSES, Curves, RankingCurve, read_curves
 from foldwise.judging.rows import Rows, read_rows
-from foldwise.judging.threshold_report import f1_curves
 from foldwise.judging.verdict import read_verdict
-from foldwise.metrics.outputs import predicted
-from foldwise.reporting.drawing.thinning import held, thinned
 from foldwise.run.auxiliary_results import AuxiliaryItem
 from foldwise.run.folder import RunFolder, read_json
 from foldwise.study.spec import Training, Validation
 
-MAX_CURVES = 6  # configurations drawn in one ROC panel; more are a tangle
-MAX_COMPARED = 60  # configurations, the best first, that are compared image by image
-MAX_CLASSES = 12  # classes with panels of their own; the tables always have all
 Result = Mapping[str, Any]
 Curve = Mapping[str, Any]
 
@@ -160,12 +154,14 @@ class ReportData:
         return sorted(sorted(chosen, key=lambda k: -support[k])[:MAX_CLASSES])
 
 
-def gather(folder: RunFolder, verdict: Mapping[str, Any] | None = None) -> ReportData:
+def gather(
+    folder: RunFolder, verdict: Mapping[str, Any] | None = None, curves: Curves | None = None
+) -> ReportData:
     """Read a run folder that was judged.
 
     Args:
         folder: of the run.
-        verdict: on what is done; by default the one that was written.
+        verdict, curves: on what is done; by default those that were written.
 
     Raises:
         RunError: there is no verdict yet, or a file of the run is damaged.
@@ -194,24 +190,35 @@ def gather(folder: RunFolder, verdict: Mapping[str, Any] | None = None) -> Repor
         alpha=asked.judge.alpha,
         statistics=_table(folder.statistics),
     )
-    return _with_scores(known, rows, scored)
+    return _with_scores(known, rows, curves or read_curves(folder.curves), scored)
 
 
-def _with_scores(known: ReportData, rows: Rows, scored: list[str]) -> ReportData:
-    few, classes = scored[:MAX_CURVES], known.shown_classes()
+def _with_scores(known: ReportData, rows: Rows, curves: Curves, scored: list[str]) -> ReportData:
     parts: dict[str, Any] = dict(vars(known))
-    parts["roc"] = {one: {k: thinned(curves.roc(rows, one, k)) for k in classes} for one in few}
-    parts["pr"] = {one: {k: thinned(held(curves.pr(rows, one, k))) for k in classes} for one in few}
-    parts["confusion"] = {one: np.asarray(curves.confusion_matrix(rows, one)) for one in few}
-    parts["f1_curves"] = {one: f1_curves(rows, one) for one in few[:1]}
-    parts["decided"] = {one: _decided(rows, one) for one in scored} if known.multilabel else {}
-    compared = MAX_COMPARED if known.segmentation or known.multilabel else 1
-    parts["image_scores"] = {one: dict(curves.image_scores(rows, one)) for one in scored[:compared]}
+    parts["roc"] = _drawn(curves.roc, "auroc")
+    parts["pr"] = _drawn(curves.pr, "ap")
+    parts["f1_curves"] = {
+        one: {k: vars(curve) for k, curve in by_class.items()} for one, by_class in curves.f1.items()
+    }
+    parts["confusion"] = curves.confusion
+    parts["decided"] = curves.decisions
+    parts["image_scores"] = curves.image_scores
     if known.segmentation:
         parts["predictions"] = {one: _masks(rows, one) for one in scored} | _shallow_masks(known)
     else:
-        parts["probabilities"] = {one: _probabilities(rows, one) for one in scored}
+        parts["probabilities"] = {one: rows.probabilities(one) for one in scored}
     return ReportData(**parts)
+
+
+def _drawn(
+    curves: Mapping[str, Mapping[int, RankingCurve]], area: str
+) -> dict[str, dict[int, dict[str, Any]]]:
+    return {
+        one: {
+            k: {"folds": curve.folds, "mean": curve.mean, area: curve.area} for k, curve in by_class.items()
+        }
+        for one, by_class in curves.items()
+    }
 
 
 def _cases(path: Path) -> list[CaseRow]:
@@ -284,17 +291,3 @@ def _shallow_masks(known: ReportData) -> dict[str, dict[int, Path]]:
 def _snapshots(rows: Rows) -> dict[str, Path]:
     files = {fit.configuration: fit.path / "watched.npz" for fit in rows.fits if fit.repeat == fit.fold == 0}
     return {one: path for one, path in files.items() if path.exists()}
-
-
-def _decided(rows: Rows, configuration: str) -> dict[int, NDArray[Any]]:
-    outputs = rows.outputs(configuration, _first_repeat(rows))
-    if outputs is None:
-        return {}
-    return {int(case): one for case, one in zip(outputs.case, predicted(outputs), strict=True)}
-
-
-def _probabilities(rows: Rows, configuration: str) -> dict[int, NDArray[Any]]:
-    outputs = rows.outputs(configuration, _first_repeat(rows))
-    if outputs is None or outputs.probabilities is None:
-        return {}
-    return {int(case): one for case, one in zip(outputs.case, outputs.probabilities, strict=True)}

@@ -101,6 +101,11 @@ class RunFolder:
         return self.root / "verdict.json"
 
     @property
+    def curves(self) -> Path:
+        """Curves and scores of single images behind the verdict, for the report to draw."""
+        return self.root / "curves.npz"
+
+    @property
     def report(self) -> Path:
         """The report."""
         return self.root / "report.html"

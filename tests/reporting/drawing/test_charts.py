@@ -1,6 +1,5 @@
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
 from foldwise.reporting.drawing.charts import (
@@ -12,7 +11,6 @@ from foldwise.reporting.drawing.charts import (
 from foldwise.reporting.drawing.costs import OTHERS, cost_chart
 from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
 from foldwise.reporting.drawing.strips import Dot, bars, class_strip
-from foldwise.reporting.drawing.thinning import held
 
 
 def configuration(place, estimate, *, verdict="worse", latency=5.0):
@@ -149,14 +147,6 @@ def test_losses_far_above_all_later_ones_are_cut_off_and_said():
     assert min(heights) >= 20
     assert max(heights) - min(heights) > 60
     assert "cut off" not in learning_panel("Learning", [{**fit(1, 1)}], scores=None)
-
-
-def test_a_precision_recall_line_is_level_up_to_its_first_recall():
-    stroke = (np.array([0, 0, 0, 0.1, 1.0]), np.array([0, 0, 0, 0.67, 0.2]))
-    level = held({"folds": [stroke], "mean": None, "ap": 0.5})
-    assert [list(one) for one in level["folds"][0]] == [[0, 0.1, 1.0], [0.67, 0.67, 0.2]]
-    nothing = (np.zeros(2), np.zeros(2))
-    assert len(held({"folds": [nothing], "mean": stroke})["folds"][0][0]) == 2
 
 
 def test_classes_and_counts_are_drawn_with_their_numbers():

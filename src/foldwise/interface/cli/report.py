@@ -84,8 +84,9 @@ def _serve(folder: RunFolder, port: int, *, open_: bool) -> None:
 
 def judged(folder: RunFolder) -> ReportData:
     """What is done now, judged for the report; nothing is written into the run folder."""
+    from foldwise.judging.curve_scores import curves_of
     from foldwise.judging.judge import verdict_now
     from foldwise.reporting.report_data import gather
 
-    verdict, _ = verdict_now(folder)
-    return gather(folder, verdict.dump())
+    verdict, rows = verdict_now(folder)
+    return gather(folder, verdict.dump(), curves_of(rows, verdict))

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foldwise.judging.curves import MAX_COMPARED
 from foldwise.reporting.drawing.heat import HeatScale, heat_uri, scale_bar, smaller
 from foldwise.reporting.drawing.pictures import data_uri, displayed, mask_picture
-from foldwise.reporting.report_data import MAX_COMPARED, CaseRow, ReportData
+from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.sections.images.disagreement import minority
 from foldwise.reporting.sections.images.gallery import legend
 from foldwise.reporting.wording import percent, score
