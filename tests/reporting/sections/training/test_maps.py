@@ -71,7 +71,7 @@ def test_a_single_configuration_and_other_sizes_are_not_compared(tmp_path):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     wanted = Wanted("cells", {"loss": ["dice", "focal", "cross_entropy"]}, (0.5, 1.6, 1.0), "Apart", images=10, size=40, folds=2)  # fmt: skip
-    folder, packed = make_run(tmp_path_factory.mktemp("apart") / "run", wanted)
+    folder, packed = make_run(tmp_path_factory.mktemp("disagreement") / "run", wanted)
     return gather(trained(folder, packed, strides={3: 1, 1: 1}))
 
 
@@ -84,7 +84,7 @@ def test_the_block_shows_all_configurations_that_were_watched(data):
         held["1"] = rng.random(held["1"].shape).astype(np.float16)
         np.savez(path, **held)
     image = next(one for one in maps.section(data)["maps"]["images"] if one["name"] == data.cases[1].name)  # fmt: skip
-    (block,) = [one for one in image["blocks"] if one["kind"] == "apart"]
+    (block,) = [one for one in image["blocks"] if one["kind"] == "disagreement"]
     (row,) = block["rows"]
     assert row["name"] == "3 configurations"
     said = []
@@ -104,8 +104,8 @@ def test_a_configuration_whose_fold_failed_is_not_counted(data):
     first = data.configurations[0]["id"]
     ended = [{**one, "best_epoch": None} if one["configuration"] == first else one for one in data.results]
     held = maps.section(replace(data, results=ended))["maps"]
-    (block,) = [one for one in held["images"][0]["blocks"] if one["kind"] == "apart"]
+    (block,) = [one for one in held["images"][0]["blocks"] if one["kind"] == "disagreement"]
     assert block["rows"][0]["name"] == "2 configurations"
     single = {one: path for one, path in data.snapshots.items() if one == first}
     alone = maps.section(replace(data, snapshots=single))["maps"]
-    assert "apart" not in [one["kind"] for one in alone["images"][0]["blocks"]]
+    assert "disagreement" not in [one["kind"] for one in alone["images"][0]["blocks"]]

@@ -24,7 +24,6 @@ from foldwise.reporting.drawing.series import Series, Span, panel, span_of
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.training import epochs, losses, maps
-from foldwise.reporting.sections.training.pixel_losses import cross_entropy, loss_map
 from foldwise.reporting.sections.verdict import split_scores as parts
 from foldwise.study.spec import IGNORE, Choice, Training
 
@@ -187,13 +186,20 @@ def test_curves_are_drawn_where_losses_are_compared(data):
     assert curves["left_out"] == ["dice"]
     weighted = Choice(name="cross_entropy", options={"weight": [1, 3]})
     more = data.trainings | {"c": Training(model=Choice(name="unet"), loss=weighted)}
-    again = losses.curves_section(replace(data, trainings=more))["curves"]
+    alike = next(one for one, training in data.trainings.items() if training.loss.name == "cross_entropy")
+    folders = {**data.folders, "c": data.folders[alike]}
+    again = losses.curves_section(replace(data, trainings=more, folders=folders))["curves"]
     assert [name for _, name in again["key_of"]] == [
         "focal (gamma 3)",
         "cross_entropy, cross_entropy (weight 1-3)",
     ]
-    one = dict(list(data.trainings.items())[:1])
-    assert losses.curves_section(replace(data, trainings=one)) is None
+    single = dict(list(data.folders.items())[:1])
+    assert losses.curves_section(replace(data, folders=single)) is None
+    numbers = re.search(r'data-numbers="([^"]*)"', str(curves["drawings"][0]))[1].splitlines()
+    p, loss = (
+        float(value) for value in next(one for one in numbers if one.startswith("cross")).split(",")[1:]
+    )
+    assert loss == pytest.approx(-np.log(p), rel=1e-4)
 
 
 def test_maps_have_a_row_for_the_best_of_each_loss_and_epochs_from_early_to_late(data):
@@ -206,8 +212,13 @@ def test_maps_have_a_row_for_the_best_of_each_loss_and_epochs_from_early_to_late
         assert {title.removeprefix("Loss of every pixel: ") for title in titles[4:]} == {
             "dice", "focal (gamma 3)", "cross_entropy"
         }  # fmt: skip
-        for block in (one for one in image["blocks"] if one["kind"] != "apart"):
-            assert [row["name"] for row in block["rows"]] == [one["name"] for one in data.configurations]
+        for block in (one for one in image["blocks"] if one["kind"] != "disagreement"):
+            own = [
+                one["name"]
+                for one in data.configurations
+                if not block["title"].endswith("(gamma 3)") or one["name"].startswith("focal")
+            ]
+            assert [row["name"] for row in block["rows"]] == own
             for row in block["rows"]:
                 assert [(cell["epoch"], cell["chosen"]) for cell in row["cells"]] == [
                     (epoch, epoch == 4) for epoch in EPOCHS
@@ -239,8 +250,29 @@ def test_the_pictures_show_what_the_network_said(data, packed_and_run):
     assert np.array_equal(
         read(blocks["1 − p of the true class"][0]["source"])[0], HeatScale(1.0).level(doubt)
     )
-    lost = loss_map(cross_entropy(), p, truth, np.ones(3))
-    assert blocks["Loss of every pixel: cross_entropy"][0]["words"] == f"mean {lost.mean():.2g}"
+    loss = -np.log(1 - doubt)
+    (cell, *_) = blocks["Loss of every pixel: cross_entropy"]
+    assert cell["words"] == f"mean {loss.mean():.2g}"
+    bar = float(re.search(r">([\d.]+)\+<", str(image["blocks"][-1]["bar"]))[1])
+    assert np.abs(read(cell["source"])[0] - HeatScale(bar).level(loss).astype(int)).max() <= 1
+
+
+def test_a_run_whose_fits_wrote_no_losses_has_no_blocks_of_them(data, tmp_path):
+    old = {}
+    for place, (one, path) in enumerate(data.snapshots.items()):
+        with np.load(path) as arrays:
+            held = {name: arrays[name] for name in arrays.files if "loss" not in name}
+        old[one] = tmp_path / f"{place}.npz"
+        np.savez(old[one], **held)
+    shown = maps.section(replace(data, snapshots=old))["maps"]
+    assert not shown["has_losses"]
+    assert [block["kind"] for block in shown["images"][0]["blocks"]] == [
+        "prediction",
+        "errors",
+        "disagreement",
+        "doubt",
+    ]
+    assert losses.curves_section(replace(data, folders={one: [tmp_path] for one in data.folders})) is None
 
 
 def test_all_losses_and_epochs_share_one_scale(data, monkeypatch):
@@ -248,7 +280,11 @@ def test_all_losses_and_epochs_share_one_scale(data, monkeypatch):
     monkeypatch.setattr(maps, "heat_uri", lambda values, scale: scales.append(scale) or "data:")
     held = maps.section(data)["maps"]
     assert len(set(scales)) == 3  # that of 1 - p, of the disagreement, and of every loss
-    assert f">{max(scale.most for scale in scales):g}+<" in str(held["loss_bar"])
+    bars = {
+        str(block["bar"]) for image in held["images"] for block in image["blocks"] if block["kind"] == "loss"
+    }
+    assert len(bars) == 1
+    assert f">{max(scale.most for scale in scales):g}+<" in bars.pop()
 
 
 def test_many_noisy_maps_stay_a_small_page(tmp_path, monkeypatch):
@@ -263,7 +299,7 @@ def test_many_noisy_maps_stay_a_small_page(tmp_path, monkeypatch):
         cell["source"] for b in held["images"][0]["blocks"] for row in b["rows"] for cell in row["cells"]
     ]
     assert len(pictures) == 4 * 6 * 7 + 6
-    assert sum(map(len, maps._uris(held))) <= maps.MAX_BYTES
+    assert sum(map(len, maps._uris(held["images"]))) <= maps.MAX_BYTES
     assert len(held["images"]) == 1
     assert len(held["images"][0]["blocks"][0]["rows"][0]["cells"]) == 6
 

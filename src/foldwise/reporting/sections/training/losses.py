@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.epochs import Record, loss_name
-from foldwise.reporting.sections.training.pixel_losses import PixelLoss, pixel_loss
 from foldwise.reporting.wording import number
-from foldwise.study.automatic import stated_loss
 
 LOG_BEYOND = 20.0  # times the lowest loss, before the axis of the losses is logarithmic
 MAX_TIMES = (
@@ -21,7 +21,8 @@ MAX_TIMES = (
 )
 HIGHEST_LOSS = 5.0  # of the curves; at a probability of 0 they go on for ever
 MAX_LINES = 150  # fits in a panel; of more the page would be long in coming, and nothing could be seen
-P = np.linspace(0.002, 0.998, 250)
+CURVE = "loss_curve.npz"
+Curve = Mapping[str, NDArray[Any]]
 
 
 def panels_section(data: ReportData) -> dict[str, Any] | None:
@@ -106,51 +107,69 @@ def _colours(data: ReportData, fits: list[Record]) -> dict[str, str]:
 
 def curves_section(data: ReportData) -> dict[str, Any] | None:
     """Loss and slope against the probability of the true class; None unless losses are compared."""
-    task = data.verdict["task"]
-    choices: dict[str, PixelLoss | None] = {}
-    for training in data.trainings.values():
-        choice = stated_loss(training.loss, task)
-        choices.setdefault(str(choice), pixel_loss(choice))
-    if len(choices) < 2:
+    curves: dict[str, Curve | None] = {}
+    for configuration, folders in data.folders.items():
+        name = loss_name(data, configuration)
+        if folders and name not in curves:
+            curves[name] = _written_curve(folders[0] / CURVE)
+    drawn = _merged({name: curve for name, curve in curves.items() if curve is not None})
+    if len(curves) < 2 or not drawn:
         return None
-    drawn = {name: loss for name, loss in choices.items() if loss is not None and loss.curve is not None}
-    if not drawn:
-        return None
-    left_out = [name for name in choices if name not in drawn]
     return {
         "curves": {
-            "drawings": _curves(told := _told_apart(drawn), "pixel" if data.segmentation else "image"),
-            "key_of": list(enumerate(told)),
-            "left_out": left_out,
+            "drawings": _curve_panels(drawn, "pixel" if data.segmentation else "image"),
+            "key_of": list(enumerate(drawn)),
+            "left_out": [name for name, curve in curves.items() if curve is None],
         }
     }
 
 
-def _told_apart(losses: Mapping[str, PixelLoss]) -> dict[str, PixelLoss]:
+def _written_curve(path: Path) -> Curve | None:
+    """``p``, ``loss`` and ``slope`` of a fit; None where its loss has no curve."""
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _merged(curves: Mapping[str, Curve]) -> dict[str, Curve]:
     """Losses with one curve, as those that differ in class weights alone, are one line with all their names."""
-    alike: dict[bytes, list[str]] = {}
-    for name, loss in losses.items():
-        assert loss.curve is not None
-        alike.setdefault(loss.curve(P).tobytes(), []).append(name)
-    return {", ".join(names): losses[names[0]] for names in alike.values()}
+    alike: list[list[str]] = []
+    for name, curve in curves.items():
+        # Formulas that are equal differ in the last bits: they were computed in 32 bits.
+        same = (names for names in alike if np.allclose(curves[names[0]]["loss"], curve["loss"], atol=1e-4))
+        names = next(same, None)
+        if names is None:
+            alike.append([name])
+        else:
+            names.append(name)
+    return {", ".join(names): curves[names[0]] for names in alike}
 
 
-def _curves(losses: Mapping[str, PixelLoss], what: str) -> list[Any]:
-    x, parts = Span(0, 1), []
-    steepest = max(float(np.max(loss.slope(P))) for loss in losses.values() if loss.slope is not None)
-    for kind, most in (("loss", HIGHEST_LOSS), ("slope", 1.05 * steepest)):
-        lines = []
-        for hue, (name, loss) in enumerate(losses.items()):
-            function = loss.curve if kind == "loss" else loss.slope
-            assert function is not None
-            values = function(P)
+def _curve_panels(curves: Mapping[str, Curve], what: str) -> list[Any]:
+    steepest = max(float(curve["slope"].max()) for curve in curves.values())
+    panels = []
+    for kind, title, highest in (
+        ("loss", f"loss of one {what}", HIGHEST_LOSS),
+        ("slope", "slope by the logit", 1.05 * steepest),
+    ):
+        lines = [
             # A curve that leaves the panel ends there; drawn along the edge it would look like a value.
-            points = [(float(p), float(v)) for p, v in zip(P, values, strict=True) if v <= most]
-            lines.append(Series(points, hue, name))
-        title = f"loss of one {what}" if kind == "loss" else "slope by the logit"
-        parts.append(
+            Series(
+                [(float(p), float(v)) for p, v in zip(curve["p"], curve[kind], strict=True) if v <= highest],
+                hue,
+                name,
+            )
+            for hue, (name, curve) in enumerate(curves.items())
+        ]
+        panels.append(
             panel(
-                title, lines, x=x, y=Span(0, most), x_title="probability of the true class →", y_title=title
+                title,
+                lines,
+                x=Span(0, 1),
+                y=Span(0, highest),
+                x_title="probability of the true class →",
+                y_title=title,
             )
         )
-    return parts
+    return panels
