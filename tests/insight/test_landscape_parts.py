@@ -228,10 +228,10 @@ def test_gradients_and_histograms_of_a_linear_network():
     assert slopes["weight"].tolist() == [[2.0, 0.0]]  # the mean of the inputs
     assert net.weight.grad is None
     layers = Layers(["weight"])
-    layers.look(0, net, slopes)
+    layers.add(0, net, slopes)
     first = {"weight": net.weight.detach().clone()}
     net.weight.data = torch.tensor([[3.0, 1.0]])
-    layers.look(4, net, slopes)
+    layers.add(4, net, slopes)
     made = layers.arrays({0: first, 4: {"weight": net.weight.detach()}}.__getitem__)
     assert made["weight_edges"][0, [0, -1]].tolist() == [-2, 3]
     assert made["weight_counts"].sum(-1).tolist() == [[2], [2]]

@@ -10,7 +10,7 @@ from jobs import job
 from foldwise.insight.landscape_item import landscape_item
 
 ABOUT = {
-    "epochs": 3, "points": 5, "directions": 2, "images": 6, "losses": [], "standard": True, "fit": "fit-a",
+    "epochs": 3, "points": 3, "directions": 1, "images": 4, "losses": [], "standard": True, "fit": "fit-a",
     "others": [], "metric": "auto",
 }  # fmt: skip
 

@@ -74,7 +74,7 @@ def write_watched(path, packed, strides, loss):
             case: probabilities(packed.target(case)[::stride, ::stride], epoch, K, epoch)
             for case, stride in strides.items()
         }
-        watch.look(epoch, maps, is_best=epoch <= 4)
+        watch.keep(epoch, maps, is_best=epoch <= 4)
     losses = losses_to_map(loss, task=packed.task, num_classes=K, class_counts=class_pixels)
     watch.write(path, packed, losses=losses, class_pixels=class_pixels)
 

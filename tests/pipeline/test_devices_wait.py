@@ -119,8 +119,8 @@ def test_a_study_on_two_devices_is_judged_by_what_is_there_and_finished_elsewher
     pick = "foldwise.learning.training.devices.pick_device"
     import torch
 
-    monkeypatch.setattr(pick, lambda asked: torch.device("cpu"))  # in the place of a GPU
-    monkeypatch.setattr("foldwise.learning.training.fit.pick_device", lambda asked: torch.device("cpu"))
+    monkeypatch.setattr(pick, lambda *_: torch.device("cpu"))  # in the place of a GPU
+    monkeypatch.setattr("foldwise.learning.training.setup.pick_device", lambda *_: torch.device("cpu"))
     work(folder, log=lambda line: None)
     verdict = finish(folder)
     assert verdict["num_done"] == 8

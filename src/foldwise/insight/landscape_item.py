@@ -1,6 +1,6 @@
 """A look inside the training of one fit: trained once more from its seed, seen from many sides.
 
-`_look` is the table of contents. Only images of the training part and the inner validation are used, never the test
+`_written` is the table of contents. Only images of the training part and the inner validation are used, never the test
 fold.
 """
 
@@ -23,12 +23,10 @@ from foldwise.insight.landscape.points import Landscape, has_batch_norm, recalib
 from foldwise.insight.landscape.surfaces import Course, barriers, direction_spread, surfaces_of
 from foldwise.insight.layers import Layers, gradients, layers_in_order
 from foldwise.insight.replay import Replay, largest_difference, most_steps, replay, weights_in
-from foldwise.learning.checkpoints.saved import Pretrained, versions
+from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.checkpoints.winner import WEIGHTS
 from foldwise.learning.job import Job
-from foldwise.learning.training.devices import pick_device
 from foldwise.learning.training.epoch_metrics import known
-from foldwise.learning.training.features import Encoder
 from foldwise.learning.training.scoring import evaluate
 from foldwise.learning.training.setup import FitRequest, with_less_memory
 from foldwise.run.items import HUTCHINSON_DRAWS, LANCZOS_STEPS, MAX_STEPS, num_images
@@ -36,7 +34,7 @@ from foldwise.run.landscapes import epochs_to_look_at, spread
 from foldwise.run.leases import Beat
 from foldwise.storage import read_json
 from foldwise.study.label_groups import places_of
-from foldwise.study.spec import NO_PRETRAINING, Training
+from foldwise.study.spec import NO_PRETRAINING
 
 SURFACES, LAYERS, ATTENTION = "surfaces.npz", "layers.npz", "attention.npz"
 
@@ -54,15 +52,12 @@ def landscape_item(job: Job) -> dict[str, Any]:
     """
     began = time.perf_counter()
     settings, inputs = job.settings, job.inputs
-    training = Training.model_validate(settings["training"])
-    device = pick_device(job.device if training.device == "auto" else training.device)
-    encoder, pretrained = Encoder.among(inputs), Pretrained.among(inputs)
-    request = FitRequest(settings, training, job.packed, job.split, device, encoder, pretrained)
+    request = FitRequest.of(job)
     fit = Fit.read(inputs[settings["landscape"]["fit"]])
     halved = replace(request, halvings=fit.halvings)
-    again = with_less_memory(halved, lambda request: _replayed(request, fit, job.beat))
+    replayed = with_less_memory(halved, lambda request: _replayed(request, fit, job.beat))
     result = with_less_memory(
-        request, lambda request: _look(_Look(request, fit, again, inputs, job.beat), job.scratch)
+        request, lambda request: _written(_View(request, fit, replayed, inputs, job.beat), job.scratch)
     )
     return result | {"seconds": time.perf_counter() - began, "versions": versions()}
 
@@ -89,9 +84,9 @@ class Fit:
         halvings = int((result.get("cost") or {}).get("batch_halvings") or 0)
         return cls(folder, int(result["epochs"][-1]["epoch"]), int(result["best_epoch"]), halvings)
 
-    def epochs(self, about: dict[str, Any]) -> list[int]:
+    def epochs(self, options: dict[str, Any]) -> list[int]:
         """Those that are looked at."""
-        return epochs_to_look_at(about["epochs"], last=self.last, chosen=self.chosen)
+        return epochs_to_look_at(options["epochs"], last=self.last, chosen=self.chosen)
 
     def steps(self, checkpoint_bytes: int) -> list[int]:
         """Those of the path of training."""
@@ -113,17 +108,17 @@ def _replayed(request: FitRequest, fit: Fit, beat: Beat) -> Replay:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _View:
     """A training that is there again, and what is asked of it."""
 
     request: FitRequest
     fit: Fit
-    again: Replay
+    replayed: Replay
     inputs: dict[str, Path]
     beat: Beat
 
     @property
-    def about(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """How finely."""
         request: dict[str, Any] = self.request.settings["landscape"]
         return request
@@ -131,7 +126,7 @@ class _Look:
     @property
     def epochs(self) -> list[int]:
         """Those that are looked at."""
-        return self.fit.epochs(self.about)
+        return self.fit.epochs(self.options)
 
     @property
     def prefix(self) -> str:
@@ -142,20 +137,20 @@ class _Look:
         """A fixed sample of the training part, whole and unchanged; in smaller parts where memory ran out."""
         packed, train = self.request.packed, self.request.split.train
         pixels = int(np.median(packed.shapes[train].prod(axis=1)))
-        num = num_images(self.about["images"], task=packed.task, pixels=pixels, available=len(train))
+        num = num_images(self.options["images"], task=packed.task, pixels=pixels, available=len(train))
         drawn = np.random.default_rng([self.request.seed, 0]).permutation(train)[:num]
         batch_size = max(2, num >> self.request.halvings)
-        return list(self.again.setup.whole(np.sort(drawn), batch_size=batch_size))
+        return list(self.replayed.setup.whole(np.sort(drawn), batch_size=batch_size))
 
     def others(self) -> list[dict[str, Any]]:
         """Weights of the fits that lines are drawn to; none where a part that does not learn differs between folds."""
         training = self.request.training
         if training.freeze == "encoder" and training.pretrain != NO_PRETRAINING:
             return []
-        like = self.again.weights(self.fit.chosen)
+        like = self.replayed.weights(self.fit.chosen)
         return [
             weights_in(self.inputs[other] / WEIGHTS, prefix=self.prefix, like=like)
-            for other in self.about["others"]
+            for other in self.options["others"]
         ]
 
     def doing(self, what: str, done: int, total: int) -> None:
@@ -163,60 +158,60 @@ class _Look:
         self.beat({"doing": f"{what}: {done} of {total}"})
 
 
-def _look(look: _Look, scratch: Path) -> dict[str, Any]:
+def _written(view: _View, scratch: Path) -> dict[str, Any]:
     """Compare with the fit, then surfaces, curvature, layers and attention."""
-    criteria, trained_with = criteria_of(look.request)
-    batches = look.batches()
-    forward = look.again.setup.learner.forward
-    landscape = Landscape(look.again.network, batches, [criterion.of for criterion in criteria], forward)
-    surfaces, others = _surfaces(look, landscape)
-    surfaces["trivial"] = trivial_values(look.request, batches, criteria, forward).astype(np.float32)
+    criteria, trained_with = criteria_of(view.request)
+    batches = view.batches()
+    forward = view.replayed.setup.learner.forward
+    landscape = Landscape(view.replayed.network, batches, [criterion.of for criterion in criteria], forward)
+    surfaces, others = _surfaces(view, landscape)
+    surfaces["trivial"] = trivial_values(view.request, batches, criteria, forward).astype(np.float32)
     np.savez_compressed(scratch / SURFACES, **surfaces)
-    bends = _through_epochs(look, landscape, scratch)
-    absent = _attention(look, scratch)
-    difference = _difference(look)
+    curvatures = _through_epochs(view, landscape, scratch)
+    absent = _attention(view, scratch)
+    difference = _difference(view)
     return {
-        "fit": look.about["fit"],
-        "asked": look.about,
-        "chosen_epoch": look.fit.chosen,
-        "last_epoch": look.fit.last,
+        "fit": view.options["fit"],
+        "asked": view.options,
+        "chosen_epoch": view.fit.chosen,
+        "last_epoch": view.fit.last,
         "criteria": [criterion.record() for criterion in criteria],
         "trained_with": trained_with,
         "images": sum(len(batch.cases) for batch in batches),
         "images_from": "training part",
-        "norm": "batch norm" if has_batch_norm(look.again.network) else "none",
-        "only_head": look.request.encoder is not None,
+        "norm": "batch norm" if has_batch_norm(view.replayed.network) else "none",
+        "only_head": view.request.encoder is not None,
         "replay": {"equal": difference == 0, "largest_difference": known(difference)},
-        "device": look.request.device.type,
-        "curvature": bends,
+        "device": view.request.device.type,
+        "curvature": curvatures,
         "between": others,
         "direction_spread": _plain(direction_spread(surfaces)),
         "attention_absent": absent,
-        "warnings": _warnings(look, criteria, difference),
+        "warnings": _warnings(view, criteria, difference),
     }
 
 
-def _difference(look: _Look) -> float:
+def _difference(view: _View) -> float:
     """The largest difference to the weights that the fit saved."""
-    chosen = look.again.states[look.fit.chosen]
-    return largest_difference(chosen, weights_in(look.fit.folder / WEIGHTS, prefix=look.prefix, like=chosen))
+    chosen = view.replayed.states[view.fit.chosen]
+    return largest_difference(chosen, weights_in(view.fit.folder / WEIGHTS, prefix=view.prefix, like=chosen))
 
 
-def _surfaces(look: _Look, landscape: Landscape) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    size = sum(values.nbytes for values in look.again.states[0].values())
+def _surfaces(view: _View, landscape: Landscape) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    size = sum(values.nbytes for values in view.replayed.states[0].values())
     course = Course(
-        epochs=look.epochs,
-        steps=look.fit.steps(size),
-        chosen=look.fit.chosen,
-        points=look.about["points"],
-        directions=look.about["directions"],
-        seed=look.request.seed,
-        others=look.others(),
+        epochs=view.epochs,
+        steps=view.fit.steps(size),
+        chosen=view.fit.chosen,
+        points=view.options["points"],
+        directions=view.options["directions"],
+        seed=view.request.seed,
+        others=view.others(),
     )
     arrays = surfaces_of(
-        landscape, look.again, course, lambda done, total: look.doing("points of surfaces", done, total)
+        landscape, view.replayed, course, lambda done, total: view.doing("points of surfaces", done, total)
     )
-    records = [read_json(look.inputs[other] / "result.json") for other in look.about["others"]]
+    records = [read_json(view.inputs[other] / "result.json") for other in view.options["others"]]
     between = [
         {"repeat": record["repeat"], "fold": record["fold"], "barrier": barrier}
         for record, barrier in zip(records, _plain(barriers(arrays)), strict=False)
@@ -224,64 +219,61 @@ def _surfaces(look: _Look, landscape: Landscape) -> tuple[dict[str, np.ndarray],
     return arrays, between
 
 
-def _through_epochs(look: _Look, landscape: Landscape, scratch: Path) -> list[dict[str, Any]]:
+def _through_epochs(view: _View, landscape: Landscape, scratch: Path) -> list[dict[str, Any]]:
     """Curvature under the loss that was trained with, and the layers, epoch by epoch."""
-    learner, network = look.again.setup.learner, look.again.network
+    learner, network = view.replayed.setup.learner, view.replayed.network
     trained = replace(landscape, criteria=[learner.loss])
     forward, batches = trained.exact_forward, list(trained.batches)
     layers = Layers(layers_in_order(network, batches[0].inputs, forward))
-    bends = []
-    for number, epoch in enumerate(look.epochs):
-        look.doing("curvature and layers", number, len(look.epochs))
-        look.again.go_to(epoch)
-        bends_now = curvature(
-            trained, seed=look.request.seed, iterations=LANCZOS_STEPS, probes=HUTCHINSON_DRAWS
-        )
+    curvatures = []
+    for number, epoch in enumerate(view.epochs):
+        view.doing("curvature and layers", number, len(view.epochs))
+        view.replayed.go_to(epoch)
+        bends = curvature(trained, seed=view.request.seed, iterations=LANCZOS_STEPS, probes=HUTCHINSON_DRAWS)
         numbers = {
-            name: value if isinstance(value, bool) else known(value)
-            for name, value in asdict(bends_now).items()
+            name: value if isinstance(value, bool) else known(value) for name, value in asdict(bends).items()
         }
-        bends.append({"epoch": epoch} | numbers)
+        curvatures.append({"epoch": epoch} | numbers)
         recalibrate(network, batches, forward=forward)
-        layers.look(epoch, network, gradients(network, batches, learner.loss, forward))
-    np.savez_compressed(scratch / LAYERS, **layers.arrays(look.again.weights))
-    return bends
+        layers.add(epoch, network, gradients(network, batches, learner.loss, forward))
+    np.savez_compressed(scratch / LAYERS, **layers.arrays(view.replayed.weights))
+    return curvatures
 
 
-def _attention(look: _Look, scratch: Path) -> str | None:
+def _attention(view: _View, scratch: Path) -> str | None:
     """Write ``attention.npz``; or why there is none."""
-    setup, network, inner = look.again.setup, look.again.network, look.request.split.validation
+    setup, network, inner = view.replayed.setup, view.replayed.network, view.request.split.validation
     forward = replace(setup.learner.forward, precision="fp32")
-    grouped = len(places_of(look.request.training, len(look.request.packed.classes))) > 1
+    grouped = len(places_of(view.request.training, len(view.request.packed.classes))) > 1
     image = setup.source.gather(inner[:1])
     if absent := why_absent(network, image.inputs, forward, grouped=grouped):
         return absent
-    look.again.go_to(look.fit.chosen)
-    scores = evaluate(network, setup.whole(inner, batch_size=look.request.pass_size), forward)
+    view.replayed.go_to(view.fit.chosen)
+    scores = evaluate(network, setup.whole(inner, batch_size=view.request.pass_size), forward)
     rows = images_to_show(scores.arrays["probabilities"], np.asarray(scores.truth))
     shown = setup.source.gather(scores.case[rows].astype(np.int64))
     maps = attention_maps(
-        look.again,
-        look.epochs,
+        view.replayed,
+        view.epochs,
         shown,
         forward=forward,
-        tell=lambda done, total: look.doing("activation maps, epochs", done, total),
+        tell=lambda done, total: view.doing("activation maps, epochs", done, total),
     )
     np.savez_compressed(scratch / ATTENTION, **maps)
     return None
 
 
-def _warnings(look: _Look, criteria: Sequence[Named], difference: float) -> list[str]:
+def _warnings(view: _View, criteria: Sequence[Named], difference: float) -> list[str]:
     warnings = []
     if difference != 0:
         warnings.append(
             f"the training did not come out as the fit's did: weights differ by up to {difference:.2g}, as they may"
             " on another machine or device"
         )
-    decides = look.about["metric"]
+    decides = view.options["metric"]
     if decides != "auto" and decides not in criteria[-1].name:
         warnings.append(f"{decides} does not follow from decisions alone; {criteria[-1].title} stands for it")
-    if look.request.encoder is not None:
+    if view.request.encoder is not None:
         warnings.append("the encoder is frozen and shared, so that this is a look at the head alone")
     return warnings
 

@@ -75,7 +75,7 @@ class Layers:
         self.names = list(names)
         self._rows: dict[int, _Row] = {}
 
-    def look(self, epoch: int, network: nn.Module, slopes: dict[str, Tensor]) -> None:
+    def add(self, epoch: int, network: nn.Module, slopes: dict[str, Tensor]) -> None:
         """Count the weights that the network has now, and their gradients."""
         now = trainable(network)
         each = [_flat(slopes[name]) for name in self.names]

@@ -79,7 +79,7 @@ def _fitted(inputs: dict[str, Path], device: str) -> FittedNetwork:
     if model.encoder_from is not None:
         weights |= read_weights(inputs[model.encoder_from] / ENCODER)
     training = model.training
-    picked = pick_device(device if training.device == "auto" else training.device)
+    picked = pick_device(training.device, device)
     network = model.rebuild(weights)
     network = network.to(picked, memory_format=layout_for(network))  # type: ignore[call-overload]
     halvings = (read_json(fit / "result.json").get("cost") or {}).get("batch_halvings", 0)

@@ -23,7 +23,6 @@ from foldwise.learning.training.devices import (
     MemoryPeak,
     device_name,
     is_out_of_memory,
-    pick_device,
     release_memory,
     steady,
     synchronize,
@@ -50,11 +49,10 @@ def measure_item(job: Job) -> dict[str, Any]:
         `peak_memory_mb`, and the `problem` in place of what could not be measured. ``held`` says where the pixels
         came from, ``others_busy`` how many cores other programs kept busy meanwhile.
     """
-    settings, training = job.settings, Training.model_validate(job.settings["training"])
-    picked = pick_device(job.device if training.device == "auto" else training.device)
-    request = FitRequest(settings, training, job.packed, job.split, picked)
-    with steady(request.seed, settings["threads"], picked):
-        memory, load = MemoryPeak(picked), _Load()
+    settings, request = job.settings, FitRequest.of(job)
+    training, device = request.training, request.device
+    with steady(request.seed, settings["threads"], device):
+        memory, load = MemoryPeak(device), _Load()
         setup = set_up(request)
         assert isinstance(setup.source, Pictures)
         fill_s = _fill(setup.source, job.split)
@@ -68,8 +66,8 @@ def measure_item(job: Job) -> dict[str, Any]:
         "held": setup.source.held,
         "fill_s": fill_s,
         "parameters": sum(values.numel() for values in setup.learner.network.parameters()),
-        "device": picked.type,
-        "device_name": device_name(picked),
+        "device": device.type,
+        "device_name": device_name(device),
         "precision": request.precision,
         "threads": settings["threads"],
         "peak_memory_is": memory.kind,

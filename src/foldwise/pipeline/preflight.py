@@ -64,7 +64,7 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
     check_metrics(prepared)
     waits = waiting_here(prepared.plan)
     for asked in {configuration.training.device for configuration in prepared.configurations if not waits}:
-        pick_device(device if asked == "auto" else asked)
+        pick_device(asked, device)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     height, width = prepared.packed.shapes.max(axis=0)
     looks = Looks(len(smallest.validation), len(smallest.test), (int(height), int(width)))

@@ -180,7 +180,7 @@ def test_the_first_the_chosen_and_the_last_epoch_are_kept_and_six_at_most(tmp_pa
     watch, best = Watch({5: 1}, epochs), max(1, ended // 2 + 1)
     for epoch in range(1, ended + 1):
         seen = {5: np.full((2, 1, 1), epoch, np.float16)}
-        watch.look(epoch, seen, is_best=epoch in (1, 2, best))
+        watch.keep(epoch, seen, is_best=epoch in (1, 2, best))
         assert len(watch._kept) <= 7
     one_pixel = SimpleNamespace(target=lambda case: np.zeros((1, 1), np.uint8))
     losses = losses_to_map(

@@ -26,13 +26,16 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 WARM_UPS, MAX_TIMED, MAX_TIMED_S = 2, 20, 1.0  # of the latency
 
 
-def pick_device(name: str) -> torch.device:
-    """The device called `name`; ``auto`` is the fastest that is here. Never another one than was asked.
+def pick_device(stated: str, default: str = "auto") -> torch.device:
+    """The device that a training states, or that of the worker where it states ``auto``; if both do, the fastest.
+
+    Never another one than was asked for.
 
     Raises:
         MissingExtra: this machine, or this build of torch, has no such device.
         SpecError: there is no device of that name.
     """
+    name = default if stated == "auto" else stated
     if name not in DEVICES:
         raise unknown(name, DEVICES, "device")
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}

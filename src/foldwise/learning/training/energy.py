@@ -15,6 +15,7 @@ import psutil
 import pynvml
 import torch
 
+from foldwise.learning.training.devices import MemoryPeak
 from foldwise.run.leases import Beat
 
 POWERCAP = Path("/sys/class/powercap")
@@ -77,6 +78,26 @@ class EnergyMeter:
         """So far; None where it was not measured."""
         self.read()
         return None if self._counter is None or math.isnan(self._joules) else self._joules
+
+
+class Spending:
+    """Memory and energy since it was made, as a result records them."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.memory, self.energy = MemoryPeak(device), EnergyMeter(device)
+
+    def beside(self, beat: Beat) -> Beat:
+        """The same beat, at which the energy is read too."""
+        return self.energy.beside(beat)
+
+    def record(self) -> dict[str, Any]:
+        """Peaks and joules so far, None where they were not measured, and what is counted."""
+        return {
+            "peak_memory_mb": self.memory.mb(),
+            "peak_memory_is": self.memory.kind,
+            "energy_j": self.energy.joules(),
+            "energy_is": self.energy.kind,
+        }
 
 
 class _Card:

@@ -21,7 +21,6 @@ from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import Classifier, layout_for
 from foldwise.learning.training.devices import (
-    MemoryPeak,
     Stopwatch,
     autocast,
     device_name,
@@ -30,7 +29,7 @@ from foldwise.learning.training.devices import (
     precision_for,
     steady,
 )
-from foldwise.learning.training.energy import EnergyMeter
+from foldwise.learning.training.energy import Spending
 from foldwise.run.leases import Beat
 from foldwise.study.spec import Choice, Training
 
@@ -47,25 +46,23 @@ def features_item(job: Job) -> dict[str, Any]:
             ``encoder.safetensors`` with the names of the whole network, and ``encoder.json``.
     """
     settings, stated, scratch = job.settings, job.settings["encoder"], job.scratch
-    device = stated.get("device", "auto")
-    device = pick_device(job.device if device == "auto" else device)
+    device = pick_device(stated.get("device", "auto"), job.device)
     with steady(settings["seed"], settings["threads"], device):
-        memory, energy = MemoryPeak(device), EnergyMeter(device)
+        spent = Spending(device)
         network = _encoder(stated, job.packed, settings["seed"]).to(device)
         norm = _shared_normalization(stated, job.packed)
         pictures = Pictures(job.packed, norm, device)
         precision = precision_for(stated.get("precision", "auto"), device)
         watch = Stopwatch(device)
         with watch.lap():
-            features_NF = encoded(network, pictures, precision=precision, beat=energy.beside(job.beat))
+            features_NF = encoded(network, pictures, precision=precision, beat=spent.beside(job.beat))
         np.save(scratch / FEATURES, features_NF)
-        peak_mb, energy_j = memory.mb(), energy.joules()
+        memory_and_energy = spent.record()
         write_weights(scratch / ENCODER, network.encoder, prefix="encoder.")
         cost = _cost(network, pictures, precision)
-    cost |= {"features_s": watch.seconds, "threads": settings["threads"]}
-    cost |= {"peak_memory_mb": peak_mb, "peak_memory_is": memory.kind}
-    cost |= {"energy_j": energy_j, "energy_is": energy.kind}
-    _write(scratch / RECORD, {"normalization": norm.dump(), "cost": cost})
+    cost |= {"features_s": watch.seconds, "threads": settings["threads"]} | memory_and_energy
+    record = {"normalization": norm.dump(), "cost": cost}
+    (scratch / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     report = network.weights_report
     return {
         "cost": cost,
@@ -166,7 +163,3 @@ def _cost(network: Classifier, pictures: Pictures, precision: str) -> dict[str, 
         "device_name": device_name(device),
         "precision": precision,
     }
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    path.write_text(json.dumps(record, indent=1), encoding="utf-8")

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.learning.checkpoints.saved import Pretrained, versions
+from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.job import Job
-from foldwise.learning.training.devices import MemoryPeak, Stopwatch, device_name, pick_device
-from foldwise.learning.training.energy import EnergyMeter
+from foldwise.learning.training.devices import Stopwatch
+from foldwise.learning.training.energy import Spending
 from foldwise.learning.training.epoch_metrics import known, told
-from foldwise.learning.training.features import Encoder
 from foldwise.learning.training.fit_files import FoldScores, write_losses, write_network, write_scores
 from foldwise.learning.training.scoring import Scores, evaluate, selector
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up, with_less_memory
@@ -25,7 +24,6 @@ from foldwise.learning.training.snapshots import Watch, images_to_watch
 from foldwise.learning.training.train import Epoch, Snapshot, train
 from foldwise.run.leases import Beat
 from foldwise.study.automatic import stated_loss
-from foldwise.study.spec import Training
 
 
 def fit_item(job: Job) -> dict[str, Any]:
@@ -42,18 +40,14 @@ def fit_item(job: Job) -> dict[str, Any]:
     Raises:
         FoldwiseError: the device is not there, or the training diverged.
     """
-    training = Training.model_validate(job.settings["training"])
-    device = pick_device(job.device if training.device == "auto" else training.device)
-    encoder, pretrained = Encoder.among(job.inputs), Pretrained.among(job.inputs)
-    request = FitRequest(job.settings, training, job.packed, job.split, device, encoder, pretrained)
-    return with_less_memory(request, lambda request: _fit(request, job.scratch, job.beat))
+    return with_less_memory(FitRequest.of(job), lambda request: _fit(request, job.scratch, job.beat))
 
 
 def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     """Set up, train, choose the epoch, predict the test fold once, write."""
-    memory, energy = MemoryPeak(request.device), EnergyMeter(request.device)
+    spent = Spending(request.device)
     setup = set_up(request)
-    chosen = choose_epoch(request, setup, energy.beside(beat))
+    chosen = choose_epoch(request, setup, spent.beside(beat))
     chosen.best.restore(setup.learner.network)
     with chosen.evaluating.lap():
         trained = score(request, setup, request.split.train, fully=False)
@@ -68,7 +62,7 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
         "select": chosen.select,
         "loss": str(stated_loss(request.training.loss, request.packed.task)),
         "weights": weights,
-        "cost": costs(request, setup, chosen, memory, energy),
+        "cost": costs(request, setup, chosen, spent),
         "warnings": list(setup.warnings) + _halved(request),
         "versions": versions(),
     }
@@ -108,7 +102,7 @@ def choose_epoch(request: FitRequest, setup: TrainingSetup, beat: Beat) -> Chose
         if is_best:
             best_epoch, best_score, best = epoch.number, steadied, (Snapshot(network), inner)
         if watch is not None:
-            watch.look(epoch.number, inner.watched, is_best=is_best)
+            watch.keep(epoch.number, inner.watched, is_best=is_best)
         records.append(_record(epoch, inner, values[-1], steadied))
         beat({"epoch": epoch.number, "epochs": training.epochs, "metric": select, "score": known(values[-1])})
         if training.patience_epochs is not None and epoch.number - best_epoch >= training.patience_epochs:
@@ -148,12 +142,10 @@ def score(
     return evaluate(learner.network, batches, learner.forward, loss=learner.loss, fully=fully, watch=strides)
 
 
-def costs(
-    request: FitRequest, setup: TrainingSetup, chosen: Chosen, memory: MemoryPeak, energy: EnergyMeter
-) -> dict[str, Any]:
+def costs(request: FitRequest, setup: TrainingSetup, chosen: Chosen, spent: Spending) -> dict[str, Any]:
     """What the fit took and what its network takes; None where it was not measured, never 0."""
     # Before the latency is measured, which is no part of the fit.
-    peak_mb, energy_j = memory.mb(), energy.joules()
+    memory_and_energy = spent.record()
     parameters = list(setup.learner.network.parameters())
     shared = {} if request.encoder is None else request.encoder.record["cost"]
     before = {} if request.pretrained is None else request.pretrained.cost
@@ -165,20 +157,12 @@ def costs(
         "shared_pretrain_s": before.get("pretrain_s"),
         "parameters": sum(values.numel() for values in parameters) + shared.get("parameters", 0),
         "trainable_parameters": sum(values.numel() for values in parameters if values.requires_grad),
-        "peak_memory_mb": peak_mb,
-        "peak_memory_is": memory.kind,
-        "reserved_memory_mb": memory.reserved_mb(),
+        **memory_and_energy,
+        "reserved_memory_mb": spent.memory.reserved_mb(),
         "shared_peak_memory_mb": shared.get("peak_memory_mb"),
-        "energy_j": energy_j,
-        "energy_is": energy.kind,
         "shared_energy_j": _sum_of_known(shared.get("energy_j"), before.get("energy_j")),
         "latency_ms": latency,
-        "device": request.device.type,
-        "device_name": device_name(request.device),
-        "precision": request.precision,
-        "batch_size": request.training.batch_size,
-        "batch_halvings": request.halvings,
-        "threads": request.settings["threads"],
+        **request.costed_on(),
         "cache": setup.source.held,
     }
 

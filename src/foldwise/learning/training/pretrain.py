@@ -22,8 +22,8 @@ from foldwise.learning.checkpoints.saved import common_size, versions, write_bod
 from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
 from foldwise.learning.objectives.pretraining import Damage, make_pretraining
-from foldwise.learning.training.devices import MemoryPeak, Stopwatch, autocast, device_name, pick_device
-from foldwise.learning.training.energy import EnergyMeter
+from foldwise.learning.training.devices import Stopwatch, autocast
+from foldwise.learning.training.energy import Spending
 from foldwise.learning.training.scoring import ForwardPass
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, assemble, with_less_memory
 from foldwise.learning.training.tiles import is_large, tiled
@@ -51,8 +51,7 @@ def pretrain_item(job: Job) -> dict[str, Any]:
     """
     training = Training.model_validate(job.settings["training"])
     pretraining = make_pretraining(training)
-    device = pick_device(job.device if training.device == "auto" else training.device)
-    request = FitRequest(job.settings, pretraining.applied_to(training), job.packed, job.split, device)
+    request = FitRequest.of(job, pretraining.applied_to(training))
     return with_less_memory(
         request, lambda request: _pretrain(request, pretraining.damage, job.scratch, job.beat)
     )
@@ -60,8 +59,8 @@ def pretrain_item(job: Job) -> dict[str, Any]:
 
 def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) -> dict[str, Any]:
     """Set up, train to the last epoch, write."""
-    memory, energy = MemoryPeak(request.device), EnergyMeter(request.device)
-    beat = energy.beside(beat)
+    spent = Spending(request.device)
+    beat = spent.beside(beat)
     network = build(
         request.training,
         task=request.packed.task,
@@ -81,7 +80,7 @@ def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) ->
         record = {"epoch": epoch.number, "train_loss": epoch.loss, "val_loss": loss, "lr": epoch.lr}
         records.append(record | {"seconds": epoch.seconds})
         beat({"epoch": epoch.number, "epochs": request.training.epochs, "metric": "loss", "score": loss})
-    peak_mb, energy_j = memory.mb(), energy.joules()
+    memory_and_energy = spent.record()
     write_body(scratch, network)
     if request.settings["repeat"] == request.settings["fold"] == 0:
         np.savez_compressed(scratch / PICTURES, **_pictures(request, setup, damage))  # type: ignore[arg-type]
@@ -92,16 +91,8 @@ def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) ->
         "pretrain_s": sum(record["seconds"] for record in records),
         "evaluate_s": evaluating.seconds,
         "parameters": sum(values.numel() for values in network.parameters()),
-        "peak_memory_mb": peak_mb,
-        "peak_memory_is": memory.kind,
-        "energy_j": energy_j,
-        "energy_is": energy.kind,
-        "device": request.device.type,
-        "device_name": device_name(request.device),
-        "precision": request.precision,
-        "batch_size": request.training.batch_size,
-        "batch_halvings": request.halvings,
-        "threads": request.settings["threads"],
+        **memory_and_energy,
+        **request.costed_on(),
     }
     by = str(stated_pretraining(request.training))
     return {"by": by, "epochs": records, "cost": cost, "warnings": [], "versions": versions()}

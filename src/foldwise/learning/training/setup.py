@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -15,13 +15,16 @@ from foldwise.data.batches.normalize import Normalization, normalization
 from foldwise.data.batches.sampling import balanced_order, epoch_generator, epoch_order, presence, rarity
 from foldwise.data.cache.packed import Packed
 from foldwise.learning.checkpoints.saved import Pretrained, SavedModel, common_size, was_resized
+from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build, build_head
 from foldwise.learning.networks.network import layout_for, load_body
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
 from foldwise.learning.training.devices import (
+    device_name,
     is_out_of_memory,
     latency_ms,
+    pick_device,
     precision_for,
     release_memory,
     steady,
@@ -57,6 +60,18 @@ class FitRequest:
     pretrained: Pretrained | None = None
     halvings: int = 0
 
+    @classmethod
+    def of(cls, job: Job, training: Training | None = None) -> Self:
+        """What a job asks for, with the training of its settings or with `training` in its place.
+
+        Raises:
+            MissingExtra: the device that is asked for is not here.
+        """
+        training = training or Training.model_validate(job.settings["training"])
+        device = pick_device(training.device, job.device)
+        encoder, pretrained = Encoder.among(job.inputs), Pretrained.among(job.inputs)
+        return cls(job.settings, training, job.packed, job.split, device, encoder, pretrained)
+
     @property
     def seed(self) -> int:
         """Of this fit; the same for every configuration on a fold, so that comparisons are paired."""
@@ -76,6 +91,17 @@ class FitRequest:
     def pass_size(self) -> int:
         """Images that go through the network at a time."""
         return max(1, self.training.batch_size >> self.halvings)
+
+    def costed_on(self) -> dict[str, Any]:
+        """What the costs of a result depend on, for its record."""
+        return {
+            "device": self.device.type,
+            "device_name": device_name(self.device),
+            "precision": self.precision,
+            "batch_size": self.training.batch_size,
+            "batch_halvings": self.halvings,
+            "threads": self.settings["threads"],
+        }
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Watch:
         self._kept: dict[int, dict[int, np.ndarray]] = {}
         self._chosen = self._last = 0
 
-    def look(self, epoch: int, p_by_case: dict[int, np.ndarray], *, is_best: bool) -> None:
+    def keep(self, epoch: int, p_by_case: dict[int, np.ndarray], *, is_best: bool) -> None:
         """Keep an epoch, and forget those that were kept only while they were the best, or the last."""
         self._last = epoch
         self._chosen = epoch if is_best else self._chosen
