@@ -19,6 +19,7 @@ TORCH_FREE = [
     "foldwise.data.audit.audit",
     "foldwise.data.folds.splits",
     "foldwise.data.cache.packed",
+    "foldwise.data.cache.packing",
     "foldwise.run.launchers.local",
     "foldwise.run.plan",
 ]

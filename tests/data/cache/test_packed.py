@@ -166,7 +166,7 @@ def test_damage_is_seen_and_packing_again_mends_it(classes, name):
 
 
 def started(code, tmp_path, root):
-    script = "from pathlib import Path\nfrom foldwise.data.layouts.layouts import read_dataset\nfrom foldwise.data.cache.packed import pack\n"
+    script = "from pathlib import Path\nfrom foldwise.data.layouts.layouts import read_dataset\nfrom foldwise.data.cache.packing import pack\n"
     script += f"from foldwise.study.spec import DataSpec\nspec = DataSpec(path={str(root)!r})\n"
     script += "dataset = read_dataset(spec, base=Path('/'))\n" + textwrap.dedent(code)
     return subprocess.Popen(

@@ -12,7 +12,7 @@ import numpy as np
 
 from foldwise.data.cache.measures import Measure as Measure
 from foldwise.data.cache.measures import as_measure
-from foldwise.data.cache_folder import cache_root as cache_root
+from foldwise.data.cache_folder import cache_root
 from foldwise.errors import RunError
 from foldwise.study.spec import Task
 
