@@ -21,8 +21,7 @@ from foldwise.learning.objectives.losses import LOSSES
 from foldwise.learning.objectives.optimizers import OPTIMIZERS, SCHEDULES
 from foldwise.learning.objectives.pretraining import PRETRAINING
 from foldwise.learning.options import options_of
-from foldwise.learning.training.scoring import CLASSIFICATION, SEGMENTATION
-from foldwise.metrics.table import metrics_of
+from foldwise.metrics.table import DEFAULTS, metrics_of
 from foldwise.reporting.report import SECTIONS
 from foldwise.reporting.sections.verdict.answer import SHORTLY
 from foldwise.run.folder import RunFolder
@@ -199,9 +198,10 @@ def test_the_metrics_of_every_task_are_listed(told_as, family):
     assert re.findall(r"`(\w+)`", line) == list(metrics_of(family))
 
 
-def test_the_metrics_that_choose_an_epoch_are_listed():
-    line = rows(section(STUDY, "judge"))["select"][2]
-    assert re.findall(r"`(\w+)`", line) == [*CLASSIFICATION, *SEGMENTATION]
+@pytest.mark.parametrize(("key", "purpose"), [("metric", "judge"), ("select", "select")])
+def test_what_auto_stands_for_is_listed(key, purpose):
+    line = rows(section(STUDY, "judge"))[key][2].split(". ")[0]
+    assert re.findall(r"`(\w+)`", line) == list(dict.fromkeys(DEFAULTS[purpose].values()))
 
 
 def codes_in_the_source():

@@ -19,12 +19,14 @@ from foldwise.insight.attention import (
     images_to_show,
     why_absent,
 )
-from foldwise.insight.landscape import criteria
 from foldwise.insight.landscape.criteria import check_losses, error_of, trivial_predictor
 from foldwise.insight.landscape.points import evaluate
 from foldwise.insight.layers import BINS, Layers, gradients, layers_in_order
 from foldwise.insight.replay import largest_difference, most_steps
-from foldwise.learning.training.scoring import ForwardPass, Scores, overlap, right
+from foldwise.learning.training.scoring import ForwardPass
+from foldwise.metrics.influence import value_of
+from foldwise.metrics.outputs import FAMILIES, Outputs
+from foldwise.metrics.table import METRICS, metrics_of
 from foldwise.study.spec import IGNORE, Choice
 
 CPU = torch.device("cpu")
@@ -60,18 +62,21 @@ def in_parts(logits, target):
 
 
 @pytest.mark.parametrize(
-    ("name", "weight"), [("dice_img_macro", 2), ("iou_img_macro", 1), ("dice", 2), ("auto", 2)]
+    ("name", "row"),
+    [(name, name) for name, row in metrics_of("segmentation").items() if row.needs == "decisions"]
+    + [(name, "dice_img_macro") for name in ("dice", "auto", "nsd", "log_loss")],
 )
-def test_overlap_per_image_is_that_of_the_scores(name, weight):
+def test_errors_of_masks_are_those_of_the_judge(name, row):
     logits, target = masks(0)
     confusion = np.zeros((5, 3, 3), int)
     known = (target != IGNORE).numpy()
     np.add.at(confusion, (np.nonzero(known)[0], target.numpy()[known], logits.argmax(1).numpy()[known]), 1)
-    scores = Scores(np.arange(5), {"confusion": confusion}, None, 0.0, {})
+    outputs = Outputs("segmentation", np.arange(5), np.zeros(5, int), confusion=confusion)
     found = value(
         error_of(name, "multiclass_segmentation"), in_parts(logits, target), "multiclass_segmentation"
     )
-    assert found == pytest.approx(1 - overlap(scores, weight))
+    score = value_of(METRICS[row], outputs)
+    assert found == pytest.approx(1 - score if METRICS[row].higher_is_better else score)
 
 
 def test_pooled_overlap_is_the_f1_of_all_pixels():
@@ -115,9 +120,8 @@ def test_errors_of_several_labels(name):
     logits = torch.from_numpy(rng.standard_normal((30, 4))).float()
     target = torch.from_numpy(rng.integers(0, 2, (30, 4))).float()
     said, true = (logits >= 0).numpy(), target.numpy() > 0.5
-    scores = Scores(np.arange(30), {"probabilities": logits.sigmoid().numpy()}, target.numpy(), 0.0, {})
     oracles = {
-        "label_accuracy": right(scores).mean(),
+        "label_accuracy": (said == true).mean(),
         "exact_match": (said == true).all(1).mean(),
         "f1_macro": f1_score(true, said, average="macro"),
     }
@@ -174,28 +178,30 @@ def test_the_trivial_predictor_of_several_labels_says_the_share_of_each():
 
 
 @pytest.mark.parametrize(
-    ("metric", "family"), [(name, family) for family, table in criteria.ERRORS.items() for name in table]
+    ("metric", "task"),
+    [
+        (name, task)
+        for task in FAMILIES
+        for name, row in metrics_of(FAMILIES[task]).items()
+        if row.needs == "decisions"
+    ],
 )
-def test_every_error_is_0_where_all_is_right_and_above_where_it_is_not(metric, family):
-    task = {
-        "segmentation": "multiclass_segmentation",
-        "several": "multilabel_classification",
-        "one": CLASSIFY,
-    }[family]
-    rng = np.random.default_rng(5)
-    if family == "segmentation":
-        target = torch.from_numpy(rng.integers(0, 3, (4, 5, 5)))
-        best = F.one_hot(target, 3).movedim(-1, 1).float()
-    elif family == "several":
+def test_every_error_is_0_where_all_is_right_and_above_where_it_is_not(metric, task):
+    rng, classes = np.random.default_rng(5), 2 if task.startswith("binary") else 3
+    if task.endswith("segmentation"):
+        target = torch.from_numpy(rng.integers(0, classes, (4, 5, 5)))
+        target[0] = 0  # an image without foreground
+        best = F.one_hot(target, classes).movedim(-1, 1).float()
+    elif task.startswith("multilabel"):
         target = torch.from_numpy(rng.integers(0, 2, (12, 3))).float()
         best = 2 * target - 1
     else:
-        target = torch.arange(12) % 3
-        best = F.one_hot(target, 3).float()
+        target = torch.arange(12) % classes
+        best = F.one_hot(target, classes).float()
     error = error_of(metric, task)
-    assert error.name == f"1 - {metric}"
-    assert value(error, in_parts(best, target), task) == pytest.approx(0)
-    assert value(error, in_parts(-best, target), task) > 0.5
+    assert error.name == ("1 - " if METRICS[metric].higher_is_better else "") + metric
+    assert value(error, in_parts(best, target), task, classes) == pytest.approx(0)
+    assert value(error, in_parts(-best, target), task, classes) > 0.3
 
 
 def test_losses_that_do_not_exist_or_fit_are_said_together():

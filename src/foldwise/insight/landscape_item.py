@@ -26,7 +26,7 @@ from foldwise.insight.replay import Replay, largest_difference, most_steps, repl
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.checkpoints.winner import WEIGHTS
 from foldwise.learning.job import Job
-from foldwise.learning.training.epoch_metrics import known
+from foldwise.learning.training.epoch_metrics import finite
 from foldwise.learning.training.scoring import evaluate
 from foldwise.learning.training.setup import FitRequest, with_less_memory
 from foldwise.run.items import HUTCHINSON_DRAWS, LANCZOS_STEPS, MAX_STEPS, num_images
@@ -181,7 +181,7 @@ def _written(view: _View, scratch: Path) -> dict[str, Any]:
         "images_from": "training part",
         "norm": "batch norm" if has_batch_norm(view.replayed.network) else "none",
         "only_head": view.request.encoder is not None,
-        "replay": {"equal": difference == 0, "largest_difference": known(difference)},
+        "replay": {"equal": difference == 0, "largest_difference": finite(difference)},
         "device": view.request.device.type,
         "curvature": curvatures,
         "between": others,
@@ -231,7 +231,7 @@ def _through_epochs(view: _View, landscape: Landscape, scratch: Path) -> list[di
         view.replayed.go_to(epoch)
         bends = curvature(trained, seed=view.request.seed, iterations=LANCZOS_STEPS, probes=HUTCHINSON_DRAWS)
         numbers = {
-            name: value if isinstance(value, bool) else known(value) for name, value in asdict(bends).items()
+            name: value if isinstance(value, bool) else finite(value) for name, value in asdict(bends).items()
         }
         curvatures.append({"epoch": epoch} | numbers)
         recalibrate(network, batches, forward=forward)
@@ -279,5 +279,5 @@ def _warnings(view: _View, criteria: Sequence[Named], difference: float) -> list
 
 
 def _plain(values: np.ndarray) -> list[Any]:
-    """Nested lists of numbers, None where one is not known."""
-    return [known(float(value)) if np.ndim(value) == 0 else _plain(value) for value in values]
+    """Nested lists of numbers, None where one is not finite."""
+    return [finite(float(value)) if np.ndim(value) == 0 else _plain(value) for value in values]

@@ -18,7 +18,8 @@ from foldwise.judging.curves import (
 from foldwise.judging.rows import Rows
 from foldwise.judging.thresholds import Cut, Seen, f1_at
 from foldwise.judging.verdict import Verdict
-from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs, counts, predicted
+from foldwise.metrics.confusion import pooled_confusion
+from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs, predicted
 from foldwise.metrics.ratios import foreground_mean, image_dice
 
 Points = tuple[Floats, Floats]
@@ -207,24 +208,9 @@ def confusion_matrix(rows: Rows, configuration: str) -> Ints:
 
     Multilabel: (K, 2, 2) by [label, true, predicted], for every label is a question of its own.
     """
-    outputs = _all(rows, configuration)
     K = len(rows.classes)
-    if rows.family == "multilabel":
-        return sum((_label_counts(one) for one in outputs), np.zeros((K, 2, 2), dtype=np.int64))
-    return sum((_class_counts(one) for one in outputs), np.zeros((K, K), dtype=np.int64))
-
-
-def _class_counts(outputs: Outputs) -> Ints:
-    if outputs.confusion is not None:
-        return np.asarray(outputs.confusion.sum(axis=0), dtype=np.int64)
-    assert outputs.truth is not None
-    return outputs.truth.T.astype(np.int64) @ predicted(outputs).astype(np.int64)
-
-
-def _label_counts(outputs: Outputs) -> Ints:
-    found = counts(outputs)
-    tp, fp, fn, tn = (part.sum(axis=0) for part in (found.tp, found.fp, found.fn, found.tn))
-    return np.stack([np.stack([tn, fp], axis=-1), np.stack([fn, tp], axis=-1)], axis=-2).astype(np.int64)
+    shape = (K, 2, 2) if rows.family == "multilabel" else (K, K)
+    return sum(map(pooled_confusion, _all(rows, configuration)), np.zeros(shape, dtype=np.int64))
 
 
 def _all(rows: Rows, configuration: str) -> list[Outputs]:

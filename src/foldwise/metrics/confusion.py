@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldwise.metrics.outputs import Floats, Outputs, predicted
+from foldwise.metrics.outputs import Floats, Ints, Outputs, counts, predicted
 
 
 @dataclass(frozen=True)
@@ -38,3 +38,12 @@ def cells(outputs: Outputs) -> tuple[Floats, Callable[[Floats], Floats]]:
     total_KK = np.zeros((outputs.num_classes, outputs.num_classes))
     np.add.at(total_KK, (true, decided), 1.0)
     return total_KK, lambda value_KK: value_KK[true, decided]
+
+
+def pooled_confusion(outputs: Outputs) -> Ints:
+    """(K, K) counts by [true, predicted], images or pixels; several labels: (K, 2, 2), each label by itself."""
+    if outputs.family != "multilabel":
+        return cells(outputs)[0].astype(np.int64)
+    outcomes = counts(outputs)
+    tn, fp, fn, tp = (part.sum(axis=0) for part in (outcomes.tn, outcomes.fp, outcomes.fn, outcomes.tp))
+    return np.stack([tn, fp, fn, tp], axis=-1).reshape(-1, 2, 2).astype(np.int64)

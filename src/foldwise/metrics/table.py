@@ -167,15 +167,20 @@ def choose_metric(name: str, family: str, purpose: Literal["judge", "select"] = 
     Raises:
         SpecError: no metric of this task is called so; the ones there are, are listed. Or it is only described.
     """
-    metrics = metrics_of(family)
-    if name == "auto":
-        return metrics[DEFAULTS[purpose][family]]
+    metric = find_metric(name, family, purpose)
+    if metric is not None:
+        return metric
     if name == "hd95" and family == "segmentation":
         raise SpecError(
             "hd95 is a median of distances, which one missed object can make as large as the image: it decides nothing",
             cure="Decide by nsd; judge.boundary: true reports hd95 beside any metric.",
         )
-    for candidate in (name, f"{name}_macro", f"{name}_img_macro", f"{name}_img"):
-        if candidate in metrics:
-            return metrics[candidate]
-    raise unknown(name, metrics, f"metric for {family} tasks")
+    raise unknown(name, metrics_of(family), f"metric for {family} tasks")
+
+
+def find_metric(name: str, family: str, purpose: Literal["judge", "select"] = "judge") -> Metric | None:
+    """As `choose_metric`, but None where there is no such metric."""
+    metrics = metrics_of(family)
+    name = DEFAULTS[purpose][family] if name == "auto" else name
+    candidates = (name, f"{name}_macro", f"{name}_img_macro", f"{name}_img")
+    return next((metrics[candidate] for candidate in candidates if candidate in metrics), None)

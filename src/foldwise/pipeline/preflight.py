@@ -191,13 +191,11 @@ def check_metrics(prepared: Prepared) -> None:
     Raises:
         SpecError: says which key, and the metrics of the task.
     """
-    from foldwise.learning.training.scoring import selector
-
     asked, task = prepared.study.judge, prepared.dataset.task
     errors: list[FoldwiseError] = []
     for key, choose_it in (
         ("metric", lambda: choose_metric(asked.metric, FAMILIES[task])),
-        ("select", lambda: selector(asked.select, task)),
+        ("select", lambda: choose_metric(asked.select, FAMILIES[task], "select")),
         ("thresholds", lambda: choose_thresholds(asked.thresholds, FAMILIES[task])),
         ("boundary", lambda: check_boundary(asked, FAMILIES[task])),
     ):

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any, Self
 
+from foldwise.metrics.outputs import FAMILIES
+from foldwise.metrics.table import find_metric
 from foldwise.run.auxiliary import auxiliary_items
 from foldwise.run.items import Item, make_item
 from foldwise.study.configurations import Configuration, identity
@@ -180,7 +182,15 @@ def _fit_settings(
         "encoder_seed": _encoder_seed(study, row.training),
         "threads": study.threads,
         "select": study.judge.select,
+        **_tolerance(study, task),
     }
+
+
+def _tolerance(study: Study, task: str) -> dict[str, float]:
+    """Of the boundary scores an epoch is chosen by. Else it changes no fit, and must not change its id."""
+    metric = find_metric(study.judge.select, FAMILIES[task], "select")
+    needed = metric is not None and metric.needs == "boundary"
+    return {"tolerance_px": study.judge.tolerance_px} if needed else {}
 
 
 def _encoder_seed(study: Study, training: Training) -> int:

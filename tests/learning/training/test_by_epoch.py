@@ -12,10 +12,11 @@ from sklearn import metrics
 from foldwise.data.batches.batches import Pictures
 from foldwise.learning.checkpoints.saved import read_model, read_weights
 from foldwise.learning.objectives.losses import losses_to_map, make_loss
-from foldwise.learning.training.epoch_metrics import pooled_confusion, told
+from foldwise.learning.training.epoch_metrics import outputs_of, recorded, selector
 from foldwise.learning.training.fit import fit_item
-from foldwise.learning.training.scoring import CLASSIFICATION, SEGMENTATION, ForwardPass, Scores, evaluate
+from foldwise.learning.training.scoring import ForwardPass, Scores, evaluate
 from foldwise.learning.training.snapshots import Watch, epochs_to_keep, images_to_watch, loss_maps
+from foldwise.metrics.confusion import pooled_confusion
 from foldwise.study.spec import IGNORE, Choice
 
 CPU = torch.device("cpu")
@@ -90,11 +91,16 @@ def test_a_class_that_no_case_has_is_of_no_confidence():
         0.0,
         {},
     )
-    assert told(none) == {"accuracy": 1.0, "confidence": [None, 0.5, None]}
+    task = "multiclass_classification"
+    assert recorded(none, task) == {"accuracy": 1.0, "confidence": [None, 0.5, None]}
     pixels = {"confusion": np.zeros((1, 2, 2), np.int64), "pixels": np.zeros(1, np.int64)}
     empty = Scores(np.arange(1), pixels | {"confidence_sum": np.zeros((1, 2))}, None, 0.0, {})
-    assert told(empty) == {"accuracy": None, "iou": None, "confidence": [None, None]}
-    assert pooled_confusion(none).tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert recorded(empty, "binary_segmentation") == {
+        "accuracy": None,
+        "iou": None,
+        "confidence": [None, None],
+    }
+    assert pooled_confusion(outputs_of(none, task)).tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
 
 
 def chosen(values, by):
@@ -108,7 +114,7 @@ def chosen(values, by):
 
 
 def test_of_a_segmentation_the_median_of_three_epochs_chooses_and_of_images_the_epoch_itself():
-    dice, log_loss = SEGMENTATION["dice_img_macro"], CLASSIFICATION["log_loss"]
+    dice, log_loss = selector("auto", "binary_segmentation"), selector("auto", "binary_classification")
     lucky = [0.5, 0.6, 0.95, 0.6, 0.7, 0.72, 0.71]
     assert chosen(lucky, dice) == 7  # medians 0.5, 0.55, 0.6, 0.6, 0.7, 0.7, 0.71
     assert chosen([-value for value in lucky], log_loss) == 3
@@ -120,7 +126,7 @@ def test_of_a_segmentation_the_median_of_three_epochs_chooses_and_of_images_the_
 
 def test_the_kept_epoch_is_itself_no_worse_than_the_median_that_chose_it():
     drawn = np.random.default_rng(0).random((300, 12)).round(1)
-    dice = SEGMENTATION["dice_img_macro"]
+    dice = selector("auto", "binary_segmentation")
     for values in drawn.tolist():
         kept = chosen(values, dice)
         assert values[kept - 1] >= dice.steadied(values[:kept])

@@ -9,15 +9,12 @@ from torch import nn
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import SpecError
 from foldwise.learning.training.counting import decided
-from foldwise.learning.training.scoring import (
-    CLASSIFICATION,
-    SEGMENTATION,
-    ForwardPass,
-    Scores,
-    evaluate,
-    selector,
-)
+from foldwise.learning.training.epoch_metrics import outputs_of, selector
+from foldwise.learning.training.scoring import ForwardPass, Scores, evaluate
 from foldwise.learning.training.tiles import tiled
+from foldwise.metrics.boundary import of_image
+from foldwise.metrics.outputs import FAMILIES
+from foldwise.metrics.table import METRICS, metrics_of
 from foldwise.study.spec import IGNORE
 
 CPU = torch.device("cpu")
@@ -127,7 +124,17 @@ def test_probabilities_are_ordered_by_case_and_the_loss_is_the_mean_over_cases()
     np.testing.assert_allclose(several.arrays["probabilities"], logits.sigmoid().numpy()[::-1])
 
 
-def test_selectors_of_classes_are_those_of_scikit_learn():
+def by(name, task, scores, **options):
+    """The value of an epoch by a metric; masks are those of `pixel_batches`."""
+    targets = {
+        case: target.numpy().astype(np.uint8)
+        for batch in pixel_batches(3)
+        for case, target in zip(batch.cases.tolist(), batch.targets, strict=True)
+    }
+    return selector(name, task, **options).value(scores, targets.__getitem__)
+
+
+def test_classes_are_scored_as_scikit_learn_does():
     scores, *_ = class_scores("multiclass_classification")
     p, true = scores.arrays["probabilities"].astype(float), scores.truth
     pred = p.argmax(1)
@@ -136,21 +143,52 @@ def test_selectors_of_classes_are_those_of_scikit_learn():
         "brier": ((p - np.eye(3)[true]) ** 2).sum(1).mean(),
         "accuracy": metrics.accuracy_score(true, pred),
         "balanced_accuracy": metrics.balanced_accuracy_score(true, pred),
+        "auroc": metrics.roc_auc_score(true, p / p.sum(1, keepdims=True), multi_class="ovr"),
     }
-    assert {name: row.of(scores) for name, row in CLASSIFICATION.items()} == pytest.approx(wanted, rel=1e-5)
+    got = {name: by(name, "multiclass_classification", scores) for name in wanted}
+    assert got == pytest.approx(wanted, rel=1e-5)
 
 
-def test_selectors_of_labels_are_means_over_labels():
+def test_labels_are_scored_as_means_over_labels():
     scores, *_ = class_scores("multilabel_classification")
     p, true = scores.arrays["probabilities"].astype(float), scores.truth
     columns = [(true[:, k], p[:, k]) for k in range(3)]
     wanted = {
         "log_loss": np.mean([metrics.log_loss(t, q) for t, q in columns]),
         "brier": np.mean([metrics.brier_score_loss(t, q) for t, q in columns]),
-        "accuracy": np.mean([metrics.accuracy_score(t, q >= 0.5) for t, q in columns]),
-        "balanced_accuracy": np.mean([metrics.balanced_accuracy_score(t, q >= 0.5) for t, q in columns]),
+        "label_accuracy": np.mean([metrics.accuracy_score(t, q >= 0.5) for t, q in columns]),
+        "f1": np.mean([metrics.f1_score(t, q >= 0.5) for t, q in columns]),
     }
-    assert {name: row.of(scores) for name, row in CLASSIFICATION.items()} == pytest.approx(wanted, rel=1e-5)
+    got = {name: by(name, "multilabel_classification", scores) for name in wanted}
+    assert got == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("task", FAMILIES)
+def test_an_epoch_may_be_chosen_by_any_metric_of_the_task(task):
+    if task.endswith("segmentation"):
+        batches = [Batch(b.inputs, b.targets.clamp(max=IGNORE), b.cases) for b in pixel_batches(3)]
+        scores = evaluate(Says(), batches, ForwardPass("multiclass_segmentation", 3, CPU), fully=True)
+    else:
+        scores, *_ = class_scores(task, classes=2 if task.startswith("binary") else 3)
+    for name in metrics_of(FAMILIES[task]):
+        value = by(name, task, scores, tolerance_px=1.0)
+        # Every image has every class: none may be free of it, and nothing be undefined else.
+        assert np.isfinite(value) == (name != "false_positive_image_rate_macro"), name
+
+
+def test_only_what_needs_it_asks_for_masks_and_histograms():
+    wanted = {name for name in metrics_of("segmentation") if selector(name, "binary_segmentation").fully}
+    assert wanted == {"nsd_img_macro", "pixel_auroc_img_macro", "pixel_ap_img_macro"}
+
+
+def test_boundary_scores_of_an_epoch_are_those_of_its_masks():
+    task = "multiclass_segmentation"
+    scores = evaluate(Says(), pixel_batches(3), ForwardPass(task, 3, CPU), fully=True)
+    wanted = []
+    for batch in pixel_batches(3):
+        for target, case in zip(batch.targets.numpy().astype(np.uint8), batch.cases.tolist(), strict=True):
+            wanted.append(np.nanmean(of_image(target, scores.maps[case], 3, tolerance_px=1.0)[0]))
+    assert by("nsd", task, scores, tolerance_px=1.0) == pytest.approx(np.mean(wanted))
 
 
 def test_dice_leaves_out_what_is_in_neither_truth_nor_prediction():
@@ -158,21 +196,20 @@ def test_dice_leaves_out_what_is_in_neither_truth_nor_prediction():
     confusion[0] = [[80, 5, 0], [5, 10, 0], [0, 0, 0]]  # class 2 is nowhere: Dice of class 1 alone, 20 / 30
     confusion[1] = [[99, 0, 1], [0, 0, 0], [0, 0, 0]]  # class 2 only predicted: 0
     confusion[2] = [[100, 0, 0], [0, 0, 0], [0, 0, 0]]  # all background, rightly: left out
-    pixels = {
-        "log_loss_sum": np.array([10.0, 20.0, 0.0]),
-        "brier_sum": np.zeros(3),
-        "pixels": np.array([100, 100, 0]),
-    }
-    scores = Scores(np.arange(3), {"confusion": confusion, **pixels}, None, 0.0, {})
-    assert SEGMENTATION["dice_img_macro"].of(scores) == pytest.approx((2 / 3 + 0) / 2)
-    assert SEGMENTATION["iou_img_macro"].of(scores) == pytest.approx((1 / 2 + 0) / 2)
-    assert SEGMENTATION["log_loss_img"].of(scores) == pytest.approx(0.15)
+    losses = {"log_loss_sum": np.array([10.0, 20.0, 0.0]), "brier_sum": np.zeros(3)}
+    task = "multiclass_segmentation"
+    scores = Scores(np.arange(3), {"confusion": confusion, **losses}, None, 0.0, {})
+    assert by("dice_img_macro", task, scores) == pytest.approx((2 / 3 + 0) / 2)
+    assert by("iou_img_macro", task, scores) == pytest.approx((1 / 2 + 0) / 2)
+    assert by("log_loss_img", task, scores) == pytest.approx(0.1)
+    confusion[2] = 0  # an image without a pixel that counts
+    assert by("log_loss_img", task, scores) == pytest.approx(0.15)
     empty = Scores(np.arange(1), {"confusion": confusion[2:]}, None, 0.0, {})
-    assert np.isnan(SEGMENTATION["dice_img_macro"].of(empty))
+    assert np.isnan(by("dice_img_macro", task, empty))
 
 
 def test_the_earliest_of_equals_stays_and_a_number_beats_none():
-    up, down = SEGMENTATION["dice_img_macro"], CLASSIFICATION["log_loss"]
+    up, down = selector("auto", "binary_segmentation"), selector("auto", "binary_classification")
     assert up.is_better(0.0, None)
     assert not up.is_better(0.5, 0.5)
     assert up.is_better(0.6, 0.5)
@@ -184,12 +221,18 @@ def test_the_earliest_of_equals_stays_and_a_number_beats_none():
 
 
 def test_auto_and_unknown_selectors():
-    assert selector("auto", "binary_classification")[0] == "log_loss"
-    assert selector("auto", "binary_segmentation")[0] == "dice_img_macro"
-    with pytest.raises(
-        SpecError, match="no metric to select epochs of a binary segmentation by is called 'dice_img_marco'"
-    ):
+    assert selector("auto", "binary_classification").metric is METRICS["log_loss"]
+    assert selector("auto", "binary_segmentation").metric is METRICS["dice_img_macro"]
+    with pytest.raises(SpecError, match="no metric for segmentation tasks is called 'dice_img_marco'"):
         selector("dice_img_marco", "binary_segmentation")
+
+
+def test_outputs_of_an_epoch_are_in_one_fold_and_ascending():
+    scores, *_ = class_scores("multilabel_classification")
+    outputs = outputs_of(scores, "multilabel_classification")
+    assert set(outputs.fold) == {0}
+    assert outputs.case.tolist() == list(range(40))
+    assert outputs.truth.dtype == bool
 
 
 @pytest.mark.parametrize("size", [(40, 200), (130, 97), (64, 64)])

@@ -24,15 +24,15 @@ from foldwise.learning.training.tiles import is_large
 
 @dataclass(frozen=True)
 class Pooled:
-    """A criterion of counts over all images together, such as 1 - the Dice of all pixels.
+    """A criterion of all images together, such as 1 - the Dice of all pixels.
 
     Attributes:
-        counts: logits and targets of a batch to any tensor of counts; those of the batches are summed in float64.
-        value: the sum of the counts to a scalar.
+        counts: logits and targets of a batch to a tensor with a row for each image.
+        value: the rows of all batches to a number.
     """
 
     counts: Callable[[Tensor, Tensor], Tensor]
-    value: Callable[[Tensor], Tensor]
+    value: Callable[[np.ndarray], float]
 
 
 Criterion = (
@@ -67,23 +67,21 @@ def _values(
     network: nn.Module, batches: Sequence[Batch], criteria: Sequence[Criterion], forward: ForwardPass
 ) -> np.ndarray:
     """`evaluate` in the mode that the network is in."""
-    sums: list[Tensor] = [torch.zeros((), dtype=torch.float64) for _ in criteria]
+    sums = [torch.zeros((), dtype=torch.float64) for _ in criteria]
+    rows: list[list[np.ndarray]] = [[] for _ in criteria]
     for batch in batches:
         logits = forward.logits(network, batch.inputs)
         for number, criterion in enumerate(criteria):
             if isinstance(criterion, Pooled):
-                part = criterion.counts(logits, batch.targets)
+                rows[number].append(criterion.counts(logits, batch.targets).cpu().numpy())
             else:
                 part = criterion(logits, batch.targets) * len(batch.cases)
-            sums[number] = sums[number] + part.cpu().double()  # on the CPU: not every device has float64
+                sums[number] = sums[number] + part.cpu().double()  # on the CPU: not every device has float64
     images = sum(len(batch.cases) for batch in batches)
-    return np.array(
-        [float(_value(criterion, total, images)) for criterion, total in zip(criteria, sums, strict=True)]
-    )
-
-
-def _value(criterion: Criterion, total: Tensor, images: int) -> Tensor:
-    return criterion.value(total) if isinstance(criterion, Pooled) else total / images
+    return np.array([
+        criterion.value(np.concatenate(rows[number])) if isinstance(criterion, Pooled) else float(sums[number] / images)
+        for number, criterion in enumerate(criteria)
+    ])  # fmt: skip
 
 
 @dataclass(frozen=True)

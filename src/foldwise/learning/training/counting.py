@@ -1,28 +1,27 @@
-"""The pixels of a batch, counted for every image finely enough that every metric follows without the network."""
+"""From tensors to what metrics take: the pixels of every image counted, so that every metric follows without the network."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from foldwise.study.spec import IGNORE
+from foldwise.metrics.outputs import CLIP, FAMILIES, Outputs
+from foldwise.study.spec import IGNORE, Task
 
 BINS = 256  # of a probability: fine enough for the ROC and PR curves of pixels
-CLIP = 1e-7  # a probability of 0 for the truth counts as this one, so that a log-loss stays finite
 
 
 def pixel_counts(
     p_NKHW: Tensor, logits_NKHW: Tensor, target_NHW: Tensor, *, fully: bool
 ) -> dict[str, np.ndarray]:
     """Per image what `Scores.arrays` holds of a segmentation; the histogram only where `fully` is asked for."""
-    num, classes = p_NKHW.shape[:2]
+    classes = p_NKHW.shape[1]
     counts_NHW = target_NHW != IGNORE
     true_NHW = target_NHW.clamp(max=classes - 1)
-    image_NHW = torch.arange(num, device=p_NKHW.device)[:, None, None].expand_as(target_NHW)
-    place = (image_NHW * classes + true_NHW) * classes + decided(p_NKHW)
-    confusion = _counted(place, counts_NHW, num * classes**2).reshape(num, classes, classes)
     log_p = F.log_softmax(logits_NKHW, 1).gather(1, true_NHW[:, None])[:, 0].clamp(min=float(np.log(CLIP)))
     squares, confidence = torch.zeros_like(log_p), []
     for k in range(classes):  # one-hot truth would be eight bytes for every class and pixel
@@ -32,7 +31,7 @@ def pixel_counts(
     # Of two classes each error is counted in both; the Brier score of a yes-or-no question counts it once.
     squares = squares / 2 if classes == 2 else squares
     made = {
-        "confusion": confusion,
+        "confusion": confusion_matrices(decided(p_NKHW), target_NHW, classes),
         "confidence_sum": torch.stack(confidence, 1),
         "log_loss_sum": torch.where(counts_NHW, -log_p, 0.0).sum((1, 2), dtype=torch.float64),
         "brier_sum": torch.where(counts_NHW, squares, 0.0).sum((1, 2), dtype=torch.float64),
@@ -41,6 +40,38 @@ def pixel_counts(
     if fully:
         made["histogram"] = _histogram(p_NKHW, true_NHW, counts_NHW)
     return {name: values.cpu().numpy() for name, values in made.items()}
+
+
+def confusion_matrices(decided_NHW: Tensor, target_NHW: Tensor, classes: int) -> Tensor:
+    """(N, K, K) int64 by [true, decided], of the pixels of each image that count."""
+    num = len(target_NHW)
+    true_NHW = target_NHW.clamp(max=classes - 1)
+    image_NHW = torch.arange(num, device=target_NHW.device)[:, None, None].expand_as(target_NHW)
+    place = (image_NHW * classes + true_NHW) * classes + decided_NHW
+    return _counted(place, target_NHW != IGNORE, num * classes**2).reshape(num, classes, classes)
+
+
+def decisions(logits: Tensor, target: Tensor, task: Task) -> Tensor:
+    """The decisions about each image of a batch: all that metrics need that go by decisions alone.
+
+    Returns:
+        masks: (N, K, K) int64 confusion matrices; else (N, 2, K) bool, the true labels and the decided ones.
+    """
+    classes = logits.shape[1]
+    if task.endswith("segmentation"):
+        return confusion_matrices(decided(logits), target, classes)
+    if task == "multilabel_classification":
+        return torch.stack([target > 0.5, logits >= 0], 1)
+    return torch.stack([F.one_hot(target, classes) > 0, F.one_hot(decided(logits), classes) > 0], 1)
+
+
+def outputs_of_decisions(decisions_N: np.ndarray, task: Task) -> Outputs:
+    """The same as metrics take them, all in one fold; a decision counts as a probability of 1."""
+    images = np.arange(len(decisions_N))
+    outputs = Outputs(FAMILIES[task], images, np.zeros_like(images))
+    if task.endswith("segmentation"):
+        return replace(outputs, confusion=decisions_N)
+    return replace(outputs, truth=decisions_N[:, 0], probabilities=decisions_N[:, 1].astype(np.float64))
 
 
 def _histogram(p_NKHW: Tensor, true_NHW: Tensor, counts_NHW: Tensor) -> Tensor:

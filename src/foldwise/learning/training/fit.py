@@ -16,14 +16,15 @@ from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.job import Job
 from foldwise.learning.training.devices import Stopwatch
 from foldwise.learning.training.energy import Spending
-from foldwise.learning.training.epoch_metrics import known, told
+from foldwise.learning.training.epoch_metrics import finite, recorded, selector
 from foldwise.learning.training.fit_files import FoldScores, write_losses, write_network, write_scores
-from foldwise.learning.training.scoring import Scores, evaluate, selector
+from foldwise.learning.training.scoring import Scores, evaluate
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up, with_less_memory
 from foldwise.learning.training.snapshots import Watch, images_to_watch
 from foldwise.learning.training.train import Epoch, Snapshot, train
 from foldwise.run.leases import Beat
 from foldwise.study.automatic import stated_loss
+from foldwise.study.spec import Task
 
 
 def fit_item(job: Job) -> dict[str, Any]:
@@ -87,7 +88,9 @@ def choose_epoch(request: FitRequest, setup: TrainingSetup, beat: Beat) -> Chose
     Of a segmentation, an epoch is as good as the median of its score and the two before it (`Selector.steadied`), of
     those there are in epochs 1 and 2. Patience counts from the best epoch by the same measure.
     """
-    select, by = selector(request.settings["select"], request.packed.task)
+    tolerance_px = request.settings.get("tolerance_px")
+    by = selector(request.settings["select"], request.packed.task, tolerance_px=tolerance_px)
+    select = by.metric.name
     training, network = request.training, setup.learner.network
     evaluating, watch = Stopwatch(request.device), _watch(request)
     records: list[dict[str, Any]] = []
@@ -95,31 +98,33 @@ def choose_epoch(request: FitRequest, setup: TrainingSetup, beat: Beat) -> Chose
     best_epoch, best_score, best = 0, None, None
     for epoch in train(setup.learner, setup.batches_of, training.epochs):
         with evaluating.lap():
-            inner = score(request, setup, request.split.validation, fully=False, watch=watch)
-        values.append(by.of(inner))
+            inner = score(request, setup, request.split.validation, fully=by.fully, watch=watch)
+            values.append(by.value(inner, request.packed.target))
         steadied = by.steadied(values)
         is_best = by.is_better(steadied, best_score)
         if is_best:
             best_epoch, best_score, best = epoch.number, steadied, (Snapshot(network), inner)
         if watch is not None:
             watch.keep(epoch.number, inner.watched, is_best=is_best)
-        records.append(_record(epoch, inner, values[-1], steadied))
-        beat({"epoch": epoch.number, "epochs": training.epochs, "metric": select, "score": known(values[-1])})
+        records.append(_record(epoch, inner, request.packed.task, values[-1], steadied))
+        beat(
+            {"epoch": epoch.number, "epochs": training.epochs, "metric": select, "score": finite(values[-1])}
+        )
         if training.patience_epochs is not None and epoch.number - best_epoch >= training.patience_epochs:
             break
     assert best is not None  # there is at least one epoch, and the first beats none
     return Chosen(records, best_epoch, *best, select, evaluating, watch)
 
 
-def _record(epoch: Epoch, inner: Scores, value: float, steadied: float) -> dict[str, Any]:
+def _record(epoch: Epoch, inner: Scores, task: Task, value: float, steadied: float) -> dict[str, Any]:
     """What result.json says of an epoch; ``val_steady`` is what chose, for images the same as ``val_score``."""
     return {
         "epoch": epoch.number,
         "train_loss": epoch.loss,
-        "val_loss": known(inner.loss),
-        "val_score": known(value),
-        "val_steady": known(steadied),
-        **told(inner),
+        "val_loss": finite(inner.loss),
+        "val_score": finite(value),
+        "val_steady": finite(steadied),
+        **recorded(inner, task),
         "lr": epoch.lr,
         "seconds": epoch.seconds,
     }

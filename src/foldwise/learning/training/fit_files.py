@@ -14,10 +14,11 @@ from torch import Tensor
 from foldwise.learning.checkpoints.saved import read_weights, write_model, write_weights
 from foldwise.learning.checkpoints.winner import ENCODER, WEIGHTS
 from foldwise.learning.objectives.losses import loss_curve, losses_to_map
-from foldwise.learning.training.epoch_metrics import known, pooled_confusion
+from foldwise.learning.training.epoch_metrics import finite, outputs_of
 from foldwise.learning.training.scoring import Scores
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, class_counts
 from foldwise.learning.training.snapshots import Watch
+from foldwise.metrics.confusion import pooled_confusion
 
 WATCHED, CURVE, SPREAD = "watched.npz", "loss_curve.npz", "weight_quantiles.npz"
 # Of batch norm: measured, not trained.
@@ -41,8 +42,8 @@ def write_scores(request: FitRequest, scores: FoldScores, scratch: Path) -> None
     """``scores.npz``, and ``predictions.npz`` of a segmentation."""
     validation, test = scores.validation, scores.test
     arrays = {"case": test.case, **test.arrays}
-    arrays |= {"train_confusion": pooled_confusion(scores.train)}
-    arrays |= {"inner_confusion": pooled_confusion(validation)}
+    for name, part in (("train", scores.train), ("inner", validation)):
+        arrays[f"{name}_confusion"] = pooled_confusion(outputs_of(part, request.packed.task))
     if not request.segmentation:
         # Probabilities of the validation part serve to set thresholds later; of pixels they are not kept.
         arrays |= {"inner_case": validation.case}
@@ -106,11 +107,11 @@ def weight_numbers(values: np.ndarray) -> dict[str, float | int | None]:
     sizes = np.sort(np.abs(_few(values)))
     return {
         "count": values.size,
-        "low": known(values.min()),
-        "high": known(values.max()),
-        "sd": known(sd),
+        "low": finite(values.min()),
+        "high": finite(values.max()),
+        "sd": finite(sd),
         "beyond": float((np.abs(values - np.float32(mean)) > 3 * sd).mean()),
-        "reach": known(sizes[min(sizes.size - 1, int(REACH * sizes.size))]),
+        "reach": finite(sizes[min(sizes.size - 1, int(REACH * sizes.size))]),
     }
 
 

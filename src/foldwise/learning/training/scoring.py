@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from foldwise.data.batches.batches import Batch
-from foldwise.errors import choose
-from foldwise.learning.training.counting import CLIP, decided, pixel_counts
+from foldwise.learning.training.counting import decided, pixel_counts
 from foldwise.learning.training.devices import autocast
 from foldwise.learning.training.tiles import is_large, tiled
 from foldwise.study.spec import Task
@@ -137,117 +136,3 @@ def _watched(p_NKHW: Tensor, cases: np.ndarray, watch: Mapping[int, int]) -> dic
         for row, case in enumerate(cases.tolist())
         if case in watch
     }
-
-
-@dataclass(frozen=True)
-class Selector:
-    """A number that chooses the epoch on the inner validation, and which way it is better.
-
-    Attributes:
-        over: the median of so many epochs is what chooses; one lucky epoch of few images is then not enough.
-    """
-
-    of: Callable[[Scores], float]
-    higher_is_better: bool = True
-    over: int = 1
-
-    def steadied(self, values: Sequence[float]) -> float:
-        """The median of the last `over` known values, or of those there are; nan where the last one is not known.
-
-        An epoch that is strictly better by it than all before is itself at least as good as that median, so the
-        epoch that is kept is never a bad one among good neighbours.
-        """
-        known = [value for value in values if np.isfinite(value)]
-        return float(np.median(known[-self.over :])) if known and np.isfinite(values[-1]) else float("nan")
-
-    def is_better(self, score: float, best: float | None) -> bool:
-        """Whether `score` beats the `best` so far; equal ones do not, so that the earliest epoch stays."""
-        if best is None or np.isnan(best):
-            return best is None or not np.isnan(score)
-        return score > best if self.higher_is_better else score < best
-
-
-def selector(name: str, task: Task) -> tuple[str, Selector]:
-    """The row called `name` and its full name; ``auto`` is log-loss, or Dice per image for segmentation."""
-    table = SEGMENTATION if task.endswith("segmentation") else CLASSIFICATION
-    name = next(iter(table)) if name == "auto" else name
-    return name, choose(table, name, f"metric to select epochs of a {task.replace('_', ' ')} by")
-
-
-def one_hot(scores: Scores) -> np.ndarray:
-    """(n, K) 1.0 for every label that is so."""
-    assert scores.truth is not None
-    p = scores.arrays["probabilities"]
-    return scores.truth.astype(np.float64) if scores.truth.ndim == 2 else np.eye(p.shape[1])[scores.truth]
-
-
-def _log_loss(scores: Scores) -> float:
-    p, true = scores.arrays["probabilities"].astype(np.float64).clip(CLIP, 1 - CLIP), one_hot(scores)
-    if scores.truth is not None and scores.truth.ndim == 2:
-        return float(-(true * np.log(p) + (1 - true) * np.log1p(-p)).mean())
-    return float(-np.log(p[true.astype(bool)]).mean())
-
-
-def _brier(scores: Scores) -> float:
-    squares = (scores.arrays["probabilities"].astype(np.float64) - one_hot(scores)) ** 2
-    return float(
-        squares.mean() if scores.truth is not None and scores.truth.ndim == 2 else squares.sum(1).mean()
-    )
-
-
-def right(scores: Scores) -> np.ndarray:
-    """(n,) or, for several labels, (n, K): whether the decision is right."""
-    p = scores.arrays["probabilities"]
-    assert scores.truth is not None
-    several = scores.truth.ndim == 2
-    return np.asarray((p >= 0.5) == (scores.truth > 0.5) if several else p.argmax(1) == scores.truth)
-
-
-def _balanced_accuracy(scores: Scores) -> float:
-    """Mean over the classes that are there of the share of their images that are found (several labels: and left)."""
-    is_right, true = right(scores), one_hot(scores) > 0.5
-    if is_right.ndim == 1:
-        return float(np.mean([is_right[of_class].mean() for of_class in true.T if of_class.any()]))
-    parts = [
-        part[chosen].mean()
-        for part, of in zip(is_right.T, true.T, strict=True)
-        for chosen in (of, ~of)
-        if chosen.any()
-    ]
-    return float(np.mean(parts))
-
-
-def overlap(scores: Scores, weight: float) -> float:
-    """Mean over images of the mean over foreground classes; nan where truth and prediction are all background.
-
-    `weight` 2 gives Dice, 2 TP / (2 TP + FP + FN); 1 gives IoU. A class in neither truth nor prediction of an
-    image is left out of it.
-    """
-    confusion = scores.arrays["confusion"].astype(np.float64)
-    hit = np.einsum("nkk->nk", confusion)[:, 1:]
-    miss = confusion.sum(1)[:, 1:] + confusion.sum(2)[:, 1:] - 2 * hit
-    known = hit + miss > 0
-    ratio = np.where(known, weight * hit / np.where(known, weight * hit + miss, 1), 0)
-    per_image = ratio.sum(1)[known.any(1)] / known.sum(1)[known.any(1)]
-    return float(per_image.mean()) if len(per_image) else float("nan")
-
-
-def _per_pixel(scores: Scores, name: str) -> float:
-    pixels = scores.arrays["pixels"]
-    return float((scores.arrays[name] / np.maximum(pixels, 1))[pixels > 0].mean())
-
-
-CLASSIFICATION = {
-    "log_loss": Selector(_log_loss, higher_is_better=False),
-    "brier": Selector(_brier, higher_is_better=False),
-    "accuracy": Selector(lambda scores: float(right(scores).mean())),
-    "balanced_accuracy": Selector(_balanced_accuracy),
-}
-SEGMENTATION = {
-    "dice_img_macro": Selector(lambda scores: overlap(scores, 2), over=3),
-    "iou_img_macro": Selector(lambda scores: overlap(scores, 1), over=3),
-    "log_loss_img": Selector(
-        lambda scores: _per_pixel(scores, "log_loss_sum"), higher_is_better=False, over=3
-    ),
-    "brier_img": Selector(lambda scores: _per_pixel(scores, "brier_sum"), higher_is_better=False, over=3),
-}
