@@ -8,13 +8,13 @@ import numpy as np
 
 from benchmarks.validation.customs import ALPHA, _alarms
 from benchmarks.validation.designs import Sample
-from foldwise.judging.design import Factor
-from foldwise.judging.effects import Asked, Scores, effect, views
-from foldwise.judging.inference import compare
 from foldwise.judging.judge import compared
-from foldwise.judging.pairs import Pair, all_pairs
-from foldwise.judging.scoring import Judged, Scored, judged
-from foldwise.judging.variance import variance
+from foldwise.judging.scores.scoring import Judged, Scored, judged
+from foldwise.judging.statistics.design import Factor
+from foldwise.judging.statistics.effects import Asked, Scores, effect, views
+from foldwise.judging.statistics.inference import compare
+from foldwise.judging.statistics.pairs import Pair, all_pairs
+from foldwise.judging.statistics.variance import variance
 from foldwise.metrics.influence import UnitScores, mean_score, unit_scores
 from foldwise.metrics.outputs import Outputs
 

@@ -9,7 +9,7 @@ from repository import ROOT
 from sklearn import metrics as oracle
 from tiny_run import CLASSES, Wanted, make_run
 
-from foldwise.judging.rows import read_rows
+from foldwise.judging.scores.rows import read_rows
 
 REPEATS = 2
 

@@ -9,7 +9,7 @@ import pytest
 from judged import judge
 from tiny_run import CLASSES, Wanted, make_run
 
-from foldwise.judging.rows import read_rows
+from foldwise.judging.scores.rows import read_rows
 
 DIFFERENT, ALIKE = (0.3, 2.5), (1.0, 1.01, 1.02)
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from foldwise.judging.records import Judgement
-from foldwise.judging.rows import Rows
-from foldwise.judging.warnings.facts import Caution, Compared, Facts
+from foldwise.judging.scores.rows import Rows
+from foldwise.judging.sections.configurations import Judgement
+from foldwise.judging.verdict import VerdictWarning
+from foldwise.judging.warnings.facts import Compared, Facts
 from foldwise.judging.wording import all_others, capital, counted, in_text, show, unseen, with_interval
 from foldwise.study.spec import Judging
 
@@ -45,10 +46,12 @@ def beats_trivial(facts: Facts, winner: Record) -> bool:
     return bool(known.sign * worst > known.sign * known.best_trivial[1].estimates[metric.name])
 
 
-def answer(told: str, records: Sequence[Record], facts: Facts, unbeaten: Caution | None = None) -> Record:
+def answer(
+    told: str, records: Sequence[Record], facts: Facts, unbeaten: VerdictWarning | None = None
+) -> Record:
     """The winner, its numbers, and the sentence that says how sure it is, and which baseline it does not beat."""
     ranked = [record for record in records if record["verdict"] in ("winner", "could be best", "worse")]
-    said = " ".join([_sentence(told, ranked, facts), *([unbeaten[1]] if unbeaten else [])])
+    said = " ".join([_sentence(told, ranked, facts), *([unbeaten.message] if unbeaten else [])])
     return answer_record(ranked, facts.known, said)
 
 

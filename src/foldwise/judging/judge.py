@@ -12,31 +12,31 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.aa_test import again_caution, again_record
 from foldwise.judging.answer import answer, state
-from foldwise.judging.auxiliary import failed_items
-from foldwise.judging.baselines import baselines_of
-from foldwise.judging.boundaries import boundary_record, with_outlines
-from foldwise.judging.calibration import calibration_record
-from foldwise.judging.curve_scores import curves_of
 from foldwise.judging.curves import write_curves
-from foldwise.judging.factor_effects import mattered
-from foldwise.judging.inference import Comparison, compare
-from foldwise.judging.intervals import Interval, interval, moved
-from foldwise.judging.pairs import Pair, all_pairs
-from foldwise.judging.records import Judgement, baseline_record, records
-from foldwise.judging.robustness import robustness
-from foldwise.judging.rows import Rows, read_rows
-from foldwise.judging.scoring import Judged, Scored, best_first, judged, score
-from foldwise.judging.selection import Selected, selected_score
-from foldwise.judging.shallow import not_beaten, shallow_records
+from foldwise.judging.scores.baselines import baselines_of
+from foldwise.judging.scores.boundaries import boundary_record, with_outlines
+from foldwise.judging.scores.curve_scores import curves_of
+from foldwise.judging.scores.rows import Rows, read_rows
+from foldwise.judging.scores.scoring import Judged, Scored, best_first, judged, score
+from foldwise.judging.sections.aa_test import again_caution, again_record
+from foldwise.judging.sections.auxiliary import failed_items
+from foldwise.judging.sections.calibration import calibration_record
+from foldwise.judging.sections.configurations import Judgement, baseline_record, records
+from foldwise.judging.sections.factor_effects import mattered
+from foldwise.judging.sections.robustness import robustness
+from foldwise.judging.sections.shallow import not_beaten, shallow_records
+from foldwise.judging.sections.textbook import textbook_record
+from foldwise.judging.sections.threshold_report import thresholds_record
+from foldwise.judging.sections.throughput import throughput
+from foldwise.judging.statistics.inference import Comparison, compare
+from foldwise.judging.statistics.intervals import Interval, interval, moved
+from foldwise.judging.statistics.pairs import Pair, all_pairs
+from foldwise.judging.statistics.selection import Selected, selected_score
+from foldwise.judging.statistics.variance import beside
 from foldwise.judging.tables import write_results, write_scores
-from foldwise.judging.textbook import textbook_record
-from foldwise.judging.threshold_report import thresholds_record
-from foldwise.judging.throughput import throughput
-from foldwise.judging.variance import beside
 from foldwise.judging.verdict import Verdict
-from foldwise.judging.warnings import as_records, cautions
+from foldwise.judging.warnings import cautions
 from foldwise.judging.warnings.facts import Facts
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import Metric, choose_metric, metrics_of
@@ -115,7 +115,7 @@ def verdict_of(study: Study, rows: Rows, speeds: Sequence[dict[str, Any]] = ()) 
         "boundary": boundary_record(study, rows, known.comparable),
         "calibration": calibration_record(study, rows, known.comparable),
         "selection": selection_record(known),
-        "warnings": as_records([unbeaten, again_caution(equals), *cautions(facts, told, listed, factors)]),
+        "warnings": tuple(one for one in (unbeaten, again_caution(equals), *cautions(facts, told, listed, factors)) if one),
         "pairs": pair_records(study.judge, known),
         "factors": factors,
         "aa_test": equals,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.rows import Rows
+from foldwise.judging.scores.rows import Rows
 from foldwise.judging.verdict import ConfigurationResult, Cost, ShallowBaseline, TrivialBaseline, Verdict
 from foldwise.metrics.outputs import Outputs, counts, predicted
 from foldwise.metrics.ratios import image_dice, image_iou

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from foldwise.data.cache.caches import check_room
 from foldwise.errors import FoldwiseError, SpecError
-from foldwise.judging.boundaries import check_boundary
-from foldwise.judging.thresholds import choose_thresholds
+from foldwise.judging.scores.boundaries import check_boundary
+from foldwise.judging.scores.thresholds import choose_thresholds
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.pipeline import Prepared

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from foldwise.data.cache.packed import open_packed
 from foldwise.errors import RunError
 from foldwise.judging.curves import MAX_CLASSES, Curves, RankingCurve, read_curves
-from foldwise.judging.rows import Rows, read_rows
+from foldwise.judging.scores.rows import Rows, read_rows
 from foldwise.judging.verdict import read_verdict
 from foldwise.run.auxiliary_results import AuxiliaryItem
 from foldwise.run.folder import RunFolder, read_json

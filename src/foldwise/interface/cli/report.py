@@ -84,8 +84,8 @@ def _serve(folder: RunFolder, port: int, *, open_: bool) -> None:
 
 def judged(folder: RunFolder) -> ReportData:
     """What is done now, judged for the report; nothing is written into the run folder."""
-    from foldwise.judging.curve_scores import curves_of
     from foldwise.judging.judge import verdict_now
+    from foldwise.judging.scores.curve_scores import curves_of
     from foldwise.reporting.report_data import gather
 
     verdict, rows = verdict_now(folder)

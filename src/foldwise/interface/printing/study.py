@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from foldwise.interface.printing.saying import SIGNS, console, hang, say_message
-from foldwise.judging.power import before_training
+from foldwise.judging.statistics.power import before_training
 from foldwise.pipeline.worker import waiting_here
 from foldwise.run.devices import told
 from foldwise.run.folder import RunFolder

@@ -12,7 +12,7 @@ from foldwise.judging.external.asked import Asked
 from foldwise.judging.external.grid import Grid
 from foldwise.judging.external.own import family_of, outputs_of
 from foldwise.judging.external.reading import Read, metric_of
-from foldwise.judging.scoring import Scored, score
+from foldwise.judging.scores.scoring import Scored, score
 from foldwise.metrics.influence import Units, mean_score
 from foldwise.metrics.outputs import Floats, Ints
 from foldwise.metrics.table import Metric, choose_metric, metrics_of

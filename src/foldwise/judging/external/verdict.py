@@ -10,21 +10,20 @@ from typing import Any
 import numpy as np
 
 from foldwise.judging.answer import answer_record, compared_in_words, sure
-from foldwise.judging.design import Factor
-from foldwise.judging.effects import Asked as Intervals
 from foldwise.judging.external.asked import Asked
 from foldwise.judging.external.given import Given, given_by
 from foldwise.judging.external.grid import Grid, paired
 from foldwise.judging.external.reading import read_files
-from foldwise.judging.factor_effects import what_mattered
 from foldwise.judging.judge import compared, pair_records, selection_record
-from foldwise.judging.records import Judgement, standing, unranked, with_ends
-from foldwise.judging.scoring import Scored, best_first, judged
-from foldwise.judging.textbook import textbook_record
-from foldwise.judging.verdict import Verdict
-from foldwise.judging.warnings import as_records
+from foldwise.judging.scores.scoring import Scored, best_first, judged
+from foldwise.judging.sections.configurations import Judgement, standing, unranked, with_ends
+from foldwise.judging.sections.factor_effects import what_mattered
+from foldwise.judging.sections.textbook import textbook_record
+from foldwise.judging.statistics.design import Factor
+from foldwise.judging.statistics.effects import Asked as Intervals
+from foldwise.judging.verdict import Verdict, VerdictWarning
 from foldwise.judging.warnings.choice import not_distinguishable, optimism
-from foldwise.judging.warnings.facts import Caution, Compared
+from foldwise.judging.warnings.facts import Compared
 from foldwise.judging.warnings.runs import unstable
 from foldwise.judging.warnings.sample import small
 from foldwise.judging.wording import counted, in_text, with_interval
@@ -93,7 +92,7 @@ def _verdict(given: Given, judge: Judging) -> Verdict:
         "configurations": listed,
         "baselines": [],
         "selection": selection_record(known),
-        "warnings": as_records(_warnings(facts, grid, listed)),
+        "warnings": tuple(one for one in _warnings(facts, grid, listed) if one),
         "pairs": pair_records(judge, known),
         "factors": _factors(given, known, listed, judge),
         "textbook": textbook_record(judge, known),
@@ -176,7 +175,7 @@ def _reached(facts: Compared, winner: Record, num_cases: int) -> str:
     return f"{title} {with_interval(winner, sure(facts.judge))} on {size}"
 
 
-def _warnings(facts: Compared, grid: Grid, listed: Sequence[Record]) -> Iterator[Caution | None]:
+def _warnings(facts: Compared, grid: Grid, listed: Sequence[Record]) -> Iterator[VerdictWarning | None]:
     yield from (
         _lacking(listed),
         not_distinguishable(facts, listed),
@@ -187,7 +186,7 @@ def _warnings(facts: Compared, grid: Grid, listed: Sequence[Record]) -> Iterator
     )
 
 
-def _lacking(listed: Sequence[Record]) -> Caution | None:
+def _lacking(listed: Sequence[Record]) -> VerdictWarning | None:
     short = [record for record in listed if record["verdict"] == "incomplete"]
     if not short:
         return None
@@ -195,26 +194,26 @@ def _lacking(listed: Sequence[Record]) -> Caution | None:
     more = f"; and {len(short) - 3} more" if len(short) > 3 else ""
     left = f"{counted(len(short), 'configuration is', 'configurations are')} left out of the comparison"
     cure = "Add the scores: of a case on which a model failed, the worst value. Nothing is made up for what is lacking."
-    return "MISSING_RUNS", f"{left}: {told}{more}.", cure
+    return VerdictWarning(code="MISSING_RUNS", message=f"{left}: {told}{more}.", cure=cure)
 
 
-def _runs(grid: Grid) -> Caution | None:
+def _runs(grid: Grid) -> VerdictWarning | None:
     """What the scores cannot tell about training again."""
     if len(grid.repeats) > 1:
         return None
     if len(np.unique(grid.folds_Rn)) > 1:
         message = "Every fold has one score per case: how much seeds and splits matter is estimated from the folds alone."
-        return (
-            "ONE_SEED",
-            message,
-            "Train again with other seeds and splits, and tell them apart in a column repeat.",
+        return VerdictWarning(
+            code="ONE_SEED",
+            message=message,
+            cure="Train again with other seeds and splits, and tell them apart in a column repeat.",
         )
     message = (
         "One score per case and no folds: what is said holds for these trained weights only. Trained again with another "
         "seed, the same method may come out elsewhere, and on many cases even equal methods look different."
     )
     cure = "Train with several seeds (a column repeat), or by cross-validation (a column fold), to compare methods."
-    return "NO_RUN_VARIANCE", message, cure
+    return VerdictWarning(code="NO_RUN_VARIANCE", message=message, cure=cure)
 
 
 def _factors(given: Given, known: Judgement, listed: Sequence[Record], judge: Judging) -> Record | None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
+from foldwise.judging.verdict import VerdictWarning
 from foldwise.judging.warnings import choice, runs, sample
-from foldwise.judging.warnings.facts import Caution, Facts, Record
-
-
-def as_records(found: Iterable[Caution | None]) -> list[Record]:
-    """The cautions that apply, as the verdict has them."""
-    return [dict(zip(("code", "message", "cure"), one, strict=True)) for one in found if one is not None]
+from foldwise.judging.warnings.facts import Facts, Record
 
 
 def cautions(
     facts: Facts, told: str, records: Sequence[Record], factors: Record | None
-) -> Iterator[Caution | None]:
+) -> Iterator[VerdictWarning | None]:
     """Every caution about the comparison, the gravest kind first; None for those that do not apply."""
     yield choice.trivial(facts, told, records)
     yield from runs.missing(facts, records)

@@ -5,26 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from foldwise.judging.warnings.facts import Caution, Compared, Facts, Record, listed
+from foldwise.judging.verdict import VerdictWarning
+from foldwise.judging.warnings.facts import Compared, Facts, Record, listed
 from foldwise.judging.wording import counted, digits_of, rounded, show, unseen
 
 GRID = 3
 MANY = 1000  # times as many images: nobody has them
 
 
-def trivial(facts: Facts, told: str, records: Sequence[Record]) -> Caution | None:
+def trivial(facts: Facts, told: str, records: Sequence[Record]) -> VerdictWarning | None:
     """Where the best is not shown to be better than a predictor that never looks at the image."""
     if told != "not_better_than_trivial":
         return None
     message = f"The best configuration, {records[0]['name']}, is not shown to be better than a predictor that never looks at the image."
-    return (
-        "TRIVIAL_BASELINE",
-        message,
-        "Look at the learning curves and the pictures: train longer, change the learning rate, or check the labels.",
+    return VerdictWarning(
+        code="TRIVIAL_BASELINE",
+        message=message,
+        cure="Look at the learning curves and the pictures: train longer, change the learning rate, or check the labels.",
     )
 
 
-def not_distinguishable(facts: Compared, records: Sequence[Record]) -> Caution | None:
+def not_distinguishable(facts: Compared, records: Sequence[Record]) -> VerdictWarning | None:
     """Where more than half could be the best: what could have been seen, and what it takes to see more."""
     could = sum(record["could_be_best"] for record in records)
     if facts.known.comparison is None or could <= max(1, len(facts.known.comparison.p) / 2):
@@ -35,7 +36,7 @@ def not_distinguishable(facts: Compared, records: Sequence[Record]) -> Caution |
         f"{unseen(detectable, bounded=facts.known.metric.bounded)} with {counted(facts.units.count, *facts.noun)}."
     )
     cure = f"Take the cheapest of those that could be best, add repeats, or add {facts.noun[1]}."
-    return "NOT_DISTINGUISHABLE", message, cure + _needed(facts)
+    return VerdictWarning(code="NOT_DISTINGUISHABLE", message=message, cure=cure + _needed(facts))
 
 
 def _needed(facts: Compared) -> str:
@@ -52,7 +53,7 @@ def _needed(facts: Compared) -> str:
     return f" To see a difference of {target:g} takes about {rounded(factor * units.count)} {kind}, {rounded(factor)} times as many."
 
 
-def confounded(factors: Record | None) -> Caution | None:
+def confounded(factors: Record | None) -> VerdictWarning | None:
     """Where two factors always change together, so that nothing can be said of either; none where every one stands alone."""
     told = factors["factors"] if factors else []
     mixed = [
@@ -66,10 +67,10 @@ def confounded(factors: Record | None) -> Caution | None:
         "configurations that differ in it alone."
     )
     cure = "Add the combinations that are missing, or draw no conclusion about it."
-    return "CONFOUNDED", message, cure
+    return VerdictWarning(code="CONFOUNDED", message=message, cure=cure)
 
 
-def edge(records: Sequence[Record]) -> Iterator[Caution]:
+def edge(records: Sequence[Record]) -> Iterator[VerdictWarning]:
     """Where the winner's level of a numeric factor is the lowest or highest tried."""
     if not records or records[0]["verdict"] != "winner":
         return
@@ -80,7 +81,9 @@ def edge(records: Sequence[Record]) -> Iterator[Caution]:
         if value is not None and len(values) >= GRID and value in (values[0], values[-1]):
             side = "lowest" if value == values[0] else "highest"
             message = f"The winner has {factor} {level}, the {side} that was tried: a value beyond it may be better."
-            yield "EDGE_OF_GRID", message, f"Add a level of {factor} beyond {level}."
+            yield VerdictWarning(
+                code="EDGE_OF_GRID", message=message, cure=f"Add a level of {factor} beyond {level}."
+            )
 
 
 def _numeric(level: str) -> tuple[str, float | None]:
@@ -91,7 +94,7 @@ def _numeric(level: str) -> tuple[str, float | None]:
     return level.replace(numbers[0], "", 1), float(numbers[0])
 
 
-def optimism(facts: Compared, records: Sequence[Record]) -> Caution | None:
+def optimism(facts: Compared, records: Sequence[Record]) -> VerdictWarning | None:
     """Where the winner's score flatters it by more than half of what is of consequence."""
     chosen, sign = facts.known.selected, facts.known.sign
     if chosen is None or chosen.optimism <= facts.judge.equivalent_within / 2:
@@ -107,4 +110,4 @@ def optimism(facts: Compared, records: Sequence[Record]) -> Caution | None:
         f"({100 * (1 - facts.judge.alpha):g} % interval {low:.{digits}f} to {high:.{digits}f})."
     )
     cure = "Quote the corrected score, or score the winner once on images kept apart."
-    return "SELECTION_OPTIMISM", message, cure
+    return VerdictWarning(code="SELECTION_OPTIMISM", message=message, cure=cure)

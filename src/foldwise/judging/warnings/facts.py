@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foldwise.judging.records import Judgement
-from foldwise.judging.rows import Rows
+from foldwise.judging.scores.rows import Rows
+from foldwise.judging.sections.configurations import Judgement
 from foldwise.metrics.influence import Units
 from foldwise.study.spec import Judging, Study
 
 Record = dict[str, Any]
-Caution = tuple[str, str, str]  # code, message, cure
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from math import ceil
 
 import numpy as np
 
-from foldwise.judging.rows import Fit
-from foldwise.judging.run_variance import OWN_FROM, STEADY_ENOUGH, unsteady
-from foldwise.judging.warnings.facts import Caution, Compared, Facts, Record, listed
+from foldwise.judging.scores.rows import Fit
+from foldwise.judging.statistics.run_variance import OWN_FROM, STEADY_ENOUGH, unsteady
+from foldwise.judging.verdict import VerdictWarning
+from foldwise.judging.warnings.facts import Compared, Facts, Record, listed
 from foldwise.judging.wording import counted
 from foldwise.study.spec import Training
 
@@ -17,7 +18,7 @@ BUDGET, MORE = {"epochs", "steps_per_epoch", "batch_size"}, 1.1
 LATE, TAIL, GAIN = 0.95, 0.8, 0.05  # see `_still_improving`
 
 
-def missing(facts: Facts, records: Sequence[Record]) -> Iterator[Caution]:
+def missing(facts: Facts, records: Sequence[Record]) -> Iterator[VerdictWarning]:
     """Where configurations lack fits, and so take no part."""
     short = [record for record in records if record["num_done"] < record["num_planned"]]
     if not short:
@@ -33,20 +34,26 @@ def missing(facts: Facts, records: Sequence[Record]) -> Iterator[Caution]:
         row.training.device for row in facts.rows.configurations if row.id in {one["id"] for one in short}
     }
     where = f" on a machine that has {' and '.join(sorted(devices))}" if not devices & {"auto", "cpu"} else ""
-    yield "MISSING_RUNS", message, f"{first} the study again{where}; what is done is kept."
+    yield VerdictWarning(
+        code="MISSING_RUNS", message=message, cure=f"{first} the study again{where}; what is done is kept."
+    )
 
 
-def seeds(facts: Facts) -> Caution | None:
+def seeds(facts: Facts) -> VerdictWarning | None:
     """Where every fold was trained once."""
     if len(facts.rows.repeats) > 1:
         return None
     message = (
         "Every fold was trained once: how much seeds and splits matter is estimated from the folds alone."
     )
-    return "ONE_SEED", message, "Set validate.repeats to 3 before you rely on small differences."
+    return VerdictWarning(
+        code="ONE_SEED",
+        message=message,
+        cure="Set validate.repeats to 3 before you rely on small differences.",
+    )
 
 
-def unstable(facts: Compared, records: Sequence[Record]) -> Caution | None:
+def unstable(facts: Compared, records: Sequence[Record]) -> VerdictWarning | None:
     """Where the scores of some configurations jump from run to run far more than those of the others."""
     known = facts.known
     decisive = known.tables.get(known.metric.name)
@@ -63,10 +70,10 @@ def unstable(facts: Compared, records: Sequence[Record]) -> Caution | None:
     if len(odd) < OWN_FROM and (~odd).sum() < STEADY_ENOUGH:
         message += " So few configurations share one variance between runs, and this widens every interval."
     cure = "Look at the scores of its folds and at its learning curves: train it more gently or longer, or leave it out."
-    return "UNSTABLE_CONFIG", message, cure
+    return VerdictWarning(code="UNSTABLE_CONFIG", message=message, cure=cure)
 
 
-def unequal_budget(facts: Facts) -> Caution | None:
+def unequal_budget(facts: Facts) -> VerdictWarning | None:
     """Where some configurations were allowed more steps than others, and the study does not compare that."""
     rows = [row for row in facts.rows.configurations if row.id in facts.known.comparable]
     if not rows or BUDGET & {factor for row in rows for factor in row.levels}:
@@ -80,10 +87,10 @@ def unequal_budget(facts: Facts) -> Caution | None:
         f"Configurations had unequal numbers of training steps: {most} {steps[most]:,}, {least} {steps[least]:,}. "
         "What looks better may only have been trained longer."
     )
-    return (
-        "UNEQUAL_BUDGET",
-        message,
-        "State the same epochs and batch_size for all, or name epochs as a factor.",
+    return VerdictWarning(
+        code="UNEQUAL_BUDGET",
+        message=message,
+        cure="State the same epochs and batch_size for all, or name epochs as a factor.",
     )
 
 
@@ -92,16 +99,16 @@ def _steps(training: Training, num_train: int) -> int:
     return training.epochs * (training.steps_per_epoch or ceil(num_train / training.batch_size))
 
 
-def undertrained(facts: Facts, records: Sequence[Record]) -> Caution | None:
+def undertrained(facts: Facts, records: Sequence[Record]) -> VerdictWarning | None:
     """Where the best epoch of most fits is among the last, and training was still improving."""
     late = [record["name"] for record in records if _undertrained(facts, record)]
     if not late:
         return None
     message = f"In most fits of {listed(late, 3)} the best epoch is among the last 5 %, and training was still improving."
-    return (
-        "UNDERTRAINED",
-        message,
-        "Set train.epochs higher; every configuration should have stopped improving.",
+    return VerdictWarning(
+        code="UNDERTRAINED",
+        message=message,
+        cure="Set train.epochs higher; every configuration should have stopped improving.",
     )
 
 

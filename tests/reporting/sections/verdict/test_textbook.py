@@ -6,7 +6,7 @@ import pytest
 from judged import judge
 from make_run import RUNS, make_run
 
-from foldwise.judging.textbook import TESTS
+from foldwise.judging.sections.textbook import TESTS
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.verdict import textbook

@@ -1,0 +1,122 @@
+"""Trivial predictors: what anyone could say without looking at the image, judged like every configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from foldwise.data.folds.splits import Split
+from foldwise.judging.scores.rows import Rows
+from foldwise.metrics.outputs import CLIP, Floats, Ints, Outputs
+
+BINS = 256
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A row of the table: its name for the reader, what it says, and how it says it of one repeat."""
+
+    id: str
+    name: str
+    sentence: str
+    families: tuple[str, ...]
+    predict: Callable[[Rows, Outputs], Outputs]
+
+
+def _by_fold(rows: Rows, like: Outputs, say: Callable[[Floats], Floats]) -> Outputs:
+    """Every case of a fold gets `say(share of each class in the training part of the fold)`."""
+    assert rows.truth is not None
+    assert like.probabilities is not None
+    said = np.zeros(like.probabilities.shape)
+    for fold in np.unique(like.fold):
+        members = like.fold == fold
+        known = _training_part(rows, like.case[members])
+        said[members] = say(rows.truth[known].mean(axis=0))
+    return replace(like, probabilities=said, thresholds=None)
+
+
+def _training_part(rows: Rows, tested: Ints) -> Ints:
+    split = next(split for split in rows.splits if _tests(split, tested))
+    return np.concatenate([split.train, split.validation]).astype(np.int64)
+
+
+def _tests(split: Split, cases: Ints) -> bool:
+    return bool(np.isin(cases, split.test).all())
+
+
+def _majority(rows: Rows, like: Outputs) -> Outputs:
+    return _by_fold(rows, like, lambda share: (np.arange(len(share)) == share.argmax()).astype(float))
+
+
+def _prior(rows: Rows, like: Outputs) -> Outputs:
+    return _by_fold(rows, like, lambda share: share)
+
+
+def _commonest_labels(rows: Rows, like: Outputs) -> Outputs:
+    return _by_fold(rows, like, commonest)
+
+
+def commonest(share: Floats) -> Floats:
+    """1 for the most frequent labels, as many as an image has on average (at least one), 0 for the others."""
+    chosen = np.argsort(-share, kind="stable")[: max(1, round(float(share.sum())))]
+    return np.isin(np.arange(len(share)), chosen).astype(float)
+
+
+def _every_label(rows: Rows, like: Outputs) -> Outputs:
+    return _by_fold(rows, like, lambda share: np.ones(len(share)))
+
+
+def _all_background(rows: Rows, like: Outputs) -> Outputs:
+    return _one_class(like, 0)
+
+
+def _all_foreground(rows: Rows, like: Outputs) -> Outputs:
+    assert like.confusion is not None
+    pixels = like.confusion.sum(axis=(0, 2))
+    return _one_class(like, 1 + int(pixels[1:].argmax()))
+
+
+def _one_class(like: Outputs, chosen: int) -> Outputs:
+    """Every pixel is of the class `chosen`, with certainty."""
+    assert like.confusion is not None
+    true = like.confusion.sum(axis=2)
+    confusion = np.zeros_like(like.confusion)
+    confusion[:, :, chosen] = true
+    n, K = true.shape
+    histogram = np.zeros((n, K, 2, BINS), dtype=np.int64)
+    for k in range(K):
+        place = BINS - 1 if k == chosen else 0
+        histogram[:, k, 1, place], histogram[:, k, 0, place] = true[:, k], true.sum(axis=1) - true[:, k]
+    wrong = (true.sum(axis=1) - true[:, chosen]).astype(float)
+    brier = wrong * 2 if K > 2 else wrong  # of two classes an error counts once, as where models are scored
+    if like.nsd is not None:
+        # Where nothing is said the boundary is missed; that of a whole image of one class is not scored.
+        missed = np.where(true > 0, 0.0, np.nan) if chosen == 0 else np.full(true.shape, np.nan)
+        like = replace(like, nsd=missed, hd95=np.full(true.shape, np.nan))
+    return replace(
+        like, confusion=confusion, histogram=histogram, log_loss_sum=-np.log(CLIP) * wrong, brier_sum=brier
+    )
+
+
+_LABELLED = ("binary", "multiclass", "multilabel")
+BASELINES = (
+    Baseline("majority", "always the most frequent class", "says the most frequent class of the training images, without looking", ("binary", "multiclass"), _majority),
+    Baseline("prior", "class frequencies", "gives every image the class frequencies of the training images", _LABELLED, _prior),
+    Baseline("all_ones", "every label", "says every label of every image", ("multilabel",), _every_label),
+    Baseline("commonest", "the commonest labels", "says the most frequent labels of the training images, as many as an image has on average", ("multilabel",), _commonest_labels),
+    Baseline("all_background", "all background", "calls every pixel background", ("segmentation",), _all_background),
+    Baseline("all_foreground", "all foreground", "calls every pixel the most frequent foreground class", ("segmentation",), _all_foreground),
+)  # fmt: skip
+
+
+def baselines_of(rows: Rows, likes: list[Outputs]) -> list[tuple[Baseline, list[Outputs]]]:
+    """The trivial predictors of a task and what they say about the same cases, repeat by repeat.
+
+    Args:
+        rows: of the run.
+        likes: the outputs of any configuration, one per repeat; only cases, folds and truth are used.
+    """
+    chosen = [baseline for baseline in BASELINES if rows.family in baseline.families]
+    return [(baseline, [baseline.predict(rows, like) for like in likes]) for baseline in chosen]

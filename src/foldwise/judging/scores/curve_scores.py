@@ -1,0 +1,244 @@
+"""What a report draws beside the numbers of the verdict, computed from the rows of a run once and then written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from foldwise.judging.curves import (
+    MAX_CLASSES,
+    MAX_COMPARED,
+    MAX_DRAWN,
+    Curves,
+    Line,
+    RankingCurve,
+    ThresholdCurve,
+)
+from foldwise.judging.scores.rows import Rows
+from foldwise.judging.scores.thresholds import Cut, Seen, f1_at
+from foldwise.judging.verdict import Verdict
+from foldwise.metrics.confusion import pooled_confusion
+from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs, predicted
+from foldwise.metrics.ratios import foreground_mean, image_dice
+
+Points = tuple[Floats, Floats]
+GRID = np.linspace(0, 1, 201)
+F1_GRID = np.geomspace(0.001, 1, 121)  # rare labels have their thresholds far below one half
+MAX_POINTS = 80  # of a line: as many as a drawing of this size shows
+
+
+def curves_of(rows: Rows, verdict: Verdict) -> Curves:
+    """The curves of a run: lines and confusions of the best configurations, scores by image of more of them."""
+    scored = [one.id for one in verdict.configurations if one.estimate is not None]
+    few, classes = scored[:MAX_DRAWN], shown_classes(rows)
+    # Of one label an image is right or wrong, and probabilities say how nearly: only the winner's pictures need a score.
+    compared = MAX_COMPARED if rows.family in ("segmentation", "multilabel") else 1
+    return Curves(
+        classes=classes,
+        roc={one: {k: _thinned(roc(rows, one, k)) for k in classes} for one in few},
+        pr={one: {k: _thinned(_from_recall_zero(pr(rows, one, k))) for k in classes} for one in few},
+        f1={one: f1_curves(rows, one) for one in few[:1] if rows.thresholds is not None},
+        confusion={one: confusion_matrix(rows, one) for one in few},
+        image_scores={one: image_scores(rows, one) for one in scored[:compared]},
+        decisions={one: decisions(rows, one) for one in scored} if rows.family == "multilabel" else {},
+    )
+
+
+def shown_classes(rows: Rows) -> tuple[int, ...]:
+    """Indices of the classes with panels: all, or the most frequent ones; of a segmentation not the background."""
+    if rows.family == "binary":
+        return (1,)  # the panels of the two classes mirror each other
+    chosen = range(1 if rows.family == "segmentation" else 0, len(rows.classes))
+    if len(chosen) <= MAX_CLASSES:
+        return tuple(chosen)
+    support = np.zeros(len(rows.classes)) if rows.truth is None else rows.truth.sum(axis=0)
+    return tuple(sorted(sorted(chosen, key=lambda k: -support[k])[:MAX_CLASSES]))
+
+
+def roc(rows: Rows, configuration: str, class_index: int) -> RankingCurve:
+    """True over false positive rate of one class against the rest; its mean is vertical.
+
+    A fold without the class, or without others, has no curve. Segmentation: pixels of the fold pooled, in 256 steps.
+    """
+    ladders = [one for one in _ladders(rows, configuration, class_index) if one[1][-1] and one[2][-1]]
+    curves = [(_from_zero(false / false[-1]), _from_zero(true / true[-1])) for _, true, false in ladders]
+    areas = [float(np.trapezoid(tpr, fpr)) for fpr, tpr in curves]
+    pairs = [(repeat, true[-1] * false[-1]) for repeat, true, false in ladders]
+    return _ranking_curve(curves, _interpolated, _over_folds(areas, pairs))
+
+
+def pr(rows: Rows, configuration: str, class_index: int) -> RankingCurve:
+    """Precision over recall of one class against the rest."""
+    ladders = [one for one in _ladders(rows, configuration, class_index) if one[1][-1]]
+    curves = [
+        (_from_zero(true / true[-1]), _led(true / np.maximum(true + false, 1))) for _, true, false in ladders
+    ]
+    scores = [float((np.diff(recall) * precision[1:]).sum()) for recall, precision in curves]
+    weights = [(repeat, true[-1]) for repeat, true, _ in ladders]
+    return _ranking_curve(curves, _stepped, _over_folds(scores, weights))
+
+
+def _ranking_curve(
+    curves: Sequence[Points], at_grid: Callable[[Floats, Floats], Floats], area: float | None
+) -> RankingCurve:
+    mean = _line(GRID, np.mean([at_grid(x, y) for x, y in curves], axis=0)) if curves else None
+    return RankingCurve(tuple(_line(x, y) for x, y in curves), mean, area)
+
+
+def _line(x: Floats, y: Floats) -> Line:
+    return Line(x.tolist(), y.tolist())
+
+
+def _thinned(curve: RankingCurve) -> RankingCurve:
+    """The curve with at most `MAX_POINTS` points a line, evenly along its length, and four digits."""
+    return _each_line(curve, _thin)
+
+
+def _thin(line: Line) -> Line:
+    x, y = np.asarray(line.x), np.asarray(line.y)
+    if len(x) > MAX_POINTS:
+        travelled = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+        wanted = np.searchsorted(travelled, np.linspace(0, travelled[-1], MAX_POINTS))
+        places = np.unique(wanted.clip(0, len(x) - 1))
+        x, y = x[places], y[places]
+    return Line(*([round(float(value), 4) for value in values] for values in (x, y)))
+
+
+def _from_recall_zero(curve: RankingCurve) -> RankingCurve:
+    """Precision-recall lines from their first point with a recall above 0, and level from there to recall 0.
+
+    Thresholds so high that nothing true is found have a precision of 0, which would draw a stroke along the axis.
+    """
+    return _each_line(curve, _level)
+
+
+def _level(line: Line) -> Line:
+    first = next((place for place, recall in enumerate(line.x) if recall > 0), None)
+    if first is None:
+        return line
+    return Line([0.0, *line.x[first:]], [line.y[first], *line.y[first:]])
+
+
+def _each_line(curve: RankingCurve, change: Callable[[Line], Line]) -> RankingCurve:
+    mean = change(curve.mean) if curve.mean is not None else None
+    return RankingCurve(tuple(change(line) for line in curve.folds), mean, curve.area)
+
+
+def _over_folds(scores: list[float], weights: list[tuple[int, float]]) -> float | None:
+    """The mean over repeats of the weighted mean over folds, which is the number that the tables have."""
+    repeats = sorted({repeat for repeat, _ in weights})
+    means = []
+    for chosen in repeats:
+        known = [
+            (score, weight)
+            for score, (repeat, weight) in zip(scores, weights, strict=True)
+            if repeat == chosen
+        ]
+        means.append(np.average([score for score, _ in known], weights=[weight for _, weight in known]))
+    return float(np.mean(means)) if means else None
+
+
+def _ladders(rows: Rows, configuration: str, k: int) -> list[tuple[int, Floats, Floats]]:
+    """Per fold its repeat, and the true and false positives at every threshold, from the highest down."""
+    return [(fit.repeat, *_ladder(rows.fold_outputs(fit), k)) for fit in rows.done(configuration)]
+
+
+def _ladder(outputs: Outputs, k: int) -> Points:
+    if outputs.histogram is not None:
+        falling = outputs.histogram[:, k].sum(axis=0)[:, ::-1].astype(float)
+        return np.cumsum(falling[1]), np.cumsum(falling[0])
+    assert outputs.truth is not None
+    assert outputs.probabilities is not None
+    scores, positive = outputs.probabilities[:, k], outputs.truth[:, k]
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)
+    return np.cumsum(positive[order])[last].astype(float), np.cumsum(~positive[order])[last].astype(float)
+
+
+def _from_zero(values: Floats) -> Floats:
+    return np.concatenate([[0.0], values])
+
+
+def _led(precision: Floats) -> Floats:
+    """A curve starts at the precision of its first step, not at an invented 1."""
+    return np.concatenate([precision[:1], precision])
+
+
+def _interpolated(x: Floats, y: Floats) -> Floats:
+    found = np.asarray(np.interp(GRID, x, y))
+    found[0] = 0.0
+    return found
+
+
+def _stepped(x: Floats, y: Floats) -> Floats:
+    """Precision at the smallest recall that reaches each grid point; a straight line between would flatter."""
+    return np.asarray(y[np.minimum(np.searchsorted(x, GRID - 1e-12), len(y) - 1)])
+
+
+def f1_curves(rows: Rows, configuration: str) -> dict[int, ThresholdCurve]:
+    """By class index, F1 on the validation part against the threshold; empty where the task has no thresholds."""
+    if rows.thresholds is None:
+        return {}
+    fits = rows.done(configuration)
+    cuts = [rows.cut(fit, rows.thresholds) for fit in fits]
+    seen = [rows.seen(fit) for fit in fits]
+    return {k: _f1_curve(seen, cuts, k) for k in range(len(rows.classes))}
+
+
+def _f1_curve(seen: Sequence[Seen], cuts: Sequence[Cut], k: int) -> ThresholdCurve:
+    having = [one for one in seen if one.positives[k]]
+    lines = [f1_at(one.probabilities[:, k], one.truth[:, k], F1_GRID) for one in having]
+    limits = [float(cut.thresholds[k]) for cut in cuts]
+    return ThresholdCurve(
+        tuple(_line(F1_GRID, line) for line in lines),
+        _line(F1_GRID, np.mean(lines, axis=0)) if lines else None,
+        tuple(limit for limit in limits if np.isfinite(limit)),
+    )
+
+
+def decisions(rows: Rows, configuration: str) -> dict[int, Bools]:
+    """Case index -> (K,) whether each label is predicted, in the first repeat."""
+    outputs = rows.outputs(configuration, rows.repeats[0])
+    return {} if outputs is None else dict(zip(outputs.case.tolist(), predicted(outputs), strict=True))
+
+
+def confusion_matrix(rows: Rows, configuration: str) -> Ints:
+    """(K, K) counts by [true, predicted], images or pixels, summed over folds and repeats.
+
+    Multilabel: (K, 2, 2) by [label, true, predicted], for every label is a question of its own.
+    """
+    K = len(rows.classes)
+    shape = (K, 2, 2) if rows.family == "multilabel" else (K, K)
+    return sum(map(pooled_confusion, _all(rows, configuration)), np.zeros(shape, dtype=np.int64))
+
+
+def _all(rows: Rows, configuration: str) -> list[Outputs]:
+    known = [rows.outputs(configuration, repeat) for repeat in rows.repeats]
+    return [outputs for outputs in known if outputs is not None]
+
+
+def image_scores(rows: Rows, configuration: str) -> dict[int, float]:
+    """Case index -> how well it went, mean over repeats; the pictures of the report are chosen by it.
+
+    Segmentation: Dice, mean over foreground classes; images without any are left out. Single label: probability of
+    the true class. Multilabel: mean probability given to what is so.
+    """
+    seen: dict[int, list[float]] = {}
+    for outputs in _all(rows, configuration):
+        for case, value in zip(outputs.case.tolist(), _goodness(outputs).tolist(), strict=True):
+            if not np.isnan(value):
+                seen.setdefault(case, []).append(value)
+    return {case: float(np.mean(values)) for case, values in sorted(seen.items())}
+
+
+def _goodness(outputs: Outputs) -> Floats:
+    if outputs.family == "segmentation":
+        return foreground_mean(outputs, image_dice(outputs))
+    assert outputs.truth is not None
+    assert outputs.probabilities is not None
+    if outputs.family == "multilabel":
+        return np.asarray(
+            np.where(outputs.truth, outputs.probabilities, 1 - outputs.probabilities).mean(axis=1)
+        )
+    return np.asarray(outputs.probabilities[outputs.truth])

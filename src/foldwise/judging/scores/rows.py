@@ -1,0 +1,281 @@
+"""The rows of a run: which fits are done, what they said about every case, and what is true of the cases."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from foldwise.data.folds.splits import Split, read_splits, unscored_classes
+from foldwise.errors import RunError
+from foldwise.judging.scores.thresholds import THRESHOLDS, Cut, Seen, choose_thresholds
+from foldwise.metrics.influence import Units
+from foldwise.metrics.outputs import FAMILIES, Bools, Floats, Outputs
+from foldwise.metrics.ranking import MIN_POSITIVES
+from foldwise.run.auxiliary_results import AuxiliaryItem, read_auxiliary
+from foldwise.run.folder import RunFolder, read_json
+from foldwise.run.plan import Plan
+from foldwise.study.configurations import Configuration
+
+CLASSIFICATION_KEYS = ("probabilities",)
+SEGMENTATION_KEYS = ("confusion", "histogram", "log_loss_sum", "brier_sum")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One planned fit and what became of it; `result` is empty while it is missing."""
+
+    item: str
+    configuration: str
+    repeat: int
+    fold: int
+    status: Literal["done", "failed", "missing"]
+    result: Mapping[str, Any]
+    path: Path
+    epochs_planned: int | None = None
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Boundary scores of predicted masks: by item ``nsd`` and ``hd95`` (n, K), in the order of its test cases."""
+
+    tolerance_px: float
+    of: Mapping[str, Mapping[str, Floats]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Everything the judge looks at. Arrays stay on disk until `outputs` asks for them.
+
+    Attributes:
+        task, classes: as recognised in the data; of a segmentation the first class is the background.
+        names: of every case.
+        truth: (n, K) bool, None for segmentation.
+        groups: the final group of every case.
+        units: images, or groups where some group has more than one image.
+        splits: every repeat and fold.
+        fits: planned fits in plan order.
+        beside: the other planned items.
+        thresholds: a row of `THRESHOLDS`; None where the likeliest class is taken.
+        outlines: boundary scores; None where the study does not ask for them.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    truth: Bools | None
+    groups: tuple[str, ...]
+    units: Units
+    splits: tuple[Split, ...]
+    configurations: tuple[Configuration, ...]
+    fits: tuple[Fit, ...]
+    beside: tuple[AuxiliaryItem, ...] = ()
+    thresholds: str | None = None
+    outlines: Outlines | None = None
+    cuts: dict[tuple[str, str], Cut] = field(
+        default_factory=dict, compare=False
+    )  # found once, by fit and method
+
+    @property
+    def family(self) -> str:
+        """``binary``, ``multiclass``, ``multilabel`` or ``segmentation``."""
+        return FAMILIES[self.task]
+
+    @property
+    def repeats(self) -> tuple[int, ...]:
+        """The numbers of the repeats."""
+        return tuple(sorted({split.repeat for split in self.splits}))
+
+    @cached_property
+    def presence(self) -> Bools:
+        """(n, K) whether an image has a class; of an image whose mask no fit has seen yet, taken as true."""
+        if self.truth is not None:
+            return self.truth
+        known = np.ones((len(self.names), len(self.classes)), dtype=bool)
+        tested = {(fit.repeat, fit.fold): fit for fit in self.fits if fit.status == "done"}
+        for fit in tested.values():
+            arrays = read_arrays(fit.path / "scores.npz", ("case", "confusion"))
+            known[arrays["case"]] = arrays["confusion"].sum(axis=2) > 0
+        return known
+
+    @cached_property
+    def unscored(self) -> tuple[int, ...]:
+        """Classes that cannot be learned and tested in every fold: shown, but in no average over classes."""
+        first = 1 if self.family == "segmentation" else 0
+        return tuple(k for k in unscored_classes(self.splits, self.presence) if k >= first)
+
+    @cached_property
+    def num_having(self) -> tuple[int, ...]:
+        """Units with each class, or without it, whichever are fewer; empty for segmentation."""
+        every = np.arange(len(self.names))
+        return (
+            tuple(self.units.rarer(column, every) for column in self.truth.T)
+            if self.truth is not None
+            else ()
+        )
+
+    def of(self, configuration: str) -> list[Fit]:
+        """The planned fits of a configuration, by id, ordered by repeat and fold."""
+        chosen = [fit for fit in self.fits if fit.configuration == configuration]
+        return sorted(chosen, key=lambda fit: (fit.repeat, fit.fold))
+
+    def done(self, configuration: str, repeat: int | None = None) -> list[Fit]:
+        """The fits of a configuration that are done, of one repeat or of all."""
+        return [
+            fit for fit in self.of(configuration) if fit.status == "done" and repeat in (None, fit.repeat)
+        ]
+
+    def complete(self, configuration: str) -> bool:
+        """Whether every fold of every repeat is done, so that the configuration can be compared."""
+        fits = self.of(configuration)
+        return bool(fits) and all(fit.status == "done" for fit in fits)
+
+    def outputs(self, configuration: str, repeat: int) -> Outputs | None:
+        """What a configuration said in a repeat, from the folds that are done; None when none is.
+
+        Raises:
+            RunError: a scores file is damaged.
+        """
+        done = self.done(configuration, repeat)
+        return _joined(done, self) if done else None
+
+    def probabilities(self, configuration: str) -> dict[int, Floats]:
+        """Case index -> (K,) what a configuration says in the first repeat, from the folds that are done."""
+        done = self.done(configuration, self.repeats[0])
+        read = [read_arrays(fit.path / "scores.npz", ("case", "probabilities")) for fit in done]
+        pairs = [
+            pair for one in read for pair in zip(one["case"].tolist(), one["probabilities"], strict=True)
+        ]
+        return {case: values.astype(np.float64) for case, values in sorted(pairs, key=lambda pair: pair[0])}
+
+    def said(self, configuration: str) -> list[tuple[int, Outputs]]:
+        """Repeats in which a configuration said anything, and what."""
+        every = ((repeat, self.outputs(configuration, repeat)) for repeat in self.repeats)
+        return [(repeat, outputs) for repeat, outputs in every if outputs is not None]
+
+    def cut(self, fit: Fit, method: str) -> Cut:
+        """The thresholds of a fit by a row of `THRESHOLDS`, from its inner validation and nothing else."""
+        if (fit.item, method) not in self.cuts:
+            self.cuts[fit.item, method] = THRESHOLDS[method].decide(self.seen(fit))
+        return self.cuts[fit.item, method]
+
+    def seen(self, fit: Fit) -> Seen:
+        """What a fit may know of the labels when its thresholds are set."""
+        assert self.truth is not None
+        read = read_arrays(fit.path / "scores.npz", ("inner_case", "inner_probabilities"))
+        split = next(one for one in self.splits if (one.repeat, one.fold) == (fit.repeat, fit.fold))
+        known = np.concatenate([split.train, split.validation])
+        said, true = read["inner_probabilities"].astype(np.float64), self.truth[read["inner_case"]]
+        return Seen(said, true, self.truth[known].mean(axis=0))
+
+    def fold_outputs(self, fit: Fit) -> Outputs:
+        """What one fit said about its test fold."""
+        return _joined([fit], self)
+
+
+def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
+    """The rows of a run folder; needs no image, no cache and no torch.
+
+    Raises:
+        RunError: the folder lacks what `foldwise run` writes before the work.
+    """
+    plan = folder.load_plan() if plan is None else plan
+    for path in (folder.cases, folder.audit, folder.splits, folder.study_record):
+        if not path.exists():
+            raise RunError(
+                f"{path.name} is missing", where=str(folder.root), cure="Run the study again; it writes it."
+            )
+    audit = read_json(folder.audit)
+    task, classes = str(audit["task"]), tuple(audit["classes"])
+    with folder.cases.open(newline="", encoding="utf-8") as file:
+        cases = list(csv.DictReader(file))
+    groups = tuple(case["group"] for case in cases)
+    return Rows(
+        task=task,
+        classes=classes,
+        names=tuple(case["name"] for case in cases),
+        truth=None if FAMILIES[task] == "segmentation" else _truth(cases, len(classes)),
+        groups=groups,
+        units=Units.from_groups(groups),
+        splits=read_splits(folder.splits),
+        thresholds=choose_thresholds(folder.load_study().judge.thresholds, FAMILIES[task]),
+        configurations=tuple(plan.configurations),
+        fits=tuple(_fit(folder, item) for item in plan.items if item.kind == "fit"),
+        beside=read_auxiliary(folder, plan),
+    )
+
+
+def fit_of(one: AuxiliaryItem, configuration: str) -> Fit:
+    """An item that leaves the scores of a fit, as if it were one, of a configuration by this name."""
+    status: Literal["done", "missing"] = "done" if one.done else "missing"
+    asked = one.settings
+    return Fit(one.item, configuration, asked["repeat"], asked["fold"], status, one.result, one.path)
+
+
+def _truth(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:
+    truth = np.zeros((len(cases), num_classes), dtype=bool)
+    for place, case in enumerate(cases):
+        truth[place, [int(label) for label in case["labels"].split()]] = True
+    return truth
+
+
+def _fit(folder: RunFolder, item: Any) -> Fit:
+    path, settings = folder.done(item.id), item.settings
+    result = read_json(path / "result.json") if (path / "result.json").exists() else {}
+    status: Literal["done", "failed", "missing"] = "missing"
+    if result:
+        status = "done" if result["status"] == "done" else "failed"
+    elif any(_failed(folder.done(need)) for need in item.needs):
+        status, result = (
+            "failed",
+            {"error": {"type": "Skipped", "message": "an item that this fit needs has failed"}},
+        )
+    epochs = settings.get("training", {}).get("epochs")
+    return Fit(
+        item.id, settings["configuration"], settings["repeat"], settings["fold"], status, result, path, epochs
+    )
+
+
+def _failed(path: Path) -> bool:
+    return (path / "result.json").exists() and read_json(path / "result.json")["status"] == "failed"
+
+
+def _joined(fits: Sequence[Fit], rows: Rows) -> Outputs:
+    keys = SEGMENTATION_KEYS if rows.family == "segmentation" else CLASSIFICATION_KEYS
+    read = [read_arrays(fit.path / "scores.npz", ("case", *keys)) for fit in fits]
+    case = np.concatenate([arrays["case"] for arrays in read]).astype(np.int64)
+    fold = np.concatenate(
+        [np.full(len(arrays["case"]), fit.fold) for fit, arrays in zip(fits, read, strict=True)]
+    )
+    order = np.argsort(case, kind="stable")
+    whole: dict[str, Any] = {key: np.concatenate([arrays[key] for arrays in read])[order] for key in keys}
+    if rows.truth is not None:
+        whole["truth"] = rows.truth[case[order]]
+        whole["probabilities"] = whole["probabilities"].astype(np.float64)
+    if rows.thresholds is not None:
+        limits = [rows.cut(fit, rows.thresholds).thresholds for fit in fits]
+        repeated = [np.tile(one, (len(arrays["case"]), 1)) for one, arrays in zip(limits, read, strict=True)]
+        whole["thresholds"] = np.concatenate(repeated)[order]
+    if rows.outlines is not None:
+        scored = [rows.outlines.of[fit.item] for fit in fits]
+        whole |= {name: np.concatenate([one[name] for one in scored])[order] for name in ("nsd", "hd95")}
+    unranked = tuple(k for k, number in enumerate(rows.num_having) if number < MIN_POSITIVES)
+    outputs = Outputs(rows.family, case[order], fold[order].astype(np.int64), **whole)
+    return replace(outputs, unscored=rows.unscored, unranked=unranked)
+
+
+def read_arrays(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """These arrays of a scores file; RunError where it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in keys}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        cure = "Delete this folder under done/ and run the study again; the fit is repeated with the same numbers."
+        raise RunError(
+            "the scores cannot be read: the file is damaged", where=str(path), cure=cure
+        ) from error

@@ -1,0 +1,192 @@
+"""Every metric of every configuration: numbers from the outputs, intervals from the variance of all of them together."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from foldwise.judging.statistics.intervals import NO_INTERVAL, Interval, Spread, interval
+from foldwise.judging.statistics.variance import Variance, variance
+from foldwise.metrics.influence import Units, UnitScores, unit_scores
+from foldwise.metrics.outputs import Floats, Ints, Outputs, of_fold
+from foldwise.metrics.ranking import AUROC, AVERAGE_PRECISION, MIN_POSITIVES, ranked
+from foldwise.metrics.ratios import image_dice, image_iou, pixel_ap, pixel_auroc, pooled_by_class
+from foldwise.metrics.table import Metric, metrics_of
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One configuration's numbers, of all repeats it has done.
+
+    Attributes:
+        estimates: by metric; the mean over repeats.
+        values: by metric, (R, G) values of every unit; empty where the configuration is incomplete.
+        support, num_positives, num_undefined: by metric, the least, least and most over repeats.
+        per_class: by class name, the measures of that class, and whether averages over classes count it (``scored``).
+        folds: (repeat, fold, score of the metric that decides).
+        unit_folds: (R, G) the fold of every unit.
+    """
+
+    estimates: dict[str, float] = field(default_factory=dict)
+    values: dict[str, Floats] = field(default_factory=dict)
+    support: dict[str, float] = field(default_factory=dict)
+    num_positives: dict[str, int | None] = field(default_factory=dict)
+    num_undefined: dict[str, int] = field(default_factory=dict)
+    per_class: dict[str, dict[str, float | bool]] = field(default_factory=dict)
+    folds: tuple[tuple[int, int, float], ...] = ()
+    unit_folds: Ints | None = None
+
+
+def best_first(names: Iterable[str], scored: Mapping[str, Scored], metric: Metric) -> tuple[str, ...]:
+    """Configurations by a metric, the best first; those with equal scores stay in their order.
+
+    Scores are rounded, because equal ones may differ in their last digits.
+    """
+    sign = -1 if metric.higher_is_better else 1
+    return tuple(sorted(names, key=lambda name: round(sign * scored[name].estimates[metric.name], 12)))
+
+
+def score(
+    repeats: Sequence[tuple[int, Outputs]], units: Units, *, decides: Metric, classes: Sequence[str]
+) -> Scored:
+    """All metrics of one configuration.
+
+    Args:
+        repeats: (number of the repeat, its outputs).
+        units: of the run.
+        decides: the metric whose value in every fold is kept.
+        classes: names, for the table by class.
+    """
+    first = repeats[0][1]
+    table = metrics_of(first.family, boundary=first.nsd is not None)
+    scored = {
+        name: [unit_scores(metric, outputs, units) for _, outputs in repeats]
+        for name, metric in table.items()
+    }
+    per_fold = [
+        (repeat, int(fold), unit_scores(decides, of_fold(outputs, fold), units).estimate)
+        for repeat, outputs in repeats
+        for fold in np.unique(outputs.fold)
+    ]
+    return Scored(
+        estimates={name: _mean(one.estimate for one in many) for name, many in scored.items()},
+        values={name: np.stack([one.values for one in many]) for name, many in scored.items()},
+        support={name: min(one.support for one in many) for name, many in scored.items()},
+        num_positives={name: _least(many) for name, many in scored.items()},
+        num_undefined={name: max(one.num_undefined for one in many) for name, many in scored.items()},
+        per_class=by_class([outputs for _, outputs in repeats], classes),
+        folds=tuple(per_fold),
+        unit_folds=np.stack([units.folds(outputs) for _, outputs in repeats]),
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else NAN
+
+
+def _least(many: Sequence[UnitScores]) -> int | None:
+    known = [one.num_positives for one in many if one.num_positives is not None]
+    return min(known) if known else None
+
+
+def by_class(repeats: Sequence[Outputs], classes: Sequence[str]) -> dict[str, dict[str, float | bool]]:
+    """Measures of every class against the rest, mean over repeats, with its support (images that have it).
+
+    What is undefined is nan.
+    """
+    measure = _segmented if repeats[0].family == "segmentation" else _classified
+    tables = [measure(outputs) for outputs in repeats]
+    return {
+        name: {key: _mean(float(table[key][k]) for table in tables) for key in tables[0]}
+        | {"scored": k not in repeats[0].unscored, "ranked": k not in repeats[0].unranked}
+        for k, name in enumerate(classes)
+    }
+
+
+def _classified(outputs: Outputs) -> dict[str, Floats]:
+    assert outputs.truth is not None
+    assert outputs.probabilities is not None
+    pooled = pooled_by_class(outputs)
+    del pooled["iou"]
+    pairs = list(zip(outputs.truth.T, outputs.probabilities.T, strict=True))
+    rankings = {
+        name: np.array([ranked(ranking, *pair, outputs.fold).estimate for pair in pairs])
+        for name, ranking in (("auroc", AUROC), ("average_precision", AVERAGE_PRECISION))
+    }
+    return pooled | rankings | {"support": outputs.truth.sum(axis=0).astype(float)}
+
+
+def _segmented(outputs: Outputs) -> dict[str, Floats]:
+    assert outputs.confusion is not None
+    renamed = {"f1": "dice_pooled", "iou": "iou_pooled"}
+    pooled = {renamed.get(key, f"{key}_pooled"): column for key, column in pooled_by_class(outputs).items()}
+    per_image = {"dice_img": image_dice, "iou_img": image_iou, "auroc_img": pixel_auroc, "ap_img": pixel_ap}
+    dice = image_dice(outputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=RuntimeWarning)  # a class that no image has: its mean is nan
+        means = {key: np.nanmean(measure(outputs), axis=0) for key, measure in per_image.items()}
+    support = (outputs.confusion.sum(axis=2) > 0).sum(axis=0).astype(float)
+    return means | pooled | {"support": support, "num_excluded": np.isnan(dice).sum(axis=0).astype(float)}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One metric of all configurations that can be compared.
+
+    Attributes:
+        metric: the row it is.
+        known: variances of the scores turned so that higher is better; None where nothing can be inferred.
+        intervals: per configuration, on the metric's own scale; nan where there is none.
+        values: (C, R, G) higher is better.
+        spreads: what the intervals were made from; None where there is none.
+    """
+
+    metric: Metric
+    known: Variance | None
+    intervals: tuple[Interval, ...]
+    values: Floats
+    spreads: tuple[Spread | None, ...]
+
+
+def judged(metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases: int, alpha: float) -> Judged:
+    """Intervals of one metric, from the images and runs of all configurations together.
+
+    A metric that is undefined for a configuration, or a ranking with fewer than 10 positives, is described without.
+    """
+    sign = 1 if metric.higher_is_better else -1
+    values = sign * np.stack([one.values[metric.name] for one in scored])
+    folds = scored[0].unit_folds
+    assert folds is not None
+    usable = [c for c in range(len(scored)) if np.isfinite(values[c]).all()]
+    rare = metric.ranks and any((one.num_positives[metric.name] or 0) < MIN_POSITIVES for one in scored)
+    if rare or units.count < 2 or not usable:
+        return Judged(metric, None, (NO_INTERVAL,) * len(scored), values, (None,) * len(scored))
+    # A case that is right or wrong moves the score by 1 / support, by less in a large group; statistics.md 1.4.
+    step = units.step / min(scored[c].support[metric.name] for c in usable)
+    repeats = values.shape[1]  # an answer in one of them moves the mean by a part of the step
+    floor = step**2 / repeats if metric.counted else 0.0
+    known = variance(values[usable], folds, floor=floor)
+    intervals = [NO_INTERVAL] * len(scored)
+    spreads: list[Spread | None] = [None] * len(scored)
+    for place, c in enumerate(usable):
+        spreads[c] = spread = Spread(
+            estimate=scored[c].estimates[metric.name],
+            image_variance=float(known.image[place, place]),
+            run_variance=float(known.run_of_mean[place]),
+            num_units=units.count,
+            num_cases=num_cases,
+            support=scored[c].support[metric.name],
+            df=float(known.df[place]),
+            grouped=units.grouped,
+            counted=metric.counted,
+            num_repeats=repeats,
+        )
+        intervals[c] = interval(metric.interval, spread, alpha=alpha)
+    whole = known if len(usable) == len(scored) else None
+    return Judged(metric, whole, tuple(intervals), values, tuple(spreads))

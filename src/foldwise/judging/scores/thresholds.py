@@ -1,0 +1,196 @@
+"""From what probability on a label is said: thresholds of several labels, set on the inner validation of each fit.
+
+Every method sees the probabilities and the truth of images that were neither trained on nor are tested, and gives one
+threshold for each label. `docs/verdict.md` says what they are good for; the simulation behind the default is repeated
+in `tests/judging/scores/test_thresholds.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from foldwise.errors import SpecError, choose
+from foldwise.judging.scores.threshold_calibration import calibrate
+from foldwise.metrics.outputs import THRESHOLD, Bools, Floats, Ints
+from foldwise.metrics.ratios import divided
+
+NEVER = float("inf")  # the threshold of a label that is never said
+FEW = 10  # positives; with fewer, a label is said as often as it is there
+MANY = 100  # positives from which on the best threshold of a sample is near that of new images
+SHRINK = 10  # positives at which a label's own threshold and the common one count alike
+DEFAULT = "calibrated"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a fit may know when its thresholds are set; nothing of its test fold.
+
+    Attributes:
+        probabilities: (n, K) that it gave its inner validation.
+        truth: (n, K) of those images.
+        share: (K,) of the images trained on or in the inner validation that have each label.
+    """
+
+    probabilities: Floats
+    truth: Bools
+    share: Floats
+
+    @property
+    def positives(self) -> Ints:
+        """(K,) images of the inner validation that have each label."""
+        return np.asarray(self.truth.sum(axis=0))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Thresholds of all labels of one fit.
+
+    Attributes:
+        thresholds: (K,) a label is said at this probability or above; `NEVER` for one that is never said.
+        matched: (K,) whether the label has too few images for the method, and is said as often as it is there.
+    """
+
+    thresholds: Floats
+    matched: Bools
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table: what it does, in words, and how."""
+
+    sentence: str
+    decide: Callable[[Seen], Cut]
+
+
+def half(seen: Seen) -> Cut:
+    """One half for every label, whatever the images say."""
+    return _everywhere(THRESHOLD, seen)
+
+
+def common(seen: Seen) -> Cut:
+    """One threshold for all labels: that of the highest macro F1 over the labels that some image has."""
+    return _everywhere(_best_common(seen), seen)
+
+
+def per_class(seen: Seen) -> Cut:
+    """The threshold of the highest F1 of each label; a label that no image has is said as often as it is there."""
+    return _matching(_best_of_each(seen), seen, least=1)
+
+
+def shrunk(seen: Seen) -> Cut:
+    """Between the label's best threshold and the common one, by its number n of positives: n / (n + 10) of its own."""
+    share = seen.positives / (seen.positives + SHRINK)
+    mixed = share * _best_of_each(seen) + (1 - share) * _best_common(seen)
+    return Cut(mixed, np.zeros(len(mixed), dtype=bool))
+
+
+def prevalence(seen: Seen) -> Cut:
+    """Each label is said as often, in the inner validation, as it is there in all that the fit has seen."""
+    wanted = np.rint(seen.share * len(seen.truth)).astype(int)
+    pairs = zip(seen.probabilities.T, wanted.tolist(), strict=True)
+    return Cut(np.array([_as_often(said, num) for said, num in pairs]), np.zeros(len(wanted), dtype=bool))
+
+
+def calibrated(seen: Seen) -> Cut:
+    """Calibrated probabilities, and the threshold of the highest F1 that they lead to expect.
+
+    At the best threshold, that of the expected F1 over the images, the calibrated probability is half of that F1
+    (Lipton, Elkan & Narayanaswamy 2014, arXiv:1402.1892). Labels with fewer than 10 positives are said as often as
+    they are there.
+    """
+    known = calibrate(seen.probabilities, seen.truth)
+    best = np.array([expected_f1(column) for column in known.applied(seen.probabilities).T])
+    return _matching(known.undone(best / 2), seen, least=FEW)
+
+
+THRESHOLDS = {
+    "half": Method("one half for every label", half),
+    "global": Method("one for all labels, that of the highest macro F1", common),
+    "per_class": Method("for each label that of its highest F1", per_class),
+    "shrunk": Method("for each label between its own best and the common one", shrunk),
+    "prevalence": Method("each label is said as often as it is there", prevalence),
+    "calibrated": Method("probabilities are calibrated, and each label has the threshold of the highest F1 to expect", calibrated),
+}  # fmt: skip
+
+
+def choose_thresholds(name: str, family: str) -> str | None:
+    """The row of `THRESHOLDS` that a study asks for; None where the task has no thresholds to choose.
+
+    Raises:
+        SpecError: there is no such row, or thresholds are asked for where the likeliest class is taken.
+    """
+    if family != "multilabel":
+        if name == "auto":
+            return None
+        taken = "pixel" if family == "segmentation" else "image"
+        raise SpecError(
+            f"thresholds are for several labels; here every {taken} gets its likeliest class",
+            cure="Leave judge.thresholds out.",
+        )
+    if name == "auto":
+        return DEFAULT
+    choose(THRESHOLDS, name, "method for thresholds")
+    return name
+
+
+def _everywhere(threshold: float, seen: Seen) -> Cut:
+    K = seen.truth.shape[1]
+    return Cut(np.full(K, threshold), np.zeros(K, dtype=bool))
+
+
+def _matching(thresholds: Floats, seen: Seen, *, least: int) -> Cut:
+    """The thresholds, but for labels of fewer than `least` positives: those are said as often as they are there.
+
+    Of a label that no image has, every threshold has the F1 of 0, and the first of them says it of every image.
+    """
+    few = seen.positives < least
+    return Cut(np.where(few, prevalence(seen).thresholds, thresholds), np.asarray(few))
+
+
+def candidates(probabilities: Floats) -> Floats:
+    """Descending thresholds that tell all distinct probabilities apart: between neighbours, and one below all."""
+    distinct = np.unique(probabilities)[::-1].astype(float)
+    return np.asarray((distinct + np.append(distinct[1:], 0.0)) / 2)
+
+
+def f1_at(said: Floats, true: Bools, thresholds: Floats) -> Floats:
+    """The F1 of one label at every threshold; nan where nothing is there and nothing said."""
+    num_said = len(said) - np.searchsorted(np.sort(said), thresholds, side="left")
+    found = int(true.sum()) - np.searchsorted(np.sort(said[true]), thresholds, side="left")
+    total = (num_said + true.sum()).astype(np.float64)
+    return divided((2 * found).astype(np.float64), total)
+
+
+def _best_of_each(seen: Seen) -> Floats:
+    """Of equally good thresholds the highest, which says the least; 1 for a label that no image has."""
+    best = np.ones(seen.truth.shape[1])
+    for k in np.flatnonzero(seen.positives):
+        tried = candidates(seen.probabilities[:, k])
+        best[k] = tried[f1_at(seen.probabilities[:, k], seen.truth[:, k], tried).argmax()]
+    return best
+
+
+def _best_common(seen: Seen) -> float:
+    there = np.flatnonzero(seen.positives)
+    if not len(there):
+        return THRESHOLD
+    tried = candidates(seen.probabilities[:, there])
+    scores = [f1_at(seen.probabilities[:, k], seen.truth[:, k], tried) for k in there]
+    return float(tried[np.sum(scores, axis=0).argmax()])
+
+
+def _as_often(said: Floats, wanted: int) -> float:
+    """The threshold at which the number of images that get the label is nearest to `wanted`; it may be none."""
+    tried = np.append(NEVER, candidates(said))
+    reached = len(said) - np.searchsorted(np.sort(said), tried, side="left")
+    return float(tried[np.abs(reached - wanted).argmin()])
+
+
+def expected_f1(calibrated_n: Floats) -> float:
+    """The highest expected F1 of saying a label of the images where it is likeliest, over how many they are."""
+    falling = np.sort(calibrated_n)[::-1]
+    num = np.arange(1, len(falling) + 1)
+    return float((2 * np.cumsum(falling) / (num + falling.sum())).max())

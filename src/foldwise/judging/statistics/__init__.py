@@ -1,0 +1,1 @@
+"""How sure scores and differences are: variances, intervals, tests, effects of factors, power. It knows of no run."""

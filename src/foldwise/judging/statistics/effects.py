@@ -1,0 +1,280 @@
+"""What mattered: differences between the levels of every factor, and which factors the differences come from.
+
+A difference of marginal means is a contrast, a'est, of the scores of all configurations. Its variance has the two
+parts of everything here (variance.py): a'CovI a of the images, and that of runs. Luck with a training set that all
+configurations of a level share does not average out over them, so the run part is the larger of what the contrast
+itself shows and what its configurations imply; statistics.md 1.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from foldwise.judging.statistics.design import (
+    CONFIGURED,
+    PLAIN,
+    TINY,
+    TUNED,
+    Factor,
+    Term,
+    View,
+    projections,
+    weights_of,
+)
+from foldwise.judging.statistics.inference import DRAWS, joint_draws, studentized, tail
+from foldwise.judging.statistics.pairs import conclusion_of
+from foldwise.judging.statistics.run_variance import run_moments, runs_in_mean
+from foldwise.judging.statistics.variance import Variance
+from foldwise.judging.verdict import Conclusion
+from foldwise.metrics.outputs import Floats, Ints
+
+MOSTLY_NOISE = (
+    1.5  # times the noise: below it, differences between configurations say nothing of their causes
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of the C configurations that are compared, higher is better.
+
+    Attributes:
+        values: (C, R, n) of every unit, with the estimate as mean.
+        folds: (R, n).
+        known: their variance; None where nothing can be inferred.
+    """
+
+    values: Floats
+    folds: Ints
+    known: Variance | None
+
+    @property
+    def estimate(self) -> Floats:
+        """(C,) means over units and repeats."""
+        return np.asarray(self.values.mean(axis=(1, 2)))
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two labels of a view, `a` with the better mean; by their place.
+
+    Attributes:
+        difference: a minus b, 0 or more; None where the grid cannot estimate it.
+        error: its standard error; None without inference.
+        low, high: simultaneous over all pairs of the view, and p adjusted for them.
+        conclusion: as of pairs of configurations; None without inference.
+        agree, matched: pairs of configurations that differ in nothing else, and how many of them differ likewise.
+    """
+
+    a: int
+    b: int
+    difference: float | None
+    agree: int
+    matched: int
+    error: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    conclusion: Conclusion | None = None
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A factor in one view.
+
+    Attributes:
+        means: (V,) marginal means; nan where the grid cannot estimate them.
+        weights: (V, C) of the scores in them; None likewise.
+        contrasts: every pair, the best first.
+        sets: names of the levels of all other factors -> (V,) scores, nan where there is none.
+    """
+
+    factor: Factor
+    view: View
+    means: Floats
+    weights: tuple[Floats | None, ...]
+    contrasts: tuple[Contrast, ...]
+    sets: dict[tuple[str, ...], Floats]
+
+
+def views(factors: Sequence[Factor], factor: Factor, estimate: Floats) -> list[View]:
+    """The levels as they are; of a nested factor, its families by the mean over their settings and by the best one."""
+    L = len(factor.levels)
+    if not factor.nested:
+        return [View(PLAIN, factor.levels, np.eye(L))]
+    labels = tuple(dict.fromkeys(factor.families))
+    members = np.array([[family == label for family in factor.families] for label in labels])
+    weights = [weights_of(factors, factor, row) for row in np.eye(L)]
+    means = np.array([-np.inf if one is None else one @ estimate for one in weights])
+    best = np.where(members, means, -np.inf).argmax(axis=1)
+    configured = View(CONFIGURED, labels, members / members.sum(axis=1, keepdims=True))
+    return [configured, View(TUNED, labels, np.eye(L)[best])]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How intervals are made: the seed of the draws, 1 - confidence, what is of no consequence, and how many draws."""
+
+    seed: int = 0
+    alpha: float = 0.05
+    margin: float = 0.0
+    draws: int = DRAWS
+
+
+def effect(
+    factors: Sequence[Factor], factor: Factor, view: View, scores: Scores, asked: Asked = Asked()
+) -> Effect:
+    """Marginal means of the labels, and all their differences with intervals that hold together.
+
+    Args:
+        factors: of the study.
+        factor: one of them.
+        view: of `views`.
+        scores: of the configurations.
+        asked: of the intervals.
+    """
+    estimate = scores.estimate
+    weights = tuple(weights_of(factors, factor, row) for row in view.mixture)
+    means = np.array([np.nan if one is None else one @ estimate for one in weights])
+    order = np.argsort(-np.nan_to_num(means.round(9), nan=-np.inf), kind="stable")  # rounding decides nothing
+    pairs = list(combinations(order.tolist(), 2))
+    apart = [weights_of(factors, factor, view.mixture[a] - view.mixture[b]) for a, b in pairs]
+    pairs, apart = _turned(pairs, apart, estimate)
+    sets = matched_sets(factors, factor, view, estimate)
+    known = {place: one for place, one in enumerate(apart) if one is not None}
+    inferred = iter(_inferred(np.array(list(known.values())), scores, asked))
+    contrasts = []
+    for (a, b), one in zip(pairs, apart, strict=True):
+        difference = None if one is None else _snapped(float(one @ estimate))
+        agree, matched = _agreement(sets, a, b)
+        more = next(inferred, {}) if one is not None else {}
+        contrasts.append(Contrast(a, b, difference, agree, matched, **more))
+    return Effect(factor, view, means, weights, tuple(contrasts), sets)
+
+
+def _snapped(difference: float) -> float:
+    """0 for what only rounding makes another number."""
+    return difference if abs(difference) > TINY else 0.0
+
+
+def _turned(
+    pairs: Sequence[tuple[int, int]], apart: Sequence[Floats | None], estimate: Floats
+) -> tuple[list[tuple[int, int]], list[Floats | None]]:
+    """Every pair with the better one first; where only a difference can be estimated, no mean has ordered them."""
+    made: list[tuple[tuple[int, int], Floats | None]] = []
+    for (a, b), one in zip(pairs, apart, strict=True):
+        worse = one is not None and one @ estimate < -TINY
+        made.append(((b, a), -one) if worse and one is not None else ((a, b), one))
+    return [pair for pair, _ in made], [one for _, one in made]
+
+
+def _inferred(apart_PC: Floats, scores: Scores, asked: Asked) -> list[dict[str, Any]]:
+    """Error, interval, p and words of every contrast, from joint draws; empty without inference."""
+    known = scores.known
+    if known is None or not len(apart_PC):
+        return []
+    run_P = contrast_runs(apart_PC, scores)
+    floor_P = known.pair_floor * (apart_PC**2).sum(axis=1) / 2  # of a pair, and of the mean of matched ones
+    image_P = np.einsum("pc,cd,pd->p", apart_PC, known.image, apart_PC)
+    error_P = np.sqrt(np.maximum(image_P, 0.0) + run_P + floor_P)
+    # How contrasts share their runs; where there is no variance of runs, any way of sharing it will do.
+    root = apart_PC * np.sqrt(known.run_of_mean + 1e-6 * (known.run_of_mean.mean() or 1.0))
+    run_root = root * np.sqrt(run_P / (root**2).sum(axis=1))[:, None]
+    rng = np.random.default_rng(asked.seed)
+    drawn = joint_draws(known, apart_PC @ known.image_factor, run_root, rng=rng, draws=asked.draws)
+    drawn = drawn + rng.standard_normal(drawn.shape) * np.sqrt(floor_P)
+    inverse = np.divide(1, error_P, out=np.zeros_like(error_P), where=error_P > 0)
+    largest = np.abs(drawn * inverse).max(axis=1)
+    quantile = float(np.quantile(largest, 1 - asked.alpha))
+    difference_P = np.array([_snapped(float(one)) for one in apart_PC @ known.estimate])
+    p_P = tail(np.sort(largest), studentized(difference_P, error_P))
+    return [
+        {
+            "error": float(error),
+            "low": float(difference - quantile * error),
+            "high": float(difference + quantile * error),
+            "p": float(p),
+            "conclusion": conclusion_of(float(difference), float(quantile * error), asked.margin),
+        }
+        for difference, error, p in zip(difference_P, error_P, p_P, strict=True)
+    ]
+
+
+def contrast_runs(apart_PC: Floats, scores: Scores) -> Floats:
+    """(P,) what runs add to the variance of every contrast: its own, but never less than its configurations imply."""
+    assert scores.known is not None
+    own = [
+        run_moments(np.tensordot(one, scores.values, axes=(0, 0))[None], scores.folds).own[0]
+        for one in apart_PC
+    ]
+    implied = apart_PC**2 @ scores.known.run
+    return np.maximum(own, implied) * runs_in_mean(scores.folds)
+
+
+def matched_sets(
+    factors: Sequence[Factor], factor: Factor, view: View, estimate: Floats
+) -> dict[tuple[str, ...], Floats]:
+    """Configurations that differ in nothing but this factor: the other levels -> (V,) their scores."""
+    others = [one for one in factors if one.name != factor.name]
+    cells: dict[tuple[str, ...], dict[int, float]] = {}
+    for c, level in enumerate(factor.of.tolist()):
+        cell = tuple(other.levels[other.of[c]] for other in others)
+        cells.setdefault(cell, {})[level] = float(estimate[c])
+    return {cell: np.array([_mixed(row, held) for row in view.mixture]) for cell, held in cells.items()}
+
+
+def _mixed(shares_L: Floats, held: dict[int, float]) -> float:
+    """The mean over the settings of one label; nan where one of them is missing."""
+    wanted = np.flatnonzero(shares_L).tolist()
+    if any(level not in held for level in wanted):
+        return float("nan")
+    return float(sum(shares_L[level] * held[level] for level in wanted))
+
+
+def _agreement(sets: dict[tuple[str, ...], Floats], a: int, b: int) -> tuple[int, int]:
+    """(pairs in which a is above b, all pairs)."""
+    apart = np.array([scores[a] - scores[b] for scores in sets.values()])
+    return int((apart > TINY).sum()), int(np.isfinite(apart).sum())
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Where the differences between configurations come from.
+
+    Attributes:
+        noise: the share of their sum of squares that noise alone would make; may be above 1.
+        of: term -> share of what is left; empty where it is mostly noise. The rest has the empty term.
+        aliased: terms that the grid cannot tell from others.
+    """
+
+    noise: float
+    of: dict[Term, float]
+    aliased: tuple[Term, ...]
+
+
+def shares(factors: Sequence[Factor], scores: Scores) -> Shares | None:
+    """Variance shares freed from noise: (SS - tr(P Cov))+ of every term over the sum of these; None without inference."""
+    if scores.known is None or len(factors) < 2:
+        return None
+    estimate, covariance = scores.estimate, scores.known.image + np.diag(scores.known.run_of_mean)
+    C = len(estimate)
+    centred = np.eye(C) - 1 / C
+    total, noise = float(estimate @ centred @ estimate), float(np.trace(centred @ covariance))
+    by_term, rest = projections(factors)
+    aliased = tuple(term for term, onto in by_term.items() if np.trace(onto) < 0.5)
+    ratio = noise / total if total > 0 else float("inf")
+    if total < MOSTLY_NOISE * noise or total <= 0:
+        return Shares(ratio, {}, aliased)
+    told = {term: onto for term, onto in by_term.items() if term not in aliased}
+    if np.trace(rest) > 0.5:
+        told[()] = rest
+    parts = {
+        term: max(float(estimate @ onto @ estimate - np.trace(onto @ covariance)), 0.0)
+        for term, onto in told.items()
+    }
+    whole = sum(parts.values())
+    return Shares(ratio, {term: part / whole for term, part in parts.items()} if whole > 0 else {}, aliased)

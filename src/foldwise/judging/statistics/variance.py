@@ -1,0 +1,141 @@
+"""One variance model for every answer: images (or groups) and runs, paired over configurations.
+
+Scores come as S of shape (C, R, n): C configurations, R repeats, n units, higher is better; folds as (R, n), the same
+for every configuration. What is concluded from it is in `inference`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from foldwise.judging.statistics.run_variance import (
+    SharedRuns,
+    between_runs,
+    independent_runs_in_mean,
+    runs_in_mean,
+)
+from foldwise.judging.statistics.variance_shrinkage import at_least_moderated
+from foldwise.metrics.outputs import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Variance:
+    """Steps 1 to 5: how far the estimates could be off, and together.
+
+    Attributes:
+        estimate: (C,) mean over units of the mean over repeats.
+        image: (C, C) covariance of the estimates over units.
+        image_factor: (C, C) root of `image` without what all configurations share, which no difference sees.
+        run: (C,) variance of a score between runs (seed, fold), as used.
+        run_of_mean: (C,) what it adds to the variance of the estimate, with overlapping training sets.
+        pair_floor: added to the variance of every difference; 1 / n^2 for scores of 0 and 1.
+        df_image, df_run: degrees of freedom.
+        shared: where a few configurations share one variance between runs, what is known of it.
+        independent: the share of `run_of_mean` that is of runs which have nothing in common; the rest is what overlapping
+            training sets are assumed to share.
+    """
+
+    estimate: Floats
+    image: Floats
+    image_factor: Floats
+    run: Floats
+    run_of_mean: Floats
+    pair_floor: float
+    df_image: float
+    df_run: float
+    shared: SharedRuns | None = None
+    independent: float = 1.0
+
+    @property
+    def standard_error(self) -> Floats:
+        """(C,) of every estimate."""
+        return np.sqrt(np.diag(self.image) + self.run_of_mean)
+
+    @property
+    def df(self) -> Floats:
+        """(C,) Satterthwaite degrees of freedom of the two parts, at most those of the units."""
+        image, total = np.diag(self.image), np.diag(self.image) + self.run_of_mean
+        parts = image**2 / max(self.df_image, 1) + self.run_of_mean**2 / max(self.df_run, 1)
+        joint = np.divide(total**2, parts, out=np.full(len(total), self.df_image), where=parts > 0)
+        return np.asarray(np.minimum(joint, self.df_image))
+
+    def of_differences(self) -> Floats:
+        """(C, C) standard errors of all differences; 0 on the diagonal."""
+        own = np.diag(self.image) + self.run_of_mean
+        squares = own[:, None] + own[None, :] - 2 * (self.image + np.diag(self.run_of_mean)) + self.pair_floor
+        np.fill_diagonal(squares, 0.0)
+        return np.sqrt(np.maximum(squares, 0.0))
+
+    def among_all_pairs(self) -> Floats:
+        """(C, C) standard errors of all differences where the largest of all t values is looked for.
+
+        Those whose images differ by luck too little are what `at_least_moderated` makes of them.
+        """
+        own = np.diag(self.image)
+        apart = np.maximum(own[:, None] + own[None, :] - 2 * self.image, 0.0)
+        above = np.triu_indices(len(own), 1)
+        more = np.zeros_like(apart)
+        more[above] = at_least_moderated(apart[above], self.df_image) - apart[above]
+        return np.sqrt(self.of_differences() ** 2 + more + more.T)
+
+
+def variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0) -> Variance:
+    """Steps 1 to 5 of the pipeline.
+
+    Args:
+        scores_CRn: higher is better; no nan.
+        folds_Rn: the test fold of every unit in every repeat.
+        floor: least variance of a difference; 1 / n^2 for scores of 0 and 1, whose scatter vanishes when all agree.
+    """
+    n = scores_CRn.shape[2]
+    means_Cn = scores_CRn.mean(axis=1)
+    estimate = means_Cn.mean(axis=1)
+    centred = means_Cn - estimate[:, None]
+    image = centred @ centred.T / (n * max(n - 1, 1))
+    runs = between_runs(scores_CRn, folds_Rn)
+    in_mean = runs_in_mean(folds_Rn)
+    return Variance(
+        estimate=estimate,
+        image=image,
+        image_factor=_factor(image),
+        run=runs.used,
+        run_of_mean=runs.used * in_mean,
+        pair_floor=floor,
+        df_image=float(n - 1),
+        df_run=runs.df,
+        shared=runs.shared,
+        independent=independent_runs_in_mean(folds_Rn) / in_mean if in_mean else 1.0,
+    )
+
+
+def beside(known: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> Variance:
+    """The variance with one more row, last: a predictor that learns nothing, so that its runs do not vary.
+
+    Args:
+        known: from `variance` of `scores_CRn`.
+        scores_CRn: as given there.
+        fixed_Rn: what the predictor scores on the same units.
+    """
+    fixed_n = fixed_Rn.mean(axis=0)
+    n, apart = len(fixed_n), fixed_n - fixed_n.mean()
+    shared_C = (scores_CRn @ apart).mean(axis=1) / (n * max(n - 1, 1))
+    own = apart @ apart / (n * max(n - 1, 1))
+    image = np.block([[known.image, shared_C[:, None]], [shared_C[None, :], np.array([[own]])]])
+    return replace(
+        known,
+        estimate=np.append(known.estimate, fixed_n.mean()),
+        image=image,
+        image_factor=_factor(image),
+        run=np.append(known.run, 0.0),
+        run_of_mean=np.append(known.run_of_mean, 0.0),
+        shared=known.shared and known.shared.beside_one_without(),
+    )
+
+
+def _factor(covariance: Floats) -> Floats:
+    """The symmetric root of what the configurations do not share: only differences are ever drawn."""
+    apart = covariance - covariance.mean(axis=0) - covariance.mean(axis=1)[:, None] + covariance.mean()
+    values, vectors = np.linalg.eigh((apart + apart.T) / 2)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
