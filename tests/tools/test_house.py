@@ -142,15 +142,9 @@ def test_a_circle_of_imports_has_no_longest_chain(tmp_path):
         shape_of(tmp_path, right__deep="import foldwise.top.walk\n")
 
 
-def test_arrows_are_pairs_of_rooms_and_of_folders(tmp_path):
+def test_arrows_are_pairs_of_rooms_and_the_lowest_modules_are_one_room(tmp_path):
     shape = shape_of(tmp_path)
-    assert shape.arrows == (("left", "errors"), ("top", "left"), ("top", "right"))
-    assert shape.folder_arrows == (
-        ("foldwise.left", "foldwise"),
-        ("foldwise.left", "foldwise.left.zoo"),
-        ("foldwise.top", "foldwise.left"),
-        ("foldwise.top", "foldwise.right"),
-    )
+    assert shape.arrows == (("left", "foundations"), ("top", "left"), ("top", "right"))
 
 
 def test_modules_with_one_importer_and_which_are_no_rows_of_a_table(tmp_path):
@@ -243,10 +237,6 @@ BREACHES = {
     "arrows": (
         {"right__deep": "import foldwise.errors"},
         "the whole: 4 arrows between rooms, ceiling 3",
-    ),
-    "folder_arrows": (
-        {"left__zoo__ape": "import foldwise.errors"},
-        "the whole: 5 arrows between folders, ceiling 4",
     ),
     "small_one_importer": (
         {"left__helper": "import foldwise.errors, foldwise.left.small", "left__small": ""},

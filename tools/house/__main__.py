@@ -87,8 +87,7 @@ def shape_lines(shape: Shape, *, verbose: bool) -> str:
     words = shape.vague_names
     counted: list[tuple[str, int, list[str]]] = [
         ("modules in the longest chain of imports", len(shape.chain), list(shape.chain)),
-        ("arrows between rooms (floors)", len(shape.arrows), _pairs(shape.arrows)),
-        ("arrows between folders", len(shape.folder_arrows), _pairs(shape.folder_arrows)),
+        ("arrows between rooms", len(shape.arrows), _pairs(shape.arrows)),
         ("modules with one importer", len(shape.one_importer), list(shape.one_importer)),
         (
             "of them under 80 lines, no row of a table",

@@ -29,10 +29,6 @@ WHOLE_CEILINGS = {
         "Let the upper module take the value, not its maker.",
     ),
     "arrows": ("arrows between rooms", "Move the module to the room that uses it, or hand the value in."),
-    "folder_arrows": (
-        "arrows between folders",
-        "Move the module to the folder that uses it, or hand the value in.",
-    ),
     "small_one_importer": (
         "modules under 80 lines with one importer, rows of tables aside",
         "Merge the new one into its importer.",

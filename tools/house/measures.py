@@ -58,10 +58,8 @@ class Shape:
 
     Attributes:
         chain: the longest path of imports, first the module that imports.
-        arrows: pairs (A, B) of rooms where a module of A imports one of B. A room is what stands directly in the root
-            folder, a floor or a module; imports for type checkers count, as a reader follows them too. At 76bbb39
-            there are 71 so counted. The plan of the house says 76, and of all readings tried this comes nearest.
-        folder_arrows: the same, where every folder is a room and the modules of the root folder are one together.
+        arrows: pairs (A, B) of rooms where a module of A imports one of B; imports for type checkers count, as a
+            reader follows them too. A room is a floor; the single modules on which all floors stand are one together.
         one_importer: modules that exactly one other imports.
         small_one_importer: those of them under 80 lines that are no row of a table.
         repeated_classes: names of classes defined in more than one module, and where.
@@ -73,7 +71,6 @@ class Shape:
 
     chain: tuple[str, ...]
     arrows: tuple[tuple[str, str], ...]
-    folder_arrows: tuple[tuple[str, str], ...]
     one_importer: tuple[str, ...]
     small_one_importer: tuple[str, ...]
     repeated_classes: dict[str, list[str]]
@@ -113,8 +110,7 @@ def measure_shape(house: House) -> Shape:
     lonely = one_importer(house)
     return Shape(
         chain=longest_chain(house),
-        arrows=arrows(house, {module.name: module.floor for module in modules}),
-        folder_arrows=arrows(house, {module.name: module.folder for module in modules}),
+        arrows=arrows(house, rooms(house)),
         one_importer=tuple(lonely),
         small_one_importer=tuple(name for name in lonely if is_small_and_no_row(house, name)),
         repeated_classes=repeated_classes(modules),
@@ -162,6 +158,17 @@ def longest_chain(house: House) -> tuple[str, ...]:
         below = sorted((chains[imported] for imported in graph[name]), key=lambda chain: (-len(chain), chain))
         chains[name] = (name, *(below[0] if below else ()))
     return min(chains.values(), key=lambda chain: (-len(chain), chain), default=())
+
+
+def rooms(house: House) -> dict[str, str]:
+    """The room of every module: its floor, or `foundations` for the single modules below the lowest folder."""
+    folders = {module.floor for module in house.modules.values() if module.name.count(".") > 1}
+    lowest = max((place for place, floor in enumerate(house.floors) if floor in folders), default=-1)
+    foundations = set(house.floors[lowest + 1 :])
+    return {
+        module.name: "foundations" if module.floor in foundations else module.floor
+        for module in house.modules.values()
+    }
 
 
 def arrows(house: House, rooms: dict[str, str]) -> tuple[tuple[str, str], ...]:
