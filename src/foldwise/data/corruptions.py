@@ -1,4 +1,4 @@
-"""Images made worse on purpose: blurred, then noisy, the same way for whoever asks again."""
+"""Images corrupted on purpose, by blur and then noise: the same draw for every configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from foldwise.data.cache.packed import Packed
 
 
-def disturbed(image_CHW: NDArray[Any], *, blur_px: float, noise: float, key: str) -> NDArray[Any]:
+def corrupted(image_CHW: NDArray[Any], *, blur_px: float, noise: float, key: str) -> NDArray[Any]:
     """The image under a Gaussian blur, then with Gaussian noise; the very same array where both are 0.
 
     Args:
@@ -23,17 +23,17 @@ def disturbed(image_CHW: NDArray[Any], *, blur_px: float, noise: float, key: str
         key: names the draw; equal keys give equal noise.
 
     Returns:
-        float32, neither rounded nor clipped: what is asked is how much a network stands, not what a file can hold.
+        float32, neither rounded nor clipped: the question is how much a network stands, not what a file can hold.
     """
     if blur_px == 0 and noise == 0:
         return image_CHW
     values = image_CHW.astype(np.float32)
-    made = gaussian_filter(values, (0, blur_px, blur_px), mode="nearest") if blur_px else values
+    corrupted_values = gaussian_filter(values, (0, blur_px, blur_px), mode="nearest") if blur_px else values
     if noise:
         drawn = np.random.default_rng(int.from_bytes(sha256(key.encode()).digest()[:8], "big"))
         unit = drawn.standard_normal(values.shape, dtype=np.float32)
-        made = made + unit * (noise * _range(values))
-    return np.asarray(made, dtype=np.float32)
+        corrupted_values = corrupted_values + unit * (noise * _range(values))
+    return np.asarray(corrupted_values, dtype=np.float32)
 
 
 def _range(values_CHW: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -44,7 +44,7 @@ def _range(values_CHW: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def key_of(seed: int, case: int, blur_px: float, noise: float) -> str:
-    """Names the noise of a case in one condition; `seed` is that of the fold, the same for all configurations."""
+    """The name of the noise of a case in one condition; `seed` is of the fold, the same for all configurations."""
     return f"{seed}/{case}/{blur_px:g}/{noise:g}"
 
 
@@ -56,12 +56,12 @@ def as_stored(images: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.asarray(np.clip(np.rint(images), limits.min, limits.max).astype(dtype))
 
 
-class Disturbed:
-    """A packed data set whose images are worse; everything else is as it was.
+class Corrupted:
+    """A packed data set with corrupted images; everything else is as it was.
 
     Args:
         packed: the images as they are.
-        blur_px, noise, seed: see `disturbed` and `key_of`.
+        blur_px, noise, seed: see `corrupted` and `key_of`.
     """
 
     cache = "disk"
@@ -78,6 +78,6 @@ class Disturbed:
         return len(self.packed)
 
     def image(self, index: int) -> NDArray[Any]:
-        """Image `index` as (C, H, W), worse than it was."""
+        """Image `index` as (C, H, W), corrupted."""
         key = key_of(self.seed, index, self.blur_px, self.noise)
-        return disturbed(self.packed.image(index), blur_px=self.blur_px, noise=self.noise, key=key)
+        return corrupted(self.packed.image(index), blur_px=self.blur_px, noise=self.noise, key=key)

@@ -1,4 +1,7 @@
-"""Pictures of a prediction on its image, for people to look at."""
+"""Pictures of a prediction on its image.
+
+Here, since the prediction that draws them and the page that explains their colours are on floors of their own.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,8 @@ def outlines(labels_HW: np.ndarray) -> np.ndarray:
 
 def displayable(image_CHW: np.ndarray) -> np.ndarray:
     """The image as RGB (H, W, 3) uint8: 8-bit values as they are, others from their 0.5 to their 99.5 percentile."""
-    shown = image_CHW[:3] if len(image_CHW) >= 3 else image_CHW[:1]
-    if shown.dtype != np.uint8:
-        low, high = np.percentile(shown, [0.5, 99.5])
-        shown = ((shown - low) / max(high - low, 1e-12)).clip(0, 1) * 255
-    return np.moveaxis(np.broadcast_to(shown, (3, *shown.shape[1:])), 0, -1).astype(np.uint8)
+    channels = image_CHW[:3] if len(image_CHW) >= 3 else image_CHW[:1]
+    if channels.dtype != np.uint8:
+        low, high = np.percentile(channels, [0.5, 99.5])
+        channels = ((channels - low) / max(high - low, 1e-12)).clip(0, 1) * 255
+    return np.moveaxis(np.broadcast_to(channels, (3, *channels.shape[1:])), 0, -1).astype(np.uint8)

@@ -24,22 +24,22 @@ CASES = (
 )  # fmt: skip
 
 
-def write_cases(path: Path, dataset: Dataset, packed: Packed, found: Audit) -> None:
+def write_cases(path: Path, dataset: Dataset, packed: Packed, audit: Audit) -> None:
     """One row per image: where it is, its labels and group, and what was measured on its file."""
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(CASES)
-        for case, group, measure in zip(dataset.cases, found.groups, packed.measures, strict=True):
+        for case, group, measure in zip(dataset.cases, audit.groups, packed.measures, strict=True):
             labels = " ".join(str(label) for label in case.labels)
             size = [measure.original_width, measure.original_height]
             kind = [measure.mode, measure.format, measure.pixel_digest]
             rows.writerow([case.index, case.name, case.image, case.mask or "", labels, group, *size, *kind])
 
 
-def audit_record(dataset: Dataset, found: Audit, source: Mapping[str, str] | None) -> dict[str, Any]:
+def audit_record(dataset: Dataset, audit: Audit, source: Mapping[str, str] | None) -> dict[str, Any]:
     """audit.json: the findings, what was recognised, and where a public data set comes from."""
     return {
-        "findings": [asdict(finding) for finding in found.findings],
+        "findings": [asdict(finding) for finding in audit.findings],
         "statements": list(dataset.statements),
         "layout": dataset.layout,
         "task": dataset.task,

@@ -15,7 +15,7 @@ import torch
 
 from foldwise.data.batches.batches import Pictures
 from foldwise.data.cache.packed import Packed
-from foldwise.data.corruptions import Disturbed
+from foldwise.data.corruptions import Corrupted
 from foldwise.learning.checkpoints.saved import SavedModel, read_model, read_weights, versions
 from foldwise.learning.checkpoints.winner import ENCODER, WEIGHTS
 from foldwise.learning.job import Job
@@ -44,7 +44,7 @@ def robustness_item(job: Job) -> dict[str, Any]:
     scores_by_condition: list[Scores] = []
     with steady(settings["seed"], settings["threads"], fitted.device), watch.lap():
         for blur_px, noise in strengths:
-            worse = Disturbed(packed, blur_px=blur_px, noise=noise, seed=settings["seed"])
+            worse = Corrupted(packed, blur_px=blur_px, noise=noise, seed=settings["seed"])
             scores = fitted.scores_on(worse, split.test)
             scores_by_condition.append(_lighter(scores, shown))
             job.beat({"doing": f"{len(scores_by_condition)} of {len(strengths)} conditions"})
@@ -63,7 +63,7 @@ class FittedNetwork:
     precision: str
     batch_size: int
 
-    def scores_on(self, packed: Disturbed, cases: np.ndarray) -> Scores:
+    def scores_on(self, packed: Corrupted, cases: np.ndarray) -> Scores:
         """What it says of whole images."""
         forward = ForwardPass(
             self.model.task, len(self.model.classes), self.device, self.precision, layout_for(self.network)

@@ -46,15 +46,15 @@ def find_copies(packed: Packed) -> Copies:
     for index, measure in enumerate(packed.measures):
         by_digest.setdefault(measure.pixel_digest, []).append(index)
     # One image stands for its exact copies, else a thousand of them would be half a million pairs.
-    kept = [indices[0] for indices in by_digest.values()]
+    distinct = [indices[0] for indices in by_digest.values()]
     likeness = Likeness(packed)
-    numbers = np.array(kept, np.int64)
+    numbers = np.array(distinct, np.int64)
     pairs = near_duplicates(
-        [packed.measures[index].fingerprints for index in kept],
+        [packed.measures[index].fingerprints for index in distinct],
         confirm=lambda first, second, turn: likeness.same(numbers[first], numbers[second], turn),
     )
     exact = tuple(tuple(indices) for indices in by_digest.values() if len(indices) > 1)
-    near = sorted((min(kept[i], kept[j]), max(kept[i], kept[j])) for i, j in pairs)
+    near = sorted((min(distinct[i], distinct[j]), max(distinct[i], distinct[j])) for i, j in pairs)
     return Copies(exact, tuple(near))
 
 
@@ -86,7 +86,7 @@ def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: 
         grouped: whether copies are put into one group, so that they cannot leak.
     """
     names = [case.name for case in dataset.cases]
-    kept = (
+    consequence = (
         "They are kept in one fold, so that no model is tested on what it was trained on."
         if grouped
         else "They can be in training and test at once, which makes every score too good: state "
@@ -94,15 +94,15 @@ def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: 
     )
     findings = []
     if copies.exact:
-        shown = some([" = ".join(_first(cluster, names)) for cluster in copies.exact])
-        message = f"{counted(len(copies.exact), 'picture is', 'pictures are')} in the data more than once, pixel for pixel: {shown}."
-        cure = f"{kept} Take the extra files out all the same, since they count more than once."
+        examples = some([" = ".join(_first(cluster, names)) for cluster in copies.exact])
+        message = f"{counted(len(copies.exact), 'picture is', 'pictures are')} in the data more than once, pixel for pixel: {examples}."
+        cure = f"{consequence} Take the extra files out all the same, since they count more than once."
         concerned, alike = _concerned(copies.exact, names), _named(copies.exact, names)
         findings.append(Finding("exact_duplicates", "warning", message, concerned, cure, alike))
     if copies.near:
-        shown = some([f"{names[i]} ~ {names[j]}" for i, j in copies.near])
-        message = f"{counted(len(copies.near), 'pair of images shows', 'pairs of images show')} the same picture: {shown}."
-        cure = f"{kept} {LIMITS}"
+        examples = some([f"{names[i]} ~ {names[j]}" for i, j in copies.near])
+        message = f"{counted(len(copies.near), 'pair of images shows', 'pairs of images show')} the same picture: {examples}."
+        cure = f"{consequence} {LIMITS}"
         severity: Severity = "note" if grouped else "warning"
         concerned = _concerned(copies.near, names)
         alike = _named(clusters(copies.near, total=len(names)), names)
@@ -111,8 +111,8 @@ def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: 
 
 
 def _first(cluster: Sequence[int], names: Sequence[str]) -> list[str]:
-    shown = [names[index] for index in cluster[:3]]
-    return [*shown, f"{len(cluster) - 3} more"] if len(cluster) > 3 else shown
+    first = [names[index] for index in cluster[:3]]
+    return [*first, f"{len(cluster) - 3} more"] if len(cluster) > 3 else first
 
 
 def _named(sets: Iterable[Sequence[int]], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
@@ -157,13 +157,15 @@ def _disagreeing(
     """The finding for pairs that disagree; `labels` is empty where it is masks that differ."""
     if not pairs:
         return []
-    shown = [f"{name} ({label})" for name, label in zip(names, labels, strict=True)] if labels else names
-    what = "labels" if labels else "masks"
+    described = [f"{name} ({label})" for name, label in zip(names, labels, strict=True)] if labels else names
+    truth = "labels" if labels else "masks"
     masks_cure = "Keep one of each pair, with the mask that you trust; two observers make two data sets."
     cure = "Correct the labels, or take all but one of each out." if labels else masks_cure
     exact = kind == "exact"
-    one, many, same = ("has", "have", "the same pixels") if exact else ("shows", "show", "the same picture")
-    listed = some([f"{shown[i]} and {shown[j]}" for i, j in pairs])
-    number = counted(len(pairs), f"pair of images {one}", f"pairs of images {many}")
-    message = f"{number} {same} but different {what}: {listed}."
+    singular, plural, same = (
+        ("has", "have", "the same pixels") if exact else ("shows", "show", "the same picture")
+    )
+    examples = some([f"{described[i]} and {described[j]}" for i, j in pairs])
+    number = counted(len(pairs), f"pair of images {singular}", f"pairs of images {plural}")
+    message = f"{number} {same} but different {truth}: {examples}."
     return [Finding(f"{kind}_duplicates_disagree", severity, message, _concerned(pairs, names), cure)]

@@ -86,12 +86,12 @@ def property_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
         bins = _bins(values)
         for title, class_N in _questions(dataset, presence_NK):
             accuracy, skill, deviations = _rule(bins, class_N)
-            known = strongest.get(kind.code, (_MIN_SKILL, None))[0]
-            if skill >= known and deviations >= _MIN_DEVIATIONS:
-                found = _property_finding(
+            best = strongest.get(kind.code, (_MIN_SKILL, None))[0]
+            if skill >= best and deviations >= _MIN_DEVIATIONS:
+                finding = _property_finding(
                     kind, values, class_N, title=title, accuracy=accuracy, packed=packed
                 )
-                strongest[kind.code] = (skill, found)
+                strongest[kind.code] = (skill, finding)
     return [finding for _, finding in strongest.values()]
 
 
@@ -152,14 +152,14 @@ def _property_finding(
     accuracy: float,
     packed: Packed,
 ) -> Finding:
-    held = []
+    by_class = []
     for k, name in list(enumerate(title))[:4]:
         own = [value for value, label in zip(values, class_N.tolist(), strict=True) if label == k]
-        held.append(f"{name}: {_described(own)}")
+        by_class.append(f"{name}: {_described(own)}")
     chance = 1 / len(np.unique(class_N))
     message = (
         f"The {kind.title} of a file alone tells the classes apart with a balanced accuracy of {accuracy:.2f} "
-        f"(chance {chance:.2f}, n = {len(values)}): {'; '.join(held)}."
+        f"(chance {chance:.2f}, n = {len(values)}): {'; '.join(by_class)}."
     )
     severity: Severity = "warning"
     cure = f"{kind.cure} Otherwise {_ANOTHER_SOURCE}."
@@ -192,13 +192,17 @@ def name_findings(dataset: Dataset, validation: Validation) -> list[Finding]:
     if validation.group == "none" or any(case.group is not None for case in dataset.cases):
         return []
     names = [PurePosixPath(case.name).name for case in dataset.cases]
-    for pattern, least, severity in ((_SIDES, 2, "warning"), (_BEARERS, 2, "warning"), (_PREFIX, 5, "note")):
+    for pattern, min_groups, severity in (
+        (_SIDES, 2, "warning"),
+        (_BEARERS, 2, "warning"),
+        (_PREFIX, 5, "note"),
+    ):
         keys = [match[1] for match in (re.search(pattern, name) for name in names) if match]
         num_groups = len(set(keys))
-        if len(keys) < len(names) or not least <= num_groups <= len(names) / 1.5:
+        if len(keys) < len(names) or not min_groups <= num_groups <= len(names) / 1.5:
             continue
-        most = Counter(keys).most_common(1)[0][0]
-        examples = [name for name, key in zip(names, keys, strict=True) if key == most][:3]
+        largest = Counter(keys).most_common(1)[0][0]
+        examples = [name for name, key in zip(names, keys, strict=True) if key == largest][:3]
         message = f"The file names suggest {num_groups} groups: {', '.join(examples)} would be one."
         cure = (
             "If images of one patient, animal, slide or place share that part of the name, keep them in one fold: "
@@ -258,10 +262,10 @@ def _neighbour_correlations(
     near, far = [], []
     for run in runs:
         half = len(run) // 2
-        for place, (number, index) in enumerate(run[:-1]):
-            if run[place + 1][0] == number + 1:
-                near.append((index, run[place + 1][1]))
-            far.append((index, run[(place + half) % len(run)][1]))
+        for k, (number, index) in enumerate(run[:-1]):
+            if run[k + 1][0] == number + 1:
+                near.append((index, run[k + 1][1]))
+            far.append((index, run[(k + half) % len(run)][1]))
     if len(near) < _MIN_SERIES - 1:
         return 0.0, 0.0
     means = []

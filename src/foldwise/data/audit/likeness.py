@@ -50,11 +50,11 @@ class Likeness:
         """Of every pair, whether `second`, turned by `turn`, is a copy of `first`; see `fingerprints.turned`."""
         self._load(np.unique(np.concatenate([first, second])))
         result = np.zeros(len(first), bool)
-        for one_turn in range(NUM_TURNS):
-            places = np.flatnonzero(turn == one_turn)
-            for start in range(0, len(places), _PAIRS_AT_ONCE):
-                some = places[start : start + _PAIRS_AT_ONCE]
-                result[some] = self._same(first[some], second[some], one_turn)
+        for each_turn in range(NUM_TURNS):
+            rows = np.flatnonzero(turn == each_turn)
+            for start in range(0, len(rows), _PAIRS_AT_ONCE):
+                block = rows[start : start + _PAIRS_AT_ONCE]
+                result[block] = self._same(first[block], second[block], each_turn)
         return result
 
     def whole(self, index: int) -> FloatArray:
@@ -75,11 +75,11 @@ class Likeness:
     def _same(self, first: IntArray, second: IntArray, turn: int) -> BoolArray:
         whole = _correlations(_of(self._whole, first), turned(_of(self._whole, second), turn))
         result: BoolArray = whole >= MIN_WHOLE
-        one = self._own(_of(self._detail, first[result]))
-        two = self._own(turned(_of(self._detail, second[result]), turn))
-        near = _correlations(one, two) >= _MIN_UNSHIFTED
-        alike = np.zeros(len(one), bool)
-        alike[near] = _best_shifted(one[near], two[near]) >= MIN_DETAIL
+        first_detail = self._own(_of(self._detail, first[result]))
+        second_detail = self._own(turned(_of(self._detail, second[result]), turn))
+        near = _correlations(first_detail, second_detail) >= _MIN_UNSHIFTED
+        alike = np.zeros(len(first_detail), bool)
+        alike[near] = _best_shifted(first_detail[near], second_detail[near]) >= MIN_DETAIL
         result[result] = alike
         return result
 
@@ -117,10 +117,13 @@ def _detail(small_NHW: FloatArray) -> FloatArray:
 
 def _correlations(first_NHW: FloatArray, second_NHW: FloatArray) -> FloatArray:
     """(N,) Pearson correlations; 0 where an image is flat."""
-    one = first_NHW - first_NHW.mean(axis=(1, 2), keepdims=True)
-    two = second_NHW - second_NHW.mean(axis=(1, 2), keepdims=True)
-    product = np.einsum("nhw,nhw->n", one, two)
-    norm = np.sqrt(np.einsum("nhw,nhw->n", one, one) * np.einsum("nhw,nhw->n", two, two))
+    first_centred = first_NHW - first_NHW.mean(axis=(1, 2), keepdims=True)
+    second_centred = second_NHW - second_NHW.mean(axis=(1, 2), keepdims=True)
+    product = np.einsum("nhw,nhw->n", first_centred, second_centred)
+    norm = np.sqrt(
+        np.einsum("nhw,nhw->n", first_centred, first_centred)
+        * np.einsum("nhw,nhw->n", second_centred, second_centred)
+    )
     result: FloatArray = product / np.maximum(norm, 1e-6)
     return result
 
@@ -131,9 +134,9 @@ def _best_shifted(first_NHW: FloatArray, second_NHW: FloatArray) -> FloatArray:
     shifts = range(-_SHIFT_PX, _SHIFT_PX + 1)
     for down in shifts:
         for right in shifts:
-            one = first_NHW[:, _stretch(down), _stretch(right)]
-            two = second_NHW[:, _stretch(-down), _stretch(-right)]
-            best = np.maximum(best, _correlations(one, two))
+            first_part = first_NHW[:, _stretch(down), _stretch(right)]
+            second_part = second_NHW[:, _stretch(-down), _stretch(-right)]
+            best = np.maximum(best, _correlations(first_part, second_part))
     return best
 
 

@@ -120,21 +120,21 @@ def _rare_findings(
         return []
     counts_K, images_K = groups_per_class(presence_NK, groups), presence_NK.sum(axis=0)
     kind = "images" if np.array_equal(counts_K[rare], images_K[rare]) else "groups"
-    listed = some([f"{dataset.classes[k]} ({counts_K[k]} {kind})" for k in rare], limit=8)
+    examples = some([f"{dataset.classes[k]} ({counts_K[k]} {kind})" for k in rare], limit=8)
     it = "it" if len(rare) == 1 else "them"
     subject = "class is" if len(rare) == 1 else "classes are"
     message = (
-        f"{len(rare)} {subject} in fewer {kind} than there are folds ({folds}): {listed}. Some fold cannot test "
+        f"{len(rare)} {subject} in fewer {kind} than there are folds ({folds}): {examples}. Some fold cannot test "
         f"{it}, so no score counts {it}."
     )
-    held = set(rare)
+    rare_set = set(rare)
     concerned = tuple(
         case.name
         for case, row in zip(dataset.cases, presence_NK, strict=True)
-        if held & set(np.flatnonzero(row))
+        if rare_set & set(np.flatnonzero(row))
     )
-    most = int(counts_K[rare].max())
-    fewer = f"State validate.folds: {most}, merge" if most >= 2 else "Merge"
+    max_folds = int(counts_K[rare].max())
+    fewer = f"State validate.folds: {max_folds}, merge" if max_folds >= 2 else "Merge"
     cure = f"{fewer} {it} with another class, leave {it} out, or add images."
     return [Finding("rare_class", "warning", message, concerned, cure)]
 

@@ -92,9 +92,9 @@ class Pictures:
         bound = BATCH_PIXELS.get(self.device.type, BATCH_PIXELS_ELSEWHERE)
         for shape in np.unique(shapes, axis=0):
             alike = cases[(shapes == shape).all(1)]
-            most = max(1, min(batch_size, bound // int(shape[0] * shape[1])))
-            for start in range(0, len(alike), most):
-                yield self.gather(alike[start : start + most])
+            max_images = max(1, min(batch_size, bound // int(shape[0] * shape[1])))
+            for start in range(0, len(alike), max_images):
+                yield self.gather(alike[start : start + max_images])
 
     def gather(
         self, cases: np.ndarray, *, corners: np.ndarray | None = None, window: int | None = None
@@ -131,8 +131,8 @@ class Pictures:
             torch.from_numpy(part).to(self.device) for part in self.normalization.statistics(images)
         )
         raw, inside = cut(images, corners, size_hw)
-        there = None if inside is None else torch.from_numpy(inside).to(self.device)
-        return torch.from_numpy(raw).to(self.device), there, (mean_NC, std_NC)
+        inside_on_device = None if inside is None else torch.from_numpy(inside).to(self.device)
+        return torch.from_numpy(raw).to(self.device), inside_on_device, (mean_NC, std_NC)
 
     def _targets(self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]) -> Tensor:
         if not self.packed.task.endswith("segmentation"):
@@ -140,8 +140,8 @@ class Pictures:
         if self.resident is not None:
             return self.resident.cut_targets(cases, corners, size_hw).long()
         masks = [self.packed.target(int(case))[None] for case in cases]
-        made, _ = cut(masks, corners, size_hw, fill=IGNORE)
-        return torch.from_numpy(made[:, 0]).to(self.device).long()
+        windows, _ = cut(masks, corners, size_hw, fill=IGNORE)
+        return torch.from_numpy(windows[:, 0]).to(self.device).long()
 
     def _corners(self, cases: np.ndarray, window: int, generator: torch.Generator) -> np.ndarray:
         """A random window in each image; in the middle where the image is smaller than its window."""

@@ -58,7 +58,7 @@ class Normalization:
         return cls(record["kind"], tuple(record["mean"]), tuple(record["std"]), record["dtype"])
 
 
-def normalization(asked: str, *, pretrained: bool, packed: Packed, train: np.ndarray) -> Normalization:
+def normalization(kind: str, *, pretrained: bool, packed: Packed, train: np.ndarray) -> Normalization:
     """The normalisation a configuration asks for.
 
     ``auto`` is ``train`` for networks that start from random weights. Pretrained ones get ``imagenet`` where full
@@ -66,21 +66,21 @@ def normalization(asked: str, *, pretrained: bool, packed: Packed, train: np.nda
     but black to them. Both are the same in every fold, so that frozen encoders can be shared.
 
     Args:
-        asked: auto, train, imagenet, image or none (values divided by full brightness only).
+        kind: auto, train, imagenet, image or none (values divided by full brightness only).
         pretrained: whether the network starts from trained weights.
         packed: the images.
         train: the case indices whose statistics may be used.
     """
     dtype, num_channels = str(packed.dtype), packed.num_channels
-    if asked == "auto":
-        asked = ("imagenet" if _has_known_white(packed) else "image") if pretrained else "train"
-    if asked == "image":
+    if kind == "auto":
+        kind = ("imagenet" if _has_known_white(packed) else "image") if pretrained else "train"
+    if kind == "image":
         return Normalization("image", (), (), dtype)
     white = WHITE[dtype]
-    if asked == "imagenet":
+    if kind == "imagenet":
         mean, std = _imagenet(num_channels)
         return Normalization("fixed", tuple(white * mean), tuple(white * std), dtype)
-    if asked == "none":
+    if kind == "none":
         return Normalization("fixed", (0.0,) * num_channels, (white,) * num_channels, dtype)
     mean, std = packed.channel_stats(train)
     std = np.maximum(std, SMALLEST_STD * white)

@@ -29,9 +29,9 @@ def epoch_order(
         sample are none, and its gradient would weigh as much as a whole batch.
     """
     shuffler = np.random.default_rng([seed, epoch])
-    wanted = len(train) if steps is None else steps * batch_size
-    dealt = np.concatenate([shuffler.permutation(train) for _ in range(math.ceil(wanted / len(train)))])[
-        :wanted
+    num_cases = len(train) if steps is None else steps * batch_size
+    dealt = np.concatenate([shuffler.permutation(train) for _ in range(math.ceil(num_cases / len(train)))])[
+        :num_cases
     ]
     batches = [dealt[start : start + batch_size] for start in range(0, len(dealt), batch_size)]
     if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
@@ -51,23 +51,23 @@ def presence(packed: Packed, cases: np.ndarray) -> np.ndarray:
     Of masks, a class is there where any pixel is of it; the background does not count.
     """
     if packed.task.endswith("segmentation"):
-        there = np.array([packed.measures[case].class_pixels for case in cases]) > 0
-        there[:, 0] = False
+        present = np.array([packed.measures[case].class_pixels for case in cases]) > 0
+        present[:, 0] = False
     elif packed.task == "multilabel_classification":
-        there = packed.labels[cases] > 0
+        present = packed.labels[cases] > 0
     else:
-        there = packed.labels[cases][:, None] == np.arange(len(packed.classes))
-    return np.column_stack([there, ~there.any(axis=1)])
+        present = packed.labels[cases][:, None] == np.arange(len(packed.classes))
+    return np.column_stack([present, ~present.any(axis=1)])
 
 
-def rarity(there: np.ndarray) -> np.ndarray:
+def rarity(present: np.ndarray) -> np.ndarray:
     """(n,) the chance of each case to be drawn, one over the number of cases that have its rarest class; its sum is 1.
 
     Args:
-        there: (n, K) which classes each case has, at least one.
+        present: (n, K) which classes each case has, at least one.
     """
-    counts = there.sum(axis=0)
-    weights = (there / np.maximum(counts, 1)).max(axis=1)
+    counts = present.sum(axis=0)
+    weights = (present / np.maximum(counts, 1)).max(axis=1)
     return np.asarray(weights / weights.sum())
 
 

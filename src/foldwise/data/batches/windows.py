@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_SHARE = 0.5  # of the memory that is free on the device: training wants the rest
 
-Place = tuple[int, int, int, int]  # top, bottom, left, right
+Bounds = tuple[int, int, int, int]  # top, bottom, left, right
 
 
 def cut(
@@ -29,58 +29,58 @@ def cut(
     first = pictures_CHW[0]
     # 16-bit integers are rare in torch; 8-bit ones stay small until they are on the device.
     dtype = np.uint8 if first.dtype == np.uint8 else np.float32
-    places = _places([picture.shape for picture in pictures_CHW], corners_N2, size_hw)
-    full = _is_full(places, size_hw)
+    overlaps = _overlaps([picture.shape for picture in pictures_CHW], corners_N2, size_hw)
+    full = _is_full(overlaps, size_hw)
     shape = (len(pictures_CHW), len(first), height, width)
-    made = np.empty(shape, dtype) if full else np.full(shape, fill, dtype)
+    windows = np.empty(shape, dtype) if full else np.full(shape, fill, dtype)
     inside = None if full else np.zeros((len(pictures_CHW), height, width), np.bool_)
-    for row, (picture, (there, here)) in enumerate(zip(pictures_CHW, places, strict=True)):
-        made[row, :, there[0] : there[1], there[2] : there[3]] = picture[
-            :, here[0] : here[1], here[2] : here[3]
+    for row, (picture, (to, source)) in enumerate(zip(pictures_CHW, overlaps, strict=True)):
+        windows[row, :, to[0] : to[1], to[2] : to[3]] = picture[
+            :, source[0] : source[1], source[2] : source[3]
         ]
         if inside is not None:
-            inside[row, there[0] : there[1], there[2] : there[3]] = True
-    return made, inside
+            inside[row, to[0] : to[1], to[2] : to[3]] = True
+    return windows, inside
 
 
-def cut_there(
+def cut_on_device(
     pictures_CHW: Sequence[Tensor], corners_N2: np.ndarray, size_hw: tuple[int, int], fill: int = 0
 ) -> tuple[Tensor, Tensor | None]:
     """The same as `cut`, of tensors on the device where they are."""
-    places = _places([tuple(picture.shape) for picture in pictures_CHW], corners_N2, size_hw)
+    overlaps = _overlaps([tuple(picture.shape) for picture in pictures_CHW], corners_N2, size_hw)
     windows = [
-        picture[:, here[0] : here[1], here[2] : here[3]]
-        for picture, (_, here) in zip(pictures_CHW, places, strict=True)
+        picture[:, source[0] : source[1], source[2] : source[3]]
+        for picture, (_, source) in zip(pictures_CHW, overlaps, strict=True)
     ]
-    if _is_full(places, size_hw):
+    if _is_full(overlaps, size_hw):
         return torch.stack(windows), None
     first = pictures_CHW[0]
-    made = first.new_full((len(windows), len(first), *size_hw), fill)
+    padded = first.new_full((len(windows), len(first), *size_hw), fill)
     inside = torch.zeros((len(windows), *size_hw), dtype=torch.bool, device=first.device)
-    for row, (window, (there, _)) in enumerate(zip(windows, places, strict=True)):
-        made[row, :, there[0] : there[1], there[2] : there[3]] = window
-        inside[row, there[0] : there[1], there[2] : there[3]] = True
-    return made, inside
+    for row, (window, (to, _)) in enumerate(zip(windows, overlaps, strict=True)):
+        padded[row, :, to[0] : to[1], to[2] : to[3]] = window
+        inside[row, to[0] : to[1], to[2] : to[3]] = True
+    return padded, inside
 
 
-def _places(
+def _overlaps(
     shapes: Sequence[tuple[int, ...]], corners_N2: np.ndarray, size_hw: tuple[int, int]
-) -> list[tuple[Place, Place]]:
+) -> list[tuple[Bounds, Bounds]]:
     return [_overlap(shape, corner, size_hw) for shape, corner in zip(shapes, corners_N2, strict=True)]
 
 
-def _is_full(places: Sequence[tuple[Place, Place]], size_hw: tuple[int, int]) -> bool:
-    return all((there[1] - there[0], there[3] - there[2]) == size_hw for there, _ in places)
+def _is_full(overlaps: Sequence[tuple[Bounds, Bounds]], size_hw: tuple[int, int]) -> bool:
+    return all((to[1] - to[0], to[3] - to[2]) == size_hw for to, _ in overlaps)
 
 
-def _overlap(shape: tuple[int, ...], corner: np.ndarray, size_hw: tuple[int, int]) -> tuple[Place, Place]:
-    """What a window shares with a picture: its place in the window, and in the picture."""
-    there, here = [], []
+def _overlap(shape: tuple[int, ...], corner: np.ndarray, size_hw: tuple[int, int]) -> tuple[Bounds, Bounds]:
+    """What a window shares with a picture: its bounds in the window, and in the picture."""
+    to, source = [], []
     for length, start, side in zip(shape[1:], corner.tolist(), size_hw, strict=True):
         low, high = max(start, 0), min(start + side, length)
-        here += [low, high]
-        there += [low - start, high - start]
-    return (there[0], there[1], there[2], there[3]), (here[0], here[1], here[2], here[3])
+        source += [low, high]
+        to += [low - start, high - start]
+    return (to[0], to[1], to[2], to[3]), (source[0], source[1], source[2], source[3])
 
 
 @dataclass(frozen=True)
@@ -123,18 +123,18 @@ class Resident:
         self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]
     ) -> tuple[Tensor, Tensor | None]:
         """Windows (N, C, h, w) of these cases, and where (N, h, w) they hold picture; None: everywhere."""
-        return cut_there([self.images[case] for case in cases.tolist()], corners, size_hw)
+        return cut_on_device([self.images[case] for case in cases.tolist()], corners, size_hw)
 
     def cut_targets(self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]) -> Tensor:
         """The class maps (N, h, w) of the same windows; `IGNORE` outside the picture."""
-        return cut_there([self.targets[case] for case in cases.tolist()], corners, size_hw, fill=IGNORE)[0][
-            :, 0
-        ]
+        return cut_on_device([self.targets[case] for case in cases.tolist()], corners, size_hw, fill=IGNORE)[
+            0
+        ][:, 0]
 
 
 def _sent(array: np.ndarray, device: torch.device) -> Tensor:
-    kept = array if array.dtype == np.uint8 else array.astype(np.float32)
-    return torch.tensor(kept, device=device)
+    values = array if array.dtype == np.uint8 else array.astype(np.float32)
+    return torch.tensor(values, device=device)
 
 
 def fits(packed: Packed, device: torch.device, *, free: Callable[[torch.device], int] | None = None) -> bool:

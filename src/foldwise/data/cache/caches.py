@@ -59,22 +59,22 @@ class FromFiles(Packed):
         self._check("mask", index, target, super().target)
         return target
 
-    def _check(self, what: str, index: int, decoded: np.ndarray, packed: Callable[[int], np.ndarray]) -> None:
+    def _check(self, kind: str, index: int, decoded: np.ndarray, packed: Callable[[int], np.ndarray]) -> None:
         """Compare with what was packed, once: the scores of all three ways are the same, or there are none."""
-        if (what, index) in self._checked:
+        if (kind, index) in self._checked:
             return
         saved = packed(index)
         if decoded.dtype != saved.dtype or not np.array_equal(
             decoded, saved, equal_nan=decoded.dtype.kind == "f"
         ):
             case = self.dataset.cases[index]
-            where = case.mask if what == "mask" else case.image
-            raise _changed(f"the {what} has changed since it was packed", where)
-        self._checked.add((what, index))
+            where = case.mask if kind == "mask" else case.image
+            raise _changed(f"the {kind} has changed since it was packed", where)
+        self._checked.add((kind, index))
 
 
-def _changed(what: str, where: str | None) -> DataError:
-    return DataError(what, where=where, cure="Run the study again: it packs the images as they are now.")
+def _changed(change: str, where: str | None) -> DataError:
+    return DataError(change, where=where, cure="Run the study again: it packs the images as they are now.")
 
 
 def open_cached(digest: str, cache: str, files: Callable[[], tuple[Dataset, DataSpec]]) -> Packed:

@@ -99,8 +99,8 @@ def near_duplicates(
     first, rest = np.divmod(codes, num_images * NUM_TURNS)
     second, turn = np.divmod(rest, NUM_TURNS)
     if confirm is not None:
-        kept = confirm(first, second, turn)
-        first, second = first[kept], second[kept]
+        confirmed = confirm(first, second, turn)
+        first, second = first[confirmed], second[confirmed]
     pairs = np.unique(first * num_images + second)
     return [(int(pair // num_images), int(pair % num_images)) for pair in pairs]
 
@@ -114,7 +114,7 @@ def _close_pairs(hashes_NT: HashArray, within_bits: int) -> IntArray:
     num_images = len(hashes_NT)
     num_bands = max(4, within_bits // 2 + 1)  # at most 16 bits each: a bucket for every value fits in memory
     edges = np.linspace(0, 64, num_bands + 1).astype(int)
-    found = [np.empty(0, np.int64)]
+    codes = [np.empty(0, np.int64)]
     for low, high in pairwise(edges):
         for owner, flat in _sharing(hashes_NT, int(low), int(high - low)):
             other, turn = np.divmod(flat, NUM_TURNS)
@@ -122,8 +122,8 @@ def _close_pairs(hashes_NT: HashArray, within_bits: int) -> IntArray:
             owner, other, turn = owner[later], other[later], turn[later]
             distance = np.bitwise_count(hashes_NT[owner, 0] ^ hashes_NT[other, turn])
             near = distance <= within_bits
-            found.append((owner[near] * num_images + other[near]) * NUM_TURNS + turn[near])
-    return np.unique(np.concatenate(found))
+            codes.append((owner[near] * num_images + other[near]) * NUM_TURNS + turn[near])
+    return np.unique(np.concatenate(codes))
 
 
 def _sharing(hashes_NT: HashArray, low: int, width: int) -> Iterator[tuple[IntArray, IntArray]]:
@@ -136,8 +136,8 @@ def _sharing(hashes_NT: HashArray, low: int, width: int) -> Iterator[tuple[IntAr
     by_band = np.argsort(flat, kind="stable")
     starts = np.searchsorted(flat[by_band], np.arange((1 << width) + 1))
     for probe in [0, *(1 << bit for bit in range(width))]:
-        asked = bands_NT[structured, 0] ^ probe
-        counts = starts[asked + 1] - starts[asked]
+        bands = bands_NT[structured, 0] ^ probe
+        counts = starts[bands + 1] - starts[bands]
         ends = np.cumsum(counts)
         begin = 0
         while begin < len(structured):
@@ -147,5 +147,5 @@ def _sharing(hashes_NT: HashArray, low: int, width: int) -> Iterator[tuple[IntAr
             block = counts[begin:end]
             owner = np.repeat(structured[begin:end], block)
             within = np.arange(len(owner)) - np.repeat(np.cumsum(block) - block, block)
-            yield owner, by_band[np.repeat(starts[asked[begin:end]], block) + within]
+            yield owner, by_band[np.repeat(starts[bands[begin:end]], block) + within]
             begin = end

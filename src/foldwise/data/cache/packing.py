@@ -216,14 +216,14 @@ def _target(dataset: Dataset, case: Case, size: tuple[int, ...], decoded: Pixels
     pixels = _read(dataset.root, case.mask) if decoded is None else decoded
     mask = mask_values_of(pixels, palette=palette, where=case.mask)
     if mask.shape[:2] != size:
-        got, wanted = f"{mask.shape[1]}×{mask.shape[0]}", f"{size[1]}×{size[0]}"
-        turned = (
+        mask_size, image_size = f"{mask.shape[1]}×{mask.shape[0]}", f"{size[1]}×{size[0]}"
+        hint = (
             " The image may have been turned by its EXIF orientation." if mask.shape[:2] == size[::-1] else ""
         )
         raise DataError(
-            f"the mask is {got} pixels, its image {case.image} is {wanted}",
+            f"the mask is {mask_size} pixels, its image {case.image} is {image_size}",
             where=case.mask,
-            cure=f"Save the mask at the size of its image (nearest neighbour).{turned}",
+            cure=f"Save the mask at the size of its image (nearest neighbour).{hint}",
         )
     return class_indices(mask, dataset.mask_values, where=case.mask)
 
@@ -242,18 +242,18 @@ def _mixed_kinds(kinds: dict[tuple[int, str], list[str]], data: DataSpec) -> lis
             if set(by_channels) <= {1, 3}
             else "Save all images with the same channels."
         )
-        listed = "; ".join(
+        counts = "; ".join(
             f"{len(names)} of {count} channel(s) ({some(names, 2)})"
             for count, names in sorted(by_channels.items())
         )
-        errors.append(DataError(f"the images differ in channels: {listed}", where="data.channels", cure=cure))
+        errors.append(DataError(f"the images differ in channels: {counts}", where="data.channels", cure=cure))
     if len(by_dtype) > 1:
-        listed = "; ".join(
+        counts = "; ".join(
             f"{len(names)} of {dtype} ({some(names, 2)})" for dtype, names in sorted(by_dtype.items())
         )
         errors.append(
             DataError(
-                f"the images differ in the type of their values: {listed}",
+                f"the images differ in the type of their values: {counts}",
                 where="images",
                 cure="Save all images with the same bit depth.",
             )

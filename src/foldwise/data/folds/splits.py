@@ -120,9 +120,9 @@ class _Cut:
         if len(fold_G) < 4 or counts.max() <= len(fold_G) - 2:
             return fold_G
         full = np.flatnonzero(fold_G == counts.argmax())
-        given = fold_G.copy()
-        given[full[self._least_missed(full)]] = counts.argmin()
-        return given
+        changed = fold_G.copy()
+        changed[full[self._least_missed(full)]] = counts.argmin()
+        return changed
 
     def _validation_groups(self, rest: np.ndarray, key: tuple[int, int, int]) -> np.ndarray:
         """Which groups of the training part are set aside to choose the epoch: cut the same way, never none or all."""
@@ -147,7 +147,7 @@ class _Cut:
 
     def _deal(self, chosen: np.ndarray, shares: list[float], key: tuple[int | str, ...]) -> np.ndarray:
         """The best of several deals: the first in which no part misses a class that could be in all of them."""
-        best, least = np.zeros(len(chosen), np.int64), np.inf
+        best, least_missed = np.zeros(len(chosen), np.int64), np.inf
         rng = _generator(*key)
         held_GK = self._held_GK[chosen]
         # Equal parts all need a class or none can be sure of it; of unequal ones the largest takes the only group.
@@ -157,8 +157,8 @@ class _Cut:
             part_G = deal(self._counts_GS[chosen], self._sizes_G[chosen], shares=shares, rng=rng)
             present_PK = np.array([held_GK[part_G == part].any(axis=0) for part in range(len(shares))])
             missed = float(np.dot(shares, (~present_PK & possible_PK).sum(axis=1)))
-            if missed < least:
-                best, least = part_G, missed
+            if missed < least_missed:
+                best, least_missed = part_G, missed
             if not missed or not self._validation.stratify:
                 break
         return best
@@ -250,7 +250,7 @@ def read_splits(path: Path) -> tuple[Split, ...]:
         table = np.array(rows, dtype=str).reshape(len(rows), len(header))
         if [int(number) for number in table[:, 0]] != list(range(len(rows))):
             raise ValueError("its cases are not in order")
-        return tuple(_column(name, table[:, 2 + place]) for place, name in enumerate(header[2:]))
+        return tuple(_column(name, table[:, 2 + k]) for k, name in enumerate(header[2:]))
     except FileNotFoundError:
         raise RunError(
             "the folds of the run are not there", where=str(path), cure="Run the study again."

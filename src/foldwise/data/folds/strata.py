@@ -72,9 +72,9 @@ def group_numbers(groups: Sequence[str]) -> np.ndarray:
 def groups_per_class(presence_NK: np.ndarray, groups: Sequence[str]) -> np.ndarray:
     """(K,) int64: how many groups hold each class."""
     number_N = group_numbers(groups)
-    held_GK = np.zeros((int(number_N.max(initial=-1)) + 1, presence_NK.shape[1]), bool)
-    np.logical_or.at(held_GK, number_N, presence_NK)
-    counts: np.ndarray = held_GK.sum(axis=0)
+    present_GK = np.zeros((int(number_N.max(initial=-1)) + 1, presence_NK.shape[1]), bool)
+    np.logical_or.at(present_GK, number_N, presence_NK)
+    counts: np.ndarray = present_GK.sum(axis=0)
     return counts
 
 
@@ -109,8 +109,8 @@ def impossible_folds(
     first = 1 if is_segmentation(dataset) else 0
     if len(rare) < len(dataset.classes) - first:
         return []
-    most = int(counts_K[first:].max())
-    cure = f"State validate.folds: {most}, or a" if most >= 2 else "A"
+    max_folds = int(counts_K[first:].max())
+    cure = f"State validate.folds: {max_folds}, or a" if max_folds >= 2 else "A"
     what = f"no class is in as many as {folds} groups of images, so that no fold could test any class of the others"
     return [DataError(what, where="validate.folds", cure=f"{cure}dd images.")]
 
@@ -123,22 +123,22 @@ def _too_rare(
     for k in rare:
         name, images = dataset.classes[k], int(presence_NK[:, k].sum())
         if counts_K[k] < 2:
-            held = f"{images} image(s), all in one group," if images else "no image"
+            images_held = f"{images} image(s), all in one group," if images else "no image"
             errors.append(
                 DataError(
-                    f"class {name!r} has {held} and cannot be both learned and tested",
+                    f"class {name!r} has {images_held} and cannot be both learned and tested",
                     where="data",
                     cure="Add images of it, merge it with another class, or leave it out (its folder, or its rows).",
                 )
             )
     if not errors and len(dataset.classes) - len(rare) < 2:
-        most = int(np.sort(counts_K)[-2])
+        max_folds = int(np.sort(counts_K)[-2])
         scarce = ", ".join(f"{dataset.classes[k]!r} ({counts_K[k]})" for k in rare)
         errors.append(
             DataError(
                 f"fewer than two classes are in {folds} groups of images or more; too rare (groups): {scarce}",
                 where="validate.folds",
-                cure=f"State validate.folds: {most}, or add images.",
+                cure=f"State validate.folds: {max_folds}, or add images.",
             )
         )
     return errors

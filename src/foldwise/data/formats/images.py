@@ -63,7 +63,7 @@ def joined(parts: Sequence[Pixels], names: Sequence[str], *, where: str) -> Pixe
     first = planes[0]
     for other, name in zip(planes, names, strict=True):
         if other.shape != first.shape or other.dtype != first.dtype:
-            kinds = [f"{one.shape[2]}×{one.shape[1]} of {one.dtype}" for one in (other, first)]
+            kinds = [f"{array.shape[2]}×{array.shape[1]} of {array.dtype}" for array in (other, first)]
             raise DataError(
                 f"{name} is {kinds[0]}, {names[0]} is {kinds[1]}",
                 where=where,

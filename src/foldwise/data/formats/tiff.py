@@ -217,9 +217,9 @@ def _mapped(path: Path, series: tifffile.TiffPageSeries) -> np.ndarray:
 
 def _stack_shape(shape: tuple[int, ...], axes: str, path: Path) -> tuple[int, ...]:
     """The shape with the slices first: axes of length 1 dropped, but for Y and X."""
-    kept = [(axis, n) for axis, n in zip(axes, shape, strict=True) if n > 1 or axis in "YX"]
-    named = "".join(axis for axis, _ in kept)
-    lengths = tuple(n for _, n in kept)
+    long_axes = [(axis, n) for axis, n in zip(axes, shape, strict=True) if n > 1 or axis in "YX"]
+    named = "".join(axis for axis, _ in long_axes)
+    lengths = tuple(n for _, n in long_axes)
     if named == "YX":
         return (1, *lengths)
     if named[1:] in ("YX", "YXS", "CYX", "SYX", "YXC"):

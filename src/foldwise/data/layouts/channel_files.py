@@ -47,12 +47,12 @@ def with_channels(dataset: Dataset, data: DataSpec, joined: Sequence[Joined]) ->
     if not isinstance(data.channels, tuple):
         return dataset
     left_out = tuple(sorted({word for part in joined for word in part.left_out}))
-    said = tuple(dict.fromkeys(part.statement for part in joined))
+    statements = tuple(dict.fromkeys(part.statement for part in joined))
     return replace(
         dataset,
         channels=data.channels,
         channels_left_out=left_out,
-        statements=(*said, *dataset.statements),
+        statements=(*statements, *dataset.statements),
     )
 
 
@@ -69,29 +69,29 @@ def join_channels(paths: Sequence[str], channels: Sequence[str], *, where: str) 
     Raises:
         DataError: files belong to no channel, or images lack one; all are named.
     """
-    found: dict[str, dict[str, str]] = {}
+    files: dict[str, dict[str, str]] = {}
     others = []
     for path in paths:
         pattern, channel = _split(path, channels)
         if channel is None:
             others.append(path)
         else:
-            found.setdefault(pattern, {})[channel] = path
-    left_out, strange = _left_out(others, found)
-    errors = _errors(found, strange, channels)
+            files.setdefault(pattern, {})[channel] = path
+    left_out, strange = _left_out(others, files)
+    errors = _errors(files, strange, channels)
     if errors:
         raise DataError.together(DataError(error.what, where=where, cure=error.cure) for error in errors)
-    listed = ",".join(channels)
-    names = {_place(pattern, listed): _name(pattern) for pattern in found}
+    words = ",".join(channels)
+    names = {_location(pattern, words): _name(pattern) for pattern in files}
     ordered = dict(sorted(names.items(), key=lambda row: natural(row[1])))
-    many = ", ".join(channels)
-    said = f"{len(ordered)} images were joined from one file per channel, in this order: {many}."
+    order = ", ".join(channels)
+    statement = f"{len(ordered)} images were joined from one file per channel, in this order: {order}."
     if left_out:
-        said += f" Files of other channels were left out: {_counts(left_out)}."
-    return Joined(ordered, left_out, said)
+        statement += f" Files of other channels were left out: {_counts(left_out)}."
+    return Joined(ordered, left_out, statement)
 
 
-def _place(pattern: str, channels: str) -> str:
+def _location(pattern: str, channels: str) -> str:
     return pattern.replace("{}", f"{{{channels}}}" if "," in channels else channels)
 
 
@@ -105,8 +105,8 @@ def _split(path: str, channels: Sequence[str]) -> tuple[str, str | None]:
             return whole.with_name(named).as_posix(), channel
         parts = whole.parts
         if channel in parts[:-1]:
-            place = len(parts) - 2 - parts[-2::-1].index(channel)
-            return "/".join((*parts[:place], "{}", *parts[place + 1 :])), channel
+            k = len(parts) - 2 - parts[-2::-1].index(channel)
+            return "/".join((*parts[:k], "{}", *parts[k + 1 :])), channel
     return path, None
 
 
@@ -118,9 +118,9 @@ def _name(pattern: str) -> str:
     return head[:-1] + tail
 
 
-def _left_out(others: Sequence[str], found: dict[str, dict[str, str]]) -> tuple[dict[str, int], list[str]]:
+def _left_out(others: Sequence[str], files: dict[str, dict[str, str]]) -> tuple[dict[str, int], list[str]]:
     """Words that stand where the channels of known images do, with their counts; and files that fit nothing."""
-    heads = {tuple(pattern.split("{}")) for pattern in found}
+    heads = {tuple(pattern.split("{}")) for pattern in files}
     counts: dict[str, int] = {}
     strange = []
     for path in others:
@@ -135,9 +135,9 @@ def _left_out(others: Sequence[str], found: dict[str, dict[str, str]]) -> tuple[
 def _word(path: str, heads: set[tuple[str, ...]]) -> str | None:
     """The word in a path that stands where a channel of a known image does."""
     whole = PurePosixPath(path)
-    for place in (k for k, letter in enumerate(path) if letter in MARKS):
-        word = path[place + 1 : len(path) - len(whole.suffix)]
-        if "/" not in word and (path[: place + 1], whole.suffix) in heads:
+    for start in (k for k, letter in enumerate(path) if letter in MARKS):
+        word = path[start + 1 : len(path) - len(whole.suffix)]
+        if "/" not in word and (path[: start + 1], whole.suffix) in heads:
             return word
     for k, part in enumerate(whole.parts[:-1]):
         before = "".join(f"{name}/" for name in whole.parts[:k])
@@ -146,9 +146,9 @@ def _word(path: str, heads: set[tuple[str, ...]]) -> str | None:
     return None
 
 
-def _errors(found: dict[str, dict[str, str]], strange: list[str], channels: Sequence[str]) -> list[DataError]:
+def _errors(files: dict[str, dict[str, str]], strange: list[str], channels: Sequence[str]) -> list[DataError]:
     errors = []
-    if not found:
+    if not files:
         errors.append(
             DataError(
                 f"no file belongs to a channel called {' or '.join(channels)}",
@@ -163,10 +163,10 @@ def _errors(found: dict[str, dict[str, str]], strange: list[str], channels: Sequ
             )
         )
     missing = [
-        _place(pattern, channel)
-        for pattern, files in found.items()
+        _location(pattern, channel)
+        for pattern, by_channel in files.items()
         for channel in channels
-        if channel not in files
+        if channel not in by_channel
     ]
     if missing:
         errors.append(
@@ -187,11 +187,11 @@ def suspected_channels(paths: Sequence[str]) -> tuple[str, ...]:
     ends: dict[str, set[str]] = {}
     for path in paths:
         whole = PurePosixPath(path)
-        place = max(whole.stem.rfind(mark) for mark in MARKS)
-        word = whole.stem[place + 1 :]
-        if place < 1 or word.casefold() not in WORDS:
+        end = max(whole.stem.rfind(mark) for mark in MARKS)
+        word = whole.stem[end + 1 :]
+        if end < 1 or word.casefold() not in WORDS:
             return ()
-        ends.setdefault(whole.with_name(whole.stem[:place] + whole.suffix).as_posix(), set()).add(word)
+        ends.setdefault(whole.with_name(whole.stem[:end] + whole.suffix).as_posix(), set()).add(word)
     words = next(iter(ends.values()), set())
-    alike = all(held == words for held in ends.values())
+    alike = all(found_words == words for found_words in ends.values())
     return tuple(sorted(words)) if alike and len(words) > 1 else ()

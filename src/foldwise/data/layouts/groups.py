@@ -41,10 +41,10 @@ def with_groups(
         return _by_blocks(cases, data.slices_per_group, group, data)
     if group.startswith("pattern:"):
         return _by_pattern(cases, group.removeprefix("pattern:"))
-    asked = data.group_column if group == "auto" else group
+    column = data.group_column if group == "auto" else group
     if group in {"none", "near-duplicates"}:
         return tuple(replace(case, group=None) for case in cases), ()
-    if asked is None:
+    if column is None:
         return tuple(cases), () if any(case.group for case in cases) else _hint(tables)
     if group != "auto" and data.group_column not in {None, group}:
         raise SpecError(
@@ -53,61 +53,65 @@ def with_groups(
             cure="State only one of them.",
         )
     where = "data.group_column" if group == "auto" else "validate.group"
-    return _by_column(cases, _table_with(asked, root, tables, where), asked, data, folder)
+    return _by_column(cases, _table_with(column, root, tables, where), column, data, folder)
 
 
 def _table_with(column: str, root: Path, tables: Sequence[Path], where: str) -> Table:
     """The first table that has a column; SpecError that lists the columns there are."""
-    read = [read_table(path) for path in tables]
-    found = next((table for table in read if column in table.columns), None)
-    if found is not None:
-        return found
-    known = [name for table in read for name in table.columns]
-    if not known:
+    read_tables = [read_table(path) for path in tables]
+    match = next((table for table in read_tables if column in table.columns), None)
+    if match is not None:
+        return match
+    columns = [name for table in read_tables for name in table.columns]
+    if not columns:
         raise SpecError(
             f"there is no table with a column {column!r} in {root.name}",
             where=where,
             cure="Add a metadata.csv with the columns image and group.",
         )
-    raise unknown(column, known, "column of " + " or ".join(table.name for table in read), where=where)
+    raise unknown(
+        column, columns, "column of " + " or ".join(table.name for table in read_tables), where=where
+    )
 
 
 def _hint(tables: Sequence[Path]) -> tuple[str, ...]:
     """A sentence about columns that look like groups and are not used."""
-    said = []
+    hints = []
     for path in tables:
         try:
             columns = read_table(path).columns
         except DataError:
             continue
-        said += [
+        hints += [
             f"Column {name!r} of {path.name} looks like groups but is not used; state validate.group: {name} to keep its images together."
             for name in columns
             if GROUP_NAMES.search(name)
         ]
-    return tuple(said)
+    return tuple(hints)
 
 
 def _by_pattern(cases: Sequence[Case], pattern: str) -> tuple[tuple[Case, ...], tuple[str, ...]]:
     try:
-        wanted = re.compile(pattern)
+        expression = re.compile(pattern)
     except re.error as error:
         raise SpecError(f"{pattern!r} is no regular expression ({error})", where="validate.group") from None
-    if wanted.groups != 1:
+    if expression.groups != 1:
         raise SpecError(
-            f"{pattern!r} has {wanted.groups} groups in parentheses, not one",
+            f"{pattern!r} has {expression.groups} groups in parentheses, not one",
             where="validate.group",
             cure=r"For names like p12_left.png write pattern:^(p\d+)_",
         )
-    found = [wanted.search(PurePosixPath(case.name).name) for case in cases]
-    missed = [case.name for case, match in zip(cases, found, strict=True) if not (match and match[1])]
-    if missed:
+    matches = [expression.search(PurePosixPath(case.name).name) for case in cases]
+    unmatched = [case.name for case, match in zip(cases, matches, strict=True) if not (match and match[1])]
+    if unmatched:
         raise DataError(
-            f"{pattern!r} does not fit {len(missed)} file name(s): {some(missed)}",
+            f"{pattern!r} does not fit {len(unmatched)} file name(s): {some(unmatched)}",
             where="validate.group",
             cure="Mend the pattern or the names.",
         )
-    grouped = tuple(replace(case, group=match[1]) for case, match in zip(cases, found, strict=True) if match)
+    grouped = tuple(
+        replace(case, group=match[1]) for case, match in zip(cases, matches, strict=True) if match
+    )
     return grouped, (_counted(grouped, f"the pattern {pattern} on file names"),)
 
 
@@ -121,13 +125,13 @@ def _by_blocks(
             where="data.slices_per_group",
             cure="State only one of them.",
         )
-    places: dict[str, int] = {}
+    last_in: dict[str, int] = {}
     grouped = []
     for case in cases:
         stack, index = split_slice(case.name)
         series = stack if index is not None else PurePosixPath(case.name).parent.as_posix()
-        place = places[series] = places.get(series, -1) + 1
-        first = place - place % length
+        number = last_in[series] = last_in.get(series, -1) + 1
+        first = number - number % length
         grouped.append(replace(case, group=f"{series} {first} to {first + length - 1}"))
     return tuple(grouped), (_counted(grouped, f"data.slices_per_group: {length} in a row"),)
 
@@ -137,19 +141,19 @@ def _by_column(
 ) -> tuple[tuple[Case, ...], tuple[str, ...]]:
     names = image_column(table, data.image_column if data.image_column in table.columns else None)
     rows, errors = match_rows(table, names, Finder([case.name for case in cases], folder))
-    known = {path: table.rows[row][column].strip() for path, row in rows.items()}
-    missed = [case.name for case in cases if not known.get(case.name)]
-    if missed:
+    group_of = {path: table.rows[row][column].strip() for path, row in rows.items()}
+    ungrouped = [case.name for case in cases if not group_of.get(case.name)]
+    if ungrouped:
         errors.append(
             DataError(
-                f"{counted(len(missed), 'image has', 'images have')} no {column}: {some(missed)}",
+                f"{counted(len(ungrouped), 'image has', 'images have')} no {column}: {some(ungrouped)}",
                 where=table.name,
                 cure="Fill in the column for every image; an image that stands alone gets a name of its own.",
             )
         )
     if errors:
         raise DataError.together(errors)
-    grouped = tuple(replace(case, group=known[case.name]) for case in cases)
+    grouped = tuple(replace(case, group=group_of[case.name]) for case in cases)
     return grouped, (_counted(grouped, f"column {column!r} of {table.name}"),)
 
 

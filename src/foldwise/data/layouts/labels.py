@@ -45,9 +45,9 @@ def read_labels(table: Table, data: DataSpec, image_column: str) -> Labels:
     """
     columns = label_columns(table, data, image_column)
     unused = [name for name in table.columns if name not in {*columns, image_column, data.group_column}]
-    said = [f"Labels come from {_named(columns)} of {table.name}, images from column {image_column!r}."]
+    statements = [f"Labels come from {_named(columns)} of {table.name}, images from column {image_column!r}."]
     if unused:
-        said.append(
+        statements.append(
             f"Columns of {table.name} that are not used: {', '.join(name or '(no name)' for name in unused)}."
         )
     if len(columns) > 1:
@@ -58,7 +58,7 @@ def read_labels(table: Table, data: DataSpec, image_column: str) -> Labels:
             data,
             [table.where(i, columns[0]) for i in range(len(table.rows))],
         )
-    return Labels(labels.task, labels.classes, labels.rows, (*said, *labels.statements))
+    return Labels(labels.task, labels.classes, labels.rows, (*statements, *labels.statements))
 
 
 def label_columns(table: Table, data: DataSpec, image_column: str) -> tuple[str, ...]:
@@ -110,12 +110,10 @@ def _named(columns: Sequence[str]) -> str:
 
 def _from_indicators(table: Table, columns: Sequence[str], data: DataSpec) -> Labels:
     rows, errors = [], []
-    for place, row in enumerate(table.rows):
+    for k, row in enumerate(table.rows):
         marks = [row[name].strip().casefold() for name in columns]
         errors += [
-            DataError(
-                f"{row[name]!r} is neither 0 nor 1", where=table.where(place, name), cure="Write 0 or 1."
-            )
+            DataError(f"{row[name]!r} is neither 0 nor 1", where=table.where(k, name), cure="Write 0 or 1.")
             for name, mark in zip(columns, marks, strict=True)
             if mark not in TRUE | FALSE
         ]
@@ -162,18 +160,20 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
     """Labels from one cell of text per image: a name, or several with a separator."""
     separator = _separator(cells, data, where[0])
     parts = [_parts(cell, separator) for cell in cells]
-    empty = [place for place, cell in zip(where, cells, strict=True) if not cell.strip()]
+    empty = [cell_name for cell_name, cell in zip(where, cells, strict=True) if not cell.strip()]
     if empty and (separator is None or data.task == "auto"):
         raise DataError(
             f"{counted(len(empty), 'image has', 'images have')} no label: {some(empty)}",
             cure="Fill the cells, take the rows out, or state data.task: multilabel_classification if none is an answer.",
         )
-    classes, index, said = _classes({name for cell in parts for name in cell}, data)
+    classes, index, statements = _classes({name for cell in parts for name in cell}, data)
     errors = [
         DataError(
-            f"the label {name!r} is not among data.classes", where=place, cure=f"Known: {', '.join(classes)}."
+            f"the label {name!r} is not among data.classes",
+            where=cell_name,
+            cure=f"Known: {', '.join(classes)}.",
         )
-        for place, cell in zip(where, parts, strict=True)
+        for cell_name, cell in zip(where, parts, strict=True)
         for name in cell
         if name not in index
     ]
@@ -186,9 +186,9 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
             rows,
             f"several labels per image, separated by {'space' if separator == ' ' else repr(separator)}",
         )
-        return Labels("multilabel_classification", classes, rows, (*said, text))
+        return Labels("multilabel_classification", classes, rows, (*statements, text))
     task = stated_task(data, "binary_classification" if len(classes) == 2 else "multiclass_classification")
-    return Labels(task, classes, rows, (*said, _counted(classes, rows, "one label per image")))
+    return Labels(task, classes, rows, (*statements, _counted(classes, rows, "one label per image")))
 
 
 def _parts(cell: str, separator: str | None) -> tuple[str, ...]:
@@ -225,8 +225,8 @@ def _classes(names: set[str], data: DataSpec) -> tuple[tuple[str, ...], dict[str
     classes = data.classes
     numbers = all(name.isdigit() and int(name) < len(classes) for name in names)
     if numbers and not names & set(classes):
-        said = f"The labels are numbers and were read as places in data.classes: 0 is {classes[0]!r}."
-        return classes, {name: int(name) for name in names}, (said,)
+        statement = f"The labels are numbers and were read as places in data.classes: 0 is {classes[0]!r}."
+        return classes, {name: int(name) for name in names}, (statement,)
     return classes, {name: k for k, name in enumerate(classes)}, ()
 
 
@@ -249,5 +249,5 @@ def stated_task(data: DataSpec, *possible: Task) -> Task:
 
 def _counted(classes: Sequence[str], rows: Sequence[tuple[int, ...]], how: str) -> str:
     counts = [sum(k in row for row in rows) for k in range(len(classes))]
-    listed = ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True))
-    return f"{len(classes)} classes, {how}: {listed}."
+    counted_classes = ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True))
+    return f"{len(classes)} classes, {how}: {counted_classes}."

@@ -54,14 +54,14 @@ def _is_hidden(relative: Path) -> bool:
     return any(part.startswith((".", "__")) for part in relative.parts)
 
 
-def one_per_stem(paths: Sequence[str], what: str) -> list[DataError]:
+def one_per_stem(paths: Sequence[str], kind: str) -> list[DataError]:
     """An error for every stem that two files share, and for stems that differ only in case."""
     by_stem: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         by_stem[stem(path).casefold()].append(path)
     return [
         DataError(
-            f"{len(same)} {what} share the name {stem(same[0])!r} but for case or suffix: {some(same)}",
+            f"{len(same)} {kind} share the name {stem(same[0])!r} but for case or suffix: {some(same)}",
             cure="Keep one of them, or rename the others.",
         )
         for same in by_stem.values()

@@ -41,12 +41,12 @@ class Census:
 
     def table(self, limit: int = 12) -> str:
         """The values with their counts, commonest first."""
-        listed = [
+        entries = [
             f"{show(value)}: {count} pixels in {self.files[value]} mask(s), e.g. {self.example[value]}"
             for value, count in self.pixels.most_common(limit)
         ]
         more = [f"and {len(self.pixels) - limit} more values"] if len(self.pixels) > limit else []
-        return "; ".join([*listed, *more])
+        return "; ".join([*entries, *more])
 
 
 Palette = Literal["auto", "index", "colour"]

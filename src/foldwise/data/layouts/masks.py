@@ -68,12 +68,14 @@ def _recognised(census: Census, data: DataSpec) -> MaskMeaning:
     ignored: dict[MaskKey, int] = {}
     if data.ignore_value is not None:
         ignored = {as_colour(data.ignore_value) if coloured else data.ignore_value: IGNORE}
-    counted = [value for value in census.pixels if (as_colour(value) if coloured else value) not in ignored]
+    counted_values = [
+        value for value in census.pixels if (as_colour(value) if coloured else value) not in ignored
+    ]
     if coloured:
-        classes, values = _colour_classes(census, counted)
+        classes, values = _colour_classes(census, counted_values)
     else:
         classes, values = _grey_classes(
-            census, sorted(value for value in counted if isinstance(value, int)), data
+            census, sorted(value for value in counted_values if isinstance(value, int)), data
         )
     if data.classes is not None:
         if len(data.classes) != len(classes):
@@ -84,44 +86,44 @@ def _recognised(census: Census, data: DataSpec) -> MaskMeaning:
             )
         classes = data.classes
     task: Task = "binary_segmentation" if len(classes) == 2 else "multiclass_segmentation"
-    said = [f"{show(value)} is {classes[k]!r}" for value, k in values.items()]
-    said += [f"{show(value)} is not counted" for value in ignored]
+    meanings = [f"{show(value)} is {classes[k]!r}" for value, k in values.items()]
+    meanings += [f"{show(value)} is not counted" for value in ignored]
     hint = "" if data.classes is not None else " State data.classes to give them names of your own."
     return MaskMeaning(
         task,
         classes,
         {**values, **ignored},
-        (f"Mask values ({census.num_masks} masks): {', '.join(said)}.{hint}",),
+        (f"Mask values ({census.num_masks} masks): {', '.join(meanings)}.{hint}",),
     )
 
 
 def _grey_classes(
-    census: Census, found: list[int], data: DataSpec
+    census: Census, values: list[int], data: DataSpec
 ) -> tuple[tuple[str, ...], dict[MaskKey, int]]:
     """Classes of grey values: {0, 255}, or 0..K-1 without a gap."""
-    if found in ([], [0]):
+    if values in ([], [0]):
         raise _unclear(census, "all masks are empty")
-    if found == [0, 255]:
+    if values == [0, 255]:
         return ("background", "foreground"), {0: 0, 255: 1}
-    num_classes = found[-1] + 1
-    if data.classes is not None and found[-1] < len(data.classes):
-        num_classes, found = len(data.classes), list(range(len(data.classes)))
+    num_classes = values[-1] + 1
+    if data.classes is not None and values[-1] < len(data.classes):
+        num_classes, values = len(data.classes), list(range(len(data.classes)))
     if (
-        found == list(range(num_classes))
+        values == list(range(num_classes))
         and (num_classes <= MAX_CLASSES or data.classes is not None)
         and num_classes <= NO_CLASS
     ):
         names = (
             ("background", "foreground")
             if num_classes == 2
-            else ("background", *(f"class {k}" for k in found[1:]))
+            else ("background", *(f"class {k}" for k in values[1:]))
         )
-        return names, {k: k for k in found}
-    if found[-1] == 255 and found[:-1] == list(range(len(found) - 1)):
+        return names, {k: k for k in values}
+    if values[-1] == 255 and values[:-1] == list(range(len(values) - 1)):
         raise _unclear(
             census, "255 may be a class, or pixels that do not count", "State data.ignore_value: 255, or "
         )
-    if len(found) > MAX_CLASSES and found == list(range(num_classes)):
+    if len(values) > MAX_CLASSES and values == list(range(num_classes)):
         raise _unclear(
             census,
             f"{num_classes} values look like numbered objects, not classes",
@@ -130,9 +132,9 @@ def _grey_classes(
     raise _unclear(census, "the masks are neither 0/255 nor 0..K-1")
 
 
-def _colour_classes(census: Census, found: list[MaskKey]) -> tuple[tuple[str, ...], dict[MaskKey, int]]:
+def _colour_classes(census: Census, values: list[MaskKey]) -> tuple[tuple[str, ...], dict[MaskKey, int]]:
     """Classes of colours: black is the background, the others are named by their code."""
-    colours = sorted({as_colour(value) for value in found})
+    colours = sorted({as_colour(value) for value in values})
     if len(colours) > MAX_CLASSES:
         raise _unclear(census, f"the masks hold {len(colours)} colours")
     if colours == [(0, 0, 0), (255, 255, 255)]:
@@ -144,11 +146,11 @@ def _colour_classes(census: Census, found: list[MaskKey]) -> tuple[tuple[str, ..
     }
 
 
-def _unclear(census: Census, what: str, cure: str = "") -> DataError:
+def _unclear(census: Census, problem: str, cure: str = "") -> DataError:
     """The refusal that shows all values and how to state what they mean."""
     if "JPEG" in census.formats and len(census.pixels) > 2:
         cure = f"JPEG blurs mask values: draw the masks again as PNG if you can. {cure}"
-    return DataError(f"{what}. Values: {census.table()}", where="masks", cure=f"{cure}{_template(census)}")
+    return DataError(f"{problem}. Values: {census.table()}", where="masks", cure=f"{cure}{_template(census)}")
 
 
 def _template(census: Census) -> str:
@@ -156,10 +158,10 @@ def _template(census: Census) -> str:
     values = [show(value) for value, _ in census.pixels.most_common(4)]
     if len(census.pixels) > MAX_CLASSES and not any(isinstance(value, tuple) for value in census.pixels):
         return "state data.mask_values with ranges, for example {0-127: background, 128-255: foreground}."
-    listed = ", ".join(
+    entries = ", ".join(
         f'"{value}": {"background" if k == 0 else f"name {k}"}' for k, value in enumerate(values)
     )
-    return f"state data.mask_values, for example {{{listed}}} (the first name is the background; 'ignore' is not counted)."
+    return f"state data.mask_values, for example {{{entries}}} (the first name is the background; 'ignore' is not counted)."
 
 
 def _stated(census: Census, data: DataSpec) -> MaskMeaning:
@@ -228,17 +230,17 @@ def class_indices(mask: np.ndarray, values: dict[MaskKey, int], *, where: str) -
             raise DataError(
                 "the mask is coloured, the others are grey", where=where, cure="Save all masks in one way."
             )
-        raw, size = mask, 65536
-        known = {value: k for value, k in values.items() if isinstance(value, int)}
+        raw, num_values = mask, 65536
+        class_of = {value: k for value, k in values.items() if isinstance(value, int)}
     else:
         wide = (mask if mask.ndim == 3 else np.repeat(mask[..., None], 3, -1)).astype(np.uint32)
-        raw, size = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], 1 << 24
-        known = {
+        raw, num_values = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], 1 << 24
+        class_of = {
             red << 16 | green << 8 | blue: k
             for (red, green, blue), k in ((as_colour(v), k) for v, k in values.items())
         }
-    lookup = np.full(size, NO_CLASS, np.uint8)
-    lookup[list(known)] = list(known.values())
+    lookup = np.full(num_values, NO_CLASS, np.uint8)
+    lookup[list(class_of)] = list(class_of.values())
     target: np.ndarray = lookup[raw]
     if (target == NO_CLASS).any():
         strange = np.unique(raw[target == NO_CLASS])

@@ -169,9 +169,9 @@ def _check_masks(
     if images.ndim == 4:
         size.pop(stack_channel_axis(images.shape, root / images_name) - 1)
     if masks.ndim != 3 or list(masks.shape) != [len(images), *size]:
-        got, wanted = "×".join(map(str, masks.shape)), "×".join(map(str, [len(images), *size]))
+        mask_shape, expected_shape = "×".join(map(str, masks.shape)), "×".join(map(str, [len(images), *size]))
         raise DataError(
-            f"the masks have shape {got}, the images ask for {wanted}",
+            f"the masks have shape {mask_shape}, the images ask for {expected_shape}",
             where=str(root / masks_name),
             cure="Save one mask per image, of its size.",
         )

@@ -28,8 +28,8 @@ class Table:
 
     def where(self, row: int, column: str | None = None) -> str:
         """The place of a row for an error: ``labels.csv, line 12, column label``."""
-        place = f"{self.name}, line {self.lines[row]}"
-        return f"{place}, column {column}" if column else place
+        line = f"{self.name}, line {self.lines[row]}"
+        return f"{line}, column {column}" if column else line
 
     def column(self, name: str, key: str) -> str:
         """`name`, checked to be a column; `key` is where the study file states it."""
@@ -112,11 +112,13 @@ def image_column(table: Table, stated: str | None) -> str:
         return table.column(stated, "data.image_column")
     usual = [name for name in table.columns if name.casefold() in IMAGE_COLUMNS]
     exact = [name for name in usual if name.casefold() in {"image", "file", "filename", "path"}]
-    found = exact if len(exact) == 1 else usual
-    if len(found) == 1:
-        return found[0]
+    candidates = exact if len(exact) == 1 else usual
+    if len(candidates) == 1:
+        return candidates[0]
     problem = (
-        f"the columns {', '.join(found)} could all name the images" if found else "no column is called image"
+        f"the columns {', '.join(candidates)} could all name the images"
+        if candidates
+        else "no column is called image"
     )
     raise DataError(
         problem,

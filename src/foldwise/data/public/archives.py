@@ -115,8 +115,8 @@ def _write(
             cure="Make room, or choose another place with --out.",
         )
     done = 0
-    for place, member in files.items():
-        target = folder / place
+    for name, member in files.items():
+        target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with opened(member.name) as reading, target.open("xb") as writing:
             shutil.copyfileobj(reading, writing, CHUNK)
@@ -130,14 +130,14 @@ def _checked(members: Iterable[_Member], archive: Path, most_bytes: int) -> dict
     seen: set[str] = set()
     total = 0
     for member in members:
-        place = _safe(member.name, archive)
+        name = _safe(member.name, archive)
         if member.is_folder:
             continue
         # Two names that differ in case only are one file on some disks.
-        if place.casefold() in seen:
+        if name.casefold() in seen:
             raise _refused(member.name, "is in it twice", archive)
-        seen.add(place.casefold())
-        files[place] = member
+        seen.add(name.casefold())
+        files[name] = member
         total += member.size
         if total > most_bytes or len(files) > MAX_FILES:
             raise DataError(

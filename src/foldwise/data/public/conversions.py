@@ -57,8 +57,8 @@ def convert_bdello(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
 def convert_neurons(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     """Fluorescent neuronal cells: names are kept; what stands before the section in a name is the group."""
     root = find_root(raw, NEURONS)
-    found = paired(root / NEURONS[0], root / NEURONS[1])
-    pairs = [Pair(image, mask, image.stem, {"group": _animal(image.stem)}) for image, mask in found]
+    image_masks = paired(root / NEURONS[0], root / NEURONS[1])
+    pairs = [Pair(image, mask, image.stem, {"group": _animal(image.stem)}) for image, mask in image_masks]
     lay_out_pairs(pairs, out, progress)
     num_groups = len({pair.facts["group"] for pair in pairs})
     return (
@@ -78,8 +78,8 @@ def convert_isbi(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     root = find_root(raw, ISBI)
     pairs = []
     for part in ("train", "val"):
-        for place, (image, mask) in enumerate(paired(root / part / "images", root / part / "masks")):
-            facts = {"split": part, "order": str(place), "group": f"{part}-{place // ISBI_BLOCK}"}
+        for order, (image, mask) in enumerate(paired(root / part / "images", root / part / "masks")):
+            facts = {"split": part, "order": str(order), "group": f"{part}-{order // ISBI_BLOCK}"}
             pairs.append(Pair(image, mask, f"{part}_{image.stem}", facts))
     lay_out_pairs(pairs, out, progress)
     return (
@@ -101,8 +101,10 @@ def convert_disc(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     ]
     absent = [path.name for _, path in parts if path.stem not in masks]
     if absent or not parts:
-        what = f"{len(absent)} images have no mask of their name" if absent else "there are no images"
-        raise DataError(what, where=str(root / "clean_masks"), cure="Masks bear the names of their images.")
+        problem = f"{len(absent)} images have no mask of their name" if absent else "there are no images"
+        raise DataError(
+            problem, where=str(root / "clean_masks"), cure="Masks bear the names of their images."
+        )
     rows, num_cut = [], 0
     for done, (part, path) in enumerate(parts, 1):
         name = f"{part}_{path.stem}.png"
@@ -135,8 +137,8 @@ def _write_disc(image_path: Path, mask_path: Path, out: Path, name: str) -> bool
 
 def _counted(pairs: Sequence[Pair], fact: str, meaning: str = "") -> str:
     counts = Counter(pair.facts[fact] or "(none)" for pair in pairs)
-    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-    return f"Column {fact} of metadata.csv{f' ({meaning})' if meaning else ''}: {listed}."
+    counted_values = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return f"Column {fact} of metadata.csv{f' ({meaning})' if meaning else ''}: {counted_values}."
 
 
 GELS = ("dataset/gel", "dataset/not_gel", "test_images/gel", "test_images/not_gel")
@@ -156,13 +158,13 @@ def convert_gels(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     """Gel images: class folders gel/ and not_gel/; the images of the author's test set are called test_..."""
     root = find_root(raw, GELS)
     rows = []
-    found = [(folder, name) for folder in GELS for name in image_files(root / folder)]
-    for done, (folder, name) in enumerate(found, 1):
+    images = [(folder, name) for folder in GELS for name in image_files(root / folder)]
+    for done, (folder, name) in enumerate(images, 1):
         part, label = folder.split("/")
         target = f"{label}/{name if part == 'dataset' else f'test_{name}'}"
         copy(root / folder / name, out / target)
         rows.append({"image": target, "label": label, "split": "train" if part == "dataset" else "test"})
-        progress("Copying", done, len(found))
+        progress("Copying", done, len(images))
     if {row["label"] for row in rows} != {"gel", "not_gel"}:
         raise DataError("one of the two classes has no images", where=str(root), cure="Get the set again.")
     write_table(out / "metadata.csv", rows)
@@ -213,14 +215,14 @@ def _atlas_labels(table: Table) -> dict[str, tuple[int, ...]]:
             cure="They must be Id and Target.",
         )
     labels: dict[str, tuple[int, ...]] = {}
-    for place, row in enumerate(table.rows):
+    for k, row in enumerate(table.rows):
         numbers = row["Target"].split()
         good = numbers and all(text.isdigit() and int(text) < len(ORGANELLES) for text in numbers)
         name = row["Id"].strip()
         if not good or name in labels or not name or Path(name).name != name:
             raise DataError(
                 f"{row['Id']!r}, {row['Target']!r}: an id once, and numbers from 0 to {len(ORGANELLES) - 1}, are expected",
-                where=table.where(place),
+                where=table.where(k),
                 cure="Get train.csv again.",
             )
         labels[name] = tuple(int(text) for text in numbers)
@@ -240,30 +242,30 @@ class Pair:
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def find_root(folder: Path, wanted: Sequence[str]) -> Path:
-    """The folder, at `folder` or the fewest levels below it, that holds all the `wanted` paths.
+def find_root(folder: Path, paths: Sequence[str]) -> Path:
+    """The folder, at `folder` or the fewest levels below it, that holds all of `paths`.
 
     Raises:
         DataError: there is none, or there are several at one level; names what is missing.
     """
     level = [folder]
     for _ in range(DEEPEST):
-        found = [root for root in level if all((root / path).exists() for path in wanted)]
-        if len(found) == 1:
-            return found[0]
-        if found:
+        roots = [root for root in level if all((root / path).exists() for path in paths)]
+        if len(roots) == 1:
+            return roots[0]
+        if roots:
             raise DataError(
-                f"the original could be any of {some(str(root.relative_to(folder)) for root in found)}",
+                f"the original could be any of {some(str(root.relative_to(folder)) for root in roots)}",
                 where=str(folder),
                 cure="Give the right one with --local.",
             )
         level = [root / name for root in level for name in subfolders(root)]
-    missing = [path for path in wanted if not (folder / path).exists()]
-    there = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    missing = [path for path in paths if not (folder / path).exists()]
+    present = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     raise DataError(
-        f"{some(missing)} not found; there is {some(there) or 'nothing'}",
+        f"{some(missing)} not found; there is {some(present) or 'nothing'}",
         where=str(folder),
-        cure=f"The original holds {', '.join(wanted)}. Get it again whole, or give the right folder with --local.",
+        cure=f"The original holds {', '.join(paths)}. Get it again whole, or give the right folder with --local.",
     )
 
 
@@ -273,9 +275,9 @@ def paired(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     mask_of = {Path(name).stem: masks / name for name in image_files(masks)}
     alone = [*(image_of.keys() - mask_of.keys()), *(mask_of.keys() - image_of.keys())]
     if alone or not image_of:
-        what = f"{len(alone)} of the images and masks have no partner: {some(sorted(alone))}"
+        problem = f"{len(alone)} of the images and masks have no partner: {some(sorted(alone))}"
         raise DataError(
-            what if alone else "there are no images",
+            problem if alone else "there are no images",
             where=f"{images} and {masks}",
             cure="The copy is not whole: get it again.",
         )

@@ -61,12 +61,12 @@ def _record(path: Path) -> Path:
 
 def _from_web(web: Web, folder: Path, progress: Progress) -> Path:
     path = folder / web.file_name
-    known = web.sha256 or recorded_digest(path)
+    sha256 = web.sha256 or recorded_digest(path)
     pooch.get_logger().setLevel("WARNING")  # else every digest is printed
-    with _in_plain_words(web, folder, known):
+    with _in_plain_words(web, folder, sha256):
         pooch.retrieve(
             web.url,
-            known_hash=f"sha256:{known}" if known else None,
+            known_hash=f"sha256:{sha256}" if sha256 else None,
             fname=web.file_name,
             path=folder,
             downloader=Resuming(folder / f"{web.file_name}.part", progress),
@@ -79,7 +79,7 @@ def _from_web(web: Web, folder: Path, progress: Progress) -> Path:
 
 
 @contextmanager
-def _in_plain_words(web: Web, folder: Path, known: str | None) -> Iterator[None]:
+def _in_plain_words(web: Web, folder: Path, sha256: str | None) -> Iterator[None]:
     """Errors of pooch and requests as ours, each with what to do about it."""
     try:
         yield
@@ -98,7 +98,7 @@ def _in_plain_words(web: Web, folder: Path, known: str | None) -> Iterator[None]
     except ValueError:
         source = "published" if web.sha256 else "recorded at the first download"
         raise DataError(
-            f"{web.file_name} is not the file that was expected: its SHA-256 is not {known}, the one {source}",
+            f"{web.file_name} is not the file that was expected: its SHA-256 is not {sha256}, the one {source}",
             where=web.url,
             cure="Nothing of it was kept. Try again; if it stays so, the file was changed at its source:"
             f" compare with its page, then delete {folder / web.file_name}.sha256 to accept it.",
@@ -114,10 +114,10 @@ def _in_plain_words(web: Web, folder: Path, known: str | None) -> Iterator[None]
 def _reason(error: Exception) -> str:
     """The innermost cause, which is the part of a long message that says something."""
     text = str(error)
-    found = re.findall(
+    causes = re.findall(
         r"(Name or service not known|refused|timed out|unreachable|IncompleteRead|reset)", text
     )
-    return str(found[-1]) if found else type(error).__name__
+    return str(causes[-1]) if causes else type(error).__name__
 
 
 class Resuming:

@@ -48,10 +48,10 @@ class Verified:
 
     def require_whole(self) -> None:
         """Raise a DataError that names what was changed, lost or added, if anything was."""
-        told = (("changed", self.changed), ("missing", self.missing), ("added", self.added))
+        differences = (("changed", self.changed), ("missing", self.missing), ("added", self.added))
         if not self.whole:
             raise DataError(
-                "; ".join(f"{len(paths)} {what}: {some(paths)}" for what, paths in told if paths),
+                "; ".join(f"{len(paths)} {verb}: {some(paths)}" for verb, paths in differences if paths),
                 where=str(self.folder),
                 cure=f"Move the folder away, then: foldwise data get {self.name} --out {self.folder}",
             )
@@ -88,8 +88,8 @@ def get(name: str, folder: Path, *, local: Path | None = None, progress: Progres
         raw, provenance = _original(source, local, scratch, progress)
         out = scratch / "laid_out"
         out.mkdir()
-        said = source.convert(raw, out, progress)
-        write_json(out / RECORD, _new_record(source, provenance, said, _digests(out, progress)))
+        statements = source.convert(raw, out, progress)
+        write_json(out / RECORD, _new_record(source, provenance, statements, _digests(out, progress)))
         if folder.exists():
             folder.rmdir()
         out.rename(folder)
@@ -174,30 +174,30 @@ def _original(
     source: Source, local: Path | None, scratch: Path, progress: Progress
 ) -> tuple[Path, dict[str, Any]]:
     """The folder of the original, unpacked, and where it comes from."""
-    found = (
+    copy = (
         fetch(source.origin, cache_root() / "downloads" / source.shelf, progress) if local is None else local
     )
-    if not found.exists():
+    if not copy.exists():
         raise SpecError(
-            f"{found} does not exist",
+            f"{copy} does not exist",
             where="--local" if local else None,
             cure=f"It must hold {some(source.original)}.",
         )
-    provenance = {"local": local is not None, "original_sha256": None if found.is_dir() else sha256_of(found)}
-    if found.is_dir():
-        return found, provenance
+    provenance = {"local": local is not None, "original_sha256": None if copy.is_dir() else sha256_of(copy)}
+    if copy.is_dir():
+        return copy, provenance
     if isinstance(source.origin, Web) and source.origin.sha256 not in {None, provenance["original_sha256"]}:
         raise DataError(
             f"its SHA-256 is {provenance['original_sha256']}, published is {source.origin.sha256}",
-            where=str(found),
+            where=str(copy),
             cure="It is damaged or another version: get it again. An unpacked folder is taken as it is.",
         )
-    unpack(found, scratch / "original", progress=progress)
+    unpack(copy, scratch / "original", progress=progress)
     return scratch / "original", provenance
 
 
 def _new_record(
-    source: Source, provenance: dict[str, Any], said: tuple[str, ...], files: dict[str, str]
+    source: Source, provenance: dict[str, Any], statements: tuple[str, ...], files: dict[str, str]
 ) -> dict[str, Any]:
     return {
         "schema": 1,
@@ -208,7 +208,7 @@ def _new_record(
         "from": source.where,
         "got": datetime.now(UTC).date().isoformat(),
         **provenance,
-        "said": said,
+        "said": statements,
         "notes": source.notes,
         "study": source.study,
         "files": files,
@@ -238,5 +238,5 @@ def _digests(folder: Path, progress: Progress) -> dict[str, str]:
 
 
 def _of_all(files: dict[str, str]) -> str:
-    listed = "".join(f"{digest}  {path}\n" for path, digest in sorted(files.items()))
-    return hashlib.sha256(listed.encode()).hexdigest()
+    lines = "".join(f"{digest}  {path}\n" for path, digest in sorted(files.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()

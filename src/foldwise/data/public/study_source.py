@@ -88,12 +88,12 @@ def _local(data: DataSpec, base: Path) -> Path | None:
 def _found(source: Source, data: DataSpec, base: Path) -> Path | None:
     """The folder to read: the stated one where it can be read as it is, else where the set was got to."""
     local = _local(data, base)
-    places = [PLACE / source.name, base / PLACE / source.name]
+    folders = [PLACE / source.name, base / PLACE / source.name]
     if local is not None:
         original = _checked_copy(source, local)
         if original is not None:
             return original
-    return next((place.resolve() for place in places if _holds(source, place)), None)
+    return next((folder.resolve() for folder in folders if _holds(source, folder)), None)
 
 
 def _holds(source: Source, folder: Path) -> bool:
@@ -130,7 +130,7 @@ def _absent(source: Source, local: Path | None) -> DataError:
     """That the data set must be got first: what it takes, and the command."""
     command = f"foldwise data get {source.name}" + (f" --local {local}" if local else "")
     size = f"{source.size_mb:g} MB" if source.size_mb is not None else "its size is not known here"
-    what = (
+    problem = (
         f"{source.name} ({source.title}) must be laid out first"
         if local
         else f"{source.name} ({source.title}) is not here"
@@ -139,7 +139,7 @@ def _absent(source: Source, local: Path | None) -> DataError:
     command += " --local FOLDER" if by_hand else "\n    or: foldwise run, which does it before it begins."
     needs = "" if local else _needs(source)
     return DataError(
-        f"the data set {what}; {size}; licence: {source.licence}",
+        f"the data set {problem}; {size}; licence: {source.licence}",
         where="data.source",
         cure=f"{command}{needs}",
     )

@@ -82,10 +82,10 @@ def _convert(raw: Path, out: Path, regions: Sequence[str], progress: Progress) -
     images, masks, rows = [], [], []
     for done, (part, (first, last)) in enumerate(SPLITS.items(), 1):
         image, mask = _opened(root, part, last - first)
-        for place, region in enumerate(REGIONS):
+        for k, region in enumerate(REGIONS):
             if region not in regions:
                 continue
-            start = place * (last - first)
+            start = k * (last - first)
             images.append(image[start : start + last - first])
             masks.append(mask[start : start + last - first].astype(np.uint8))
             rows += [
@@ -112,11 +112,11 @@ def _opened(root: Path, part: str, num_z: int) -> tuple[np.ndarray, np.ndarray]:
                 f"the stack cannot be read ({error})", where=str(path), cure="Get it again."
             ) from None
     image, mask = stacks
-    wanted = num_z * len(REGIONS)
-    if image.ndim != 3 or image.shape != mask.shape or len(image) != wanted:
+    num_slices = num_z * len(REGIONS)
+    if image.ndim != 3 or image.shape != mask.shape or len(image) != num_slices:
         shapes = " and ".join("×".join(map(str, stack.shape)) for stack in stacks)
         raise DataError(
-            f"the {part} stacks have shapes {shapes}; {wanted} slices each ({num_z} of {len(REGIONS)} regions) are"
+            f"the {part} stacks have shapes {shapes}; {num_slices} slices each ({num_z} of {len(REGIONS)} regions) are"
             " expected",
             where=str(root),
             cure="Get them again.",

@@ -47,7 +47,7 @@ def robustness(
     if study.robustness is None:
         return None
     blurs, noises = study.robustness.blur_px, study.robustness.noise
-    if metric.needs == "boundary":  # predictions of disturbed images are counted, and not kept as masks
+    if metric.needs == "boundary":  # predictions of corrupted images are counted, and not kept as masks
         metric = choose_metric("auto", rows.family)
     asked = [metric, *(METRICS[name] for name in SHOWN[rows.family] if name != metric.name)]
     told = {one["id"]: _of(rows, one["id"]) for one in ranked}

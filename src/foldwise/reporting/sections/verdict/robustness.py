@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from foldwise.data.corruptions import as_stored, disturbed, key_of
+from foldwise.data.corruptions import as_stored, corrupted, key_of
 from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.outlines import enlarged, grey, outlined, tinted
@@ -234,7 +234,7 @@ def _worse(data: ReportData, item: AuxiliaryItem, case: int, place: tuple[int, i
     image = np.asarray(data.images.image(case))
     blur_px, noise = item.settings["blur_px"][place[0]], item.settings["noise"][place[1]]
     key = key_of(item.settings["seed"], case, blur_px, noise)
-    return displayed(as_stored(disturbed(image, blur_px=blur_px, noise=noise, key=key), image.dtype))
+    return displayed(as_stored(corrupted(image, blur_px=blur_px, noise=noise, key=key), image.dtype))
 
 
 def _window(truth_HW: NDArray[np.uint8]) -> tuple[slice, slice]:
