@@ -40,10 +40,15 @@ def test_any_number_of_channels_and_odd_sizes(name, task, in_channels):
 
 
 @pytest.mark.parametrize(("name", "task"), EVERY)
-def test_the_last_layer_is_linear(name, task):
-    leaves = [module for module in network(name, task).head.modules() if not list(module.children())]
+def test_it_ends_in_a_linear_layer_and_so_in_logits(name, task):
+    net = network(name, task).eval()
+    leaves = [module for module in net.head.modules() if not list(module.children())]
     *_, last = (module for module in leaves if not isinstance(module, nn.Identity))
     assert isinstance(last, nn.Linear | nn.Conv2d)
+    with torch.no_grad():
+        last.bias += 7
+        logits = net(torch.rand(2, 3, 64, 64))
+    assert logits.mean() > 4  # a sigmoid or softmax would end at 1
 
 
 @pytest.mark.parametrize(("name", "task"), EVERY)
@@ -137,6 +142,9 @@ def test_freezing_later_is_freezing():
         ("resnet", CLASSIFY, torch.contiguous_format),  # of width 4 here: see the layout that kills torch
         ("vit", CLASSIFY, torch.contiguous_format),
         ("vit", SEGMENT, torch.contiguous_format),
+        ("vim", CLASSIFY, torch.contiguous_format),
+        ("vim", SEGMENT, torch.contiguous_format),
+        ("haltuf", CLASSIFY, torch.channels_last),
         ("timm:test_resnet", CLASSIFY, torch.channels_last),
         ("timm:test_efficientnet", CLASSIFY, torch.channels_last),
         ("timm:test_vit", CLASSIFY, torch.contiguous_format),
@@ -154,6 +162,9 @@ def test_a_description_counts_what_is_built(name, task):
     assert said.parameters == sum(parameter.numel() for parameter in net.parameters())
     assert said.trainable_parameters == sum(p.numel() for p in net.parameters() if p.requires_grad)
     assert any("frozen with random weights" in warning for warning in said.warnings)
+    said = describe(training(name), task=task, **ASK)
+    assert said.parameters == said.trainable_parameters
+    assert said.warnings == ()
 
 
 def test_parameters_that_do_nothing_are_said():

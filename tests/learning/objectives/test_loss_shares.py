@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from foldwise.learning.objectives.class_weights import Problem
-from foldwise.learning.objectives.losses import LOSSES, dice, loss_curve, losses_to_map, make_loss
+from foldwise.learning.objectives.loss_formulas import Loss
+from foldwise.learning.objectives.losses import LOSSES, Row, dice, loss_curve, losses_to_map, make_loss
 from foldwise.study.automatic import stated_loss
 from foldwise.study.spec import IGNORE, Choice
 
@@ -145,6 +146,29 @@ def test_maps_are_of_the_own_loss_first_and_then_of_every_row_that_fits():
 def test_a_users_own_loss_has_no_map():
     ask = {"task": "binary_segmentation", "num_classes": 2, "class_counts": np.ones(2)}
     assert list(losses_to_map(Choice(name=f"{__name__}:users_loss"), **ask)) == list(LOSSES)
+
+
+def test_a_new_loss_is_a_function_and_a_row(monkeypatch):
+    """Whatever trains, draws maps and draws curves asks the table."""
+
+    class Squared(Loss):
+        def forward(self, logits, target):
+            return self.shares(logits, target).nanmean()
+
+        def shares(self, logits, target):
+            apart = (1 - logits.float().softmax(1).gather(1, target.long().clamp(max=1)[:, None])[:, 0]) ** 2
+            return torch.where(target == IGNORE, torch.nan, apart)
+
+    def squared(problem):
+        return Squared(problem)
+
+    monkeypatch.setitem(LOSSES, "squared", Row(squared, frozenset({"one", "segmentation"})))
+    choice = Choice(name="squared")
+    drawn = loss_curve(choice, "binary_classification")
+    np.testing.assert_allclose(drawn["loss"], (1 - drawn["p"]) ** 2, atol=1e-6)
+    ask = {"task": "binary_segmentation", "num_classes": 2, "class_counts": np.ones(2)}
+    assert list(losses_to_map(choice, **ask))[0] == "squared"  # noqa: RUF015
+    assert "squared" in losses_to_map(Choice(name="dice"), **ask)
 
 
 def users_loss():
