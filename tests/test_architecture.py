@@ -8,12 +8,14 @@ import pytest
 TORCH_FREE = [
     "foldwise",
     "foldwise.interface.cli",
-    "foldwise.interface.printing.study",
-    "foldwise.interface.printing.judge",
-    "foldwise.interface.printing.claims",
+    "foldwise.interface.commands.check",
+    "foldwise.interface.commands.judge",
+    "foldwise.interface.commands.claims",
     "foldwise.interface.api",
     "foldwise.pipeline.pipeline",
+    "foldwise.pipeline.preparing",
     "foldwise.pipeline.worker",
+    "foldwise.run.launchers.table",
     "foldwise.reporting.report",
     "foldwise.judging.verdict",
     "foldwise.data.audit.audit",
@@ -40,8 +42,15 @@ def test_the_check_above_can_fail():
 
 
 def test_help_needs_no_torch():
-    code = "from typer.testing import CliRunner; from foldwise.interface.cli.commands import app; CliRunner().invoke(app, ['--help'])"
+    code = "from typer.testing import CliRunner; from foldwise.interface.cli import app; CliRunner().invoke(app, ['--help'])"
     assert loads_torch(code) == 0
+
+
+@pytest.mark.parametrize("first", ["check", "run", "open_run"])
+def test_a_public_name_is_a_function_whichever_is_used_first(first):
+    """The floor `foldwise.run` has the name of the function: importing it must not hide that."""
+    code = f"import foldwise; foldwise.{first}; assert all(callable(getattr(foldwise, n)) for n in foldwise.__all__)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_public_names_are_there():

@@ -8,11 +8,12 @@ from judged import judge
 
 from foldwise.data.phantoms.catalogue import make
 from foldwise.errors import SpecError
-from foldwise.pipeline.pipeline import lay_out, prepare
-from foldwise.pipeline.preflight import check_models
+from foldwise.pipeline.preflight import preflight
+from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import do_item, one_at_a_time
 from foldwise.run.folder import RunFolder
 from foldwise.run.items import Item
+from foldwise.study.reading import open_study
 
 CLASSES = """
 study: cached
@@ -40,7 +41,7 @@ validate: {folds: 2}
 def laid_out(tmp_path, text):
     path = tmp_path / "study.yaml"
     path.write_text(text, encoding="utf-8")
-    prepared = prepare(path)
+    prepared = prepare(open_study(path))
     return prepared, lay_out(prepared, tmp_path / "run")
 
 
@@ -134,7 +135,7 @@ def test_nothing_is_measured_while_anything_else_is_to_be_done_or_being_done():
 
 def test_what_is_measured_counts_in_the_estimate(tmp_path):
     prepared, _ = laid_out(tmp_path, MEASURED)
-    costs = check_models(prepared)
+    costs = preflight(prepared)
     fits = sum(costs.of[item.settings["configuration"]].seconds_per_fit for item in prepared.plan.items[:6])
     assert costs.seconds(prepared.plan) == pytest.approx(fits + 2 * 2 * 3 * 0.01)
 
@@ -142,7 +143,7 @@ def test_what_is_measured_counts_in_the_estimate(tmp_path):
 def test_a_model_to_be_measured_that_does_not_exist_is_refused_by_check(tmp_path):
     prepared, _ = laid_out(tmp_path, MEASURED.replace("seconds", "models: [conv, unett], seconds"))
     with pytest.raises(SpecError) as told:
-        check_models(prepared)
+        preflight(prepared)
     assert str(told.value).startswith(f"{tmp_path / 'study.yaml'}:")
     assert "'unett'" in str(told.value)
     assert RunFolder(tmp_path / "run").plan.is_file()

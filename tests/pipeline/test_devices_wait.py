@@ -4,15 +4,17 @@ import pytest
 from typer.testing import CliRunner
 
 from foldwise.errors import MissingExtra
-from foldwise.interface.cli.commands import app
+from foldwise.interface.cli import app
 from foldwise.pipeline import worker as work_module
-from foldwise.pipeline.pipeline import finish, lay_out, prepare
-from foldwise.pipeline.preflight import check_models
+from foldwise.pipeline.pipeline import finish
+from foldwise.pipeline.preflight import preflight
+from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import all_settled, work
-from foldwise.run.devices import told, waiting
+from foldwise.run.devices import waiting, waiting_sentence
 from foldwise.run.folder import RunFolder, read_json
 from foldwise.run.items import Item
 from foldwise.run.plan import Plan
+from foldwise.study.reading import open_study
 
 STUDY = """
 study: devices
@@ -77,7 +79,7 @@ def test_a_worker_that_has_the_device_does_the_rest(machine, folder):
 def test_where_no_fit_can_be_done_nothing_waits():
     only = Plan((fit(0, "cuda"),), ())
     assert waiting(only, ["cuda"]) == frozenset()
-    assert told(only, frozenset()) == ""
+    assert waiting_sentence(only, frozenset()) == ""
 
 
 def study(tmp_path, devices="[cpu, cuda]"):
@@ -87,8 +89,8 @@ def study(tmp_path, devices="[cpu, cuda]"):
 
 
 def test_check_says_what_waits_and_counts_no_time_for_it(machine, tmp_path):
-    prepared = prepare(study(tmp_path))
-    here = check_models(prepared)
+    prepared = prepare(open_study(study(tmp_path)))
+    here = preflight(prepared)
     assert here.notes[0] == ASKED
     own = sum(
         here.of[one.id].seconds_per_fit for one in prepared.configurations if one.training.device == "cpu"
@@ -100,13 +102,13 @@ def test_check_says_what_waits_and_counts_no_time_for_it(machine, tmp_path):
 def test_check_refuses_a_study_of_which_nothing_can_be_done_here(machine, tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(MissingExtra, match="the device 'cuda' was asked for"):
-        check_models(prepare(study(tmp_path, "[cuda]")))
+        preflight(prepare(open_study(study(tmp_path, "[cuda]"))))
 
 
 def test_a_study_on_two_devices_is_judged_by_what_is_there_and_finished_elsewhere(
     machine, tmp_path, monkeypatch
 ):
-    prepared = prepare(study(tmp_path))
+    prepared = prepare(open_study(study(tmp_path)))
     folder = lay_out(prepared, tmp_path / "run")
     work(folder, log=lambda line: None)
     verdict = finish(folder)
@@ -133,7 +135,7 @@ def test_a_study_on_two_devices_is_judged_by_what_is_there_and_finished_elsewher
 
 def test_a_run_here_does_what_it_can_and_a_second_one_says_what_waits(machine, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "foldwise.interface.api.drive", lambda folder, **asked: work(folder, log=lambda line: None)
+        "foldwise.pipeline.pipeline.drive", lambda folder, *_: work(folder, log=lambda line: None)
     )
     path = study(tmp_path)
     first = CliRunner().invoke(app, ["run", str(path), "--workers", "1"])

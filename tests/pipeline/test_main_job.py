@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foldwise.interface import api
+
 SEGMENTATION = """
 study: tiny
 data:
@@ -234,12 +236,26 @@ def test_a_bad_study_ends_with_its_exit_code_before_any_training(tmp_path, study
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_python_names_do_the_same(tmp_path, study_file, monkeypatch):
-    import foldwise as package
+def contents(run: Path):
+    """Files of a run folder, and the JSON of those that must be the same whoever ran it."""
+    files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    names = "study.json", "plan.json", "audit.json", "environment.json"
+    plain = {name: json.loads((run / name).read_text()) for name in names}
+    return {name for name in files if not name.startswith(("logs/", "leases/"))}, plain
 
+
+def test_python_and_the_shell_write_the_same_run_folder(whole, tmp_path, study_file, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = package.run(study_file(MULTILABEL), workers=1)
+    run = api.run(study_file(SEGMENTATION), workers=1, launcher="inline")
+    assert contents(run.folder.root) == contents(whole[1])
+    assert_same(rows(run.folder.root), rows(whole[1]))
+    assert api.open_run(run.folder.root).verdict == run.verdict
+
+
+def test_the_python_names_do_the_same(tmp_path, study_file, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = api.run(study_file(MULTILABEL), workers=1)
     assert len(run.leaderboard) >= 1
     assert run.report.exists()
     assert_reported(run.folder.root, "average_precision_macro")
-    assert package.open_run(run.folder.root).verdict == run.verdict
+    assert api.open_run(run.folder.root).verdict == run.verdict

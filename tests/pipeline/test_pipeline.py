@@ -1,13 +1,14 @@
-"""The walk up to the first training: what a check refuses, with exit code and words, and what a run folder records."""
+"""The pipeline up to the first training: what a check refuses, with exit code and words, and what a run folder records."""
 
 import json
 
 import pytest
 
 from foldwise.errors import DataError, MissingExtra, SpecError
-from foldwise.interface.api import run_root
-from foldwise.pipeline.pipeline import environment, lay_out, prepare
-from foldwise.pipeline.preflight import check_models
+from foldwise.pipeline.pipeline import run_root
+from foldwise.pipeline.preflight import preflight
+from foldwise.pipeline.preparing import environment, lay_out, prepare
+from foldwise.study.reading import open_study
 
 STUDY = """
 study: tiny
@@ -23,8 +24,8 @@ def checked(tmp_path):
     def check(text, **options):
         path = tmp_path / "study.yaml"
         path.write_text(text, encoding="utf-8")
-        prepared = prepare(path, **options)
-        return prepared, check_models(prepared)
+        prepared = prepare(open_study(path, **options))
+        return prepared, preflight(prepared)
 
     return check
 
@@ -135,7 +136,7 @@ def test_a_wrong_metric_is_said_where_it_was_set_last(checked):
 
 def test_a_run_folder_says_its_variants_and_keeps_the_file_as_it_is(checked, tmp_path):
     prepared, _ = checked(VARIANTS.replace("judge: {metric: dyce}", "seed: 3"), variants=["small", "quick"])
-    assert run_root(prepared, None).as_posix() == "runs/tiny-small-quick"
+    assert run_root(prepared.file, None).as_posix() == "runs/tiny-small-quick"
     folder = lay_out(prepared, tmp_path / "run")
     asked = json.loads(folder.study_record.read_text())
     assert (asked["train"]["epochs"], asked["seed"], asked["data"]["phantom"]["kind"]) == (1, 3, "letters")

@@ -2,11 +2,12 @@
 
 import pytest
 
-from foldwise.pipeline import pipeline as walk
-from foldwise.pipeline import preflight as rehearsal
+from foldwise.pipeline import pipeline, preparing
 from foldwise.pipeline import worker as work_module
+from foldwise.pipeline.preflight import preflight
 from foldwise.pipeline.worker import work
 from foldwise.run.folder import RunFolder, read_json
+from foldwise.study.reading import open_study
 
 STUDY = """
 study: tiny
@@ -23,19 +24,19 @@ validate: {folds: 2, inner: 0.3}
 def laid_out(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(STUDY)
-    prepared = walk.prepare(path)
-    return prepared, walk.lay_out(prepared, tmp_path / "run")
+    prepared = preparing.prepare(open_study(path))
+    return prepared, preparing.lay_out(prepared, tmp_path / "run")
 
 
 def test_a_run_pretrains_once_a_fold_and_says_what_it_took(laid_out):
     prepared, folder = laid_out
-    costs = rehearsal.check_models(prepared, device="cpu")
+    costs = preflight(prepared, device="cpu")
     of_fits = sum(2 * cost.seconds_per_fit for cost in costs.of.values())
     once = [cost.seconds_for_pretraining for cost in costs.of.values() if cost.seconds_for_pretraining]
     assert len(once) == 2
     assert 2 * min(once) <= costs.seconds(prepared.plan) - of_fits <= 2 * max(once) * (1 + 1e-9)
     assert work(folder, device="cpu", log=lambda _: None) == 10  # 2 pretrainings, 8 fits
-    verdict = walk.finish(folder)
+    verdict = pipeline.finish(folder)
     shared = {row["name"]: row["cost"]["shared_pretrain_s"] for row in verdict["configurations"]}
     assert shared["pretrain none · dice"] is shared["pretrain none · cross_entropy"] is None
     assert shared["denoise (epochs 2) · dice"] == shared["denoise (epochs 2) · cross_entropy"] > 0
@@ -57,6 +58,6 @@ def test_fits_whose_pretraining_failed_are_skipped_and_all_others_done(laid_out,
     work(folder, device="cpu", log=lambda _: None)
     counts = RunFolder(folder.root).status(prepared.plan)
     assert (counts.done, counts.failed, counts.skipped) == (4, 2, 4)
-    page = walk.finish(folder) and folder.report.read_text(encoding="utf-8")
+    page = pipeline.finish(folder) and folder.report.read_text(encoding="utf-8")
     assert '<section id="pretraining">' not in page
     assert "Pretraining is done once a fold" not in page

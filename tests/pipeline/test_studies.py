@@ -5,10 +5,11 @@ from repository import ROOT
 
 from foldwise.data.public.catalogue import SOURCES
 from foldwise.learning.networks.describing import describe
-from foldwise.pipeline.pipeline import finish, lay_out, prepare
+from foldwise.pipeline.pipeline import finish
+from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import work
 from foldwise.study.configurations import configurations
-from foldwise.study.reading import read_study
+from foldwise.study.reading import open_study, read_study
 from foldwise.study.spec import Training
 from foldwise.study.yaml_places import read_source
 
@@ -79,7 +80,7 @@ def test_every_factor_of_the_study_is_one_of_its_twins(path):
 
 @pytest.mark.parametrize("path", STUDIES, ids=by_stem)
 def test_the_twin_is_found_sound_and_planned(path):
-    prepared = prepare(path, variants=["phantom"])
+    prepared = prepare(open_study(path, variants=["phantom"]))
     assert len(set(prepared.audit.groups)) >= 2 * prepared.study.validate_.folds
     assert prepared.dataset.task == REAL[path.stem][0]
     if path.stem == "4-proteins":  # also as many channels and labels
@@ -88,7 +89,7 @@ def test_the_twin_is_found_sound_and_planned(path):
 
 @pytest.mark.parametrize("path", STUDIES, ids=by_stem)
 def test_the_quick_twin_runs_to_its_report(path, tmp_path):
-    prepared = prepare(path, variants=["phantom", "quick"])
+    prepared = prepare(open_study(path, variants=["phantom", "quick"]))
     folder = lay_out(prepared, tmp_path / "run")
     assert work(folder, device="cpu", log=lambda _: None) == len(prepared.plan.items)
     verdict = finish(folder)

@@ -5,7 +5,7 @@ import pytest
 from browsing import opened
 from make_run import RUNS, make_run
 
-from foldwise.interface.cli.report import judged
+from foldwise.pipeline.pipeline import judged_now as judged
 from foldwise.reporting import live as serving
 
 pytestmark = pytest.mark.browser

@@ -12,7 +12,7 @@ import pytest
 from foldwise.run import leases as leasing
 from foldwise.run.folder import RunFolder, read_json, write_json
 from foldwise.run.items import Item
-from foldwise.run.leases import MAX_ATTEMPTS, Sightings, acquire, forgive, release_all_of
+from foldwise.run.leases import MAX_ATTEMPTS, Sightings, acquire, release_all_of, release_dead
 from foldwise.run.plan import Plan
 
 HOLD = """
@@ -243,13 +243,13 @@ def test_a_new_run_forgives_the_deaths_of_those_before_it(folder):
         owner = read_json(held.attempt / "owner.json")
         write_json(held.attempt / "owner.json", owner | {"started": "long ago"})  # as after a power cut
         held._over.set()
-    forgive(folder)
+    release_dead(folder)
     held = acquire(folder, "fit-1")
     assert held is not None
-    forgive(folder)  # one that lives is left alone
+    release_dead(folder)  # one that lives is left alone
     assert acquire(folder, "fit-1") is None
     another_host(held.attempt)
-    forgive(folder)  # and one that cannot be seen
+    release_dead(folder)  # and one that cannot be seen
     assert not (held.attempt / "released").exists()
     held.release()
 

@@ -8,7 +8,7 @@ from malformed_studies import MALFORMED
 from repository import ROOT
 
 from foldwise.errors import SpecError
-from foldwise.study.reading import locate, read_study, schema, study_from_dict
+from foldwise.study.reading import open_study, read_study, schema, study_from_dict
 from foldwise.study.spec import Augment, Choice
 from foldwise.study.yaml_places import parse, plain_value
 
@@ -96,10 +96,10 @@ def test_weights_are_relative_to_the_study(tmp_path, monkeypatch):
 
 def test_places_are_found_again(study_file):
     path = study_file(STUDY)
-    assert locate(path, ("train", "epochs")) == "study.yaml:11:3"
-    assert locate(path, ("compare", "model", 1)) == "study.yaml:9:17"
-    assert locate(path, ("train", "not there")) == "study.yaml:10:1"
-    assert locate(path, ()) == "study.yaml:2:1"
+    assert open_study(path).locate("train", "epochs") == "study.yaml:11:3"
+    assert open_study(path).locate("compare", "model", 1) == "study.yaml:9:17"
+    assert open_study(path).locate("train", "not there") == "study.yaml:10:1"
+    assert open_study(path).locate() == "study.yaml:2:1"
 
 
 @pytest.mark.parametrize(

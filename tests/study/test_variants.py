@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from foldwise.errors import SpecError
-from foldwise.study.reading import locate, read_study
+from foldwise.study.reading import open_study, read_study
 from foldwise.study.spec import Study
 
 STUDY = """\
@@ -153,8 +153,8 @@ def test_weights_of_a_variant_that_was_not_chosen_may_come_later(study_file):
 
 def test_a_key_is_found_where_it_was_set_last(study_file):
     path, keys = study_file(STUDY), ("train", "epochs")
-    assert locate(path, keys) == "study.yaml:10:3"
-    assert locate(path, keys, (), ["quick"]) == "study.yaml:20:13"
-    assert locate(path, keys, ["train.epochs=4"], ["quick"]) == "--set train.epochs=4"
-    assert locate(path, ("judge", "metric"), ["judge.metric=dice"]) == "--set judge.metric=dice"
-    assert locate(path, ("data", "phantom", "size"), (), ["phantom"]) == "study.yaml:16:50"
+    assert open_study(path).locate(*keys) == "study.yaml:10:3"
+    assert open_study(path, (), ["quick"]).locate(*keys) == "study.yaml:20:13"
+    assert open_study(path, ["train.epochs=4"], ["quick"]).locate(*keys) == "--set train.epochs=4"
+    assert open_study(path, ["judge.metric=dice"]).locate("judge", "metric") == "--set judge.metric=dice"
+    assert open_study(path, (), ["phantom"]).locate("data", "phantom", "size") == "study.yaml:16:50"

@@ -11,20 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from foldwise.errors import ItemsFailed, RunError, SpecError
+from foldwise.errors import ItemsFailed, RunError
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.run.folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from foldwise.pipeline.pipeline import Prepared
-
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
-DEVICE_SLIPS = {"gpu": "Write cuda for an NVIDIA GPU, mps for an Apple one. ", "cuda:0": "Write cuda. "}
+    from foldwise.pipeline.preparing import Prepared
 
 
 @dataclass(frozen=True)
@@ -68,16 +64,6 @@ class Run:
         return str(self.leaderboard.to_html(index=False))
 
 
-class Progress(Protocol):
-    """Told how far a run is, again and again while it works."""
-
-    def show(self, folder: RunFolder) -> None:
-        """Look at the run folder."""
-
-    def stopping(self) -> None:
-        """The run was asked to stop, and its workers are."""
-
-
 def check(
     study: str | Path,
     *,
@@ -91,15 +77,15 @@ def check(
     Raises:
         FoldwiseError: everything that would stop the study, said at once.
     """
-    from foldwise.pipeline.pipeline import prepare
-    from foldwise.pipeline.preflight import check_models
+    from foldwise.pipeline import pipeline
+    from foldwise.study.reading import open_study
 
-    prepared = prepare(Path(study), overrides=overrides, variants=variants, progress=decoded)
-    check_models(prepared, device=device)
+    file = open_study(Path(study), overrides, variants)
+    prepared, _ = pipeline.check(file, progress=decoded, device=device)
     return prepared
 
 
-def run(
+def run(  # noqa: PLR0913 - each is an option of a run
     study: str | Path,
     *,
     out: str | Path | None = None,
@@ -108,6 +94,7 @@ def run(
     overrides: Sequence[str] = (),
     variants: Sequence[str] = (),
     fetch: bool = True,
+    launcher: str = "local",
 ) -> Run:
     """Check the study, do what is not done yet, judge and report.
 
@@ -119,99 +106,16 @@ def run(
         overrides: changes to the study, such as ``train.epochs=2``.
         variants: names of variants of the study, in the order in which they are laid over it.
         fetch: whether to download a public data set that is not here.
+        launcher: `local`, or `inline` to do every item in this process, where a debugger can stop.
     """
-    from foldwise.pipeline.pipeline import finish, lay_out
+    from foldwise.pipeline import pipeline
+    from foldwise.study.reading import open_study
 
-    refuse_device(device)
-    if fetch:
-        fetch_data(study, overrides=overrides, variants=variants)
-    prepared = check(study, overrides=overrides, variants=variants, device=device)
-    folder = lay_out(prepared, run_root(prepared, out))
-    drive(folder, workers=workers, device=device, threads=prepared.study.threads)
-    finish(folder)
+    file = open_study(Path(study), overrides, variants)
+    root = Path(out) if out is not None else None
+    options = pipeline.RunOptions(root, workers, device, launcher, fetch=fetch)
+    folder, _ = pipeline.run(file, options, pipeline.Silent())
     return Run(folder)
-
-
-def fetch_data(
-    study: str | Path,
-    *,
-    overrides: Sequence[str] = (),
-    variants: Sequence[str] = (),
-    progress: Callable[[str, int, int | None], None] | None = None,
-) -> Path | None:
-    """Get the public data set of a study, if it is not here yet; its folder, or None where nothing was to be got."""
-    from foldwise.data.public.source import silent
-    from foldwise.data.public.study_source import fetch_source
-    from foldwise.study.reading import read_study
-
-    asked = read_study(Path(study), overrides, variants)
-    return fetch_source(asked, Path(study).resolve().parent, progress=progress or silent)
-
-
-def run_root(prepared: Prepared, out: str | Path | None) -> Path:
-    """Where the run of a study lies: each choice of variants has a folder of its own."""
-    if out is not None:
-        return Path(out)
-    return Path("runs") / "-".join([prepared.study.study, *prepared.variants])
-
-
-def drive(
-    folder: RunFolder, *, workers: int | None, device: str, threads: int = 1, progress: Progress | None = None
-) -> None:
-    """Start workers and wait until every item is done, failed or skipped.
-
-    Raises:
-        RunError: workers died again and again while work was left; or another run changed the plan meanwhile.
-    """
-    from foldwise.pipeline.worker import all_settled
-    from foldwise.run.launchers.local import LocalWorkers, default_workers
-
-    plan = folder.load_plan()
-    if all_settled(folder, plan):
-        return
-    LocalWorkers(
-        folder, workers=workers or default_workers(device, threads), device=device, threads=threads
-    ).run(
-        finished=_watched(folder, lambda: all_settled(folder, plan)),
-        tick=progress.show if progress else None,
-        stopping=progress.stopping if progress else None,
-    )
-
-
-def _watched(folder: RunFolder, finished: Callable[[], bool]) -> Callable[[], bool]:
-    """`finished`, that refuses to wait for items which are no longer planned."""
-    items = {item.id for item in folder.load_plan().items}
-    seen = folder.plan.stat().st_mtime_ns
-
-    def look() -> bool:
-        nonlocal seen
-        now = folder.plan.stat().st_mtime_ns
-        if now != seen and not items <= {item.id for item in folder.load_plan().items}:
-            raise RunError(
-                "another foldwise run has changed the plan of this folder: its study is another one",
-                where=str(folder.root),
-                cure="Wait for the other run and start this one again, or give each its own --out.",
-            )
-        seen = now
-        return finished()
-
-    return look
-
-
-def refuse_device(device: str) -> None:
-    """Refuse a device that is not here, before anything is done with it.
-
-    Raises:
-        SpecError: there is no device of that name.
-        MissingExtra: this machine has none.
-    """
-    if device not in DEVICES:
-        cure = f"{DEVICE_SLIPS.get(device.lower(), '')}Known: {', '.join(DEVICES)}."
-        raise SpecError(f"no device is called {device!r}", where="--device", cure=cure)
-    if device in ("cuda", "mps"):
-        from foldwise.learning.training.devices import pick_device
-
-        pick_device(device)
 
 
 def open_run(path: str | Path) -> Run:
@@ -229,7 +133,7 @@ def look(
     fit: str | None = None,
     device: str = "auto",
     progress: Callable[[dict[str, Any]], None] | None = None,
-    **finely: Any,
+    **options: Any,
 ) -> Path:
     """Look inside the training of one fit, and write the report again; the folder of the look.
 
@@ -239,21 +143,22 @@ def look(
         run: a run folder with fits that are done.
         fit: (the beginning of) the id of a fit; the winner's first fold unless stated.
         device: auto, cpu, cuda or mps, for settings that say auto.
-        progress: told what is being done.
-        finely: ``epochs``, ``points``, ``directions``, ``images``, ``losses``: as in the study's `look`.
+        progress: called with what is being done.
+        options: ``epochs``, ``points``, ``directions``, ``images``, ``losses``: as in the study's `look`.
 
     Raises:
         RunError: there is no winner and no fit is named, or the fit is not there or not done.
         SpecError: a number, a loss or an epoch cannot be used.
         ItemsFailed: the look ended with an error.
     """
+    from foldwise.pipeline.landscapes import do_landscape, plan_landscape
     from foldwise.pipeline.pipeline import finish
-    from foldwise.pipeline.worker import do_look, plan_look
+    from foldwise.pipeline.worker import refuse_device
 
     refuse_device(device)
     folder = RunFolder.open(Path(run))
-    item = plan_look(folder, fit, finely)
-    result = do_look(folder, item, device=device, beat=progress or (lambda _: None))
+    item = plan_landscape(folder, fit, options)
+    result = do_landscape(folder, item, device=device, beat=progress or (lambda _: None))
     if result["status"] == "failed":
         raise ItemsFailed(result["error"]["message"], where=item.title)
     finish(folder)
@@ -280,19 +185,21 @@ def predict(
         submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
     """
     from foldwise.learning.inference.predict import LeftOut, predict_images
+    from foldwise.pipeline.worker import refuse_device
     from foldwise.reporting.predictions import write_pictures
 
-    winner, told = _winner(Path(run)), Path(out)
-    asked = Path(submission) if submission is not None else None
+    refuse_device(device)
+    winner, folder = _winner(Path(run)), Path(out)
+    table = Path(submission) if submission is not None else None
     try:
-        predict_images(winner, Path(images), told, device=device, submission=asked)
+        predict_images(winner, Path(images), folder, device=device, submission=table)
     except LeftOut:
         if pictures:
-            write_pictures(winner, Path(images), told)
+            write_pictures(winner, Path(images), folder)
         raise
     if pictures:
-        write_pictures(winner, Path(images), told)
-    return told
+        write_pictures(winner, Path(images), folder)
+    return folder
 
 
 def _winner(run: Path) -> Path:

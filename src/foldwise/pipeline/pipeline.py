@@ -1,137 +1,191 @@
-"""The walk from a study file to a report, one step a line: what `foldwise check` and `foldwise run` do, in order."""
+"""The pipeline, written once: from a study file to a verdict, a report and a winner, whoever watches.
+
+The command line and the Python API call `check`, `run` and `finish`; they differ only in the `Observer`.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from foldwise.data.audit.audit import Audit, audit
-from foldwise.data.cache.packed import Packed
-from foldwise.data.cache.packing import pack
-from foldwise.data.cases import Dataset
-from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
-from foldwise.data.layouts.layouts import read_dataset
-from foldwise.data.public.study_source import source_facts, with_source
-from foldwise.data.record import audit_record, statistics, write_cases, write_rows
-from foldwise.errors import DataError
-from foldwise.judging.judge import judge
+from foldwise.data.public.study_source import fetch_source
+from foldwise.errors import RunError, choose
+from foldwise.judging.judge import judge, verdict_now
+from foldwise.judging.scores.curve_scores import curves_of
 from foldwise.learning.checkpoints.winner import make_winner
+from foldwise.pipeline.preflight import Costs, preflight
+from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
+from foldwise.pipeline.worker import all_settled, refuse_device, work
 from foldwise.reporting.report import write_report
-from foldwise.run.cleanup import sweep
-from foldwise.run.environment import machine
-from foldwise.run.folder import RunFolder, read_json, write_json, written_whole
-from foldwise.run.plan import Plan, make_plan
-from foldwise.study.configurations import Configuration, configurations
-from foldwise.study.label_groups import in_groups
-from foldwise.study.reading import findable, locate, read_study
-from foldwise.study.spec import Study
+from foldwise.reporting.report_data import ReportData, gather
+from foldwise.run.folder import RunFolder, read_json
+from foldwise.run.launchers.launcher import Crew, Launcher
+from foldwise.run.launchers.local import default_workers
+from foldwise.run.launchers.table import LAUNCHERS
+from foldwise.study.reading import StudyFile
 
-Progress = Callable[[int, int], None]
+
+class Observer(Protocol):
+    """Who watches a run, and is called as it goes on; nothing that it does changes the run."""
+
+    def fetching(self, what: str, done: int, total: int | None) -> None:
+        """How much of a public data set is here: bytes of a download or an archive, else files."""
+
+    def fetched(self, data: Path) -> None:
+        """A public data set was got into this folder."""
+
+    def decoding(self, done: int, total: int) -> None:
+        """How many images are decoded."""
+
+    def checked(self, prepared: Prepared, costs: Costs, workers: int) -> None:
+        """Everything a study asks for was tried once; training is about to begin."""
+
+    def done_already(self, prepared: Prepared, folder: RunFolder) -> None:
+        """A run has nothing left to do here."""
+
+    def working(self, folder: RunFolder) -> None:
+        """Called again and again while workers work."""
+
+    def stopping(self, folder: RunFolder) -> None:
+        """The run was asked to stop, and its workers are."""
+
+    def judged(self, folder: RunFolder, verdict: dict[str, Any]) -> None:
+        """The verdict and the report are written."""
+
+
+class Silent:
+    """An observer that says nothing."""
+
+    def fetching(self, what: str, done: int, total: int | None) -> None:
+        """Nothing."""
+
+    def fetched(self, data: Path) -> None:
+        """Nothing."""
+
+    def decoding(self, done: int, total: int) -> None:
+        """Nothing."""
+
+    def checked(self, prepared: Prepared, costs: Costs, workers: int) -> None:
+        """Nothing."""
+
+    def done_already(self, prepared: Prepared, folder: RunFolder) -> None:
+        """Nothing."""
+
+    def working(self, folder: RunFolder) -> None:
+        """Nothing."""
+
+    def stopping(self, folder: RunFolder) -> None:
+        """Nothing."""
+
+    def judged(self, folder: RunFolder, verdict: dict[str, Any]) -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Everything that is known before any training."""
+class RunOptions:
+    """How and where a study is run; none of it changes a result.
 
-    path: Path
-    study: Study
-    dataset: Dataset
-    packed: Packed
-    audit: Audit
-    splits: tuple[Split, ...]
-    configurations: tuple[Configuration, ...]
-    plan: Plan
-    overrides: tuple[str, ...] = ()
-    variants: tuple[str, ...] = ()
+    Attributes:
+        out: the run folder; runs/<study> where None.
+        workers: processes at a time; as many as the machine bears where None.
+        device: for settings that say `auto`.
+        launcher: a row of `LAUNCHERS`.
+        retry: whether failed items are done again.
+        fetch: whether a public data set that is not here is downloaded.
+    """
 
-    def locate(self, *keys: str) -> str:
-        """Where a key of the study was set."""
-        return locate(self.path, keys, self.overrides, self.variants)
+    out: Path | None = None
+    workers: int | None = None
+    device: str = "auto"
+    launcher: str = "local"
+    retry: bool = False
+    fetch: bool = True
 
 
-def prepare(
-    path: Path,
-    *,
-    overrides: Sequence[str] = (),
-    variants: Sequence[str] = (),
-    progress: Progress | None = None,
-) -> Prepared:
-    """Read the study, decode and audit its images, make the folds and the plan. Nothing is trained.
+def check(
+    file: StudyFile, *, progress: Progress | None = None, device: str = "auto"
+) -> tuple[Prepared, Costs]:
+    """Decode, audit, fold and plan, and try everything once; nothing is trained.
 
     Args:
-        path: the study file.
-        overrides: changes, such as ``train.epochs=2``.
-        variants: names of variants of the file, which are laid over it first, in this order.
-        progress: told how many images are decoded.
+        file: the study.
+        progress: called with how many images are decoded, and of how many.
+        device: for settings that say `auto`.
 
     Raises:
-        SpecError: the study asks for what does not exist.
-        DataError: the images, masks or labels are not usable; every problem is named at once.
+        FoldwiseError: everything that would stop the study.
     """
-    study = with_source(read_study(path, overrides, variants), path.resolve().parent)
-    asked = configurations(study)
-    dataset = read_dataset(study.data, base=path.resolve().parent, group=study.validate_.group)
-    asked = in_groups(asked, task=dataset.task, classes=dataset.classes)
-    packed = pack(dataset, study.data, progress=progress)
-    found = audit(dataset, packed, study.validate_)
-    refuse(found)
-    splits = make_splits(dataset, packed, groups=found.groups, validation=study.validate_, seed=study.seed)
-    digests = [(split.repeat, split.fold, split_digest(split, packed.digest)) for split in splits]
-    plan = make_plan(study, asked, task=dataset.task, packed_digest=packed.digest, splits=digests)
-    how = tuple(overrides), tuple(variants)
-    return Prepared(path, study, dataset, packed, found, splits, asked, plan, *how)
+    prepared = prepare(file, progress=progress)
+    return prepared, preflight(prepared, device=device)
 
 
-def refuse(found: Audit) -> None:
-    """Raise what the audit calls an error, all of it at once."""
-    errors = [
-        DataError(finding.message, cure=finding.cure)
-        for finding in found.findings
-        if finding.severity == "error"
-    ]
-    if errors:
-        raise DataError.together(errors)
+def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFolder, dict[str, Any]]:
+    """Check a study, do what is not done yet, judge and report; the run folder and the verdict."""
+    refuse_device(options.device)
+    launch = choose(LAUNCHERS, options.launcher, "launcher", where="--launcher")
+    if options.fetch:
+        fetch(file, observer)
+    prepared = prepare(file, progress=observer.decoding)
+    folder, threads = RunFolder(run_root(file, options.out)), prepared.study.threads
+    workers = options.workers or default_workers(options.device, threads)
+    if options.retry:
+        folder.retry()
+    if all_settled(folder, prepared.plan):
+        observer.done_already(prepared, folder)
+    else:
+        observer.checked(prepared, preflight(prepared, device=options.device), workers)
+    lay_out(prepared, folder.root)
+    crew = Crew(folder, workers, options.device, threads)
+    drive(folder, launch(crew, lambda log: work(folder, device=options.device, log=log)), observer)
+    verdict = finish(folder)
+    observer.judged(folder, verdict)
+    return folder, verdict
 
 
-def lay_out(prepared: Prepared, root: Path) -> RunFolder:
-    """Write what was asked and found into the run folder; items already done there stay done."""
-    folder = RunFolder(root)
-    root.mkdir(parents=True, exist_ok=True)
-    sweep(folder)
-    with written_whole(folder.study_file) as scratch:
-        scratch.write_bytes(prepared.path.read_bytes())
-    folder.save_study(findable(prepared.study, prepared.path.resolve().parent))
-    write_cases(folder.cases, prepared.dataset, prepared.packed, prepared.audit)
-    source = source_facts(prepared.study.data)
-    write_json(folder.audit, audit_record(prepared.dataset, prepared.audit, source))
-    write_splits(folder.splits, prepared.splits, prepared.dataset)
-    found = prepared.audit.groups
-    write_rows(folder.statistics, statistics(prepared.dataset, prepared.packed, prepared.splits, found))
-    write_json(folder.environment, environment(prepared))
-    folder.save_plan(prepared.plan)
-    return folder
+def fetch(file: StudyFile, observer: Observer) -> None:
+    """Get the public data set of a study, if it is not here yet."""
+    data = fetch_source(file.study, file.base, progress=observer.fetching)
+    if data is not None:
+        observer.fetched(data)
 
 
-def environment(prepared: Prepared) -> dict[str, Any]:
-    """Versions, machine, digests and seeds: what someone needs who wants the same numbers again."""
-    study, splits = prepared.study.model_dump(mode="json"), prepared.splits
-    return machine() | {
-        "overrides": list(prepared.overrides),
-        "variants": list(prepared.variants),
-        "seed": prepared.study.seed,
-        "threads": prepared.study.threads,
-        "packed_digest": prepared.packed.digest,
-        "study_digest": _digest(json.dumps(study, sort_keys=True)),
-        "splits_digest": _digest(repr([(split.repeat, split.fold, split.test.tolist()) for split in splits])),
-    }
+def run_root(file: StudyFile, out: Path | None) -> Path:
+    """Where the run of a study lies: each choice of variants has a folder of its own."""
+    return out or Path("runs") / "-".join([file.study.study, *file.variants])
 
 
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:16]
+def drive(folder: RunFolder, launcher: Launcher, observer: Observer) -> None:
+    """Have workers do the items of a run until every one is done, failed or skipped.
+
+    Raises:
+        RunError: workers died again and again while work was left; or another run changed the plan meanwhile.
+    """
+    if all_settled(folder, folder.load_plan()):
+        return
+    launcher.run(finished=_finished(folder), tick=observer.working, stopping=observer.stopping)
+
+
+def _finished(folder: RunFolder) -> Callable[[], bool]:
+    """Whether all items are settled; refuses to wait for items which are no longer planned."""
+    plan = folder.load_plan()
+    items = {item.id for item in plan.items}
+    seen = folder.plan.stat().st_mtime_ns
+
+    def finished() -> bool:
+        nonlocal seen
+        now = folder.plan.stat().st_mtime_ns
+        if now != seen and not items <= {item.id for item in folder.load_plan().items}:
+            raise RunError(
+                "another foldwise run has changed the plan of this folder: its study is another one",
+                where=str(folder.root),
+                cure="Wait for the other run and start this one again, or give each its own --out.",
+            )
+        seen = now
+        return all_settled(folder, plan)
+
+    return finished
 
 
 def finish(folder: RunFolder) -> dict[str, Any]:
@@ -140,6 +194,12 @@ def finish(folder: RunFolder) -> dict[str, Any]:
     _hand_over(folder, verdict)
     write_report(folder)
     return verdict
+
+
+def judged_now(folder: RunFolder) -> ReportData:
+    """What is done now, judged for the report; nothing is written into the run folder."""
+    verdict, rows = verdict_now(folder)
+    return gather(folder, verdict.dump(), curves_of(rows, verdict))
 
 
 def _hand_over(folder: RunFolder, verdict: dict[str, Any]) -> None:

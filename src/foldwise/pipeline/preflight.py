@@ -1,4 +1,4 @@
-"""The rehearsal: everything a study asks for is tried once, at a tiny size, before anything is trained.
+"""The preflight: everything a study asks for is tried once, at a tiny size, before anything is trained.
 
 So that a wrong name, option, file or device is found by `foldwise check`, and the costs of the study are known.
 """
@@ -14,9 +14,9 @@ from foldwise.judging.scores.boundaries import check_boundary
 from foldwise.judging.scores.thresholds import choose_thresholds
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
-from foldwise.pipeline.pipeline import Prepared
+from foldwise.pipeline.preparing import Prepared
 from foldwise.pipeline.worker import waiting_here
-from foldwise.run.devices import told, without
+from foldwise.run.devices import waiting_sentence, without
 from foldwise.run.items import Rates, seconds_of
 from foldwise.run.plan import Plan
 from foldwise.study.configurations import Configuration
@@ -44,7 +44,7 @@ class Costs:
         return max(estimate.memory_mb for estimate in self.of.values())
 
 
-def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
+def preflight(prepared: Prepared, *, device: str = "auto") -> Costs:
     """Build every configuration once, so that a wrong name, option, file or device is found before any training.
 
     Args:
@@ -69,7 +69,7 @@ def check_models(prepared: Prepared, *, device: str = "auto") -> Costs:
     height, width = prepared.packed.shapes.max(axis=0)
     looks = Looks(len(smallest.validation), len(smallest.test), (int(height), int(width)))
     costs, notes = _tried(prepared, images=len(smallest.train), looks=looks)
-    if sentence := told(prepared.plan, waits):
+    if sentence := waiting_sentence(prepared.plan, waits):
         notes.insert(0, sentence)
     check_measured(prepared)
     check_baselines(prepared)
@@ -116,7 +116,9 @@ def _tried(prepared: Prepared, *, images: int, looks: Looks) -> tuple[dict[str, 
                 f"it cannot be trained: {type(error).__name__}: {error}",
                 "Mend its code; docs/study.md says what it gets.",
             )
-            errors.append(SpecError(what, where=f"{prepared.path.name}, {configuration.name}", cure=cure))
+            errors.append(
+                SpecError(what, where=f"{prepared.file.path.name}, {configuration.name}", cure=cure)
+            )
     if errors:
         raise type(errors[0]).together(errors)
     return costs, notes
@@ -135,7 +137,7 @@ def check_measured(prepared: Prepared) -> None:
     try:
         check_measurable(measured, shape=lambda training: _shape(training, prepared))
     except SpecError as error:
-        where = prepared.locate("measure", "models")
+        where = prepared.file.locate("measure", "models")
         raise SpecError(error.what, where=where, cure=error.cure) from None
     if any(item.settings.get("training", {}).get("cache") == "memory" for item in items):
         check_room(prepared.packed)
@@ -150,7 +152,7 @@ def check_baselines(prepared: Prepared) -> None:
     asked, task = prepared.study.baselines, prepared.dataset.task
     if not asked:
         return
-    where = prepared.locate("baselines")
+    where = prepared.file.locate("baselines")
     if FAMILIES[task] != "segmentation":
         what = f"shallow baselines tell pixels apart, and this is a {task.replace('_', ' ')}"
         raise SpecError(what, where=where, cure="Remove baselines; trivial predictors are always judged.")
@@ -181,7 +183,7 @@ def check_look(prepared: Prepared) -> None:
     from foldwise.insight.landscape.criteria import check_losses
 
     task, classes = prepared.dataset.task, len(prepared.dataset.classes)
-    where = prepared.locate("look", "losses")
+    where = prepared.file.locate("look", "losses")
     check_losses(prepared.study.look.losses, task=task, num_classes=classes, where=where)
 
 
@@ -202,13 +204,13 @@ def check_metrics(prepared: Prepared) -> None:
         try:
             choose_it()
         except SpecError as error:
-            errors.append(SpecError(error.what, where=prepared.locate("judge", key), cure=error.cure))
+            errors.append(SpecError(error.what, where=prepared.file.locate("judge", key), cure=error.cure))
     if errors:
         raise SpecError.together(errors)
 
 
 def _named(error: FoldwiseError, configuration: Configuration, prepared: Prepared) -> str:
-    place = f"{prepared.path.name}, {configuration.name}"
+    place = f"{prepared.file.path.name}, {configuration.name}"
     return f"{place}, {error.where}" if error.where else place
 
 

@@ -15,21 +15,20 @@ import shutil
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from foldwise.errors import FoldwiseError, MissingExtra, RunError
-from foldwise.judging.verdict import read_verdict
+from foldwise.errors import FoldwiseError, MissingExtra, RunError, SpecError
 from foldwise.learning.job import Job
 from foldwise.pipeline.tasks import TASKS
 from foldwise.run.devices import devices_asked, waiting
-from foldwise.run.folder import RunFolder, read_json, write_json
+from foldwise.run.folder import RunFolder, write_json
 from foldwise.run.items import KINDS, Item, failure, label
-from foldwise.run.landscapes import check_epochs, finely, fit_to_look_at, landscape_of
 from foldwise.run.leases import Beat, Lease, acquire
 from foldwise.run.plan import Plan, ready, skipped
-from foldwise.study.spec import Looking
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICE_SLIPS = {"gpu": "Write cuda for an NVIDIA GPU, mps for an Apple one. ", "cuda:0": "Write cuda. "}
 POLL_S = 0.5
 NUM_LISTED = 6
 BEAT_EVERY_S = 2.0
@@ -105,7 +104,7 @@ def _throttled(lease: Lease | None) -> Beat:
     return beat
 
 
-def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], None] = print) -> int:
+def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object] = print) -> int:
     """Do ready items until none is left to do; the number of items this worker did.
 
     Waits while others hold what is left, and takes over from those that died. Failed items are not tried again, and
@@ -168,6 +167,22 @@ def waiting_here(plan: Plan) -> frozenset[str]:
     return waiting(plan, [name for name in devices_asked(plan) if not device_is_here(name)])
 
 
+def refuse_device(device: str) -> None:
+    """Refuse a device that is not here, before anything is done with it.
+
+    Raises:
+        SpecError: there is no device of that name.
+        MissingExtra: this machine has none.
+    """
+    if device not in DEVICES:
+        cure = f"{DEVICE_SLIPS.get(device.lower(), '')}Known: {', '.join(DEVICES)}."
+        raise SpecError(f"no device is called {device!r}", where="--device", cure=cure)
+    if device in ("cuda", "mps"):
+        from foldwise.learning.training.devices import pick_device
+
+        pick_device(device)
+
+
 def device_is_here(name: str) -> bool:
     """Whether this machine, and its build of torch, has a device."""
     from foldwise.learning.training.devices import pick_device
@@ -214,50 +229,3 @@ def do_by_hand(folder: RunFolder, name: str, *, device: str = "auto") -> tuple[I
         folder.retry({item.id})
     do_item(folder, item, device=device)
     return item, folder.result(item.id) or {}  # another may have committed first
-
-
-def plan_look(folder: RunFolder, fit: str | None, options: Mapping[str, Any]) -> Item:
-    """The look into one fit that is done, as an item; nothing is trained.
-
-    Args:
-        folder: the run.
-        fit: (the beginning of) its id; the winner's first fold where None.
-        options: what of `look` in the study is to be otherwise: epochs, points, directions, images, losses.
-
-    Raises:
-        RunError: the run has no winner and no fit is named, or the fit is not one, or not done.
-        SpecError: an option cannot be used: a number, a loss that does not exist or fit, or an epoch that never was.
-    """
-    plan, study = folder.load_plan(), folder.load_study()
-    done, _ = folder.settled()
-    fits = [item for item in plan.items if item.kind == "fit"]
-    answer = read_verdict(folder.verdict).answer if folder.verdict.is_file() else None
-    winner = answer.configuration if answer else None
-    chosen = fit_to_look_at(fits, fit, winner=winner, done=done, run=str(folder.root))
-    asked = finely(study.look or Looking(), options)
-    check_epochs(asked, last=len((folder.result(chosen.id) or {}).get("epochs", ())))
-    if asked.losses != "auto":
-        from foldwise.insight.landscape.criteria import check_losses
-
-        classes = len(read_json(folder.done(chosen.id) / "model.json")["classes"])
-        check_losses(asked.losses, task=chosen.settings["task"], num_classes=classes, where="look.losses")
-    there = [item for item in fits if item.id in done]
-    return landscape_of(chosen, there, asked, metric=study.judge.metric)
-
-
-def do_look(folder: RunFolder, item: Item, *, device: str = "auto", beat: Beat) -> dict[str, Any]:
-    """Do a look by hand, unless the same was done already; its result.
-
-    Args:
-        folder: the run.
-        item: of `plan_look`; it need not be in the plan.
-        device: the device for settings that say `auto`.
-        beat: is told what is being done.
-    """
-    known = folder.result(item.id)
-    if known is not None and known["status"] == "done":
-        return known
-    if known is not None:
-        folder.retry({item.id})
-    do_item(folder, item, device=device, beat=beat)
-    return folder.result(item.id) or {}

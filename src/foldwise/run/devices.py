@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 from foldwise.run.items import Item
@@ -42,21 +42,17 @@ def without(plan: Plan, items: Collection[str]) -> Plan:
     return replace(plan, items=tuple(item for item in plan.items if item.id not in items))
 
 
-def told(plan: Plan, waits: Collection[str]) -> str:
+def waiting_sentence(plan: Plan, waits: Collection[str]) -> str:
     """What waits, as a sentence; empty where nothing does."""
     fits = [item for item in plan.items if item.kind == "fit"]
-    held = [item for item in fits if item.id in waits]
-    if not held:
+    waiting_fits = [item for item in fits if item.id in waits]
+    if not waiting_fits:
         return ""
-    whole = len({item.settings["configuration"] for item in fits})
-    part = len({item.settings["configuration"] for item in held})
-    names = _and(sorted({device_of(item) for item in held} - set(EVERYWHERE)))
-    verb, they = ("asks", "it waits") if part == 1 else ("ask", "they wait")
+    total = len({item.settings["configuration"] for item in fits})
+    number = len({item.settings["configuration"] for item in waiting_fits})
+    names = " and ".join(sorted({device_of(item) for item in waiting_fits} - set(EVERYWHERE)))
+    verb, they = ("asks", "it waits") if number == 1 else ("ask", "they wait")
     return (
-        f"{part} of {count(whole, 'configuration')} {verb} for {names}, which this machine does not have: "
+        f"{number} of {count(total, 'configuration')} {verb} for {names}, which this machine does not have: "
         f"{they} for a worker that has it."
     )
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(names)

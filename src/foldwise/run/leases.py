@@ -159,7 +159,7 @@ def release_all_of(folder: RunFolder, pids: set[int]) -> None:
             mark_released(attempt)
 
 
-def forgive(folder: RunFolder) -> None:
+def release_dead(folder: RunFolder) -> None:
     """Release what dead processes of this machine held; for the start of a run, after a power cut or `kill -9`.
 
     Deaths count against an item only within one run: there workers that die while their parent lives most likely

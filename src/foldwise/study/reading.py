@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,58 @@ from foldwise.study.variants import apply_variants, find_variant_mistakes
 from foldwise.study.yaml_places import Source, parse, read_source
 
 
-def read_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str] = ()) -> Study:
-    """The study of a file, checked; weights files in it have their whole paths.
+@dataclass(frozen=True)
+class StudyFile:
+    """A study as it was read, once: checked, with the places of what it states.
+
+    Attributes:
+        path: the file; paths in it are relative to its folder.
+        study: what it states; weights files have their whole paths.
+        source: the file as it was, with the place of every key.
+        overrides: changes such as ``train.epochs=2``.
+        variants: names of variants of the file that were laid over it, in this order.
+    """
+
+    path: Path
+    study: Study
+    source: Source
+    overrides: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> Path:
+        """The folder that paths are relative to."""
+        return self.path.resolve().parent
+
+    def locate(self, *keys: str | int) -> str:
+        """Where a key was set: ``study.yaml:12:5``, of what is around it where it is not written; or its ``--set``."""
+        return self.source.where(keys)
+
+
+def open_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str] = ()) -> StudyFile:
+    """A study file, read and checked.
 
     Args:
-        path: the study file; paths in it are relative to its folder.
+        path: the study file.
         overrides: changes such as ``train.epochs=2``; the value is YAML. They come after the variants.
         variants: names of variants of the file, in the order in which they are laid over it.
 
     Raises:
-        SpecError: every mistake at once, each with its place, the line, and a cure.
+        SpecError: every error at once, each with its place, the line, and a cure.
     """
     source = read_source(path)
-    mistakes = list(source.mistakes) + find_variant_mistakes(source, variants, _find_mistakes)
+    errors = list(source.mistakes) + find_variant_mistakes(source, variants, _find_mistakes)
     apply_variants(source, variants)
     override(source, overrides)
-    study = _checked(source.value, base=path.resolve().parent, mistakes=mistakes)
-    if study is None or mistakes:
-        raise SpecError.together(source.error(mistake) for mistake in sorted(mistakes, key=source.order))
-    return study
+    study = _checked(source.value, base=path.resolve().parent, mistakes=errors)
+    if study is None or errors:
+        raise SpecError.together(source.error(error) for error in sorted(errors, key=source.order))
+    return StudyFile(path, study, source, tuple(overrides), tuple(variants))
+
+
+def read_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str] = ()) -> Study:
+    """The study of a file, checked; see `open_study`."""
+    return open_study(path, overrides, variants).study
 
 
 def findable(study: Study, base: Path) -> Study:
@@ -61,14 +95,6 @@ def study_from_dict(value: dict[str, Any], *, base: Path | None = None) -> Study
     if study is None or mistakes:
         raise SpecError.together(SpecError(mistake.what, cure=mistake.cure) for mistake in mistakes)
     return study
-
-
-def locate(path: Path, keys: Keys, overrides: Sequence[str] = (), variants: Sequence[str] = ()) -> str:
-    """Where a key was set: ``study.yaml:12:5``, of what is around it where it is not written; or its ``--set``."""
-    source = read_source(path)
-    apply_variants(source, variants)
-    override(source, overrides)
-    return source.where(keys)
 
 
 def schema() -> dict[str, Any]:

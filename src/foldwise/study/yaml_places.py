@@ -49,6 +49,7 @@ class Source:
         name: how messages call it.
         lines: its lines.
         value: dicts, lists, str, int, float, bool and None; keys are texts as written.
+        data: the file as it was read.
         places: keys -> (place of the key, place of its value).
         mistakes: what is wrong with the form, such as a key that is stated twice.
         origins: keys of what a variant stated -> the keys where it stands in the text.
@@ -58,6 +59,7 @@ class Source:
     name: str
     lines: list[str]
     value: Any = None
+    data: bytes = b""
     places: dict[Keys, tuple[Place, Place]] = field(default_factory=dict)
     mistakes: list[Invalid] = field(default_factory=list)
     origins: dict[Keys, Keys] = field(default_factory=dict)
@@ -127,7 +129,9 @@ def read_source(path: Path) -> Source:
         line = data[: error.start].count(b"\n") + 1
         cure = "Save it as UTF-8 text; a study is YAML, no spreadsheet and no word processor file."
         raise SpecError("the file is not UTF-8 text", where=f"{path}:{line}", cure=cure) from None
-    return parse(text, name=str(path))
+    source = parse(text, name=str(path))
+    source.data = data
+    return source
 
 
 def parse(text: str, *, name: str) -> Source:

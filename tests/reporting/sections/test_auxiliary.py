@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from judged import judge
 
-from foldwise.pipeline.pipeline import lay_out, prepare
-from foldwise.pipeline.preflight import check_models
+from foldwise.pipeline.preflight import preflight
+from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import do_item
 from foldwise.reporting.drawing.outlines import displayed_alike, edges, enlarged, hatched, outlined, tinted
 from foldwise.reporting.drawing.pictures import class_colour
@@ -16,6 +16,7 @@ from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.training import augmentation
 from foldwise.reporting.sections.verdict import robustness
+from foldwise.study.reading import open_study
 
 SEGMENTED = """
 study: a
@@ -43,8 +44,8 @@ def data_of(tmp_path_factory):
         if text not in made:
             root = tmp_path_factory.mktemp("run")
             (root / "study.yaml").write_text(text, encoding="utf-8")
-            prepared = prepare(root / "study.yaml")
-            check_models(prepared)
+            prepared = prepare(open_study(root / "study.yaml"))
+            preflight(prepared)
             folder = lay_out(prepared, root / "run")
             failed = [item.title for item in prepared.plan.items if do_item(folder, item)["error"]]
             assert not failed

@@ -14,6 +14,7 @@ import pytest
 from foldwise.errors import RunError
 from foldwise.run.folder import RunFolder
 from foldwise.run.launchers import local
+from foldwise.run.launchers.launcher import Crew
 from foldwise.run.launchers.local import LocalWorkers, default_workers
 
 ROOM = """
@@ -40,13 +41,14 @@ def room(tmp_path):
 def launch(tmp_path, room):
     """Local workers whose command is a few lines of Python; `note(name, text)` leaves a file in the room."""
 
-    def make(code, workers=1, **options):
+    def make(code, workers=1, threads=1, **options):
         program = ROOM + textwrap.dedent(code)
 
         def command(number):
             return [sys.executable, "-c", program, str(room), str(number)]
 
-        return LocalWorkers(RunFolder(tmp_path / "run"), workers=workers, command=command, **options)
+        crew = Crew(RunFolder(tmp_path / "run"), workers, threads=threads)
+        return LocalWorkers(crew, command=command, **options)
 
     return make
 
@@ -80,7 +82,7 @@ def test_workers_are_numbered_and_get_their_threads_before_they_start(launch, ro
 
 
 def test_the_command_is_foldwise_work(tmp_path):
-    workers = LocalWorkers(RunFolder(tmp_path), workers=1, device="cpu")
+    workers = LocalWorkers(Crew(RunFolder(tmp_path), device="cpu"))
     assert workers.command(4) == [
         *(sys.executable, "-m", "foldwise", "work", str(tmp_path), "--device", "cpu", "--worker-index", "4")
     ]
@@ -155,6 +157,7 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     driver = f"""
     import signal, sys
     from pathlib import Path
+    from foldwise.run.launchers.launcher import Crew
     from foldwise.run.launchers.local import LocalWorkers
     from foldwise.run.folder import RunFolder
     # Tests that are started in the background inherit ignored signals; a terminal does not.
@@ -163,8 +166,8 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     folder = RunFolder(Path({str(tmp_path)!r}))
     command = lambda number: [sys.executable, "-c", {textwrap.dedent(worker)!r}, {str(tmp_path)!r}]
     try:
-        workers = LocalWorkers(folder, workers=1, command=command, grace_s=5)
-        workers.run(finished=lambda: False, stopping=lambda: print("stopping", flush=True))
+        workers = LocalWorkers(Crew(folder), command=command, grace_s=5)
+        workers.run(finished=lambda: False, stopping=lambda _: print("stopping", flush=True))
     except KeyboardInterrupt:
         sys.exit(130)
     """

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Protocol
 
 import psutil
 
 from foldwise.errors import RunError
+from foldwise.processes import sigterm_as_interrupt
 from foldwise.run.cleanup import sweep
-from foldwise.run.folder import RunFolder
-from foldwise.run.leases import MAX_ATTEMPTS, forgive, release_all_of
+from foldwise.run.launchers.launcher import Crew, Tick
+from foldwise.run.leases import MAX_ATTEMPTS, release_all_of, release_dead
 
 POLL_S = 0.2
 GRACE_S = 10.0  # between asking a worker to stop and making it
 FAREWELL_S = 5.0  # for workers to see by themselves that nothing is left
 MEMORY_PER_WORKER = 1.5e9  # bytes; torch alone takes half of it
 NUM_LAST_LINES = 12
-Tick = Callable[[RunFolder], object]
-
-
-class Launcher(Protocol):
-    """What starts workers: on this machine, or wherever a queue puts them."""
-
-    def run(self, *, finished: Callable[[], bool], tick: Tick | None = None) -> None:
-        """Have workers pull items until `finished`; `tick` is called now and then with the run folder."""
 
 
 def default_workers(device: str, threads: int) -> int:
@@ -55,57 +43,38 @@ class LocalWorkers:
     """Worker processes of one run on this machine.
 
     Args:
-        folder: the run they work for.
-        workers: how many at a time.
-        device: the device for settings that say `auto`.
-        threads: CPU threads of each; set before a worker imports torch, which reads it only then.
+        crew: how many, for which run; threads are set before a worker imports torch, which reads them only then.
         command: worker number -> command line; `foldwise work` by default.
         grace_s: how long a worker that is asked to stop may take.
     """
 
     def __init__(
-        self,
-        folder: RunFolder,
-        *,
-        workers: int,
-        device: str = "auto",
-        threads: int = 1,
-        command: Callable[[int], Sequence[str]] | None = None,
-        grace_s: float = GRACE_S,
+        self, crew: Crew, *, command: Callable[[int], Sequence[str]] | None = None, grace_s: float = GRACE_S
     ) -> None:
-        self.folder, self.workers, self.threads, self.grace_s = folder, workers, threads, grace_s
-        work = [sys.executable, "-m", "foldwise", "work", str(folder.root), "--device", device]
+        self.crew, self.folder, self.grace_s = crew, crew.folder, grace_s
+        work = [sys.executable, "-m", "foldwise", "work", str(crew.folder.root), "--device", crew.device]
         self.command = command or (lambda number: [*work, "--worker-index", str(number)])
         self.running: dict[int, subprocess.Popen[bytes]] = {}
 
     def run(
-        self,
-        *,
-        finished: Callable[[], bool],
-        tick: Tick | None = None,
-        stopping: Callable[[], object] | None = None,
+        self, *, finished: Callable[[], bool], tick: Tick | None = None, stopping: Tick | None = None
     ) -> None:
         """Have workers pull items until `finished`; no worker is left when this returns or raises.
 
-        Args:
-            finished: whether nothing is left to do; asked several times a second.
-            tick: called now and then with the run folder.
-            stopping: called at Ctrl-C or SIGTERM, before the workers are waited for.
-
         Raises:
-            RunError: all workers ended, or were killed again and again, while work was left; with their last words.
+            RunError: all workers ended, or were killed again and again, while work was left; with their last lines.
             KeyboardInterrupt: Ctrl-C or SIGTERM; what is in progress is given back.
         """
-        forgive(self.folder)
-        with _sigterm_as_interrupt():
+        release_dead(self.folder)
+        with sigterm_as_interrupt():
             try:
-                for number in range(self.workers):
+                for number in range(self.crew.workers):
                     self._start(number)
                 self._watch(finished, tick)
                 self._wait(FAREWELL_S)
             except KeyboardInterrupt:
                 if stopping:
-                    stopping()
+                    stopping(self.folder)
                 raise
             finally:
                 self._stop()
@@ -115,13 +84,14 @@ class LocalWorkers:
         log = self.folder.log(f"worker-{number}")
         log.parent.mkdir(parents=True, exist_ok=True)
         threads = {
-            name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+            name: str(self.crew.threads)
+            for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         }
-        with log.open("ab") as said:
+        with log.open("ab") as log_file:
             self.running[number] = subprocess.Popen(
                 list(self.command(number)),
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=log_file,
                 stderr=subprocess.STDOUT,
                 env=os.environ | threads | {"PYTHONUNBUFFERED": "1"},
             )
@@ -149,15 +119,15 @@ class LocalWorkers:
     def _refuse_to_go_on(self, deaths: int, finished: Callable[[], bool]) -> None:
         # An item that kills its workers is recorded as failed after some deaths; more without any item settled
         # means that workers die of something else.
-        if deaths > MAX_ATTEMPTS * self.workers:
+        if deaths > MAX_ATTEMPTS * self.crew.workers:
             raise RunError(
-                f"workers were killed {deaths} times without finishing an item\n{self._last_words()}",
+                f"workers were killed {deaths} times without finishing an item\n{self._last_lines()}",
                 where=str(self.folder.root),
                 cure="Most often memory is short: try --workers 1, a smaller batch_size or a smaller size.",
             )
         if not self.running and not finished():
             raise RunError(
-                f"all workers ended while work was left\n{self._last_words()}",
+                f"all workers ended while work was left\n{self._last_lines()}",
                 where=str(self.folder.root),
                 cure=f"See {self.folder.log('worker-0').parent}; mend the cause and run again: what is done stays done.",
             )
@@ -166,8 +136,8 @@ class LocalWorkers:
         done, failed = self.folder.settled()
         return len(done) + len(failed)
 
-    def _last_words(self) -> str:
-        logs = [self.folder.log(f"worker-{number}") for number in range(self.workers)]
+    def _last_lines(self) -> str:
+        logs = [self.folder.log(f"worker-{number}") for number in range(self.crew.workers)]
         newest = max((log for log in logs if log.exists()), key=lambda log: log.stat().st_mtime, default=None)
         lines = newest.read_text(encoding="utf-8", errors="replace").splitlines() if newest else []
         return "\n".join(f"  | {line}" for line in lines[-NUM_LAST_LINES:]) or "  | (they said nothing)"
@@ -182,7 +152,7 @@ class LocalWorkers:
         return True
 
     def _stop(self) -> None:
-        """Ask workers to stop, make them, and give back what they held."""
+        """Ask workers to stop, make them, and give back what they had."""
         alive = [worker for worker in self.running.values() if worker.poll() is None]
         try:
             for worker in alive:
@@ -195,27 +165,3 @@ class LocalWorkers:
                 worker.wait()
             release_all_of(self.folder, {worker.pid for worker in alive})
             self.running.clear()
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM, and a terminal that is closed, raise KeyboardInterrupt, as Ctrl-C does; untouched outside the main thread, where Python forbids it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    # What is ignored stays so: `nohup` asks for that.
-    before = {
-        number: signal.signal(number, interrupt)
-        for number in numbers
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

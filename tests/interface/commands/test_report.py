@@ -14,7 +14,7 @@ from grow_run import growing
 from make_run import RUNS, make_run
 
 from foldwise.errors import RunError
-from foldwise.interface.cli.report import judged
+from foldwise.pipeline.pipeline import judged_now as judged
 from foldwise.reporting import live as serving
 
 

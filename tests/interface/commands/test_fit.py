@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from foldwise.data.phantoms.catalogue import make
 from foldwise.interface import cli
-from foldwise.interface.cli import commands
-from foldwise.interface.cli.fit_options import HELP, Fit
-from foldwise.pipeline import pipeline as walk
+from foldwise.interface.commands.fit import HELP, Fit
+from foldwise.pipeline import preparing
 from foldwise.run.folder import RunFolder
+from foldwise.study.reading import open_study
 
 OPTIONS = "--data gels --head multi --optimizer adam --learning-rate 0.01 --batch-size 8 --epochs 1 --folds 2 --size 24 --channels gray --group group --workers 1"  # fmt: skip
 
@@ -51,7 +51,7 @@ def test_a_fit_is_a_study_and_hands_over_what_was_asked(foldwise, tmp_path):
         assert row[number] == judged[number]
 
     # No special path: the file that it saved is the same study, of which all is done.
-    prepared = walk.prepare(tmp_path / "seven.yaml")
+    prepared = preparing.prepare(open_study(tmp_path / "seven.yaml"))
     done, failed = RunFolder(tmp_path / "runs/7").settled()
     assert {item.id for item in prepared.plan.items} == done
     assert not failed
@@ -98,6 +98,6 @@ def test_what_cannot_be_is_refused_before_training(foldwise, options, code, word
 
 def test_every_option_has_its_words():
     assert set(HELP) == {field.name for field in fields(Fit)}
-    shown = CliRunner().invoke(commands.app, ["fit", "--help"]).output
+    shown = CliRunner().invoke(cli.app, ["fit", "--help"]).output
     for field in fields(Fit):
         assert f"--{field.name.replace('_', '-')}" in shown

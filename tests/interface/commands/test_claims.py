@@ -11,7 +11,6 @@ import typer.main
 from repository import ROOT
 
 from foldwise.interface import cli
-from foldwise.interface.cli import commands
 from foldwise.judging.claim_check.finding import GRAVEST
 from foldwise.judging.claim_check.kinds import KINDS
 
@@ -113,7 +112,7 @@ def test_nothing_of_it_needs_torch(tmp_path):
     (tmp_path / "results.csv").write_text(TABLE, encoding="utf-8")
     (tmp_path / "text.md").write_text("Model 2 reached 90.91 %.", encoding="utf-8")
     code = (
-        "import sys; from typer.testing import CliRunner; from foldwise.interface.cli.commands import app\n"
+        "import sys; from typer.testing import CliRunner; from foldwise.interface.cli import app\n"
         "found = CliRunner().invoke(app, ['claims', 'results.csv', 'text.md'])\n"
         "assert found.exit_code == 0, found.output\n"
         "assert 'torch' not in sys.modules\n"
@@ -123,7 +122,7 @@ def test_nothing_of_it_needs_torch(tmp_path):
 
 
 def test_the_page_names_every_option_kind_and_verdict():
-    command = typer.main.get_command(commands.app).commands["claims"]
+    command = typer.main.get_command(cli.app).commands["claims"]
     known = {name for option in command.params for name in option.opts if "--" in name}
     assert set(re.findall(r"`(--[a-z-]+)", PAGE)) == known - {"--help"}
     rows = set(re.findall(r"^\| `([a-z][a-z ]+)` \|", PAGE, re.MULTILINE))

@@ -1,20 +1,23 @@
-"""The command `foldwise report`: the page, its figures and tables as files, event files, or a page that follows a run."""
+"""`foldwise report`: the page, its figures and tables as files, event files, or a page that follows a run."""
 
 from __future__ import annotations
 
+import threading
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foldwise.errors import SpecError
+from foldwise.interface.commands.run import say_answer
+from foldwise.interface.terminal import RunPath, console
+from foldwise.text import count
 
 if TYPE_CHECKING:
-    from foldwise.reporting.report_data import ReportData
     from foldwise.run.folder import RunFolder
 
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/gel.")]
 Open = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
 Figures = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Also every figure as SVG, and every table as CSV.")
@@ -54,8 +57,6 @@ def report(
 
 
 def _write(folder: RunFolder, figures: Path | None, tensorboard: Path | None) -> None:
-    from foldwise.interface.printing.report import say_events, say_figures
-    from foldwise.interface.printing.study import say_answer
     from foldwise.pipeline.pipeline import finish
 
     verdict = finish(folder)
@@ -72,21 +73,40 @@ def _write(folder: RunFolder, figures: Path | None, tensorboard: Path | None) ->
 
 def _serve(folder: RunFolder, port: int, *, open_: bool) -> None:
     """Until Ctrl-C, which is the way to end it and no failure."""
-    from foldwise.interface.printing.report import say_served, wait_for_stop
+    from foldwise.pipeline.pipeline import judged_now
     from foldwise.reporting.live import serving
 
-    with serving(folder, judged, port=port) as address:
+    with serving(folder, judged_now, port=port) as address:
         say_served(folder, address)
         if open_:
             webbrowser.open(address)
         wait_for_stop()
 
 
-def judged(folder: RunFolder) -> ReportData:
-    """What is done now, judged for the report; nothing is written into the run folder."""
-    from foldwise.judging.judge import verdict_now
-    from foldwise.judging.scores.curve_scores import curves_of
-    from foldwise.reporting.report_data import gather
+def say_figures(out: Path, files: Sequence[Path]) -> None:
+    """How many figures and tables are where."""
+    drawn = sum(file.suffix == ".svg" for file in files)
+    told = f"{count(drawn, 'figure')} as SVG, {count(len(files) - drawn, 'table')} as CSV"
+    console().print(f"Figures: {out} ({told})", markup=False)
 
-    verdict, rows = verdict_now(folder)
-    return gather(folder, verdict.dump(), curves_of(rows, verdict))
+
+def say_events(out: Path, fits: int) -> None:
+    """How many fits are in event files, and how to look at them."""
+    console().print(
+        f"Events:  {out} ({count(fits, 'fit')}); look with: tensorboard --logdir {out}", markup=False
+    )
+
+
+def say_served(folder: RunFolder, address: str) -> None:
+    """Where the page is."""
+    out = console()
+    out.print(f"{folder.root} is shown at {address} on this machine only.", markup=False)
+    out.print("It grows while the study runs. Nothing is written. Ctrl-C ends it.")
+
+
+def wait_for_stop() -> None:
+    """Return at Ctrl-C."""
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        console().print("\nThe page is no longer served; the study goes on if it is running.")

@@ -1,15 +1,25 @@
-"""The command `foldwise look`: a look inside the training of one fit of a run that is done."""
+"""`foldwise look`: a look inside the training of one fit that is done: how far it is, and what came out."""
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
-from typing import Annotated
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
+from rich.status import Status
 
 from foldwise.errors import SpecError
+from foldwise.interface.terminal import Device, RunPath, console
+from foldwise.storage import read_json
+from foldwise.text import count, duration
 
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/gel.")]
+if TYPE_CHECKING:
+    from foldwise.run.folder import RunFolder
+
+LOG_EVERY_S = 30.0
 Fit = Annotated[
     str | None,
     typer.Option(metavar="ID", help="The beginning of a fit's id.", show_default="the winner's first"),
@@ -27,7 +37,6 @@ Directions = Annotated[int | None, typer.Option(help="Random directions for line
 Images = Annotated[
     str | None, typer.Option(metavar="N", help="Images of the training part, at most.", show_default="auto")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; never another one than asked.")]
 
 
 def look(  # noqa: PLR0913 - each is an option
@@ -42,7 +51,6 @@ def look(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Train one fit once more and look inside: loss surfaces, curvature, layers, activation maps."""
     from foldwise.interface.api import look as look_into
-    from foldwise.interface.printing.look import Looking, say_look
     from foldwise.run.folder import RunFolder
 
     folder = RunFolder.open(run)
@@ -58,7 +66,7 @@ def look(  # noqa: PLR0913 - each is an option
             images=_number(images, "--images", "a whole number or auto"),
             losses=losses,
         )
-    say_look(folder, done, fresh=looking.told)
+    say_look(folder, done, fresh=looking.has_spoken)
 
 
 def _numbers(text: str | None) -> int | list[int] | None:
@@ -84,3 +92,54 @@ def _number(text: str | None, option: str, wanted: str) -> int | str | None:
         raise SpecError(
             f"must be {wanted}, got {text!r}", where=option, cure=f"For example: {option} 8."
         ) from None
+
+
+class Looking:
+    """A line that says what is being done; a plain one now and then where the output is no terminal."""
+
+    def __init__(self) -> None:
+        self.out = console()
+        self.status = Status("Looking", console=self.out) if sys.stdout.isatty() else None
+        self.last_line = time.monotonic()
+        self.has_spoken = False
+
+    def show(self, beat: dict[str, Any]) -> None:
+        """Say how far it is."""
+        self.has_spoken = True
+        if self.status:
+            self.status.update(str(beat["doing"]))
+        elif time.monotonic() - self.last_line > LOG_EVERY_S:
+            self.last_line = time.monotonic()
+            self.out.print(beat["doing"], markup=False)
+
+    def __enter__(self) -> Self:
+        if self.status:
+            self.status.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self.status:
+            self.status.stop()
+
+
+def say_look(folder: RunFolder, done: Path, *, fresh: bool) -> None:
+    """Which fit was looked into, whether its training came out the same, and where the figures are.
+
+    Args:
+        folder: the run.
+        done: the folder of the look.
+        fresh: whether it was done now, and not before.
+    """
+    out, result = console(), read_json(done / "result.json")
+    out.print(f"{result['title'].capitalize()}", style="bold", markup=False)
+    if result["replay"]["equal"]:
+        out.print(
+            f"  Trained again to the same weights, bit for bit ({count(result['last_epoch'], 'epoch')})."
+        )
+    for warning in result["warnings"]:
+        out.print(f"  ! {warning}", markup=False)
+    names = ", ".join(criterion["title"] for criterion in result["criteria"])
+    out.print(f"  {count(result['images'], 'image')} of the training part; {names}", markup=False)
+    out.print(f"  It took {duration(result['seconds'])}." if fresh else "  It was done already.")
+    out.print(f"\nReport:  {folder.report}", markup=False)
+    out.print(f"Numbers: {done}", markup=False)

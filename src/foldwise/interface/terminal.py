@@ -1,18 +1,24 @@
-"""How anything is said: where to, and how a paragraph hangs and a message looks."""
+"""The terminal: where everything is printed, how a paragraph hangs and a message looks, and options of many commands."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
-LONGEST_MESSAGE = 500
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/gel.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; never another one than asked.")]
+
+MAX_MESSAGE = 500
 SIGNS = {"error": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
 
 
 def console() -> Console:
-    """Where everything is said; plain and unbroken where the output is no terminal."""
+    """Where everything is printed; plain and unbroken where the output is no terminal."""
     if sys.stdout.isatty():
         return Console(highlight=False)
     return Console(highlight=False, soft_wrap=True, width=1000)
@@ -28,8 +34,8 @@ def hang(out: Console, mark: Text, text: Text) -> None:
 
 def say_message(out: Console, sign: tuple[str, str], message: str, *, code: str, cure: str | None) -> None:
     """A message after its sign, its code dim at the end, and its cure below; very long ones are cut."""
-    if len(message) > LONGEST_MESSAGE:
-        message = message[:LONGEST_MESSAGE].rpartition(" ")[0] + " ..."
+    if len(message) > MAX_MESSAGE:
+        message = message[:MAX_MESSAGE].rpartition(" ")[0] + " ..."
     hang(out, Text.assemble("  ", sign, " "), Text.assemble(message, " ", (code, "dim")))
     if cure:
         hang(out, Text("    → ", "dim"), Text(cure, "dim"))

@@ -12,7 +12,6 @@ from repository import ROOT
 from scipy.stats import binomtest, friedmanchisquare, ttest_rel
 
 from foldwise.interface import cli
-from foldwise.interface.cli import commands
 
 PAGE = (ROOT / "docs" / "judge.md").read_text(encoding="utf-8")
 
@@ -135,7 +134,7 @@ def test_exit_codes_and_words(said, command, code, words):
 def test_nothing_of_it_needs_torch(tmp_path):
     (tmp_path / "scores.csv").write_text(ROWS, encoding="utf-8")
     code = (
-        "import sys; from typer.testing import CliRunner; from foldwise.interface.cli.commands import app\n"
+        "import sys; from typer.testing import CliRunner; from foldwise.interface.cli import app\n"
         "for asked in ('--help', 'scores.csv'):\n"
         "    found = CliRunner().invoke(app, ['judge', asked])\n"
         "    assert found.exit_code == 0, found.output\n"
@@ -146,7 +145,7 @@ def test_nothing_of_it_needs_torch(tmp_path):
 
 
 def test_the_page_names_every_option_and_no_other():
-    command = typer.main.get_command(commands.app).commands["judge"]
+    command = typer.main.get_command(cli.app).commands["judge"]
     known = {
         name for option in command.params for name in (*option.opts, *option.secondary_opts) if "--" in name
     }

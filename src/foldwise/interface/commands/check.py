@@ -1,33 +1,63 @@
-"""What is said of a study: the check before training, and the answer after it."""
+"""`foldwise check`: what a study asks for, what of it is wrong, what will run and what that takes."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from foldwise.interface.printing.saying import SIGNS, console, hang, say_message
-from foldwise.judging.statistics.power import before_training
-from foldwise.pipeline.worker import waiting_here
-from foldwise.run.devices import told
-from foldwise.run.folder import RunFolder
-from foldwise.run.items import KINDS, count_kinds
-from foldwise.run.plan import Plan
-from foldwise.study.spec import Study
+from foldwise.interface.terminal import SIGNS, console, hang, say_message
 from foldwise.text import broken, count, duration
 
 if TYPE_CHECKING:
     from foldwise.data.audit.audit import Finding
-    from foldwise.pipeline.pipeline import Prepared
     from foldwise.pipeline.preflight import Costs
+    from foldwise.pipeline.preparing import Prepared
+    from foldwise.run.plan import Plan
+    from foldwise.study.spec import Study
+
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
+Set = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change the study, e.g. train.epochs=2.")
+]
+Variant = Annotated[
+    list[str], typer.Option("--variant", metavar="NAME", help="Lay a variant of the study over it.")
+]
+Phantom = Annotated[bool, typer.Option("--phantom", help="--variant phantom, laid over it first.")]
+Quick = Annotated[bool, typer.Option("--quick", help="--variant quick, laid over it last.")]
 
 WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
 MAX_NAMES = 10  # of classes in a line
+
+
+def check(
+    study: StudyPath,
+    set_: Set = [],  # noqa: B006 - typer wants the default value itself
+    variant: Variant = [],  # noqa: B006
+    phantom: Phantom = False,
+    quick: Quick = False,
+) -> None:
+    """Read the study, decode and audit its images, make the folds and the plan. Trains nothing."""
+    from foldwise.pipeline import pipeline
+    from foldwise.run.launchers.local import default_workers
+    from foldwise.study.reading import open_study
+
+    with Decoding() as decoding:
+        file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))
+        prepared, costs = pipeline.check(file, progress=decoding.show)
+    say_check(prepared, costs, workers=default_workers("auto", prepared.study.threads))
+
+
+def in_order(variants: list[str], *, phantom: bool, quick: bool) -> list[str]:
+    """The variants in the order in which they are laid over the study, each once."""
+    return list(dict.fromkeys([*(["phantom"] if phantom else []), *variants, *(["quick"] if quick else [])]))
 
 
 class Decoding:
@@ -37,17 +67,21 @@ class Decoding:
         columns = TextColumn("Decoding images"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         self.bar = Progress(*columns, console=console(), transient=True, disable=not sys.stdout.isatty())
         self.task = self.bar.add_task("decode", total=None, visible=False)
+        self.bar.start()
 
     def show(self, done: int, total: int) -> None:
         """Say how many images are decoded."""
         self.bar.update(self.task, completed=done, total=total, visible=True)
 
+    def stop(self) -> None:
+        """Take the bar away."""
+        self.bar.stop()
+
     def __enter__(self) -> Self:
-        self.bar.start()
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.bar.stop()
+        self.stop()
 
 
 def say_findings(out: Console, findings: tuple[Finding, ...]) -> None:
@@ -86,7 +120,7 @@ def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = F
     if study.validate_.repeats > 1:
         shape += f" × {study.validate_.repeats} repeats"
     out.print()
-    hang(out, Text("Plan:     "), Text(f"{shape} = {count(fits, 'fit')}{_shared(plan)}{_beside(plan)}"))
+    hang(out, Text("Plan:     "), Text(f"{shape} = {count(fits, 'fit')}{_shared(plan)}{_auxiliary(plan)}"))
     hang(out, Text("Estimate: "), Text(_estimate(costs.seconds(plan), costs.memory_mb(), workers, plan)))
     if foreseen := _foreseen(prepared):
         hang(out, Text("Can tell: "), Text(foreseen))
@@ -94,6 +128,8 @@ def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = F
 
 
 def _foreseen(prepared: Prepared) -> str | None:
+    from foldwise.judging.statistics.power import before_training
+
     return before_training(
         prepared.study,
         task=prepared.dataset.task,
@@ -117,46 +153,27 @@ def _estimate(core_s: float, memory_mb: float, workers: int, plan: Plan) -> str:
     return f"{takes} with {count(workers, 'worker')} on this machine ({cores}); {memory}"
 
 
-def say_done_already(study: Study, folder: RunFolder, plan: Plan) -> None:
-    """That a run has nothing left to do."""
-    out = console()
-    say_title(study, out)
-    if waits := waits_of(folder, plan):
-        out.print("All that this machine can do was done already.")
-        out.print(told(plan, waits), markup=False)
-        return
-    counts = folder.status(plan)
-    others = {"failed": counts.failed, "skipped": counts.skipped}
-    exceptions = ", ".join(f"{number} {state}" for state, number in others.items() if number)
-    said = (
-        f"{count(len(plan.items), 'item')} were done already"
-        if len(plan.items) > 1
-        else "the item was done already"
-    )
-    out.print(
-        f"All {said}{f' ({exceptions})' if exceptions else ''}.".replace("All the", "The"), markup=False
-    )
-
-
 def _plain(task: str) -> str:
     return task.replace("_", " ")
 
 
 def _shared(plan: Plan) -> str:
-    told = ""
-    for kind, one, many in (("features", "pass", "of frozen encoders"), ("pretrain", "pretraining", "")):
+    text = ""
+    for kind, noun, many in (("features", "pass", "of frozen encoders"), ("pretrain", "pretraining", "")):
         number = sum(item.kind == kind for item in plan.items)
         fits = [item for item in plan.items if item.kind == "fit"]
         sharing = sum(any(need.startswith(f"{kind}-") for need in item.needs) for item in fits)
         if number:
-            told += f"; {count(number, one)} {many}".rstrip() + f" shared by {count(sharing, 'fit')}"
-    return told
+            text += f"; {count(number, noun)} {many}".rstrip() + f" shared by {count(sharing, 'fit')}"
+    return text
 
 
-def _beside(plan: Plan) -> str:
+def _auxiliary(plan: Plan) -> str:
     """``; beside them 9 shallow baselines, 1 preview``."""
-    told = count_kinds(item for item in plan.items if KINDS[item.kind].is_auxiliary)
-    return f"; beside them {told}" if told else ""
+    from foldwise.run.items import KINDS, count_kinds
+
+    auxiliary = count_kinds(item for item in plan.items if KINDS[item.kind].is_auxiliary)
+    return f"; beside them {auxiliary}" if auxiliary else ""
 
 
 def _say_configurations(out: Console, prepared: Prepared, costs: Costs) -> None:
@@ -171,27 +188,3 @@ def _say_configurations(out: Console, prepared: Prepared, costs: Costs) -> None:
         table.add_row(Text(broken(configuration.name, room)), *numbers)
     out.print()
     out.print(table)
-
-
-def waits_of(folder: RunFolder, plan: Plan) -> frozenset[str]:
-    """Ids of the items that are not done and ask for a device which is not here."""
-    done, failed = folder.settled()
-    return waiting_here(plan) - done - failed
-
-
-def say_answer(folder: RunFolder, verdict: dict[str, Any]) -> None:
-    """The answer in a few lines, and where the report is."""
-    out = console()
-    answer = verdict["answer"]
-    out.print()
-    if answer:
-        out.print(Text(answer["name"], "bold"))
-        out.print(answer["sentence"], markup=False)
-    else:
-        out.print("No configuration has finished yet, so there is no answer.")
-    for warning in verdict["warnings"]:
-        say_message(out, SIGNS["warning"], warning["message"], code=warning["code"], cure=warning.get("cure"))
-    out.print(f"\nReport:  {folder.report}", markup=False)
-    out.print(f"Tables:  {folder.results}", markup=False)
-    if answer:
-        out.print(f"Predict: foldwise predict {folder.root} NEW_IMAGES --out predictions", markup=False)

@@ -10,7 +10,7 @@ import pytest
 from foldwise.errors import MissingExtra, RunError, SpecError
 from foldwise.interface import api, cli
 from foldwise.learning.training import devices
-from foldwise.pipeline import pipeline as walk
+from foldwise.pipeline import pipeline
 from foldwise.run.folder import RunFolder, write_json
 from foldwise.run.items import Item
 from foldwise.run.plan import Plan
@@ -41,6 +41,7 @@ def said(monkeypatch, capsys, tmp_path):
         ("check .", 2, "is a folder"),
         ("check", 2, "Missing argument"),
         ("run study.yaml --workers 0", 2, "greater than or equal to 1"),
+        ("run study.yaml --launcher slrum", 2, "no launcher is called 'slrum'"),
         ("run study.yaml --device gpu", 2, "Write cuda for an NVIDIA GPU"),
         ("work . --device nvidia", 2, "Known: auto, cpu, cuda, mps."),
         ("check study.yaml --set epochs", 2, "a change is written KEY=VALUE"),
@@ -65,7 +66,7 @@ def test_what_cannot_be_is_refused_with_a_cure(said, command, code, words):
 @pytest.mark.parametrize("command", ["run study.yaml", "work run", "predict run images --out out"])
 def test_a_device_that_is_not_here_is_refused_before_anything_is_done(said, monkeypatch, tmp_path, command):
     monkeypatch.setattr(devices.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(walk, "prepare", lambda *_, **__: pytest.fail("it began"))
+    monkeypatch.setattr(pipeline, "prepare", lambda *_, **__: pytest.fail("it began"))
     code, error = said(*command.split(), "--device", "cuda")
     assert code == 4
     assert "Ask for --device auto or cpu" in error
@@ -74,6 +75,7 @@ def test_a_device_that_is_not_here_is_refused_before_anything_is_done(said, monk
 
 def test_python_refuses_the_same(monkeypatch, tmp_path):
     monkeypatch.setattr(devices.torch.cuda, "is_available", lambda: False)
+    (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
     with pytest.raises(MissingExtra):
         api.run(tmp_path / "study.yaml", device="cuda")
     with pytest.raises(SpecError, match="no device is called 'gpu'"):
@@ -92,7 +94,7 @@ def raising(error):
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on(said, monkeypatch):
-    monkeypatch.setattr(walk, "prepare", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(pipeline, "prepare", raising(KeyboardInterrupt()))
     code, error = said("run", "study.yaml")
     assert code == 130
     assert error == "\nfoldwise: stopped; the same command goes on from here\n"
@@ -100,11 +102,11 @@ def test_ctrl_c_says_that_the_same_command_goes_on(said, monkeypatch):
 
 def test_a_disk_that_refuses_is_no_traceback_but_a_bug_is_one(said, monkeypatch):
     full = OSError(errno.ENOSPC, "No space left on device", "runs/tiny/plan.json")
-    monkeypatch.setattr(walk, "prepare", raising(full))
+    monkeypatch.setattr(pipeline, "prepare", raising(full))
     code, error = said("run", "study.yaml")
     assert code == 5
     assert error.startswith("foldwise: No space left on device: runs/tiny/plan.json\n")
-    monkeypatch.setattr(walk, "prepare", raising(FileNotFoundError(errno.ENOENT, "no such file", "x")))
+    monkeypatch.setattr(pipeline, "prepare", raising(FileNotFoundError(errno.ENOENT, "no such file", "x")))
     monkeypatch.setattr(sys, "argv", ["foldwise", "run", "study.yaml"])
     with pytest.raises(FileNotFoundError):
         cli.main()
@@ -113,7 +115,7 @@ def test_a_disk_that_refuses_is_no_traceback_but_a_bug_is_one(said, monkeypatch)
 def test_a_run_whose_plan_is_changed_by_another_one_says_so(tmp_path):
     folder = RunFolder(tmp_path)
     folder.save_plan(Plan((Item("fit-1", "fit", (), "x", {}),), ()))
-    look = api._watched(folder, lambda: False)
+    look = pipeline._finished(folder)
     folder.save_plan(folder.load_plan())
     assert look() is False  # the same study twice is allowed
     write_json(folder.plan, Plan((Item("fit-2", "fit", (), "y", {}),), ()).to_json())

@@ -1,13 +1,14 @@
 """What the terminal says: words, widths, and how often."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 
-from foldwise.interface.printing import progress, saying
-from foldwise.interface.printing import study as study_said
+from foldwise.interface import terminal
+from foldwise.interface.commands import check, run, status
 from foldwise.run.folder import RunFolder
 from foldwise.run.items import Item
 from foldwise.run.plan import Plan
@@ -29,7 +30,7 @@ def test_counts_and_times_in_words():
 def test_a_message_hangs_under_its_first_line_with_its_code_at_the_end():
     lines = shown(
         40,
-        lambda out: saying.say_message(out, ("!", ""), "word " * 12 + "end", code="A_CODE", cure="do it"),
+        lambda out: terminal.say_message(out, ("!", ""), "word " * 12 + "end", code="A_CODE", cure="do it"),
     )
     assert lines[0].startswith("  ! word")
     assert all(line.startswith("    word") for line in lines[1:-2])
@@ -40,7 +41,7 @@ def test_a_message_hangs_under_its_first_line_with_its_code_at_the_end():
 
 def test_a_very_long_message_is_cut_and_brackets_are_no_markup():
     lines = shown(
-        80, lambda out: saying.say_message(out, ("!", ""), "[bold] a.png, " * 200, code="X", cure=None)
+        80, lambda out: terminal.say_message(out, ("!", ""), "[bold] a.png, " * 200, code="X", cure=None)
     )
     assert len(lines) < 10
     assert lines[0].startswith("  ! [bold] a.png")
@@ -49,8 +50,8 @@ def test_a_very_long_message_is_cut_and_brackets_are_no_markup():
 
 def test_outside_a_terminal_no_line_is_broken(monkeypatch):
     monkeypatch.setattr("sys.stdout", io.StringIO())
-    out = saying.console()
-    saying.hang(out, Text("  "), Text("word " * 60))
+    out = terminal.console()
+    terminal.hang(out, Text("  "), Text("word " * 60))
     assert len(out.file.getvalue().splitlines()) == 1
 
 
@@ -65,10 +66,10 @@ def plan_of(number):
 
 
 def test_the_estimate_is_divided_by_the_workers_that_will_run():
-    said = study_said._estimate(720, 350, 2, plan_of(6))
+    said = check._estimate(720, 350, 2, plan_of(6))
     assert said.startswith("about 6 min with 2 workers on this machine (12 min of one core); 350 MB")
-    assert "with 1 worker on" in study_said._estimate(720, 350, 8, plan_of(1))
-    assert study_said._estimate(3, 8, 2, plan_of(6)).startswith("less than a minute or so with 2 workers")
+    assert "with 1 worker on" in check._estimate(720, 350, 8, plan_of(1))
+    assert check._estimate(3, 8, 2, plan_of(6)).startswith("less than a minute or so with 2 workers")
 
 
 def finish(folder, number, status="done"):
@@ -84,9 +85,10 @@ def finish(folder, number, status="done"):
 def test_done_already_names_what_failed(tmp_path, capsys):
     folder, plan = RunFolder(tmp_path), plan_of(2)
     study = Study.model_validate({"study": "tiny", "data": {"path": "x"}})
+    prepared = SimpleNamespace(study=study, plan=plan)
     finish(folder, 0)
     finish(folder, 1, "failed")
-    study_said.say_done_already(study, folder, plan)
+    run.say_done_already(prepared, folder)
     assert capsys.readouterr().out == "tiny\nAll 2 items were done already (1 failed).\n"
 
 
@@ -94,7 +96,7 @@ def test_status_says_why_and_what_to_do(tmp_path, capsys):
     folder = RunFolder(tmp_path)
     folder.save_plan(plan_of(3))
     finish(folder, 1, "failed")
-    progress.say_status(folder)
+    status.say_status(folder)
     said = capsys.readouterr().out
     assert "3 items: 2 waiting, 1 failed" in said
     assert "failed   x · fold 1: too [dark]" in said
@@ -106,7 +108,7 @@ def clock(monkeypatch):
     class Clock:
         now = 0.0
 
-    monkeypatch.setattr(progress.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(status.time, "monotonic", lambda: Clock.now)
     return Clock
 
 
@@ -114,14 +116,15 @@ def test_a_log_grows_slowly(tmp_path, capsys, clock):
     folder = RunFolder(tmp_path)
     folder.save_plan(plan_of(3))
     finish(folder, 0)
-    with progress.Watching(folder) as watching:
-        for clock.now in range(0, 4 * 3600, 10):
-            if clock.now == 3600:
-                finish(folder, 1)
-            watching.show(folder)
-        finish(folder, 2)
-        watching.show(folder)
-        watching.stopping()
+    progress = status.Progress(folder)
+    for clock.now in range(0, 4 * 3600, 10):
+        if clock.now == 3600:
+            finish(folder, 1)
+        progress.show()
+    finish(folder, 2)
+    progress.show()
+    progress.stopping()
+    progress.stop()
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < 40
     assert any(line.startswith("2 of 3 items done, 1 h") for line in lines)
@@ -131,10 +134,11 @@ def test_a_log_grows_slowly(tmp_path, capsys, clock):
 def test_the_time_to_go_is_not_guessed_from_the_first_items(tmp_path, capsys, clock):
     folder = RunFolder(tmp_path)
     folder.save_plan(plan_of(60))
-    with progress.Watching(folder) as watching:
-        for clock.now, place in ((35, 0), (60, 1), (90, 2)):
-            finish(folder, place)
-            watching.show(folder)
+    progress = status.Progress(folder)
+    for clock.now, place in ((35, 0), (60, 1), (90, 2)):
+        finish(folder, place)
+        progress.show()
+    progress.stop()
     lines = capsys.readouterr().out.splitlines()
     assert ["to go" in line for line in lines] == [False, False, True]
     assert "about 28 min" in lines[2]  # 57 more at 30 s each

@@ -1,28 +1,111 @@
-"""What the terminal says of a verdict on scores from elsewhere: what was read, the leaderboard, a sentence, warnings."""
+"""`foldwise judge`: the verdict on scores of other programs: what was read, the leaderboard, the answer, warnings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from foldwise.interface.printing.saying import SIGNS, console, hang, say_message
-from foldwise.judging.external.verdict import write_leaderboard
-from foldwise.judging.verdict import ConfigurationResult, Verdict
-from foldwise.judging.verdict_sections import TextbookSection
-from foldwise.judging.wording import digits_of, show
+from foldwise.interface.terminal import SIGNS, console, hang, say_message
 from foldwise.storage import write_json
 from foldwise.text import broken, count
+
+if TYPE_CHECKING:
+    from foldwise.judging.verdict import ConfigurationResult, Verdict
+    from foldwise.judging.verdict_sections import TextbookSection
 
 MAX_ROWS = 40
 WITH_P = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")
 WIDTH_OF_NUMBERS = 62  # columns that all numbers of a row take
-LONGEST_TITLE = 20
+MAX_TITLE = 20
 STYLES = {"winner": "bold", "could be best": "", "worse": "dim", "incomplete": "dim"}
 SAID = {"winner": "best estimate", "worse": "ruled out", "incomplete": "not compared"}
+
+
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Tables, summary.json of nnU-Net, or run folders.")
+]
+Columns = Annotated[
+    list[str], typer.Option(metavar="COL", help="The column that names what is compared; several together.")
+]
+Scores = Annotated[
+    list[str], typer.Option(metavar="COL", help="The column of scores; of a wide table one for each.")
+]
+Case = Annotated[str | None, typer.Option(metavar="COL", help="The column that names the image.")]
+Repeat = Annotated[str | None, typer.Option(metavar="COL", help="Which seed or repetition; or none.")]
+Fold = Annotated[str | None, typer.Option(metavar="COL", help="Which test fold; or none.")]
+Group = Annotated[str | None, typer.Option(metavar="COL", help="Whose images belong together; or none.")]
+Task = Annotated[str | None, typer.Option(metavar="NAME", help="Which task, where a table has several.")]
+Named = Annotated[
+    str | None, typer.Option(metavar="NAME", help="What the scores are; of a run, a metric to judge by.")
+]
+Better = Annotated[
+    bool | None,
+    typer.Option("--higher-is-better/--lower-is-better", help="Which way is better. [default: by the name]"),
+]
+Bounded = Annotated[
+    bool | None,
+    typer.Option(
+        "--bounded/--unbounded", help="Whether scores lie between 0 and 1. [default: by the values]"
+    ),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(min=0, help="A difference of no consequence. [default: 0.01 for bounded scores, else 0]"),
+]
+Alpha = Annotated[float, typer.Option(min=0.0001, max=0.4999, help="1 - confidence.")]
+Textbook = Annotated[
+    bool,
+    typer.Option("--textbook", help="Also the tests that reviewers ask for; nothing is decided by them."),
+]
+Out = Annotated[Path | None, typer.Option(help="A folder that gets verdict.json and leaderboard.csv.")]
+
+
+def judge(  # noqa: PLR0913 - each is an option
+    files: Files,
+    configuration: Columns = [],  # noqa: B006 - typer wants the default value itself
+    case: Case = None,
+    score: Scores = [],  # noqa: B006
+    repeat: Repeat = None,
+    fold: Fold = None,
+    group: Group = None,
+    task: Task = None,
+    metric: Named = None,
+    higher_is_better: Better = None,
+    bounded: Bounded = None,
+    equivalent_within: Margin = None,
+    alpha: Alpha = 0.05,
+    textbook: Textbook = False,
+    out: Out = None,
+) -> None:
+    """The verdict on scores from elsewhere: tables, spreadsheets saved as CSV, summaries of nnU-Net. Trains nothing."""
+    from foldwise.judging.external.asked import Asked
+    from foldwise.judging.external.verdict import judge_files
+
+    asked = Asked(
+        configuration=tuple(configuration),
+        case=case,
+        score=tuple(score),
+        repeat=repeat,
+        fold=fold,
+        group=group,
+        task=task,
+        metric=metric,
+        higher_is_better=higher_is_better,
+        bounded=bounded,
+        equivalent_within=equivalent_within,
+        alpha=alpha,
+        textbook=textbook,
+    )
+    verdict = judge_files(files, asked)
+    say_verdict(verdict)
+    if out is not None:
+        save_verdict(out, verdict)
 
 
 def say_verdict(verdict: Verdict) -> None:
@@ -53,9 +136,9 @@ def _size(verdict: Verdict) -> str:
     sizes = {"fold": verdict.folds, "repeat": verdict.repeats}
     parts += [count(number, noun) for noun, number in sizes.items() if number > 1]
     better = "higher" if metric.higher_is_better else "lower"
-    said = f"{', '.join(parts)}; {metric.title}, {better} is better"
+    sizes_and_metric = f"{', '.join(parts)}; {metric.title}, {better} is better"
     margin = metric.equivalent_within
-    return said + (f"; differences within {margin:g} are of no consequence" if margin else "")
+    return sizes_and_metric + (f"; differences within {margin:g} are of no consequence" if margin else "")
 
 
 def _say_leaderboard(out: Console, verdict: Verdict) -> None:
@@ -65,7 +148,7 @@ def _say_leaderboard(out: Console, verdict: Verdict) -> None:
     table.add_column("configuration", overflow="fold")  # never cut: two names may begin alike
     title = verdict.metric.title
     headings = [
-        title if len(title) <= LONGEST_TITLE else "score",
+        title if len(title) <= MAX_TITLE else "score",
         f"{verdict.confidence} interval",
         *(["run sd"] if runs else []),
         "ranks",
@@ -86,6 +169,8 @@ def _say_leaderboard(out: Console, verdict: Verdict) -> None:
 
 
 def _cells(configuration: ConfigurationResult, *, runs: bool) -> Sequence[str]:
+    from foldwise.judging.wording import digits_of, show
+
     digits, run_sd, p_wins = digits_of(configuration), configuration.run_sd, configuration.p_wins
     estimate = "" if configuration.estimate is None else f"{configuration.estimate:.{digits}f}"
     interval = ""
@@ -124,6 +209,8 @@ def _say_textbook(out: Console, textbook: TextbookSection) -> None:
 
 def save_verdict(folder: Path, verdict: Verdict) -> None:
     """Write verdict.json and leaderboard.csv, each whole or not at all, and say where they are."""
+    from foldwise.judging.external.verdict import write_leaderboard
+
     write_json(folder / "verdict.json", verdict.dump())
     write_leaderboard(folder / "leaderboard.csv", verdict)
     console().print(

@@ -7,10 +7,11 @@ import pytest
 
 from foldwise.errors import ItemsFailed
 from foldwise.interface import api, cli
-from foldwise.pipeline import pipeline as walk
+from foldwise.pipeline import pipeline, preparing
 from foldwise.pipeline import worker as work
 from foldwise.run.auxiliary_results import read_auxiliary
 from foldwise.run.folder import RunFolder, read_json
+from foldwise.study.reading import open_study
 
 STUDY = """
 study: tiny
@@ -29,11 +30,11 @@ def done(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         (root / "study.yaml").write_text(STUDY, encoding="utf-8")
-        folder = walk.lay_out(walk.prepare(root / "study.yaml"), root / "run")
+        folder = preparing.lay_out(preparing.prepare(open_study(root / "study.yaml")), root / "run")
         for item in folder.load_plan().items:
             if item.kind == "fit":
                 work.do_item(folder, item)
-        walk.finish(folder)
+        pipeline.finish(folder)
     return folder
 
 
@@ -178,20 +179,20 @@ def test_a_study_that_asks_for_losses_that_do_not_fit_is_refused_by_the_check(tm
         encoding="utf-8",
     )
     from foldwise.errors import SpecError
-    from foldwise.pipeline.preflight import check_models
+    from foldwise.pipeline.preflight import preflight
 
     with pytest.raises(
         SpecError, match=r"study\.yaml:7:\d+: the loss 'dice' does not fit binary classification"
     ):
-        check_models(walk.prepare(path))
+        preflight(preparing.prepare(open_study(path)))
 
 
 def test_the_check_foretells_what_looks_take(tmp_path):
-    from foldwise.pipeline.preflight import check_models
+    from foldwise.pipeline.preflight import preflight
 
     (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
-    prepared = walk.prepare(tmp_path / "study.yaml")
-    costs = check_models(prepared)
+    prepared = preparing.prepare(open_study(tmp_path / "study.yaml"))
+    costs = preflight(prepared)
     alone = prepared.plan.__class__(
         tuple(i for i in prepared.plan.items if i.kind == "fit"), prepared.plan.configurations
     )

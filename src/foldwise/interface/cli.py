@@ -1,0 +1,73 @@
+"""The command `foldwise`: its commands, and the exit code that each error ends it with."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from foldwise.errors import FoldwiseError, RunError
+from foldwise.interface.commands.check import check
+from foldwise.interface.commands.claims import claims
+from foldwise.interface.commands.data import data_app
+from foldwise.interface.commands.fit import fit
+from foldwise.interface.commands.judge import judge
+from foldwise.interface.commands.look import look
+from foldwise.interface.commands.predict import predict
+from foldwise.interface.commands.report import report
+from foldwise.interface.commands.run import run
+from foldwise.interface.commands.status import status
+from foldwise.interface.commands.work import work
+
+app = typer.Typer(
+    name="foldwise",
+    help="Which deep-learning model should I use on my images, how sure can I be, and what does it cost?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# What a disk or a folder says no with; any other OSError is a bug, and its traceback is wanted.
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+REFUSALS |= {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
+
+for command in (check, run, fit, status, report, work, predict, judge, claims, look):
+    app.command()(command)
+app.add_typer(data_app, name="data")
+
+
+def main() -> NoReturn:
+    """The command `foldwise`: runs it, and turns every error of ours into its message and exit code."""
+    if (
+        os.getcwd() not in sys.path
+    ):  # where a user's own `module:function` lies; `python -m foldwise` looks there too
+        sys.path.insert(0, os.getcwd())
+    try:
+        app(standalone_mode=True)
+        sys.exit(0)
+    except FoldwiseError as error:
+        print(f"foldwise: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a folder that may not be written: no fault of the program
+        if error.errno not in REFUSALS:
+            raise
+        what = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+        refused = RunError(what, cure="What is done stays done: mend this, and the same command goes on.")
+        print(f"foldwise: {refused}", file=sys.stderr)
+        sys.exit(refused.exit_code)
+    except KeyboardInterrupt:
+        _say_stopped()
+        sys.exit(130)
+    except SystemExit as ended:  # typer makes this of Ctrl-C
+        if ended.code == 130:
+            _say_stopped()
+        raise
+
+
+def _say_stopped() -> None:
+    print("\nfoldwise: stopped; the same command goes on from here", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""The commands: one file for each, what it prints beside what it takes."""

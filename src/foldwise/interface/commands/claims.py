@@ -1,0 +1,173 @@
+"""`foldwise claims`: which sentences of a text the numbers bear out, each with its verdict and the evidence."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from foldwise.errors import ClaimsFalse, DataError, SpecError
+from foldwise.interface.terminal import console, hang
+from foldwise.storage import write_json
+from foldwise.text import count
+
+if TYPE_CHECKING:
+    from foldwise.judging.claim_check.checking import Checked, Finding
+    from foldwise.judging.claim_check.finding import Verdict
+
+SIGNS: dict[Verdict, tuple[str, str]] = {
+    "true": ("✓", "green"),
+    "false": ("✗", "bold red"),
+    "not supported": ("!", "yellow"),
+    "cannot check": ("?", "dim"),
+}
+MAX_SENTENCE = 400
+SCHEMA = 1
+
+Report = Annotated[
+    Path,
+    typer.Argument(
+        metavar="REPORT", help="A run folder, a verdict.json, or a CSV, one row per configuration."
+    ),
+]
+TextFile = Annotated[
+    Path, typer.Argument(metavar="TEXT", help="A text or Markdown file; - is standard input.")
+]
+Named = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="What a sentence means that names none. [default: the one that decides]"
+    ),
+]
+Same = Annotated[
+    list[str], typer.Option(metavar="WORD=NAME", help="A word of the text that means a name of the report.")
+]
+Every = Annotated[bool, typer.Option("--all", help="Also say what was true.")]
+Out = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the findings as JSON.")]
+
+
+def claims(
+    report: Report,
+    text: TextFile,
+    metric: Named = None,
+    same: Same = [],  # noqa: B006 - typer wants the default value itself
+    every: Every = False,
+    out: Out = None,
+) -> None:
+    """Check the sentences of a text against a verdict or a table: true, false, not supported, cannot check."""
+    from foldwise.judging.claim_check.checking import check
+    from foldwise.judging.claim_check.finding import FALSE
+    from foldwise.judging.claim_check.sources import open_report
+
+    table = open_report(report, metric=metric)
+    checked = check(table, _read(text), same=_meant(same))
+    say_findings(checked, every=every)
+    if out is not None:
+        save_findings(out, checked)
+    num_false = checked.count(FALSE)
+    if num_false:
+        what = "1 sentence is false" if num_false == 1 else f"{num_false} sentences are false"
+        them = "it" if num_false == 1 else "them"
+        raise ClaimsFalse(
+            what, where=str(text), cure=f"Correct {them} by the numbers above, or leave {them} out."
+        )
+
+
+def _read(text: Path) -> str:
+    if str(text) == "-":
+        return sys.stdin.read()
+    if not text.is_file():
+        raise SpecError(
+            f"there is no file {text}", cure="Name a text or Markdown file, or - for standard input."
+        )
+    try:
+        return text.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(
+            "the file is not UTF-8 text", where=str(text), cure="Save it as plain text, UTF-8."
+        ) from None
+
+
+def _meant(same: list[str]) -> dict[str, str]:
+    """WORD=NAME as a word and the name that it means."""
+    wrong = [one for one in same if not all(part.strip() for part in one.partition("=")[::2])]
+    if wrong:
+        raise SpecError(f"--same {wrong[0]!r} is not WORD=NAME", cure="Write for example --same TPU=gpu.")
+    return {word.strip(): name.strip() for word, _, name in (one.partition("=") for one in same)}
+
+
+def say_findings(checked: Checked, *, every: bool = False) -> None:
+    """The sentences that claim something, in the order of the text; of those that are true only how many.
+
+    Args:
+        checked: what was found.
+        every: say the true ones too.
+    """
+    from foldwise.judging.claim_check.finding import GRAVEST, TRUE
+
+    out = console()
+    for one in checked.findings:
+        if every or one.verdict != TRUE:
+            _say(out, one)
+    told = ", ".join(f"{checked.count(verdict)} {verdict}" for verdict in reversed(GRAVEST))
+    rest = checked.num_sentences - len(checked.findings)
+    size = count(checked.num_sentences, "sentence")
+    default = checked.table.measures[checked.table.default].title
+    hang(out, Text(""), Text(f"{size}: {told}; {rest} without a claim that numbers could bear out.", "bold"))
+    source, metric = checked.table.source, f"a sentence that names no metric is taken to mean {default}"
+    tested = (
+        ""
+        if checked.table.tested
+        else "; nothing in it was tested, so no difference can be shown to be beyond chance"
+    )
+    hang(out, Text(""), Text(f"Checked against {source}{tested}; {metric}.", "dim"))
+
+
+def _say(out: Console, one: Finding) -> None:
+    text = one.sentence.text
+    if len(text) > MAX_SENTENCE:
+        text = text[:MAX_SENTENCE].rpartition(" ")[0] + " ..."
+    sign, style = SIGNS[one.verdict]
+    hang(
+        out,
+        Text.assemble((sign, style), " "),
+        Text.assemble((one.verdict, style), f", line {one.sentence.line}: {text}"),
+    )
+    for check in one.checks:
+        sign, style = SIGNS[check.verdict]
+        said = check.why[:1].upper() + check.why[1:]
+        hang(
+            out,
+            Text.assemble("    ", (sign, style), " "),
+            Text(f"{check.claim}: {check.verdict}. {said}", "dim"),
+        )
+    out.print()
+
+
+def save_findings(path: Path, checked: Checked) -> None:
+    """Write the findings as JSON, whole or not at all, and say where."""
+    from foldwise.judging.claim_check.finding import GRAVEST
+
+    findings = [
+        {"line": one.sentence.line, "sentence": one.sentence.text, "verdict": one.verdict}
+        | {"checks": [asdict(check) for check in one.checks]}
+        for one in checked.findings
+    ]
+    write_json(
+        path,
+        {
+            "schema": SCHEMA,
+            "source": checked.table.source,
+            "tested": checked.table.tested,
+            "metric": checked.table.default,
+            "num_sentences": checked.num_sentences,
+            "counts": {verdict: checked.count(verdict) for verdict in reversed(GRAVEST)},
+            "findings": findings,
+        },
+    )
+    console().print(f"\nFindings: {path}", markup=False)

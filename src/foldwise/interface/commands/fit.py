@@ -1,0 +1,205 @@
+"""`foldwise fit`: options become a study of one configuration, which is run; what it hands over: model, curves, a row."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import shutil
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from foldwise.errors import RunError, SpecError
+from foldwise.interface.commands.run import Terminal, fail_if_items_failed
+from foldwise.interface.terminal import console
+from foldwise.storage import folder_replaced, written_whole
+from foldwise.study.single import HEADS, MODELS, Single, document, write_study
+
+if TYPE_CHECKING:
+    from foldwise.run.folder import RunFolder
+
+# Of results.csv: what says nothing of a single configuration.
+OF_COMPARISONS = (
+    "configuration",
+    "name",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p",
+    "could_be_best",
+    "p_wins",
+)
+CURVES = "dashed: training; solid: inner validation", "one line per fold; dot: the chosen epoch"
+HELP = {
+    "data": "The folder of the images, as a study file names it.",
+    "model": f"{', '.join(MODELS)}, or a model as in study files.",
+    "head": f"{', '.join(HEADS)}, or a head as in study files; for classification.",
+    "optimizer": "sgd, rmsprop, adam or adamw.",
+    "learning_rate": "Of the optimiser.",
+    "batch_size": "Images a step.",
+    "epochs": "Passes over the training part.",
+    "loss": "A loss as in study files.",
+    "augment": "none, flips, standard or strong.",
+    "weights": "none, imagenet or a .safetensors file. [default: imagenet for networks of libraries]",
+    "freeze": "Train the head only. [default: where there are weights]",
+    "size": "Pixels of a side, or native. [default: 224; native for unet and smp:]",
+    "channels": "native, gray or rgb.",
+    "folds": "Of the cross-validation.",
+    "repeats": "How often the folds are made anew.",
+    "group": "Whose images stay together: a column, 'pattern:...' or none.",
+    "metric": "What is judged, as in study files.",
+    "seed": "Of every random number.",
+    "model_id": "Names the run and its row of results. [default: made of the settings]",
+    "device": "auto, cpu, cuda or mps; never another one than asked.",
+    "workers": "Processes at a time. [default: from the cores]",
+    "out": "The run folder. [default: runs/ and the id]",
+    "model_path": "A folder that gets the model; foldwise predict takes it.",
+    "plots_path": "A folder that gets the learning curves as SVG.",
+    "results_file": "A CSV file that gets one row; runs may share it.",
+    "save_study": "Keep the study that was made of the options in this file.",
+}
+
+
+@dataclass(frozen=True)
+class Fit(Single):
+    """The options of the command: how one model is trained, and where everything goes."""
+
+    device: str = "auto"
+    workers: int | None = None
+    out: Path | None = None
+    model_path: Path | None = None
+    plots_path: Path | None = None
+    results_file: Path | None = None
+    save_study: Path | None = None
+
+    @property
+    def root(self) -> Path:
+        """The run folder."""
+        return self.out or Path("runs") / self.id
+
+
+def takes(options: type[Fit]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option per field of `options`, so that the dataclass is where they stand, and only there."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        types = get_type_hints(options)
+        command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [
+                inspect.Parameter(
+                    field.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty if field.default is MISSING else field.default,
+                    annotation=Annotated[types[field.name], typer.Option(help=HELP[field.name])],
+                )
+                for field in fields(options)
+            ]
+        )
+        return command
+
+    return decorate
+
+
+@takes(Fit)
+def fit(**options: Any) -> None:
+    """One model on one folder of images: a study of a single configuration, from folds to report."""
+    from foldwise.pipeline import pipeline
+    from foldwise.pipeline.worker import refuse_device
+    from foldwise.study.reading import open_study
+
+    chosen = Fit(**options)
+    refuse_device(chosen.device)
+    file = open_study(save(chosen))
+    how = pipeline.RunOptions(chosen.root, chosen.workers, chosen.device)
+    with Terminal() as terminal:
+        folder, verdict = pipeline.run(file, how, terminal)
+    hand_over(chosen, folder, verdict)
+    fail_if_items_failed(verdict, folder.root)
+
+
+def save(options: Fit) -> Path:
+    """Write the study of the options: where `--save-study` says, else into the run folder; its path.
+
+    Raises:
+        SpecError: a path is taken by something that may not be replaced.
+    """
+    from foldwise.run.folder import RunFolder
+
+    if options.model_path and not _may_be_replaced(options.model_path):
+        cure = "A model is a folder; name a new one, or one that holds an earlier model."
+        raise SpecError(f"{options.model_path} is no model", where="--model-path", cure=cure)
+    path = options.save_study or RunFolder(options.root).study_file
+    write_study(document(options, beside=path.parent), path)
+    return path
+
+
+def _may_be_replaced(model: Path) -> bool:
+    return not model.exists() or (model / "model.json").is_file()
+
+
+def hand_over(options: Fit, folder: RunFolder, verdict: dict[str, Any]) -> None:
+    """Put the model, the curves and the row of results where they are wanted, and say where they are."""
+    from foldwise.judging.collected import collect
+
+    done: list[tuple[str, Path]] = []
+    if options.model_path and verdict["answer"]:
+        done.append(("Model", _copied(folder.winner, options.model_path)))
+    if options.plots_path:
+        done.append(("Curves", _drawn(folder, options.plots_path / f"{options.id}.svg")))
+    if options.results_file and verdict["answer"]:
+        collect(options.results_file, row(options, folder))
+        done.append(("Row", options.results_file))
+    if options.save_study:
+        done.append(("Study", options.save_study))
+    for what, where in done:
+        console().print(f"{what + ':':<9}{where}", markup=False)
+
+
+def row(options: Fit, folder: RunFolder) -> dict[str, Any]:
+    """What was asked, and then every metric with its interval and every cost, as results.csv has them."""
+    from foldwise.judging.verdict import read_verdict
+
+    study = folder.load_study()
+    train = study.train
+    settings = {
+        "model_id": options.id,
+        "task": read_verdict(folder.verdict).task,
+        "model": options.model,
+        "head": options.head or "",
+        "optimizer": options.optimizer,
+        "learning_rate": options.learning_rate,
+        "loss": options.loss,
+        "weights": Path(train["weights"]).name,
+        **{key: train[key] for key in ("freeze", "augment", "epochs", "batch_size")},
+        "size": study.data.size,
+        "channels": study.data.channels,
+        "folds": options.folds,
+        "repeats": options.repeats,
+        "seed": options.seed,
+    }
+    with folder.results.open(newline="", encoding="utf-8") as file:
+        judged = next(csv.DictReader(file))
+    return settings | {key: value for key, value in judged.items() if key not in OF_COMPARISONS}
+
+
+def _copied(winner: Path, out: Path) -> Path:
+    """The winner's folder at `out`, whole or not at all."""
+    with folder_replaced(out) as scratch:
+        shutil.copytree(winner, scratch, dirs_exist_ok=True)
+    return out
+
+
+def _drawn(folder: RunFolder, path: Path) -> Path:
+    from foldwise.reporting.drawing.standalone import standalone
+    from foldwise.reporting.report_data import gather
+    from foldwise.reporting.sections.verdict.panels import learning
+
+    curves = learning(gather(folder))
+    if curves is None:
+        raise RunError("no fit has learned anything to draw", cure=f"foldwise status {folder.root}")
+    panel = curves["learning"]["panels"][0]
+    with written_whole(path) as scratch:
+        scratch.write_text(standalone(panel["drawing"], title=panel["name"], notes=CURVES), encoding="utf-8")
+    return path

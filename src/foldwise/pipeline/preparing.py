@@ -1,0 +1,121 @@
+"""Preparation: from a study file to everything that is known before any training, and its place in the run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from foldwise.data.audit.audit import Audit, audit
+from foldwise.data.cache.packed import Packed
+from foldwise.data.cache.packing import pack
+from foldwise.data.cases import Dataset
+from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
+from foldwise.data.layouts.layouts import read_dataset
+from foldwise.data.public.study_source import source_facts, with_source
+from foldwise.data.record import audit_record, statistics, write_cases, write_rows
+from foldwise.errors import DataError
+from foldwise.run.cleanup import sweep
+from foldwise.run.environment import machine
+from foldwise.run.folder import RunFolder, write_json, written_whole
+from foldwise.run.plan import Plan, make_plan
+from foldwise.study.configurations import Configuration, configurations
+from foldwise.study.label_groups import in_groups
+from foldwise.study.reading import StudyFile, findable
+from foldwise.study.spec import Study
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is known before any training.
+
+    Attributes:
+        file: the study file as it was read.
+        study: what it asks, with what its public data set brings.
+    """
+
+    file: StudyFile
+    study: Study
+    dataset: Dataset
+    packed: Packed
+    audit: Audit
+    splits: tuple[Split, ...]
+    configurations: tuple[Configuration, ...]
+    plan: Plan
+
+
+def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:
+    """Decode and audit the images of a study, make the folds and the plan. Nothing is trained.
+
+    Args:
+        file: the study.
+        progress: called with how many images are decoded, and of how many.
+
+    Raises:
+        SpecError: the study asks for what does not exist.
+        DataError: the images, masks or labels are not usable; every problem is named at once.
+    """
+    study = with_source(file.study, file.base)
+    compared = configurations(study)
+    dataset = read_dataset(study.data, base=file.base, group=study.validate_.group)
+    compared = in_groups(compared, task=dataset.task, classes=dataset.classes)
+    packed = pack(dataset, study.data, progress=progress)
+    audited = audit(dataset, packed, study.validate_)
+    refuse(audited)
+    splits = make_splits(dataset, packed, groups=audited.groups, validation=study.validate_, seed=study.seed)
+    digests = [(split.repeat, split.fold, split_digest(split, packed.digest)) for split in splits]
+    plan = make_plan(study, compared, task=dataset.task, packed_digest=packed.digest, splits=digests)
+    return Prepared(file, study, dataset, packed, audited, splits, compared, plan)
+
+
+def refuse(audited: Audit) -> None:
+    """Raise what the audit calls an error, all of it at once."""
+    errors = [
+        DataError(finding.message, cure=finding.cure)
+        for finding in audited.findings
+        if finding.severity == "error"
+    ]
+    if errors:
+        raise DataError.together(errors)
+
+
+def lay_out(prepared: Prepared, root: Path) -> RunFolder:
+    """Write what was asked and what was read into the run folder; items already done there stay done."""
+    folder = RunFolder(root)
+    root.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    with written_whole(folder.study_file) as scratch:
+        scratch.write_bytes(prepared.file.source.data)
+    folder.save_study(findable(prepared.study, prepared.file.base))
+    write_cases(folder.cases, prepared.dataset, prepared.packed, prepared.audit)
+    source = source_facts(prepared.study.data)
+    write_json(folder.audit, audit_record(prepared.dataset, prepared.audit, source))
+    write_splits(folder.splits, prepared.splits, prepared.dataset)
+    groups = prepared.audit.groups
+    write_rows(folder.statistics, statistics(prepared.dataset, prepared.packed, prepared.splits, groups))
+    write_json(folder.environment, environment(prepared))
+    folder.save_plan(prepared.plan)
+    return folder
+
+
+def environment(prepared: Prepared) -> dict[str, Any]:
+    """Versions, machine, digests and seeds: what someone needs who wants the same numbers again."""
+    study, splits = prepared.study.model_dump(mode="json"), prepared.splits
+    return machine() | {
+        "overrides": list(prepared.file.overrides),
+        "variants": list(prepared.file.variants),
+        "seed": prepared.study.seed,
+        "threads": prepared.study.threads,
+        "packed_digest": prepared.packed.digest,
+        "study_digest": _digest(json.dumps(study, sort_keys=True)),
+        "splits_digest": _digest(repr([(split.repeat, split.fold, split.test.tolist()) for split in splits])),
+    }
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,55 @@
+"""Items one after the other in this process: for tests, and for a debugger that is to stop inside a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from foldwise.errors import RunError
+from foldwise.processes import sigterm_as_interrupt
+from foldwise.run.cleanup import sweep
+from foldwise.run.launchers.launcher import Crew, Tick, Work
+from foldwise.run.leases import release_dead
+
+
+class Inline:
+    """One worker, which is this process.
+
+    Args:
+        crew: whose folder is worked on; there is one worker, whatever it asks for.
+        work: does ready items until none is left, and calls its argument with a line about each.
+    """
+
+    def __init__(self, crew: Crew, work: Work) -> None:
+        self.folder, self.work = crew.folder, work
+
+    def run(
+        self, *, finished: Callable[[], bool], tick: Tick | None = None, stopping: Tick | None = None
+    ) -> None:
+        """Do items until `finished`; an error of the worker passes through as it is, for a debugger to see.
+
+        Raises:
+            RunError: the worker ended while work was left.
+        """
+
+        def look(line: str = "") -> None:
+            if tick:
+                tick(self.folder)
+
+        release_dead(self.folder)
+        with sigterm_as_interrupt():
+            try:
+                if not finished():
+                    self.work(look)
+                if not finished():
+                    raise RunError(
+                        "the worker ended while work was left",
+                        where=str(self.folder.root),
+                        cure="Run again: what is done stays done.",
+                    )
+                look()
+            except KeyboardInterrupt:
+                if stopping:
+                    stopping(self.folder)
+                raise
+            finally:
+                sweep(self.folder)
