@@ -176,6 +176,7 @@ def _targets(batch: Batch) -> Tensor:
 def _arrays(
     maps_EIhw: np.ndarray, p_EIK: np.ndarray, epochs: Sequence[int], batch: Batch, target: Tensor
 ) -> dict[str, np.ndarray]:
+    # One scale for all epochs of an image, so that its maps can be compared through training.
     largest_I = maps_EIhw.max((0, 2, 3))
     scaled = maps_EIhw / np.where(largest_I > 0, largest_I, 1)[None, :, None, None]
     by_case = {str(case): scaled[:, number].astype(np.float32) for number, case in enumerate(batch.cases)}

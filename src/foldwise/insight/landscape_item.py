@@ -54,6 +54,7 @@ def landscape_item(job: Job) -> dict[str, Any]:
     settings, inputs = job.settings, job.inputs
     request = FitRequest.of(job)
     fit = Fit.read(inputs[settings["landscape"]["fit"]])
+    # As often halved as in the fit: other batches would be another training.
     halved = replace(request, halvings=fit.halvings)
     replayed = with_less_memory(halved, lambda request: _replayed(request, fit, job.beat))
     result = with_less_memory(

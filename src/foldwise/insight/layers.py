@@ -44,6 +44,7 @@ def gradients(
     network: nn.Module, batches: Sequence[Batch], loss: nn.Module, forward: ForwardPass
 ) -> dict[str, Tensor]:
     """The gradient of the mean loss over the batches, weighted by their images, by name; in evaluation mode."""
+    # In evaluation mode, since dropout would add noise of its own to what is compared between epochs.
     network.eval()
     network.zero_grad(set_to_none=True)
     images = sum(len(batch.cases) for batch in batches)

@@ -95,6 +95,7 @@ def chosen(packed: Packed, train: np.ndarray) -> list[int]:
     else:
         label = {int(case): np.atleast_1d(packed.labels[case]).tolist() for case in train}
         ordered = sorted(label, key=lambda case: (label[case], case))
+    # Even steps through the order: of sorted labels every class, of sorted sizes little and much foreground.
     places = np.linspace(0, len(ordered) - 1, min(IMAGES, len(ordered))).round().astype(int)
     return [ordered[number] for number in places]
 

@@ -57,6 +57,7 @@ def replay(
         keep: which epochs to keep, from the bytes of one checkpoint.
         tell: is told the epoch and the last.
     """
+    # As `with_less_memory` ran the fit: the same seed, threads and order of draws give the same weights bit for bit.
     with steady(request.seed, request.settings["threads"], request.device):
         setup = set_up(request)
         network = setup.learner.network

@@ -80,6 +80,7 @@ def _fitted(inputs: dict[str, Path], device: str) -> FittedNetwork:
         weights |= read_weights(inputs[model.encoder_from] / ENCODER)
     training = model.training
     picked = pick_device(training.device, device)
+    # The fit's own precision and batch size: at no blur and no noise the scores are its own to the last bit.
     network = model.rebuild(weights)
     network = network.to(picked, memory_format=layout_for(network))  # type: ignore[call-overload]
     halvings = (read_json(fit / "result.json").get("cost") or {}).get("batch_halvings", 0)

@@ -152,6 +152,7 @@ def sample(packed: Packed, cases: np.ndarray, pixels: int, seed: int) -> tuple[n
     Each class has the share of the sample that it has of all pixels, but at least one where it is there at all. Which
     pixels they are depends on `seed` only.
     """
+    # Counts are known without opening an image, so pixels are drawn by rank and each image is opened once.
     counts_nK = np.array([packed.measures[case].class_pixels for case in cases], np.int64)
     wanted_K = _shares(counts_nK.sum(0), pixels)
     drawn = np.random.default_rng(seed)

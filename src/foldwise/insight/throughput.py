@@ -112,7 +112,7 @@ def paces(works: Sequence[Callable[[], int]], device: torch.device, *, seconds: 
     They take turns, so that what else the machine does meets all of them alike. Each takes about `seconds` beside its
     warm-up, and is done three times at least.
     """
-    at_once = []
+    at_once = []  # repetitions between two readings of the clock, so that short works are not timed by its grain
     for work in works:
         took = max([_timed(work, device, 1)[1] for _ in range(WARM_UPS)][-1], 1e-9)
         at_once.append(max(1, int(seconds / REPEATS / took)))

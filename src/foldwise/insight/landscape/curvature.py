@@ -22,7 +22,7 @@ from scipy.linalg import eigh_tridiagonal
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from foldwise.insight.landscape.directions import Mover, Vector, trainable, weights_of
+from foldwise.insight.landscape.directions import Mover, dot, flat, trainable, unflattened, weights_of
 from foldwise.insight.landscape.points import Landscape, Pooled, recalibrate
 
 BASIS_BYTES = 2**31  # of the vectors that Lanczos keeps
@@ -69,7 +69,7 @@ def curvature(landscape: Landscape, *, seed: int, iterations: int = 30, probes: 
     with Mover(landscape.network):
         if landscape.recalibrated:
             recalibrate(landscape.network, landscape.batches, forward=landscape.exact_forward)
-        start = _flat(weights_of(landscape.network))
+        start = flat(weights_of(landscape.network))
         product = hessian(landscape)
         room = max(2, BASIS_BYTES // (start.numel() * start.element_size()))
         first = torch.randn(start.shape, generator=torch.Generator().manual_seed(seed % 2**63)).to(start)
@@ -183,12 +183,12 @@ def sam_sharpness(landscape: Landscape, *, rho: float = 0.05, adaptive: bool = T
     centre = weights_of(landscape.network)
     with Mover(landscape.network) as mover:
         before = float(landscape.values()[0])
-        slope, scale = gradient(landscape), _flat(centre).abs()
+        slope, scale = gradient(landscape), flat(centre).abs()
         scale = scale if adaptive else torch.ones_like(scale)
         norm = np.sqrt(dot(scale * slope, scale * slope))
         if norm == 0:
             return 0.0
-        mover.to(centre, [(rho / norm, _named(scale**2 * slope, centre))])
+        mover.to(centre, [(rho / norm, unflattened(scale**2 * slope, centre))])
         return float(landscape.values()[0]) - before
 
 
@@ -205,7 +205,7 @@ def average_sharpness(landscape: Landscape, *, rho: float = 0.05, pairs: int = 8
         seed: of the directions.
     """
     centre = weights_of(landscape.network)
-    weights = _flat(centre)
+    weights = flat(centre)
     distance = rho * np.sqrt(dot(weights, weights))
     generator = torch.Generator().manual_seed(seed % 2**63)
     with Mover(landscape.network) as mover:
@@ -213,22 +213,12 @@ def average_sharpness(landscape: Landscape, *, rho: float = 0.05, pairs: int = 8
         rises = []
         for _ in range(pairs):
             drawn = torch.randn(weights.shape, generator=generator).to(weights)
-            direction = _named(drawn, centre)
+            direction = unflattened(drawn, centre)
             step = distance / np.sqrt(dot(drawn, drawn))
             for sign in (-1, 1):
                 mover.to(centre, [(sign * step, direction)])
                 rises.append(float(landscape.values()[0]) - before)
     return float(np.mean(rises))
-
-
-def _flat(vector: Vector) -> Tensor:
-    return torch.cat([values.reshape(-1) for values in vector.values()])
-
-
-def _named(flat: Tensor, like: Vector) -> dict[str, Tensor]:
-    sizes = [values.numel() for values in like.values()]
-    parts = zip(like.items(), flat.split(sizes), strict=True)
-    return {name: part.view(values.shape) for (name, values), part in parts}
 
 
 class Ends(NamedTuple):
@@ -325,8 +315,3 @@ def hutchinson(product: Product, like: Tensor, *, probes: int, seed: int) -> tup
         estimates.append(dot(signs, product(signs)))
     error = float(np.std(estimates, ddof=1) / np.sqrt(probes)) if probes > 1 else float("nan")
     return float(np.mean(estimates)), error
-
-
-def dot(a: Tensor, b: Tensor) -> float:
-    """The inner product of two vectors in float64; on the CPU, since not every device has that."""
-    return float(a.cpu().double() @ b.cpu().double())

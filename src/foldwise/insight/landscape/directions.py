@@ -75,6 +75,23 @@ def trainable(network: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
+def flat(vector: Vector) -> Tensor:
+    """All numbers, one parameter after the other, (W,)."""
+    return torch.cat([values.reshape(-1) for values in vector.values()])
+
+
+def unflattened(numbers: Tensor, like: Vector) -> dict[str, Tensor]:
+    """What `flat` gave (W,), by the names and shapes of `like`."""
+    sizes = [values.numel() for values in like.values()]
+    parts = zip(like.items(), numbers.split(sizes), strict=True)
+    return {name: part.view(values.shape) for (name, values), part in parts}
+
+
+def dot(a: Tensor, b: Tensor) -> float:
+    """The inner product of two vectors in float64; on the CPU, since not every device has that."""
+    return float(a.cpu().double() @ b.cpu().double())
+
+
 class Mover:
     """Moves the trainable weights of a network in place, and brings them back bit for bit.
 

@@ -18,8 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import FoldwiseError
-from foldwise.learning.training.scoring import ForwardPass
-from foldwise.learning.training.tiles import is_large
+from foldwise.learning.training.scoring import ForwardPass, is_large
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,7 @@ def plane(
         nan where a value is not finite.
     """
     x, y = steps
+    # As (Y, X, 2), in the order in which rows of an image lie.
     grid = np.stack(np.meshgrid(x, y), axis=-1)  # (Y, X, 2)
     values = scattered(landscape, centre, axes, grid.reshape(-1, 2), tell=tell)
     return values.reshape(len(values), len(y), len(x))

@@ -76,6 +76,7 @@ class SavedModel:
         Raises:
             RunError: the weights are not those of this model.
         """
+        # Weights from elsewhere would only be overwritten, and may no longer be there.
         blank = self.training.model_copy(update={"weights": "none"})
         network = build(
             blank,
@@ -126,6 +127,7 @@ def write_weights(path: Path, network: nn.Module, *, prefix: str = "") -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """A safetensors file, from any device."""
+    # Clones: safetensors refuses tensors that share memory, as tied weights do.
     save_file({name: values.detach().cpu().contiguous().clone() for name, values in tensors.items()}, path)
 
 

@@ -151,5 +151,6 @@ def _unused(
             f"{of} gives logits of shape {tuple(logits.shape)}, not {wanted}",
             cure="End in one logit for each class.",
         )
+    # On the meta device there are no numbers, but autograd knows all the same what was used.
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return sum(parameter.numel() for parameter in learning if parameter.grad is None)

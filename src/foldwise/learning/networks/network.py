@@ -106,6 +106,7 @@ def freeze_encoder(network: Network) -> Network:
             "this model has no part called 'encoder' that could be frozen",
             cure="Set 'freeze: none', or give the model the attributes 'encoder' and 'head'.",
         )
+    # Without gradients alone, batch norm would still move its statistics: see `Network.train`.
     encoder.requires_grad_(False)
     network.frozen = True
     return network.train(network.training)
@@ -227,6 +228,7 @@ def seeded(seed: int, part: str) -> Iterator[None]:
 
     Networks are made on the CPU and then moved, so one seed gives the same numbers on every device.
     """
+    # By name and not by order: a head has the same numbers whether an encoder was built before it or not.
     digest = sha256(f"{seed}/{part}".encode()).digest()
     before = torch.get_rng_state()
     torch.default_generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)

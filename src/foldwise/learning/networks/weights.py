@@ -81,6 +81,7 @@ def load_encoder(encoder: nn.Module, weights: str, *, name: str, donor: Donor | 
     """
     source = _downloaded(name, donor) if weights == "imagenet" else _read(weights_file(weights))
     matching = match(_shapes(source), _shapes(encoder.state_dict()), source=weights, name=name)
+    # All is matched before anything is changed: an encoder has all of its weights, or an error.
     state = encoder.state_dict()
     for key, file_key in matching.source_of.items():
         state[key] = adapted(source[file_key], state[key])

@@ -72,6 +72,8 @@ def class_weights(problem: Problem, weight: Weights, beta: float) -> Tensor | No
             "the weight 'class_balanced' counts images, and this task counts pixels, which are not independent",
             cure="Use 'balanced', or a list of weights.",
         )
+    # 1 - beta^n by expm1: for a beta near 1 the difference itself would have no digits left. A beta of 0 has no
+    # logarithm, and so small a number has the same limit: every class counts alike.
     inverse = np.where(
         counts > 0, (1 - beta) / -np.expm1(counts.clip(min=1) * np.log(max(beta, 1e-300))), 0.0
     )

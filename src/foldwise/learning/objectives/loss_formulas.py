@@ -199,6 +199,7 @@ class BinaryFocal(Loss):
 
     def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         z, answer, counted = _questions(logits, target)
+        # logsigmoid keeps the digits of a probability near 0 that the logarithm of a sigmoid would lose.
         log_p = F.logsigmoid(torch.where(answer > 0.5, z, -z))
         terms = -_focus(log_p, self.gamma) * log_p
         if self.alpha is not None:
@@ -242,6 +243,7 @@ def _weight_sum(target: Tensor, weight_K: Tensor | None, ignored: int) -> Tensor
 
 def _questions(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Logit, answer (0. or 1.) and whether it counts, of every yes-or-no question; all of one shape."""
+    # The softmax of two logits is the sigmoid of their difference.
     logits = logits.float()
     z = logits if target.ndim == logits.ndim else logits[:, 1] - logits[:, 0]
     counted = target != IGNORE

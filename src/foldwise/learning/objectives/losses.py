@@ -217,6 +217,7 @@ def losses_to_map(
 
     A user's own loss is left out: it need not be a sum over pixels.
     """
+    # By name: the loss of the fit may be a row with its defaults, and is then drawn once.
     choices = {str(own): own for own in (stated_loss(choice, task), *map(_by_name, fitting(task)))}
     losses = {
         name: make_loss(own, task=task, num_classes=num_classes, class_counts=class_counts)
@@ -237,6 +238,7 @@ def loss_curve(choice: Choice, task: Task) -> dict[str, np.ndarray] | None:
     if row is None or not row.alone:
         return None
     several = task == "multilabel_classification"
+    # Without weights: losses that differ in these alone are one curve, and are drawn as one.
     options = {name: value for name, value in choice.options.items() if name not in WEIGHING}
     loss = row.make(Problem(task, 1 if several else 2), **options)
     logit_P = torch.from_numpy(np.log(CURVE_P / (1 - CURVE_P))).float().requires_grad_()

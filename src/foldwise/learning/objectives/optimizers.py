@@ -56,6 +56,7 @@ def rmsprop(
     weight_decay: NotNegative = 0.0,
 ) -> Optimizer:
     """Steps divided by the running root mean square of each gradient (Tieleman & Hinton 2012, lecture 6.5)."""
+    # torch has no fused form of it.
     return RMSprop(parameters, lr=lr, alpha=smoothing, momentum=momentum, weight_decay=weight_decay)
 
 

@@ -93,6 +93,7 @@ def hidden(images_NCHW: Tensor, generator: torch.Generator, *, share: float, pat
     """The images without some of their patches, equally many in each, at least one; the last ones may be cut off."""
     num, _, height, width = images_NCHW.shape
     rows, columns = -(-height // patch_px), -(-width // patch_px)
+    # Ranks of random numbers, and not the numbers themselves: exactly as many patches are hidden in every image.
     place_NT = torch.rand(num, rows * columns, generator=generator).argsort(1).argsort(1)
     kept_NT = place_NT >= max(1, round(share * rows * columns))
     kept_N1hw = kept_NT.reshape(num, 1, rows, columns).to(images_NCHW.device, images_NCHW.dtype)

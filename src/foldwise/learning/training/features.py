@@ -34,7 +34,7 @@ from foldwise.run.leases import Beat
 from foldwise.study.spec import Choice, Training
 
 FEATURES, RECORD = "features.npy", "encoder.json"
-BATCH = 16
+BATCH = 16  # of every model, since no step depends on it: only forward passes are done
 
 
 def features_item(job: Job) -> dict[str, Any]:
@@ -74,6 +74,7 @@ def features_item(job: Job) -> dict[str, Any]:
 @torch.inference_mode()
 def encoded(network: Classifier, pictures: Pictures, *, precision: str, beat: Beat) -> np.ndarray:
     """Features (n, F) float32 of every case, in order."""
+    # Evaluation mode, as a frozen encoder is in during a fit too: the same features either way.
     network.eval()
     layout, total = layout_for(network), len(pictures.packed)
     network.to(memory_format=layout)

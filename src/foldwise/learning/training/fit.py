@@ -49,6 +49,7 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     spent = Spending(request.device)
     setup = set_up(request)
     chosen = choose_epoch(request, setup, spent.beside(beat))
+    # From here on nothing is chosen any more, so the test fold may be looked at.
     chosen.best.restore(setup.learner.network)
     with chosen.evaluating.lap():
         trained = score(request, setup, request.split.train, fully=False)

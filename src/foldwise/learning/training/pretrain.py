@@ -24,9 +24,8 @@ from foldwise.learning.networks.models import build
 from foldwise.learning.objectives.pretraining import Damage, make_pretraining
 from foldwise.learning.training.devices import Stopwatch, autocast
 from foldwise.learning.training.energy import Spending
-from foldwise.learning.training.scoring import ForwardPass
+from foldwise.learning.training.scoring import ForwardPass, is_large, tiled
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, assemble, with_less_memory
-from foldwise.learning.training.tiles import is_large, tiled
 from foldwise.learning.training.train import train
 from foldwise.run.leases import Beat
 from foldwise.study.automatic import stated_pretraining
@@ -69,6 +68,7 @@ def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) ->
         size_hw=common_size(request.packed),
         seed=request.seed,
     )
+    # The output layer gives channels in place of classes; fits take all of the network but this layer.
     setup = assemble(request, network, F.mse_loss)
     evaluating = Stopwatch(request.device)
     records = []

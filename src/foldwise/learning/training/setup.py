@@ -154,6 +154,7 @@ def assemble(
     network = network.to(request.device, memory_format=layout)  # type: ignore[call-overload]
     source, batches_of = _batches(request, norm)
     optimizer = make_optimizer(request.training.optimizer, network.parameters(), request.device)
+    # Every epoch has as many steps as the first.
     total_steps = request.training.epochs * len(_order(request, 1))
     learner = Learner(
         network=network,
@@ -219,6 +220,7 @@ def _batches(
 ) -> tuple[Pictures | CachedFeatures, Callable[[int], Iterable[Batch]]]:
     """Where batches come from, and those of an epoch by its number."""
     if request.encoder is not None:
+        # All at once: features are small beside images, and every epoch asks for each of them.
         features = torch.from_numpy(request.encoder.features_NF).to(request.device)
         cached = CachedFeatures(request.packed, features)
         return cached, lambda epoch: cached.training(_order(request, epoch))

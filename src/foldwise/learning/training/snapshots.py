@@ -50,6 +50,7 @@ def _stride(packed: Packed, case: int) -> int:
 
 def epochs_to_keep(epochs: int) -> frozenset[int]:
     """Evenly on a logarithmic scale from the first to the last; training is fast at first, and slow later."""
+    # One less than there is room for: the chosen epoch takes that.
     spread = np.geomspace(1, epochs, MAX_EPOCHS - 1)
     return frozenset(int(epoch) for epoch in np.round(spread))
 

@@ -62,6 +62,7 @@ def train(learner: Learner, batches_of: Callable[[int], Iterable[Batch]], epochs
     """
     device = learner.forward.device
     for number in range(1, epochs + 1):
+        # A stream for each epoch: whoever trains again up to an epoch draws the same dropout, whatever came between.
         torch.manual_seed((learner.seed + number) % 2**63)
         learner.network.train()
         lr = float(learner.optimizer.param_groups[0]["lr"])
@@ -83,6 +84,7 @@ def step(learner: Learner, batch: Batch) -> Tensor:
     loss = torch.zeros((), device=learner.forward.device)
     parts = zip(batch.inputs.chunk(learner.passes), batch.targets.chunk(learner.passes), strict=True)
     for inputs, targets in parts:
+        # Weighted by their images, the parts of a mean loss have the gradient of the whole batch.
         share = len(inputs) / len(batch.inputs)
         part = learner.loss(learner.forward.logits(learner.network, inputs), targets) * share
         part.backward()  # type: ignore[no-untyped-call]
