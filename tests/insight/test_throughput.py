@@ -125,7 +125,7 @@ def test_the_memory_is_full_before_the_clock_runs(tmp_path, monkeypatch):
     known = measuring._point
 
     def point(*args, **options):
-        seen.append(packed.num_kept)
+        seen.append(packed.num_in_memory)
         return known(*args, **options)
 
     monkeypatch.setattr(measuring, "_point", point)

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from foldwise.data.cache.fingerprints import fingerprint
-from foldwise.data.cache.measures import Measure
+from foldwise.data.cache.measures import Measure, fingerprint
 from foldwise.data.cases import Case, Dataset
 
 

@@ -63,7 +63,7 @@ def measure_item(job: Job) -> dict[str, Any]:
     return {
         "model": str(training.model),
         "cache": training.cache,
-        "held": setup.source.held,
+        "held": setup.source.cache,
         "fill_s": fill_s,
         "parameters": sum(values.numel() for values in setup.learner.network.parameters()),
         "device": device.type,

@@ -12,7 +12,7 @@ from small_packed import SmallPacked, dataset, segmentation, texture
 
 from foldwise.data.audit.audit import Audit, audit, join_groups
 from foldwise.data.audit.copies import Copies, clusters, find_copies
-from foldwise.data.cache.fingerprints import turned
+from foldwise.data.cache.measures import turned
 from foldwise.data.folds.splits import make_splits
 from foldwise.study.spec import DataSpec, Validation
 

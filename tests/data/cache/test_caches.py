@@ -66,7 +66,7 @@ def test_each_way_is_what_it_says_it_is(opened):
         "none": FromFiles,
     }
     for cache, packed in opened.items():
-        assert (packed.cache, pictures_of(packed, None, CPU).held) == (cache, cache)
+        assert (packed.cache, pictures_of(packed, None, CPU).cache) == (cache, cache)
 
 
 def epoch(packed, *, augment="strong", crop_px=None, steps=None, number=1, resident=False):
@@ -90,14 +90,14 @@ def test_batches_are_the_same_bits_also_where_the_memory_holds_some_images_only(
         expected = epoch(opened["disk"], **asked)
         others = [epoch(packed, **asked) for packed in (remembered, opened["none"])]
         others.append(epoch(opened["disk"], resident=True, **asked))
-        assert number != 1 or 0 < remembered.num_kept < len(remembered)
+        assert number != 1 or 0 < remembered.num_in_memory < len(remembered)
         for other in others:
             assert len(other) == len(expected)
             for one, same in zip(expected, other, strict=True):
                 assert one.cases.tolist() == same.cases.tolist()
                 assert torch.equal(one.inputs, same.inputs)
                 assert torch.equal(one.targets, same.targets)
-    assert remembered.num_kept == len(remembered)
+    assert remembered.num_in_memory == len(remembered)
 
 
 def test_an_image_in_memory_is_found_by_its_case_and_not_by_its_place_in_a_batch(tmp_path):
@@ -111,7 +111,7 @@ def test_an_image_in_memory_is_found_by_its_case_and_not_by_its_place_in_a_batch
     ):  # each has images that are kept, at other places than before
         for case in batch:
             np.testing.assert_array_equal(remembered.image(case), packed.image(case))
-    assert remembered.num_kept == 5
+    assert remembered.num_in_memory == 5
     with pytest.raises(ValueError, match="read-only"):
         remembered.image(7)[:] = 0
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from foldwise.data.audit.copies import near_duplicates
+from foldwise.data.cache.measures import fingerprint
 from foldwise.data.phantoms import gels, letters, organelles, proteins, vessels
 from foldwise.data.phantoms.canvas import clouds, generator
 from foldwise.data.phantoms.catalogue import PHANTOMS
@@ -196,13 +198,10 @@ def test_pictures_of_a_gel_again_are_near_duplicates_and_others_are_not():
 
 
 def test_the_audit_finds_the_pictures_of_one_gel_and_no_others():
-    fingerprints = pytest.importorskip("foldwise.data.cache.fingerprints")
     pictures = drawn("gels", range(48), 0.0)
-    hashes = [fingerprints.fingerprint(picture.image[None]) for picture in pictures]
-    found = {
-        tuple(sorted(pair)) for pair in fingerprints.near_duplicates(hashes, within_bits=6, confirm=None)
-    }
-    assert found == {(i, j) for j in range(48) for i in range(j) if pictures[i].group == pictures[j].group}
+    hashes = [fingerprint(picture.image[None]) for picture in pictures]
+    copies = {tuple(sorted(pair)) for pair in near_duplicates(hashes, within_bits=6, confirm=None)}
+    assert copies == {(i, j) for j in range(48) for i in range(j) if pictures[i].group == pictures[j].group}
 
 
 def test_gels_alternate_with_other_pictures_of_the_same_exposure():

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from foldwise.data.audit.findings import Finding, Severity
 from foldwise.data.audit.likeness import Likeness
-from foldwise.data.cache.fingerprints import near_duplicates
+from foldwise.data.cache.measures import NUM_TURNS
 from foldwise.data.cases import Dataset
 from foldwise.data.folds.strata import is_segmentation, is_single_label
 from foldwise.text import counted, some
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
 
 LIMITS = "Copies that were turned by other angles, cut or recoloured are not recognised."
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+HashArray = npt.NDArray[np.uint64]
+# (first, second, turn) of candidate pairs -> which of them are copies; `turn` is what `measures.turned` takes.
+Confirm = Callable[[IntArray, IntArray, IntArray], BoolArray]
+
+# Nineteen known pairs of gel photographs lie within 7 bits (15 at 2 or less), the nearest other pair at 16.
+WITHIN_BITS = 8
+_PAIRS_AT_ONCE = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -169,3 +181,73 @@ def _disagreeing(
     number = counted(len(pairs), f"pair of images {singular}", f"pairs of images {plural}")
     message = f"{number} {same} but different {truth}: {examples}."
     return [Finding(f"{kind}_duplicates_disagree", severity, message, _concerned(pairs, names), cure)]
+
+
+def near_duplicates(
+    fingerprints: Sequence[tuple[str, ...]], *, within_bits: int = WITHIN_BITS, confirm: Confirm | None = None
+) -> list[tuple[int, int]]:
+    """The pairs (i, j), i < j, where some turn of image j has a hash within `within_bits` of that of image i.
+
+    Args:
+        fingerprints: of every image, as `fingerprint` gives them; `FLAT` ones are linked to nothing.
+        within_bits: largest number of differing bits, from 0 to 15.
+        confirm: looks at the candidates, many at a time, and keeps those that are copies; None keeps all.
+    """
+    if not fingerprints:
+        return []
+    hashes_NT = np.array([[int(digits, 16) for digits in row] for row in fingerprints], dtype=np.uint64)
+    num_images = len(hashes_NT)
+    codes = _close_pairs(hashes_NT, within_bits)
+    first, rest = np.divmod(codes, num_images * NUM_TURNS)
+    second, turn = np.divmod(rest, NUM_TURNS)
+    if confirm is not None:
+        confirmed = confirm(first, second, turn)
+        first, second = first[confirmed], second[confirmed]
+    pairs = np.unique(first * num_images + second)
+    return [(int(pair // num_images), int(pair % num_images)) for pair in pairs]
+
+
+def _close_pairs(hashes_NT: HashArray, within_bits: int) -> IntArray:
+    """Codes ``(i * num_images + j) * 8 + turn`` of all close pairs i < j, each once, sorted.
+
+    The 64 bits are cut into bands, so many that two close hashes differ by at most one bit in some band: only images
+    that share a band, or all but one bit of it, are compared.
+    """
+    num_images = len(hashes_NT)
+    num_bands = max(4, within_bits // 2 + 1)  # at most 16 bits each: a bucket for every value fits in memory
+    edges = np.linspace(0, 64, num_bands + 1).astype(int)
+    codes = [np.empty(0, np.int64)]
+    for low, high in pairwise(edges):
+        for owner, flat in _sharing(hashes_NT, int(low), int(high - low)):
+            other, turn = np.divmod(flat, NUM_TURNS)
+            later = other > owner
+            owner, other, turn = owner[later], other[later], turn[later]
+            distance = np.bitwise_count(hashes_NT[owner, 0] ^ hashes_NT[other, turn])
+            near = distance <= within_bits
+            codes.append((owner[near] * num_images + other[near]) * NUM_TURNS + turn[near])
+    return np.unique(np.concatenate(codes))
+
+
+def _sharing(hashes_NT: HashArray, low: int, width: int) -> Iterator[tuple[IntArray, IntArray]]:
+    """(i, 8 * j + turn) of hashes that agree in bits low .. low + width but for at most one, in blocks."""
+    structured = np.flatnonzero(hashes_NT[:, 0] != 0)
+    width_mask = np.uint64((1 << width) - 1)
+    bands_NT = ((hashes_NT >> np.uint64(low)) & width_mask).astype(np.int64)
+    bands_NT[hashes_NT[:, 0] == 0] = 1 << width  # a bucket of their own, which nothing asks for
+    flat = bands_NT.ravel()
+    by_band = np.argsort(flat, kind="stable")
+    starts = np.searchsorted(flat[by_band], np.arange((1 << width) + 1))
+    for probe in [0, *(1 << bit for bit in range(width))]:
+        bands = bands_NT[structured, 0] ^ probe
+        counts = starts[bands + 1] - starts[bands]
+        ends = np.cumsum(counts)
+        begin = 0
+        while begin < len(structured):
+            done = ends[begin - 1] if begin else 0
+            # At least one image a block, however full its bucket is.
+            end = max(begin + 1, int(np.searchsorted(ends, done + _PAIRS_AT_ONCE, side="right")))
+            block = counts[begin:end]
+            owner = np.repeat(structured[begin:end], block)
+            within = np.arange(len(owner)) - np.repeat(np.cumsum(block) - block, block)
+            yield owner, by_band[np.repeat(starts[bands[begin:end]], block) + within]
+            begin = end

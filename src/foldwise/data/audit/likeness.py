@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from scipy.ndimage import uniform_filter
 
-from foldwise.data.cache.fingerprints import NUM_TURNS, BoolArray, FloatArray, IntArray, thumbnail, turned
+from foldwise.data.cache.measures import NUM_TURNS, FloatArray, thumbnail, turned
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
 
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 # Measured on six real sets. Correlation of whole thumbnails of true copies: 0.935 and more. Of their detail: 0.75 and
 # more in 19 pairs of gels, 0.77 in flipped and slightly turned blood smears, 0.80 in blood cells cut out twice; of
 # pictures that only look alike, 0.73 at most (two fundus photographs of different eyes), 0.62 in blood smears.
@@ -47,7 +50,7 @@ class Likeness:
         )
 
     def same(self, first: IntArray, second: IntArray, turn: IntArray) -> BoolArray:
-        """Of every pair, whether `second`, turned by `turn`, is a copy of `first`; see `fingerprints.turned`."""
+        """Of every pair, whether `second`, turned by `turn`, is a copy of `first`; see `measures.turned`."""
         self._load(np.unique(np.concatenate([first, second])))
         result = np.zeros(len(first), bool)
         for each_turn in range(NUM_TURNS):

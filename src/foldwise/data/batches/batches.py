@@ -52,7 +52,7 @@ class Pictures:
     resident: Resident | None = None
 
     @property
-    def held(self) -> str:
+    def cache(self) -> str:
         """Where the pixels come from: ``disk``, ``memory``, ``device`` or, from the files, ``none``."""
         return "device" if self.resident is not None else self.packed.cache
 
@@ -165,7 +165,7 @@ class CachedFeatures:
 
     packed: Packed
     features_NF: Tensor  # of every case, on the device
-    held = "features"  # no pixels are asked for
+    cache = "features"  # no pixels are asked for
 
     def training(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
         """The batches of one epoch."""

@@ -1,14 +1,19 @@
-"""What is measured on every image while it is packed: the ground of the audit and of normalisation."""
+"""What is measured on every image while it is packed, perceptual hashes included: the ground of audit and normalisation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from foldwise.data.cache.fingerprints import fingerprint
 from foldwise.data.formats.pixels import Pixels
+
+FloatArray = npt.NDArray[np.float32]
+NUM_TURNS = 8
+FLAT = "0" * 16  # the hash of an image without any structure: it looks like nothing, so it is like no other
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Measure:
         num_nan: values that are NaN or infinite.
         file_digest: SHA-256 of the file, or of the slice of a stack.
         pixel_digest: SHA-256 (32 digits) of the decoded channels before resizing: equal pictures, equal digests.
-        fingerprints: perceptual hashes, see `fingerprints.fingerprint`.
+        fingerprints: perceptual hashes, see `fingerprint`.
         class_pixels: pixels of every class of the target, those not counted left out; None for classification.
     """
 
@@ -98,3 +103,60 @@ def as_measure(saved: dict[str, Any]) -> Measure:
         key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()
     }
     return Measure(**values)
+
+
+def turned(array: npt.NDArray[Any], turn: int) -> npt.NDArray[Any]:
+    """The array (..., H, W) turned by ``turn // 2`` right angles, then mirrored where `turn` is odd."""
+    rotated = np.rot90(array, turn // 2, axes=(-2, -1))
+    return rotated[..., ::-1] if turn % 2 else rotated
+
+
+def thumbnail(image_CHW: npt.NDArray[Any], size_px: int) -> FloatArray:
+    """The mean over channels, averaged over areas to (size_px, size_px); the aspect ratio is dropped, NaN counts as 0."""
+    gray_HW = np.nan_to_num(image_CHW.mean(axis=0, dtype=np.float32), posinf=0.0, neginf=0.0)
+    height, width = gray_HW.shape
+    small: FloatArray = _averages(height, size_px) @ gray_HW @ _averages(width, size_px).T
+    return small
+
+
+@lru_cache(maxsize=256)
+def _averages(length: int, parts: int) -> FloatArray:
+    """(parts, length): row p averages the p-th of `parts` equal stretches; pixels on a border count by their share."""
+    edges = np.linspace(0, length, parts + 1)
+    starts = np.arange(length)
+    overlaps = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
+    weights = overlaps.clip(min=0)
+    averages: FloatArray = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return averages
+
+
+@lru_cache(maxsize=1)
+def _cosines() -> npt.NDArray[np.float64]:
+    """(8, 32): the eight lowest rows of the orthonormal DCT-II of 32 samples."""
+    rows, samples = np.arange(8)[:, None], np.arange(32)[None]
+    cosines: npt.NDArray[np.float64] = np.cos(np.pi * (samples + 0.5) * rows / 32) * np.sqrt(
+        np.where(rows, 2, 1) / 32
+    )
+    return cosines
+
+
+def fingerprint(image_CHW: npt.NDArray[Any]) -> tuple[str, ...]:
+    """Eight 64-bit hashes as 16 hex digits each, one for every flip and right-angle turn of the image.
+
+    A bit says whether one of the 64 slowest cosines of the 32 × 32 thumbnail is above their median; so the hash does
+    not change with brightness, contrast or size. An image without structure has only `FLAT` hashes.
+    """
+    small = thumbnail(image_CHW, 32).astype(np.float64)
+    spread, level = float(small.std()), float(np.abs(small).max())
+    if spread <= 1e-6 * level:
+        return (FLAT,) * NUM_TURNS
+    small = (small - small.mean()) / spread
+    return tuple(_hash(turned(small, turn)) for turn in range(NUM_TURNS))
+
+
+def _hash(small: npt.NDArray[Any]) -> str:
+    slow = (_cosines() @ small @ _cosines().T).ravel()
+    # Rounded, so that mirror symmetry, which makes half of them zero, leaves no bits to rounding errors.
+    bits = slow > np.median(slow[1:]) + 1e-9
+    bits[0] = False  # the mean, which is zero
+    return np.packbits(bits).tobytes().hex()

@@ -143,7 +143,7 @@ class Remembered(Packed):
         return _remembered(self._targets_by_index, index, super().target)
 
     @property
-    def num_kept(self) -> int:
+    def num_in_memory(self) -> int:
         """How many images are in memory by now."""
         return len(self._images_by_index)
 

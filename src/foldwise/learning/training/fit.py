@@ -169,7 +169,7 @@ def costs(request: FitRequest, setup: TrainingSetup, chosen: Chosen, spent: Spen
         "shared_energy_j": _sum_of_known(shared.get("energy_j"), before.get("energy_j")),
         "latency_ms": latency,
         **request.costed_on(),
-        "cache": setup.source.held,
+        "cache": setup.source.cache,
     }
 
 

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_packed import texture
 
-from foldwise.data.cache.fingerprints import FLAT, NUM_TURNS, fingerprint, near_duplicates, thumbnail, turned
+from foldwise.data.audit.copies import near_duplicates
+from foldwise.data.cache.measures import FLAT, NUM_TURNS, fingerprint, thumbnail, turned
 
 
 def bits_between(first, second):
