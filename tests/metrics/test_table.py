@@ -1,308 +1,129 @@
-"""Every metric against an independent implementation: scikit-learn, or a formula written out."""
+"""The contract of the table: what any metric must do, tested for every row and task, and how a study names one."""
+
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from sklearn import metrics as oracle
+from outputs_to_score import alone, drawn_outputs, drawn_truth, one_hot, outputs_with
 
 from foldwise.errors import SpecError
-from foldwise.metrics.boundary import of_image
-from foldwise.metrics.influence import Units, unit_scores
-from foldwise.metrics.outputs import Outputs, predicted
-from foldwise.metrics.ratios import image_dice
-from foldwise.metrics.table import DEFAULTS, METRICS, choose_metric, metrics_of
+from foldwise.metrics.confusion import ConfusionFunction, cells
+from foldwise.metrics.influence import Units, unit_scores, value_of
+from foldwise.metrics.table import DEFAULTS, METRICS, choose_metric
 
-n = 120
-
-
-def alone(count=n):
-    return Units.from_groups([str(i) for i in range(count)])
+ROWS = [(name, family) for name, row in METRICS.items() for family in row.families]
+every_row = pytest.mark.parametrize(("name", "family"), ROWS)
 
 
-def classifier(family, *, seed=0, folds=1):
-    rng = np.random.default_rng(seed)
-    K = {"binary": 2, "multiclass": 4, "multilabel": 5}[family]
-    if family == "multilabel":
-        truth = rng.random((n, K)) < 0.4
-        probabilities = 1 / (1 + np.exp(-rng.normal(truth * 2.0 - 1, 1.5)))
-    else:
-        truth = np.eye(K, dtype=bool)[rng.integers(0, K, n)]
-        powers = np.exp(rng.normal(truth * 1.5, 1))
-        probabilities = powers / powers.sum(axis=1, keepdims=True)
-    return Outputs(family, np.arange(n), np.arange(n) % folds, truth, probabilities)
-
-
-def value(name, outputs):
-    return unit_scores(METRICS[name], outputs, alone(len(outputs.case))).estimate
-
-
-def single(outputs):
-    return outputs.truth.argmax(axis=1), outputs.probabilities.argmax(axis=1), outputs.probabilities
-
-
-SINGLE = {
-    "accuracy": lambda y, p, s: oracle.accuracy_score(y, p),
-    "balanced_accuracy": lambda y, p, s: oracle.balanced_accuracy_score(y, p),
-    "precision_macro": lambda y, p, s: oracle.precision_score(y, p, average="macro"),
-    "f1_macro": lambda y, p, s: oracle.f1_score(y, p, average="macro"),
-    "f1_micro": lambda y, p, s: oracle.f1_score(y, p, average="micro"),
-    "f1_weighted": lambda y, p, s: oracle.f1_score(y, p, average="weighted"),
-    "recall_macro": lambda y, p, s: oracle.recall_score(y, p, average="macro"),
-    "recall_weighted": lambda y, p, s: oracle.recall_score(y, p, average="weighted"),
-    "precision_weighted": lambda y, p, s: oracle.precision_score(y, p, average="weighted"),
-    "log_loss": lambda y, p, s: oracle.log_loss(y, s),
-}
-BINARY = SINGLE | {
-    "sensitivity": lambda y, p, s: oracle.recall_score(y, p),
-    "specificity": lambda y, p, s: oracle.recall_score(y, p, pos_label=0),
-    "precision": lambda y, p, s: oracle.precision_score(y, p),
-    "f1": lambda y, p, s: oracle.f1_score(y, p),
-    "auroc": lambda y, p, s: oracle.roc_auc_score(y, s[:, 1]),
-    "average_precision": lambda y, p, s: oracle.average_precision_score(y, s[:, 1]),
-    "brier": lambda y, p, s: oracle.brier_score_loss(y, s[:, 1]),
-}
-MULTICLASS = SINGLE | {
-    "specificity_macro": lambda y, p, s: np.mean([oracle.recall_score(y != k, p != k) for k in range(4)]),
-    "auroc_macro": lambda y, p, s: oracle.roc_auc_score(y, s, multi_class="ovr"),
-    "average_precision_macro": lambda y, p, s: oracle.average_precision_score(
-        np.eye(4)[y], s, average="macro"
-    ),
-    "brier": lambda y, p, s: ((s - np.eye(4)[y]) ** 2).sum(axis=1).mean(),
-}
-MULTILABEL = {
-    "exact_match": lambda y, p, s: oracle.accuracy_score(y, p),
-    "label_accuracy": lambda y, p, s: 1 - oracle.hamming_loss(y, p),
-    "recall_macro": lambda y, p, s: oracle.recall_score(y, p, average="macro"),
-    "specificity_macro": lambda y, p, s: oracle.recall_score(~y, ~p, average="macro"),
-    "precision_macro": lambda y, p, s: oracle.precision_score(y, p, average="macro"),
-    "f1_macro": lambda y, p, s: oracle.f1_score(y, p, average="macro"),
-    "f1_micro": lambda y, p, s: oracle.f1_score(y, p, average="micro"),
-    "f1_weighted": lambda y, p, s: oracle.f1_score(y, p, average="weighted"),
-    "recall_weighted": lambda y, p, s: oracle.recall_score(y, p, average="weighted"),
-    "precision_weighted": lambda y, p, s: oracle.precision_score(y, p, average="weighted"),
-    "auroc_macro": lambda y, p, s: oracle.roc_auc_score(y, s, average="macro"),
-    "average_precision_macro": lambda y, p, s: oracle.average_precision_score(y, s, average="macro"),
-    "brier": lambda y, p, s: ((y - s) ** 2).mean(),
-    "log_loss": lambda y, p, s: np.mean([oracle.log_loss(y[:, k], s[:, k]) for k in range(5)]),
-}
-
-
-@pytest.mark.parametrize("name", metrics_of("binary"))
-def test_binary(name):
-    outputs = classifier("binary")
-    assert value(name, outputs) == pytest.approx(BINARY[name](*single(outputs)))
-
-
-@pytest.mark.parametrize("name", metrics_of("multiclass"))
-def test_multiclass(name):
-    outputs = classifier("multiclass")
-    assert value(name, outputs) == pytest.approx(MULTICLASS[name](*single(outputs)))
-
-
-@pytest.mark.parametrize("name", metrics_of("multilabel"))
-def test_multilabel(name):
-    outputs = classifier("multilabel")
-    assert value(name, outputs) == pytest.approx(
-        MULTILABEL[name](outputs.truth, predicted(outputs), outputs.probabilities)
+def cases(outputs, chosen):
+    """The outputs of some cases, in this order."""
+    arrays = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
+    return replace(
+        outputs, **{key: array[chosen] for key, array in arrays.items() if isinstance(array, np.ndarray)}
     )
 
 
-def segmented(*images):
-    """A binary segmentation from (TP, FP, FN) per image, of 2000 pixels each."""
-    confusion = np.array([[[2000 - tp - fp - fn, fp], [fn, tp]] for tp, fp, fn in images])
-    count = len(images)
-    return Outputs("segmentation", np.arange(count), np.zeros(count, dtype=int), confusion=confusion)
+@every_row
+def test_a_row_is_best_where_all_is_right_and_worse_where_all_is_wrong(name, family):
+    metric, truth = METRICS[name], drawn_truth(family)
+    hot = one_hot(family, truth)
+    right = value_of(metric, outputs_with(family, truth, hot))
+    mistaken = 1 - hot if family == "multilabel" else np.roll(hot, 1, axis=-1)
+    wrong = value_of(metric, outputs_with(family, truth, mistaken))
+    assert right == pytest.approx(metric.bounds[metric.higher_is_better], abs=1e-6)
+    assert (right > wrong + 0.2) if metric.higher_is_better else (right < wrong - 0.2)
 
 
-FOUR = segmented((900, 50, 50), (5, 5, 5), (0, 0, 0), (0, 3, 0))
+@every_row
+def test_a_row_is_in_its_bounds_and_between_right_and_wrong_where_some_is_right(name, family):
+    metric = METRICS[name]
+    score = value_of(metric, drawn_outputs(family))
+    assert metric.bounds[0] < score < metric.bounds[1]
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("dice_pooled_macro", 0.941),
-        ("dice_img_macro", 0.482),
-        ("dice_img_macro_empty_one", 0.612),
-        ("dice_img_macro_nonempty", 0.724),
-        ("false_positive_image_rate_macro", 0.5),
-    ],
-)
-def test_the_four_images_of_the_design(name, expected):
-    assert value(name, FOUR) == pytest.approx(expected, abs=5e-4)
-
-
-def test_excluded_images_are_counted():
-    found = unit_scores(METRICS["dice_img_macro"], FOUR, alone(4))
-    assert found.num_undefined == 1
-
-
-def test_an_image_that_is_left_out_has_no_influence():
-    values = unit_scores(METRICS["dice_img_macro"], FOUR, alone(4)).values
-    assert values[2] == pytest.approx(values.mean())
-
-
-def pixels(seed=0, K=3, count=12, side=20):
-    rng = np.random.default_rng(seed)
-    truth = rng.integers(0, K, (count, side * side))
-    powers = np.exp(rng.normal(np.eye(K)[truth] * 1.5, 1))
-    said = powers / powers.sum(axis=2, keepdims=True)
-    chosen = said.argmax(axis=2)
-    confusion = np.stack(
-        [oracle.confusion_matrix(t, c, labels=range(K)) for t, c in zip(truth, chosen, strict=True)]
-    )
-    histogram = np.zeros((count, K, 2, 256), dtype=np.int64)
-    place = np.minimum((said * 256).astype(int), 255)
-    for i in range(count):
-        for k in range(K):
-            np.add.at(histogram[i, k], ((truth[i] == k).astype(int), place[i, :, k]), 1)
-    true = np.take_along_axis(said, truth[..., None], axis=2)[..., 0]
-    brier = ((said - np.eye(K)[truth]) ** 2).sum(axis=(1, 2))
-    losses = {"log_loss_sum": -np.log(true).sum(axis=1), "brier_sum": brier}
-    outputs = Outputs(
-        "segmentation",
-        np.arange(count),
-        np.zeros(count, dtype=int),
-        confusion=confusion,
-        histogram=histogram,
-        nsd=np.stack([
-            of_image(*(one.reshape(side, side) for one in pair), K, tolerance_px=0)[0]
-            for pair in zip(truth, chosen, strict=True)
-        ]),
-        **losses,
-    )  # fmt: skip
-    return outputs, truth, chosen, said
-
-
-def over_images(score):
-    def mean(truth, chosen, said):
-        images = zip(truth, chosen, said, strict=True)
-        return np.mean([np.mean([score(t == k, c == k, s[:, k]) for k in (1, 2)]) for t, c, s in images])
-
-    return mean
-
-
-def pooled(score):
-    return lambda t, c, s: np.mean([score((t == k).ravel(), (c == k).ravel()) for k in (1, 2)])
-
-
-def rim(mask):
-    """Pixels of a square mask that have a neighbour outside it."""
-    whole = np.pad(mask.reshape(20, 20), 1)
-    inside = whole[:-2, 1:-1] & whole[2:, 1:-1] & whole[1:-1, :-2] & whole[1:-1, 2:]
-    return (mask.reshape(20, 20) & ~inside).ravel()
-
-
-SEGMENTATION = {
-    "dice_img_macro": over_images(lambda t, c, s: oracle.f1_score(t, c)),
-    "dice_img_macro_empty_one": over_images(lambda t, c, s: oracle.f1_score(t, c)),
-    "dice_img_macro_nonempty": over_images(lambda t, c, s: oracle.f1_score(t, c)),
-    "dice_pooled_macro": pooled(oracle.f1_score),
-    "iou_img_macro": over_images(lambda t, c, s: oracle.jaccard_score(t, c)),
-    "iou_pooled_macro": pooled(oracle.jaccard_score),
-    "nsd_img_macro": over_images(lambda t, c, s: oracle.f1_score(rim(t), rim(c))),  # at a tolerance of 0
-    "pixel_accuracy_img": lambda t, c, s: (t == c).mean(),
-    "pixel_accuracy_pooled": lambda t, c, s: (t == c).mean(),
-    "pixel_sensitivity_pooled_macro": pooled(oracle.recall_score),
-    "pixel_specificity_pooled_macro": pooled(lambda t, c: oracle.recall_score(~t, ~c)),
-    "pixel_precision_pooled_macro": pooled(oracle.precision_score),
-    "pixel_auroc_img_macro": over_images(lambda t, c, s: oracle.roc_auc_score(t, s)),
-    "pixel_ap_img_macro": over_images(lambda t, c, s: oracle.average_precision_score(t, s)),
-    "false_positive_image_rate_macro": lambda t, c, s: float("nan"),  # no image lacks a class
-    "brier_img": lambda t, c, s: ((s - np.eye(3)[t]) ** 2).sum(axis=2).mean(),
-    "log_loss_img": lambda t, c, s: oracle.log_loss(t.ravel(), s.reshape(-1, 3)),
-}
-
-
-@pytest.mark.parametrize("name", metrics_of("segmentation"))
-def test_segmentation(name):
-    outputs, *raw = pixels()
-    near = 0.01 if name in ("pixel_auroc_img_macro", "pixel_ap_img_macro") else 1e-9  # histograms, not scores
-    assert value(name, outputs) == pytest.approx(SEGMENTATION[name](*raw), abs=near, nan_ok=True)
-
-
-def every(family):
-    return classifier(family, folds=3) if family != "segmentation" else pixels()[0]
-
-
-@pytest.mark.parametrize(
-    ("name", "family"), [(name, family) for name, row in METRICS.items() for family in row.families]
-)
+@every_row
 def test_the_mean_of_the_values_is_the_metric(name, family):
-    outputs = every(family)
-    for units in (
-        alone(len(outputs.case)),
-        Units.from_groups([str(i // 4) for i in range(len(outputs.case))]),
-    ):
-        found = unit_scores(METRICS[name], outputs, units)
-        assert found.values.shape == (units.count,)
-        assert found.values.mean() == pytest.approx(found.estimate, nan_ok=True)
+    outputs = drawn_outputs(family)
+    count = len(outputs.case)
+    for units in (alone(count), Units.from_groups([str(i // 4) for i in range(count)])):
+        scores = unit_scores(METRICS[name], outputs, units)
+        assert scores.values.shape == (units.count,)
+        assert scores.values.mean() == pytest.approx(scores.estimate)
+        assert scores.support > 0
+    assert value_of(METRICS[name], outputs) == pytest.approx(
+        unit_scores(METRICS[name], outputs, alone(count)).estimate
+    )
 
 
-@pytest.mark.parametrize("name", ["balanced_accuracy", "f1_macro", "precision_macro", "auroc_macro"])
-def test_values_scatter_as_a_bootstrap_says(name):
-    outputs = classifier("multiclass")
-    rng = np.random.default_rng(0)
-    found = unit_scores(METRICS[name], outputs, alone())
-    resampled = []
-    for _ in range(300):
-        chosen = rng.integers(0, n, n)
-        again = Outputs(
-            "multiclass",
-            np.arange(n),
-            outputs.fold[chosen],
-            outputs.truth[chosen],
-            outputs.probabilities[chosen],
+@every_row
+def test_influence_is_what_the_jackknife_finds(name, family):
+    """Within one fold: how much of the images each fold has is no chance."""
+    metric, outputs = METRICS[name], drawn_outputs(family)
+    count = len(outputs.case)
+    outputs = replace(outputs, fold=np.zeros(count, dtype=int))
+    values = unit_scores(metric, outputs, alone(count)).values
+    without = np.array([value_of(metric, cases(outputs, np.arange(count) != i)) for i in range(count)])
+    jackknifed = (count - 1) * (without.mean() - without)
+    influence = values - values.mean()
+    # The weights of these, the images of each class, are taken as they are.
+    least = 0.95 if name in ("precision_weighted", "f1_weighted") else 0.99
+    assert np.corrcoef(influence, jackknifed)[0, 1] > least
+    assert influence.std() == pytest.approx(jackknifed.std(), rel=0.1)
+
+
+@every_row
+def test_the_order_of_cases_does_not_matter(name, family):
+    metric, outputs = METRICS[name], drawn_outputs(family)
+    count = len(outputs.case)
+    order = np.random.default_rng(3).permutation(count)
+    plain = unit_scores(metric, outputs, alone(count))
+    shuffled = unit_scores(metric, cases(outputs, order), alone(count))
+    assert shuffled.estimate == pytest.approx(plain.estimate, rel=1e-12)
+    np.testing.assert_allclose(shuffled.values, plain.values, rtol=1e-9, atol=1e-9)
+
+
+@every_row
+def test_nothing_to_score_is_nan_and_never_an_error(name, family):
+    """Of classes that no image has, and of images that all are of one class, whatever is predicted."""
+    truth = drawn_truth(family)
+    hot = one_hot(family, truth)
+    first = np.zeros_like(truth)
+    if family in ("binary", "multiclass"):
+        first[:, 0] = True
+    for p in (hot, one_hot(family, first), np.full_like(hot, 1 / hot.shape[-1])):
+        outputs = outputs_with(family, first, p)
+        scores = unit_scores(METRICS[name], outputs, alone(len(outputs.case)))
+        assert (
+            np.isnan(scores.values).all() if np.isnan(scores.estimate) else np.isfinite(scores.values).all()
         )
-        resampled.append(value(name, again))
-    assert found.values.std(ddof=1) / np.sqrt(n) == pytest.approx(np.std(resampled), rel=0.2)
+        assert METRICS[name].bounds[0] - 1e-9 <= scores.estimate <= METRICS[name].bounds[1] or np.isnan(
+            scores.estimate
+        )
 
 
-def test_groups_count_once_in_a_mean():
-    said = np.array([[0.9, 0.1]] * 4)
-    truth = np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=bool)
-    outputs = Outputs("binary", np.arange(4), np.zeros(4, dtype=int), truth, said)
-    assert unit_scores(METRICS["accuracy"], outputs, Units.from_groups(["a", "a", "a", "b"])).estimate == 0.5
+@pytest.mark.parametrize(
+    ("name", "family"), [pair for pair in ROWS if isinstance(METRICS[pair[0]].formula, ConfusionFunction)]
+)
+def test_a_function_of_counts_knows_its_derivative_and_no_scale(name, family):
+    of = METRICS[name].formula.of
+    total_KK = cells(drawn_outputs(family))[0]
+    value, derivative_KK = of(total_KK)
+    step = 1e-5 * total_KK.sum()
+    for place in np.ndindex(total_KK.shape):
+        change = np.zeros_like(total_KK)
+        change[place] = step
+        slope = (of(total_KK + change)[0] - of(total_KK - change)[0]) / (2 * step)
+        assert derivative_KK[place] == pytest.approx(slope, rel=1e-4, abs=1e-9 / total_KK.sum())
+    assert of(7 * total_KK)[0] == pytest.approx(value)
+    assert (derivative_KK * total_KK).sum() == pytest.approx(0, abs=1e-12)
 
 
-def test_an_absent_class_is_left_out_and_counted():
-    outputs = classifier("multiclass")
-    kept = outputs.truth[:, 3] == 0
-    fewer = Outputs(
-        "multiclass",
-        np.arange(kept.sum()),
-        outputs.fold[kept],
-        outputs.truth[kept],
-        outputs.probabilities[kept],
-    )
-    found = unit_scores(METRICS["balanced_accuracy"], fewer, alone(int(kept.sum())))
-    truth, said, _ = single(fewer)
-    assert found.num_undefined == 1
-    assert found.estimate == pytest.approx(
-        oracle.recall_score(truth, said, labels=[0, 1, 2], average="macro")
-    )
-
-
-def test_macro_precision_of_the_gel_table():
-    # 11 of 11 positives found, 1 negative called positive: row 16 of the seed.
-    truth = np.repeat([1, 0], 11)
-    said = np.concatenate([np.ones(12), np.zeros(10)]).astype(int)
-    outputs = Outputs(
-        "binary", np.arange(22), np.zeros(22, dtype=int), np.eye(2, dtype=bool)[truth], np.eye(2)[said]
-    )
-    assert value("precision_macro", outputs) == pytest.approx(0.95833, abs=5e-6)
-
-
-def test_dice_of_half_overlap():
-    assert image_dice(segmented((10, 5, 5)))[0, 1] == pytest.approx(2 / 3)
-
-
-def test_an_accuracy_of_92_percent_leaves_dice_nearly_open():
-    # 160 of 2000 pixels are wrong, and a tenth of all are foreground: each may be missed, or said where it is not.
-    found = []
-    for missed in range(0, 161, 10):
-        image = segmented((200 - missed, 160 - missed, missed))
-        assert value("pixel_accuracy_pooled", image) == pytest.approx(0.92)
-        found.append(value("dice_pooled_macro", image))
-    assert (min(found), max(found)) == pytest.approx((1 / 3, 0.7143), abs=5e-5)
+def test_every_row_says_what_it_is():
+    for name, row in METRICS.items():
+        assert row.name == name
+        assert row.title
+        assert row.averaging
+        assert row.formula is not None
 
 
 @pytest.mark.parametrize("purpose", DEFAULTS)

@@ -39,7 +39,7 @@ from foldwise.judging.verdict import Verdict
 from foldwise.judging.warnings import cautions
 from foldwise.judging.warnings.facts import Facts
 from foldwise.metrics.outputs import Outputs
-from foldwise.metrics.table import Metric, choose_metric, metrics_of
+from foldwise.metrics.table import Metric, choose_metric, reported
 from foldwise.run.folder import RunFolder, write_json
 from foldwise.study.spec import Judging, Study
 
@@ -106,7 +106,7 @@ def verdict_of(study: Study, rows: Rows, speeds: Sequence[dict[str, Any]] = ()) 
         "num_planned": len(rows.fits),
         "finished": max((str(fit.result["finished"]) for fit in rows.fits if "finished" in fit.result), default=None),
         "metric": _about(metric, rows) | {"equivalent_within": study.judge.equivalent_within},
-        "metrics": {name: _about(row, rows) for name, row in metrics_known(rows).items()},
+        "metrics": {name: _about(row, rows) for name, row in _reported(metric, rows).items()},
         "state": told,
         "answer": answer(told, listed, facts, unbeaten) if known.comparable else None,
         "configurations": listed,
@@ -143,7 +143,7 @@ def _judgement(study: Study, rows: Rows, metric: Metric) -> Judgement:
     chosen = [scored[one] for one in comparable]
     tables = {
         name: judged(row, chosen, rows.units, num_cases=len(rows.names), alpha=study.judge.alpha)
-        for name, row in (metrics_known(rows).items() if chosen else ())
+        for name, row in (_reported(metric, rows).items() if chosen else ())
     }
     comparison, selected = compared(tables.get(metric.name), seed=study.seed, alpha=study.judge.alpha)
     trivial = tuple(
@@ -228,9 +228,8 @@ def _pair(pair: Pair, ids: Sequence[str], sign: int) -> dict[str, Any]:
     return record
 
 
-def metrics_known(rows: Rows) -> dict[str, Metric]:
-    """The metrics of the task, those of boundaries only where they were computed."""
-    return metrics_of(rows.family, boundary=rows.outlines is not None)
+def _reported(metric: Metric, rows: Rows) -> dict[str, Metric]:
+    return reported(metric, rows.family, boundary=rows.outlines is not None)
 
 
 def _about(metric: Metric, rows: Rows) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Metric:
             else, ``free`` where a score may be negative.
         groups_equal: a mean over units: each group counts once. False: cases are summed over all groups.
         counted: each case is right or wrong, so that differences have the variance floor of paired proportions.
+        ordered: only for classes that stand in an order, which a study says by naming such a metric.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Metric:
     higher_is_better: bool = True
     groups_equal: bool = False
     counted: bool = False
+    ordered: bool = False
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -147,12 +149,23 @@ DEFAULTS = {
 }
 
 
-def metrics_of(family: str, *, boundary: bool = True) -> dict[str, Metric]:
-    """The rows that make sense for a family of tasks; without those that need boundary scores where there are none."""
+def metrics_of(family: str) -> dict[str, Metric]:
+    """The rows that make sense for a family of tasks: any of them may decide, or choose an epoch."""
+    return {name: metric for name, metric in METRICS.items() if family in metric.families}
+
+
+def reported(decides: Metric, family: str, *, boundary: bool) -> dict[str, Metric]:
+    """The rows that are computed beside the one that decides.
+
+    Args:
+        decides: a row of ordered classes only, which says that they are; only then the others like it make sense.
+        family: of the task.
+        boundary: whether there are boundary scores.
+    """
     return {
         name: metric
-        for name, metric in METRICS.items()
-        if family in metric.families and (boundary or metric.needs != "boundary")
+        for name, metric in metrics_of(family).items()
+        if (boundary or metric.needs != "boundary") and (decides.ordered or not metric.ordered)
     }
 
 

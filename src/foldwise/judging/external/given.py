@@ -15,7 +15,7 @@ from foldwise.judging.external.reading import Read, metric_of
 from foldwise.judging.scores.scoring import Scored, score
 from foldwise.metrics.influence import Units, mean_score
 from foldwise.metrics.outputs import Floats, Ints
-from foldwise.metrics.table import Metric, choose_metric, metrics_of
+from foldwise.metrics.table import Metric, choose_metric, reported
 
 MAX_FOLDS = 100  # whose scores are told one by one
 
@@ -93,4 +93,4 @@ def _labelled(read: Read, grid: Grid, asked: Asked) -> Given:
         name: score(said, grid.units, decides=metric, classes=read.classes)
         for name, said in outputs_of(grid, family).items()
     }
-    return Given(read, grid, metric, metrics_of(family), scored)
+    return Given(read, grid, metric, reported(metric, family, boundary=False), scored)

@@ -14,7 +14,7 @@ from foldwise.metrics.influence import Units, UnitScores, unit_scores
 from foldwise.metrics.outputs import Floats, Ints, Outputs, of_fold
 from foldwise.metrics.ranking import AUROC, AVERAGE_PRECISION, MIN_POSITIVES, ranked
 from foldwise.metrics.ratios import image_dice, image_iou, pixel_ap, pixel_auroc, pooled_by_class
-from foldwise.metrics.table import Metric, metrics_of
+from foldwise.metrics.table import Metric, reported
 
 NAN = float("nan")
 
@@ -63,7 +63,7 @@ def score(
         classes: names, for the table by class.
     """
     first = repeats[0][1]
-    table = metrics_of(first.family, boundary=first.nsd is not None)
+    table = reported(decides, first.family, boundary=first.nsd is not None)
     scored = {
         name: [unit_scores(metric, outputs, units) for _, outputs in repeats]
         for name, metric in table.items()

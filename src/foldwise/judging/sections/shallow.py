@@ -15,7 +15,7 @@ from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.variance import Variance
 from foldwise.judging.verdict import VerdictWarning
 from foldwise.judging.wording import show
-from foldwise.metrics.table import metrics_of
+from foldwise.metrics.table import reported
 from foldwise.study.spec import Choice, Study
 
 Record = dict[str, Any]
@@ -56,7 +56,7 @@ def _fits(rows: Rows, baseline: Choice) -> list[Fit]:
 def _record(study: Study, rows: Rows, known: Judgement, name: str, scored: Scored) -> Record:
     tables = {
         metric: judged(row, [scored], rows.units, num_cases=len(rows.names), alpha=study.judge.alpha)
-        for metric, row in metrics_of(rows.family, boundary=rows.outlines is not None).items()
+        for metric, row in reported(known.metric, rows.family, boundary=rows.outlines is not None).items()
     }
     metrics = {
         metric: dict(zip(("low", "high"), table.intervals[0], strict=True))
