@@ -45,6 +45,7 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation) -> Audit:
     Nothing is changed and nothing raised: an error is a finding too. Copies are grouped unless
     ``validation.near_duplicates`` says ``ignore``.
     """
+    # Copies first: the checks of classes and folds count groups, which copies join.
     copies = find_copies(packed)
     grouped = validation.near_duplicates == "group"
     groups = join_groups(dataset, copies if grouped else Copies((), ()))

@@ -139,6 +139,7 @@ def _contradictions(dataset: Dataset, packed: Packed, copies: Copies) -> list[Fi
     """Copies with different labels or masks: at most one of them is right."""
     names = [case.name for case in dataset.cases]
     exact = [(cluster[0], other) for cluster in copies.exact for other in cluster[1:]]
+    # Masks are compared for exact copies only: those of a turned copy are turned as well.
     if is_segmentation(dataset):
         pairs = [(i, j) for i, j in exact if not np.array_equal(packed.target(i), packed.target(j))]
         return _disagreeing("warning", "exact", pairs, names=names, labels=())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MIN_SKILL = 0.4  # of the way from chance to always right
 _MIN_DEVIATIONS = 4.0  # above chance; with a few dozen images less than that is luck
+# Fewer images of a label than this cannot give a share that means anything in five parts.
 _MIN_POSITIVES = 10
 
 
@@ -122,6 +123,7 @@ def _rule(bins_N: np.ndarray, class_N: np.ndarray) -> tuple[float, float, float]
     """
     kinds, class_N = np.unique(class_N, return_inverse=True)
     num_classes = len(kinds)
+    # A seed of its own, so that the audit says the same whatever the study's seed is.
     fold_N = np.random.default_rng(0).permutation(len(class_N)) % 5
     right_N = np.zeros(len(class_N), bool)
     for fold in range(5):
@@ -163,6 +165,7 @@ def _property_finding(
     )
     severity: Severity = "warning"
     cure = f"{kind.cure} Otherwise {_ANOTHER_SOURCE}."
+    # Decoded to grey, the mode itself is gone from the pixels; only its cause may be left.
     if kind.code == "mode" and packed.num_channels == 1:
         severity = "note"
         cure = (
@@ -213,6 +216,7 @@ def name_findings(dataset: Dataset, validation: Validation) -> list[Finding]:
     return []
 
 
+# The last number of a name is that of the slice or frame; what stands before it names the series.
 _NUMBERED = re.compile(r"^(.*?)(\d+)(?:\.[^.]+|\])?$")
 _MIN_SERIES, _MAX_PAIRS = 8, 200
 # Consecutive sections of a nerve cord: 0.5 against 0.1 far apart; single blood cells in the order of their files:

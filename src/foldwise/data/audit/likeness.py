@@ -38,7 +38,7 @@ class Likeness:
 
     def __init__(self, packed: Packed) -> None:
         self._packed = packed
-        # Memory is taken only for the images that are looked at.
+        # Memory is taken only for the images that are looked at; in half precision half a million details are 4 GB.
         self._whole = np.empty((len(packed), _WHOLE_PX, _WHOLE_PX), np.float16)
         self._detail = np.empty((len(packed), _SIZE_PX, _SIZE_PX), np.float16)
         self._loaded = np.zeros(len(packed), bool)

@@ -63,6 +63,7 @@ def size_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     odd = [
         f"{name} ({w} × {h})" for name, (w, h) in zip(names, sizes, strict=True) if (w, h) != (width, height)
     ]
+    # Where sizes vary freely, as of photographs, none is an exception.
     if odd and count >= _MANY * len(sizes):
         message = f"{counted(len(odd), 'image is', 'images are')} not {width} × {height} as the other {count} are: {some(odd)}."
         concerned = _where(names, [size != (width, height) for size in sizes])

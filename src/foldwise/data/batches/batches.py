@@ -77,6 +77,7 @@ class Pictures:
             augment: the changes to draw.
             generator: a CPU generator that is this epoch's alone.
         """
+        # A turned or zoomed crop reaches outside itself: cut larger, its corners hold picture and not padding.
         window = math.ceil(crop_px * reach(augment)) if crop_px else None
         size_hw = (crop_px, crop_px) if crop_px else None
         for cases in order:
@@ -116,6 +117,7 @@ class Pictures:
             height = width = window
         raw, inside, (mean_NC, std_NC) = self._raw(cases, corners, (height, width))
         inputs = normalized(raw, mean_NC, std_NC)
+        # Zero after normalisation is the mean: padding looks like nothing, not like black.
         if inside is not None:
             inputs *= inside[:, None]
         return Batch(inputs, self._targets(cases, corners, (height, width)), cases)

@@ -83,6 +83,7 @@ def normalization(kind: str, *, pretrained: bool, packed: Packed, train: np.ndar
     if kind == "none":
         return Normalization("fixed", (0.0,) * num_channels, (white,) * num_channels, dtype)
     mean, std = packed.channel_stats(train)
+    # A channel that is constant in the training part becomes 0 there, and stays finite in the test part.
     std = np.maximum(std, SMALLEST_STD * white)
     return Normalization("fixed", tuple(mean.tolist()), tuple(std.tolist()), dtype)
 

@@ -142,5 +142,6 @@ def fits(packed: Packed, device: torch.device, *, free: Callable[[torch.device],
     if device.type != "cuda":
         return False
     free_bytes = free(device) if free else torch.cuda.mem_get_info(device)[0]
+    # 16-bit images become 32-bit floats on the device.
     widened = 2 if packed.dtype == np.uint16 else 1
     return packed.num_bytes * widened <= MAX_SHARE * free_bytes

@@ -63,6 +63,7 @@ class FromFiles(Packed):
         """Compare with what was packed, once: the scores of all three ways are the same, or there are none."""
         if (kind, index) in self._checked:
             return
+        # Each image once: afterwards a comparison would be a second read of what is measured as the plain way.
         saved = packed(index)
         if decoded.dtype != saved.dtype or not np.array_equal(
             decoded, saved, equal_nan=decoded.dtype.kind == "f"
@@ -105,6 +106,7 @@ def check_room(packed: Packed) -> None:
     Raises:
         SpecError: says how large it is and how much is free.
     """
+    # Asked before anything is trained: what does not fit would be met in the middle of a fit.
     free = psutil.virtual_memory().available
     if packed.num_bytes > free:
         raise SpecError(

@@ -47,6 +47,7 @@ def _digest_of(root: Path, location: str) -> str:
         return hashlib.sha256(f"channels {digests}".encode()).hexdigest()
     name, index = split_slice(location)
     path = root / name
+    # Of the values and not of the file: slices of a stack that is saved anew, or grows, keep their digests.
     if index is not None:
         array = np.ascontiguousarray(open_stack(path)[index])
         return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()

@@ -82,6 +82,7 @@ def measure_image(
 
 def _statistics(image_CHW: np.ndarray) -> dict[str, Any]:
     """The moments and the range of the finite values of an image."""
+    # float64: the sum of squares of a large 16-bit image does not fit the 24 bits of a float32.
     flat = image_CHW.reshape(len(image_CHW), -1).astype(np.float64)
     finite = np.isfinite(flat)
     count = finite.sum(1)
@@ -148,6 +149,7 @@ def fingerprint(image_CHW: npt.NDArray[Any]) -> tuple[str, ...]:
     """
     small = thumbnail(image_CHW, 32).astype(np.float64)
     spread, level = float(small.std()), float(np.abs(small).max())
+    # A constant image of floats has the spread of its rounding errors.
     if spread <= 1e-6 * level:
         return (FLAT,) * NUM_TURNS
     small = (small - small.mean()) / spread

@@ -75,6 +75,7 @@ class Packed:
 
     def _mapped(self, name: str, dtype: np.dtype, count: int) -> np.ndarray:
         path = self.folder / name
+        # A full disk or a cut copy shows in the length; the digest of all bytes would cost reading them at every start.
         if path.stat().st_size != count * dtype.itemsize:
             raise ValueError(f"{name} has {path.stat().st_size} bytes, not {count * dtype.itemsize}")
         return np.memmap(path, dtype=dtype, mode="r", shape=(count,))
@@ -110,6 +111,7 @@ class Packed:
 
     def channel_stats(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (C,) float32 over all pixels of the images at `indices`."""
+        # Images are weighted by their pixels: the moments are of all pixels of a part, not a mean over images.
         weights = self.shapes[indices].prod(1).astype(np.float64)[:, None]
         mean_C = (self._moments[0][indices] * weights).sum(0) / weights.sum()
         square_C = (self._moments[1][indices] * weights).sum(0) / weights.sum()

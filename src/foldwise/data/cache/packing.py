@@ -96,6 +96,7 @@ def _write_pack(
                 continue
             kinds.setdefault((len(loaded.image_CHW), str(loaded.image_CHW.dtype)), []).append(case.name)
             measures.append(loaded.measure)
+            # After a first problem decoding goes on, to name all problems at once, but nothing more is worth writing.
             if not errors and len(kinds) == 1:
                 images.write(loaded.image_CHW.tobytes())
                 if loaded.target_HW is not None:
@@ -132,6 +133,7 @@ def load_case(dataset: Dataset, case: Case, data: DataSpec, *, file_digest: str 
         DataError: the image or its mask cannot be used.
     """
     pixels, image = read_image(dataset, case, data)
+    # Type and shape belong to it, or a column and a row of the same values would be one picture.
     pixel_digest = hashlib.sha256(f"{image.dtype}{image.shape}".encode() + image.tobytes()).hexdigest()[:32]
     original = (image.shape[1], image.shape[2])
     target = None

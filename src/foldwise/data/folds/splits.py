@@ -90,6 +90,7 @@ class _Cut:
         presence_NK = class_presence(dataset, packed)
         self.rare = rare_classes(dataset, presence_NK, groups, folds=validation.folds)
         strata_NS = make_strata(dataset, packed, folds=validation.folds)
+        # Without strata groups are dealt by their sizes alone.
         if not validation.stratify:
             strata_NS = strata_NS[:, :0]
         self._sizes_G = np.bincount(self._group_N, minlength=num_groups)
@@ -202,6 +203,7 @@ def check_splits(splits: Sequence[Split], groups: Sequence[str], scored: dict[st
                         where="validate",
                         cure="State fewer folds, turn validate.stratify on, or merge the class with another.",
                     )
+    # Each image is scored once per repeat, or the paired comparison of configurations would weigh some twice.
     for repeat, count_N in tested.items():
         if (count_N != 1).any():
             raise DataError(f"repeat {repeat} does not test every image exactly once", where="splits.csv")
@@ -262,6 +264,7 @@ def read_splits(path: Path) -> tuple[Split, ...]:
 
 
 def _column(name: str, cells: np.ndarray) -> Split:
+    # The header of a column is ``repeat 0 fold 2``.
     _, repeat, _, fold = name.split()
     wrong = sorted(set(cells.tolist()) - {*ROLES, *_EARLIER.values()})
     if wrong:

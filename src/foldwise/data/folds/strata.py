@@ -37,6 +37,7 @@ def make_strata(dataset: Dataset, packed: Packed, *, folds: int) -> np.ndarray:
         none_N1 = ~presence_NK.any(axis=1, keepdims=True)
         return np.hstack([presence_NK, none_N1]).astype(np.int64)
     share_N = foreground_shares(packed)
+    # Two images per bin and fold at least: finer bins could not be dealt evenly anyway.
     num_bins = int(np.clip(len(share_N) // (2 * folds), 1, MAX_SHARE_BINS))
     edges = np.quantile(share_N, np.arange(1, num_bins) / num_bins)
     bin_N = np.searchsorted(edges, share_N, side="right")
@@ -82,6 +83,7 @@ def rare_classes(
     dataset: Dataset, presence_NK: np.ndarray, groups: Sequence[str], *, folds: int
 ) -> tuple[int, ...]:
     """Classes in fewer groups than there are folds: some fold cannot test them. The background is not among them."""
+    # The background is in nearly every image, so it is never the class that is lacking.
     first = 1 if is_segmentation(dataset) else 0
     counts_K = groups_per_class(presence_NK, groups)
     return tuple(k for k in range(first, len(counts_K)) if counts_K[k] < folds)

@@ -146,6 +146,7 @@ def decode(path: Path) -> Pixels:
             where=str(path),
             cure="Check that it is there and may be read.",
         ) from None
+    # An interrupted copy often leaves such files, so this has words of its own.
     if size == 0 and not path.is_dir():
         raise DataError("the file is empty (0 bytes)", where=str(path), cure=COPY_AGAIN)
     name = _recognised(path)

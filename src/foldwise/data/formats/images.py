@@ -44,6 +44,7 @@ def plane(pixels: Pixels, *, where: str) -> np.ndarray:
         DataError: the file has several channels that differ.
     """
     image_CHW = to_channels(pixels, "native", where=where)
+    # Viewers save a grey channel as RGB: three equal channels are one.
     if (image_CHW == image_CHW[:1]).all():
         return image_CHW[:1]
     raise DataError(
@@ -88,6 +89,7 @@ def mask_values_of(pixels: Pixels, *, palette: Literal["index", "colour"], where
     if pixels.palette is not None and palette == "colour":
         return _grey_if_equal(pixels.palette[values[0]])
     if pixels.mode in {"LA", "RGBA"}:
+        # Some programs draw the mask into the alpha channel and leave the colour empty, others the reverse.
         if values[-1].min() != values[-1].max():
             raise DataError(
                 "the mask has an alpha channel that varies: is the drawing in the colour or in the alpha?",
@@ -95,6 +97,7 @@ def mask_values_of(pixels: Pixels, *, palette: Literal["index", "colour"], where
                 cure="Save the mask without alpha, as one grey channel.",
             )
         values = values[:-1]
+    # Label maps from numerical programs are often saved as floats that are all whole.
     if values.dtype.kind == "f":
         if (
             not np.isfinite(values).all()
@@ -136,6 +139,7 @@ def resize_image(image_CHW: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     if image_CHW.shape[1:] == size_hw:
         return image_CHW
     height, width = size_hw
+    # Pillow resizes one channel of floats at a time, whatever the number and type of channels.
     planes = [
         np.asarray(
             Image.fromarray(np.ascontiguousarray(plane, np.float32)).resize(

@@ -22,6 +22,7 @@ def _decode(path: Path, *, kind: str) -> Pixels:
             # Pillow reads 16-bit colour as 8 bit without a word.
             return _of_array(imagecodecs.png_decode(path.read_bytes()), kind, 16, orientation, path)
         if image.mode == "P":
+            # The indices are kept: in a mask they may be class numbers, whatever colours they stand for.
             colours = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
             indices = upright(np.asarray(image)[None], orientation)
             return Pixels(indices, "P", kind, 8, full_palette(colours))

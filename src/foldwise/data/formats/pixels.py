@@ -49,6 +49,7 @@ def plain(values: np.ndarray, path: Path) -> np.ndarray:
         return values.astype(np.float32)
     if values.dtype == np.bool_:
         return values.astype(np.uint8)
+    # Integers of other widths are common in exports (int32 label maps, int16 scans): what counts is the values, not the type.
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     if values.dtype.kind in "iu" and low >= 0 and high <= 65535:
         return values.astype(np.uint16)

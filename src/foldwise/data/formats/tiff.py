@@ -51,6 +51,7 @@ def decode_tiff(path: Path) -> Pixels:
         raise DataError(
             f"the colour mode {photometric} is not supported", where=str(path), cure="Save it as grey or RGB."
         )
+    # White is 0 in such a file: turned round, so that bright is large as everywhere else.
     if photometric == "MINISWHITE":
         values = np.iinfo(values.dtype).max - values if values.dtype.kind == "u" else ~values
     if bits == 1:
@@ -89,6 +90,7 @@ def _mode(num_channels: int, photometric: str, num_extra: int, bits: int) -> str
 
 def _channels_first(array: np.ndarray, axes: str, path: Path) -> np.ndarray:
     """(C, H, W) of an array with named axes; a stack in depth or time is refused."""
+    # Axes of length 1 say nothing; Y and X are kept even so, since a picture may be one pixel high.
     keep = [k for k, length in enumerate(array.shape) if length > 1 or axes[k] in "YX"]
     named = "".join(axes[k] for k in keep)
     array = array.reshape([array.shape[k] for k in keep])
@@ -114,8 +116,10 @@ def _channels_first(array: np.ndarray, axes: str, path: Path) -> np.ndarray:
 def _is_whole(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> bool:
     """Whether every page, plane, strip and tile that the file speaks of lies within it."""
     size = path.stat().st_size
+    # A series in one stretch states its length itself; else every strip and tile has to be looked at.
     contiguous = series.dataoffset is not None and series.dataoffset + series.nbytes <= size
     planes = contiguous or all(page is not None and _segments_inside(page, size) for page in series.pages)
+    # ImageJ may write one directory for all planes, so that only its note tells that some are cut off.
     stated = (file.imagej_metadata or {}).get("images", 1)
     return planes and series.size >= stated * series.keyframe.size and _chain_ends(path, size)
 
@@ -139,6 +143,7 @@ def _chain_ends(path: Path, size: int) -> bool:
         while start:
             file.seek(start)
             count = file.read(struct.calcsize(count_format))
+            # A list of pages that comes back to itself would never end.
             if start in seen or len(count) < struct.calcsize(count_format):
                 return False
             seen.add(start)

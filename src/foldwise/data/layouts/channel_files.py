@@ -100,6 +100,7 @@ def _split(path: str, channels: Sequence[str]) -> tuple[str, str | None]:
     whole = PurePosixPath(path)
     for channel in channels:
         stem = whole.stem
+        # A mark must stand before the word: infrared.png is no image of the channel red.
         if stem.endswith(channel) and len(stem) > len(channel) + 1 and stem[-len(channel) - 1] in MARKS:
             named = f"{stem[: -len(channel)]}{{}}{whole.suffix}"
             return whole.with_name(named).as_posix(), channel
@@ -189,6 +190,7 @@ def suspected_channels(paths: Sequence[str]) -> tuple[str, ...]:
         whole = PurePosixPath(path)
         end = max(whole.stem.rfind(mark) for mark in MARKS)
         word = whole.stem[end + 1 :]
+        # One file that is named otherwise is enough: a wrong suspicion would cost a reader's trust in the audit.
         if end < 1 or word.casefold() not in WORDS:
             return ()
         ends.setdefault(whole.with_name(whole.stem[:end] + whole.suffix).as_posix(), set()).add(word)

@@ -97,6 +97,7 @@ def _statements(listing: Listing, classes: tuple[str, ...]) -> list[str]:
 def _misplaced(root: Path) -> list[DataError]:
     """Errors for what would be lost without a word: images deeper down, and kinds that cannot be read."""
     errors = []
+    # A class that is a folder of folders would silently be empty.
     deep = [path for path in image_files_below(root) if path.count("/") > 1]
     if deep:
         errors.append(

@@ -42,6 +42,7 @@ def with_groups(
     if group.startswith("pattern:"):
         return _by_pattern(cases, group.removeprefix("pattern:"))
     column = data.group_column if group == "auto" else group
+    # Near-duplicates are grouped by the audit, from the pixels; here nothing is stated.
     if group in {"none", "near-duplicates"}:
         return tuple(replace(case, group=None) for case in cases), ()
     if column is None:
@@ -131,6 +132,7 @@ def _by_blocks(
         stack, index = split_slice(case.name)
         series = stack if index is not None else PurePosixPath(case.name).parent.as_posix()
         number = last_in[series] = last_in.get(series, -1) + 1
+        # Blocks begin with the first slice of each series, so that no block reaches over two volumes.
         first = number - number % length
         grouped.append(replace(case, group=f"{series} {first} to {first + length - 1}"))
     return tuple(grouped), (_counted(grouped, f"data.slices_per_group: {length} in a row"),)

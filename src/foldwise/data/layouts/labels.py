@@ -73,6 +73,7 @@ def label_columns(table: Table, data: DataSpec, image_column: str) -> tuple[str,
     named = [name for name in others if name.casefold() in LABEL_NAMES]
     usable = [name for name in others if not _is_other(name)]
     indicators = [name for name in usable if name not in named and _is_indicator(table, name)]
+    # A column called label beside several 0/1 columns leaves both readings open.
     if len(named) == 1 and len(indicators) < 2:
         return (named[0],)
     if not named and len(indicators) > 1:
@@ -208,6 +209,7 @@ def _separator(cells: Sequence[str], data: DataSpec, where: str) -> str | None:
     if not used:
         return None
     tokens = {token for cell in cells for token in cell.split(used[0])}
+    # A space separates numbers (as in 16 0), but is part of names (as in red cell).
     if used[0] != " " or all(token.strip().isdigit() for token in tokens if token.strip()):
         return used[0]
     raise DataError(

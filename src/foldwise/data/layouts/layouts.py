@@ -103,6 +103,7 @@ def _read_phantom(data: DataSpec, group: str) -> Dataset:
     folder = _drawn(spec)
     settings = {key: value for key, value in phantom.reading.items() if key not in data.model_fields_set}
     own = {"phantom": None, "path": str(folder), "task": phantom.task, "classes": phantom.classes}
+    # The truth of a phantom has its groups in a column of that name; a study that cuts blocks does without.
     by_column = group == "auto" and data.slices_per_group is None
     dataset = read_dataset(
         data.model_copy(update=settings | own), base=folder, group="group" if by_column else group

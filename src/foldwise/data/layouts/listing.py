@@ -156,6 +156,7 @@ class Listing:
             DataError: several tables could hold the labels.
         """
         stated = self.data.table
+        # Hidden files are editors' locks and copies, as of LibreOffice and macOS.
         tables = sorted(path for path in self.root.glob("*.csv") if not path.name.startswith("."))
         if stated is not None and not (self.root / stated).is_file():
             raise SpecError(

@@ -147,6 +147,7 @@ def _naming_hint(images: set[str], masks: set[str]) -> str:
     """What makes the names differ, if it is the same for all: upper and lower case, or an ending such as ``_mask``."""
     if not images or not masks:
         return ""
+    # A disk that ignores case hides this until the data are copied to one that does not.
     if {name.casefold() for name in images} & {name.casefold() for name in masks}:
         return " Some names differ only in upper and lower case."
     for name in images:

@@ -103,6 +103,7 @@ def _grey_classes(
     """Classes of grey values: {0, 255}, or 0..K-1 without a gap."""
     if values in ([], [0]):
         raise _unclear(census, "all masks are empty")
+    # The usual binary mask; of any other pair of values the meaning must be stated.
     if values == [0, 255]:
         return ("background", "foreground"), {0: 0, 255: 1}
     num_classes = values[-1] + 1
@@ -119,10 +120,12 @@ def _grey_classes(
             else ("background", *(f"class {k}" for k in values[1:]))
         )
         return names, {k: k for k in values}
+    # 255 is the usual value for pixels that do not count, and a possible class: the harm of a wrong guess is large.
     if values[-1] == 255 and values[:-1] == list(range(len(values) - 1)):
         raise _unclear(
             census, "255 may be a class, or pixels that do not count", "State data.ignore_value: 255, or "
         )
+    # Instance masks number their objects from 1 without a gap, just as classes are numbered.
     if len(values) > MAX_CLASSES and values == list(range(num_classes)):
         raise _unclear(
             census,
@@ -137,6 +140,7 @@ def _colour_classes(census: Census, values: list[MaskKey]) -> tuple[tuple[str, .
     colours = sorted({as_colour(value) for value in values})
     if len(colours) > MAX_CLASSES:
         raise _unclear(census, f"the masks hold {len(colours)} colours")
+    # Black and white saved as colour is the grey case above.
     if colours == [(0, 0, 0), (255, 255, 255)]:
         return ("background", "foreground"), {(0, 0, 0): 0, (255, 255, 255): 1}
     if colours[0] != (0, 0, 0) or len(colours) < 2:
@@ -239,6 +243,7 @@ def class_indices(mask: np.ndarray, values: dict[MaskKey, int], *, where: str) -
             red << 16 | green << 8 | blue: k
             for (red, green, blue), k in ((as_colour(v), k) for v, k in values.items())
         }
+    # One look-up per pixel instead of a comparison per class; 16 MB for colours is little beside an image.
     lookup = np.full(num_values, NO_CLASS, np.uint8)
     lookup[list(class_of)] = list(class_of.values())
     target: np.ndarray = lookup[raw]

@@ -78,6 +78,7 @@ def read(listing: Listing) -> Dataset:
         )
     masks = stack_files(root, data.masks, MASK_FOLDERS)
     has_labels = (root / "labels.npy").is_file()
+    # Both would be a data set, of different tasks.
     if masks and has_labels and data.masks is None and data.task == "auto":
         raise DataError(
             f"there are {masks[0]} and labels.npy: masks or labels?",

@@ -46,6 +46,7 @@ def read_table(path: Path) -> Table:
     """
     text = _text(path)
     header = text.splitlines()[0]
+    # Spreadsheets of several countries write semicolons; a comma in the header is the stronger sign.
     separator = next((mark for mark in (",", ";", "\t") if mark in header), ",")
     reader = csv.reader(text.splitlines(keepends=True), delimiter=separator)
     columns = tuple(name.strip() for name in next(reader))
@@ -79,6 +80,7 @@ def read_table(path: Path) -> Table:
 
 def _text(path: Path) -> str:
     try:
+        # Excel begins UTF-8 files with a byte order mark, which would become part of the first column's name.
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(

@@ -72,6 +72,7 @@ def _not_supported(archive: Path) -> DataError:
 
 def _zip_members(zipped: zipfile.ZipFile, archive: Path) -> Iterator[_Member]:
     for info in zipped.infolist():
+        # The upper half holds the Unix mode, where links show; 0 in archives of other systems.
         mode = info.external_attr >> 16
         if stat.S_IFMT(mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
             raise _refused(info.filename, "is a link or a device", archive)
@@ -107,6 +108,7 @@ def _write(
     """Write files that were checked."""
     total = sum(member.size for member in files.values())
     folder.mkdir(parents=True)
+    # Half an archive on a full disk would have to be found and removed by hand.
     free = shutil.disk_usage(folder).free
     if total > free:
         raise RunError(

@@ -90,6 +90,7 @@ def get(name: str, folder: Path, *, local: Path | None = None, progress: Progres
         out.mkdir()
         statements = source.convert(raw, out, progress)
         write_json(out / RECORD, _new_record(source, provenance, statements, _digests(out, progress)))
+        # It is empty, as was checked; a rename does not replace a folder on every system.
         if folder.exists():
             folder.rmdir()
         out.rename(folder)

@@ -53,6 +53,7 @@ def fetch_source(study: Study, base: Path, *, progress: Progress) -> Path | None
     source = choose(SOURCES, study.data.source, "data source", where="data.source")
     if _found(source, study.data, base) is not None:
         return None
+    # Imported here, since only fetching needs the network client.
     from foldwise.data.public.getting import get
 
     return get(source.name, PLACE / source.name, local=_local(study.data, base), progress=progress)
