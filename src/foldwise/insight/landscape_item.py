@@ -243,14 +243,14 @@ def _through_epochs(view: _View, landscape: Landscape, scratch: Path) -> list[di
 
 def _attention(view: _View, scratch: Path) -> str | None:
     """Write ``attention.npz``; or why there is none."""
-    setup, network, inner = view.replayed.setup, view.replayed.network, view.request.split.validation
+    setup, network, validation = view.replayed.setup, view.replayed.network, view.request.split.validation
     forward = replace(setup.learner.forward, precision="fp32")
     grouped = len(places_of(view.request.training, len(view.request.packed.classes))) > 1
-    image = setup.source.gather(inner[:1])
+    image = setup.source.gather(validation[:1])
     if absent := why_absent(network, image.inputs, forward, grouped=grouped):
         return absent
     view.replayed.go_to(view.fit.chosen)
-    scores = evaluate(network, setup.whole(inner, batch_size=view.request.pass_size), forward)
+    scores = evaluate(network, setup.whole(validation, batch_size=view.request.pass_size), forward)
     rows = images_to_show(scores.arrays["probabilities"], np.asarray(scores.truth))
     shown = setup.source.gather(scores.case[rows].astype(np.int64))
     maps = attention_maps(

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from foldwise.learning.checkpoints.saved import read_weights
 from foldwise.learning.training.devices import steady
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
-from foldwise.learning.training.train import train
+from foldwise.learning.training.train import restore, state_of, train
 
 MAX_BYTES = 2**30  # of all checkpoints together
 MIN_STEPS = 4
 
+CPU = torch.device("cpu")  # checkpoints of a whole training would not fit beside it on a GPU
 State = dict[str, Tensor]  # on the CPU, without what is frozen
 
 
@@ -39,7 +40,7 @@ class Replay:
 
     def go_to(self, epoch: int) -> None:
         """Make the network what it was at an epoch that was kept, its batch-norm statistics too."""
-        self.network.load_state_dict(self.states[epoch], strict=False)
+        restore(self.network, self.states[epoch])
 
 
 def replay(
@@ -61,25 +62,18 @@ def replay(
     with steady(request.seed, request.settings["threads"], request.device):
         setup = set_up(request)
         network = setup.learner.network
-        states = {0: state_of(network)}
+        states = {0: state_of(network, CPU)}
         size = sum(values.nbytes for values in states[0].values())
         wanted = set(keep(size))
         if last:
             for epoch in train(setup.learner, setup.batches_of, request.training.epochs):
                 if epoch.number in wanted:
-                    states[epoch.number] = state_of(network)
+                    states[epoch.number] = state_of(network, CPU)
                 tell(epoch.number, last)
                 if epoch.number == last:
                     break
     network.eval()
     return Replay(setup, states)
-
-
-def state_of(network: nn.Module) -> State:
-    """Copies of parameters that learn and of all buffers, on the CPU."""
-    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
-    state = network.state_dict()
-    return {name: values.detach().cpu().clone() for name, values in state.items() if name not in frozen}
 
 
 def most_steps(wanted: int, checkpoint_bytes: int) -> int:

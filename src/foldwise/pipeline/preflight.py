@@ -23,7 +23,7 @@ from foldwise.study.configurations import Configuration
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:
-    from foldwise.learning.training.estimate import Estimate, Looks
+    from foldwise.learning.training.estimate import Estimate, EvaluatedImages
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def preflight(prepared: Prepared, *, device: str = "auto") -> Costs:
     import torch
 
     from foldwise.learning.training.devices import pick_device
-    from foldwise.learning.training.estimate import Looks
+    from foldwise.learning.training.estimate import EvaluatedImages
 
     torch.set_num_threads(prepared.study.threads)
     check_metrics(prepared)
@@ -67,8 +67,8 @@ def preflight(prepared: Prepared, *, device: str = "auto") -> Costs:
         pick_device(asked, device)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     height, width = prepared.packed.shapes.max(axis=0)
-    looks = Looks(len(smallest.validation), len(smallest.test), (int(height), int(width)))
-    costs, notes = _tried(prepared, images=len(smallest.train), looks=looks)
+    evaluated = EvaluatedImages(len(smallest.validation), len(smallest.test), (int(height), int(width)))
+    costs, notes = _tried(prepared, images=len(smallest.train), evaluated=evaluated)
     if sentence := waiting_sentence(prepared.plan, waits):
         notes.insert(0, sentence)
     check_measured(prepared)
@@ -82,7 +82,7 @@ def preflight(prepared: Prepared, *, device: str = "auto") -> Costs:
         million_pixels=float(prepared.packed.shapes.prod(axis=1).sum()) * channels / 1e6,
         channels=channels,
         num_train=len(smallest.train),
-        num_test=looks.tested,
+        num_test=evaluated.test,
         pixels=int(height * width),
     )
     return Costs(costs, tuple(dict.fromkeys(notes)), rates, waits)
@@ -94,7 +94,9 @@ def _seconds_shared(plan: Plan, costs: dict[str, Estimate]) -> dict[str, float]:
     return {need: costs[fit.settings["configuration"]].seconds_before for fit in fits for need in fit.needs}
 
 
-def _tried(prepared: Prepared, *, images: int, looks: Looks) -> tuple[dict[str, Estimate], list[str]]:
+def _tried(
+    prepared: Prepared, *, images: int, evaluated: EvaluatedImages
+) -> tuple[dict[str, Estimate], list[str]]:
     """What each configuration takes, by its id, and what is to be said of it; every error of all of them at once."""
     from foldwise.learning.networks.describing import describe
     from foldwise.learning.training.estimate import estimate
@@ -106,7 +108,9 @@ def _tried(prepared: Prepared, *, images: int, looks: Looks) -> tuple[dict[str, 
         shape = _shape(configuration.training, prepared)
         try:
             notes += describe(configuration.training, **shape).warnings
-            costs[configuration.id] = estimate(configuration.training, **shape, images=images, looks=looks)
+            costs[configuration.id] = estimate(
+                configuration.training, **shape, images=images, evaluated=evaluated
+            )
         except FoldwiseError as error:
             errors.append(
                 type(error)(error.what, where=_named(error, configuration, prepared), cure=error.cure)

@@ -10,7 +10,7 @@ from networks_to_try import training as asking
 from foldwise.errors import SpecError
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.objectives.pretraining import hidden, make_pretraining, noisy
-from foldwise.learning.training.estimate import Looks, estimate
+from foldwise.learning.training.estimate import EvaluatedImages, estimate
 
 TASK = "binary_segmentation"
 ASK = {"task": TASK, "in_channels": 1, "num_classes": 2, "size_hw": (32, 32)}
@@ -85,7 +85,7 @@ def two_outputs(in_channels, num_classes):
 
 
 def test_the_estimate_counts_it_apart():
-    ask = {**ASK, "images": 40, "looks": Looks(8, 8)}
+    ask = {**ASK, "images": 40, "evaluated": EvaluatedImages(8, 8)}
     plain, short, long = (
         estimate(asking("unet", epochs=2, pretrain=how), **ask)
         for how in ("none", {"denoise": {"epochs": 1}}, {"denoise": {"epochs": 200}})

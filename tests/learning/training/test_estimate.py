@@ -6,7 +6,7 @@ from networks_to_try import CLASSIFY, SEGMENT, training
 import foldwise.learning.training.estimate as fitting
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.models import build
-from foldwise.learning.training.estimate import Looks, estimate
+from foldwise.learning.training.estimate import EvaluatedImages, estimate
 
 ASK = {"in_channels": 1, "num_classes": 2, "size_hw": (64, 64), "images": 40}
 
@@ -43,8 +43,10 @@ def test_asking_about_whole_images_counts_after_every_epoch_and_by_the_pixel():
     ask = {**ASK, "size_hw": (32, 32)}
     crops = training("unet", crop_px=32, epochs=10, steps_per_epoch=1, batch_size=2)
     alone = estimate(crops, task=SEGMENT, **ask).seconds_per_fit
-    asked = estimate(crops, task=SEGMENT, **ask, looks=Looks(20, 20)).seconds_per_fit
-    larger = estimate(crops, task=SEGMENT, **ask, looks=Looks(20, 20, (128, 128))).seconds_per_fit
+    asked = estimate(crops, task=SEGMENT, **ask, evaluated=EvaluatedImages(20, 20)).seconds_per_fit
+    larger = estimate(
+        crops, task=SEGMENT, **ask, evaluated=EvaluatedImages(20, 20, (128, 128))
+    ).seconds_per_fit
     assert asked > 2 * alone  # 220 looks at images beside 20 that are learned from
     assert larger > 4 * asked
 
@@ -52,7 +54,7 @@ def test_asking_about_whole_images_counts_after_every_epoch_and_by_the_pixel():
 def test_stored_features_are_those_of_every_image():
     frozen = training("timm:test_resnet", freeze="encoder", epochs=1)
     train_only = estimate(frozen, task=CLASSIFY, **ASK)
-    every = estimate(frozen, task=CLASSIFY, **ASK, looks=Looks(160, 200))
+    every = estimate(frozen, task=CLASSIFY, **ASK, evaluated=EvaluatedImages(160, 200))
     assert every.seconds_for_features > 3 * train_only.seconds_for_features
 
 

@@ -12,7 +12,7 @@ from foldwise.data.batches.batches import Batch
 from foldwise.errors import FoldwiseError
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
 from foldwise.learning.training.scoring import ForwardPass
-from foldwise.learning.training.train import Learner, Snapshot, train
+from foldwise.learning.training.train import Learner, restore, state_of, train
 from foldwise.study.spec import Choice
 
 CPU = torch.device("cpu")
@@ -104,13 +104,13 @@ def test_a_loss_that_is_no_number_is_said_with_its_cure():
     assert "Lower the learning rate" in raised.value.cure
 
 
-def test_a_snapshot_brings_back_every_number_and_copies_nothing_frozen():
+def test_a_state_brings_back_every_number_and_holds_nothing_frozen():
     net = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
     net[0].requires_grad_(False)
-    snapshot, before = Snapshot(net), copy.deepcopy(net.state_dict())
+    state, before = state_of(net), copy.deepcopy(net.state_dict())
     list(train(learner(net), lambda _: batches(), 1))
     assert not torch.equal(net[1].running_mean, before["1.running_mean"])
-    snapshot.restore(net)
+    restore(net, state)
     for name, values in net.state_dict().items():
         assert torch.equal(values, before[name])
-    assert not any(name.startswith("0.") for name in snapshot.state)
+    assert not any(name.startswith("0.") for name in state)

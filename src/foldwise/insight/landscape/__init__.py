@@ -1,1 +1,1 @@
-"""A look inside training: surfaces of losses, curvature, layers, and where a network looks."""
+"""Loss landscapes: what each criterion is around the weights of a network, and on the path of its training."""

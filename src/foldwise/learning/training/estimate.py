@@ -55,17 +55,17 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Looks:
+class EvaluatedImages:
     """The whole images that one fit is asked about.
 
     Args:
-        inner: images of the inner validation, looked at after every epoch.
-        tested: images of the test fold, looked at once.
+        validation: images of the inner validation, looked at after every epoch.
+        test: images of the test fold, looked at once.
         size_hw: their height and width; that of the images trained on where None.
     """
 
-    inner: int
-    tested: int
+    validation: int
+    test: int
     size_hw: tuple[int, int] | None = None
 
 
@@ -77,7 +77,7 @@ def estimate(
     num_classes: int,
     size_hw: tuple[int, int] | None,
     images: int,
-    looks: Looks | None = None,
+    evaluated: EvaluatedImages | None = None,
 ) -> Estimate:
     """Build the network, time one step of a few images and one look at them, and multiply.
 
@@ -90,9 +90,9 @@ def estimate(
         num_classes: K.
         size_hw: height and width of the images; 256 x 256 is assumed for images of different sizes.
         images: how many of them one fit is trained on.
-        looks: the images it is asked about; left out of the estimate where None.
+        evaluated: the images it is asked about; left out of the estimate where None.
     """
-    looks = looks or Looks(0, 0)
+    evaluated = evaluated or EvaluatedImages(0, 0)
     estimate_of = partial(
         _without_pretraining,
         task=task,
@@ -101,12 +101,12 @@ def estimate(
         size_hw=size_hw,
         images=images,
     )
-    estimated = estimate_of(training, looks=looks)
+    estimated = estimate_of(training, evaluated=evaluated)
     if training.pretrain == NO_PRETRAINING:
         return estimated
     # As a fit of its own, of all of the network: a step costs as much whatever the loss is.
     alone = make_pretraining(training).applied_to(pretraining(training))
-    before = estimate_of(alone, looks=replace(looks, tested=0))
+    before = estimate_of(alone, evaluated=replace(evaluated, test=0))
     memory_mb = max(estimated.memory_mb, before.memory_mb)
     return replace(estimated, memory_mb=memory_mb, seconds_for_pretraining=before.seconds_per_fit)
 
@@ -119,9 +119,9 @@ def _without_pretraining(
     num_classes: int,
     size_hw: tuple[int, int] | None,
     images: int,
-    looks: Looks,
+    evaluated: EvaluatedImages,
 ) -> Estimate:
-    whole_hw = looks.size_hw or size_hw or (256, 256)
+    whole_hw = evaluated.size_hw or size_hw or (256, 256)
     if training.crop_px is not None:
         size_hw = (training.crop_px, training.crop_px)
     size_hw = size_hw or (256, 256)
@@ -135,11 +135,11 @@ def _without_pretraining(
     timed = _Timed((passes.learn + rule.seconds) / num, update, per_look)
     stored = training.freeze == "encoder" and not task.endswith("segmentation") and stores_features(training)
     return Estimate(
-        seconds_per_fit=_fit_seconds(training, timed, images=images, looks=looks, stored=stored),
-        seconds_for_features=per_look * (images + looks.inner + looks.tested) if stored else 0.0,
+        seconds_per_fit=_fit_seconds(training, timed, images=images, evaluated=evaluated, stored=stored),
+        seconds_for_features=per_look * (images + evaluated.validation + evaluated.test) if stored else 0.0,
         memory_mb=_memory_mb(passes, training, (passes.kept_bytes + rule.kept_bytes) / num),
         parameters=passes.parameters,
-        seconds_per_test=per_look * looks.tested,
+        seconds_per_test=per_look * evaluated.test,
     )
 
 
@@ -152,14 +152,16 @@ class _Timed:
     look: float
 
 
-def _fit_seconds(training: Training, timed: _Timed, *, images: int, looks: Looks, stored: bool) -> float:
+def _fit_seconds(
+    training: Training, timed: _Timed, *, images: int, evaluated: EvaluatedImages, stored: bool
+) -> float:
     """All epochs of a fit and its looks; with stored features, the encoder's part is not done again."""
     steps = training.steps_per_epoch or math.ceil(images / training.batch_size)
     images_trained = images if training.steps_per_epoch is None else steps * training.batch_size
     per_image = max(timed.image - timed.look, 0.0) if stored else timed.image
-    seen_at_last = images + looks.tested if looks.tested else 0  # the training part too is scored, once
-    num_looks = 0 if stored else looks.inner * training.epochs + seen_at_last
-    return (per_image * images_trained + timed.update * steps) * training.epochs + timed.look * num_looks
+    seen_at_last = images + evaluated.test if evaluated.test else 0  # the training part too is scored, once
+    num_evaluated = 0 if stored else evaluated.validation * training.epochs + seen_at_last
+    return (per_image * images_trained + timed.update * steps) * training.epochs + timed.look * num_evaluated
 
 
 def stores_features(training: Training) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.job import Job
@@ -21,7 +22,7 @@ from foldwise.learning.training.fit_files import FoldScores, write_losses, write
 from foldwise.learning.training.scoring import Scores, evaluate
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up, with_less_memory
 from foldwise.learning.training.snapshots import Watch, images_to_watch
-from foldwise.learning.training.train import Epoch, Snapshot, train
+from foldwise.learning.training.train import Epoch, restore, state_of, train
 from foldwise.run.leases import Beat
 from foldwise.study.automatic import stated_loss
 from foldwise.study.spec import Task
@@ -50,11 +51,11 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     setup = set_up(request)
     chosen = choose_epoch(request, setup, spent.beside(beat))
     # From here on nothing is chosen any more, so the test fold may be looked at.
-    chosen.best.restore(setup.learner.network)
+    restore(setup.learner.network, chosen.best)
     with chosen.evaluating.lap():
         trained = score(request, setup, request.split.train, fully=False)
         test = score(request, setup, request.split.test, fully=True)
-    write_scores(request, FoldScores(trained, chosen.inner, test), scratch)
+    write_scores(request, FoldScores(trained, chosen.validation, test), scratch)
     weights = write_network(request, setup, scratch)
     write_losses(request, chosen.watch, scratch)
     _log(scratch / "log.txt", chosen)
@@ -76,8 +77,8 @@ class Chosen:
 
     epochs: list[dict[str, Any]]
     best_epoch: int
-    best: Snapshot
-    inner: Scores
+    best: dict[str, Tensor]
+    validation: Scores
     select: str
     evaluating: Stopwatch
     watch: Watch | None
@@ -99,15 +100,15 @@ def choose_epoch(request: FitRequest, setup: TrainingSetup, beat: Beat) -> Chose
     best_epoch, best_score, best = 0, None, None
     for epoch in train(setup.learner, setup.batches_of, training.epochs):
         with evaluating.lap():
-            inner = score(request, setup, request.split.validation, fully=by.fully, watch=watch)
-            values.append(by.value(inner, request.packed.target))
+            validation = score(request, setup, request.split.validation, fully=by.fully, watch=watch)
+            values.append(by.value(validation, request.packed.target))
         steadied = by.steadied(values)
         is_best = by.is_better(steadied, best_score)
         if is_best:
-            best_epoch, best_score, best = epoch.number, steadied, (Snapshot(network), inner)
+            best_epoch, best_score, best = epoch.number, steadied, (state_of(network), validation)
         if watch is not None:
-            watch.keep(epoch.number, inner.watched, is_best=is_best)
-        records.append(_record(epoch, inner, request.packed.task, values[-1], steadied))
+            watch.keep(epoch.number, validation.watched, is_best=is_best)
+        records.append(_record(epoch, validation, request.packed.task, values[-1], steadied))
         beat(
             {"epoch": epoch.number, "epochs": training.epochs, "metric": select, "score": finite(values[-1])}
         )
@@ -117,15 +118,15 @@ def choose_epoch(request: FitRequest, setup: TrainingSetup, beat: Beat) -> Chose
     return Chosen(records, best_epoch, *best, select, evaluating, watch)
 
 
-def _record(epoch: Epoch, inner: Scores, task: Task, value: float, steadied: float) -> dict[str, Any]:
+def _record(epoch: Epoch, validation: Scores, task: Task, value: float, steadied: float) -> dict[str, Any]:
     """What result.json says of an epoch; ``val_steady`` is what chose, for images the same as ``val_score``."""
     return {
         "epoch": epoch.number,
         "train_loss": epoch.loss,
-        "val_loss": finite(inner.loss),
+        "val_loss": finite(validation.loss),
         "val_score": finite(value),
         "val_steady": finite(steadied),
-        **recorded(inner, task),
+        **recorded(validation, task),
         "lr": epoch.lr,
         "seconds": epoch.seconds,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -101,14 +101,16 @@ def _diverged(epoch: int, loss: float, lr: float) -> FoldwiseError:
     )
 
 
-class Snapshot:
-    """The state of a network at its best epoch, in memory; what is frozen is not copied."""
+def state_of(network: nn.Module, device: torch.device | None = None) -> dict[str, Tensor]:
+    """Copies of the parameters that learn and of all buffers, on `device` or where they are; what is frozen is left out."""
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    return {
+        name: values.detach().to(device, copy=True)
+        for name, values in network.state_dict().items()
+        if name not in frozen
+    }
 
-    def __init__(self, network: nn.Module) -> None:
-        frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
-        state = network.state_dict()
-        self.state = {name: values.detach().clone() for name, values in state.items() if name not in frozen}
 
-    def restore(self, network: nn.Module) -> None:
-        """Put the network back to this state."""
-        network.load_state_dict(self.state, strict=False)
+def restore(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Put a network back to what `state_of` gave."""
+    network.load_state_dict(state, strict=False)
