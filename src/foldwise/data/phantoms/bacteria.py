@@ -90,10 +90,10 @@ def _grow(rng: np.random.Generator, dish: Dish, size: int, difficulty: float) ->
     """Distance from the nearest wall and darkness of the nearest rod, each (size, size)."""
     y, x = axes(size)
     distance, depth = np.full((size, size), FAR, np.float32), np.ones((size, size), np.float32)
-    wanted = max(3, round(dish.crowding * (size / 96) ** 2 * between(15, 26, difficulty)))
+    num_rods = max(3, round(dish.crowding * (size / 96) ** 2 * between(15, 26, difficulty)))
     gap = between(3.5, 0.3, difficulty)
     rods: list[Rod] = []
-    for _ in range(6 * wanted):
+    for _ in range(6 * num_rods):
         rod = _daughter(rng, dish, rods, gap) if rods and rng.random() < 0.65 else _stray(rng, dish, size)
         part = window(rod.y, rod.x, rod.length / 2 + 14, size)
         wall = rod.distance(y[part], x[part])
@@ -104,7 +104,7 @@ def _grow(rng: np.random.Generator, dish: Dish, size: int, difficulty: float) ->
         depth[part] = np.where(nearer, rng.uniform(0.75, 1.1), depth[part])
         distance[part] = np.where(nearer, wall, distance[part])
         rods.append(rod)
-        if len(rods) == wanted:
+        if len(rods) == num_rods:
             break
     return distance, depth
 
@@ -127,11 +127,11 @@ def _daughter(rng: np.random.Generator, dish: Dish, rods: list[Rod], gap: float)
     return _rod(rng, dish, (float(y), float(x)), mother.angle + float(rng.normal(0, 0.15 if beside else 0.4)))
 
 
-def _rod(rng: np.random.Generator, dish: Dish, place: tuple[float, float], angle: float) -> Rod:
+def _rod(rng: np.random.Generator, dish: Dish, centre: tuple[float, float], angle: float) -> Rod:
     length = dish.length * float(rng.uniform(0.65, 1.45))
     dividing = length > 1.15 * dish.length
     width, bend = dish.width * float(rng.uniform(0.92, 1.08)), float(rng.normal(0, 0.16))
-    return Rod(*place, angle, length, width, bend, float(rng.uniform(0.2, 0.5)) if dividing else 0.0)
+    return Rod(*centre, angle, length, width, bend, float(rng.uniform(0.2, 0.5)) if dividing else 0.0)
 
 
 def _phase(distance: Plane, depth: Plane, *, contrast: float, halo: float) -> Plane:

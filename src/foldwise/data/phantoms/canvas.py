@@ -78,15 +78,15 @@ def as_plane(values: Any) -> Plane:
 
 
 def wavy(
-    rng: np.random.Generator, place: tuple[float, float], *, radius: float, stretch: float, rough: float
+    rng: np.random.Generator, centre: tuple[float, float], *, radius: float, stretch: float, rough: float
 ) -> Outline:
-    """An outline at `place` (y, x) with waves of orders 2 to 5, of height `rough` falling with the order."""
+    """An outline at `centre` (y, x) with waves of orders 2 to 5, of height `rough` falling with the order."""
     phases = rng.uniform(0, 2 * np.pi, 4)
     heights = rng.normal(0, rough, 4) / np.arange(1, 5)
     waves = tuple(
         (order, float(abs(h)), float(p)) for order, h, p in zip(range(2, 6), heights, phases, strict=True)
     )
-    return Outline(*place, radius, stretch, float(rng.uniform(0, np.pi)), waves)
+    return Outline(*centre, radius, stretch, float(rng.uniform(0, np.pi)), waves)
 
 
 def generator(seed: int, *words: str | int) -> np.random.Generator:
@@ -136,11 +136,11 @@ def soft(distance: Plane, edge: float) -> Plane:
     return as_plane(0.5 - 0.5 * np.tanh(distance / (2 * edge)))
 
 
-def spot(plane: Plane, place: tuple[float, float], *, radius: float, height: float) -> None:
+def spot(plane: Plane, centre: tuple[float, float], *, radius: float, height: float) -> None:
     """Add a Gaussian spot to `plane`, in place."""
-    part = window(*place, 3 * radius, len(plane))
-    rows = np.exp(-0.5 * ((np.arange(part[0].start, part[0].stop) - place[0]) / radius) ** 2)
-    columns = np.exp(-0.5 * ((np.arange(part[1].start, part[1].stop) - place[1]) / radius) ** 2)
+    part = window(*centre, 3 * radius, len(plane))
+    rows = np.exp(-0.5 * ((np.arange(part[0].start, part[0].stop) - centre[0]) / radius) ** 2)
+    columns = np.exp(-0.5 * ((np.arange(part[1].start, part[1].stop) - centre[1]) / radius) ** 2)
     plane[part] += (height * rows[:, None] * columns[None, :]).astype(np.float32)
 
 

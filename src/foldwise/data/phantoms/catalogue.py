@@ -142,7 +142,7 @@ def _write_stacks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str,
     masks = [picture.mask for _, picture in drawn if picture.mask is not None]
     np.save(folder / "images.npy", np.stack([picture.image for _, picture in drawn]), allow_pickle=False)
     np.save(folder / "masks.npy", np.stack(masks), allow_pickle=False)
-    rows = [[f"images.npy[{place}]", picture.group] for place, (_, picture) in enumerate(drawn)]
+    rows = [[f"images.npy[{k}]", picture.group] for k, (_, picture) in enumerate(drawn)]
     _write_table(folder / "metadata.csv", ["image", "group"], rows)
 
 

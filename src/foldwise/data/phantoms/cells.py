@@ -104,16 +104,16 @@ def _settle(
     rng: np.random.Generator, culture: Culture, size: int, *, gap: float, often: float
 ) -> list[Outline]:
     """Nuclei that keep `gap` pixels between their rims, `often` of them per 96 x 96 pixels where there is room."""
-    wanted = max(2, round(culture.crowding * often * (size / 96) ** 2))
+    num_cells = max(2, round(culture.crowding * often * (size / 96) ** 2))
     placed: list[Outline] = []
-    for _ in range(12 * wanted):
+    for _ in range(12 * num_cells):
         y, x = rng.uniform(-2, size + 2, 2)
         radius = culture.radius * rng.uniform(0.75, 1.25)
         stretch = 1 + (culture.stretch - 1) * rng.uniform(0.3, 1.7)
         nucleus = wavy(rng, (float(y), float(x)), radius=float(radius), stretch=float(stretch), rough=0.07)
         if all(np.hypot(y - other.y, x - other.x) > radius + other.radius + gap for other in placed):
             placed.append(nucleus)
-        if len(placed) == wanted:
+        if len(placed) == num_cells:
             break
     return placed
 

@@ -29,9 +29,9 @@ SHOWS = (0, 1, 2, 2, 3, 4, 4, 4)  # which of five things each of eight photograp
 def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
     """Picture number `index`: grey; even numbers are gels (label 0), odd ones other pictures (label 1)."""
     kind, photograph = index % 2, index // 2
-    place = photograph % len(SHOWS)
-    number = (photograph // len(SHOWS)) * (SHOWS[-1] + 1) + SHOWS[place]
-    again = place - SHOWS.index(SHOWS[place])
+    step = photograph % len(SHOWS)
+    number = (photograph // len(SHOWS)) * (SHOWS[-1] + 1) + SHOWS[step]
+    again = step - SHOWS.index(SHOWS[step])
     name = ("gel", "other")[kind]
     thing = generator(seed, "gels", name, number)
     light = (_gel if kind == GEL else scene)(thing, size, difficulty)

@@ -89,7 +89,7 @@ def drawn_with(places: Mapping[str, Place], index: int, *, size: int, difficulty
     well = _well(generator(seed, "proteins", "well", number))
     rng = generator(seed, "proteins", "field", index)
     labels = places_of(index, seed, places)
-    weights = {place: rng.uniform(between(0.75, 0.4, difficulty), 1.0) for place in labels}
+    weights = {name: rng.uniform(between(0.75, 0.4, difficulty), 1.0) for name in labels}
     light = np.zeros((4, size, size), np.float32)
     paints = list(places.values())
     for outline in _settle(rng, well, size):
@@ -97,8 +97,8 @@ def drawn_with(places: Mapping[str, Place], index: int, *, size: int, difficulty
         cell = _cell(rng, outline, well, size, part)
         bright = rng.uniform(0.7, 1.0)
         protein = between(0.03, 0.20, difficulty) * soft(cell.body, 1)  # unspecific staining
-        for place, weight in weights.items():
-            protein = protein + weight * paints[place].paint(cell, rng)
+        for name, weight in weights.items():
+            protein = protein + weight * paints[name].paint(cell, rng)
         for channel, layer in enumerate((*_reference(cell), 0.75 * protein)):
             light[channel][part] = np.maximum(light[channel][part], bright * layer)
     return Drawn(_photograph(rng, light, well, difficulty), f"well-{number:03d}", labels=labels)
@@ -109,11 +109,11 @@ def places_of(index: int, seed: int, places: Mapping[str, Place] | None = None) 
 
     Golden-ratio-like steps spread every label evenly over the pictures, so that small sets have all of them.
     """
-    known = PLACES if places is None else places
-    starts = generator(seed, "proteins", "labels").random(len(known))
-    steps = np.sqrt(PRIMES)[: len(known)]
+    table = PLACES if places is None else places
+    starts = generator(seed, "proteins", "labels").random(len(table))
+    steps = np.sqrt(PRIMES)[: len(table)]
     turns = (starts + steps * index) % 1
-    frequencies = np.array([place.frequency for place in known.values()])
+    frequencies = np.array([row.frequency for row in table.values()])
     chosen = np.flatnonzero(turns < frequencies)
     # Where none is due, the one that is most nearly so by its own measure: rare ones stay rare.
     return tuple(int(k) for k in chosen) or (int(np.argmin(turns / frequencies)),)
@@ -131,9 +131,9 @@ def _well(rng: np.random.Generator) -> Well:
 
 def _settle(rng: np.random.Generator, well: Well, size: int) -> list[Outline]:
     """Outlines of cells that touch, but do not cover one another's nuclei."""
-    wanted = max(2, round(6 * well.crowding * (size / 96) ** 2))
+    num_cells = max(2, round(6 * well.crowding * (size / 96) ** 2))
     placed: list[Outline] = []
-    for _ in range(15 * wanted):
+    for _ in range(15 * num_cells):
         y, x = rng.uniform(0, size, 2)
         radius = well.radius * rng.uniform(0.85, 1.15)
         if all(np.hypot(y - other.y, x - other.x) > 0.85 * (radius + other.radius) for other in placed):
@@ -141,7 +141,7 @@ def _settle(rng: np.random.Generator, well: Well, size: int) -> list[Outline]:
             placed.append(
                 wavy(rng, (float(y), float(x)), radius=float(radius), stretch=float(stretch), rough=0.13)
             )
-        if len(placed) == wanted:
+        if len(placed) == num_cells:
             break
     return placed
 

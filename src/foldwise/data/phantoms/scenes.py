@@ -108,7 +108,7 @@ def _page(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None
 
 
 def _write(
-    pen: ImageDraw.ImageDraw, place: tuple[float, float], word: str, height: float, *, ink: int
+    pen: ImageDraw.ImageDraw, corner: tuple[float, float], word: str, height: float, *, ink: int
 ) -> float:
     """Write a word in a bitmap font, which looks the same on every machine; its width in pixels is returned."""
     font = ImageFont.load_default_imagefont()
@@ -117,7 +117,9 @@ def _write(
     ImageDraw.Draw(stamp).text((0, 0), word, fill=1, font=font)
     wide = max(1, round(width * height / tall))
     pen.bitmap(
-        (round(place[0]), round(place[1])), stamp.convert("L").resize((wide, max(1, round(height)))), fill=ink
+        (round(corner[0]), round(corner[1])),
+        stamp.convert("L").resize((wide, max(1, round(height)))),
+        fill=ink,
     )
     return wide
 
@@ -126,10 +128,10 @@ def _flower(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> No
     """Blossoms over dark leaves."""
     pen.rectangle((0, 0, side, side), fill=int(rng.integers(20, 80)))
     for _ in range(14):
-        place = (rng.uniform(0, side), rng.uniform(0, side))
+        corner = (rng.uniform(0, side), rng.uniform(0, side))
         _oval(
             pen,
-            place,
+            corner,
             (rng.uniform(0.05, 0.2) * side, rng.uniform(0.03, 0.1) * side),
             int(rng.integers(30, 110)),
         )
@@ -175,8 +177,8 @@ def _objects(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> N
             pen.rectangle((x - reach, table - 1.2 * reach, x + reach, table + 0.5 * reach), fill=shade)
             continue
         for step in range(6):
-            place = (x - 0.06 * step * reach, table - 0.4 * reach - 0.07 * step * reach)
-            _disc(pen, place, reach * (1 - step / 7), min(250, shade + 14 * step))
+            centre = (x - 0.06 * step * reach, table - 0.4 * reach - 0.07 * step * reach)
+            _disc(pen, centre, reach * (1 - step / 7), min(250, shade + 14 * step))
 
 
 def _chart(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:

@@ -126,10 +126,10 @@ def _lesions(rng: np.random.Generator, size: int, difficulty: float) -> NDArray[
     bright, dark = np.zeros((size, size), np.float32), np.zeros((size, size), np.float32)
     for plane, often in ((bright, 9), (dark, 9)):
         for _ in range(rng.poisson(often * difficulty**2)):
-            place = rng.uniform(0.15, 0.85, 2) * size
+            centre = rng.uniform(0.15, 0.85, 2) * size
             spot(
                 plane,
-                (place[0], place[1]),
+                (centre[0], centre[1]),
                 radius=size * rng.uniform(0.006, 0.015),
                 height=rng.uniform(0.3, 0.9),
             )
