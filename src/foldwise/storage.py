@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all, JSON, and where the cache is."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from platformdirs import user_cache_dir
 
 from foldwise.errors import RunError
 from foldwise.processes import host, started
 
 MAX_WRITERS = 100  # of one folder within one moment
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NOT_ALLOWED = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR}
+TAKEN = {errno.ENOTEMPTY, errno.EEXIST}  # what renaming to a folder that another process has put there says
+CACHE_CURE = (
+    "Make room, or set FOLDWISE_CACHE to a folder with room that may be written; what was finished is kept."
+)
 
 
 @contextmanager
@@ -41,12 +49,10 @@ def folder_replaced(folder: Path) -> Iterator[Path]:
 
     Folders above it are made. Where the block raises, `folder` stays as it was.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch, old = scratch_beside(folder), scratch_beside(folder)
-    scratch.mkdir()
-    try:
+    with _scratch_folder(folder) as scratch:
         yield scratch
         for attempt in range(MAX_WRITERS):
+            old = scratch_beside(folder)
             with suppress(FileNotFoundError):
                 folder.rename(old)
             try:
@@ -54,14 +60,78 @@ def folder_replaced(folder: Path) -> Iterator[Path]:
                 break
             except OSError as error:
                 # Another writer may have been faster by this step: then its folder is replaced too.
-                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST} or attempt == MAX_WRITERS - 1:
+                if error.errno not in TAKEN or attempt == MAX_WRITERS - 1:
                     with suppress(OSError):
                         old.rename(folder)
                     raise
             finally:
                 shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def folder_cached(folder: Path) -> Iterator[Path]:
+    """A scratch folder that becomes `folder` in one step; where another process was first, its folder stays.
+
+    Scratch folders of processes on this computer that died are removed.
+
+    Raises:
+        RunError: there is no room on the disk, or the cache may not be written.
+    """
+    try:
+        with _scratch_folder(folder) as scratch:
+            for left in filter(is_abandoned, folder.parent.glob(".*")):
+                shutil.rmtree(left, ignore_errors=True)
+            yield scratch
+            for path in scratch.rglob("*"):
+                sync(path)
+            try:
+                scratch.rename(folder)
+            except OSError as error:
+                if error.errno not in TAKEN:
+                    raise
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            what = f"there is no room left for the cache ({error.strerror})"
+        elif error.errno in NOT_ALLOWED:
+            what = f"the cache cannot be written ({error.strerror})"
+        else:
+            raise
+        raise RunError(what, where=str(folder.parent), cure=CACHE_CURE) from None
+
+
+@contextmanager
+def _scratch_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder`, on the same disk, so that it can be renamed; nothing of it is left."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = scratch_beside(folder)
+    scratch.mkdir()
+    try:
+        yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove_damaged(folder: Path, *, whole: Callable[[Path], bool]) -> None:
+    """Remove a damaged folder in one step, so that no reader sees it half removed.
+
+    Between the look that found the damage and this step another process may have put a good folder there:
+    what was moved is looked at once more with `whole`, and put back if it is good.
+    """
+    doomed = scratch_beside(folder)
+    try:
+        folder.rename(doomed)
+    except FileNotFoundError:
+        return
+    if whole(doomed) and not folder.exists():
+        doomed.rename(folder)
+        return
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def cache_root() -> Path:
+    """The cache folder: $FOLDWISE_CACHE, or the place the operating system has for caches."""
+    stated = os.environ.get("FOLDWISE_CACHE")
+    return Path(stated).expanduser() if stated else Path(user_cache_dir("foldwise"))
 
 
 def scratch_beside(path: Path) -> Path:
@@ -81,27 +151,30 @@ def is_abandoned(scratch: Path) -> bool:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, whole or not at all.
-
-    Tuples become lists, paths text, numpy arrays and numbers plain ones; nan and infinity, which JSON cannot say,
-    become null.
-    """
+    """Write a value as JSON, whole or not at all; see `as_json`."""
+    text = json.dumps(as_json(value), indent=1, ensure_ascii=False, allow_nan=False)
     with written_whole(path) as scratch:
-        scratch.write_text(
-            json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        scratch.write_text(f"{text}\n", encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
+def as_json(value: Any, *, other: Callable[[Any], Any] = str) -> Any:
+    """A value as JSON has it.
+
+    Tuples become lists, numpy arrays and numbers plain ones; nan and infinity, which JSON cannot say, become None.
+
+    Args:
+        value: anything.
+        other: what becomes of values that JSON does not know, such as paths.
+    """
     if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): as_json(part, other=other) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [as_json(part, other=other) for part in value]
     if hasattr(value, "tolist"):  # numpy, which this floor does not import
-        return _plain(value.tolist())
+        return as_json(value.tolist(), other=other)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, str | int) else str(value)
+    return value if value is None or isinstance(value, str | int) else other(value)
 
 
 def read_json(path: Path) -> Any:
@@ -130,6 +203,11 @@ def sync(path: Path) -> None:
         handle = os.open(path, os.O_RDONLY)
     except (PermissionError, IsADirectoryError):  # Windows opens no folders
         return
-    with suppress(OSError):  # some shared file systems cannot; a rename still is whole or not at all
+    try:
         os.fsync(handle)
-    os.close(handle)
+    except OSError as error:
+        # Some shared file systems cannot, and a rename still is whole or not at all; a full disk may say so only now.
+        if error.errno in NO_ROOM:
+            raise
+    finally:
+        os.close(handle)

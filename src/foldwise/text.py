@@ -7,27 +7,38 @@ from collections.abc import Iterable
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, in the two units that matter: ``3 min 20 s``."""
-    seconds = round(seconds)
-    for unit, size, smaller, fraction in (
-        ("d", 86400, "h", 3600),
-        ("h", 3600, "min", 60),
-        ("min", 60, "s", 1),
-    ):
-        if seconds >= size:
-            rest = seconds % size // fraction
-            return f"{seconds // size} {unit} {rest} {smaller}" if rest else f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    """Seconds in words, as exactly as they matter: ``0.4 s``, ``12 s``, ``3 min 20 s``, ``12 min``, ``2 h 5 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{round(seconds)} s"
+    whole = round(seconds)
+    if whole < 600:
+        return _two_units(whole // 60, "min", whole % 60, "s")
+    minutes = round(seconds / 60)
+    if minutes < 24 * 60:
+        return _two_units(minutes // 60, "h", minutes % 60, "min")
+    hours = round(seconds / 3600)
+    return _two_units(hours // 24, "d", hours % 24, "h")
 
 
-def count(number: int, noun: str) -> str:
-    """``1 fold``, ``2 folds``, ``2 passes``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+def _two_units(large: int, unit: str, small: int, smaller: str) -> str:
+    parts = (f"{number} {name}" for number, name in ((large, unit), (small, smaller)) if number)
+    return " ".join(parts)
 
 
-def counted(number: int, singular: str, plural: str) -> str:
-    """``1 image has`` or ``3 images have``: a number with its noun, and the verb where one follows."""
-    return f"{number} {singular if number == 1 else plural}"
+def count(number: int, noun: str, plural: str | None = None, *, separator: str = ",") -> str:
+    """``1 fold``, ``2 folds``, ``2 passes``, ``12,000 images``; with a verb in both, ``1 image has``.
+
+    Args:
+        number: how many.
+        noun: of one.
+        plural: of none and of many; an s (or es) is added where None.
+        separator: of thousands.
+    """
+    several = plural or f"{noun}{'es' if noun.endswith('s') else 's'}"
+    grouped = f"{number:,}".replace(",", separator)
+    return f"{grouped} {noun if number == 1 else several}"
 
 
 def some(names: Iterable[str], limit: int = 5) -> str:

@@ -24,7 +24,10 @@ def shown(width, paint):
 
 def test_counts_and_times_in_words():
     assert [count(1, "pass"), count(2, "pass"), count(2, "fold")] == ["1 pass", "2 passes", "2 folds"]
-    assert [duration(0.4), duration(61), duration(7200)] == ["0 s", "1 min 1 s", "2 h"]
+    assert [count(0, "image"), count(12000, "image has", "images have")] == ["0 images", "12,000 images have"]
+    spoken = {0.42: "0.4 s", 59.6: "1 min", 61: "1 min 1 s", 754: "13 min", 7200: "2 h", 7500: "2 h 5 min"}
+    assert {seconds: duration(seconds) for seconds in spoken} == spoken
+    assert [duration(86399), duration(90000)] == ["1 d", "1 d 1 h"]
 
 
 def test_a_message_hangs_under_its_first_line_with_its_code_at_the_end():

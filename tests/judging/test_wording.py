@@ -6,7 +6,8 @@ import pytest
 from judged import judge
 from tiny_run import CLASSES, Wanted, make_run
 
-from foldwise.judging.wording import counted, decimals, in_text, rounded, show, with_interval
+from foldwise.judging.wording import decimals, in_text, rounded, show, with_interval
+from foldwise.text import count
 
 
 @pytest.mark.parametrize(("half", "digits"), [(0.05, 2), (0.005, 3), (0.3, 2), (0.0004, 4), (0.0, 3)])
@@ -29,7 +30,7 @@ def test_small_differences_keep_two_digits():
 
 def test_rough_counts():
     assert [rounded(value) for value in (3.4, 19.2, 1748, 99_500)] == ["3", "19", "1,700", "100,000"]
-    assert (counted(1, "image", "images"), counted(30_000, "image", "images")) == ("1 image", "30,000 images")
+    assert (count(1, "image"), count(30_000, "image")) == ("1 image", "30,000 images")
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_shared_features_are_counted_once(checked):
         (
             "\njudge: {select: accuracy}",
             SpecError,
-            "no metric to select epochs of a binary segmentation by is called 'accuracy'",
+            "study.yaml:7:9: no metric for segmentation tasks is called 'accuracy'",
         ),
     ],
 )

@@ -32,7 +32,7 @@ from foldwise.learning.training.setup import FitRequest, with_less_memory
 from foldwise.run.items import HUTCHINSON_DRAWS, LANCZOS_STEPS, MAX_STEPS, num_images
 from foldwise.run.landscapes import epochs_to_look_at, spread
 from foldwise.run.leases import Beat
-from foldwise.storage import read_json
+from foldwise.storage import as_json, read_json
 from foldwise.study.label_groups import places_of
 from foldwise.study.spec import NO_PRETRAINING
 
@@ -186,7 +186,7 @@ def _written(view: _View, scratch: Path) -> dict[str, Any]:
         "device": view.request.device.type,
         "curvature": curvatures,
         "between": others,
-        "direction_spread": _plain(direction_spread(surfaces)),
+        "direction_spread": as_json(direction_spread(surfaces)),
         "attention_absent": absent,
         "warnings": _warnings(view, criteria, difference),
     }
@@ -215,7 +215,7 @@ def _surfaces(view: _View, landscape: Landscape) -> tuple[dict[str, np.ndarray],
     records = [read_json(view.inputs[other] / "result.json") for other in view.options["others"]]
     between = [
         {"repeat": record["repeat"], "fold": record["fold"], "barrier": barrier}
-        for record, barrier in zip(records, _plain(barriers(arrays)), strict=False)
+        for record, barrier in zip(records, as_json(barriers(arrays)), strict=False)
     ]
     return arrays, between
 
@@ -277,8 +277,3 @@ def _warnings(view: _View, criteria: Sequence[Named], difference: float) -> list
     if view.request.encoder is not None:
         warnings.append("the encoder is frozen and shared, so that this is a look at the head alone")
     return warnings
-
-
-def _plain(values: np.ndarray) -> list[Any]:
-    """Nested lists of numbers, None where one is not finite."""
-    return [finite(float(value)) if np.ndim(value) == 0 else _plain(value) for value in values]

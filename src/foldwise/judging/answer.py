@@ -10,8 +10,9 @@ from foldwise.judging.scores.rows import Rows
 from foldwise.judging.sections.configurations import Judgement
 from foldwise.judging.verdict import VerdictWarning
 from foldwise.judging.warnings.facts import Compared, Facts
-from foldwise.judging.wording import all_others, capital, counted, in_text, show, unseen, with_interval
+from foldwise.judging.wording import all_others, capital, in_text, show, unseen, with_interval
 from foldwise.study.spec import Judging
+from foldwise.text import count
 
 Record = dict[str, Any]
 
@@ -104,17 +105,17 @@ def compared_in_words(told: str, ranked: Sequence[Record], reached: str, facts: 
     if tied == others:
         rest = f"but {all_others(others)} could be the best as well"
     else:
-        out = counted(others - tied, "is", "are")
+        out = count(others - tied, "is", "are")
         rest = f"but {tied} of the {others} other configurations could be the best as well; {out} ruled out"
     first = f"No single winner: {winner['name']} has the best estimate, {reached}, {rest}."
     return f"{first} {capital(nothing)} with this data."
 
 
 def _on(rows: Rows) -> str:
-    images = counted(len(rows.names), "image", "images")
+    images = count(len(rows.names), "image")
     if not rows.units.grouped:
         return f"unseen images ({images})"
-    return f"images of unseen groups ({images} in {counted(rows.units.count, 'group', 'groups')})"
+    return f"images of unseen groups ({images} in {count(rows.units.count, 'group')})"
 
 
 def sure(judge: Judging) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+from foldwise.storage import as_json
 
 
 class VerdictPart(BaseModel):
@@ -17,18 +18,7 @@ class VerdictPart(BaseModel):
     @classmethod
     def _as_json_has_it(cls, values: Any) -> Any:
         """Numbers of numpy become plain ones; nan and infinity, which JSON cannot say, become None."""
-        return plain(values)
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON has it; parts of a verdict are plain already."""
-    if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return tuple(plain(part) for part in value)
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return as_json(values, other=lambda part: part)  # parts of a verdict are plain already
 
 
 class ScoreEstimate(VerdictPart):

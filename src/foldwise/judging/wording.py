@@ -7,11 +7,6 @@ from math import ceil, floor, isfinite, log10
 from typing import Any, Protocol
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """``1 image``, ``3 images``."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def capital(words: str) -> str:
     """As a sentence begins."""
     return f"{words[:1].upper()}{words[1:]}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from foldwise import text
 from foldwise.judging.wording import decimals, digits_of, has_interval, show
 from foldwise.judging.wording import in_text as in_text
 from foldwise.metrics.table import METRICS
@@ -97,19 +98,8 @@ def duration(seconds: Any) -> str:
     known = number(seconds)
     if known is None:
         return NOTHING
-    if known < 9.95:
-        return f"{known:.1f}\u00a0s"
-    whole = round(known)
-    if whole < 60:
-        return f"{whole}\u00a0s"
-    if whole < 3600:
-        return (
-            f"{whole // 60}\u00a0min {whole % 60}\u00a0s"
-            if whole < 600 and whole % 60
-            else f"{round(known / 60)}\u00a0min"
-        )
-    minutes = round(known / 60)
-    return f"{minutes // 60}\u00a0h {minutes % 60}\u00a0min" if minutes % 60 else f"{minutes // 60}\u00a0h"
+    # A number is never parted from its unit by the end of a line.
+    return re.sub(r"(?<=\d) ", "\u00a0", text.duration(known))
 
 
 def brief_duration(seconds: Any) -> str:
@@ -166,8 +156,7 @@ def amount(value: Any) -> str:
 
 def count(value: int, noun: str, plural: str | None = None) -> str:
     """1 image, 2 images, 12 000 images."""
-    spaced = f"{value:,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(value)
-    return f"{spaced} {noun if value == 1 else plural or noun + 's'}"
+    return text.count(value, noun, plural, separator="\u202f" if abs(value) >= 10_000 else "")
 
 
 def clipped(words: str, length: int = 110) -> str:

@@ -13,9 +13,9 @@ from small_sets import blob, labelled, pairs, picture, save, stacks, two_classes
 
 from foldwise.data.cache.packed import open_packed
 from foldwise.data.cache.packing import pack
-from foldwise.data.cache_folder import cache_root, set_aside
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, RunError
+from foldwise.storage import cache_root, remove_damaged
 from foldwise.study.spec import DataSpec
 
 
@@ -271,7 +271,7 @@ def test_the_original_white_cell_masks_with_stated_ranges_are_the_converted_ones
 
 def test_a_good_folder_that_came_meanwhile_is_put_back(classes):
     folder = packed_of(classes).folder
-    set_aside(folder, whole=lambda _: True)
+    remove_damaged(folder, whole=lambda _: True)
     assert folder.is_dir()
-    set_aside(folder, whole=lambda _: False)
+    remove_damaged(folder, whole=lambda _: False)
     assert list(folder.parent.iterdir()) == []

@@ -15,7 +15,7 @@ from foldwise.data.audit.likeness import Likeness
 from foldwise.data.cache.measures import NUM_TURNS
 from foldwise.data.cases import Dataset
 from foldwise.data.folds.strata import is_segmentation, is_single_label
-from foldwise.text import counted, some
+from foldwise.text import count, some
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
@@ -107,13 +107,13 @@ def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: 
     findings = []
     if copies.exact:
         examples = some([" = ".join(_first(cluster, names)) for cluster in copies.exact])
-        message = f"{counted(len(copies.exact), 'picture is', 'pictures are')} in the data more than once, pixel for pixel: {examples}."
+        message = f"{count(len(copies.exact), 'picture is', 'pictures are')} in the data more than once, pixel for pixel: {examples}."
         cure = f"{consequence} Take the extra files out all the same, since they count more than once."
         concerned, alike = _concerned(copies.exact, names), _named(copies.exact, names)
         findings.append(Finding("exact_duplicates", "warning", message, concerned, cure, alike))
     if copies.near:
         examples = some([f"{names[i]} ~ {names[j]}" for i, j in copies.near])
-        message = f"{counted(len(copies.near), 'pair of images shows', 'pairs of images show')} the same picture: {examples}."
+        message = f"{count(len(copies.near), 'pair of images shows', 'pairs of images show')} the same picture: {examples}."
         cure = f"{consequence} {LIMITS}"
         severity: Severity = "note" if grouped else "warning"
         concerned = _concerned(copies.near, names)
@@ -179,7 +179,7 @@ def _disagreeing(
         ("has", "have", "the same pixels") if exact else ("shows", "show", "the same picture")
     )
     examples = some([f"{described[i]} and {described[j]}" for i, j in pairs])
-    number = counted(len(pairs), f"pair of images {singular}", f"pairs of images {plural}")
+    number = count(len(pairs), f"pair of images {singular}", f"pairs of images {plural}")
     message = f"{number} {same} but different {truth}: {examples}."
     return [Finding(f"{kind}_duplicates_disagree", severity, message, _concerned(pairs, names), cure)]
 

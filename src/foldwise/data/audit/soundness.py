@@ -22,7 +22,7 @@ from foldwise.data.folds.strata import (
 )
 from foldwise.data.layouts.channel_files import suspected_channels
 from foldwise.study.spec import Validation
-from foldwise.text import counted, some
+from foldwise.text import count, some
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
@@ -42,12 +42,12 @@ def value_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     flat = [names[m.index] for m in packed.measures if m.minimum == m.maximum and not m.num_nan]
     findings = []
     if broken:
-        message = f"{counted(len(broken), 'image has', 'images have')} pixels that are NaN or infinite: {some(broken)}."
+        message = f"{count(len(broken), 'image has', 'images have')} pixels that are NaN or infinite: {some(broken)}."
         cure = "Write a number there (0, or what the instrument saw), or take the images out."
         findings.append(Finding("nan_pixels", "error", message, tuple(broken), cure))
     if flat:
         message = (
-            f"{counted(len(flat), 'image has', 'images have')} the same value in every pixel: {some(flat)}."
+            f"{count(len(flat), 'image has', 'images have')} the same value in every pixel: {some(flat)}."
         )
         cure = "Look at them; take them out, or export them again."
         findings.append(Finding("constant_images", "warning", message, tuple(flat), cure))
@@ -58,20 +58,20 @@ def size_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     """Images whose size is an exception, that are tiny, or that lose their proportions."""
     sizes = [(m.original_width, m.original_height) for m in packed.measures]
     names = [case.name for case in dataset.cases]
-    (width, height), count = Counter(sizes).most_common(1)[0]
+    (width, height), number = Counter(sizes).most_common(1)[0]
     findings = []
     odd = [
         f"{name} ({w} × {h})" for name, (w, h) in zip(names, sizes, strict=True) if (w, h) != (width, height)
     ]
     # Where sizes vary freely, as of photographs, none is an exception.
-    if odd and count >= _MANY * len(sizes):
-        message = f"{counted(len(odd), 'image is', 'images are')} not {width} × {height} as the other {count} are: {some(odd)}."
+    if odd and number >= _MANY * len(sizes):
+        message = f"{count(len(odd), 'image is', 'images are')} not {width} × {height} as the other {number} are: {some(odd)}."
         concerned = _where(names, [size != (width, height) for size in sizes])
         cure = "Check that they are images of the same kind, not previews, montages or cuts."
         findings.append(Finding("unexpected_sizes", "warning", message, concerned, cure))
     tiny = _where(names, [min(size) < _MIN_SIDE_PX for size in sizes])
     if tiny:
-        message = f"{counted(len(tiny), 'image has', 'images have')} a side of less than {_MIN_SIDE_PX} pixels: {some(tiny)}."
+        message = f"{count(len(tiny), 'image has', 'images have')} a side of less than {_MIN_SIDE_PX} pixels: {some(tiny)}."
         cure = "Take them out, or use the originals."
         findings.append(Finding("tiny_images", "warning", message, tiny, cure))
     squeezed = _where(
@@ -83,7 +83,7 @@ def size_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     )
     if squeezed:
         message = (
-            f"{counted(len(squeezed), 'image loses', 'images lose')} their proportions by more than a fifth when they are resized to "
+            f"{count(len(squeezed), 'image loses', 'images lose')} their proportions by more than a fifth when they are resized to "
             f"data.size: {some(squeezed)}."
         )
         cure = (
@@ -181,7 +181,7 @@ def mask_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     uncounted = _where(names, (counted_N == 0).tolist())
     if uncounted:
         message = (
-            f"{counted(len(uncounted), 'mask has', 'masks have')} no pixel that counts: {some(uncounted)}."
+            f"{count(len(uncounted), 'mask has', 'masks have')} no pixel that counts: {some(uncounted)}."
         )
         cure = "Take these images out, or mend data.ignore_value and data.mask_values."
         findings.append(Finding("uncounted_masks", "error", message, uncounted, cure))
@@ -196,7 +196,7 @@ def mask_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
         names, ((pixels_NK[:, 1:] == counted_N[:, None]) & (counted_N > 0)[:, None]).any(1).tolist()
     )
     if full:
-        message = f"{counted(len(full), 'mask is', 'masks are')} one foreground class all over: {some(full)}."
+        message = f"{count(len(full), 'mask is', 'masks are')} one foreground class all over: {some(full)}."
         cure = "Look at them: a mask may be inverted, or be saved as a picture of something else."
         findings.append(Finding("full_masks", "warning", message, full, cure))
     return findings + _share_findings(packed)

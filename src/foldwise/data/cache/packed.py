@@ -12,8 +12,8 @@ import numpy as np
 
 from foldwise.data.cache.measures import Measure as Measure
 from foldwise.data.cache.measures import as_measure
-from foldwise.data.cache_folder import cache_root
 from foldwise.errors import RunError
+from foldwise.storage import cache_root
 from foldwise.study.spec import Task
 
 PACK_VERSION = 1  # raised when the same files would be packed differently

@@ -15,13 +15,13 @@ import numpy as np
 from foldwise.data.cache.digests import file_digests, pack_digest
 from foldwise.data.cache.measures import Measure, measure_image
 from foldwise.data.cache.packed import PACK_VERSION, Packed, open_packed, packed_folder
-from foldwise.data.cache_folder import folder_written_whole, set_aside
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.formats.images import mask_values_of, plane, resize_image, resize_mask, to_channels
 from foldwise.data.formats.pixels import Pixels
 from foldwise.data.formats.reading import NUM_DECODERS, read_pixels
 from foldwise.data.layouts.masks import class_indices
 from foldwise.errors import DataError, RunError, SpecError, limited
+from foldwise.storage import folder_cached, remove_damaged
 from foldwise.study.spec import IGNORE, DataSpec
 from foldwise.text import some
 
@@ -54,8 +54,8 @@ def pack(dataset: Dataset, data: DataSpec, *, progress: Callable[[int, int], Non
     digest = pack_digest(dataset, data, files)
     if not _is_whole(packed_folder(digest)):
         if packed_folder(digest).exists():  # damaged, and of no use to anybody
-            set_aside(packed_folder(digest), whole=_is_whole)
-        with folder_written_whole(packed_folder(digest)) as scratch:
+            remove_damaged(packed_folder(digest), whole=_is_whole)
+        with folder_cached(packed_folder(digest)) as scratch:
             _write_pack(scratch, dataset, data, files=files, progress=progress)
     if dataset.decoded_masks is not None:
         dataset.decoded_masks.clear()  # from here on masks come from the packed form

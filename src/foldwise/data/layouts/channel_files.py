@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from foldwise.data.cases import Dataset
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
-from foldwise.text import counted, natural, some
+from foldwise.text import count, natural, some
 
 MARKS = "_-. "  # what may stand between the name of an image and the word of a channel
 # Words that name channels in microscopy; only such ones are suspected where nobody stated them.
@@ -159,7 +159,7 @@ def _errors(files: dict[str, dict[str, str]], strange: list[str], channels: Sequ
     elif strange:
         errors.append(
             DataError(
-                f"{counted(len(strange), 'file belongs', 'files belong')} to no channel: {some(strange)}",
+                f"{count(len(strange), 'file belongs', 'files belong')} to no channel: {some(strange)}",
                 cure="Name every channel in data.channels, or take the files out.",
             )
         )
@@ -172,7 +172,7 @@ def _errors(files: dict[str, dict[str, str]], strange: list[str], channels: Sequ
     if missing:
         errors.append(
             DataError(
-                f"{counted(len(missing), 'channel file is', 'channel files are')} not there: {some(sorted(missing, key=natural))}",
+                f"{count(len(missing), 'channel file is', 'channel files are')} not there: {some(sorted(missing, key=natural))}",
                 cure="Every image needs a file of each channel in data.channels, of one file type.",
             )
         )

@@ -9,7 +9,7 @@ from foldwise.data.layouts.channel_files import images_at, with_channels
 from foldwise.data.layouts.labels import stated_task
 from foldwise.data.layouts.listing import Listing, image_files, image_files_below, other_files, subfolders
 from foldwise.errors import DataError, SpecError
-from foldwise.text import counted, some
+from foldwise.text import count, some
 
 SPLIT_NAMES = frozenset(
     ["train", "training", "test", "testing", "val", "valid", "validation", "dev", "holdout"]
@@ -85,11 +85,11 @@ def _statements(listing: Listing, classes: tuple[str, ...]) -> list[str]:
         statements.append(f"Folders without images were ignored: {', '.join(idle)}.")
     if loose := listing.loose_images:
         statements.append(
-            f"{counted(len(loose), 'image beside the class folders was', 'images beside the class folders were')} ignored: {some(loose)}."
+            f"{count(len(loose), 'image beside the class folders was', 'images beside the class folders were')} ignored: {some(loose)}."
         )
     if strange := [f"{name}/{file}" for name in classes for file in other_files(root / name)[1]]:
         statements.append(
-            f"{counted(len(strange), 'file that is no image was', 'files that are no images were')} ignored: {some(strange)}."
+            f"{count(len(strange), 'file that is no image was', 'files that are no images were')} ignored: {some(strange)}."
         )
     return statements
 
@@ -102,7 +102,7 @@ def _misplaced(root: Path) -> list[DataError]:
     if deep:
         errors.append(
             DataError(
-                f"{counted(len(deep), 'image lies', 'images lie')} deeper than one folder: {some(deep)}",
+                f"{count(len(deep), 'image lies', 'images lie')} deeper than one folder: {some(deep)}",
                 where=str(root),
                 cure="Let every class be one folder with its images directly in it, or point data.path at the right folder.",
             )
@@ -111,7 +111,7 @@ def _misplaced(root: Path) -> list[DataError]:
     if foreign:
         errors.append(
             DataError(
-                f"{counted(len(foreign), 'file is', 'files are')} of kinds that cannot be read: {some(foreign)}",
+                f"{count(len(foreign), 'file is', 'files are')} of kinds that cannot be read: {some(foreign)}",
                 where=str(root),
                 cure="Save them as PNG or TIFF, or move them elsewhere.",
             )

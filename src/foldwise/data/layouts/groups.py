@@ -13,7 +13,7 @@ from foldwise.data.layouts.listing import Finder
 from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.study.spec import DataSpec
-from foldwise.text import counted, some
+from foldwise.text import count, some
 
 GROUP_NAMES = re.compile(
     r"(^|_)(group|patient|subject|child|donor|animal|case|mouse|slide|plate)s?(_id)?$", re.IGNORECASE
@@ -148,7 +148,7 @@ def _by_column(
     if ungrouped:
         errors.append(
             DataError(
-                f"{counted(len(ungrouped), 'image has', 'images have')} no {column}: {some(ungrouped)}",
+                f"{count(len(ungrouped), 'image has', 'images have')} no {column}: {some(ungrouped)}",
                 where=table.name,
                 cure="Fill in the column for every image; an image that stands alone gets a name of its own.",
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from foldwise.data.layouts.tables import Table
 from foldwise.errors import DataError, SpecError, limited
 from foldwise.study.spec import DataSpec, Task
-from foldwise.text import counted, natural, some
+from foldwise.text import count, natural, some
 
 SEPARATORS = ("|", ";", " ")
 # fmt: off
@@ -164,7 +164,7 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
     empty = [cell_name for cell_name, cell in zip(where, cells, strict=True) if not cell.strip()]
     if empty and (separator is None or data.task == "auto"):
         raise DataError(
-            f"{counted(len(empty), 'image has', 'images have')} no label: {some(empty)}",
+            f"{count(len(empty), 'image has', 'images have')} no label: {some(empty)}",
             cure="Fill the cells, take the rows out, or state data.task: multilabel_classification if none is an answer.",
         )
     classes, index, statements = _classes({name for cell in parts for name in cell}, data)

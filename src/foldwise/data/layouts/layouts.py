@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from foldwise.data.cache_folder import cache_root
 from foldwise.data.cases import Dataset
 from foldwise.data.formats.formats import readable
 from foldwise.data.layouts import class_folders, labelled_images, mask_pairs, stacks
@@ -18,6 +17,7 @@ from foldwise.data.layouts.listing import Listing, subfolders
 from foldwise.data.layouts.listing import class_folders as folders_of_images
 from foldwise.data.phantoms.catalogue import PHANTOMS, VERSION, make
 from foldwise.errors import DataError, RunError, SpecError, choose
+from foldwise.storage import cache_root
 from foldwise.study.spec import DataSpec, PhantomData
 from foldwise.text import some
 

@@ -18,7 +18,7 @@ from foldwise.data.layouts.listing import (
 )
 from foldwise.data.layouts.masks import read_meaning
 from foldwise.errors import DataError
-from foldwise.text import counted, natural, some
+from foldwise.text import count, natural, some
 
 
 def fits(listing: Listing) -> str | None:
@@ -73,7 +73,7 @@ def _pairing(root: Path, images: str, masks: str, num_cases: int) -> list[str]:
         f"{folder}/{file}" for folder in (images, masks) for file in other_files(root / folder)[1]
     ]:
         statements.append(
-            f"{counted(len(strange), 'file that is no image was', 'files that are no images were')} ignored: {some(strange)}."
+            f"{count(len(strange), 'file that is no image was', 'files that are no images were')} ignored: {some(strange)}."
         )
     return statements
 
@@ -101,7 +101,7 @@ def _misplaced(root: Path, folders: tuple[str, ...]) -> list[DataError]:
         if deep:
             errors.append(
                 DataError(
-                    f"{counted(len(deep), 'image lies', 'images lie')} in folders below {folder}/: {some(deep)}",
+                    f"{count(len(deep), 'image lies', 'images lie')} in folders below {folder}/: {some(deep)}",
                     where=str(root),
                     cure=f"Put them directly into {folder}/.",
                 )
@@ -128,7 +128,7 @@ def _unpaired(images: list[str], masks: list[str], folder: str) -> list[DataErro
         cure = f"Give every image a mask of the same name in {folder}/, or take it out.{hint}"
         errors.append(
             DataError(
-                f"{counted(len(lonely), 'image has', 'images have')} no mask of the same name: {some(lonely)}",
+                f"{count(len(lonely), 'image has', 'images have')} no mask of the same name: {some(lonely)}",
                 cure=cure,
             )
         )
@@ -136,7 +136,7 @@ def _unpaired(images: list[str], masks: list[str], folder: str) -> list[DataErro
         cure = f"Give every mask its image, or take it out.{hint}"
         errors.append(
             DataError(
-                f"{counted(len(idle), 'mask has', 'masks have')} no image of the same name: {some(idle)}",
+                f"{count(len(idle), 'mask has', 'masks have')} no image of the same name: {some(idle)}",
                 cure=cure,
             )
         )

@@ -14,7 +14,7 @@ from foldwise.data.formats.reading import DecodedMasks
 from foldwise.data.layouts.mask_census import Census, Palette, as_colour, show, take_census
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec, Task
-from foldwise.text import counted, some
+from foldwise.text import count, some
 
 NO_CLASS = 254  # marks, while a mask is translated, values that mean nothing
 MAX_CLASSES = 32  # more distinct values than this are stray values or instance numbers, not classes
@@ -195,7 +195,7 @@ def _stated(census: Census, data: DataSpec) -> MaskMeaning:
             for v in unknown[:12]
         )
         raise DataError(
-            f"{counted(len(unknown), 'value in the masks is', 'values in the masks are')} not stated. {counts}",
+            f"{count(len(unknown), 'value in the masks is', 'values in the masks are')} not stated. {counts}",
             where="data.mask_values",
             cure="State them (a range such as 128-255 is possible, and the name 'ignore'), or mend the masks.",
         )

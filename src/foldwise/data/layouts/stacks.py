@@ -20,7 +20,7 @@ from foldwise.data.layouts.listing import IMAGE_FOLDERS, MASK_FOLDERS, Listing
 from foldwise.data.layouts.masks import read_meaning
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
-from foldwise.text import counted, natural, some
+from foldwise.text import count, natural, some
 
 MAX_DESCRIBED = 3  # stacks that have a sentence of their own
 
@@ -137,7 +137,7 @@ def _paired(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
     alone = sorted({PurePosixPath(image).stem for image in images} ^ by_stem.keys(), key=natural)
     if alone:
         raise DataError(
-            f"{counted(len(alone), 'stack has', 'stacks have')} no partner of the same name: {some(alone)}",
+            f"{count(len(alone), 'stack has', 'stacks have')} no partner of the same name: {some(alone)}",
             where=str(root),
             cure="Give every stack of images a stack of masks of the same name.",
         )

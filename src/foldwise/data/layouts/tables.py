@@ -9,7 +9,7 @@ from pathlib import Path
 
 from foldwise.data.layouts.listing import Finder
 from foldwise.errors import DataError, unknown
-from foldwise.text import counted, some
+from foldwise.text import count, some
 
 IMAGE_COLUMNS = (
     "image", "images", "img", "file", "filename", "file_name", "path", "filepath", "file_path",
@@ -96,7 +96,7 @@ def _text(path: Path) -> str:
 
 
 def _check_columns(path: Path, columns: tuple[str, ...]) -> None:
-    twice = [name for name, count in Counter(columns).items() if count > 1]
+    twice = [name for name, number in Counter(columns).items() if number > 1]
     if twice:
         raise DataError(
             f"two columns are called {twice[0]!r}", where=path.name, cure="Give every column its own name."
@@ -158,7 +158,7 @@ def match_rows(table: Table, column: str, finder: Finder) -> tuple[dict[str, int
     if absent:
         errors.append(
             DataError(
-                f"{counted(len(absent), 'listed image is', 'listed images are')} not there: {some(absent)}",
+                f"{count(len(absent), 'listed image is', 'listed images are')} not there: {some(absent)}",
                 where=table.name,
                 cure="Add the files, mend the names (upper and lower case count), or take the rows out.",
             )
@@ -173,7 +173,7 @@ def unlisted(table: Table, rows: dict[str, int], finder: Finder) -> list[DataErr
         return []
     return [
         DataError(
-            f"{counted(len(missing), 'image has', 'images have')} no row: {some(missing)}",
+            f"{count(len(missing), 'image has', 'images have')} no row: {some(missing)}",
             where=table.name,
             cure="Add their rows, or move the images elsewhere.",
         )

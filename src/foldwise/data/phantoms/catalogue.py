@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +15,7 @@ from PIL import Image
 from foldwise.data.phantoms import bacteria, cells, gels, letters, organelles, proteins, tissue, vessels
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, SpecError, choose, unknown
-from foldwise.storage import scratch_beside
+from foldwise.storage import folder_replaced
 from foldwise.study.spec import Task
 
 SMALLEST = 24  # pixels: below this nothing is to be seen in any of them
@@ -86,16 +85,8 @@ def make(
     digits = max(3, len(str(images - 1)))
     draw = partial(phantom.draw, size=size, difficulty=difficulty, seed=seed, **own)
     drawn = [(f"{kind}_{index:0{digits}d}", draw(index)) for index in range(images)]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = scratch_beside(folder)
-    try:
-        scratch.mkdir()
+    with folder_replaced(folder) as scratch:
         phantom.write(scratch, phantom.classes, drawn)
-        if folder.exists():
-            folder.rmdir()
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _check(images: int, size: int, difficulty: float) -> None:

@@ -11,13 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foldwise.data.cache_folder import cache_root
 from foldwise.data.public.archives import unpack
 from foldwise.data.public.catalogue import SOURCES
 from foldwise.data.public.download import fetch
 from foldwise.data.public.source import Progress, Source, Web, silent
 from foldwise.errors import DataError, RunError, SpecError, choose
-from foldwise.storage import read_json, scratch_beside, write_json
+from foldwise.storage import cache_root, read_json, scratch_beside, write_json
 from foldwise.text import some
 
 RECORD = "source.json"

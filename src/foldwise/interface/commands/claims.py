@@ -71,7 +71,7 @@ def claims(
         save_findings(out, checked)
     num_false = checked.count(FALSE)
     if num_false:
-        what = "1 sentence is false" if num_false == 1 else f"{num_false} sentences are false"
+        what = count(num_false, "sentence is false", "sentences are false")
         them = "it" if num_false == 1 else "them"
         raise ClaimsFalse(
             what, where=str(text), cure=f"Correct {them} by the numbers above, or leave {them} out."

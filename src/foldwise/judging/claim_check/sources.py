@@ -12,8 +12,8 @@ from foldwise.judging.claim_check.columns import Columns, sorted_columns
 from foldwise.judging.claim_check.table import Measure, Row, Table
 from foldwise.judging.claim_check.wording import COSTS
 from foldwise.judging.external.text import EMPTY, open_text
-from foldwise.judging.wording import counted
 from foldwise.storage import read_json
+from foldwise.text import count
 
 VERDICT = "verdict.json"
 KINDS = "a run folder, a verdict.json, or a CSV table with one row per configuration"
@@ -124,7 +124,7 @@ def _one_row_each(rows: Sequence[Row], name: str) -> None:
     named = {row.name for row in rows}
     if len(named) < len(rows):
         raise DataError(
-            f"the table has {len(rows)} rows of {counted(len(named), 'configuration', 'configurations')}; a claim is checked against one row of each",
+            f"the table has {len(rows)} rows of {count(len(named), 'configuration')}; a claim is checked against one row of each",
             where=name,
             cure="Of scores per image make the verdict first: foldwise judge FILE --out verdict; then name verdict/verdict.json.",
         )

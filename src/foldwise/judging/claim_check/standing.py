@@ -29,7 +29,8 @@ from foldwise.judging.claim_check.wording import (
     Word,
     pattern,
 )
-from foldwise.judging.wording import capital, counted
+from foldwise.judging.wording import capital
+from foldwise.text import count
 
 BEST = "best"
 RULES = [(pattern(word.pattern), word) for word in SUPERLATIVE]
@@ -210,7 +211,7 @@ def _level_tested(table: Table, one: Mention, best: bool, in_order: str) -> tupl
         return UNSUPPORTED, f"{in_order} These levels were not tested against each other."
     pairs = [pair for pair in told["pairs"] if own in (pair["a"], pair["b"])]
     shown = sum(pair["conclusion"] == "better" and (pair["a"] == own) == best for pair in pairs)
-    words = f"{in_order} Beyond chance from {shown} of {counted(len(pairs), 'other', 'others')}."
+    words = f"{in_order} Beyond chance from {shown} of {count(len(pairs), 'other')}."
     return (TRUE if shown == len(pairs) else UNSUPPORTED), words
 
 
@@ -222,7 +223,7 @@ def _row_tested(table: Table, first: Row, best: bool, in_order: str) -> tuple[Ve
         if state == "clear_winner":
             return TRUE, f"{in_order} All others are ruled out."
         why = {
-            "several_tied": f"{counted(answer.get('num_tied') or 0, 'other', 'others')} could be the best as well",
+            "several_tied": f"{count(answer.get('num_tied') or 0, 'other')} could be the best as well",
             "single_configuration": "there is nothing it was compared with",
             "incomplete": "the study is not finished",
             "not_better_than_trivial": "nothing here is shown to be better than a trivial predictor",
@@ -230,7 +231,7 @@ def _row_tested(table: Table, first: Row, best: bool, in_order: str) -> tuple[Ve
         return UNSUPPORTED, f"{in_order} It has the best estimate, but {why}."
     pairs = [table.pair(first, row) for row in others]
     shown = sum(pair is not None and pair["conclusion"] == "better" for pair in pairs)
-    told = f"{in_order} Beyond chance from {shown} of {counted(len(others), 'other', 'others')}."
+    told = f"{in_order} Beyond chance from {shown} of {count(len(others), 'other')}."
     return (TRUE if others and shown == len(others) else UNSUPPORTED), told
 
 

@@ -15,7 +15,8 @@ from foldwise.judging.claim_check.finding import (
     told_value,
 )
 from foldwise.judging.claim_check.table import Measure, Record, Row, Table
-from foldwise.judging.wording import capital, counted, show
+from foldwise.judging.wording import capital, show
+from foldwise.text import count
 
 MAX_AGAINST = 3
 NOTHING_TESTED = "numbers only: {}, so nothing says what is chance"
@@ -266,7 +267,7 @@ def _tally(measure: Measure, each: Sequence[float], pairs: Sequence[tuple[Row, R
     against = [(value, a, b) for value, (a, b) in zip(each, pairs, strict=True) if sign * value < 0]
     agree = len(each) - equal - len(against)
     mean = show(sum(each) / len(each))
-    text = f"It is so in {agree} of {counted(len(each), 'matched pair', 'matched pairs')}"
+    text = f"It is so in {agree} of {count(len(each), 'matched pair')}"
     text += f", equal in {equal}" if equal else ""
     text += f", the other way round in {len(against)}" if against else ""
     shown = "; ".join(

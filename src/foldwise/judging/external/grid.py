@@ -9,10 +9,9 @@ import numpy as np
 
 from foldwise.errors import DataError
 from foldwise.judging.external.pieces import Piece, Places
-from foldwise.judging.wording import counted
 from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import Bools, Floats, Ints
-from foldwise.text import some
+from foldwise.text import count, some
 
 MAX_EMPTY = 20  # cells of the design to a score: beyond it, cases are not shared
 AT_LEAST = 10_000_000  # cells, below which it is no matter
@@ -91,13 +90,13 @@ def _refuse(piece: Piece) -> None:
         if "" in column.names:
             rows = np.flatnonzero(column.codes == column.names.index(""))
             listed = some([piece.at(row) for row in rows[:9].tolist()])
-            errors.append(DataError(f"{counted(len(rows), 'score has', 'scores have')} no {role}: {listed}"))
+            errors.append(DataError(f"{count(len(rows), 'score has', 'scores have')} no {role}: {listed}"))
     endless = np.flatnonzero(np.isinf(piece.score))
     if len(endless):
         listed = some([piece.at(row) for row in endless[:9].tolist()])
         cure = "Write the worst value that there can be, or leave the cell empty."
         errors.append(
-            DataError(f"{counted(len(endless), 'score is', 'scores are')} infinite: {listed}", cure=cure)
+            DataError(f"{count(len(endless), 'score is', 'scores are')} infinite: {listed}", cure=cure)
         )
     if errors:
         raise DataError.together(errors)
@@ -135,7 +134,7 @@ def _refuse_twice(piece: Piece, kept: Places) -> None:
         for row in again[:9].tolist()
     ]
     raise DataError(
-        f"{counted(len(again), 'score is', 'scores are')} there twice: {some(listed, 3)}",
+        f"{count(len(again), 'score is', 'scores are')} there twice: {some(listed, 3)}",
         where=piece.file,
         cure="Keep one. If a column tells runs, seeds or classes apart, name it with --repeat, or keep one class only.",
     )
@@ -199,7 +198,7 @@ def _lacks(grid: Grid, absent_Rn: Bools) -> str:
             grid.cases[i] + (f" in repeat {grid.repeats[r]}" if R > 1 else "")
             for r, i in np.argwhere(rest)[:9].tolist()
         ]
-        of = f"{int(rest.sum()):,} of {counted(int((~whole).sum()) * n, 'score', 'scores')}"
+        of = f"{int(rest.sum()):,} of {count(int((~whole).sum()) * n, 'score', 'scores')}"
         parts.append(f"{of} ({_listed(named, int(rest.sum()))})")
     return " and ".join(parts)
 

@@ -26,11 +26,11 @@ from foldwise.judging.warnings.choice import not_distinguishable, optimism
 from foldwise.judging.warnings.facts import Compared
 from foldwise.judging.warnings.runs import unstable
 from foldwise.judging.warnings.sample import small
-from foldwise.judging.wording import counted, in_text, with_interval
+from foldwise.judging.wording import in_text, with_interval
 from foldwise.metrics.table import METRICS, Metric
 from foldwise.storage import written_whole
 from foldwise.study.spec import Judging
-from foldwise.text import natural
+from foldwise.text import count, natural
 
 SEED = 0  # of the draws: the same files give the same verdict
 MARGIN = 0.01  # of scores between 0 and 1, as in a study
@@ -169,9 +169,9 @@ def _record(given: Given, known: Judgement, name: str, there: int) -> Record:
 def _reached(facts: Compared, winner: Record, num_cases: int) -> str:
     metric = facts.known.metric
     title = in_text(metric.title) if metric.name in METRICS else metric.title
-    size = counted(num_cases, "case", "cases")
+    size = count(num_cases, "case")
     if facts.units.grouped:
-        size += f" in {counted(facts.units.count, *facts.noun)}"
+        size += f" in {count(facts.units.count, *facts.noun)}"
     return f"{title} {with_interval(winner, sure(facts.judge))} on {size}"
 
 
@@ -192,7 +192,7 @@ def _lacking(listed: Sequence[Record]) -> VerdictWarning | None:
         return None
     told = "; ".join(f"{one['name']} lacks {one['lacks'] or 'a defined score'}" for one in short[:3])
     more = f"; and {len(short) - 3} more" if len(short) > 3 else ""
-    left = f"{counted(len(short), 'configuration is', 'configurations are')} left out of the comparison"
+    left = f"{count(len(short), 'configuration is', 'configurations are')} left out of the comparison"
     cure = "Add the scores: of a case on which a model failed, the worst value. Nothing is made up for what is lacking."
     return VerdictWarning(code="MISSING_RUNS", message=f"{left}: {told}{more}.", cure=cure)
 

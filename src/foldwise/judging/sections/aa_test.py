@@ -17,8 +17,9 @@ from foldwise.judging.sections.configurations import Judgement
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.verdict import VerdictWarning
-from foldwise.judging.wording import counted, show
+from foldwise.judging.wording import show
 from foldwise.study.spec import Study
+from foldwise.text import count
 
 Record = dict[str, Any]
 
@@ -66,7 +67,7 @@ def again_caution(record: Record | None) -> VerdictWarning | None:
         return None
     num = record["pairs"]["num_alarms_all"]
     message = (
-        f"The A/A test calls {num} of {counted(record['pairs']['num'], 'pair', 'pairs')} of one and the same configuration "
+        f"The A/A test calls {num} of {count(record['pairs']['num'], 'pair')} of one and the same configuration "
         "different: here seeds matter more than the test allows for."
     )
     cure = "Do not rely on differences below the largest between equals; add repeats (validate.repeats)."
@@ -108,7 +109,7 @@ def _sentence(study: Study, record: Record) -> str:
     of = record["pairs"]
     promised = f"{100 * study.judge.alpha:g} %"
     return (
-        f"{apart} Of their {counted(of['num'], 'pair', 'pairs')}, the test of a single pair calls {of['num_alarms']} different "
+        f"{apart} Of their {count(of['num'], 'pair')}, the test of a single pair calls {of['num_alarms']} different "
         f"(it promises to do so for at most {promised} of equal pairs), and the test of all pairs, by which pairs are told "
         f"apart here, {of['num_alarms_all']} (it promises none in {100 - 100 * study.judge.alpha:g} % of studies)."
     )

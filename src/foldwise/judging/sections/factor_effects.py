@@ -11,9 +11,10 @@ from foldwise.judging.scores.rows import Rows
 from foldwise.judging.sections.configurations import Judgement
 from foldwise.judging.statistics.design import CONFIGURED, COVARIATES, TUNED, Factor, factors_of, is_full
 from foldwise.judging.statistics.effects import Asked, Contrast, Effect, Scores, Shares, effect, shares, views
-from foldwise.judging.wording import counted, show
+from foldwise.judging.wording import show
 from foldwise.metrics.outputs import Floats
 from foldwise.study.spec import Study
+from foldwise.text import count
 
 COST_KEYS = ("train_s", "shared_features_s", "shared_pretrain_s", "latency_ms", "peak_memory_mb", "energy_j")
 TIMES = {"train_s": "training took", "latency_ms": "an image takes"}
@@ -191,7 +192,7 @@ def _said(one: Effect, levels: Sequence[Record], sure: str) -> str:
 def _two(pair: Contrast, labels: Sequence[str], sure: str) -> str:
     a, b = labels[pair.a], labels[pair.b]
     by = f"{show(pair.difference or 0.0)}{_interval(pair, sure)}"
-    agree = f" {pair.agree} of {counted(pair.matched, 'matched pair agrees', 'matched pairs agree')}."
+    agree = f" {pair.agree} of {count(pair.matched, 'matched pair agrees', 'matched pairs agree')}."
     agree = agree if pair.matched > 1 and pair.difference else ""
     if pair.conclusion == "better":
         return f"{a} is better than {b} by {by}.{agree}"
@@ -223,7 +224,7 @@ def _many(known: Sequence[Contrast], labels: Sequence[str], sure: str) -> str:
         parts.append(f"cannot be told apart from {_and(open_)}")
     first = f"{labels[best]} has the best mean; it " if not worse else f"{labels[best]} "
     others = [pair for pair in known if pair.a != best and pair.conclusion == "better"]
-    rest = f" Among the others, {counted(len(others), 'pair is', 'pairs are')} told apart." if others else ""
+    rest = f" Among the others, {count(len(others), 'pair is', 'pairs are')} told apart." if others else ""
     return first + "; it ".join(parts) + "." + rest
 
 

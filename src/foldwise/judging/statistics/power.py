@@ -22,6 +22,7 @@ from foldwise.judging.statistics.inference import POWER
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, choose_metric
 from foldwise.study.spec import Study, Task
+from foldwise.text import count
 
 MAX_REPEATS = 10
 
@@ -177,7 +178,7 @@ def in_words(found: Foresight, *, target: float, kind: tuple[str, str], folds: i
         all_units: how many there are; of unbalanced classes fewer count.
     """
     one, counts = kind[1], round(found.units)
-    size = f"{all_units:,} {one} in {folds} folds and {_times(found.repeats)}"
+    size = f"{all_units:,} {one} in {folds} folds and {count(found.repeats, 'repeat')}"
     if counts < 0.9 * all_units:
         size += f" (unbalanced classes: worth {counts:,})"
     said = f"With {size}, two configurations can be told apart if they differ by about {found.pair:.2g}"
@@ -189,10 +190,6 @@ def in_words(found: Foresight, *, target: float, kind: tuple[str, str], folds: i
     need, repeats = all_units * (found.best / target) ** 2, found.repeats_for(target)
     more = f" To see {target:g} takes about {_rough(need)} {one}"
     return said + more + (f", or {repeats} repeats." if repeats else "; repeats alone will not do.")
-
-
-def _times(repeats: int) -> str:
-    return "1 repeat" if repeats == 1 else f"{repeats} repeats"
 
 
 def _rough(number: float) -> str:

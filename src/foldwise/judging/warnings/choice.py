@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from foldwise.judging.verdict import VerdictWarning
 from foldwise.judging.warnings.facts import Compared, Facts, Record, listed
-from foldwise.judging.wording import counted, digits_of, rounded, show, unseen
+from foldwise.judging.wording import digits_of, rounded, show, unseen
+from foldwise.text import count
 
 GRID = 3
 MANY = 1000  # times as many images: nobody has them
@@ -33,7 +34,7 @@ def not_distinguishable(facts: Compared, records: Sequence[Record]) -> VerdictWa
     detectable = facts.known.comparison.minimal_detectable_difference
     message = (
         f"{could} of {len(facts.known.comparison.p)} configurations could be the best; "
-        f"{unseen(detectable, bounded=facts.known.metric.bounded)} with {counted(facts.units.count, *facts.noun)}."
+        f"{unseen(detectable, bounded=facts.known.metric.bounded)} with {count(facts.units.count, *facts.noun)}."
     )
     cure = f"Take the cheapest of those that could be best, add repeats, or add {facts.noun[1]}."
     return VerdictWarning(code="NOT_DISTINGUISHABLE", message=message, cure=cure + _needed(facts))

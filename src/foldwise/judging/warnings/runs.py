@@ -11,8 +11,8 @@ from foldwise.judging.scores.rows import Fit
 from foldwise.judging.statistics.run_variance import OWN_FROM, STEADY_ENOUGH, unsteady
 from foldwise.judging.verdict import VerdictWarning
 from foldwise.judging.warnings.facts import Compared, Facts, Record, listed
-from foldwise.judging.wording import counted
 from foldwise.study.spec import Training
+from foldwise.text import count
 
 BUDGET, MORE = {"epochs", "steps_per_epoch", "batch_size"}, 1.1
 LATE, TAIL, GAIN = 0.95, 0.8, 0.05  # see `_still_improving`
@@ -26,7 +26,7 @@ def missing(facts: Facts, records: Sequence[Record]) -> Iterator[VerdictWarning]
     failed = sum(len(record["failures"]) for record in short)
     names = ", ".join(record["name"] for record in short[:3]) + (" ..." if len(short) > 3 else "")
     message = (
-        f"{counted(len(short), 'configuration lacks', 'configurations lack')} fits ({names}; {failed} failed) "
+        f"{count(len(short), 'configuration lacks', 'configurations lack')} fits ({names}; {failed} failed) "
         f"and {'is' if len(short) == 1 else 'are'} left out of the comparison."
     )
     first = "Read the causes under failures, mend them, and run" if failed else "Run"

@@ -6,27 +6,27 @@ from foldwise.judging.scores.scoring import Scored
 from foldwise.judging.sections.threshold_report import scarce
 from foldwise.judging.verdict import VerdictWarning
 from foldwise.judging.warnings.facts import Compared, Facts, listed
-from foldwise.judging.wording import counted
 from foldwise.metrics.ranking import MIN_POSITIVES
+from foldwise.text import count
 
 SMALL, FEW, SKEWED = 30, 10, 0.2
 
 
 def small(facts: Compared) -> VerdictWarning | None:
     """Where there are few groups, or few units of any kind."""
-    count, grouped, kind = facts.units.count, facts.units.grouped, facts.noun[1]
-    if grouped and count < FEW:
+    number, grouped, kind = facts.units.count, facts.units.grouped, facts.noun[1]
+    if grouped and number < FEW:
         message = (
-            f"Only {counted(count, *facts.noun)}: intervals rest on groups, and on so few they are rough."
+            f"Only {count(number, *facts.noun)}: intervals rest on groups, and on so few they are rough."
         )
         return VerdictWarning(
             code="FEW_GROUPS",
             message=message,
             cure=f"Add more groups (patients, slides, sources), at least {FEW}.",
         )
-    if count >= SMALL:
+    if number >= SMALL:
         return None
-    message = f"Only {counted(count, *facts.noun)}: intervals are wide, and may still be too narrow if rare failures exist."
+    message = f"Only {count(number, *facts.noun)}: intervals are wide, and may still be too narrow if rare failures exist."
     return VerdictWarning(
         code="N_SMALL", message=message, cure=f"Add {kind}; below {SMALL} only large differences can be seen."
     )
@@ -41,12 +41,12 @@ def rare(facts: Facts) -> VerdictWarning | None:
     ]
     told = []
     if absent:
-        verb = counted(len(absent), "class cannot", "classes cannot")
+        verb = count(len(absent), "class cannot", "classes cannot")
         whole = len(absent) >= len(classes) - (facts.rows.family == "segmentation")
         effect = "no class can" if whole else "averages over classes leave them out"
         told.append(f"{verb} be learned and tested in every fold ({listed(absent, 12)}): {effect}.")
     if rare:
-        verb = counted(len(rare), "class has", "classes have")
+        verb = count(len(rare), "class has", "classes have")
         told.append(
             f"{verb} fewer than {MIN_POSITIVES} images or groups with it, or without it ({listed(rare, 12)}): "
             "what is said of them is a description, not a test."

@@ -8,7 +8,6 @@ from typing import Any
 from foldwise.judging.wording import (
     all_others,
     capital,
-    counted,
     digits_of,
     has_interval,
     in_text,
@@ -17,6 +16,7 @@ from foldwise.judging.wording import (
     with_interval,
 )
 from foldwise.reporting.report_data import ReportData
+from foldwise.text import count
 
 Record = Mapping[str, Any]
 MAX_NAMED, MAX_OPEN = 6, 3
@@ -61,8 +61,8 @@ def _sure(verdict: Record) -> str:
 
 def _best(verdict: Record, ranked: Sequence[Record]) -> Iterator[str]:
     metric, winner = verdict["metric"], ranked[0]
-    images = counted(verdict["num_images"], "image", "images")
-    groups = f" in {counted(verdict['num_groups'], 'group', 'groups')}" if verdict.get("num_groups") else ""
+    images = count(verdict["num_images"], "image")
+    groups = f" in {count(verdict['num_groups'], 'group')}" if verdict.get("num_groups") else ""
     reached = f"{in_text(metric['title'])} {with_interval(winner, _sure(verdict))} on unseen images ({images}{groups})"
     if verdict["state"] == "incomplete":
         done, planned = verdict["num_done"], verdict["num_planned"]
