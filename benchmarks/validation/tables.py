@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks.validation.pictures import draw_all
 from benchmarks.validation.promises import Verdict
-from foldwise.judging.wording import counted
 from foldwise.storage import written_whole
+from foldwise.text import count
 
 ROOT = Path(__file__).parents[2]
 PAGE, PICTURES = ROOT / "docs/statistics.md", ROOT / "docs/pictures"
@@ -120,7 +120,7 @@ def _sizes(rows: Sequence[Row]) -> str:
     more = f"; pairs of identical configurations in up to {pairs}" if pairs > most else ""
     each = f"{least}" if least == most else f"{least} to {most}"
     return (
-        f"{counted(len(rows), 'cell', 'cells')} of {each} studies, {sum(samples):,} in all{more}. The Monte Carlo standard "
+        f"{count(len(rows), 'cell')} of {each} studies, {sum(samples):,} in all{more}. The Monte Carlo standard "
         f"error of a coverage in one cell is typically {errors[0]} for one score, {errors[1]} for a pair and {errors[2]} "
         "for all pairs together."
     )
@@ -149,7 +149,7 @@ def _kept(one: Verdict) -> str:
     return (
         "yes"
         if not one.outside
-        else f"yes, within chance ({counted(len(one.outside), 'cell is', 'cells are')} outside)"
+        else f"yes, within chance ({count(len(one.outside), 'cell is', 'cells are')} outside)"
     )
 
 
