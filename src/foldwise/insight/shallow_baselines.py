@@ -75,6 +75,7 @@ def random_forest(
         trees: how many.
         leaf: the fewest pixels of a leaf; more give smoother probabilities.
     """
+    # One thread, as an item has: how many workers there are is for the launcher to say.
     classifier: PixelClassifier = RandomForestClassifier(
         n_estimators=trees, min_samples_leaf=leaf, n_jobs=1, random_state=seed
     )
@@ -92,6 +93,7 @@ def boosted_trees(
         trees: rounds; each adds one tree a class.
         lr: how much of each tree is taken.
     """
+    # No early stopping: it would hold out pixels of the very images it learns from, and they are no test of new ones.
     classifier: PixelClassifier = HistGradientBoostingClassifier(
         max_iter=trees, learning_rate=lr, early_stopping=False, random_state=seed
     )

@@ -163,6 +163,7 @@ def _measured(request: FitRequest, setup: TrainingSetup, memory: MemoryPeak, siz
     learner, source, seconds = setup.learner, setup.source, request.settings["seconds"]
     assert isinstance(source, Pictures)
     memory.reset()
+    # Training takes a new batch each time, the limit the same one again: what is between them is the cost of the data.
     batches = _endless(request, source, size)
     batch = next(batches)
     learner.network.train()

@@ -65,6 +65,7 @@ def curvature(landscape: Landscape, *, seed: int, iterations: int = 30, probes: 
         iterations: of Lanczos at most; fewer where so many vectors would not fit into `BASIS_BYTES`.
         probes: random vectors for the trace.
     """
+    # First, since these move the weights, which have to lie still once the graph of their gradient is kept.
     rises = sam_sharpness(landscape), average_sharpness(landscape, seed=seed)
     with Mover(landscape.network):
         if landscape.recalibrated:
@@ -258,6 +259,7 @@ def lanczos(product: Product, start: Tensor, *, iterations: int = 30, tolerance:
         basis[done - 1] = left / norm
         left = product(basis[done - 1]).to(left.dtype)
         diagonal.append(float(_without(left, basis[:done])[-1]))
+        # Twice: rounding is relative to what the first pass took away, which may be far larger than what is left.
         _without(left, basis[:done])
         norm = float(torch.linalg.vector_norm(left))
         ends = _ritz(np.array(diagonal), np.array(beside), norm, tolerance)

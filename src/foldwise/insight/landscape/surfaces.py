@@ -107,6 +107,7 @@ def _around(landscape: Landscape, replay: Replay, course: Course, tell: _Countin
     stale = None
     for epoch in course.epochs:
         weights = _placed(replay, epoch)
+        # The same seeds at every epoch: surfaces then differ by the network and not by the direction.
         axes = [_direction(replay, weights, course.seed + number) for number in (0, 1)]
         surface.append(plane(landscape, weights, (axes[0], axes[1]), (alpha, alpha), tell=tell))
         centre.append(at_each(landscape, [weights], tell=tell)[:, 0])

@@ -53,7 +53,9 @@ def fit_plane(checkpoints: Sequence[Vector]) -> Plane:
     """
     last = checkpoints[-1]
     num = len(checkpoints)
-    gram = np.zeros((num, num))  # of the differences to the last checkpoint
+    # Inner products of the differences to the last checkpoint: a few checkpoints of millions of weights have a small
+    # matrix of these, and never stand beside each other in float64.
+    gram = np.zeros((num, num))
     for chunk in _chunks(checkpoints, last):
         gram += (chunk @ chunk.T).numpy()
     centring = np.eye(num) - 1 / num

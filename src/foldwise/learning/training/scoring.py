@@ -100,7 +100,7 @@ def evaluate(
     # Losses stay on the device until the end: to read one would wait for every batch by itself.
     losses, cases, parts, truths = [], [], [], []
     maps: dict[int, np.ndarray] = {}
-    seen: dict[int, np.ndarray] = {}
+    watched: dict[int, np.ndarray] = {}
     for batch in batches:
         logits = forward.logits(network, batch.inputs)
         if loss is not None:
@@ -110,14 +110,14 @@ def evaluate(
             parts.append(pixel_counts(p, logits, batch.targets, fully=fully))
             predicted = decided(p).to(torch.uint8).cpu().numpy() if fully else ()
             maps |= dict(zip(batch.cases.tolist(), predicted, strict=fully))
-            seen |= _watched(p, batch.cases, watch or {})
+            watched |= _watched(p, batch.cases, watch or {})
         else:
             parts.append({"probabilities": p.cpu().numpy()})
             truths.append(batch.targets.cpu().numpy())
         cases.append(batch.cases)
     network.train(was_training)
     mean_loss = float(torch.stack(losses).sum()) / sum(map(len, cases)) if losses else float("nan")
-    return _by_case(cases, parts, truths, mean_loss, dict(sorted(maps.items())), seen)
+    return _by_case(cases, parts, truths, mean_loss, dict(sorted(maps.items())), watched)
 
 
 def _by_case(
