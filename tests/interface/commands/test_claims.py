@@ -11,8 +11,8 @@ import typer.main
 from repository import ROOT
 
 from foldwise.interface import cli
-from foldwise.judging.claim_check.finding import GRAVEST
-from foldwise.judging.claim_check.kinds import KINDS
+from foldwise.judging.claim_check.forms import FORMS
+from foldwise.judging.claim_check.grammar import GRAVEST
 
 PAGE = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
 TABLE = """name,model,head,accuracy
@@ -126,7 +126,12 @@ def test_the_page_names_every_option_kind_and_verdict():
     known = {name for option in command.params for name in option.opts if "--" in name}
     assert set(re.findall(r"`(--[a-z-]+)", PAGE)) == known - {"--help"}
     rows = set(re.findall(r"^\| `([a-z][a-z ]+)` \|", PAGE, re.MULTILINE))
-    assert rows == {kind.name for kind in KINDS} | set(GRAVEST)
+    assert rows == {form.name for form in FORMS} | {"own words"} | set(GRAVEST)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_the_page_has_the_example_of_every_form(form):
+    assert f"| `{form.name}` | {form.example} |" in PAGE
 
 
 def test_the_worked_example_says_what_the_page_says(said, tmp_path):

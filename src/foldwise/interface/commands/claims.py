@@ -17,10 +17,10 @@ from foldwise.storage import write_json
 from foldwise.text import count
 
 if TYPE_CHECKING:
-    from foldwise.judging.claim_check.checking import Checked, Finding
-    from foldwise.judging.claim_check.finding import Verdict
+    from foldwise.judging.claim_check.check import Checked, Finding
+    from foldwise.judging.claim_check.grammar import Answer
 
-SIGNS: dict[Verdict, tuple[str, str]] = {
+SIGNS: dict[Answer, tuple[str, str]] = {
     "true": ("✓", "green"),
     "false": ("✗", "bold red"),
     "not supported": ("!", "yellow"),
@@ -60,16 +60,15 @@ def claims(
     out: Out = None,
 ) -> None:
     """Check the sentences of a text against a verdict or a table: true, false, not supported, cannot check."""
-    from foldwise.judging.claim_check.checking import check
-    from foldwise.judging.claim_check.finding import FALSE
-    from foldwise.judging.claim_check.sources import open_report
+    from foldwise.judging.claim_check.check import check
+    from foldwise.judging.claim_check.csv_table import open_report
 
     table = open_report(report, metric=metric)
     checked = check(table, _read(text), same=_meant(same))
     say_findings(checked, every=every)
     if out is not None:
         save_findings(out, checked)
-    num_false = checked.count(FALSE)
+    num_false = checked.count("false")
     if num_false:
         what = count(num_false, "sentence is false", "sentences are false")
         them = "it" if num_false == 1 else "them"
@@ -105,69 +104,62 @@ def say_findings(checked: Checked, *, every: bool = False) -> None:
     """The sentences that claim something, in the order of the text; of those that are true only how many.
 
     Args:
-        checked: what was found.
-        every: say the true ones too.
+        checked: the findings of a text.
+        every: print the true ones too.
     """
-    from foldwise.judging.claim_check.finding import GRAVEST, TRUE
+    from foldwise.judging.claim_check.grammar import GRAVEST
 
     out = console()
-    for one in checked.findings:
-        if every or one.verdict != TRUE:
-            _say(out, one)
-    told = ", ".join(f"{checked.count(verdict)} {verdict}" for verdict in reversed(GRAVEST))
+    for finding in checked.findings:
+        if every or finding.verdict != "true":
+            _say(out, finding)
+    counts = ", ".join(f"{checked.count(verdict)} {verdict}" for verdict in reversed(GRAVEST))
     rest = checked.num_sentences - len(checked.findings)
     size = count(checked.num_sentences, "sentence")
     default = checked.table.measures[checked.table.default].title
-    hang(out, Text(""), Text(f"{size}: {told}; {rest} without a claim that numbers could bear out.", "bold"))
+    hang(
+        out, Text(""), Text(f"{size}: {counts}; {rest} without a claim that numbers could bear out.", "bold")
+    )
     source, metric = checked.table.source, f"a sentence that names no metric is taken to mean {default}"
     tested = (
         ""
-        if checked.table.tested
+        if checked.table.verdict
         else "; nothing in it was tested, so no difference can be shown to be beyond chance"
     )
     hang(out, Text(""), Text(f"Checked against {source}{tested}; {metric}.", "dim"))
 
 
-def _say(out: Console, one: Finding) -> None:
-    text = one.sentence.text
+def _say(out: Console, finding: Finding) -> None:
+    text = finding.sentence
     if len(text) > MAX_SENTENCE:
         text = text[:MAX_SENTENCE].rpartition(" ")[0] + " ..."
-    sign, style = SIGNS[one.verdict]
+    sign, style = SIGNS[finding.verdict]
     hang(
         out,
         Text.assemble((sign, style), " "),
-        Text.assemble((one.verdict, style), f", line {one.sentence.line}: {text}"),
+        Text.assemble((finding.verdict, style), f", line {finding.line}: {text}"),
     )
-    for check in one.checks:
+    for check in finding.checks:
         sign, style = SIGNS[check.verdict]
-        said = check.why[:1].upper() + check.why[1:]
-        hang(
-            out,
-            Text.assemble("    ", (sign, style), " "),
-            Text(f"{check.claim}: {check.verdict}. {said}", "dim"),
-        )
+        # A sentence of a single statement stands above already.
+        claim = f"{check.claim}: {check.verdict}. " if len(finding.checks) > 1 else ""
+        why = f"{claim}{check.why} {check.limit}".rstrip()
+        hang(out, Text.assemble("    ", (sign, style), " "), Text(why, "dim"))
     out.print()
 
 
 def save_findings(path: Path, checked: Checked) -> None:
     """Write the findings as JSON, whole or not at all, and say where."""
-    from foldwise.judging.claim_check.finding import GRAVEST
+    from foldwise.judging.claim_check.grammar import GRAVEST
 
-    findings = [
-        {"line": one.sentence.line, "sentence": one.sentence.text, "verdict": one.verdict}
-        | {"checks": [asdict(check) for check in one.checks]}
-        for one in checked.findings
-    ]
-    write_json(
-        path,
-        {
-            "schema": SCHEMA,
-            "source": checked.table.source,
-            "tested": checked.table.tested,
-            "metric": checked.table.default,
-            "num_sentences": checked.num_sentences,
-            "counts": {verdict: checked.count(verdict) for verdict in reversed(GRAVEST)},
-            "findings": findings,
-        },
-    )
+    content = {
+        "schema": SCHEMA,
+        "source": checked.table.source,
+        "tested": checked.table.verdict is not None,
+        "metric": checked.table.default,
+        "num_sentences": checked.num_sentences,
+        "counts": {verdict: checked.count(verdict) for verdict in reversed(GRAVEST)},
+        "findings": [asdict(finding) for finding in checked.findings],
+    }
+    write_json(path, content)
     console().print(f"\nFindings: {path}", markup=False)

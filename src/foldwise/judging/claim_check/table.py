@@ -2,176 +2,184 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
-Record = Mapping[str, Any]
-RANKED = ("winner", "could be best", "worse")
-UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+from foldwise.errors import RunError
+from foldwise.judging.verdict import ConfigurationResult, PairResult, Verdict
+from foldwise.judging.verdict_sections import FactorEffect, LevelPair
+from foldwise.judging.wording import counted, show
+
+MAX_NAMED = 4
+Levels = Mapping[str, Iterable[str]]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A column of numbers.
-
-    Attributes:
-        name: of the column.
-        title: for people.
-        higher_is_better: None where nobody said and the name does not tell.
-        share: its values lie between 0 and 1, so that a text may say them in per cent.
-        unit: of times, one of `UNITS_S`; else empty.
-        tested: whether the differences between configurations were tested by it.
-    """
+    """A metric; a `share` lies between 0 and 1, and `tested` is the one whose differences were tested."""
 
     name: str
     title: str
-    higher_is_better: bool | None
+    higher_is_better: bool | None  # None where the name does not tell
     share: bool = False
-    unit: str = ""
     tested: bool = False
+
+    def shown(self, value: float) -> str:
+        """A value with more digits than a text prints, so that its rounding can be followed."""
+        return f"{value:.4f}".rstrip("0").ljust(4, "0") if self.share else show(value)
+
+    def shown_of(self, rows: Sequence[Row]) -> str:
+        """``a 0.91, b 0.87 and 3 more``."""
+        values = ", ".join(f"{row.shown} {self.shown(row.values[self.name])}" for row in rows[:MAX_NAMED])
+        return values + (f" and {len(rows) - MAX_NAMED} more" if len(rows) > MAX_NAMED else "")
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A configuration, or a baseline; two rows with the same numbers are two rows.
-
-    Attributes:
-        levels: factor -> level.
-        values: measure -> number; what is not known is not there.
-        intervals: measure -> (low, high), of those that are known.
-        standing: its record in the verdict; empty for a row of a plain table.
-        baseline: it stands beside the comparison.
-    """
+    """A configuration with what the verdict says of it, if any; two rows with the same numbers are two rows."""
 
     name: str
     levels: Mapping[str, str]
     values: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    standing: Record = field(default_factory=dict)
-    baseline: bool = False
-    id: str = ""
+    result: ConfigurationResult | None = None
+
+    @property
+    def shown(self) -> str:
+        """Its name; of a number also what it stands for."""
+        levels = f" ({' · '.join(self.levels.values())})" if self.levels else ""
+        return f"#{self.name}{levels}" if self.name.isdigit() else self.name
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two that are compared, the first minus the second, by all pairs of rows that differ in nothing else."""
+
+    pairs: Sequence[tuple[Row, Row]]
+    each: Sequence[float]  # the differences of the pairs
+    value: float  # the tested difference, else the mean of `each`
+    conclusion: str | None = None  # of the test; None where nothing was tested
+    intervals: Sequence[
+        tuple[float, float]
+    ] = ()  # on which it rests, then, of configurations, that of this pair alone
+    agree: int | None = None  # of so many pairs the verdict says that they differ in this direction
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is beyond chance: by the test of all pairs, or by Hsu's of who could be the best."""
+        clear = bool(self.intervals) and self.intervals[0][0] * self.intervals[0][1] > 0
+        standings = {row.result.verdict for pair in self.pairs for row in pair if row.result}
+        hsu = len(self.pairs) == 1 and standings == {"winner", "worse"}
+        return self.conclusion is not None and (self.conclusion == "better" or clear or hsu)
+
+    def tested(self, pairs: Sequence[PairResult | LevelPair], a: str | None, b: str | None) -> Contrast:
+        """The same with what the verdict says of a and b; unchanged where it says nothing."""
+        pair = next((pair for pair in pairs if {pair.a, pair.b} == {a, b} and a != b), None)
+        if pair is None:
+            return self
+        sign, ends = (1 if pair.a == a else -1), [(pair.low, pair.high)]
+        if isinstance(pair, PairResult):
+            ends.insert(0, (pair.low_all, pair.high_all))
+        known = [(low, high) for low, high in ends if low is not None and high is not None]
+        turned = known if sign == 1 else [(-high, -low) for low, high in known]
+        value = self.value if pair.difference is None else sign * pair.difference
+        agree = pair.agree if isinstance(pair, LevelPair) else None
+        return replace(self, value=value, conclusion=pair.conclusion, intervals=turned, agree=agree)
 
 
 @dataclass(frozen=True)
 class Table:
-    """All that is known.
-
-    Attributes:
-        source: what the numbers are of, for people.
-        measures: by name.
-        default: the measure of a sentence that names none; the one that decides, of a verdict.
-        verdict: verdict.json; empty for a plain table, in which nothing was tested.
-    """
+    """All that is known; `default` is the measure of a sentence that names none, and a plain table has no verdict."""
 
     source: str
     rows: tuple[Row, ...]
     measures: Mapping[str, Measure]
     default: str
-    verdict: Record = field(default_factory=dict)
-
-    @cached_property
-    def configurations(self) -> tuple[Row, ...]:
-        """The rows that are configurations."""
-        return tuple(row for row in self.rows if not row.baseline)
+    verdict: Verdict | None = None
 
     @cached_property
     def compared(self) -> tuple[Row, ...]:
-        """Those that can be compared: of a run, the ones that are complete."""
-        return tuple(
-            row for row in self.configurations if not row.standing or row.standing["verdict"] in RANKED
-        )
+        """The configurations that can be compared: of a run, the ones that are complete."""
+        return tuple(row for row in self.rows if row.result is None or row.result.compared)
 
     @cached_property
     def factors(self) -> dict[str, tuple[str, ...]]:
         """Factor -> levels, in the order of the table."""
-        names = dict.fromkeys(name for row in self.configurations for name in row.levels)
+        names = dict.fromkeys(name for row in self.rows for name in row.levels)
         return {
-            name: tuple(dict.fromkeys(row.levels[name] for row in self.configurations if name in row.levels))
+            name: tuple(dict.fromkeys(row.levels[name] for row in self.rows if name in row.levels))
             for name in names
         }
 
     @property
-    def tested(self) -> bool:
-        """Whether anything was tested: a table of averages cannot say what is chance."""
-        return bool(self.verdict.get("pairs") or self.verdict.get("factors"))
+    def limit(self) -> str:
+        """How far a true sentence reaches."""
+        if self.verdict is None:
+            return "Holds for the numbers of this table only: nothing in it was tested."
+        images, groups = self.verdict.num_images, self.verdict.num_groups
+        data = f"{images} in {counted(groups, 'group', 'groups')}" if groups else images
+        weights_only = any(warning.code == "NO_RUN_VARIANCE" for warning in self.verdict.warnings)
+        what = "these trained weights only" if weights_only else "training as in this study"
+        return f"Holds for {what}, on images like these {data}."
 
-    @property
-    def sure(self) -> str:
-        """The confidence of the intervals: ``95 %``."""
-        return f"{100 * (1 - float(self.verdict.get('alpha') or 0.05)):g} %"
-
-    @property
-    def margin(self) -> float | None:
-        """The difference that was called of no consequence; None where nobody said."""
-        return (self.verdict.get("metric") or {}).get("equivalent_within")
-
-    def holding(self, wanted: Mapping[str, Iterable[str]]) -> list[Row]:
+    def holding(self, wanted: Levels) -> list[Row]:
         """The configurations that have one of the levels of every factor that is named."""
         sets = {factor: set(levels) for factor, levels in wanted.items()}
-        return [
-            row
-            for row in self.configurations
-            if all(row.levels.get(factor) in levels for factor, levels in sets.items())
-        ]
+        return [row for row in self.rows if all(row.levels.get(name) in of for name, of in sets.items())]
 
-    def ranked(self, measure: Measure, rows: Sequence[Row] | None = None) -> list[Row]:
-        """The configurations with a value, best first; where no way is better, the largest first."""
-        sign = -1 if measure.higher_is_better is not False else 1
-        known = [row for row in (self.compared if rows is None else rows) if measure.name in row.values]
-        return sorted(known, key=lambda row: sign * row.values[measure.name])
+    def of_rows(self, measure: Measure, a: Row, b: Row) -> Contrast | None:
+        """Two configurations; None where one has no value."""
+        plain = _contrast(measure, [(a, b)])
+        if plain and measure.tested and self.verdict and a.result and b.result:
+            return plain.tested(self.verdict.pairs, a.result.id, b.result.id)
+        return plain
 
-    def pair(self, a: Row, b: Row) -> Record | None:
-        """What the verdict tells of two configurations; None where it tells nothing."""
-        for record in self.verdict.get("pairs") or ():
-            if {record["a"], record["b"]} == {a.id, b.id} and a.id != b.id:
-                return dict(record)
-        return None
-
-    def matched(
-        self, factor: str, a: Iterable[str], b: Iterable[str], within: Mapping[str, Iterable[str]]
-    ) -> Iterator[tuple[Row, Row]]:
-        """Every two configurations that differ in one factor alone: a level of `a` and one of `b`."""
-        right: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-        for row in self._comparable({**within, factor: b}):
-            right[self._rest(row, factor)].append(row)
-        for row in self._comparable({**within, factor: a}):
-            for other in right[self._rest(row, factor)]:
-                yield row, other
-
-    def _comparable(self, wanted: Mapping[str, Iterable[str]]) -> list[Row]:
-        known = set(self.compared)
-        return [row for row in self.holding(wanted) if row in known]
-
-    def _rest(self, row: Row, factor: str) -> tuple[str, ...]:
-        return tuple(row.levels.get(name, "") for name in self.factors if name != factor)
-
-    def mattered(self, factor: str, *, tuned: bool = False) -> Record | None:
-        """What the verdict tells of a factor: of a nested one over all settings, or with the best of each (tuned)."""
-        told = (self.verdict.get("factors") or {}).get("factors", ())
-        of = (one for one in told if one["factor"] == factor)
-        return next((one for one in of if (one["view"] == "as tuned") == tuned), None)
-
-    def contrast(self, factor: str, a: set[str], b: set[str], *, tuned: bool = False) -> Record | None:
-        """What the verdict tells of two levels of a factor; `leads`: whether `a` is the better of them."""
-        told = self.mattered(factor, tuned=tuned)
-        if told is None:
-            return None
-        labels = [label_of(told, levels) for levels in (a, b)]
-        for pair in told["pairs"]:
-            if [pair["a"], pair["b"]] == labels:
-                return dict(pair) | {"leads": True}
-            if [pair["b"], pair["a"]] == labels:
-                return dict(pair) | {"leads": False}
-        return None
+    def of_levels(
+        self, measure: Measure, factor: str, two: Sequence[Sequence[str]], among: Levels
+    ) -> Contrast | None:
+        """Two levels of a factor; None where no two configurations differ in it alone."""
+        firsts, seconds = (self.holding({**among, factor: levels}) for levels in two)
+        others = [name for name in self.factors if name != factor]
+        pairs = [(a, b) for a in firsts for b in seconds if {a, b} <= set(self.compared)]
+        alike = [(a, b) for a, b in pairs if all(a.levels.get(name) == b.levels.get(name) for name in others)]
+        effects = self.verdict.factors.factors if self.verdict and self.verdict.factors else ()
+        # Of a nested factor the view over all settings: that is the one that pairs of configurations show.
+        effect = next((one for one in effects if one.factor == factor and one.view != "as tuned"), None)
+        plain = _contrast(measure, alike)
+        if plain and effect and measure.tested and not among:
+            return plain.tested(effect.pairs, *(_level(effect, set(levels)) for levels in two))
+        return plain
 
 
-def label_of(mattered: Record, levels: set[str]) -> str | None:
-    """What a factor calls the level that these are, or that they are settings of; None where they are several."""
-    for one in mattered["levels"]:
-        settings = {str(setting) for setting in one["settings"]}
-        if levels <= settings | {one["level"]} or settings <= levels:
-            return str(one["level"])
-    return None
+def _contrast(measure: Measure, pairs: Sequence[tuple[Row, Row]]) -> Contrast | None:
+    known = [(a, b) for a, b in pairs if measure.name in a.values and measure.name in b.values]
+    each = [a.values[measure.name] - b.values[measure.name] for a, b in known]
+    return Contrast(known, each, sum(each) / len(each)) if each else None
+
+
+def _level(effect: FactorEffect, wanted: set[str]) -> str | None:
+    """The level of a factor that these are, or that they are settings of; None where they are several."""
+    every = [(one.level, set(one.settings)) for one in effect.levels]
+    return next((level for level, of in every if wanted <= of | {level} or of <= wanted), None)
+
+
+def of_verdict(verdict: Verdict, source: str = "verdict.json") -> Table:
+    """The numbers of a verdict; RunError where no configuration has a score yet."""
+    rows = []
+    for result in verdict.configurations:
+        scores = {name: of.estimate for name, of in result.metrics.items() if of.estimate is not None}
+        ends = {name: (of.low, of.high) for name, of in result.metrics.items()}
+        known = {
+            name: (low, high) for name, (low, high) in ends.items() if low is not None and high is not None
+        }
+        rows.append(Row(result.name, result.levels, scores, known, result))
+    if not any(row.values for row in rows):
+        cure = "foldwise run goes on; foldwise report judges what is done."
+        raise RunError("this verdict holds no score yet", where=source, cure=cure)
+    decides = verdict.metric.name
+    measures = {
+        name: Measure(name, of.title, of.higher_is_better, of.bounded, name == decides)
+        for name, of in verdict.metrics.items()
+    }
+    return Table(source, tuple(rows), measures, decides, verdict)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from foldwise.errors import unknown
+from foldwise.metrics.names import plain
 
 NONE = "none"  # what an option says where a column is not to be used
 # By what a column holds, the likeliest name first; names are compared without case, spaces and signs.
@@ -20,15 +20,6 @@ USUAL = {
     "task": ("task",),
 }  # fmt: skip
 ENDINGS = ("id", "name", "nr", "no", "number")  # image_id, filename
-# Names of scores, as which no configuration is called: a table of them is one of metrics and not of configurations.
-SCORES = {
-    "accuracy", "acc", "balancedaccuracy", "precision", "recall", "sensitivity", "specificity", "f1", "f1score",
-    "dice", "dsc", "iou", "jaccard", "auc", "rocauc", "auroc", "mcc", "kappa", "nsd", "ap", "map",
-}  # fmt: skip
-LOSSES = {
-    "loss", "logloss", "crossentropy", "brier", "brierscore", "error", "errorrate", "hd", "hd95", "hausdorff",
-    "hausdorffdistance", "assd", "asd", "masd", "mae", "mse", "rmse", "ece",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,25 +53,10 @@ class Asked:
     textbook: bool = False
 
 
-def plain(name: str) -> str:
-    """A name as it is compared: ``Image ID`` -> ``imageid``."""
-    return re.sub(r"[\W_]+", "", name.casefold())
-
-
 def _stem(name: str) -> str:
     """The same without an ending that says nothing: ``image``."""
     found = plain(name)
     return next((found.removesuffix(end) for end in ENDINGS if found.endswith(end) and found != end), found)
-
-
-def is_score(name: str) -> bool:
-    """Whether a column is called like a metric."""
-    return plain(name) in SCORES | LOSSES
-
-
-def is_loss(name: str) -> bool:
-    """Whether lower is better, as far as the name says."""
-    return plain(name) in LOSSES
 
 
 @dataclass(frozen=True)

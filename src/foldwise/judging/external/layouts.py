@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from foldwise.errors import DataError, SpecError, unknown
-from foldwise.judging.external.asked import Asked, Roles, is_score, plain, roles_of
+from foldwise.judging.external.asked import Asked, Roles, roles_of
 from foldwise.judging.external.pieces import ROLES, Coded, Levels, Piece, Places
 from foldwise.judging.external.text import Text, coded, load
+from foldwise.metrics.names import is_score, plain
 from foldwise.text import some
 
 JOIN = " · "

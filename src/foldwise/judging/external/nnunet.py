@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from foldwise.errors import DataError, unknown
-from foldwise.judging.external.asked import NONE, Asked, plain
+from foldwise.judging.external.asked import NONE, Asked
 from foldwise.judging.external.pieces import Coded, Piece
+from foldwise.metrics.names import plain
 
 SUMMARY = "summary.json"
 NO_SUMMARY = (

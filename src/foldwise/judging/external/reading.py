@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from foldwise.errors import DataError, SpecError
-from foldwise.judging.external.asked import Asked, is_loss, plain
+from foldwise.judging.external.asked import Asked
 from foldwise.judging.external.layouts import read_table
 from foldwise.judging.external.nnunet import SUMMARY, read_summaries
 from foldwise.judging.external.own import is_own, is_segmentation, overlap_of, read_own
 from foldwise.judging.external.pieces import Piece, joined
 from foldwise.judging.external.text import Text, open_text
+from foldwise.metrics.names import is_loss, plain
 from foldwise.metrics.outputs import Floats
 from foldwise.metrics.table import METRICS, Metric
 

@@ -7,11 +7,11 @@ from functools import cache
 import pytest
 from make_run import RUNS, Wanted, make_run
 
-from foldwise.judging.claim_check.checking import check
-from foldwise.judging.claim_check.finding import FALSE, TRUE, UNCHECKED, UNSUPPORTED
-from foldwise.judging.claim_check.sources import open_report
+from foldwise.judging.claim_check.check import check, sentences
+from foldwise.judging.claim_check.csv_table import open_report
+from foldwise.judging.results_text import LIMITS, results
+from foldwise.judging.wording import show
 from foldwise.reporting.report import write_report
-from foldwise.reporting.sections.verdict.results_text import LIMITS, results
 
 FACTORS = {"model": ["conv", "vit"], "optimizer": [{"adam": {"lr": 0.001}}, {"sgd": {"lr": 0.01}}]}
 MADE = {
@@ -54,13 +54,36 @@ def made(request, run_of):
 
 def test_every_sentence_is_found_to_be_so(made):
     kind, table, paragraphs = made
-    assert kind in (table.verdict["state"], "factors", "labels", "many")
-    found = check(table, "\n\n".join(paragraphs))
-    wrong = [one for one in found.findings if one.verdict in (FALSE, UNSUPPORTED)]
-    assert wrong == []
-    unread = [one.sentence.text for one in found.findings if one.verdict == UNCHECKED]
-    assert not [one for one in unread if one not in paragraphs[-1]]  # warnings speak of more than the numbers
-    assert found.count(TRUE) >= 2
+    assert kind in (table.verdict.state, "factors", "labels", "many")
+    text = "\n\n".join(paragraphs)
+    checked = check(table, text)
+    assert [one for one in checked.findings if one.verdict != "true"] == []
+    assert [one.sentence for one in checked.findings] == [sentence for _, sentence in sentences(text)]
+    assert all(statement.limit for one in checked.findings for statement in one.checks)
+
+
+def test_who_is_best_and_what_factors_do_is_read_by_forms(run_of):
+    """Not only compared with the same text: the numbers of these sentences are looked up."""
+    table = open_report(run_of("factors").root)
+    findings = check(table, "\n\n".join(results(table.verdict))).findings
+    kinds = [statement.kind for one in findings for statement in one.checks]
+    assert [kind for kind in kinds if kind != "own words"] == ["best", "comparison", "equivalent"]
+
+
+def test_what_no_form_reads_has_the_numbers_of_the_verdict(run_of):
+    verdict = open_report(run_of("several_tied").root).verdict
+    text, answer = " ".join(results(verdict)), verdict.answer
+    assert f"{answer.num_tied} of the {answer.num_tied + answer.num_ruled_out} other" in text
+    assert f"{answer.num_ruled_out} was ruled out, with {verdict.confidence} confidence" in text
+    assert f"A difference below about {show(answer.minimal_detectable_difference)} could" in text
+    assert f"its score was about {verdict.selection.corrected:.2f} (" in text
+    over = open_report(run_of("not_better_than_trivial").root).verdict
+    (trust,) = [
+        one.before.overconfidence
+        for one in over.calibration.configurations
+        if one.id == over.answer.configuration
+    ]
+    assert f"were {trust.conclusion} by {show(trust.estimate)} (" in " ".join(results(over))
 
 
 def changed(sentence):
@@ -74,7 +97,7 @@ def changed(sentence):
 def test_a_changed_number_is_found(made):
     _, table, paragraphs = made
     text = "\n\n".join(paragraphs)
-    true = [one.sentence.text for one in check(table, text).findings]
+    true = [one.sentence for one in check(table, text).findings]
     names = [row.name for row in table.rows]
     mutants = [
         mutant
@@ -84,7 +107,7 @@ def test_a_changed_number_is_found(made):
         and all(level in mutant for levels in table.factors.values() for level in levels if level in sentence)
     ]
     assert mutants
-    unseen = [one for one in mutants if not any(f.verdict == FALSE for f in check(table, one).findings)]
+    unseen = [one for one in mutants if not any(f.verdict == "false" for f in check(table, one).findings)]
     assert unseen == []
 
 
@@ -97,7 +120,7 @@ def test_swapped_names_are_found(made):
     first = check(table, "\n\n".join(paragraphs)).findings[0].sentence.text
     assert best in first
     (found,) = check(table, first.replace(best, last)).findings
-    assert found.verdict in (FALSE, UNSUPPORTED)
+    assert found.verdict in ("false", "not supported")
 
 
 def test_a_comparison_turned_round_is_found(run_of):
@@ -105,21 +128,22 @@ def test_a_comparison_turned_round_is_found(run_of):
     (told,) = [one for part in results(table.verdict) for one in part.split(". ") if "was better than" in one]
     assert re.match(r"Of model, conv(?: \(.*\))? was better than vit", told)
     (found,) = check(table, told.replace("better", "worse")).findings
-    assert found.verdict == FALSE
+    assert found.verdict == "false"
 
 
 def test_paragraphs_name_who_is_tied_and_who_is_ruled_out(run_of):
     verdict = open_report(run_of("several_tied").root).verdict
     first = results(verdict)[0]
-    for one in verdict["configurations"]:
-        assert one["name"] in first
+    for one in verdict.configurations:
+        assert one.name in first
     assert "Freed from the luck of the choice" in first
-    warned = [one["message"] for one in verdict["warnings"] if one["code"] in LIMITS]
+    warned = [one.message for one in verdict.warnings if one.code in LIMITS]
     assert results(verdict)[-1] == " ".join(warned)
 
 
-def test_without_an_answer_there_is_no_paragraph():
-    assert results({"answer": None}) == []
+def test_without_an_answer_there_is_no_paragraph(run_of):
+    verdict = open_report(run_of("labels").root).verdict
+    assert results(verdict.model_copy(update={"answer": None})) == []
 
 
 def test_the_report_shows_it_escaped(run_of):
@@ -127,5 +151,5 @@ def test_the_report_shows_it_escaped(run_of):
     html = write_report(folder).read_text(encoding="utf-8")
     section = html[html.index('<section id="results">') :].partition("</section>")[0]
     verdict = open_report(folder.root).verdict
-    assert verdict["answer"]["name"] in section
+    assert verdict.answer.name in section
     assert "<script>" not in section

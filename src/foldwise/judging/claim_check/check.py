@@ -1,0 +1,173 @@
+"""A text against a report: every sentence that claims something, with its answer and the numbers that decide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from markdown_it import MarkdownIt
+
+from foldwise.errors import SpecError
+from foldwise.judging.claim_check.forms import FORMS
+from foldwise.judging.claim_check.grammar import GRAVEST, SETS, Answer, CannotCheck, Form, Reading, read
+from foldwise.judging.claim_check.names import Name, Slot, Tokens, lexicon_of, tokens_of
+from foldwise.judging.claim_check.table import Table
+from foldwise.judging.results_text import results
+from foldwise.metrics.names import plain
+
+# What may stand before a sentence and claims nothing.
+FILLER = re.compile(r"(?:(?:however|moreover|furthermore|in addition|in this study|in our study) , )?")
+# A sentence with one of these claims something; so does one with two names, or with a number beside a name or metric.
+CLAIMING = re.compile(
+    r"(better|best|worse|worst|superior|inferior|higher|highest|lower|lowest|outperform\w*|beats?|significant\w*|similar"
+    r"|equivalent|comparable|differen\w+|differ|improve[sd]|winner|ruled|confident|fast\w*|slow\w*|effect)"
+)
+PATTERNS = " ".join([*(pattern for form in FORMS for pattern in form.patterns), *SETS.values()])
+KNOWN = {"and", *re.findall(r"[a-z]+", re.sub(r"\{\w+:?", " ", PATTERNS))}
+SHORT = re.compile(
+    r"(?:^|[\s(])(?:e\.g|i\.e|vs|cf|figs?|tab|eq|et al|approx|no|ca|dr|prof|incl|etc)\.$", re.IGNORECASE
+)
+END = re.compile(r"(?<=[.!?])[\"')\]”]?\s+(?=\S)")
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["code", "lheading"])
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement of a sentence: the form that reads it, its answer, why, and how far it reaches if it is true."""
+
+    kind: str
+    claim: str
+    verdict: Answer
+    why: str
+    limit: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence that claims something, the line in which it begins, its statements, and the worst of their answers."""
+
+    line: int
+    sentence: str
+    verdict: Answer
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """All findings of a text, in its order; the rest of its sentences claims nothing."""
+
+    table: Table
+    num_sentences: int
+    findings: tuple[Finding, ...]
+
+    def count(self, verdict: Answer) -> int:
+        """How many sentences have this answer."""
+        return sum(finding.verdict == verdict for finding in self.findings)
+
+
+def check(table: Table, text: str, *, same: Mapping[str, str] | None = None) -> Checked:
+    """Check every sentence of a text.
+
+    Args:
+        table: what is known, from `open_report`.
+        text: plain or Markdown.
+        same: words of the text that mean a name of the table: ``{"TPU": "gpu"}``.
+
+    Raises:
+        SpecError: a word is said to mean a name that the table does not have.
+    """
+    lexicon = lexicon_of(table, same or {})
+    for word, name in (same or {}).items():
+        if plain(name) not in lexicon:
+            names = [
+                *(level for of in table.factors.values() for level in of),
+                *(row.name for row in table.rows),
+            ]
+            message = f"{word!r} is to mean {name!r}, which {table.source} does not have"
+            raise SpecError(message, cure=f"Known: {', '.join(list(dict.fromkeys(names))[:20])}.")
+    own = {_shape(tokens_of(sentence, lexicon)): sentence for sentence in _own_sentences(table)}
+    every, findings = list(sentences(text)), []
+    for line, sentence in every:
+        checks = tuple(_checks(sentence, table, lexicon, own))
+        if checks:
+            worst = min((one.verdict for one in checks), key=GRAVEST.index)
+            findings.append(Finding(line, sentence, worst, checks))
+    return Checked(table, len(every), tuple(findings))
+
+
+def _own_sentences(table: Table) -> Iterator[str]:
+    """What the verdict says itself: its results text, and its warnings."""
+    if table.verdict:
+        for text in (*results(table.verdict), *(warning.message for warning in table.verdict.warnings)):
+            yield from (sentence for _, sentence in sentences(text))
+
+
+def _shape(tokens: Tokens) -> str:
+    """A sentence without its numbers."""
+    return " ".join("D" if word[0] == "D" else tokens.written.get(word, word) for word in tokens.words)
+
+
+def _checks(
+    sentence: str, table: Table, lexicon: Mapping[str, Slot], own: Mapping[str, str]
+) -> Iterator[Check]:
+    """A check of every statement; one for a sentence that is not read as a whole, none for one that claims nothing."""
+    tokens = tokens_of(sentence, lexicon)
+    statements = _statements(FILLER.sub("", "".join(f"{word} " for word in tokens.words), count=1))
+    letters = "".join(sorted(slot[0] for slot in tokens.slots))
+    if not statements and _shape(tokens) in own:
+        said = own[_shape(tokens)]
+        right = said == sentence
+        yield Check(
+            "own words",
+            sentence,
+            "true" if right else "false",
+            f"The verdict says: {said}",
+            table.limit if right else "",
+        )
+    elif not statements and (any(map(CLAIMING.fullmatch, tokens.words)) or re.search("D.*[MN]|NN", letters)):
+        words = [word for word in tokens.words if word.isalpha() and word not in KNOWN]
+        why = f"No form of sentence has these words: {', '.join(dict.fromkeys(words))}."
+        yield Check("", sentence, "cannot check", why if words else "Its words are in no form in this order.")
+    subject: tuple[Name, ...] = ()
+    for text, form, slots in statements:
+        reading = Reading(table, tokens, slots, subject)
+        subject = reading.names("a") or subject
+        claim = " ".join(tokens.written.get(word, word) for word in text.split())
+        claim = re.sub(r"« | »| (?=,)", lambda sign: {"« ": "(", " »": ")"}.get(sign[0], ""), claim)
+        try:
+            answer, why = form.check(reading)
+            yield Check(form.name, claim, answer, why, table.limit if answer == "true" else "")
+        except CannotCheck as reason:
+            yield Check(form.name, claim, "cannot check", f"{str(reason)[0].upper()}{str(reason)[1:]}.")
+
+
+def _statements(text: str) -> list[tuple[str, Form, dict[str, str]]]:
+    """The forms that read a sentence: one as a whole, or one after another; none where anything is left."""
+    for form in FORMS:
+        slots = read(form, text)
+        if slots is not None:
+            return [(text, form, slots)]
+    for mark in re.finditer(r"; |, (?:and|but|while|whereas) |and ", text):
+        first, rest = _statements(text[: mark.start()]), _statements(text[mark.end() :])
+        if first and rest:
+            return [*first, *rest]
+    return []
+
+
+def sentences(text: str) -> Iterator[tuple[int, str]]:
+    """The sentences of a text with their lines; headings, tables, pictures and code of Markdown are left out."""
+    for before, block in pairwise(MARKDOWN.parse(text)):
+        if block.type != "inline" or before.type != "paragraph_open":
+            continue
+        parts = (part for part in block.children or () if part.type != "image")
+        words = "".join("\n" if "break" in part.type else part.content for part in parts)
+        words = re.sub(r"[\u00a0\u202f\u2009]", " ", words).replace("−", "-")
+        ends = [end.end() for end in END.finditer(words) if not SHORT.search(words[: end.start()])]
+        for begin, end in zip([0, *ends], [*ends, len(words)], strict=True):
+            if re.search(r"\w", words[begin:end]):
+                yield (
+                    (block.map or [0])[0] + 1 + words.count("\n", 0, begin),
+                    " ".join(words[begin:end].split()),
+                )

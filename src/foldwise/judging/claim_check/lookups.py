@@ -1,0 +1,215 @@
+"""What the report says of two that are compared, of a place among all, and of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations, product
+
+from foldwise.judging.claim_check.grammar import GRAVEST, NUMBERS, Answer, CannotCheck, Found, Party, Reading
+from foldwise.judging.claim_check.table import Contrast, Row
+from foldwise.judging.wording import show
+
+MAX_SHOWN = 3
+SURE = {"significantly", "clearly", "shown", "chance"}
+ALWAYS, MOSTLY = {"always", "consistently"}, {"usually", "generally", "mostly"}
+Ends = tuple[float, float]
+
+
+def contrasts(reading: Reading, a: Party, b: Party) -> list[Contrast]:
+    """Every two that are compared: configurations, or levels of the one factor in which the parties differ."""
+    table, measure = reading.table, reading.measure
+    if a.single and b.single:
+        made = [table.of_rows(measure, *two) for two in product(a.rows, b.rows) if two[0] is not two[1]]
+    else:
+        apart = [factor for factor, of in a.levels.items() if not set(of) & set(b.levels.get(factor, of))]
+        if len(apart) != 1:
+            raise CannotCheck("the two do not differ in one factor, and are not two configurations")
+        among = {name: sum(of, ()) for name, of in {**a.levels, **b.levels}.items() if name != apart[0]}
+        twos = product(a.levels[apart[0]], b.levels[apart[0]])
+        made = [table.of_levels(measure, apart[0], two, among) for two in twos]
+    every = [one for one in made if one is not None]
+    if not every or len(every) < len(made):
+        raise CannotCheck(f"there is no {measure.title} of two that differ in this alone")
+    return every
+
+
+def compare(reading: Reading) -> Found:
+    """``a is better than b``."""
+    a, b = (reading.party([*reading.names(slot), *reading.names("c")]) for slot in "ab")
+    return _ordered(reading, contrasts(reading, a, b))
+
+
+def ahead(reading: Reading) -> Found:
+    """Better, or worse, than every other configuration, or than every other level of its factor."""
+    party, table, levels = reading.party(reading.names("a")), reading.table, {}
+    for factor, of in party.levels.items():
+        levels[factor] = tuple((level,) for level in table.factors[factor] if (level,) not in of)
+    others = Party([row for row in table.compared if row not in party.rows], party.single, levels)
+    answer, why = _ordered(reading, contrasts(reading, party, others))
+    if answer == "true" and table.verdict and table.verdict.num_done < table.verdict.num_planned:
+        return "not supported", f"{why} The study is not finished."
+    return answer, why
+
+
+def _ordered(reading: Reading, every: Sequence[Contrast]) -> Found:
+    answers = [_better(reading, one) for one in every]
+    if "agree" in reading and not SURE & reading.words("how", "chance"):  # a count of pairs needs no test
+        answers = ["true" if answer == "not supported" else answer for answer in answers]
+    return _worst(reading, every, answers, reading.sign)
+
+
+def _better(reading: Reading, one: Contrast) -> Answer:
+    """Whether the first is the larger or the smaller one, as it is said."""
+    how, agrees = reading.words("how", "chance"), reading.sign * one.value > 0
+    always, mostly, sure = bool(ALWAYS & how) or "always" in reading, bool(MOSTLY & how), bool(SURE & how)
+    agree, total = sum(reading.sign * value > 0 for value in one.each), len(one.each)
+    if "not" in how:
+        if agree == total if always else agrees and one.sure:
+            return "false"
+        return "true" if always or not agrees or (sure and one.conclusion) else "not supported"
+    if not agrees or (always and agree < total) or (mostly and 2 * agree <= total):
+        return "false"
+    by_number = always or mostly or bool(reading.words("better") & NUMBERS)
+    return "true" if one.sure or (by_number and not sure and not one.conclusion) else "not supported"
+
+
+def alike(reading: Reading) -> Found:
+    """``a and b are equivalent`` needs a margin; that they cannot be told apart only that no difference was shown."""
+    each = [reading.party([name, *reading.names("c")]) for name in reading.names("a")]
+    others = [reading.party([*reading.names("b"), *reading.names("c")])] if "b" in reading else []
+    twos = [*product(each, others)] if others else [*combinations(each, 2)]
+    every = [one for two in twos for one in contrasts(reading, *two)]
+    if not every:
+        raise CannotCheck(f"it does not name two that {reading.table.source} compares")
+    answers: dict[str | None, Answer] = {"equivalent": "true", "better": "false"}
+    if "apart" in reading:
+        answers["not distinguishable"] = "true"
+    elif not any(value for one in every for value in one.each):
+        answers[None] = "true"  # nothing was tested, and the numbers are equal
+    return _worst(reading, every, [answers.get(one.conclusion, "not supported") for one in every], 1)
+
+
+def _worst(reading: Reading, every: Sequence[Contrast], answers: Sequence[Answer], sign: int) -> Found:
+    """The worst of the answers, with its evidence and what is wrong with the numbers that the sentence quotes."""
+    worst = min(answers, key=GRAVEST.index)
+    one, wrong = every[answers.index(worst)], " ".join(_wrong_quotes(reading, every, sign))
+    why = f"{_evidence(reading, one, sign)} {_test(reading, one)} {wrong}".rstrip()
+    return "false" if wrong else worst, why
+
+
+def _evidence(reading: Reading, one: Contrast, sign: int) -> str:
+    """The two scores, or ``It is so in 8 of 12 matched pairs, equal in 4`` with those that are against it."""
+    shown_of = reading.measure.shown_of
+    if len(one.pairs) == 1:
+        return f"{shown_of(one.pairs[0])}."
+    against = [pair for pair, value in zip(one.pairs, one.each, strict=True) if sign * value < 0]
+    equal = sum(value == 0 for value in one.each)
+    text = f"It is so in {len(one.each) - equal - len(against)} of {len(one.each)} matched pairs"
+    text += f", equal in {equal}" if equal else ""
+    text += f", the other way round in {len(against)}" if against else ""
+    shown = "; ".join(f"{shown_of([a])} against {shown_of([b])}" for a, b in against[:MAX_SHOWN])
+    return f"{text} (mean difference {show(one.value)}{'; against it: ' + shown if shown else ''})."
+
+
+def _test(reading: Reading, one: Contrast) -> str:
+    verdict, why = reading.table.verdict, "a table of averages has no scores per image"
+    if one.conclusion and verdict:
+        ends = "".join(f", {verdict.confidence} interval {_shown(ends)}" for ends in one.intervals[:1])
+        words = {"better": "beyond chance", "not distinguishable": "this study cannot tell them apart"}
+        conclusion = "better" if one.sure else one.conclusion
+        return f"Difference {show(one.value)}{ends}: {words.get(conclusion, conclusion)}."
+    if verdict:
+        why = f"only {verdict.metric.title} was tested"
+        why = "these were not tested against each other" if reading.measure.tested else why
+    return f"Numbers only: {why}, so nothing says what is chance."
+
+
+def _shown(ends: Ends) -> str:
+    return f"{show(ends[0])} to {show(ends[1])}"
+
+
+def _wrong_quotes(reading: Reading, every: Sequence[Contrast], sign: int) -> Iterator[str]:
+    """What is wrong with the difference, its interval and the count of pairs that a sentence quotes."""
+    each, agrees = sorted(abs(value) for one in every for value in one.each), reading.agrees
+    whole = [abs(one.value) for one in every]
+    if "gap2" in reading and not (agrees("gap", each[0]) and agrees("gap2", each[-1])):
+        low, high = (reading.number("gap").of(reading.measure, value) for value in (each[0], each[-1]))
+        yield f"The differences go from {low:.4g} to {high:.4g}."
+    if "gap2" not in reading and not any(agrees("gap", value) for value in (*whole, *each)):
+        yield f"The difference is {reading.number('gap').of(reading.measure, whole[0]):.4g}."
+    turned = [pair if one.value >= 0 else (-pair[1], -pair[0]) for one in every for pair in one.intervals]
+    if not reading.interval_agrees(turned):
+        yield f"The interval is {_shown(turned[0])}."
+    counts = {(sum(sign * value > 0 for value in one.each), len(one.each)) for one in every}
+    counts |= {(one.agree, len(one.each)) for one in every if one.agree is not None and sign * one.value > 0}
+    if not any(agrees("agree", agree) and agrees("matched", total) for agree, total in counts):
+        yield f"It is so in {' or '.join(f'{agree} of {total}' for agree, total in sorted(counts))}."
+
+
+def score(reading: Reading) -> Found:
+    """A score; of several configurations that of each, their mean, the lowest, the highest, or both ends."""
+    measure, names = reading.measure, [name for slot in "acd" for name in reading.names(slot)]
+    party = reading.party(names) if names else Party(reading.table.compared, False, {})
+    rows = _ascending(reading, party.rows)
+    rows = rows[:: -reading.sign][:1] if "better" in reading else rows
+    values = [row.values[measure.name] for row in rows]
+    if "y" in reading:
+        right = reading.agrees("x", values[0]) and reading.agrees("y", values[-1])
+        why = f"They go from {measure.shown_of(rows[:1])} to {measure.shown_of(rows[-1:])}."
+        why += "" if right else f"{_whose(reading, rows, 'x')}{_whose(reading, rows, 'y')}"
+        return _with_extras(reading, [], why, right=right)
+    mean = sum(values) / len(values)
+    if not party.single and len(rows) > 1 and reading.agrees("x", mean):
+        return _with_extras(
+            reading, [], f"It is the mean of {len(rows)} ({measure.shown(mean)}).", right=True
+        )
+    wrong = [row for row, value in zip(rows, values, strict=True) if not reading.agrees("x", value)]
+    num = len(rows) - len(wrong)
+    if wrong and num and not party.single:
+        raise CannotCheck(f"it names {len(rows)} configurations, and {num} have this score")
+    why = f"It is {measure.shown_of(wrong or rows)}.{_whose(reading, rows, 'x') if wrong else ''}"
+    return _with_extras(reading, rows, why, right=not wrong)
+
+
+def _ascending(reading: Reading, rows: Sequence[Row]) -> list[Row]:
+    name = reading.measure.name
+    having = [row for row in rows if name in row.values]
+    if not having:
+        raise CannotCheck(f"there is no {reading.measure.title} of it")
+    return sorted(having, key=lambda row: row.values[name])
+
+
+def _whose(reading: Reading, rows: Sequence[Row], slot: str) -> str:
+    """Where a number that is wrong of these rows does stand."""
+    measure = reading.measure
+    having = [row for row in reading.table.rows if reading.agrees(slot, row.values.get(measure.name))]
+    who = f"the {measure.title} of {', '.join(row.shown for row in having[:MAX_SHOWN])}"
+    who = who if having else f"nowhere in the table as {measure.title}"
+    return "" if set(having) & set(rows) else f" {reading.number(slot)} is {who}."
+
+
+def _with_extras(reading: Reading, rows: Sequence[Row], why: str, *, right: bool) -> Found:
+    """The answer, and whether the interval and the size of the study are so, too."""
+    name, verdict = reading.measure.name, reading.table.verdict
+    ends = [row.intervals[name] for row in rows if name in row.intervals]
+    if not reading.interval_agrees(ends):
+        return "false", f"{why} The interval is {_shown(ends[0])}."
+    if "images" in reading and verdict is None:
+        raise CannotCheck("a table of averages does not say how many images it is of")
+    images, groups = (verdict.num_images, verdict.num_groups) if verdict else (None, None)
+    if not reading.agrees("images", images) or not reading.agrees("groups", groups):
+        return "false", f"{why} There are {images} images in {groups or 'no'} groups."
+    return "true" if right else "false", why
+
+
+def best(reading: Reading) -> Found:
+    """The best is better than every other; the highest, and the best estimate, need only the numbers."""
+    if not reading.words("better") & NUMBERS and "estimate" not in reading:
+        return ahead(reading)
+    name, party = reading.measure.name, reading.party(reading.names("a"))
+    rows = _ascending(reading, reading.table.compared)[:: -reading.sign]
+    first = [row for row in rows if row.values[name] == rows[0].values[name]]
+    right = bool(set(first) & set(party.rows)) and reading.agrees("n", len(rows))
+    right = right and reading.agrees("x", rows[0].values[name])
+    why = f"Of {len(rows)}, in order: {reading.measure.shown_of(rows[: max(MAX_SHOWN, len(first))])}."
+    return _with_extras(reading, first, why, right=right)

@@ -1,0 +1,171 @@
+"""A sentence as tokens: names, metrics and numbers of the report become slots, all else stays a word."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from foldwise.judging.claim_check.table import Measure, Row, Table
+from foldwise.metrics.names import FAMILY_OF, family_of, plain
+
+# What a level may be called beside its name, by a word of its factor: "multi-layer heads" of `classifier_head`.
+NOUNS = {"head": {"layer"}, "model": {"network"}, "network": {"model"}, "opt": {"optimizer", "optimiser"}}
+# Levels that are words of every text are names only where their factor is named, too; so are numbers.
+COMMON = {"none", "no", "yes", "true", "false", "all", "on", "off", "best", "high", "low", "other", "auto"}
+NUMBERED = ("model", "models", "modelid", "configuration", "configurations", "network", "run", "row")
+MAX_WORDS = 48
+WORD = re.compile(r"[^\W_]+")
+NUMBER = re.compile(
+    r"((?<![\w.%])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\d.]*\d))"
+    r"(\s?%|\s?percent\b|(?:\s?percentage)?\s?points?\b)?",
+    re.IGNORECASE,
+)
+SIGNS = re.compile(r"[^\w\s-]")  # hyphens are as free in a name as spaces
+ARTICLES = {"a", "an", "the"}
+# Signs and words that are written as others, so that patterns need one form of each.
+SPELT = {"(": "«", "[": "«", ")": "»", "]": "»", "–": "-", "cannot": "could not", "can": "could"}
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a name stands for: one configuration, or the levels of a factor and the rows that have them, or both."""
+
+    said: str
+    rows: tuple[Row, ...]
+    single: bool
+    factor: str = ""
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as it is printed."""
+
+    value: float
+    digits: int
+    percent: bool
+
+    def __str__(self) -> str:
+        return f"{self.value:.{self.digits}f}{' %' if self.percent else ''}"
+
+    def of(self, measure: Measure, value: float) -> float:
+        """A value of the report as this number would print it: in per cent, or as it is."""
+        return 100 * value if measure.share and (self.percent or abs(self.value) > 1) else value
+
+    def agrees(self, measure: Measure, value: float, *, roughly: bool = False) -> bool:
+        """Whether a value is rounded to this number; `roughly` allows the last digit to be one off."""
+        tolerance = (1.5 if roughly else 0.5) * 10.0**-self.digits
+        return abs(self.of(measure, value) - self.value) <= tolerance * (1 + 1e-9) + 1e-12
+
+
+# A string is a factor; a tuple holds several metrics where a name is not enough, none where the report lacks it.
+Slot = Name | Number | str | tuple[Measure, ...]
+LETTERS = {Name: "N", Number: "D", str: "F", tuple: "M"}
+
+
+@dataclass
+class Tokens:
+    """A sentence as words in lower case, and slots (``N0``, ``M1``, ``F2``, ``D3``), and how the text writes them."""
+
+    words: list[str] = field(default_factory=list)
+    slots: dict[str, Slot] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+
+    def add(self, value: Slot, written: str) -> None:
+        """Add a slot for a value."""
+        slot = f"{LETTERS[type(value)]}{len(self.words)}"
+        self.words.append(slot)
+        self.slots[slot], self.written[slot] = value, written
+
+
+def lexicon_of(table: Table, same: Mapping[str, str]) -> dict[str, Slot]:
+    """What every name of a report stands for, as `plain` has it; `same` are words that mean one: TPU -> gpu."""
+    names: dict[str, Slot] = {}
+    for word, family in FAMILY_OF.items():
+        known = [
+            one for one in table.measures.values() if family in (family_of(one.name), family_of(one.title))
+        ]
+        names[word] = names[f"{word}s"] = tuple([one for one in known if one.name == table.default] or known)
+    names |= {plain(name): (of,) for of in table.measures.values() for name in (of.name, of.title)}
+    names |= {plain(word): factor for factor in table.factors for word in _nouns(factor)}
+    for factor, levels in table.factors.items():
+        meant: dict[str, list[str]] = defaultdict(list)
+        for level in levels:  # whole, without its options, without the library it is of
+            bare = level.partition(" (")[0]
+            for alias in {level, bare, bare.rpartition(":")[2]}:
+                meant[alias].append(level)
+        for alias, of_alias in meant.items():
+            of = (alias,) if alias in levels else tuple(of_alias)
+            rows = tuple(table.holding({factor: of}))
+            names[plain(alias)] = Name(alias, rows, len(rows) == 1 and rows[0].name == of[0], factor, of)
+    for row in table.rows:
+        if row.name.isdigit():
+            names |= {f"{word}{row.name}": Name(f"#{row.name}", (row,), True) for word in NUMBERED}
+        elif not isinstance(names.get(plain(row.name)), Name):
+            names[plain(row.name)] = Name(row.name, (row,), True)
+    return names | {plain(word): names[plain(name)] for word, name in same.items() if plain(name) in names}
+
+
+def _nouns(factor: str) -> set[str]:
+    words = {*re.split(r"[\W_]+", factor.casefold()), factor.casefold()} - {""}
+    return words.union(*(NOUNS.get(word, set()) for word in words))
+
+
+def tokens_of(sentence: str, lexicon: Mapping[str, Slot]) -> Tokens:
+    """The tokens of a sentence; of names within names the longest. Articles and the last stop are left out."""
+    sentence = re.sub(r"#\s?(?=\d)", "model ", sentence.rstrip(" .!"))
+    tokens, place, end = Tokens(), 0, len(sentence)
+    while place < end:
+        number, word = NUMBER.match(sentence, place), WORD.match(sentence, place)
+        if named := _name(sentence, place, lexicon):
+            tokens.add(named[0], sentence[place : named[1]])
+            place = named[1]
+        elif number:
+            _add_number(tokens, number, lexicon)
+            place = number.end()
+        else:
+            text = word[0].casefold() if word else sentence[place]
+            if text.strip() and text not in ARTICLES:
+                tokens.words += SPELT.get(text, text).split()
+            place += len(text)
+    return tokens
+
+
+def _name(sentence: str, place: int, lexicon: Mapping[str, Slot]) -> tuple[Slot, int] | None:
+    """A name that begins here, as long as it gets, and where it ends."""
+    words = list(islice(WORD.finditer(sentence, place), MAX_WORDS))
+    for num in range(len(words) if words and words[0].start() == place else 0, 0, -1):
+        bare, end = "".join(word[0] for word in words[:num]).casefold(), words[num - 1].end()
+        value = lexicon.get(bare if bare in lexicon else bare.removesuffix("s"))  # U-Nets
+        nouns = _nouns(value.factor) if isinstance(value, Name) and value.factor else set()
+        common = bare in COMMON or bare.isdigit() or len(bare) < 2
+        titles = "".join(one.title for one in value) if isinstance(value, tuple) else ""
+        if value is None or (common and not nouns & set(re.split(r"\W+", sentence.casefold()))):
+            continue
+        if set(SIGNS.findall(sentence, place, end)) - set(value.said if isinstance(value, Name) else titles):
+            continue  # a sign that the name does not have
+        for noun in words[num:]:
+            if noun[0].casefold().removesuffix("s") not in nouns or SIGNS.search(sentence, end, noun.start()):
+                break
+            end = noun.end()
+        inside = sentence[place:end]
+        return value, end + (inside.count("(") > inside.count(")") and sentence[end : end + 1] == ")")
+    return None
+
+
+def _add_number(tokens: Tokens, match: re.Match[str], lexicon: Mapping[str, Slot]) -> None:
+    """A number; or a configuration that is called by it, in a list behind another such."""
+    bare, words, slots = match[1].replace(",", ""), tokens.words, tokens.slots
+    before = slots.get(next((word for word in reversed(words) if word not in (",", "and")), ""))
+    if isinstance(before, Name) and before.said[0] == "#" and words[-1] in (",", "and"):
+        tokens.add(lexicon.get(f"model{bare}", Name(f"#{bare}", (), True)), f"#{bare}")
+        return
+    if words[-1:] == ["-"]:
+        words[-1] = "to"
+    first = slots.get(words[-2]) if words[-1:] == ["to"] and words[1:] else None
+    if isinstance(first, Number):  # 77.27-86.36 %: the first has the unit of the second
+        slots[words[-2]] = replace(first, percent=first.percent or bool(match[2]))
+    tokens.add(Number(float(bare), len(bare.partition(".")[2]), bool(match[2])), match[0])
