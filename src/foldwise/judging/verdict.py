@@ -315,6 +315,14 @@ class Verdict(VerdictPart):
         """Of every interval: ``95 %``."""
         return f"{100 * (1 - self.alpha):g} %"
 
+    @property
+    def reach(self) -> str:
+        """What it holds for: ``training as in this study, on images like these 80 in 50 groups``."""
+        weights_only = any(warning.code == "NO_RUN_VARIANCE" for warning in self.warnings)
+        what = "these trained weights only" if weights_only else "training as in this study"
+        groups = f" in {self.num_groups} groups" if self.num_groups else ""
+        return f"{what}, on images like these {self.num_images}{groups}"
+
     def configuration(self, id: str) -> ConfigurationResult:
         """The configuration of this id; KeyError where there is none."""
         return next_with(self.configurations, id)

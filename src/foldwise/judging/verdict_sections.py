@@ -221,6 +221,13 @@ class FactorEffect(VerdictPart):
     others: tuple[str, ...]
     sets: tuple[MatchedSet, ...]
 
+    def level_of(self, settings: set[str]) -> str | None:
+        """The level that these are, or that they are settings of; None where they are several."""
+        for level in self.levels:
+            if settings <= {level.level, *level.settings} or set(level.settings) <= settings:
+                return level.level
+        return None
+
 
 class FactorsSection(VerdictPart):
     """What every factor does, over the complete configurations."""
@@ -232,6 +239,11 @@ class FactorsSection(VerdictPart):
     shares: tuple[VarianceShare, ...] | None
     sentence: str
     factors: tuple[FactorEffect, ...]
+
+    def effect(self, factor: str) -> FactorEffect | None:
+        """What a factor does, of a nested one over all its settings; None where it was not compared."""
+        views = (one for one in self.factors if one.factor == factor and one.view != "as tuned")
+        return next(views, None)
 
 
 # --- the A/A test

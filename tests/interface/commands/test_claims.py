@@ -54,7 +54,7 @@ def test_what_is_not_true_is_said_with_its_line_and_the_evidence(said):
     lines = told.splitlines()
     assert lines[0] == "✗ false, line 3: VGG16 is better than ResNet18."
     assert lines[1].startswith(
-        "    ✗ vgg16 better than resnet18 (accuracy): false. It is so in 0 of 2 matched pairs"
+        "    ✗ It is so in 0 of 2 matched pairs, the other way round in 2 (mean difference -0.23;"
     )
     assert lines[3] == "! not supported, line 5: ResNet18 is better than VGG16."
     assert lines[6] == "? cannot check, line 5: DenseNet is better than VGG16."
@@ -67,11 +67,14 @@ def test_what_is_not_true_is_said_with_its_line_and_the_evidence(said):
 def test_all_of_it_and_as_json(said, tmp_path):
     code, told, _ = said("results.csv", "text.md", "--all", "--out", "found.json")
     assert code == 7
-    assert "✓ true, line 3: Model 2 reached an accuracy of 90.91 %." in told
+    lines = told.splitlines()
+    assert lines[0] == "✓ true, line 3: Model 2 reached an accuracy of 90.91 %."
+    assert lines[1].endswith("0.9091. Holds for this table only: nothing in it was tested.")
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     assert found["counts"] == {"true": 1, "cannot check": 1, "not supported": 1, "false": 1}
     assert [one["verdict"] for one in found["findings"]] == ["true", "false", "not supported", "cannot check"]
-    assert found["findings"][0]["checks"][0]["why"] == "#2 (resnet18 · multi) has 0.9091."
+    assert found["findings"][0]["checks"][0]["why"] == "It is #2 (resnet18 · multi) 0.9091."
+    assert found["limit"] == "Holds for this table only: nothing in it was tested."
     assert (found["num_sentences"], found["tested"], found["metric"]) == (5, False, "accuracy")
 
 

@@ -133,7 +133,7 @@ def test_what_averages_cannot_show(seed, sentence):
         ("nnU-Net is better than VGG16.", "No form of sentence has these words: nnu, net."),
         ("It was clearly better.", "these words: it"),
         ("The Dice of ResNet18 was 0.9.", "results.csv has no such metric"),
-        ("Model 99 had an accuracy of 90.91 %.", "has no #99"),
+        ("Model 99 had an accuracy of 90.91 %.", "in no form"),
         ("Model 4 with Adam reached 90.91 %.", "a level that it does not have"),
         ("On small gels ResNet18 reached an accuracy of 95.45 %.", "these words: small, gels."),
         ("ResNet18 is better than VGG16 on every image.", "these words: image."),

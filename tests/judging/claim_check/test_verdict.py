@@ -56,7 +56,7 @@ def told(table, name):
         ("The U-Net and the ViT are comparable.", FALSE),
         ("There is no significant difference between the U-Net and the ViT.", FALSE),
         ("The U-Net is not significantly better than the ViT.", FALSE),
-        ("The U-Net had the best mean.", TRUE),
+        ("The U-Net had the best estimate.", TRUE),
         ("The U-Net is the best network.", TRUE),
         ("The ViT performed worst.", TRUE),
         ("The ViT performed best.", FALSE),

@@ -112,7 +112,7 @@ def say_findings(checked: Checked, *, every: bool = False) -> None:
     out = console()
     for finding in checked.findings:
         if every or finding.verdict != "true":
-            _say(out, finding)
+            _say(out, finding, checked.table.limit)
     counts = ", ".join(f"{checked.count(verdict)} {verdict}" for verdict in reversed(GRAVEST))
     rest = checked.num_sentences - len(checked.findings)
     size = count(checked.num_sentences, "sentence")
@@ -129,7 +129,7 @@ def say_findings(checked: Checked, *, every: bool = False) -> None:
     hang(out, Text(""), Text(f"Checked against {source}{tested}; {metric}.", "dim"))
 
 
-def _say(out: Console, finding: Finding) -> None:
+def _say(out: Console, finding: Finding, limit: str) -> None:
     text = finding.sentence
     if len(text) > MAX_SENTENCE:
         text = text[:MAX_SENTENCE].rpartition(" ")[0] + " ..."
@@ -143,7 +143,7 @@ def _say(out: Console, finding: Finding) -> None:
         sign, style = SIGNS[check.verdict]
         # A sentence of a single statement stands above already.
         claim = f"{check.claim}: {check.verdict}. " if len(finding.checks) > 1 else ""
-        why = f"{claim}{check.why} {check.limit}".rstrip()
+        why = f"{claim}{check.why} {limit}" if check.verdict == "true" else f"{claim}{check.why}"
         hang(out, Text.assemble("    ", (sign, style), " "), Text(why, "dim"))
     out.print()
 
@@ -157,6 +157,7 @@ def save_findings(path: Path, checked: Checked) -> None:
         "source": checked.table.source,
         "tested": checked.table.verdict is not None,
         "metric": checked.table.default,
+        "limit": checked.table.limit,
         "num_sentences": checked.num_sentences,
         "counts": {verdict: checked.count(verdict) for verdict in reversed(GRAVEST)},
         "findings": [asdict(finding) for finding in checked.findings],

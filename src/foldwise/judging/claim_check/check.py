@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from foldwise.errors import SpecError
 from foldwise.judging.claim_check.forms import FORMS
 from foldwise.judging.claim_check.grammar import GRAVEST, SETS, Answer, CannotCheck, Form, Reading, read
-from foldwise.judging.claim_check.names import Name, Slot, Tokens, lexicon_of, tokens_of
+from foldwise.judging.claim_check.names import Name, Tokens, lexicon_of, tokens_of
 from foldwise.judging.claim_check.table import Table
 from foldwise.judging.results_text import results
 from foldwise.metrics.names import plain
@@ -26,22 +26,19 @@ CLAIMING = re.compile(
 )
 PATTERNS = " ".join([*(pattern for form in FORMS for pattern in form.patterns), *SETS.values()])
 KNOWN = {"and", *re.findall(r"[a-z]+", re.sub(r"\{\w+:?", " ", PATTERNS))}
-SHORT = re.compile(
-    r"(?:^|[\s(])(?:e\.g|i\.e|vs|cf|figs?|tab|eq|et al|approx|no|ca|dr|prof|incl|etc)\.$", re.IGNORECASE
-)
+SHORT = re.compile(r"(?:^|[\s(])(?:e\.g|i\.e|vs|cf|figs?|tab|eq|et al|approx|no|ca|dr|etc)\.$", re.IGNORECASE)
 END = re.compile(r"(?<=[.!?])[\"')\]”]?\s+(?=\S)")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["code", "lheading"])
 
 
 @dataclass(frozen=True)
 class Check:
-    """One statement of a sentence: the form that reads it, its answer, why, and how far it reaches if it is true."""
+    """A statement of a sentence: the form that reads it, its answer, and the numbers that decide."""
 
     kind: str
     claim: str
     verdict: Answer
     why: str
-    limit: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """All findings of a text, in its order; the rest of its sentences claims nothing."""
+    """All findings of a text, in its order; the rest of its sentences claims nothing. `table.limit` is of all that is true."""
 
     table: Table
     num_sentences: int
@@ -68,79 +65,60 @@ class Checked:
 
 
 def check(table: Table, text: str, *, same: Mapping[str, str] | None = None) -> Checked:
-    """Check every sentence of a text.
+    """Check every sentence of a plain or Markdown text.
 
-    Args:
-        table: what is known, from `open_report`.
-        text: plain or Markdown.
-        same: words of the text that mean a name of the table: ``{"TPU": "gpu"}``.
-
-    Raises:
-        SpecError: a word is said to mean a name that the table does not have.
+    `same` are words of the text that mean a name of the table, ``{"TPU": "gpu"}``; SpecError where it has none such.
     """
     lexicon = lexicon_of(table, same or {})
     for word, name in (same or {}).items():
         if plain(name) not in lexicon:
-            names = [
-                *(level for of in table.factors.values() for level in of),
-                *(row.name for row in table.rows),
-            ]
+            names = dict.fromkeys([*(row.name for row in table.rows), *sum(table.factors.values(), ())])
             message = f"{word!r} is to mean {name!r}, which {table.source} does not have"
-            raise SpecError(message, cure=f"Known: {', '.join(list(dict.fromkeys(names))[:20])}.")
-    own = {_shape(tokens_of(sentence, lexicon)): sentence for sentence in _own_sentences(table)}
+            raise SpecError(message, cure=f"Known: {', '.join(list(names)[:20])}.")
+    verdict = table.verdict
+    messages = [*results(verdict), *(one.message for one in verdict.warnings)] if verdict else []
+    own = {_shape(tokens_of(said, lexicon)): said for message in messages for _, said in sentences(message)}
     every, findings = list(sentences(text)), []
     for line, sentence in every:
-        checks = tuple(_checks(sentence, table, lexicon, own))
+        tokens = tokens_of(sentence, lexicon)
+        checks = tuple(_checks(table, tokens)) or _unread(sentence, tokens, own.get(_shape(tokens)))
         if checks:
             worst = min((one.verdict for one in checks), key=GRAVEST.index)
             findings.append(Finding(line, sentence, worst, checks))
     return Checked(table, len(every), tuple(findings))
 
 
-def _own_sentences(table: Table) -> Iterator[str]:
-    """What the verdict says itself: its results text, and its warnings."""
-    if table.verdict:
-        for text in (*results(table.verdict), *(warning.message for warning in table.verdict.warnings)):
-            yield from (sentence for _, sentence in sentences(text))
-
-
 def _shape(tokens: Tokens) -> str:
-    """A sentence without its numbers."""
+    """The words of a sentence without its numbers: by them it is compared with what the verdict says itself."""
     return " ".join("D" if word[0] == "D" else tokens.written.get(word, word) for word in tokens.words)
 
 
-def _checks(
-    sentence: str, table: Table, lexicon: Mapping[str, Slot], own: Mapping[str, str]
-) -> Iterator[Check]:
-    """A check of every statement; one for a sentence that is not read as a whole, none for one that claims nothing."""
-    tokens = tokens_of(sentence, lexicon)
-    statements = _statements(FILLER.sub("", "".join(f"{word} " for word in tokens.words), count=1))
-    letters = "".join(sorted(slot[0] for slot in tokens.slots))
-    if not statements and _shape(tokens) in own:
-        said = own[_shape(tokens)]
-        right = said == sentence
-        yield Check(
-            "own words",
-            sentence,
-            "true" if right else "false",
-            f"The verdict says: {said}",
-            table.limit if right else "",
-        )
-    elif not statements and (any(map(CLAIMING.fullmatch, tokens.words)) or re.search("D.*[MN]|NN", letters)):
-        words = [word for word in tokens.words if word.isalpha() and word not in KNOWN]
-        why = f"No form of sentence has these words: {', '.join(dict.fromkeys(words))}."
-        yield Check("", sentence, "cannot check", why if words else "Its words are in no form in this order.")
+def _checks(table: Table, tokens: Tokens) -> Iterator[Check]:
+    """A check of every statement of a sentence that forms read as a whole."""
     subject: tuple[Name, ...] = ()
-    for text, form, slots in statements:
+    words = "".join(f"{word} " for word in tokens.words)
+    for text, form, slots in _statements(FILLER.sub("", words, count=1)):
         reading = Reading(table, tokens, slots, subject)
         subject = reading.names("a") or subject
         claim = " ".join(tokens.written.get(word, word) for word in text.split())
-        claim = re.sub(r"« | »| (?=,)", lambda sign: {"« ": "(", " »": ")"}.get(sign[0], ""), claim)
+        claim = claim.replace("« ", "(").replace(" »", ")").replace(" ,", ",")
         try:
-            answer, why = form.check(reading)
-            yield Check(form.name, claim, answer, why, table.limit if answer == "true" else "")
+            yield Check(form.name, claim, *form.check(reading))
         except CannotCheck as reason:
             yield Check(form.name, claim, "cannot check", f"{str(reason)[0].upper()}{str(reason)[1:]}.")
+
+
+def _unread(sentence: str, tokens: Tokens, own: str | None) -> tuple[Check, ...]:
+    """A check of a sentence that no forms read: the verdict's own, one that is not understood, or none."""
+    if own:
+        right = re.findall(r"-?\d+", own) == re.findall(r"-?\d+", sentence)
+        return (Check("own words", sentence, "true" if right else "false", f"The verdict says: {own}"),)
+    letters = "".join(sorted(slot[0] for slot in tokens.slots))
+    if not any(map(CLAIMING.fullmatch, tokens.words)) and not re.search("D.*[MN]|NN", letters):
+        return ()
+    words = dict.fromkeys(word for word in tokens.words if word.isalpha() and word not in KNOWN)
+    why = f"No form of sentence has these words: {', '.join(words)}."
+    return (Check("", sentence, "cannot check", why if words else "Its words are in no form in this order."),)
 
 
 def _statements(text: str) -> list[tuple[str, Form, dict[str, str]]]:
@@ -165,9 +143,7 @@ def sentences(text: str) -> Iterator[tuple[int, str]]:
         words = "".join("\n" if "break" in part.type else part.content for part in parts)
         words = re.sub(r"[\u00a0\u202f\u2009]", " ", words).replace("−", "-")
         ends = [end.end() for end in END.finditer(words) if not SHORT.search(words[: end.start()])]
-        for begin, end in zip([0, *ends], [*ends, len(words)], strict=True):
+        for begin, end in pairwise([0, *ends, len(words)]):
+            line = (block.map or [0])[0] + 1 + words.count("\n", 0, begin)
             if re.search(r"\w", words[begin:end]):
-                yield (
-                    (block.map or [0])[0] + 1 + words.count("\n", 0, begin),
-                    " ".join(words[begin:end].split()),
-                )
+                yield line, " ".join(words[begin:end].split())

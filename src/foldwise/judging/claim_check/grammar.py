@@ -47,11 +47,8 @@ COUNTS = {"agree", "matched", "images", "groups", "n"}
 ABOUT = {"about", "around", "approximately"}
 NUMBER = rf"(?:(?:{'|'.join(ABOUT)}) )?D\d+ "
 SIGN = re.compile(r"\{(\w+)(?:: ([^}]*))?\}|([A-Z]+)|([\[\]()|])|([^\s\[\](){}|]+)")
-# *Higher* is so by its number, *better* by a test.
-NUMBERS, WORSE = (
-    {"higher", "greater", "highest", "lower", "lowest"},
-    {"worse", "inferior", "underperformed", "worst"},
-)
+NUMBERS = {"higher", "greater", "highest", "lower", "lowest"}  # are so by a number; *better* is so by a test
+WORSE = {"worse", "inferior", "underperformed", "worst"}
 
 
 class CannotCheck(Exception):
@@ -93,9 +90,9 @@ class Reading:
         """The words in these slots."""
         return {word for slot in slots for word in self.slots.get(slot, "").split()}
 
-    def values(self, *slots: str) -> list[Slot]:
-        """Names, numbers, metrics and factors in these slots."""
-        words = " ".join(self.slots.get(slot, "") for slot in slots).split()
+    def values(self, slot: str) -> list[Slot]:
+        """Names, numbers, metrics and factors in a slot."""
+        words = self.slots.get(slot, "").split()
         return [self.tokens.slots[word] for word in words if word in self.tokens.slots]
 
     def names(self, slot: str) -> tuple[Name, ...]:
@@ -109,9 +106,8 @@ class Reading:
         of = next((value for value in self.values("m") if isinstance(value, tuple)), None)
         of = (self.table.measures[self.table.default],) if of is None else of
         if len(of) != 1:
-            raise CannotCheck(
-                f"{self.table.source} has {' and '.join(one.title for one in of) or 'no such metric'}"
-            )
+            titles = " and ".join(one.title for one in of) or "no such metric"
+            raise CannotCheck(f"{self.table.source} has {titles}")
         return of[0]
 
     @cached_property
@@ -130,8 +126,10 @@ class Reading:
 
     def agrees(self, slot: str, value: float | None) -> bool:
         """Whether a value of the report is rounded to the number in a slot, or none is there."""
-        if slot not in self or value is None:
-            return slot not in self
+        if slot not in self:
+            return True
+        if value is None:
+            raise CannotCheck(f"{self.table.source} does not have this number")
         measure = Measure("", "", None) if slot in COUNTS else self.measure
         return self.number(slot).agrees(measure, value, roughly=bool(self.words(slot) & ABOUT))
 
@@ -146,9 +144,8 @@ class Reading:
 
     def party(self, names: Sequence[Name]) -> Party:
         """Who is meant by names: configurations that are named one by one, or all that have the levels."""
-        missing = [name.said for name in names if not name.rows]
-        if missing or not names:
-            raise CannotCheck(f"{self.table.source} has no {', '.join(missing) or 'such name'}")
+        if not names:
+            raise CannotCheck("it does not say of which configuration")
         levels: dict[str, tuple[tuple[str, ...], ...]] = {}
         for name in names:
             if name.factor:

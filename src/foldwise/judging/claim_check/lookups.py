@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, product
 
 from foldwise.judging.claim_check.grammar import GRAVEST, NUMBERS, Answer, CannotCheck, Found, Party, Reading
@@ -11,8 +11,8 @@ from foldwise.judging.wording import show
 
 MAX_SHOWN = 3
 SURE = {"significantly", "clearly", "shown", "chance"}
+Judge = Callable[[Reading, Contrast], Answer]
 ALWAYS, MOSTLY = {"always", "consistently"}, {"usually", "generally", "mostly"}
-Ends = tuple[float, float]
 
 
 def contrasts(reading: Reading, a: Party, b: Party) -> list[Contrast]:
@@ -22,7 +22,8 @@ def contrasts(reading: Reading, a: Party, b: Party) -> list[Contrast]:
         made = [table.of_rows(measure, *two) for two in product(a.rows, b.rows) if two[0] is not two[1]]
     else:
         apart = [factor for factor, of in a.levels.items() if not set(of) & set(b.levels.get(factor, of))]
-        if len(apart) != 1:
+        shared = (factor for factor in a.levels if factor in b.levels and factor not in apart)
+        if len(apart) != 1 or any(set(a.levels[factor]) != set(b.levels[factor]) for factor in shared):
             raise CannotCheck("the two do not differ in one factor, and are not two configurations")
         among = {name: sum(of, ()) for name, of in {**a.levels, **b.levels}.items() if name != apart[0]}
         twos = product(a.levels[apart[0]], b.levels[apart[0]])
@@ -36,7 +37,7 @@ def contrasts(reading: Reading, a: Party, b: Party) -> list[Contrast]:
 def compare(reading: Reading) -> Found:
     """``a is better than b``."""
     a, b = (reading.party([*reading.names(slot), *reading.names("c")]) for slot in "ab")
-    return _ordered(reading, contrasts(reading, a, b))
+    return _worst(reading, contrasts(reading, a, b), _better, reading.sign)
 
 
 def ahead(reading: Reading) -> Found:
@@ -45,17 +46,10 @@ def ahead(reading: Reading) -> Found:
     for factor, of in party.levels.items():
         levels[factor] = tuple((level,) for level in table.factors[factor] if (level,) not in of)
     others = Party([row for row in table.compared if row not in party.rows], party.single, levels)
-    answer, why = _ordered(reading, contrasts(reading, party, others))
+    answer, why = _worst(reading, contrasts(reading, party, others), _better, reading.sign)
     if answer == "true" and table.verdict and table.verdict.num_done < table.verdict.num_planned:
         return "not supported", f"{why} The study is not finished."
     return answer, why
-
-
-def _ordered(reading: Reading, every: Sequence[Contrast]) -> Found:
-    answers = [_better(reading, one) for one in every]
-    if "agree" in reading and not SURE & reading.words("how", "chance"):  # a count of pairs needs no test
-        answers = ["true" if answer == "not supported" else answer for answer in answers]
-    return _worst(reading, every, answers, reading.sign)
 
 
 def _better(reading: Reading, one: Contrast) -> Answer:
@@ -69,8 +63,8 @@ def _better(reading: Reading, one: Contrast) -> Answer:
         return "true" if always or not agrees or (sure and one.conclusion) else "not supported"
     if not agrees or (always and agree < total) or (mostly and 2 * agree <= total):
         return "false"
-    by_number = always or mostly or bool(reading.words("better") & NUMBERS)
-    return "true" if one.sure or (by_number and not sure and not one.conclusion) else "not supported"
+    by_number = not one.conclusion and (always or mostly or bool(reading.words("better") & NUMBERS))
+    return "true" if one.sure or (not sure and ("agree" in reading or by_number)) else "not supported"
 
 
 def alike(reading: Reading) -> Found:
@@ -81,20 +75,23 @@ def alike(reading: Reading) -> Found:
     every = [one for two in twos for one in contrasts(reading, *two)]
     if not every:
         raise CannotCheck(f"it does not name two that {reading.table.source} compares")
-    answers: dict[str | None, Answer] = {"equivalent": "true", "better": "false"}
+    return _worst(reading, every, _same, 1)
+
+
+def _same(reading: Reading, one: Contrast) -> Answer:
+    if one.conclusion in ("equivalent", "better"):
+        return "true" if one.conclusion == "equivalent" else "false"
     if "apart" in reading:
-        answers["not distinguishable"] = "true"
-    elif not any(value for one in every for value in one.each):
-        answers[None] = "true"  # nothing was tested, and the numbers are equal
-    return _worst(reading, every, [answers.get(one.conclusion, "not supported") for one in every], 1)
+        return "true" if one.conclusion == "not distinguishable" else "not supported"
+    return "not supported" if one.conclusion or any(one.each) else "true"
 
 
-def _worst(reading: Reading, every: Sequence[Contrast], answers: Sequence[Answer], sign: int) -> Found:
+def _worst(reading: Reading, every: Sequence[Contrast], answer: Judge, sign: int) -> Found:
     """The worst of the answers, with its evidence and what is wrong with the numbers that the sentence quotes."""
-    worst = min(answers, key=GRAVEST.index)
-    one, wrong = every[answers.index(worst)], " ".join(_wrong_quotes(reading, every, sign))
-    why = f"{_evidence(reading, one, sign)} {_test(reading, one)} {wrong}".rstrip()
-    return "false" if wrong else worst, why
+    worst, k = min((GRAVEST.index(answer(reading, one)), k) for k, one in enumerate(every))
+    wrong, tested = list(_wrong_quotes(reading, every, sign)), every[k].conclusion or worst > 0
+    test = [_test(reading, every[k])] if tested else []
+    return "false" if wrong else GRAVEST[worst], " ".join([_evidence(reading, every[k], sign), *test, *wrong])
 
 
 def _evidence(reading: Reading, one: Contrast, sign: int) -> str:
@@ -114,7 +111,9 @@ def _evidence(reading: Reading, one: Contrast, sign: int) -> str:
 def _test(reading: Reading, one: Contrast) -> str:
     verdict, why = reading.table.verdict, "a table of averages has no scores per image"
     if one.conclusion and verdict:
-        ends = "".join(f", {verdict.confidence} interval {_shown(ends)}" for ends in one.intervals[:1])
+        ends = "".join(
+            f", {verdict.confidence} interval {show(low)} to {show(high)}" for low, high in one.intervals[:1]
+        )
         words = {"better": "beyond chance", "not distinguishable": "this study cannot tell them apart"}
         conclusion = "better" if one.sure else one.conclusion
         return f"Difference {show(one.value)}{ends}: {words.get(conclusion, conclusion)}."
@@ -122,10 +121,6 @@ def _test(reading: Reading, one: Contrast) -> str:
         why = f"only {verdict.metric.title} was tested"
         why = "these were not tested against each other" if reading.measure.tested else why
     return f"Numbers only: {why}, so nothing says what is chance."
-
-
-def _shown(ends: Ends) -> str:
-    return f"{show(ends[0])} to {show(ends[1])}"
 
 
 def _wrong_quotes(reading: Reading, every: Sequence[Contrast], sign: int) -> Iterator[str]:
@@ -139,7 +134,7 @@ def _wrong_quotes(reading: Reading, every: Sequence[Contrast], sign: int) -> Ite
         yield f"The difference is {reading.number('gap').of(reading.measure, whole[0]):.4g}."
     turned = [pair if one.value >= 0 else (-pair[1], -pair[0]) for one in every for pair in one.intervals]
     if not reading.interval_agrees(turned):
-        yield f"The interval is {_shown(turned[0])}."
+        yield f"The interval is {' to '.join(map(show, turned[0]))}."
     counts = {(sum(sign * value > 0 for value in one.each), len(one.each)) for one in every}
     counts |= {(one.agree, len(one.each)) for one in every if one.agree is not None and sign * one.value > 0}
     if not any(agrees("agree", agree) and agrees("matched", total) for agree, total in counts):
@@ -153,22 +148,19 @@ def score(reading: Reading) -> Found:
     rows = _ascending(reading, party.rows)
     rows = rows[:: -reading.sign][:1] if "better" in reading else rows
     values = [row.values[measure.name] for row in rows]
-    if "y" in reading:
-        right = reading.agrees("x", values[0]) and reading.agrees("y", values[-1])
-        why = f"They go from {measure.shown_of(rows[:1])} to {measure.shown_of(rows[-1:])}."
-        why += "" if right else f"{_whose(reading, rows, 'x')}{_whose(reading, rows, 'y')}"
-        return _with_extras(reading, [], why, right=right)
-    mean = sum(values) / len(values)
-    if not party.single and len(rows) > 1 and reading.agrees("x", mean):
-        return _with_extras(
-            reading, [], f"It is the mean of {len(rows)} ({measure.shown(mean)}).", right=True
-        )
     wrong = [row for row, value in zip(rows, values, strict=True) if not reading.agrees("x", value)]
-    num = len(rows) - len(wrong)
-    if wrong and num and not party.single:
+    why, mean = f"It is {measure.shown_of(wrong or rows)}.", sum(values) / len(values)
+    if "y" in reading:
+        why = f"They go from {measure.shown_of(rows[:1])} to {measure.shown_of(rows[-1:])}."
+        wrong = [rows[k] for k, slot in ((0, "x"), (-1, "y")) if not reading.agrees(slot, values[k])]
+    elif not party.single and len(rows) > 1 and reading.agrees("x", mean):
+        wrong, why = [], f"It is the mean of {len(rows)} ({mean:.4f})."
+    elif wrong and len(wrong) < len(rows) and not party.single:
+        num = len(rows) - len(wrong)
         raise CannotCheck(f"it names {len(rows)} configurations, and {num} have this score")
-    why = f"It is {measure.shown_of(wrong or rows)}.{_whose(reading, rows, 'x') if wrong else ''}"
-    return _with_extras(reading, rows, why, right=not wrong)
+    if wrong:
+        return "false", why + "".join(_whose(reading, rows, slot) for slot in "xy" if slot in reading)
+    return _with_extras(reading, rows, why)
 
 
 def _ascending(reading: Reading, rows: Sequence[Row]) -> list[Row]:
@@ -181,25 +173,24 @@ def _ascending(reading: Reading, rows: Sequence[Row]) -> list[Row]:
 
 def _whose(reading: Reading, rows: Sequence[Row], slot: str) -> str:
     """Where a number that is wrong of these rows does stand."""
-    measure = reading.measure
-    having = [row for row in reading.table.rows if reading.agrees(slot, row.values.get(measure.name))]
+    measure, every = reading.measure, _ascending(reading, reading.table.rows)
+    having = [row for row in every if reading.agrees(slot, row.values[measure.name])]
     who = f"the {measure.title} of {', '.join(row.shown for row in having[:MAX_SHOWN])}"
     who = who if having else f"nowhere in the table as {measure.title}"
     return "" if set(having) & set(rows) else f" {reading.number(slot)} is {who}."
 
 
-def _with_extras(reading: Reading, rows: Sequence[Row], why: str, *, right: bool) -> Found:
-    """The answer, and whether the interval and the size of the study are so, too."""
+def _with_extras(reading: Reading, rows: Sequence[Row], why: str) -> Found:
+    """True, if the interval and the size of the study are so, too."""
     name, verdict = reading.measure.name, reading.table.verdict
     ends = [row.intervals[name] for row in rows if name in row.intervals]
-    if not reading.interval_agrees(ends):
-        return "false", f"{why} The interval is {_shown(ends[0])}."
-    if "images" in reading and verdict is None:
-        raise CannotCheck("a table of averages does not say how many images it is of")
+    if not reading.interval_agrees(ends if len(rows) == 1 else []):
+        return "false", f"{why} The interval is {' to '.join(map(show, ends[0]))}."
     images, groups = (verdict.num_images, verdict.num_groups) if verdict else (None, None)
-    if not reading.agrees("images", images) or not reading.agrees("groups", groups):
-        return "false", f"{why} There are {images} images in {groups or 'no'} groups."
-    return "true" if right else "false", why
+    right = reading.agrees("images", images) and reading.agrees("groups", groups)
+    return (
+        ("true", why) if right else ("false", f"{why} There are {images} images in {groups or 'no'} groups.")
+    )
 
 
 def best(reading: Reading) -> Found:
@@ -212,4 +203,4 @@ def best(reading: Reading) -> Found:
     right = bool(set(first) & set(party.rows)) and reading.agrees("n", len(rows))
     right = right and reading.agrees("x", rows[0].values[name])
     why = f"Of {len(rows)}, in order: {reading.measure.shown_of(rows[: max(MAX_SHOWN, len(first))])}."
-    return _with_extras(reading, first, why, right=right)
+    return _with_extras(reading, first[:1], why) if right else ("false", why)

@@ -15,7 +15,7 @@ from foldwise.metrics.names import FAMILY_OF, family_of, plain
 NOUNS = {"head": {"layer"}, "model": {"network"}, "network": {"model"}, "opt": {"optimizer", "optimiser"}}
 # Levels that are words of every text are names only where their factor is named, too; so are numbers.
 COMMON = {"none", "no", "yes", "true", "false", "all", "on", "off", "best", "high", "low", "other", "auto"}
-NUMBERED = ("model", "models", "modelid", "configuration", "configurations", "network", "run", "row")
+NUMBERED = re.compile(r"(?:#\s?|\b(?:model|configuration|network|run|row)s?\s(?:id\s)?)(?=\d)", re.IGNORECASE)
 MAX_WORDS = 48
 WORD = re.compile(r"[^\W_]+")
 NUMBER = re.compile(
@@ -85,10 +85,8 @@ def lexicon_of(table: Table, same: Mapping[str, str]) -> dict[str, Slot]:
     """What every name of a report stands for, as `plain` has it; `same` are words that mean one: TPU -> gpu."""
     names: dict[str, Slot] = {}
     for word, family in FAMILY_OF.items():
-        known = [
-            one for one in table.measures.values() if family in (family_of(one.name), family_of(one.title))
-        ]
-        names[word] = names[f"{word}s"] = tuple([one for one in known if one.name == table.default] or known)
+        of = [one for one in table.measures.values() if family in map(family_of, (one.name, one.title))]
+        names[word] = names[f"{word}s"] = tuple([one for one in of if one.name == table.default] or of)
     names |= {plain(name): (of,) for of in table.measures.values() for name in (of.name, of.title)}
     names |= {plain(word): factor for factor in table.factors for word in _nouns(factor)}
     for factor, levels in table.factors.items():
@@ -98,12 +96,12 @@ def lexicon_of(table: Table, same: Mapping[str, str]) -> dict[str, Slot]:
             for alias in {level, bare, bare.rpartition(":")[2]}:
                 meant[alias].append(level)
         for alias, of_alias in meant.items():
-            of = (alias,) if alias in levels else tuple(of_alias)
-            rows = tuple(table.holding({factor: of}))
-            names[plain(alias)] = Name(alias, rows, len(rows) == 1 and rows[0].name == of[0], factor, of)
+            exact = (alias,) if alias in levels else tuple(of_alias)
+            rows = tuple(table.holding({factor: exact}))
+            names[plain(alias)] = Name(alias, rows, [row.name for row in rows] == [*exact], factor, exact)
     for row in table.rows:
         if row.name.isdigit():
-            names |= {f"{word}{row.name}": Name(f"#{row.name}", (row,), True) for word in NUMBERED}
+            names[f"model{row.name}"] = Name(f"#{row.name}", (row,), True)
         elif not isinstance(names.get(plain(row.name)), Name):
             names[plain(row.name)] = Name(row.name, (row,), True)
     return names | {plain(word): names[plain(name)] for word, name in same.items() if plain(name) in names}
@@ -116,7 +114,7 @@ def _nouns(factor: str) -> set[str]:
 
 def tokens_of(sentence: str, lexicon: Mapping[str, Slot]) -> Tokens:
     """The tokens of a sentence; of names within names the longest. Articles and the last stop are left out."""
-    sentence = re.sub(r"#\s?(?=\d)", "model ", sentence.rstrip(" .!"))
+    sentence = NUMBERED.sub("model ", sentence.rstrip(" .!"))
     tokens, place, end = Tokens(), 0, len(sentence)
     while place < end:
         number, word = NUMBER.match(sentence, place), WORD.match(sentence, place)
@@ -142,10 +140,9 @@ def _name(sentence: str, place: int, lexicon: Mapping[str, Slot]) -> tuple[Slot,
         value = lexicon.get(bare if bare in lexicon else bare.removesuffix("s"))  # U-Nets
         nouns = _nouns(value.factor) if isinstance(value, Name) and value.factor else set()
         common = bare in COMMON or bare.isdigit() or len(bare) < 2
-        titles = "".join(one.title for one in value) if isinstance(value, tuple) else ""
         if value is None or (common and not nouns & set(re.split(r"\W+", sentence.casefold()))):
             continue
-        if set(SIGNS.findall(sentence, place, end)) - set(value.said if isinstance(value, Name) else titles):
+        if set(SIGNS.findall(sentence, place, end)) - set(value.said if isinstance(value, Name) else ""):
             continue  # a sign that the name does not have
         for noun in words[num:]:
             if noun[0].casefold().removesuffix("s") not in nouns or SIGNS.search(sentence, end, noun.start()):
@@ -161,11 +158,10 @@ def _add_number(tokens: Tokens, match: re.Match[str], lexicon: Mapping[str, Slot
     bare, words, slots = match[1].replace(",", ""), tokens.words, tokens.slots
     before = slots.get(next((word for word in reversed(words) if word not in (",", "and")), ""))
     if isinstance(before, Name) and before.said[0] == "#" and words[-1] in (",", "and"):
-        tokens.add(lexicon.get(f"model{bare}", Name(f"#{bare}", (), True)), f"#{bare}")
-        return
+        return tokens.add(lexicon.get(f"model{bare}", ()), f"#{bare}")
     if words[-1:] == ["-"]:
         words[-1] = "to"
     first = slots.get(words[-2]) if words[-1:] == ["to"] and words[1:] else None
     if isinstance(first, Number):  # 77.27-86.36 %: the first has the unit of the second
         slots[words[-2]] = replace(first, percent=first.percent or bool(match[2]))
-    tokens.add(Number(float(bare), len(bare.partition(".")[2]), bool(match[2])), match[0])
+    return tokens.add(Number(float(bare), len(bare.partition(".")[2]), bool(match[2])), match[0])

@@ -8,11 +8,11 @@ from functools import cached_property
 
 from foldwise.errors import RunError
 from foldwise.judging.verdict import ConfigurationResult, PairResult, Verdict
-from foldwise.judging.verdict_sections import FactorEffect, LevelPair
-from foldwise.judging.wording import counted, show
+from foldwise.judging.verdict_sections import LevelPair
 
 MAX_NAMED = 4
 Levels = Mapping[str, Iterable[str]]
+Two = tuple[Sequence[str], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,9 @@ class Measure:
     share: bool = False
     tested: bool = False
 
-    def shown(self, value: float) -> str:
-        """A value with more digits than a text prints, so that its rounding can be followed."""
-        return f"{value:.4f}".rstrip("0").ljust(4, "0") if self.share else show(value)
-
     def shown_of(self, rows: Sequence[Row]) -> str:
-        """``a 0.91, b 0.87 and 3 more``."""
-        values = ", ".join(f"{row.shown} {self.shown(row.values[self.name])}" for row in rows[:MAX_NAMED])
+        """``a 0.91, b 0.8725 and 3 more``: more digits than a text prints, so that its rounding can be followed."""
+        values = ", ".join(f"{row.shown} {row.values[self.name]:.4g}" for row in rows[:MAX_NAMED])
         return values + (f" and {len(rows) - MAX_NAMED} more" if len(rows) > MAX_NAMED else "")
 
 
@@ -60,9 +56,7 @@ class Contrast:
     each: Sequence[float]  # the differences of the pairs
     value: float  # the tested difference, else the mean of `each`
     conclusion: str | None = None  # of the test; None where nothing was tested
-    intervals: Sequence[
-        tuple[float, float]
-    ] = ()  # on which it rests, then, of configurations, that of this pair alone
+    intervals: Sequence[tuple[float, float]] = ()  # that of the test, then that of this pair alone
     agree: int | None = None  # of so many pairs the verdict says that they differ in this direction
 
     @property
@@ -106,22 +100,17 @@ class Table:
     @cached_property
     def factors(self) -> dict[str, tuple[str, ...]]:
         """Factor -> levels, in the order of the table."""
-        names = dict.fromkeys(name for row in self.rows for name in row.levels)
+        every = [row.levels for row in self.rows]
+        names = dict.fromkeys(name for levels in every for name in levels)
         return {
-            name: tuple(dict.fromkeys(row.levels[name] for row in self.rows if name in row.levels))
-            for name in names
+            name: tuple(dict.fromkeys(levels[name] for levels in every if name in levels)) for name in names
         }
 
     @property
     def limit(self) -> str:
         """How far a true sentence reaches."""
-        if self.verdict is None:
-            return "Holds for the numbers of this table only: nothing in it was tested."
-        images, groups = self.verdict.num_images, self.verdict.num_groups
-        data = f"{images} in {counted(groups, 'group', 'groups')}" if groups else images
-        weights_only = any(warning.code == "NO_RUN_VARIANCE" for warning in self.verdict.warnings)
-        what = "these trained weights only" if weights_only else "training as in this study"
-        return f"Holds for {what}, on images like these {data}."
+        reach = self.verdict.reach if self.verdict else "this table only: nothing in it was tested"
+        return f"Holds for {reach}."
 
     def holding(self, wanted: Levels) -> list[Row]:
         """The configurations that have one of the levels of every factor that is named."""
@@ -135,20 +124,16 @@ class Table:
             return plain.tested(self.verdict.pairs, a.result.id, b.result.id)
         return plain
 
-    def of_levels(
-        self, measure: Measure, factor: str, two: Sequence[Sequence[str]], among: Levels
-    ) -> Contrast | None:
+    def of_levels(self, measure: Measure, factor: str, two: Two, among: Levels) -> Contrast | None:
         """Two levels of a factor; None where no two configurations differ in it alone."""
         firsts, seconds = (self.holding({**among, factor: levels}) for levels in two)
         others = [name for name in self.factors if name != factor]
         pairs = [(a, b) for a in firsts for b in seconds if {a, b} <= set(self.compared)]
         alike = [(a, b) for a, b in pairs if all(a.levels.get(name) == b.levels.get(name) for name in others)]
-        effects = self.verdict.factors.factors if self.verdict and self.verdict.factors else ()
-        # Of a nested factor the view over all settings: that is the one that pairs of configurations show.
-        effect = next((one for one in effects if one.factor == factor and one.view != "as tuned"), None)
-        plain = _contrast(measure, alike)
+        plain, effects = _contrast(measure, alike), self.verdict.factors if self.verdict else None
+        effect = effects.effect(factor) if effects else None
         if plain and effect and measure.tested and not among:
-            return plain.tested(effect.pairs, *(_level(effect, set(levels)) for levels in two))
+            return plain.tested(effect.pairs, *(effect.level_of(set(levels)) for levels in two))
         return plain
 
 
@@ -158,28 +143,19 @@ def _contrast(measure: Measure, pairs: Sequence[tuple[Row, Row]]) -> Contrast | 
     return Contrast(known, each, sum(each) / len(each)) if each else None
 
 
-def _level(effect: FactorEffect, wanted: set[str]) -> str | None:
-    """The level of a factor that these are, or that they are settings of; None where they are several."""
-    every = [(one.level, set(one.settings)) for one in effect.levels]
-    return next((level for level, of in every if wanted <= of | {level} or of <= wanted), None)
-
-
 def of_verdict(verdict: Verdict, source: str = "verdict.json") -> Table:
     """The numbers of a verdict; RunError where no configuration has a score yet."""
     rows = []
     for result in verdict.configurations:
         scores = {name: of.estimate for name, of in result.metrics.items() if of.estimate is not None}
-        ends = {name: (of.low, of.high) for name, of in result.metrics.items()}
-        known = {
-            name: (low, high) for name, (low, high) in ends.items() if low is not None and high is not None
-        }
+        ends = [(name, of.low, of.high) for name, of in result.metrics.items()]
+        known = {name: (low, high) for name, low, high in ends if low is not None and high is not None}
         rows.append(Row(result.name, result.levels, scores, known, result))
     if not any(row.values for row in rows):
         cure = "foldwise run goes on; foldwise report judges what is done."
         raise RunError("this verdict holds no score yet", where=source, cure=cure)
-    decides = verdict.metric.name
     measures = {
-        name: Measure(name, of.title, of.higher_is_better, of.bounded, name == decides)
+        name: Measure(name, of.title, of.higher_is_better, of.bounded, name == verdict.metric.name)
         for name, of in verdict.metrics.items()
     }
-    return Table(source, tuple(rows), measures, decides, verdict)
+    return Table(source, tuple(rows), measures, verdict.metric.name, verdict)
