@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+import foldwise
 from benchmarks.validation.customs import customary
 from benchmarks.validation.designs import Sample
 from benchmarks.validation.drawn import Plan, drawn
 from benchmarks.validation.judgements import judged_pairs, judgement
-from foldwise import judging
 from foldwise.storage import written_whole
 
 VERSION = 1  # raised when the same job would give other numbers
@@ -25,11 +25,14 @@ SIZES, REPEATS = (22, 92, 300, 3000), (1, 3, 5)
 TRAINED_REPEATS = max(REPEATS)
 PICTURES = {"gels": 9000, "bacteria": 6000}
 TRAINING_SETS = 400
-# The modules of foldwise.judging that make the numbers.
+# The modules of foldwise that make the numbers.
 JUDGE = (
-    "design", "effects", "inference", "influence", "intervals", "metrics", "moderation", "outputs", "pairs", "ranking", "ratios",
-    "run_variance", "scoring", "selection", "variance",
-)  # fmt: skip
+    *(f"metrics/{name}" for name in ("confusion", "influence", "outputs", "ranking", "ratios", "table")),
+    *(f"judging/statistics/{name}" for name in ("design", "effects", "inference", "intervals", "pairs")),
+    *(f"judging/statistics/{name}" for name in ("run_variance", "selection", "variance")),
+    "judging/scores/scoring",
+    "judging/judgement",
+)
 Row = dict[str, Any]
 
 
@@ -186,7 +189,7 @@ def judge() -> str:
     """Eight hex digits that change when the code of the judge does; what is said about it does not count."""
     parts = []
     for name in JUDGE:
-        path = Path(judging.__path__[0]) / f"{name}.py"
+        path = Path(foldwise.__path__[0]) / f"{name}.py"
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):

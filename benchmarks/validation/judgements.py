@@ -8,13 +8,13 @@ import numpy as np
 
 from benchmarks.validation.customs import ALPHA, _alarms
 from benchmarks.validation.designs import Sample
-from foldwise.judging.judge import compared
-from foldwise.judging.scores.scoring import Judged, Scored, judged
+from foldwise.judging.judgement import compared
+from foldwise.judging.scores.scoring import MetricTable, Scored, table_of
 from foldwise.judging.statistics.design import Factor
-from foldwise.judging.statistics.effects import Asked, Scores, effect, views
+from foldwise.judging.statistics.effects import FactorialScores, IntervalOptions, effect, views
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import Pair, all_pairs
-from foldwise.judging.statistics.variance import variance
+from foldwise.judging.statistics.variance import estimate_variance
 from foldwise.metrics.influence import UnitScores, mean_score, unit_scores
 from foldwise.metrics.outputs import Outputs
 
@@ -28,14 +28,14 @@ def judgement(sample: Sample, *, seed: int) -> dict[str, float]:
         sample: with its truth.
         seed: of foldwise's own draws.
     """
-    table = judged(
+    table = table_of(
         sample.metric,
         [scored(sample, c) for c in range(len(sample.truth_C))],
         sample.units,
         num_cases=sample.scores_CRn.shape[2],
         alpha=ALPHA,
     )
-    assert table.known is not None
+    assert table.variance is not None
     comparison, selected = compared(table, seed=seed, alpha=ALPHA)
     assert comparison is not None
     assert selected is not None
@@ -53,7 +53,7 @@ def judgement(sample: Sample, *, seed: int) -> dict[str, float]:
     if seed % 2 == 0:  # the slowest part; half of the samples will do
         found |= _factors(sample, table, seed)
     named = {f"{NAME}: {measure}": float(value) for measure, value in found.items()}
-    named |= _pairs(sample, all_pairs(table.known, comparison, alpha=ALPHA, margin=0.0))
+    named |= _pairs(sample, all_pairs(table.variance, comparison, alpha=ALPHA, margin=0.0))
     return named | _overlap(sample, ends)
 
 
@@ -63,7 +63,7 @@ def judged_pairs(sample: Sample, *, seed: int) -> dict[str, float]:
     folds, one = sample_folds(sample), scores[0]
     values = np.stack([own.values[sample.metric.name] for own in scores])
     step = sample.units.step / one.support[sample.metric.name] if sample.metric.counted else 0.0
-    known = variance(values, folds, floor=step**2 / values.shape[1])
+    known = estimate_variance(values, folds, floor=step**2 / values.shape[1])
     return _pairs(sample, all_pairs(known, compare(known, seed=seed), alpha=ALPHA, margin=0.0))
 
 
@@ -125,20 +125,20 @@ def factors_of(levels: tuple[int, ...]) -> tuple[Factor, ...]:
     return tuple(made)
 
 
-def _factors(sample: Sample, table: Judged, seed: int) -> dict[str, float]:
+def _factors(sample: Sample, table: MetricTable, seed: int) -> dict[str, float]:
     """How many factors have all of their differences covered; a grid only."""
     if not sample.levels:
         return {}
     factors = factors_of(sample.levels)
     C = int(np.prod(sample.levels))
-    assert table.known is not None
+    assert table.variance is not None
     folds = sample_folds(sample)
-    known = variance(table.values[:C], folds, floor=table.known.pair_floor)
-    scores = Scores(table.values[:C], folds, known)
+    known = estimate_variance(table.values[:C], folds, floor=table.variance.pair_floor)
+    scores = FactorialScores(table.values[:C], folds, known)
     held = []
     for factor in factors:
         view = views(factors, factor, scores.estimate)[0]
-        one = effect(factors, factor, view, scores, Asked(seed=seed))
+        one = effect(factors, factor, view, scores, IntervalOptions(seed=seed))
         mean = np.array(
             [sample.truth_C[:C][factor.of == level].mean() for level in range(len(factor.levels))]
         )

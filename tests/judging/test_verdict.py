@@ -334,8 +334,8 @@ def test_averaging_is_said_in_words(tmp_path):
 
 def test_rows_say_what_is_done(tmp_path):
     rows = read_rows(make_run(tmp_path / "run", Wanted(failed=((0, 0, 0),), missing=((1, 0, 1),))))
-    assert [fit.status for fit in rows.of(rows.configurations[0].id)] == ["failed", "done", "done"]
-    assert [fit.status for fit in rows.of(rows.configurations[1].id)] == ["done", "missing", "done"]
+    assert [fit.status for fit in rows.fits_of(rows.configurations[0].id)] == ["failed", "done", "done"]
+    assert [fit.status for fit in rows.fits_of(rows.configurations[1].id)] == ["done", "missing", "done"]
     assert not rows.complete(rows.configurations[0].id)
 
 

@@ -1,56 +1,59 @@
-"""The judge: the verdict of a run, from its folder alone.
+"""The judge: from the scores of a run, or of anybody, to the verdict.
 
-`judge` reads the rows, scores every configuration and trivial predictor with every metric, compares those that are
-complete, and writes verdict.json, results.csv and scores.csv. docs/verdict.md describes the fields.
+`judge` reads the rows of a run, scores every configuration and trivial predictor with every metric, compares those
+that are complete, and writes verdict.json, curves.npz, results.csv and scores.csv. `assemble` is what it shares with
+scores from elsewhere (`judging/external`). docs/verdict.md describes the fields.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
-
-from foldwise.judging.answer import answer, state
+from foldwise.judging.answer import answer_of, run_sentence, state_of
 from foldwise.judging.curves import write_curves
+from foldwise.judging.judgement import Judgement, Terms, judge_scores, with_trivial
 from foldwise.judging.scores.baselines import baselines_of
-from foldwise.judging.scores.boundaries import boundary_record, with_outlines
+from foldwise.judging.scores.boundaries import with_boundaries
 from foldwise.judging.scores.curve_scores import curves_of
 from foldwise.judging.scores.rows import Rows, read_rows
-from foldwise.judging.scores.scoring import Judged, Scored, best_first, judged, score
-from foldwise.judging.sections.aa_test import again_caution, again_record
-from foldwise.judging.sections.auxiliary import failed_items
-from foldwise.judging.sections.calibration import calibration_record
-from foldwise.judging.sections.configurations import Judgement, baseline_record, records
-from foldwise.judging.sections.factor_effects import mattered
-from foldwise.judging.sections.robustness import robustness
-from foldwise.judging.sections.shallow import not_beaten, shallow_records
-from foldwise.judging.sections.textbook import textbook_record
-from foldwise.judging.sections.threshold_report import thresholds_record
-from foldwise.judging.sections.throughput import throughput
-from foldwise.judging.statistics.inference import Comparison, compare
-from foldwise.judging.statistics.intervals import Interval, interval, moved
+from foldwise.judging.scores.scoring import Scored, score
+from foldwise.judging.sections.aa_test import aa_test_section, aa_test_warning
+from foldwise.judging.sections.boundary import boundary_section
+from foldwise.judging.sections.calibration import calibration_section
+from foldwise.judging.sections.configurations import configuration_results, trivial_baseline
+from foldwise.judging.sections.factor_effects import factors_section
+from foldwise.judging.sections.items import failed_items, throughput_section
+from foldwise.judging.sections.robustness import robustness_section
+from foldwise.judging.sections.shallow import not_beaten, shallow_baselines
+from foldwise.judging.sections.textbook import textbook_section
+from foldwise.judging.sections.threshold_report import thresholds_section
+from foldwise.judging.statistics.design import Factor, factors_of
 from foldwise.judging.statistics.pairs import Pair, all_pairs
-from foldwise.judging.statistics.selection import Selected, selected_score
-from foldwise.judging.statistics.variance import beside
 from foldwise.judging.tables import write_results, write_scores
-from foldwise.judging.verdict import Verdict
-from foldwise.judging.warnings import cautions
-from foldwise.judging.warnings.facts import Facts
+from foldwise.judging.verdict import (
+    Answer,
+    ConfigurationResult,
+    DecidingMetric,
+    MetricFacts,
+    PairResult,
+    SelectionSection,
+    State,
+    Verdict,
+)
+from foldwise.judging.verdict_sections import ModelThroughput
+from foldwise.judging.warnings import run_warnings
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import Metric, choose_metric, reported
 from foldwise.run.folder import RunFolder, write_json
-from foldwise.study.spec import Judging, Study
+from foldwise.study.spec import Study
 
-MAX_IN_PAIRS = 60  # configurations of which every pair is told
+MAX_IN_PAIRS = 60  # configurations of which every pair is in the verdict
 
 
 def judge(folder: RunFolder) -> Verdict:
     """Judge what is done, and write verdict.json, curves.npz, results.csv and scores.csv into the run folder.
-
-    Returns:
-        The verdict as it is written; every number that is not known is None.
 
     Raises:
         RunError: the folder is not a run, or scores in it are damaged.
@@ -74,176 +77,199 @@ def verdict_now(folder: RunFolder) -> tuple[Verdict, Rows]:
         SpecError: the study asks for a metric its task does not have.
     """
     study = folder.load_study()
-    rows = with_outlines(study, read_rows(folder), folder)
-    return verdict_of(study, rows, throughput(folder)), rows
+    rows = with_boundaries(study, read_rows(folder), folder)
+    return verdict_of(study, rows, throughput_section(folder)), rows
 
 
-def verdict_of(study: Study, rows: Rows, speeds: Sequence[dict[str, Any]] = ()) -> Verdict:
+def verdict_of(study: Study, rows: Rows, throughput: Sequence[ModelThroughput] = ()) -> Verdict:
     """The verdict of a study on its rows; nothing is written."""
-    metric = choose_metric(study.judge.metric, rows.family)
-    known = _judgement(study, rows, metric)
-    listed = records(study, rows, known)
-    trivial = [baseline_record(known, baseline, scored) for baseline, scored in known.trivial]
-    shallow = shallow_records(study, rows, known)
-    facts = Facts.of(study, rows, known)
-    told = state(facts, listed)
-    equals = again_record(study, rows, known)
-    factors = mattered(study, rows, known, listed)
-    unbeaten = not_beaten(shallow, listed, alpha=study.judge.alpha)
-    return Verdict.model_validate({
-        "alpha": study.judge.alpha,
+    judgement = _judgement(study, rows)
+    configurations = configuration_results(rows, judgement)
+    shallow = shallow_baselines(study.baselines, rows, judgement)
+    trivial = [trivial_baseline(judgement, baseline, scored) for baseline, scored in judgement.trivial]
+    state = state_of(rows, judgement, configurations)
+    unbeaten = not_beaten(shallow, configurations, alpha=study.judge.alpha)
+    equals = aa_test_section(rows, judgement, num_planned=study.validate_.num_copies)
+    factors = factors_section(_factors(study, rows, judgement), judgement, configurations)
+    winner = judgement.comparable[0] if judgement.comparable else None
+    answer = None
+    if winner is not None:
+        sentence = run_sentence(rows, judgement, state, configurations, unbeaten)
+        answer = answer_of(judgement, configurations, sentence)
+    warnings = (
+        unbeaten,
+        aa_test_warning(equals),
+        *run_warnings(rows, judgement, state, configurations, factors),
+    )
+    return assemble(
+        judgement,
+        _facts_of(study, rows),
+        averaging=partial(_averaging, rows),
+        state=state,
+        answer=answer,
+        configurations=configurations,
+        warnings=tuple(warning for warning in warnings if warning),
+        factors=factors,
+        baselines=(*shallow, *trivial),
+        thresholds=thresholds_section(rows, winner),
+        boundary=boundary_section(rows, judgement),
+        calibration=calibration_section(rows, judgement),
+        aa_test=equals,
+        robustness=robustness_section(study.robustness, rows, judgement, configurations),
+        failed_items=failed_items(rows.auxiliary),
+        throughput=tuple(throughput),
+    )
+
+
+def assemble(
+    judgement: Judgement,
+    facts: Mapping[str, Any],
+    *,
+    averaging: Callable[[Metric], str],
+    state: State,
+    answer: Answer | None,
+    configurations: Sequence[ConfigurationResult],
+    **sections: Any,
+) -> Verdict:
+    """The verdict on scores, wherever they come from.
+
+    Args:
+        judgement: the numbers.
+        facts: the fields from `study` to `finished`: what was studied, and how far it is.
+        averaging: how a metric averages, in words.
+        state: which answer can be given.
+        answer: None while no configuration is complete.
+        configurations: best first, then those that cannot be compared.
+        sections: `warnings`, `factors`, and what only a run has; those that are left out are None or empty.
+    """
+    metrics = {name: _metric_facts(metric, averaging(metric)) for name, metric in judgement.metrics.items()}
+    decides = metrics[judgement.metric.name]
+    run_only: dict[str, Any] = dict.fromkeys(
+        ("thresholds", "boundary", "calibration", "aa_test", "robustness")
+    )
+    run_only |= dict.fromkeys(("baselines", "failed_items", "throughput"), ())
+    return Verdict(
+        alpha=judgement.judge.alpha,
+        **facts,
+        num_images=judgement.num_cases,
+        num_groups=judgement.units.count if judgement.units.grouped else None,
+        metric=DecidingMetric(**dict(decides), equivalent_within=judgement.judge.equivalent_within),
+        metrics=metrics,
+        state=state,
+        answer=answer,
+        configurations=tuple(configurations),
+        selection=selection_section(judgement),
+        pairs=pair_results(judgement),
+        textbook=textbook_section(judgement),
+        **run_only | sections,
+    )
+
+
+def _facts_of(study: Study, rows: Rows) -> dict[str, Any]:
+    finished = (str(fit.result["finished"]) for fit in rows.fits if "finished" in fit.result)
+    return {
         "study": study.study,
         "title": study.title or study.study,
         "task": rows.task,
-        "classes": list(rows.classes),
+        "classes": rows.classes,
         "files": (),
         "recognised": (),
-        "num_images": len(rows.names),
-        "num_groups": rows.units.count if rows.units.grouped else None,
         "folds": len({split.fold for split in rows.splits}),
         "repeats": len(rows.repeats),
         "num_done": sum(fit.status == "done" for fit in rows.fits),
         "num_planned": len(rows.fits),
-        "finished": max((str(fit.result["finished"]) for fit in rows.fits if "finished" in fit.result), default=None),
-        "metric": _about(metric, rows) | {"equivalent_within": study.judge.equivalent_within},
-        "metrics": {name: _about(row, rows) for name, row in _reported(metric, rows).items()},
-        "state": told,
-        "answer": answer(told, listed, facts, unbeaten) if known.comparable else None,
-        "configurations": listed,
-        "baselines": [*shallow, *trivial],
-        "thresholds": thresholds_record(rows, known.comparable[0] if known.comparable else None),
-        "boundary": boundary_record(study, rows, known.comparable),
-        "calibration": calibration_record(study, rows, known.comparable),
-        "selection": selection_record(known),
-        "warnings": tuple(one for one in (unbeaten, again_caution(equals), *cautions(facts, told, listed, factors)) if one),
-        "pairs": pair_records(study.judge, known),
-        "factors": factors,
-        "aa_test": equals,
-        "textbook": textbook_record(study.judge, known),
-        "robustness": robustness(study, rows, metric, listed),
-        "failed_items": failed_items(rows.beside),
-        "throughput": speeds,
-    })  # fmt: skip
-
-
-def _judgement(study: Study, rows: Rows, metric: Metric) -> Judgement:
-    scored: dict[str, Scored] = {}
-    likes: list[Outputs] = []
-    for configuration in rows.configurations:
-        done = rows.said(configuration.id)
-        if not done:
-            continue
-        scored[configuration.id] = score(done, rows.units, decides=metric, classes=rows.classes)
-        if sum(len(outputs.case) for _, outputs in done) > sum(len(like.case) for like in likes):
-            likes = [outputs for _, outputs in done]
-    complete = [
-        one for one in scored if rows.complete(one) and np.isfinite(scored[one].values[metric.name]).all()
-    ]
-    comparable = best_first(complete, scored, metric)
-    chosen = [scored[one] for one in comparable]
-    tables = {
-        name: judged(row, chosen, rows.units, num_cases=len(rows.names), alpha=study.judge.alpha)
-        for name, row in (_reported(metric, rows).items() if chosen else ())
+        "finished": max(finished, default=None),
     }
-    comparison, selected = compared(tables.get(metric.name), seed=study.seed, alpha=study.judge.alpha)
+
+
+def _judgement(study: Study, rows: Rows) -> Judgement:
+    metric = choose_metric(study.judge.metric, rows.family)
+    terms = Terms(
+        judge=study.judge,
+        seed=study.seed,
+        metric=metric,
+        # Those of boundaries only where they were computed.
+        metrics=reported(metric, rows.family, boundary=rows.boundaries is not None),
+        units=rows.units,
+        num_cases=len(rows.names),
+        noun=("group", "groups") if rows.units.grouped else ("image", "images"),
+    )
+    scored: dict[str, Scored] = {}
+    most: list[Outputs] = []  # of the configuration that has most images done
+    for configuration in rows.configurations:
+        by_repeat = rows.outputs_by_repeat(configuration.id)
+        if not by_repeat:
+            continue
+        scored[configuration.id] = score(by_repeat, rows.units, decides=metric, classes=rows.classes)
+        own = [outputs for _, outputs in by_repeat]
+        most = max(most, own, key=lambda repeats: sum(len(outputs.case) for outputs in repeats))
+    complete = [id for id in scored if rows.complete(id)]
     trivial = tuple(
         (baseline, score(list(enumerate(outputs)), rows.units, decides=metric, classes=rows.classes))
-        for baseline, outputs in (baselines_of(rows, likes) if likes else [])
+        for baseline, outputs in (baselines_of(rows, most) if most else [])
     )
-    known = Judgement(metric, scored, comparable, tables, comparison, selected, trivial)
-    return replace(known, trivial_p=_trivial_p(study, known))
+    return with_trivial(judge_scores(terms, scored, complete), trivial)
 
 
-def _trivial_p(study: Study, known: Judgement) -> float | None:
-    """Whether the best trivial predictor could be the best of all, by the test that the configurations pass.
-
-    As one more row of it: the best of many that only guess looks better than a guess, and a test of the winner alone
-    would believe it.
-    """
-    decisive, trivial = known.tables.get(known.metric.name), known.best_trivial
-    if decisive is None or decisive.known is None or trivial is None:
-        return None
-    values = known.sign * trivial[1].values[known.metric.name]
-    if not np.isfinite(values).all():
-        return None
-    together = beside(decisive.known, decisive.values, values)
-    return float(compare(together, seed=study.seed, alpha=study.judge.alpha).p[-1])
+def _factors(study: Study, rows: Rows, judgement: Judgement) -> tuple[Factor, ...]:
+    by_id = {configuration.id: configuration for configuration in rows.configurations}
+    compared = [by_id[id] for id in judgement.comparable]
+    return factors_of(study, compared) if len(compared) > 1 else ()
 
 
-def compared(
-    decisive: Judged | None, *, seed: int, alpha: float
-) -> tuple[Comparison | None, Selected | None]:
-    """Who could be the best by the metric that decides, and the winner's corrected score; None where none is tested."""
-    if decisive is None or decisive.known is None or len(decisive.values) < 2:
-        return None, None
-    comparison = compare(decisive.known, seed=seed, alpha=alpha)
-    spread, metric = decisive.spreads[comparison.winner], decisive.metric
-    assert spread is not None
-    sign = 1 if metric.higher_is_better else -1
-
-    def around(corrected: float) -> Interval:
-        low, high = interval(metric.interval, moved(spread, sign * corrected), alpha=alpha)
-        return (low, high) if sign > 0 else (-high, -low)
-
-    return comparison, selected_score(decisive.values.mean(axis=1), decisive.known, around, seed=seed)
-
-
-def selection_record(known: Judgement) -> dict[str, Any] | None:
+def selection_section(judgement: Judgement) -> SelectionSection | None:
     """The winner's score before and after the correction, in the sign of the metric; None where nothing was chosen."""
-    if known.selected is None:
+    if judgement.selected is None:
         return None
-    one, sign = known.selected, known.sign
-    low, high = sorted((sign * one.low, sign * one.high))
-    return {
-        "naive": sign * one.naive,
-        "corrected": sign * one.corrected,
-        "low": low,
-        "high": high,
-        "optimism": one.optimism,
-    }
-
-
-def pair_records(judge: Judging, known: Judgement) -> list[dict[str, Any]]:
-    """Every pair of configurations, in the sign of the metric; of very many only those with the winner."""
-    decisive = known.tables.get(known.metric.name)
-    if known.comparison is None or decisive is None or decisive.known is None:
-        return []
-    found = all_pairs(
-        decisive.known,
-        known.comparison,
-        alpha=judge.alpha,
-        margin=judge.equivalent_within,
+    selected, sign = judgement.selected, judgement.sign
+    low, high = sorted((sign * selected.low, sign * selected.high))
+    return SelectionSection(
+        naive=sign * selected.naive,
+        corrected=sign * selected.corrected,
+        low=low,
+        high=high,
+        optimism=selected.optimism,
     )
-    ids, sign = known.comparable, known.sign
-    many = len(ids) > MAX_IN_PAIRS
-    return [
-        _pair(pair, ids, sign) for pair in found if not many or known.comparison.winner in (pair.a, pair.b)
-    ]
 
 
-def _pair(pair: Pair, ids: Sequence[str], sign: int) -> dict[str, Any]:
-    record = vars(pair) | {"a": ids[pair.a], "b": ids[pair.b], "difference": sign * pair.difference}
-    for ends in (("low", "high"), ("low_all", "high_all")):
-        record |= dict(zip(ends, sorted(sign * record[end] for end in ends), strict=True))
-    return record
+def pair_results(judgement: Judgement) -> tuple[PairResult, ...]:
+    """Every pair of configurations, in the sign of the metric; of very many only those with the winner."""
+    decisive, comparison, judge = judgement.decisive, judgement.comparison, judgement.judge
+    if comparison is None or decisive is None or decisive.variance is None:
+        return ()
+    pairs = all_pairs(decisive.variance, comparison, alpha=judge.alpha, margin=judge.equivalent_within)
+    many = len(judgement.comparable) > MAX_IN_PAIRS
+    return tuple(
+        _pair(pair, judgement) for pair in pairs if not many or comparison.winner in (pair.a, pair.b)
+    )
 
 
-def _reported(metric: Metric, rows: Rows) -> dict[str, Metric]:
-    return reported(metric, rows.family, boundary=rows.outlines is not None)
+def _pair(pair: Pair, judgement: Judgement) -> PairResult:
+    ids, sign = judgement.comparable, judgement.sign
+    low, high = sorted((sign * pair.low, sign * pair.high))
+    low_all, high_all = sorted((sign * pair.low_all, sign * pair.high_all))
+    turned = {"difference": sign * pair.difference, "low": low, "high": high}
+    turned |= {"low_all": low_all, "high_all": high_all}
+    return PairResult(**vars(pair) | {"a": ids[pair.a], "b": ids[pair.b]} | turned)
 
 
-def _about(metric: Metric, rows: Rows) -> dict[str, Any]:
+def _metric_facts(metric: Metric, averaging: str) -> MetricFacts:
+    return MetricFacts(
+        name=metric.name,
+        title=metric.title,
+        higher_is_better=metric.higher_is_better,
+        averaging=averaging,
+        bounded=metric.bounded,
+    )
+
+
+def _averaging(rows: Rows, metric: Metric) -> str:
+    """How images and classes of this run are averaged, in words."""
     averaging = metric.averaging
     if rows.family == "binary":
         averaging = averaging.replace("the positive class", f"the class {rows.classes[1]!r}")
-    if metric.needs == "boundary" and rows.outlines is not None:
-        averaging = averaging.replace("the tolerance", f"{rows.outlines.tolerance_px:g} pixels")
+    if metric.needs == "boundary" and rows.boundaries is not None:
+        averaging = averaging.replace("the tolerance", f"{rows.boundaries.tolerance_px:g} pixels")
     if rows.units.grouped and metric.groups_equal:
         averaging += "; each group counts once"
-    return {
-        "name": metric.name,
-        "title": metric.title,
-        "higher_is_better": metric.higher_is_better,
-        "averaging": averaging,
-        "bounded": metric.bounded,
-    }
+    return averaging

@@ -73,7 +73,7 @@ def _result(
 def write_scores(path: Path, rows: Rows) -> None:
     """Tidy scores of every image and class; what is undefined is an empty cell."""
     family = SEGMENTED if rows.family == "segmentation" else CLASSIFIED
-    columns = (*family, *(OUTLINED if rows.outlines is not None else ()))
+    columns = (*family, *(OUTLINED if rows.boundaries is not None else ()))
     header = [
         "configuration",
         "configuration_name",

@@ -38,6 +38,7 @@ State = Literal[
     "clear_winner",
 ]
 Conclusion = Literal["better", "equivalent", "not distinguishable"]
+Rank = Literal["winner", "could be best", "worse", "incomplete", "failed"]
 
 
 class MetricFacts(VerdictPart):
@@ -159,7 +160,7 @@ Confusion = tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, ...], ...], ...
 class Standing(VerdictPart):
     """What the comparison says of one configuration; of one that is not compared nothing but that it is not."""
 
-    verdict: Literal["winner", "could be best", "worse", "incomplete", "failed"]
+    verdict: Rank
     low: float | None = None
     high: float | None = None
     se: float | None = None

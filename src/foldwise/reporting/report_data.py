@@ -180,7 +180,7 @@ def gather(
         environment=read_json(folder.environment) if folder.environment.exists() else {},
         study_text=folder.study_file.read_text(encoding="utf-8"),
         results=[fit.result for fit in rows.fits if fit.result],
-        auxiliary=[one for one in rows.beside if one.done],
+        auxiliary=[one for one in rows.auxiliary if one.done],
         trainings={one.id: one.training for one in rows.configurations},
         snapshots=_snapshots(rows),
         folders={one.id: [fit.path for fit in rows.done(one.id)] for one in rows.configurations},

@@ -12,8 +12,9 @@ from tiny_run import SIDE, Wanted, make_run
 
 import foldwise.judging.scores.boundaries as outlines
 from foldwise.errors import RunError, SpecError
-from foldwise.judging.scores.boundaries import check_boundary, median_interval, with_outlines
+from foldwise.judging.scores.boundaries import check_boundary, with_boundaries
 from foldwise.judging.scores.rows import read_rows
+from foldwise.judging.sections.boundary import median_interval
 from foldwise.metrics.boundary import of_image
 from foldwise.metrics.table import choose_metric
 from foldwise.study.spec import Judging
@@ -123,30 +124,30 @@ def test_distances_are_medians_with_the_capped_counted(run):
 def test_scores_are_kept_and_a_new_tolerance_computes_them_anew(run, monkeypatch):
     folder, _ = run("{boundary: true}", repeats=1)
     study = folder.load_study()
-    first = with_outlines(study, read_rows(folder), folder)
+    first = with_boundaries(study, read_rows(folder), folder)
     assert len(list(folder.boundaries.iterdir())) == len(first.fits)
     calls = []
     monkeypatch.setattr(
         outlines, "score_masks", lambda *a, **k: calls.append(a) or {"nsd": np.ones(1), "hd95": np.ones(1)}
     )
-    again = with_outlines(study, read_rows(folder), folder)
+    again = with_boundaries(study, read_rows(folder), folder)
     assert not calls
     item = first.fits[0].item
-    np.testing.assert_array_equal(first.outlines.of[item]["nsd"], again.outlines.of[item]["nsd"])
+    np.testing.assert_array_equal(first.boundaries.of[item]["nsd"], again.boundaries.of[item]["nsd"])
     wider = study.model_copy(update={"judge": Judging(boundary=True, tolerance_px=3)})
-    with_outlines(wider, read_rows(folder), folder)
+    with_boundaries(wider, read_rows(folder), folder)
     assert len(calls) == len(first.fits)
 
 
 def test_a_damaged_file_is_made_again_and_a_damaged_prediction_is_said(run):
     folder, _ = run("{boundary: true}")
     study, rows = folder.load_study(), read_rows(folder)
-    whole = with_outlines(study, rows, folder)
+    whole = with_boundaries(study, rows, folder)
     kept = next(folder.boundaries.glob(f"{rows.fits[0].item}*"))
     kept.write_bytes(b"cut")
-    again = with_outlines(study, rows, folder)
+    again = with_boundaries(study, rows, folder)
     np.testing.assert_array_equal(
-        again.outlines.of[rows.fits[0].item]["hd95"], whole.outlines.of[rows.fits[0].item]["hd95"]
+        again.boundaries.of[rows.fits[0].item]["hd95"], whole.boundaries.of[rows.fits[0].item]["hd95"]
     )
     shutil.rmtree(folder.boundaries)
     np.savez_compressed(
@@ -154,7 +155,7 @@ def test_a_damaged_file_is_made_again_and_a_damaged_prediction_is_said(run):
         **{str(case): np.zeros((4, 5), np.uint8) for case in cases_of(rows.fits[0])},
     )
     with pytest.raises(RunError, match="has 5×4 pixels, the true one 16×16"):
-        with_outlines(study, rows, folder)
+        with_boundaries(study, rows, folder)
 
 
 def test_a_study_that_does_not_ask_pays_nothing(run):
@@ -180,7 +181,7 @@ def test_disturbed_images_are_told_by_dice_and_not_by_boundaries_of_others(run):
 def test_baselines_have_boundary_scores_too(run):
     folder, _ = run("{metric: nsd}")
     rows = read_rows(with_baselines(folder, like=0))
-    for fit, one in zip(rows.done(rows.configurations[0].id), rows.beside, strict=True):
+    for fit, one in zip(rows.done(rows.configurations[0].id), rows.auxiliary, strict=True):
         shutil.copy(fit.path / "predictions.npz", one.path)
     verdict = judge(folder)
     like = next(one for one in verdict["configurations"] if one["id"] == rows.configurations[0].id)

@@ -8,10 +8,20 @@ from judged import judge
 from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix, precision_recall_fscore_support
 from tiny_run import CLASSES, Wanted, make_run
 
+from foldwise.judging.scores import split_scores
 from foldwise.judging.scores.rows import read_rows
-from foldwise.judging.scores.split_scores import measured, parts_of
+from foldwise.judging.scores.split_scores import scores_by_split
 
 NAMES = ("a", "b", "c", "d")
+
+
+def measured(counts, classes):
+    return split_scores.measured(counts, classes).model_dump()
+
+
+def plain(values):
+    """None as nan."""
+    return [np.nan if value is None else value for value in values]
 
 
 def drawn(seed, n=60, classes=4):
@@ -28,7 +38,7 @@ def test_every_number_is_that_of_scikit_learn(seed):
     got = measured(confusion_matrix(true, said, labels=range(4)), NAMES)
     wanted = precision_recall_fscore_support(true, said, labels=range(4), zero_division=np.nan)
     for name, *values in zip(NAMES, *wanted, strict=True):
-        np.testing.assert_allclose(list(got["classes"][name].values()), values)
+        np.testing.assert_allclose(plain(got["classes"][name].values()), values)
     there = sorted({*true.tolist(), *said.tolist()})
     as_none = precision_recall_fscore_support(true, said, labels=there, average=None, zero_division=np.nan)
     as_0 = precision_recall_fscore_support(true, said, labels=there, average=None, zero_division=0)
@@ -47,16 +57,16 @@ def test_several_labels_are_questions_of_their_own(seed):
     got = measured(multilabel_confusion_matrix(true, said), NAMES)
     wanted = precision_recall_fscore_support(true, said, zero_division=np.nan)
     for name, *values in zip(NAMES, *wanted, strict=True):
-        np.testing.assert_allclose(list(got["classes"][name].values()), values)
+        np.testing.assert_allclose(plain(got["classes"][name].values()), values)
 
 
 def test_what_is_nothing_by_nothing_is_not_known():
     got = measured(np.array([[5, 0, 0], [3, 0, 0], [0, 0, 0]]), ("a", "never said", "nowhere"))
-    assert np.isnan(got["classes"]["never said"]["precision"])
+    assert got["classes"]["never said"]["precision"] is None
     assert got["classes"]["never said"]["recall"] == 0
-    assert all(np.isnan(got["classes"]["nowhere"][key]) for key in ("precision", "recall", "f1"))
+    assert all(got["classes"]["nowhere"][key] is None for key in ("precision", "recall", "f1"))
     assert got["macro"]["precision"] == pytest.approx((5 / 8 + 0) / 2)  # never said of one that is there: 0
-    assert np.isnan(measured(np.zeros((2, 2), int), ("a", "b"))["macro"]["f1"])
+    assert measured(np.zeros((2, 2), int), ("a", "b"))["macro"]["f1"] is None
 
 
 TITLED = {"train": "train", "inner": "validation"}  # of the counts in scores.npz
@@ -96,5 +106,5 @@ def test_the_verdict_pools_every_part_over_folds_and_repeats(tmp_path, task):
 def test_fits_that_counted_no_other_part_have_none(tmp_path):
     folder = make_run(tmp_path / "run", Wanted())
     rows = read_rows(folder)
-    assert parts_of(rows, rows.configurations[0].id) is None
+    assert scores_by_split(rows, rows.configurations[0].id) is None
     assert judge(folder)["configurations"][0]["split_scores"] is None

@@ -12,7 +12,7 @@ from foldwise.judging.scores.thresholds import (
     FEW,
     NEVER,
     THRESHOLDS,
-    Seen,
+    ValidationOutputs,
     candidates,
     choose_thresholds,
     expected_f1,
@@ -32,7 +32,7 @@ def drawn(rng, n, *, flat=0.6):
 
 def seen(rng, n, **how):
     probabilities, truth = drawn(rng, n, **how)
-    return Seen(probabilities, truth, truth.mean(axis=0))
+    return ValidationOutputs(probabilities, truth, truth.mean(axis=0))
 
 
 def macro_f1(probabilities, truth, thresholds):
@@ -117,13 +117,13 @@ def test_no_method_says_a_label_of_every_image_because_none_has_it(name):
     rng = np.random.default_rng(6)
     probabilities, truth = drawn(rng, 200)
     truth[:, [0, 20]] = False
-    nowhere = Seen(probabilities, truth, truth.mean(axis=0))
+    nowhere = ValidationOutputs(probabilities, truth, truth.mean(axis=0))
     cut = THRESHOLDS[name].decide(nowhere)
     assert (cut.thresholds > 0).all()
     if name in ("per_class", "prevalence", "calibrated"):
         assert cut.thresholds[[0, 20]].tolist() == [NEVER, NEVER]
     # Absent from the inner validation by chance only: it is in the training part.
-    rare = Seen(probabilities, truth, np.where(truth.any(axis=0), nowhere.share, 0.02))
+    rare = ValidationOutputs(probabilities, truth, np.where(truth.any(axis=0), nowhere.share, 0.02))
     said = probabilities >= THRESHOLDS[name].decide(rare).thresholds
     if name in ("per_class", "prevalence", "calibrated"):
         assert said[:, [0, 20]].sum(axis=0).tolist() == [4, 4]

@@ -7,13 +7,12 @@ from sklearn import metrics as oracle
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.scores.rows import read_rows
-from foldwise.judging.sections.calibration import Told, calibration_record, overconfidence
-from foldwise.judging.statistics.temperature import fit_temperature, tempered
+from foldwise.judging.sections.calibration import Confidence, overconfidence
+from foldwise.judging.statistics.calibration import fit_temperature, tempered
 
 
 def record_of(folder):
-    rows = read_rows(folder)
-    return rows, calibration_record(folder.load_study(), rows, [one.id for one in rows.configurations])
+    return read_rows(folder), judge(folder)["calibration"]
 
 
 @pytest.mark.parametrize("task", [task for task in CLASSES if task.endswith("classification")])
@@ -91,7 +90,7 @@ def told(probability, share_right, *, n=200, folds=5, seed=0):
     rng = np.random.default_rng(seed)
     right = rng.permutation(np.arange(n) < round(share_right * n))
     values = probability - right.astype(float)
-    return Told({}, values[None], probability * (1 - probability) / n), np.arange(n)[None] % folds
+    return Confidence(values[None], probability * (1 - probability) / n), np.arange(n)[None] % folds
 
 
 @pytest.mark.parametrize(
@@ -106,9 +105,9 @@ def told(probability, share_right, *, n=200, folds=5, seed=0):
 def test_over_and_under_confidence(probability, share, words):
     one, folds = told(probability, share)
     found = overconfidence([one], folds, num_cases=200, alpha=0.05)[0]
-    assert found["conclusion"] == words
-    assert found["estimate"] == pytest.approx(probability - share)
-    assert found["low"] <= found["estimate"] <= found["high"]
+    assert found.conclusion == words
+    assert found.estimate == pytest.approx(probability - share)
+    assert found.low <= found.estimate <= found.high
 
 
 def test_a_perfect_model_is_seldom_called_anything_else():
@@ -117,7 +116,7 @@ def test_a_perfect_model_is_seldom_called_anything_else():
     for _ in range(400):
         p = rng.uniform(0.5, 1, 60)
         values = p - (rng.random(60) < p)
-        one = Told({}, values[None], float((p * (1 - p)).sum() / 60**2))
+        one = Confidence(values[None], float((p * (1 - p)).sum() / 60**2))
         found = overconfidence([one], np.arange(60)[None] % 5, num_cases=60, alpha=0.05)[0]
-        wrong += found["conclusion"] != "undecided"
+        wrong += found.conclusion != "undecided"
     assert wrong / 400 <= 0.05

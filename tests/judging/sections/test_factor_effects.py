@@ -5,9 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from foldwise.judging.scores.scoring import Scored, judged
-from foldwise.judging.sections.configurations import Judgement
-from foldwise.judging.sections.factor_effects import COST_KEYS, mattered
+from foldwise.judging.judge import _factors
+from foldwise.judging.judgement import Terms, judge_scores
+from foldwise.judging.scores.scoring import Scored
+from foldwise.judging.sections.factor_effects import COST_KEYS, factors_section
+from foldwise.judging.verdict import Cost
 from foldwise.metrics.influence import Units
 from foldwise.metrics.table import METRICS
 from foldwise.study.configurations import configurations
@@ -15,7 +17,7 @@ from foldwise.study.reading import study_from_dict
 
 
 def told(compare, scores, metric="accuracy", drop=(), noise=0.02, cost=lambda levels: {}, judge=None):
-    """`mattered` of a made-up study: configuration -> score by its levels, with little noise of images and runs."""
+    """The section of a made-up study: configuration -> score by its levels, with little noise of images and runs."""
     train = {} if "model" in compare else {"model": "unet"}
     written = {"study": "s", "data": {"path": "x"}, "compare": compare, "train": train, "judge": judge or {}}
     study = study_from_dict(written)
@@ -30,13 +32,12 @@ def told(compare, scores, metric="accuracy", drop=(), noise=0.02, cost=lambda le
         scored[one.id] = Scored(
             {metric: scores(one.levels)}, {metric: values}, {metric: n}, {metric: None}, unit_folds=folds
         )
-    sign = 1 if METRICS[metric].higher_is_better else -1
-    order = tuple(sorted(scored, key=lambda one: -sign * scored[one].estimates[metric]))
-    units = Units.from_groups([str(i) for i in range(n)])
-    table = judged(METRICS[metric], [scored[one] for one in order], units, num_cases=n, alpha=0.05)
-    known = Judgement(METRICS[metric], scored, order, {metric: table}, None, None, ())
-    records = [{"id": one.id, "cost": cost(one.levels)} for one in kept]
-    return mattered(study, rows, known, records)
+    units, row = Units.from_groups([str(i) for i in range(n)]), METRICS[metric]
+    terms = Terms(study.judge, study.seed, row, {metric: row}, units, n, ("image", "images"))
+    judgement = judge_scores(terms, scored, list(scored))
+    results = [SimpleNamespace(id=one.id, cost=Cost(**cost(one.levels))) for one in rows.configurations]
+    made = factors_section(_factors(study, rows, judgement), judgement, results)
+    return made and made.model_dump(mode="json")
 
 
 HEADS = {"head": ["linear", "mlp"], "loss": ["cross_entropy", "focal"]}
@@ -160,7 +161,7 @@ def test_what_a_grid_lacks_is_said_and_what_changes_together_is_not_separated():
             f"{name} changes only together with other factors here: its effect cannot be told from theirs."
         )
         assert one["pairs"][0]["conclusion"] == "not estimable"
-        assert one["levels"][0]["mean"] != one["levels"][0]["mean"]  # nan, which the verdict writes as null
+        assert one["levels"][0]["mean"] is None
 
 
 def test_without_a_second_level_there_is_nothing_to_say():

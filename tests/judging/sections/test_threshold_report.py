@@ -37,11 +37,11 @@ def test_the_truth_of_test_images_changes_no_threshold(tmp_path, method):
     rows = read_rows(folder)
     fit = rows.fits[0]
     split = next(one for one in rows.splits if one.fold == fit.fold)
-    before = rows.cut(fit, method).thresholds
+    before = rows.thresholds_of(fit, method).thresholds
     relabelled(folder, split.test)
     after = read_rows(folder)
     assert (after.truth[split.test] != rows.truth[split.test]).all()
-    assert after.cut(fit, method).thresholds.tolist() == before.tolist()
+    assert after.thresholds_of(fit, method).thresholds.tolist() == before.tolist()
     used = after.outputs(fit.configuration, 0).thresholds[split.test]
     assert used.tolist() == [before.tolist()] * len(split.test)
 
@@ -51,7 +51,9 @@ def test_thresholds_of_the_winner_over_its_fits(tmp_path):
     rows, verdict = read_rows(folder), judge(folder)
     known = verdict["thresholds"]
     assert (known["method"], known["configuration"]) == ("calibrated", verdict["answer"]["configuration"])
-    limits = np.array([rows.cut(fit, "calibrated").thresholds for fit in rows.done(known["configuration"])])
+    limits = np.array(
+        [rows.thresholds_of(fit, "calibrated").thresholds for fit in rows.done(known["configuration"])]
+    )
     positives = np.array([rows.truth[split.validation].sum(axis=0) for split in rows.splits])
     for k, name in enumerate(rows.classes):
         told = known["classes"][name]
@@ -95,7 +97,7 @@ def test_curves_of_f1_are_of_the_inner_validation(tmp_path):
     curve = f1_curves(rows, one)[1]
     assert len(curve.folds) == len(curve.chosen) == 6
     fit = rows.done(one)[0]
-    known = rows.seen(fit)
+    known = rows.validation_outputs(fit)
     limits, f1 = curve.folds[0]
     expected = [
         oracle.f1_score(known.truth[:, 1], known.probabilities[:, 1] >= limit, zero_division=0)

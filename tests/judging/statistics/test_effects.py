@@ -10,8 +10,8 @@ from statsmodels.stats.anova import anova_lm
 
 from foldwise.judging.statistics.design import CONFIGURED, TUNED, Factor, projections, weights_of
 from foldwise.judging.statistics.effects import (
-    Asked,
-    Scores,
+    FactorialScores,
+    IntervalOptions,
     contrast_runs,
     effect,
     matched_sets,
@@ -19,11 +19,11 @@ from foldwise.judging.statistics.effects import (
     views,
 )
 from foldwise.judging.statistics.run_variance import runs_in_mean
-from foldwise.judging.statistics.variance import variance
+from foldwise.judging.statistics.variance import estimate_variance
 from foldwise.study.nested_levels import families
 
 SIZES = (3, 2, 4)
-QUICK = Asked(draws=500)
+QUICK = IntervalOptions(draws=500)
 
 
 def grid(sizes=SIZES, keep=None, nested=None):
@@ -42,7 +42,7 @@ def scored(factors, seed=0, n=30, R=2):
     rng = np.random.default_rng(seed)
     C = len(factors[0].of)
     values = rng.normal(0, 0.1, (C, R, n)) + rng.normal(0, 0.1, (C, 1, 1))
-    return Scores(values, np.stack([rng.permutation(n) % 5 for _ in range(R)]), None)
+    return FactorialScores(values, np.stack([rng.permutation(n) % 5 for _ in range(R)]), None)
 
 
 def table(factors, y):
@@ -93,7 +93,7 @@ def test_an_effect_of_two_levels_is_the_mean_of_paired_differences_and_their_sig
     factors = grid((3, 2))
     y = np.array([0.9, 0.7, 0.8, 0.9, 0.6, 0.5])
     values = np.broadcast_to(y[:, None, None], (6, 1, 10))
-    scores = Scores(values, np.arange(10)[None] % 5, None)
+    scores = FactorialScores(values, np.arange(10)[None] % 5, None)
     (pair,) = effect(factors, factors[1], views(factors, factors[1], y)[0], scores).contrasts
     assert pair.difference == pytest.approx(np.mean(y[::2] - y[1::2]))
     assert (pair.agree, pair.matched) == (2, 3)
@@ -107,7 +107,7 @@ GELS = [18, 15, 18, 20, 15, 11, 17, 17, 12, 12, 14, 15, 18, 20, 19, 21, 16, 17, 
 def test_the_published_table_of_gel_classifiers():
     factors = grid((2, 3, 2, 2))
     y = np.array(GELS) / 22
-    scores = Scores(np.broadcast_to(y[:, None, None], (24, 1, 2)), np.array([[0, 1]]), None)
+    scores = FactorialScores(np.broadcast_to(y[:, None, None], (24, 1, 2)), np.array([[0, 1]]), None)
     known = {}
     for factor in factors:
         found = effect(factors, factor, views(factors, factor, y)[0], scores)
@@ -136,7 +136,7 @@ def test_levels_that_change_together_are_not_told_apart():
 def test_nested_levels_are_compared_by_their_mean_and_by_their_best():
     factors = grid((3, 2), nested=("sgd", "sgd", "adam"))
     y = np.array([0.5, 0.6, 0.8, 0.9, 0.75, 0.65])  # sgd twice: 0.55 and 0.85; adam: 0.7
-    scores = Scores(np.broadcast_to(y[:, None, None], (6, 1, 10)), np.arange(10)[None] % 5, None)
+    scores = FactorialScores(np.broadcast_to(y[:, None, None], (6, 1, 10)), np.arange(10)[None] % 5, None)
     configured, tuned = views(factors, factors[0], y)
     assert (configured.name, tuned.name) == (CONFIGURED, TUNED)
     means = effect(factors, factors[0], configured, scores).means
@@ -174,7 +174,7 @@ def made_up(rng, level_run=0.0, n=60):
         values += (
             rng.normal(0, 0.06, (2, n))[factor.of] + rng.normal(0, level_run, (2, 5))[factor.of][:, folds[0]]
         )
-    return factors, Scores(values[:, None], folds, variance(values[:, None], folds)), truth
+    return factors, FactorialScores(values[:, None], folds, estimate_variance(values[:, None], folds)), truth
 
 
 @pytest.mark.parametrize("level_run", [0.0, 0.02])
@@ -185,7 +185,11 @@ def test_intervals_hold_what_is_true_and_a_factor_that_does_nothing_is_rarely_ca
         factors, scores, truth = made_up(rng, level_run)
         for factor in factors:
             (pair,) = effect(
-                factors, factor, views(factors, factor, scores.estimate)[0], scores, Asked(seed, draws=500)
+                factors,
+                factor,
+                views(factors, factor, scores.estimate)[0],
+                scores,
+                IntervalOptions(seed, draws=500),
             ).contrasts
             levels = [truth[factor.of == level].mean() for level in (0, 1)]
             covered += pair.low <= levels[pair.a] - levels[pair.b] <= pair.high
@@ -203,9 +207,9 @@ def test_luck_that_all_configurations_of_a_level_share_does_not_average_out():
         folds = rng.permutation(n)[None] % 5
         values = rng.normal(0.7, 0.2, n) + rng.normal(0, 0.1, (8, n))
         values = (values + rng.normal(0, 0.1, (2, 5))[factors[2].of][:, folds[0]])[:, None]
-        scores = Scores(values, folds, variance(values, folds))
+        scores = FactorialScores(values, folds, estimate_variance(values, folds))
         own.append(contrast_runs(contrast, scores)[0] / runs_in_mean(folds))
-        implied.append((contrast**2 @ scores.known.run)[0])
+        implied.append((contrast**2 @ scores.variance.run)[0])
     assert np.mean(own) == pytest.approx(2 * 0.1**2, rel=0.3)
     assert np.mean(implied) < np.mean(own) / 3
 
@@ -215,7 +219,7 @@ def test_intervals_of_many_levels_hold_together():
     factors = grid((6, 2))
     values = rng.normal(0.7, 0.1, (12, 3, 80))
     folds = np.stack([rng.permutation(80) % 5 for _ in range(3)])
-    scores = Scores(values, folds, variance(values, folds))
+    scores = FactorialScores(values, folds, estimate_variance(values, folds))
     many = effect(factors, factors[0], views(factors, factors[0], scores.estimate)[0], scores).contrasts
     halves = {round((pair.high - pair.low) / 2 / pair.error, 6) for pair in many}
     assert len(halves) == 1  # one quantile for all
@@ -230,12 +234,12 @@ def test_shares_of_differences_without_noise_are_exact_and_shares_of_noise_are_n
     n, rng = 400, np.random.default_rng(6)
     folds = np.stack([rng.permutation(n) % 5 for _ in range(2)])
     values = (0.5 + sum(effects))[:, None, None] + rng.normal(0, 0.1, n) + rng.normal(0, 1e-4, (8, 2, n))
-    found = shares(factors, Scores(values, folds, variance(values, folds)))
+    found = shares(factors, FactorialScores(values, folds, estimate_variance(values, folds)))
     assert found.of[("f0",)] == pytest.approx(0.9, abs=1e-3)
     assert found.of[("f1",)] == pytest.approx(0.1, abs=1e-3)
     assert sum(found.of.values()) == pytest.approx(1)
     noise = rng.normal(0.5, 0.1, (8, 2, n))
-    told = shares(factors, Scores(noise, folds, variance(noise, folds)))
+    told = shares(factors, FactorialScores(noise, folds, estimate_variance(noise, folds)))
     assert told.of == {}
     assert told.noise > 0.5
 
@@ -248,7 +252,7 @@ def test_noise_is_taken_off_the_shares_of_interactions():
         truth = np.array([0, 0.05, 0.1, 0.15])[factors[0].of]
         folds = rng.permutation(60)[None] % 5
         values = (truth[:, None] + rng.normal(0.7, 0.2, 60) + rng.normal(0, 0.2, (16, 60)))[:, None]
-        scores = Scores(values, folds, variance(values, folds))
+        scores = FactorialScores(values, folds, estimate_variance(values, folds))
         y, onto = scores.estimate, projections(factors)[0][("f0", "f1")]
         raw.append(y @ onto @ y / ((y - y.mean()) ** 2).sum())
         freed.append(shares(factors, scores).of.get(("f0", "f1"), 0.0))
@@ -268,12 +272,12 @@ def test_scores_of_right_and_wrong_have_a_floor_in_contrasts_too():
     """Without any scatter, as much as the mean of two pairs has that each move by one image."""
     factors, folds = grid((2, 2)), np.arange(20)[None] % 5
     values = np.ones((4, 1, 20))
-    known = variance(values, folds, floor=1 / 20**2)
+    known = estimate_variance(values, folds, floor=1 / 20**2)
     (pair,) = effect(
         factors,
         factors[0],
         views(factors, factors[0], values.mean(axis=(1, 2)))[0],
-        Scores(values, folds, known),
+        FactorialScores(values, folds, known),
     ).contrasts
     assert pair.error == pytest.approx(np.sqrt(1 / 20**2 / 2))
     assert pair.high == pytest.approx(1.96 * pair.error, rel=0.1)

@@ -10,7 +10,7 @@ from scipy.stats import norm, t
 from statsmodels.stats.multitest import multipletests
 
 from foldwise.judging.statistics.inference import compare
-from foldwise.judging.statistics.variance import Variance, beside, variance
+from foldwise.judging.statistics.variance import Variance, estimate_variance, with_fixed_row
 from foldwise.metrics.influence import Units
 
 
@@ -26,7 +26,7 @@ def mirrored(*half):
 
 
 def test_the_fixture_to_its_printed_digits():
-    known = variance(*fixture())
+    known = estimate_variance(*fixture())
     image = np.sqrt(np.diag(known.image))
     assert known.estimate == pytest.approx([0.4875, 0.5075, 0.5275, 0.5475, 0.5675, 0.5875])
     assert image == pytest.approx(mirrored(0.035703, 0.036432, 0.036792), abs=5e-7)
@@ -41,7 +41,7 @@ def test_the_fixture_in_groups_of_four():
     scores, _ = fixture()
     units = Units.from_groups([str(i // 4) for i in range(20)])
     grouped = np.stack([[units.sums(one, np.arange(20)) / 4 for one in repeats] for repeats in scores])
-    image = np.diag(variance(grouped, np.zeros((2, 5), dtype=int)).image)
+    image = np.diag(estimate_variance(grouped, np.zeros((2, 5), dtype=int)).image)
     assert np.sqrt(image) == pytest.approx(mirrored(0.023049, 0.019764, 0.037914), abs=5e-7)
 
 
@@ -92,7 +92,7 @@ def same_comparison(first, second, order):
 def test_a_order_of_configurations_is_no_matter(seed):
     scores, folds = random_scores(seed)
     order = np.random.default_rng(seed).permutation(5)
-    first, second = variance(scores, folds), variance(scores[order], folds)
+    first, second = estimate_variance(scores, folds), estimate_variance(scores[order], folds)
     np.testing.assert_allclose(first.standard_error[order], second.standard_error)
     same_comparison(compare(first), compare(second), order)
 
@@ -102,7 +102,7 @@ def test_a_order_of_configurations_is_no_matter(seed):
 def test_b_what_is_added_to_an_image_for_all_changes_no_difference(seed):
     scores, folds = random_scores(seed)
     added = scores + np.random.default_rng(seed).normal(0, 5, 30)
-    first, second = variance(scores, folds), variance(added, folds)
+    first, second = estimate_variance(scores, folds), estimate_variance(added, folds)
     np.testing.assert_allclose(first.of_differences(), second.of_differences(), atol=1e-9)
     np.testing.assert_allclose(first.run, second.run, atol=1e-9)
     assert np.array_equal(compare(first).could_be_best, compare(second).could_be_best)
@@ -110,7 +110,7 @@ def test_b_what_is_added_to_an_image_for_all_changes_no_difference(seed):
 
 def test_c_a_duplicate_is_tied_with_its_original():
     scores, folds = random_scores(3)
-    doubled = variance(np.concatenate([scores, scores[:1]]), folds)
+    doubled = estimate_variance(np.concatenate([scores, scores[:1]]), folds)
     found = compare(doubled)
     error = doubled.of_differences()[0, -1]
     assert found.difference[0] == pytest.approx(found.difference[-1])
@@ -125,7 +125,9 @@ def test_d_images_doubled_within_groups_leave_the_error():
     one = np.stack([[once.sums(row, np.arange(30)) / 3 for row in rows] for rows in scores])
     two = np.stack([[twice.sums(np.tile(row, 2), np.arange(60)) / 6 for row in rows] for rows in scores])
     flat = np.zeros((2, 10), dtype=int)
-    np.testing.assert_allclose(variance(one, flat).standard_error, variance(two, flat).standard_error)
+    np.testing.assert_allclose(
+        estimate_variance(one, flat).standard_error, estimate_variance(two, flat).standard_error
+    )
 
 
 def test_e_equal_configurations_are_rarely_ruled_out():
@@ -135,7 +137,7 @@ def test_e_equal_configurations_are_rarely_ruled_out():
         folds = rng.permutation(92)[None, :] % 5
         runs = rng.normal(0, 0.02, (C, 5))
         scores = rng.normal(0.75, 0.2, 92) + rng.normal(0, 0.2, (C, 92)) + runs[:, folds[0]]
-        found = compare(variance(scores[:, None, :], folds), draws=500)
+        found = compare(estimate_variance(scores[:, None, :], folds), draws=500)
         lost += int((~found.could_be_best).sum())
         called += int((found.p_pairs <= 0.05).any())
     assert lost / (num * C) <= 0.05
@@ -143,7 +145,7 @@ def test_e_equal_configurations_are_rarely_ruled_out():
 
 
 def test_g_equal_scores_give_no_nan():
-    known = variance(np.full((3, 2, 12), 0.5), np.arange(24).reshape(2, 12) % 4)
+    known = estimate_variance(np.full((3, 2, 12), 0.5), np.arange(24).reshape(2, 12) % 4)
     found = compare(known)
     assert found.could_be_best.all()
     assert np.isfinite(found.low).all()
@@ -155,11 +157,11 @@ def test_of_equal_scores_that_differ_in_the_last_digit_the_first_wins():
     scores = rng.random((1, 1, 40)).repeat(3, axis=0)
     scores[2] += 1e-15
     scores[1] -= 0.1
-    assert compare(variance(scores, np.arange(40)[None] % 4)).winner == 0
+    assert compare(estimate_variance(scores, np.arange(40)[None] % 4)).winner == 0
 
 
 def test_h_one_fold_and_one_repeat_have_no_run_variance():
-    known = variance(random_scores(0, R=1)[0], np.zeros((1, 30), dtype=int))
+    known = estimate_variance(random_scores(0, R=1)[0], np.zeros((1, 30), dtype=int))
     assert known.run.tolist() == [0.0] * 5
 
 
@@ -167,7 +169,9 @@ def test_binary_pairs_have_a_floor():
     scores = np.ones((2, 1, 22))
     scores[1, 0, 0] = 0
     folds = np.zeros((1, 22), dtype=int)
-    plain, floored = (variance(scores, folds, floor=floor).of_differences()[0, 1] for floor in (0, 1 / 22**2))
+    plain, floored = (
+        estimate_variance(scores, folds, floor=floor).of_differences()[0, 1] for floor in (0, 1 / 22**2)
+    )
     assert floored**2 - plain**2 == pytest.approx(1 / 22**2)
 
 
@@ -178,14 +182,14 @@ def test_run_variance_is_recovered():
     scores = rng.normal(0, 0.3, 2000) + rng.normal(0, 0.1, (40, 3, 2000))
     for repeat in range(3):
         scores[:, repeat] += runs[:, repeat][:, folds[repeat]]
-    assert np.median(variance(scores, folds).run) == pytest.approx(0.05**2, rel=0.2)
+    assert np.median(estimate_variance(scores, folds).run) == pytest.approx(0.05**2, rel=0.2)
 
 
 def test_a_clear_winner_wins():
     rng = np.random.default_rng(6)
     scores = rng.normal(0.5, 0.05, (4, 3, 100))
     scores[2] += 0.3
-    found = compare(variance(scores, np.stack([np.arange(100) % 5] * 3)))
+    found = compare(estimate_variance(scores, np.stack([np.arange(100) % 5] * 3)))
     assert found.winner == 2
     assert found.could_be_best.tolist() == [False, False, True, False]
     assert found.p_wins[2] == 1
@@ -205,7 +209,7 @@ def test_a_null_study_of_the_size_of_the_design_keeps_its_promises():
     num, lost, called, covered = 120, 0, 0, 0
     for _ in range(num):
         scores, folds = null_study(rng)
-        known = variance(scores[:, None, :], folds)
+        known = estimate_variance(scores[:, None, :], folds)
         found = compare(known, draws=500)
         lost += int((~found.could_be_best).sum())
         called += int(found.p_pairs.min() <= 0.05)
@@ -220,7 +224,7 @@ def test_only_what_comes_from_images_falls_with_their_number():
     rng = np.random.default_rng(2)
     folds = rng.permutation(100)[None, :] % 5
     quiet = rng.normal(0, 0.2, (6, 1, 100))
-    without = compare(variance(quiet - quiet.mean(axis=2, keepdims=True), folds))
+    without = compare(estimate_variance(quiet - quiet.mean(axis=2, keepdims=True), folds))
     detectable = without.minimal_detectable_difference
     assert replace(without, run_share=0.0).times_as_many(detectable / 3) == pytest.approx(9)
     half = replace(without, run_share=0.5)  # 0.5 / (0.64 - 0.5)
@@ -228,7 +232,7 @@ def test_only_what_comes_from_images_falls_with_their_number():
     assert half.times_as_many(detectable) == pytest.approx(1)
     assert half.times_as_many(0.7 * detectable) == float("inf")
     runs = np.repeat(rng.normal(0, 0.1, (6, 5)), 1, axis=1)[:, folds[0]][:, None, :]
-    noisy = compare(variance(quiet + runs, folds))
+    noisy = compare(estimate_variance(quiet + runs, folds))
     assert without.run_share < noisy.run_share <= 1
 
 
@@ -236,7 +240,7 @@ def test_a_trivial_predictor_is_one_more_row():
     rng = np.random.default_rng(3)
     scores, folds = null_study(rng, num=6)
     fixed = np.full((1, 92), 0.4) + rng.normal(0, 0.01, 92)
-    together = beside(variance(scores[:, None, :], folds), scores[:, None, :], fixed)
+    together = with_fixed_row(estimate_variance(scores[:, None, :], folds), scores[:, None, :], fixed)
     image = np.cov(np.concatenate([scores, fixed])) / 92
     np.testing.assert_allclose(together.image, image, atol=1e-12)
     assert together.run_of_mean[-1] == 0
@@ -248,14 +252,14 @@ def test_the_best_of_many_guesses_is_rarely_better_than_a_guess():
     for _ in range(num):
         scores = (rng.random((24, 1, 92)) < 0.5).astype(float)
         folds = rng.permutation(92)[None, :] % 5
-        known = variance(scores, folds, floor=1 / 92**2)
-        believed += compare(beside(known, scores, np.full((1, 92), 0.5)), draws=500).p[-1] <= 0.05
+        known = estimate_variance(scores, folds, floor=1 / 92**2)
+        believed += compare(with_fixed_row(known, scores, np.full((1, 92), 0.5)), draws=500).p[-1] <= 0.05
     assert believed / num <= 0.1
 
 
 def test_a_large_study_fits_in_memory():
     scores = np.random.default_rng(5).random((50, 1, 3000))
-    known = variance(scores, np.arange(3000)[None, :] % 5)
+    known = estimate_variance(scores, np.arange(3000)[None, :] % 5)
     assert (known.image.shape, known.image_factor.shape) == (
         (50, 50),
         (50, 50),
@@ -266,7 +270,7 @@ def test_the_floor_of_paired_shares_is_in_the_draws_as_in_the_errors():
     # Two classifiers that agree on all but one of 20 images: nobody could call that a difference.
     right = np.ones((2, 1, 20))
     right[1, 0, 0] = 0
-    found = compare(variance(right, np.zeros((1, 20), dtype=int), floor=1 / 20**2), draws=20_000)
+    found = compare(estimate_variance(right, np.zeros((1, 20), dtype=int), floor=1 / 20**2), draws=20_000)
     assert found.p[1] > 0.2
     # Without any scatter the floor is all there is, and the lead is then one step of a normal number.
     flat = replace(independent(2), image=np.zeros((2, 2)), image_factor=np.zeros((2, 2)), pair_floor=0.01)

@@ -9,7 +9,7 @@ from scipy.stats import ttest_rel
 
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import all_pairs
-from foldwise.judging.statistics.variance import Variance, variance
+from foldwise.judging.statistics.variance import Variance, estimate_variance
 
 
 def independent(num, *, error=1.0, df=1e9, estimate=None):
@@ -51,7 +51,7 @@ def test_a_sure_difference_within_the_margin_is_of_no_consequence():
 def test_one_pair_of_image_scores_is_the_paired_t_test():
     rng = np.random.default_rng(3)
     scores = rng.normal(size=(2, 1, 30)) + np.array([0.3, 0.0])[:, None, None]
-    known = variance(scores, np.arange(30)[None, :] % 5)
+    known = estimate_variance(scores, np.arange(30)[None, :] % 5)
     alone = replace(known, run=np.zeros(2), run_of_mean=np.zeros(2), shared=None)
     pair = all_pairs(alone, compare(alone), alpha=0.05, margin=0.01)[0]
     oracle = ttest_rel(scores[pair.a, 0], scores[pair.b, 0])
@@ -74,9 +74,9 @@ def test_a_duplicate_cannot_be_told_apart_and_all_equal_scores_give_numbers():
     rng = np.random.default_rng(1)
     one = rng.random((1, 2, 40))
     folds = np.tile(np.arange(40) % 4, (2, 1))
-    twin = variance(np.concatenate([one, one, rng.random((1, 2, 40))]), folds)
+    twin = estimate_variance(np.concatenate([one, one, rng.random((1, 2, 40))]), folds)
     pair = told(twin)[0, 1]
     assert (pair.difference, pair.p_all) == (0.0, 1.0)
-    flat = told(variance(np.full((3, 2, 40), 0.7), folds))
+    flat = told(estimate_variance(np.full((3, 2, 40), 0.7), folds))
     assert len(flat) == len(list(combinations(range(3), 2)))
     assert all(np.isfinite([row.low, row.high, row.p, row.low_all]).all() for row in flat.values())

@@ -6,7 +6,7 @@ import pytest
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.statistics.run_variance import between_runs, run_moments, unsteady
-from foldwise.judging.statistics.variance import variance
+from foldwise.judging.statistics.variance import estimate_variance
 
 
 def drawn(sds, *, n=200, folds=5, repeats=1, seed=0):
@@ -69,7 +69,7 @@ def alarms(num, *, studies=400, repeats=1):
     """How often two equal configurations, alone and as a family, are called different."""
     alone = family = 0
     for seed in range(studies):
-        known = variance(*drawn([0.03] * num, n=92, repeats=repeats, seed=seed))
+        known = estimate_variance(*drawn([0.03] * num, n=92, repeats=repeats, seed=seed))
         pairs = all_pairs(known, compare(known, seed=seed), alpha=0.05, margin=0.0)
         alone += pairs[-1].p <= 0.05 if num == 2 else np.mean([pair.p <= 0.05 for pair in pairs])
         family += any(pair.p_all <= 0.05 for pair in pairs)

@@ -6,7 +6,7 @@ from scipy.stats import binom
 
 from foldwise.judging.statistics.intervals import plain_t
 from foldwise.judging.statistics.selection import run_luck, selected_score
-from foldwise.judging.statistics.variance import Variance, variance
+from foldwise.judging.statistics.variance import Variance, estimate_variance
 
 
 def around(corrected):
@@ -15,7 +15,7 @@ def around(corrected):
 
 def steady(scores_Cn):
     """What is known of scores of one run without folds: nothing of runs."""
-    return variance(scores_Cn[:, None], np.zeros((1, scores_Cn.shape[1]), dtype=int))
+    return estimate_variance(scores_Cn[:, None], np.zeros((1, scores_Cn.shape[1]), dtype=int))
 
 
 def test_one_configuration_has_no_optimism():
@@ -83,7 +83,7 @@ def test_runs_that_flatter_the_winner_are_taken_off_its_score():
     for _ in range(40):  # equal configurations on many images: nearly all luck is that of independent runs
         runs = rng.normal(0, 0.02, (24, 3, 5))[:, :, folds]
         scores = np.clip(0.8 + rng.normal(0, 0.02, 600) + runs, 0, 1)
-        known = variance(scores, np.tile(folds, (3, 1)))
+        known = estimate_variance(scores, np.tile(folds, (3, 1)))
         assert known.independent == pytest.approx((1 / 15) / (1 / 15 + 1 / 4), rel=0.01)
         found = selected_score(scores.mean(axis=1), known, around)
         assert found.low < around(found.corrected)[0]  # were the luck shared, more of it would have to go

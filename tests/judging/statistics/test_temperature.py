@@ -6,7 +6,7 @@ import torch
 from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 
-from foldwise.judging.statistics.temperature import HOTTEST, fit_temperature, tempered
+from foldwise.judging.statistics.calibration import HOTTEST, fit_temperature, tempered
 
 
 def classifier(family, n=300, *, sharp=3.0, seed=0):

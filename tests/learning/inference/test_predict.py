@@ -12,7 +12,7 @@ from PIL import Image
 
 from foldwise.data.overlays import displayable, outlines, overlay
 from foldwise.errors import DataError, RunError
-from foldwise.judging.statistics.temperature import tempered
+from foldwise.judging.statistics.calibration import tempered
 from foldwise.learning.checkpoints.winner import make_winner
 from foldwise.learning.inference.predict import png_names, predict_images
 

@@ -16,7 +16,7 @@ from foldwise.judging.curves import (
     ThresholdCurve,
 )
 from foldwise.judging.scores.rows import Rows
-from foldwise.judging.scores.thresholds import Cut, Seen, f1_at
+from foldwise.judging.scores.thresholds import LabelThresholds, ValidationOutputs, f1_at
 from foldwise.judging.verdict import Verdict
 from foldwise.metrics.confusion import pooled_confusion
 from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs, predicted
@@ -181,12 +181,12 @@ def f1_curves(rows: Rows, configuration: str) -> dict[int, ThresholdCurve]:
     if rows.thresholds is None:
         return {}
     fits = rows.done(configuration)
-    cuts = [rows.cut(fit, rows.thresholds) for fit in fits]
-    seen = [rows.seen(fit) for fit in fits]
+    cuts = [rows.thresholds_of(fit, rows.thresholds) for fit in fits]
+    seen = [rows.validation_outputs(fit) for fit in fits]
     return {k: _f1_curve(seen, cuts, k) for k in range(len(rows.classes))}
 
 
-def _f1_curve(seen: Sequence[Seen], cuts: Sequence[Cut], k: int) -> ThresholdCurve:
+def _f1_curve(seen: Sequence[ValidationOutputs], cuts: Sequence[LabelThresholds], k: int) -> ThresholdCurve:
     having = [one for one in seen if one.positives[k]]
     lines = [f1_at(one.probabilities[:, k], one.truth[:, k], F1_GRID) for one in having]
     limits = [float(cut.thresholds[k]) for cut in cuts]

@@ -13,7 +13,12 @@ import numpy as np
 
 from foldwise.data.folds.splits import Split, read_splits, unscored_classes
 from foldwise.errors import RunError
-from foldwise.judging.scores.thresholds import THRESHOLDS, Cut, Seen, choose_thresholds
+from foldwise.judging.scores.thresholds import (
+    THRESHOLDS,
+    LabelThresholds,
+    ValidationOutputs,
+    choose_thresholds,
+)
 from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import FAMILIES, Bools, Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
@@ -27,7 +32,7 @@ SEGMENTATION_KEYS = ("confusion", "histogram", "log_loss_sum", "brier_sum")
 
 
 @dataclass(frozen=True)
-class Fit:
+class PlannedFit:
     """One planned fit and what became of it; `result` is empty while it is missing."""
 
     item: str
@@ -41,7 +46,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Outlines:
+class BoundaryScores:
     """Boundary scores of predicted masks: by item ``nsd`` and ``hd95`` (n, K), in the order of its test cases."""
 
     tolerance_px: float
@@ -60,9 +65,9 @@ class Rows:
         units: images, or groups where some group has more than one image.
         splits: every repeat and fold.
         fits: planned fits in plan order.
-        beside: the other planned items.
+        auxiliary: the planned items that are no fit.
         thresholds: a row of `THRESHOLDS`; None where the likeliest class is taken.
-        outlines: boundary scores; None where the study does not ask for them.
+        boundaries: boundary scores; None where the study does not ask for them.
     """
 
     task: str
@@ -73,11 +78,11 @@ class Rows:
     units: Units
     splits: tuple[Split, ...]
     configurations: tuple[Configuration, ...]
-    fits: tuple[Fit, ...]
-    beside: tuple[AuxiliaryItem, ...] = ()
+    fits: tuple[PlannedFit, ...]
+    auxiliary: tuple[AuxiliaryItem, ...] = ()
     thresholds: str | None = None
-    outlines: Outlines | None = None
-    cuts: dict[tuple[str, str], Cut] = field(
+    boundaries: BoundaryScores | None = None
+    cuts: dict[tuple[str, str], LabelThresholds] = field(
         default_factory=dict, compare=False
     )  # found once, by fit and method
 
@@ -119,20 +124,22 @@ class Rows:
             else ()
         )
 
-    def of(self, configuration: str) -> list[Fit]:
+    def fits_of(self, configuration: str) -> list[PlannedFit]:
         """The planned fits of a configuration, by id, ordered by repeat and fold."""
         chosen = [fit for fit in self.fits if fit.configuration == configuration]
         return sorted(chosen, key=lambda fit: (fit.repeat, fit.fold))
 
-    def done(self, configuration: str, repeat: int | None = None) -> list[Fit]:
+    def done(self, configuration: str, repeat: int | None = None) -> list[PlannedFit]:
         """The fits of a configuration that are done, of one repeat or of all."""
         return [
-            fit for fit in self.of(configuration) if fit.status == "done" and repeat in (None, fit.repeat)
+            fit
+            for fit in self.fits_of(configuration)
+            if fit.status == "done" and repeat in (None, fit.repeat)
         ]
 
     def complete(self, configuration: str) -> bool:
         """Whether every fold of every repeat is done, so that the configuration can be compared."""
-        fits = self.of(configuration)
+        fits = self.fits_of(configuration)
         return bool(fits) and all(fit.status == "done" for fit in fits)
 
     def outputs(self, configuration: str, repeat: int) -> Outputs | None:
@@ -153,27 +160,27 @@ class Rows:
         ]
         return {case: values.astype(np.float64) for case, values in sorted(pairs, key=lambda pair: pair[0])}
 
-    def said(self, configuration: str) -> list[tuple[int, Outputs]]:
+    def outputs_by_repeat(self, configuration: str) -> list[tuple[int, Outputs]]:
         """Repeats in which a configuration said anything, and what."""
         every = ((repeat, self.outputs(configuration, repeat)) for repeat in self.repeats)
         return [(repeat, outputs) for repeat, outputs in every if outputs is not None]
 
-    def cut(self, fit: Fit, method: str) -> Cut:
+    def thresholds_of(self, fit: PlannedFit, method: str) -> LabelThresholds:
         """The thresholds of a fit by a row of `THRESHOLDS`, from its inner validation and nothing else."""
         if (fit.item, method) not in self.cuts:
-            self.cuts[fit.item, method] = THRESHOLDS[method].decide(self.seen(fit))
+            self.cuts[fit.item, method] = THRESHOLDS[method].decide(self.validation_outputs(fit))
         return self.cuts[fit.item, method]
 
-    def seen(self, fit: Fit) -> Seen:
+    def validation_outputs(self, fit: PlannedFit) -> ValidationOutputs:
         """What a fit may know of the labels when its thresholds are set."""
         assert self.truth is not None
         read = read_arrays(fit.path / "scores.npz", ("inner_case", "inner_probabilities"))
         split = next(one for one in self.splits if (one.repeat, one.fold) == (fit.repeat, fit.fold))
         known = np.concatenate([split.train, split.validation])
         said, true = read["inner_probabilities"].astype(np.float64), self.truth[read["inner_case"]]
-        return Seen(said, true, self.truth[known].mean(axis=0))
+        return ValidationOutputs(said, true, self.truth[known].mean(axis=0))
 
-    def fold_outputs(self, fit: Fit) -> Outputs:
+    def fold_outputs(self, fit: PlannedFit) -> Outputs:
         """What one fit said about its test fold."""
         return _joined([fit], self)
 
@@ -206,15 +213,15 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
         thresholds=choose_thresholds(folder.load_study().judge.thresholds, FAMILIES[task]),
         configurations=tuple(plan.configurations),
         fits=tuple(_fit(folder, item) for item in plan.items if item.kind == "fit"),
-        beside=read_auxiliary(folder, plan),
+        auxiliary=read_auxiliary(folder, plan),
     )
 
 
-def fit_of(one: AuxiliaryItem, configuration: str) -> Fit:
+def fit_of(one: AuxiliaryItem, configuration: str) -> PlannedFit:
     """An item that leaves the scores of a fit, as if it were one, of a configuration by this name."""
     status: Literal["done", "missing"] = "done" if one.done else "missing"
     asked = one.settings
-    return Fit(one.item, configuration, asked["repeat"], asked["fold"], status, one.result, one.path)
+    return PlannedFit(one.item, configuration, asked["repeat"], asked["fold"], status, one.result, one.path)
 
 
 def _truth(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:
@@ -224,7 +231,7 @@ def _truth(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:
     return truth
 
 
-def _fit(folder: RunFolder, item: Any) -> Fit:
+def _fit(folder: RunFolder, item: Any) -> PlannedFit:
     path, settings = folder.done(item.id), item.settings
     result = read_json(path / "result.json") if (path / "result.json").exists() else {}
     status: Literal["done", "failed", "missing"] = "missing"
@@ -236,7 +243,7 @@ def _fit(folder: RunFolder, item: Any) -> Fit:
             {"error": {"type": "Skipped", "message": "an item that this fit needs has failed"}},
         )
     epochs = settings.get("training", {}).get("epochs")
-    return Fit(
+    return PlannedFit(
         item.id, settings["configuration"], settings["repeat"], settings["fold"], status, result, path, epochs
     )
 
@@ -245,7 +252,7 @@ def _failed(path: Path) -> bool:
     return (path / "result.json").exists() and read_json(path / "result.json")["status"] == "failed"
 
 
-def _joined(fits: Sequence[Fit], rows: Rows) -> Outputs:
+def _joined(fits: Sequence[PlannedFit], rows: Rows) -> Outputs:
     keys = SEGMENTATION_KEYS if rows.family == "segmentation" else CLASSIFICATION_KEYS
     read = [read_arrays(fit.path / "scores.npz", ("case", *keys)) for fit in fits]
     case = np.concatenate([arrays["case"] for arrays in read]).astype(np.int64)
@@ -258,11 +265,11 @@ def _joined(fits: Sequence[Fit], rows: Rows) -> Outputs:
         whole["truth"] = rows.truth[case[order]]
         whole["probabilities"] = whole["probabilities"].astype(np.float64)
     if rows.thresholds is not None:
-        limits = [rows.cut(fit, rows.thresholds).thresholds for fit in fits]
+        limits = [rows.thresholds_of(fit, rows.thresholds).thresholds for fit in fits]
         repeated = [np.tile(one, (len(arrays["case"]), 1)) for one, arrays in zip(limits, read, strict=True)]
         whole["thresholds"] = np.concatenate(repeated)[order]
-    if rows.outlines is not None:
-        scored = [rows.outlines.of[fit.item] for fit in fits]
+    if rows.boundaries is not None:
+        scored = [rows.boundaries.of[fit.item] for fit in fits]
         whole |= {name: np.concatenate([one[name] for one in scored])[order] for name in ("nsd", "hd95")}
     unranked = tuple(k for k, number in enumerate(rows.num_having) if number < MIN_POSITIVES)
     outputs = Outputs(rows.family, case[order], fold[order].astype(np.int64), **whole)

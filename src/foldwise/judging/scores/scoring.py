@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from foldwise.judging.statistics.intervals import NO_INTERVAL, Interval, Spread, interval
-from foldwise.judging.statistics.variance import Variance, variance
+from foldwise.judging.statistics.variance import Variance, estimate_variance
+from foldwise.judging.verdict import Measures
 from foldwise.metrics.influence import Units, UnitScores, unit_scores
 from foldwise.metrics.outputs import Floats, Ints, Outputs, of_fold
 from foldwise.metrics.ranking import AUROC, AVERAGE_PRECISION, MIN_POSITIVES, ranked
@@ -37,7 +38,7 @@ class Scored:
     support: dict[str, float] = field(default_factory=dict)
     num_positives: dict[str, int | None] = field(default_factory=dict)
     num_undefined: dict[str, int] = field(default_factory=dict)
-    per_class: dict[str, dict[str, float | bool]] = field(default_factory=dict)
+    per_class: dict[str, Measures] = field(default_factory=dict)
     folds: tuple[tuple[int, int, float], ...] = ()
     unit_folds: Ints | None = None
 
@@ -95,18 +96,18 @@ def _least(many: Sequence[UnitScores]) -> int | None:
     return min(known) if known else None
 
 
-def by_class(repeats: Sequence[Outputs], classes: Sequence[str]) -> dict[str, dict[str, float | bool]]:
+def by_class(repeats: Sequence[Outputs], classes: Sequence[str]) -> dict[str, Measures]:
     """Measures of every class against the rest, mean over repeats, with its support (images that have it).
 
     What is undefined is nan.
     """
     measure = _segmented if repeats[0].family == "segmentation" else _classified
-    tables = [measure(outputs) for outputs in repeats]
-    return {
-        name: {key: _mean(float(table[key][k]) for table in tables) for key in tables[0]}
-        | {"scored": k not in repeats[0].unscored, "ranked": k not in repeats[0].unranked}
-        for k, name in enumerate(classes)
-    }
+    tables, made = [measure(outputs) for outputs in repeats], {}
+    for k, name in enumerate(classes):
+        means: Measures = {key: _mean(float(table[key][k]) for table in tables) for key in tables[0]}
+        counts = {"scored": k not in repeats[0].unscored, "ranked": k not in repeats[0].unranked}
+        made[name] = means | counts
+    return made
 
 
 def _classified(outputs: Outputs) -> dict[str, Floats]:
@@ -136,25 +137,27 @@ def _segmented(outputs: Outputs) -> dict[str, Floats]:
 
 
 @dataclass(frozen=True)
-class Judged:
+class MetricTable:
     """One metric of all configurations that can be compared.
 
     Attributes:
         metric: the row it is.
-        known: variances of the scores turned so that higher is better; None where nothing can be inferred.
+        variance: of the scores turned so that higher is better; None where nothing can be inferred.
         intervals: per configuration, on the metric's own scale; nan where there is none.
         values: (C, R, G) higher is better.
         spreads: what the intervals were made from; None where there is none.
     """
 
     metric: Metric
-    known: Variance | None
+    variance: Variance | None
     intervals: tuple[Interval, ...]
     values: Floats
     spreads: tuple[Spread | None, ...]
 
 
-def judged(metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases: int, alpha: float) -> Judged:
+def table_of(
+    metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases: int, alpha: float
+) -> MetricTable:
     """Intervals of one metric, from the images and runs of all configurations together.
 
     A metric that is undefined for a configuration, or a ranking with fewer than 10 positives, is described without.
@@ -166,27 +169,27 @@ def judged(metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases:
     usable = [c for c in range(len(scored)) if np.isfinite(values[c]).all()]
     rare = metric.ranks and any((one.num_positives[metric.name] or 0) < MIN_POSITIVES for one in scored)
     if rare or units.count < 2 or not usable:
-        return Judged(metric, None, (NO_INTERVAL,) * len(scored), values, (None,) * len(scored))
+        return MetricTable(metric, None, (NO_INTERVAL,) * len(scored), values, (None,) * len(scored))
     # A case that is right or wrong moves the score by 1 / support, by less in a large group; statistics.md 1.4.
     step = units.step / min(scored[c].support[metric.name] for c in usable)
     repeats = values.shape[1]  # an answer in one of them moves the mean by a part of the step
     floor = step**2 / repeats if metric.counted else 0.0
-    known = variance(values[usable], folds, floor=floor)
+    variance = estimate_variance(values[usable], folds, floor=floor)
     intervals = [NO_INTERVAL] * len(scored)
     spreads: list[Spread | None] = [None] * len(scored)
     for place, c in enumerate(usable):
         spreads[c] = spread = Spread(
             estimate=scored[c].estimates[metric.name],
-            image_variance=float(known.image[place, place]),
-            run_variance=float(known.run_of_mean[place]),
+            image_variance=float(variance.image[place, place]),
+            run_variance=float(variance.run_of_mean[place]),
             num_units=units.count,
             num_cases=num_cases,
             support=scored[c].support[metric.name],
-            df=float(known.df[place]),
+            df=float(variance.df[place]),
             grouped=units.grouped,
             counted=metric.counted,
             num_repeats=repeats,
         )
         intervals[c] = interval(metric.interval, spread, alpha=alpha)
-    whole = known if len(usable) == len(scored) else None
-    return Judged(metric, whole, tuple(intervals), values, tuple(spreads))
+    whole = variance if len(usable) == len(scored) else None
+    return MetricTable(metric, whole, tuple(intervals), values, tuple(spreads))

@@ -25,7 +25,7 @@ DEFAULT = "calibrated"
 
 
 @dataclass(frozen=True)
-class Seen:
+class ValidationOutputs:
     """What a fit may know when its thresholds are set; nothing of its test fold.
 
     Attributes:
@@ -45,7 +45,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Cut:
+class LabelThresholds:
     """Thresholds of all labels of one fit.
 
     Attributes:
@@ -62,39 +62,41 @@ class Method:
     """A row of the table: what it does, in words, and how."""
 
     sentence: str
-    decide: Callable[[Seen], Cut]
+    decide: Callable[[ValidationOutputs], LabelThresholds]
 
 
-def half(seen: Seen) -> Cut:
+def half(seen: ValidationOutputs) -> LabelThresholds:
     """One half for every label, whatever the images say."""
     return _everywhere(THRESHOLD, seen)
 
 
-def common(seen: Seen) -> Cut:
+def common(seen: ValidationOutputs) -> LabelThresholds:
     """One threshold for all labels: that of the highest macro F1 over the labels that some image has."""
     return _everywhere(_best_common(seen), seen)
 
 
-def per_class(seen: Seen) -> Cut:
+def per_class(seen: ValidationOutputs) -> LabelThresholds:
     """The threshold of the highest F1 of each label; a label that no image has is said as often as it is there."""
     return _matching(_best_of_each(seen), seen, least=1)
 
 
-def shrunk(seen: Seen) -> Cut:
+def shrunk(seen: ValidationOutputs) -> LabelThresholds:
     """Between the label's best threshold and the common one, by its number n of positives: n / (n + 10) of its own."""
     share = seen.positives / (seen.positives + SHRINK)
     mixed = share * _best_of_each(seen) + (1 - share) * _best_common(seen)
-    return Cut(mixed, np.zeros(len(mixed), dtype=bool))
+    return LabelThresholds(mixed, np.zeros(len(mixed), dtype=bool))
 
 
-def prevalence(seen: Seen) -> Cut:
+def prevalence(seen: ValidationOutputs) -> LabelThresholds:
     """Each label is said as often, in the inner validation, as it is there in all that the fit has seen."""
     wanted = np.rint(seen.share * len(seen.truth)).astype(int)
     pairs = zip(seen.probabilities.T, wanted.tolist(), strict=True)
-    return Cut(np.array([_as_often(said, num) for said, num in pairs]), np.zeros(len(wanted), dtype=bool))
+    return LabelThresholds(
+        np.array([_as_often(said, num) for said, num in pairs]), np.zeros(len(wanted), dtype=bool)
+    )
 
 
-def calibrated(seen: Seen) -> Cut:
+def calibrated(seen: ValidationOutputs) -> LabelThresholds:
     """Calibrated probabilities, and the threshold of the highest F1 that they lead to expect.
 
     At the best threshold, that of the expected F1 over the images, the calibrated probability is half of that F1
@@ -136,18 +138,18 @@ def choose_thresholds(name: str, family: str) -> str | None:
     return name
 
 
-def _everywhere(threshold: float, seen: Seen) -> Cut:
+def _everywhere(threshold: float, seen: ValidationOutputs) -> LabelThresholds:
     K = seen.truth.shape[1]
-    return Cut(np.full(K, threshold), np.zeros(K, dtype=bool))
+    return LabelThresholds(np.full(K, threshold), np.zeros(K, dtype=bool))
 
 
-def _matching(thresholds: Floats, seen: Seen, *, least: int) -> Cut:
+def _matching(thresholds: Floats, seen: ValidationOutputs, *, least: int) -> LabelThresholds:
     """The thresholds, but for labels of fewer than `least` positives: those are said as often as they are there.
 
     Of a label that no image has, every threshold has the F1 of 0, and the first of them says it of every image.
     """
     few = seen.positives < least
-    return Cut(np.where(few, prevalence(seen).thresholds, thresholds), np.asarray(few))
+    return LabelThresholds(np.where(few, prevalence(seen).thresholds, thresholds), np.asarray(few))
 
 
 def candidates(probabilities: Floats) -> Floats:
@@ -164,7 +166,7 @@ def f1_at(said: Floats, true: Bools, thresholds: Floats) -> Floats:
     return divided((2 * found).astype(np.float64), total)
 
 
-def _best_of_each(seen: Seen) -> Floats:
+def _best_of_each(seen: ValidationOutputs) -> Floats:
     """Of equally good thresholds the highest, which says the least; 1 for a label that no image has."""
     best = np.ones(seen.truth.shape[1])
     for k in np.flatnonzero(seen.positives):
@@ -173,7 +175,7 @@ def _best_of_each(seen: Seen) -> Floats:
     return best
 
 
-def _best_common(seen: Seen) -> float:
+def _best_common(seen: ValidationOutputs) -> float:
     there = np.flatnonzero(seen.positives)
     if not len(there):
         return THRESHOLD

@@ -6,110 +6,110 @@ what seeds alone can do. Nothing of it enters the comparison of the configuratio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows, fit_of
-from foldwise.judging.scores.scoring import Scored, judged, score
-from foldwise.judging.sections.configurations import Judgement
+from foldwise.judging.scores.scoring import Scored, score, table_of
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.verdict import VerdictWarning
+from foldwise.judging.verdict_sections import AATestPairs, AATestSection
 from foldwise.judging.wording import show
-from foldwise.study.spec import Study
 from foldwise.text import count
 
-Record = dict[str, Any]
 
-
-def again_record(study: Study, rows: Rows, known: Judgement) -> Record | None:
-    """``again`` of the verdict; None where no A/A test was asked for, or nothing of it can be judged yet.
-
-    The pairs are those of the study's own test: copies are further rows beside all configurations, so that the
-    variance between runs, and the number of pairs that hold together, are what the leaderboard has and a little more.
-    """
-    copies = _scored_copies(rows, known)
-    original = known.scored.get(_configuration(rows) or "")
-    if original is None or not copies or _configuration(rows) not in known.comparable:
+def aa_test_section(rows: Rows, judgement: Judgement, *, num_planned: int) -> AATestSection | None:
+    """None where no A/A test was asked for, or nothing of it can be judged yet."""
+    configuration = _configuration(rows)
+    copies = _scored_copies(rows, judgement)
+    if configuration is None or configuration not in judgement.comparable or not copies:
         return None
-    others = [known.scored[one] for one in known.comparable if one != _configuration(rows)]
-    equals = [original, *copies.values()]
-    alpha, metric = study.judge.alpha, known.metric
-    together = judged(metric, [*equals, *others], rows.units, num_cases=len(rows.names), alpha=alpha)
-    estimates = [one.estimates[metric.name] for one in equals]
-    record: Record = {
-        "configuration": _configuration(rows),
-        "estimates": estimates,
-        "num_planned": study.validate_.num_copies,
-        "largest_difference": max(estimates) - min(estimates),
-        "sd": float(np.std(estimates, ddof=1)),
-        "pairs": None,
-    }
-    if together.known is not None:
-        comparison = compare(together.known, seed=study.seed, alpha=alpha)
-        pairs = all_pairs(together.known, comparison, alpha=alpha, margin=study.judge.equivalent_within)
-        own = [pair for pair in pairs if max(pair.a, pair.b) < len(equals)]
-        record["pairs"] = {
-            "num": len(own),
-            "num_alarms": sum(pair.p <= alpha for pair in own),
-            "num_alarms_all": sum(pair.p_all <= alpha for pair in own),
-            "smallest_p": min(pair.p for pair in own),
-            "smallest_p_all": min(pair.p_all for pair in own),
-        }
-    return record | {"sentence": _sentence(study, record)}
+    equals = [judgement.scored[configuration], *copies]
+    estimates = [scored.estimates[judgement.metric.name] for scored in equals]
+    pairs = _pairs(judgement, configuration, equals)
+    apart, sd = max(estimates) - min(estimates), float(np.std(estimates, ddof=1))
+    return AATestSection(
+        configuration=configuration,
+        estimates=tuple(estimates),
+        num_planned=num_planned,
+        largest_difference=apart,
+        sd=sd,
+        pairs=pairs,
+        sentence=_sentence(judgement, len(equals), apart, sd, pairs),
+    )
 
 
-def again_caution(record: Record | None) -> VerdictWarning | None:
-    """The caution that the test calls equals different, which it promises to do rarely; none where it does not."""
-    if record is None or not record["pairs"] or not record["pairs"]["num_alarms_all"]:
+def aa_test_warning(section: AATestSection | None) -> VerdictWarning | None:
+    """That the test calls equals different, which it promises to do rarely; None where it does not."""
+    if section is None or section.pairs is None or not section.pairs.num_alarms_all:
         return None
-    num = record["pairs"]["num_alarms_all"]
     message = (
-        f"The A/A test calls {num} of {count(record['pairs']['num'], 'pair')} of one and the same configuration "
-        "different: here seeds matter more than the test allows for."
+        f"The A/A test calls {section.pairs.num_alarms_all} of {count(section.pairs.num, 'pair', 'pairs')} of one and "
+        "the same configuration different: here seeds matter more than the test allows for."
     )
     cure = "Do not rely on differences below the largest between equals; add repeats (validate.repeats)."
     return VerdictWarning(code="EQUALS_DIFFER", message=message, cure=cure)
 
 
 def _configuration(rows: Rows) -> str | None:
-    return next((str(one.settings["configuration"]) for one in rows.beside if one.kind == "aa_test"), None)
+    """The configuration that was copied."""
+    copied = (str(item.settings["configuration"]) for item in rows.auxiliary if item.kind == "aa_test")
+    return next(copied, None)
 
 
-def _scored_copies(rows: Rows, known: Judgement) -> dict[int, Scored]:
-    """Every copy that has all its folds and whose score is known, by its number."""
-    own = [one for one in rows.beside if one.kind == "aa_test"]
-    fits = tuple(fit_of(one, _name(one.settings["copy"])) for one in own)
-    theirs = replace(rows, fits=fits)
-    found = {}
-    for copy in sorted({int(one.settings["copy"]) for one in own}):
-        name = _name(copy)
-        if not theirs.complete(name):
-            continue
-        scored = score(theirs.said(name), rows.units, decides=known.metric, classes=rows.classes)
-        if np.isfinite(scored.values[known.metric.name]).all():
-            found[copy] = scored
-    return found
+def _scored_copies(rows: Rows, judgement: Judgement) -> list[Scored]:
+    """Every copy that has all its folds and a defined score, by its number."""
+    items = [item for item in rows.auxiliary if item.kind == "aa_test"]
+    copies = sorted({int(item.settings["copy"]) for item in items})
+    # Read as fits of configurations that are called by their numbers, so that they are scored like any other.
+    as_fits = replace(rows, fits=tuple(fit_of(item, str(item.settings["copy"])) for item in items))
+    complete = [str(copy) for copy in copies if as_fits.complete(str(copy))]
+    scored = [
+        score(as_fits.outputs_by_repeat(copy), rows.units, decides=judgement.metric, classes=rows.classes)
+        for copy in complete
+    ]
+    return [one for one in scored if np.isfinite(one.values[judgement.metric.name]).all()]
 
 
-def _name(copy: int) -> str:
-    return f"again {copy}"
+def _pairs(judgement: Judgement, configuration: str, equals: Sequence[Scored]) -> AATestPairs | None:
+    """How the study's own test judges pairs of equals; None where nothing can be tested.
 
-
-def _sentence(study: Study, record: Record) -> str:
-    num = len(record["estimates"])
-    apart = (
-        f"The first configuration was trained {num - 1} more times under other seeds. The scores of these {num} equals "
-        f"differ by up to {show(record['largest_difference'])} (standard deviation {show(record['sd'])}): what seeds alone can do."
+    Copies are further rows of the table of all configurations, so that the variance between runs, and the number of
+    pairs that hold together, are those of the leaderboard and a little more.
+    """
+    others = [judgement.scored[one] for one in judgement.comparable if one != configuration]
+    alpha, margin = judgement.judge.alpha, judgement.judge.equivalent_within
+    table = table_of(
+        judgement.metric, [*equals, *others], judgement.units, num_cases=judgement.num_cases, alpha=alpha
     )
-    if not record["pairs"]:
-        return f"{apart} The data is too small to test them."
-    of = record["pairs"]
-    promised = f"{100 * study.judge.alpha:g} %"
+    if table.variance is None:
+        return None
+    comparison = compare(table.variance, seed=judgement.seed, alpha=alpha)
+    every = all_pairs(table.variance, comparison, alpha=alpha, margin=margin)
+    pairs = [pair for pair in every if max(pair.a, pair.b) < len(equals)]
+    return AATestPairs(
+        num=len(pairs),
+        num_alarms=sum(pair.p <= alpha for pair in pairs),
+        num_alarms_all=sum(pair.p_all <= alpha for pair in pairs),
+        smallest_p=min(pair.p for pair in pairs),
+        smallest_p_all=min(pair.p_all for pair in pairs),
+    )
+
+
+def _sentence(judgement: Judgement, num: int, apart: float, sd: float, pairs: AATestPairs | None) -> str:
+    scores = (
+        f"The first configuration was trained {num - 1} more times under other seeds. The scores of these {num} equals "
+        f"differ by up to {show(apart)} (standard deviation {show(sd)}): what seeds alone can do."
+    )
+    if pairs is None:
+        return f"{scores} The data is too small to test them."
+    alpha = judgement.judge.alpha
     return (
-        f"{apart} Of their {count(of['num'], 'pair')}, the test of a single pair calls {of['num_alarms']} different "
-        f"(it promises to do so for at most {promised} of equal pairs), and the test of all pairs, by which pairs are told "
-        f"apart here, {of['num_alarms_all']} (it promises none in {100 - 100 * study.judge.alpha:g} % of studies)."
+        f"{scores} Of their {count(pairs.num, 'pair', 'pairs')}, the test of a single pair calls {pairs.num_alarms} "
+        f"different (it promises to do so for at most {100 * alpha:g} % of equal pairs), and the test of all pairs, by "
+        f"which pairs are told apart here, {pairs.num_alarms_all} (it promises none in {100 - 100 * alpha:g} % of studies)."
     )

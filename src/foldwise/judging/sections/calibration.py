@@ -1,33 +1,46 @@
 """What the verdict says of calibration: how honest the probabilities of every configuration are, and after temperature.
 
-The temperature of each fit is set on its inner validation and applied to its test fold. Decisions and AUROC of two
+The temperature of each fit is set on its validation part and applied to its test fold. Decisions and AUROC of two
 classes or several labels stay the same; Brier score and log-loss may not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from foldwise.judging.scores.rows import Fit, Rows
+from foldwise.judging.judgement import Judgement
+from foldwise.judging.scores.rows import PlannedFit, Rows
+from foldwise.judging.statistics.calibration import (
+    MAX_BINS,
+    ece,
+    fit_temperature,
+    num_bins,
+    perfect_ece,
+    pixel_curve,
+    reliability_curve,
+    tempered,
+)
 from foldwise.judging.statistics.intervals import NO_INTERVAL, Interval, Spread, interval
-from foldwise.judging.statistics.reliability import curve, ece, num_bins, perfect_ece, pixel_curve
-from foldwise.judging.statistics.temperature import fit_temperature, tempered
-from foldwise.judging.statistics.variance import variance
+from foldwise.judging.statistics.variance import estimate_variance
+from foldwise.judging.verdict_sections import (
+    CalibrationSection,
+    ConfigurationCalibration,
+    FoldTemperature,
+    Overconfidence,
+    Reliability,
+    TemperatureRange,
+)
 from foldwise.metrics.influence import unit_scores
 from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs
 from foldwise.metrics.table import METRICS
-from foldwise.study.spec import Study
 
-MAX_CURVES = (
-    24  # configurations with their bins in the verdict, the best first; of the others only the numbers
-)
-LOSSES = ("brier", "log_loss")
-PIXELS_SAID = "the probability of each foreground class, pixels of all images pooled"
-SAID = {
+MAX_CURVES = 24  # configurations with their bins, the best first; of the others only the numbers
+OF_PIXELS = "the probability of each foreground class, pixels of all images pooled"
+OF = {
     "binary": "the probability of the positive class",
     "multiclass": "the probability of the class decided for",
     "multilabel": "the probability of each label, all labels pooled",
@@ -35,79 +48,80 @@ SAID = {
 
 
 @dataclass(frozen=True)
-class Told:
-    """What one configuration shows before or after temperature, without its outputs, which take memory.
+class Confidence:
+    """How confident one configuration is of its decisions, without its outputs, which take memory.
 
     Attributes:
-        record: the part of the verdict that needs no other configuration.
         values: (R, G) probability of the decisions minus whether they are right, by unit.
-        least: the variance that the mean of `values` has in a perfect model.
+        min_variance: the variance that the mean of `values` has in a perfect model.
     """
 
-    record: dict[str, Any]
     values: Floats
-    least: float
+    min_variance: float
 
 
-def calibration_record(study: Study, rows: Rows, comparable: Sequence[str]) -> dict[str, Any] | None:
-    """``calibration`` of the verdict; None where no configuration is complete.
-
-    Args:
-        study: its seed and error rate.
-        rows: of the run.
-        comparable: ids of the configurations that are complete, best first.
-    """
-    if not comparable:
+def calibration_section(rows: Rows, judgement: Judgement) -> CalibrationSection | None:
+    """None where no configuration is complete."""
+    if not judgement.comparable:
         return None
-    names = {one.id: one.name for one in rows.configurations}
+    names = {configuration.id: configuration.name for configuration in rows.configurations}
     if rows.family == "segmentation":
-        return _of_pixels(rows, comparable, names)
-    temperatures = {one: [temperature_of(rows, fit) for fit in rows.done(one)] for one in comparable}
-    told = {
-        step: [
-            _told(study, rows, _said(rows, one, held), drawn=place < MAX_CURVES)
-            for place, (one, held) in enumerate(temperatures.items())
-        ]
-        for step, temperatures in (("before", dict.fromkeys(comparable)), ("after", temperatures))
-    }
-    folds = np.stack([rows.units.folds(outputs) for outputs in _said(rows, comparable[0], None)])
-    ends = {
-        step: overconfidence(many, folds, num_cases=len(rows.names), alpha=study.judge.alpha)
-        for step, many in told.items()
-    }
-    return {
-        "of": SAID[rows.family].replace("the positive class", f"the class {rows.classes[1]!r}"),
-        "descriptive": False,
-        "num_bins": num_bins(len(rows.names)),
-        "configurations": [
-            {"id": one, "name": names[one], "temperature": _temperatures(rows.done(one), temperatures[one])}
-            | {step: told[step][place].record | {"overconfidence": ends[step][place]} for step in told}
-            for place, one in enumerate(comparable)
-        ],
-    }
+        return _of_pixels(rows, judgement.comparable, names)
+    temperatures = {id: [temperature_of(rows, fit) for fit in rows.done(id)] for id in judgement.comparable}
+    before = _reliabilities(rows, judgement, dict.fromkeys(judgement.comparable))
+    after = _reliabilities(rows, judgement, temperatures)
+    return CalibrationSection(
+        of=OF[rows.family].replace("the positive class", f"the class {rows.classes[1]!r}"),
+        descriptive=False,
+        num_bins=num_bins(len(rows.names)),
+        configurations=tuple(
+            ConfigurationCalibration(
+                id=id,
+                name=names[id],
+                temperature=_range(rows.done(id), temperatures[id]),
+                before=before[place],
+                after=after[place],
+            )
+            for place, id in enumerate(judgement.comparable)
+        ),
+    )
 
 
-def temperature_of(rows: Rows, fit: Fit) -> float:
-    """The temperature of one fit, from its inner validation and nothing else."""
-    seen = rows.seen(fit)
-    return fit_temperature(seen.probabilities, seen.truth, rows.family)
+def temperature_of(rows: Rows, fit: PlannedFit) -> float:
+    """The temperature of one fit, from its validation part and nothing else."""
+    validation = rows.validation_outputs(fit)
+    return fit_temperature(validation.probabilities, validation.truth, rows.family)
 
 
-def _temperatures(fits: Sequence[Fit], values: Sequence[float]) -> dict[str, Any]:
-    by_fold = [
-        {"repeat": fit.repeat, "fold": fit.fold, "temperature": value}
-        for fit, value in zip(fits, values, strict=True)
-    ]
-    return {
-        "median": float(np.median(values)),
-        "low": min(values),
-        "high": max(values),
-        "folds": by_fold,
-    }
+def _range(fits: Sequence[PlannedFit], temperatures: Sequence[float]) -> TemperatureRange:
+    return TemperatureRange(
+        median=float(np.median(temperatures)),
+        low=min(temperatures),
+        high=max(temperatures),
+        folds=tuple(
+            FoldTemperature(repeat=fit.repeat, fold=fit.fold, temperature=temperature)
+            for fit, temperature in zip(fits, temperatures, strict=True)
+        ),
+    )
 
 
-def _said(rows: Rows, configuration: str, temperatures: Sequence[float] | None) -> list[Outputs]:
-    """The outputs of a complete configuration, repeat by repeat; with each fold at its temperature where there is one."""
+def _reliabilities(
+    rows: Rows, judgement: Judgement, temperatures: Mapping[str, Sequence[float] | None]
+) -> list[Reliability]:
+    """Of every configuration, each fit at its temperature; None: as they are."""
+    alpha, made, confidences = judgement.judge.alpha, [], []
+    for place, (id, of_fits) in enumerate(temperatures.items()):
+        outputs = _at_temperatures(rows, id, of_fits)
+        made.append(_reliability(rows, judgement, outputs, has_bins=place < MAX_CURVES))
+        confidences.append(_confidence(rows, outputs))
+    first = _at_temperatures(rows, judgement.comparable[0], None)
+    folds_RG = np.stack([rows.units.folds(outputs) for outputs in first])
+    over = overconfidence(confidences, folds_RG, num_cases=len(rows.names), alpha=alpha)
+    return [part.model_copy(update={"overconfidence": each}) for part, each in zip(made, over, strict=True)]
+
+
+def _at_temperatures(rows: Rows, configuration: str, temperatures: Sequence[float] | None) -> list[Outputs]:
+    """The outputs of a complete configuration by repeat, with each fold at its temperature where there is one."""
     made = []
     for repeat in rows.repeats:
         outputs = rows.outputs(configuration, repeat)
@@ -122,45 +136,44 @@ def _said(rows: Rows, configuration: str, temperatures: Sequence[float] | None) 
     return made
 
 
-def _told(study: Study, rows: Rows, said: Sequence[Outputs], *, drawn: bool) -> Told:
-    units, asked = rows.units, [decisions_of(outputs) for outputs in said]
-    pairs = list(zip(said, asked, strict=True))
+def _confidence(rows: Rows, outputs: Sequence[Outputs]) -> Confidence:
+    units, decisions = rows.units, [decisions_of(one) for one in outputs]
     size = np.bincount(units.of_case, minlength=units.count)
-    values = [units.sums((p - right).mean(axis=1), outputs.case) / size for outputs, (p, right) in pairs]
-    # Of a perfect model, each decision of probability p is right or wrong with variance p (1 - p).
-    least = [
-        units.sums((p * (1 - p)).mean(axis=1) / p.shape[1], outputs.case) / size**2
-        for outputs, (p, _) in pairs
-    ]
-    losses = {
-        name: float(np.mean([unit_scores(METRICS[name], outputs, units).estimate for outputs in said]))
-        for name in LOSSES
-    }
-    record = losses | _curve(study, rows, said, drawn=drawn)
-    return Told(record, np.array(values), float(np.mean(least) / units.count))
+    values, variances = [], []
+    for one, (p, right) in zip(outputs, decisions, strict=True):
+        values.append(units.sums((p - right).mean(axis=1), one.case) / size)
+        # Of a perfect model, each decision of probability p is right or wrong with variance p (1 - p).
+        by_case = (p * (1 - p)).mean(axis=1) / p.shape[1]
+        variances.append(units.sums(by_case, one.case) / size**2)
+    return Confidence(np.array(values), float(np.mean(variances) / units.count))
 
 
-def _curve(study: Study, rows: Rows, said: Sequence[Outputs], *, drawn: bool) -> dict[str, Any]:
-    """The ECE, the one of a perfect model, each the mean over repeats, and the bins, which pool the repeats."""
-    bins, seed = num_bins(len(rows.names)), study.seed
-    events = [events_of(outputs) for outputs in said]
-    share = 1 / np.bincount(rows.units.of_case)[rows.units.of_case] / len(said)
-    worth = [
-        np.repeat(share[outputs.case], len(p) // len(outputs.case))
-        for outputs, (p, _) in zip(said, events, strict=True)
-    ]
-    whole = curve(
-        np.concatenate([p for p, _ in events]),
-        np.concatenate([hit for _, hit in events]),
-        bins=bins,
-        worth=np.concatenate(worth),
-        alpha=study.judge.alpha,
+def _reliability(
+    rows: Rows, judgement: Judgement, outputs: Sequence[Outputs], *, has_bins: bool
+) -> Reliability:
+    """Losses, the ECE, and that of a perfect model, each the mean over repeats; and the bins, which pool the repeats."""
+    bins, events = num_bins(len(rows.names)), [events_of(one) for one in outputs]
+    brier, log_loss = (
+        float(np.mean([unit_scores(METRICS[name], one, rows.units).estimate for one in outputs]))
+        for name in ("brier", "log_loss")
     )
-    return {
-        "ece": float(np.mean([ece(p, hit, bins=bins) for p, hit in events])),
-        "ece_perfect": float(np.mean([perfect_ece(p, bins=bins, seed=seed) for p, _ in events])),
-        "bins": [asdict(one) for one in whole] if drawn else None,
-    }
+    share = 1 / np.bincount(rows.units.of_case)[rows.units.of_case] / len(outputs)
+    worth = [
+        np.repeat(share[one.case], len(p) // len(one.case))
+        for one, (p, _) in zip(outputs, events, strict=True)
+    ]
+    pooled, hit = (np.concatenate(column) for column in zip(*events, strict=True))
+    curve = reliability_curve(
+        pooled, hit, bins=bins, worth=np.concatenate(worth), alpha=judgement.judge.alpha
+    )
+    return Reliability(
+        brier=brier,
+        log_loss=log_loss,
+        ece=float(np.mean([ece(p, came_true, bins=bins) for p, came_true in events])),
+        ece_perfect=float(np.mean([perfect_ece(p, bins=bins, seed=judgement.seed) for p, _ in events])),
+        bins=curve if has_bins else None,
+        overconfidence=None,
+    )
 
 
 def events_of(outputs: Outputs) -> tuple[Floats, Bools]:
@@ -190,63 +203,61 @@ def decisions_of(outputs: Outputs) -> tuple[Floats, Bools]:
 
 
 def overconfidence(
-    told: Sequence[Told], folds: Ints, *, num_cases: int, alpha: float
-) -> list[dict[str, float | str]]:
+    confidences: Sequence[Confidence], folds_RG: Ints, *, num_cases: int, alpha: float
+) -> list[Overconfidence]:
     """By configuration: the mean probability of its decisions minus the share of them that are right, with interval.
 
-    Its variance over images is never held to be less than that of a perfect model with these probabilities: where all
+    Its variance over images is never taken to be less than that of a perfect model with these probabilities: where all
     of a few decisions are right, their scatter says nothing.
 
     Args:
-        told: of all configurations, as the variance between runs is estimated from them together.
-        folds: (R, G) the test fold of every unit.
+        confidences: of all configurations, as the variance between runs is estimated from them together.
+        folds_RG: the test fold of every unit.
         num_cases: images.
         alpha: 1 - confidence.
     """
-    values_CRG = np.stack([one.values for one in told])
+    values_CRG = np.stack([confidence.values for confidence in confidences])
     num_units = values_CRG.shape[2]
     means = values_CRG.mean(axis=(1, 2)).tolist()
     if num_units < 2:
-        return [_stated(mean, NO_INTERVAL) for mean in means]
-    known, made = variance(values_CRG, folds), []
+        return [_concluded(mean, NO_INTERVAL) for mean in means]
+    variance, made = estimate_variance(values_CRG, folds_RG), []
     for c, mean in enumerate(means):
         spread = Spread(
             estimate=mean,
-            image_variance=max(float(known.image[c, c]), told[c].least),
-            run_variance=float(known.run_of_mean[c]),
+            image_variance=max(float(variance.image[c, c]), confidences[c].min_variance),
+            run_variance=float(variance.run_of_mean[c]),
             num_units=num_units,
             num_cases=num_cases,
             support=float(num_units),
-            df=float(known.df[c]),
+            df=float(variance.df[c]),
             grouped=num_units < num_cases,
         )
-        made.append(_stated(mean, interval("free", spread, alpha=alpha)))
+        made.append(_concluded(mean, interval("free", spread, alpha=alpha)))
     return made
 
 
-def _stated(estimate: float, ends: Interval) -> dict[str, float | str]:
+def _concluded(estimate: float, ends: Interval) -> Overconfidence:
     low, high = ends
-    conclusion = "over-confident" if low > 0 else "under-confident" if high < 0 else "undecided"
-    return {"estimate": estimate, "low": low, "high": high, "conclusion": conclusion}
+    conclusion: Literal["over-confident", "under-confident", "undecided"] = "undecided"
+    if low > 0 or high < 0:
+        conclusion = "over-confident" if low > 0 else "under-confident"
+    return Overconfidence(estimate=estimate, low=low, high=high, conclusion=conclusion)
 
 
-def _of_pixels(rows: Rows, comparable: Sequence[str], names: dict[str, str]) -> dict[str, Any]:
+def _of_pixels(rows: Rows, comparable: Sequence[str], names: dict[str, str]) -> CalibrationSection:
     """A segmentation: the pooled curve of its pixels, which describes and proves nothing; no temperature."""
-    first = dict.fromkeys((*LOSSES, "ece", "ece_perfect", "overconfidence"))
-    return {
-        "of": PIXELS_SAID,
-        "descriptive": True,
-        "num_bins": 15,
-        "configurations": [
-            {"id": one, "name": names[one], "temperature": None, "after": None}
-            | {"before": first | {"bins": [asdict(part) for part in _pixels(rows, one)]}}
-            for one in comparable[:MAX_CURVES]
-        ],
-    }
-
-
-def _pixels(rows: Rows, configuration: str) -> Any:
-    every = [rows.outputs(configuration, repeat) for repeat in rows.repeats]
-    return pixel_curve(
-        [one.histogram[:, 1:] for one in every if one is not None and one.histogram is not None]
+    nothing = dict.fromkeys(("brier", "log_loss", "ece", "ece_perfect", "overconfidence"))
+    configurations = []
+    for id in comparable[:MAX_CURVES]:
+        every = [rows.outputs(id, repeat) for repeat in rows.repeats]
+        bins = pixel_curve(
+            [one.histogram[:, 1:] for one in every if one is not None and one.histogram is not None]
+        )
+        before = Reliability(**nothing, bins=bins)
+        configurations.append(
+            ConfigurationCalibration(id=id, name=names[id], temperature=None, before=before, after=None)
+        )
+    return CalibrationSection(
+        of=OF_PIXELS, descriptive=True, num_bins=MAX_BINS, configurations=tuple(configurations)
     )

@@ -1,237 +1,186 @@
-"""What the verdict says of every configuration and every trivial predictor."""
+"""What the verdict says of every configuration and of every trivial predictor."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.baselines import Baseline
 from foldwise.judging.scores.curve_scores import confusion_matrix
-from foldwise.judging.scores.rows import Fit, Rows
-from foldwise.judging.scores.scoring import Judged, Scored
-from foldwise.judging.scores.split_scores import parts_of
-from foldwise.judging.statistics.inference import Comparison
-from foldwise.judging.statistics.selection import Selected
-from foldwise.metrics.table import Metric
-from foldwise.study.configurations import Configuration
-from foldwise.study.spec import Study
-
-COSTS = (
-    "train_s",
-    "evaluate_s",
-    "shared_features_s",
-    "shared_pretrain_s",
-    "parameters",
-    "trainable_parameters",
-    "peak_memory_mb",
-    "shared_peak_memory_mb",
-    "reserved_memory_mb",
-    "energy_j",
-    "shared_energy_j",
-    "latency_ms",
+from foldwise.judging.scores.rows import PlannedFit, Rows
+from foldwise.judging.scores.scoring import Scored
+from foldwise.judging.scores.split_scores import scores_by_split
+from foldwise.judging.verdict import (
+    ConfigurationResult,
+    Cost,
+    Failure,
+    MetricEstimate,
+    Rank,
+    Standing,
+    TrivialBaseline,
 )
-IN_WORDS = ("device", "cache", "peak_memory_is", "energy_is")  # of a cost
+from foldwise.judging.verdict_sections import FoldScore, ScoreEstimate
+from foldwise.study.configurations import Configuration
+
+WORDS = ("device", "cache", "peak_memory_is", "energy_is")  # of a cost; all others are numbers
 MAX_CONFUSED = 60  # classes with counts of every confusion
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """The numbers behind a verdict.
-
-    Attributes:
-        scored: by configuration id, of those with a done fit.
-        comparable: ids of the configurations that are complete, best first.
-        tables: by metric, over `comparable`.
-        comparison: None unless two or more configurations can be tested.
-        selected: the winner's corrected score; None where nothing was selected.
-        trivial: every trivial predictor with its scores.
-        trivial_p: how well it fits that the best of them is as good as any configuration; None where it is not tested.
-    """
-
-    metric: Metric
-    scored: dict[str, Scored]
-    comparable: tuple[str, ...]
-    tables: dict[str, Judged]
-    comparison: Comparison | None
-    selected: Selected | None
-    trivial: tuple[tuple[Baseline, Scored], ...]
-    trivial_p: float | None = None
-
-    @property
-    def sign(self) -> int:
-        """1 where more is better, else -1."""
-        return 1 if self.metric.higher_is_better else -1
-
-    @property
-    def best_trivial(self) -> tuple[Baseline, Scored] | None:
-        """The trivial predictor with the best estimate; None where none could be scored."""
-        name = self.metric.name
-        defined = [one for one in self.trivial if not np.isnan(one[1].estimates[name])]
-        return max(defined, key=lambda one: self.sign * one[1].estimates[name], default=None)
-
-
-def records(study: Study, rows: Rows, known: Judgement) -> list[dict[str, Any]]:
-    """One record per configuration: those that can be compared, best first, then the others."""
+def configuration_results(rows: Rows, judgement: Judgement) -> tuple[ConfigurationResult, ...]:
+    """One result per configuration: those that can be compared, best first, then the others, the most complete first."""
     by_id = {configuration.id: configuration for configuration in rows.configurations}
-    ranked = [_record(rows, known, by_id[one]) for one in known.comparable]
-    for place, record in enumerate(ranked):
-        record |= standing(known, place, margin=study.judge.equivalent_within)
-    rest = [
-        _record(rows, known, one) | unranked()
-        for one in rows.configurations
-        if one.id not in known.comparable
-    ]
-    for record in rest:
-        record["verdict"] = "incomplete" if record["num_done"] else _why_none(rows.of(record["id"]))
-    _pool_latency(by_id, ranked + rest)
-    return ranked + sorted(rest, key=lambda record: -record["num_done"])
+    ranked = [by_id[id] for id in judgement.comparable]
+    rest = [configuration for id, configuration in by_id.items() if id not in judgement.comparable]
+    costs = _pooled_latency(rows, [*ranked, *rest])
+    rest.sort(key=lambda configuration: -len(rows.done(configuration.id)))
+    return tuple(_result(rows, judgement, one, costs[one.id]) for one in (*ranked, *rest))
 
 
-def _pool_latency(by_id: Mapping[str, Configuration], records: Sequence[dict[str, Any]]) -> None:
+def _result(
+    rows: Rows, judgement: Judgement, configuration: Configuration, cost: Cost
+) -> ConfigurationResult:
+    fits, scored = rows.fits_of(configuration.id), configuration.id in judgement.scored
+    countable = scored and len(rows.classes) <= MAX_CONFUSED
+    return result_of(
+        judgement,
+        configuration.id,
+        missing="failed" if fits and all(fit.status == "failed" for fit in fits) else "incomplete",
+        name=configuration.name,
+        levels=dict(configuration.levels),
+        confusion=confusion_matrix(rows, configuration.id) if countable else None,
+        split_scores=scores_by_split(rows, configuration.id),
+        cost=cost,
+        num_done=sum(fit.status == "done" for fit in fits),
+        num_planned=len(fits),
+        failures=tuple(_failure(fit) for fit in fits if fit.status == "failed"),
+    )
+
+
+def result_of(
+    judgement: Judgement, configuration: str, *, missing: Rank = "incomplete", **facts: Any
+) -> ConfigurationResult:
+    """The result of a configuration by this id, whether or not it can be compared.
+
+    Args:
+        judgement: the numbers.
+        configuration: its id.
+        missing: the verdict on it where it cannot be compared.
+        facts: the fields of `ConfigurationResult` that no score tells.
+    """
+    scored = judgement.scored.get(configuration, Scored())
+    place = None
+    if configuration in judgement.comparable:
+        place = judgement.comparable.index(configuration)
+    standing = Standing(verdict=missing) if place is None else standing_of(judgement, place)
+    return ConfigurationResult(
+        **dict(standing),
+        id=configuration,
+        estimate=scored.estimates.get(judgement.metric.name),
+        folds=fold_scores(scored),
+        metrics={name: _metric(scored, judgement, name, place) for name in scored.estimates},
+        per_class=scored.per_class,
+        **facts,
+    )
+
+
+def fold_scores(scored: Scored) -> tuple[FoldScore, ...]:
+    """The score of every fold of every repeat, by the metric that decides."""
+    return tuple(FoldScore(repeat=repeat, fold=fold, score=score) for repeat, fold, score in scored.folds)
+
+
+def _metric(scored: Scored, judgement: Judgement, name: str, place: int | None) -> MetricEstimate:
+    """A metric of one configuration; without an interval where it cannot be compared."""
+    low, high = judgement.tables[name].intervals[place] if place is not None else (None, None)
+    undefined = scored.num_undefined[name]
+    return MetricEstimate(estimate=scored.estimates[name], low=low, high=high, num_undefined=undefined)
+
+
+def _pooled_latency(rows: Rows, configurations: Sequence[Configuration]) -> dict[str, Cost]:
     """Configurations with one network on one device get its mean latency over all of their fits.
 
     Loss or optimiser make no network faster: a difference between them is what else the machine did meanwhile.
     """
-    alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for record in records:
-        if record["cost"]["latency_ms"] is not None:
-            own = by_id[record["id"]].training
-            network = (own.model, own.head, own.label_groups, own.precision, own.freeze)
-            alike.setdefault((*map(str, network), record["cost"]["device"]), []).append(record)
+    costs = {one.id: cost_of(rows.done(one.id)) for one in configurations}
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for one in configurations:
+        if costs[one.id].latency_ms is not None:
+            own = one.training
+            network = (own.model, own.head, own.label_groups, own.precision, own.freeze, costs[one.id].device)
+            alike.setdefault(tuple(map(str, network)), []).append(one.id)
     for same in alike.values():
-        counts, costs = [record["num_done"] for record in same], [record["cost"] for record in same]
-        pooled = float(np.average([cost["latency_ms"] for cost in costs], weights=counts))
-        for cost in costs:
-            cost["latency_ms"] = pooled
+        counts = [len(rows.done(one)) for one in same]
+        mean = float(np.average([costs[one].latency_ms or 0.0 for one in same], weights=counts))
+        costs |= {one: costs[one].model_copy(update={"latency_ms": mean}) for one in same}
+    return costs
 
 
-def _why_none(fits: Sequence[Fit]) -> str:
-    return "failed" if fits and all(fit.status == "failed" for fit in fits) else "incomplete"
-
-
-def _record(rows: Rows, known: Judgement, configuration: Configuration) -> dict[str, Any]:
-    """What is said of a configuration whether or not it can be compared."""
-    fits, scored = rows.of(configuration.id), known.scored.get(configuration.id, Scored())
-    place = known.comparable.index(configuration.id) if configuration.id in known.comparable else None
-    return {
-        "id": configuration.id,
-        "name": configuration.name,
-        "levels": dict(configuration.levels),
-        "estimate": scored.estimates.get(known.metric.name),
-        "folds": [{"repeat": repeat, "fold": fold, "score": value} for repeat, fold, value in scored.folds],
-        "metrics": {name: with_ends(scored, known, name, place) for name in scored.estimates},
-        "per_class": scored.per_class,
-        "confusion": _confusion(rows, configuration.id) if scored.estimates else None,
-        "split_scores": parts_of(rows, configuration.id),
-        "cost": cost_of([fit for fit in fits if fit.status == "done"]),
-        "num_done": sum(fit.status == "done" for fit in fits),
-        "num_planned": len(fits),
-        "failures": [_failure(fit) for fit in fits if fit.status == "failed"],
-    }
-
-
-def with_ends(scored: Scored, known: Judgement, name: str, place: int | None) -> dict[str, Any]:
-    """A metric of one configuration; without an interval where its place among the comparable is None."""
-    low, high = known.tables[name].intervals[place] if place is not None else (None, None)
-    return {
-        "estimate": scored.estimates[name],
-        "low": low,
-        "high": high,
-        "num_undefined": scored.num_undefined[name],
-    }
-
-
-def _confusion(rows: Rows, configuration: str) -> list[Any] | None:
-    """Counts by [true][predicted] over all folds and repeats; of several labels [[TN, FP], [FN, TP]] of each."""
-    return confusion_matrix(rows, configuration).tolist() if len(rows.classes) <= MAX_CONFUSED else None
-
-
-def _failure(fit: Fit) -> dict[str, Any]:
+def _failure(fit: PlannedFit) -> Failure:
     error = fit.result.get("error") or {}
-    known = {"type": error.get("type", "unknown"), "message": error.get("message", "no cause was recorded")}
-    return {"item": fit.item, "repeat": fit.repeat, "fold": fit.fold} | known
-
-
-def cost_of(done: Sequence[Fit]) -> dict[str, Any]:
-    """The mean over fits of what was measured; None for what was not. Words are all that were said, most often one."""
-    costs = [fit.result.get("cost") or {} for fit in done]
-    known = {key: [cost[key] for cost in costs if cost.get(key) is not None] for key in COSTS}
-    words = {
-        key: ", ".join(sorted({str(cost[key]) for cost in costs if cost.get(key) is not None})) or None
-        for key in IN_WORDS
-    }
-    means: dict[str, Any] = {key: float(np.mean(values)) if values else None for key, values in known.items()}
-    return means | words
-
-
-def standing(known: Judgement, place: int, *, margin: float) -> dict[str, Any]:
-    """What the comparison says about the configuration at `place` of the comparable ones.
-
-    Args:
-        known: the numbers.
-        place: best first.
-        margin: a difference within it is of no consequence.
-    """
-    table, sign = known.tables[known.metric.name], known.sign
-    low, high = table.intervals[place]
-    found: dict[str, Any] = {"low": low, "high": high, "se": None, "run_sd": None}
-    if table.known is not None:
-        found |= {"se": table.known.standard_error[place], "run_sd": float(np.sqrt(table.known.run[place]))}
-    if known.comparison is None:
-        return (
-            unranked()
-            | found
-            | {"verdict": "winner" if place == 0 else "could be best", "could_be_best": True}
-        )
-    one = known.comparison
-    ends = sorted((sign * one.low[place], sign * one.high[place]))
-    could = bool(one.could_be_best[place])
-    verdict = "winner" if place == one.winner else "could be best" if could else "worse"
-    return found | {
-        "verdict": verdict,
-        "difference": sign * one.difference[place],
-        "difference_low": ends[0],
-        "difference_high": ends[1],
-        "p": one.p[place],
-        "could_be_best": could,
-        "p_wins": one.p_wins[place],
-        "rank_low": one.rank_low[place],
-        "rank_high": one.rank_high[place],
-        "ruled_out_by": None if could else known.comparable[one.ruled_out_by[place]],
-        "equivalent": max(abs(ends[0]), abs(ends[1])) <= margin,
-    }
-
-
-def unranked() -> dict[str, Any]:
-    """What the comparison says about a configuration that is not in it: nothing."""
-    unknown = (
-        "low",
-        "high",
-        "se",
-        "run_sd",
-        "difference",
-        "difference_low",
-        "difference_high",
-        "p",
-        "p_wins",
+    return Failure(
+        item=fit.item,
+        repeat=fit.repeat,
+        fold=fit.fold,
+        type=error.get("type", "unknown"),
+        message=error.get("message", "no cause was recorded"),
     )
-    more = ("rank_low", "rank_high", "ruled_out_by", "equivalent")
-    return dict.fromkeys((*unknown, *more)) | {"could_be_best": False}
 
 
-def baseline_record(known: Judgement, baseline: Baseline, scored: Scored) -> dict[str, Any]:
-    """The record of a trivial predictor; it has no interval, for nothing in it was learnt."""
-    return {
-        "id": baseline.id,
-        "kind": "trivial",
-        "name": baseline.name,
-        "sentence": f"A predictor that {baseline.sentence}.",
-        "estimate": scored.estimates[known.metric.name],
-        "metrics": {
-            name: {"estimate": value, "low": None, "high": None} for name, value in scored.estimates.items()
+def cost_of(done: Sequence[PlannedFit]) -> Cost:
+    """The mean over fits of what was measured; None for what was not. Of words all that occur, most often one."""
+    costs = [fit.result.get("cost") or {} for fit in done]
+    measured = {key: [cost[key] for cost in costs if cost.get(key) is not None] for key in Cost.model_fields}
+    return Cost(**{
+        key: ", ".join(sorted(set(map(str, values)))) if key in WORDS else float(np.mean(values))
+        for key, values in measured.items()
+        if values
+    })  # type: ignore[arg-type]  # fmt: skip
+
+
+def standing_of(judgement: Judgement, place: int) -> Standing:
+    """What the comparison says about the configuration at `place` of the comparable ones, best first."""
+    table, comparison, sign = judgement.decisive, judgement.comparison, judgement.sign
+    assert table is not None
+    low, high = table.intervals[place]
+    se = table.variance.standard_error[place] if table.variance else None
+    run_sd = np.sqrt(table.variance.run[place]) if table.variance else None
+    if comparison is None:
+        rank: Rank = "winner" if place == 0 else "could be best"
+        return Standing(verdict=rank, low=low, high=high, se=se, run_sd=run_sd, could_be_best=True)
+    could_be_best = bool(comparison.could_be_best[place])
+    rank = "winner" if place == comparison.winner else "could be best" if could_be_best else "worse"
+    ends = sorted((sign * comparison.low[place], sign * comparison.high[place]))
+    return Standing(
+        verdict=rank,
+        low=low,
+        high=high,
+        se=se,
+        run_sd=run_sd,
+        difference=sign * comparison.difference[place],
+        difference_low=ends[0],
+        difference_high=ends[1],
+        p=comparison.p[place],
+        could_be_best=could_be_best,
+        p_wins=comparison.p_wins[place],
+        rank_low=comparison.rank_low[place],
+        rank_high=comparison.rank_high[place],
+        ruled_out_by=None if could_be_best else judgement.comparable[comparison.ruled_out_by[place]],
+        equivalent=bool(max(abs(ends[0]), abs(ends[1])) <= judgement.judge.equivalent_within),
+    )
+
+
+def trivial_baseline(judgement: Judgement, baseline: Baseline, scored: Scored) -> TrivialBaseline:
+    """The result of a trivial predictor; it has no interval, for nothing in it was learnt."""
+    return TrivialBaseline(
+        id=baseline.id,
+        name=baseline.name,
+        sentence=f"A predictor that {baseline.sentence}.",
+        estimate=scored.estimates[judgement.metric.name],
+        metrics={
+            name: ScoreEstimate(estimate=estimate, low=None, high=None)
+            for name, estimate in scored.estimates.items()
         },
-        "per_class": scored.per_class,
-    }
+        per_class=scored.per_class,
+    )

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from foldwise.judging.scores.rows import Rows
-from foldwise.judging.sections.configurations import Judgement
-from foldwise.judging.statistics.design import CONFIGURED, COVARIATES, TUNED, Factor, factors_of, is_full
-from foldwise.judging.statistics.effects import Asked, Contrast, Effect, Scores, Shares, effect, shares, views
+from foldwise.judging.judgement import Judgement
+from foldwise.judging.statistics.design import CONFIGURED, COVARIATES, TUNED, Factor, is_full
+from foldwise.judging.statistics.effects import (
+    Contrast,
+    Effect,
+    FactorialScores,
+    IntervalOptions,
+    Shares,
+    effect,
+    shares,
+    views,
+)
+from foldwise.judging.verdict import ConfigurationResult
+from foldwise.judging.verdict_sections import (
+    FactorEffect,
+    FactorsSection,
+    LevelMean,
+    LevelPair,
+    MatchedSet,
+    VarianceShare,
+)
 from foldwise.judging.wording import show
 from foldwise.metrics.outputs import Floats
-from foldwise.study.spec import Study
 from foldwise.text import count
 
 COST_KEYS = ("train_s", "shared_features_s", "shared_pretrain_s", "latency_ms", "peak_memory_mb", "energy_j")
@@ -24,98 +39,80 @@ VIEWS = {
     CONFIGURED: "As configured (the mean over the settings of each)",
     TUNED: "As tuned (the best setting of each, chosen by the same scores, which flatters those with more settings)",
 }
-Record = dict[str, Any]
 
 
-def mattered(
-    study: Study, rows: Rows, known: Judgement, records: Sequence[Mapping[str, Any]]
-) -> Record | None:
-    """What mattered, over the configurations that are complete; None where fewer than two levels can be compared.
+def factors_section(
+    factors: Sequence[Factor],
+    judgement: Judgement,
+    configurations: Sequence[ConfigurationResult],
+) -> FactorsSection | None:
+    """What every factor does, over the configurations that are complete; None where there is no factor.
 
     Args:
-        study: says what was asked.
-        rows: of the run.
-        known: the numbers of the verdict.
-        records: of the configurations, with their costs.
+        factors: of which the configurations that are compared have two or more levels.
+        judgement: the numbers.
+        configurations: all of them, with their costs.
     """
-    by_id = {one.id: one for one in rows.configurations}
-    compared = [by_id[one] for one in known.comparable]
-    factors = factors_of(study, compared) if len(compared) > 1 else ()
     if not factors:
         return None
-    asked = Asked(study.seed, study.judge.alpha, study.judge.equivalent_within)
-    return what_mattered(factors, known, records, asked=asked, num_planned=len(rows.configurations))
-
-
-def what_mattered(
-    factors: Sequence[Factor],
-    known: Judgement,
-    records: Sequence[Mapping[str, Any]],
-    *,
-    asked: Asked,
-    num_planned: int,
-) -> Record:
-    """The same of factors that are known already; there is one at least, of the configurations that are compared."""
-    compared = known.comparable
-    decisive, folds = known.tables[known.metric.name], known.scored[compared[0]].unit_folds
+    compared, decisive = judgement.comparable, judgement.decisive
+    folds = judgement.scored[compared[0]].unit_folds
+    assert decisive is not None
     assert folds is not None
-    scores = Scores(decisive.values, folds, decisive.known)
-    costs = {record["id"]: record["cost"] for record in records}
-    paid = {key: np.array([costs[one].get(key) or np.nan for one in compared]) for key in COST_KEYS}
-    parts = shares(factors, scores)
-    told = list(_effects(factors, scores, asked))
-    return {
-        "full": is_full(factors, len(compared)),
-        "num_compared": len(compared),
-        "num_planned": num_planned,
-        "noise": parts.noise if parts else None,
-        "shares": _shares(factors, parts) if parts else None,
-        "sentence": _sentence(factors, parts, compared=len(compared)),
-        "factors": [_record(one, known.sign, paid, sure=_sure(asked), factors=factors) for one in told],
-    }
+    scores = FactorialScores(decisive.values, folds, decisive.variance)
+    costs = {one.id: one.cost for one in configurations}
+    paid = {key: np.array([getattr(costs[id], key) or np.nan for id in compared]) for key in COST_KEYS}
+    judge, origin = judgement.judge, shares(factors, scores)
+    options = IntervalOptions(judgement.seed, judge.alpha, judge.equivalent_within)
+    return FactorsSection(
+        full=is_full(factors, len(compared)),
+        num_compared=len(compared),
+        num_planned=len(configurations),
+        noise=origin.noise if origin else None,
+        shares=_shares(origin) if origin else None,
+        sentence=_sentence(factors, origin, compared=len(compared)),
+        factors=tuple(
+            _effect(one, judgement, paid, factors=factors) for one in _effects(factors, scores, options)
+        ),
+    )
 
 
-def _effects(factors: Sequence[Factor], scores: Scores, asked: Asked) -> Iterator[Effect]:
+def _effects(
+    factors: Sequence[Factor], scores: FactorialScores, options: IntervalOptions
+) -> Iterator[Effect]:
     for factor in factors:
         for view in views(factors, factor, scores.estimate):
-            yield effect(factors, factor, view, scores, asked)
+            yield effect(factors, factor, view, scores, options)
 
 
-def _sure(asked: Asked) -> str:
-    return f"{100 * (1 - asked.alpha):g} %"
-
-
-def _shares(factors: Sequence[Factor], parts: Shares) -> list[Record] | None:
+def _shares(origin: Shares) -> tuple[VarianceShare, ...] | None:
     """The largest first, the rest last; a term that cannot be told from others has no share."""
-    if not parts.of:
+    if not origin.of:
         return None
-    ordered = sorted(parts.of.items(), key=lambda part: (not part[0], -part[1]))
-    made = [{"factors": list(term), "share": share} for term, share in ordered]
-    return made + [{"factors": list(term), "share": None} for term in parts.aliased if len(term) == 1]
+    ordered = sorted(origin.of.items(), key=lambda part: (not part[0], -part[1]))
+    aliased = [(term, None) for term in origin.aliased if len(term) == 1]
+    return tuple(VarianceShare(factors=term, share=share) for term, share in (*ordered, *aliased))
 
 
-def _sentence(factors: Sequence[Factor], parts: Shares | None, *, compared: int) -> str:
+def _sentence(factors: Sequence[Factor], origin: Shares | None, *, compared: int) -> str:
     """Where the differences between configurations come from, and what the grid lacks."""
-    said = []
+    sentences = []
     if not is_full(factors, compared):
-        said.append(
+        sentences.append(
             f"Only {compared} of {int(np.prod([len(one.levels) for one in factors]))} combinations can be compared: "
             "means are those of a model in which the effects of the factors add up."
         )
-    if parts is None:
-        return " ".join(said)
-    if not parts.of:
-        noisy = f"{100 * min(parts.noise, 1.0):.0f} %"
-        said.append(
+    if origin is not None and not origin.of:
+        noisy = f"{100 * min(origin.noise, 1.0):.0f} %"
+        sentences.append(
             f"Between-configuration differences are mostly noise ({noisy}), so none is traced to a factor."
         )
-        return " ".join(said)
-    largest = sorted(parts.of.items(), key=lambda part: -part[1])
-    first, share = largest[0]
-    said.append(
-        f"Freed from noise, about {100 * share:.0f} % of the differences between configurations come from {_term(first)}."
-    )
-    return " ".join(said)
+    elif origin is not None:
+        term, share = max(origin.of.items(), key=lambda part: part[1])
+        sentences.append(
+            f"Freed from noise, about {100 * share:.0f} % of the differences between configurations come from {_term(term)}."
+        )
+    return " ".join(sentences)
 
 
 def _term(term: Sequence[str]) -> str:
@@ -124,33 +121,33 @@ def _term(term: Sequence[str]) -> str:
     return term[0] if term else "interactions of three or more factors"
 
 
-def _record(
-    one: Effect, sign: int, paid: Mapping[str, Floats], *, sure: str, factors: Sequence[Factor]
-) -> Record:
-    others = [factor.name for factor in factors if factor.name != one.factor.name]
-    levels = [_level(one, place, sign, paid) for place in range(len(one.view.labels))]
-    return {
-        "factor": one.factor.name,
-        "view": one.view.name or None,
-        "covariate": one.factor.name in COVARIATES,
-        "sentence": _said(one, levels, sure),
-        "levels": levels,
-        "pairs": [_pair(pair, one, sign) for pair in one.contrasts],
-        "others": others,
-        "sets": [
-            {"levels": list(cell), "scores": (sign * scores).tolist()} for cell, scores in one.sets.items()
-        ],
-    }
+def _effect(
+    effect: Effect, judgement: Judgement, paid: Mapping[str, Floats], *, factors: Sequence[Factor]
+) -> FactorEffect:
+    sign, name = judgement.sign, effect.factor.name
+    levels = tuple(_level(effect, place, sign, paid) for place in range(len(effect.view.labels)))
+    return FactorEffect(
+        factor=name,
+        view=effect.view.name or None,  # type: ignore[arg-type]
+        covariate=name in COVARIATES,
+        sentence=_in_words(effect, levels, judgement.confidence),
+        levels=levels,
+        pairs=tuple(_pair(pair, effect, sign) for pair in effect.contrasts),
+        others=tuple(factor.name for factor in factors if factor.name != name),
+        sets=tuple(
+            MatchedSet(levels=cell, scores=(sign * scores).tolist()) for cell, scores in effect.sets.items()
+        ),
+    )
 
 
-def _level(one: Effect, place: int, sign: int, paid: Mapping[str, Floats]) -> Record:
-    weights = one.weights[place]
-    return {
-        "level": one.view.labels[place],
-        "settings": one.view.settings(one.factor, place),
-        "mean": float(sign * one.means[place]),
-        "cost": {key: _geometric(weights, costs) for key, costs in paid.items() if not np.isnan(costs).all()},
-    }
+def _level(effect: Effect, place: int, sign: int, paid: Mapping[str, Floats]) -> LevelMean:
+    weights = effect.weights[place]
+    return LevelMean(
+        level=effect.view.labels[place],
+        settings=tuple(effect.view.settings(effect.factor, place)),
+        mean=float(sign * effect.means[place]),
+        cost={key: _geometric(weights, costs) for key, costs in paid.items() if not np.isnan(costs).all()},
+    )
 
 
 def _geometric(weights: Floats | None, costs: Floats) -> float | None:
@@ -160,38 +157,39 @@ def _geometric(weights: Floats | None, costs: Floats) -> float | None:
     return float(np.exp(weights @ np.log(np.where(np.isnan(costs), 1.0, costs))))
 
 
-def _pair(pair: Contrast, one: Effect, sign: int) -> Record:
+def _pair(pair: Contrast, effect: Effect, sign: int) -> LevelPair:
     ends = sorted(sign * end for end in (pair.low, pair.high) if end is not None)
-    return {
-        "a": one.view.labels[pair.a],
-        "b": one.view.labels[pair.b],
-        "difference": None if pair.difference is None else sign * pair.difference,
-        "low": ends[0] if ends else None,
-        "high": ends[1] if ends else None,
-        "p": pair.p,
-        "conclusion": pair.conclusion or ("not estimable" if pair.difference is None else "not tested"),
-        "agree": pair.agree,
-        "matched": pair.matched,
-    }
+    return LevelPair(
+        a=effect.view.labels[pair.a],
+        b=effect.view.labels[pair.b],
+        difference=None if pair.difference is None else sign * pair.difference,
+        low=ends[0] if ends else None,
+        high=ends[1] if ends else None,
+        p=pair.p,
+        conclusion=pair.conclusion or ("not estimable" if pair.difference is None else "not tested"),
+        agree=pair.agree,
+        matched=pair.matched,
+    )
 
 
-def _said(one: Effect, levels: Sequence[Record], sure: str) -> str:
+def _in_words(effect: Effect, levels: Sequence[LevelMean], confidence: str) -> str:
     """The factor in one or two sentences."""
-    name, labels = one.factor.name, one.view.labels
-    known = [pair for pair in one.contrasts if pair.difference is not None]
-    if not known:
+    name, labels = effect.factor.name, effect.view.labels
+    estimable = [pair for pair in effect.contrasts if pair.difference is not None]
+    if not estimable:
         return f"{name} changes only together with other factors here: its effect cannot be told from theirs."
-    said = _two(known[0], labels, sure) if len(labels) == 2 else _many(known, labels, sure)
-    if one.view.name:
-        said = f"{VIEWS[one.view.name]}: {said}"
+    few = len(labels) == 2
+    sentence = _two(estimable[0], labels, confidence) if few else _many(estimable, labels, confidence)
+    if effect.view.name:
+        sentence = f"{VIEWS[effect.view.name]}: {sentence}"
     if name in COVARIATES:
-        said = " ".join([COVARIATES[name], said, *_ratios(levels)])
-    return said
+        sentence = " ".join([COVARIATES[name], sentence, *_ratios(levels)])
+    return sentence
 
 
-def _two(pair: Contrast, labels: Sequence[str], sure: str) -> str:
+def _two(pair: Contrast, labels: Sequence[str], confidence: str) -> str:
     a, b = labels[pair.a], labels[pair.b]
-    by = f"{show(pair.difference or 0.0)}{_interval(pair, sure)}"
+    by = f"{show(pair.difference or 0.0)}{_interval(pair, confidence)}"
     agree = f" {pair.agree} of {count(pair.matched, 'matched pair agrees', 'matched pairs agree')}."
     agree = agree if pair.matched > 1 and pair.difference else ""
     if pair.conclusion == "better":
@@ -203,57 +201,57 @@ def _two(pair: Contrast, labels: Sequence[str], sure: str) -> str:
     return f"{a} and {b} cannot be told apart: they differ by {by}.{agree}"
 
 
-def _many(known: Sequence[Contrast], labels: Sequence[str], sure: str) -> str:
+def _many(pairs: Sequence[Contrast], labels: Sequence[str], confidence: str) -> str:
     """The best level, what it is better than, and from what it cannot be told apart."""
-    best = known[0].a
-    own = [pair for pair in known if pair.a == best]
+    best = pairs[0].a
+    own = [pair for pair in pairs if pair.a == best]
     worse = [pair for pair in own if pair.conclusion == "better"]
     alike = [labels[pair.b] for pair in own if pair.conclusion == "equivalent"]
-    open_ = [labels[pair.b] for pair in own if pair.conclusion == "not distinguishable"]
-    if not any(pair.conclusion for pair in known):
+    undecided = [labels[pair.b] for pair in own if pair.conclusion == "not distinguishable"]
+    if not any(pair.conclusion for pair in pairs):
         return f"{labels[best]} has the best mean; nothing is tested."
-    parts = []
+    clauses = []
     if worse:
         listed = ", ".join(
-            f"{labels[pair.b]} by {show(pair.difference or 0.0)}{_interval(pair, sure)}" for pair in worse[:3]
+            f"{labels[pair.b]} by {show(pair.difference or 0.0)}{_interval(pair, confidence)}"
+            for pair in worse[:3]
         )
-        parts.append(f"is better than {listed}" + (f" and {len(worse) - 3} more" if worse[3:] else ""))
+        clauses.append(f"is better than {listed}" + (f" and {len(worse) - 3} more" if worse[3:] else ""))
     if alike:
-        parts.append(f"is equivalent to {_and(alike)}")
-    if open_:
-        parts.append(f"cannot be told apart from {_and(open_)}")
+        clauses.append(f"is equivalent to {_and(alike)}")
+    if undecided:
+        clauses.append(f"cannot be told apart from {_and(undecided)}")
     first = f"{labels[best]} has the best mean; it " if not worse else f"{labels[best]} "
-    others = [pair for pair in known if pair.a != best and pair.conclusion == "better"]
+    others = [pair for pair in pairs if pair.a != best and pair.conclusion == "better"]
     rest = f" Among the others, {count(len(others), 'pair is', 'pairs are')} told apart." if others else ""
-    return first + "; it ".join(parts) + "." + rest
+    return first + "; it ".join(clauses) + "." + rest
 
 
 def _and(names: Sequence[str]) -> str:
-    kept = [*names[:3], f"{len(names) - 3} more"] if names[4:] else list(names)
-    return ", ".join(kept[:-1]) + f" and {kept[-1]}" if len(kept) > 1 else kept[0]
+    shown = [*names[:3], f"{len(names) - 3} more"] if names[4:] else list(names)
+    return ", ".join(shown[:-1]) + f" and {shown[-1]}" if len(shown) > 1 else shown[0]
 
 
-def _interval(pair: Contrast, sure: str) -> str:
+def _interval(pair: Contrast, confidence: str) -> str:
     """`` (95 % interval 0.01 to 0.06)``, in the direction of better."""
     if pair.low is None or pair.high is None or max(abs(pair.low), abs(pair.high)) < INVISIBLE:
         return ""
-    return f" ({sure} interval {_signed(pair.low)} to {_signed(pair.high)})"
+    return f" ({confidence} interval {_signed(pair.low)} to {_signed(pair.high)})"
 
 
 def _signed(value: float) -> str:
     return show(value).replace("-", "−")
 
 
-def _ratios(levels: Sequence[Record]) -> Iterator[str]:
+def _ratios(levels: Sequence[LevelMean]) -> Iterator[str]:
     """How many times as long one level takes as another, where it is worth saying."""
     for key, words in TIMES.items():
-        known = [one for one in levels if one["cost"].get(key)]
-        slow, fast = (
-            [max, min][place](known, key=lambda one: one["cost"][key], default=None) for place in (0, 1)
-        )
-        if slow is None or fast is None:
+        measured = [(cost, level.level) for level in levels if (cost := level.cost.get(key))]
+        if not measured:
             continue
-        ratio = slow["cost"][key] / fast["cost"][key]
-        if ratio >= WORTH_SAYING:
-            times = f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}"
-            yield f"With {slow['level']}, {words} {times} times as long as with {fast['level']}."
+        (slow, slowest), (fast, fastest) = (
+            choose(measured, key=lambda pair: pair[0]) for choose in (max, min)
+        )
+        if slow / fast >= WORTH_SAYING:
+            times = f"{slow / fast:.1f}" if slow / fast < 9.95 else f"{slow / fast:.0f}"
+            yield f"With {slowest}, {words} {times} times as long as with {fastest}."

@@ -2,100 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from foldwise.judging.scores.rows import Fit, Rows, fit_of
-from foldwise.judging.scores.scoring import Scored, judged, score
-from foldwise.judging.sections.configurations import Judgement, cost_of
+from foldwise.judging.judgement import Judgement
+from foldwise.judging.scores.rows import PlannedFit, Rows, fit_of
+from foldwise.judging.scores.scoring import Scored, score, table_of
+from foldwise.judging.sections.configurations import cost_of, fold_scores
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.variance import Variance
-from foldwise.judging.verdict import VerdictWarning
+from foldwise.judging.verdict import ConfigurationResult, ShallowBaseline, VerdictWarning
+from foldwise.judging.verdict_sections import ScoreEstimate
 from foldwise.judging.wording import show
-from foldwise.metrics.table import reported
-from foldwise.study.spec import Choice, Study
-
-Record = dict[str, Any]
+from foldwise.study.spec import Choice
 
 
-def shallow_records(study: Study, rows: Rows, known: Judgement) -> list[Record]:
-    """One record for every baseline that has all its folds, the best first; its numbers are judged by itself.
-
-    `p` and `difference` are against the configurations: in the test of all of them with the baselines as more rows.
-    """
-    if not study.baselines:
-        return []
-    own = {str(one): _fits(rows, one) for one in study.baselines}
-    theirs = replace(rows, fits=tuple(fit for fits in own.values() for fit in fits))
+def shallow_baselines(
+    baselines: Sequence[Choice], rows: Rows, judgement: Judgement
+) -> tuple[ShallowBaseline, ...]:
+    """Every baseline that has all its folds, the best first; its own numbers are judged by itself."""
+    if not baselines:
+        return ()
+    fits = {str(baseline): _fits(rows, baseline) for baseline in baselines}
+    theirs = replace(rows, fits=tuple(fit for own in fits.values() for fit in own))
     scored = {
-        one: score(theirs.said(one), rows.units, decides=known.metric, classes=rows.classes)
-        for one in own
-        if theirs.complete(one)
+        name: score(
+            theirs.outputs_by_repeat(name), rows.units, decides=judgement.metric, classes=rows.classes
+        )
+        for name in fits
+        if theirs.complete(name)
     }
-    against = _against(study, rows, known, list(scored.values()))
+    against = _against_configurations(judgement, list(scored.values()))
     made = [
-        _record(study, rows, known, one, held) | {"cost": cost_of(own[one])} | against[place]
-        for place, (one, held) in enumerate(scored.items())
+        _result(judgement, name, scored[name], fits[name], test)
+        for name, test in zip(scored, against, strict=True)
     ]
-    return sorted(made, key=lambda record: -known.sign * record["estimate"])
+    return tuple(sorted(made, key=lambda baseline: -judgement.sign * (baseline.estimate or 0.0)))
 
 
-def _fits(rows: Rows, baseline: Choice) -> list[Fit]:
+def _fits(rows: Rows, baseline: Choice) -> list[PlannedFit]:
     """Its items as if they were fits: they leave the same scores."""
-    asked = baseline.model_dump(mode="json")
-    return [
-        fit_of(one, str(baseline))
-        for one in rows.beside
-        if one.kind == "shallow" and one.settings["baseline"] == asked
+    settings = baseline.model_dump(mode="json")
+    items = [
+        item for item in rows.auxiliary if item.kind == "shallow" and item.settings["baseline"] == settings
     ]
+    return [fit_of(item, str(baseline)) for item in items]
 
 
-def _record(study: Study, rows: Rows, known: Judgement, name: str, scored: Scored) -> Record:
-    tables = {
-        metric: judged(row, [scored], rows.units, num_cases=len(rows.names), alpha=study.judge.alpha)
-        for metric, row in reported(known.metric, rows.family, boundary=rows.outlines is not None).items()
-    }
-    metrics = {
-        metric: dict(zip(("low", "high"), table.intervals[0], strict=True))
-        | {"estimate": scored.estimates[metric]}
-        for metric, table in tables.items()
-    }
-    return {
-        "id": name,
-        "kind": "shallow",
-        "name": name.replace("_", " "),
-        "sentence": "A shallow baseline that classifies each pixel by filters at four scales.",
-        **metrics[known.metric.name],
-        "folds": [{"repeat": repeat, "fold": fold, "score": value} for repeat, fold, value in scored.folds],
-        "metrics": metrics,
-        "per_class": scored.per_class,
-    }
+class _Test(NamedTuple):
+    """A baseline against the configurations: how well it fits that it, and that the winner, is the best of all."""
+
+    difference: float | None = None
+    beaten: bool | None = None
+    p: float | None = None
+    p_winner: float | None = None
 
 
-def _against(study: Study, rows: Rows, known: Judgement, scored: Sequence[Scored]) -> list[Record]:
-    """By baseline: `p`, how well it fits that it is the best of all, `difference` to the winner, and `beaten`.
+def _result(
+    judgement: Judgement, name: str, scored: Scored, fits: Sequence[PlannedFit], test: _Test
+) -> ShallowBaseline:
+    metrics = {key: _alone(judgement, key, scored) for key in judgement.metrics}
+    return ShallowBaseline(
+        id=name,
+        name=name.replace("_", " "),
+        sentence="A shallow baseline that classifies each pixel by filters at four scales.",
+        **dict(metrics[judgement.metric.name]),
+        folds=fold_scores(scored),
+        metrics=metrics,
+        per_class=scored.per_class,
+        cost=cost_of(fits),
+        **test._asdict(),
+    )
+
+
+def _alone(judgement: Judgement, metric: str, scored: Scored) -> ScoreEstimate:
+    """A metric with its interval, from the scores of the baseline alone."""
+    row = judgement.metrics[metric]
+    table = table_of(
+        row, [scored], judgement.units, num_cases=judgement.num_cases, alpha=judgement.judge.alpha
+    )
+    low, high = table.intervals[0]
+    return ScoreEstimate(estimate=scored.estimates[metric], low=low, high=high)
+
+
+def _against_configurations(judgement: Judgement, baselines: Sequence[Scored]) -> list[_Test]:
+    """Every baseline in the test of all configurations, with all baselines as more rows.
 
     Where nothing can be tested, a baseline that is at least as good as the winner is not beaten.
     """
-    nothing: Record = {"p": None, "p_winner": None, "difference": None, "beaten": None}
-    if not known.comparable:
-        return [nothing] * len(scored)
-    name, chosen = known.metric.name, [known.scored[one] for one in known.comparable]
-    apart = [one.estimates[name] - chosen[0].estimates[name] for one in scored]
-    together = judged(
-        known.metric, [*chosen, *scored], rows.units, num_cases=len(rows.names), alpha=study.judge.alpha
+    decisive = judgement.decisive
+    if decisive is None:
+        return [_Test()] * len(baselines)
+    name, alpha = judgement.metric.name, judgement.judge.alpha
+    rows = [judgement.scored[one] for one in judgement.comparable]
+    apart = [one.estimates[name] - rows[0].estimates[name] for one in baselines]
+    together = table_of(
+        judgement.metric, [*rows, *baselines], judgement.units, num_cases=judgement.num_cases, alpha=alpha
     )
-    alone = known.tables[name].known
-    if together.known is None or alone is None or not scored:
-        return [nothing | {"difference": away, "beaten": known.sign * away < 0} for away in apart]
-    both = _as_unsteady_as_alone(together.known, alone)
-    p = compare(both, seed=study.seed, alpha=study.judge.alpha).p.tolist()
+    if together.variance is None or decisive.variance is None or not baselines:
+        return [_Test(difference, judgement.sign * difference < 0) for difference in apart]
+    variance = _as_unsteady_as_alone(together.variance, decisive.variance)
+    p = compare(variance, seed=judgement.seed, alpha=alpha).p.tolist()
     return [
-        {"p": own, "p_winner": p[0], "difference": away, "beaten": own <= study.judge.alpha}
-        for own, away in zip(p[len(chosen) :], apart, strict=True)
+        _Test(difference, own <= alpha, own, p[0])
+        for own, difference in zip(p[len(rows) :], apart, strict=True)
     ]
 
 
@@ -112,18 +125,21 @@ def _as_unsteady_as_alone(together: Variance, alone: Variance) -> Variance:
 
 
 def not_beaten(
-    shallow: Sequence[Record], records: Sequence[Mapping[str, Any]], *, alpha: float
+    baselines: Sequence[ShallowBaseline], configurations: Sequence[ConfigurationResult], *, alpha: float
 ) -> VerdictWarning | None:
-    """The caution that the networks are not shown to be better than the best of the baselines; none where they are."""
-    best = next((one for one in shallow if one["beaten"] is False), None)  # the best comes first
-    if best is None:
+    """That the networks are not shown to be better than the best of the baselines; None where they are."""
+    best = next(
+        (baseline for baseline in baselines if baseline.beaten is False), None
+    )  # the best comes first
+    if best is None or best.estimate is None:
         return None
-    winner = records[0]
-    lost = best["p_winner"] is not None and best["p_winner"] <= alpha
+    winner = configurations[0]
+    assert winner.estimate is not None
+    lost = best.p_winner is not None and best.p_winner <= alpha
     relation = "is worse beyond chance than" if lost else "is not shown to be better than"
     message = (
-        f"The best configuration, {winner['name']} ({show(winner['estimate'])}), {relation} "
-        f"the shallow baseline {best['name']} ({show(best['estimate'])})."
+        f"The best configuration, {winner.name} ({show(winner.estimate)}), {relation} "
+        f"the shallow baseline {best.name} ({show(best.estimate)})."
     )
     cure = "Train longer, or on more images; if that does not help, a network is not worth its cost here."
     return VerdictWarning(code="BASELINE_NOT_BEATEN", message=message, cure=cure)

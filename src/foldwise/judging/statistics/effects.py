@@ -39,18 +39,18 @@ MOSTLY_NOISE = (
 
 
 @dataclass(frozen=True)
-class Scores:
+class FactorialScores:
     """The scores of the C configurations that are compared, higher is better.
 
     Attributes:
         values: (C, R, n) of every unit, with the estimate as mean.
         folds: (R, n).
-        known: their variance; None where nothing can be inferred.
+        variance: theirs; None where nothing can be inferred.
     """
 
     values: Floats
     folds: Ints
-    known: Variance | None
+    variance: Variance | None
 
     @property
     def estimate(self) -> Floats:
@@ -116,7 +116,7 @@ def views(factors: Sequence[Factor], factor: Factor, estimate: Floats) -> list[V
 
 
 @dataclass(frozen=True)
-class Asked:
+class IntervalOptions:
     """How intervals are made: the seed of the draws, 1 - confidence, what is of no consequence, and how many draws."""
 
     seed: int = 0
@@ -126,7 +126,11 @@ class Asked:
 
 
 def effect(
-    factors: Sequence[Factor], factor: Factor, view: View, scores: Scores, asked: Asked = Asked()
+    factors: Sequence[Factor],
+    factor: Factor,
+    view: View,
+    scores: FactorialScores,
+    options: IntervalOptions = IntervalOptions(),
 ) -> Effect:
     """Marginal means of the labels, and all their differences with intervals that hold together.
 
@@ -135,7 +139,7 @@ def effect(
         factor: one of them.
         view: of `views`.
         scores: of the configurations.
-        asked: of the intervals.
+        options: of the intervals.
     """
     estimate = scores.estimate
     weights = tuple(weights_of(factors, factor, row) for row in view.mixture)
@@ -145,8 +149,8 @@ def effect(
     apart = [weights_of(factors, factor, view.mixture[a] - view.mixture[b]) for a, b in pairs]
     pairs, apart = _turned(pairs, apart, estimate)
     sets = matched_sets(factors, factor, view, estimate)
-    known = {place: one for place, one in enumerate(apart) if one is not None}
-    inferred = iter(_inferred(np.array(list(known.values())), scores, asked))
+    estimable = [weights for weights in apart if weights is not None]
+    inferred = iter(_inferred(np.array(estimable), scores, options))
     contrasts = []
     for (a, b), one in zip(pairs, apart, strict=True):
         difference = None if one is None else _snapped(float(one @ estimate))
@@ -172,25 +176,27 @@ def _turned(
     return [pair for pair, _ in made], [one for _, one in made]
 
 
-def _inferred(apart_PC: Floats, scores: Scores, asked: Asked) -> list[dict[str, Any]]:
+def _inferred(apart_PC: Floats, scores: FactorialScores, options: IntervalOptions) -> list[dict[str, Any]]:
     """Error, interval, p and words of every contrast, from joint draws; empty without inference."""
-    known = scores.known
-    if known is None or not len(apart_PC):
+    variance = scores.variance
+    if variance is None or not len(apart_PC):
         return []
     run_P = contrast_runs(apart_PC, scores)
-    floor_P = known.pair_floor * (apart_PC**2).sum(axis=1) / 2  # of a pair, and of the mean of matched ones
-    image_P = np.einsum("pc,cd,pd->p", apart_PC, known.image, apart_PC)
+    floor_P = (
+        variance.pair_floor * (apart_PC**2).sum(axis=1) / 2
+    )  # of a pair, and of the mean of matched ones
+    image_P = np.einsum("pc,cd,pd->p", apart_PC, variance.image, apart_PC)
     error_P = np.sqrt(np.maximum(image_P, 0.0) + run_P + floor_P)
     # How contrasts share their runs; where there is no variance of runs, any way of sharing it will do.
-    root = apart_PC * np.sqrt(known.run_of_mean + 1e-6 * (known.run_of_mean.mean() or 1.0))
+    root = apart_PC * np.sqrt(variance.run_of_mean + 1e-6 * (variance.run_of_mean.mean() or 1.0))
     run_root = root * np.sqrt(run_P / (root**2).sum(axis=1))[:, None]
-    rng = np.random.default_rng(asked.seed)
-    drawn = joint_draws(known, apart_PC @ known.image_factor, run_root, rng=rng, draws=asked.draws)
+    rng = np.random.default_rng(options.seed)
+    drawn = joint_draws(variance, apart_PC @ variance.image_factor, run_root, rng=rng, draws=options.draws)
     drawn = drawn + rng.standard_normal(drawn.shape) * np.sqrt(floor_P)
     inverse = np.divide(1, error_P, out=np.zeros_like(error_P), where=error_P > 0)
     largest = np.abs(drawn * inverse).max(axis=1)
-    quantile = float(np.quantile(largest, 1 - asked.alpha))
-    difference_P = np.array([_snapped(float(one)) for one in apart_PC @ known.estimate])
+    quantile = float(np.quantile(largest, 1 - options.alpha))
+    difference_P = np.array([_snapped(float(one)) for one in apart_PC @ variance.estimate])
     p_P = tail(np.sort(largest), studentized(difference_P, error_P))
     return [
         {
@@ -198,20 +204,20 @@ def _inferred(apart_PC: Floats, scores: Scores, asked: Asked) -> list[dict[str, 
             "low": float(difference - quantile * error),
             "high": float(difference + quantile * error),
             "p": float(p),
-            "conclusion": conclusion_of(float(difference), float(quantile * error), asked.margin),
+            "conclusion": conclusion_of(float(difference), float(quantile * error), options.margin),
         }
         for difference, error, p in zip(difference_P, error_P, p_P, strict=True)
     ]
 
 
-def contrast_runs(apart_PC: Floats, scores: Scores) -> Floats:
+def contrast_runs(apart_PC: Floats, scores: FactorialScores) -> Floats:
     """(P,) what runs add to the variance of every contrast: its own, but never less than its configurations imply."""
-    assert scores.known is not None
+    assert scores.variance is not None
     own = [
         run_moments(np.tensordot(one, scores.values, axes=(0, 0))[None], scores.folds).own[0]
         for one in apart_PC
     ]
-    implied = apart_PC**2 @ scores.known.run
+    implied = apart_PC**2 @ scores.variance.run
     return np.maximum(own, implied) * runs_in_mean(scores.folds)
 
 
@@ -256,11 +262,11 @@ class Shares:
     aliased: tuple[Term, ...]
 
 
-def shares(factors: Sequence[Factor], scores: Scores) -> Shares | None:
+def shares(factors: Sequence[Factor], scores: FactorialScores) -> Shares | None:
     """Variance shares freed from noise: (SS - tr(P Cov))+ of every term over the sum of these; None without inference."""
-    if scores.known is None or len(factors) < 2:
+    if scores.variance is None or len(factors) < 2:
         return None
-    estimate, covariance = scores.estimate, scores.known.image + np.diag(scores.known.run_of_mean)
+    estimate, covariance = scores.estimate, scores.variance.image + np.diag(scores.variance.run_of_mean)
     C = len(estimate)
     centred = np.eye(C) - 1 / C
     total, noise = float(estimate @ centred @ estimate), float(np.trace(centred @ covariance))

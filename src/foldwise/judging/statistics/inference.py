@@ -1,6 +1,6 @@
 """Who could be the best, and which pairs can be told apart, from draws under the variance model.
 
-The steps are those of statistics.md section 0; `variance` makes the first five of them.
+The steps are those of statistics.md section 0; `estimate_variance` makes the first five of them.
 """
 
 from __future__ import annotations
@@ -69,21 +69,21 @@ class Comparison:
         return (1 - self.run_share) * square / left if left > 0 else float("inf")
 
 
-def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int = DRAWS) -> Comparison:
+def compare(variance: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int = DRAWS) -> Comparison:
     """Who could be best, from draws of all estimates together under the estimated covariance.
 
     Args:
-        known: from `variance`; two or more configurations.
+        variance: from `estimate_variance`; two or more configurations.
         seed: of the draws.
         alpha: 1 - confidence.
         draws: 2000 give p values to about 0.005.
     """
-    estimate, C = known.estimate, len(known.estimate)
-    error_CC, all_CC = known.of_differences(), known.among_all_pairs()
+    estimate, C = variance.estimate, len(variance.estimate)
+    error_CC, all_CC = variance.of_differences(), variance.among_all_pairs()
     rng = np.random.default_rng(seed)
-    drawn = _drawn(known, rng=rng, draws=draws)
-    if known.pair_floor > 0:  # errors have the floor, so what they are compared with must have it too
-        drawn = drawn + rng.normal(scale=np.sqrt(known.pair_floor / 2), size=drawn.shape)
+    drawn = _drawn(variance, rng=rng, draws=draws)
+    if variance.pair_floor > 0:  # errors have the floor, so what they are compared with must have it too
+        drawn = drawn + rng.normal(scale=np.sqrt(variance.pair_floor / 2), size=drawn.shape)
     t_CC = studentized(estimate[None, :] - estimate[:, None], error_CC)
     p, limit, largest = _rivals(drawn, error_CC, all_CC, t_CC.max(axis=1), alpha=alpha)
     winner = int((estimate >= estimate.max() - TIE).argmax())
@@ -92,7 +92,7 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
     t_all = studentized(estimate[None, :] - estimate[:, None], all_CC)
     above = t_all > all_pairs
     quantile = max(float(norm.ppf(1 - alpha / 2)), float(limit[winner]))
-    alone, p_alone = _each_alone(known, drawn, error_CC, np.abs(t_CC), alpha=alpha)
+    alone, p_alone = _each_alone(variance, drawn, error_CC, np.abs(t_CC), alpha=alpha)
     return Comparison(
         winner=winner,
         could_be_best=p > alpha,
@@ -110,7 +110,7 @@ def compare(known: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int =
         p_alone=p_alone,
         pairs_quantile=all_pairs,
         minimal_detectable_difference=float((quantile + POWER) * np.median(np.delete(error, winner))),
-        run_share=_run_share(known, error, winner),
+        run_share=_run_share(variance, error, winner),
     )
 
 
@@ -140,24 +140,24 @@ def _rivals(
     return p, limit, largest
 
 
-def _drawn(known: Variance, *, rng: np.random.Generator, draws: int) -> Floats:
+def _drawn(variance: Variance, *, rng: np.random.Generator, draws: int) -> Floats:
     """(draws, C) centred draws of all estimates."""
-    run_root = np.diag(np.sqrt(known.run_of_mean))
-    if known.shared is None:
-        return joint_draws(known, known.image_factor, run_root, rng=rng, draws=draws)
-    image = joint_draws(known, known.image_factor, np.zeros_like(run_root), rng=rng, draws=draws)
-    return image + known.shared.drawn(rng=rng, draws=draws)
+    run_root = np.diag(np.sqrt(variance.run_of_mean))
+    if variance.shared is None:
+        return joint_draws(variance, variance.image_factor, run_root, rng=rng, draws=draws)
+    image = joint_draws(variance, variance.image_factor, np.zeros_like(run_root), rng=rng, draws=draws)
+    return image + variance.shared.drawn(rng=rng, draws=draws)
 
 
 def _each_alone(
-    known: Variance, drawn: Floats, error_CC: Floats, size_CC: Floats, *, alpha: float
+    variance: Variance, drawn: Floats, error_CC: Floats, size_CC: Floats, *, alpha: float
 ) -> tuple[Floats, Floats]:
     """(C, C) the quantile of |t| and the p value of every pair by itself; of many configurations those of Student's t.
 
     Of a few, from the draws: their variance between runs is known too badly for any t distribution.
     """
-    if known.shared is None:
-        df = max(known.df_image, 1.0)
+    if variance.shared is None:
+        df = max(variance.df_image, 1.0)
         return np.full(size_CC.shape, t.ppf(1 - alpha / 2, df)), np.asarray(2 * t.sf(size_CC, df))
     apart = np.abs(drawn[:, :, None] - drawn[:, None, :])
     size = np.divide(apart, error_CC, out=np.zeros_like(apart), where=error_CC > 0)
@@ -165,26 +165,26 @@ def _each_alone(
     return np.quantile(size, 1 - alpha, axis=0), (1 + above) / (len(drawn) + 1)
 
 
-def _run_share(known: Variance, error_C: Floats, winner: int) -> float:
+def _run_share(variance: Variance, error_C: Floats, winner: int) -> float:
     """The share of variance between runs in the differences to the winner; the median over rivals."""
-    runs = known.run_of_mean + known.run_of_mean[winner]
+    runs = variance.run_of_mean + variance.run_of_mean[winner]
     share = np.divide(runs, error_C**2, out=np.zeros(len(runs)), where=error_C > 0)
     return float(min(np.median(np.delete(share, winner)), 1.0))
 
 
 def joint_draws(
-    known: Variance, image_root: Floats, run_root: Floats, *, rng: np.random.Generator, draws: int
+    variance: Variance, image_root: Floats, run_root: Floats, *, rng: np.random.Generator, draws: int
 ) -> Floats:
     """(draws, P) centred draws of P numbers whose covariance is the sum of two parts, each (P, C) its root.
 
     Chi-square draws of both scales carry the smallness of the sample.
     """
-    C = len(known.estimate)
+    C = len(variance.estimate)
     image = rng.standard_normal((draws, C), dtype=np.float32) @ image_root.T.astype(np.float32)
     run = rng.standard_normal((draws, C), dtype=np.float32) @ run_root.T.astype(np.float32)
     scales = [
         np.sqrt(df / rng.chisquare(df, size=(draws, 1))).astype(np.float32)
-        for df in (max(known.df_image, 1.0), known.df_run)
+        for df in (max(variance.df_image, 1.0), variance.df_run)
     ]
     return np.asarray(image * scales[0] + run * scales[1])
 

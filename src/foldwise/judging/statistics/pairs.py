@@ -43,22 +43,22 @@ class Pair:
     minimal_detectable_difference: float
 
 
-def all_pairs(known: Variance, comparison: Comparison, *, alpha: float, margin: float) -> list[Pair]:
+def all_pairs(variance: Variance, comparison: Comparison, *, alpha: float, margin: float) -> list[Pair]:
     """One `Pair` for every two configurations, best first.
 
     Args:
-        known: from `variance`; higher is better.
+        variance: from `estimate_variance`; higher is better.
         comparison: from `inference.compare` of it.
         alpha: 1 - confidence.
         margin: a difference within it is of no consequence.
     """
-    order = np.argsort(-known.estimate, kind="stable")
-    quantile, alone_CC = comparison.pairs_quantile, comparison.alone * known.of_differences()
+    order = np.argsort(-variance.estimate, kind="stable")
+    quantile, alone_CC = comparison.pairs_quantile, comparison.alone * variance.of_differences()
     seen = max(quantile, float(norm.ppf(1 - alpha / 2))) + POWER
     made = []
     for place, a in enumerate(order):
         for b in order[place + 1 :]:
-            difference = float(known.estimate[a] - known.estimate[b])
+            difference = float(variance.estimate[a] - variance.estimate[b])
             error, alone = float(comparison.error_all[a, b]), float(alone_CC[a, b])
             together = quantile * error
             made.append(

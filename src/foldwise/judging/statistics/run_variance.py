@@ -158,7 +158,7 @@ class SharedRuns:
         variances = np.maximum(self.between * scale - self.noise, 0.0) * self.factor * self.in_mean
         return np.asarray(rng.standard_normal(variances.shape) * np.sqrt(variances))
 
-    def beside_one_without(self) -> SharedRuns:
+    def with_fixed_row(self) -> SharedRuns:
         """The same, and last a predictor that learns nothing, so that its runs do not vary."""
         more = [np.append(one, 0.0) for one in (self.between, self.noise, self.df)]
         return SharedRuns(more[0], more[1], self.factor, more[2], self.in_mean)

@@ -41,7 +41,7 @@ class Selected:
 
 
 def selected_score(
-    scores_Cn: Floats, known: Variance, around: Callable[[float], Interval], *, seed: int = 0
+    scores_Cn: Floats, variance: Variance, around: Callable[[float], Interval], *, seed: int = 0
 ) -> Selected:
     """Choose on bootstrapped units, score on the rest, many times; Tsamardinos, Greasidou & Borboudakis 2018.
 
@@ -53,7 +53,7 @@ def selected_score(
 
     Args:
         scores_Cn: (C, n) of every configuration and unit, mean over repeats, higher is better.
-        known: how far the estimates could be off.
+        variance: how far the estimates could be off.
         around: the interval of the winner's score, had it been this.
         seed: of the bootstrap.
     """
@@ -64,13 +64,13 @@ def selected_score(
     found = np.concatenate([_out_of_bag(scores_Cn, rng, size) for size in _chunks(total)])
     naive = float(scores_Cn.mean(axis=1).max())
     mean = float(found.mean())
-    corrected = mean - run_luck(known, rng, share=known.independent)
-    least = mean - run_luck(known, rng)
+    corrected = mean - run_luck(variance, rng, share=variance.independent)
+    least = mean - run_luck(variance, rng)
     low, high = around(corrected)
     return Selected(naive, corrected, min(low, around(least)[0]), high)
 
 
-def run_luck(known: Variance, rng: np.random.Generator, *, share: float = 1.0) -> float:
+def run_luck(variance: Variance, rng: np.random.Generator, *, share: float = 1.0) -> float:
     """What the luck with runs adds to the score of the winner on average, were the estimates the truth; 0 or more.
 
     Estimates are drawn around themselves, and what runs gave to the one that comes first is averaged. Every run part is
@@ -78,15 +78,15 @@ def run_luck(known: Variance, rng: np.random.Generator, *, share: float = 1.0) -
     some, the score was corrected by too much in simulations of few images.
 
     Args:
-        known: how far the estimates could be off.
+        variance: how far the estimates could be off.
         rng: of the draws.
         share: of the variance of the run part that counts.
     """
-    C = len(known.estimate)
+    C = len(variance.estimate)
     halves = rng.standard_normal((2, DRAWS, C))
     runs, images = np.concatenate([halves, -halves], axis=1)  # so that one without a rival has no luck at all
-    runs = runs * np.sqrt(share * known.run_of_mean.min())
-    first = (known.estimate + runs + images @ known.image_factor.T).argmax(axis=1)
+    runs = runs * np.sqrt(share * variance.run_of_mean.min())
+    first = (variance.estimate + runs + images @ variance.image_factor.T).argmax(axis=1)
     return float(np.take_along_axis(runs, first[:, None], axis=1).mean())
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import digamma, polygamma
 
 from foldwise.judging.statistics.run_variance import (
     SharedRuns,
@@ -16,8 +18,11 @@ from foldwise.judging.statistics.run_variance import (
     independent_runs_in_mean,
     runs_in_mean,
 )
-from foldwise.judging.statistics.variance_shrinkage import at_least_moderated
 from foldwise.metrics.outputs import Floats, Ints
+
+DF_ENOUGH = 500.0  # degrees of freedom: from here on variances are known well by themselves
+MIN_VARIANCES = 3  # variances: from fewer nobody knows what is usual
+NO_VARIANCE = 1e-12  # of the largest variance: there is none, two configurations are the same
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Variance:
         return np.sqrt(self.of_differences() ** 2 + more + more.T)
 
 
-def variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0) -> Variance:
+def estimate_variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0) -> Variance:
     """Steps 1 to 5 of the pipeline.
 
     Args:
@@ -110,11 +115,11 @@ def variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0) -> Varia
     )
 
 
-def beside(known: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> Variance:
+def with_fixed_row(variance: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> Variance:
     """The variance with one more row, last: a predictor that learns nothing, so that its runs do not vary.
 
     Args:
-        known: from `variance` of `scores_CRn`.
+        variance: from `estimate_variance` of `scores_CRn`.
         scores_CRn: as given there.
         fixed_Rn: what the predictor scores on the same units.
     """
@@ -122,15 +127,15 @@ def beside(known: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> Variance:
     n, apart = len(fixed_n), fixed_n - fixed_n.mean()
     shared_C = (scores_CRn @ apart).mean(axis=1) / (n * max(n - 1, 1))
     own = apart @ apart / (n * max(n - 1, 1))
-    image = np.block([[known.image, shared_C[:, None]], [shared_C[None, :], np.array([[own]])]])
+    image = np.block([[variance.image, shared_C[:, None]], [shared_C[None, :], np.array([[own]])]])
     return replace(
-        known,
-        estimate=np.append(known.estimate, fixed_n.mean()),
+        variance,
+        estimate=np.append(variance.estimate, fixed_n.mean()),
         image=image,
         image_factor=_factor(image),
-        run=np.append(known.run, 0.0),
-        run_of_mean=np.append(known.run_of_mean, 0.0),
-        shared=known.shared and known.shared.beside_one_without(),
+        run=np.append(variance.run, 0.0),
+        run_of_mean=np.append(variance.run_of_mean, 0.0),
+        shared=variance.shared and variance.shared.with_fixed_row(),
     )
 
 
@@ -139,3 +144,39 @@ def _factor(covariance: Floats) -> Floats:
     apart = covariance - covariance.mean(axis=0) - covariance.mean(axis=1)[:, None] + covariance.mean()
     values, vectors = np.linalg.eigh((apart + apart.T) / 2)
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
+
+
+def at_least_moderated(variances: Floats, df: float) -> Floats:
+    """The variances, each at least what it is after moderation; those without any stay as they are.
+
+    Of the many pairs of a study some have by luck far too small a variance, and the largest of many t values is one of
+    theirs: with seven groups of images, a test of all pairs that believed them called equals different in one study of
+    seven. Moderation takes the average of a variance and the usual one, weighted with its degrees of freedom and with those that
+    the usual one is worth: few where variances differ by more than luck, and without end where they do not.
+
+    Args:
+        variances: any shape; 0 or more, each about a chi-square of `df` degrees of freedom.
+        df: of every one.
+
+    Source: Smyth 2004, Statistical Applications in Genetics and Molecular Biology 3:3, section 6.
+    """
+    there = variances > NO_VARIANCE * variances.max(initial=0.0)
+    if df >= DF_ENOUGH or df <= 0 or there.sum() < MIN_VARIANCES:
+        return variances
+    logs = np.log(variances[there]) - digamma(df / 2) + np.log(df / 2)
+    beyond_luck = float(logs.var(ddof=1) - polygamma(1, df / 2))
+    worth = _inverse_trigamma(beyond_luck)
+    if np.isinf(worth):
+        moderated = np.full_like(variances, np.exp(logs.mean()))
+    else:
+        usual = np.exp(logs.mean() + digamma(worth) - np.log(worth))
+        moderated = (2 * worth * usual + df * variances) / (2 * worth + df)
+    return np.where(there, np.maximum(variances, moderated), variances)
+
+
+def _inverse_trigamma(value: float) -> float:
+    """Where trigamma is `value`; infinite where that is 0 or less, or next to it."""
+    low, high = 1e-4, 1e6
+    if value <= polygamma(1, high):
+        return float("inf")
+    return low if value >= polygamma(1, low) else float(brentq(lambda x: polygamma(1, x) - value, low, high))

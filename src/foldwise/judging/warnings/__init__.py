@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from foldwise.judging.verdict import VerdictWarning
+from foldwise.judging.judgement import Judgement
+from foldwise.judging.scores.rows import Rows
+from foldwise.judging.verdict import ConfigurationResult, State, VerdictWarning
+from foldwise.judging.verdict_sections import FactorsSection
 from foldwise.judging.warnings import choice, runs, sample
-from foldwise.judging.warnings.facts import Facts, Record
 
 
-def cautions(
-    facts: Facts, told: str, records: Sequence[Record], factors: Record | None
+def run_warnings(
+    rows: Rows,
+    judgement: Judgement,
+    state: State,
+    configurations: Sequence[ConfigurationResult],
+    factors: FactorsSection | None,
 ) -> Iterator[VerdictWarning | None]:
-    """Every caution about the comparison, the gravest kind first; None for those that do not apply."""
-    yield choice.trivial(facts, told, records)
-    yield from runs.missing(facts, records)
-    yield choice.not_distinguishable(facts, records)
-    yield sample.small(facts)
-    yield runs.seeds(facts)
-    yield runs.unstable(facts, records)
-    yield runs.unequal_budget(facts)
-    yield sample.rare(facts)
-    yield sample.degenerate(facts)
-    yield sample.uncertain_thresholds(facts)
-    yield runs.undertrained(facts, records)
-    yield from choice.edge(records)
-    yield choice.optimism(facts, records)
+    """Every warning about the comparison, the gravest kind first; None for those that do not apply."""
+    yield choice.trivial(state, configurations)
+    yield runs.missing(rows, configurations)
+    yield choice.not_distinguishable(judgement, configurations)
+    yield sample.small(judgement)
+    yield runs.seeds(rows)
+    yield runs.unstable(judgement, configurations)
+    yield runs.unequal_budget(rows, judgement)
+    yield sample.rare(rows)
+    yield sample.degenerate(rows, judgement)
+    yield sample.uncertain_thresholds(rows)
+    yield runs.undertrained(rows, judgement, configurations)
+    yield from choice.edge(configurations)
+    yield choice.optimism(judgement, configurations)
     yield choice.confounded(factors)

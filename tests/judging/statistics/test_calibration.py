@@ -5,8 +5,8 @@ import pytest
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
 
+from foldwise.judging.statistics.calibration import ece, num_bins, perfect_ece, pixel_curve, reliability_curve
 from foldwise.judging.statistics.intervals import wilson
-from foldwise.judging.statistics.reliability import curve, ece, num_bins, perfect_ece, pixel_curve
 
 
 def events(n=500, seed=0):
@@ -17,7 +17,7 @@ def events(n=500, seed=0):
 
 def test_the_curve_is_that_of_scikit_learn_and_its_intervals_are_wilson():
     said, hit = events()
-    made = curve(said, hit, bins=15, worth=np.ones(len(said)), alpha=0.05)
+    made = reliability_curve(said, hit, bins=15, worth=np.ones(len(said)), alpha=0.05)
     share, mean = calibration_curve(hit, said, n_bins=15)
     np.testing.assert_allclose([one.share for one in made], share)
     np.testing.assert_allclose([one.mean for one in made], mean)
@@ -28,8 +28,10 @@ def test_the_curve_is_that_of_scikit_learn_and_its_intervals_are_wilson():
 
 def test_an_image_seen_twice_is_one_image():
     said, hit = events()
-    once = curve(said, hit, bins=10, worth=np.ones(len(said)), alpha=0.05)
-    twice = curve(np.tile(said, 2), np.tile(hit, 2), bins=10, worth=np.full(2 * len(said), 0.5), alpha=0.05)
+    once = reliability_curve(said, hit, bins=10, worth=np.ones(len(said)), alpha=0.05)
+    twice = reliability_curve(
+        np.tile(said, 2), np.tile(hit, 2), bins=10, worth=np.full(2 * len(said), 0.5), alpha=0.05
+    )
     for one, two in zip(once, twice, strict=True):
         assert (one.low, one.high, 2 * one.count) == (
             pytest.approx(two.low),
@@ -82,4 +84,4 @@ def test_pixels_are_pooled_over_images_and_classes():
     share, mean = calibration_curve(hit, said, n_bins=15)
     np.testing.assert_allclose([one.share for one in made], share)
     np.testing.assert_allclose([one.mean for one in made], mean)
-    assert np.isnan(made[0].low)
+    assert made[0].low is None

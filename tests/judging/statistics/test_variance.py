@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import polygamma
 
 from foldwise.judging.statistics.inference import compare
-from foldwise.judging.statistics.variance import variance
-from foldwise.judging.statistics.variance_shrinkage import _inverse_trigamma, at_least_moderated
+from foldwise.judging.statistics.variance import _inverse_trigamma, at_least_moderated, estimate_variance
 
 
 @given(st.floats(1e-3, 1e5))
@@ -55,7 +54,7 @@ def test_of_few_units_equals_are_rarely_called_different_by_the_test_of_all_pair
     for seed in range(120):
         rng = np.random.default_rng(seed)
         scores = 0.8 + 0.05 * rng.normal(size=7) + 0.02 * rng.standard_t(5, size=(24, 1, 7))
-        known = variance(scores, np.arange(7)[None] % 5)
+        known = estimate_variance(scores, np.arange(7)[None] % 5)
         found = compare(known, seed=seed)
         alarms += found.p_pairs.min() <= 0.05
         apart = np.abs(known.estimate[:, None] - known.estimate) / np.maximum(known.of_differences(), 1e-12)

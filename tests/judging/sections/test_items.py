@@ -1,10 +1,20 @@
 """Speeds in the verdict: those that were measured, and those that failed with why."""
 
-from foldwise.judging.sections.throughput import throughput
+from foldwise.judging.sections.items import throughput_section
+from foldwise.judging.verdict_sections import SpeedPoint
 from foldwise.run.folder import RunFolder, write_json
 from foldwise.run.items import Item
 from foldwise.run.plan import Plan
 from foldwise.study.spec import Training
+
+POINT = {
+    "batch_size": 4,
+    "train": None,
+    "limit": None,
+    "inference": None,
+    "peak_memory_mb": None,
+    "problem": "out of memory",
+}
 
 
 def test_what_is_done_or_failed_is_told_in_plan_order(tmp_path):
@@ -21,14 +31,14 @@ def test_what_is_done_or_failed_is_told_in_plan_order(tmp_path):
     folder.save_plan(Plan((fit, *items), ()))
     for name, result in (
         ("fit-1", {"status": "done", "points": [1]}),
-        ("measure-none", {"status": "done", "error": None, "held": "none", "points": [{"batch_size": 4}]}),
+        ("measure-none", {"status": "done", "error": None, "held": "none", "points": [POINT]}),
         ("measure-memory", {"status": "failed", "error": {"message": "no room"}}),
     ):
         folder.done(name).mkdir(parents=True)
         write_json(folder.done(name) / "result.json", result)
-    told = throughput(folder)
-    assert [(row["model"], row["cache"], row["error"]) for row in told] == [
+    told = throughput_section(folder)
+    assert [(row.model, row.cache, row.error) for row in told] == [
         ("conv (width 4)", "memory", "no room"),
         ("conv (width 4)", "none", None),
     ]
-    assert (told[0]["points"], told[1]["points"]) == (None, [{"batch_size": 4}])
+    assert (told[0].points, told[1].points) == (None, (SpeedPoint(**POINT),))

@@ -1,0 +1,149 @@
+"""The numbers behind a verdict, wherever the scores come from: a run, or a table that somebody else made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from foldwise.judging.scores.baselines import Baseline
+from foldwise.judging.scores.scoring import MetricTable, Scored, best_first, table_of
+from foldwise.judging.statistics.inference import Comparison, compare
+from foldwise.judging.statistics.intervals import Interval, interval, moved
+from foldwise.judging.statistics.selection import Selected, selected_score
+from foldwise.judging.statistics.variance import with_fixed_row
+from foldwise.metrics.influence import Units
+from foldwise.metrics.table import Metric
+from foldwise.study.spec import Judging
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is settled before any score is looked at.
+
+    Attributes:
+        judge: what the study wants of the comparison.
+        seed: of every draw, so that the same scores give the same verdict.
+        metric: the one that decides.
+        metrics: all of the task, by name.
+        units: what was sampled.
+        num_cases: images.
+        noun: what a unit is called, one and many: ``("image", "images")``.
+    """
+
+    judge: Judging
+    seed: int
+    metric: Metric
+    metrics: Mapping[str, Metric]
+    units: Units
+    num_cases: int
+    noun: tuple[str, str]
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, else -1."""
+        return 1 if self.metric.higher_is_better else -1
+
+    @property
+    def confidence(self) -> str:
+        """Of every interval: ``95 %``."""
+        return f"{100 * (1 - self.judge.alpha):g} %"
+
+
+@dataclass(frozen=True)
+class Judgement(Terms):
+    """The scores of every configuration, and what the comparison of the complete ones says.
+
+    Attributes:
+        scored: by configuration id, of those with a score.
+        comparable: ids of the configurations that are complete, best first.
+        tables: by metric, over `comparable`; empty where none is.
+        comparison: None unless two or more configurations can be tested.
+        selected: the winner's corrected score; None where nothing was selected.
+        trivial: every trivial predictor with its scores.
+        trivial_p: how well it fits that the best of them is as good as any configuration; None where it is not tested.
+    """
+
+    scored: Mapping[str, Scored]
+    comparable: tuple[str, ...]
+    tables: Mapping[str, MetricTable]
+    comparison: Comparison | None
+    selected: Selected | None
+    trivial: tuple[tuple[Baseline, Scored], ...] = ()
+    trivial_p: float | None = None
+
+    @property
+    def decisive(self) -> MetricTable | None:
+        """The table of the metric that decides; None where no configuration can be compared."""
+        return self.tables.get(self.metric.name)
+
+    @property
+    def best_trivial(self) -> tuple[Baseline, Scored] | None:
+        """The trivial predictor with the best estimate; None where none could be scored."""
+        name = self.metric.name
+        defined = [pair for pair in self.trivial if not np.isnan(pair[1].estimates[name])]
+        return max(defined, key=lambda pair: self.sign * pair[1].estimates[name], default=None)
+
+
+def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collection[str]) -> Judgement:
+    """The judgement of scores.
+
+    Args:
+        terms: of the comparison.
+        scored: by configuration id.
+        complete: ids of those that have every fold and repeat; where one lacks a defined score it is left out too.
+    """
+    name = terms.metric.name
+    whole = [one for one in scored if one in complete and np.isfinite(scored[one].values[name]).all()]
+    comparable = best_first(whole, scored, terms.metric)
+    rows = [scored[one] for one in comparable]
+    tables = {
+        key: table_of(metric, rows, terms.units, num_cases=terms.num_cases, alpha=terms.judge.alpha)
+        for key, metric in (terms.metrics.items() if rows else ())
+    }
+    comparison, selected = compared(tables.get(name), seed=terms.seed, alpha=terms.judge.alpha)
+    return Judgement(
+        **vars(terms),
+        scored=scored,
+        comparable=comparable,
+        tables=tables,
+        comparison=comparison,
+        selected=selected,
+    )
+
+
+def compared(
+    decisive: MetricTable | None, *, seed: int, alpha: float
+) -> tuple[Comparison | None, Selected | None]:
+    """Who could be the best by the metric that decides, and the winner's corrected score; None where none is tested."""
+    if decisive is None or decisive.variance is None or len(decisive.values) < 2:
+        return None, None
+    comparison = compare(decisive.variance, seed=seed, alpha=alpha)
+    spread, metric = decisive.spreads[comparison.winner], decisive.metric
+    assert spread is not None
+    sign = 1 if metric.higher_is_better else -1
+
+    def around(corrected: float) -> Interval:
+        low, high = interval(metric.interval, moved(spread, sign * corrected), alpha=alpha)
+        return (low, high) if sign > 0 else (-high, -low)
+
+    return comparison, selected_score(decisive.values.mean(axis=1), decisive.variance, around, seed=seed)
+
+
+def with_trivial(judgement: Judgement, trivial: tuple[tuple[Baseline, Scored], ...]) -> Judgement:
+    """The same with trivial predictors, and whether the best of them could be the best of all.
+
+    It passes the test of the configurations as one more row: the best of many that only guess looks better than a
+    guess, and a test of the winner alone would believe it.
+    """
+    judgement = replace(judgement, trivial=trivial)
+    decisive, best = judgement.decisive, judgement.best_trivial
+    if decisive is None or decisive.variance is None or best is None:
+        return judgement
+    values = judgement.sign * best[1].values[judgement.metric.name]
+    if not np.isfinite(values).all():
+        return judgement
+    together = with_fixed_row(decisive.variance, decisive.values, values)
+    p = compare(together, seed=judgement.seed, alpha=judgement.judge.alpha).p[-1]
+    return replace(judgement, trivial_p=float(p))
