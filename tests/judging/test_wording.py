@@ -42,6 +42,8 @@ def test_rough_counts():
         ("F1", "F1"),
         ("Pixel AUROC per image", "pixel AUROC per image"),
         ("Log-loss", "log-loss"),
+        ("Matthews correlation", "Matthews correlation"),
+        ("Cohen's kappa", "Cohen's kappa"),
     ],
 )
 def test_titles_within_a_sentence_keep_names_and_abbreviations(title, wanted):

@@ -30,6 +30,8 @@ SINGLE = {
     "recall_weighted": lambda y, p, s: oracle.recall_score(y, p, average="weighted"),
     "precision_weighted": lambda y, p, s: oracle.precision_score(y, p, average="weighted"),
     "log_loss": lambda y, p, s: oracle.log_loss(y, s),
+    "mcc": lambda y, p, s: oracle.matthews_corrcoef(y, p),
+    "kappa": lambda y, p, s: oracle.cohen_kappa_score(y, p),
 }
 BINARY = SINGLE | {
     "sensitivity": lambda y, p, s: oracle.recall_score(y, p),
@@ -47,10 +49,15 @@ MULTICLASS = SINGLE | {
         np.eye(4)[y], s, average="macro"
     ),
     "brier": lambda y, p, s: ((s - np.eye(4)[y]) ** 2).sum(axis=1).mean(),
+    "kappa_linear": lambda y, p, s: oracle.cohen_kappa_score(y, p, weights="linear"),
+    "kappa_quadratic": lambda y, p, s: oracle.cohen_kappa_score(y, p, weights="quadratic"),
 }
 MULTILABEL = {
     "exact_match": lambda y, p, s: oracle.accuracy_score(y, p),
     "label_accuracy": lambda y, p, s: 1 - oracle.hamming_loss(y, p),
+    "balanced_accuracy_macro": lambda y, p, s: np.mean(
+        [oracle.balanced_accuracy_score(y[:, k], p[:, k]) for k in range(5)]
+    ),
     "recall_macro": lambda y, p, s: oracle.recall_score(y, p, average="macro"),
     "specificity_macro": lambda y, p, s: oracle.recall_score(~y, ~p, average="macro"),
     "precision_macro": lambda y, p, s: oracle.precision_score(y, p, average="macro"),
@@ -118,6 +125,8 @@ SEGMENTATION = {
     "pixel_sensitivity_pooled_macro": pooled(oracle.recall_score),
     "pixel_specificity_pooled_macro": pooled(lambda t, c: oracle.recall_score(~t, ~c)),
     "pixel_precision_pooled_macro": pooled(oracle.precision_score),
+    "pixel_mcc_pooled": lambda t, c, s: oracle.matthews_corrcoef(t.ravel(), c.ravel()),
+    "pixel_kappa_pooled": lambda t, c, s: oracle.cohen_kappa_score(t.ravel(), c.ravel()),
     "pixel_auroc_img_macro": over_images(lambda t, c, s: oracle.roc_auc_score(t, s)),
     "pixel_ap_img_macro": over_images(lambda t, c, s: oracle.average_precision_score(t, s)),
     "false_positive_image_rate_macro": lambda t, c, s: float("nan"),  # no image lacks a class

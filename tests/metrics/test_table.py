@@ -9,7 +9,7 @@ from outputs_to_score import alone, drawn_outputs, drawn_truth, one_hot, outputs
 from foldwise.errors import SpecError
 from foldwise.metrics.confusion import ConfusionFunction, cells
 from foldwise.metrics.influence import Units, unit_scores, value_of
-from foldwise.metrics.table import DEFAULTS, METRICS, choose_metric
+from foldwise.metrics.table import DEFAULTS, METRICS, choose_metric, metrics_of, reported
 
 ROWS = [(name, family) for name, row in METRICS.items() for family in row.families]
 every_row = pytest.mark.parametrize(("name", "family"), ROWS)
@@ -142,3 +142,16 @@ def test_an_unknown_metric_names_the_nearest():
         choose_metric("acuracy", "binary")
     assert caught.value.what == "no metric for binary tasks is called 'acuracy'"
     assert "Did you mean 'accuracy'?" in str(caught.value)
+
+
+def test_weighted_kappa_is_only_reported_where_a_study_says_that_classes_are_ordered():
+    plain = reported(METRICS["accuracy"], "multiclass", boundary=False)
+    ordered = reported(METRICS["kappa_linear"], "multiclass", boundary=False)
+    assert set(ordered) - set(plain) == {"kappa_linear", "kappa_quadratic"}
+    assert set(metrics_of("multiclass")) == set(ordered)
+
+
+def test_boundary_scores_are_only_reported_where_there_are_some():
+    dice = METRICS["dice_img_macro"]
+    with_them, without = (reported(dice, "segmentation", boundary=boundary) for boundary in (True, False))
+    assert set(with_them) - set(without) == {"nsd_img_macro"}

@@ -21,7 +21,10 @@ def all_others(number: int) -> str:
 def in_text(title: str) -> str:
     """A title within a sentence: ``pixel accuracy``, but ``IoU per image``, ``F1`` and ``Dice per image``."""
     first = title.split(maxsplit=1)[0].rstrip(",")
-    stays = first in ("Dice", "Brier", "Hausdorff") or not first[1:].replace("-", "").islower()
+    stays = (
+        first in ("Dice", "Brier", "Hausdorff", "Matthews", "Cohen's")
+        or not first[1:].replace("-", "").islower()
+    )
     return title if stays else title[0].lower() + title[1:]
 
 

@@ -24,6 +24,56 @@ class ConfusionFunction:
     of: Callable[[Floats], tuple[float, Floats]]
 
 
+def mcc(counts_KK: Floats) -> tuple[float, Floats]:
+    """Matthews correlation of truth and decisions, for any number of classes, and its derivative.
+
+    0 where all decisions are the same class, as in scikit-learn: they say nothing of the truth. Its influences are 0
+    there, too, as it has no slope.
+
+    Returns:
+        nan where fewer than two classes are there.
+
+    Source: R_K of Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006; of two classes the phi coefficient.
+    """
+    total, right = counts_KK.sum(), np.trace(counts_KK)
+    true_K, decided_K = counts_KK.sum(axis=1), counts_KK.sum(axis=0)
+    spread_true, spread_decided = total**2 - true_K @ true_K, total**2 - decided_K @ decided_K
+    if spread_true == 0 or spread_decided == 0:
+        return (np.nan if spread_true == 0 else 0.0), np.zeros_like(counts_KK)
+    scale = np.sqrt(spread_true * spread_decided)
+    value = (right * total - true_K @ decided_K) / scale
+    by_covariance = right + total * np.eye(len(true_K)) - decided_K[:, None] - true_K
+    by_spreads = (total - true_K)[:, None] / spread_true + (total - decided_K) / spread_decided
+    return float(value), by_covariance / scale - value * by_spreads
+
+
+def kappa(power: int) -> Callable[[Floats], tuple[float, Floats]]:
+    """Cohen's kappa, 1 - errors / errors by chance, and its derivative.
+
+    Args:
+        power: of the number of classes that an error is off, which it counts by: 0 (all count alike), 1 or 2.
+
+    Returns:
+        nan where fewer than two classes are there.
+
+    Source: Cohen 1968, doi:10.1037/h0026256.
+    """
+
+    def of(counts_KK: Floats) -> tuple[float, Floats]:
+        true_K, decided_K = counts_KK.sum(axis=1), counts_KK.sum(axis=0)
+        classes = np.arange(len(true_K))
+        off_KK = np.abs(classes[:, None] - classes).astype(np.float64)
+        weight_KK = (off_KK > 0).astype(np.float64) if power == 0 else off_KK**power
+        if np.count_nonzero(true_K) < 2:
+            return np.nan, np.zeros_like(counts_KK)
+        total, errors, chance = counts_KK.sum(), (weight_KK * counts_KK).sum(), true_K @ weight_KK @ decided_K
+        by_chance = (weight_KK @ decided_K)[:, None] + true_K @ weight_KK
+        slope = -(errors + total * weight_KK) / chance + total * errors / chance**2 * by_chance
+        return float(1 - total * errors / chance), slope
+
+    return of
+
+
 def cells(outputs: Outputs) -> tuple[Floats, Callable[[Floats], Floats]]:
     """The counts of all cases (K, K), and what sums a value of every cell (K, K) over the counts of each case: (n,).
 

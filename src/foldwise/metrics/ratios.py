@@ -99,6 +99,13 @@ def label_accuracy(outputs: Outputs) -> Ratio:
     return _columns((outcomes.tp + outcomes.tn).mean(axis=1), np.ones(len(outcomes.tp)))
 
 
+def balanced_labels(outputs: Outputs) -> Ratio:
+    """Sensitivity and specificity of every label; one that all images have, or none, counts by what is defined of it."""
+    both = [of_classes(name, "all")(outputs) for name in ("sensitivity", "specificity")]
+    tops, bottoms = ([getattr(ratio, end) for ratio in both] for end in ("numerator", "denominator"))
+    return _columns(np.concatenate(tops, axis=1), np.concatenate(bottoms, axis=1))
+
+
 def image_dice(outputs: Outputs, *, empty: Literal["excluded", "one", "truth"] = "excluded") -> Floats:
     """(n, K) Dice per image and class; nan where there is nothing to overlap.
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from foldwise.errors import SpecError, unknown
 from foldwise.metrics import ratios
-from foldwise.metrics.confusion import ConfusionFunction
+from foldwise.metrics.confusion import ConfusionFunction, kappa, mcc
 from foldwise.metrics.ranking import AUROC, AVERAGE_PRECISION, Ranking
 from foldwise.metrics.ratios import (
     RatioOf,
@@ -29,6 +29,7 @@ from foldwise.metrics.ratios import (
 BOUNDS = {
     "wilson": (0.0, 1.0),
     "logit": (0.0, 1.0),
+    "signed": (-1.0, 1.0),
     "plain": (0.0, float("inf")),
     "free": (-float("inf"), float("inf")),
 }
@@ -44,8 +45,8 @@ class Metric:
         formula: how it is made; None where scores come from elsewhere and are only averaged.
         needs: what it is made of: ``decisions`` (the class of each image or pixel), ``probabilities``, a
             ``histogram`` of those of pixels, or ``boundary`` scores, which only some studies have.
-        interval: the rule of statistics.md 1.4: ``wilson`` for shares, ``logit`` for bounded means, ``plain``
-            else, ``free`` where a score may be negative.
+        interval: the rule of statistics.md 1.4: ``wilson`` for shares, ``logit`` for bounded means, ``signed``
+            for correlations, from -1 to 1, ``plain`` else, ``free`` where a score may be negative.
         groups_equal: a mean over units: each group counts once. False: cases are summed over all groups.
         counted: each case is right or wrong, so that differences have the variance floor of paired proportions.
         ordered: only for classes that stand in an order, which a study says by naming such a metric.
@@ -57,7 +58,7 @@ class Metric:
     averaging: str
     formula: RatioOf | Ranking | ConfusionFunction | None = None
     needs: Literal["decisions", "probabilities", "histogram", "boundary"] = "decisions"
-    interval: Literal["wilson", "logit", "plain", "free"] = "logit"
+    interval: Literal["wilson", "logit", "signed", "plain", "free"] = "logit"
     higher_is_better: bool = True
     groups_equal: bool = False
     counted: bool = False
@@ -85,6 +86,8 @@ _MANY = ("multiclass", "multilabel")
 _IMG = "mean over images; in each, mean over its foreground classes"
 _POOLED = "pixels of all images pooled; mean over foreground classes"
 _MACRO = "images pooled over folds; mean over classes"
+_ALL = "images of all classes pooled over folds"
+_ORDERED = _ALL + "; an error counts by {}how many classes it is off, in their order"
 _WEIGHTED = "mean over classes weighted by their images"
 _RANK = (
     "within each fold, mean over folds; mean over classes that at least 10 images or groups have and 10 lack"
@@ -94,6 +97,7 @@ _ROWS = (
     Metric("accuracy", "Accuracy", _SINGLE, "mean over images", ratios.accuracy, interval="wilson", groups_equal=True, counted=True),
     Metric("exact_match", "Exact match", ("multilabel",), "share of images with every label right", ratios.accuracy, interval="wilson", groups_equal=True, counted=True),
     Metric("label_accuracy", "Label accuracy", ("multilabel",), "mean over images and labels", ratios.label_accuracy, groups_equal=True),
+    Metric("balanced_accuracy_macro", "Macro balanced accuracy", ("multilabel",), _MACRO + " of the mean of sensitivity and specificity", ratios.balanced_labels, counted=True),
     Metric("sensitivity", "Sensitivity (recall)", ("binary",), "of the positive class", of_classes("sensitivity", "positive"), interval="wilson", counted=True),
     Metric("specificity", "Specificity", ("binary",), "of the positive class", of_classes("specificity", "positive"), interval="wilson", counted=True),
     Metric("precision", "Precision", ("binary",), "of the positive class", of_classes("precision", "positive"), interval="wilson"),
@@ -107,6 +111,10 @@ _ROWS = (
     Metric("f1_macro", "Macro F1", _CLASSIFY, _MACRO, of_classes("f1", "all")),
     Metric("f1_micro", "Micro F1", _CLASSIFY, "images and classes pooled", of_classes("f1", "all", "micro")),
     Metric("f1_weighted", "Weighted F1", _CLASSIFY, _WEIGHTED, of_classes("f1", "all", "weighted")),
+    Metric("mcc", "Matthews correlation", _SINGLE, _ALL, ConfusionFunction(mcc), interval="signed"),
+    Metric("kappa", "Cohen's kappa", _SINGLE, _ALL, ConfusionFunction(kappa(0)), interval="signed"),
+    Metric("kappa_linear", "Cohen's kappa, linear weights", ("multiclass",), _ORDERED.format(""), ConfusionFunction(kappa(1)), interval="signed", ordered=True),
+    Metric("kappa_quadratic", "Cohen's kappa, quadratic weights", ("multiclass",), _ORDERED.format("the square of "), ConfusionFunction(kappa(2)), interval="signed", ordered=True),
     Metric("auroc", "AUROC", ("binary",), "of the positive class; within each fold, mean over folds", AUROC, needs="probabilities"),
     Metric("auroc_macro", "Macro AUROC", _MANY, _RANK, AUROC, needs="probabilities"),
     Metric("average_precision", "Average precision", ("binary",), "of the positive class; within each fold, mean over folds", AVERAGE_PRECISION, needs="probabilities"),
@@ -125,6 +133,8 @@ _ROWS = (
     Metric("pixel_sensitivity_pooled_macro", "Pixel sensitivity, pooled", ("segmentation",), _POOLED, of_classes("sensitivity", "foreground")),
     Metric("pixel_specificity_pooled_macro", "Pixel specificity, pooled", ("segmentation",), _POOLED, of_classes("specificity", "foreground")),
     Metric("pixel_precision_pooled_macro", "Pixel precision, pooled", ("segmentation",), _POOLED, of_classes("precision", "foreground")),
+    Metric("pixel_mcc_pooled", "Matthews correlation of pixels, pooled", ("segmentation",), "pixels of all images and classes pooled", ConfusionFunction(mcc), interval="signed"),
+    Metric("pixel_kappa_pooled", "Cohen's kappa of pixels, pooled", ("segmentation",), "pixels of all images and classes pooled", ConfusionFunction(kappa(0)), interval="signed"),
     Metric("pixel_auroc_img_macro", "Pixel AUROC per image", ("segmentation",), _IMG, per_image(pixel_auroc), needs="histogram", groups_equal=True),
     Metric("pixel_ap_img_macro", "Pixel average precision per image", ("segmentation",), _IMG, per_image(pixel_ap), needs="histogram", groups_equal=True),
     Metric("false_positive_image_rate_macro", "False-positive images", ("segmentation",), "share of the images without a class in which it is predicted; mean over foreground classes", ratios.false_positive_images, interval="wilson", higher_is_better=False),

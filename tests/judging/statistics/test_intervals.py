@@ -8,6 +8,9 @@ from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
 from foldwise.judging.statistics.intervals import Spread, effective_size, interval, logit_t, moved, wilson
+from foldwise.metrics.influence import Units, unit_scores
+from foldwise.metrics.outputs import Outputs
+from foldwise.metrics.table import METRICS
 
 
 @pytest.mark.parametrize(
@@ -110,3 +113,34 @@ def test_a_perfect_score_moved_down_scatters_as_its_images_would():
     wide = replace(perfect, estimate=0.9, image_variance=0.01)
     assert moved(wide, 0.8).image_variance == 0.01
     assert moved(replace(perfect, counted=False), 0.99).image_variance == 0.0
+
+
+def test_a_correlation_has_the_interval_of_fishers_z():
+    low, high = interval("signed", spread(-0.3, 101, image=0.0081))
+    half = 1.98397 * 0.09 / (1 - 0.3**2)
+    assert (low, high) == pytest.approx(
+        (np.tanh(np.arctanh(-0.3) - half), np.tanh(np.arctanh(-0.3) + half)), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("estimate", [-1.0, -0.98, 0.0, 0.98, 1.0])
+def test_a_correlation_stays_between_its_bounds(estimate):
+    low, high = interval("signed", spread(estimate, 20, image=0.01))
+    assert -1 <= low <= estimate <= high <= 1
+    assert high - low > 0.1
+
+
+def test_intervals_of_correlations_hold_their_promise():
+    rng, metric, held = np.random.default_rng(0), METRICS["mcc"], []
+    chance_KK = (
+        np.diag([0.4, 0.3, 0.2]) @ np.array([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.05, 0.1, 0.85]]) / 0.9
+    )
+    true = metric.formula.of(chance_KK)[0]
+    for _ in range(300):
+        cell = rng.choice(9, 80, p=chance_KK.ravel())
+        truth, decided = np.eye(3)[cell // 3] > 0, np.eye(3)[cell % 3]
+        outputs = Outputs("multiclass", np.arange(80), np.zeros(80, int), truth, decided)
+        values = unit_scores(metric, outputs, Units(np.arange(80), 80, grouped=False)).values
+        low, high = interval("signed", spread(values.mean(), 80, image=values.var(ddof=1) / 80))
+        held.append(low <= true <= high)
+    assert 0.92 < np.mean(held) < 0.985

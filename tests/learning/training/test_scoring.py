@@ -156,6 +156,7 @@ def test_labels_are_scored_as_means_over_labels():
         "log_loss": np.mean([metrics.log_loss(t, q) for t, q in columns]),
         "brier": np.mean([metrics.brier_score_loss(t, q) for t, q in columns]),
         "label_accuracy": np.mean([metrics.accuracy_score(t, q >= 0.5) for t, q in columns]),
+        "balanced_accuracy": np.mean([metrics.balanced_accuracy_score(t, q >= 0.5) for t, q in columns]),
         "f1": np.mean([metrics.f1_score(t, q >= 0.5) for t, q in columns]),
     }
     got = {name: by(name, "multilabel_classification", scores) for name in wanted}

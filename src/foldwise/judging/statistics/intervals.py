@@ -85,9 +85,20 @@ def _t(df: float, alpha: float) -> float:
 
 
 def interval(rule: str, spread: Spread, *, alpha: float = 0.05) -> Interval:
-    """The interval of a score by ``wilson``, ``logit``, ``plain`` (0 or more) or ``free``; nan where there is nothing to go by."""
+    """The interval of a score by ``wilson``, ``logit``, ``signed`` (-1 to 1), ``plain`` (0 or more) or ``free``; nan where there is nothing to go by."""
     if np.isnan(spread.estimate) or not spread.df > 0:
         return NO_INTERVAL
+    if rule == "signed":
+        # The logit of (1 + r) / 2 is twice Fisher's z of a correlation r, so this is his interval. Of 54 kinds of drawn
+        # studies (30 to 300 images) it held the truth in 90 to 98 %, estimate ± t * standard error in 62 to 96 %.
+        halved = replace(
+            spread,
+            estimate=(1 + spread.estimate) / 2,
+            image_variance=spread.image_variance / 4,
+            run_variance=spread.run_variance / 4,
+        )
+        low, high = interval("logit", halved, alpha=alpha)
+        return 2 * low - 1, 2 * high - 1
     if rule in ("plain", "free"):
         low, high = plain_t(spread.estimate, spread.standard_error, spread.df, alpha=alpha)
         return (max(low, 0.0) if rule == "plain" else low), high  # losses are never negative

@@ -95,12 +95,12 @@ def undertrained(
 ) -> VerdictWarning | None:
     """Where the best epoch of most fits is among the last, and training was still improving."""
     metric = judgement.metric
-    best_possible = metric.bounded and metric.higher_is_better
+    perfect = metric.bounds[1] - 1e-9 if metric.higher_is_better else float("inf")
     late = [
         one.name
         for one in configurations
         # Of a perfect score nothing is left to gain.
-        if not (best_possible and (one.estimate or 0) > 1 - 1e-9) and _undertrained(rows.done(one.id))
+        if (one.estimate or 0) <= perfect and _undertrained(rows.done(one.id))
     ]
     if not late:
         return None
