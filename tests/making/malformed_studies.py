@@ -1,4 +1,4 @@
-"""Studies with a mistake, the changes asked on the command line, and the whole message that refuses each."""
+"""Studies with a error, the changes asked on the command line, and the whole message that refuses each."""
 
 from typing import NamedTuple
 
@@ -439,7 +439,7 @@ MALFORMED = [
         ),
     ),
     Malformed(
-        "weights with a spelling mistake",
+        "weights with a spelling error",
         ("study: gel\ndata: {path: gels}\ncompare: {weights: [none, imagnet]}\ntrain: {model: unet}\n"),
         (
             "study.yaml:3:27: compare.weights[1] is no file: 'imagnet', looked for in {here}\n"

@@ -101,7 +101,7 @@ def drawn_outputs(family):
     hot = one_hot(family, truth)
     evidence = np.random.default_rng(2).normal(hot * 2.0 - 1, 1.2)
     if family == "segmentation":
-        evidence[::3] = 9 * hot[::3]  # some images without a mistake
+        evidence[::3] = 9 * hot[::3]  # some images without a error
     if family == "multilabel":
         return outputs_with(family, truth, 1 / (1 + np.exp(-evidence)))
     powers = np.exp(evidence)

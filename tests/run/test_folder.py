@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from foldwise.errors import RunError
-from foldwise.run.cleanup import sweep
 from foldwise.run.folder import Counts, RunFolder, write_json
 from foldwise.run.items import Item
+from foldwise.run.leases import clean_up
 from foldwise.run.plan import Plan
 
 FEATURES = Item("features-1", "features", (), "features", {})
@@ -30,7 +30,7 @@ def test_the_first_commit_wins_and_the_second_changes_nothing(tmp_path):
     assert not committed(folder, "fit-1", nonce="b", by="second")
     assert folder.result("fit-1")["by"] == "first"
     assert folder.scratch("fit-1", "b").exists()
-    sweep(folder)
+    clean_up(folder)
     assert not folder.scratch("fit-1", "b").exists()
 
 

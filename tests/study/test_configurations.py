@@ -50,7 +50,7 @@ def test_plain_values_are_named_with_their_key():
     assert rows[1].levels["augment"] == "flip, rotate_deg 15"
 
 
-def test_mistakes_of_a_study_made_by_hand_are_all_said():
+def test_errors_of_a_study_made_by_hand_are_all_said():
     study = asked(model="conv").model_copy(update={"compare": {"los": ["dice"], "model": ["conv", "conv"]}})
     with pytest.raises(SpecError) as refused:
         configurations(study)

@@ -1,4 +1,4 @@
-"""Reading: a study is read whole, or every mistake in it is said at once and to the letter."""
+"""Reading: a study is read whole, or every error in it is said at once and to the letter."""
 
 import json
 from pathlib import Path

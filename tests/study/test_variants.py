@@ -100,7 +100,7 @@ def test_an_unknown_variant_names_the_known_ones(study_file):
     )
 
 
-def test_a_mistake_in_a_chosen_variant_points_at_its_line(study_file):
+def test_a_error_in_a_chosen_variant_points_at_its_line(study_file):
     wrong = STUDY.replace("train: {epochs: 3}", "train: {epochs: three}")
     assert refused(study_file(wrong), variants=["small"]) == (
         "study.yaml:23:21: train.epochs must be a whole number, got 'three'\n"
@@ -118,12 +118,12 @@ def test_a_mistake_in_a_chosen_variant_points_at_its_line(study_file):
         ("loss: null", "loss: dice", "study.yaml:17:21: in variant phantom, compare.loss must be a list"),
     ],
 )
-def test_a_mistake_in_a_variant_that_was_not_chosen_is_found_as_well(study_file, was, wrong, said):
+def test_a_error_in_a_variant_that_was_not_chosen_is_found_as_well(study_file, was, wrong, said):
     assert refused(study_file(STUDY.replace(was, wrong)), variants=["small"]).startswith(said)
     assert refused(study_file(STUDY.replace(was, wrong))).startswith(said)
 
 
-def test_a_mistake_of_the_file_is_said_once(study_file):
+def test_a_error_of_the_file_is_said_once(study_file):
     message = refused(study_file(STUDY.replace("epochs: 30", "epochs: many")))
     assert message.count("epochs") == 2  # the sentence, and the line it shows
     assert message.startswith("study.yaml:10:11: train.epochs must be a whole number, got 'many'")

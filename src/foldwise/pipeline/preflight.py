@@ -63,8 +63,8 @@ def preflight(prepared: Prepared, *, device: str = "auto") -> Costs:
     torch.set_num_threads(prepared.study.threads)
     check_metrics(prepared)
     waits = waiting_here(prepared.plan)
-    for asked in {configuration.training.device for configuration in prepared.configurations if not waits}:
-        pick_device(asked, device)
+    for wanted in {configuration.training.device for configuration in prepared.configurations if not waits}:
+        pick_device(wanted, device)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     height, width = prepared.packed.shapes.max(axis=0)
     evaluated = EvaluatedImages(len(smallest.validation), len(smallest.test), (int(height), int(width)))
@@ -153,8 +153,8 @@ def check_baselines(prepared: Prepared) -> None:
     Raises:
         SpecError: all of them at once.
     """
-    asked, task = prepared.study.baselines, prepared.dataset.task
-    if not asked:
+    baselines, task = prepared.study.baselines, prepared.dataset.task
+    if not baselines:
         return
     where = prepared.file.locate("baselines")
     if FAMILIES[task] != "segmentation":
@@ -163,13 +163,13 @@ def check_baselines(prepared: Prepared) -> None:
     from foldwise.insight.shallow_baselines import check_baseline
 
     errors = [
-        SpecError(f"baselines states {one} twice", where=where, cure="Remove one.")
-        for place, one in enumerate(asked)
-        if one in asked[:place]
+        SpecError(f"baselines states {baseline} twice", where=where, cure="Remove one.")
+        for index, baseline in enumerate(baselines)
+        if baseline in baselines[:index]
     ]
-    for one in asked:
+    for baseline in baselines:
         try:
-            check_baseline(one)
+            check_baseline(baseline)
         except SpecError as error:
             errors.append(SpecError(error.what, where=where, cure=error.cure))
     if errors:
@@ -197,13 +197,13 @@ def check_metrics(prepared: Prepared) -> None:
     Raises:
         SpecError: says which key, and the metrics of the task.
     """
-    asked, task = prepared.study.judge, prepared.dataset.task
+    judging, task = prepared.study.judge, prepared.dataset.task
     errors: list[FoldwiseError] = []
     for key, choose_it in (
-        ("metric", lambda: choose_metric(asked.metric, FAMILIES[task])),
-        ("select", lambda: choose_metric(asked.select, FAMILIES[task], "select")),
-        ("thresholds", lambda: choose_thresholds(asked.thresholds, FAMILIES[task])),
-        ("boundary", lambda: check_boundary(asked, FAMILIES[task])),
+        ("metric", lambda: choose_metric(judging.metric, FAMILIES[task])),
+        ("select", lambda: choose_metric(judging.select, FAMILIES[task], "select")),
+        ("thresholds", lambda: choose_thresholds(judging.thresholds, FAMILIES[task])),
+        ("boundary", lambda: check_boundary(judging, FAMILIES[task])),
     ):
         try:
             choose_it()
@@ -214,8 +214,8 @@ def check_metrics(prepared: Prepared) -> None:
 
 
 def _named(error: FoldwiseError, configuration: Configuration, prepared: Prepared) -> str:
-    place = f"{prepared.file.path.name}, {configuration.name}"
-    return f"{place}, {error.where}" if error.where else place
+    where = f"{prepared.file.path.name}, {configuration.name}"
+    return f"{where}, {error.where}" if error.where else where
 
 
 def _shape(training: Training, prepared: Prepared) -> dict[str, Any]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import platform
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,8 @@ from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public.study_source import source_facts, with_source
 from foldwise.data.record import audit_record, statistics, write_cases, write_rows
 from foldwise.errors import DataError
-from foldwise.run.cleanup import sweep
-from foldwise.run.environment import machine
 from foldwise.run.folder import RunFolder, write_json, written_whole
+from foldwise.run.leases import clean_up
 from foldwise.run.plan import Plan, make_plan
 from foldwise.study.configurations import Configuration, configurations
 from foldwise.study.label_groups import in_groups
@@ -28,6 +30,17 @@ from foldwise.study.reading import StudyFile, findable
 from foldwise.study.spec import Study
 
 Progress = Callable[[int, int], None]
+# Packages whose versions a run records: those that can change a number.
+RECORDED = (
+    "torch",
+    "torchvision",
+    "timm",
+    "segmentation-models-pytorch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pillow",
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,7 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     """Write what was asked and what was read into the run folder; items already done there stay done."""
     folder = RunFolder(root)
     root.mkdir(parents=True, exist_ok=True)
-    sweep(folder)
+    clean_up(folder)
     with written_whole(folder.study_file) as scratch:
         scratch.write_bytes(prepared.file.source.data)
     folder.save_study(findable(prepared.study, prepared.file.base))
@@ -106,7 +119,7 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
 def environment(prepared: Prepared) -> dict[str, Any]:
     """Versions, machine, digests and seeds: what someone needs who wants the same numbers again."""
     study, splits = prepared.study.model_dump(mode="json"), prepared.splits
-    return machine() | {
+    return _machine() | {
         "overrides": list(prepared.file.overrides),
         "variants": list(prepared.file.variants),
         "seed": prepared.study.seed,
@@ -119,3 +132,46 @@ def environment(prepared: Prepared) -> dict[str, Any]:
 
 def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:16]
+
+
+def _machine() -> dict[str, Any]:
+    """Versions of foldwise and what it stands on, and what it runs on; None for what cannot be known."""
+    return {
+        "foldwise": version("foldwise"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "packages": {name: _version(name) for name in RECORDED},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of foldwise itself where it runs from its own checkout; None where it is installed."""
+    root = Path(__file__).resolve().parents[3]
+    # Elsewhere, git would answer for whatever repository the environment happens to lie in.
+    if not (root / "pyproject.toml").is_file() or not (root / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+        return (
+            subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+            or None
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -196,11 +196,11 @@ def device_is_here(name: str) -> bool:
 
 def find_item(plan: Plan, name: str) -> Item:
     """The item whose id is, or uniquely begins with, `name`; a RunError with the choices otherwise."""
-    found = [item for item in plan.items if item.id.startswith(name)]
-    if len(found) == 1:
-        return found[0]
-    what = "no item of this run begins" if not found else f"{len(found)} items of this run begin"
-    choices = found or plan.items
+    matching = [item for item in plan.items if item.id.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    what = "no item of this run begins" if not matching else f"{len(matching)} items of this run begin"
+    choices = matching or plan.items
     listed = ", ".join(item.id for item in choices[:NUM_LISTED]) + (" ..." if choices[NUM_LISTED:] else "")
     raise RunError(f"{what} with {name!r}", cure=f"Name one of: {listed}")
 

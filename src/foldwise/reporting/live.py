@@ -15,7 +15,7 @@ from foldwise.errors import FoldwiseError, RunError
 from foldwise.reporting.report import render, waiting_page
 from foldwise.reporting.report_data import ReportData
 from foldwise.run.folder import RunFolder
-from foldwise.run.progress import held_items, how_far
+from foldwise.run.leases import how_far, items_in_progress
 
 HOST = "127.0.0.1"
 LOOK_EVERY_S = 3.0
@@ -85,7 +85,7 @@ class Live:
             "finished": settled == len(plan.items),
             "running": [
                 {"title": title, "far": how_far(beat), "score": _score(beat)}
-                for title, beat in held_items(self.folder, plan)
+                for title, beat in items_in_progress(self.folder, plan)
             ],
             "digest": self.digest,
             "problem": self.problem,

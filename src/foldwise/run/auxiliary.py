@@ -44,10 +44,10 @@ def _previews(configurations: Sequence[Configuration], fits: Sequence[Item]) -> 
     seen: list[tuple[Augment, int | None]] = []
     for row in configurations:
         training = row.training
-        asked = (training.augment, training.crop_px)
-        if asked in seen or not changes_images(training):
+        shown = (training.augment, training.crop_px)
+        if shown in seen or not changes_images(training):
             continue
-        seen.append(asked)
+        seen.append(shown)
         settings: dict[str, Any] = {
             "augment": training.augment.model_dump(mode="json"),
             "crop_px": training.crop_px,
@@ -68,21 +68,21 @@ def changes_images(training: Training) -> bool:
 
 def augmentation_name(augment: Mapping[str, Any], crop_px: int | None) -> str:
     """What a study calls an augmentation and a crop: ``flips, crops of 64 px``."""
-    asked = Augment.model_validate(augment)
-    parts = asked.model_dump(exclude_defaults=True)
+    augmentation = Augment.model_validate(augment)
+    parts = augmentation.model_dump(exclude_defaults=True)
     spelled = ", ".join(part if size is True else f"{part} {size:g}" for part, size in parts.items())
-    named = next((name for name, known in AUGMENTS.items() if known == asked and name != "none"), spelled)
+    named = next((name for name, row in AUGMENTS.items() if row == augmentation and name != "none"), spelled)
     return ", ".join(part for part in (named, f"crops of {crop_px} px" if crop_px else "") if part)
 
 
 def _shallow(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
     """One for every split and baseline."""
     folds = {(fit.settings["repeat"], fit.settings["fold"]): fit for fit in reversed(fits)}
-    for place in sorted(folds):
-        settings = folds[place].settings
+    for split in sorted(folds):
+        settings = folds[split].settings
         of_fold = {key: settings[key] for key in (*OF_A_FOLD, "task") if key != "threads"}
         for baseline in study.baselines:
-            title = f"{baseline} on pixel features{_place(folds[place])}"
+            title = f"{baseline} on pixel features{_place(folds[split])}"
             settings = of_fold | {"baseline": baseline.model_dump(mode="json")}
             yield make_item("shallow", settings, title=title)
 
@@ -116,12 +116,12 @@ def _robustness(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
     """One for every fit; it needs the fit, and the shared encoder where the fit has only a head."""
     if study.robustness is None:
         return
-    asked = study.robustness.model_dump(mode="json")
+    conditions = study.robustness.model_dump(mode="json")
     for fit in fits:
         needs = (fit.id, *(need for need in fit.needs if need.startswith("features-")))
         of_fit = {key: fit.settings[key] for key in (*OF_A_FOLD, "configuration", "task")}
         of_fit |= {"device": fit.settings["training"]["device"]}
-        yield make_item("robustness", of_fit | asked, needs=needs, title=f"robustness of {fit.title}")
+        yield make_item("robustness", of_fit | conditions, needs=needs, title=f"robustness of {fit.title}")
 
 
 def _measures(study: Study, configurations: Sequence[Configuration], fits: Sequence[Item]) -> Iterator[Item]:
@@ -133,10 +133,10 @@ def _measures(study: Study, configurations: Sequence[Configuration], fits: Seque
     shared |= {"batch_sizes": sorted(set(study.measure.batch_sizes)), "seconds": study.measure.seconds}
     for training in _measured(study.measure.models, configurations):
         for cache in dict.fromkeys(study.measure.caches):
-            asked = training.model_copy(update={"cache": cache})
+            own = training.model_copy(update={"cache": cache})
             device = "" if training.device == "auto" else f" on {training.device}"
             title = f"speed of {training.model}{device}, cache {cache}"
-            yield make_item("measure", shared | {"training": asked.model_dump(mode="json")}, title=title)
+            yield make_item("measure", shared | {"training": own.model_dump(mode="json")}, title=title)
 
 
 def _measured(models: Sequence[Choice], configurations: Sequence[Configuration]) -> list[Training]:
@@ -148,6 +148,6 @@ def _measured(models: Sequence[Choice], configurations: Sequence[Configuration])
         for training in trainings
         for model in models
     ]
-    known = {(str(row.model), row.device): row for row in reversed([*trainings, *others])}
+    stated = {(str(row.model), row.device): row for row in reversed([*trainings, *others])}
     wanted = [(str(model), row.device) for row in trainings for model in (models or [row.model])]
-    return [known[key] for key in dict.fromkeys(wanted)]
+    return [stated[key] for key in dict.fromkeys(wanted)]

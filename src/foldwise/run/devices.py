@@ -30,11 +30,11 @@ def waiting(plan: Plan, missing: Collection[str]) -> frozenset[str]:
     """
     if all(device_of(item) in missing for item in plan.items if item.kind == "fit"):
         return frozenset()
-    found: set[str] = set()
+    waits: set[str] = set()
     for item in plan.items:  # what is needed comes first in a plan
-        if device_of(item) in missing or any(need in found for need in item.needs):
-            found.add(item.id)
-    return frozenset(found)
+        if device_of(item) in missing or any(need in waits for need in item.needs):
+            waits.add(item.id)
+    return frozenset(waits)
 
 
 def without(plan: Plan, items: Collection[str]) -> Plan:

@@ -241,10 +241,10 @@ class RunFolder:
             leased = sorted(entry.name for entry in os.scandir(self.root / "leases"))
         except FileNotFoundError:
             return {}
-        held = {name: self.last_attempt(name) for name in leased if self.result(name) is None}
+        attempts = {name: self.last_attempt(name) for name in leased if self.result(name) is None}
         return {
-            name: said(attempt)
-            for name, attempt in held.items()
+            name: last_progress(attempt)
+            for name, attempt in attempts.items()
             if attempt and not (attempt / "released").exists()
         }
 
@@ -256,23 +256,23 @@ class RunFolder:
     def attempts(self, item_id: str) -> list[Path]:
         """The folders of all leases on an item, the oldest first."""
         try:
-            found = [entry for entry in self.attempts_of(item_id).iterdir() if entry.name.isdigit()]
+            attempts = [entry for entry in self.attempts_of(item_id).iterdir() if entry.name.isdigit()]
         except FileNotFoundError:
             return []
-        return sorted(found, key=lambda entry: int(entry.name))
+        return sorted(attempts, key=lambda entry: int(entry.name))
 
     def status(self, plan: Plan) -> Counts:
         """How many items of the plan are done, running, waiting, failed, or skipped since they need a failed one."""
         done, failed = self.settled()
-        held = self.beats()
+        running = self.beats()
         ids = [item.id for item in plan.items]
         lost = {item.id for item in skipped(plan, failed)}
         return Counts(
             done=sum(name in done for name in ids),
             failed=sum(name in failed for name in ids),
-            running=sum(name in held for name in ids),
+            running=sum(name in running for name in ids),
             skipped=len(lost),
-            waiting=sum(name not in done | failed | lost | held.keys() for name in ids),
+            waiting=sum(name not in done | failed | lost | running.keys() for name in ids),
         )
 
     def retry(self, item_ids: set[str] | None = None) -> int:
@@ -293,7 +293,7 @@ class RunFolder:
         return len(chosen)
 
 
-def said(attempt: Path) -> str:
+def last_progress(attempt: Path) -> str:
     """The last words of a lease, without the count of its beats; "" before the first."""
     try:
         return (attempt / "beat").read_text(encoding="utf-8").partition("\n")[2]

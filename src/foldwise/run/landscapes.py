@@ -34,27 +34,27 @@ def landscapes(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
         yield landscape_of(fit, fits, study.look, metric=study.judge.metric)
 
 
-def landscape_of(fit: Item, fits: Sequence[Item], asked: Looking, *, metric: str) -> Item:
+def landscape_of(fit: Item, fits: Sequence[Item], detail: Looking, *, metric: str) -> Item:
     """The look at one fit.
 
     Args:
         fit: which; what it needs, the look needs too.
         fits: all of the plan that may be gone to, its own among them; at most two of its configuration are, from
             another repeat and another fold where there are.
-        asked: how finely.
+        detail: how finely.
         metric: what the study judges by.
     """
     others = _others(fit, fits)
-    about = asked.model_dump(mode="json", exclude={"configurations", "losses"})
-    if asked.losses == "auto":
-        own = {_loss_of(one): one.settings["training"]["loss"] for one in fits}
-        about |= {"losses": list(own.values()), "standard": True}
+    settings = detail.model_dump(mode="json", exclude={"configurations", "losses"})
+    if detail.losses == "auto":
+        own = {_loss_of(other): other.settings["training"]["loss"] for other in fits}
+        settings |= {"losses": list(own.values()), "standard": True}
     else:
-        about |= {"losses": [loss.model_dump(mode="json") for loss in asked.losses], "standard": False}
-    about |= {"fit": fit.id, "others": [other.id for other in others], "metric": metric}
+        settings |= {"losses": [loss.model_dump(mode="json") for loss in detail.losses], "standard": False}
+    settings |= {"fit": fit.id, "others": [other.id for other in others], "metric": metric}
     needs = (fit.id, *fit.needs, *(other.id for other in others))
     return make_item(
-        "landscape", fit.settings | {"landscape": about}, needs=needs, title=f"look into {fit.title}"
+        "landscape", fit.settings | {"landscape": settings}, needs=needs, title=f"look into {fit.title}"
     )
 
 
@@ -66,18 +66,20 @@ def _others(fit: Item, fits: Sequence[Item]) -> list[Item]:
     """Another repeat of the same fold first, then other folds, then whatever there is."""
     mine = fit.settings
     alike = [
-        one for one in fits if one.id != fit.id and one.settings["configuration"] == mine["configuration"]
+        other
+        for other in fits
+        if other.id != fit.id and other.settings["configuration"] == mine["configuration"]
     ]
 
-    def distance(one: Item) -> tuple[bool, bool]:
-        same_fold, same_repeat = (one.settings[key] == mine[key] for key in ("fold", "repeat"))
+    def distance(other: Item) -> tuple[bool, bool]:
+        same_fold, same_repeat = (other.settings[key] == mine[key] for key in ("fold", "repeat"))
         return not (same_fold or same_repeat), not same_fold
 
     return sorted(alike, key=distance)[:MAX_OTHERS]
 
 
-def finely(asked: Looking, options: Mapping[str, Any]) -> Looking:
-    """`asked` with what `options` state otherwise; those that are None state nothing.
+def finely(detail: Looking, options: Mapping[str, Any]) -> Looking:
+    """`detail` with what `options` state otherwise; those that are None state nothing.
 
     Raises:
         SpecError: an option cannot be used; all of them at once.
@@ -85,23 +87,23 @@ def finely(asked: Looking, options: Mapping[str, Any]) -> Looking:
     stated = {name: value for name, value in options.items() if value is not None}
     if isinstance(stated.get("losses"), str) and stated["losses"] != "auto":
         stated["losses"] = parse(f"[{stated['losses']}]", name="losses").value
-    document = asked.model_dump(mode="json", exclude=set(stated)) | stated
+    document = detail.model_dump(mode="json", exclude=set(stated)) | stated
     try:
         return Looking.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
-        mistakes = from_pydantic(error, document, Looking, under=("look",))
-        raise SpecError.together(SpecError(mistake.what, cure=mistake.cure) for mistake in mistakes) from None
+        errors = from_pydantic(error, document, Looking, under=("look",))
+        raise SpecError.together(SpecError(error.what, cure=error.cure) for error in errors) from None
 
 
-def check_epochs(asked: Looking, *, last: int) -> None:
+def check_epochs(detail: Looking, *, last: int) -> None:
     """Refuse epochs that a fit never had.
 
     Raises:
         SpecError: says the last one.
     """
-    if isinstance(asked.epochs, int):
+    if isinstance(detail.epochs, int):
         return
-    beyond = [epoch for epoch in asked.epochs if epoch > last]
+    beyond = [epoch for epoch in detail.epochs if epoch > last]
     if beyond:
         raise SpecError(
             f"epochs names {', '.join(map(str, beyond))}, and the training ended with epoch {last}",
@@ -110,18 +112,18 @@ def check_epochs(asked: Looking, *, last: int) -> None:
         )
 
 
-def epochs_to_look_at(asked: int | Sequence[int], *, last: int, chosen: int) -> list[int]:
+def epochs_to_look_at(stated: int | Sequence[int], *, last: int, chosen: int) -> list[int]:
     """Rising epochs from 0, before training, to the last; the chosen one is always among them.
 
     Args:
-        asked: how many, spread evenly; or which ones, to which those three are added.
+        stated: how many, spread evenly; or which ones, to which those three are added.
         last: the last epoch that was trained.
         chosen: the one whose weights were kept.
     """
     always = {0, chosen, last}
-    if not isinstance(asked, int):
-        return sorted(always | {epoch for epoch in asked if 0 <= epoch <= last})
-    wanted = spread(asked, last)
+    if not isinstance(stated, int):
+        return sorted(always | {epoch for epoch in stated if 0 <= epoch <= last})
+    wanted = spread(stated, last)
     if chosen not in wanted and len(wanted) > 2:  # it takes the place of the nearest one in between
         wanted.remove(min(wanted[1:-1], key=lambda epoch: abs(epoch - chosen)))
     return sorted(always | set(wanted))
@@ -130,7 +132,7 @@ def epochs_to_look_at(asked: int | Sequence[int], *, last: int, chosen: int) -> 
 def spread(num: int, last: int) -> list[int]:
     """At most `num` epochs from 0 to `last`, evenly."""
     steps = max(num - 1, 1)
-    return sorted({round(place * last / steps) for place in range(num)})
+    return sorted({round(step * last / steps) for step in range(num)})
 
 
 def fit_to_look_at(
@@ -157,24 +159,24 @@ def fit_to_look_at(
             where=run,
             cure=f"Finish the run and foldwise report {run}, or name a fit: --fit ID.",
         )
-    found = [fit for fit in fits if fit.id.startswith(name)]
-    if len(found) != 1:
-        raise _no_single_fit(name, found, fits)
-    if found[0].id not in done:
+    matching = [fit for fit in fits if fit.id.startswith(name)]
+    if len(matching) != 1:
+        raise _no_single_fit(name, matching, fits)
+    if matching[0].id not in done:
         raise RunError(
-            f"{found[0].id} ({found[0].title}) is not done, so there is no training to look into",
+            f"{matching[0].id} ({matching[0].title}) is not done, so there is no training to look into",
             where=run,
             cure=f"foldwise status {run} says why. Name a fit that is done.",
         )
-    return found[0]
+    return matching[0]
 
 
-def _no_single_fit(name: str, found: Sequence[Item], fits: Sequence[Item]) -> RunError:
-    if found:
-        listed = ", ".join(fit.id for fit in found[:NUM_LISTED])
-        more = " ..." if len(found) > NUM_LISTED else ""
-        return RunError(f"{len(found)} fits begin with {name!r}", cure=f"Name one of: {listed}{more}")
-    known = {fit.id: fit.title for fit in fits}
-    near = get_close_matches(name, known, n=3, cutoff=0.5) or list(known)[:NUM_LISTED]
-    listed = "; ".join(f"{one} ({known[one]})" for one in near)
+def _no_single_fit(name: str, matching: Sequence[Item], fits: Sequence[Item]) -> RunError:
+    if matching:
+        listed = ", ".join(fit.id for fit in matching[:NUM_LISTED])
+        more = " ..." if len(matching) > NUM_LISTED else ""
+        return RunError(f"{len(matching)} fits begin with {name!r}", cure=f"Name one of: {listed}{more}")
+    titles = {fit.id: fit.title for fit in fits}
+    near = get_close_matches(name, titles, n=3, cutoff=0.5) or list(titles)[:NUM_LISTED]
+    listed = "; ".join(f"{fit_id} ({titles[fit_id]})" for fit_id in near)
     return RunError(f"no fit of this run begins with {name!r}", cure=f"Name one such as: {listed}")

@@ -7,21 +7,24 @@ for longer than a lease lasts, by the clock of whoever looks. An item may so be 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from foldwise.processes import here, started, text_of
-from foldwise.run.folder import RunFolder, read_json, said, write_json, written_whole
+from foldwise.run.folder import RunFolder, last_progress, read_json, write_json, written_whole
 from foldwise.run.items import failure, label
+from foldwise.run.plan import Plan
+from foldwise.storage import is_abandoned
 
 LEASE_S = 180.0  # network file systems may hide a change for a minute
 BEAT_S = 20.0
@@ -183,7 +186,7 @@ def _is_over(attempt: Path, sightings: Sightings, lease_s: float) -> bool:
 
 
 def _give_up(folder: RunFolder, item_id: str, deaths: list[Path]) -> None:
-    last = next((words for words in map(said, reversed(deaths)) if words), None)
+    last = next((words for words in map(last_progress, reversed(deaths)) if words), None)
     where = f"; its last words were {last}" if last else ""
     message = (
         f"the worker that did this died {len(deaths)} times{where}. Most often the machine was out of memory."
@@ -207,3 +210,42 @@ def _owner(attempt: Path) -> dict[str, Any] | None:
         return None
     owner: dict[str, Any] = read_json(path)
     return owner
+
+
+def items_in_progress(folder: RunFolder, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(title, last progress) of every item somebody is working on."""
+    titles = {item.id: item.title for item in plan.items}
+    for item_id, beat in folder.beats().items():
+        if item_id in titles:
+            try:
+                yield titles[item_id], json.loads(beat)
+            except ValueError:
+                yield titles[item_id], {}
+
+
+def how_far(beat: dict[str, Any]) -> str:
+    """``epoch 3 of 20``, or what is being done before the first epoch."""
+    if "epoch" in beat:
+        return f"epoch {beat['epoch']} of {beat['epochs']}"
+    return str(beat.get("doing", "starting"))
+
+
+def clean_up(folder: RunFolder) -> None:
+    """Delete what is left of attempts at items that are settled, and half-written files of the dead."""
+    root, leases = folder.root, folder.root / "leases"
+    scratch = [(left, left.name.rpartition(".")[0]) for left in (root / "scratch").glob("*.*")]
+    never_taken = [(left, left.parent.name) for left in leases.glob("*/.*")]
+    half_beaten = [(left, left.parent.parent.name) for left in leases.glob("*/*/.*")]
+    for left, item_id in (*scratch, *never_taken, *half_beaten):
+        if folder.result(item_id) is not None:
+            _remove(left)
+    for left in (*root.glob(".*"), *folder.boundaries.glob(".*")):
+        if is_abandoned(left):
+            _remove(left)
+
+
+def _remove(left: Path) -> None:
+    if left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
+    else:
+        left.unlink(missing_ok=True)

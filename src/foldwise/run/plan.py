@@ -105,9 +105,9 @@ def _fit(
 
 
 def _place(study: Study, repeat: int, fold: int) -> str:
-    place = f"fold {fold + 1} of {study.validate_.folds}"
+    fold_of = f"fold {fold + 1} of {study.validate_.folds}"
     repeats = study.validate_.repeats
-    return f"{place}, repeat {repeat + 1} of {repeats}" if repeats > 1 else place
+    return f"{fold_of}, repeat {repeat + 1} of {repeats}" if repeats > 1 else fold_of
 
 
 def shares_features(training: Training, task: Task) -> bool:
@@ -162,8 +162,8 @@ def _pretraining(study: Study, row: Configuration, *, packed: str, split: tuple[
 
 def pretraining(training: Training) -> Training:
     """The part of a training that its pretraining depends on; everything else is as if it were not stated."""
-    asked = PRETRAINED_BY | (SIZED_BY - training.pretrain.options.keys())
-    return Training.model_validate(training.model_dump(mode="json", include=asked))
+    keys = PRETRAINED_BY | (SIZED_BY - training.pretrain.options.keys())
+    return Training.model_validate(training.model_dump(mode="json", include=keys))
 
 
 def _fit_settings(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from foldwise.errors import SpecError
-from foldwise.study.factors import NO_WEIGHTS_FILE, find_mistakes, levels, named
+from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, levels, named
 from foldwise.study.spec import Study, Training
 
 OWN = ("model", "loss")  # may be a user's own function
@@ -38,20 +38,20 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
     """Every combination of the levels, in the order of the file, the first factor slowest.
 
     Raises:
-        SpecError: all mistakes of `train` and `compare` at once.
+        SpecError: all errors of `train` and `compare` at once.
     """
-    mistakes = find_mistakes(study.train, study.compare)
-    if mistakes:
-        raise SpecError.together(SpecError(mistake.what, cure=mistake.cure) for mistake in mistakes)
+    errors = find_errors(study.train, study.compare)
+    if errors:
+        raise SpecError.together(SpecError(error.what, cure=error.cure) for error in errors)
     factors = {key: levels(key, written)[0] for key, written in study.compare.items()}
-    made = []
+    compared = []
     for combination in product(*factors.values()):
         chosen = dict(zip(factors, combination, strict=True))
         stated = {setting: value for level in combination for setting, value in level.settings.items()}
         training = Training.model_validate(study.train | stated)
         names = {key: level.name for key, level in chosen.items()}
-        made.append(Configuration(_id(training), named(names) or str(training.model), names, training))
-    return tuple(made)
+        compared.append(Configuration(_id(training), named(names) or str(training.model), names, training))
+    return tuple(compared)
 
 
 def identity(training: Training) -> dict[str, Any]:
@@ -74,13 +74,13 @@ def _own_code(name: str) -> str | None:
     if not colon or not function.isidentifier() or not module.replace(".", "").isidentifier():
         return None
     try:
-        found = find_spec(module)
+        spec = find_spec(module)
     except (ImportError, ValueError):
         return None  # that it cannot be imported is said when it is built
-    if found is None or found.origin is None or not Path(found.origin).is_file():
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return None
-    about = Path(found.origin).stat()
-    return _content(Path(found.origin), about.st_size, about.st_mtime_ns)
+    about = Path(spec.origin).stat()
+    return _content(Path(spec.origin), about.st_size, about.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)

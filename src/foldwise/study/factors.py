@@ -34,26 +34,26 @@ class Level:
     index: int
 
 
-def find_mistakes(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[Invalid]:
+def find_errors(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[Invalid]:
     """Everything that is wrong with the shared settings and the factors, by place."""
     shared = dict(train)
-    found = _checked_part(SOME_MODEL | shared, under=("train",)) + _each_in_train(shared)
+    errors = _checked_part(SOME_MODEL | shared, under=("train",)) + _each_in_train(shared)
     stated = dict.fromkeys(train, "train")
     for key, written in compare.items():
         if key not in Training.model_fields and not is_bundle(key, written):
             what = f"no setting is called {key!r}, so it cannot be compared"
-            found.append(Invalid(("compare", key), what, suggest(key, Training.model_fields), at="key"))
+            errors.append(Invalid(("compare", key), what, suggest(key, Training.model_fields), at="key"))
             continue
         for setting in settings_of(key, written):
             if setting in stated:
-                found.append(_stated_twice(key, setting, stated[setting]))
+                errors.append(_stated_twice(key, setting, stated[setting]))
             stated[setting] = f"compare.{key}"
         if isinstance(written, list):
-            found += levels(key, written)[1]
+            errors += levels(key, written)[1]
     if "model" not in stated:
         cure = "Add `model: unet` to train, or a list of models to compare."
-        found.append(Invalid((), "no model is named", cure, at="key"))
-    return found
+        errors.append(Invalid((), "no model is named", cure, at="key"))
+    return errors
 
 
 def _stated_twice(key: str, setting: str, first: str) -> Invalid:
@@ -85,7 +85,7 @@ def settings_of(key: str, written: Any) -> tuple[str, ...]:
 
 def levels(key: str, written: list[Any]) -> tuple[list[Level], list[Invalid]]:
     """The levels of one factor, those of nested factors spelled out, and what is wrong with them."""
-    mistakes: list[Invalid] = []
+    errors: list[Invalid] = []
     good: list[Level] = []
     if not written:
         return [], [
@@ -96,17 +96,17 @@ def levels(key: str, written: list[Any]) -> tuple[list[Level], list[Invalid]]:
     for index, raw in enumerate(written):
         under: Keys = ("compare", key, index)
         empty = list(_empty_each(raw))
-        mistakes += [
+        errors += [
             Invalid((*under, *keys), "each needs a list of at least one value", EACH_CURE) for keys in empty
         ]
         if empty:
             continue
         for value in spelled_out(raw):
             wrong = _checked_level(key, value, under)
-            mistakes += wrong
+            errors += wrong
             if not wrong:
                 good.append(_level(key, value, index, raw))
-    return good, _unique(mistakes) + _twice(key, good)
+    return good, _unique(errors) + _twice(key, good)
 
 
 def _level(key: str, value: Any, index: int, raw: Any) -> Level:
@@ -175,27 +175,27 @@ def _checked_level(key: str, value: Any, under: Keys) -> list[Invalid]:
     if key not in Training.model_fields:
         settings = {setting: part for setting, part in value.items() if setting != NAME}
         return _checked_part(SOME_MODEL | settings, under=under)
-    found = _checked_part(SOME_MODEL | {key: value}, under=("compare",))
-    # pydantic speaks of the key; the file has a list there, and the mistake is in one of its levels.
-    return [Invalid((*under, *mistake.keys[2:]), mistake.what, mistake.cure, mistake.at) for mistake in found]
+    errors = _checked_part(SOME_MODEL | {key: value}, under=("compare",))
+    # pydantic speaks of the key; the file has a list there, and the error is in one of its levels.
+    return [Invalid((*under, *error.keys[2:]), error.what, error.cure, error.at) for error in errors]
 
 
-def _unique(mistakes: list[Invalid]) -> list[Invalid]:
-    return list(dict.fromkeys(mistakes))
+def _unique(errors: list[Invalid]) -> list[Invalid]:
+    return list(dict.fromkeys(errors))
 
 
 def _twice(key: str, good: list[Level]) -> list[Invalid]:
     seen: dict[str, int] = {}
-    found = []
+    errors = []
     for level in good:
         dump = json.dumps(_checked_settings(level.settings), sort_keys=True)
         if dump in seen:
             what = f"compare.{key} states {level.name} twice"
-            found.append(
+            errors.append(
                 Invalid(("compare", key, level.index), what, "Remove one: equal levels give equal results.")
             )
         seen[dump] = level.index
-    return _unique(found)
+    return _unique(errors)
 
 
 def _checked_settings(settings: dict[str, Any]) -> Any:
@@ -226,3 +226,47 @@ def named(levels_of: Mapping[str, str]) -> str:
         f"{key} {name}" if key in plain or name.partition(" ")[0] in UNSPOKEN else name
         for key, name in levels_of.items()
     )
+
+
+def nested_levels(key: str, written: list[Any]) -> dict[str, str]:
+    """Level -> what it is a setting of: itself, but for levels that one entry of the list was spelled out to.
+
+    >>> nested_levels("optimizer", ["adam", {"sgd": {"lr": {"each": [0.1, 0.01]}}}])
+    {'adam': 'adam', 'sgd (lr 0.1)': 'sgd', 'sgd (lr 0.01)': 'sgd'}
+    """
+    good = levels(key, written)[0]
+    entries: dict[tuple[int, str], list[Level]] = {}
+    for level in good:
+        alone = isinstance(written[level.index], dict) and written[level.index].keys() == {"each"}
+        entries.setdefault((level.index, level.name if alone else ""), []).append(level)
+    if len(entries) < 2:  # all are settings of the same: these are what is compared
+        return {level.name: level.name for level in good}
+    short = {entry: _entry_name(key, written[entry[0]], many, brief=True) for entry, many in entries.items()}
+    listed = list(short.values())
+    names = {
+        entry: name
+        if listed.count(name) == 1
+        else _entry_name(key, written[entry[0]], entries[entry], brief=False)
+        for entry, name in short.items()
+    }
+    return {level.name: names[entry] for entry, many in entries.items() for level in many}
+
+
+def _entry_name(key: str, raw: Any, many: list[Level], *, brief: bool) -> str:
+    """What an entry is called; with the options that all its levels share where it must be told from another."""
+    if len(many) == 1:
+        return many[0].name
+    if is_bundle(key, [raw]):
+        same = {setting: value for setting, value in many[0].settings.items() if raw.get(setting) == value}
+        return (
+            str(raw[NAME]) if NAME in raw else named({setting: str(value) for setting, value in same.items()})
+        )
+    if Training.model_fields[key].annotation is not Choice:
+        return " / ".join(level.name for level in many)
+    chosen = [Choice.model_validate(level.settings[key]) for level in many]
+    shared = {
+        option: value
+        for option, value in chosen[0].options.items()
+        if all(option in level.options and level.options[option] == value for level in chosen)
+    }
+    return chosen[0].name if brief else str(Choice(name=chosen[0].name, options=shared))

@@ -23,45 +23,45 @@ def in_groups(
         SpecError: of any configuration: labels in groups where an image has one label only, more groups than labels,
             an unknown class, or one that is in no group or in two.
     """
-    made, errors = [], []
-    for one in configurations:
+    grouped, errors = [], []
+    for configuration in configurations:
         try:
-            made.append(replace(one, training=_placed(one.training, task, classes)))
+            grouped.append(replace(configuration, training=_placed(configuration.training, task, classes)))
         except SpecError as error:
-            errors.append(SpecError(error.what, where=one.name, cure=error.cure))
+            errors.append(SpecError(error.what, where=configuration.name, cure=error.cure))
     if errors:
         raise SpecError.together(errors)
-    return tuple(made)
+    return tuple(grouped)
 
 
 def _placed(training: Training, task: Task, classes: Sequence[str]) -> Training:
-    asked = training.label_groups
-    if asked == 1:
+    groups = training.label_groups
+    if groups == 1:
         return training
     if task != "multilabel_classification":
         raise SpecError(
             f"label_groups is for several labels an image, and this task is {task.replace('_', ' ')}",
             cure="Leave label_groups out.",
         )
-    if isinstance(asked, int):
-        if asked > len(classes):
+    if isinstance(groups, int):
+        if groups > len(classes):
             raise SpecError(
-                f"label_groups asks for {asked} groups, and there are {len(classes)} labels",
+                f"label_groups asks for {groups} groups, and there are {len(classes)} labels",
                 cure=f"Ask for at most {len(classes)} groups.",
             )
         return training
-    known = {name: place for place, name in enumerate(classes)}
-    groups = tuple(tuple(choose(known, str(name), "label") for name in group) for group in asked)
-    listed = [place for group in groups for place in group]
-    wrong = [name for place, name in enumerate(classes) if listed.count(place) != 1]
-    if wrong or not all(groups):
+    index_of = {name: index for index, name in enumerate(classes)}
+    indices = tuple(tuple(choose(index_of, str(name), "label") for name in group) for group in groups)
+    listed = [index for group in indices for index in group]
+    wrong = [name for index, name in enumerate(classes) if listed.count(index) != 1]
+    if wrong or not all(indices):
         what = (
             "label_groups has an empty group"
             if not wrong
             else f"not in exactly one group: {', '.join(wrong)}"
         )
         raise SpecError(what, cure="Put every label into one group of label_groups.")
-    return training.model_copy(update={"label_groups": groups})
+    return training.model_copy(update={"label_groups": indices})
 
 
 def places_of(training: Training, num_classes: int) -> Places:
@@ -70,12 +70,12 @@ def places_of(training: Training, num_classes: int) -> Places:
     >>> places_of(Training(model={"name": "conv"}, label_groups=2), 5)
     ((0, 1, 2), (3, 4))
     """
-    asked = training.label_groups
-    if not isinstance(asked, int):
-        return tuple(tuple(int(place) for place in group) for group in asked)
-    least, more = divmod(num_classes, asked)
-    sizes = [least + (number < more) for number in range(asked)]
-    starts = [sum(sizes[:number]) for number in range(asked)]
+    groups = training.label_groups
+    if not isinstance(groups, int):
+        return tuple(tuple(int(index) for index in group) for group in groups)
+    least, more = divmod(num_classes, groups)
+    sizes = [least + (number < more) for number in range(groups)]
+    starts = [sum(sizes[:number]) for number in range(groups)]
     return tuple(tuple(range(start, start + size)) for start, size in zip(starts, sizes, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Reading a study: from YAML, and changes on the command line, to a checked `Study`, or every mistake at once."""
+"""Reading a study: from YAML, and changes on the command line, to a checked `Study`, or every error at once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from foldwise.errors import SpecError
-from foldwise.study.factors import NO_WEIGHTS_FILE, find_mistakes, is_bundle, spelled_out
+from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, is_bundle, spelled_out
 from foldwise.study.spec import Study, Training
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
-from foldwise.study.variants import apply_variants, find_variant_mistakes
+from foldwise.study.variants import apply_variants, find_variant_errors
 from foldwise.study.yaml_places import Source, parse, read_source
 
 
@@ -58,10 +58,10 @@ def open_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str
         SpecError: every error at once, each with its place, the line, and a cure.
     """
     source = read_source(path)
-    errors = list(source.mistakes) + find_variant_mistakes(source, variants, _find_mistakes)
+    errors = list(source.errors) + find_variant_errors(source, variants, _find_errors)
     apply_variants(source, variants)
     override(source, overrides)
-    study = _checked(source.value, base=path.resolve().parent, mistakes=errors)
+    study = _checked(source.value, base=path.resolve().parent, errors=errors)
     if study is None or errors:
         raise SpecError.together(source.error(error) for error in sorted(errors, key=source.order))
     return StudyFile(path, study, source, tuple(overrides), tuple(variants))
@@ -88,12 +88,12 @@ def study_from_dict(value: dict[str, Any], *, base: Path | None = None) -> Study
         base: the folder that paths are relative to; the current one by default.
 
     Raises:
-        SpecError: every mistake at once.
+        SpecError: every error at once.
     """
-    mistakes: list[Invalid] = []
-    study = _checked(value, base=(base or Path()).resolve(), mistakes=mistakes)
-    if study is None or mistakes:
-        raise SpecError.together(SpecError(mistake.what, cure=mistake.cure) for mistake in mistakes)
+    errors: list[Invalid] = []
+    study = _checked(value, base=(base or Path()).resolve(), errors=errors)
+    if study is None or errors:
+        raise SpecError.together(SpecError(error.what, cure=error.cure) for error in errors)
     return study
 
 
@@ -113,60 +113,57 @@ def schema() -> dict[str, Any]:
     return whole
 
 
-def _find_mistakes(document: Any) -> list[Invalid]:
+def _find_errors(document: Any) -> list[Invalid]:
     """What is wrong with a plain study, but for files that it names: those of a variant may come later."""
-    mistakes: list[Invalid] = []
-    _checked(document, base=None, mistakes=mistakes)
-    return mistakes
+    errors: list[Invalid] = []
+    _checked(document, base=None, errors=errors)
+    return errors
 
 
-def _checked(document: Any, *, base: Path | None, mistakes: list[Invalid]) -> Study | None:
-    """The study of a plain value; what is wrong with it goes to `mistakes`. Without `base`, files are not looked for."""
+def _checked(document: Any, *, base: Path | None, errors: list[Invalid]) -> Study | None:
+    """The study of a plain value; what is wrong with it goes to `errors`. Without `base`, files are not looked for."""
     if document is None:
-        mistakes.append(
+        errors.append(
             Invalid((), "the study is empty", "Begin with `study: a-name` and `data: {path: my_images/}`.")
         )
         return None
     if not isinstance(document, dict):
         cure = f"The keys are {', '.join(known_keys(Study))}."
-        mistakes.append(Invalid((), f"a study is made of `key: value` lines, got {shown(document)}", cure))
+        errors.append(Invalid((), f"a study is made of `key: value` lines, got {shown(document)}", cure))
         return None
     if base is not None:
-        document = _with_whole_paths(document, base, mistakes)
+        document = _with_whole_paths(document, base, errors)
     study = None
     try:
         # Through JSON, where strict means what a reader of YAML expects: a list may be a tuple, true is no number.
         study = Study.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
-        mistakes += from_pydantic(error, document, Study)
+        errors += from_pydantic(error, document, Study)
     train, compare = document.get("train", {}), document.get("compare", {})
     if isinstance(train, dict) and isinstance(compare, dict):
-        mistakes += find_mistakes(train, compare)
+        errors += find_errors(train, compare)
     return study
 
 
-def _with_whole_paths(document: dict[str, Any], base: Path, mistakes: list[Invalid]) -> dict[str, Any]:
+def _with_whole_paths(document: dict[str, Any], base: Path, errors: list[Invalid]) -> dict[str, Any]:
     """The document with the weights files of `train` and `compare` by their whole paths: workers start elsewhere."""
     changed = dict(document)
     train, compare = document.get("train"), document.get("compare")
     if isinstance(train, dict) and "weights" in train:
-        changed["train"] = train | {
-            "weights": _weights(train["weights"], base, ("train", "weights"), mistakes)
-        }
+        changed["train"] = train | {"weights": _weights(train["weights"], base, ("train", "weights"), errors)}
     if isinstance(compare, dict):
-        changed["compare"] = {key: _factor(key, written, base, mistakes) for key, written in compare.items()}
+        changed["compare"] = {key: _factor(key, written, base, errors) for key, written in compare.items()}
     return changed
 
 
-def _factor(key: str, written: Any, base: Path, mistakes: list[Invalid]) -> Any:
+def _factor(key: str, written: Any, base: Path, errors: list[Invalid]) -> Any:
     """The levels of a factor, their weights files by whole paths."""
     if key == "weights" and isinstance(written, list):
         names = [part for level in written for part in spelled_out(level)]
-        return [_weights(name, base, ("compare", key, index), mistakes) for index, name in enumerate(names)]
+        return [_weights(name, base, ("compare", key, index), errors) for index, name in enumerate(names)]
     if is_bundle(key, written):
         return [
-            level
-            | {"weights": _weights(level["weights"], base, ("compare", key, index, "weights"), mistakes)}
+            level | {"weights": _weights(level["weights"], base, ("compare", key, index, "weights"), errors)}
             if "weights" in level
             else level
             for index, level in enumerate(written)
@@ -174,13 +171,13 @@ def _factor(key: str, written: Any, base: Path, mistakes: list[Invalid]) -> Any:
     return written
 
 
-def _weights(name: Any, base: Path, keys: Keys, mistakes: list[Invalid]) -> Any:
+def _weights(name: Any, base: Path, keys: Keys, errors: list[Invalid]) -> Any:
     if not isinstance(name, str) or name in NO_WEIGHTS_FILE:
         return name
     path = (base / Path(name).expanduser()).resolve()
     if not path.is_file():
         what = f"{dotted(keys)} is no file: {shown(name)}, looked for in {base}"
-        mistakes.append(Invalid(keys, what, "Write none, imagenet, or the path of a .safetensors file."))
+        errors.append(Invalid(keys, what, "Write none, imagenet, or the path of a .safetensors file."))
     return str(path)
 
 
@@ -202,8 +199,8 @@ def override(source: Source, changes: Sequence[str]) -> None:
             value = parse(text, name=where)
         except SpecError as error:
             raise SpecError(error.what.partition("\n")[0], where=where, cure=error.cure) from None
-        if value.mistakes:
-            raise SpecError(value.mistakes[0].what, where=where, cure=value.mistakes[0].cure)
+        if value.errors:
+            raise SpecError(value.errors[0].what, where=where, cure=value.errors[0].cure)
         if source.value is None:
             source.value = {}
         _set(source, parts, value.value, where)

@@ -71,34 +71,38 @@ class Single:
         return re.sub(r"[^A-Za-z0-9._]+", "-", joined).strip("-._")[:LONGEST_NAME] or "fit"
 
 
-def document(asked: Single, *, beside: Path) -> dict[str, Any]:
+def document(options: Single, *, beside: Path) -> dict[str, Any]:
     """The study, as it stands in a file in the folder `beside`: the paths in it are relative to that folder.
 
     Raises:
         SpecError: a size that is none, or an id that cannot name a folder.
     """
-    weights = asked.weights or ("imagenet" if asked.network.startswith(LIBRARIES) else "none")
-    freeze = weights != "none" if asked.freeze is None else asked.freeze
-    model = _choice(asked.network)
+    weights = options.weights or ("imagenet" if options.network.startswith(LIBRARIES) else "none")
+    freeze = weights != "none" if options.freeze is None else options.freeze
+    model = _choice(options.network)
     train = {
         "model": model,
-        **({"head": HEADS.get(asked.head) or _choice(asked.head)} if asked.head else {}),
-        "loss": _choice(asked.loss),
-        "optimizer": {asked.optimizer: {"lr": asked.learning_rate}},
+        **({"head": HEADS.get(options.head) or _choice(options.head)} if options.head else {}),
+        "loss": _choice(options.loss),
+        "optimizer": {options.optimizer: {"lr": options.learning_rate}},
         "weights": weights if weights in ("none", "imagenet") else _relative(Path(weights), beside),
         "freeze": "encoder" if freeze else "none",
-        "augment": _choice(asked.augment),
-        "epochs": asked.epochs,
-        "batch_size": asked.batch_size,
+        "augment": _choice(options.augment),
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
     }
     return {
-        "study": _checked_id(asked.id),
-        "title": f"{asked.model if isinstance(model, str) else next(iter(model))} on {asked.data.resolve().name}",
-        "seed": asked.seed,
-        "data": {"path": _relative(asked.data, beside), "channels": asked.channels, "size": _size(asked)},
+        "study": _checked_id(options.id),
+        "title": f"{options.model if isinstance(model, str) else next(iter(model))} on {options.data.resolve().name}",
+        "seed": options.seed,
+        "data": {
+            "path": _relative(options.data, beside),
+            "channels": options.channels,
+            "size": _size(options),
+        },
         "train": train,
-        "validate": {"folds": asked.folds, "repeats": asked.repeats, "group": asked.group},
-        "judge": {"metric": asked.metric},
+        "validate": {"folds": options.folds, "repeats": options.repeats, "group": options.group},
+        "judge": {"metric": options.metric},
     }
 
 
@@ -127,14 +131,16 @@ def _checked_id(name: str) -> str:
     raise SpecError(f"{name!r} cannot name a run", where="--model-id", cure=cure)
 
 
-def _size(asked: Single) -> int | str:
-    if asked.size is None:
-        return "native" if asked.network.startswith(MASKS_ONLY) else SIZE_PX
-    if asked.size == "native":
-        return asked.size
-    if not re.fullmatch(r"[1-9][0-9]*", asked.size):
-        raise SpecError(f"{asked.size!r} is no size", where="--size", cure="Write pixels, as 224, or native.")
-    return int(asked.size)
+def _size(options: Single) -> int | str:
+    if options.size is None:
+        return "native" if options.network.startswith(MASKS_ONLY) else SIZE_PX
+    if options.size == "native":
+        return options.size
+    if not re.fullmatch(r"[1-9][0-9]*", options.size):
+        raise SpecError(
+            f"{options.size!r} is no size", where="--size", cure="Write pixels, as 224, or native."
+        )
+    return int(options.size)
 
 
 def _relative(path: Path, beside: Path) -> str:

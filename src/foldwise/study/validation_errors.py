@@ -1,4 +1,4 @@
-"""Mistakes in a study, in plain words: what pydantic finds is reworded here, so that no jargon reaches a user."""
+"""Errors in a study, in plain words: what pydantic finds is reworded here, so that no jargon reaches a user."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]} ..."
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, names: Iterable[str]) -> str:
     """``Did you mean 'loss'? Known: head, loss, model.``, without the first half where nothing is near."""
-    names = list(known)
-    near = get_close_matches(name, names, n=1)
-    return (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(names)}."
+    listed = list(names)
+    near = get_close_matches(name, listed, n=1)
+    return (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(listed)}."
 
 
 def from_pydantic(
     error: ValidationError, document: Any, model: type[BaseModel], *, under: Keys = ()
 ) -> list[Invalid]:
-    """Every mistake that pydantic found in `document`, one a place, in plain words.
+    """Every error that pydantic found in `document`, one a place, in plain words.
 
     Args:
         error: what validating `document` as `model` raised.
@@ -84,7 +84,7 @@ def from_pydantic(
     places: dict[Keys, list[ErrorDetails]] = {}
     for detail in error.errors():
         places.setdefault(_place(detail, document), []).append(detail)
-    return [_mistake(keys, details, document, model, under) for keys, details in places.items()]
+    return [_error(keys, details, document, model, under) for keys, details in places.items()]
 
 
 def _place(detail: ErrorDetails, document: Any) -> Keys:
@@ -101,7 +101,7 @@ def _place(detail: ErrorDetails, document: Any) -> Keys:
     return tuple(keys)
 
 
-def _mistake(
+def _error(
     keys: Keys, details: list[ErrorDetails], document: Any, model: type[BaseModel], under: Keys
 ) -> Invalid:
     detail, name = details[0], dotted((*under, *keys)) or "the study"
@@ -115,9 +115,12 @@ def _mistake(
     if kind == "extra_forbidden":
         parent = dotted((*under, *keys[:-1]))
         inside = f" in {parent}" if parent else ""
-        known = known_keys(model_at(keys[:-1], model))
+        keys_there = known_keys(model_at(keys[:-1], model))
         return Invalid(
-            (*under, *keys), f"no key is called {keys[-1]!r}{inside}", suggest(str(keys[-1]), known), at="key"
+            (*under, *keys),
+            f"no key is called {keys[-1]!r}{inside}",
+            suggest(str(keys[-1]), keys_there),
+            at="key",
         )
     got = _value_at(keys, document)
     if len(details) > 1:  # no member of a union fits; what the members would have liked confuses
@@ -135,9 +138,9 @@ def _mistake(
         else (f"cannot be used: {detail['msg']}", None)
     )
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        known = known_keys(model_at(keys, model))
+        keys_there = known_keys(model_at(keys, model))
         cure = "Write its keys below it, indented" + (", or remove the line." if got is None else ".")
-        cure += f" {suggest('', known)}" if known else ""
+        cure += f" {suggest('', keys_there)}" if keys_there else ""
     return Invalid(
         (*under, *keys), f"{name} {words}" + (f", got {shown(got)}" if kind in WORDS else ""), cure
     )
@@ -150,15 +153,13 @@ def known_keys(model: type[BaseModel] | None) -> list[str]:
 
 def model_at(keys: Keys, model: type[BaseModel]) -> type[BaseModel] | None:
     """What a part of a document must be, below `model`; None where it is a plain value, or any key may stand."""
-    found: type[BaseModel] | None = model
+    part: type[BaseModel] | None = model
     for key in keys:
-        if found is None:
+        if part is None:
             return None
-        field = next(
-            (field for name, field in found.model_fields.items() if key in (name, field.alias)), None
-        )
-        found = next(iter(_models_in(field.annotation)), None) if field else None
-    return found
+        field = next((field for name, field in part.model_fields.items() if key in (name, field.alias)), None)
+        part = next(iter(_models_in(field.annotation)), None) if field else None
+    return part
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -26,25 +26,25 @@ def apply_variants(source: Source, names: Sequence[str]) -> None:
     Raises:
         SpecError: the study has no variant of such a name.
     """
-    known = dict(_stated(source.value))
+    variants = dict(_stated(source.value))
     for name in names:
-        if name not in known:
-            raise _unknown(name, known)
-        merged = _merged(source.value, known[name])
+        if name not in variants:
+            raise _unknown(name, variants)
+        merged = _merged(source.value, variants[name])
         source.value = merged.value
         source.origins |= {keys: (VARIANTS, name, *keys) for keys in merged.written}
 
 
-def _unknown(name: str, known: Mapping[str, Any]) -> SpecError:
+def _unknown(name: str, variants: Mapping[str, Any]) -> SpecError:
     where = f"--variant {name}"
-    if known:
-        return unknown(name, known, "variant", where=where)
+    if variants:
+        return unknown(name, variants, "variant", where=where)
     return SpecError(
         "the study has no variants", where=where, cure=f"Add `{VARIANTS}: {{{name}: {{...}}}}` to it."
     )
 
 
-def find_variant_mistakes(
+def find_variant_errors(
     source: Source, chosen: Sequence[str], check: Callable[[Any], list[Invalid]]
 ) -> list[Invalid]:
     """What is wrong with the form of any variant, and with what those state that were not chosen.
@@ -54,17 +54,15 @@ def find_variant_mistakes(
         chosen: those that are applied, and so are checked anyway.
         check: what is wrong with a plain study.
     """
-    found = list(_form(source.value))
+    errors = list(_form(source.value))
     for name, stated in _stated(source.value):
         if name not in chosen:
             merged = _merged(source.value, stated)
-            for mistake in check(merged.value):
-                if any(mistake.keys[:length] in merged.written for length in range(1, len(mistake.keys) + 1)):
-                    keys = (VARIANTS, name, *mistake.keys)
-                    found.append(
-                        Invalid(keys, f"in variant {name}, {mistake.what}", mistake.cure, mistake.at)
-                    )
-    return found
+            for error in check(merged.value):
+                if any(error.keys[:length] in merged.written for length in range(1, len(error.keys) + 1)):
+                    keys = (VARIANTS, name, *error.keys)
+                    errors.append(Invalid(keys, f"in variant {name}, {error.what}", error.cure, error.at))
+    return errors
 
 
 def _stated(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -25,7 +25,7 @@ WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 NUMBER = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 MAX_DEPTH = 40
 
-# One row per mistake of form: what ruamel says, what we say, the cure, and whether the start of the thing shows it best.
+# One row per error of form: what ruamel says, what we say, the cure, and whether the start of the thing shows it best.
 FORMS = (
     ("found character '\\t'", "a tab stands where spaces belong", "Indent with spaces.", False),
     ("mapping values are not allowed here", "a colon stands where no key can be", "Check the indentation above, or put text that holds ': ' in quotes.", False),
@@ -51,7 +51,7 @@ class Source:
         value: dicts, lists, str, int, float, bool and None; keys are texts as written.
         data: the file as it was read.
         places: keys -> (place of the key, place of its value).
-        mistakes: what is wrong with the form, such as a key that is stated twice.
+        errors: what is wrong with the form, such as a key that is stated twice.
         origins: keys of what a variant stated -> the keys where it stands in the text.
         overrides: keys that were set from outside -> how that was written.
     """
@@ -61,17 +61,17 @@ class Source:
     value: Any = None
     data: bytes = b""
     places: dict[Keys, tuple[Place, Place]] = field(default_factory=dict)
-    mistakes: list[Invalid] = field(default_factory=list)
+    errors: list[Invalid] = field(default_factory=list)
     origins: dict[Keys, Keys] = field(default_factory=dict)
     overrides: dict[Keys, str] = field(default_factory=dict)
 
-    def error(self, mistake: Invalid) -> SpecError:
-        """The error that shows a mistake: file, line and column, the line itself and a caret."""
-        outside = self.outside(mistake.keys)
+    def error(self, error: Invalid) -> SpecError:
+        """The error that shows what is wrong: file, line and column, the line itself and a caret."""
+        outside = self.outside(error.keys)
         if outside is not None:
-            return SpecError(mistake.what, where=outside, cure=mistake.cure)
-        line, column = self.place(mistake.keys, at=mistake.at)
-        return self.error_at(line, column, mistake.what, mistake.cure)
+            return SpecError(error.what, where=outside, cure=error.cure)
+        line, column = self.place(error.keys, at=error.at)
+        return self.error_at(line, column, error.what, error.cure)
 
     def outside(self, keys: Keys) -> str | None:
         """How a key was set from outside, such as ``--set train.epochs=2``; None where it was not."""
@@ -102,9 +102,9 @@ class Source:
                 return value if at == "value" and length == len(keys) else key
         return self.places.get((), ((0, 0), (0, 0)))[0]
 
-    def order(self, mistake: Invalid) -> Place:
-        """What mistakes are sorted by: their place in the file."""
-        return self.place(mistake.keys, at=mistake.at)
+    def order(self, error: Invalid) -> Place:
+        """What errors are sorted by: their place in the file."""
+        return self.place(error.keys, at=error.at)
 
 
 def read_source(path: Path) -> Source:
@@ -138,7 +138,7 @@ def parse(text: str, *, name: str) -> Source:
     """The plain values of a YAML text.
 
     Raises:
-        SpecError: it is no YAML; mistakes that leave it readable are collected in `Source.mistakes` instead.
+        SpecError: it is no YAML; errors that leave it readable are collected in `Source.errors` instead.
     """
     source = Source(name, text.splitlines())
     try:
@@ -185,7 +185,7 @@ def _start(node: Node) -> Place:
 
 
 class _Reader:
-    """Turns nodes into plain values and notes their places; mistakes are collected, so that all are said at once."""
+    """Turns nodes into plain values and notes their places; errors are collected, so that all are said at once."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -196,7 +196,7 @@ class _Reader:
         tag = str(node.tag or "")
         if not tag.startswith("tag:yaml.org,2002:") or tag.endswith((":binary", ":set", ":omap")):
             what = f"{dotted(keys)} has the tag {tag}, which means nothing here"
-            self.source.mistakes.append(Invalid(keys, what, "Remove the tag."))
+            self.source.errors.append(Invalid(keys, what, "Remove the tag."))
         if isinstance(node, MappingNode):
             return self._mapping(node, keys)
         if isinstance(node, SequenceNode):
@@ -214,7 +214,7 @@ class _Reader:
                 again = (*inner, f"again in line {key_node.start_mark.line}")
                 self.source.places[again] = (_start(key_node), _start(key_node))
                 what = f"{dotted(inner)} is stated twice; first in line {first}"
-                self.source.mistakes.append(Invalid(again, what, "Keep one of them.", at="key"))
+                self.source.errors.append(Invalid(again, what, "Keep one of them.", at="key"))
                 continue
             # ruamel puts a value that is left empty where the next one begins.
             empty = isinstance(value_node, ScalarNode) and not value_node.value and not value_node.style

@@ -20,7 +20,7 @@ from foldwise.judging.statistics.effects import (
 )
 from foldwise.judging.statistics.run_variance import runs_in_mean
 from foldwise.judging.statistics.variance import estimate_variance
-from foldwise.study.nested_levels import families
+from foldwise.study.factors import nested_levels
 
 SIZES = (3, 2, 4)
 QUICK = IntervalOptions(draws=500)
@@ -149,17 +149,19 @@ def test_nested_levels_are_compared_by_their_mean_and_by_their_best():
 
 def test_families_are_what_each_spells_out():
     lr = {"lr": {"each": [0.1, 0.01]}}
-    assert families("optimizer", ["adam", {"sgd": lr}]) == {
+    assert nested_levels("optimizer", ["adam", {"sgd": lr}]) == {
         "adam": "adam",
         "sgd (lr 0.1)": "sgd",
         "sgd (lr 0.01)": "sgd",
     }
-    twice = families("optimizer", [{"sgd": lr | {"momentum": 0.9}}, {"sgd": lr | {"momentum": 0}}])
+    twice = nested_levels("optimizer", [{"sgd": lr | {"momentum": 0.9}}, {"sgd": lr | {"momentum": 0}}])
     assert set(twice.values()) == {"sgd (momentum 0.9)", "sgd (momentum 0)"}
-    assert set(families("epochs", [1, {"each": [2, 3]}]).values()) == {"1", "2", "3"}
-    alone = families("model", [{"unet": {"depth": {"each": [2, 3]}}}])
+    assert set(nested_levels("epochs", [1, {"each": [2, 3]}]).values()) == {"1", "2", "3"}
+    alone = nested_levels("model", [{"unet": {"depth": {"each": [2, 3]}}}])
     assert set(alone.values()) == {"unet (depth 2)", "unet (depth 3)"}
-    bundle = families("net", [{"name": "A", "model": "unet", "epochs": {"each": [1, 2]}}, {"model": "vit"}])
+    bundle = nested_levels(
+        "net", [{"name": "A", "model": "unet", "epochs": {"each": [1, 2]}}, {"model": "vit"}]
+    )
     assert set(bundle.values()) == {"A", "vit"}
 
 

@@ -35,8 +35,8 @@ def say_status(folder: RunFolder) -> None:
     """How far a run is, what is being done now, what failed and why."""
     from foldwise.run.devices import waiting_sentence
     from foldwise.run.items import count_kinds
+    from foldwise.run.leases import items_in_progress
     from foldwise.run.plan import skipped
-    from foldwise.run.progress import held_items
 
     out, plan = console(), folder.load_plan()
     _, failed = folder.settled()
@@ -46,7 +46,7 @@ def say_status(folder: RunFolder) -> None:
     of_which = count_kinds(plan.items)
     items = count(len(plan.items), "item") + (f" ({of_which})" if "," in of_which else "")
     out.print(f"{folder.root}: {items}: {', '.join(listed)}", markup=False)
-    for title, beat in held_items(folder, plan):
+    for title, beat in items_in_progress(folder, plan):
         epoch = f", epoch {beat['epoch']} of {beat['epochs']}" if "epoch" in beat else ""
         out.print(f"  running  {title}{epoch}", markup=False)
     for item in plan.items:
@@ -131,10 +131,10 @@ class Progress:
         return line + (f", {failed} failed" if failed else "")
 
     def _table(self) -> Table:
-        from foldwise.run.progress import held_items, how_far
+        from foldwise.run.leases import how_far, items_in_progress
 
         table = Table.grid(padding=(0, 2))
-        for title, beat in held_items(self.folder, self.plan):
+        for title, beat in items_in_progress(self.folder, self.plan):
             score = f"{beat['metric']} {beat['score']:.3f}" if beat.get("score") is not None else ""
             table.add_row("  ●", Text(title), how_far(beat), score)
         table.add_row("", Text("Ctrl-C stops safely; the same command goes on from here.", style="dim"))

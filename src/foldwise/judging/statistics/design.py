@@ -14,7 +14,7 @@ import numpy as np
 
 from foldwise.metrics.outputs import Floats, Ints
 from foldwise.study.configurations import Configuration
-from foldwise.study.nested_levels import families
+from foldwise.study.factors import nested_levels
 from foldwise.study.spec import Study
 
 # What a fit costs may depend on these, and its score only by rounding: the code is the same.
@@ -72,7 +72,7 @@ def factors_of(study: Study, compared: Sequence[Configuration]) -> tuple[Factor,
     made = []
     for name in dict.fromkeys(name for one in compared for name in one.levels):
         written = study.compare.get(name, [])
-        family = families(name, written) if written else {}
+        family = nested_levels(name, written) if written else {}
         own = [one.levels[name] for one in compared]
         levels = [level for level in family if level in own] + [level for level in own if level not in family]
         levels = list(dict.fromkeys(levels))

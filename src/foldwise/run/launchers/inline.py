@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 from foldwise.errors import RunError
 from foldwise.processes import sigterm_as_interrupt
-from foldwise.run.cleanup import sweep
 from foldwise.run.launchers.launcher import Crew, Tick, Work
-from foldwise.run.leases import release_dead
+from foldwise.run.leases import clean_up, release_dead
 
 
 class Inline:
@@ -52,4 +51,4 @@ class Inline:
                     stopping(self.folder)
                 raise
             finally:
-                sweep(self.folder)
+                clean_up(self.folder)

@@ -13,9 +13,8 @@ import psutil
 
 from foldwise.errors import RunError
 from foldwise.processes import sigterm_as_interrupt
-from foldwise.run.cleanup import sweep
 from foldwise.run.launchers.launcher import Crew, Tick
-from foldwise.run.leases import MAX_ATTEMPTS, release_all_of, release_dead
+from foldwise.run.leases import MAX_ATTEMPTS, clean_up, release_all_of, release_dead
 
 POLL_S = 0.2
 GRACE_S = 10.0  # between asking a worker to stop and making it
@@ -78,7 +77,7 @@ class LocalWorkers:
                 raise
             finally:
                 self._stop()
-                sweep(self.folder)
+                clean_up(self.folder)
 
     def _start(self, number: int) -> None:
         log = self.folder.log(f"worker-{number}")
