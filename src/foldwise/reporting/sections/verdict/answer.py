@@ -7,24 +7,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from foldwise.judging.verdict import ConfigurationResult, Cost, State
+from foldwise.judging.wording import in_text
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.sections.verdict.tiles import tiles
 from foldwise.reporting.wording import (
     TASKS,
+    amount,
     clipped,
-    count,
     day,
+    difference,
     duration,
+    energy,
     estimate,
     interval,
-    metric_title,
+    memory,
+    milliseconds,
     number,
+    percent,
+    shown,
 )
+from foldwise.text import count
 
 MAX_CHIPS = 8
-CHIP = 58  # characters
-# What is said in full under "What to be careful about", in a few words.
-SHORTLY = {
+CHIP_LENGTH = 58  # characters
+SAME = 0.0005  # a difference of scores that is not worth a number
+CHEAPER_BY = 1.1  # times faster, before it is worth a word
+WARNINGS = {  # in a few words; the whole of each stands in the section of the warnings
     "BASELINE_NOT_BEATEN": "a shallow baseline is not beaten",
     "TRIVIAL_BASELINE": "not better than a trivial predictor",
     "MISSING_RUNS": "some configurations are incomplete",
@@ -43,8 +51,7 @@ SHORTLY = {
     "EDGE_OF_GRID": "the winner is at the edge of what was tried",
     "SELECTION_OPTIMISM": "the winner's score is likely a little too good",
 }
-# Findings of the audit likewise.
-FOUND = {
+FINDINGS = {  # of the audit, likewise
     "rare_class": "some classes are too rare to be scored",
     "format_gives_class_away": "the file format gives the class away",
     "size_gives_class_away": "the image size gives the class away",
@@ -53,23 +60,23 @@ FOUND = {
 
 
 @dataclass(frozen=True)
-class State:
-    """How the card speaks in one state of the verdict; `tone` is good, careful or bad."""
+class Headline:
+    """How the card begins in one state of the verdict; `tone` is good, careful or bad."""
 
     kicker: str
     tone: str
-    headline: str | None = None  # None: the name of the winner
+    words: str | None = None  # None: the name of the winner
 
 
-STATES = {
-    "clear_winner": State("Use this model", "good"),
-    "several_tied": State("Use this model, or one it cannot be told apart from", "good"),
-    "not_better_than_trivial": State(
+HEADLINES: dict[State, Headline] = {
+    "clear_winner": Headline("Use this model", "good"),
+    "several_tied": Headline("Use this model, or one it cannot be told apart from", "good"),
+    "not_better_than_trivial": Headline(
         "Do not rely on any of these models", "bad", "Nothing beats the trivial answer"
     ),
-    "incomplete": State("Best so far: the study is not complete", "careful"),
-    "single_configuration": State("The one model that was asked for", "careful"),
-    "nothing_done": State("No answer yet", "bad", "No fit is done"),
+    "incomplete": Headline("Best so far: the study is not complete", "careful"),
+    "single_configuration": Headline("The one model that was asked for", "careful"),
+    "nothing_done": Headline("No answer yet", "bad", "No fit is done"),
 }
 
 
@@ -83,124 +90,181 @@ class Chip:
     target: str = "#data"
 
 
+@dataclass(frozen=True)
+class Tile:
+    """A question, its answer in large letters, and the small print."""
+
+    question: str
+    answer: str
+    note: str
+
+
 def header(data: ReportData) -> list[str]:
     """The facts in the strip under the title."""
-    verdict, cases = data.verdict, data.cases
-    groups, images = int(verdict.get("num_groups") or 0), int(verdict.get("num_images") or len(cases))
-    fits = [count(int(verdict["folds"]), "fold")]
-    if int(verdict.get("repeats") or 1) > 1:
-        fits.append(count(int(verdict["repeats"]), "repeat"))
-    done = sum(one["num_done"] for one in data.configurations)
-    planned = sum(one["num_planned"] for one in data.configurations)
+    verdict = data.verdict
+    groups, done, planned = verdict.num_groups or 0, verdict.num_done, verdict.num_planned
+    fits = [count(verdict.folds, "fold")]
+    if verdict.repeats > 1:
+        fits.append(count(verdict.repeats, "repeat"))
     seconds = [number(result.get("cost", {}).get("train_s")) for result in data.results]
     facts = [
-        TASKS.get(str(verdict["task"]), str(verdict["task"])),
-        count(images, "image"),
-        count(groups, "group") if 0 < groups < images else "",
-        count(len(data.classes), "class", "classes"),
+        TASKS[verdict.task or ""],
+        count(verdict.num_images, "image"),
+        count(groups, "group") if 0 < groups < verdict.num_images else "",
+        count(len(data.classes), "class"),
         f"{count(len(data.configurations), 'configuration')} × {' × '.join(fits)}",
         f"{done} of {count(planned, 'fit')} done" if done < planned else count(planned, "fit"),
         f"{duration(sum(value for value in seconds if value))} of training" if any(seconds) else "",
-        _device(data),
-        day(verdict.get("finished")),
+        ", ".join(data.devices)[:80],
+        day(verdict.finished),
         f"foldwise {data.environment['foldwise']}" if data.environment.get("foldwise") else "",
     ]
     return [fact for fact in facts if fact]
 
 
-def _device(data: ReportData) -> str:
-    named = {
-        str(result.get("cost", {}).get("device_name") or result.get("cost", {}).get("device") or "")
-        for result in data.results
-    }
-    return ", ".join(sorted(named - {""}))[:80]
-
-
 def card(data: ReportData) -> dict[str, Any]:
     """Everything in the answer card."""
     verdict, winner = data.verdict, data.winner
-    state = STATES[verdict["state"]]
-    answer = verdict.get("answer")
-    has_model = bool(answer) and verdict["state"] not in ("nothing_done", "not_better_than_trivial")
+    headline, answer = HEADLINES[verdict.state], verdict.answer
+    has_model = answer is not None and verdict.state not in ("nothing_done", "not_better_than_trivial")
+    path = shlex.quote(data.run_path)
+    name = answer.name if answer else winner.name if winner else "No fit is done"
     return {
-        "state": verdict["state"],
-        "kicker": state.kicker,
-        "tone": state.tone,
-        "headline": state.headline
-        or (str(answer["name"]) if answer else str(winner["name"]) if winner else "No fit is done"),
-        "sentence": str(answer["sentence"]) if answer and answer.get("sentence") else _sentence(data),
-        "tiles": tiles(data) if winner else [],
+        "state": verdict.state,
+        "kicker": headline.kicker,
+        "tone": headline.tone,
+        "headline": headline.words or name,
+        "sentence": answer.sentence if answer else _sentence(data),
+        "tiles": tiles(data, winner) if winner else [],
         "chips": chips(data),
-        "command": f"foldwise predict {shlex.quote(data.run_path)} my_new_images/ --out predictions/"
-        if has_model
-        else "",
-        "resume": ""
-        if has_model and verdict["state"] != "incomplete"
-        else f"foldwise status {shlex.quote(data.run_path)}",
+        "command": f"foldwise predict {path} my_new_images/ --out predictions/" if has_model else "",
+        "resume": "" if has_model and verdict.state != "incomplete" else f"foldwise status {path}",
     }
 
 
 def _sentence(data: ReportData) -> str:
-    winner, metric = data.winner, metric_title(data.verdict["metric"])
+    """What stands in place of the judge's sentence while there is no answer."""
+    winner, metric = data.winner, data.verdict.metric.title
     if winner is None:
-        failed = sum(len(one.get("failures", [])) for one in data.configurations)
-        cause = (
-            f"{count(failed, 'fit')} failed; the causes are listed below."
-            if failed
-            else "Nothing was trained yet."
-        )
-        return f"No configuration has a score. {cause}"
-    if winner["low"] is None:
-        done = f"{winner['num_done']} of {count(winner['num_planned'], 'fit')}"
-        return f"No configuration is complete. Of those with {done}, {winner['name']} has the best {metric}: {estimate(winner)}."
-    return f"{winner['name']} reached a {metric} of {estimate(winner)} ({data.confidence} interval {interval(winner['low'], winner['high'])}) on images it had not seen."
+        failed = _num_failed(data)
+        cause = f"{count(failed, 'fit')} failed; the causes are listed below." if failed else ""
+        return f"No configuration has a score. {cause or 'Nothing was trained yet.'}"
+    if winner.low is None:
+        done = f"{winner.num_done} of {count(winner.num_planned, 'fit')}"
+        return f"No configuration is complete. Of those with {done}, {winner.name} has the best {metric}: {estimate(winner)}."
+    return f"{winner.name} reached a {metric} of {estimate(winner)} ({data.confidence} interval {interval(winner.low, winner.high)}) on images it had not seen."
+
+
+def _num_failed(data: ReportData) -> int:
+    return sum(len(result.failures) for result in data.configurations)
 
 
 def chips(data: ReportData) -> list[Chip]:
     """Checks that passed and what to be careful about, the worst first after those that passed."""
-    verdict = data.verdict
-    found = data.audit.get("findings", [])
+    findings = data.audit.get("findings", [])
     passed = [Chip("good", _apart(data), "The folds were checked after they were made.", "#data")]
-    copies = next((one for one in found if one["code"] == "near_duplicates"), None)
+    copies = next((finding for finding in findings if finding["code"] == "near_duplicates"), None)
     if copies and data.validation.near_duplicates == "group":
         passed.append(Chip("good", "the near-duplicates found stay in one fold", copies["message"]))
-    if not any(finding["severity"] in ("error", "warning") for finding in found):
-        passed.append(
-            Chip(
-                "good",
-                "the audit found nothing to mend",
-                "Files, masks, labels, duplicates and leaks were checked before training.",
-            )
-        )
-    failed = sum(len(one.get("failures", [])) for one in data.configurations)
-    careful = (
-        [Chip("bad", f"{count(failed, 'fit')} failed", "The causes are listed under Failures.", "#failures")]
-        if failed
-        else []
-    )
-    order = {"error": 0, "warning": 1}
-    grave = sorted((one for one in found if one["severity"] in order), key=lambda one: order[one["severity"]])
-    careful += [
-        Chip("careful", FOUND.get(one["code"]) or clipped(one["message"], CHIP), one["message"])
-        for one in grave
-    ]
-    careful += [
-        Chip("careful", _shortly(one), one["message"], "#care") for one in verdict.get("warnings", [])
-    ]
+    if not any(finding["severity"] in ("error", "warning") for finding in findings):
+        whole = "Files, masks, labels, duplicates and leaks were checked before training."
+        passed.append(Chip("good", "the audit found nothing to mend", whole))
+    careful = _careful(data, findings)
     room = MAX_CHIPS - len(passed)
     if len(careful) > room:
         more = len(careful) - room + 1
-        careful = [
-            *careful[: room - 1],
-            Chip("careful", f"{more} more to be careful about", "Listed below.", "#care"),
-        ]
+        careful = careful[: room - 1]
+        careful.append(Chip("careful", f"{more} more to be careful about", "Listed below.", "#warnings"))
     return passed + careful
 
 
-def _shortly(warning: Mapping[str, Any]) -> str:
-    return SHORTLY.get(str(warning["code"])) or clipped(str(warning["message"]), CHIP)
+def _careful(data: ReportData, findings: list[Mapping[str, Any]]) -> list[Chip]:
+    """Failures, then what the audit found, then the warnings of the judge."""
+    careful, order = [], ("error", "warning")
+    if failed := _num_failed(data):
+        words = f"{count(failed, 'fit')} failed"
+        careful.append(Chip("bad", words, "The causes are listed under Failures.", "#failures"))
+    grave = [finding for finding in findings if finding["severity"] in order]
+    for finding in sorted(grave, key=lambda finding: order.index(finding["severity"])):
+        words = FINDINGS.get(finding["code"]) or clipped(finding["message"], CHIP_LENGTH)
+        careful.append(Chip("careful", words, finding["message"]))
+    for warning in data.verdict.warnings:
+        words = WARNINGS.get(warning.code) or clipped(warning.message, CHIP_LENGTH)
+        careful.append(Chip("careful", words, warning.message, "#warnings"))
+    return careful
 
 
 def _apart(data: ReportData) -> str:
-    grouped = 0 < int(data.verdict.get("num_groups") or 0) < len(data.cases)
+    grouped = 0 < (data.verdict.num_groups or 0) < len(data.cases)
     return "no group is in two folds" if grouped else "no image is in two folds"
+
+
+def tiles(data: ReportData, winner: ConfigurationResult) -> list[Tile]:
+    """How sure, what it costs, and what is nearly as good and cheaper."""
+    return [_sure(data, winner), _cost(winner.cost), _cheaper(data, winner)]
+
+
+def _sure(data: ReportData, winner: ConfigurationResult) -> Tile:
+    question, answer, verdict = "How sure is that?", data.verdict.answer, data.verdict
+    others = len(data.configurations) - 1
+    ends, named = interval(winner.low, winner.high), f"{data.confidence} interval"
+    if not others:
+        return Tile(question, ends, f"{named}; nothing was compared with it")
+    if verdict.state == "incomplete" or answer is None:
+        missing = sum(result.num_planned - result.num_done for result in data.configurations)
+        return Tile(question, "Not known yet", f"{count(missing, 'fit')} missing or failed")
+    compared = answer.num_tied + answer.num_ruled_out
+    if not compared:
+        return Tile(question, ends, f"{named}; no other configuration is complete")
+    worse = "the other is clearly worse" if compared == 1 else "all others are clearly worse"
+    notes = [f"{answer.num_tied} cannot be told apart from it" if answer.num_tied else worse]
+    if compared < others:
+        notes.append(f"{others - compared} incomplete and not compared")
+    if winner.p_wins is not None:
+        notes.append(f"would come first in {percent(winner.p_wins)} of repeated studies")
+    smallest = answer.minimal_detectable_difference
+    if smallest is not None and verdict.metric.bounded and smallest >= 1:
+        notes.append("no difference could be seen with this data")
+    elif smallest is not None:
+        notes.append(f"differences below {shown(smallest)} could not be seen with this data")
+    return Tile(question, f"{answer.num_ruled_out} of {compared} ruled out", " · ".join(notes))
+
+
+def _cost(cost: Cost) -> Tile:
+    notes = [
+        "" if cost.parameters is None else f"{amount(cost.parameters)} parameters",
+        "" if cost.peak_memory_mb is None else f"{memory(cost.peak_memory_mb)} peak memory",
+        "" if cost.train_s is None else f"{duration(cost.train_s)} to train a fold",
+        "" if cost.energy_j is None else f"{energy(cost.energy_j)} of energy for it",
+        f"on {cost.device}" if cost.device else "",
+    ]
+    latency = cost.latency_ms
+    words = "Time not measured" if latency is None else f"{milliseconds(latency)} ms per image"
+    return Tile("What does it cost?", words, " · ".join(note for note in notes if note))
+
+
+def _cheaper(data: ReportData, winner: ConfigurationResult) -> Tile:
+    """The fastest of those that could be best, and how much lower it scores."""
+    question, own = "Not told apart, and cheaper?", winner.cost.latency_ms
+    tied = [result for result in data.configurations if result.could_be_best and result.id != winner.id]
+    timed = [(result.cost.latency_ms, result) for result in tied if result.cost.latency_ms]
+    if len(data.configurations) == 1:
+        return Tile(question, "Not asked", "list rivals under compare: in the study file")
+    if data.verdict.state == "incomplete":
+        return Tile(question, "Not known yet", "said when every fit is done")
+    if data.verdict.state == "not_better_than_trivial":
+        note = "it costs nothing and is as good as far as this data can tell"
+        return Tile(question, "The trivial answer", note)
+    if not tied:
+        return Tile(question, "None", "every cheaper one is clearly worse")
+    if own is None or not timed:
+        return Tile(question, "Time not measured", f"{count(len(tied), 'other')} could be as good")
+    fastest, result = min(timed, key=lambda pair: pair[0])
+    if own / fastest < CHEAPER_BY:
+        several = f"of the {count(len(tied), 'other')} that could be as good"
+        note = several if len(tied) > 1 else "only one other could be as good"
+        return Tile(question, "None is faster", note)
+    metric = in_text(data.verdict.metric.title)
+    same = abs(result.difference or 0.0) < SAME
+    words = f"the same {metric}" if same else f"{difference(result.difference)} {metric}"
+    return Tile(question, result.name, f"{words} · {own / fastest:.1f}× faster")

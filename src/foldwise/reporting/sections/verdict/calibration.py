@@ -1,102 +1,184 @@
-"""The section on calibration: whether the probabilities mean what they say, before and after temperature."""
+"""Sections on probabilities: whether they mean what they say, and from which threshold on a label is predicted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from foldwise.judging.verdict import ConfigurationResult
+from foldwise.judging.verdict_sections import (
+    ClassThreshold,
+    ConfigurationCalibration,
+    Overconfidence,
+    Reliability,
+    ThresholdsSection,
+)
 from foldwise.reporting.drawing.charts import standing
+from foldwise.reporting.drawing.many_labels import threshold_panel
 from foldwise.reporting.drawing.reliability import reliability_panel
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import difference, score, shown
+from foldwise.reporting.wording import NOTHING, cell, difference, score, shown
 
 MAX_ROWS = 60
 STEPS = {"before": "as the fits gave them", "after": "at the temperature of each fold"}
-NAMED = {"binary": "probability said", "multilabel": "probability said", "multiclass": "confidence"}
+BASELINES = ("all_ones", "commonest")
+BASELINE_METRICS = {"f1_macro": "f1_macro", "f1_micro": "f1_micro", "ap": "average_precision_macro"}
 
 
 def section(data: ReportData) -> dict[str, Any] | None:
-    """None while no configuration is complete, and for verdicts of older versions."""
-    told, winner = data.verdict.get("calibration"), data.winner
-    if not told or winner is None:
+    """The reliability of the winner, and a table of all; None while no configuration is complete."""
+    calibration, winner = data.verdict.calibration, data.winner
+    if calibration is None or winner is None:
         return None
-    records = {one["id"]: one for one in told["configurations"]}
-    own = records.get(winner["id"])
+    records = {record.id: record for record in calibration.configurations}
+    own = records.get(winner.id)
     if own is None:
         return None
-    ranked = [one for one in data.configurations if one["id"] in records][:MAX_ROWS]
-    named = NAMED.get(str(data.verdict["task"]).partition("_")[0], "probability said")
+    ranked = [result for result in data.configurations if result.id in records][:MAX_ROWS]
+    axis = "predicted probability"
+    if data.verdict.task == "multiclass_classification":
+        axis = "confidence"
     return {
         "calibration": {
-            "of": told["of"],
-            "descriptive": told["descriptive"],
-            "sentence": "" if told["descriptive"] else sentence(own),
+            "of": calibration.of,
+            "descriptive": calibration.descriptive,
+            "sentence": "" if calibration.descriptive else sentence(own),
             "panels": [
-                (
-                    words,
-                    _panel(own, step, told["num_bins"], "probability said" if told["descriptive"] else named),
-                )
-                for step, words in STEPS.items()
-                if own[step] and own[step]["bins"]
+                (words, _panel(own.name, words, reliability, calibration.num_bins, axis))
+                for reliability, words in zip((own.before, own.after), STEPS.values(), strict=True)
+                if reliability is not None and reliability.bins
             ],
             "rows": []
-            if told["descriptive"]
-            else [_row(records[one["id"]], standing(one)) for one in ranked],
-            "grouped": data.verdict["num_groups"] is not None,
+            if calibration.descriptive
+            else [_row(records[result.id], standing(result)) for result in ranked],
+            "grouped": data.verdict.num_groups is not None,
             "left_out": len(records) - len(ranked),
         }
     }
 
 
-def _panel(own: Mapping[str, Any], step: str, num_bins: int, named: str) -> Any:
-    title = f"Reliability of {own['name']}, {STEPS[step]}"
-    return reliability_panel(title, own[step]["bins"], num_bins=num_bins, named=named)
+def _panel(name: str, words: str, reliability: Reliability, num_bins: int, axis: str) -> Any:
+    title = f"Reliability of {name}, {words}"
+    return reliability_panel(title, reliability.bins or (), num_bins=num_bins, axis=axis)
 
 
-def sentence(own: Mapping[str, Any]) -> str:
-    """What chance leaves to say of a configuration, before and after temperature."""
-    before, after = (own[step]["overconfidence"] for step in STEPS)
-    name = own["name"]
-    found = {
-        "over-confident": f"{name} is over-confident: it is right less often than it says, by {_away(before)}.",
-        "under-confident": f"{name} is under-confident: it is right more often than it says, by {_away(before)}.",
-        "undecided": f"Whether {name} is over- or under-confident cannot be told: what it says of its decisions, "
+def sentence(record: ConfigurationCalibration) -> str:
+    """Whether a configuration is over- or under-confident beyond chance, before and after temperature."""
+    before, after = record.before.overconfidence, record.after and record.after.overconfidence
+    if before is None or not after or record.temperature is None:
+        return ""
+    name = record.name
+    first = {
+        "over-confident": f"{name} is over-confident: it is right less often than it says, by {_size(before)}.",
+        "under-confident": f"{name} is under-confident: it is right more often than it says, by {_size(before)}.",
+        "undecided": f"Whether {name} is over- or under-confident cannot be told: the probability of its decisions, "
         f"minus how often they are right, is {_signed(before)}.",
-    }[before["conclusion"]]
-    rest = {
+    }[before.conclusion]
+    second = {
         "over-confident": "it is over-confident, by",
         "under-confident": "it is under-confident, by",
         "undecided": "no more is left than chance gives:",
-    }[after["conclusion"]]
-    amount = _signed(after) if after["conclusion"] == "undecided" else _away(after)
-    return f"{found} At its temperature, {score(own['temperature']['median'], 2)} (median of the folds), {rest} {amount}."
+    }[after.conclusion]
+    amount = _signed(after) if after.conclusion == "undecided" else _size(after)
+    temperature = score(record.temperature.median, 2)
+    return f"{first} At its temperature, {temperature} (median of the folds), {second} {amount}."
 
 
-def _signed(one: Mapping[str, Any]) -> str:
-    return f"{difference(one['estimate'])}{_interval(one['low'], one['high'])}"
+def _signed(gap: Overconfidence) -> str:
+    return f"{difference(gap.estimate)}{f' ({_ends(gap)})' if gap.low is not None else ''}"
 
 
-def _away(one: Mapping[str, Any]) -> str:
+def _ends(gap: Overconfidence) -> str:
+    return "" if gap.low is None else f"{difference(gap.low)} to {difference(gap.high)}"
+
+
+def _size(gap: Overconfidence) -> str:
     """The size of a difference whose sign the words say."""
-    ends = sorted((abs(one["low"]), abs(one["high"])))
-    return f"{shown(abs(one['estimate']))} ({shown(ends[0])} to {shown(ends[1])})"
+    low, high = sorted((abs(gap.low or 0.0), abs(gap.high or 0.0)))
+    return f"{shown(abs(gap.estimate or 0.0))} ({shown(low)} to {shown(high)})"
 
 
-def _interval(low: Any, high: Any) -> str:
-    return "" if low is None else f" ({difference(low)} to {difference(high)})"
+def _row(record: ConfigurationCalibration, kind: str) -> dict[str, Any]:
+    heat, before, after = record.temperature, record.before, record.after
+    assert heat is not None  # only a segmentation has none, and that is described without rows
+    assert after is not None
+    cells = [
+        cell(score(heat.median, 2), heat.median, f"{score(heat.low, 2)} to {score(heat.high, 2)}"),
+        cell(score(before.log_loss), before.log_loss, f"after {score(after.log_loss)}"),
+        cell(score(before.brier), before.brier, f"after {score(after.brier)}"),
+    ]
+    for step in (before, after):
+        cells.append(cell(score(step.ece), step.ece, f"perfect {score(step.ece_perfect)}"))
+    for gap in (before.overconfidence, after.overconfidence):
+        assert gap is not None
+        cells.append(cell(difference(gap.estimate), gap.estimate, _ends(gap)))
+    return {"name": record.name, "standing": kind, "cells": cells}
 
 
-def _row(one: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    heat = one["temperature"]
-    cells = [_cell(heat["median"], f"{score(heat['low'], 2)} to {score(heat['high'], 2)}", digits=2)]
-    cells += [_cell(one["before"][key], f"after {score(one['after'][key])}") for key in ("log_loss", "brier")]
-    cells += [_cell(one[step]["ece"], f"perfect {score(one[step]['ece_perfect'])}") for step in STEPS]
-    for step in STEPS:
-        gap = one[step]["overconfidence"]
-        note = "" if gap["low"] is None else f"{difference(gap['low'])} to {difference(gap['high'])}"
-        cells.append({"value": gap["estimate"], "shown": difference(gap["estimate"]), "note": note})
-    return {"name": one["name"], "standing": kind, "cells": cells}
+def thresholds_section(data: ReportData) -> dict[str, Any] | None:
+    """The thresholds of the winner and what each method is worth; None where the task has no thresholds."""
+    thresholds, winner = data.verdict.thresholds, data.winner
+    if thresholds is None or winner is None:
+        return None
+    curves = data.curves.f1.get(thresholds.configuration, {})
+    return {
+        "thresholds": {
+            "sentence": thresholds.sentence,
+            "rows": [_label_row(name, label, winner) for name, label in thresholds.classes.items()],
+            "few": any(label.num_matched for label in thresholds.classes.values()),
+            "compared": [*_methods(thresholds, winner), *_trivial(data)],
+            "panels": [
+                (data.classes[k], threshold_panel(f"F1 of {data.classes[k]} by threshold", curve))
+                for k, curve in curves.items()
+                if curve.folds
+            ],
+            "absent": [data.classes[k] for k, curve in curves.items() if not curve.folds],
+        }
+    }
 
 
-def _cell(value: Any, note: str, *, digits: int = 3) -> dict[str, Any]:
-    return {"value": value, "shown": score(value, digits), "note": note}
+def _label_row(name: str, label: ClassThreshold, winner: ConfigurationResult) -> dict[str, Any]:
+    measures = winner.per_class.get(name, {})
+    span = NOTHING if label.low is None else f"{score(label.low)} to {score(label.high)}"
+    cells = [
+        cell(score(label.median), label.median) | {"note": span},
+        cell(f"{label.validation_positives:g}", label.validation_positives),
+    ]
+    cells += [
+        cell(score(measures.get(key)), measures.get(key)) for key in ("f1", "precision", "sensitivity")
+    ]
+    return {"name": name, "cells": cells, "fallback": _fallback(label)}
+
+
+def _fallback(label: ClassThreshold) -> str:
+    """What was done for a label with too few images, and in how many fits."""
+    fallbacks = [(label.num_matched, "too few"), (label.num_never, "never predicted")]
+    return "; ".join(f"{words} in {number} of {label.num_fits} fits" for number, words in fallbacks if number)
+
+
+def _methods(thresholds: ThresholdsSection, winner: ConfigurationResult) -> list[dict[str, Any]]:
+    precision = winner.metrics.get("average_precision_macro")
+    return [
+        {
+            "name": method.method,
+            "sentence": method.sentence,
+            "kind": "winner" if method.method == thresholds.method else "",
+            "f1_macro": score(method.f1_macro),
+            "f1_micro": score(method.f1_micro),
+            "ap": score(precision.estimate if precision else None)
+            if method.method == thresholds.method
+            else "",
+        }
+        for method in thresholds.compared
+    ]
+
+
+def _trivial(data: ReportData) -> list[dict[str, Any]]:
+    return [
+        {"name": baseline.name, "sentence": "without looking at the image", "kind": "baseline"}
+        | {
+            key: score(baseline.metrics[metric].estimate if metric in baseline.metrics else None)
+            for key, metric in BASELINE_METRICS.items()
+        }
+        for baseline in data.verdict.baselines
+        if baseline.id in BASELINES
+    ]

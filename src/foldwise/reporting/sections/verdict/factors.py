@@ -2,131 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from foldwise.judging.verdict_sections import FactorEffect, LevelMean, LevelPair, VarianceShare
+from foldwise.judging.wording import in_text
 from foldwise.reporting.drawing.effects import Away, Panels, Row, factor_chart, panels
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import (
-    brief_duration,
-    in_text,
-    metric_title,
-    milliseconds,
-    number,
-    percent,
-    score,
-)
+from foldwise.reporting.wording import brief_duration, milliseconds, percent, score
 
-FEWEST = 3  # configurations; two are compared in the leaderboard
+MIN_COMPARED = 3  # configurations; two are compared in the leaderboard
 MAX_PARTS = 8
 COSTS = {
     "train_s": ("training", brief_duration),
     "shared_features_s": ("shared pass", brief_duration),
     "latency_ms": ("ms/image", milliseconds),
 }
-Record = Mapping[str, Any]
 
 
 def section(data: ReportData) -> dict[str, Any] | None:
     """Every factor with a drawing; None for a single plain factor, which the leaderboard says all of."""
-    held = data.verdict.get("factors")
-    if not held or held["num_compared"] < FEWEST:
+    summary = data.verdict.factors
+    if summary is None or summary.num_compared < MIN_COMPARED:
         return None
-    told = held["factors"]
-    if len({one["factor"] for one in told}) < 2 and not any(one["view"] for one in told):
+    effects = summary.factors
+    if len({effect.factor for effect in effects}) < 2 and not any(effect.view for effect in effects):
         return None
-    longest = max(len(str(level["level"])) for one in told for level in one["levels"])
-    scales = panels(list(_scores(told)), list(_differences(data, told)), longest=longest)
+    longest = max(len(level.level) for effect in effects for level in effect.levels)
+    scales = panels(list(_scores(effects)), list(_differences(data, effects)), longest=longest)
     return {
         "factors": {
-            "sentence": held["sentence"],
-            "parts": _parts(held["shares"] or []),
-            "charts": [_chart(data, one, scales) for one in told],
+            "sentence": summary.sentence,
+            "parts": _parts(summary.shares or ()),
+            "charts": [_chart(data, effect, scales) for effect in effects],
         }
     }
 
 
-def _parts(shares: Sequence[Record]) -> list[dict[str, Any]]:
+def _parts(shares: Sequence[VarianceShare]) -> list[dict[str, Any]]:
     """The largest shares, with words; those of nothing are left out."""
-    worth = [one for one in shares if one["share"] is None or one["share"] >= 0.005]
+    worth = [part for part in shares if part.share is None or part.share >= 0.005]
     return [
         {
-            "name": " × ".join(one["factors"]) or "higher interactions",
-            "share": one["share"],
-            "shown": "not separable" if one["share"] is None else percent(one["share"]),
+            "name": " × ".join(part.factors) or "higher interactions",
+            "share": part.share,
+            "shown": "not separable" if part.share is None else percent(part.share),
         }
-        for one in worth[:MAX_PARTS]
+        for part in worth[:MAX_PARTS]
     ]
 
 
-def _scores(told: Sequence[Record]) -> Iterator[float]:
-    for one in told:
-        for value in [level["mean"] for level in one["levels"]] + [
-            value for held in one["sets"] for value in held["scores"]
-        ]:
-            if number(value) is not None:
-                yield float(value)
+def _scores(effects: Sequence[FactorEffect]) -> Iterator[float]:
+    for effect in effects:
+        means = [level.mean for level in effect.levels]
+        scores = [value for matched in effect.sets for value in matched.scores]
+        yield from (value for value in (*means, *scores) if value is not None)
 
 
-def _differences(data: ReportData, told: Sequence[Record]) -> Iterator[float]:
-    for one in told:
-        best = _ordered(data, one)[0]["level"]
-        for level in one["levels"]:
-            away = _away(one, best, level["level"])
+def _differences(data: ReportData, effects: Sequence[FactorEffect]) -> Iterator[float]:
+    for effect in effects:
+        best = _ordered(data, effect)[0].level
+        for level in effect.levels:
+            away = _away(effect, best, level.level)
             if away is not None:
                 yield from (end for end in (away.difference, away.low, away.high) if end is not None)
 
 
-def _ordered(data: ReportData, one: Record) -> list[Record]:
+def _ordered(data: ReportData, effect: FactorEffect) -> list[LevelMean]:
     """Levels, the best mean first; those whose mean cannot be estimated last."""
-    sign = 1 if data.verdict["metric"].get("higher_is_better", True) else -1
-    worst = float("-inf")
-    return sorted(
-        one["levels"],
-        key=lambda level: worst if level["mean"] is None else sign * level["mean"],
-        reverse=True,
-    )
+    sign = data.verdict.metric.sign
+
+    def goodness(level: LevelMean) -> float:
+        return float("-inf") if level.mean is None else sign * level.mean
+
+    return sorted(effect.levels, key=goodness, reverse=True)
 
 
-def _away(one: Record, best: str, level: str) -> Away | None:
+def _away(effect: FactorEffect, best: str, level: str) -> Away | None:
     """A level minus the best one, as the pair of the two says it; None for the best itself."""
-    for pair in one["pairs"]:
-        if {pair["a"], pair["b"]} == {best, level} and level != best:
-            if pair["difference"] is None:
-                return Away(None)
-            turn = -1 if pair["b"] == level else 1
-            ends = sorted(turn * end for end in (pair["low"], pair["high"]) if end is not None) or [
-                None,
-                None,
-            ]
-            return Away(turn * pair["difference"], ends[0], ends[1], told=pair["conclusion"] == "better")
-    return None
+    if level == best:
+        return None
+    pair = next((pair for pair in effect.pairs if {pair.a, pair.b} == {best, level}), None)
+    return None if pair is None else _turned(pair, turn=-1 if pair.b == level else 1)
 
 
-def _chart(data: ReportData, one: Record, scales: Panels) -> dict[str, Any]:
-    levels = _ordered(data, one)
-    order = [one["levels"].index(level) for level in levels]
-    paid = [key for key in COSTS if any(number(level["cost"].get(key)) for level in levels)]
-    rows = [_row(one, level, levels[0]["level"], paid) for level in levels]
-    title = metric_title(data.verdict["metric"])
+def _turned(pair: LevelPair, *, turn: int) -> Away:
+    if pair.difference is None:
+        return Away(None)
+    ends = sorted(turn * end for end in (pair.low, pair.high) if end is not None)
+    low, high = (ends[0], ends[-1]) if len(ends) == 2 else (None, None)
+    return Away(turn * pair.difference, low, high, told=pair.conclusion == "better")
+
+
+def _chart(data: ReportData, effect: FactorEffect, scales: Panels) -> dict[str, Any]:
+    levels, metric = _ordered(data, effect), data.verdict.metric
+    order = [effect.levels.index(level) for level in levels]
+    paid = [key for key in COSTS if any(level.cost.get(key) for level in levels)]
+    rows = [_row(effect, level, levels[0].level, paid) for level in levels]
     heads = (
-        f"{title} →" if data.verdict["metric"].get("higher_is_better", True) else f"← {title}",
+        f"{metric.title} →" if metric.higher_is_better else f"← {metric.title}",
         "difference to the best",
         [COSTS[key][0] for key in paid],
     )
-    name = one["factor"] + (f", {one['view']}" if one["view"] else "")
-    sets = [[held["scores"][place] for place in order] for held in one["sets"]]
+    name = effect.factor + (f", {effect.view}" if effect.view else "")
+    sets = [[matched.scores[index] for index in order] for matched in effect.sets]
     return {
         "name": name,
-        "note": "a covariate of cost" if one["covariate"] else "",
-        "sentence": one["sentence"],
-        "chosen": [level["settings"][0] for level in levels] if one["view"] == "as tuned" else [],
+        "note": "a covariate of cost" if effect.covariate else "",
+        "sentence": effect.sentence,
+        "chosen": [level.settings[0] for level in levels] if effect.view == "as tuned" else [],
         "drawing": factor_chart(
-            rows, sets, scales, title=f"{in_text(title)} of the levels of {name}", heads=heads
+            rows, sets, scales, title=f"{in_text(metric.title)} of the levels of {name}", heads=heads
         ),
     }
 
 
-def _row(one: Record, level: Record, best: str, paid: Sequence[str]) -> Row:
-    costs = tuple((number(level["cost"].get(key)), COSTS[key][1](level["cost"].get(key))) for key in paid)
-    return Row(level["level"], level["mean"], score(level["mean"]), _away(one, best, level["level"]), costs)
+def _row(effect: FactorEffect, level: LevelMean, best: str, paid: Sequence[str]) -> Row:
+    costs = tuple((level.cost.get(key), COSTS[key][1](level.cost.get(key))) for key in paid)
+    return Row(level.level, level.mean, score(level.mean), _away(effect, best, level.level), costs)

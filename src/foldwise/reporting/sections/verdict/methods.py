@@ -5,30 +5,40 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from foldwise.judging.wording import in_text
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import TASKS, count, in_text, metric_title, selecting_title
+from foldwise.reporting.wording import TASKS, selecting_title
+from foldwise.text import count
+
+PACKAGES = ("torch", "timm", "segmentation-models-pytorch")  # named in the text; the table has all
+ENVIRONMENT = (
+    "foldwise", "commit", "python", "platform", "processor", "seed", "threads", "packed_digest", "study_digest",
+    "splits_digest",
+)  # fmt: skip
+MAX_SEEDS = 15
 
 
-def methods(data: ReportData) -> list[str]:
+def section(data: ReportData) -> dict[str, Any]:
     """Paragraphs in the past tense, from what was really done."""
-    return [_compared(data), _trained(data), _judged(data), _machine(data)]
+    return {"methods": [_compared(data), _trained(data), _judged(data), _machine(data)]}
 
 
 def _compared(data: ReportData) -> str:
     verdict = data.verdict
-    groups, images = int(verdict.get("num_groups") or 0), int(verdict["num_images"])
+    groups, images = verdict.num_groups or 0, verdict.num_images
     grouped = f" from {count(groups, 'group')}" if 0 < groups < images else ""
     unit = "groups" if grouped else "images"
-    repeats = int(verdict.get("repeats") or 1)
-    again = f" in {repeats} repeats, each with folds of its own" if repeats > 1 else ""
-    task = TASKS.get(str(verdict["task"]), str(verdict["task"]))
-    stratified = "stratified by class, " if data.validation.stratify else ""
-    near = (
-        "; near-duplicate images were kept in one fold" if data.validation.near_duplicates == "group" else ""
+    repeats = (
+        f" in {verdict.repeats} repeats, each with folds of its own" if verdict.repeats > 1 else ""
     )
+    stratified = "stratified by class, " if data.validation.stratify else ""
+    near = ""
+    if data.validation.near_duplicates == "group":
+        near = "; near-duplicate images were kept in one fold"
+    configurations = count(len(data.configurations), "configuration")
     return (
-        f"{count(len(data.configurations), 'configuration')} for {task} were compared on {count(images, 'image')}{grouped} "
-        f"by {verdict['folds']}-fold cross-validation{again}. The folds were {stratified}the same for every "
+        f"{configurations} for {TASKS[verdict.task or '']} were compared on {count(images, 'image')}{grouped} "
+        f"by {verdict.folds}-fold cross-validation{repeats}. The folds were {stratified}the same for every "
         f"configuration, and no two folds shared {unit}{near}.{_source(data)}"
     )
 
@@ -42,22 +52,23 @@ def _source(data: ReportData) -> str:
 
 
 def _trained(data: ReportData) -> str:
-    select = next((str(result["select"]) for result in data.results if result.get("select")), "one metric")
+    chosen_by = next((str(result["select"]) for result in data.results if result.get("select")), "one metric")
+    median = " (the median of three epochs)" if data.segmentation else ""
     return (
-        "In every fold a part of the training images was set aside as inner validation; the epoch was chosen there, by "
-        f"{selecting_title(select)}{' (the median of three epochs)' if data.segmentation else ''} for all "
+        "In every fold a part of the training images was set aside for validation; the epoch was chosen there, by "
+        f"{selecting_title(chosen_by)}{median} for all "
         "configurations alike, and the test images were predicted once, without "
         "augmentation. Seeds were the same for all configurations of a fold, so that comparisons are paired."
-        + _decided(data)
+        + _thresholds(data)
         + _pretrained(data)
     )
 
 
-def _decided(data: ReportData) -> str:
-    known = data.verdict.get("thresholds")
-    if not known:
+def _thresholds(data: ReportData) -> str:
+    if data.verdict.thresholds is None:
         return ""
-    return f" From what probability on a label is said was also set on the inner validation of each fold: {known['sentence']}."
+    sentence = data.verdict.thresholds.sentence
+    return f" The threshold from which on a label is predicted was set on the validation images of each fold, too: {sentence}."
 
 
 def _pretrained(data: ReportData) -> str:
@@ -65,59 +76,33 @@ def _pretrained(data: ReportData) -> str:
     if not ways:
         return ""
     return (
-        f" Where a configuration says so, its network had first been trained without labels ({', '.join(ways)}): to give "
-        "damaged images of the training part, and of that alone, back as they were, by the mean squared error."
+        f" Where a configuration says so, its network had first been trained without labels ({', '.join(ways)}): to "
+        "restore damaged images of the training part, and of that alone, by the mean squared error."
     )
 
 
 def _judged(data: ReportData) -> str:
-    metric = data.verdict["metric"]
-    averaging = f" ({str(metric['averaging']).replace('_', ' ')})" if metric.get("averaging") else ""
+    metric = data.verdict.metric
+    averaging = f" ({metric.averaging.replace('_', ' ')})" if metric.averaging else ""
     return (
-        f"Configurations were ranked by {in_text(metric_title(metric))}{averaging}. Intervals are at {data.confidence} and combine the variance between "
+        f"Configurations were ranked by {in_text(metric.title)}{averaging}. Intervals are at {data.confidence} and combine the variance between "
         "images (or groups) with the variance between training runs, the latter inflated for the overlap of training sets "
         "(Nadeau and Bengio 2003). A configuration could be the best when the multiple comparison with the best (Hsu), by the "
-        f"joint distribution of all estimates, did not rule it out at {data.alpha * 100:g} %."
+        f"joint distribution of all estimates, did not rule it out at {data.verdict.alpha * 100:g} %."
     )
 
 
 def _machine(data: ReportData) -> str:
     environment = data.environment
     packages = environment.get("packages") or {}
-    named = ", ".join(
-        f"{name} {version}"
-        for name, version in packages.items()
-        if version and name in ("torch", "timm", "segmentation-models-pytorch")
-    )
-    devices = sorted(
-        {
-            str(result.get("cost", {}).get("device_name") or result.get("cost", {}).get("device") or "")
-            for result in data.results
-        }
-        - {""}
-    )
-    ran = f" on {', '.join(devices)}" if devices else ""
-    return f"The study was run with foldwise {environment.get('foldwise', '')}{f' ({named})' if named else ''}{ran}, seed {environment.get('seed', 0)}.".replace(
-        "  ", " "
-    )
+    named = [f"{name} {version}" for name, version in packages.items() if version and name in PACKAGES]
+    version = f"foldwise {environment.get('foldwise', '')}".strip()
+    words = f"The study was run with {version}{f' ({", ".join(named)})' if named else ''}"
+    devices = f" on {', '.join(data.devices)}" if data.devices else ""
+    return f"{words}{devices}, seed {environment.get('seed', 0)}."
 
 
-ENVIRONMENT = (
-    "foldwise",
-    "commit",
-    "python",
-    "platform",
-    "processor",
-    "seed",
-    "threads",
-    "packed_digest",
-    "study_digest",
-    "splits_digest",
-)
-MAX_SEEDS = 15
-
-
-def reproduce(data: ReportData) -> dict[str, Any]:
+def reproduce_section(data: ReportData) -> dict[str, Any]:
     """The study file, the commands, and a table of versions, digests and machine."""
     version = data.environment.get("foldwise")
     changes = [f"--variant {shlex.quote(name)}" for name in data.environment.get("variants", [])]
@@ -128,18 +113,21 @@ def reproduce(data: ReportData) -> dict[str, Any]:
         " ".join(["foldwise run study.yaml", *changes]),
         f"foldwise report {shlex.quote(data.run_path)}",
     ]
-    return {"facts": _facts(data), "study": data.study_text, "commands": "\n".join(commands)}
+    facts = {"facts": _facts(data), "study": data.study_text, "commands": "\n".join(commands)}
+    return {"reproduce": facts}
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:
     environment = data.environment
-    known = [key for key in ENVIRONMENT if environment.get(key) is not None]
-    facts = [(key.replace("_", " "), str(environment[key])) for key in known]
-    facts += [
-        (name, str(version)) for name, version in (environment.get("packages") or {}).items() if version
+    facts = [
+        (key.replace("_", " "), str(environment[key]))
+        for key in ENVIRONMENT
+        if environment.get(key) is not None
     ]
-    told = [result for result in data.results if result.get("seed") is not None]
-    seeds = sorted({(int(one.get("repeat", 0)), int(one.get("fold", 0)), int(one["seed"])) for one in told})
+    packages = environment.get("packages") or {}
+    facts += [(name, str(version)) for name, version in packages.items() if version]
+    seeded = [result for result in data.results if result.get("seed") is not None]
+    seeds = sorted({(result.get("repeat", 0), result.get("fold", 0), result["seed"]) for result in seeded})
     if seeds:
         listed = ", ".join(f"{repeat}.{fold}: {seed}" for repeat, fold, seed in seeds[:MAX_SEEDS])
         facts.append(("seeds by repeat.fold", listed + (" …" if len(seeds) > MAX_SEEDS else "")))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
+from foldwise.judging.verdict import ConfigurationResult
+from foldwise.judging.wording import in_text
 from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.bars import bar_cell, bar_head
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import brief_duration, in_text, metric_title, milliseconds, number, score
+from foldwise.reporting.wording import brief_duration, milliseconds, score
 
-MOST = 30  # configurations
-SHORT = 12  # configurations, up to which the bars are shown at once
+MAX_SHOWN = 30  # configurations
+MAX_OPEN = 12  # configurations, up to which the bars are shown at once
 SHOWN = {  # by how many classes an image can have, in this order; all others stand in the table of every metric
     "binary": "accuracy precision precision_weighted sensitivity recall_weighted specificity f1 auroc average_precision",
     "multiclass": "accuracy precision_macro precision_weighted recall_macro recall_weighted f1_macro auroc_macro log_loss",
@@ -32,33 +33,54 @@ COSTS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "train_s": ("training time", "s", brief_duration),
     "latency_ms": ("inference time", "ms/image", milliseconds),
 }
-Record = Mapping[str, Any]
-Bar = tuple[
-    float | None, tuple[float | None, float | None], str
-]  # the value, the ends of its interval, its words
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value, the ends of its interval, and its words."""
+
+    value: float | None
+    words: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class BarColumn:
+    """Bars of all configurations on one axis from zero."""
+
+    title: str
+    note: str
+    top: float
+    bars: list[Bar]
+
+    @property
+    def scale(self) -> Scale:
+        """Of the axis."""
+        return Scale(0.0, self.top, 4.0, 104.0)
 
 
 def section(data: ReportData) -> dict[str, Any] | None:
     """The map and the bars; None for fewer than two configurations with scores."""
-    told = [one for one in data.configurations if number(one.get("estimate")) is not None]
-    if len(told) < 2:
+    scored = [result for result in data.configurations if result.estimate is not None]
+    if len(scored) < 2:
         return None
-    shown, family = told[:MOST], _family(data)
+    shown, family = scored[:MAX_SHOWN], _family(data)
     columns = _columns(data, shown, SHOWN[family].split())
     ranked = [_ranked(name, shown) for name, _ in columns]
     rows = [
         {
-            "name": one["name"],
+            "name": result.name,
             "cells": [
-                _cell(one, name, ranks[place]) for (name, _), ranks in zip(columns, ranked, strict=True)
+                _cell(result, name, ranks[index]) for (name, _), ranks in zip(columns, ranked, strict=True)
             ],
         }
-        for place, one in enumerate(shown)
+        for index, result in enumerate(shown)
     ]
     heads = [_head(data, name, same) for name, same in columns]
     bars = _bars(data, shown, BARS[family].split())
-    held = {"heads": heads, "rows": rows, "left_out": len(told) - len(shown)}
-    return {"metrics": held | {"bars": bars, "open": len(shown) <= SHORT}}
+    table = {"heads": heads, "rows": rows, "left_out": len(scored) - len(shown)}
+    return {"metrics": table | {"bars": bars, "open": len(shown) <= MAX_OPEN}}
 
 
 def _family(data: ReportData) -> str:
@@ -69,17 +91,19 @@ def _family(data: ReportData) -> str:
     return "binary" if len(data.classes) == 2 else "multiclass"
 
 
-def _value(one: Record, name: str) -> float | None:
-    return number(((one.get("metrics") or {}).get(name) or {}).get("estimate"))
+def _value(result: ConfigurationResult, name: str) -> float | None:
+    return result.metrics[name].estimate if name in result.metrics else None
 
 
-def _columns(data: ReportData, shown: Sequence[Record], wanted: Sequence[str]) -> list[tuple[str, list[str]]]:
+def _columns(
+    data: ReportData, shown: Sequence[ConfigurationResult], wanted: Sequence[str]
+) -> list[tuple[str, list[str]]]:
     """The deciding metric and those wanted; metrics with the same numbers share a column, and are named in it."""
     columns: list[tuple[str, list[str]]] = []
     seen: dict[tuple[float | None, ...], list[str]] = {}
-    for name in dict.fromkeys([str(data.verdict["metric"]["name"]), *wanted]):
+    for name in dict.fromkeys([data.verdict.metric.name, *wanted]):
         values = tuple(
-            None if value is None else round(value, 9) for value in (_value(one, name) for one in shown)
+            None if value is None else round(value, 9) for value in (_value(result, name) for result in shown)
         )
         if all(value is None for value in values):
             continue
@@ -92,66 +116,68 @@ def _columns(data: ReportData, shown: Sequence[Record], wanted: Sequence[str]) -
 
 
 def _head(data: ReportData, name: str, same: Sequence[str]) -> dict[str, str]:
-    about = (data.verdict.get("metrics") or {}).get(name) or {}
-    arrow = "↑" if about.get("higher_is_better", METRICS[name].higher_is_better) else "↓"
-    note = str(about.get("averaging", METRICS[name].averaging))
+    facts = data.verdict.metrics.get(name) or METRICS[name]
+    arrow = "↑" if facts.higher_is_better else "↓"
     equal = ", ".join(in_text(METRICS[other].title) for other in same)
-    return {"title": f"{arrow}\u00a0{METRICS[name].title}", "note": note, "same": equal}
+    return {"title": f"{arrow}\u00a0{METRICS[name].title}", "note": facts.averaging, "same": equal}
 
 
-def _ranked(name: str, shown: Sequence[Record]) -> list[float | None]:
+def _ranked(name: str, shown: Sequence[ConfigurationResult]) -> list[float | None]:
     """1 for the best of a column, 0 for the last; equal scores have equal ranks."""
     sign = 1 if METRICS[name].higher_is_better else -1
-    values = [_value(one, name) for one in shown]
-    known = sorted({round(sign * value, 9) for value in values if value is not None})
-    if len(known) < 2:
+    values = [_value(result, name) for result in shown]
+    levels = sorted({round(sign * value, 9) for value in values if value is not None})
+    if len(levels) < 2:
         return [None] * len(values)
     return [
-        None if value is None else known.index(round(sign * value, 9)) / (len(known) - 1) for value in values
+        None if value is None else levels.index(round(sign * value, 9)) / (len(levels) - 1)
+        for value in values
     ]
 
 
-def _cell(one: Record, name: str, rank: float | None) -> dict[str, Any]:
-    return {"shown": score(_value(one, name), 3), "value": _value(one, name), "share": rank or 0.0}
+def _cell(result: ConfigurationResult, name: str, rank: float | None) -> dict[str, Any]:
+    value = _value(result, name)
+    return {"shown": score(value), "value": value, "share": rank or 0.0}
 
 
-def _bars(data: ReportData, shown: Sequence[Record], wanted: Sequence[str]) -> dict[str, Any]:
+def _bars(
+    data: ReportData, shown: Sequence[ConfigurationResult], wanted: Sequence[str]
+) -> dict[str, Any]:
     """One column of bars for each metric and cost, on an axis from zero."""
-    columns: list[tuple[str, str, float, list[Bar]]] = []
-    for name in wanted:
-        held = [(one.get("metrics") or {}).get(name) or {} for one in shown]
-        told = [number(one.get("estimate")) for one in held]
-        if any(value is not None for value in told):
-            title = metric_title(
-                (data.verdict.get("metrics") or {}).get(name) or {"title": METRICS[name].title}
-            )
-            ends = [(number(one.get("low")), number(one.get("high"))) for one in held]
-            words = [score(value, 2) for value in told]
-            averaging = str(((data.verdict.get("metrics") or {}).get(name) or {}).get("averaging", ""))
-            columns.append((title, averaging, 1.0, list(zip(told, ends, words, strict=True))))
-    for key, (title, unit, write) in COSTS.items():
-        paid = [number((one.get("cost") or {}).get(key)) for one in shown]
-        if any(paid):
-            most = max(value or 0.0 for value in paid)
-            columns.append((title, unit, most, [(value, (None, None), write(value)) for value in paid]))
-    scales = [Scale(0.0, most, 4.0, 104.0) for _, _, most, _ in columns]
+    columns = [
+        _metric_column(data, shown, name)
+        for name in wanted
+        if any(_value(result, name) is not None for result in shown)
+    ]
+    columns += [_cost_column(shown, key) for key in COSTS if any(getattr(row.cost, key) for row in shown)]
     heads = [
-        {"title": title, "note": note, "axis": bar_head(scale)}
-        for (title, note, _, _), scale in zip(columns, scales, strict=True)
+        {"title": column.title, "note": column.note, "axis": bar_head(column.scale)} for column in columns
     ]
     rows = [
-        {
-            "name": one["name"],
-            "cells": [
-                {"drawing": _bar(column[3][place], scale), "held": column[3][place]}
-                for column, scale in zip(columns, scales, strict=True)
-            ],
-        }
-        for place, one in enumerate(shown)
+        {"name": result.name, "cells": [_drawn(column, index) for column in columns]}
+        for index, result in enumerate(shown)
     ]
     return {"heads": heads, "rows": rows}
 
 
-def _bar(held: Bar, scale: Scale) -> Markup:
-    value, (low, high), words = held
-    return bar_cell(value, scale, words=words, low=low, high=high)
+def _metric_column(data: ReportData, shown: Sequence[ConfigurationResult], name: str) -> BarColumn:
+    metrics = [result.metrics.get(name) for result in shown]
+    bars = [
+        Bar(metric.estimate, score(metric.estimate, 2), metric.low, metric.high) if metric else Bar(None, score(None))
+        for metric in metrics
+    ]
+    facts = data.verdict.metrics.get(name)
+    title, averaging = (facts.title, facts.averaging) if facts else (METRICS[name].title, "")
+    return BarColumn(title, averaging, 1.0, bars)
+
+
+def _cost_column(shown: Sequence[ConfigurationResult], key: str) -> BarColumn:
+    title, unit, words = COSTS[key]
+    paid = [getattr(result.cost, key) for result in shown]
+    return BarColumn(title, unit, max(cost or 0.0 for cost in paid), [Bar(cost, words(cost)) for cost in paid])
+
+
+def _drawn(column: BarColumn, index: int) -> dict[str, Any]:
+    bar = column.bars[index]
+    drawing = bar_cell(bar.value, column.scale, words=bar.words, low=bar.low, high=bar.high)
+    return {"drawing": drawing, "value": bar.value, "low": bar.low, "high": bar.high}
