@@ -199,7 +199,7 @@ def finish(folder: RunFolder) -> dict[str, Any]:
 def judged_now(folder: RunFolder) -> ReportData:
     """What is done now, judged for the report; nothing is written into the run folder."""
     verdict, rows = verdict_now(folder)
-    return gather(folder, verdict.dump(), curves_of(rows, verdict))
+    return gather(folder, verdict, curves_of(rows, verdict))
 
 
 def _hand_over(folder: RunFolder, verdict: dict[str, Any]) -> None:

@@ -17,8 +17,7 @@ from foldwise.reporting.drawing.charts import stacked
 from foldwise.reporting.drawing.standalone import standalone
 from foldwise.reporting.report import sections_of
 from foldwise.reporting.report_data import ReportData, gather
-from foldwise.reporting.sections.verdict.tables import leaderboard
-from foldwise.reporting.wording import metric_title
+from foldwise.reporting.sections.verdict.leaderboard import leaderboard
 from foldwise.run.folder import RunFolder, written_whole
 
 FIGURE = re.compile(
@@ -42,7 +41,7 @@ def write_figures(folder: RunFolder, out: Path) -> list[Path]:
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file, so no figures can be put there", cure="Name a folder.")
     data = gather(folder)
-    names = {str(row["id"]): str(row["name"]) for row in data.configurations}
+    names = data.names
     out.mkdir(parents=True, exist_ok=True)
     files = []
     for section in sections_of(data):
@@ -77,7 +76,7 @@ def forest(data: ReportData) -> Iterator[tuple[str, str]]:
         (row["name"], row["estimate"]["shown"], row["drawing"])
         for row in (*board["rows"], *board["baselines"])
     ]
-    title = f"{metric_title(data.verdict['metric'])} of all configurations"
+    title = f"{data.verdict.metric.title} of all configurations"
     yield "0-intervals.svg", standalone(stacked(rows, head=board["head"], title=title), title=title)
 
 

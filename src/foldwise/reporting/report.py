@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from markupsafe import Markup
 
 from foldwise.reporting import assets
 from foldwise.reporting.report_data import ReportData, gather
-from foldwise.reporting.sections.images import gallery, hardest, labels
+from foldwise.reporting.sections.images import data_card, gallery, hardest, labels
 from foldwise.reporting.sections.training import (
     attention,
     augmentation,
     epochs,
+    fits,
     layers,
     losses,
     maps,
@@ -24,25 +25,21 @@ from foldwise.reporting.sections.training import (
     surfaces,
     weights,
 )
-from foldwise.reporting.sections.verdict import aa_test as again
 from foldwise.reporting.sections.verdict import (
     answer,
     calibration,
+    classes,
     costs,
+    curves,
     factors,
+    leaderboard,
     methods,
     metrics,
     results_text,
     robustness,
-    tables,
-    textbook,
-    thresholds,
+    significance,
+    speed,
 )
-from foldwise.reporting.sections.verdict import boundaries as boundary
-from foldwise.reporting.sections.verdict import panels as sections
-from foldwise.reporting.sections.verdict import split_scores as parts
-from foldwise.reporting.sections.verdict import throughput as speed
-from foldwise.reporting.wording import metric_title
 from foldwise.run.folder import RunFolder, written_whole
 from foldwise.study.spec import Study
 
@@ -72,20 +69,20 @@ class Shown:
 
 
 SECTIONS = (  # in the order of the page
-    Section("answer", "Answer", lambda data: {"card": answer.card(data)}),
-    Section("leaderboard", "Leaderboard", tables.leaderboard_section),
-    Section("care", "", lambda data: {"warnings": data.verdict.get("warnings", [])}),
+    Section("answer", "Answer", answer.section),
+    Section("leaderboard", "Leaderboard", leaderboard.section),
+    Section("warnings", "", answer.warnings_section),
     Section("factors", "What mattered", factors.section),
-    Section("a-a-test", "A/A test", again.section),
+    Section("aa-test", "A/A test", significance.aa_test_section),
     Section("metrics", "Metrics", metrics.section),
-    Section("classes", "Per class", sections.classes),
-    Section("three-parts", "Three parts", parts.section),
-    Section("boundary", "Boundaries", boundary.section),
-    Section("curves", "ROC and PR", sections.curves),
-    Section("confusion", "Confusion", sections.confusions),
-    Section("thresholds", "Thresholds", thresholds.section),
+    Section("classes", "Per class", classes.section),
+    Section("splits", "Training, validation, test", classes.splits_section),
+    Section("boundary", "Boundaries", classes.boundary_section),
+    Section("curves", "ROC and PR", curves.section),
+    Section("confusion", "Confusion", curves.confusion_section),
+    Section("thresholds", "Thresholds", calibration.thresholds_section),
     Section("calibration", "Calibration", calibration.section),
-    Section("textbook", "Textbook tests", textbook.section),
+    Section("textbook", "Textbook tests", significance.textbook_section),
     Section("pictures", "Pictures", gallery.winner_section),
     Section("side-by-side", "Side by side", gallery.compared_section),
     Section("hardest", "Hardest images", hardest.section),
@@ -93,7 +90,7 @@ SECTIONS = (  # in the order of the page
     Section("cost", "Cost", costs.section),
     Section("throughput", "Speed", speed.section),
     Section("weights", "Weights", weights.section),
-    Section("training", "Training", sections.learning),
+    Section("training", "Training", fits.learning_section),
     Section("loss-panels", "Losses", losses.panels_section),
     Section("epochs", "By epoch", epochs.section),
     Section("maps", "Maps", maps.section),
@@ -103,12 +100,12 @@ SECTIONS = (  # in the order of the page
     Section("surfaces", "Loss surfaces", surfaces.section),
     Section("pretraining", "Pretraining", pretraining.section),
     Section("augmentation", "Augmentation", augmentation.section),
-    Section("failures", "Failures", sections.failures),
-    Section("data", "Data and audit", sections.data),
+    Section("failures", "Failures", fits.failures_section),
+    Section("data", "Data and audit", data_card.section),
     Section("labels", "Labels", labels.section),
-    Section("methods", "Methods text", lambda data: {"methods": methods.methods(data)}),
+    Section("methods", "Methods text", methods.section),
     Section("results", "Results text", results_text.section),
-    Section("reproduce", "Reproduce", lambda data: {"reproduce": methods.reproduce(data)}),
+    Section("reproduce", "Reproduce", methods.reproduce_section),
 )
 
 
@@ -134,7 +131,7 @@ def render(data: ReportData, *, live: str | None = None) -> str:
     """
     script = assets.joined("scripts") + (assets.joined("live") if live is not None else "")
     return (
-        _environment(data.configurations)
+        _environment(data)
         .get_template("report.html.j2")
         .render(
             **everywhere(data),
@@ -152,7 +149,7 @@ def waiting_page(study: Study) -> str:
     """A page for a run of which no fit is done; it asks its server until there is a report."""
     script = assets.joined("live")
     return (
-        _environment()
+        assets.environment()
         .get_template("waiting.html.j2")
         .render(
             title=study.title or study.study,
@@ -165,19 +162,19 @@ def waiting_page(study: Study) -> str:
 
 def sections_of(data: ReportData) -> list[Shown]:
     """The sections for which there is something to show, in the order of the page."""
-    environment, common = _environment(data.configurations), everywhere(data)
+    environment, common = _environment(data), everywhere(data)
     shown = []
     for section in SECTIONS:
-        held = section.content(data)
-        if held is not None:
-            html = environment.get_template(f"sections/{section.name}.html.j2").render(**common, **held)
+        content = section.content(data)
+        if content is not None:
+            html = environment.get_template(f"sections/{section.name}.html.j2").render(**common, **content)
             shown.append(Shown(section.name, section.title, Markup(html)))
     return shown
 
 
-def _environment(configurations: Sequence[Mapping[str, Any]] = ()) -> Environment:
+def _environment(data: ReportData) -> Environment:
     environment = assets.environment()
-    ids = {str(row["name"]): str(row["id"]) for row in configurations}
+    ids = {result.name: result.id for result in data.configurations}
     environment.filters["own"] = lambda name: own(ids.get(str(name)))
     return environment
 
@@ -191,10 +188,10 @@ def everywhere(data: ReportData) -> dict[str, Any]:
     """What every section may speak of."""
     verdict = data.verdict
     return {
-        "title": verdict.get("title") or verdict["study"],
-        "study": verdict["study"],
-        "metric": {**verdict["metric"], "title": metric_title(verdict["metric"])},
-        "folds": verdict["folds"],
+        "title": verdict.title or verdict.study,
+        "study": verdict.study,
+        "metric": verdict.metric,
+        "folds": verdict.folds,
         "confidence": data.confidence,
         "several": len(data.configurations) > 1,
         "segmentation": data.segmentation,

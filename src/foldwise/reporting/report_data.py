@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foldwise.data.cache.packed import open_packed
 from foldwise.errors import RunError
-from foldwise.judging.curves import MAX_CLASSES, Curves, RankingCurve, read_curves
-from foldwise.judging.scores.rows import Rows, read_rows
-from foldwise.judging.verdict import read_verdict
-from foldwise.run.auxiliary_results import AuxiliaryItem
+from foldwise.judging.curves import Curves, read_curves
+from foldwise.judging.verdict import ConfigurationResult, Verdict, read_verdict
+from foldwise.run.auxiliary_results import AuxiliaryItem, read_auxiliary
 from foldwise.run.folder import RunFolder, read_json
-from foldwise.study.spec import Training, Validation
+from foldwise.run.items import Item
+from foldwise.study.spec import Task, Training, Validation
 
 Result = Mapping[str, Any]
-Curve = Mapping[str, Any]
 
 
 class Images(Protocol):
@@ -56,42 +57,33 @@ class ReportData:
 
     Attributes:
         verdict: verdict.json.
+        curves: curves.npz: curves, confusion matrices and scores of single images.
         cases: one per image.
         audit: audit.json: findings, statements and layout.
         environment: versions, machine, digests and seeds.
         study_text: the study file as it was written.
         results: result.json of every fit that is done or failed.
         auxiliary: all other items that are done, in plan order.
-        roc, pr: by configuration, then class index: ``{"folds": [(x, y)], "mean": (x, y), "auroc" or "ap"}``.
-        confusion: by configuration (K, K), or (K, 2, 2) for several labels: truth by prediction.
-        image_scores: by configuration: case index -> score, higher is better; for the choice of pictures.
-        probabilities: by configuration: case index -> (K,); classification only.
-        decided: by configuration: case index -> (K,) whether each label is said; several labels only.
-        f1_curves: by configuration (the winner), then class index: F1 on the inner validation against the threshold.
+        probabilities: by configuration: case index -> (K,), in the first repeat; classification only.
         predictions: by configuration: case index -> file with the predicted mask; segmentation only.
         trainings: by configuration, how it was trained.
         folders: by configuration, those of its fits that are done, the first fold of the first repeat first.
-        snapshots: by configuration, the file with the images of its first fold watched through training; segmentation.
+        snapshots: by configuration, the file with the images of its first fold as training went on; segmentation.
         images: pixels, or None where the cache was cleared.
         run_path: the run folder as a reader types it.
-        validation, alpha: what the study asked for.
+        validation: what the study asked for.
         statistics: statistics.csv: numbers of all images, and of every part of every fold.
     """
 
-    verdict: Mapping[str, Any]
+    verdict: Verdict
+    curves: Curves
     cases: Sequence[CaseRow]
     audit: Mapping[str, Any]
     environment: Mapping[str, Any]
     study_text: str
     results: Sequence[Result] = ()
     auxiliary: Sequence[AuxiliaryItem] = ()
-    roc: Mapping[str, Mapping[int, Curve]] = field(default_factory=dict)
-    pr: Mapping[str, Mapping[int, Curve]] = field(default_factory=dict)
-    confusion: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    image_scores: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     probabilities: Mapping[str, Mapping[int, NDArray[Any]]] = field(default_factory=dict)
-    decided: Mapping[str, Mapping[int, NDArray[Any]]] = field(default_factory=dict)
-    f1_curves: Mapping[str, Mapping[int, Curve]] = field(default_factory=dict)
     predictions: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
     trainings: Mapping[str, Training] = field(default_factory=dict)
     snapshots: Mapping[str, Path] = field(default_factory=dict)
@@ -99,65 +91,67 @@ class ReportData:
     images: Images | None = None
     run_path: str = "run"
     validation: Validation = field(default_factory=Validation)
-    alpha: float = 0.05
     statistics: Sequence[Mapping[str, str]] = ()
 
     @property
     def confidence(self) -> str:
-        """Of every interval, as it is written: 95 %."""
-        return f"{100 * (1 - self.alpha):g}\u00a0%"
+        """Of every interval, as a page has it: 95 %, and no line ends within."""
+        return self.verdict.confidence.replace(" ", "\u00a0")
+
+    @property
+    def task(self) -> Task:
+        """Such as ``binary_segmentation``; a run always has one."""
+        return cast(Task, self.verdict.task)
 
     @property
     def segmentation(self) -> bool:
         """Whether every pixel has a class."""
-        return str(self.verdict["task"]).endswith("segmentation")
+        return self.task.endswith("segmentation")
 
     @property
     def multilabel(self) -> bool:
         """Whether an image can have several labels."""
-        return str(self.verdict["task"]).startswith("multilabel")
+        return self.task.startswith("multilabel")
 
     @property
     def classes(self) -> list[str]:
         """Names in the order of the outputs."""
-        return list(self.verdict["classes"])
+        return list(self.verdict.classes)
 
     @property
-    def configurations(self) -> list[dict[str, Any]]:
+    def configurations(self) -> tuple[ConfigurationResult, ...]:
         """Best first."""
-        return list(self.verdict["configurations"])
+        return self.verdict.configurations
 
     @property
-    def winner(self) -> dict[str, Any] | None:
+    def names(self) -> dict[str, str]:
+        """Of the configurations, by id."""
+        return {result.id: result.name for result in self.configurations}
+
+    @property
+    def devices(self) -> list[str]:
+        """What the fits ran on."""
+        costs = [result.get("cost", {}) for result in self.results]
+        return sorted({str(cost.get("device_name") or cost.get("device") or "") for cost in costs} - {""})
+
+    @property
+    def winner(self) -> ConfigurationResult | None:
         """The configuration the answer names, or else the best of those with the most fits."""
-        answer = self.verdict.get("answer")
-        chosen = answer["configuration"] if answer else None
-        scored = [one for one in self.configurations if one.get("estimate") is not None]
-        sign = 1 if self.verdict["metric"].get("higher_is_better", True) else -1
+        answer, sign = self.verdict.answer, self.verdict.metric.sign
+        scored = [result for result in self.configurations if result.estimate is not None]
         return max(
             scored,
-            key=lambda one: (one["id"] == chosen, one["num_done"], sign * one["estimate"]),
+            key=lambda result: (
+                answer is not None and result.id == answer.configuration,
+                result.num_done,
+                sign * (result.estimate or 0.0),
+            ),
             default=None,
         )
 
-    def shown_classes(self) -> list[int]:
-        """Indices of the classes with panels: all, or the most frequent ones; of a segmentation not the background."""
-        first = 1 if self.segmentation else 0
-        chosen = list(range(first, len(self.classes)))
-        if str(self.verdict["task"]) == "binary_classification":
-            chosen = [1]  # the panels of the two classes mirror each other
-        if len(chosen) <= MAX_CLASSES:
-            return chosen
-        support = np.bincount(
-            [label for case in self.cases for label in case.labels], minlength=len(self.classes)
-        )
-        return sorted(sorted(chosen, key=lambda k: -support[k])[:MAX_CLASSES])
 
-
-def gather(
-    folder: RunFolder, verdict: Mapping[str, Any] | None = None, curves: Curves | None = None
-) -> ReportData:
-    """Read a run folder that was judged.
+def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | None = None) -> ReportData:
+    """Read a run folder that was judged; nothing is computed.
 
     Args:
         folder: of the run.
@@ -170,55 +164,41 @@ def gather(
         raise RunError(
             "there is no verdict yet", where=str(folder.root), cure=f"foldwise report {folder.root}"
         )
-    verdict = read_verdict(folder.verdict).dump() if verdict is None else verdict
-    rows, asked = read_rows(folder), folder.load_study()
-    scored = [one["id"] for one in verdict["configurations"] if one.get("estimate") is not None]
-    known = ReportData(
+    verdict = verdict or read_verdict(folder.verdict)
+    plan, study = folder.load_plan(), folder.load_study()
+    fits = [item for item in plan.items if item.kind == "fit"]
+    results = [result for item in fits if (result := folder.result(item.id))]
+    auxiliary = [item for item in read_auxiliary(folder, plan) if item.done]
+    scored = {result.id for result in verdict.configurations if result.estimate is not None}
+    done = [item for item in _done(folder, fits) if item.settings["repeat"] == 0]
+    tested = [item for item in done if item.settings["configuration"] in scored]
+    segmentation = str(verdict.task).endswith("segmentation")
+    return ReportData(
         verdict=verdict,
+        curves=curves or read_curves(folder.curves),
         cases=_cases(folder.cases),
         audit=read_json(folder.audit),
         environment=read_json(folder.environment) if folder.environment.exists() else {},
         study_text=folder.study_file.read_text(encoding="utf-8"),
-        results=[fit.result for fit in rows.fits if fit.result],
-        auxiliary=[one for one in rows.auxiliary if one.done],
-        trainings={one.id: one.training for one in rows.configurations},
-        snapshots=_snapshots(rows),
-        folders={one.id: [fit.path for fit in rows.done(one.id)] for one in rows.configurations},
+        results=results,
+        auxiliary=auxiliary,
+        probabilities={} if segmentation else _probabilities(folder, tested),
+        predictions=_predictions(folder, tested, auxiliary) if segmentation else {},
+        trainings={configuration.id: configuration.training for configuration in plan.configurations},
+        snapshots=_snapshots(folder, fits),
+        folders=_folders(folder, fits),
         images=_images(folder),
         run_path=_run_path(folder.root),
-        validation=asked.validate_,
-        alpha=asked.judge.alpha,
+        validation=study.validate_,
         statistics=_table(folder.statistics),
     )
-    return _with_scores(known, rows, curves or read_curves(folder.curves), scored)
 
 
-def _with_scores(known: ReportData, rows: Rows, curves: Curves, scored: list[str]) -> ReportData:
-    parts: dict[str, Any] = dict(vars(known))
-    parts["roc"] = _drawn(curves.roc, "auroc")
-    parts["pr"] = _drawn(curves.pr, "ap")
-    parts["f1_curves"] = {
-        one: {k: vars(curve) for k, curve in by_class.items()} for one, by_class in curves.f1.items()
-    }
-    parts["confusion"] = curves.confusion
-    parts["decided"] = curves.decisions
-    parts["image_scores"] = curves.image_scores
-    if known.segmentation:
-        parts["predictions"] = {one: _masks(rows, one) for one in scored} | _shallow_masks(known)
-    else:
-        parts["probabilities"] = {one: rows.probabilities(one) for one in scored}
-    return ReportData(**parts)
-
-
-def _drawn(
-    curves: Mapping[str, Mapping[int, RankingCurve]], area: str
-) -> dict[str, dict[int, dict[str, Any]]]:
-    return {
-        one: {
-            k: {"folds": curve.folds, "mean": curve.mean, area: curve.area} for k, curve in by_class.items()
-        }
-        for one, by_class in curves.items()
-    }
+def _done(folder: RunFolder, fits: Sequence[Item]) -> Iterator[Item]:
+    """The fits that are done, the first fold of the first repeat first."""
+    for item in sorted(fits, key=lambda item: (item.settings["repeat"], item.settings["fold"])):
+        if (folder.result(item.id) or {}).get("status") == "done":
+            yield item
 
 
 def _cases(path: Path) -> list[CaseRow]:
@@ -267,27 +247,57 @@ def _run_path(root: Path) -> str:
     )
 
 
-def _first_repeat(rows: Rows) -> int:
-    return rows.repeats[0]
+def _folders(folder: RunFolder, fits: Sequence[Item]) -> dict[str, list[Path]]:
+    folders: dict[str, list[Path]] = {str(item.settings["configuration"]): [] for item in fits}
+    for item in _done(folder, fits):
+        folders[item.settings["configuration"]].append(folder.done(item.id))
+    return folders
 
 
-def _masks(rows: Rows, configuration: str) -> dict[int, Path]:
-    files = [(fit, fit.path / "predictions.npz") for fit in rows.done(configuration, _first_repeat(rows))]
-    tested = {(split.repeat, split.fold): split.test for split in rows.splits}
-    return {int(case): path for fit, path in files if path.exists() for case in tested[fit.repeat, fit.fold]}
+def _snapshots(folder: RunFolder, fits: Sequence[Item]) -> dict[str, Path]:
+    files = {
+        str(item.settings["configuration"]): folder.done(item.id) / "watched.npz"
+        for item in fits
+        if item.settings["repeat"] == item.settings["fold"] == 0
+    }
+    return {configuration: path for configuration, path in files.items() if path.exists()}
 
 
-def _shallow_masks(known: ReportData) -> dict[str, dict[int, Path]]:
-    """Of every shallow baseline, under the id that the verdict gives it."""
-    masks: dict[str, dict[int, Path]] = {}
-    for one in known.auxiliary:
-        if one.kind == "shallow" and one.settings["repeat"] == 0:
-            path, name = one.path / "predictions.npz", str(one.result["baseline"])
-            with np.load(path, allow_pickle=False) as arrays:
-                masks.setdefault(name, {}).update(dict.fromkeys(map(int, arrays.files), path))
-    return masks
+def _probabilities(folder: RunFolder, tested: Sequence[Item]) -> dict[str, dict[int, NDArray[Any]]]:
+    probabilities: dict[str, dict[int, NDArray[Any]]] = {}
+    for item in tested:
+        with _arrays(folder.done(item.id) / "scores.npz") as arrays:
+            cases, shares = arrays["case"].tolist(), arrays["probabilities"].astype(np.float64)
+        probabilities.setdefault(item.settings["configuration"], {}).update(zip(cases, shares, strict=True))
+    return probabilities
 
 
-def _snapshots(rows: Rows) -> dict[str, Path]:
-    files = {fit.configuration: fit.path / "watched.npz" for fit in rows.fits if fit.repeat == fit.fold == 0}
-    return {one: path for one, path in files.items() if path.exists()}
+def _predictions(
+    folder: RunFolder, tested: Sequence[Item], auxiliary: Sequence[AuxiliaryItem]
+) -> dict[str, dict[int, Path]]:
+    """Files of masks, each an array by the index of its case; of shallow baselines by the id that the verdict gives."""
+    files = [
+        (str(item.settings["configuration"]), folder.done(item.id) / "predictions.npz") for item in tested
+    ]
+    files += [
+        (str(item.result["baseline"]), item.path / "predictions.npz")
+        for item in auxiliary
+        if item.kind == "shallow" and item.settings["repeat"] == 0
+    ]
+    predictions: dict[str, dict[int, Path]] = {}
+    for predictor, path in files:
+        if path.exists():
+            with _arrays(path) as arrays:
+                predictions.setdefault(predictor, {}).update(dict.fromkeys(map(int, arrays.files), path))
+    return predictions
+
+
+@contextmanager
+def _arrays(path: Path) -> Iterator[Any]:
+    """The arrays of a file; RunError where it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        cure = "Delete this folder under done/ and run the study again; the fit is repeated with the same numbers."
+        raise RunError("the file is damaged", where=str(path), cure=cure) from error

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from foldwise import text
-from foldwise.judging.wording import decimals, digits_of, has_interval, show
-from foldwise.judging.wording import in_text as in_text
+from foldwise.judging.wording import WithInterval, decimals, digits_of, has_interval, in_text, show
 from foldwise.metrics.table import METRICS
 
 NOTHING = "–"
 MINUS = "−"
+Cell = dict[str, Any]  # of a table: shown, value, note, low and high
+
+
+def cell(shown: str, value: Any = None, note: str = "", ends: tuple[Any, Any] = (None, None)) -> Cell:
+    """What a cell shows, what it is sorted by, the small print below, and the interval; a dash is no small print."""
+    note, (low, high) = "" if note == NOTHING else note, ends
+    return {"shown": shown, "value": number(value), "note": note, "low": number(low), "high": number(high)}
+
+
+def score_cell(scored: WithInterval) -> Cell:
+    """An estimate above its interval."""
+    ends = scored.low, scored.high
+    return cell(estimate(scored), scored.estimate, interval(*ends), ends)
 
 
 def number(value: Any) -> float | None:
@@ -28,24 +39,19 @@ def number(value: Any) -> float | None:
 
 def score(value: Any, digits: int = 3) -> str:
     """0.858."""
-    known = number(value)
-    return NOTHING if known is None else f"{known:.{digits}f}".replace("-", MINUS)
+    finite = number(value)
+    return NOTHING if finite is None else f"{finite:.{digits}f}".replace("-", MINUS)
 
 
 def shown(value: Any) -> str:
     """A score that has no interval, rounded as the sentences of the verdict round it: 0.86, 0.021."""
-    known = number(value)
-    return NOTHING if known is None else show(known).replace("-", MINUS)
+    finite = number(value)
+    return NOTHING if finite is None else show(finite).replace("-", MINUS)
 
 
-def estimate(record: Mapping[str, Any]) -> str:
+def estimate(scored: WithInterval) -> str:
     """The estimate of a configuration or metric, with the digits its interval is worth, as in the sentences."""
-    told = {key: number(record.get(key)) for key in ("estimate", "low", "high")}
-    return (
-        score(record.get("estimate"), digits_of(told))
-        if has_interval(told)
-        else shown(record.get("estimate"))
-    )
+    return score(scored.estimate, digits_of(scored)) if has_interval(scored) else shown(scored.estimate)
 
 
 def difference(value: Any) -> str:
@@ -190,11 +196,6 @@ TASKS = {
 }
 
 
-def metric_title(metric: Mapping[str, Any]) -> str:
-    """The name of the deciding metric, as short as a column head may be."""
-    return str(metric.get("title") or metric.get("name") or "score")
-
-
 CAPITALS = {
     "auroc": "AUROC",
     "ap": "average precision",
@@ -215,5 +216,4 @@ def plain(name: str) -> str:
 
 def selecting_title(select: str) -> str:
     """The validation score as the rest of the page calls it, within a sentence."""
-    known = METRICS.get(select)
-    return in_text(known.title) if known else plain(select)
+    return in_text(METRICS[select].title) if select in METRICS else plain(select)

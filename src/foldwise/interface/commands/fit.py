@@ -194,9 +194,9 @@ def _copied(winner: Path, out: Path) -> Path:
 def _drawn(folder: RunFolder, path: Path) -> Path:
     from foldwise.reporting.drawing.standalone import standalone
     from foldwise.reporting.report_data import gather
-    from foldwise.reporting.sections.verdict.panels import learning
+    from foldwise.reporting.sections.training.fits import learning_section
 
-    curves = learning(gather(folder))
+    curves = learning_section(gather(folder))
     if curves is None:
         raise RunError("no fit has learned anything to draw", cure=f"foldwise status {folder.root}")
     panel = curves["learning"]["panels"][0]

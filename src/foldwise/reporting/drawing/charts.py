@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from foldwise.judging.verdict import ConfigurationResult, ShallowBaseline
 from foldwise.reporting.drawing.svg import (
     Scale,
     drawing,
@@ -16,39 +16,39 @@ from foldwise.reporting.drawing.svg import (
     text,
     tick_text,
 )
-from foldwise.reporting.wording import estimate as told_estimate
-from foldwise.reporting.wording import interval, number, shown
+from foldwise.reporting.wording import estimate as estimate_words
+from foldwise.reporting.wording import interval, shown
 
 ROW_WIDTH, ROW_HEIGHT = 208, 24
 STANDING = {"winner": "winner", "could be best": "tied", "worse": "worse"}
+Trained = ConfigurationResult | ShallowBaseline
 SHAPE_OF = {"winner": "diamond", "tied": "circle", "worse": "circle", "unsure": "square"}
 
 
-def standing(configuration: Mapping[str, Any]) -> str:
+def standing(result: Trained) -> str:
     """The class name that gives a configuration its colour: winner, tied, worse or unsure."""
-    return STANDING.get(str(configuration.get("verdict")), "unsure")
+    return STANDING.get(result.verdict, "unsure") if isinstance(result, ConfigurationResult) else "unsure"
 
 
-def score_scale(configurations: Sequence[Mapping[str, Any]]) -> Scale:
+def score_scale(results: Sequence[Trained]) -> Scale:
     """One scale for every row of the leaderboard: intervals and folds of its better half, and what is near them.
 
     A few hopeless configurations must not squeeze all others into a corner: beyond half as much again as the
     better half spans, the scale ends, and a row shows an arrow there.
     """
-    told = [_ends(one) for one in configurations if number(one.get("estimate")) is not None]
-    if not told:
+    spans = [_ends(result) for result in results if result.estimate is not None]
+    if not spans:
         return scale_over([], 10, ROW_WIDTH - 10)
-    half = told[: max(4, -(-len(told) // 2))]
+    half = spans[: max(4, -(-len(spans) // 2))]
     low, high = min(min(ends) for ends in half), max(max(ends) for ends in half)
     room = 1.5 * (high - low)
-    kept = [value for ends in told for value in ends if low - room <= value <= high + room]
-    return scale_over(kept, 10, ROW_WIDTH - 10, margin=0.04)
+    near = [value for ends in spans for value in ends if low - room <= value <= high + room]
+    return scale_over(near, 10, ROW_WIDTH - 10, margin=0.04)
 
 
-def _ends(one: Mapping[str, Any]) -> list[float]:
-    known = [number(one.get(key)) for key in ("low", "high", "estimate")]
-    known += [number(fold.get("score")) for fold in one.get("folds", [])]
-    return [value for value in known if value is not None]
+def _ends(result: Trained) -> list[float]:
+    values = [result.low, result.high, result.estimate, *(fold.score for fold in result.folds)]
+    return [value for value in values if value is not None]
 
 
 def scale_head(scale: Scale) -> Markup:
@@ -66,20 +66,15 @@ def scale_head(scale: Scale) -> Markup:
     )
 
 
-def interval_row(one: Mapping[str, Any], winner: Mapping[str, Any] | None, scale: Scale) -> Markup:
+def interval_row(result: Trained, winner: ConfigurationResult | None, scale: Scale) -> Markup:
     """One configuration: bar from low to high, mark at the estimate, a ring per fold; shaded, the winner's interval."""
     middle, parts = ROW_HEIGHT / 2, _grid(scale)
-    if (
-        winner is not None
-        and number(winner.get("low")) is not None
-        and number(winner.get("high")) is not None
-    ):
-        left, right = scale.clamped(winner["low"]), scale.clamped(winner["high"])
+    if winner is not None and winner.low is not None and winner.high is not None:
+        left, right = scale.clamped(winner.low), scale.clamped(winner.high)
         parts.append(
             element("rect", x=left, width=max(right - left, 1), y=2, height=ROW_HEIGHT - 4, class_="shade")
         )
-    kind, estimate = standing(one), number(one.get("estimate"))
-    low, high = number(one.get("low")), number(one.get("high"))
+    kind, estimate, low, high = standing(result), result.estimate, result.low, result.high
     if low is not None and high is not None:
         parts.append(
             element(
@@ -91,18 +86,16 @@ def interval_row(one: Mapping[str, Any], winner: Mapping[str, Any] | None, scale
                 class_=f"bar {kind}",
             )
         )
-    for fold in one.get("folds", []):
-        value = number(fold.get("score"))
-        if value is not None:
-            parts.append(element("circle", cx=scale.clamped(value), cy=middle, r=2.4, class_="ring"))
+    for fold in result.folds:
+        if fold.score is not None:
+            parts.append(element("circle", cx=scale.clamped(fold.score), cy=middle, r=2.4, class_="ring"))
     if estimate is not None and scale.inside(estimate):
         parts.append(marker(scale(estimate), middle, shape=SHAPE_OF[kind], class_=f"mark {kind}", size=4.8))
     elif estimate is not None:
         parts = [*_grid(scale), _beyond(estimate, scale)]
-    said = f"{one['name']}: {told_estimate(one)}" + (
-        f", interval {interval(low, high)}" if low is not None else ""
-    )
-    return drawing(*parts, width=ROW_WIDTH, height=ROW_HEIGHT, title=said, class_="rowchart")
+    span = f", interval {interval(low, high)}" if low is not None else ""
+    title = f"{result.name}: {estimate_words(result)}{span}"
+    return drawing(*parts, width=ROW_WIDTH, height=ROW_HEIGHT, title=title, class_="rowchart")
 
 
 def stacked(rows: Sequence[tuple[str, str, Markup]], *, head: Markup, title: str) -> Markup:

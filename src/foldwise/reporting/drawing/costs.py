@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from foldwise.judging.verdict import ConfigurationResult, Cost
 from foldwise.reporting.drawing.charts import SHAPE_OF, standing
-from foldwise.reporting.drawing.svg import Numbers, axes, drawing, element, marker, scale_over, text
-from foldwise.reporting.wording import brief_duration, energy, memory, milliseconds, number
-from foldwise.reporting.wording import estimate as told_estimate
+from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, marker, scale_over, text
+from foldwise.reporting.wording import brief_duration, energy, estimate, memory, milliseconds
 
 SPREAD = 1.1  # costs that are nearer together than this are no reason to choose
 JOULES = 3600.0  # in a watt-hour
@@ -31,92 +30,95 @@ class Price:
 
     title: str
     name: str
-    of: Callable[[Mapping[str, Any]], float | None]
+    of: Callable[[Cost], float | None]
     words: Callable[[float], str]
 
 
-def most_memory(cost: Mapping[str, Any]) -> float | None:
+@dataclass(frozen=True)
+class Point:
+    """A configuration in the chart."""
+
+    result: ConfigurationResult
+    cost: float
+    score: float
+
+
+def most_memory(cost: Cost) -> float | None:
     """Megabytes at a time: of the fit, or of the shared pass of a frozen encoder where that needs more."""
-    known = (number(cost.get("peak_memory_mb")), number(cost.get("shared_peak_memory_mb")))
-    return max((value for value in known if value is not None), default=None)
+    measured = (cost.peak_memory_mb, cost.shared_peak_memory_mb)
+    return max((value for value in measured if value is not None), default=None)
 
 
-def watt_hours(cost: Mapping[str, Any]) -> float | None:
+def watt_hours(cost: Cost) -> float | None:
     """Of a fit."""
-    joules = number(cost.get("energy_j"))
-    return None if joules is None else joules / JOULES
+    return None if cost.energy_j is None else cost.energy_j / JOULES
 
 
-TIME = Price("milliseconds per image", "Score against time per image", lambda cost: number(cost.get("latency_ms")), lambda ms: f"{milliseconds(ms)} ms")  # fmt: skip
+TIME = Price("milliseconds per image", "Score against time per image", lambda cost: cost.latency_ms, lambda ms: f"{milliseconds(ms)} ms")  # fmt: skip
 OTHERS = (
-    Price("seconds of training per fold", "Score against training time", lambda cost: number(cost.get("train_s")), brief_duration),
+    Price("seconds of training per fold", "Score against training time", lambda cost: cost.train_s, brief_duration),
     Price("megabytes at the most", "Score against peak memory", most_memory, memory),
     Price("watt-hours per fold", "Score against energy", watt_hours, lambda hours: energy(hours * JOULES)),
 )  # fmt: skip
 
 
 def cost_chart(
-    configurations: Sequence[Mapping[str, Any]], *, title: str, price: Price = TIME, width: int = 880
+    configurations: Sequence[ConfigurationResult], *, title: str, price: Price = TIME, width: int = 880
 ) -> Markup | None:
     """Score against a cost; None when it was not measured, or where all have nearly the same.
 
     Costs spread over more than a factor of 8 get a logarithmic axis. Names stand at the winner, at those
     that nothing beats in both score and cost, and nowhere a name would cover another.
     """
-    points = [(one, price.of(one.get("cost") or {}), number(one.get("estimate"))) for one in configurations]
-    known = [
-        (one, paid, value)
-        for one, paid, value in points
-        if paid is not None and paid > 0 and value is not None
+    points = [
+        Point(result, paid, result.estimate)
+        for result in configurations
+        if (paid := price.of(result.cost)) is not None and paid > 0 and result.estimate is not None
     ]
-    costs = [paid for _, paid, _ in known]
-    if not known or (len(known) > 1 and max(costs) < SPREAD * min(costs)):
+    costs = [point.cost for point in points]
+    if not points or (len(points) > 1 and max(costs) < SPREAD * min(costs)):
         return None
     x = scale_over(costs, 52, width - 24, margin=0.08, log=max(costs) > LOG_FROM * min(costs))
-    band = _winners_interval([one for one, *_ in known])
-    y = scale_over([*(value for *_, value in known), *band], 250, 34, margin=0.1)
+    band = _winners_interval(points)
+    y = scale_over([*(point.score for point in points), *band], 250, 34, margin=0.1)
     shade = {"y": y(band[1]), "height": y(band[0]) - y(band[1])} if band else {}
     parts = [element("rect", x=52, width=width - 76, **shade, class_="shade")] if band else []
     count = 6 if width > 600 else 4
     parts += [axes(x, y, x_title=f"{price.title} →", y_title=title, count=count)]
-    parts += [_point(one, x(paid), y(value), price.words(paid)) for one, paid, value in reversed(known)]
-    named = [(str(one["name"]), x(paid), y(value)) for one, paid, value in _front(known)]
-    parts += _names(named, [(x(paid), y(value)) for _, paid, value in known], width)
+    parts += [_point(point, x, y, price) for point in reversed(points)]
+    named = [(point.result.name, x(point.cost), y(point.score)) for point in _front(points)]
+    parts += _names(named, [(x(point.cost), y(point.score)) for point in points], width)
     numbers = Numbers(
         ("configuration", "verdict", price.title, title.strip("↑↓ ")),
-        [(one["name"], str(one.get("verdict") or ""), paid, value) for one, paid, value in known],
+        [(point.result.name, point.result.verdict, point.cost, point.score) for point in points],
     )
     wide = "chart wide" if width > 600 else "chart"
     return drawing(*parts, width=width, height=286, title=price.name, class_=wide, numbers=numbers)
 
 
-def _point(one: Mapping[str, Any], x: float, y: float, words: str) -> Markup:
-    kind = standing(one)
-    said = f"{one['name']}: {told_estimate(one)}, {words}"
-    return marker(
-        x, y, shape=SHAPE_OF[kind], class_=f"mark {kind}", size=5.5, title=said, configuration=one["id"]
-    )
+def _point(point: Point, x: Scale, y: Scale, price: Price) -> Markup:
+    kind, result = standing(point.result), point.result
+    title = f"{result.name}: {estimate(result)}, {price.words(point.cost)}"
+    mark = {"shape": SHAPE_OF[kind], "class_": f"mark {kind}", "title": title, "configuration": result.id}
+    return marker(x(point.cost), y(point.score), size=5.5, **mark)
 
 
-Known = list[tuple[Mapping[str, Any], float, float]]
-
-
-def _winners_interval(configurations: Sequence[Mapping[str, Any]]) -> list[float]:
+def _winners_interval(points: Sequence[Point]) -> list[float]:
     """Low and high of the winner: differences far below that are not drawn as if they were large."""
-    first: Mapping[str, Any] = next((one for one in configurations if one.get("verdict") == "winner"), {})
-    low, high = number(first.get("low")), number(first.get("high"))
-    return [low, high] if low is not None and high is not None else []
+    for result in (point.result for point in points):
+        if result.verdict == "winner" and result.low is not None and result.high is not None:
+            return [result.low, result.high]
+    return []
 
 
-def _front(known: Known) -> Known:
-    """Those that no other beats in both; the best score first. Scores that are better when lower come ordered."""
-    better = {one["id"]: place for place, (one, *_) in enumerate(known)}
-    kept = [
-        row
-        for row in known
-        if not any(other[1] <= row[1] and better[other[0]["id"]] < better[row[0]["id"]] for other in known)
+def _front(points: Sequence[Point]) -> list[Point]:
+    """Those that no other beats in both; the best score first, as the points come."""
+    front = [
+        point
+        for place, point in enumerate(points)
+        if all(better.cost > point.cost for better in points[:place])
     ]
-    return kept[:6]
+    return front[:6]
 
 
 def _names(

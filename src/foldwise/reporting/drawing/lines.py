@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from foldwise.judging.curves import Line, RankingCurve
 from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, line, scale_over, text
 from foldwise.reporting.wording import number
 
@@ -16,7 +17,7 @@ FAR_ABOVE = 5.0  # times the usual losses, before the axis ends below the highes
 
 
 def curve_panel(
-    title: str, lines: Sequence[tuple[str, Mapping[str, Any]]], *, kind: str, chance: float | None = None
+    title: str, lines: Sequence[tuple[str, RankingCurve]], *, kind: str, chance: float | None = None
 ) -> Markup:
     """ROC (kind "roc") or precision-recall (kind "pr") of one class: the first line is the winner, with its folds."""
     x, y = Scale(0, 1, 34, 214), Scale(0, 1, 196, 16)
@@ -26,13 +27,13 @@ def curve_panel(
         parts.append(line([(x(0), y(0)), (x(1), y(1))], "chance"))
     elif chance is not None:
         parts.append(line([(x(0), y(chance)), (x(1), y(chance))], "chance"))
-    for one, curve in reversed(lines[1:]):
-        if curve.get("mean"):
-            parts.append(_curve(curve["mean"], x, y, "curve other", one))
-    if lines:
-        parts += [_curve(fold, x, y, "curve fold") for fold in lines[0][1]["folds"]]
-        if lines[0][1].get("mean"):
-            parts.append(_curve(lines[0][1]["mean"], x, y, "curve winner", lines[0][0]))
+    for configuration, curve in reversed(lines[1:]):
+        if curve.mean:
+            parts.append(_curve(curve.mean, x, y, "curve other", configuration))
+    for configuration, curve in lines[:1]:
+        parts += [_curve(fold, x, y, "curve fold") for fold in curve.folds]
+        if curve.mean:
+            parts.append(_curve(curve.mean, x, y, "curve winner", configuration))
     numbers = Numbers(("configuration", "fold", *(words.strip("→↑ ") for words in named)), _points(lines))
     return drawing(*parts, width=224, height=228, title=title, numbers=numbers)
 
@@ -44,13 +45,17 @@ def _curve(
     return element("g", drawn, data_configuration=configuration) if configuration else drawn
 
 
-def _points(lines: Sequence[tuple[str, Mapping[str, Any]]]) -> list[tuple[str | float | None, ...]]:
+def _points(lines: Sequence[tuple[str, RankingCurve]]) -> list[tuple[str | float | None, ...]]:
     """Configuration, fold (or "mean"), and both coordinates of every point that is drawn."""
-    told: list[tuple[str, str | float, Sequence[Sequence[float]]]] = []
-    for place, (one, curve) in enumerate(lines):
-        told += [(one, fold, points) for fold, points in enumerate(curve["folds"], 1) if not place]
-        told += [(one, "mean", curve["mean"])] if curve.get("mean") else []
-    return [(one, fold, a, b) for one, fold, points in told for a, b in zip(*points, strict=True)]
+    drawn: list[tuple[str, str | float, Line]] = []
+    for place, (configuration, curve) in enumerate(lines):
+        drawn += [(configuration, fold, points) for fold, points in enumerate(curve.folds, 1) if not place]
+        drawn += [(configuration, "mean", curve.mean)] if curve.mean else []
+    return [
+        (configuration, fold, a, b)
+        for configuration, fold, points in drawn
+        for a, b in zip(*points, strict=True)
+    ]
 
 
 def learning_panel(

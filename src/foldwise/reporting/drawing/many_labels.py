@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
 
+from foldwise.judging.curves import Line, ThresholdCurve
 from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, line, text
 
 CELL_PX, ROOMY_PX, ROOMY = 20, 40, 10  # a matrix of at most ROOMY labels has room for its numbers
@@ -91,28 +92,28 @@ def _legend(left: float, top: float, strongest: float) -> list[Markup]:
     return parts
 
 
-def threshold_panel(title: str, curve: Mapping[str, Any]) -> Markup:
+def threshold_panel(title: str, curve: ThresholdCurve) -> Markup:
     """F1 of one label against its threshold: every fit thin, their mean thick, and a mark at each threshold chosen.
 
     Args:
         title: the label.
-        curve: ``folds`` and ``mean`` of (thresholds, F1), and ``chosen`` thresholds.
+        curve: of its F1.
     """
     x, y = Scale(0.001, 1, 30, 216, log=True), Scale(0, 1, 110, 14)
     parts = [axes(x, y, x_title="threshold →", y_title="↑ F1", count=2)]
-    parts += [_line(fold, x, y, "curve fold") for fold in curve["folds"]]
-    if curve["mean"] is not None:
-        parts.append(_line(curve["mean"], x, y, "curve winner"))
+    parts += [_line(fold, x, y, "curve fold") for fold in curve.folds]
+    if curve.mean is not None:
+        parts.append(_line(curve.mean, x, y, "curve winner"))
     parts += [
         element("line", x1=x.clamped(limit), x2=x.clamped(limit), y1=y.start, y2=y.start - 12, class_="limit")
-        for limit in curve["chosen"]
+        for limit in curve.chosen
     ]
-    lines: list[tuple[str | int, Sequence[Any]]] = [*enumerate(curve["folds"], 1)]
-    lines += [("mean", curve["mean"])] if curve["mean"] is not None else []
+    lines: list[tuple[str | int, Line]] = [*enumerate(curve.folds, 1)]
+    lines += [("mean", curve.mean)] if curve.mean is not None else []
     told = [(fit, float(a), float(b)) for fit, points in lines for a, b in zip(*points, strict=True)]
     numbers = Numbers(("fit", "threshold", "F1"), told)
     return drawing(*parts, width=226, height=142, title=title, numbers=numbers)
 
 
-def _line(points: Sequence[Any], x: Scale, y: Scale, class_: str) -> Markup:
+def _line(points: Line, x: Scale, y: Scale, class_: str) -> Markup:
     return line([(x(float(a)), y(float(b))) for a, b in zip(*points, strict=True)], class_)

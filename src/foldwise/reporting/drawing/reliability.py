@@ -1,54 +1,53 @@
-"""The reliability diagram: what was said against how often it came true, and below it how often it was said."""
+"""The reliability diagram: predicted probabilities against how often they came true, and below how many there are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from foldwise.judging.verdict_sections import ReliabilityBin
 from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, line, marker, text
-from foldwise.reporting.wording import amount, interval, number, score
+from foldwise.reporting.wording import amount, interval, score
 
 WIDTH, HEIGHT = 250, 308
 TALLEST = 34.0  # pixels of the highest bar below
 
 
-def reliability_panel(title: str, bins: Sequence[Mapping[str, Any]], *, num_bins: int, named: str) -> Markup:
+def reliability_panel(title: str, bins: Sequence[ReliabilityBin], *, num_bins: int, axis: str) -> Markup:
     """Points with their intervals, the diagonal of a perfect model, and bars of counts under the same axis.
 
     Args:
         title: for those who cannot see it.
-        bins: of the verdict, each with ``mean``, ``share``, ``low``, ``high`` and ``count``.
+        bins: of the verdict, those that hold something.
         num_bins: how many there are between 0 and 1, also those that hold nothing.
-        named: what is said, for the axis.
+        axis: its title: what the probabilities are of.
     """
     x, y = Scale(0, 1, 38, 240), Scale(0, 1, 216, 22)
-    parts = [axes(x, y, x_title=f"{named} →", y_title="↑ share that came true", count=4)]
+    parts = [axes(x, y, x_title=f"{axis} →", y_title="↑ share that came true", count=4)]
     parts.append(line([(x(0), y(0)), (x(1), y(1))], "chance"))
-    points = [(x(float(one["mean"])), y(float(one["share"]))) for one in bins]
+    points = [(x(group.mean), y(group.share)) for group in bins]
     parts.append(line(points, "curve winner"))
-    for one, (left, top) in zip(bins, points, strict=True):
-        low, high = number(one["low"]), number(one["high"])
-        said = f"said {score(one['mean'], 2)}, came true {score(one['share'], 2)}"
-        if low is not None and high is not None:
-            parts.append(element("line", x1=left, x2=left, y1=y(low), y2=y(high), class_="bar winner"))
-            said += f" ({interval(low, high)})"
-        said += f"; {amount(one['count'])} times"
-        parts.append(marker(left, top, shape="circle", class_="mark winner", size=3.4, title=said))
+    for group, (left, top) in zip(bins, points, strict=True):
+        words = f"predicted {score(group.mean, 2)}, came true {score(group.share, 2)}"
+        if group.low is not None and group.high is not None:
+            ends = {"y1": y(group.low), "y2": y(group.high)}
+            parts.append(element("line", x1=left, x2=left, **ends, class_="bar winner"))
+            words += f" ({interval(group.low, group.high)})"
+        words += f"; {amount(group.count)} times"
+        parts.append(marker(left, top, shape="circle", class_="mark winner", size=3.4, title=words))
     parts += _bars(bins, x, num_bins)
-    keys = ("mean", "share", "low", "high", "count")
-    told = [[number(one[key]) for key in keys] for one in bins]
-    numbers = Numbers((named, "share that came true", "low", "high", "count"), told)
+    rows = [(group.mean, group.share, group.low, group.high, group.count) for group in bins]
+    numbers = Numbers((axis, "share that came true", "low", "high", "count"), rows)
     return drawing(*parts, width=WIDTH, height=HEIGHT, title=title, numbers=numbers)
 
 
-def _bars(bins: Sequence[Mapping[str, Any]], x: Scale, num_bins: int) -> list[Markup]:
-    most = max((int(one["count"]) for one in bins), default=1)
+def _bars(bins: Sequence[ReliabilityBin], x: Scale, num_bins: int) -> list[Markup]:
+    most = max((group.count for group in bins), default=1)
     width, parts = (x.end - x.start) / num_bins, []
-    for one in bins:
-        place = min(int(float(one["mean"]) * num_bins), num_bins - 1)
-        tall = max(TALLEST * int(one["count"]) / most, 1.0)
+    for group in bins:
+        place = min(int(group.mean * num_bins), num_bins - 1)
+        tall = max(TALLEST * group.count / most, 1.0)
         parts.append(
             element(
                 "rect",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -18,6 +19,8 @@ from foldwise.reporting.drawing.svg import (
     tick_text,
 )
 from foldwise.reporting.wording import score
+
+MAX_DRAWN = 40  # classes
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,12 @@ def _strip_numbers(rows: Sequence[tuple[str, float | None, Sequence[Dot]]], winn
         for (name, own, _), values in zip(rows, held, strict=True)
     ]
     return Numbers(("", *first, *names), told)
+
+
+def commonest(rows: Sequence[Any], numbers: Sequence[float]) -> tuple[list[Any], int]:
+    """The rows of the largest numbers, in their order, as many as are drawn; and how many are left over."""
+    order = sorted(range(len(rows)), key=lambda index: -numbers[index])[:MAX_DRAWN]
+    return [rows[index] for index in sorted(order)], len(rows) - len(order)
 
 
 def bars(rows: Sequence[tuple[str, int]], *, title: str, width: int = 420) -> Markup:

@@ -82,9 +82,7 @@ def winner_gallery(data: ReportData) -> dict[str, list[Shown]]:
     if winner is None:
         return {}
     show = _segmented if data.segmentation else _classified
-    return {
-        kind: [show(data, winner["id"], case) for case in cases] for kind, cases in chosen.items() if cases
-    }
+    return {kind: [show(data, winner.id, case) for case in cases] for kind, cases in chosen.items() if cases}
 
 
 def side_by_side(data: ReportData) -> tuple[list[Shown], list[tuple[str, list[Shown | None]]]]:
@@ -95,12 +93,15 @@ def side_by_side(data: ReportData) -> tuple[list[Shown], list[tuple[str, list[Sh
         segmentation the errors come first and the prediction second, to stand below the image and the truth.
     """
     chosen = [case for cases in _chosen(data, 1 if data.segmentation else 2).values() for case in cases]
-    scored = [one for one in data.configurations if one.get("estimate") is not None][:SIDE_BY_SIDE]
-    scored += [one for one in data.verdict.get("baselines", []) if one["id"] in data.predictions]
+    results = [result for result in data.configurations if result.estimate is not None][:SIDE_BY_SIDE]
+    scored = [(result.id, result.name) for result in results]
+    scored += [
+        (baseline.id, baseline.name) for baseline in data.verdict.baselines if baseline.id in data.predictions
+    ]
     if not chosen or len(scored) < 2:
         return [], []
     cell = _mask_cell if data.segmentation else _label_cell
-    rows = [(str(one["name"]), [cell(data, one["id"], case) for case in chosen]) for one in scored]
+    rows = [(name, [cell(data, id_, case) for case in chosen]) for id_, name in scored]
     return [_plain(data, case) for case in chosen], rows
 
 
@@ -149,12 +150,14 @@ def _chosen(data: ReportData, each: int) -> dict[str, list[int]]:
     if winner is None or data.images is None:
         return {}
     if data.segmentation:
-        masks = data.predictions.get(winner["id"], {})
+        masks = data.predictions.get(winner.id, {})
         scores = {
-            case: value for case, value in data.image_scores.get(winner["id"], {}).items() if case in masks
+            case: value
+            for case, value in data.curves.image_scores.get(winner.id, {}).items()
+            if case in masks
         }
     else:
-        told = data.probabilities.get(winner["id"], {})
+        told = data.probabilities.get(winner.id, {})
         scores = {case: _sureness(data, case, shares) for case, shares in told.items()}
     return best_median_worst(scores, each)
 
@@ -200,7 +203,7 @@ def _segmented(data: ReportData, configuration: str, case: int) -> Shown:
     if mask is not None:
         pictures.append(Picture(data_uri(mask_picture(mask, binary=binary), flat=True), "prediction"))
         pictures.append(Picture(data_uri(error_picture(image, truth, mask)), "errors"))
-    value = data.image_scores[configuration].get(case)
+    value = data.curves.image_scores[configuration].get(case)
     return Shown(_case(data, case).name, f"Dice {score(value, 2)}", pictures)
 
 
@@ -234,7 +237,7 @@ def _label_cell(data: ReportData, configuration: str, case: int) -> Shown | None
         return None
     row, classes = _case(data, case), data.classes
     if data.multilabel:
-        said = np.flatnonzero(data.decided[configuration][case]).tolist()
+        said = np.flatnonzero(data.curves.decisions[configuration][case]).tolist()
         misses = len(set(said) ^ set(row.labels))
         note = f"{misses} of {len(classes)} labels wrong"
     else:

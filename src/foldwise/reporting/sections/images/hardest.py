@@ -47,7 +47,7 @@ class Hard:
 
 def section(data: ReportData) -> dict[str, Any] | None:
     """Two galleries and a table of the hardest images; None where fewer than two configurations can be compared."""
-    ids = [str(one["id"]) for one in data.configurations if one.get("estimate") is not None]
+    ids = [one.id for one in data.configurations if one.estimate is not None]
     ids = ids[:MAX_COMPARED]
     if len(ids) < FEWEST:
         return None
@@ -65,7 +65,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
     return {
         "hardest": {
             "num": len(ids),
-            "left_out": sum(one.get("estimate") is not None for one in data.configurations) - len(ids),
+            "left_out": sum(one.estimate is not None for one in data.configurations) - len(ids),
             "leading": len(_leading(data, ids)),
             "galleries": [
                 (title, [_shown(data, one, ids, findings) for one in chosen])
@@ -123,19 +123,19 @@ def _images(data: ReportData, ids: Sequence[str]) -> list[Hard]:
 
 
 def _scores(data: ReportData, ids: Sequence[str], case: int) -> list[float]:
-    told = (data.image_scores.get(one, {}).get(case) for one in ids)
+    told = (data.curves.image_scores.get(one, {}).get(case) for one in ids)
     return [float(value) for value in told if value is not None]
 
 
 def _leading(data: ReportData, ids: Sequence[str]) -> list[str]:
     """Those that could be best; all where fewer than two are known to be."""
-    standing = {str(one["id"]): one.get("verdict") for one in data.configurations}
+    standing = {one.id: one.verdict for one in data.configurations}
     chosen = [one for one in ids if standing[one] in COULD_BE_BEST]
     return chosen if len(chosen) >= FEWEST else list(ids)
 
 
 def _labels_apart(data: ReportData, ids: Sequence[str], case: int) -> float:
-    said = [data.decided[one][case] for one in ids if case in data.decided.get(one, {})]
+    said = [data.curves.decisions[one][case] for one in ids if case in data.curves.decisions.get(one, {})]
     return float(minority(np.stack(said)).mean()) if len(said) >= FEWEST else 0.0
 
 
@@ -173,7 +173,11 @@ def _words(data: ReportData, one: Hard, row: CaseRow, ids: Sequence[str]) -> lis
         return [("median Dice", score(one.ease, 2)), ("lowest to highest", one.said)]
     if not data.multilabel:
         return [("truth", _truth(data, row)), ("wrong", percent(1 - one.ease)), ("said", one.said)]
-    said = [data.decided[known][row.index] for known in ids if row.index in data.decided.get(known, {})]
+    said = [
+        data.curves.decisions[known][row.index]
+        for known in ids
+        if row.index in data.curves.decisions.get(known, {})
+    ]
     num_K = np.sum(said, axis=0) if said else np.zeros(len(data.classes))
     others = [int(k) for k in np.argsort(-num_K, kind="stable") if num_K[k] and k not in row.labels]
     truth, also = (

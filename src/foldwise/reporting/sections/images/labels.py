@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from foldwise.judging.cooccurrence import Pair, num_sets, per_image, phi, strongest
-from foldwise.metrics.outputs import Bools
+from foldwise.metrics.outputs import Bools, Floats, Ints
 from foldwise.reporting.drawing.many_labels import correlation_matrix
 from foldwise.reporting.drawing.strips import bars
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import count, score
+from foldwise.reporting.wording import score
+from foldwise.text import count
 
 MAX_PAIRS = 5
 MAX_LABELS = 40  # in the matrix; the pairs are of all
@@ -39,7 +40,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
             "mean": score(float(labels.sum(axis=1).mean()), 2),
             "sets": num_sets(labels),
             "pairs": [
-                (words, [_told(pair, labels, names) for pair in pairs])
+                (words, [_pair(pair, labels, names) for pair in pairs])
                 for words, pairs in (("together", positive), ("apart", negative))
                 if pairs
             ],
@@ -50,15 +51,63 @@ def section(data: ReportData) -> dict[str, Any] | None:
 def matrix_of(data: ReportData) -> Bools:
     """(n, K) which image has which label."""
     labels = np.zeros((len(data.cases), len(data.classes)), dtype=bool)
-    for place, case in enumerate(data.cases):
-        labels[place, list(case.labels)] = True
+    for row, case in enumerate(data.cases):
+        labels[row, list(case.labels)] = True
     return labels
 
 
-def _told(pair: Pair, labels: Bools, names: list[str]) -> dict[str, Any]:
+def _pair(pair: Pair, labels: Bools, names: list[str]) -> dict[str, Any]:
     return {
         "names": (names[pair.a], names[pair.b]),
         "phi": score(pair.phi, 3),
         "together": pair.together,
         "alone": (int(labels[:, pair.a].sum()), int(labels[:, pair.b].sum())),
     }
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two labels, by index, with their correlation and the number of images that have both."""
+
+    a: int
+    b: int
+    phi: float
+    together: int
+
+
+def phi(labels: Bools) -> Floats:
+    """(K, K) correlation of every two columns of (n, K) labels; nan for a label that all images have, or none.
+
+    For labels that are there or not, Pearson's correlation is the phi coefficient.
+    """
+    values = labels.astype(np.float64)
+    centred = values - values.mean(axis=0)
+    spread = np.sqrt((centred**2).sum(axis=0))
+    known = spread > 0
+    scaled = centred / np.where(known, spread, np.nan)
+    return np.asarray(scaled.T @ scaled)
+
+
+def strongest(labels: Bools, most: int) -> tuple[list[Pair], list[Pair]]:
+    """At most `most` pairs each of the highest positive and of the lowest negative correlation, strongest first."""
+    correlation, together = phi(labels), labels.astype(np.int64).T @ labels.astype(np.int64)
+    pairs = [
+        Pair(a, b, float(correlation[a, b]), int(together[a, b]))
+        for b in range(labels.shape[1])
+        for a in range(b)
+        if np.isfinite(correlation[a, b])
+    ]
+    pairs.sort(key=lambda pair: -pair.phi)
+    return [pair for pair in pairs[:most] if pair.phi > 0], [
+        pair for pair in pairs[::-1][:most] if pair.phi < 0
+    ]
+
+
+def per_image(labels: Bools) -> Ints:
+    """How many images have 0, 1, 2 ... labels, up to the most that one has."""
+    return np.bincount(labels.sum(axis=1))
+
+
+def num_sets(labels: Bools) -> int:
+    """How many different sets of labels there are."""
+    return len(np.unique(labels, axis=0))

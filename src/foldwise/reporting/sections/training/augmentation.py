@@ -71,9 +71,9 @@ def _used(data: ReportData, augment: dict[str, Any], crop_px: int | None) -> str
     """Which configurations have it, where not all do."""
     asked = Augment.model_validate(augment)
     own = [
-        str(one["name"])
+        one.name
         for one in data.configurations
-        if (training := data.trainings.get(one["id"])) is not None
+        if (training := data.trainings.get(one.id)) is not None
         and (training.augment, training.crop_px) == (asked, crop_px)
     ]
     if len(own) == len(data.configurations):

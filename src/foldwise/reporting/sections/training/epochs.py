@@ -10,7 +10,7 @@ from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import number, score, selecting_title
+from foldwise.reporting.wording import cell, number, score, selecting_title
 from foldwise.study.automatic import stated_loss
 
 Record = Mapping[str, Any]
@@ -21,9 +21,9 @@ def section(data: ReportData) -> dict[str, Any] | None:
     """Best epochs of every configuration, and small multiples; None where no epoch says its accuracy."""
     fits = fits_of(data)
     rows = [
-        {"name": one["name"], "standing": standing(one), "cells": _best(fits[one["id"]])}
+        {"name": one.name, "standing": standing(one), "cells": _best(fits[one.id])}
         for one in data.configurations
-        if one["id"] in fits
+        if one.id in fits
     ]
     if not rows:
         return None
@@ -39,10 +39,10 @@ def fits_of(data: ReportData) -> dict[str, list[Record]]:
         own = [
             result
             for result in data.results
-            if result.get("configuration") == one["id"] and result.get("epochs")
+            if result.get("configuration") == one.id and result.get("epochs")
         ]
         if own and all("accuracy" in result["epochs"][0] for result in own):
-            found[one["id"]] = own
+            found[one.id] = own
     return found
 
 
@@ -57,7 +57,7 @@ def _best(fits: Sequence[Record]) -> list[dict[str, Any]]:
     ]
     chosen = [int(fit["best_epoch"]) for fit in fits if number(fit.get("best_epoch"))]
     told = median_low(chosen) if chosen else None
-    return [*cells, {"value": told, "shown": score(told, 0), "note": _range(chosen)}]
+    return [*cells, cell(score(told, 0), told, _range(chosen))]
 
 
 def _extreme(fit: Record, key: str, *, lowest: bool) -> tuple[float, int] | None:
@@ -71,14 +71,10 @@ def _cell(found: Sequence[tuple[float, int] | None], *, loss: bool) -> dict[str,
     """A loss has three digits that count: some are a hundred times smaller than others."""
     known = [one for one in found if one is not None]
     if not known:
-        return {"value": None, "shown": score(None), "note": ""}
+        return cell(score(None))
     value, epochs = median(value for value, _ in known), [epoch for _, epoch in known]
     note = f"epoch {median_low(epochs)}" + (f" ({_range(epochs)})" if len(set(epochs)) > 1 else "")
-    return {
-        "value": value,
-        "shown": f"{value:.3g}" if loss and 1e-4 < value < 0.1 else score(value),
-        "note": note,
-    }
+    return cell(f"{value:.3g}" if loss and 1e-4 < value < 0.1 else score(value), value, note)
 
 
 def _range(epochs: Sequence[int]) -> str:
@@ -108,7 +104,7 @@ def _lines(data: ReportData, fits: Mapping[str, list[Record]]) -> tuple[dict[str
     Returns:
         By name, and in words what was left out or put together.
     """
-    names = {one["id"]: str(one["name"]) for one in data.configurations}
+    names = data.names
     if len(fits) <= HUES:
         return {names[one]: own for one, own in fits.items()}, ""
     by_loss: dict[str, list[Record]] = {}
@@ -122,7 +118,7 @@ def _lines(data: ReportData, fits: Mapping[str, list[Record]]) -> tuple[dict[str
 def loss_name(data: ReportData, configuration: str) -> str:
     """The loss that a configuration was trained with, as it is called."""
     training = data.trainings.get(configuration)
-    return "" if training is None else str(stated_loss(training.loss, data.verdict["task"]))
+    return "" if training is None else str(stated_loss(training.loss, data.task))
 
 
 def _confidence(record: Record, *classes: int) -> float | None:

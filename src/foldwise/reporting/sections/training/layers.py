@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from foldwise.reporting.drawing.ridges import ridges, trimmed
 from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import amount, count, percent
+from foldwise.reporting.wording import amount, percent
+from foldwise.text import count
 
 MAX_LOOKS = 4
 MAX_DRAWN = 6  # layers
@@ -65,7 +66,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
 
 def read_looks(data: ReportData, file: str) -> list[tuple[tuple[str, str, int], dict[str, NDArray[Any]]]]:
     """Name, fold and chosen epoch of every look that has the file, and its arrays; the best configuration first."""
-    names = {str(one["id"]): str(one["name"]) for one in data.configurations}
+    names = data.names
     order = list(names)
     held = [
         one

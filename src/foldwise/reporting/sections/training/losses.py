@@ -33,8 +33,8 @@ def panels_section(data: ReportData) -> dict[str, Any] | None:
     told: dict[str, list[Record]] = {}
     for one in data.configurations:
         for result in data.results:
-            if result.get("configuration") == one["id"] and result.get("epochs"):
-                told.setdefault(loss_name(data, one["id"]), []).append(result)
+            if result.get("configuration") == one.id and result.get("epochs"):
+                told.setdefault(loss_name(data, one.id), []).append(result)
     pairs = [_pair(data, name, fits) for name, fits in told.items()]
     return {"pairs": pairs} if pairs else None
 
@@ -96,7 +96,7 @@ def _colours(data: ReportData, fits: list[Record]) -> dict[str, str]:
 
     Its model where models are compared, of many sizes the kind of it; else itself, and only the best few are drawn.
     """
-    names = {one["id"]: str(one["name"]) for one in data.configurations}
+    names = data.names
     ids = list(dict.fromkeys(str(fit["configuration"]) for fit in fits))
     known = [(one, data.trainings[one].model) for one in ids if one in data.trainings]
     for called in ({one: str(model) for one, model in known}, {one: model.name for one, model in known}):

@@ -107,7 +107,7 @@ def _loss_names(data: ReportData) -> list[str]:
 
 def _shown(data: ReportData) -> list[str]:
     """The best configuration of each loss where losses are compared; else the best few. Best first."""
-    ids = [record["id"] for record in data.configurations if record["id"] in data.snapshots]
+    ids = [id_ for id_ in data.names if id_ in data.snapshots]
     by_loss = {loss_name(data, one): one for one in reversed(ids)}
     if len(by_loss) < 2:
         return ids[:MAX_ROWS]
@@ -127,8 +127,7 @@ def _best_epoch(data: ReportData, configuration: str) -> int | None:
 
 def _files(data: ReportData) -> list[Path]:
     """The watched images of every configuration whose first fold ended well, or of the best of many."""
-    ids = [str(record["id"]) for record in data.configurations]
-    ended = (one for one in ids if one in data.snapshots and _best_epoch(data, one) is not None)
+    ended = (one for one in data.names if one in data.snapshots and _best_epoch(data, one) is not None)
     return [data.snapshots[one] for one in islice(ended, MAX_COMPARED)]
 
 
@@ -137,7 +136,7 @@ def _watched(data: ReportData, configuration: str) -> Watched | None:
     best = _best_epoch(data, configuration)
     if data.images is None or best is None:
         return None
-    name = next(str(record["name"]) for record in data.configurations if record["id"] == configuration)
+    name = data.names[configuration]
     snapshots: dict[int, tuple[Snapshot, ...]] = {}
     with np.load(data.snapshots[configuration], allow_pickle=False) as arrays:
         epochs = arrays["epochs"].tolist()

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from foldwise.judging.verdict import ConfigurationResult
+from foldwise.judging.wording import in_text
 from foldwise.reporting.drawing import contours
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.surface import Curve, Cut, cut_panel, reach
@@ -15,7 +17,8 @@ from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training import surface_numbers as numbers
 from foldwise.reporting.sections.training.surface_data import embedded
 from foldwise.reporting.sections.training.surface_numbers import Look
-from foldwise.reporting.wording import count, in_text, number, percent
+from foldwise.reporting.wording import number, percent
+from foldwise.text import count
 
 MAX_TURNED = 6  # looks that can be turned; the data of more would make the page heavy
 MAX_DRAWN = 12  # looks with drawings and tables
@@ -24,16 +27,14 @@ REPLAYED = 1e-5  # a difference of a weight that no drawing can show
 
 def section(data: ReportData) -> dict[str, Any] | None:
     """Every look inside training, the winner's first; None where nobody looked."""
-    ranks = {one["id"]: (place, one) for place, one in enumerate(data.configurations)}
+    ranks = {one.id: (place, one) for place, one in enumerate(data.configurations)}
     items = [
         item
         for item in data.auxiliary
         if item.kind == "landscape" and item.done and item.result.get("configuration") in ranks
     ]
     items.sort(key=lambda item: _order(item.result, ranks))
-    read = [
-        (item, numbers.read_look(item, str(ranks[item.result["configuration"]][1]["name"]))) for item in items
-    ]
+    read = [(item, numbers.read_look(item, ranks[item.result["configuration"]][1].name)) for item in items]
     looks = [look for _, look in read if look is not None]
     unread = [str(item.title or item.item) for item, look in read if look is None]
     if not items:
@@ -69,7 +70,7 @@ def _named(looks: Sequence[Look]) -> list[Look]:
     ]
 
 
-def _shown(look: Look, record: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(look: Look, record: ConfigurationResult) -> dict[str, Any]:
     return {
         "name": look.name,
         "configuration": look.configuration,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foldwise.judging.verdict import ConfigurationResult
 from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.histograms import histogram
 from foldwise.reporting.report_data import ReportData
@@ -30,10 +31,10 @@ def section(data: ReportData) -> dict[str, Any] | None:
     written = {str(result["item"]): result["weights"] for result in data.results if result.get("weights")}
     first_fits = {one: folders[0] for one, folders in data.folders.items() if folders}
     numbers = {one: written[folder.name] for one, folder in first_fits.items() if folder.name in written}
-    drawn = [record for record in compared(data) if record["id"] in numbers]
+    drawn = [record for record in compared(data) if record.id in numbers]
     if not drawn:
         return None
-    parts = [part for part in PARTS if all(part in numbers[record["id"]] for record in drawn)]
+    parts = [part for part in PARTS if all(part in numbers[record.id] for record in drawn)]
     rows = [_row(data, drawn, numbers, part) for part in parts]
     several = len(drawn) > 1
     return {
@@ -45,15 +46,15 @@ def section(data: ReportData) -> dict[str, Any] | None:
 
 
 def _row(
-    data: ReportData, drawn: list[dict[str, Any]], numbers: Mapping[str, Any], part: str
+    data: ReportData, drawn: list[ConfigurationResult], numbers: Mapping[str, Any], part: str
 ) -> list[dict[str, Any]]:
     """A panel of each configuration for one part of the network, all on one scale."""
     # Where 99 % of the weights lie: a few outliers would squeeze all others into the middle bin.
-    reach = max(numbers[record["id"]][part]["reach"] or 0.0 for record in drawn) or 1.0
+    reach = max(numbers[record.id][part]["reach"] or 0.0 for record in drawn) or 1.0
     shares = {
-        record["id"]: [
-            _shares(folder / QUANTILES, part, numbers[record["id"]][part]["count"], reach)
-            for folder in data.folders[record["id"]]
+        record.id: [
+            _shares(folder / QUANTILES, part, numbers[record.id][part]["count"], reach)
+            for folder in data.folders[record.id]
             if (folder / QUANTILES).is_file()
         ]
         for record in drawn
@@ -61,31 +62,31 @@ def _row(
     highest = max(float(bins.max()) for fits in shares.values() for bins in fits)
     return [
         {
-            "title": record["name"],
+            "title": record.name,
             "part": PARTS[part],
             "standing": standing(record),
-            "drawing": histogram(f"{PARTS[part]}, {record['name']}", shares[record["id"]], reach, highest),
-            "note": note(numbers[record["id"]][part]),
+            "drawing": histogram(f"{PARTS[part]}, {record.name}", shares[record.id], reach, highest),
+            "note": note(numbers[record.id][part]),
         }
         for record in drawn
     ]
 
 
-def compared(data: ReportData) -> list[dict[str, Any]]:
+def compared(data: ReportData) -> list[ConfigurationResult]:
     """The winner and those trained alike but for weight decay and dropout, from weak to strong; `MAX_DRAWN` of them."""
     winner = data.winner
-    if winner is None or winner["id"] not in data.trainings:
+    if winner is None or winner.id not in data.trainings:
         return [winner] if winner else []
-    alike = _unregularised(data.trainings[winner["id"]])
+    alike = _unregularised(data.trainings[winner.id])
     others = [
         record
         for record in data.configurations
-        if record["id"] != winner["id"]
-        and record["id"] in data.trainings
-        and _unregularised(data.trainings[record["id"]]) == alike
+        if record.id != winner.id
+        and record.id in data.trainings
+        and _unregularised(data.trainings[record.id]) == alike
     ]
     few = [winner, *others[: MAX_DRAWN - 1]]
-    return sorted(few, key=lambda record: _strength(data.trainings[record["id"]]))
+    return sorted(few, key=lambda record: _strength(data.trainings[record.id]))
 
 
 def _unregularised(training: Training) -> dict[str, Any]:

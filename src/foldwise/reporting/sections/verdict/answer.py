@@ -122,6 +122,16 @@ def header(data: ReportData) -> list[str]:
     return [fact for fact in facts if fact]
 
 
+def section(data: ReportData) -> dict[str, Any]:
+    """The answer card."""
+    return {"card": card(data)}
+
+
+def warnings_section(data: ReportData) -> dict[str, Any]:
+    """What the judge warns about, in full; the anchor is there without any, for chips that lead to it."""
+    return {"warnings": data.verdict.warnings}
+
+
 def card(data: ReportData) -> dict[str, Any]:
     """Everything in the answer card."""
     verdict, winner = data.verdict, data.winner

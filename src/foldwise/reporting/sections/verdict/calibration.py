@@ -106,8 +106,9 @@ def _row(record: ConfigurationCalibration, kind: str) -> dict[str, Any]:
         cell(score(before.log_loss), before.log_loss, f"after {score(after.log_loss)}"),
         cell(score(before.brier), before.brier, f"after {score(after.brier)}"),
     ]
-    for step in (before, after):
-        cells.append(cell(score(step.ece), step.ece, f"perfect {score(step.ece_perfect)}"))
+    cells += [
+        cell(score(step.ece), step.ece, f"perfect {score(step.ece_perfect)}") for step in (before, after)
+    ]
     for gap in (before.overconfidence, after.overconfidence):
         assert gap is not None
         cells.append(cell(difference(gap.estimate), gap.estimate, _ends(gap)))
@@ -143,9 +144,7 @@ def _label_row(name: str, label: ClassThreshold, winner: ConfigurationResult) ->
         cell(score(label.median), label.median) | {"note": span},
         cell(f"{label.validation_positives:g}", label.validation_positives),
     ]
-    cells += [
-        cell(score(measures.get(key)), measures.get(key)) for key in ("f1", "precision", "sensitivity")
-    ]
+    cells += [cell(score(measures.get(key)), measures.get(key)) for key in ("f1", "precision", "sensitivity")]
     return {"name": name, "cells": cells, "fallback": _fallback(label)}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from foldwise.judging.verdict import ConfigurationResult, Measures, PrecisionRecall, ScoresBySplit
 from foldwise.judging.verdict_sections import ClassDistance
 from foldwise.reporting.drawing.charts import standing
-from foldwise.reporting.drawing.strips import Dot, class_strip
+from foldwise.reporting.drawing.strips import MAX_DRAWN, Dot, class_strip, commonest
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import (
     NOTHING,
@@ -22,7 +22,6 @@ from foldwise.reporting.wording import (
 )
 from foldwise.text import count
 
-MAX_DRAWN = 40  # classes in a drawing, and rows of a table of all splits
 MAX_DOTS = 60  # configurations beside the winner in the strip of a class
 MAX_TABLES = 30  # configurations with a table of all splits
 MAX_ROWS = 60  # configurations in the table of boundaries
@@ -45,7 +44,9 @@ def section(data: ReportData) -> dict[str, Any] | None:
         }
         for name, values in winner.per_class.items()
     ]
-    return {"classes": {"names": [plain(name) for name in names], "rows": rows} | _drawing(data, winner, names)}
+    return {
+        "classes": {"names": [plain(name) for name in names], "rows": rows} | _drawing(data, winner, names)
+    }
 
 
 def _measures(classes: Iterable[Measures]) -> list[str]:
@@ -68,12 +69,6 @@ def _drawing(data: ReportData, winner: ConfigurationResult, names: list[str]) ->
         return {"drawing": None, "left_over": left_over}
     dot = Dot(winner.estimate or 0.0, winner.name, winner.id)
     return {"drawing": class_strip(strip, title=plain(measure or ""), winner=dot), "left_over": left_over}
-
-
-def commonest(rows: Sequence[Any], numbers: Sequence[float]) -> tuple[list[Any], int]:
-    """The rows of the largest numbers, in their order, as many as are drawn; and how many are left over."""
-    order = sorted(range(len(rows)), key=lambda index: -numbers[index])[:MAX_DRAWN]
-    return [rows[index] for index in sorted(order)], len(rows) - len(order)
 
 
 def left_out(values: Mapping[str, Any]) -> str:
@@ -159,7 +154,7 @@ def boundary_section(data: ReportData) -> dict[str, Any] | None:
     if boundary is None:
         return None
     distances = {result.id: result.hd95 for result in boundary.configurations}
-    shown = [data.classes[k] for k in data.shown_classes()]
+    shown = [data.classes[k] for k in data.curves.classes]
     complete = [result for result in data.configurations if result.id in distances]
     rows = [
         {

@@ -17,7 +17,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
     winner = data.winner
     if winner is None or winner.id not in data.curves.roc:
         return None
-    drawn = [_panels(data, winner, k) for k in data.shown_classes() if k in data.curves.roc[winner.id]]
+    drawn = [_panels(data, winner, k) for k in data.curves.classes if k in data.curves.roc[winner.id]]
     return {"curves": drawn} if drawn else None
 
 

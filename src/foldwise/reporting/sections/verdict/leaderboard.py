@@ -29,8 +29,6 @@ from foldwise.reporting.wording import (
     brief_duration,
     cell,
     difference,
-    estimate,
-    interval,
     milliseconds,
     p_value,
     plain,
@@ -57,7 +55,7 @@ def section(data: ReportData) -> dict[str, Any]:
 def leaderboard(data: ReportData) -> dict[str, Any]:
     """Rows of the configurations, best first, and of the baselines."""
     configurations, winner = data.configurations, data.winner
-    trained = [baseline for baseline in data.verdict.baselines if _trained(baseline) is not None]
+    trained = [shallow for baseline in data.verdict.baselines if (shallow := _trained(baseline))]
     scale = score_scale([*configurations, *trained])
     rows = [
         _row(place, configuration, interval_row(configuration, winner, scale), data)
@@ -82,7 +80,9 @@ def _baseline(baseline: BaselineResult, winner: ConfigurationResult | None, scal
         "beaten": "",
         "p": "",
         "train": cell(""),
-        "drawing": interval_row(trained, winner, scale) if trained else baseline_row(baseline.estimate, scale),
+        "drawing": interval_row(trained, winner, scale)
+        if trained
+        else baseline_row(baseline.estimate, scale),
     }
     if trained is not None:
         row["estimate"] = score_cell(trained)
@@ -170,10 +170,7 @@ def every_metric(data: ReportData) -> dict[str, Any]:
         *((baseline, "baseline") for baseline in data.verdict.baselines),
     ]
     names = dict.fromkeys(
-        name
-        for result, _ in listed
-        for name, metric in result.metrics.items()
-        if metric.estimate is not None
+        name for result, _ in listed for name, metric in result.metrics.items() if metric.estimate is not None
     )
     rows = [
         {"name": result.name, "class": kind, "cells": _metric_cells(result.metrics, list(names))}

@@ -28,9 +28,7 @@ def _compared(data: ReportData) -> str:
     groups, images = verdict.num_groups or 0, verdict.num_images
     grouped = f" from {count(groups, 'group')}" if 0 < groups < images else ""
     unit = "groups" if grouped else "images"
-    repeats = (
-        f" in {verdict.repeats} repeats, each with folds of its own" if verdict.repeats > 1 else ""
-    )
+    repeats = f" in {verdict.repeats} repeats, each with folds of its own" if verdict.repeats > 1 else ""
     stratified = "stratified by class, " if data.validation.stratify else ""
     near = ""
     if data.validation.near_duplicates == "group":
@@ -95,11 +93,12 @@ def _judged(data: ReportData) -> str:
 def _machine(data: ReportData) -> str:
     environment = data.environment
     packages = environment.get("packages") or {}
-    named = [f"{name} {version}" for name, version in packages.items() if version and name in PACKAGES]
-    version = f"foldwise {environment.get('foldwise', '')}".strip()
-    words = f"The study was run with {version}{f' ({", ".join(named)})' if named else ''}"
+    named = ", ".join(
+        f"{name} {version}" for name, version in packages.items() if version and name in PACKAGES
+    )
+    version = f"foldwise {environment.get('foldwise', '')}".strip() + (f" ({named})" if named else "")
     devices = f" on {', '.join(data.devices)}" if data.devices else ""
-    return f"{words}{devices}, seed {environment.get('seed', 0)}."
+    return f"The study was run with {version}{devices}, seed {environment.get('seed', 0)}."
 
 
 def reproduce_section(data: ReportData) -> dict[str, Any]:

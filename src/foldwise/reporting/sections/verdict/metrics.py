@@ -140,9 +140,7 @@ def _cell(result: ConfigurationResult, name: str, rank: float | None) -> dict[st
     return {"shown": score(value), "value": value, "share": rank or 0.0}
 
 
-def _bars(
-    data: ReportData, shown: Sequence[ConfigurationResult], wanted: Sequence[str]
-) -> dict[str, Any]:
+def _bars(data: ReportData, shown: Sequence[ConfigurationResult], wanted: Sequence[str]) -> dict[str, Any]:
     """One column of bars for each metric and cost, on an axis from zero."""
     columns = [
         _metric_column(data, shown, name)
@@ -163,7 +161,9 @@ def _bars(
 def _metric_column(data: ReportData, shown: Sequence[ConfigurationResult], name: str) -> BarColumn:
     metrics = [result.metrics.get(name) for result in shown]
     bars = [
-        Bar(metric.estimate, score(metric.estimate, 2), metric.low, metric.high) if metric else Bar(None, score(None))
+        Bar(metric.estimate, score(metric.estimate, 2), metric.low, metric.high)
+        if metric
+        else Bar(None, score(None))
         for metric in metrics
     ]
     facts = data.verdict.metrics.get(name)
@@ -174,7 +174,9 @@ def _metric_column(data: ReportData, shown: Sequence[ConfigurationResult], name:
 def _cost_column(shown: Sequence[ConfigurationResult], key: str) -> BarColumn:
     title, unit, words = COSTS[key]
     paid = [getattr(result.cost, key) for result in shown]
-    return BarColumn(title, unit, max(cost or 0.0 for cost in paid), [Bar(cost, words(cost)) for cost in paid])
+    return BarColumn(
+        title, unit, max(cost or 0.0 for cost in paid), [Bar(cost, words(cost)) for cost in paid]
+    )
 
 
 def _drawn(column: BarColumn, index: int) -> dict[str, Any]:

@@ -88,9 +88,7 @@ def _maps(data: ReportData, robustness: RobustnessSection) -> list[dict[str, Any
 def _by_blur(robustness: RobustnessSection, result: ConfigurationRobustness) -> list[Sequence[Condition]]:
     """The conditions of every blur, each in the order of the noise."""
     width = len(robustness.noise)
-    return [
-        result.conditions[start : start + width] for start in range(0, len(result.conditions), width)
-    ]
+    return [result.conditions[start : start + width] for start in range(0, len(result.conditions), width)]
 
 
 def _heat(metric: ScoreEstimate, ends: tuple[float, float], confidence: str) -> dict[str, Any]:

@@ -65,9 +65,7 @@ def _panel(rows: Sequence[ModelThroughput], *, several: bool) -> dict[str, Any]:
         "drawing": speed_panel(f"Training speed of {first.model}", lines, _limits(rows)),
         "best": _best(rows),
         "problems": [
-            f"batches of {point.batch_size}: {point.problem}"
-            for point in first.points or ()
-            if point.problem
+            f"batches of {point.batch_size}: {point.problem}" for point in first.points or () if point.problem
         ],
     }
 
@@ -79,7 +77,9 @@ def _measured(point: SpeedPoint, speed: Speed | None) -> Measured | None:
 def _limits(rows: Sequence[ModelThroughput]) -> dict[int, float]:
     """The bare step by batch size: measured beside every cache, and noise can only make it slower."""
     limits: dict[int, float] = {}
-    for point in sorted((point for row in rows for point in row.points or ()), key=lambda point: point.batch_size):
+    for point in sorted(
+        (point for row in rows for point in row.points or ()), key=lambda point: point.batch_size
+    ):
         if point.limit is not None:
             limits[point.batch_size] = max(point.limit.median, limits.get(point.batch_size, 0.0))
     return limits

@@ -1,0 +1,164 @@
+"""The data card: what the images are, what the audit found, and what the splits of the folds hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from foldwise.reporting.drawing.strips import bars, commonest
+from foldwise.reporting.report_data import ReportData
+from foldwise.reporting.sections.images.gallery import copies, sample
+from foldwise.text import count
+
+SEVERITIES = {"error": 0, "warning": 1, "note": 2}
+SPLITS = {"all": "all", "train": "training", "validation": "validation", "test": "test"}
+SPAN = "\u2013"  # between the ends of a range
+
+
+def section(data: ReportData) -> dict[str, Any]:
+    """The data card with copies that were found and a sample of the images."""
+    shown, num_copied = copies(data)
+    pictures = {"copies": shown, "num_copied": num_copied, "sample": sample(data)}
+    return {"data": {**data_card(data), **pictures, "statistics": _statistics(data)}}
+
+
+def data_card(data: ReportData) -> dict[str, Any]:
+    """Counts, sizes and audit of the images."""
+    cases, audit = data.cases, data.audit
+    groups = Counter(case.group for case in cases if case.group)
+    sizes = Counter(f"{case.width} × {case.height}" for case in cases if case.width)
+    kinds = Counter(" ".join(part for part in (case.format, case.mode) if part) for case in cases)
+    source = audit.get("source") or {}
+    facts = [
+        ("Images", str(len(cases))),
+        ("Groups", _groups(groups, len(cases))),
+        ("Sizes, pixels", _sizes(sizes, data)),
+        ("Files", _most(kinds)),
+        ("Layout", str(audit.get("layout", "")).replace("_", " ")),
+        ("Source", str(source.get("title", ""))),
+        ("Citation", str(source.get("citation", ""))),
+        ("Licence", str(source.get("licence", ""))),
+    ]
+    return {
+        "facts": [fact for fact in facts if fact[1]],
+        "statements": audit.get("statements", []),
+        "findings": sorted(
+            audit.get("findings", []), key=lambda finding: SEVERITIES.get(finding["severity"], 3)
+        ),
+        "counts": _class_bars(data),
+    }
+
+
+def _sizes(sizes: Counter[str], data: ReportData) -> str:
+    """Sizes of the files; and what the networks were given, where images were made larger or smaller."""
+    if data.images is None:
+        return _most(sizes)
+    worked = Counter(f"{width} × {height}" for height, width in np.asarray(data.images.shapes).tolist())
+    return _most(sizes) + (f"; worked at {_most(worked)}" if worked != sizes else "")
+
+
+def _groups(groups: Counter[str], num_cases: int) -> str:
+    if not groups or len(groups) == num_cases:
+        return "none stated: every image counts for itself"
+    sizes = sorted(groups.values())
+    if sizes[0] == sizes[-1]:
+        return f"{len(groups)}, of {count(sizes[0], 'image')} each"
+    return f"{len(groups)}, of {sizes[0]} to {sizes[-1]} images (median {sizes[len(sizes) // 2]})"
+
+
+def _most(counter: Counter[str]) -> str:
+    common = [
+        f"{name} ({number} images)" if len(counter) > 1 else name
+        for name, number in counter.most_common(4)
+        if name.strip()
+    ]
+    rest = len(counter) - len(common)
+    return "; ".join(common) + (f"; {rest} more" if rest > 0 and common else "")
+
+
+def _class_bars(data: ReportData) -> dict[str, Any] | None:
+    if data.segmentation:
+        return None
+    counts = Counter(label for case in data.cases for label in case.labels)
+    rows = [(name, counts[k]) for k, name in enumerate(data.classes)]
+    unlabelled = sum(not case.labels for case in data.cases)
+    if data.multilabel and unlabelled:
+        rows.append(("(no label)", unlabelled))
+    rows, left_over = commonest(rows, [number for _, number in rows])
+    return {"drawing": bars(rows, title="Images per class"), "left_over": left_over}
+
+
+def _statistics(data: ReportData) -> dict[str, Any] | None:
+    """Rows of quantities by columns of splits; each cell the median of the folds with its range. None without numbers."""
+    by_split = {split: [row for row in data.statistics if _role(row) == split] for split in SPLITS}
+    if not all(by_split.values()):
+        return None
+    first = by_split["all"][0]
+    keys = [key for key in first if key not in ("repeat", "fold", "part") and not key.startswith("std ")]
+    rows = [
+        {
+            "name": title,
+            "cells": [_cell(rows, key) for rows in by_split.values()],
+            "share": _share(first, key),
+        }
+        for key, title in ((key, _quantity(key, first)) for key in keys)
+    ]
+    return {"splits": list(SPLITS.values()), "rows": rows, "folds": len(by_split["test"])}
+
+
+def _role(row: Mapping[str, str]) -> str:
+    """Which split a row is of; runs made earlier call the validation part inner."""
+    return "validation" if row["part"] == "inner" else row["part"]
+
+
+def _quantity(key: str, row: Mapping[str, str]) -> str:
+    kind, _, name = key.partition(" ")
+    if kind == "mean":
+        single = sum(other.startswith("mean ") for other in row) == 1
+        return "intensity" if single else f"intensity, channel {name}"
+    return f"{kind} of {name}" if name else kind
+
+
+def _share(row: Mapping[str, str], key: str) -> str:
+    """Of all pixels, or of all images, that are of this class; empty for other quantities."""
+    kind, _, name = key.partition(" ")
+    if not name or kind not in ("pixels", "images"):
+        return ""
+    total = (
+        sum(float(row[k]) for k in row if k.startswith("pixels "))
+        if kind == "pixels"
+        else float(row["images"])
+    )
+    if not total:
+        return ""
+    share = 100 * float(row[key]) / total
+    return f"{share:.1f}\u00a0%" if share >= 0.1 else f"{share:.1g}\u00a0%"
+
+
+def _cell(rows: Sequence[Mapping[str, str]], key: str) -> str:
+    values = [float(row[key]) for row in rows]
+    if key.startswith("mean "):
+        spread = median(float(row[f"std {key.removeprefix('mean ')}"]) for row in rows)
+        return f"{_range(values, _brightness)} ± {_brightness(spread)}"
+    return _range(values, _three_digits)
+
+
+def _range(values: Sequence[float], words: Any) -> str:
+    middle, low, high = words(median(values)), words(min(values)), words(max(values))
+    return str(middle) if low == high else f"{middle} ({low}{SPAN}{high})"
+
+
+def _brightness(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _three_digits(value: float) -> str:
+    """A count with three digits: 912, 12.4 k, 3.1 M."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= 10 * size or (unit == "M" and value >= size):
+            return f"{value / size:.3g}\u00a0{unit}"
+    return f"{value:.0f}"
