@@ -13,7 +13,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from foldwise.errors import RunError
-from foldwise.reporting.drawing.charts import stacked
+from foldwise.reporting.drawing.rows import stacked
 from foldwise.reporting.drawing.standalone import standalone
 from foldwise.reporting.report import sections_of
 from foldwise.reporting.report_data import ReportData, gather

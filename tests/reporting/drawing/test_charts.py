@@ -2,15 +2,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from foldwise.reporting.drawing.charts import (
+from foldwise.reporting.drawing.classes import Dot, bars, class_strip
+from foldwise.reporting.drawing.costs import OTHERS, cost_chart
+from foldwise.reporting.drawing.curves import curve_panel
+from foldwise.reporting.drawing.rows import (
     baseline_row,
     interval_row,
     scale_head,
     score_scale,
 )
-from foldwise.reporting.drawing.costs import OTHERS, cost_chart
-from foldwise.reporting.drawing.lines import curve_panel, learning_panel, learning_scale
-from foldwise.reporting.drawing.strips import Dot, bars, class_strip
+from foldwise.reporting.drawing.series import learning_panel, learning_scale
 
 
 def configuration(place, estimate, *, verdict="worse", latency=5.0):

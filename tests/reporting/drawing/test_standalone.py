@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from foldwise.reporting.drawing.lines import learning_panel, learning_scale
+from foldwise.reporting.drawing.series import learning_panel, learning_scale
 from foldwise.reporting.drawing.standalone import standalone
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -10,8 +10,15 @@ from judged import judge
 from foldwise.pipeline.preflight import preflight
 from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import do_item
-from foldwise.reporting.drawing.outlines import displayed_alike, edges, enlarged, hatched, outlined, tinted
-from foldwise.reporting.drawing.pictures import class_colour
+from foldwise.reporting.drawing.pictures import (
+    class_colour,
+    displayed_alike,
+    edges,
+    enlarged,
+    hatched,
+    outlined,
+    tinted,
+)
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.training import augmentation

@@ -8,12 +8,24 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from foldwise.judging.verdict import ConfigurationResult, Cost
-from foldwise.reporting.drawing.charts import SHAPE_OF, standing
-from foldwise.reporting.drawing.svg import Numbers, Scale, axes, drawing, element, marker, scale_over, text
+from foldwise.reporting.drawing.rows import SHAPE_OF, standing
+from foldwise.reporting.drawing.svg import (
+    Numbers,
+    Scale,
+    axes,
+    drawing,
+    element,
+    fitted,
+    marker,
+    scale_over,
+    text,
+)
 from foldwise.reporting.wording import brief_duration, energy, estimate, memory, milliseconds
 
 SPREAD = 1.1  # costs that are nearer together than this are no reason to choose
 JOULES = 3600.0  # in a watt-hour
+MAX_NAMED = 6  # configurations
+LETTER_PX = 6.2  # of a name, on average
 LOG_FROM = 8  # times as much at the most as at the least: a logarithmic axis
 
 
@@ -118,7 +130,7 @@ def _front(points: Sequence[Point]) -> list[Point]:
         for place, point in enumerate(points)
         if all(better.cost > point.cost for better in points[:place])
     ]
-    return front[:6]
+    return front[:MAX_NAMED]
 
 
 def _names(
@@ -128,30 +140,22 @@ def _names(
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in points]
     parts = []
     for name, x, y in named:
-        words = name if len(name) <= 44 else name[:43] + "…"
-        wide = len(words) * 6.2
-        for left, base in (
+        words = fitted(name, 44)
+        wide = len(words) * LETTER_PX
+        starts = (
             (x + 10, y + 4),
             (x - 10 - wide, y + 4),
-            (x - wide / 2, y - 10),
-            (x - wide / 2, y + 19),
-            (x - 6, y - 10),
-            (x - 6, y + 19),
-            (x + 6 - wide, y - 10),
-            (x + 6 - wide, y + 19),
-        ):
+            *((left, base) for left in (x - wide / 2, x - 6, x + 6 - wide) for base in (y - 10, y + 19)),
+        )
+        for left, base in starts:
             box = (left, base - 10, left + wide, base + 3)
-            if (
-                left > 50
-                and box[2] < width - 2
-                and base < 246
-                and not any(_overlap(box, other) for other in taken)
-            ):
+            inside = left > 50 and box[2] < width - 2 and base < 246
+            if inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
                 parts.append(text(words, left, base, class_="name"))
                 break
     return parts
 
 
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _overlap(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
+    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]

@@ -12,16 +12,18 @@ from foldwise.reporting.drawing.svg import (
     Scale,
     drawing,
     element,
+    fitted,
     line,
     marker,
     scale_over,
     text,
     tick_text,
+    upright,
 )
 
 ROW, HEAD, FOOT = 30, 34, 24
 NAMES, SCORES, APART, COSTS, COST = 236, (252, 500), (532, 700), 726, 106
-LONGEST_NAME = 36
+MAX_NAME = 36
 BAR, LETTER = 46.0, 6.2
 
 
@@ -55,9 +57,9 @@ class Panels:
     saved: float = 0.0
 
 
-def panels(scores: Sequence[float], differences: Sequence[float], *, longest: int = LONGEST_NAME) -> Panels:
+def panels(scores: Sequence[float], differences: Sequence[float], *, longest: int = MAX_NAME) -> Panels:
     """Scales over all scores, and over all differences and 0; `longest` is the length of a name."""
-    saved = NAMES - LETTER * min(longest, LONGEST_NAME) - 6
+    saved = NAMES - LETTER * min(longest, MAX_NAME) - 6
     apart = scale_over([0.0, *differences], *APART, margin=0.1)
     return Panels(scale_over(scores, *SCORES), apart, max(saved, 0.0))
 
@@ -81,22 +83,18 @@ def factor_chart(
     """
     bottom = HEAD + ROW * len(rows)
     parts = [*_grid(scales.scores, bottom), *_grid(scales.apart, bottom, zero=True)]
-    parts += [
-        text(heads[0], SCORES[0], 12, class_="tick title"),
-        text(heads[1], APART[0], 12, class_="tick title"),
-    ]
-    parts += [
-        text(words, COSTS + COST * place, 12, class_="tick title") for place, words in enumerate(heads[2])
-    ]
+    titles = [(heads[0], SCORES[0]), (heads[1], APART[0])]
+    titles += [(words, COSTS + COST * place) for place, words in enumerate(heads[2])]
+    parts += [text(words, left, 12, class_="tick title") for words, left in titles]
     middles = [HEAD + ROW * place + ROW / 2 for place in range(len(rows))]
-    for one in sets:
-        known = [
+    for scores in sets:
+        points = [
             (scales.scores.clamped(score), y)
-            for score, y in zip(one, middles, strict=True)
+            for score, y in zip(scores, middles, strict=True)
             if score is not None
         ]
-        parts.append(line(known, "matched"))
-        parts += [element("circle", cx=x, cy=y, r=2.4, class_="ring") for x, y in known]
+        parts.append(line(points, "matched"))
+        parts += [element("circle", cx=x, cy=y, r=2.4, class_="ring") for x, y in points]
     most = [max((row.costs[k][0] or 0.0 for row in rows), default=0.0) for k in range(len(heads[2]))]
     for row, y in zip(rows, middles, strict=True):
         parts += _row(row, y, scales, most, best=row is rows[0])
@@ -116,20 +114,20 @@ def _numbers(
     rows: Sequence[Row], sets: Sequence[Sequence[float | None]], heads: tuple[str, str, Sequence[str]]
 ) -> Numbers:
     """A row for each level; the last columns are its scores in every set of configurations."""
-    told = []
+    table = []
     for place, row in enumerate(rows):
         away = row.away or Away(None)
-        known = (row.mean, away.difference, away.low, away.high, *(value for value, _ in row.costs))
-        told.append((row.name, *known, *(one[place] for one in sets)))
+        costs = (value for value, _ in row.costs)
+        own = (row.mean, away.difference, away.low, away.high, *costs)
+        table.append((row.name, *own, *(scores[place] for scores in sets)))
     columns = ("level", heads[0].strip("←→ "), heads[1], "low", "high", *heads[2])
-    return Numbers((*columns, *(f"set {k}" for k in range(1, len(sets) + 1))), told)
+    return Numbers((*columns, *(f"set {k}" for k in range(1, len(sets) + 1))), table)
 
 
 def _row(row: Row, y: float, scales: Panels, most: Sequence[float], *, best: bool) -> list[Markup]:
     kind = "winner" if best else "worse" if row.away and row.away.told else "tied"
-    short = row.name if len(row.name) <= LONGEST_NAME else row.name[: LONGEST_NAME - 1] + "…"
-    name = element("g", element("title", row.name), text(short, NAMES, y + 4, class_="name", anchor="end"))
-    parts = [name]
+    name = text(fitted(row.name, MAX_NAME), NAMES, y + 4, class_="name", anchor="end")
+    parts = [element("g", element("title", row.name), name)]
     if row.mean is not None:
         x = scales.scores.clamped(row.mean)
         parts.append(marker(x, y, shape="diamond", class_=f"mark {kind}", size=6, title=row.words))
@@ -159,19 +157,13 @@ def _away(away: Away, y: float, scale: Scale, kind: str) -> list[Markup]:
 
 def _grid(scale: Scale, bottom: float, *, zero: bool = False) -> list[Markup]:
     ticks = scale.ticks(4)
-    parts = [
-        element(
-            "line",
-            x1=scale(value),
-            x2=scale(value),
-            y1=HEAD - 6,
-            y2=bottom,
-            class_="axis" if zero and abs(value) < 1e-12 else "grid",
-        )
-        for value in ticks
+    zeros = [zero and abs(value) < 1e-12 for value in ticks]
+    lines = [
+        upright(scale(value), HEAD - 6, bottom, "axis" if is_zero else "grid")
+        for value, is_zero in zip(ticks, zeros, strict=True)
     ]
-    labels = [tick_text(value, ticks).replace("-", "−") for value in ticks]
-    return parts + [
-        text(words, scale(value), bottom + 14, anchor="middle")
-        for value, words in zip(ticks, labels, strict=True)
+    words = [tick_text(value, ticks).replace("-", "−") for value in ticks]
+    return lines + [
+        text(label, scale(value), bottom + 14, anchor="middle")
+        for value, label in zip(ticks, words, strict=True)
     ]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,9 @@ from foldwise.reporting.drawing.pictures import (
     RGB,
     WRONG_CLASS,
     class_colour,
+    hex_colour,
+    size_within,
+    stored_uri,
 )
 from foldwise.reporting.drawing.svg import drawing, element, text
 from foldwise.study.spec import IGNORE
@@ -59,14 +60,13 @@ class HeatScale:
 
     def ticks(self) -> list[float]:
         """Round values along the bar, the last one the end."""
-        steps = [step * 10.0**power for power in range(-3, 4) for step in (1, 2, 5)]
-        found, last = [0.0], 0.0
-        for value in steps:
+        ticks, last = [0.0], 0.0
+        for value in (step * 10.0**power for power in range(-3, 4) for step in (1, 2, 5)):
             share = (value / self.most) ** 0.5
-            if share - last >= 0.16 and share <= 0.86:
-                found.append(value)
+            if share - last >= 0.16 and share <= 0.86:  # so that no two numbers touch
+                ticks.append(value)
                 last = share
-        return [*found, self.most]
+        return [*ticks, self.most]
 
 
 def heat_uri(values_HW: NDArray[Any], scale: HeatScale) -> str:
@@ -79,9 +79,7 @@ def flat_uri(indices_HW: NDArray[Any], colours: Sequence[RGB]) -> str:
     picture = Image.fromarray(np.ascontiguousarray(indices_HW, dtype=np.uint8), "P")
     picture.putpalette([channel for colour in colours for channel in colour])
     bits = next(bits for bits in (1, 2, 4, 8) if len(colours) <= 2**bits)
-    stored = BytesIO()
-    picture.save(stored, "PNG", bits=bits, optimize=True)
-    return "data:image/png;base64," + b64encode(stored.getvalue()).decode("ascii")
+    return stored_uri(picture, "png", bits=bits, optimize=True)
 
 
 def classes_uri(mask_HW: NDArray[Any], num_classes: int) -> str:
@@ -96,12 +94,12 @@ def classes_uri(mask_HW: NDArray[Any], num_classes: int) -> str:
 
 def errors_uri(truth_HW: NDArray[Any], predicted_HW: NDArray[Any]) -> str:
     """Yellow where a foreground class is found, blue where missed, orange where added, purple where taken for another."""
-    there, said = truth_HW > 0, predicted_HW > 0
+    there, predicted = truth_HW > 0, predicted_HW > 0
     kind = np.zeros(truth_HW.shape, dtype=np.uint8)
-    kind[there & said] = 1
-    kind[there & ~said] = 2
-    kind[~there & said] = 3
-    kind[there & said & (truth_HW != predicted_HW)] = 4
+    kind[there & predicted] = 1
+    kind[there & ~predicted] = 2
+    kind[~there & predicted] = 3
+    kind[there & predicted & (truth_HW != predicted_HW)] = 4
     kind[truth_HW == IGNORE] = 5
     return flat_uri(kind, [NOTHING, RIGHT, FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_CLASS, NOT_COUNTED])
 
@@ -129,7 +127,7 @@ def swatches(left: float, top: float, width: float, *, strongest: float | None =
             y=top,
             width=step + 0.3,
             height=12,
-            fill="#{:02x}{:02x}{:02x}".format(*colour),
+            fill=hex_colour(colour),
             fill_opacity=None if strongest is None else strongest * (n + 0.5) / LEVELS,
         )
         for n, colour in enumerate(ramp())
@@ -138,30 +136,25 @@ def swatches(left: float, top: float, width: float, *, strongest: float | None =
 
 def smaller(values_HW: NDArray[np.float64], longest_px: int) -> NDArray[np.float64]:
     """Means of neighbouring pixels, so that the mean of the map stays what it is."""
-    size = _size(values_HW.shape, longest_px)
+    size = size_within(values_HW.shape, longest_px)
     if size == values_HW.shape[::-1]:
         return values_HW
-    known = np.isfinite(values_HW)
-    parts = [
-        np.asarray(
-            Image.fromarray(part.astype(np.float32)).resize(size, Image.Resampling.BOX), dtype=np.float64
-        )
-        for part in (np.where(known, values_HW, 0.0), known)
-    ]
-    return np.where(parts[1] > 0, parts[0] / np.maximum(parts[1], 1e-9), np.nan)
+    counts = np.isfinite(values_HW)
+    total, weight = (_boxes(part, size) for part in (np.where(counts, values_HW, 0.0), counts))
+    return np.where(weight > 0, total / np.maximum(weight, 1e-9), np.nan)
 
 
 def picked(labels_HW: NDArray[np.uint8], longest_px: int) -> NDArray[np.uint8]:
     """The commonest label under each pixel of the smaller map, so that thin lines stay lines where they can."""
-    size = _size(labels_HW.shape, longest_px)
+    size = size_within(labels_HW.shape, longest_px)
     if size == labels_HW.shape[::-1]:
         return labels_HW
-    known = np.unique(labels_HW)
-    planes = [Image.fromarray((labels_HW == label).astype(np.float32)) for label in known]
-    shares = np.stack([np.asarray(plane.resize(size, Image.Resampling.BOX)) for plane in planes])
-    return np.asarray(known[shares.argmax(axis=0)], dtype=np.uint8)
+    labels = np.unique(labels_HW)
+    shares = np.stack([_boxes(labels_HW == label, size) for label in labels])
+    return np.asarray(labels[shares.argmax(axis=0)], dtype=np.uint8)
 
 
-def _size(shape_HW: tuple[int, ...], longest_px: int) -> tuple[int, int]:
-    factor = min(1.0, longest_px / max(shape_HW))
-    return max(1, round(shape_HW[1] * factor)), max(1, round(shape_HW[0] * factor))
+def _boxes(values_HW: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Means of the pixels under each pixel of a smaller picture."""
+    picture = Image.fromarray(values_HW.astype(np.float32))
+    return np.asarray(picture.resize(size, Image.Resampling.BOX), dtype=np.float64)

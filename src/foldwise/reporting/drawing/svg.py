@@ -9,7 +9,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from markupsafe import Markup, escape
@@ -75,32 +75,29 @@ def drawing(
     numbers: Numbers | None = None,
 ) -> Markup:
     """A whole picture with its title, a description where a title does not say it all, and the numbers it shows."""
-    told = numbers.csv() if numbers is not None and numbers.rows else None
-    named: list[Markup] = [element("title", title)]
-    if text:
-        named.append(element("desc", text))
-    box = f"0 0 {short(width)} {short(height)}"
+    described = [element("desc", text)] if text else []
     return element(
         "svg",
-        *named,
+        element("title", title),
+        *described,
         *children,
-        viewBox=box,
+        viewBox=f"0 0 {short(width)} {short(height)}",
         width=width,
         height=height,
         role="img",
         class_=class_,
-        data_numbers=told,
+        data_numbers=numbers.csv() if numbers is not None and numbers.rows else None,
     )
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A line from data to pixels; `log` takes decimal logarithms first, and ticks of `whole` are whole numbers."""
+    """From data to pixels; `log` takes decimal logarithms first, and ticks of `whole` are whole numbers."""
 
     low: float
     high: float
-    start: float
-    end: float
+    start: float = 0.0
+    end: float = 1.0
     log: bool = False
     whole: bool = False
 
@@ -116,6 +113,10 @@ class Scale:
     def clamped(self, value: float) -> float:
         """The pixel of a value, or of the nearer end of the scale."""
         return self(min(max(value, self.low), self.high))
+
+    def between(self, start: float, end: float) -> Scale:
+        """The same values from one pixel to another."""
+        return replace(self, start=start, end=end)
 
     def ticks(self, count: int = 5) -> list[float]:
         """About `count` round values inside the scale."""
@@ -147,7 +148,12 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def scale_over(
-    values: Iterable[float], start: float, end: float, *, margin: float = 0.06, log: bool = False
+    values: Iterable[float],
+    start: float = 0.0,
+    end: float = 1.0,
+    *,
+    margin: float = 0.06,
+    log: bool = False,
 ) -> Scale:
     """A scale that holds every finite value with some air on both sides; 0 to 1 where there is none."""
     finite = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
@@ -179,10 +185,26 @@ def _has_digits(tick: float, digits: int, step: float) -> bool:
     return abs(round(tick, digits) - tick) < 1e-3 * step
 
 
+def fitted(name: str, length: int) -> str:
+    """A name with at most so many letters, the last of them an ellipsis where it is longer."""
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
 def line(points: Points, class_: str) -> Markup:
     """A polyline; points that are not finite are left out."""
     listed = " ".join(f"{short(x)},{short(y)}" for x, y in points if math.isfinite(x) and math.isfinite(y))
     return element("polyline", points=listed, class_=class_)
+
+
+def curve(points: Sequence[Sequence[float]], x: Scale, y: Scale, class_: str) -> Markup:
+    """A polyline through points given as all x, then all y."""
+    return line([(x(float(a)), y(float(b))) for a, b in zip(*points, strict=True)], class_)
+
+
+def polygon(points: Points, class_: str) -> Markup:
+    """A filled area."""
+    listed = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return element("polygon", points=listed, class_=class_)
 
 
 def text(words: str, x: float, y: float, class_: str = "tick", anchor: str = "start") -> Markup:
@@ -190,16 +212,31 @@ def text(words: str, x: float, y: float, class_: str = "tick", anchor: str = "st
     return element("text", words, x=x, y=y, class_=class_, text_anchor=None if anchor == "start" else anchor)
 
 
+def upright(x: float, top: float, bottom: float, class_: str) -> Markup:
+    """A vertical line."""
+    return element("line", x1=x, x2=x, y1=top, y2=bottom, class_=class_)
+
+
+def grid(scale: Scale, top: float, bottom: float, count: int) -> list[Markup]:
+    """A vertical line at every tick."""
+    return [upright(scale(value), top, bottom, "grid") for value in scale.ticks(count)]
+
+
+def tick_labels(scale: Scale, y: float, count: int) -> list[Markup]:
+    """The value of every tick, below or above it."""
+    ticks = scale.ticks(count)
+    return [text(tick_text(value, ticks), scale(value), y, anchor="middle") for value in ticks]
+
+
 def axes(x: Scale, y: Scale, *, x_title: str = "", y_title: str = "", count: int = 4) -> Markup:
     """Grid lines with their values below and to the left; titles at the ends of the axes."""
     parts: list[Markup] = []
-    x_ticks, y_ticks = x.ticks(count), y.ticks(count)
+    y_ticks = y.ticks(count)
     for value in y_ticks:
         parts.append(element("line", x1=x.start, x2=x.end, y1=y(value), y2=y(value), class_="grid"))
         parts.append(text(tick_text(value, y_ticks), x.start - 5, y(value) + 3, anchor="end"))
-    for value in x_ticks:
-        parts.append(element("line", x1=x(value), x2=x(value), y1=y.start, y2=y.start + 3, class_="axis"))
-        parts.append(text(tick_text(value, x_ticks), x(value), y.start + 14, anchor="middle"))
+    for value, label in zip(x.ticks(count), tick_labels(x, y.start + 14, count), strict=True):
+        parts += [upright(x(value), y.start, y.start + 3, "axis"), label]
     parts.append(element("line", x1=x.start, x2=x.end, y1=y.start, y2=y.start, class_="axis"))
     if x_title:
         parts.append(text(x_title, x.end, y.start + 27, anchor="end", class_="tick title"))

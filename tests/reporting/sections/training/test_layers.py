@@ -8,7 +8,7 @@ import pytest
 from make_insides import CHOSEN, EPOCHS, look, write_layers
 from make_run import MARKUP, Wanted, make_run
 
-from foldwise.reporting.drawing.ridges import decade, fewer_bins, ridges, trimmed
+from foldwise.reporting.drawing.histograms import decade, fewer_bins, ridges, trimmed
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.training import layers

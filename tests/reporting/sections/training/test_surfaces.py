@@ -12,8 +12,17 @@ from make_run import MARKUP
 from make_surfaces import CRITERIA, TRIVIAL, make_look, with_looks
 
 from foldwise.reporting.assets import joined
-from foldwise.reporting.drawing.contours import LEVELS, RAMP, Plane, Trail, contour_panel
-from foldwise.reporting.drawing.surface import Curve, Cut, cut_panel, reach
+from foldwise.reporting.drawing.surfaces import (
+    LEVELS,
+    RAMP,
+    Curve,
+    Cut,
+    Plane,
+    Trail,
+    contour_panel,
+    cut_panel,
+    reach,
+)
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.training.surface_data import ABSENT, FINE, STEPS, embedded, packed

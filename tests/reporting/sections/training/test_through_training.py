@@ -20,7 +20,8 @@ from foldwise.reporting.drawing.heat import (
     scale_bar,
     smaller,
 )
-from foldwise.reporting.drawing.series import Series, Span, panel, span_of
+from foldwise.reporting.drawing.series import Series, panel, span_of
+from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.training import epochs, losses, maps
@@ -384,13 +385,13 @@ def test_a_thin_line_stays_a_line_on_a_smaller_map():
 
 
 def test_spans_hold_their_values():
-    assert span_of([]) == Span(0.0, 1.0)
+    assert span_of([]) == Scale(0.0, 1.0)
     assert span_of([0.2, 0.99], at_most=1.0).high == 1.0
     assert span_of([0.0, 4.0]).low == 0.0
     wide = span_of([0.01, 3.0], log_beyond=20)
     assert wide.log
     assert wide.low < 0.01 < 3.0 < wide.high
     assert not span_of([0.0, 3.0], log_beyond=20).log
-    one = panel("one", [Series([(1, 0.5)], 0, "<b>")], x=Span(1, 2), y=Span(0, 1), x_title="x", y_title="y")
+    one = panel("one", [Series([(1, 0.5)], 0, "<b>")], x=Scale(1, 2), y=Scale(0, 1), x_title="x", y_title="y")
     assert "<circle" in one
     assert "&lt;b&gt;" in one

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from make_run import MARKUP, RUNS, make_run
 
-from foldwise.reporting.drawing.bars import bar_cell
 from foldwise.reporting.drawing.effects import Away, Row, factor_chart, panels
+from foldwise.reporting.drawing.rows import bar_cell
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather

@@ -4,16 +4,17 @@ import re
 
 import numpy as np
 import pytest
+from foldwise.judging.cooccurrence import phi
+from foldwise.reporting.sections.verdict.panels import MAX_DRAWN, _commonest
 from make_run import MARKUP
 
-from foldwise.judging.cooccurrence import phi
-from foldwise.reporting.drawing.many_labels import correlation_matrix, threshold_panel
+from foldwise.reporting.drawing.classes import correlation_matrix
+from foldwise.reporting.drawing.curves import threshold_panel
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.images import labels
 from foldwise.reporting.sections.images.gallery import MAX_SAID, names_said
 from foldwise.reporting.sections.verdict import thresholds
-from foldwise.reporting.sections.verdict.panels import MAX_DRAWN, _commonest
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from foldwise.reporting.sections.verdict.throughput import _speed, section
 from make_run import MARKUP
 
-from foldwise.reporting.drawing.speeds import speed_panel
+from foldwise.reporting.drawing.curves import speed_panel
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.verdict.costs import peak_memory
-from foldwise.reporting.sections.verdict.throughput import _speed, section
 
 
 def pace(median):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.reporting.drawing.strips import bars, commonest
+from foldwise.reporting.drawing.classes import bars, commonest
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import copies, sample
 from foldwise.text import count

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from foldwise.metrics.outputs import Bools, Floats, Ints
-from foldwise.reporting.drawing.many_labels import correlation_matrix
-from foldwise.reporting.drawing.strips import bars
+from foldwise.reporting.drawing.classes import bars, correlation_matrix
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import score
 from foldwise.text import count

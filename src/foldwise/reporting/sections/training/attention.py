@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foldwise.reporting.drawing.heat import LEVELS, ramp, smaller, swatches
-from foldwise.reporting.drawing.outlines import grey
-from foldwise.reporting.drawing.pictures import data_uri, displayed
-from foldwise.reporting.drawing.series import HUES, Series, Span, panel
-from foldwise.reporting.drawing.svg import drawing, element, text
+from foldwise.reporting.drawing.pictures import data_uri, displayed, grey
+from foldwise.reporting.drawing.series import HUES, Series, panel
+from foldwise.reporting.drawing.svg import Scale, drawing, element, text
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.layers import MAX_LOOKS, read_looks
 from foldwise.reporting.wording import percent
@@ -141,6 +140,8 @@ def _sureness(name: str, rows: list[dict[str, Any]], epochs: list[int]) -> Marku
         Series(list(zip(epochs, row["line"], strict=True)), hue % HUES, row["name"])
         for hue, row in enumerate(rows)
     ]
-    x = Span(0, max(epochs[-1], 1), whole=True)
+    x = Scale(0, max(epochs[-1], 1), whole=True)
     title = f"probability of the true class by epoch, {name}"
-    return panel(title, lines, x=x, y=Span(0.0, 1.0), x_title="epoch →", y_title="↑ probability of the truth")
+    return panel(
+        title, lines, x=x, y=Scale(0.0, 1.0), x_title="epoch →", y_title="↑ probability of the truth"
+    )

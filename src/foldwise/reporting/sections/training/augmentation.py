@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.reporting.drawing.outlines import displayed_alike, enlarged, hatched, outlined
-from foldwise.reporting.drawing.pictures import Pixels, data_uri
+from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed_alike, enlarged, hatched, outlined
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.run.auxiliary import augmentation_name

@@ -7,8 +7,9 @@ from statistics import mean, median, median_low
 from typing import Any
 
 from foldwise.metrics.table import METRICS
-from foldwise.reporting.drawing.charts import standing
-from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
+from foldwise.reporting.drawing.rows import standing
+from foldwise.reporting.drawing.series import HUES, Series, panel, span_of
+from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import cell, number, score, selecting_title
 from foldwise.study.automatic import stated_loss
@@ -138,7 +139,7 @@ def _drawn(name: str, groups: Mapping[str, list[Record]], read: Read) -> Any:
     return panel(
         f"{name} by epoch",
         lines,
-        x=Span(1, max(last, 2), whole=True),
+        x=Scale(1, max(last, 2), whole=True),
         y=span_of(values, at_most=1.0),
         x_title="epoch →",
         y_title=f"↑ {name}",

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from foldwise.reporting.drawing.charts import standing
-from foldwise.reporting.drawing.lines import learning_panel, learning_scale
+from foldwise.reporting.drawing.rows import standing
+from foldwise.reporting.drawing.series import learning_panel, learning_scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import clipped, number, selecting_title
 

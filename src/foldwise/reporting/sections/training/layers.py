@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.reporting.drawing.ridges import ridges, trimmed
-from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
+from foldwise.reporting.drawing.histograms import ridges, trimmed
+from foldwise.reporting.drawing.series import HUES, Series, panel, span_of
+from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import amount, percent
 from foldwise.text import count
@@ -126,7 +127,7 @@ def _norms(layers: Layers, drawn: list[int], kind: str) -> Any:
     return panel(
         f"{kind} by epoch, {layers.name}",
         lines,
-        x=Span(0, max(layers.epochs[-1], 1), whole=True),
+        x=Scale(0, max(layers.epochs[-1], 1), whole=True),
         y=span_of(heights, log_beyond=20),
         x_title="epoch →",
         y_title=f"↑ typical {kind}",

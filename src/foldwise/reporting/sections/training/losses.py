@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.reporting.drawing.series import HUES, Series, Span, panel, span_of
+from foldwise.reporting.drawing.series import HUES, Series, panel, span_of
+from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.epochs import Record, loss_name
 from foldwise.reporting.wording import number
@@ -68,7 +69,7 @@ def _pair(data: ReportData, loss: str, fits: list[Record]) -> dict[str, Any]:
             )
             for fit in fits
         ]
-        x = Span(1, max(last, 2), whole=True)
+        x = Scale(1, max(last, 2), whole=True)
         drawn.append(panel(f"{title}, {loss}", lines, x=x, y=y, x_title="epoch →", y_title=title))
     key_of = [(hue, name) for name, hue in hues.items()]
     return {"loss": loss, "drawings": drawn, "key_of": key_of, "left_out": left_out, "beyond": beyond}
@@ -166,8 +167,8 @@ def _curve_panels(curves: Mapping[str, Curve], what: str) -> list[Any]:
             panel(
                 title,
                 lines,
-                x=Span(0, 1),
-                y=Span(0, highest),
+                x=Scale(0, 1),
+                y=Scale(0, highest),
                 x_title="probability of the true class →",
                 y_title=title,
             )

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.reporting.drawing.lines import learning_panel
 from foldwise.reporting.drawing.pictures import data_uri, displayed
+from foldwise.reporting.drawing.series import learning_panel
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import score
 from foldwise.run.auxiliary_results import AuxiliaryItem

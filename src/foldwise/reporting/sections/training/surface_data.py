@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.reporting.drawing.contours import LEVELS, RAMP
+from foldwise.reporting.drawing.surfaces import LEVELS, RAMP
 from foldwise.reporting.sections.training.surface_numbers import Floats, Look
 
 FINE = 100.0

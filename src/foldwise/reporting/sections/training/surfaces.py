@@ -10,9 +10,9 @@ import numpy as np
 
 from foldwise.judging.verdict import ConfigurationResult
 from foldwise.judging.wording import in_text
-from foldwise.reporting.drawing import contours
-from foldwise.reporting.drawing.charts import standing
-from foldwise.reporting.drawing.surface import Curve, Cut, cut_panel, reach
+from foldwise.reporting.drawing import surfaces as contours
+from foldwise.reporting.drawing.rows import standing
+from foldwise.reporting.drawing.surfaces import Curve, Cut, cut_panel, reach
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training import surface_numbers as numbers
 from foldwise.reporting.sections.training.surface_data import embedded

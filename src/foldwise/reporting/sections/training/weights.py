@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldwise.judging.verdict import ConfigurationResult
-from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.histograms import histogram
+from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import amount, percent, shown
 from foldwise.study.spec import Training

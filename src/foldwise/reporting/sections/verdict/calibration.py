@@ -12,9 +12,8 @@ from foldwise.judging.verdict_sections import (
     Reliability,
     ThresholdsSection,
 )
-from foldwise.reporting.drawing.charts import standing
-from foldwise.reporting.drawing.many_labels import threshold_panel
-from foldwise.reporting.drawing.reliability import reliability_panel
+from foldwise.reporting.drawing.curves import reliability_panel, threshold_panel
+from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import NOTHING, cell, difference, score, shown
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from foldwise.judging.verdict import ConfigurationResult, Measures, PrecisionRecall, ScoresBySplit
 from foldwise.judging.verdict_sections import ClassDistance
-from foldwise.reporting.drawing.charts import standing
-from foldwise.reporting.drawing.strips import MAX_DRAWN, Dot, class_strip, commonest
+from foldwise.reporting.drawing.classes import MAX_DRAWN, Dot, class_strip, commonest
+from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import (
     NOTHING,

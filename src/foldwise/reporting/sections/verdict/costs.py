@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from foldwise.judging.verdict import ConfigurationResult, Cost
-from foldwise.reporting.drawing.charts import standing
 from foldwise.reporting.drawing.costs import OTHERS, cost_chart, most_memory
+from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.verdict.leaderboard import shared_pass
 from foldwise.reporting.wording import (

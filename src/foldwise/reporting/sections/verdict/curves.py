@@ -6,7 +6,7 @@ from typing import Any
 
 from foldwise.judging.verdict import ConfigurationResult
 from foldwise.metrics.outputs import Ints
-from foldwise.reporting.drawing.lines import curve_panel
+from foldwise.reporting.drawing.curves import curve_panel
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.verdict.classes import left_out
 from foldwise.reporting.wording import percent, score

@@ -12,7 +12,7 @@ from foldwise.judging.verdict import (
     ShallowBaseline,
 )
 from foldwise.judging.verdict_sections import ScoreEstimate
-from foldwise.reporting.drawing.charts import (
+from foldwise.reporting.drawing.rows import (
     baseline_row,
     interval_row,
     scale_head,

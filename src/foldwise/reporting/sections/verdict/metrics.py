@@ -9,7 +9,7 @@ from typing import Any
 from foldwise.judging.verdict import ConfigurationResult
 from foldwise.judging.wording import in_text
 from foldwise.metrics.table import METRICS
-from foldwise.reporting.drawing.bars import bar_cell, bar_head
+from foldwise.reporting.drawing.rows import bar_cell, bar_head
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import brief_duration, milliseconds, score

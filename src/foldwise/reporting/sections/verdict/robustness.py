@@ -17,9 +17,8 @@ from foldwise.judging.verdict_sections import (
     ScoreEstimate,
 )
 from foldwise.metrics.table import METRICS
-from foldwise.reporting.drawing.charts import standing
-from foldwise.reporting.drawing.outlines import enlarged, grey, outlined, tinted
-from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
+from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed, enlarged, grey, outlined, tinted
+from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.drawing.svg import Scale, drawing, element, text
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import Picture, legend

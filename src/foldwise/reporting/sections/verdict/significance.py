@@ -14,8 +14,8 @@ from foldwise.judging.verdict_sections import (
     TextbookPair,
     TextbookSection,
 )
-from foldwise.reporting.drawing.charts import standing
-from foldwise.reporting.drawing.strips import Dot, class_strip
+from foldwise.reporting.drawing.classes import Dot, class_strip
+from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import Cell, cell, difference, p_value, percent, score
 from foldwise.text import count, counted

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from foldwise.judging.verdict_sections import ModelThroughput, Speed, SpeedPoint
-from foldwise.reporting.drawing.speeds import speed_panel
+from foldwise.reporting.drawing.curves import speed_panel
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import NOTHING, Cell, amount, cell, memory, percent
 from foldwise.text import count

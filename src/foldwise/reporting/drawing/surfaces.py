@@ -1,9 +1,10 @@
-"""Contour plots of loss surfaces: bands of colour on the common scale, and the path of training on its plane."""
+"""Loss surfaces on the common scale: contour plots with the path of training, and lines through the weights."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,18 @@ from contourpy import FillType, LineType, contour_generator
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from foldwise.reporting.drawing.svg import Scale, drawing, element, marker, text, tick_text
+from foldwise.reporting.drawing.svg import (
+    Scale,
+    axes,
+    drawing,
+    element,
+    line,
+    marker,
+    polygon,
+    text,
+    tick_text,
+    upright,
+)
 
 # On the common scale: 0 is the solution, 1 the trivial predictor. Steps grow, because most is to be seen near 0.
 LEVELS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -33,6 +45,9 @@ SAME = 1e-5  # below a level counts as at it: a metric is often exactly what it 
 TRIVIAL = 1.0  # the level with a dashed line of its own
 SIDE, LEFT, TOP = 150.0, 34.0, 8.0
 FINENESS = 4  # a path is written in whole quarters of a pixel
+CUT_LEFT, CUT_RIGHT, CUT_TOP, CUT_BOTTOM = 38, 224, 20, 122  # of the panel of a line
+FARTHEST = 2.0  # an axis does not go beyond twice the trivial predictor: what blew up would flatten all else
+SPARE = 0.08
 
 
 @dataclass(frozen=True)
@@ -65,7 +80,7 @@ def contour_panel(
     x = Scale(float(plane.x[0]), float(plane.x[-1]), LEFT, LEFT + SIDE)
     y = Scale(float(plane.y[0]), float(plane.y[-1]), TOP + SIDE, TOP)
     parts = [*_bands(plane, x, y), _absent(plane, x, y), _frame(x, y, x_title, y_title)]
-    parts += _trail(trail, x, y) if trail else [_centre(x, y)]
+    parts += _trail(trail, x, y) if trail else [marker(x(0.0), y(0.0), shape="circle", class_="here", size=3)]
     height = TOP + SIDE + (32 if x_title else 18)
     return drawing(*parts, width=LEFT + SIDE + 8, height=height, title=title, class_="chart contour")
 
@@ -91,7 +106,7 @@ def _bands(plane: Plane, x: Scale, y: Scale) -> list[Markup]:
         if path:
             parts.append(element("path", d=path, class_=f"band band{place}"))
     if TRIVIAL in reached:
-        opened = "".join(_path([(x(a), y(b)) for a, b in one]) for one in lines.lines(TRIVIAL - SAME))
+        opened = "".join(_path([(x(a), y(b)) for a, b in points]) for points in lines.lines(TRIVIAL - SAME))
         parts.append(element("path", d=opened, class_="triviallimit"))
     scale = f"scale({1 / FINENESS:g})"
     return [element("g", *parts, transform=scale, class_="bands")]
@@ -113,9 +128,9 @@ def _path(points: Sequence[tuple[float, float]], *, closed: bool = False) -> str
     return f"M{whole[0][0]} {whole[0][1]}l{listed}{'z' if closed else ''}"
 
 
-def _straight(one: tuple[int, int], other: tuple[int, int]) -> bool:
+def _straight(first: tuple[int, int], second: tuple[int, int]) -> bool:
     """Whether two steps go the same way."""
-    return one[0] * other[1] == one[1] * other[0] and one[0] * other[0] + one[1] * other[1] > 0
+    return first[0] * second[1] == first[1] * second[0] and first[0] * second[0] + first[1] * second[1] > 0
 
 
 def _absent(plane: Plane, x: Scale, y: Scale) -> Markup:
@@ -129,19 +144,16 @@ def _absent(plane: Plane, x: Scale, y: Scale) -> Markup:
 
 def _frame(x: Scale, y: Scale, x_title: str, y_title: str) -> Markup:
     width, height = x.end - x.start, y.start - y.end
-    parts = [element("rect", x=x.start, y=y.end, width=width, height=height, class_="contourframe")]
     x_ticks, y_ticks = x.ticks(4), y.ticks(4)
-    parts += [text(_number(one, x_ticks), x(one), y.start + 12, anchor="middle") for one in x_ticks]
-    parts += [text(_number(one, y_ticks), x.start - 4, y(one) + 3, anchor="end") for one in y_ticks]
+    left = x.start - 24
+    parts = [element("rect", x=x.start, y=y.end, width=width, height=height, class_="contourframe")]
+    parts += [text(_number(tick, x_ticks), x(tick), y.start + 12, anchor="middle") for tick in x_ticks]
+    parts += [text(_number(tick, y_ticks), x.start - 4, y(tick) + 3, anchor="end") for tick in y_ticks]
     if x_title:
         parts.append(text(x_title, x.end, y.start + 26, anchor="end"))
     if y_title:
-        turned = f"rotate(-90 {x.start - 24:g} {y.end:g})"
-        parts.append(
-            element(
-                "text", y_title, x=x.start - 24, y=y.end, class_="tick", text_anchor="end", transform=turned
-            )
-        )
+        turned = {"text_anchor": "end", "transform": f"rotate(-90 {left:g} {y.end:g})"}
+        parts.append(element("text", y_title, x=left, y=y.end, class_="tick", **turned))
     return Markup("").join(parts)
 
 
@@ -149,30 +161,24 @@ def _number(value: float, ticks: Sequence[float]) -> str:
     return tick_text(value, ticks).replace("-", "−")
 
 
-def _centre(x: Scale, y: Scale) -> Markup:
-    return marker(x(0.0), y(0.0), shape="circle", class_="here", size=3)
-
-
 def _trail(trail: Trail, x: Scale, y: Scale) -> list[Markup]:
     """A line with a dot at every checkpoint: hollow before training, a diamond at the chosen epoch."""
-    places = [(x.clamped(float(a)), y.clamped(float(b))) for a, b in trail.points]
-    drawn = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
-    parts = [element("polyline", points=drawn, class_=kind) for kind in ("trailback", "trail")]
-    last = len(places) - 1
-    for number, ((a, b), epoch) in enumerate(zip(places, trail.epochs, strict=True)):
-        shape = "diamond" if epoch == trail.chosen else "circle"
-        size = 4.5 if epoch == trail.chosen else 3.0 if number in (0, last) else 1.8
-        kind = "step first" if number == 0 else "step picked" if epoch == trail.chosen else "step"
+    points = [(x.clamped(float(a)), y.clamped(float(b))) for a, b in trail.points]
+    listed = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
+    parts = [element("polyline", points=listed, class_=kind) for kind in ("trailback", "trail")]
+    last = len(points) - 1
+    for place, ((a, b), epoch) in enumerate(zip(points, trail.epochs, strict=True)):
+        chosen = epoch == trail.chosen
+        shape = "diamond" if chosen else "circle"
+        size = 4.5 if chosen else 3.0 if place in (0, last) else 1.8
+        kind = "step first" if place == 0 else "step picked" if chosen else "step"
         parts.append(marker(a, b, shape=shape, class_=kind, size=size, title=f"epoch {epoch}"))
-    for number in {0, last}:
-        (a, b), epoch = places[number], trail.epochs[number]
-        left = a > (x.start + x.end) / 2
-        words = "start" if number == 0 else f"{epoch}"
-        parts.append(
-            text(
-                words, a + (-6 if left else 6), b - 5, class_="name haloed", anchor="end" if left else "start"
-            )
-        )
+    for place in {0, last}:
+        words = "start" if place == 0 else f"{trail.epochs[place]}"
+        a, b = points[place]
+        left = a > (x.start + x.end) / 2  # where there is room for the word
+        anchor = "end" if left else "start"
+        parts.append(text(words, a + (-6 if left else 6), b - 5, class_="name haloed", anchor=anchor))
     return parts
 
 
@@ -195,3 +201,79 @@ def colour_bar() -> Markup:
         height=48,
         title="Colours: from lower than this solution, through the trivial predictor at 1, to higher than 2",
     )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a panel: its values on the common scale, its class, and what a pointer held over it says."""
+
+    values: NDArray[Any]
+    class_: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What is drawn over one line through the weights.
+
+    Attributes:
+        x: (P,) where along the line.
+        curves: over it.
+        band: (2, P) lowest and highest over direction seeds; None for no band.
+        marks: places along the line with a stroke, and their words.
+    """
+
+    x: NDArray[Any]
+    curves: Sequence[Curve]
+    band: NDArray[Any] | None = None
+    marks: Sequence[tuple[float, str]] = field(default=())
+
+
+def reach(cuts: Sequence[Cut]) -> tuple[float, float]:
+    """One vertical scale for several panels: it holds 0 and 1, and ends at `FARTHEST` where values go beyond."""
+    drawn = [curve.values for cut in cuts for curve in cut.curves]
+    drawn += [cut.band for cut in cuts if cut.band is not None]
+    values = np.concatenate([np.ravel(values) for values in drawn]) if drawn else np.zeros(1)
+    values = values[np.isfinite(values)]
+    low = max(float(values.min(initial=0.0)), -FARTHEST)
+    high = min(float(values.max(initial=1.0)), FARTHEST)
+    return low - SPARE * (high - low), high + SPARE * (high - low)
+
+
+def cut_panel(title: str, cut: Cut, ends: tuple[float, float], *, x_title: str) -> Markup:
+    """The curves between two ends of the vertical scale; what lies beyond is drawn at the edge, and said."""
+    x, y = Scale(float(cut.x[0]), float(cut.x[-1]), CUT_LEFT, CUT_RIGHT), Scale(*ends, CUT_BOTTOM, CUT_TOP)
+    parts = [axes(x, y, x_title=x_title, count=4)]
+    parts.append(line([(x.start, y(1.0)), (x.end, y(1.0))], "chance"))
+    for place, words in cut.marks:
+        parts.append(upright(x(place), y.start, y.end, "cutmark"))
+        parts.append(text(words, x(place), y.end - 4, anchor="middle"))
+    if cut.band is not None:
+        parts.append(_band(cut.x, cut.band, x, y))
+    parts += [_curve(cut, curve, x, y) for curve in cut.curves]
+    highest = max((float(np.nanmax(curve.values, initial=-math.inf)) for curve in cut.curves), default=0.0)
+    if highest > ends[1]:
+        middle = (x.start + x.end) / 2
+        parts.append(text(f"▴ up to {highest:.3g}", middle, y.end - 4, anchor="middle"))
+    return drawing(*parts, width=232, height=158, title=title)
+
+
+def _band(t: NDArray[Any], band: NDArray[Any], x: Scale, y: Scale) -> Markup:
+    finite = np.isfinite(band).all(axis=0)
+    below, above = (
+        [(x(float(a)), y.clamped(float(b))) for a, b in zip(t[finite], edge[finite], strict=True)]
+        for edge in band
+    )
+    return polygon([*above, *reversed(below)], "spread")
+
+
+def _curve(cut: Cut, curve: Curve, x: Scale, y: Scale) -> Markup:
+    """Pieces between the points that are no finite numbers, so that no line is drawn across a gap."""
+    pieces: list[list[tuple[float, float]]] = [[]]
+    for a, b in zip(cut.x, curve.values, strict=True):
+        if np.isfinite(b):
+            pieces[-1].append((x(float(a)), y.clamped(float(b))))
+        elif pieces[-1]:
+            pieces.append([])
+    drawn = [line(piece, curve.class_) for piece in pieces if len(piece) > 1]
+    return element("g", element("title", curve.name), *drawn) if curve.name else Markup("").join(drawn)

@@ -1,4 +1,4 @@
-"""Drawings of configurations: their standing, and intervals in table rows."""
+"""Drawings in the cells of tables: the standing of a configuration, intervals on one scale, and bars from zero."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from foldwise.reporting.drawing.svg import (
     Scale,
     drawing,
     element,
+    grid,
     marker,
     scale_over,
     text,
+    tick_labels,
     tick_text,
 )
 from foldwise.reporting.wording import estimate as estimate_words
@@ -21,8 +23,10 @@ from foldwise.reporting.wording import interval, shown
 
 ROW_WIDTH, ROW_HEIGHT = 208, 24
 STANDING = {"winner": "winner", "could be best": "tied", "worse": "worse"}
-Trained = ConfigurationResult | ShallowBaseline
+# Not by colour alone: shapes remain on paper and for those who see few colours.
 SHAPE_OF = {"winner": "diamond", "tied": "circle", "worse": "circle", "unsure": "square"}
+Trained = ConfigurationResult | ShallowBaseline
+BAR_HEIGHT, ROOM = 20, 48  # room for the number after the longest bar
 
 
 def standing(result: Trained) -> str:
@@ -40,7 +44,7 @@ def score_scale(results: Sequence[Trained]) -> Scale:
     if not spans:
         return scale_over([], 10, ROW_WIDTH - 10)
     half = spans[: max(4, -(-len(spans) // 2))]
-    low, high = min(min(ends) for ends in half), max(max(ends) for ends in half)
+    low, high = min(map(min, half)), max(map(max, half))
     room = 1.5 * (high - low)
     near = [value for ends in spans for value in ends if low - room <= value <= high + room]
     return scale_over(near, 10, ROW_WIDTH - 10, margin=0.04)
@@ -53,22 +57,18 @@ def _ends(result: Trained) -> list[float]:
 
 def scale_head(scale: Scale) -> Markup:
     """The ticks above the rows."""
-    ticks = scale.ticks(4)
-    labels = [text(tick_text(value, ticks), scale(value), 13, anchor="middle") for value in ticks]
-    return element(
-        "svg",
-        *labels,
-        viewBox=f"0 0 {ROW_WIDTH} 18",
-        width=ROW_WIDTH,
-        height=18,
-        class_="rowchart",
-        aria_hidden="true",
-    )
+    return _head(tick_labels(scale, 13, 4), ROW_WIDTH, 18, "rowchart")
+
+
+def _head(labels: Sequence[Markup], width: float, height: int, class_: str) -> Markup:
+    """It repeats what the cells say, so that it is hidden from those who hear the page."""
+    box = f"0 0 {width:g} {height}"
+    return element("svg", *labels, viewBox=box, width=width, height=height, class_=class_, aria_hidden="true")
 
 
 def interval_row(result: Trained, winner: ConfigurationResult | None, scale: Scale) -> Markup:
     """One configuration: bar from low to high, mark at the estimate, a ring per fold; shaded, the winner's interval."""
-    middle, parts = ROW_HEIGHT / 2, _grid(scale)
+    middle, parts = ROW_HEIGHT / 2, grid(scale, 0, ROW_HEIGHT, 4)
     if winner is not None and winner.low is not None and winner.high is not None:
         left, right = scale.clamped(winner.low), scale.clamped(winner.high)
         parts.append(
@@ -76,23 +76,17 @@ def interval_row(result: Trained, winner: ConfigurationResult | None, scale: Sca
         )
     kind, estimate, low, high = standing(result), result.estimate, result.low, result.high
     if low is not None and high is not None:
-        parts.append(
-            element(
-                "line",
-                x1=scale.clamped(low),
-                x2=scale.clamped(high),
-                y1=middle,
-                y2=middle,
-                class_=f"bar {kind}",
-            )
-        )
-    for fold in result.folds:
-        if fold.score is not None:
-            parts.append(element("circle", cx=scale.clamped(fold.score), cy=middle, r=2.4, class_="ring"))
+        ends = {"x1": scale.clamped(low), "x2": scale.clamped(high)}
+        parts.append(element("line", **ends, y1=middle, y2=middle, class_=f"bar {kind}"))
+    parts += [
+        element("circle", cx=scale.clamped(fold.score), cy=middle, r=2.4, class_="ring")
+        for fold in result.folds
+        if fold.score is not None
+    ]
     if estimate is not None and scale.inside(estimate):
         parts.append(marker(scale(estimate), middle, shape=SHAPE_OF[kind], class_=f"mark {kind}", size=4.8))
     elif estimate is not None:
-        parts = [*_grid(scale), _beyond(estimate, scale)]
+        parts = [*grid(scale, 0, ROW_HEIGHT, 4), _beyond(estimate, scale)]
     span = f", interval {interval(low, high)}" if low is not None else ""
     title = f"{result.name}: {estimate_words(result)}{span}"
     return drawing(*parts, width=ROW_WIDTH, height=ROW_HEIGHT, title=title, class_="rowchart")
@@ -116,7 +110,7 @@ def _moved(drawn: Markup, x: float, y: float) -> Markup:
 
 def baseline_row(estimate: float | None, scale: Scale) -> Markup:
     """A trivial predictor: a cross, or an arrow at the edge when it is off the scale."""
-    middle, parts = ROW_HEIGHT / 2, _grid(scale)
+    middle, parts = ROW_HEIGHT / 2, grid(scale, 0, ROW_HEIGHT, 4)
     if estimate is None:
         return Markup("")
     if scale.inside(estimate):
@@ -128,19 +122,35 @@ def baseline_row(estimate: float | None, scale: Scale) -> Markup:
 
 
 def _beyond(estimate: float, scale: Scale) -> Markup:
-    left = estimate < scale.low
-    words = f"◂ {shown(estimate)}" if left else f"{shown(estimate)} ▸"
-    return text(
-        words,
-        4 if left else ROW_WIDTH - 4,
-        ROW_HEIGHT / 2 + 3.5,
-        anchor="start" if left else "end",
-        class_="tick",
-    )
+    """An arrow and the number at the edge that it lies behind."""
+    y = ROW_HEIGHT / 2 + 3.5
+    if estimate < scale.low:
+        return text(f"◂ {shown(estimate)}", 4, y)
+    return text(f"{shown(estimate)} ▸", ROW_WIDTH - 4, y, anchor="end")
 
 
-def _grid(scale: Scale) -> list[Markup]:
-    return [
-        element("line", x1=scale(value), x2=scale(value), y1=0, y2=ROW_HEIGHT, class_="grid")
-        for value in scale.ticks(4)
+def bar_head(scale: Scale) -> Markup:
+    """The ticks above a column of bars: zero, the middle and the end of the axis."""
+    ticks = [value for value in scale.ticks(2) if scale.inside(value)]
+    labels = [
+        text(tick_text(value, ticks), scale(value), 11, anchor="start" if value == 0 else "middle")
+        for value in ticks
     ]
+    return _head(labels, scale.end + ROOM, 14, "barcell")
+
+
+def bar_cell(
+    value: float | None, scale: Scale, *, words: str, low: float | None = None, high: float | None = None
+) -> Markup:
+    """One number as a bar from zero, its words after it; a value below zero has none."""
+    middle, parts, end = BAR_HEIGHT / 2, grid(scale, 0, BAR_HEIGHT, 2), scale.start
+    if value is not None:
+        end = scale.clamped(value)
+        width = max(end - scale.start, 0)
+        parts.append(element("rect", x=scale.start, y=4, width=width, height=BAR_HEIGHT - 8, class_="count"))
+    if low is not None and high is not None:
+        ends = scale.clamped(low), scale.clamped(high)
+        parts.append(element("line", x1=ends[0], x2=ends[1], y1=middle, y2=middle, class_="whisker"))
+        end = max(end, ends[1])
+    parts.append(text(words, end + 5, middle + 4, class_="name"))
+    return drawing(*parts, width=scale.end + ROOM, height=BAR_HEIGHT, title=words, class_="barcell")

@@ -1,0 +1,221 @@
+"""Drawings of classes: a line of dots for each, counts as bars, and which labels come together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from foldwise.reporting.drawing.svg import (
+    Numbers,
+    Scale,
+    drawing,
+    element,
+    fitted,
+    grid,
+    marker,
+    scale_over,
+    text,
+    tick_labels,
+)
+from foldwise.reporting.wording import score
+
+MAX_DRAWN = 40  # classes
+CELL_PX, ROOMY_PX, ROOMY = 20, 40, 10  # a matrix of at most ROOMY labels has room for its numbers
+MAX_NAME = 28
+WEAKEST_SCALE = 0.3  # the scale never ends below, so that what is nearly independent looks like it
+STEPS = (-1.0, -0.5, -0.1, 0.1, 0.5, 1.0)  # of the legend, in shares of the strongest correlation
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One configuration in a line of dots."""
+
+    value: float
+    name: str
+    configuration: str | None = None
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """One class: the value of the winner, and the dots of the others."""
+
+    name: str
+    winner: float | None
+    others: Sequence[Dot]
+
+
+def class_strip(
+    rows: Sequence[tuple[str, float | None, Sequence[Dot]]],
+    *,
+    title: str,
+    width: int = 880,
+    winner: Dot | None = None,
+) -> Markup:
+    """One line per class: every configuration a faint dot, the winner a diamond with its number.
+
+    Args:
+        rows: of each class its name, the value of the winner, and the dots of the others.
+        title: what the values are.
+        width: in pixels.
+        winner: its id and name; its value is not read.
+    """
+    lines = [ClassScores(*row) for row in rows]
+    values = [dot.value for row in lines for dot in row.others]
+    values += [row.winner for row in lines if row.winner is not None]
+    left = min(240, 24 + 7 * max(len(row.name) for row in lines))
+    x = scale_over(values, left, width - 30)
+    bottom = 18 + 30 * len(lines)
+    parts = [*grid(x, 10, bottom, 6), *tick_labels(x, bottom + 14, 6)]
+    for place, row in enumerate(lines):
+        parts += _line(row, x, 26.0 + 30 * place, winner)
+    parts.append(text(f"{title} →", width - 30, bottom + 28, anchor="end", class_="tick title"))
+    return drawing(
+        *parts,
+        width=width,
+        height=bottom + 34,
+        title=f"{title} of every class",
+        class_="chart wide",
+        numbers=_strip_numbers(lines, winner),
+    )
+
+
+def _line(row: ClassScores, x: Scale, middle: float, winner: Dot | None) -> list[Markup]:
+    """The name of a class, the dots of the others, and the winner with its number."""
+    parts = [text(fitted(row.name, 32), x.start - 14, middle + 4, class_="name", anchor="end")]
+    parts += [
+        element(
+            "circle",
+            cx=x(dot.value),
+            cy=middle + (number % 3 - 1) * 3,  # in three lanes, so that equal values can be told apart
+            r=3.4,
+            class_="dot",
+            data_configuration=dot.configuration,
+        )
+        for number, dot in enumerate(row.others)
+    ]
+    if row.winner is not None:
+        configuration, left = winner.configuration if winner else None, x(row.winner)
+        parts.append(
+            marker(left, middle, shape="diamond", class_="mark winner", size=6, configuration=configuration)
+        )
+        parts.append(text(score(row.winner), left, middle - 9, class_="name strong", anchor="middle"))
+    return parts
+
+
+def _strip_numbers(rows: Sequence[ClassScores], winner: Dot | None) -> Numbers:
+    """A row for each class; a column for each configuration, the winner first."""
+    names = dict.fromkeys(dot.name for row in rows for dot in row.others)
+    table = []
+    for row in rows:
+        values = {dot.name: dot.value for dot in row.others}
+        first = (row.winner,) if winner else ()
+        table.append((row.name, *first, *(values.get(name) for name in names)))
+    return Numbers(("", *((winner.name,) if winner else ()), *names), table)
+
+
+def commonest(rows: Sequence[Any], numbers: Sequence[float]) -> tuple[list[Any], int]:
+    """The rows of the largest numbers, in their order, as many as are drawn; and how many are left over."""
+    order = sorted(range(len(rows)), key=lambda index: -numbers[index])[:MAX_DRAWN]
+    return [rows[index] for index in sorted(order)], len(rows) - len(order)
+
+
+def bars(rows: Sequence[tuple[str, int]], *, title: str, width: int = 420) -> Markup:
+    """Counts as bars with their numbers."""
+    most = max((value for _, value in rows), default=1) or 1
+    left = min(220, 20 + 7 * max((len(name) for name, _ in rows), default=1))
+    x = Scale(0, most, left, width - 60)
+    parts = []
+    for place, (name, value) in enumerate(rows):
+        top, end = 4.0 + 24 * place, x(value)
+        parts.append(text(fitted(name, 30), left - 8, top + 13, class_="name", anchor="end"))
+        parts.append(
+            element("rect", x=left, y=top, width=max(end - left, 1), height=17, rx=2, class_="count")
+        )
+        parts.append(text(str(value), end + 6, top + 13, class_="name"))
+    numbers = Numbers(("", title), rows)
+    return drawing(*parts, width=width, height=8 + 24 * len(rows), title=title, numbers=numbers)
+
+
+def correlation_matrix(names: Sequence[str], phi: Any, together: Any, *, title: str) -> Markup:
+    """The lower triangle of a matrix of correlations, each cell with its labels and numbers for a pointer.
+
+    Args:
+        names: K labels.
+        phi: (K, K); nan is drawn empty.
+        together: (K, K) images that have both.
+        title: of the picture.
+    """
+    K = len(names)
+    side = ROOMY_PX if K <= ROOMY else CELL_PX
+    left = 34 + 6.3 * max(min(len(name), MAX_NAME) for name in names)
+    pairs = [(a, b) for b in range(K) for a in range(b)]
+    strongest = max([WEAKEST_SCALE, *(abs(float(phi[pair])) for pair in pairs if math.isfinite(phi[pair]))])
+    parts = []
+    for b, name in enumerate(names):
+        top = 4.0 + side * b
+        words = f"{fitted(name, MAX_NAME)}  {b + 1}"
+        parts.append(text(words, left - 6, top + side / 2 + 4, class_="name", anchor="end"))
+        for a in range(b):
+            if math.isfinite(phi[a, b]):
+                words = f"{names[a]} and {name}: {phi[a, b]:.3f}, together in {int(together[a, b])}"
+                parts += _cell((left + side * a, top), side, float(phi[a, b]), strongest, words)
+        parts.append(text(str(b + 1), left + side * (b + 0.5), top + side / 2 + 4, anchor="middle"))
+    below = 4.0 + side * K
+    parts += _legend(left, below + 18, strongest)
+    width = max(left + side * K + 6, left + 250)
+    rows = [(names[a], names[b], float(phi[a, b]), int(together[a, b])) for a, b in pairs]
+    return drawing(
+        *parts,
+        width=width,
+        height=below + 52,
+        title=title,
+        class_="chart wide"
+        if width > 560
+        else "chart",  # to be scrolled on a phone, where it could not be read
+        numbers=Numbers(("label", "other", "correlation", "images with both"), rows),
+    )
+
+
+def _cell(corner: tuple[float, float], side: int, value: float, strongest: float, words: str) -> list[Markup]:
+    """A square whose depth of colour is the correlation; with its number where there is room."""
+    x, y = corner
+    cell = element(
+        "rect",
+        element("title", words.replace("-", "−")),
+        x=x + 0.5,
+        y=y + 0.5,
+        width=side - 1,
+        height=side - 1,
+        class_=_sign(value),
+        fill_opacity=_depth(value, strongest),
+    )
+    if side < ROOMY_PX:
+        return [cell]
+    written = f"{value:+.2f}".replace("-", "−").replace("0.", ".").removeprefix("+")
+    written = written if abs(value) >= 0.005 else "0"
+    return [cell, text(written, x + side / 2, y + side / 2 + 4, class_="name phinumber", anchor="middle")]
+
+
+def _sign(value: float) -> str:
+    return "phi plus" if value >= 0 else "phi minus"
+
+
+def _depth(value: float, strongest: float) -> str:
+    """Weak correlations are the rule, so colours follow the root: half the depth is a quarter of the strongest."""
+    return f"{math.sqrt(min(abs(value) / strongest, 1.0)):.2f}" if strongest else "0"
+
+
+def _legend(left: float, top: float, strongest: float) -> list[Markup]:
+    parts = []
+    for place, share in enumerate(STEPS):
+        x, depth = left + 40.0 * place, _depth(share, 1.0)
+        parts.append(
+            element("rect", x=x, y=top, width=38, height=10, class_=_sign(share), fill_opacity=depth)
+        )
+        written = f"{share * strongest:.2f}".replace("-", "−")
+        parts.append(text(written, x + 19, top + 23, anchor="middle"))
+    return parts
