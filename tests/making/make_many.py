@@ -1,9 +1,9 @@
 """Reports of studies far larger than any that is trained here: a real run, its numbers repeated with noise."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
+from altered import altered
 
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
@@ -11,60 +11,64 @@ from foldwise.reporting.report_data import gather
 
 def many(folder, *, configurations, fits):
     """The page of a run as if it had so many configurations of so many fits each; of its pictures, those it has."""
-    told, rng = gather(folder), np.random.default_rng(7)
-    first = [one for one in told.configurations if one.get("estimate") is not None]
-    own = {one["id"]: [fit for fit in told.results if fit.get("configuration") == one["id"]] for one in first}
-    rows, results, trainings, alike = [], [], {}, {}
+    data, rng = gather(folder), np.random.default_rng(7)
+    first = [record for record in data.verdict.dump()["configurations"] if record["estimate"] is not None]
+    results_of = {
+        like["id"]: [fit for fit in data.results if fit.get("configuration") == like["id"]] for like in first
+    }
+    records, results, like_of = [], [], {}
     for place in range(configurations):
-        like = first[place % len(first)]
-        one = copy.deepcopy(like)
-        one["id"] = f"c-{place:010x}"
-        one["name"] = f"{like['name']} · lr {0.1 / (place + 1):.6f} · wd {place % 7}"
-        one["levels"] = {
-            **like["levels"],
-            "learning rate": f"{0.1 / (place + 1):.6f}",
-            "weight decay": str(place % 7),
-        }
-        one["estimate"] = float(like["estimate"] * (1 - 0.4 * place / configurations))
-        one["folds"] = [
-            {
-                **like["folds"][0],
-                "repeat": fit // 5,
-                "fold": fit % 5,
-                "score": one["estimate"] + float(rng.normal(0, 0.02)),
-            }
-            for fit in range(fits)
-        ]
-        one["low"], one["high"] = one["estimate"] - 0.05, one["estimate"] + 0.04
-        one["num_done"] = one["num_planned"] = fits
-        one["verdict"] = "winner" if place == 0 else "could be best" if place < 9 else "worse"
-        one["cost"] = {**(like.get("cost") or {}), "latency_ms": 1.0 + 40 * float(rng.random())}
-        rows.append(one)
-        alike[one["id"]] = like["id"]
-        trainings[one["id"]] = told.trainings[like["id"]]
+        like, own = first[place % len(first)], f"c-{place:010x}"
+        records.append(another(like, own, place, configurations, fits, rng))
+        like_of[own] = like["id"]
+        alike = results_of[like["id"]]
         results += [
-            {
-                **own[like["id"]][fit % len(own[like["id"]])],
-                "configuration": one["id"],
-                "repeat": fit // 5,
-                "fold": fit % 5,
-            }
+            {**alike[fit % len(alike)], "configuration": own, "repeat": fit // 5, "fold": fit % 5}
             for fit in range(fits)
         ]
-    verdict = {**told.verdict, "configurations": rows, "folds": 5, "repeats": max(fits // 5, 1)}
-    verdict["answer"] = {**told.verdict["answer"], "configuration": rows[0]["id"], "name": rows[0]["name"]}
-    verdict["calibration"] = verdict["textbook"] = verdict["boundary"] = verdict["robustness"] = None
-    spread = {
-        name: {one: held[alike[one]] for one in alike if alike[one] in held}
-        for name, held in (
-            (name, getattr(told, name))
-            for name in ("image_scores", "probabilities", "predictions", "decided", "folders", "snapshots")
-        )
+    answer = data.verdict.answer.model_dump() | {
+        key: records[0][at] for key, at in (("configuration", "id"), ("name", "name"))
     }
-    few = {
-        name: {one: getattr(told, name)[alike[one]] for one in list(alike)[:6]}
-        for name in ("roc", "pr", "confusion")
-    }
-    return render(
-        replace(told, verdict=verdict, results=results, trainings=trainings, auxiliary=(), **spread, **few)
+    silent = dict.fromkeys(("calibration", "textbook", "boundary", "robustness"))
+    larger = altered(
+        data, configurations=records, folds=5, repeats=max(fits // 5, 1), answer=answer, **silent
     )
+    curves = spread(data.curves, ("image_scores", "decisions"), like_of)
+    curves = spread(curves, ("roc", "pr", "confusion"), dict(list(like_of.items())[:6]))
+    larger = replace(larger, results=results, curves=curves, auxiliary=())
+    return render(
+        spread(larger, ("probabilities", "predictions", "folders", "snapshots", "trainings"), like_of)
+    )
+
+
+def another(like, own, place, configurations, fits, rng):
+    """A configuration like one of the run, under another name and with other numbers."""
+    estimate = float(like["estimate"] * (1 - 0.4 * place / configurations))
+    name = f"{like['name']} · lr {0.1 / (place + 1):.6f} · wd {place % 7}"
+    levels = {"learning rate": f"{0.1 / (place + 1):.6f}", "weight decay": str(place % 7)}
+    folds = [
+        {"repeat": fit // 5, "fold": fit % 5, "score": estimate + float(rng.normal(0, 0.02))}
+        for fit in range(fits)
+    ]
+    return like | {
+        "id": own,
+        "name": name,
+        "levels": like["levels"] | levels,
+        "estimate": estimate,
+        "folds": folds,
+        "low": estimate - 0.05,
+        "high": estimate + 0.04,
+        "num_done": fits,
+        "num_planned": fits,
+        "verdict": "winner" if place == 0 else "could be best" if place < 9 else "worse",
+        "cost": like["cost"] | {"latency_ms": 1.0 + 40 * float(rng.random())},
+    }
+
+
+def spread(values, names, like_of):
+    """The same with what each of its mappings has of a configuration for all that are like it."""
+    changed = {}
+    for name in names:
+        own = getattr(values, name)
+        changed[name] = {new: own[old] for new, old in like_of.items() if old in own}
+    return replace(values, **changed)

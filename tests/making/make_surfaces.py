@@ -74,7 +74,7 @@ def with_looks(data, root, number=1, **options):
     """The data of a run, and looks at the first fits of its best configurations."""
     from dataclasses import replace
 
-    known = [one["id"] for one in data.configurations][:number]
+    known = list(data.names)[:number]
     looks = [
         make_look(root / f"look-{place}", {"configuration": one, "repeat": 0, "fold": 0}, **options)
         for place, one in enumerate(known)

@@ -28,7 +28,7 @@ def pages(tmp_path_factory):
     classified = gather(make_run(root / "gels", gels)[0])
     written = {}
     for name, data in (("cells", segmented), ("gels", classified)):
-        item = look(root / f"{name}-look", data.configurations[0]["id"])
+        item = look(root / f"{name}-look", data.configurations[0].id)
         write_layers(item.path, layers=4)
         if name == "gels":
             targets = [data.cases[case].labels[0] for case in (2, 5, 9)]

@@ -9,16 +9,17 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from altered import altered, altered_configurations
 from make_run import MARKUP, RUNS
 from PIL import Image
 
 from foldwise.errors import RunError
 from foldwise.reporting.report import render, write_report
 from foldwise.reporting.report_data import gather
+from foldwise.reporting.sections.images.data_card import data_card
 from foldwise.reporting.sections.images.gallery import side_by_side
 from foldwise.reporting.sections.verdict.answer import _sentence
-from foldwise.reporting.sections.verdict.panels import data_card
-from foldwise.reporting.sections.verdict.tables import _strip_metric, left_out
+from foldwise.reporting.sections.verdict.classes import left_out, strip_measure
 from foldwise.reporting.wording import estimate, selecting_title
 from foldwise.run.folder import RunFolder
 
@@ -102,20 +103,20 @@ def test_the_card_says_what_state_the_answer_is_in(pages, name):
 
 
 def test_where_nothing_is_complete_the_best_of_those_with_the_most_fits_is_named_without_an_interval(pages):
-    told = gather(pages("segmentation6")[0])
-    parts = [(1, 0.99), (2, 0.3), (2, 0.7), (2, 0.6)]
-    held = [
-        {**one, "num_done": done, "num_planned": 3, "estimate": estimate, "low": None, "high": None}
-        for one, (done, estimate) in zip(told.configurations, parts, strict=False)
-    ]
-    verdict = {**told.verdict, "answer": None, "state": "incomplete", "configurations": held}
-    part = replace(told, verdict=verdict)
-    assert part.winner["id"] == held[2]["id"]
+    data = gather(pages("segmentation6")[0])
+    scored = iter([(1, 0.99), (2, 0.3), (2, 0.7), (2, 0.6), (0, None), (0, None)])
+
+    def unfinished(record):
+        done, estimate = next(scored)
+        return record | {"num_done": done, "num_planned": 3, "estimate": estimate, "low": None, "high": None}
+
+    part = altered(altered_configurations(data, unfinished), answer=None, state="incomplete")
+    assert part.winner.id == data.configurations[2].id
     sentence = _sentence(part)
-    assert f"Of those with 2 of 3 fits, {held[2]['name']} has the best" in sentence
+    assert f"Of those with 2 of 3 fits, {data.configurations[2].name} has the best" in sentence
     assert "interval" not in sentence
-    falling = {**verdict, "metric": {**verdict["metric"], "higher_is_better": False}}
-    assert replace(told, verdict=falling).winner["id"] == held[1]["id"]
+    falling = altered(part, metric=part.verdict.metric.model_dump() | {"higher_is_better": False})
+    assert falling.winner.id == data.configurations[1].id
 
 
 @pytest.mark.parametrize(
@@ -167,10 +168,10 @@ def test_side_by_side_is_what_each_configuration_said_below_the_truth(pages):
     assert [picture.words for picture in cases[0].pictures] == ["image", "truth"]
     assert len(rows) == 6
     for one, (name, cells) in zip(data.configurations, rows, strict=True):
-        assert name == one["name"]
+        assert name == one.name
         for case, cell in zip(cases, cells, strict=True):
             index = indices[case.name]
-            with np.load(data.predictions[one["id"]][index], allow_pickle=False) as masks:
+            with np.load(data.predictions[one.id][index], allow_pickle=False) as masks:
                 said = masks[str(index)]
             truth = data.images.target(index)
             assert (seen(cell.pictures[1]) == (said != 0)).mean() > 0.97
@@ -205,7 +206,7 @@ def test_one_number_is_rounded_one_way(pages):
     folder, page = pages("segmentation6")
     winner = gather(folder).winner
     told = estimate(winner)
-    assert told in gather(folder).verdict["answer"]["sentence"]
+    assert told in gather(folder).verdict.answer.sentence
     assert f"<strong>{told}</strong>" in page
 
 
@@ -247,8 +248,8 @@ def test_the_validation_score_has_its_title():
 def test_labels_are_judged_by_the_metric_that_decides_and_those_not_counted_are_marked():
     # precision is within average_precision_macro too, but it is another measure
     names = ["sensitivity", "precision", "average_precision"]
-    assert _strip_metric(names, "average_precision_macro") == "average_precision"
-    assert _strip_metric(names, "precision_macro") == "precision"
+    assert strip_measure(names, "average_precision_macro") == "average_precision"
+    assert strip_measure(names, "precision_macro") == "precision"
     assert left_out({"support": 4.0, "scored": False}) == "not scored: some fold lacks it"
     assert left_out({"scored": True, "ranked": False}).startswith("too rare")
     assert left_out({"scored": True}) == left_out({}) == ""
@@ -265,18 +266,17 @@ def test_counts_over_repeats_are_said_to_be_so(pages):
     folder, _ = pages("classification24")
     data = gather(folder)
     for repeats, said in ((1, False), (3, True)):
-        verdict = {**data.verdict, "repeats": repeats}
-        page = render(replace(data, verdict=verdict))
+        page = render(altered(data, repeats=repeats))
         assert ("each counted 3 times, once a repeat" in page) == said
         assert ("in 3 repeats, each with folds of its own" in page) == said
 
 
 def test_intervals_are_named_by_the_confidence_that_was_asked(pages):
     folder, _ = pages("classification24")
-    data = replace(gather(folder), alpha=0.1)
+    data = altered(gather(folder), alpha=0.1)
     page = render(data)
     assert page.count("90\u00a0% interval") >= 2
-    judged = data.verdict["answer"]["sentence"].replace(" %", "\u00a0%")  # the judge wrote this one
+    judged = data.verdict.answer.sentence.replace(" %", "\u00a0%")  # the judge wrote this one
     assert judged in page
     assert "95\u00a0% interval" not in page.replace(judged, "")
     assert "95\u00a0% confidence" not in page
@@ -284,10 +284,10 @@ def test_intervals_are_named_by_the_confidence_that_was_asked(pages):
 
 def test_who_rules_one_out_is_said_where_the_difference_to_the_winner_may_be_0(pages):
     folder, _ = pages("segmentation6")
-    told = json.loads(folder.verdict.read_text(encoding="utf-8"))
-    last, rival = told["configurations"][-1], told["configurations"][1]["id"]
-    last |= {"verdict": "worse", "ruled_out_by": rival, "difference_low": -0.4, "difference_high": 0.1}
-    said = "<small>against #2</small>"
-    assert said in render(gather(folder, told))
-    last["difference_high"] = -0.1
-    assert said not in render(gather(folder, told))
+    data = gather(folder)
+    *others, last = data.verdict.dump()["configurations"]
+    last |= {"verdict": "worse", "ruled_out_by": others[1]["id"], "difference_low": -0.4}
+    words = "<small>against #2</small>"
+    for high, named in ((0.1, True), (-0.1, False)):
+        page = render(altered(data, configurations=[*others, last | {"difference_high": high}]))
+        assert (words in page) == named

@@ -177,7 +177,7 @@ def test_playing_ends_at_the_last_epoch_and_can_be_stopped(chromium, pages, moti
 
 def test_configurations_stand_side_by_side_by_one_criterion(chromium, pages):
     page = opened(chromium, pages["small"])
-    names = [one["name"] for one in pages["small"][1].configurations[:2]]
+    names = list(pages["small"][1].names.values())[:2]
     page.locator("#turned-view").select_option(label="Dice loss")
     settle(page)
     assert page.locator(".turned-stage figcaption b").all_inner_texts() == names

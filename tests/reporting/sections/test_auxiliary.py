@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from altered import altered
 from judged import judge
 
 from foldwise.pipeline.preflight import preflight
@@ -68,7 +69,7 @@ def test_every_condition_is_in_the_heat_maps_and_few_in_the_pictures(data_of):
     held = robustness.section(data)["robustness"]
     assert len(held["maps"]) == len(held["bars"]) == 2
     shares = []
-    for one, told in zip(held["maps"], data.verdict["robustness"]["configurations"], strict=True):
+    for one, told in zip(held["maps"], data.verdict.robustness.configurations, strict=True):
         assert [blur for blur, _ in one["rows"]] == ["0", "1", "2", "4"]
         cells = [cell for _, row in one["rows"] for cell in row]
         estimates = [held["metrics"]["dice_img_macro"]["estimate"] for held in told["conditions"]]
@@ -105,7 +106,7 @@ def test_draws_stand_beside_their_original(data_of):
 def test_sections_say_nothing_where_nothing_was_asked(data_of):
     plain = replace(data_of(SEGMENTED), auxiliary=[])
     assert augmentation.section(plain) is None
-    assert robustness.section(replace(plain, verdict={**plain.verdict, "robustness": None})) is None
+    assert robustness.section(altered(plain, robustness=None)) is None
 
 
 def test_pages_stand_without_the_pictures_too(data_of):
@@ -124,7 +125,7 @@ def test_failed_items_are_listed_and_escaped(data_of):
         "type": "ValueError",
         "message": "<script>",
     }
-    page = render(replace(data, verdict={**data.verdict, "failed_items": [failed]}))
+    page = render(altered(data, failed_items=[failed]))
     assert "&lt;script&gt;" in page
     assert "<b>&lt;b&gt;</b>" in page
     assert 'id="failures"' not in render(data)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from altered import altered
 from make_run import MARKUP, Wanted, make_run
 
 from foldwise.reporting.report import render
@@ -34,7 +35,7 @@ def labelled(tmp_path_factory):
 
 def said_by_all(data):
     """(configurations, images) whether each is wrong; all images are tested once."""
-    ids = [one["id"] for one in data.configurations]
+    ids = list(data.names)
     return np.array(
         [
             [data.probabilities[one][case.index].argmax() != case.labels[0] for case in data.cases]
@@ -95,8 +96,10 @@ def test_where_all_are_right_nothing_is_shown_as_hard(classified):
 
 
 def test_masks_are_ordered_by_their_median_and_by_the_spread_of_those_that_could_be_best(segmented):
-    ids = [one["id"] for one in segmented.configurations]
-    scores = {case.name: [segmented.image_scores[one][case.index] for one in ids] for case in segmented.cases}
+    ids = list(segmented.names)
+    scores = {
+        case.name: [segmented.curves.image_scores[one][case.index] for one in ids] for case in segmented.cases
+    }
     (_, lowest), (_, spread) = hardest.section(segmented)["hardest"]["galleries"]
     order = sorted(scores, key=lambda name: np.median(scores[name]))
     assert [one["name"] for one in lowest] == order[: hardest.EACH]
@@ -105,8 +108,9 @@ def test_masks_are_ordered_by_their_median_and_by_the_spread_of_those_that_could
     assert dict(lowest[0]["words"])["lowest to highest"] == "{:.2f} to {:.2f}".format(*ends)
     leading = [0, 2]
     verdicts = ("winner", "worse", "could be best")
-    named = [{**one, "verdict": word} for one, word in zip(segmented.configurations, verdicts, strict=True)]
-    told = replace(segmented, verdict={**segmented.verdict, "configurations": named})
+    records = segmented.verdict.dump()["configurations"]
+    named = [record | {"verdict": word} for record, word in zip(records, verdicts, strict=True)]
+    told = altered(segmented, configurations=named)
     (_, lowest), (_, spread) = hardest.section(told)["hardest"]["galleries"]
     far = {name: abs(np.subtract(*(values[n] for n in leading))) for name, values in scores.items()}
     rest = sorted(set(far) - {one["name"] for one in lowest}, key=lambda name: -far[name])
@@ -115,7 +119,7 @@ def test_masks_are_ordered_by_their_median_and_by_the_spread_of_those_that_could
 
 
 def test_a_pixel_map_says_in_how_many_configurations_it_is_wrong(segmented):
-    ids = [one["id"] for one in segmented.configurations]
+    ids = list(segmented.names)
     truth = np.asarray(segmented.images.target(4))
     masks = []
     for one in ids:
@@ -131,17 +135,17 @@ def test_a_pixel_map_says_in_how_many_configurations_it_is_wrong(segmented):
 
 
 def test_several_labels_say_who_says_what(labelled):
-    ids = [one["id"] for one in labelled.configurations]
+    ids = list(labelled.names)
     (_, lowest), *_ = hardest.section(labelled)["hardest"]["galleries"]
     case = next(case for case in labelled.cases if case.name == lowest[0]["name"])
-    said = np.sum([labelled.decided[one][case.index] for one in ids], axis=0)
+    said = np.sum([labelled.curves.decisions[one][case.index] for one in ids], axis=0)
     words = dict(lowest[0]["words"])
     for k in case.labels:
         assert f"{labelled.classes[k]}\u00a0{said[k]}" in words["truth, and how many say so"]
     others = sorted((int(said[k]) for k in range(len(said)) if k not in case.labels), reverse=True)[:3]
     numbers = [int(number) for number in re.findall(r"\u00a0(\d+)", words["said most, but not so"])]
     assert numbers == [number for number in others if number]
-    medians = {one.index: np.median([labelled.image_scores[i][one.index] for i in ids]) for one in labelled.cases}  # fmt: skip
+    medians = {one.index: np.median([labelled.curves.image_scores[i][one.index] for i in ids]) for one in labelled.cases}  # fmt: skip
     assert case.index == min(medians, key=medians.get)
 
 

@@ -7,6 +7,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from altered import altered
 from make_insides import CHOSEN, EPOCHS, look, write_attention
 from make_run import MARKUP, Wanted, make_run
 from PIL import Image
@@ -28,7 +29,7 @@ def data(tmp_path_factory):
 
 def with_maps(data, folder, cases=(2, 5, 9)):
     targets = [data.cases[case].labels[0] for case in cases]
-    item = look(folder, data.configurations[0]["id"])
+    item = look(folder, data.configurations[0].id)
     arrays = write_attention(folder, cases, targets, len(data.classes))
     return replace(data, auxiliary=[item]), arrays
 
@@ -75,12 +76,12 @@ def test_with_several_labels_the_target_is_said_from_one_half(tmp_path_factory, 
 
 
 def test_why_there_are_none_is_said(data, tmp_path):
-    first = data.configurations[0]["id"]
+    first = data.configurations[0].id
     assert attention.section(data) is None
     absent = look(tmp_path, first, attention_absent="the network has no <feature map>")
     page = render(replace(data, auxiliary=[absent]))
     assert "There are no maps: the network has no &lt;feature map&gt;." in page
-    assert attention.section(replace(data, auxiliary=[absent], verdict={**data.verdict, "task": "binary_segmentation"})) is None  # fmt: skip
+    assert attention.section(altered(replace(data, auxiliary=[absent]), task="binary_segmentation")) is None  # fmt: skip
     assert attention.section(replace(with_maps(data, tmp_path / "b")[0], images=None)) is None
 
 

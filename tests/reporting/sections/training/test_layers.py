@@ -21,14 +21,14 @@ def data(tmp_path_factory):
 
 
 def told(data, folder, **changes):
-    item = look(folder, data.configurations[0]["id"])
+    item = look(folder, data.configurations[0].id)
     arrays = write_layers(folder, **changes)
     (block,) = layers.section(replace(data, auxiliary=[item]))["layers"]
     return block, arrays
 
 
 def test_without_a_look_there_is_nothing_to_show(data, tmp_path):
-    first = data.configurations[0]["id"]
+    first = data.configurations[0].id
     assert layers.section(data) is None
     failed = replace(look(tmp_path / "a", first), result={"status": "failed"})
     bare = look(tmp_path / "b", first)
@@ -97,7 +97,7 @@ def test_what_stands_out_is_said(data, tmp_path, changes, words):
 
 
 def test_gradients_that_are_no_numbers_are_named_and_drawn_without_harm(data, tmp_path):
-    item = look(tmp_path, data.configurations[0]["id"])
+    item = look(tmp_path, data.configurations[0].id)
     arrays = write_layers(tmp_path)
     arrays["gradient_norm"][3:] = np.nan
     arrays["log_gradient_counts"][3:] = 0
@@ -110,7 +110,7 @@ def test_gradients_that_are_no_numbers_are_named_and_drawn_without_harm(data, tm
 
 
 def test_the_best_configuration_comes_first_and_names_are_escaped(data, tmp_path):
-    ids = [one["id"] for one in data.configurations]
+    ids = list(data.names)
     items = [look(tmp_path / one, one, fold=n, repeat=n) for n, one in enumerate(reversed(ids))]
     for item in items:
         arrays = write_layers(item.path)
@@ -118,7 +118,7 @@ def test_the_best_configuration_comes_first_and_names_are_escaped(data, tmp_path
         np.savez(item.path / "layers.npz", **arrays)
     held = replace(data, auxiliary=items)
     blocks = layers.section(held)["layers"]
-    assert [block["name"] for block in blocks] == [one["name"] for one in data.configurations]
+    assert [block["name"] for block in blocks] == list(data.names.values())
     assert [block["fit"] for block in blocks] == ["repeat 2, fold 2", "fold 1"]
     page = render(held)
     assert '<section id="layers">' in page

@@ -101,7 +101,7 @@ def test_the_block_shows_all_configurations_that_were_watched(data):
 
 
 def test_a_configuration_whose_fold_failed_is_not_counted(data):
-    first = data.configurations[0]["id"]
+    first = data.configurations[0].id
     ended = [{**one, "best_epoch": None} if one["configuration"] == first else one for one in data.results]
     held = maps.section(replace(data, results=ended))["maps"]
     (block,) = [one for one in held["images"][0]["blocks"] if one["kind"] == "disagreement"]

@@ -32,7 +32,7 @@ def folders(tmp_path):
 
 
 def data(items):
-    return ReportData({}, (), {}, {}, "", auxiliary=items)
+    return ReportData(None, None, (), {}, {}, "", auxiliary=items)
 
 
 def test_nothing_where_nothing_was_pretrained(folders):

@@ -268,7 +268,7 @@ def test_a_damaged_file_is_said_and_the_rest_is_shown(data, tmp_path):
 
 def test_several_folds_of_one_configuration_have_names_of_their_own(data, tmp_path):
     first = data.configurations[0]
-    looks = [make_look(tmp_path / f"look-{n}", {"configuration": first["id"], "repeat": 0, "fold": n}) for n in (2, 0)]  # fmt: skip
+    looks = [make_look(tmp_path / f"look-{n}", {"configuration": first.id, "repeat": 0, "fold": n}) for n in (2, 0)]  # fmt: skip
     held = section(replace(data, auxiliary=looks))["surfaces"]
     assert [one["name"] for one in held["looks"]] == [
         f"{first['name']}, repeat 1, fold 1",
@@ -289,7 +289,7 @@ def test_names_are_escaped_and_one_epoch_is_enough(data, tmp_path):
 
 
 def test_many_looks_are_counted_and_not_all_drawn(data, tmp_path):
-    first = data.configurations[0]["id"]
+    first = data.configurations[0].id
     looks = [make_look(tmp_path / f"look-{n}", {"configuration": first, "repeat": n, "fold": 0}, points=5, epochs=(0, 1), chosen=1) for n in range(14)]  # fmt: skip
     held = section(replace(data, auxiliary=looks))["surfaces"]
     assert (len(held["looks"]), held["left_out"], held["not_turned"]) == (

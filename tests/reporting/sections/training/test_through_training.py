@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from altered import altered, altered_configurations
 from make_run import MARKUP, Wanted, make_run
 from trained_runs import EPOCHS, read, recorded, trained
 
@@ -25,7 +26,7 @@ from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.training import epochs, losses, maps
-from foldwise.reporting.sections.verdict import split_scores as parts
+from foldwise.reporting.sections.verdict.classes import splits_section
 from foldwise.study.spec import IGNORE, Choice, Training
 
 LOSSES = ["dice", {"focal": {"gamma": 3}}, "cross_entropy"]
@@ -54,9 +55,15 @@ def data(packed_and_run):
     return gather(packed_and_run[1])
 
 
+def like_first(data, ids):
+    """The same run with configurations of these ids, each otherwise like the first, under its id as a name."""
+    first = data.verdict.dump()["configurations"][0]
+    return altered(data, configurations=[first | {"id": one, "name": one} for one in ids])
+
+
 def test_the_best_epochs_are_medians_over_folds_with_their_range(data):
     held = epochs.section(data)["epochs"]
-    assert [row["name"] for row in held["rows"]] == [one["name"] for one in data.configurations]
+    assert [row["name"] for row in held["rows"]] == list(data.names.values())
     loss, accuracy, best, chosen = held["rows"][0]["cells"]
     assert loss["note"] == "epoch 2 (2 to 3)"
     assert (accuracy["value"], accuracy["note"]) == (pytest.approx(0.905), "epoch 4")
@@ -83,17 +90,17 @@ def test_a_line_by_epoch_is_the_mean_over_folds_until_the_first_one_stopped(data
 
 
 def test_many_configurations_are_drawn_by_their_loss_or_else_the_best(data):
-    ids = [one["id"] for one in data.configurations]
+    ids = list(data.names)
     many = {f"{one} {copy}": [{"epochs": recorded(0, 0)}] for one in ids for copy in range(4)}
     trainings = {f"{one} {copy}": data.trainings[one] for one in ids for copy in range(4)}
-    verdict = data.verdict | {"configurations": [{"id": one, "name": one} for one in many]}
-    by_loss, words = epochs._lines(replace(data, verdict=verdict, trainings=trainings), many)
+    data = like_first(data, many)
+    by_loss, words = epochs._lines(replace(data, trainings=trainings), many)
     assert {name: len(own) for name, own in by_loss.items()} == {
         "dice": 4, "focal (gamma 3)": 4, "cross_entropy": 4
     }  # fmt: skip
     assert "mean of all configurations with that loss" in words
     alike = dict.fromkeys(trainings, data.trainings[ids[0]])
-    best, words = epochs._lines(replace(data, verdict=verdict, trainings=alike), many)
+    best, words = epochs._lines(replace(data, trainings=alike), many)
     assert list(best) == list(many)[:9]
     assert words == "Drawn: the best 9 configurations."
 
@@ -107,9 +114,7 @@ def test_fits_that_did_not_record_epochs_have_no_section(tmp_path, data):
 
 def test_only_configurations_with_one_loss_share_a_pair_of_panels_and_their_scale(data):
     pairs = losses.panels_section(data)["pairs"]
-    assert [pair["loss"] for pair in pairs] == [
-        epochs.loss_name(data, one["id"]) for one in data.configurations
-    ]
+    assert [pair["loss"] for pair in pairs] == [epochs.loss_name(data, one.id) for one in data.configurations]
     for pair in pairs:
         left, right = (re.findall(r"text-anchor=\"end\">([\d.]+)<", str(one)) for one in pair["drawings"])
         assert left == right  # the ticks of one scale
@@ -117,7 +122,7 @@ def test_only_configurations_with_one_loss_share_a_pair_of_panels_and_their_scal
 
 
 def test_models_have_a_colour_each_and_wide_ranges_a_logarithm(data):
-    ids = [one["id"] for one in data.configurations]
+    ids = list(data.names)
     models = {
         one: data.trainings[one].model.model_copy(update={"name": f"m{n % 2}"}) for n, one in enumerate(ids)
     }
@@ -152,7 +157,6 @@ def test_a_fit_that_ran_away_does_not_flatten_the_others(data):
 def test_of_many_sizes_of_models_all_folds_are_drawn_in_the_colour_of_their_kind(data):
     first, result = next(iter(data.trainings.values())), data.results[0]
     ids = [f"c{n}" for n in range(12)]
-    configurations = [{"id": one, "name": one} for one in ids]
     results = [
         {"configuration": one, "epochs": [{"epoch": n, "train_loss": 1.0, "val_loss": 2.0} for n in (1, 2)]}
         for one in ids
@@ -165,8 +169,7 @@ def test_of_many_sizes_of_models_all_folds_are_drawn_in_the_colour_of_their_kind
         }
         trainings = {one: first.model_copy(update={"model": models[one]}) for one in ids}
         told = replace(
-            data,
-            verdict={**data.verdict, "configurations": configurations},
+            like_first(data, ids),
             results=[result | one for one in results],
             trainings=trainings,
         )
@@ -215,9 +218,9 @@ def test_maps_have_a_row_for_the_best_of_each_loss_and_epochs_from_early_to_late
         }  # fmt: skip
         for block in (one for one in image["blocks"] if one["kind"] != "disagreement"):
             own = [
-                one["name"]
+                one.name
                 for one in data.configurations
-                if not block["title"].endswith("(gamma 3)") or one["name"].startswith("focal")
+                if not block["title"].endswith("(gamma 3)") or one.name.startswith("focal")
             ]
             assert [row["name"] for row in block["rows"]] == own
             for row in block["rows"]:
@@ -225,11 +228,10 @@ def test_maps_have_a_row_for_the_best_of_each_loss_and_epochs_from_early_to_late
                     (epoch, epoch == 4) for epoch in EPOCHS
                 ]
     twice = {**data.snapshots, "c-other": next(iter(data.snapshots.values()))}
-    worse = {"id": "c-other", "name": "another dice"}
-    verdict = data.verdict | {"configurations": [*data.configurations, worse]}
-    trainings = data.trainings | {"c-other": data.trainings[data.configurations[0]["id"]]}
-    again = replace(data, snapshots=twice, verdict=verdict, trainings=trainings)
-    assert maps._shown(again) == [one["id"] for one in data.configurations]
+    more = like_first(data, [*data.names, "c-other"])
+    trainings = data.trainings | {"c-other": data.trainings[data.configurations[0].id]}
+    again = replace(more, snapshots=twice, trainings=trainings)
+    assert maps._shown(again) == list(data.names)
 
 
 def test_the_pictures_show_what_the_network_said(data, packed_and_run):
@@ -305,24 +307,25 @@ def test_many_noisy_maps_stay_a_small_page(tmp_path, monkeypatch):
     assert len(held["images"][0]["blocks"][0]["rows"][0]["cells"]) == 6
 
 
-def test_the_three_parts_are_beside_each_other_the_winner_first(data):
-    held = parts.section(data)
-    assert held["tables"][0]["name"] == data.winner["name"]
+def test_training_validation_and_test_are_beside_each_other_the_winner_first(data):
+    held = splits_section(data)
+    assert held["tables"][0]["name"] == data.winner.name
     rows = held["tables"][0]["rows"]
     assert [row["name"] for row in rows] == [*data.classes, "mean over classes", "weighted by support"]
-    told = data.winner["split_scores"]
+    told = data.winner.split_scores.model_dump()
     assert [cell["value"] for cell in rows[1]["cells"]] == [
         told[part]["classes"][data.classes[1]][key]
         for part in ("train", "validation", "test")
         for key in ("support", "precision", "recall", "f1")
     ]
-    bare = [{**one, "split_scores": None} for one in data.configurations]
-    assert parts.section(replace(data, verdict=data.verdict | {"configurations": bare})) is None
+    assert (
+        splits_section(altered_configurations(data, lambda record: record | {"split_scores": None})) is None
+    )
 
 
 def test_the_sections_are_on_the_page_and_names_are_escaped(data):
     page = render(data)
-    for name in ("three-parts", "loss-panels", "epochs", "maps", "loss-curves"):
+    for name in ("splits", "loss-panels", "epochs", "maps", "loss-curves"):
         assert f'<section id="{name}">' in page, name
     assert MARKUP not in page
     assert "never of a test fold" in page

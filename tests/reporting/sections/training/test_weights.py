@@ -29,8 +29,8 @@ def with_weights(data, root, made, trainings=None):
     folders, results = {}, []
     for number, one in enumerate(data.configurations):
         parts = trained_numbers(made(number))
-        folders[one["id"]] = [root / f"{one['id']}-{fold}" for fold in range(2)]
-        for folder in folders[one["id"]]:
+        folders[one.id] = [root / f"{one.id}-{fold}" for fold in range(2)]
+        for folder in folders[one.id]:
             folder.mkdir()
             quantiles = {part: np.quantile(values, LEVELS) for part, values in parts.items()}
             np.savez(folder / "weight_quantiles.npz", levels=LEVELS, **quantiles)
@@ -68,7 +68,7 @@ def test_constant_weights_are_drawn(tmp_path, data):
 def regularised(data, *changes):
     base = {"model": "conv", "optimizer": {"adamw": {"lr": 0.01}}}
     return {
-        one["id"]: Training.model_validate(base | change)
+        one.id: Training.model_validate(base | change)
         for one, change in zip(data.configurations, changes, strict=True)
     }
 
@@ -79,7 +79,7 @@ DECAY = [{"optimizer": {"adamw": {"lr": 0.01, "weight_decay": decay}}} for decay
 def test_configurations_that_differ_in_regularisation_stand_side_by_side_from_weak_to_strong(tmp_path, data):
     trainings = regularised(data, *DECAY)
     shown = with_weights(data, tmp_path, lambda number: network(1 / (number + 1)), trainings)
-    names = [one["name"] for one in data.configurations]
+    names = list(data.names.values())
     rows = section(shown)["weights"]["rows"]
     assert [row[0]["part"] for row in rows] == ["Whole network", "Last layers"]
     assert [panel["title"] for panel in rows[0]] == [names[1], names[0], names[2]]
@@ -104,8 +104,8 @@ def test_configurations_that_differ_in_regularisation_stand_side_by_side_from_we
 def test_only_weight_decay_and_dropout_are_regularisation(data, change, alike):
     first, second, _ = data.configurations
     shown = replace(data, trainings=regularised(data, {}, change, {"loss": "focal"}))
-    wanted = {first["id"], second["id"]} if alike else {first["id"]}
-    assert {one["id"] for one in compared(shown)} == wanted
+    wanted = {first.id, second.id} if alike else {first.id}
+    assert {one.id for one in compared(shown)} == wanted
 
 
 def test_fits_that_wrote_nothing_of_their_weights_have_no_section(data):

@@ -1,8 +1,7 @@
 """The section on costs: energy only where it was measured, and a cell below every heading."""
 
-import json
-
 import pytest
+from altered import altered_configurations
 
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
@@ -11,17 +10,11 @@ from foldwise.reporting.sections.verdict import costs
 
 @pytest.fixture(scope="module")
 def data(runs):
-    """A run with energies, from its verdict as a test changes it."""
-    folder = runs["classification24"]
-    verdict = json.loads(folder.verdict.read_text(encoding="utf-8"))
-
-    def changed(**cost):
-        told = json.loads(json.dumps(verdict))
-        for one in told["configurations"]:
-            one["cost"] |= cost
-        return gather(folder, told)
-
-    return changed
+    """A run with energies, its costs as a test changes them."""
+    data = gather(runs["classification24"])
+    return lambda **cost: altered_configurations(
+        data, lambda record: record | {"cost": record["cost"] | cost}
+    )
 
 
 def headings_and_cells(data):

@@ -2,10 +2,13 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from altered import altered
 from make_run import MARKUP, RUNS, make_run
 
+from foldwise.judging.verdict_sections import LevelPair
 from foldwise.reporting.drawing.effects import Away, Row, factor_chart, panels
 from foldwise.reporting.drawing.rows import bar_cell
 from foldwise.reporting.drawing.svg import Scale
@@ -35,12 +38,10 @@ def test_every_factor_has_its_drawing_and_its_share(data):
 
 
 def test_a_single_factor_and_two_configurations_are_left_to_the_leaderboard(data):
-    told = data.verdict["factors"]
-    one = told | {"factors": told["factors"][:1]}
-    assert factors.section(replace(data, verdict=dict(data.verdict) | {"factors": one})) is None
-    two = told | {"num_compared": 2}
-    assert factors.section(replace(data, verdict=dict(data.verdict) | {"factors": two})) is None
-    assert factors.section(replace(data, verdict=dict(data.verdict) | {"factors": None})) is None
+    effects = data.verdict.dump()["factors"]
+    single, two = effects | {"factors": effects["factors"][:1]}, effects | {"num_compared": 2}
+    for changed in (single, two, None):
+        assert factors.section(altered(data, factors=changed)) is None
 
 
 def chart(rows, sets, **heads):
@@ -68,10 +69,11 @@ def test_levels_stand_where_their_numbers_say():
 
 
 def test_differences_are_to_the_best_whichever_way_is_better():
-    pair = {"a": "x", "b": "y", "difference": -0.2, "low": -0.3, "high": -0.1, "conclusion": "better"}
-    away = factors._away({"pairs": [pair]}, "x", "y")
+    numbers = {"difference": -0.2, "low": -0.3, "high": -0.1, "p": 0.01, "agree": 1, "matched": 1}
+    effect = SimpleNamespace(pairs=[LevelPair(a="x", b="y", conclusion="better", **numbers)])
+    away = factors._away(effect, "x", "y")
     assert (away.difference, away.low, away.high, away.told) == (0.2, 0.1, 0.3, True)
-    assert factors._away({"pairs": [pair]}, "x", "x") is None
+    assert factors._away(effect, "x", "x") is None
 
 
 def test_the_map_is_coloured_by_rank_and_prints_every_number(data):
@@ -109,7 +111,7 @@ def test_columns_of_bars_are_numbers_on_one_axis(data):
     """Where bars are drawn by the text of their numbers, their steps are unequal: here a bar is as long as its value."""
     held = metrics.section(data)["metrics"]["bars"]
     assert [head["title"] for head in held["heads"]][-2:] == ["training time", "inference time"]
-    paid = [one["cost"]["train_s"] for one in data.configurations]
+    paid = [result.cost.train_s for result in data.configurations]
     drawn = [re.search(r'y="4" width="([\d.]+)"', row["cells"][-2]["drawing"]) for row in held["rows"]]
     lengths = [float(found[1]) for found in drawn]
     assert lengths == pytest.approx([100 * one / max(paid) for one in paid], abs=0.11)

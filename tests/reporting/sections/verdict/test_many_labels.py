@@ -4,17 +4,16 @@ import re
 
 import numpy as np
 import pytest
-from foldwise.judging.cooccurrence import phi
-from foldwise.reporting.sections.verdict.panels import MAX_DRAWN, _commonest
 from make_run import MARKUP
 
-from foldwise.reporting.drawing.classes import correlation_matrix
+from foldwise.reporting.drawing.classes import MAX_DRAWN, commonest, correlation_matrix
 from foldwise.reporting.drawing.curves import threshold_panel
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.images import labels
 from foldwise.reporting.sections.images.gallery import MAX_SAID, names_said
-from foldwise.reporting.sections.verdict import thresholds
+from foldwise.reporting.sections.images.labels import phi
+from foldwise.reporting.sections.verdict.calibration import thresholds_section
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +68,18 @@ def test_the_sections_stand_in_reports_of_several_labels_only(data, runs):
         "a label is said was also set on the inner validation of each fold: probabilities are calibrated"
         in page
     )
-    told = thresholds.section(data)["thresholds"]
+    told = thresholds_section(data)["thresholds"]
     assert [row["kind"] for row in told["compared"]] == ["", "", "", "", "", "winner", "baseline", "baseline"]
     assert len(told["rows"]) == len(data.classes)
     other = gather(runs["trivial"])
-    assert labels.section(other) is thresholds.section(other) is None
+    assert labels.section(other) is thresholds_section(other) is None
 
 
 def test_pictures_say_what_the_thresholds_say(data):
-    winner = data.winner["id"]
-    said = data.decided[winner]
+    winner = data.winner.id
+    said = data.curves.decisions[winner]
     assert said.keys() == data.probabilities[winner].keys()
-    found = data.verdict["configurations"][0]["per_class"]
+    found = data.configurations[0].per_class
     for k, name in enumerate(data.classes):
         hits = sum(said[case.index][k] for case in data.cases if k in case.labels)
         assert hits / found[name]["support"] == pytest.approx(found[name]["sensitivity"])
@@ -95,7 +94,7 @@ def test_of_many_labels_said_the_most_probable_are_named_in_their_order():
 
 def test_of_very_many_classes_the_commonest_are_drawn_and_the_rest_is_counted():
     numbers = [(k * 7) % 50 for k in range(50)]
-    drawn, left_over = _commonest(numbers, numbers)
+    drawn, left_over = commonest(numbers, numbers)
     assert left_over == 50 - MAX_DRAWN == 10
     assert drawn == [number for number in numbers if number >= 10]
-    assert _commonest(list(range(28)), [0] * 28) == (list(range(28)), 0)  # those of the Human Protein Atlas
+    assert commonest(list(range(28)), [0] * 28) == (list(range(28)), 0)  # those of the Human Protein Atlas

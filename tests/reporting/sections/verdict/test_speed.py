@@ -1,15 +1,15 @@
 """The section on speed: panels, lines, the limit, what could not be measured, and names that are no HTML."""
 
-from dataclasses import replace
-
 import pytest
-from foldwise.reporting.sections.verdict.throughput import _speed, section
+from altered import altered
 from make_run import MARKUP
 
+from foldwise.judging.verdict import Cost
 from foldwise.reporting.drawing.curves import speed_panel
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.verdict.costs import peak_memory
+from foldwise.reporting.sections.verdict.speed import _speed, section
 
 
 def pace(median):
@@ -35,6 +35,7 @@ def row(cache, points, **changes):
         "device_name": "a processor",
     }
     known |= {"threads": 1, "parameters": 6400, "peak_memory_is": "growth of process memory", "error": None}
+    known |= {"precision": "fp32", "fill_s": None}
     return known | {"title": f"speed, {cache}", "cores": 4, "others_busy": 0.1, "points": points} | changes
 
 
@@ -44,7 +45,7 @@ def data(runs):
 
 
 def told(data, *rows):
-    return replace(data, verdict={**data.verdict, "throughput": list(rows)})
+    return altered(data, throughput=list(rows))
 
 
 def test_there_is_no_section_where_nothing_was_measured(data):
@@ -91,7 +92,7 @@ def test_what_could_not_be_measured_is_said_and_drawn_as_nothing(data):
     held = section(told(data, row("disk", [point(1, 5, 10), empty(64, "out of memory")])))["speed"]
     assert held["panels"][0]["problems"] == ["batches of 64: out of memory"]
     assert held["rows"][1]["problem"] == "out of memory"
-    assert held["rows"][1]["train"]["shown"] == "–"
+    assert held["rows"][1]["cells"][1]["shown"] == "–"
     nothing = section(told(data, row("disk", [empty(64, "out of memory")])))["speed"]
     assert nothing["panels"][0]["best"] == ""
 
@@ -141,5 +142,5 @@ def test_the_axis_begins_at_nothing_and_has_the_sizes_that_were_measured():
     ],
 )
 def test_memory_is_that_of_the_hungrier_part_and_says_which(held, shown, note):
-    told = peak_memory(held)
+    told = peak_memory(Cost(**held))
     assert (told["shown"], told["note"]) == (shown, note)

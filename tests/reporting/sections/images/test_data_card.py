@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from foldwise.reporting.sections.images.statistics import statistics_table
+from foldwise.reporting.sections.images.data_card import _statistics
 
 
 def row(part, fold, images, pixels, mean):
@@ -20,12 +20,12 @@ ROWS = [
 
 
 def table(rows):
-    return statistics_table(SimpleNamespace(statistics=rows))
+    return _statistics(SimpleNamespace(statistics=rows))
 
 
 def test_every_cell_is_the_median_of_the_folds_with_its_range():
     made = table(ROWS)
-    assert made["parts"] == ["all", "training", "inner validation", "test"]
+    assert made["splits"] == ["all", "training", "validation", "test"]
     assert made["folds"] == 3
     cells = {row["name"]: row["cells"] for row in made["rows"]}
     assert cells == {
