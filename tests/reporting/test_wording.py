@@ -1,5 +1,6 @@
 import pytest
 
+from foldwise.judging.verdict_sections import ScoreEstimate
 from foldwise.reporting import wording as words
 
 
@@ -19,9 +20,9 @@ from foldwise.reporting import wording as words
         (words.bounds(-0.26, 0.12), "≥ −0.26\n≤ +0.12"),
         (words.bounds(None, None), ""),
         (words.shown(0.0213), "0.021"),
-        (words.estimate({"estimate": 0.6559, "low": 0.44, "high": 0.82}), "0.66"),
-        (words.estimate({"estimate": 0.6559, "low": None, "high": None}), "0.66"),
-        (words.estimate({"estimate": None, "low": None, "high": None}), "–"),
+        (words.estimate(ScoreEstimate(estimate=0.6559, low=0.44, high=0.82)), "0.66"),
+        (words.estimate(ScoreEstimate(estimate=0.6559, low=None, high=None)), "0.66"),
+        (words.estimate(ScoreEstimate(estimate=None, low=None, high=None)), "–"),
         (words.interval(None, 0.9), "–"),
         (words.percent(0.712), "71\u00a0%"),
         (words.percent(0.001), "<1\u00a0%"),

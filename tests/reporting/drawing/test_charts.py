@@ -2,6 +2,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from foldwise.judging.curves import Line, RankingCurve
+from foldwise.judging.verdict import ConfigurationResult, Cost
 from foldwise.reporting.drawing.classes import Dot, bars, class_strip
 from foldwise.reporting.drawing.costs import OTHERS, cost_chart
 from foldwise.reporting.drawing.curves import curve_panel
@@ -14,11 +16,20 @@ from foldwise.reporting.drawing.rows import (
 from foldwise.reporting.drawing.series import learning_panel, learning_scale
 
 
-def configuration(place, estimate, *, verdict="worse", latency=5.0):
-    low, high = (None, None) if estimate is None else (estimate - 0.02, estimate + 0.02)
+def configuration(place, estimate, *, verdict="worse", latency=5.0, span=0.02, **cost):
+    low, high = (None, None) if estimate is None else (estimate - span, estimate + span)
     folds = [{"repeat": 0, "fold": 0, "score": estimate}]
-    cost = {"latency_ms": latency}
-    return {"id": f"c-{place}", "name": f"model <{place}>", "estimate": estimate, "low": low, "high": high, "folds": folds, "verdict": verdict, "cost": cost}  # fmt: skip
+    nothing = {
+        "metrics": {},
+        "per_class": {},
+        "levels": {},
+        "failures": (),
+        "confusion": None,
+        "split_scores": None,
+    }
+    scores = {"estimate": estimate, "low": low, "high": high, "folds": folds, "verdict": verdict}
+    names = {"id": f"c-{place}", "name": f"model <{place}>", "num_done": 1, "num_planned": 1}
+    return ConfigurationResult(**names, **scores, **nothing, cost=Cost(latency_ms=latency, **cost))
 
 
 def parts(drawn, class_):
@@ -67,8 +78,8 @@ def test_cost_names_those_that_nothing_beats():
 
 
 def test_cost_differences_within_the_interval_of_the_winner_are_drawn_small():
-    first = {**configuration(0, 0.355, latency=20.0), "verdict": "winner", "low": 0.29, "high": 0.43}
-    other = {**configuration(1, 0.347, latency=30.0), "verdict": "could be best"}
+    first = configuration(0, 0.355, latency=20.0, verdict="winner", span=0.07)
+    other = configuration(1, 0.347, latency=30.0, verdict="could be best")
     drawn = cost_chart([first, other], title="Dice")
     assert len(parts(drawn, "shade")) == 1
     heights = [float(label.text) for label in parts(drawn, "tick") if label.text.startswith("0.")]
@@ -87,22 +98,24 @@ def test_where_all_are_equally_fast_there_is_no_cost_chart_and_an_equally_fast_w
 
 
 def test_score_stands_against_every_cost_that_was_measured_and_differs():
-    told = [configuration(place, 0.9 - place / 10, latency=5.0) for place in range(3)]
-    for place, one in enumerate(told):
-        one["cost"] |= {"train_s": 10.0 + 10 * place, "peak_memory_mb": 420.0, "shared_peak_memory_mb": None}
-    told[0]["cost"]["energy_j"] = 7200.0
+    alike = {"peak_memory_mb": 420.0}
+    told = [
+        configuration(place, 0.9 - place / 10, train_s=10.0 + 10 * place, **alike) for place in range(1, 3)
+    ]
+    told.insert(0, configuration(0, 0.9, train_s=10.0, energy_j=7200.0, **alike))
     drawn = [cost_chart(told, title="Dice", price=price, width=310) for price in OTHERS]
     assert [one is not None for one in drawn] == [True, False, True]  # memory is the same for all
     assert "seconds of training per fold →" in drawn[0]
     assert "watt-hours per fold →" in drawn[2]
     assert "2.0\u00a0Wh" in drawn[2]
-    told[1]["cost"]["shared_peak_memory_mb"] = 900.0  # a pass of the encoder that needs more than the fit
+    # a pass of the encoder that needs more than the fit
+    told[1] = configuration(1, 0.8, shared_peak_memory_mb=900.0, **alike)
     assert cost_chart(told, title="Dice", price=OTHERS[1]) is not None
 
 
 def test_curves_show_folds_mean_and_chance():
-    diagonal = ([0.0, 0.5, 1.0], [0.0, 0.8, 1.0])
-    curve = {"folds": [diagonal, diagonal], "mean": diagonal}
+    diagonal = Line([0.0, 0.5, 1.0], [0.0, 0.8, 1.0])
+    curve = RankingCurve((diagonal, diagonal), diagonal, 0.7)
     drawn = curve_panel("ROC", [("a", curve), ("b", curve)], kind="roc")
     assert len(parts(drawn, "curve fold")) == 2
     assert (
@@ -111,7 +124,7 @@ def test_curves_show_folds_mean_and_chance():
         == len(parts(drawn, "chance"))
         == 1
     )
-    assert curve_panel("PR", [("a", {"folds": [], "mean": None})], kind="pr", chance=None)
+    assert curve_panel("PR", [("a", RankingCurve((), None, None))], kind="pr", chance=None)
 
 
 def fit(epochs, best):

@@ -107,7 +107,7 @@ def test_pictures_that_are_in_the_data_more_than_once_are_shown_together():
     finding = {
         "alike": [["0.png", "3.png"], ["1.png", "5.png", "6.png"], *(["2.png", "4.png"] for _ in range(4))]
     }
-    data = ReportData({}, cases, {"findings": [{}, finding]}, {}, "", images=Images())
+    data = ReportData(None, None, cases, {"findings": [{}, finding]}, {}, "", images=Images())
     shown, number = copies(data)
     assert [[picture.words for picture in one] for one in shown[:2]] == [
         ["0.png", "3.png"],

@@ -72,7 +72,7 @@ def test_every_condition_is_in_the_heat_maps_and_few_in_the_pictures(data_of):
     for one, told in zip(held["maps"], data.verdict.robustness.configurations, strict=True):
         assert [blur for blur, _ in one["rows"]] == ["0", "1", "2", "4"]
         cells = [cell for _, row in one["rows"] for cell in row]
-        estimates = [held["metrics"]["dice_img_macro"]["estimate"] for held in told["conditions"]]
+        estimates = [held.metrics["dice_img_macro"].estimate for held in told.conditions]
         assert [cell["shown"] for cell in cells] == [f"{value:.2f}" for value in estimates]
         shares += [(value, float(cell["share"])) for value, cell in zip(estimates, cells, strict=True)]
     assert [share for _, share in sorted(shares)] == sorted(share for _, share in shares)

@@ -271,8 +271,8 @@ def test_several_folds_of_one_configuration_have_names_of_their_own(data, tmp_pa
     looks = [make_look(tmp_path / f"look-{n}", {"configuration": first.id, "repeat": 0, "fold": n}) for n in (2, 0)]  # fmt: skip
     held = section(replace(data, auxiliary=looks))["surfaces"]
     assert [one["name"] for one in held["looks"]] == [
-        f"{first['name']}, repeat 1, fold 1",
-        f"{first['name']}, repeat 1, fold 3",
+        f"{first.name}, repeat 1, fold 1",
+        f"{first.name}, repeat 1, fold 3",
     ]
 
 

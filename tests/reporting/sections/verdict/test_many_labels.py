@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from make_run import MARKUP
 
+from foldwise.judging.curves import Line, ThresholdCurve
 from foldwise.reporting.drawing.classes import MAX_DRAWN, commonest, correlation_matrix
 from foldwise.reporting.drawing.curves import threshold_panel
 from foldwise.reporting.report import render
@@ -46,11 +47,8 @@ def test_the_strongest_correlation_is_the_deepest_colour():
 
 def test_the_panel_of_a_label_has_a_line_for_every_fit_and_a_mark_for_every_threshold():
     grid = np.geomspace(0.001, 1, 5)
-    curve = {
-        "folds": [(grid, grid), (grid, 1 - grid)],
-        "mean": (grid, np.full(5, 0.5)),
-        "chosen": [0.02, 0.5, 1e-6],
-    }
+    folds = Line(grid, grid), Line(grid, 1 - grid)
+    curve = ThresholdCurve(folds, Line(grid, np.full(5, 0.5)), (0.02, 0.5, 1e-6))
     drawn = str(threshold_panel("F1 of a < b", curve))
     assert drawn.count('class="curve fold"') == 2
     assert drawn.count('class="curve winner"') == 1
@@ -65,7 +63,7 @@ def test_the_sections_stand_in_reports_of_several_labels_only(data, runs):
     assert 'id="thresholds"' in page
     assert 'id="labels"' in page
     assert (
-        "a label is said was also set on the inner validation of each fold: probabilities are calibrated"
+        "a label is predicted was set on the validation images of each fold, too: probabilities are calibrated"
         in page
     )
     told = thresholds_section(data)["thresholds"]
