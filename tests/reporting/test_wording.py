@@ -51,8 +51,6 @@ from foldwise.reporting import wording as words
         (words.memory(420), "420\u00a0MB"),
         (words.amount(5_100_000), "5.1\u00a0M"),
         (words.amount(850), "850"),
-        (words.count(1, "class", "classes"), "1 class"),
-        (words.count(30_000, "image"), "30\u202f000 images"),
         (words.day("2026-11-20T10:00:00+00:00"), "20 Nov 2026"),
         (words.plain("dice_img"), "Dice per image"),
         (words.in_text("Balanced accuracy"), "balanced accuracy"),
