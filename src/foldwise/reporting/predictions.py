@@ -21,10 +21,9 @@ from foldwise.reporting.assets import environment, joined
 from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
 from foldwise.reporting.drawing.sheet import Cell, contact_sheet
 from foldwise.reporting.sections.images.gallery import MAX_BARS, Bar, Picture, Shown, names_said
-from foldwise.reporting.wording import percent
+from foldwise.reporting.wording import count, percent
 from foldwise.run.folder import read_json
 from foldwise.storage import written_whole
-from foldwise.text import count
 
 TABLE, PAGE, SHEET = "predictions.csv", "pictures.html", "pictures.png"
 CERTAINTY = {

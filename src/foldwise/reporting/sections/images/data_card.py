@@ -12,7 +12,7 @@ import numpy as np
 from foldwise.reporting.drawing.classes import bars, commonest
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import copies, sample
-from foldwise.text import count
+from foldwise.reporting.wording import count
 
 SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 SPLITS = {"all": "all", "train": "training", "validation": "validation", "test": "test"}

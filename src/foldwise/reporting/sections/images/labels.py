@@ -10,8 +10,7 @@ import numpy as np
 from foldwise.metrics.outputs import Bools, Floats, Ints
 from foldwise.reporting.drawing.classes import bars, correlation_matrix
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import score
-from foldwise.text import count
+from foldwise.reporting.wording import count, score
 
 MAX_PAIRS = 5
 MAX_LABELS = 40  # in the matrix; the pairs are of all

@@ -13,8 +13,7 @@ from foldwise.reporting.drawing.histograms import ridges, trimmed
 from foldwise.reporting.drawing.series import HUES, Series, panel, span_of
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import amount, percent
-from foldwise.text import count
+from foldwise.reporting.wording import amount, count, percent
 
 MAX_LOOKS = 4
 MAX_DRAWN = 6  # layers

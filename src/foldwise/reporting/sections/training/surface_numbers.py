@@ -11,9 +11,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.reporting.wording import NOTHING, difference, number, plain
+from foldwise.reporting.wording import NOTHING, count, difference, number, plain
 from foldwise.run.auxiliary_results import AuxiliaryItem
-from foldwise.text import count
 
 Floats = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]

@@ -17,8 +17,7 @@ from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training import surface_numbers as numbers
 from foldwise.reporting.sections.training.surface_data import embedded
 from foldwise.reporting.sections.training.surface_numbers import Look
-from foldwise.reporting.wording import number, percent
-from foldwise.text import count
+from foldwise.reporting.wording import count, number, percent
 
 MAX_TURNED = 6  # looks that can be turned; the data of more would make the page heavy
 MAX_DRAWN = 12  # looks with drawings and tables

@@ -14,6 +14,7 @@ from foldwise.reporting.wording import (
     TASKS,
     amount,
     clipped,
+    count,
     day,
     difference,
     duration,
@@ -26,7 +27,6 @@ from foldwise.reporting.wording import (
     percent,
     shown,
 )
-from foldwise.text import count
 
 MAX_CHIPS = 8
 CHIP_LENGTH = 58  # characters

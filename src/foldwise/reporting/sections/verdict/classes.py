@@ -15,12 +15,12 @@ from foldwise.reporting.wording import (
     Cell,
     amount,
     cell,
+    count,
     number,
     plain,
     score,
     score_cell,
 )
-from foldwise.text import count
 
 MAX_DOTS = 60  # configurations beside the winner in the strip of a class
 MAX_TABLES = 30  # configurations with a table of all splits

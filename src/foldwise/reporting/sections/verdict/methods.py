@@ -7,8 +7,7 @@ from typing import Any
 
 from foldwise.judging.wording import in_text
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import TASKS, selecting_title
-from foldwise.text import count
+from foldwise.reporting.wording import TASKS, count, selecting_title
 
 PACKAGES = ("torch", "timm", "segmentation-models-pytorch")  # named in the text; the table has all
 ENVIRONMENT = (

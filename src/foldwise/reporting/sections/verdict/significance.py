@@ -17,8 +17,7 @@ from foldwise.judging.verdict_sections import (
 from foldwise.reporting.drawing.classes import Dot, class_strip
 from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import Cell, cell, difference, p_value, percent, score
-from foldwise.text import count, counted
+from foldwise.reporting.wording import Cell, cell, count, difference, p_value, percent, score
 
 MAX_ROWS = 60
 WITH_P = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")
@@ -33,7 +32,7 @@ def textbook_section(data: ReportData) -> dict[str, Any] | None:
     columns = [name for name in WITH_P if any(getattr(pair, name) for pair in textbook.pairs)]
     ranks, bayes = textbook.friedman, any(pair.correlated_t for pair in textbook.pairs)
     used = [*columns, *(["correlated_t"] if bayes else []), *(["friedman"] if ranks else [])]
-    scores = counted(textbook.num_fold_scores, "score of a fold", "scores of folds")
+    scores = count(textbook.num_fold_scores, "score of a fold", "scores of folds")
     return {
         "textbook": {
             "winner": verdict.configuration(textbook.against).name,

@@ -8,8 +8,7 @@ from typing import Any
 from foldwise.judging.verdict_sections import ModelThroughput, Speed, SpeedPoint
 from foldwise.reporting.drawing.curves import speed_panel
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import NOTHING, Cell, amount, cell, memory, percent
-from foldwise.text import count
+from foldwise.reporting.wording import NOTHING, Cell, amount, cell, count, memory, percent
 
 BUSY = 0.3  # cores; other programs that take less are not mentioned
 CACHES = ("memory", "disk", "none")  # the place is the number of the hue
