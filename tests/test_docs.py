@@ -23,7 +23,7 @@ from foldwise.learning.objectives.pretraining import PRETRAINING
 from foldwise.learning.options import options_of
 from foldwise.metrics.table import DEFAULTS, metrics_of
 from foldwise.reporting.report import SECTIONS
-from foldwise.reporting.sections.verdict.answer import SHORTLY
+from foldwise.reporting.sections.verdict.answer import WARNINGS
 from foldwise.run.folder import RunFolder
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
@@ -241,7 +241,7 @@ def test_the_page_of_warnings_lists_every_code_with_a_cure_and_no_other():
         for code, cells in rows(section(page, title)).items()
     }
     assert set(told) == set(warnings_in_the_source())
-    assert set(SHORTLY) <= set(told)
+    assert set(WARNINGS) <= set(told)
     assert all(len(cells) == 3 and cells[2] for cells in told.values())
 
 
