@@ -240,8 +240,8 @@ def _write_done(path, item, packed, split, wanted, place):
         np.savez_compressed(path / "predictions.npz", **masks)
     else:
         arrays = {"probabilities": _labelled(packed, split.test, skill, wanted, rng)}
-        arrays |= {"inner_case": split.validation.astype(np.int32)}
-        arrays |= {"inner_probabilities": _labelled(packed, split.validation, skill, wanted, rng)}
+        arrays |= {"validation_case": split.validation.astype(np.int32)}
+        arrays |= {"validation_probabilities": _labelled(packed, split.validation, skill, wanted, rng)}
     np.savez(path / "scores.npz", case=split.test.astype(np.int32), **arrays)
 
 

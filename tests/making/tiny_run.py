@@ -185,8 +185,10 @@ def _outputs(wanted, truth, split, place):
         )
         return _segmented(truth[test], logits) | {"case": test.astype(np.int32)}
     hard = shared.normal(size=(wanted.num_cases, K))
-    said, inner = (_classified(wanted, truth, hard, cases, skill, own) for cases in (test, split.validation))
-    told = {"inner_case": split.validation.astype(np.int32), "inner_probabilities": inner}
+    said, validation = (
+        _classified(wanted, truth, hard, cases, skill, own) for cases in (test, split.validation)
+    )
+    told = {"validation_case": split.validation.astype(np.int32), "validation_probabilities": validation}
     return {"case": test.astype(np.int32), "probabilities": said} | told
 
 

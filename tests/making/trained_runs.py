@@ -57,7 +57,9 @@ def trained(folder, packed, *, strides):
         with np.load(path.with_name("scores.npz")) as arrays:
             kept = dict(arrays)
         counts = np.arange(1, K * K + 1).reshape(K, K)
-        np.savez(path.with_name("scores.npz"), **kept, train_confusion=10 * counts, inner_confusion=counts)
+        np.savez(
+            path.with_name("scores.npz"), **kept, train_confusion=10 * counts, validation_confusion=counts
+        )
         if fold == 0:
             write_watched(path.with_name("watched.npz"), packed, strides, losses[result["configuration"]])
     judge(folder)

@@ -69,9 +69,6 @@ def test_what_is_nothing_by_nothing_is_not_known():
     assert measured(np.zeros((2, 2), int), ("a", "b"))["macro"]["f1"] is None
 
 
-TITLED = {"train": "train", "inner": "validation"}  # of the counts in scores.npz
-
-
 def with_counts(folder, part_of):
     """Add to every fit of a run the counts of the two parts that it was not tested on."""
     for path in folder.root.glob("done/*/scores.npz"):
@@ -86,12 +83,12 @@ def test_the_verdict_pools_every_part_over_folds_and_repeats(tmp_path, task):
     K = len(CLASSES[task])
     several = task == "multilabel_classification"
     rng = np.random.default_rng(0)
-    counts = {part: rng.integers(1, 9, (K, 2, 2) if several else (K, K)) for part in ("train", "inner")}
+    counts = {part: rng.integers(1, 9, (K, 2, 2) if several else (K, K)) for part in ("train", "validation")}
     with_counts(folder, counts)
     rows = read_rows(folder)
     one = json.loads(json.dumps(judge(folder)))["configurations"][0]
     for part, matrix in counts.items():
-        assert one["split_scores"][TITLED[part]] == measured(6 * matrix, CLASSES[task])  # 3 folds, 2 repeats
+        assert one["split_scores"][part] == measured(6 * matrix, CLASSES[task])  # 3 folds, 2 repeats
     outputs = [rows.outputs(one["id"], repeat) for repeat in (0, 1)]
     if task.endswith("segmentation"):
         tested = sum(part.confusion.sum(0) for part in outputs)

@@ -28,7 +28,7 @@ def test_losses_before_and_after_are_those_of_scikit_learn(task, tmp_path):
             for fit in rows.done(one["id"], repeat):
                 saved = np.load(fit.path / "scores.npz")
                 heat = fit_temperature(
-                    saved["inner_probabilities"], rows.truth[saved["inner_case"]], rows.family
+                    saved["validation_probabilities"], rows.truth[saved["validation_case"]], rows.family
                 )
                 stated = next(
                     part["temperature"]

@@ -71,7 +71,7 @@ def test_what_a_fit_leaves(tmp_path, task):
     else:
         assert not (tmp_path / "fit" / "watched.npz").exists()
         assert scores["probabilities"].shape == (6, classes)
-        assert scores["inner_case"].tolist() == SPLIT.validation.tolist()
+        assert scores["validation_case"].tolist() == SPLIT.validation.tolist()
     assert "best epoch" in (tmp_path / "fit" / "log.txt").read_text()
 
 
@@ -140,7 +140,7 @@ def test_the_best_epoch_is_kept_and_patience_ends(tmp_path):
     assert result["best_epoch"] == 1 + int(np.argmin(values))
     assert len(values) == result["best_epoch"] + 2 < 40
     labels = tiny("multiclass_classification").labels[SPLIT.validation]
-    p = scores["inner_probabilities"][np.arange(4), labels].astype(float)
+    p = scores["validation_probabilities"][np.arange(4), labels].astype(float)
     assert -np.log(p.clip(1e-7)).mean() == pytest.approx(min(values), rel=1e-5)
     assert told[-1]["epochs"] == 40
     assert told[0] == {"epoch": 1, "epochs": 40, "metric": "log_loss", "score": values[0]}

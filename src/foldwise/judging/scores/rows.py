@@ -174,10 +174,10 @@ class Rows:
     def validation_outputs(self, fit: PlannedFit) -> ValidationOutputs:
         """What a fit may know of the labels when its thresholds are set."""
         assert self.truth is not None
-        read = read_arrays(fit.path / "scores.npz", ("inner_case", "inner_probabilities"))
+        read = read_arrays(fit.path / "scores.npz", ("validation_case", "validation_probabilities"))
         split = next(one for one in self.splits if (one.repeat, one.fold) == (fit.repeat, fit.fold))
         known = np.concatenate([split.train, split.validation])
-        said, true = read["inner_probabilities"].astype(np.float64), self.truth[read["inner_case"]]
+        said, true = read["validation_probabilities"].astype(np.float64), self.truth[read["validation_case"]]
         return ValidationOutputs(said, true, self.truth[known].mean(axis=0))
 
     def fold_outputs(self, fit: PlannedFit) -> Outputs:

@@ -10,7 +10,7 @@ from foldwise.judging.scores.rows import PlannedFit, Rows
 from foldwise.judging.verdict import ClassPrecisionRecall, PrecisionRecall, ScoresBySplit, SplitScores
 from foldwise.metrics.outputs import THRESHOLD, Floats, Ints, Outputs
 
-STORED = {"train": "train_confusion", "validation": "inner_confusion"}  # in scores.npz
+STORED = {"train": "train_confusion", "validation": "validation_confusion"}  # in scores.npz
 
 
 def scores_by_split(rows: Rows, configuration: str) -> ScoresBySplit | None:

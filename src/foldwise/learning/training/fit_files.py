@@ -42,12 +42,12 @@ def write_scores(request: FitRequest, scores: FoldScores, scratch: Path) -> None
     """``scores.npz``, and ``predictions.npz`` of a segmentation."""
     validation, test = scores.validation, scores.test
     arrays = {"case": test.case, **test.arrays}
-    for name, part in (("train", scores.train), ("inner", validation)):
+    for name, part in (("train", scores.train), ("validation", validation)):
         arrays[f"{name}_confusion"] = pooled_confusion(outputs_of(part, request.packed.task))
     if not request.segmentation:
         # Probabilities of the validation part serve to set thresholds later; of pixels they are not kept.
-        arrays |= {"inner_case": validation.case}
-        arrays |= {"inner_probabilities": validation.arrays["probabilities"]}
+        arrays |= {"validation_case": validation.case}
+        arrays |= {"validation_probabilities": validation.arrays["probabilities"]}
     np.savez(scratch / "scores.npz", **arrays)  # type: ignore[arg-type]
     if request.segmentation:
         maps = {str(case): labels for case, labels in test.maps.items()}
