@@ -47,6 +47,24 @@ def test_settings_are_what_a_step_needs():
     assert settings["seed"] == seed_of(0, 0, 0, "s0")
 
 
+def test_the_tolerance_is_a_setting_only_where_boundaries_choose_the_epoch():
+    by_dice, by_nsd = (
+        [
+            plan_of(
+                task="binary_segmentation",
+                train={"model": "unet"},
+                judge={"select": select, "tolerance_px": px},
+            ).items[0]
+            for px in (1, 3)
+        ]
+        for select in ("auto", "nsd")
+    )
+    assert [item.settings.get("tolerance_px") for item in by_dice] == [None, None]
+    assert by_dice[0].id == by_dice[1].id
+    assert [item.settings["tolerance_px"] for item in by_nsd] == [1, 3]
+    assert by_nsd[0].id != by_nsd[1].id
+
+
 RELEVANT = [
     {"train": {"model": "unet"}},
     {"train": {"model": {"conv": {"width": 8}}}},

@@ -16,8 +16,8 @@ FAMILIES = {
     "iou": ("iou", "intersection over union", "jaccard", "jaccard index"),
     "auroc": ("auroc", "auc", "roc auc", "auc roc", "area under the roc curve", "area under the curve"),
     "averageprecision": ("average precision", "ap", "map", "auprc"),
-    "mcc": ("mcc", "matthews correlation coefficient"),
-    "kappa": ("kappa", "cohen kappa", "weighted kappa"),
+    "mcc": ("mcc", "matthews correlation", "matthews correlation coefficient"),
+    "kappa": ("kappa", "cohen kappa", "cohen's kappa", "weighted kappa", "quadratic weighted kappa", "qwk"),
     "nsd": ("nsd", "surface dice", "normalised surface distance", "normalized surface distance"),
     "hd95": ("hd95", "hd", "hausdorff distance", "hausdorff"),
     "brier": ("brier", "brier score"),
@@ -31,7 +31,7 @@ FAMILIES = {
 LOWER_IS_BETTER = {"hd95", "brier", "logloss", "ece", "loss", "error", "distance", "residual"}
 # What a name may have around it: ``dice_img_macro``, ``test accuracy``.
 AROUND = re.compile(
-    r"^(macro|micro|weighted|mean|test|val|validation)|(macro|micro|weighted|pooled|img|mean|score|test|val|s)$"
+    r"^(macro|micro|weighted|mean|test|val|validation)|(macro|micro|weighted|linear|quadratic|pooled|img|mean|score|test|val|s)$"
 )
 
 

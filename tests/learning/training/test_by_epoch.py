@@ -142,6 +142,15 @@ def test_a_fit_keeps_the_epoch_of_the_best_median_and_patience_counts_from_it(tm
     assert len(values) == min(40, result["best_epoch"] + 3)
 
 
+@pytest.mark.parametrize("select", ["nsd", "pixel_auroc", "pixel_mcc_pooled"])
+def test_masks_may_be_chosen_by_boundaries_rankings_and_correlations(tmp_path, select):
+    task = "binary_segmentation"
+    chosen = settings(task) | {"select": select, "tolerance_px": 1.0}
+    result = fit_item(job(chosen, tmp_path, packed=tiny(task), split=SPLIT))
+    assert result["select"].startswith(select)
+    assert all(-1 <= record["val_score"] <= 1 for record in result["epochs"])
+
+
 def test_training_and_validation_loss_are_one_formula(tmp_path):
     """Without dropout, augmentation or a step that moves anything, both are the mean over the same images."""
     packed = tiny("binary_segmentation")

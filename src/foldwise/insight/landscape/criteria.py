@@ -145,4 +145,6 @@ def trivial_values(
     """(L,) what each criterion says of the trivial predictor, on the images that are looked at."""
     plain: dict[str, Any] = {"layout": torch.contiguous_format, "precision": "fp32"}
     asking = ForwardPass(forward.task, forward.num_classes, forward.device, **plain)
-    return evaluate(trivial_predictor(request), batches, [one.of for one in criteria], forward=asking)
+    return evaluate(
+        trivial_predictor(request), batches, [criterion.of for criterion in criteria], forward=asking
+    )

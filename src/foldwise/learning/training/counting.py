@@ -47,8 +47,8 @@ def confusion_matrices(decided_NHW: Tensor, target_NHW: Tensor, classes: int) ->
     num = len(target_NHW)
     true_NHW = target_NHW.clamp(max=classes - 1)
     image_NHW = torch.arange(num, device=target_NHW.device)[:, None, None].expand_as(target_NHW)
-    place = (image_NHW * classes + true_NHW) * classes + decided_NHW
-    return _counted(place, target_NHW != IGNORE, num * classes**2).reshape(num, classes, classes)
+    cell = (image_NHW * classes + true_NHW) * classes + decided_NHW
+    return _counted(cell, target_NHW != IGNORE, num * classes**2).reshape(num, classes, classes)
 
 
 def decisions(logits: Tensor, target: Tensor, task: Task) -> Tensor:
@@ -82,10 +82,10 @@ def _histogram(p_NKHW: Tensor, true_NHW: Tensor, counts_NHW: Tensor) -> Tensor:
     class_K = torch.arange(classes, device=device)[None, :, None, None]
     is_class = (true_NHW[:, None] == class_K).long()
     image_N = torch.arange(num, device=device)[:, None, None, None]
-    place = ((image_N * classes + class_K) * 2 + is_class) * BINS + bins
-    counts_NKHW = counts_NHW[:, None].expand_as(place)
+    cell = ((image_N * classes + class_K) * 2 + is_class) * BINS + bins
+    counts_NKHW = counts_NHW[:, None].expand_as(cell)
     num_bins = num * classes * 2 * BINS
-    return _counted(place, counts_NKHW, num_bins).reshape(num, classes, 2, BINS).int()
+    return _counted(cell, counts_NKHW, num_bins).reshape(num, classes, 2, BINS).int()
 
 
 def decided(p_NKHW: Tensor) -> Tensor:
@@ -101,6 +101,6 @@ def decided(p_NKHW: Tensor) -> Tensor:
     return chosen
 
 
-def _counted(place: Tensor, counts: Tensor, num_bins: int) -> Tensor:
-    """How often each place 0 .. num_bins - 1 is there among those that count; the others fall into a bin of their own."""
-    return torch.bincount(torch.where(counts, place, num_bins).flatten(), minlength=num_bins + 1)[:num_bins]
+def _counted(cell: Tensor, counts: Tensor, num_bins: int) -> Tensor:
+    """How often each of the cells 0 .. num_bins - 1 is there among those that count; the rest fall into a bin of their own."""
+    return torch.bincount(torch.where(counts, cell, num_bins).flatten(), minlength=num_bins + 1)[:num_bins]
