@@ -111,7 +111,7 @@ def test_a_study_on_two_devices_is_judged_by_what_is_there_and_finished_elsewher
     prepared = prepare(open_study(study(tmp_path)))
     folder = lay_out(prepared, tmp_path / "run")
     work(folder, log=lambda line: None)
-    verdict = finish(folder)
+    verdict = finish(folder).dump()
     assert (verdict["state"], verdict["num_done"], verdict["num_planned"]) == ("incomplete", 4, 8)
     (missing,) = [one for one in verdict["warnings"] if one["code"] == "MISSING_RUNS"]
     assert missing["cure"] == "Run the study again on a machine that has cuda; what is done is kept."
@@ -124,7 +124,7 @@ def test_a_study_on_two_devices_is_judged_by_what_is_there_and_finished_elsewher
     monkeypatch.setattr(pick, lambda *_: torch.device("cpu"))  # in the place of a GPU
     monkeypatch.setattr("foldwise.learning.training.setup.pick_device", lambda *_: torch.device("cpu"))
     work(folder, log=lambda line: None)
-    verdict = finish(folder)
+    verdict = finish(folder).dump()
     assert verdict["num_done"] == 8
     device = next(one for one in verdict["factors"]["factors"] if one["factor"] == "device")
     assert device["covariate"]

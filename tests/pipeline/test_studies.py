@@ -92,7 +92,7 @@ def test_the_quick_twin_runs_to_its_report(path, tmp_path):
     prepared = prepare(open_study(path, variants=["phantom", "quick"]))
     folder = lay_out(prepared, tmp_path / "run")
     assert work(folder, device="cpu", log=lambda _: None) == len(prepared.plan.items)
-    verdict = finish(folder)
+    verdict = finish(folder).dump()
     assert verdict["num_done"] == verdict["num_planned"] > 0
     page = folder.report.read_text(encoding="utf-8")
     assert "failures" not in [part.split('"')[0] for part in page.split('<section id="')[1:]]

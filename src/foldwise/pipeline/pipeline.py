@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from foldwise.data.public.study_source import fetch_source
 from foldwise.errors import RunError, choose
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of
+from foldwise.judging.verdict import Verdict
 from foldwise.learning.checkpoints.winner import make_winner
 from foldwise.pipeline.preflight import Costs, preflight
 from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
@@ -51,7 +52,7 @@ class Observer(Protocol):
     def stopping(self, folder: RunFolder) -> None:
         """The run was asked to stop, and its workers are."""
 
-    def judged(self, folder: RunFolder, verdict: dict[str, Any]) -> None:
+    def judged(self, folder: RunFolder, verdict: Verdict) -> None:
         """The verdict and the report are written."""
 
 
@@ -79,7 +80,7 @@ class Silent:
     def stopping(self, folder: RunFolder) -> None:
         """Nothing."""
 
-    def judged(self, folder: RunFolder, verdict: dict[str, Any]) -> None:
+    def judged(self, folder: RunFolder, verdict: Verdict) -> None:
         """Nothing."""
 
 
@@ -121,7 +122,7 @@ def check(
     return prepared, preflight(prepared, device=device)
 
 
-def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFolder, dict[str, Any]]:
+def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFolder, Verdict]:
     """Check a study, do what is not done yet, judge and report; the run folder and the verdict."""
     refuse_device(options.device)
     launch = choose(LAUNCHERS, options.launcher, "launcher", where="--launcher")
@@ -188,9 +189,9 @@ def _finished(folder: RunFolder) -> Callable[[], bool]:
     return finished
 
 
-def finish(folder: RunFolder) -> dict[str, Any]:
+def finish(folder: RunFolder) -> Verdict:
     """Judge what is done, write the report, and lay the winner out for prediction; the verdict."""
-    verdict = judge(folder).dump()
+    verdict = judge(folder)
     _hand_over(folder, verdict)
     write_report(folder)
     return verdict
@@ -202,11 +203,13 @@ def judged_now(folder: RunFolder) -> ReportData:
     return gather(folder, verdict, curves_of(rows, verdict))
 
 
-def _hand_over(folder: RunFolder, verdict: dict[str, Any]) -> None:
-    if not verdict["answer"]:
+def _hand_over(folder: RunFolder, verdict: Verdict) -> None:
+    if verdict.answer is None:
         return
-    chosen = verdict["answer"]["configuration"]
+    chosen = verdict.answer.configuration
     items = folder.load_plan().items
     fits = [item for item in items if item.kind == "fit" and item.settings["configuration"] == chosen]
     done = [folder.done(item.id) for item in fits if item.settings["repeat"] == 0]
-    make_winner(done, folder.winner, verdict=verdict, channels=read_json(folder.audit).get("channels", ()))
+    make_winner(
+        done, folder.winner, verdict=verdict.dump(), channels=read_json(folder.audit).get("channels", ())
+    )

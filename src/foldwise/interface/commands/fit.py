@@ -19,6 +19,7 @@ from foldwise.storage import folder_replaced, written_whole
 from foldwise.study.single import HEADS, MODELS, Single, document, write_study
 
 if TYPE_CHECKING:
+    from foldwise.judging.verdict import Verdict
     from foldwise.run.folder import RunFolder
 
 # Of results.csv: what says nothing of a single configuration.
@@ -139,16 +140,16 @@ def _may_be_replaced(model: Path) -> bool:
     return not model.exists() or (model / "model.json").is_file()
 
 
-def hand_over(options: Fit, folder: RunFolder, verdict: dict[str, Any]) -> None:
+def hand_over(options: Fit, folder: RunFolder, verdict: Verdict) -> None:
     """Put the model, the curves and the row of results where they are wanted, and say where they are."""
     from foldwise.judging.collected import collect
 
     done: list[tuple[str, Path]] = []
-    if options.model_path and verdict["answer"]:
+    if options.model_path and verdict.answer:
         done.append(("Model", _copied(folder.winner, options.model_path)))
     if options.plots_path:
         done.append(("Curves", _drawn(folder, options.plots_path / f"{options.id}.svg")))
-    if options.results_file and verdict["answer"]:
+    if options.results_file and verdict.answer:
         collect(options.results_file, row(options, folder))
         done.append(("Row", options.results_file))
     if options.save_study:

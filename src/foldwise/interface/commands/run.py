@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 from rich.text import Text
@@ -27,6 +27,7 @@ from foldwise.interface.terminal import SIGNS, Device, console, say_message
 from foldwise.text import count
 
 if TYPE_CHECKING:
+    from foldwise.judging.verdict import Verdict
     from foldwise.pipeline.preflight import Costs
     from foldwise.pipeline.preparing import Prepared
     from foldwise.run.folder import RunFolder
@@ -66,18 +67,18 @@ def run(  # noqa: PLR0913 - every one is an option of the command
     fail_if_items_failed(verdict, folder.root)
 
 
-def fail_if_items_failed(verdict: dict[str, Any], folder: Path) -> None:
+def fail_if_items_failed(verdict: Verdict, folder: Path) -> None:
     """End with an error where items of a run failed, those of the fits first.
 
     Raises:
         ItemsFailed: says how many, and what the first one says.
     """
-    failures = [failure for row in verdict["configurations"] for failure in row["failures"]]
-    what = "fits" if failures else "items beside the fits"
-    failures = failures or verdict["failed_items"]
-    if failures:
+    of_fits = [failure.message for row in verdict.configurations for failure in row.failures]
+    messages = of_fits or [item.message for item in verdict.failed_items]
+    if messages:
+        what = "fits" if of_fits else "items beside the fits"
         raise ItemsFailed(
-            f"{len(failures)} of the {what} failed; the first says: {failures[0]['message']}",
+            f"{len(messages)} of the {what} failed; the first says: {messages[0]}",
             cure=f"foldwise status {folder} lists them. Mend the cause, then: foldwise run STUDY --retry",
         )
 
@@ -142,7 +143,7 @@ class Terminal:
         if isinstance(self.display, Progress):
             self.display.stopping()
 
-    def judged(self, folder: RunFolder, verdict: dict[str, Any]) -> None:
+    def judged(self, folder: RunFolder, verdict: Verdict) -> None:
         """Print the answer."""
         self._close()
         say_answer(folder, verdict)
@@ -171,18 +172,18 @@ def say_done_already(prepared: Prepared, folder: RunFolder) -> None:
     )
 
 
-def say_answer(folder: RunFolder, verdict: dict[str, Any]) -> None:
+def say_answer(folder: RunFolder, verdict: Verdict) -> None:
     """The answer in a few lines, and where the report is."""
     out = console()
-    answer = verdict["answer"]
+    answer = verdict.answer
     out.print()
     if answer:
-        out.print(Text(answer["name"], "bold"))
-        out.print(answer["sentence"], markup=False)
+        out.print(Text(answer.name, "bold"))
+        out.print(answer.sentence, markup=False)
     else:
         out.print("No configuration has finished yet, so there is no answer.")
-    for warning in verdict["warnings"]:
-        say_message(out, SIGNS["warning"], warning["message"], code=warning["code"], cure=warning.get("cure"))
+    for warning in verdict.warnings:
+        say_message(out, SIGNS["warning"], warning.message, code=warning.code, cure=warning.cure)
     out.print(f"\nReport:  {folder.report}", markup=False)
     out.print(f"Tables:  {folder.results}", markup=False)
     if answer:
