@@ -5,6 +5,7 @@ from base64 import b64decode
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
+from importlib.resources import files
 from io import BytesIO
 
 import numpy as np
@@ -14,7 +15,7 @@ from make_run import MARKUP, RUNS
 from PIL import Image
 
 from foldwise.errors import RunError
-from foldwise.reporting.report import render, write_report
+from foldwise.reporting.report import SECTIONS, render, sections_of, write_report
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.images.data_card import data_card
 from foldwise.reporting.sections.images.gallery import side_by_side
@@ -23,6 +24,7 @@ from foldwise.reporting.sections.verdict.classes import left_out, strip_measure
 from foldwise.reporting.wording import estimate, selecting_title
 from foldwise.run.folder import RunFolder
 
+TEMPLATES = files("foldwise.reporting") / "templates" / "sections"
 VOID = {"meta", "link", "img", "br", "wbr", "input"}
 
 
@@ -73,6 +75,44 @@ def test_every_page_is_well_formed_and_loads_nothing(pages, name):
     assert outline.scripts == 1
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
     assert "url(" not in page
+
+
+@pytest.fixture(scope="module")
+def shown_in(pages):
+    """By the name of a run, the parts of its page by the name of their section."""
+    return cache(lambda name: {part.name: part.html for part in sections_of(gather(pages(name)[0]))})
+
+
+class SectionContract:
+    """What any row of the table of sections must do; a new one is tested by being there."""
+
+    @pytest.mark.parametrize("name", ["segmentation6", "classification24", "multilabel", "failed", "nothing"])
+    def test_it_is_a_part_of_its_own_or_left_out(self, shown_in, section, name):
+        if section.name not in shown_in(name):
+            return
+        html, outline = shown_in(name)[section.name], Outline()
+        outline.feed(html)
+        assert outline.open == []
+        assert section.name in outline.ids
+        assert outline.scripts == 0
+        assert MARKUP not in html
+        assert not re.search(r""" on[a-z]+=|(src|href)=["']?(https?:)?//|console\.""", html)
+
+    def test_its_title_is_told_from_all_others_and_it_has_one_template(self, section):
+        assert [other.name for other in SECTIONS].count(section.name) == 1
+        assert not section.title or [other.title for other in SECTIONS].count(section.title) == 1
+        assert (TEMPLATES / f"{section.name}.html.j2").is_file()
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
+class TestSections(SectionContract):
+    """Every row."""
+
+
+def test_no_template_is_left_over():
+    assert {path.name.removesuffix(".html.j2") for path in TEMPLATES.iterdir()} == {
+        row.name for row in SECTIONS
+    }
 
 
 STATES = {
