@@ -21,7 +21,7 @@ from foldwise.insight.landscape.criteria import Named, criteria_of, trivial_valu
 from foldwise.insight.landscape.curvature import curvature
 from foldwise.insight.landscape.points import Landscape, has_batch_norm, recalibrate
 from foldwise.insight.landscape.surfaces import Course, barriers, direction_spread, surfaces_of
-from foldwise.insight.layers import Layers, gradients, layers_in_order
+from foldwise.insight.layers import Layers, gradients, layers_in_order, noticed
 from foldwise.insight.replay import Replay, largest_difference, most_steps, replay, weights_in
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.checkpoints.winner import WEIGHTS
@@ -168,7 +168,7 @@ def _written(view: _View, scratch: Path) -> dict[str, Any]:
     surfaces, others = _surfaces(view, landscape)
     surfaces["trivial"] = trivial_values(view.request, batches, criteria, forward).astype(np.float32)
     np.savez_compressed(scratch / SURFACES, **surfaces)
-    curvatures = _through_epochs(view, landscape, scratch)
+    curvatures, sentences = _through_epochs(view, landscape, scratch)
     absent = _attention(view, scratch)
     difference = _difference(view)
     return {
@@ -185,6 +185,7 @@ def _written(view: _View, scratch: Path) -> dict[str, Any]:
         "replay": {"equal": difference == 0, "largest_difference": finite(difference)},
         "device": view.request.device.type,
         "curvature": curvatures,
+        "noticed": sentences,
         "between": others,
         "direction_spread": as_json(direction_spread(surfaces)),
         "attention_absent": absent,
@@ -220,8 +221,10 @@ def _surfaces(view: _View, landscape: Landscape) -> tuple[dict[str, np.ndarray],
     return arrays, between
 
 
-def _through_epochs(view: _View, landscape: Landscape, scratch: Path) -> list[dict[str, Any]]:
-    """Curvature under the loss that was trained with, and the layers, epoch by epoch."""
+def _through_epochs(
+    view: _View, landscape: Landscape, scratch: Path
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Curvature under the loss that was trained with, epoch by epoch, and what stands out in the layers."""
     learner, network = view.replayed.setup.learner, view.replayed.network
     trained = replace(landscape, criteria=[learner.loss])
     forward, batches = trained.exact_forward, list(trained.batches)
@@ -237,8 +240,9 @@ def _through_epochs(view: _View, landscape: Landscape, scratch: Path) -> list[di
         curvatures.append({"epoch": epoch} | numbers)
         recalibrate(network, batches, forward=forward)
         layers.add(epoch, network, gradients(network, batches, learner.loss, forward))
-    np.savez_compressed(scratch / LAYERS, **layers.arrays(view.replayed.weights))
-    return curvatures
+    arrays = layers.arrays(view.replayed.weights)
+    np.savez_compressed(scratch / LAYERS, **arrays)
+    return curvatures, noticed(arrays, view.fit.chosen) if layers.names else []
 
 
 def _attention(view: _View, scratch: Path) -> str | None:

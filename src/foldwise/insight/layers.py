@@ -1,4 +1,4 @@
-"""Weights and gradients of every layer through training, as histograms and norms."""
+"""Weights and gradients of every layer through training: histograms, norms, and what stands out in them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from torch import Tensor, nn
 from foldwise.data.batches.batches import Batch
 from foldwise.insight.landscape.directions import trainable
 from foldwise.learning.training.scoring import ForwardPass
+from foldwise.text import count, some
 
 BINS = 48
+STILL = 0.5  # share of gradients that are exactly 0, from which a layer is named
+FAR_APART = 1e-3  # of the gradient in the first layer against the last
+BLOWN_UP = 100.0  # times the gradient before training
+MAX_NAMED = 3
 LOG_GRADIENT = np.linspace(-10, 2, BINS + 1)  # common: what is outside is counted in the first or last bin
 
 
@@ -138,3 +143,72 @@ def _log_counts(values: np.ndarray) -> np.ndarray:
     size = np.abs(values[np.isfinite(values) & (values != 0)]).astype(np.float64)
     inside = np.log10(size).clip(LOG_GRADIENT[0], LOG_GRADIENT[-1])
     return np.histogram(inside, LOG_GRADIENT)[0]
+
+
+def noticed(arrays: Mapping[str, np.ndarray], chosen_epoch: int) -> list[str]:
+    """Sentences on what stands out by rules of thumb: gradients of 0, far apart, grown, or no numbers.
+
+    They look at every epoch but that before training; only the growth is measured against it.
+
+    Args:
+        arrays: of ``layers.npz``, with one layer or more.
+        chosen_epoch: whose weights were kept.
+    """
+    epochs = arrays["epochs"].tolist()
+    trained = [place for place, epoch in enumerate(epochs) if epoch > 0]
+    gradient_EN = arrays["gradient_norm"].astype(np.float64)
+    if not np.isfinite(gradient_EN).all():
+        return [
+            "Some gradients are no finite numbers: training has blown up. A lower learning rate may help."
+        ]
+    whole_E = np.sqrt((gradient_EN**2).sum(axis=1))
+    sentences = [*_standing_still(arrays, trained), *_far_apart(arrays, trained)]
+    high = max(trained, key=lambda place: whole_E[place], default=0)
+    if whole_E[0] > 0 and whole_E[high] > BLOWN_UP * whole_E[0]:
+        sentences.append(
+            f"The gradient of the whole network is {_times(whole_E[high] / whole_E[0])} times that before training at "
+            f"epoch {epochs[high]} (exploding gradients). A lower learning rate or clipping may help."
+        )
+    before, after = (
+        f"{float(f'{size:.2g}'):g}" for size in (whole_E[0], whole_E[epochs.index(chosen_epoch)])
+    )
+    return [
+        *(sentences or ["Nothing stands out by these rules of thumb."]),
+        f"The gradient of the whole network goes from {before} before training to {after} at the chosen epoch.",
+    ]
+
+
+def _standing_still(arrays: Mapping[str, np.ndarray], trained: list[int]) -> list[str]:
+    zero_N = arrays["gradient_zero"].astype(np.float64)[trained].min(axis=0, initial=1.0)
+    still = [name for name, share in zip(_short(arrays), zero_N, strict=True) if trained and share >= STILL]
+    if not still:
+        return []
+    return [
+        f"In {count(len(still), 'layer')} half of the gradients or more are exactly 0 at every epoch looked at: "
+        f"{some(still, MAX_NAMED)}. Those weights stand still: units that never fire, or a part that is frozen."
+    ]
+
+
+def _far_apart(arrays: Mapping[str, np.ndarray], trained: list[int]) -> list[str]:
+    """The typical gradient, which does not grow with the size of a layer, of the first layer against the last."""
+    names = _short(arrays)
+    typical_EN = (arrays["gradient_norm"].astype(np.float64) / np.sqrt(arrays["sizes"]))[trained]
+    if not trained or len(names) < 2 or (typical_EN[:, [0, -1]] <= 0).any():
+        return []
+    ratio = float(np.median(typical_EN[:, 0] / typical_EN[:, -1]))
+    if FAR_APART < ratio < 1 / FAR_APART:
+        return []
+    small, large = (names[0], names[-1]) if ratio < 1 else (names[-1], names[0])
+    return [
+        f"A gradient of {small} is typically {_times(max(ratio, 1 / ratio))} times smaller than one of {large} "
+        "(vanishing gradients): that layer learns slowly, if at all."
+    ]
+
+
+def _short(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    return [str(name).removesuffix(".weight") for name in arrays["names"]]
+
+
+def _times(ratio: float) -> str:
+    """Two digits that count: 6 800."""
+    return f"{float(f'{ratio:.2g}'):,.0f}".replace(",", "\u202f")

@@ -20,7 +20,7 @@ from foldwise.errors import DataError
 from foldwise.reporting.assets import environment, joined
 from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
 from foldwise.reporting.drawing.sheet import Cell, contact_sheet
-from foldwise.reporting.sections.images.gallery import MAX_BARS, Bar, Picture, Shown, names_said
+from foldwise.reporting.sections.images.gallery import MAX_BARS, Bar, Picture, Shown, names_of
 from foldwise.reporting.wording import count, percent
 from foldwise.run.folder import read_json
 from foldwise.storage import written_whole
@@ -172,7 +172,7 @@ def _cell(row: Prediction, picture: Pixels, classes: list[str]) -> Cell:
 
 
 def _words(row: Prediction, classes: list[str]) -> str:
-    return "" if row.overlay else names_said(row.predicted, row.shares, classes)
+    return "" if row.overlay else names_of(row.predicted, row.shares, classes)
 
 
 def _facts(predictions: list[Prediction], drawn: int, *, task: str) -> list[str]:

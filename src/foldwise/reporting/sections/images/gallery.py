@@ -1,4 +1,4 @@
-"""Which images the report shows, and what is said of them: worst, median and best, side by side, and a sample."""
+"""Which images the report shows, with their predictions: worst, median and best, side by side, and a sample."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from foldwise.reporting.drawing.pictures import (
     data_uri,
     displayed,
     error_picture,
+    hex_colour,
     mask_picture,
     spread_out,
 )
@@ -27,7 +28,7 @@ COMPARED_PX = 160
 SAMPLE = 12
 COPIED = 4  # pictures that are shown with their copies, and at most so many of each
 MAX_BARS = 5
-MAX_SAID = 3
+MAX_PREDICTED = 3
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Bar:
-    """The probability of one class; `true` where the image has it, `said` where the model says so."""
+    """The probability of one class; `true` where the image has it, `predicted` where the model says so."""
 
     name: str
     share: float
     true: bool
-    said: bool
+    predicted: bool
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Shown:
     bars: list[Bar] = field(default_factory=list)
     right: bool | None = None
     truth: str = ""
-    said: str = ""
+    predicted: str = ""
 
 
 def winner_section(data: ReportData) -> dict[str, Any] | None:
@@ -101,7 +102,7 @@ def side_by_side(data: ReportData) -> tuple[list[Shown], list[tuple[str, list[Sh
     if not chosen or len(scored) < 2:
         return [], []
     cell = _mask_cell if data.segmentation else _label_cell
-    rows = [(name, [cell(data, id_, case) for case in chosen]) for id_, name in scored]
+    rows = [(name, [cell(data, configuration, case) for case in chosen]) for configuration, name in scored]
     return [_plain(data, case) for case in chosen], rows
 
 
@@ -114,7 +115,7 @@ def sample(data: ReportData) -> list[Picture]:
     return [
         Picture(
             data_uri(displayed(data.images.image(case)), longest_px=144),
-            _truth(data, _case(data, case)) or _case(data, case).name,
+            _truth(data, data.cases[case]) or data.cases[case].name,
         )
         for case in chosen
     ]
@@ -142,7 +143,7 @@ def legend(data: ReportData) -> list[tuple[str, str]]:
     if not data.segmentation or len(data.classes) <= 2:
         return []
     named = enumerate(data.classes[1:], 1)
-    return [("#{:02x}{:02x}{:02x}".format(*class_colour(index)), name) for index, name in named]
+    return [(hex_colour(class_colour(index)), name) for index, name in named]
 
 
 def _chosen(data: ReportData, each: int) -> dict[str, list[int]]:
@@ -157,20 +158,17 @@ def _chosen(data: ReportData, each: int) -> dict[str, list[int]]:
             if case in masks
         }
     else:
-        told = data.probabilities.get(winner.id, {})
-        scores = {case: _sureness(data, case, shares) for case, shares in told.items()}
+        shares = data.probabilities.get(winner.id, {})
+        scores = {case: _certainty(data, case, shares_K) for case, shares_K in shares.items()}
     return best_median_worst(scores, each)
 
 
-def _sureness(data: ReportData, case: int, shares: NDArray[Any]) -> float:
+def _certainty(data: ReportData, case: int, shares_K: NDArray[Any]) -> float:
     """The probability given to the truth: of the true class, or the mean over all labels there and not there."""
-    true = np.zeros(len(shares), dtype=bool)
-    true[list(_case(data, case).labels)] = True
-    return float(np.where(true, shares, 1 - shares).mean() if data.multilabel else shares[true].sum())
-
-
-def _case(data: ReportData, index: int) -> CaseRow:
-    return data.cases[index]
+    true_K = np.zeros(len(shares_K), dtype=bool)
+    true_K[list(data.cases[case].labels)] = True
+    given = np.where(true_K, shares_K, 1 - shares_K).mean() if data.multilabel else shares_K[true_K].sum()
+    return float(given)
 
 
 def _truth(data: ReportData, case: CaseRow) -> str:
@@ -204,7 +202,7 @@ def _segmented(data: ReportData, configuration: str, case: int) -> Shown:
         pictures.append(Picture(data_uri(mask_picture(mask, binary=binary), flat=True), "prediction"))
         pictures.append(Picture(data_uri(error_picture(image, truth, mask)), "errors"))
     value = data.curves.image_scores[configuration].get(case)
-    return Shown(_case(data, case).name, f"Dice {score(value, 2)}", pictures)
+    return Shown(data.cases[case].name, f"Dice {score(value, 2)}", pictures)
 
 
 def _mask_cell(data: ReportData, configuration: str, case: int) -> Shown | None:
@@ -216,62 +214,54 @@ def _mask_cell(data: ReportData, configuration: str, case: int) -> Shown | None:
     counted = truth != 255
     wrong = float((mask != truth)[counted].mean()) if counted.any() else 0.0
     errors = error_picture(_image(data, case), truth, mask)
-    said = mask_picture(mask, binary=len(data.classes) == 2)
+    prediction = mask_picture(mask, binary=len(data.classes) == 2)
     pictures = [
         Picture(data_uri(errors, longest_px=COMPARED_PX), "errors"),
-        Picture(data_uri(said, longest_px=COMPARED_PX, flat=True), "prediction"),
+        Picture(data_uri(prediction, longest_px=COMPARED_PX, flat=True), "prediction"),
     ]
-    return Shown(_case(data, case).name, f"{wrong * 100:.1f} % of pixels wrong", pictures)
+    return Shown(data.cases[case].name, f"{wrong * 100:.1f} % of pixels wrong", pictures)
 
 
 def _classified(data: ReportData, configuration: str, case: int) -> Shown:
     plain, cell = _plain(data, case), _label_cell(data, configuration, case)
     if cell is None:
         return plain
-    return Shown(plain.name, cell.note, plain.pictures, cell.bars, cell.right, cell.truth, cell.said)
+    return Shown(plain.name, cell.note, plain.pictures, cell.bars, cell.right, cell.truth, cell.predicted)
 
 
 def _label_cell(data: ReportData, configuration: str, case: int) -> Shown | None:
     shares = data.probabilities.get(configuration, {}).get(case)
     if shares is None:
         return None
-    row, classes = _case(data, case), data.classes
+    row, classes = data.cases[case], data.classes
     if data.multilabel:
-        said = np.flatnonzero(data.curves.decisions[configuration][case]).tolist()
-        misses = len(set(said) ^ set(row.labels))
+        predicted = np.flatnonzero(data.curves.decisions[configuration][case]).tolist()
+        misses = len(set(predicted) ^ set(row.labels))
         note = f"{misses} of {len(classes)} labels wrong"
     else:
-        said = [int(np.argmax(shares))]
-        misses = int(said != list(row.labels))
+        predicted = [int(np.argmax(shares))]
+        misses = int(predicted != list(row.labels))
         note = percent(shares[row.labels[0]])
-    order = sorted(range(len(classes)), key=lambda k: (k not in row.labels and k not in said, -shares[k]))[
-        :MAX_BARS
-    ]
+    # What is true or predicted has a bar even where it is improbable.
+    order = sorted(range(len(classes)), key=lambda k: (k not in {*row.labels, *predicted}, -shares[k]))
     bars = [
-        Bar(classes[k], float(shares[k]), k in row.labels, k in said)
-        for k in sorted(order, key=lambda k: -shares[k])
+        Bar(classes[k], float(shares[k]), k in row.labels, k in predicted)
+        for k in sorted(order[:MAX_BARS], key=lambda k: -shares[k])
     ]
-    return Shown(
-        row.name,
-        note,
-        [],
-        bars,
-        not misses,
-        _truth(data, row),
-        names_said(said, shares, classes),
-    )
+    names = names_of(predicted, shares, classes)
+    return Shown(row.name, note, [], bars, not misses, _truth(data, row), names)
 
 
-def names_said(said: Sequence[int], shares: Sequence[float] | NDArray[Any], classes: Sequence[str]) -> str:
-    """The classes that are said, in their order; of many only the most probable, and how many more there are."""
-    if len(said) <= MAX_SAID + 1:
-        return ", ".join(classes[k] for k in said) or "no label"
-    likely = sorted(sorted(said, key=lambda k: -shares[k])[:MAX_SAID])
-    return f"{', '.join(classes[k] for k in likely)} and {len(said) - MAX_SAID} more"
+def names_of(predicted: Sequence[int], shares: Sequence[float] | NDArray[Any], classes: Sequence[str]) -> str:
+    """The classes that are predicted, in their order; of many only the most probable, and how many more there are."""
+    if len(predicted) <= MAX_PREDICTED + 1:
+        return ", ".join(classes[k] for k in predicted) or "no label"
+    likely = sorted(sorted(predicted, key=lambda k: -shares[k])[:MAX_PREDICTED])
+    return f"{', '.join(classes[k] for k in likely)} and {len(predicted) - MAX_PREDICTED} more"
 
 
 def _plain(data: ReportData, case: int) -> Shown:
-    row = _case(data, case)
+    row = data.cases[case]
     pictures = [Picture(data_uri(_image(data, case), longest_px=200), "image")]
     if data.segmentation:
         assert data.images is not None

@@ -14,68 +14,66 @@ from foldwise.judging.curves import MAX_COMPARED
 from foldwise.reporting.drawing.heat import HeatScale, heat_uri, scale_bar, smaller
 from foldwise.reporting.drawing.pictures import data_uri, displayed, mask_picture
 from foldwise.reporting.report_data import CaseRow, ReportData
-from foldwise.reporting.sections.images.disagreement import minority
 from foldwise.reporting.sections.images.gallery import legend
+from foldwise.reporting.sections.images.snapshots import minority
 from foldwise.reporting.wording import percent, score
 from foldwise.study.spec import IGNORE
 
 EACH = 6  # images of a kind
 MAX_LISTED = 50
-MAX_SAID = 3  # different answers below an image
+MAX_ANSWERS = 3  # different answers below an image
 PICTURE_PX, MASK_PX = 192, 144
-FEWEST = 2  # configurations that have to have seen an image
+MIN_CONFIGURATIONS = 2  # that have to have seen an image
 COULD_BE_BEST = ("winner", "could be best")
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Hard:
-    """How one image went.
+    """How an image went.
 
     Attributes:
         case: its number.
         ease: higher is easier: the share of configurations that are right, or the median of their scores.
-        apart: 0 where all say the same, or score the same.
-        said: what was said and how often, or the lowest and highest score.
+        apart: 0 where all agree, or score the same.
+        words: what was predicted and how often, or the lowest and highest score.
     """
 
     case: int
     ease: float
     apart: float
-    said: str
+    words: str
 
 
 def section(data: ReportData) -> dict[str, Any] | None:
     """Two galleries and a table of the hardest images; None where fewer than two configurations can be compared."""
-    ids = [one.id for one in data.configurations if one.estimate is not None]
-    ids = ids[:MAX_COMPARED]
-    if len(ids) < FEWEST:
+    scored = [result.id for result in data.configurations if result.estimate is not None]
+    ids, by_score = scored[:MAX_COMPARED], data.segmentation or data.multilabel
+    if len(ids) < MIN_CONFIGURATIONS:
         return None
-    hard = _images(data, ids) if data.segmentation or data.multilabel else _labelled(data, ids)
-    if not hard:
+    images = _scored(data, ids) if by_score else _labelled(data, ids)
+    if not images:
         return None
-    wrong = sorted(hard, key=lambda one: (one.ease, -one.apart, one.case))
-    scored = data.segmentation or data.multilabel
-    worst = [one for one in wrong if scored or one.ease < 0.5][:EACH]
-    shown = {one.case for one in worst}
-    apart = sorted(hard, key=lambda one: (-one.apart, one.ease, one.case))
-    differing = [one for one in apart if one.apart > 0 and one.case not in shown][:EACH]
-    listed = [one for one in wrong if scored or one.ease < 1][:MAX_LISTED]
+    hardest = sorted(images, key=lambda image: (image.ease, -image.apart, image.case))
+    worst = [image for image in hardest if by_score or image.ease < 0.5][:EACH]
+    galleries = {
+        "Lowest scores" if by_score else "Wrong in most configurations": worst,
+        "Configurations differ most": _differing(images, {image.case for image in worst}),
+    }
     findings = _findings(data)
     return {
         "hardest": {
             "num": len(ids),
-            "left_out": sum(one.estimate is not None for one in data.configurations) - len(ids),
+            "left_out": len(scored) - len(ids),
             "leading": len(_leading(data, ids)),
             "galleries": [
-                (title, [_shown(data, one, ids, findings) for one in chosen])
-                for title, chosen in (
-                    ("Lowest scores" if scored else "Wrong in most configurations", worst),
-                    ("Configurations differ most", differing),
-                )
+                (title, [_figure(data, image, ids, findings) for image in chosen])
+                for title, chosen in galleries.items()
                 if chosen
             ],
-            "rows": [_listed(data, one, findings) for one in listed],
+            "rows": [_row(data, image, findings) for image in hardest if by_score or image.ease < 1][
+                :MAX_LISTED
+            ],
             "bar": scale_bar(HeatScale(1.0), "share of configurations", open_ended=False),
             "legend": legend(data),
             "easy": not worst,
@@ -83,111 +81,118 @@ def section(data: ReportData) -> dict[str, Any] | None:
     }
 
 
+def _differing(images: Sequence[Hard], shown: set[int]) -> list[Hard]:
+    """Those on which configurations differ most, but for those that are shown already."""
+    ranked = sorted(images, key=lambda image: (-image.apart, image.ease, image.case))
+    return [image for image in ranked if image.apart > 0 and image.case not in shown][:EACH]
+
+
 def _labelled(data: ReportData, ids: Sequence[str]) -> list[Hard]:
-    """One label: the share of configurations that say it, and the share that does not say what most say."""
-    found = []
+    """One label: the share of configurations that are right, and the share that does not predict what most do."""
+    images = []
     for row in data.cases:
-        told = [data.probabilities.get(one, {}).get(row.index) for one in ids]
-        said = np.array([int(np.argmax(shares)) for shares in told if shares is not None])
-        if len(said) >= FEWEST:
-            ease = float((said == row.labels[0]).mean())
-            names = Counter(data.classes[k] for k in said.tolist())
-            found.append(Hard(row.index, ease, float(minority(said)), _counted(names)))
-    return found
+        shares = [data.probabilities.get(configuration, {}).get(row.index) for configuration in ids]
+        predicted = np.array([int(np.argmax(p_K)) for p_K in shares if p_K is not None])
+        if len(predicted) >= MIN_CONFIGURATIONS:
+            ease = float((predicted == row.labels[0]).mean())
+            answers = Counter(data.classes[k] for k in predicted.tolist())
+            images.append(Hard(row.index, ease, float(minority(predicted)), _counted(answers)))
+    return images
 
 
-def _counted(names: Counter[str]) -> str:
+def _counted(answers: Counter[str]) -> str:
     """Gel 9, other 15; of many answers the commonest."""
-    common = names.most_common()
-    words = [f"{name}\u00a0{num}" for name, num in common[:MAX_SAID]]
-    rest = sum(num for _, num in common[MAX_SAID:])
+    common = answers.most_common()
+    words = [f"{name}\u00a0{num}" for name, num in common[:MAX_ANSWERS]]
+    rest = sum(num for _, num in common[MAX_ANSWERS:])
     return ", ".join([*words, *([f"others\u00a0{rest}"] if rest else [])])
 
 
-def _images(data: ReportData, ids: Sequence[str]) -> list[Hard]:
+def _scored(data: ReportData, ids: Sequence[str]) -> list[Hard]:
     """Masks and several labels: the median of the image scores, and how far they are spread.
 
-    Of masks the spread is over the configurations that could be best, of labels it is what they say that differs.
+    Of masks the spread is over the configurations that could be best, of labels it is what they predict that differs.
     """
-    found = []
-    leading = _leading(data, ids)
+    images, leading = [], _leading(data, ids)
     for row in data.cases:
         scores = _scores(data, ids, row.index)
-        if len(scores) < FEWEST:
+        if len(scores) < MIN_CONFIGURATIONS:
             continue
         few = _scores(data, leading, row.index)
         apart = _labels_apart(data, ids, row.index) if data.multilabel else float(np.ptp(few or [0.0]))
         ends = f"{score(min(scores), 2)} to {score(max(scores), 2)}"
-        found.append(Hard(row.index, float(np.median(scores)), apart, ends))
-    return found
+        images.append(Hard(row.index, float(np.median(scores)), apart, ends))
+    return images
 
 
 def _scores(data: ReportData, ids: Sequence[str], case: int) -> list[float]:
-    told = (data.curves.image_scores.get(one, {}).get(case) for one in ids)
-    return [float(value) for value in told if value is not None]
+    scores = (data.curves.image_scores.get(configuration, {}).get(case) for configuration in ids)
+    return [float(value) for value in scores if value is not None]
 
 
 def _leading(data: ReportData, ids: Sequence[str]) -> list[str]:
     """Those that could be best; all where fewer than two are known to be."""
-    standing = {one.id: one.verdict for one in data.configurations}
-    chosen = [one for one in ids if standing[one] in COULD_BE_BEST]
-    return chosen if len(chosen) >= FEWEST else list(ids)
+    could_be_best = {result.id for result in data.configurations if result.verdict in COULD_BE_BEST}
+    leading = [configuration for configuration in ids if configuration in could_be_best]
+    return leading if len(leading) >= MIN_CONFIGURATIONS else list(ids)
+
+
+def _decisions(data: ReportData, ids: Sequence[str], case: int) -> list[NDArray[np.bool_]]:
+    """(K,) which labels each configuration predicts."""
+    decisions = (data.curves.decisions.get(configuration, {}) for configuration in ids)
+    return [by_case[case] for by_case in decisions if case in by_case]
 
 
 def _labels_apart(data: ReportData, ids: Sequence[str], case: int) -> float:
-    said = [data.curves.decisions[one][case] for one in ids if case in data.curves.decisions.get(one, {})]
-    return float(minority(np.stack(said)).mean()) if len(said) >= FEWEST else 0.0
+    decisions = _decisions(data, ids, case)
+    return float(minority(np.stack(decisions)).mean()) if len(decisions) >= MIN_CONFIGURATIONS else 0.0
 
 
 def _findings(data: ReportData) -> Mapping[str, list[str]]:
-    """By image, the findings of the audit that name it; those that name half of all images say nothing of one."""
-    found: dict[str, list[str]] = {}
+    """By image, the findings of the audit that name it; those that name half of all images tell nothing of any."""
+    codes: dict[str, list[str]] = {}
     for finding in data.audit.get("findings", []):
         names = set(finding.get("cases", []))
         if 2 * len(names) <= max(len(data.cases), 2):
             for name in names:
-                found.setdefault(name, []).append(str(finding["code"]).replace("_", " "))
-    return found
+                codes.setdefault(name, []).append(str(finding["code"]).replace("_", " "))
+    return codes
 
 
 def _truth(data: ReportData, row: CaseRow) -> str:
     return "" if data.segmentation else ", ".join(data.classes[k] for k in row.labels) or "no label"
 
 
-def _shown(
-    data: ReportData, one: Hard, ids: Sequence[str], findings: Mapping[str, list[str]]
+def _figure(
+    data: ReportData, image: Hard, ids: Sequence[str], findings: Mapping[str, list[str]]
 ) -> dict[str, Any]:
-    """The pictures of one image, and the words below them."""
-    row = data.cases[one.case]
+    """The pictures of an image, and the words below them."""
+    row = data.cases[image.case]
     return {
         "name": row.name,
-        "pictures": _pictures(data, one.case, ids),
-        "words": _words(data, one, row, ids),
+        "pictures": _pictures(data, image.case, ids),
+        "words": _words(data, image, row, ids),
         "findings": findings.get(row.name, []),
     }
 
 
-def _words(data: ReportData, one: Hard, row: CaseRow, ids: Sequence[str]) -> list[tuple[str, str]]:
-    """What is said below an image: what it is about, and the words."""
+def _words(data: ReportData, image: Hard, row: CaseRow, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of what the words below an image are about, and the words."""
     if data.segmentation:
-        return [("median Dice", score(one.ease, 2)), ("lowest to highest", one.said)]
+        return [("median Dice", score(image.ease, 2)), ("lowest to highest", image.words)]
     if not data.multilabel:
-        return [("truth", _truth(data, row)), ("wrong", percent(1 - one.ease)), ("said", one.said)]
-    said = [
-        data.curves.decisions[known][row.index]
-        for known in ids
-        if row.index in data.curves.decisions.get(known, {})
-    ]
-    num_K = np.sum(said, axis=0) if said else np.zeros(len(data.classes))
+        return [("truth", _truth(data, row)), ("wrong", percent(1 - image.ease)), ("said", image.words)]
+    decisions = _decisions(data, ids, row.index)
+    num_K = np.sum(decisions, axis=0) if decisions else np.zeros(len(data.classes))
     others = [int(k) for k in np.argsort(-num_K, kind="stable") if num_K[k] and k not in row.labels]
     truth, also = (
-        ", ".join(f"{data.classes[k]}\u00a0{int(num_K[k])}" for k in listed)
-        for listed in (row.labels, others[:MAX_SAID])
+        ", ".join(f"{data.classes[k]}\u00a0{int(num_K[k])}" for k in labels)
+        for labels in (row.labels, others[:MAX_ANSWERS])
     )
     return [
         ("truth, and how many say so", truth or "no label"),
         ("said most, but not so", also or "nothing"),
-        ("median probability of what is so", percent(one.ease)),
+        ("median probability of what is so", percent(image.ease)),
     ]
 
 
@@ -210,25 +215,24 @@ def _pictures(data: ReportData, case: int, ids: Sequence[str]) -> list[tuple[str
 def _wrong(data: ReportData, case: int, ids: Sequence[str], truth: NDArray[np.uint8]) -> Floats | None:
     """(H, W) the share of configurations that are wrong at a pixel, nan where nothing counts; None without masks."""
     masks = []
-    for one in ids:
-        path = data.predictions.get(one, {}).get(case)
+    for configuration in ids:
+        path = data.predictions.get(configuration, {}).get(case)
         if path is not None:
             with np.load(path, allow_pickle=False) as arrays:
                 masks.append(arrays[str(case)] != truth)
     return np.where(truth == IGNORE, np.nan, np.mean(masks, axis=0)) if masks else None
 
 
-def _listed(data: ReportData, one: Hard, findings: Mapping[str, list[str]]) -> dict[str, Any]:
+def _row(data: ReportData, image: Hard, findings: Mapping[str, list[str]]) -> dict[str, Any]:
     """A row of the table."""
-    row = data.cases[one.case]
-    scored = data.segmentation or data.multilabel
+    row, by_score = data.cases[image.case], data.segmentation or data.multilabel
     return {
         "name": row.name,
         "truth": _truth(data, row),
-        "ease": one.ease if scored else 1 - one.ease,
-        "ease_shown": score(one.ease, 2) if scored else percent(1 - one.ease),
-        "apart": one.apart,
-        "apart_shown": score(one.apart, 2) if data.segmentation else percent(one.apart),
-        "said": one.said,
+        "ease": image.ease if by_score else 1 - image.ease,
+        "ease_shown": score(image.ease, 2) if by_score else percent(1 - image.ease),
+        "apart": image.apart,
+        "apart_shown": score(image.apart, 2) if data.segmentation else percent(image.apart),
+        "words": image.words,
         "findings": ", ".join(findings.get(row.name, [])) or "none",
     }

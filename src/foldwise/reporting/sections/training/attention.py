@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -13,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foldwise.reporting.drawing.heat import LEVELS, ramp, smaller, swatches
-from foldwise.reporting.drawing.pictures import data_uri, displayed, grey
+from foldwise.reporting.drawing.pictures import data_uri, displayed, grey, stored_uri
 from foldwise.reporting.drawing.series import HUES, Series, panel
 from foldwise.reporting.drawing.svg import Scale, drawing, element, text
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.sections.training.layers import MAX_LOOKS, read_looks
+from foldwise.reporting.sections.training.looks import MAX_LOOKS, Look, done_looks, read_looks
 from foldwise.reporting.wording import percent
 
 PICTURE_PX = 160
@@ -29,75 +26,51 @@ def section(data: ReportData) -> dict[str, Any] | None:
     """A block for every fit with activation maps, or the reason why it has none; None without any look."""
     if data.segmentation:
         return None
-    blocks = (
-        []
-        if data.images is None
-        else [_block(data, *held) for held in read_looks(data, "attention.npz")[:MAX_LOOKS]]
-    )
-    blocks = [one for one in blocks if one["rows"]]
-    absent = sorted(
-        {
-            str(one.result["attention_absent"])
-            for one in data.auxiliary
-            if one.kind == "landscape" and one.done and one.result.get("attention_absent")
-        }
-    )
-    if not blocks and not absent:
+    looks = [] if data.images is None else read_looks(data, "attention.npz")[:MAX_LOOKS]
+    blocks = [block for look in looks if (block := _block(data, look))["rows"]]
+    reasons = {item.result.get("attention_absent") for item in done_looks(data)} - {None, ""}
+    if not blocks and not reasons:
         return None
-    return {"attention": {"blocks": blocks, "absent": absent, "bar": _bar()}}
+    return {"attention": {"blocks": blocks, "absent": sorted(map(str, reasons)), "bar": _bar()}}
 
 
-def _block(
-    data: ReportData, about: tuple[str, str, int], arrays: Mapping[str, NDArray[Any]]
-) -> dict[str, Any]:
-    name, fit, chosen = about
-    epochs = [int(epoch) for epoch in arrays["epochs"]]
-    cases = [int(case) for case in arrays["cases"]]
-    rows = [
-        _row(data, case, place, epochs, chosen, arrays)
-        for place, case in enumerate(cases)
-        if case < len(data.cases)
-    ]
-    places = sorted({arrays[str(case)].shape[1:] for case in cases})
+def _block(data: ReportData, look: Look) -> dict[str, Any]:
+    cases = [int(case) for case in look.arrays["cases"]]
+    rows = [_row(data, look, case, row) for row, case in enumerate(cases) if case < len(data.cases)]
+    sizes = sorted({look.arrays[str(case)].shape[1:] for case in cases})
     return {
-        "name": name,
-        "fit": fit,
+        "name": look.name,
+        "fit": look.fit,
         "rows": rows,
-        "drawing": _sureness(name, rows, epochs),
-        "places": " or ".join(f"{height} × {width}" for height, width in places),
+        "drawing": _certainty(look, rows),
+        "places": " or ".join(f"{height} × {width}" for height, width in sizes),
     }
 
 
-def _row(
-    data: ReportData,
-    case: int,
-    place: int,
-    epochs: list[int],
-    chosen: int,
-    arrays: Mapping[str, NDArray[Any]],
-) -> dict[str, Any]:
+def _row(data: ReportData, look: Look, case: int, row: int) -> dict[str, Any]:
     """One image: its picture, and at every epoch the map over it and the probability of the target."""
     assert data.images is not None
     picture = displayed(data.images.image(case))
-    target = int(arrays["target"][place])
-    p_EK = np.asarray(arrays["p"][:, place], dtype=np.float64)
-    maps_EHW = np.asarray(arrays[str(case)], dtype=np.float64)
+    target = int(look.arrays["target"][row])
+    p_EK = np.asarray(look.arrays["p"][:, row], dtype=np.float64)
+    maps_EHW = np.asarray(look.arrays[str(case)], dtype=np.float64)
     height, width = (int(side) for side in picture.shape[:2])
     cells = [
         {
             "source": overlay_uri(map_HW),
             "epoch": epoch,
-            "chosen": epoch == chosen,
+            "chosen": epoch == look.chosen_epoch,
             "empty": not np.nan_to_num(map_HW).any(),
             "share": percent(float(p_K[target])),
-            "said": _said(data, p_K, target),
+            "wrong": _wrong_answer(data, p_K, target),
         }
-        for epoch, map_HW, p_K in zip(epochs, maps_EHW, p_EK, strict=True)
+        for epoch, map_HW, p_K in zip(look.epochs, maps_EHW, p_EK, strict=True)
     ]
     return {
         "name": data.cases[case].name,
         "target": data.classes[target],
         "picture": data_uri(picture, longest_px=PICTURE_PX),
+        # Without its own colours, which those of the map would mix with.
         "grey": data_uri(grey(picture), longest_px=PICTURE_PX),
         "shape": f"{width} / {height}",
         "cells": cells,
@@ -105,8 +78,8 @@ def _row(
     }
 
 
-def _said(data: ReportData, p_K: NDArray[np.float64], target: int) -> str:
-    """What is said instead of the target; empty where the target is said."""
+def _wrong_answer(data: ReportData, p_K: NDArray[np.float64], target: int) -> str:
+    """What is predicted instead of the target; empty where the target is predicted."""
     if data.multilabel:
         return "" if p_K[target] >= 0.5 else f"not {data.classes[target]}"
     likeliest = int(p_K.argmax())
@@ -116,12 +89,10 @@ def _said(data: ReportData, p_K: NDArray[np.float64], target: int) -> str:
 def overlay_uri(map_HW: NDArray[np.float64]) -> str:
     """A map from 0 to 1 as a small PNG: the larger, the brighter and the less transparent; nan and 0 are clear."""
     coarse = np.nan_to_num(smaller(map_HW, MAP_PX)).clip(0, 1)
-    places = np.linspace(0, 1, LEVELS)
-    channels = [np.interp(coarse, places, [colour[c] for colour in ramp()]) for c in range(3)]
+    levels = np.linspace(0, 1, LEVELS)
+    channels = [np.interp(coarse, levels, [colour[c] for colour in ramp()]) for c in range(3)]
     pixels = np.stack([*channels, 255 * STRONGEST * coarse], axis=-1)
-    stored = BytesIO()
-    Image.fromarray((pixels + 0.5).astype(np.uint8), "RGBA").save(stored, "PNG", optimize=True)
-    return "data:image/png;base64," + b64encode(stored.getvalue()).decode("ascii")
+    return stored_uri(Image.fromarray((pixels + 0.5).astype(np.uint8), "RGBA"), "png", optimize=True)
 
 
 def _bar() -> Markup:
@@ -134,14 +105,17 @@ def _bar() -> Markup:
     return drawing(*parts, width=left * 2 + width, height=34, title="colours of the activation maps")
 
 
-def _sureness(name: str, rows: list[dict[str, Any]], epochs: list[int]) -> Markup:
+def _certainty(look: Look, rows: list[dict[str, Any]]) -> Markup:
     """The probability of the target by epoch, a line for every image."""
     lines = [
-        Series(list(zip(epochs, row["line"], strict=True)), hue % HUES, row["name"])
+        Series(list(zip(look.epochs, row["line"], strict=True)), hue % HUES, row["name"])
         for hue, row in enumerate(rows)
     ]
-    x = Scale(0, max(epochs[-1], 1), whole=True)
-    title = f"probability of the true class by epoch, {name}"
     return panel(
-        title, lines, x=x, y=Scale(0.0, 1.0), x_title="epoch →", y_title="↑ probability of the truth"
+        f"probability of the true class by epoch, {look.name}",
+        lines,
+        x=Scale(0, max(look.epochs[-1], 1), whole=True),
+        y=Scale(0.0, 1.0),
+        x_title="epoch →",
+        y_title="↑ probability of the truth",
     )

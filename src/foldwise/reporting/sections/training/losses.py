@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from foldwise.reporting.drawing.series import HUES, Series, panel, span_of
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.sections.training.epochs import Record, loss_name
+from foldwise.reporting.sections.training.epochs import Fit, loss_name, trained_fits
 from foldwise.reporting.wording import number
 
 LOG_BEYOND = 20.0  # times the lowest loss, before the axis of the losses is logarithmic
-MAX_TIMES = (
-    1000.0  # the lowest loss: the axis ends there, or a fit that ran away would flatten all the others
-)
+# Times the lowest loss, where the axis ends: a fit that ran away would flatten all the others.
+MAX_TIMES = 1000.0
 HIGHEST_LOSS = 5.0  # of the curves; at a probability of 0 they go on for ever
 MAX_LINES = 150  # fits in a panel; of more the page would be long in coming, and nothing could be seen
 CURVE = "loss_curve.npz"
+TITLES = {"train_loss": "training loss", "val_loss": "validation loss"}
 Curve = Mapping[str, NDArray[Any]]
 
 
@@ -31,79 +31,75 @@ def panels_section(data: ReportData) -> dict[str, Any] | None:
 
     Only configurations with one loss share a pair, as values of different losses cannot be compared.
     """
-    told: dict[str, list[Record]] = {}
-    for one in data.configurations:
-        for result in data.results:
-            if result.get("configuration") == one.id and result.get("epochs"):
-                told.setdefault(loss_name(data, one.id), []).append(result)
-    pairs = [_pair(data, name, fits) for name, fits in told.items()]
+    fits: dict[str, list[Fit]] = {}
+    for result in data.configurations:
+        if own := trained_fits(data, result.id):
+            fits.setdefault(loss_name(data, result.id), []).extend(own)
+    pairs = [_pair(data, loss, own) for loss, own in fits.items()]
     return {"pairs": pairs} if pairs else None
 
 
-def _pair(data: ReportData, loss: str, fits: list[Record]) -> dict[str, Any]:
-    called = _few(_colours(data, fits), fits)
-    hues = {name: hue for hue, name in enumerate(dict.fromkeys(called.values()))}
-    left_out = len({fit["configuration"] for fit in fits} - called.keys())
-    fits = [fit for fit in fits if fit["configuration"] in called]
-    values = [
-        value
-        for fit in fits
-        for record in fit["epochs"]
-        for key in ("train_loss", "val_loss")
-        if (value := number(record.get(key))) is not None
-    ]
+def _pair(data: ReportData, loss: str, fits: list[Fit]) -> dict[str, Any]:
+    names = _few(_colours(data, fits), fits)
+    hues = {name: hue for hue, name in enumerate(dict.fromkeys(names.values()))}
+    left_out = len({fit["configuration"] for fit in fits} - names.keys())
+    fits = [fit for fit in fits if fit["configuration"] in names]
+    y, beyond = _loss_scale(fits)
+    x = Scale(1, max(2, *(len(fit["epochs"]) for fit in fits)), whole=True)
+    drawings = []
+    for key, title in TITLES.items():
+        lines = [_line(fit, key, names[fit["configuration"]], hues) for fit in fits]
+        drawings.append(panel(f"{title}, {loss}", lines, x=x, y=y, x_title="epoch →", y_title=title))
+    key_of = [(hue, name) for name, hue in hues.items()]
+    return {"loss": loss, "drawings": drawings, "key_of": key_of, "left_out": left_out, "beyond": beyond}
+
+
+def _line(fit: Fit, key: str, name: str, hues: Mapping[str, int]) -> Series:
+    configuration = str(fit["configuration"])
+    return Series(_points(fit, key), hues[name], name, thin=True, configuration=configuration)
+
+
+def _loss_scale(fits: list[Fit]) -> tuple[Scale, bool]:
+    """One scale for training and validation, and whether some losses lie beyond it."""
+    values = [value for fit in fits for key in TITLES for _, value in _points(fit, key)]
     lowest = min((value for value in values if value > 0), default=0.0)
     beyond = lowest > 0 and max(values) > MAX_TIMES * lowest
     if beyond:
         values = [min(value, MAX_TIMES * lowest) for value in values]
-    y, last = span_of(values, log_beyond=LOG_BEYOND), max(len(fit["epochs"]) for fit in fits)
-    drawn = []
-    for key, title in (("train_loss", "training loss"), ("val_loss", "validation loss")):
-        lines = [
-            Series(
-                _points(fit, key),
-                hues[called[fit["configuration"]]],
-                called[fit["configuration"]],
-                thin=True,
-                configuration=str(fit["configuration"]),
-            )
-            for fit in fits
-        ]
-        x = Scale(1, max(last, 2), whole=True)
-        drawn.append(panel(f"{title}, {loss}", lines, x=x, y=y, x_title="epoch →", y_title=title))
-    key_of = [(hue, name) for name, hue in hues.items()]
-    return {"loss": loss, "drawings": drawn, "key_of": key_of, "left_out": left_out, "beyond": beyond}
+    return span_of(values, log_beyond=LOG_BEYOND), beyond
 
 
-def _few(called: dict[str, str], fits: list[Record]) -> dict[str, str]:
+def _few(names: Mapping[str, str], fits: list[Fit]) -> dict[str, str]:
     """The best configurations, as many as have `MAX_LINES` fits together, and the best of every colour."""
-    counted = Counter(str(fit["configuration"]) for fit in fits)
-    kept: dict[str, str] = {}
+    num_fits = Counter(str(fit["configuration"]) for fit in fits)
+    few: dict[str, str] = {}
     lines = 0
-    for one, name in called.items():
-        if lines + counted[one] <= MAX_LINES or name not in kept.values():
-            kept[one] = name
-            lines += counted[one]
-    return kept
+    for configuration, name in names.items():
+        if lines + num_fits[configuration] <= MAX_LINES or name not in few.values():
+            few[configuration] = name
+            lines += num_fits[configuration]
+    return few
 
 
-def _points(fit: Record, key: str) -> list[tuple[float, float]]:
-    told = [(float(record["epoch"]), number(record.get(key))) for record in fit["epochs"]]
-    return [(epoch, value) for epoch, value in told if value is not None]
+def _points(fit: Fit, key: str) -> list[tuple[float, float]]:
+    values = [(float(epoch["epoch"]), number(epoch.get(key))) for epoch in fit["epochs"]]
+    return [(epoch, value) for epoch, value in values if value is not None]
 
 
-def _colours(data: ReportData, fits: list[Record]) -> dict[str, str]:
+def _colours(data: ReportData, fits: list[Fit]) -> dict[str, str]:
     """By configuration, what its colour stands for.
 
     Its model where models are compared, of many sizes the kind of it; else itself, and only the best few are drawn.
     """
-    names = data.names
     ids = list(dict.fromkeys(str(fit["configuration"]) for fit in fits))
-    known = [(one, data.trainings[one].model) for one in ids if one in data.trainings]
-    for called in ({one: str(model) for one, model in known}, {one: model.name for one, model in known}):
-        if len(called) == len(ids) and 1 < len(set(called.values())) <= HUES:
-            return called
-    return {one: names[one] for one in ids[:HUES]}
+    models = {name: data.trainings[name].model for name in ids if name in data.trainings}
+    for names in (
+        {configuration: str(model) for configuration, model in models.items()},
+        {configuration: model.name for configuration, model in models.items()},
+    ):
+        if len(names) == len(ids) and 1 < len(set(names.values())) <= HUES:
+            return names
+    return {configuration: data.names[configuration] for configuration in ids[:HUES]}
 
 
 def curves_section(data: ReportData) -> dict[str, Any] | None:

@@ -6,7 +6,6 @@ The images are of the inner validation: looking here tells nobody about the test
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,16 @@ from foldwise.reporting.drawing.heat import (
 )
 from foldwise.reporting.drawing.pictures import data_uri, displayed
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.sections.images.disagreement import most_possible, through_training
 from foldwise.reporting.sections.images.gallery import legend
+from foldwise.reporting.sections.images.snapshots import (
+    Snapshot,
+    Watched,
+    most_possible,
+    read_snapshots,
+    through_training,
+)
 from foldwise.reporting.sections.training.epochs import loss_name
 from foldwise.reporting.wording import percent
-from foldwise.study.spec import IGNORE
 
 MAX_ROWS = 4  # configurations; of compared losses, the best of each, as many as there are losses
 MAX_LOSSES = 9
@@ -42,48 +46,18 @@ Floats = NDArray[np.float64]
 Block = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """One network at one epoch at one image.
-
-    Attributes:
-        epoch, chosen: its number, and whether its weights were kept.
-        p_KHW, true_HW: probabilities, and the truth.
-        losses: by name, what each pixel adds, as a map, and the loss of the image.
-    """
-
-    epoch: int
-    chosen: bool
-    p_KHW: Floats
-    true_HW: NDArray[np.uint8]
-    losses: Mapping[str, tuple[Floats, float]]
-
-    @property
-    def decided_HW(self) -> NDArray[np.uint8]:
-        """The class of the highest probability."""
-        return np.asarray(self.p_KHW.argmax(axis=0), dtype=np.uint8)
-
-    @property
-    def doubt_HW(self) -> Floats:
-        """1 - p of the true class; nan where nothing counts."""
-        counts = self.true_HW != IGNORE
-        true = np.where(counts, self.true_HW, 0).astype(np.int64)
-        p = np.take_along_axis(self.p_KHW, true[None], axis=0)[0]
-        return np.asarray(np.where(counts, 1 - p, np.nan))
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A configuration with its snapshots by image, early to late."""
-
-    name: str
-    snapshots: Mapping[int, tuple[Snapshot, ...]]
-
-
 def section(data: ReportData) -> dict[str, Any] | None:
     """For one or two images and a few configurations: a block for every kind of map, epochs from left to right."""
-    rows = [watched for one in _shown(data) if (watched := _watched(data, one)) is not None]
-    if data.images is None or not rows:
+    if data.images is None:
+        return None
+    losses, rows = _loss_names(data), []
+    for configuration in _shown(data):
+        best = _best_epoch(data, configuration)
+        if best is not None:
+            path, name = data.snapshots[configuration], data.names[configuration]
+            rows.append(read_snapshots(path, name, best, images=data.images, losses=losses))
+    rows = [row for row in rows if row.snapshots]
+    if not rows:
         return None
     cases = [
         case for case in _middle_first(list(rows[0].snapshots)) if all(case in row.snapshots for row in rows)
@@ -108,10 +82,11 @@ def _loss_names(data: ReportData) -> list[str]:
 def _shown(data: ReportData) -> list[str]:
     """The best configuration of each loss where losses are compared; else the best few. Best first."""
     ids = [id_ for id_ in data.names if id_ in data.snapshots]
-    by_loss = {loss_name(data, one): one for one in reversed(ids)}
+    by_loss = {loss_name(data, configuration): configuration for configuration in reversed(ids)}
     if len(by_loss) < 2:
         return ids[:MAX_ROWS]
-    return [one for one in ids if one in by_loss.values()][:MAX_LOSSES]
+    best = set(by_loss.values())
+    return [configuration for configuration in ids if configuration in best][:MAX_LOSSES]
 
 
 def _best_epoch(data: ReportData, configuration: str) -> int | None:
@@ -127,41 +102,9 @@ def _best_epoch(data: ReportData, configuration: str) -> int | None:
 
 def _files(data: ReportData) -> list[Path]:
     """The watched images of every configuration whose first fold ended well, or of the best of many."""
-    ended = (one for one in data.names if one in data.snapshots and _best_epoch(data, one) is not None)
-    return [data.snapshots[one] for one in islice(ended, MAX_COMPARED)]
-
-
-def _watched(data: ReportData, configuration: str) -> Watched | None:
-    """Read one file of watched images; None where its fold did not end well, or where it holds no image."""
-    best = _best_epoch(data, configuration)
-    if data.images is None or best is None:
-        return None
-    name = data.names[configuration]
-    snapshots: dict[int, tuple[Snapshot, ...]] = {}
-    with np.load(data.snapshots[configuration], allow_pickle=False) as arrays:
-        epochs = arrays["epochs"].tolist()
-        for case, stride in zip(arrays["cases"].tolist(), arrays["strides"].tolist(), strict=True):
-            truth = np.asarray(data.images.target(case))[::stride, ::stride]
-            p_EKHW = arrays[str(case)].astype(np.float64)
-            losses_E = _losses(arrays, case, _loss_names(data))
-            snapshots[case] = tuple(
-                Snapshot(epoch, epoch == best, p_KHW, truth, losses_E[place] if losses_E else {})
-                for place, (epoch, p_KHW) in enumerate(zip(epochs, p_EKHW, strict=True))
-            )
-    return Watched(name, snapshots) if snapshots else None
-
-
-def _losses(arrays: Mapping[str, NDArray[Any]], case: int, names: Sequence[str]) -> list[dict[str, Any]]:
-    """By epoch and loss, its map of the image and its value; empty in runs of versions that wrote none."""
-    if "losses" not in arrays:
-        return []
-    written = arrays["losses"].tolist()
-    maps_LEHW, values_LE = arrays[f"loss_maps_{case}"].astype(np.float64), arrays[f"image_losses_{case}"]
-    places = {name: written.index(name) for name in names if name in written}
-    return [
-        {name: (maps_LEHW[place, e], float(values_LE[place, e])) for name, place in places.items()}
-        for e in range(values_LE.shape[1])
-    ]
+    watched = (name for name in data.names if name in data.snapshots)
+    ended = (name for name in watched if _best_epoch(data, name) is not None)
+    return [data.snapshots[name] for name in islice(ended, MAX_COMPARED)]
 
 
 def _middle_first(cases: list[int]) -> list[int]:

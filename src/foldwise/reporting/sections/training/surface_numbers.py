@@ -1,34 +1,51 @@
-"""The numbers of a look inside training: read from its folder, brought to one scale, and summed up for tables."""
+"""Loss surfaces of a look: brought to one scale, summed up for tables, and packed for the page.
+
+A page can carry surfaces as 16 bits a point, drawn by `templates/scripts/3-surfaces.js`. A value is packed on the common
+scale of its criterion, as asinh(`FINE` * value), so that a point a thousand times above the trivial predictor costs the
+neighbourhood of the solution no digits. Every surface has a range of its own. What is packed is how far each number is
+from what its three neighbours foretell, high bytes first: smooth surfaces pack well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.reporting.wording import NOTHING, count, difference, number, plain
-from foldwise.run.auxiliary_results import AuxiliaryItem
+from foldwise.reporting.drawing.surfaces import LEVELS, RAMP
+from foldwise.reporting.sections.training.looks import Arrays, Look, fit_name
+from foldwise.reporting.wording import NOTHING, Cell, cell, count, difference, number, plain
 
 Floats = NDArray[np.float64]
-Arrays = Mapping[str, NDArray[Any]]
 WITHIN = (0.25, 0.5, 1.0)  # distances from the centre of a plane
 LEAST_UNIT = 1e-6  # of the trivial predictor's value: below it, the solution is no better than that predictor
 NEEDED = ("epochs", "alpha", "surface", "centre", "trivial", "line_alpha", "lines")
+CURVATURES = {
+    "top_eigenvalue": "highest eigenvalue",
+    "lowest_eigenvalue": "lowest eigenvalue",
+    "trace": "trace",
+    "sam_sharpness": "SAM sharpness",
+    "average_sharpness": "average sharpness",
+}
+FINE = 100.0
+ABSENT = 65535  # a point that is no finite number
+STEPS = ABSENT - 1
 
 
 @dataclass(frozen=True)
-class Look:
-    """One fit that was looked into.
+class Surfaces:
+    """The surfaces of one fit: E epochs, L criteria, G x G points of a plane, P points of a line, D directions.
 
     Attributes:
-        name, configuration: how its configuration is called, and its id.
+        name, configuration: how the look is called, and the id of its configuration.
         result: its result.json.
-        arrays: its surfaces.npz; E epochs, L criteria, G x G points of a plane, P points of a line, D directions.
+        arrays: its surfaces.npz.
     """
 
     name: str
@@ -39,7 +56,7 @@ class Look:
     @property
     def titles(self) -> list[str]:
         """Of the criteria, as a reader calls them."""
-        return [_title(one) for one in self.result["criteria"]]
+        return [_title(criterion) for criterion in self.result["criteria"]]
 
     @property
     def epochs(self) -> list[int]:
@@ -67,7 +84,7 @@ class Look:
         """From the solution to the trivial predictor; where that is no better, the range of the chosen epoch's plane."""
         trivial = np.asarray(self.arrays["trivial"], dtype=np.float64)
         planes = np.asarray(self.arrays["surface"][self.chosen], dtype=np.float64)
-        ranges = np.array([_reach(plane) for plane in planes])
+        ranges = np.array([_span(plane) for plane in planes])
         return np.where(self.comparable_L, trivial - self.zero_L, ranges)
 
     def scaled(self, values: NDArray[Any], axis: int) -> Floats:
@@ -77,9 +94,8 @@ class Look:
         """
         shape = [1] * values.ndim
         shape[axis] = -1
-        return np.asarray(
-            (values.astype(np.float64) - self.zero_L.reshape(shape)) / self.unit_L.reshape(shape)
-        )
+        zero, unit = self.zero_L.reshape(shape), self.unit_L.reshape(shape)
+        return np.asarray((values.astype(np.float64) - zero) / unit)
 
 
 def _title(criterion: Mapping[str, Any]) -> str:
@@ -89,78 +105,68 @@ def _title(criterion: Mapping[str, Any]) -> str:
     return words[:1].upper() + words[1:].replace("- ", "− ", 1)
 
 
-def _reach(values: Floats) -> float:
+def _span(values: Floats) -> float:
     finite = values[np.isfinite(values)]
     return float(np.ptp(finite)) or 1.0 if finite.size else 1.0
 
 
-def read_look(item: AuxiliaryItem, name: str) -> Look | None:
-    """The look of an item that is done; None where its file is gone, damaged, or lacks what every look has."""
-    try:
-        with np.load(item.path / "surfaces.npz", allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, BadZipFile):
+def surfaces_of(look: Look) -> Surfaces | None:
+    """The surfaces of a look; None where a part is missing that every look has."""
+    if set(NEEDED) - set(look.arrays) or look.result.get("chosen_epoch") not in look.epochs:
         return None
-    epochs = arrays.get("epochs", np.zeros(0)).tolist()
-    if set(NEEDED) - set(arrays) or item.result.get("chosen_epoch") not in epochs:
-        return None
-    return Look(name, str(item.result["configuration"]), item.result, arrays)
+    return Surfaces(look.name, look.configuration, look.result, look.arrays)
 
 
-def rise(alpha: NDArray[Any], plane_GG: NDArray[Any], centre: float, within: float) -> tuple[float, int]:
-    """How far the mean over the points of a plane that lie within a distance is above its centre.
+def surface_rows(surfaces: Surfaces) -> list[dict[str, Any]]:
+    """One row per epoch and criterion: its value at the centre, its mean rise nearby and farther, and the spread."""
+    arrays = surfaces.arrays
+    spread_EL = np.asarray(surfaces.result.get("direction_spread", []), dtype=np.float64)
+    return [
+        {
+            "epoch": epoch,
+            "chosen": e == surfaces.chosen,
+            "title": title,
+            "centre": brief_cell(arrays["centre"][e, k]),
+            "rises": _rises(surfaces, e, k),
+            "spread": brief_cell(spread_EL[e, k] if spread_EL.size else None),
+            "missing": int((~np.isfinite(arrays["surface"][e, k])).sum()),
+        }
+        for e, epoch in enumerate(surfaces.epochs)
+        for k, title in enumerate(surfaces.titles)
+    ]
 
-    Returns:
-        the rise, nan where no point is finite; and how many points there were left out because they are not.
-    """
+
+def _rises(surfaces: Surfaces, e: int, k: int) -> list[Cell]:
+    """How far a plane rises within each distance; below it the same on the common scale, where there is one."""
+    alpha, plane, centre = (surfaces.arrays[name] for name in ("alpha", "surface", "centre"))
+    cells = []
+    for within in WITHIN:
+        value = rise(alpha, plane[e, k], float(centre[e, k]), within)
+        scaled = np.isfinite(value) and surfaces.comparable_L[k]
+        cells.append(brief_cell(value, difference(value / surfaces.unit_L[k]) if scaled else ""))
+    return cells
+
+
+def rise(alpha: NDArray[Any], plane_GG: NDArray[Any], centre: float, within: float) -> float:
+    """How far the mean over the finite points of a plane within a distance is above its centre; nan without any."""
     near = np.hypot(alpha[None, :], alpha[:, None]) <= within + 1e-6
     values = plane_GG[near].astype(np.float64)
-    finite = np.isfinite(values)
-    return (float(values[finite].mean()) - centre if finite.any() else float("nan")), int((~finite).sum())
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) - centre if finite.size else float("nan")
 
 
-def surface_rows(look: Look) -> list[dict[str, Any]]:
-    """One row per epoch and criterion: its value at the centre, its mean rise nearby and farther, and the spread."""
-    arrays, rows = look.arrays, []
-    spread_EL = np.asarray(look.result.get("direction_spread", []), dtype=np.float64)
-    for e, epoch in enumerate(look.epochs):
-        for place, title in enumerate(look.titles):
-            centre = float(arrays["centre"][e, place])
-            rises = [rise(arrays["alpha"], arrays["surface"][e, place], centre, end) for end in WITHIN]
-            missing = int((~np.isfinite(arrays["surface"][e, place])).sum())
-            rows.append(
-                {
-                    "epoch": epoch,
-                    "chosen": e == look.chosen,
-                    "title": title,
-                    "centre": cell(centre),
-                    "rises": [cell(value, note=_relative(look, value, place)) for value, _ in rises],
-                    "spread": cell(float(spread_EL[e, place]) if spread_EL.size else None),
-                    "missing": missing,
-                }
-            )
-    return rows
-
-
-def _relative(look: Look, value: float, place: int) -> str:
-    """A rise on the common scale, for the small line below it."""
-    if not look.comparable_L[place] or not np.isfinite(value):
-        return ""
-    return difference(value / look.unit_L[place])
-
-
-def path_rows(look: Look) -> list[dict[str, Any]]:
-    """One row per checkpoint of the trajectory; none where it was not kept."""
-    arrays = look.arrays
+def path_rows(surfaces: Surfaces) -> list[dict[str, Any]]:
+    """One row per checkpoint of the trajectory; none where it was not written."""
+    arrays = surfaces.arrays
     if "path" not in arrays:
         return []
     return [
         {
             "epoch": int(epoch),
-            "places": [cell(float(value)) for value in arrays["path"][c]],
-            "residual": cell(float(arrays["path_residual"][c])),
+            "places": [brief_cell(value) for value in arrays["path"][c]],
+            "residual": brief_cell(arrays["path_residual"][c]),
             "criteria": [
-                (cell(float(true)), cell(float(projected)))
+                (brief_cell(true), brief_cell(projected))
                 for true, projected in zip(arrays["path_true"][c], arrays["path_projected"][c], strict=True)
             ],
         }
@@ -168,62 +174,100 @@ def path_rows(look: Look) -> list[dict[str, Any]]:
     ]
 
 
-CURVATURES = (
-    ("top_eigenvalue", "highest eigenvalue"),
-    ("lowest_eigenvalue", "lowest eigenvalue"),
-    ("trace", "trace"),
-    ("sam_sharpness", "SAM sharpness"),
-    ("average_sharpness", "average sharpness"),
-)
-
-
-def curvature_rows(look: Look) -> list[dict[str, Any]]:
+def curvature_rows(surfaces: Surfaces) -> list[dict[str, Any]]:
     """One row per epoch of the scalars of curvature, in the order of `CURVATURES`."""
     return [
-        {"epoch": int(one["epoch"]), "cells": [_curvature(one, name) for name, _ in CURVATURES]}
-        for one in look.result.get("curvature", [])
+        {"epoch": int(record["epoch"]), "cells": [_curvature(record, name) for name in CURVATURES]}
+        for record in surfaces.result.get("curvature", [])
     ]
 
 
-def _curvature(one: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _curvature(record: Mapping[str, Any], name: str) -> Cell:
     note = ""
-    if name == "trace" and number(one.get("trace_se")) is not None:
-        note = f"± {brief(one['trace_se'])}"
-    if name == "top_eigenvalue" and one.get("top_eigenvalue_converged") is False:
+    if name == "trace" and number(record.get("trace_se")) is not None:
+        note = f"± {brief(record['trace_se'])}"
+    if name == "top_eigenvalue" and record.get("top_eigenvalue_converged") is False:
         note = "not converged"
-    return cell(number(one.get(name)), note=note)
+    return brief_cell(record.get(name), note)
 
 
-def barriers(look: Look) -> list[dict[str, Any]]:
+def barriers(surfaces: Surfaces) -> list[dict[str, Any]]:
     """Per other fit of the same configuration: which one, and the barrier of every criterion in its own units."""
     return [
-        {
-            "name": fit_name(one),
-            "barrier": [cell(number(value)) for value in one["barrier"]],
-        }
-        for one in look.result.get("between", [])
+        {"name": fit_name(record), "barrier": [brief_cell(value) for value in record["barrier"]]}
+        for record in surfaces.result.get("between", [])
     ]
 
 
-def fit_name(one: Mapping[str, Any]) -> str:
-    """Repeat and fold as they are counted everywhere: from 1."""
-    return f"repeat {int(one['repeat']) + 1}, fold {int(one['fold']) + 1}"
-
-
-def cell(value: float | None, *, note: str = "") -> dict[str, Any]:
+def brief_cell(value: Any, note: str = "") -> Cell:
     """A number for a table: three digits that count, and the whole of it for sorting."""
-    known = number(value)
-    return {"value": known, "shown": brief(known), "note": note}
+    exact = None if value is None else float(value)
+    return cell(brief(exact), exact, note)
 
 
 def brief(value: Any) -> str:
     """0.0123, 1.23, 12.3, 123, 1.2e+04 with a true minus; a dash for what is no finite number."""
-    known = number(value)
-    return NOTHING if known is None else f"{known + 0.0:.3g}".replace("-", "−", 1 if known < 0 else 0)
+    exact = number(value)
+    # Adding 0 turns -0.0 into 0.0.
+    return NOTHING if exact is None else f"{exact + 0.0:.3g}".replace("-", "−", 1 if exact < 0 else 0)
 
 
-def missing_words(look: Look) -> str:
+def missing_words(surfaces: Surfaces) -> str:
     """How many points of all planes are no finite number; empty for none."""
-    absent = int((~np.isfinite(look.arrays["surface"])).sum())
-    told = "is no finite number" if absent == 1 else "are no finite numbers"
-    return f"{count(absent, 'point')} of the planes {told}" if absent else ""
+    absent = int((~np.isfinite(surfaces.arrays["surface"])).sum())
+    nouns = "point of the planes is no finite number", "points of the planes are no finite numbers"
+    return count(absent, *nouns) if absent else ""
+
+
+def embedded(looks: Sequence[Surfaces]) -> dict[str, Any]:
+    """What the script draws: colours, levels, and every look with its packed surfaces."""
+    return {"ramp": RAMP, "levels": LEVELS, "fine": FINE, "looks": [_look(surfaces) for surfaces in looks]}
+
+
+def _look(surfaces: Surfaces) -> dict[str, Any]:
+    scaled_ELGG = surfaces.scaled(np.asarray(surfaces.arrays["surface"]), axis=1)
+    ranges, data = packed(scaled_ELGG)
+    trained = surfaces.result.get("trained_with")
+    return {
+        "name": surfaces.name,
+        "criteria": surfaces.titles,
+        "trained": None if trained is None else int(trained),
+        "epochs": surfaces.epochs,
+        "chosen": surfaces.chosen,
+        "points": len(surfaces.arrays["alpha"]),
+        "zero": _short(surfaces.zero_L),
+        "unit": _short(surfaces.unit_L),
+        "comparable": [bool(comparable) for comparable in surfaces.comparable_L],
+        "centre": [_short(row) for row in np.asarray(surfaces.arrays["centre"], dtype=np.float64)],
+        "ranges": ranges,
+        "data": data,
+    }
+
+
+def _short(values: Floats) -> list[float | None]:
+    """Six digits that count; null for what is not finite, which JSON has no word for."""
+    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values.tolist()]
+
+
+def packed(values_NGG: NDArray[Any]) -> tuple[list[float], str]:
+    """Surfaces (..., G, G) in 16 bits a point.
+
+    Returns:
+        lowest and highest warped value of every surface, one after the other; and the packed bytes in base 64.
+    """
+    # 16 bits hold a value to 0.05 %, and 41 x 41 points of 20 epochs and 4 criteria stay below 300 kB; both are tested.
+    warped = np.arcsinh(FINE * values_NGG.reshape(-1, *values_NGG.shape[-2:]))
+    finite = np.isfinite(warped)
+    low = np.where(finite, warped, np.inf).min(axis=(1, 2))
+    high = np.where(finite, warped, -np.inf).max(axis=(1, 2))
+    low, high = (np.where(np.isfinite(end), end, 0.0).astype(np.float32) for end in (low, high))
+    span = np.where(high > low, high - low, 1.0)[:, None, None]
+    steps = np.clip(np.rint((np.where(finite, warped, 0) - low[:, None, None]) / span * STEPS), 0, STEPS)
+    levels = np.where(finite, steps, ABSENT).astype(np.uint16)
+    zero = np.uint16(0)
+    off = np.diff(np.diff(levels, axis=2, prepend=zero), axis=1, prepend=zero).view(np.int16)
+    folded = ((off << 1) ^ (off >> 15)).view(np.uint16)  # small numbers of either sign become small numbers
+    planes = np.concatenate([(folded >> 8).ravel(), (folded & 255).ravel()]).astype(np.uint8)
+    ranges = np.stack([low, high], axis=1).ravel()
+    data = b64encode(zlib.compress(planes.tobytes(), 9)).decode("ascii")
+    return [round(float(end), 5) for end in ranges], data

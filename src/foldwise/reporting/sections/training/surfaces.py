@@ -8,97 +8,92 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.verdict import ConfigurationResult
 from foldwise.judging.wording import in_text
-from foldwise.reporting.drawing import surfaces as contours
 from foldwise.reporting.drawing.rows import standing
-from foldwise.reporting.drawing.surfaces import Curve, Cut, cut_panel, reach
+from foldwise.reporting.drawing.surfaces import (
+    Curve,
+    Cut,
+    Plane,
+    Trail,
+    colour_bar,
+    contour_panel,
+    cut_panel,
+    reach,
+)
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training import surface_numbers as numbers
-from foldwise.reporting.sections.training.surface_data import embedded
-from foldwise.reporting.sections.training.surface_numbers import Look
+from foldwise.reporting.sections.training.looks import done_looks, fit_name, read_look
+from foldwise.reporting.sections.training.surface_numbers import Surfaces, surfaces_of
 from foldwise.reporting.wording import count, number, percent
 
 MAX_TURNED = 6  # looks that can be turned; the data of more would make the page heavy
 MAX_DRAWN = 12  # looks with drawings and tables
 REPLAYED = 1e-5  # a difference of a weight that no drawing can show
+Figure = dict[str, Any]
 
 
 def section(data: ReportData) -> dict[str, Any] | None:
     """Every look inside training, the winner's first; None where nobody looked."""
-    ranks = {one.id: (place, one) for place, one in enumerate(data.configurations)}
-    items = [
-        item
-        for item in data.auxiliary
-        if item.kind == "landscape" and item.done and item.result.get("configuration") in ranks
-    ]
-    items.sort(key=lambda item: _order(item.result, ranks))
-    read = [(item, numbers.read_look(item, ranks[item.result["configuration"]][1].name)) for item in items]
-    looks = [look for _, look in read if look is not None]
-    unread = [str(item.title or item.item) for item, look in read if look is None]
+    items = done_looks(data)
     if not items:
         return None
-    named = _named(looks[:MAX_DRAWN])
-    held = {
-        "looks": [_shown(look, ranks[look.configuration][1]) for look in named],
-        "bar": contours.colour_bar(),
-        "data": json.dumps(embedded(named[:MAX_TURNED]), separators=(",", ":")) if named else "",
-        "not_turned": max(0, len(named) - MAX_TURNED),
-        "left_out": max(0, len(looks) - MAX_DRAWN),
-        "unread": unread,
-        "curvatures": [title for _, title in numbers.CURVATURES],
-        "within": [f"{end:g}" for end in numbers.WITHIN],
-    }
-    return {"surfaces": held}
-
-
-def _order(result: Mapping[str, Any], ranks: Mapping[str, tuple[int, Any]]) -> tuple[int, int, int]:
-    return ranks[result["configuration"]][0], int(result["repeat"]), int(result["fold"])
-
-
-def _named(looks: Sequence[Look]) -> list[Look]:
-    """Looks of one configuration are told apart by their fold."""
-    names = [look.name for look in looks]
-    return [
-        look
-        if names.count(look.name) == 1
-        else Look(
-            f"{look.name}, {numbers.fit_name(look.result)}", look.configuration, look.result, look.arrays
-        )
-        for look in looks
-    ]
-
-
-def _shown(look: Look, record: ConfigurationResult) -> dict[str, Any]:
+    looks, unread = [], []
+    configurations = [item.result["configuration"] for item in items]
+    for item, configuration in zip(items, configurations, strict=True):
+        name = data.names[configuration]
+        if configurations.count(configuration) > 1:  # told apart by their fold
+            name += f", {fit_name(item.result)}"
+        look = read_look(item, "surfaces.npz", name)
+        surfaces = None if look is None else surfaces_of(look)
+        if surfaces is None:
+            unread.append(str(item.title or item.item))
+        else:
+            looks.append(surfaces)
+    drawn, turned = looks[:MAX_DRAWN], looks[:MAX_TURNED]
+    kinds = {result.id: standing(result) for result in data.configurations}
     return {
-        "name": look.name,
-        "configuration": look.configuration,
-        "standing": standing(record),
-        "about": _about(look),
-        "titles": look.titles,
-        "planes": _planes(look),
-        "trajectory": _trajectory(look),
-        "lines": _lines(look),
-        "walk": _walk(look),
-        "between": _between(look),
-        "numbers": numbers.surface_rows(look),
-        "path": numbers.path_rows(look),
-        "curvature": numbers.curvature_rows(look),
-        "barriers": numbers.barriers(look),
-        "missing": numbers.missing_words(look),
-        "beyond": _no_better(look),
+        "surfaces": {
+            "looks": [_block(surfaces) | {"standing": kinds[surfaces.configuration]} for surfaces in drawn],
+            "bar": colour_bar(),
+            "data": json.dumps(numbers.embedded(turned), separators=(",", ":")) if turned else "",
+            "not_turned": max(0, len(drawn) - MAX_TURNED),
+            "left_out": max(0, len(looks) - MAX_DRAWN),
+            "unread": unread,
+            "curvatures": list(numbers.CURVATURES.values()),
+            "within": [f"{end:g}" for end in numbers.WITHIN],
+        }
     }
 
 
-def _about(look: Look) -> str:
+def _block(surfaces: Surfaces) -> dict[str, Any]:
+    return {
+        "name": surfaces.name,
+        "configuration": surfaces.configuration,
+        "about": _about(surfaces),
+        "titles": surfaces.titles,
+        "planes": _planes(surfaces),
+        "trajectory": _trajectory(surfaces),
+        "lines": _lines(surfaces),
+        "walk": _walk(surfaces),
+        "between": _between(surfaces),
+        "numbers": numbers.surface_rows(surfaces),
+        "path": numbers.path_rows(surfaces),
+        "curvature": numbers.curvature_rows(surfaces),
+        "barriers": numbers.barriers(surfaces),
+        "missing": numbers.missing_words(surfaces),
+        "beyond": _no_better(surfaces),
+    }
+
+
+def _about(surfaces: Surfaces) -> str:
     """Which fit, by which images, and whether the replay was the fit again."""
-    result = look.result
+    result = surfaces.result
     trained = result.get("trained_with")
     parts = [
-        f"{numbers.fit_name(result).capitalize()}, {count(int(result['images']), 'image')} of the "
+        f"{fit_name(result).capitalize()}, {count(int(result['images']), 'image')} of the "
         f"{result.get('images_from', 'training part')}, without augmentation or dropout.",
-        f"Trained with {in_text(look.titles[int(trained)])}." if trained is not None else "",
-        f"Chosen epoch: {result['chosen_epoch']} of {look.epochs[-1]}.",
+        f"Trained with {in_text(surfaces.titles[int(trained)])}." if trained is not None else "",
+        f"Chosen epoch: {result['chosen_epoch']} of {surfaces.epochs[-1]}.",
         "Batch-norm statistics were measured anew at every point."
         if result.get("norm") == "batch norm"
         else "",
@@ -116,73 +111,64 @@ def _replayed(replay: Mapping[str, Any]) -> str:
     largest = number(replay.get("largest_difference"))
     if largest is not None and largest <= REPLAYED:
         return f"The training was run again for this; no weight differs by more than {largest:.1g}."
-    told = "an unknown amount" if largest is None else f"up to {largest:.2g}"
+    amount = "an unknown amount" if largest is None else f"up to {largest:.2g}"
     return (
-        f"The training was run again for this, and its weights differ from those of the fit by {told}: "
+        f"The training was run again for this, and its weights differ from those of the fit by {amount}: "
         "what is shown is a twin of the fit, trained alike, and not the fit itself."
     )
 
 
-def _no_better(look: Look) -> str:
+def _no_better(surfaces: Surfaces) -> str:
     """Which criteria have no common scale."""
-    names = [title for title, known in zip(look.titles, look.comparable_L, strict=True) if not known]
+    titles = zip(surfaces.titles, surfaces.comparable_L, strict=True)
+    names = [in_text(title) for title, comparable in titles if not comparable]
     if not names:
         return ""
     return (
-        f"By {' and '.join(in_text(name) for name in names)} this solution is no better than the trivial predictor, so there is no common scale; "
-        "drawings show the rise as a share of the range of the chosen epoch’s plane."
+        f"By {' and '.join(names)} this solution is no better than the trivial predictor, so there is no common "
+        "scale; drawings show the rise as a share of the range of the chosen epoch’s plane."
     )
 
 
-def _planes(look: Look) -> list[dict[str, Any]]:
+def _planes(surfaces: Surfaces) -> list[dict[str, Any]]:
     """Of the first, the chosen and the last epoch, a panel per criterion."""
-    alpha = look.arrays["alpha"]
-    scaled_ELGG = look.scaled(np.asarray(look.arrays["surface"]), axis=1)
+    alpha = surfaces.arrays["alpha"]
+    scaled_ELGG = surfaces.scaled(np.asarray(surfaces.arrays["surface"]), axis=1)
     rows = []
-    for place in sorted({0, look.chosen, len(look.epochs) - 1}):
-        epoch = look.epochs[place]
+    for place in sorted({0, surfaces.chosen, len(surfaces.epochs) - 1}):
+        epoch = surfaces.epochs[place]
         heading = f"Epoch {epoch}" + (", before training" if epoch == 0 else "")
-        heading += ", chosen" if place == look.chosen else ""
-        figures = [
-            {
-                "caption": title,
-                "drawing": contours.contour_panel(
-                    f"{title} in the random plane, epoch {epoch}, {look.name}",
-                    contours.Plane(alpha, alpha, scaled_ELGG[place, one]),
-                ),
-                "note": "",
-            }
-            for one, title in enumerate(look.titles)
-        ]
+        heading += ", chosen" if place == surfaces.chosen else ""
+        figures = []
+        for title, values in zip(surfaces.titles, scaled_ELGG[place], strict=True):
+            words = f"{title} in the random plane, epoch {epoch}, {surfaces.name}"
+            figures.append(_figure(title, contour_panel(words, Plane(alpha, alpha, values))))
         rows.append({"heading": heading, "figures": figures})
     return rows
 
 
-def _trajectory(look: Look) -> dict[str, Any] | None:
-    """The path of training in its own plane, on every criterion; None where it was not kept."""
-    arrays = look.arrays
+def _figure(caption: str, drawn: Any, note: str = "") -> Figure:
+    return {"caption": caption, "drawing": drawn, "note": note}
+
+
+def _trajectory(surfaces: Surfaces) -> dict[str, Any] | None:
+    """The path of training in its own plane, on every criterion; None where it was not written."""
+    arrays = surfaces.arrays
     if "plane" not in arrays or "path" not in arrays:
         return None
     shares, null = arrays["shares"].tolist(), arrays["null_shares"].tolist()
     epochs = [int(epoch) for epoch in arrays["path_epochs"]]
-    chosen = int(look.result["chosen_epoch"])
-    trail = contours.Trail(arrays["path"], epochs, chosen if chosen in epochs else None)
-    scaled_LGG = look.scaled(np.asarray(arrays["plane"]), axis=0)
-    titles = [f"axis {k + 1}: {percent(shares[k])} (walk: {percent(null[k])})" for k in range(2)]
-    figures = [
-        {
-            "caption": title,
-            "drawing": contours.contour_panel(
-                f"{title} in the plane of the path of training, {look.name}",
-                contours.Plane(arrays["plane_x"], arrays["plane_y"], scaled_LGG[one]),
-                x_title=f"{titles[0]} →",
-                y_title=f"{titles[1]} →",
-                trail=trail,
-            ),
-            "note": "",
-        }
-        for one, title in enumerate(look.titles)
-    ]
+    chosen = int(surfaces.result["chosen_epoch"])
+    trail = Trail(arrays["path"], epochs, chosen if chosen in epochs else None)
+    scaled_LGG = surfaces.scaled(np.asarray(arrays["plane"]), axis=0)
+    axes = [f"axis {k + 1}: {percent(shares[k])} (walk: {percent(null[k])}) →" for k in range(2)]
+    figures = []
+    for title, values in zip(surfaces.titles, scaled_LGG, strict=True):
+        words = f"{title} in the plane of the path of training, {surfaces.name}"
+        plane = Plane(arrays["plane_x"], arrays["plane_y"], values)
+        figures.append(
+            _figure(title, contour_panel(words, plane, x_title=axes[0], y_title=axes[1], trail=trail))
+        )
     both, by_chance = sum(shares), sum(null)
     return {
         "figures": figures,
@@ -193,74 +179,69 @@ def _trajectory(look: Look) -> dict[str, Any] | None:
 
 
 def _figures(
-    look: Look, cuts: Sequence[Cut], x_title: str, what: str, notes: Sequence[str] = ()
-) -> list[dict[str, Any]]:
+    surfaces: Surfaces, cuts: Sequence[Cut], x_title: str, what: str, notes: Sequence[str] = ()
+) -> list[Figure]:
     """A panel per criterion, all on one vertical scale."""
     ends = reach(cuts)
     return [
-        {
-            "caption": title,
-            "drawing": cut_panel(f"{title} {what}, {look.name}", cut, ends, x_title=x_title),
-            "note": notes[place] if notes else "",
-        }
-        for place, (title, cut) in enumerate(zip(look.titles, cuts, strict=True))
+        _figure(
+            title,
+            cut_panel(f"{title} {what}, {surfaces.name}", cut, ends, x_title=x_title),
+            notes[k] if notes else "",
+        )
+        for k, (title, cut) in enumerate(zip(surfaces.titles, cuts, strict=True))
     ]
 
 
-def _lines(look: Look) -> dict[str, Any]:
+def _lines(surfaces: Surfaces) -> dict[str, Any]:
     """Median and range over the directions at the chosen epoch; dashed, what stale batch-norm statistics make of it."""
-    arrays = look.arrays
-    scaled_DLP = look.scaled(np.asarray(arrays["lines"][look.chosen]), axis=1)
-    stale_LP = look.scaled(np.asarray(arrays["stale"]), axis=0) if "stale" in arrays else None
+    arrays = surfaces.arrays
+    scaled_DLP = surfaces.scaled(np.asarray(arrays["lines"][surfaces.chosen]), axis=1)
+    stale_LP = surfaces.scaled(np.asarray(arrays["stale"]), axis=0) if "stale" in arrays else None
     cuts = []
-    for place in range(len(look.titles)):
-        over = scaled_DLP[:, place]
-        whole = np.isfinite(over).all(
-            axis=0
-        )  # a median of what is left would hide that a direction has no number
+    for k in range(len(surfaces.titles)):
+        over_DP = scaled_DLP[:, k]
+        # A median of those directions that have a number would hide that others have none.
+        whole = np.isfinite(over_DP).all(axis=0)
         gap = np.where(whole, 0.0, np.nan)
-        curves = [Curve(np.median(np.where(whole, over, 0), axis=0) + gap, "series hue0", "median")]
+        curves = [Curve(np.median(np.where(whole, over_DP, 0), axis=0) + gap, "series hue0", "median")]
         if stale_LP is not None:
             words = "one direction, batch-norm statistics of training"
-            curves.append(Curve(stale_LP[place], "series stale", words))
-        band = np.stack([over.min(axis=0), over.max(axis=0)]) + gap
+            curves.append(Curve(stale_LP[k], "series stale", words))
+        band = np.stack([over_DP.min(axis=0), over_DP.max(axis=0)]) + gap
         cuts.append(Cut(arrays["line_alpha"], curves, band))
     return {
-        "figures": _figures(look, cuts, "step along the direction →", "along random directions"),
+        "figures": _figures(surfaces, cuts, "step along the direction →", "along random directions"),
         "directions": count(scaled_DLP.shape[0], "random direction"),
         "stale": stale_LP is not None,
     }
 
 
-def _walk(look: Look) -> list[dict[str, Any]]:
+def _walk(surfaces: Surfaces) -> list[dict[str, Any]]:
     """The straight line from the weights before training to the chosen ones."""
-    if "walk" not in look.arrays:
+    if "walk" not in surfaces.arrays:
         return []
-    scaled_LP = look.scaled(np.asarray(look.arrays["walk"]), axis=0)
+    scaled_LP = surfaces.scaled(np.asarray(surfaces.arrays["walk"]), axis=0)
     marks = ((0.0, "start"), (1.0, "chosen"))
-    cuts = [Cut(look.arrays["walk_t"], [Curve(one, "series hue0")], marks=marks) for one in scaled_LP]
-    return _figures(look, cuts, "from start (0) to the chosen epoch (1) →", "on the line from start to end")
+    cuts = [
+        Cut(surfaces.arrays["walk_t"], [Curve(values, "series hue0")], marks=marks) for values in scaled_LP
+    ]
+    return _figures(
+        surfaces, cuts, "from start (0) to the chosen epoch (1) →", "on the line from start to end"
+    )
 
 
-def _between(look: Look) -> dict[str, Any] | None:
+def _between(surfaces: Surfaces) -> dict[str, Any] | None:
     """The straight lines to fits of the same configuration on other folds or repeats; None where there is none."""
-    arrays, others = look.arrays, look.result.get("between", [])
+    arrays, others = surfaces.arrays, surfaces.result.get("between", [])
     if not others or "between" not in arrays or not len(arrays["between"]):
         return None
-    scaled_MLP = look.scaled(np.asarray(arrays["between"]), axis=1)
-    names = [numbers.fit_name(one) for one in others]
-    cuts = [
-        Cut(
-            arrays["between_t"],
-            [Curve(scaled_MLP[m, place], f"series hue{m}", f"to {name}") for m, name in enumerate(names)],
-        )
-        for place in range(len(look.titles))
-    ]
-    heights = [[numbers.brief(one["barrier"][place]) for one in others] for place in range(len(look.titles))]
-    notes = [f"barrier {' and '.join(told)}" for told in heights]
-    return {
-        "figures": _figures(
-            look, cuts, "from this fit (0) to the other (1) →", "on the line to other fits", notes
-        ),
-        "key": [(m, name) for m, name in enumerate(names)],
-    }
+    scaled_MLP = surfaces.scaled(np.asarray(arrays["between"]), axis=1)
+    names = [fit_name(record) for record in others]
+    cuts, notes = [], []
+    for k in range(len(surfaces.titles)):
+        curves = [Curve(scaled_MLP[m, k], f"series hue{m}", f"to {name}") for m, name in enumerate(names)]
+        cuts.append(Cut(arrays["between_t"], curves))
+        notes.append("barrier " + " and ".join(numbers.brief(record["barrier"][k]) for record in others))
+    x_title, what = "from this fit (0) to the other (1) →", "on the line to other fits"
+    return {"figures": _figures(surfaces, cuts, x_title, what, notes), "key": list(enumerate(names))}
