@@ -7,7 +7,8 @@ from make_surfaces import with_looks
 
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
-from foldwise.reporting.sections.training.surface_numbers import read_look
+from foldwise.reporting.sections.training.looks import read_look
+from foldwise.reporting.sections.training.surface_numbers import surfaces_of
 
 pytestmark = pytest.mark.browser
 
@@ -66,7 +67,7 @@ def drawn(page):
 
 def test_the_script_reads_the_numbers_that_were_there(chromium, pages):
     page = opened(chromium, pages["small"])
-    look = read_look(pages["small"][1].auxiliary[-2], "a")
+    look = surfaces_of(read_look(pages["small"][1].auxiliary[-2], "surfaces.npz", "a"))
     told = page.evaluate(
         """async () => {
           const held = JSON.parse(document.getElementById('turned').dataset.surfaces);

@@ -1,3 +1,5 @@
+"""Images of any kind as small pictures, and what is drawn over them."""
+
 from base64 import b64decode
 from dataclasses import replace
 from io import BytesIO
@@ -11,11 +13,18 @@ from foldwise.reporting.drawing.pictures import (
     FALSE_POSITIVE,
     WRONG_CLASS,
     best_median_worst,
+    class_colour,
     data_uri,
     displayed,
+    displayed_alike,
+    edges,
+    enlarged,
     error_picture,
+    hatched,
     mask_picture,
+    outlined,
     spread_out,
+    tinted,
 )
 from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.sections.images.gallery import copies
@@ -116,3 +125,43 @@ def test_pictures_that_are_in_the_data_more_than_once_are_shown_together():
     assert (len(shown), number) == (4, 6)
     assert len({picture.source for one in shown[:2] for picture in one}) == 5
     assert copies(replace(data, images=None)) == copies(replace(data, audit={})) == ([], 0)
+
+
+def test_edges_are_the_innermost_pixels_of_a_class():
+    labels = np.zeros((7, 7), np.uint8)
+    labels[2:5, 2:5] = 1
+    labels[:, 6] = 255
+    expected = labels == 1
+    expected[3, 3] = False
+    assert np.array_equal(edges(labels), expected)
+    assert not edges(np.ones((4, 4), np.uint8)).any()
+    drawn = outlined(np.zeros((7, 7, 3), np.uint8), labels, coloured=True)
+    assert (drawn[expected] == class_colour(1)).all()
+    assert not drawn[~expected].any()
+
+
+def test_tints_and_hatches_leave_the_rest_alone():
+    picture = np.full((6, 6, 3), 100, np.uint8)
+    labels = np.zeros((6, 6), np.uint8)
+    labels[0, 0], labels[1, 1] = 2, 255
+    tint = tinted(picture, labels)
+    assert (tint[labels == 0] == 100).all()
+    assert (tint[1, 1] == 100).all()
+    assert tint[0, 0].tolist() == [int(100 * 0.55 + 0.45 * part) for part in class_colour(2)]
+    assert (hatched(picture, labels == 255)[labels != 255] == 100).all()
+
+
+def test_pictures_are_enlarged_by_whole_pixels():
+    small = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    assert np.array_equal(enlarged(small, 7), np.kron(small, np.ones((3, 3), np.uint8)))
+    assert enlarged(small, 3) is not None
+    assert enlarged(small, 2).shape == (2, 3)
+
+
+def test_images_of_16_bit_are_stretched_alike():
+    dark, bright = (np.full((1, 4, 5), level, np.uint16) for level in (100, 900))
+    dark[0, 0, 0], bright[0, 0, 0] = 0, 1000
+    first, second = displayed_alike([dark, bright[:, :3]])
+    assert (first.shape, second.shape) == ((4, 5, 3), (3, 5, 3))
+    assert first[2, 2, 0] < 40
+    assert second[2, 2, 0] > 210

@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from altered import altered
 from judged import judge
@@ -11,15 +10,6 @@ from judged import judge
 from foldwise.pipeline.preflight import preflight
 from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import do_item
-from foldwise.reporting.drawing.pictures import (
-    class_colour,
-    displayed_alike,
-    edges,
-    enlarged,
-    hatched,
-    outlined,
-    tinted,
-)
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.training import augmentation
@@ -35,6 +25,8 @@ validate: {folds: 2, group: none}
 robustness: {blur_px: [0, 1, 2, 4], noise: [0, 0.3]}
 baselines: [{logistic_regression: {pixels: 500}}]
 """
+
+
 CLASSIFIED = """
 study: a
 data: {phantom: {kind: gels, images: 16, size: 32}, size: 32}
@@ -135,46 +127,6 @@ def test_baselines_are_rows_with_intervals_and_pictures(data_of):
     page = render(data_of(SEGMENTED))
     assert page.count("logistic regression (pixels 500)") >= 3
     assert re.search(r"<b class=\"(worse|tied)\">(not )?beaten</b>", page)
-
-
-def test_edges_are_the_innermost_pixels_of_a_class():
-    labels = np.zeros((7, 7), np.uint8)
-    labels[2:5, 2:5] = 1
-    labels[:, 6] = 255
-    expected = labels == 1
-    expected[3, 3] = False
-    assert np.array_equal(edges(labels), expected)
-    assert not edges(np.ones((4, 4), np.uint8)).any()
-    drawn = outlined(np.zeros((7, 7, 3), np.uint8), labels, coloured=True)
-    assert (drawn[expected] == class_colour(1)).all()
-    assert not drawn[~expected].any()
-
-
-def test_tints_and_hatches_leave_the_rest_alone():
-    picture = np.full((6, 6, 3), 100, np.uint8)
-    labels = np.zeros((6, 6), np.uint8)
-    labels[0, 0], labels[1, 1] = 2, 255
-    tint = tinted(picture, labels)
-    assert (tint[labels == 0] == 100).all()
-    assert (tint[1, 1] == 100).all()
-    assert tint[0, 0].tolist() == [int(100 * 0.55 + 0.45 * part) for part in class_colour(2)]
-    assert (hatched(picture, labels == 255)[labels != 255] == 100).all()
-
-
-def test_pictures_are_enlarged_by_whole_pixels():
-    small = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    assert np.array_equal(enlarged(small, 7), np.kron(small, np.ones((3, 3), np.uint8)))
-    assert enlarged(small, 3) is not None
-    assert enlarged(small, 2).shape == (2, 3)
-
-
-def test_images_of_16_bit_are_stretched_alike():
-    dark, bright = (np.full((1, 4, 5), level, np.uint16) for level in (100, 900))
-    dark[0, 0, 0], bright[0, 0, 0] = 0, 1000
-    first, second = displayed_alike([dark, bright[:, :3]])
-    assert (first.shape, second.shape) == ((4, 5, 3), (3, 5, 3))
-    assert first[2, 2, 0] < 40
-    assert second[2, 2, 0] > 210
 
 
 def test_few_strengths_begin_and_end_with_the_outer_ones():

@@ -24,7 +24,9 @@ from foldwise.reporting.drawing.pictures import (
 from foldwise.reporting.drawing.svg import drawing, element, text
 from foldwise.study.spec import IGNORE
 
-LEVELS = 15  # colours of a map; the sixteenth is for what does not count, so that a pixel takes four bits
+NUM_COLOURS = (
+    15  # colours of a map; the sixteenth is for what does not count, so that a pixel takes four bits
+)
 NOT_COUNTED: RGB = (110, 110, 110)
 RIGHT: RGB = (240, 228, 66)  # yellow: predicted, and there
 NOTHING: RGB = (16, 16, 16)
@@ -40,8 +42,8 @@ STOPS: tuple[RGB, ...] = (
 
 
 def ramp() -> list[RGB]:
-    """The `LEVELS` colours of a map."""
-    places = np.linspace(0, len(STOPS) - 1, LEVELS)
+    """The `NUM_COLOURS` colours of a map."""
+    places = np.linspace(0, len(STOPS) - 1, NUM_COLOURS)
     channels = [np.interp(places, range(len(STOPS)), [stop[c] for stop in STOPS]) for c in range(3)]
     return [(int(r), int(g), int(b)) for r, g, b in zip(*channels, strict=True)]
 
@@ -53,10 +55,10 @@ class HeatScale:
     most: float
 
     def level(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """0 .. `LEVELS` - 1; what is above `most` gets the highest, nan `LEVELS`."""
+        """0 .. `NUM_COLOURS` - 1; what is above `most` gets the highest, nan `NUM_COLOURS`."""
         shares = np.sqrt(np.nan_to_num(values, nan=0.0).clip(0) / self.most)
-        levels = np.minimum((shares * LEVELS).astype(int), LEVELS - 1)
-        return np.asarray(np.where(np.isnan(values), LEVELS, levels), dtype=np.uint8)
+        levels = np.minimum((shares * NUM_COLOURS).astype(int), NUM_COLOURS - 1)
+        return np.asarray(np.where(np.isnan(values), NUM_COLOURS, levels), dtype=np.uint8)
 
     def ticks(self) -> list[float]:
         """Round values along the bar, the last one the end."""
@@ -119,7 +121,7 @@ def scale_bar(scale: HeatScale, title: str, *, open_ended: bool = True) -> Marku
 
 def swatches(left: float, top: float, width: float, *, strongest: float | None = None) -> list[Markup]:
     """The colours in a row; with `strongest` the lower ones are the more transparent, and the last is so opaque."""
-    step = width / LEVELS
+    step = width / NUM_COLOURS
     return [
         element(
             "rect",
@@ -128,7 +130,7 @@ def swatches(left: float, top: float, width: float, *, strongest: float | None =
             width=step + 0.3,
             height=12,
             fill=hex_colour(colour),
-            fill_opacity=None if strongest is None else strongest * (n + 0.5) / LEVELS,
+            fill_opacity=None if strongest is None else strongest * (n + 0.5) / NUM_COLOURS,
         )
         for n, colour in enumerate(ramp())
     ]

@@ -51,7 +51,7 @@ def test_every_image_has_a_map_and_a_probability_at_every_epoch(data, tmp_path):
         shares = [f"{100 * p:.0f}\u00a0%" for p in arrays["p"][:, place, target]]
         assert [cell["share"] for cell in row["cells"]] == shares
         wrong = [bool(p.argmax() != target) for p in arrays["p"][:, place]]
-        assert [bool(cell["said"]) for cell in row["cells"]] == wrong
+        assert [bool(cell["wrong"]) for cell in row["cells"]] == wrong
     assert [cell["empty"] for row in block["rows"] for cell in row["cells"]] == [False] * 10 + [True] * 5
     assert str(block["drawing"]).count("<polyline") == 3
 
@@ -72,7 +72,7 @@ def test_with_several_labels_the_target_is_said_from_one_half(tmp_path_factory, 
     (block,) = attention.section(held)["attention"]["blocks"]
     for place, row in enumerate(block["rows"]):
         p = arrays["p"][:, place, int(arrays["target"][place])]
-        assert [cell["said"] for cell in row["cells"]] == ["" if one >= 0.5 else f"not {row['target']}" for one in p]  # fmt: skip
+        assert [cell["wrong"] for cell in row["cells"]] == ["" if one >= 0.5 else f"not {row['target']}" for one in p]  # fmt: skip
 
 
 def test_why_there_are_none_is_said(data, tmp_path):

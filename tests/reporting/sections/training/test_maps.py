@@ -1,89 +1,148 @@
-"""How far configurations differ at every pixel of a watched image, through training."""
+"""Maps of watched images: predictions, errors, losses, and where configurations differ."""
 
+import re
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
+from altered import altered
 from make_run import Wanted, make_run
-from trained_runs import read, trained
+from trained_runs import EPOCHS, read, trained
 
-from foldwise.reporting.drawing.heat import LEVELS, HeatScale
+from foldwise.reporting.drawing.heat import NUM_COLOURS, HeatScale
 from foldwise.reporting.report_data import gather
-from foldwise.reporting.sections.images.disagreement import minority, most_possible, through_training
-from foldwise.reporting.sections.training import maps
-from foldwise.study.spec import IGNORE
+from foldwise.reporting.sections.training import losses, maps
 
 
-def written(path, epochs, said_EHW, classes=2):
-    """A file of one watched image, number 3, in which these classes are the likeliest."""
-    p = np.eye(classes)[np.asarray(said_EHW)].transpose(0, 3, 1, 2)
-    np.savez(path, epochs=np.array(epochs), cases=np.array([3]), **{"3": p.astype(np.float16)})
-    return path
+@pytest.fixture
+def data(trained_data):
+    return trained_data
 
 
-def test_the_minority_is_who_does_not_say_what_most_say():
-    said = np.array([[0, 1, 2], [0, 1, 1], [0, 0, 0], [0, 1, 2]])
-    assert minority(said).tolist() == [0, 0.25, 0.5]
-    every = np.random.default_rng(0).integers(0, 3, (7, 40))
-    counted = [1 - max(column.tolist().count(k) for k in range(3)) / 7 for column in every.T]
-    assert minority(every) == pytest.approx(np.array(counted))
+def like_first(data, ids):
+    """The same run with configurations of these ids, each otherwise like the first, under its id as a name."""
+    first = data.verdict.dump()["configurations"][0]
+    return altered(data, configurations=[first | {"id": one, "name": one} for one in ids])
 
 
-@pytest.mark.parametrize(("num", "classes", "most"), [(2, 2, 0.5), (3, 2, 1 / 3), (5, 2, 0.4), (3, 4, 2 / 3), (9, 4, 2 / 3)])  # fmt: skip
-def test_the_scale_ends_where_they_can_differ_no_more(num, classes, most):
-    assert most_possible(num, classes) == pytest.approx(most)
-    spread = np.arange(num) % classes
-    assert minority(spread[:, None]).tolist() == pytest.approx([most])
+def test_maps_have_a_row_for_the_best_of_each_loss_and_epochs_from_early_to_late(data):
+    held = maps.section(data)["maps"]
+    assert [image["name"] for image in held["images"]] == [data.cases[case].name for case in (1, 7)]
+    for image in held["images"]:
+        titles = [block["title"] for block in image["blocks"]]
+        apart = "Disagreement between configurations"
+        assert titles[:4] == ["Prediction", "Errors", apart, "1 − p of the true class"]
+        assert {title.removeprefix("Loss of every pixel: ") for title in titles[4:]} == {
+            "dice", "focal (gamma 3)", "cross_entropy"
+        }  # fmt: skip
+        for block in (one for one in image["blocks"] if one["kind"] != "disagreement"):
+            own = [
+                one.name
+                for one in data.configurations
+                if not block["title"].endswith("(gamma 3)") or one.name.startswith("focal")
+            ]
+            assert [row["name"] for row in block["rows"]] == own
+            for row in block["rows"]:
+                assert [(cell["epoch"], cell["chosen"]) for cell in row["cells"]] == [
+                    (epoch, epoch == 4) for epoch in EPOCHS
+                ]
+    twice = {**data.snapshots, "c-other": next(iter(data.snapshots.values()))}
+    more = like_first(data, [*data.names, "c-other"])
+    trainings = data.trainings | {"c-other": data.trainings[data.configurations[0].id]}
+    again = replace(more, snapshots=twice, trainings=trainings)
+    assert maps._shown(again) == list(data.names)
 
 
-def test_one_that_stopped_says_what_it_said_and_what_does_not_count_is_left_out(tmp_path):
-    truth = np.array([[0, 1], [1, IGNORE]], np.uint8)
-    files = [
-        written(tmp_path / "a.npz", [1, 2, 4], [[[0, 0], [0, 0]], [[0, 1], [0, 0]], [[0, 1], [1, 1]]]),
-        written(tmp_path / "b.npz", [1, 2], [[[1, 0], [0, 0]], [[0, 0], [0, 1]]]),
+def test_the_pictures_show_what_the_network_predicted(data, trained_run):
+    packed, folder = trained_run
+    image = maps.section(data)["maps"]["images"][1]
+    blocks = {block["title"]: block["rows"][0]["cells"] for block in image["blocks"]}
+    with np.load(next(folder.root.glob("done/*/watched.npz"))) as arrays:
+        p = arrays["7"][0].astype(float)
+    truth, said = packed.target(7), p.argmax(0)
+    assert np.array_equal(read(blocks["Prediction"][0]["source"])[0], said)
+    wanted = np.zeros(truth.shape, int)
+    wanted[(truth > 0) & (said == truth)] = 1
+    wanted[(truth > 0) & (said == 0)] = 2
+    wanted[(truth == 0) & (said > 0)] = 3
+    wanted[(truth > 0) & (said > 0) & (said != truth)] = 4
+    assert np.array_equal(read(blocks["Errors"][0]["source"])[0], wanted)
+    assert {1, 2, 3, 4} <= set(wanted.ravel().tolist())
+    doubt = 1 - np.take_along_axis(p, truth[None].astype(int), 0)[0]
+    assert np.array_equal(
+        read(blocks["1 − p of the true class"][0]["source"])[0], HeatScale(1.0).level(doubt)
+    )
+    loss = -np.log(1 - doubt)
+    (cell, *_) = blocks["Loss of every pixel: cross_entropy"]
+    assert cell["words"] == f"mean {loss.mean():.2g}"
+    bar = float(re.search(r">([\d.]+)\+<", str(image["blocks"][-1]["bar"]))[1])
+    assert np.abs(read(cell["source"])[0] - HeatScale(bar).level(loss).astype(int)).max() <= 1
+
+
+def test_a_run_whose_fits_wrote_no_losses_has_no_blocks_of_them(data, tmp_path):
+    old = {}
+    for place, (one, path) in enumerate(data.snapshots.items()):
+        with np.load(path) as arrays:
+            held = {name: arrays[name] for name in arrays.files if "loss" not in name}
+        old[one] = tmp_path / f"{place}.npz"
+        np.savez(old[one], **held)
+    shown = maps.section(replace(data, snapshots=old))["maps"]
+    assert not shown["has_losses"]
+    assert [block["kind"] for block in shown["images"][0]["blocks"]] == [
+        "prediction",
+        "errors",
+        "disagreement",
+        "doubt",
     ]
-    num, found = through_training(files, 3, truth)
-    assert num == 2
-    assert [epoch for epoch, _ in found] == [1, 2, 4]
-    wanted = ([[0.5, 0], [0, np.nan]], [[0, 0.5], [0, np.nan]], [[0, 0.5], [0.5, np.nan]])
-    for (_, share), expected in zip(found, wanted, strict=True):
-        np.testing.assert_array_equal(share, expected)
+    assert losses.curves_section(replace(data, folders={one: [tmp_path] for one in data.folders})) is None
 
 
-def test_epochs_that_few_watched_are_left_out_but_not_the_last(tmp_path):
-    truth, said = np.zeros((1, 1), np.uint8), [[[0]], [[0]]]
-    files = [
-        written(tmp_path / f"{n}.npz", epochs, said) for n, epochs in enumerate([(1, 5), (1, 6), (1, 9)])
+def test_all_losses_and_epochs_share_one_scale(data, monkeypatch):
+    scales = []
+    monkeypatch.setattr(maps, "heat_uri", lambda values, scale: scales.append(scale) or "data:")
+    held = maps.section(data)["maps"]
+    assert len(set(scales)) == 3  # that of 1 - p, of the disagreement, and of every loss
+    bars = {
+        str(block["bar"]) for image in held["images"] for block in image["blocks"] if block["kind"] == "loss"
+    }
+    assert len(bars) == 1
+    assert f">{max(scale.most for scale in scales):g}+<" in bars.pop()
+
+
+def test_many_noisy_maps_stay_a_small_page(tmp_path, monkeypatch):
+    """Four configurations, six epochs, two images, four losses, and nothing that could be compressed."""
+    compare = {"loss": ["dice", "focal", "cross_entropy", "dice_cross_entropy"]}
+    wanted = Wanted("bacteria", compare, (1.6, 1.2, 0.5, 0.8), "Large", images=8, size=128, folds=2)
+    folder, packed = make_run(tmp_path / "run", wanted)
+    monkeypatch.setattr("trained_runs.EPOCHS", (1, 2, 3, 4, 5, 6))
+    data = gather(trained(folder, packed, strides={3: 1, 1: 1}))
+    held = maps.section(data)["maps"]
+    pictures = [
+        cell["source"] for b in held["images"][0]["blocks"] for row in b["rows"] for cell in row["cells"]
     ]
-    assert [epoch for epoch, _ in through_training(files, 3, truth)[1]] == [1, 9]
-
-
-def test_a_single_configuration_and_other_sizes_are_not_compared(tmp_path):
-    one = written(tmp_path / "a.npz", [1], [[[0, 1]]])
-    other = written(tmp_path / "b.npz", [1], [[[0, 1, 1]]])
-    truth = np.zeros((1, 2), np.uint8)
-    assert through_training([one], 3, truth) == (1, [])
-    assert through_training([one, other], 3, truth) == (1, [])
-    assert through_training([one, one], 4, truth) == (0, [])
+    assert len(pictures) == 4 * 6 * 7 + 6
+    assert sum(map(len, maps._uris(held["images"]))) <= maps.MAX_BYTES
+    assert len(held["images"]) == 1
+    assert len(held["images"][0]["blocks"][0]["rows"][0]["cells"]) == 6
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def compared_data(tmp_path_factory):
     wanted = Wanted("cells", {"loss": ["dice", "focal", "cross_entropy"]}, (0.5, 1.6, 1.0), "Apart", images=10, size=40, folds=2)  # fmt: skip
     folder, packed = make_run(tmp_path_factory.mktemp("disagreement") / "run", wanted)
     return gather(trained(folder, packed, strides={3: 1, 1: 1}))
 
 
-def test_the_block_shows_all_configurations_that_were_watched(data):
-    paths = list(data.snapshots.values())
+def test_the_block_shows_all_configurations_that_were_watched(compared_data):
+    paths = list(compared_data.snapshots.values())
     rng = np.random.default_rng(5)
     for path in paths:
         with np.load(path) as arrays:
             held = dict(arrays)
         held["1"] = rng.random(held["1"].shape).astype(np.float16)
         np.savez(path, **held)
-    image = next(one for one in maps.section(data)["maps"]["images"] if one["name"] == data.cases[1].name)  # fmt: skip
+    image = next(one for one in maps.section(compared_data)["maps"]["images"] if one["name"] == compared_data.cases[1].name)  # fmt: skip
     (block,) = [one for one in image["blocks"] if one["kind"] == "disagreement"]
     (row,) = block["rows"]
     assert row["name"] == "3 configurations"
@@ -97,15 +156,17 @@ def test_the_block_shows_all_configurations_that_were_watched(data):
     for place, cell in enumerate(row["cells"]):
         assert np.array_equal(read(cell["source"])[0], HeatScale(0.67).level(share[place]))
         assert cell["words"] == f"disputed pixels: {100 * (share[place] > 0).mean():.0f}\u00a0%"
-    assert LEVELS - 1 in read(row["cells"][0]["source"])[0]
+    assert NUM_COLOURS - 1 in read(row["cells"][0]["source"])[0]
 
 
-def test_a_configuration_whose_fold_failed_is_not_counted(data):
-    first = data.configurations[0].id
-    ended = [{**one, "best_epoch": None} if one["configuration"] == first else one for one in data.results]
-    held = maps.section(replace(data, results=ended))["maps"]
+def test_a_configuration_whose_fold_failed_is_not_counted(compared_data):
+    first = compared_data.configurations[0].id
+    ended = [
+        {**one, "best_epoch": None} if one["configuration"] == first else one for one in compared_data.results
+    ]
+    held = maps.section(replace(compared_data, results=ended))["maps"]
     (block,) = [one for one in held["images"][0]["blocks"] if one["kind"] == "disagreement"]
     assert block["rows"][0]["name"] == "2 configurations"
-    single = {one: path for one, path in data.snapshots.items() if one == first}
-    alone = maps.section(replace(data, snapshots=single))["maps"]
+    single = {one: path for one, path in compared_data.snapshots.items() if one == first}
+    alone = maps.section(replace(compared_data, snapshots=single))["maps"]
     assert "disagreement" not in [one["kind"] for one in alone["images"][0]["blocks"]]

@@ -12,7 +12,7 @@ from foldwise.reporting.drawing.curves import threshold_panel
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.images import labels
-from foldwise.reporting.sections.images.gallery import MAX_SAID, names_said
+from foldwise.reporting.sections.images.gallery import MAX_PREDICTED, names_of
 from foldwise.reporting.sections.images.labels import phi
 from foldwise.reporting.sections.verdict.calibration import thresholds_section
 
@@ -85,9 +85,9 @@ def test_pictures_say_what_the_thresholds_say(data):
 
 def test_of_many_labels_said_the_most_probable_are_named_in_their_order():
     names, shares = [f"c{k}" for k in range(9)], [0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.6, 0.4, 0.5]
-    assert names_said([], shares, names) == "no label"
-    assert names_said(range(MAX_SAID + 1), shares, names) == "c0, c1, c2, c3"
-    assert names_said(range(9), shares, names) == "c0, c2, c4 and 6 more"
+    assert names_of([], shares, names) == "no label"
+    assert names_of(range(MAX_PREDICTED + 1), shares, names) == "c0, c1, c2, c3"
+    assert names_of(range(9), shares, names) == "c0, c2, c4 and 6 more"
 
 
 def test_of_very_many_classes_the_commonest_are_drawn_and_the_rest_is_counted():

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from foldwise.reporting.drawing.heat import LEVELS, ramp, smaller, swatches
+from foldwise.reporting.drawing.heat import NUM_COLOURS, ramp, smaller, swatches
 from foldwise.reporting.drawing.pictures import data_uri, displayed, grey, stored_uri
 from foldwise.reporting.drawing.series import HUES, Series, panel
 from foldwise.reporting.drawing.svg import Scale, drawing, element, text
@@ -89,7 +89,7 @@ def _wrong_answer(data: ReportData, p_K: NDArray[np.float64], target: int) -> st
 def overlay_uri(map_HW: NDArray[np.float64]) -> str:
     """A map from 0 to 1 as a small PNG: the larger, the brighter and the less transparent; nan and 0 are clear."""
     coarse = np.nan_to_num(smaller(map_HW, MAP_PX)).clip(0, 1)
-    levels = np.linspace(0, 1, LEVELS)
+    levels = np.linspace(0, 1, NUM_COLOURS)
     channels = [np.interp(coarse, levels, [colour[c] for colour in ramp()]) for c in range(3)]
     pixels = np.stack([*channels, 255 * STRONGEST * coarse], axis=-1)
     return stored_uri(Image.fromarray((pixels + 0.5).astype(np.uint8), "RGBA"), "png", optimize=True)

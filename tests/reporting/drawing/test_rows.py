@@ -1,19 +1,12 @@
+"""Drawings of configurations: rows of the leaderboard, and scores against costs."""
+
 from xml.etree import ElementTree
 
 import pytest
 
-from foldwise.judging.curves import Line, RankingCurve
 from foldwise.judging.verdict import ConfigurationResult, Cost
-from foldwise.reporting.drawing.classes import Dot, bars, class_strip
 from foldwise.reporting.drawing.costs import OTHERS, cost_chart
-from foldwise.reporting.drawing.curves import curve_panel
-from foldwise.reporting.drawing.rows import (
-    baseline_row,
-    interval_row,
-    scale_head,
-    score_scale,
-)
-from foldwise.reporting.drawing.series import learning_panel, learning_scale
+from foldwise.reporting.drawing.rows import baseline_row, interval_row, scale_head, score_scale
 
 
 def configuration(place, estimate, *, verdict="worse", latency=5.0, span=0.02, **cost):
@@ -111,63 +104,3 @@ def test_score_stands_against_every_cost_that_was_measured_and_differs():
     # a pass of the encoder that needs more than the fit
     told[1] = configuration(1, 0.8, shared_peak_memory_mb=900.0, **alike)
     assert cost_chart(told, title="Dice", price=OTHERS[1]) is not None
-
-
-def test_curves_show_folds_mean_and_chance():
-    diagonal = Line([0.0, 0.5, 1.0], [0.0, 0.8, 1.0])
-    curve = RankingCurve((diagonal, diagonal), diagonal, 0.7)
-    drawn = curve_panel("ROC", [("a", curve), ("b", curve)], kind="roc")
-    assert len(parts(drawn, "curve fold")) == 2
-    assert (
-        len(parts(drawn, "curve winner"))
-        == len(parts(drawn, "curve other"))
-        == len(parts(drawn, "chance"))
-        == 1
-    )
-    assert curve_panel("PR", [("a", RankingCurve((), None, None))], kind="pr", chance=None)
-
-
-def fit(epochs, best):
-    rows = [
-        {"epoch": e, "train_loss": 1 / e, "val_loss": 1.2 / e, "val_score": 1 - 1 / e}
-        for e in range(1, epochs + 1)
-    ]
-    return {"epochs": rows, "best_epoch": best}
-
-
-@pytest.mark.parametrize(("epochs", "best"), [(1, 1), (20, 7), (1000, 613)])
-def test_learning_curves_mark_the_chosen_epoch_and_stay_small(epochs, best):
-    results = [fit(epochs, best), fit(epochs, best)]
-    drawn = learning_panel("Learning", results, scores=learning_scale(results))
-    assert len(parts(drawn, "chosen")) == 4
-    assert len(parts(drawn, "learn validation")) == 4
-    assert len(drawn) < 12_000
-
-
-def test_learning_without_scores_or_numbers_is_drawn_all_the_same():
-    results = [
-        {"epochs": [{"epoch": 1, "train_loss": None, "val_loss": None, "val_score": None}], "best_epoch": 1}
-    ]
-    assert learning_scale(results) is None
-    assert learning_panel("Learning", results, scores=None).startswith("<svg")
-
-
-def test_losses_far_above_all_later_ones_are_cut_off_and_said():
-    wild = fit(12, 7)
-    wild["epochs"][0]["val_loss"] = 4170.0
-    drawn = learning_panel("Learning", [wild, fit(12, 7)], scores=None)
-    assert "cut off: up to 4,170" in drawn
-    heights = [float(pair.split(",")[1]) for one in parts(drawn, "learn validation") for pair in one.get("points").split()]  # fmt: skip
-    assert min(heights) >= 20
-    assert max(heights) - min(heights) > 60
-    assert "cut off" not in learning_panel("Learning", [{**fit(1, 1)}], scores=None)
-
-
-def test_classes_and_counts_are_drawn_with_their_numbers():
-    drawn = class_strip(
-        [("<b>", 0.91, [Dot(0.5, "u", "c-1"), Dot(0.7, "v")]), ("rare", None, [])], title="Dice"
-    )
-    assert len(parts(drawn, "dot")) == 2
-    assert "0.91" in drawn
-    assert "<b>" not in drawn
-    assert "37" in bars([("a", 37), ("b", 0)], title="Images per class")
