@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from foldwise.reporting import predictions
-from foldwise.reporting.drawing.sheet import Cell, contact_sheet
+from foldwise.reporting.drawing.sheet import SheetCell, contact_sheet
 from foldwise.reporting.predictions import write_pictures
 
 EVIL = "<script>alert(1)</script>"
@@ -124,7 +124,7 @@ def test_of_many_images_an_even_choice_is_shown_and_said(classified, monkeypatch
 
 
 def test_words_of_any_length_stay_in_their_cell():
-    cell = Cell(np.zeros((8, 8, 3), np.uint8), "a very long name " * 20, 1.0, "note " * 90)
+    cell = SheetCell(np.zeros((8, 8, 3), np.uint8), "a very long name " * 20, 1.0, "note " * 90)
     sheet = np.asarray(
         contact_sheet([cell], heading="heading " * 200, legend=[("#e69f00", "name " * 50)] * 9)
     )

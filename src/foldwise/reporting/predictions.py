@@ -19,8 +19,8 @@ from foldwise.data.overlays import COLOURS
 from foldwise.errors import DataError
 from foldwise.reporting.assets import environment, joined
 from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
-from foldwise.reporting.drawing.sheet import Cell, contact_sheet
-from foldwise.reporting.sections.images.gallery import MAX_BARS, Bar, Picture, Shown, names_of
+from foldwise.reporting.drawing.sheet import SheetCell, contact_sheet
+from foldwise.reporting.sections.images.gallery import MAX_BARS, Bar, Picture, ShownCase, names_of
 from foldwise.reporting.wording import count, percent
 from foldwise.run.folder import read_json
 from foldwise.storage import written_whole
@@ -152,7 +152,7 @@ def _overlay(row: Prediction, out: Path) -> Pixels | None:
         return np.asarray(stored.convert("RGB"))
 
 
-def _shown(row: Prediction, image: Pixels, over: Pixels | None, classes: list[str]) -> Shown:
+def _shown(row: Prediction, image: Pixels, over: Pixels | None, classes: list[str]) -> ShownCase:
     order = sorted(range(len(classes)), key=lambda k: (k not in row.predicted, -row.shares[k]))[:MAX_BARS]
     bars = [
         Bar(classes[k], row.shares[k], k == row.truth, k in row.predicted or over is not None)
@@ -162,13 +162,13 @@ def _shown(row: Prediction, image: Pixels, over: Pixels | None, classes: list[st
     if over is not None:
         pictures.append(Picture(data_uri(over), "prediction"))
     truth = "" if row.truth is None else classes[row.truth]
-    return Shown(row.name, percent(row.certainty), pictures, bars, row.right, truth, _words(row, classes))
+    return ShownCase(row.name, percent(row.certainty), pictures, bars, row.right, truth, _words(row, classes))
 
 
-def _cell(row: Prediction, picture: Pixels, classes: list[str]) -> Cell:
+def _cell(row: Prediction, picture: Pixels, classes: list[str]) -> SheetCell:
     words = Path(row.name).name if row.overlay else _words(row, classes)
     truth = f"folder: {classes[row.truth]}" if row.truth is not None and not row.right else ""
-    return Cell(picture, words, row.certainty, truth, row.right)
+    return SheetCell(picture, words, row.certainty, truth, row.right)
 
 
 def _words(row: Prediction, classes: list[str]) -> str:
@@ -200,7 +200,7 @@ def _legend(classes: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-def _page(shown: list[Shown], facts: list[str], legend: list[tuple[str, str]], segments: bool) -> str:
+def _page(shown: list[ShownCase], facts: list[str], legend: list[tuple[str, str]], segments: bool) -> str:
     template = environment().get_template("predictions.html.j2")
     style = Markup(joined("styles"))
     return template.render(shown=shown, facts=facts, legend=legend, segments=segments, style=style)

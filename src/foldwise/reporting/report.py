@@ -15,13 +15,12 @@ from foldwise.reporting.report_data import ReportData, gather
 from foldwise.reporting.sections.images import data_card, gallery, hardest, labels
 from foldwise.reporting.sections.training import (
     attention,
-    augmentation,
+    before_training,
     epochs,
     fits,
     layers,
     losses,
     maps,
-    pretraining,
     surfaces,
     weights,
 )
@@ -98,8 +97,8 @@ SECTIONS = (  # in the order of the page
     Section("layers", "Layers", layers.section),
     Section("loss-curves", "Loss curves", losses.curves_section),
     Section("surfaces", "Loss surfaces", surfaces.section),
-    Section("pretraining", "Pretraining", pretraining.section),
-    Section("augmentation", "Augmentation", augmentation.section),
+    Section("pretraining", "Pretraining", before_training.pretraining_section),
+    Section("augmentation", "Augmentation", before_training.augmentation_section),
     Section("failures", "Failures", fits.failures_section),
     Section("data", "Data and audit", data_card.section),
     Section("labels", "Labels", labels.section),

@@ -1,7 +1,6 @@
 """Images of any kind as small pictures, and what is drawn over them."""
 
 from base64 import b64decode
-from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -12,7 +11,6 @@ from foldwise.reporting.drawing.pictures import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
     WRONG_CLASS,
-    best_median_worst,
     class_colour,
     data_uri,
     displayed,
@@ -23,11 +21,8 @@ from foldwise.reporting.drawing.pictures import (
     hatched,
     mask_picture,
     outlined,
-    spread_out,
     tinted,
 )
-from foldwise.reporting.report_data import CaseRow, ReportData
-from foldwise.reporting.sections.images.gallery import copies
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
@@ -84,47 +79,6 @@ def test_a_large_picture_is_made_small_and_a_small_one_is_left():
     assert stored((400, 200)) == (50, 100)
     assert stored((20, 30)) == (30, 20)
     assert stored((1000, 1)) == (1, 100)
-
-
-def test_worst_median_and_best_are_chosen_and_none_twice():
-    chosen = best_median_worst({case: case / 10 for case in range(11)} | {99: float("nan")}, 3)
-    assert chosen == {"Worst": [0, 1, 2], "Median": [4, 5, 6], "Best": [10, 9, 8]}
-
-
-@pytest.mark.parametrize("number", range(12))
-def test_few_cases_give_fewer_pictures_and_none_twice(number):
-    chosen = [
-        case for cases in best_median_worst(dict.fromkeys(range(number), 0.5), 3).values() for case in cases
-    ]
-    assert len(chosen) == len(set(chosen)) == min(number, 9)
-
-
-def test_a_sample_takes_turns_over_classes():
-    chosen = spread_out(range(20), ["a"] * 18 + ["b"] * 2, 4)
-    assert len(chosen) == 4
-    assert len(set(chosen) & {18, 19}) == 2
-    assert spread_out([0], ["a"], 12) == [0]
-    assert spread_out([], [], 12) == []
-
-
-def test_pictures_that_are_in_the_data_more_than_once_are_shown_together():
-    class Images:
-        def image(self, index):
-            return np.full((1, 8, 8), 20 * index, np.uint8)
-
-    cases = [CaseRow(n, f"{n}.png", (0,), "", 8, 8, "L", "PNG") for n in range(12)]
-    finding = {
-        "alike": [["0.png", "3.png"], ["1.png", "5.png", "6.png"], *(["2.png", "4.png"] for _ in range(4))]
-    }
-    data = ReportData(None, None, cases, {"findings": [{}, finding]}, {}, "", images=Images())
-    shown, number = copies(data)
-    assert [[picture.words for picture in one] for one in shown[:2]] == [
-        ["0.png", "3.png"],
-        ["1.png", "5.png", "6.png"],
-    ]
-    assert (len(shown), number) == (4, 6)
-    assert len({picture.source for one in shown[:2] for picture in one}) == 5
-    assert copies(replace(data, images=None)) == copies(replace(data, audit={})) == ([], 0)
 
 
 def test_edges_are_the_innermost_pixels_of_a_class():

@@ -12,7 +12,7 @@ from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import do_item
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
-from foldwise.reporting.sections.training import augmentation
+from foldwise.reporting.sections.training import before_training
 from foldwise.reporting.sections.verdict import robustness
 from foldwise.study.reading import open_study
 
@@ -84,7 +84,7 @@ def test_a_classification_is_shown_with_the_probability_of_the_truth(data_of):
 
 def test_draws_stand_beside_their_original(data_of):
     for text, ignored in ((SEGMENTED, False), (CLASSIFIED, True)):
-        held = augmentation.section(data_of(text))["augmentation"]
+        held = before_training.augmentation_section(data_of(text))["augmentation"]
         (panel,) = held["panels"]
         assert [picture.words for picture in panel["rows"][0]["pictures"]] == [
             "as it is", "draw 1", "draw 2", "draw 3", "draw 4",
@@ -97,7 +97,7 @@ def test_draws_stand_beside_their_original(data_of):
 
 def test_sections_say_nothing_where_nothing_was_asked(data_of):
     plain = replace(data_of(SEGMENTED), auxiliary=[])
-    assert augmentation.section(plain) is None
+    assert before_training.augmentation_section(plain) is None
     assert robustness.section(altered(plain, robustness=None)) is None
 
 

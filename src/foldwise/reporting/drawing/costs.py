@@ -37,7 +37,7 @@ class Price:
         title: of the axis.
         name: of the drawing.
         of: the cost, in the unit of the axis; None where it was not measured.
-        words: a cost as it is said.
+        words: a cost in words.
     """
 
     title: str

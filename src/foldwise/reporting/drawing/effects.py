@@ -29,16 +29,16 @@ BAR, LETTER = 46.0, 6.2
 
 @dataclass(frozen=True)
 class Away:
-    """How far a level is from the best one, with the interval; None where nothing is known."""
+    """How far a level is from the best one, with the interval, and whether it is worse; None where it is not estimable."""
 
     difference: float | None
     low: float | None = None
     high: float | None = None
-    told: bool = False
+    worse: bool = False
 
 
 @dataclass(frozen=True)
-class Row:
+class LevelRow:
     """A level: its mean, what is written beside it, its distance, and each cost with its words."""
 
     name: str
@@ -65,7 +65,7 @@ def panels(scores: Sequence[float], differences: Sequence[float], *, longest: in
 
 
 def factor_chart(
-    rows: Sequence[Row],
+    rows: Sequence[LevelRow],
     sets: Sequence[Sequence[float | None]],
     scales: Panels,
     *,
@@ -111,7 +111,7 @@ def factor_chart(
 
 
 def _numbers(
-    rows: Sequence[Row], sets: Sequence[Sequence[float | None]], heads: tuple[str, str, Sequence[str]]
+    rows: Sequence[LevelRow], sets: Sequence[Sequence[float | None]], heads: tuple[str, str, Sequence[str]]
 ) -> Numbers:
     """A row for each level; the last columns are its scores in every set of configurations."""
     table = []
@@ -124,8 +124,8 @@ def _numbers(
     return Numbers((*columns, *(f"set {k}" for k in range(1, len(sets) + 1))), table)
 
 
-def _row(row: Row, y: float, scales: Panels, most: Sequence[float], *, best: bool) -> list[Markup]:
-    kind = "winner" if best else "worse" if row.away and row.away.told else "tied"
+def _row(row: LevelRow, y: float, scales: Panels, most: Sequence[float], *, best: bool) -> list[Markup]:
+    kind = "winner" if best else "worse" if row.away and row.away.worse else "tied"
     name = text(fitted(row.name, MAX_NAME), NAMES, y + 4, class_="name", anchor="end")
     parts = [element("g", element("title", row.name), name)]
     if row.mean is not None:

@@ -67,12 +67,12 @@ def displayed(image_CHW: NDArray[Any]) -> Pixels:
 
 def _stretched(channel_HW: NDArray[Any]) -> NDArray[np.float64]:
     values = channel_HW.astype(np.float64)
-    known = values[np.isfinite(values)]
-    if known.size == 0:
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
         return np.zeros(values.shape)
-    low, high = np.percentile(known, (0.5, 99.5))
+    low, high = np.percentile(finite, (0.5, 99.5))
     if high <= low:
-        low, high = known.min(), known.max()
+        low, high = finite.min(), finite.max()
     scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
     return np.asarray(np.clip(scaled, 0, 1))
 
@@ -201,34 +201,3 @@ def displayed_alike(images_CHW: Sequence[NDArray[Any]]) -> list[Pixels]:
         np.ascontiguousarray(part.reshape(*image.shape[1:], 3))
         for part, image in zip(np.split(joined, ends, axis=1), images_CHW, strict=True)
     ]
-
-
-def best_median_worst(scores: dict[int, float], each: int) -> dict[str, list[int]]:
-    """Cases of the lowest, middle and highest scores, `each` of a kind and none twice.
-
-    Few cases give fewer of the middle, then fewer of the best.
-    """
-    ordered = sorted(
-        (case for case, value in scores.items() if np.isfinite(value)), key=lambda case: (scores[case], case)
-    )
-    worst = ordered[:each]
-    rest = ordered[len(worst) :]
-    best = list(reversed(rest[max(0, len(rest) - each) :]))
-    middle = rest[: len(rest) - len(best)]
-    start = max(0, min(len(ordered) // 2 - each // 2 - len(worst), len(middle) - each))
-    return {"Worst": worst, "Median": middle[start : start + each], "Best": best}
-
-
-def spread_out(cases: Sequence[int], keys: Sequence[str], most: int) -> list[int]:
-    """Up to `most` cases that take turns over the keys (classes or groups), evenly from first to last of each."""
-    shelves: dict[str, list[int]] = {}
-    for case, key in zip(cases, keys, strict=True):
-        shelves.setdefault(key, []).append(case)
-    turns = -(-most // max(len(shelves), 1))
-    chosen: list[int] = []
-    for turn in range(turns):
-        for shelf in shelves.values():
-            place = (2 * turn + 1) * len(shelf) // (2 * turns)
-            if shelf[place] not in chosen:
-                chosen.append(shelf[place])
-    return chosen[:most]

@@ -79,13 +79,13 @@ def span_of(values: Sequence[float], *, log_beyond: float = math.inf, at_most: f
         log_beyond: the ratio beyond which the axis is logarithmic, if all values are positive.
         at_most: the axis does not go beyond it, nor below 0 where no value does.
     """
-    known = [value for value in values if math.isfinite(value)]
-    if not known:
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
         return Scale(0.0, 1.0)
-    low, high = min(known), max(known)
+    low, high = min(finite), max(finite)
     if low > 0 and high > log_beyond * low:
-        return scale_over(known, margin=0.04, log=True)
-    scale = scale_over(known)
+        return scale_over(finite, margin=0.04, log=True)
+    scale = scale_over(finite)
     floor = 0.0 if low >= 0 else scale.low
     return replace(scale, low=max(scale.low, floor), high=min(scale.high, max(at_most, high)))
 
@@ -163,8 +163,8 @@ def _loss_scale(fits: Sequence[Sequence[Epoch]]) -> tuple[Scale, float | None]:
 def learning_scale(results: Sequence[Mapping[str, Any]]) -> Scale | None:
     """The scale of the validation scores of every fit; None when none was written."""
     values = [number(epoch.get("val_score")) for result in results for epoch in result.get("epochs", [])]
-    known = [value for value in values if value is not None]
-    return scale_over(known, 212, 150) if known else None
+    scores = [value for value in values if value is not None]
+    return scale_over(scores, 212, 150) if scores else None
 
 
 def _few_epochs(epochs: Sequence[Epoch], chosen: Any) -> list[Epoch]:

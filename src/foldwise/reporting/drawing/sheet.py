@@ -17,7 +17,7 @@ RIGHT, WRONG = (0, 115, 79), (168, 40, 30)
 
 
 @dataclass(frozen=True)
-class Cell:
+class SheetCell:
     """One picture: what is said of it, how surely, and a second line.
 
     Attributes:
@@ -32,7 +32,7 @@ class Cell:
 
 
 def contact_sheet(
-    cells: Sequence[Cell], *, heading: str, legend: Sequence[tuple[str, str]] = ()
+    cells: Sequence[SheetCell], *, heading: str, legend: Sequence[tuple[str, str]] = ()
 ) -> Image.Image:
     """The pictures in rows of six below a heading and a legend of (colour, name).
 
@@ -53,7 +53,9 @@ def contact_sheet(
     return sheet
 
 
-def _draw_cell(sheet: Image.Image, pen: ImageDraw.ImageDraw, cell: Cell, corner: tuple[int, int]) -> None:
+def _draw_cell(
+    sheet: Image.Image, pen: ImageDraw.ImageDraw, cell: SheetCell, corner: tuple[int, int]
+) -> None:
     left, top = corner
     shown = Image.fromarray(cell.picture)
     factor = CELL_PX / max(shown.size)
@@ -88,12 +90,12 @@ def _write(
     pen: ImageDraw.ImageDraw, corner: tuple[int, int], words: str, colour: tuple[int, int, int], room: int
 ) -> int:
     """Write as much as there is room for; its width in pixels."""
-    font, kept = _font(), words
-    while kept and font.getlength(kept) > room:
-        kept = kept[:-3] + ".." if kept.endswith("..") else kept[:-1] + ".."
-        kept = "" if kept == ".." else kept
-    pen.text(corner, kept, fill=colour, font=font)
-    return round(font.getlength(kept))
+    font, fitting = _font(), words
+    while fitting and font.getlength(fitting) > room:
+        fitting = fitting[:-3] + ".." if fitting.endswith("..") else fitting[:-1] + ".."
+        fitting = "" if fitting == ".." else fitting
+    pen.text(corner, fitting, fill=colour, font=font)
+    return round(font.getlength(fitting))
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -20,9 +20,9 @@ def standalone(drawing: Markup, *, title: str, notes: Sequence[str] = ()) -> str
     It brings the rules of the style sheets that it needs, their variables replaced by values: Inkscape knows none.
     """
     drawing = Markup(re.sub(r' data-(?:numbers|configuration)="[^"]*"', "", str(drawing)))
-    found = re.match(r'<svg viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing)
-    assert found, "not made by foldwise.reporting.drawing.svg.drawing"
-    width, height = (float(side) for side in found.groups())
+    size = re.match(r'<svg viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing)
+    assert size, "not made by foldwise.reporting.drawing.svg.drawing"
+    width, height = (float(side) for side in size.groups())
     top = MARGIN_PX + LINE_PX + 4
     bottom = top + height + LINE_PX
     inside = Markup(str(drawing).replace("<svg", f'<svg x="{MARGIN_PX}" y="{top:g}"', 1))

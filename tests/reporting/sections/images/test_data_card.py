@@ -1,8 +1,12 @@
-"""The table of the parts of the folds: medians with ranges, shares, and names that are escaped by the page."""
+"""The data card: splits of the folds as medians with ranges, copies, and a sample."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
-from foldwise.reporting.sections.images.data_card import _statistics
+import numpy as np
+
+from foldwise.reporting.report_data import CaseRow, ReportData
+from foldwise.reporting.sections.images.data_card import _statistics, copies, spread_out
 
 
 def row(part, fold, images, pixels, mean):
@@ -51,3 +55,31 @@ def test_a_share_is_of_all_pixels():
 def test_a_run_without_numbers_has_no_table():
     assert table([]) is None
     assert table(ROWS[:4]) is None
+
+
+def test_a_sample_takes_turns_over_classes():
+    chosen = spread_out(range(20), ["a"] * 18 + ["b"] * 2, 4)
+    assert len(chosen) == 4
+    assert len(set(chosen) & {18, 19}) == 2
+    assert spread_out([0], ["a"], 12) == [0]
+    assert spread_out([], [], 12) == []
+
+
+def test_pictures_that_are_in_the_data_more_than_once_are_shown_together():
+    class Images:
+        def image(self, index):
+            return np.full((1, 8, 8), 20 * index, np.uint8)
+
+    cases = [CaseRow(n, f"{n}.png", (0,), "", 8, 8, "L", "PNG") for n in range(12)]
+    finding = {
+        "alike": [["0.png", "3.png"], ["1.png", "5.png", "6.png"], *(["2.png", "4.png"] for _ in range(4))]
+    }
+    data = ReportData(None, None, cases, {"findings": [{}, finding]}, {}, "", images=Images())
+    shown, number = copies(data)
+    assert [[picture.words for picture in one] for one in shown[:2]] == [
+        ["0.png", "3.png"],
+        ["1.png", "5.png", "6.png"],
+    ]
+    assert (len(shown), number) == (4, 6)
+    assert len({picture.source for one in shown[:2] for picture in one}) == 5
+    assert copies(replace(data, images=None)) == copies(replace(data, audit={})) == ([], 0)

@@ -9,7 +9,7 @@ from altered import altered
 from make_run import MARKUP, RUNS, make_run
 
 from foldwise.judging.verdict_sections import LevelPair
-from foldwise.reporting.drawing.effects import Away, Row, factor_chart, panels
+from foldwise.reporting.drawing.effects import Away, LevelRow, factor_chart, panels
 from foldwise.reporting.drawing.rows import bar_cell
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report import render
@@ -52,9 +52,9 @@ def chart(rows, sets, **heads):
 
 def test_levels_stand_where_their_numbers_say():
     rows = [
-        Row("best", 0.9, "0.900", None, ((2.0, "2 s"),)),
-        Row(MARKUP, 0.5, "0.500", Away(-0.4, -0.5, -0.3, told=True), ((1.0, "1 s"),)),
-        Row("odd", None, "–", Away(None), ((None, "–"),)),
+        LevelRow("best", 0.9, "0.900", None, ((2.0, "2 s"),)),
+        LevelRow(MARKUP, 0.5, "0.500", Away(-0.4, -0.5, -0.3, worse=True), ((1.0, "1 s"),)),
+        LevelRow("odd", None, "–", Away(None), ((None, "–"),)),
     ]
     scales, drawn = chart(rows, [[0.9, 0.5, None]])
     points = re.search(r'points="([^"]*)" class="matched"', drawn)[1].split()
@@ -72,7 +72,7 @@ def test_differences_are_to_the_best_whichever_way_is_better():
     numbers = {"difference": -0.2, "low": -0.3, "high": -0.1, "p": 0.01, "agree": 1, "matched": 1}
     effect = SimpleNamespace(pairs=[LevelPair(a="x", b="y", conclusion="better", **numbers)])
     away = factors._away(effect, "x", "y")
-    assert (away.difference, away.low, away.high, away.told) == (0.2, 0.1, 0.3, True)
+    assert (away.difference, away.low, away.high, away.worse) == (0.2, 0.1, 0.3, True)
     assert factors._away(effect, "x", "x") is None
 
 

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from foldwise.reporting.drawing.classes import bars, commonest
-from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.sections.images.gallery import copies, sample
+from foldwise.reporting.drawing.pictures import data_uri, displayed
+from foldwise.reporting.report_data import CaseRow, Images, ReportData
+from foldwise.reporting.sections.images.gallery import Picture, truth_of
 from foldwise.reporting.wording import count
 
 SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 SPLITS = {"all": "all", "train": "training", "validation": "validation", "test": "test"}
+SAMPLE = 12
+COPIED = 4  # pictures that are shown with their copies, and at most so many of each
 SPAN = "\u2013"  # between the ends of a range
 
 
@@ -51,6 +54,46 @@ def data_card(data: ReportData) -> dict[str, Any]:
         ),
         "counts": _class_bars(data),
     }
+
+
+def sample(data: ReportData) -> list[Picture]:
+    """A few images of every class (or of different groups), so that a reader sees what the data are."""
+    if data.images is None or not data.cases:
+        return []
+    keys = [str(case.labels[:1]) if case.labels else case.group for case in data.cases]
+    chosen = spread_out([case.index for case in data.cases], keys, SAMPLE)
+    rows = [data.cases[case] for case in chosen]
+    return [_picture(data.images, row, truth_of(data, row) or row.name) for row in rows]
+
+
+def copies(data: ReportData) -> tuple[list[list[Picture]], int]:
+    """The first pictures that are in the data more than once, each with its copies, and how many there are of them."""
+    findings = data.audit.get("findings", [])
+    alike = [names for finding in findings for names in finding.get("alike", ())]
+    if data.images is None or not alike:
+        return [], 0
+    rows, images = {row.name: row for row in data.cases}, data.images
+    shown = [[_picture(images, rows[name], name) for name in names[:COPIED]] for names in alike[:COPIED]]
+    return shown, len(alike)
+
+
+def _picture(images: Images, row: CaseRow, words: str) -> Picture:
+    return Picture(data_uri(displayed(images.image(row.index)), longest_px=144), words)
+
+
+def spread_out(cases: Sequence[int], keys: Sequence[str], most: int) -> list[int]:
+    """Up to `most` cases that take turns over the keys (classes or groups), evenly from first to last of each."""
+    shelves: dict[str, list[int]] = {}
+    for case, key in zip(cases, keys, strict=True):
+        shelves.setdefault(key, []).append(case)
+    turns = -(-most // max(len(shelves), 1))
+    chosen: list[int] = []
+    for turn in range(turns):
+        for shelf in shelves.values():
+            place = (2 * turn + 1) * len(shelf) // (2 * turns)
+            if shelf[place] not in chosen:
+                chosen.append(shelf[place])
+    return chosen[:most]
 
 
 def _sizes(sizes: Counter[str], data: ReportData) -> str:

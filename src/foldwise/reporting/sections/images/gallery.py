@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldwise.reporting.drawing.pictures import (
-    best_median_worst,
     class_colour,
     data_uri,
     displayed,
     error_picture,
     hex_colour,
     mask_picture,
-    spread_out,
 )
 from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.wording import percent, score
@@ -25,8 +23,6 @@ from foldwise.reporting.wording import percent, score
 EACH = 3  # images of a kind for the winner
 SIDE_BY_SIDE = 24  # configurations
 COMPARED_PX = 160
-SAMPLE = 12
-COPIED = 4  # pictures that are shown with their copies, and at most so many of each
 MAX_BARS = 5
 MAX_PREDICTED = 3
 
@@ -50,7 +46,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownCase:
     """One case with everything below it."""
 
     name: str
@@ -76,7 +72,7 @@ def compared_section(data: ReportData) -> dict[str, Any] | None:
     return {"compared": {"cases": cases, "rows": rows}} if rows else None
 
 
-def winner_gallery(data: ReportData) -> dict[str, list[Shown]]:
+def winner_gallery(data: ReportData) -> dict[str, list[ShownCase]]:
     """Worst, median and best images of the winner; empty without images or scores."""
     chosen = _chosen(data, EACH)
     winner = data.winner
@@ -86,7 +82,7 @@ def winner_gallery(data: ReportData) -> dict[str, list[Shown]]:
     return {kind: [show(data, winner.id, case) for case in cases] for kind, cases in chosen.items() if cases}
 
 
-def side_by_side(data: ReportData) -> tuple[list[Shown], list[tuple[str, list[Shown | None]]]]:
+def side_by_side(data: ReportData) -> tuple[list[ShownCase], list[tuple[str, list[ShownCase | None]]]]:
     """The worst, median and best image, and what every configuration made of them.
 
     Returns:
@@ -104,38 +100,6 @@ def side_by_side(data: ReportData) -> tuple[list[Shown], list[tuple[str, list[Sh
     cell = _mask_cell if data.segmentation else _label_cell
     rows = [(name, [cell(data, configuration, case) for case in chosen]) for configuration, name in scored]
     return [_plain(data, case) for case in chosen], rows
-
-
-def sample(data: ReportData) -> list[Picture]:
-    """A few images of every class (or of different groups), so that a reader sees what the data are."""
-    if data.images is None or not data.cases:
-        return []
-    keys = [str(case.labels[:1]) if case.labels else case.group for case in data.cases]
-    chosen = spread_out([case.index for case in data.cases], keys, SAMPLE)
-    return [
-        Picture(
-            data_uri(displayed(data.images.image(case)), longest_px=144),
-            _truth(data, data.cases[case]) or data.cases[case].name,
-        )
-        for case in chosen
-    ]
-
-
-def copies(data: ReportData) -> tuple[list[list[Picture]], int]:
-    """The first pictures that are in the data more than once, each with its copies, and how many there are of them."""
-    findings = data.audit.get("findings", [])
-    alike = [names for finding in findings for names in finding.get("alike", ())]
-    if data.images is None or not alike:
-        return [], 0
-    numbers = {case.name: case.index for case in data.cases}
-    shown = [
-        [
-            Picture(data_uri(displayed(data.images.image(numbers[name])), longest_px=144), name)
-            for name in names[:COPIED]
-        ]
-        for names in alike[:COPIED]
-    ]
-    return shown, len(alike)
 
 
 def legend(data: ReportData) -> list[tuple[str, str]]:
@@ -163,15 +127,33 @@ def _chosen(data: ReportData, each: int) -> dict[str, list[int]]:
     return best_median_worst(scores, each)
 
 
+def best_median_worst(scores: dict[int, float], each: int) -> dict[str, list[int]]:
+    """Cases of the lowest, middle and highest scores, `each` of a kind and none twice.
+
+    Few cases give fewer of the middle, then fewer of the best.
+    """
+    ordered = sorted(
+        (case for case, value in scores.items() if np.isfinite(value)), key=lambda case: (scores[case], case)
+    )
+    worst = ordered[:each]
+    rest = ordered[len(worst) :]
+    best = list(reversed(rest[max(0, len(rest) - each) :]))
+    middle = rest[: len(rest) - len(best)]
+    start = max(0, min(len(ordered) // 2 - each // 2 - len(worst), len(middle) - each))
+    return {"Worst": worst, "Median": middle[start : start + each], "Best": best}
+
+
 def _certainty(data: ReportData, case: int, shares_K: NDArray[Any]) -> float:
     """The probability given to the truth: of the true class, or the mean over all labels there and not there."""
     true_K = np.zeros(len(shares_K), dtype=bool)
     true_K[list(data.cases[case].labels)] = True
-    given = np.where(true_K, shares_K, 1 - shares_K).mean() if data.multilabel else shares_K[true_K].sum()
-    return float(given)
+    return float(
+        np.where(true_K, shares_K, 1 - shares_K).mean() if data.multilabel else shares_K[true_K].sum()
+    )
 
 
-def _truth(data: ReportData, case: CaseRow) -> str:
+def truth_of(data: ReportData, case: CaseRow) -> str:
+    """The labels of an image; empty for a segmentation."""
     if data.segmentation:
         return ""
     return ", ".join(data.classes[label] for label in case.labels) or "no label"
@@ -190,7 +172,7 @@ def _mask(data: ReportData, configuration: str, case: int) -> NDArray[np.uint8] 
         return np.asarray(masks[str(case)], dtype=np.uint8) if str(case) in masks else None
 
 
-def _segmented(data: ReportData, configuration: str, case: int) -> Shown:
+def _segmented(data: ReportData, configuration: str, case: int) -> ShownCase:
     assert data.images is not None
     image, truth = _image(data, case), np.asarray(data.images.target(case))
     mask, binary = _mask(data, configuration, case), len(data.classes) == 2
@@ -202,10 +184,10 @@ def _segmented(data: ReportData, configuration: str, case: int) -> Shown:
         pictures.append(Picture(data_uri(mask_picture(mask, binary=binary), flat=True), "prediction"))
         pictures.append(Picture(data_uri(error_picture(image, truth, mask)), "errors"))
     value = data.curves.image_scores[configuration].get(case)
-    return Shown(data.cases[case].name, f"Dice {score(value, 2)}", pictures)
+    return ShownCase(data.cases[case].name, f"Dice {score(value, 2)}", pictures)
 
 
-def _mask_cell(data: ReportData, configuration: str, case: int) -> Shown | None:
+def _mask_cell(data: ReportData, configuration: str, case: int) -> ShownCase | None:
     assert data.images is not None
     mask = _mask(data, configuration, case)
     if mask is None:
@@ -219,17 +201,17 @@ def _mask_cell(data: ReportData, configuration: str, case: int) -> Shown | None:
         Picture(data_uri(errors, longest_px=COMPARED_PX), "errors"),
         Picture(data_uri(prediction, longest_px=COMPARED_PX, flat=True), "prediction"),
     ]
-    return Shown(data.cases[case].name, f"{wrong * 100:.1f} % of pixels wrong", pictures)
+    return ShownCase(data.cases[case].name, f"{wrong * 100:.1f} % of pixels wrong", pictures)
 
 
-def _classified(data: ReportData, configuration: str, case: int) -> Shown:
+def _classified(data: ReportData, configuration: str, case: int) -> ShownCase:
     plain, cell = _plain(data, case), _label_cell(data, configuration, case)
     if cell is None:
         return plain
-    return Shown(plain.name, cell.note, plain.pictures, cell.bars, cell.right, cell.truth, cell.predicted)
+    return ShownCase(plain.name, cell.note, plain.pictures, cell.bars, cell.right, cell.truth, cell.predicted)
 
 
-def _label_cell(data: ReportData, configuration: str, case: int) -> Shown | None:
+def _label_cell(data: ReportData, configuration: str, case: int) -> ShownCase | None:
     shares = data.probabilities.get(configuration, {}).get(case)
     if shares is None:
         return None
@@ -249,7 +231,7 @@ def _label_cell(data: ReportData, configuration: str, case: int) -> Shown | None
         for k in sorted(order[:MAX_BARS], key=lambda k: -shares[k])
     ]
     names = names_of(predicted, shares, classes)
-    return Shown(row.name, note, [], bars, not misses, _truth(data, row), names)
+    return ShownCase(row.name, note, [], bars, not misses, truth_of(data, row), names)
 
 
 def names_of(predicted: Sequence[int], shares: Sequence[float] | NDArray[Any], classes: Sequence[str]) -> str:
@@ -260,11 +242,11 @@ def names_of(predicted: Sequence[int], shares: Sequence[float] | NDArray[Any], c
     return f"{', '.join(classes[k] for k in likely)} and {len(predicted) - MAX_PREDICTED} more"
 
 
-def _plain(data: ReportData, case: int) -> Shown:
+def _plain(data: ReportData, case: int) -> ShownCase:
     row = data.cases[case]
     pictures = [Picture(data_uri(_image(data, case), longest_px=200), "image")]
     if data.segmentation:
         assert data.images is not None
         truth = mask_picture(np.asarray(data.images.target(case)), binary=len(data.classes) == 2)
         pictures.append(Picture(data_uri(truth, longest_px=COMPARED_PX, flat=True), "truth"))
-    return Shown(row.name, "", pictures, truth=_truth(data, row))
+    return ShownCase(row.name, "", pictures, truth=truth_of(data, row))

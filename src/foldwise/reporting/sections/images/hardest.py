@@ -14,7 +14,7 @@ from foldwise.judging.curves import MAX_COMPARED
 from foldwise.reporting.drawing.heat import HeatScale, heat_uri, scale_bar, smaller
 from foldwise.reporting.drawing.pictures import data_uri, displayed, mask_picture
 from foldwise.reporting.report_data import CaseRow, ReportData
-from foldwise.reporting.sections.images.gallery import legend
+from foldwise.reporting.sections.images.gallery import legend, truth_of
 from foldwise.reporting.sections.images.snapshots import minority
 from foldwise.reporting.wording import percent, score
 from foldwise.study.spec import IGNORE
@@ -159,10 +159,6 @@ def _findings(data: ReportData) -> Mapping[str, list[str]]:
     return codes
 
 
-def _truth(data: ReportData, row: CaseRow) -> str:
-    return "" if data.segmentation else ", ".join(data.classes[k] for k in row.labels) or "no label"
-
-
 def _figure(
     data: ReportData, image: Hard, ids: Sequence[str], findings: Mapping[str, list[str]]
 ) -> dict[str, Any]:
@@ -181,7 +177,7 @@ def _words(data: ReportData, image: Hard, row: CaseRow, ids: Sequence[str]) -> l
     if data.segmentation:
         return [("median Dice", score(image.ease, 2)), ("lowest to highest", image.words)]
     if not data.multilabel:
-        return [("truth", _truth(data, row)), ("wrong", percent(1 - image.ease)), ("said", image.words)]
+        return [("truth", truth_of(data, row)), ("wrong", percent(1 - image.ease)), ("said", image.words)]
     decisions = _decisions(data, ids, row.index)
     num_K = np.sum(decisions, axis=0) if decisions else np.zeros(len(data.classes))
     others = [int(k) for k in np.argsort(-num_K, kind="stable") if num_K[k] and k not in row.labels]
@@ -228,7 +224,7 @@ def _row(data: ReportData, image: Hard, findings: Mapping[str, list[str]]) -> di
     row, by_score = data.cases[image.case], data.segmentation or data.multilabel
     return {
         "name": row.name,
-        "truth": _truth(data, row),
+        "truth": truth_of(data, row),
         "ease": image.ease if by_score else 1 - image.ease,
         "ease_shown": score(image.ease, 2) if by_score else percent(1 - image.ease),
         "apart": image.apart,

@@ -81,8 +81,8 @@ def phi(labels: Bools) -> Floats:
     values = labels.astype(np.float64)
     centred = values - values.mean(axis=0)
     spread = np.sqrt((centred**2).sum(axis=0))
-    known = spread > 0
-    scaled = centred / np.where(known, spread, np.nan)
+    varies = spread > 0
+    scaled = centred / np.where(varies, spread, np.nan)
     return np.asarray(scaled.T @ scaled)
 
 

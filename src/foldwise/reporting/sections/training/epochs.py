@@ -131,8 +131,8 @@ def loss_name(data: ReportData, configuration: str) -> str:
 def _confidence(epoch: Epoch, classes: slice) -> float | None:
     """Mean over those of the classes that have pixels."""
     values = [number(value) for value in (epoch.get("confidence") or [])[classes]]
-    known = [value for value in values if value is not None]
-    return mean(known) if known else None
+    counted = [value for value in values if value is not None]
+    return mean(counted) if counted else None
 
 
 def _drawn(name: str, groups: Mapping[str, list[Fit]], read: Read) -> Markup:

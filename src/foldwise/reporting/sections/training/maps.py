@@ -270,8 +270,8 @@ def _loss_scale(rows: Sequence[Watched], cases: Sequence[int], longest_px: int) 
         for snapshot in row.snapshots[case]
         for map_HW, _ in snapshot.losses.values()
     ]
-    known = np.concatenate([map_HW[np.isfinite(map_HW)] for map_HW in maps] or [np.zeros(0)])
-    high = float(np.percentile(known, 99.5)) if known.size else 1.0
+    values = np.concatenate([map_HW[np.isfinite(map_HW)] for map_HW in maps] or [np.zeros(0)])
+    high = float(np.percentile(values, 99.5)) if values.size else 1.0
     return HeatScale(float(f"{max(high, 0.01):.2g}"))
 
 

@@ -29,8 +29,10 @@ def section(data: ReportData) -> dict[str, Any] | None:
     None where no fit wrote numbers of its weights, as those of older versions did not.
     """
     written = {str(result["item"]): result["weights"] for result in data.results if result.get("weights")}
-    first_fits = {one: folders[0] for one, folders in data.folders.items() if folders}
-    numbers = {one: written[folder.name] for one, folder in first_fits.items() if folder.name in written}
+    first_fits = {
+        configuration: folders[0].name for configuration, folders in data.folders.items() if folders
+    }
+    numbers = {configuration: written[fit] for configuration, fit in first_fits.items() if fit in written}
     drawn = [record for record in compared(data) if record.id in numbers]
     if not drawn:
         return None

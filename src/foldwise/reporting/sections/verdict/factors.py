@@ -7,7 +7,7 @@ from typing import Any
 
 from foldwise.judging.verdict_sections import FactorEffect, LevelMean, LevelPair, VarianceShare
 from foldwise.judging.wording import in_text
-from foldwise.reporting.drawing.effects import Away, Panels, Row, factor_chart, panels
+from foldwise.reporting.drawing.effects import Away, LevelRow, Panels, factor_chart, panels
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import brief_duration, milliseconds, percent, score
 
@@ -91,7 +91,7 @@ def _turned(pair: LevelPair, *, turn: int) -> Away:
         return Away(None)
     ends = sorted(turn * end for end in (pair.low, pair.high) if end is not None)
     low, high = (ends[0], ends[-1]) if len(ends) == 2 else (None, None)
-    return Away(turn * pair.difference, low, high, told=pair.conclusion == "better")
+    return Away(turn * pair.difference, low, high, worse=pair.conclusion == "better")
 
 
 def _chart(data: ReportData, effect: FactorEffect, scales: Panels) -> dict[str, Any]:
@@ -117,6 +117,6 @@ def _chart(data: ReportData, effect: FactorEffect, scales: Panels) -> dict[str, 
     }
 
 
-def _row(effect: FactorEffect, level: LevelMean, best: str, paid: Sequence[str]) -> Row:
+def _row(effect: FactorEffect, level: LevelMean, best: str, paid: Sequence[str]) -> LevelRow:
     costs = tuple((level.cost.get(key), COSTS[key][1](level.cost.get(key))) for key in paid)
-    return Row(level.level, level.mean, score(level.mean), _away(effect, best, level.level), costs)
+    return LevelRow(level.level, level.mean, score(level.mean), _away(effect, best, level.level), costs)

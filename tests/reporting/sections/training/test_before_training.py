@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.sections.training.pretraining import MOST, section
+from foldwise.reporting.sections.training.before_training import MAX_NETWORKS, pretraining_section
 from foldwise.run.auxiliary_results import AuxiliaryItem
 
 EVIL = "own:<script>"
@@ -36,8 +36,8 @@ def data(items):
 
 
 def test_nothing_where_nothing_was_pretrained(folders):
-    assert section(data([])) is None
-    assert section(data([item("unet", folder=folders[0], kind="features")])) is None
+    assert pretraining_section(data([])) is None
+    assert pretraining_section(data([item("unet", folder=folders[0], kind="features")])) is None
 
 
 def test_a_network_is_shown_once_with_all_its_folds(folders):
@@ -47,7 +47,7 @@ def test_a_network_is_shown_once_with_all_its_folds(folders):
         item("vit", by="mask", folder=pictured),
         item("unet", fold=1, folder=plain),
     ]
-    panels = section(data(items))["pretraining"]["panels"]
+    panels = pretraining_section(data(items))["pretraining"]["panels"]
     assert [panel["name"] for panel in panels] == ["unet · denoise", "vit · mask"]
     assert [str(panel["drawing"]).count("learn train") for panel in panels] == [2, 1]
     assert panels[0]["note"] == "validation error 2.500 after the first epoch, 1.000 after the last"
@@ -55,7 +55,7 @@ def test_a_network_is_shown_once_with_all_its_folds(folders):
 
 
 def test_the_three_pictures_have_one_scale(folders):
-    panel = section(data([item("unet", folder=folders[1])]))["pretraining"]["panels"][0]
+    panel = pretraining_section(data([item("unet", folder=folders[1])]))["pretraining"]["panels"][0]
     brightest = []
     for picture in panel["pictures"]:
         stored = base64.b64decode(picture["source"].partition(",")[2])
@@ -67,12 +67,12 @@ def test_the_three_pictures_have_one_scale(folders):
 
 
 def test_names_are_escaped_and_what_is_left_out_is_said(folders):
-    items = [item(f"{EVIL}{n}", folder=folders[0]) for n in range(MOST + 2)]
+    items = [item(f"{EVIL}{n}", folder=folders[0]) for n in range(MAX_NETWORKS + 2)]
     environment = Environment(
         loader=PackageLoader("foldwise.reporting"), autoescape=True, undefined=StrictUndefined
     )
-    html = environment.get_template("sections/pretraining.html.j2").render(**section(data(items)))
+    html = environment.get_template("sections/pretraining.html.j2").render(**pretraining_section(data(items)))
     assert "<script>" not in html
-    assert html.count("<figure>") == MOST
+    assert html.count("<figure>") == MAX_NETWORKS
     assert "2 more are not drawn" in html
     assert not re.findall("<img", html)

@@ -1,0 +1,161 @@
+"""What comes before training: pretraining without labels, and the augmentation of the training images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foldwise.reporting.drawing.pictures import (
+    Pixels,
+    data_uri,
+    displayed,
+    displayed_alike,
+    enlarged,
+    hatched,
+    outlined,
+)
+from foldwise.reporting.drawing.series import learning_panel
+from foldwise.reporting.report_data import ReportData
+from foldwise.reporting.sections.images.gallery import Picture, legend
+from foldwise.reporting.wording import score
+from foldwise.run.auxiliary import augmentation_name
+from foldwise.run.auxiliary_results import AuxiliaryItem
+from foldwise.study.spec import IGNORE, Augment, Choice
+from foldwise.text import some
+
+MAX_NETWORKS = 12  # pretrained ones, with a panel
+PICTURES = {"damaged": "damaged", "restored": "given back", "clean": "as it was"}
+LEAST_PX = 144  # of a drawn image: outlines stay thin lines
+WORDS = {
+    "flip": "flips",
+    "turn": "quarter turns",
+    "rotate_deg": "rotation ≤ {:g}°",
+    "scale": "scale ± {:g}",
+    "shift": "shift ± {:g}",
+    "brightness": "brightness ± {:g}",
+    "contrast": "contrast ± {:g}",
+    "noise": "noise ≤ {:g}",
+    "blur_px": "blur ≤ {:g} px",
+}
+MAX_NAMES = 3  # configurations that are named
+
+
+def pretraining_section(data: ReportData) -> dict[str, Any] | None:
+    """A panel of every pretrained network, all its folds in one drawing; None where there was no pretraining."""
+    networks: dict[str, list[AuxiliaryItem]] = {}
+    for item in data.auxiliary:
+        if item.kind == "pretrain":
+            networks.setdefault(json.dumps(item.settings["training"], sort_keys=True), []).append(item)
+    if not networks:
+        return None
+    panels = [_pretrained(items) for items in list(networks.values())[:MAX_NETWORKS]]
+    return {"pretraining": {"panels": panels, "left_out": max(0, len(networks) - MAX_NETWORKS)}}
+
+
+def _pretrained(items: Sequence[AuxiliaryItem]) -> dict[str, Any]:
+    first = items[0]
+    name = f"{Choice.model_validate(first.settings['training']['model'])} · {first.result['by']}"
+    results = [item.result for item in items]
+    ends = [float(np.mean([result["epochs"][epoch]["val_loss"] for result in results])) for epoch in (0, -1)]
+    return {
+        "name": name,
+        "drawing": learning_panel(f"Pretraining of {name}", results, scores=None),
+        "note": f"validation error {score(ends[0], 3)} after the first epoch, {score(ends[1], 3)} after the last",
+        "pictures": next((drawn for item in items if (drawn := _pictures(item.path / "pictures.npz"))), []),
+    }
+
+
+def _pictures(path: Path) -> list[dict[str, str]]:
+    """Data URIs and words; none where the fold has no pictures."""
+    if not path.exists():
+        return []
+    with np.load(path, allow_pickle=False) as stored:
+        parts = [stored[name] for name in PICTURES]
+    # Side by side, so that all three are stretched alike.
+    together = displayed(np.concatenate(parts, axis=2))
+    shown = np.split(together, len(parts), axis=1)
+    return [
+        {"source": data_uri(picture), "words": words}
+        for picture, words in zip(shown, PICTURES.values(), strict=True)
+    ]
+
+
+def augmentation_section(data: ReportData) -> dict[str, Any] | None:
+    """A panel of every augmentation; None where there is none."""
+    panels = [_augmented(data, item) for item in data.auxiliary if item.kind == "preview"]
+    if not panels:
+        return None
+    return {
+        "augmentation": {
+            "panels": panels,
+            "legend": legend(data),
+            "ignored": any(panel["ignored"] for panel in panels),
+        }
+    }
+
+
+def _augmented(data: ReportData, item: AuxiliaryItem) -> dict[str, Any]:
+    augment, crop_px = item.settings["augment"], item.settings["crop_px"]
+    with np.load(item.path / "preview.npz", allow_pickle=False) as arrays:
+        rows = [
+            _row(data, int(case), arrays[f"draws_{row}"], arrays[f"masks_{row}"])
+            for row, case in enumerate(arrays["case"])
+        ]
+        ignored = any(bool((arrays[f"masks_{row}"] == IGNORE).any()) for row in range(len(rows)))
+    return {
+        "name": augmentation_name(augment, crop_px),
+        "parts": _parts(augment),
+        "used": _used(data, augment, crop_px),
+        "rows": rows,
+        "ignored": ignored,
+    }
+
+
+def _parts(augment: dict[str, Any]) -> str:
+    """What is done, in words: ``flips, rotation ≤ 15°``."""
+    parts = Augment.model_validate(augment).model_dump(exclude_defaults=True)
+    return ", ".join(WORDS[part].format(size) for part, size in parts.items())
+
+
+def _used(data: ReportData, augment: dict[str, Any], crop_px: int | None) -> str:
+    """Which configurations have it, where not all do."""
+    wanted = Augment.model_validate(augment), crop_px
+    names = [
+        result.name
+        for result in data.configurations
+        if (training := data.trainings.get(result.id)) is not None
+        and (training.augment, training.crop_px) == wanted
+    ]
+    return "" if len(names) == len(data.configurations) else some(names, MAX_NAMES)
+
+
+def _row(
+    data: ReportData, case: int, draws_NCHW: NDArray[Any], masks_NHW: NDArray[np.uint8]
+) -> dict[str, Any]:
+    """The original, where it is still there, and its draws."""
+    originals = [] if data.images is None else [np.asarray(data.images.image(case))]
+    pictures = displayed_alike([*originals, *draws_NCHW])
+    masks = [_truth(data, case) for _ in originals] + list(masks_NHW)
+    words = ["as it is"] * len(originals) + [f"draw {number}" for number in range(1, len(masks_NHW) + 1)]
+    drawn = [
+        Picture(data_uri(_marked(picture, mask), longest_px=2 * LEAST_PX), text)
+        for picture, mask, text in zip(pictures, masks, words, strict=True)
+    ]
+    return {"name": data.cases[case].name, "pictures": drawn}
+
+
+def _truth(data: ReportData, case: int) -> NDArray[np.uint8]:
+    assert data.images is not None
+    if data.segmentation:
+        return np.asarray(data.images.target(case))
+    return np.zeros(np.asarray(data.images.shapes)[case], dtype=np.uint8)
+
+
+def _marked(picture: Pixels, mask_HW: NDArray[np.uint8]) -> Pixels:
+    large, mask = enlarged(picture, LEAST_PX), enlarged(mask_HW, LEAST_PX)
+    return hatched(outlined(large, mask, coloured=True), mask == IGNORE)
