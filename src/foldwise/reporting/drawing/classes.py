@@ -166,6 +166,7 @@ def correlation_matrix(names: Sequence[str], phi: Any, together: Any, *, title: 
         parts.append(text(str(b + 1), left + side * (b + 0.5), top + side / 2 + 4, anchor="middle"))
     below = 4.0 + side * K
     parts += _legend(left, below + 18, strongest)
+    # The legend is 240 pixels wide, even below a small matrix.
     width = max(left + side * K + 6, left + 250)
     rows = [(names[a], names[b], float(phi[a, b]), int(together[a, b])) for a, b in pairs]
     return drawing(

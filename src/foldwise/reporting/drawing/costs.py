@@ -137,6 +137,7 @@ def _names(
     named: Sequence[tuple[str, float, float]], points: Sequence[tuple[float, float]], width: int
 ) -> list[Markup]:
     """Each name at the first of eight places around its point where it covers neither a point nor another name."""
+    # No name may cover a point, its own included.
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in points]
     parts = []
     for name, x, y in named:
@@ -149,6 +150,7 @@ def _names(
         )
         for left, base in starts:
             box = (left, base - 10, left + wide, base + 3)
+            # Within the axes: numbers stand beyond them.
             inside = left > 50 and box[2] < width - 2 and base < 246
             if inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)

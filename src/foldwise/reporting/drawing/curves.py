@@ -155,6 +155,7 @@ def speed_panel(
     sizes = sorted({size for size, *_ in every} | set(limits)) or [1]
     x = Sizes(sizes[0] / AIR, sizes[-1] * AIR, 46, 272, log=True, shown=tuple(sizes))
     top = max([*(high for *_, high in every), *limits.values()], default=1.0)
+    # From 0, so that half the height is half the speed.
     y = Scale(0, top * 1.05, 168, 22)
     parts = [axes(x, y, x_title="images in a batch →", y_title="↑ images per second", count=4)]
     parts.append(line([(x(size), y(value)) for size, value in sorted(limits.items())], "chance"))

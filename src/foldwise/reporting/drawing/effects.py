@@ -60,6 +60,7 @@ class Panels:
 def panels(scores: Sequence[float], differences: Sequence[float], *, longest: int = MAX_NAME) -> Panels:
     """Scales over all scores, and over all differences and 0; `longest` is the length of a name."""
     saved = NAMES - LETTER * min(longest, MAX_NAME) - 6
+    # 0 belongs to it: a reader has to see how far from nothing a difference is.
     apart = scale_over([0.0, *differences], *APART, margin=0.1)
     return Panels(scale_over(scores, *SCORES), apart, max(saved, 0.0))
 

@@ -142,6 +142,7 @@ def smaller(values_HW: NDArray[np.float64], longest_px: int) -> NDArray[np.float
     if size == values_HW.shape[::-1]:
         return values_HW
     counts = np.isfinite(values_HW)
+    # Pillow would spread nan: the sum of what counts is divided by how much does.
     total, weight = (_boxes(part, size) for part in (np.where(counts, values_HW, 0.0), counts))
     return np.where(weight > 0, total / np.maximum(weight, 1e-9), np.nan)
 

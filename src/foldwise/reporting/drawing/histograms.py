@@ -138,6 +138,7 @@ def trimmed(edges: Floats, counts_EB: Floats) -> slice:
     reached = np.cumsum(counts_EB, axis=1)[totals[:, 0] > 0] / totals[totals[:, 0] > 0]
     first = int((reached > TAIL).argmax(axis=1).min())
     last = int((reached >= 1 - TAIL).argmax(axis=1).max())
+    # A bin more at either end, so that ridges come down to their floor within the drawing.
     return slice(max(0, first - 1), min(len(edges) - 1, last + 2))
 
 

@@ -70,7 +70,9 @@ def _stretched(channel_HW: NDArray[Any]) -> NDArray[np.float64]:
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return np.zeros(values.shape)
+    # Not the extremes: one hot pixel would darken all the others.
     low, high = np.percentile(finite, (0.5, 99.5))
+    # Nearly constant: what little differs is all there is to see.
     if high <= low:
         low, high = finite.min(), finite.max()
     scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
@@ -113,6 +115,7 @@ def error_picture(image: Pixels, truth_HW: NDArray[np.uint8], predicted_HW: NDAr
         (wrong & (truth_HW != 0) & (predicted_HW != 0), WRONG_CLASS),
     )
     for where, colour in kinds:
+        # Some of the image shines through, so that a reader sees what lies there.
         picture[where] = picture[where] * 0.15 + np.array(colour) * 0.85
     picture[~counts] = 96
     return picture.astype(np.uint8)

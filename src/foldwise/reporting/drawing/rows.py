@@ -43,6 +43,7 @@ def score_scale(results: Sequence[Trained]) -> Scale:
     spans = [_ends(result) for result in results if result.estimate is not None]
     if not spans:
         return scale_over([], 10, ROW_WIDTH - 10)
+    # Four at least: half of two or three would be one configuration.
     half = spans[: max(4, -(-len(spans) // 2))]
     low, high = min(map(min, half)), max(map(max, half))
     room = 1.5 * (high - low)
@@ -86,6 +87,7 @@ def interval_row(result: Trained, winner: ConfigurationResult | None, scale: Sca
     if estimate is not None and scale.inside(estimate):
         parts.append(marker(scale(estimate), middle, shape=SHAPE_OF[kind], class_=f"mark {kind}", size=4.8))
     elif estimate is not None:
+        # The arrow alone: bar and rings would pile up at the edge as if they ended there.
         parts = [*grid(scale, 0, ROW_HEIGHT, 4), _beyond(estimate, scale)]
     span = f", interval {interval(low, high)}" if low is not None else ""
     title = f"{result.name}: {estimate_words(result)}{span}"

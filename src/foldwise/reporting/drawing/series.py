@@ -103,6 +103,7 @@ def learning_panel(
     """
     fits = [_with_losses(result) for result in results]
     last = max((len(epochs) for epochs in fits), default=1)
+    # Two epochs at least: an axis needs a length even after one.
     x, (y, highest) = Scale(1, max(last, 2), 40, 250, whole=True), _loss_scale(fits)
     parts = [axes(x, y, y_title="loss", x_title="" if scores else "epoch →", count=3)]
     if highest is not None:
@@ -154,6 +155,7 @@ def _loss_scale(fits: Sequence[Sequence[Epoch]]) -> tuple[Scale, float | None]:
         if (value := number(epoch.get(key))) is not None
     ]
     later, values = [value for settled, value in losses if settled], [value for _, value in losses]
+    # Not the highest of the later ones: a single spike would set the scale.
     usual = float(np.percentile(later, 95)) if later else 0.0
     if usual <= 0 or max(values) <= FAR_ABOVE * usual:
         return scale_over(values, 104, 20), None

@@ -60,6 +60,7 @@ def _draw_cell(
     shown = Image.fromarray(cell.picture)
     factor = CELL_PX / max(shown.size)
     size = (max(1, round(shown.width * factor)), max(1, round(shown.height * factor)))
+    # Enlarged pixels keep their edges: smoothing would show detail that is not there.
     shown = shown.resize(size, Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.NEAREST)
     sheet.paste(shown, (left + (CELL_PX - size[0]) // 2, top + (CELL_PX - size[1]) // 2))
     colour = INK if cell.right is None else RIGHT if cell.right else WRONG

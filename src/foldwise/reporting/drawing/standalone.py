@@ -19,6 +19,7 @@ def standalone(drawing: Markup, *, title: str, notes: Sequence[str] = ()) -> str
 
     It brings the rules of the style sheets that it needs, their variables replaced by values: Inkscape knows none.
     """
+    # For the scripts of the page only.
     drawing = Markup(re.sub(r' data-(?:numbers|configuration)="[^"]*"', "", str(drawing)))
     size = re.match(r'<svg viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing)
     assert size, "not made by foldwise.reporting.drawing.svg.drawing"

@@ -88,6 +88,7 @@ def contour_panel(
 def _bands(plane: Plane, x: Scale, y: Scale) -> list[Markup]:
     """Every band is painted over the one below it, so that each line is written once."""
     masked = np.ma.masked_invalid(np.asarray(plane.values, dtype=np.float64))
+    # Two points span no area.
     if masked.count() < 3:
         return []
     lines: Any = contour_generator(  # what it returns depends on the types that are asked for
@@ -116,6 +117,7 @@ def _path(points: Sequence[tuple[float, float]], *, closed: bool = False) -> str
     """A path in whole steps, each from the last one: a third of what coordinates would take."""
     whole = [(round(a * FINENESS), round(b * FINENESS)) for a, b in points]
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(whole) if a != b]
+    # A straight run becomes one step: fewer bytes that look the same.
     merged: list[tuple[int, int]] = []
     for step in steps:
         if merged and _straight(merged[-1], step):
@@ -165,6 +167,7 @@ def _trail(trail: Trail, x: Scale, y: Scale) -> list[Markup]:
     """A line with a dot at every checkpoint: hollow before training, a diamond at the chosen epoch."""
     points = [(x.clamped(float(a)), y.clamped(float(b))) for a, b in trail.points]
     listed = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
+    # Twice, a broad one below the thin one: it is to be seen on every colour.
     parts = [element("polyline", points=listed, class_=kind) for kind in ("trailback", "trail")]
     last = len(points) - 1
     for place, ((a, b), epoch) in enumerate(zip(points, trail.epochs, strict=True)):

@@ -32,6 +32,7 @@ def element(tag: str, *children: str | Markup, **attributes: str | float | None)
         for name, value in attributes.items()
         if value is not None
     )
+    # `Markup` was made here, so its text is escaped already.
     inside = "".join(str(escape(child)) for child in children)
     return Markup(f"<{tag}{listed}>{inside}</{tag}>" if children else f"<{tag}{listed}/>")
 
@@ -124,6 +125,7 @@ class Scale:
             return _log_ticks(self.low, self.high)
         step = _round_step((self.high - self.low) / max(count, 1))
         step = max(1.0, float(round(step))) if self.whole else step
+        # Division leaves ticks at the very ends of a scale a rounding error outside of it.
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
 
@@ -132,12 +134,14 @@ def _round_step(rough: float) -> float:
     if rough <= 0 or not math.isfinite(rough):
         return 1.0
     power = 10.0 ** math.floor(math.log10(rough))
+    # A hair of tolerance: a rough step of 0.2500001 is to be 0.25, not 0.5.
     return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= rough * 0.999)
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     decades = range(first, last + 1, max(1, math.ceil((last - first) / MAX_DECADES)))
+    # Finer steps until there are three ticks: two do not show that an axis is logarithmic.
     for parts in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [
             part * 10.0**decade for decade in decades for part in parts if low <= part * 10.0**decade <= high
@@ -161,8 +165,10 @@ def scale_over(
         return Scale(0.1 if log else 0.0, 1.0, start, end, log)
     low, high = min(finite), max(finite)
     if log:
+        # 1.5 at least, so that equal values have a span, too.
         ratio = max(high / low, 1.5) ** margin
         return Scale(low / ratio, high * ratio, start, end, log=True)
+    # A single value needs a span as well, and so does 0.
     air = (high - low) * margin or abs(high) * 0.05 or 0.05
     return Scale(low - air, high + air, start, end)
 
@@ -175,6 +181,7 @@ def tick_text(value: float, ticks: Sequence[float]) -> str:
         return f"{value / 1000:g}k"
     steps = [abs(b - a) for a, b in pairwise(ticks)]
     step = min(steps, default=abs(value)) or 1.0
+    # Unequal steps are those of a logarithmic axis.
     if steps and max(steps) > 1.5 * step:
         return f"{value:g}"
     whole = (digits for digits in range(12) if all(_has_digits(tick, digits, step) for tick in ticks))

@@ -194,6 +194,7 @@ def _mask_cell(data: ReportData, configuration: str, case: int) -> ShownCase | N
         return None
     truth = np.asarray(data.images.target(case))
     counted = truth != 255
+    # Over the pixels that count: an ignored border would make every mask look better.
     wrong = float((mask != truth)[counted].mean()) if counted.any() else 0.0
     errors = error_picture(_image(data, case), truth, mask)
     prediction = mask_picture(mask, binary=len(data.classes) == 2)

@@ -54,6 +54,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
     images = _scored(data, ids) if by_score else _labelled(data, ids)
     if not images:
         return None
+    # Ties by number of the image: the same run gives the same page.
     hardest = sorted(images, key=lambda image: (image.ease, -image.apart, image.case))
     worst = [image for image in hardest if by_score or image.ease < 0.5][:EACH]
     galleries = {

@@ -25,6 +25,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
     positive, negative = strongest(labels, MAX_PAIRS)
     drawn = np.argsort(-labels.sum(axis=0), kind="stable")[:MAX_LABELS]
     drawn.sort()
+    # As whole numbers: a product of truth values would say whether, not how many.
     together = labels[:, drawn].astype(np.int64).T @ labels[:, drawn].astype(np.int64)
     matrix = correlation_matrix(
         [names[k] for k in drawn], phi(labels[:, drawn]), together, title="Correlations of the labels"

@@ -132,6 +132,7 @@ def through_training(
     predictions = [by_epoch for by_epoch in read if by_epoch is not None]
     if len(predictions) < 2:
         return len(predictions), []
+    # Before, one of them has not predicted anything yet that could count.
     begun = max(min(by_epoch) for by_epoch in predictions)
     watched = Counter(epoch for by_epoch in predictions for epoch in by_epoch if epoch >= begun)
     epochs = sorted(

@@ -60,6 +60,7 @@ def _row(data: ReportData, look: Look, case: int, row: int) -> dict[str, Any]:
             "source": overlay_uri(map_HW),
             "epoch": epoch,
             "chosen": epoch == look.chosen_epoch,
+            # ReLU leaves nothing where all evidence speaks against the class; an empty picture would look like a fault.
             "empty": not np.nan_to_num(map_HW).any(),
             "share": percent(float(p_K[target])),
             "wrong": _wrong_answer(data, p_K, target),

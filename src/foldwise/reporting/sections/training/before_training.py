@@ -50,6 +50,7 @@ def pretraining_section(data: ReportData) -> dict[str, Any] | None:
     networks: dict[str, list[AuxiliaryItem]] = {}
     for item in data.auxiliary:
         if item.kind == "pretrain":
+            # All folds of one network have these settings.
             networks.setdefault(json.dumps(item.settings["training"], sort_keys=True), []).append(item)
     if not networks:
         return None
@@ -138,6 +139,7 @@ def _row(
     data: ReportData, case: int, draws_NCHW: NDArray[Any], masks_NHW: NDArray[np.uint8]
 ) -> dict[str, Any]:
     """The original, where it is still there, and its draws."""
+    # Without the cache the draws are still shown.
     originals = [] if data.images is None else [np.asarray(data.images.image(case))]
     pictures = displayed_alike([*originals, *draws_NCHW])
     masks = [_truth(data, case) for _ in originals] + list(masks_NHW)

@@ -92,6 +92,7 @@ def _multiples(data: ReportData, fits: Mapping[str, list[Fit]]) -> dict[str, Any
     reads: dict[str, Read] = {"accuracy": lambda epoch: number(epoch.get("accuracy"))}
     if data.segmentation:
         reads["IoU of the foreground"] = lambda epoch: number(epoch.get("iou"))
+        # Apart, as background is most of the pixels: the mean of both would be its confidence.
         reads["confidence, foreground"] = lambda epoch: _confidence(epoch, slice(1, None))
         reads["confidence, background"] = lambda epoch: _confidence(epoch, slice(0, 1))
     else:

@@ -59,6 +59,7 @@ def _norms(look: Look, drawn: list[int], kind: str) -> Markup:
     names, epochs = _names(look), look.epochs
     lines = [
         Series(
+            # A gradient of 0 has no place on a logarithmic axis.
             [
                 (epoch, float(size))
                 for epoch, size in zip(epochs, sizes_EN[:, layer], strict=True)

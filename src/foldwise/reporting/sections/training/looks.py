@@ -72,6 +72,7 @@ def read_look(item: AuxiliaryItem, file: str, name: str) -> Look | None:
     try:
         with np.load(item.path / file, allow_pickle=False) as stored:
             arrays = dict(stored)
+    # The report stands without a look; that a file is damaged is no reason to have none.
     except (OSError, ValueError, BadZipFile):
         return None
     return Look(name, str(item.result["configuration"]), item.result, arrays)

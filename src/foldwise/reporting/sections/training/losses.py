@@ -45,6 +45,7 @@ def _pair(data: ReportData, loss: str, fits: list[Fit]) -> dict[str, Any]:
     left_out = len({fit["configuration"] for fit in fits} - names.keys())
     fits = [fit for fit in fits if fit["configuration"] in names]
     y, beyond = _loss_scale(fits)
+    # Two epochs at least: an axis needs a length even after one.
     x = Scale(1, max(2, *(len(fit["epochs"]) for fit in fits)), whole=True)
     drawings = []
     for key, title in TITLES.items():
@@ -108,6 +109,7 @@ def curves_section(data: ReportData) -> dict[str, Any] | None:
     for configuration, folders in data.folders.items():
         name = loss_name(data, configuration)
         if folders and name not in curves:
+            # All fits with one loss write the same curve.
             curves[name] = _written_curve(folders[0] / CURVE)
     drawn = _merged({name: curve for name, curve in curves.items() if curve is not None})
     if len(curves) < 2 or not drawn:

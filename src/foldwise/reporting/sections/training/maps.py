@@ -63,7 +63,9 @@ def section(data: ReportData) -> dict[str, Any] | None:
         case for case in _middle_first(list(rows[0].snapshots)) if all(case in row.snapshots for row in rows)
     ]
     files = _files(data)
+    # Once, and not again for every size.
     disputed = {case: through_training(files, case, _truth(rows, case)) for case in cases[: SIZES[0][0]]}
+    # Smaller pictures of fewer images until the section is small enough.
     for num_images, longest_px in SIZES:
         images = _images(data, rows, cases[:num_images], disputed, longest_px)
         if sum(len(uri) for uri in _uris(images)) <= MAX_BYTES:

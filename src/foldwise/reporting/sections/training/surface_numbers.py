@@ -107,6 +107,7 @@ def _title(criterion: Mapping[str, Any]) -> str:
 
 def _span(values: Floats) -> float:
     finite = values[np.isfinite(values)]
+    # A flat plane has no range to divide by.
     return float(np.ptp(finite)) or 1.0 if finite.size else 1.0
 
 
@@ -149,6 +150,7 @@ def _rises(surfaces: Surfaces, e: int, k: int) -> list[Cell]:
 
 def rise(alpha: NDArray[Any], plane_GG: NDArray[Any], centre: float, within: float) -> float:
     """How far the mean over the finite points of a plane within a distance is above its centre; nan without any."""
+    # A hair more: distances of points on the circle are rounded.
     near = np.hypot(alpha[None, :], alpha[:, None]) <= within + 1e-6
     values = plane_GG[near].astype(np.float64)
     finite = values[np.isfinite(values)]

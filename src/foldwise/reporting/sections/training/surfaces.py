@@ -49,6 +49,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
             unread.append(str(item.title or item.item))
         else:
             looks.append(surfaces)
+    # Those of the best configurations: looks come in their order.
     drawn, turned = looks[:MAX_DRAWN], looks[:MAX_TURNED]
     kinds = {result.id: standing(result) for result in data.configurations}
     return {

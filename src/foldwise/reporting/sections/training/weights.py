@@ -36,6 +36,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
     drawn = [record for record in compared(data) if record.id in numbers]
     if not drawn:
         return None
+    # Networks without a part of this name are compared as a whole.
     parts = [part for part in PARTS if all(part in numbers[record.id] for record in drawn)]
     rows = [_row(data, drawn, numbers, part) for part in parts]
     several = len(drawn) > 1
