@@ -36,8 +36,8 @@ def test_a_run_pretrains_once_a_fold_and_says_what_it_took(laid_out):
     assert len(once) == 2
     assert 2 * min(once) <= costs.seconds(prepared.plan) - of_fits <= 2 * max(once) * (1 + 1e-9)
     assert work(folder, device="cpu", log=lambda _: None) == 10  # 2 pretrainings, 8 fits
-    verdict = pipeline.finish(folder).dump()
-    shared = {row["name"]: row["cost"]["shared_pretrain_s"] for row in verdict["configurations"]}
+    verdict = pipeline.finish(folder)
+    shared = {row.name: row.cost.shared_pretrain_s for row in verdict.configurations}
     assert shared["pretrain none · dice"] is shared["pretrain none · cross_entropy"] is None
     assert shared["denoise (epochs 2) · dice"] == shared["denoise (epochs 2) · cross_entropy"] > 0
     page = folder.report.read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ SECTIONS = {
     "0-architectures": ("factors", "curves", "side-by-side", "loss-panels", "pretraining", "robustness"),
     "1-gels": ("factors", "metrics", "curves", "confusion", "cost", "training"),
     "2-losses": ("factors", "epochs", "maps", "loss-curves"),
-    "3-tissue": ("factors", "splits", "augmentation", "maps"),
+    "3-tissue": ("factors", "three-parts", "augmentation", "maps"),
     "4-proteins": ("factors", "thresholds", "labels", "throughput", "weights"),
 }
 
@@ -92,8 +92,8 @@ def test_the_quick_twin_runs_to_its_report(path, tmp_path):
     prepared = prepare(open_study(path, variants=["phantom", "quick"]))
     folder = lay_out(prepared, tmp_path / "run")
     assert work(folder, device="cpu", log=lambda _: None) == len(prepared.plan.items)
-    verdict = finish(folder).dump()
-    assert verdict["num_done"] == verdict["num_planned"] > 0
+    verdict = finish(folder)
+    assert verdict.num_done == verdict.num_planned > 0
     page = folder.report.read_text(encoding="utf-8")
     assert "failures" not in [part.split('"')[0] for part in page.split('<section id="')[1:]]
     for name in SECTIONS[path.stem]:

@@ -14,8 +14,8 @@ from foldwise.data.public.study_source import fetch_source
 from foldwise.errors import RunError, choose
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of
-from foldwise.judging.verdict import Verdict
-from foldwise.learning.checkpoints.winner import make_winner
+from foldwise.judging.verdict import Answer, Verdict
+from foldwise.learning.checkpoints.winner import Decision, make_winner
 from foldwise.pipeline.preflight import Costs, preflight
 from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
 from foldwise.pipeline.worker import all_settled, refuse_device, work
@@ -210,6 +210,20 @@ def _hand_over(folder: RunFolder, verdict: Verdict) -> None:
     items = folder.load_plan().items
     fits = [item for item in items if item.kind == "fit" and item.settings["configuration"] == chosen]
     done = [folder.done(item.id) for item in fits if item.settings["repeat"] == 0]
-    make_winner(
-        done, folder.winner, verdict=verdict.dump(), channels=read_json(folder.audit).get("channels", ())
+    channels = read_json(folder.audit).get("channels", ())
+    make_winner(done, folder.winner, decision=_decision(verdict, verdict.answer), channels=channels)
+
+
+def _decision(verdict: Verdict, answer: Answer) -> Decision:
+    """The mean over folds of the thresholds of several labels, and the median of the temperature."""
+    thresholds, calibration = verdict.thresholds, verdict.calibration
+    temperature = None
+    for own in calibration.configurations if calibration else ():
+        if own.id == answer.configuration and own.temperature:
+            temperature = own.temperature.median
+    values = [threshold.mean for threshold in thresholds.classes.values()] if thresholds else []
+    return Decision(
+        answer=answer.model_dump(mode="json"),
+        thresholds={"method": thresholds.method, "values": values} if thresholds else None,
+        temperature=temperature,
     )

@@ -6,8 +6,8 @@ import pytest
 from make_run import RUNS, make_run
 
 from foldwise.errors import MissingExtra, RunError
+from foldwise.judging.verdict import read_verdict
 from foldwise.learning.checkpoints.event_files import write_events
-from foldwise.run.folder import read_json
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,11 @@ def made(tmp_path_factory):
     patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
     folder, _ = make_run(tmp_path_factory.mktemp("runs") / "failed", RUNS["failed"])
     patch.undo()
-    return folder, read_json(folder.verdict)
+    return folder, read_verdict(folder.verdict)
+
+
+def events_of(folder, verdict, out):
+    return write_events(folder, verdict.metric.name, verdict.configurations, out)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -24,7 +28,7 @@ def test_every_epoch_of_every_fit_that_is_done_can_be_read_back(made, tmp_path):
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     folder, verdict = made
     done = [one for one in folder.outcomes().values() if one["status"] == "done"]
-    assert write_events(folder, verdict, tmp_path / "events") == len(done) == 8
+    assert events_of(folder, verdict, tmp_path / "events") == len(done) == 8
     runs = sorted({file.parent for file in (tmp_path / "events").rglob("events.out.*")})
     fits = [run for run in runs if run.name.startswith("repeat ")]
     assert len(fits) == 8
@@ -50,8 +54,8 @@ def test_every_epoch_of_every_fit_that_is_done_can_be_read_back(made, tmp_path):
     assert told == 8 * 4 * 12
     settings = reader.EventAccumulator(str(fits[0].parent)).Reload()
     own = folder.load_plan().configurations[int(fits[0].parent.name[:3]) - 1]
-    estimate = next(one for one in verdict["configurations"] if one["id"] == own.id)["estimate"]
-    assert settings.Scalars(f"estimate/{verdict['metric']['name']}")[0].value == pytest.approx(estimate)
+    estimate = verdict.configuration(own.id).estimate
+    assert settings.Scalars(f"estimate/{verdict.metric.name}")[0].value == pytest.approx(estimate)
     held = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2").HParamsPluginData()
     held.ParseFromString(settings.SummaryMetadata("_hparams_/session_start_info").plugin_data.content)
     asked = {name: one.string_value for name, one in held.session_start_info.hparams.items()}
@@ -63,7 +67,7 @@ def test_a_folder_with_event_files_is_not_mixed_with_others(made, tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "events.out.tfevents.1").touch()
     with pytest.raises(RunError, match="holds event files already") as refused:
-        write_events(folder, verdict, tmp_path)
+        events_of(folder, verdict, tmp_path)
     assert "Name a new folder." in str(refused.value)
     assert [file.name for file in tmp_path.rglob("events.*")] == ["events.out.tfevents.1"]
 
@@ -71,6 +75,6 @@ def test_a_folder_with_event_files_is_not_mixed_with_others(made, tmp_path):
 def test_without_tensorboard_the_error_names_the_extra(made, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(MissingExtra) as refused:
-        write_events(*made, tmp_path / "events")
+        events_of(*made, tmp_path / "events")
     assert str(refused.value) == "tensorboard is not installed\n  → pip install 'foldwise[tensorboard]'"
     assert not (tmp_path / "events").exists()

@@ -13,7 +13,7 @@ from PIL import Image
 from foldwise.data.overlays import displayable, outlines, overlay
 from foldwise.errors import DataError, RunError
 from foldwise.judging.statistics.calibration import tempered
-from foldwise.learning.checkpoints.winner import make_winner
+from foldwise.learning.checkpoints.winner import Decision, make_winner
 from foldwise.learning.inference.predict import png_names, predict_images
 
 
@@ -43,7 +43,7 @@ def two_folds(tmp_path, task, packed, **training):
     scores = [
         fit(folder, task, packed=packed, epochs=epochs, **training)[1] for folder, epochs in folders.items()
     ]
-    return make_winner(list(folders), tmp_path / "winner", verdict={"answer": {"name": "conv"}}), scores
+    return make_winner(list(folders), tmp_path / "winner", decision=Decision(answer={"name": "conv"})), scores
 
 
 @pytest.mark.parametrize("task", ["multiclass_classification", "multilabel_classification"])
@@ -67,9 +67,7 @@ def test_calibrated_probabilities_are_those_of_the_mean_at_the_winner_s_temperat
     packed, family = tiny(task), task.partition("_")[0]
     done = tmp_path / "done" / "fit-3"
     _, scores = fit(done, task, packed=packed, epochs=3)
-    told = [{"id": "a", "temperature": {"median": 9.0}}, {"id": "b", "temperature": {"median": 2.5}}]
-    verdict = {"answer": {"configuration": "b"}, "calibration": {"configurations": told}}
-    winner = make_winner([done], tmp_path / "winner", verdict=verdict)
+    winner = make_winner([done], tmp_path / "winner", decision=Decision(temperature=2.5))
     images = save_images(tmp_path / "new", packed, SPLIT.test)
     found = rows(predict_images(winner, images, tmp_path / "out", device="cpu"))
     numbers = [[float(row[f"calibrated_class {k}"]) for k in range(3)] for row in found]

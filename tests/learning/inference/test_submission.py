@@ -9,7 +9,7 @@ from fits_to_try import SPLIT, fit, tiny
 from PIL import Image
 
 from foldwise.errors import SpecError
-from foldwise.learning.checkpoints.winner import make_winner
+from foldwise.learning.checkpoints.winner import Decision, make_winner
 from foldwise.learning.inference.predict import predict_images, write_submission
 
 TASK = "multilabel_classification"
@@ -26,10 +26,9 @@ def save_images(folder, packed):
 
 
 def winner_of(tmp_path, packed, means, **training):
-    classes = {f"class {k}": {"mean": mean} for k, mean in enumerate(means)}
-    verdict = {"answer": None, "thresholds": {"method": "prevalence", "classes": classes}}
+    decision = Decision(thresholds={"method": "prevalence", "values": list(means)})
     _, scores = fit(tmp_path / "fit", TASK, packed=packed, **training)
-    return make_winner([tmp_path / "fit"], tmp_path / "winner", verdict=verdict), scores["probabilities"]
+    return make_winner([tmp_path / "fit"], tmp_path / "winner", decision=decision), scores["probabilities"]
 
 
 @pytest.mark.parametrize("label_groups", [1, [[2], [0, 1]]])

@@ -68,7 +68,9 @@ def _write(folder: RunFolder, figures: Path | None, tensorboard: Path | None) ->
     if tensorboard is not None:
         from foldwise.learning.checkpoints.event_files import write_events
 
-        say_events(tensorboard, write_events(folder, verdict.dump(), tensorboard))
+        say_events(
+            tensorboard, write_events(folder, verdict.metric.name, verdict.configurations, tensorboard)
+        )
 
 
 def _serve(folder: RunFolder, port: int, *, open_: bool) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from foldwise.errors import RunError, need
 from foldwise.run.folder import RunFolder
@@ -15,11 +15,19 @@ SCALARS = {"train_loss": "loss/training", "val_loss": "loss/validation", "lr": "
 LONGEST_NAME = 80
 
 
-def write_events(folder: RunFolder, verdict: Mapping[str, Any], out: Path) -> int:
+class Estimated(Protocol):
+    """A configuration with its estimate, as the verdict has it."""
+
+    id: str
+    levels: dict[str, str]
+    estimate: float | None
+
+
+def write_events(folder: RunFolder, metric: str, configurations: Sequence[Estimated], out: Path) -> int:
     """Write every fit that is done, and the settings and scores of every configuration; the number of fits.
 
     A fit is a run ``<configuration>/repeat 1 fold 2`` with its losses, its validation score and its learning rate by
-    epoch. A configuration is a run with its levels as hyperparameters, and the estimate of the verdict.
+    epoch. A configuration is a run with its levels as hyperparameters, and its estimate of the deciding metric.
 
     Raises:
         MissingExtra: TensorBoard is not installed.
@@ -44,11 +52,10 @@ def write_events(folder: RunFolder, verdict: Mapping[str, Any], out: Path) -> in
         with SummaryWriter(str(out / names[result["configuration"]] / run)) as writer:
             _write_fit(writer, result)
         fits += 1
-    metric = str(verdict["metric"]["name"])
-    for row in verdict["configurations"]:
-        if row.get("estimate") is not None and row["id"] in names:
-            with SummaryWriter(str(out / names[row["id"]])) as writer:
-                _write_settings(writer, row.get("levels") or {}, metric, float(row["estimate"]))
+    for configuration in configurations:
+        if configuration.estimate is not None and configuration.id in names:
+            with SummaryWriter(str(out / names[configuration.id])) as writer:
+                _write_settings(writer, configuration.levels, metric, configuration.estimate)
     return fits
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,30 @@ SCHEMA = 1
 THRESHOLD = 0.5  # of each of several labels, where the verdict says none
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What the judge settled about a winner; all of it may be unknown.
+
+    Attributes:
+        answer: of the verdict, to be shown beside predictions.
+        thresholds: of several labels: ``method``, and ``values``, one for each class, None for one that is never predicted.
+        temperature: by which logits are divided.
+    """
+
+    answer: Mapping[str, Any] | None = None
+    thresholds: Mapping[str, Any] | None = None
+    temperature: float | None = None
+
+
 def make_winner(
-    done: list[Path], out: Path, *, verdict: dict[str, Any] | None = None, channels: Sequence[str] = ()
+    done: list[Path], out: Path, *, decision: Decision = Decision(), channels: Sequence[str] = ()
 ) -> Path:
     """Copy the models of the winning configuration's fits into `out`, whole or not at all; `out`.
 
     Args:
         done: the done folders of its fits; those that failed hold no model and are left out.
         out: the winner's folder; what was there is replaced.
-        verdict: whose answer is copied beside the models, with the mean over folds of the thresholds of several labels,
-            and the median over folds of the temperature.
+        decision: of the judge, written beside the models.
         channels: what names the files of the channels, in the order that the models know; none for whole images.
 
     Raises:
@@ -36,38 +51,14 @@ def make_winner(
         raise RunError("none of the winner's fits left a model", cure="See foldwise status for what failed.")
     with folder_replaced(out) as scratch:
         members = [_copy(folder, number, scratch) for number, folder in enumerate(fits)]
-        answer = verdict["answer"] if verdict else None
         record = {
             "schema": SCHEMA,
-            "answer": answer,
-            "thresholds": _thresholds(verdict or {}),
-            "temperature": _temperature(verdict or {}),
+            **asdict(decision),
             "channels": list(channels),
             "members": members,
         }
         (scratch / MODEL).write_text(json.dumps(record, indent=1), encoding="utf-8")
     return out
-
-
-def _thresholds(verdict: dict[str, Any]) -> dict[str, Any] | None:
-    """The method and a threshold for each class, None for one that is never said; None where there are none."""
-    thresholds = verdict.get("thresholds")
-    if not thresholds:
-        return None
-    return {
-        "method": thresholds["method"],
-        "values": [threshold["mean"] for threshold in thresholds["classes"].values()],
-    }
-
-
-def _temperature(verdict: dict[str, Any]) -> float | None:
-    """Of the configuration that the answer names; None of a segmentation, and where it is not told."""
-    chosen = (verdict.get("answer") or {}).get("configuration")
-    calibrations = (verdict.get("calibration") or {}).get("configurations", [])
-    calibration = next(
-        (calibration["temperature"] for calibration in calibrations if calibration["id"] == chosen), None
-    )
-    return calibration["median"] if calibration else None
 
 
 def _copy(fit: Path, number: int, scratch: Path) -> dict[str, Any]:
