@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from foldwise.data.public.conversions import COLOURS
+from foldwise.data.public.conversions import STAINS
 from foldwise.data.public.volumes import SPLITS
 
 ANY = np.random.default_rng(5)
@@ -87,7 +87,7 @@ def protein_atlas(root, targets=("16 0", "7 1 2 0", "5", "27")):
     for k, target in enumerate(targets):
         name = f"0007{k}df0-bbc3-11e8-b2bc-ac1f6b6435d0"
         rows.append(f"{name},{target}")
-        for place, colour in enumerate(COLOURS):
+        for place, colour in enumerate(STAINS):
             path = root / "train" / f"{name}_{colour}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((16, 16), 50 * place + k, np.uint8)).save(path)

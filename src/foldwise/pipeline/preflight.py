@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from foldwise.data.cache.caches import check_room
+from foldwise.data.cache.packed import check_room
 from foldwise.errors import FoldwiseError, SpecError
 from foldwise.judging.scores.boundaries import check_boundary
 from foldwise.judging.scores.thresholds import choose_thresholds

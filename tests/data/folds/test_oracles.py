@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
-from foldwise.data.folds.dealing import deal
+from foldwise.data.folds.strata import deal
 
 
 def labels(seed, images=400, classes=12):

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from small_packed import SmallPacked, dataset, segmentation, texture
 
-from foldwise.data.folds.dealing import deal
 from foldwise.data.folds.splits import (
     Split,
     check_splits,
@@ -17,7 +16,7 @@ from foldwise.data.folds.splits import (
     unscored_classes,
     write_splits,
 )
-from foldwise.data.folds.strata import class_presence, foreground_shares, make_strata
+from foldwise.data.folds.strata import class_presence, deal, foreground_shares, make_strata
 from foldwise.errors import DataError, RunError
 from foldwise.study.spec import Validation
 

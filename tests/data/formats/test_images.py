@@ -7,7 +7,7 @@ from PIL import Image
 from small_sets import blob, picture, save
 
 from foldwise.data.formats.formats import decode
-from foldwise.data.formats.images import resize_image, resize_mask
+from foldwise.data.formats.pixels import resize_image, resize_mask
 from foldwise.data.formats.reading import read_image, read_mask
 from foldwise.errors import DataError
 

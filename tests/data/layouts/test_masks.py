@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from small_sets import SIDE, blob, pairs, save
 
+from foldwise.data.cache.decoding import class_indices
 from foldwise.data.cache.packing import pack
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.data.layouts.masks import class_indices
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec
 

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from foldwise.data.audit.copies import Copies, clusters, copy_findings, find_copies
+import numpy as np
+
+from foldwise.data.audit.copies import Copies, clusters, find_copies
 from foldwise.data.audit.findings import Finding as Finding
-from foldwise.data.audit.leaks import name_findings, property_findings, series_findings
-from foldwise.data.audit.soundness import (
+from foldwise.data.audit.findings import (
+    Severity,
     channel_findings,
     class_findings,
     mask_findings,
     size_findings,
     value_findings,
 )
+from foldwise.data.audit.leaks import name_findings, property_findings, series_findings
 from foldwise.data.cases import Dataset
+from foldwise.data.folds.strata import is_segmentation, is_single_label
 from foldwise.study.spec import Validation
-from foldwise.text import some
+from foldwise.text import count, some
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
 
+LIMITS = "Copies that were turned by other angles, cut or recoloured are not recognised."
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -96,15 +102,111 @@ def _group_findings(dataset: Dataset, groups: tuple[str, ...], validation: Valid
         )
         cure = "Check the group column: may one patient have two numbers?"
         findings.append(Finding("groups_joined", "warning", message, (), cure))
-    largest, count = Counter(groups).most_common(1)[0]
-    if count > len(groups) / validation.folds and count > 1:
+    largest, size = Counter(groups).most_common(1)[0]
+    if size > len(groups) / validation.folds and size > 1:
         concerned = tuple(
             case.name for case, group in zip(dataset.cases, groups, strict=True) if group == largest
         )
         message = (
-            f"The group {largest!r} holds {count} of {len(groups)} images, more than one of {validation.folds} folds "
+            f"The group {largest!r} holds {size} of {len(groups)} images, more than one of {validation.folds} folds "
             "should: the folds are uneven."
         )
         cure = "State fewer folds, or finer groups that still keep together what belongs together."
         findings.append(Finding("large_group", "warning", message, concerned, cure))
     return findings
+
+
+def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: bool) -> list[Finding]:
+    """What to say about the copies, with the severity that follows from whether their labels agree.
+
+    Args:
+        dataset: whose cases the indices of `copies` are.
+        packed: for the masks of copies.
+        copies: as `find_copies` gives them.
+        grouped: whether copies are put into one group, so that they cannot leak.
+    """
+    names = [case.name for case in dataset.cases]
+    consequence = (
+        "They are kept in one fold, so that no model is tested on what it was trained on."
+        if grouped
+        else "They can be in training and test at once, which makes every score too good: state "
+        "validate.near_duplicates: group."
+    )
+    findings = []
+    if copies.exact:
+        examples = some([" = ".join(_first(cluster, names)) for cluster in copies.exact])
+        message = f"{count(len(copies.exact), 'picture is', 'pictures are')} in the data more than once, pixel for pixel: {examples}."
+        cure = f"{consequence} Take the extra files out all the same, since they count more than once."
+        concerned, alike = _concerned(copies.exact, names), _named(copies.exact, names)
+        findings.append(Finding("exact_duplicates", "warning", message, concerned, cure, alike))
+    if copies.near:
+        examples = some([f"{names[i]} ~ {names[j]}" for i, j in copies.near])
+        message = f"{count(len(copies.near), 'pair of images shows', 'pairs of images show')} the same picture: {examples}."
+        cure = f"{consequence} {LIMITS}"
+        severity: Severity = "note" if grouped else "warning"
+        concerned = _concerned(copies.near, names)
+        alike = _named(clusters(copies.near, total=len(names)), names)
+        findings.append(Finding("near_duplicates", severity, message, concerned, cure, alike))
+    return [*findings, *_contradictions(dataset, packed, copies)]
+
+
+def _first(cluster: Sequence[int], names: Sequence[str]) -> list[str]:
+    first = [names[index] for index in cluster[:3]]
+    return [*first, f"{len(cluster) - 3} more"] if len(cluster) > 3 else first
+
+
+def _named(sets: Iterable[Sequence[int]], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(names[index] for index in indices) for indices in sets)
+
+
+def _concerned(sets: Iterable[Sequence[int]], names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(names[index] for index in sorted({index for indices in sets for index in indices}))
+
+
+def _contradictions(dataset: Dataset, packed: Packed, copies: Copies) -> list[Finding]:
+    """Copies with different labels or masks: at most one of them is right."""
+    names = [case.name for case in dataset.cases]
+    exact = [(cluster[0], other) for cluster in copies.exact for other in cluster[1:]]
+    # Masks are compared for exact copies only: those of a turned copy are turned as well.
+    if is_segmentation(dataset):
+        pairs = [(i, j) for i, j in exact if not np.array_equal(packed.target(i), packed.target(j))]
+        return _disagreeing("warning", "exact", pairs, names=names, labels=())
+    differ = [
+        [pair for pair in pairs if dataset.cases[pair[0]].labels != dataset.cases[pair[1]].labels]
+        for pairs in (exact, list(copies.near))
+    ]
+    labels = [
+        " ".join(dataset.classes[label] for label in case.labels) or "no label" for case in dataset.cases
+    ]
+    # The same pixels cannot be of two classes that exclude each other; with several labels, or with another cut of
+    # the picture, a rater may have had reasons.
+    severity: Severity = "error" if is_single_label(dataset) else "warning"
+    return [
+        *_disagreeing(severity, "exact", differ[0], names=names, labels=labels),
+        *_disagreeing("warning", "near", differ[1], names=names, labels=labels),
+    ]
+
+
+def _disagreeing(
+    severity: Severity,
+    kind: str,
+    pairs: Sequence[tuple[int, int]],
+    *,
+    names: Sequence[str],
+    labels: Sequence[str],
+) -> list[Finding]:
+    """The finding for pairs that disagree; `labels` is empty where it is masks that differ."""
+    if not pairs:
+        return []
+    described = [f"{name} ({label})" for name, label in zip(names, labels, strict=True)] if labels else names
+    truth = "labels" if labels else "masks"
+    masks_cure = "Keep one of each pair, with the mask that you trust; two observers make two data sets."
+    cure = "Correct the labels, or take all but one of each out." if labels else masks_cure
+    exact = kind == "exact"
+    singular, plural, same = (
+        ("has", "have", "the same pixels") if exact else ("shows", "show", "the same picture")
+    )
+    examples = some([f"{described[i]} and {described[j]}" for i, j in pairs])
+    number = count(len(pairs), f"pair of images {singular}", f"pairs of images {plural}")
+    message = f"{number} {same} but different {truth}: {examples}."
+    return [Finding(f"{kind}_duplicates_disagree", severity, message, _concerned(pairs, names), cure)]

@@ -1,9 +1,32 @@
-"""What the audit says: one finding per thing that is wrong, suspicious or worth knowing."""
+"""What the audit says, and its checks of single images, labels and masks."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from foldwise.data.cases import Dataset
+from foldwise.data.folds.strata import (
+    class_presence,
+    foreground_shares,
+    groups_per_class,
+    impossible_folds,
+    is_segmentation,
+    is_single_label,
+    rare_classes,
+)
+from foldwise.data.layouts.channel_files import suspected_channels
+from foldwise.study.spec import Validation
+from foldwise.text import count, some
+
+if TYPE_CHECKING:
+    from foldwise.data.cache.packed import Packed
+
 
 Severity = Literal["error", "warning", "note"]
 
@@ -27,3 +50,212 @@ class Finding:
     cases: tuple[str, ...]
     cure: str
     alike: tuple[tuple[str, ...], ...] = ()
+
+
+_MIN_SIDE_PX = 16
+_MANY = 0.9  # images of the usual size, from which on the others are exceptions
+_MISLEADING = 0.8  # a share of one class from which on accuracy says little
+_TINY_FOREGROUND = 0.01
+
+
+def value_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
+    """NaN or infinite pixels, and images that are one colour all over."""
+    names = [case.name for case in dataset.cases]
+    broken = [
+        names[m.index] for m in packed.measures if m.num_nan or not math.isfinite(m.minimum + m.maximum)
+    ]
+    flat = [names[m.index] for m in packed.measures if m.minimum == m.maximum and not m.num_nan]
+    findings = []
+    if broken:
+        message = f"{count(len(broken), 'image has', 'images have')} pixels that are NaN or infinite: {some(broken)}."
+        cure = "Write a number there (0, or what the instrument saw), or take the images out."
+        findings.append(Finding("nan_pixels", "error", message, tuple(broken), cure))
+    if flat:
+        message = (
+            f"{count(len(flat), 'image has', 'images have')} the same value in every pixel: {some(flat)}."
+        )
+        cure = "Look at them; take them out, or export them again."
+        findings.append(Finding("constant_images", "warning", message, tuple(flat), cure))
+    return findings
+
+
+def size_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
+    """Images whose size is an exception, that are tiny, or that lose their proportions."""
+    sizes = [(m.original_width, m.original_height) for m in packed.measures]
+    names = [case.name for case in dataset.cases]
+    (width, height), number = Counter(sizes).most_common(1)[0]
+    findings = []
+    odd = [
+        f"{name} ({w} × {h})" for name, (w, h) in zip(names, sizes, strict=True) if (w, h) != (width, height)
+    ]
+    # Where sizes vary freely, as of photographs, none is an exception.
+    if odd and number >= _MANY * len(sizes):
+        message = f"{count(len(odd), 'image is', 'images are')} not {width} × {height} as the other {number} are: {some(odd)}."
+        concerned = _where(names, [size != (width, height) for size in sizes])
+        cure = "Check that they are images of the same kind, not previews, montages or cuts."
+        findings.append(Finding("unexpected_sizes", "warning", message, concerned, cure))
+    tiny = _where(names, [min(size) < _MIN_SIDE_PX for size in sizes])
+    if tiny:
+        message = f"{count(len(tiny), 'image has', 'images have')} a side of less than {_MIN_SIDE_PX} pixels: {some(tiny)}."
+        cure = "Take them out, or use the originals."
+        findings.append(Finding("tiny_images", "warning", message, tiny, cure))
+    squeezed = _where(
+        names,
+        [
+            abs(math.log(m.width * m.original_height / (m.height * m.original_width))) > math.log(1.2)
+            for m in packed.measures
+        ],
+    )
+    if squeezed:
+        message = (
+            f"{count(len(squeezed), 'image loses', 'images lose')} their proportions by more than a fifth when they are resized to "
+            f"data.size: {some(squeezed)}."
+        )
+        cure = (
+            "State data.size as [height, width] in the usual proportions, or cut the images alike beforehand."
+        )
+        findings.append(Finding("squeezed_images", "note", message, squeezed, cure))
+    return findings
+
+
+def _where(names: Sequence[str], chosen: Sequence[bool]) -> tuple[str, ...]:
+    return tuple(name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen)
+
+
+def class_findings(
+    dataset: Dataset, packed: Packed, groups: Sequence[str], validation: Validation
+) -> list[Finding]:
+    """Class names that are one name, classes that are missing or too rare, and folds that cannot be made."""
+    findings = _name_findings(dataset)
+    presence_NK = class_presence(dataset, packed)
+    impossible = impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
+    findings += [
+        Finding("impossible_folds", "error", f"{error.what}.", (), error.cure or "") for error in impossible
+    ]
+    if impossible:
+        return findings
+    findings += _rare_findings(dataset, presence_NK, groups, validation.folds)
+    return findings + _prevalence_findings(dataset, presence_NK)
+
+
+def _rare_findings(
+    dataset: Dataset, presence_NK: np.ndarray, groups: Sequence[str], folds: int
+) -> list[Finding]:
+    rare = list(rare_classes(dataset, presence_NK, groups, folds=folds))
+    if not rare:
+        return []
+    counts_K, images_K = groups_per_class(presence_NK, groups), presence_NK.sum(axis=0)
+    kind = "images" if np.array_equal(counts_K[rare], images_K[rare]) else "groups"
+    examples = some([f"{dataset.classes[k]} ({counts_K[k]} {kind})" for k in rare], limit=8)
+    it = "it" if len(rare) == 1 else "them"
+    subject = "class is" if len(rare) == 1 else "classes are"
+    message = (
+        f"{len(rare)} {subject} in fewer {kind} than there are folds ({folds}): {examples}. Some fold cannot test "
+        f"{it}, so no score counts {it}."
+    )
+    rare_set = set(rare)
+    concerned = tuple(
+        case.name
+        for case, row in zip(dataset.cases, presence_NK, strict=True)
+        if rare_set & set(np.flatnonzero(row))
+    )
+    max_folds = int(counts_K[rare].max())
+    fewer = f"State validate.folds: {max_folds}, merge" if max_folds >= 2 else "Merge"
+    cure = f"{fewer} {it} with another class, leave {it} out, or add images."
+    return [Finding("rare_class", "warning", message, concerned, cure)]
+
+
+def _name_findings(dataset: Dataset) -> list[Finding]:
+    alike: dict[str, list[str]] = {}
+    for name in dataset.classes:
+        alike.setdefault("".join(name.casefold().split()), []).append(name)
+    return [
+        Finding(
+            "class_names_alike",
+            "error",
+            f"The classes {', '.join(map(repr, names))} differ only in case or space.",
+            (),
+            "Give them one name if they are one class, else names that differ.",
+        )
+        for names in alike.values()
+        if len(names) > 1
+    ]
+
+
+def _prevalence_findings(dataset: Dataset, presence_NK: np.ndarray) -> list[Finding]:
+    if not is_single_label(dataset):
+        return []
+    shares_K = presence_NK.mean(axis=0)
+    top = int(shares_K.argmax())
+    if shares_K[top] < _MISLEADING:
+        return []
+    share = f"{shares_K[top]:.0%}"
+    message = f"{share} of the images are {dataset.classes[top]!r}: answering that always has an accuracy of {share}."
+    cure = "Judge by balanced accuracy, AUROC or F1, not by accuracy."
+    return [Finding("accuracy_misleads", "note", message, (), cure)]
+
+
+def mask_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
+    """Masks that are empty, full or count nowhere, and foreground so small that pixel accuracy says nothing."""
+    if not is_segmentation(dataset):
+        return []
+    names = [case.name for case in dataset.cases]
+    pixels_NK = np.array([m.class_pixels for m in packed.measures], np.int64)
+    counted_N, foreground_N = pixels_NK.sum(axis=1), pixels_NK[:, 1:].sum(axis=1)
+    findings = []
+    uncounted = _where(names, (counted_N == 0).tolist())
+    if uncounted:
+        message = (
+            f"{count(len(uncounted), 'mask has', 'masks have')} no pixel that counts: {some(uncounted)}."
+        )
+        cure = "Take these images out, or mend data.ignore_value and data.mask_values."
+        findings.append(Finding("uncounted_masks", "error", message, uncounted, cure))
+    empty = _where(names, ((foreground_N == 0) & (counted_N > 0)).tolist())
+    if empty:
+        message = f"{len(empty)} of {len(names)} masks are all background: {some(empty)}."
+        cure = (
+            "Right where there is nothing to find (there a score asks that nothing be found), else draw them."
+        )
+        findings.append(Finding("empty_masks", "note", message, empty, cure))
+    full = _where(
+        names, ((pixels_NK[:, 1:] == counted_N[:, None]) & (counted_N > 0)[:, None]).any(1).tolist()
+    )
+    if full:
+        message = f"{count(len(full), 'mask is', 'masks are')} one foreground class all over: {some(full)}."
+        cure = "Look at them: a mask may be inverted, or be saved as a picture of something else."
+        findings.append(Finding("full_masks", "warning", message, full, cure))
+    return findings + _share_findings(packed)
+
+
+def _share_findings(packed: Packed) -> list[Finding]:
+    share = float(foreground_shares(packed).mean())
+    if share > 1 - _MISLEADING:
+        return []
+    message = (
+        f"Foreground is {share:.2%} of the pixels: a mask that is all background is {1 - share:.2%} accurate."
+    )
+    if share >= _TINY_FOREGROUND:
+        return [
+            Finding("accuracy_misleads", "note", message, (), "Judge by Dice or IoU, not by pixel accuracy.")
+        ]
+    cure = "Judge by Dice or IoU; train on crops (crop_px) and with a Dice loss, else nothing may be found."
+    return [Finding("tiny_foreground", "warning", message, (), cure)]
+
+
+def channel_findings(dataset: Dataset) -> list[Finding]:
+    """Files of channels that were left out, and images that are the channels of one picture by their names."""
+    if dataset.channels_left_out:
+        words = ", ".join(dataset.channels_left_out)
+        message = (
+            f"There are files of channels that no network will see: {words}."
+            f" Read are {', '.join(dataset.channels)}, in this order."
+        )
+        cure = "Add them to data.channels; or move the files elsewhere if what they show is not asked for."
+        return [Finding("channels_left_out", "warning", message, (), cure)]
+    names = tuple(case.name for case in dataset.cases)
+    words = ", ".join(() if dataset.channels else suspected_channels(names))
+    if not words:
+        return []
+    message = f"The file names end in {words}, as the channels of one picture do: {names[0]}, {names[1]}, …"
+    cure = f"State data.channels: [{words}], and they become channels of one image each."
+    return [Finding("channels_in_names", "warning", message, names, cure)]

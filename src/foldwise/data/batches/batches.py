@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from foldwise.data.batches.augment import augment_batch, reach
 from foldwise.data.batches.normalize import Normalization, normalized
-from foldwise.data.batches.windows import Resident, cut, fits
 from foldwise.data.cache.packed import Packed, Remembered, open_packed
 from foldwise.study.spec import IGNORE, Augment, Task
 
@@ -133,8 +133,7 @@ class Pictures:
             torch.from_numpy(part).to(self.device) for part in self.normalization.statistics(images)
         )
         raw, inside = cut(images, corners, size_hw)
-        inside_on_device = None if inside is None else torch.from_numpy(inside).to(self.device)
-        return torch.from_numpy(raw).to(self.device), inside_on_device, (mean_NC, std_NC)
+        return raw.to(self.device), None if inside is None else inside.to(self.device), (mean_NC, std_NC)
 
     def _targets(self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]) -> Tensor:
         if not self.packed.task.endswith("segmentation"):
@@ -143,7 +142,7 @@ class Pictures:
             return self.resident.cut_targets(cases, corners, size_hw).long()
         masks = [self.packed.target(int(case))[None] for case in cases]
         windows, _ = cut(masks, corners, size_hw, fill=IGNORE)
-        return torch.from_numpy(windows[:, 0]).to(self.device).long()
+        return windows[:, 0].to(self.device).long()
 
     def _corners(self, cases: np.ndarray, window: int, generator: torch.Generator) -> np.ndarray:
         """A random window in each image; in the middle where the image is smaller than its window."""
@@ -189,3 +188,115 @@ def targets_of(packed: Packed, cases: np.ndarray) -> Tensor:
     """Labels as a loss takes them: int64 class indices (N,), or float32 (N, K) of a multilabel task."""
     labels = torch.from_numpy(np.ascontiguousarray(packed.labels[cases]))
     return labels.float() if packed.task == "multilabel_classification" else labels.long()
+
+
+MAX_SHARE = 0.5  # of the memory that is free on the device: training wants the rest
+
+
+def cut(
+    pictures_CHW: Sequence[Any],
+    corners_N2: np.ndarray,
+    size_hw: tuple[int, int],
+    fill: int = 0,
+) -> tuple[Tensor, Tensor | None]:
+    """Windows (N, C, h, w) of arrays or tensors, on their device, and where (N, h, w) they hold picture.
+
+    The second is None where all of them do everywhere.
+    """
+    spans = [_spans(*pair, size_hw) for pair in zip(pictures_CHW, corners_N2.tolist(), strict=True)]
+    is_full = all(to == (slice(0, size_hw[0]), slice(0, size_hw[1])) for to, _ in spans)
+    first = pictures_CHW[0]
+    # One kernel on a device, where a copy for every picture would cost more than its pixels.
+    if is_full and isinstance(first, Tensor):
+        return torch.stack(
+            [picture[:, y, x] for picture, (_, (y, x)) in zip(pictures_CHW, spans, strict=True)]
+        ), None
+    # 16-bit integers are rare in torch; 8-bit ones stay small until they are on the device.
+    dtype = torch.uint8 if first.dtype in (np.uint8, torch.uint8) else torch.float32
+    device = first.device if isinstance(first, Tensor) else torch.device("cpu")
+    windows = torch.empty((len(spans), len(first), *size_hw), dtype=dtype, device=device)
+    inside = None
+    if not is_full:
+        windows.fill_(fill)
+        inside = torch.zeros((len(spans), *size_hw), dtype=torch.bool, device=device)
+    pixels = windows if isinstance(first, Tensor) else windows.numpy()  # of the same memory
+    for row, (picture, (to, source)) in enumerate(zip(pictures_CHW, spans, strict=True)):
+        pixels[row, :, to[0], to[1]] = picture[:, source[0], source[1]]
+        if inside is not None:
+            inside[row, to[0], to[1]] = True
+    return windows, inside
+
+
+def _spans(
+    picture_CHW: np.ndarray | Tensor, corner: Sequence[int], size_hw: tuple[int, int]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """What a window shares with a picture: its rows and columns in the window, and in the picture."""
+    bounds = [
+        (start, max(start, 0), min(start + side, length))
+        for length, start, side in zip(picture_CHW.shape[1:], corner, size_hw, strict=True)
+    ]
+    to = tuple(slice(low - start, high - start) for start, low, high in bounds)
+    return to, tuple(slice(low, high) for _, low, high in bounds)
+
+
+@dataclass(frozen=True)
+class Resident:
+    """Images, masks and what they are normalised by, each under the index of its case.
+
+    Attributes:
+        images: of every case (C, H, W), uint8 as in the files, else float32.
+        targets: class maps of every case (1, H, W) uint8; none for classification.
+        mean_nC, std_nC: as `Normalization.statistics` gives them, for all cases.
+    """
+
+    images: tuple[Tensor, ...]
+    targets: tuple[Tensor, ...]
+    mean_nC: Tensor
+    std_nC: Tensor
+
+    @classmethod
+    def of(cls, packed: Packed, norm: Normalization, device: torch.device) -> Resident:
+        """Every image of a packed data set, sent to the device once."""
+        every = range(len(packed))
+        statistics = [norm.statistics([packed.image(index)]) for index in every]
+        mean_nC, std_nC = (
+            torch.from_numpy(np.concatenate(part)).to(device) for part in zip(*statistics, strict=True)
+        )
+        segmented = packed.task.endswith("segmentation")
+        return cls(
+            tuple(_sent(packed.image(index), device) for index in every),
+            tuple(_sent(packed.target(index)[None], device) for index in every) if segmented else (),
+            mean_nC,
+            std_nC,
+        )
+
+    def statistics(self, cases: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (N, C) of these cases."""
+        rows = torch.from_numpy(cases).to(self.mean_nC.device)
+        return self.mean_nC[rows], self.std_nC[rows]
+
+    def cut(
+        self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Windows (N, C, h, w) of these cases, and where (N, h, w) they hold picture; None: everywhere."""
+        return cut([self.images[case] for case in cases.tolist()], corners, size_hw)
+
+    def cut_targets(self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]) -> Tensor:
+        """The class maps (N, h, w) of the same windows; `IGNORE` outside the picture."""
+        targets = [self.targets[case] for case in cases.tolist()]
+        return cut(targets, corners, size_hw, fill=IGNORE)[0][:, 0]
+
+
+def _sent(array: np.ndarray, device: torch.device) -> Tensor:
+    values = array if array.dtype == np.uint8 else array.astype(np.float32)
+    return torch.tensor(values, device=device)
+
+
+def fits(packed: Packed, device: torch.device, *, free: Callable[[torch.device], int] | None = None) -> bool:
+    """Whether a data set may be held on a device: a CUDA one with room for it, and more, to spare."""
+    if device.type != "cuda":
+        return False
+    free_bytes = free(device) if free else torch.cuda.mem_get_info(device)[0]
+    # 16-bit images become 32-bit floats on the device.
+    widened = 2 if packed.dtype == np.uint16 else 1
+    return packed.num_bytes * widened <= MAX_SHARE * free_bytes

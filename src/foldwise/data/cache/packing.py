@@ -8,18 +8,21 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from foldwise.data.cache.digests import file_digests, pack_digest
+from foldwise.data.cache.decoding import (
+    PACK_VERSION,
+    file_digests,
+    pack_digest,
+    read_image,
+    sized_image,
+    sized_target,
+)
 from foldwise.data.cache.measures import Measure, measure_image
-from foldwise.data.cache.packed import PACK_VERSION, Packed, open_packed, packed_folder
+from foldwise.data.cache.packed import Packed, open_packed, packed_folder
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.formats.images import mask_values_of, plane, resize_image, resize_mask, to_channels
-from foldwise.data.formats.pixels import Pixels
-from foldwise.data.formats.reading import NUM_DECODERS, read_pixels
-from foldwise.data.layouts.masks import class_indices
+from foldwise.data.formats.reading import NUM_DECODERS
 from foldwise.errors import DataError, RunError, SpecError, limited
 from foldwise.storage import folder_cached, remove_damaged
 from foldwise.study.spec import IGNORE, DataSpec
@@ -154,80 +157,6 @@ def load_case(dataset: Dataset, case: Case, data: DataSpec, *, file_digest: str 
         class_pixels=counts,
     )
     return Loaded(image, target, measure)
-
-
-def read_image(dataset: Dataset, case: Case, data: DataSpec) -> tuple[Pixels, np.ndarray]:
-    """The file of a case, and its image (C, H, W) in the channels that were asked for, as large as the file."""
-    pixels = _read(dataset.root, case.image)
-    if len(dataset.channels) == 1:
-        return pixels, plane(pixels, where=case.image)
-    return pixels, to_channels(pixels, made_of(data), where=case.image)
-
-
-def made_of(data: DataSpec) -> str:
-    """What the channels of a decoded image are made: those of channel files stay as they were joined."""
-    return data.channels if isinstance(data.channels, str) else "native"
-
-
-def sized_image(image_CHW: np.ndarray, data: DataSpec) -> np.ndarray:
-    """The image at the size that was asked for."""
-    size = size_hw(data)
-    return image_CHW if size is None else resize_image(image_CHW, size)
-
-
-def sized_target(
-    dataset: Dataset,
-    case: Case,
-    data: DataSpec,
-    original_hw: tuple[int, ...],
-    *,
-    decoded: Pixels | None = None,
-) -> np.ndarray:
-    """The class map (H, W) uint8 of a case, at the size that the study states.
-
-    Args:
-        original_hw: the size of its image file, which its mask must have.
-        decoded: its mask, where it was decoded before.
-    """
-    target, size = _target(dataset, case, original_hw, decoded), size_hw(data)
-    return target if size is None else resize_mask(target, size)
-
-
-def size_hw(data: DataSpec) -> tuple[int, int] | None:
-    """The (height, width) that `data.size` asks for; None for the size of the file."""
-    if data.size == "native":
-        return None
-    return (data.size, data.size) if isinstance(data.size, int) else (data.size[0], data.size[1])
-
-
-def _read(root: Path, location: str) -> Pixels:
-    """The pixels at a location; errors name the file from the data folder, not from the root of the disk."""
-    try:
-        return read_pixels(root, location)
-    except DataError as error:
-        raise DataError(error.what, where=location, cure=error.cure) from None
-
-
-def _target(dataset: Dataset, case: Case, size: tuple[int, ...], decoded: Pixels | None) -> np.ndarray:
-    """The class map (H, W) uint8 of a case, checked to be of the size of its image."""
-    assert case.mask is not None
-    assert dataset.mask_values is not None
-    palette: Literal["index", "colour"] = (
-        "colour" if any(isinstance(v, tuple) for v in dataset.mask_values) else "index"
-    )
-    pixels = _read(dataset.root, case.mask) if decoded is None else decoded
-    mask = mask_values_of(pixels, palette=palette, where=case.mask)
-    if mask.shape[:2] != size:
-        mask_size, image_size = f"{mask.shape[1]}×{mask.shape[0]}", f"{size[1]}×{size[0]}"
-        hint = (
-            " The image may have been turned by its EXIF orientation." if mask.shape[:2] == size[::-1] else ""
-        )
-        raise DataError(
-            f"the mask is {mask_size} pixels, its image {case.image} is {image_size}",
-            where=case.mask,
-            cure=f"Save the mask at the size of its image (nearest neighbour).{hint}",
-        )
-    return class_indices(mask, dataset.mask_values, where=case.mask)
 
 
 def _mixed_kinds(kinds: dict[tuple[int, str], list[str]], data: DataSpec) -> list[DataError]:

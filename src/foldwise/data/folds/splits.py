@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.data.cases import Dataset
-from foldwise.data.folds.dealing import deal
 from foldwise.data.folds.strata import (
     class_presence,
+    deal,
     group_numbers,
     impossible_folds,
     is_segmentation,

@@ -1,4 +1,4 @@
-"""What the folds are balanced by: which classes an image holds and, for masks, how much of it is foreground."""
+"""What the folds are balanced by, classes and for masks the share of foreground, and how groups are dealt to them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from foldwise.errors import DataError
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
+
 
 MAX_SHARE_BINS = 5
 
@@ -144,3 +145,124 @@ def _too_rare(
             )
         )
     return errors
+
+
+_MOST_SWAPPED = 500  # groups; all pairs are weighed, and more groups than this come out level by themselves
+_LEAST_GAIN = 1e-6  # far above the rounding below, so that the steps end
+
+
+def deal(
+    counts_GS: np.ndarray, sizes_G: np.ndarray, *, shares: Sequence[float], rng: np.random.Generator
+) -> np.ndarray:
+    """(G,) int64: the part of every group, by greedy iterative stratification.
+
+    The rarest stratum that still waits is dealt first, its largest groups before the smaller ones. A single image
+    goes to the part that lacks most of that stratum, among equals to the one with most room; a group to the part
+    that lacks most of all it holds, and in the end a few groups are exchanged where that levels the parts. Where every
+    group is one image and the shares are equal, the parts differ by at most one image of the rarest stratum.
+
+    Args:
+        counts_GS: images of stratum s in group g; a group may be in several strata or in none.
+        sizes_G: images of group g, at least 1.
+        shares: of every part, with sum 1.
+        rng: shuffles the groups; what is equal is dealt by chance.
+
+    Source: Sechidis, Tsoumakas & Vlahavas 2011, On the Stratification of Multi-Label Data; the groups are ours.
+    """
+    dealer = _Dealer(counts_GS, sizes_G, shares)
+    order_G = rng.permutation(len(sizes_G))
+    waiting_S = counts_GS.sum(axis=0)
+    while waiting_S.any():
+        stratum = int(np.where(waiting_S > 0, waiting_S, np.iinfo(np.int64).max).argmin())
+        free_G = order_G[(dealer.part_G[order_G] < 0) & (counts_GS[order_G, stratum] > 0)]
+        largest_first = np.lexsort((-sizes_G[free_G], -counts_GS[free_G, stratum]))
+        dealer.deal(free_G[largest_first], stratum, rng.permutation(len(shares)))
+        waiting_S = waiting_S - counts_GS[free_G].sum(axis=0)
+    free_G = order_G[dealer.part_G[order_G] < 0]
+    largest_first = np.argsort(-sizes_G[free_G], kind="stable")
+    dealer.deal(free_G[largest_first], None, rng.permutation(len(shares)))
+    if 1 < len(sizes_G) <= _MOST_SWAPPED and sizes_G.max() > 1:
+        return level(dealer.part_G, np.column_stack([counts_GS, sizes_G]), shares)
+    return dealer.part_G
+
+
+class _Dealer:
+    """What every part still lacks, in plain lists: half a million groups are dealt one by one, and numpy is slow at one."""
+
+    def __init__(self, counts_GS: np.ndarray, sizes_G: np.ndarray, shares: Sequence[float]) -> None:
+        self.part_G = np.full(len(sizes_G), -1, np.int64)
+        self._counts_GS, self._sizes_G = counts_GS, sizes_G
+        self._totals: list[int] = counts_GS.sum(axis=0).tolist()
+        self._num_images = int(sizes_G.sum())
+        self._lacks = [[share * total for total in self._totals] for share in shares]
+        self._room = [share * self._num_images for share in shares]
+
+    def deal(self, groups: np.ndarray, stratum: int | None, parts: np.ndarray) -> None:
+        """Give each of the groups, in turn, to the part that lacks most; `parts` in the order that breaks ties."""
+        room, lacks, order = self._room, self._lacks, parts.tolist()
+        for group, size, held in zip(
+            groups.tolist(), self._sizes_G[groups].tolist(), self._held(groups), strict=True
+        ):
+            if stratum is None:
+                best = max(order, key=room.__getitem__)
+            elif size == 1:
+                best = max(order, key=lambda part: (lacks[part][stratum], room[part]))
+            else:
+                needs = [self._need(part, size, held) for part in range(len(room))]
+                best = max(order, key=needs.__getitem__)
+            self.part_G[group] = best
+            room[best] -= size
+            for other, count in held:
+                lacks[best][other] -= count
+
+    def _need(self, part: int, size: int, held: list[tuple[int, int]]) -> float:
+        """How much of what a group holds is lacking in a part; rare strata weigh more."""
+        lacks = self._lacks[part]
+        lacking: float = sum(count * lacks[stratum] / self._totals[stratum] for stratum, count in held)
+        return lacking + size * self._room[part] / self._num_images
+
+    def _held(self, groups: np.ndarray) -> list[list[tuple[int, int]]]:
+        """Of every group, the (stratum, count) pairs that are not 0."""
+        counts = self._counts_GS[groups]
+        held: list[list[tuple[int, int]]] = [[] for _ in groups]
+        rows, strata = np.nonzero(counts)
+        for row, stratum, count in zip(
+            rows.tolist(), strata.tolist(), counts[rows, strata].tolist(), strict=True
+        ):
+            held[row].append((stratum, count))
+        return held
+
+
+def level(part_G: np.ndarray, counts_GS: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """The parts after the groups that level them most are moved, or exchanged in pairs, one step after the other.
+
+    What falls in each step, and so ends the steps, is the sum over parts and strata of (images too many or too
+    few)² / images of the stratum.
+    """
+    part_G = part_G.copy()
+    totals_S = counts_GS.sum(axis=0)
+    weighted_GS = counts_GS / np.maximum(totals_S, 1)
+    overlap_GG = (weighted_GS @ counts_GS.T).round(9)
+    own_G = np.diag(overlap_GG)
+    excess_PS = np.eye(len(shares))[part_G].T @ counts_GS - np.outer(shares, totals_S)
+    everyone = np.arange(len(part_G))
+    while True:
+        load_GP = (weighted_GS @ excess_PS.T).round(9)  # the last digits differ between processors
+        stay_G = load_GP[everyone, part_G]
+        moved_GP = load_GP - stay_G[:, None] + own_G[:, None]
+        moved_GP[everyone, part_G] = 0
+        there_GG = load_GP[:, part_G] - stay_G[:, None] + own_G[:, None]
+        swapped_GG = there_GG + there_GG.T - 2 * overlap_GG
+        swapped_GG[part_G[:, None] == part_G] = 0
+        if min(moved_GP.min(), swapped_GG.min()) > -_LEAST_GAIN:
+            return part_G
+        if swapped_GG.min() < moved_GP.min():
+            first, second = np.unravel_index(swapped_GG.argmin(), swapped_GG.shape)
+            moves = [(first, part_G[second]), (second, part_G[first])]
+        else:
+            group, target = np.unravel_index(moved_GP.argmin(), moved_GP.shape)
+            moves = [(group, target)]
+        for group, target in moves:
+            excess_PS[part_G[group]] -= counts_GS[group]
+            excess_PS[target] += counts_GS[group]
+            part_G[group] = target

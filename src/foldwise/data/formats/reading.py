@@ -18,8 +18,7 @@ from foldwise.data.formats.formats import (
     stack_format,
     stack_suffixes,
 )
-from foldwise.data.formats.images import joined, mask_values_of, to_channels
-from foldwise.data.formats.pixels import Pixels, plain
+from foldwise.data.formats.pixels import Pixels, joined, mask_values_of, plain, to_channels
 
 NUM_DECODERS = min(4, os.cpu_count() or 1)  # threads; decoders let go of the interpreter's lock
 _CHANNELS = re.compile(r"\{([^{}]*,[^{}]*)\}")

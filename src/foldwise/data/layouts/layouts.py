@@ -1,6 +1,6 @@
 """The layouts of data folders: one table that says how each is recognised and read, and what is done where two fit.
 
-A new layout is a module with `fits` and `read` and a row here; the contract in `tests/data/layouts/test_rows.py` says what a row must do.
+A new layout is two functions, what it fits and how it is read, and a row here; the contract in `tests/data/layouts/test_rows.py` says what a row must do.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from foldwise.data.cases import Dataset
 from foldwise.data.formats.formats import readable
-from foldwise.data.layouts import class_folders, labelled_images, mask_pairs, stacks
+from foldwise.data.layouts import labelled_images, mask_pairs, stacks
 from foldwise.data.layouts.groups import with_groups
 from foldwise.data.layouts.listing import Listing, subfolders
 from foldwise.data.layouts.listing import class_folders as folders_of_images
@@ -42,8 +42,8 @@ class Layout:
 LAYOUTS: dict[str, Layout] = {
     "arrays": Layout(stacks.fits, stacks.read, is_certain=True),  # a stack cannot be read as anything else
     "image_mask": Layout(mask_pairs.fits, mask_pairs.read, names_in_images=True),
-    "table": Layout(labelled_images.fits, labelled_images.read, names_in_images=True),
-    "class_folders": Layout(class_folders.fits, class_folders.read),
+    "table": Layout(labelled_images.fits_table, labelled_images.read_labelled, names_in_images=True),
+    "class_folders": Layout(labelled_images.fits_folders, labelled_images.read_folders),
 }
 
 

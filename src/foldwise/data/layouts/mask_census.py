@@ -12,8 +12,7 @@ from typing import Literal
 import numpy as np
 
 from foldwise.data.cases import MaskKey
-from foldwise.data.formats.images import mask_values_of
-from foldwise.data.formats.pixels import Pixels
+from foldwise.data.formats.pixels import Pixels, mask_values_of
 from foldwise.data.formats.reading import NUM_DECODERS, DecodedMasks
 from foldwise.errors import DataError
 

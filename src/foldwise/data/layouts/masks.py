@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from foldwise.data.cases import MaskKey
 from foldwise.data.formats.reading import DecodedMasks
 from foldwise.data.layouts.mask_census import Census, Palette, as_colour, show, take_census
@@ -221,37 +219,3 @@ def _parsed(written: str) -> list[MaskKey]:
         where="data.mask_values",
         cure='Write 7, 128-255, "#ff0000" or "255,0,0" (0 to 65535).',
     )
-
-
-def class_indices(mask: np.ndarray, values: dict[MaskKey, int], *, where: str) -> np.ndarray:
-    """The class map (H, W) uint8 of a raw mask (H, W) or (H, W, 3).
-
-    Raises:
-        DataError: the mask holds a value that `values` does not name.
-    """
-    if not any(isinstance(value, tuple) for value in values):
-        if mask.ndim == 3:
-            raise DataError(
-                "the mask is coloured, the others are grey", where=where, cure="Save all masks in one way."
-            )
-        raw, num_values = mask, 65536
-        class_of = {value: k for value, k in values.items() if isinstance(value, int)}
-    else:
-        wide = (mask if mask.ndim == 3 else np.repeat(mask[..., None], 3, -1)).astype(np.uint32)
-        raw, num_values = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], 1 << 24
-        class_of = {
-            red << 16 | green << 8 | blue: k
-            for (red, green, blue), k in ((as_colour(v), k) for v, k in values.items())
-        }
-    # One look-up per pixel instead of a comparison per class; 16 MB for colours is little beside an image.
-    lookup = np.full(num_values, NO_CLASS, np.uint8)
-    lookup[list(class_of)] = list(class_of.values())
-    target: np.ndarray = lookup[raw]
-    if (target == NO_CLASS).any():
-        strange = np.unique(raw[target == NO_CLASS])
-        raise DataError(
-            f"the mask holds values without a meaning: {some(map(str, strange))}",
-            where=where,
-            cure="State data.mask_values.",
-        )
-    return target

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from foldwise.data.layouts.tables import write_table
 from foldwise.data.phantoms import bacteria, cells, gels, letters, organelles, proteins, tissue, vessels
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, SpecError, choose, unknown
@@ -124,8 +124,7 @@ def _write_masks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, 
             raise AssertionError(f"{name} was drawn without a mask")
         Image.fromarray(picture.image).save(folder / "images" / f"{name}.png")
         Image.fromarray(picture.mask * scale).save(folder / "masks" / f"{name}.png")
-    rows = [[f"{name}.png", picture.group] for name, picture in drawn]
-    _write_table(folder / "metadata.csv", ["image", "group"], rows)
+    _write_groups(folder, {f"{name}.png": picture for name, picture in drawn})
 
 
 def _write_stacks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
@@ -133,19 +132,16 @@ def _write_stacks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str,
     masks = [picture.mask for _, picture in drawn if picture.mask is not None]
     np.save(folder / "images.npy", np.stack([picture.image for _, picture in drawn]), allow_pickle=False)
     np.save(folder / "masks.npy", np.stack(masks), allow_pickle=False)
-    rows = [[f"images.npy[{k}]", picture.group] for k, (_, picture) in enumerate(drawn)]
-    _write_table(folder / "metadata.csv", ["image", "group"], rows)
+    _write_groups(folder, {f"images.npy[{k}]": picture for k, (_, picture) in enumerate(drawn)})
 
 
 def _write_classes(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
     """One folder per class."""
-    rows = []
-    for name, picture in drawn:
-        path = f"{classes[picture.labels[0]]}/{name}.png"
+    pictures = {f"{classes[picture.labels[0]]}/{name}.png": picture for name, picture in drawn}
+    for path, picture in pictures.items():
         (folder / path).parent.mkdir(exist_ok=True)
         Image.fromarray(picture.image).save(folder / path)
-        rows.append([path, picture.group])
-    _write_table(folder / "metadata.csv", ["image", "group"], rows)
+    _write_groups(folder, pictures)
 
 
 def _write_atlas(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
@@ -155,18 +151,14 @@ def _write_atlas(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, 
     for name, picture in drawn:
         for colour, channel in order.items():
             Image.fromarray(picture.image[channel]).save(folder / "train" / f"{name}_{colour}.png")
-    targets = [[name, " ".join(map(str, picture.labels))] for name, picture in drawn]
-    _write_table(folder / "train.csv", ["Id", "Target"], targets)
-    _write_table(
-        folder / "metadata.csv", ["image", "group"], [[name, picture.group] for name, picture in drawn]
-    )
+    targets = ({"Id": name, "Target": " ".join(map(str, picture.labels))} for name, picture in drawn)
+    write_table(folder / "train.csv", targets)
+    _write_groups(folder, dict(drawn))
 
 
-def _write_table(path: Path, columns: list[str], rows: list[list[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+def _write_groups(folder: Path, pictures: Mapping[str, Drawn]) -> None:
+    rows = ({"image": name, "group": picture.group} for name, picture in pictures.items())
+    write_table(folder / "metadata.csv", rows)
 
 
 PHANTOMS: dict[str, Phantom] = {

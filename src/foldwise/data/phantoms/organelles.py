@@ -10,11 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from foldwise.data.phantoms.canvas import Drawn, Plane, as_plane, soft, spot
-from foldwise.data.phantoms.proteins import PLACES, Cell, Place, drawn_with
+from foldwise.data.phantoms.canvas import Drawn, soft
+from foldwise.data.phantoms.proteins import PLACES, Cell, Paint, Place, drawn_with, scattered
 
 IMAGES = 31072
-Paint = Callable[[Cell, np.random.Generator], Plane]
 # Where spots may lie, by the distances from the rims of the nucleus and of the cell.
 ZONES: dict[str, Callable[[Cell], np.ndarray]] = {
     "nucleus": lambda cell: cell.nucleus < -1.5,
@@ -31,76 +30,56 @@ def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
 
 def _spots(number: int, radius: float, zone: str) -> Paint:
     """So many spots of about this radius in pixels."""
-
-    def paint(cell: Cell, rng: np.random.Generator) -> Plane:
-        plane = np.zeros(2 * (max(cell.body.shape),), np.float32)
-        room = np.argwhere(ZONES[zone](cell))
-        for y, x in room[rng.integers(len(room), size=number)] if len(room) else []:
-            spot(
-                plane,
-                (float(y), float(x)),
-                radius=radius * rng.uniform(0.85, 1.15),
-                height=rng.uniform(0.75, 1),
-            )
-        return plane[: cell.body.shape[0], : cell.body.shape[1]]
-
-    return paint
+    return lambda cell, rng: scattered(
+        ZONES[zone](cell),
+        rng,
+        number=number,
+        radius=lambda: radius * rng.uniform(0.85, 1.15),
+        heights=(0.75, 1),
+    )
 
 
-def _fibrillar(cell: Cell, rng: np.random.Generator) -> Plane:
-    return as_plane(cell.nucleoli**4 * soft(cell.nucleus, 0.7))
-
-
-def _reticulum(cell: Cell, rng: np.random.Generator) -> Plane:
-    return as_plane(cell.cytoplasm() * np.exp(-np.clip(cell.nucleus, 0, None) / 3))
-
-
-def _filaments(cell: Cell, rng: np.random.Generator) -> Plane:
-    return as_plane(cell.fibres * np.exp(-np.clip(cell.nucleus, 0, None) / 4))
-
-
-def _actin(cell: Cell, rng: np.random.Generator) -> Plane:
-    return as_plane(0.6 * cell.fibres * soft(-cell.nucleus - 4, 1) + 0.8 * np.exp(-((cell.body / 1.5) ** 2)))
-
-
-def _junctions(cell: Cell, rng: np.random.Generator) -> Plane:
+def _junctions(cell: Cell, rng: np.random.Generator) -> np.ndarray:
     side = np.linspace(-1, 1, cell.body.shape[1], dtype=np.float32)[None, :] * rng.choice([-1, 1]) > 0
-    return as_plane(side * np.exp(-((cell.body / 1.5) ** 2)))
-
-
-def _spindle(cell: Cell, rng: np.random.Generator) -> Plane:
-    return as_plane(np.clip(cell.fibres * 3, 0, 1) * soft(cell.nucleus - 2, 0.8))
-
-
-def _mitochondria(cell: Cell, rng: np.random.Generator) -> Plane:
-    return as_plane(cell.cytoplasm() * (cell.grain > 0.4))
+    return np.asarray(side * np.exp(-((cell.body / 1.5) ** 2)))
 
 
 _COUNTED: dict[str, tuple[int, Paint]] = {
     "Nucleoplasm": (12885, PLACES["nucleoplasm"].paint),
     "Nuclear membrane": (1254, PLACES["nuclear_membrane"].paint),
     "Nucleoli": (3621, PLACES["nucleoli"].paint),
-    "Nucleoli fibrillar center": (1561, _fibrillar),
+    "Nucleoli fibrillar center": (1561, lambda cell, _: cell.nucleoli**4 * soft(cell.nucleus, 0.7)),
     "Nuclear speckles": (1858, _spots(22, 0.8, "nucleus")),
     "Nuclear bodies": (2513, _spots(4, 1.3, "nucleus")),
-    "Endoplasmic reticulum": (1008, _reticulum),
+    "Endoplasmic reticulum": (
+        1008,
+        lambda cell, _: cell.cytoplasm() * np.exp(-np.clip(cell.nucleus, 0, None) / 3),
+    ),
     "Golgi apparatus": (2822, _spots(9, 1.5, "beside")),
     "Peroxisomes": (53, _spots(40, 0.5, "cytoplasm")),
     "Endosomes": (45, _spots(7, 1.1, "cytoplasm")),
     "Lysosomes": (28, _spots(14, 1.3, "cytoplasm")),
-    "Intermediate filaments": (1093, _filaments),
-    "Actin filaments": (688, _actin),
+    "Intermediate filaments": (
+        1093,
+        lambda cell, _: cell.fibres * np.exp(-np.clip(cell.nucleus, 0, None) / 4),
+    ),
+    "Actin filaments": (
+        688,
+        lambda cell, _: (
+            0.6 * cell.fibres * soft(-cell.nucleus - 4, 1) + 0.8 * np.exp(-((cell.body / 1.5) ** 2))
+        ),
+    ),
     "Focal adhesion sites": (537, _spots(12, 1.1, "rim")),
     "Microtubules": (1066, PLACES["microtubules"].paint),
     "Microtubule ends": (21, _spots(24, 0.6, "rim")),
     "Cytokinetic bridge": (530, _spots(1, 2.6, "rim")),
-    "Mitotic spindle": (210, _spindle),
+    "Mitotic spindle": (210, lambda cell, _: np.clip(cell.fibres * 3, 0, 1) * soft(cell.nucleus - 2, 0.8)),
     "Microtubule organizing center": (902, _spots(1, 2.0, "beside")),
     "Centrosome": (1482, _spots(2, 1.0, "beside")),
     "Lipid droplets": (172, _spots(10, 1.9, "cytoplasm")),
     "Plasma membrane": (3777, PLACES["plasma_membrane"].paint),
     "Cell junctions": (802, _junctions),
-    "Mitochondria": (2965, _mitochondria),
+    "Mitochondria": (2965, lambda cell, _: cell.cytoplasm() * (cell.grain > 0.4)),
     "Aggresome": (322, _spots(1, 3.4, "beside")),
     "Cytosol": (8228, PLACES["cytosol"].paint),
     "Cytoplasmic bodies": (328, _spots(3, 1.5, "cytoplasm")),

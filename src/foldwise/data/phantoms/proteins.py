@@ -70,12 +70,15 @@ class Cell:
         return as_plane(soft(self.body, 0.8) * (1 - soft(self.nucleus, 0.8)) * thick)
 
 
+Paint = Callable[[Cell, np.random.Generator], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Place:
     """A place in the cell a protein can be at: how often it is, and what it looks like."""
 
     frequency: float
-    paint: Callable[[Cell, np.random.Generator], Plane]
+    paint: Paint
 
 
 def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
@@ -98,7 +101,7 @@ def drawn_with(places: Mapping[str, Place], index: int, *, size: int, difficulty
         bright = rng.uniform(0.7, 1.0)
         protein = between(0.03, 0.20, difficulty) * soft(cell.body, 1)  # unspecific staining
         for name, weight in weights.items():
-            protein = protein + weight * paints[name].paint(cell, rng)
+            protein = protein + weight * as_plane(paints[name].paint(cell, rng))
         for channel, layer in enumerate((*_reference(cell), 0.75 * protein)):
             light[channel][part] = np.maximum(light[channel][part], bright * layer)
     return Drawn(_photograph(rng, light, well, difficulty), f"well-{number:03d}", labels=labels)
@@ -196,37 +199,20 @@ def _reference(cell: Cell) -> tuple[Plane, Plane, Plane]:
     return nucleus, tubules, reticulum
 
 
-def _nucleoplasm(cell: Cell, rng: np.random.Generator) -> Plane:
-    return as_plane(soft(cell.nucleus, 0.7) * (1 - 0.9 * cell.nucleoli) * (0.72 + 0.07 * cell.grain))
-
-
-def _cytosol(cell: Cell, rng: np.random.Generator) -> Plane:
-    return cell.cytoplasm() * (0.70 + 0.06 * cell.grain)
-
-
-def _plasma_membrane(cell: Cell, rng: np.random.Generator) -> Plane:
-    rim = np.exp(-(((cell.body + 0.8) / 1.0) ** 2)) * np.clip(0.85 + 0.2 * cell.grain, 0.2, None)
-    return as_plane(rim + 0.08 * soft(cell.body, 0.8))
-
-
-def _vesicles(cell: Cell, rng: np.random.Generator) -> Plane:
-    plane = np.zeros(2 * (max(cell.body.shape),), np.float32)
-    room = np.argwhere((cell.body < -1.5) & (cell.nucleus > 1.5))
-    for y, x in room[rng.integers(len(room), size=int(rng.integers(16, 34)))] if len(room) else []:
-        spot(plane, (float(y), float(x)), radius=rng.uniform(0.6, 1.0), height=rng.uniform(0.6, 1.0))
-    return plane[: cell.body.shape[0], : cell.body.shape[1]]
-
-
-def _nucleoli(cell: Cell, rng: np.random.Generator) -> Plane:
-    return cell.nucleoli * soft(cell.nucleus, 0.7)
-
-
-def _microtubules(cell: Cell, rng: np.random.Generator) -> Plane:
-    return 0.95 * cell.fibres
-
-
-def _nuclear_membrane(cell: Cell, rng: np.random.Generator) -> Plane:
-    return as_plane(np.exp(-((cell.nucleus / 1.0) ** 2)) + 0.10 * soft(cell.nucleus, 0.7))
+def scattered(
+    room: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    number: int,
+    radius: Callable[[], float],
+    heights: tuple[float, float],
+) -> Plane:
+    """So many spots at random pixels of `room` (h, w); none where it has none."""
+    plane = np.zeros(2 * (max(room.shape),), np.float32)  # square, as `spot` draws on
+    pixels = np.argwhere(room)
+    for y, x in pixels[rng.integers(len(pixels), size=number)] if len(pixels) else []:
+        spot(plane, (float(y), float(x)), radius=radius(), height=rng.uniform(*heights))
+    return plane[: room.shape[0], : room.shape[1]]
 
 
 def _photograph(rng: np.random.Generator, light: np.ndarray, well: Well, difficulty: float) -> np.ndarray:
@@ -248,12 +234,28 @@ def _photograph(rng: np.random.Generator, light: np.ndarray, well: Well, difficu
     return np.stack(seen)
 
 
+def _vesicles(cell: Cell, rng: np.random.Generator) -> Plane:
+    room = (cell.body < -1.5) & (cell.nucleus > 1.5)
+    number = int(rng.integers(16, 34)) if room.any() else 0
+    return scattered(room, rng, number=number, radius=lambda: rng.uniform(0.6, 1.0), heights=(0.6, 1.0))
+
+
+def _plasma_membrane(cell: Cell, rng: np.random.Generator) -> np.ndarray:
+    rim = np.exp(-(((cell.body + 0.8) / 1.0) ** 2)) * np.clip(0.85 + 0.2 * cell.grain, 0.2, None)
+    return np.asarray(rim + 0.08 * soft(cell.body, 0.8))
+
+
 PLACES = {
-    "nucleoplasm": Place(0.40, _nucleoplasm),
-    "cytosol": Place(0.32, _cytosol),
+    "nucleoplasm": Place(
+        0.40,
+        lambda cell, _: soft(cell.nucleus, 0.7) * (1 - 0.9 * cell.nucleoli) * (0.72 + 0.07 * cell.grain),
+    ),
+    "cytosol": Place(0.32, lambda cell, _: cell.cytoplasm() * (0.70 + 0.06 * cell.grain)),
     "plasma_membrane": Place(0.22, _plasma_membrane),
     "vesicles": Place(0.20, _vesicles),
-    "nucleoli": Place(0.17, _nucleoli),
-    "microtubules": Place(0.14, _microtubules),
-    "nuclear_membrane": Place(0.12, _nuclear_membrane),
+    "nucleoli": Place(0.17, lambda cell, _: cell.nucleoli * soft(cell.nucleus, 0.7)),
+    "microtubules": Place(0.14, lambda cell, _: 0.95 * cell.fibres),
+    "nuclear_membrane": Place(
+        0.12, lambda cell, _: np.exp(-((cell.nucleus / 1.0) ** 2)) + 0.10 * soft(cell.nucleus, 0.7)
+    ),
 }

@@ -5,24 +5,7 @@ What is not known is said: no size, licence or checksum here is a guess.
 
 from __future__ import annotations
 
-from foldwise.data.public.conversions import (
-    ATLAS,
-    BDELLO,
-    COLOURS,
-    DISC,
-    FIVES,
-    GELS,
-    ISBI,
-    NEURONS,
-    ORGANELLES,
-    convert_atlas,
-    convert_bdello,
-    convert_disc,
-    convert_fives,
-    convert_gels,
-    convert_isbi,
-    convert_neurons,
-)
+from foldwise.data.public import conversions
 from foldwise.data.public.source import ByHand, Cutouts, Kaggle, Source, Web
 from foldwise.data.public.volumes import FILES, IMAGES, convert_official, convert_with_zi, fetch_task2
 
@@ -44,8 +27,8 @@ _ROWS = (
         citation="Jin et al. 2022, Scientific Data 9:475, doi:10.1038/s41597-022-01564-3",
         size_mb=None,
         origin=Web("https://figshare.com/ndownloader/files/34969398", "FIVES.rar"),
-        original=FIVES,
-        convert=convert_fives,
+        original=conversions.FIVES,
+        convert=conversions.convert_fives,
         notes=(
             "800 RGB images of 2048×2048: 600 train, 200 test; 200 each of diabetic retinopathy, glaucoma, macular"
             " degeneration (AMD) and normal.",
@@ -63,8 +46,8 @@ _ROWS = (
         citation="Kaggle: shepbryan/phase-contrast-bdellovibrio",
         size_mb=None,
         origin=Kaggle("shepbryan/phase-contrast-bdellovibrio"),
-        original=tuple(f"Cleaned/{name}" for name in BDELLO),
-        convert=convert_bdello,
+        original=tuple(f"Cleaned/{name}" for name in conversions.BDELLO),
+        convert=conversions.convert_bdello,
         notes=(
             "Grey images of 1024×1024. No split and no groups are stated: frames of one film may look alike.",
         ),
@@ -78,8 +61,8 @@ _ROWS = (
         citation="Morelli et al. 2021, Scientific Reports, doi:10.1038/s41598-021-01929-5",
         size_mb=None,
         origin=Kaggle("nbroad/fluorescent-neuronal-cells"),
-        original=NEURONS,
-        convert=convert_neurons,
+        original=conversions.NEURONS,
+        convert=conversions.convert_neurons,
         notes=(
             "283 RGB images of 1600×1200; 252 masks were drawn semi-automatically, 31 by hand.",
             "Images of one animal look alike: keep the groups read from the names together.",
@@ -97,8 +80,8 @@ _ROWS = (
             f"{GITHUB}/kalthommusa/Gel-Electrophoresis-Image-Classification/archive/81e0ed5806ced4b2f421071804171d4442e7376b.zip",
             "gels.zip",
         ),
-        original=GELS,
-        convert=convert_gels,
+        original=conversions.GELS,
+        convert=conversions.convert_gels,
         notes=(
             "114 images: 46 + 46, and 11 + 11 of the author's test set.",
             "The colour mode of the files gives the class away: state channels: gray.",
@@ -114,8 +97,8 @@ _ROWS = (
         citation="Cardona et al. 2010; Arganda-Carreras et al. 2015",
         size_mb=6.5,
         origin=Web(f"{GITHUB}/ugent-korea/pytorch-unet-segmentation/archive/69169d8.zip", "isbi2012.zip"),
-        original=tuple(f"data/{path}" for path in ISBI),
-        convert=convert_isbi,
+        original=tuple(f"data/{path}" for path in conversions.ISBI),
+        convert=conversions.convert_isbi,
         notes=(
             "30 grey sections of 512×512 from one volume, 27 train and 3 val; the repository's test masks are copies"
             " of these 30 and are left out.",
@@ -131,8 +114,8 @@ _ROWS = (
         citation="Laguna ONhE; Estimation of the Relative Amount of Hemoglobin ...",
         size_mb=None,
         origin=ByHand("No address is known: ask the authors of Laguna ONhE for the pictures."),
-        original=DISC,
-        convert=convert_disc,
+        original=conversions.DISC,
+        convert=conversions.convert_disc,
         notes=(
             "159 images in the seed study, 150 train and 9 test; the disc is about 10 % of the pixels.",
             "Which images are of one patient is not known here.",
@@ -177,15 +160,15 @@ _ROWS = (
         citation="Kaggle: human-protein-atlas-image-classification",
         size_mb=None,
         origin=Kaggle("human-protein-atlas-image-classification", competition=True),
-        original=ATLAS,
-        convert=convert_atlas,
+        original=conversions.ATLAS,
+        convert=conversions.convert_atlas,
         notes=(
             "31072 fields of 512×512 in four channels; 1 to 5 labels each, 12885 of the commonest and 11 of the rarest.",
             "Needs an account that has accepted the rules of the competition.",
             "All labels at once give a macro F1 of 0.0996: a useful lower bound.",
         ),
-        study=f"data: {{images: train, table: train.csv, channels: [{', '.join(COLOURS)}],"
-        f" task: multilabel_classification, classes: [{', '.join(ORGANELLES)}]}}",
+        study=f"data: {{images: train, table: train.csv, channels: [{', '.join(conversions.STAINS)}],"
+        f" task: multilabel_classification, classes: [{', '.join(conversions.CLASSES)}]}}",
         as_it_is=True,
     ),
 )

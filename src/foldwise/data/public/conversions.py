@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from PIL import Image
 
 from foldwise.data.formats.reading import read_image, read_mask
 from foldwise.data.layouts.listing import image_files, subfolders
-from foldwise.data.layouts.tables import Table, read_table
+from foldwise.data.layouts.tables import Table, read_table, write_table
+from foldwise.data.phantoms.organelles import ORGANELLES
 from foldwise.data.public.source import Progress
 from foldwise.errors import DataError
 from foldwise.text import some
@@ -143,15 +143,14 @@ def _counted(pairs: Sequence[Pair], fact: str, meaning: str = "") -> str:
 
 GELS = ("dataset/gel", "dataset/not_gel", "test_images/gel", "test_images/not_gel")
 ATLAS = ("train.csv", "train")
-COLOURS = ("red", "green", "blue", "yellow")
-STAINS = ("microtubules", "the protein", "the nucleus", "the endoplasmic reticulum")
-ORGANELLES = (
-    "Nucleoplasm", "Nuclear membrane", "Nucleoli", "Nucleoli fibrillar center", "Nuclear speckles", "Nuclear bodies",
-    "Endoplasmic reticulum", "Golgi apparatus", "Peroxisomes", "Endosomes", "Lysosomes", "Intermediate filaments",
-    "Actin filaments", "Focal adhesion sites", "Microtubules", "Microtubule ends", "Cytokinetic bridge",
-    "Mitotic spindle", "Microtubule organizing center", "Centrosome", "Lipid droplets", "Plasma membrane",
-    "Cell junctions", "Mitochondria", "Aggresome", "Cytosol", "Cytoplasmic bodies", "Rods & rings",
-)  # fmt: skip
+# Of every colour, what it stains; the files of the phantoms are named as these are.
+STAINS = {
+    "red": "microtubules",
+    "green": "the protein",
+    "blue": "the nucleus",
+    "yellow": "the endoplasmic reticulum",
+}
+CLASSES = tuple(ORGANELLES)
 
 
 def convert_gels(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
@@ -182,7 +181,7 @@ def convert_atlas(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     missing = [
         f"{name}_{colour}.png"
         for name in labels
-        for colour in COLOURS
+        for colour in STAINS
         if not (root / "train" / f"{name}_{colour}.png").is_file()
     ]
     if missing:
@@ -193,12 +192,12 @@ def convert_atlas(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
         )
     copy(root / "train.csv", out / "train.csv")
     for done, name in enumerate(labels, 1):
-        for colour in COLOURS:
+        for colour in STAINS:
             copy(root / "train" / f"{name}_{colour}.png", out / "train" / f"{name}_{colour}.png")
         progress("Copying", done, len(labels))
-    named = {name: "|".join(ORGANELLES[k] for k in numbers) for name, numbers in labels.items()}
+    named = {name: "|".join(CLASSES[k] for k in numbers) for name, numbers in labels.items()}
     write_table(out / "metadata.csv", ({"image": name, "names": text} for name, text in named.items()))
-    stains = ", ".join(f"{colour} ({stain})" for colour, stain in zip(COLOURS, STAINS, strict=True))
+    stains = ", ".join(f"{colour} ({stain})" for colour, stain in STAINS.items())
     return (
         f"{len(labels)} images of four channels, each a file: {stains}.",
         "train.csv has the numbers of the labels, metadata.csv their names; the test images have no public labels and"
@@ -217,11 +216,11 @@ def _atlas_labels(table: Table) -> dict[str, tuple[int, ...]]:
     labels: dict[str, tuple[int, ...]] = {}
     for k, row in enumerate(table.rows):
         numbers = row["Target"].split()
-        good = numbers and all(text.isdigit() and int(text) < len(ORGANELLES) for text in numbers)
+        good = numbers and all(text.isdigit() and int(text) < len(CLASSES) for text in numbers)
         name = row["Id"].strip()
         if not good or name in labels or not name or Path(name).name != name:
             raise DataError(
-                f"{row['Id']!r}, {row['Target']!r}: an id once, and numbers from 0 to {len(ORGANELLES) - 1}, are expected",
+                f"{row['Id']!r}, {row['Target']!r}: an id once, and numbers from 0 to {len(CLASSES) - 1}, are expected",
                 where=table.where(k),
                 cure="Get train.csv again.",
             )
@@ -303,12 +302,3 @@ def copy(path: Path, target: Path) -> None:
             f"two files would be called {target.name}", where=str(path), cure="Get the set again."
         )
     shutil.copyfile(path, target)
-
-
-def write_table(path: Path, rows: Iterable[dict[str, str]]) -> None:
-    """Write a CSV file with the keys of the first row as its header."""
-    listed = list(rows)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(listed[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(listed)

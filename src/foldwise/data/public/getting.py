@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from foldwise.data.cache.decoding import file_digest
 from foldwise.data.public.archives import unpack
 from foldwise.data.public.catalogue import SOURCES
 from foldwise.data.public.download import fetch
@@ -183,7 +184,7 @@ def _original(
             where="--local" if local else None,
             cure=f"It must hold {some(source.original)}.",
         )
-    provenance = {"local": local is not None, "original_sha256": None if copy.is_dir() else sha256_of(copy)}
+    provenance = {"local": local is not None, "original_sha256": None if copy.is_dir() else file_digest(copy)}
     if copy.is_dir():
         return copy, provenance
     if isinstance(source.origin, Web) and source.origin.sha256 not in {None, provenance["original_sha256"]}:
@@ -215,12 +216,6 @@ def _new_record(
     }
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _digests(folder: Path, progress: Progress) -> dict[str, str]:
     """The SHA-256 of every file of a data set but its record, by POSIX path; hidden files are not of it."""
     paths = sorted(
@@ -232,7 +227,7 @@ def _digests(folder: Path, progress: Progress) -> dict[str, str]:
     )
     digests = {}
     for done, path in enumerate(paths, 1):
-        digests[path.relative_to(folder).as_posix()] = sha256_of(path)
+        digests[path.relative_to(folder).as_posix()] = file_digest(path)
         progress("Checking files", done, len(paths))
     return digests
 

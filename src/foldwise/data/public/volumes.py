@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from foldwise.data.public.conversions import find_root, write_table
+from foldwise.data.layouts.tables import write_table
+from foldwise.data.public.conversions import find_root
 from foldwise.data.public.source import Progress
 from foldwise.errors import DataError, need
 from foldwise.storage import written_whole

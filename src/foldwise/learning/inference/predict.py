@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from foldwise.data.batches.normalize import normalized
-from foldwise.data.formats.images import plane, resize_image, resize_mask
+from foldwise.data.formats.pixels import plane, resize_image, resize_mask
 from foldwise.data.formats.reading import read_image, read_pixels
 from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.listing import image_files_below
