@@ -1,14 +1,15 @@
-"""Files and folders that are written whole or not at all, JSON, and where the cache is."""
+"""Files and folders that are written whole or not at all, JSON, tables, and where the cache is."""
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import math
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,15 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(as_json(value), indent=1, ensure_ascii=False, allow_nan=False)
     with written_whole(path) as scratch:
         scratch.write_text(f"{text}\n", encoding="utf-8")
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV file with the keys of the first row as its header, whole or not at all."""
+    listed = list(rows)
+    with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(listed[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(listed)
 
 
 def as_json(value: Any, *, other: Callable[[Any], Any] = str) -> Any:

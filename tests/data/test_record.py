@@ -9,7 +9,8 @@ from foldwise.data.audit.audit import audit
 from foldwise.data.cache.packing import pack
 from foldwise.data.folds.splits import make_splits
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.data.record import statistics, write_rows
+from foldwise.data.record import statistics
+from foldwise.storage import write_table
 from foldwise.study.spec import DataSpec, PhantomData, Validation
 
 
@@ -65,7 +66,7 @@ def test_images_of_every_label_and_channels_by_their_names(made):
 def test_the_file_has_a_row_for_each(made, tmp_path):
     dataset, packed, groups, splits = made("gels", size=32)
     rows = statistics(dataset, packed, splits, groups)
-    write_rows(tmp_path / "statistics.csv", rows)
+    write_table(tmp_path / "statistics.csv", rows)
     with (tmp_path / "statistics.csv").open(newline="") as file:
         read = list(csv.DictReader(file))
     assert [row["part"] for row in read] == ["all", *["train", "validation", "test"] * 3]

@@ -49,14 +49,6 @@ def audit_record(dataset: Dataset, audit: Audit, source: Mapping[str, str] | Non
     }
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A CSV file with the keys of the first row as its header, whole or not at all."""
-    with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
-
-
 def statistics(
     dataset: Dataset, packed: Packed, splits: Sequence[Split], groups: Sequence[str]
 ) -> list[dict[str, Any]]:

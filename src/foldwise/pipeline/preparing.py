@@ -19,11 +19,12 @@ from foldwise.data.cases import Dataset
 from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public.study_source import source_facts, with_source
-from foldwise.data.record import audit_record, statistics, write_cases, write_rows
+from foldwise.data.record import audit_record, statistics, write_cases
 from foldwise.errors import DataError
 from foldwise.run.folder import RunFolder, write_json, written_whole
 from foldwise.run.leases import clean_up
 from foldwise.run.plan import Plan, make_plan
+from foldwise.storage import write_table
 from foldwise.study.configurations import Configuration, configurations
 from foldwise.study.label_groups import in_groups
 from foldwise.study.reading import StudyFile, findable
@@ -110,7 +111,7 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     write_json(folder.audit, audit_record(prepared.dataset, prepared.audit, source))
     write_splits(folder.splits, prepared.splits, prepared.dataset)
     groups = prepared.audit.groups
-    write_rows(folder.statistics, statistics(prepared.dataset, prepared.packed, prepared.splits, groups))
+    write_table(folder.statistics, statistics(prepared.dataset, prepared.packed, prepared.splits, groups))
     write_json(folder.environment, environment(prepared))
     folder.save_plan(prepared.plan)
     return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,12 +178,3 @@ def unlisted(table: Table, rows: dict[str, int], finder: Finder) -> list[DataErr
             cure="Add their rows, or move the images elsewhere.",
         )
     ]
-
-
-def write_table(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    """Write a CSV file with the keys of the first row as its header."""
-    listed = list(rows)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(listed[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(listed)

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from foldwise.data.layouts.tables import write_table
 from foldwise.data.phantoms import bacteria, cells, gels, letters, organelles, proteins, tissue, vessels
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, SpecError, choose, unknown
-from foldwise.storage import folder_replaced
+from foldwise.storage import folder_replaced, write_table
 from foldwise.study.spec import Task
 
 SMALLEST = 24  # pixels: below this nothing is to be seen in any of them

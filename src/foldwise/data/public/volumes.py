@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from foldwise.data.layouts.tables import write_table
 from foldwise.data.public.conversions import find_root
 from foldwise.data.public.source import Progress
 from foldwise.errors import DataError, need
-from foldwise.storage import written_whole
+from foldwise.storage import write_table, written_whole
 
 IMAGES, LABELS = "bossdb://prasad/prasad2020/image", "bossdb://prasad/prasad_analysis/pixel_labels"
 SERVER = {"protocol": "https", "host": "api.bossdb.io", "token": "public"}
