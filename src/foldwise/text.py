@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 def duration(seconds: float) -> str:
@@ -46,6 +46,11 @@ def some(names: Iterable[str], limit: int = 5) -> str:
     listed = list(names)
     text = ", ".join(listed[:limit])
     return f"{text} and {len(listed) - limit} more" if len(listed) > limit else text
+
+
+def listed(names: Collection[str], noun: str, plural: str, rest: str) -> str:
+    """How many there are, what is said of them, and the first few: ``2 images have no row: a.png, b.png``."""
+    return f"{count(len(names), noun, plural)} {rest}: {some(names)}"
 
 
 def natural(name: str) -> tuple[object, ...]:

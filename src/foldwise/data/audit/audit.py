@@ -119,11 +119,7 @@ def _group_findings(dataset: Dataset, groups: tuple[str, ...], validation: Valid
 def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: bool) -> list[Finding]:
     """What to say about the copies, with the severity that follows from whether their labels agree.
 
-    Args:
-        dataset: whose cases the indices of `copies` are.
-        packed: for the masks of copies.
-        copies: as `find_copies` gives them.
-        grouped: whether copies are put into one group, so that they cannot leak.
+    `grouped` copies are put into one group, so that they cannot leak.
     """
     names = [case.name for case in dataset.cases]
     consequence = (

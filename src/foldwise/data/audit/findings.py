@@ -22,7 +22,7 @@ from foldwise.data.folds.strata import (
 )
 from foldwise.data.layouts.channel_files import suspected_channels
 from foldwise.study.spec import Validation
-from foldwise.text import count, some
+from foldwise.text import listed, some
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
@@ -65,18 +65,19 @@ def value_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
         names[m.index] for m in packed.measures if m.num_nan or not math.isfinite(m.minimum + m.maximum)
     ]
     flat = [names[m.index] for m in packed.measures if m.minimum == m.maximum and not m.num_nan]
-    findings = []
-    if broken:
-        message = f"{count(len(broken), 'image has', 'images have')} pixels that are NaN or infinite: {some(broken)}."
-        cure = "Write a number there (0, or what the instrument saw), or take the images out."
-        findings.append(Finding("nan_pixels", "error", message, tuple(broken), cure))
-    if flat:
-        message = (
-            f"{count(len(flat), 'image has', 'images have')} the same value in every pixel: {some(flat)}."
-        )
-        cure = "Look at them; take them out, or export them again."
-        findings.append(Finding("constant_images", "warning", message, tuple(flat), cure))
-    return findings
+    nan = "image has", "images have", "pixels that are NaN or infinite"
+    constant = "image has", "images have", "the same value in every pixel"
+    cure = "Write a number there (0, or what the instrument saw), or take the images out."
+    findings = _finding_of("nan_pixels", "error", broken, nan, cure)
+    cure = "Look at them; take them out, or export them again."
+    return findings + _finding_of("constant_images", "warning", flat, constant, cure)
+
+
+def _finding_of(
+    code: str, severity: Severity, names: Sequence[str], words: tuple[str, str, str], cure: str
+) -> list[Finding]:
+    """The finding that lists some images in the `words` of `text.listed`; none where there are none."""
+    return [Finding(code, severity, f"{listed(names, *words)}.", tuple(names), cure)] if names else []
 
 
 def size_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
@@ -90,32 +91,20 @@ def size_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     ]
     # Where sizes vary freely, as of photographs, none is an exception.
     if odd and number >= _MANY * len(sizes):
-        message = f"{count(len(odd), 'image is', 'images are')} not {width} × {height} as the other {number} are: {some(odd)}."
+        others = f"not {width} × {height} as the other {number} are"
         concerned = _where(names, [size != (width, height) for size in sizes])
         cure = "Check that they are images of the same kind, not previews, montages or cuts."
+        message = f"{listed(odd, 'image is', 'images are', others)}."
         findings.append(Finding("unexpected_sizes", "warning", message, concerned, cure))
     tiny = _where(names, [min(size) < _MIN_SIDE_PX for size in sizes])
-    if tiny:
-        message = f"{count(len(tiny), 'image has', 'images have')} a side of less than {_MIN_SIDE_PX} pixels: {some(tiny)}."
-        cure = "Take them out, or use the originals."
-        findings.append(Finding("tiny_images", "warning", message, tiny, cure))
-    squeezed = _where(
-        names,
-        [
-            abs(math.log(m.width * m.original_height / (m.height * m.original_width))) > math.log(1.2)
-            for m in packed.measures
-        ],
-    )
-    if squeezed:
-        message = (
-            f"{count(len(squeezed), 'image loses', 'images lose')} their proportions by more than a fifth when they are resized to "
-            f"data.size: {some(squeezed)}."
-        )
-        cure = (
-            "State data.size as [height, width] in the usual proportions, or cut the images alike beforehand."
-        )
-        findings.append(Finding("squeezed_images", "note", message, squeezed, cure))
-    return findings
+    words = "image has", "images have", f"a side of less than {_MIN_SIDE_PX} pixels"
+    findings += _finding_of("tiny_images", "warning", tiny, words, "Take them out, or use the originals.")
+    stretches = [m.width * m.original_height / (m.height * m.original_width) for m in packed.measures]
+    squeezed = _where(names, [abs(math.log(stretch)) > math.log(1.2) for stretch in stretches])
+    loss = "their proportions by more than a fifth when they are resized to data.size"
+    cure = "State data.size as [height, width] in the usual proportions, or cut the images alike beforehand."
+    words = "image loses", "images lose", loss
+    return findings + _finding_of("squeezed_images", "note", squeezed, words, cure)
 
 
 def _where(names: Sequence[str], chosen: Sequence[bool]) -> tuple[str, ...]:
@@ -202,14 +191,10 @@ def mask_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     names = [case.name for case in dataset.cases]
     pixels_NK = np.array([m.class_pixels for m in packed.measures], np.int64)
     counted_N, foreground_N = pixels_NK.sum(axis=1), pixels_NK[:, 1:].sum(axis=1)
-    findings = []
     uncounted = _where(names, (counted_N == 0).tolist())
-    if uncounted:
-        message = (
-            f"{count(len(uncounted), 'mask has', 'masks have')} no pixel that counts: {some(uncounted)}."
-        )
-        cure = "Take these images out, or mend data.ignore_value and data.mask_values."
-        findings.append(Finding("uncounted_masks", "error", message, uncounted, cure))
+    cure = "Take these images out, or mend data.ignore_value and data.mask_values."
+    words = "mask has", "masks have", "no pixel that counts"
+    findings = _finding_of("uncounted_masks", "error", uncounted, words, cure)
     empty = _where(names, ((foreground_N == 0) & (counted_N > 0)).tolist())
     if empty:
         message = f"{len(empty)} of {len(names)} masks are all background: {some(empty)}."
@@ -217,14 +202,11 @@ def mask_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
             "Right where there is nothing to find (there a score asks that nothing be found), else draw them."
         )
         findings.append(Finding("empty_masks", "note", message, empty, cure))
-    full = _where(
-        names, ((pixels_NK[:, 1:] == counted_N[:, None]) & (counted_N > 0)[:, None]).any(1).tolist()
-    )
-    if full:
-        message = f"{count(len(full), 'mask is', 'masks are')} one foreground class all over: {some(full)}."
-        cure = "Look at them: a mask may be inverted, or be saved as a picture of something else."
-        findings.append(Finding("full_masks", "warning", message, full, cure))
-    return findings + _share_findings(packed)
+    filled_NK = (pixels_NK[:, 1:] == counted_N[:, None]) & (counted_N > 0)[:, None]
+    full = _where(names, filled_NK.any(1).tolist())
+    cure = "Look at them: a mask may be inverted, or be saved as a picture of something else."
+    words = "mask is", "masks are", "one foreground class all over"
+    return findings + _finding_of("full_masks", "warning", full, words, cure) + _share_findings(packed)
 
 
 def _share_findings(packed: Packed) -> list[Finding]:

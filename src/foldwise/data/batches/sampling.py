@@ -20,7 +20,6 @@ def epoch_order(
     Args:
         train: case indices of the training part.
         batch_size: cases of a batch; the last may be smaller.
-        seed, epoch: equal ones give the same order.
         steps: batches of an epoch. Beyond one pass over the cases, they are shuffled and dealt again; None for
             exactly one pass.
 
@@ -80,14 +79,9 @@ def balanced_order(
     epoch: int,
     steps: int | None = None,
 ) -> list[np.ndarray]:
-    """The case indices of every batch of one epoch, drawn with replacement by seed and epoch alone.
+    """As `epoch_order`, drawn with replacement; `chances` are of each training case, see `rarity`.
 
-    Args:
-        train: case indices of the training part.
-        chances: of each of them; see `rarity`.
-        batch_size: cases of a batch.
-        seed, epoch: equal ones give the same draws.
-        steps: batches of an epoch; by default as many as one pass over the cases takes.
+    By default there are as many batches as one pass over the cases takes, all of one size.
     """
     drawn = np.random.default_rng([seed, epoch, 1])
     steps = -(-len(train) // batch_size) if steps is None else steps

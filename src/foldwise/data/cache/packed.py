@@ -163,10 +163,7 @@ def _remembered(arrays: dict[int, np.ndarray], index: int, read: Callable[[int],
 class FromFiles(Packed):
     """A packed data set whose images are read and decoded from their files each time, as a plain script does.
 
-    Args:
-        folder: of the packed form, which has everything but the pixels.
-        dataset: where the files are.
-        data: how they were read when they were packed.
+    `dataset` and `data` say where the files are and how they were read when they were packed.
     """
 
     cache = "none"
@@ -223,12 +220,9 @@ def _changed(change: str, where: str | None) -> DataError:
 
 
 def open_cached(digest: str, cache: str, files: Callable[[], tuple[Dataset, DataSpec]]) -> Packed:
-    """The packed data set of a digest, with its pixels from where `cache` says.
+    """The packed data set of a digest, with its pixels from where `cache` says: disk, memory or none.
 
-    Args:
-        digest: names the packed data set.
-        cache: disk, memory or none.
-        files: gives where the files are; called only for ``none``.
+    Where the files are is asked of `files`, for ``none`` only.
 
     Raises:
         RunError: the packed data set is not there.

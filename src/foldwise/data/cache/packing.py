@@ -43,10 +43,7 @@ class Loaded:
 def pack(dataset: Dataset, data: DataSpec, *, progress: Callable[[int, int], None] | None = None) -> Packed:
     """The packed form of a data set: opened where it is in the cache, else decoded and written there.
 
-    Args:
-        dataset: as `read_dataset` gives it.
-        data: for the channels and the size that are asked for.
-        progress: called as (images done, images in all) while decoding.
+    While decoding, `progress` is called with the images done and the images in all.
 
     Raises:
         DataError: images or masks cannot be used; all problems at once.
@@ -81,12 +78,7 @@ def _write_pack(
     files: dict[str, str],
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Write images.bin, targets.bin, shapes.npy, labels.npy, measures.json and index.json to a folder.
-
-    Raises:
-        DataError: images or masks cannot be used; all problems at once.
-        SpecError: images of different sizes are to be classified, and no size is stated.
-    """
+    """Write images.bin, targets.bin, shapes.npy, labels.npy, measures.json and index.json to a folder."""
     measures: list[Measure] = []
     kinds: dict[tuple[int, str], list[str]] = {}
     errors: list[DataError] = []

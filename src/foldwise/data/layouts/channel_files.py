@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from foldwise.data.cases import Dataset
+from foldwise.data.layouts.listing import errors_about
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
-from foldwise.text import count, natural, some
+from foldwise.text import natural
 
 MARKS = "_-. "  # what may stand between the name of an image and the word of a channel
 # Words that name channels in microscopy; only such ones are suspected where nobody stated them.
@@ -61,11 +62,6 @@ def join_channels(paths: Sequence[str], channels: Sequence[str], *, where: str) 
 
     A channel is named by the end of the file name (``a_red.png``), or by a folder (``red/a.png``).
 
-    Args:
-        paths: POSIX paths of all files.
-        channels: the words in the order that the channels are to have.
-        where: for errors.
-
     Raises:
         DataError: files belong to no channel, or images lack one; all are named.
     """
@@ -78,9 +74,8 @@ def join_channels(paths: Sequence[str], channels: Sequence[str], *, where: str) 
         else:
             files.setdefault(pattern, {})[channel] = path
     left_out, strange = _left_out(others, files)
-    errors = _errors(files, strange, channels)
-    if errors:
-        raise DataError.together(DataError(error.what, where=where, cure=error.cure) for error in errors)
+    if errors := _errors(files, strange, channels, where):
+        raise DataError.together(errors)
     words = ",".join(channels)
     names = {_location(pattern, words): _name(pattern) for pattern in files}
     ordered = dict(sorted(names.items(), key=lambda row: natural(row[1])))
@@ -147,36 +142,28 @@ def _word(path: str, heads: set[tuple[str, ...]]) -> str | None:
     return None
 
 
-def _errors(files: dict[str, dict[str, str]], strange: list[str], channels: Sequence[str]) -> list[DataError]:
-    errors = []
+def _errors(
+    files: dict[str, dict[str, str]], strange: list[str], channels: Sequence[str], where: str
+) -> list[DataError]:
     if not files:
-        errors.append(
-            DataError(
-                f"no file belongs to a channel called {' or '.join(channels)}",
-                cure="data.channels holds the ends of the file names (a_red.png) or the names of folders (red/a.png).",
-            )
+        what = f"no file belongs to a channel called {' or '.join(channels)}"
+        cure = (
+            "data.channels holds the ends of the file names (a_red.png) or the names of folders (red/a.png)."
         )
-    elif strange:
-        errors.append(
-            DataError(
-                f"{count(len(strange), 'file belongs', 'files belong')} to no channel: {some(strange)}",
-                cure="Name every channel in data.channels, or take the files out.",
-            )
-        )
+        return [DataError(what, where=where, cure=cure)]
     missing = [
         _location(pattern, channel)
         for pattern, by_channel in files.items()
         for channel in channels
         if channel not in by_channel
     ]
-    if missing:
-        errors.append(
-            DataError(
-                f"{count(len(missing), 'channel file is', 'channel files are')} not there: {some(sorted(missing, key=natural))}",
-                cure="Every image needs a file of each channel in data.channels, of one file type.",
-            )
-        )
-    return errors
+    cure = "Name every channel in data.channels, or take the files out."
+    errors = errors_about(strange, "file belongs", "files belong", "to no channel", where=where, cure=cure)
+    cure = "Every image needs a file of each channel in data.channels, of one file type."
+    missing = sorted(missing, key=natural)
+    return errors + errors_about(
+        missing, "channel file is", "channel files are", "not there", where=where, cure=cure
+    )
 
 
 def _counts(left_out: dict[str, int]) -> str:

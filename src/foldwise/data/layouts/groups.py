@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case
 from foldwise.data.formats.reading import split_slice
-from foldwise.data.layouts.listing import Finder
+from foldwise.data.layouts.listing import Finder, errors_about
 from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.study.spec import DataSpec
-from foldwise.text import count, some
+from foldwise.text import some
 
 GROUP_NAMES = re.compile(
     r"(^|_)(group|patient|subject|child|donor|animal|case|mouse|slide|plate)s?(_id)?$", re.IGNORECASE
@@ -145,14 +145,8 @@ def _by_column(
     rows, errors = match_rows(table, names, Finder([case.name for case in cases], folder))
     group_of = {path: table.rows[row][column].strip() for path, row in rows.items()}
     ungrouped = [case.name for case in cases if not group_of.get(case.name)]
-    if ungrouped:
-        errors.append(
-            DataError(
-                f"{count(len(ungrouped), 'image has', 'images have')} no {column}: {some(ungrouped)}",
-                where=table.name,
-                cure="Fill in the column for every image; an image that stands alone gets a name of its own.",
-            )
-        )
+    cure = "Fill in the column for every image; an image that stands alone gets a name of its own."
+    errors += errors_about(ungrouped, "image has", "images have", f"no {column}", where=table.name, cure=cure)
     if errors:
         raise DataError.together(errors)
     grouped = tuple(replace(case, group=group_of[case.name]) for case in cases)

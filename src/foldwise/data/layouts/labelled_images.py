@@ -10,6 +10,7 @@ from foldwise.data.layouts.labels import read_labels, stated_task
 from foldwise.data.layouts.listing import (
     Finder,
     Listing,
+    errors_about,
     image_files,
     image_files_below,
     other_files,
@@ -17,7 +18,7 @@ from foldwise.data.layouts.listing import (
 )
 from foldwise.data.layouts.tables import image_column, match_rows, read_table, unlisted
 from foldwise.errors import DataError, FoldwiseError, SpecError
-from foldwise.text import count, some
+from foldwise.text import listed, some
 
 SPLIT_NAMES = frozenset(
     ["train", "training", "test", "testing", "val", "valid", "validation", "dev", "holdout"]
@@ -92,39 +93,27 @@ def _statements(listing: Listing, classes: tuple[str, ...]) -> list[str]:
     if idle := [name for name in subfolders(root) if name not in folders]:
         statements.append(f"Folders without images were ignored: {', '.join(idle)}.")
     if loose := listing.loose_images:
-        statements.append(
-            f"{count(len(loose), 'image beside the class folders was', 'images beside the class folders were')} ignored: {some(loose)}."
-        )
+        nouns = "image beside the class folders was", "images beside the class folders were"
+        statements.append(f"{listed(loose, *nouns, 'ignored')}.")
     if strange := [f"{name}/{file}" for name in classes for file in other_files(root / name)[1]]:
         statements.append(
-            f"{count(len(strange), 'file that is no image was', 'files that are no images were')} ignored: {some(strange)}."
+            f"{listed(strange, 'file that is no image was', 'files that are no images were', 'ignored')}."
         )
     return statements
 
 
 def _misplaced(root: Path) -> list[DataError]:
     """Errors for what would be lost without a word: images deeper down, and kinds that cannot be read."""
-    errors = []
+    where = str(root)
     # A class that is a folder of folders would silently be empty.
     deep = [path for path in image_files_below(root) if path.count("/") > 1]
-    if deep:
-        errors.append(
-            DataError(
-                f"{count(len(deep), 'image lies', 'images lie')} deeper than one folder: {some(deep)}",
-                where=str(root),
-                cure="Let every class be one folder with its images directly in it, or point data.path at the right folder.",
-            )
-        )
+    cure = "Let every class be one folder with its images directly in it, or point data.path at the right folder."
+    errors = errors_about(deep, "image lies", "images lie", "deeper than one folder", where=where, cure=cure)
     foreign = [f"{name}/{file}" for name in subfolders(root) for file in other_files(root / name)[0]]
-    if foreign:
-        errors.append(
-            DataError(
-                f"{count(len(foreign), 'file is', 'files are')} of kinds that cannot be read: {some(foreign)}",
-                where=str(root),
-                cure="Save them as PNG or TIFF, or move them elsewhere.",
-            )
-        )
-    return errors
+    cure = "Save them as PNG or TIFF, or move them elsewhere."
+    return errors + errors_about(
+        foreign, "file is", "files are", "of kinds that cannot be read", where=where, cure=cure
+    )
 
 
 def fits_table(listing: Listing) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from foldwise.data.layouts.tables import Table
 from foldwise.errors import DataError, SpecError, limited
 from foldwise.study.spec import DataSpec, Task
-from foldwise.text import count, natural, some
+from foldwise.text import listed, natural
 
 SEPARATORS = ("|", ";", " ")
 # fmt: off
@@ -163,10 +163,8 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
     parts = [_parts(cell, separator) for cell in cells]
     empty = [cell_name for cell_name, cell in zip(where, cells, strict=True) if not cell.strip()]
     if empty and (separator is None or data.task == "auto"):
-        raise DataError(
-            f"{count(len(empty), 'image has', 'images have')} no label: {some(empty)}",
-            cure="Fill the cells, take the rows out, or state data.task: multilabel_classification if none is an answer.",
-        )
+        cure = "Fill the cells, take the rows out, or state data.task: multilabel_classification if none is an answer."
+        raise DataError(listed(empty, "image has", "images have", "no label"), cure=cure)
     classes, index, statements = _classes({name for cell in parts for name in cell}, data)
     errors = [
         DataError(

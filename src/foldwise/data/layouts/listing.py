@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.formats.formats import is_image, is_unreadable_image
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
-from foldwise.text import natural, some
+from foldwise.text import listed, natural, some
 
 
 def image_files(folder: Path) -> list[str]:
@@ -67,6 +67,13 @@ def one_per_stem(paths: Sequence[str], kind: str) -> list[DataError]:
         for same in by_stem.values()
         if len(same) > 1
     ]
+
+
+def errors_about(
+    names: Collection[str], noun: str, plural: str, rest: str, *, cure: str, where: str | None = None
+) -> list[DataError]:
+    """The error that lists some names, as `text.listed` does; none where there are none."""
+    return [DataError(listed(names, noun, plural, rest), where=where, cure=cure)] if names else []
 
 
 class Finder:

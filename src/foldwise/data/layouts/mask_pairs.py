@@ -9,6 +9,7 @@ from foldwise.data.cases import Case, Dataset
 from foldwise.data.layouts.channel_files import images_at, with_channels
 from foldwise.data.layouts.listing import (
     Listing,
+    errors_about,
     image_files,
     image_files_below,
     one_per_stem,
@@ -18,7 +19,7 @@ from foldwise.data.layouts.listing import (
 )
 from foldwise.data.layouts.masks import read_meaning
 from foldwise.errors import DataError
-from foldwise.text import count, natural, some
+from foldwise.text import listed, natural, some
 
 
 def fits(listing: Listing) -> str | None:
@@ -73,7 +74,7 @@ def _pairing(root: Path, images: str, masks: str, num_cases: int) -> list[str]:
         f"{folder}/{file}" for folder in (images, masks) for file in other_files(root / folder)[1]
     ]:
         statements.append(
-            f"{count(len(strange), 'file that is no image was', 'files that are no images were')} ignored: {some(strange)}."
+            f"{listed(strange, 'file that is no image was', 'files that are no images were', 'ignored')}."
         )
     return statements
 
@@ -94,26 +95,15 @@ def _image_paths(root: Path, images: str, masks: str, *, deep: bool) -> list[str
 
 def _misplaced(root: Path, folders: tuple[str, ...]) -> list[DataError]:
     """Errors for images that would be passed over: in folders deeper down, or of kinds that cannot be read."""
-    errors = []
+    errors: list[DataError] = []
     for folder in folders:
         # The root itself may be stated, and then has the masks below it.
         deep = [path for path in image_files_below(root / folder) if "/" in path and folder != "."]
-        if deep:
-            errors.append(
-                DataError(
-                    f"{count(len(deep), 'image lies', 'images lie')} in folders below {folder}/: {some(deep)}",
-                    where=str(root),
-                    cure=f"Put them directly into {folder}/.",
-                )
-            )
+        below, cure = f"in folders below {folder}/", f"Put them directly into {folder}/."
+        errors += errors_about(deep, "image lies", "images lie", below, where=str(root), cure=cure)
         if foreign := other_files(root / folder)[0]:
-            errors.append(
-                DataError(
-                    f"{len(foreign)} file(s) in {folder}/ are of kinds that cannot be read: {some(foreign)}",
-                    where=str(root),
-                    cure="Save them as PNG or TIFF.",
-                )
-            )
+            problem = f"{len(foreign)} file(s) in {folder}/ are of kinds that cannot be read: {some(foreign)}"
+            errors.append(DataError(problem, where=str(root), cure="Save them as PNG or TIFF."))
     return errors
 
 
@@ -123,24 +113,10 @@ def _unpaired(images: list[str], masks: list[str], folder: str) -> list[DataErro
     lonely = [path for path in images if stem(path) not in mask_stems]
     idle = [path for path in masks if stem(path) not in image_stems]
     hint = _naming_hint(image_stems - mask_stems, mask_stems - image_stems)
-    errors = []
-    if lonely:
-        cure = f"Give every image a mask of the same name in {folder}/, or take it out.{hint}"
-        errors.append(
-            DataError(
-                f"{count(len(lonely), 'image has', 'images have')} no mask of the same name: {some(lonely)}",
-                cure=cure,
-            )
-        )
-    if idle:
-        cure = f"Give every mask its image, or take it out.{hint}"
-        errors.append(
-            DataError(
-                f"{count(len(idle), 'mask has', 'masks have')} no image of the same name: {some(idle)}",
-                cure=cure,
-            )
-        )
-    return errors
+    cure = f"Give every image a mask of the same name in {folder}/, or take it out.{hint}"
+    errors = errors_about(lonely, "image has", "images have", "no mask of the same name", cure=cure)
+    cure = f"Give every mask its image, or take it out.{hint}"
+    return errors + errors_about(idle, "mask has", "masks have", "no image of the same name", cure=cure)
 
 
 def _naming_hint(images: set[str], masks: set[str]) -> str:

@@ -20,7 +20,7 @@ from foldwise.data.layouts.listing import IMAGE_FOLDERS, MASK_FOLDERS, Listing
 from foldwise.data.layouts.masks import read_meaning
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
-from foldwise.text import count, natural, some
+from foldwise.text import listed, natural, some
 
 MAX_DESCRIBED = 3  # stacks that have a sentence of their own
 
@@ -28,10 +28,7 @@ MAX_DESCRIBED = 3  # stacks that have a sentence of their own
 def stack_files(root: Path, stated: str | None, usual: tuple[str, ...]) -> list[str]:
     """The stacks of a folder, from it: one file, or those of a folder of stacks; none where there are none.
 
-    Args:
-        root: the data folder.
-        stated: a file or a folder of the study file; None to look for the usual names.
-        usual: names without suffix, such as ``images``.
+    They are what the study file has `stated`, a file or a folder, or else have a `usual` name such as ``images``.
     """
     for name in [stated] if stated is not None else _file_names(usual):
         if (root / name).is_file():
@@ -136,11 +133,9 @@ def _paired(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
     by_stem = {PurePosixPath(mask).stem: mask for mask in masks}
     alone = sorted({PurePosixPath(image).stem for image in images} ^ by_stem.keys(), key=natural)
     if alone:
-        raise DataError(
-            f"{count(len(alone), 'stack has', 'stacks have')} no partner of the same name: {some(alone)}",
-            where=str(root),
-            cure="Give every stack of images a stack of masks of the same name.",
-        )
+        problem = listed(alone, "stack has", "stacks have", "no partner of the same name")
+        cure = "Give every stack of images a stack of masks of the same name."
+        raise DataError(problem, where=str(root), cure=cure)
     return {image: by_stem[PurePosixPath(image).stem] for image in images}
 
 

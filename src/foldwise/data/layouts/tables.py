@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from foldwise.data.layouts.listing import Finder
+from foldwise.data.layouts.listing import Finder, errors_about
 from foldwise.errors import DataError, unknown
-from foldwise.text import count, some
+from foldwise.text import some
 
 IMAGE_COLUMNS = (
     "image", "images", "img", "file", "filename", "file_name", "path", "filepath", "file_path",
@@ -155,26 +155,15 @@ def match_rows(table: Table, column: str, finder: Finder) -> tuple[dict[str, int
             )
         else:
             rows[path] = row
-    if absent:
-        errors.append(
-            DataError(
-                f"{count(len(absent), 'listed image is', 'listed images are')} not there: {some(absent)}",
-                where=table.name,
-                cure="Add the files, mend the names (upper and lower case count), or take the rows out.",
-            )
-        )
-    return rows, errors
+    cure = "Add the files, mend the names (upper and lower case count), or take the rows out."
+    absences = errors_about(
+        absent, "listed image is", "listed images are", "not there", where=table.name, cure=cure
+    )
+    return rows, errors + absences
 
 
 def unlisted(table: Table, rows: dict[str, int], finder: Finder) -> list[DataError]:
     """An error where images have no row."""
     missing = [path for path in finder.paths if path not in rows]
-    if not missing:
-        return []
-    return [
-        DataError(
-            f"{count(len(missing), 'image has', 'images have')} no row: {some(missing)}",
-            where=table.name,
-            cure="Add their rows, or move the images elsewhere.",
-        )
-    ]
+    cure = "Add their rows, or move the images elsewhere."
+    return errors_about(missing, "image has", "images have", "no row", where=table.name, cure=cure)

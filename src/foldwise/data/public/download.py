@@ -23,10 +23,7 @@ CHUNK = 1 << 14  # what a break may cost: requests gives no piece that is not fu
 def fetch(origin: Origin, folder: Path, progress: Progress) -> Path:
     """The archive (a file) or the unpacked original (a folder) of a source, downloaded if it is not there yet.
 
-    Args:
-        origin: where it is published.
-        folder: where downloads of this source are kept, so that the next call finds them.
-        progress: told the bytes of a download.
+    Downloads of a source stay in `folder`, so that the next call finds them.
 
     Raises:
         DataError: the download broke off, or is not the file that was expected.

@@ -22,10 +22,6 @@ def with_source(study: Study, base: Path) -> Study:
 
     What the study states itself counts; the settings of the source fill in what it leaves out.
 
-    Args:
-        study: as it was read.
-        base: the folder of the study file.
-
     Raises:
         SpecError: no such source, or `data.path` holds something else.
         DataError: the data set is not here; says its size, its licence, and the command that gets it.
