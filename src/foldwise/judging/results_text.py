@@ -36,7 +36,7 @@ def results(verdict: Verdict) -> list[str]:
     """
     if verdict.answer is None:
         return []
-    ranked = [one for one in verdict.configurations if one.compared]
+    ranked = [result for result in verdict.configurations if result.compared]
     first = [
         *_best(verdict, ranked),
         *_others(verdict, ranked[1:]),
@@ -69,8 +69,8 @@ def _others(verdict: Verdict, others: Sequence[ConfigurationResult]) -> Iterator
     detectable = verdict.answer.minimal_detectable_difference if verdict.answer else None
     if not others or detectable is None:
         return
-    tied = [one for one in others if one.could_be_best]
-    out = [one for one in others if not one.could_be_best]
+    tied = [result for result in others if result.could_be_best]
+    out = [result for result in others if not result.could_be_best]
     confident = f"with {verdict.confidence} confidence"
     if not tied:
         who = all_others(len(out))
@@ -86,7 +86,7 @@ def _others(verdict: Verdict, others: Sequence[ConfigurationResult]) -> Iterator
 
 def _listed(configurations: Sequence[ConfigurationResult]) -> str:
     """``: a, b and c``; nothing where they are too many to name."""
-    *names, last = (one.name for one in configurations)
+    *names, last = (result.name for result in configurations)
     listed = f"{', '.join(names)} and {last}" if names else last
     return f": {listed}" if len(configurations) <= MAX_NAMED else ""
 
@@ -105,7 +105,9 @@ def _baselines(verdict: Verdict, winner: ConfigurationResult) -> Iterator[str]:
     """The best baseline of each kind with its estimate, and a shallow one that was not beaten."""
     for kind, words in (("shallow", "shallow baseline"), ("trivial", "trivial predictor")):
         of = [
-            (one.estimate, one) for one in verdict.baselines if one.kind == kind and one.estimate is not None
+            (baseline.estimate, baseline)
+            for baseline in verdict.baselines
+            if baseline.kind == kind and baseline.estimate is not None
         ]
         if not of:
             continue
@@ -154,7 +156,7 @@ def _pair(verdict: Verdict, factor: str, pair: LevelPair, difference: float) -> 
 
 def _calibration(verdict: Verdict, winner: ConfigurationResult) -> Iterator[str]:
     every = verdict.calibration.configurations if verdict.calibration else ()
-    for trust in (one.before.overconfidence for one in every if one.id == winner.id):
+    for trust in (record.before.overconfidence for record in every if record.id == winner.id):
         if trust is None or trust.estimate is None or trust.low is None or trust.high is None:
             continue
         if trust.conclusion == "undecided":

@@ -10,7 +10,7 @@ from foldwise.judging.claim_check.check import sentences as split
 from foldwise.judging.claim_check.csv_table import open_report
 from foldwise.judging.claim_check.forms import FORMS
 from foldwise.judging.claim_check.grammar import compiled, read
-from foldwise.judging.claim_check.names import ARTICLES, lexicon_of, tokens_of
+from foldwise.judging.claim_check.names import SPELT, lexicon_of, tokens_of
 from foldwise.judging.claim_check.table import of_verdict
 from foldwise.judging.verdict import VerdictWarning
 
@@ -122,7 +122,7 @@ def test_a_qualifier_behind_it_leaves_it_unchecked(table, numbers, form, verdict
     st.floats(0, 1),
 )
 def test_no_unknown_word_anywhere_leaves_an_answer(table, numbers, sentence, qualifier, where):
-    if qualifier in KNOWN | ARTICLES or qualifier in lexicon_of(table, {}):
+    if qualifier in KNOWN | set(SPELT) or qualifier in lexicon_of(table, {}):
         return
     words = sentence.format(**numbers).rstrip(".").split()
     place = round(where * len(words))

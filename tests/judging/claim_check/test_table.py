@@ -105,6 +105,7 @@ def test_what_the_numbers_bear_out(seed, sentence):
         "The GPU was better than the CPU by 3-15 %.",
         "ResNet18 had the lowest accuracy.",
         "Adam is consistently worse than SGD.",
+        "ResNet18 and VGG16 reached 78.41 %.",
         "Model 4 outperforms model 16.",
     ],
 )
@@ -154,6 +155,7 @@ def test_what_averages_cannot_show(seed, sentence):
             "no interval to compare with",
         ),
         ("Is ResNet18 better than VGG16?", "in no form"),
+        ("Model 1 reached 81.82 % (no interval: too few images) in mice.", "these words: mice."),
     ],
 )
 def test_what_cannot_be_checked_says_why(seed, sentence, words):

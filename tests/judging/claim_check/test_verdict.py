@@ -143,6 +143,9 @@ def test_scores_with_the_size_of_the_study(run):
     sentence = f"{winner.name} reached {winner.estimate:.3f} on unseen images ({{}} images)."
     assert verdicts(run, sentence.format(90)) == [TRUE]
     assert verdicts(run, sentence.format(900)) == [FALSE]
+    assert verdicts(run, f"{winner.name} reached {winner.estimate:.3f} (no interval: too few images).") == [
+        FALSE
+    ]
 
 
 def test_a_configuration_that_is_not_complete_has_no_place(tmp_path):

@@ -94,10 +94,10 @@ def _read(text: Path) -> str:
 
 def _meant(same: list[str]) -> dict[str, str]:
     """WORD=NAME as a word and the name that it means."""
-    wrong = [one for one in same if not all(part.strip() for part in one.partition("=")[::2])]
+    wrong = [pair for pair in same if not all(part.strip() for part in pair.partition("=")[::2])]
     if wrong:
         raise SpecError(f"--same {wrong[0]!r} is not WORD=NAME", cure="Write for example --same TPU=gpu.")
-    return {word.strip(): name.strip() for word, _, name in (one.partition("=") for one in same)}
+    return {word.strip(): name.strip() for word, _, name in (pair.partition("=") for pair in same)}
 
 
 def say_findings(checked: Checked, *, every: bool = False) -> None:

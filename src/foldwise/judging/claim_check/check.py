@@ -76,14 +76,15 @@ def check(table: Table, text: str, *, same: Mapping[str, str] | None = None) -> 
             message = f"{word!r} is to mean {name!r}, which {table.source} does not have"
             raise SpecError(message, cure=f"Known: {', '.join(list(names)[:20])}.")
     verdict = table.verdict
-    messages = [*results(verdict), *(one.message for one in verdict.warnings)] if verdict else []
-    own = {_shape(tokens_of(said, lexicon)): said for message in messages for _, said in sentences(message)}
+    messages = [*results(verdict), *(warning.message for warning in verdict.warnings)] if verdict else []
+    its_own = [sentence for message in messages for _, sentence in sentences(message)]
+    own = {_shape(tokens_of(sentence, lexicon)): sentence for sentence in its_own}
     every, findings = list(sentences(text)), []
     for line, sentence in every:
         tokens = tokens_of(sentence, lexicon)
         checks = tuple(_checks(table, tokens)) or _unread(sentence, tokens, own.get(_shape(tokens)))
         if checks:
-            worst = min((one.verdict for one in checks), key=GRAVEST.index)
+            worst = min((statement.verdict for statement in checks), key=GRAVEST.index)
             findings.append(Finding(line, sentence, worst, checks))
     return Checked(table, len(every), tuple(findings))
 

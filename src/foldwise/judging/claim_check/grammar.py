@@ -29,7 +29,7 @@ SETS = {
     "BETTER": "{better: better|superior|higher|greater|worse|inferior|lower}",
     "BEATS": "{better: outperforms|outperformed|outperform|beats|beat|surpassed|underperformed}",
     "BEST": "{better: best|highest|worst|lowest}",
-    "INTERVAL": "« {p} [confidence] (interval|ci) [:] {low} to {high} »|« no interval : too few images »",
+    "INTERVAL": "« {p} [confidence] (interval|ci) [:] {low} to {high} »|« {lacking: no interval : too few images} »",
     "WITH": "(with|on|using|for) {c}",
     "ALWAYS": "{always: (in|for|across) (all|every|each) NOUN|without exception}",
     "GAP": "by {gap} [to {gap2}] [INTERVAL]",
@@ -106,7 +106,7 @@ class Reading:
         of = next((value for value in self.values("m") if isinstance(value, tuple)), None)
         of = (self.table.measures[self.table.default],) if of is None else of
         if len(of) != 1:
-            titles = " and ".join(one.title for one in of) or "no such metric"
+            titles = " and ".join(measure.title for measure in of) or "no such metric"
             raise CannotCheck(f"{self.table.source} has {titles}")
         return of[0]
 
@@ -136,7 +136,7 @@ class Reading:
     def interval_agrees(self, ends: Sequence[tuple[float, float]]) -> bool:
         """Whether the interval that it prints, and its confidence, is one of these; or it prints none."""
         if "low" not in self:
-            return True
+            return "lacking" not in self or not ends
         if not ends or self.table.verdict is None:
             raise CannotCheck("there is no interval to compare with")
         both = [self.agrees("low", low) and self.agrees("high", high) for low, high in ends]
@@ -184,7 +184,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 def read(form: Form, text: str) -> dict[str, str] | None:
     """What stands in each slot of a form that reads a statement from its first token to its last; else None."""
     for match in filter(None, (compiled(pattern).fullmatch(text) for pattern in form.patterns)):
-        found = [(name.partition("__")[0], words) for name, words in match.groupdict().items() if words]
-        if len(dict(found)) == len(found):  # else one of two qualifiers of a kind would go unread
-            return dict(found)
+        captured = [(name.partition("__")[0], words) for name, words in match.groupdict().items() if words]
+        if len(dict(captured)) == len(captured):  # else one of two qualifiers of a kind would go unread
+            return dict(captured)
     return None

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, product
 
 from foldwise.judging.claim_check.grammar import GRAVEST, NUMBERS, Answer, CannotCheck, Found, Party, Reading
-from foldwise.judging.claim_check.table import Contrast, Row
+from foldwise.judging.claim_check.table import MAX_NAMED, Contrast, Row
 from foldwise.judging.wording import show
 
-MAX_SHOWN = 3
 SURE = {"significantly", "clearly", "shown", "chance"}
 Judge = Callable[[Reading, Contrast], Answer]
 ALWAYS, MOSTLY = {"always", "consistently"}, {"usually", "generally", "mostly"}
@@ -28,7 +27,7 @@ def contrasts(reading: Reading, a: Party, b: Party) -> list[Contrast]:
         among = {name: sum(of, ()) for name, of in {**a.levels, **b.levels}.items() if name != apart[0]}
         twos = product(a.levels[apart[0]], b.levels[apart[0]])
         made = [table.of_levels(measure, apart[0], two, among) for two in twos]
-    every = [one for one in made if one is not None]
+    every = [contrast for contrast in made if contrast is not None]
     if not every or len(every) < len(made):
         raise CannotCheck(f"there is no {measure.title} of two that differ in this alone")
     return every
@@ -52,19 +51,19 @@ def ahead(reading: Reading) -> Found:
     return answer, why
 
 
-def _better(reading: Reading, one: Contrast) -> Answer:
+def _better(reading: Reading, contrast: Contrast) -> Answer:
     """Whether the first is the larger or the smaller one, as it is said."""
-    how, agrees = reading.words("how", "chance"), reading.sign * one.value > 0
+    how, agrees = reading.words("how", "chance"), reading.sign * contrast.value > 0
     always, mostly, sure = bool(ALWAYS & how) or "always" in reading, bool(MOSTLY & how), bool(SURE & how)
-    agree, total = sum(reading.sign * value > 0 for value in one.each), len(one.each)
+    agree, total = sum(reading.sign * value > 0 for value in contrast.each), len(contrast.each)
     if "not" in how:
-        if agree == total if always else agrees and one.sure:
+        if agree == total if always else agrees and contrast.sure:
             return "false"
-        return "true" if always or not agrees or (sure and one.conclusion) else "not supported"
+        return "true" if always or not agrees or (sure and contrast.conclusion) else "not supported"
     if not agrees or (always and agree < total) or (mostly and 2 * agree <= total):
         return "false"
-    by_number = not one.conclusion and (always or mostly or bool(reading.words("better") & NUMBERS))
-    return "true" if one.sure or (not sure and ("agree" in reading or by_number)) else "not supported"
+    by_number = not contrast.conclusion and (always or mostly or bool(reading.words("better") & NUMBERS))
+    return "true" if contrast.sure or (not sure and ("agree" in reading or by_number)) else "not supported"
 
 
 def alike(reading: Reading) -> Found:
@@ -72,51 +71,50 @@ def alike(reading: Reading) -> Found:
     each = [reading.party([name, *reading.names("c")]) for name in reading.names("a")]
     others = [reading.party([*reading.names("b"), *reading.names("c")])] if "b" in reading else []
     twos = [*product(each, others)] if others else [*combinations(each, 2)]
-    every = [one for two in twos for one in contrasts(reading, *two)]
+    every = [contrast for two in twos for contrast in contrasts(reading, *two)]
     if not every:
         raise CannotCheck(f"it does not name two that {reading.table.source} compares")
     return _worst(reading, every, _same, 1)
 
 
-def _same(reading: Reading, one: Contrast) -> Answer:
-    if one.conclusion in ("equivalent", "better"):
-        return "true" if one.conclusion == "equivalent" else "false"
+def _same(reading: Reading, contrast: Contrast) -> Answer:
+    if contrast.conclusion in ("equivalent", "better"):
+        return "true" if contrast.conclusion == "equivalent" else "false"
     if "apart" in reading:
-        return "true" if one.conclusion == "not distinguishable" else "not supported"
-    return "not supported" if one.conclusion or any(one.each) else "true"
+        return "true" if contrast.conclusion == "not distinguishable" else "not supported"
+    return "not supported" if contrast.conclusion or any(contrast.each) else "true"
 
 
 def _worst(reading: Reading, every: Sequence[Contrast], answer: Judge, sign: int) -> Found:
     """The worst of the answers, with its evidence and what is wrong with the numbers that the sentence quotes."""
-    worst, k = min((GRAVEST.index(answer(reading, one)), k) for k, one in enumerate(every))
+    worst, k = min((GRAVEST.index(answer(reading, contrast)), k) for k, contrast in enumerate(every))
     wrong, tested = list(_wrong_quotes(reading, every, sign)), every[k].conclusion or worst > 0
     test = [_test(reading, every[k])] if tested else []
     return "false" if wrong else GRAVEST[worst], " ".join([_evidence(reading, every[k], sign), *test, *wrong])
 
 
-def _evidence(reading: Reading, one: Contrast, sign: int) -> str:
+def _evidence(reading: Reading, contrast: Contrast, sign: int) -> str:
     """The two scores, or ``It is so in 8 of 12 matched pairs, equal in 4`` with those that are against it."""
     shown_of = reading.measure.shown_of
-    if len(one.pairs) == 1:
-        return f"{shown_of(one.pairs[0])}."
-    against = [pair for pair, value in zip(one.pairs, one.each, strict=True) if sign * value < 0]
-    equal = sum(value == 0 for value in one.each)
-    text = f"It is so in {len(one.each) - equal - len(against)} of {len(one.each)} matched pairs"
+    if len(contrast.pairs) == 1:
+        return f"{shown_of(contrast.pairs[0])}."
+    against = [pair for pair, value in zip(contrast.pairs, contrast.each, strict=True) if sign * value < 0]
+    equal = sum(value == 0 for value in contrast.each)
+    text = f"It is so in {len(contrast.each) - equal - len(against)} of {len(contrast.each)} matched pairs"
     text += f", equal in {equal}" if equal else ""
     text += f", the other way round in {len(against)}" if against else ""
-    shown = "; ".join(f"{shown_of([a])} against {shown_of([b])}" for a, b in against[:MAX_SHOWN])
-    return f"{text} (mean difference {show(one.value)}{'; against it: ' + shown if shown else ''})."
+    shown = "; ".join(f"{shown_of([a])} against {shown_of([b])}" for a, b in against[:MAX_NAMED])
+    return f"{text} (mean difference {show(contrast.value)}{'; against it: ' + shown if shown else ''})."
 
 
-def _test(reading: Reading, one: Contrast) -> str:
+def _test(reading: Reading, contrast: Contrast) -> str:
     verdict, why = reading.table.verdict, "a table of averages has no scores per image"
-    if one.conclusion and verdict:
-        ends = "".join(
-            f", {verdict.confidence} interval {show(low)} to {show(high)}" for low, high in one.intervals[:1]
-        )
+    if contrast.conclusion and verdict:
+        first = contrast.intervals[:1]
+        ends = "".join(f", {verdict.confidence} interval {' to '.join(map(show, pair))}" for pair in first)
         words = {"better": "beyond chance", "not distinguishable": "this study cannot tell them apart"}
-        conclusion = "better" if one.sure else one.conclusion
-        return f"Difference {show(one.value)}{ends}: {words.get(conclusion, conclusion)}."
+        conclusion = "better" if contrast.sure else contrast.conclusion
+        return f"Difference {show(contrast.value)}{ends}: {words.get(conclusion, conclusion)}."
     if verdict:
         why = f"only {verdict.metric.title} was tested"
         why = "these were not tested against each other" if reading.measure.tested else why
@@ -125,18 +123,20 @@ def _test(reading: Reading, one: Contrast) -> str:
 
 def _wrong_quotes(reading: Reading, every: Sequence[Contrast], sign: int) -> Iterator[str]:
     """What is wrong with the difference, its interval and the count of pairs that a sentence quotes."""
-    each, agrees = sorted(abs(value) for one in every for value in one.each), reading.agrees
-    whole = [abs(one.value) for one in every]
+    each, agrees = sorted(abs(value) for contrast in every for value in contrast.each), reading.agrees
+    whole = [abs(contrast.value) for contrast in every]
     if "gap2" in reading and not (agrees("gap", each[0]) and agrees("gap2", each[-1])):
         low, high = (reading.number("gap").of(reading.measure, value) for value in (each[0], each[-1]))
         yield f"The differences go from {low:.4g} to {high:.4g}."
     if "gap2" not in reading and not any(agrees("gap", value) for value in (*whole, *each)):
         yield f"The difference is {reading.number('gap').of(reading.measure, whole[0]):.4g}."
-    turned = [pair if one.value >= 0 else (-pair[1], -pair[0]) for one in every for pair in one.intervals]
+    signed = [(contrast.value, pair) for contrast in every for pair in contrast.intervals]
+    turned = [pair if value >= 0 else (-pair[1], -pair[0]) for value, pair in signed]
     if not reading.interval_agrees(turned):
         yield f"The interval is {' to '.join(map(show, turned[0]))}."
-    counts = {(sum(sign * value > 0 for value in one.each), len(one.each)) for one in every}
-    counts |= {(one.agree, len(one.each)) for one in every if one.agree is not None and sign * one.value > 0}
+    counts = {(sum(sign * value > 0 for value in contrast.each), len(contrast.each)) for contrast in every}
+    along = (contrast for contrast in every if contrast.agree and sign * contrast.value > 0)
+    counts |= {(contrast.agree, len(contrast.each)) for contrast in along}
     if not any(agrees("agree", agree) and agrees("matched", total) for agree, total in counts):
         yield f"It is so in {' or '.join(f'{agree} of {total}' for agree, total in sorted(counts))}."
 
@@ -153,7 +153,7 @@ def score(reading: Reading) -> Found:
     if "y" in reading:
         why = f"They go from {measure.shown_of(rows[:1])} to {measure.shown_of(rows[-1:])}."
         wrong = [rows[k] for k, slot in ((0, "x"), (-1, "y")) if not reading.agrees(slot, values[k])]
-    elif not party.single and len(rows) > 1 and reading.agrees("x", mean):
+    elif not party.single and all(len(of) == 1 for of in party.levels.values()) and reading.agrees("x", mean):
         wrong, why = [], f"It is the mean of {len(rows)} ({mean:.4f})."
     elif wrong and len(wrong) < len(rows) and not party.single:
         num = len(rows) - len(wrong)
@@ -175,7 +175,7 @@ def _whose(reading: Reading, rows: Sequence[Row], slot: str) -> str:
     """Where a number that is wrong of these rows does stand."""
     measure, every = reading.measure, _ascending(reading, reading.table.rows)
     having = [row for row in every if reading.agrees(slot, row.values[measure.name])]
-    who = f"the {measure.title} of {', '.join(row.shown for row in having[:MAX_SHOWN])}"
+    who = f"the {measure.title} of {', '.join(row.shown for row in having[:MAX_NAMED])}"
     who = who if having else f"nowhere in the table as {measure.title}"
     return "" if set(having) & set(rows) else f" {reading.number(slot)} is {who}."
 
@@ -188,9 +188,8 @@ def _with_extras(reading: Reading, rows: Sequence[Row], why: str) -> Found:
         return "false", f"{why} The interval is {' to '.join(map(show, ends[0]))}."
     images, groups = (verdict.num_images, verdict.num_groups) if verdict else (None, None)
     right = reading.agrees("images", images) and reading.agrees("groups", groups)
-    return (
-        ("true", why) if right else ("false", f"{why} There are {images} images in {groups or 'no'} groups.")
-    )
+    answer: Answer = "true" if right else "false"
+    return answer, why if right else f"{why} There are {images} images in {groups or 'no'} groups."
 
 
 def best(reading: Reading) -> Found:
@@ -202,5 +201,5 @@ def best(reading: Reading) -> Found:
     first = [row for row in rows if row.values[name] == rows[0].values[name]]
     right = bool(set(first) & set(party.rows)) and reading.agrees("n", len(rows))
     right = right and reading.agrees("x", rows[0].values[name])
-    why = f"Of {len(rows)}, in order: {reading.measure.shown_of(rows[: max(MAX_SHOWN, len(first))])}."
+    why = f"Of {len(rows)}, in order: {reading.measure.shown_of(rows[: max(MAX_NAMED, len(first))])}."
     return _with_extras(reading, first[:1], why) if right else ("false", why)

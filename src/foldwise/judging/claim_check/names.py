@@ -24,16 +24,16 @@ NUMBER = re.compile(
     re.IGNORECASE,
 )
 SIGNS = re.compile(r"[^\w\s-]")  # hyphens are as free in a name as spaces
-ARTICLES = {"a", "an", "the"}
-# Signs and words that are written as others, so that patterns need one form of each.
+# Signs and words that are written as others, so that patterns need one form of each, or none.
 SPELT = {"(": "«", "[": "«", ")": "»", "]": "»", "–": "-", "cannot": "could not", "can": "could"}
+SPELT |= dict.fromkeys(("a", "an", "the"), "")
 
 
 @dataclass(frozen=True)
 class Name:
     """What a name stands for: one configuration, or the levels of a factor and the rows that have them, or both."""
 
-    said: str
+    label: str
     rows: tuple[Row, ...]
     single: bool
     factor: str = ""
@@ -85,8 +85,9 @@ def lexicon_of(table: Table, same: Mapping[str, str]) -> dict[str, Slot]:
     """What every name of a report stands for, as `plain` has it; `same` are words that mean one: TPU -> gpu."""
     names: dict[str, Slot] = {}
     for word, family in FAMILY_OF.items():
-        of = [one for one in table.measures.values() if family in map(family_of, (one.name, one.title))]
-        names[word] = names[f"{word}s"] = tuple([one for one in of if one.name == table.default] or of)
+        measures = [of for of in table.measures.values() if family in map(family_of, (of.name, of.title))]
+        deciding = [of for of in measures if of.name == table.default]
+        names[word] = names[f"{word}s"] = tuple(deciding or measures)
     names |= {plain(name): (of,) for of in table.measures.values() for name in (of.name, of.title)}
     names |= {plain(word): factor for factor in table.factors for word in _nouns(factor)}
     for factor, levels in table.factors.items():
@@ -115,40 +116,39 @@ def _nouns(factor: str) -> set[str]:
 def tokens_of(sentence: str, lexicon: Mapping[str, Slot]) -> Tokens:
     """The tokens of a sentence; of names within names the longest. Articles and the last stop are left out."""
     sentence = NUMBERED.sub("model ", sentence.rstrip(" .!"))
-    tokens, place, end = Tokens(), 0, len(sentence)
-    while place < end:
-        number, word = NUMBER.match(sentence, place), WORD.match(sentence, place)
-        if named := _name(sentence, place, lexicon):
-            tokens.add(named[0], sentence[place : named[1]])
-            place = named[1]
+    tokens, start, end = Tokens(), 0, len(sentence)
+    while start < end:
+        number, word = NUMBER.match(sentence, start), WORD.match(sentence, start)
+        if named := _name(sentence, start, lexicon):
+            tokens.add(named[0], sentence[start : named[1]])
+            start = named[1]
         elif number:
             _add_number(tokens, number, lexicon)
-            place = number.end()
+            start = number.end()
         else:
-            text = word[0].casefold() if word else sentence[place]
-            if text.strip() and text not in ARTICLES:
-                tokens.words += SPELT.get(text, text).split()
-            place += len(text)
+            text = word[0].casefold() if word else sentence[start]
+            tokens.words += SPELT.get(text, text).split()
+            start += len(text)
     return tokens
 
 
-def _name(sentence: str, place: int, lexicon: Mapping[str, Slot]) -> tuple[Slot, int] | None:
+def _name(sentence: str, start: int, lexicon: Mapping[str, Slot]) -> tuple[Slot, int] | None:
     """A name that begins here, as long as it gets, and where it ends."""
-    words = list(islice(WORD.finditer(sentence, place), MAX_WORDS))
-    for num in range(len(words) if words and words[0].start() == place else 0, 0, -1):
+    words = list(islice(WORD.finditer(sentence, start), MAX_WORDS))
+    for num in range(len(words) if words and words[0].start() == start else 0, 0, -1):
         bare, end = "".join(word[0] for word in words[:num]).casefold(), words[num - 1].end()
         value = lexicon.get(bare if bare in lexicon else bare.removesuffix("s"))  # U-Nets
         nouns = _nouns(value.factor) if isinstance(value, Name) and value.factor else set()
         common = bare in COMMON or bare.isdigit() or len(bare) < 2
         if value is None or (common and not nouns & set(re.split(r"\W+", sentence.casefold()))):
             continue
-        if set(SIGNS.findall(sentence, place, end)) - set(value.said if isinstance(value, Name) else ""):
+        if set(SIGNS.findall(sentence, start, end)) - set(value.label if isinstance(value, Name) else ""):
             continue  # a sign that the name does not have
         for noun in words[num:]:
             if noun[0].casefold().removesuffix("s") not in nouns or SIGNS.search(sentence, end, noun.start()):
                 break
             end = noun.end()
-        inside = sentence[place:end]
+        inside = sentence[start:end]
         return value, end + (inside.count("(") > inside.count(")") and sentence[end : end + 1] == ")")
     return None
 
@@ -157,7 +157,7 @@ def _add_number(tokens: Tokens, match: re.Match[str], lexicon: Mapping[str, Slot
     """A number; or a configuration that is called by it, in a list behind another such."""
     bare, words, slots = match[1].replace(",", ""), tokens.words, tokens.slots
     before = slots.get(next((word for word in reversed(words) if word not in (",", "and")), ""))
-    if isinstance(before, Name) and before.said[0] == "#" and words[-1] in (",", "and"):
+    if isinstance(before, Name) and before.label[0] == "#" and words[-1] in (",", "and"):
         return tokens.add(lexicon.get(f"model{bare}", ()), f"#{bare}")
     if words[-1:] == ["-"]:
         words[-1] = "to"

@@ -57,7 +57,7 @@ class Contrast:
     value: float  # the tested difference, else the mean of `each`
     conclusion: str | None = None  # of the test; None where nothing was tested
     intervals: Sequence[tuple[float, float]] = ()  # that of the test, then that of this pair alone
-    agree: int | None = None  # of so many pairs the verdict says that they differ in this direction
+    agree: int = 0  # of so many pairs the verdict says that they differ in this direction
 
     @property
     def sure(self) -> bool:
@@ -75,10 +75,10 @@ class Contrast:
         sign, ends = (1 if pair.a == a else -1), [(pair.low, pair.high)]
         if isinstance(pair, PairResult):
             ends.insert(0, (pair.low_all, pair.high_all))
-        known = [(low, high) for low, high in ends if low is not None and high is not None]
-        turned = known if sign == 1 else [(-high, -low) for low, high in known]
+        both = [(low, high) for low, high in ends if low is not None and high is not None]
+        turned = both if sign == 1 else [(-high, -low) for low, high in both]
         value = self.value if pair.difference is None else sign * pair.difference
-        agree = pair.agree if isinstance(pair, LevelPair) else None
+        agree = pair.agree if isinstance(pair, LevelPair) else 0
         return replace(self, value=value, conclusion=pair.conclusion, intervals=turned, agree=agree)
 
 
@@ -138,9 +138,9 @@ class Table:
 
 
 def _contrast(measure: Measure, pairs: Sequence[tuple[Row, Row]]) -> Contrast | None:
-    known = [(a, b) for a, b in pairs if measure.name in a.values and measure.name in b.values]
-    each = [a.values[measure.name] - b.values[measure.name] for a, b in known]
-    return Contrast(known, each, sum(each) / len(each)) if each else None
+    valued = [(a, b) for a, b in pairs if measure.name in a.values and measure.name in b.values]
+    each = [a.values[measure.name] - b.values[measure.name] for a, b in valued]
+    return Contrast(valued, each, sum(each) / len(each)) if each else None
 
 
 def of_verdict(verdict: Verdict, source: str = "verdict.json") -> Table:
@@ -149,8 +149,8 @@ def of_verdict(verdict: Verdict, source: str = "verdict.json") -> Table:
     for result in verdict.configurations:
         scores = {name: of.estimate for name, of in result.metrics.items() if of.estimate is not None}
         ends = [(name, of.low, of.high) for name, of in result.metrics.items()]
-        known = {name: (low, high) for name, low, high in ends if low is not None and high is not None}
-        rows.append(Row(result.name, result.levels, scores, known, result))
+        intervals = {name: (low, high) for name, low, high in ends if low is not None and high is not None}
+        rows.append(Row(result.name, result.levels, scores, intervals, result))
     if not any(row.values for row in rows):
         cure = "foldwise run goes on; foldwise report judges what is done."
         raise RunError("this verdict holds no score yet", where=source, cure=cure)
