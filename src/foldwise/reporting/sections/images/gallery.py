@@ -1,4 +1,4 @@
-"""Which images the report shows, with their predictions: worst, median and best, side by side, and a sample."""
+"""Which images the report shows, with their predictions: worst, median and best of the winner, and side by side."""
 
 from __future__ import annotations
 
