@@ -22,7 +22,7 @@ FILLER = re.compile(r"(?:(?:however|moreover|furthermore|in addition|in this stu
 # A sentence with one of these claims something; so does one with two names, or with a number beside a name or metric.
 CLAIMING = re.compile(
     r"(better|best|worse|worst|superior|inferior|higher|highest|lower|lowest|outperform\w*|beats?|significant\w*|similar"
-    r"|equivalent|comparable|differen\w+|differ|improve[sd]|winner|ruled|confident|fast\w*|slow\w*|effect)"
+    r"|equivalent|comparable|differen\w+|differ|improve[sd]|winner|ruled|confident|fast\w*|slow\w*|effect|scores?)"
 )
 PATTERNS = " ".join([*(pattern for form in FORMS for pattern in form.patterns), *SETS.values()])
 KNOWN = {"and", *re.findall(r"[a-z]+", re.sub(r"\{\w+:?", " ", PATTERNS))}
