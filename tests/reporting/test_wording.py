@@ -1,6 +1,6 @@
 import pytest
 
-from foldwise.judging.verdict_sections import ScoreEstimate
+from foldwise.judging.verdict_configurations import ScoreEstimate
 from foldwise.reporting import wording as words
 
 

@@ -7,7 +7,8 @@ from math import isfinite
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows
-from foldwise.judging.verdict import Answer, ConfigurationResult, State, VerdictWarning
+from foldwise.judging.verdict import Answer, State, VerdictWarning
+from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.wording import all_others, capital, in_text, show, unseen, with_interval
 from foldwise.text import count
 

@@ -34,7 +34,6 @@ from foldwise.judging.statistics.pairs import Pair, all_pairs
 from foldwise.judging.tables import write_results, write_scores
 from foldwise.judging.verdict import (
     Answer,
-    ConfigurationResult,
     DecidingMetric,
     MetricFacts,
     PairResult,
@@ -42,7 +41,8 @@ from foldwise.judging.verdict import (
     State,
     Verdict,
 )
-from foldwise.judging.verdict_sections import ModelThroughput
+from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.judging.verdict_requested import ModelThroughput
 from foldwise.judging.warnings import run_warnings
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import Metric, choose_metric, reported

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from foldwise.judging.verdict import ConfigurationResult, Verdict
+from foldwise.judging.verdict import Verdict
+from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import LevelPair
 from foldwise.judging.wording import (
     all_others,

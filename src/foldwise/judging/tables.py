@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 
 from foldwise.judging.scores.rows import Rows
-from foldwise.judging.verdict import ConfigurationResult, Cost, ShallowBaseline, TrivialBaseline, Verdict
+from foldwise.judging.verdict import Verdict
+from foldwise.judging.verdict_configurations import (
+    ConfigurationResult,
+    Cost,
+    ShallowBaseline,
+    TrivialBaseline,
+)
 from foldwise.metrics.outputs import Outputs, counts, predicted
 from foldwise.metrics.ratios import image_dice, image_iou
 from foldwise.run.folder import written_whole

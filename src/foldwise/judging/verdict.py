@@ -7,26 +7,29 @@ verdict.json is its dump; docs/verdict.md describes every field. `foldwise.judgi
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from foldwise.errors import RunError
-from foldwise.judging.verdict_sections import (
+from foldwise.judging.verdict_configurations import BaselineResult, ConfigurationResult, VerdictPart
+from foldwise.judging.verdict_requested import (
     AATestSection,
+    ModelThroughput,
+    RobustnessSection,
+    TextbookSection,
+)
+from foldwise.judging.verdict_sections import (
     BoundarySection,
     CalibrationSection,
     FactorsSection,
-    FoldScore,
-    ModelThroughput,
-    RobustnessSection,
-    ScoreEstimate,
-    TextbookSection,
     ThresholdsSection,
-    VerdictPart,
 )
 from foldwise.storage import read_json
 
+CURE = (
+    "Judge again: `foldwise report` of the run folder, or `foldwise judge` of the scores; nothing is trained."
+)
 SCHEMA = 2  # raised when a key of verdict.json changes its name or its meaning
 
 State = Literal[
@@ -37,8 +40,8 @@ State = Literal[
     "several_tied",
     "clear_winner",
 ]
+
 Conclusion = Literal["better", "equivalent", "not distinguishable"]
-Rank = Literal["winner", "could be best", "worse", "incomplete", "failed"]
 
 
 class MetricFacts(VerdictPart):
@@ -76,73 +79,6 @@ class Answer(VerdictPart):
     minimal_detectable_difference: float | None
 
 
-class MetricEstimate(ScoreEstimate):
-    """A metric of one configuration, and how many classes or images could not be scored."""
-
-    num_undefined: int
-
-
-class PrecisionRecall(VerdictPart):
-    """Precision, recall and F1; None for 0 / 0."""
-
-    precision: float | None
-    recall: float | None
-    f1: float | None
-
-
-class ClassPrecisionRecall(PrecisionRecall):
-    """The same of one class, and how many images or pixels have it."""
-
-    support: int
-
-
-class SplitScores(VerdictPart):
-    """Precision, recall and F1 on one part of the images: of every class, and their means."""
-
-    classes: dict[str, ClassPrecisionRecall]
-    macro: PrecisionRecall
-    weighted: PrecisionRecall
-
-
-class ScoresBySplit(VerdictPart):
-    """The scores on the images that were trained on, chosen on, and tested on."""
-
-    train: SplitScores
-    validation: SplitScores
-    test: SplitScores
-
-
-class Cost(VerdictPart):
-    """Means over fits of what was measured; of scores from elsewhere nothing is."""
-
-    train_s: float | None = None
-    evaluate_s: float | None = None
-    shared_features_s: float | None = None
-    shared_pretrain_s: float | None = None
-    parameters: float | None = None
-    trainable_parameters: float | None = None
-    peak_memory_mb: float | None = None
-    shared_peak_memory_mb: float | None = None
-    reserved_memory_mb: float | None = None
-    energy_j: float | None = None
-    shared_energy_j: float | None = None
-    latency_ms: float | None = None
-    device: str | None = None
-    cache: str | None = None
-    peak_memory_is: str | None = None
-    energy_is: str | None = None
-
-
-class Failure(VerdictPart):
-    """A fit that ended with an error."""
-
-    item: str
-    repeat: int
-    fold: int
-    type: str
-    message: str
-
-
 class FailedItem(VerdictPart):
     """An item that is no fit and ended with an error."""
 
@@ -151,94 +87,6 @@ class FailedItem(VerdictPart):
     title: str
     type: str
     message: str
-
-
-Measures = dict[str, bool | float | None]
-Confusion = tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, ...], ...], ...]
-
-
-class Standing(VerdictPart):
-    """What the comparison says of one configuration; of one that is not compared nothing but that it is not."""
-
-    verdict: Rank
-    low: float | None = None
-    high: float | None = None
-    se: float | None = None
-    run_sd: float | None = None
-    difference: float | None = None
-    difference_low: float | None = None
-    difference_high: float | None = None
-    p: float | None = None
-    could_be_best: bool = False
-    p_wins: float | None = None
-    rank_low: int | None = None
-    rank_high: int | None = None
-    ruled_out_by: str | None = None
-    equivalent: bool | None = None
-
-
-class ConfigurationResult(Standing):
-    """Everything that is known of one configuration."""
-
-    id: str
-    name: str
-    levels: dict[str, str]
-    estimate: float | None
-    folds: tuple[FoldScore, ...]
-    metrics: dict[str, MetricEstimate]
-    per_class: dict[str, Measures]
-    confusion: Confusion | None
-    split_scores: ScoresBySplit | None
-    cost: Cost
-    num_done: int
-    num_planned: int
-    failures: tuple[Failure, ...]
-    lacks: str | None = None
-
-    @property
-    def compared(self) -> bool:
-        """Whether it is complete, and so takes part in the comparison."""
-        return self.verdict in ("winner", "could be best", "worse")
-
-    @property
-    def has_interval(self) -> bool:
-        """Whether both ends of the interval are known."""
-        return self.low is not None and self.high is not None
-
-
-class TrivialBaseline(VerdictPart):
-    """A predictor that never looks at the image; nothing in it was learnt, so it has no interval."""
-
-    id: str
-    kind: Literal["trivial"] = "trivial"
-    name: str
-    sentence: str
-    estimate: float | None
-    metrics: dict[str, ScoreEstimate]
-    per_class: dict[str, Measures]
-
-
-class ShallowBaseline(VerdictPart):
-    """A simple classifier of pixels, judged like every configuration but never the winner."""
-
-    id: str
-    kind: Literal["shallow"] = "shallow"
-    name: str
-    sentence: str
-    estimate: float | None
-    low: float | None
-    high: float | None
-    folds: tuple[FoldScore, ...]
-    metrics: dict[str, ScoreEstimate]
-    per_class: dict[str, Measures]
-    cost: Cost
-    p: float | None
-    p_winner: float | None
-    difference: float | None
-    beaten: bool | None
-
-
-BaselineResult = Annotated[ShallowBaseline | TrivialBaseline, Field(discriminator="kind")]
 
 
 class SelectionSection(VerdictPart):
@@ -326,44 +174,31 @@ class Verdict(VerdictPart):
 
     def configuration(self, id: str) -> ConfigurationResult:
         """The configuration of this id; KeyError where there is none."""
-        return next_with(self.configurations, id)
+        return {configuration.id: configuration for configuration in self.configurations}[id]
 
     def dump(self) -> dict[str, Any]:
         """The verdict as verdict.json has it."""
         return {"schema": SCHEMA} | self.model_dump(mode="json")
 
     @classmethod
-    def load(cls, record: dict[str, Any], *, where: str = "verdict.json") -> Verdict:
+    def load(cls, record: Any, *, where: str = "verdict.json") -> Verdict:
         """The verdict that `dump` has made a record of.
 
         Raises:
             RunError: it is of another version of foldwise, or damaged.
         """
-        if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-            schema = record.get("schema") if isinstance(record, dict) else None
-            raise RunError(
-                f"this verdict has schema {schema}, and this version of foldwise reads schema {SCHEMA}",
-                where=where,
-                cure="Judge again: `foldwise report` of the run folder, or `foldwise judge` of the scores; nothing is trained.",
-            )
+        if not isinstance(record, dict) or "schema" not in record:
+            raise RunError("this is no verdict of foldwise", where=where, cure=CURE)
+        if record["schema"] != SCHEMA:
+            what = f"this verdict has schema {record['schema']}, and this version of foldwise reads schema {SCHEMA}"
+            raise RunError(what, where=where, cure=CURE)
         try:
             return cls.model_validate({key: value for key, value in record.items() if key != "schema"})
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
-            raise RunError(
-                f"the verdict is damaged at {field}: {first['msg']}",
-                where=where,
-                cure="Judge again: `foldwise report` of the run folder, or `foldwise judge` of the scores; nothing is trained.",
-            ) from None
-
-
-def next_with(configurations: tuple[ConfigurationResult, ...], id: str) -> ConfigurationResult:
-    """The configuration of this id; KeyError where there is none."""
-    for configuration in configurations:
-        if configuration.id == id:
-            return configuration
-    raise KeyError(id)
+            what = f"the verdict is damaged at {field}: {first['msg']}"
+            raise RunError(what, where=where, cure=CURE) from None
 
 
 def read_verdict(path: Path) -> Verdict:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from foldwise.data.cache.packed import open_packed
 from foldwise.errors import RunError
 from foldwise.judging.curves import Curves, read_curves
-from foldwise.judging.verdict import ConfigurationResult, Verdict, read_verdict
+from foldwise.judging.verdict import Verdict, read_verdict
+from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.run.auxiliary_results import AuxiliaryItem, read_auxiliary
 from foldwise.run.folder import RunFolder, read_json
 from foldwise.run.items import Item

@@ -9,7 +9,7 @@ from foldwise.judging.judge import _factors
 from foldwise.judging.judgement import Terms, judge_scores
 from foldwise.judging.scores.scoring import Scored
 from foldwise.judging.sections.factor_effects import COST_KEYS, factors_section
-from foldwise.judging.verdict import Cost
+from foldwise.judging.verdict_configurations import Cost
 from foldwise.metrics.influence import Units
 from foldwise.metrics.table import METRICS
 from foldwise.study.configurations import configurations

@@ -1,7 +1,7 @@
 """Speeds in the verdict: those that were measured, and those that failed with why."""
 
 from foldwise.judging.sections.items import throughput_section
-from foldwise.judging.verdict_sections import SpeedPoint
+from foldwise.judging.verdict_requested import SpeedPoint
 from foldwise.run.folder import RunFolder, write_json
 from foldwise.run.items import Item
 from foldwise.run.plan import Plan

@@ -11,8 +11,8 @@ from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmode
 from statsmodels.stats.multitest import multipletests
 from tiny_run import Wanted, make_run
 
-from foldwise.judging.sections.textbook import (
-    TESTS,
+from foldwise.judging.sections.textbook import TESTS
+from foldwise.judging.statistics.textbook import (
     corrected_t,
     correlated_t,
     friedman,

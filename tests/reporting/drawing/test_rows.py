@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from foldwise.judging.verdict import ConfigurationResult, Cost
+from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
 from foldwise.reporting.drawing.costs import OTHERS, cost_chart
 from foldwise.reporting.drawing.rows import baseline_row, interval_row, scale_head, score_scale
 

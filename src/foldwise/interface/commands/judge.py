@@ -16,8 +16,9 @@ from foldwise.storage import write_json
 from foldwise.text import broken, count
 
 if TYPE_CHECKING:
-    from foldwise.judging.verdict import ConfigurationResult, Verdict
-    from foldwise.judging.verdict_sections import TextbookSection
+    from foldwise.judging.verdict import Verdict
+    from foldwise.judging.verdict_configurations import ConfigurationResult
+    from foldwise.judging.verdict_requested import TextbookSection
 
 MAX_ROWS = 40
 WITH_P = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")

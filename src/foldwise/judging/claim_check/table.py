@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from foldwise.errors import RunError
-from foldwise.judging.verdict import ConfigurationResult, PairResult, Verdict
+from foldwise.judging.verdict import PairResult, Verdict
+from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import LevelPair
 
 MAX_NAMED = 4

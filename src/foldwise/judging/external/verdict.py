@@ -18,7 +18,8 @@ from foldwise.judging.judgement import Judgement, Terms, judge_scores
 from foldwise.judging.sections.configurations import result_of
 from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.statistics.design import Factor
-from foldwise.judging.verdict import ConfigurationResult, Cost, Verdict, VerdictWarning
+from foldwise.judging.verdict import Verdict, VerdictWarning
+from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
 from foldwise.judging.warnings.choice import not_distinguishable, optimism
 from foldwise.judging.warnings.runs import unstable
 from foldwise.judging.warnings.sample import small

@@ -10,7 +10,7 @@ import numpy as np
 
 from foldwise.judging.statistics.intervals import NO_INTERVAL, Interval, Spread, interval
 from foldwise.judging.statistics.variance import Variance, estimate_variance
-from foldwise.judging.verdict import Measures
+from foldwise.judging.verdict_configurations import Measures
 from foldwise.metrics.influence import Units, UnitScores, unit_scores
 from foldwise.metrics.outputs import Floats, Ints, Outputs, of_fold
 from foldwise.metrics.ranking import AUROC, AVERAGE_PRECISION, MIN_POSITIVES, ranked

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from foldwise.judging.scores.rows import PlannedFit, Rows
-from foldwise.judging.verdict import ClassPrecisionRecall, PrecisionRecall, ScoresBySplit, SplitScores
+from foldwise.judging.verdict_configurations import (
+    ClassPrecisionRecall,
+    PrecisionRecall,
+    ScoresBySplit,
+    SplitScores,
+)
 from foldwise.metrics.outputs import THRESHOLD, Floats, Ints, Outputs
 
 STORED = {"train": "train_confusion", "validation": "validation_confusion"}  # in scores.npz

@@ -17,7 +17,7 @@ from foldwise.judging.scores.scoring import Scored, score, table_of
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.verdict import VerdictWarning
-from foldwise.judging.verdict_sections import AATestPairs, AATestSection
+from foldwise.judging.verdict_requested import AATestPairs, AATestSection
 from foldwise.judging.wording import show
 from foldwise.text import count
 

@@ -13,16 +13,17 @@ from foldwise.judging.scores.curve_scores import confusion_matrix
 from foldwise.judging.scores.rows import PlannedFit, Rows
 from foldwise.judging.scores.scoring import Scored
 from foldwise.judging.scores.split_scores import scores_by_split
-from foldwise.judging.verdict import (
+from foldwise.judging.verdict_configurations import (
     ConfigurationResult,
     Cost,
     Failure,
+    FoldScore,
     MetricEstimate,
     Rank,
+    ScoreEstimate,
     Standing,
     TrivialBaseline,
 )
-from foldwise.judging.verdict_sections import FoldScore, ScoreEstimate
 from foldwise.study.configurations import Configuration
 
 WORDS = ("device", "cache", "peak_memory_is", "energy_is")  # of a cost; all others are numbers

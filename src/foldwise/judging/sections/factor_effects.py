@@ -18,7 +18,7 @@ from foldwise.judging.statistics.effects import (
     shares,
     views,
 )
-from foldwise.judging.verdict import ConfigurationResult
+from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import (
     FactorEffect,
     FactorsSection,

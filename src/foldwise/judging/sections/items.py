@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from foldwise.judging.verdict import FailedItem
-from foldwise.judging.verdict_sections import ModelThroughput
+from foldwise.judging.verdict_requested import ModelThroughput
 from foldwise.run.auxiliary_results import AuxiliaryItem
 from foldwise.run.folder import RunFolder
 from foldwise.study.spec import Choice

@@ -14,8 +14,8 @@ from foldwise.judging.scores.scoring import Scored, score, table_of
 from foldwise.judging.sections.configurations import cost_of, fold_scores
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.variance import Variance
-from foldwise.judging.verdict import ConfigurationResult, ShallowBaseline, VerdictWarning
-from foldwise.judging.verdict_sections import ScoreEstimate
+from foldwise.judging.verdict import VerdictWarning
+from foldwise.judging.verdict_configurations import ConfigurationResult, ScoreEstimate, ShallowBaseline
 from foldwise.judging.wording import show
 from foldwise.study.spec import Choice
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows
-from foldwise.judging.verdict import ConfigurationResult, State, VerdictWarning
+from foldwise.judging.verdict import State, VerdictWarning
+from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import FactorsSection
 from foldwise.judging.warnings import choice, runs, sample
 

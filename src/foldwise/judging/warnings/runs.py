@@ -10,7 +10,8 @@ import numpy as np
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import PlannedFit, Rows
 from foldwise.judging.statistics.run_variance import OWN_FROM, STEADY_ENOUGH, unsteady
-from foldwise.judging.verdict import ConfigurationResult, VerdictWarning
+from foldwise.judging.verdict import VerdictWarning
+from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.study.spec import Training
 from foldwise.text import count, some
 

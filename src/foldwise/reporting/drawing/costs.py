@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from foldwise.judging.verdict import ConfigurationResult, Cost
+from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
 from foldwise.reporting.drawing.rows import SHAPE_OF, standing
 from foldwise.reporting.drawing.svg import (
     Numbers,

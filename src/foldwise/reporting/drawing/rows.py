@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from foldwise.judging.verdict import ConfigurationResult, ShallowBaseline
+from foldwise.judging.verdict_configurations import ConfigurationResult, ShallowBaseline
 from foldwise.reporting.drawing.svg import (
     Scale,
     drawing,

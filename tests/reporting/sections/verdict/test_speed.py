@@ -4,7 +4,7 @@ import pytest
 from altered import altered
 from make_run import MARKUP
 
-from foldwise.judging.verdict import Cost
+from foldwise.judging.verdict_configurations import Cost
 from foldwise.reporting.drawing.curves import speed_panel
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.judging.verdict import ConfigurationResult
+from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.reporting.drawing.histograms import histogram
 from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from foldwise.judging.verdict import ConfigurationResult, Cost, State
+from foldwise.judging.verdict import State
+from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
 from foldwise.judging.wording import in_text
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import (

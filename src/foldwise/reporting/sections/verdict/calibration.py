@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foldwise.judging.verdict import ConfigurationResult
+from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import (
     ClassThreshold,
     ConfigurationCalibration,

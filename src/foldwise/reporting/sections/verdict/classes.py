@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from foldwise.judging.verdict import ConfigurationResult, Measures, PrecisionRecall, ScoresBySplit
+from foldwise.judging.verdict_configurations import (
+    ConfigurationResult,
+    Measures,
+    PrecisionRecall,
+    ScoresBySplit,
+)
 from foldwise.judging.verdict_sections import ClassDistance
 from foldwise.reporting.drawing.classes import MAX_DRAWN, Dot, class_strip, commonest
 from foldwise.reporting.drawing.rows import standing

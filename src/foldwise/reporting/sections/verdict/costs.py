@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foldwise.judging.verdict import ConfigurationResult, Cost
+from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
 from foldwise.reporting.drawing.costs import OTHERS, cost_chart, most_memory
 from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from foldwise.judging.verdict import (
+from foldwise.judging.verdict_configurations import (
     BaselineResult,
     ConfigurationResult,
     Cost,
+    ScoreEstimate,
     ShallowBaseline,
 )
-from foldwise.judging.verdict_sections import ScoreEstimate
 from foldwise.reporting.drawing.rows import (
     baseline_row,
     interval_row,

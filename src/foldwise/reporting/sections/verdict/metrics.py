@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foldwise.judging.verdict import ConfigurationResult
+from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.wording import in_text
 from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.rows import bar_cell, bar_head

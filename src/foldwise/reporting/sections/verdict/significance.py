@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from foldwise.judging.verdict import ConfigurationResult
-from foldwise.judging.verdict_sections import (
+from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.judging.verdict_requested import (
     AdjustedP,
     FriedmanTest,
     McNemarTest,

@@ -1,0 +1,196 @@
+"""What a verdict says of configurations and baselines: typed, frozen, as verdict.json has it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from foldwise.storage import as_json
+
+
+class VerdictPart(BaseModel):
+    """Anything in a verdict: immutable, without unknown fields, every missing number None."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_json_has_it(cls, values: Any) -> Any:
+        """Numbers of numpy become plain ones; nan and infinity, which JSON cannot say, become None."""
+        return as_json(values, other=lambda part: part)  # parts of a verdict are plain already
+
+
+class ScoreEstimate(VerdictPart):
+    """A score with its interval."""
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+
+
+class FoldScore(VerdictPart):
+    """The score of one fit on its test fold, by the metric that decides."""
+
+    repeat: int
+    fold: int
+    score: float | None
+
+
+Rank = Literal["winner", "could be best", "worse", "incomplete", "failed"]
+
+
+class MetricEstimate(ScoreEstimate):
+    """A metric of one configuration, and how many classes or images could not be scored."""
+
+    num_undefined: int
+
+
+class PrecisionRecall(VerdictPart):
+    """Precision, recall and F1; None for 0 / 0."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class ClassPrecisionRecall(PrecisionRecall):
+    """The same of one class, and how many images or pixels have it."""
+
+    support: int
+
+
+class SplitScores(VerdictPart):
+    """Precision, recall and F1 on one part of the images: of every class, and their means."""
+
+    classes: dict[str, ClassPrecisionRecall]
+    macro: PrecisionRecall
+    weighted: PrecisionRecall
+
+
+class ScoresBySplit(VerdictPart):
+    """The scores on the images that were trained on, chosen on, and tested on."""
+
+    train: SplitScores
+    validation: SplitScores
+    test: SplitScores
+
+
+class Cost(VerdictPart):
+    """Means over fits of what was measured; of scores from elsewhere nothing is."""
+
+    train_s: float | None = None
+    evaluate_s: float | None = None
+    shared_features_s: float | None = None
+    shared_pretrain_s: float | None = None
+    parameters: float | None = None
+    trainable_parameters: float | None = None
+    peak_memory_mb: float | None = None
+    shared_peak_memory_mb: float | None = None
+    reserved_memory_mb: float | None = None
+    energy_j: float | None = None
+    shared_energy_j: float | None = None
+    latency_ms: float | None = None
+    device: str | None = None
+    cache: str | None = None
+    peak_memory_is: str | None = None
+    energy_is: str | None = None
+
+
+class Failure(VerdictPart):
+    """A fit that ended with an error."""
+
+    item: str
+    repeat: int
+    fold: int
+    type: str
+    message: str
+
+
+Measures = dict[str, bool | float | None]
+
+Confusion = tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, ...], ...], ...]
+
+
+class Standing(VerdictPart):
+    """What the comparison says of one configuration; of one that is not compared nothing but that it is not."""
+
+    verdict: Rank
+    low: float | None = None
+    high: float | None = None
+    se: float | None = None
+    run_sd: float | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p: float | None = None
+    could_be_best: bool = False
+    p_wins: float | None = None
+    rank_low: int | None = None
+    rank_high: int | None = None
+    ruled_out_by: str | None = None
+    equivalent: bool | None = None
+
+
+class ConfigurationResult(Standing):
+    """Everything that is known of one configuration."""
+
+    id: str
+    name: str
+    levels: dict[str, str]
+    estimate: float | None
+    folds: tuple[FoldScore, ...]
+    metrics: dict[str, MetricEstimate]
+    per_class: dict[str, Measures]
+    confusion: Confusion | None
+    split_scores: ScoresBySplit | None
+    cost: Cost
+    num_done: int
+    num_planned: int
+    failures: tuple[Failure, ...]
+    lacks: str | None = None
+
+    @property
+    def compared(self) -> bool:
+        """Whether it is complete, and so takes part in the comparison."""
+        return self.verdict in ("winner", "could be best", "worse")
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether both ends of the interval are known."""
+        return self.low is not None and self.high is not None
+
+
+class TrivialBaseline(VerdictPart):
+    """A predictor that never looks at the image; nothing in it was learnt, so it has no interval."""
+
+    id: str
+    kind: Literal["trivial"] = "trivial"
+    name: str
+    sentence: str
+    estimate: float | None
+    metrics: dict[str, ScoreEstimate]
+    per_class: dict[str, Measures]
+
+
+class ShallowBaseline(VerdictPart):
+    """A simple classifier of pixels, judged like every configuration but never the winner."""
+
+    id: str
+    kind: Literal["shallow"] = "shallow"
+    name: str
+    sentence: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    folds: tuple[FoldScore, ...]
+    metrics: dict[str, ScoreEstimate]
+    per_class: dict[str, Measures]
+    cost: Cost
+    p: float | None
+    p_winner: float | None
+    difference: float | None
+    beaten: bool | None
+
+
+BaselineResult = Annotated[ShallowBaseline | TrivialBaseline, Field(discriminator="kind")]
