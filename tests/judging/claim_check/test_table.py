@@ -215,7 +215,7 @@ def test_what_is_no_report_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"there is no verdict.json in this folder"):
         open_report(tmp_path)
     (tmp_path / "x.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(RunError, match="this verdict has schema None"):
+    with pytest.raises(RunError, match="this is no verdict of foldwise"):
         open_report(tmp_path / "x.json")
     (tmp_path / "t.csv").write_text("model,dice\na,0.5\nb,0.6\n", encoding="utf-8")
     with pytest.raises(SpecError, match=r"no metric of .* is called 'iou'"):
