@@ -123,7 +123,7 @@ def test_a_run_whose_plan_is_changed_by_another_one_says_so(tmp_path):
         look()
 
 
-def test_a_users_own_network_is_found_where_the_command_is_called(tmp_path):
+def test_a_users_own_network_is_found_where_the_command_is_called(monkeypatch, capsys, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import torch\n"
         "def net(in_channels, num_classes):\n"
@@ -135,7 +135,17 @@ def test_a_users_own_network_is_found_where_the_command_is_called(tmp_path):
         'train: {model: "mine:net", epochs: 1}\n'
         "validate: {folds: 2}\n"
     )
-    command = [Path(sys.executable).parent / "foldwise", "check", "study.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "mine:net" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "argv", ["foldwise", "check", "study.yaml"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert "mine:net" in capsys.readouterr().out
+
+
+def test_the_command_is_installed():
+    command = [Path(sys.executable).parent / "foldwise", "--help"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "Which deep-learning model should I use" in ended.stdout

@@ -1,6 +1,7 @@
 """The main job on tiny phantoms: check, run, kill, run again, edit, predict; from the command line as a user types it."""
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -8,13 +9,19 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import Forked
 
-from foldwise.interface import api
+from foldwise.data.phantoms.catalogue import make
+from foldwise.interface import api, cli
+from foldwise.run.folder import RunFolder
+from foldwise.run.launchers.inline import Inline
+from foldwise.run.launchers.table import LAUNCHERS
 
 SEGMENTATION = """
 study: tiny
@@ -45,34 +52,50 @@ validate: {folds: 2}
 """
 
 
-def foldwise(*arguments, cwd, check=True, **options):
-    command = [sys.executable, "-m", "foldwise", *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=400, check=False, **options
-    )
-    if check and done.returncode:
-        pytest.fail(
-            f"foldwise {' '.join(map(str, arguments))} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        )
-    return done
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    errors: str
+
+
+def foldwise(*arguments, cwd, code=0):
+    """`foldwise ...` as typed in the folder `cwd`, but in this process: it has imported torch already."""
+    out, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["foldwise", *map(str, arguments)])
+        patch.setattr(sys, "path", [*sys.path])  # the command adds its folder
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    assert ended.value.code == code, out.getvalue() + errors.getvalue()
+    return Ended(ended.value.code, out.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The segmentation study, checked and run without disturbance: (study file, run folder, what check and run said).
+    """The segmentation study, checked and run without disturbance: (study file, run folder, what check and run printed).
 
     Tests share it; those that change anything work in a copy.
     """
-    place = tmp_path_factory.mktemp("whole")
-    study = place / "study.yaml"
+    root = tmp_path_factory.mktemp("whole")
+    study = root / "study.yaml"
     study.write_text(SEGMENTATION, encoding="utf-8")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    checked = foldwise("check", study, cwd=place).stdout
-    assert not (place / "runs").exists()  # a check writes no run
-    said = foldwise("run", study, "--workers", "1", cwd=place).stdout
-    patch.undo()
-    return study, place / "runs" / "tiny", checked, said
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        checked = foldwise("check", study, cwd=root).out
+        assert not (root / "runs").exists()  # a check writes no run
+        printed = foldwise("run", study, "--launcher", "inline", cwd=root).out
+    return study, root / "runs" / "tiny", checked, printed
+
+
+@pytest.fixture(scope="module")
+def forked():
+    """Commands in processes that start at once."""
+    with Forked() as server:
+        yield server
 
 
 @pytest.fixture
@@ -116,9 +139,9 @@ def finished_times(run: Path):
 
 
 def test_a_study_runs_to_its_report(whole):
-    _, run, checked, said = whole
+    _, run, checked, printed = whole
     assert "Plan:" in checked
-    assert f"Report:  {Path('runs/tiny/report.html')}" in said
+    assert f"Report:  {Path('runs/tiny/report.html')}" in printed
     assert_reported(run, "dice_img_macro")
 
 
@@ -133,59 +156,51 @@ def assert_reported(run, metric):
         assert len(list(csv.DictReader(file))) >= len(verdict["configurations"])
 
 
-def test_same_rows_whatever_the_workers_and_the_order_and_two_runs_at_once(whole, tmp_path):
-    command = [sys.executable, "-m", "foldwise", "run", str(whole[0]), "--workers", "1", "--out", "both"]
-    both = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    said = [running.communicate(timeout=400)[1] for running in both]
-    assert [running.returncode for running in both] == [0, 0], said
+def test_same_rows_of_two_runs_at_once(whole, tmp_path, forked):
+    command = "run", whole[0], "--launcher", "inline", "--out", "both"
+    both = [forked.start(*command, cwd=tmp_path) for _ in range(2)]
+    assert [forked.wait(pid) for pid in both] == [0, 0]
     assert_same(rows(whole[1]), rows(tmp_path / "both"))
 
 
 def test_a_second_run_does_nothing_and_an_edited_study_only_what_is_new(again, tmp_path, study_file):
     study, run = study_file(SEGMENTATION), again
     first = finished_times(run)
-    said = foldwise("run", study, cwd=tmp_path).stdout
-    assert "All 5 items were done already." in said  # four fits and the pictures of their augmentation
-    assert "Report:" in said
+    printed = foldwise("run", study, cwd=tmp_path).out
+    assert "All 5 items were done already." in printed  # four fits and the pictures of their augmentation
+    assert "Report:" in printed
     assert finished_times(run) == first
     study.write_text(SEGMENTATION.replace("{unet: {width: 4}}", "{unet: {width: 4}}, {unet: {width: 6}}"))
-    foldwise("run", study, cwd=tmp_path)
+    foldwise("run", study, "--launcher", "inline", cwd=tmp_path)
     edited = finished_times(run)
     assert len(edited) == len(first) + 2
     assert {item: edited[item] for item in first} == first
 
 
-def finished_items(run):
-    """Only what is committed: scratch folders come and go while one looks."""
-    return list((run / "done").glob("*/result.json"))
+# Looked for again and again, so only what is there for long or for good: scratch folders come and go.
+MOMENTS = {
+    "the run is laid out": lambda run: (run / "plan.json").exists(),
+    "an item is in progress": lambda run: bool(RunFolder(run).beats()),
+    "an item is done": lambda run: any(run.glob("done/*/result.json")),
+    "two items are done": lambda run: len([*run.glob("done/*/result.json")]) > 1,
+}
 
 
-def test_killed_at_any_time_it_goes_on_with_the_same_numbers(whole, tmp_path):
-    study = whole[0]
-    command = [sys.executable, "-m", "foldwise", "run", study, "--workers", "2", "--out", "killed"]
-    for _ in range(2):
-        before = len(finished_items(tmp_path / "killed"))
-        running = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 400
-        while running.poll() is None and len(finished_items(tmp_path / "killed")) == before:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        with suppress(ProcessLookupError):  # a slow look may come after the end
-            os.killpg(running.pid, signal.SIGKILL)  # parent and workers at once, as a power cut would
-        running.wait()
-    foldwise("run", study, "--workers", "2", "--out", "killed", cwd=tmp_path)
-    assert_same(rows(whole[1]), rows(tmp_path / "killed"))
-    assert list((tmp_path / "killed").rglob(".*")) == []
-    assert list((tmp_path / "killed" / "scratch").iterdir()) == []
+def test_killed_at_any_time_it_goes_on_with_the_same_numbers(whole, tmp_path, forked):
+    run = tmp_path / "killed"
+    command = "run", whole[0], "--launcher", "inline", "--out", run
+    for moment, has_come in MOMENTS.items():
+        pid, deadline = forked.start(*command, cwd=tmp_path), time.monotonic() + 400
+        while not has_come(run):
+            assert time.monotonic() < deadline, moment
+            time.sleep(0.005)
+        os.kill(pid, signal.SIGKILL)  # the worker, too: it is the same process
+        assert forked.wait(pid) == -signal.SIGKILL, moment
+    assert forked.wait(forked.start(*command, cwd=tmp_path)) == 0
+    assert_same(rows(whole[1]), rows(run))
+    assert contents(run) == contents(whole[1])
+    assert list(run.rglob(".*")) == []
+    assert list((run / "scratch").iterdir()) == []
 
 
 def test_a_failed_item_is_shown_and_the_rest_is_done(tmp_path, study_file):
@@ -200,25 +215,21 @@ def test_a_failed_item_is_shown_and_the_rest_is_done(tmp_path, study_file):
         "def build(in_channels, num_classes):\n"
         "    return Breaks(in_channels, num_classes, 3, padding=1)\n"
     )
-    path = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = foldwise("run", study, cwd=tmp_path, check=False, env=path)
-    assert done.returncode == 6, done.stdout + done.stderr
-    assert "does not like batches of four" in done.stderr
+    ended = foldwise("run", study, "--launcher", "inline", cwd=tmp_path, code=6)
+    assert "does not like batches of four" in ended.errors
     verdict = json.loads((tmp_path / "runs/tiny/verdict.json").read_text())
     states = {row["name"]: row["num_done"] for row in verdict["configurations"]}
     assert sorted(states.values()) == [0, 2]
     assert "does not like batches of four" in (tmp_path / "runs/tiny/report.html").read_text()
-    said = foldwise("status", "runs/tiny", cwd=tmp_path).stdout
-    assert "2 failed" in said
-    assert "does not like batches of four" in said
+    printed = foldwise("status", "runs/tiny", cwd=tmp_path).out
+    assert "2 failed" in printed
+    assert "does not like batches of four" in printed
 
 
 def test_frozen_features_are_shared_and_predict_works(tmp_path, study_file):
     study = study_file(CLASSIFICATION)
-    said = foldwise("run", study, cwd=tmp_path).stdout
-    assert "1 pass of frozen encoders shared by 4 fits" in said
-    from foldwise.data.phantoms.catalogue import make
-
+    printed = foldwise("run", study, "--launcher", "inline", cwd=tmp_path).out
+    assert "1 pass of frozen encoders shared by 4 fits" in printed
     make("gels", tmp_path / "new", images=6, size=64, difficulty=0.3, seed=9)
     foldwise("predict", "runs/tiny", tmp_path / "new", "--out", "predictions", cwd=tmp_path)
     with (tmp_path / "predictions" / "predictions.csv").open(newline="") as file:
@@ -229,10 +240,9 @@ def test_frozen_features_are_shared_and_predict_works(tmp_path, study_file):
 
 
 def test_a_bad_study_ends_with_its_exit_code_before_any_training(tmp_path, study_file):
-    done = foldwise("run", study_file(SEGMENTATION.replace("unet", "unte")), cwd=tmp_path, check=False)
-    assert done.returncode == 2
-    assert "Did you mean 'unet'?" in done.stderr
-    assert "Traceback" not in done.stderr
+    ended = foldwise("run", study_file(SEGMENTATION.replace("unet", "unte")), cwd=tmp_path, code=2)
+    assert "Did you mean 'unet'?" in ended.errors
+    assert "Traceback" not in ended.errors
     assert not (tmp_path / "runs").exists()
 
 
@@ -244,17 +254,34 @@ def contents(run: Path):
     return {name for name in files if not name.startswith(("logs/", "leases/"))}, plain
 
 
-def test_python_and_the_shell_write_the_same_run_folder(whole, tmp_path, study_file, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = api.run(study_file(SEGMENTATION), workers=1, launcher="inline")
-    assert contents(run.folder.root) == contents(whole[1])
-    assert_same(rows(run.folder.root), rows(whole[1]))
-    assert api.open_run(run.folder.root).verdict == run.verdict
+def test_the_shell_with_two_workers_writes_the_same_run_folder_and_python_opens_it(
+    whole, tmp_path, study_file
+):
+    study = study_file(SEGMENTATION)
+    command = [sys.executable, "-m", "foldwise", "run", study.name, "--workers", "2"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    of_shell = tmp_path / "runs" / "tiny"
+    assert contents(of_shell) == contents(whole[1])
+    assert_same(rows(of_shell), rows(whole[1]))
+    finished = finished_times(of_shell)
+    once_more = api.run(study, out=of_shell)  # nothing is left to do
+    assert once_more.verdict == api.open_run(of_shell).verdict
+    assert finished_times(of_shell) == finished
+    assert once_more.folder.root == of_shell
 
 
 def test_the_python_names_do_the_same(tmp_path, study_file, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = api.run(study_file(MULTILABEL), workers=1)
+    crews = []
+
+    def launch(crew, work):
+        crews.append(crew)
+        return Inline(crew, work)
+
+    monkeypatch.setitem(LAUNCHERS, "local", launch)  # what a run takes where nothing is said of it
+    run = api.run(study_file(MULTILABEL), workers=3)
+    assert [crew.workers for crew in crews] == [3]
     assert len(run.leaderboard) >= 1
     assert run.report.exists()
     assert_reported(run.folder.root, "average_precision_macro")

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from foldwise.metrics.outputs import Bools, Floats, Ints
 
@@ -26,6 +25,9 @@ def placements(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
 
     Ties count half. Source: DeLong, DeLong & Clarke-Pearson 1988, by ranks as in Sun & Xu 2014.
     """
+    # Every worker and command imports the table of metrics, and scipy.stats takes most of a second to import.
+    from scipy.stats import rankdata
+
     num_positive, num_negative = int(positive.sum()), int((~positive).sum())
     ranks = rankdata(scores)
     of_positives = (ranks[positive] - rankdata(scores[positive])) / num_negative

@@ -1,0 +1,75 @@
+"""Commands in processes of their own that start at once: forked from one that has imported torch and done nothing.
+
+A process that imports torch takes seconds to start; tests that kill runs, or have several at once, start many.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+class Forked:
+    """Starts `foldwise ...` in processes that can be killed and waited for."""
+
+    def __enter__(self):
+        code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import forked; forked.serve()"
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        return self
+
+    def __exit__(self, *_):
+        self.server.stdin.close()
+        self.server.wait(200)
+        self.server.stdout.close()
+
+    def start(self, *arguments, cwd):
+        """The process id of a command that has begun in the folder `cwd`, with this process's environment."""
+        return self._ask(
+            {"arguments": [*map(str, arguments)], "cwd": str(cwd), "environment": {**os.environ}}
+        )
+
+    def wait(self, pid):
+        """The exit code of a command once it has ended; negative where a signal ended it."""
+        return self._ask({"wait": pid})
+
+    def _ask(self, request):
+        print(json.dumps(request), file=self.server.stdin, flush=True)
+        return int(self.server.stdout.readline())
+
+
+def serve():
+    """Fork a process for every line that asks for one, until there are no more lines."""
+    import foldwise.interface.api
+    import foldwise.learning.training.fit
+    import foldwise.pipeline.pipeline  # noqa: F401 - imported here, once, for all who are forked
+
+    answers = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "wait" in request:
+            answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+        else:
+            answer = os.fork() or _be_the_command(**request)
+        print(answer, file=answers, flush=True)
+
+
+def _be_the_command(arguments, cwd, environment):
+    from foldwise.interface import cli
+
+    silent = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):  # errors are seen where pytest shows them
+        os.dup2(silent, stream)
+    os.chdir(cwd)
+    os.environ.update(environment)
+    sys.argv = ["foldwise", *arguments]
+    try:
+        cli.main()
+    except SystemExit as ended:
+        os._exit(ended.code or 0)
+    finally:
+        os._exit(1)
