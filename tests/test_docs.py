@@ -15,8 +15,7 @@ from ruamel.yaml import YAML
 from foldwise.data.phantoms.catalogue import PHANTOMS
 from foldwise.insight.shallow_baselines import BASELINES
 from foldwise.interface.cli import app
-from foldwise.learning.networks.heads import HEADS
-from foldwise.learning.networks.models import MODELS
+from foldwise.learning.networks.models import HEADS, MODELS
 from foldwise.learning.objectives.losses import LOSSES
 from foldwise.learning.objectives.optimizers import OPTIMIZERS, SCHEDULES
 from foldwise.learning.objectives.pretraining import PRETRAINING

@@ -9,7 +9,7 @@ from judged import judge
 from foldwise.data.cache.packing import pack
 from foldwise.data.folds.splits import Split, write_splits
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.learning.objectives.losses import loss_curve
+from foldwise.learning.training.fit_files import loss_curve
 from foldwise.run.folder import RunFolder, write_json
 from foldwise.run.items import Item
 from foldwise.run.plan import Plan

@@ -8,7 +8,7 @@ from judged import judge
 from PIL import Image
 
 from foldwise.learning.objectives.losses import losses_to_map
-from foldwise.learning.training.snapshots import Watch
+from foldwise.learning.training.fit_files import Watch
 from foldwise.run.folder import read_json, write_json
 from foldwise.study.spec import IGNORE
 

@@ -26,9 +26,9 @@ from foldwise.insight.replay import Replay, largest_difference, most_steps, repl
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.checkpoints.winner import WEIGHTS
 from foldwise.learning.job import Job
-from foldwise.learning.training.epoch_metrics import finite
 from foldwise.learning.training.scoring import evaluate
 from foldwise.learning.training.setup import FitRequest, with_less_memory
+from foldwise.learning.training.train import finite
 from foldwise.run.items import HUTCHINSON_DRAWS, LANCZOS_STEPS, MAX_STEPS, num_images
 from foldwise.run.landscapes import epochs_to_look_at, spread
 from foldwise.run.leases import Beat

@@ -24,7 +24,7 @@ from foldwise.data.cache.packed import Packed
 from foldwise.errors import DataError, choose
 from foldwise.learning.job import Job
 from foldwise.learning.options import bound
-from foldwise.learning.training.counting import pixel_counts
+from foldwise.learning.training.scoring import pixel_counts
 from foldwise.run.leases import Beat
 from foldwise.study.spec import Choice
 

@@ -7,7 +7,7 @@ from make_run import RUNS, make_run
 
 from foldwise.errors import MissingExtra, RunError
 from foldwise.judging.verdict import read_verdict
-from foldwise.learning.checkpoints.event_files import write_events
+from foldwise.learning.checkpoints.winner import write_events
 
 
 @pytest.fixture(scope="module")

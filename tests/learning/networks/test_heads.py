@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from foldwise.errors import SpecError
-from foldwise.learning.networks.heads import HEADS, build_head, make_head
+from foldwise.learning.networks.models import HEADS, build_head, make_head
 from foldwise.study.spec import Choice, Training
 
 

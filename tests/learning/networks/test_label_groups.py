@@ -10,8 +10,7 @@ from torch import nn
 
 from foldwise.errors import SpecError
 from foldwise.learning.networks.describing import describe
-from foldwise.learning.networks.heads import build_head
-from foldwise.learning.networks.models import build
+from foldwise.learning.networks.models import build, build_head
 from foldwise.learning.networks.network import Joined
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.study.configurations import Configuration

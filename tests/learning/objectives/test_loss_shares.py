@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from foldwise.learning.objectives.class_weights import Problem
-from foldwise.learning.objectives.loss_formulas import Loss
-from foldwise.learning.objectives.losses import LOSSES, Row, dice, loss_curve, losses_to_map, make_loss
+from foldwise.learning.objectives.loss_formulas import Loss, Problem
+from foldwise.learning.objectives.losses import (
+    LOSSES,
+    Row,
+    dice,
+    losses_to_map,
+    make_loss,
+)
+from foldwise.learning.training.fit_files import loss_curve
 from foldwise.study.automatic import stated_loss
 from foldwise.study.spec import IGNORE, Choice
 

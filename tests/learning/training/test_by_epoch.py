@@ -12,10 +12,10 @@ from sklearn import metrics
 from foldwise.data.batches.batches import Pictures
 from foldwise.learning.checkpoints.saved import read_model, read_weights
 from foldwise.learning.objectives.losses import losses_to_map, make_loss
-from foldwise.learning.training.epoch_metrics import outputs_of, recorded, selector
 from foldwise.learning.training.fit import fit_item
+from foldwise.learning.training.fit_files import Watch, epochs_to_keep, images_to_watch, loss_maps
 from foldwise.learning.training.scoring import ForwardPass, Scores, evaluate
-from foldwise.learning.training.snapshots import Watch, epochs_to_keep, images_to_watch, loss_maps
+from foldwise.learning.training.train import outputs_of, recorded, selector
 from foldwise.metrics.confusion import pooled_confusion
 from foldwise.study.spec import IGNORE, Choice
 

@@ -8,9 +8,8 @@ from torch import nn
 
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import SpecError
-from foldwise.learning.training.counting import decided
-from foldwise.learning.training.epoch_metrics import outputs_of, selector
-from foldwise.learning.training.scoring import ForwardPass, Scores, evaluate, tiled
+from foldwise.learning.training.scoring import ForwardPass, Scores, decided, evaluate, tiled
+from foldwise.learning.training.train import outputs_of, selector
 from foldwise.metrics.boundary import of_image
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import METRICS, metrics_of

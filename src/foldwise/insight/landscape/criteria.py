@@ -15,8 +15,7 @@ from foldwise.errors import FoldwiseError, SpecError
 from foldwise.insight.landscape.points import Criterion, Pooled, evaluate
 from foldwise.judging.wording import in_text
 from foldwise.learning.objectives.losses import check_loss
-from foldwise.learning.training.counting import decisions, outputs_of_decisions
-from foldwise.learning.training.scoring import ForwardPass
+from foldwise.learning.training.scoring import ForwardPass, decisions, outputs_of_decisions
 from foldwise.learning.training.setup import FitRequest, class_counts, loss_of
 from foldwise.metrics.influence import value_of
 from foldwise.metrics.outputs import CLIP, FAMILIES

@@ -18,11 +18,12 @@ from foldwise.insight.landscape.directions import (
     Vector,
     difference,
     filter_normalised,
+    fit_plane,
+    null_shares,
     placed,
     raw_direction,
 )
 from foldwise.insight.landscape.points import Landscape, has_batch_norm
-from foldwise.insight.landscape.trajectory import fit_plane, null_shares
 from foldwise.insight.replay import Replay
 
 MARGIN = 0.2  # of the plane of the path, beyond the path itself

@@ -66,7 +66,7 @@ def _write(folder: RunFolder, figures: Path | None, tensorboard: Path | None) ->
 
         say_figures(figures, write_figures(folder, figures))
     if tensorboard is not None:
-        from foldwise.learning.checkpoints.event_files import write_events
+        from foldwise.learning.checkpoints.winner import write_events
 
         say_events(
             tensorboard, write_events(folder, verdict.metric.name, verdict.configurations, tensorboard)

@@ -9,10 +9,10 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from foldwise.errors import RunError, SpecError
 from foldwise.learning.networks.weights import Report
-from foldwise.learning.networks.zoo.layers import pad_to_multiple
 from foldwise.study.label_groups import Places
 
 
@@ -92,6 +92,20 @@ class Segmenter(Network):
         """Logits of every pixel, (N, K, H, W)."""
         height, width = x_NCHW.shape[-2:]
         return self.body(pad_to_multiple(x_NCHW, self.multiple))[..., :height, :width]
+
+
+def pad_to_multiple(x_NCHW: Tensor, multiple: int) -> Tensor:
+    """The images, grown at the bottom and the right until height and width divide by `multiple`.
+
+    The new pixels mirror the image, as black ones would be an edge that is not there; an image too small
+    to be mirrored that far has its last row and column repeated.
+    """
+    height, width = x_NCHW.shape[-2:]
+    down, right = -height % multiple, -width % multiple
+    if not (down or right):
+        return x_NCHW
+    mode = "reflect" if down < height and right < width else "replicate"
+    return F.pad(x_NCHW, (0, right, 0, down), mode=mode)
 
 
 def freeze_encoder(network: Network) -> Network:

@@ -6,14 +6,37 @@ Shapes are those of `losses`. Whatever the precision of the network, a loss is c
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foldwise.learning.objectives.class_weights import Problem
 from foldwise.study.label_groups import Places
-from foldwise.study.spec import IGNORE
+from foldwise.study.spec import IGNORE, Task
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a loss is for.
+
+    Args:
+        task: what is predicted.
+        num_classes: K, the number of logits.
+        class_counts: (K,) images or pixels of each class in the training part, ignored ones left out.
+        num_cases: images in the training part; only several labels for each image need it.
+    """
+
+    task: Task
+    num_classes: int
+    class_counts: np.ndarray | None = None
+    num_cases: int | None = None
+
+    @property
+    def ignored(self) -> int:
+        """The target that is not counted; with so many classes that it names one of them, there is none."""
+        return IGNORE if self.num_classes <= IGNORE else -100
 
 
 class Loss(nn.Module):

@@ -17,7 +17,6 @@ from pydantic import Field
 from torch import Tensor
 
 from foldwise.errors import SpecError, choose
-from foldwise.learning.objectives.class_weights import Problem, Weights, class_weights, positive_weights
 from foldwise.learning.objectives.loss_formulas import (
     BinaryCrossEntropy,
     BinaryFocal,
@@ -26,6 +25,7 @@ from foldwise.learning.objectives.loss_formulas import (
     Focal,
     GroupedLoss,
     Loss,
+    Problem,
     Sum,
 )
 from foldwise.learning.options import Share, bound, imported
@@ -36,15 +36,12 @@ from foldwise.study.spec import Choice, Task
 Gamma = Annotated[float, Field(ge=0)]
 Smooth = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+Weights = Literal["none", "balanced", "class_balanced"] | list[Weight]
 
-WEIGHING = (
-    "weight",
-    "beta",
-    "pos_weight",
-    "alpha",
-)  # options that say how much a case counts, not what it costs
+# Options that say how much a case counts, not what it costs.
+WEIGHING = ("weight", "beta", "pos_weight", "alpha")
 PER_LABEL = ("pos_weight",)  # options that may be a list with a number for every label
-CURVE_P = np.linspace(0.002, 0.998, 250)  # at 0 a cross-entropy has no value
 
 
 def cross_entropy(
@@ -218,7 +215,9 @@ def losses_to_map(
     A user's own loss is left out: it need not be a sum over pixels.
     """
     # By name: the loss of the fit may be a row with its defaults, and is then drawn once.
-    choices = {str(own): own for own in (stated_loss(choice, task), *map(_by_name, fitting(task)))}
+    choices = {
+        str(own): own for own in (stated_loss(choice, task), *(Choice(name=name) for name in fitting(task)))
+    }
     losses = {
         name: make_loss(own, task=task, num_classes=num_classes, class_counts=class_counts)
         for name, own in choices.items()
@@ -226,36 +225,9 @@ def losses_to_map(
     return {name: loss for name, loss in losses.items() if isinstance(loss, Loss)}
 
 
-def loss_curve(choice: Choice, task: Task) -> dict[str, np.ndarray] | None:
-    """The loss of one case of weight 1 against the probability of its true class, of two; None where it has none.
-
-    Returns:
-        ``p``, ``loss`` and ``slope``, each (P,) float32; the slope is the size of the derivative by the logit of the
-        true class. None for a loss that the other pixels of an image decide too, and for a user's own.
-    """
-    choice = stated_loss(choice, task)
-    row = LOSSES.get(choice.name)
-    if row is None or not row.alone:
-        return None
-    several = task == "multilabel_classification"
-    # Without weights: losses that differ in these alone are one curve, and are drawn as one.
-    options = {name: value for name, value in choice.options.items() if name not in WEIGHING}
-    loss = row.make(Problem(task, 1 if several else 2), **options)
-    logit_P = torch.from_numpy(np.log(CURVE_P / (1 - CURVE_P))).float().requires_grad_()
-    logits = logit_P[:, None] if several else torch.stack([torch.zeros_like(logit_P), logit_P], 1)
-    shares = loss.shares(logits, torch.ones(logits.shape if several else len(logit_P), dtype=torch.uint8))
-    (slope_P,) = torch.autograd.grad(shares.sum(), logit_P)
-    loss_P = shares.detach().reshape(-1).numpy()
-    return {"p": CURVE_P.astype(np.float32), "loss": loss_P, "slope": slope_P.abs().numpy()}
-
-
 def fitting(task: Task) -> tuple[str, ...]:
     """Names of the losses for a task."""
     return tuple(name for name, row in LOSSES.items() if row.fits & _kinds(task))
-
-
-def _by_name(name: str) -> Choice:
-    return Choice(name=name)
 
 
 def _kinds(task: Task) -> frozenset[str]:
@@ -263,3 +235,80 @@ def _kinds(task: Task) -> frozenset[str]:
     if task.endswith("segmentation"):
         kinds = {"segmentation"}
     return frozenset(kinds | ({"binary"} if task.startswith("binary") else set()))
+
+
+def class_weights(problem: Problem, weight: Weights, beta: float) -> Tensor | None:
+    """The weight of every class (K,), None where all count alike.
+
+    Args:
+        problem: what the loss is for, with the class counts of the training part.
+        weight: ``none``; ``balanced``, n / (K n_k), so that every class counts as much as every other in sum;
+            ``class_balanced``, the inverse of the effective number of images (1 - beta^n_k) / (1 - beta),
+            scaled to the sum K; or a list of K numbers. A class without cases is never a target, and gets 0.
+        beta: how soon more images of a class bring nothing new: 0 at once, towards 1 never.
+
+    Raises:
+        SpecError: a list of another length, no counts, or ``class_balanced`` for pixels.
+
+    Source: Cui, Jia, Lin, Song & Belongie 2019, arXiv:1901.05555.
+    """
+    if weight == "none":
+        return None
+    if isinstance(weight, list):
+        if len(weight) != problem.num_classes or not any(weight):
+            raise SpecError(
+                f"the loss has {len(weight)} class weights for {problem.num_classes} classes: {weight}",
+                cure="Give one weight for each class, in the order of the classes, and not all of them 0.",
+            )
+        return torch.tensor(weight, dtype=torch.float32)
+    counts = _counts(problem)
+    if weight == "balanced":
+        inverse = counts.sum() / (problem.num_classes * counts.clip(min=1))
+        return torch.tensor(np.where(counts > 0, inverse, 0.0), dtype=torch.float32)
+    if problem.task.endswith("segmentation"):
+        raise SpecError(
+            "the weight 'class_balanced' counts images, and this task counts pixels, which are not independent",
+            cure="Use 'balanced', or a list of weights.",
+        )
+    # 1 - beta^n by expm1: for a beta near 1 the difference itself would have no digits left. A beta of 0 has no
+    # logarithm, and so small a number has the same limit: every class counts alike.
+    inverse = np.where(
+        counts > 0, (1 - beta) / -np.expm1(counts.clip(min=1) * np.log(max(beta, 1e-300))), 0.0
+    )
+    return torch.tensor(inverse * problem.num_classes / inverse.sum(), dtype=torch.float32)
+
+
+def positive_weights(problem: Problem, weight: float | list[float] | str) -> Tensor | None:
+    """How often a positive answer counts, a scalar or (K,), None where it counts once.
+
+    Raises:
+        SpecError: a list where there is one question, or of another length; no counts for ``balanced``.
+    """
+    if weight == "none":
+        return None
+    several = problem.task == "multilabel_classification"
+    if isinstance(weight, list):
+        if not several or len(weight) != problem.num_classes:
+            wanted = f"{problem.num_classes} labels" if several else "one question"
+            raise SpecError(
+                f"the loss has {len(weight)} positive weights for {wanted}",
+                cure="Give one weight for each label." if several else "Give a single number.",
+            )
+        return torch.tensor(weight, dtype=torch.float32)
+    if weight != "balanced":
+        return torch.tensor(float(weight))
+    counts = _counts(problem)
+    if not several:
+        return torch.tensor(counts[0] / max(counts[1], 1.0), dtype=torch.float32)
+    if problem.num_cases is None:
+        raise ValueError("balanced positive weights of several labels need the number of images")
+    return torch.tensor((problem.num_cases - counts) / counts.clip(min=1), dtype=torch.float32)
+
+
+def _counts(problem: Problem) -> np.ndarray:
+    if problem.class_counts is None:
+        raise ValueError("weights by class need the class counts of the training part")
+    counts = np.asarray(problem.class_counts, dtype=np.float64)
+    if counts.shape != (problem.num_classes,) or not counts.any():
+        raise ValueError(f"expected counts of {problem.num_classes} classes, not all 0, got {counts}")
+    return counts

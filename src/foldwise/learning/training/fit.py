@@ -17,12 +17,17 @@ from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.job import Job
 from foldwise.learning.training.devices import Stopwatch
 from foldwise.learning.training.energy import Spending
-from foldwise.learning.training.epoch_metrics import finite, recorded, selector
-from foldwise.learning.training.fit_files import FoldScores, write_losses, write_network, write_scores
+from foldwise.learning.training.fit_files import (
+    FoldScores,
+    Watch,
+    images_to_watch,
+    write_losses,
+    write_network,
+    write_scores,
+)
 from foldwise.learning.training.scoring import Scores, evaluate
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up, with_less_memory
-from foldwise.learning.training.snapshots import Watch, images_to_watch
-from foldwise.learning.training.train import Epoch, restore, state_of, train
+from foldwise.learning.training.train import Epoch, finite, recorded, restore, selector, state_of, train
 from foldwise.run.leases import Beat
 from foldwise.study.automatic import stated_loss
 from foldwise.study.spec import Task

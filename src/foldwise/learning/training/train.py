@@ -1,11 +1,16 @@
-"""The loop. It is a loop, and a generator: choosing, saving and stopping belong to who asks for the next epoch."""
+"""The loop, and what is said of each of its epochs: metrics of whole images, one of which chooses among them.
+
+The loop is a generator: choosing, saving and stopping belong to who asks for the next epoch.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -14,7 +19,22 @@ from torch.optim.lr_scheduler import LRScheduler
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import FoldwiseError
 from foldwise.learning.training.devices import Stopwatch
-from foldwise.learning.training.scoring import ForwardPass, Loss
+from foldwise.learning.training.scoring import ForwardPass, Loss, Scores
+from foldwise.metrics.boundary import of_image
+from foldwise.metrics.influence import value_of
+from foldwise.metrics.outputs import FAMILIES, Outputs
+from foldwise.metrics.table import METRICS, Metric, choose_metric
+from foldwise.study.spec import Task
+
+STEADY_EPOCHS = 3  # whose median chooses, of masks
+
+# What the record of an epoch says by family; all by the table, so that a curve and a column never disagree.
+RECORDED = {
+    "binary": {"accuracy": METRICS["accuracy"]},
+    "multiclass": {"accuracy": METRICS["accuracy"]},
+    "multilabel": {"accuracy": METRICS["label_accuracy"]},
+    "segmentation": {"accuracy": METRICS["pixel_accuracy_img"], "iou": METRICS["iou_img_macro"]},
+}
 
 
 @dataclass(frozen=True)
@@ -114,3 +134,103 @@ def state_of(network: nn.Module, device: torch.device | None = None) -> dict[str
 def restore(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Put a network back to what `state_of` gave."""
     network.load_state_dict(state, strict=False)
+
+
+def outputs_of(scores: Scores, task: Task) -> Outputs:
+    """The same scores as the metrics take them, all in one fold."""
+    arrays, fold = scores.arrays, np.zeros(len(scores.case), dtype=np.int64)
+    outputs = Outputs(FAMILIES[task], scores.case.astype(np.int64), fold)
+    if "confusion" in arrays:
+        names = ("confusion", "histogram", "log_loss_sum", "brier_sum")
+        return replace(outputs, **{name: arrays.get(name) for name in names})
+    p, labels = arrays["probabilities"].astype(np.float64), scores.truth
+    assert labels is not None
+    truth = labels > 0.5 if labels.ndim == 2 else labels[:, None] == np.arange(p.shape[1])
+    return replace(outputs, truth=truth, probabilities=p)
+
+
+@dataclass(frozen=True)
+class Selector:
+    """What chooses the epoch on the validation part.
+
+    Attributes:
+        metric: any of the task.
+        task: of the study.
+        over: the median of so many epochs is what chooses; one lucky epoch of few images is then not enough.
+        tolerance_px: of boundary scores; None where the metric needs none.
+    """
+
+    metric: Metric
+    task: Task
+    over: int = 1
+    tolerance_px: float | None = None
+
+    @property
+    def fully(self) -> bool:
+        """Whether the metric takes more of a segmentation than its counts: histograms, or the predicted masks."""
+        return self.metric.needs in ("histogram", "boundary")
+
+    def value(self, scores: Scores, target: Callable[[int], np.ndarray]) -> float:
+        """The metric of one epoch; nan where it is undefined. `target` gives the true mask (H, W) of a case."""
+        outputs = outputs_of(scores, self.task)
+        if self.metric.needs == "boundary":
+            assert self.tolerance_px is not None
+            assert outputs.confusion is not None
+            masks = ((target(case), scores.maps[case]) for case in scores.case.tolist())
+            K, tolerance_px = outputs.num_classes, self.tolerance_px
+            nsd = [of_image(*pair, K, tolerance_px=tolerance_px)[0] for pair in masks]
+            outputs = replace(outputs, nsd=np.array(nsd))
+        return value_of(self.metric, outputs)
+
+    def steadied(self, values: Sequence[float]) -> float:
+        """The median of the last `over` finite values, or of those there are; nan where the last one is not finite.
+
+        An epoch that is strictly better by it than all before is itself at least as good as that median, so the
+        epoch that is saved is never a bad one among good neighbours.
+        """
+        finite = [value for value in values if np.isfinite(value)]
+        return float(np.median(finite[-self.over :])) if finite and np.isfinite(values[-1]) else float("nan")
+
+    def is_better(self, score: float, best: float | None) -> bool:
+        """Whether `score` beats the `best` so far; equal ones do not, so that the earliest epoch stays."""
+        if best is None or np.isnan(best):
+            return best is None or not np.isnan(score)
+        return score > best if self.metric.higher_is_better else score < best
+
+
+def selector(name: str, task: Task, *, tolerance_px: float | None = None) -> Selector:
+    """The choice of an epoch by the metric called `name`; ``auto`` is log-loss, or Dice per image for masks.
+
+    Raises:
+        SpecError: no metric of this task is called so.
+    """
+    metric = choose_metric(name, FAMILIES[task], "select")
+    over = STEADY_EPOCHS if task.endswith("segmentation") else 1
+    return Selector(metric, task, over, tolerance_px)
+
+
+def recorded(scores: Scores, task: Task) -> dict[str, Any]:
+    """Measures of an epoch beside its losses; None where no case has one.
+
+    ``accuracy``: of images (several labels: of decisions); of masks the mean over images of the share of right
+    pixels. ``iou``: of masks, mean over images of that over their foreground classes. ``confidence``: K means of the
+    probability given to the truth, over the images, or pixels, whose truth is each class.
+    """
+    outputs = outputs_of(scores, task)
+    measures = {name: finite(value_of(metric, outputs)) for name, metric in RECORDED[outputs.family].items()}
+    return measures | {"confidence": [finite(value) for value in _confidence(scores, outputs)]}
+
+
+def _confidence(scores: Scores, outputs: Outputs) -> list[float]:
+    if outputs.confusion is not None:
+        total, size = scores.arrays["confidence_sum"].sum(0), outputs.confusion.sum((0, 2))
+    else:
+        assert outputs.truth is not None
+        assert outputs.probabilities is not None
+        total, size = (outputs.probabilities * outputs.truth).sum(0), outputs.truth.sum(0)
+    return [float(a / b) if b else float("nan") for a, b in zip(total, size, strict=True)]
+
+
+def finite(value: float) -> float | None:
+    """The value; None where it is not finite, as JSON has no such number."""
+    return float(value) if np.isfinite(value) else None

@@ -6,7 +6,7 @@ from networks_to_try import CLASSIFY, OWN, SEGMENT, network, training
 
 from foldwise.errors import SpecError
 from foldwise.learning.networks.models import MODELS, build
-from foldwise.learning.networks.zoo.layers import pad_to_multiple
+from foldwise.learning.networks.network import pad_to_multiple
 from foldwise.learning.networks.zoo.vit import positions
 from foldwise.learning.options import options_of
 from foldwise.study.spec import Choice, Training

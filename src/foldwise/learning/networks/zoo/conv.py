@@ -2,7 +2,8 @@
 
 For classification the image is halved after every layer, so that the last one sees the whole picture; for
 segmentation it keeps its size, so every pixel is judged by the (2 depth + 1) x (2 depth + 1) pixels around it
-and by nothing else. What a U-Net gains over this net is what context is worth.
+and by nothing else. What a U-Net gains over this net is what context is worth. Its one piece, a normalised convolution,
+is that of the other networks too.
 
     segmentation                                   classification
 
@@ -15,10 +16,33 @@ and by nothing else. What a U-Net gains over this net is what context is worth.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
-from foldwise.learning.networks.zoo.layers import Norm, conv_norm_relu
 from foldwise.learning.options import Count
+
+Norm = Literal["batch", "group", "none"]
+
+
+def normalization(kind: Norm, channels: int) -> nn.Module:
+    """The layer that keeps `channels` feature maps near mean 0 and variance 1.
+
+    ``batch`` takes the statistics over the batch and is the strongest where batches hold 8 images or more;
+    ``group`` takes them within one image, so a batch of 1 or 2 is no worse; ``none`` does nothing.
+    """
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    if kind == "group":
+        return nn.GroupNorm(next(groups for groups in (8, 4, 2, 1) if channels % groups == 0), channels)
+    return nn.Identity()
+
+
+def conv_norm_relu(in_channels: int, out_channels: int, norm: Norm, *, stride: int = 1) -> nn.Sequential:
+    """3 x 3 convolution, normalisation, ReLU: (N, in, H, W) to (N, out, H / stride, W / stride)."""
+    # A bias before a normalisation would be subtracted again, and could never learn.
+    conv = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=norm == "none")
+    return nn.Sequential(conv, normalization(norm, out_channels), nn.ReLU())
 
 
 class ConvEncoder(nn.Module):

@@ -28,7 +28,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foldwise.learning.networks.zoo.layers import Norm, conv_norm_relu, normalization
+from foldwise.learning.networks.zoo.conv import Norm, conv_norm_relu, normalization
 from foldwise.learning.options import Count
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from foldwise.learning.networks.zoo.layers import Norm, conv_norm_relu
+from foldwise.learning.networks.zoo.conv import Norm, conv_norm_relu
 from foldwise.learning.options import Count
 
 

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foldwise.errors import SpecError
-from foldwise.learning.networks.zoo.layers import conv_norm_relu
+from foldwise.learning.networks.zoo.conv import conv_norm_relu
 from foldwise.learning.networks.zoo.vit import positions
 from foldwise.learning.options import Count
 
