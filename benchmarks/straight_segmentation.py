@@ -87,17 +87,11 @@ def make_model(settings, in_channels, seed):
             decoder, encoder, encoder_weights=None, in_channels=in_channels, classes=settings.num_classes
         )
     from foldwise.learning.networks.models import build
+    from foldwise.learning.networks.network import DataShape
     from foldwise.study.spec import Training
 
     training = Training.model_validate(settings.training)
-    return build(
-        training,
-        task=settings.task,
-        in_channels=in_channels,
-        num_classes=settings.num_classes,
-        size_hw=None,
-        seed=seed,
-    )
+    return build(training, DataShape(settings.task, in_channels, settings.num_classes), seed=seed)
 
 
 def dice_per_image(predicted, masks, num_classes):

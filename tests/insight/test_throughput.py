@@ -16,6 +16,7 @@ from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import SpecError
 from foldwise.insight import throughput as measuring
 from foldwise.insight.throughput import _cases, check_measurable, measure_item, paces
+from foldwise.learning.networks.network import DataShape
 from foldwise.study.spec import DataSpec, Training
 
 CPU = torch.device("cpu")
@@ -134,7 +135,7 @@ def test_the_memory_is_full_before_the_clock_runs(tmp_path, monkeypatch):
 
 
 def test_models_that_do_not_exist_are_refused():
-    shape = {"task": "binary_classification", "in_channels": 1, "num_classes": 2, "size_hw": (16, 16)}
+    shape = DataShape("binary_classification", in_channels=1, num_classes=2, size_hw=(16, 16))
     good = Training.model_validate({"model": "conv"}).model_dump(mode="json")
     check_measurable([good], shape=lambda _: shape)
     wrong = Training.model_validate({"model": "convv"}).model_dump(mode="json")

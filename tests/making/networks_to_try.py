@@ -1,6 +1,7 @@
 """Networks small enough to train in a test: every row of the zoo, and a few of every library."""
 
 from foldwise.learning.networks.models import MODELS, build
+from foldwise.learning.networks.network import DataShape
 from foldwise.study.spec import Choice, Training
 
 SMALL = {
@@ -36,9 +37,6 @@ def training(model, **more):
 def network(model, task, *, in_channels=3, num_classes=4, size_hw=(64, 64), seed=0, **more):
     return build(
         training(model, **more),
-        task=task,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        size_hw=size_hw,
+        DataShape(task=task, in_channels=in_channels, num_classes=num_classes, size_hw=size_hw),
         seed=seed,
     )

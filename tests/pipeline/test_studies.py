@@ -5,6 +5,7 @@ from repository import ROOT
 
 from foldwise.data.public.catalogue import SOURCES
 from foldwise.learning.networks.describing import describe
+from foldwise.learning.networks.network import DataShape
 from foldwise.pipeline.pipeline import finish
 from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import work
@@ -64,7 +65,9 @@ def test_the_networks_of_the_real_study_can_be_built(path):
         seen.setdefault(str(made.training.model), made.training)
     for training in seen.values():
         unloaded = Training.model_validate(training.model_dump() | {"weights": "none", "freeze": "none"})
-        told = describe(unloaded, task=task, in_channels=channels, num_classes=classes, size_hw=(size, size))
+        told = describe(
+            unloaded, DataShape(task=task, in_channels=channels, num_classes=classes, size_hw=(size, size))
+        )
         assert told.parameters > 1000
 
 

@@ -19,6 +19,7 @@ from foldwise.data.batches.sampling import epoch_generator, epoch_order
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.job import Job
 from foldwise.learning.networks.describing import describe
+from foldwise.learning.networks.network import DataShape
 from foldwise.learning.training.devices import (
     MemoryPeak,
     device_name,
@@ -78,22 +79,19 @@ def measure_item(job: Job) -> dict[str, Any]:
     }
 
 
-def check_measurable(
-    trainings: Iterable[dict[str, Any]], *, shape: Callable[[Training], dict[str, Any]]
-) -> None:
+def check_measurable(trainings: Iterable[dict[str, Any]], *, shape: Callable[[Training], DataShape]) -> None:
     """Build every model once that is to be measured.
 
     Args:
         trainings: as settings of items have them.
-        shape: the task, channels, classes and size that a training meets.
+        shape: of the data that a training meets.
 
     Raises:
         SpecError: what `describe` refuses.
     """
-    for training in {
-        str(training["model"]): Training.model_validate(training) for training in trainings
-    }.values():
-        describe(training, **shape(training))
+    models = {str(training["model"]): Training.model_validate(training) for training in trainings}
+    for training in models.values():
+        describe(training, shape(training))
 
 
 @dataclass(frozen=True)

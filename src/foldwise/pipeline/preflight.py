@@ -6,7 +6,7 @@ So that a wrong name, option, file or device is found by `foldwise check`, and t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from foldwise.data.cache.packed import check_room
 from foldwise.errors import FoldwiseError, SpecError
@@ -23,6 +23,7 @@ from foldwise.study.configurations import Configuration
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:
+    from foldwise.learning.networks.network import DataShape
     from foldwise.learning.training.estimate import Estimate, EvaluatedImages
 
 
@@ -107,9 +108,9 @@ def _tried(
     for configuration in prepared.configurations:
         shape = _shape(configuration.training, prepared)
         try:
-            notes += describe(configuration.training, **shape).warnings
+            notes += describe(configuration.training, shape).warnings
             costs[configuration.id] = estimate(
-                configuration.training, **shape, images=images, evaluated=evaluated
+                configuration.training, shape, images=images, evaluated=evaluated
             )
         except FoldwiseError as error:
             errors.append(
@@ -218,13 +219,12 @@ def _named(error: FoldwiseError, configuration: Configuration, prepared: Prepare
     return f"{where}, {error.where}" if error.where else where
 
 
-def _shape(training: Training, prepared: Prepared) -> dict[str, Any]:
-    """What a network must fit: the task, channels, classes, and the size it is trained on."""
+def _shape(training: Training, prepared: Prepared) -> DataShape:
+    """What the data ask of a network: images are of the size it is trained on."""
+    from foldwise.learning.networks.network import DataShape
+
     largest = prepared.packed.shapes.max(axis=0)
     crop = training.crop_px
-    return {
-        "task": prepared.dataset.task,
-        "in_channels": prepared.packed.num_channels,
-        "num_classes": len(prepared.dataset.classes),
-        "size_hw": (crop, crop) if crop else (int(largest[0]), int(largest[1])),
-    }
+    size_hw = (crop, crop) if crop else (int(largest[0]), int(largest[1]))
+    dataset = prepared.dataset
+    return DataShape(dataset.task, prepared.packed.num_channels, len(dataset.classes), size_hw)

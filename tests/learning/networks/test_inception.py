@@ -3,6 +3,7 @@
 import torch
 
 from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.study.spec import Choice, Training
 
@@ -10,7 +11,7 @@ from foldwise.study.spec import Choice, Training
 def test_inception_resnet_v2_learns_from_four_channels_with_all_of_its_parameters():
     training = Training.model_validate({"model": "timm:inception_resnet_v2"})
     task = "multilabel_classification"
-    network = build(training, task=task, in_channels=4, num_classes=28, size_hw=(80, 80), seed=0)
+    network = build(training, DataShape(task=task, in_channels=4, num_classes=28, size_hw=(80, 80)), seed=0)
     x, target = torch.rand(2, 4, 80, 80), torch.rand(2, 28).round()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     loss = make_loss(Choice(name="auto"), task=task, num_classes=28)(network(x), target)

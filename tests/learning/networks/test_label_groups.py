@@ -11,7 +11,7 @@ from torch import nn
 from foldwise.errors import SpecError
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.models import build, build_head
-from foldwise.learning.networks.network import Joined
+from foldwise.learning.networks.network import DataShape, Joined
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.study.configurations import Configuration
 from foldwise.study.label_groups import alone, in_groups, places_of, seed_of_group
@@ -93,12 +93,14 @@ def test_a_step_of_the_groups_is_a_step_of_every_model_alone(choice):
     x, target = torch.rand(6, 2, 16, 16, generator=generator), torch.rand(6, 5, generator=generator).round()
     counts = np.array([5, 2, 3, 4, 1])
     known = {"task": TASK, "num_cases": 6}
-    network = build(training(), num_classes=5, seed=7, **ASK)
+    network = build(training(), DataShape(num_classes=5, **ASK), seed=7)
     value = step(network, make_grouped_loss(choice, PLACES, class_counts=counts, **known), x, target)
     values = []
     for number, places in enumerate(PLACES):
         place = list(places)
-        one = build(alone(training()), num_classes=len(place), seed=seed_of_group(7, number), **ASK)
+        one = build(
+            alone(training()), DataShape(num_classes=len(place), **ASK), seed=seed_of_group(7, number)
+        )
         options = dict(choice.options)
         if isinstance(options.get("pos_weight"), list):
             options["pos_weight"] = [options["pos_weight"][k] for k in place]
@@ -122,25 +124,28 @@ def test_the_loss_has_the_value_of_one_model_for_all_labels():
 
 
 def test_groups_have_seeds_of_their_own_and_one_group_is_no_group():
-    network = build(training(label_groups=[[0, 1], [2, 3]]), num_classes=4, seed=3, **ASK)
+    network = build(training(label_groups=[[0, 1], [2, 3]]), DataShape(num_classes=4, **ASK), seed=3)
     first, second = (member.state_dict() for member in network.joined.members)
     assert all(not torch.equal(first[name], second[name]) for name in first if name.endswith("weight"))
-    plain = build(training(label_groups=1), num_classes=4, seed=3, **ASK).state_dict()
-    again = build(training(label_groups=[[0, 1, 2, 3]]), num_classes=4, seed=3, **ASK).state_dict()
+    plain = build(training(label_groups=1), DataShape(num_classes=4, **ASK), seed=3).state_dict()
+    again = build(training(label_groups=[[0, 1, 2, 3]]), DataShape(num_classes=4, **ASK), seed=3).state_dict()
     assert plain.keys() == again.keys()
     assert all(torch.equal(plain[name], again[name]) for name in plain)
 
 
 def test_parameters_of_all_groups_are_counted():
-    whole = [describe(training(label_groups=groups), num_classes=4, **ASK).parameters for groups in (1, 2, 4)]
+    whole = [
+        describe(training(label_groups=groups), DataShape(num_classes=4, **ASK)).parameters
+        for groups in (1, 2, 4)
+    ]
     encoder = whole[0] - 4 * 9  # four labels of 8 features each, and a bias
     assert whole[1:] == [2 * encoder + 4 * 9, 4 * encoder + 4 * 9]
 
 
 def test_a_frozen_encoder_is_shared_and_each_group_has_a_head():
     frozen = training(freeze="encoder")
-    network = build(frozen, num_classes=5, seed=1, encoder_seed=9, **ASK)
-    plain = build(alone(frozen), num_classes=5, seed=1, encoder_seed=9, **ASK)
+    network = build(frozen, DataShape(num_classes=5, **ASK), seed=1, encoder_seed=9)
+    plain = build(alone(frozen), DataShape(num_classes=5, **ASK), seed=1, encoder_seed=9)
     assert isinstance(network.head, Joined)
     assert all(
         torch.equal(a, b)
@@ -158,10 +163,10 @@ def users_network(in_channels, num_classes):
 
 def test_a_network_with_its_own_head_is_grouped_whole_or_not_at_all():
     own = {"model": f"{__name__}:users_network"}
-    network = build(training(**own), num_classes=5, seed=0, **ASK)
+    network = build(training(**own), DataShape(num_classes=5, **ASK), seed=0)
     assert network(torch.rand(3, 2, 16, 16)).shape == (3, 5)
     with pytest.raises(SpecError, match="groups of labels cannot share its frozen encoder"):
-        build(training(freeze="encoder", **own), num_classes=5, seed=0, **ASK)
+        build(training(freeze="encoder", **own), DataShape(num_classes=5, **ASK), seed=0)
 
 
 def test_a_fit_in_groups_is_saved_and_asked_again(tmp_path):

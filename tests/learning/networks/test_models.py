@@ -11,6 +11,7 @@ from torch import nn
 from foldwise.errors import SpecError
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.models import build, build_head, freeze_encoder, layout_for
+from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.optimizers import make_optimizer
 from foldwise.study.spec import Choice
 
@@ -103,8 +104,8 @@ def test_another_head_leaves_the_encoder_as_it_is(name, task):
 
 def test_the_encoder_has_a_seed_of_its_own_where_features_are_shared():
     asked = {"task": CLASSIFY, **ASK}
-    one = build(training("conv"), seed=1, encoder_seed=9, **asked)
-    two = build(training("conv"), seed=2, encoder_seed=9, **asked)
+    one = build(training("conv"), DataShape(**asked), seed=1, encoder_seed=9)
+    two = build(training("conv"), DataShape(**asked), seed=2, encoder_seed=9)
     assert all(
         torch.equal(a, b) for a, b in zip(one.encoder.parameters(), two.encoder.parameters(), strict=True)
     )
@@ -158,17 +159,17 @@ def test_layout_follows_the_architecture(name, task, wanted):
 @pytest.mark.parametrize(("name", "task"), EVERY)
 def test_a_description_counts_what_is_built(name, task):
     net = network(name, task, freeze="encoder")
-    said = describe(training(name, freeze="encoder"), task=task, **ASK)
+    said = describe(training(name, freeze="encoder"), DataShape(task=task, **ASK))
     assert said.parameters == sum(parameter.numel() for parameter in net.parameters())
     assert said.trainable_parameters == sum(p.numel() for p in net.parameters() if p.requires_grad)
     assert any("frozen with random weights" in warning for warning in said.warnings)
-    said = describe(training(name), task=task, **ASK)
+    said = describe(training(name), DataShape(task=task, **ASK))
     assert said.parameters == said.trainable_parameters
     assert said.warnings == ()
 
 
 def test_parameters_that_do_nothing_are_said():
-    said = describe(training("smp:pspnet/resnet18"), task=SEGMENT, **ASK)
+    said = describe(training("smp:pspnet/resnet18"), DataShape(task=SEGMENT, **ASK))
     assert any("parameters of smp:pspnet/resnet18 do nothing" in warning for warning in said.warnings)
 
 
@@ -193,7 +194,9 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_model_that_does_not_exist_or_fit_is_refused(name):
     with pytest.raises(SpecError) as refused:
-        describe(training(name).model_copy(update={"model": Choice(name=name)}), task=CLASSIFY, **ASK)
+        describe(
+            training(name).model_copy(update={"model": Choice(name=name)}), DataShape(task=CLASSIFY, **ASK)
+        )
     assert all(part in str(refused.value) for part in REFUSED[name])
 
 
@@ -209,7 +212,7 @@ def test_a_model_that_does_not_exist_or_fit_is_refused(name):
 )
 def test_a_segmentation_that_does_not_exist_is_refused(name, part):
     with pytest.raises(SpecError) as refused:
-        describe(training(name), task=SEGMENT, **ASK)
+        describe(training(name), DataShape(task=SEGMENT, **ASK))
     assert part in str(refused.value)
 
 
@@ -226,7 +229,7 @@ def test_a_segmentation_that_does_not_exist_is_refused(name, part):
 def test_options_of_models_are_checked(name, options, part):
     asked = training(name).model_copy(update={"model": Choice(name=name, options=options)})
     with pytest.raises(SpecError) as refused:
-        describe(asked, task=CLASSIFY, **ASK)
+        describe(asked, DataShape(task=CLASSIFY, **ASK))
     assert part in str(refused.value)
 
 
@@ -234,16 +237,13 @@ def test_a_size_that_a_network_cannot_take_is_found_before_training():
     with pytest.raises(SpecError, match="on images of 16 x 16 pixels fails"):
         describe(
             training("torchvision:inception_v3"),
-            task=CLASSIFY,
-            in_channels=3,
-            num_classes=2,
-            size_hw=(16, 16),
+            DataShape(task=CLASSIFY, in_channels=3, num_classes=2, size_hw=(16, 16)),
         )
 
 
 def test_segmentation_has_no_heads():
     with pytest.raises(SpecError, match="brings its own head"):
-        describe(training("unet", head=Choice(name="mlp")), task=SEGMENT, **ASK)
+        describe(training("unet", head=Choice(name="mlp")), DataShape(task=SEGMENT, **ASK))
 
 
 class Parts(nn.Module):
@@ -273,10 +273,12 @@ def test_a_users_network_is_called_with_its_options():
     asked = training("x").model_copy(
         update={"model": Choice(name="users_networks:Parts", options={"width": 9})}
     )
-    net = build(asked.model_copy(update={"freeze": "encoder"}), task=CLASSIFY, seed=0, **ASK)
+    net = build(asked.model_copy(update={"freeze": "encoder"}), DataShape(task=CLASSIFY, **ASK), seed=0)
     assert net.head.in_features == 9
     assert net(torch.rand(2, 3, 20, 20)).shape == (2, 4)
-    assert describe(asked, task=CLASSIFY, **ASK).parameters == sum(p.numel() for p in net.parameters())
+    assert describe(asked, DataShape(task=CLASSIFY, **ASK)).parameters == sum(
+        p.numel() for p in net.parameters()
+    )
 
 
 @pytest.mark.usefixtures("users_module")
@@ -300,7 +302,7 @@ def test_a_users_network_is_whole_where_its_parts_are_not_the_whole():
 def test_a_users_network_that_cannot_be_used_is_refused(name, options, part):
     asked = training("x").model_copy(update={"model": Choice(name=name, options=options)})
     with pytest.raises(SpecError) as refused:
-        build(asked, task=CLASSIFY, seed=0, **ASK)
+        build(asked, DataShape(task=CLASSIFY, **ASK), seed=0)
     assert part in str(refused.value)
 
 

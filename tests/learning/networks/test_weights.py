@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from foldwise.errors import MissingExtra, SpecError
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import DataShape
 from foldwise.learning.networks.weights import (
     RENAMINGS,
     adapted,
@@ -24,7 +25,9 @@ ASK = {"task": CLASSIFY, "num_classes": 2, "size_hw": (64, 64)}
 
 
 def asked(model, weights, in_channels=3, **more):
-    return build(training(model, weights=str(weights), **more), in_channels=in_channels, seed=0, **ASK)
+    return build(
+        training(model, weights=str(weights), **more), DataShape(in_channels=in_channels, **ASK), seed=0
+    )
 
 
 @pytest.fixture
@@ -101,7 +104,7 @@ def test_weights_of_a_segmentation_encoder(tmp_path):
     state = torchvision.models.resnet18().state_dict()
     save_file(state, tmp_path / "resnet18.safetensors")
     asked = training("smp:unet/resnet18", weights=str(tmp_path / "resnet18.safetensors"))
-    net = build(asked, task=SEGMENT, in_channels=2, num_classes=3, seed=8)
+    net = build(asked, DataShape(task=SEGMENT, in_channels=2, num_classes=3), seed=8)
     assert net.weights_report.adapted == ("conv1.weight",)
     assert torch.equal(net.encoder.layer1[0].conv1.weight, state["layer1.0.conv1.weight"])
     assert torch.equal(
@@ -146,8 +149,11 @@ def test_a_deeper_network_of_the_same_family_is_an_error(tmp_path):
 def test_a_refused_file_is_refused_before_anything_is_trained(saved, tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "no.safetensors")
     with pytest.raises(SpecError, match="are not those of timm:test_resnet"):
-        describe(training("timm:test_resnet", weights=str(tmp_path / "no.safetensors")), in_channels=3, **ASK)
-    said = describe(training("timm:test_resnet", weights=str(saved[1])), in_channels=1, **ASK)
+        describe(
+            training("timm:test_resnet", weights=str(tmp_path / "no.safetensors")),
+            DataShape(in_channels=3, **ASK),
+        )
+    said = describe(training("timm:test_resnet", weights=str(saved[1])), DataShape(in_channels=1, **ASK))
     assert "adapted: conv1.0.weight" in said.warnings[0]
 
 
@@ -178,7 +184,7 @@ def test_own_networks_have_no_imagenet_weights():
     with pytest.raises(SpecError, match="there are no imagenet weights of resnet"):
         asked("resnet", "imagenet")
     with pytest.raises(SpecError, match="there are no imagenet weights of resnet"):
-        describe(training("resnet", weights="imagenet"), in_channels=3, **ASK)
+        describe(training("resnet", weights="imagenet"), DataShape(in_channels=3, **ASK))
 
 
 @pytest.mark.parametrize("model", ["timm:test_resnet", "torchvision:squeezenet1_0"])
@@ -255,7 +261,7 @@ def test_real_weights_compute_what_torchvision_computes(model, file, make, share
 def test_real_weights_in_an_smp_encoder(shared_weights):
     path = shared_weights / "mobilenet_v2_from_coral_quant.safetensors"
     asked = training("smp:unet/mobilenet_v2", weights=str(path), freeze="encoder")
-    net = build(asked, task=SEGMENT, in_channels=1, num_classes=2, seed=0).eval()
+    net = build(asked, DataShape(task=SEGMENT, in_channels=1, num_classes=2), seed=0).eval()
     assert net.weights_report.adapted == ("features.0.0.weight",)
     with torch.no_grad():
         assert torch.isfinite(net(torch.rand(1, 1, 61, 47))).all()

@@ -9,6 +9,7 @@ from networks_to_try import training as asking
 
 from foldwise.errors import SpecError
 from foldwise.learning.networks.describing import describe
+from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.pretraining import hidden, make_pretraining, noisy
 from foldwise.learning.training.estimate import EvaluatedImages, estimate
 
@@ -44,7 +45,7 @@ def test_auto_is_masks_for_networks_of_patches_and_noise_for_others():
 
 
 def test_check_counts_and_says_nothing_of_frozen_random_weights():
-    said = describe(asking("unet", pretrain="denoise", freeze="encoder"), **ASK)
+    said = describe(asking("unet", pretrain="denoise", freeze="encoder"), DataShape(**ASK))
     assert said.parameters > said.trainable_parameters > 0
     assert not said.warnings
 
@@ -70,7 +71,7 @@ def test_what_cannot_be_pretrained_is_refused_by_check(monkeypatch, pretrain, mo
         SimpleNamespace(without_head=without_head, two_outputs=two_outputs),
     )
     with pytest.raises(SpecError) as refused:
-        describe(asking(model, pretrain=pretrain), **ASK | more)
+        describe(asking(model, pretrain=pretrain), DataShape(**ASK | more))
     assert str(refused.value) == said
 
 
@@ -85,9 +86,9 @@ def two_outputs(in_channels, num_classes):
 
 
 def test_the_estimate_counts_it_apart():
-    ask = {**ASK, "images": 40, "evaluated": EvaluatedImages(8, 8)}
+    evaluated = {"images": 40, "evaluated": EvaluatedImages(8, 8)}
     plain, short, long = (
-        estimate(asking("unet", epochs=2, pretrain=how), **ask)
+        estimate(asking("unet", epochs=2, pretrain=how), DataShape(**ASK), **evaluated)
         for how in ("none", {"denoise": {"epochs": 1}}, {"denoise": {"epochs": 200}})
     )
     assert plain.seconds_for_pretraining == plain.seconds_before == 0

@@ -19,7 +19,7 @@ from foldwise.data.cache.packed import Packed
 from foldwise.errors import RunError
 from foldwise.learning.checkpoints.winner import MODEL
 from foldwise.learning.networks.models import build
-from foldwise.learning.networks.network import Network, body_of
+from foldwise.learning.networks.network import DataShape, Network, body_of
 from foldwise.study.spec import Task, Training
 
 BODY = "body.safetensors"  # what pretraining leaves: a network without its output layer
@@ -78,14 +78,8 @@ class SavedModel:
         """
         # Weights from elsewhere would only be overwritten, and may no longer be there.
         blank = self.training.model_copy(update={"weights": "none"})
-        network = build(
-            blank,
-            task=self.task,
-            in_channels=self.num_channels,
-            num_classes=len(self.classes),
-            size_hw=self.size_hw,
-            seed=self.seed,
-        )
+        shape = DataShape(self.task, self.num_channels, len(self.classes), self.size_hw)
+        network = build(blank, shape, seed=self.seed)
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
@@ -94,12 +88,6 @@ class SavedModel:
                 cure="They were written by another version of foldwise or of the model's library; install that one.",
             ) from None
         return network.eval()
-
-
-def common_size(packed: Packed) -> tuple[int, int] | None:
-    """Height and width of all images of a data set; None where they differ."""
-    sizes = {(int(height), int(width)) for height, width in packed.shapes}
-    return sizes.pop() if len(sizes) == 1 else None
 
 
 def was_resized(packed: Packed) -> bool:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
 
 import torch
 
 from foldwise.errors import SpecError
 from foldwise.learning.networks.models import MODELS, build, encoder_for_weights
-from foldwise.learning.networks.network import Network, same_body
+from foldwise.learning.networks.network import DataShape, Network, same_body
 from foldwise.learning.networks.weights import check_file
 from foldwise.learning.objectives.losses import check_loss
 from foldwise.learning.objectives.optimizers import check_optimizer
 from foldwise.learning.objectives.pretraining import check_pretraining
 from foldwise.study.configurations import identity
-from foldwise.study.spec import NO_PRETRAINING, Task, Training
+from foldwise.study.spec import NO_PRETRAINING, Training
 
 _SHAPING = ("model", "head", "freeze", "label_groups")  # what of a training its network follows from
 
@@ -51,14 +50,7 @@ def architecture(training: Training) -> Architecture:
     return Architecture(json.dumps([every[key] for key in _SHAPING], sort_keys=True), blank)
 
 
-def describe(
-    training: Training,
-    *,
-    task: Task,
-    in_channels: int,
-    num_classes: int,
-    size_hw: tuple[int, int] | None = None,
-) -> Description:
+def describe(training: Training, shape: DataShape) -> Description:
     """What `build` would give, without initialising, downloading or reading a weight.
 
     It also checks head, loss, optimiser and schedule, so that a study is refused before its first fit.
@@ -67,14 +59,14 @@ def describe(
         SpecError: whatever `build`, `make_loss` or `make_optimizer` would refuse, and a network that fails on
             images of this size.
     """
-    check_loss(training.loss, task=task, num_classes=num_classes)
+    check_loss(training.loss, task=shape.task, num_classes=shape.num_classes)
     check_optimizer(training.optimizer, training.schedule)
     design = architecture(training)
-    network, unused = _tried(design, task, in_channels, num_classes, size_hw)
+    network, unused = _tried(design, shape)
     if training.pretrain != NO_PRETRAINING:
-        check_pretraining(training, task=task, size_hw=size_hw)
+        check_pretraining(training, task=shape.task, size_hw=shape.size_hw)
         # Only the output layer may change where the network gives images in place of classes.
-        restoring, _ = _tried(design, task, in_channels, in_channels, size_hw)
+        restoring, _ = _tried(design, replace(shape, num_classes=shape.in_channels))
         if not same_body(network, restoring):
             raise SpecError(
                 f"more than the head of {training.model.name!r} depends on the number of classes, so it cannot be pretrained",
@@ -101,54 +93,39 @@ def _notes(network: Network, training: Training, unused: int) -> tuple[str, ...]
 
 
 @lru_cache(maxsize=32)
-def _tried(
-    design: Architecture, task: Task, in_channels: int, num_classes: int, size_hw: tuple[int, int] | None
-) -> tuple[Network, int]:
+def _tried(design: Architecture, shape: DataShape) -> tuple[Network, int]:
     """The network without its numbers, and how many of its parameters no logit depends on."""
     training = design.training
-    shape: dict[str, Any] = {
-        "task": task,
-        "in_channels": in_channels,
-        "num_classes": num_classes,
-        "size_hw": size_hw,
-    }
     try:
         with torch.device("meta"):
-            network = build(training, seed=0, **shape).to("meta")  # a library may make some of it elsewhere
-            return network, _unused(network, training, **shape)
+            network = build(training, shape, seed=0).to("meta")  # a library may make some of it elsewhere
+            return network, _unused(network, training, shape)
     except Exception:  # not every library can build without numbers; then what the CPU says counts
-        network = build(training, seed=0, **shape)
-        unused = _unused(network, training, **shape)
+        network = build(training, shape, seed=0)
+        unused = _unused(network, training, shape)
         return network.to("meta"), unused
 
 
-def _unused(
-    network: Network,
-    training: Training,
-    *,
-    task: Task,
-    in_channels: int,
-    num_classes: int,
-    size_hw: tuple[int, int] | None,
-) -> int:
+def _unused(network: Network, training: Training, shape: DataShape) -> int:
     """How many trainable parameters got no gradient from one pass; SpecError if the pass fails."""
-    if size_hw is None:
+    if shape.size_hw is None:
         return 0
+    height, width = shape.size_hw
+    wanted = (2, shape.num_classes, height, width) if shape.segmentation else (2, shape.num_classes)
+    what = f"the model {training.model.name!r} on images of {height} x {width} pixels"
     device = next(network.parameters()).device
-    wanted = (2, num_classes, *size_hw) if task.endswith("segmentation") else (2, num_classes)
-    of = f"the model {training.model.name!r} on images of {size_hw[0]} x {size_hw[1]} pixels"
     try:
-        logits = network.eval()(torch.zeros(2, in_channels, *size_hw, device=device))
+        logits = network.eval()(torch.zeros(2, shape.in_channels, height, width, device=device))
         logits.sum().backward()
     except (
         Exception
     ) as error:  # what a network says of a size that it cannot take is for its library to choose
         raise SpecError(
-            f"{of} fails: {type(error).__name__}: {error}", cure="Change 'data.size' or the model."
+            f"{what} fails: {type(error).__name__}: {error}", cure="Change 'data.size' or the model."
         ) from error
     if tuple(logits.shape) != wanted:
         raise SpecError(
-            f"{of} gives logits of shape {tuple(logits.shape)}, not {wanted}",
+            f"{what} gives logits of shape {tuple(logits.shape)}, not {wanted}",
             cure="End in one logit for each class.",
         )
     # On the meta device there are no numbers, but autograd knows all the same what was used.

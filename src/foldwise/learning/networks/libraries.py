@@ -1,6 +1,6 @@
 """Networks by name: from timm, segmentation-models-pytorch and torchvision, and a user's own.
 
-Each function answers an `ModelRequest` with a `Part`: the encoder of a classifier, or a whole segmentation network.
+Each function answers a `ModelRequest` with a `Part`: the encoder of a classifier, or a whole segmentation network.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ import torchvision
 from torch import Tensor, nn
 
 from foldwise.errors import FoldwiseError, SpecError, unknown
-from foldwise.learning.networks.network import Classifier
+from foldwise.learning.networks.network import Classifier, DataShape
 from foldwise.learning.networks.weights import Donor
 from foldwise.learning.options import imported
-from foldwise.study.spec import Task
 
 # What a study states elsewhere, and an option must not contradict.
 _STATED = {
@@ -32,19 +31,11 @@ _ANY_SIZE = {"vit", "maxvit"}  # of torchvision; built there for one square size
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What is asked of a library: the model `name`, without its prefix, and what the data need of it."""
+    """What is asked of a library: the model `name`, without its prefix, for data of a `shape`."""
 
     name: str
-    task: Task
-    in_channels: int
-    num_classes: int
-    size_hw: tuple[int, int] | None = None
+    shape: DataShape
     options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def segmentation(self) -> bool:
-        """Whether every pixel is to be classified."""
-        return self.task.endswith("segmentation")
 
 
 @dataclass(frozen=True)
@@ -66,7 +57,7 @@ class Part:
 
 def from_timm(request: ModelRequest) -> Part:
     """The encoder ``timm:<name>``; transformers of a fixed size are made for the size of the images."""
-    if request.segmentation:
+    if request.shape.segmentation:
         raise SpecError(
             f"'timm:{request.name}' classifies whole images",
             cure=f"For segmentation, use it as an encoder: 'smp:unet/tu-{request.name}'.",
@@ -80,7 +71,7 @@ def from_timm(request: ModelRequest) -> Part:
             request.name, num_classes=0, **_sized(request), **_free_options(request), **more
         )
 
-    module = _built(f"timm:{request.name}", lambda: make(in_chans=request.in_channels))
+    module = _built(f"timm:{request.name}", lambda: make(in_chans=request.shape.in_channels))
     return Part(
         module,
         num_features=getattr(module, "head_hidden_size", None) or module.num_features,
@@ -92,7 +83,7 @@ def from_timm(request: ModelRequest) -> Part:
 def from_smp(request: ModelRequest) -> Part:
     """The segmentation network ``smp:<decoder>/<encoder>``."""
     decoder, _, encoder = request.name.partition("/")
-    if not request.segmentation:
+    if not request.shape.segmentation:
         raise SpecError(
             f"'smp:{request.name}' segments images", cure="For classification, use 'timm:<name>'."
         )
@@ -114,19 +105,19 @@ def from_smp(request: ModelRequest) -> Part:
         more = {
             "encoder_weights": weights,
             "in_channels": in_channels,
-            "classes": request.num_classes,
+            "classes": request.shape.num_classes,
             **options,
         }
         return smp.create_model(decoder, encoder, **more)
 
-    module = _built(f"smp:{request.name}", lambda: make(None, request.in_channels))
+    module = _built(f"smp:{request.name}", lambda: make(None, request.shape.in_channels))
     depth = int(options.get("encoder_depth", 5))
     return Part(module, multiple=max(32, 2**depth), donor=lambda: make("imagenet", 3).encoder.state_dict())
 
 
 def from_torchvision(request: ModelRequest) -> Part:
     """The encoder ``torchvision:<name>``: the network of that name up to its last linear layer."""
-    if request.segmentation:
+    if request.shape.segmentation:
         raise SpecError(
             f"'torchvision:{request.name}' classifies whole images",
             cure="For segmentation, use 'smp:<decoder>/<encoder>'.",
@@ -152,7 +143,7 @@ def from_torchvision(request: ModelRequest) -> Part:
 
     def whole() -> nn.Module:
         network = make(None)
-        _replace_first_conv(network, request.in_channels)
+        _replace_first_conv(network, request.shape.in_channels)
         return network
 
     module = _built(f"torchvision:{request.name}", whole)
@@ -169,7 +160,11 @@ def from_torchvision(request: ModelRequest) -> Part:
 def from_user(request: ModelRequest) -> Part:
     """The network of ``package.module:function``, called with in_channels, num_classes and its options."""
     function = imported(request.name, "model")
-    arguments = {"in_channels": request.in_channels, "num_classes": request.num_classes, **request.options}
+    arguments = {
+        "in_channels": request.shape.in_channels,
+        "num_classes": request.shape.num_classes,
+        **request.options,
+    }
     parameters = inspect.signature(function).parameters
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         for name in arguments:
@@ -225,13 +220,13 @@ def _sized(request: ModelRequest) -> dict[str, Any]:
     if (
         config is None
         or not config.fixed_input_size
-        or request.size_hw is None
+        or request.shape.size_hw is None
         or "img_size" in request.options
     ):
         return {}
     default = timm.create_model(request.name.partition(".")[0], num_classes=0)
     multiple = _timm_multiple(default)
-    height, width = (side + -side % multiple for side in request.size_hw)
+    height, width = (side + -side % multiple for side in request.shape.size_hw)
     dynamic = hasattr(getattr(default, "patch_embed", None), "dynamic_img_pad") and hasattr(
         default, "pos_embed"
     )
@@ -286,7 +281,7 @@ def users_classifier(module: nn.Module, request: ModelRequest) -> Classifier:
     """A user's network, in two parts where ``head(encoder(x))`` is the whole of it, so that its encoder can be frozen."""
     encoder, head = getattr(module, "encoder", None), getattr(module, "head", None)
     if isinstance(encoder, nn.Module) and isinstance(head, nn.Module):
-        x_NCHW = torch.rand(2, request.in_channels, *(request.size_hw or (64, 64)))
+        x_NCHW = torch.rand(2, request.shape.in_channels, *(request.shape.size_hw or (64, 64)))
         with torch.no_grad():
             module.eval()
             whole, parts = module(x_NCHW), head(encoder(x_NCHW))

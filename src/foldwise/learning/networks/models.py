@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import timm
 import torchvision
@@ -19,6 +18,7 @@ from foldwise.errors import SpecError, choose, unknown
 from foldwise.learning.networks.libraries import LIBRARIES, ModelRequest, Part, from_user, users_classifier
 from foldwise.learning.networks.network import (
     Classifier,
+    DataShape,
     Joined,
     LabelGroups,
     Network,
@@ -36,7 +36,7 @@ from foldwise.learning.networks.zoo.vim import VimEncoder, VimSegmenter
 from foldwise.learning.networks.zoo.vit import ViTEncoder, ViTSegmenter
 from foldwise.learning.options import Count, Share, bound
 from foldwise.study.label_groups import alone, places_of, seed_of_group
-from foldwise.study.spec import Choice, Task, Training
+from foldwise.study.spec import Choice, Training
 
 __all__ = [
     "MODELS",
@@ -66,24 +66,12 @@ MODELS: dict[str, Row] = {
 }
 
 
-def build(
-    training: Training,
-    *,
-    task: Task,
-    in_channels: int,
-    num_classes: int,
-    size_hw: tuple[int, int] | None = None,
-    seed: int,
-    encoder_seed: int | None = None,
-) -> Network:
+def build(training: Training, shape: DataShape, *, seed: int, encoder_seed: int | None = None) -> Network:
     """The network that `training` asks for, on the CPU, with its weights, and frozen if that is asked.
 
     Args:
         training: model, head, weights and freeze are read.
-        task: what is predicted.
-        in_channels: channels of the images.
-        num_classes: K, the number of logits.
-        size_hw: height and width of the images; transformers of a fixed size are made for it.
+        shape: of the data.
         seed: the same seed gives the same numbers, on every machine, whatever was drawn before.
         encoder_seed: of a classifier's encoder, where features are shared between fits; `seed` if None.
 
@@ -91,16 +79,14 @@ def build(
         SpecError: a name, an option or weights that do not exist or do not fit.
         MissingExtra: weights that are to be downloaded, and cannot be.
     """
-    places = places_of(training, num_classes)
+    places = places_of(training, shape.num_classes)
     if len(places) > 1 and training.freeze != "encoder":
-        shape: dict[str, Any] = {"task": task, "in_channels": in_channels, "size_hw": size_hw}
-        own, seeds = alone(training), [seed_of_group(seed, number) for number in range(len(places))]
-        pairs = zip(places, seeds, strict=True)
-        each = [build(own, num_classes=len(group), seed=own_seed, **shape) for group, own_seed in pairs]
-        return LabelGroups(each, places)
-    request = ModelRequest(
-        training.model.name, task, in_channels, num_classes, size_hw, training.model.options
-    )
+        members = [
+            build(alone(training), replace(shape, num_classes=len(group)), seed=seed_of_group(seed, number))
+            for number, group in enumerate(places)
+        ]
+        return LabelGroups(members, places)
+    request = ModelRequest(training.model.name, shape, training.model.options)
     with seeded(seed if encoder_seed is None else encoder_seed, "encoder"):
         part = _part(request, training)
     network = _assembled(part, training, request, seed)
@@ -121,28 +107,34 @@ def _part(request: ModelRequest, training: Training) -> Part:
     if request.name not in MODELS:
         raise _unknown(request.name)
     row = MODELS[request.name]
-    function = row.segmenter if request.segmentation else row.encoder
+    function = row.segmenter if request.shape.segmentation else row.encoder
     if function is None:
         able = [
-            name for name, row in MODELS.items() if (row.segmenter if request.segmentation else row.encoder)
+            name
+            for name, row in MODELS.items()
+            if (row.segmenter if request.shape.segmentation else row.encoder)
         ]
-        kinds = ["smp:<decoder>/<encoder>"] if request.segmentation else ["timm:<name>", "torchvision:<name>"]
-        does = "classifies whole" if request.segmentation else "segments"
+        kinds = (
+            ["smp:<decoder>/<encoder>"]
+            if request.shape.segmentation
+            else ["timm:<name>", "torchvision:<name>"]
+        )
+        does = "classifies whole" if request.shape.segmentation else "segments"
         raise SpecError(
-            f"the model {request.name!r} {does} images, and this task is {request.task.replace('_', ' ')}",
+            f"the model {request.name!r} {does} images, and this task is {request.shape.task.replace('_', ' ')}",
             cure=f"Use one of: {', '.join([*able, *kinds])}.",
         )
     options = bound(function, training.model, "model")
-    if request.segmentation:
-        module = function(request.in_channels, request.num_classes, **options)
+    if request.shape.segmentation:
+        module = function(request.shape.in_channels, request.shape.num_classes, **options)
         return Part(module, multiple=module.multiple)
-    module = function(request.in_channels, **options)
+    module = function(request.shape.in_channels, **options)
     return Part(module, num_features=module.num_features, multiple=module.multiple)
 
 
 def _assembled(part: Part, training: Training, request: ModelRequest, seed: int) -> Network:
     """The network around what a library gave."""
-    if request.segmentation or part.num_features is None:
+    if request.shape.segmentation or part.num_features is None:
         if training.label_groups != 1:
             raise SpecError(
                 f"the model {request.name!r} brings its own head, so groups of labels cannot share its frozen encoder",
@@ -155,10 +147,10 @@ def _assembled(part: Part, training: Training, request: ModelRequest, seed: int)
             )
         return (
             Segmenter(part.module, multiple=part.multiple)
-            if request.segmentation
+            if request.shape.segmentation
             else users_classifier(part.module, request)
         )
-    head = build_head(training, part.num_features, request.num_classes, seed)
+    head = build_head(training, part.num_features, request.shape.num_classes, seed)
     return Classifier(part.module, head, multiple=part.multiple)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,38 @@ from torch.nn import functional as F
 from foldwise.errors import RunError, SpecError
 from foldwise.learning.networks.weights import Report
 from foldwise.study.label_groups import Places
+from foldwise.study.spec import Task
+
+if TYPE_CHECKING:
+    from foldwise.data.cache.packed import Packed
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What the data ask of a network.
+
+    Attributes:
+        in_channels: of the images.
+        num_classes: K, the number of logits.
+        size_hw: height and width of the images; None where they differ. Transformers of a fixed size are made for it.
+    """
+
+    task: Task
+    in_channels: int
+    num_classes: int
+    size_hw: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, packed: Packed) -> Self:
+        """That of a data set."""
+        sizes = {(int(height), int(width)) for height, width in packed.shapes}
+        size_hw = sizes.pop() if len(sizes) == 1 else None
+        return cls(packed.task, packed.num_channels, len(packed.classes), size_hw)
+
+    @property
+    def segmentation(self) -> bool:
+        """Whether every pixel is to be classified."""
+        return self.task.endswith("segmentation")
 
 
 class Network(nn.Module):

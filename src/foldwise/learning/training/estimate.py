@@ -6,23 +6,25 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from foldwise.learning.networks.describing import Architecture, architecture
 from foldwise.learning.networks.models import build, layout_for
+from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer
 from foldwise.learning.objectives.pretraining import make_pretraining
 from foldwise.run.plan import pretraining
 from foldwise.study.configurations import identity
-from foldwise.study.spec import NO_PRETRAINING, Augment, Choice, Task, Training
+from foldwise.study.spec import NO_PRETRAINING, Augment, Choice, Training
 
 _TIMED_PIXELS, _TIMED_IMAGES = 2**17, 2  # at most so many pixels at a time, but at least so many images
 _TIMED_TIMES, _TIMED_AT_MOST_S = 3, 1.0
 _BYTES_PER_MB = 1e6
+ASSUMED_HW = (256, 256)  # of images of different sizes
 _STATES = {"sgd": 1, "rmsprop": 1, "adam": 2, "adamw": 2}  # numbers an optimiser keeps for each parameter
 
 
@@ -70,14 +72,7 @@ class EvaluatedImages:
 
 
 def estimate(
-    training: Training,
-    *,
-    task: Task,
-    in_channels: int,
-    num_classes: int,
-    size_hw: tuple[int, int] | None,
-    images: int,
-    evaluated: EvaluatedImages | None = None,
+    training: Training, shape: DataShape, *, images: int, evaluated: EvaluatedImages | None = None
 ) -> Estimate:
     """Build the network, time one step of a few images and one look at them, and multiply.
 
@@ -85,55 +80,36 @@ def estimate(
 
     Args:
         training: the configuration; its weights are not loaded, as they take no time.
-        task: what is predicted.
-        in_channels: channels of the images.
-        num_classes: K.
-        size_hw: height and width of the images; 256 x 256 is assumed for images of different sizes.
+        shape: of the data; 256 x 256 is assumed for images of different sizes.
         images: how many of them one fit is trained on.
         evaluated: the images it is asked about; left out of the estimate where None.
     """
     evaluated = evaluated or EvaluatedImages(0, 0)
-    estimate_of = partial(
-        _without_pretraining,
-        task=task,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        size_hw=size_hw,
-        images=images,
-    )
-    estimated = estimate_of(training, evaluated=evaluated)
+    estimated = _without_pretraining(training, shape, images=images, evaluated=evaluated)
     if training.pretrain == NO_PRETRAINING:
         return estimated
     # As a fit of its own, of all of the network: a step costs as much whatever the loss is.
     alone = make_pretraining(training).applied_to(pretraining(training))
-    before = estimate_of(alone, evaluated=replace(evaluated, test=0))
+    before = _without_pretraining(alone, shape, images=images, evaluated=replace(evaluated, test=0))
     memory_mb = max(estimated.memory_mb, before.memory_mb)
     return replace(estimated, memory_mb=memory_mb, seconds_for_pretraining=before.seconds_per_fit)
 
 
 def _without_pretraining(
-    training: Training,
-    *,
-    task: Task,
-    in_channels: int,
-    num_classes: int,
-    size_hw: tuple[int, int] | None,
-    images: int,
-    evaluated: EvaluatedImages,
+    training: Training, shape: DataShape, *, images: int, evaluated: EvaluatedImages
 ) -> Estimate:
-    whole_hw = evaluated.size_hw or size_hw or (256, 256)
-    if training.crop_px is not None:
-        size_hw = (training.crop_px, training.crop_px)
-    size_hw = size_hw or (256, 256)
+    whole_hw = evaluated.size_hw or shape.size_hw or ASSUMED_HW
+    size_hw = (training.crop_px, training.crop_px) if training.crop_px else shape.size_hw or ASSUMED_HW
+    trained = replace(shape, size_hw=size_hw)
     # As many as a batch has, if they are small: gradients of the weights cost the same for few images and many.
     num = max(_TIMED_IMAGES, min(training.batch_size, _TIMED_PIXELS // (size_hw[0] * size_hw[1])))
-    passes = _passes(architecture(training), task, (num, in_channels, *size_hw), num_classes)
-    rule = _rule(_Named(str(identity(training)["loss"]), training.loss), task, (num, *size_hw), num_classes)
+    passes = _passes(architecture(training), trained, num)
+    rule = _rule(_Named(str(identity(training)["loss"]), training.loss), trained, num)
     update = _update(_Named(training.optimizer.name, training.optimizer), passes.learning)
     # Layers work by the pixel, so a whole image takes as much longer than a crop as it is larger.
     per_look = passes.look / num * whole_hw[0] * whole_hw[1] / (size_hw[0] * size_hw[1])
     timed = _Timed((passes.learn + rule.seconds) / num, update, per_look)
-    stored = training.freeze == "encoder" and not task.endswith("segmentation") and stores_features(training)
+    stored = training.freeze == "encoder" and not shape.segmentation and stores_features(training)
     return Estimate(
         seconds_per_fit=_fit_seconds(training, timed, images=images, evaluated=evaluated, stored=stored),
         seconds_for_features=per_look * (images + evaluated.validation + evaluated.test) if stored else 0.0,
@@ -197,18 +173,11 @@ class _Passes:
 
 # What follows is timed once and remembered: configurations share networks, losses and optimisers.
 @lru_cache(maxsize=256)
-def _passes(design: Architecture, task: Task, shape_NCHW: tuple[int, ...], num_classes: int) -> _Passes:
-    _, in_channels, *size_hw = shape_NCHW
-    network = build(
-        design.training,
-        task=task,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        size_hw=(size_hw[0], size_hw[1]),
-        seed=0,
-    )
+def _passes(design: Architecture, shape: DataShape, num: int) -> _Passes:
+    assert shape.size_hw is not None
+    network = build(design.training, shape, seed=0)
     network = network.to(memory_format=layout_for(network))
-    x_NCHW = torch.zeros(shape_NCHW)
+    x_NCHW = torch.zeros(num, shape.in_channels, *shape.size_hw)
 
     def learn() -> None:
         network.train()
@@ -249,20 +218,13 @@ class _Rule:
 
 
 @lru_cache(maxsize=256)
-def _rule(loss: _Named, task: Task, shape_NHW: tuple[int, ...], num_classes: int) -> _Rule:
-    num, *size_hw = shape_NHW
-    pixels = size_hw if task.endswith("segmentation") else []
-    each = [num_classes] if task == "multilabel_classification" else []
-    target = torch.zeros(num, *each, *pixels, dtype=torch.uint8)
-    logits = torch.randn(
-        num, num_classes, *pixels, generator=torch.Generator().manual_seed(0)
-    ).requires_grad_()
+def _rule(loss: _Named, shape: DataShape, num: int) -> _Rule:
+    K, pixels = shape.num_classes, shape.size_hw if shape.segmentation and shape.size_hw else ()
+    labels = (K,) if shape.task == "multilabel_classification" else ()
+    target = torch.zeros(num, *labels, *pixels, dtype=torch.uint8)
+    logits = torch.randn(num, K, *pixels, generator=torch.Generator().manual_seed(0)).requires_grad_()
     loss_of = make_loss(
-        loss.choice,
-        task=task,
-        num_classes=num_classes,
-        class_counts=torch.ones(num_classes).numpy(),
-        num_cases=2,
+        loss.choice, task=shape.task, num_classes=K, class_counts=torch.ones(K).numpy(), num_cases=2
     )
 
     def learn() -> None:

@@ -15,11 +15,11 @@ from foldwise.data.batches.batches import Pictures
 from foldwise.data.batches.normalize import Normalization, normalization
 from foldwise.data.cache.packed import Packed
 from foldwise.errors import RunError
-from foldwise.learning.checkpoints.saved import common_size, versions, write_weights
+from foldwise.learning.checkpoints.saved import versions, write_weights
 from foldwise.learning.checkpoints.winner import ENCODER
 from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
-from foldwise.learning.networks.network import Classifier, layout_for
+from foldwise.learning.networks.network import Classifier, DataShape, layout_for
 from foldwise.learning.training.devices import (
     Stopwatch,
     autocast,
@@ -126,14 +126,7 @@ def _encoder(stated: dict[str, Any], packed: Packed, seed: int) -> Classifier:
     training = Training(
         model=Choice.model_validate(stated["model"]), weights=stated["weights"], freeze="encoder"
     )
-    network = build(
-        training,
-        task=packed.task,
-        in_channels=packed.num_channels,
-        num_classes=len(packed.classes),
-        size_hw=common_size(packed),
-        seed=seed,
-    )
+    network = build(training, DataShape.of(packed), seed=seed)
     if not isinstance(network, Classifier):
         raise RunError(
             f"{training.model} has no features that could be shared", cure="This is a mistake in foldwise."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from torch.nn import functional as F
 
 from foldwise.data.batches.batches import Batch
 from foldwise.data.batches.normalize import Normalization
-from foldwise.learning.checkpoints.saved import common_size, versions, write_body
+from foldwise.learning.checkpoints.saved import versions, write_body
 from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.pretraining import Damage, make_pretraining
 from foldwise.learning.training.devices import Stopwatch, autocast
 from foldwise.learning.training.energy import Spending
@@ -60,15 +62,9 @@ def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) ->
     """Set up, train to the last epoch, write."""
     spent = Spending(request.device)
     beat = spent.beside(beat)
-    network = build(
-        request.training,
-        task=request.packed.task,
-        in_channels=request.packed.num_channels,
-        num_classes=request.packed.num_channels,
-        size_hw=common_size(request.packed),
-        seed=request.seed,
-    )
     # The output layer gives channels in place of classes; fits take all of the network but this layer.
+    shape = replace(DataShape.of(request.packed), num_classes=request.packed.num_channels)
+    network = build(request.training, shape, seed=request.seed)
     setup = assemble(request, network, F.mse_loss)
     evaluating = Stopwatch(request.device)
     records = []

@@ -14,10 +14,10 @@ from foldwise.data.batches.batches import Batch, CachedFeatures, Pictures, pictu
 from foldwise.data.batches.normalize import Normalization, normalization
 from foldwise.data.batches.sampling import balanced_order, epoch_generator, epoch_order, presence, rarity
 from foldwise.data.cache.packed import Packed
-from foldwise.learning.checkpoints.saved import Pretrained, SavedModel, common_size, was_resized
+from foldwise.learning.checkpoints.saved import Pretrained, SavedModel, was_resized
 from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build, build_head
-from foldwise.learning.networks.network import layout_for, load_body
+from foldwise.learning.networks.network import DataShape, layout_for, load_body
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
 from foldwise.learning.training.devices import (
@@ -182,19 +182,11 @@ def _normalization(request: FitRequest) -> Normalization:
 
 def _network(request: FitRequest) -> tuple[nn.Module, tuple[str, ...]]:
     """The whole network, or its head alone where the encoder's outputs are shared; and what is to be said of it."""
-    num_classes = len(request.packed.classes)
     if request.encoder is not None:
-        num_features = request.encoder.features_NF.shape[1]
+        num_features, num_classes = request.encoder.features_NF.shape[1], len(request.packed.classes)
         return build_head(request.training, num_features, num_classes, request.seed), ()
-    network = build(
-        request.training,
-        task=request.packed.task,
-        in_channels=request.packed.num_channels,
-        num_classes=num_classes,
-        size_hw=common_size(request.packed),
-        seed=request.seed,
-        encoder_seed=_encoder_seed(request),
-    )
+    seed, encoder_seed = request.seed, _encoder_seed(request)
+    network = build(request.training, DataShape.of(request.packed), seed=seed, encoder_seed=encoder_seed)
     if request.pretrained is not None:  # on the CPU still, so that all of it goes to the device together
         load_body(network, request.pretrained.body())
     report = network.weights_report
@@ -262,7 +254,7 @@ def _model(request: FitRequest, norm: Normalization) -> SavedModel:
         task=packed.task,
         classes=packed.classes,
         num_channels=packed.num_channels,
-        size_hw=common_size(packed),
+        size_hw=DataShape.of(packed).size_hw,
         resized=was_resized(packed),
         dtype=str(packed.dtype),
         normalization=norm,

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import DataShape
 from foldwise.learning.networks.zoo.haltuf import EveryScale, HaltufEncoder
 from foldwise.study.spec import Training
 
@@ -12,7 +13,7 @@ from foldwise.study.spec import Training
 @pytest.mark.parametrize("size_px", [32, 192])
 def test_haltuf_has_the_parameters_of_the_original_at_every_size(size_px):
     shape = {"in_channels": 3, "num_classes": 28, "size_hw": (size_px, size_px)}
-    net = build(Training(model="haltuf"), task="multilabel_classification", seed=0, **shape)
+    net = build(Training(model="haltuf"), DataShape(task="multilabel_classification", **shape), seed=0)
     running = [value for key, value in net.named_buffers() if "running" in key]
     learned = sum(parameter.numel() for parameter in net.parameters())
     assert learned == 193_246

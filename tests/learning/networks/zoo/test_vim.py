@@ -7,6 +7,7 @@ from torch import nn
 
 from foldwise.errors import SpecError
 from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import DataShape
 from foldwise.learning.networks.zoo.vim import PatchMamba, Recurrence, SelectiveScan, walk
 from foldwise.study.spec import Choice, Training
 
@@ -124,4 +125,4 @@ def test_half_precision_is_kept_out_of_the_memory():
 def test_a_width_that_does_not_divide_is_refused():
     asked = Training(model=Choice(name="vim", options={"width": 30}))
     with pytest.raises(SpecError, match="a vim of width 30 cannot be divided among 4 waves"):
-        build(asked, task=CLASSIFY, in_channels=3, num_classes=4, size_hw=(64, 64), seed=0)
+        build(asked, DataShape(task=CLASSIFY, in_channels=3, num_classes=4, size_hw=(64, 64)), seed=0)

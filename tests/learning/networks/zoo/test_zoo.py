@@ -6,7 +6,7 @@ from networks_to_try import CLASSIFY, OWN, SEGMENT, network, training
 
 from foldwise.errors import SpecError
 from foldwise.learning.networks.models import MODELS, build
-from foldwise.learning.networks.network import pad_to_multiple
+from foldwise.learning.networks.network import DataShape, pad_to_multiple
 from foldwise.learning.networks.zoo.vit import positions
 from foldwise.learning.options import options_of
 from foldwise.study.spec import Choice, Training
@@ -46,7 +46,9 @@ def test_every_size_factor_changes_the_number_of_parameters(name, task):
         if factor == "width" and name == "vit":
             choice = Choice(name=name, options={**choice.options, "width": 32})
         asked = training(name).model_copy(update={"model": choice})
-        assert count(build(asked, task=task, in_channels=3, num_classes=4, seed=0)) != before, factor
+        assert count(build(asked, DataShape(task=task, in_channels=3, num_classes=4), seed=0)) != before, (
+            factor
+        )
 
 
 @pytest.mark.parametrize("norm", ["batch", "group", "none"])
@@ -56,7 +58,7 @@ def test_every_normalisation_trains(name, task, norm):
     asked = asked.model_copy(
         update={"model": Choice(name=name, options={**asked.model.options, "norm": norm})}
     )
-    net = build(asked, task=task, in_channels=1, num_classes=2, seed=0)
+    net = build(asked, DataShape(task=task, in_channels=1, num_classes=2), seed=0)
     net(torch.rand(2, 1, 32, 32)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
 
@@ -67,7 +69,7 @@ def test_it_can_learn_where_a_square_is(name, task):
     asked = training(name)
     options = {**asked.model.options, "width": max(8, asked.model.options["width"])}
     asked = asked.model_copy(update={"model": Choice(name=name, options=options)})
-    net = build(asked, task=task, in_channels=1, num_classes=4, size_hw=(32, 32), seed=0)
+    net = build(asked, DataShape(task=task, in_channels=1, num_classes=4, size_hw=(32, 32)), seed=0)
     images, corners = torch.randn(8, 1, 32, 32) * 0.1, torch.arange(8) % 4
     masks = torch.zeros(8, 32, 32, dtype=torch.long)
     for mask, corner in zip(masks, corners, strict=True):
@@ -110,8 +112,8 @@ def test_every_patch_has_a_position_of_its_own():
 @pytest.mark.parametrize("task", [CLASSIFY, SEGMENT])
 def test_a_token_for_the_whole_image_is_heard_by_all_and_is_no_patch(task):
     asked = Choice(name="vit", options={"width": 16, "depth": 2, "patch": 8, "cls_token": True})
-    shape = {"task": task, "in_channels": 3, "num_classes": 4, "size_hw": (64, 64), "seed": 0}
-    net, plain = build(Training(model=asked), **shape), network("vit", task)
+    shape = {"task": task, "in_channels": 3, "num_classes": 4, "size_hw": (64, 64)}
+    net, plain = build(Training(model=asked), DataShape(**shape), seed=0), network("vit", task)
     assert count(net) - count(plain) == 16  # its width
     images = torch.rand(2, 3, 64, 64)
     assert net(images).shape == plain(images).shape
@@ -130,4 +132,4 @@ def test_vit_sees_where_things_are():
 def test_a_width_that_does_not_divide_is_refused():
     asked = training("vit").model_copy(update={"model": Choice(name="vit", options={"width": 30})})
     with pytest.raises(SpecError, match="a vit of width 30 cannot be divided among 4 heads and 4 waves"):
-        build(asked, task=CLASSIFY, in_channels=3, num_classes=2, seed=0)
+        build(asked, DataShape(task=CLASSIFY, in_channels=3, num_classes=2), seed=0)
