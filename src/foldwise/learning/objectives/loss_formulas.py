@@ -57,6 +57,23 @@ class Loss(nn.Module):
         return None if weight is None else weight.to(logits.device)
 
 
+class MeanOfTerms(Loss):
+    """A loss that is the mean of a term for every target, weighted or not."""
+
+    def terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The weighted terms in the shape of `target`, which of them count, and the sum of the weights of these."""
+        raise NotImplementedError
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The loss."""
+        terms, counted, weight = self.terms(logits, target)
+        return torch.where(counted, terms, 0.0).sum() / weight
+
+    def shares(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Terms in units of the mean weight."""
+        return _shared(*self.terms(logits, target))
+
+
 class CrossEntropy(Loss):
     """The mean of -log p(true class), each case weighted by its class."""
 
@@ -88,25 +105,17 @@ class CrossEntropy(Loss):
         )
 
 
-class Focal(Loss):
-    """The mean of -(1 - p)^gamma log p, p the softmax probability of the true class."""
+class Focal(MeanOfTerms):
+    """The mean of -(1 - p)^gamma log p, p the softmax probability of the true class; both factors have a gradient."""
 
     def __init__(self, problem: Problem, weight_K: Tensor | None, gamma: float) -> None:
         super().__init__(problem)
         self.gamma = gamma
         self.register_buffer("weight_K", weight_K)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The loss; the gradient flows through both factors."""
-        terms, counted, weight = self._terms(logits, target.long())
-        return torch.where(counted, terms, 0.0).sum() / weight
-
-    def shares(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Terms in units of the mean weight."""
-        return _shared(*self._terms(logits, target.long()))
-
-    def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The weighted terms, which of them count, and the sum of the weights of these."""
+    def terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Each weighted by its class."""
+        target = target.long()
         weight_K, counted = self._at(self.weight_K, logits), target != self.ignored
         safe = torch.where(counted, target, 0)
         log_p = logits.float().log_softmax(1).gather(1, safe[:, None])[:, 0]
@@ -183,51 +192,37 @@ class Sum(Loss):
         return sum(factor * shares for factor, shares in zip(self.factors, each, strict=True))
 
 
-class BinaryCrossEntropy(Loss):
+class BinaryCrossEntropy(MeanOfTerms):
     """The mean of -log p(what is true) over yes-or-no questions, p the sigmoid of a logit."""
 
     def __init__(self, problem: Problem, weight: Tensor | None) -> None:
         super().__init__(problem)
         self.register_buffer("weight", weight)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The loss; a positive answer counts `weight` times."""
-        return _mean_where(*self._terms(logits, target))
-
-    def shares(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The terms themselves."""
-        return _shared(*self._terms(logits, target))
-
-    def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A positive answer counts `weight` times, but once in the number that the sum is divided by, as in torch."""
         z, answer, counted = _questions(logits, target)
         weight = self._at(self.weight, logits)
         terms = F.binary_cross_entropy_with_logits(z, answer, pos_weight=weight, reduction="none")
-        return terms, counted
+        return terms, counted, counted.sum().clamp(min=1)
 
 
-class BinaryFocal(Loss):
+class BinaryFocal(MeanOfTerms):
     """The mean of -a (1 - p)^gamma log p over yes-or-no questions, p the probability of what is true."""
 
     def __init__(self, problem: Problem, gamma: float, alpha: float | None) -> None:
         super().__init__(problem)
         self.gamma, self.alpha = gamma, alpha
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The loss; a is `alpha` for positive answers, 1 - alpha for negative ones."""
-        return _mean_where(*self._terms(logits, target))
-
-    def shares(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The terms themselves."""
-        return _shared(*self._terms(logits, target))
-
-    def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """With a: `alpha` for positive answers, 1 - alpha for negative ones."""
         z, answer, counted = _questions(logits, target)
         # logsigmoid keeps the digits of a probability near 0 that the logarithm of a sigmoid would lose.
         log_p = F.logsigmoid(torch.where(answer > 0.5, z, -z))
         terms = -_focus(log_p, self.gamma) * log_p
         if self.alpha is not None:
             terms = terms * torch.where(answer > 0.5, self.alpha, 1 - self.alpha)
-        return terms, counted
+        return terms, counted, counted.sum().clamp(min=1)
 
 
 class GroupedLoss(nn.Module):
@@ -273,11 +268,6 @@ def _questions(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return z, torch.where(counted, target, 0).to(z.dtype), counted
 
 
-def _mean_where(terms: Tensor, counted: Tensor) -> Tensor:
-    return torch.where(counted, terms, 0.0).sum() / counted.sum().clamp(min=1)
-
-
-def _shared(terms: Tensor, counted: Tensor, divisor: Tensor | None = None) -> Tensor:
-    """Terms whose sum over `divisor` is a loss, scaled so that their mean is; their mean itself without a divisor."""
-    scaled = terms if divisor is None else terms * (counted.sum() / divisor)
-    return torch.where(counted, scaled, torch.nan)
+def _shared(terms: Tensor, counted: Tensor, divisor: Tensor) -> Tensor:
+    """Terms whose sum over `divisor` is a loss, scaled so that their mean is; nan where nothing counts."""
+    return torch.where(counted, terms * (counted.sum() / divisor), torch.nan)

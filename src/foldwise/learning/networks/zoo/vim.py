@@ -39,8 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foldwise.errors import SpecError
-from foldwise.learning.networks.zoo.conv import conv_norm_relu
-from foldwise.learning.networks.zoo.vit import positions
+from foldwise.learning.networks.zoo.vit import PatchSegmenter, positions
 from foldwise.learning.options import Count
 
 
@@ -201,7 +200,7 @@ class VimEncoder(nn.Module):
         return self.tokens(x_NCHW).mean((2, 3))
 
 
-class VimSegmenter(nn.Module):
+class VimSegmenter(PatchSegmenter):
     """Images (N, C, H, W) to logits (N, K, H, W): every token is unfolded to the pixels of its patch.
 
     Args:
@@ -220,14 +219,5 @@ class VimSegmenter(nn.Module):
         blocks: Count = 6,
         states: Count = 16,
     ) -> None:
-        super().__init__()
-        self.encoder = PatchMamba(in_channels, patch=patch, width=width, blocks=blocks, states=states)
-        self.unfold = nn.ConvTranspose2d(width, width // 4, patch, stride=patch)
-        # Patches are unfolded one by one; this lets pixels across a seam agree.
-        self.blend = conv_norm_relu(width // 4, width // 4, "none")
-        self.head = nn.Conv2d(width // 4, num_classes, 1)
-        self.multiple = patch
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Logits of every pixel."""
-        return self.head(self.blend(self.unfold(self.encoder(x_NCHW))))
+        encoder = PatchMamba(in_channels, patch=patch, width=width, blocks=blocks, states=states)
+        super().__init__(encoder, num_classes, patch=patch, width=width)

@@ -185,7 +185,24 @@ class ViTEncoder(nn.Module):
         return map_NDhw.mean((2, 3)) if whole_ND is None else whole_ND
 
 
-class ViTSegmenter(nn.Module):
+class PatchSegmenter(nn.Module):
+    """An encoder of patches (N, C, H, W) to (N, D, H / patch, W / patch), and what unfolds these to logits of pixels."""
+
+    def __init__(self, encoder: nn.Module, num_classes: int, *, patch: int, width: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.unfold = nn.ConvTranspose2d(width, width // 4, patch, stride=patch)
+        # Patches are unfolded one by one; this lets pixels across a seam agree.
+        self.blend = conv_norm_relu(width // 4, width // 4, "none")
+        self.head = nn.Conv2d(width // 4, num_classes, 1)
+        self.multiple = patch
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Logits of every pixel, (N, K, H, W)."""
+        return self.head(self.blend(self.unfold(self.encoder(x_NCHW))))
+
+
+class ViTSegmenter(PatchSegmenter):
     """Images (N, C, H, W) to logits (N, K, H, W): every token is unfolded to the pixels of its patch.
 
     Args:
@@ -206,8 +223,7 @@ class ViTSegmenter(nn.Module):
         dropout: Share = 0.0,
         cls_token: bool = False,
     ) -> None:
-        super().__init__()
-        self.encoder = PatchTransformer(
+        encoder = PatchTransformer(
             in_channels,
             patch=patch,
             width=width,
@@ -216,12 +232,4 @@ class ViTSegmenter(nn.Module):
             dropout=dropout,
             cls_token=cls_token,
         )
-        self.unfold = nn.ConvTranspose2d(width, width // 4, patch, stride=patch)
-        # Patches are unfolded one by one; this lets pixels across a seam agree.
-        self.blend = conv_norm_relu(width // 4, width // 4, "none")
-        self.head = nn.Conv2d(width // 4, num_classes, 1)
-        self.multiple = patch
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Logits of every pixel."""
-        return self.head(self.blend(self.unfold(self.encoder(x_NCHW))))
+        super().__init__(encoder, num_classes, patch=patch, width=width)
