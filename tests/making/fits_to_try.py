@@ -7,9 +7,8 @@ import numpy as np
 from jobs import job
 from tiny_packed import TinyPacked
 
-from foldwise.learning.training.features import features_item
 from foldwise.learning.training.fit import fit_item
-from foldwise.learning.training.pretrain import pretrain_item
+from foldwise.learning.training.shared_items import features_item, pretrain_item
 from foldwise.run.plan import pretraining
 from foldwise.study.spec import Training
 

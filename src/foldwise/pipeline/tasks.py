@@ -15,13 +15,13 @@ Result = dict[str, Any]
 
 
 def _features(job: Job) -> Result:
-    from foldwise.learning.training.features import features_item
+    from foldwise.learning.training.shared_items import features_item
 
     return features_item(job)
 
 
 def _pretrain(job: Job) -> Result:
-    from foldwise.learning.training.pretrain import pretrain_item
+    from foldwise.learning.training.shared_items import pretrain_item
 
     return pretrain_item(job)
 

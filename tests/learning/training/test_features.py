@@ -6,8 +6,7 @@ import torch
 from fits_to_try import fit, share_features, tiny
 
 from foldwise.errors import RunError
-from foldwise.learning.checkpoints.saved import read_weights
-from foldwise.learning.training.features import Encoder
+from foldwise.learning.checkpoints.saved import Encoder, read_weights
 
 TASK = "multiclass_classification"
 MODEL = "timm:test_resnet"

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -22,6 +23,7 @@ from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape, Network, body_of
 from foldwise.study.spec import Task, Training
 
+FEATURES, RECORD = "features.npy", "encoder.json"  # what a frozen encoder leaves, with its weights
 BODY = "body.safetensors"  # what pretraining leaves: a network without its output layer
 
 
@@ -158,3 +160,38 @@ class Pretrained:
         """Of pretraining, which all fits that need it share: among others `pretrain_s` and `energy_j`."""
         cost: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))["cost"]
         return cost
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What a features item left for the fits that need it."""
+
+    item: str
+    folder: Path
+
+    @classmethod
+    def among(cls, inputs: Mapping[str, Path]) -> Self | None:
+        """That of the features item which a fit needs; None where it needs none."""
+        return next((cls(item, inputs[item]) for item in inputs if item.startswith("features-")), None)
+
+    @property
+    def features_NF(self) -> np.ndarray:
+        """The features of every case."""
+        try:
+            loaded: np.ndarray = np.load(self.folder / FEATURES, allow_pickle=False)
+        except OSError as error:
+            raise RunError(
+                f"the features of a frozen encoder are not there ({error})", cure="Call run again."
+            ) from None
+        return loaded
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Normalisation and costs."""
+        record: dict[str, Any] = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        return record
+
+    @property
+    def normalization(self) -> Normalization:
+        """How its images were normalised."""
+        return Normalization.load(self.record["normalization"])

@@ -14,7 +14,7 @@ from foldwise.data.batches.batches import Batch, CachedFeatures, Pictures, pictu
 from foldwise.data.batches.normalize import Normalization, normalization
 from foldwise.data.batches.sampling import balanced_order, epoch_generator, epoch_order, presence, rarity
 from foldwise.data.cache.packed import Packed
-from foldwise.learning.checkpoints.saved import Pretrained, SavedModel, was_resized
+from foldwise.learning.checkpoints.saved import Encoder, Pretrained, SavedModel, was_resized
 from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build, build_head
 from foldwise.learning.networks.network import DataShape, layout_for, load_body
@@ -29,7 +29,6 @@ from foldwise.learning.training.devices import (
     release_memory,
     steady,
 )
-from foldwise.learning.training.features import Encoder
 from foldwise.learning.training.scoring import ForwardPass, Loss
 from foldwise.learning.training.train import Learner
 from foldwise.study.label_groups import places_of
