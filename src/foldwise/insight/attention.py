@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from foldwise.data.batches.batches import Batch
+from foldwise.insight.layers import pass_with_hooks
 from foldwise.insight.replay import Replay
 from foldwise.learning.training.scoring import ForwardPass, probabilities
 
@@ -71,13 +72,7 @@ def _met(network: nn.Module, image: Tensor, forward: ForwardPass) -> list[_Met]:
 
     leaves = [module for module in network.modules() if not any(module.children())]
     hooks = [module.register_forward_hook(note) for module in leaves]
-    network.eval()
-    try:
-        with torch.inference_mode():
-            forward.logits(network, image)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    pass_with_hooks(network, image, forward, hooks)
     return met
 
 

@@ -53,7 +53,7 @@ def landscape_item(job: Job) -> dict[str, Any]:
     began = time.perf_counter()
     settings, inputs = job.settings, job.inputs
     request = FitRequest.of(job)
-    fit = Fit.read(inputs[settings["landscape"]["fit"]])
+    fit = TrainedFit.read(inputs[settings["landscape"]["fit"]])
     # As often halved as in the fit: other batches would be another training.
     halved = replace(request, halvings=fit.halvings)
     replayed = with_less_memory(halved, lambda request: _replayed(request, fit, job.beat))
@@ -64,7 +64,7 @@ def landscape_item(job: Job) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Fit:
+class TrainedFit:
     """What the fit that is looked into left behind."""
 
     folder: Path
@@ -73,7 +73,7 @@ class Fit:
     halvings: int
 
     @classmethod
-    def read(cls, folder: Path) -> Fit:
+    def read(cls, folder: Path) -> TrainedFit:
         """From its ``result.json``."""
         result = read_json(folder / "result.json")
         if not result.get("epochs"):
@@ -96,7 +96,7 @@ class Fit:
         return sorted(ends | set(between))
 
 
-def _replayed(request: FitRequest, fit: Fit, beat: Beat) -> Replay:
+def _replayed(request: FitRequest, fit: TrainedFit, beat: Beat) -> Replay:
     epochs = fit.epochs(request.settings["landscape"])
 
     def keep(checkpoint_bytes: int) -> set[int]:
@@ -113,7 +113,7 @@ class _View:
     """A training that is there again, and what is asked of it."""
 
     request: FitRequest
-    fit: Fit
+    fit: TrainedFit
     replayed: Replay
     inputs: dict[str, Path]
     beat: Beat
@@ -139,6 +139,7 @@ class _View:
         packed, train = self.request.packed, self.request.split.train
         pixels = int(np.median(packed.shapes[train].prod(axis=1)))
         num = num_images(self.options["images"], task=packed.task, pixels=pixels, available=len(train))
+        # The same images for all surfaces of a fit, and whoever looks into it again.
         drawn = np.random.default_rng([self.request.seed, 0]).permutation(train)[:num]
         batch_size = max(2, num >> self.request.halvings)
         return list(self.replayed.setup.whole(np.sort(drawn), batch_size=batch_size))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from foldwise.data.batches.batches import Batch
 from foldwise.insight.landscape.directions import trainable
@@ -32,17 +33,24 @@ def layers_in_order(network: nn.Module, inputs: Tensor, forward: ForwardPass) ->
         )
         for module in network.modules()
     ]
-    network.eval()
-    try:
-        with torch.inference_mode():
-            forward.logits(network, inputs[:1])
-    finally:
-        for hook in hooks:
-            hook.remove()
+    pass_with_hooks(network, inputs[:1], forward, hooks)
     order = {weight: number for number, weight in reversed(list(enumerate(met)))}
     return sorted(
         named, key=lambda name: order.get(id(named[name]), len(met))
     )  # a sort keeps the order of equals
+
+
+def pass_with_hooks(
+    network: nn.Module, inputs: Tensor, forward: ForwardPass, hooks: Sequence[RemovableHandle]
+) -> None:
+    """One forward pass in evaluation mode, after which the hooks are gone, whatever happened."""
+    network.eval()
+    try:
+        with torch.inference_mode():
+            forward.logits(network, inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def gradients(

@@ -43,6 +43,7 @@ def preview_item(job: Job) -> dict[str, Any]:
     with steady(settings["seed"], settings["threads"], torch.device("cpu")):
         for number, case in enumerate(cases):
             images, masks = _draws(pictures, case, number, settings)
+            # Back to the values of the file, so that the draws are seen as the images are.
             mean_NC, std_NC = norm.statistics([packed.image(case)])
             raw = (
                 images * torch.from_numpy(std_NC)[..., None, None]

@@ -186,6 +186,7 @@ def _shares(total_K: np.ndarray, pixels: int) -> np.ndarray:
 
 def _at(packed: Packed, case: int, places: np.ndarray) -> np.ndarray:
     """Features (n, F) of the pixels at `places`, ascending, counted row by row."""
+    # Strip by strip, as features of a whole large image would need 32 numbers for each of its pixels.
     width = int(packed.shapes[case][1])
     parts = []
     for rows, features in strips(_lit(packed, case)):

@@ -160,7 +160,7 @@ def _point(
 def _measured(request: FitRequest, setup: TrainingSetup, memory: MemoryPeak, size: int) -> dict[str, Any]:
     learner, source, seconds = setup.learner, setup.source, request.settings["seconds"]
     assert isinstance(source, Pictures)
-    memory.reset()
+    memory.reset()  # so that the peak is that of this batch size
     # Training takes a new batch each time, the limit the same one again: what is between them is the cost of the data.
     batches = _endless(request, source, size)
     batch = next(batches)

@@ -31,6 +31,7 @@ def bound(function: Callable[..., Any], choice: Choice, what: str) -> dict[str, 
             option without a default that is not given. All of them at once.
     """
     parameters = options_of(function)
+    # All of them at once, so that a study file is mended once and not error by error.
     problems: list[SpecError] = []
     values: dict[str, Any] = {}
     for name, value in choice.options.items():

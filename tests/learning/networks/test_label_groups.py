@@ -11,7 +11,7 @@ from torch import nn
 from foldwise.errors import SpecError
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.models import build, build_head
-from foldwise.learning.networks.network import DataShape, Joined
+from foldwise.learning.networks.network import DataShape, JoinedLabels
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.study.configurations import Configuration
 from foldwise.study.label_groups import alone, in_groups, places_of, seed_of_group
@@ -146,7 +146,7 @@ def test_a_frozen_encoder_is_shared_and_each_group_has_a_head():
     frozen = training(freeze="encoder")
     network = build(frozen, DataShape(num_classes=5, **ASK), seed=1, encoder_seed=9)
     plain = build(alone(frozen), DataShape(num_classes=5, **ASK), seed=1, encoder_seed=9)
-    assert isinstance(network.head, Joined)
+    assert isinstance(network.head, JoinedLabels)
     assert all(
         torch.equal(a, b)
         for a, b in zip(network.encoder.parameters(), plain.encoder.parameters(), strict=True)

@@ -7,7 +7,7 @@ import torch
 from foldwise.learning.objectives.loss_formulas import Loss, Problem
 from foldwise.learning.objectives.losses import (
     LOSSES,
-    Row,
+    LossRow,
     dice,
     losses_to_map,
     make_loss,
@@ -168,7 +168,7 @@ def test_a_new_loss_is_a_function_and_a_row(monkeypatch):
     def squared(problem):
         return Squared(problem)
 
-    monkeypatch.setitem(LOSSES, "squared", Row(squared, frozenset({"one", "segmentation"})))
+    monkeypatch.setitem(LOSSES, "squared", LossRow(squared, frozenset({"one", "segmentation"})))
     choice = Choice(name="squared")
     drawn = loss_curve(choice, "binary_classification")
     np.testing.assert_allclose(drawn["loss"], (1 - drawn["p"]) ** 2, atol=1e-6)

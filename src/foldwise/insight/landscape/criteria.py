@@ -58,6 +58,7 @@ def criteria_of(request: FitRequest) -> tuple[list[Named], int | None]:
     if about["standard"]:
         others = [loss for loss in losses if loss != own][: MAX_LOSSES - 1]
         losses = [loss for loss in losses if loss == own or loss in others]
+        # By name: a loss of the study stands for the standard one, whatever its options are.
         names = {loss.name for loss in losses}
         room = MAX_LOSSES - len(losses)
         losses += [Choice(name=name) for name in STANDARD[FAMILIES[task]] if name not in names][:room]
@@ -142,6 +143,7 @@ def trivial_values(
     request: FitRequest, batches: Sequence[Batch], criteria: Sequence[Named], forward: ForwardPass
 ) -> np.ndarray:
     """(L,) what each criterion says of the trivial predictor, on the images that are looked at."""
+    # In float32, as all criteria of a landscape are; and a constant has no convolution that a layout could help.
     plain: dict[str, Any] = {"layout": torch.contiguous_format, "precision": "fp32"}
     asking = ForwardPass(forward.task, forward.num_classes, forward.device, **plain)
     return evaluate(

@@ -136,7 +136,7 @@ class Mover:
 
 
 @dataclass(frozen=True)
-class Plane:
+class MainPlane:
     """The plane through the last of C checkpoints along the two main axes of them all.
 
     Attributes:
@@ -157,7 +157,7 @@ class Plane:
     shares: np.ndarray
 
 
-def fit_plane(checkpoints: Sequence[Vector]) -> Plane:
+def fit_plane(checkpoints: Sequence[Vector]) -> MainPlane:
     """The plane of a trajectory: principal components of the checkpoints, from their C x C inner products in float64.
 
     The components are those of the variance around the mean of the checkpoints; the plane is then laid through the
@@ -187,7 +187,7 @@ def fit_plane(checkpoints: Sequence[Vector]) -> Plane:
     coordinates = gram @ weights
     squares = np.diag(gram)
     left = np.maximum(squares - (coordinates**2).sum(1), 0)
-    return Plane(
+    return MainPlane(
         centre=last,
         axes=(_mixed(checkpoints, last, weights[:, 0]), _mixed(checkpoints, last, weights[:, 1])),
         coordinates=coordinates,
@@ -220,7 +220,7 @@ def null_shares(num_checkpoints: int, dimensions: int) -> np.ndarray:
         k = np.array([1, 2])
         shares = 1.5 / ((num_checkpoints**2 - 1) * np.sin(np.pi * k / (2 * num_checkpoints)) ** 2)
         return np.where(k < num_checkpoints, shares, 0.0)
-    draw = np.random.default_rng(0)
+    draw = np.random.default_rng(0)  # fixed, so that a look done again says the same
     shares = np.zeros(2)
     for _ in range(WALKS):
         walk = draw.standard_normal((num_checkpoints, dimensions)).cumsum(0)

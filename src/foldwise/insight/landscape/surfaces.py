@@ -107,7 +107,7 @@ def _around(landscape: Landscape, replay: Replay, course: Course, tell: _Countin
     surface, lines, centre = [], [], []
     stale = None
     for epoch in course.epochs:
-        weights = _placed(replay, epoch)
+        weights = replay.weights(epoch)
         # The same seeds at every epoch: surfaces then differ by the network and not by the direction.
         axes = [_direction(replay, weights, course.seed + number) for number in (0, 1)]
         surface.append(plane(landscape, weights, (axes[0], axes[1]), (alpha, alpha), tell=tell))
@@ -124,10 +124,6 @@ def _around(landscape: Landscape, replay: Replay, course: Course, tell: _Countin
     arrays: dict[str, Any] = {"epochs": course.epochs, "alpha": alpha, "line_alpha": course.along}
     arrays |= {"surface": np.stack(surface), "lines": np.array(lines), "centre": np.stack(centre)}
     return arrays if stale is None else arrays | {"stale": stale}
-
-
-def _placed(replay: Replay, epoch: int) -> dict[str, Tensor]:
-    return replay.weights(epoch)
 
 
 def _direction(replay: Replay, weights: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
@@ -174,7 +170,7 @@ def _straight(landscape: Landscape, replay: Replay, course: Course, tell: _Count
     between = [
         line(landscape, chosen, difference(other, chosen), between_t, tell=tell) for other in course.others
     ]
-    shape = (0, len(landscape.criteria), num)
+    shape = (0, len(landscape.criteria), num)  # readers find the array also where there is no other fit
     return {
         "walk_t": walk_t,
         "walk": walk,
@@ -261,6 +257,7 @@ def scattered(
         coordinates: (P, A).
         tell: is called after every point.
     """
+    # Once and not at each point: checkpoints lie on the CPU, and there are hundreds of points.
     centre, axes = placed(centre, landscape.network), [placed(axis, landscape.network) for axis in axes]
     places = ((centre, list(zip(point, axes, strict=True))) for point in coordinates.tolist())
     return _visited(landscape, places, len(coordinates), tell)

@@ -127,6 +127,7 @@ def write_events(folder: RunFolder, metric: str, configurations: Sequence[Estima
 
 def _named(number: int, name: str) -> str:
     """A folder for a configuration: its number keeps names apart that are cut."""
+    # Names may hold what no file system takes, and be longer than it takes.
     plain = re.sub(r"[^\w.,=()+-]+", " ", name)
     return f"{number:03d} {plain[:LONGEST_NAME].strip()}"
 

@@ -57,6 +57,7 @@ class Winner:
         """(K,) the probabilities at the temperature, in the same order of size; None where there is no temperature."""
         if self.temperature is None:
             return None
+        # In double precision, as where the temperature was set: near 1 a float32 has few digits of 1 - p.
         p_K = torch.from_numpy(probabilities_K).double().clamp(LEAST, MOST)
         if self.model.task == "multilabel_classification":
             return np.asarray((torch.logit(p_K) / self.temperature).sigmoid())
@@ -93,6 +94,8 @@ def _thresholds(thresholds: dict[str, Any] | None, model: SavedModel) -> np.ndar
 def _load(folder: Path, member: dict[str, Any], device: torch.device) -> Member:
     weights: dict[str, Tensor] = {}
     for name in member["weights"]:
-        weights |= read_weights(folder / Path(name).name)
+        weights |= read_weights(
+            folder / Path(name).name
+        )  # the name alone: a record cannot lead out of the folder
     model = SavedModel.load(member["model"])
     return Member(model, model.rebuild(weights).to(device))

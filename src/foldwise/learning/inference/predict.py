@@ -38,7 +38,7 @@ class LeftOut(DataError):
 
 
 @dataclass(frozen=True)
-class Prediction:
+class ImagePrediction:
     """One new image and what the winner says of it.
 
     Attributes:
@@ -78,6 +78,7 @@ def predict_images(
     picked = pick_device(device)
     problems: list[DataError] = []
     out.mkdir(parents=True, exist_ok=True)
+    # The same probabilities each time they are asked for.
     with steady(0, torch.get_num_threads(), picked):
         loaded = load_winner(winner, picked)
         if submission is not None:
@@ -100,7 +101,7 @@ def predict_images(
 
 def predicted(
     winner: Winner, root: Path, places: dict[str, str], *, device: torch.device, problems: list[DataError]
-) -> Iterator[Prediction]:
+) -> Iterator[ImagePrediction]:
     """What the winner says of each image, by name and place; those it cannot read go to `problems`."""
     for name, file in places.items():
         try:
@@ -108,7 +109,7 @@ def predicted(
         except DataError as error:
             problems.append(DataError(error.what, where=name, cure=error.cure))
             continue
-        yield Prediction(name, image_CHW, mean_probabilities(winner, image_CHW, device=device))
+        yield ImagePrediction(name, image_CHW, mean_probabilities(winner, image_CHW, device=device))
 
 
 @torch.inference_mode()
@@ -119,6 +120,7 @@ def mean_probabilities(winner: Winner, image_CHW: np.ndarray, *, device: torch.d
     total: Tensor | None = None
     for member in winner.members:
         mean_NC, std_NC = (torch.from_numpy(part) for part in member.model.normalization.statistics([fed]))
+        # Each member by its own statistics: those of a normalisation by training parts differ from fold to fold.
         raw = torch.from_numpy(fed[None].astype(np.float32)).to(device)
         inputs = normalized(raw, mean_NC.to(device), std_NC.to(device))
         precision = precision_for(member.model.training.precision, device)
@@ -193,7 +195,7 @@ def _read(root: Path, file: str, winner: Winner, name: str) -> np.ndarray:
 
 def _write_table(
     winner: Winner,
-    predictions: Iterator[Prediction],
+    predictions: Iterator[ImagePrediction],
     names: list[str],
     out: Path,
     submission: Path | None = None,
@@ -216,7 +218,7 @@ def _write_table(
         write_submission(submission, submitted)
 
 
-def _write_masks(winner: Winner, predictions: Iterator[Prediction], names: list[str], out: Path) -> None:
+def _write_masks(winner: Winner, predictions: Iterator[ImagePrediction], names: list[str], out: Path) -> None:
     """Masks, overlays, and ``predictions.csv``: the mean probability of what is drawn, the share of every class."""
     classes, targets = winner.model.classes, png_names(names)
     with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
@@ -224,6 +226,7 @@ def _write_masks(winner: Winner, predictions: Iterator[Prediction], names: list[
         rows.writerow(["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes)])
         for prediction in predictions:
             height, width = prediction.image_CHW.shape[1:]
+            # Decided first and brought to the size of the file after, so that a mask holds classes only.
             labels_HW = resize_mask(prediction.probabilities.argmax(0).astype(np.uint8), (height, width))
             mask, picture = f"{MASKS}/{targets[prediction.name]}", f"{OVERLAYS}/{targets[prediction.name]}"
             _save(out / mask, labels_HW * np.uint8(255) if len(classes) == 2 else labels_HW)

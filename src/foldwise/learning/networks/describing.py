@@ -45,6 +45,7 @@ class Architecture:
 
 def architecture(training: Training) -> Architecture:
     """That of a training."""
+    # Weights change no shape, and may not be on this machine.
     blank = training.model_copy(update={"weights": "none"})
     every = identity(blank)
     return Architecture(json.dumps([every[key] for key in _SHAPING], sort_keys=True), blank)

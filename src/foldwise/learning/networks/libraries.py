@@ -224,6 +224,7 @@ def _sized(request: ModelRequest) -> dict[str, Any]:
         or "img_size" in request.options
     ):
         return {}
+    # Made once only to read the size of its patches, which the table of timm does not have.
     default = timm.create_model(request.name.partition(".")[0], num_classes=0)
     multiple = _timm_multiple(default)
     height, width = (side + -side % multiple for side in request.shape.size_hw)
@@ -251,6 +252,7 @@ def _replace_first_conv(network: nn.Module, in_channels: int) -> None:
     )
     if conv.in_channels == in_channels:
         return
+    # With fresh numbers: weights that are loaded later are adapted to the number of channels, see `weights.adapted`.
     parent, _, last = name.rpartition(".")
     fresh = nn.Conv2d(
         in_channels,
@@ -281,6 +283,7 @@ def users_classifier(module: nn.Module, request: ModelRequest) -> Classifier:
     """A user's network, in two parts where ``head(encoder(x))`` is the whole of it, so that its encoder can be frozen."""
     encoder, head = getattr(module, "encoder", None), getattr(module, "head", None)
     if isinstance(encoder, nn.Module) and isinstance(head, nn.Module):
+        # Not of zeros, on which two ways through a network may agree by chance.
         x_NCHW = torch.rand(2, request.shape.in_channels, *(request.shape.size_hw or (64, 64)))
         with torch.no_grad():
             module.eval()

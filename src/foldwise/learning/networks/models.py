@@ -19,7 +19,7 @@ from foldwise.learning.networks.libraries import LIBRARIES, ModelRequest, Part, 
 from foldwise.learning.networks.network import (
     Classifier,
     DataShape,
-    Joined,
+    JoinedLabels,
     LabelGroups,
     Network,
     Segmenter,
@@ -49,20 +49,20 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """A network of the zoo: its encoder for classification, and its form for segmentation; None where it has none."""
 
     encoder: Callable[..., nn.Module] | None
     segmenter: Callable[..., nn.Module] | None
 
 
-MODELS: dict[str, Row] = {
-    "conv": Row(ConvEncoder, ConvSegmenter),
-    "unet": Row(None, UNet),
-    "resnet": Row(ResNetEncoder, ResNetSegmenter),
-    "vit": Row(ViTEncoder, ViTSegmenter),
-    "vim": Row(VimEncoder, VimSegmenter),
-    "haltuf": Row(HaltufEncoder, None),
+MODELS: dict[str, ModelRow] = {
+    "conv": ModelRow(ConvEncoder, ConvSegmenter),
+    "unet": ModelRow(None, UNet),
+    "resnet": ModelRow(ResNetEncoder, ResNetSegmenter),
+    "vit": ModelRow(ViTEncoder, ViTSegmenter),
+    "vim": ModelRow(VimEncoder, VimSegmenter),
+    "haltuf": ModelRow(HaltufEncoder, None),
 }
 
 
@@ -87,6 +87,7 @@ def build(training: Training, shape: DataShape, *, seed: int, encoder_seed: int 
         ]
         return LabelGroups(members, places)
     request = ModelRequest(training.model.name, shape, training.model.options)
+    # Apart from the head: the encoder is the same whatever head stands on it, and so comparisons of heads are paired.
     with seeded(seed if encoder_seed is None else encoder_seed, "encoder"):
         part = _part(request, training)
     network = _assembled(part, training, request, seed)
@@ -239,6 +240,6 @@ def build_head(training: Training, num_features: int, num_classes: int, seed: in
             build_head(alone(training), num_features, len(group), seed_of_group(seed, number))
             for number, group in enumerate(places)
         ]
-        return Joined(each, places)
+        return JoinedLabels(each, places)
     with seeded(seed, "head"):
         return make_head(training.head, num_features, num_classes)

@@ -229,7 +229,7 @@ def _breaks_channels_last(conv: nn.Conv2d) -> bool:
     return conv.kernel_size == (1, 1) and conv.stride != (1, 1) and 1 < conv.in_channels < 8
 
 
-class Joined(nn.Module):
+class JoinedLabels(nn.Module):
     """What several modules say of their own labels, put back in the order of the classes: (N, ...) to (N, K).
 
     Args:
@@ -257,7 +257,7 @@ class LabelGroups(Network):
 
     def __init__(self, members: Sequence[Network], places: Places) -> None:
         super().__init__(multiple=1)  # every member pads for itself
-        self.joined = Joined(members, places)
+        self.joined = JoinedLabels(members, places)
         self.weights_report = members[0].weights_report
 
     def part(self, name: str) -> nn.Module | None:

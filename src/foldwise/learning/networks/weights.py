@@ -129,6 +129,7 @@ def match(file: Shapes, encoder: Shapes, *, source: str, name: str) -> Matching:
         SpecError: a tensor of the encoder has no counterpart of its shape, or the file holds tensors that belong
             neither to the encoder nor to a classifier, so that it is of another architecture.
     """
+    # Libraries wrap an encoder in different ways, and a file does not say which of them wrote it.
     candidates = []
     for mapping, rename in RENAMINGS.items():
         for prefix in _PREFIXES:
@@ -241,7 +242,7 @@ def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    names = file_shapes(path)
+    names = file_shapes(path)  # says what is wrong with a file that cannot be read
     with safe_open(path, framework="pt") as file:
         return {key: file.get_tensor(key) for key in names}
 

@@ -111,7 +111,7 @@ def binary_focal(problem: Problem, *, gamma: Gamma = 2.0, alpha: Share | None = 
 
 
 @dataclass(frozen=True)
-class Row:
+class LossRow:
     """A loss, and what it is for.
 
     Attributes:
@@ -128,13 +128,13 @@ class Row:
 _ONE, _MASKS, _YES_OR_NO = (
     frozenset(kinds) for kinds in ({"one", "segmentation"}, {"segmentation"}, {"binary", "multilabel"})
 )
-LOSSES: dict[str, Row] = {
-    "cross_entropy": Row(cross_entropy, _ONE),
-    "focal": Row(focal, _ONE),
-    "dice": Row(dice, _MASKS, alone=False),
-    "dice_cross_entropy": Row(dice_cross_entropy, _MASKS, alone=False),
-    "binary_cross_entropy": Row(binary_cross_entropy, _YES_OR_NO),
-    "binary_focal": Row(binary_focal, _YES_OR_NO),
+LOSSES: dict[str, LossRow] = {
+    "cross_entropy": LossRow(cross_entropy, _ONE),
+    "focal": LossRow(focal, _ONE),
+    "dice": LossRow(dice, _MASKS, alone=False),
+    "dice_cross_entropy": LossRow(dice_cross_entropy, _MASKS, alone=False),
+    "binary_cross_entropy": LossRow(binary_cross_entropy, _YES_OR_NO),
+    "binary_focal": LossRow(binary_focal, _YES_OR_NO),
 }
 
 
@@ -200,6 +200,7 @@ def make_grouped_loss(
             for name, value in choice.options.items()
         }
         own = Choice(name=choice.name, options=options)
+        # Counted by label, so that each model has the weights that it would have alone.
         counts = class_counts[list(group)]
         losses.append(
             make_loss(own, task=task, num_classes=len(group), class_counts=counts, num_cases=num_cases)

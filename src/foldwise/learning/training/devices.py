@@ -23,7 +23,8 @@ from foldwise.errors import MissingExtra, unknown
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
-WARM_UPS, MAX_TIMED, MAX_TIMED_S = 2, 20, 1.0  # of the latency
+# Of the latency. The first passes make what the later ones find ready, and are not counted.
+WARM_UPS, MAX_TIMED, MAX_TIMED_S = 2, 20, 1.0
 
 
 def pick_device(stated: str, default: str = "auto") -> torch.device:
@@ -110,12 +111,15 @@ def steady(seed: int, threads: int, device: torch.device) -> Iterator[None]:
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
     debugging: Any = torch.utils.deterministic  # its types do not know the switch
+    # Restored at the end, since a process may do other items after this one.
     threads_before, filled = torch.get_num_threads(), debugging.fill_uninitialized_memory
     _keep_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS sums in a fixed order only with this
     torch.use_deterministic_algorithms(True, warn_only=True)
     debugging.fill_uninitialized_memory = False  # a guard for debugging; costs a write per tensor
-    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.benchmark = (
+        False  # it would choose algorithms by their speed, which differs from run to run
+    )
     torch.set_num_threads(threads)
     torch.manual_seed(seed % 2**63)
     try:

@@ -62,7 +62,7 @@ class EnergyMeter:
             return
         try:
             self._joules += self._counter.joules() * self._counter.share()
-        except OSError:
+        except OSError:  # half a measurement is none
             self._counter = None
 
     def beside(self, beat: Beat) -> Beat:
@@ -120,7 +120,7 @@ class _Card:
         return self.last - before if self.last >= before else float("nan")  # the driver was loaded anew
 
     def share(self) -> float:
-        return 1.0
+        return 1.0  # the driver counts no programs apart
 
 
 class _Processor:
@@ -146,6 +146,7 @@ class _Processor:
         return sum((b - a) % end for a, b, end in zip(before, now, self.ends, strict=True)) / 1e6
 
     def share(self) -> float:
+        # Of the time since the last reading, as the joules are: loads of other programs come and go.
         own, busy = _own_s(), _busy_s()
         mine, everyone = own - self.own, busy - self.all
         self.own, self.all = own, busy

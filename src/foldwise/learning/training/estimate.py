@@ -247,6 +247,7 @@ def _update(optimizer_choice: _Named, shapes: tuple[tuple[int, ...], ...]) -> fl
 
 def _kept_bytes(work: Callable[[], None], *, but: Iterable[Tensor]) -> int:
     """Of what is kept for the gradient while `work` is done for the first time, but for some tensors."""
+    # By storage: several of the tensors that are kept may be views of one.
     kept_bytes_by_storage: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:

@@ -88,6 +88,7 @@ def write_losses(request: FitRequest, watch: Watch | None, scratch: Path) -> Non
     """``watched.npz`` of a first fold, and ``loss_curve.npz`` of a loss that has a curve."""
     loss, task = request.training.loss, request.packed.task
     if watch is not None:
+        # As in training: the maps are of the loss that the fit minimised, with its class weights.
         counts = class_counts(request.packed, request.split.train)
         losses = losses_to_map(loss, task=task, num_classes=len(counts), class_counts=counts)
         watch.write(scratch / WATCHED, request.packed, losses=losses, class_pixels=counts)

@@ -126,6 +126,7 @@ def _by_case(
     cases: list[np.ndarray], parts: list[dict[str, np.ndarray]], truths: list[np.ndarray], *rest: Any
 ) -> Scores:
     """What batches gave as one, ascending by case; `rest` is of no order."""
+    # By case whatever the batches were: configurations are compared image by image.
     case = np.concatenate(cases)
     order = np.argsort(case)
     arrays = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
@@ -170,6 +171,7 @@ def tiled(
             output = function(images_NCHW[:, :, top:bottom, left:right]).float()
             if total is None:
                 total = output.new_zeros(output.shape[0], output.shape[1], height, width)
+            # Least weight where a tile ends: there a network has seen least of what is around a pixel.
             ramps = [_ramp(length, overlap_px).to(output.device) for length in (bottom - top, right - left)]
             weight_hw = ramps[0][:, None] * ramps[1][None]
             total[:, :, top:bottom, left:right] += output * weight_hw

@@ -119,6 +119,7 @@ class TrainingSetup:
 
     def latency_ms(self) -> float:
         """Milliseconds for one image through the network, or through the head where only that is here."""
+        # One image: what somebody waits for who asks about it. Throughput, in batches, is measured apart.
         network, forward = self.learner.network.eval(), self.learner.forward
         image = self.source.gather(np.arange(1))
         return latency_ms(lambda inputs: forward.logits(network, inputs), image.inputs, forward.device)
@@ -230,6 +231,7 @@ def _batches(
 def loss_of(request: FitRequest, choice: Choice) -> Loss:
     """A loss as the fit would have it: of its classes, label groups and training part, on its device."""
     packed, train = request.packed, request.split.train
+    # Counts of the training part alone: weights that knew the test classes would let these into the training.
     places, counts = places_of(request.training, len(packed.classes)), class_counts(packed, train)
     about: dict[str, Any] = {"task": packed.task, "num_cases": len(train), "class_counts": counts}
     if len(places) > 1:

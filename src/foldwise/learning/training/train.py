@@ -123,6 +123,7 @@ def _diverged(epoch: int, loss: float, lr: float) -> FoldwiseError:
 
 def state_of(network: nn.Module, device: torch.device | None = None) -> dict[str, Tensor]:
     """Copies of the parameters that learn and of all buffers, on `device` or where they are; what is frozen is left out."""
+    # Copies, since the next step changes the tensors of the network in place.
     frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
     return {
         name: values.detach().to(device, copy=True)
@@ -133,6 +134,7 @@ def state_of(network: nn.Module, device: torch.device | None = None) -> dict[str
 
 def restore(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Put a network back to what `state_of` gave."""
+    # Not strict: what is frozen is in no state, and is what it was.
     network.load_state_dict(state, strict=False)
 
 
