@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from foldwise.study.spec import Task
 
 if TYPE_CHECKING:
+    from foldwise.data.formats.pixels import MaskKey
     from foldwise.data.formats.reading import DecodedMasks
-
-MaskKey = int | tuple[int, int, int]
 
 
 @dataclass(frozen=True)

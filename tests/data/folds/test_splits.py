@@ -367,14 +367,6 @@ def test_splits_come_back_from_their_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["splits.csv"]
 
 
-def test_a_run_made_earlier_calls_the_validation_part_inner(tmp_path):
-    data = dataset([0, 1] * 10)
-    splits, path = cut(data), tmp_path / "splits.csv"
-    write_splits(path, splits, data)
-    path.write_text(path.read_text().replace("validation", "inner"))
-    assert same(splits, read_splits(path))
-
-
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -8,12 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from foldwise.data.cases import Case, Dataset, MaskKey
+from foldwise.data.cases import Case, Dataset
 from foldwise.data.formats.formats import open_stack
-from foldwise.data.formats.pixels import Pixels, mask_values_of, plane, resize_image, resize_mask, to_channels
+from foldwise.data.formats.pixels import (
+    MaskKey,
+    Pixels,
+    colour_codes,
+    mask_values_of,
+    plane,
+    resize_image,
+    resize_mask,
+    to_channels,
+)
 from foldwise.data.formats.reading import channel_files, read_pixels, split_slice
-from foldwise.data.layouts.mask_census import as_colour
-from foldwise.data.layouts.masks import NO_CLASS
+from foldwise.data.layouts.masks import NO_CLASS, as_colour
 from foldwise.errors import DataError, limited
 from foldwise.study.spec import DataSpec
 from foldwise.text import some
@@ -66,11 +74,9 @@ def sized_target(
         sizes = [f"{width}×{height}" for height, width in (mask.shape[:2], original_hw)]
         is_turned = mask.shape[:2] == original_hw[::-1]
         hint = " The image may have been turned by its EXIF orientation." if is_turned else ""
-        raise DataError(
-            f"the mask is {sizes[0]} pixels, its image {case.image} is {sizes[1]}",
-            where=case.mask,
-            cure=f"Save the mask at the size of its image (nearest neighbour).{hint}",
-        )
+        problem = f"the mask is {sizes[0]} pixels, its image {case.image} is {sizes[1]}"
+        cure = f"Save the mask at the size of its image (nearest neighbour).{hint}"
+        raise DataError(problem, where=case.mask, cure=cure)
     target = class_indices(mask, dataset.mask_values, where=case.mask)
     return resize_mask(target, size_hw(data, original_hw))
 
@@ -89,8 +95,8 @@ def class_indices(mask: np.ndarray, values: dict[MaskKey, int], *, where: str) -
         raw, num_values = mask, 65536
         class_of = {value: k for value, k in values.items() if isinstance(value, int)}
     else:
-        wide = (mask if mask.ndim == 3 else np.repeat(mask[..., None], 3, -1)).astype(np.uint32)
-        raw, num_values = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], 1 << 24
+        raw = colour_codes(mask if mask.ndim == 3 else np.repeat(mask[..., None], 3, -1))
+        num_values = 1 << 24
         class_of = {
             red << 16 | green << 8 | blue: k
             for (red, green, blue), k in ((as_colour(v), k) for v, k in values.items())
@@ -101,11 +107,8 @@ def class_indices(mask: np.ndarray, values: dict[MaskKey, int], *, where: str) -
     target: np.ndarray = lookup[raw]
     if (target == NO_CLASS).any():
         strange = np.unique(raw[target == NO_CLASS])
-        raise DataError(
-            f"the mask holds values without a meaning: {some(map(str, strange))}",
-            where=where,
-            cure="State data.mask_values.",
-        )
+        problem = f"the mask holds values without a meaning: {some(map(str, strange))}"
+        raise DataError(problem, where=where, cure="State data.mask_values.")
     return target
 
 
@@ -129,13 +132,8 @@ def file_digests(dataset: Dataset) -> dict[str, str]:
         try:
             digests[location] = _digest_of(dataset.root, location)
         except OSError as error:
-            errors.append(
-                DataError(
-                    f"the file cannot be read ({error.strerror})",
-                    where=location,
-                    cure="Check that it is there and may be read.",
-                )
-            )
+            problem = f"the file cannot be read ({error.strerror})"
+            errors.append(DataError(problem, where=location, cure="Check that it is there and may be read."))
     if errors:
         raise limited(errors)
     return digests

@@ -63,17 +63,12 @@ class Packed:
             if index["version"] != PACK_VERSION or not (folder / "measures.json").is_file():
                 raise ValueError("written by another version")
         except FileNotFoundError:
-            raise RunError(
-                f"the packed images {self.digest} are not in the cache",
-                where=str(folder.parent),
-                cure="Run foldwise check STUDY: it packs them again. (FOLDWISE_CACHE must be the same as then.)",
-            ) from None
+            problem = f"the packed images {self.digest} are not in the cache"
+            cure = "Run foldwise check STUDY: it packs them again. (FOLDWISE_CACHE must be the same as then.)"
+            raise RunError(problem, where=str(folder.parent), cure=cure) from None
         except (OSError, ValueError, KeyError) as error:
-            raise RunError(
-                f"the packed images are damaged ({error})",
-                where=str(folder),
-                cure="Run foldwise check STUDY: it packs them again.",
-            ) from None
+            cure = "Run foldwise check STUDY: it packs them again."
+            raise RunError(f"the packed images are damaged ({error})", where=str(folder), cure=cure) from None
 
     def _mapped(self, name: str, dtype: np.dtype, count: int) -> np.ndarray:
         path = self.folder / name

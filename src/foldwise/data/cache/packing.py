@@ -174,13 +174,8 @@ def _mixed_kinds(kinds: dict[tuple[int, str], list[str]], data: DataSpec) -> lis
         counts = "; ".join(
             f"{len(names)} of {dtype} ({some(names, 2)})" for dtype, names in sorted(by_dtype.items())
         )
-        errors.append(
-            DataError(
-                f"the images differ in the type of their values: {counts}",
-                where="images",
-                cure="Save all images with the same bit depth.",
-            )
-        )
+        problem = f"the images differ in the type of their values: {counts}"
+        errors.append(DataError(problem, where="images", cure="Save all images with the same bit depth."))
     return errors
 
 

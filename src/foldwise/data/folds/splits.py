@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
 
 ROLES = ("train", "validation", "test")
-# The role as digests spell it, and as files of earlier runs do: both stay readable, and no item changes its name.
-_EARLIER = {"validation": "inner"}
+# The roles as digests spell them: another word would give every item another name, and cached ones would be done anew.
+_IN_DIGESTS = {"train": "train", "validation": "inner", "test": "test"}
 _TRIES = 20  # deals by chance; more than one is needed only where large groups hold several rare classes
 
 
@@ -96,9 +96,9 @@ class _Cut:
         self._sizes_G = np.bincount(self._group_N, minlength=num_groups)
         self._counts_GS = np.zeros((num_groups, strata_NS.shape[1]), np.int64)
         np.add.at(self._counts_GS, self._group_N, strata_NS)
-        held_GK = np.zeros((num_groups, presence_NK.shape[1]), bool)
-        np.logical_or.at(held_GK, self._group_N, presence_NK)
-        self._held_GK = np.delete(held_GK, list(self.rare), axis=1)
+        present_GK = np.zeros((num_groups, presence_NK.shape[1]), bool)
+        np.logical_or.at(present_GK, self._group_N, presence_NK)
+        self._present_GK = np.delete(present_GK, list(self.rare), axis=1)
 
     def folds(self, repeat: int, seed: int) -> list[Split]:
         """The splits of one repeat."""
@@ -142,21 +142,21 @@ class _Cut:
 
     def _least_missed(self, rest: np.ndarray) -> int:
         """The place of the smallest group whose classes the others hold as well, as far as there is one."""
-        held_GK = self._held_GK[rest]
-        lost_G = (held_GK & (held_GK.sum(axis=0) == 1)).sum(axis=1)
+        present_GK = self._present_GK[rest]
+        lost_G = (present_GK & (present_GK.sum(axis=0) == 1)).sum(axis=1)
         return int(np.lexsort((self._sizes_G[rest], lost_G))[0])
 
     def _deal(self, chosen: np.ndarray, shares: list[float], key: tuple[int | str, ...]) -> np.ndarray:
         """The best of several deals: the first in which no part misses a class that could be in all of them."""
         best, least_missed = np.zeros(len(chosen), np.int64), np.inf
         rng = _generator(*key)
-        held_GK = self._held_GK[chosen]
+        present_GK = self._present_GK[chosen]
         # Equal parts all need a class or none can be sure of it; of unequal ones the largest takes the only group.
         needs_P1 = len(shares) if shares[0] == shares[-1] else np.array([[1], [2]])
-        possible_PK = held_GK.sum(axis=0) >= needs_P1
+        possible_PK = present_GK.sum(axis=0) >= needs_P1
         for _ in range(_TRIES):
             part_G = deal(self._counts_GS[chosen], self._sizes_G[chosen], shares=shares, rng=rng)
-            present_PK = np.array([held_GK[part_G == part].any(axis=0) for part in range(len(shares))])
+            present_PK = np.array([present_GK[part_G == part].any(axis=0) for part in range(len(shares))])
             missed = float(np.dot(shares, (~present_PK & possible_PK).sum(axis=1)))
             if missed < least_missed:
                 best, least_missed = part_G, missed
@@ -225,7 +225,7 @@ def split_digest(split: Split, packed_digest: str) -> str:
     digest = sha256(packed_digest.encode())
     for role in ROLES:
         indices = np.asarray(getattr(split, role), "<i8")
-        digest.update(f"/{_EARLIER.get(role, role)}/{len(indices)}/".encode() + indices.tobytes())
+        digest.update(f"/{_IN_DIGESTS[role]}/{len(indices)}/".encode() + indices.tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -266,10 +266,7 @@ def read_splits(path: Path) -> tuple[Split, ...]:
 def _column(name: str, cells: np.ndarray) -> Split:
     # The header of a column is ``repeat 0 fold 2``.
     _, repeat, _, fold = name.split()
-    wrong = sorted(set(cells.tolist()) - {*ROLES, *_EARLIER.values()})
+    wrong = sorted(set(cells.tolist()) - set(ROLES))
     if wrong:
         raise ValueError(f"a part is called {wrong[0]!r}")
-    train, validation, test = (
-        np.flatnonzero((cells == role) | (cells == _EARLIER.get(role, role))) for role in ROLES
-    )
-    return Split(int(repeat), int(fold), train, validation, test)
+    return Split(int(repeat), int(fold), *(np.flatnonzero(cells == role) for role in ROLES))

@@ -127,13 +127,9 @@ def _too_rare(
         name, images = dataset.classes[k], int(presence_NK[:, k].sum())
         if counts_K[k] < 2:
             images_held = f"{images} image(s), all in one group," if images else "no image"
-            errors.append(
-                DataError(
-                    f"class {name!r} has {images_held} and cannot be both learned and tested",
-                    where="data",
-                    cure="Add images of it, merge it with another class, or leave it out (its folder, or its rows).",
-                )
-            )
+            problem = f"class {name!r} has {images_held} and cannot be both learned and tested"
+            cure = "Add images of it, merge it with another class, or leave it out (its folder, or its rows)."
+            errors.append(DataError(problem, where="data", cure=cure))
     if not errors and len(dataset.classes) - len(rare) < 2:
         max_folds = int(np.sort(counts_K)[-2])
         scarce = ", ".join(f"{dataset.classes[k]!r} ({counts_K[k]})" for k in rare)
@@ -200,37 +196,37 @@ class _Dealer:
     def deal(self, groups: np.ndarray, stratum: int | None, parts: np.ndarray) -> None:
         """Give each of the groups, in turn, to the part that lacks most; `parts` in the order that breaks ties."""
         room, lacks, order = self._room, self._lacks, parts.tolist()
-        for group, size, held in zip(
-            groups.tolist(), self._sizes_G[groups].tolist(), self._held(groups), strict=True
+        for group, size, contents in zip(
+            groups.tolist(), self._sizes_G[groups].tolist(), self._contents(groups), strict=True
         ):
             if stratum is None:
                 best = max(order, key=room.__getitem__)
             elif size == 1:
                 best = max(order, key=lambda part: (lacks[part][stratum], room[part]))
             else:
-                needs = [self._need(part, size, held) for part in range(len(room))]
+                needs = [self._need(part, size, contents) for part in range(len(room))]
                 best = max(order, key=needs.__getitem__)
             self.part_G[group] = best
             room[best] -= size
-            for other, count in held:
+            for other, count in contents:
                 lacks[best][other] -= count
 
-    def _need(self, part: int, size: int, held: list[tuple[int, int]]) -> float:
+    def _need(self, part: int, size: int, contents: list[tuple[int, int]]) -> float:
         """How much of what a group holds is lacking in a part; rare strata weigh more."""
         lacks = self._lacks[part]
-        lacking: float = sum(count * lacks[stratum] / self._totals[stratum] for stratum, count in held)
+        lacking: float = sum(count * lacks[stratum] / self._totals[stratum] for stratum, count in contents)
         return lacking + size * self._room[part] / self._num_images
 
-    def _held(self, groups: np.ndarray) -> list[list[tuple[int, int]]]:
+    def _contents(self, groups: np.ndarray) -> list[list[tuple[int, int]]]:
         """Of every group, the (stratum, count) pairs that are not 0."""
         counts = self._counts_GS[groups]
-        held: list[list[tuple[int, int]]] = [[] for _ in groups]
+        contents: list[list[tuple[int, int]]] = [[] for _ in groups]
         rows, strata = np.nonzero(counts)
         for row, stratum, count in zip(
             rows.tolist(), strata.tolist(), counts[rows, strata].tolist(), strict=True
         ):
-            held[row].append((stratum, count))
-        return held
+            contents[row].append((stratum, count))
+        return contents
 
 
 def level(part_G: np.ndarray, counts_GS: np.ndarray, shares: Sequence[float]) -> np.ndarray:

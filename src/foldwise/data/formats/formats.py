@@ -44,11 +44,8 @@ def _decode(path: Path, *, kind: str) -> Pixels:
         if image.mode == "1":
             return Pixels(upright(np.asarray(image.convert("L"))[None], orientation), "1", kind, 1)
         if image.mode not in MODES.values():
-            raise DataError(
-                f"the colour mode {image.mode} is not supported",
-                where=str(path),
-                cure="Save it as grey or RGB.",
-            )
+            problem = f"the colour mode {image.mode} is not supported"
+            raise DataError(problem, where=str(path), cure="Save it as grey or RGB.")
         return _of_array(np.asarray(image), kind, 8, orientation, path)
 
 
@@ -193,11 +190,8 @@ def decode(path: Path) -> Pixels:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise DataError(
-            f"the file cannot be read ({error.strerror})",
-            where=str(path),
-            cure="Check that it is there and may be read.",
-        ) from None
+        problem = f"the file cannot be read ({error.strerror})"
+        raise DataError(problem, where=str(path), cure="Check that it is there and may be read.") from None
     # An interrupted copy often leaves such files, so this has words of its own.
     if size == 0 and not path.is_dir():
         raise DataError("the file is empty (0 bytes)", where=str(path), cure=COPY_AGAIN)
@@ -214,18 +208,13 @@ def decode(path: Path) -> Pixels:
             "the image has more than 178 million pixels", where=str(path), cure="Cut it into tiles first."
         ) from None
     except UnidentifiedImageError:
-        raise DataError(
-            f"the file is no image that can be read ({readable()} can)",
-            where=str(path),
-            cure="Open it in an image viewer; save it again as PNG or TIFF, or take it out.",
-        ) from None
+        problem = f"the file is no image that can be read ({readable()} can)"
+        cure = "Open it in an image viewer; save it again as PNG or TIFF, or take it out."
+        raise DataError(problem, where=str(path), cure=cure) from None
     # Decoders raise whatever they meet in broken bytes: OSError, struct.error, ValueError, zlib.error, their own.
     except Exception as error:
-        raise DataError(
-            f"the file is damaged or cut short ({type(error).__name__}: {_first_line(error)})",
-            where=str(path),
-            cure=COPY_AGAIN,
-        ) from None
+        problem = f"the file is damaged or cut short ({type(error).__name__}: {_first_line(error)})"
+        raise DataError(problem, where=str(path), cure=COPY_AGAIN) from None
 
 
 def _first_line(error: Exception) -> str:
@@ -241,11 +230,9 @@ def open_stack(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise DataError("the file is not there", where=str(path)) from None
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(
-            f"the {path.suffix} file cannot be read ({_first_line(error)})",
-            where=str(path),
-            cure="Save it with numpy.save as a plain array of numbers or text, not of objects.",
-        ) from None
+        problem = f"the {path.suffix} file cannot be read ({_first_line(error)})"
+        cure = "Save it with numpy.save as a plain array of numbers or text, not of objects."
+        raise DataError(problem, where=str(path), cure=cure) from None
 
 
 def stack_format(path: Path) -> str:
@@ -267,8 +254,6 @@ def stack_channel_axis(shape: tuple[int, ...], path: Path) -> int:
     axis = channel_axis(shape[1], shape[3])
     if axis is not None:
         return 1 if axis == 0 else 3
-    raise DataError(
-        f"it is not clear which axis of shape {'×'.join(map(str, shape))} holds the channels",
-        where=str(path),
-        cure=f"Save it as images × height × width × channels with at most {MAX_CHANNELS} channels.",
-    )
+    problem = f"it is not clear which axis of shape {'×'.join(map(str, shape))} holds the channels"
+    cure = f"Save it as images × height × width × channels with at most {MAX_CHANNELS} channels."
+    raise DataError(problem, where=str(path), cure=cure)

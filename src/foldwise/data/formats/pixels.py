@@ -14,6 +14,7 @@ from foldwise.errors import DataError
 
 COPY_AGAIN = "Copy it again from its source, or take it out."
 MAX_CHANNELS = 16  # an unnamed axis this short is taken as channels; no picture side is
+MaskKey = int | tuple[int, int, int]  # a value of a mask: grey, or red, green and blue
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -55,11 +56,8 @@ def plain(values: np.ndarray, path: Path) -> np.ndarray:
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     if values.dtype.kind in "iu" and low >= 0 and high <= 65535:
         return values.astype(np.uint16)
-    raise DataError(
-        f"values from {low} to {high} of type {values.dtype} fit neither 16 bit nor float",
-        where=str(path),
-        cure="Save it as 16-bit unsigned or 32-bit float.",
-    )
+    problem = f"values from {low} to {high} of type {values.dtype} fit neither 16 bit nor float"
+    raise DataError(problem, where=str(path), cure="Save it as 16-bit unsigned or 32-bit float.")
 
 
 def upright(values: np.ndarray, orientation: int) -> np.ndarray:
@@ -102,11 +100,8 @@ def to_channels(pixels: Pixels, channels: str, *, where: str) -> np.ndarray:
         return np.repeat(image_CHW, 3, axis=0)
     if channels == "gray" and num_channels == 3:
         return luma(image_CHW)
-    raise DataError(
-        f"an image of {num_channels} channels cannot be made {channels}",
-        where=where,
-        cure="State data.channels: native, or save the channels that are wanted as grey or RGB.",
-    )
+    cure = "State data.channels: native, or save the channels that are wanted as grey or RGB."
+    raise DataError(f"an image of {num_channels} channels cannot be made {channels}", where=where, cure=cure)
 
 
 def plane(pixels: Pixels, *, where: str) -> np.ndarray:
@@ -119,11 +114,8 @@ def plane(pixels: Pixels, *, where: str) -> np.ndarray:
     # Viewers save a grey channel as RGB: three equal channels are one.
     if (image_CHW == image_CHW[:1]).all():
         return image_CHW[:1]
-    raise DataError(
-        f"a channel file has one channel, {where} has {len(image_CHW)}",
-        where=where,
-        cure="Save it as grey; or leave out the list of data.channels if the file is a picture of its own.",
-    )
+    cure = "Save it as grey; or leave out the list of data.channels if the file is a picture of its own."
+    raise DataError(f"a channel file has one channel, {where} has {len(image_CHW)}", where=where, cure=cure)
 
 
 def joined(parts: Sequence[Pixels], names: Sequence[str], *, where: str) -> Pixels:
@@ -137,11 +129,8 @@ def joined(parts: Sequence[Pixels], names: Sequence[str], *, where: str) -> Pixe
     for other, name in zip(planes, names, strict=True):
         if other.shape != first.shape or other.dtype != first.dtype:
             kinds = [f"{array.shape[2]}×{array.shape[1]} of {array.dtype}" for array in (other, first)]
-            raise DataError(
-                f"{name} is {kinds[0]}, {names[0]} is {kinds[1]}",
-                where=where,
-                cure="The channel files of one image must be of one size and bit depth: save them again.",
-            )
+            cure = "The channel files of one image must be of one size and bit depth: save them again."
+            raise DataError(f"{name} is {kinds[0]}, {names[0]} is {kinds[1]}", where=where, cure=cure)
     values = np.concatenate(planes)
     return Pixels(values, f"C{len(values)}", parts[0].format, parts[0].bit_depth)
 
@@ -184,17 +173,11 @@ def mask_values_of(pixels: Pixels, *, palette: Literal["index", "colour"], where
             )
         values = values.astype(np.uint16)
     if len(values) not in {1, 3}:
-        raise DataError(
-            f"the mask has {len(values)} channels",
-            where=where,
-            cure="Save it with one channel of class numbers.",
-        )
+        problem = f"the mask has {len(values)} channels"
+        raise DataError(problem, where=where, cure="Save it with one channel of class numbers.")
     if len(values) == 3 and values.dtype != np.uint8:
-        raise DataError(
-            "the mask has three channels of more than 8 bit",
-            where=where,
-            cure="Save it with one channel of class numbers.",
-        )
+        problem = "the mask has three channels of more than 8 bit"
+        raise DataError(problem, where=where, cure="Save it with one channel of class numbers.")
     return values[0] if len(values) == 1 else _grey_if_equal(np.moveaxis(values, 0, -1))
 
 
@@ -204,6 +187,23 @@ def _grey_if_equal(colours_HW3: np.ndarray) -> np.ndarray:
     if (first == colours_HW3[..., 1]).all() and (first == colours_HW3[..., 2]).all():
         return np.ascontiguousarray(first)
     return np.ascontiguousarray(colours_HW3)
+
+
+def value_counts(mask: np.ndarray) -> dict[MaskKey, int]:
+    """How many pixels of a mask (H, W) or (H, W, 3) hold each value."""
+    if mask.ndim == 2:
+        counts = np.bincount(mask.ravel())
+        return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+    codes, numbers = np.unique(colour_codes(mask), return_counts=True)
+    counted = zip(codes.tolist(), numbers.tolist(), strict=True)
+    return {(code >> 16, code >> 8 & 255, code & 255): number for code, number in counted}
+
+
+def colour_codes(mask_HW3: np.ndarray) -> np.ndarray:
+    """(H, W) uint32: of every pixel, its colour as one number, 0xRRGGBB."""
+    wide = mask_HW3.astype(np.uint32)
+    codes: np.ndarray = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+    return codes
 
 
 def resize_image(image_CHW: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:

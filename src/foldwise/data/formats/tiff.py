@@ -26,18 +26,13 @@ def decode_tiff(path: Path) -> Pixels:
     """The one picture of a TIFF."""
     with _opened(path) as (file, series):
         if len(file.series) > 1:
-            raise DataError(
-                f"the TIFF holds {len(file.series)} images of different kinds",
-                where=str(path),
-                cure="Save each as a file of its own, or take the extra ones (a preview?) out.",
-            )
+            problem = f"the TIFF holds {len(file.series)} images of different kinds"
+            cure = "Save each as a file of its own, or take the extra ones (a preview?) out."
+            raise DataError(problem, where=str(path), cure=cure)
         # tifffile fills what is missing with zeros, or leaves pages out, without an error.
         if not _is_whole(file, series, path):
-            raise DataError(
-                "the file is damaged or cut short (parts of the TIFF are not there)",
-                where=str(path),
-                cure=COPY_AGAIN,
-            )
+            problem = "the file is damaged or cut short (parts of the TIFF are not there)"
+            raise DataError(problem, where=str(path), cure=COPY_AGAIN)
         page = file.pages.first
         values = _channels_first(series.asarray(), series.axes, path)
         orientation = int(page.tags.valueof(ORIENTATION, 1))
@@ -67,11 +62,8 @@ def _opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, tifffile.TiffPageSe
         # tifffile would open the files that an OME header names, wherever they are: two images would show the same
         # picture, and the digest of a file would not tell what its pixels are.
         if len(set(re.findall(r"<UUID\b[^>]*>\s*([^<\s]+)", file.ome_metadata or ""))) > 1:
-            raise DataError(
-                "the TIFF is one of several files of one OME image",
-                where=str(path),
-                cure="Save the image as one file, or its channels as plain TIFF files and state data.channels.",
-            )
+            cure = "Save the image as one file, or its channels as plain TIFF files and state data.channels."
+            raise DataError("the TIFF is one of several files of one OME image", where=str(path), cure=cure)
         if not file.series:
             raise DataError("the TIFF holds no image", where=str(path), cure="Save it again, or take it out.")
         yield file, file.series[0]
@@ -177,19 +169,14 @@ def open_tiff_stack(path: Path) -> np.ndarray:
         # The time and size are part of the key, so that a file that is written anew is read anew.
         return _slices(path, status.st_mtime_ns, status.st_size)
     except OSError as error:
-        raise DataError(
-            f"the file cannot be read ({error.strerror or error})",
-            where=str(path),
-            cure="Check that it is there and may be read.",
-        ) from None
+        problem = f"the file cannot be read ({error.strerror or error})"
+        raise DataError(problem, where=str(path), cure="Check that it is there and may be read.") from None
     except DataError:
         raise
     except Exception as error:  # tifffile raises whatever it meets in broken bytes
-        raise DataError(
-            f"the TIFF cannot be read ({type(error).__name__}: {str(error).partition(chr(10))[0]})",
-            where=str(path),
-            cure="Save it again as a TIFF with one page per slice.",
-        ) from None
+        problem = f"the TIFF cannot be read ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+        cure = "Save it again as a TIFF with one page per slice."
+        raise DataError(problem, where=str(path), cure=cure) from None
 
 
 @lru_cache(maxsize=MAX_OPEN)
@@ -203,11 +190,8 @@ def _slices(path: Path, _changed_ns: int, _size: int) -> np.ndarray:
                 f"the stack cannot be used: {problem}", where=str(path), cure="Save it again, or take it out."
             )
         if getattr(series.keyframe.photometric, "name", "") in {"MINISWHITE", "PALETTE"}:
-            raise DataError(
-                "the stack is saved inverted or with a palette",
-                where=str(path),
-                cure="Save it as plain grey.",
-            )
+            cure = "Save it as plain grey."
+            raise DataError("the stack is saved inverted or with a palette", where=str(path), cure=cure)
         shape = _stack_shape(series.shape, series.axes, path)
         values: np.ndarray = _mapped(path, series).reshape(shape)
     return values.astype(np.uint8) * np.uint8(255) if values.dtype == np.bool_ else values
@@ -229,8 +213,6 @@ def _stack_shape(shape: tuple[int, ...], axes: str, path: Path) -> tuple[int, ..
         return (1, *lengths)
     if named[1:] in ("YX", "YXS", "CYX", "SYX", "YXC"):
         return lengths
-    raise DataError(
-        f"the TIFF holds no slices in a row (axes {axes}, shape {'×'.join(map(str, shape))})",
-        where=str(path),
-        cure="Save slices one after the other; with several channels, in the order of ImageJ (ZCYX).",
-    )
+    problem = f"the TIFF holds no slices in a row (axes {axes}, shape {'×'.join(map(str, shape))})"
+    cure = "Save slices one after the other; with several channels, in the order of ImageJ (ZCYX)."
+    raise DataError(problem, where=str(path), cure=cure)

@@ -22,7 +22,7 @@ WORDS = frozenset(
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedImages:
     """Images made of channel files.
 
     Attributes:
@@ -36,14 +36,14 @@ class Joined:
     statement: str
 
 
-def images_at(paths: Sequence[str], data: DataSpec, *, where: str) -> Joined:
+def images_at(paths: Sequence[str], data: DataSpec, *, where: str) -> JoinedImages:
     """The images at some paths: every file is one, unless the study states channel files; see `join_channels`."""
     if isinstance(data.channels, tuple):
         return join_channels(paths, data.channels, where=where)
-    return Joined({path: path for path in paths}, {}, "")
+    return JoinedImages({path: path for path in paths}, {}, "")
 
 
-def with_channels(dataset: Dataset, data: DataSpec, joined: Sequence[Joined]) -> Dataset:
+def with_channels(dataset: Dataset, data: DataSpec, joined: Sequence[JoinedImages]) -> Dataset:
     """The data set with what was joined: its channels, those left out, and a sentence about it."""
     if not isinstance(data.channels, tuple):
         return dataset
@@ -57,7 +57,7 @@ def with_channels(dataset: Dataset, data: DataSpec, joined: Sequence[Joined]) ->
     )
 
 
-def join_channels(paths: Sequence[str], channels: Sequence[str], *, where: str) -> Joined:
+def join_channels(paths: Sequence[str], channels: Sequence[str], *, where: str) -> JoinedImages:
     """The images that the files at `paths` are channels of.
 
     A channel is named by the end of the file name (``a_red.png``), or by a folder (``red/a.png``).
@@ -83,7 +83,7 @@ def join_channels(paths: Sequence[str], channels: Sequence[str], *, where: str) 
     statement = f"{len(ordered)} images were joined from one file per channel, in this order: {order}."
     if left_out:
         statement += f" Files of other channels were left out: {_counts(left_out)}."
-    return Joined(ordered, left_out, statement)
+    return JoinedImages(ordered, left_out, statement)
 
 
 def _location(pattern: str, channels: str) -> str:

@@ -48,11 +48,8 @@ def with_groups(
     if column is None:
         return tuple(cases), () if any(case.group for case in cases) else _hint(tables)
     if group != "auto" and data.group_column not in {None, group}:
-        raise SpecError(
-            f"data.group_column is {data.group_column!r}, but validate.group is {group!r}",
-            where="validate.group",
-            cure="State only one of them.",
-        )
+        problem = f"data.group_column is {data.group_column!r}, but validate.group is {group!r}"
+        raise SpecError(problem, where="validate.group", cure="State only one of them.")
     where = "data.group_column" if group == "auto" else "validate.group"
     return _by_column(cases, _table_with(column, root, tables, where), column, data, folder)
 
@@ -65,11 +62,8 @@ def _table_with(column: str, root: Path, tables: Sequence[Path], where: str) -> 
         return match
     columns = [name for table in read_tables for name in table.columns]
     if not columns:
-        raise SpecError(
-            f"there is no table with a column {column!r} in {root.name}",
-            where=where,
-            cure="Add a metadata.csv with the columns image and group.",
-        )
+        problem = f"there is no table with a column {column!r} in {root.name}"
+        raise SpecError(problem, where=where, cure="Add a metadata.csv with the columns image and group.")
     raise unknown(
         column, columns, "column of " + " or ".join(table.name for table in read_tables), where=where
     )
@@ -97,19 +91,14 @@ def _by_pattern(cases: Sequence[Case], pattern: str) -> tuple[tuple[Case, ...], 
     except re.error as error:
         raise SpecError(f"{pattern!r} is no regular expression ({error})", where="validate.group") from None
     if expression.groups != 1:
-        raise SpecError(
-            f"{pattern!r} has {expression.groups} groups in parentheses, not one",
-            where="validate.group",
-            cure=r"For names like p12_left.png write pattern:^(p\d+)_",
-        )
+        problem = f"{pattern!r} has {expression.groups} groups in parentheses, not one"
+        cure = r"For names like p12_left.png write pattern:^(p\d+)_"
+        raise SpecError(problem, where="validate.group", cure=cure)
     matches = [expression.search(PurePosixPath(case.name).name) for case in cases]
     unmatched = [case.name for case, match in zip(cases, matches, strict=True) if not (match and match[1])]
     if unmatched:
-        raise DataError(
-            f"{pattern!r} does not fit {len(unmatched)} file name(s): {some(unmatched)}",
-            where="validate.group",
-            cure="Mend the pattern or the names.",
-        )
+        problem = f"{pattern!r} does not fit {len(unmatched)} file name(s): {some(unmatched)}"
+        raise DataError(problem, where="validate.group", cure="Mend the pattern or the names.")
     grouped = tuple(
         replace(case, group=match[1]) for case, match in zip(cases, matches, strict=True) if match
     )
@@ -121,11 +110,8 @@ def _by_blocks(
 ) -> tuple[tuple[Case, ...], tuple[str, ...]]:
     """Groups of so many images in a row, in the order of their names, within one stack or one folder."""
     if group != "auto" or data.group_column is not None:
-        raise SpecError(
-            f"groups are stated twice: here, and as {data.group_column or group!r}",
-            where="data.slices_per_group",
-            cure="State only one of them.",
-        )
+        problem = f"groups are stated twice: here, and as {data.group_column or group!r}"
+        raise SpecError(problem, where="data.slices_per_group", cure="State only one of them.")
     last_in: dict[str, int] = {}
     grouped = []
     for case in cases:

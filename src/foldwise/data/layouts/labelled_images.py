@@ -45,18 +45,13 @@ def read_folders(listing: Listing) -> Dataset:
     if data.classes is not None:
         absent = [name for name in data.classes if name not in folders]
         if absent:
-            raise SpecError(
-                f"no folder of images is called {some(absent)}",
-                where="data.classes",
-                cure=f"Folders: {', '.join(folders)}.",
-            )
+            problem = f"no folder of images is called {some(absent)}"
+            raise SpecError(problem, where="data.classes", cure=f"Folders: {', '.join(folders)}.")
     classes = data.classes or tuple(folders)
     if len(classes) < 2:
-        raise DataError(
-            f"one class only: {', '.join(classes) or 'no folder holds images'}",
-            where=str(root),
-            cure="Put the images of every class into a folder of its own.",
-        )
+        problem = f"one class only: {', '.join(classes) or 'no folder holds images'}"
+        cure = "Put the images of every class into a folder of its own."
+        raise DataError(problem, where=str(root), cure=cure)
     task = stated_task(data, "binary_classification" if len(classes) == 2 else "multiclass_classification")
     joined = [
         images_at([f"{name}/{file}" for file in image_files(root / name)], data, where=str(root))

@@ -81,11 +81,9 @@ def label_columns(table: Table, data: DataSpec, image_column: str) -> tuple[str,
     if len(others) == 1 and usable:
         return (usable[0],)
     choices = named + [name for name in usable if name not in named]
-    raise DataError(
-        f"which columns are the labels is not clear among {', '.join(others) or '(none)'}",
-        where=table.name,
-        cure=f"State data.label_columns, for example [{(choices or others or ['label'])[0]}].",
-    )
+    problem = f"which columns are the labels is not clear among {', '.join(others) or '(none)'}"
+    cure = f"State data.label_columns, for example [{(choices or others or ['label'])[0]}]."
+    raise DataError(problem, where=table.name, cure=cure)
 
 
 def _is_other(name: str) -> bool:
@@ -130,11 +128,8 @@ def indicator_labels(
     """Labels from 0/1 columns: several per image, or one per image where the task is stated so."""
     single = all(len(row) == 1 for row in rows)
     if data.classes is not None and len(data.classes) != len(classes):
-        raise SpecError(
-            f"{len(data.classes)} names for {len(classes)} columns",
-            where="data.classes",
-            cure="Name one class per column.",
-        )
+        problem = f"{len(data.classes)} names for {len(classes)} columns"
+        raise SpecError(problem, where="data.classes", cure="Name one class per column.")
     classes = data.classes or classes
     if data.task == "auto" and single:
         raise DataError(
@@ -146,11 +141,8 @@ def indicator_labels(
     task = stated_task(data, "multilabel_classification", one_label)
     if task != "multilabel_classification":
         if not single:
-            raise SpecError(
-                f"rows of {where} have no 1 or several",
-                where="data.task",
-                cure="State data.task: multilabel_classification.",
-            )
+            problem = f"rows of {where} have no 1 or several"
+            raise SpecError(problem, where="data.task", cure="State data.task: multilabel_classification.")
         return Labels(task, classes, tuple(rows), (_counted(classes, rows, "one label per image"),))
     return Labels(
         task, classes, tuple(rows), (_counted(classes, rows, "several labels per image are possible"),)
@@ -240,11 +232,8 @@ def stated_task(data: DataSpec, *possible: Task) -> Task:
     }
     if data.task in possible or data.task in {wider.get(task) for task in possible}:
         return data.task
-    raise SpecError(
-        f"the data are {' or '.join(possible)}, not {data.task}",
-        where="data.task",
-        cure="Leave data.task out, or mend the data.",
-    )
+    problem = f"the data are {' or '.join(possible)}, not {data.task}"
+    raise SpecError(problem, where="data.task", cure="Leave data.task out, or mend the data.")
 
 
 def _counted(classes: Sequence[str], rows: Sequence[tuple[int, ...]], how: str) -> str:

@@ -82,17 +82,11 @@ def _check(dataset: Dataset, data: DataSpec) -> None:
     if not dataset.cases:
         raise DataError("there are no images", where=str(root), cure=f"{readable()} files are read.")
     if len(dataset.classes) < 2:
-        raise DataError(
-            f"there is one class only: {some(dataset.classes)}",
-            where=str(root),
-            cure="A comparison needs two classes at least.",
-        )
+        problem = f"there is one class only: {some(dataset.classes)}"
+        raise DataError(problem, where=str(root), cure="A comparison needs two classes at least.")
     if data.task == "binary_classification" and len(dataset.classes) != 2:
-        raise SpecError(
-            f"there are {len(dataset.classes)} classes, not two",
-            where="data.task",
-            cure="State multiclass_classification.",
-        )
+        problem = f"there are {len(dataset.classes)} classes, not two"
+        raise SpecError(problem, where="data.task", cure="State multiclass_classification.")
 
 
 def _read_phantom(data: DataSpec, group: str) -> Dataset:
@@ -135,11 +129,9 @@ def _drawn(spec: PhantomData) -> Path:
     except OSError as error:
         # Another process may have drawn the very same folder meanwhile.
         if not folder.is_dir():
-            raise RunError(
-                f"the phantom cannot be written ({error.strerror})",
-                where=str(folder),
-                cure="Set FOLDWISE_CACHE to a folder with room.",
-            ) from None
+            problem = f"the phantom cannot be written ({error.strerror})"
+            cure = "Set FOLDWISE_CACHE to a folder with room."
+            raise RunError(problem, where=str(folder), cure=cure) from None
     return folder
 
 
@@ -149,11 +141,8 @@ def _root(data: DataSpec, base: Path) -> Path:
     if root.is_dir():
         return root
     what = "is a file, not a folder" if root.exists() else "does not exist"
-    raise SpecError(
-        f"the data folder {root} {what}",
-        where="data.path",
-        cure="Relative paths start at the folder of the study file.",
-    )
+    problem = f"the data folder {root} {what}"
+    raise SpecError(problem, where="data.path", cure="Relative paths start at the folder of the study file.")
 
 
 def _tables(root: Path, data: DataSpec) -> list[Path]:
@@ -203,16 +192,12 @@ def _masks_or_class(listing: Listing) -> tuple[str, str]:
     """A folder called ``masks`` without one called ``images``: always refused."""
     masks, folders = listing.masks, listing.class_folders
     if len(folders) == 1 or listing.data.masks is not None:
-        raise DataError(
-            f"there is a folder of masks, {masks}/, but none of images",
-            where=str(listing.root),
-            cure=f"State data.images: one of {some(subfolders(listing.root))}.",
-        )
-    raise DataError(
-        f"is {masks}/ a class, or masks for the other folders ({', '.join(folders)})?",
-        where=str(listing.root),
-        cure="State data.layout: class_folders, or data.images and data.masks.",
-    )
+        problem = f"there is a folder of masks, {masks}/, but none of images"
+        cure = f"State data.images: one of {some(subfolders(listing.root))}."
+        raise DataError(problem, where=str(listing.root), cure=cure)
+    problem = f"is {masks}/ a class, or masks for the other folders ({', '.join(folders)})?"
+    cure = "State data.layout: class_folders, or data.images and data.masks."
+    raise DataError(problem, where=str(listing.root), cure=cure)
 
 
 def _table_or_folders(listing: Listing) -> tuple[str, str]:
@@ -261,8 +246,5 @@ def _no_layout(listing: Listing) -> DataError:
         )
     others = [name for name in subfolders(listing.root) if name != images]
     choices = f" State data.masks: one of {', '.join(others)}." if others else ""
-    return DataError(
-        f"there is {images}/, but neither masks/ nor labels.csv",
-        where=str(listing.root),
-        cure=f"Add one of them.{choices}",
-    )
+    problem = f"there is {images}/, but neither masks/ nor labels.csv"
+    return DataError(problem, where=str(listing.root), cure=f"Add one of them.{choices}")

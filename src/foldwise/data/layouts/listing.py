@@ -166,11 +166,8 @@ class Listing:
         # Hidden files are editors' locks and copies, as of LibreOffice and macOS.
         tables = sorted(path for path in self.root.glob("*.csv") if not path.name.startswith("."))
         if stated is not None and not (self.root / stated).is_file():
-            raise SpecError(
-                f"there is no table {stated!r} in {self.root}",
-                where="data.table",
-                cure=f"CSV files there: {', '.join(path.name for path in tables) or 'none'}.",
-            )
+            cure = f"CSV files there: {', '.join(path.name for path in tables) or 'none'}."
+            raise SpecError(f"there is no table {stated!r} in {self.root}", where="data.table", cure=cure)
         if stated is not None or (self.root / "labels.csv").is_file():
             return self.root / (stated or "labels.csv")
         candidates = [path for path in tables if path.name not in SIDE_TABLES]
@@ -212,19 +209,13 @@ def _named_folder(root: Path, stated: str | None, usual: tuple[str, ...], key: s
     """
     if stated is not None:
         if not (root / stated).is_dir():
-            raise SpecError(
-                f"there is no folder {stated!r} in {root}",
-                where=key,
-                cure=f"Folders: {', '.join(subfolders(root)) or 'none'}.",
-            )
+            problem = f"there is no folder {stated!r} in {root}"
+            raise SpecError(problem, where=key, cure=f"Folders: {', '.join(subfolders(root)) or 'none'}.")
         return PurePosixPath(stated).as_posix()
     folders = [
         name for name in subfolders(root) if name.casefold() in usual and image_files_below(root / name)
     ]
     if len(folders) > 1:
-        raise DataError(
-            f"the folders {' and '.join(folders)} could both be meant",
-            where=str(root),
-            cure=f"State {key}: {folders[0]}.",
-        )
+        problem = f"the folders {' and '.join(folders)} could both be meant"
+        raise DataError(problem, where=str(root), cure=f"State {key}: {folders[0]}.")
     return folders[0] if folders else None

@@ -42,11 +42,8 @@ def read(listing: Listing) -> Dataset:
     root, data, images, masks = listing.root, listing.data, listing.images, listing.masks
     if images is None or masks is None:
         missing, key = ("images", "data.images") if images is None else ("masks", "data.masks")
-        raise DataError(
-            f"there is no folder of {missing}",
-            where=str(root),
-            cure=f"State {key}: one of {', '.join(subfolders(root)) or '(no folders)'}.",
-        )
+        cure = f"State {key}: one of {', '.join(subfolders(root)) or '(no folders)'}."
+        raise DataError(f"there is no folder of {missing}", where=str(root), cure=cure)
     by_channel = isinstance(data.channels, tuple)
     errors = _misplaced(root, (masks,) if by_channel else (images, masks))
     joined = images_at(_image_paths(root, images, masks, deep=by_channel), data, where=str(root))

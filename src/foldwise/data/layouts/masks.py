@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from foldwise.data.cases import MaskKey
-from foldwise.data.formats.reading import DecodedMasks
-from foldwise.data.layouts.mask_census import Census, Palette, as_colour, show, take_census
+import numpy as np
+
+from foldwise.data.formats.pixels import MaskKey, Pixels, mask_values_of, value_counts
+from foldwise.data.formats.reading import NUM_DECODERS, DecodedMasks
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec, Task
 from foldwise.text import count, some
@@ -20,17 +24,13 @@ MAX_CLASSES = 32  # more distinct values than this are stray values or instance 
 
 @dataclass(frozen=True)
 class MaskMeaning:
-    """The task and classes of a set of masks, and the class of every raw value (`IGNORE` for those not counted).
-
-    Attributes:
-        decoded: the masks themselves, which had to be decoded to know this.
-    """
+    """The task and classes of a set of masks, and the class of every raw value (`IGNORE` for those not counted)."""
 
     task: Task
     classes: tuple[str, ...]
     values: dict[MaskKey, int]
     statements: tuple[str, ...]
-    decoded: DecodedMasks | None = None
+    decoded: DecodedMasks | None = None  # the masks, which had to be decoded to know this
 
 
 def read_meaning(root: Path, locations: Sequence[str], data: DataSpec) -> MaskMeaning:
@@ -42,19 +42,13 @@ def read_meaning(root: Path, locations: Sequence[str], data: DataSpec) -> MaskMe
     """
     palette: Palette = "auto"
     if data.mask_values is not None:
-        palette = (
-            "colour"
-            if any(isinstance(v, tuple) for key in data.mask_values for v in _parsed(key))
-            else "index"
-        )
+        values = [value for key in data.mask_values for value in _parsed(key)]
+        palette = "colour" if any(isinstance(value, tuple) for value in values) else "index"
     census, about_palettes, decoded = take_census(root, locations, palette=palette)
     meaning = _recognised(census, data) if data.mask_values is None else _stated(census, data)
     if data.task not in {"auto", meaning.task, "multiclass_segmentation"}:
-        raise SpecError(
-            f"the masks hold {len(meaning.classes)} classes ({', '.join(meaning.classes)}), not those of {data.task}",
-            where="data.task",
-            cure="Leave data.task out, or state data.mask_values.",
-        )
+        problem = f"the masks hold {len(meaning.classes)} classes ({', '.join(meaning.classes)}), not those of {data.task}"
+        raise SpecError(problem, where="data.task", cure="Leave data.task out, or state data.mask_values.")
     task = meaning.task if data.task == "auto" else data.task
     statements = (*about_palettes, *meaning.statements)
     return MaskMeaning(task, meaning.classes, meaning.values, statements, decoded)
@@ -66,33 +60,26 @@ def _recognised(census: Census, data: DataSpec) -> MaskMeaning:
     ignored: dict[MaskKey, int] = {}
     if data.ignore_value is not None:
         ignored = {as_colour(data.ignore_value) if coloured else data.ignore_value: IGNORE}
-    counted_values = [
-        value for value in census.pixels if (as_colour(value) if coloured else value) not in ignored
-    ]
+    counted = [value for value in census.pixels if (as_colour(value) if coloured else value) not in ignored]
     if coloured:
-        classes, values = _colour_classes(census, counted_values)
+        classes, values = _colour_classes(census, counted)
     else:
-        classes, values = _grey_classes(
-            census, sorted(value for value in counted_values if isinstance(value, int)), data
-        )
+        grey_values = sorted(value for value in counted if isinstance(value, int))
+        classes, values = _grey_classes(census, grey_values, data)
     if data.classes is not None:
         if len(data.classes) != len(classes):
-            raise SpecError(
-                f"{len(data.classes)} names for {len(classes)} classes",
-                where="data.classes",
-                cure=_template(census),
-            )
+            problem = f"{len(data.classes)} names for {len(classes)} classes"
+            raise SpecError(problem, where="data.classes", cure=_template(census))
         classes = data.classes
-    task: Task = "binary_segmentation" if len(classes) == 2 else "multiclass_segmentation"
     meanings = [f"{show(value)} is {classes[k]!r}" for value, k in values.items()]
     meanings += [f"{show(value)} is not counted" for value in ignored]
     hint = "" if data.classes is not None else " State data.classes to give them names of your own."
-    return MaskMeaning(
-        task,
-        classes,
-        {**values, **ignored},
-        (f"Mask values ({census.num_masks} masks): {', '.join(meanings)}.{hint}",),
-    )
+    statement = f"Mask values ({census.num_masks} masks): {', '.join(meanings)}.{hint}"
+    return MaskMeaning(_task_of(classes), classes, {**values, **ignored}, (statement,))
+
+
+def _task_of(classes: tuple[str, ...]) -> Task:
+    return "binary_segmentation" if len(classes) == 2 else "multiclass_segmentation"
 
 
 def _grey_classes(
@@ -107,29 +94,18 @@ def _grey_classes(
     num_classes = values[-1] + 1
     if data.classes is not None and values[-1] < len(data.classes):
         num_classes, values = len(data.classes), list(range(len(data.classes)))
-    if (
-        values == list(range(num_classes))
-        and (num_classes <= MAX_CLASSES or data.classes is not None)
-        and num_classes <= NO_CLASS
-    ):
-        names = (
-            ("background", "foreground")
-            if num_classes == 2
-            else ("background", *(f"class {k}" for k in values[1:]))
-        )
-        return names, {k: k for k in values}
+    allowed = MAX_CLASSES if data.classes is None else NO_CLASS
+    if values == list(range(num_classes)) and num_classes <= allowed:
+        others = ["foreground"] if num_classes == 2 else [f"class {k}" for k in values[1:]]
+        return ("background", *others), {k: k for k in values}
     # 255 is the usual value for pixels that do not count, and a possible class: the harm of a wrong guess is large.
     if values[-1] == 255 and values[:-1] == list(range(len(values) - 1)):
-        raise _unclear(
-            census, "255 may be a class, or pixels that do not count", "State data.ignore_value: 255, or "
-        )
+        problem = "255 may be a class, or pixels that do not count"
+        raise _unclear(census, problem, "State data.ignore_value: 255, or ")
     # Instance masks number their objects from 1 without a gap, just as classes are numbered.
     if len(values) > MAX_CLASSES and values == list(range(num_classes)):
-        raise _unclear(
-            census,
-            f"{num_classes} values look like numbered objects, not classes",
-            "If they are classes, state data.classes. Else ",
-        )
+        problem = f"{num_classes} values look like numbered objects, not classes"
+        raise _unclear(census, problem, "If they are classes, state data.classes. Else ")
     raise _unclear(census, "the masks are neither 0/255 nor 0..K-1")
 
 
@@ -143,9 +119,8 @@ def _colour_classes(census: Census, values: list[MaskKey]) -> tuple[tuple[str, .
         return ("background", "foreground"), {(0, 0, 0): 0, (255, 255, 255): 1}
     if colours[0] != (0, 0, 0) or len(colours) < 2:
         raise _unclear(census, "no colour is black, so it is not clear which is the background")
-    return ("background", *(show(colour) for colour in colours[1:])), {
-        colour: k for k, colour in enumerate(colours)
-    }
+    names = ("background", *(show(colour) for colour in colours[1:]))
+    return names, {colour: k for k, colour in enumerate(colours)}
 
 
 def _unclear(census: Census, problem: str, cure: str = "") -> DataError:
@@ -160,9 +135,8 @@ def _template(census: Census) -> str:
     values = [show(value) for value, _ in census.pixels.most_common(4)]
     if len(census.pixels) > MAX_CLASSES and not any(isinstance(value, tuple) for value in census.pixels):
         return "state data.mask_values with ranges, for example {0-127: background, 128-255: foreground}."
-    entries = ", ".join(
-        f'"{value}": {"background" if k == 0 else f"name {k}"}' for k, value in enumerate(values)
-    )
+    names = ["background", *(f"name {k}" for k in range(1, len(values)))]
+    entries = ", ".join(f'"{value}": {name}' for value, name in zip(values, names, strict=True))
     return f"state data.mask_values, for example {{{entries}}} (the first name is the background; 'ignore' is not counted)."
 
 
@@ -173,11 +147,11 @@ def _stated(census: Census, data: DataSpec) -> MaskMeaning:
     classes = data.classes or tuple(names)
     strange = [name for name in names if name not in classes]
     if strange or len(classes) < 2:
-        raise SpecError(
-            f"{some(strange)} is not among data.classes" if strange else "masks need two classes at least",
-            where="data.mask_values",
-            cure="Name every class once; the first is the background.",
+        problem = (
+            f"{some(strange)} is not among data.classes" if strange else "masks need two classes at least"
         )
+        cure = "Name every class once; the first is the background."
+        raise SpecError(problem, where="data.mask_values", cure=cure)
     index = {name: k for k, name in enumerate(classes)} | {"ignore": IGNORE}
     values: dict[MaskKey, int] = {}
     for written, name in data.mask_values.items():
@@ -188,17 +162,12 @@ def _stated(census: Census, data: DataSpec) -> MaskMeaning:
         values = {as_colour(value): k for value, k in values.items()}
     unknown = [value for value in census.pixels if value not in values and as_colour(value) not in values]
     if unknown:
-        counts = "; ".join(
-            f"{show(v)}: {census.pixels[v]} pixels in {census.files[v]} mask(s), e.g. {census.example[v]}"
-            for v in unknown[:12]
-        )
-        raise DataError(
-            f"{count(len(unknown), 'value in the masks is', 'values in the masks are')} not stated. {counts}",
-            where="data.mask_values",
-            cure="State them (a range such as 128-255 is possible, and the name 'ignore'), or mend the masks.",
-        )
-    task: Task = "binary_segmentation" if len(classes) == 2 else "multiclass_segmentation"
-    return MaskMeaning(task, classes, values, (f"Mask values as stated: classes {', '.join(classes)}.",))
+        number = count(len(unknown), "value in the masks is", "values in the masks are")
+        counts = "; ".join(census.described(value) for value in unknown[:12])
+        cure = "State them (a range such as 128-255 is possible, and the name 'ignore'), or mend the masks."
+        raise DataError(f"{number} not stated. {counts}", where="data.mask_values", cure=cure)
+    statement = f"Mask values as stated: classes {', '.join(classes)}."
+    return MaskMeaning(_task_of(classes), classes, values, (statement,))
 
 
 def _parsed(written: str) -> list[MaskKey]:
@@ -214,8 +183,134 @@ def _parsed(written: str) -> list[MaskKey]:
     if len(parts) == 3 and all(part.strip().isdigit() and int(part) <= 255 for part in parts):
         red, green, blue = map(int, parts)
         return [(red, green, blue)]
-    raise SpecError(
-        f"{written!r} is no mask value",
-        where="data.mask_values",
-        cure='Write 7, 128-255, "#ff0000" or "255,0,0" (0 to 65535).',
-    )
+    cure = 'Write 7, 128-255, "#ff0000" or "255,0,0" (0 to 65535).'
+    raise SpecError(f"{written!r} is no mask value", where="data.mask_values", cure=cure)
+
+
+BLACK = (0, 0, 0)
+
+
+@dataclass
+class Census:
+    """How many pixels, in how many files, hold each value; colour counts are (r, g, b)."""
+
+    pixels: Counter[MaskKey] = field(default_factory=Counter)
+    files: Counter[MaskKey] = field(default_factory=Counter)
+    example: dict[MaskKey, str] = field(default_factory=dict)
+    num_masks: int = 0
+    formats: set[str] = field(default_factory=set)
+
+    def add(self, location: str, counts: dict[MaskKey, int], format_name: str) -> None:
+        """Add the counts of one mask."""
+        self.num_masks += 1
+        self.formats.add(format_name)
+        self.pixels.update(counts)
+        self.files.update(counts.keys())
+        for value in counts:
+            self.example.setdefault(value, location)
+
+    def described(self, value: MaskKey) -> str:
+        """A value with its counts."""
+        counts = f"{self.pixels[value]} pixels in {self.files[value]} mask(s)"
+        return f"{show(value)}: {counts}, e.g. {self.example[value]}"
+
+    def table(self, limit: int = 12) -> str:
+        """The values with their counts, commonest first."""
+        entries = [self.described(value) for value, _ in self.pixels.most_common(limit)]
+        more = [f"and {len(self.pixels) - limit} more values"] if len(self.pixels) > limit else []
+        return "; ".join([*entries, *more])
+
+
+Palette = Literal["auto", "index", "colour"]
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """How many pixels of one mask hold each value, by index and as shown, and the colours of the indices it uses."""
+
+    indices: dict[MaskKey, int]
+    shown: dict[MaskKey, int]
+    colours: dict[int, tuple[int, ...]]  # empty for a file without a palette
+    format: str
+
+
+def take_census(
+    root: Path, locations: Sequence[str], *, palette: Palette
+) -> tuple[Census, tuple[str, ...], DecodedMasks]:
+    """The census, sentences about palettes, and the masks that were decoded for it.
+
+    Palette files count as indices where one index has one colour in the whole set, else as colours.
+
+    Raises:
+        DataError: masks cannot be read; all at once.
+    """
+    decoded = DecodedMasks()
+
+    def count_in(location: str) -> _Counts | DataError:
+        try:
+            return _count(decoded.decode(root, location), location)
+        except DataError as error:
+            return DataError(error.what, where=location, cure=error.cure)
+
+    with ThreadPoolExecutor(NUM_DECODERS) as pool:
+        counts = list(pool.map(count_in, locations))
+    if errors := [entry for entry in counts if isinstance(entry, DataError)]:
+        raise DataError.together(errors)
+    masks = [entry for entry in counts if isinstance(entry, _Counts)]
+    as_index, statements = _by_index(masks, palette)
+    census = Census()
+    for location, mask in zip(locations, masks, strict=True):
+        census.add(location, mask.indices if as_index else mask.shown, mask.format)
+    return census if as_index else _as_colours(census), statements, decoded
+
+
+def _count(pixels: Pixels, location: str) -> _Counts:
+    counts = value_counts(mask_values_of(pixels, palette="index", where=location))
+    if pixels.palette is None:
+        return _Counts(counts, counts, {}, pixels.format)
+    shown = value_counts(mask_values_of(pixels, palette="colour", where=location))
+    used = np.unique(pixels.values).tolist()
+    return _Counts(counts, shown, {k: tuple(pixels.palette[k].tolist()) for k in used}, pixels.format)
+
+
+def _by_index(masks: Sequence[_Counts], palette: Palette) -> tuple[bool, tuple[str, ...]]:
+    """Whether palette files count as their indices, and a sentence where that had to be found out."""
+    colours_of: dict[int, set[tuple[int, ...]]] = {}
+    for mask in masks:
+        for index, colour in mask.colours.items():
+            colours_of.setdefault(index, set()).add(colour)
+    if not colours_of or palette == "index":
+        return True, ()
+    if palette == "colour":
+        return False, ()
+    # One colour for every index and one index for every colour, so that no two files mean different things by one.
+    is_single = all(len(colours) == 1 for colours in colours_of.values())
+    is_steady = is_single and len(set.union(*colours_of.values())) == len(colours_of)
+    first_is_black = colours_of.get(0, {BLACK}) == {BLACK}
+    if all(mask.colours for mask in masks) and is_steady and first_is_black:
+        return True, ("The masks have palettes; their indices are taken as class numbers.",)
+    reason = "are not the same in all files, or do not begin with black"
+    return False, (f"The masks have palettes that {reason}; their colours count.",)
+
+
+def _as_colours(census: Census) -> Census:
+    """The same counts with grey values spelled as colours."""
+
+    def spelled(counts: dict[MaskKey, int]) -> Counter[MaskKey]:
+        total: Counter[MaskKey] = Counter()
+        for key, number in counts.items():
+            total[as_colour(key)] += number
+        return total
+
+    example: dict[MaskKey, str] = {as_colour(key): location for key, location in census.example.items()}
+    return Census(spelled(census.pixels), spelled(census.files), example, census.num_masks, census.formats)
+
+
+def as_colour(value: MaskKey) -> tuple[int, int, int]:
+    """A grey value as the colour it shows."""
+    return (value, value, value) if isinstance(value, int) else value
+
+
+def show(value: MaskKey) -> str:
+    """A value as the study file spells it: ``128`` or ``#ff0000``."""
+    return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)

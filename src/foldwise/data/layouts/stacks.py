@@ -77,17 +77,11 @@ def read(listing: Listing) -> Dataset:
     has_labels = (root / "labels.npy").is_file()
     # Both would be a data set, of different tasks.
     if masks and has_labels and data.masks is None and data.task == "auto":
-        raise DataError(
-            f"there are {masks[0]} and labels.npy: masks or labels?",
-            where=str(root),
-            cure="State data.task, for example binary_segmentation or multiclass_classification.",
-        )
+        cure = "State data.task, for example binary_segmentation or multiclass_classification."
+        raise DataError(f"there are {masks[0]} and labels.npy: masks or labels?", where=str(root), cure=cure)
     if not masks and not has_labels:
-        raise DataError(
-            f"there is neither masks.npy nor labels.npy beside {images[0]}",
-            where=str(root),
-            cure="Save one of them.",
-        )
+        problem = f"there is neither masks.npy nor labels.npy beside {images[0]}"
+        raise DataError(problem, where=str(root), cure="Save one of them.")
     opened = [_open_images(root, name) for name in images]
     statements = [sentence for _, sentence in opened[:MAX_DESCRIBED]]
     if len(opened) > MAX_DESCRIBED:
@@ -143,11 +137,9 @@ def _open_images(root: Path, name: str) -> tuple[np.ndarray, str]:
     images = open_stack(root / name)
     shape = "×".join(map(str, images.shape))
     if images.ndim not in (3, 4) or images.dtype.kind not in "buif" or images.size == 0:
-        raise DataError(
-            f"an array of shape {shape or '()'} and type {images.dtype} holds no images",
-            where=str(root / name),
-            cure="Save numbers as images × height × width, with channels last if there are several.",
-        )
+        problem = f"an array of shape {shape or '()'} and type {images.dtype} holds no images"
+        cure = "Save numbers as images × height × width, with channels last if there are several."
+        raise DataError(problem, where=str(root / name), cure=cure)
     if images.ndim == 3:
         return images, f"{name} holds {len(images)} grey images of {images.shape[1]}×{images.shape[2]}."
     axis = stack_channel_axis(images.shape, root / name)
@@ -166,21 +158,16 @@ def _check_masks(
         size.pop(stack_channel_axis(images.shape, root / images_name) - 1)
     if masks.ndim != 3 or list(masks.shape) != [len(images), *size]:
         mask_shape, expected_shape = "×".join(map(str, masks.shape)), "×".join(map(str, [len(images), *size]))
-        raise DataError(
-            f"the masks have shape {mask_shape}, the images ask for {expected_shape}",
-            where=str(root / masks_name),
-            cure="Save one mask per image, of its size.",
-        )
+        problem = f"the masks have shape {mask_shape}, the images ask for {expected_shape}"
+        raise DataError(problem, where=str(root / masks_name), cure="Save one mask per image, of its size.")
 
 
 def _read_labels(path: Path, num_images: int, data: DataSpec) -> Labels:
     array = np.asarray(open_stack(path))
     if array.ndim not in (1, 2) or len(array) != num_images:
-        raise DataError(
-            f"labels of shape {'×'.join(map(str, array.shape))} do not fit {num_images} images",
-            where=str(path),
-            cure="Save one label per image, or one row of 0/1 per image.",
-        )
+        problem = f"labels of shape {'×'.join(map(str, array.shape))} do not fit {num_images} images"
+        cure = "Save one label per image, or one row of 0/1 per image."
+        raise DataError(problem, where=str(path), cure=cure)
     if array.ndim == 2:
         if not np.isin(array, (0, 1)).all():
             raise DataError(

@@ -66,11 +66,9 @@ def read_table(path: Path) -> Table:
             f"the table cannot be read ({error})", where=f"{path.name}, line {reader.line_num}"
         ) from None
     if errors:
-        raise DataError(
-            f"the header has {len(columns)} cells, but {some(errors)}",
-            where=path.name,
-            cure="Put cells that contain the separator in double quotes.",
-        )
+        problem = f"the header has {len(columns)} cells, but {some(errors)}"
+        cure = "Put cells that contain the separator in double quotes."
+        raise DataError(problem, where=path.name, cure=cure)
     if not rows:
         raise DataError(
             "the table has a header but no rows", where=path.name, cure="Write one row per image."
@@ -146,13 +144,8 @@ def match_rows(table: Table, column: str, finder: Finder) -> tuple[dict[str, int
             hint = f" (there is {near})" if near else ""
             absent.append(f"line {table.lines[row]} {written!r}{hint}")
         elif path in rows:
-            errors.append(
-                DataError(
-                    f"the image {path} has a row already, in line {table.lines[rows[path]]}",
-                    where=table.where(row),
-                    cure="Keep one row per image.",
-                )
-            )
+            problem = f"the image {path} has a row already, in line {table.lines[rows[path]]}"
+            errors.append(DataError(problem, where=table.where(row), cure="Keep one row per image."))
         else:
             rows[path] = row
     cure = "Add the files, mend the names (upper and lower case count), or take the rows out."

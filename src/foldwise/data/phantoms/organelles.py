@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from foldwise.data.phantoms.canvas import Drawn, soft
-from foldwise.data.phantoms.proteins import PLACES, Cell, Paint, Place, drawn_with, scattered
+from foldwise.data.phantoms.proteins import PLACES, Cell, Location, Paint, drawn_with, scattered
 
 IMAGES = 31072
 # Where spots may lie, by the distances from the rims of the nucleus and of the cell.
@@ -85,4 +85,4 @@ _COUNTED: dict[str, tuple[int, Paint]] = {
     "Cytoplasmic bodies": (328, _spots(3, 1.5, "cytoplasm")),
     "Rods & rings": (11, _spots(2, 2.4, "cytoplasm")),
 }
-ORGANELLES = {name: Place(number / IMAGES, paint) for name, (number, paint) in _COUNTED.items()}
+ORGANELLES = {name: Location(number / IMAGES, paint) for name, (number, paint) in _COUNTED.items()}

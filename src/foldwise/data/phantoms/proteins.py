@@ -74,7 +74,7 @@ Paint = Callable[[Cell, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A place in the cell a protein can be at: how often it is, and what it looks like."""
 
     frequency: float
@@ -86,7 +86,9 @@ def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
     return drawn_with(PLACES, index, size=size, difficulty=difficulty, seed=seed)
 
 
-def drawn_with(places: Mapping[str, Place], index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
+def drawn_with(
+    places: Mapping[str, Location], index: int, *, size: int, difficulty: float, seed: int
+) -> Drawn:
     """Picture number `index` of proteins that can be in these places."""
     number = index // FIELDS_PER_WELL
     well = _well(generator(seed, "proteins", "well", number))
@@ -107,7 +109,7 @@ def drawn_with(places: Mapping[str, Place], index: int, *, size: int, difficulty
     return Drawn(_photograph(rng, light, well, difficulty), f"well-{number:03d}", labels=labels)
 
 
-def places_of(index: int, seed: int, places: Mapping[str, Place] | None = None) -> tuple[int, ...]:
+def places_of(index: int, seed: int, places: Mapping[str, Location] | None = None) -> tuple[int, ...]:
     """The labels of picture `index`: at least one, each as often as its row in `places` (PLACES) says.
 
     Golden-ratio-like steps spread every label evenly over the pictures, so that small sets have all of them.
@@ -246,16 +248,16 @@ def _plasma_membrane(cell: Cell, rng: np.random.Generator) -> np.ndarray:
 
 
 PLACES = {
-    "nucleoplasm": Place(
+    "nucleoplasm": Location(
         0.40,
         lambda cell, _: soft(cell.nucleus, 0.7) * (1 - 0.9 * cell.nucleoli) * (0.72 + 0.07 * cell.grain),
     ),
-    "cytosol": Place(0.32, lambda cell, _: cell.cytoplasm() * (0.70 + 0.06 * cell.grain)),
-    "plasma_membrane": Place(0.22, _plasma_membrane),
-    "vesicles": Place(0.20, _vesicles),
-    "nucleoli": Place(0.17, lambda cell, _: cell.nucleoli * soft(cell.nucleus, 0.7)),
-    "microtubules": Place(0.14, lambda cell, _: 0.95 * cell.fibres),
-    "nuclear_membrane": Place(
+    "cytosol": Location(0.32, lambda cell, _: cell.cytoplasm() * (0.70 + 0.06 * cell.grain)),
+    "plasma_membrane": Location(0.22, _plasma_membrane),
+    "vesicles": Location(0.20, _vesicles),
+    "nucleoli": Location(0.17, lambda cell, _: cell.nucleoli * soft(cell.nucleus, 0.7)),
+    "microtubules": Location(0.14, lambda cell, _: 0.95 * cell.fibres),
+    "nuclear_membrane": Location(
         0.12, lambda cell, _: np.exp(-((cell.nucleus / 1.0) ** 2)) + 0.10 * soft(cell.nucleus, 0.7)
     ),
 }

@@ -1,4 +1,4 @@
-"""Slices of a brain under X-rays: background, blood vessels, cells and axons, twelve in a row from one place.
+"""Slices of a brain under X-rays: background, blood vessels, cells and axons, twelve in a row from one region.
 
 Drawn in three dimensions, because what matters of slices is that neighbours look alike.
 """
@@ -30,7 +30,7 @@ STEP = 1 / 48  # from one slice to the next, as a part of a side
 
 
 @dataclass(frozen=True)
-class Place:
+class Region:
     """What the slices of one place share. Lengths are parts of a side, z counts from the first slice.
 
     Attributes:
@@ -50,18 +50,18 @@ class Place:
 
 
 def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
-    """Picture number `index`: a grey slice; mask 0 background, 1 blood vessel, 2 cell, 3 axon; twelve a place."""
+    """Picture number `index`: a grey slice; mask 0 background, 1 blood vessel, 2 cell, 3 axon; twelve a region."""
     number, slice_ = divmod(index, SLICES_PER_PLACE)
-    place = _place(number, size, seed)
+    region = _region(number, size, seed)
     look = generator(seed, "tissue", number, "look")  # of the place, so that it goes on from slice to slice
     rng = generator(seed, "tissue", number, "slice", slice_)
     edge = between(0.6, 1.6, difficulty)
-    vessels, cells = _vessels(place, slice_, size), _cells(place, slice_, size)
-    tracts = place.tracts[slice_]
-    axons = as_plane((np.quantile(place.tracts, 1 - place.share) - tracts) * 0.12 * size)
+    vessels, cells = _vessels(region, slice_, size), _cells(region, slice_, size)
+    tracts = region.tracts[slice_]
+    axons = as_plane((np.quantile(region.tracts, 1 - region.share) - tracts) * 0.12 * size)
     contrast = between(1.0, 0.4, difficulty)
     light = np.full((size, size), 0.42, np.float32)
-    light += contrast * soft(axons, edge) * (0.17 + 0.07 * _fibres(look, place.angle, size))
+    light += contrast * soft(axons, edge) * (0.17 + 0.07 * _fibres(look, region.angle, size))
     for distance, height in ((cells, 0.30), (vessels, -0.30)):  # in front of what they lie in
         inside = soft(distance, edge)
         light = light * (1 - inside) + inside * (0.42 + contrast * height)
@@ -78,7 +78,7 @@ def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
 
 
 @lru_cache(maxsize=4)
-def _place(number: int, size: int, seed: int) -> Place:
+def _region(number: int, size: int, seed: int) -> Region:
     rng = generator(seed, "tissue", number)
     depth = SLICES_PER_PLACE * STEP
     layers = np.arange(-STEP, depth + STEP, 0.05)  # some cells at every depth, so that no slice lacks them
@@ -96,7 +96,7 @@ def _place(number: int, size: int, seed: int) -> Place:
         )
         for _ in range(rng.integers(2, 5))
     ]
-    return Place(
+    return Region(
         cells=np.array(centres),
         vessels=np.array(vessels),
         tracts=_tracts(rng, size),
@@ -113,11 +113,11 @@ def _tracts(rng: np.random.Generator, size: int) -> Plane:
     return as_plane(smooth / smooth.std())
 
 
-def _cells(place: Place, slice_: int, size: int) -> Plane:
+def _cells(region: Region, slice_: int, size: int) -> Plane:
     """Distance in pixels to the rim of the nearest cell that the slice cuts, negative inside."""
     y, x = axes(size)
     nearest = np.full((size, size), float(size), np.float32)
-    for z, row, column, radius in place.cells:
+    for z, row, column, radius in region.cells:
         cut = radius**2 - (z - slice_ * STEP) ** 2
         if cut > 0:
             here = np.hypot(y - row * size, x - column * size) - np.sqrt(cut) * size
@@ -125,11 +125,11 @@ def _cells(place: Place, slice_: int, size: int) -> Plane:
     return nearest
 
 
-def _vessels(place: Place, slice_: int, size: int) -> Plane:
+def _vessels(region: Region, slice_: int, size: int) -> Plane:
     """Distance in pixels to the wall of the nearest vessel, negative inside; slanted ones are cut as ellipses."""
     y, x = axes(size)
     nearest = np.full((size, size), float(size), np.float32)
-    for row, column, down, right, radius, phase in place.vessels:
+    for row, column, down, right, radius, phase in region.vessels:
         far = slice_ * STEP
         centre = row + down * far + 0.02 * np.sin(8 * far + phase), column + right * far
         away = y - centre[0] * size, x - centre[1] * size

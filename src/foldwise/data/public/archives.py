@@ -48,11 +48,9 @@ def unpack(archive: Path, folder: Path, *, progress: Progress = silent, most_byt
         else:
             raise _not_supported(archive)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(
-            f"the archive is damaged or of a kind that cannot be unpacked ({error})",
-            where=str(archive),
-            cure="Download it again, or unpack it yourself and give the folder with --local.",
-        ) from None
+        problem = f"the archive is damaged or of a kind that cannot be unpacked ({error})"
+        cure = "Download it again, or unpack it yourself and give the folder with --local."
+        raise DataError(problem, where=str(archive), cure=cure) from None
 
 
 def _not_supported(archive: Path) -> DataError:
@@ -63,11 +61,9 @@ def _not_supported(archive: Path) -> DataError:
         return DataError(
             "the file is neither a zip nor a tar archive", where=str(archive), cure="Download it again."
         )
-    return DataError(
-        f"the file is a {kind} archive, which only other programs can unpack",
-        where=str(archive),
-        cure="Unpack it with unar, unrar or 7-Zip, then give the unpacked folder with --local FOLDER.",
-    )
+    problem = f"the file is a {kind} archive, which only other programs can unpack"
+    cure = "Unpack it with unar, unrar or 7-Zip, then give the unpacked folder with --local FOLDER."
+    return DataError(problem, where=str(archive), cure=cure)
 
 
 def _zip_members(zipped: zipfile.ZipFile, archive: Path) -> Iterator[_Member]:
@@ -77,11 +73,8 @@ def _zip_members(zipped: zipfile.ZipFile, archive: Path) -> Iterator[_Member]:
         if stat.S_IFMT(mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
             raise _refused(info.filename, "is a link or a device", archive)
         if info.flag_bits & 1:
-            raise DataError(
-                f"{info.filename!r} is encrypted",
-                where=str(archive),
-                cure="Unpack it yourself, give --local.",
-            )
+            problem = f"{info.filename!r} is encrypted"
+            raise DataError(problem, where=str(archive), cure="Unpack it yourself, give --local.")
         yield _Member(info.filename, info.file_size, info.is_dir())
 
 
@@ -111,11 +104,8 @@ def _write(
     # Half an archive on a full disk would have to be found and removed by hand.
     free = shutil.disk_usage(folder).free
     if total > free:
-        raise RunError(
-            f"unpacking {archive.name} needs {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
-            where=str(folder),
-            cure="Make room, or choose another place with --out.",
-        )
+        problem = f"unpacking {archive.name} needs {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+        raise RunError(problem, where=str(folder), cure="Make room, or choose another place with --out.")
     done = 0
     for name, member in files.items():
         target = folder / name
@@ -142,11 +132,9 @@ def _checked(members: Iterable[_Member], archive: Path, most_bytes: int) -> dict
         files[name] = member
         total += member.size
         if total > most_bytes or len(files) > MAX_FILES:
-            raise DataError(
-                f"the archive unpacks to more than {most_bytes / 2**30:.3g} GiB or {MAX_FILES} files",
-                where=str(archive),
-                cure="If that is right, unpack it yourself and give the folder with --local.",
-            )
+            problem = f"the archive unpacks to more than {most_bytes / 2**30:.3g} GiB or {MAX_FILES} files"
+            cure = "If that is right, unpack it yourself and give the folder with --local."
+            raise DataError(problem, where=str(archive), cure=cure)
     return files
 
 

@@ -39,7 +39,7 @@ def convert_fives(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
         for image, mask in paired(root / part / "Original", root / part / "Ground truth"):
             disease = image.stem.rpartition("_")[2] if "_" in image.stem else ""
             facts = {"split": part, "disease": disease}
-            pairs.append(Pair(image, mask, f"{part}_{image.stem}", facts))
+            pairs.append(ImageAndMask(image, mask, f"{part}_{image.stem}", facts))
     lay_out_pairs(pairs, out, progress)
     return (
         _counted(pairs, "split"),
@@ -50,7 +50,7 @@ def convert_fives(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
 def convert_bdello(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     """Phase-contrast Bdellovibrio: names are kept, where the seed study renumbered them."""
     root = find_root(raw, BDELLO)
-    pairs = [Pair(image, mask, image.stem) for image, mask in paired(root / "images", root / "masks")]
+    pairs = [ImageAndMask(image, mask, image.stem) for image, mask in paired(root / "images", root / "masks")]
     lay_out_pairs(pairs, out, progress)
     return (f"{len(pairs)} images with their masks, names kept; the original states no split and no groups.",)
 
@@ -59,7 +59,9 @@ def convert_neurons(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]
     """Fluorescent neuronal cells: names are kept; what stands before the section in a name is the group."""
     root = find_root(raw, NEURONS)
     image_masks = paired(root / NEURONS[0], root / NEURONS[1])
-    pairs = [Pair(image, mask, image.stem, {"group": _animal(image.stem)}) for image, mask in image_masks]
+    pairs = [
+        ImageAndMask(image, mask, image.stem, {"group": _animal(image.stem)}) for image, mask in image_masks
+    ]
     lay_out_pairs(pairs, out, progress)
     num_groups = len({pair.facts["group"] for pair in pairs})
     return (
@@ -81,7 +83,7 @@ def convert_isbi(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     for part in ("train", "val"):
         for order, (image, mask) in enumerate(paired(root / part / "images", root / part / "masks")):
             facts = {"split": part, "order": str(order), "group": f"{part}-{order // ISBI_BLOCK}"}
-            pairs.append(Pair(image, mask, f"{part}_{image.stem}", facts))
+            pairs.append(ImageAndMask(image, mask, f"{part}_{image.stem}", facts))
     lay_out_pairs(pairs, out, progress)
     return (
         _counted(pairs, "split"),
@@ -136,7 +138,7 @@ def _write_disc(image_path: Path, mask_path: Path, out: Path, name: str) -> bool
     return bool(image_HWC.shape[1] > DISC_WIDTH)
 
 
-def _counted(pairs: Sequence[Pair], fact: str, meaning: str = "") -> str:
+def _counted(pairs: Sequence[ImageAndMask], fact: str, meaning: str = "") -> str:
     counts = Counter(pair.facts[fact] or "(none)" for pair in pairs)
     counted_values = ", ".join(f"{name} {count}" for name, count in counts.items())
     return f"Column {fact} of metadata.csv{f' ({meaning})' if meaning else ''}: {counted_values}."
@@ -186,11 +188,9 @@ def convert_atlas(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
         if not (root / "train" / f"{name}_{colour}.png").is_file()
     ]
     if missing:
-        raise DataError(
-            f"{len(missing)} of {4 * len(labels)} channel files are not there: {some(missing)}",
-            where=str(root / "train"),
-            cure="Unpack all of train.zip into train/, or get the set again.",
-        )
+        problem = f"{len(missing)} of {4 * len(labels)} channel files are not there: {some(missing)}"
+        cure = "Unpack all of train.zip into train/, or get the set again."
+        raise DataError(problem, where=str(root / "train"), cure=cure)
     copy(root / "train.csv", out / "train.csv")
     for done, name in enumerate(labels, 1):
         for colour in STAINS:
@@ -209,11 +209,8 @@ def convert_atlas(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
 def _atlas_labels(table: Table) -> dict[str, tuple[int, ...]]:
     """The label numbers of every image id, in the order of the table."""
     if table.columns != ("Id", "Target"):
-        raise DataError(
-            f"the columns are {', '.join(table.columns)}",
-            where=table.name,
-            cure="They must be Id and Target.",
-        )
+        problem = f"the columns are {', '.join(table.columns)}"
+        raise DataError(problem, where=table.name, cure="They must be Id and Target.")
     labels: dict[str, tuple[int, ...]] = {}
     for k, row in enumerate(table.rows):
         numbers = row["Target"].split()
@@ -233,7 +230,7 @@ DEEPEST = 4  # folders above the original in an archive or a copy
 
 
 @dataclass(frozen=True)
-class Pair:
+class ImageAndMask:
     """An image, its mask, the name (without suffix) both will have, and what else is known, for metadata.csv."""
 
     image: Path
@@ -254,11 +251,8 @@ def find_root(folder: Path, paths: Sequence[str]) -> Path:
         if len(roots) == 1:
             return roots[0]
         if roots:
-            raise DataError(
-                f"the original could be any of {some(str(root.relative_to(folder)) for root in roots)}",
-                where=str(folder),
-                cure="Give the right one with --local.",
-            )
+            problem = f"the original could be any of {some(str(root.relative_to(folder)) for root in roots)}"
+            raise DataError(problem, where=str(folder), cure="Give the right one with --local.")
         level = [root / name for root in level for name in subfolders(root)]
     missing = [path for path in paths if not (folder / path).exists()]
     present = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
@@ -276,15 +270,12 @@ def paired(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     alone = [*(image_of.keys() - mask_of.keys()), *(mask_of.keys() - image_of.keys())]
     if alone or not image_of:
         problem = f"{len(alone)} of the images and masks have no partner: {some(sorted(alone))}"
-        raise DataError(
-            problem if alone else "there are no images",
-            where=f"{images} and {masks}",
-            cure="The copy is not whole: get it again.",
-        )
+        cure = "The copy is not whole: get it again."
+        raise DataError(problem if alone else "there are no images", where=f"{images} and {masks}", cure=cure)
     return [(path, mask_of[name]) for name, path in image_of.items()]
 
 
-def lay_out_pairs(pairs: Sequence[Pair], out: Path, progress: Progress) -> None:
+def lay_out_pairs(pairs: Sequence[ImageAndMask], out: Path, progress: Progress) -> None:
     """Copy the bytes to images/ and masks/, and write what is known of each image to metadata.csv."""
     rows = []
     for done, pair in enumerate(pairs, 1):

@@ -87,11 +87,9 @@ def _in_plain_words(web: Web, folder: Path, sha256: str | None) -> Iterator[None
             cure="Look whether the page of the data set has moved; a copy of your own is taken with --local.",
         ) from None
     except requests.RequestException as error:
-        raise DataError(
-            f"{web.file_name} could not be downloaded whole ({_reason(error)})",
-            where=web.url,
-            cure="Call the same command again: it goes on where it stopped, if the server allows it.",
-        ) from None
+        problem = f"{web.file_name} could not be downloaded whole ({_reason(error)})"
+        cure = "Call the same command again: it goes on where it stopped, if the server allows it."
+        raise DataError(problem, where=web.url, cure=cure) from None
     except ValueError:
         source = "published" if web.sha256 else "recorded at the first download"
         raise DataError(
@@ -101,11 +99,9 @@ def _in_plain_words(web: Web, folder: Path, sha256: str | None) -> Iterator[None
             f" compare with its page, then delete {folder / web.file_name}.sha256 to accept it.",
         ) from None
     except OSError as error:
-        raise RunError(
-            f"the download cannot be written ({error.strerror or error})",
-            where=str(folder),
-            cure="Make room, or set FOLDWISE_CACHE to a folder with room; what came so far is kept.",
-        ) from None
+        problem = f"the download cannot be written ({error.strerror or error})"
+        cure = "Make room, or set FOLDWISE_CACHE to a folder with room; what came so far is kept."
+        raise RunError(problem, where=str(folder), cure=cure) from None
 
 
 def _reason(error: Exception) -> str:
@@ -214,8 +210,5 @@ def _kaggle_refusal(kaggle: Kaggle, error: Exception) -> FoldwiseError:
             " with --local.",
         )
     detail = str(error).splitlines()[0][:200] if str(error) else kind
-    return DataError(
-        f"Kaggle did not give {kaggle.slug} ({detail})",
-        where=kaggle.url,
-        cure="Try again; or download it in a browser and give it with --local.",
-    )
+    cure = "Try again; or download it in a browser and give it with --local."
+    return DataError(f"Kaggle did not give {kaggle.slug} ({detail})", where=kaggle.url, cure=cure)

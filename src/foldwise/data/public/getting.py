@@ -50,11 +50,9 @@ class Verified:
         """Raise a DataError that names what was changed, lost or added, if anything was."""
         differences = (("changed", self.changed), ("missing", self.missing), ("added", self.added))
         if not self.whole:
-            raise DataError(
-                "; ".join(f"{len(paths)} {verb}: {some(paths)}" for verb, paths in differences if paths),
-                where=str(self.folder),
-                cure=f"Move the folder away, then: foldwise data get {self.name} --out {self.folder}",
-            )
+            problem = "; ".join(f"{len(paths)} {verb}: {some(paths)}" for verb, paths in differences if paths)
+            cure = f"Move the folder away, then: foldwise data get {self.name} --out {self.folder}"
+            raise DataError(problem, where=str(self.folder), cure=cure)
 
 
 def list_sources() -> tuple[Source, ...]:
@@ -106,11 +104,8 @@ def verify(name: str, folder: Path, *, progress: Progress = silent) -> Verified:
     """
     source = choose(SOURCES, name, "data source")
     if not (folder / RECORD).is_file():
-        raise RunError(
-            f"there is no {RECORD}, which foldwise data get writes",
-            where=str(folder),
-            cure=f"foldwise data get {name} --out {folder}",
-        )
+        problem = f"there is no {RECORD}, which foldwise data get writes"
+        raise RunError(problem, where=str(folder), cure=f"foldwise data get {name} --out {folder}")
     record = read_record(folder)
     if record["source"] != name:
         raise SpecError(f"the folder holds {record['source']}, not {name}", where=str(folder))
@@ -162,11 +157,9 @@ def _scratch_folder(folder: Path) -> Iterator[Path]:
         scratch.mkdir(parents=True)
         yield scratch
     except OSError as error:
-        raise RunError(
-            f"the data set cannot be written ({error.strerror or error})",
-            where=str(folder),
-            cure="Make room, or choose another place with --out. A download that is whole is kept.",
-        ) from None
+        problem = f"the data set cannot be written ({error.strerror or error})"
+        cure = "Make room, or choose another place with --out. A download that is whole is kept."
+        raise RunError(problem, where=str(folder), cure=cure) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -179,20 +172,15 @@ def _original(
         fetch(source.origin, cache_root() / "downloads" / source.shelf, progress) if local is None else local
     )
     if not copy.exists():
-        raise SpecError(
-            f"{copy} does not exist",
-            where="--local" if local else None,
-            cure=f"It must hold {some(source.original)}.",
-        )
+        cure = f"It must hold {some(source.original)}."
+        raise SpecError(f"{copy} does not exist", where="--local" if local else None, cure=cure)
     provenance = {"local": local is not None, "original_sha256": None if copy.is_dir() else file_digest(copy)}
     if copy.is_dir():
         return copy, provenance
     if isinstance(source.origin, Web) and source.origin.sha256 not in {None, provenance["original_sha256"]}:
-        raise DataError(
-            f"its SHA-256 is {provenance['original_sha256']}, published is {source.origin.sha256}",
-            where=str(copy),
-            cure="It is damaged or another version: get it again. An unpacked folder is taken as it is.",
-        )
+        problem = f"its SHA-256 is {provenance['original_sha256']}, published is {source.origin.sha256}"
+        cure = "It is damaged or another version: get it again. An unpacked folder is taken as it is."
+        raise DataError(problem, where=str(copy), cure=cure)
     unpack(copy, scratch / "original", progress=progress)
     return scratch / "original", provenance
 

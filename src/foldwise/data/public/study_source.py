@@ -14,7 +14,7 @@ from foldwise.study.spec import DataSpec, Study, Validation
 from foldwise.study.yaml_places import parse
 
 PLACE = Path("data")  # where `foldwise data get` puts a set, below the current folder
-TOLD = ("source", "title", "licence", "citation", "from", "got")
+FACTS = ("source", "title", "licence", "citation", "from", "got")
 
 
 def with_source(study: Study, base: Path) -> Study:
@@ -29,7 +29,7 @@ def with_source(study: Study, base: Path) -> Study:
     if study.data.source is None:
         return study
     source = choose(SOURCES, study.data.source, "data source", where="data.source")
-    folder = _found(source, study.data, base)
+    folder = _folder_of(source, study.data, base)
     if folder is None:
         raise _absent(source, _local(study.data, base))
     stated: dict[str, Any] = parse(source.study, name=source.name).value or {}
@@ -47,7 +47,7 @@ def fetch_source(study: Study, base: Path, *, progress: Progress) -> Path | None
     if study.data.source is None:
         return None
     source = choose(SOURCES, study.data.source, "data source", where="data.source")
-    if _found(source, study.data, base) is not None:
+    if _folder_of(source, study.data, base) is not None:
         return None
     # Imported here, since only fetching needs the network client.
     from foldwise.data.public.getting import get
@@ -63,7 +63,7 @@ def source_facts(data: DataSpec) -> dict[str, str] | None:
 
     source, folder = SOURCES[data.source], Path(data.path)
     record = read_record(folder) if (folder / RECORD).is_file() else _facts(source)
-    return {key: str(record[key]) for key in TOLD if record.get(key)}
+    return {key: str(record[key]) for key in FACTS if record.get(key)}
 
 
 def _facts(source: Source) -> dict[str, str]:
@@ -82,7 +82,7 @@ def _local(data: DataSpec, base: Path) -> Path | None:
     return None if data.path is None else (base / Path(data.path).expanduser()).resolve()
 
 
-def _found(source: Source, data: DataSpec, base: Path) -> Path | None:
+def _folder_of(source: Source, data: DataSpec, base: Path) -> Path | None:
     """The folder to read: the stated one where it can be read as it is, else where the set was got to."""
     local = _local(data, base)
     folders = [PLACE / source.name, base / PLACE / source.name]
@@ -106,11 +106,8 @@ def _checked_copy(source: Source, local: Path) -> Path | None:
     if local.is_file():
         return None
     if not local.is_dir():
-        raise SpecError(
-            f"there is nothing at {local}",
-            where="data.path",
-            cure=f"Name the folder of your copy, or leave data.path out and: foldwise data get {source.name}",
-        )
+        cure = f"Name the folder of your copy, or leave data.path out and: foldwise data get {source.name}"
+        raise SpecError(f"there is nothing at {local}", where="data.path", cure=cure)
     try:
         root = find_root(local, source.original)
     except DataError as error:

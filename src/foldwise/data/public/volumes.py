@@ -122,9 +122,6 @@ def _opened(root: Path, part: str, num_z: int) -> tuple[np.ndarray, np.ndarray]:
             cure="Get them again.",
         )
     if mask.min() < 0 or mask.max() >= NUM_CLASSES:
-        raise DataError(
-            f"labels reach from {mask.min()} to {mask.max()}, not from 0 to {NUM_CLASSES - 1}",
-            where=str(_stack(root, part, "labels")),
-            cure="Get them again.",
-        )
+        problem = f"labels reach from {mask.min()} to {mask.max()}, not from 0 to {NUM_CLASSES - 1}"
+        raise DataError(problem, where=str(_stack(root, part, "labels")), cure="Get them again.")
     return image, mask
