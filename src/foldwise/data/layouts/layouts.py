@@ -12,9 +12,9 @@ from pathlib import Path
 from foldwise.data.cases import Dataset
 from foldwise.data.formats.formats import readable
 from foldwise.data.layouts import labelled_images, mask_pairs, stacks
-from foldwise.data.layouts.groups import with_groups
 from foldwise.data.layouts.listing import Listing, subfolders
 from foldwise.data.layouts.listing import class_folders as folders_of_images
+from foldwise.data.layouts.tables import with_groups
 from foldwise.data.phantoms.catalogue import PHANTOMS, VERSION, make
 from foldwise.errors import DataError, RunError, SpecError, choose
 from foldwise.storage import cache_root
