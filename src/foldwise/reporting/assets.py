@@ -30,6 +30,7 @@ def environment() -> Environment:
 def joined(kind: Literal["scripts", "styles", "live"]) -> str:
     """All files of a kind, one below the other in the order of their names."""
     folder = files("foldwise.reporting").joinpath("templates", kind)
+    # The order of the names is the order of the code: a later script uses functions of an earlier one.
     parts = sorted(folder.iterdir(), key=lambda file: file.name)
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 

@@ -20,6 +20,7 @@ from foldwise.reporting.report_data import ReportData, gather
 from foldwise.reporting.sections.verdict.leaderboard import leaderboard
 from foldwise.run.folder import RunFolder, written_whole
 
+# Every figure is written by `drawing`, with its title first, so that a pattern finds it without parsing the page.
 FIGURE = re.compile(
     r"<svg (?P<attributes>[^>]*role=\"img\"[^>]*)><title>(?P<title>[^<]*)</title>.*?</svg>", re.DOTALL
 )
@@ -85,6 +86,8 @@ def _slug(title: str) -> str:
     return re.sub(r"[^\w]+", "-", title.lower())[:LONGEST_NAME].strip("-") or "figure"
 
 
+# The csv module quotes by rules of its own; these are the rules of the buttons on the page (scripts/2-saving.js), so
+# that both ways give the same bytes.
 def _written(rows: Sequence[Sequence[str]]) -> str:
     quoted = (
         [f'"{cell.replace(chr(34), chr(34) * 2)}"' if re.search(r'[",\n]', cell) else cell for cell in row]

@@ -54,12 +54,15 @@ class Live:
         """
         plan = self.folder.load_plan()
         outcomes = self.folder.outcomes()
-        own = {item.id: outcomes[item.id]["status"] for item in plan.items if item.id in outcomes}
+        statuses = {item.id: outcomes[item.id]["status"] for item in plan.items if item.id in outcomes}
+        # Which items are planned and how they ended: anything else that changes in the folder changes no result.
         seen = sha256(
-            json.dumps([sorted(own.items()), [item.id for item in plan.items]]).encode()
+            json.dumps([sorted(statuses.items()), [item.id for item in plan.items]]).encode()
         ).hexdigest()
         fits = {item.id for item in plan.items if item.kind == "fit"}
-        if seen == self._seen or not any(status == "done" and name in fits for name, status in own.items()):
+        if seen == self._seen or not any(
+            status == "done" and name in fits for name, status in statuses.items()
+        ):
             return False
         self._seen = seen
         try:
@@ -149,11 +152,11 @@ def _handler(live: Live) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             """The page or the state; 404 for all else, 403 for those who come under another name."""
-            own = str(self.connection.getsockname()[1])
+            own_port = str(self.connection.getsockname()[1])
             name, _, port = self.headers.get("Host", "").rpartition(":")
             # A page from elsewhere whose name was made to point here (DNS rebinding) has that name in its requests.
-            if name not in NAMES or port != own:
-                self._answer(403, "text/plain", f"Open http://{HOST}:{own}/ instead.")
+            if name not in NAMES or port != own_port:
+                self._answer(403, "text/plain", f"Open http://{HOST}:{own_port}/ instead.")
             elif self.path == "/":
                 self._answer(200, "text/html", live.page)
             elif self.path == "/state.json":

@@ -34,7 +34,6 @@ from foldwise.reporting.sections.verdict import (
     leaderboard,
     methods,
     metrics,
-    results_text,
     robustness,
     significance,
     speed,
@@ -103,7 +102,7 @@ SECTIONS = (  # in the order of the page
     Section("data", "Data and audit", data_card.section),
     Section("labels", "Labels", labels.section),
     Section("methods", "Methods text", methods.section),
-    Section("results", "Results text", results_text.section),
+    Section("results", "Results text", methods.results_section),
     Section("reproduce", "Reproduce", methods.reproduce_section),
 )
 
@@ -173,6 +172,7 @@ def sections_of(data: ReportData) -> list[Shown]:
 
 def _environment(data: ReportData) -> Environment:
     environment = assets.environment()
+    # Templates know names only; the script of the page marks a configuration everywhere by its id.
     ids = {result.name: result.id for result in data.configurations}
     environment.filters["own"] = lambda name: own(ids.get(str(name)))
     return environment

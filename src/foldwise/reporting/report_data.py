@@ -266,6 +266,7 @@ def _snapshots(folder: RunFolder, fits: Sequence[Item]) -> dict[str, Path]:
 
 def _probabilities(folder: RunFolder, tested: Sequence[Item]) -> dict[str, dict[int, NDArray[Any]]]:
     probabilities: dict[str, dict[int, NDArray[Any]]] = {}
+    # Every image is tested once a repeat, so the first repeat has all of them, and pictures show one prediction each.
     for item in tested:
         with _arrays(folder.done(item.id) / "scores.npz") as arrays:
             cases, shares = arrays["case"].tolist(), arrays["probabilities"].astype(np.float64)
@@ -285,6 +286,7 @@ def _predictions(
         for item in auxiliary
         if item.kind == "shallow" and item.settings["repeat"] == 0
     ]
+    # Only the names of the arrays are read: a page draws few masks of the many that a study predicts.
     predictions: dict[str, dict[int, Path]] = {}
     for predictor, path in files:
         if path.exists():

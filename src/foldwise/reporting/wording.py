@@ -57,6 +57,7 @@ def estimate(scored: WithInterval) -> str:
 def difference(value: Any) -> str:
     """+0.0041 or −0.021; a difference that rounds to nothing has no sign."""
     written = shown(value)
+    # −0.0000 would claim a direction that the digits do not hold.
     if written == NOTHING or float(written.replace(MINUS, "-")) == 0:
         return written.removeprefix(MINUS)
     return written if written.startswith(MINUS) else f"+{written}"
@@ -73,74 +74,75 @@ def interval(low: Any, high: Any) -> str:
 
 def bounds(low: Any, high: Any) -> str:
     """≥ −0.26 and, below it, ≤ +0.12: two bounds that each hold by themselves, and so are no interval."""
-    known = [
+    written = [
         f"{sign} {difference(end)}" for sign, end in (("≥", low), ("≤", high)) if number(end) is not None
     ]
-    return "\n".join(known)
+    return "\n".join(written)
 
 
 def percent(share: Any) -> str:
     """A share as 71 %, with <1 % and >99 % at the ends."""
-    known = number(share)
-    if known is None:
+    finite = number(share)
+    if finite is None:
         return NOTHING
-    if 0 < known < 0.01:
+    # 0 % and 100 % would say never and always, which no finite number of images shows.
+    if 0 < finite < 0.01:
         return "<1\u00a0%"
-    if 0.99 < known < 1:
+    if 0.99 < finite < 1:
         return ">99\u00a0%"
-    return f"{known * 100:.0f}\u00a0%"
+    return f"{finite * 100:.0f}\u00a0%"
 
 
 def p_value(value: Any) -> str:
     """P = 0.039; small ones as p < 0.001."""
-    known = number(value)
-    if known is None:
+    finite = number(value)
+    if finite is None:
         return ""
-    return "p < 0.001" if known < 0.001 else f"p = {known:.2g}" if known < 0.1 else f"p = {known:.2f}"
+    return "p < 0.001" if finite < 0.001 else f"p = {finite:.2g}" if finite < 0.1 else f"p = {finite:.2f}"
 
 
 def duration(seconds: Any) -> str:
     """0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
-    known = number(seconds)
-    if known is None:
+    finite = number(seconds)
+    if finite is None:
         return NOTHING
     # A number is never parted from its unit by the end of a line.
-    return re.sub(r"(?<=\d) ", "\u00a0", text.duration(known))
+    return re.sub(r"(?<=\d) ", "\u00a0", text.duration(finite))
 
 
 def brief_duration(seconds: Any) -> str:
     """One number and one unit, for a narrow column: 0.4 s, 92 s, 2.6 min, 1.2 h."""
-    known = number(seconds)
-    if known is None:
+    finite = number(seconds)
+    if finite is None:
         return NOTHING
     for size, unit, most in ((1.0, "s", 99.5), (60.0, "min", 99.5), (3600.0, "h", math.inf)):
-        if known / size < most:
-            return f"{known / size:.{1 if known / size < 9.95 else 0}f}\u00a0{unit}"
+        if finite / size < most:
+            return f"{finite / size:.{1 if finite / size < 9.95 else 0}f}\u00a0{unit}"
     return NOTHING
 
 
 def milliseconds(value: Any) -> str:
     """Two significant digits are all a latency is worth: 0.42, 4.2, 42, 420."""
-    known = number(value)
-    if known is None:
+    finite = number(value)
+    if finite is None:
         return NOTHING
-    return f"{known:.0f}" if known >= 9.95 else f"{known:.1f}" if known >= 0.995 else f"{known:.2f}"
+    return f"{finite:.0f}" if finite >= 9.95 else f"{finite:.1f}" if finite >= 0.995 else f"{finite:.2f}"
 
 
 def memory(megabytes: Any) -> str:
     """420 MB or 1.7 GB."""
-    known = number(megabytes)
-    if known is None:
+    finite = number(megabytes)
+    if finite is None:
         return NOTHING
-    return f"{known / 1000:.1f}\u00a0GB" if known >= 999.5 else f"{known:.0f}\u00a0MB"
+    return f"{finite / 1000:.1f}\u00a0GB" if finite >= 999.5 else f"{finite:.0f}\u00a0MB"
 
 
 def energy(joules: Any) -> str:
     """Two significant digits in watt-hours: 3.2 mWh, 0.85 Wh, 12 Wh, 1.4 kWh."""
-    known = number(joules)
-    if known is None:
+    finite = number(joules)
+    if finite is None:
         return NOTHING
-    hours = known / 3600
+    hours = finite / 3600
     for size, unit, most in ((1e-3, "mWh", 99.5), (1.0, "Wh", 999.5), (1e3, "kWh", math.inf)):
         value = hours / size
         if value < most:
@@ -150,14 +152,14 @@ def energy(joules: Any) -> str:
 
 def amount(value: Any) -> str:
     """A large count in short: 850, 12 k, 5.1 M."""
-    known = number(value)
-    if known is None:
+    finite = number(value)
+    if finite is None:
         return NOTHING
     for size, unit in ((1e9, "\u00a0G"), (1e6, "\u00a0M"), (1e3, "\u00a0k")):
-        if known >= size:
-            scaled = known / size
+        if finite >= size:
+            scaled = finite / size
             return f"{scaled:.0f}{unit}" if scaled >= 99.5 else f"{scaled:.1f}{unit}"
-    return f"{known:.0f}"
+    return f"{finite:.0f}"
 
 
 def count(value: int, noun: str, plural: str | None = None) -> str:

@@ -179,7 +179,7 @@ def chips(data: ReportData) -> list[Chip]:
         passed.append(Chip("good", "the near-duplicates found stay in one fold", copies["message"]))
     if not any(finding["severity"] in ("error", "warning") for finding in findings):
         whole = "Files, masks, labels, duplicates and leaks were checked before training."
-        passed.append(Chip("good", "the audit found nothing to mend", whole))
+        passed.append(Chip("good", "the audit found nothing to fix", whole))
     careful = _careful(data, findings)
     room = MAX_CHIPS - len(passed)
     if len(careful) > room:
@@ -256,7 +256,7 @@ def _cost(cost: Cost) -> Tile:
 
 def _cheaper(data: ReportData, winner: ConfigurationResult) -> Tile:
     """The fastest of those that could be best, and how much lower it scores."""
-    question, own = "Not told apart, and cheaper?", winner.cost.latency_ms
+    question, latency = "Not told apart, and cheaper?", winner.cost.latency_ms
     tied = [result for result in data.configurations if result.could_be_best and result.id != winner.id]
     timed = [(result.cost.latency_ms, result) for result in tied if result.cost.latency_ms]
     if len(data.configurations) == 1:
@@ -268,14 +268,14 @@ def _cheaper(data: ReportData, winner: ConfigurationResult) -> Tile:
         return Tile(question, "The trivial answer", note)
     if not tied:
         return Tile(question, "None", "every cheaper one is clearly worse")
-    if own is None or not timed:
+    if latency is None or not timed:
         return Tile(question, "Time not measured", f"{count(len(tied), 'other')} could be as good")
     fastest, result = min(timed, key=lambda pair: pair[0])
-    if own / fastest < CHEAPER_BY:
+    if latency / fastest < CHEAPER_BY:
         several = f"of the {count(len(tied), 'other')} that could be as good"
         note = several if len(tied) > 1 else "only one other could be as good"
         return Tile(question, "None is faster", note)
     metric = in_text(data.verdict.metric.title)
     same = abs(result.difference or 0.0) < SAME
     words = f"the same {metric}" if same else f"{difference(result.difference)} {metric}"
-    return Tile(question, result.name, f"{words} · {own / fastest:.1f}× faster")
+    return Tile(question, result.name, f"{words} · {latency / fastest:.1f}× faster")

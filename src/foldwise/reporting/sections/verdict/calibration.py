@@ -29,8 +29,8 @@ def section(data: ReportData) -> dict[str, Any] | None:
     if calibration is None or winner is None:
         return None
     records = {record.id: record for record in calibration.configurations}
-    own = records.get(winner.id)
-    if own is None:
+    best = records.get(winner.id)
+    if best is None:
         return None
     ranked = [result for result in data.configurations if result.id in records][:MAX_ROWS]
     axis = "predicted probability"
@@ -40,10 +40,10 @@ def section(data: ReportData) -> dict[str, Any] | None:
         "calibration": {
             "of": calibration.of,
             "descriptive": calibration.descriptive,
-            "sentence": "" if calibration.descriptive else sentence(own),
+            "sentence": "" if calibration.descriptive else sentence(best),
             "panels": [
-                (words, _panel(own.name, words, reliability, calibration.num_bins, axis))
-                for reliability, words in zip((own.before, own.after), STEPS.values(), strict=True)
+                (words, _panel(best.name, words, reliability, calibration.num_bins, axis))
+                for reliability, words in zip((best.before, best.after), STEPS.values(), strict=True)
                 if reliability is not None and reliability.bins
             ],
             "rows": []

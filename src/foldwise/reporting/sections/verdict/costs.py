@@ -40,6 +40,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
         return None
     metric = data.verdict.metric
     title = f"{'↑' if metric.higher_is_better else '↓'} {metric.title}"
+    # What takes the same of all configurations is no reason to choose, and has no chart.
     others = [cost_chart(data.configurations, title=title, price=price, width=310) for price in OTHERS]
     return {
         "cost": {

@@ -28,6 +28,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
     effects = summary.factors
     if len({effect.factor for effect in effects}) < 2 and not any(effect.view for effect in effects):
         return None
+    # All factors share their scales, so that a factor that matters little looks so beside one that matters much.
     longest = max(len(level.level) for effect in effects for level in effect.levels)
     scales = panels(list(_scores(effects)), list(_differences(data, effects)), longest=longest)
     return {

@@ -1,10 +1,11 @@
-"""The methods paragraph of a paper, and all that is needed to get the same numbers again."""
+"""The methods and results paragraphs of a paper, and all that is needed to get the same numbers again."""
 
 from __future__ import annotations
 
 import shlex
 from typing import Any
 
+from foldwise.judging.results_text import results
 from foldwise.judging.wording import in_text
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import TASKS, count, selecting_title
@@ -98,6 +99,12 @@ def _machine(data: ReportData) -> str:
     version = f"foldwise {environment.get('foldwise', '')}".strip() + (f" ({named})" if named else "")
     devices = f" on {', '.join(data.devices)}" if data.devices else ""
     return f"The study was run with {version}{devices}, seed {environment.get('seed', 0)}."
+
+
+def results_section(data: ReportData) -> dict[str, Any] | None:
+    """The results paragraph, every sentence from the verdict; None while no configuration is complete."""
+    paragraphs = results(data.verdict)
+    return {"results": paragraphs} if paragraphs else None
 
 
 def reproduce_section(data: ReportData) -> dict[str, Any]:

@@ -126,6 +126,7 @@ def _ranked(name: str, shown: Sequence[ConfigurationResult]) -> list[float | Non
     """1 for the best of a column, 0 for the last; equal scores have equal ranks."""
     sign = 1 if METRICS[name].higher_is_better else -1
     values = [_value(result, name) for result in shown]
+    # Rounded, since equal scores of two fits differ in their last bits by the order in which sums were taken.
     levels = sorted({round(sign * value, 9) for value in values if value is not None})
     if len(levels) < 2:
         return [None] * len(values)

@@ -60,6 +60,7 @@ def _maps(data: ReportData, robustness: RobustnessSection) -> list[dict[str, Any
     name, shown = robustness.metrics[0], robustness.configurations[:MAX_MAPS]
     scores = [condition.metrics[name].estimate for result in shown for condition in result.conditions]
     measured = [value for value in scores if value is not None]
+    # One scale over all configurations: by scales of their own, a poor one would look as robust as a good one.
     ends = min(measured, default=0.0), max(measured, default=1.0)
     if not METRICS[name].higher_is_better:
         ends = ends[::-1]
