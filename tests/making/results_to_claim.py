@@ -7,7 +7,7 @@ import pandas as pd
 from judged import judge_files
 
 from foldwise.judging.claim_check.check import check
-from foldwise.judging.external.asked import Asked
+from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.verdict import Verdict
 
 # Per cent of 22 test images: right ones of hardware x network x head x optimiser, in the order of the table.
@@ -53,7 +53,7 @@ def verdict_of(path, skills, *, cases=60, repeats=3, seed=0, **asked):
         for case in range(cases)
     ]
     pd.DataFrame(rows, columns=[*columns, "repeat", "case", "dice"]).to_csv(path, index=False)
-    return Verdict.load(judge_files([path], Asked(configuration=columns, score=("dice",), **asked)))
+    return Verdict.load(judge_files([path], ScoreOptions(configuration=columns, score=("dice",), **asked)))
 
 
 def verdicts(table, text, **options):

@@ -30,7 +30,8 @@ def state_of(rows: Rows, judgement: Judgement, configurations: Results) -> State
 
 def tied_or_clear(configurations: Results) -> State:
     """Whether more than one configuration could be the best."""
-    return "several_tied" if sum(one.could_be_best for one in configurations) > 1 else "clear_winner"
+    could_be_best = sum(configuration.could_be_best for configuration in configurations)
+    return "several_tied" if could_be_best > 1 else "clear_winner"
 
 
 def beats_trivial(judgement: Judgement, winner: ConfigurationResult) -> bool:
@@ -52,10 +53,10 @@ def beats_trivial(judgement: Judgement, winner: ConfigurationResult) -> bool:
 
 def answer_of(judgement: Judgement, configurations: Results, sentence: str) -> Answer:
     """The first of the configurations that are compared, its numbers, and how many others could be the best."""
-    ranked = [one for one in configurations if one.compared]
+    ranked = [configuration for configuration in configurations if configuration.compared]
     winner, comparison = ranked[0], judgement.comparison
     assert winner.estimate is not None  # it is compared
-    num_tied = sum(one.could_be_best for one in ranked) - 1
+    num_tied = sum(configuration.could_be_best for configuration in ranked) - 1
     return Answer(
         configuration=winner.id,
         name=winner.name,
@@ -73,7 +74,7 @@ def run_sentence(
     rows: Rows, judgement: Judgement, state: State, configurations: Results, unbeaten: VerdictWarning | None
 ) -> str:
     """How sure the answer of a run is, and which shallow baseline it does not beat."""
-    ranked = [one for one in configurations if one.compared]
+    ranked = [configuration for configuration in configurations if configuration.compared]
     sentence = _run_sentence(rows, judgement, state, ranked)
     return f"{sentence} {unbeaten.message}" if unbeaten else sentence
 
@@ -105,7 +106,7 @@ def comparison_sentence(judgement: Judgement, state: State, ranked: Results, rea
     if state == "clear_winner":
         rivals, are = capital(all_others(others)), "is" if others == 1 else "are"
         return f"Use {winner.name}: {reached}. {rivals} {are} worse beyond chance, with {judgement.confidence} confidence."
-    tied = sum(one.could_be_best for one in ranked) - 1
+    tied = sum(configuration.could_be_best for configuration in ranked) - 1
     if tied == others:
         rest = f"but {all_others(others)} could be the best as well"
     else:

@@ -26,14 +26,14 @@ def collect(path: Path, row: Mapping[str, Any]) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file, _alone(file):
         file.seek(0)
-        held = file.read().decode("utf-8")
-        _refuse_others(path, held, list(row))
+        text = file.read().decode("utf-8")
+        _refuse_others(path, text, list(row))
         written = _line(row.values())
-        if written.strip() in held.splitlines():
+        if written.strip() in text.splitlines():
             return False
-        start = "" if held.endswith("\n") or not held else "\n"
-        added = (start if held else _line(row)) + written
-        _append(file, added.encode("utf-8"), len(held.encode("utf-8")))
+        start = "" if text.endswith("\n") or not text else "\n"
+        added = (start if text else _line(row)) + written
+        _append(file, added.encode("utf-8"), len(text.encode("utf-8")))
     return True
 
 
@@ -43,12 +43,12 @@ def _line(cells: Any) -> str:
     return text.getvalue()
 
 
-def _refuse_others(path: Path, held: str, columns: list[str]) -> None:
-    found = next(csv.reader(held.splitlines()), None)
-    if found is None or found == columns:
+def _refuse_others(path: Path, text: str, columns: list[str]) -> None:
+    header = next(csv.reader(text.splitlines()), None)
+    if header is None or header == columns:
         return
-    missing = [name for name in columns if name not in found]
-    unknown = [name for name in found if name not in columns]
+    missing = [name for name in columns if name not in header]
+    unknown = [name for name in header if name not in columns]
     differs = [f"lacks {some(missing)}"] * bool(missing) + [f"has {some(unknown)}"] * bool(unknown)
     raise RunError(
         f"its columns are others: it {' and '.join(differs) or 'has them in another order'}",

@@ -97,11 +97,11 @@ def write_curves(path: Path, curves: Curves) -> None:
         "decisions": list(curves.decisions),
     }
     arrays: dict[str, Any] = {"lines": np.array(json.dumps(lines))}
-    arrays |= {f"confusion {place}": matrix for place, matrix in enumerate(curves.confusion.values())}
+    arrays |= {f"confusion {number}": matrix for number, matrix in enumerate(curves.confusion.values())}
     for name, tables in (("image_scores", curves.image_scores), ("decisions", curves.decisions)):
-        for place, by_case in enumerate(tables.values()):
-            arrays[f"{name} {place} cases"] = np.array(list(by_case), dtype=np.int64)
-            arrays[f"{name} {place}"] = np.array(list(by_case.values()))
+        for number, by_case in enumerate(tables.values()):
+            arrays[f"{name} {number} cases"] = np.array(list(by_case), dtype=np.int64)
+            arrays[f"{name} {number}"] = np.array(list(by_case.values()))
     with written_whole(path) as scratch, scratch.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -139,8 +139,14 @@ def _curves(lines: Mapping[str, Any], arrays: Mapping[str, Any]) -> Curves:
         roc=_by_class(lines["roc"], _ranking_curve),
         pr=_by_class(lines["pr"], _ranking_curve),
         f1=_by_class(lines["f1"], _threshold_curve),
-        confusion={one: arrays[f"confusion {place}"] for place, one in enumerate(lines["confusion"])},
-        image_scores={one: _floats(by_case) for one, by_case in _by_case("image_scores", lines, arrays)},
+        confusion={
+            configuration: arrays[f"confusion {number}"]
+            for number, configuration in enumerate(lines["confusion"])
+        },
+        image_scores={
+            configuration: _floats(by_case)
+            for configuration, by_case in _by_case("image_scores", lines, arrays)
+        },
         decisions=dict(_by_case("decisions", lines, arrays)),
     )
 
@@ -165,8 +171,8 @@ def _threshold_curve(record: Mapping[str, Any]) -> ThresholdCurve:
 def _by_case(
     name: str, lines: Mapping[str, Any], arrays: Mapping[str, Any]
 ) -> Iterator[tuple[str, dict[int, Any]]]:
-    for place, configuration in enumerate(lines[name]):
-        cases, values = arrays[f"{name} {place} cases"].tolist(), arrays[f"{name} {place}"]
+    for number, configuration in enumerate(lines[name]):
+        cases, values = arrays[f"{name} {number} cases"].tolist(), arrays[f"{name} {number}"]
         yield configuration, dict(zip(cases, values, strict=True))
 
 

@@ -95,9 +95,9 @@ def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collectio
         complete: ids of those that have every fold and repeat; where one lacks a defined score it is left out too.
     """
     name = terms.metric.name
-    whole = [one for one in scored if one in complete and np.isfinite(scored[one].values[name]).all()]
+    whole = [id for id in scored if id in complete and np.isfinite(scored[id].values[name]).all()]
     comparable = best_first(whole, scored, terms.metric)
-    rows = [scored[one] for one in comparable]
+    rows = [scored[id] for id in comparable]
     tables = {
         key: table_of(metric, rows, terms.units, num_cases=terms.num_cases, alpha=terms.judge.alpha)
         for key, metric in (terms.metrics.items() if rows else ())

@@ -78,8 +78,8 @@ def _others(verdict: Verdict, others: Sequence[ConfigurationResult]) -> Iterator
         yield f"{capital(who)} {'was' if len(out) == 1 else 'were'} worse beyond chance, {confident}."
         return
     some = f"{len(tied)} of the {len(others)} other configurations"
-    many = some if out else all_others(len(others))
-    yield f"{capital(many)} could be the best as well{_listed(tied)}."
+    rivals = some if out else all_others(len(others))
+    yield f"{capital(rivals)} could be the best as well{_listed(tied)}."
     if out:
         yield f"{len(out)} {'was' if len(out) == 1 else 'were'} ruled out, {confident}{_listed(out)}."
     yield f"{capital(unseen(detectable, bounded=verdict.metric.bounded))} with this data."

@@ -70,7 +70,11 @@ def _result(
         standing,
         verdict.metric.name,
         *(fields.get(key) for key in (*STANDING, "num_done", "num_planned")),
-        *(cell for one in scores for cell in ((one.estimate, one.low, one.high) if one else (None,) * 3)),
+        *(
+            cell
+            for score in scores
+            for cell in ((score.estimate, score.low, score.high) if score else (None,) * 3)
+        ),
         json.dumps(confusion) if confusion else None,
         *(cost.get(key) for key in Cost.model_fields),
     ]
@@ -101,18 +105,18 @@ def _tidy(rows: Rows) -> Iterator[list[Any]]:
             if outputs is None:
                 continue
             values = _segmented(outputs) if rows.family == "segmentation" else _classified(outputs)
-            for place, case in enumerate(outputs.case.tolist()):
-                known = [
+            for row, case in enumerate(outputs.case.tolist()):
+                cells = [
                     configuration.id,
                     configuration.name,
                     repeat,
-                    int(outputs.fold[place]),
+                    int(outputs.fold[row]),
                     case,
                     rows.names[case],
                     rows.groups[case],
                 ]
                 for k, name in enumerate(rows.classes):
-                    yield [*known, name, *values[place][k]]
+                    yield [*cells, name, *values[row][k]]
 
 
 def _classified(outputs: Outputs) -> list[list[list[Any]]]:
@@ -120,13 +124,14 @@ def _classified(outputs: Outputs) -> list[list[list[Any]]]:
     assert outputs.probabilities is not None
     stacked = np.stack([outputs.truth, predicted(outputs), outputs.probabilities], axis=2)
     return [
-        [[int(true), int(said), float(f"{p:.6g}")] for true, said, p in image] for image in stacked.tolist()
+        [[int(true), int(predicted_), float(f"{p:.6g}")] for true, predicted_, p in image]
+        for image in stacked.tolist()
     ]
 
 
 def _segmented(outputs: Outputs) -> list[list[list[Any]]]:
-    found = counts(outputs)
-    pixels = np.stack([found.tp, found.fp, found.fn], axis=2).astype(np.int64).tolist()
+    cells = counts(outputs)
+    pixels = np.stack([cells.tp, cells.fp, cells.fn], axis=2).astype(np.int64).tolist()
     scored = [image_dice(outputs), image_iou(outputs)]
     if outputs.nsd is not None and outputs.hd95 is not None:
         scored += [outputs.nsd, outputs.hd95]

@@ -1,4 +1,4 @@
-"""What a verdict says of configurations and baselines: typed, frozen, as verdict.json has it."""
+"""Results of configurations and baselines: typed, frozen, as verdict.json has it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ Confusion = tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, ...], ...], ...
 
 
 class Standing(VerdictPart):
-    """What the comparison says of one configuration; of one that is not compared nothing but that it is not."""
+    """What the comparison says of one configuration; all None for one that is not compared."""
 
     verdict: Rank
     low: float | None = None

@@ -200,5 +200,5 @@ class FactorsSection(VerdictPart):
 
     def effect(self, factor: str) -> FactorEffect | None:
         """What a factor does, of a nested one over all its settings; None where it was not compared."""
-        views = (one for one in self.factors if one.factor == factor and one.view != "as tuned")
+        views = (effect for effect in self.factors if effect.factor == factor and effect.view != "as tuned")
         return next(views, None)

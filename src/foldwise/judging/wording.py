@@ -1,4 +1,4 @@
-"""Numbers in sentences: the same quantity is rounded the same way wherever it is said."""
+"""Numbers in sentences: the same quantity is rounded the same way wherever it is written."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _numbers(score: Scored) -> tuple[float | None, float | None, float | None]:
 
 
 def digits_of(score: Scored) -> int:
-    """Digits after the point of a configuration's estimate, wherever it is said: what its interval is worth.
+    """Digits after the point of a configuration's estimate, wherever it is written: what its interval is worth.
 
     More where a score that is nearly perfect would read as 1.00; at most four.
     """

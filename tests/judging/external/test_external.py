@@ -14,7 +14,7 @@ from tables_to_judge import fixture, long, wide, write, write_summary
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.errors import DataError, SpecError
-from foldwise.judging.external.asked import Asked
+from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.external.verdict import write_leaderboard
 from foldwise.judging.verdict import Verdict
 
@@ -54,7 +54,7 @@ def test_the_fixture_of_the_design_to_its_printed_digits(tmp_path):
 
 def test_the_fixture_in_groups_of_four(tmp_path):
     table = fixture()
-    verdict = judge_files([write(tmp_path / "scores.csv", table)], Asked(fold="none", repeat=None))
+    verdict = judge_files([write(tmp_path / "scores.csv", table)], ScoreOptions(fold="none", repeat=None))
     assert verdict["num_groups"] == 5
     known = by_name(verdict)
     images = np.array(
@@ -68,7 +68,7 @@ def test_the_fixture_in_groups_of_four(tmp_path):
 
 def test_two_columns_agree_with_a_paired_t_test(tmp_path):
     table = wide(skills=(1.0, 1.1))
-    verdict = judge_files([write(tmp_path / "a.csv", table)], Asked(group="none"))
+    verdict = judge_files([write(tmp_path / "a.csv", table)], ScoreOptions(group="none"))
     pair = verdict["pairs"][0]
     assert pair["p"] == pytest.approx(ttest_rel(table["net 0"], table["net 1"]).pvalue)
     assert "NO_RUN_VARIANCE" in codes(verdict)
@@ -143,7 +143,7 @@ def test_several_columns_together_name_a_configuration(tmp_path):
     table["net"] = table["model"].map({"net 0": "unet", "net 1": "unet", "net 2": "vit", "net 3": "vit"})
     table["loss"] = table["model"].map({"net 0": "dice", "net 1": "ce", "net 2": "dice", "net 3": "ce"})
     path = write(tmp_path / "long.csv", table.drop(columns=["model", "rate"]))
-    verdict = judge_files([path], Asked(configuration=("net", "loss"), score=("dice",)))
+    verdict = judge_files([path], ScoreOptions(configuration=("net", "loss"), score=("dice",)))
     assert set(by_name(verdict)) == {"unet · ce", "unet · dice", "vit · ce", "vit · dice"}
     assert [one["factor"] for one in verdict["factors"]["factors"]] == ["loss", "net"]
 
@@ -159,9 +159,9 @@ def test_tasks_are_judged_one_at_a_time(tmp_path):
     assert refused(DataError, [path]) == (
         "challenge.csv: the table has 2 tasks\n  → Judge one at a time: --task NAME. There are liver, lung."
     )
-    liver, lung = (judge_files([path], Asked(task=task)) for task in ("liver", "lung"))
+    liver, lung = (judge_files([path], ScoreOptions(task=task)) for task in ("liver", "lung"))
     assert lung["answer"]["estimate"] == pytest.approx(liver["answer"]["estimate"] / 2)
-    assert "Did you mean 'lung'?" in refused(SpecError, [path], Asked(task="lunge"))
+    assert "Did you mean 'lung'?" in refused(SpecError, [path], ScoreOptions(task="lunge"))
 
 
 def test_one_file_per_configuration(tmp_path):
@@ -196,12 +196,12 @@ def test_a_run_has_its_own_verdict_again(tmp_path, task, wanted):
 def test_any_metric_of_a_run_can_be_asked_for(tmp_path):
     folder = make_run(tmp_path / "run", Wanted(num_cases=60))
     run = judge(folder)
-    verdict = judge_files([folder.scores], Asked(metric="auroc"))
+    verdict = judge_files([folder.scores], ScoreOptions(metric="auroc"))
     for record in run["configurations"]:
         assert by_name(verdict)[record["name"]]["estimate"] == pytest.approx(
             record["metrics"]["auroc"]["estimate"], abs=1e-6
         )
-    assert "Known: " in refused(SpecError, [folder.scores], Asked(metric="dice"))
+    assert "Known: " in refused(SpecError, [folder.scores], ScoreOptions(metric="dice"))
 
 
 def test_rows_of_a_run_may_not_be_sorted_anew(tmp_path):
@@ -244,9 +244,9 @@ def test_summaries_of_nnunet(tmp_path, layout):
     assert record["estimate"] == pytest.approx(np.mean(means))
     assert record["metrics"]["Dice"]["num_undefined"] == 1
     assert verdict["state"] == "clear_winner"
-    halved = judge_files(paths, Asked(metric="iou"))
+    halved = judge_files(paths, ScoreOptions(metric="iou"))
     assert halved["answer"]["estimate"] == pytest.approx(record["estimate"] / 2)
-    assert "Did you mean 'IoU'?" in refused(SpecError, paths, Asked(metric="IoUs"))
+    assert "Did you mean 'IoU'?" in refused(SpecError, paths, ScoreOptions(metric="IoUs"))
 
 
 def test_models_in_folders_of_the_same_name_are_told_apart(tmp_path):
@@ -268,7 +268,7 @@ def test_the_scale_is_known_by_the_values(tmp_path, change, higher, bounded, int
     table = long(wide())
     table["dice"] = change(table["dice"])
     verdict = judge_files(
-        [write(tmp_path / "a.csv", table.rename(columns={"dice": "value"}))], Asked(metric="thing")
+        [write(tmp_path / "a.csv", table.rename(columns={"dice": "value"}))], ScoreOptions(metric="thing")
     )
     assert (verdict["metric"]["higher_is_better"], verdict["metric"]["bounded"]) == (higher, bounded)
     assert verdict["metric"]["equivalent_within"] == (0.01 if bounded else 0.0)
@@ -281,7 +281,7 @@ def test_the_scale_is_known_by_the_values(tmp_path, change, higher, bounded, int
 def test_lower_is_better_where_the_name_or_the_user_says_so(tmp_path):
     table = long(wide())
     by_word = judge_files([write(tmp_path / "a.csv", table.rename(columns={"dice": "hd95"}))])
-    stated = judge_files([write(tmp_path / "b.csv", table)], Asked(higher_is_better=False))
+    stated = judge_files([write(tmp_path / "b.csv", table)], ScoreOptions(higher_is_better=False))
     assert by_word["answer"]["name"] == stated["answer"]["name"] == "net 3"
     assert not by_word["metric"]["bounded"]
     assert stated["metric"]["bounded"]

@@ -10,7 +10,7 @@ from tables_to_judge import SUMMARY_ROWS, fixture, long, wide, write
 from tiny_run import make_run
 
 from foldwise.errors import DataError, SpecError
-from foldwise.judging.external.asked import Asked
+from foldwise.judging.external.options import ScoreOptions
 
 
 def refused(kind, paths, asked=None):
@@ -130,7 +130,7 @@ def test_files_that_are_no_tables(tmp_path):
     assert "neither scores.csv nor summary.json" in refused(DataError, [tmp_path])
     assert "there is no file" in refused(SpecError, [tmp_path / "none.csv"])
     assert "is named twice" in refused(SpecError, [table, table])
-    assert "Did you mean 'image'?" in refused(SpecError, [table], Asked(case="imag"))
+    assert "Did you mean 'image'?" in refused(SpecError, [table], ScoreOptions(case="imag"))
     assert "and not from 0 to 1" in refused(
-        SpecError, [write(tmp_path / "b.csv", wide().assign(**{"net 0": 7.0}))], Asked(bounded=True)
+        SpecError, [write(tmp_path / "b.csv", wide().assign(**{"net 0": 7.0}))], ScoreOptions(bounded=True)
     )

@@ -85,10 +85,10 @@ def judge(  # noqa: PLR0913 - each is an option
     out: Out = None,
 ) -> None:
     """The verdict on scores from elsewhere: tables, spreadsheets saved as CSV, summaries of nnU-Net. Trains nothing."""
-    from foldwise.judging.external.asked import Asked
+    from foldwise.judging.external.options import ScoreOptions
     from foldwise.judging.external.verdict import judge_files
 
-    asked = Asked(
+    asked = ScoreOptions(
         configuration=tuple(configuration),
         case=case,
         score=tuple(score),

@@ -44,9 +44,9 @@ class Grid:
         """Whether there is a score."""
         return np.asarray(self.rows_CRn >= 0)
 
-    def scores(self, place: int) -> Floats:
+    def scores(self, c: int) -> Floats:
         """(R, n) of a configuration; nan where there is none, or it is undefined."""
-        rows = self.rows_CRn[place]
+        rows = self.rows_CRn[c]
         return np.where(rows >= 0, self.piece.score[rows], np.nan)
 
 
@@ -63,23 +63,23 @@ def paired(piece: Piece) -> Grid:
     configuration, repeat, case = (piece.columns[role] for role in ("configuration", "repeat", "case"))
     shape = len(configuration.names), len(repeat.names), len(case.names)
     _refuse_shape(piece, shape)
-    place = np.ravel_multi_index((configuration.codes, repeat.codes, case.codes), shape)
+    cell = np.ravel_multi_index((configuration.codes, repeat.codes, case.codes), shape)
     rows = np.full(prod(shape), -1, dtype=np.int32)
-    rows[place] = np.arange(len(place), dtype=np.int32)
-    _refuse_twice(piece, rows[place])
+    rows[cell] = np.arange(len(cell), dtype=np.int32)
+    _refuse_twice(piece, rows[cell])
     rows_CRn = rows.reshape(shape)
     folds_Rn = _shared(piece, "fold", "repeat", shape[1:]).reshape(shape[1:])
     group_n = _shared(piece, "group", None, shape[2:])
     units = Units.from_groups([piece.columns["group"].names[code] for code in group_n])
     _refuse_divided(piece, folds_Rn, group_n)
-    known = Grid(piece, configuration.names, repeat.names, case.names, rows_CRn, folds_Rn, units, {})
+    grid = Grid(piece, configuration.names, repeat.names, case.names, rows_CRn, folds_Rn, units, {})
     lacking = {
-        name: _lacks(known, ~there_Rn)
-        for name, there_Rn in zip(known.configurations, known.there_CRn, strict=True)
+        name: _lacks(grid, ~there_Rn)
+        for name, there_Rn in zip(grid.configurations, grid.there_CRn, strict=True)
         if not there_Rn.all()
     }
-    _refuse_unpaired(known, lacking)
-    return replace(known, lacking=lacking)
+    _refuse_unpaired(grid, lacking)
+    return replace(grid, lacking=lacking)
 
 
 def _refuse(piece: Piece) -> None:
@@ -124,13 +124,13 @@ def _refuse_shape(piece: Piece, shape: tuple[int, ...]) -> None:
         raise DataError(what, where=piece.file, cure=cure)
 
 
-def _refuse_twice(piece: Piece, kept: Places) -> None:
+def _refuse_twice(piece: Piece, last_rows: Places) -> None:
     """Where a row is not the one that was kept for its place, there are two."""
-    again = np.flatnonzero(kept != np.arange(len(kept)))
+    again = np.flatnonzero(last_rows != np.arange(len(last_rows)))
     if not len(again):
         return
     listed = [
-        f"{piece.says('case', row)} by {piece.says('configuration', row)} ({piece.at(row)} and {piece.at(int(kept[row]))})"
+        f"{piece.cell('case', row)} by {piece.cell('configuration', row)} ({piece.at(row)} and {piece.at(int(last_rows[row]))})"
         for row in again[:9].tolist()
     ]
     raise DataError(
@@ -145,23 +145,23 @@ def _shared(piece: Piece, role: str, by: str | None, shape: tuple[int, ...]) -> 
     column, case = piece.columns[role], piece.columns["case"].codes
     if len(column.names) == 1:
         return np.zeros(prod(shape), dtype=np.int64)
-    place = case if by is None else np.ravel_multi_index((piece.columns[by].codes, case), shape)
-    found = np.zeros(prod(shape), dtype=np.int64)
-    found[place] = column.codes
-    other = np.flatnonzero(found[place] != column.codes)
+    cell = case if by is None else np.ravel_multi_index((piece.columns[by].codes, case), shape)
+    codes = np.zeros(prod(shape), dtype=np.int64)
+    codes[cell] = column.codes
+    other = np.flatnonzero(codes[cell] != column.codes)
     if len(other):
         row = int(other[0])
-        twin = int(np.flatnonzero((place == place[row]) & (column.codes == found[place[row]]))[0])
+        twin = int(np.flatnonzero((cell == cell[row]) & (column.codes == codes[cell[row]]))[0])
         ways = [
-            f"{piece.says(role, one) or 'none'} for {piece.says('configuration', one)} ({piece.at(one)})"
-            for one in (row, twin)
+            f"{piece.cell(role, own) or 'none'} for {piece.cell('configuration', own)} ({piece.at(own)})"
+            for own in (row, twin)
         ]
         raise DataError(
-            f"case {piece.says('case', row)} has two different {role}s: {' and '.join(sorted(ways))}",
+            f"case {piece.cell('case', row)} has two different {role}s: {' and '.join(sorted(ways))}",
             where=piece.file,
             cure=f"All configurations need the same {role}s. To judge the scores without them: --{role} none.",
         )
-    return found
+    return codes
 
 
 def _refuse_divided(piece: Piece, folds_Rn: Ints, group_n: Ints) -> None:
@@ -173,7 +173,7 @@ def _refuse_divided(piece: Piece, folds_Rn: Ints, group_n: Ints) -> None:
         first[group_n] = folds
         divided = np.flatnonzero((first[group_n] != folds) & named)
         if len(divided):
-            listed = some(sorted({names[group_n[place]] for place in divided.tolist()}))
+            listed = some(sorted({names[group_n[group]] for group in divided.tolist()}))
             raise DataError(
                 f"groups are divided between folds: {listed}",
                 where=piece.file,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foldwise.errors import DataError, SpecError, unknown
-from foldwise.judging.external.asked import Asked, Roles, roles_of
+from foldwise.judging.external.options import Roles, ScoreOptions, roles_of
 from foldwise.judging.external.pieces import ROLES, Coded, Levels, Piece, Places
 from foldwise.judging.external.text import Text, coded, load
 from foldwise.metrics.names import is_score, plain
@@ -22,7 +22,7 @@ WHY_CASES = (
 )
 
 
-def read_table(text: Text, asked: Asked, *, alone: bool) -> tuple[Piece, str, str | None]:
+def read_table(text: Text, options: ScoreOptions, *, alone: bool) -> tuple[Piece, str, str | None]:
     """The scores of a table, what was recognised in words, and what the scores are called, where a column says so.
 
     Args:
@@ -34,9 +34,9 @@ def read_table(text: Text, asked: Asked, *, alone: bool) -> tuple[Piece, str, st
         DataError: no scores per case can be found in it, or some are not usable.
         SpecError: a column or a task that is stated is not there.
     """
-    roles = roles_of(text.columns, asked, where=text.name)
+    roles = roles_of(text.columns, options, where=text.name)
     if roles.configuration:
-        return _long(text, roles, asked)
+        return _long(text, roles, options)
     numeric = [name for name in text.columns if name not in roles.taken and text.numeric(name)]
     scores = roles.score or tuple(numeric)
     if not scores:
@@ -46,7 +46,7 @@ def read_table(text: Text, asked: Asked, *, alone: bool) -> tuple[Piece, str, st
             cure="Name it with --score, and what is compared with --configuration. " + WHY_CASES,
         )
     if len(scores) > 1:
-        return _wide(text, roles, scores, asked)
+        return _wide(text, roles, scores, options)
     if alone:
         raise DataError(
             f"there is one column of scores ({scores[0]}), and no column says of which configuration they are",
@@ -56,17 +56,17 @@ def read_table(text: Text, asked: Asked, *, alone: bool) -> tuple[Piece, str, st
     return _single(text, replace(roles, score=scores))
 
 
-def _long(text: Text, roles: Roles, asked: Asked) -> tuple[Piece, str, str | None]:
+def _long(text: Text, roles: Roles, options: ScoreOptions) -> tuple[Piece, str, str | None]:
     if roles.case is None:
         raise _no_case(text, roles)
-    roles = replace(roles, score=_score_column(text, roles, asked))
+    roles = replace(roles, score=_score_column(text, roles, options))
     others = [name for name in text.columns if name not in roles.taken and not _varies(text, roles, name)]
     names = [
         name for name in text.columns if (name in roles.taken or name in others) and name not in roles.score
     ]
     frame, lines = load(text, names, roles.score)
     if roles.task:
-        frame, lines = _of_task(text, frame, lines, roles.task, asked)
+        frame, lines = _of_task(text, frame, lines, roles.task, options)
     parts = [coded(frame[name]) for name in roles.configuration]
     configuration = parts[0] if len(parts) == 1 else _combined(parts)
     factors = {
@@ -79,7 +79,7 @@ def _long(text: Text, roles: Roles, asked: Asked) -> tuple[Piece, str, str | Non
         lines=lines,
         levels=_levels(configuration, factors),
     )
-    used = {factor for told in piece.levels.values() for factor in told}
+    used = {factor for own in piece.levels.values() for factor in own}
     return piece, _in_words(text, roles, "one row per score", used), roles.score[0]
 
 
@@ -94,7 +94,7 @@ def _no_case(text: Text, roles: Roles) -> DataError:
     return DataError(what, where=text.name, cure="Name it with --case. " + WHY_CASES)
 
 
-def _score_column(text: Text, roles: Roles, asked: Asked) -> tuple[str, ...]:
+def _score_column(text: Text, roles: Roles, options: ScoreOptions) -> tuple[str, ...]:
     """The stated column, one of a usual name, one called like the metric, or the only one that can be it."""
     if len(roles.score) > 1:
         cure = "Name one of them; several are for tables with one column per configuration."
@@ -102,11 +102,11 @@ def _score_column(text: Text, roles: Roles, asked: Asked) -> tuple[str, ...]:
     if roles.score:
         return roles.score
     free = [name for name in text.columns if name not in roles.taken and text.numeric(name)]
-    called = [name for name in free if asked.metric and plain(name) == plain(asked.metric)]
+    called = [name for name in free if options.metric and plain(name) == plain(options.metric)]
     varying = [name for name in free if _varies(text, roles, name)]
-    for found in (called, varying):
-        if len(found) == 1:
-            return (found[0],)
+    for candidates in (called, varying):
+        if len(candidates) == 1:
+            return (candidates[0],)
     what = "no column holds numbers that differ between the cases of a configuration"
     if varying:
         what = f"several columns could hold the scores: {some(varying, 12)}"
@@ -123,18 +123,18 @@ def _varies(text: Text, roles: Roles, name: str) -> bool:
 
 
 def _of_task(
-    text: Text, frame: pd.DataFrame, lines: Places, column: str, asked: Asked
+    text: Text, frame: pd.DataFrame, lines: Places, column: str, options: ScoreOptions
 ) -> tuple[pd.DataFrame, Places]:
     """The rows of the task that is asked for."""
     task = coded(frame[column])
-    if asked.task is None and len(task.names) > 1:
+    if options.task is None and len(task.names) > 1:
         cure = f"Judge one at a time: --task NAME. There are {', '.join(task.names)}."
         raise DataError(f"the table has {len(task.names)} tasks", where=text.name, cure=cure)
-    if asked.task is None:
+    if options.task is None:
         return frame, lines
-    if asked.task not in task.names:
-        raise unknown(asked.task, task.names, "task", where=text.name)
-    wanted = task.codes == task.names.index(asked.task)
+    if options.task not in task.names:
+        raise unknown(options.task, task.names, "task", where=text.name)
+    wanted = task.codes == task.names.index(options.task)
     return frame[wanted], lines[wanted]
 
 
@@ -156,8 +156,8 @@ def _levels(configuration: Coded, factors: dict[str, Coded]) -> Levels:
         if len(pairs) != len(configuration.names) or len(column.names) < 2:
             continue
         for pair in pairs.tolist():
-            place, level = divmod(pair, len(column.names))
-            levels[configuration.names[place]][factor] = column.names[level]
+            position, level = divmod(pair, len(column.names))
+            levels[configuration.names[position]][factor] = column.names[level]
     return levels
 
 
@@ -169,9 +169,11 @@ def _columns(frame: pd.DataFrame, roles: Roles) -> dict[str, Coded]:
     }
 
 
-def _wide(text: Text, roles: Roles, scores: Sequence[str], asked: Asked) -> tuple[Piece, str, str | None]:
+def _wide(
+    text: Text, roles: Roles, scores: Sequence[str], options: ScoreOptions
+) -> tuple[Piece, str, str | None]:
     called = [name for name in scores if is_score(name)]
-    if called and not asked.score:
+    if called and not options.score:
         raise DataError(
             f"the columns {some(called)} are metrics, and not configurations",
             where=text.name,
@@ -189,7 +191,7 @@ def _wide(text: Text, roles: Roles, scores: Sequence[str], asked: Asked) -> tupl
     n, C = len(frame), len(scores)
     piece = Piece(
         file=text.name,
-        columns={role: Coded(np.tile(one.codes, C), one.names) for role, one in columns.items()}
+        columns={role: Coded(np.tile(column.codes, C), column.names) for role, column in columns.items()}
         | {"configuration": Coded.of(np.repeat(np.arange(C, dtype=np.int32), n), scores)},
         score=frame[list(scores)].to_numpy(np.float64).T.ravel(),
         lines=np.tile(lines, C),
@@ -215,10 +217,10 @@ def _single(text: Text, roles: Roles) -> tuple[Piece, str, str | None]:
 
 def _in_words(text: Text, roles: Roles, layout: str, used: set[str]) -> str:
     """What was recognised, so that nobody is judged by a column that was guessed silently."""
-    told = [("configuration", ", ".join(roles.configuration)), ("case", roles.case)]
-    told += [("score", ", ".join(roles.score)), ("repeat", roles.repeat), ("fold", roles.fold)]
-    told += [("group", roles.group), ("task", roles.task)]
-    listed = ", ".join(role if role == name else f"{role} from {name!r}" for role, name in told if name)
+    pairs = [("configuration", ", ".join(roles.configuration)), ("case", roles.case)]
+    pairs += [("score", ", ".join(roles.score)), ("repeat", roles.repeat), ("fold", roles.fold)]
+    pairs += [("group", roles.group), ("task", roles.task)]
+    listed = ", ".join(role if role == name else f"{role} from {name!r}" for role, name in pairs if name)
     idle = [name for name in text.columns if name not in roles.taken | used]
     parts = [layout, listed, f"not used: {some(idle)}" if idle else ""]
     return f"{text.name}: {'; '.join(part for part in parts if part)}"

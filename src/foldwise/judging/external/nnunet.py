@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from foldwise.errors import DataError, unknown
-from foldwise.judging.external.asked import NONE, Asked
+from foldwise.judging.external.options import NONE, ScoreOptions
 from foldwise.judging.external.pieces import Coded, Piece
 from foldwise.metrics.names import plain
 
@@ -22,7 +22,7 @@ NO_SUMMARY = (
 SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".tif", ".tiff", ".png", ".bmp", ".npz", ".npy")
 
 
-def read_summaries(paths: Sequence[Path], asked: Asked) -> tuple[list[Piece], list[str], str]:
+def read_summaries(paths: Sequence[Path], options: ScoreOptions) -> tuple[list[Piece], list[str], str]:
     """The scores of every file, what was recognised in words, and the name of the metric.
 
     A case has the mean over its foreground labels. A label that is neither there nor predicted has no score, and is
@@ -37,11 +37,11 @@ def read_summaries(paths: Sequence[Path], asked: Asked) -> tuple[list[Piece], li
     pieces, metric, labels = [], "", []
     for path, name, (_, fold) in zip(paths, names, models, strict=True):
         cases = _cases(path)
-        metric = _metric(cases[0], asked, str(path))
+        metric = _metric(cases[0], options, str(path))
         labels = [label for label in cases[0]["metrics"] if label != "0"]
-        pieces.append(_piece(path, name, "" if asked.fold == NONE else fold, cases, metric))
-    said = f"{len(paths)} summaries of nnU-Net: {metric}, mean over {_labels(labels)}; configurations named by folder"
-    return pieces, [said + (", folds too" if any(fold for _, fold in models) else "")], metric
+        pieces.append(_piece(path, name, "" if options.fold == NONE else fold, cases, metric))
+    statement = f"{len(paths)} summaries of nnU-Net: {metric}, mean over {_labels(labels)}; configurations named by folder"
+    return pieces, [statement + (", folds too" if any(fold for _, fold in models) else "")], metric
 
 
 def _labels(labels: Sequence[str]) -> str:
@@ -72,25 +72,25 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 def _cases(path: Path) -> list[dict[str, Any]]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        summary = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"the file is no JSON ({error})", where=str(path), cure=NO_SUMMARY) from None
-    cases = told.get("metric_per_case") if isinstance(told, dict) else None
+    cases = summary.get("metric_per_case") if isinstance(summary, dict) else None
     whole = isinstance(cases, list) and all(
-        isinstance(one, dict) and isinstance(one.get("metrics"), dict) for one in cases
+        isinstance(case, dict) and isinstance(case.get("metrics"), dict) for case in cases
     )
     if not whole or not cases:
         raise DataError("it has no metrics of single cases", where=str(path), cure=NO_SUMMARY)
     return list(cases)
 
 
-def _metric(case: dict[str, Any], asked: Asked, where: str) -> str:
+def _metric(case: dict[str, Any], options: ScoreOptions, where: str) -> str:
     """As the file spells it."""
-    wanted = asked.score[0] if asked.score else asked.metric or "Dice"
-    known = {plain(name): name for one in case["metrics"].values() for name in one}
-    if plain(wanted) not in known:
-        raise unknown(wanted, known.values(), "metric", where=where)
-    return str(known[plain(wanted)])
+    wanted = options.score[0] if options.score else options.metric or "Dice"
+    names = {plain(name): name for metrics in case["metrics"].values() for name in metrics}
+    if plain(wanted) not in names:
+        raise unknown(wanted, names.values(), "metric", where=where)
+    return str(names[plain(wanted)])
 
 
 def _piece(path: Path, name: str, fold: str, cases: Sequence[dict[str, Any]], metric: str) -> Piece:
@@ -113,12 +113,12 @@ def _case(case: dict[str, Any], where: str) -> str:
 
 def _mean(case: dict[str, Any], metric: str, where: str) -> float:
     """Over the foreground labels that have a score; nan where none has."""
-    found = [one.get(metric) for label, one in case["metrics"].items() if label != "0"]
-    wrong = [one for one in found if one is not None and not isinstance(one, (int, float))]
+    scores = [score.get(metric) for label, score in case["metrics"].items() if label != "0"]
+    wrong = [score for score in scores if score is not None and not isinstance(score, (int, float))]
     if wrong:
         cure = "Write the summary again with nnUNetv2_evaluate_folder."
         raise DataError(
             f"{metric} of {_case(case, where)} is no number: {wrong[0]!r}", where=where, cure=cure
         )
-    defined = [float(one) for one in found if one is not None and not np.isnan(one)]
+    defined = [float(score) for score in scores if score is not None and not np.isnan(score)]
     return float(np.mean(defined)) if defined else float("nan")

@@ -1,4 +1,4 @@
-"""scores.csv of a run of ours: what every configuration said of every image and class, and so any of our metrics."""
+"""scores.csv of a run of ours: the outputs of every configuration for every image and class, and so any of our metrics."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pandas as pd
 
 from foldwise.data.folds.splits import Split, unscored_classes
 from foldwise.errors import DataError, unknown
-from foldwise.judging.external.asked import NONE, Asked
 from foldwise.judging.external.grid import Grid
+from foldwise.judging.external.options import NONE, ScoreOptions
 from foldwise.judging.external.pieces import Coded, Piece
 from foldwise.judging.external.text import Text, coded, load
 from foldwise.judging.tables import CLASSIFIED, SEGMENTED
@@ -48,41 +48,41 @@ class Blocks:
     lines: np.ndarray
 
 
-def read_own(text: Text, asked: Asked) -> tuple[Piece, tuple[str, ...]]:
+def read_own(text: Text, options: ScoreOptions) -> tuple[Piece, tuple[str, ...]]:
     """One row per configuration, repeat and image, and the names of the classes.
 
     The scores of masks are means over the foreground classes that are there or predicted; nan where none is. Of
-    labels `truth`, `said` and `probability` (N, K) go with the rows, and the scores are 0.
+    labels `truth`, `predicted` and `probability` (N, K) go with the rows, and the scores are 0.
 
     Raises:
         DataError: the rows are not as they were written.
         SpecError: the table has no such metric.
     """
     masks = is_segmentation(text)
-    found = _blocks(text, SEGMENTED if masks else CLASSIFIED)
-    n = len(found.lines)
+    blocks = _blocks(text, SEGMENTED if masks else CLASSIFIED)
+    n = len(blocks.lines)
     columns = {
-        "configuration": _named(found.names),
-        "case": found.names["image"],
+        "configuration": _named(blocks.names),
+        "case": blocks.names["image"],
         **{
-            role: Coded.constant("", n) if getattr(asked, role) == NONE else found.names[role]
+            role: Coded.constant("", n) if getattr(options, role) == NONE else blocks.names[role]
             for role in ("repeat", "fold", "group")
         },
     }
-    piece = Piece(text.name, columns, np.zeros(n), found.lines, undefined=True)
+    piece = Piece(text.name, columns, np.zeros(n), blocks.lines, undefined=True)
     if not masks:
-        arrays = {"truth": found.values["true"] > 0, "said": found.values["predicted"] > 0}
-        return replace(piece, arrays=arrays | {"probability": found.values["probability"]}), found.classes
-    return replace(piece, score=_overlap(found, overlap_of(asked))), found.classes
+        arrays = {"truth": blocks.values["true"] > 0, "predicted": blocks.values["predicted"] > 0}
+        return replace(piece, arrays=arrays | {"probability": blocks.values["probability"]}), blocks.classes
+    return replace(piece, score=_overlap(blocks, overlap_of(options))), blocks.classes
 
 
-def overlap_of(asked: Asked) -> str:
+def overlap_of(options: ScoreOptions) -> str:
     """Which metric of masks is asked for.
 
     Raises:
         SpecError: it is none that the scores of single images tell.
     """
-    name = asked.metric or next(iter(OVERLAPS))
+    name = options.metric or next(iter(OVERLAPS))
     name = next((row for row, column in OVERLAPS.items() if name in (row, column)), name)
     if name not in OVERLAPS:
         raise unknown(name, OVERLAPS, "metric of the masks in scores.csv")
@@ -94,32 +94,32 @@ def _blocks(text: Text, values: Sequence[str]) -> Blocks:
     named = frame["class"].astype(str)
     classes = tuple(pd.unique(named).tolist())
     K = len(classes)
-    place = {name: k for k, name in enumerate(classes)}
-    codes = named.map(place).to_numpy(dtype=np.int64)
+    k_of = {name: k for k, name in enumerate(classes)}
+    codes = named.map(k_of).to_numpy(dtype=np.int64)
     if len(codes) % K or (codes.reshape(-1, K) != np.arange(K)).any():
         cure = "Judge scores.csv as foldwise wrote it: the first class of an image means something."
         raise DataError("rows of classes are lacking, or their order was changed", where=text.name, cure=cure)
     names = {name: coded(frame[name].iloc[::K]) for name in NAMES if name != "class"}
-    found = {name: frame[name].to_numpy(np.float64).reshape(-1, K) for name in values}
-    return Blocks(classes, found, names, lines[::K])
+    arrays = {name: frame[name].to_numpy(np.float64).reshape(-1, K) for name in values}
+    return Blocks(classes, arrays, names, lines[::K])
 
 
 def _named(names: dict[str, Coded]) -> Coded:
     """Configurations by their names, with their ids where two are called the same."""
     ids, called = names["configuration"], names["configuration_name"]
     pairs = np.unique(np.stack([ids.codes, called.codes]), axis=1).T.tolist()
-    told = [called.names[name] for _, name in pairs]
+    titles = [called.names[name] for _, name in pairs]
     of = {
-        one: called.names[name]
-        if told.count(called.names[name]) == 1
-        else f"{called.names[name]} ({ids.names[one]})"
-        for one, name in pairs
+        id: called.names[name]
+        if titles.count(called.names[name]) == 1
+        else f"{called.names[name]} ({ids.names[id]})"
+        for id, name in pairs
     }
-    return Coded.of(ids.codes, [of[place] for place in range(len(ids.names))])
+    return Coded.of(ids.codes, [of[id] for id in range(len(ids.names))])
 
 
-def _overlap(found: Blocks, metric: str) -> Floats:
-    shares = found.values[OVERLAPS[metric]][:, 1:]
+def _overlap(blocks: Blocks, metric: str) -> Floats:
+    shares = blocks.values[OVERLAPS[metric]][:, 1:]
     defined = np.isfinite(shares)
     total = np.where(defined, shares, 0.0).sum(axis=1)
     none = np.full(len(total), np.nan)
@@ -129,14 +129,14 @@ def _overlap(found: Blocks, metric: str) -> Floats:
 
 def family_of(piece: Piece) -> str:
     """``binary``, ``multiclass`` or ``multilabel``: one label per image, in truth and in every decision, or several."""
-    truth, said = piece.arrays["truth"], piece.arrays["said"]
-    if (truth.sum(axis=1) != 1).any() or (said.sum(axis=1) != 1).any():
+    truth, predicted = piece.arrays["truth"], piece.arrays["predicted"]
+    if (truth.sum(axis=1) != 1).any() or (predicted.sum(axis=1) != 1).any():
         return "multilabel"
     return "binary" if truth.shape[1] == 2 else "multiclass"
 
 
 def outputs_of(grid: Grid, family: str) -> dict[str, list[tuple[int, Outputs]]]:
-    """What every configuration said in every repeat that it has; its number in the file with each."""
+    """The outputs of every configuration by repeat, with the number of the repeat in the file."""
     truth_nK = _truth(grid)
     first, every = grid.folds_Rn, np.arange(len(grid.cases))
     splits = [
@@ -150,16 +150,16 @@ def outputs_of(grid: Grid, family: str) -> dict[str, list[tuple[int, Outputs]]]:
     made: dict[str, list[tuple[int, Outputs]]] = {}
     for name, rows_Rn in zip(grid.configurations, grid.rows_CRn, strict=True):
         made[name] = [
-            (_number(grid.repeats[r], r), replace(one, unscored=unscored, unranked=unranked))
+            (_number(grid.repeats[r], r), replace(outputs, unscored=unscored, unranked=unranked))
             for r, rows in enumerate(rows_Rn)
             if (rows >= 0).any()
-            for one in [_outputs(grid, family, rows, grid.folds_Rn[r])]
+            for outputs in [_outputs(grid, family, rows, grid.folds_Rn[r])]
         ]
     return made
 
 
-def _number(repeat: str, place: int) -> int:
-    return int(repeat) if repeat.isdigit() else place
+def _number(repeat: str, position: int) -> int:
+    return int(repeat) if repeat.isdigit() else position
 
 
 def _truth(grid: Grid) -> Bools:
@@ -170,29 +170,29 @@ def _truth(grid: Grid) -> Bools:
     """
     rows = grid.rows_CRn.reshape(-1, len(grid.cases))
     truth = grid.piece.arrays["truth"]
-    known = np.asarray(truth[rows.max(axis=0)] > 0)
-    for one in rows:
-        have = one >= 0
-        wrong = (truth[one[have]] != known[have]).any(axis=1)
+    true = np.asarray(truth[rows.max(axis=0)] > 0)
+    for own in rows:
+        have = own >= 0
+        wrong = (truth[own[have]] != true[have]).any(axis=1)
         if wrong.any():
             named = grid.cases[int(np.flatnonzero(have)[wrong.argmax()])]
             cure = "Judge scores of the same images with the same labels."
             raise DataError(
                 f"the truth of {named} differs between configurations", where=grid.piece.file, cure=cure
             )
-    return known
+    return true
 
 
 def _outputs(grid: Grid, family: str, rows: np.ndarray, folds: np.ndarray) -> Outputs:
     case = np.flatnonzero(rows >= 0)
     arrays = {name: values[rows[case]] for name, values in grid.piece.arrays.items()}
-    said, probability = arrays["said"] > 0, arrays["probability"].astype(np.float64)
+    predicted, probability = arrays["predicted"] > 0, arrays["probability"].astype(np.float64)
     limits = None
     if family == "multilabel":
-        limits = np.where(said, probability, np.inf)  # as it was decided, whatever the thresholds were
+        limits = np.where(predicted, probability, np.inf)  # as it was decided, whatever the thresholds were
     else:  # of two that are the same to the digits that are written, the one that was decided for
-        tied = probability.argmax(axis=1) != said.argmax(axis=1)
-        probability[tied] += 1e-9 * said[tied]
+        tied = probability.argmax(axis=1) != predicted.argmax(axis=1)
+        probability[tied] += 1e-9 * predicted[tied]
     return Outputs(
         family, case, folds[case], truth=arrays["truth"] > 0, probabilities=probability, thresholds=limits
     )

@@ -31,8 +31,8 @@ class Coded:
         used = np.zeros(len(names), dtype=bool)
         used[codes] = True
         ordered = sorted({name for name, seen in zip(stripped, used, strict=True) if seen}, key=natural)
-        place = {name: index for index, name in enumerate(ordered)}
-        moved = np.array([place.get(name, -1) for name in stripped], dtype=np.int32)
+        position = {name: index for index, name in enumerate(ordered)}
+        moved = np.array([position.get(name, -1) for name in stripped], dtype=np.int32)
         return cls(moved[codes], tuple(ordered))
 
     @classmethod
@@ -72,13 +72,15 @@ class Piece:
         file = self.names[self.files[row]] if self.files is not None else self.file
         return f"{file}, line {self.lines[row]}" if self.lines[row] else str(file)
 
-    def says(self, role: str, row: int) -> str:
+    def cell(self, role: str, row: int) -> str:
         """What a row has in a column."""
         return str(self.columns[role].names[int(self.columns[role].codes[row])])
 
     def keep(self, wanted: Bools) -> Piece:
         """Only some of the rows; a configuration that has none left is still there."""
-        columns = {role: Coded.of(one.codes[wanted], one.names) for role, one in self.columns.items()}
+        columns = {
+            role: Coded.of(column.codes[wanted], column.names) for role, column in self.columns.items()
+        }
         every = self.columns["configuration"]
         return replace(
             self,
@@ -90,7 +92,7 @@ class Piece:
 
 
 def joined(pieces: Sequence[Piece]) -> Piece:
-    """The rows of several files together; levels that only some of them tell are told of none."""
+    """The rows of several files together; levels that only some of them have are left out."""
     if len(pieces) == 1:
         return pieces[0]
     return Piece(
@@ -114,8 +116,8 @@ def _joined(columns: Sequence[Coded]) -> Coded:
 
 def _common(levels: Sequence[Levels]) -> Iterator[tuple[str, dict[str, str]]]:
     """The factors that every configuration of every file has."""
-    every = [told for one in levels for told in one.values()]
-    shared = set.intersection(*(set(told) for told in every)) if every else set()
-    for one in levels:
-        for name, told in one.items():
-            yield name, {factor: level for factor, level in told.items() if factor in shared}
+    every = [own for of_file in levels for own in of_file.values()]
+    shared = set.intersection(*(set(own) for own in every)) if every else set()
+    for of_file in levels:
+        for name, own in of_file.items():
+            yield name, {factor: level for factor, level in own.items() if factor in shared}

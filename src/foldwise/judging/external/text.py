@@ -57,7 +57,7 @@ class Text:
     sample: tuple[dict[str, str], ...]
 
     def number(self, cell: str) -> float | None:
-        """What a cell says as a number; None where it says none."""
+        """A cell as a number; None where it is none."""
         if self.separator != "," and COMMA.fullmatch(cell):
             cell = cell.replace(",", ".")
         try:
@@ -116,7 +116,7 @@ def _separator(header: str) -> str:
 
 
 def _check(columns: Sequence[str], rows: Sequence[Sequence[str]], name: str) -> None:
-    twice = sorted({one for one in columns if columns.count(one) > 1})
+    twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         cure = "Give every column its own name."
         raise DataError(f"two columns are called {some(map(repr, twice))}", where=name, cure=cure)
@@ -125,7 +125,7 @@ def _check(columns: Sequence[str], rows: Sequence[Sequence[str]], name: str) -> 
         raise DataError("the file has a single column", where=name, cure=cure)
     if len(rows) < 2:
         raise DataError("the file has a header but no rows", where=name, cure="Write one row per score.")
-    wrong = [place + 1 for place, row in enumerate(rows) if len(row) > len(columns) and any(row)]
+    wrong = [number + 1 for number, row in enumerate(rows) if len(row) > len(columns) and any(row)]
     if wrong:
         cure = (
             "Name every column in the first line, and put cells that contain the separator in double quotes."
@@ -181,7 +181,7 @@ def _read(text: Text, kinds: dict[str, Any]) -> pd.DataFrame:
 def _no_numbers(text: Text, kinds: dict[str, Any], scores: Sequence[str]) -> DataError:
     """Every score that is no number, with its line."""
     frame = _read(text, {name: "category" if kind is np.float64 else kind for name, kind in kinds.items()})
-    found = []
+    wrong_cells = []
     for column in scores:
         cells = frame[column]
         bad = [
@@ -190,8 +190,8 @@ def _no_numbers(text: Text, kinds: dict[str, Any], scores: Sequence[str]) -> Dat
             if text.number(str(name)) is None and str(name).strip() not in EMPTY
         ]
         wrong = np.flatnonzero(cells.isin(bad)).tolist()
-        found += [(line + 2, column, str(cells.iloc[line])) for line in wrong]
-    listed = [f"line {line}, column {column}: {cell!r}" for line, column, cell in sorted(found)]
+        wrong_cells += [(line + 2, column, str(cells.iloc[line])) for line in wrong]
+    listed = [f"line {line}, column {column}: {cell!r}" for line, column, cell in sorted(wrong_cells)]
     cure = (
         "Write a number such as 0.85, or leave the cell empty where there is no score."
         if listed
@@ -209,5 +209,5 @@ def _is_empty(column: pd.Series[Any]) -> Bools:
 
 def coded(column: pd.Series[Any]) -> Coded:
     """A column of names as codes; an empty cell is the empty name."""
-    codes, names = column.cat.codes.to_numpy().astype(np.int32), [str(one) for one in column.cat.categories]
+    codes, names = column.cat.codes.to_numpy().astype(np.int32), [str(name) for name in column.cat.categories]
     return Coded.of(np.where(codes < 0, len(names), codes), [*names, ""])

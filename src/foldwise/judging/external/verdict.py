@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from foldwise.judging.answer import answer_of, comparison_sentence, tied_or_clear
-from foldwise.judging.external.asked import Asked
-from foldwise.judging.external.given import Given, given_by
 from foldwise.judging.external.grid import Grid, paired
+from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.external.reading import read_files
+from foldwise.judging.external.scoring import ExternalScores, score_files
 from foldwise.judging.judge import assemble
 from foldwise.judging.judgement import Judgement, Terms, judge_scores
 from foldwise.judging.sections.configurations import result_of
@@ -37,7 +37,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def judge_files(paths: Sequence[Path], asked: Asked | None = None) -> Verdict:
+def judge_files(paths: Sequence[Path], options: ScoreOptions | None = None) -> Verdict:
     """The verdict on scores from elsewhere; nothing is written, and the same files give the same numbers.
 
     Args:
@@ -48,32 +48,32 @@ def judge_files(paths: Sequence[Path], asked: Asked | None = None) -> Verdict:
         DataError: the scores are not usable, or not of a paired design.
         SpecError: something that is asked for is not there.
     """
-    asked = asked or Asked()
-    read = read_files(paths, asked)
-    given = given_by(read, paired(read.piece), asked)
-    margin = asked.equivalent_within
+    options = options or ScoreOptions()
+    read = read_files(paths, options)
+    external = score_files(read, paired(read.piece), options)
+    margin = options.equivalent_within
     if margin is None:
-        margin = MARGIN if given.metric.bounded else 0.0
+        margin = MARGIN if external.metric.bounded else 0.0
     judge = Judging(
-        metric=given.metric.name, equivalent_within=margin, alpha=asked.alpha, textbook=asked.textbook
+        metric=external.metric.name, equivalent_within=margin, alpha=options.alpha, textbook=options.textbook
     )
-    return _verdict(given, judge)
+    return _verdict(external, judge)
 
 
-def _verdict(given: Given, judge: Judging) -> Verdict:
-    grid = given.grid
+def _verdict(external: ExternalScores, judge: Judging) -> Verdict:
+    grid = external.grid
     terms = Terms(
         judge=judge,
         seed=SEED,
-        metric=given.metric,
-        metrics=given.metrics,
+        metric=external.metric,
+        metrics=external.metrics,
         units=grid.units,
         num_cases=len(grid.cases),
         noun=("group", "groups") if grid.units.grouped else ("case", "cases"),
     )
     complete = [name for name in grid.configurations if name not in grid.lacking]
-    judgement = judge_scores(terms, given.scored, complete)
-    configurations = _configurations(given, judgement)
+    judgement = judge_scores(terms, external.scored, complete)
+    configurations = _configurations(external, judgement)
     ranked = configurations[: len(judgement.comparable)]
     state = tied_or_clear(ranked)
     sentence = comparison_sentence(judgement, state, ranked, _reached(judgement, ranked[0]))
@@ -81,7 +81,7 @@ def _verdict(given: Given, judge: Judging) -> Verdict:
         **dict.fromkeys(("study", "title", "task", "finished")),
         "classes": (),
         "files": tuple(map(str, grid.piece.names or (grid.piece.file,))),
-        "recognised": tuple(given.read.statements),
+        "recognised": tuple(external.read.statements),
         "folds": len(np.unique(grid.folds_Rn)),
         "repeats": len(grid.repeats),
         "num_done": int(grid.there_CRn.sum()),
@@ -94,14 +94,14 @@ def _verdict(given: Given, judge: Judging) -> Verdict:
         state=state,
         answer=answer_of(judgement, configurations, sentence),
         configurations=configurations,
-        warnings=tuple(one for one in _warnings(judgement, grid, configurations) if one),
-        factors=factors_section(_factors(given, judgement), judgement, configurations),
+        warnings=tuple(warning for warning in _warnings(judgement, grid, configurations) if warning),
+        factors=factors_section(_factors(external, judgement), judgement, configurations),
     )
 
 
-def _configurations(given: Given, judgement: Judgement) -> list[ConfigurationResult]:
+def _configurations(external: ExternalScores, judgement: Judgement) -> list[ConfigurationResult]:
     """Those that are compared, best first, then the others with what they lack."""
-    grid, levels = given.grid, given.read.piece.levels
+    grid, levels = external.grid, external.read.piece.levels
     there = dict(zip(grid.configurations, grid.there_CRn.sum(axis=(1, 2)).tolist(), strict=True))
     rest = [name for name in grid.configurations if name not in judgement.comparable]
     return [
@@ -143,10 +143,13 @@ def _warnings(
 
 
 def _lacking(configurations: Sequence[ConfigurationResult]) -> VerdictWarning | None:
-    short = [one for one in configurations if one.verdict == "incomplete"]
+    short = [configuration for configuration in configurations if configuration.verdict == "incomplete"]
     if not short:
         return None
-    named = "; ".join(f"{one.name} lacks {one.lacks or 'a defined score'}" for one in short[:3])
+    named = "; ".join(
+        f"{configuration.name} lacks {configuration.lacks or 'a defined score'}"
+        for configuration in short[:3]
+    )
     more = f"; and {len(short) - 3} more" if len(short) > 3 else ""
     left = f"{count(len(short), 'configuration is', 'configurations are')} left out of the comparison"
     cure = "Add the scores: of a case on which a model failed, the worst value. Nothing is made up for what is lacking."
@@ -169,9 +172,9 @@ def _runs(grid: Grid) -> VerdictWarning | None:
     return VerdictWarning(code="NO_RUN_VARIANCE", message=message, cure=cure)
 
 
-def _factors(given: Given, judgement: Judgement) -> tuple[Factor, ...]:
+def _factors(external: ExternalScores, judgement: Judgement) -> tuple[Factor, ...]:
     """Columns that are constant within a configuration and shared by some of them."""
-    levels, factors = given.read.piece.levels, []
+    levels, factors = external.read.piece.levels, []
     for name in sorted({factor for own in levels.values() for factor in own}, key=natural):
         of = [levels[id].get(name) for id in judgement.comparable]
         distinct = tuple(sorted({level for level in of if level is not None}, key=natural))

@@ -1,4 +1,4 @@
-"""Trivial predictors: what anyone could say without looking at the image, judged like every configuration."""
+"""Trivial predictors, which never look at the image; judged like every configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BINS = 256
 
 @dataclass(frozen=True)
 class Baseline:
-    """A row of the table: its name for the reader, what it says, and how it says it of one repeat."""
+    """A row of the table: its name for the reader, what it does, and how it predicts one repeat."""
 
     id: str
     name: str
@@ -29,12 +29,12 @@ def _by_fold(rows: Rows, like: Outputs, say: Callable[[Floats], Floats]) -> Outp
     """Every case of a fold gets `say(share of each class in the training part of the fold)`."""
     assert rows.truth is not None
     assert like.probabilities is not None
-    said = np.zeros(like.probabilities.shape)
+    probabilities = np.zeros(like.probabilities.shape)
     for fold in np.unique(like.fold):
         members = like.fold == fold
-        known = _training_part(rows, like.case[members])
-        said[members] = say(rows.truth[known].mean(axis=0))
-    return replace(like, probabilities=said, thresholds=None)
+        trained = _training_part(rows, like.case[members])
+        probabilities[members] = say(rows.truth[trained].mean(axis=0))
+    return replace(like, probabilities=probabilities, thresholds=None)
 
 
 def _training_part(rows: Rows, tested: Ints) -> Ints:
@@ -87,12 +87,12 @@ def _one_class(like: Outputs, chosen: int) -> Outputs:
     n, K = true.shape
     histogram = np.zeros((n, K, 2, BINS), dtype=np.int64)
     for k in range(K):
-        place = BINS - 1 if k == chosen else 0
-        histogram[:, k, 1, place], histogram[:, k, 0, place] = true[:, k], true.sum(axis=1) - true[:, k]
+        step = BINS - 1 if k == chosen else 0
+        histogram[:, k, 1, step], histogram[:, k, 0, step] = true[:, k], true.sum(axis=1) - true[:, k]
     wrong = (true.sum(axis=1) - true[:, chosen]).astype(float)
     brier = wrong * 2 if K > 2 else wrong  # of two classes an error counts once, as where models are scored
     if like.nsd is not None:
-        # Where nothing is said the boundary is missed; that of a whole image of one class is not scored.
+        # Where nothing is predicted the boundary is missed; that of a whole image of one class is not scored.
         missed = np.where(true > 0, 0.0, np.nan) if chosen == 0 else np.full(true.shape, np.nan)
         like = replace(like, nsd=missed, hd95=np.full(true.shape, np.nan))
     return replace(
@@ -111,7 +111,7 @@ BASELINES = (
 )  # fmt: skip
 
 
-def baselines_of(rows: Rows, likes: list[Outputs]) -> list[tuple[Baseline, list[Outputs]]]:
+def baselines_of(rows: Rows, repeats: list[Outputs]) -> list[tuple[Baseline, list[Outputs]]]:
     """The trivial predictors of a task and what they say about the same cases, repeat by repeat.
 
     Args:
@@ -119,4 +119,4 @@ def baselines_of(rows: Rows, likes: list[Outputs]) -> list[tuple[Baseline, list[
         likes: the outputs of any configuration, one per repeat; only cases, folds and truth are used.
     """
     chosen = [baseline for baseline in BASELINES if rows.family in baseline.families]
-    return [(baseline, [baseline.predict(rows, like) for like in likes]) for baseline in chosen]
+    return [(baseline, [baseline.predict(rows, outputs) for outputs in repeats]) for baseline in chosen]

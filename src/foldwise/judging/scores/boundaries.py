@@ -96,4 +96,4 @@ def score_masks(packed: Packed, done: Path, *, tolerance_px: float) -> dict[str,
                 f"the predicted mask {case} has {sizes}", where=str(done), cure="Run the study again."
             )
         scores.append(of_image(target, labels, K, tolerance_px=tolerance_px))
-    return {name: np.array([pair[place] for pair in scores]) for place, name in enumerate(SCORES)}
+    return {name: np.array([pair[position] for pair in scores]) for position, name in enumerate(SCORES)}

@@ -30,18 +30,20 @@ MAX_POINTS = 80  # of a line: as many as a drawing of this size shows
 
 def curves_of(rows: Rows, verdict: Verdict) -> Curves:
     """The curves of a run: lines and confusions of the best configurations, scores by image of more of them."""
-    scored = [one.id for one in verdict.configurations if one.estimate is not None]
+    scored = [
+        configuration.id for configuration in verdict.configurations if configuration.estimate is not None
+    ]
     few, classes = scored[:MAX_DRAWN], shown_classes(rows)
     # Of one label an image is right or wrong, and probabilities say how nearly: only the winner's pictures need a score.
     compared = MAX_COMPARED if rows.family in ("segmentation", "multilabel") else 1
     return Curves(
         classes=classes,
-        roc={one: {k: _thinned(roc(rows, one, k)) for k in classes} for one in few},
-        pr={one: {k: _thinned(_from_recall_zero(pr(rows, one, k))) for k in classes} for one in few},
-        f1={one: f1_curves(rows, one) for one in few[:1] if rows.thresholds is not None},
-        confusion={one: confusion_matrix(rows, one) for one in few},
-        image_scores={one: image_scores(rows, one) for one in scored[:compared]},
-        decisions={one: decisions(rows, one) for one in scored} if rows.family == "multilabel" else {},
+        roc={id: {k: _thinned(roc(rows, id, k)) for k in classes} for id in few},
+        pr={id: {k: _thinned(_from_recall_zero(pr(rows, id, k))) for k in classes} for id in few},
+        f1={id: f1_curves(rows, id) for id in few[:1] if rows.thresholds is not None},
+        confusion={id: confusion_matrix(rows, id) for id in few},
+        image_scores={id: image_scores(rows, id) for id in scored[:compared]},
+        decisions={id: decisions(rows, id) for id in scored} if rows.family == "multilabel" else {},
     )
 
 
@@ -61,7 +63,9 @@ def roc(rows: Rows, configuration: str, class_index: int) -> RankingCurve:
 
     A fold without the class, or without others, has no curve. Segmentation: pixels of the fold pooled, in 256 steps.
     """
-    ladders = [one for one in _ladders(rows, configuration, class_index) if one[1][-1] and one[2][-1]]
+    ladders = [
+        ladder for ladder in _ladders(rows, configuration, class_index) if ladder[1][-1] and ladder[2][-1]
+    ]
     curves = [(_from_zero(false / false[-1]), _from_zero(true / true[-1])) for _, true, false in ladders]
     areas = [float(np.trapezoid(tpr, fpr)) for fpr, tpr in curves]
     pairs = [(repeat, true[-1] * false[-1]) for repeat, true, false in ladders]
@@ -70,7 +74,7 @@ def roc(rows: Rows, configuration: str, class_index: int) -> RankingCurve:
 
 def pr(rows: Rows, configuration: str, class_index: int) -> RankingCurve:
     """Precision over recall of one class against the rest."""
-    ladders = [one for one in _ladders(rows, configuration, class_index) if one[1][-1]]
+    ladders = [ladder for ladder in _ladders(rows, configuration, class_index) if ladder[1][-1]]
     curves = [
         (_from_zero(true / true[-1]), _led(true / np.maximum(true + false, 1))) for _, true, false in ladders
     ]
@@ -114,7 +118,7 @@ def _from_recall_zero(curve: RankingCurve) -> RankingCurve:
 
 
 def _level(line: Line) -> Line:
-    first = next((place for place, recall in enumerate(line.x) if recall > 0), None)
+    first = next((position for position, recall in enumerate(line.x) if recall > 0), None)
     if first is None:
         return line
     return Line([0.0, *line.x[first:]], [line.y[first], *line.y[first:]])
@@ -130,12 +134,12 @@ def _over_folds(scores: list[float], weights: list[tuple[int, float]]) -> float 
     repeats = sorted({repeat for repeat, _ in weights})
     means = []
     for chosen in repeats:
-        known = [
+        own = [
             (score, weight)
             for score, (repeat, weight) in zip(scores, weights, strict=True)
             if repeat == chosen
         ]
-        means.append(np.average([score for score, _ in known], weights=[weight for _, weight in known]))
+        means.append(np.average([score for score, _ in own], weights=[weight for _, weight in own]))
     return float(np.mean(means)) if means else None
 
 
@@ -161,14 +165,14 @@ def _from_zero(values: Floats) -> Floats:
 
 
 def _led(precision: Floats) -> Floats:
-    """A curve starts at the precision of its first step, not at an invented 1."""
+    """A curve starts at the precision of its first step; many programs invent a 1 there, which flatters."""
     return np.concatenate([precision[:1], precision])
 
 
 def _interpolated(x: Floats, y: Floats) -> Floats:
-    found = np.asarray(np.interp(GRID, x, y))
-    found[0] = 0.0
-    return found
+    heights = np.asarray(np.interp(GRID, x, y))
+    heights[0] = 0.0
+    return heights
 
 
 def _stepped(x: Floats, y: Floats) -> Floats:
@@ -181,15 +185,17 @@ def f1_curves(rows: Rows, configuration: str) -> dict[int, ThresholdCurve]:
     if rows.thresholds is None:
         return {}
     fits = rows.done(configuration)
-    cuts = [rows.thresholds_of(fit, rows.thresholds) for fit in fits]
-    seen = [rows.validation_outputs(fit) for fit in fits]
-    return {k: _f1_curve(seen, cuts, k) for k in range(len(rows.classes))}
+    thresholds = [rows.thresholds_of(fit, rows.thresholds) for fit in fits]
+    validation = [rows.validation_outputs(fit) for fit in fits]
+    return {k: _f1_curve(validation, thresholds, k) for k in range(len(rows.classes))}
 
 
-def _f1_curve(seen: Sequence[ValidationOutputs], cuts: Sequence[LabelThresholds], k: int) -> ThresholdCurve:
-    having = [one for one in seen if one.positives[k]]
-    lines = [f1_at(one.probabilities[:, k], one.truth[:, k], F1_GRID) for one in having]
-    limits = [float(cut.thresholds[k]) for cut in cuts]
+def _f1_curve(
+    validation: Sequence[ValidationOutputs], thresholds: Sequence[LabelThresholds], k: int
+) -> ThresholdCurve:
+    having = [fit for fit in validation if fit.positives[k]]
+    lines = [f1_at(fit.probabilities[:, k], fit.truth[:, k], F1_GRID) for fit in having]
+    limits = [float(own.thresholds[k]) for own in thresholds]
     return ThresholdCurve(
         tuple(_line(F1_GRID, line) for line in lines),
         _line(F1_GRID, np.mean(lines, axis=0)) if lines else None,
@@ -214,22 +220,22 @@ def confusion_matrix(rows: Rows, configuration: str) -> Ints:
 
 
 def _all(rows: Rows, configuration: str) -> list[Outputs]:
-    known = [rows.outputs(configuration, repeat) for repeat in rows.repeats]
-    return [outputs for outputs in known if outputs is not None]
+    by_repeat = [rows.outputs(configuration, repeat) for repeat in rows.repeats]
+    return [outputs for outputs in by_repeat if outputs is not None]
 
 
 def image_scores(rows: Rows, configuration: str) -> dict[int, float]:
     """Case index -> how well it went, mean over repeats; the pictures of the report are chosen by it.
 
     Segmentation: Dice, mean over foreground classes; images without any are left out. Single label: probability of
-    the true class. Multilabel: mean probability given to what is so.
+    the true class. Multilabel: mean over labels of the probability given to the truth.
     """
-    seen: dict[int, list[float]] = {}
+    by_case: dict[int, list[float]] = {}
     for outputs in _all(rows, configuration):
         for case, value in zip(outputs.case.tolist(), _goodness(outputs).tolist(), strict=True):
             if not np.isnan(value):
-                seen.setdefault(case, []).append(value)
-    return {case: float(np.mean(values)) for case, values in sorted(seen.items())}
+                by_case.setdefault(case, []).append(value)
+    return {case: float(np.mean(values)) for case, values in sorted(by_case.items())}
 
 
 def _goodness(outputs: Outputs) -> Floats:

@@ -1,4 +1,4 @@
-"""The rows of a run: which fits are done, what they said about every case, and what is true of the cases."""
+"""The rows of a run: which fits are done, their outputs for every case, and the truth of the cases."""
 
 from __future__ import annotations
 
@@ -98,15 +98,15 @@ class Rows:
 
     @cached_property
     def presence(self) -> Bools:
-        """(n, K) whether an image has a class; of an image whose mask no fit has seen yet, taken as true."""
+        """(n, K) whether an image has a class; of an image whose mask no fit has read yet, taken as true."""
         if self.truth is not None:
             return self.truth
-        known = np.ones((len(self.names), len(self.classes)), dtype=bool)
+        present = np.ones((len(self.names), len(self.classes)), dtype=bool)
         tested = {(fit.repeat, fit.fold): fit for fit in self.fits if fit.status == "done"}
         for fit in tested.values():
             arrays = read_arrays(fit.path / "scores.npz", ("case", "confusion"))
-            known[arrays["case"]] = arrays["confusion"].sum(axis=2) > 0
-        return known
+            present[arrays["case"]] = arrays["confusion"].sum(axis=2) > 0
+        return present
 
     @cached_property
     def unscored(self) -> tuple[int, ...]:
@@ -143,7 +143,7 @@ class Rows:
         return bool(fits) and all(fit.status == "done" for fit in fits)
 
     def outputs(self, configuration: str, repeat: int) -> Outputs | None:
-        """What a configuration said in a repeat, from the folds that are done; None when none is.
+        """The outputs of a configuration in a repeat, from the folds that are done; None where none is.
 
         Raises:
             RunError: a scores file is damaged.
@@ -152,21 +152,23 @@ class Rows:
         return _joined(done, self) if done else None
 
     def probabilities(self, configuration: str) -> dict[int, Floats]:
-        """Case index -> (K,) what a configuration says in the first repeat, from the folds that are done."""
+        """Case index -> (K,) probabilities of a configuration in the first repeat, from the folds that are done."""
         done = self.done(configuration, self.repeats[0])
         read = [read_arrays(fit.path / "scores.npz", ("case", "probabilities")) for fit in done]
         pairs = [
-            pair for one in read for pair in zip(one["case"].tolist(), one["probabilities"], strict=True)
+            pair
+            for arrays in read
+            for pair in zip(arrays["case"].tolist(), arrays["probabilities"], strict=True)
         ]
         return {case: values.astype(np.float64) for case, values in sorted(pairs, key=lambda pair: pair[0])}
 
     def outputs_by_repeat(self, configuration: str) -> list[tuple[int, Outputs]]:
-        """Repeats in which a configuration said anything, and what."""
+        """Repeats in which some fold of a configuration is done, with its outputs."""
         every = ((repeat, self.outputs(configuration, repeat)) for repeat in self.repeats)
         return [(repeat, outputs) for repeat, outputs in every if outputs is not None]
 
     def thresholds_of(self, fit: PlannedFit, method: str) -> LabelThresholds:
-        """The thresholds of a fit by a row of `THRESHOLDS`, from its inner validation and nothing else."""
+        """The thresholds of a fit by a row of `THRESHOLDS`, from its validation part and nothing else."""
         if (fit.item, method) not in self.cuts:
             self.cuts[fit.item, method] = THRESHOLDS[method].decide(self.validation_outputs(fit))
         return self.cuts[fit.item, method]
@@ -175,13 +177,14 @@ class Rows:
         """What a fit may know of the labels when its thresholds are set."""
         assert self.truth is not None
         read = read_arrays(fit.path / "scores.npz", ("validation_case", "validation_probabilities"))
-        split = next(one for one in self.splits if (one.repeat, one.fold) == (fit.repeat, fit.fold))
-        known = np.concatenate([split.train, split.validation])
-        said, true = read["validation_probabilities"].astype(np.float64), self.truth[read["validation_case"]]
-        return ValidationOutputs(said, true, self.truth[known].mean(axis=0))
+        split = next(split for split in self.splits if (split.repeat, split.fold) == (fit.repeat, fit.fold))
+        learned = np.concatenate([split.train, split.validation])
+        probabilities = read["validation_probabilities"].astype(np.float64)
+        truth, share = self.truth[read["validation_case"]], self.truth[learned].mean(axis=0)
+        return ValidationOutputs(probabilities, truth, share)
 
     def fold_outputs(self, fit: PlannedFit) -> Outputs:
-        """What one fit said about its test fold."""
+        """The outputs of one fit on its test fold."""
         return _joined([fit], self)
 
 
@@ -217,17 +220,19 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
     )
 
 
-def fit_of(one: AuxiliaryItem, configuration: str) -> PlannedFit:
+def fit_of(item: AuxiliaryItem, configuration: str) -> PlannedFit:
     """An item that leaves the scores of a fit, as if it were one, of a configuration by this name."""
-    status: Literal["done", "missing"] = "done" if one.done else "missing"
-    asked = one.settings
-    return PlannedFit(one.item, configuration, asked["repeat"], asked["fold"], status, one.result, one.path)
+    status: Literal["done", "missing"] = "done" if item.done else "missing"
+    settings = item.settings
+    return PlannedFit(
+        item.item, configuration, settings["repeat"], settings["fold"], status, item.result, item.path
+    )
 
 
 def _truth(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:
     truth = np.zeros((len(cases), num_classes), dtype=bool)
-    for place, case in enumerate(cases):
-        truth[place, [int(label) for label in case["labels"].split()]] = True
+    for row, case in enumerate(cases):
+        truth[row, [int(label) for label in case["labels"].split()]] = True
     return truth
 
 
@@ -266,11 +271,11 @@ def _joined(fits: Sequence[PlannedFit], rows: Rows) -> Outputs:
         whole["probabilities"] = whole["probabilities"].astype(np.float64)
     if rows.thresholds is not None:
         limits = [rows.thresholds_of(fit, rows.thresholds).thresholds for fit in fits]
-        repeated = [np.tile(one, (len(arrays["case"]), 1)) for one, arrays in zip(limits, read, strict=True)]
+        repeated = [np.tile(own, (len(arrays["case"]), 1)) for own, arrays in zip(limits, read, strict=True)]
         whole["thresholds"] = np.concatenate(repeated)[order]
     if rows.boundaries is not None:
         scored = [rows.boundaries.of[fit.item] for fit in fits]
-        whole |= {name: np.concatenate([one[name] for one in scored])[order] for name in ("nsd", "hd95")}
+        whole |= {name: np.concatenate([own[name] for own in scored])[order] for name in ("nsd", "hd95")}
     unranked = tuple(k for k, number in enumerate(rows.num_having) if number < MIN_POSITIVES)
     outputs = Outputs(rows.family, case[order], fold[order].astype(np.int64), **whole)
     return replace(outputs, unscored=rows.unscored, unranked=unranked)

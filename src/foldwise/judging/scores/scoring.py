@@ -75,11 +75,13 @@ def score(
         for fold in np.unique(outputs.fold)
     ]
     return Scored(
-        estimates={name: _mean(one.estimate for one in many) for name, many in scored.items()},
-        values={name: np.stack([one.values for one in many]) for name, many in scored.items()},
-        support={name: min(one.support for one in many) for name, many in scored.items()},
-        num_positives={name: _least(many) for name, many in scored.items()},
-        num_undefined={name: max(one.num_undefined for one in many) for name, many in scored.items()},
+        estimates={name: _mean(own.estimate for own in by_repeat) for name, by_repeat in scored.items()},
+        values={name: np.stack([own.values for own in by_repeat]) for name, by_repeat in scored.items()},
+        support={name: min(own.support for own in by_repeat) for name, by_repeat in scored.items()},
+        num_positives={name: _least(by_repeat) for name, by_repeat in scored.items()},
+        num_undefined={
+            name: max(own.num_undefined for own in by_repeat) for name, by_repeat in scored.items()
+        },
         per_class=by_class([outputs for _, outputs in repeats], classes),
         folds=tuple(per_fold),
         unit_folds=np.stack([units.folds(outputs) for _, outputs in repeats]),
@@ -91,9 +93,9 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(defined)) if defined else NAN
 
 
-def _least(many: Sequence[UnitScores]) -> int | None:
-    known = [one.num_positives for one in many if one.num_positives is not None]
-    return min(known) if known else None
+def _least(by_repeat: Sequence[UnitScores]) -> int | None:
+    numbers = [own.num_positives for own in by_repeat if own.num_positives is not None]
+    return min(numbers) if numbers else None
 
 
 def by_class(repeats: Sequence[Outputs], classes: Sequence[str]) -> dict[str, Measures]:
@@ -163,11 +165,11 @@ def table_of(
     A metric that is undefined for a configuration, or a ranking with fewer than 10 positives, is described without.
     """
     sign = 1 if metric.higher_is_better else -1
-    values = sign * np.stack([one.values[metric.name] for one in scored])
+    values = sign * np.stack([own.values[metric.name] for own in scored])
     folds = scored[0].unit_folds
     assert folds is not None
     usable = [c for c in range(len(scored)) if np.isfinite(values[c]).all()]
-    rare = metric.ranks and any((one.num_positives[metric.name] or 0) < MIN_POSITIVES for one in scored)
+    rare = metric.ranks and any((own.num_positives[metric.name] or 0) < MIN_POSITIVES for own in scored)
     if rare or units.count < 2 or not usable:
         return MetricTable(metric, None, (NO_INTERVAL,) * len(scored), values, (None,) * len(scored))
     # A case that is right or wrong moves the score by 1 / support, by less in a large group; statistics.md 1.4.
@@ -177,15 +179,15 @@ def table_of(
     variance = estimate_variance(values[usable], folds, floor=floor)
     intervals = [NO_INTERVAL] * len(scored)
     spreads: list[Spread | None] = [None] * len(scored)
-    for place, c in enumerate(usable):
+    for row, c in enumerate(usable):
         spreads[c] = spread = Spread(
             estimate=scored[c].estimates[metric.name],
-            image_variance=float(variance.image[place, place]),
-            run_variance=float(variance.run_of_mean[place]),
+            image_variance=float(variance.image[row, row]),
+            run_variance=float(variance.run_of_mean[row]),
             num_units=units.count,
             num_cases=num_cases,
             support=scored[c].support[metric.name],
-            df=float(variance.df[place]),
+            df=float(variance.df[row]),
             grouped=units.grouped,
             counted=metric.counted,
             num_repeats=repeats,

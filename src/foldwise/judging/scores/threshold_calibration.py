@@ -34,7 +34,7 @@ class Calibration:
         return np.asarray(expit(self.slope * log_odds(probabilities) + self.offsets))
 
     def undone(self, calibrated: Floats) -> Floats:
-        """(K,) what the network said where the calibrated probability of each label is `calibrated`."""
+        """(K,) what the network gave where the calibrated probability of each label is `calibrated`."""
         return np.asarray(expit((log_odds(calibrated) - self.offsets) / self.slope))
 
 
@@ -54,20 +54,20 @@ def calibrate(probabilities: Floats, truth: Bools) -> Calibration:
         Of the least log-loss plus ridge / 2 * (sum of squares of the labels' own offsets). The slope lies between
         `FLATTEST` and `STEEPEST`.
     """
-    told, true = log_odds(probabilities), truth.astype(float)
+    log_odds_nK, true = log_odds(probabilities), truth.astype(float)
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         slope, common, own = parameters[0], parameters[1], parameters[2:]
-        said = slope * told + common + own
-        wrong = expit(said) - true
-        value = np.logaddexp(0, said).sum() - (said * true).sum()
+        fitted = slope * log_odds_nK + common + own
+        wrong = expit(fitted) - true
+        value = np.logaddexp(0, fitted).sum() - (fitted * true).sum()
         value += (RIDGE * (own**2).sum() + HOLD * ((slope - 1) ** 2 + common**2)) / 2
-        uphill = (wrong * told).sum() + HOLD * (slope - 1), wrong.sum() + HOLD * common
+        uphill = (wrong * log_odds_nK).sum() + HOLD * (slope - 1), wrong.sum() + HOLD * common
         return float(value), np.concatenate([uphill, wrong.sum(axis=0) + RIDGE * own])
 
     K = truth.shape[1]
     bounds = [(FLATTEST, STEEPEST), *[(None, None)] * (K + 1)]
     start = np.concatenate([[1.0, 0.0], np.zeros(K)])
     options = {"maxiter": 500, "ftol": 1e-12, "gtol": 1e-8}
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-    return Calibration(float(found[0]), np.asarray(found[1] + found[2:]))
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    return Calibration(float(best[0]), np.asarray(best[1] + best[2:]))

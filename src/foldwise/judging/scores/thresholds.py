@@ -1,4 +1,4 @@
-"""From what probability on a label is said: thresholds of several labels, set on the inner validation of each fit.
+"""The probability from which on a label is predicted: thresholds of several labels, set on the validation part of each fit.
 
 Every method sees the probabilities and the truth of images that were neither trained on nor are tested, and gives one
 threshold for each label. `docs/verdict.md` says what they are good for; the simulation behind the default is repeated
@@ -17,8 +17,8 @@ from foldwise.judging.scores.threshold_calibration import calibrate
 from foldwise.metrics.outputs import THRESHOLD, Bools, Floats, Ints
 from foldwise.metrics.ratios import divided
 
-NEVER = float("inf")  # the threshold of a label that is never said
-FEW = 10  # positives; with fewer, a label is said as often as it is there
+NEVER = float("inf")  # the threshold of a label that is never predicted
+FEW = 10  # positives; with fewer, a label is predicted as often as it is there
 MANY = 100  # positives from which on the best threshold of a sample is near that of new images
 SHRINK = 10  # positives at which a label's own threshold and the common one count alike
 DEFAULT = "calibrated"
@@ -29,9 +29,9 @@ class ValidationOutputs:
     """What a fit may know when its thresholds are set; nothing of its test fold.
 
     Attributes:
-        probabilities: (n, K) that it gave its inner validation.
+        probabilities: (n, K) that it gave its validation part.
         truth: (n, K) of those images.
-        share: (K,) of the images trained on or in the inner validation that have each label.
+        share: (K,) of the images trained on or in the validation part that have each label.
     """
 
     probabilities: Floats
@@ -40,7 +40,7 @@ class ValidationOutputs:
 
     @property
     def positives(self) -> Ints:
-        """(K,) images of the inner validation that have each label."""
+        """(K,) images of the validation part that have each label."""
         return np.asarray(self.truth.sum(axis=0))
 
 
@@ -49,8 +49,8 @@ class LabelThresholds:
     """Thresholds of all labels of one fit.
 
     Attributes:
-        thresholds: (K,) a label is said at this probability or above; `NEVER` for one that is never said.
-        matched: (K,) whether the label has too few images for the method, and is said as often as it is there.
+        thresholds: (K,) a label is predicted at this probability or above; `NEVER` for one that is never predicted.
+        matched: (K,) whether the label has too few images for the method, and is predicted as often as it is there.
     """
 
     thresholds: Floats
@@ -65,47 +65,47 @@ class Method:
     decide: Callable[[ValidationOutputs], LabelThresholds]
 
 
-def half(seen: ValidationOutputs) -> LabelThresholds:
+def half(validation: ValidationOutputs) -> LabelThresholds:
     """One half for every label, whatever the images say."""
-    return _everywhere(THRESHOLD, seen)
+    return _everywhere(THRESHOLD, validation)
 
 
-def common(seen: ValidationOutputs) -> LabelThresholds:
+def common(validation: ValidationOutputs) -> LabelThresholds:
     """One threshold for all labels: that of the highest macro F1 over the labels that some image has."""
-    return _everywhere(_best_common(seen), seen)
+    return _everywhere(_best_common(validation), validation)
 
 
-def per_class(seen: ValidationOutputs) -> LabelThresholds:
-    """The threshold of the highest F1 of each label; a label that no image has is said as often as it is there."""
-    return _matching(_best_of_each(seen), seen, least=1)
+def per_class(validation: ValidationOutputs) -> LabelThresholds:
+    """The threshold of the highest F1 of each label; a label that no image has is predicted as often as it is there."""
+    return _matching(_best_of_each(validation), validation, least=1)
 
 
-def shrunk(seen: ValidationOutputs) -> LabelThresholds:
+def shrunk(validation: ValidationOutputs) -> LabelThresholds:
     """Between the label's best threshold and the common one, by its number n of positives: n / (n + 10) of its own."""
-    share = seen.positives / (seen.positives + SHRINK)
-    mixed = share * _best_of_each(seen) + (1 - share) * _best_common(seen)
+    share = validation.positives / (validation.positives + SHRINK)
+    mixed = share * _best_of_each(validation) + (1 - share) * _best_common(validation)
     return LabelThresholds(mixed, np.zeros(len(mixed), dtype=bool))
 
 
-def prevalence(seen: ValidationOutputs) -> LabelThresholds:
-    """Each label is said as often, in the inner validation, as it is there in all that the fit has seen."""
-    wanted = np.rint(seen.share * len(seen.truth)).astype(int)
-    pairs = zip(seen.probabilities.T, wanted.tolist(), strict=True)
+def prevalence(validation: ValidationOutputs) -> LabelThresholds:
+    """Each label is predicted as often, in the validation part, as it is there in all images that the fit has learned from."""
+    wanted = np.rint(validation.share * len(validation.truth)).astype(int)
+    pairs = zip(validation.probabilities.T, wanted.tolist(), strict=True)
     return LabelThresholds(
-        np.array([_as_often(said, num) for said, num in pairs]), np.zeros(len(wanted), dtype=bool)
+        np.array([_as_often(column, num) for column, num in pairs]), np.zeros(len(wanted), dtype=bool)
     )
 
 
-def calibrated(seen: ValidationOutputs) -> LabelThresholds:
+def calibrated(validation: ValidationOutputs) -> LabelThresholds:
     """Calibrated probabilities, and the threshold of the highest F1 that they lead to expect.
 
     At the best threshold, that of the expected F1 over the images, the calibrated probability is half of that F1
-    (Lipton, Elkan & Narayanaswamy 2014, arXiv:1402.1892). Labels with fewer than 10 positives are said as often as
+    (Lipton, Elkan & Narayanaswamy 2014, arXiv:1402.1892). Labels with fewer than 10 positives are predicted as often as
     they are there.
     """
-    known = calibrate(seen.probabilities, seen.truth)
-    best = np.array([expected_f1(column) for column in known.applied(seen.probabilities).T])
-    return _matching(known.undone(best / 2), seen, least=FEW)
+    calibration = calibrate(validation.probabilities, validation.truth)
+    best = np.array([expected_f1(column) for column in calibration.applied(validation.probabilities).T])
+    return _matching(calibration.undone(best / 2), validation, least=FEW)
 
 
 THRESHOLDS = {
@@ -138,18 +138,18 @@ def choose_thresholds(name: str, family: str) -> str | None:
     return name
 
 
-def _everywhere(threshold: float, seen: ValidationOutputs) -> LabelThresholds:
-    K = seen.truth.shape[1]
+def _everywhere(threshold: float, validation: ValidationOutputs) -> LabelThresholds:
+    K = validation.truth.shape[1]
     return LabelThresholds(np.full(K, threshold), np.zeros(K, dtype=bool))
 
 
-def _matching(thresholds: Floats, seen: ValidationOutputs, *, least: int) -> LabelThresholds:
-    """The thresholds, but for labels of fewer than `least` positives: those are said as often as they are there.
+def _matching(thresholds: Floats, validation: ValidationOutputs, *, least: int) -> LabelThresholds:
+    """The thresholds, but for labels of fewer than `least` positives: those are predicted as often as they are there.
 
-    Of a label that no image has, every threshold has the F1 of 0, and the first of them says it of every image.
+    Of a label that no image has, every threshold has the F1 of 0, and the first of them predicts it for every image.
     """
-    few = seen.positives < least
-    return LabelThresholds(np.where(few, prevalence(seen).thresholds, thresholds), np.asarray(few))
+    few = validation.positives < least
+    return LabelThresholds(np.where(few, prevalence(validation).thresholds, thresholds), np.asarray(few))
 
 
 def candidates(probabilities: Floats) -> Floats:
@@ -158,36 +158,36 @@ def candidates(probabilities: Floats) -> Floats:
     return np.asarray((distinct + np.append(distinct[1:], 0.0)) / 2)
 
 
-def f1_at(said: Floats, true: Bools, thresholds: Floats) -> Floats:
-    """The F1 of one label at every threshold; nan where nothing is there and nothing said."""
-    num_said = len(said) - np.searchsorted(np.sort(said), thresholds, side="left")
-    found = int(true.sum()) - np.searchsorted(np.sort(said[true]), thresholds, side="left")
-    total = (num_said + true.sum()).astype(np.float64)
-    return divided((2 * found).astype(np.float64), total)
+def f1_at(probabilities: Floats, true: Bools, thresholds: Floats) -> Floats:
+    """The F1 of one label at every threshold; nan where nothing is there and nothing predicted."""
+    num_predicted = len(probabilities) - np.searchsorted(np.sort(probabilities), thresholds, side="left")
+    num_right = int(true.sum()) - np.searchsorted(np.sort(probabilities[true]), thresholds, side="left")
+    total = (num_predicted + true.sum()).astype(np.float64)
+    return divided((2 * num_right).astype(np.float64), total)
 
 
-def _best_of_each(seen: ValidationOutputs) -> Floats:
-    """Of equally good thresholds the highest, which says the least; 1 for a label that no image has."""
-    best = np.ones(seen.truth.shape[1])
-    for k in np.flatnonzero(seen.positives):
-        tried = candidates(seen.probabilities[:, k])
-        best[k] = tried[f1_at(seen.probabilities[:, k], seen.truth[:, k], tried).argmax()]
+def _best_of_each(validation: ValidationOutputs) -> Floats:
+    """Of equally good thresholds the highest, which predicts the least; 1 for a label that no image has."""
+    best = np.ones(validation.truth.shape[1])
+    for k in np.flatnonzero(validation.positives):
+        tried = candidates(validation.probabilities[:, k])
+        best[k] = tried[f1_at(validation.probabilities[:, k], validation.truth[:, k], tried).argmax()]
     return best
 
 
-def _best_common(seen: ValidationOutputs) -> float:
-    there = np.flatnonzero(seen.positives)
+def _best_common(validation: ValidationOutputs) -> float:
+    there = np.flatnonzero(validation.positives)
     if not len(there):
         return THRESHOLD
-    tried = candidates(seen.probabilities[:, there])
-    scores = [f1_at(seen.probabilities[:, k], seen.truth[:, k], tried) for k in there]
+    tried = candidates(validation.probabilities[:, there])
+    scores = [f1_at(validation.probabilities[:, k], validation.truth[:, k], tried) for k in there]
     return float(tried[np.sum(scores, axis=0).argmax()])
 
 
-def _as_often(said: Floats, wanted: int) -> float:
+def _as_often(probabilities: Floats, wanted: int) -> float:
     """The threshold at which the number of images that get the label is nearest to `wanted`; it may be none."""
-    tried = np.append(NEVER, candidates(said))
-    reached = len(said) - np.searchsorted(np.sort(said), tried, side="left")
+    tried = np.append(NEVER, candidates(probabilities))
+    reached = len(probabilities) - np.searchsorted(np.sort(probabilities), tried, side="left")
     return float(tried[np.abs(reached - wanted).argmin()])
 
 

@@ -72,7 +72,7 @@ def _scored_copies(rows: Rows, judgement: Judgement) -> list[Scored]:
         score(as_fits.outputs_by_repeat(copy), rows.units, decides=judgement.metric, classes=rows.classes)
         for copy in complete
     ]
-    return [one for one in scored if np.isfinite(one.values[judgement.metric.name]).all()]
+    return [copy for copy in scored if np.isfinite(copy.values[judgement.metric.name]).all()]
 
 
 def _pairs(judgement: Judgement, configuration: str, equals: Sequence[Scored]) -> AATestPairs | None:
@@ -81,7 +81,7 @@ def _pairs(judgement: Judgement, configuration: str, equals: Sequence[Scored]) -
     Copies are further rows of the table of all configurations, so that the variance between runs, and the number of
     pairs that hold together, are those of the leaderboard and a little more.
     """
-    others = [judgement.scored[one] for one in judgement.comparable if one != configuration]
+    others = [judgement.scored[id] for id in judgement.comparable if id != configuration]
     alpha, margin = judgement.judge.alpha, judgement.judge.equivalent_within
     table = table_of(
         judgement.metric, [*equals, *others], judgement.units, num_cases=judgement.num_cases, alpha=alpha

@@ -1,4 +1,4 @@
-"""What the verdict says of boundaries: HD95 of every class, which has no upper end and so is only described."""
+"""Boundaries: HD95 of every class, which has no upper end and so is only described."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def boundary_section(rows: Rows, judgement: Judgement) -> BoundarySection | None
     """None where boundary scores are not asked for or no configuration is complete."""
     if rows.boundaries is None or not judgement.comparable:
         return None
-    names, alpha = {one.id: one.name for one in rows.configurations}, judgement.judge.alpha
+    alpha, names = judgement.judge.alpha, {own.id: own.name for own in rows.configurations}
     return BoundarySection(
         tolerance_px=rows.boundaries.tolerance_px,
         configurations=tuple(

@@ -1,4 +1,4 @@
-"""What the verdict says of calibration: how honest the probabilities of every configuration are, and after temperature.
+"""Calibration: how honest the probabilities of every configuration are, before and after temperature.
 
 The temperature of each fit is set on its validation part and applied to its test fold. Decisions and AUROC of two
 classes or several labels stay the same; Brier score and log-loss may not.
@@ -79,10 +79,10 @@ def calibration_section(rows: Rows, judgement: Judgement) -> CalibrationSection 
                 id=id,
                 name=names[id],
                 temperature=_range(rows.done(id), temperatures[id]),
-                before=before[place],
-                after=after[place],
+                before=before[c],
+                after=after[c],
             )
-            for place, id in enumerate(judgement.comparable)
+            for c, id in enumerate(judgement.comparable)
         ),
     )
 
@@ -110,9 +110,9 @@ def _reliabilities(
 ) -> list[Reliability]:
     """Of every configuration, each fit at its temperature; None: as they are."""
     alpha, made, confidences = judgement.judge.alpha, [], []
-    for place, (id, of_fits) in enumerate(temperatures.items()):
+    for c, (id, of_fits) in enumerate(temperatures.items()):
         outputs = _at_temperatures(rows, id, of_fits)
-        made.append(_reliability(rows, judgement, outputs, has_bins=place < MAX_CURVES))
+        made.append(_reliability(rows, judgement, outputs, has_bins=c < MAX_CURVES))
         confidences.append(_confidence(rows, outputs))
     first = _at_temperatures(rows, judgement.comparable[0], None)
     folds_RG = np.stack([rows.units.folds(outputs) for outputs in first])
@@ -136,31 +136,31 @@ def _at_temperatures(rows: Rows, configuration: str, temperatures: Sequence[floa
     return made
 
 
-def _confidence(rows: Rows, outputs: Sequence[Outputs]) -> Confidence:
-    units, decisions = rows.units, [decisions_of(one) for one in outputs]
+def _confidence(rows: Rows, repeats: Sequence[Outputs]) -> Confidence:
+    units, decisions = rows.units, [decisions_of(repeat) for repeat in repeats]
     size = np.bincount(units.of_case, minlength=units.count)
     values, variances = [], []
-    for one, (p, right) in zip(outputs, decisions, strict=True):
-        values.append(units.sums((p - right).mean(axis=1), one.case) / size)
+    for repeat, (p, right) in zip(repeats, decisions, strict=True):
+        values.append(units.sums((p - right).mean(axis=1), repeat.case) / size)
         # Of a perfect model, each decision of probability p is right or wrong with variance p (1 - p).
         by_case = (p * (1 - p)).mean(axis=1) / p.shape[1]
-        variances.append(units.sums(by_case, one.case) / size**2)
+        variances.append(units.sums(by_case, repeat.case) / size**2)
     return Confidence(np.array(values), float(np.mean(variances) / units.count))
 
 
 def _reliability(
-    rows: Rows, judgement: Judgement, outputs: Sequence[Outputs], *, has_bins: bool
+    rows: Rows, judgement: Judgement, repeats: Sequence[Outputs], *, has_bins: bool
 ) -> Reliability:
     """Losses, the ECE, and that of a perfect model, each the mean over repeats; and the bins, which pool the repeats."""
-    bins, events = num_bins(len(rows.names)), [events_of(one) for one in outputs]
+    bins, events = num_bins(len(rows.names)), [events_of(repeat) for repeat in repeats]
     brier, log_loss = (
-        float(np.mean([unit_scores(METRICS[name], one, rows.units).estimate for one in outputs]))
+        float(np.mean([unit_scores(METRICS[name], repeat, rows.units).estimate for repeat in repeats]))
         for name in ("brier", "log_loss")
     )
-    share = 1 / np.bincount(rows.units.of_case)[rows.units.of_case] / len(outputs)
+    share = 1 / np.bincount(rows.units.of_case)[rows.units.of_case] / len(repeats)
     worth = [
-        np.repeat(share[one.case], len(p) // len(one.case))
-        for one, (p, _) in zip(outputs, events, strict=True)
+        np.repeat(share[repeat.case], len(p) // len(repeat.case))
+        for repeat, (p, _) in zip(repeats, events, strict=True)
     ]
     pooled, hit = (np.concatenate(column) for column in zip(*events, strict=True))
     curve = reliability_curve(
@@ -252,7 +252,11 @@ def _of_pixels(rows: Rows, comparable: Sequence[str], names: dict[str, str]) -> 
     for id in comparable[:MAX_CURVES]:
         every = [rows.outputs(id, repeat) for repeat in rows.repeats]
         bins = pixel_curve(
-            [one.histogram[:, 1:] for one in every if one is not None and one.histogram is not None]
+            [
+                outputs.histogram[:, 1:]
+                for outputs in every
+                if outputs is not None and outputs.histogram is not None
+            ]
         )
         before = Reliability(**nothing, bins=bins)
         configurations.append(

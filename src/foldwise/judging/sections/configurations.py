@@ -1,4 +1,4 @@
-"""What the verdict says of every configuration and of every trivial predictor."""
+"""The results of every configuration and of every trivial predictor."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def configuration_results(rows: Rows, judgement: Judgement) -> tuple[Configurati
     rest = [configuration for id, configuration in by_id.items() if id not in judgement.comparable]
     costs = _pooled_latency(rows, [*ranked, *rest])
     rest.sort(key=lambda configuration: -len(rows.done(configuration.id)))
-    return tuple(_result(rows, judgement, one, costs[one.id]) for one in (*ranked, *rest))
+    return tuple(
+        _result(rows, judgement, configuration, costs[configuration.id]) for configuration in (*ranked, *rest)
+    )
 
 
 def _result(
@@ -72,16 +74,16 @@ def result_of(
         facts: the fields of `ConfigurationResult` that no score tells.
     """
     scored = judgement.scored.get(configuration, Scored())
-    place = None
+    c = None
     if configuration in judgement.comparable:
-        place = judgement.comparable.index(configuration)
-    standing = Standing(verdict=missing) if place is None else standing_of(judgement, place)
+        c = judgement.comparable.index(configuration)
+    standing = Standing(verdict=missing) if c is None else standing_of(judgement, c)
     return ConfigurationResult(
         **dict(standing),
         id=configuration,
         estimate=scored.estimates.get(judgement.metric.name),
         folds=fold_scores(scored),
-        metrics={name: _metric(scored, judgement, name, place) for name in scored.estimates},
+        metrics={name: _metric(scored, judgement, name, c) for name in scored.estimates},
         per_class=scored.per_class,
         **facts,
     )
@@ -92,9 +94,9 @@ def fold_scores(scored: Scored) -> tuple[FoldScore, ...]:
     return tuple(FoldScore(repeat=repeat, fold=fold, score=score) for repeat, fold, score in scored.folds)
 
 
-def _metric(scored: Scored, judgement: Judgement, name: str, place: int | None) -> MetricEstimate:
+def _metric(scored: Scored, judgement: Judgement, name: str, c: int | None) -> MetricEstimate:
     """A metric of one configuration; without an interval where it cannot be compared."""
-    low, high = judgement.tables[name].intervals[place] if place is not None else (None, None)
+    low, high = judgement.tables[name].intervals[c] if c is not None else (None, None)
     undefined = scored.num_undefined[name]
     return MetricEstimate(estimate=scored.estimates[name], low=low, high=high, num_undefined=undefined)
 
@@ -104,17 +106,24 @@ def _pooled_latency(rows: Rows, configurations: Sequence[Configuration]) -> dict
 
     Loss or optimiser make no network faster: a difference between them is what else the machine did meanwhile.
     """
-    costs = {one.id: cost_of(rows.done(one.id)) for one in configurations}
+    costs = {configuration.id: cost_of(rows.done(configuration.id)) for configuration in configurations}
     alike: dict[tuple[str, ...], list[str]] = {}
-    for one in configurations:
-        if costs[one.id].latency_ms is not None:
-            own = one.training
-            network = (own.model, own.head, own.label_groups, own.precision, own.freeze, costs[one.id].device)
-            alike.setdefault(tuple(map(str, network)), []).append(one.id)
+    for configuration in configurations:
+        if costs[configuration.id].latency_ms is not None:
+            training = configuration.training
+            network = (
+                training.model,
+                training.head,
+                training.label_groups,
+                training.precision,
+                training.freeze,
+                costs[configuration.id].device,
+            )
+            alike.setdefault(tuple(map(str, network)), []).append(configuration.id)
     for same in alike.values():
-        counts = [len(rows.done(one)) for one in same]
-        mean = float(np.average([costs[one].latency_ms or 0.0 for one in same], weights=counts))
-        costs |= {one: costs[one].model_copy(update={"latency_ms": mean}) for one in same}
+        counts = [len(rows.done(id)) for id in same]
+        mean = float(np.average([costs[id].latency_ms or 0.0 for id in same], weights=counts))
+        costs |= {id: costs[id].model_copy(update={"latency_ms": mean}) for id in same}
     return costs
 
 
@@ -140,34 +149,34 @@ def cost_of(done: Sequence[PlannedFit]) -> Cost:
     })  # type: ignore[arg-type]  # fmt: skip
 
 
-def standing_of(judgement: Judgement, place: int) -> Standing:
-    """What the comparison says about the configuration at `place` of the comparable ones, best first."""
+def standing_of(judgement: Judgement, c: int) -> Standing:
+    """What the comparison says about the configuration at place `c` of the comparable ones, best first."""
     table, comparison, sign = judgement.decisive, judgement.comparison, judgement.sign
     assert table is not None
-    low, high = table.intervals[place]
-    se = table.variance.standard_error[place] if table.variance else None
-    run_sd = np.sqrt(table.variance.run[place]) if table.variance else None
+    low, high = table.intervals[c]
+    se = table.variance.standard_error[c] if table.variance else None
+    run_sd = np.sqrt(table.variance.run[c]) if table.variance else None
     if comparison is None:
-        rank: Rank = "winner" if place == 0 else "could be best"
+        rank: Rank = "winner" if c == 0 else "could be best"
         return Standing(verdict=rank, low=low, high=high, se=se, run_sd=run_sd, could_be_best=True)
-    could_be_best = bool(comparison.could_be_best[place])
-    rank = "winner" if place == comparison.winner else "could be best" if could_be_best else "worse"
-    ends = sorted((sign * comparison.low[place], sign * comparison.high[place]))
+    could_be_best = bool(comparison.could_be_best[c])
+    rank = "winner" if c == comparison.winner else "could be best" if could_be_best else "worse"
+    ends = sorted((sign * comparison.low[c], sign * comparison.high[c]))
     return Standing(
         verdict=rank,
         low=low,
         high=high,
         se=se,
         run_sd=run_sd,
-        difference=sign * comparison.difference[place],
+        difference=sign * comparison.difference[c],
         difference_low=ends[0],
         difference_high=ends[1],
-        p=comparison.p[place],
+        p=comparison.p[c],
         could_be_best=could_be_best,
-        p_wins=comparison.p_wins[place],
-        rank_low=comparison.rank_low[place],
-        rank_high=comparison.rank_high[place],
-        ruled_out_by=None if could_be_best else judgement.comparable[comparison.ruled_out_by[place]],
+        p_wins=comparison.p_wins[c],
+        rank_low=comparison.rank_low[c],
+        rank_high=comparison.rank_high[c],
+        ruled_out_by=None if could_be_best else judgement.comparable[comparison.ruled_out_by[c]],
         equivalent=bool(max(abs(ends[0]), abs(ends[1])) <= judgement.judge.equivalent_within),
     )
 

@@ -1,4 +1,4 @@
-"""What the verdict says of every factor: means, differences, costs, and a sentence."""
+"""The effect of every factor: means, differences, costs, and a sentence."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def factors_section(
     assert decisive is not None
     assert folds is not None
     scores = FactorialScores(decisive.values, folds, decisive.variance)
-    costs = {one.id: one.cost for one in configurations}
+    costs = {configuration.id: configuration.cost for configuration in configurations}
     paid = {key: np.array([getattr(costs[id], key) or np.nan for id in compared]) for key in COST_KEYS}
     judge, origin = judgement.judge, shares(factors, scores)
     options = IntervalOptions(judgement.seed, judge.alpha, judge.equivalent_within)
@@ -72,7 +72,8 @@ def factors_section(
         shares=_shares(origin) if origin else None,
         sentence=_sentence(factors, origin, compared=len(compared)),
         factors=tuple(
-            _effect(one, judgement, paid, factors=factors) for one in _effects(factors, scores, options)
+            _effect(configuration, judgement, paid, factors=factors)
+            for configuration in _effects(factors, scores, options)
         ),
     )
 
@@ -99,7 +100,7 @@ def _sentence(factors: Sequence[Factor], origin: Shares | None, *, compared: int
     sentences = []
     if not is_full(factors, compared):
         sentences.append(
-            f"Only {compared} of {int(np.prod([len(one.levels) for one in factors]))} combinations can be compared: "
+            f"Only {compared} of {int(np.prod([len(factor.levels) for factor in factors]))} combinations can be compared: "
             "means are those of a model in which the effects of the factors add up."
         )
     if origin is not None and not origin.of:
@@ -125,7 +126,7 @@ def _effect(
     effect: Effect, judgement: Judgement, paid: Mapping[str, Floats], *, factors: Sequence[Factor]
 ) -> FactorEffect:
     sign, name = judgement.sign, effect.factor.name
-    levels = tuple(_level(effect, place, sign, paid) for place in range(len(effect.view.labels)))
+    levels = tuple(_level(effect, v, sign, paid) for v in range(len(effect.view.labels)))
     return FactorEffect(
         factor=name,
         view=effect.view.name or None,  # type: ignore[arg-type]
@@ -140,12 +141,12 @@ def _effect(
     )
 
 
-def _level(effect: Effect, place: int, sign: int, paid: Mapping[str, Floats]) -> LevelMean:
-    weights = effect.weights[place]
+def _level(effect: Effect, v: int, sign: int, paid: Mapping[str, Floats]) -> LevelMean:
+    weights = effect.weights[v]
     return LevelMean(
-        level=effect.view.labels[place],
-        settings=tuple(effect.view.settings(effect.factor, place)),
-        mean=float(sign * effect.means[place]),
+        level=effect.view.labels[v],
+        settings=tuple(effect.view.settings(effect.factor, v)),
+        mean=float(sign * effect.means[v]),
         cost={key: _geometric(weights, costs) for key, costs in paid.items() if not np.isnan(costs).all()},
     )
 

@@ -1,4 +1,4 @@
-"""What the verdict says of auxiliary items: which failed, and what was measured of speed."""
+"""Auxiliary items: which failed, and what was measured of speed."""
 
 from __future__ import annotations
 

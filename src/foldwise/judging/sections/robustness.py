@@ -54,25 +54,27 @@ def robustness_section(
     """
     if study is None:
         return None
-    items = {one.id: _items_of(rows, one.id) for one in configurations}
-    complete = [one for one in configurations if items[one.id]]
+    items = {configuration.id: _items_of(rows, configuration.id) for configuration in configurations}
+    complete = [configuration for configuration in configurations if items[configuration.id]]
     if not complete:
         return None
     metrics = _metrics(rows, judgement.metric)
     conditions: list[list[Condition]] = [[] for _ in complete]
     for (b, blur_px), (x, noise) in product(enumerate(study.blur_px), enumerate(study.noise)):
-        outputs = [_outputs_at(rows, one.id, items[one.id], (b, x)) for one in complete]
+        outputs = [
+            _outputs_at(rows, configuration.id, items[configuration.id], (b, x)) for configuration in complete
+        ]
         by_metric = {metric.name: _estimates(metric, outputs, judgement) for metric in metrics}
-        for place, own in enumerate(conditions):
-            estimates = {name: of_all[place] for name, of_all in by_metric.items()}
+        for c, own in enumerate(conditions):
+            estimates = {name: of_all[c] for name, of_all in by_metric.items()}
             own.append(Condition(blur_px=blur_px, noise=noise, metrics=estimates))
     return RobustnessSection(
         blur_px=tuple(study.blur_px),
         noise=tuple(study.noise),
         metrics=tuple(metric.name for metric in metrics),
         configurations=tuple(
-            ConfigurationRobustness(id=one.id, name=one.name, conditions=tuple(own))
-            for one, own in zip(complete, conditions, strict=True)
+            ConfigurationRobustness(id=configuration.id, name=configuration.name, conditions=tuple(own))
+            for configuration, own in zip(complete, conditions, strict=True)
         ),
     )
 
@@ -126,8 +128,8 @@ def _estimates(
     alpha = judgement.judge.alpha
     table = table_of(metric, scored, judgement.units, num_cases=judgement.num_cases, alpha=alpha)
     return [
-        ScoreEstimate(estimate=one.estimates[metric.name], low=low, high=high)
-        for one, (low, high) in zip(scored, table.intervals, strict=True)
+        ScoreEstimate(estimate=own.estimates[metric.name], low=low, high=high)
+        for own, (low, high) in zip(scored, table.intervals, strict=True)
     ]
 
 

@@ -97,8 +97,8 @@ def _against_configurations(judgement: Judgement, baselines: Sequence[Scored]) -
     if decisive is None:
         return [_Test()] * len(baselines)
     name, alpha = judgement.metric.name, judgement.judge.alpha
-    rows = [judgement.scored[one] for one in judgement.comparable]
-    apart = [one.estimates[name] - rows[0].estimates[name] for one in baselines]
+    rows = [judgement.scored[id] for id in judgement.comparable]
+    apart = [id.estimates[name] - rows[0].estimates[name] for id in baselines]
     together = table_of(
         judgement.metric, [*rows, *baselines], judgement.units, num_cases=judgement.num_cases, alpha=alpha
     )

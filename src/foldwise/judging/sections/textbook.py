@@ -113,7 +113,7 @@ def textbook_section(judgement: Judgement) -> TextbookSection | None:
         return None
     ids, winner = judgement.comparable, comparison.winner
     scores = _scores(judgement, table)
-    rivals = [place for place in range(len(ids)) if place != winner]
+    rivals = [c for c in range(len(ids)) if c != winner]
     margin = judgement.judge.equivalent_within
     tests = {ids[rival]: _tests(scores, winner, rival, margin=margin) for rival in rivals}
     adjusted = {name: _adjusted(name, list(tests.values())) for name in ADJUSTED}
@@ -129,8 +129,8 @@ def textbook_section(judgement: Judgement) -> TextbookSection | None:
         num_fold_scores=scores.folds_CJ.shape[1],
         tests=TESTS,
         pairs=tuple(
-            TextbookPair(id=id, **pair | {name: adjusted[name][place] for name in ADJUSTED})
-            for place, (id, pair) in enumerate(tests.items())
+            TextbookPair(id=id, **pair | {name: adjusted[name][c] for name in ADJUSTED})
+            for c, (id, pair) in enumerate(tests.items())
         ),
         friedman=ranked,
     )
@@ -158,7 +158,7 @@ class _Scores:
 
 def _scores(judgement: Judgement, table: MetricTable) -> _Scores:
     scored, metric = [judgement.scored[id] for id in judgement.comparable], judgement.metric
-    folds = np.array([[score for _, _, score in one.folds] for one in scored])
+    folds = np.array([[score for _, _, score in own.folds] for own in scored])
     return _Scores(
         units_CG=table.values.mean(axis=1),
         folds_CJ=judgement.sign * folds,
@@ -170,9 +170,9 @@ def _scores(judgement: Judgement, table: MetricTable) -> _Scores:
 
 def _right(metric: Metric, scored: Sequence[Scored]) -> Floats | None:
     name = {"balanced_accuracy": "accuracy"}.get(metric.name, metric.name)
-    if not metric.counted or any(name not in one.values for one in scored):
+    if not metric.counted or any(name not in own.values for own in scored):
         return None
-    values = np.stack([one.values[name][0] for one in scored]).round(DIGITS)
+    values = np.stack([own.values[name][0] for own in scored]).round(DIGITS)
     return values if np.isin(values, (0, 1)).all() else None
 
 

@@ -57,10 +57,10 @@ def _validation_positives(rows: Rows) -> Ints:
 
 def _compared(rows: Rows, configuration: str, method: str) -> ThresholdMethodScores:
     """What the test folds say of one method; for the reader only, as nothing is chosen by it."""
-    repeats = [_redecided(rows, configuration, repeat, method) for repeat in rows.repeats]
-    outputs = [one for one in repeats if one is not None]
+    every = [_redecided(rows, configuration, repeat, method) for repeat in rows.repeats]
+    outputs = [repeat for repeat in every if repeat is not None]
     f1_macro, f1_micro = (
-        float(np.mean([unit_scores(METRICS[name], one, rows.units).estimate for one in outputs]))
+        float(np.mean([unit_scores(METRICS[name], repeat, rows.units).estimate for repeat in outputs]))
         for name in ("f1_macro", "f1_micro")
     )
     sentence = THRESHOLDS[method].sentence

@@ -62,18 +62,18 @@ class View:
     labels: tuple[str, ...]
     mixture: Floats
 
-    def settings(self, factor: Factor, place: int) -> list[str]:
+    def settings(self, factor: Factor, v: int) -> list[str]:
         """The levels of the factor that a label stands for."""
-        return [level for level, share in zip(factor.levels, self.mixture[place], strict=True) if share > 0]
+        return [level for level, share in zip(factor.levels, self.mixture[v], strict=True) if share > 0]
 
 
 def factors_of(study: Study, compared: Sequence[Configuration]) -> tuple[Factor, ...]:
     """Every factor of which the configurations compared have two or more levels."""
     made = []
-    for name in dict.fromkeys(name for one in compared for name in one.levels):
+    for name in dict.fromkeys(name for configuration in compared for name in configuration.levels):
         written = study.compare.get(name, [])
         family = nested_levels(name, written) if written else {}
-        own = [one.levels[name] for one in compared]
+        own = [configuration.levels[name] for configuration in compared]
         levels = [level for level in family if level in own] + [level for level in own if level not in family]
         levels = list(dict.fromkeys(levels))
         if len(levels) > 1:
@@ -112,10 +112,10 @@ def weights_of(factors: Sequence[Factor], factor: Factor, mixture_L: Floats) -> 
         None where the grid cannot estimate it: levels that change only together with those of another factor.
     """
     C = len(factor.of)
-    parts = [np.ones((C, 1)), *(columns(one) for one in factors)]
+    parts = [np.ones((C, 1)), *(columns(other) for other in factors)]
     none = [np.zeros(part.shape[1]) for part in parts[1:]]
-    place = [one.name for one in factors].index(factor.name)
-    none[place] = mixture_L @ codes(factor)
+    position = [other.name for other in factors].index(factor.name)
+    none[position] = mixture_L @ codes(factor)
     wanted = np.concatenate([[mixture_L.sum()], *none])
     matrix = np.hstack(parts)
     weights = wanted @ np.linalg.pinv(matrix)
@@ -139,11 +139,11 @@ def projections(factors: Sequence[Factor]) -> tuple[dict[Term, Floats], Floats]:
     """
     C, by_name = len(factors[0].of), {factor.name: factor for factor in factors}
     spans = {term: _span([by_name[name] for name in term]) for term in terms_of(factors)}
-    found = {}
+    onto = {}
     for term, span in spans.items():
         others = [np.ones((C, 1)), *(spans[other] for other in spans if not set(term) <= set(other))]
-        found[term] = _onto([*others, span]) - _onto(others)
-    return found, np.eye(C) - _onto([np.ones((C, 1)), *spans.values()])
+        onto[term] = _onto([*others, span]) - _onto(others)
+    return onto, np.eye(C) - _onto([np.ones((C, 1)), *spans.values()])
 
 
 def _span(factors: Sequence[Factor]) -> Floats:

@@ -109,7 +109,7 @@ def views(factors: Sequence[Factor], factor: Factor, estimate: Floats) -> list[V
     labels = tuple(dict.fromkeys(factor.families))
     members = np.array([[family == label for family in factor.families] for label in labels])
     weights = [weights_of(factors, factor, row) for row in np.eye(L)]
-    means = np.array([-np.inf if one is None else one @ estimate for one in weights])
+    means = np.array([-np.inf if weights_C is None else weights_C @ estimate for weights_C in weights])
     best = np.where(members, means, -np.inf).argmax(axis=1)
     configured = View(CONFIGURED, labels, members / members.sum(axis=1, keepdims=True))
     return [configured, View(TUNED, labels, np.eye(L)[best])]
@@ -143,7 +143,7 @@ def effect(
     """
     estimate = scores.estimate
     weights = tuple(weights_of(factors, factor, row) for row in view.mixture)
-    means = np.array([np.nan if one is None else one @ estimate for one in weights])
+    means = np.array([np.nan if weights_C is None else weights_C @ estimate for weights_C in weights])
     order = np.argsort(-np.nan_to_num(means.round(9), nan=-np.inf), kind="stable")  # rounding decides nothing
     pairs = list(combinations(order.tolist(), 2))
     apart = [weights_of(factors, factor, view.mixture[a] - view.mixture[b]) for a, b in pairs]
@@ -152,10 +152,10 @@ def effect(
     estimable = [weights for weights in apart if weights is not None]
     inferred = iter(_inferred(np.array(estimable), scores, options))
     contrasts = []
-    for (a, b), one in zip(pairs, apart, strict=True):
-        difference = None if one is None else _snapped(float(one @ estimate))
+    for (a, b), weights_C in zip(pairs, apart, strict=True):
+        difference = None if weights_C is None else _snapped(float(weights_C @ estimate))
         agree, matched = _agreement(sets, a, b)
-        more = next(inferred, {}) if one is not None else {}
+        more = next(inferred, {}) if weights_C is not None else {}
         contrasts.append(Contrast(a, b, difference, agree, matched, **more))
     return Effect(factor, view, means, weights, tuple(contrasts), sets)
 
@@ -170,10 +170,10 @@ def _turned(
 ) -> tuple[list[tuple[int, int]], list[Floats | None]]:
     """Every pair with the better one first; where only a difference can be estimated, no mean has ordered them."""
     made: list[tuple[tuple[int, int], Floats | None]] = []
-    for (a, b), one in zip(pairs, apart, strict=True):
-        worse = one is not None and one @ estimate < -TINY
-        made.append(((b, a), -one) if worse and one is not None else ((a, b), one))
-    return [pair for pair, _ in made], [one for _, one in made]
+    for (a, b), weights_C in zip(pairs, apart, strict=True):
+        worse = weights_C is not None and weights_C @ estimate < -TINY
+        made.append(((b, a), -weights_C) if worse and weights_C is not None else ((a, b), weights_C))
+    return [pair for pair, _ in made], [weights_C for _, weights_C in made]
 
 
 def _inferred(apart_PC: Floats, scores: FactorialScores, options: IntervalOptions) -> list[dict[str, Any]]:
@@ -196,7 +196,7 @@ def _inferred(apart_PC: Floats, scores: FactorialScores, options: IntervalOption
     inverse = np.divide(1, error_P, out=np.zeros_like(error_P), where=error_P > 0)
     largest = np.abs(drawn * inverse).max(axis=1)
     quantile = float(np.quantile(largest, 1 - options.alpha))
-    difference_P = np.array([_snapped(float(one)) for one in apart_PC @ variance.estimate])
+    difference_P = np.array([_snapped(float(difference)) for difference in apart_PC @ variance.estimate])
     p_P = tail(np.sort(largest), studentized(difference_P, error_P))
     return [
         {
@@ -214,8 +214,8 @@ def contrast_runs(apart_PC: Floats, scores: FactorialScores) -> Floats:
     """(P,) what runs add to the variance of every contrast: its own, but never less than its configurations imply."""
     assert scores.variance is not None
     own = [
-        run_moments(np.tensordot(one, scores.values, axes=(0, 0))[None], scores.folds).own[0]
-        for one in apart_PC
+        run_moments(np.tensordot(weights_C, scores.values, axes=(0, 0))[None], scores.folds).own[0]
+        for weights_C in apart_PC
     ]
     implied = apart_PC**2 @ scores.variance.run
     return np.maximum(own, implied) * runs_in_mean(scores.folds)
@@ -225,20 +225,20 @@ def matched_sets(
     factors: Sequence[Factor], factor: Factor, view: View, estimate: Floats
 ) -> dict[tuple[str, ...], Floats]:
     """Configurations that differ in nothing but this factor: the other levels -> (V,) their scores."""
-    others = [one for one in factors if one.name != factor.name]
+    others = [other for other in factors if other.name != factor.name]
     cells: dict[tuple[str, ...], dict[int, float]] = {}
     for c, level in enumerate(factor.of.tolist()):
         cell = tuple(other.levels[other.of[c]] for other in others)
         cells.setdefault(cell, {})[level] = float(estimate[c])
-    return {cell: np.array([_mixed(row, held) for row in view.mixture]) for cell, held in cells.items()}
+    return {cell: np.array([_mixed(row, scores) for row in view.mixture]) for cell, scores in cells.items()}
 
 
-def _mixed(shares_L: Floats, held: dict[int, float]) -> float:
+def _mixed(shares_L: Floats, scores: dict[int, float]) -> float:
     """The mean over the settings of one label; nan where one of them is missing."""
     wanted = np.flatnonzero(shares_L).tolist()
-    if any(level not in held for level in wanted):
+    if any(level not in scores for level in wanted):
         return float("nan")
-    return float(sum(shares_L[level] * held[level] for level in wanted))
+    return float(sum(shares_L[level] * scores[level] for level in wanted))
 
 
 def _agreement(sets: dict[tuple[str, ...], Floats], a: int, b: int) -> tuple[int, int]:
@@ -275,12 +275,12 @@ def shares(factors: Sequence[Factor], scores: FactorialScores) -> Shares | None:
     ratio = noise / total if total > 0 else float("inf")
     if total < MOSTLY_NOISE * noise or total <= 0:
         return Shares(ratio, {}, aliased)
-    told = {term: onto for term, onto in by_term.items() if term not in aliased}
+    separable = {term: onto for term, onto in by_term.items() if term not in aliased}
     if np.trace(rest) > 0.5:
-        told[()] = rest
+        separable[()] = rest
     parts = {
         term: max(float(estimate @ onto @ estimate - np.trace(onto @ covariance)), 0.0)
-        for term, onto in told.items()
+        for term, onto in separable.items()
     }
     whole = sum(parts.values())
     return Shares(ratio, {term: part / whole for term, part in parts.items()} if whole > 0 else {}, aliased)

@@ -107,24 +107,24 @@ def interval(rule: str, spread: Spread, *, alpha: float = 0.05) -> Interval:
     binomial = estimate * (1 - estimate)
     if rule == "wilson" or binomial < 1e-9:
         quantile = _t(spread.df, alpha) if spread.grouped else None
-        found = wilson(estimate, effective_size(spread), alpha=alpha, quantile=quantile)
-        return _no_surer_than_perfect(found, wilson(1.0, spread.support, alpha=alpha, quantile=quantile))
+        ends = wilson(estimate, effective_size(spread), alpha=alpha, quantile=quantile)
+        return _no_surer_than_perfect(ends, wilson(1.0, spread.support, alpha=alpha, quantile=quantile))
     hardly_ever_wrong = spread.counted and binomial * _most(spread) < 1
     if spread.standard_error > LOGIT_REACH * binomial or hardly_ever_wrong:
         # So near an end the logit is no straight line any more, and its interval would run from 0 to 1.
         quantile = _t(spread.df, alpha)
         size = min(binomial / max(spread.standard_error**2, 1e-12), _most(spread))
-        found = wilson(estimate, size, alpha=alpha, quantile=quantile)
-        return _no_surer_than_perfect(found, wilson(1.0, _most(spread), alpha=alpha, quantile=quantile))
+        ends = wilson(estimate, size, alpha=alpha, quantile=quantile)
+        return _no_surer_than_perfect(ends, wilson(1.0, _most(spread), alpha=alpha, quantile=quantile))
     return logit_t(estimate, spread.standard_error, spread.df, alpha=alpha)
 
 
-def _no_surer_than_perfect(found: Interval, perfect: Interval) -> Interval:
+def _no_surer_than_perfect(ends: Interval, perfect: Interval) -> Interval:
     """The interval with ends no farther in than those of a score of 1, or of 0, on the same images.
 
     An image that is wrong in one of several repeats makes the mean worse, and must not make it surer.
     """
-    return min(found[0], perfect[0]), max(found[1], 1 - perfect[0])
+    return min(ends[0], perfect[0]), max(ends[1], 1 - perfect[0])
 
 
 def effective_size(spread: Spread) -> float:

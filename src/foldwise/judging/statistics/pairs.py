@@ -56,8 +56,8 @@ def all_pairs(variance: Variance, comparison: Comparison, *, alpha: float, margi
     quantile, alone_CC = comparison.pairs_quantile, comparison.alone * variance.of_differences()
     seen = max(quantile, float(norm.ppf(1 - alpha / 2))) + POWER
     made = []
-    for place, a in enumerate(order):
-        for b in order[place + 1 :]:
+    for rank, a in enumerate(order):
+        for b in order[rank + 1 :]:
             difference = float(variance.estimate[a] - variance.estimate[b])
             error, alone = float(comparison.error_all[a, b]), float(alone_CC[a, b])
             together = quantile * error

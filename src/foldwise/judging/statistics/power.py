@@ -1,4 +1,4 @@
-"""What a study will be able to see, said before anything is trained.
+"""What a study will be able to see, estimated before anything is trained.
 
 The variance of a score is not known before training, so a plausible one is assumed: that of many small networks really
 trained on phantoms of known truth, by the variance model of `variance` (statistics.md 1.8). It is rough: where every image is
@@ -104,9 +104,9 @@ def before_training(
     counted = class_counts if task.endswith("classification") else np.array([])
     units = effective_units(counted, num_units=num_units, num_images=num_images, metric=metric)
     kind = ("group", "groups") if num_units < num_images else ("image", "images")
-    found = foresee(scatter, units, study.validate_.repeats, num_configurations)
+    foresight = foresee(scatter, units, study.validate_.repeats, num_configurations)
     return in_words(
-        found,
+        foresight,
         target=study.judge.equivalent_within,
         kind=kind,
         folds=study.validate_.folds,
@@ -167,7 +167,9 @@ def one_sided_limit(rivals: int, *, alpha: float = 0.05) -> float:
     return float(brentq(missed, 0.0, 8.0))
 
 
-def in_words(found: Foresight, *, target: float, kind: tuple[str, str], folds: int, all_units: int) -> str:
+def in_words(
+    foresight: Foresight, *, target: float, kind: tuple[str, str], folds: int, all_units: int
+) -> str:
     """One or two sentences for people.
 
     Args:
@@ -177,19 +179,21 @@ def in_words(found: Foresight, *, target: float, kind: tuple[str, str], folds: i
         folds: of the study.
         all_units: how many there are; of unbalanced classes fewer count.
     """
-    one, counts = kind[1], round(found.units)
-    size = f"{all_units:,} {one} in {folds} folds and {count(found.repeats, 'repeat')}"
+    noun, counts = kind[1], round(foresight.units)
+    size = f"{all_units:,} {noun} in {folds} folds and {count(foresight.repeats, 'repeat')}"
     if counts < 0.9 * all_units:
         size += f" (unbalanced classes: worth {counts:,})"
-    said = f"With {size}, two configurations can be told apart if they differ by about {found.pair:.2g}"
-    if found.num_configurations > 2:
-        said += f", the best of {found.num_configurations} and another by about {found.best:.2g}"
-    said += " (for images of middling difficulty; where nearly all are easy, down to a tenth of it; the verdict says what was really seen)."
-    if not 0 < target < found.best:
-        return said
-    need, repeats = all_units * (found.best / target) ** 2, found.repeats_for(target)
-    more = f" To see {target:g} takes about {_rough(need)} {one}"
-    return said + more + (f", or {repeats} repeats." if repeats else "; repeats alone will not do.")
+    sentence = (
+        f"With {size}, two configurations can be told apart if they differ by about {foresight.pair:.2g}"
+    )
+    if foresight.num_configurations > 2:
+        sentence += f", the best of {foresight.num_configurations} and another by about {foresight.best:.2g}"
+    sentence += " (for images of middling difficulty; where nearly all are easy, down to a tenth of it; the verdict says what was really seen)."
+    if not 0 < target < foresight.best:
+        return sentence
+    need, repeats = all_units * (foresight.best / target) ** 2, foresight.repeats_for(target)
+    more = f" To see {target:g} takes about {_rough(need)} {noun}"
+    return sentence + more + (f", or {repeats} repeats." if repeats else "; repeats alone will not do.")
 
 
 def _rough(number: float) -> str:

@@ -76,7 +76,9 @@ def _moments(scores_CRn: Floats, shared_Rn: Floats, folds_Rn: Ints, *, num: int)
         return Moments(np.zeros(C), np.zeros(C), 1.0, 0)
     cell = (fold + K * np.arange(R)[:, None]).ravel()
     size = np.bincount(cell, minlength=R * K).astype(float)
-    between, within = np.array([_between_and_within(one - shared_Rn, cell, size) for one in scores_CRn]).T
+    between, within = np.array(
+        [_between_and_within(scores_Rn - shared_Rn, cell, size) for scores_Rn in scores_CRn]
+    ).T
     factor = num / (num - 1) if num > 1 else 1.0
     if R > 1:
         q = 1 - 1 / R
@@ -107,12 +109,12 @@ def unsteady(scores_CRn: Floats, folds_Rn: Ints) -> Bools:
     return _odd(run_moments(scores_CRn, folds_Rn))
 
 
-def _odd(found: Moments) -> Bools:
-    if len(found.between) < FEWEST or found.df < 1:
-        return np.zeros(len(found.between), dtype=bool)
-    far = _far(found.df)
-    usual = np.median(np.maximum(found.own, 0.0))
-    return np.asarray((found.own > TIMES * usual) & (found.between > far * np.median(found.between)))
+def _odd(moments: Moments) -> Bools:
+    if len(moments.between) < FEWEST or moments.df < 1:
+        return np.zeros(len(moments.between), dtype=bool)
+    far = _far(moments.df)
+    usual = np.median(np.maximum(moments.own, 0.0))
+    return np.asarray((moments.own > TIMES * usual) & (moments.between > far * np.median(moments.between)))
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class SharedRuns:
 
     def with_fixed_row(self) -> SharedRuns:
         """The same, and last a predictor that learns nothing, so that its runs do not vary."""
-        more = [np.append(one, 0.0) for one in (self.between, self.noise, self.df)]
+        more = [np.append(values, 0.0) for values in (self.between, self.noise, self.df)]
         return SharedRuns(more[0], more[1], self.factor, more[2], self.in_mean)
 
 
@@ -171,31 +173,31 @@ def between_runs(scores_CRn: Floats, folds_Rn: Ints) -> Runs:
     that are `unsteady` the mean counts no more than what would just not be: one that broke down in a fold must not
     hide all others, and one that only looks as if must not be forgotten.
     """
-    C, found = len(scores_CRn), run_moments(scores_CRn, folds_Rn)
-    odd = _odd(found)
+    C, moments = len(scores_CRn), run_moments(scores_CRn, folds_Rn)
+    odd = _odd(moments)
     if (~odd).sum() < STEADY_ENOUGH:
         odd[:] = False
-    own, between, noise = found.own, found.between.copy(), found.noise.copy()
+    own, between, noise = moments.own, moments.between.copy(), moments.noise.copy()
     if (
         odd.any()
     ):  # the steady ones by themselves, and each of the others beside them, whose mean it must not move
         usual_Rn, num = scores_CRn[~odd].mean(axis=0), int((~odd).sum())
-        found = _moments(scores_CRn[~odd], usual_Rn, folds_Rn, num=num)
-        own[~odd], between[~odd], noise[~odd] = found.own, found.between, found.noise
+        moments = _moments(scores_CRn[~odd], usual_Rn, folds_Rn, num=num)
+        own[~odd], between[~odd], noise[~odd] = moments.own, moments.between, moments.noise
         for c in np.flatnonzero(odd):
             with_it_Rn = (num * usual_Rn + scores_CRn[c]) / (num + 1)
             apart = _moments(scores_CRn[c : c + 1], with_it_Rn, folds_Rn, num=num + 1)
             own[c], noise[c] = apart.own[0], apart.noise[0]
-            between[c] = apart.between[0] * apart.factor / found.factor
-    counted = np.where(odd, np.minimum(between, _far(found.df) * np.median(found.between)), between)
-    usual = max(float((counted - noise).mean()) * found.factor, 0.0)
-    df = max((C - 1) * found.df, 1)
+            between[c] = apart.between[0] * apart.factor / moments.factor
+    counted = np.where(odd, np.minimum(between, _far(moments.df) * np.median(moments.between)), between)
+    usual = max(float((counted - noise).mean()) * moments.factor, 0.0)
+    df = max((C - 1) * moments.df, 1)
     used = np.where(odd | (C >= OWN_FROM), np.maximum(own, usual), usual)
-    if C >= OWN_FROM or not found.df:
+    if C >= OWN_FROM or not moments.df:
         return Runs(used, float(df), None)
     of = [np.where(odd, each, mean) for each, mean in ((between, counted.mean()), (noise, noise.mean()))]
-    dfs = np.where(odd, found.df, df).astype(float)
-    return Runs(used, float(df), SharedRuns(of[0], of[1], found.factor, dfs, runs_in_mean(folds_Rn)))
+    dfs = np.where(odd, moments.df, df).astype(float)
+    return Runs(used, float(df), SharedRuns(of[0], of[1], moments.factor, dfs, runs_in_mean(folds_Rn)))
 
 
 def _far(df: int) -> float:

@@ -61,9 +61,9 @@ def selected_score(
     rng = np.random.default_rng(seed)
     total = FEWER if n > MANY_UNITS else BOOTSTRAPS
     # The chance that a bootstrap leaves nothing out only matters below ten units.
-    found = np.concatenate([_out_of_bag(scores_Cn, rng, size) for size in _chunks(total)])
+    scores = np.concatenate([_out_of_bag(scores_Cn, rng, size) for size in _chunks(total)])
     naive = float(scores_Cn.mean(axis=1).max())
-    mean = float(found.mean())
+    mean = float(scores.mean())
     corrected = mean - run_luck(variance, rng, share=variance.independent)
     least = mean - run_luck(variance, rng)
     low, high = around(corrected)

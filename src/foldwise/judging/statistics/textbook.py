@@ -30,7 +30,7 @@ def corrected_t(differences: Floats, *, num_folds: int) -> Numbers:
 
     Args:
         differences: (J,) of the scores of every fold of every repeat, J >= 2.
-        num_folds: K; a test fold is 1 / (K - 1) of what the learner gets, inner validation included.
+        num_folds: K; a test fold is 1 / (K - 1) of what the learner gets, its validation part included.
 
     Source: Nadeau & Bengio 2003, Machine Learning 52:239.
     """

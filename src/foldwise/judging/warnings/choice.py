@@ -29,7 +29,10 @@ def not_distinguishable(
     judgement: Judgement, configurations: Sequence[ConfigurationResult]
 ) -> VerdictWarning | None:
     """Where more than half could be the best: what could have been seen, and what it takes to see more."""
-    could, comparison = sum(one.could_be_best for one in configurations), judgement.comparison
+    could, comparison = (
+        sum(configuration.could_be_best for configuration in configurations),
+        judgement.comparison,
+    )
     if comparison is None or could <= max(1, len(comparison.p) / 2):
         return None
     nothing = unseen(comparison.minimal_detectable_difference, bounded=judgement.metric.bounded)
@@ -78,7 +81,7 @@ def edge(configurations: Sequence[ConfigurationResult]) -> Iterator[VerdictWarni
         return
     for factor, level in configurations[0].levels.items():
         kind, value = _numeric(level)
-        tried = [_numeric(one.levels.get(factor, "")) for one in configurations]
+        tried = [_numeric(configuration.levels.get(factor, "")) for configuration in configurations]
         values = sorted({number for other, number in tried if other == kind and number is not None})
         if value is not None and len(values) >= MIN_LEVELS and value in (values[0], values[-1]):
             side = "lowest" if value == values[0] else "highest"

@@ -21,18 +21,24 @@ LATE, TAIL, GAIN = 0.95, 0.8, 0.05  # see `_still_improving`
 
 def missing(rows: Rows, configurations: Sequence[ConfigurationResult]) -> VerdictWarning | None:
     """Where configurations lack fits, and so take no part."""
-    short = [one for one in configurations if one.num_done < one.num_planned]
+    short = [
+        configuration
+        for configuration in configurations
+        if configuration.num_done < configuration.num_planned
+    ]
     if not short:
         return None
-    failed = sum(len(one.failures) for one in short)
-    names = ", ".join(one.name for one in short[:3]) + (" ..." if len(short) > 3 else "")
+    failed = sum(len(configuration.failures) for configuration in short)
+    names = ", ".join(configuration.name for configuration in short[:3]) + (" ..." if len(short) > 3 else "")
     message = (
         f"{count(len(short), 'configuration lacks', 'configurations lack')} fits ({names}; {failed} failed) "
         f"and {'is' if len(short) == 1 else 'are'} left out of the comparison."
     )
     first = "Read the causes under failures, mend them, and run" if failed else "Run"
-    ids = {one.id for one in short}
-    devices = {one.training.device for one in rows.configurations if one.id in ids}
+    ids = {configuration.id for configuration in short}
+    devices = {
+        configuration.training.device for configuration in rows.configurations if configuration.id in ids
+    }
     where = f" on a machine that has {' and '.join(sorted(devices))}" if not devices & {"auto", "cpu"} else ""
     cure = f"{first} the study again{where}; what is done is kept."
     return VerdictWarning(code="MISSING_RUNS", message=message, cure=cure)
@@ -58,7 +64,7 @@ def unstable(judgement: Judgement, configurations: Sequence[ConfigurationResult]
     assert folds is not None
     of_consequence = np.sqrt(decisive.variance.run) > judgement.judge.equivalent_within
     odd = unsteady(decisive.values, folds) & of_consequence
-    names = [one.name for one, is_odd in zip(configurations, odd, strict=False) if is_odd]
+    names = [configuration.name for configuration, is_odd in zip(configurations, odd, strict=False) if is_odd]
     if not names:
         return None
     message = f"From run to run, scores differ far more than those of the others: {some(names, 3)}."
@@ -70,11 +76,13 @@ def unstable(judgement: Judgement, configurations: Sequence[ConfigurationResult]
 
 def unequal_budget(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
     """Where some configurations were allowed more steps than others, and the study does not compare that."""
-    compared = [one for one in rows.configurations if one.id in judgement.comparable]
-    if not compared or BUDGET & {factor for one in compared for factor in one.levels}:
+    compared = [
+        configuration for configuration in rows.configurations if configuration.id in judgement.comparable
+    ]
+    if not compared or BUDGET & {factor for configuration in compared for factor in configuration.levels}:
         return None
     num_train = len(rows.splits[0].train)
-    steps = {one.name: _steps(one.training, num_train) for one in compared}
+    steps = {configuration.name: _steps(configuration.training, num_train) for configuration in compared}
     least, most = min(steps, key=lambda name: steps[name]), max(steps, key=lambda name: steps[name])
     if steps[most] <= MAX_RATIO * steps[least]:
         return None
@@ -98,10 +106,10 @@ def undertrained(
     metric = judgement.metric
     perfect = metric.bounds[1] - 1e-9 if metric.higher_is_better else float("inf")
     late = [
-        one.name
-        for one in configurations
+        configuration.name
+        for configuration in configurations
         # Of a perfect score nothing is left to gain.
-        if (one.estimate or 0) <= perfect and _undertrained(rows.done(one.id))
+        if (configuration.estimate or 0) <= perfect and _undertrained(rows.done(configuration.id))
     ]
     if not late:
         return None

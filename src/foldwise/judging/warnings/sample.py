@@ -53,7 +53,7 @@ def degenerate(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
     """Where the metric that decides says little about what it is asked for."""
     name, scored = judgement.metric.name, judgement.scored.values()
     message = cure = ""
-    if name == "auroc" and scored and all(_hard(one) for one in scored):
+    if name == "auroc" and scored and all(_hard(own) for own in scored):
         message = "AUROC equals balanced accuracy in every configuration: the scores are hard labels, not probabilities."
         cure = "Judge by balanced_accuracy."
     elif name == "accuracy" and rows.truth is not None and rows.family == "binary":

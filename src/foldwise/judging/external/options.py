@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from foldwise.errors import unknown
 from foldwise.metrics.names import plain
 
-NONE = "none"  # what an option says where a column is not to be used
+NONE = "none"  # an option with this value: no such column is to be used
 # By what a column holds, the likeliest name first; names are compared without case, spaces and signs.
 USUAL = {
     "configuration": ("configuration", "config", "algorithm", "alg", "algo", "model", "method", "network", "classifier"),
@@ -23,7 +23,7 @@ ENDINGS = ("id", "name", "nr", "no", "number")  # image_id, filename
 
 
 @dataclass(frozen=True)
-class Asked:
+class ScoreOptions:
     """What is stated; the rest is recognised.
 
     Attributes:
@@ -54,9 +54,12 @@ class Asked:
 
 
 def _stem(name: str) -> str:
-    """The same without an ending that says nothing: ``image``."""
-    found = plain(name)
-    return next((found.removesuffix(end) for end in ENDINGS if found.endswith(end) and found != end), found)
+    """The same without an ending that means nothing: ``image``."""
+    plain_name = plain(name)
+    return next(
+        (plain_name.removesuffix(end) for end in ENDINGS if plain_name.endswith(end) and plain_name != end),
+        plain_name,
+    )
 
 
 @dataclass(frozen=True)
@@ -78,44 +81,44 @@ class Roles:
         return {*self.configuration, *self.score, *(name for name in single if name)}
 
 
-def roles_of(columns: Sequence[str], asked: Asked, *, where: str) -> Roles:
+def roles_of(columns: Sequence[str], options: ScoreOptions, *, where: str) -> Roles:
     """The role of every column that is stated, or has a usual name and is not stated for something else.
 
     Raises:
         SpecError: a column that is stated is not there.
     """
-    singles = {key: getattr(asked, key) for key in ("case", "repeat", "fold", "group")}
-    stated = [*asked.configuration, *asked.score, *(name for name in singles.values() if name)]
+    singles = {key: getattr(options, key) for key in ("case", "repeat", "fold", "group")}
+    stated = [*options.configuration, *options.score, *(name for name in singles.values() if name)]
     for name in stated:
         if name not in columns and name != NONE:
             raise unknown(name, columns, f"column of {where}")
     free = [name for name in columns if name not in stated]
-    found: dict[str, str | None] = {}
+    recognised: dict[str, str | None] = {}
     for key in ("configuration", "case", "score", "repeat", "fold", "group", "task"):
-        known = singles[key] if key in singles else key != "task" and getattr(asked, key)
-        found[key] = None if known else _usual(key, free)
-        free = [name for name in free if name != found[key]]
-    named = {key: _stated(singles[key], found[key]) for key in singles}
+        is_stated = singles[key] if key in singles else key != "task" and getattr(options, key)
+        recognised[key] = None if is_stated else _usual(key, free)
+        free = [name for name in free if name != recognised[key]]
+    named = {key: _stated(singles[key], recognised[key]) for key in singles}
     return Roles(
-        configuration=asked.configuration or _as_tuple(found["configuration"]),
-        score=asked.score or _as_tuple(found["score"]),
-        task=found["task"],
+        configuration=options.configuration or _as_tuple(recognised["configuration"]),
+        score=options.score or _as_tuple(recognised["score"]),
+        task=recognised["task"],
         **named,
     )
 
 
 def _usual(key: str, free: Iterable[str]) -> str | None:
     """The free column with the likeliest of the usual names."""
-    rank = {name: place for place, name in enumerate(USUAL[key])}
-    known = [(min(rank.get(plain(name), 99), rank.get(_stem(name), 99)), name) for name in free]
-    best = min(known, key=lambda one: one[0], default=(99, ""))
+    rank = {name: position for position, name in enumerate(USUAL[key])}
+    ranked = [(min(rank.get(plain(name), 99), rank.get(_stem(name), 99)), name) for name in free]
+    best = min(ranked, key=lambda pair: pair[0], default=(99, ""))
     return best[1] if best[0] < 99 else None
 
 
-def _stated(said: str | None, found: str | None) -> str | None:
-    if said is None:
-        return found
-    return None if said == NONE else said
+def _stated(stated: str | None, recognised: str | None) -> str | None:
+    if stated is None:
+        return recognised
+    return None if stated == NONE else stated
 
 
 def _as_tuple(name: str | None) -> tuple[str, ...]:
