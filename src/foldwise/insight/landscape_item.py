@@ -239,6 +239,7 @@ def _through_epochs(
             name: value if isinstance(value, bool) else finite(value) for name, value in asdict(bends).items()
         }
         curvatures.append({"epoch": epoch} | numbers)
+        # As at every point of the surfaces, to which these gradients belong.
         recalibrate(network, batches, forward=forward)
         layers.add(epoch, network, gradients(network, batches, learner.loss, forward))
     arrays = layers.arrays(view.replayed.weights)

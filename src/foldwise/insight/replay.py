@@ -35,6 +35,7 @@ class Replay:
 
     def weights(self, epoch: int) -> State:
         """The trainable weights of an epoch, by name."""
+        # Without buffers: directions and planes are of what the optimiser moves.
         learning = {name for name, parameter in self.network.named_parameters() if parameter.requires_grad}
         return {name: values for name, values in self.states[epoch].items() if name in learning}
 

@@ -117,6 +117,7 @@ def paces(works: Sequence[Callable[[], int]], device: torch.device, *, seconds: 
     speeds: list[list[float]] = [[] for _ in works]
     began = time.perf_counter()
     for number in range(REPEATS):
+        # The first is done however long it takes, as there is no median of nothing.
         if number and time.perf_counter() - began > seconds * len(works):
             break
         for work, times, speed in zip(works, at_once, speeds, strict=True):
@@ -248,5 +249,6 @@ class _Load:
     @staticmethod
     def _now() -> tuple[float, float, float]:
         times = psutil.cpu_times()
+        # Waiting for a disk keeps no core busy.
         idle = times.idle + getattr(times, "iowait", 0.0)
         return time.perf_counter(), sum(times[:8]) - idle, time.process_time()

@@ -170,8 +170,8 @@ def test_a_network_with_its_own_head_is_grouped_whole_or_not_at_all():
 
 
 def test_a_fit_in_groups_is_saved_and_asked_again(tmp_path):
+    from foldwise.learning.checkpoints.saved import load_winner
     from foldwise.learning.checkpoints.winner import make_winner
-    from foldwise.learning.inference.ensemble import load_winner
 
     packed = tiny(TASK)
     result, scores = fit(tmp_path / "fit", TASK, packed=packed, epochs=2, label_groups=[[2], [0, 1]])

@@ -56,6 +56,7 @@ def criteria_of(request: FitRequest) -> tuple[list[Named], int | None]:
     own = stated_loss(request.training.loss, task)
     losses = _unique(stated_loss(Choice.model_validate(loss), task) for loss in about["losses"])
     if about["standard"]:
+        # Room is left for the loss that the fit was trained with, wherever it stands in the study.
         others = [loss for loss in losses if loss != own][: MAX_LOSSES - 1]
         losses = [loss for loss in losses if loss == own or loss in others]
         # By name: a loss of the study stands for the standard one, whatever its options are.

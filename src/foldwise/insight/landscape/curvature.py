@@ -187,6 +187,7 @@ def sam_sharpness(landscape: Landscape, *, rho: float = 0.05, adaptive: bool = T
         slope, scale = gradient(landscape), flat(centre).abs()
         scale = scale if adaptive else torch.ones_like(scale)
         norm = np.sqrt(dot(scale * slope, scale * slope))
+        # Where it is flat no step leads up.
         if norm == 0:
             return 0.0
         mover.to(centre, [(rho / norm, unflattened(scale**2 * slope, centre))])

@@ -212,6 +212,7 @@ def calibrated_on_the_way(norms: Sequence[_BatchNorm]) -> Iterator[None]:
     """
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
+        # All of the new statistics, and nothing of the old.
         layer.momentum = 1.0
         layer.train()
     try:

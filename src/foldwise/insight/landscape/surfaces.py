@@ -62,6 +62,7 @@ class Course:
 
     def num_points(self) -> int:
         """How many points `surfaces_of` visits, at most."""
+        # Two lines more: from before training to the chosen weights, and with the statistics that training left.
         lines = len(self.epochs) * self.directions + 2 + len(self.others)
         planes = (len(self.epochs) + 1) * self.points**2
         return planes + lines * len(self.along) + len(self.epochs) + 2 * len(self.steps)

@@ -1,4 +1,7 @@
-"""A trained model on disk: what it is as JSON, its numbers as safetensors. Nothing here can run foreign code."""
+"""Trained models on disk: what they are as JSON, their numbers as safetensors. Nothing here can run foreign code.
+
+Also what items leave for the fits that need them, and the winner, loaded: networks whose probabilities are averaged.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,13 @@ from torch import Tensor, nn
 from foldwise.data.batches.normalize import Normalization
 from foldwise.data.cache.packed import Packed
 from foldwise.errors import RunError
-from foldwise.learning.checkpoints.winner import MODEL
+from foldwise.learning.checkpoints.winner import MODEL, SCHEMA, THRESHOLD
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape, Network, body_of
 from foldwise.study.spec import Task, Training
 
 FEATURES, RECORD = "features.npy", "encoder.json"  # what a frozen encoder leaves, with its weights
+LEAST, MOST = 1e-38, 1 - 2**-25  # of a probability whose logarithm is taken, as where the temperature was set
 BODY = "body.safetensors"  # what pretraining leaves: a network without its output layer
 
 
@@ -61,6 +65,7 @@ class SavedModel:
     @classmethod
     def load(cls, record: dict[str, Any]) -> SavedModel:
         """From what `dump` gave, before or after it went through a file."""
+        # JSON has lists in place of tuples.
         size = record["size_hw"]
         return cls(
             **record
@@ -195,3 +200,86 @@ class Encoder:
     def normalization(self) -> Normalization:
         """How its images were normalised."""
         return Normalization.load(self.record["normalization"])
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained network of the winner."""
+
+    model: SavedModel
+    network: Network
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The networks whose probabilities are averaged; they agree in all but their weights and normalisation.
+
+    Attributes:
+        thresholds: (K,) from which probability on each of several labels is said.
+        channels: what names the files of the channels of an image, in order; empty where an image is one file.
+        temperature: that logits are divided by for calibrated probabilities; None where there is none.
+    """
+
+    members: tuple[Member, ...]
+    thresholds: np.ndarray
+    channels: tuple[str, ...] = ()
+    temperature: float | None = None
+
+    @property
+    def model(self) -> SavedModel:
+        """What all members have in common."""
+        return self.members[0].model
+
+    def decided(self, probabilities_K: np.ndarray) -> list[int]:
+        """Indices of the classes that are said: the likeliest one, or all labels at their threshold or above."""
+        if self.model.task == "multilabel_classification":
+            return [int(label) for label in np.flatnonzero(probabilities_K >= self.thresholds)]
+        return [int(probabilities_K.argmax())]
+
+    def calibrated(self, probabilities_K: np.ndarray) -> np.ndarray | None:
+        """(K,) the probabilities at the temperature, in the same order of size; None where there is no temperature."""
+        if self.temperature is None:
+            return None
+        # In double precision, as where the temperature was set: near 1 a float32 has few digits of 1 - p.
+        p_K = torch.from_numpy(probabilities_K).double().clamp(LEAST, MOST)
+        if self.model.task == "multilabel_classification":
+            return np.asarray((torch.logit(p_K) / self.temperature).sigmoid())
+        return np.asarray((p_K.log() / self.temperature).softmax(0))
+
+
+def load_winner(folder: Path, device: torch.device) -> Winner:
+    """The winner in `folder`, ready to be asked.
+
+    Raises:
+        RunError: the folder holds no winner, or its files do not fit together.
+    """
+    try:
+        record = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+        if record["schema"] != SCHEMA:
+            raise RunError(f"the winner was written in form {record['schema']}, this foldwise reads {SCHEMA}")
+        members = tuple(_load(folder, member, device) for member in record["members"])
+    except OSError:
+        raise RunError(
+            f"{folder} holds no winner", cure="Finish the run, then: foldwise report RUN"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"the winner cannot be read ({error})", where=str(folder / MODEL)) from None
+    thresholds = _thresholds(record["thresholds"], members[0].model)
+    return Winner(members, thresholds, tuple(record.get("channels", ())), record.get("temperature"))
+
+
+def _thresholds(thresholds: dict[str, Any] | None, model: SavedModel) -> np.ndarray:
+    if thresholds is None:
+        return np.full(len(model.classes), THRESHOLD)
+    # Above every probability: a label without a threshold is never predicted.
+    return np.array([np.inf if value is None else value for value in thresholds["values"]])
+
+
+def _load(folder: Path, member: dict[str, Any], device: torch.device) -> Member:
+    weights: dict[str, Tensor] = {}
+    for name in member["weights"]:
+        weights |= read_weights(
+            folder / Path(name).name
+        )  # the name alone: a record cannot lead out of the folder
+    model = SavedModel.load(member["model"])
+    return Member(model, model.rebuild(weights).to(device))

@@ -20,7 +20,7 @@ from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.listing import image_files_below
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError, SpecError
-from foldwise.learning.inference.ensemble import Winner, load_winner
+from foldwise.learning.checkpoints.saved import Winner, load_winner
 from foldwise.learning.networks.network import layout_for
 from foldwise.learning.training.devices import pick_device, precision_for, steady
 from foldwise.learning.training.scoring import ForwardPass, probabilities
@@ -89,7 +89,7 @@ def predict_images(
         if loaded.model.task.endswith("segmentation"):
             _write_masks(loaded, predictions, names, out)
         else:
-            _write_table(loaded, predictions, names, out, submission)
+            _write_table(loaded, predictions, out, submission)
     if problems:
         num_kept = len(names) - len(problems)
         what = f"{len(problems)} of {len(names)} images were left out:\n{_listed(problems)}"
@@ -196,7 +196,6 @@ def _read(root: Path, file: str, winner: Winner, name: str) -> np.ndarray:
 def _write_table(
     winner: Winner,
     predictions: Iterator[ImagePrediction],
-    names: list[str],
     out: Path,
     submission: Path | None = None,
 ) -> None:

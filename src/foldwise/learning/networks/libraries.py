@@ -150,6 +150,7 @@ def from_torchvision(request: ModelRequest) -> Part:
     num_features = _cut_classifier(module)
 
     def donor() -> dict[str, Tensor]:
+        # The weights come with side branches, which the encoder here does not have.
         network = make("DEFAULT")
         _cut_classifier(network)
         return {key: value for key, value in network.state_dict().items() if not key.startswith("aux")}

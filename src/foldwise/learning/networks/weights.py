@@ -212,6 +212,7 @@ _MOBILENET_V2_BLOCKS = dict(
 def _fits(shape: tuple[int, ...], wanted: tuple[int, ...], key: str) -> bool:
     if shape == wanted:
         return True
+    # Only a first convolution may differ, and only in its input channels, of which files have three.
     first_conv = (
         len(shape) == len(wanted) == 4 and shape[1] == 3 and shape[:1] + shape[2:] == wanted[:1] + wanted[2:]
     )

@@ -168,6 +168,7 @@ def learning_rate_factor(choice: Choice, total_steps: int) -> Callable[[int], fl
 
 def check_optimizer(optimizer: Choice, schedule: Choice) -> None:
     """Raise SpecError if either of them, or one of their options, does not exist."""
+    # Names and options are all that is looked at, so one number to train is enough.
     make_optimizer(optimizer, [nn.Parameter(torch.zeros(1))], "cpu")
     learning_rate_factor(schedule, 1)
 

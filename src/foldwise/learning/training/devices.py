@@ -54,6 +54,7 @@ def device_name(device: torch.device) -> str:
     """What the device is called by its maker."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
+    # On Linux the platform module knows the architecture at best, and not the processor.
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -211,6 +212,7 @@ def _process_mb(field: str) -> float | None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch raised because memory ran out, on any device."""
+    # For a CPU torch has no error of its own, so the words have to say it.
     message = str(error)
     return isinstance(error, torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and ("out of memory" in message or "can't allocate memory" in message)

@@ -174,6 +174,7 @@ def _of_gpu(device: torch.device) -> Counter | None:
 
 @functools.cache
 def _has_nvml() -> bool:
+    # Once in a process: a driver that is not there is not looked for at every fit.
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:

@@ -134,6 +134,7 @@ def _fit_seconds(
     """All epochs of a fit and its looks; with stored features, the encoder's part is not done again."""
     steps = training.steps_per_epoch or math.ceil(images / training.batch_size)
     images_trained = images if training.steps_per_epoch is None else steps * training.batch_size
+    # Stored features spare the pass of the encoder. Timings are noisy, so their difference may fall below 0.
     per_image = max(timed.image - timed.look, 0.0) if stored else timed.image
     seen_at_last = images + evaluated.test if evaluated.test else 0  # the training part too is scored, once
     num_evaluated = 0 if stored else evaluated.validation * training.epochs + seen_at_last

@@ -161,6 +161,7 @@ def costs(request: FitRequest, setup: TrainingSetup, chosen: Chosen, spent: Spen
     parameters = list(setup.learner.network.parameters())
     shared = {} if request.encoder is None else request.encoder.record["cost"]
     before = {} if request.pretrained is None else request.pretrained.cost
+    # Where the encoder is shared the setup holds the head alone, and an image goes through both.
     latency = setup.latency_ms() + shared.get("latency_ms", 0.0)
     return {
         "train_s": sum(record["seconds"] for record in chosen.epochs),

@@ -195,6 +195,7 @@ class Selector:
 
     def is_better(self, score: float, best: float | None) -> bool:
         """Whether `score` beats the `best` so far; equal ones do not, so that the earliest epoch stays."""
+        # The first epoch is taken even without a value, so that there always is one to go back to.
         if best is None or np.isnan(best):
             return best is None or not np.isnan(score)
         return score > best if self.metric.higher_is_better else score < best
