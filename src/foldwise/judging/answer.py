@@ -43,6 +43,7 @@ def beats_trivial(judgement: Judgement, winner: ConfigurationResult) -> bool:
     metric, trivial = judgement.metric, judgement.best_trivial
     if trivial is None:
         return True
+    # The test of all together first: the best of many that only guess looks better than a guess.
     if judgement.trivial_p is not None and judgement.trivial_p > judgement.judge.alpha:
         return False
     end = winner.low if metric.higher_is_better else winner.high

@@ -24,6 +24,7 @@ def collect(path: Path, row: Mapping[str, Any]) -> bool:
         RunError: the file has other columns; it is left as it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Opened to append, read under the lock: two commands that both find the file empty would both write a header.
     with path.open("a+b") as file, _alone(file):
         file.seek(0)
         text = file.read().decode("utf-8")

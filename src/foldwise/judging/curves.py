@@ -96,6 +96,7 @@ def write_curves(path: Path, curves: Curves) -> None:
         "image_scores": list(curves.image_scores),
         "decisions": list(curves.decisions),
     }
+    # Numbers by case are arrays, as there are many; lines are text, so that one file needs no index of thousands of arrays.
     arrays: dict[str, Any] = {"lines": np.array(json.dumps(lines))}
     arrays |= {f"confusion {number}": matrix for number, matrix in enumerate(curves.confusion.values())}
     for name, tables in (("image_scores", curves.image_scores), ("decisions", curves.decisions)):

@@ -203,6 +203,7 @@ def _judgement(study: Study, rows: Rows) -> Judgement:
         scored[configuration.id] = score(by_repeat, rows.units, decides=metric, classes=rows.classes)
         own = [outputs for _, outputs in by_repeat]
         most = max(most, own, key=lambda repeats: sum(len(outputs.case) for outputs in repeats))
+    # One fold less makes another score: of easier or harder images, so that a comparison would be of folds.
     complete = [id for id in scored if rows.complete(id)]
     trivial = tuple(
         (baseline, score(list(enumerate(outputs)), rows.units, decides=metric, classes=rows.classes))
@@ -238,6 +239,7 @@ def pair_results(judgement: Judgement) -> tuple[PairResult, ...]:
     if comparison is None or decisive is None or decisive.variance is None:
         return ()
     pairs = all_pairs(decisive.variance, comparison, alpha=judge.alpha, margin=judge.equivalent_within)
+    # 60 configurations have 1770 pairs; 500 have 124,750.
     many = len(judgement.comparable) > MAX_IN_PAIRS
     return tuple(
         _pair(pair, judgement) for pair in pairs if not many or comparison.winner in (pair.a, pair.b)

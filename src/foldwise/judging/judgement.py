@@ -124,6 +124,7 @@ def compared(
     assert spread is not None
     sign = 1 if metric.higher_is_better else -1
 
+    # In the sign of the metric, whose rule knows where its ends are; back into "higher is better" for the selection.
     def around(corrected: float) -> Interval:
         low, high = interval(metric.interval, moved(spread, sign * corrected), alpha=alpha)
         return (low, high) if sign > 0 else (-high, -low)

@@ -143,6 +143,7 @@ def _segmented(outputs: Outputs) -> list[list[list[Any]]]:
 
 
 def _cell(value: float) -> float | str:
+    # Six digits are far below the spread of any score, and keep the file small.
     return "" if np.isnan(value) else float(f"{value:.6g}")
 
 

@@ -189,6 +189,7 @@ class Verdict(VerdictPart):
         """
         if not isinstance(record, dict) or "schema" not in record:
             raise RunError("this is no verdict of foldwise", where=where, cure=CURE)
+        # Never read with a guess at what a key meant in another version: judging again costs seconds.
         if record["schema"] != SCHEMA:
             what = f"this verdict has schema {record['schema']}, and this version of foldwise reads schema {SCHEMA}"
             raise RunError(what, where=where, cure=CURE)

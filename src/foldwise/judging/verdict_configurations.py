@@ -12,6 +12,7 @@ from foldwise.storage import as_json
 class VerdictPart(BaseModel):
     """Anything in a verdict: immutable, without unknown fields, every missing number None."""
 
+    # A field that is not described is a mistake, in a file as in the code that makes it.
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="before")

@@ -64,7 +64,7 @@ def paired(piece: Piece) -> Grid:
     shape = len(configuration.names), len(repeat.names), len(case.names)
     _refuse_shape(piece, shape)
     cell = np.ravel_multi_index((configuration.codes, repeat.codes, case.codes), shape)
-    rows = np.full(prod(shape), -1, dtype=np.int32)
+    rows = np.full(prod(shape), -1, dtype=np.int32)  # half the memory of int64; no table has two billion rows
     rows[cell] = np.arange(len(cell), dtype=np.int32)
     _refuse_twice(piece, rows[cell])
     rows_CRn = rows.reshape(shape)

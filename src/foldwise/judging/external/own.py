@@ -192,6 +192,7 @@ def _outputs(grid: Grid, family: str, rows: np.ndarray, folds: np.ndarray) -> Ou
         limits = np.where(predicted, probability, np.inf)  # as it was decided, whatever the thresholds were
     else:  # of two that are the same to the digits that are written, the one that was decided for
         tied = probability.argmax(axis=1) != predicted.argmax(axis=1)
+        # scores.csv has six digits, in which two classes can be equally likely.
         probability[tied] += 1e-9 * predicted[tied]
     return Outputs(
         family, case, folds[case], truth=arrays["truth"] > 0, probabilities=probability, thresholds=limits

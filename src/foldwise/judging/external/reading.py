@@ -131,6 +131,7 @@ def metric_of(name: str, scores: Floats, options: ScoreOptions) -> Metric:
         higher = metric.higher_is_better if metric else not is_loss(name)
     open_ended = not metric.bounded if metric else is_loss(name)
     bounded = inside and not open_ended if options.bounded is None else options.bounded
+    # Scores that are all 0 or 1 are right or wrong, whatever they are called.
     counted = bounded and bool(np.isin(scores, (0.0, 1.0)).all())
     rule = "wilson" if counted else "logit" if bounded else "plain" if low >= 0 else "free"
     return Metric(

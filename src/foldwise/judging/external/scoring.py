@@ -69,6 +69,7 @@ def _by_fold(
     units: Units, there: Sequence[tuple[int, Floats]], unit_folds: Ints
 ) -> Iterator[tuple[int, int, float]]:
     """(repeat, fold, score), both counted from 0 in natural order of their names; every unit counts once."""
+    # Every case may be a fold of its own (leave one out): its scores are no dots to look at.
     if unit_folds.max() >= MAX_FOLDS:
         return
     for r, row in there:

@@ -76,6 +76,7 @@ def _verdict(external: ExternalScores, judge: Judging) -> Verdict:
     configurations = _configurations(external, judgement)
     ranked = configurations[: len(judgement.comparable)]
     state = tied_or_clear(ranked)
+    # A table cannot be unfinished, and has no trivial predictors: only two states are left.
     sentence = comparison_sentence(judgement, state, ranked, _reached(judgement, ranked[0]))
     facts = {
         **dict.fromkeys(("study", "title", "task", "finished")),
@@ -178,6 +179,7 @@ def _factors(external: ExternalScores, judgement: Judgement) -> tuple[Factor, ..
     for name in sorted({factor for own in levels.values() for factor in own}, key=natural):
         of = [levels[id].get(name) for id in judgement.comparable]
         distinct = tuple(sorted({level for level in of if level is not None}, key=natural))
+        # A level of its own for every configuration is its name, and no factor.
         if None not in of and 1 < len(distinct) < len(of):
             places = np.array([distinct.index(level) for level in of if level is not None])
             factors.append(Factor(name, distinct, distinct, places))

@@ -32,6 +32,7 @@ def _by_fold(rows: Rows, like: Outputs, say: Callable[[Floats], Floats]) -> Outp
     probabilities = np.zeros(like.probabilities.shape)
     for fold in np.unique(like.fold):
         members = like.fold == fold
+        # Of the training and validation part of the fold: frequencies of the test fold would be peeking.
         trained = _training_part(rows, like.case[members])
         probabilities[members] = say(rows.truth[trained].mean(axis=0))
     return replace(like, probabilities=probabilities, thresholds=None)
@@ -89,6 +90,7 @@ def _one_class(like: Outputs, chosen: int) -> Outputs:
     for k in range(K):
         step = BINS - 1 if k == chosen else 0
         histogram[:, k, 1, step], histogram[:, k, 0, step] = true[:, k], true.sum(axis=1) - true[:, k]
+    # Certainty is right or wrong by a full step in every pixel; clipped as the losses of networks are.
     wrong = (true.sum(axis=1) - true[:, chosen]).astype(float)
     brier = wrong * 2 if K > 2 else wrong  # of two classes an error counts once, as where models are scored
     if like.nsd is not None:

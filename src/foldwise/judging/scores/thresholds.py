@@ -104,6 +104,8 @@ def calibrated(validation: ValidationOutputs) -> LabelThresholds:
     they are there.
     """
     calibration = calibrate(validation.probabilities, validation.truth)
+    # Thresholds that are best on the sample itself are mostly luck where a label has few images; of calibrated
+    # probabilities the best threshold follows from the whole ranking, and calibration has one slope for all labels.
     best = np.array([expected_f1(column) for column in calibration.applied(validation.probabilities).T])
     return _matching(calibration.undone(best / 2), validation, least=FEW)
 

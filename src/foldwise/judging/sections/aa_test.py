@@ -89,6 +89,7 @@ def _pairs(judgement: Judgement, configuration: str, equals: Sequence[Scored]) -
     if table.variance is None:
         return None
     comparison = compare(table.variance, seed=judgement.seed, alpha=alpha)
+    # Adjusted for all pairs of the whole table, as the leaderboard is: among equals alone alarms would be likelier.
     every = all_pairs(table.variance, comparison, alpha=alpha, margin=margin)
     pairs = [pair for pair in every if max(pair.a, pair.b) < len(equals)]
     return AATestPairs(

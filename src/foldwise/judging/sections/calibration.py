@@ -114,6 +114,7 @@ def _reliabilities(
         outputs = _at_temperatures(rows, id, of_fits)
         made.append(_reliability(rows, judgement, outputs, has_bins=c < MAX_CURVES))
         confidences.append(_confidence(rows, outputs))
+    # Folds are those of every configuration: all are tested on the same splits.
     first = _at_temperatures(rows, judgement.comparable[0], None)
     folds_RG = np.stack([rows.units.folds(outputs) for outputs in first])
     over = overconfidence(confidences, folds_RG, num_cases=len(rows.names), alpha=alpha)
@@ -162,6 +163,7 @@ def _reliability(
         np.repeat(share[repeat.case], len(p) // len(repeat.case))
         for repeat, (p, _) in zip(repeats, events, strict=True)
     ]
+    # Pooled over repeats the curve has more in every bin; its intervals must not believe them independent (`worth`).
     pooled, hit = (np.concatenate(column) for column in zip(*events, strict=True))
     curve = reliability_curve(
         pooled, hit, bins=bins, worth=np.concatenate(worth), alpha=judgement.judge.alpha

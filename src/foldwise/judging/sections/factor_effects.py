@@ -61,6 +61,7 @@ def factors_section(
     assert folds is not None
     scores = FactorialScores(decisive.values, folds, decisive.variance)
     costs = {configuration.id: configuration.cost for configuration in configurations}
+    # A cost of 0 was not measured; its logarithm would decide every mean.
     paid = {key: np.array([getattr(costs[id], key) or np.nan for id in compared]) for key in COST_KEYS}
     judge, origin = judgement.judge, shares(factors, scores)
     options = IntervalOptions(judgement.seed, judge.alpha, judge.equivalent_within)

@@ -110,6 +110,7 @@ def _outputs_at(
             for item in items
             if item.settings["repeat"] == repeat
         ]
+        # In the order of the uncorrupted outputs, whose truth, folds and thresholds are taken over.
         order = np.argsort(np.concatenate([arrays["case"] for arrays in read]), kind="stable")
         arrays: dict[str, Any] = {
             name: np.concatenate([arrays[name][condition] for arrays in read])[order] for name in names

@@ -104,6 +104,7 @@ def _against_configurations(judgement: Judgement, baselines: Sequence[Scored]) -
     )
     if together.variance is None or decisive.variance is None or not baselines:
         return [_Test(difference, judgement.sign * difference < 0) for difference in apart]
+    # Judged together, baselines that hardly vary would lower the variance that few networks share.
     variance = _as_unsteady_as_alone(together.variance, decisive.variance)
     p = compare(variance, seed=judgement.seed, alpha=alpha).p.tolist()
     return [

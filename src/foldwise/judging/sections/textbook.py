@@ -113,6 +113,7 @@ def textbook_section(judgement: Judgement) -> TextbookSection | None:
         return None
     ids, winner = judgement.comparable, comparison.winner
     scores = _scores(judgement, table)
+    # Only against the winner, as papers do: all pairs would be adjusted for many more tests.
     rivals = [c for c in range(len(ids)) if c != winner]
     margin = judgement.judge.equivalent_within
     tests = {ids[rival]: _tests(scores, winner, rival, margin=margin) for rival in rivals}

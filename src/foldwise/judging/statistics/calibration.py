@@ -82,6 +82,7 @@ def perfect_ece(probabilities: Floats, *, bins: int, seed: int) -> float:
     Simulated, as no formula is short; the same seed gives the same number.
     """
     m = len(probabilities)
+    # The mean over draws of many images hardly varies: few of them tell it as well as many draws of few images.
     draws = int(np.clip(MAX_COINS // m, MIN_DRAWS, MAX_DRAWS))
     ascending = probabilities[np.argsort(probabilities, kind="stable")]
     _, starts = np.unique(bin_of(ascending, bins), return_index=True)
@@ -148,6 +149,7 @@ def fit_temperature(probabilities: Floats, truth: Bools, family: str) -> float:
             log_loss = -log_softmax(cooled, axis=1)[truth].sum()
         return float(log_loss + PRIOR / 2 * log_temperature**2)
 
+    # On a logarithmic scale, on which 2 and 1/2 are equally far from no change.
     ends = (float(np.log(COLDEST)), float(np.log(HOTTEST)))
     best = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-5})
     return float(np.exp(best.x))

@@ -118,6 +118,8 @@ def weights_of(factors: Sequence[Factor], factor: Factor, mixture_L: Floats) -> 
     none[position] = mixture_L @ codes(factor)
     wanted = np.concatenate([[mixture_L.sum()], *none])
     matrix = np.hstack(parts)
+    # Least squares also where the grid has gaps; where a combination of levels is no row of the matrix's span, the
+    # pseudo-inverse would still give weights, of something else, so they are checked.
     weights = wanted @ np.linalg.pinv(matrix)
     return np.asarray(weights) if np.allclose(weights @ matrix, wanted, atol=1e-8) else None
 

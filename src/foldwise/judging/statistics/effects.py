@@ -213,6 +213,8 @@ def _inferred(apart_PC: Floats, scores: FactorialScores, options: IntervalOption
 def contrast_runs(apart_PC: Floats, scores: FactorialScores) -> Floats:
     """(P,) what runs add to the variance of every contrast: its own, but never less than its configurations imply."""
     assert scores.variance is not None
+    # Luck with a training set that all configurations of a level share does not average out over them: implied alone
+    # held the true contrast in as few as 89 % of simulations, the larger of both in at least 92 %.
     own = [
         run_moments(np.tensordot(weights_C, scores.values, axes=(0, 0))[None], scores.folds).own[0]
         for weights_C in apart_PC
@@ -269,6 +271,7 @@ def shares(factors: Sequence[Factor], scores: FactorialScores) -> Shares | None:
     estimate, covariance = scores.estimate, scores.variance.image + np.diag(scores.variance.run_of_mean)
     C = len(estimate)
     centred = np.eye(C) - 1 / C
+    # Noise is taken off each: on 92 images the raw share of an interaction was 0.52 where the true one was 0.25.
     total, noise = float(estimate @ centred @ estimate), float(np.trace(centred @ covariance))
     by_term, rest = projections(factors)
     aliased = tuple(term for term, onto in by_term.items() if np.trace(onto) < 0.5)

@@ -54,6 +54,7 @@ def all_pairs(variance: Variance, comparison: Comparison, *, alpha: float, margi
     """
     order = np.argsort(-variance.estimate, kind="stable")
     quantile, alone_CC = comparison.pairs_quantile, comparison.alone * variance.of_differences()
+    # 80 % power; never below what one planned pair takes, as the quantile of few pairs in few draws can be.
     seen = max(quantile, float(norm.ppf(1 - alpha / 2))) + POWER
     made = []
     for rank, a in enumerate(order):

@@ -117,6 +117,7 @@ def before_training(
 def foresee(scatter: Scatter, units: float, repeats: int, num_configurations: int) -> Foresight:
     """What a study of this size will be able to see."""
     error = scatter.error(units, repeats)
+    # A pair that was chosen beforehand has a two-sided test; the best of many has looked for its rivals.
     planned, chosen = norm.ppf(0.975), one_sided_limit(num_configurations - 1)
     return Foresight(
         units,
@@ -132,6 +133,7 @@ def scatter_of(metric: Metric) -> Scatter | None:
     """What is plausible for a metric; None for losses, whose scale nobody knows beforehand."""
     if not metric.bounded:
         return None
+    # Right or wrong scatters far more than a score between 0 and 1, so it takes more images to see as much.
     return COUNTED if metric.counted else GRADED
 
 

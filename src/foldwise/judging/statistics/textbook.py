@@ -135,6 +135,7 @@ def holm(p: Floats) -> Floats:
     Source: Holm 1979, Scandinavian Journal of Statistics 6:65.
     """
     order = np.argsort(p)
+    # An adjusted value is never below that of a smaller p, or the order of the tests would change.
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(steps, 1.0)

@@ -82,6 +82,7 @@ class Variance:
         apart = np.maximum(own[:, None] + own[None, :] - 2 * self.image, 0.0)
         above = np.triu_indices(len(own), 1)
         more = np.zeros_like(apart)
+        # Only upwards: less variance than a pair shows itself would be borrowed from the others.
         more[above] = at_least_moderated(apart[above], self.df_image) - apart[above]
         return np.sqrt(self.of_differences() ** 2 + more + more.T)
 
@@ -98,6 +99,8 @@ def estimate_variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0)
     means_Cn = scores_CRn.mean(axis=1)
     estimate = means_Cn.mean(axis=1)
     centred = means_Cn - estimate[:, None]
+    # Units are not shared between test folds, so nothing inflates this part. Nadeau and Bengio inflate the whole
+    # variance of fold scores: valid, but on 92 images in 3 repeats it saw 9 % of the true differences, and this 48 %.
     image = centred @ centred.T / (n * max(n - 1, 1))
     runs = between_runs(scores_CRn, folds_Rn)
     in_mean = runs_in_mean(folds_Rn)
@@ -143,6 +146,7 @@ def _factor(covariance: Floats) -> Floats:
     """The symmetric root of what the configurations do not share: only differences are ever drawn."""
     apart = covariance - covariance.mean(axis=0) - covariance.mean(axis=1)[:, None] + covariance.mean()
     values, vectors = np.linalg.eigh((apart + apart.T) / 2)
+    # Rounding can make the smallest eigenvalues negative; such a direction has no variance.
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
