@@ -156,11 +156,6 @@ class ConfigurationResult(Standing):
         """Whether it is complete, and so takes part in the comparison."""
         return self.verdict in ("winner", "could be best", "worse")
 
-    @property
-    def has_interval(self) -> bool:
-        """Whether both ends of the interval are known."""
-        return self.low is not None and self.high is not None
-
 
 class TrivialBaseline(VerdictPart):
     """A predictor that never looks at the image; nothing in it was learnt, so it has no interval."""

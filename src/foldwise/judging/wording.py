@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import ceil, floor, isfinite, log10
-from typing import Any, Protocol
+from math import ceil, floor, log10
+from typing import Protocol
 
 
 def capital(words: str) -> str:
@@ -48,7 +47,7 @@ def show(value: float) -> str:
 
 
 class WithInterval(Protocol):
-    """A score with the ends of its interval; what is not known is None or nan."""
+    """A score with the ends of its interval; what is not known is None."""
 
     @property
     def estimate(self) -> float | None:
@@ -63,42 +62,31 @@ class WithInterval(Protocol):
         """The upper end."""
 
 
-Scored = WithInterval | Mapping[str, Any]
-
-
-def _numbers(score: Scored) -> tuple[float | None, float | None, float | None]:
-    if isinstance(score, Mapping):
-        return score.get("estimate"), score["low"], score["high"]
-    return score.estimate, score.low, score.high
-
-
-def digits_of(score: Scored) -> int:
-    """Digits after the point of a configuration's estimate, wherever it is written: what its interval is worth.
+def digits_of(score: WithInterval) -> int:
+    """Digits after the point of a score, wherever it is written: what its interval is worth.
 
     More where a score that is nearly perfect would read as 1.00; at most four.
     """
-    estimate, low, high = _numbers(score)
     digits = 2
-    if low is not None and high is not None and has_interval(score):
-        digits = decimals((high - low) / 2)
-    while estimate is not None and estimate < 1 == round(estimate, digits) and digits < 4:
+    if score.low is not None and score.high is not None:
+        digits = decimals((score.high - score.low) / 2)
+    while score.estimate is not None and score.estimate < 1 == round(score.estimate, digits) and digits < 4:
         digits += 1
     return digits
 
 
-def has_interval(score: Scored) -> bool:
+def has_interval(score: WithInterval) -> bool:
     """Whether both ends of the interval are known."""
-    return all(end is not None and isfinite(end) for end in _numbers(score)[1:])
+    return score.low is not None and score.high is not None
 
 
-def with_interval(score: Scored, sure: str) -> str:
+def with_interval(score: WithInterval, confidence: str) -> str:
     """``0.91 (95 % interval 0.87 to 0.94)``."""
-    estimate, low, high = _numbers(score)
-    assert estimate is not None
+    assert score.estimate is not None
     if not has_interval(score):
-        return f"{show(estimate)} (no interval: too few images)"
+        return f"{show(score.estimate)} (no interval: too few images)"
     digits = digits_of(score)
-    return f"{estimate:.{digits}f} ({sure} interval {low:.{digits}f} to {high:.{digits}f})"
+    return f"{score.estimate:.{digits}f} ({confidence} interval {score.low:.{digits}f} to {score.high:.{digits}f})"
 
 
 def rounded(number: float) -> str:

@@ -7,16 +7,17 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from foldwise.errors import SpecError
-from foldwise.judging.scores.threshold_calibration import calibrate, log_odds
 from foldwise.judging.scores.thresholds import (
     FEW,
     NEVER,
     THRESHOLDS,
     ValidationOutputs,
+    calibrate,
     candidates,
     choose_thresholds,
     expected_f1,
     f1_at,
+    log_odds,
 )
 
 K = 28

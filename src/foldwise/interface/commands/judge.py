@@ -170,12 +170,12 @@ def _say_leaderboard(out: Console, verdict: Verdict) -> None:
 
 
 def _cells(configuration: ConfigurationResult, *, runs: bool) -> Sequence[str]:
-    from foldwise.judging.wording import digits_of, show
+    from foldwise.judging.wording import digits_of, has_interval, show
 
     digits, run_sd, p_wins = digits_of(configuration), configuration.run_sd, configuration.p_wins
     estimate = "" if configuration.estimate is None else f"{configuration.estimate:.{digits}f}"
     interval = ""
-    if configuration.has_interval:
+    if has_interval(configuration):
         interval = f"{configuration.low:.{digits}f} to {configuration.high:.{digits}f}"
     ranks = _range(configuration.rank_low, configuration.rank_high)
     wins = "" if p_wins is None else f"{100 * p_wins:.0f} %"
