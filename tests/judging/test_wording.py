@@ -6,6 +6,7 @@ import pytest
 from judged import judge
 from tiny_run import CLASSES, Wanted, make_run
 
+from foldwise.judging.verdict_configurations import ScoreEstimate
 from foldwise.judging.wording import decimals, in_text, rounded, show, with_interval
 from foldwise.text import count
 
@@ -19,7 +20,7 @@ def test_digits_follow_the_interval(half, digits):
     ("estimate", "said"), [(0.9964, "0.996"), (1.0, "1.00"), (0.99999, "1.0000"), (0.99, "0.99")]
 )
 def test_what_is_not_perfect_does_not_read_as_1(estimate, said):
-    record = {"estimate": estimate, "low": 0.9, "high": 1.0}
+    record = ScoreEstimate(estimate=estimate, low=0.9, high=1.0)
     assert with_interval(record, "95 %").split()[0] == said
 
 
@@ -51,7 +52,7 @@ def test_titles_within_a_sentence_keep_names_and_abbreviations(title, wanted):
 
 
 def test_no_interval_is_said():
-    record = {"estimate": 0.75, "low": None, "high": None}
+    record = ScoreEstimate(estimate=0.75, low=None, high=None)
     assert with_interval(record, "95 %") == "0.75 (no interval: too few images)"
 
 
