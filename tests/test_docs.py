@@ -23,7 +23,7 @@ from foldwise.learning.options import options_of
 from foldwise.metrics.table import DEFAULTS, metrics_of
 from foldwise.reporting.report import SECTIONS
 from foldwise.reporting.sections.verdict.answer import WARNINGS
-from foldwise.run.folder import RunFolder
+from foldwise.runs.folder import RunFolder
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
 from foldwise.study.spec import (

@@ -15,9 +15,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from foldwise.interface import api
 
-        # All at once: importing the floor `foldwise.run` has put that folder where the function `run` belongs.
-        globals().update({public: getattr(api, public) for public in __all__})
-        return globals()[name]
+        return getattr(api, name)
     raise AttributeError(f"module 'foldwise' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

@@ -11,9 +11,9 @@ from foldwise.errors import MissingExtra, RunError, SpecError
 from foldwise.interface import api, cli
 from foldwise.learning.training import devices
 from foldwise.pipeline import pipeline
-from foldwise.run.folder import RunFolder, write_json
-from foldwise.run.items import Item
-from foldwise.run.plan import Plan
+from foldwise.runs.folder import RunFolder, write_json
+from foldwise.runs.items import Item
+from foldwise.runs.plan import Plan
 
 STUDY = "study: tiny\ndata:\n  phantom: {kind: bacteria, images: 12, size: 64}\ntrain: {model: unet}\n"
 

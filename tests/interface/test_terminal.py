@@ -9,9 +9,9 @@ from rich.text import Text
 
 from foldwise.interface import terminal
 from foldwise.interface.commands import check, run, status
-from foldwise.run.folder import RunFolder
-from foldwise.run.items import Item
-from foldwise.run.plan import Plan
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.items import Item
+from foldwise.runs.plan import Plan
 from foldwise.study.spec import Study
 from foldwise.text import broken, count, duration
 

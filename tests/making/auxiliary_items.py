@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from foldwise.run.folder import read_json, write_json
-from foldwise.run.items import Item
+from foldwise.runs.folder import read_json, write_json
+from foldwise.runs.items import Item
 
 TASKS = (
     "binary_classification",

@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from foldwise.run.folder import RunFolder
+from foldwise.runs.folder import RunFolder
 
 WRITTEN_LATE = ("done", "verdict.json", "results.csv", "scores.csv")
 

@@ -10,11 +10,11 @@ import psutil
 import pytest
 
 from foldwise.errors import RunError
-from foldwise.run.folder import RunFolder, write_json
-from foldwise.run.items import Item
-from foldwise.run.launchers.launcher import Crew
-from foldwise.run.leases import acquire
-from foldwise.run.plan import Plan
+from foldwise.runs.folder import RunFolder, write_json
+from foldwise.runs.items import Item
+from foldwise.runs.launchers.launcher import Crew
+from foldwise.runs.leases import acquire
+from foldwise.runs.plan import Plan
 
 NUM_ITEMS = 5
 

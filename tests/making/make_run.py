@@ -10,9 +10,9 @@ from foldwise.data.cache.packing import pack
 from foldwise.data.folds.splits import Split, write_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.learning.training.fit_files import loss_curve
-from foldwise.run.folder import RunFolder, write_json
-from foldwise.run.items import Item
-from foldwise.run.plan import Plan
+from foldwise.runs.folder import RunFolder, write_json
+from foldwise.runs.items import Item
+from foldwise.runs.plan import Plan
 from foldwise.study.automatic import stated_loss
 from foldwise.study.configurations import configurations
 from foldwise.study.spec import Choice, Study

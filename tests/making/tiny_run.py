@@ -8,9 +8,9 @@ import numpy as np
 
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.folds.splits import Split, write_splits
-from foldwise.run.folder import RunFolder, write_json
-from foldwise.run.items import Item
-from foldwise.run.plan import Plan
+from foldwise.runs.folder import RunFolder, write_json
+from foldwise.runs.items import Item
+from foldwise.runs.plan import Plan
 from foldwise.study.configurations import Configuration
 from foldwise.study.reading import read_study
 from foldwise.study.spec import Training

@@ -11,8 +11,8 @@ from foldwise.errors import SpecError
 from foldwise.pipeline.preflight import preflight
 from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import do_item, one_at_a_time
-from foldwise.run.folder import RunFolder
-from foldwise.run.items import Item
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.items import Item
 from foldwise.study.reading import open_study
 
 CLASSES = """

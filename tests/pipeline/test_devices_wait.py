@@ -10,10 +10,10 @@ from foldwise.pipeline.pipeline import finish
 from foldwise.pipeline.preflight import preflight
 from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import all_settled, work
-from foldwise.run.devices import waiting, waiting_sentence
-from foldwise.run.folder import RunFolder, read_json
-from foldwise.run.items import Item
-from foldwise.run.plan import Plan
+from foldwise.runs.devices import waiting, waiting_sentence
+from foldwise.runs.folder import RunFolder, read_json
+from foldwise.runs.items import Item
+from foldwise.runs.plan import Plan
 from foldwise.study.reading import open_study
 
 STUDY = """

@@ -19,9 +19,9 @@ from forked import Forked
 
 from foldwise.data.phantoms.catalogue import make
 from foldwise.interface import api, cli
-from foldwise.run.folder import RunFolder
-from foldwise.run.launchers.inline import Inline
-from foldwise.run.launchers.table import LAUNCHERS
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.launchers.inline import Inline
+from foldwise.runs.launchers.table import LAUNCHERS
 
 SEGMENTATION = """
 study: tiny

@@ -6,7 +6,7 @@ from foldwise.pipeline import pipeline, preparing
 from foldwise.pipeline import worker as work_module
 from foldwise.pipeline.preflight import preflight
 from foldwise.pipeline.worker import work
-from foldwise.run.folder import RunFolder, read_json
+from foldwise.runs.folder import RunFolder, read_json
 from foldwise.study.reading import open_study
 
 STUDY = """

@@ -8,10 +8,10 @@ import pytest
 from foldwise.errors import choose
 from foldwise.pipeline import worker
 from foldwise.pipeline.tasks import TASKS
-from foldwise.run import items
-from foldwise.run.folder import RunFolder
-from foldwise.run.items import KINDS, Item, Kind, Rates, count_kinds, item_id, make_item
-from foldwise.run.plan import Plan
+from foldwise.runs import items
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.items import KINDS, Item, Kind, Rates, count_kinds, item_id, make_item
+from foldwise.runs.plan import Plan
 
 EVERYTHING = {
     "robustness": {"blur_px": [0, 1], "noise": [0]},

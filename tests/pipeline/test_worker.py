@@ -8,9 +8,9 @@ import pytest
 from foldwise.errors import MissingExtra, RunError
 from foldwise.pipeline import worker as work_module
 from foldwise.pipeline.worker import do_by_hand, find_item, work
-from foldwise.run.folder import RunFolder
-from foldwise.run.items import Item
-from foldwise.run.plan import Plan
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.items import Item
+from foldwise.runs.plan import Plan
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from browsing import CHROMIUM, QUIET
 from make_run import RUNS, make_run
 
 from foldwise.reporting.report import write_report
-from foldwise.run.folder import RunFolder
+from foldwise.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from foldwise.reporting.sections.images.gallery import side_by_side
 from foldwise.reporting.sections.verdict.answer import _sentence
 from foldwise.reporting.sections.verdict.classes import left_out, strip_measure
 from foldwise.reporting.wording import estimate, selecting_title
-from foldwise.run.folder import RunFolder
+from foldwise.runs.folder import RunFolder
 
 TEMPLATES = files("foldwise.reporting") / "templates" / "sections"
 VOID = {"meta", "link", "img", "br", "wbr", "input"}

@@ -29,9 +29,9 @@ from foldwise.learning.job import Job
 from foldwise.learning.training.scoring import evaluate
 from foldwise.learning.training.setup import FitRequest, with_less_memory
 from foldwise.learning.training.train import finite
-from foldwise.run.items import HUTCHINSON_DRAWS, LANCZOS_STEPS, MAX_STEPS, num_images
-from foldwise.run.landscapes import epochs_to_look_at, spread
-from foldwise.run.leases import Beat
+from foldwise.runs.items import HUTCHINSON_DRAWS, LANCZOS_STEPS, MAX_STEPS, num_images
+from foldwise.runs.landscapes import epochs_to_look_at, spread
+from foldwise.runs.leases import Beat
 from foldwise.storage import as_json, read_json
 from foldwise.study.label_groups import places_of
 from foldwise.study.spec import NO_PRETRAINING

@@ -25,7 +25,7 @@ from foldwise.errors import DataError, choose
 from foldwise.learning.job import Job
 from foldwise.learning.options import bound
 from foldwise.learning.training.scoring import pixel_counts
-from foldwise.run.leases import Beat
+from foldwise.runs.leases import Beat
 from foldwise.study.spec import Choice
 
 Positive = Annotated[int, Field(ge=1)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from foldwise.errors import ItemsFailed, RunError
 from foldwise.judging.verdict import Verdict, read_verdict
-from foldwise.run.folder import RunFolder
+from foldwise.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd

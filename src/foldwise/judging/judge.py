@@ -46,7 +46,7 @@ from foldwise.judging.verdict_requested import ModelThroughput
 from foldwise.judging.warnings import run_warnings
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import Metric, choose_metric, reported
-from foldwise.run.folder import RunFolder, write_json
+from foldwise.runs.folder import RunFolder, write_json
 from foldwise.study.spec import Study
 
 MAX_IN_PAIRS = 60  # configurations of which every pair is in the verdict

@@ -20,7 +20,7 @@ from foldwise.judging.verdict_configurations import (
 )
 from foldwise.metrics.outputs import Outputs, counts, predicted
 from foldwise.metrics.ratios import image_dice, image_iou
-from foldwise.run.folder import written_whole
+from foldwise.runs.folder import written_whole
 
 STANDING = (
     "estimate",

@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foldwise.run.folder import RunFolder
-from foldwise.run.items import Item
-from foldwise.run.leases import Beat
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.items import Item
+from foldwise.runs.leases import Beat
 
 if TYPE_CHECKING:  # opened when a task first asks, as not every task does
     from foldwise.data.cache.packed import Packed

@@ -7,10 +7,10 @@ from typing import Any
 
 from foldwise.judging.verdict import read_verdict
 from foldwise.pipeline.worker import do_item
-from foldwise.run.folder import RunFolder, read_json
-from foldwise.run.items import Item
-from foldwise.run.landscapes import check_epochs, finely, fit_to_look_at, landscape_of
-from foldwise.run.leases import Beat
+from foldwise.runs.folder import RunFolder, read_json
+from foldwise.runs.items import Item
+from foldwise.runs.landscapes import check_epochs, finely, fit_to_look_at, landscape_of
+from foldwise.runs.leases import Beat
 from foldwise.study.spec import Looking
 
 

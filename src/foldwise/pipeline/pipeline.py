@@ -21,10 +21,10 @@ from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
 from foldwise.pipeline.worker import all_settled, refuse_device, work
 from foldwise.reporting.report import write_report
 from foldwise.reporting.report_data import ReportData, gather
-from foldwise.run.folder import RunFolder, read_json
-from foldwise.run.launchers.launcher import Crew, Launcher
-from foldwise.run.launchers.local import default_workers
-from foldwise.run.launchers.table import LAUNCHERS
+from foldwise.runs.folder import RunFolder, read_json
+from foldwise.runs.launchers.launcher import Crew, Launcher
+from foldwise.runs.launchers.local import default_workers
+from foldwise.runs.launchers.table import LAUNCHERS
 from foldwise.study.reading import StudyFile
 
 

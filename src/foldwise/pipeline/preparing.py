@@ -21,9 +21,9 @@ from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public.study_source import source_facts, with_source
 from foldwise.data.record import audit_record, statistics, write_cases
 from foldwise.errors import DataError
-from foldwise.run.folder import RunFolder, write_json, written_whole
-from foldwise.run.leases import clean_up
-from foldwise.run.plan import Plan, make_plan
+from foldwise.runs.folder import RunFolder, write_json, written_whole
+from foldwise.runs.leases import clean_up
+from foldwise.runs.plan import Plan, make_plan
 from foldwise.storage import write_table
 from foldwise.study.configurations import Configuration, configurations
 from foldwise.study.label_groups import in_groups

@@ -62,7 +62,7 @@ def _landscape(job: Job) -> Result:
     return landscape_item(job)
 
 
-# One row for each row of `foldwise.run.items.KINDS`.
+# One row for each row of `foldwise.runs.items.KINDS`.
 TASKS: dict[str, Callable[[Job], Result]] = {
     "fit": _fit,
     "features": _features,

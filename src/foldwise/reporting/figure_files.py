@@ -18,7 +18,7 @@ from foldwise.reporting.drawing.standalone import standalone
 from foldwise.reporting.report import sections_of
 from foldwise.reporting.report_data import ReportData, gather
 from foldwise.reporting.sections.verdict.leaderboard import leaderboard
-from foldwise.run.folder import RunFolder, written_whole
+from foldwise.runs.folder import RunFolder, written_whole
 
 # Every figure is written by `drawing`, with its title first, so that a pattern finds it without parsing the page.
 FIGURE = re.compile(

@@ -14,8 +14,8 @@ from typing import Any
 from foldwise.errors import FoldwiseError, RunError
 from foldwise.reporting.report import render, waiting_page
 from foldwise.reporting.report_data import ReportData
-from foldwise.run.folder import RunFolder
-from foldwise.run.leases import how_far, items_in_progress
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.leases import how_far, items_in_progress
 
 HOST = "127.0.0.1"
 LOOK_EVERY_S = 3.0

@@ -22,7 +22,7 @@ from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
 from foldwise.reporting.drawing.sheet import SheetCell, contact_sheet
 from foldwise.reporting.sections.images.gallery import MAX_BARS, Bar, Picture, ShownCase, names_of
 from foldwise.reporting.wording import count, percent
-from foldwise.run.folder import read_json
+from foldwise.runs.folder import read_json
 from foldwise.storage import written_whole
 
 TABLE, PAGE, SHEET = "predictions.csv", "pictures.html", "pictures.png"

@@ -38,7 +38,7 @@ from foldwise.reporting.sections.verdict import (
     significance,
     speed,
 )
-from foldwise.run.folder import RunFolder, written_whole
+from foldwise.runs.folder import RunFolder, written_whole
 from foldwise.study.spec import Study
 
 

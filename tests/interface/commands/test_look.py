@@ -9,8 +9,8 @@ from foldwise.errors import ItemsFailed
 from foldwise.interface import api, cli
 from foldwise.pipeline import pipeline, preparing
 from foldwise.pipeline import worker as work
-from foldwise.run.auxiliary_results import read_auxiliary
-from foldwise.run.folder import RunFolder, read_json
+from foldwise.runs.auxiliary_results import read_auxiliary
+from foldwise.runs.folder import RunFolder, read_json
 from foldwise.study.reading import open_study
 
 STUDY = """

@@ -6,8 +6,8 @@ from auxiliary_items import TASKS, add, asking, scores_of
 from judged import judge
 from tiny_run import Wanted, make_run
 
-from foldwise.run.folder import read_json
-from foldwise.run.items import Item
+from foldwise.runs.folder import read_json
+from foldwise.runs.items import Item
 
 
 def again(folder, *likes, leave_out=()):

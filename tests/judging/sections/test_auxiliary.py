@@ -7,8 +7,8 @@ from auxiliary_items import BLUR, NOISE, TASKS, add, asked_about_worse_images, w
 from judged import judge
 from tiny_run import Wanted, make_run
 
-from foldwise.run.items import Item
-from foldwise.run.plan import Plan
+from foldwise.runs.items import Item
+from foldwise.runs.plan import Plan
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -2,9 +2,9 @@
 
 from foldwise.judging.sections.items import throughput_section
 from foldwise.judging.verdict_requested import SpeedPoint
-from foldwise.run.folder import RunFolder, write_json
-from foldwise.run.items import Item
-from foldwise.run.plan import Plan
+from foldwise.runs.folder import RunFolder, write_json
+from foldwise.runs.items import Item
+from foldwise.runs.plan import Plan
 from foldwise.study.spec import Training
 
 POINT = {

@@ -22,7 +22,7 @@ from foldwise.judging.statistics.textbook import (
     paired_t,
     signed_rank,
 )
-from foldwise.run.folder import read_json
+from foldwise.runs.folder import read_json
 
 FIVE = np.array([0.02, 0.01, 0.03, 0.00, 0.04])
 

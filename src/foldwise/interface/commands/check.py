@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from foldwise.data.audit.audit import Finding
     from foldwise.pipeline.preflight import Costs
     from foldwise.pipeline.preparing import Prepared
-    from foldwise.run.plan import Plan
+    from foldwise.runs.plan import Plan
     from foldwise.study.spec import Study
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
@@ -46,7 +46,7 @@ def check(
 ) -> None:
     """Read the study, decode and audit its images, make the folds and the plan. Trains nothing."""
     from foldwise.pipeline import pipeline
-    from foldwise.run.launchers.local import default_workers
+    from foldwise.runs.launchers.local import default_workers
     from foldwise.study.reading import open_study
 
     with Decoding() as decoding:
@@ -170,7 +170,7 @@ def _shared(plan: Plan) -> str:
 
 def _auxiliary(plan: Plan) -> str:
     """``; beside them 9 shallow baselines, 1 preview``."""
-    from foldwise.run.items import KINDS, count_kinds
+    from foldwise.runs.items import KINDS, count_kinds
 
     auxiliary = count_kinds(item for item in plan.items if KINDS[item.kind].is_auxiliary)
     return f"; beside them {auxiliary}" if auxiliary else ""

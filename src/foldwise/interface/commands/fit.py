@@ -20,7 +20,7 @@ from foldwise.study.single import HEADS, MODELS, Single, document, write_study
 
 if TYPE_CHECKING:
     from foldwise.judging.verdict import Verdict
-    from foldwise.run.folder import RunFolder
+    from foldwise.runs.folder import RunFolder
 
 # Of results.csv: what says nothing of a single configuration.
 OF_COMPARISONS = (
@@ -126,7 +126,7 @@ def save(options: Fit) -> Path:
     Raises:
         SpecError: a path is taken by something that may not be replaced.
     """
-    from foldwise.run.folder import RunFolder
+    from foldwise.runs.folder import RunFolder
 
     if options.model_path and not _may_be_replaced(options.model_path):
         cure = "A model is a folder; name a new one, or one that holds an earlier model."

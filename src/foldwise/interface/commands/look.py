@@ -17,7 +17,7 @@ from foldwise.storage import read_json
 from foldwise.text import count, duration
 
 if TYPE_CHECKING:
-    from foldwise.run.folder import RunFolder
+    from foldwise.runs.folder import RunFolder
 
 LOG_EVERY_S = 30.0
 Fit = Annotated[
@@ -51,7 +51,7 @@ def look(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Train one fit once more and look inside: loss surfaces, curvature, layers, activation maps."""
     from foldwise.interface.api import look as look_into
-    from foldwise.run.folder import RunFolder
+    from foldwise.runs.folder import RunFolder
 
     folder = RunFolder.open(run)
     with Looking() as looking:

@@ -16,7 +16,7 @@ from foldwise.interface.terminal import RunPath, console
 from foldwise.text import count
 
 if TYPE_CHECKING:
-    from foldwise.run.folder import RunFolder
+    from foldwise.runs.folder import RunFolder
 
 Open = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
 Figures = Annotated[
@@ -40,7 +40,7 @@ def report(
     port: Port = 0,
 ) -> None:
     """Judge what is done so far and write report.html, verdict.json and results.csv; or serve it while it grows."""
-    from foldwise.run.folder import RunFolder
+    from foldwise.runs.folder import RunFolder
 
     if port and not serve:
         raise SpecError("only a page that is served has a port", where="--port", cure="Add --serve.")

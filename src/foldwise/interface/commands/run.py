@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from foldwise.judging.verdict import Verdict
     from foldwise.pipeline.preflight import Costs
     from foldwise.pipeline.preparing import Prepared
-    from foldwise.run.folder import RunFolder
+    from foldwise.runs.folder import RunFolder
 
 Out = Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<study>")]
 Workers = Annotated[
@@ -151,7 +151,7 @@ class Terminal:
 
 def say_done_already(prepared: Prepared, folder: RunFolder) -> None:
     """That a run has nothing left to do."""
-    from foldwise.run.devices import waiting_sentence
+    from foldwise.runs.devices import waiting_sentence
 
     out, plan = console(), prepared.plan
     say_title(prepared.study, out)

@@ -16,8 +16,8 @@ from foldwise.interface.terminal import RunPath, console
 from foldwise.text import count, duration
 
 if TYPE_CHECKING:
-    from foldwise.run.folder import RunFolder
-    from foldwise.run.plan import Plan
+    from foldwise.runs.folder import RunFolder
+    from foldwise.runs.plan import Plan
 
 # A log of a long run grows slowly: a line after these seconds, or after this share of the time so far.
 LOG_EVERY_S, LOG_AT_MOST_EVERY_S = (60.0, 0.2), (10.0, 0.05)
@@ -26,17 +26,17 @@ FORETELL = 0.05  # of the items must be done, before it is said how long the oth
 
 def status(run: RunPath) -> None:
     """How far a run is, what is being done, and what failed and why."""
-    from foldwise.run.folder import RunFolder
+    from foldwise.runs.folder import RunFolder
 
     say_status(RunFolder.open(run))
 
 
 def say_status(folder: RunFolder) -> None:
     """How far a run is, what is being done now, what failed and why."""
-    from foldwise.run.devices import waiting_sentence
-    from foldwise.run.items import count_kinds
-    from foldwise.run.leases import items_in_progress
-    from foldwise.run.plan import skipped
+    from foldwise.runs.devices import waiting_sentence
+    from foldwise.runs.items import count_kinds
+    from foldwise.runs.leases import items_in_progress
+    from foldwise.runs.plan import skipped
 
     out, plan = console(), folder.load_plan()
     _, failed = folder.settled()
@@ -72,7 +72,7 @@ class Progress:
     """The live display of a run that is running; a plain line now and then where the output is no terminal."""
 
     def __init__(self, folder: RunFolder) -> None:
-        from foldwise.run.devices import without
+        from foldwise.runs.devices import without
 
         self.folder, self.began, plan = folder, time.monotonic(), folder.load_plan()
         self.plan = without(plan, waits_of(folder, plan))  # others do what waits, here or never
@@ -131,7 +131,7 @@ class Progress:
         return line + (f", {failed} failed" if failed else "")
 
     def _table(self) -> Table:
-        from foldwise.run.leases import how_far, items_in_progress
+        from foldwise.runs.leases import how_far, items_in_progress
 
         table = Table.grid(padding=(0, 2))
         for title, beat in items_in_progress(self.folder, self.plan):

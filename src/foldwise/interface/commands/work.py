@@ -19,7 +19,7 @@ def work(run: RunPath, item: ItemId = None, device: Device = "auto", worker_inde
     """Be a worker: do ready items until none is left; or do one item by hand."""
     from foldwise.pipeline.worker import do_by_hand, refuse_device
     from foldwise.pipeline.worker import work as pull
-    from foldwise.run.folder import RunFolder
+    from foldwise.runs.folder import RunFolder
 
     refuse_device(device)
     folder = RunFolder.open(run)

@@ -15,7 +15,7 @@ from foldwise.judging.scores.rows import BoundaryScores, Rows, read_arrays
 from foldwise.metrics.boundary import VERSION, of_image
 from foldwise.metrics.outputs import Floats
 from foldwise.metrics.table import choose_metric
-from foldwise.run.folder import RunFolder, written_whole
+from foldwise.runs.folder import RunFolder, written_whole
 from foldwise.study.spec import Judging, Study
 
 SCORES = ("nsd", "hd95")

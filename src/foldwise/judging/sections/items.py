@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from foldwise.judging.verdict import FailedItem
 from foldwise.judging.verdict_requested import ModelThroughput
-from foldwise.run.auxiliary_results import AuxiliaryItem
-from foldwise.run.folder import RunFolder
+from foldwise.runs.auxiliary_results import AuxiliaryItem
+from foldwise.runs.folder import RunFolder
 from foldwise.study.spec import Choice
 
 MEASURED = set(ModelThroughput.model_fields) - {"title", "model", "cache", "error", "cache_used"}

@@ -20,7 +20,7 @@ from foldwise.judging.verdict_requested import Condition, ConfigurationRobustnes
 from foldwise.metrics.influence import unit_scores
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import METRICS, Metric, choose_metric
-from foldwise.run.auxiliary_results import AuxiliaryItem
+from foldwise.runs.auxiliary_results import AuxiliaryItem
 from foldwise.study.spec import Robustness
 
 # Beside the metric that decides: accuracy, sensitivity, specificity and AUROC, as every kind of task has them.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from foldwise.errors import RunError, need
-from foldwise.run.folder import RunFolder
+from foldwise.runs.folder import RunFolder
 from foldwise.storage import folder_replaced
 
 MODEL, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"

@@ -24,7 +24,7 @@ from foldwise.learning.checkpoints.saved import Winner, load_winner
 from foldwise.learning.networks.network import layout_for
 from foldwise.learning.training.devices import pick_device, precision_for, steady
 from foldwise.learning.training.scoring import ForwardPass, probabilities
-from foldwise.run.folder import written_whole
+from foldwise.runs.folder import written_whole
 from foldwise.study.spec import Task
 from foldwise.text import some
 

@@ -16,7 +16,7 @@ import pynvml
 import torch
 
 from foldwise.learning.training.devices import MemoryPeak
-from foldwise.run.leases import Beat
+from foldwise.runs.leases import Beat
 
 POWERCAP = Path("/sys/class/powercap")
 # AMD processors have the same names; `intel-rapl:0:0` and the like are parts of these.

@@ -28,7 +28,7 @@ from foldwise.learning.training.fit_files import (
 from foldwise.learning.training.scoring import Scores, evaluate
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up, with_less_memory
 from foldwise.learning.training.train import Epoch, finite, recorded, restore, selector, state_of, train
-from foldwise.run.leases import Beat
+from foldwise.runs.leases import Beat
 from foldwise.study.automatic import stated_loss
 from foldwise.study.spec import Task
 

@@ -41,7 +41,7 @@ from foldwise.learning.training.energy import Spending
 from foldwise.learning.training.scoring import ForwardPass, is_large, tiled
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, assemble, with_less_memory
 from foldwise.learning.training.train import train
-from foldwise.run.leases import Beat
+from foldwise.runs.leases import Beat
 from foldwise.study.automatic import stated_pretraining
 from foldwise.study.spec import Choice, Training
 

@@ -13,7 +13,7 @@ from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.verdict import calibration
 from foldwise.reporting.sections.verdict.classes import boundary_section
-from foldwise.run.folder import read_json, write_json
+from foldwise.runs.folder import read_json, write_json
 
 WANTED = {
     "labels": replace(RUNS["multilabel"], images=24),

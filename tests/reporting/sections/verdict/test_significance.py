@@ -11,7 +11,7 @@ from foldwise.judging.sections.textbook import TESTS
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.verdict.significance import WITH_P, textbook_section
-from foldwise.run.folder import read_json, write_json
+from foldwise.runs.folder import read_json, write_json
 
 WANTED = {
     "labels": replace(RUNS["multilabel"], images=24),

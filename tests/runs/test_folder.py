@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from foldwise.errors import RunError
-from foldwise.run.folder import Counts, RunFolder, write_json
-from foldwise.run.items import Item
-from foldwise.run.leases import clean_up
-from foldwise.run.plan import Plan
+from foldwise.runs.folder import Counts, RunFolder, write_json
+from foldwise.runs.items import Item
+from foldwise.runs.leases import clean_up
+from foldwise.runs.plan import Plan
 
 FEATURES = Item("features-1", "features", (), "features", {})
 FITS = tuple(Item(f"fit-{n}", "fit", ("features-1",), f"fit {n}", {}) for n in range(3))
@@ -63,7 +63,7 @@ def test_an_item_whose_damaged_result_was_deleted_is_done_again(tmp_path):
 
 def test_one_of_many_processes_commits(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from foldwise.run.folder import RunFolder, write_json\n"
+        "import sys; from pathlib import Path; from foldwise.runs.folder import RunFolder, write_json\n"
         "folder, name = RunFolder(Path(sys.argv[1])), sys.argv[2]\n"
         "scratch = folder.scratch('fit-1', name)\n"
         "write_json(scratch / 'result.json', {'status': 'done', 'by': name})\n"

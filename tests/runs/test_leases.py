@@ -9,22 +9,24 @@ import time
 
 import pytest
 
-from foldwise.run import leases as leasing
-from foldwise.run.folder import RunFolder, read_json, write_json
-from foldwise.run.items import Item
-from foldwise.run.leases import MAX_ATTEMPTS, Sightings, acquire, release_all_of, release_dead
-from foldwise.run.plan import Plan
+from foldwise.runs import leases as leasing
+from foldwise.runs.folder import RunFolder, read_json, write_json
+from foldwise.runs.items import Item
+from foldwise.runs.leases import MAX_ATTEMPTS, Sightings, acquire, release_all_of, release_dead
+from foldwise.runs.plan import Plan
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from foldwise.run.leases import acquire
+from foldwise.runs.leases import acquire
 held = acquire(RunFolder(Path(sys.argv[1])), "fit-1")
 print("held" if held else "refused", flush=True)
 if held:
     held.beat("epoch 3")
     time.sleep(1000)
-""".replace("from foldwise.run.leases", "from foldwise.run.folder import RunFolder\nfrom foldwise.run.leases")
+""".replace(
+    "from foldwise.runs.leases", "from foldwise.runs.folder import RunFolder\nfrom foldwise.runs.leases"
+)
 
 
 class Clock:

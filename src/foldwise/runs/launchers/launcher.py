@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from foldwise.run.folder import RunFolder
+from foldwise.runs.folder import RunFolder
 
 Tick = Callable[[RunFolder], object]
 Log = Callable[[str], object]

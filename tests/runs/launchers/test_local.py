@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from foldwise.errors import RunError
-from foldwise.run.folder import RunFolder
-from foldwise.run.launchers import local
-from foldwise.run.launchers.launcher import Crew
-from foldwise.run.launchers.local import LocalWorkers, default_workers
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.launchers import local
+from foldwise.runs.launchers.launcher import Crew
+from foldwise.runs.launchers.local import LocalWorkers, default_workers
 
 ROOM = """
 import os, signal, sys, time
@@ -148,8 +148,8 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     worker = """
     import sys, time
     from pathlib import Path
-    from foldwise.run.leases import acquire
-    from foldwise.run.folder import RunFolder
+    from foldwise.runs.leases import acquire
+    from foldwise.runs.folder import RunFolder
     held = acquire(RunFolder(Path(sys.argv[1])), "fit-1")
     held.beat("holding")
     time.sleep(1000)
@@ -157,9 +157,9 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     driver = f"""
     import signal, sys
     from pathlib import Path
-    from foldwise.run.launchers.launcher import Crew
-    from foldwise.run.launchers.local import LocalWorkers
-    from foldwise.run.folder import RunFolder
+    from foldwise.runs.launchers.launcher import Crew
+    from foldwise.runs.launchers.local import LocalWorkers
+    from foldwise.runs.folder import RunFolder
     # Tests that are started in the background inherit ignored signals; a terminal does not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -214,7 +214,7 @@ def test_how_many_workers_a_machine_bears(monkeypatch):
 
 
 def test_launching_needs_no_torch():
-    code = "import sys, foldwise.run.launchers.local; sys.exit('torch' in sys.modules)"
+    code = "import sys, foldwise.runs.launchers.local; sys.exit('torch' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd(), timeout=200).returncode == 0
     )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from foldwise.errors import RunError
 from foldwise.processes import sigterm_as_interrupt
-from foldwise.run.launchers.launcher import Crew, Tick, Work
-from foldwise.run.leases import clean_up, release_dead
+from foldwise.runs.launchers.launcher import Crew, Tick, Work
+from foldwise.runs.leases import clean_up, release_dead
 
 
 class Inline:

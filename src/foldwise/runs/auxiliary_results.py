@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foldwise.run.folder import RunFolder
-from foldwise.run.plan import Plan
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.plan import Plan
 
 
 @dataclass(frozen=True)

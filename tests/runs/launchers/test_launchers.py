@@ -3,11 +3,11 @@
 import pytest
 from launcher_contract import LauncherContract, command, pull
 
-from foldwise.run.launchers import local
-from foldwise.run.launchers.inline import Inline
-from foldwise.run.launchers.launcher import Crew
-from foldwise.run.launchers.local import LocalWorkers
-from foldwise.run.launchers.table import LAUNCHERS
+from foldwise.runs.launchers import local
+from foldwise.runs.launchers.inline import Inline
+from foldwise.runs.launchers.launcher import Crew
+from foldwise.runs.launchers.local import LocalWorkers
+from foldwise.runs.launchers.table import LAUNCHERS
 
 
 class TestLocalWorkers(LauncherContract):

@@ -13,8 +13,8 @@ import psutil
 
 from foldwise.errors import RunError
 from foldwise.processes import sigterm_as_interrupt
-from foldwise.run.launchers.launcher import Crew, Tick
-from foldwise.run.leases import MAX_ATTEMPTS, clean_up, release_all_of, release_dead
+from foldwise.runs.launchers.launcher import Crew, Tick
+from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, release_all_of, release_dead
 
 POLL_S = 0.2
 GRACE_S = 10.0  # between asking a worker to stop and making it

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from foldwise.run.items import Item
-from foldwise.run.plan import Plan
+from foldwise.runs.items import Item
+from foldwise.runs.plan import Plan
 from foldwise.text import count
 
 EVERYWHERE = ("auto", "cpu")

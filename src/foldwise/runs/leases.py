@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from foldwise.processes import here, started, text_of
-from foldwise.run.folder import RunFolder, last_progress, read_json, write_json, written_whole
-from foldwise.run.items import failure, label
-from foldwise.run.plan import Plan
+from foldwise.runs.folder import RunFolder, last_progress, read_json, write_json, written_whole
+from foldwise.runs.items import failure, label
+from foldwise.runs.plan import Plan
 from foldwise.storage import is_abandoned
 
 LEASE_S = 180.0  # network file systems may hide a change for a minute

@@ -3,15 +3,15 @@
 import pytest
 
 from foldwise.errors import RunError, SpecError
-from foldwise.run.items import AUTO, KINDS, MAX_IMAGES, Rates, num_images, seconds_of
-from foldwise.run.landscapes import (
+from foldwise.runs.items import AUTO, KINDS, MAX_IMAGES, Rates, num_images, seconds_of
+from foldwise.runs.landscapes import (
     check_epochs,
     epochs_to_look_at,
     finely,
     fit_to_look_at,
     spread,
 )
-from foldwise.run.plan import make_plan, ready
+from foldwise.runs.plan import make_plan, ready
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
 from foldwise.study.spec import Looking

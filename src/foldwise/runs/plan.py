@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import find_metric
-from foldwise.run.auxiliary import auxiliary_items
-from foldwise.run.items import Item, make_item
+from foldwise.runs.auxiliary import auxiliary_items
+from foldwise.runs.items import Item, make_item
 from foldwise.study.configurations import Configuration, identity
 from foldwise.study.spec import NO_PRETRAINING, Augment, Study, Task, Training
 

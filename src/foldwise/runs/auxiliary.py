@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from foldwise.run.items import Item, make_item
-from foldwise.run.landscapes import landscapes
+from foldwise.runs.items import Item, make_item
+from foldwise.runs.landscapes import landscapes
 from foldwise.study.configurations import Configuration
 from foldwise.study.spec import AUGMENTS, NO_PRETRAINING, Augment, Choice, Study, Training
 

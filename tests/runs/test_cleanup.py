@@ -1,7 +1,7 @@
 """What kills leave behind is swept away, and nothing that somebody still needs."""
 
-from foldwise.run.folder import RunFolder
-from foldwise.run.leases import clean_up
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.leases import clean_up
 from foldwise.storage import write_json, written_whole
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plans import TWO_FOLDS, plan_of
 
-from foldwise.run.plan import Plan, make_plan, ready, seed_of, skipped
+from foldwise.runs.plan import Plan, make_plan, ready, seed_of, skipped
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
 

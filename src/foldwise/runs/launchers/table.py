@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from foldwise.run.launchers.inline import Inline
-from foldwise.run.launchers.launcher import Crew, Launcher, Work
-from foldwise.run.launchers.local import LocalWorkers
+from foldwise.runs.launchers.inline import Inline
+from foldwise.runs.launchers.launcher import Crew, Launcher, Work
+from foldwise.runs.launchers.local import LocalWorkers
 
 
 def _local(crew: Crew, work: Work) -> Launcher:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from foldwise.errors import RunError
-from foldwise.run.plan import Plan, skipped
+from foldwise.runs.plan import Plan, skipped
 from foldwise.storage import read_json as read_json
 from foldwise.storage import sync
 from foldwise.storage import write_json as write_json

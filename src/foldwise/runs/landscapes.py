@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from foldwise.errors import RunError, SpecError
-from foldwise.run.items import Item, make_item
+from foldwise.runs.items import Item, make_item
 from foldwise.study.spec import Looking, Study
 from foldwise.study.validation_errors import from_pydantic
 from foldwise.study.yaml_places import parse
