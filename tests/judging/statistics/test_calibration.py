@@ -1,11 +1,22 @@
-"""The reliability curve and its error against scikit-learn, and what a perfect model shows by the design's simulation."""
+"""Reliability curves against scikit-learn, what a perfect model shows by simulation, and temperatures against torch."""
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
+from sklearn.metrics import log_loss, roc_auc_score
 
-from foldwise.judging.statistics.calibration import ece, num_bins, perfect_ece, pixel_curve, reliability_curve
+from foldwise.judging.statistics.calibration import (
+    HOTTEST,
+    ece,
+    fit_temperature,
+    num_bins,
+    perfect_ece,
+    pixel_curve,
+    reliability_curve,
+    tempered,
+)
 from foldwise.judging.statistics.intervals import wilson
 
 
@@ -85,3 +96,94 @@ def test_pixels_are_pooled_over_images_and_classes():
     np.testing.assert_allclose([one.share for one in made], share)
     np.testing.assert_allclose([one.mean for one in made], mean)
     assert made[0].low is None
+
+
+def classifier(family, n=300, *, sharp=3.0, seed=0):
+    """Probabilities whose logits are `sharp` times too large, and the truth."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1.5, (n, 4))
+    if family == "multilabel":
+        return expit(sharp * logits).astype(np.float32), rng.random((n, 4)) < expit(logits)
+    p = torch.from_numpy(logits).softmax(1).numpy()
+    chosen = (rng.random(n)[:, None] > p.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    said = torch.from_numpy(sharp * logits).softmax(1).float().numpy()
+    return said, np.eye(4, dtype=bool)[chosen]
+
+
+def test_logits_three_times_too_large_have_a_temperature_of_three():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=200_000)
+    true = rng.random(len(z)) < expit(z)
+    two = np.stack([expit(-3 * z), expit(3 * z)], axis=1)
+    assert fit_temperature(two, np.stack([~true, true], axis=1), "binary") == pytest.approx(3, abs=0.04)
+    label = fit_temperature(two[:, 1:], true[:, None], "multilabel")
+    assert label == pytest.approx(3, abs=0.04)
+
+
+@pytest.mark.parametrize("family", ["multiclass", "multilabel"])
+def test_the_minimum_is_that_of_torch(family):
+    said, truth = classifier(family)
+    told, true = torch.from_numpy(said).double(), torch.from_numpy(truth).double()
+    log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_t], max_iter=200, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        if family == "multilabel":
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                told.logit() / log_t.exp(), true, reduction="sum"
+            )
+        else:
+            loss = torch.nn.functional.cross_entropy(
+                told.log() / log_t.exp(), true.argmax(1), reduction="sum"
+            )
+        loss = loss + log_t**2 / 2
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert fit_temperature(said, truth, family) == pytest.approx(float(log_t.detach().exp()), rel=1e-4)
+
+
+@pytest.mark.parametrize("family", ["multiclass", "multilabel"])
+def test_a_temperature_lowers_the_log_loss_where_it_was_set(family):
+    said, truth = classifier(family)
+    after = tempered(said, fit_temperature(said, truth, family), family)
+    pairs = zip(truth.T, said.T, after.T, strict=True) if family == "multilabel" else [(truth, said, after)]
+    before, better = np.mean([(log_loss(t, a), log_loss(t, b)) for t, a, b in pairs], axis=0)
+    assert better < before - 0.1
+
+
+@pytest.mark.parametrize("temperature", [0.5, 3.0, HOTTEST])  # below, probabilities of 1 - 1e-17 become equal
+def test_decisions_and_rankings_stay(temperature):
+    for family in ("multiclass", "multilabel"):
+        said, truth = classifier(family)
+        after = tempered(said, temperature, family)
+        if family == "multilabel":
+            assert ((after >= 0.5) == (said >= 0.5)).all()
+            for k in range(4):
+                expected = roc_auc_score(truth[:, k], said[:, k])
+                assert roc_auc_score(truth[:, k], after[:, k]) == pytest.approx(expected, abs=1e-12)
+        else:
+            assert (after.argmax(axis=1) == said.argmax(axis=1)).all()
+            np.testing.assert_allclose(after.sum(axis=1), 1)
+    two = np.stack([1 - said[:, 0], said[:, 0]], axis=1)
+    ranked = roc_auc_score(truth[:, 0], tempered(two, temperature, "binary")[:, 1])
+    assert ranked == pytest.approx(roc_auc_score(truth[:, 0], said[:, 0]), abs=1e-12)
+
+
+def test_one_changes_nothing_and_a_saturated_network_stays_finite():
+    said, _ = classifier("multiclass")
+    np.testing.assert_allclose(tempered(said, 1.0, "multiclass"), said, atol=1e-6)
+    sure = np.array([[1.0, 0.0]], np.float32)
+    for family in ("binary", "multilabel"):
+        assert np.isfinite(tempered(sure, HOTTEST, family)).all()
+        assert (tempered(sure, HOTTEST, family)[0] != 0.5).all()
+
+
+def test_few_images_that_are_all_right_do_not_make_a_fit_certain():
+    said = np.tile([[0.95, 0.05], [0.05, 0.95]], (6, 1))
+    alone = fit_temperature(said, said > 0.5, "binary")
+    assert 0.5 < alone < 1  # without the prior it would be the coldest there is
+    many = np.tile(said, (200, 1))
+    assert fit_temperature(many, many > 0.5, "binary") < alone / 1.5
