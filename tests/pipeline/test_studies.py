@@ -33,7 +33,7 @@ SECTIONS = {
     "0-architectures": ("factors", "curves", "side-by-side", "loss-panels", "pretraining", "robustness"),
     "1-gels": ("factors", "metrics", "curves", "confusion", "cost", "training"),
     "2-losses": ("factors", "epochs", "maps", "loss-curves"),
-    "3-tissue": ("factors", "three-parts", "augmentation", "maps"),
+    "3-tissue": ("factors", "splits", "augmentation", "maps"),
     "4-proteins": ("factors", "thresholds", "labels", "throughput", "weights"),
 }
 
