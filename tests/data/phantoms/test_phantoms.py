@@ -128,7 +128,7 @@ def test_organelles_are_as_unequal_as_in_the_atlas():
 def test_every_organelle_is_drawn_and_looks_like_no_other():
     planes = []
     for name, place in organelles.ORGANELLES.items():
-        alone = {name: proteins.Place(1.0, place.paint)}
+        alone = {name: proteins.Location(1.0, place.paint)}
         planes.append(
             proteins.drawn_with(alone, 3, size=64, difficulty=0.0, seed=0).image[3].astype(float).ravel()
         )
