@@ -60,9 +60,8 @@ def judge(folder: RunFolder) -> Verdict:
         SpecError: the study asks for a metric its task does not have.
     """
     verdict, rows = verdict_now(folder)
-    write_curves(
-        folder.curves, curves_of(rows, verdict)
-    )  # first, so that no verdict stands without its curves
+    # Curves first, so that no verdict stands without them.
+    write_curves(folder.curves, curves_of(rows, verdict))
     write_json(folder.verdict, verdict.dump())
     write_results(folder.results, verdict)
     write_scores(folder.scores, rows)

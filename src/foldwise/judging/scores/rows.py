@@ -82,9 +82,8 @@ class Rows:
     auxiliary: tuple[AuxiliaryItem, ...] = ()
     thresholds: str | None = None
     boundaries: BoundaryScores | None = None
-    cuts: dict[tuple[str, str], LabelThresholds] = field(
-        default_factory=dict, compare=False
-    )  # found once, by fit and method
+    # Thresholds by fit and method, kept so that they are computed once.
+    cuts: dict[tuple[str, str], LabelThresholds] = field(default_factory=dict, compare=False)
 
     @property
     def family(self) -> str:

@@ -129,9 +129,8 @@ def not_beaten(
     baselines: Sequence[ShallowBaseline], configurations: Sequence[ConfigurationResult], *, alpha: float
 ) -> VerdictWarning | None:
     """That the networks are not shown to be better than the best of the baselines; None where they are."""
-    best = next(
-        (baseline for baseline in baselines if baseline.beaten is False), None
-    )  # the best comes first
+    # Baselines come best first.
+    best = next((baseline for baseline in baselines if baseline.beaten is False), None)
     if best is None or best.estimate is None:
         return None
     winner = configurations[0]

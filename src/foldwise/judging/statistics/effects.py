@@ -182,9 +182,8 @@ def _inferred(apart_PC: Floats, scores: FactorialScores, options: IntervalOption
     if variance is None or not len(apart_PC):
         return []
     run_P = contrast_runs(apart_PC, scores)
-    floor_P = (
-        variance.pair_floor * (apart_PC**2).sum(axis=1) / 2
-    )  # of a pair, and of the mean of matched ones
+    # The floor of a pair, and of the mean of matched pairs.
+    floor_P = variance.pair_floor * (apart_PC**2).sum(axis=1) / 2
     image_P = np.einsum("pc,cd,pd->p", apart_PC, variance.image, apart_PC)
     error_P = np.sqrt(np.maximum(image_P, 0.0) + run_P + floor_P)
     # How contrasts share their runs; where there is no variance of runs, any way of sharing it will do.

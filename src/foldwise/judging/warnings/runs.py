@@ -140,8 +140,7 @@ def _still_improving(fit: PlannedFit) -> bool:
     best, before = scores.get(fit.result["best_epoch"]), [s for n, s in scores.items() if n <= TAIL * planned]
     if best is None or not before:
         return True
-    gain = min(
-        abs(best - score) for score in before
-    )  # the best epoch is the best of all, whichever way is better
+    # No epoch is better than the chosen one, so the distance needs no direction.
+    gain = min(abs(best - score) for score in before)
     whole = max(abs(best - before[0]), abs(before[0]) / 10)
     return bool(gain > GAIN * whole)
