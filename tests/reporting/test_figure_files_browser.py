@@ -5,7 +5,7 @@ import io
 from xml.etree import ElementTree
 
 import pytest
-from browsing import opened
+from browsing import opened, saved
 
 from foldwise.reporting.figure_files import write_figures
 
@@ -20,10 +20,8 @@ def page(chromium, runs):
     return page
 
 
-def saved(page, label):
-    with page.expect_download() as download:
-        page.get_by_role("button", name=label, exact=True).click()
-    return download.value.suggested_filename, download.value.path().read_text(encoding="utf-8")
+def saved_by(page, label):
+    return saved(page, page.get_by_role("button", name=label, exact=True))
 
 
 def rows(text):
@@ -31,7 +29,7 @@ def rows(text):
 
 
 def test_the_leaderboard_is_saved_with_the_values_behind_its_cells(page, runs):
-    name, text = saved(page, "Save Leaderboard as CSV")
+    name, text = saved_by(page, "Save Leaderboard as CSV")
     assert name == "tiny-leaderboard.csv"
     with (runs["classification24"].root / "results.csv").open(encoding="utf-8") as file:
         judged = [row for row in csv.DictReader(file) if row["configuration"].startswith("c-")]
@@ -44,7 +42,7 @@ def test_the_leaderboard_is_saved_with_the_values_behind_its_cells(page, runs):
 
 
 def test_a_chart_is_saved_with_literal_light_colours_although_the_page_is_dark(page):
-    name, text = saved(page, "Save Cost as SVG")
+    name, text = saved_by(page, "Save Cost as SVG")
     assert name == "tiny-cost.svg"
     drawn = ElementTree.fromstring(text)
     assert "var(" not in text
@@ -58,7 +56,7 @@ def test_a_chart_is_saved_with_literal_light_colours_although_the_page_is_dark(p
 
 
 def test_a_saved_chart_opens_by_itself_and_is_not_empty(chromium, page, tmp_path):
-    _, text = saved(page, "Save Leaderboard as SVG")
+    _, text = saved_by(page, "Save Leaderboard as SVG")
     (tmp_path / "chart.svg").write_text(text, encoding="utf-8")
     alone = opened(chromium, tmp_path / "chart.svg")
     assert alone.said == []
@@ -73,9 +71,7 @@ def test_every_button_that_saves_gives_a_file_that_is_not_empty(page):
     for button in page.locator(".save button").all():
         label = button.get_attribute("aria-label")
         if not label.endswith("PDF"):
-            with page.expect_download() as download:
-                button.click()
-            text = download.value.path().read_text(encoding="utf-8")
+            _, text = saved(page, button)
             assert len(text.splitlines()) > 1 or label.endswith("SVG"), label
     assert page.said == []
 
@@ -105,9 +101,9 @@ def test_buttons_are_not_printed_and_are_not_there_without_scripts(chromium, run
 def test_the_files_written_without_a_browser_are_the_same_tables(chromium, runs, tmp_path, kind):
     files = {file.name: file for file in write_figures(runs[kind], tmp_path)}
     page = opened(chromium, runs[kind].report, accept_downloads=True)
-    _, text = saved(page, "Save Leaderboard as CSV")
+    _, text = saved_by(page, "Save Leaderboard as CSV")
     assert files["leaderboard-table-1-leaderboard-table.csv"].read_text(encoding="utf-8") == text
-    _, text = saved(page, "Save Per class as CSV" if kind == "multilabel" else "Save Cost as CSV")
+    _, text = saved_by(page, "Save Per class as CSV" if kind == "multilabel" else "Save Cost as CSV")
     other = "classes-1-" if kind == "multilabel" else "cost-1-"
     told = next(file for name, file in files.items() if name.startswith(other) and file.suffix == ".csv")
     assert told.read_text(encoding="utf-8") == text
