@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from foldwise.errors import RunError
-from foldwise.runs.folder import Counts, RunFolder, write_json
+from foldwise.runs.folder import ItemCounts, RunFolder, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.leases import clean_up
 from foldwise.runs.plan import Plan
@@ -96,11 +96,11 @@ def test_a_plan_is_saved_and_found_again(tmp_path):
 def test_status_counts_every_item_once(tmp_path):
     folder = RunFolder(tmp_path)
     assert folder.settled() == (set(), set())
-    assert folder.status(PLAN) == Counts(done=0, running=0, waiting=4, failed=0, skipped=0)
+    assert folder.status(PLAN) == ItemCounts(done=0, running=0, waiting=4, failed=0, skipped=0)
     committed(folder, "features-1")
     committed(folder, "fit-0", "failed")
     (folder.attempts_of("fit-1") / "1").mkdir(parents=True)
-    assert folder.status(PLAN) == Counts(done=1, running=1, waiting=1, failed=1, skipped=0)
+    assert folder.status(PLAN) == ItemCounts(done=1, running=1, waiting=1, failed=1, skipped=0)
     assert folder.settled() == ({"features-1"}, {"fit-0"})
     assert set(folder.outcomes()) == {"features-1", "fit-0"}
     assert folder.beats() == {"fit-1": ""}
@@ -109,7 +109,7 @@ def test_status_counts_every_item_once(tmp_path):
 def test_what_needs_a_failed_item_is_skipped(tmp_path):
     folder = RunFolder(tmp_path)
     committed(folder, "features-1", "failed")
-    assert folder.status(PLAN) == Counts(done=0, running=0, waiting=0, failed=1, skipped=3)
+    assert folder.status(PLAN) == ItemCounts(done=0, running=0, waiting=0, failed=1, skipped=3)
 
 
 def test_failed_items_are_put_away_to_be_tried_again(tmp_path):

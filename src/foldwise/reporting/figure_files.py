@@ -97,7 +97,7 @@ def _written(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _tables(html: str) -> Iterator[tuple[str, str]]:
-    reader = _Reader()
+    reader = _PageReader()
     reader.feed(html)
     for number, table in enumerate(
         (table for table in reader.tables if table.head and not table.pictures), 1
@@ -137,7 +137,7 @@ def _plain(words: str) -> str:
     return " ".join(words.replace("\u200b", "").split())
 
 
-class _Reader(HTMLParser):
+class _PageReader(HTMLParser):
     """Finds the tables of a section; of cells, values and words."""
 
     def __init__(self) -> None:

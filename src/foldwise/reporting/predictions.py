@@ -20,7 +20,7 @@ from foldwise.errors import DataError
 from foldwise.reporting.assets import environment, joined
 from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
 from foldwise.reporting.drawing.sheet import SheetCell, contact_sheet
-from foldwise.reporting.sections.images.gallery import MAX_BARS, Bar, Picture, ShownCase, names_of
+from foldwise.reporting.sections.images.gallery import MAX_BARS, ClassBar, Picture, ShownCase, names_of
 from foldwise.reporting.wording import count, percent
 from foldwise.runs.folder import read_json
 from foldwise.storage import written_whole
@@ -155,7 +155,7 @@ def _overlay(row: Prediction, out: Path) -> Pixels | None:
 def _shown(row: Prediction, image: Pixels, over: Pixels | None, classes: list[str]) -> ShownCase:
     order = sorted(range(len(classes)), key=lambda k: (k not in row.predicted, -row.shares[k]))[:MAX_BARS]
     bars = [
-        Bar(classes[k], row.shares[k], k == row.truth, k in row.predicted or over is not None)
+        ClassBar(classes[k], row.shares[k], k == row.truth, k in row.predicted or over is not None)
         for k in sorted(order, key=lambda k: -row.shares[k])
     ]
     pictures = [Picture(data_uri(image), "image")]

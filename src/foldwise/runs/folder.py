@@ -28,7 +28,7 @@ def _result_at(path: Path, changed_ns: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Counts:
+class ItemCounts:
     """How many items of a plan are in each state; they add up to the plan."""
 
     done: int
@@ -261,13 +261,13 @@ class RunFolder:
             return []
         return sorted(attempts, key=lambda entry: int(entry.name))
 
-    def status(self, plan: Plan) -> Counts:
+    def status(self, plan: Plan) -> ItemCounts:
         """How many items of the plan are done, running, waiting, failed, or skipped since they need a failed one."""
         done, failed = self.settled()
         running = self.beats()
         ids = [item.id for item in plan.items]
         lost = {item.id for item in skipped(plan, failed)}
-        return Counts(
+        return ItemCounts(
             done=sum(name in done for name in ids),
             failed=sum(name in failed for name in ids),
             running=sum(name in running for name in ids),

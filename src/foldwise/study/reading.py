@@ -15,7 +15,7 @@ from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, is_bundle, spel
 from foldwise.study.spec import Study, Training
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
 from foldwise.study.variants import apply_variants, find_variant_errors
-from foldwise.study.yaml_places import Source, parse, read_source
+from foldwise.study.yaml_places import YamlSource, parse, read_source
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class StudyFile:
 
     path: Path
     study: Study
-    source: Source
+    source: YamlSource
     overrides: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
 
@@ -181,7 +181,7 @@ def _weights(name: Any, base: Path, keys: Keys, errors: list[Invalid]) -> Any:
     return str(path)
 
 
-def override(source: Source, changes: Sequence[str]) -> None:
+def override(source: YamlSource, changes: Sequence[str]) -> None:
     """Set keys of a source from texts such as ``train.epochs=2``; parts that are not there are made.
 
     Raises:
@@ -206,7 +206,7 @@ def override(source: Source, changes: Sequence[str]) -> None:
         _set(source, parts, value.value, where)
 
 
-def _set(source: Source, parts: list[str], value: Any, where: str) -> None:
+def _set(source: YamlSource, parts: list[str], value: Any, where: str) -> None:
     target = source.value
     keys: list[str | int] = []
     for depth, part in enumerate(parts):

@@ -11,7 +11,7 @@ from typing import Any
 from foldwise.errors import SpecError, unknown
 from foldwise.study.spec import Choice, Study, Training
 from foldwise.study.validation_errors import Invalid, Keys, model_at, shown
-from foldwise.study.yaml_places import Source
+from foldwise.study.yaml_places import YamlSource
 
 VARIANTS = "variants"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it becomes a part of the name of the run folder
@@ -20,7 +20,7 @@ SECTIONS: tuple[Keys, ...] = ((), ("train",), ("compare",))  # plain mappings wh
 FORM = "Write its keys below it, as they would stand in the study: quick: {train: {epochs: 2}}."
 
 
-def apply_variants(source: Source, names: Sequence[str]) -> None:
+def apply_variants(source: YamlSource, names: Sequence[str]) -> None:
     """Lay variants of a source over what it states, in this order; places in it lead to the variants.
 
     Raises:
@@ -45,7 +45,7 @@ def _unknown(name: str, variants: Mapping[str, Any]) -> SpecError:
 
 
 def find_variant_errors(
-    source: Source, chosen: Sequence[str], check: Callable[[Any], list[Invalid]]
+    source: YamlSource, chosen: Sequence[str], check: Callable[[Any], list[Invalid]]
 ) -> list[Invalid]:
     """What is wrong with the form of any variant, and with what those state that were not chosen.
 

@@ -42,7 +42,7 @@ FORMS = (
 
 
 @dataclass
-class Source:
+class YamlSource:
     """A YAML text as plain values, with the place of every key and value.
 
     Attributes:
@@ -107,7 +107,7 @@ class Source:
         return self.place(error.keys, at=error.at)
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path) -> YamlSource:
     """The plain values of a YAML file.
 
     Raises:
@@ -134,13 +134,13 @@ def read_source(path: Path) -> Source:
     return source
 
 
-def parse(text: str, *, name: str) -> Source:
+def parse(text: str, *, name: str) -> YamlSource:
     """The plain values of a YAML text.
 
     Raises:
-        SpecError: it is no YAML; errors that leave it readable are collected in `Source.errors` instead.
+        SpecError: it is no YAML; errors that leave it readable are collected in `YamlSource.errors` instead.
     """
-    source = Source(name, text.splitlines())
+    source = YamlSource(name, text.splitlines())
     try:
         root = YAML(typ="safe", pure=True).compose(text)
         if root is not None:
@@ -155,7 +155,7 @@ def parse(text: str, *, name: str) -> Source:
     return source
 
 
-def _form_error(source: Source, error: Exception) -> SpecError:
+def _form_error(source: YamlSource, error: Exception) -> SpecError:
     if isinstance(error, ReaderError):
         before = source_text(source)[: error.position]
         line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
@@ -175,7 +175,7 @@ def _form_error(source: Source, error: Exception) -> SpecError:
     return source.error_at(line, column, what, cure)
 
 
-def source_text(source: Source) -> str:
+def source_text(source: YamlSource) -> str:
     """The text a source was read from, with plain line ends."""
     return "\n".join(source.lines)
 
@@ -187,7 +187,7 @@ def _start(node: Node) -> Place:
 class _Reader:
     """Turns nodes into plain values and notes their places; errors are collected, so that all are said at once."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: YamlSource) -> None:
         self.source = source
 
     def read(self, node: Node, keys: Keys) -> Any:

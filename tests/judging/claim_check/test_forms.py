@@ -141,15 +141,15 @@ def test_a_form_reads_its_examples_from_the_first_word_to_the_last(form):
 
 def seed_like():
     """A table with the names of the examples."""
-    from foldwise.judging.claim_check.table import Measure, Row, Table
+    from foldwise.judging.claim_check.table import ReportedMetric, Row, ScoreTable
 
     rows = [
         Row(f"{network} · {optimizer}", {"network": network, "optimizer": optimizer}, {"accuracy": 0.9})
         for network in ("ResNet18", "VGG16")
         for optimizer in ("Adam", "SGD")
     ]
-    return Table(
-        "t", tuple(rows), {"accuracy": Measure("accuracy", "accuracy", True, share=True)}, "accuracy"
+    return ScoreTable(
+        "t", tuple(rows), {"accuracy": ReportedMetric("accuracy", "accuracy", True, share=True)}, "accuracy"
     )
 
 

@@ -17,7 +17,7 @@ from foldwise.storage import write_json
 from foldwise.text import count
 
 if TYPE_CHECKING:
-    from foldwise.judging.claim_check.check import Checked, Finding
+    from foldwise.judging.claim_check.check import Checked, CheckedSentence
     from foldwise.judging.claim_check.grammar import Answer
 
 SIGNS: dict[Answer, tuple[str, str]] = {
@@ -129,7 +129,7 @@ def say_findings(checked: Checked, *, every: bool = False) -> None:
     hang(out, Text(""), Text(f"Checked against {source}{tested}; {metric}.", "dim"))
 
 
-def _say(out: Console, finding: Finding, limit: str) -> None:
+def _say(out: Console, finding: CheckedSentence, limit: str) -> None:
     text = finding.sentence
     if len(text) > MAX_SENTENCE:
         text = text[:MAX_SENTENCE].rpartition(" ")[0] + " ..."

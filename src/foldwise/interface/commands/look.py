@@ -54,7 +54,7 @@ def look(  # noqa: PLR0913 - each is an option
     from foldwise.runs.folder import RunFolder
 
     folder = RunFolder.open(run)
-    with Looking() as looking:
+    with LookProgress() as looking:
         done = look_into(
             run,
             fit=fit,
@@ -94,7 +94,7 @@ def _number(text: str | None, option: str, wanted: str) -> int | str | None:
         ) from None
 
 
-class Looking:
+class LookProgress:
     """A line that says what is being done; a plain one now and then where the output is no terminal."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from foldwise.errors import SpecError
 from foldwise.judging.claim_check.forms import FORMS
 from foldwise.judging.claim_check.grammar import GRAVEST, SETS, Answer, CannotCheck, Form, Reading, read
 from foldwise.judging.claim_check.names import Name, Tokens, lexicon_of, tokens_of
-from foldwise.judging.claim_check.table import Table
+from foldwise.judging.claim_check.table import ScoreTable
 from foldwise.judging.results_text import results
 from foldwise.metrics.names import plain
 
@@ -42,7 +42,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckedSentence:
     """A sentence that claims something, the line in which it begins, its statements, and the worst of their answers."""
 
     line: int
@@ -55,16 +55,16 @@ class Finding:
 class Checked:
     """All findings of a text, in its order; the rest of its sentences claims nothing. `table.limit` is of all that is true."""
 
-    table: Table
+    table: ScoreTable
     num_sentences: int
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckedSentence, ...]
 
     def count(self, verdict: Answer) -> int:
         """How many sentences have this answer."""
         return sum(finding.verdict == verdict for finding in self.findings)
 
 
-def check(table: Table, text: str, *, same: Mapping[str, str] | None = None) -> Checked:
+def check(table: ScoreTable, text: str, *, same: Mapping[str, str] | None = None) -> Checked:
     """Check every sentence of a plain or Markdown text.
 
     `same` are words of the text that mean a name of the table, ``{"TPU": "gpu"}``; SpecError where it has none such.
@@ -85,7 +85,7 @@ def check(table: Table, text: str, *, same: Mapping[str, str] | None = None) -> 
         checks = tuple(_checks(table, tokens)) or _unread(sentence, tokens, own.get(_shape(tokens)))
         if checks:
             worst = min((statement.verdict for statement in checks), key=GRAVEST.index)
-            findings.append(Finding(line, sentence, worst, checks))
+            findings.append(CheckedSentence(line, sentence, worst, checks))
     return Checked(table, len(every), tuple(findings))
 
 
@@ -94,7 +94,7 @@ def _shape(tokens: Tokens) -> str:
     return " ".join("D" if word[0] == "D" else tokens.written.get(word, word) for word in tokens.words)
 
 
-def _checks(table: Table, tokens: Tokens) -> Iterator[Check]:
+def _checks(table: ScoreTable, tokens: Tokens) -> Iterator[Check]:
     """A check of every statement of a sentence that forms read as a whole."""
     subject: tuple[Name, ...] = ()
     words = "".join(f"{word} " for word in tokens.words)

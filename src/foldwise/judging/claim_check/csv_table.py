@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from foldwise.errors import DataError, RunError, SpecError, unknown
-from foldwise.judging.claim_check.table import Measure, Row, Table, of_verdict
+from foldwise.judging.claim_check.table import ReportedMetric, Row, ScoreTable, of_verdict
 from foldwise.judging.external.text import EMPTY, open_text
 from foldwise.judging.verdict import read_verdict
 from foldwise.metrics.names import LOWER_IS_BETTER, family_of
@@ -23,7 +23,7 @@ MATRIX = r"[\[(].*[\])]$"
 TIME = re.compile(r"time|duration|latency", re.IGNORECASE)
 
 
-def open_report(path: Path, *, metric: str | None = None) -> Table:
+def open_report(path: Path, *, metric: str | None = None) -> ScoreTable:
     """The numbers of a run folder, of a verdict.json, or of a table with one row per configuration.
 
     `metric` is what a sentence means that names none: by default the one that decides, or the first of the table.
@@ -41,7 +41,7 @@ def open_report(path: Path, *, metric: str | None = None) -> Table:
     return replace(table, default=metric or table.default)
 
 
-def of_csv(path: Path) -> Table:
+def of_csv(path: Path) -> ScoreTable:
     """The numbers of a table with one row per configuration, in which nothing was tested; DataError where it is none."""
     text, where = open_text(path, path.name), path.name
     if any(own <= set(text.columns) for own in OWN):
@@ -73,7 +73,7 @@ def of_csv(path: Path) -> Table:
         several = f"the table has {len(rows)} rows of {count(num, 'configuration')}"
         cure = "Make the verdict first: foldwise judge FILE --out verdict; then name verdict/verdict.json."
         raise DataError(f"{several}; a claim is checked against one row of each", where=where, cure=cure)
-    return Table(where, tuple(rows), scores, measures[0].name)
+    return ScoreTable(where, tuple(rows), scores, measures[0].name)
 
 
 def _numbers(cells: pd.Series[str], separator: str) -> pd.Series[float]:
@@ -82,7 +82,7 @@ def _numbers(cells: pd.Series[str], separator: str) -> pd.Series[float]:
     return pd.to_numeric(bare, errors="coerce") / (1 + 99 * cells.str.endswith("%"))
 
 
-def _measure(name: str, values: pd.Series[float]) -> Measure:
+def _measure(name: str, values: pd.Series[float]) -> ReportedMetric:
     family = family_of(name)
     better = False if family in LOWER_IS_BETTER or TIME.search(name) else True if family else None
-    return Measure(name, name.replace("_", " "), better, bool(values.dropna().between(0, 1).all()))
+    return ReportedMetric(name, name.replace("_", " "), better, bool(values.dropna().between(0, 1).all()))

@@ -14,7 +14,7 @@ from itertools import count
 from typing import Literal
 
 from foldwise.judging.claim_check.names import Name, Number, Slot, Tokens
-from foldwise.judging.claim_check.table import Measure, Row, Table
+from foldwise.judging.claim_check.table import ReportedMetric, Row, ScoreTable
 
 Answer = Literal["true", "false", "not supported", "cannot check"]
 Found = tuple[Answer, str]  # with the numbers that decide
@@ -78,7 +78,7 @@ class Party:
 class Reading:
     """A statement as a form reads it: the tokens in each slot, and the names that *it* stands for."""
 
-    table: Table
+    table: ScoreTable
     tokens: Tokens
     slots: Mapping[str, str]
     subject: tuple[Name, ...] = ()
@@ -101,7 +101,7 @@ class Reading:
         return names or (self.subject if slot in self else ())
 
     @cached_property
-    def measure(self) -> Measure:
+    def measure(self) -> ReportedMetric:
         """The metric that it names; else the one that decides."""
         of = next((value for value in self.values("m") if isinstance(value, tuple)), None)
         of = (self.table.measures[self.table.default],) if of is None else of
@@ -130,7 +130,7 @@ class Reading:
             return True
         if value is None:
             raise CannotCheck(f"{self.table.source} does not have this number")
-        measure = Measure("", "", None) if slot in COUNTS else self.measure
+        measure = ReportedMetric("", "", None) if slot in COUNTS else self.measure
         return self.number(slot).agrees(measure, value, roughly=bool(self.words(slot) & ABOUT))
 
     def interval_agrees(self, ends: Sequence[tuple[float, float]]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from foldwise.judging.claim_check.table import Measure, Row, Table
+from foldwise.judging.claim_check.table import ReportedMetric, Row, ScoreTable
 from foldwise.metrics.names import FAMILY_OF, family_of, plain
 
 # What a level may be called beside its name, by a word of its factor: "multi-layer heads" of `classifier_head`.
@@ -51,18 +51,18 @@ class Number:
     def __str__(self) -> str:
         return f"{self.value:.{self.digits}f}{' %' if self.percent else ''}"
 
-    def of(self, measure: Measure, value: float) -> float:
+    def of(self, measure: ReportedMetric, value: float) -> float:
         """A value of the report as this number would print it: in per cent, or as it is."""
         return 100 * value if measure.share and (self.percent or abs(self.value) > 1) else value
 
-    def agrees(self, measure: Measure, value: float, *, roughly: bool = False) -> bool:
+    def agrees(self, measure: ReportedMetric, value: float, *, roughly: bool = False) -> bool:
         """Whether a value is rounded to this number; `roughly` allows the last digit to be one off."""
         tolerance = (1.5 if roughly else 0.5) * 10.0**-self.digits
         return abs(self.of(measure, value) - self.value) <= tolerance * (1 + 1e-9) + 1e-12
 
 
 # A string is a factor; a tuple holds several metrics where a name is not enough, none where the report lacks it.
-Slot = Name | Number | str | tuple[Measure, ...]
+Slot = Name | Number | str | tuple[ReportedMetric, ...]
 LETTERS = {Name: "N", Number: "D", str: "F", tuple: "M"}
 
 
@@ -81,7 +81,7 @@ class Tokens:
         self.slots[slot], self.written[slot] = value, written
 
 
-def lexicon_of(table: Table, same: Mapping[str, str]) -> dict[str, Slot]:
+def lexicon_of(table: ScoreTable, same: Mapping[str, str]) -> dict[str, Slot]:
     """What every name of a report stands for, as `plain` has it; `same` are words that mean one: TPU -> gpu."""
     names: dict[str, Slot] = {}
     for word, family in FAMILY_OF.items():

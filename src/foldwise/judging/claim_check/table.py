@@ -17,7 +17,7 @@ Two = tuple[Sequence[str], Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Measure:
+class ReportedMetric:
     """A metric; a `share` lies between 0 and 1, and `tested` is the one whose differences were tested."""
 
     name: str
@@ -84,12 +84,12 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Table:
+class ScoreTable:
     """All that is known; `default` is the measure of a sentence that names none, and a plain table has no verdict."""
 
     source: str
     rows: tuple[Row, ...]
-    measures: Mapping[str, Measure]
+    measures: Mapping[str, ReportedMetric]
     default: str
     verdict: Verdict | None = None
 
@@ -118,14 +118,14 @@ class Table:
         sets = {factor: set(levels) for factor, levels in wanted.items()}
         return [row for row in self.rows if all(row.levels.get(name) in of for name, of in sets.items())]
 
-    def of_rows(self, measure: Measure, a: Row, b: Row) -> Contrast | None:
+    def of_rows(self, measure: ReportedMetric, a: Row, b: Row) -> Contrast | None:
         """Two configurations; None where one has no value."""
         plain = _contrast(measure, [(a, b)])
         if plain and measure.tested and self.verdict and a.result and b.result:
             return plain.tested(self.verdict.pairs, a.result.id, b.result.id)
         return plain
 
-    def of_levels(self, measure: Measure, factor: str, two: Two, among: Levels) -> Contrast | None:
+    def of_levels(self, measure: ReportedMetric, factor: str, two: Two, among: Levels) -> Contrast | None:
         """Two levels of a factor; None where no two configurations differ in it alone."""
         firsts, seconds = (self.holding({**among, factor: levels}) for levels in two)
         others = [name for name in self.factors if name != factor]
@@ -138,13 +138,13 @@ class Table:
         return plain
 
 
-def _contrast(measure: Measure, pairs: Sequence[tuple[Row, Row]]) -> Contrast | None:
+def _contrast(measure: ReportedMetric, pairs: Sequence[tuple[Row, Row]]) -> Contrast | None:
     valued = [(a, b) for a, b in pairs if measure.name in a.values and measure.name in b.values]
     each = [a.values[measure.name] - b.values[measure.name] for a, b in valued]
     return Contrast(valued, each, sum(each) / len(each)) if each else None
 
 
-def of_verdict(verdict: Verdict, source: str = "verdict.json") -> Table:
+def of_verdict(verdict: Verdict, source: str = "verdict.json") -> ScoreTable:
     """The numbers of a verdict; RunError where no configuration has a score yet."""
     rows = []
     for result in verdict.configurations:
@@ -156,7 +156,7 @@ def of_verdict(verdict: Verdict, source: str = "verdict.json") -> Table:
         cure = "foldwise run goes on; foldwise report judges what is done."
         raise RunError("this verdict holds no score yet", where=source, cure=cure)
     measures = {
-        name: Measure(name, of.title, of.higher_is_better, of.bounded, name == verdict.metric.name)
+        name: ReportedMetric(name, of.title, of.higher_is_better, of.bounded, name == verdict.metric.name)
         for name, of in verdict.metrics.items()
     }
-    return Table(source, tuple(rows), measures, verdict.metric.name, verdict)
+    return ScoreTable(source, tuple(rows), measures, verdict.metric.name, verdict)

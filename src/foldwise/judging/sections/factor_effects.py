@@ -9,10 +9,10 @@ import numpy as np
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.statistics.design import CONFIGURED, COVARIATES, TUNED, Factor, is_full
 from foldwise.judging.statistics.effects import (
-    Contrast,
     Effect,
     FactorialScores,
     IntervalOptions,
+    LevelContrast,
     Shares,
     effect,
     shares,
@@ -159,7 +159,7 @@ def _geometric(weights: Floats | None, costs: Floats) -> float | None:
     return float(np.exp(weights @ np.log(np.where(np.isnan(costs), 1.0, costs))))
 
 
-def _pair(pair: Contrast, effect: Effect, sign: int) -> LevelPair:
+def _pair(pair: LevelContrast, effect: Effect, sign: int) -> LevelPair:
     ends = sorted(sign * end for end in (pair.low, pair.high) if end is not None)
     return LevelPair(
         a=effect.view.labels[pair.a],
@@ -189,7 +189,7 @@ def _in_words(effect: Effect, levels: Sequence[LevelMean], confidence: str) -> s
     return sentence
 
 
-def _two(pair: Contrast, labels: Sequence[str], confidence: str) -> str:
+def _two(pair: LevelContrast, labels: Sequence[str], confidence: str) -> str:
     a, b = labels[pair.a], labels[pair.b]
     by = f"{show(pair.difference or 0.0)}{_interval(pair, confidence)}"
     agree = f" {pair.agree} of {count(pair.matched, 'matched pair agrees', 'matched pairs agree')}."
@@ -203,7 +203,7 @@ def _two(pair: Contrast, labels: Sequence[str], confidence: str) -> str:
     return f"{a} and {b} cannot be told apart: they differ by {by}.{agree}"
 
 
-def _many(pairs: Sequence[Contrast], labels: Sequence[str], confidence: str) -> str:
+def _many(pairs: Sequence[LevelContrast], labels: Sequence[str], confidence: str) -> str:
     """The best level, what it is better than, and from what it cannot be told apart."""
     best = pairs[0].a
     own = [pair for pair in pairs if pair.a == best]
@@ -234,7 +234,7 @@ def _and(names: Sequence[str]) -> str:
     return ", ".join(shown[:-1]) + f" and {shown[-1]}" if len(shown) > 1 else shown[0]
 
 
-def _interval(pair: Contrast, confidence: str) -> str:
+def _interval(pair: LevelContrast, confidence: str) -> str:
     """`` (95 % interval 0.01 to 0.06)``, in the direction of better."""
     if pair.low is None or pair.high is None or max(abs(pair.low), abs(pair.high)) < INVISIBLE:
         return ""

@@ -59,7 +59,7 @@ class FactorialScores:
 
 
 @dataclass(frozen=True)
-class Contrast:
+class LevelContrast:
     """Two labels of a view, `a` with the better mean; by their place.
 
     Attributes:
@@ -97,7 +97,7 @@ class Effect:
     view: View
     means: Floats
     weights: tuple[Floats | None, ...]
-    contrasts: tuple[Contrast, ...]
+    contrasts: tuple[LevelContrast, ...]
     sets: dict[tuple[str, ...], Floats]
 
 
@@ -156,7 +156,7 @@ def effect(
         difference = None if weights_C is None else _snapped(float(weights_C @ estimate))
         agree, matched = _agreement(sets, a, b)
         more = next(inferred, {}) if weights_C is not None else {}
-        contrasts.append(Contrast(a, b, difference, agree, matched, **more))
+        contrasts.append(LevelContrast(a, b, difference, agree, matched, **more))
     return Effect(factor, view, means, weights, tuple(contrasts), sets)
 
 

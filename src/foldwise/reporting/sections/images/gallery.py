@@ -36,7 +36,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Bar:
+class ClassBar:
     """The probability of one class; `true` where the image has it, `predicted` where the model says so."""
 
     name: str
@@ -52,7 +52,7 @@ class ShownCase:
     name: str
     note: str
     pictures: list[Picture]
-    bars: list[Bar] = field(default_factory=list)
+    bars: list[ClassBar] = field(default_factory=list)
     right: bool | None = None
     truth: str = ""
     predicted: str = ""
@@ -228,7 +228,7 @@ def _label_cell(data: ReportData, configuration: str, case: int) -> ShownCase | 
     # What is true or predicted has a bar even where it is improbable.
     order = sorted(range(len(classes)), key=lambda k: (k not in {*row.labels, *predicted}, -shares[k]))
     bars = [
-        Bar(classes[k], float(shares[k]), k in row.labels, k in predicted)
+        ClassBar(classes[k], float(shares[k]), k in row.labels, k in predicted)
         for k in sorted(order[:MAX_BARS], key=lambda k: -shares[k])
     ]
     names = names_of(predicted, shares, classes)

@@ -55,7 +55,7 @@ def matrix_of(data: ReportData) -> Bools:
     return labels
 
 
-def _pair(pair: Pair, labels: Bools, names: list[str]) -> dict[str, Any]:
+def _pair(pair: LabelPair, labels: Bools, names: list[str]) -> dict[str, Any]:
     return {
         "names": (names[pair.a], names[pair.b]),
         "phi": score(pair.phi, 3),
@@ -65,7 +65,7 @@ def _pair(pair: Pair, labels: Bools, names: list[str]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Pair:
+class LabelPair:
     """Two labels, by index, with their correlation and the number of images that have both."""
 
     a: int
@@ -87,11 +87,11 @@ def phi(labels: Bools) -> Floats:
     return np.asarray(scaled.T @ scaled)
 
 
-def strongest(labels: Bools, most: int) -> tuple[list[Pair], list[Pair]]:
+def strongest(labels: Bools, most: int) -> tuple[list[LabelPair], list[LabelPair]]:
     """At most `most` pairs each of the highest positive and of the lowest negative correlation, strongest first."""
     correlation, together = phi(labels), labels.astype(np.int64).T @ labels.astype(np.int64)
     pairs = [
-        Pair(a, b, float(correlation[a, b]), int(together[a, b]))
+        LabelPair(a, b, float(correlation[a, b]), int(together[a, b]))
         for b in range(labels.shape[1])
         for a in range(b)
         if np.isfinite(correlation[a, b])
