@@ -15,14 +15,13 @@ TORCH_FREE = [
     "foldwise.pipeline.pipeline",
     "foldwise.pipeline.preparing",
     "foldwise.pipeline.worker",
-    "foldwise.runs.launchers.table",
     "foldwise.reporting.report",
     "foldwise.judging.verdict",
     "foldwise.data.audit.audit",
     "foldwise.data.folds.splits",
     "foldwise.data.cache.packed",
     "foldwise.data.cache.packing",
-    "foldwise.runs.launchers.local",
+    "foldwise.runs.launchers",
     "foldwise.runs.plan",
 ]
 

@@ -10,10 +10,9 @@ from foldwise.pipeline.pipeline import finish
 from foldwise.pipeline.preflight import preflight
 from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import all_settled, work
-from foldwise.runs.devices import waiting, waiting_sentence
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.items import Item
-from foldwise.runs.plan import Plan
+from foldwise.runs.plan import Plan, waiting, waiting_sentence
 from foldwise.study.reading import open_study
 
 STUDY = """

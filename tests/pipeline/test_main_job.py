@@ -20,8 +20,7 @@ from forked import Forked
 from foldwise.data.phantoms.catalogue import make
 from foldwise.interface import api, cli
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.launchers.inline import Inline
-from foldwise.runs.launchers.table import LAUNCHERS
+from foldwise.runs.launchers import LAUNCHERS, Inline
 
 SEGMENTATION = """
 study: tiny

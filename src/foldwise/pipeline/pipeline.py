@@ -22,9 +22,8 @@ from foldwise.pipeline.worker import all_settled, refuse_device, work
 from foldwise.reporting.report import write_report
 from foldwise.reporting.report_data import ReportData, gather
 from foldwise.runs.folder import RunFolder, read_json
-from foldwise.runs.launchers.launcher import Crew, Launcher
-from foldwise.runs.launchers.local import default_workers
-from foldwise.runs.launchers.table import LAUNCHERS
+from foldwise.runs.launcher import Crew, Launcher
+from foldwise.runs.launchers import LAUNCHERS, default_workers
 from foldwise.study.reading import StudyFile
 
 

@@ -16,9 +16,8 @@ from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.preparing import Prepared
 from foldwise.pipeline.worker import waiting_here
-from foldwise.runs.devices import waiting_sentence, without
 from foldwise.runs.items import Rates, seconds_of
-from foldwise.runs.plan import Plan
+from foldwise.runs.plan import Plan, waiting_sentence, without
 from foldwise.study.configurations import Configuration
 from foldwise.study.spec import Training
 

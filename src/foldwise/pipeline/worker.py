@@ -21,11 +21,10 @@ from typing import Any
 from foldwise.errors import FoldwiseError, MissingExtra, RunError, SpecError
 from foldwise.learning.job import Job
 from foldwise.pipeline.tasks import TASKS
-from foldwise.runs.devices import devices_asked, waiting
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import KINDS, Item, failure, label
 from foldwise.runs.leases import Beat, Lease, acquire
-from foldwise.runs.plan import Plan, ready, skipped
+from foldwise.runs.plan import Plan, devices_asked, ready, skipped, waiting
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE_SLIPS = {"gpu": "Write cuda for an NVIDIA GPU, mps for an Apple one. ", "cuda:0": "Write cuda. "}

@@ -1,9 +1,12 @@
-"""The plan: every item of work, what it needs, and an id that changes when, and only when, its result can."""
+"""The plan: every item of work, what it needs, and an id that changes when, and only when, its result can.
+
+Also what of a plan can be done now: what is ready, what is skipped, and what waits for a device that is not here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Any, Self
 
@@ -13,7 +16,9 @@ from foldwise.runs.auxiliary import auxiliary_items
 from foldwise.runs.items import Item, make_item
 from foldwise.study.configurations import Configuration, identity
 from foldwise.study.spec import NO_PRETRAINING, Augment, Study, Task, Training
+from foldwise.text import count
 
+EVERYWHERE = ("auto", "cpu")  # devices that every machine has
 SEEDS = 2**31  # every library takes a seed below this
 CLASSIFICATION = ("binary_classification", "multiclass_classification", "multilabel_classification")
 # What pretraining depends on: fits on one fold that differ in anything else share it. The sizes may be its own options.
@@ -94,7 +99,17 @@ def _fit(
     packed: str,
     split: tuple[int, int, str],
 ) -> Item:
-    settings = _fit_settings(study, row, task=task, packed=packed, split=split)
+    settings = _of_fold(study, packed, split) | {
+        "training": row.training.model_dump(mode="json"),
+        "configuration": row.id,
+        "task": task,
+        "encoder_seed": _encoder_seed(study, row.training),
+        "select": study.judge.select,
+    }
+    metric = find_metric(study.judge.select, FAMILIES[task], "select")
+    # Where the epoch is chosen by no boundary score it changes no fit, and must not change its id.
+    if metric is not None and metric.needs == "boundary":
+        settings["tolerance_px"] = study.judge.tolerance_px
     return make_item(
         "fit",
         settings,
@@ -102,6 +117,14 @@ def _fit(
         title=f"{row.name} · {_place(study, *split[:2])}",
         identity={"training": identity(row.training)},
     )
+
+
+def _of_fold(study: Study, packed: str, split: tuple[int, int, str]) -> dict[str, Any]:
+    """What all items of a fold share of their settings."""
+    repeat, fold, digest = split
+    seed = seed_of(study.seed, repeat, fold, digest)
+    shared = {"packed": packed, "split": digest, "repeat": repeat, "fold": fold, "seed": seed}
+    return shared | {"threads": study.threads}
 
 
 def _place(study: Study, repeat: int, fold: int) -> str:
@@ -145,18 +168,9 @@ def _features(study: Study, row: Configuration, *, packed: str) -> Item:
 
 def _pretraining(study: Study, row: Configuration, *, packed: str, split: tuple[int, int, str]) -> Item:
     """What teaches a network about the images of one training part, once for all fits that begin with it."""
-    repeat, fold, digest = split
     training = pretraining(row.training)
-    settings = {
-        "training": training.model_dump(mode="json"),
-        "packed": packed,
-        "split": digest,
-        "repeat": repeat,
-        "fold": fold,
-        "seed": seed_of(study.seed, repeat, fold, digest),
-        "threads": study.threads,
-    }
-    title = f"pretraining of {training.model} by {training.pretrain} · {_place(study, repeat, fold)}"
+    settings = _of_fold(study, packed, split) | {"training": training.model_dump(mode="json")}
+    title = f"pretraining of {training.model} by {training.pretrain} · {_place(study, *split[:2])}"
     return make_item("pretrain", settings, title=title, identity={"training": identity(training)})
 
 
@@ -164,33 +178,6 @@ def pretraining(training: Training) -> Training:
     """The part of a training that its pretraining depends on; everything else is as if it were not stated."""
     keys = PRETRAINED_BY | (SIZED_BY - training.pretrain.options.keys())
     return Training.model_validate(training.model_dump(mode="json", include=keys))
-
-
-def _fit_settings(
-    study: Study, row: Configuration, *, task: Task, packed: str, split: tuple[int, int, str]
-) -> dict[str, Any]:
-    repeat, fold, digest = split
-    return {
-        "training": row.training.model_dump(mode="json"),
-        "configuration": row.id,
-        "task": task,
-        "packed": packed,
-        "split": digest,
-        "repeat": repeat,
-        "fold": fold,
-        "seed": seed_of(study.seed, repeat, fold, digest),
-        "encoder_seed": _encoder_seed(study, row.training),
-        "threads": study.threads,
-        "select": study.judge.select,
-        **_tolerance(study, task),
-    }
-
-
-def _tolerance(study: Study, task: str) -> dict[str, float]:
-    """Of the boundary scores an epoch is chosen by. Else it changes no fit, and must not change its id."""
-    metric = find_metric(study.judge.select, FAMILIES[task], "select")
-    needed = metric is not None and metric.needs == "boundary"
-    return {"tolerance_px": study.judge.tolerance_px} if needed else {}
 
 
 def _encoder_seed(study: Study, training: Training) -> int:
@@ -220,3 +207,49 @@ def skipped(plan: Plan, failed: Collection[str]) -> list[Item]:
         if item.id not in failed and any(need in failed or need in lost for need in item.needs):
             lost[item.id] = item
     return list(lost.values())
+
+
+def device_of(item: Item) -> str:
+    """The device that the settings of an item state; ``auto`` where they state none."""
+    stated = item.settings.get("training") or item.settings.get("encoder") or {}
+    return str(stated.get("device", "auto"))
+
+
+def devices_asked(plan: Plan) -> set[str]:
+    """Those that not every machine has."""
+    return {device_of(item) for item in plan.items} - set(EVERYWHERE)
+
+
+def waiting(plan: Plan, missing: Collection[str]) -> frozenset[str]:
+    """Ids of the items that no worker here can do, done ones too: they ask for one of these devices, or need such an item.
+
+    None where no fit at all can be done here: then nothing is to be waited for, and whoever tries is refused.
+    """
+    if all(device_of(item) in missing for item in plan.items if item.kind == "fit"):
+        return frozenset()
+    waits: set[str] = set()
+    for item in plan.items:  # what is needed comes first in a plan
+        if device_of(item) in missing or any(need in waits for need in item.needs):
+            waits.add(item.id)
+    return frozenset(waits)
+
+
+def without(plan: Plan, items: Collection[str]) -> Plan:
+    """The plan without these items."""
+    return replace(plan, items=tuple(item for item in plan.items if item.id not in items))
+
+
+def waiting_sentence(plan: Plan, waits: Collection[str]) -> str:
+    """What waits, as a sentence; empty where nothing does."""
+    fits = [item for item in plan.items if item.kind == "fit"]
+    waiting_fits = [item for item in fits if item.id in waits]
+    if not waiting_fits:
+        return ""
+    total = len({item.settings["configuration"] for item in fits})
+    number = len({item.settings["configuration"] for item in waiting_fits})
+    names = " and ".join(sorted({device_of(item) for item in waiting_fits} - set(EVERYWHERE)))
+    verb, they = ("asks", "it waits") if number == 1 else ("ask", "they wait")
+    return (
+        f"{number} of {count(total, 'configuration')} {verb} for {names}, which this machine does not have: "
+        f"{they} for a worker that has it."
+    )

@@ -151,7 +151,7 @@ class Terminal:
 
 def say_done_already(prepared: Prepared, folder: RunFolder) -> None:
     """That a run has nothing left to do."""
-    from foldwise.runs.devices import waiting_sentence
+    from foldwise.runs.plan import waiting_sentence
 
     out, plan = console(), prepared.plan
     say_title(prepared.study, out)

@@ -33,10 +33,9 @@ def status(run: RunPath) -> None:
 
 def say_status(folder: RunFolder) -> None:
     """How far a run is, what is being done now, what failed and why."""
-    from foldwise.runs.devices import waiting_sentence
     from foldwise.runs.items import count_kinds
     from foldwise.runs.leases import items_in_progress
-    from foldwise.runs.plan import skipped
+    from foldwise.runs.plan import skipped, waiting_sentence
 
     out, plan = console(), folder.load_plan()
     _, failed = folder.settled()
@@ -72,7 +71,7 @@ class Progress:
     """The live display of a run that is running; a plain line now and then where the output is no terminal."""
 
     def __init__(self, folder: RunFolder) -> None:
-        from foldwise.runs.devices import without
+        from foldwise.runs.plan import without
 
         self.folder, self.began, plan = folder, time.monotonic(), folder.load_plan()
         self.plan = without(plan, waits_of(folder, plan))  # others do what waits, here or never

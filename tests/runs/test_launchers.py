@@ -1,4 +1,4 @@
-"""Workers on this machine, with a fake command in the place of `foldwise work`."""
+"""Every launcher of the table keeps the contract; workers on this machine have a fake command in the place of `foldwise work`."""
 
 import os
 import signal
@@ -10,12 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from launcher_contract import LauncherContract, command, pull
 
 from foldwise.errors import RunError
+from foldwise.runs import launchers
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.launchers import local
-from foldwise.runs.launchers.launcher import Crew
-from foldwise.runs.launchers.local import LocalWorkers, default_workers
+from foldwise.runs.launcher import Crew
+from foldwise.runs.launchers import LAUNCHERS, Inline, LocalWorkers, default_workers
 
 ROOM = """
 import os, signal, sys, time
@@ -28,7 +29,22 @@ def note(name, text=""):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(local, "POLL_S", 0.02)
+    monkeypatch.setattr(launchers, "POLL_S", 0.02)
+
+
+class TestLocalWorkers(LauncherContract):
+    def make(self, crew, behaviour):
+        return LocalWorkers(crew, command=lambda number: command(crew.folder.root, behaviour), grace_s=5)
+
+
+class TestInline(LauncherContract):
+    def make(self, crew, behaviour):
+        return Inline(crew, lambda log: pull(crew.folder.root, behaviour, log))
+
+
+def test_every_row_of_the_table_keeps_it(tmp_path):
+    made = {name: type(row(Crew(tmp_path), print)) for name, row in LAUNCHERS.items()}
+    assert made == {"local": LocalWorkers, "inline": Inline}, "a new launcher needs a class above"
 
 
 @pytest.fixture
@@ -128,13 +144,13 @@ def test_one_worker_that_ends_leaves_the_work_to_the_others(launch, room):
 
 
 def test_no_worker_is_left_when_the_work_is_finished(launch, room, monkeypatch):
-    monkeypatch.setattr(local, "FAREWELL_S", 0.1)
+    monkeypatch.setattr(launchers, "FAREWELL_S", 0.1)
     launch("note('pid', str(os.getpid())); note('end'); time.sleep(1000)").run(finished=there(room, "end"))
     assert not alive(int((room / "pid").read_text()))
 
 
 def test_a_worker_that_ignores_being_asked_is_made_to_stop(launch, room, monkeypatch):
-    monkeypatch.setattr(local, "FAREWELL_S", 0.0)
+    monkeypatch.setattr(launchers, "FAREWELL_S", 0.0)
     code = """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     note("pid", str(os.getpid())); note("end"); time.sleep(1000)  # run() returns at its end only if it waits for it
@@ -157,8 +173,8 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     driver = f"""
     import signal, sys
     from pathlib import Path
-    from foldwise.runs.launchers.launcher import Crew
-    from foldwise.runs.launchers.local import LocalWorkers
+    from foldwise.runs.launcher import Crew
+    from foldwise.runs.launchers import LocalWorkers
     from foldwise.runs.folder import RunFolder
     # Tests that are started in the background inherit ignored signals; a terminal does not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -197,15 +213,15 @@ def test_it_runs_outside_the_main_thread_too(launch, room):
 
 
 def test_how_many_workers_a_machine_bears(monkeypatch):
-    monkeypatch.setattr(local, "_has_accelerator", lambda: True)
+    monkeypatch.setattr(launchers, "_has_accelerator", lambda: True)
     assert default_workers("auto", 1) == default_workers("cuda", 1) == default_workers("mps", 4) == 1
-    monkeypatch.setattr(local, "_has_accelerator", lambda: False)
-    monkeypatch.setattr(local.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(launchers, "_has_accelerator", lambda: False)
+    monkeypatch.setattr(launchers.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
 
     class Memory:
         available = 100e9
 
-    monkeypatch.setattr(local.psutil, "virtual_memory", Memory)
+    monkeypatch.setattr(launchers.psutil, "virtual_memory", Memory)
     assert default_workers("auto", 1) == 8
     assert default_workers("cpu", 3) == 2
     assert default_workers("cpu", 16) == 1
@@ -214,7 +230,7 @@ def test_how_many_workers_a_machine_bears(monkeypatch):
 
 
 def test_launching_needs_no_torch():
-    code = "import sys, foldwise.runs.launchers.local; sys.exit('torch' in sys.modules)"
+    code = "import sys, foldwise.runs.launchers; sys.exit('torch' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd(), timeout=200).returncode == 0
     )

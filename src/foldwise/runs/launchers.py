@@ -1,4 +1,4 @@
-"""Workers on this machine: started, watched, started again where one is killed, and stopped without orphans."""
+"""Workers on this machine: processes that are watched and never orphaned, or this process itself; and `LAUNCHERS`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 
 from foldwise.errors import RunError
 from foldwise.processes import sigterm_as_interrupt
-from foldwise.runs.launchers.launcher import Crew, Tick
+from foldwise.runs.launcher import Crew, Launcher, Tick, Work
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, release_all_of, release_dead
 
 POLL_S = 0.2
@@ -164,3 +164,54 @@ class LocalWorkers:
                 worker.wait()
             release_all_of(self.folder, {worker.pid for worker in alive})
             self.running.clear()
+
+
+class Inline:
+    """One worker, which is this process: for tests, and for a debugger that is to stop inside a task.
+
+    Args:
+        crew: whose folder is worked on; there is one worker, whatever it asks for.
+        work: does ready items until none is left, and calls its argument with a line about each.
+    """
+
+    def __init__(self, crew: Crew, work: Work) -> None:
+        self.folder, self.work = crew.folder, work
+
+    def run(
+        self, *, finished: Callable[[], bool], tick: Tick | None = None, stopping: Tick | None = None
+    ) -> None:
+        """Do items until `finished`; an error of the worker passes through as it is, for a debugger to see.
+
+        Raises:
+            RunError: the worker ended while work was left.
+        """
+
+        def look(line: str = "") -> None:
+            if tick:
+                tick(self.folder)
+
+        release_dead(self.folder)
+        with sigterm_as_interrupt():
+            try:
+                if not finished():
+                    self.work(look)
+                if not finished():
+                    raise RunError(
+                        "the worker ended while work was left",
+                        where=str(self.folder.root),
+                        cure="Run again: what is done stays done.",
+                    )
+                look()
+            except KeyboardInterrupt:
+                if stopping:
+                    stopping(self.folder)
+                raise
+            finally:
+                clean_up(self.folder)
+
+
+# A row makes a launcher of what a run asks for and of what a worker does in this process.
+LAUNCHERS: dict[str, Callable[[Crew, Work], Launcher]] = {
+    "local": lambda crew, work: LocalWorkers(crew),
+    "inline": Inline,
+}

@@ -1,1 +1,0 @@
-"""Where items run: a side tower that only starts workers."""
