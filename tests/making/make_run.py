@@ -13,9 +13,9 @@ from foldwise.learning.training.fit_files import loss_curve
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
-from foldwise.study.automatic import stated_loss
 from foldwise.study.configurations import configurations
 from foldwise.study.spec import Choice, Study
+from foldwise.study.training import stated_loss
 
 COLUMNS = (
     "index",

@@ -25,8 +25,7 @@ from foldwise.runs.folder import RunFolder, write_json, written_whole
 from foldwise.runs.leases import clean_up
 from foldwise.runs.plan import Plan, make_plan
 from foldwise.storage import write_table
-from foldwise.study.configurations import Configuration, configurations
-from foldwise.study.label_groups import in_groups
+from foldwise.study.configurations import Configuration, configurations, in_groups
 from foldwise.study.reading import StudyFile, findable
 from foldwise.study.spec import Study
 

@@ -18,20 +18,16 @@ from pydantic import (
     model_validator,
 )
 
-from foldwise.errors import unknown
-from foldwise.study.choice import NO_PRETRAINING as NO_PRETRAINING
-from foldwise.study.choice import Choice as Choice
-from foldwise.study.choice import Node as Node
+from foldwise.study.training import AUGMENTS as AUGMENTS
+from foldwise.study.training import NO_PRETRAINING as NO_PRETRAINING
+from foldwise.study.training import Augment as Augment
+from foldwise.study.training import Cache as Cache
+from foldwise.study.training import Choice as Choice
+from foldwise.study.training import Node as Node
+from foldwise.study.training import Task as Task
+from foldwise.study.training import Training as Training
 from foldwise.study.validation_errors import InvalidValue, shown
 
-Task = Literal[
-    "binary_classification",
-    "multiclass_classification",
-    "multilabel_classification",
-    "binary_segmentation",
-    "multiclass_segmentation",
-]
-Cache = Literal["disk", "memory", "none"]
 IGNORE = 255  # the target value of pixels that no loss and no score may count
 NUM_COPIES = 4  # times that `validate.aa_test: true` trains a configuration again: five equals make ten pairs
 
@@ -98,80 +94,6 @@ class DataSpec(Node):
                     "For a_red.png and a_green.png, or red/a.png and green/a.png: channels: [red, green].",
                 )
         return self
-
-
-class Augment(Node):
-    """Random changes of the training images, mask and image together; what is 0 or false is not done."""
-
-    flip: bool = False
-    turn: bool = False
-    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
-    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    brightness: NonNegativeFloat = 0.0
-    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    noise: NonNegativeFloat = 0.0
-    blur_px: NonNegativeFloat = 0.0
-
-
-AUGMENTS = {
-    "none": Augment(),
-    "flips": Augment(flip=True, turn=True),
-    "standard": Augment(
-        flip=True, turn=True, rotate_deg=15, scale=0.1, shift=0.05, brightness=0.1, contrast=0.1
-    ),
-    "strong": Augment(
-        flip=True,
-        turn=True,
-        rotate_deg=180,
-        scale=0.25,
-        shift=0.1,
-        brightness=0.2,
-        contrast=0.25,
-        noise=0.05,
-        blur_px=1.0,
-    ),
-}
-
-
-def _named_augment(value: Any) -> Any:
-    if isinstance(value, str):
-        if value not in AUGMENTS:
-            error = unknown(value, AUGMENTS, "augmentation")
-            raise InvalidValue(
-                f"is unknown: {error.what}",
-                f"{error.cure} Or state its parts, such as {{flip: true, turn: true}}.",
-            )
-        return AUGMENTS[value]
-    return value
-
-
-class Training(Node):
-    """How one configuration is trained. Every key may be stated once for all, or be a factor of `compare`."""
-
-    model: Choice
-    head: Choice = Choice(name="linear")
-    loss: Choice = Choice(name="auto")
-    optimizer: Choice = Choice(name="adamw", options={"lr": 1e-3})
-    schedule: Choice = Choice(name="constant")
-    weights: str = "none"
-    pretrain: Choice = NO_PRETRAINING
-    freeze: Literal["none", "encoder"] = "none"
-    augment: Annotated[Augment, BeforeValidator(_named_augment)] = Augment()
-    normalize: Literal["auto", "train", "imagenet", "image", "none"] = "auto"
-    epochs: PositiveInt = 30
-    patience_epochs: PositiveInt | None = None
-    batch_size: PositiveInt = 16
-    steps_per_epoch: PositiveInt | None = None
-    sampling: Literal["shuffled", "balanced"] = "shuffled"
-    label_groups: Annotated[
-        PositiveInt | tuple[tuple[str | int, ...], ...],
-        Field(description="a number of groups, or a list of lists of class names"),
-    ] = 1
-    crop_px: PositiveInt | None = None
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    cache: Cache = "disk"
 
 
 class Validation(Node):

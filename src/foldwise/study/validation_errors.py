@@ -81,13 +81,13 @@ def from_pydantic(
         model: names the keys that are known.
         under: the keys that lead from the top of the study to `document`.
     """
-    places: dict[Keys, list[ErrorDetails]] = {}
+    by_keys: dict[Keys, list[ErrorDetails]] = {}
     for detail in error.errors():
-        places.setdefault(_place(detail, document), []).append(detail)
-    return [_error(keys, details, document, model, under) for keys, details in places.items()]
+        by_keys.setdefault(_keys_of(detail, document), []).append(detail)
+    return [_error(keys, details, document, model, under) for keys, details in by_keys.items()]
 
 
-def _place(detail: ErrorDetails, document: Any) -> Keys:
+def _keys_of(detail: ErrorDetails, document: Any) -> Keys:
     """The keys of an error that exist in the document; pydantic adds the names of union members to them."""
     keys: list[str | int] = []
     for key in detail["loc"]:
@@ -104,46 +104,31 @@ def _place(detail: ErrorDetails, document: Any) -> Keys:
 def _error(
     keys: Keys, details: list[ErrorDetails], document: Any, model: type[BaseModel], under: Keys
 ) -> Invalid:
-    detail, name = details[0], dotted((*under, *keys)) or "the study"
-    kind = detail["type"]
+    detail, whole = details[0], (*under, *keys)
+    kind, ctx, name = detail["type"], detail.get("ctx", {}), dotted(whole) or "the study"
+    inside = f" in {parent}" if (parent := dotted(whole[:-1])) else ""
     if kind == "missing":
-        parent = dotted((*under, *keys[:-1]))
-        inside = f" in {parent}" if parent else ""
-        return Invalid(
-            (*under, *keys[:-1]), f"{keys[-1]} is missing{inside}", f"Add the key {keys[-1]}.", at="key"
-        )
+        return Invalid(whole[:-1], f"{keys[-1]} is missing{inside}", f"Add the key {keys[-1]}.", at="key")
     if kind == "extra_forbidden":
-        parent = dotted((*under, *keys[:-1]))
-        inside = f" in {parent}" if parent else ""
-        keys_there = known_keys(model_at(keys[:-1], model))
-        return Invalid(
-            (*under, *keys),
-            f"no key is called {keys[-1]!r}{inside}",
-            suggest(str(keys[-1]), keys_there),
-            at="key",
-        )
-    got = _value_at(keys, document)
+        cure = suggest(str(keys[-1]), known_keys(model_at(keys[:-1], model)))
+        return Invalid(whole, f"no key is called {keys[-1]!r}{inside}", cure, at="key")
+    got = document
+    for key in keys:
+        got = got[key]
     if len(details) > 1:  # no member of a union fits; what the members would have liked confuses
-        return Invalid(
-            (*under, *keys),
-            f"{name} must be {_union_words(keys, model)}, got {shown(got)}",
-            _choice_cure(details, got),
-        )
-    unfit = detail.get("ctx", {}).get("error")
-    if isinstance(unfit, InvalidValue):
-        return Invalid((*under, *keys), f"{name} {unfit.what}", unfit.cure)
-    words, cure = (
-        WORDS[kind](detail.get("ctx", {}), got)
-        if kind in WORDS
-        else (f"cannot be used: {detail['msg']}", None)
-    )
+        names = [part for each in details for part in _expected(each.get("ctx", {}))]
+        what = f"{name} must be {_union_words(keys, model)}, got {shown(got)}"
+        return Invalid(whole, what, _did_you_mean(got, names))
+    if isinstance(unfit := ctx.get("error"), InvalidValue):
+        return Invalid(whole, f"{name} {unfit.what}", unfit.cure)
+    if kind not in WORDS:
+        return Invalid(whole, f"{name} cannot be used: {detail['msg']}")
+    words, cure = WORDS[kind](ctx, got)
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         keys_there = known_keys(model_at(keys, model))
         cure = "Write its keys below it, indented" + (", or remove the line." if got is None else ".")
         cure += f" {suggest('', keys_there)}" if keys_there else ""
-    return Invalid(
-        (*under, *keys), f"{name} {words}" + (f", got {shown(got)}" if kind in WORDS else ""), cure
-    )
+    return Invalid(whole, f"{name} {words}, got {shown(got)}", cure)
 
 
 def known_keys(model: type[BaseModel] | None) -> list[str]:
@@ -170,12 +155,6 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
-def _value_at(keys: Keys, document: Any) -> Any:
-    for key in keys:
-        document = document[key]
-    return document
-
-
 def _union_words(keys: Keys, model: type[BaseModel]) -> str:
     parent = model_at(keys[:-1], model)
     field = parent.model_fields.get(str(keys[-1])) if parent and keys else None
@@ -192,25 +171,29 @@ def _literals(annotation: Any) -> list[str]:
     return [name for part in get_args(annotation) for name in _literals(part)]
 
 
-def _choice_cure(details: list[ErrorDetails], got: Any) -> str | None:
-    names = [part.strip().strip("'") for detail in details for part in _expected(detail)]
+def _expected(ctx: Mapping[str, Any]) -> list[str]:
+    """The names that pydantic lists as ``'a', 'b' or 'c'``."""
+    return [part.strip("'") for part in str(ctx.get("expected", "")).replace(" or ", ", ").split(", ")]
+
+
+def _did_you_mean(got: Any, names: list[str]) -> str | None:
     near = get_close_matches(got, names, n=1, cutoff=ALIKE) if isinstance(got, str) else []
     return f"Did you mean {near[0]!r}?" if near else None
 
 
-def _expected(detail: ErrorDetails) -> list[str]:
-    expected = str(detail.get("ctx", {}).get("expected", ""))
-    return expected.replace(" or ", ", ").split(", ")
-
-
 Words = tuple[str, str | None]
+Wording = Callable[[Mapping[str, Any], Any], Words]
+
+
+def _always(words: str, cure: str | None = None) -> Wording:
+    """Words in which only the limits that pydantic reports are filled in."""
+    return lambda ctx, got: (words.format(**ctx), cure)
 
 
 def _one_of(ctx: Mapping[str, Any], got: Any) -> Words:
-    names = [part.strip("'") for part in str(ctx["expected"]).replace(" or ", ", ").split(", ")]
-    near = get_close_matches(got, names, n=1, cutoff=ALIKE) if isinstance(got, str) else []
+    names = _expected(ctx)
     only = f"must be one of {', '.join(names)}" if len(names) > 1 else f"must be {names[0]}"
-    return only, f"Did you mean {near[0]!r}?" if near else None
+    return only, _did_you_mean(got, names)
 
 
 def _text(ctx: Mapping[str, Any], got: Any) -> Words:
@@ -219,58 +202,30 @@ def _text(ctx: Mapping[str, Any], got: Any) -> Words:
 
 
 def _list(ctx: Mapping[str, Any], got: Any) -> Words:
+    written = got if isinstance(got, str) else json.dumps(got)
     plain = isinstance(got, str | bool | int | float)
-    return (
-        "must be a list",
-        f"Write it in brackets: [{got if isinstance(got, str) else json.dumps(got)}]." if plain else None,
-    )
-
-
-def _whole(ctx: Mapping[str, Any], got: Any) -> Words:
-    return "must be a whole number", None
-
-
-def _number(ctx: Mapping[str, Any], got: Any) -> Words:
-    return "must be a number", None
-
-
-def _keys(ctx: Mapping[str, Any], got: Any) -> Words:
-    return "must have keys", None
-
-
-def _length(ctx: Mapping[str, Any], got: Any) -> Words:
-    least, most = ctx.get("min_length"), ctx.get("max_length")
-    return (
-        f"must have at least {least} parts" if least is not None else f"must have at most {most} parts"
-    ), None
+    return "must be a list", f"Write it in brackets: [{written}]." if plain else None
 
 
 # One row per kind of error that a field of the study can raise: what the value must be, and a cure.
-WORDS: dict[str, Callable[[Mapping[str, Any], Any], Words]] = {
-    "int_type": _whole,
-    "int_parsing": _whole,
-    "int_from_float": _whole,
-    "float_type": _number,
-    "float_parsing": _number,
-    "finite_number": _number,
-    "bool_type": lambda ctx, got: ("must be true or false", None),
-    "bool_parsing": lambda ctx, got: ("must be true or false", None),
+WORDS: dict[str, Wording] = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _always("must be a whole number")),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), _always("must be a number")),
+    **dict.fromkeys(("bool_type", "bool_parsing"), _always("must be true or false")),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _always("must have keys")),
     "string_type": _text,
-    "string_too_long": lambda ctx, got: (f"must have at most {ctx['max_length']} letters", None),
-    "string_pattern_mismatch": lambda ctx, got: (
+    "string_too_long": _always("must have at most {max_length} letters"),
+    "string_pattern_mismatch": _always(
         "must begin with a letter or a digit and hold only letters, digits and . _ -",
         "It names the run folder; put what is to be read in `title`.",
     ),
     "literal_error": _one_of,
     "list_type": _list,
     "tuple_type": _list,
-    "too_short": _length,
-    "too_long": _length,
-    "dict_type": _keys,
-    "model_type": _keys,
-    "model_attributes_type": _keys,
-    "greater_than": lambda ctx, got: (f"must be greater than {ctx['gt']:g}", None),
-    "greater_than_equal": lambda ctx, got: (f"must be at least {ctx['ge']:g}", None),
-    "less_than": lambda ctx, got: (f"must be less than {ctx['lt']:g}", None),
-    "less_than_equal": lambda ctx, got: (f"must be at most {ctx['le']:g}", None),
+    "too_short": _always("must have at least {min_length} parts"),
+    "too_long": _always("must have at most {max_length} parts"),
+    "greater_than": _always("must be greater than {gt:g}"),
+    "greater_than_equal": _always("must be at least {ge:g}"),
+    "less_than": _always("must be less than {lt:g}"),
+    "less_than_equal": _always("must be at most {le:g}"),
 }

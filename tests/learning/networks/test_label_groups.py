@@ -13,8 +13,7 @@ from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.models import build, build_head
 from foldwise.learning.networks.network import DataShape, JoinedLabels
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
-from foldwise.study.configurations import Configuration
-from foldwise.study.label_groups import alone, in_groups, places_of, seed_of_group
+from foldwise.study.configurations import Configuration, alone, in_groups, places_of, seed_of_group
 from foldwise.study.spec import Choice, Training
 
 TASK = "multilabel_classification"

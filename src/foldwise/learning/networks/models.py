@@ -35,7 +35,7 @@ from foldwise.learning.networks.zoo.unet import UNet
 from foldwise.learning.networks.zoo.vim import VimEncoder, VimSegmenter
 from foldwise.learning.networks.zoo.vit import ViTEncoder, ViTSegmenter
 from foldwise.learning.options import Count, Share, bound
-from foldwise.study.label_groups import alone, places_of, seed_of_group
+from foldwise.study.configurations import alone, places_of, seed_of_group
 from foldwise.study.spec import Choice, Training
 
 __all__ = [

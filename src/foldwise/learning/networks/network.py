@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from foldwise.errors import RunError, SpecError
 from foldwise.learning.networks.weights import Report
-from foldwise.study.label_groups import Places
+from foldwise.study.configurations import Places
 from foldwise.study.spec import Task
 
 if TYPE_CHECKING:

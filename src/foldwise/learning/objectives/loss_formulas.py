@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foldwise.study.label_groups import Places
+from foldwise.study.configurations import Places
 from foldwise.study.spec import IGNORE, Task
 
 

@@ -29,9 +29,9 @@ from foldwise.learning.objectives.loss_formulas import (
     Sum,
 )
 from foldwise.learning.options import Share, bound, imported
-from foldwise.study.automatic import stated_loss
-from foldwise.study.label_groups import Places
+from foldwise.study.configurations import Places
 from foldwise.study.spec import Choice, Task
+from foldwise.study.training import stated_loss
 
 Gamma = Annotated[float, Field(ge=0)]
 Smooth = Annotated[float, Field(ge=0)]

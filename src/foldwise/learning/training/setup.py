@@ -31,7 +31,7 @@ from foldwise.learning.training.devices import (
 )
 from foldwise.learning.training.scoring import ForwardPass, Loss
 from foldwise.learning.training.train import Learner
-from foldwise.study.label_groups import places_of
+from foldwise.study.configurations import places_of
 from foldwise.study.spec import Choice, Training
 
 if TYPE_CHECKING:  # only a type here, and it would import scikit-learn

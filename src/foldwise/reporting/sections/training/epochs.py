@@ -14,7 +14,7 @@ from foldwise.reporting.drawing.series import HUES, Series, panel, span_of
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import Cell, cell, number, score, selecting_title
-from foldwise.study.automatic import stated_loss
+from foldwise.study.training import stated_loss
 
 Epoch = Mapping[str, Any]
 Fit = Mapping[str, Any]

@@ -1,0 +1,179 @@
+"""How a network is trained: the typed settings of one configuration, and what ``auto`` among them stands for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    NonNegativeFloat,
+    PositiveInt,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+
+from foldwise.errors import unknown
+from foldwise.study.validation_errors import InvalidValue, shown
+
+Task = Literal[
+    "binary_classification",
+    "multiclass_classification",
+    "multilabel_classification",
+    "binary_segmentation",
+    "multiclass_segmentation",
+]
+Cache = Literal["disk", "memory", "none"]
+NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by name."
+
+
+class Node(BaseModel):
+    """A part of the study file: typed, immutable, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Choice(Node):
+    """A row of a table by name, with its options: ``adam`` or ``{adam: {lr: 0.001}}`` in YAML."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, dict):
+            raise InvalidValue(f"must be a name, or {{name: {{option: value}}}}, got {shown(value)}")
+        if isinstance(value.get("name"), str) and value.keys() <= {"name", "options"}:
+            return value
+        if len(value) != 1:
+            listed = ", ".join(map(str, value)) or "none"
+            raise InvalidValue(
+                f"must be one name with its options, got {len(value)} keys: {listed}", NAMED_OPTIONS
+            )
+        name, options = next(iter(value.items()))
+        if not isinstance(options, dict | None):
+            raise InvalidValue(
+                f"needs the options of {name} by their names, got {shown(options)}", NAMED_OPTIONS
+            )
+        return {"name": str(name), "options": options or {}}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """What an editor is told: the form of the file, not of the value."""
+        options = {"type": "object", "maxProperties": 1, "additionalProperties": {"type": ["object", "null"]}}
+        return {"title": "Choice", "anyOf": [{"type": "string"}, options]}
+
+    def __str__(self) -> str:
+        if not self.options:
+            return self.name
+        listed = ", ".join(f"{key} {_short(value)}" for key, value in self.options.items())
+        return f"{self.name} ({listed})"
+
+
+NO_PRETRAINING = Choice(name="none")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "-".join(_short(part) for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class Augment(Node):
+    """Random changes of the training images, mask and image together; what is 0 or false is not done."""
+
+    flip: bool = False
+    turn: bool = False
+    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    brightness: NonNegativeFloat = 0.0
+    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    noise: NonNegativeFloat = 0.0
+    blur_px: NonNegativeFloat = 0.0
+
+
+AUGMENTS = {
+    "none": Augment(),
+    "flips": Augment(flip=True, turn=True),
+    "standard": Augment(
+        flip=True, turn=True, rotate_deg=15, scale=0.1, shift=0.05, brightness=0.1, contrast=0.1
+    ),
+    "strong": Augment(
+        flip=True,
+        turn=True,
+        rotate_deg=180,
+        scale=0.25,
+        shift=0.1,
+        brightness=0.2,
+        contrast=0.25,
+        noise=0.05,
+        blur_px=1.0,
+    ),
+}
+
+
+def _named_augment(value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in AUGMENTS:
+            error = unknown(value, AUGMENTS, "augmentation")
+            raise InvalidValue(
+                f"is unknown: {error.what}",
+                f"{error.cure} Or state its parts, such as {{flip: true, turn: true}}.",
+            )
+        return AUGMENTS[value]
+    return value
+
+
+class Training(Node):
+    """How one configuration is trained. Every key may be stated once for all, or be a factor of `compare`."""
+
+    model: Choice
+    head: Choice = Choice(name="linear")
+    loss: Choice = Choice(name="auto")
+    optimizer: Choice = Choice(name="adamw", options={"lr": 1e-3})
+    schedule: Choice = Choice(name="constant")
+    weights: str = "none"
+    pretrain: Choice = NO_PRETRAINING
+    freeze: Literal["none", "encoder"] = "none"
+    augment: Annotated[Augment, BeforeValidator(_named_augment)] = Augment()
+    normalize: Literal["auto", "train", "imagenet", "image", "none"] = "auto"
+    epochs: PositiveInt = 30
+    patience_epochs: PositiveInt | None = None
+    batch_size: PositiveInt = 16
+    steps_per_epoch: PositiveInt | None = None
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    label_groups: Annotated[
+        PositiveInt | tuple[tuple[str | int, ...], ...],
+        Field(description="a number of groups, or a list of lists of class names"),
+    ] = 1
+    crop_px: PositiveInt | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    cache: Cache = "disk"
+
+
+PATCH_MODELS = ("vit", "vim")  # see images as patches, so their pretraining hides some of these
+
+
+def stated_loss(choice: Choice, task: Task) -> Choice:
+    """The loss by its own name: for masks Dice and cross-entropy, for several labels a yes-or-no loss of each."""
+    if choice.name != "auto":
+        return choice
+    if task.endswith("segmentation"):
+        return Choice(name="dice_cross_entropy")
+    return Choice(name="binary_cross_entropy" if task == "multilabel_classification" else "cross_entropy")
+
+
+def stated_pretraining(training: Training) -> Choice:
+    """The pretraining by its own name: networks of patches learn hidden patches, the others noise."""
+    choice = training.pretrain
+    if choice.name != "auto":
+        return choice
+    return Choice(name="mask" if training.model.name in PATCH_MODELS else "denoise", options=choice.options)
