@@ -23,6 +23,11 @@ NAME = "name"  # of a level of a bundle, for people
 UNSPOKEN = ("auto", "none")  # say nothing without the name of their setting
 # Any row does: it only lets the other keys be checked alone.
 SOME_MODEL = {"model": "unet"}
+EACH_CURE = "Write for example {adam: {lr: {each: [0.001, 0.01]}}}."
+EACH_IN_TRAIN = (
+    "each makes levels, and train has none: it is shared by all",
+    "Move this key to compare, as a list.",
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class Level:
 def find_errors(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[Invalid]:
     """Everything that is wrong with the shared settings and the factors, by place."""
     shared = dict(train)
-    errors = _checked_part(SOME_MODEL | shared, under=("train",)) + _each_in_train(shared)
+    errors = _checked_part(SOME_MODEL | shared, under=("train",))
+    errors += [Invalid(("train", *keys), *EACH_IN_TRAIN) for keys, _ in _each_locations(shared)]
     stated = dict.fromkeys(train, "train")
     for key, written in compare.items():
         if key not in Training.model_fields and not is_bundle(key, written):
@@ -46,7 +52,9 @@ def find_errors(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[In
             continue
         for setting in settings_of(key, written):
             if setting in stated:
-                errors.append(_stated_twice(key, setting, stated[setting]))
+                first = "shared in train" if stated[setting] == "train" else f"in {stated[setting]}"
+                what = f"{setting} is stated twice: {first}, and as a factor here"
+                errors.append(Invalid(("compare", key), what, "Keep one of them.", at="key"))
             stated[setting] = f"compare.{key}"
         if isinstance(written, list):
             errors += levels(key, written)[1]
@@ -54,16 +62,6 @@ def find_errors(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[In
         cure = "Add `model: unet` to train, or a list of models to compare."
         errors.append(Invalid((), "no model is named", cure, at="key"))
     return errors
-
-
-def _stated_twice(key: str, setting: str, first: str) -> Invalid:
-    where = "shared in train" if first == "train" else f"in {first}"
-    return Invalid(
-        ("compare", key),
-        f"{setting} is stated twice: {where}, and as a factor here",
-        "Keep one of them.",
-        at="key",
-    )
 
 
 def is_bundle(key: str, written: Any) -> bool:
@@ -88,25 +86,21 @@ def levels(key: str, written: list[Any]) -> tuple[list[Level], list[Invalid]]:
     errors: list[Invalid] = []
     good: list[Level] = []
     if not written:
-        return [], [
-            Invalid(
-                ("compare", key), f"compare.{key} has no levels", "List at least one, or remove the line."
-            )
-        ]
+        cure = "List at least one, or remove the line."
+        return [], [Invalid(("compare", key), f"compare.{key} has no levels", cure)]
     for index, raw in enumerate(written):
         under: Keys = ("compare", key, index)
-        empty = list(_empty_each(raw))
-        errors += [
-            Invalid((*under, *keys), "each needs a list of at least one value", EACH_CURE) for keys in empty
-        ]
+        empty = [keys for keys, listed in _each_locations(raw) if not isinstance(listed, list) or not listed]
         if empty:
+            what = "each needs a list of at least one value"
+            errors += [Invalid((*under, *keys), what, EACH_CURE) for keys in empty]
             continue
         for value in spelled_out(raw):
             wrong = _checked_level(key, value, under)
             errors += wrong
             if not wrong:
                 good.append(_level(key, value, index, raw))
-    return good, _unique(errors) + _twice(key, good)
+    return good, list(dict.fromkeys(errors)) + _twice(key, good)
 
 
 def _level(key: str, value: Any, index: int, raw: Any) -> Level:
@@ -119,9 +113,6 @@ def _level(key: str, value: Any, index: int, raw: Any) -> Level:
     # One name for all that `each` spells out would not tell them apart.
     varied = {setting: name for setting, name in names.items() if raw[setting] != value[setting]}
     return Level(settings, " · ".join(filter(None, (str(value[NAME]), named(varied)))), index)
-
-
-EACH_CURE = "Write for example {adam: {lr: {each: [0.001, 0.01]}}}."
 
 
 def spelled_out(value: Any) -> Iterator[Any]:
@@ -139,27 +130,15 @@ def spelled_out(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _each_places(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+def _each_locations(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
     if isinstance(value, dict):
         if value.keys() == {"each"}:
             yield keys, value["each"]
         for key, part in value.items():
-            yield from _each_places(part, (*keys, key))
+            yield from _each_locations(part, (*keys, key))
     elif isinstance(value, list):
         for index, part in enumerate(value):
-            yield from _each_places(part, (*keys, index))
-
-
-def _empty_each(value: Any) -> Iterator[Keys]:
-    return (keys for keys, listed in _each_places(value) if not isinstance(listed, list) or not listed)
-
-
-def _each_in_train(train: Mapping[str, Any]) -> list[Invalid]:
-    what, cure = (
-        "each makes levels, and train has none: it is shared by all",
-        "Move this key to compare, as a list.",
-    )
-    return [Invalid(("train", *keys), what, cure) for keys, _ in _each_places(dict(train))]
+            yield from _each_locations(part, (*keys, index))
 
 
 def _checked_part(document: dict[str, Any], *, under: Keys) -> list[Invalid]:
@@ -180,26 +159,18 @@ def _checked_level(key: str, value: Any, under: Keys) -> list[Invalid]:
     return [Invalid((*under, *error.keys[2:]), error.what, error.cure, error.at) for error in errors]
 
 
-def _unique(errors: list[Invalid]) -> list[Invalid]:
-    return list(dict.fromkeys(errors))
-
-
 def _twice(key: str, good: list[Level]) -> list[Invalid]:
-    seen: dict[str, int] = {}
+    seen: set[str] = set()
     errors = []
     for level in good:
-        dump = json.dumps(_checked_settings(level.settings), sort_keys=True)
+        checked = Training.model_validate(SOME_MODEL | level.settings)
+        dump = json.dumps(checked.model_dump(mode="json", include=set(level.settings)), sort_keys=True)
         if dump in seen:
+            cure = "Remove one: equal levels give equal results."
             what = f"compare.{key} states {level.name} twice"
-            errors.append(
-                Invalid(("compare", key, level.index), what, "Remove one: equal levels give equal results.")
-            )
-        seen[dump] = level.index
-    return _unique(errors)
-
-
-def _checked_settings(settings: dict[str, Any]) -> Any:
-    return Training.model_validate(SOME_MODEL | settings).model_dump(mode="json", include=set(settings))
+            errors.append(Invalid(("compare", key, level.index), what, cure))
+        seen.add(dump)
+    return list(dict.fromkeys(errors))
 
 
 def _level_name(key: str, value: Any) -> str:

@@ -110,8 +110,8 @@ def _error(
     if kind == "missing":
         return Invalid(whole[:-1], f"{keys[-1]} is missing{inside}", f"Add the key {keys[-1]}.", at="key")
     if kind == "extra_forbidden":
-        cure = suggest(str(keys[-1]), known_keys(model_at(keys[:-1], model)))
-        return Invalid(whole, f"no key is called {keys[-1]!r}{inside}", cure, at="key")
+        near = suggest(str(keys[-1]), known_keys(model_at(keys[:-1], model)))
+        return Invalid(whole, f"no key is called {keys[-1]!r}{inside}", near, at="key")
     got = document
     for key in keys:
         got = got[key]

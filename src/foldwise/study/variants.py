@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 from typing import Any
 
 from foldwise.errors import SpecError, unknown
@@ -29,19 +28,13 @@ def apply_variants(source: YamlSource, names: Sequence[str]) -> None:
     variants = dict(_stated(source.value))
     for name in names:
         if name not in variants:
-            raise _unknown(name, variants)
-        merged = _merged(source.value, variants[name])
-        source.value = merged.value
-        source.origins |= {keys: (VARIANTS, name, *keys) for keys in merged.written}
-
-
-def _unknown(name: str, variants: Mapping[str, Any]) -> SpecError:
-    where = f"--variant {name}"
-    if variants:
-        return unknown(name, variants, "variant", where=where)
-    return SpecError(
-        "the study has no variants", where=where, cure=f"Add `{VARIANTS}: {{{name}: {{...}}}}` to it."
-    )
+            where = f"--variant {name}"
+            if variants:
+                raise unknown(name, variants, "variant", where=where)
+            cure = f"Add `{VARIANTS}: {{{name}: {{...}}}}` to it."
+            raise SpecError("the study has no variants", where=where, cure=cure)
+        source.value, written = _merged(source.value, variants[name])
+        source.origins |= {keys: (VARIANTS, name, *keys) for keys in written}
 
 
 def find_variant_errors(
@@ -57,9 +50,9 @@ def find_variant_errors(
     errors = list(_form(source.value))
     for name, stated in _stated(source.value):
         if name not in chosen:
-            merged = _merged(source.value, stated)
-            for error in check(merged.value):
-                if any(error.keys[:length] in merged.written for length in range(1, len(error.keys) + 1)):
+            value, written = _merged(source.value, stated)
+            for error in check(value):
+                if any(error.keys[:length] in written for length in range(1, len(error.keys) + 1)):
                     keys = (VARIANTS, name, *error.keys)
                     errors.append(Invalid(keys, f"in variant {name}, {error.what}", error.cure, error.at))
     return errors
@@ -77,28 +70,19 @@ def _form(document: Any) -> Iterator[Invalid]:
     for name, part in listed.items() if isinstance(listed, dict) else ():
         keys: Keys = (VARIANTS, name)
         if not NAME.fullmatch(name):
-            what = f"a variant cannot be called {name!r}"
-            yield Invalid(
-                keys, what, "Use letters, digits and . _ - only: it names the run folder.", at="key"
-            )
-        if isinstance(part, dict) and VARIANTS in part:
-            yield Invalid((*keys, VARIANTS), "a variant has no variants of its own", "Remove it.", at="key")
+            cure = "Use letters, digits and . _ - only: it names the run folder."
+            yield Invalid(keys, f"a variant cannot be called {name!r}", cure, at="key")
         if not isinstance(part, dict):
             yield Invalid(keys, f"variant {name} must have keys, got {shown(part)}", FORM)
+        elif VARIANTS in part:
+            yield Invalid((*keys, VARIANTS), "a variant has no variants of its own", "Remove it.", at="key")
 
 
-@dataclass
-class _Merged:
+def _merged(base: Any, over: Mapping[str, Any]) -> tuple[dict[str, Any], set[Keys]]:
     """A study with a variant laid over it, and the keys of what was taken from the variant."""
-
-    value: dict[str, Any]
-    written: set[Keys] = field(default_factory=set)
-
-
-def _merged(base: Any, over: Mapping[str, Any]) -> _Merged:
-    merged = _Merged(deepcopy(base))
-    _lay_over(merged.value, {key: part for key, part in over.items() if key != VARIANTS}, (), merged.written)
-    return merged
+    value, written = deepcopy(base), set[Keys]()
+    _lay_over(value, {key: part for key, part in over.items() if key != VARIANTS}, (), written)
+    return value, written
 
 
 def _lay_over(target: dict[str, Any], over: Mapping[str, Any], keys: Keys, written: set[Keys]) -> None:

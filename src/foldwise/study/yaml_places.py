@@ -16,7 +16,7 @@ from ruamel.yaml.reader import ReaderError
 from foldwise.errors import SpecError
 from foldwise.study.validation_errors import Invalid, Keys, dotted
 
-Place = tuple[int, int]  # line and column, from 0
+Position = tuple[int, int]  # line and column, from 0
 CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
     word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")
 }
@@ -50,7 +50,7 @@ class YamlSource:
         lines: its lines.
         value: dicts, lists, str, int, float, bool and None; keys are texts as written.
         data: the file as it was read.
-        places: keys -> (place of the key, place of its value).
+        positions: keys -> (position of the key, position of its value).
         errors: what is wrong with the form, such as a key that is stated twice.
         origins: keys of what a variant stated -> the keys where it stands in the text.
         overrides: keys that were set from outside -> how that was written.
@@ -60,28 +60,26 @@ class YamlSource:
     lines: list[str]
     value: Any = None
     data: bytes = b""
-    places: dict[Keys, tuple[Place, Place]] = field(default_factory=dict)
+    positions: dict[Keys, tuple[Position, Position]] = field(default_factory=dict)
     errors: list[Invalid] = field(default_factory=list)
     origins: dict[Keys, Keys] = field(default_factory=dict)
     overrides: dict[Keys, str] = field(default_factory=dict)
 
     def error(self, error: Invalid) -> SpecError:
         """The error that shows what is wrong: file, line and column, the line itself and a caret."""
-        outside = self.outside(error.keys)
-        if outside is not None:
+        if outside := self._outside(error.keys):
             return SpecError(error.what, where=outside, cure=error.cure)
-        line, column = self.place(error.keys, at=error.at)
-        return self.error_at(line, column, error.what, error.cure)
+        return self.error_at(*self.order(error), error.what, error.cure)
 
-    def outside(self, keys: Keys) -> str | None:
+    def _outside(self, keys: Keys) -> str | None:
         """How a key was set from outside, such as ``--set train.epochs=2``; None where it was not."""
         written = (self.overrides.get(keys[:length]) for length in range(len(keys), 0, -1))
         return next((text for text in written if text is not None), None)
 
     def where(self, keys: Keys) -> str:
         """Where a key was set: ``study.yaml:12:5``, or how that was written outside of the file."""
-        line, column = self.place(keys, at="key")
-        return self.outside(keys) or f"{self.name}:{line + 1}:{column + 1}"
+        line, column = self.position(keys, at="key")
+        return self._outside(keys) or f"{self.name}:{line + 1}:{column + 1}"
 
     def error_at(self, line: int, column: int, what: str, cure: str | None) -> SpecError:
         """The error that shows a place, both from 0."""
@@ -91,20 +89,20 @@ class YamlSource:
         shown = f"\n{margin}{text}\n{caret}" if text.strip() else ""
         return SpecError(f"{what}{shown}", where=f"{self.name}:{line + 1}:{column + 1}", cure=cure)
 
-    def place(self, keys: Keys, *, at: str = "value") -> Place:
+    def position(self, keys: Keys, *, at: str = "value") -> Position:
         """Line and column of a key or its value; of what is around it where the key is not written."""
         moved = next((keys[:k] for k in range(len(keys), 0, -1) if keys[:k] in self.origins), None)
         if moved is not None:
             keys = (*self.origins[moved], *keys[len(moved) :])
         for length in range(len(keys), 0, -1):
-            if keys[:length] in self.places:
-                key, value = self.places[keys[:length]]
+            if keys[:length] in self.positions:
+                key, value = self.positions[keys[:length]]
                 return value if at == "value" and length == len(keys) else key
-        return self.places.get((), ((0, 0), (0, 0)))[0]
+        return self.positions.get((), ((0, 0), (0, 0)))[0]
 
-    def order(self, error: Invalid) -> Place:
+    def order(self, error: Invalid) -> Position:
         """What errors are sorted by: their place in the file."""
-        return self.place(error.keys, at=error.at)
+        return self.position(error.keys, at=error.at)
 
 
 def read_source(path: Path) -> YamlSource:
@@ -144,8 +142,8 @@ def parse(text: str, *, name: str) -> YamlSource:
     try:
         root = YAML(typ="safe", pure=True).compose(text)
         if root is not None:
-            source.places[()] = (_start(root), _start(root))
-            source.value = _Reader(source).read(root, ())
+            source.positions[()] = (_start(root), _start(root))
+            source.value = _read(source, root, ())
     except (MarkedYAMLError, ReaderError, YAMLError, YAMLWarning) as error:
         raise _form_error(source, error) from None
     except RecursionError:
@@ -157,7 +155,7 @@ def parse(text: str, *, name: str) -> YamlSource:
 
 def _form_error(source: YamlSource, error: Exception) -> SpecError:
     if isinstance(error, ReaderError):
-        before = source_text(source)[: error.position]
+        before = "\n".join(source.lines)[: error.position]
         line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
         return source.error_at(line, column, "a control character cannot stand here", "Delete it.")
     problem = getattr(error, "problem", None) or str(error)
@@ -175,59 +173,45 @@ def _form_error(source: YamlSource, error: Exception) -> SpecError:
     return source.error_at(line, column, what, cure)
 
 
-def source_text(source: YamlSource) -> str:
-    """The text a source was read from, with plain line ends."""
-    return "\n".join(source.lines)
-
-
-def _start(node: Node) -> Place:
+def _start(node: Node) -> Position:
     return node.start_mark.line, node.start_mark.column
 
 
-class _Reader:
-    """Turns nodes into plain values and notes their places; errors are collected, so that all are said at once."""
-
-    def __init__(self, source: YamlSource) -> None:
-        self.source = source
-
-    def read(self, node: Node, keys: Keys) -> Any:
-        if len(keys) > MAX_DEPTH:  # also what refers to itself
-            raise RecursionError
-        tag = str(node.tag or "")
-        if not tag.startswith("tag:yaml.org,2002:") or tag.endswith((":binary", ":set", ":omap")):
-            what = f"{dotted(keys)} has the tag {tag}, which means nothing here"
-            self.source.errors.append(Invalid(keys, what, "Remove the tag."))
-        if isinstance(node, MappingNode):
-            return self._mapping(node, keys)
-        if isinstance(node, SequenceNode):
-            return self._sequence(node, keys)
-        written = str(node.value)
-        return written if getattr(node, "style", None) else plain_value(written)
-
-    def _mapping(self, node: MappingNode, keys: Keys) -> dict[str, Any]:
-        value: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = _key(key_node)
-            inner = (*keys, key)
-            if key in value:
-                first = self.source.places[inner][0][0] + 1
-                again = (*inner, f"again in line {key_node.start_mark.line}")
-                self.source.places[again] = (_start(key_node), _start(key_node))
-                what = f"{dotted(inner)} is stated twice; first in line {first}"
-                self.source.errors.append(Invalid(again, what, "Keep one of them.", at="key"))
-                continue
-            # ruamel puts a value that is left empty where the next one begins.
-            empty = isinstance(value_node, ScalarNode) and not value_node.value and not value_node.style
-            self.source.places[inner] = (_start(key_node), _start(key_node if empty else value_node))
-            value[key] = self.read(value_node, inner)
-        return value
-
-    def _sequence(self, node: SequenceNode, keys: Keys) -> list[Any]:
-        value = []
+def _read(source: YamlSource, node: Node, keys: Keys) -> Any:
+    """The plain value of a node; notes positions, and collects errors, so that all are said at once."""
+    if len(keys) > MAX_DEPTH:  # also what refers to itself
+        raise RecursionError
+    tag = str(node.tag or "")
+    if not tag.startswith("tag:yaml.org,2002:") or tag.endswith((":binary", ":set", ":omap")):
+        what = f"{dotted(keys)} has the tag {tag}, which means nothing here"
+        source.errors.append(Invalid(keys, what, "Remove the tag."))
+    if isinstance(node, MappingNode):
+        return _mapping(source, node, keys)
+    if isinstance(node, SequenceNode):
         for index, part in enumerate(node.value):
-            self.source.places[(*keys, index)] = (_start(part), _start(part))
-            value.append(self.read(part, (*keys, index)))
-        return value
+            source.positions[(*keys, index)] = (_start(part), _start(part))
+        return [_read(source, part, (*keys, index)) for index, part in enumerate(node.value)]
+    written = str(node.value)
+    return written if getattr(node, "style", None) else plain_value(written)
+
+
+def _mapping(source: YamlSource, node: MappingNode, keys: Keys) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = _key(key_node)
+        inner = (*keys, key)
+        if key in value:
+            first = source.positions[inner][0][0] + 1
+            again = (*inner, f"again in line {key_node.start_mark.line}")
+            source.positions[again] = (_start(key_node), _start(key_node))
+            what = f"{dotted(inner)} is stated twice; first in line {first}"
+            source.errors.append(Invalid(again, what, "Keep one of them.", at="key"))
+            continue
+        # ruamel puts a value that is left empty where the next one begins.
+        empty = isinstance(value_node, ScalarNode) and not value_node.value and not value_node.style
+        source.positions[inner] = (_start(key_node), _start(key_node if empty else value_node))
+        value[key] = _read(source, value_node, inner)
+    return value
 
 
 def _key(node: Node) -> str:
