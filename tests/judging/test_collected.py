@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from foldwise.errors import RunError
-from foldwise.judging.collected import collect
+from foldwise.judging.tables import collect
 
 ROW = {"model_id": "1", "accuracy": 0.954545, "epochs": 20, "auroc": None, "note": 'a, "b"'}
 

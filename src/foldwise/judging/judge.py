@@ -15,18 +15,22 @@ from foldwise.judging.answer import answer_of, run_sentence, state_of
 from foldwise.judging.curves import write_curves
 from foldwise.judging.judgement import Judgement, Terms, judge_scores, with_trivial
 from foldwise.judging.scores.baselines import baselines_of
-from foldwise.judging.scores.boundaries import with_boundaries
 from foldwise.judging.scores.curve_scores import curves_of
 from foldwise.judging.scores.rows import Rows, read_rows
 from foldwise.judging.scores.scoring import Scored, score
-from foldwise.judging.sections.aa_test import aa_test_section, aa_test_warning
-from foldwise.judging.sections.boundary import boundary_section
+from foldwise.judging.sections.auxiliary import (
+    aa_test_section,
+    aa_test_warning,
+    failed_items,
+    not_beaten,
+    shallow_baselines,
+    throughput_section,
+)
+from foldwise.judging.sections.boundary import boundary_section, with_boundaries
 from foldwise.judging.sections.calibration import calibration_section
 from foldwise.judging.sections.configurations import configuration_results, trivial_baseline
 from foldwise.judging.sections.factor_effects import factors_section
-from foldwise.judging.sections.items import failed_items, throughput_section
 from foldwise.judging.sections.robustness import robustness_section
-from foldwise.judging.sections.shallow import not_beaten, shallow_baselines
 from foldwise.judging.sections.textbook import textbook_section
 from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.statistics.design import Factor, factors_of

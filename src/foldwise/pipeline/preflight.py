@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from foldwise.data.cache.packed import check_room
 from foldwise.errors import FoldwiseError, SpecError
-from foldwise.judging.scores.boundaries import check_boundary
 from foldwise.judging.scores.thresholds import choose_thresholds
+from foldwise.judging.sections.boundary import check_boundary
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.preparing import Prepared

@@ -11,8 +11,8 @@ import typer.main
 from repository import ROOT
 
 from foldwise.interface import cli
-from foldwise.judging.claim_check.forms import FORMS
 from foldwise.judging.claim_check.grammar import GRAVEST
+from foldwise.judging.claim_check.lookups import FORMS
 
 PAGE = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
 TABLE = """name,model,head,accuracy

@@ -7,11 +7,10 @@ from make_run import Wanted, make_run
 
 from foldwise.judging.claim_check.check import KNOWN, check
 from foldwise.judging.claim_check.check import sentences as split
-from foldwise.judging.claim_check.csv_table import open_report
-from foldwise.judging.claim_check.forms import FORMS
 from foldwise.judging.claim_check.grammar import compiled, read
+from foldwise.judging.claim_check.lookups import FORMS
 from foldwise.judging.claim_check.names import SPELT, lexicon_of, tokens_of
-from foldwise.judging.claim_check.table import of_verdict
+from foldwise.judging.claim_check.table import of_verdict, open_report
 from foldwise.judging.verdict import VerdictWarning
 
 GRID = {"model": ["conv", "vit"], "optimizer": [{"adam": {"lr": 0.001}}, {"sgd": {"lr": 0.01}}]}

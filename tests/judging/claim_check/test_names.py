@@ -4,8 +4,8 @@ import pytest
 from results_to_claim import seed_table
 
 from foldwise.judging.claim_check.check import sentences
-from foldwise.judging.claim_check.csv_table import open_report
 from foldwise.judging.claim_check.names import Name, Number, lexicon_of, tokens_of
+from foldwise.judging.claim_check.table import open_report
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from results_to_claim import seed_table, verdicts
 
 from foldwise.errors import DataError, RunError, SpecError
 from foldwise.judging.claim_check.check import check
-from foldwise.judging.claim_check.csv_table import open_report
+from foldwise.judging.claim_check.table import open_report
 
 TRUE, FALSE, UNSUPPORTED, UNCHECKED = "true", "false", "not supported", "cannot check"
 

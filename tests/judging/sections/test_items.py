@@ -1,6 +1,6 @@
 """Speeds in the verdict: those that were measured, and those that failed with why."""
 
-from foldwise.judging.sections.items import throughput_section
+from foldwise.judging.sections.auxiliary import throughput_section
 from foldwise.judging.verdict_requested import SpeedPoint
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item

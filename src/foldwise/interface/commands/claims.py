@@ -61,7 +61,7 @@ def claims(
 ) -> None:
     """Check the sentences of a text against a verdict or a table: true, false, not supported, cannot check."""
     from foldwise.judging.claim_check.check import check
-    from foldwise.judging.claim_check.csv_table import open_report
+    from foldwise.judging.claim_check.table import open_report
 
     table = open_report(report, metric=metric)
     checked = check(table, _read(text), same=_meant(same))

@@ -142,7 +142,7 @@ def _may_be_replaced(model: Path) -> bool:
 
 def hand_over(options: Fit, folder: RunFolder, verdict: Verdict) -> None:
     """Put the model, the curves and the row of results where they are wanted, and say where they are."""
-    from foldwise.judging.collected import collect
+    from foldwise.judging.tables import collect
 
     done: list[tuple[str, Path]] = []
     if options.model_path and verdict.answer:

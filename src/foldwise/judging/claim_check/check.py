@@ -10,12 +10,12 @@ from itertools import pairwise
 from markdown_it import MarkdownIt
 
 from foldwise.errors import SpecError
-from foldwise.judging.claim_check.forms import FORMS
 from foldwise.judging.claim_check.grammar import GRAVEST, SETS, Answer, CannotCheck, Form, Reading, read
+from foldwise.judging.claim_check.lookups import FORMS
 from foldwise.judging.claim_check.names import Name, Tokens, lexicon_of, tokens_of
 from foldwise.judging.claim_check.table import ScoreTable
 from foldwise.judging.results_text import results
-from foldwise.metrics.names import plain
+from foldwise.metrics.table import plain
 
 # What may stand before a sentence and claims nothing.
 FILLER = re.compile(r"(?:(?:however|moreover|furthermore|in addition|in this study|in our study) , )?")

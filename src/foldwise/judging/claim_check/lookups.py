@@ -1,11 +1,23 @@
-"""What the report says of two that are compared, of a place among all, and of scores."""
+"""What the report says of two that are compared, of a place among all, and of scores, and every form of sentence.
+
+What none of the `FORMS` reads as a whole cannot be checked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, product
 
-from foldwise.judging.claim_check.grammar import GRAVEST, NUMBERS, Answer, CannotCheck, Found, Party, Reading
+from foldwise.judging.claim_check.grammar import (
+    GRAVEST,
+    NUMBERS,
+    Answer,
+    CannotCheck,
+    Form,
+    Found,
+    Party,
+    Reading,
+)
 from foldwise.judging.claim_check.table import MAX_NAMED, Contrast, Row
 from foldwise.judging.wording import show
 
@@ -203,3 +215,35 @@ def best(reading: Reading) -> Found:
     right = right and reading.agrees("x", rows[0].values[name])
     why = f"Of {len(rows)}, in order: {reading.measure.shown_of(rows[: max(MAX_NAMED, len(first))])}."
     return _with_extras(reading, first[:1], why) if right else ("false", why)
+
+
+FORMS = (
+    Form("comparison", "ResNet18 is significantly better than VGG16 in all settings, by 3 points. SGD beat Adam in 7 of 12 settings.", compare, (
+        "[WITH ,] {a} (BE|performed|performs) HOW BETTER [{chance: beyond chance}] (than|to) {b} EXTENT",
+        "[WITH ,] {a} HAS HOW BETTER SCORE than {b} EXTENT",
+        "[WITH ,] {a} HOW BEATS {b} EXTENT",
+        "SCORE of {a} BE HOW BETTER than (that|those) of {b} EXTENT",
+        "compared (with|to) {b} , {a} HAS HOW BETTER SCORE EXTENT",
+        "of {f} , {a} BE HOW BETTER than {b} EXTENT",
+    )),
+    Form("equivalent", "Adam and SGD are equivalent. ResNet18 and VGG16 cannot be told apart.", alike, (
+        "[of {f} ,] {a} BE (equivalent|comparable) [(to|with) {b}] [in {m}] [WITH] [: they differed GAP]",
+        "[of {f} ,] {a} {apart: could not} be told apart [in {m}] [WITH] [: they differed GAP]",
+        "there BE {apart: no significant difference} between {a} [in {m}] [WITH]",
+        "{a} HAS same SCORE",
+    )),
+    Form("all others", "ResNet18 outperforms all others.", ahead, (
+        "{a} (BE HOW BETTER than|HOW BEATS) (all [other NOUN]|[all] others) [in {m}] [{chance: beyond chance}]",
+    )),
+    Form("best", "ResNet18 had the highest accuracy, 95.45 %. VGG16 is the best network.", best, (
+        "{a} (BE|performed|performs) BEST [NOUN] [in {m}]",
+        "{a} HAS BEST ({estimate: estimate}|SCORE) [, {x} [INTERVAL]]",
+        "of {n} NOUN , {a} had BEST {estimate: estimate} : {m} {x} INTERVAL UNSEEN",
+    )),
+    Form("score", "VGG16 reached an accuracy of 86.4 % (95 % interval 80 to 91 %). The best accuracy of ResNet18 was 0.95.", score, (
+        "[WITH ,] {a} HAS [[mean] SCORE] [of] {x} [to {y}] [INTERVAL] [WITH] [« {d} »] [UNSEEN]",
+        "[mean] SCORE of {a} BE {x} [to {y}] [INTERVAL] [WITH] [« {d} »] [UNSEEN]",
+        "([{a}] BEST SCORE|BEST SCORE of {a}) BE {x} [WITH] [« {d} »]",
+        "SCORE ranged from {x} to {y}",
+    )),
+)  # fmt: skip

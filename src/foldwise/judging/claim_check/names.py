@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from foldwise.judging.claim_check.table import ReportedMetric, Row, ScoreTable
-from foldwise.metrics.names import FAMILY_OF, family_of, plain
+from foldwise.metrics.table import KIND_OF, kind_of, plain
 
 # What a level may be called beside its name, by a word of its factor: "multi-layer heads" of `classifier_head`.
 NOUNS = {"head": {"layer"}, "model": {"network"}, "network": {"model"}, "opt": {"optimizer", "optimiser"}}
@@ -84,8 +84,8 @@ class Tokens:
 def lexicon_of(table: ScoreTable, same: Mapping[str, str]) -> dict[str, Slot]:
     """What every name of a report stands for, as `plain` has it; `same` are words that mean one: TPU -> gpu."""
     names: dict[str, Slot] = {}
-    for word, family in FAMILY_OF.items():
-        measures = [of for of in table.measures.values() if family in map(family_of, (of.name, of.title))]
+    for word, kind in KIND_OF.items():
+        measures = [of for of in table.measures.values() if kind in map(kind_of, (of.name, of.title))]
         deciding = [of for of in measures if of.name == table.default]
         names[word] = names[f"{word}s"] = tuple(deciding or measures)
     names |= {plain(name): (of,) for of in table.measures.values() for name in (of.name, of.title)}

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from foldwise.errors import DataError
-from foldwise.judging.external.pieces import Piece, Places
+from foldwise.judging.external.text import Piece, Places
 from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import Bools, Floats, Ints
 from foldwise.text import count, some

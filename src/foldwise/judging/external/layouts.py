@@ -10,9 +10,8 @@ import pandas as pd
 
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.judging.external.options import Roles, ScoreOptions, roles_of
-from foldwise.judging.external.pieces import ROLES, Coded, Levels, Piece, Places
-from foldwise.judging.external.text import Text, coded, load
-from foldwise.metrics.names import is_score, plain
+from foldwise.judging.external.text import ROLES, Coded, Levels, Piece, Places, Text, coded, load
+from foldwise.metrics.table import is_score, plain
 from foldwise.text import some
 
 JOIN = " · "

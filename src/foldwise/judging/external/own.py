@@ -12,8 +12,7 @@ from foldwise.data.folds.splits import Split, unscored_classes
 from foldwise.errors import DataError, unknown
 from foldwise.judging.external.grid import Grid
 from foldwise.judging.external.options import NONE, ScoreOptions
-from foldwise.judging.external.pieces import Coded, Piece
-from foldwise.judging.external.text import Text, coded, load
+from foldwise.judging.external.text import Coded, Piece, Text, coded, load
 from foldwise.judging.tables import CLASSIFIED, SEGMENTED
 from foldwise.metrics.outputs import Bools, Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from foldwise.errors import SpecError
 from foldwise.judging.answer import answer_of, comparison_sentence, tied_or_clear
 from foldwise.judging.external.grid import Grid, paired
 from foldwise.judging.external.options import ScoreOptions
-from foldwise.judging.external.reading import read_files
-from foldwise.judging.external.scoring import ExternalScores, score_files
+from foldwise.judging.external.own import family_of, outputs_of
+from foldwise.judging.external.reading import ScoreFiles, metric_of, read_files
 from foldwise.judging.judge import assemble
 from foldwise.judging.judgement import Judgement, Terms, judge_scores
+from foldwise.judging.scores.scoring import Scored, score
 from foldwise.judging.sections.configurations import result_of
 from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.statistics.design import Factor
@@ -24,7 +27,9 @@ from foldwise.judging.warnings.choice import not_distinguishable, optimism
 from foldwise.judging.warnings.runs import unstable
 from foldwise.judging.warnings.sample import small
 from foldwise.judging.wording import in_text, with_interval
-from foldwise.metrics.table import METRICS
+from foldwise.metrics.influence import Units, mean_score
+from foldwise.metrics.outputs import Floats, Ints
+from foldwise.metrics.table import METRICS, Metric, choose_metric, reported
 from foldwise.storage import written_whole
 from foldwise.study.spec import Judging
 from foldwise.text import count, natural
@@ -197,3 +202,81 @@ def write_leaderboard(path: Path, verdict: Verdict) -> None:
             numbers = (getattr(row, key) for key in COLUMNS)
             cells = [row.name, *levels, row.verdict, verdict.metric.name, *numbers]
             rows.writerow(["" if cell is None else cell for cell in cells])
+
+
+MAX_FOLDS = 100  # whose scores are in the verdict one by one
+
+
+@dataclass(frozen=True)
+class ExternalScores:
+    """What was read, its design, the metric that decides and all others, and the scores of every configuration."""
+
+    read: ScoreFiles
+    grid: Grid
+    metric: Metric
+    metrics: dict[str, Metric]
+    scored: dict[str, Scored]
+
+
+def score_files(read: ScoreFiles, grid: Grid, options: ScoreOptions) -> ExternalScores:
+    """The scores of every configuration, whether or not it can be compared.
+
+    Raises:
+        SpecError: the metric that is asked for is not one of the task, or the scores do not lie as stated.
+    """
+    return _labelled(read, grid, options) if read.classes else _scored(read, grid, options)
+
+
+def _scored(read: ScoreFiles, grid: Grid, options: ScoreOptions) -> ExternalScores:
+    """Every configuration by the mean of its scores."""
+    metric = metric_of(read.metric, grid.piece.score[np.isfinite(grid.piece.score)], options)
+    unit_folds = np.zeros((len(grid.repeats), grid.units.count), dtype=np.int64)
+    for folds, own in zip(unit_folds, grid.folds_Rn, strict=True):
+        folds[grid.units.of_case] = own
+    scored = {name: _of_scores(grid, c, metric, unit_folds) for c, name in enumerate(grid.configurations)}
+    return ExternalScores(read, grid, metric, {metric.name: metric}, scored)
+
+
+def _of_scores(grid: Grid, c: int, metric: Metric, unit_folds: Ints) -> Scored:
+    scores_Rn, name = grid.scores(c), metric.name
+    there = [(r, row) for r, row in enumerate(scores_Rn) if np.isfinite(row).any()]
+    done = [(r, mean_score(row, grid.units)) for r, row in there]
+    return Scored(
+        estimates={name: float(np.mean([score.estimate for _, score in done])) if done else float("nan")},
+        values={name: np.stack([score.values for _, score in done])} if done else {},
+        support={name: min((score.support for _, score in done), default=0.0)},
+        num_positives={name: None},
+        num_undefined={name: max((score.num_undefined for _, score in done), default=0)},
+        folds=tuple(_by_fold(grid.units, there, unit_folds)),
+        unit_folds=unit_folds,
+    )
+
+
+def _by_fold(
+    units: Units, there: Sequence[tuple[int, Floats]], unit_folds: Ints
+) -> Iterator[tuple[int, int, float]]:
+    """(repeat, fold, score), both counted from 0 in natural order of their names; every unit counts once."""
+    # Every case may be a fold of its own (leave one out): its scores are no dots to look at.
+    if unit_folds.max() >= MAX_FOLDS:
+        return
+    for r, row in there:
+        defined = np.flatnonzero(np.isfinite(row))
+        total, number = (units.sums(values, defined) for values in (row[defined], np.ones(len(defined))))
+        own = number > 0
+        size = np.bincount(unit_folds[r][own])
+        sums = np.bincount(unit_folds[r][own], weights=total[own] / number[own])
+        yield from ((r, int(fold), float(sums[fold] / size[fold])) for fold in np.flatnonzero(size))
+
+
+def _labelled(read: ScoreFiles, grid: Grid, options: ScoreOptions) -> ExternalScores:
+    """Every configuration by every metric of its task, from its outputs for every image."""
+    if options.higher_is_better is not None or options.bounded is not None:
+        cure = "Leave --lower-is-better, --higher-is-better, --bounded and --unbounded out."
+        raise SpecError("which way is better is known of the metrics of a run", cure=cure)
+    family = family_of(grid.piece)
+    metric = choose_metric(read.metric, family)
+    scored = {
+        name: score(by_repeat, grid.units, decides=metric, classes=read.classes)
+        for name, by_repeat in outputs_of(grid, family).items()
+    }
+    return ExternalScores(read, grid, metric, reported(metric, family, boundary=False), scored)

@@ -8,7 +8,7 @@ import pytest
 from make_run import RUNS, Wanted, make_run
 
 from foldwise.judging.claim_check.check import check, sentences
-from foldwise.judging.claim_check.csv_table import open_report
+from foldwise.judging.claim_check.table import open_report
 from foldwise.judging.results_text import LIMITS, results
 from foldwise.judging.wording import show
 from foldwise.reporting.report import write_report

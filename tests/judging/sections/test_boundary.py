@@ -10,11 +10,10 @@ from judged import judge
 from scipy.stats import binom
 from tiny_run import SIDE, Wanted, make_run
 
-import foldwise.judging.scores.boundaries as outlines
+import foldwise.judging.sections.boundary as outlines
 from foldwise.errors import RunError, SpecError
-from foldwise.judging.scores.boundaries import check_boundary, with_boundaries
 from foldwise.judging.scores.rows import read_rows
-from foldwise.judging.sections.boundary import median_interval
+from foldwise.judging.sections.boundary import check_boundary, median_interval, with_boundaries
 from foldwise.metrics.boundary import of_image
 from foldwise.metrics.table import choose_metric
 from foldwise.study.spec import Judging

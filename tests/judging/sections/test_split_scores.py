@@ -8,15 +8,14 @@ from judged import judge
 from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix, precision_recall_fscore_support
 from tiny_run import CLASSES, Wanted, make_run
 
-from foldwise.judging.scores import split_scores
 from foldwise.judging.scores.rows import read_rows
-from foldwise.judging.scores.split_scores import scores_by_split
+from foldwise.judging.sections.configurations import precision_recall, scores_by_split
 
 NAMES = ("a", "b", "c", "d")
 
 
 def measured(counts, classes):
-    return split_scores.measured(counts, classes).model_dump()
+    return precision_recall(counts, classes).model_dump()
 
 
 def plain(values):

@@ -1,0 +1,296 @@
+"""What became of auxiliary items: the A/A test, shallow baselines, failures, and what was measured of speed.
+
+Copies of the A/A test and shallow baselines leave the same scores as fits, and are scored like them; but they are no
+configurations, and nothing of them enters the comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from foldwise.judging.judgement import Judgement
+from foldwise.judging.scores.rows import PlannedFit, Rows, fit_of
+from foldwise.judging.scores.scoring import Scored, score, table_of
+from foldwise.judging.sections.configurations import cost_of, fold_scores
+from foldwise.judging.statistics.inference import compare
+from foldwise.judging.statistics.pairs import all_pairs
+from foldwise.judging.statistics.variance import Variance
+from foldwise.judging.verdict import FailedItem, VerdictWarning
+from foldwise.judging.verdict_configurations import ConfigurationResult, ScoreEstimate, ShallowBaseline
+from foldwise.judging.verdict_requested import AATestPairs, AATestSection, ModelThroughput
+from foldwise.judging.wording import show
+from foldwise.runs.auxiliary_results import AuxiliaryItem
+from foldwise.runs.folder import RunFolder
+from foldwise.study.spec import Choice
+from foldwise.text import count
+
+
+def aa_test_section(rows: Rows, judgement: Judgement, *, num_planned: int) -> AATestSection | None:
+    """One configuration again under other seeds, judged as if it were others; None where nothing of it can be judged yet.
+
+    Equal configurations should be called different as rarely as the test promises, and how far their scores lie apart
+    is what seeds alone can do.
+    """
+    configuration = _configuration(rows)
+    copies = _scored_copies(rows, judgement)
+    if configuration is None or configuration not in judgement.comparable or not copies:
+        return None
+    equals = [judgement.scored[configuration], *copies]
+    estimates = [scored.estimates[judgement.metric.name] for scored in equals]
+    pairs = _pairs(judgement, configuration, equals)
+    apart, sd = max(estimates) - min(estimates), float(np.std(estimates, ddof=1))
+    return AATestSection(
+        configuration=configuration,
+        estimates=tuple(estimates),
+        num_planned=num_planned,
+        largest_difference=apart,
+        sd=sd,
+        pairs=pairs,
+        sentence=_sentence(judgement, len(equals), apart, sd, pairs),
+    )
+
+
+def aa_test_warning(section: AATestSection | None) -> VerdictWarning | None:
+    """That the test calls equals different, which it promises to do rarely; None where it does not."""
+    if section is None or section.pairs is None or not section.pairs.num_alarms_all:
+        return None
+    message = (
+        f"The A/A test calls {section.pairs.num_alarms_all} of {count(section.pairs.num, 'pair', 'pairs')} of one and "
+        "the same configuration different: here seeds matter more than the test allows for."
+    )
+    cure = "Do not rely on differences below the largest between equals; add repeats (validate.repeats)."
+    return VerdictWarning(code="EQUALS_DIFFER", message=message, cure=cure)
+
+
+def _configuration(rows: Rows) -> str | None:
+    """The configuration that was copied."""
+    copied = (str(item.settings["configuration"]) for item in rows.auxiliary if item.kind == "aa_test")
+    return next(copied, None)
+
+
+def _scored_copies(rows: Rows, judgement: Judgement) -> list[Scored]:
+    """Every copy that has all its folds and a defined score, by its number."""
+    items = [item for item in rows.auxiliary if item.kind == "aa_test"]
+    copies = sorted({int(item.settings["copy"]) for item in items})
+    # Read as fits of configurations that are called by their numbers, so that they are scored like any other.
+    as_fits = replace(rows, fits=tuple(fit_of(item, str(item.settings["copy"])) for item in items))
+    complete = [str(copy) for copy in copies if as_fits.complete(str(copy))]
+    scored = [
+        score(as_fits.outputs_by_repeat(copy), rows.units, decides=judgement.metric, classes=rows.classes)
+        for copy in complete
+    ]
+    return [copy for copy in scored if np.isfinite(copy.values[judgement.metric.name]).all()]
+
+
+def _pairs(judgement: Judgement, configuration: str, equals: Sequence[Scored]) -> AATestPairs | None:
+    """How the study's own test judges pairs of equals; None where nothing can be tested.
+
+    Copies are further rows of the table of all configurations, so that the variance between runs, and the number of
+    pairs that hold together, are those of the leaderboard and a little more.
+    """
+    others = [judgement.scored[id] for id in judgement.comparable if id != configuration]
+    alpha, margin = judgement.judge.alpha, judgement.judge.equivalent_within
+    table = table_of(
+        judgement.metric, [*equals, *others], judgement.units, num_cases=judgement.num_cases, alpha=alpha
+    )
+    if table.variance is None:
+        return None
+    comparison = compare(table.variance, seed=judgement.seed, alpha=alpha)
+    # Adjusted for all pairs of the whole table, as the leaderboard is: among equals alone alarms would be likelier.
+    every = all_pairs(table.variance, comparison, alpha=alpha, margin=margin)
+    pairs = [pair for pair in every if max(pair.a, pair.b) < len(equals)]
+    return AATestPairs(
+        num=len(pairs),
+        num_alarms=sum(pair.p <= alpha for pair in pairs),
+        num_alarms_all=sum(pair.p_all <= alpha for pair in pairs),
+        smallest_p=min(pair.p for pair in pairs),
+        smallest_p_all=min(pair.p_all for pair in pairs),
+    )
+
+
+def _sentence(judgement: Judgement, num: int, apart: float, sd: float, pairs: AATestPairs | None) -> str:
+    scores = (
+        f"The first configuration was trained {num - 1} more times under other seeds. The scores of these {num} equals "
+        f"differ by up to {show(apart)} (standard deviation {show(sd)}): what seeds alone can do."
+    )
+    if pairs is None:
+        return f"{scores} The data is too small to test them."
+    alpha = judgement.judge.alpha
+    return (
+        f"{scores} Of their {count(pairs.num, 'pair', 'pairs')}, the test of a single pair calls {pairs.num_alarms} "
+        f"different (it promises to do so for at most {100 * alpha:g} % of equal pairs), and the test of all pairs, by "
+        f"which pairs are told apart here, {pairs.num_alarms_all} (it promises none in {100 - 100 * alpha:g} % of studies)."
+    )
+
+
+def shallow_baselines(
+    baselines: Sequence[Choice], rows: Rows, judgement: Judgement
+) -> tuple[ShallowBaseline, ...]:
+    """Every baseline that has all its folds, the best first; its own numbers are judged by itself."""
+    if not baselines:
+        return ()
+    fits = {str(baseline): _fits(rows, baseline) for baseline in baselines}
+    theirs = replace(rows, fits=tuple(fit for own in fits.values() for fit in own))
+    scored = {
+        name: score(
+            theirs.outputs_by_repeat(name), rows.units, decides=judgement.metric, classes=rows.classes
+        )
+        for name in fits
+        if theirs.complete(name)
+    }
+    against = _against_configurations(judgement, list(scored.values()))
+    made = [
+        _result(judgement, name, scored[name], fits[name], test)
+        for name, test in zip(scored, against, strict=True)
+    ]
+    return tuple(sorted(made, key=lambda baseline: -judgement.sign * (baseline.estimate or 0.0)))
+
+
+def _fits(rows: Rows, baseline: Choice) -> list[PlannedFit]:
+    """Its items as if they were fits: they leave the same scores."""
+    settings = baseline.model_dump(mode="json")
+    items = [
+        item for item in rows.auxiliary if item.kind == "shallow" and item.settings["baseline"] == settings
+    ]
+    return [fit_of(item, str(baseline)) for item in items]
+
+
+class _Test(NamedTuple):
+    """A baseline against the configurations: how well it fits that it, and that the winner, is the best of all."""
+
+    difference: float | None = None
+    beaten: bool | None = None
+    p: float | None = None
+    p_winner: float | None = None
+
+
+def _result(
+    judgement: Judgement, name: str, scored: Scored, fits: Sequence[PlannedFit], test: _Test
+) -> ShallowBaseline:
+    metrics = {key: _alone(judgement, key, scored) for key in judgement.metrics}
+    return ShallowBaseline(
+        id=name,
+        name=name.replace("_", " "),
+        sentence="A shallow baseline that classifies each pixel by filters at four scales.",
+        **dict(metrics[judgement.metric.name]),
+        folds=fold_scores(scored),
+        metrics=metrics,
+        per_class=scored.per_class,
+        cost=cost_of(fits),
+        **test._asdict(),
+    )
+
+
+def _alone(judgement: Judgement, metric: str, scored: Scored) -> ScoreEstimate:
+    """A metric with its interval, from the scores of the baseline alone."""
+    row = judgement.metrics[metric]
+    table = table_of(
+        row, [scored], judgement.units, num_cases=judgement.num_cases, alpha=judgement.judge.alpha
+    )
+    low, high = table.intervals[0]
+    return ScoreEstimate(estimate=scored.estimates[metric], low=low, high=high)
+
+
+def _against_configurations(judgement: Judgement, baselines: Sequence[Scored]) -> list[_Test]:
+    """Every baseline in the test of all configurations, with all baselines as more rows.
+
+    Where nothing can be tested, a baseline that is at least as good as the winner is not beaten.
+    """
+    decisive = judgement.decisive
+    if decisive is None:
+        return [_Test()] * len(baselines)
+    name, alpha = judgement.metric.name, judgement.judge.alpha
+    rows = [judgement.scored[id] for id in judgement.comparable]
+    apart = [id.estimates[name] - rows[0].estimates[name] for id in baselines]
+    together = table_of(
+        judgement.metric, [*rows, *baselines], judgement.units, num_cases=judgement.num_cases, alpha=alpha
+    )
+    if together.variance is None or decisive.variance is None or not baselines:
+        return [_Test(difference, judgement.sign * difference < 0) for difference in apart]
+    # Judged together, baselines that hardly vary would lower the variance that few networks share.
+    variance = _as_unsteady_as_alone(together.variance, decisive.variance)
+    p = compare(variance, seed=judgement.seed, alpha=alpha).p.tolist()
+    return [
+        _Test(difference, own <= alpha, own, p[0])
+        for own, difference in zip(p[len(rows) :], apart, strict=True)
+    ]
+
+
+def _as_unsteady_as_alone(together: Variance, alone: Variance) -> Variance:
+    """The variance of all, where the networks vary between runs no less than among themselves.
+
+    Baselines hardly vary, and must not make networks look steady.
+    """
+    C = len(alone.run)
+    run, of_mean = together.run.copy(), together.run_of_mean.copy()
+    run[:C], of_mean[:C] = np.maximum(run[:C], alone.run), np.maximum(of_mean[:C], alone.run_of_mean)
+    df = min(together.df_run, alone.df_run)
+    return replace(together, run=run, run_of_mean=of_mean, df_run=df, shared=None)
+
+
+def not_beaten(
+    baselines: Sequence[ShallowBaseline], configurations: Sequence[ConfigurationResult], *, alpha: float
+) -> VerdictWarning | None:
+    """That the networks are not shown to be better than the best of the baselines; None where they are."""
+    # Baselines come best first.
+    best = next((baseline for baseline in baselines if baseline.beaten is False), None)
+    if best is None or best.estimate is None:
+        return None
+    winner = configurations[0]
+    assert winner.estimate is not None
+    lost = best.p_winner is not None and best.p_winner <= alpha
+    relation = "is worse beyond chance than" if lost else "is not shown to be better than"
+    message = (
+        f"The best configuration, {winner.name} ({show(winner.estimate)}), {relation} "
+        f"the shallow baseline {best.name} ({show(best.estimate)})."
+    )
+    cure = "Train longer, or on more images; if that does not help, a network is not worth its cost here."
+    return VerdictWarning(code="BASELINE_NOT_BEATEN", message=message, cure=cure)
+
+
+MEASURED = set(ModelThroughput.model_fields) - {"title", "model", "cache", "error", "cache_used"}
+
+
+def failed_items(items: Sequence[AuxiliaryItem]) -> tuple[FailedItem, ...]:
+    """Every item that ended with an error; the study went on without it."""
+    failed = [
+        (item, item.result.get("error") or {}) for item in items if item.result.get("status") == "failed"
+    ]
+    return tuple(
+        FailedItem(
+            item=item.item,
+            kind=item.kind,
+            title=item.title,
+            type=cause.get("type", "unknown"),
+            message=cause.get("message", "no cause was recorded"),
+        )
+        for item, cause in failed
+    )
+
+
+def throughput_section(folder: RunFolder) -> tuple[ModelThroughput, ...]:
+    """Every model, device and cache that was to be measured and is done or failed, in plan order.
+
+    It is no part of the choice between configurations.
+    """
+    made = []
+    for item in folder.load_plan().items:
+        result = folder.result(item.id)
+        if item.kind != "measure" or result is None:
+            continue
+        training = item.settings["training"]
+        made.append(
+            ModelThroughput(
+                title=item.title,
+                model=str(Choice.model_validate(training["model"])),
+                cache=training["cache"],
+                error=(result.get("error") or {}).get("message"),
+                cache_used=result.get("held"),
+                **{key: result.get(key) for key in MEASURED},
+            )
+        )
+    return tuple(made)
