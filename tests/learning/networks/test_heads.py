@@ -5,8 +5,12 @@ import torch
 from torch import nn
 
 from foldwise.errors import SpecError
-from foldwise.learning.networks.models import HEADS, build_head, make_head
+from foldwise.learning.networks.models import HEADS, build_head
 from foldwise.study.spec import Choice, Training
+
+
+def make_head(choice, num_features, num_classes):
+    return build_head(Training(model=Choice(name="conv"), head=choice), num_features, num_classes, seed=0)
 
 
 def kinds(head):

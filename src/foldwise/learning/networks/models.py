@@ -32,8 +32,8 @@ from foldwise.learning.networks.zoo.conv import ConvEncoder, ConvSegmenter
 from foldwise.learning.networks.zoo.haltuf import HaltufEncoder
 from foldwise.learning.networks.zoo.resnet import ResNetEncoder, ResNetSegmenter
 from foldwise.learning.networks.zoo.unet import UNet
-from foldwise.learning.networks.zoo.vim import VimEncoder, VimSegmenter
-from foldwise.learning.networks.zoo.vit import ViTEncoder, ViTSegmenter
+from foldwise.learning.networks.zoo.vim import PatchMamba
+from foldwise.learning.networks.zoo.vit import PatchEncoder, PatchSegmenter, PatchTransformer
 from foldwise.learning.options import Count, Share, bound
 from foldwise.study.configurations import alone, places_of, seed_of_group
 from foldwise.study.spec import Choice, Training
@@ -50,18 +50,23 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A network of the zoo: its encoder for classification, and its form for segmentation; None where it has none."""
+    """A network of the zoo: its encoder for classification, and its form for segmentation; None where it has none.
+
+    Attributes:
+        of_patches: whether both are what makes tokens of patches, which are then summed up or unfolded to pixels.
+    """
 
     encoder: Callable[..., nn.Module] | None
     segmenter: Callable[..., nn.Module] | None
+    of_patches: bool = False
 
 
 MODELS: dict[str, ModelRow] = {
     "conv": ModelRow(ConvEncoder, ConvSegmenter),
     "unet": ModelRow(None, UNet),
     "resnet": ModelRow(ResNetEncoder, ResNetSegmenter),
-    "vit": ModelRow(ViTEncoder, ViTSegmenter),
-    "vim": ModelRow(VimEncoder, VimSegmenter),
+    "vit": ModelRow(PatchTransformer, PatchTransformer, of_patches=True),
+    "vim": ModelRow(PatchMamba, PatchMamba, of_patches=True),
     "haltuf": ModelRow(HaltufEncoder, None),
 }
 
@@ -107,30 +112,33 @@ def _part(request: ModelRequest, training: Training) -> Part:
         return from_user(request)
     if request.name not in MODELS:
         raise _unknown(request.name)
-    row = MODELS[request.name]
-    function = row.segmenter if request.shape.segmentation else row.encoder
-    if function is None:
-        able = [
-            name
-            for name, row in MODELS.items()
-            if (row.segmenter if request.shape.segmentation else row.encoder)
-        ]
-        kinds = (
-            ["smp:<decoder>/<encoder>"]
-            if request.shape.segmentation
-            else ["timm:<name>", "torchvision:<name>"]
-        )
-        does = "classifies whole" if request.shape.segmentation else "segments"
-        raise SpecError(
-            f"the model {request.name!r} {does} images, and this task is {request.shape.task.replace('_', ' ')}",
-            cure=f"Use one of: {', '.join([*able, *kinds])}.",
-        )
-    options = bound(function, training.model, "model")
+    row, shape = MODELS[request.name], request.shape
+    make = row.segmenter if shape.segmentation else row.encoder
+    if make is None:
+        raise _not_for_task(request)
+    options = bound(make, training.model, "model")
+    if row.of_patches:
+        tokens = make(shape.in_channels, **options)
+        module = PatchSegmenter(tokens, shape.num_classes) if shape.segmentation else PatchEncoder(tokens)
+    else:
+        sizes = (shape.in_channels, shape.num_classes) if shape.segmentation else (shape.in_channels,)
+        module = make(*sizes, **options)
+    num_features = None if shape.segmentation else module.num_features
+    return Part(module, num_features=num_features, multiple=module.multiple)
+
+
+def _not_for_task(request: ModelRequest) -> SpecError:
     if request.shape.segmentation:
-        module = function(request.shape.in_channels, request.shape.num_classes, **options)
-        return Part(module, multiple=module.multiple)
-    module = function(request.shape.in_channels, **options)
-    return Part(module, num_features=module.num_features, multiple=module.multiple)
+        does, able = "classifies whole", [name for name, row in MODELS.items() if row.segmenter]
+        others = ["smp:<decoder>/<encoder>"]
+    else:
+        does, able = "segments", [name for name, row in MODELS.items() if row.encoder]
+        others = ["timm:<name>", "torchvision:<name>"]
+    task = request.shape.task.replace("_", " ")
+    return SpecError(
+        f"the model {request.name!r} {does} images, and this task is {task}",
+        cure=f"Use one of: {', '.join([*able, *others])}.",
+    )
 
 
 def _assembled(part: Part, training: Training, request: ModelRequest, seed: int) -> Network:
@@ -222,12 +230,6 @@ def mlp(
 HEADS: dict[str, Callable[..., nn.Sequential]] = {"linear": linear, "mlp": mlp}
 
 
-def make_head(choice: Choice, num_features: int, num_classes: int) -> nn.Sequential:
-    """The head asked for, (N, F) to (N, K); SpecError for an unknown name or option."""
-    function = choose(HEADS, choice.name, "head")
-    return function(num_features, num_classes, **bound(function, choice, "head"))
-
-
 def build_head(training: Training, num_features: int, num_classes: int, seed: int) -> nn.Module:
     """The head that `build` gives its network for the same seed, without the encoder.
 
@@ -242,4 +244,5 @@ def build_head(training: Training, num_features: int, num_classes: int, seed: in
         ]
         return JoinedLabels(each, places)
     with seeded(seed, "head"):
-        return make_head(training.head, num_features, num_classes)
+        function = choose(HEADS, training.head.name, "head")
+        return function(num_features, num_classes, **bound(function, training.head, "head"))

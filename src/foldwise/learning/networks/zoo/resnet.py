@@ -85,13 +85,12 @@ class ResNetStages(nn.Module):
     def __init__(
         self,
         in_channels: int,
-        *,
-        width: Count = 32,
-        stages: Count = 4,
-        blocks: Count = 2,
-        bottleneck: bool = False,
-        stem_stride: Count = 2,
-        norm: Norm = "batch",
+        width: int,
+        stages: int,
+        blocks: int,
+        bottleneck: bool,
+        stem_stride: int,
+        norm: Norm,
     ) -> None:
         super().__init__()
         self.widths = [width * 2**stage for stage in range(stages)]
@@ -100,20 +99,10 @@ class ResNetStages(nn.Module):
         self.stages = nn.ModuleList()
         for stage, after in enumerate(self.widths):
             before = self.widths[max(stage - 1, 0)]
-            self.stages.append(
-                nn.Sequential(
-                    *(
-                        ResidualBlock(
-                            after if block else before,
-                            after,
-                            stride=2 if stage and not block else 1,
-                            bottleneck=bottleneck,
-                            norm=norm,
-                        )
-                        for block in range(blocks)
-                    )
-                )
-            )
+            first = {"stride": 2 if stage else 1, "bottleneck": bottleneck, "norm": norm}
+            own = [ResidualBlock(before, after, **first)]
+            own += [ResidualBlock(after, after, **first | {"stride": 1}) for _ in range(blocks - 1)]
+            self.stages.append(nn.Sequential(*own))
 
     def forward(self, x_NCHW: Tensor) -> list[Tensor]:
         """The feature maps of every stage."""
@@ -143,15 +132,7 @@ class ResNetEncoder(nn.Module):
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
-        self.stages = ResNetStages(
-            in_channels,
-            width=width,
-            stages=stages,
-            blocks=blocks,
-            bottleneck=bottleneck,
-            stem_stride=stem_stride,
-            norm=norm,
-        )
+        self.stages = ResNetStages(in_channels, width, stages, blocks, bottleneck, stem_stride, norm)
         self.num_features, self.multiple = self.stages.widths[-1], self.stages.multiple
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -180,15 +161,7 @@ class ResNetSegmenter(nn.Module):
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
-        self.encoder = ResNetStages(
-            in_channels,
-            width=width,
-            stages=stages,
-            blocks=blocks,
-            bottleneck=bottleneck,
-            stem_stride=1,
-            norm=norm,
-        )
+        self.encoder = ResNetStages(in_channels, width, stages, blocks, bottleneck, 1, norm)
         self.laterals = nn.ModuleList(nn.Conv2d(maps, 2 * width, 1) for maps in self.encoder.widths)
         self.smooth = conv_norm_relu(2 * width, 2 * width, norm)
         self.head = nn.Conv2d(2 * width, num_classes, 1)

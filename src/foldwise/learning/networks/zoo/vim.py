@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foldwise.errors import SpecError
-from foldwise.learning.networks.zoo.vit import PatchSegmenter, positions
+from foldwise.learning.networks.zoo.vit import tokens_of
 from foldwise.learning.options import Count
 
 
@@ -172,52 +172,11 @@ class PatchMamba(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """The map of tokens."""
         map_NDhw = self.cut(x_NCHW)
-        channels, height, width = map_NDhw.shape[1:]
-        x_NTD = map_NDhw.flatten(2).transpose(1, 2)
-        x_NTD = x_NTD + positions(height, width, channels, x_NTD)
+        x_NTD = tokens_of(map_NDhw)
         for block in self.blocks:
             x_NTD = block(x_NTD)
-        return self.norm(x_NTD).transpose(1, 2).unflatten(2, (height, width))
+        return self.norm(x_NTD).transpose(1, 2).unflatten(2, map_NDhw.shape[2:])
 
-
-class VimEncoder(nn.Module):
-    """Images (N, C, H, W) to features (N, F), F = width.
-
-    Args:
-        in_channels: C.
-        patch, width, blocks, states: see `PatchMamba`.
-    """
-
-    def __init__(
-        self, in_channels: int, *, patch: Count = 8, width: Count = 64, blocks: Count = 6, states: Count = 16
-    ) -> None:
-        super().__init__()
-        self.tokens = PatchMamba(in_channels, patch=patch, width=width, blocks=blocks, states=states)
-        self.num_features, self.multiple = width, patch
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """The mean token, (N, F)."""
-        return self.tokens(x_NCHW).mean((2, 3))
-
-
-class VimSegmenter(PatchSegmenter):
-    """Images (N, C, H, W) to logits (N, K, H, W): every token is unfolded to the pixels of its patch.
-
-    Args:
-        in_channels: C.
-        num_classes: K.
-        patch, width, blocks, states: see `PatchMamba`.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        num_classes: int,
-        *,
-        patch: Count = 8,
-        width: Count = 64,
-        blocks: Count = 6,
-        states: Count = 16,
-    ) -> None:
-        encoder = PatchMamba(in_channels, patch=patch, width=width, blocks=blocks, states=states)
-        super().__init__(encoder, num_classes, patch=patch, width=width)
+    def features(self, x_NCHW: Tensor) -> Tensor:
+        """The mean token, (N, D)."""
+        return self(x_NCHW).mean((2, 3))

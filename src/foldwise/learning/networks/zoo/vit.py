@@ -47,6 +47,13 @@ def positions(height: int, width: int, channels: int, like: Tensor) -> Tensor:
     return torch.cat([rows, columns], dim=-1).reshape(height * width, -1).to(like.dtype)
 
 
+def tokens_of(map_NDhw: Tensor) -> Tensor:
+    """The patches of a map as a list, row by row, each with its position added, (N, h w, D)."""
+    channels, height, width = map_NDhw.shape[1:]
+    x_NTD = map_NDhw.flatten(2).transpose(1, 2)
+    return x_NTD + positions(height, width, channels, x_NTD)
+
+
 class Attention(nn.Module):
     """Every token gathers from all others: (N, T, D) to (N, T, D), in `heads` independent ways."""
 
@@ -130,67 +137,46 @@ class PatchTransformer(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """The map of the tokens of patches."""
-        return self.maps(x_NCHW)[0]
+        return self._maps(x_NCHW)[0]
 
-    def maps(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The map of the tokens of patches, and the token of the whole image (N, D); None where there is none."""
+    def features(self, x_NCHW: Tensor) -> Tensor:
+        """The token of the whole image, or else the mean of those of the patches, (N, D)."""
+        map_NDhw, whole_ND = self._maps(x_NCHW)
+        return map_NDhw.mean((2, 3)) if whole_ND is None else whole_ND
+
+    def _maps(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor | None]:
         map_NDhw = self.cut(x_NCHW)
-        channels, height, width = map_NDhw.shape[1:]
-        x_NTD = map_NDhw.flatten(2).transpose(1, 2)
-        x_NTD = x_NTD + positions(height, width, channels, x_NTD)
+        size_hw = map_NDhw.shape[2:]
+        x_NTD = tokens_of(map_NDhw)
         if self.cls_1D is not None:
             x_NTD = torch.cat([x_NTD, self.cls_1D.to(x_NTD.dtype).expand(len(x_NTD), 1, -1)], dim=1)
         for block in self.blocks:
             x_NTD = block(x_NTD)
         x_NTD = self.norm(x_NTD)
-        patches_NTD = x_NTD[:, : height * width]
         whole_ND = None if self.cls_1D is None else x_NTD[:, -1]
-        return patches_NTD.transpose(1, 2).unflatten(2, (height, width)), whole_ND
+        return x_NTD[:, : size_hw.numel()].transpose(1, 2).unflatten(2, size_hw), whole_ND
 
 
-class ViTEncoder(nn.Module):
-    """Images (N, C, H, W) to features (N, F), F = width.
+class PatchEncoder(nn.Module):
+    """Images (N, C, H, W) to features (N, D) of what sees them as patches."""
 
-    Args:
-        in_channels: C.
-        patch, width, depth, heads, dropout, cls_token: see `PatchTransformer`.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        *,
-        patch: Count = 8,
-        width: Count = 128,
-        depth: Count = 6,
-        heads: Count = 4,
-        dropout: Share = 0.0,
-        cls_token: bool = False,
-    ) -> None:
+    def __init__(self, tokens: nn.Module) -> None:
         super().__init__()
-        self.tokens = PatchTransformer(
-            in_channels,
-            patch=patch,
-            width=width,
-            depth=depth,
-            heads=heads,
-            dropout=dropout,
-            cls_token=cls_token,
-        )
-        self.num_features, self.multiple = width, patch
+        self.tokens = tokens
+        self.num_features, self.multiple = patches_of(tokens)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """The token of the whole image, or else the mean of those of the patches, (N, F)."""
-        map_NDhw, whole_ND = self.tokens.maps(x_NCHW)
-        return map_NDhw.mean((2, 3)) if whole_ND is None else whole_ND
+        """What the tokens say together."""
+        return self.tokens.features(x_NCHW)
 
 
 class PatchSegmenter(nn.Module):
-    """An encoder of patches (N, C, H, W) to (N, D, H / patch, W / patch), and what unfolds these to logits of pixels."""
+    """Images (N, C, H, W) to logits (N, K, H, W): every token is unfolded to the pixels of its patch."""
 
-    def __init__(self, encoder: nn.Module, num_classes: int, *, patch: int, width: int) -> None:
+    def __init__(self, tokens: nn.Module, num_classes: int) -> None:
         super().__init__()
-        self.encoder = encoder
+        width, patch = patches_of(tokens)
+        self.encoder = tokens
         self.unfold = nn.ConvTranspose2d(width, width // 4, patch, stride=patch)
         # Patches are unfolded one by one; this lets pixels across a seam agree.
         self.blend = conv_norm_relu(width // 4, width // 4, "none")
@@ -198,38 +184,10 @@ class PatchSegmenter(nn.Module):
         self.multiple = patch
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Logits of every pixel, (N, K, H, W)."""
+        """Logits of every pixel."""
         return self.head(self.blend(self.unfold(self.encoder(x_NCHW))))
 
 
-class ViTSegmenter(PatchSegmenter):
-    """Images (N, C, H, W) to logits (N, K, H, W): every token is unfolded to the pixels of its patch.
-
-    Args:
-        in_channels: C.
-        num_classes: K.
-        patch, width, depth, heads, dropout, cls_token: see `PatchTransformer`.
-    """
-
-    def __init__(  # noqa: PLR0913 - every option of the study is one
-        self,
-        in_channels: int,
-        num_classes: int,
-        *,
-        patch: Count = 8,
-        width: Count = 128,
-        depth: Count = 6,
-        heads: Count = 4,
-        dropout: Share = 0.0,
-        cls_token: bool = False,
-    ) -> None:
-        encoder = PatchTransformer(
-            in_channels,
-            patch=patch,
-            width=width,
-            depth=depth,
-            heads=heads,
-            dropout=dropout,
-            cls_token=cls_token,
-        )
-        super().__init__(encoder, num_classes, patch=patch, width=width)
+def patches_of(tokens: nn.Module) -> tuple[int, int]:
+    """D, the numbers that stand for a patch, and its side in pixels."""
+    return tokens.cut.out_channels, tokens.cut.stride[0]
