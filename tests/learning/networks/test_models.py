@@ -10,8 +10,8 @@ from torch import nn
 
 from foldwise.errors import SpecError
 from foldwise.learning.networks.describing import describe
-from foldwise.learning.networks.models import build, build_head, freeze_encoder, layout_for
-from foldwise.learning.networks.network import DataShape
+from foldwise.learning.networks.models import build, build_head
+from foldwise.learning.networks.network import DataShape, freeze_encoder, layout_for
 from foldwise.learning.objectives.optimizers import make_optimizer
 from foldwise.study.spec import Choice
 

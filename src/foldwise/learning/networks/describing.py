@@ -118,9 +118,8 @@ def _unused(network: Network, training: Training, shape: DataShape) -> int:
     try:
         logits = network.eval()(torch.zeros(2, shape.in_channels, height, width, device=device))
         logits.sum().backward()
-    except (
-        Exception
-    ) as error:  # what a network says of a size that it cannot take is for its library to choose
+    # What a network says of a size that it cannot take is for its library to choose.
+    except Exception as error:
         raise SpecError(
             f"{what} fails: {type(error).__name__}: {error}", cure="Change 'data.size' or the model."
         ) from error

@@ -26,7 +26,7 @@ _STATED = {
     "pretrained", "num_classes", "in_chans", "in_channels", "classes", "encoder_weights", "encoder_name", "arch",
     "weights", "global_pool", "features_only", "checkpoint_path", "pretrained_cfg", "activation", "aux_params",
 }  # fmt: skip
-_ANY_SIZE = {"vit", "maxvit"}  # of torchvision; built there for one square size only
+_ONE_SIZE = ("vit", "maxvit")  # how names of torchvision begin that are built there for one square size only
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,8 @@ def from_smp(request: ModelRequest) -> Part:
         options = {"dynamic_img_size": True, **options}
 
     def make(weights: str | None, in_channels: int) -> nn.Module:
-        more = {
-            "encoder_weights": weights,
-            "in_channels": in_channels,
-            "classes": request.shape.num_classes,
-            **options,
-        }
-        return smp.create_model(decoder, encoder, **more)
+        sizes = {"in_channels": in_channels, "classes": request.shape.num_classes}
+        return smp.create_model(decoder, encoder, encoder_weights=weights, **sizes, **options)
 
     module = _built(f"smp:{request.name}", lambda: make(None, request.shape.in_channels))
     depth = int(options.get("encoder_depth", 5))
@@ -122,23 +117,20 @@ def from_torchvision(request: ModelRequest) -> Part:
             f"'torchvision:{request.name}' classifies whole images",
             cure="For segmentation, use 'smp:<decoder>/<encoder>'.",
         )
-    names = [
-        name
-        for name in torchvision.models.list_models(module=torchvision.models)
-        if _family(name) not in _ANY_SIZE
-    ]
+    if request.name.startswith(_ONE_SIZE):
+        raise SpecError(
+            f"'torchvision:{request.name}' takes one image size only", cure="Use the timm model instead."
+        )
+    names = torchvision.models.list_models(module=torchvision.models)
     if request.name not in names:
-        if _family(request.name) in _ANY_SIZE:
-            raise SpecError(
-                f"'torchvision:{request.name}' takes one image size only", cure="Use the timm model instead."
-            )
-        raise unknown(request.name, names, "torchvision model")
+        able = [name for name in names if not name.startswith(_ONE_SIZE)]
+        raise unknown(request.name, able, "torchvision model")
+
+    # Side branches of the loss would change what a network returns.
+    has_branches = request.name in ("googlenet", "inception_v3")
 
     def make(weights: str | None) -> nn.Module:
-        # Side branches of the loss would change what a network returns.
-        fixed: dict[str, Any] = {}
-        if request.name in ("googlenet", "inception_v3") and weights is None:
-            fixed = {"aux_logits": False, "init_weights": True}
+        fixed = {"aux_logits": False, "init_weights": True} if has_branches and weights is None else {}
         return torchvision.models.get_model(request.name, weights=weights, **fixed, **_free_options(request))
 
     def whole() -> nn.Module:
@@ -160,12 +152,8 @@ def from_torchvision(request: ModelRequest) -> Part:
 
 def from_user(request: ModelRequest) -> Part:
     """The network of ``package.module:function``, called with in_channels, num_classes and its options."""
-    function = imported(request.name, "model")
-    arguments = {
-        "in_channels": request.shape.in_channels,
-        "num_classes": request.shape.num_classes,
-        **request.options,
-    }
+    function, shape = imported(request.name, "model"), request.shape
+    arguments = {"in_channels": shape.in_channels, "num_classes": shape.num_classes} | request.options
     parameters = inspect.signature(function).parameters
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         for name in arguments:
@@ -201,15 +189,7 @@ def _built(name: str, make: Callable[[], nn.Module]) -> nn.Module:
         return make()
     except FoldwiseError:
         raise
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-        KeyError,
-        AssertionError,
-        AttributeError,
-        NotImplementedError,
-    ) as error:
+    except (TypeError, ValueError, RuntimeError, KeyError, AssertionError, AttributeError) as error:
         raise SpecError(
             f"{name} cannot be built: {type(error).__name__}: {error}", cure="Check the options of the model."
         ) from error
@@ -217,22 +197,17 @@ def _built(name: str, make: Callable[[], nn.Module]) -> nn.Module:
 
 def _sized(request: ModelRequest) -> dict[str, Any]:
     """The keywords that make a timm transformer fit the images: their size, rounded up to whole patches."""
-    config = timm.get_pretrained_cfg(request.name.partition(".")[0])
-    if (
-        config is None
-        or not config.fixed_input_size
-        or request.shape.size_hw is None
-        or "img_size" in request.options
-    ):
+    base, size_hw = request.name.partition(".")[0], request.shape.size_hw
+    config = timm.get_pretrained_cfg(base)
+    if config is None or not config.fixed_input_size or size_hw is None or "img_size" in request.options:
         return {}
     # Made once only to read the size of its patches, which the table of timm does not have.
-    default = timm.create_model(request.name.partition(".")[0], num_classes=0)
+    default = timm.create_model(base, num_classes=0)
     multiple = _timm_multiple(default)
-    height, width = (side + -side % multiple for side in request.shape.size_hw)
-    dynamic = hasattr(getattr(default, "patch_embed", None), "dynamic_img_pad") and hasattr(
-        default, "pos_embed"
-    )
-    return {"img_size": (height, width), **({"dynamic_img_size": True} if dynamic else {})}
+    keywords: dict[str, Any] = {"img_size": tuple(side + -side % multiple for side in size_hw)}
+    if hasattr(getattr(default, "patch_embed", None), "dynamic_img_pad") and hasattr(default, "pos_embed"):
+        keywords["dynamic_img_size"] = True
+    return keywords
 
 
 def _timm_multiple(module: nn.Module) -> int:
@@ -242,28 +217,14 @@ def _timm_multiple(module: nn.Module) -> int:
     return max(int(level["reduction"]) for level in module.feature_info)
 
 
-def _family(name: str) -> str:
-    return name.partition("_")[0]
-
-
 def _replace_first_conv(network: nn.Module, in_channels: int) -> None:
     """Make the first convolution of an RGB network take another number of channels."""
-    name, conv = next(
-        (name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d)
-    )
+    name, conv = next(pair for pair in network.named_modules() if isinstance(pair[1], nn.Conv2d))
     if conv.in_channels == in_channels:
         return
     # With fresh numbers: weights that are loaded later are adapted to the number of channels, see `weights.adapted`.
-    parent, _, last = name.rpartition(".")
-    fresh = nn.Conv2d(
-        in_channels,
-        conv.out_channels,
-        conv.kernel_size,
-        conv.stride,
-        conv.padding,
-        bias=conv.bias is not None,
-    )
-    setattr(network.get_submodule(parent), last, fresh)
+    shape = (conv.out_channels, conv.kernel_size, conv.stride, conv.padding)
+    network.set_submodule(name, nn.Conv2d(in_channels, *shape, bias=conv.bias is not None))
 
 
 def _cut_classifier(network: nn.Module) -> int:
@@ -272,11 +233,8 @@ def _cut_classifier(network: nn.Module) -> int:
         num_features = network.classifier[1].in_channels  # its classifier is a 1 x 1 convolution
         network.classifier = nn.AdaptiveAvgPool2d(1)
         return num_features
-    name, linear = [
-        (name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)
-    ][-1]
-    parent, _, last = name.rpartition(".")
-    setattr(network.get_submodule(parent), last, nn.Identity())
+    name, linear = [pair for pair in network.named_modules() if isinstance(pair[1], nn.Linear)][-1]
+    network.set_submodule(name, nn.Identity())
     return linear.in_features
 
 

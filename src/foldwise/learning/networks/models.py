@@ -24,7 +24,6 @@ from foldwise.learning.networks.network import (
     Network,
     Segmenter,
     freeze_encoder,
-    layout_for,
     seeded,
 )
 from foldwise.learning.networks.weights import load_encoder
@@ -37,15 +36,6 @@ from foldwise.learning.networks.zoo.vit import PatchEncoder, PatchSegmenter, Pat
 from foldwise.learning.options import Count, Share, bound
 from foldwise.study.configurations import alone, places_of, seed_of_group
 from foldwise.study.spec import Choice, Training
-
-__all__ = [
-    "MODELS",
-    "Network",
-    "build",
-    "build_head",
-    "freeze_encoder",
-    "layout_for",
-]
 
 
 @dataclass(frozen=True)
@@ -165,12 +155,10 @@ def _assembled(part: Part, training: Training, request: ModelRequest, seed: int)
 
 def _unknown(name: str) -> SpecError:
     """The error for a name without a prefix; a name that a library knows is suggested with its prefix."""
-    for library, knows in (
-        ("timm", timm.is_model),
-        ("torchvision", torchvision.models.list_models().__contains__),
-    ):
-        if knows(name):
-            return SpecError(f"no model is called {name!r}", cure=f"Did you mean '{library}:{name}'?")
+    in_timm, in_torchvision = timm.is_model(name), name in torchvision.models.list_models()
+    if in_timm or in_torchvision:
+        library = "timm" if in_timm else "torchvision"
+        return SpecError(f"no model is called {name!r}", cure=f"Did you mean '{library}:{name}'?")
     kinds = ["timm:<name>", "torchvision:<name>", "smp:<decoder>/<encoder>", "package.module:function"]
     return unknown(name, [*MODELS, *kinds], "model")
 

@@ -171,11 +171,11 @@ def body_of(network: Network) -> dict[str, Tensor]:
 
 def same_body(network_a: Network, network_b: Network) -> bool:
     """Whether two networks differ in nothing but the shape of their output layer."""
-    shapes = [
+    shapes_a, shapes_b = (
         {name: values.shape for name, values in body_of(network).items()}
         for network in (network_a, network_b)
-    ]
-    return shapes[0] == shapes[1]
+    )
+    return shapes_a == shapes_b
 
 
 def load_body(network: Network, body: Mapping[str, Tensor]) -> None:
@@ -215,18 +215,14 @@ def layout_for(network: nn.Module) -> torch.memory_format:
     convs = linears = 0
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            if _breaks_channels_last(module):
+            # Of strided 1 x 1 convolutions of 2 to 7 channels, torch 2.15 on a CPU dies in the backward pass.
+            if module.kernel_size == (1, 1) and module.stride != (1, 1) and 1 < module.in_channels < 8:
                 return torch.contiguous_format
             cuts_patches = module.kernel_size == module.stride and module.kernel_size != (1, 1)
             convs += not cuts_patches
         elif isinstance(module, nn.Linear):
             linears += 1
     return torch.channels_last if convs > 0.3 * (convs + linears) else torch.contiguous_format
-
-
-def _breaks_channels_last(conv: nn.Conv2d) -> bool:
-    """Whether torch 2.15 on a CPU dies in its backward pass: strided 1 x 1 convolutions of 2 to 7 channels."""
-    return conv.kernel_size == (1, 1) and conv.stride != (1, 1) and 1 < conv.in_channels < 8
 
 
 class JoinedLabels(nn.Module):

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -91,9 +92,8 @@ def load_encoder(encoder: nn.Module, weights: str, *, name: str, donor: Donor | 
 
 def check_file(encoder: nn.Module, weights: str, *, name: str) -> Report:
     """The report of `load_encoder` for a file, from its header alone; `encoder` may be on the meta device."""
-    return match(
-        file_shapes(weights_file(weights)), _shapes(encoder.state_dict()), source=weights, name=name
-    ).report
+    shapes = file_shapes(weights_file(weights))
+    return match(shapes, _shapes(encoder.state_dict()), source=weights, name=name).report
 
 
 def weights_file(weights: str) -> Path:
@@ -131,18 +131,12 @@ def match(file: Shapes, encoder: Shapes, *, source: str, name: str) -> Matching:
     """
     # Libraries wrap an encoder in different ways, and a file does not say which of them wrote it.
     candidates = []
-    for mapping, rename in RENAMINGS.items():
-        for prefix in _PREFIXES:
-            names = {rename(key.removeprefix(prefix)): key for key in file if key.startswith(prefix)}
-            placed = {
-                key: names[key]
-                for key in encoder
-                if key in names and _fits(file[names[key]], encoder[key], key)
-            }
-            candidates.append(
-                (len(placed), f"{mapping}, prefix {prefix!r} removed" if prefix else mapping, placed)
-            )
-    _, mapping, placed = max(candidates, key=lambda candidate: candidate[0])
+    for (mapping, rename), prefix in product(RENAMINGS.items(), _PREFIXES):
+        names = {rename(key.removeprefix(prefix)): key for key in file if key.startswith(prefix)}
+        shared = [key for key in encoder if key in names]
+        placed = {key: names[key] for key in shared if _fits(file[names[key]], encoder[key], key)}
+        candidates.append((f"{mapping}, prefix {prefix!r} removed" if prefix else mapping, placed))
+    mapping, placed = max(candidates, key=lambda candidate: len(candidate[1]))
     absent = tuple(key for key in encoder if key not in placed)
     lost = tuple(key for key in absent if not key.endswith("num_batches_tracked"))
     used = set(placed.values())
@@ -185,15 +179,12 @@ def torchvision_mobilenet_v2(key: str) -> str:
         conv, norm = ("conv_stem", "bn1") if block == "0" else ("conv_head", "bn2")
         return f"{conv if first == '0' else norm}.{tensor}"
     # The first block has no expansion, so its layers stand one place earlier.
-    layers = (
-        ["conv_dw", "bn1", "conv_pw", "bn2"]
-        if block == "1"
-        else ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"]
-    )
-    layer_number = (
-        2 * int(first) + int(second) if second else len(layers) - 2 + int(int(first) != len(layers) // 2 - 1)
-    )
-    stage, index = _MOBILENET_V2_BLOCKS[int(block)]
+    layers = ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"]
+    if block == "1":
+        layers = ["conv_dw", "bn1", "conv_pw", "bn2"]
+    is_last_norm = int(first) != len(layers) // 2 - 1
+    layer_number = 2 * int(first) + int(second) if second else len(layers) - 2 + is_last_norm
+    stage, index = _STAGE_AND_INDEX[int(block) - 1]
     return f"blocks.{stage}.{index}.{layers[layer_number]}.{tensor}"
 
 
@@ -202,21 +193,16 @@ RENAMINGS: dict[str, Callable[[str], str]] = {
     "torchvision's mobilenet_v2 to timm": torchvision_mobilenet_v2,
     "a timm network inside an smp encoder": lambda key: f"model.{key}",
 }
-_MOBILENET_V2_BLOCKS = dict(
-    enumerate(
-        ((stage, index) for stage, n in enumerate((1, 2, 3, 4, 3, 3, 1)) for index in range(n)), start=1
-    )
-)
+_BLOCKS_BY_STAGE = (1, 2, 3, 4, 3, 3, 1)  # of mobilenet_v2
+_STAGE_AND_INDEX = [(stage, n) for stage, num in enumerate(_BLOCKS_BY_STAGE) for n in range(num)]
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int, ...], key: str) -> bool:
     if shape == wanted:
         return True
     # Only a first convolution may differ, and only in its input channels, of which files have three.
-    first_conv = (
-        len(shape) == len(wanted) == 4 and shape[1] == 3 and shape[:1] + shape[2:] == wanted[:1] + wanted[2:]
-    )
-    return first_conv and key.endswith("weight")
+    is_convolution = len(shape) == len(wanted) == 4 and key.endswith("weight")
+    return is_convolution and shape[1] == 3 and shape[:1] + shape[2:] == wanted[:1] + wanted[2:]
 
 
 def _mismatch(

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from foldwise.learning.networks.describing import Architecture, architecture
-from foldwise.learning.networks.models import build, layout_for
-from foldwise.learning.networks.network import DataShape
+from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import DataShape, layout_for
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer
 from foldwise.learning.objectives.pretraining import make_pretraining
