@@ -8,7 +8,7 @@ import pytest
 TORCH_FREE = [
     "foldwise",
     "foldwise.interface.cli",
-    "foldwise.interface.commands.check",
+    "foldwise.interface.commands.run",
     "foldwise.interface.commands.judge",
     "foldwise.interface.commands.claims",
     "foldwise.interface.api",

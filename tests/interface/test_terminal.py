@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from foldwise.interface import terminal
-from foldwise.interface.commands import check, run, status
+from foldwise.interface import displays, observer, terminal
+from foldwise.interface.commands import status
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
@@ -69,10 +69,10 @@ def plan_of(number):
 
 
 def test_the_estimate_is_divided_by_the_workers_that_will_run():
-    said = check._estimate(720, 350, 2, plan_of(6))
+    said = observer._estimate(720, 350, 2, plan_of(6))
     assert said.startswith("about 6 min with 2 workers on this machine (12 min of one core); 350 MB")
-    assert "with 1 worker on" in check._estimate(720, 350, 8, plan_of(1))
-    assert check._estimate(3, 8, 2, plan_of(6)).startswith("less than a minute or so with 2 workers")
+    assert "with 1 worker on" in observer._estimate(720, 350, 8, plan_of(1))
+    assert observer._estimate(3, 8, 2, plan_of(6)).startswith("less than a minute or so with 2 workers")
 
 
 def finish(folder, number, status="done"):
@@ -91,7 +91,7 @@ def test_done_already_names_what_failed(tmp_path, capsys):
     prepared = SimpleNamespace(study=study, plan=plan)
     finish(folder, 0)
     finish(folder, 1, "failed")
-    run.say_done_already(prepared, folder)
+    observer.say_done_already(prepared, folder)
     assert capsys.readouterr().out == "tiny\nAll 2 items were done already (1 failed).\n"
 
 
@@ -111,7 +111,7 @@ def clock(monkeypatch):
     class Clock:
         now = 0.0
 
-    monkeypatch.setattr(status.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(displays.time, "monotonic", lambda: Clock.now)
     return Clock
 
 
@@ -119,7 +119,7 @@ def test_a_log_grows_slowly(tmp_path, capsys, clock):
     folder = RunFolder(tmp_path)
     folder.save_plan(plan_of(3))
     finish(folder, 0)
-    progress = status.Progress(folder)
+    progress = displays.RunProgress(folder)
     for clock.now in range(0, 4 * 3600, 10):
         if clock.now == 3600:
             finish(folder, 1)
@@ -137,7 +137,7 @@ def test_a_log_grows_slowly(tmp_path, capsys, clock):
 def test_the_time_to_go_is_not_guessed_from_the_first_items(tmp_path, capsys, clock):
     folder = RunFolder(tmp_path)
     folder.save_plan(plan_of(60))
-    progress = status.Progress(folder)
+    progress = displays.RunProgress(folder)
     for clock.now, place in ((35, 0), (60, 1), (90, 2)):
         finish(folder, place)
         progress.show()

@@ -5,11 +5,13 @@ from typer.testing import CliRunner
 
 from foldwise.errors import MissingExtra
 from foldwise.interface.cli import app
+from foldwise.pipeline import devices
 from foldwise.pipeline import worker as work_module
+from foldwise.pipeline.devices import all_settled
 from foldwise.pipeline.pipeline import finish
 from foldwise.pipeline.preflight import preflight
 from foldwise.pipeline.preparing import lay_out, prepare
-from foldwise.pipeline.worker import all_settled, work
+from foldwise.pipeline.worker import work
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan, waiting, waiting_sentence
@@ -32,7 +34,7 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def has(*names):
-        monkeypatch.setattr(work_module, "device_is_here", lambda name: name in names)
+        monkeypatch.setattr(devices, "device_is_here", lambda name: name in names)
 
     has()
     return has

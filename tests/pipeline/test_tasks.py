@@ -1,13 +1,15 @@
 """The contract of an item kind: any row of the two tables must pass, so that a new kind is tested as it is added."""
 
+import inspect
 import math
+from pkgutil import resolve_name
 
 import plans
 import pytest
 
 from foldwise.errors import choose
 from foldwise.pipeline import worker
-from foldwise.pipeline.tasks import TASKS
+from foldwise.pipeline.worker import TASKS
 from foldwise.runs import items
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import KINDS, Item, Kind, Rates, count_kinds, item_id, make_item
@@ -72,8 +74,9 @@ class TestKindContract:
         assert count_kinds([item]) == f"1 {KINDS[kind].noun}"
         assert count_kinds([item, item]).startswith("2 ")
 
-    def test_what_does_it_is_called_with_the_job_alone(self, kind):
-        assert TASKS[kind].__code__.co_argcount == 1
+    def test_what_does_it_is_there_and_is_called_with_the_job_alone(self, kind):
+        (name,) = TASKS[kind].args
+        assert list(inspect.signature(resolve_name(name)).parameters) == ["job"]
 
 
 def test_a_new_kind_is_two_rows(tmp_path, monkeypatch):

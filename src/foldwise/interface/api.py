@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foldwise.errors import ItemsFailed, RunError
+from foldwise.errors import RunError
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.runs.folder import RunFolder
 
@@ -151,18 +151,10 @@ def look(
         SpecError: a number, a loss or an epoch cannot be used.
         ItemsFailed: the look ended with an error.
     """
-    from foldwise.pipeline.landscapes import do_landscape, plan_landscape
-    from foldwise.pipeline.pipeline import finish
-    from foldwise.pipeline.worker import refuse_device
+    from foldwise.pipeline import pipeline
 
-    refuse_device(device)
-    folder = RunFolder.open(Path(run))
-    item = plan_landscape(folder, fit, options)
-    result = do_landscape(folder, item, device=device, beat=progress or (lambda _: None))
-    if result["status"] == "failed":
-        raise ItemsFailed(result["error"]["message"], where=item.title)
-    finish(folder)
-    return folder.done(item.id)
+    beat = progress or (lambda _: None)
+    return pipeline.look(RunFolder.open(Path(run)), fit, options, device=device, beat=beat)
 
 
 def predict(
@@ -184,28 +176,8 @@ def predict(
         pictures: draw them too, as ``pictures.html`` and ``pictures.png``.
         submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
     """
-    from foldwise.learning.inference.predict import LeftOut, predict_images
-    from foldwise.pipeline.worker import refuse_device
-    from foldwise.reporting.predictions import write_pictures
+    from foldwise.pipeline import predicting
 
-    refuse_device(device)
-    winner, folder = _winner(Path(run)), Path(out)
     table = Path(submission) if submission is not None else None
-    try:
-        predict_images(winner, Path(images), folder, device=device, submission=table)
-    except LeftOut:
-        if pictures:
-            write_pictures(winner, Path(images), folder)
-        raise
-    if pictures:
-        write_pictures(winner, Path(images), folder)
-    return folder
-
-
-def _winner(run: Path) -> Path:
-    if (run / "model.json").is_file():
-        return run
-    winner = RunFolder.open(run).winner
-    if not winner.is_dir():
-        raise RunError(f"{run} has no winner yet", cure=f"Finish the run, then: foldwise report {run}")
-    return winner
+    predicting.predict(Path(run), Path(images), Path(out), device=device, pictures=pictures, submission=table)
+    return Path(out)

@@ -10,17 +10,14 @@ from typing import NoReturn
 import typer
 
 from foldwise.errors import FoldwiseError, RunError
-from foldwise.interface.commands.check import check
 from foldwise.interface.commands.claims import claims
 from foldwise.interface.commands.data import data_app
 from foldwise.interface.commands.fit import fit
 from foldwise.interface.commands.judge import judge
 from foldwise.interface.commands.look import look
-from foldwise.interface.commands.predict import predict
-from foldwise.interface.commands.report import report
-from foldwise.interface.commands.run import run
-from foldwise.interface.commands.status import status
-from foldwise.interface.commands.work import work
+from foldwise.interface.commands.report import predict, report
+from foldwise.interface.commands.run import check, run
+from foldwise.interface.commands.status import status, work
 
 app = typer.Typer(
     name="foldwise",
@@ -36,7 +33,8 @@ app = typer.Typer(
 REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 REFUSALS |= {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
-for command in (check, run, fit, status, report, work, predict, judge, claims, look):
+COMMANDS = (check, run, fit, status, report, work, predict, judge, claims, look)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(data_app, name="data")
 

@@ -1,30 +1,35 @@
 """The pipeline, written once: from a study file to a verdict, a report and a winner, whoever watches.
 
-The command line and the Python API call `check`, `run` and `finish`; they differ only in the `Observer`.
+The command line and the Python API call `check`, `run`, `look` and `finish`; they differ only in the `Observer`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from foldwise.data.public.study_source import fetch_source
-from foldwise.errors import RunError, choose
+from foldwise.errors import ItemsFailed, RunError, choose
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of
-from foldwise.judging.verdict import Answer, Verdict
+from foldwise.judging.verdict import Answer, Verdict, read_verdict
 from foldwise.learning.checkpoints.winner import Decision, make_winner
+from foldwise.pipeline.devices import all_settled, refuse_device
 from foldwise.pipeline.preflight import Costs, preflight
 from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
-from foldwise.pipeline.worker import all_settled, refuse_device, work
+from foldwise.pipeline.worker import do_item, work
 from foldwise.reporting.report import write_report
 from foldwise.reporting.report_data import ReportData, gather
 from foldwise.runs.folder import RunFolder, read_json
+from foldwise.runs.items import Item
+from foldwise.runs.landscapes import check_epochs, finely, fit_to_look_at, landscape_of
 from foldwise.runs.launcher import Crew, Launcher
 from foldwise.runs.launchers import LAUNCHERS, default_workers
+from foldwise.runs.leases import Beat
 from foldwise.study.reading import StudyFile
+from foldwise.study.spec import Looking
 
 
 class Observer(Protocol):
@@ -226,3 +231,55 @@ def _decision(verdict: Verdict, answer: Answer) -> Decision:
         thresholds={"method": thresholds.method, "values": values} if thresholds else None,
         temperature=temperature,
     )
+
+
+def look(
+    folder: RunFolder, fit: str | None, options: Mapping[str, Any], *, device: str = "auto", beat: Beat
+) -> Path:
+    """Look inside the training of one fit that is done, and write the report again; the folder of the look.
+
+    A look that was done already is not done again.
+
+    Args:
+        folder: the run.
+        fit: (the beginning of) its id; the winner's first fold where None.
+        options: what of `look` in the study is to be otherwise: epochs, points, directions, images, losses.
+        device: the device for settings that say `auto`.
+        beat: called with what is being done.
+
+    Raises:
+        RunError: the run has no winner and no fit is named, or the fit is not one, or not done.
+        SpecError: an option cannot be used: a number, a loss that does not exist or fit, or an epoch that never was.
+        ItemsFailed: the look ended with an error.
+    """
+    refuse_device(device)
+    item = _landscape(folder, fit, options)
+    before = folder.result(item.id)
+    if before is None or before["status"] != "done":
+        if before is not None:
+            folder.retry({item.id})
+        do_item(folder, item, device=device, beat=beat)
+    result = folder.result(item.id) or {}
+    if result["status"] == "failed":
+        raise ItemsFailed(result["error"]["message"], where=item.title)
+    finish(folder)
+    return folder.done(item.id)
+
+
+def _landscape(folder: RunFolder, fit: str | None, options: Mapping[str, Any]) -> Item:
+    """The look as an item, which need not be in the plan of the run."""
+    plan, study = folder.load_plan(), folder.load_study()
+    done, _ = folder.settled()
+    fits = [item for item in plan.items if item.kind == "fit"]
+    answer = read_verdict(folder.verdict).answer if folder.verdict.is_file() else None
+    winner = answer.configuration if answer else None
+    chosen = fit_to_look_at(fits, fit, winner=winner, done=done, run=str(folder.root))
+    detail = finely(study.look or Looking(), options)
+    check_epochs(detail, last=len((folder.result(chosen.id) or {}).get("epochs", ())))
+    if detail.losses != "auto":
+        from foldwise.insight.landscape.criteria import check_losses
+
+        classes = len(read_json(folder.done(chosen.id) / "model.json")["classes"])
+        check_losses(detail.losses, task=chosen.settings["task"], num_classes=classes, where="look.losses")
+    others = [item for item in fits if item.id in done]
+    return landscape_of(chosen, others, detail, metric=study.judge.metric)

@@ -14,8 +14,8 @@ from foldwise.judging.scores.thresholds import choose_thresholds
 from foldwise.judging.sections.boundary import check_boundary
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
+from foldwise.pipeline.devices import waiting_here
 from foldwise.pipeline.preparing import Prepared
-from foldwise.pipeline.worker import waiting_here
 from foldwise.runs.items import Rates, seconds_of
 from foldwise.runs.plan import Plan, waiting_sentence, without
 from foldwise.study.configurations import Configuration

@@ -16,23 +16,47 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable
+from functools import partial
+from pkgutil import resolve_name
 from typing import Any
 
-from foldwise.errors import FoldwiseError, MissingExtra, RunError, SpecError
+from foldwise.errors import FoldwiseError, MissingExtra, RunError
 from foldwise.learning.job import Job
-from foldwise.pipeline.tasks import TASKS
+from foldwise.pipeline.devices import all_settled, waiting_here
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import KINDS, Item, failure, label
 from foldwise.runs.leases import Beat, Lease, acquire
-from foldwise.runs.plan import Plan, devices_asked, ready, skipped, waiting
+from foldwise.runs.plan import Plan, ready
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-DEVICE_SLIPS = {"gpu": "Write cuda for an NVIDIA GPU, mps for an Apple one. ", "cuda:0": "Write cuda. "}
 POLL_S = 0.5
 NUM_LISTED = 6
 BEAT_EVERY_S = 2.0
 # A disk that is full or may not be written: to record that as a failed item would fail all items one by one.
 NOT_THE_ITEMS_FAULT = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES))
+
+
+def _imported(task: str, job: Job) -> dict[str, Any]:
+    """What a task gives, which is imported only now: a worker that does no such item need not load its libraries."""
+    result: dict[str, Any] = resolve_name(task)(job)
+    return result
+
+
+# What does an item of each kind, one row for each of `foldwise.runs.items.KINDS`: it gets a `Job`, gives the content of
+# the item's ``result.json``, and writes what it makes into the scratch folder of the job.
+TASKS: dict[str, Callable[[Job], dict[str, Any]]] = {
+    kind: partial(_imported, task)
+    for kind, task in {
+        "fit": "foldwise.learning.training.fit:fit_item",
+        "features": "foldwise.learning.training.shared_items:features_item",
+        "pretrain": "foldwise.learning.training.shared_items:pretrain_item",
+        "shallow": "foldwise.insight.shallow_baselines:shallow_item",
+        "aa_test": "foldwise.learning.training.fit:fit_item",
+        "robustness": "foldwise.insight.robustness:robustness_item",
+        "landscape": "foldwise.insight.landscape_item:landscape_item",
+        "preview": "foldwise.insight.preview:preview_item",
+        "measure": "foldwise.insight.throughput:measure_item",
+    }.items()
+}
 
 
 def do_item(
@@ -149,48 +173,6 @@ def one_at_a_time(items: list[Item]) -> list[Item]:
     """Without those that measure speed; of these the first alone, once nothing else is left to do or being done."""
     others = [item for item in items if not KINDS[item.kind].runs_alone]
     return others or items[:1]
-
-
-def all_settled(folder: RunFolder, plan: Plan) -> bool:
-    """Whether every item is done, failed, needs one that failed, or waits for a device that is not here."""
-    done, failed = folder.settled()
-    lost = {item.id for item in skipped(plan, failed)}
-    settled = done | failed | lost
-    return all(item.id in settled for item in plan.items) or all(
-        item.id in settled | waiting_here(plan) for item in plan.items
-    )
-
-
-def waiting_here(plan: Plan) -> frozenset[str]:
-    """Ids of the items that ask for a device which this machine does not have, and of those that need them."""
-    return waiting(plan, [name for name in devices_asked(plan) if not device_is_here(name)])
-
-
-def refuse_device(device: str) -> None:
-    """Refuse a device that is not here, before anything is done with it.
-
-    Raises:
-        SpecError: there is no device of that name.
-        MissingExtra: this machine has none.
-    """
-    if device not in DEVICES:
-        cure = f"{DEVICE_SLIPS.get(device.lower(), '')}Known: {', '.join(DEVICES)}."
-        raise SpecError(f"no device is called {device!r}", where="--device", cure=cure)
-    if device in ("cuda", "mps"):
-        from foldwise.learning.training.devices import pick_device
-
-        pick_device(device)
-
-
-def device_is_here(name: str) -> bool:
-    """Whether this machine, and its build of torch, has a device."""
-    from foldwise.learning.training.devices import pick_device
-
-    try:
-        pick_device(name)
-    except MissingExtra:
-        return False
-    return True
 
 
 def find_item(plan: Plan, name: str) -> Item:

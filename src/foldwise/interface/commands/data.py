@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from foldwise.interface.displays import Fetching
+from foldwise.interface.observer import say_fetched
 from foldwise.interface.terminal import console
 
 if TYPE_CHECKING:
@@ -56,35 +55,6 @@ def data_verify(name: SourceName, out: SourceFolder = None) -> None:
     print("Every file is as it was.")
 
 
-class Fetching:
-    """A bar for each thing that is done to get a data set; nothing is shown outside a terminal."""
-
-    def __init__(self) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}")
-        shown = not sys.stdout.isatty()
-        self.bar = Progress(*columns, TimeRemainingColumn(), console=console(), transient=True, disable=shown)
-        self.tasks: dict[str, TaskID] = {}
-        self.bar.start()
-
-    def show(self, what: str, done: int, total: int | None) -> None:
-        """Say how much of `what` is done: bytes of a download or an archive, else files."""
-        if what not in self.tasks:
-            self.tasks[what] = self.bar.add_task(what, total=total, amount="")
-        in_bytes = what.startswith(("Downloading", "Unpacking"))
-        parts = [f"{n / 1e6:.0f} MB" if in_bytes else str(n) for n in (done, total) if n is not None]
-        self.bar.update(self.tasks[what], completed=done, total=total, amount=" of ".join(parts))
-
-    def stop(self) -> None:
-        """Take the bar away."""
-        self.bar.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.stop()
-
-
 def say_sources(sources: Sequence[Source]) -> None:
     """Every data set that is known by name, with its licence, size and traps."""
     out = console()
@@ -99,21 +69,3 @@ def say_sources(sources: Sequence[Source]) -> None:
         )
         for line in (*facts, *source.notes):
             out.print(f"  {line}", markup=False)
-
-
-def say_fetched(record: dict[str, Any], folder: Path, *, brief: bool = False) -> None:
-    """What was got, where it is, and, unless a study asked for it, what to write into one."""
-    out = console()
-    told = (
-        f"{record['title']} is in {folder}.",
-        *record["said"],
-        *record["notes"],
-        f"Licence: {record['licence']}",
-    )
-    for line in told:
-        out.print(line, markup=False)
-    if brief:
-        return
-    out.print(f"In a study file:\ndata: {{source: {record['source']}}}", markup=False)
-    if record["study"]:
-        out.print(f"which brings with it:\n{record['study']}", markup=False)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from foldwise.errors import RunError, SpecError
-from foldwise.interface.commands.run import Terminal, fail_if_items_failed
+from foldwise.interface.observer import Terminal, fail_if_items_failed
 from foldwise.interface.terminal import console
 from foldwise.storage import folder_replaced, written_whole
 from foldwise.study.single import HEADS, MODELS, Single, document, write_study
@@ -107,7 +107,7 @@ def takes(options: type[Fit]) -> Callable[[Callable[..., None]], Callable[..., N
 def fit(**options: Any) -> None:
     """One model on one folder of images: a study of a single configuration, from folds to report."""
     from foldwise.pipeline import pipeline
-    from foldwise.pipeline.worker import refuse_device
+    from foldwise.pipeline.devices import refuse_device
     from foldwise.study.reading import open_study
 
     chosen = Fit(**options)

@@ -50,22 +50,19 @@ def look(  # noqa: PLR0913 - each is an option
     device: Device = "auto",
 ) -> None:
     """Train one fit once more and look inside: loss surfaces, curvature, layers, activation maps."""
-    from foldwise.interface.api import look as look_into
+    from foldwise.pipeline import pipeline
     from foldwise.runs.folder import RunFolder
 
     folder = RunFolder.open(run)
+    options = {
+        "epochs": _numbers(epochs),
+        "points": points,
+        "directions": directions,
+        "images": _number(images, "--images", "a whole number or auto"),
+        "losses": losses,
+    }
     with LookProgress() as looking:
-        done = look_into(
-            run,
-            fit=fit,
-            device=device,
-            progress=looking.show,
-            epochs=_numbers(epochs),
-            points=points,
-            directions=directions,
-            images=_number(images, "--images", "a whole number or auto"),
-            losses=losses,
-        )
+        done = pipeline.look(folder, fit, options, device=device, beat=looking.show)
     say_look(folder, done, fresh=looking.has_spoken)
 
 

@@ -1,4 +1,4 @@
-"""`foldwise report`: the page, its figures and tables as files, event files, or a page that follows a run."""
+"""`foldwise report` and `foldwise predict`: what a run gives: its page, figures and tables; its winner's predictions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foldwise.errors import SpecError
-from foldwise.interface.commands.run import say_answer
-from foldwise.interface.terminal import RunPath, console
+from foldwise.interface.observer import say_answer
+from foldwise.interface.terminal import Device, RunPath, console
 from foldwise.text import count
 
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ Serve = Annotated[
 ]
 Port = Annotated[
     int, typer.Option(min=0, max=65535, help="Of --serve. [default: a free one]", show_default=False)
+]
+Model = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a model handed over by fit.")]
+Images = Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")]
+Out = Annotated[Path, typer.Option(help="Where the predictions go.")]
+Pictures = Annotated[bool, typer.Option("--pictures", help="Also a page and a PNG to look at.")]
+Submission = Annotated[
+    Path | None, typer.Option(help="Of several labels, also a CSV: Id,Predicted with class indices.")
 ]
 
 
@@ -112,3 +119,22 @@ def wait_for_stop() -> None:
         threading.Event().wait()
     except KeyboardInterrupt:
         console().print("\nThe page is no longer served; the study goes on if it is running.")
+
+
+def predict(
+    run: Model,
+    images: Images,
+    out: Out,
+    device: Device = "auto",
+    pictures: Pictures = False,
+    submission: Submission = None,
+) -> None:
+    """The winner on new images: a CSV of probabilities, or masks and overlays."""
+    from foldwise.pipeline import predicting
+
+    predicting.predict(run, images, out, device=device, pictures=pictures, submission=submission)
+    print(f"predictions: {out}")
+    if submission is not None:
+        print(f"submission:  {submission}")
+    if pictures:
+        print(f"pictures:    {out / 'pictures.html'}, {out / 'pictures.png'}")

@@ -1,87 +1,115 @@
-"""`foldwise check`: what a study asks for, what of it is wrong, what will run and what that takes."""
+"""What a run prints on its way: of its data, the check, its progress and the answer."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from foldwise.errors import ItemsFailed
+from foldwise.interface.displays import Decoding, Fetching, RunProgress
 from foldwise.interface.terminal import SIGNS, console, hang, say_message
 from foldwise.text import broken, count, duration
 
 if TYPE_CHECKING:
     from foldwise.data.audit.audit import Finding
+    from foldwise.judging.verdict import Verdict
     from foldwise.pipeline.preflight import Costs
     from foldwise.pipeline.preparing import Prepared
+    from foldwise.runs.folder import RunFolder
     from foldwise.runs.plan import Plan
     from foldwise.study.spec import Study
-
-StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
-Set = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change the study, e.g. train.epochs=2.")
-]
-Variant = Annotated[
-    list[str], typer.Option("--variant", metavar="NAME", help="Lay a variant of the study over it.")
-]
-Phantom = Annotated[bool, typer.Option("--phantom", help="--variant phantom, laid over it first.")]
-Quick = Annotated[bool, typer.Option("--quick", help="--variant quick, laid over it last.")]
 
 WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
 MAX_NAMES = 10  # of classes in a line
 
 
-def check(
-    study: StudyPath,
-    set_: Set = [],  # noqa: B006 - typer wants the default value itself
-    variant: Variant = [],  # noqa: B006
-    phantom: Phantom = False,
-    quick: Quick = False,
-) -> None:
-    """Read the study, decode and audit its images, make the folds and the plan. Trains nothing."""
-    from foldwise.pipeline import pipeline
-    from foldwise.runs.launchers import default_workers
-    from foldwise.study.reading import open_study
-
-    with Decoding() as decoding:
-        file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))
-        prepared, costs = pipeline.check(file, progress=decoding.show)
-    say_check(prepared, costs, workers=default_workers("auto", prepared.study.threads))
-
-
-def in_order(variants: list[str], *, phantom: bool, quick: bool) -> list[str]:
-    """The variants in the order in which they are laid over the study, each once."""
-    return list(dict.fromkeys([*(["phantom"] if phantom else []), *variants, *(["quick"] if quick else [])]))
-
-
-class Decoding:
-    """A bar while images are decoded; nothing is shown where they already were, or outside a terminal."""
+class Terminal:
+    """An observer of a run who prints what happens: one display at a time, and none is left at the end."""
 
     def __init__(self) -> None:
-        columns = TextColumn("Decoding images"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        self.bar = Progress(*columns, console=console(), transient=True, disable=not sys.stdout.isatty())
-        self.task = self.bar.add_task("decode", total=None, visible=False)
-        self.bar.start()
-
-    def show(self, done: int, total: int) -> None:
-        """Say how many images are decoded."""
-        self.bar.update(self.task, completed=done, total=total, visible=True)
-
-    def stop(self) -> None:
-        """Take the bar away."""
-        self.bar.stop()
+        self.display: Fetching | Decoding | RunProgress | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.stop()
+        self._close()
+
+    def _close(self) -> None:
+        if self.display is not None:
+            self.display.stop()
+            self.display = None
+
+    def fetching(self, what: str, done: int, total: int | None) -> None:
+        """Draw a bar."""
+        if not isinstance(self.display, Fetching):
+            self._close()
+            self.display = Fetching()
+        self.display.show(what, done, total)
+
+    def fetched(self, data: Path) -> None:
+        """Print what was got and its licence."""
+        from foldwise.data.public.getting import read_record
+
+        self._close()
+        say_fetched(read_record(data), data, brief=True)
+
+    def decoding(self, done: int, total: int) -> None:
+        """Draw a bar."""
+        if not isinstance(self.display, Decoding):
+            self._close()
+            self.display = Decoding()
+        self.display.show(done, total)
+
+    def checked(self, prepared: Prepared, costs: Costs, workers: int) -> None:
+        """Print the check, without the table of configurations."""
+        self._close()
+        say_check(prepared, costs, workers=workers, brief=True)
+
+    def done_already(self, prepared: Prepared, folder: RunFolder) -> None:
+        """Print that there is nothing to do."""
+        self._close()
+        say_done_already(prepared, folder)
+
+    def working(self, folder: RunFolder) -> None:
+        """Draw how far the run is."""
+        if not isinstance(self.display, RunProgress):
+            self._close()
+            self.display = RunProgress(folder)
+        self.display.show()
+
+    def stopping(self, folder: RunFolder) -> None:
+        """Print how far it came, and that workers are waited for."""
+        if isinstance(self.display, RunProgress):
+            self.display.stopping()
+
+    def judged(self, folder: RunFolder, verdict: Verdict) -> None:
+        """Print the answer."""
+        self._close()
+        say_answer(folder, verdict)
+
+
+def say_fetched(record: dict[str, Any], folder: Path, *, brief: bool = False) -> None:
+    """What was got, where it is, and, unless a study asked for it, what to write into one."""
+    out = console()
+    told = (
+        f"{record['title']} is in {folder}.",
+        *record["said"],
+        *record["notes"],
+        f"Licence: {record['licence']}",
+    )
+    for line in told:
+        out.print(line, markup=False)
+    if brief:
+        return
+    out.print(f"In a study file:\ndata: {{source: {record['source']}}}", markup=False)
+    if record["study"]:
+        out.print(f"which brings with it:\n{record['study']}", markup=False)
 
 
 def say_findings(out: Console, findings: tuple[Finding, ...]) -> None:
@@ -188,3 +216,61 @@ def _say_configurations(out: Console, prepared: Prepared, costs: Costs) -> None:
         table.add_row(Text(broken(configuration.name, room)), *numbers)
     out.print()
     out.print(table)
+
+
+def say_done_already(prepared: Prepared, folder: RunFolder) -> None:
+    """That a run has nothing left to do."""
+    from foldwise.pipeline.devices import waiting_now
+    from foldwise.runs.plan import waiting_sentence
+
+    out, plan = console(), prepared.plan
+    say_title(prepared.study, out)
+    if waits := waiting_now(folder, plan):
+        out.print("All that this machine can do was done already.")
+        out.print(waiting_sentence(plan, waits), markup=False)
+        return
+    counts = folder.status(plan)
+    others = {"failed": counts.failed, "skipped": counts.skipped}
+    exceptions = ", ".join(f"{number} {state}" for state, number in others.items() if number)
+    sentence = (
+        f"{count(len(plan.items), 'item')} were done already"
+        if len(plan.items) > 1
+        else "the item was done already"
+    )
+    out.print(
+        f"All {sentence}{f' ({exceptions})' if exceptions else ''}.".replace("All the", "The"), markup=False
+    )
+
+
+def say_answer(folder: RunFolder, verdict: Verdict) -> None:
+    """The answer in a few lines, and where the report is."""
+    out = console()
+    answer = verdict.answer
+    out.print()
+    if answer:
+        out.print(Text(answer.name, "bold"))
+        out.print(answer.sentence, markup=False)
+    else:
+        out.print("No configuration has finished yet, so there is no answer.")
+    for warning in verdict.warnings:
+        say_message(out, SIGNS["warning"], warning.message, code=warning.code, cure=warning.cure)
+    out.print(f"\nReport:  {folder.report}", markup=False)
+    out.print(f"Tables:  {folder.results}", markup=False)
+    if answer:
+        out.print(f"Predict: foldwise predict {folder.root} NEW_IMAGES --out predictions", markup=False)
+
+
+def fail_if_items_failed(verdict: Verdict, folder: Path) -> None:
+    """End with an error where items of a run failed, those of the fits first.
+
+    Raises:
+        ItemsFailed: says how many, and what the first one says.
+    """
+    of_fits = [failure.message for row in verdict.configurations for failure in row.failures]
+    messages = of_fits or [item.message for item in verdict.failed_items]
+    if messages:
+        what = "fits" if of_fits else "items beside the fits"
+        raise ItemsFailed(
+            f"{len(messages)} of the {what} failed; the first says: {messages[0]}",
+            cure=f"foldwise status {folder} lists them. Mend the cause, then: foldwise run STUDY --retry",
+        )
