@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foldwise.data.phantoms import bacteria, gels
+from foldwise.data.phantoms import dishes, gels
 
 SIZE, SEED = 24, 11
 GEL_SIDE = 8  # gels are averaged down to this side
@@ -75,10 +75,8 @@ def _gels(pictures: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _bacteria(pictures: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    every = range(
-        0, bacteria.FIELDS_PER_DISH * pictures, bacteria.FIELDS_PER_DISH
-    )  # one picture of every dish
-    drawn = [bacteria.draw(index, size=SIZE, difficulty=0.6, seed=SEED) for index in every]
+    every = range(0, dishes.FIELDS_PER_DISH * pictures, dishes.FIELDS_PER_DISH)  # one picture of every dish
+    drawn = [dishes.draw_bacteria(index, size=SIZE, difficulty=0.6, seed=SEED) for index in every]
     kept = [one for one in drawn if one.mask is not None and one.mask.sum() >= EMPTY]
     masks = np.stack([one.mask for one in kept if one.mask is not None]).reshape(len(kept), -1)
     return np.stack([one.image for one in kept]), masks, np.array([one.group for one in kept])

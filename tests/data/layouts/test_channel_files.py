@@ -174,12 +174,14 @@ def test_the_protein_phantom_is_laid_out_as_the_protein_atlas(tmp_path):
     assert files[:4] == [f"proteins_000_{colour}.png" for colour in ("blue", "green", "red", "yellow")]
     lines = (tmp_path / "set" / "train.csv").read_text().splitlines()
     assert lines[0] == "Id,Target"
-    assert lines[1] == "proteins_000," + " ".join(map(str, proteins.places_of(0, 0)))
+    assert lines[1] == "proteins_000," + " ".join(map(str, proteins.labels_of(0, 0, proteins.LOCATIONS)))
 
     spec = DataSpec(phantom=PhantomData(kind="proteins", images=7, size=40, difficulty=0.3))
     dataset = read_dataset(spec, base=tmp_path)
     assert dataset.channels == ("red", "green", "blue", "yellow")
-    assert [case.labels for case in dataset.cases] == [proteins.places_of(k, 0) for k in range(7)]
+    assert [case.labels for case in dataset.cases] == [
+        proteins.labels_of(k, 0, proteins.LOCATIONS) for k in range(7)
+    ]
     assert [case.group for case in dataset.cases] == ["well-000"] * 3 + ["well-001"] * 3 + ["well-002"]
     drawn = PHANTOMS["proteins"].draw(4, size=40, difficulty=0.3, seed=0).image
     order = [proteins.CHANNELS.index(stain) for stain in ("microtubules", "protein", "nucleus", "reticulum")]

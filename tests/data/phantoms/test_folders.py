@@ -82,7 +82,7 @@ def test_table_on_disk(tmp_path):
         path = tmp_path / "proteins" / "train" / f"{rows[0]['Id']}_{colour}.png"
         assert np.asarray(Image.open(path)).shape == (48, 48)
     said = [tuple(int(k) for k in row["Target"].split()) for row in rows]
-    assert said == [proteins.places_of(index, 0) for index in range(6)]
+    assert said == [proteins.labels_of(index, 0, proteins.LOCATIONS) for index in range(6)]
 
 
 @pytest.mark.parametrize("kind", PHANTOMS)

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from foldwise.data.audit.copies import near_duplicates
 from foldwise.data.cache.measures import fingerprint
-from foldwise.data.phantoms import gels, letters, organelles, proteins, vessels
+from foldwise.data.phantoms import gels, letters, proteins, vessels
 from foldwise.data.phantoms.canvas import clouds, generator
 from foldwise.data.phantoms.catalogue import PHANTOMS
 
@@ -106,7 +106,7 @@ def test_blur_and_noise_of_letters_are_what_was_asked_for():
 
 
 def test_organelles_are_as_unequal_as_in_the_atlas():
-    names = list(organelles.ORGANELLES)
+    names = list(proteins.ORGANELLES)
     # The competition numbers its labels so, and its table holds the numbers alone.
     assert [names[k] for k in (0, 7, 16, 27)] == [
         "Nucleoplasm",
@@ -117,8 +117,8 @@ def test_organelles_are_as_unequal_as_in_the_atlas():
     assert len(names) == 28
     held = np.zeros(28, int)
     for index in range(6000):
-        held[list(proteins.places_of(index, 0, organelles.ORGANELLES))] += 1
-    expected = np.array([place.frequency for place in organelles.ORGANELLES.values()]) * 6000
+        held[list(proteins.labels_of(index, 0, proteins.ORGANELLES))] += 1
+    expected = np.array([location.frequency for location in proteins.ORGANELLES.values()]) * 6000
     common = expected > 100
     np.testing.assert_allclose(held[common], expected[common], rtol=0.45)
     assert np.corrcoef(held, expected)[0, 1] > 0.99
@@ -127,8 +127,8 @@ def test_organelles_are_as_unequal_as_in_the_atlas():
 
 def test_every_organelle_is_drawn_and_looks_like_no_other():
     planes = []
-    for name, place in organelles.ORGANELLES.items():
-        alone = {name: proteins.Location(1.0, place.paint)}
+    for name, location in proteins.ORGANELLES.items():
+        alone = {name: proteins.Location(1.0, location.paint)}
         planes.append(
             proteins.drawn_with(alone, 3, size=64, difficulty=0.0, seed=0).image[3].astype(float).ravel()
         )
@@ -224,10 +224,13 @@ def test_gels_alternate_with_other_pictures_of_the_same_exposure():
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_protein_labels_are_unequal_in_number_and_none_is_missing(seed):
     table = np.array(
-        [[k in proteins.places_of(i, seed) for k in range(len(proteins.PLACES))] for i in range(60)]
+        [
+            [k in proteins.labels_of(i, seed, proteins.LOCATIONS) for k in range(len(proteins.LOCATIONS))]
+            for i in range(60)
+        ]
     )
     share = table.mean(0)
-    asked = [place.frequency for place in proteins.PLACES.values()]
+    asked = [location.frequency for location in proteins.LOCATIONS.values()]
     assert share == pytest.approx(asked, abs=0.10)
     assert share[0] > 2 * share[-1]
     assert table.any(1).all()

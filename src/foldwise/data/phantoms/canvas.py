@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 Plane = NDArray[np.float32]  # (H, W)
@@ -144,10 +145,50 @@ def spot(plane: Plane, centre: tuple[float, float], *, radius: float, height: fl
     plane[part] += (height * rows[:, None] * columns[None, :]).astype(np.float32)
 
 
+def specks(
+    rng: np.random.Generator,
+    plane: Plane,
+    often: float,
+    *,
+    radius: tuple[float, float],
+    height: tuple[float, float],
+    scale: float = 1.0,
+    within: tuple[float, float] = (0.0, 1.0),
+) -> None:
+    """Add random Gaussian spots to `plane`, in place.
+
+    Args:
+        often: how many there are on average.
+        radius: from least to most, in units of `scale` pixels.
+        within: where their centres lie, in parts of the side.
+    """
+    for _ in range(rng.poisson(often)):
+        y, x = rng.uniform(*within, 2) * len(plane)
+        spot(plane, (y, x), radius=scale * rng.uniform(*radius), height=rng.uniform(*height))
+
+
+def uniform(rng: np.random.Generator, **spans: tuple[float, float]) -> dict[str, float]:
+    """One number by name from every span, drawn in this order."""
+    return {name: float(rng.uniform(*span)) for name, span in spans.items()}
+
+
+def averaged(canvas: Image.Image, fine: int) -> Plane:
+    """What was drawn `fine` times too large as brightness, 0 to 1, so that edges are soft as those of a photograph."""
+    return as_plane(canvas.reduce(fine)) / np.float32(255)
+
+
 def camera(
-    rng: np.random.Generator, light: Plane, *, blur: float, read: float, shot: float
+    rng: np.random.Generator,
+    light: Plane,
+    difficulty: float,
+    *,
+    blur: tuple[float, float],
+    read: tuple[float, float],
+    shot: tuple[float, float],
 ) -> NDArray[np.uint8]:
     """The picture a camera makes of `light`: blurred, with read and shot noise, 8 bit.
+
+    Each setting is the pair of its values at difficulty 0 and 1.
 
     Args:
         light: (H, W) or (H, W, 3), 0 to 1.
@@ -155,8 +196,9 @@ def camera(
         read: deviation of the noise that is there in the dark.
         shot: deviation of the noise added at brightness 1; it grows with the root of the light.
     """
-    sigma = (blur, blur, 0)[: light.ndim]
+    blur_px, dark, bright = (between(*setting, difficulty) for setting in (blur, read, shot))
+    sigma = (blur_px, blur_px, 0)[: light.ndim]
     sharp = np.clip(ndimage.gaussian_filter(light, sigma), 0, None)
-    deviation = np.sqrt(read**2 + shot**2 * sharp)
+    deviation = np.sqrt(dark**2 + bright**2 * sharp)
     noisy = sharp + deviation * rng.normal(size=light.shape).astype(np.float32)
     return np.asarray(np.clip(noisy, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from foldwise.data.phantoms import bacteria, cells, gels, letters, organelles, proteins, tissue, vessels
+from foldwise.data.phantoms import dishes, gels, letters, proteins, tissue, vessels
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, SpecError, choose, unknown
 from foldwise.storage import folder_replaced, write_table
@@ -19,7 +19,6 @@ from foldwise.study.spec import Task
 
 SMALLEST = 24  # pixels: below this nothing is to be seen in any of them
 VERSION = 2  # raised when a picture of a given seed changes, so that folders kept for reuse are made anew
-
 
 # Draws picture number `index`, the same whatever was drawn before: draw(index, size=, difficulty=, seed=), and
 # the options of its kind.
@@ -76,13 +75,12 @@ def make(
     """
     phantom = choose(PHANTOMS, kind, "phantom")
     _check(images, size, difficulty)
-    own = _checked_options(kind, phantom, options or {})
+    _check_options(kind, phantom, options or {})
     if folder.exists() and any(folder.iterdir()):
-        raise DataError(
-            f"the folder {folder} is not empty", cure="Name a new folder for the phantom pictures."
-        )
+        cure = "Name a new folder for the phantom pictures."
+        raise DataError(f"the folder {folder} is not empty", cure=cure)
     digits = max(3, len(str(images - 1)))
-    draw = partial(phantom.draw, size=size, difficulty=difficulty, seed=seed, **own)
+    draw = partial(phantom.draw, size=size, difficulty=difficulty, seed=seed, **(options or {}))
     drawn = [(f"{kind}_{index:0{digits}d}", draw(index)) for index in range(images)]
     with folder_replaced(folder) as scratch:
         phantom.write(scratch, phantom.classes, drawn)
@@ -90,18 +88,16 @@ def make(
 
 def _check(images: int, size: int, difficulty: float) -> None:
     if images < 1:
-        raise SpecError(
-            f"a phantom needs at least 1 image, got {images}", cure="Ask for a positive number of images."
-        )
+        cure = "Ask for a positive number of images."
+        raise SpecError(f"a phantom needs at least 1 image, got {images}", cure=cure)
     if size < SMALLEST:
-        raise SpecError(
-            f"a phantom image of {size} pixels is too small", cure=f"Ask for {SMALLEST} pixels or more."
-        )
+        cure = f"Ask for {SMALLEST} pixels or more."
+        raise SpecError(f"a phantom image of {size} pixels is too small", cure=cure)
     if not 0 <= difficulty <= 1:
         raise SpecError(f"the difficulty {difficulty} is out of range", cure="Ask for a number from 0 to 1.")
 
 
-def _checked_options(kind: str, phantom: Phantom, options: Mapping[str, float]) -> dict[str, float]:
+def _check_options(kind: str, phantom: Phantom, options: Mapping[str, float]) -> None:
     where = "data.phantom.options"
     for name, value in options.items():
         if not phantom.options:
@@ -110,7 +106,6 @@ def _checked_options(kind: str, phantom: Phantom, options: Mapping[str, float]) 
             raise unknown(name, phantom.options, f"option of the phantom {kind}", where=where)
         if value < 0:
             raise SpecError(f"{name} must be at least 0, got {value:g}", where=where)
-    return dict(options)
 
 
 def _write_masks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
@@ -119,8 +114,7 @@ def _write_masks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, 
     (folder / "masks").mkdir()
     scale = np.uint8(255 if len(classes) == 2 else 1)
     for name, picture in drawn:
-        if picture.mask is None:
-            raise AssertionError(f"{name} was drawn without a mask")
+        assert picture.mask is not None
         Image.fromarray(picture.image).save(folder / "images" / f"{name}.png")
         Image.fromarray(picture.mask * scale).save(folder / "masks" / f"{name}.png")
     _write_groups(folder, {f"{name}.png": picture for name, picture in drawn})
@@ -160,9 +154,10 @@ def _write_groups(folder: Path, pictures: Mapping[str, Drawn]) -> None:
     write_table(folder / "metadata.csv", rows)
 
 
+_ATLAS_READING = {"images": "train", "table": "train.csv", "channels": tuple(proteins.COLOURS)}
 PHANTOMS: dict[str, Phantom] = {
     "bacteria": Phantom(
-        bacteria.draw,
+        dishes.draw_bacteria,
         "binary_segmentation",
         ("background", "bacteria"),
         _write_masks,
@@ -176,14 +171,14 @@ PHANTOMS: dict[str, Phantom] = {
         "colour photographs of a retina with its vessels, two eyes per person",
     ),
     "nuclei": Phantom(
-        cells.draw_nuclei,
+        dishes.draw_nuclei,
         "binary_segmentation",
         ("background", "nucleus"),
         _write_masks,
         "fluorescent cell nuclei, three pictures per dish",
     ),
     "cells": Phantom(
-        cells.draw_cells,
+        dishes.draw_cells,
         "multiclass_segmentation",
         ("background", "cytoplasm", "nucleus"),
         _write_masks,
@@ -212,19 +207,19 @@ PHANTOMS: dict[str, Phantom] = {
         "photographs of electrophoresis gels against other pictures, some shown twice or thrice",
     ),
     "organelles": Phantom(
-        organelles.draw,
+        proteins.draw_organelles,
         "multilabel_classification",
-        tuple(organelles.ORGANELLES),
+        tuple(proteins.ORGANELLES),
         _write_atlas,
         "four-channel cells with a protein in some of 28 places, as unequal as in the Human Protein Atlas",
-        {"images": "train", "table": "train.csv", "channels": tuple(proteins.COLOURS)},
+        _ATLAS_READING,
     ),
     "proteins": Phantom(
-        proteins.draw,
+        proteins.draw_proteins,
         "multilabel_classification",
-        tuple(proteins.PLACES),
+        tuple(proteins.LOCATIONS),
         _write_atlas,
         "four-channel cells with a protein in one place or several, three pictures per well",
-        {"images": "train", "table": "train.csv", "channels": tuple(proteins.COLOURS)},
+        _ATLAS_READING,
     ),
 }

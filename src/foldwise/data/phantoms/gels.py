@@ -18,7 +18,7 @@ from foldwise.data.phantoms.canvas import (
     clouds,
     generator,
     slope,
-    spot,
+    specks,
 )
 from foldwise.data.phantoms.scenes import scene
 
@@ -39,8 +39,7 @@ def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
     rng = generator(seed, "gels", "photograph", index)
     if again:
         light = _photograph_again(rng, light)
-    noise = between(0.010, 0.06, difficulty)
-    image = camera(rng, light, blur=between(0.35, 1.1, difficulty), read=noise, shot=noise)
+    image = camera(rng, light, difficulty, blur=(0.35, 1.1), read=(0.010, 0.06), shot=(0.010, 0.06))
     return Drawn(image, f"{name}-{number:03d}", labels=(kind,))
 
 
@@ -76,13 +75,13 @@ def _gel(rng: np.random.Generator, size: int, difficulty: float) -> Plane:
     for lane, centre in enumerate(centres):
         bend = smile * (2 * centre / size - 1) ** 2
         rows, bright = _ladder(rng, top, front) if lane in ladders else _sample(rng, shared, top, front)
-        _add_bands(light, rows + bend, faint * bright, centre=float(centre), half=float(half), rng=rng)
+        span = float(centre), float(half)
+        _add_bands(light, rng, span, rows + bend, faint * bright)
         if lane not in ladders and rng.random() < between(0.25, 0.6, difficulty):
-            _add_smear(light, rng, (float(centre), float(half)), (top, front))
-        _add_well(light, (float(centre), float(half)), top + bend, -0.06 if rng.random() < 0.8 else 0.10)
-    for _ in range(rng.poisson(between(1, 9, difficulty))):
-        y, x = rng.uniform(0, size, 2)
-        spot(light, (y, x), radius=size * rng.uniform(0.004, 0.012), height=rng.uniform(0.1, 0.5))
+            _add_smear(light, rng, span, (top, front))
+        _add_well(light, span, top + bend, -0.06 if rng.random() < 0.8 else 0.10)
+    often = between(1, 9, difficulty)
+    specks(rng, light, often, radius=(0.004, 0.012), height=(0.1, 0.5), scale=size)
     return np.clip(light, 0, None).astype(np.float32)
 
 
@@ -106,16 +105,10 @@ def _sample(
 
 
 def _add_bands(
-    light: Plane,
-    rows: np.ndarray,
-    bright: np.ndarray,
-    *,
-    centre: float,
-    half: float,
-    rng: np.random.Generator,
+    light: Plane, rng: np.random.Generator, lane: tuple[float, float], rows: np.ndarray, bright: np.ndarray
 ) -> None:
     """Add bands to one lane, in place: flat across, sharp along, sagging a little at the ends."""
-    size = len(light)
+    size, (centre, half) = len(light), lane
     low, high = max(0, int(centre - 1.6 * half)), min(size, int(centre + 1.6 * half) + 2)
     across = (np.arange(low, high) - centre) / half
     profile = np.exp(-(np.abs(across) ** 6))
@@ -123,9 +116,7 @@ def _add_bands(
     y = np.arange(size)[:, None]
     for row, height in zip(rows, bright, strict=True):
         thick = size * (0.006 + 0.006 * height + 0.006 * row / size)
-        light[:, low:high] += (height * profile * np.exp(-0.5 * ((y - row - sag) / thick) ** 2)).astype(
-            np.float32
-        )
+        light[:, low:high] += as_plane(height * profile * np.exp(-0.5 * ((y - row - sag) / thick) ** 2))
 
 
 def _add_smear(
@@ -136,7 +127,7 @@ def _add_smear(
     y, x = axes(size)
     start, length = rng.uniform(*span), rng.uniform(0.15, 0.5) * size
     along = np.exp(-np.clip(y - start, 0, None) / (0.4 * length)) / (1 + np.exp((start - y) / (0.02 * size)))
-    light += (rng.uniform(0.06, 0.25) * along * np.exp(-(((x - lane[0]) / lane[1]) ** 4))).astype(np.float32)
+    light += as_plane(rng.uniform(0.06, 0.25) * along * np.exp(-(((x - lane[0]) / lane[1]) ** 4)))
 
 
 def _add_well(light: Plane, lane: tuple[float, float], row: float, height: float) -> None:

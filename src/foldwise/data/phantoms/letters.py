@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from foldwise.data.phantoms.canvas import Drawn, Plane, as_plane, between, generator
+from foldwise.data.phantoms.canvas import Drawn, Plane, averaged, between, generator
 
-FINE = 4  # drawn at this many times the size, so that edges are as smooth as those of a photograph
+FINE = 4  # drawn at this many times the size, and averaged
 TURN_DEG, SHIFT, SMALLEST, SHEAR = 10.0, 0.1, 0.8, 0.1
 
 
@@ -57,4 +57,4 @@ def _letter(rng: np.random.Generator, letter: str, size: int) -> Plane:
     offset = side / 2 - back @ (side / 2 + shift_xy)
     rows = (*back[0], offset[0], *back[1], offset[1])
     bent = page.transform(page.size, Image.Transform.AFFINE, rows, Image.Resampling.BILINEAR)
-    return as_plane(bent.reduce(FINE)) / np.float32(255)
+    return averaged(bent, FINE)

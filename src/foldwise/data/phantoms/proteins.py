@@ -1,7 +1,7 @@
 """Four-channel fluorescence of cells: where in the cell is the protein? Several labels per picture.
 
 After the pictures of the Human Protein Atlas: three channels show the cell (nucleus, microtubules, endoplasmic
-reticulum), the fourth the protein, which may be in several places at once.
+reticulum), the fourth the protein, which may be in several of seven locations, or of the 28 that the atlas names.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from foldwise.data.phantoms.canvas import (
     Outline,
     Plane,
     as_plane,
+    averaged,
     axes,
     between,
     camera,
@@ -25,6 +26,7 @@ from foldwise.data.phantoms.canvas import (
     slope,
     soft,
     spot,
+    uniform,
     wavy,
 )
 
@@ -32,6 +34,7 @@ CHANNELS = ("nucleus", "microtubules", "reticulum", "protein")
 # The files of the Human Protein Atlas are named by colours, and networks get them in this order.
 COLOURS = {"red": "microtubules", "green": "protein", "blue": "nucleus", "yellow": "reticulum"}
 FIELDS_PER_WELL = 3
+NUM_ATLAS_IMAGES = 31072  # for training, in the competition of 2018
 PRIMES = (
     2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107,
 )  # fmt: skip
@@ -69,6 +72,10 @@ class Cell:
         thick = 0.35 + 0.65 * np.clip(-self.body / 9, 0, 1)
         return as_plane(soft(self.body, 0.8) * (1 - soft(self.nucleus, 0.8)) * thick)
 
+    def near_nucleus(self, reach_px: float) -> Plane:
+        """1 in the nucleus, falling off around it."""
+        return as_plane(np.exp(-np.clip(self.nucleus, 0, None) / reach_px))
+
 
 Paint = Callable[[Cell, np.random.Generator], np.ndarray]
 
@@ -81,57 +88,55 @@ class Location:
     paint: Paint
 
 
-def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
+def draw_proteins(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
     """Picture number `index`: (4, size, size) in the order of CHANNELS; three in a row are of one well."""
-    return drawn_with(PLACES, index, size=size, difficulty=difficulty, seed=seed)
+    return drawn_with(LOCATIONS, index, size=size, difficulty=difficulty, seed=seed)
+
+
+def draw_organelles(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
+    """The same with the 28 labels of the Human Protein Atlas."""
+    return drawn_with(ORGANELLES, index, size=size, difficulty=difficulty, seed=seed)
 
 
 def drawn_with(
-    places: Mapping[str, Location], index: int, *, size: int, difficulty: float, seed: int
+    locations: Mapping[str, Location], index: int, *, size: int, difficulty: float, seed: int
 ) -> Drawn:
-    """Picture number `index` of proteins that can be in these places."""
+    """Picture number `index` of proteins that can be in these locations."""
     number = index // FIELDS_PER_WELL
     well = _well(generator(seed, "proteins", "well", number))
     rng = generator(seed, "proteins", "field", index)
-    labels = places_of(index, seed, places)
-    weights = {name: rng.uniform(between(0.75, 0.4, difficulty), 1.0) for name in labels}
+    labels = labels_of(index, seed, locations)
+    paints = [list(locations.values())[label].paint for label in labels]
+    weights = [rng.uniform(between(0.75, 0.4, difficulty), 1.0) for _ in labels]
     light = np.zeros((4, size, size), np.float32)
-    paints = list(places.values())
     for outline in _settle(rng, well, size):
         part = outline.around(size, 3)
         cell = _cell(rng, outline, well, size, part)
         bright = rng.uniform(0.7, 1.0)
         protein = between(0.03, 0.20, difficulty) * soft(cell.body, 1)  # unspecific staining
-        for name, weight in weights.items():
-            protein = protein + weight * as_plane(paints[name].paint(cell, rng))
+        for paint, weight in zip(paints, weights, strict=True):
+            protein = protein + weight * as_plane(paint(cell, rng))
         for channel, layer in enumerate((*_reference(cell), 0.75 * protein)):
             light[channel][part] = np.maximum(light[channel][part], bright * layer)
     return Drawn(_photograph(rng, light, well, difficulty), f"well-{number:03d}", labels=labels)
 
 
-def places_of(index: int, seed: int, places: Mapping[str, Location] | None = None) -> tuple[int, ...]:
-    """The labels of picture `index`: at least one, each as often as its row in `places` (PLACES) says.
+def labels_of(index: int, seed: int, locations: Mapping[str, Location]) -> tuple[int, ...]:
+    """The labels of picture `index`: at least one, each as often as its row in `locations` says.
 
     Golden-ratio-like steps spread every label evenly over the pictures, so that small sets have all of them.
     """
-    table = PLACES if places is None else places
-    starts = generator(seed, "proteins", "labels").random(len(table))
-    steps = np.sqrt(PRIMES)[: len(table)]
-    turns = (starts + steps * index) % 1
-    frequencies = np.array([row.frequency for row in table.values()])
+    starts = generator(seed, "proteins", "labels").random(len(locations))
+    turns = (starts + np.sqrt(PRIMES)[: len(locations)] * index) % 1
+    frequencies = np.array([row.frequency for row in locations.values()])
     chosen = np.flatnonzero(turns < frequencies)
     # Where none is due, the one that is most nearly so by its own measure: rare ones stay rare.
-    return tuple(int(k) for k in chosen) or (int(np.argmin(turns / frequencies)),)
+    return tuple(chosen.tolist()) or (int(np.argmin(turns / frequencies)),)
 
 
 def _well(rng: np.random.Generator) -> Well:
-    return Well(
-        radius=float(rng.uniform(17, 22)),
-        stretch=float(rng.uniform(1.1, 1.7)),
-        nucleus=float(rng.uniform(0.42, 0.52)),
-        crowding=float(rng.uniform(0.7, 1.2)),
-        gains=tuple(float(gain) for gain in rng.uniform(0.7, 1.0, 4)),
-    )
+    sizes = uniform(rng, radius=(17, 22), stretch=(1.1, 1.7), nucleus=(0.42, 0.52), crowding=(0.7, 1.2))
+    return Well(**sizes, gains=tuple(rng.uniform(0.7, 1.0, 4).tolist()))
 
 
 def _settle(rng: np.random.Generator, well: Well, size: int) -> list[Outline]:
@@ -142,10 +147,8 @@ def _settle(rng: np.random.Generator, well: Well, size: int) -> list[Outline]:
         y, x = rng.uniform(0, size, 2)
         radius = well.radius * rng.uniform(0.85, 1.15)
         if all(np.hypot(y - other.y, x - other.x) > 0.85 * (radius + other.radius) for other in placed):
-            stretch = 1 + (well.stretch - 1) * rng.uniform(0.4, 1.6)
-            placed.append(
-                wavy(rng, (float(y), float(x)), radius=float(radius), stretch=float(stretch), rough=0.13)
-            )
+            stretch = float(1 + (well.stretch - 1) * rng.uniform(0.4, 1.6))
+            placed.append(wavy(rng, (float(y), float(x)), radius=float(radius), stretch=stretch, rough=0.13))
         if len(placed) == num_cells:
             break
     return placed
@@ -184,36 +187,35 @@ def _fibres(rng: np.random.Generator, nucleus: Outline, body: Outline, y: Plane,
         end = np.array([body.x + reach * np.cos(angle), body.y + reach * np.sin(angle)])
         side = np.array([-(end - start)[1], (end - start)[0]]) * rng.normal(0, 0.16)
         line = start + (end - start) * steps + side * np.sin(np.pi * steps)
-        pen.line(
-            [tuple(point) for point in (fine * (line - corner)).tolist()],
-            fill=int(rng.integers(120, 255)),
-            width=fine,
-        )
-    return as_plane(canvas.reduce(fine)) / np.float32(255)
+        points = [tuple(point) for point in (fine * (line - corner)).tolist()]
+        pen.line(points, fill=int(rng.integers(120, 255)), width=fine)
+    return averaged(canvas, fine)
 
 
 def _reference(cell: Cell) -> tuple[Plane, Plane, Plane]:
     """The three channels that show the cell itself."""
     nucleus = soft(cell.nucleus, 0.7) * (0.85 + 0.09 * cell.grain) * (1 - 0.45 * cell.nucleoli)
     tubules = 0.95 * cell.fibres + 0.10 * cell.cytoplasm()
-    near = np.exp(-np.clip(cell.nucleus, 0, None) / 6)
-    reticulum = cell.cytoplasm() * (0.25 + 0.75 * near) * np.clip(0.75 + 0.3 * cell.grain, 0.1, None)
+    reticulum = (
+        cell.cytoplasm() * (0.25 + 0.75 * cell.near_nucleus(6)) * np.clip(0.75 + 0.3 * cell.grain, 0.1, None)
+    )
     return nucleus, tubules, reticulum
 
 
-def scattered(
+def _scattered(
     room: np.ndarray,
     rng: np.random.Generator,
-    *,
     number: int,
-    radius: Callable[[], float],
-    heights: tuple[float, float],
+    *,
+    radius: tuple[float, float],
+    height: tuple[float, float],
+    scale: float = 1.0,
 ) -> Plane:
-    """So many spots at random pixels of `room` (h, w); none where it has none."""
+    """So many spots at random pixels of `room` (h, w), their radius in units of `scale` pixels; none where it has none."""
     plane = np.zeros(2 * (max(room.shape),), np.float32)  # square, as `spot` draws on
     pixels = np.argwhere(room)
     for y, x in pixels[rng.integers(len(pixels), size=number)] if len(pixels) else []:
-        spot(plane, (float(y), float(x)), radius=radius(), height=rng.uniform(*heights))
+        spot(plane, (float(y), float(x)), radius=scale * rng.uniform(*radius), height=rng.uniform(*height))
     return plane[: room.shape[0], : room.shape[1]]
 
 
@@ -221,25 +223,18 @@ def _photograph(rng: np.random.Generator, light: np.ndarray, well: Well, difficu
     """The four channels as the camera sees them: with leaks into the protein channel, uneven light, noise."""
     leak = between(0.0, 0.10, difficulty) * (light[1] + light[2])
     ground = between(0.015, 0.06, difficulty) * (1 + 0.4 * slope(rng, light.shape[1]))
-    noise = between(0.008, 0.035, difficulty), between(0.03, 0.16, difficulty)
-    blur = between(0.35, 1.2, difficulty)
-    seen = [
-        camera(
-            rng,
-            gain * (plane + (leak if name == "protein" else 0)) + ground,
-            blur=blur,
-            read=noise[0],
-            shot=noise[1],
-        )
+    lights = [
+        gain * (plane + (leak if name == "protein" else 0)) + ground
         for name, plane, gain in zip(CHANNELS, light, well.gains, strict=True)
     ]
-    return np.stack(seen)
+    settings = {"blur": (0.35, 1.2), "read": (0.008, 0.035), "shot": (0.03, 0.16)}
+    return np.stack([camera(rng, channel, difficulty, **settings) for channel in lights])
 
 
 def _vesicles(cell: Cell, rng: np.random.Generator) -> Plane:
-    room = (cell.body < -1.5) & (cell.nucleus > 1.5)
+    room = ZONES["cytoplasm"](cell)
     number = int(rng.integers(16, 34)) if room.any() else 0
-    return scattered(room, rng, number=number, radius=lambda: rng.uniform(0.6, 1.0), heights=(0.6, 1.0))
+    return _scattered(room, rng, number, radius=(0.6, 1.0), height=(0.6, 1.0))
 
 
 def _plasma_membrane(cell: Cell, rng: np.random.Generator) -> np.ndarray:
@@ -247,7 +242,15 @@ def _plasma_membrane(cell: Cell, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(rim + 0.08 * soft(cell.body, 0.8))
 
 
-PLACES = {
+# Where spots may lie, by the distances from the rims of the nucleus and of the cell.
+ZONES: dict[str, Callable[[Cell], np.ndarray]] = {
+    "nucleus": lambda cell: cell.nucleus < -1.5,
+    "beside": lambda cell: (cell.nucleus > 0.5) & (cell.nucleus < 4) & (cell.body < -1.5),
+    "cytoplasm": lambda cell: (cell.nucleus > 1.5) & (cell.body < -1.5),
+    "rim": lambda cell: (cell.body > -2.5) & (cell.body < 0),
+}
+
+LOCATIONS = {
     "nucleoplasm": Location(
         0.40,
         lambda cell, _: soft(cell.nucleus, 0.7) * (1 - 0.9 * cell.nucleoli) * (0.72 + 0.07 * cell.grain),
@@ -261,3 +264,55 @@ PLACES = {
         0.12, lambda cell, _: np.exp(-((cell.nucleus / 1.0) ** 2)) + 0.10 * soft(cell.nucleus, 0.7)
     ),
 }
+
+
+def _spots(number: int, radius_px: float, zone: str) -> Paint:
+    """So many spots of about this radius."""
+    return lambda cell, rng: _scattered(
+        ZONES[zone](cell), rng, number, radius=(0.85, 1.15), height=(0.75, 1), scale=radius_px
+    )
+
+
+def _junctions(cell: Cell, rng: np.random.Generator) -> np.ndarray:
+    side = np.linspace(-1, 1, cell.body.shape[1], dtype=np.float32)[None, :] * rng.choice([-1, 1]) > 0
+    return np.asarray(side * np.exp(-((cell.body / 1.5) ** 2)))
+
+
+def _actin(cell: Cell, _: np.random.Generator) -> np.ndarray:
+    outer_fibres = 0.6 * cell.fibres * soft(-cell.nucleus - 4, 1)
+    return np.asarray(outer_fibres + 0.8 * np.exp(-((cell.body / 1.5) ** 2)))
+
+
+# On how many of the images of the atlas each label is: the frequencies are as unequal here. A location is drawn so that
+# it can be told from the others, not so that a biologist would take it for one.
+_COUNTED: dict[str, tuple[int, Paint]] = {
+    "Nucleoplasm": (12885, LOCATIONS["nucleoplasm"].paint),
+    "Nuclear membrane": (1254, LOCATIONS["nuclear_membrane"].paint),
+    "Nucleoli": (3621, LOCATIONS["nucleoli"].paint),
+    "Nucleoli fibrillar center": (1561, lambda cell, _: cell.nucleoli**4 * soft(cell.nucleus, 0.7)),
+    "Nuclear speckles": (1858, _spots(22, 0.8, "nucleus")),
+    "Nuclear bodies": (2513, _spots(4, 1.3, "nucleus")),
+    "Endoplasmic reticulum": (1008, lambda cell, _: cell.cytoplasm() * cell.near_nucleus(3)),
+    "Golgi apparatus": (2822, _spots(9, 1.5, "beside")),
+    "Peroxisomes": (53, _spots(40, 0.5, "cytoplasm")),
+    "Endosomes": (45, _spots(7, 1.1, "cytoplasm")),
+    "Lysosomes": (28, _spots(14, 1.3, "cytoplasm")),
+    "Intermediate filaments": (1093, lambda cell, _: cell.fibres * cell.near_nucleus(4)),
+    "Actin filaments": (688, _actin),
+    "Focal adhesion sites": (537, _spots(12, 1.1, "rim")),
+    "Microtubules": (1066, LOCATIONS["microtubules"].paint),
+    "Microtubule ends": (21, _spots(24, 0.6, "rim")),
+    "Cytokinetic bridge": (530, _spots(1, 2.6, "rim")),
+    "Mitotic spindle": (210, lambda cell, _: np.clip(cell.fibres * 3, 0, 1) * soft(cell.nucleus - 2, 0.8)),
+    "Microtubule organizing center": (902, _spots(1, 2.0, "beside")),
+    "Centrosome": (1482, _spots(2, 1.0, "beside")),
+    "Lipid droplets": (172, _spots(10, 1.9, "cytoplasm")),
+    "Plasma membrane": (3777, LOCATIONS["plasma_membrane"].paint),
+    "Cell junctions": (802, _junctions),
+    "Mitochondria": (2965, lambda cell, _: cell.cytoplasm() * (cell.grain > 0.4)),
+    "Aggresome": (322, _spots(1, 3.4, "beside")),
+    "Cytosol": (8228, LOCATIONS["cytosol"].paint),
+    "Cytoplasmic bodies": (328, _spots(3, 1.5, "cytoplasm")),
+    "Rods & rings": (11, _spots(2, 2.4, "cytoplasm")),
+}
+ORGANELLES = {name: Location(number / NUM_ATLAS_IMAGES, paint) for name, (number, paint) in _COUNTED.items()}

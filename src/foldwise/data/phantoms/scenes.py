@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from foldwise.data.phantoms.canvas import Plane, between, clouds, slope
+from foldwise.data.phantoms.canvas import Plane, averaged, between, clouds, slope
 
 FINE = 2  # scenes are drawn this many times finer, and averaged
 
@@ -26,7 +26,7 @@ def scene(rng: np.random.Generator, size: int, difficulty: float) -> Plane:
     side = size * FINE
     canvas = Image.new("L", (side, side), int(rng.integers(60, 220)))
     paint(rng, ImageDraw.Draw(canvas), side)
-    light = np.asarray(canvas.reduce(FINE), np.float32) / 255
+    light = averaged(canvas, FINE)
     light *= 1 + 0.03 * clouds(rng, size, size / 12) + 0.10 * slope(rng, size)
     light += 0.012 * clouds(rng, size, 2)
     return np.clip(light, 0, 1).astype(np.float32)
@@ -38,56 +38,41 @@ def _landscape(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) ->
     for row in range(side):
         pen.line((0, row, side, row), fill=int(min(250, sky + 35 * row / horizon)))
     if rng.random() < 0.6:
-        _disc(pen, (rng.uniform(0, side), rng.uniform(0.05, 0.3) * side), rng.uniform(0.03, 0.08) * side, 250)
+        x, y, radius = _lengths(rng, side, (0, 1), (0.05, 0.3), (0.03, 0.08))
+        _oval(pen, (x, y), (radius, radius), 250)
     num_ridges = int(rng.integers(2, 5))
     for ridge in range(num_ridges):
         base = horizon + ridge * (side - horizon) / num_ridges
         rough = np.cumsum(rng.normal(0, 1, 33)) * side * rng.uniform(0.008, 0.022)
         heights = base - np.abs(rough - np.linspace(rough[0], rough[-1], 33))
         points = [(side * step / 32, float(height)) for step, height in enumerate(heights)]
-        pen.polygon(
-            [*points, (side, side), (0, side)], fill=int(sky * (0.75 - 0.5 * (ridge + 1) / num_ridges))
-        )
+        shade = int(sky * (0.75 - 0.5 * (ridge + 1) / num_ridges))
+        pen.polygon([*points, (side, side), (0, side)], fill=shade)
     for _ in range(int(rng.integers(0, 9))):
-        x, y = rng.uniform(0, side), rng.uniform(0.75, 1) * side
-        height = rng.uniform(0.08, 0.2) * side
-        pen.polygon(
-            [(x, y - height), (x - 0.25 * height, y), (x + 0.25 * height, y)], fill=int(rng.integers(15, 60))
-        )
+        x, y, height = _lengths(rng, side, (0, 1), (0.75, 1), (0.08, 0.2))
+        tree = [(x, y - height), (x - 0.25 * height, y), (x + 0.25 * height, y)]
+        pen.polygon(tree, fill=int(rng.integers(15, 60)))
 
 
 def _portrait(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
     """Head and shoulders before a plain wall."""
     skin, hair, dress = (int(rng.integers(*span)) for span in ((110, 230), (10, 160), (20, 230)))
-    x, y, face = (
-        rng.uniform(0.38, 0.62) * side,
-        rng.uniform(0.36, 0.5) * side,
-        rng.uniform(0.13, 0.21) * side,
-    )
+    x, y, face = _lengths(rng, side, (0.38, 0.62), (0.36, 0.5), (0.13, 0.21))
     _oval(pen, (x, y + 3.4 * face), (2.3 * face, 2 * face), dress)
     long_hair = rng.uniform(0, 1.2) if rng.random() < 0.5 else 0.0
-    _oval(
-        pen,
-        (x, y - 0.25 * face + 0.5 * long_hair * face),
-        (1.25 * face, (1.45 + 0.6 * long_hair) * face),
-        hair,
-    )
+    top = y - 0.25 * face + 0.5 * long_hair * face
+    _oval(pen, (x, top), (1.25 * face, (1.45 + 0.6 * long_hair) * face), hair)
     pen.rectangle((x - 0.42 * face, y + 0.8 * face, x + 0.42 * face, y + 1.7 * face), fill=int(0.85 * skin))
     _oval(pen, (x, y), (face, 1.3 * face), skin)
     look = rng.normal(0, 0.1) * face
-    for eye in (-0.4, 0.4):
-        _oval(pen, (x + eye * face + look, y - 0.2 * face), (0.17 * face, 0.09 * face), min(255, skin + 40))
-        _disc(pen, (x + eye * face + look, y - 0.2 * face), 0.085 * face, 20)
-        pen.line(
-            _box(x + eye * face + look, y - 0.42 * face, 0.22 * face, 0),
-            fill=hair,
-            width=max(1, int(0.08 * face)),
-        )
-    pen.line(
-        (x + look, y - 0.1 * face, x + 1.4 * look, y + 0.28 * face),
-        fill=int(0.75 * skin),
-        width=max(1, int(0.1 * face)),
-    )
+    for side_of_nose in (-0.4, 0.4):
+        eye = x + side_of_nose * face + look
+        _oval(pen, (eye, y - 0.2 * face), (0.17 * face, 0.09 * face), min(255, skin + 40))
+        _oval(pen, (eye, y - 0.2 * face), (0.085 * face, 0.085 * face), 20)
+        brow = _box(eye, y - 0.42 * face, 0.22 * face, 0)
+        pen.line(brow, fill=hair, width=max(1, int(0.08 * face)))
+    nose = (x + look, y - 0.1 * face, x + 1.4 * look, y + 0.28 * face)
+    pen.line(nose, fill=int(0.75 * skin), width=max(1, int(0.1 * face)))
     _oval(pen, (x + look, y + 0.62 * face), (0.36 * face, rng.uniform(0.05, 0.14) * face), int(0.55 * skin))
 
 
@@ -116,11 +101,8 @@ def _write(
     stamp = Image.new("1", (width, tall))
     ImageDraw.Draw(stamp).text((0, 0), word, fill=1, font=font)
     wide = max(1, round(width * height / tall))
-    pen.bitmap(
-        (round(corner[0]), round(corner[1])),
-        stamp.convert("L").resize((wide, max(1, round(height)))),
-        fill=ink,
-    )
+    enlarged = stamp.convert("L").resize((wide, max(1, round(height))))
+    pen.bitmap((round(corner[0]), round(corner[1])), enlarged, fill=ink)
     return wide
 
 
@@ -128,26 +110,16 @@ def _flower(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> No
     """Blossoms over dark leaves."""
     pen.rectangle((0, 0, side, side), fill=int(rng.integers(20, 80)))
     for _ in range(14):
-        corner = (rng.uniform(0, side), rng.uniform(0, side))
-        _oval(
-            pen,
-            corner,
-            (rng.uniform(0.05, 0.2) * side, rng.uniform(0.03, 0.1) * side),
-            int(rng.integers(30, 110)),
-        )
+        x, y, wide, tall = _lengths(rng, side, (0, 1), (0, 1), (0.05, 0.2), (0.03, 0.1))
+        _oval(pen, (x, y), (wide, tall), int(rng.integers(30, 110)))
     for _ in range(int(rng.integers(1, 4))):
-        x, y, reach = (
-            rng.uniform(0.25, 0.75) * side,
-            rng.uniform(0.25, 0.75) * side,
-            rng.uniform(0.14, 0.32) * side,
-        )
+        x, y, reach = _lengths(rng, side, (0.25, 0.75), (0.25, 0.75), (0.14, 0.32))
         petals, bright = int(rng.integers(5, 14)), int(rng.integers(140, 235))
         for turn in np.linspace(0, 2 * np.pi, petals, endpoint=False) + rng.random():
             middle = (x + 0.6 * reach * np.cos(turn), y + 0.6 * reach * np.sin(turn))
-            _petal(
-                pen, middle, (0.45 * reach, 1.7 * reach / petals), turn, bright + int(rng.integers(-25, 20))
-            )
-        _disc(pen, (x, y), 0.28 * reach, int(rng.integers(60, 200)))
+            half = 0.45 * reach, 1.7 * reach / petals
+            _petal(pen, middle, half, turn, bright + int(rng.integers(-25, 20)))
+        _oval(pen, (x, y), (0.28 * reach, 0.28 * reach), int(rng.integers(60, 200)))
 
 
 def _petal(
@@ -167,18 +139,15 @@ def _objects(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> N
         pen.line((column, 0, column, side), fill=int(wall * (0.7 + 0.4 * column / side)))
     pen.rectangle((0, table, side, side), fill=int(0.55 * wall))
     for _ in range(int(rng.integers(1, 5))):
-        x, reach, shade = (
-            rng.uniform(0.15, 0.85) * side,
-            rng.uniform(0.06, 0.18) * side,
-            int(rng.integers(40, 235)),
-        )
+        (x, reach), shade = _lengths(rng, side, (0.15, 0.85), (0.06, 0.18)), int(rng.integers(40, 235))
         _oval(pen, (x + 0.6 * reach, table + 0.5 * reach), (1.3 * reach, 0.3 * reach), int(0.35 * wall))
         if rng.random() < 0.5:
             pen.rectangle((x - reach, table - 1.2 * reach, x + reach, table + 0.5 * reach), fill=shade)
             continue
         for step in range(6):
             centre = (x - 0.06 * step * reach, table - 0.4 * reach - 0.07 * step * reach)
-            _disc(pen, centre, reach * (1 - step / 7), min(250, shade + 14 * step))
+            radius = reach * (1 - step / 7)
+            _oval(pen, centre, (radius, radius), min(250, shade + 14 * step))
 
 
 def _chart(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
@@ -206,15 +175,9 @@ def _house(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> Non
     front, top = int(rng.integers(60, 200)), rng.uniform(0.02, 0.25) * side
     left, right = rng.uniform(-0.1, 0.15) * side, rng.uniform(0.85, 1.1) * side
     pen.rectangle((left, top, right, side), fill=front)
-    pen.polygon(
-        [
-            (left - 6, top),
-            (right + 6, top),
-            (right - 0.1 * side, top - 0.12 * side),
-            (left + 0.1 * side, top - 0.12 * side),
-        ],
-        fill=front // 2,
-    )
+    eaves, ridge = top, top - 0.12 * side
+    roof = [(left - 6, eaves), (right + 6, eaves), (right - 0.1 * side, ridge), (left + 0.1 * side, ridge)]
+    pen.polygon(roof, fill=front // 2)
     rows, columns = rng.integers(4, 9, 2)
     wide, tall = (right - left) / columns, (side - top) / rows
     lit = rng.uniform(0.1, 0.9)
@@ -239,6 +202,11 @@ def _blinds(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> No
         pen.line((right, 0, right, side), fill=int(rng.integers(20, 200)), width=max(2, int(0.025 * side)))
 
 
+def _lengths(rng: np.random.Generator, side: int, *spans: tuple[float, float]) -> list[float]:
+    """A random length in pixels from every span, which are parts of the side."""
+    return [rng.uniform(*span) * side for span in spans]
+
+
 def _box(x: float, y: float, half_wide: float, half_tall: float) -> tuple[float, float, float, float]:
     return x - half_wide, y - half_tall, x + half_wide, y + half_tall
 
@@ -247,10 +215,6 @@ def _oval(
     pen: ImageDraw.ImageDraw, middle: tuple[float, float], half: tuple[float, float], fill: int
 ) -> None:
     pen.ellipse(_box(*middle, *half), fill=fill)
-
-
-def _disc(pen: ImageDraw.ImageDraw, middle: tuple[float, float], radius: float, fill: int) -> None:
-    _oval(pen, middle, (radius, radius), fill)
 
 
 SCENES: dict[str, Painter] = {

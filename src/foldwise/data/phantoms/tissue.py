@@ -22,6 +22,7 @@ from foldwise.data.phantoms.canvas import (
     clouds,
     generator,
     soft,
+    uniform,
 )
 
 SLICES_PER_PLACE = 12
@@ -37,7 +38,7 @@ class Region:
         cells: (N, 4) z, y, x and radius of round cells.
         vessels: (N, 6) y and x where a vessel crosses the first slice, how far both go a slice, its radius, and the
             phase of its bends.
-        tracts: (SLICES_PER_PLACE, H, W) soft noise; axons run where it is highest.
+        tracts: (SLICES_PER_PLACE, H, W) soft noise of deviation 1; axons run where it is highest.
         share: of the pixels that axons take.
         angle: of the axons, in radians.
     """
@@ -65,15 +66,13 @@ def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
     for distance, height in ((cells, 0.30), (vessels, -0.30)):  # in front of what they lie in
         inside = soft(distance, edge)
         light = light * (1 - inside) + inside * (0.42 + contrast * height)
-    light -= (
-        contrast * 0.10 * soft(cells + 0.035 * size, edge)
-    )  # the nucleus of a cell is darker than its body
+    # The nucleus of a cell is darker than its body.
+    light -= contrast * 0.10 * soft(cells + 0.035 * size, edge)
     light += between(0.01, 0.035, difficulty) * clouds(look, size, size / 6)
-    noise = between(0.02, 0.07, difficulty)
     mask = np.where(axons < 0, AXON, BACKGROUND)
     mask = np.where(cells < 0, CELL, mask)
     mask = np.where(vessels < 0, VESSEL, mask).astype(np.uint8)
-    image = camera(rng, as_plane(light), blur=0.5, read=noise, shot=noise)
+    image = camera(rng, as_plane(light), difficulty, blur=(0.5, 0.5), read=(0.02, 0.07), shot=(0.02, 0.07))
     return Drawn(image, f"place_{number:03d}", mask=mask)
 
 
@@ -81,36 +80,24 @@ def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
 def _region(number: int, size: int, seed: int) -> Region:
     rng = generator(seed, "tissue", number)
     depth = SLICES_PER_PLACE * STEP
-    layers = np.arange(-STEP, depth + STEP, 0.05)  # some cells at every depth, so that no slice lacks them
-    centres = [
+    # Some cells at every depth, so that no slice lacks them.
+    cells = [
         (z, *rng.uniform(0.05, 0.95, 2), rng.uniform(0.055, 0.095))
-        for z in layers
+        for z in np.arange(-STEP, depth + STEP, 0.05)
         for _ in range(rng.integers(1, 4))
     ]
-    vessels = [
-        (
-            *rng.uniform(0.15, 0.85, 2),
-            *rng.normal(0, 0.6, 2),
-            rng.uniform(0.04, 0.075),
-            rng.uniform(0, 2 * np.pi),
-        )
-        for _ in range(rng.integers(2, 5))
-    ]
-    return Region(
-        cells=np.array(centres),
-        vessels=np.array(vessels),
-        tracts=_tracts(rng, size),
-        share=float(rng.uniform(0.22, 0.54)),
-        angle=float(rng.uniform(0, np.pi)),
-    )
-
-
-def _tracts(rng: np.random.Generator, size: int) -> Plane:
-    """Soft noise (SLICES_PER_PLACE, H, W) of deviation 1, as smooth across slices as within them."""
+    vessels = []
+    for _ in range(rng.integers(2, 5)):
+        start, direction = rng.uniform(0.15, 0.85, 2), rng.normal(0, 0.6, 2)
+        vessels.append((*start, *direction, rng.uniform(0.04, 0.075), rng.uniform(0, 2 * np.pi)))
+    # As smooth across slices as within them.
     blur = size * np.array([0.09 / (STEP * size), 0.09, 0.09])
     noise = rng.standard_normal((SLICES_PER_PLACE, size, size), dtype=np.float32)
-    smooth = ndimage.gaussian_filter(noise, blur, mode="reflect")
-    return as_plane(smooth / smooth.std())
+    tracts = ndimage.gaussian_filter(noise, blur, mode="reflect")
+    tracts = as_plane(tracts / tracts.std())
+    return Region(
+        np.array(cells), np.array(vessels), tracts, **uniform(rng, share=(0.22, 0.54), angle=(0, np.pi))
+    )
 
 
 def _cells(region: Region, slice_: int, size: int) -> Plane:

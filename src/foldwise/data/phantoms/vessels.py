@@ -15,13 +15,15 @@ from foldwise.data.phantoms.canvas import (
     Drawn,
     Plane,
     as_plane,
+    averaged,
     axes,
     between,
     camera,
     clouds,
     generator,
     slope,
-    spot,
+    specks,
+    uniform,
 )
 
 FINE = 4  # vessels are drawn this many times finer, and averaged
@@ -38,7 +40,6 @@ class Person:
     thickness: float
     disc: float
     pigment: float
-    texture: int
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,7 @@ def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
     light *= _absorb(arteries, (0.10, 0.38, 0.28), strength) * _absorb(veins, (0.24, 0.55, 0.38), strength)
     light *= (field * between(1.0, 0.9, difficulty))[..., None]
     image = camera(
-        rng,
-        light.astype(np.float32),
-        blur=between(0.3, 0.75, difficulty),
-        read=between(0.004, 0.012, difficulty),
-        shot=between(0.010, 0.048, difficulty),
+        rng, as_plane(light), difficulty, blur=(0.3, 0.75), read=(0.004, 0.012), shot=(0.010, 0.048)
     )
     image[field < 0.02] //= 6  # outside the field the sensor is nearly black, but not noise-free
     mask = ((cover >= 0.36) & (field > 0.5)).astype(np.uint8)
@@ -80,14 +77,11 @@ def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
 
 def _person(rng: np.random.Generator) -> Person:
     red = rng.uniform(0.72, 0.98)
-    return Person(
-        colour=(float(red), float(red * rng.uniform(0.40, 0.56)), float(red * rng.uniform(0.12, 0.24))),
-        winding=float(rng.uniform(0.08, 0.2)),
-        thickness=float(rng.uniform(0.024, 0.031)),
-        disc=float(rng.uniform(0.060, 0.078)),
-        pigment=float(rng.uniform(0.03, 0.08)),
-        texture=int(rng.integers(1 << 30)),
+    colour = float(red), float(red * rng.uniform(0.40, 0.56)), float(red * rng.uniform(0.12, 0.24))
+    sizes = uniform(
+        rng, winding=(0.08, 0.2), thickness=(0.024, 0.031), disc=(0.060, 0.078), pigment=(0.03, 0.08)
     )
+    return Person(colour, **sizes)
 
 
 def _field(size: int) -> Plane:
@@ -123,16 +117,10 @@ def _fundus(
 
 def _lesions(rng: np.random.Generator, size: int, difficulty: float) -> NDArray[np.float32]:
     """Bright deposits and dark bleedings, which are no vessels, (size, size, 3)."""
-    bright, dark = np.zeros((size, size), np.float32), np.zeros((size, size), np.float32)
-    for plane, often in ((bright, 9), (dark, 9)):
-        for _ in range(rng.poisson(often * difficulty**2)):
-            centre = rng.uniform(0.15, 0.85, 2) * size
-            spot(
-                plane,
-                (centre[0], centre[1]),
-                radius=size * rng.uniform(0.006, 0.015),
-                height=rng.uniform(0.3, 0.9),
-            )
+    bright, dark = np.zeros((2, size, size), np.float32)
+    for plane in (bright, dark):
+        often, look = 9 * difficulty**2, {"radius": (0.006, 0.015), "height": (0.3, 0.9)}
+        specks(rng, plane, often, **look, scale=size, within=(0.15, 0.85))
     yellow, red = np.array([0.15, 0.35, 0.12], np.float32), np.array([0.12, 0.22, 0.06], np.float32)
     return bright[..., None] * yellow - dark[..., None] * red
 
@@ -151,7 +139,7 @@ def _tree(
     tips = _arcades(rng, person, disc, left=left, wide=wide)
     while tips:
         tips.extend(_extend(rng, tips.pop(), pen, (size * FINE, person.winding), _macula(disc)))
-    return as_plane(canvas.reduce(FINE)) / np.float32(255)
+    return averaged(canvas, FINE)
 
 
 def _arcades(
@@ -196,8 +184,13 @@ def _extend(
         bow = 0.5 * bow + rng.normal(0, winding)
         heading += tip.bend + 0.6 * bow
         next_y, next_x = y + STEP * np.sin(heading), x + STEP * np.cos(heading)
-        _stroke(pen, (x * side, y * side, next_x * side, next_y * side), width * side)
+        pen.line(
+            (x * side, y * side, next_x * side, next_y * side), fill=255, width=max(1, round(width * side))
+        )
         y, x = next_y, next_x
+        # A round end, so that bends have no notches.
+        radius = width * side / 2
+        pen.ellipse((x * side - radius, y * side - radius, x * side + radius, y * side + radius), fill=255)
         width *= 0.975
         if tip.depth < 4 and rng.random() < 0.15:
             # Murray 1926: the cubes of the daughters' widths add up to the cube of the mother's.
@@ -207,10 +200,3 @@ def _extend(
             width *= (1 - share) ** (1 / 3)
             heading -= 0.25 * turn
     return branches
-
-
-def _stroke(pen: ImageDraw.ImageDraw, ends: tuple[float, float, float, float], width: float) -> None:
-    """A line with a round end."""
-    pen.line(ends, fill=255, width=max(1, round(width)))
-    radius = width / 2
-    pen.ellipse((ends[2] - radius, ends[3] - radius, ends[2] + radius, ends[3] + radius), fill=255)

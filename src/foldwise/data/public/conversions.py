@@ -15,7 +15,7 @@ from PIL import Image
 from foldwise.data.formats.reading import read_image, read_mask
 from foldwise.data.layouts.listing import image_files, subfolders
 from foldwise.data.layouts.tables import Table, read_table
-from foldwise.data.phantoms.organelles import ORGANELLES
+from foldwise.data.phantoms.proteins import ORGANELLES
 from foldwise.data.public.source import Progress
 from foldwise.errors import DataError
 from foldwise.storage import write_table
