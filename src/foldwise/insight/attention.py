@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from foldwise.data.batches.batches import Batch
 from foldwise.insight.layers import pass_with_hooks
-from foldwise.insight.replay import Replay
 from foldwise.learning.training.scoring import ForwardPass, probabilities
+
+if TYPE_CHECKING:  # only a type here
+    from foldwise.insight.replay import Replay
 
 MAX_IMAGES = 6
 MAX_WRONG = 3

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
 
 from foldwise.errors import SpecError, unknown
-from foldwise.study.spec import Choice
+from foldwise.study.training import Choice
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]

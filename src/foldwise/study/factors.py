@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from foldwise.study.spec import AUGMENTS, Augment, Choice, Training
+from foldwise.study.training import AUGMENTS, Augment, Choice, Training
 from foldwise.study.validation_errors import Invalid, Keys, from_pydantic, shown, suggest
 
 NO_WEIGHTS_FILE = ("none", "imagenet")

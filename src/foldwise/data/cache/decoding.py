@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from foldwise.data.cache.packed import PACK_VERSION
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.formats.formats import open_stack
 from foldwise.data.formats.pixels import (
@@ -25,8 +26,6 @@ from foldwise.data.layouts.masks import NO_CLASS, as_colour
 from foldwise.errors import DataError, limited
 from foldwise.study.spec import DataSpec
 from foldwise.text import some
-
-PACK_VERSION = 1  # raised when the same files would be packed differently
 
 
 def read_image(dataset: Dataset, case: Case, data: DataSpec) -> tuple[Pixels, np.ndarray]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from foldwise.data.cache.decoding import (
-    PACK_VERSION,
     file_digests,
     pack_digest,
     read_image,
@@ -20,7 +19,7 @@ from foldwise.data.cache.decoding import (
     sized_target,
 )
 from foldwise.data.cache.measures import Measure, measure_image
-from foldwise.data.cache.packed import Packed, open_packed, packed_folder
+from foldwise.data.cache.packed import PACK_VERSION, Packed, open_packed, packed_folder
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.formats.reading import NUM_DECODERS
 from foldwise.errors import DataError, RunError, SpecError, limited

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -24,7 +24,9 @@ from foldwise.insight.landscape.directions import (
     raw_direction,
 )
 from foldwise.insight.landscape.points import Landscape, has_batch_norm
-from foldwise.insight.replay import Replay
+
+if TYPE_CHECKING:  # only a type here
+    from foldwise.insight.replay import Replay
 
 MARGIN = 0.2  # of the plane of the path, beyond the path itself
 BEYOND = 0.2  # of the line from start to end, beyond both

@@ -11,11 +11,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from foldwise.errors import RunError, need
-from foldwise.runs.folder import RunFolder
 from foldwise.storage import folder_replaced
+
+if TYPE_CHECKING:  # only a type here
+    from foldwise.runs.folder import RunFolder
 
 MODEL, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
 SCHEMA = 1

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from foldwise.errors import SpecError, choose
 from foldwise.learning.options import Share, bound
-from foldwise.study.spec import Choice
+from foldwise.study.training import Choice
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]

@@ -15,7 +15,6 @@ from foldwise.data.batches.normalize import Normalization, normalization
 from foldwise.data.batches.sampling import balanced_order, epoch_generator, epoch_order, presence, rarity
 from foldwise.data.cache.packed import Packed
 from foldwise.learning.checkpoints.saved import Encoder, Pretrained, SavedModel, was_resized
-from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build, build_head
 from foldwise.learning.networks.network import DataShape, layout_for, load_body
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
@@ -34,8 +33,9 @@ from foldwise.learning.training.train import Learner
 from foldwise.study.configurations import places_of
 from foldwise.study.spec import Choice, Training
 
-if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
+if TYPE_CHECKING:  # only types here, and the first would import scikit-learn
     from foldwise.data.folds.splits import Split
+    from foldwise.learning.job import Job
 
 Made = TypeVar("Made")
 
