@@ -5,7 +5,7 @@ import typing
 
 from pydantic import BaseModel
 
-# Every class of a verdict with the heading of its table; those of verdict_sections.py are parts of others.
+# Every class of a verdict with the heading of its table; those that are not here are parts of others.
 HEADINGS = {
     "Verdict": "verdict.json",
     "MetricFacts": "A metric",

@@ -33,6 +33,7 @@ from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.sections.robustness import robustness_section
 from foldwise.judging.sections.textbook import textbook_section
 from foldwise.judging.sections.threshold_report import thresholds_section
+from foldwise.judging.sections.warnings import run_warnings
 from foldwise.judging.statistics.design import Factor, factors_of
 from foldwise.judging.statistics.pairs import Pair, all_pairs
 from foldwise.judging.tables import write_results, write_scores
@@ -45,9 +46,7 @@ from foldwise.judging.verdict import (
     State,
     Verdict,
 )
-from foldwise.judging.verdict_configurations import ConfigurationResult
-from foldwise.judging.verdict_requested import ModelThroughput
-from foldwise.judging.warnings import run_warnings
+from foldwise.judging.verdict_configurations import ConfigurationResult, ModelThroughput
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import Metric, choose_metric, reported
 from foldwise.runs.folder import RunFolder, write_json

@@ -12,17 +12,19 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from foldwise.errors import RunError
-from foldwise.judging.verdict_configurations import BaselineResult, ConfigurationResult, VerdictPart
-from foldwise.judging.verdict_requested import (
-    AATestSection,
+from foldwise.judging.verdict_configurations import (
+    BaselineResult,
+    ConfigurationResult,
     ModelThroughput,
     RobustnessSection,
-    TextbookSection,
+    VerdictPart,
 )
 from foldwise.judging.verdict_sections import (
+    AATestSection,
     BoundarySection,
     CalibrationSection,
     FactorsSection,
+    TextbookSection,
     ThresholdsSection,
 )
 from foldwise.storage import read_json

@@ -1,4 +1,4 @@
-"""Results of configurations and baselines: typed, frozen, as verdict.json has it."""
+"""Results of configurations and baselines, on altered images and in speed too: typed, frozen, as verdict.json has them."""
 
 from __future__ import annotations
 
@@ -190,3 +190,68 @@ class ShallowBaseline(VerdictPart):
 
 
 BaselineResult = Annotated[ShallowBaseline | TrivialBaseline, Field(discriminator="kind")]
+
+
+class Condition(VerdictPart):
+    """The scores on test images that were blurred and made noisy by so much."""
+
+    blur_px: float
+    noise: float
+    metrics: dict[str, ScoreEstimate]
+
+
+class ConfigurationRobustness(VerdictPart):
+    """One configuration in every condition."""
+
+    id: str
+    name: str
+    conditions: tuple[Condition, ...]
+
+
+class RobustnessSection(VerdictPart):
+    """How much of its score every configuration keeps on blurred and noisy images."""
+
+    blur_px: tuple[float, ...]
+    noise: tuple[float, ...]
+    metrics: tuple[str, ...]
+    configurations: tuple[ConfigurationRobustness, ...]
+
+
+class Speed(VerdictPart):
+    """Images per second: the median of some repeats with the slowest and the fastest."""
+
+    median: float
+    low: float
+    high: float
+    repeats: int
+
+
+class SpeedPoint(VerdictPart):
+    """How fast a model is at one batch size, or why that is not known."""
+
+    batch_size: int
+    train: Speed | None
+    limit: Speed | None
+    inference: Speed | None
+    peak_memory_mb: float | None
+    problem: str | None
+
+
+class ModelThroughput(VerdictPart):
+    """The speed of one model on one device with one cache; only the first four are known of one that failed."""
+
+    title: str
+    model: str
+    cache: str
+    error: str | None
+    cache_used: str | None
+    device: str | None
+    device_name: str | None
+    precision: str | None
+    threads: int | None
+    parameters: int | None
+    fill_s: float | None
+    peak_memory_is: str | None
+    cores: int | None
+    others_busy: float | None
+    points: tuple[SpeedPoint, ...] | None

@@ -1,9 +1,165 @@
-"""Numbers in sentences: the same quantity is rounded the same way wherever it is written."""
+"""The words of a verdict: numbers in sentences, rounded the same way everywhere, and the results paragraph of a paper."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from math import ceil, floor, log10
 from typing import Protocol
+
+from foldwise.judging.verdict import Verdict
+from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.judging.verdict_sections import LevelPair
+from foldwise.text import count
+
+MAX_NAMED, MAX_OPEN = 6, 3
+# What a reader of the numbers must know; the rest of the warnings is said in the sentences above them, or is advice.
+LIMITS = (
+    "MISSING_RUNS", "EQUALS_DIFFER", "N_SMALL", "FEW_GROUPS", "RARE_CLASS", "SCARCE_THRESHOLDS", "DEGENERATE_METRIC",
+    "ONE_SEED", "NO_RUN_VARIANCE", "UNSTABLE_CONFIG", "UNEQUAL_BUDGET", "UNDERTRAINED",
+)  # fmt: skip
+
+
+def results(verdict: Verdict) -> list[str]:
+    """Paragraphs in the past tense: who was best and how sure that is, what mattered, and what limits it.
+
+    `foldwise claims` knows these sentences, too: one with another number is found in a text.
+
+    Args:
+        verdict: of a run or of `foldwise judge`; nothing is said where no configuration is complete.
+    """
+    if verdict.answer is None:
+        return []
+    ranked = [result for result in verdict.configurations if result.compared]
+    first = [
+        *_best(verdict, ranked),
+        *_others(verdict, ranked[1:]),
+        *_corrected(verdict, ranked),
+        *_baselines(verdict, ranked[0]),
+    ]
+    more = [*_factors(verdict), *_calibration(verdict, ranked[0])]
+    limits = [warning.message for warning in verdict.warnings if warning.code in LIMITS]
+    return [" ".join(part) for part in (first, more, limits) if part]
+
+
+def _best(verdict: Verdict, ranked: Sequence[ConfigurationResult]) -> Iterator[str]:
+    winner = ranked[0]
+    images = count(verdict.num_images, "image")
+    groups = f" in {count(verdict.num_groups, 'group')}" if verdict.num_groups else ""
+    score = f"{in_text(verdict.metric.title)} {with_interval(winner, verdict.confidence)}"
+    reached = f"{score} on unseen images ({images}{groups})"
+    if verdict.state == "incomplete":
+        yield f"The study was not finished ({verdict.num_done} of {verdict.num_planned} fits were done)."
+    if len(ranked) == 1:
+        yield f"{winner.name} reached {reached}; it was compared with no other configuration."
+    else:
+        yield f"Of {len(ranked)} configurations, {winner.name} had the best estimate: {reached}."
+
+
+def _others(verdict: Verdict, others: Sequence[ConfigurationResult]) -> Iterator[str]:
+    """Who is tied and who is ruled out; what nobody could have seen."""
+    if verdict.state == "not_better_than_trivial":
+        yield "Nothing was shown to be better than a trivial predictor."
+    detectable = verdict.answer.minimal_detectable_difference if verdict.answer else None
+    if not others or detectable is None:
+        return
+    tied = [result for result in others if result.could_be_best]
+    out = [result for result in others if not result.could_be_best]
+    confident = f"with {verdict.confidence} confidence"
+    if not tied:
+        who = all_others(len(out))
+        yield f"{capital(who)} {'was' if len(out) == 1 else 'were'} worse beyond chance, {confident}."
+        return
+    some = f"{len(tied)} of the {len(others)} other configurations"
+    rivals = some if out else all_others(len(others))
+    yield f"{capital(rivals)} could be the best as well{_listed(tied)}."
+    if out:
+        yield f"{len(out)} {'was' if len(out) == 1 else 'were'} ruled out, {confident}{_listed(out)}."
+    yield f"{capital(unseen(detectable, bounded=verdict.metric.bounded))} with this data."
+
+
+def _listed(configurations: Sequence[ConfigurationResult]) -> str:
+    """``: a, b and c``; nothing where they are too many to name."""
+    *names, last = (result.name for result in configurations)
+    listed = f"{', '.join(names)} and {last}" if names else last
+    return f": {listed}" if len(configurations) <= MAX_NAMED else ""
+
+
+def _corrected(verdict: Verdict, ranked: Sequence[ConfigurationResult]) -> Iterator[str]:
+    selection, digits = verdict.selection, digits_of(ranked[0])
+    if selection and len(ranked) > 1:
+        score = f"{selection.corrected:.{digits}f}"
+        ends = f"{selection.low:.{digits}f} to {selection.high:.{digits}f}"
+        yield (
+            f"Freed from the luck of the choice, its score was about {score} ({verdict.confidence} interval {ends})."
+        )
+
+
+def _baselines(verdict: Verdict, winner: ConfigurationResult) -> Iterator[str]:
+    """The best baseline of each kind with its estimate, and a shallow one that was not beaten."""
+    for kind, words in (("shallow", "shallow baseline"), ("trivial", "trivial predictor")):
+        of = [
+            (baseline.estimate, baseline)
+            for baseline in verdict.baselines
+            if baseline.kind == kind and baseline.estimate is not None
+        ]
+        if not of:
+            continue
+        estimate, best = max(of, key=lambda scored: verdict.metric.sign * scored[0])
+        yield f"The {words} {best.name} reached {in_text(verdict.metric.title)} {show(estimate)}."
+        if best.kind == "shallow" and best.beaten is False:
+            lost = best.p_winner is not None and best.p_winner <= verdict.alpha
+            relation = "was worse beyond chance than" if lost else "was not shown to be better than"
+            yield f"{winner.name} {relation} {best.name}."
+
+
+def _factors(verdict: Verdict) -> Iterator[str]:
+    """Of every factor what was told apart, what is equivalent, and what stays open."""
+    for effect in verdict.factors.factors if verdict.factors else ():
+        # Of a single factor the levels are the configurations, which are named already.
+        only = verdict.factors is not None and len(effect.levels) == verdict.factors.num_compared
+        if only or effect.covariate or effect.view == "as tuned":
+            continue
+        tested = [(pair, pair.difference) for pair in effect.pairs if pair.difference is not None]
+        of = {
+            conclusion: [
+                _pair(verdict, effect.factor, *of) for of in tested if of[0].conclusion == conclusion
+            ]
+            for conclusion in ("better", "equivalent", "not distinguishable")
+        }
+        still_open = of.pop("not distinguishable")
+        yield from (sentence for sentences in of.values() for sentence in sentences)
+        if len(still_open) <= MAX_OPEN:
+            yield from still_open
+        else:
+            yield f"Of {effect.factor}, {len(still_open)} of {len(effect.pairs)} pairs could not be told apart."
+
+
+def _pair(verdict: Verdict, factor: str, pair: LevelPair, difference: float) -> str:
+    """What is known of two levels; their difference, and its interval, are printed without a sign."""
+    by = f"by {show(abs(difference))}"
+    if pair.low is not None and pair.high is not None:
+        low, high = (pair.low, pair.high) if difference >= 0 else (-pair.high, -pair.low)
+        by += f" ({verdict.confidence} interval {show(low)} to {show(high)})"
+    if pair.conclusion == "better":
+        agree = f", and in {pair.agree} of {pair.matched} matched pairs" if pair.matched > 1 else ""
+        return f"Of {factor}, {pair.a} was better than {pair.b} {by}{agree}."
+    alike = "were equivalent" if pair.conclusion == "equivalent" else "could not be told apart"
+    return f"Of {factor}, {pair.a} and {pair.b} {alike}: they differed {by}."
+
+
+def _calibration(verdict: Verdict, winner: ConfigurationResult) -> Iterator[str]:
+    every = verdict.calibration.configurations if verdict.calibration else ()
+    for trust in (record.before.overconfidence for record in every if record.id == winner.id):
+        if trust is None or trust.estimate is None or trust.low is None or trust.high is None:
+            continue
+        if trust.conclusion == "undecided":
+            continue
+        sign = 1 if trust.conclusion == "over-confident" else -1
+        low, high = sorted((sign * trust.low, sign * trust.high))
+        yield (
+            f"The probabilities of {winner.name} were {trust.conclusion} by {show(sign * trust.estimate)} "
+            f"({verdict.confidence} interval {show(low)} to {show(high)})."
+        )
 
 
 def capital(words: str) -> str:

@@ -8,7 +8,7 @@ from tiny_run import Wanted, make_run
 from foldwise.judging.claim_check.check import check
 from foldwise.judging.claim_check.check import sentences as split
 from foldwise.judging.claim_check.table import of_verdict, open_report
-from foldwise.judging.results_text import results
+from foldwise.judging.wording import results
 
 TRUE, FALSE, UNSUPPORTED, UNCHECKED = "true", "false", "not supported", "cannot check"
 

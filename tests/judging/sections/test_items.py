@@ -1,7 +1,7 @@
 """Speeds in the verdict: those that were measured, and those that failed with why."""
 
 from foldwise.judging.sections.auxiliary import throughput_section
-from foldwise.judging.verdict_requested import SpeedPoint
+from foldwise.judging.verdict_configurations import SpeedPoint
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan

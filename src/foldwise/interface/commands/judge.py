@@ -18,7 +18,7 @@ from foldwise.text import broken, count
 if TYPE_CHECKING:
     from foldwise.judging.verdict import Verdict
     from foldwise.judging.verdict_configurations import ConfigurationResult
-    from foldwise.judging.verdict_requested import TextbookSection
+    from foldwise.judging.verdict_sections import TextbookSection
 
 MAX_ROWS = 40
 WITH_P = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")

@@ -14,7 +14,7 @@ from foldwise.judging.claim_check.grammar import GRAVEST, SETS, Answer, CannotCh
 from foldwise.judging.claim_check.lookups import FORMS
 from foldwise.judging.claim_check.names import Name, Tokens, lexicon_of, tokens_of
 from foldwise.judging.claim_check.table import ScoreTable
-from foldwise.judging.results_text import results
+from foldwise.judging.wording import results
 from foldwise.metrics.table import plain
 
 # What may stand before a sentence and claims nothing.

@@ -18,6 +18,13 @@ from foldwise.judging.verdict_sections import LevelPair
 from foldwise.metrics.table import LOWER_IS_BETTER, kind_of
 from foldwise.text import count
 
+SOURCES = "a run folder, a verdict.json, or a CSV table with one row per configuration"
+# Columns by which a results.csv of our own is recognised: it lacks what was tested.
+OWN = ({"configuration", "name", "verdict", "metric"}, {"configuration", "verdict", "could_be_best"})
+NAME = re.compile(r"((.*[_ ])?(id|name|nr|no|number)|configuration|run|experiment|row|#)$", re.IGNORECASE)
+MATRIX = r"[\[(].*[\])]$"
+TIME = re.compile(r"time|duration|latency", re.IGNORECASE)
+
 MAX_NAMED = 4
 Levels = Mapping[str, Iterable[str]]
 Two = tuple[Sequence[str], Sequence[str]]
@@ -167,14 +174,6 @@ def of_verdict(verdict: Verdict, source: str = "verdict.json") -> ScoreTable:
         for name, of in verdict.metrics.items()
     }
     return ScoreTable(source, tuple(rows), measures, verdict.metric.name, verdict)
-
-
-SOURCES = "a run folder, a verdict.json, or a CSV table with one row per configuration"
-# Columns by which a results.csv of our own is recognised: it lacks what was tested.
-OWN = ({"configuration", "name", "verdict", "metric"}, {"configuration", "verdict", "could_be_best"})
-NAME = re.compile(r"((.*[_ ])?(id|name|nr|no|number)|configuration|run|experiment|row|#)$", re.IGNORECASE)
-MATRIX = r"[\[(].*[\])]$"
-TIME = re.compile(r"time|duration|latency", re.IGNORECASE)
 
 
 def open_report(path: Path, *, metric: str | None = None) -> ScoreTable:

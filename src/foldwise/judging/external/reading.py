@@ -19,6 +19,12 @@ from foldwise.judging.external.text import Coded, Piece, Text, joined, open_text
 from foldwise.metrics.outputs import Floats
 from foldwise.metrics.table import METRICS, Metric, is_loss, plain
 
+SUMMARY = "summary.json"
+NO_SUMMARY = (
+    "Give the summary.json that nnU-Net (version 2) writes beside its predictions: it has metric_per_case."
+)
+SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".tif", ".tiff", ".png", ".bmp", ".npz", ".npy")
+
 TABLE = "scores.csv"
 KINDS = "a CSV or TSV file, a summary.json of nnU-Net, or a run folder"
 
@@ -144,13 +150,6 @@ def metric_of(name: str, scores: Floats, options: ScoreOptions) -> Metric:
         groups_equal=True,
         counted=counted,
     )
-
-
-SUMMARY = "summary.json"
-NO_SUMMARY = (
-    "Give the summary.json that nnU-Net (version 2) writes beside its predictions: it has metric_per_case."
-)
-SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".tif", ".tiff", ".png", ".bmp", ".npz", ".npy")
 
 
 def read_summaries(paths: Sequence[Path], options: ScoreOptions) -> tuple[list[Piece], list[str], str]:

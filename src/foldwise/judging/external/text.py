@@ -17,6 +17,11 @@ from foldwise.errors import DataError
 from foldwise.metrics.outputs import Bools, Floats
 from foldwise.text import natural, some
 
+HEAD_BYTES = 1 << 18
+EMPTY = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-", "#N/A", "missing"]  # fmt: skip
+COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
+SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
+
 Places = NDArray[np.integer[Any]]  # of 4 bytes where there are many
 ROLES = ("configuration", "case", "repeat", "fold", "group")
 Levels = dict[str, dict[str, str]]
@@ -126,12 +131,6 @@ def _common(levels: Sequence[Levels]) -> Iterator[tuple[str, dict[str, str]]]:
     for of_file in levels:
         for name, own in of_file.items():
             yield name, {factor: level for factor, level in own.items() if factor in shared}
-
-
-HEAD_BYTES = 1 << 18
-EMPTY = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-", "#N/A", "missing"]  # fmt: skip
-COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
-SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
 @dataclass(frozen=True)

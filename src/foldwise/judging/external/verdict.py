@@ -20,12 +20,11 @@ from foldwise.judging.judgement import Judgement, Terms, judge_scores
 from foldwise.judging.scores.scoring import Scored, score
 from foldwise.judging.sections.configurations import result_of
 from foldwise.judging.sections.factor_effects import factors_section
+from foldwise.judging.sections.fit_warnings import unstable
+from foldwise.judging.sections.warnings import not_distinguishable, optimism, small
 from foldwise.judging.statistics.design import Factor
 from foldwise.judging.verdict import Verdict, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
-from foldwise.judging.warnings.choice import not_distinguishable, optimism
-from foldwise.judging.warnings.runs import unstable
-from foldwise.judging.warnings.sample import small
 from foldwise.judging.wording import in_text, with_interval
 from foldwise.metrics.influence import Units, mean_score
 from foldwise.metrics.outputs import Floats, Ints
@@ -33,6 +32,8 @@ from foldwise.metrics.table import METRICS, Metric, choose_metric, reported
 from foldwise.storage import written_whole
 from foldwise.study.spec import Judging
 from foldwise.text import count, natural
+
+MAX_FOLDS = 100  # whose scores are in the verdict one by one
 
 SEED = 0  # of the draws: the same files give the same verdict
 MARGIN = 0.01  # of scores between 0 and 1, as in a study
@@ -202,9 +203,6 @@ def write_leaderboard(path: Path, verdict: Verdict) -> None:
             numbers = (getattr(row, key) for key in COLUMNS)
             cells = [row.name, *levels, row.verdict, verdict.metric.name, *numbers]
             rows.writerow(["" if cell is None else cell for cell in cells])
-
-
-MAX_FOLDS = 100  # whose scores are in the verdict one by one
 
 
 @dataclass(frozen=True)

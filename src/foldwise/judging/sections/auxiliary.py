@@ -20,13 +20,20 @@ from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.statistics.variance import Variance
 from foldwise.judging.verdict import FailedItem, VerdictWarning
-from foldwise.judging.verdict_configurations import ConfigurationResult, ScoreEstimate, ShallowBaseline
-from foldwise.judging.verdict_requested import AATestPairs, AATestSection, ModelThroughput
+from foldwise.judging.verdict_configurations import (
+    ConfigurationResult,
+    ModelThroughput,
+    ScoreEstimate,
+    ShallowBaseline,
+)
+from foldwise.judging.verdict_sections import AATestPairs, AATestSection
 from foldwise.judging.wording import show
 from foldwise.runs.auxiliary_results import AuxiliaryItem
 from foldwise.runs.folder import RunFolder
 from foldwise.study.spec import Choice
 from foldwise.text import count
+
+MEASURED = set(ModelThroughput.model_fields) - {"title", "model", "cache", "error", "cache_used"}
 
 
 def aa_test_section(rows: Rows, judgement: Judgement, *, num_planned: int) -> AATestSection | None:
@@ -250,9 +257,6 @@ def not_beaten(
     )
     cure = "Train longer, or on more images; if that does not help, a network is not worth its cost here."
     return VerdictWarning(code="BASELINE_NOT_BEATEN", message=message, cure=cure)
-
-
-MEASURED = set(ModelThroughput.model_fields) - {"title", "model", "cache", "error", "cache_used"}
 
 
 def failed_items(items: Sequence[AuxiliaryItem]) -> tuple[FailedItem, ...]:

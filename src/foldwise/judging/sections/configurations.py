@@ -30,6 +30,8 @@ from foldwise.judging.verdict_configurations import (
 from foldwise.metrics.outputs import THRESHOLD, Floats, Ints, Outputs
 from foldwise.study.configurations import Configuration
 
+STORED = {"train": "train_confusion", "validation": "validation_confusion"}  # in scores.npz
+
 WORDS = ("device", "cache", "peak_memory_is", "energy_is")  # of a cost; all others are numbers
 MAX_CONFUSED = 60  # classes with counts of every confusion
 
@@ -198,9 +200,6 @@ def trivial_baseline(judgement: Judgement, baseline: Baseline, scored: Scored) -
         },
         per_class=scored.per_class,
     )
-
-
-STORED = {"train": "train_confusion", "validation": "validation_confusion"}  # in scores.npz
 
 
 def scores_by_split(rows: Rows, configuration: str) -> ScoresBySplit | None:

@@ -15,8 +15,13 @@ import numpy as np
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows, read_arrays
 from foldwise.judging.scores.scoring import Scored, table_of
-from foldwise.judging.verdict_configurations import ConfigurationResult, ScoreEstimate
-from foldwise.judging.verdict_requested import Condition, ConfigurationRobustness, RobustnessSection
+from foldwise.judging.verdict_configurations import (
+    Condition,
+    ConfigurationResult,
+    ConfigurationRobustness,
+    RobustnessSection,
+    ScoreEstimate,
+)
 from foldwise.metrics.influence import unit_scores
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import METRICS, Metric, choose_metric

@@ -9,8 +9,7 @@ from make_run import RUNS, Wanted, make_run
 
 from foldwise.judging.claim_check.check import check, sentences
 from foldwise.judging.claim_check.table import open_report
-from foldwise.judging.results_text import LIMITS, results
-from foldwise.judging.wording import show
+from foldwise.judging.wording import LIMITS, results, show
 from foldwise.reporting.report import write_report
 
 FACTORS = {"model": ["conv", "vit"], "optimizer": [{"adam": {"lr": 0.001}}, {"sgd": {"lr": 0.01}}]}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from foldwise.judging.results_text import results
-from foldwise.judging.wording import in_text
+from foldwise.judging.wording import in_text, results
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import TASKS, count, selecting_title
 

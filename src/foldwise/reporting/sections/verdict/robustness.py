@@ -10,8 +10,12 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from foldwise.data.corruptions import as_stored, corrupted, key_of
-from foldwise.judging.verdict_configurations import ScoreEstimate
-from foldwise.judging.verdict_requested import Condition, ConfigurationRobustness, RobustnessSection
+from foldwise.judging.verdict_configurations import (
+    Condition,
+    ConfigurationRobustness,
+    RobustnessSection,
+    ScoreEstimate,
+)
 from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed, enlarged, grey, outlined, tinted
 from foldwise.reporting.drawing.rows import standing

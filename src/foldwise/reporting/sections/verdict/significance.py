@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from foldwise.judging.verdict_configurations import ConfigurationResult
-from foldwise.judging.verdict_requested import (
+from foldwise.judging.verdict_sections import (
     AdjustedP,
     FriedmanTest,
     McNemarTest,

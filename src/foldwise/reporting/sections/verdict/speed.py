@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from foldwise.judging.verdict_requested import ModelThroughput, Speed, SpeedPoint
+from foldwise.judging.verdict_configurations import ModelThroughput, Speed, SpeedPoint
 from foldwise.reporting.drawing.curves import speed_panel
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import NOTHING, Cell, amount, cell, count, memory, percent
