@@ -23,7 +23,8 @@ from foldwise.data.cache.packed import Packed
 from foldwise.errors import RunError
 from foldwise.learning.checkpoints.winner import MODEL, SCHEMA, THRESHOLD
 from foldwise.learning.networks.models import build
-from foldwise.learning.networks.network import DataShape, Network, body_of
+from foldwise.learning.networks.network import DataShape, Network
+from foldwise.storage import read_json
 from foldwise.study.spec import Task, Training
 
 FEATURES, RECORD = "features.npy", "encoder.json"  # what a frozen encoder leaves, with its weights
@@ -140,11 +141,6 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in names} | {"torch": str(torch.__version__)}
 
 
-def write_body(folder: Path, network: Network) -> None:
-    """``body.safetensors``: everything but the output layer, by the names of the whole network."""
-    write_tensors(folder / BODY, body_of(network))
-
-
 @dataclass(frozen=True)
 class Pretrained:
     """A done pretrain item."""
@@ -163,7 +159,7 @@ class Pretrained:
     @property
     def cost(self) -> dict[str, Any]:
         """Of pretraining, which all fits that need it share: among others `pretrain_s` and `energy_j`."""
-        cost: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))["cost"]
+        cost: dict[str, Any] = read_json(self.folder / "result.json")["cost"]
         return cost
 
 
@@ -193,7 +189,7 @@ class Encoder:
     @property
     def record(self) -> dict[str, Any]:
         """Normalisation and costs."""
-        record: dict[str, Any] = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        record: dict[str, Any] = read_json(self.folder / RECORD)
         return record
 
     @property
@@ -278,8 +274,6 @@ def _thresholds(thresholds: dict[str, Any] | None, model: SavedModel) -> np.ndar
 def _load(folder: Path, member: dict[str, Any], device: torch.device) -> Member:
     weights: dict[str, Tensor] = {}
     for name in member["weights"]:
-        weights |= read_weights(
-            folder / Path(name).name
-        )  # the name alone: a record cannot lead out of the folder
+        weights |= read_weights(folder / Path(name).name)  # so that a record cannot lead out of the folder
     model = SavedModel.load(member["model"])
     return Member(model, model.rebuild(weights).to(device))

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -68,12 +69,7 @@ def make_winner(
         raise RunError("none of the winner's fits left a model", cure="See foldwise status for what failed.")
     with folder_replaced(out) as scratch:
         members = [_copy(folder, number, scratch) for number, folder in enumerate(fits)]
-        record = {
-            "schema": SCHEMA,
-            **asdict(decision),
-            "channels": list(channels),
-            "members": members,
-        }
+        record = {"schema": SCHEMA, **asdict(decision), "channels": list(channels), "members": members}
         (scratch / MODEL).write_text(json.dumps(record, indent=1), encoding="utf-8")
     return out
 
@@ -108,17 +104,17 @@ def write_events(folder: RunFolder, metric: str, configurations: Sequence[Estima
         what = "holds event files already" if out.is_dir() else "is a file"
         raise RunError(f"{out} {what}", where="--tensorboard", cure="Name a new folder.")
     plan, fits = folder.load_plan(), 0
-    names = {
-        configuration.id: _named(number, configuration.name)
-        for number, configuration in enumerate(plan.configurations, 1)
-    }
+    names = {row.id: _named(number, row.name) for number, row in enumerate(plan.configurations, 1)}
     for item in plan.items:
         result = folder.result(item.id)
         if item.kind != "fit" or result is None or result["status"] != "done":
             continue
         run = f"repeat {result['repeat'] + 1} fold {result['fold'] + 1}"
+        titles = SCALARS | {"val_score": f"score/{result.get('select') or 'validation'}"}
         with SummaryWriter(str(out / names[result["configuration"]] / run)) as writer:
-            _write_fit(writer, result)
+            for record, (key, title) in product(result["epochs"], titles.items()):
+                if record.get(key) is not None:
+                    writer.add_scalar(title, float(record[key]), int(record["epoch"]))
         fits += 1
     for configuration in configurations:
         if configuration.estimate is not None and configuration.id in names:
@@ -134,21 +130,13 @@ def _named(number: int, name: str) -> str:
     return f"{number:03d} {plain[:LONGEST_NAME].strip()}"
 
 
-def _write_fit(writer: Any, result: Mapping[str, Any]) -> None:
-    titles = SCALARS | {"val_score": f"score/{result.get('select') or 'validation'}"}
-    for record in result["epochs"]:
-        for key, title in titles.items():
-            if record.get(key) is not None:
-                writer.add_scalar(title, float(record[key]), int(record["epoch"]))
-
-
 def _write_settings(writer: Any, levels: Mapping[str, Any], metric: str, estimate: float) -> None:
     from torch.utils.tensorboard.summary import hparams
 
-    levels_told = {
+    plain = {
         str(factor): level if isinstance(level, (int, float, bool)) else str(level)
         for factor, level in levels.items()
     }
-    for summary in hparams(levels_told, {f"estimate/{metric}": estimate}):
+    for summary in hparams(plain, {f"estimate/{metric}": estimate}):
         writer.file_writer.add_summary(summary)
     writer.add_scalar(f"estimate/{metric}", estimate, 0)

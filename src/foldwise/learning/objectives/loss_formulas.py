@@ -5,7 +5,7 @@ Shapes are those of `losses`. Whatever the precision of the network, a loss is c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -182,14 +182,14 @@ class Sum(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss."""
-        return sum(
-            factor * part(logits, target) for factor, part in zip(self.factors, self.parts, strict=True)
-        )
+        return self._sum(part(logits, target) for part in self.parts)
 
     def shares(self, logits: Tensor, target: Tensor) -> Tensor:
         """The same sum of the shares of each."""
-        each = [part.shares(logits, target) for part in self.parts]
-        return sum(factor * shares for factor, shares in zip(self.factors, each, strict=True))
+        return self._sum(part.shares(logits, target) for part in self.parts)
+
+    def _sum(self, of_parts: Iterable[Tensor]) -> Tensor:
+        return sum(factor * value for factor, value in zip(self.factors, of_parts, strict=True))
 
 
 class BinaryCrossEntropy(MeanOfTerms):

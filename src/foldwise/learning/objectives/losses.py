@@ -168,10 +168,8 @@ def make_loss(
     row = choose(LOSSES, choice.name, "loss")
     options = bound(row.make, choice, "loss")
     if choice.name not in fitting(task):
-        raise SpecError(
-            f"the loss {choice.name!r} does not fit {task.replace('_', ' ')}",
-            cure=f"Use one of: {', '.join(fitting(task))}.",
-        )
+        what = f"the loss {choice.name!r} does not fit {task.replace('_', ' ')}"
+        raise SpecError(what, cure=f"Use one of: {', '.join(fitting(task))}.")
     return row.make(Problem(task, num_classes, class_counts, num_cases), **options)
 
 
@@ -191,20 +189,16 @@ def make_grouped_loss(
         class_counts: (K,) of all labels.
         task, num_cases: as for `make_loss`.
     """
+    lists = {
+        name: value for name, value in choice.options.items() if name in PER_LABEL and isinstance(value, list)
+    }
     losses = []
-    for group in places:
-        options = {
-            name: [value[label] for label in group]
-            if name in PER_LABEL and isinstance(value, list)
-            else value
-            for name, value in choice.options.items()
-        }
-        own = Choice(name=choice.name, options=options)
+    for labels in map(list, places):
+        own_lists = {name: [value[label] for label in labels] for name, value in lists.items()}
+        own = Choice(name=choice.name, options=choice.options | own_lists)
         # Counted by label, so that each model has the weights that it would have alone.
-        counts = class_counts[list(group)]
-        losses.append(
-            make_loss(own, task=task, num_classes=len(group), class_counts=counts, num_cases=num_cases)
-        )
+        about = {"num_classes": len(labels), "class_counts": class_counts[labels], "num_cases": num_cases}
+        losses.append(make_loss(own, task=task, **about))
     return GroupedLoss(losses, places)
 
 
@@ -216,26 +210,20 @@ def losses_to_map(
     A user's own loss is left out: it need not be a sum over pixels.
     """
     # By name: the loss of the fit may be a row with its defaults, and is then drawn once.
-    choices = {
-        str(own): own for own in (stated_loss(choice, task), *(Choice(name=name) for name in fitting(task)))
-    }
-    losses = {
-        name: make_loss(own, task=task, num_classes=num_classes, class_counts=class_counts)
-        for name, own in choices.items()
-    }
+    choices = (stated_loss(choice, task), *(Choice(name=name) for name in fitting(task)))
+    about = {"task": task, "num_classes": num_classes, "class_counts": class_counts}
+    losses = {name: make_loss(own, **about) for name, own in {str(own): own for own in choices}.items()}
     return {name: loss for name, loss in losses.items() if isinstance(loss, Loss)}
 
 
 def fitting(task: Task) -> tuple[str, ...]:
     """Names of the losses for a task."""
-    return tuple(name for name, row in LOSSES.items() if row.fits & _kinds(task))
-
-
-def _kinds(task: Task) -> frozenset[str]:
     kinds = {"multilabel"} if task == "multilabel_classification" else {"one"}
     if task.endswith("segmentation"):
         kinds = {"segmentation"}
-    return frozenset(kinds | ({"binary"} if task.startswith("binary") else set()))
+    if task.startswith("binary"):
+        kinds |= {"binary"}
+    return tuple(name for name, row in LOSSES.items() if row.fits & kinds)
 
 
 def class_weights(problem: Problem, weight: Weights, beta: float) -> Tensor | None:
@@ -273,9 +261,8 @@ def class_weights(problem: Problem, weight: Weights, beta: float) -> Tensor | No
         )
     # 1 - beta^n by expm1: for a beta near 1 the difference itself would have no digits left. A beta of 0 has no
     # logarithm, and so small a number has the same limit: every class counts alike.
-    inverse = np.where(
-        counts > 0, (1 - beta) / -np.expm1(counts.clip(min=1) * np.log(max(beta, 1e-300))), 0.0
-    )
+    effective = -np.expm1(counts.clip(min=1) * np.log(max(beta, 1e-300)))
+    inverse = np.where(counts > 0, (1 - beta) / effective, 0.0)
     return torch.tensor(inverse * problem.num_classes / inverse.sum(), dtype=torch.float32)
 
 

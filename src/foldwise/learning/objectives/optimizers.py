@@ -36,14 +36,8 @@ def sgd(
             "the optimizer 'sgd' has nesterov without momentum",
             cure="Give a momentum above 0, for example 0.9.",
         )
-    return SGD(
-        parameters,
-        lr=lr,
-        momentum=momentum,
-        nesterov=nesterov,
-        weight_decay=weight_decay,
-        fused=_fused(device),
-    )
+    steps = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+    return SGD(parameters, lr=lr, **steps, fused=_fused(device))
 
 
 def rmsprop(
@@ -104,8 +98,8 @@ def cosine(total_steps: int, *, warmup: Share = 0.0, floor: Share = 0.0) -> Call
     first = warmup * total_steps
 
     def factor(step: int) -> float:
-        gone = min(max(step - first, 0) / max(total_steps - first, 1), 1)
-        return _rise(step, first) * (floor + (1 - floor) * (1 + math.cos(math.pi * gone)) / 2)
+        half = (1 + math.cos(math.pi * _gone(step, first, total_steps))) / 2
+        return _rise(step, first) * (floor + (1 - floor) * half)
 
     return factor
 
@@ -123,12 +117,7 @@ def step(
 def polynomial(total_steps: int, *, power: Positive = 0.9, warmup: Share = 0.0) -> Callable[[int], float]:
     """Down to 0 as (1 - share of the steps gone)^power, after a linear rise; power 1 is a straight line."""
     first = warmup * total_steps
-
-    def factor(step: int) -> float:
-        gone = min(max(step - first, 0) / max(total_steps - first, 1), 1)
-        return _rise(step, first) * (1 - gone) ** power
-
-    return factor
+    return lambda step: _rise(step, first) * (1 - _gone(step, first, total_steps)) ** power
 
 
 SCHEDULES: dict[str, Callable[..., Callable[[int], float]]] = {
@@ -176,6 +165,11 @@ def check_optimizer(optimizer: Choice, schedule: Choice) -> None:
 def _rise(step: int, first: float) -> float:
     """From 1 / first in the first step to 1 after `first` steps; 1 where there is no warm-up."""
     return min((step + 1) / first, 1.0) if first >= 1 else 1.0
+
+
+def _gone(step: int, first: float, total_steps: int) -> float:
+    """The share of the steps after the warm-up that is done, 0 to 1."""
+    return min(max(step - first, 0) / max(total_steps - first, 1), 1)
 
 
 def _fused(device: torch.device) -> Any:

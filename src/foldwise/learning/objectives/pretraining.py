@@ -124,10 +124,7 @@ def check_pretraining(training: Training, *, task: Task, size_hw: tuple[int, int
             f"it is {task.replace('_', ' ')}",
             cure="Set 'pretrain: none'; 'weights' can name an encoder that was trained elsewhere.",
         )
-    if (
-        size_hw is not None
-        and pretraining.damage(torch.ones(1, 1, *size_hw), torch.Generator()).abs().sum() == 0
-    ):
+    if size_hw is not None and not pretraining.damage(torch.ones(1, 1, *size_hw), torch.Generator()).any():
         raise SpecError(
             f"the pretraining {training.pretrain} hides images of {size_hw[0]} x {size_hw[1]} pixels completely",
             cure="Choose a smaller 'patch_px' or 'share'.",

@@ -22,11 +22,11 @@ from foldwise.data.batches.batches import Batch, Pictures
 from foldwise.data.batches.normalize import Normalization, normalization
 from foldwise.data.cache.packed import Packed
 from foldwise.errors import RunError
-from foldwise.learning.checkpoints.saved import FEATURES, RECORD, versions, write_body, write_weights
+from foldwise.learning.checkpoints.saved import BODY, FEATURES, RECORD, versions, write_tensors, write_weights
 from foldwise.learning.checkpoints.winner import ENCODER
 from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
-from foldwise.learning.networks.network import Classifier, DataShape, layout_for
+from foldwise.learning.networks.network import Classifier, DataShape, body_of, layout_for
 from foldwise.learning.objectives.pretraining import Damage, make_pretraining
 from foldwise.learning.training.devices import (
     Stopwatch,
@@ -90,7 +90,7 @@ def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) ->
         records.append(record | {"seconds": epoch.seconds})
         beat({"epoch": epoch.number, "epochs": request.training.epochs, "metric": "loss", "score": loss})
     memory_and_energy = spent.record()
-    write_body(scratch, network)
+    write_tensors(scratch / BODY, body_of(network))
     if request.settings["repeat"] == request.settings["fold"] == 0:
         np.savez_compressed(scratch / PICTURES, **_pictures(request, setup, damage))  # type: ignore[arg-type]
     (scratch / "log.txt").write_text(
