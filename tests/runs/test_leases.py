@@ -97,7 +97,8 @@ def test_an_item_is_held_by_one(folder):
 
 def test_what_is_done_is_leased_by_nobody(folder):
     held = acquire(folder, "fit-1")
-    assert held.commit(committed(folder))
+    assert folder.commit(committed(folder), "fit-1")
+    held.release()
     assert acquire(folder, "fit-1") is None
     assert folder.beats() == {}
 
@@ -202,8 +203,10 @@ def test_a_frozen_holder_that_wakes_up_commits_second(folder):
     acquire(folder, "fit-1", sightings=seen)
     clock.now = 1000
     taken = acquire(folder, "fit-1", sightings=seen)
-    assert taken.commit(committed(folder, "second"))
-    assert not frozen.commit(committed(folder, "first"))
+    assert folder.commit(committed(folder, "second"), "fit-1")
+    taken.release()
+    assert not folder.commit(committed(folder, "first"), "fit-1")
+    frozen.release()
     assert folder.result("fit-1")["by"] == "second"
 
 

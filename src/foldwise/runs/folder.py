@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -38,6 +39,16 @@ class ItemCounts:
     skipped: int
 
 
+class _File:
+    """A file, or a folder, of every run by the same name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, _: type) -> Path:
+        return folder.root / self.name
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Where everything of one run lies, and what of it is done."""
@@ -60,80 +71,25 @@ class RunFolder:
         inside = f"It holds runs: {', '.join(runs)}." if runs else NAME_A_RUN
         raise RunError(f"{path} is not the folder of a run: it has no plan.json", cure=inside)
 
-    @property
-    def study_file(self) -> Path:
-        """A copy of the study file."""
-        return self.root / "study.yaml"
-
-    @property
-    def study_record(self) -> Path:
-        """The study as it was read: with overrides, and the data folder and weights files by their whole paths."""
-        return self.root / "study.json"
-
-    @property
-    def cases(self) -> Path:
-        """One row per image."""
-        return self.root / "cases.csv"
-
-    @property
-    def audit(self) -> Path:
-        """What the checks of the data found."""
-        return self.root / "audit.json"
-
-    @property
-    def splits(self) -> Path:
-        """Repeat, fold and role of every case."""
-        return self.root / "splits.csv"
-
-    @property
-    def statistics(self) -> Path:
-        """What every part of every fold holds."""
-        return self.root / "statistics.csv"
-
-    @property
-    def plan(self) -> Path:
-        """The items in order, and the configurations."""
-        return self.root / "plan.json"
-
-    @property
-    def verdict(self) -> Path:
-        """Everything the report says, as data."""
-        return self.root / "verdict.json"
-
-    @property
-    def curves(self) -> Path:
-        """Curves and scores of single images behind the verdict, for the report to draw."""
-        return self.root / "curves.npz"
-
-    @property
-    def report(self) -> Path:
-        """The report."""
-        return self.root / "report.html"
-
-    @property
-    def results(self) -> Path:
-        """One row per configuration."""
-        return self.root / "results.csv"
-
-    @property
-    def scores(self) -> Path:
-        """One row per scored image."""
-        return self.root / "scores.csv"
-
-    @property
-    def winner(self) -> Path:
-        """The model, ready for prediction."""
-        return self.root / "winner"
-
-    @property
-    def boundaries(self) -> Path:
-        """Boundary scores of predicted masks, a file for each fit and tolerance; they can be computed again."""
-        return self.root / "boundaries"
-
-    @property
-    def environment(self) -> Path:
-        """Versions, machine, seeds and digests."""
-        return self.root / "environment.json"
+    study_file = _File("study.yaml")  # a copy of the study file
+    # The study as it was read: with overrides, and the data folder and weights files by their whole paths.
+    study_record = _File("study.json")
+    cases = _File("cases.csv")  # one row per image
+    audit = _File("audit.json")  # what the checks of the data found
+    splits = _File("splits.csv")  # repeat, fold and role of every case
+    statistics = _File("statistics.csv")  # what every part of every fold holds
+    plan = _File("plan.json")  # the items in order, and the configurations
+    verdict = _File("verdict.json")  # everything the report says, as data
+    curves = _File(
+        "curves.npz"
+    )  # curves and scores of single images behind the verdict, for the report to draw
+    report = _File("report.html")
+    results = _File("results.csv")  # one row per configuration
+    scores = _File("scores.csv")  # one row per scored image
+    winner = _File("winner")  # the model, ready for prediction
+    # Boundary scores of predicted masks, a file for each fit and tolerance; they can be computed again.
+    boundaries = _File("boundaries")
+    environment = _File("environment.json")  # versions, machine, seeds and digests
 
     def attempts_of(self, item_id: str) -> Path:
         """Leases of workers on an item: one numbered folder for each attempt to do it."""
@@ -147,9 +103,11 @@ class RunFolder:
         """Where one attempt at an item writes; on the same disk as `done`, so that it can be renamed there."""
         return self.root / "scratch" / f"{item_id}.{nonce}"
 
-    def put_away(self, item_id: str, nonce: str) -> Path:
-        """Where a failed item goes that is tried again."""
-        return self.root / "retried" / f"{item_id}.{nonce}"
+    def _put_away(self, item_id: str) -> Path:
+        """A new place for a failed item that is tried again; the folder above it is made."""
+        away = self.root / "retried" / f"{item_id}.{uuid.uuid4().hex[:8]}"
+        away.parent.mkdir(parents=True, exist_ok=True)
+        return away
 
     def log(self, worker: str) -> Path:
         """What a worker said."""
@@ -225,9 +183,7 @@ class RunFolder:
                 if not target.is_dir():
                     raise  # nobody was first: the disk is full, or the folder may not be written
                 # A hand has deleted the result there, most likely a damaged one.
-                away = self.put_away(item_id, uuid.uuid4().hex[:8])
-                away.parent.mkdir(parents=True, exist_ok=True)
-                target.rename(away)
+                target.rename(self._put_away(item_id))
                 scratch.rename(target)
                 return True
             # A network file system may report a failure after it has renamed.
@@ -241,17 +197,13 @@ class RunFolder:
             leased = sorted(entry.name for entry in os.scandir(self.root / "leases"))
         except FileNotFoundError:
             return {}
-        attempts = {name: self.last_attempt(name) for name in leased if self.result(name) is None}
+        attempts = {name: self.attempts(name)[-1:] for name in leased if self.result(name) is None}
         return {
             name: last_progress(attempt)
-            for name, attempt in attempts.items()
-            if attempt and not (attempt / "released").exists()
+            for name, newest in attempts.items()
+            for attempt in newest
+            if not (attempt / "released").exists()
         }
-
-    def last_attempt(self, item_id: str) -> Path | None:
-        """The folder of the newest lease on an item; None where nobody ever had one."""
-        attempts = self.attempts(item_id)
-        return attempts[-1] if attempts else None
 
     def attempts(self, item_id: str) -> list[Path]:
         """The folders of all leases on an item, the oldest first."""
@@ -284,8 +236,7 @@ class RunFolder:
         _, failed = self.settled()
         chosen = failed if item_ids is None else failed & item_ids
         for item_id in sorted(chosen):
-            away = self.put_away(item_id, uuid.uuid4().hex[:8])
-            away.parent.mkdir(parents=True, exist_ok=True)
+            away = self._put_away(item_id)
             # The leases go first: were they left, a kill between the two would leave an item with its attempts used up.
             if self.attempts_of(item_id).exists():
                 self.attempts_of(item_id).rename(away.with_name(away.name + ".leases"))
@@ -299,3 +250,46 @@ def last_progress(attempt: Path) -> str:
         return (attempt / "beat").read_text(encoding="utf-8").partition("\n")[2]
     except OSError:
         return ""
+
+
+@dataclass(frozen=True)
+class AuxiliaryItem:
+    """A planned item that is no fit.
+
+    Attributes:
+        settings: what the item was to do.
+        result: its result.json; empty while there is none.
+        path: its folder under done/.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    result: Mapping[str, Any]
+    path: Path
+    item: str = ""
+    title: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether it left what it was to make."""
+        return self.result.get("status") == "done"
+
+
+def read_auxiliary(folder: RunFolder, plan: Plan) -> tuple[AuxiliaryItem, ...]:
+    """Every planned item that is no fit, in plan order; then the looks that were made by hand at fits of the plan."""
+    items = {item.id: item for item in plan.items}
+    read = [
+        AuxiliaryItem(
+            item.kind, item.settings, folder.result(item.id) or {}, folder.done(item.id), item.id, item.title
+        )
+        for item in plan.items
+        if item.kind != "fit"
+    ]
+    for name, result in folder.outcomes().items():
+        fit = items.get(result.get("fit", ""))
+        if name.startswith("landscape-") and name not in items and fit is not None:
+            settings = fit.settings | {"landscape": result["asked"]}
+            read.append(
+                AuxiliaryItem("landscape", settings, result, folder.done(name), name, result["title"])
+            )
+    return tuple(read)

@@ -79,47 +79,42 @@ def acquire(
         _give_up(folder, item_id, deaths)
         return None
     number = int(attempts[-1].name) + 1 if attempts else 1
-    taken = _take(folder.attempts_of(item_id) / str(number))
-    if taken and folder.result(item_id) is not None:  # committed while we looked
-        taken.release()
+    attempt = folder.attempts_of(item_id) / str(number)
+    if not _take(attempt):
         return None
-    return taken and taken.bound(folder, item_id)
+    if folder.result(item_id) is not None:  # committed while we looked
+        mark_released(attempt)
+        return None
+    return Lease(attempt)
 
 
-def _take(attempt: Path) -> Lease | None:
-    """Put an attempt with our name in place; None where another was first."""
+def _take(attempt: Path) -> bool:
+    """Put an attempt with our name in place; False where another was first."""
     attempt.parent.mkdir(parents=True, exist_ok=True)
     nonce = uuid.uuid4().hex
     draft = attempt.with_name(f".{attempt.name}.{nonce}")
     draft.mkdir()
-    write_json(draft / "owner.json", _me() | {"nonce": nonce})
+    pid = os.getpid()
+    me = {"host": here(), "name": socket.gethostname(), "pid": pid, "started": started(pid), "nonce": nonce}
+    write_json(draft / "owner.json", me)
     try:
         draft.rename(attempt)  # never over another: a folder that is not empty is not replaced
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
         # A network file system may report a failure after it has renamed.
-        if (_owner(attempt) or {}).get("nonce") != nonce:
-            return None
-    return Lease(attempt)
+        return (_owner(attempt) or {}).get("nonce") == nonce
+    return True
 
 
 class Lease:
-    """An item held by this process; a thread of its own says so every `BEAT_S`, also during a long epoch."""
+    """An item of this process; a thread of its own says so every `BEAT_S`, also during a long epoch."""
 
     def __init__(self, attempt: Path) -> None:
         self.attempt = attempt
-        self._folder: RunFolder | None = None
-        self._item_id = attempt.parent.name
         self._text, self._count = "", 0
         self._lock, self._over = threading.Lock(), threading.Event()
-        self._heart = threading.Thread(target=self._beat_on, name=f"beat {self._item_id}", daemon=True)
-
-    def bound(self, folder: RunFolder, item_id: str) -> Lease:
-        """The same lease, beating, that knows where to commit."""
-        self._folder, self._item_id = folder, item_id
         self.beat("")
-        self._heart.start()
-        return self
+        threading.Thread(target=self._beat_on, name=f"beat {attempt.parent.name}", daemon=True).start()
 
     def _beat_on(self) -> None:
         while not self._over.wait(BEAT_S):
@@ -132,13 +127,6 @@ class Lease:
             # A full disk or a lost mount must not end hours of training: at worst another does the item too.
             with suppress(OSError), written_whole(self.attempt / "beat") as scratch:
                 scratch.write_text(f"{self._count}\n{text}", encoding="utf-8")
-
-    def commit(self, scratch: Path) -> bool:
-        """Make a scratch folder the outcome of the item, and release it; whether this was the first to."""
-        assert self._folder is not None, "only acquire() makes leases"
-        first = self._folder.commit(scratch, self._item_id)
-        self.release()
-        return first
 
     def release(self) -> None:
         """Let others have the item at once; nothing where it is released already. Counts as no death."""
@@ -154,12 +142,11 @@ def mark_released(attempt: Path) -> None:
 
 def release_all_of(folder: RunFolder, pids: set[int]) -> None:
     """Release what processes of this machine held that were stopped on purpose. Only after they have ended."""
-    ours = here()
     for item_id in folder.beats():
-        attempt = folder.last_attempt(item_id)
-        owner = _owner(attempt) if attempt else None
-        if attempt and owner and owner["host"] == ours and owner["pid"] in pids:
-            mark_released(attempt)
+        for attempt in folder.attempts(item_id)[-1:]:
+            owner = _owner(attempt)
+            if owner and owner["host"] == here() and owner["pid"] in pids:
+                mark_released(attempt)
 
 
 def release_dead(folder: RunFolder) -> None:
@@ -168,21 +155,21 @@ def release_dead(folder: RunFolder) -> None:
     Deaths count against an item only within one run: there workers that die while their parent lives most likely
     died of the item. That somebody ended a whole run five times says nothing about what was in progress.
     """
-    ours = here()
     for item_id in folder.beats():
         for attempt in folder.attempts(item_id):
-            owner = _owner(attempt)
-            if owner and owner["host"] == ours and started(owner["pid"]) != owner["started"]:
+            if _died_here(attempt):
                 mark_released(attempt)
 
 
 def _is_over(attempt: Path, sightings: Sightings, lease_s: float) -> bool:
-    if (attempt / "released").exists():
-        return True
+    released = (attempt / "released").exists()
+    return released or _died_here(attempt) or sightings.silent_s(attempt) >= lease_s
+
+
+def _died_here(attempt: Path) -> bool:
+    """Whether its owner was a process of this machine that has ended."""
     owner = _owner(attempt)
-    if owner and owner["host"] == here() and started(owner["pid"]) != owner["started"]:
-        return True
-    return sightings.silent_s(attempt) >= lease_s
+    return bool(owner and owner["host"] == here() and started(owner["pid"]) != owner["started"])
 
 
 def _give_up(folder: RunFolder, item_id: str, deaths: list[Path]) -> None:
@@ -197,11 +184,6 @@ def _give_up(folder: RunFolder, item_id: str, deaths: list[Path]) -> None:
     write_json(scratch / "result.json", about | failure("WorkerDied", message))
     folder.commit(scratch, item_id)
     shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _me() -> dict[str, Any]:
-    pid = os.getpid()
-    return {"host": here(), "name": socket.gethostname(), "pid": pid, "started": started(pid)}
 
 
 def _owner(attempt: Path) -> dict[str, Any] | None:

@@ -8,8 +8,7 @@ import pytest
 from foldwise.errors import ItemsFailed
 from foldwise.interface import api, cli
 from foldwise.pipeline import pipeline, preparing
-from foldwise.runs.auxiliary_results import read_auxiliary
-from foldwise.runs.folder import RunFolder, read_json
+from foldwise.runs.folder import RunFolder, read_auxiliary, read_json
 from foldwise.study.reading import open_study
 
 STUDY = """

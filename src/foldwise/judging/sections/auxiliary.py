@@ -28,8 +28,7 @@ from foldwise.judging.verdict_configurations import (
 )
 from foldwise.judging.verdict_sections import AATestPairs, AATestSection
 from foldwise.judging.wording import show
-from foldwise.runs.auxiliary_results import AuxiliaryItem
-from foldwise.runs.folder import RunFolder
+from foldwise.runs.folder import AuxiliaryItem, RunFolder
 from foldwise.study.spec import Choice
 from foldwise.text import count
 

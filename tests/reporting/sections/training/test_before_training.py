@@ -11,7 +11,7 @@ from PIL import Image
 
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.before_training import MAX_NETWORKS, pretraining_section
-from foldwise.runs.auxiliary_results import AuxiliaryItem
+from foldwise.runs.folder import AuxiliaryItem
 
 EVIL = "own:<script>"
 

@@ -24,7 +24,7 @@ from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.reporting.wording import score
 from foldwise.runs.auxiliary import augmentation_name
-from foldwise.runs.auxiliary_results import AuxiliaryItem
+from foldwise.runs.folder import AuxiliaryItem
 from foldwise.study.spec import IGNORE, Augment, Choice
 from foldwise.text import some
 

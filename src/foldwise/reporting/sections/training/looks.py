@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldwise.reporting.report_data import ReportData
-from foldwise.runs.auxiliary_results import AuxiliaryItem
+from foldwise.runs.folder import AuxiliaryItem
 
 MAX_LOOKS = 4  # with layers, and with activation maps; those of more would make the page heavy
 Arrays = Mapping[str, NDArray[Any]]
