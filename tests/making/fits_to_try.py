@@ -9,7 +9,7 @@ from tiny_packed import TinyPacked
 
 from foldwise.learning.training.fit import fit_item
 from foldwise.learning.training.shared_items import features_item, pretrain_item
-from foldwise.runs.plan import pretraining
+from foldwise.runs.planning import pretraining
 from foldwise.study.spec import Training
 
 SPLIT = SimpleNamespace(

@@ -4,7 +4,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from foldwise.runs.items import KINDS
-from foldwise.runs.plan import make_plan
+from foldwise.runs.planning import make_plan
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
 

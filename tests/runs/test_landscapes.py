@@ -11,7 +11,8 @@ from foldwise.runs.landscapes import (
     fit_to_look_at,
     spread,
 )
-from foldwise.runs.plan import make_plan, ready
+from foldwise.runs.plan import ready
+from foldwise.runs.planning import make_plan
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
 from foldwise.study.spec import Looking

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plans import TWO_FOLDS, plan_of
 
-from foldwise.runs.plan import Plan, make_plan, ready, seed_of, skipped
+from foldwise.runs.plan import Plan, ready, skipped
+from foldwise.runs.planning import make_plan, seed_of
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
 

@@ -23,7 +23,8 @@ from foldwise.data.record import audit_record, statistics, write_cases
 from foldwise.errors import DataError
 from foldwise.runs.folder import RunFolder, write_json, written_whole
 from foldwise.runs.leases import clean_up
-from foldwise.runs.plan import Plan, make_plan
+from foldwise.runs.plan import Plan
+from foldwise.runs.planning import make_plan
 from foldwise.storage import write_table
 from foldwise.study.configurations import Configuration, configurations, in_groups
 from foldwise.study.reading import StudyFile, findable

@@ -17,7 +17,7 @@ from foldwise.learning.networks.network import DataShape, layout_for
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer
 from foldwise.learning.objectives.pretraining import make_pretraining
-from foldwise.runs.plan import pretraining
+from foldwise.runs.planning import pretraining
 from foldwise.study.configurations import identity
 from foldwise.study.spec import NO_PRETRAINING, Augment, Choice, Training
 
