@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from foldwise.data.public.study_source import fetch_source
+from foldwise.data.public.getting import fetch_source
 from foldwise.errors import ItemsFailed, RunError, choose
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of

@@ -11,7 +11,7 @@ from small_originals import original, protein_atlas, rows
 from foldwise.data.formats.reading import read_pixels
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public import catalogue, volumes
-from foldwise.data.public.getting import RECORD, get, list_sources, verify
+from foldwise.data.public.getting import RECORD, get, verify
 from foldwise.data.public.source import Web
 from foldwise.errors import DataError, RunError, SpecError
 from foldwise.study.spec import DataSpec
@@ -26,7 +26,7 @@ def stated(source):
 # Every row
 
 
-@pytest.mark.parametrize("source", list_sources(), ids=lambda source: source.name)
+@pytest.mark.parametrize("source", catalogue.SOURCES.values(), ids=lambda source: source.name)
 def test_every_source_is_laid_out_so_that_foldwise_reads_it(source, tmp_path):
     root = original(source.name, tmp_path)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
@@ -43,7 +43,7 @@ def test_every_source_is_laid_out_so_that_foldwise_reads_it(source, tmp_path):
     assert [path.name for path in folder.parent.iterdir()] == [source.name], "no scratch is left"
 
 
-@pytest.mark.parametrize("source", list_sources(), ids=lambda source: source.name)
+@pytest.mark.parametrize("source", catalogue.SOURCES.values(), ids=lambda source: source.name)
 def test_every_source_says_what_is_missing_of_a_copy(source, tmp_path):
     (tmp_path / "original").mkdir()
     with pytest.raises(DataError, match="not found; there is nothing") as caught:
@@ -221,6 +221,6 @@ def test_an_unknown_source_is_told_the_nearest(tmp_path):
 
 
 def test_no_checksum_is_invented():
-    for source in list_sources():
+    for source in catalogue.SOURCES.values():
         if isinstance(source.origin, Web):
             assert source.origin.sha256 is None, "then `verify` may say that it is published"

@@ -10,9 +10,8 @@ from small_originals import original, zipped
 
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public import catalogue
-from foldwise.data.public.getting import get, list_sources
+from foldwise.data.public.getting import fetch_source, get, source_facts, with_source
 from foldwise.data.public.source import Web, silent
-from foldwise.data.public.study_source import fetch_source, source_facts, with_source
 from foldwise.errors import DataError, MissingExtra, SpecError
 from foldwise.study.reading import read_study, study_from_dict
 from foldwise.study.yaml_places import read_source
@@ -32,7 +31,7 @@ def asked(**data):
     return study_from_dict({"study": "a", "data": data, "train": {"model": "conv"}, "validate": validate})
 
 
-@pytest.mark.parametrize("source", list_sources(), ids=lambda source: source.name)
+@pytest.mark.parametrize("source", catalogue.SOURCES.values(), ids=lambda source: source.name)
 def test_every_source_is_read_by_its_name_alone(source, tmp_path):
     get(source.name, Path("data") / source.name, local=original(source.name, tmp_path))
     study = with_source(asked(source=source.name), Path())

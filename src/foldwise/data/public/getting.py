@@ -1,11 +1,11 @@
-"""A data set by name: listed, got whole into a folder, and checked against what was first recorded of it."""
+"""A public data set by name: got whole into a folder, checked against what was first recorded of it, read by a study."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +14,18 @@ from typing import Any
 from foldwise.data.cache.decoding import file_digest
 from foldwise.data.public.archives import unpack
 from foldwise.data.public.catalogue import SOURCES
-from foldwise.data.public.download import fetch
-from foldwise.data.public.source import Progress, Source, Web, silent
+from foldwise.data.public.conversions import find_root
+from foldwise.data.public.source import ByHand, Cutouts, Kaggle, Progress, Source, Web, silent
 from foldwise.errors import DataError, RunError, SpecError, choose
-from foldwise.storage import cache_root, read_json, scratch_beside, write_json
+from foldwise.storage import cache_root, folder_replaced, read_json, write_json
+from foldwise.study.spec import DataSpec, Study, Validation
+from foldwise.study.yaml_places import parse
 from foldwise.text import some
 
 RECORD = "source.json"
+UNPACKED = ".original"  # beside what is laid out while that is made; hidden, so that it is not taken for data
+DATA_FOLDER = Path("data")  # where `foldwise data get` puts a set, below the current folder
+FACTS = ("source", "title", "licence", "citation", "from", "got")  # of a record, for a paper
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,6 @@ class Verified:
             raise DataError(problem, where=str(self.folder), cure=cure)
 
 
-def list_sources() -> tuple[Source, ...]:
-    """All sources, in the order of the table."""
-    return tuple(SOURCES.values())
-
-
 def get(name: str, folder: Path, *, local: Path | None = None, progress: Progress = silent) -> Path:
     """The folder with the data set `name`, laid out for foldwise: made whole or not at all, and only once.
 
@@ -76,22 +76,35 @@ def get(name: str, folder: Path, *, local: Path | None = None, progress: Progres
         RunError: it cannot be written.
     """
     source = choose(SOURCES, name, "data source")
-    if (folder / RECORD).is_file() and read_record(folder)["source"] == name:
+    if _holds(source, folder):
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SpecError(
-            f"{folder} is not empty", where="--out", cure="Choose a folder that does not exist yet."
-        )
-    with _scratch_folder(folder) as scratch:
-        raw, provenance = _original(source, local, scratch, progress)
-        out = scratch / "laid_out"
-        out.mkdir()
-        statements = source.convert(raw, out, progress)
-        write_json(out / RECORD, _new_record(source, provenance, statements, _digests(out, progress)))
-        # It is empty, as was checked; a rename does not replace a folder on every system.
-        if folder.exists():
-            folder.rmdir()
-        out.rename(folder)
+        cure = "Choose a folder that does not exist yet."
+        raise SpecError(f"{folder} is not empty", where="--out", cure=cure)
+    try:
+        with folder_replaced(folder) as out:
+            raw, provenance = _original(source, local, out / UNPACKED, progress)
+            statements = source.convert(raw, out, progress)
+            shutil.rmtree(out / UNPACKED, ignore_errors=True)
+            record = {
+                "schema": 1,
+                "source": source.name,
+                "title": source.title,
+                "licence": source.licence,
+                "citation": source.citation,
+                "from": source.where,
+                "got": datetime.now(UTC).date().isoformat(),
+                **provenance,
+                "said": statements,
+                "notes": source.notes,
+                "study": source.study,
+                "files": _digests(out, progress),
+            }
+            write_json(out / RECORD, record)
+    except OSError as error:
+        problem = f"the data set cannot be written ({error.strerror or error})"
+        cure = "Make room, or choose another place with --out. A download that is whole is kept."
+        raise RunError(problem, where=str(folder), cure=cure) from None
     return folder
 
 
@@ -114,7 +127,7 @@ def verify(name: str, folder: Path, *, progress: Progress = silent) -> Verified:
         name,
         folder,
         len(then),
-        _of_all(then),
+        hashlib.sha256("".join(f"{then[path]}  {path}\n" for path in sorted(then)).encode()).hexdigest(),
         _basis(source, record),
         changed=tuple(path for path in then if path in now and now[path] != then[path]),
         missing=tuple(path for path in then if path not in now),
@@ -140,68 +153,37 @@ def read_record(folder: Path) -> dict[str, Any]:
         RunError: there is no such record, or it is damaged.
     """
     record = read_json(folder / RECORD)
-    if not isinstance(record, dict) or not {"source", "files", "local", "got", "original_sha256"} <= set(
-        record
-    ):
-        raise RunError(
-            "this is no record of a data source", where=str(folder / RECORD), cure="Get the data set again."
-        )
-    return record
+    if isinstance(record, dict) and {"source", "files", "local", "got", "original_sha256"} <= record.keys():
+        return record
+    problem, cure = "this is no record of a data source", "Get the data set again."
+    raise RunError(problem, where=str(folder / RECORD), cure=cure)
 
 
-@contextmanager
-def _scratch_folder(folder: Path) -> Iterator[Path]:
-    """A folder on the same disk, for one rename at the end; gone afterwards."""
-    scratch = scratch_beside(folder)
-    try:
-        scratch.mkdir(parents=True)
-        yield scratch
-    except OSError as error:
-        problem = f"the data set cannot be written ({error.strerror or error})"
-        cure = "Make room, or choose another place with --out. A download that is whole is kept."
-        raise RunError(problem, where=str(folder), cure=cure) from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+def _holds(source: Source, folder: Path) -> bool:
+    return (folder / RECORD).is_file() and bool(read_record(folder)["source"] == source.name)
 
 
 def _original(
-    source: Source, local: Path | None, scratch: Path, progress: Progress
+    source: Source, local: Path | None, unpacked: Path, progress: Progress
 ) -> tuple[Path, dict[str, Any]]:
     """The folder of the original, unpacked, and where it comes from."""
-    copy = (
-        fetch(source.origin, cache_root() / "downloads" / source.shelf, progress) if local is None else local
-    )
+    copy = local
+    if copy is None:
+        from foldwise.data.public.download import fetch  # only fetching needs the network client
+
+        copy = fetch(source.origin, cache_root() / "downloads" / source.shelf, progress)
     if not copy.exists():
         cure = f"It must hold {some(source.original)}."
         raise SpecError(f"{copy} does not exist", where="--local" if local else None, cure=cure)
-    provenance = {"local": local is not None, "original_sha256": None if copy.is_dir() else file_digest(copy)}
     if copy.is_dir():
-        return copy, provenance
-    if isinstance(source.origin, Web) and source.origin.sha256 not in {None, provenance["original_sha256"]}:
-        problem = f"its SHA-256 is {provenance['original_sha256']}, published is {source.origin.sha256}"
+        return copy, {"local": local is not None, "original_sha256": None}
+    sha256 = file_digest(copy)
+    if isinstance(source.origin, Web) and source.origin.sha256 not in {None, sha256}:
+        problem = f"its SHA-256 is {sha256}, published is {source.origin.sha256}"
         cure = "It is damaged or another version: get it again. An unpacked folder is taken as it is."
         raise DataError(problem, where=str(copy), cure=cure)
-    unpack(copy, scratch / "original", progress=progress)
-    return scratch / "original", provenance
-
-
-def _new_record(
-    source: Source, provenance: dict[str, Any], statements: tuple[str, ...], files: dict[str, str]
-) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "source": source.name,
-        "title": source.title,
-        "licence": source.licence,
-        "citation": source.citation,
-        "from": source.where,
-        "got": datetime.now(UTC).date().isoformat(),
-        **provenance,
-        "said": statements,
-        "notes": source.notes,
-        "study": source.study,
-        "files": files,
-    }
+    unpack(copy, unpacked, progress=progress)
+    return unpacked, {"local": local is not None, "original_sha256": sha256}
 
 
 def _digests(folder: Path, progress: Progress) -> dict[str, str]:
@@ -220,6 +202,110 @@ def _digests(folder: Path, progress: Progress) -> dict[str, str]:
     return digests
 
 
-def _of_all(files: dict[str, str]) -> str:
-    lines = "".join(f"{digest}  {path}\n" for path, digest in sorted(files.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
+def with_source(study: Study, base: Path) -> Study:
+    """The study with the folder of its public data set, and with the settings that it needs; others as they are.
+
+    What the study states itself counts; the settings of the source fill in what it leaves out.
+
+    Raises:
+        SpecError: no such source, or `data.path` holds something else.
+        DataError: the data set is not here; says its size, its licence, and the command that gets it.
+    """
+    if study.data.source is None:
+        return study
+    source = choose(SOURCES, study.data.source, "data source", where="data.source")
+    folder = _folder_of(source, study.data, base)
+    if folder is None:
+        raise _absent(source, _local(study.data, base))
+    settings: dict[str, Any] = parse(source.study, name=source.name).value or {}
+    data = _filled(study.data, settings.get("data", {}), path=str(folder))
+    validation = _filled(study.validate_, settings.get("validate", {}))
+    return study.model_copy(update={"data": data, "validate_": validation})
+
+
+def fetch_source(study: Study, base: Path, *, progress: Progress) -> Path | None:
+    """Get the public data set of a study that is not here yet, into data/<name>; None where nothing is to be got.
+
+    Raises:
+        FoldwiseError: as `get`, of which the local copy is at `data.path` where the study states it.
+    """
+    if study.data.source is None:
+        return None
+    source = choose(SOURCES, study.data.source, "data source", where="data.source")
+    if _folder_of(source, study.data, base) is not None:
+        return None
+    return get(source.name, DATA_FOLDER / source.name, local=_local(study.data, base), progress=progress)
+
+
+def source_facts(data: DataSpec) -> dict[str, str] | None:
+    """What a paper must say of the public data set at `data.path`; None where the data are none."""
+    if data.source is None or data.path is None:
+        return None
+    source, folder = SOURCES[data.source], Path(data.path)
+    record = {"source": source.name, "from": source.where, **vars(source)}
+    if (folder / RECORD).is_file():
+        record = read_record(folder)
+    return {key: str(record[key]) for key in FACTS if record.get(key)}
+
+
+def _filled(part: DataSpec | Validation, settings: Mapping[str, Any], **replaced: Any) -> Any:
+    """A part of the study with the settings that it does not state itself, and with those that are replaced."""
+    stated = part.model_dump(mode="json", include=part.model_fields_set)
+    return type(part).model_validate_json(json.dumps({**settings, **stated, **replaced}), strict=True)
+
+
+def _local(data: DataSpec, base: Path) -> Path | None:
+    return None if data.path is None else (base / Path(data.path).expanduser()).resolve()
+
+
+def _folder_of(source: Source, data: DataSpec, base: Path) -> Path | None:
+    """The folder to read: the stated one where it can be read as it is, else where the set was got to."""
+    local = _local(data, base)
+    if local is not None and (original := _checked_copy(source, local)) is not None:
+        return original
+    folders = [DATA_FOLDER / source.name, base / DATA_FOLDER / source.name]
+    return next((folder.resolve() for folder in folders if _holds(source, folder)), None)
+
+
+def _checked_copy(source: Source, local: Path) -> Path | None:
+    """The folder of a stated copy that can be read as it is; None where it must be laid out first."""
+    if _holds(source, local):
+        return local
+    if local.is_file():
+        return None
+    if not local.is_dir():
+        cure = f"Name the folder of your copy, or leave data.path out and: foldwise data get {source.name}"
+        raise SpecError(f"there is nothing at {local}", where="data.path", cure=cure)
+    try:
+        root = find_root(local, source.original)
+    except DataError as error:
+        problem = f"{local} is no copy of {source.name}: {error.what}"
+        cure = f"A copy holds {', '.join(source.original)}. Images of your own are read with data.path alone,"
+        raise SpecError(problem, where="data.path", cure=f"{cure} without data.source.") from None
+    return root if source.as_it_is else None
+
+
+def _absent(source: Source, local: Path | None) -> DataError:
+    """That the data set must be got first: what it takes, and the command."""
+    size = f"{source.size_mb:g} MB" if source.size_mb is not None else "its size is not known here"
+    missing = "must be laid out first" if local else "is not here"
+    cure = f"foldwise data get {source.name}" + (f" --local {local}" if local else "")
+    by_hand = local is None and isinstance(source.origin, ByHand)
+    cure += " --local FOLDER" if by_hand else "\n    or: foldwise run, which does it before it begins."
+    if local is None:
+        cure += _needs(source)
+    problem = f"the data set {source.name} ({source.title}) {missing}; {size}; licence: {source.licence}"
+    return DataError(problem, where="data.source", cure=cure)
+
+
+def _needs(source: Source) -> str:
+    """What is needed beside a connection."""
+    match source.origin:
+        case Kaggle(competition=competition, url=url):
+            rules = f" that has accepted the rules at {url}" if competition else f" ({url})"
+            return f"\n    It needs an account at Kaggle{rules}, and pip install 'foldwise[kaggle]'."
+        case Cutouts():
+            return "\n    It needs pip install 'foldwise[bossdb]'."
+        case ByHand(how=how):
+            return f"\n    It cannot be downloaded: {how}"
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,9 +28,9 @@ Local = Annotated[
 @data_app.command("list")
 def data_list() -> None:
     """Say which public data sets are known by name, with their licence, size and traps."""
-    from foldwise.data.public.getting import list_sources
+    from foldwise.data.public.catalogue import SOURCES
 
-    say_sources(list_sources())
+    say_sources(SOURCES.values())
 
 
 @data_app.command("get")
@@ -55,7 +55,7 @@ def data_verify(name: SourceName, out: SourceFolder = None) -> None:
     print("Every file is as it was.")
 
 
-def say_sources(sources: Sequence[Source]) -> None:
+def say_sources(sources: Iterable[Source]) -> None:
     """Every data set that is known by name, with its licence, size and traps."""
     out = console()
     for source in sources:
