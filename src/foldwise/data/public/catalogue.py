@@ -5,7 +5,10 @@ What is not known is said: no size, licence or checksum here is a guess.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from foldwise.data.public import conversions
+from foldwise.data.public.conversions import paths_of
 from foldwise.data.public.source import ByHand, Cutouts, Kaggle, Source, Web
 from foldwise.data.public.volumes import FILES, IMAGES, convert_official, convert_with_zi, fetch_task2
 
@@ -18,6 +21,31 @@ _NEXT_SLICES = (
     "The official parts are slices of the same regions, 1 slice apart (train, val) and 11 (val, test)."
 )
 
+_MTNEURO = Source(
+    name="mtneuro",
+    title="MTNeuro task 2: blood vessels, cells and axons in slices of a brain volume",
+    task="multiclass_segmentation",
+    licence="CC BY 4.0",
+    citation="MTNeuro benchmark, task 2 (2D, 4 classes); BossDB: prasad/prasad2020",
+    origin=Cutouts(IMAGES, "mtneuro_task2", fetch_task2),
+    original=FILES,
+    convert=convert_official,
+    notes=("1044 slices of 256×256 (807, 87, 150) of cortex, striatum and VP.", _NEXT_SLICES, _ONE_BRAIN),
+    study=f"{_TISSUE}\nvalidate: {{folds: 3, group: group}}",
+)
+_MTNEURO_ZI = replace(
+    _MTNEURO,
+    name="mtneuro_zi",
+    title="MTNeuro task 2 with the region ZI, which the official task leaves out",
+    convert=convert_with_zi,
+    notes=(
+        "1392 slices of 256×256 (1076, 116, 200); numbers do not compare with the official task.",
+        _NEXT_SLICES,
+        _ONE_BRAIN,
+    ),
+    study=f"{_TISSUE}\nvalidate: {{folds: 4, group: group}}",
+)
+
 _ROWS = (
     Source(
         name="fives",
@@ -25,9 +53,8 @@ _ROWS = (
         task="binary_segmentation",
         licence="see the page of the data set (figshare article 19688169)",
         citation="Jin et al. 2022, Scientific Data 9:475, doi:10.1038/s41597-022-01564-3",
-        size_mb=None,
         origin=Web("https://figshare.com/ndownloader/files/34969398", "FIVES.rar"),
-        original=conversions.FIVES,
+        original=paths_of(conversions.FIVES),
         convert=conversions.convert_fives,
         notes=(
             "800 RGB images of 2048×2048: 600 train, 200 test; 200 each of diabetic retinopathy, glaucoma, macular"
@@ -44,9 +71,8 @@ _ROWS = (
         task="binary_segmentation",
         licence="see the page of the data set at Kaggle",
         citation="Kaggle: shepbryan/phase-contrast-bdellovibrio",
-        size_mb=None,
         origin=Kaggle("shepbryan/phase-contrast-bdellovibrio"),
-        original=tuple(f"Cleaned/{name}" for name in conversions.BDELLO),
+        original=tuple(f"Cleaned/{name}" for name in paths_of(conversions.BDELLO)),
         convert=conversions.convert_bdello,
         notes=(
             "Grey images of 1024×1024. No split and no groups are stated: frames of one film may look alike.",
@@ -59,9 +85,8 @@ _ROWS = (
         task="binary_segmentation",
         licence="CC BY-SA 4.0",
         citation="Morelli et al. 2021, Scientific Reports, doi:10.1038/s41598-021-01929-5",
-        size_mb=None,
         origin=Kaggle("nbroad/fluorescent-neuronal-cells"),
-        original=conversions.NEURONS,
+        original=paths_of(conversions.NEURONS),
         convert=conversions.convert_neurons,
         notes=(
             "283 RGB images of 1600×1200; 252 masks were drawn semi-automatically, 31 by hand.",
@@ -97,7 +122,7 @@ _ROWS = (
         citation="Cardona et al. 2010; Arganda-Carreras et al. 2015",
         size_mb=6.5,
         origin=Web(f"{GITHUB}/ugent-korea/pytorch-unet-segmentation/archive/69169d8.zip", "isbi2012.zip"),
-        original=tuple(f"data/{path}" for path in conversions.ISBI),
+        original=tuple(f"data/{path}" for path in paths_of(conversions.ISBI)),
         convert=conversions.convert_isbi,
         notes=(
             "30 grey sections of 512×512 from one volume, 27 train and 3 val; the repository's test masks are copies"
@@ -112,7 +137,6 @@ _ROWS = (
         task="binary_segmentation",
         licence="not known",
         citation="Laguna ONhE; Estimation of the Relative Amount of Hemoglobin ...",
-        size_mb=None,
         origin=ByHand("No address is known: ask the authors of Laguna ONhE for the pictures."),
         original=conversions.DISC,
         convert=conversions.convert_disc,
@@ -122,43 +146,14 @@ _ROWS = (
         ),
         study="data: {classes: [background, disc]}",
     ),
-    Source(
-        name="mtneuro",
-        title="MTNeuro task 2: blood vessels, cells and axons in slices of a brain volume",
-        task="multiclass_segmentation",
-        licence="CC BY 4.0",
-        citation="MTNeuro benchmark, task 2 (2D, 4 classes); BossDB: prasad/prasad2020",
-        size_mb=None,
-        origin=Cutouts(IMAGES, "mtneuro_task2", fetch_task2),
-        original=FILES,
-        convert=convert_official,
-        notes=("1044 slices of 256×256 (807, 87, 150) of cortex, striatum and VP.", _NEXT_SLICES, _ONE_BRAIN),
-        study=f"{_TISSUE}\nvalidate: {{folds: 3, group: group}}",
-    ),
-    Source(
-        name="mtneuro_zi",
-        title="MTNeuro task 2 with the region ZI, which the official task leaves out",
-        task="multiclass_segmentation",
-        licence="CC BY 4.0",
-        citation="MTNeuro benchmark, task 2 (2D, 4 classes); BossDB: prasad/prasad2020",
-        size_mb=None,
-        origin=Cutouts(IMAGES, "mtneuro_task2", fetch_task2),
-        original=FILES,
-        convert=convert_with_zi,
-        notes=(
-            "1392 slices of 256×256 (1076, 116, 200); numbers do not compare with the official task.",
-            _NEXT_SLICES,
-            _ONE_BRAIN,
-        ),
-        study=f"{_TISSUE}\nvalidate: {{folds: 4, group: group}}",
-    ),
+    _MTNEURO,
+    _MTNEURO_ZI,
     Source(
         name="protein_atlas",
         title="Human Protein Atlas: where in the cell is the protein? (28 labels)",
         task="multilabel_classification",
         licence="the rules of the Kaggle competition",
         citation="Kaggle: human-protein-atlas-image-classification",
-        size_mb=None,
         origin=Kaggle("human-protein-atlas-image-classification", competition=True),
         original=conversions.ATLAS,
         convert=conversions.convert_atlas,

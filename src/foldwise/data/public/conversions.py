@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,72 +20,73 @@ from foldwise.errors import DataError
 from foldwise.storage import write_table
 from foldwise.text import some
 
-FIVES = ("train/Original", "train/Ground truth", "test/Original", "test/Ground truth")
-BDELLO = ("images", "masks")
-NEURONS = ("all_images/images", "all_masks/masks")
-ISBI = ("train/images", "train/masks", "val/images", "val/masks")
-DISC = ("tr_images", "ts_images", "clean_masks")
+# (part, place in it, name without suffix) of an image -> what is known of it, for metadata.csv.
+Facts = Callable[[str, int, str], dict[str, str]]
 
+# Part -> its folder of images and that of their masks.
+FIVES = {part: (f"{part}/Original", f"{part}/Ground truth") for part in ("train", "test")}
+BDELLO = {"": ("images", "masks")}
+NEURONS = {"": ("all_images/images", "all_masks/masks")}
+ISBI = {part: (f"{part}/images", f"{part}/masks") for part in ("train", "val")}
+DISC = ("tr_images", "ts_images", "clean_masks")
+GELS = ("dataset/gel", "dataset/not_gel", "test_images/gel", "test_images/not_gel")
+ATLAS = ("train.csv", "train")
+# Of every colour, what it stains; the files of the phantoms are named as these are.
+STAINS = {
+    "red": "microtubules",
+    "green": "the protein",
+    "blue": "the nucleus",
+    "yellow": "the endoplasmic reticulum",
+}
+CLASSES = tuple(ORGANELLES)
+
+MAX_DEPTH = 4  # folders above the original in an archive or a copy
 ISBI_BLOCK = 6  # consecutive sections kept together
 DISC_WIDTH, DISC_FROM = 1072, 20  # the left frame of a stereo picture; masks above this grey are the disc
 
 
 def convert_fives(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     """FIVES: split and disease stay in the names (``train_12_A.png``) and become columns."""
-    root = find_root(raw, FIVES)
-    pairs = []
-    for part in ("train", "test"):
-        for image, mask in paired(root / part / "Original", root / part / "Ground truth"):
-            disease = image.stem.rpartition("_")[2] if "_" in image.stem else ""
-            facts = {"split": part, "disease": disease}
-            pairs.append(ImageAndMask(image, mask, f"{part}_{image.stem}", facts))
-    lay_out_pairs(pairs, out, progress)
-    return (
-        _counted(pairs, "split"),
-        _counted(pairs, "disease", "the letter at the end of the original name, as it stands there"),
-    )
+
+    def facts(part: str, _order: int, name: str) -> dict[str, str]:
+        return {"split": part, "disease": name.rpartition("_")[2] if "_" in name else ""}
+
+    rows = _lay_out_pairs(raw, out, progress, FIVES, facts)
+    meaning = "the letter at the end of the original name, as it stands there"
+    return _counted(rows, "split"), _counted(rows, "disease", meaning)
 
 
 def convert_bdello(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     """Phase-contrast Bdellovibrio: names are kept, where the seed study renumbered them."""
-    root = find_root(raw, BDELLO)
-    pairs = [ImageAndMask(image, mask, image.stem) for image, mask in paired(root / "images", root / "masks")]
-    lay_out_pairs(pairs, out, progress)
-    return (f"{len(pairs)} images with their masks, names kept; the original states no split and no groups.",)
+    rows = _lay_out_pairs(raw, out, progress, BDELLO, lambda _part, _order, _name: {})
+    return (f"{len(rows)} images with their masks, names kept; the original states no split and no groups.",)
 
 
 def convert_neurons(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     """Fluorescent neuronal cells: names are kept; what stands before the section in a name is the group."""
-    root = find_root(raw, NEURONS)
-    image_masks = paired(root / NEURONS[0], root / NEURONS[1])
-    pairs = [
-        ImageAndMask(image, mask, image.stem, {"group": _animal(image.stem)}) for image, mask in image_masks
-    ]
-    lay_out_pairs(pairs, out, progress)
-    num_groups = len({pair.facts["group"] for pair in pairs})
+
+    def facts(_part: str, _order: int, name: str) -> dict[str, str]:
+        match = re.match(r"(mar\d+[a-z]?)s\d", name.casefold())
+        return {"group": match[1] if match else name}
+
+    rows = _lay_out_pairs(raw, out, progress, NEURONS, facts)
+    num_groups = len({row["group"] for row in rows})
     return (
-        f"{len(pairs)} images with their masks, names kept.",
+        f"{len(rows)} images with their masks, names kept.",
         f"{num_groups} groups were read from the names (Mar31bS2C1R2_... is of Mar31b); names of another form are"
         " groups of their own. The source does not say that this part is the animal.",
     )
 
 
-def _animal(name: str) -> str:
-    match = re.match(r"(mar\d+[a-z]?)s\d", name.casefold())
-    return match[1] if match else name
-
-
 def convert_isbi(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     """ISBI 2012 as one repository holds it: 27 training and 3 validation sections, in blocks of neighbours."""
-    root = find_root(raw, ISBI)
-    pairs = []
-    for part in ("train", "val"):
-        for order, (image, mask) in enumerate(paired(root / part / "images", root / part / "masks")):
-            facts = {"split": part, "order": str(order), "group": f"{part}-{order // ISBI_BLOCK}"}
-            pairs.append(ImageAndMask(image, mask, f"{part}_{image.stem}", facts))
-    lay_out_pairs(pairs, out, progress)
+
+    def facts(part: str, order: int, _name: str) -> dict[str, str]:
+        return {"split": part, "order": str(order), "group": f"{part}-{order // ISBI_BLOCK}"}
+
+    rows = _lay_out_pairs(raw, out, progress, ISBI, facts)
     return (
-        _counted(pairs, "split"),
+        _counted(rows, "split"),
         f"Groups are blocks of up to {ISBI_BLOCK} sections that follow each other by name in their folder.",
         "Mask values are as in the original: 255 is the inside of cells, 0 the membrane.",
     )
@@ -138,33 +138,21 @@ def _write_disc(image_path: Path, mask_path: Path, out: Path, name: str) -> bool
     return bool(image_HWC.shape[1] > DISC_WIDTH)
 
 
-def _counted(pairs: Sequence[ImageAndMask], fact: str, meaning: str = "") -> str:
-    counts = Counter(pair.facts[fact] or "(none)" for pair in pairs)
+def _counted(rows: Sequence[Mapping[str, str]], fact: str, meaning: str = "") -> str:
+    counts = Counter(row[fact] or "(none)" for row in rows)
     counted_values = ", ".join(f"{name} {count}" for name, count in counts.items())
     return f"Column {fact} of metadata.csv{f' ({meaning})' if meaning else ''}: {counted_values}."
-
-
-GELS = ("dataset/gel", "dataset/not_gel", "test_images/gel", "test_images/not_gel")
-ATLAS = ("train.csv", "train")
-# Of every colour, what it stains; the files of the phantoms are named as these are.
-STAINS = {
-    "red": "microtubules",
-    "green": "the protein",
-    "blue": "the nucleus",
-    "yellow": "the endoplasmic reticulum",
-}
-CLASSES = tuple(ORGANELLES)
 
 
 def convert_gels(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     """Gel images: class folders gel/ and not_gel/; the images of the author's test set are called test_..."""
     root = find_root(raw, GELS)
-    rows = []
+    rows: list[dict[str, str]] = []
     images = [(folder, name) for folder in GELS for name in image_files(root / folder)]
     for done, (folder, name) in enumerate(images, 1):
         part, label = folder.split("/")
         target = f"{label}/{name if part == 'dataset' else f'test_{name}'}"
-        copy(root / folder / name, out / target)
+        _copy(root / folder / name, out / target)
         rows.append({"image": target, "label": label, "split": "train" if part == "dataset" else "test"})
         progress("Copying", done, len(images))
     if {row["label"] for row in rows} != {"gel", "not_gel"}:
@@ -191,10 +179,10 @@ def convert_atlas(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
         problem = f"{len(missing)} of {4 * len(labels)} channel files are not there: {some(missing)}"
         cure = "Unpack all of train.zip into train/, or get the set again."
         raise DataError(problem, where=str(root / "train"), cure=cure)
-    copy(root / "train.csv", out / "train.csv")
+    _copy(root / "train.csv", out / "train.csv")
     for done, name in enumerate(labels, 1):
         for colour in STAINS:
-            copy(root / "train" / f"{name}_{colour}.png", out / "train" / f"{name}_{colour}.png")
+            _copy(root / "train" / f"{name}_{colour}.png", out / "train" / f"{name}_{colour}.png")
         progress("Copying", done, len(labels))
     named = {name: "|".join(CLASSES[k] for k in numbers) for name, numbers in labels.items()}
     write_table(out / "metadata.csv", ({"image": name, "names": text} for name, text in named.items()))
@@ -226,19 +214,6 @@ def _atlas_labels(table: Table) -> dict[str, tuple[int, ...]]:
     return labels
 
 
-DEEPEST = 4  # folders above the original in an archive or a copy
-
-
-@dataclass(frozen=True)
-class ImageAndMask:
-    """An image, its mask, the name (without suffix) both will have, and what else is known, for metadata.csv."""
-
-    image: Path
-    mask: Path
-    name: str
-    facts: dict[str, str] = field(default_factory=dict)
-
-
 def find_root(folder: Path, paths: Sequence[str]) -> Path:
     """The folder, at `folder` or the fewest levels below it, that holds all of `paths`.
 
@@ -246,7 +221,7 @@ def find_root(folder: Path, paths: Sequence[str]) -> Path:
         DataError: there is none, or there are several at one level; names what is missing.
     """
     level = [folder]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         roots = [root for root in level if all((root / path).exists() for path in paths)]
         if len(roots) == 1:
             return roots[0]
@@ -263,7 +238,38 @@ def find_root(folder: Path, paths: Sequence[str]) -> Path:
     )
 
 
-def paired(images: Path, masks: Path) -> list[tuple[Path, Path]]:
+def _lay_out_pairs(
+    raw: Path, out: Path, progress: Progress, parts: Mapping[str, tuple[str, str]], facts: Facts
+) -> list[dict[str, str]]:
+    """Copy the bytes to images/ and masks/; returns the rows that metadata.csv has of them.
+
+    Args:
+        parts: part of the set -> its folder of images and that of their masks; the part begins the new names.
+        facts: columns of metadata.csv, from the part, the place within it, and the name without suffix.
+    """
+    root = find_root(raw, paths_of(parts))
+    pairs = [
+        (part, order, *pair)
+        for part, (images, masks) in parts.items()
+        for order, pair in enumerate(_paired(root / images, root / masks))
+    ]
+    rows = []
+    for done, (part, order, image, mask) in enumerate(pairs, 1):
+        name = f"{part}_{image.stem}" if part else image.stem
+        for path, kind in ((image, "images"), (mask, "masks")):
+            _copy(path, out / kind / f"{name}{path.suffix.lower()}")
+        rows.append({"image": f"images/{name}{image.suffix.lower()}", **facts(part, order, image.stem)})
+        progress("Copying", done, len(pairs))
+    write_table(out / "metadata.csv", rows)
+    return rows
+
+
+def paths_of(parts: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
+    """All folders of images and masks."""
+    return tuple(path for folders in parts.values() for path in folders)
+
+
+def _paired(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     """Images with the masks of the same name but for the suffix, in natural order; DataError where one is alone."""
     image_of = {Path(name).stem: images / name for name in image_files(images)}
     mask_of = {Path(name).stem: masks / name for name in image_files(masks)}
@@ -275,22 +281,10 @@ def paired(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     return [(path, mask_of[name]) for name, path in image_of.items()]
 
 
-def lay_out_pairs(pairs: Sequence[ImageAndMask], out: Path, progress: Progress) -> None:
-    """Copy the bytes to images/ and masks/, and write what is known of each image to metadata.csv."""
-    rows = []
-    for done, pair in enumerate(pairs, 1):
-        for path, kind in ((pair.image, "images"), (pair.mask, "masks")):
-            copy(path, out / kind / f"{pair.name}{path.suffix.lower()}")
-        rows.append({"image": f"images/{pair.name}{pair.image.suffix.lower()}", **pair.facts})
-        progress("Copying", done, len(pairs))
-    write_table(out / "metadata.csv", rows)
-
-
-def copy(path: Path, target: Path) -> None:
-    """Copy a file to where none is yet: two originals never become one."""
+def _copy(path: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    # Two originals never become one.
     if target.exists():
-        raise DataError(
-            f"two files would be called {target.name}", where=str(path), cure="Get the set again."
-        )
+        problem = f"two files would be called {target.name}"
+        raise DataError(problem, where=str(path), cure="Get the set again.")
     shutil.copyfile(path, target)

@@ -79,10 +79,10 @@ class Source:
     task: Task
     licence: str
     citation: str
-    size_mb: float | None
     origin: Origin
     original: tuple[str, ...]
     convert: Callable[[Path, Path, Progress], tuple[str, ...]]
+    size_mb: float | None = None
     notes: tuple[str, ...] = ()
     study: str = ""
     as_it_is: bool = False
