@@ -6,10 +6,10 @@ import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, NamedTuple
 
 from foldwise.data.public.source import Progress, silent
 from foldwise.errors import DataError, RunError
@@ -19,13 +19,13 @@ MAX_FILES = 1_000_000
 CHUNK = 1 << 20
 
 
-@dataclass(frozen=True)
-class _Member:
+class _Member(NamedTuple):
     """One file or folder of an archive; `size` in bytes as the archive states it."""
 
     name: str
     size: int
     is_folder: bool
+    open: Callable[[], IO[bytes] | None]
 
 
 def unpack(archive: Path, folder: Path, *, progress: Progress = silent, most_bytes: int = MAX_BYTES) -> None:
@@ -39,12 +39,14 @@ def unpack(archive: Path, folder: Path, *, progress: Progress = silent, most_byt
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as zipped:
-                files = _checked(_zip_members(zipped, archive), archive, most_bytes)
-                _write(files, zipped.open, folder, archive, progress)
+                _write(
+                    _checked(_zip_members(zipped, archive), archive, most_bytes), folder, archive, progress
+                )
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as tarred:
-                files = _checked(_tar_members(tarred, archive), archive, most_bytes)
-                _write(files, lambda name: _opened(tarred, name), folder, archive, progress)
+                _write(
+                    _checked(_tar_members(tarred, archive), archive, most_bytes), folder, archive, progress
+                )
         else:
             raise _not_supported(archive)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError) as error:
@@ -58,9 +60,8 @@ def _not_supported(archive: Path) -> DataError:
         head = file.read(6)
     kind = "RAR" if head.startswith(b"Rar!") else "7z" if head.startswith(b"7z\xbc\xaf") else None
     if kind is None:
-        return DataError(
-            "the file is neither a zip nor a tar archive", where=str(archive), cure="Download it again."
-        )
+        problem = "the file is neither a zip nor a tar archive"
+        return DataError(problem, where=str(archive), cure="Download it again.")
     problem = f"the file is a {kind} archive, which only other programs can unpack"
     cure = "Unpack it with unar, unrar or 7-Zip, then give the unpacked folder with --local FOLDER."
     return DataError(problem, where=str(archive), cure=cure)
@@ -75,29 +76,17 @@ def _zip_members(zipped: zipfile.ZipFile, archive: Path) -> Iterator[_Member]:
         if info.flag_bits & 1:
             problem = f"{info.filename!r} is encrypted"
             raise DataError(problem, where=str(archive), cure="Unpack it yourself, give --local.")
-        yield _Member(info.filename, info.file_size, info.is_dir())
+        yield _Member(info.filename, info.file_size, info.is_dir(), partial(zipped.open, info))
 
 
 def _tar_members(tarred: tarfile.TarFile, archive: Path) -> Iterator[_Member]:
     for info in tarred.getmembers():
         if not (info.isreg() or info.isdir()) or info.issparse():
             raise _refused(info.name, "is a link, a device or a sparse file", archive)
-        yield _Member(info.name, info.size, info.isdir())
+        yield _Member(info.name, info.size, info.isdir(), partial(tarred.extractfile, info))
 
 
-def _opened(tarred: tarfile.TarFile, name: str) -> IO[bytes]:
-    opened = tarred.extractfile(name)
-    assert opened is not None, "only plain files are opened"
-    return opened
-
-
-def _write(
-    files: dict[str, _Member],
-    opened: Callable[[str], IO[bytes]],
-    folder: Path,
-    archive: Path,
-    progress: Progress,
-) -> None:
+def _write(files: Mapping[str, _Member], folder: Path, archive: Path, progress: Progress) -> None:
     """Write files that were checked."""
     total = sum(member.size for member in files.values())
     folder.mkdir(parents=True)
@@ -110,7 +99,9 @@ def _write(
     for name, member in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        with opened(member.name) as reading, target.open("xb") as writing:
+        reading = member.open()
+        assert reading is not None, "only plain files are opened"
+        with reading, target.open("xb") as writing:
             shutil.copyfileobj(reading, writing, CHUNK)
         done += member.size
         progress(f"Unpacking {archive.name}", done, total)
@@ -150,8 +141,5 @@ def _safe(name: str, archive: Path) -> str:
 
 
 def _refused(name: str, why: str, archive: Path) -> DataError:
-    return DataError(
-        f"the archive was not unpacked: {name!r} {why}",
-        where=str(archive),
-        cure="No sound copy of this data set holds such a file. Delete the archive and get it again from its source.",
-    )
+    cure = "No sound copy of this data set holds such a file. Delete the archive and get it again from its source."
+    return DataError(f"the archive was not unpacked: {name!r} {why}", where=str(archive), cure=cure)

@@ -105,9 +105,8 @@ def convert_disc(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     absent = [path.name for _, path in parts if path.stem not in masks]
     if absent or not parts:
         problem = f"{len(absent)} images have no mask of their name" if absent else "there are no images"
-        raise DataError(
-            problem, where=str(root / "clean_masks"), cure="Masks bear the names of their images."
-        )
+        cure = "Masks bear the names of their images."
+        raise DataError(problem, where=str(root / "clean_masks"), cure=cure)
     rows, num_cut = [], 0
     for done, (part, path) in enumerate(parts, 1):
         name = f"{part}_{path.stem}.png"
@@ -129,9 +128,8 @@ def _write_disc(image_path: Path, mask_path: Path, out: Path, name: str) -> bool
     grey_HW = mask if mask.ndim == 2 else mask.max(-1)
     if image_HWC.shape[:2] != grey_HW.shape:
         sizes = " and ".join(f"{shape[1]}×{shape[0]}" for shape in (image_HWC.shape, grey_HW.shape))
-        raise DataError(
-            f"image and mask differ in size: {sizes}", where=str(mask_path), cure="Get them again."
-        )
+        problem = f"image and mask differ in size: {sizes}"
+        raise DataError(problem, where=str(mask_path), cure="Get them again.")
     for folder, pixels in (("images", image_HWC), ("masks", np.where(grey_HW > DISC_FROM, 255, 0))):
         (out / folder).mkdir(exist_ok=True)
         Image.fromarray(pixels[:, :DISC_WIDTH].astype(np.uint8)).save(out / folder / name)
@@ -169,23 +167,18 @@ def convert_atlas(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     root = find_root(raw, ATLAS)
     table = read_table(root / "train.csv")
     labels = _atlas_labels(table)
-    missing = [
-        f"{name}_{colour}.png"
-        for name in labels
-        for colour in STAINS
-        if not (root / "train" / f"{name}_{colour}.png").is_file()
-    ]
-    if missing:
-        problem = f"{len(missing)} of {4 * len(labels)} channel files are not there: {some(missing)}"
+    files = [f"{name}_{colour}.png" for name in labels for colour in STAINS]
+    if missing := [file for file in files if not (root / "train" / file).is_file()]:
+        problem = f"{len(missing)} of {len(files)} channel files are not there: {some(missing)}"
         cure = "Unpack all of train.zip into train/, or get the set again."
         raise DataError(problem, where=str(root / "train"), cure=cure)
     _copy(root / "train.csv", out / "train.csv")
-    for done, name in enumerate(labels, 1):
-        for colour in STAINS:
-            _copy(root / "train" / f"{name}_{colour}.png", out / "train" / f"{name}_{colour}.png")
-        progress("Copying", done, len(labels))
-    named = {name: "|".join(CLASSES[k] for k in numbers) for name, numbers in labels.items()}
-    write_table(out / "metadata.csv", ({"image": name, "names": text} for name, text in named.items()))
+    for done, file in enumerate(files, 1):
+        _copy(root / "train" / file, out / "train" / file)
+        progress("Copying", done // len(STAINS), len(labels))
+    names = ("|".join(CLASSES[k] for k in numbers) for numbers in labels.values())
+    rows = ({"image": image, "names": text} for image, text in zip(labels, names, strict=True))
+    write_table(out / "metadata.csv", rows)
     stains = ", ".join(f"{colour} ({stain})" for colour, stain in STAINS.items())
     return (
         f"{len(labels)} images of four channels, each a file: {stains}.",
@@ -205,11 +198,9 @@ def _atlas_labels(table: Table) -> dict[str, tuple[int, ...]]:
         good = numbers and all(text.isdigit() and int(text) < len(CLASSES) for text in numbers)
         name = row["Id"].strip()
         if not good or name in labels or not name or Path(name).name != name:
-            raise DataError(
-                f"{row['Id']!r}, {row['Target']!r}: an id once, and numbers from 0 to {len(CLASSES) - 1}, are expected",
-                where=table.where(k),
-                cure="Get train.csv again.",
-            )
+            expected = f"an id once, and numbers from 0 to {len(CLASSES) - 1}, are expected"
+            problem = f"{row['Id']!r}, {row['Target']!r}: {expected}"
+            raise DataError(problem, where=table.where(k), cure="Get train.csv again.")
         labels[name] = tuple(int(text) for text in numbers)
     return labels
 

@@ -40,25 +40,16 @@ def fetch(origin: Origin, folder: Path, progress: Progress) -> Path:
             origin.fetch(folder, progress)
             return folder
         case ByHand():
-            raise MissingExtra(
-                "nothing is known from which this data set could be downloaded",
-                cure=f"{origin.how} Then give the copy with --local FOLDER.",
-            )
-
-
-def recorded_digest(path: Path) -> str | None:
-    """The SHA-256 that was written down beside a download when it first came; None before that."""
-    record = _record(path)
-    return record.read_text(encoding="ascii").strip() if record.is_file() else None
-
-
-def _record(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
+            problem = "nothing is known from which this data set could be downloaded"
+            raise MissingExtra(problem, cure=f"{origin.how} Then give the copy with --local FOLDER.")
 
 
 def _from_web(web: Web, folder: Path, progress: Progress) -> Path:
     path = folder / web.file_name
-    sha256 = web.sha256 or recorded_digest(path)
+    # Beside a download lies the digest it had when it first came.
+    record = path.with_name(f"{path.name}.sha256")
+    recorded = record.read_text(encoding="ascii").strip() if record.is_file() else None
+    sha256 = web.sha256 or recorded
     pooch.get_logger().setLevel("WARNING")  # else every digest is printed
     with _in_plain_words(web, folder, sha256):
         pooch.retrieve(
@@ -68,9 +59,9 @@ def _from_web(web: Web, folder: Path, progress: Progress) -> Path:
             path=folder,
             downloader=Resuming(folder / f"{web.file_name}.part", progress),
         )
-    if not _record(path).is_file():
+    if recorded is None:
         digest = pooch.file_hash(str(path), alg="sha256")
-        with written_whole(_record(path)) as scratch:
+        with written_whole(record) as scratch:
             scratch.write_text(f"{digest}\n", encoding="ascii")
     return path
 
@@ -82,22 +73,20 @@ def _in_plain_words(web: Web, folder: Path, sha256: str | None) -> Iterator[None
         yield
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else "?"
-        raise DataError(
-            f"{web.url} answers {status}",
-            cure="Look whether the page of the data set has moved; a copy of your own is taken with --local.",
-        ) from None
+        cure = "Look whether the page of the data set has moved; a copy of your own is taken with --local."
+        raise DataError(f"{web.url} answers {status}", cure=cure) from None
     except requests.RequestException as error:
         problem = f"{web.file_name} could not be downloaded whole ({_reason(error)})"
         cure = "Call the same command again: it goes on where it stopped, if the server allows it."
         raise DataError(problem, where=web.url, cure=cure) from None
     except ValueError:
         source = "published" if web.sha256 else "recorded at the first download"
-        raise DataError(
-            f"{web.file_name} is not the file that was expected: its SHA-256 is not {sha256}, the one {source}",
-            where=web.url,
-            cure="Nothing of it was kept. Try again; if it stays so, the file was changed at its source:"
-            f" compare with its page, then delete {folder / web.file_name}.sha256 to accept it.",
-        ) from None
+        problem = f"{web.file_name} is not the file that was expected: its SHA-256 is not {sha256}, the one {source}"
+        cure = (
+            "Nothing of it was kept. Try again; if it stays so, the file was changed at its source: compare with its"
+            f" page, then delete {folder / web.file_name}.sha256 to accept it."
+        )
+        raise DataError(problem, where=web.url, cure=cure) from None
     except OSError as error:
         problem = f"the download cannot be written ({error.strerror or error})"
         cure = "Make room, or set FOLDWISE_CACHE to a folder with room; what came so far is kept."

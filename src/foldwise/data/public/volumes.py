@@ -24,7 +24,8 @@ REGIONS = {
 SPLITS = {"train": (110, 379), "val": (380, 409), "test": (420, 470)}  # ranges of z
 OFFICIAL = ("cortex", "striatum", "VP")
 NUM_CLASSES = 4
-FILES = tuple(f"task2_2D_4class{part}{kind}.npy" for part in SPLITS for kind in ("images", "labels"))
+KINDS = {"images": IMAGES, "labels": LABELS}
+FILES = tuple(f"task2_2D_4class{part}{kind}.npy" for part in SPLITS for kind in KINDS)
 
 
 def fetch_task2(folder: Path, progress: Progress) -> None:
@@ -34,12 +35,8 @@ def fetch_task2(folder: Path, progress: Progress) -> None:
         MissingExtra: intern, the client of the database, is not installed.
         DataError: the database does not answer.
     """
-    todo = [
-        (part, kind)
-        for part in SPLITS
-        for kind in ("images", "labels")
-        if not _stack(folder, part, kind).is_file()
-    ]
+    stacks = [(part, kind) for part in SPLITS for kind in KINDS]
+    todo = [stack for stack in stacks if not _stack(folder, *stack).is_file()]
     if not todo:
         return
     intern = need("intern", "bossdb")
@@ -47,16 +44,16 @@ def fetch_task2(folder: Path, progress: Progress) -> None:
         progress(f"Cutting out {part} {kind}", done, len(todo))
         first, last = SPLITS[part]
         try:
-            volume = intern.array(IMAGES if kind == "images" else LABELS, boss_config=dict(SERVER))
+            volume = intern.array(KINDS[kind], boss_config=dict(SERVER))
             regions = [
                 np.asarray(volume[first:last, y0:y1, x0:x1]) for (x0, x1), (y0, y1) in REGIONS.values()
             ]
         except Exception as error:  # whatever intern and the network raise
-            raise DataError(
-                f"the database gave no {part} {kind} ({type(error).__name__})",
-                where=IMAGES if kind == "images" else LABELS,
-                cure="Try again: the stacks that are whole are kept. Or give the .npy files with --local FOLDER.",
-            ) from None
+            problem = f"the database gave no {part} {kind} ({type(error).__name__})"
+            cure = (
+                "Try again: the stacks that are whole are kept. Or give the .npy files with --local FOLDER."
+            )
+            raise DataError(problem, where=KINDS[kind], cure=cure) from None
         with written_whole(_stack(folder, part, kind)) as scratch, scratch.open("wb") as file:
             np.save(file, np.concatenate(regions), allow_pickle=False)
     progress("Cutting out", len(todo), len(todo))
@@ -88,9 +85,8 @@ def _convert(raw: Path, out: Path, regions: Sequence[str], progress: Progress) -
             start = k * (last - first)
             images.append(image[start : start + last - first])
             masks.append(mask[start : start + last - first].astype(np.uint8))
-            rows += [
-                {"split": part, "region": region, "z": str(z), "group": region} for z in range(first, last)
-            ]
+            facts = {"split": part, "region": region, "group": region}
+            rows += [facts | {"z": str(z)} for z in range(first, last)]
         progress("Joining stacks", done, len(SPLITS))
     np.save(out / "images.npy", np.concatenate(images), allow_pickle=False)
     np.save(out / "masks.npy", np.concatenate(masks), allow_pickle=False)
@@ -103,24 +99,20 @@ def _convert(raw: Path, out: Path, regions: Sequence[str], progress: Progress) -
 def _opened(root: Path, part: str, num_z: int) -> tuple[np.ndarray, np.ndarray]:
     """The two stacks of a split, checked."""
     stacks = []
-    for kind in ("images", "labels"):
+    for kind in KINDS:
         path = _stack(root, part, kind)
         try:
             stacks.append(np.load(path, mmap_mode="r", allow_pickle=False))
         except (ValueError, OSError, EOFError) as error:
-            raise DataError(
-                f"the stack cannot be read ({error})", where=str(path), cure="Get it again."
-            ) from None
+            problem = f"the stack cannot be read ({error})"
+            raise DataError(problem, where=str(path), cure="Get it again.") from None
     image, mask = stacks
     num_slices = num_z * len(REGIONS)
     if image.ndim != 3 or image.shape != mask.shape or len(image) != num_slices:
         shapes = " and ".join("×".join(map(str, stack.shape)) for stack in stacks)
-        raise DataError(
-            f"the {part} stacks have shapes {shapes}; {num_slices} slices each ({num_z} of {len(REGIONS)} regions) are"
-            " expected",
-            where=str(root),
-            cure="Get them again.",
-        )
+        expected = f"{num_slices} slices each ({num_z} of {len(REGIONS)} regions)"
+        problem = f"the {part} stacks have shapes {shapes}; {expected} are expected"
+        raise DataError(problem, where=str(root), cure="Get them again.")
     if mask.min() < 0 or mask.max() >= NUM_CLASSES:
         problem = f"labels reach from {mask.min()} to {mask.max()}, not from 0 to {NUM_CLASSES - 1}"
         raise DataError(problem, where=str(_stack(root, part, "labels")), cure="Get them again.")
