@@ -15,7 +15,6 @@ from foldwise.judging.sections.boundary import check_boundary
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.devices import waiting_here
-from foldwise.pipeline.preparing import Prepared
 from foldwise.runs.items import Rates, seconds_of
 from foldwise.runs.plan import Plan, waiting_sentence, without
 from foldwise.study.configurations import Configuration
@@ -24,6 +23,7 @@ from foldwise.study.spec import Training
 if TYPE_CHECKING:
     from foldwise.learning.networks.network import DataShape
     from foldwise.learning.training.estimate import Estimate, EvaluatedImages
+    from foldwise.pipeline.preparing import Prepared
 
 
 @dataclass(frozen=True)
