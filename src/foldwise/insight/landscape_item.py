@@ -19,7 +19,7 @@ from foldwise.errors import RunError
 from foldwise.insight.attention import attention_maps, images_to_show, why_absent
 from foldwise.insight.landscape.criteria import Named, criteria_of, trivial_values
 from foldwise.insight.landscape.curvature import curvature
-from foldwise.insight.landscape.points import Landscape, has_batch_norm, recalibrate
+from foldwise.insight.landscape.points import Landscape, batch_norms, recalibrate
 from foldwise.insight.landscape.surfaces import Course, barriers, direction_spread, surfaces_of
 from foldwise.insight.layers import Layers, gradients, layers_in_order, noticed
 from foldwise.insight.replay import Replay, largest_difference, most_steps, replay, weights_in
@@ -181,7 +181,7 @@ def _written(view: _View, scratch: Path) -> dict[str, Any]:
         "trained_with": trained_with,
         "images": sum(len(batch.cases) for batch in batches),
         "images_from": "training part",
-        "norm": "batch norm" if has_batch_norm(view.replayed.network) else "none",
+        "norm": "batch norm" if batch_norms(view.replayed.network) else "none",
         "only_head": view.request.encoder is not None,
         "replay": {"equal": difference == 0, "largest_difference": finite(difference)},
         "device": view.request.device.type,

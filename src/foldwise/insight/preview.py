@@ -45,11 +45,13 @@ def preview_item(job: Job) -> dict[str, Any]:
             images, masks = _draws(pictures, case, number, settings)
             # Back to the values of the file, so that the draws are seen as the images are.
             mean_NC, std_NC = norm.statistics([packed.image(case)])
-            raw = (
-                images * torch.from_numpy(std_NC)[..., None, None]
-                + torch.from_numpy(mean_NC)[..., None, None]
-            )
-            images, masks = _smaller(raw, masks)
+            std, mean = (torch.from_numpy(values)[..., None, None] for values in (std_NC, mean_NC))
+            images = images * std + mean
+            factor = LONGEST_PX / max(images.shape[2:])
+            if factor < 1:
+                size = [max(1, round(side * factor)) for side in images.shape[2:]]
+                masks = F.interpolate(masks[:, None].float(), size, mode="nearest")[:, 0].round().long()
+                images = F.interpolate(images, size, mode="area")
             arrays[f"draws_{number}"] = as_stored(images.numpy(), packed.dtype)
             arrays[f"masks_{number}"] = masks.numpy().astype(np.uint8)
     np.savez_compressed(job.scratch / PREVIEW, **arrays)  # type: ignore[arg-type]
@@ -58,14 +60,13 @@ def preview_item(job: Job) -> dict[str, Any]:
 
 def _draws(pictures: Pictures, case: int, number: int, settings: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Images (4, C, h, w), normalised, and masks (4, h, w) of one case; each a batch of its own, as none is padded then."""
-    batches = list(
-        pictures.training(
-            [np.array([case])] * DRAWS,
-            crop_px=settings["crop_px"],
-            augment=Augment.model_validate(settings["augment"]),
-            generator=epoch_generator(settings["seed"], number),
-        )
+    augment, generator = (
+        Augment.model_validate(settings["augment"]),
+        epoch_generator(settings["seed"], number),
     )
+    order = [np.array([case])] * DRAWS
+    drawn = pictures.training(order, crop_px=settings["crop_px"], augment=augment, generator=generator)
+    batches = list(drawn)
     return torch.cat([batch.inputs for batch in batches]), torch.cat([batch.targets for batch in batches])
 
 
@@ -91,21 +92,11 @@ def chosen(packed: Packed, train: np.ndarray) -> list[int]:
     """Up to four training cases: evenly spread over the classes, or over how much foreground there is, if any."""
     if packed.task.endswith("segmentation"):
         size = {int(case): sum(packed.measures[case].class_pixels[1:]) for case in train}
-        having = [case for case in size if size[case]] or list(size)
-        ordered = sorted(having, key=lambda case: (size[case], case))
+        with_any = [case for case in size if size[case]] or list(size)
+        ordered = sorted(with_any, key=lambda case: (size[case], case))
     else:
         label = {int(case): np.atleast_1d(packed.labels[case]).tolist() for case in train}
         ordered = sorted(label, key=lambda case: (label[case], case))
     # Even steps through the order: of sorted labels every class, of sorted sizes little and much foreground.
     places = np.linspace(0, len(ordered) - 1, min(IMAGES, len(ordered))).round().astype(int)
     return [ordered[number] for number in places]
-
-
-def _smaller(images_NCHW: Tensor, masks_NHW: Tensor) -> tuple[Tensor, Tensor]:
-    """At most `LONGEST_PX` on the longer side; masks keep their values."""
-    factor = LONGEST_PX / max(images_NCHW.shape[2:])
-    if factor >= 1:
-        return images_NCHW, masks_NHW
-    size = [max(1, round(side * factor)) for side in images_NCHW.shape[2:]]
-    masks = F.interpolate(masks_NHW[:, None].float(), size, mode="nearest")[:, 0]
-    return F.interpolate(images_NCHW, size, mode="area"), masks.round().long()

@@ -46,7 +46,9 @@ def robustness_item(job: Job) -> dict[str, Any]:
         for blur_px, noise in strengths:
             worse = Corrupted(packed, blur_px=blur_px, noise=noise, seed=settings["seed"])
             scores = fitted.scores_on(worse, split.test)
-            scores_by_condition.append(_lighter(scores, shown))
+            # Without the class maps that nobody keeps: all conditions of a fold are held until they are written.
+            maps = {case: labels for case, labels in scores.maps.items() if case == shown}
+            scores_by_condition.append(Scores(scores.case, scores.arrays, None, scores.loss, maps))
             job.beat({"doing": f"{len(scores_by_condition)} of {len(strengths)} conditions"})
     shape = (len(settings["blur_px"]), len(settings["noise"]))
     _write(job.scratch, scores_by_condition, shape, shown)
@@ -65,9 +67,8 @@ class FittedNetwork:
 
     def scores_on(self, packed: Corrupted, cases: np.ndarray) -> Scores:
         """What it says of whole images."""
-        forward = ForwardPass(
-            self.model.task, len(self.model.classes), self.device, self.precision, layout_for(self.network)
-        )
+        task, layout = self.model.task, layout_for(self.network)
+        forward = ForwardPass(task, len(self.model.classes), self.device, self.precision, layout)
         # It has every name of a packed data set that pictures are made with.
         pictures = Pictures(packed, self.model.normalization, self.device)  # type: ignore[arg-type]
         return evaluate(self.network, pictures.whole(cases, batch_size=self.batch_size), forward, fully=True)
@@ -100,27 +101,18 @@ def example(packed: Packed, cases: np.ndarray) -> int | None:
     return having[len(having) // 2][1]
 
 
-def _lighter(scores: Scores, shown: int | None) -> Scores:
-    """Without the class maps that nobody keeps: all conditions of a fold are held until they are written."""
-    maps = {case: labels for case, labels in scores.maps.items() if case == shown}
-    return Scores(scores.case, scores.arrays, None, scores.loss, maps)
-
-
 def _write(
     scratch: Path, scores_by_condition: list[Scores], shape: tuple[int, int], shown: int | None
 ) -> None:
+    def stacked(arrays: Iterable[np.ndarray]) -> np.ndarray:
+        whole = np.stack(list(arrays))
+        return whole.reshape(*shape, *whole.shape[1:])
+
     names = scores_by_condition[0].arrays
-    arrays = {
-        name: _stacked((scores.arrays[name] for scores in scores_by_condition), shape) for name in names
-    }
+    arrays = {name: stacked(scores.arrays[name] for scores in scores_by_condition) for name in names}
     if "histogram" in arrays:
         arrays["histogram"] = arrays["histogram"].astype(np.uint32)
     np.savez_compressed(scratch / SCORES, case=scores_by_condition[0].case, **arrays)  # type: ignore[arg-type]
     if shown is not None:
-        maps = _stacked((scores.maps[shown] for scores in scores_by_condition), shape)
+        maps = stacked(scores.maps[shown] for scores in scores_by_condition)
         np.savez_compressed(scratch / EXAMPLE, case=np.int64(shown), maps=maps)
-
-
-def _stacked(parts: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-    whole = np.stack(list(parts))
-    return whole.reshape(*shape, *whole.shape[1:])

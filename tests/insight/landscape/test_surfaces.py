@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from foldwise.errors import FoldwiseError
 from foldwise.insight.landscape.directions import filter_normalised, raw_direction, weights_of
-from foldwise.insight.landscape.points import Landscape, Pooled, evaluate, has_batch_norm, recalibrate
+from foldwise.insight.landscape.points import Landscape, Pooled, batch_norms, evaluate, recalibrate
 from foldwise.insight.landscape.surfaces import at_each, line, plane, scattered
 from foldwise.learning.networks.network import Classifier, freeze_encoder
 from foldwise.learning.objectives.losses import make_loss
@@ -149,15 +149,15 @@ def test_a_frozen_encoder_keeps_its_statistics():
     encoder = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     network = freeze_encoder(Classifier(encoder, nn.Linear(4, 3)))
     before = state(network)
-    assert not has_batch_norm(network)
+    assert not batch_norms(network)
     recalibrate(network, pictures(), forward=CLASSIFY)
     assert unchanged(network, before)
 
 
 def test_which_networks_have_batch_norm():
-    assert has_batch_norm(normed())
-    assert not has_batch_norm(dense())
-    assert not has_batch_norm(nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)))
+    assert batch_norms(normed())
+    assert not batch_norms(dense())
+    assert not batch_norms(nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)))
 
 
 def test_images_of_many_sizes_are_calibrated_where_one_image_has_no_spread():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -54,7 +54,8 @@ def criteria_of(request: FitRequest) -> tuple[list[Named], int | None]:
     """
     about, task = request.settings["landscape"], request.packed.task
     own = stated_loss(request.training.loss, task)
-    losses = _unique(stated_loss(Choice.model_validate(loss), task) for loss in about["losses"])
+    stated = [stated_loss(Choice.model_validate(loss), task) for loss in about["losses"]]
+    losses = list({str(loss): loss for loss in stated}.values())
     if about["standard"]:
         # Room is left for the loss that the fit was trained with, wherever it stands in the study.
         others = [loss for loss in losses if loss != own][: MAX_LOSSES - 1]
@@ -84,24 +85,17 @@ def check_losses(losses: Sequence[Choice], *, task: Task, num_classes: int, wher
         raise SpecError.together(errors)
 
 
-def _unique(losses: Iterable[Choice]) -> list[Choice]:
-    return list({str(loss): loss for loss in losses}.values())
-
-
 def error_of(metric: str, task: Task) -> Named:
     """1 - the metric a study is judged by; where that does not follow from decisions, that of its task which does.
 
     Ranks, probabilities and boundaries, as AUROC and NSD need them, do not. Of a metric that is better when lower
     the error is the metric itself.
     """
-    row = choose_metric(metric, FAMILIES[task])
+    family = FAMILIES[task]
+    row = choose_metric(metric, family)
     if row.needs != "decisions":
         # The default of several labels is a ranking itself.
-        row = (
-            METRICS["label_accuracy"]
-            if FAMILIES[task] == "multilabel"
-            else choose_metric("auto", FAMILIES[task])
-        )
+        row = METRICS["label_accuracy"] if family == "multilabel" else choose_metric("auto", family)
 
     def value(decisions_N: np.ndarray) -> float:
         score = value_of(row, outputs_of_decisions(decisions_N, task))
@@ -117,8 +111,7 @@ class Trivial(nn.Module):
 
     def __init__(self, logits_K: Tensor, *, pixels: bool) -> None:
         super().__init__()
-        self.register_buffer("logits_K", logits_K)
-        self.pixels = pixels
+        self.logits_K, self.pixels = logits_K, pixels
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, K), or (N, K, H, W)."""
@@ -137,7 +130,7 @@ def trivial_predictor(request: FitRequest) -> Trivial:
         logits = np.log(share) - np.log1p(-share)
     else:
         logits = np.log((counts / max(counts.sum(), 1)).clip(min=CLIP))
-    return Trivial(torch.from_numpy(logits).float(), pixels=request.segmentation).to(request.device)
+    return Trivial(torch.from_numpy(logits).float().to(request.device), pixels=request.segmentation)
 
 
 def trivial_values(
@@ -145,8 +138,6 @@ def trivial_values(
 ) -> np.ndarray:
     """(L,) what each criterion says of the trivial predictor, on the images that are looked at."""
     # In float32, as all criteria of a landscape are; and a constant has no convolution that a layout could help.
-    plain: dict[str, Any] = {"layout": torch.contiguous_format, "precision": "fp32"}
-    asking = ForwardPass(forward.task, forward.num_classes, forward.device, **plain)
-    return evaluate(
-        trivial_predictor(request), batches, [criterion.of for criterion in criteria], forward=asking
-    )
+    plain = replace(forward, layout=torch.contiguous_format, precision="fp32")
+    rules = [criterion.of for criterion in criteria]
+    return evaluate(trivial_predictor(request), batches, rules, forward=plain)

@@ -124,15 +124,7 @@ def _bent(
     """How the gradient changes along `vector`, (W,)."""
     if not slopes.requires_grad:  # the loss is a straight line
         return torch.zeros_like(vector)
-    bent = torch.autograd.grad(
-        slopes,
-        parameters,
-        vector.to(slopes),
-        retain_graph=keep_graph,
-        allow_unused=True,
-        materialize_grads=True,
-    )
-    return torch.cat([part.reshape(-1) for part in bent]).to(vector)
+    return _grad(slopes, parameters, vector.to(slopes), retain_graph=keep_graph).to(vector)
 
 
 def gradient(landscape: Landscape) -> Tensor:
@@ -156,10 +148,12 @@ def _losses(landscape: Landscape) -> Iterator[Tensor]:
         yield loss(logits, batch.targets) * (len(batch.cases) / images)
 
 
-def _grad(scalar: Tensor, parameters: list[nn.Parameter], *, create_graph: bool = False) -> Tensor:
-    """The gradient (W,); 0 for parameters that do not matter."""
+def _grad(
+    outputs: Tensor, parameters: list[nn.Parameter], along: Tensor | None = None, **graph: bool
+) -> Tensor:
+    """The gradient (W,) of a scalar, or of `outputs` along a vector; 0 for parameters that do not matter."""
     slopes = torch.autograd.grad(
-        scalar, parameters, create_graph=create_graph, allow_unused=True, materialize_grads=True
+        outputs, parameters, along, allow_unused=True, materialize_grads=True, **graph
     )
     return torch.cat([slope.reshape(-1) for slope in slopes])
 
@@ -254,7 +248,8 @@ def lanczos(product: Product, start: Tensor, *, iterations: int = 30, tolerance:
     basis = start.new_empty(room, start.numel())
     diagonal: list[float] = []
     beside: list[float] = []
-    left = start.to(_exact(start))
+    # In double precision, but on MPS, which has no such numbers.
+    left = start.to(torch.float32 if start.device.type == "mps" else torch.float64)
     norm = float(torch.linalg.vector_norm(left))
     for done in range(1, room + 1):
         basis[done - 1] = left / norm
@@ -269,11 +264,6 @@ def lanczos(product: Product, start: Tensor, *, iterations: int = 30, tolerance:
             break
         beside.append(norm)
     return ends
-
-
-def _exact(vector: Tensor) -> torch.dtype:
-    """float64, but on MPS, which has no such numbers."""
-    return torch.float32 if vector.device.type == "mps" else torch.float64
 
 
 def _without(left: Tensor, basis: Tensor) -> Tensor:
@@ -291,6 +281,7 @@ def _without(left: Tensor, basis: Tensor) -> Tensor:
 
 
 def _ritz(diagonal: np.ndarray, beside: np.ndarray, norm: float, tolerance: float) -> Ends:
+    """The ends as the tridiagonal matrix so far has them; nan where a product was no finite number."""
     if not (np.isfinite(diagonal).all() and np.isfinite(norm)):
         return Ends(np.full(len(diagonal), np.nan), np.zeros(len(diagonal), dtype=bool))
     values, vectors = eigh_tridiagonal(diagonal, beside)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -40,15 +39,14 @@ def filter_normalised(raw: Vector, weights: Vector) -> dict[str, Tensor]:
 
     Source: Li et al. 2018, arXiv:1712.09913, with their 1e-10 against a division by 0.
     """
-    return {name: _scaled(direction, weights[name]) for name, direction in raw.items()}
-
-
-def _scaled(direction: Tensor, weight: Tensor) -> Tensor:
-    if direction.ndim <= 1:
-        return torch.zeros_like(direction)
-    axes = tuple(range(1, direction.ndim))
-    length, wanted = (torch.linalg.vector_norm(part, dim=axes, keepdim=True) for part in (direction, weight))
-    return direction * (wanted / (length + 1e-10))
+    normalised = {name: torch.zeros_like(direction) for name, direction in raw.items()}
+    for name, direction in raw.items():
+        if direction.ndim > 1:
+            axes = tuple(range(1, direction.ndim))
+            length = torch.linalg.vector_norm(direction, dim=axes, keepdim=True)
+            wanted = torch.linalg.vector_norm(weights[name], dim=axes, keepdim=True)
+            normalised[name] = direction * (wanted / (length + 1e-10))
+    return normalised
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
@@ -108,9 +106,8 @@ class Mover:
 
     def __init__(self, network: nn.Module) -> None:
         self.parameters = trainable(network)
-        self._kept = [
-            (tensor, tensor.detach().clone()) for tensor in (*self.parameters.values(), *network.buffers())
-        ]
+        moved = (*self.parameters.values(), *network.buffers())
+        self._before = [(tensor, tensor.detach().clone()) for tensor in moved]
 
     @torch.no_grad()
     def to(self, centre: Vector, steps: Sequence[tuple[float, Vector]] = ()) -> None:
@@ -123,15 +120,13 @@ class Mover:
     @torch.no_grad()
     def back(self) -> None:
         """Restore weights and buffers."""
-        for tensor, values in self._kept:
+        for tensor, values in self._before:
             tensor.copy_(values)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.back()
 
 
@@ -187,14 +182,13 @@ def fit_plane(checkpoints: Sequence[Vector]) -> MainPlane:
     coordinates = gram @ weights
     squares = np.diag(gram)
     left = np.maximum(squares - (coordinates**2).sum(1), 0)
+    shares = np.pad(np.maximum(variances, 0), (0, 2 - len(variances)))
     return MainPlane(
         centre=last,
         axes=(_mixed(checkpoints, last, weights[:, 0]), _mixed(checkpoints, last, weights[:, 1])),
         coordinates=coordinates,
         residual=np.sqrt(np.divide(left, squares, out=np.zeros(num), where=squares > 0)),
-        shares=np.pad(np.maximum(variances, 0), (0, 2 - len(variances))) / total
-        if total > 0
-        else np.full(2, np.nan),
+        shares=shares / total if total > 0 else np.full(2, np.nan),
     )
 
 

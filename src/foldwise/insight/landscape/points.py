@@ -34,9 +34,8 @@ class Pooled:
     value: Callable[[np.ndarray], float]
 
 
-Criterion = (
-    Callable[[Tensor, Tensor], Tensor] | Pooled
-)  # logits and targets of a batch to a scalar mean, or pooled
+# From logits and targets of a batch to a scalar mean, or pooled.
+Criterion = Callable[[Tensor, Tensor], Tensor] | Pooled
 
 
 @torch.inference_mode()
@@ -134,13 +133,11 @@ class Landscape:
         return bool(self._norms) and len(self.batches) == 1 and len(first.cases) > 1 and not in_tiles
 
 
-def has_batch_norm(network: nn.Module) -> bool:
-    """Whether the network has batch-norm statistics that its training moves; those of a frozen encoder stand still."""
-    return bool(batch_norms(network))
-
-
 def batch_norms(network: nn.Module) -> list[_BatchNorm]:
-    """The layers whose running statistics training moves, in the order of the modules; leaves all in evaluation mode."""
+    """The layers whose running statistics training moves, in the order of the modules; leaves all in evaluation mode.
+
+    Those of a frozen encoder stand still.
+    """
     network.train()  # asked and not guessed: a network with a frozen encoder keeps that in evaluation mode
     norms = [
         layer
@@ -170,17 +167,18 @@ def recalibrate(network: nn.Module, batches: Sequence[Batch], *, forward: Forwar
     norms = batch_norms(network)
     if not norms:
         return
-    momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.reset_running_stats()
-        layer.momentum = None  # a cumulative mean
-        layer.train()
-    try:
-        counted = sum(_passed(network, batch, forward) for batch in batches)
-    finally:
-        for layer, momentum in zip(norms, momenta, strict=True):
-            layer.momentum = momentum
-        network.eval()
+    counted = 0
+    with calibrated_on_the_way(norms, momentum=None):  # None is a cumulative mean
+        for batch in batches:
+            try:
+                forward.logits(network, batch.inputs)
+                counted += 1
+            except ValueError:  # one image has no statistics where a layer sees one number of it
+                if len(batch.cases) > 1:
+                    raise
+    network.eval()
     if not counted:
         raise FoldwiseError(
             "batch norm cannot be calibrated: every image is a batch of its own, and one image has no spread",
@@ -189,19 +187,8 @@ def recalibrate(network: nn.Module, batches: Sequence[Batch], *, forward: Forwar
         )
 
 
-def _passed(network: nn.Module, batch: Batch, forward: ForwardPass) -> bool:
-    """Whether the batch went through; one image has no statistics where a layer sees one number of it."""
-    try:
-        forward.logits(network, batch.inputs)
-    except ValueError:
-        if len(batch.cases) > 1:
-            raise
-        return False
-    return True
-
-
 @contextmanager
-def calibrated_on_the_way(norms: Sequence[_BatchNorm]) -> Iterator[None]:
+def calibrated_on_the_way(norms: Sequence[_BatchNorm], *, momentum: float | None = 1.0) -> Iterator[None]:
     """Within it, these layers normalise by what they are given, and keep its statistics.
 
     So one forward pass both calibrates and evaluates, where all images are one batch. It equals `recalibrate` and a
@@ -209,15 +196,15 @@ def calibrated_on_the_way(norms: Sequence[_BatchNorm]) -> Iterator[None]:
 
     Args:
         norms: of a network in evaluation mode, which they are in again afterwards.
+        momentum: of the layers meanwhile; 1 takes all of the new statistics, and nothing of the old.
     """
-    momenta = [layer.momentum for layer in norms]
+    before = [layer.momentum for layer in norms]
     for layer in norms:
-        # All of the new statistics, and nothing of the old.
-        layer.momentum = 1.0
+        layer.momentum = momentum
         layer.train()
     try:
         yield
     finally:
-        for layer, momentum in zip(norms, momenta, strict=True):
-            layer.momentum = momentum
+        for layer, own in zip(norms, before, strict=True):
+            layer.momentum = own
             layer.eval()

@@ -23,7 +23,7 @@ from foldwise.insight.landscape.directions import (
     placed,
     raw_direction,
 )
-from foldwise.insight.landscape.points import Landscape, has_batch_norm
+from foldwise.insight.landscape.points import Landscape, batch_norms
 
 if TYPE_CHECKING:  # only a type here
     from foldwise.insight.replay import Replay
@@ -70,9 +70,7 @@ class Course:
         return planes + lines * len(self.along) + len(self.epochs) + 2 * len(self.steps)
 
 
-def surfaces_of(
-    landscape: Landscape, replay: Replay, course: Course, tell: Callable[[int, int], None]
-) -> Arrays:
+def surfaces_of(landscape: Landscape, replay: Replay, course: Course, tell: Tell) -> Arrays:
     """Everything in ``surfaces.npz`` but the trivial predictor; docs/look.md has the shapes.
 
     Args:
@@ -85,17 +83,14 @@ def surfaces_of(
     arrays = _around(landscape, replay, course, counting)
     arrays |= _path(landscape, replay, course, counting)
     arrays |= _straight(landscape, replay, course, counting)
-    return {name: np.asarray(values, _kind(name)) for name, values in arrays.items()}
-
-
-def _kind(name: str) -> type:
-    return np.int32 if name in ("epochs", "path_epochs") else np.float32
+    kinds = {"epochs": np.int32, "path_epochs": np.int32}
+    return {name: np.asarray(values, kinds.get(name, np.float32)) for name, values in arrays.items()}
 
 
 class _Counting:
     """Adds up the points of one figure after another."""
 
-    def __init__(self, tell: Callable[[int, int], None], total: int) -> None:
+    def __init__(self, tell: Tell, total: int) -> None:
         self._tell, self._total, self._before = tell, total, 0
 
     def __call__(self, done: int, total: int) -> None:
@@ -120,7 +115,7 @@ def _around(landscape: Landscape, replay: Replay, course: Course, tell: _Countin
         for number in range(1, course.directions):
             along[0] = _direction(replay, weights, course.seed + 2 * number)
             lines[-1].append(line(landscape, weights, along[0], course.along, tell=tell))
-        if epoch == course.chosen and has_batch_norm(replay.network):
+        if epoch == course.chosen and batch_norms(replay.network):
             replay.go_to(epoch)  # with the statistics that training left
             as_trained = replace(landscape, recalibrated=False)
             stale = line(as_trained, weights, axes[0], course.along, tell=tell)
@@ -138,22 +133,19 @@ def _path(landscape: Landscape, replay: Replay, course: Course, tell: _Counting)
     """The plane that the path of training fits best, what every criterion is on it, and how far the path is from it."""
     checkpoints = [replay.weights(epoch) for epoch in course.steps]
     plane_of_path = fit_plane(checkpoints)
+    centre, axes = plane_of_path.centre, plane_of_path.axes
     x, y = (_reach(plane_of_path.coordinates[:, axis], course.points) for axis in (0, 1))
     return {
         "path_epochs": course.steps,
         "path": plane_of_path.coordinates,
         "path_residual": plane_of_path.residual,
         "path_true": at_each(landscape, checkpoints, tell=tell).T,
-        "path_projected": scattered(
-            landscape, plane_of_path.centre, plane_of_path.axes, plane_of_path.coordinates, tell=tell
-        ).T,
+        "path_projected": scattered(landscape, centre, axes, plane_of_path.coordinates, tell=tell).T,
         "shares": plane_of_path.shares,
-        "null_shares": null_shares(
-            len(checkpoints), sum(weight.numel() for weight in checkpoints[0].values())
-        ),
+        "null_shares": null_shares(len(checkpoints), sum(weight.numel() for weight in centre.values())),
         "plane_x": x,
         "plane_y": y,
-        "plane": plane(landscape, plane_of_path.centre, plane_of_path.axes, (x, y), tell=tell),
+        "plane": plane(landscape, centre, axes, (x, y), tell=tell),
     }
 
 
@@ -170,16 +162,11 @@ def _straight(landscape: Landscape, replay: Replay, course: Course, tell: _Count
     chosen, start = replay.weights(course.chosen), replay.weights(0)
     walk_t, between_t = np.linspace(-BEYOND, 1 + BEYOND, num), np.linspace(0, 1, num)
     walk = line(landscape, start, difference(chosen, start), walk_t, tell=tell)
-    between = [
-        line(landscape, chosen, difference(other, chosen), between_t, tell=tell) for other in course.others
-    ]
-    shape = (0, len(landscape.criteria), num)  # readers find the array also where there is no other fit
-    return {
-        "walk_t": walk_t,
-        "walk": walk,
-        "between_t": between_t,
-        "between": np.stack(between) if between else np.zeros(shape),
-    }
+    # Readers find the array also where there is no other fit.
+    between = np.zeros((len(course.others), len(landscape.criteria), num))
+    for number, other in enumerate(course.others):
+        between[number] = line(landscape, chosen, difference(other, chosen), between_t, tell=tell)
+    return {"walk_t": walk_t, "walk": walk, "between_t": between_t, "between": between}
 
 
 def barriers(arrays: Arrays) -> np.ndarray:
@@ -202,17 +189,13 @@ def direction_spread(arrays: Arrays) -> np.ndarray:
     return rises.std(1, ddof=1)
 
 
-def _nobody(done: int, total: int) -> None:
-    """Hears of nothing."""
-
-
 def plane(
     landscape: Landscape,
     centre: Vector,
     axes: tuple[Vector, Vector],
     steps: tuple[np.ndarray, np.ndarray],
     *,
-    tell: Tell = _nobody,
+    tell: Tell | None = None,
 ) -> np.ndarray:
     """Every criterion over a plane, (L, Y, X) float64: [:, i, j] is at centre + x[j] * axes[0] + y[i] * axes[1].
 
@@ -227,14 +210,13 @@ def plane(
         nan where a value is not finite.
     """
     x, y = steps
-    # As (Y, X, 2), in the order in which rows of an image lie.
     grid = np.stack(np.meshgrid(x, y), axis=-1)  # (Y, X, 2)
     values = scattered(landscape, centre, axes, grid.reshape(-1, 2), tell=tell)
     return values.reshape(len(values), len(y), len(x))
 
 
 def line(
-    landscape: Landscape, centre: Vector, direction: Vector, steps: np.ndarray, *, tell: Tell = _nobody
+    landscape: Landscape, centre: Vector, direction: Vector, steps: np.ndarray, *, tell: Tell | None = None
 ) -> np.ndarray:
     """Every criterion at centre + step * direction, (L, P) float64 for P steps; nan where a value is not finite.
 
@@ -249,7 +231,7 @@ def scattered(
     axes: Sequence[Vector],
     coordinates: np.ndarray,
     *,
-    tell: Tell = _nobody,
+    tell: Tell | None = None,
 ) -> np.ndarray:
     """Every criterion at points of a plane, (L, P) float64; nan where a value is not finite.
 
@@ -266,7 +248,7 @@ def scattered(
     return _visited(landscape, places, len(coordinates), tell)
 
 
-def at_each(landscape: Landscape, weights: Sequence[Vector], *, tell: Tell = _nobody) -> np.ndarray:
+def at_each(landscape: Landscape, weights: Sequence[Vector], *, tell: Tell | None = None) -> np.ndarray:
     """Every criterion at each of P `weights`, (L, P) float64; nan where a value is not finite."""
     return _visited(landscape, ((point, []) for point in weights), len(weights), tell)
 
@@ -275,12 +257,13 @@ def _visited(
     landscape: Landscape,
     places: Iterable[tuple[Vector, list[tuple[float, Vector]]]],
     total: int,
-    tell: Tell,
+    tell: Tell | None,
 ) -> np.ndarray:
     values = np.empty((len(landscape.criteria), total))
     with Mover(landscape.network) as mover:
         for done, (centre, steps) in enumerate(places):
             mover.to(centre, steps)
             values[:, done] = landscape.values()
-            tell(done + 1, total)
+            if tell:
+                tell(done + 1, total)
     return values
