@@ -75,6 +75,7 @@ def test_the_shapes_are_those_of_the_page(segmented):
     assert integers == {"epochs", "path_epochs"}
     assert all(made[name].dtype == np.float32 for name in made.keys() - integers)
     assert np.array(result["direction_spread"]).shape == (epochs, criteria)
+    assert np.array(result["rises"]).shape == (epochs, criteria, 3)
     assert result["noticed"][-1].startswith("The gradient of the whole network goes from")
     assert [one["epoch"] for one in result["curvature"]] == made["epochs"].tolist()
 

@@ -20,6 +20,13 @@ def bowl(alpha_x, alpha_y, epoch, last, place):
     return floor + TRIVIAL[place] * 0.9 * grown
 
 
+def rises(alpha, surface, centre):
+    """By epoch and criterion, how far the mean of a plane within three distances is above its centre."""
+    far, planes = np.hypot(alpha[None, :], alpha[:, None]), surface.astype(np.float64)
+    means = [np.nanmean(planes[..., far <= within + 1e-6], axis=-1) for within in (0.25, 0.5, 1.0)]
+    return (np.stack(means, axis=-1) - centre[..., None]).tolist()
+
+
 def make_look(folder, fit, *, points=21, epochs=(0, 2, 5, 8, 12), chosen=8, directions=5, absent=0, batch_norm=True, between=2, criteria=CRITERIA):  # fmt: skip
     """Write surfaces.npz and result.json into a folder; the item as the report sees it.
 
@@ -55,7 +62,8 @@ def make_look(folder, fit, *, points=21, epochs=(0, 2, 5, 8, 12), chosen=8, dire
     }  # fmt: skip
     if batch_norm:
         arrays["stale"] = np.array([bowl(line_alpha * 1.5, np.zeros(1), chosen, last, place)[0] for place in wanted])  # fmt: skip
-    np.savez(folder / "surfaces.npz", **{key: held if held.dtype == np.int32 else held.astype(np.float32) for key, held in arrays.items()})  # fmt: skip
+    arrays = {key: held if held.dtype == np.int32 else held.astype(np.float32) for key, held in arrays.items()}  # fmt: skip
+    np.savez(folder / "surfaces.npz", **arrays)
     result = {
         "item": folder.name, "kind": "landscape", "status": "done", "error": None, "fit": "fit-0", **fit, "chosen_epoch": chosen,
         "criteria": [dict(zip(("name", "title", "kind"), one, strict=True)) for one in criteria], "trained_with": 0,
@@ -63,7 +71,7 @@ def make_look(folder, fit, *, points=21, epochs=(0, 2, 5, 8, 12), chosen=8, dire
         "replay": {"equal": True, "largest_difference": 0.0}, "seconds": 21.0,
         "curvature": [{"epoch": epoch, "top_eigenvalue": 12.5 + epoch, "top_eigenvalue_converged": epoch != last, "lowest_eigenvalue": -0.8, "trace": 240.0, "trace_se": 11.0, "sam_sharpness": 0.031, "average_sharpness": 0.0042} for epoch in epochs],
         "between": [{"repeat": 0, "fold": 1 + m, "barrier": hills[m].max(axis=1).tolist()} for m in range(between)],
-        "direction_spread": lines.mean(axis=3).std(axis=1).tolist(),
+        "direction_spread": lines.mean(axis=3).std(axis=1).tolist(), "rises": rises(arrays["alpha"], arrays["surface"], arrays["centre"]),
     }  # fmt: skip
     write_json(folder / "result.json", result)
     return AuxiliaryItem("landscape", {}, result, folder, folder.name, f"look at {fit['configuration']}")

@@ -20,7 +20,7 @@ from foldwise.insight.attention import attention_maps, images_to_show, why_absen
 from foldwise.insight.landscape.criteria import Named, criteria_of, trivial_values
 from foldwise.insight.landscape.curvature import curvature
 from foldwise.insight.landscape.points import Landscape, batch_norms, recalibrate
-from foldwise.insight.landscape.surfaces import Course, barriers, direction_spread, surfaces_of
+from foldwise.insight.landscape.surfaces import Course, barriers, direction_spread, rises, surfaces_of
 from foldwise.insight.layers import Layers, gradients, layers_in_order, noticed
 from foldwise.insight.replay import Replay, largest_difference, most_steps, replay, weights_in
 from foldwise.learning.checkpoints.saved import versions
@@ -189,6 +189,7 @@ def _written(view: _View, scratch: Path) -> dict[str, Any]:
         "noticed": sentences,
         "between": others,
         "direction_spread": as_json(direction_spread(surfaces)),
+        "rises": as_json(rises(surfaces)),
         "attention_absent": absent,
         "warnings": _warnings(view, criteria, difference),
     }

@@ -1,4 +1,4 @@
-"""Curves, confusions and scores of single images behind a verdict, as the judge leaves them beside it for the report.
+"""Curves, confusions and comparisons image by image behind a verdict, as the judge leaves them beside it for the report.
 
 The judge computes them (`curve_scores.curves_of`), curves.npz holds them, and whoever draws reads them from there.
 They are bounded: lines have few points, and only the configurations and classes that a page can show have any.
@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from foldwise.errors import RunError
-from foldwise.metrics.outputs import Bools, Ints
+from foldwise.metrics.outputs import Bools, Floats, Ints
 from foldwise.storage import written_whole
 
-FORMAT = 1
+FORMAT = 2
 MAX_DRAWN = 6  # configurations in one panel; more are a tangle
 MAX_CLASSES = 12  # with panels of their own; the tables always have all
 MAX_COMPARED = 60  # configurations, the best first, that are compared image by image
@@ -63,6 +64,60 @@ class ThresholdCurve:
 
 
 @dataclass(frozen=True)
+class ComparedImage:
+    """How the configurations did at one image.
+
+    Attributes:
+        case: its index.
+        ease: higher is easier: the share of configurations that are right, or the median of their scores.
+        apart: how far they differ; 0 where all agree, or score the same.
+        votes: (class index, configurations that predict it), most first; empty for masks.
+        ends: the lowest and the highest score; None of single labels, which are right or wrong.
+    """
+
+    case: int
+    ease: float
+    apart: float
+    votes: tuple[tuple[int, int], ...]
+    ends: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class ImageComparison:
+    """The images that a page shows of all, and how many configurations they rest on.
+
+    Attributes:
+        num: configurations, the best of those with a score.
+        num_leading: over how many of them scores of masks are `apart`: those that could be best, or all.
+        hardest: the hardest first; of single labels none that all get right.
+        disputed: those on which configurations differ, most first.
+    """
+
+    num: int
+    num_leading: int
+    hardest: tuple[ComparedImage, ...]
+    disputed: tuple[ComparedImage, ...]
+
+
+COMPARISON = TypeAdapter(ImageComparison | None)
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """How far `num` networks of the first fold differ at one watched image, at E epochs.
+
+    Attributes:
+        num: at least two.
+        epochs: rising.
+        shares_EHW: (E, h, w) share of them that does not predict the class that most of them predict.
+    """
+
+    num: int
+    epochs: tuple[int, ...]
+    shares_EHW: Floats
+
+
+@dataclass(frozen=True)
 class Curves:
     """What a report draws beside the numbers of a verdict, by id of the configuration.
 
@@ -73,6 +128,8 @@ class Curves:
         confusion: (K, K) counts by [true, predicted], of several labels (K, 2, 2) by [label, true, predicted].
         image_scores: case index -> how well it went, 0 to 1.
         decisions: case index -> (K,) whether each label is predicted, in the first repeat; several labels only.
+        images: the images that are hardest for all; None where fewer than two configurations can be compared.
+        disagreement: case index -> where configurations disagree through training; of watched images only.
     """
 
     classes: tuple[int, ...]
@@ -82,6 +139,8 @@ class Curves:
     confusion: Mapping[str, Ints]
     image_scores: Mapping[str, Mapping[int, float]]
     decisions: Mapping[str, Mapping[int, Bools]]
+    images: ImageComparison | None = None
+    disagreement: Mapping[int, Disagreement] = field(default_factory=dict)
 
 
 def write_curves(path: Path, curves: Curves) -> None:
@@ -95,10 +154,13 @@ def write_curves(path: Path, curves: Curves) -> None:
         "confusion": list(curves.confusion),
         "image_scores": list(curves.image_scores),
         "decisions": list(curves.decisions),
+        "images": None if curves.images is None else asdict(curves.images),
+        "disagreement": {case: (own.num, own.epochs) for case, own in curves.disagreement.items()},
     }
     # Numbers by case are arrays, as there are many; lines are text, so that one file needs no index of thousands of arrays.
     arrays: dict[str, Any] = {"lines": np.array(json.dumps(lines))}
     arrays |= {f"confusion {number}": matrix for number, matrix in enumerate(curves.confusion.values())}
+    arrays |= {f"disagreement {case}": own.shares_EHW for case, own in curves.disagreement.items()}
     for name, tables in (("image_scores", curves.image_scores), ("decisions", curves.decisions)):
         for number, by_case in enumerate(tables.values()):
             arrays[f"{name} {number} cases"] = np.array(list(by_case), dtype=np.int64)
@@ -149,6 +211,11 @@ def _curves(lines: Mapping[str, Any], arrays: Mapping[str, Any]) -> Curves:
             for configuration, by_case in _by_case("image_scores", lines, arrays)
         },
         decisions=dict(_by_case("decisions", lines, arrays)),
+        images=COMPARISON.validate_python(lines["images"]),
+        disagreement={
+            int(case): Disagreement(num, tuple(epochs), arrays[f"disagreement {case}"])
+            for case, (num, epochs) in lines["disagreement"].items()
+        },
     )
 
 

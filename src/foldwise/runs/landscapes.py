@@ -17,6 +17,7 @@ from foldwise.study.yaml_places import parse
 
 MAX_OTHERS = 2  # fits of the same configuration to which lines are drawn
 NUM_LISTED = 6
+RISES_WITHIN = (0.25, 0.5, 1.0)  # distances from the centre of a plane over which the mean rise is written
 
 
 def landscapes(study: Study, fits: Sequence[Item]) -> Iterator[Item]:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from foldwise.errors import FoldwiseError
 from foldwise.insight.landscape.directions import filter_normalised, raw_direction, weights_of
 from foldwise.insight.landscape.points import Landscape, Pooled, batch_norms, evaluate, recalibrate
-from foldwise.insight.landscape.surfaces import at_each, line, plane, scattered
+from foldwise.insight.landscape.surfaces import at_each, line, plane, rises, scattered
 from foldwise.learning.networks.network import Classifier, freeze_encoder
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.training.scoring import ForwardPass
@@ -241,3 +241,16 @@ def test_the_loss_of_cached_features():
     logits = torch.cat([network(batch.inputs).detach() for batch in vectors()])
     targets = torch.cat([batch.targets for batch in vectors()])
     assert values[0] == pytest.approx(float(F.cross_entropy(logits, targets)), rel=1e-6)
+
+
+def test_the_rise_is_the_mean_over_the_points_within_a_distance():
+    alpha = np.linspace(-1, 1, 21, dtype=np.float32)
+    surface = (alpha[None, :] ** 2 + 3 * alpha[:, None])[None, None]
+    arrays = {"alpha": alpha, "surface": surface.copy(), "centre": np.array([[0.5]])}
+    for k, within in enumerate((0.25, 0.5, 1.0)):
+        near = [x**2 + 3 * y for y in alpha for x in alpha if x * x + y * y <= within**2 + 1e-6]
+        assert rises(arrays)[0, 0, k] == pytest.approx(np.mean(near) - 0.5, abs=1e-6)
+    arrays["surface"][..., 10, 10:12] = np.nan
+    assert np.isfinite(rises(arrays)).all()
+    arrays["surface"][:] = np.nan
+    assert np.isnan(rises(arrays)).all()

@@ -120,7 +120,7 @@ def test_curves_are_read_as_they_were_judged(tmp_path, task):
     folder = make_run(tmp_path / "run", Wanted(task=task, skills=(0.7, 1.5)))
     verdict = runs.judge(folder)
     curves, read = curves_of(read_rows(folder), verdict), read_curves(folder.curves)
-    for name in ("classes", "roc", "pr", "f1", "image_scores"):
+    for name in ("classes", "roc", "pr", "f1", "image_scores", "images"):
         assert getattr(read, name) == getattr(curves, name)
     for name in ("confusion", "decisions"):
         np.testing.assert_equal(getattr(read, name), getattr(curves, name))

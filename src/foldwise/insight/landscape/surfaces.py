@@ -24,6 +24,7 @@ from foldwise.insight.landscape.directions import (
     raw_direction,
 )
 from foldwise.insight.landscape.points import Landscape, batch_norms
+from foldwise.runs.landscapes import RISES_WITHIN
 
 if TYPE_CHECKING:  # only a type here
     from foldwise.insight.replay import Replay
@@ -187,6 +188,23 @@ def direction_spread(arrays: Arrays) -> np.ndarray:
     if rises.shape[1] < 2:
         return np.full(centre.shape, np.nan)
     return rises.std(1, ddof=1)
+
+
+def rises(arrays: Arrays) -> np.ndarray:
+    """(E, L, W) how far the mean over the finite points of a plane within a distance is above its centre.
+
+    The distances are `RISES_WITHIN`; nan where no point is finite.
+    """
+    alpha, planes = arrays["alpha"], arrays["surface"].astype(np.float64)
+    centre = arrays["centre"].astype(np.float64)
+    rises_W = []
+    for within in RISES_WITHIN:
+        # A hair more: distances of points on the circle are rounded.
+        near = planes[..., np.hypot(alpha[None, :], alpha[:, None]) <= within + 1e-6]
+        finite = np.isfinite(near)
+        total, num = np.where(finite, near, 0).sum(-1), finite.sum(-1)
+        rises_W.append(np.where(num > 0, total / np.maximum(num, 1), np.nan) - centre)
+    return np.stack(rises_W, axis=-1)
 
 
 def plane(

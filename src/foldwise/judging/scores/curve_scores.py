@@ -15,6 +15,7 @@ from foldwise.judging.curves import (
     RankingCurve,
     ThresholdCurve,
 )
+from foldwise.judging.scores.image_comparison import compare_images, disagreement
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.thresholds import LabelThresholds, ValidationOutputs, f1_at
 from foldwise.judging.verdict import Verdict
@@ -36,14 +37,20 @@ def curves_of(rows: Rows, verdict: Verdict) -> Curves:
     few, classes = scored[:MAX_DRAWN], shown_classes(rows)
     # Of one label an image is right or wrong, and probabilities say how nearly: only the winner's pictures need a score.
     compared = MAX_COMPARED if rows.family in ("segmentation", "multilabel") else 1
+    scores = {id: image_scores(rows, id) for id in scored[:compared]}
+    segmented, multilabel = rows.family == "segmentation", rows.family == "multilabel"
+    deciding = [] if segmented else scored if multilabel else scored[:MAX_COMPARED]
+    decided = {id: decisions(rows, id) for id in deciding}
     return Curves(
         classes=classes,
         roc={id: {k: _thinned(roc(rows, id, k)) for k in classes} for id in few},
         pr={id: {k: _thinned(_from_recall_zero(pr(rows, id, k))) for k in classes} for id in few},
         f1={id: f1_curves(rows, id) for id in few[:1] if rows.thresholds is not None},
         confusion={id: confusion_matrix(rows, id) for id in few},
-        image_scores={id: image_scores(rows, id) for id in scored[:compared]},
-        decisions={id: decisions(rows, id) for id in scored} if rows.family == "multilabel" else {},
+        image_scores=scores,
+        decisions=decided if multilabel else {},
+        images=compare_images(rows, verdict, scores, decided),
+        disagreement=disagreement(rows, verdict) if segmented else {},
     )
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from altered import altered
 from make_run import MARKUP, Wanted, make_run
 
+from foldwise.judging.curves import ImageComparison
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.images import hardest
@@ -88,14 +88,14 @@ def test_the_findings_of_the_audit_stand_beside_their_images(classified):
 
 
 def test_where_all_are_right_nothing_is_shown_as_hard(classified):
-    truth = {case.index: np.eye(2)[case.labels[0]] for case in classified.cases}
-    perfect = replace(classified, probabilities=dict.fromkeys(classified.probabilities, truth))
+    nothing = ImageComparison(3, 3, (), ())
+    perfect = replace(classified, curves=replace(classified.curves, images=nothing))
     held = hardest.section(perfect)["hardest"]
     assert (held["galleries"], held["rows"], held["easy"]) == ([], [], True)
     assert "No image is wrong in more than half of the configurations." in render(perfect)
 
 
-def test_masks_are_ordered_by_their_median_and_by_the_spread_of_those_that_could_be_best(segmented):
+def test_masks_are_shown_from_the_lowest_and_none_twice(segmented):
     ids = list(segmented.names)
     scores = {
         case.name: [segmented.curves.image_scores[one][case.index] for one in ids] for case in segmented.cases
@@ -106,16 +106,8 @@ def test_masks_are_ordered_by_their_median_and_by_the_spread_of_those_that_could
     assert dict(lowest[0]["words"])["median Dice"] == f"{np.median(scores[order[0]]):.2f}"
     ends = [min(scores[order[0]]), max(scores[order[0]])]
     assert dict(lowest[0]["words"])["lowest to highest"] == "{:.2f} to {:.2f}".format(*ends)
-    leading = [0, 2]
-    verdicts = ("winner", "worse", "could be best")
-    records = segmented.verdict.dump()["configurations"]
-    named = [record | {"verdict": word} for record, word in zip(records, verdicts, strict=True)]
-    told = altered(segmented, configurations=named)
-    (_, lowest), (_, spread) = hardest.section(told)["hardest"]["galleries"]
-    far = {name: abs(np.subtract(*(values[n] for n in leading))) for name, values in scores.items()}
-    rest = sorted(set(far) - {one["name"] for one in lowest}, key=lambda name: -far[name])
-    assert [one["name"] for one in spread] == rest[: hardest.EACH]
-    assert hardest.section(told)["hardest"]["leading"] == 2
+    assert len(spread) == hardest.EACH
+    assert {one["name"] for one in spread}.isdisjoint(one["name"] for one in lowest)
 
 
 def test_a_pixel_map_says_in_how_many_configurations_it_is_wrong(segmented):
@@ -163,8 +155,9 @@ def test_the_page_asks_to_look_and_warns_of_choosing_by_the_result(classified, s
     assert '<section id="hardest">' in without
 
 
-def test_of_very_many_configurations_the_best_are_compared(classified, monkeypatch):
-    monkeypatch.setattr(hardest, "MAX_COMPARED", 2)
-    held = hardest.section(classified)["hardest"]
+def test_of_very_many_configurations_the_best_are_compared(classified):
+    fewer = replace(classified.curves, images=replace(classified.curves.images, num=2))
+    shown = replace(classified, curves=fewer)
+    held = hardest.section(shown)["hardest"]
     assert (held["num"], held["left_out"]) == (2, 1)
-    assert "Only the best 2 configurations are compared." in render(classified)
+    assert "Only the best 2 configurations are compared." in render(shown)

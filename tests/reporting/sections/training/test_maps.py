@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,8 +9,11 @@ from altered import altered
 from make_run import Wanted, make_run
 from trained_runs import EPOCHS, read, trained
 
-from foldwise.reporting.drawing.heat import NUM_COLOURS, HeatScale
+from foldwise.judging.curves import Disagreement
+from foldwise.judging.scores.image_comparison import minority
+from foldwise.reporting.drawing.heat import HeatScale
 from foldwise.reporting.report_data import gather
+from foldwise.reporting.sections.images.snapshots import most_possible
 from foldwise.reporting.sections.training import losses, maps
 
 
@@ -127,46 +129,40 @@ def test_many_noisy_maps_stay_a_small_page(tmp_path, monkeypatch):
     assert len(held["images"][0]["blocks"][0]["rows"][0]["cells"]) == 6
 
 
-@pytest.fixture(scope="module")
-def compared_data(tmp_path_factory):
-    wanted = Wanted("cells", {"loss": ["dice", "focal", "cross_entropy"]}, (0.5, 1.6, 1.0), "Apart", images=10, size=40, folds=2)  # fmt: skip
-    folder, packed = make_run(tmp_path_factory.mktemp("disagreement") / "run", wanted)
-    return gather(trained(folder, packed, strides={3: 1, 1: 1}))
-
-
-def test_the_block_shows_all_configurations_that_were_watched(compared_data):
-    paths = list(compared_data.snapshots.values())
-    rng = np.random.default_rng(5)
-    for path in paths:
-        with np.load(path) as arrays:
-            held = dict(arrays)
-        held["1"] = rng.random(held["1"].shape).astype(np.float16)
-        np.savez(path, **held)
-    image = next(one for one in maps.section(compared_data)["maps"]["images"] if one["name"] == compared_data.cases[1].name)  # fmt: skip
-    (block,) = [one for one in image["blocks"] if one["kind"] == "disagreement"]
+def test_disagreement_is_drawn_where_the_truth_counts(data):
+    maps_EHW = np.zeros((2, 48, 48))
+    maps_EHW[1, :24] = 1 / 3
+    compared = replace(data.curves, disagreement={7: Disagreement(3, (1, 4), maps_EHW)})
+    shown = replace(data, curves=compared, images=Ignoring(data.images, rows=12))
+    first, second = maps.section(shown)["maps"]["images"]
+    assert [block["kind"] for block in first["blocks"]].count("disagreement") == 0
+    (block,) = [block for block in second["blocks"] if block["kind"] == "disagreement"]
     (row,) = block["rows"]
     assert row["name"] == "3 configurations"
-    said = []
-    for path in paths:
-        with np.load(path) as arrays:
-            said.append(arrays["1"].argmax(axis=1))
-    assert [cell["epoch"] for cell in row["cells"]] == [1, 2, 4, 5]
-    pairs = np.sum([a != b for a, b in combinations(said, 2)], axis=0)
-    share = np.choose(pairs, [0, np.nan, 1 / 3, 2 / 3])  # of 3: all alike, two alike, or none
-    for place, cell in enumerate(row["cells"]):
-        assert np.array_equal(read(cell["source"])[0], HeatScale(0.67).level(share[place]))
-        assert cell["words"] == f"disputed pixels: {100 * (share[place] > 0).mean():.0f}\u00a0%"
-    assert NUM_COLOURS - 1 in read(row["cells"][0]["source"])[0]
-
-
-def test_a_configuration_whose_fold_failed_is_not_counted(compared_data):
-    first = compared_data.configurations[0].id
-    ended = [
-        {**one, "best_epoch": None} if one["configuration"] == first else one for one in compared_data.results
+    assert [(cell["epoch"], cell["words"]) for cell in row["cells"]] == [
+        (1, "disputed pixels: 0\u00a0%"),
+        (4, "disputed pixels: 33\u00a0%"),
     ]
-    held = maps.section(replace(compared_data, results=ended))["maps"]
-    (block,) = [one for one in held["images"][0]["blocks"] if one["kind"] == "disagreement"]
-    assert block["rows"][0]["name"] == "2 configurations"
-    single = {one: path for one, path in compared_data.snapshots.items() if one == first}
-    alone = maps.section(replace(compared_data, snapshots=single))["maps"]
-    assert "disagreement" not in [one["kind"] for one in alone["images"][0]["blocks"]]
+    wanted = np.where(np.arange(48)[:, None] < 12, np.nan, maps_EHW[1])
+    assert np.array_equal(read(row["cells"][1]["source"])[0], HeatScale(0.67).level(wanted))
+
+
+class Ignoring:
+    """Images whose first rows do not count."""
+
+    def __init__(self, images, rows):
+        self.images, self.rows = images, rows
+
+    def image(self, case):
+        return self.images.image(case)
+
+    def target(self, case):
+        truth = np.array(self.images.target(case))
+        truth[: self.rows] = 255
+        return truth
+
+
+@pytest.mark.parametrize(("num", "classes", "most"), [(2, 2, 0.5), (3, 2, 1 / 3), (5, 2, 0.4), (3, 4, 2 / 3), (9, 4, 2 / 3)])  # fmt: skip
+def test_the_scale_ends_where_configurations_can_differ_no_more(num, classes, most):
+    assert most_possible(num, classes) == pytest.approx(most)
+    assert minority((np.arange(num) % classes)[:, None]).tolist() == pytest.approx([most])

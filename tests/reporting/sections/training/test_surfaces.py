@@ -22,7 +22,6 @@ from foldwise.reporting.sections.training.surface_numbers import (
     embedded,
     packed,
     path_rows,
-    rise,
     surface_rows,
     surfaces_of,
 )
@@ -111,17 +110,6 @@ def test_41_by_41_points_of_20_epochs_and_4_criteria_stay_below_300_kb(tmp_path)
     noisy = replace(look, arrays={**look.arrays, "surface": look.arrays["surface"] * noise})
     for one in (look, noisy):
         assert len(json.dumps(embedded([one]))) < 300_000
-
-
-def test_the_rise_is_the_mean_over_the_points_within_a_distance():
-    alpha = np.linspace(-1, 1, 21)
-    plane = alpha[None, :] ** 2 + 3 * alpha[:, None]
-    for within in (0.25, 0.5, 1.0):
-        near = [x**2 + 3 * y for y in alpha for x in alpha if x * x + y * y <= within**2 + 1e-9]
-        assert rise(alpha, plane, 0.5, within) == pytest.approx(np.mean(near) - 0.5)
-    plane[10, 10:12] = np.nan
-    assert np.isfinite(rise(alpha, plane, 0.0, 0.25))
-    assert np.isnan(rise(alpha, np.full((21, 21), np.nan), 0.0, 0.25))
 
 
 def test_nothing_is_shown_where_nobody_looked(data):

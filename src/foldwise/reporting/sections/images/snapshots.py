@@ -1,8 +1,7 @@
-"""Snapshots of images as training went on, and how far configurations differ in what they predict."""
+"""Snapshots of images as training went on, as fits wrote them."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,71 +93,6 @@ def _losses(arrays: Mapping[str, NDArray[Any]], case: int, names: Sequence[str])
     ]
 
 
-def minority(predicted_N: NDArray[Any]) -> Floats:
-    """The share of the first axis that does not predict what most predict, for every other place.
-
-    Args:
-        predicted_N: (N, ...) classes, as whole numbers from 0; N of 1 or more.
-
-    Returns:
-        (...) from 0, where all agree, to `most_possible`.
-    """
-    classes = np.unique(predicted_N)
-    counts = np.stack([(predicted_N == label).sum(axis=0) for label in classes])
-    return np.asarray(1 - counts.max(axis=0) / len(predicted_N))
-
-
 def most_possible(num: int, num_classes: int) -> float:
-    """The highest `minority` of so many configurations: 0.5 of two, 0.4 of five with two classes."""
+    """The highest share that does not predict what most of so many configurations do: 0.5 of two, 0.4 of five with two classes."""
     return 1 - -(-num // min(num, num_classes)) / num
-
-
-def through_training(
-    files: Sequence[Path], case: int, truth_HW: NDArray[np.uint8]
-) -> tuple[int, list[tuple[int, Floats]]]:
-    """How far the networks of watched files differ at one image, epoch by epoch.
-
-    Args:
-        files: ``watched.npz`` of one fold, one of each configuration.
-        case: the image.
-        truth_HW: as it was watched; files with other sizes are left out.
-
-    Returns:
-        How many are compared; and by epoch the `minority` (h, w), nan where no truth counts: of epochs at which half
-        of them were watched, and of the last. The others count with what they predicted before, as those do that
-        stopped earlier.
-    """
-    read = [_predicted(path, case, truth_HW.shape) for path in files]
-    predictions = [by_epoch for by_epoch in read if by_epoch is not None]
-    if len(predictions) < 2:
-        return len(predictions), []
-    # Before, one of them has not predicted anything yet that could count.
-    begun = max(min(by_epoch) for by_epoch in predictions)
-    watched = Counter(epoch for by_epoch in predictions for epoch in by_epoch if epoch >= begun)
-    epochs = sorted(
-        epoch for epoch, num in watched.items() if 2 * num >= len(predictions) or epoch == max(watched)
-    )
-    counts = truth_HW != IGNORE
-    maps = [
-        (
-            epoch,
-            np.where(
-                counts, minority(np.stack([_latest(by_epoch, epoch) for by_epoch in predictions])), np.nan
-            ),
-        )
-        for epoch in epochs
-    ]
-    return len(predictions), maps
-
-
-def _predicted(path: Path, case: int, shape_HW: tuple[int, ...]) -> dict[int, NDArray[np.uint8]] | None:
-    """By epoch, the class of every pixel; None where the image was not watched at this size."""
-    with np.load(path, allow_pickle=False) as arrays:
-        if str(case) not in arrays.files or arrays[str(case)].shape[2:] != shape_HW:
-            return None
-        classes_EHW = arrays[str(case)].argmax(axis=1).astype(np.uint8)
-        return dict(zip(arrays["epochs"].tolist(), classes_EHW, strict=True))
-
-
-def _latest(by_epoch: Mapping[int, NDArray[np.uint8]], epoch: int) -> NDArray[np.uint8]:
-    return by_epoch[max(earlier for earlier in by_epoch if earlier <= epoch)]

@@ -6,8 +6,6 @@ The images are of the inner validation: looking here tells nobody about the test
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,14 +29,13 @@ from foldwise.reporting.sections.images.snapshots import (
     Watched,
     most_possible,
     read_snapshots,
-    through_training,
 )
 from foldwise.reporting.sections.training.epochs import loss_name
 from foldwise.reporting.wording import percent
+from foldwise.study.spec import IGNORE
 
 MAX_ROWS = 4  # configurations; of compared losses, the best of each, as many as there are losses
 MAX_LOSSES = 9
-MAX_COMPARED = 40  # configurations whose disagreement is drawn
 MAX_BYTES = 1_000_000  # of all pictures: a section must not double the size of the page
 # Images, and the longer side of their pictures in pixels: one that shows thin things before two that do not.
 SIZES = ((2, 128), (1, 128), (2, 96), (1, 96), (1, 72), (1, 48))
@@ -62,12 +59,9 @@ def section(data: ReportData) -> dict[str, Any] | None:
     cases = [
         case for case in _middle_first(list(rows[0].snapshots)) if all(case in row.snapshots for row in rows)
     ]
-    files = _files(data)
-    # Once, and not again for every size.
-    disputed = {case: through_training(files, case, _truth(rows, case)) for case in cases[: SIZES[0][0]]}
     # Smaller pictures of fewer images until the section is small enough.
     for num_images, longest_px in SIZES:
-        images = _images(data, rows, cases[:num_images], disputed, longest_px)
+        images = _images(data, rows, cases[:num_images], longest_px)
         if sum(len(uri) for uri in _uris(images)) <= MAX_BYTES:
             break
     has_losses = any(block["kind"] == "loss" for image in images for block in image["blocks"])
@@ -102,13 +96,6 @@ def _best_epoch(data: ReportData, configuration: str) -> int | None:
     return None if best is None else int(best)
 
 
-def _files(data: ReportData) -> list[Path]:
-    """The watched images of every configuration whose first fold ended well, or of the best of many."""
-    watched = (name for name in data.names if name in data.snapshots)
-    ended = (name for name in watched if _best_epoch(data, name) is not None)
-    return [data.snapshots[name] for name in islice(ended, MAX_COMPARED)]
-
-
 def _middle_first(cases: list[int]) -> list[int]:
     """They are ordered from little foreground to much; the middle one is like most, the last one shows most."""
     middle = len(cases) // 2
@@ -123,7 +110,6 @@ def _images(
     data: ReportData,
     rows: Sequence[Watched],
     cases: Sequence[int],
-    disputed: Mapping[int, tuple[int, list[tuple[int, Floats]]]],
     longest_px: int,
 ) -> list[dict[str, Any]]:
     """Each image with its truth and its blocks of maps."""
@@ -148,7 +134,7 @@ def _images(
                 "truth": classes_uri(picked(_truth(rows, case), longest_px), num_classes),
                 "blocks": [
                     *decisions,
-                    *_disagreement(disputed[case], num_classes, longest_px),
+                    *_disagreement(data, case, _truth(rows, case), longest_px),
                     doubt,
                     *_loss_blocks(
                         rows,
@@ -212,14 +198,14 @@ def _decisions(rows: Sequence[Watched], case: int, num_classes: int, longest_px:
     ]
 
 
-def _disagreement(
-    compared: tuple[int, list[tuple[int, Floats]]], num_classes: int, longest_px: int
-) -> list[Block]:
+def _disagreement(data: ReportData, case: int, truth_HW: NDArray[np.uint8], longest_px: int) -> list[Block]:
     """One block, with the share of the pixels on which not all agree; none where only one network was watched."""
-    num, maps = compared
-    if not maps:
+    compared = data.curves.disagreement.get(case)
+    if compared is None:
         return []
-    highest = round(most_possible(num, num_classes), 2)
+    num = compared.num
+    highest = round(most_possible(num, len(data.classes)), 2)
+    maps_EHW = np.where(truth_HW == IGNORE, np.nan, compared.shares_EHW)
     cells = [
         {
             "source": heat_uri(smaller(share, longest_px), HeatScale(highest)),
@@ -227,7 +213,7 @@ def _disagreement(
             "chosen": False,
             "words": f"disputed pixels: {percent(float((share > 0).sum() / max(np.isfinite(share).sum(), 1)))}",
         }
-        for epoch, share in maps
+        for epoch, share in zip(compared.epochs, maps_EHW, strict=True)
     ]
     return [
         {

@@ -23,7 +23,6 @@ from foldwise.reporting.sections.training.looks import Arrays, Look, fit_name
 from foldwise.reporting.wording import NOTHING, Cell, cell, count, difference, number, plain
 
 Floats = NDArray[np.float64]
-WITHIN = (0.25, 0.5, 1.0)  # distances from the centre of a plane
 LEAST_UNIT = 1e-6  # of the trivial predictor's value: below it, the solution is no better than that predictor
 NEEDED = ("epochs", "alpha", "surface", "centre", "trivial", "line_alpha", "lines")
 CURVATURES = {
@@ -121,7 +120,7 @@ def surfaces_of(look: Look) -> Surfaces | None:
 def surface_rows(surfaces: Surfaces) -> list[dict[str, Any]]:
     """One row per epoch and criterion: its value at the centre, its mean rise nearby and farther, and the spread."""
     arrays = surfaces.arrays
-    spread_EL = np.asarray(surfaces.result.get("direction_spread", []), dtype=np.float64)
+    spread_EL = surfaces.result["direction_spread"]
     return [
         {
             "epoch": epoch,
@@ -129,7 +128,7 @@ def surface_rows(surfaces: Surfaces) -> list[dict[str, Any]]:
             "title": title,
             "centre": brief_cell(arrays["centre"][e, k]),
             "rises": _rises(surfaces, e, k),
-            "spread": brief_cell(spread_EL[e, k] if spread_EL.size else None),
+            "spread": brief_cell(spread_EL[e][k]),
             "missing": int((~np.isfinite(arrays["surface"][e, k])).sum()),
         }
         for e, epoch in enumerate(surfaces.epochs)
@@ -139,22 +138,11 @@ def surface_rows(surfaces: Surfaces) -> list[dict[str, Any]]:
 
 def _rises(surfaces: Surfaces, e: int, k: int) -> list[Cell]:
     """How far a plane rises within each distance; below it the same on the common scale, where there is one."""
-    alpha, plane, centre = (surfaces.arrays[name] for name in ("alpha", "surface", "centre"))
     cells = []
-    for within in WITHIN:
-        value = rise(alpha, plane[e, k], float(centre[e, k]), within)
-        scaled = np.isfinite(value) and surfaces.comparable_L[k]
+    for value in map(number, surfaces.result["rises"][e][k]):
+        scaled = value is not None and surfaces.comparable_L[k]
         cells.append(brief_cell(value, difference(value / surfaces.unit_L[k]) if scaled else ""))
     return cells
-
-
-def rise(alpha: NDArray[Any], plane_GG: NDArray[Any], centre: float, within: float) -> float:
-    """How far the mean over the finite points of a plane within a distance is above its centre; nan without any."""
-    # A hair more: distances of points on the circle are rounded.
-    near = np.hypot(alpha[None, :], alpha[:, None]) <= within + 1e-6
-    values = plane_GG[near].astype(np.float64)
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) - centre if finite.size else float("nan")
 
 
 def path_rows(surfaces: Surfaces) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from foldwise.reporting.sections.training import surface_numbers as numbers
 from foldwise.reporting.sections.training.looks import done_looks, fit_name, read_look
 from foldwise.reporting.sections.training.surface_numbers import Surfaces, surfaces_of
 from foldwise.reporting.wording import count, number, percent
+from foldwise.runs.landscapes import RISES_WITHIN
 
 MAX_TURNED = 6  # looks that can be turned; the data of more would make the page heavy
 MAX_DRAWN = 12  # looks with drawings and tables
@@ -61,7 +62,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
             "left_out": max(0, len(looks) - MAX_DRAWN),
             "unread": unread,
             "curvatures": list(numbers.CURVATURES.values()),
-            "within": [f"{end:g}" for end in numbers.WITHIN],
+            "within": [f"{end:g}" for end in RISES_WITHIN],
         }
     }
 
