@@ -73,6 +73,12 @@ class Metric:
         return BOUNDS[self.interval]
 
     @property
+    def reach(self) -> float:
+        """The largest difference that two scores can have; infinite without bounds."""
+        low, high = self.bounds
+        return high - low
+
+    @property
     def bounded(self) -> bool:
         """Whether it lies between 0 and 1."""
         return self.bounds == (0.0, 1.0)

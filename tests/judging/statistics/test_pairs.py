@@ -5,17 +5,18 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from make_variance import exact_variance
 from scipy.stats import ttest_rel
 
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import all_pairs
-from foldwise.judging.statistics.variance import Variance, estimate_variance
+from foldwise.judging.statistics.variance import estimate_variance
 
 
 def independent(num, *, error=1.0, df=1e9, estimate=None):
     estimate = np.zeros(num) if estimate is None else np.array(estimate)
     square = error**2 * np.eye(num)
-    return Variance(estimate, square, error * np.eye(num), np.zeros(num), np.zeros(num), 0.0, df, 1e9)
+    return exact_variance(estimate, square, df_image=df)
 
 
 def told(known, *, margin=0.01, alpha=0.05):

@@ -2,10 +2,19 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import all_pairs
-from foldwise.judging.statistics.run_variance import between_runs, run_moments, unsteady
+from foldwise.judging.statistics.run_variance import (
+    PRIOR_DF,
+    PRIOR_SD,
+    between_runs,
+    moderated,
+    run_moments,
+    score_run_variance,
+    unsteady,
+)
 from foldwise.judging.statistics.variance import estimate_variance
 
 
@@ -61,7 +70,9 @@ def test_of_many_none_has_less_than_the_mean_of_the_steady(num):
     scores, fold = drawn([0.03] * num, seed=1)
     used, own = between_runs(scores, fold).used, run_moments(scores, fold).own
     assert not unsteady(scores, fold).any()
-    assert used.min() == pytest.approx(max(own.mean(), 0))
+    # 4 degrees of freedom of each but one, and the prior's one, whose variance is the very one that was drawn: 0.03.
+    df = 4 * (num - 1)
+    assert used.min() == pytest.approx((df * own.mean() + PRIOR_DF * PRIOR_SD**2) / (df + PRIOR_DF))
     assert (used >= own - 1e-15).all()
 
 
@@ -83,11 +94,69 @@ def test_equals_are_called_different_no_more_often_than_promised(num, repeats):
     assert family < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
 
 
-def test_where_the_estimate_is_nothing_the_draws_still_know_of_runs():
+def with_shared_luck(shared_sd, *, configurations, folds, repeats=1, own_sd=0.01, n=200, seed=0):
+    """Scores between 0 and 1 whose truth is 0.7: all configurations share the luck of a run, and each has some of its own."""
+    rng = np.random.default_rng(seed)
+    fold = np.stack([rng.permutation(n) % folds for _ in range(repeats)])
+    own = own_sd * rng.normal(size=(configurations, repeats, folds))
+    runs = shared_sd * rng.normal(size=(repeats, folds)) + own
+    luck = np.stack([[runs[c, r, fold[r]] for r in range(repeats)] for c in range(configurations)])
+    return 0.7 + 0.12 * rng.normal(size=n) + luck + 0.04 * rng.normal(size=luck.shape), fold
+
+
+@pytest.mark.parametrize(("configurations", "folds", "repeats", "shared_sd"), [
+    (2, 2, 1, 0.1), (3, 5, 1, 0.05), (3, 5, 1, 0.03), (1, 3, 1, 0.06), (24, 5, 3, 0.1), (2, 2, 3, 0.06),
+])  # fmt: skip
+def test_a_score_counts_the_luck_that_all_configurations_share(configurations, folds, repeats, shared_sd):
+    held = []
+    for seed in range(300):
+        scores, fold = with_shared_luck(
+            shared_sd, configurations=configurations, folds=folds, repeats=repeats, seed=seed
+        )
+        variance = estimate_variance(scores, fold, reach=1.0)
+        off = np.abs(variance.estimate - 0.7)
+        held.append(np.mean(off <= t.ppf(0.975, variance.df) * variance.standard_error))
+    assert np.mean(held) > 0.93 - 2 * np.sqrt(0.93 * 0.07 / 300)
+
+
+def test_a_score_is_not_made_sure_by_a_fold_that_is_bad_for_all():
+    image = np.random.default_rng(0).normal(0, 0.1, 220)
+    fold = np.arange(220)[None] % 2
+    scores = np.stack(
+        [(mean + image)[None] for mean in (np.where(fold[0], 0.776, 0.517), np.where(fold[0], 0.735, 0.448))]
+    )
+    variance = estimate_variance(scores, fold, reach=1.0)
+    assert variance.run.max() < 0.05**2  # the difference is 0.069 in one fold and 0.041 in the other
+    assert variance.score_runs.used.min() > 0.1**2
+    assert variance.score_runs.conflict
+    assert t.ppf(0.975, variance.df).min() * variance.standard_error.min() > 0.25
+
+
+def test_what_all_share_is_in_no_difference():
+    scores, fold = with_shared_luck(0.0, configurations=4, folds=5, seed=1)
+    moved = scores + np.array([0.3, -0.2, 0.1, 0.0, -0.1])[fold]
+    before, after = (estimate_variance(one, fold, reach=1.0) for one in (scores, moved))
+    np.testing.assert_allclose(before.of_differences(), after.of_differences(), atol=1e-12)
+    assert (after.score_runs.used > 10 * before.score_runs.used).all()
+
+
+def test_of_one_fold_nothing_is_known_of_runs():
+    scores, _ = with_shared_luck(0.1, configurations=2, folds=5)
+    runs = score_run_variance(scores, np.zeros((1, 200), int), np.zeros(2))
+    assert runs.used.tolist() == [0, 0]
+    assert not runs.conflict
+
+
+def test_the_prior_counts_as_much_as_its_degrees_of_freedom():
+    assert moderated(0.5, 0.1, df=3, prior=0.02) == pytest.approx((0.12 + 3 * 0.5) / 4)
+    assert moderated(0.5, 0.1, df=0, prior=0.02) == pytest.approx(0.12)
+
+
+def test_where_the_folds_show_nothing_the_prior_still_knows_of_runs():
     for seed in range(200):
         scores, fold = drawn([0.01, 0.01], n=60, seed=seed)
-        found = between_runs(scores, fold)
-        if found.used[0] == 0:
+        runs, own = between_runs(scores, fold), run_moments(scores, fold).own
+        if own.mean() < 0:
             break
-    assert found.used.tolist() == [0, 0]
-    assert found.shared.drawn(rng=np.random.default_rng(0), draws=500).std() > 0
+    assert own.mean() < 0
+    assert runs.shared.drawn(rng=np.random.default_rng(0), draws=500).std() > 0

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from make_variance import exact_variance
 from scipy.stats import binom
 
 from foldwise.judging.statistics.intervals import plain_t
 from foldwise.judging.statistics.selection import run_luck, selected_score
-from foldwise.judging.statistics.variance import Variance, estimate_variance
+from foldwise.judging.statistics.variance import estimate_variance
 
 
 def around(corrected):
@@ -52,10 +53,8 @@ def test_the_same_seed_gives_the_same_numbers():
 
 
 def unsteady(estimate, run_of_mean, image=1e-12):
-    C = len(estimate)
-    one = np.eye(C)
-    return Variance(
-        np.asarray(estimate), image * one, image**0.5 * one, run_of_mean, run_of_mean, 0.0, 99.0, 8.0
+    return exact_variance(
+        estimate, image * np.eye(len(estimate)), run_of_mean=run_of_mean, df_image=99.0, df_run=8.0
     )
 
 

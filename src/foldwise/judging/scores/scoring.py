@@ -178,14 +178,14 @@ def table_of(
     step = units.step / min(scored[c].support[metric.name] for c in usable)
     repeats = values.shape[1]  # an answer in one of them moves the mean by a part of the step
     floor = step**2 / repeats if metric.counted else 0.0
-    variance = estimate_variance(values[usable], folds, floor=floor)
+    variance = estimate_variance(values[usable], folds, floor=floor, reach=metric.reach)
     intervals = [NO_INTERVAL] * len(scored)
     spreads: list[Spread | None] = [None] * len(scored)
     for row, c in enumerate(usable):
         spreads[c] = spread = Spread(
             estimate=scored[c].estimates[metric.name],
             image_variance=float(variance.image[row, row]),
-            run_variance=float(variance.run_of_mean[row]),
+            run_variance=float(variance.score_run_of_mean[row]),
             num_units=units.count,
             num_cases=num_cases,
             support=scored[c].support[metric.name],

@@ -223,12 +223,13 @@ def overconfidence(
     means = values_CRG.mean(axis=(1, 2)).tolist()
     if num_units < 2:
         return [_concluded(mean, NO_INTERVAL) for mean in means]
-    variance, made = estimate_variance(values_CRG, folds_RG), []
+    # Both are shares, so runs are as lucky as those of any score between 0 and 1.
+    variance, made = estimate_variance(values_CRG, folds_RG, reach=1.0), []
     for c, mean in enumerate(means):
         spread = Spread(
             estimate=mean,
             image_variance=max(float(variance.image[c, c]), confidences[c].min_variance),
-            run_variance=float(variance.run_of_mean[c]),
+            run_variance=float(variance.score_run_of_mean[c]),
             num_units=num_units,
             num_cases=num_cases,
             support=float(num_units),

@@ -161,7 +161,7 @@ def standing_of(judgement: Judgement, c: int) -> Standing:
     assert table is not None
     low, high = table.intervals[c]
     se = table.variance.standard_error[c] if table.variance else None
-    run_sd = np.sqrt(table.variance.run[c]) if table.variance else None
+    run_sd = np.sqrt(table.variance.score_runs.used[c]) if table.variance else None
     if comparison is None:
         rank: Rank = "winner" if c == 0 else "could be best"
         return Standing(verdict=rank, low=low, high=high, se=se, run_sd=run_sd, could_be_best=True)

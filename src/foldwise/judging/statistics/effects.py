@@ -200,8 +200,8 @@ def _inferred(apart_PC: Floats, scores: FactorialScores, options: IntervalOption
     return [
         {
             "error": float(error),
-            "low": float(difference - quantile * error),
-            "high": float(difference + quantile * error),
+            "low": max(float(difference - quantile * error), -variance.reach),
+            "high": min(float(difference + quantile * error), variance.reach),
             "p": float(p),
             "conclusion": conclusion_of(float(difference), float(quantile * error), options.margin),
         }

@@ -13,10 +13,13 @@ from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 
 from foldwise.judging.statistics.run_variance import (
+    ScoreRuns,
     SharedRuns,
     between_runs,
     independent_runs_in_mean,
+    prior_sd_of,
     runs_in_mean,
+    score_run_variance,
 )
 from foldwise.metrics.outputs import Floats, Ints
 
@@ -33,13 +36,16 @@ class Variance:
         estimate: (C,) mean over units of the mean over repeats.
         image: (C, C) covariance of the estimates over units.
         image_factor: (C, C) root of `image` without what all configurations share, which no difference sees.
-        run: (C,) variance of a score between runs (seed, fold), as used.
-        run_of_mean: (C,) what it adds to the variance of the estimate, with overlapping training sets.
+        run: (C,) variance between runs (seed, fold) as used in differences: what configurations share is not in it.
+        run_of_mean: (C,) what it adds to the variance of a difference, with overlapping training sets.
+        score_runs: the variance of scores between runs: what configurations share is in it.
+        in_mean: what a variance between runs is multiplied by in that of an estimate; `runs_in_mean`.
         pair_floor: added to the variance of every difference; 1 / n^2 for scores of 0 and 1.
         df_image, df_run: degrees of freedom.
         shared: where a few configurations share one variance between runs, what is known of it.
         independent: the share of `run_of_mean` that is of runs which have nothing in common; the rest is what overlapping
             training sets are assumed to share.
+        reach: the largest difference that two scores can have; no interval of a difference is wider.
     """
 
     estimate: Floats
@@ -50,19 +56,27 @@ class Variance:
     pair_floor: float
     df_image: float
     df_run: float
+    score_runs: ScoreRuns
+    in_mean: float
     shared: SharedRuns | None = None
     independent: float = 1.0
+    reach: float = np.inf
+
+    @property
+    def score_run_of_mean(self) -> Floats:
+        """(C,) what runs add to the variance of every estimate."""
+        return self.score_runs.used * self.in_mean
 
     @property
     def standard_error(self) -> Floats:
         """(C,) of every estimate."""
-        return np.sqrt(np.diag(self.image) + self.run_of_mean)
+        return np.sqrt(np.diag(self.image) + self.score_run_of_mean)
 
     @property
     def df(self) -> Floats:
-        """(C,) Satterthwaite degrees of freedom of the two parts, at most those of the units."""
-        image, total = np.diag(self.image), np.diag(self.image) + self.run_of_mean
-        parts = image**2 / max(self.df_image, 1) + self.run_of_mean**2 / max(self.df_run, 1)
+        """(C,) Satterthwaite degrees of freedom of the two parts of a score, at most those of the units."""
+        image, total = np.diag(self.image), np.diag(self.image) + self.score_run_of_mean
+        parts = image**2 / max(self.df_image, 1) + self.score_run_of_mean**2 / max(self.score_runs.df, 1)
         joint = np.divide(total**2, parts, out=np.full(len(total), self.df_image), where=parts > 0)
         return np.asarray(np.minimum(joint, self.df_image))
 
@@ -87,23 +101,27 @@ class Variance:
         return np.sqrt(self.of_differences() ** 2 + more + more.T)
 
 
-def estimate_variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0) -> Variance:
+def estimate_variance(
+    scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0, reach: float = np.inf
+) -> Variance:
     """Steps 1 to 5 of the pipeline.
 
     Args:
         scores_CRn: higher is better; no nan.
         folds_Rn: the test fold of every unit in every repeat.
         floor: least variance of a difference; 1 / n^2 for scores of 0 and 1, whose scatter vanishes when all agree.
+        reach: the largest difference that two scores can have: 1 where they are between 0 and 1.
     """
-    n = scores_CRn.shape[2]
+    C, _, n = scores_CRn.shape
     means_Cn = scores_CRn.mean(axis=1)
     estimate = means_Cn.mean(axis=1)
     centred = means_Cn - estimate[:, None]
     # Units are not shared between test folds, so nothing inflates this part. Nadeau and Bengio inflate the whole
     # variance of fold scores: valid, but on 92 images in 3 repeats it saw 9 % of the true differences, and this 48 %.
     image = centred @ centred.T / (n * max(n - 1, 1))
-    runs = between_runs(scores_CRn, folds_Rn)
-    in_mean = runs_in_mean(folds_Rn)
+    in_mean, apart = runs_in_mean(folds_Rn), scores_CRn - scores_CRn.mean(axis=0) if C > 1 else scores_CRn
+    runs = between_runs(scores_CRn, folds_Rn, prior_sd=prior_sd_of(apart, reach))
+    score_runs = score_run_variance(scores_CRn, folds_Rn, runs.used, prior_sd=prior_sd_of(scores_CRn, reach))
     return Variance(
         estimate=estimate,
         image=image,
@@ -113,13 +131,19 @@ def estimate_variance(scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0)
         pair_floor=floor,
         df_image=float(n - 1),
         df_run=runs.df,
+        score_runs=score_runs,
+        in_mean=in_mean,
         shared=runs.shared,
+        reach=reach,
         independent=independent_runs_in_mean(folds_Rn) / in_mean if in_mean else 1.0,
     )
 
 
 def with_fixed_row(variance: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> Variance:
-    """The variance with one more row, last: a predictor that learns nothing, so that its runs do not vary.
+    """The variance with one more row, last: a predictor that learns nothing.
+
+    Its runs do not vary, so a difference to it has all luck of the other's runs, also what configurations share. The new
+    row stands for that: it varies as much as they do together, and differences between them stay as they are.
 
     Args:
         variance: from `estimate_variance` of `scores_CRn`.
@@ -131,14 +155,17 @@ def with_fixed_row(variance: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> 
     shared_C = (scores_CRn @ apart).mean(axis=1) / (n * max(n - 1, 1))
     own = apart @ apart / (n * max(n - 1, 1))
     image = np.block([[variance.image, shared_C[:, None]], [shared_C[None, :], np.array([[own]])]])
+    runs = variance.score_runs
+    common = float(np.maximum(runs.used - variance.run, 0.0).min())
     return replace(
         variance,
         estimate=np.append(variance.estimate, fixed_n.mean()),
         image=image,
         image_factor=_factor(image),
-        run=np.append(variance.run, 0.0),
-        run_of_mean=np.append(variance.run_of_mean, 0.0),
-        shared=variance.shared and variance.shared.with_fixed_row(),
+        run=np.append(variance.run, common),
+        run_of_mean=np.append(variance.run_of_mean, common * variance.in_mean),
+        score_runs=replace(runs, used=np.append(runs.used, 0.0)),
+        shared=variance.shared and variance.shared.with_row(common, runs.df),
     )
 
 
