@@ -17,7 +17,7 @@ GRID = {"unet/linear": 0.8, "unet/mlp": 0.802, "vit/linear": 0.7, "vit/mlp": 0.7
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
-    return of_verdict(verdict_of(tmp_path_factory.mktemp("grid") / "s.csv", GRID))
+    return of_verdict(verdict_of(tmp_path_factory.mktemp("grid") / "s.csv", GRID, repeats=10))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.statistics.run_variance import (
     PRIOR_DF,
-    PRIOR_SD,
+    PRIOR_OWN_SD,
     between_runs,
     moderated,
     run_moments,
@@ -70,9 +70,9 @@ def test_of_many_none_has_less_than_the_mean_of_the_steady(num):
     scores, fold = drawn([0.03] * num, seed=1)
     used, own = between_runs(scores, fold).used, run_moments(scores, fold).own
     assert not unsteady(scores, fold).any()
-    # 4 degrees of freedom of each but one, and the prior's one, whose variance is the very one that was drawn: 0.03.
+    # 4 degrees of freedom of each but one, and the prior's one.
     df = 4 * (num - 1)
-    assert used.min() == pytest.approx((df * own.mean() + PRIOR_DF * PRIOR_SD**2) / (df + PRIOR_DF))
+    assert used.min() == pytest.approx((df * own.mean() + PRIOR_DF * PRIOR_OWN_SD**2) / (df + PRIOR_DF))
     assert (used >= own - 1e-15).all()
 
 

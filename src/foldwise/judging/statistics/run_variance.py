@@ -20,11 +20,13 @@ FEWEST = 3  # configurations: of two, nobody knows which one is the odd one
 TIMES = 4.0  # the median variance between runs
 RARE = 0.99  # how seldom the scatter of fold means of an equal would be as large
 
-# The prior: a run's luck is usually about 0.03 of the range of the metric (networks really trained in
-# `benchmarks/validation` had 0.02 to 0.06), and this counts as much as one more degree of freedom. In worlds with
-# a shared standard deviation of 0 to 0.1 and 2 to 10 folds, intervals of scores so made held the truth in 95 % and more.
-PRIOR_SD, PRIOR_DF = 0.03, 1.0
-PRIOR_OF_UNITS = 0.25  # of the spread between images, where a metric has no range; 0.03 beside the usual 0.12
+# The prior: the luck of a run has a standard deviation of 0.03 of the range of the metric, 0.02 of it not shared with
+# other configurations, and this counts as much as one more degree of freedom. Networks really trained in
+# `benchmarks/validation` had 0.02 to 0.06, and 0.02 to 0.05. In worlds with a shared standard deviation of 0 to 0.1 and
+# 2 to 10 folds, intervals of scores so made held the truth in 95 % and more; with 0.04 they were a fifth wider where
+# nothing is shared, and with two or three degrees of freedom they lost it where 0.1 is.
+PRIOR_SD, PRIOR_OWN_SD, PRIOR_DF = 0.03, 0.02, 1.0
+USUAL_SPREAD = 0.12  # between images, of the range: by it the prior is scaled where a metric has no range
 APART, CONFLICT = (
     2.0,
     0.95,
@@ -53,16 +55,16 @@ class Moments:
         return np.asarray((self.between - self.noise) * self.factor)
 
 
-def prior_sd_of(scores_CRn: Floats, reach: float) -> float:
-    """The standard deviation that a run's luck is expected to have, on the scale of the scores.
+def scale_of(scores_CRn: Floats, reach: float) -> float:
+    """What a standard deviation of the prior is multiplied by: the range of the metric, or what stands for it.
 
     Args:
         scores_CRn: of every unit.
         reach: the largest difference that two scores can have; infinite where the metric has no bounds.
     """
     if np.isfinite(reach):
-        return PRIOR_SD * reach
-    return PRIOR_OF_UNITS * float(scores_CRn.mean(axis=1).std(axis=1).mean())
+        return reach
+    return float(scores_CRn.mean(axis=1).std(axis=1).mean()) / USUAL_SPREAD
 
 
 def moderated(between: Floats | float, noise: Floats | float, *, df: float, prior: float) -> Floats:
@@ -208,7 +210,7 @@ class SharedRuns:
         return SharedRuns(between, noise, self.factor, dfs, self.in_mean)
 
 
-def between_runs(scores_CRn: Floats, folds_Rn: Ints, *, prior_sd: float = PRIOR_SD) -> Runs:
+def between_runs(scores_CRn: Floats, folds_Rn: Ints, *, scale: float = 1.0) -> Runs:
     """The variances between runs to use in differences.
 
     Few configurations share the mean of their own estimates; of many, each has its own but at least that mean. Of those
@@ -218,7 +220,7 @@ def between_runs(scores_CRn: Floats, folds_Rn: Ints, *, prior_sd: float = PRIOR_
     Args:
         scores_CRn: higher is better; no nan.
         folds_Rn: the test fold of every unit in every repeat.
-        prior_sd: from `prior_sd_of`.
+        scale: from `scale_of`.
     """
     C, moments = len(scores_CRn), run_moments(scores_CRn, folds_Rn)
     odd = _odd(moments)
@@ -240,7 +242,7 @@ def between_runs(scores_CRn: Floats, folds_Rn: Ints, *, prior_sd: float = PRIOR_
             between[c] = apart.between[0] * apart.factor / moments.factor
     counted = np.where(odd, np.minimum(between, _far(moments.df) * np.median(moments.between)), between)
     df = max(C - 1, 1) * moments.df
-    prior = prior_sd**2 / moments.factor if df else 0.0
+    prior = (scale * PRIOR_OWN_SD) ** 2 / moments.factor if df else 0.0
     common = float(moderated(counted.mean(), noise.mean(), df=df, prior=prior))
     usual = max(common - float(noise.mean()), 0.0) * moments.factor
     # Of six or more, each at least the mean: variances of a handful of folds are far too small as often as too large.
@@ -270,9 +272,7 @@ class ScoreRuns:
     conflict: bool
 
 
-def score_run_variance(
-    scores_CRn: Floats, folds_Rn: Ints, own: Floats, *, prior_sd: float = PRIOR_SD
-) -> ScoreRuns:
+def score_run_variance(scores_CRn: Floats, folds_Rn: Ints, own: Floats, *, scale: float = 1.0) -> ScoreRuns:
     """How far scores, not differences, lie apart between runs.
 
     A training set that is poor for one network is often poor for all. Differences do not see it and scores do: intervals
@@ -283,14 +283,14 @@ def score_run_variance(
         scores_CRn: higher is better; no nan.
         folds_Rn: the test fold of every unit in every repeat.
         own: (C,) the variances of `between_runs`, without what is shared.
-        prior_sd: from `prior_sd_of`.
+        scale: from `scale_of`.
     """
     moments = _moments(scores_CRn, np.zeros_like(scores_CRn[0]), folds_Rn, num=1)
     if not moments.df:  # one fold, one repeat: nothing can be known of runs, and a warning says so
         return ScoreRuns(own, 0.0, PRIOR_DF, conflict=False)
     # The usual configuration: a median, so that one which broke down in a fold does not count for all.
     between, noise = float(np.median(moments.between)), float(moments.noise.mean())
-    prior = prior_sd**2 / moments.factor
+    prior = (scale * PRIOR_SD) ** 2 / moments.factor
     common = max(float(moderated(between, noise, df=moments.df, prior=prior)) - noise, 0.0) * moments.factor
     far = float(chi2.ppf(CONFLICT, moments.df) / moments.df)
     return ScoreRuns(

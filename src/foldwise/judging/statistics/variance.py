@@ -17,8 +17,8 @@ from foldwise.judging.statistics.run_variance import (
     SharedRuns,
     between_runs,
     independent_runs_in_mean,
-    prior_sd_of,
     runs_in_mean,
+    scale_of,
     score_run_variance,
 )
 from foldwise.metrics.outputs import Floats, Ints
@@ -120,8 +120,8 @@ def estimate_variance(
     # variance of fold scores: valid, but on 92 images in 3 repeats it saw 9 % of the true differences, and this 48 %.
     image = centred @ centred.T / (n * max(n - 1, 1))
     in_mean, apart = runs_in_mean(folds_Rn), scores_CRn - scores_CRn.mean(axis=0) if C > 1 else scores_CRn
-    runs = between_runs(scores_CRn, folds_Rn, prior_sd=prior_sd_of(apart, reach))
-    score_runs = score_run_variance(scores_CRn, folds_Rn, runs.used, prior_sd=prior_sd_of(scores_CRn, reach))
+    runs = between_runs(scores_CRn, folds_Rn, scale=scale_of(apart, reach))
+    score_runs = score_run_variance(scores_CRn, folds_Rn, runs.used, scale=scale_of(scores_CRn, reach))
     return Variance(
         estimate=estimate,
         image=image,
