@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -49,12 +50,8 @@ def with_channels(dataset: Dataset, data: DataSpec, joined: Sequence[JoinedImage
         return dataset
     left_out = tuple(sorted({word for part in joined for word in part.left_out}))
     statements = tuple(dict.fromkeys(part.statement for part in joined))
-    return replace(
-        dataset,
-        channels=data.channels,
-        channels_left_out=left_out,
-        statements=(*statements, *dataset.statements),
-    )
+    statements += dataset.statements
+    return replace(dataset, channels=data.channels, channels_left_out=left_out, statements=statements)
 
 
 def join_channels(paths: Sequence[str], channels: Sequence[str], *, where: str) -> JoinedImages:
@@ -76,18 +73,15 @@ def join_channels(paths: Sequence[str], channels: Sequence[str], *, where: str) 
     left_out, strange = _left_out(others, files)
     if errors := _errors(files, strange, channels, where):
         raise DataError.together(errors)
-    words = ",".join(channels)
-    names = {_location(pattern, words): _name(pattern) for pattern in files}
+    all_channels = f"{{{','.join(channels)}}}" if len(channels) > 1 else channels[0]
+    names = {pattern.replace("{}", all_channels): _name(pattern) for pattern in files}
     ordered = dict(sorted(names.items(), key=lambda row: natural(row[1])))
     order = ", ".join(channels)
     statement = f"{len(ordered)} images were joined from one file per channel, in this order: {order}."
     if left_out:
-        statement += f" Files of other channels were left out: {_counts(left_out)}."
+        counts = ", ".join(f"{word} ({number})" for word, number in sorted(left_out.items()))
+        statement += f" Files of other channels were left out: {counts}."
     return JoinedImages(ordered, left_out, statement)
-
-
-def _location(pattern: str, channels: str) -> str:
-    return pattern.replace("{}", f"{{{channels}}}" if "," in channels else channels)
 
 
 def _split(path: str, channels: Sequence[str]) -> tuple[str, str | None]:
@@ -117,15 +111,9 @@ def _name(pattern: str) -> str:
 def _left_out(others: Sequence[str], files: dict[str, dict[str, str]]) -> tuple[dict[str, int], list[str]]:
     """Words that stand where the channels of known images do, with their counts; and files that fit nothing."""
     heads = {tuple(pattern.split("{}")) for pattern in files}
-    counts: dict[str, int] = {}
-    strange = []
-    for path in others:
-        word = _word(path, heads)
-        if word is None:
-            strange.append(path)
-        else:
-            counts[word] = counts.get(word, 0) + 1
-    return counts, strange
+    words = [(path, _word(path, heads)) for path in others]
+    strange = [path for path, word in words if word is None]
+    return dict(Counter(word for _, word in words if word is not None)), strange
 
 
 def _word(path: str, heads: set[tuple[str, ...]]) -> str | None:
@@ -152,7 +140,7 @@ def _errors(
         )
         return [DataError(what, where=where, cure=cure)]
     missing = [
-        _location(pattern, channel)
+        pattern.replace("{}", channel)
         for pattern, by_channel in files.items()
         for channel in channels
         if channel not in by_channel
@@ -164,10 +152,6 @@ def _errors(
     return errors + errors_about(
         missing, "channel file is", "channel files are", "not there", where=where, cure=cure
     )
-
-
-def _counts(left_out: dict[str, int]) -> str:
-    return ", ".join(f"{word} ({number})" for word, number in sorted(left_out.items()))
 
 
 def suspected_channels(paths: Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from foldwise.data.layouts.tables import Table
 from foldwise.errors import DataError, SpecError, limited
@@ -45,29 +45,26 @@ def read_labels(table: Table, data: DataSpec, image_column: str) -> Labels:
     """
     columns = label_columns(table, data, image_column)
     unused = [name for name in table.columns if name not in {*columns, image_column, data.group_column}]
-    statements = [f"Labels come from {_named(columns)} of {table.name}, images from column {image_column!r}."]
+    several = f"the {len(columns)} columns {', '.join(columns)}"
+    named = several if len(columns) > 1 else f"column {columns[0]!r}"
+    statements = [f"Labels come from {named} of {table.name}, images from column {image_column!r}."]
     if unused:
-        statements.append(
-            f"Columns of {table.name} that are not used: {', '.join(name or '(no name)' for name in unused)}."
-        )
+        names = ", ".join(name or "(no name)" for name in unused)
+        statements.append(f"Columns of {table.name} that are not used: {names}.")
     if len(columns) > 1:
         labels = _from_indicators(table, columns, data)
     else:
-        labels = label_list(
-            [row[columns[0]] for row in table.rows],
-            data,
-            [table.where(i, columns[0]) for i in range(len(table.rows))],
-        )
-    return Labels(labels.task, labels.classes, labels.rows, (*statements, *labels.statements))
+        where = [table.where(i, columns[0]) for i in range(len(table.rows))]
+        labels = label_list([row[columns[0]] for row in table.rows], data, where)
+    return replace(labels, statements=(*statements, *labels.statements))
 
 
 def label_columns(table: Table, data: DataSpec, image_column: str) -> tuple[str, ...]:
     """The columns that hold labels: those stated, one called ``label``, the 0/1 columns, or the only other one."""
     if data.label_columns is not None:
         if not data.label_columns:
-            raise SpecError(
-                "no column is named", where="data.label_columns", cure=f"Columns: {', '.join(table.columns)}."
-            )
+            cure = f"Columns: {', '.join(table.columns)}."
+            raise SpecError("no column is named", where="data.label_columns", cure=cure)
         return tuple(table.column(name, "data.label_columns") for name in data.label_columns)
     others = [name for name in table.columns if name and name not in {image_column, data.group_column}]
     named = [name for name in others if name.casefold() in LABEL_NAMES]
@@ -99,12 +96,6 @@ def _is_other(name: str) -> bool:
 
 def _is_indicator(table: Table, column: str) -> bool:
     return all(row[column].strip().casefold() in TRUE | FALSE for row in table.rows)
-
-
-def _named(columns: Sequence[str]) -> str:
-    return (
-        f"column {columns[0]!r}" if len(columns) == 1 else f"the {len(columns)} columns {', '.join(columns)}"
-    )
 
 
 def _from_indicators(table: Table, columns: Sequence[str], data: DataSpec) -> Labels:
@@ -139,14 +130,12 @@ def indicator_labels(
         )
     one_label: Task = "binary_classification" if len(classes) == 2 else "multiclass_classification"
     task = stated_task(data, "multilabel_classification", one_label)
-    if task != "multilabel_classification":
-        if not single:
-            problem = f"rows of {where} have no 1 or several"
-            raise SpecError(problem, where="data.task", cure="State data.task: multilabel_classification.")
-        return Labels(task, classes, tuple(rows), (_counted(classes, rows, "one label per image"),))
-    return Labels(
-        task, classes, tuple(rows), (_counted(classes, rows, "several labels per image are possible"),)
-    )
+    several = task == "multilabel_classification"
+    if not several and not single:
+        problem = f"rows of {where} have no 1 or several"
+        raise SpecError(problem, where="data.task", cure="State data.task: multilabel_classification.")
+    how = "several labels per image are possible" if several else "one label per image"
+    return Labels(task, classes, tuple(rows), (_counted(classes, rows, how),))
 
 
 def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> Labels:
@@ -158,12 +147,9 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
         cure = "Fill the cells, take the rows out, or state data.task: multilabel_classification if none is an answer."
         raise DataError(listed(empty, "image has", "images have", "no label"), cure=cure)
     classes, index, statements = _classes({name for cell in parts for name in cell}, data)
+    cure = f"Known: {', '.join(classes)}."
     errors = [
-        DataError(
-            f"the label {name!r} is not among data.classes",
-            where=cell_name,
-            cure=f"Known: {', '.join(classes)}.",
-        )
+        DataError(f"the label {name!r} is not among data.classes", where=cell_name, cure=cure)
         for cell_name, cell in zip(where, parts, strict=True)
         for name in cell
         if name not in index
@@ -172,11 +158,8 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
         raise limited(errors)
     rows = tuple(tuple(sorted({index[name] for name in cell})) for cell in parts)
     if separator is not None:
-        text = _counted(
-            classes,
-            rows,
-            f"several labels per image, separated by {'space' if separator == ' ' else repr(separator)}",
-        )
+        mark = "space" if separator == " " else repr(separator)
+        text = _counted(classes, rows, f"several labels per image, separated by {mark}")
         return Labels("multilabel_classification", classes, rows, (*statements, text))
     task = stated_task(data, "binary_classification" if len(classes) == 2 else "multiclass_classification")
     return Labels(task, classes, rows, (*statements, _counted(classes, rows, "one label per image")))
@@ -216,10 +199,10 @@ def _classes(names: set[str], data: DataSpec) -> tuple[tuple[str, ...], dict[str
         return classes, {name: k for k, name in enumerate(classes)}, ()
     classes = data.classes
     numbers = all(name.isdigit() and int(name) < len(classes) for name in names)
-    if numbers and not names & set(classes):
-        statement = f"The labels are numbers and were read as places in data.classes: 0 is {classes[0]!r}."
-        return classes, {name: int(name) for name in names}, (statement,)
-    return classes, {name: k for k, name in enumerate(classes)}, ()
+    if not numbers or names & set(classes):
+        return classes, {name: k for k, name in enumerate(classes)}, ()
+    statement = f"The labels are numbers and were read as places in data.classes: 0 is {classes[0]!r}."
+    return classes, {name: int(name) for name in names}, (statement,)
 
 
 def stated_task(data: DataSpec, *possible: Task) -> Task:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from foldwise.data.cases import Dataset
 from foldwise.data.formats.formats import readable
-from foldwise.data.layouts import labelled_images, mask_pairs, stacks
+from foldwise.data.layouts import image_folders, stacks
 from foldwise.data.layouts.listing import Listing, subfolders
 from foldwise.data.layouts.listing import class_folders as folders_of_images
 from foldwise.data.layouts.tables import with_groups
@@ -41,9 +41,9 @@ class Layout:
 
 LAYOUTS: dict[str, Layout] = {
     "arrays": Layout(stacks.fits, stacks.read, is_certain=True),  # a stack cannot be read as anything else
-    "image_mask": Layout(mask_pairs.fits, mask_pairs.read, names_in_images=True),
-    "table": Layout(labelled_images.fits_table, labelled_images.read_labelled, names_in_images=True),
-    "class_folders": Layout(labelled_images.fits_folders, labelled_images.read_folders),
+    "image_mask": Layout(image_folders.fits_masks, image_folders.read_masks, names_in_images=True),
+    "table": Layout(image_folders.fits_table, image_folders.read_labelled, names_in_images=True),
+    "class_folders": Layout(image_folders.fits_folders, image_folders.read_folders),
 }
 
 
@@ -62,17 +62,25 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto") -> Dataset:
     """
     if data.phantom is not None:
         return _read_phantom(data, group)
-    root = _root(data, base)
+    assert data.path is not None
+    root = (base / Path(data.path).expanduser()).resolve()
+    if not root.is_dir():
+        problem = f"the data folder {root} {'is a file, not a folder' if root.exists() else 'does not exist'}"
+        cure = "Relative paths start at the folder of the study file."
+        raise SpecError(problem, where="data.path", cure=cure)
     listing = Listing(root, data)
-    name, why = (data.layout, "as stated") if data.layout != "auto" else recognise(listing)
-    layout = LAYOUTS[name]
+    layout_name, why = (data.layout, "as stated") if data.layout != "auto" else recognise(listing)
+    layout = LAYOUTS[layout_name]
     dataset = layout.read(listing)
     _check(dataset, data)
     folder = listing.images or "" if layout.names_in_images else ""
+    # The CSV files that may name groups, the stated one first.
+    names = dict.fromkeys((data.table, "labels.csv", "metadata.csv"))
+    tables = [root / name for name in names if name is not None and (root / name).is_file()]
     cases, about_groups = with_groups(
-        dataset.cases, root=root, group=group, data=data, tables=_tables(root, data), folder=folder
+        dataset.cases, root=root, group=group, data=data, tables=tables, folder=folder
     )
-    opening = f"Layout {name} ({why}), task {dataset.task}, {len(cases)} images."
+    opening = f"Layout {layout_name} ({why}), task {dataset.task}, {len(cases)} images."
     return replace(dataset, cases=cases, statements=(opening, *dataset.statements, *about_groups))
 
 
@@ -102,11 +110,10 @@ def _read_phantom(data: DataSpec, group: str) -> Dataset:
     dataset = read_dataset(
         data.model_copy(update=settings | own), base=folder, group="group" if by_column else group
     )
-    drawn = (
-        f"Built-in phantom {spec.kind}: {phantom.summary}; seed {spec.seed}, difficulty {spec.difficulty:g}"
-    )
-    drawn += "".join(f", {option} {value:g}" for option, value in spec.options.items()) + "."
-    return replace(dataset, layout="phantom", statements=(drawn, *dataset.statements))
+    options = "".join(f", {option} {value:g}" for option, value in spec.options.items())
+    drawn = f"seed {spec.seed}, difficulty {spec.difficulty:g}{options}."
+    statement = f"Built-in phantom {spec.kind}: {phantom.summary}; {drawn}"
+    return replace(dataset, layout="phantom", statements=(statement, *dataset.statements))
 
 
 def _drawn(spec: PhantomData) -> Path:
@@ -117,15 +124,7 @@ def _drawn(spec: PhantomData) -> Path:
     if folder.is_dir():
         return folder
     try:
-        make(
-            spec.kind,
-            folder,
-            images=spec.images,
-            size=spec.size,
-            difficulty=spec.difficulty,
-            seed=spec.seed,
-            options=spec.options,
-        )
+        make(folder=folder, **spec.model_dump())
     except OSError as error:
         # Another process may have drawn the very same folder meanwhile.
         if not folder.is_dir():
@@ -133,22 +132,6 @@ def _drawn(spec: PhantomData) -> Path:
             cure = "Set FOLDWISE_CACHE to a folder with room."
             raise RunError(problem, where=str(folder), cure=cure) from None
     return folder
-
-
-def _root(data: DataSpec, base: Path) -> Path:
-    assert data.path is not None
-    root = (base / Path(data.path).expanduser()).resolve()
-    if root.is_dir():
-        return root
-    what = "is a file, not a folder" if root.exists() else "does not exist"
-    problem = f"the data folder {root} {what}"
-    raise SpecError(problem, where="data.path", cure="Relative paths start at the folder of the study file.")
-
-
-def _tables(root: Path, data: DataSpec) -> list[Path]:
-    """The CSV files that may name groups: the stated one, labels.csv, metadata.csv."""
-    names = [data.table, "labels.csv", "metadata.csv"]
-    return [root / name for name in dict.fromkeys(names) if name is not None and (root / name).is_file()]
 
 
 def recognise(listing: Listing) -> tuple[str, str]:
@@ -177,12 +160,12 @@ def _masks_or_table(listing: Listing) -> tuple[str, str]:
     data, images, masks, table = listing.data, listing.images, listing.masks, listing.table
     assert table is not None
     if data.masks is None and data.table is None and data.task == "auto":
-        raise DataError(
-            f"{images}/ could be segmented ({masks}/) or classified ({table.name})",
-            where=str(listing.root),
-            cure="State data.task: binary_segmentation or multiclass_segmentation for the masks;"
-            " binary_classification, multiclass_classification or multilabel_classification for the table.",
+        problem = f"{images}/ could be segmented ({masks}/) or classified ({table.name})"
+        cure = (
+            "State data.task: binary_segmentation or multiclass_segmentation for the masks; binary_classification,"
+            " multiclass_classification or multilabel_classification for the table."
         )
+        raise DataError(problem, where=str(listing.root), cure=cure)
     if data.task.endswith("classification") or (data.task == "auto" and data.table is not None):
         return "table", f"{images}/ with {table.name}"
     return "image_mask", f"{images}/ with {masks}/"
@@ -208,14 +191,12 @@ def _table_or_folders(listing: Listing) -> tuple[str, str]:
         return "table", f"{table.name} as stated"
     if len(folders) == 1:
         return "table", f"{folders[0]}/ with {table.name}"
-    difference = labelled_images.difference_to_folders(listing)
+    difference = image_folders.difference_to_folders(listing)
     if difference is None:
         return "class_folders", f"{len(folders)} folders that hold images; {table.name} says the same"
-    raise DataError(
-        f"the labels could be the folders ({some(folders)}) or {table.name}, and they are not the same: {difference}",
-        where=str(listing.root),
-        cure=f"State data.layout: class_folders, or data.table: {table.name}.",
-    )
+    either = f"the labels could be the folders ({some(folders)}) or {table.name}"
+    cure = f"State data.layout: class_folders, or data.table: {table.name}."
+    raise DataError(f"{either}, and they are not the same: {difference}", where=str(listing.root), cure=cure)
 
 
 # What is done where two layouts fit one folder: choose by what the study states, or refuse.
@@ -228,7 +209,7 @@ CHOICES: dict[frozenset[str], Callable[[Listing], tuple[str, str]]] = {
 
 def _no_layout(listing: Listing) -> DataError:
     """Why no layout fits, and what is missing for the nearest one."""
-    images = listing.images
+    images, root = listing.images, listing.root
     if images is None:
         loose = len(listing.loose_images)
         what = f"{loose} images, but nothing says what they show" if loose else "no images"
@@ -236,15 +217,12 @@ def _no_layout(listing: Listing) -> DataError:
             "Make one folder per class, or images/ with masks/, or images/ with labels.csv, or images.npy with"
             " masks.npy or labels.npy."
         )
-        return DataError(f"the folder holds {what}", where=str(listing.root), cure=cure)
-    folders = folders_of_images(listing.root / images)
-    if folders:
-        return DataError(
-            f"{images}/ holds folders of images ({some(folders)}), but no labels.csv or masks/ is there",
-            where=str(listing.root),
-            cure=f"If they are the classes, point data.path at {images}/ itself.",
-        )
-    others = [name for name in subfolders(listing.root) if name != images]
+        return DataError(f"the folder holds {what}", where=str(root), cure=cure)
+    if folders := folders_of_images(root / images):
+        problem = f"{images}/ holds folders of images ({some(folders)}), but no labels.csv or masks/ is there"
+        cure = f"If they are the classes, point data.path at {images}/ itself."
+        return DataError(problem, where=str(root), cure=cure)
+    others = [name for name in subfolders(root) if name != images]
     choices = f" State data.masks: one of {', '.join(others)}." if others else ""
     problem = f"there is {images}/, but neither masks/ nor labels.csv"
-    return DataError(problem, where=str(listing.root), cure=f"Add one of them.{choices}")
+    return DataError(problem, where=str(root), cure=f"Add one of them.{choices}")

@@ -15,21 +15,21 @@ from foldwise.text import listed, natural, some
 
 def image_files(folder: Path) -> list[str]:
     """Names of the images that lie directly in a folder, in natural order; hidden files are left out."""
-    return sorted(
-        (path.name for path in folder.iterdir() if _is_visible(path) and is_image(path)), key=natural
-    )
+    return sorted((path.name for path in _visible(folder) if is_image(path)), key=natural)
 
 
 def image_files_below(folder: Path) -> list[str]:
     """POSIX paths, relative to a folder, of all images in it at any depth, in natural order."""
     paths = (path for path in folder.rglob("*") if is_image(path))
     relative = (path.relative_to(folder) for path in paths)
-    return sorted((path.as_posix() for path in relative if not _is_hidden(path)), key=natural)
+    # Not what is hidden, nor folders such as __MACOSX that archives bring along.
+    seen = (path for path in relative if not any(part.startswith((".", "__")) for part in path.parts))
+    return sorted((path.as_posix() for path in seen), key=natural)
 
 
 def other_files(folder: Path) -> tuple[list[str], list[str]]:
     """Names of files in a folder that are images of a kind not read here, and of files that are no images."""
-    paths = [path for path in folder.iterdir() if _is_visible(path) and path.is_file() and not is_image(path)]
+    paths = [path for path in _visible(folder) if path.is_file() and not is_image(path)]
     unreadable = {path.name for path in paths if is_unreadable_image(path)}
     return sorted(unreadable, key=natural), sorted({path.name for path in paths} - unreadable, key=natural)
 
@@ -45,13 +45,8 @@ def stem(path: str) -> str:
     return PurePosixPath(path).stem
 
 
-def _is_visible(path: Path) -> bool:
-    return not path.name.startswith(".")
-
-
-def _is_hidden(relative: Path) -> bool:
-    """Whether a file is hidden, or in a folder that is, or in one such as ``__MACOSX`` that archives bring along."""
-    return any(part.startswith((".", "__")) for part in relative.parts)
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def one_per_stem(paths: Sequence[str], kind: str) -> list[DataError]:
@@ -74,6 +69,17 @@ def errors_about(
 ) -> list[DataError]:
     """The error that lists some names, as `text.listed` does; none where there are none."""
     return [DataError(listed(names, noun, plural, rest), where=where, cure=cure)] if names else []
+
+
+def ignored(files: Collection[str]) -> list[str]:
+    """A sentence about files that were passed over, for the user; none where there are none."""
+    nouns = "file that is no image was", "files that are no images were"
+    return [f"{listed(files, *nouns, 'ignored')}."] if files else []
+
+
+def unused(folders: Collection[str]) -> list[str]:
+    """A sentence about folders that were passed over; none where there are none."""
+    return [f"Folders that were not used: {', '.join(folders)}."] if folders else []
 
 
 class Finder:
@@ -172,11 +178,10 @@ class Listing:
             return self.root / (stated or "labels.csv")
         candidates = [path for path in tables if path.name not in SIDE_TABLES]
         if len(candidates) > 1:
-            raise DataError(
-                f"{len(candidates)} tables could hold the labels: {some(path.name for path in candidates)}",
-                where=str(self.root),
-                cure=f"State data.table: {candidates[0].name}, or name the right one labels.csv.",
-            )
+            names = some(path.name for path in candidates)
+            problem = f"{len(candidates)} tables could hold the labels: {names}"
+            cure = f"State data.table: {candidates[0].name}, or name the right one labels.csv."
+            raise DataError(problem, where=str(self.root), cure=cure)
         return candidates[0] if candidates else None
 
     @cached_property

@@ -68,11 +68,11 @@ def read(listing: Listing) -> Dataset:
     root, data = listing.root, listing.data
     images = stack_files(root, data.images, IMAGE_FOLDERS)
     if not images:
-        raise DataError(
-            f"there is no stack of images{f' {data.images}' if data.images else ''}",
-            where=str(root),
-            cure="Save images.npy or images.tif, or state data.images: a file or a folder of .npy or .tif files.",
+        problem = f"there is no stack of images{f' {data.images}' if data.images else ''}"
+        cure = (
+            "Save images.npy or images.tif, or state data.images: a file or a folder of .npy or .tif files."
         )
+        raise DataError(problem, where=str(root), cure=cure)
     masks = stack_files(root, data.masks, MASK_FOLDERS)
     has_labels = (root / "labels.npy").is_file()
     # Both would be a data set, of different tasks.
@@ -82,14 +82,11 @@ def read(listing: Listing) -> Dataset:
     if not masks and not has_labels:
         problem = f"there is neither masks.npy nor labels.npy beside {images[0]}"
         raise DataError(problem, where=str(root), cure="Save one of them.")
-    opened = [_open_images(root, name) for name in images]
-    statements = [sentence for _, sentence in opened[:MAX_DESCRIBED]]
+    opened = {name: _open_images(root, name) for name in images}
+    locations = [f"{name}[{i}]" for name, (stack, _) in opened.items() for i in range(len(stack))]
+    statements = [sentence for _, sentence in opened.values()]
     if len(opened) > MAX_DESCRIBED:
-        number = sum(len(stack) for stack, _ in opened)
-        statements = [statements[0], f"In all, {len(opened)} stacks hold {number} images."]
-    locations = [
-        f"{name}[{i}]" for name, (stack, _) in zip(images, opened, strict=True) for i in range(len(stack))
-    ]
+        statements = [statements[0], f"In all, {len(opened)} stacks hold {len(locations)} images."]
     if masks and (not has_labels or data.masks is not None or data.task.endswith("segmentation")):
         return _with_masks(listing, images, masks, locations, statements)
     labels = _read_labels(root / "labels.npy", len(locations), data)
@@ -104,7 +101,7 @@ def _with_masks(
     root = listing.root
     paired = _paired(root, images, masks)
     for image, mask in paired.items():
-        _check_masks(open_stack(root / image), open_stack(root / mask), root, image, mask)
+        _check_masks(root / image, root / mask)
     slices = [split_slice(location) for location in locations]
     mask_locations = [f"{paired[file]}[{index}]" for file, index in slices]
     meaning = read_meaning(root, mask_locations, listing.data)
@@ -144,22 +141,18 @@ def _open_images(root: Path, name: str) -> tuple[np.ndarray, str]:
         return images, f"{name} holds {len(images)} grey images of {images.shape[1]}×{images.shape[2]}."
     axis = stack_channel_axis(images.shape, root / name)
     order = "last" if axis == 3 else "first"
-    return (
-        images,
-        f"{name} holds {len(images)} images of {images.shape[axis]} channels (shape {shape}, channels {order}).",
-    )
+    number = f"{len(images)} images of {images.shape[axis]} channels"
+    return images, f"{name} holds {number} (shape {shape}, channels {order})."
 
 
-def _check_masks(
-    images: np.ndarray, masks: np.ndarray, root: Path, images_name: str, masks_name: str
-) -> None:
-    size = list(images.shape[1:])
-    if images.ndim == 4:
-        size.pop(stack_channel_axis(images.shape, root / images_name) - 1)
-    if masks.ndim != 3 or list(masks.shape) != [len(images), *size]:
-        mask_shape, expected_shape = "×".join(map(str, masks.shape)), "×".join(map(str, [len(images), *size]))
-        problem = f"the masks have shape {mask_shape}, the images ask for {expected_shape}"
-        raise DataError(problem, where=str(root / masks_name), cure="Save one mask per image, of its size.")
+def _check_masks(images_path: Path, masks_path: Path) -> None:
+    expected, shape = list(open_stack(images_path).shape), open_stack(masks_path).shape
+    if len(expected) == 4:
+        expected.pop(stack_channel_axis(tuple(expected), images_path))
+    if list(shape) != expected:
+        shapes = ["×".join(map(str, sizes)) for sizes in (shape, expected)]
+        problem = f"the masks have shape {shapes[0]}, the images ask for {shapes[1]}"
+        raise DataError(problem, where=str(masks_path), cure="Save one mask per image, of its size.")
 
 
 def _read_labels(path: Path, num_images: int, data: DataSpec) -> Labels:
@@ -170,17 +163,14 @@ def _read_labels(path: Path, num_images: int, data: DataSpec) -> Labels:
         raise DataError(problem, where=str(path), cure=cure)
     if array.ndim == 2:
         if not np.isin(array, (0, 1)).all():
-            raise DataError(
-                "rows of labels must hold 0 and 1 only", where=str(path), cure="Save one column per class."
-            )
+            problem = "rows of labels must hold 0 and 1 only"
+            raise DataError(problem, where=str(path), cure="Save one column per class.")
         rows = [tuple(np.flatnonzero(row).tolist()) for row in array]
         return indicator_labels(rows, data.classes or tuple(map(str, range(array.shape[1]))), data, path.name)
     if array.dtype.kind == "f":
         if not np.isfinite(array).all() or (array != np.rint(array)).any():
-            raise DataError(
-                "labels must be whole numbers or names", where=str(path), cure="Save class numbers from 0."
-            )
+            problem = "labels must be whole numbers or names"
+            raise DataError(problem, where=str(path), cure="Save class numbers from 0.")
         array = array.astype(np.int64)
-    return label_list(
-        [str(label) for label in array.tolist()], data, [f"{path.name}[{i}]" for i in range(num_images)]
-    )
+    locations = [f"{path.name}[{i}]" for i in range(num_images)]
+    return label_list([str(label) for label in array.tolist()], data, locations)

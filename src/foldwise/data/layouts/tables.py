@@ -6,6 +6,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -55,7 +56,9 @@ def read_table(path: Path) -> Table:
     separator = next((mark for mark in (",", ";", "\t") if mark in header), ",")
     reader = csv.reader(text.splitlines(keepends=True), delimiter=separator)
     columns = tuple(name.strip() for name in next(reader))
-    _check_columns(path, columns)
+    if twice := [name for name, number in Counter(columns).items() if number > 1]:
+        problem = f"two columns are called {twice[0]!r}"
+        raise DataError(problem, where=path.name, cure="Give every column its own name.")
     rows, lines, errors = [], [], []
     try:
         for cells in reader:
@@ -67,17 +70,15 @@ def read_table(path: Path) -> Table:
             rows.append(dict(zip(columns, cells, strict=True)))
             lines.append(reader.line_num)
     except csv.Error as error:
-        raise DataError(
-            f"the table cannot be read ({error})", where=f"{path.name}, line {reader.line_num}"
-        ) from None
+        where = f"{path.name}, line {reader.line_num}"
+        raise DataError(f"the table cannot be read ({error})", where=where) from None
     if errors:
         problem = f"the header has {len(columns)} cells, but {some(errors)}"
         cure = "Put cells that contain the separator in double quotes."
         raise DataError(problem, where=path.name, cure=cure)
     if not rows:
-        raise DataError(
-            "the table has a header but no rows", where=path.name, cure="Write one row per image."
-        )
+        problem, cure = "the table has a header but no rows", "Write one row per image."
+        raise DataError(problem, where=path.name, cure=cure)
     return Table(path.name, columns, tuple(rows), tuple(lines))
 
 
@@ -86,24 +87,14 @@ def _text(path: Path) -> str:
         # Excel begins UTF-8 files with a byte order mark, which would become part of the first column's name.
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"the table is not UTF-8 text (byte {error.start})", where=path.name, cure="Save it as CSV UTF-8."
-        ) from None
+        problem = f"the table is not UTF-8 text (byte {error.start})"
+        raise DataError(problem, where=path.name, cure="Save it as CSV UTF-8.") from None
     except OSError as error:
         raise DataError(f"the table cannot be read ({error.strerror})", where=str(path)) from None
     if not text.strip():
-        raise DataError(
-            "the table is empty", where=path.name, cure="Write a header line and one row per image."
-        )
+        cure = "Write a header line and one row per image."
+        raise DataError("the table is empty", where=path.name, cure=cure)
     return text
-
-
-def _check_columns(path: Path, columns: tuple[str, ...]) -> None:
-    twice = [name for name, number in Counter(columns).items() if number > 1]
-    if twice:
-        raise DataError(
-            f"two columns are called {twice[0]!r}", where=path.name, cure="Give every column its own name."
-        )
 
 
 def image_column(table: Table, stated: str | None) -> str:
@@ -120,16 +111,10 @@ def image_column(table: Table, stated: str | None) -> str:
     candidates = exact if len(exact) == 1 else usual
     if len(candidates) == 1:
         return candidates[0]
-    problem = (
-        f"the columns {', '.join(candidates)} could all name the images"
-        if candidates
-        else "no column is called image"
-    )
-    raise DataError(
-        problem,
-        where=table.name,
-        cure=f"State data.image_column: one of {', '.join(table.columns)}. (The first line must hold the column names.)",
-    )
+    several = f"the columns {', '.join(candidates)} could all name the images"
+    cure = f"State data.image_column: one of {', '.join(table.columns)}."
+    cure += " (The first line must hold the column names.)"
+    raise DataError(several if candidates else "no column is called image", where=table.name, cure=cure)
 
 
 def match_rows(table: Table, column: str, finder: Finder) -> tuple[dict[str, int], list[DataError]]:
@@ -172,9 +157,12 @@ GROUP_NAMES = re.compile(
 )
 
 
+Grouped = tuple[tuple[Case, ...], tuple[str, ...]]  # cases with their groups, and what to say about these
+
+
 def with_groups(
     cases: Sequence[Case], *, root: Path, group: str, data: DataSpec, tables: Sequence[Path], folder: str
-) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+) -> Grouped:
     """The cases with their stated groups, and what to say about it.
 
     Args:
@@ -216,28 +204,23 @@ def _table_with(column: str, root: Path, tables: Sequence[Path], where: str) -> 
     if not columns:
         problem = f"there is no table with a column {column!r} in {root.name}"
         raise SpecError(problem, where=where, cure="Add a metadata.csv with the columns image and group.")
-    raise unknown(
-        column, columns, "column of " + " or ".join(table.name for table in read_tables), where=where
-    )
+    names = " or ".join(table.name for table in read_tables)
+    raise unknown(column, columns, f"column of {names}", where=where)
 
 
 def _hint(tables: Sequence[Path]) -> tuple[str, ...]:
     """A sentence about columns that look like groups and are not used."""
     hints = []
     for path in tables:
-        try:
-            columns = read_table(path).columns
-        except DataError:
-            continue
-        hints += [
-            f"Column {name!r} of {path.name} looks like groups but is not used; state validate.group: {name} to keep its images together."
-            for name in columns
-            if GROUP_NAMES.search(name)
-        ]
+        # A table that cannot be read is not used either, so nothing depends on it.
+        with suppress(DataError):
+            for name in filter(GROUP_NAMES.search, read_table(path).columns):
+                look = f"Column {name!r} of {path.name} looks like groups but is not used"
+                hints.append(f"{look}; state validate.group: {name} to keep its images together.")
     return tuple(hints)
 
 
-def _by_pattern(cases: Sequence[Case], pattern: str) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+def _by_pattern(cases: Sequence[Case], pattern: str) -> Grouped:
     try:
         expression = re.compile(pattern)
     except re.error as error:
@@ -247,38 +230,32 @@ def _by_pattern(cases: Sequence[Case], pattern: str) -> tuple[tuple[Case, ...], 
         cure = r"For names like p12_left.png write pattern:^(p\d+)_"
         raise SpecError(problem, where="validate.group", cure=cure)
     matches = [expression.search(PurePosixPath(case.name).name) for case in cases]
-    unmatched = [case.name for case, match in zip(cases, matches, strict=True) if not (match and match[1])]
+    names = [match[1] if match else None for match in matches]
+    unmatched = [case.name for case, name in zip(cases, names, strict=True) if not name]
     if unmatched:
         problem = f"{pattern!r} does not fit {len(unmatched)} file name(s): {some(unmatched)}"
         raise DataError(problem, where="validate.group", cure="Mend the pattern or the names.")
-    grouped = tuple(
-        replace(case, group=match[1]) for case, match in zip(cases, matches, strict=True) if match
-    )
-    return grouped, (_counted(grouped, f"the pattern {pattern} on file names"),)
+    return _grouped(cases, names, f"the pattern {pattern} on file names")
 
 
-def _by_blocks(
-    cases: Sequence[Case], length: int, group: str, data: DataSpec
-) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+def _by_blocks(cases: Sequence[Case], length: int, group: str, data: DataSpec) -> Grouped:
     """Groups of so many images in a row, in the order of their names, within one stack or one folder."""
     if group != "auto" or data.group_column is not None:
         problem = f"groups are stated twice: here, and as {data.group_column or group!r}"
         raise SpecError(problem, where="data.slices_per_group", cure="State only one of them.")
     last_in: dict[str, int] = {}
-    grouped = []
+    names = []
     for case in cases:
         stack, index = split_slice(case.name)
         series = stack if index is not None else PurePosixPath(case.name).parent.as_posix()
         number = last_in[series] = last_in.get(series, -1) + 1
         # Blocks begin with the first slice of each series, so that no block reaches over two volumes.
         first = number - number % length
-        grouped.append(replace(case, group=f"{series} {first} to {first + length - 1}"))
-    return tuple(grouped), (_counted(grouped, f"data.slices_per_group: {length} in a row"),)
+        names.append(f"{series} {first} to {first + length - 1}")
+    return _grouped(cases, names, f"data.slices_per_group: {length} in a row")
 
 
-def _by_column(
-    cases: Sequence[Case], table: Table, column: str, data: DataSpec, folder: str
-) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+def _by_column(cases: Sequence[Case], table: Table, column: str, data: DataSpec, folder: str) -> Grouped:
     names = image_column(table, data.image_column if data.image_column in table.columns else None)
     rows, errors = match_rows(table, names, Finder([case.name for case in cases], folder))
     group_of = {path: table.rows[row][column].strip() for path, row in rows.items()}
@@ -287,10 +264,9 @@ def _by_column(
     errors += errors_about(ungrouped, "image has", "images have", f"no {column}", where=table.name, cure=cure)
     if errors:
         raise DataError.together(errors)
-    grouped = tuple(replace(case, group=group_of[case.name]) for case in cases)
-    return grouped, (_counted(grouped, f"column {column!r} of {table.name}"),)
+    return _grouped(cases, [group_of[case.name] for case in cases], f"column {column!r} of {table.name}")
 
 
-def _counted(cases: Sequence[Case], source: str) -> str:
-    num_groups = len({case.group for case in cases})
-    return f"{num_groups} groups of {len(cases)} images come from {source}."
+def _grouped(cases: Sequence[Case], names: Sequence[str | None], source: str) -> Grouped:
+    grouped = tuple(replace(case, group=name) for case, name in zip(cases, names, strict=True))
+    return grouped, (f"{len(set(names))} groups of {len(cases)} images come from {source}.",)

@@ -1,8 +1,9 @@
-"""Images to be classified: one folder per class, or a table with a row per image."""
+"""Images as files: a folder per class, a table with a row per image, or a folder of masks beside them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.layouts.channel_files import images_at, suspected_channels, with_channels
@@ -11,18 +12,21 @@ from foldwise.data.layouts.listing import (
     Finder,
     Listing,
     errors_about,
+    ignored,
     image_files,
     image_files_below,
+    one_per_stem,
     other_files,
+    stem,
     subfolders,
+    unused,
 )
+from foldwise.data.layouts.masks import read_meaning
 from foldwise.data.layouts.tables import image_column, match_rows, read_table, unlisted
 from foldwise.errors import DataError, FoldwiseError, SpecError
-from foldwise.text import listed, some
+from foldwise.text import listed, natural, some
 
-SPLIT_NAMES = frozenset(
-    ["train", "training", "test", "testing", "val", "valid", "validation", "dev", "holdout"]
-)
+SPLIT_NAMES = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "holdout"}
 
 
 def fits_folders(listing: Listing) -> str | None:
@@ -69,13 +73,9 @@ def _split_names(listing: Listing) -> list[DataError]:
     stated = listing.data.layout == "class_folders" or listing.data.classes is not None
     if stated or not folders or not {name.casefold() for name in folders} <= SPLIT_NAMES:
         return []
-    return [
-        DataError(
-            f"the folders {', '.join(folders)} are named like parts of a split, not like classes",
-            where=str(listing.root),
-            cure="Make one folder per class (foldwise makes the folds), or state data.layout: class_folders.",
-        )
-    ]
+    problem = f"the folders {', '.join(folders)} are named like parts of a split, not like classes"
+    cure = "Make one folder per class (foldwise makes the folds), or state data.layout: class_folders."
+    return [DataError(problem, where=str(listing.root), cure=cure)]
 
 
 def _statements(listing: Listing, classes: tuple[str, ...]) -> list[str]:
@@ -90,11 +90,8 @@ def _statements(listing: Listing, classes: tuple[str, ...]) -> list[str]:
     if loose := listing.loose_images:
         nouns = "image beside the class folders was", "images beside the class folders were"
         statements.append(f"{listed(loose, *nouns, 'ignored')}.")
-    if strange := [f"{name}/{file}" for name in classes for file in other_files(root / name)[1]]:
-        statements.append(
-            f"{listed(strange, 'file that is no image was', 'files that are no images were', 'ignored')}."
-        )
-    return statements
+    strange = [f"{name}/{file}" for name in classes for file in other_files(root / name)[1]]
+    return statements + ignored(strange)
 
 
 def _misplaced(root: Path) -> list[DataError]:
@@ -127,11 +124,8 @@ def read_labelled(listing: Listing) -> Dataset:
     """The data set of images and a table of their labels; every image has one row and every row one image."""
     root, data = listing.root, listing.data
     if listing.table is None:
-        raise DataError(
-            "there is no table of labels",
-            where=str(root),
-            cure="Add labels.csv with the columns image and label, or state data.table.",
-        )
+        cure = "Add labels.csv with the columns image and label, or state data.table."
+        raise DataError("there is no table of labels", where=str(root), cure=cure)
     table, folder = read_table(listing.table), (listing.images or "").removeprefix(".")
     names = image_column(table, data.image_column)
     paths = [f"{folder}/{name}" if folder else name for name in image_files_below(root / folder)]
@@ -150,8 +144,7 @@ def read_labelled(listing: Listing) -> Dataset:
         for i, (image, name) in enumerate(joined.names.items())
     )
     idle = [name for name in subfolders(root) if folder and name != folder.split("/")[0]]
-    unused = (f"Folders that were not used: {', '.join(idle)}.",) if idle else ()
-    statements = (*labels.statements, *unused)
+    statements = (*labels.statements, *unused(idle))
     dataset = Dataset(root, labels.task, labels.classes, cases, "table", statements, None)
     return with_channels(dataset, data, [joined])
 
@@ -179,3 +172,100 @@ def difference_to_folders(listing: Listing) -> str | None:
         if name != path.split("/")[0]:
             return f"it calls {path} {name!r} (line {table.lines[row]})"
     return None
+
+
+def fits_masks(listing: Listing) -> str | None:
+    """The two folders, where both are there; masks without images are something else only if they are no class."""
+    if listing.masks is None:
+        return None
+    if listing.images is not None:
+        return f"{listing.images}/ with {listing.masks}/"
+    alone = listing.masks in listing.class_folders and not listing.loose_images
+    return f"{listing.masks}/" if alone else None
+
+
+def read_masks(listing: Listing) -> Dataset:
+    """The data set of `images/` and `masks/`, paired by file name without suffix.
+
+    Raises:
+        SpecError: a stated folder, class or task does not fit.
+        DataError: a folder is missing; images and masks do not pair up; mask values are unclear.
+    """
+    root, data, images, masks = listing.root, listing.data, listing.images, listing.masks
+    if images is None or masks is None:
+        missing, key = ("images", "data.images") if images is None else ("masks", "data.masks")
+        cure = f"State {key}: one of {', '.join(subfolders(root)) or '(no folders)'}."
+        raise DataError(f"there is no folder of {missing}", where=str(root), cure=cure)
+    # The root itself may be stated, or hold a folder per channel, and then has the masks below it.
+    by_channel = isinstance(data.channels, tuple)
+    paths = _below(root, images) if by_channel else _directly_in(root, images)
+    paths = [path for path in paths if not (by_channel and path.startswith(f"{masks}/"))]
+    errors = _misplaced_in(root, (masks,) if by_channel else (images, masks))
+    joined = images_at(paths, data, where=str(root))
+    names, mask_of = list(joined.names.values()), _directly_in(root, masks)
+    errors += one_per_stem(names, "images") + one_per_stem(mask_of, "masks")
+    errors += _unpaired(names, mask_of, masks)
+    if errors:
+        raise DataError.together(errors)
+    by_stem = {stem(path): path for path in mask_of}
+    pairs = [(name, image, by_stem[stem(name)]) for image, name in joined.names.items()]
+    meaning = read_meaning(root, [mask for _, _, mask in pairs], data)
+    cases = tuple(Case(i, name, image, mask, ()) for i, (name, image, mask) in enumerate(pairs))
+    folder = "the folder itself" if images == "." else f"{images}/"
+    pairing = f"{len(cases)} images of {folder} were paired with masks of the same name in {masks}/."
+    used = {images.split("/")[0], masks.split("/")[0]}
+    idle = [name for name in subfolders(root) if name not in used]
+    strange = [f"{name}/{file}" for name in (images, masks) for file in other_files(root / name)[1]]
+    statements = (pairing, *unused(idle), *ignored(strange), *meaning.statements)
+    dataset = Dataset(root, meaning.task, meaning.classes, cases, "image_mask", statements, meaning.values)
+    return with_channels(replace(dataset, decoded_masks=meaning.decoded), data, [joined])
+
+
+def _directly_in(root: Path, folder: str) -> list[str]:
+    """Paths from the root of the images that lie directly in a folder, in natural order."""
+    names = image_files(root / folder)
+    return sorted(((PurePosixPath(folder) / name).as_posix() for name in names), key=natural)
+
+
+def _below(root: Path, folder: str) -> list[str]:
+    return [(PurePosixPath(folder) / name).as_posix() for name in image_files_below(root / folder)]
+
+
+def _misplaced_in(root: Path, folders: tuple[str, ...]) -> list[DataError]:
+    """Errors for images that would be passed over: in folders deeper down, or of kinds that cannot be read."""
+    errors: list[DataError] = []
+    for folder in folders:
+        deep = [path for path in image_files_below(root / folder) if "/" in path and folder != "."]
+        below, cure = f"in folders below {folder}/", f"Put them directly into {folder}/."
+        errors += errors_about(deep, "image lies", "images lie", below, where=str(root), cure=cure)
+        if foreign := other_files(root / folder)[0]:
+            problem = f"{len(foreign)} file(s) in {folder}/ are of kinds that cannot be read: {some(foreign)}"
+            errors.append(DataError(problem, where=str(root), cure="Save them as PNG or TIFF."))
+    return errors
+
+
+def _unpaired(images: list[str], masks: list[str], folder: str) -> list[DataError]:
+    """Errors for images without a mask, and masks without an image."""
+    image_stems, mask_stems = {stem(path) for path in images}, {stem(path) for path in masks}
+    lonely = [path for path in images if stem(path) not in mask_stems]
+    idle = [path for path in masks if stem(path) not in image_stems]
+    hint = _naming_hint(image_stems - mask_stems, mask_stems - image_stems)
+    cure = f"Give every image a mask of the same name in {folder}/, or take it out.{hint}"
+    errors = errors_about(lonely, "image has", "images have", "no mask of the same name", cure=cure)
+    cure = f"Give every mask its image, or take it out.{hint}"
+    return errors + errors_about(idle, "mask has", "masks have", "no image of the same name", cure=cure)
+
+
+def _naming_hint(images: set[str], masks: set[str]) -> str:
+    """What makes the names differ, if it is the same for all: upper and lower case, or an ending such as ``_mask``."""
+    if not images or not masks:
+        return ""
+    # A disk that ignores case hides this until the data are copied to one that does not.
+    if {name.casefold() for name in images} & {name.casefold() for name in masks}:
+        return " Some names differ only in upper and lower case."
+    for name in images:
+        longer = next((mask for mask in masks if mask.startswith(name)), name)
+        ending = longer.removeprefix(name)
+        if ending and {image + ending for image in images} == masks:
+            return f" All masks end in {ending!r}: rename them without it."
+    return ""
