@@ -33,6 +33,7 @@ app = typer.Typer(
 REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 REFUSALS |= {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
+# Each imports what it does when it is called: the pipeline takes seconds to import, and --help must not wait for it.
 COMMANDS = (check, run, fit, status, report, work, predict, judge, claims, look)
 for command in COMMANDS:
     app.command()(command)
@@ -41,9 +42,8 @@ app.add_typer(data_app, name="data")
 
 def main() -> NoReturn:
     """The command `foldwise`: runs it, and turns every error of ours into its message and exit code."""
-    if (
-        os.getcwd() not in sys.path
-    ):  # where a user's own `module:function` lies; `python -m foldwise` looks there too
+    # Where a user's own `module:function` lies; `python -m foldwise` looks there too.
+    if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         app(standalone_mode=True)

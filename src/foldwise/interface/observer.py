@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from foldwise.runs.plan import Plan
     from foldwise.study.spec import Study
 
+D = TypeVar("D", Fetching, Decoding, RunProgress)
 WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
 MAX_NAMES = 10  # of classes in a line
 
@@ -45,12 +46,17 @@ class Terminal:
             self.display.stop()
             self.display = None
 
+    def _shown(self, kind: type[D], *arguments: Any) -> D:
+        """The display of this class: the one that is shown, or a new one in its place."""
+        # One at a time: rich draws them all at the foot of the terminal, and refuses a second one.
+        if not isinstance(self.display, kind):
+            self._close()
+            self.display = kind(*arguments)
+        return self.display
+
     def fetching(self, what: str, done: int, total: int | None) -> None:
         """Draw a bar."""
-        if not isinstance(self.display, Fetching):
-            self._close()
-            self.display = Fetching()
-        self.display.show(what, done, total)
+        self._shown(Fetching).show(what, done, total)
 
     def fetched(self, data: Path) -> None:
         """Print what was got and its licence."""
@@ -61,10 +67,7 @@ class Terminal:
 
     def decoding(self, done: int, total: int) -> None:
         """Draw a bar."""
-        if not isinstance(self.display, Decoding):
-            self._close()
-            self.display = Decoding()
-        self.display.show(done, total)
+        self._shown(Decoding).show(done, total)
 
     def checked(self, prepared: Prepared, costs: Costs, workers: int) -> None:
         """Print the check, without the table of configurations."""
@@ -78,10 +81,7 @@ class Terminal:
 
     def working(self, folder: RunFolder) -> None:
         """Draw how far the run is."""
-        if not isinstance(self.display, RunProgress):
-            self._close()
-            self.display = RunProgress(folder)
-        self.display.show()
+        self._shown(RunProgress, folder).show()
 
     def stopping(self, folder: RunFolder) -> None:
         """Print how far it came, and that workers are waited for."""
@@ -97,14 +97,9 @@ class Terminal:
 def say_fetched(record: dict[str, Any], folder: Path, *, brief: bool = False) -> None:
     """What was got, where it is, and, unless a study asked for it, what to write into one."""
     out = console()
-    told = (
-        f"{record['title']} is in {folder}.",
-        *record["said"],
-        *record["notes"],
-        f"Licence: {record['licence']}",
-    )
-    for line in told:
-        out.print(line, markup=False)
+    is_in, licence = f"{record['title']} is in {folder}.", f"Licence: {record['licence']}"
+    for line in (is_in, *record["said"], *record["notes"], licence):
+        out.print(line, markup=False)  # brackets in a title or a path are no markup of rich
     if brief:
         return
     out.print(f"In a study file:\ndata: {{source: {record['source']}}}", markup=False)

@@ -21,6 +21,7 @@ def console() -> Console:
     """Where everything is printed; plain and unbroken where the output is no terminal."""
     if sys.stdout.isatty():
         return Console(highlight=False)
+    # Whoever searches a log finds a sentence whole, and a path can be copied from it.
     return Console(highlight=False, soft_wrap=True, width=1000)
 
 

@@ -135,14 +135,16 @@ def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFo
     prepared = prepare(file, progress=observer.decoding)
     folder, threads = RunFolder(run_root(file, options.out)), prepared.study.threads
     workers = options.workers or default_workers(options.device, threads)
-    if options.retry:
+    if options.retry:  # before it is asked what is left, since failed items count as settled
         folder.retry()
     if all_settled(folder, prepared.plan):
         observer.done_already(prepared, folder)
     else:
         observer.checked(prepared, preflight(prepared, device=options.device), workers)
+    # Not before everything was tried: a study that cannot run leaves no run folder behind.
     lay_out(prepared, folder.root)
     crew = Crew(folder, workers, options.device, threads)
+    # Only an inline launcher does the work here; the local one starts processes of `foldwise work`.
     drive(folder, launch(crew, lambda log: work(folder, device=options.device, log=log)), observer)
     verdict = finish(folder)
     observer.judged(folder, verdict)
@@ -176,6 +178,7 @@ def _finished(folder: RunFolder) -> Callable[[], bool]:
     """Whether all items are settled; refuses to wait for items which are no longer planned."""
     plan = folder.load_plan()
     items = {item.id for item in plan.items}
+    # By the time of its file, as it is asked again and again, and a large plan takes long to read.
     seen = folder.plan.stat().st_mtime_ns
 
     def finished() -> bool:

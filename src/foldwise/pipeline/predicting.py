@@ -38,7 +38,7 @@ def predict(
     winner = _winner(run)
     try:
         predict_images(winner, images, out, device=device, submission=submission)
-    except LeftOut:
+    except LeftOut:  # says which images could not be used; the others have their predictions
         if pictures:
             write_pictures(winner, images, out)
         raise

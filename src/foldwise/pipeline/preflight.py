@@ -5,6 +5,8 @@ So that a wrong name, option, file or device is found by `foldwise check`, and t
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,12 +19,12 @@ from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.devices import waiting_here
 from foldwise.runs.items import Rates, seconds_of
 from foldwise.runs.plan import Plan, waiting_sentence, without
-from foldwise.study.configurations import Configuration
 from foldwise.study.spec import Training
 
 if TYPE_CHECKING:
+    from foldwise.data.folds.splits import Split
     from foldwise.learning.networks.network import DataShape
-    from foldwise.learning.training.estimate import Estimate, EvaluatedImages
+    from foldwise.learning.training.estimate import Estimate
     from foldwise.pipeline.preparing import Prepared
 
 
@@ -58,101 +60,92 @@ def preflight(prepared: Prepared, *, device: str = "auto") -> Costs:
     import torch
 
     from foldwise.learning.training.devices import pick_device
-    from foldwise.learning.training.estimate import EvaluatedImages
 
+    # As workers are limited, so that a step tried here takes as long as one of theirs.
     torch.set_num_threads(prepared.study.threads)
-    check_metrics(prepared)
+    _check_metrics(prepared)
     waits = waiting_here(prepared.plan)
     for wanted in {configuration.training.device for configuration in prepared.configurations if not waits}:
         pick_device(wanted, device)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
-    height, width = prepared.packed.shapes.max(axis=0)
-    evaluated = EvaluatedImages(len(smallest.validation), len(smallest.test), (int(height), int(width)))
-    costs, notes = _tried(prepared, images=len(smallest.train), evaluated=evaluated)
+    costs, notes = _tried(prepared, smallest)
     if sentence := waiting_sentence(prepared.plan, waits):
         notes.insert(0, sentence)
-    check_measured(prepared)
-    check_baselines(prepared)
-    check_look(prepared)
-    channels = prepared.packed.num_channels
-    rates = Rates(
+    _check_measured(prepared)
+    _check_baselines(prepared)
+    _check_look(prepared)
+    return Costs(costs, tuple(dict.fromkeys(notes)), _rates(prepared, costs, smallest), waits)
+
+
+def _rates(prepared: Prepared, costs: Mapping[str, Estimate], smallest: Split) -> Rates:
+    packed = prepared.packed
+    fits = [item for item in prepared.plan.items if item.kind == "fit"]
+    shared = {need: costs[fit.settings["configuration"]].seconds_before for fit in fits for need in fit.needs}
+    return Rates(
         seconds_per_fit={name: cost.seconds_per_fit for name, cost in costs.items()},
         seconds_per_test={name: cost.seconds_per_test for name, cost in costs.items()},
-        seconds_shared=_seconds_shared(prepared.plan, costs),
-        million_pixels=float(prepared.packed.shapes.prod(axis=1).sum()) * channels / 1e6,
-        channels=channels,
+        seconds_shared=shared,
+        million_pixels=float(packed.shapes.prod(axis=1).sum()) * packed.num_channels / 1e6,
+        channels=packed.num_channels,
         num_train=len(smallest.train),
-        num_test=evaluated.test,
-        pixels=int(height * width),
+        num_test=len(smallest.test),
+        pixels=int(packed.shapes.max(axis=0).prod()),
     )
-    return Costs(costs, tuple(dict.fromkeys(notes)), rates, waits)
 
 
-def _seconds_shared(plan: Plan, costs: dict[str, Estimate]) -> dict[str, float]:
-    """What each item that fits share takes, by its id."""
-    fits = [item for item in plan.items if item.kind == "fit"]
-    return {need: costs[fit.settings["configuration"]].seconds_before for fit in fits for need in fit.needs}
-
-
-def _tried(
-    prepared: Prepared, *, images: int, evaluated: EvaluatedImages
-) -> tuple[dict[str, Estimate], list[str]]:
+def _tried(prepared: Prepared, smallest: Split) -> tuple[dict[str, Estimate], list[str]]:
     """What each configuration takes, by its id, and what is to be said of it; every error of all of them at once."""
     from foldwise.learning.networks.describing import describe
-    from foldwise.learning.training.estimate import estimate
+    from foldwise.learning.training.estimate import EvaluatedImages, estimate
 
+    height, width = prepared.packed.shapes.max(axis=0).tolist()
+    evaluated = EvaluatedImages(len(smallest.validation), len(smallest.test), (height, width))
     costs: dict[str, Estimate] = {}
     notes: list[str] = []
     errors: list[FoldwiseError] = []
-    for configuration in prepared.configurations:
-        shape = _shape(configuration.training, prepared)
+    for row in prepared.configurations:
+        shape, where = _shape(row.training, prepared), f"{prepared.file.path.name}, {row.name}"
         try:
-            notes += describe(configuration.training, shape).warnings
-            costs[configuration.id] = estimate(
-                configuration.training, shape, images=images, evaluated=evaluated
-            )
+            notes += describe(row.training, shape).warnings
+            costs[row.id] = estimate(row.training, shape, images=len(smallest.train), evaluated=evaluated)
         except FoldwiseError as error:
-            errors.append(
-                type(error)(error.what, where=_named(error, configuration, prepared), cure=error.cure)
-            )
+            located = f"{where}, {error.where}" if error.where else where
+            errors.append(type(error)(error.what, where=located, cure=error.cure))
         except Exception as error:  # of a user's own network or loss
-            what, cure = (
-                f"it cannot be trained: {type(error).__name__}: {error}",
-                "Mend its code; docs/study.md says what it gets.",
-            )
+            what = f"it cannot be trained: {type(error).__name__}: {error}"
             errors.append(
-                SpecError(what, where=f"{prepared.file.path.name}, {configuration.name}", cure=cure)
+                SpecError(what, where=where, cure="Mend its code; docs/study.md says what it gets.")
             )
     if errors:
         raise type(errors[0]).together(errors)
     return costs, notes
 
 
-def check_measured(prepared: Prepared) -> None:
-    """Refuse models whose speed cannot be measured, and images to be held in memory where they do not fit.
+@contextmanager
+def _collecting(errors: list[SpecError], where: str) -> Iterator[None]:
+    """Add a SpecError that is raised to `errors`, as one of this place in the study file."""
+    try:
+        yield
+    except SpecError as error:
+        errors.append(SpecError(error.what, where=where, cure=error.cure))
 
-    Raises:
-        SpecError: says which model, or how large the images are.
-    """
+
+def _check_measured(prepared: Prepared) -> None:
+    """Refuse models whose speed cannot be measured, and images to be held in memory where they do not fit."""
     from foldwise.insight.throughput import check_measurable
 
-    items = prepared.plan.items
+    items, errors = prepared.plan.items, list[SpecError]()
     measured = [item.settings["training"] for item in items if item.kind == "measure"]
-    try:
+    with _collecting(errors, prepared.file.locate("measure", "models")):
         check_measurable(measured, shape=lambda training: _shape(training, prepared))
-    except SpecError as error:
-        where = prepared.file.locate("measure", "models")
-        raise SpecError(error.what, where=where, cure=error.cure) from None
+    if errors:
+        raise errors[0]
     if any(item.settings.get("training", {}).get("cache") == "memory" for item in items):
         check_room(prepared.packed)
 
 
-def check_baselines(prepared: Prepared) -> None:
-    """Refuse shallow baselines that do not exist, are stated twice, or have no pixels to tell apart.
-
-    Raises:
-        SpecError: all of them at once.
-    """
+def _check_baselines(prepared: Prepared) -> None:
+    """Refuse shallow baselines that do not exist, are stated twice, or have no pixels to tell apart."""
     baselines, task = prepared.study.baselines, prepared.dataset.task
     if not baselines:
         return
@@ -168,20 +161,14 @@ def check_baselines(prepared: Prepared) -> None:
         if baseline in baselines[:index]
     ]
     for baseline in baselines:
-        try:
+        with _collecting(errors, where):
             check_baseline(baseline)
-        except SpecError as error:
-            errors.append(SpecError(error.what, where=where, cure=error.cure))
     if errors:
         raise SpecError.together(errors)
 
 
-def check_look(prepared: Prepared) -> None:
-    """Refuse losses to look at that do not exist or do not fit.
-
-    Raises:
-        SpecError: all of them at once.
-    """
+def _check_look(prepared: Prepared) -> None:
+    """Refuse losses to look at that do not exist or do not fit."""
     if prepared.study.look is None or prepared.study.look.losses == "auto":
         return
     from foldwise.insight.landscape.criteria import check_losses
@@ -191,31 +178,20 @@ def check_look(prepared: Prepared) -> None:
     check_losses(prepared.study.look.losses, task=task, num_classes=classes, where=where)
 
 
-def check_metrics(prepared: Prepared) -> None:
-    """Refuse a metric that the task does not have.
-
-    Raises:
-        SpecError: says which key, and the metrics of the task.
-    """
-    judging, task = prepared.study.judge, prepared.dataset.task
-    errors: list[FoldwiseError] = []
-    for key, choose_it in (
-        ("metric", lambda: choose_metric(judging.metric, FAMILIES[task])),
-        ("select", lambda: choose_metric(judging.select, FAMILIES[task], "select")),
-        ("thresholds", lambda: choose_thresholds(judging.thresholds, FAMILIES[task])),
-        ("boundary", lambda: check_boundary(judging, FAMILIES[task])),
+def _check_metrics(prepared: Prepared) -> None:
+    """Refuse a metric that the task does not have."""
+    judging, family = prepared.study.judge, FAMILIES[prepared.dataset.task]
+    errors: list[SpecError] = []
+    for key, check in (
+        ("metric", lambda: choose_metric(judging.metric, family)),
+        ("select", lambda: choose_metric(judging.select, family, "select")),
+        ("thresholds", lambda: choose_thresholds(judging.thresholds, family)),
+        ("boundary", lambda: check_boundary(judging, family)),
     ):
-        try:
-            choose_it()
-        except SpecError as error:
-            errors.append(SpecError(error.what, where=prepared.file.locate("judge", key), cure=error.cure))
+        with _collecting(errors, prepared.file.locate("judge", key)):
+            check()
     if errors:
         raise SpecError.together(errors)
-
-
-def _named(error: FoldwiseError, configuration: Configuration, prepared: Prepared) -> str:
-    where = f"{prepared.file.path.name}, {configuration.name}"
-    return f"{where}, {error.where}" if error.where else where
 
 
 def _shape(training: Training, prepared: Prepared) -> DataShape:

@@ -75,6 +75,7 @@ def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:
         DataError: the images, masks or labels are not usable; every problem is named at once.
     """
     study = with_source(file.study, file.base)
+    # Before the images: a slip in the study should not be said after minutes of decoding.
     compared = configurations(study)
     dataset = read_dataset(study.data, base=file.base, group=study.validate_.group)
     compared = in_groups(compared, task=dataset.task, classes=dataset.classes)

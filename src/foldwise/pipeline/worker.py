@@ -76,6 +76,7 @@ def do_item(
         lease: the lease on the item; without one, it is done by hand and whoever commits first wins.
         beat: is told how far it is, in place of the lease.
     """
+    # Each attempt has a folder of its own: whoever does an item by hand may meet a worker that does it, too.
     scratch = folder.scratch(item.id, uuid.uuid4().hex[:8])
     scratch.mkdir(parents=True)
     try:
@@ -140,6 +141,7 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object
         if not todo:
             if all_settled(folder, plan):
                 return done_here
+            # Not all workers in the same moment: they would find the same item ready, and ask for the same lease.
             time.sleep(POLL_S * random.uniform(0.8, 1.6))
             continue
         for item in todo:
@@ -147,7 +149,7 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object
             if lease is None:
                 continue
             try:
-                if folder.result(item.id) is None:
+                if folder.result(item.id) is None:  # no other did it between the look and the lease
                     log(f"start {item.title}")
                     result = do_item(folder, item, device=device, lease=lease)
                     log(f"{result['status']:5} {item.title}" + _why(result))

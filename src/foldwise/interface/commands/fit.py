@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import inspect
 import shutil
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -82,28 +81,6 @@ class Fit(Single):
         return self.out or Path("runs") / self.id
 
 
-def takes(options: type[Fit]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one option per field of `options`, so that the dataclass is where they stand, and only there."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        types = get_type_hints(options)
-        command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [
-                inspect.Parameter(
-                    field.name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=inspect.Parameter.empty if field.default is MISSING else field.default,
-                    annotation=Annotated[types[field.name], typer.Option(help=HELP[field.name])],
-                )
-                for field in fields(options)
-            ]
-        )
-        return command
-
-    return decorate
-
-
-@takes(Fit)
 def fit(**options: Any) -> None:
     """One model on one folder of images: a study of a single configuration, from folds to report."""
     from foldwise.pipeline import pipeline
@@ -116,8 +93,24 @@ def fit(**options: Any) -> None:
     how = pipeline.RunOptions(chosen.root, chosen.workers, chosen.device)
     with Terminal() as terminal:
         folder, verdict = pipeline.run(file, how, terminal)
+    # What there is of it is handed over even where some fits failed.
     hand_over(chosen, folder, verdict)
     fail_if_items_failed(verdict, folder.root)
+
+
+def _option(field: Field[Any], of: Any) -> inspect.Parameter:
+    """The option of a field of `Fit`."""
+    default = inspect.Parameter.empty if field.default is MISSING else field.default
+    annotation = Annotated[of, typer.Option(help=HELP[field.name])]
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+# The fields of the dataclass are the options: they stand in one place, and typer reads them from the signature.
+TYPES = get_type_hints(Fit)
+OPTIONS = [_option(field, TYPES[field.name]) for field in fields(Fit)]
+fit.__signature__ = inspect.Signature(OPTIONS)  # type: ignore[attr-defined]
 
 
 def save(options: Fit) -> Path:

@@ -88,7 +88,7 @@ def judge(  # noqa: PLR0913 - each is an option
     from foldwise.judging.external.options import ScoreOptions
     from foldwise.judging.external.verdict import judge_files
 
-    asked = ScoreOptions(
+    options = ScoreOptions(
         configuration=tuple(configuration),
         case=case,
         score=tuple(score),
@@ -103,7 +103,7 @@ def judge(  # noqa: PLR0913 - each is an option
         alpha=alpha,
         textbook=textbook,
     )
-    verdict = judge_files(files, asked)
+    verdict = judge_files(files, options)
     say_verdict(verdict)
     if out is not None:
         save_verdict(out, verdict)

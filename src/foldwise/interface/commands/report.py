@@ -95,8 +95,8 @@ def _serve(folder: RunFolder, port: int, *, open_: bool) -> None:
 def say_figures(out: Path, files: Sequence[Path]) -> None:
     """How many figures and tables are where."""
     drawn = sum(file.suffix == ".svg" for file in files)
-    told = f"{count(drawn, 'figure')} as SVG, {count(len(files) - drawn, 'table')} as CSV"
-    console().print(f"Figures: {out} ({told})", markup=False)
+    numbers = f"{count(drawn, 'figure')} as SVG, {count(len(files) - drawn, 'table')} as CSV"
+    console().print(f"Figures: {out} ({numbers})", markup=False)
 
 
 def say_events(out: Path, fits: int) -> None:
