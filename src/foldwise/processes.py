@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import signal
 import socket
 import threading
@@ -48,6 +50,12 @@ def text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def processor_name() -> str:
+    """What the processor is called by its maker; on Linux the platform module knows its architecture at best."""
+    names = re.findall(r"^model name\s*:(.*)$", text_of(Path("/proc/cpuinfo")), re.M)
+    return names[0].strip() if names else platform.processor() or platform.machine()
 
 
 @contextmanager

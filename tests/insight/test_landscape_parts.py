@@ -20,8 +20,10 @@ from foldwise.insight.attention import (
     why_absent,
 )
 from foldwise.insight.landscape.criteria import check_losses, error_of, trivial_predictor
-from foldwise.insight.landscape.points import evaluate
-from foldwise.insight.layers import BINS, Layers, gradients, layers_in_order
+from foldwise.insight.landscape.curvature import gradient
+from foldwise.insight.landscape.directions import trainable, unflattened
+from foldwise.insight.landscape.points import Landscape, evaluate
+from foldwise.insight.layers import BINS, Layers, layers_in_order
 from foldwise.insight.replay import largest_difference, most_steps
 from foldwise.learning.training.scoring import ForwardPass
 from foldwise.metrics.influence import value_of
@@ -230,7 +232,8 @@ def test_gradients_and_histograms_of_a_linear_network():
     net = nn.Linear(2, 1, bias=False)
     net.weight.data = torch.tensor([[1.0, -2.0]])
     batches = in_parts(torch.tensor([[1.0, 0], [3, 0], [0, 0], [4, 0]]), torch.zeros(4))
-    slopes = gradients(net, batches, lambda z, t: z.mean(), LABELS)
+    landscape = Landscape(net, batches, [lambda z, t: z.mean()], LABELS)
+    slopes = unflattened(gradient(landscape), trainable(net))
     assert slopes["weight"].tolist() == [[2.0, 0.0]]  # the mean of the inputs
     assert net.weight.grad is None
     layers = Layers(["weight"])

@@ -18,10 +18,11 @@ from foldwise.data.batches.batches import Batch
 from foldwise.errors import RunError
 from foldwise.insight.attention import attention_maps, images_to_show, why_absent
 from foldwise.insight.landscape.criteria import Named, criteria_of, trivial_values
-from foldwise.insight.landscape.curvature import curvature
+from foldwise.insight.landscape.curvature import curvature, gradient
+from foldwise.insight.landscape.directions import trainable, unflattened
 from foldwise.insight.landscape.points import Landscape, batch_norms, recalibrate
 from foldwise.insight.landscape.surfaces import Course, barriers, direction_spread, rises, surfaces_of
-from foldwise.insight.layers import Layers, gradients, layers_in_order, noticed
+from foldwise.insight.layers import Layers, layers_in_order, noticed
 from foldwise.insight.replay import Replay, largest_difference, most_steps, replay, weights_in
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.checkpoints.winner import WEIGHTS
@@ -227,8 +228,8 @@ def _through_epochs(
     view: _View, landscape: Landscape, scratch: Path
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Curvature under the loss that was trained with, epoch by epoch, and what stands out in the layers."""
-    learner, network = view.replayed.setup.learner, view.replayed.network
-    trained = replace(landscape, criteria=[learner.loss])
+    network = view.replayed.network
+    trained = replace(landscape, criteria=[view.replayed.setup.learner.loss])
     forward, batches = trained.exact_forward, list(trained.batches)
     layers = Layers(layers_in_order(network, batches[0].inputs, forward))
     curvatures = []
@@ -242,7 +243,7 @@ def _through_epochs(
         curvatures.append({"epoch": epoch} | numbers)
         # As at every point of the surfaces, to which these gradients belong.
         recalibrate(network, batches, forward=forward)
-        layers.add(epoch, network, gradients(network, batches, learner.loss, forward))
+        layers.add(epoch, network, unflattened(gradient(trained), trainable(network)))
     arrays = layers.arrays(view.replayed.weights)
     np.savez_compressed(scratch / LAYERS, **arrays)
     return curvatures, noticed(arrays, view.fit.chosen) if layers.names else []

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from foldwise.data.batches.batches import Batch
 from foldwise.insight.landscape.directions import trainable
 from foldwise.learning.training.scoring import ForwardPass
 from foldwise.text import count, some
@@ -35,9 +33,8 @@ def layers_in_order(network: nn.Module, inputs: Tensor, forward: ForwardPass) ->
     ]
     pass_with_hooks(network, inputs[:1], forward, hooks)
     order = {weight: number for number, weight in reversed(list(enumerate(met)))}
-    return sorted(
-        named, key=lambda name: order.get(id(named[name]), len(met))
-    )  # a sort keeps the order of equals
+    # A sort keeps the order of equals, and so of weights that no image meets.
+    return sorted(named, key=lambda name: order.get(id(named[name]), len(met)))
 
 
 def pass_with_hooks(
@@ -53,52 +50,23 @@ def pass_with_hooks(
             hook.remove()
 
 
-def gradients(
-    network: nn.Module, batches: Sequence[Batch], loss: nn.Module, forward: ForwardPass
-) -> dict[str, Tensor]:
-    """The gradient of the mean loss over the batches, weighted by their images, by name; in evaluation mode."""
-    # In evaluation mode, since dropout would add noise of its own to what is compared between epochs.
-    network.eval()
-    network.zero_grad(set_to_none=True)
-    images = sum(len(batch.cases) for batch in batches)
-    for batch in batches:
-        value = loss(forward.logits(network, batch.inputs), batch.targets) * (len(batch.cases) / images)
-        value.backward()
-    slopes = {
-        name: torch.zeros_like(weight) if weight.grad is None else weight.grad.detach()
-        for name, weight in trainable(network).items()
-    }
-    network.zero_grad(set_to_none=True)
-    return slopes
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One epoch."""
-
-    gradient_counts: np.ndarray
-    gradient_zero: np.ndarray
-    weight_norm: np.ndarray
-    gradient_norm: np.ndarray
-
-
 class Layers:
     """Told of one epoch after another; afterwards the content of ``layers.npz``."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
-        self._rows: dict[int, _Row] = {}
+        self._rows: dict[int, dict[str, np.ndarray]] = {}  # by epoch, what each layer is then
 
     def add(self, epoch: int, network: nn.Module, slopes: dict[str, Tensor]) -> None:
         """Count the weights that the network has now, and their gradients."""
         now = trainable(network)
         each = [_flat(slopes[name]) for name in self.names]
-        self._rows[epoch] = _Row(
-            np.stack([_log_counts(values) for values in each]),
-            np.array([float((values == 0).mean()) for values in each]),
-            np.array([_norm(_flat(now[name])) for name in self.names]),
-            np.array([_norm(values) for values in each]),
-        )
+        self._rows[epoch] = {
+            "log_gradient_counts": np.array([_log_counts(values) for values in each], np.int32),
+            "gradient_zero": np.array([(values == 0).mean() for values in each], np.float32),
+            "weight_norm": np.array([_norm(_flat(now[name])) for name in self.names], np.float32),
+            "gradient_norm": np.array([_norm(values) for values in each], np.float32),
+        }
 
     def arrays(self, weights_at: Callable[[int], Mapping[str, Tensor]]) -> dict[str, np.ndarray]:
         """E epochs, N layers, B bins: see docs/look.md.
@@ -115,18 +83,15 @@ class Layers:
             [np.histogram(_flat(state[name]), bins)[0] for name, bins in zip(self.names, edges, strict=True)]
             for state in states
         ]
-        return {
+        about = {
             "epochs": np.array(epochs, np.int32),
             "names": np.array(self.names, dtype=np.str_),
             "sizes": np.array([states[0][name].numel() for name in self.names], np.int64),
             "weight_edges": np.array(edges, np.float32),
             "weight_counts": np.array(counts, np.int32),
             "log_gradient_edges": LOG_GRADIENT.astype(np.float32),
-            "log_gradient_counts": np.stack([row.gradient_counts for row in rows]).astype(np.int32),
-            "gradient_zero": np.stack([row.gradient_zero for row in rows]).astype(np.float32),
-            "weight_norm": np.stack([row.weight_norm for row in rows]).astype(np.float32),
-            "gradient_norm": np.stack([row.gradient_norm for row in rows]).astype(np.float32),
         }
+        return about | {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def _flat(values: Tensor) -> np.ndarray:
@@ -177,9 +142,8 @@ def noticed(arrays: Mapping[str, np.ndarray], chosen_epoch: int) -> list[str]:
             f"The gradient of the whole network is {_times(whole_E[high] / whole_E[0])} times that before training at "
             f"epoch {epochs[high]} (exploding gradients). A lower learning rate or clipping may help."
         )
-    before, after = (
-        f"{float(f'{size:.2g}'):g}" for size in (whole_E[0], whole_E[epochs.index(chosen_epoch)])
-    )
+    ends = (whole_E[0], whole_E[epochs.index(chosen_epoch)])
+    before, after = (f"{float(f'{size:.2g}'):g}" for size in ends)
     return [
         *(sentences or ["Nothing stands out by these rules of thumb."]),
         f"The gradient of the whole network goes from {before} before training to {after} at the chosen epoch.",

@@ -23,12 +23,11 @@ from foldwise.data.batches.normalize import WHITE
 from foldwise.data.cache.packed import Packed
 from foldwise.errors import DataError, choose
 from foldwise.learning.job import Job
-from foldwise.learning.options import bound
+from foldwise.learning.options import Count, bound
 from foldwise.learning.training.scoring import pixel_counts
 from foldwise.runs.leases import Beat
 from foldwise.study.spec import Choice
 
-Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
 PIXELS = 20_000  # of the training part that a classifier learns from, where the study does not say
 CHUNK = 2**16  # pixels that a classifier is asked about at a time
@@ -50,7 +49,7 @@ class PixelClassifier(Protocol):
         """(n, number of classes it has seen)."""
 
 
-def logistic_regression(seed: int, *, pixels: Positive = PIXELS, c: Above0 = 1.0) -> PixelClassifier:
+def logistic_regression(seed: int, *, pixels: Count = PIXELS, c: Above0 = 1.0) -> PixelClassifier:
     """Multinomial logistic regression on scaled features.
 
     Args:
@@ -58,14 +57,13 @@ def logistic_regression(seed: int, *, pixels: Positive = PIXELS, c: Above0 = 1.0
         pixels: how many training pixels it learns from.
         c: the inverse of the weight of the penalty.
     """
-    classifier: PixelClassifier = make_pipeline(
-        StandardScaler(), LogisticRegression(C=c, max_iter=1000, random_state=seed)
-    )
+    regression = LogisticRegression(C=c, max_iter=1000, random_state=seed)
+    classifier: PixelClassifier = make_pipeline(StandardScaler(), regression)
     return classifier
 
 
 def random_forest(
-    seed: int, *, pixels: Positive = PIXELS, trees: Positive = 100, leaf: Positive = 5
+    seed: int, *, pixels: Count = PIXELS, trees: Count = 100, leaf: Count = 5
 ) -> PixelClassifier:
     """A random forest.
 
@@ -83,7 +81,7 @@ def random_forest(
 
 
 def boosted_trees(
-    seed: int, *, pixels: Positive = PIXELS, trees: Positive = 100, lr: Above0 = 0.1
+    seed: int, *, pixels: Count = PIXELS, trees: Count = 100, lr: Above0 = 0.1
 ) -> PixelClassifier:
     """Gradient-boosted trees on binned features.
 
@@ -221,14 +219,10 @@ def probabilities(model: PixelClassifier, image_CHW: np.ndarray, num_classes: in
     p_KHW = np.zeros((num_classes, *image_CHW.shape[1:]), np.float32)
     for rows, features in strips(image_CHW):
         flat = features.reshape(-1, features.shape[2])
-        p_NK = np.concatenate([model.predict_proba(part) for part in _chunks(flat)])
+        chunks = (flat[start : start + CHUNK] for start in range(0, len(flat), CHUNK))
+        p_NK = np.concatenate([model.predict_proba(chunk) for chunk in chunks])
         p_KHW[model.classes_, rows] = p_NK.T.reshape(-1, *features.shape[:2])
     return p_KHW
-
-
-def _chunks(flat: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(flat), CHUNK):
-        yield flat[start : start + CHUNK]
 
 
 def pixel_features(image_CHW: np.ndarray) -> np.ndarray:
@@ -239,9 +233,8 @@ def pixel_features(image_CHW: np.ndarray) -> np.ndarray:
     sigma), the larger first; and the differences of neighbouring Gaussians. Derivatives are those of the Gaussian, not
     scaled by sigma.
     """
-    return np.concatenate([_of_channel(channel) for channel in image_CHW.astype(np.float32)]).transpose(
-        1, 2, 0
-    )
+    features = [_of_channel(channel) for channel in image_CHW.astype(np.float32)]
+    return np.concatenate(features).transpose(1, 2, 0)
 
 
 def _of_channel(image_HW: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import psutil
@@ -32,9 +32,6 @@ from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import step
 from foldwise.study.spec import Training
 
-if TYPE_CHECKING:  # only a type here, and it would import scikit-learn
-    from foldwise.data.folds.splits import Split
-
 WARM_UPS, REPEATS = 2, 5
 OUT_OF_MEMORY, TOO_LARGE, TOO_FEW = "out of memory", "more memory than is free", "needs batches of 2 or more"
 
@@ -56,7 +53,10 @@ def measure_item(job: Job) -> dict[str, Any]:
         memory, load = MemoryPeak(device), _Load()
         setup = set_up(request)
         assert isinstance(setup.source, Pictures)
-        fill_s = _fill(setup.source, job.split)
+        start = time.perf_counter()
+        for case in job.split.train.tolist():  # once, so that no cache is empty when the clock runs
+            setup.source.gather(np.array([case]))
+        fill_s = time.perf_counter() - start
         points: list[dict[str, Any]] = []
         for size in settings["batch_sizes"]:
             job.beat({"doing": f"batches of {size}"})
@@ -167,19 +167,18 @@ def _measured(request: FitRequest, setup: TrainingSetup, memory: MemoryPeak, siz
     batch = next(batches)
     learner.network.train()
 
-    def learn() -> int:
-        return _learned(setup, next(batches))
+    def learn(batch: Batch) -> int:
+        step(learner, batch)
+        return len(batch.cases)
 
-    train, limit = paces((learn, lambda: _learned(setup, batch)), request.device, seconds=seconds)
+    def learn_next() -> int:
+        return learn(next(batches))
+
+    train, limit = paces((learn_next, lambda: learn(batch)), request.device, seconds=seconds)
     peak_mb = memory.mb()
     inference = _inference(request, setup, size, seconds=seconds)
     paces_by_name = {"train": asdict(train), "limit": asdict(limit), "inference": asdict(inference)}
     return paces_by_name | {"peak_memory_mb": peak_mb}
-
-
-def _learned(setup: TrainingSetup, batch: Batch) -> int:
-    step(setup.learner, batch)
-    return len(batch.cases)
 
 
 @torch.inference_mode()
@@ -199,12 +198,8 @@ def _inference(request: FitRequest, setup: TrainingSetup, size: int, *, seconds:
 def _endless(request: FitRequest, source: Pictures, size: int) -> Iterator[Batch]:
     """Full batches as training has them, cropped and augmented, epoch after epoch."""
     training = request.training
-    return source.training(
-        _cases(request, size),
-        crop_px=training.crop_px,
-        augment=training.augment,
-        generator=epoch_generator(request.seed, 1),
-    )
+    order, generator = _cases(request, size), epoch_generator(request.seed, 1)
+    return source.training(order, crop_px=training.crop_px, augment=training.augment, generator=generator)
 
 
 def _cases(request: FitRequest, size: int) -> Iterator[np.ndarray]:
@@ -213,14 +208,6 @@ def _cases(request: FitRequest, size: int) -> Iterator[np.ndarray]:
     steps = -(-len(train) // size)
     for epoch in itertools.count(1):
         yield from epoch_order(train, batch_size=size, seed=request.seed, epoch=epoch, steps=steps)
-
-
-def _fill(source: Pictures, split: Split) -> float:
-    """Seconds to ask for every image once, so that no cache is empty when the clock runs."""
-    start = time.perf_counter()
-    for case in split.train.tolist():
-        source.gather(np.array([case]))
-    return time.perf_counter() - start
 
 
 def _would_not_fit(last: dict[str, Any], size: int, device: torch.device) -> bool:

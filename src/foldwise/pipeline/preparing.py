@@ -21,6 +21,7 @@ from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public.getting import source_facts, with_source
 from foldwise.data.record import audit_record, statistics, write_cases
 from foldwise.errors import DataError
+from foldwise.processes import processor_name
 from foldwise.runs.folder import RunFolder, write_json, written_whole
 from foldwise.runs.leases import clean_up
 from foldwise.runs.plan import Plan
@@ -143,7 +144,7 @@ def _machine() -> dict[str, Any]:
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "packages": {name: _version(name) for name in RECORDED},
     }
 
@@ -169,11 +170,3 @@ def _commit() -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -41,11 +41,10 @@ def auxiliary_items(
 
 def _previews(configurations: Sequence[Configuration], fits: Sequence[Item]) -> Iterator[Item]:
     """One for every augmentation and crop there is; the first configuration that has it says how it is normalised."""
-    seen: list[tuple[Augment, int | None]] = []
-    for row in configurations:
-        training = row.training
+    seen: list[tuple[Augment, int | None]] = [(Augment(), None)]  # images as they are need no picture
+    for training in (row.training for row in configurations):
         shown = (training.augment, training.crop_px)
-        if shown in seen or not changes_images(training):
+        if shown in seen:
             continue
         seen.append(shown)
         settings: dict[str, Any] = {
@@ -59,11 +58,6 @@ def _previews(configurations: Sequence[Configuration], fits: Sequence[Item]) -> 
         yield make_item(
             "preview", settings | {key: first[key] for key in OF_A_FOLD}, title=f"preview of {name}"
         )
-
-
-def changes_images(training: Training) -> bool:
-    """Whether the images are shown otherwise than as they are."""
-    return training.augment != Augment() or training.crop_px is not None
 
 
 def augmentation_name(augment: Mapping[str, Any], crop_px: int | None) -> str:
@@ -96,14 +90,10 @@ def _aa_test(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
     for copy in range(1, study.validate_.num_copies + 1):
         for fit in fits:
             if fit.settings["configuration"] == first:
-                seed = copy_seed(fit.settings["seed"], copy)
+                digest = sha256(f"{fit.settings['seed']}/again {copy}".encode()).digest()
+                seed = int.from_bytes(digest[:4], "big") % 2**31
                 settings = fit.settings | {"seed": seed, "copy": copy}
                 yield make_item("aa_test", settings, needs=fit.needs, title=f"again {copy}: {fit.title}")
-
-
-def copy_seed(seed: int, copy: int) -> int:
-    """The seed of a fit that is done again, from its own and the number of the copy."""
-    return int.from_bytes(sha256(f"{seed}/again {copy}".encode()).digest()[:4], "big") % 2**31
 
 
 def _place(fit: Item) -> str:

@@ -193,9 +193,8 @@ def _landscape_s(item: Item, rates: Rates) -> float:
     along = 2 * detail["points"] + 1
     lines = along * (epochs * detail["directions"] + 2 + len(detail["others"])) + 2 * MAX_STEPS
     products = epochs * (LANCZOS_STEPS + HUTCHINSON_DRAWS) * PASSES_PER_PRODUCT
-    images = num_images(
-        detail["images"], task=settings["task"], pixels=rates.pixels, available=rates.num_train
-    )
+    about = {"task": settings["task"], "pixels": rates.pixels, "available": rates.num_train}
+    images = num_images(detail["images"], **about)
     # Where the encoder is shared, only the head is computed, which takes no time to speak of.
     shared = any(need.startswith("features-") for need in item.needs)
     per_image = 0.0 if shared else rates.seconds_per_test[name] / max(rates.num_test, 1)

@@ -25,13 +25,11 @@ def landscapes(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
     if study.look is None:
         return
     first = [fit for fit in fits if fit.settings["repeat"] == fit.settings["fold"] == 0]
-    by_name = {fit.settings["training"]["loss"]["name"]: fit.id for fit in reversed(first)}
-    by_loss = {_loss_of(fit): fit.id for fit in reversed(first)}
-    of_name, of_loss = set(by_name.values()), set(by_loss.values())
+    of_name = {fit.settings["training"]["loss"]["name"]: fit.id for fit in reversed(first)}.values()
+    of_loss = {_loss_of(fit): fit.id for fit in reversed(first)}.values()
     # A sort keeps the order of equals.
-    for fit in sorted(first, key=lambda fit: (fit.id not in of_name, fit.id not in of_loss))[
-        : study.look.configurations
-    ]:
+    in_turn = sorted(first, key=lambda fit: (fit.id not in of_name, fit.id not in of_loss))
+    for fit in in_turn[: study.look.configurations]:
         yield landscape_of(fit, fits, study.look, metric=study.judge.metric)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import platform
 import re
 import statistics
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from foldwise.errors import MissingExtra, unknown
+from foldwise.processes import processor_name, text_of
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
@@ -54,12 +54,7 @@ def device_name(device: torch.device) -> str:
     """What the device is called by its maker."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    # On Linux the platform module knows the architecture at best, and not the processor.
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return processor_name()
 
 
 def precision_for(stated: str, device: torch.device) -> Literal["fp32", "bf16"]:
@@ -107,10 +102,8 @@ def steady(seed: int, threads: int, device: torch.device) -> Iterator[None]:
 
     Operations that have no deterministic form (a few on GPUs) are done all the same; torch would warn of each.
     """
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
+    warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
     debugging: Any = torch.utils.deterministic  # its types do not know the switch
     # Restored at the end, since a process may do other items after this one.
     threads_before, filled = torch.get_num_threads(), debugging.fill_uninitialized_memory
@@ -118,9 +111,8 @@ def steady(seed: int, threads: int, device: torch.device) -> Iterator[None]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS sums in a fixed order only with this
     torch.use_deterministic_algorithms(True, warn_only=True)
     debugging.fill_uninitialized_memory = False  # a guard for debugging; costs a write per tensor
-    torch.backends.cudnn.benchmark = (
-        False  # it would choose algorithms by their speed, which differs from run to run
-    )
+    # It would choose algorithms by their speed, which differs from run to run.
+    torch.backends.cudnn.benchmark = False
     torch.set_num_threads(threads)
     torch.manual_seed(seed % 2**63)
     try:
@@ -128,7 +120,7 @@ def steady(seed: int, threads: int, device: torch.device) -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
             yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.use_deterministic_algorithms(was_deterministic, warn_only=warned_only)
         debugging.fill_uninitialized_memory = filled
         torch.set_num_threads(threads_before)
 
@@ -137,9 +129,8 @@ def steady(seed: int, threads: int, device: torch.device) -> Iterator[None]:
 def _keep_memory() -> None:
     """Tell glibc to keep freed memory: a training step asks for the same again, and page faults cost 5 to 25 %."""
     if (mallopt := _glibc("mallopt")) is not None:
-        mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(
-            M_MMAP_THRESHOLD, 2**25
-        )  # older ones refuse more than 32 MB
+        # Older ones refuse more than 32 MB.
+        mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(M_MMAP_THRESHOLD, 2**25)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
@@ -159,18 +150,18 @@ class MemoryPeak:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        else:
-            _reset_high_water()
+        self.reset()
         self.start_mb = _process_mb("VmRSS")
 
     def reset(self) -> None:
         """Forget the peak so far, but not where it began: the next is of what comes, on top of what there is."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        else:
-            _reset_high_water()
+            return
+        if (trim := _glibc("malloc_trim")) is not None:
+            trim(0)  # what an earlier fit left would be used again, and not be seen to grow
+        with suppress(OSError):  # without it, the peak of an earlier fit of this process is an upper bound
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
     @property
     def kind(self) -> str:
@@ -191,32 +182,17 @@ class MemoryPeak:
         return None if peak is None or self.start_mb is None else max(peak - self.start_mb, 0.0)
 
 
-def _reset_high_water() -> None:
-    if (trim := _glibc("malloc_trim")) is not None:
-        trim(0)  # what an earlier fit left would be used again, and not be seen to grow
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:  # without it, the peak of an earlier fit of this process is an upper bound
-        return
-
-
 def _process_mb(field: str) -> float | None:
-    try:
-        match = re.search(
-            rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.M
-        )
-    except OSError:
-        return None
+    match = re.search(rf"^{field}:\s+(\d+) kB", text_of(Path("/proc/self/status")), re.M)
     return int(match[1]) / 1024 if match else None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch raised because memory ran out, on any device."""
     # For a CPU torch has no error of its own, so the words have to say it.
-    message = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in message or "can't allocate memory" in message)
-    )
+    words = ("out of memory", "can't allocate memory")
+    said_so = isinstance(error, RuntimeError) and any(part in str(error) for part in words)
+    return isinstance(error, torch.OutOfMemoryError) or said_so
 
 
 def release_memory(device: torch.device) -> None:

@@ -104,16 +104,23 @@ def _without_pretraining(
     # As many as a batch has, if they are small: gradients of the weights cost the same for few images and many.
     num = max(_TIMED_IMAGES, min(training.batch_size, _TIMED_PIXELS // (size_hw[0] * size_hw[1])))
     passes = _passes(architecture(training), trained, num)
-    rule = _rule(_Named(str(identity(training)["loss"]), training.loss), trained, num)
+    loss_s, loss_bytes = _rule(_Named(str(identity(training)["loss"]), training.loss), trained, num)
     update = _update(_Named(training.optimizer.name, training.optimizer), passes.learning)
     # Layers work by the pixel, so a whole image takes as much longer than a crop as it is larger.
     per_look = passes.look / num * whole_hw[0] * whole_hw[1] / (size_hw[0] * size_hw[1])
-    timed = _Timed((passes.learn + rule.seconds) / num, update, per_look)
-    stored = training.freeze == "encoder" and not shape.segmentation and stores_features(training)
+    timed = _Timed((passes.learn + loss_s) / num, update, per_look)
+    unchanged = training.augment == Augment() and training.crop_px is None
+    # The images then look the same to a frozen encoder in every epoch, so that it need see them only once.
+    stored = training.freeze == "encoder" and not shape.segmentation and unchanged
+    stored &= training.pretrain == NO_PRETRAINING
+    learns = sum(math.prod(shape) for shape in passes.learning)
+    # Of every weight one, and of those that learn a gradient and what the optimiser keeps.
+    numbers = passes.parameters + learns * (1 + _STATES.get(training.optimizer.name, 2))
     return Estimate(
         seconds_per_fit=_fit_seconds(training, timed, images=images, evaluated=evaluated, stored=stored),
         seconds_for_features=per_look * (images + evaluated.validation + evaluated.test) if stored else 0.0,
-        memory_mb=_memory_mb(passes, training, (passes.kept_bytes + rule.kept_bytes) / num),
+        memory_mb=(4 * numbers + (passes.kept_bytes + loss_bytes) / num * training.batch_size)
+        / _BYTES_PER_MB,
         parameters=passes.parameters,
         seconds_per_test=per_look * evaluated.test,
     )
@@ -139,18 +146,6 @@ def _fit_seconds(
     seen_at_last = images + evaluated.test if evaluated.test else 0  # the training part too is scored, once
     num_evaluated = 0 if stored else evaluated.validation * training.epochs + seen_at_last
     return (per_image * images_trained + timed.update * steps) * training.epochs + timed.look * num_evaluated
-
-
-def stores_features(training: Training) -> bool:
-    """Whether the images look the same to a frozen encoder in every epoch, so that it need see them only once."""
-    unchanged = training.augment == Augment() and training.crop_px is None
-    return unchanged and training.pretrain == NO_PRETRAINING
-
-
-def _memory_mb(passes: _Passes, training: Training, kept_bytes_per_image: float) -> float:
-    learns = sum(math.prod(shape) for shape in passes.learning)
-    numbers = passes.parameters + learns * (1 + _STATES.get(training.optimizer.name, 2))
-    return (4 * numbers + kept_bytes_per_image * training.batch_size) / _BYTES_PER_MB
 
 
 @dataclass(frozen=True)
@@ -193,13 +188,8 @@ def _passes(design: Architecture, shape: DataShape, num: int) -> _Passes:
     parameters = list(network.parameters())
     kept_bytes = _kept_bytes(learn, but=parameters)
     learning = tuple(tuple(parameter.shape) for parameter in parameters if parameter.requires_grad)
-    return _Passes(
-        _seconds(learn),
-        _seconds(look),
-        kept_bytes,
-        sum(parameter.numel() for parameter in parameters),
-        learning,
-    )
+    num_parameters = sum(parameter.numel() for parameter in parameters)
+    return _Passes(_seconds(learn), _seconds(look), kept_bytes, num_parameters, learning)
 
 
 @dataclass(frozen=True)
@@ -210,29 +200,21 @@ class _Named:
     choice: Choice = field(compare=False)
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """Seconds of a loss forth and back, and the bytes that it keeps between."""
-
-    seconds: float
-    kept_bytes: int
-
-
 @lru_cache(maxsize=256)
-def _rule(loss: _Named, shape: DataShape, num: int) -> _Rule:
+def _rule(loss: _Named, shape: DataShape, num: int) -> tuple[float, int]:
+    """Seconds of a loss forth and back, and the bytes that it keeps between."""
     K, pixels = shape.num_classes, shape.size_hw if shape.segmentation and shape.size_hw else ()
     labels = (K,) if shape.task == "multilabel_classification" else ()
     target = torch.zeros(num, *labels, *pixels, dtype=torch.uint8)
     logits = torch.randn(num, K, *pixels, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    loss_of = make_loss(
-        loss.choice, task=shape.task, num_classes=K, class_counts=torch.ones(K).numpy(), num_cases=2
-    )
+    counts = torch.ones(K).numpy()
+    loss_of = make_loss(loss.choice, task=shape.task, num_classes=K, class_counts=counts, num_cases=2)
 
     def learn() -> None:
         loss_of(logits, target).backward()
 
     kept_bytes = _kept_bytes(learn, but=[])
-    return _Rule(_seconds(learn), kept_bytes)
+    return _seconds(learn), kept_bytes
 
 
 @lru_cache(maxsize=256)

@@ -63,7 +63,9 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     write_scores(request, FoldScores(trained, chosen.validation, test), scratch)
     weights = write_network(request, setup, scratch)
     write_losses(request, chosen.watch, scratch)
-    _log(scratch / "log.txt", chosen)
+    log = [json.dumps(record) for record in chosen.epochs]
+    log.append(f"best epoch {chosen.best_epoch} by {chosen.select}")
+    (scratch / "log.txt").write_text("\n".join(log) + "\n", encoding="utf-8")
     return {
         "epochs": chosen.epochs,
         "best_epoch": chosen.best_epoch,
@@ -163,6 +165,7 @@ def costs(request: FitRequest, setup: TrainingSetup, chosen: Chosen, spent: Spen
     before = {} if request.pretrained is None else request.pretrained.cost
     # Where the encoder is shared the setup holds the head alone, and an image goes through both.
     latency = setup.latency_ms() + shared.get("latency_ms", 0.0)
+    measured = [cost["energy_j"] for cost in (shared, before) if cost.get("energy_j") is not None]
     return {
         "train_s": sum(record["seconds"] for record in chosen.epochs),
         "evaluate_s": chosen.evaluating.seconds,
@@ -173,16 +176,11 @@ def costs(request: FitRequest, setup: TrainingSetup, chosen: Chosen, spent: Spen
         **memory_and_energy,
         "reserved_memory_mb": spent.memory.reserved_mb(),
         "shared_peak_memory_mb": shared.get("peak_memory_mb"),
-        "shared_energy_j": _sum_of_known(shared.get("energy_j"), before.get("energy_j")),
+        "shared_energy_j": sum(measured) if measured else None,
         "latency_ms": latency,
         **request.costed_on(),
         "cache": setup.source.cache,
     }
-
-
-def _sum_of_known(*values: float | None) -> float | None:
-    measured = [value for value in values if value is not None]
-    return sum(measured) if measured else None
 
 
 def _halved(request: FitRequest) -> list[str]:
@@ -190,9 +188,3 @@ def _halved(request: FitRequest) -> list[str]:
         return []
     size, part = request.training.batch_size, request.pass_size
     return [f"memory ran out: each batch of {size} was worked in parts of {part}, their gradients summed"]
-
-
-def _log(path: Path, chosen: Chosen) -> None:
-    lines = [json.dumps(record) for record in chosen.epochs]
-    lines.append(f"best epoch {chosen.best_epoch} by {chosen.select}")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

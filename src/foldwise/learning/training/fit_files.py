@@ -175,15 +175,14 @@ def images_to_watch(packed: Packed, validation: np.ndarray) -> dict[int, int]:
         shares.append((float(counts[1:].sum() / max(counts.sum(), 1)), case))
     ordered = [case for _, case in sorted(shares)]
     num = min(MAX_IMAGES, len(ordered))
-    chosen = [ordered[(2 * number + 1) * len(ordered) // (2 * num)] for number in range(num)]
-    return {case: _stride(packed, case) for case in chosen}
-
-
-def _stride(packed: Packed, case: int) -> int:
-    """Every so manieth pixel, so that the longer side and the numbers of all classes stay small."""
-    height, width = (int(side) for side in packed.shapes[case])
-    numbers = height * width * len(packed.classes)
-    return max(math.ceil(max(height, width) / LONGEST_PX), math.ceil(math.sqrt(numbers / MAX_NUMBERS)))
+    strides = {}
+    for number in range(num):
+        case = ordered[(2 * number + 1) * len(ordered) // (2 * num)]
+        height, width = (int(side) for side in packed.shapes[case])
+        # Every so manieth pixel, so that the longer side and the numbers of all classes stay small.
+        by_numbers = math.ceil(math.sqrt(height * width * len(packed.classes) / MAX_NUMBERS))
+        strides[case] = max(math.ceil(max(height, width) / LONGEST_PX), by_numbers)
+    return strides
 
 
 def epochs_to_keep(epochs: int) -> frozenset[int]:
