@@ -12,14 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from foldwise.data.audit.audit import Audit, audit
+from foldwise.data.audit.audit import Audit, audit, audit_record, statistics, write_cases
 from foldwise.data.cache.packed import Packed
 from foldwise.data.cache.packing import pack
 from foldwise.data.cases import Dataset
 from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public.getting import source_facts, with_source
-from foldwise.data.record import audit_record, statistics, write_cases
 from foldwise.errors import DataError
 from foldwise.processes import processor_name
 from foldwise.runs.folder import RunFolder, write_json, written_whole

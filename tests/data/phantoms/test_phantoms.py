@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from foldwise.data.audit.copies import near_duplicates
 from foldwise.data.cache.measures import fingerprint
-from foldwise.data.phantoms import gels, letters, proteins, vessels
+from foldwise.data.phantoms import drawings, gels, proteins, vessels
 from foldwise.data.phantoms.canvas import clouds, generator
 from foldwise.data.phantoms.catalogue import PHANTOMS
 
@@ -88,7 +88,7 @@ def test_truth_agrees_with_the_pixels_where_it_is_easy():
 
 def test_blur_and_noise_of_letters_are_what_was_asked_for():
     def letter(index, **options):
-        return letters.draw(index, size=96, difficulty=0.3, seed=0, **options)
+        return drawings.draw_letters(index, size=96, difficulty=0.3, seed=0, **options)
 
     for index in range(5):
         clear, blurred = letter(index, blur_px=0, noise=0), letter(index, blur_px=3, noise=0)

@@ -11,8 +11,8 @@ from loopback import serving
 from small_originals import gels, original, rows, zipped
 
 from foldwise.data.public import catalogue, volumes
+from foldwise.data.public.catalogue import Web
 from foldwise.data.public.getting import get, verify
-from foldwise.data.public.source import Web
 from foldwise.errors import DataError, MissingExtra, SpecError
 from foldwise.storage import cache_root
 

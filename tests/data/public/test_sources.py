@@ -11,8 +11,8 @@ from small_originals import original, protein_atlas, rows
 from foldwise.data.formats.reading import read_pixels
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public import catalogue, volumes
+from foldwise.data.public.catalogue import Web
 from foldwise.data.public.getting import RECORD, get, verify
-from foldwise.data.public.source import Web
 from foldwise.errors import DataError, RunError, SpecError
 from foldwise.study.spec import DataSpec
 

@@ -10,8 +10,9 @@ from small_originals import original, zipped
 
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public import catalogue
+from foldwise.data.public.catalogue import Web
+from foldwise.data.public.conversions import silent
 from foldwise.data.public.getting import fetch_source, get, source_facts, with_source
-from foldwise.data.public.source import Web, silent
 from foldwise.errors import DataError, MissingExtra, SpecError
 from foldwise.study.reading import read_study, study_from_dict
 from foldwise.study.yaml_places import read_source

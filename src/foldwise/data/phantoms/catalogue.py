@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from foldwise.data.phantoms import dishes, gels, letters, proteins, tissue, vessels
+from foldwise.data.phantoms import dishes, drawings, gels, proteins, tissue, vessels
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, SpecError, choose, unknown
 from foldwise.storage import folder_replaced, write_table
@@ -192,7 +192,7 @@ PHANTOMS: dict[str, Phantom] = {
         "slices of a brain under X-rays, one stack, twelve slices in a row from each place",
     ),
     "letters": Phantom(
-        letters.draw,
+        drawings.draw_letters,
         "binary_segmentation",
         ("background", "letter"),
         _write_masks,

@@ -20,7 +20,7 @@ from foldwise.data.phantoms.canvas import (
     slope,
     specks,
 )
-from foldwise.data.phantoms.scenes import scene
+from foldwise.data.phantoms.drawings import scene
 
 GEL, OTHER = range(2)
 SHOWS = (0, 1, 2, 2, 3, 4, 4, 4)  # which of five things each of eight photographs of a class shows

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from foldwise.data.public.source import Progress, silent
+from foldwise.data.public.conversions import Progress, silent
 from foldwise.errors import DataError, RunError
 
 MAX_BYTES = 64 * 2**30  # the largest set in the table is about 33 GB unpacked

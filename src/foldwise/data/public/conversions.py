@@ -15,10 +15,17 @@ from foldwise.data.formats.reading import read_image, read_mask
 from foldwise.data.layouts.listing import image_files, subfolders
 from foldwise.data.layouts.tables import Table, read_table
 from foldwise.data.phantoms.proteins import ORGANELLES
-from foldwise.data.public.source import Progress
 from foldwise.errors import DataError
 from foldwise.storage import write_table
 from foldwise.text import some
+
+# What is being done ("Downloading fives.rar"), how much of it is done, and of how much (None: not known).
+Progress = Callable[[str, int, int | None], None]
+
+
+def silent(_what: str, _done: int, _total: int | None) -> None:
+    """Show no progress."""
+
 
 # (part, place in it, name without suffix) of an image -> what is known of it, for metadata.csv.
 Facts = Callable[[str, int, str], dict[str, str]]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pooch
 import requests
 
-from foldwise.data.public.source import ByHand, Cutouts, Kaggle, Origin, Progress, Web
+from foldwise.data.public.catalogue import ByHand, Cutouts, Kaggle, Origin, Web
+from foldwise.data.public.conversions import Progress
 from foldwise.errors import DataError, FoldwiseError, MissingExtra, RunError, need
 from foldwise.storage import written_whole
 

@@ -13,9 +13,8 @@ from typing import Any
 
 from foldwise.data.cache.decoding import file_digest
 from foldwise.data.public.archives import unpack
-from foldwise.data.public.catalogue import SOURCES
-from foldwise.data.public.conversions import find_root
-from foldwise.data.public.source import ByHand, Cutouts, Kaggle, Progress, Source, Web, silent
+from foldwise.data.public.catalogue import SOURCES, ByHand, Cutouts, Kaggle, Source, Web
+from foldwise.data.public.conversions import Progress, find_root, silent
 from foldwise.errors import DataError, RunError, SpecError, choose
 from foldwise.storage import cache_root, folder_replaced, read_json, write_json
 from foldwise.study.spec import DataSpec, Study, Validation

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foldwise.data.public.conversions import find_root
-from foldwise.data.public.source import Progress
+from foldwise.data.public.conversions import Progress, find_root
 from foldwise.errors import DataError, need
 from foldwise.storage import write_table, written_whole
 

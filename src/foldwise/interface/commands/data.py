@@ -13,7 +13,7 @@ from foldwise.interface.observer import say_fetched
 from foldwise.interface.terminal import console
 
 if TYPE_CHECKING:
-    from foldwise.data.public.source import Source
+    from foldwise.data.public.catalogue import Source
 
 data_app = typer.Typer(
     help="Public data sets by name: list, get, verify.", no_args_is_help=True, rich_markup_mode=None

@@ -5,11 +5,10 @@ import csv
 import numpy as np
 import pytest
 
-from foldwise.data.audit.audit import audit
+from foldwise.data.audit.audit import audit, statistics
 from foldwise.data.cache.packing import pack
 from foldwise.data.folds.splits import make_splits
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.data.record import statistics
 from foldwise.storage import write_table
 from foldwise.study.spec import DataSpec, PhantomData, Validation
 

@@ -1,19 +1,72 @@
-"""Grey pictures that are no gels: landscapes, portraits, pages, charts, houses, blinds, flowers, plain objects.
+"""Pictures drawn with a pen: letters, and grey scenes that are no gels.
 
-Charts, houses and blinds have the lanes and bars of a gel; the harder, the more of them.
+Letters are shifted and bent, under blur and noise: the plainest thing to segment, for questions of robustness. Their
+font is the one that Pillow brings, Aileron, which its makers gave to the public domain (CC0).
+
+Scenes are landscapes, portraits, pages, flowers and plain objects; and charts, houses and blinds, which have the lanes
+and bars of a gel: the harder, the more of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from string import ascii_uppercase
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
-from foldwise.data.phantoms.canvas import Plane, averaged, between, clouds, slope
+from foldwise.data.phantoms.canvas import Drawn, Plane, averaged, between, clouds, generator, slope
 
-FINE = 2  # scenes are drawn this many times finer, and averaged
+LETTER_FINE = 4  # drawn at this many times the size, and averaged
+TURN_DEG, SHIFT, SMALLEST, SHEAR = 10.0, 0.1, 0.8, 0.1
+
+
+def draw_letters(
+    index: int,
+    *,
+    size: int,
+    difficulty: float,
+    seed: int,
+    blur_px: float | None = None,
+    noise: float | None = None,
+) -> Drawn:
+    """Picture number `index`, of letter `index` modulo 26: dark on light; every picture is a group of its own.
+
+    Args:
+        blur_px: deviation of the Gaussian blur; by default 0.3 to 3 % of `size`, with the difficulty.
+        noise: standard deviation of the noise, where paper is 1 and ink 0; by default 0.05 to 0.5.
+    """
+    rng = generator(seed, "letters", index)
+    ink = _ink_of(rng, ascii_uppercase[index % 26], size)
+    blur = between(0.003, 0.03, difficulty) * size if blur_px is None else blur_px
+    level = between(0.05, 0.5, difficulty) if noise is None else noise
+    light = ndimage.gaussian_filter(1 - ink, blur) + level * rng.normal(size=ink.shape)
+    light = (light - light.min()) / max(float(np.ptp(light)), 1e-6)
+    image = np.asarray(light * 255 + 0.5).astype(np.uint8)
+    return Drawn(image, f"letter-{index:04d}", mask=(ink > 0.5).astype(np.uint8))
+
+
+def _ink_of(rng: np.random.Generator, letter: str, size: int) -> Plane:
+    """How much of every pixel (size, size) is ink, 0 to 1, after a random affine change."""
+    side = LETTER_FINE * size
+    page = Image.new("L", (side, side))
+    font = ImageFont.load_default(0.8 * side)
+    pen, middle = ImageDraw.Draw(page), (side / 2, side / 2)
+    pen.text(middle, letter, fill=255, font=font, anchor="mm", stroke_width=side // 60)
+    turn = np.deg2rad(rng.uniform(-TURN_DEG, TURN_DEG))
+    shear, scale = rng.uniform(-SHEAR, SHEAR), rng.uniform(SMALLEST, 1)
+    shift_xy = rng.uniform(-SHIFT, SHIFT, 2) * side
+    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    back = np.linalg.inv(scale * turned @ np.array([[1, shear], [0, 1]]))
+    offset = side / 2 - back @ (side / 2 + shift_xy)
+    rows = (*back[0], offset[0], *back[1], offset[1])
+    bent = page.transform(page.size, Image.Transform.AFFINE, rows, Image.Resampling.BILINEAR)
+    return averaged(bent, LETTER_FINE)
+
+
+SCENE_FINE = 2  # scenes are drawn this many times finer, and averaged
 
 Painter = Callable[[np.random.Generator, ImageDraw.ImageDraw, int], None]
 
@@ -23,10 +76,10 @@ def scene(rng: np.random.Generator, size: int, difficulty: float) -> Plane:
     look_alike = rng.random() < between(0.25, 0.85, difficulty)
     painters = LOOK_ALIKES if look_alike else SCENES
     paint = painters[list(painters)[int(rng.integers(len(painters)))]]
-    side = size * FINE
+    side = size * SCENE_FINE
     canvas = Image.new("L", (side, side), int(rng.integers(60, 220)))
     paint(rng, ImageDraw.Draw(canvas), side)
-    light = averaged(canvas, FINE)
+    light = averaged(canvas, SCENE_FINE)
     light *= 1 + 0.03 * clouds(rng, size, size / 12) + 0.10 * slope(rng, size)
     light += 0.012 * clouds(rng, size, 2)
     return np.clip(light, 0, 1).astype(np.float32)
@@ -158,7 +211,7 @@ def _chart(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> Non
     pitch = (0.94 * side - left) / bars
     for row in np.linspace(0.1, 0.88, 6) * side:
         pen.line((left, row, 0.95 * side, row), fill=170, width=1)
-        pen.line((left - 0.02 * side, row, left, row), fill=40, width=FINE)
+        pen.line((left - 0.02 * side, row, left, row), fill=40, width=SCENE_FINE)
     stacked = int(rng.integers(1, 5))
     for bar in range(bars):
         low = bottom
@@ -167,7 +220,7 @@ def _chart(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> Non
             x = left + pitch * (bar + 0.2)
             pen.rectangle((x, high, x + 0.65 * pitch, low), fill=40 + 150 * part // stacked)
             low = high
-    pen.line((left, 0.06 * side, left, bottom, 0.95 * side, bottom), fill=30, width=2 * FINE)
+    pen.line((left, 0.06 * side, left, bottom, 0.95 * side, bottom), fill=30, width=2 * SCENE_FINE)
 
 
 def _house(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
