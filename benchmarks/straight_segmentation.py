@@ -88,7 +88,7 @@ def make_model(settings, in_channels, seed):
         )
     from foldwise.learning.networks.models import build
     from foldwise.learning.networks.network import DataShape
-    from foldwise.study.spec import Training
+    from foldwise.study.training import Training
 
     training = Training.model_validate(settings.training)
     return build(training, DataShape(settings.task, in_channels, settings.num_classes), seed=seed)

@@ -26,18 +26,8 @@ from foldwise.reporting.sections.verdict.answer import WARNINGS
 from foldwise.runs.folder import RunFolder
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
-from foldwise.study.spec import (
-    AUGMENTS,
-    Augment,
-    DataSpec,
-    Judging,
-    Looking,
-    Measuring,
-    Robustness,
-    Study,
-    Training,
-    Validation,
-)
+from foldwise.study.spec import DataSpec, Judging, Looking, Measuring, Robustness, Study, Validation
+from foldwise.study.training import AUGMENTS, Augment, Training
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

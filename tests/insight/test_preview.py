@@ -11,7 +11,8 @@ from foldwise.data.batches.batches import Pictures
 from foldwise.data.batches.normalize import normalization
 from foldwise.data.batches.sampling import epoch_generator
 from foldwise.insight.preview import chosen, preview_item
-from foldwise.study.spec import AUGMENTS, IGNORE, Augment
+from foldwise.study.spec import IGNORE
+from foldwise.study.training import AUGMENTS, Augment
 
 
 def preview(folder, packed, augment, crop_px=None, normalize="auto"):

@@ -19,7 +19,7 @@ from foldwise.insight.shallow_baselines import (
     shallow_item,
     strips,
 )
-from foldwise.study.spec import Choice
+from foldwise.study.training import Choice
 
 IMAGE = np.random.default_rng(3).random((2, 60, 50), dtype=np.float32)
 SMALL = {"random_forest": {"trees": 5}, "boosted_trees": {"trees": 5}}

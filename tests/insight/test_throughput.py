@@ -17,7 +17,8 @@ from foldwise.errors import SpecError
 from foldwise.insight import throughput as measuring
 from foldwise.insight.throughput import _cases, check_measurable, measure_item, paces
 from foldwise.learning.networks.network import DataShape
-from foldwise.study.spec import DataSpec, Training
+from foldwise.study.spec import DataSpec
+from foldwise.study.training import Training
 
 CPU = torch.device("cpu")
 

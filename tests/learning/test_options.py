@@ -7,7 +7,7 @@ from pydantic import Field
 
 from foldwise.errors import SpecError
 from foldwise.learning.options import bound, imported, options_of
-from foldwise.study.spec import Choice
+from foldwise.study.training import Choice
 
 
 def tune(

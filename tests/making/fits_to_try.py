@@ -10,7 +10,7 @@ from tiny_packed import TinyPacked
 from foldwise.learning.training.fit import fit_item
 from foldwise.learning.training.shared_items import features_item, pretrain_item
 from foldwise.runs.planning import pretraining
-from foldwise.study.spec import Training
+from foldwise.study.training import Training
 
 SPLIT = SimpleNamespace(
     repeat=0, fold=0, train=np.arange(14), validation=np.arange(14, 18), test=np.arange(18, 24)

@@ -14,8 +14,8 @@ from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
 from foldwise.study.configurations import configurations
-from foldwise.study.spec import Choice, Study
-from foldwise.study.training import stated_loss
+from foldwise.study.spec import Study
+from foldwise.study.training import Choice, stated_loss
 
 COLUMNS = (
     "index",

@@ -2,7 +2,7 @@
 
 from foldwise.learning.networks.models import MODELS, build
 from foldwise.learning.networks.network import DataShape
-from foldwise.study.spec import Choice, Training
+from foldwise.study.training import Choice, Training
 
 SMALL = {
     "conv": {"width": 4, "depth": 3},

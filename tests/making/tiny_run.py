@@ -13,7 +13,7 @@ from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
 from foldwise.study.configurations import Configuration
 from foldwise.study.reading import read_study
-from foldwise.study.spec import Training
+from foldwise.study.training import Training
 
 CLASSES = {
     "binary_classification": ("no", "yes"),

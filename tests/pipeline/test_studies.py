@@ -11,7 +11,7 @@ from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import work
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import open_study, read_study
-from foldwise.study.spec import Training
+from foldwise.study.training import Training
 from foldwise.study.yaml_places import read_source
 
 STUDIES = sorted((ROOT / "studies").glob("[0-9]-*.yaml"))

@@ -9,7 +9,7 @@ from repository import ROOT
 
 from foldwise.errors import SpecError
 from foldwise.study.reading import open_study, read_study, schema, study_from_dict
-from foldwise.study.spec import Augment, Choice
+from foldwise.study.training import Augment, Choice
 from foldwise.study.yaml_places import parse, plain_value
 
 STUDY = """\

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from foldwise.study.spec import AUGMENTS, Augment, Choice, DataSpec, Study, Training
+from foldwise.study.spec import DataSpec, Study
+from foldwise.study.training import AUGMENTS, Augment, Choice, Training
 from foldwise.study.validation_errors import WORDS
 
 

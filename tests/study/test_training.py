@@ -2,8 +2,7 @@
 
 import pytest
 
-from foldwise.study.spec import Choice, Training
-from foldwise.study.training import stated_loss, stated_pretraining
+from foldwise.study.training import Choice, Training, stated_loss, stated_pretraining
 
 AUTO = Choice(name="auto")
 

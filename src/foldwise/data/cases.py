@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foldwise.study.spec import Task
+from foldwise.study.training import Task
 
 if TYPE_CHECKING:
     from foldwise.data.formats.pixels import MaskKey

@@ -16,7 +16,7 @@ from foldwise.data.cache.packed import Packed
 from foldwise.data.corruptions import as_stored
 from foldwise.learning.job import Job
 from foldwise.learning.training.devices import steady
-from foldwise.study.spec import Augment, Task
+from foldwise.study.training import Augment, Task
 
 IMAGES, DRAWS = 4, 4
 LONGEST_PX = 256  # of what is kept; larger draws are made smaller

@@ -20,7 +20,8 @@ from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.runs.folder import AuxiliaryItem, RunFolder, read_auxiliary, read_json
 from foldwise.runs.items import Item
-from foldwise.study.spec import Task, Training, Validation
+from foldwise.study.spec import Validation
+from foldwise.study.training import Task, Training
 
 Result = Mapping[str, Any]
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from foldwise.errors import SpecError, choose
 from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, levels, named
-from foldwise.study.spec import Study, Task, Training
+from foldwise.study.spec import Study
+from foldwise.study.training import Task, Training
 
 OWN = ("model", "loss")  # may be a user's own function
 

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from foldwise.errors import SpecError
 from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, is_bundle, spelled_out
-from foldwise.study.spec import Study, Training
+from foldwise.study.spec import Study
+from foldwise.study.training import Training
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
 from foldwise.study.variants import apply_variants, find_variant_errors
 from foldwise.study.yaml_places import YamlSource, parse, read_source

@@ -8,7 +8,8 @@ from copy import deepcopy
 from typing import Any
 
 from foldwise.errors import SpecError, unknown
-from foldwise.study.spec import Choice, Study, Training
+from foldwise.study.spec import Study
+from foldwise.study.training import Choice, Training
 from foldwise.study.validation_errors import Invalid, Keys, model_at, shown
 from foldwise.study.yaml_places import YamlSource
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from foldwise.data.batches.augment import augment_batch, blurred, reach, warp
-from foldwise.study.spec import AUGMENTS, IGNORE, Augment
+from foldwise.study.spec import IGNORE
+from foldwise.study.training import AUGMENTS, Augment
 
 GEOMETRIES = {
     "flip": Augment(flip=True),

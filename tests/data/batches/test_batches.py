@@ -8,7 +8,8 @@ from tiny_packed import TinyPacked
 from foldwise.data.batches.batches import CachedFeatures, Pictures
 from foldwise.data.batches.normalize import Normalization
 from foldwise.data.batches.sampling import epoch_generator, epoch_order
-from foldwise.study.spec import AUGMENTS, IGNORE, Augment
+from foldwise.study.spec import IGNORE
+from foldwise.study.training import AUGMENTS, Augment
 
 CPU = torch.device("cpu")
 RAW = Normalization("fixed", (0.0,), (1.0,), "uint8")

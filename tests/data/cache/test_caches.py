@@ -15,7 +15,8 @@ from foldwise.data.cache.packed import Packed, Remembered
 from foldwise.data.cache.packing import pack
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, SpecError
-from foldwise.study.spec import AUGMENTS, DataSpec
+from foldwise.study.spec import DataSpec
+from foldwise.study.training import AUGMENTS
 
 CPU = torch.device("cpu")
 

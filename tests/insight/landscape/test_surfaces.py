@@ -18,7 +18,7 @@ from foldwise.insight.landscape.surfaces import at_each, line, plane, rises, sca
 from foldwise.learning.networks.network import Classifier, freeze_encoder
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.training.scoring import ForwardPass
-from foldwise.study.spec import Choice
+from foldwise.study.training import Choice
 
 
 def state(network):

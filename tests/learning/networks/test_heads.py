@@ -6,7 +6,7 @@ from torch import nn
 
 from foldwise.errors import SpecError
 from foldwise.learning.networks.models import HEADS, build_head
-from foldwise.study.spec import Choice, Training
+from foldwise.study.training import Choice, Training
 
 
 def make_head(choice, num_features, num_classes):

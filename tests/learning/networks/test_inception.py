@@ -5,7 +5,7 @@ import torch
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.losses import make_loss
-from foldwise.study.spec import Choice, Training
+from foldwise.study.training import Choice, Training
 
 
 def test_inception_resnet_v2_learns_from_four_channels_with_all_of_its_parameters():

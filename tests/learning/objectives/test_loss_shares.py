@@ -13,8 +13,8 @@ from foldwise.learning.objectives.losses import (
     make_loss,
 )
 from foldwise.learning.training.fit_files import loss_curve
-from foldwise.study.spec import IGNORE, Choice
-from foldwise.study.training import stated_loss
+from foldwise.study.spec import IGNORE
+from foldwise.study.training import Choice, stated_loss
 
 TASKS = {2: "binary_segmentation", 4: "multiclass_segmentation"}
 WEIGHTED = {"weight": "balanced", "label_smoothing": 0.2}

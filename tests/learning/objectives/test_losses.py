@@ -10,8 +10,8 @@ from torchvision.ops import sigmoid_focal_loss
 
 from foldwise.errors import SpecError
 from foldwise.learning.objectives.losses import LOSSES, check_loss, make_loss
-from foldwise.study.spec import IGNORE, Choice
-from foldwise.study.training import stated_loss
+from foldwise.study.spec import IGNORE
+from foldwise.study.training import Choice, stated_loss
 
 TASKS = {
     "binary_classification": 2,

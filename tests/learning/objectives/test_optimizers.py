@@ -13,7 +13,7 @@ from foldwise.learning.objectives.optimizers import (
     make_optimizer,
     make_schedule,
 )
-from foldwise.study.spec import Choice
+from foldwise.study.training import Choice
 
 
 def weights():

@@ -14,7 +14,7 @@ from foldwise.learning.networks.network import body_of, load_body
 from foldwise.learning.objectives.pretraining import PRETRAINING
 from foldwise.learning.training import shared_items as module
 from foldwise.learning.training.setup import FitRequest, set_up
-from foldwise.study.spec import Training
+from foldwise.study.training import Training
 
 TASK = "binary_segmentation"
 SEGMENTERS = [name for name, row in MODELS.items() if row.segmenter] + ["smp:unet/tu-test_resnet"]

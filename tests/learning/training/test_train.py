@@ -13,7 +13,7 @@ from foldwise.errors import FoldwiseError
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
 from foldwise.learning.training.scoring import ForwardPass
 from foldwise.learning.training.train import Learner, restore, state_of, train
-from foldwise.study.spec import Choice
+from foldwise.study.training import Choice
 
 CPU = torch.device("cpu")
 

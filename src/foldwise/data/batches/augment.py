@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from foldwise.study.spec import IGNORE, Augment
+from foldwise.study.spec import IGNORE
+from foldwise.study.training import Augment
 
 
 def augment_batch(

@@ -14,7 +14,8 @@ from torch import Tensor
 from foldwise.data.batches.augment import augment_batch, reach
 from foldwise.data.batches.normalize import Normalization, normalized
 from foldwise.data.cache.packed import Packed, Remembered, open_packed
-from foldwise.study.spec import IGNORE, Augment, Task
+from foldwise.study.spec import IGNORE
+from foldwise.study.training import Augment, Task
 
 # Pixels of one batch of whole images, at most: it bounds memory, which crops would keep far below. A CPU is faster
 # by a fifth with few images at a time (their feature maps stay in its caches), a GPU wants more to do at once.

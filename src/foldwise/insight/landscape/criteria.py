@@ -20,8 +20,7 @@ from foldwise.learning.training.setup import FitRequest, class_counts, loss_of
 from foldwise.metrics.influence import value_of
 from foldwise.metrics.outputs import CLIP, FAMILIES
 from foldwise.metrics.table import METRICS, choose_metric
-from foldwise.study.spec import Choice, Task
-from foldwise.study.training import stated_loss
+from foldwise.study.training import Choice, Task, stated_loss
 
 MAX_LOSSES = 6
 STANDARD = {

@@ -12,7 +12,7 @@ from foldwise.judging.scores.rows import PlannedFit, Rows
 from foldwise.judging.statistics.run_variance import OWN_FROM, STEADY_ENOUGH, unsteady
 from foldwise.judging.verdict import VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
-from foldwise.study.spec import Training
+from foldwise.study.training import Training
 from foldwise.text import count, some
 
 BUDGET, MAX_RATIO = {"epochs", "steps_per_epoch", "batch_size"}, 1.1

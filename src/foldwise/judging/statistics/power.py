@@ -21,7 +21,8 @@ from scipy.stats import norm
 from foldwise.judging.statistics.inference import POWER
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, choose_metric
-from foldwise.study.spec import Study, Task
+from foldwise.study.spec import Study
+from foldwise.study.training import Task
 from foldwise.text import count
 
 MAX_REPEATS = 10

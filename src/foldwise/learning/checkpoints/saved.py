@@ -25,7 +25,7 @@ from foldwise.learning.checkpoints.winner import MODEL, SCHEMA, THRESHOLD
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape, Network
 from foldwise.storage import read_json
-from foldwise.study.spec import Task, Training
+from foldwise.study.training import Task, Training
 
 FEATURES, RECORD = "features.npy", "encoder.json"  # what a frozen encoder leaves, with its weights
 LEAST, MOST = 1e-38, 1 - 2**-25  # of a probability whose logarithm is taken, as where the temperature was set

@@ -25,7 +25,7 @@ from foldwise.learning.networks.network import layout_for
 from foldwise.learning.training.devices import pick_device, precision_for, steady
 from foldwise.learning.training.scoring import ForwardPass, probabilities
 from foldwise.runs.folder import written_whole
-from foldwise.study.spec import Task
+from foldwise.study.training import Task
 from foldwise.text import some
 
 TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written

@@ -16,7 +16,7 @@ from foldwise.learning.objectives.losses import check_loss
 from foldwise.learning.objectives.optimizers import check_optimizer
 from foldwise.learning.objectives.pretraining import check_pretraining
 from foldwise.study.configurations import identity
-from foldwise.study.spec import NO_PRETRAINING, Training
+from foldwise.study.training import NO_PRETRAINING, Training
 
 _SHAPING = ("model", "head", "freeze", "label_groups")  # what of a training its network follows from
 

@@ -35,7 +35,7 @@ from foldwise.learning.networks.zoo.vim import PatchMamba
 from foldwise.learning.networks.zoo.vit import PatchEncoder, PatchSegmenter, PatchTransformer
 from foldwise.learning.options import Count, Share, bound
 from foldwise.study.configurations import alone, places_of, seed_of_group
-from foldwise.study.spec import Choice, Training
+from foldwise.study.training import Choice, Training
 
 
 @dataclass(frozen=True)

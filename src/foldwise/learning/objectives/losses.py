@@ -30,8 +30,7 @@ from foldwise.learning.objectives.loss_formulas import (
 )
 from foldwise.learning.options import Share, bound, imported
 from foldwise.study.configurations import Places
-from foldwise.study.spec import Choice, Task
-from foldwise.study.training import stated_loss
+from foldwise.study.training import Choice, Task, stated_loss
 
 Gamma = Annotated[float, Field(ge=0)]
 Smooth = Annotated[float, Field(ge=0)]

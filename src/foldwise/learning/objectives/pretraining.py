@@ -22,8 +22,7 @@ from foldwise.data.batches.augment import normal_like
 from foldwise.errors import SpecError, unknown
 from foldwise.learning.objectives.optimizers import Positive, make_optimizer
 from foldwise.learning.options import Count, bound
-from foldwise.study.spec import Choice, Task, Training
-from foldwise.study.training import stated_pretraining
+from foldwise.study.training import Choice, Task, Training, stated_pretraining
 
 Part = Annotated[float, Field(gt=0, lt=1)]
 Damage = Callable[[Tensor, torch.Generator], Tensor]

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from foldwise.data.batches.batches import Batch
 from foldwise.learning.training.devices import autocast
 from foldwise.metrics.outputs import CLIP, FAMILIES, Outputs
-from foldwise.study.spec import IGNORE, Task
+from foldwise.study.spec import IGNORE
+from foldwise.study.training import Task
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 BINS = 256  # of a probability: fine enough for the ROC and PR curves of pixels

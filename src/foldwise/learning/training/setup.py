@@ -31,7 +31,7 @@ from foldwise.learning.training.devices import (
 from foldwise.learning.training.scoring import ForwardPass, Loss
 from foldwise.learning.training.train import Learner
 from foldwise.study.configurations import places_of
-from foldwise.study.spec import Choice, Training
+from foldwise.study.training import Choice, Training
 
 if TYPE_CHECKING:  # only types here, and the first would import scikit-learn
     from foldwise.data.folds.splits import Split

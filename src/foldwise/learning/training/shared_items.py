@@ -42,8 +42,7 @@ from foldwise.learning.training.scoring import ForwardPass, is_large, tiled
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, assemble, with_less_memory
 from foldwise.learning.training.train import train
 from foldwise.runs.leases import Beat
-from foldwise.study.spec import Choice, Training
-from foldwise.study.training import stated_pretraining
+from foldwise.study.training import Choice, Training, stated_pretraining
 
 PICTURES = "pictures.npz"
 PICTURE_PX = 384  # longest side of what is kept for the report

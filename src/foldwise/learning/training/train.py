@@ -24,7 +24,7 @@ from foldwise.metrics.boundary import of_image
 from foldwise.metrics.influence import value_of
 from foldwise.metrics.outputs import FAMILIES, Outputs
 from foldwise.metrics.table import METRICS, Metric, choose_metric
-from foldwise.study.spec import Task
+from foldwise.study.training import Task
 
 STEADY_EPOCHS = 3  # whose median chooses, of masks
 

@@ -7,7 +7,7 @@ from torch import nn
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape
 from foldwise.learning.networks.zoo.haltuf import EveryScale, HaltufEncoder
-from foldwise.study.spec import Training
+from foldwise.study.training import Training
 
 
 @pytest.mark.parametrize("size_px", [32, 192])

@@ -9,7 +9,7 @@ from foldwise.errors import SpecError
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape
 from foldwise.learning.networks.zoo.vim import PatchMamba, Recurrence, SelectiveScan, walk
-from foldwise.study.spec import Choice, Training
+from foldwise.study.training import Choice, Training
 
 
 def one_by_one(decay_NTES, gain_NTES):

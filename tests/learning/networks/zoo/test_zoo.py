@@ -9,7 +9,7 @@ from foldwise.learning.networks.models import MODELS, build
 from foldwise.learning.networks.network import DataShape, pad_to_multiple
 from foldwise.learning.networks.zoo.vit import positions
 from foldwise.learning.options import options_of
-from foldwise.study.spec import Choice, Training
+from foldwise.study.training import Choice, Training
 
 
 def count(net):

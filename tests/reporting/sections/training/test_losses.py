@@ -8,7 +8,7 @@ import pytest
 from altered import altered
 
 from foldwise.reporting.sections.training import epochs, losses
-from foldwise.study.spec import Choice, Training
+from foldwise.study.training import Choice, Training
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.reporting.wording import score
 from foldwise.runs.auxiliary import augmentation_name
 from foldwise.runs.folder import AuxiliaryItem
-from foldwise.study.spec import IGNORE, Augment, Choice
+from foldwise.study.spec import IGNORE
+from foldwise.study.training import Augment, Choice
 from foldwise.text import some
 
 MAX_NETWORKS = 12  # pretrained ones, with a panel
