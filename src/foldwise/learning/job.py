@@ -49,7 +49,7 @@ class Job:
     @cached_property
     def packed(self) -> Packed:
         """The images, their pixels from where the cache of the training says."""
-        from foldwise.data.cache.caches import open_cached
+        from foldwise.data.cache.decoding import open_cached
 
         cache = self.settings.get("training", {}).get("cache", "disk")
         return open_cached(self.settings["packed"], cache, self._files)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from foldwise.data.cache.caches import check_room
+from foldwise.data.cache.packed import check_room
 from foldwise.errors import FoldwiseError, SpecError
 from foldwise.judging.scores.thresholds import choose_thresholds
 from foldwise.judging.sections.boundary import check_boundary

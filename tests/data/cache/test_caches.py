@@ -10,8 +10,8 @@ from tiny_packed import TinyPacked
 from foldwise.data.batches.batches import Pictures, Resident, fits, pictures_of
 from foldwise.data.batches.normalize import normalization
 from foldwise.data.batches.sampling import epoch_generator, epoch_order
-from foldwise.data.cache.caches import FromFiles, check_room, open_cached
-from foldwise.data.cache.packed import Packed, Remembered
+from foldwise.data.cache.decoding import FromFiles, open_cached
+from foldwise.data.cache.packed import Packed, Remembered, check_room
 from foldwise.data.cache.packing import pack
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, SpecError

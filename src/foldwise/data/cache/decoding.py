@@ -1,16 +1,15 @@
-"""The files of a case: their digests, and its image and class map decoded as the study asks for them."""
+"""The image and class map of a case, decoded as the study asks for them: once for all, or anew each time as a plain script does."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from foldwise.data.cache.packed import PACK_VERSION
+from foldwise.data.cache.packed import Packed, Remembered, check_room, open_packed
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.formats.formats import open_stack
 from foldwise.data.formats.pixels import (
     MaskKey,
     Pixels,
@@ -21,9 +20,9 @@ from foldwise.data.formats.pixels import (
     resize_mask,
     to_channels,
 )
-from foldwise.data.formats.reading import channel_files, read_pixels, split_slice
+from foldwise.data.formats.reading import read_pixels
 from foldwise.data.layouts.masks import NO_CLASS, as_colour
-from foldwise.errors import DataError, limited
+from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
 from foldwise.text import some
 
@@ -119,54 +118,79 @@ def _read(root: Path, location: str) -> Pixels:
         raise DataError(error.what, where=location, cure=error.cure) from None
 
 
-def file_digests(dataset: Dataset) -> dict[str, str]:
-    """SHA-256 of every image and mask file, or slice of a stack, by its location.
+class FromFiles(Packed):
+    """A packed data set whose images are read and decoded from their files each time, as a plain script does.
+
+    `dataset` and `data` say where the files are and how they were read when they were packed.
+    """
+
+    cache = "none"
+
+    def __init__(self, folder: Path, dataset: Dataset, data: DataSpec) -> None:
+        super().__init__(folder)
+        # Every read decodes anew, masks too: that is what this cache measures.
+        self.dataset, self.data = replace(dataset, decoded_masks=None), data
+        self._checked: set[tuple[str, int]] = set()
+        if len(dataset.cases) != len(self):
+            raise _changed(f"there are {len(dataset.cases)} images, and {len(self)} were packed", None)
+
+    def image(self, index: int) -> np.ndarray:
+        """Image `index` as (C, H, W), decoded now.
+
+        Raises:
+            DataError: its file is not what it was when it was packed.
+        """
+        case = self.dataset.cases[index]
+        _, image = read_image(self.dataset, case, self.data)
+        image = sized_image(image, self.data)
+        self._check("image", index, image, super().image)
+        return image
+
+    def target(self, index: int) -> np.ndarray:
+        """The class map (H, W) uint8 of image `index`, decoded now; segmentation only.
+
+        Raises:
+            DataError: its file is not what it was when it was packed.
+        """
+        measure = self.measures[index]
+        original = (measure.original_height, measure.original_width)
+        target = sized_target(self.dataset, self.dataset.cases[index], self.data, original)
+        self._check("mask", index, target, super().target)
+        return target
+
+    def _check(self, kind: str, index: int, decoded: np.ndarray, packed: Callable[[int], np.ndarray]) -> None:
+        """Compare with what was packed, once: the scores of all three ways are the same, or there are none."""
+        if (kind, index) in self._checked:
+            return
+        # Each image once: afterwards a comparison would be a second read of what is measured as the plain way.
+        saved = packed(index)
+        if decoded.dtype != saved.dtype or not np.array_equal(
+            decoded, saved, equal_nan=decoded.dtype.kind == "f"
+        ):
+            case = self.dataset.cases[index]
+            where = case.mask if kind == "mask" else case.image
+            raise _changed(f"the {kind} has changed since it was packed", where)
+        self._checked.add((kind, index))
+
+
+def _changed(change: str, where: str | None) -> DataError:
+    return DataError(change, where=where, cure="Run the study again: it packs the images as they are now.")
+
+
+def open_cached(digest: str, cache: str, files: Callable[[], tuple[Dataset, DataSpec]]) -> Packed:
+    """The packed data set of a digest, with its pixels from where `cache` says: disk, memory or none.
+
+    Where the files are is asked of `files`, for ``none`` only.
 
     Raises:
-        DataError: files cannot be read; all at once.
+        RunError: the packed data set is not there.
+        SpecError: it is to be cached in memory, and is larger than what is free.
+        DataError: its files differ from those that were packed.
     """
-    digests: dict[str, str] = {}
-    errors = []
-    for location in (name for case in dataset.cases for name in (case.image, case.mask) if name is not None):
-        try:
-            digests[location] = _digest_of(dataset.root, location)
-        except OSError as error:
-            problem = f"the file cannot be read ({error.strerror})"
-            errors.append(DataError(problem, where=location, cure="Check that it is there and may be read."))
-    if errors:
-        raise limited(errors)
-    return digests
-
-
-def _digest_of(root: Path, location: str) -> str:
-    parts = channel_files(location)
-    if len(parts) > 1:
-        digests = "".join(_digest_of(root, part) for part in parts)
-        return hashlib.sha256(f"channels {digests}".encode()).hexdigest()
-    name, index = split_slice(location)
-    path = root / name
-    # Of the values and not of the file: slices of a stack that is saved anew, or grows, keep their digests.
-    if index is not None:
-        array = np.ascontiguousarray(open_stack(path)[index])
-        return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()
-    if path.is_dir():  # an image that is a folder: all its files, by their names
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        listed = [(file.relative_to(path).as_posix(), file_digest(file)) for file in files]
-        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-    return file_digest(path)
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def pack_digest(dataset: Dataset, data: DataSpec, files: dict[str, str]) -> str:
-    """Thirty-two digits that change when, and only when, the packed folder would."""
-    # The words do not count: which file is which channel stands in the digests of the files.
-    channels = data.channels if isinstance(data.channels, str) else len(data.channels)
-    values = sorted((str(key), k) for key, k in (dataset.mask_values or {}).items())
-    cases = [(files[c.image], files[c.mask] if c.mask else None, c.labels) for c in dataset.cases]
-    content = [PACK_VERSION, dataset.task, dataset.classes, channels, data.size, values, cases]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+    packed = open_packed(digest)
+    if cache == "none":
+        return FromFiles(packed.folder, *files())
+    if cache == "memory":
+        check_room(packed)
+        return Remembered(packed.folder)
+    return packed

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from foldwise.data.cache.measures import Measure as Measure
 from foldwise.data.cache.measures import as_measure
-from foldwise.errors import RunError
+from foldwise.errors import RunError, SpecError
 from foldwise.storage import cache_root
 from foldwise.study.training import Task
 
@@ -151,3 +152,19 @@ def _remembered(arrays: dict[int, np.ndarray], index: int, read: Callable[[int],
         copy.flags.writeable = False
         arrays[index] = copy
     return arrays[index]
+
+
+def check_room(packed: Packed) -> None:
+    """Refuse to cache a data set in memory that does not fit there.
+
+    Raises:
+        SpecError: says how large it is and how much is free.
+    """
+    # Asked before anything is trained: what does not fit would be met in the middle of a fit.
+    free = psutil.virtual_memory().available
+    if packed.num_bytes > free:
+        raise SpecError(
+            f"the decoded images take {packed.num_bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free",
+            where="train.cache",
+            cure="State cache: disk; it is as fast where the system keeps the file in memory.",
+        )

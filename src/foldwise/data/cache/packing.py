@@ -11,17 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from foldwise.data.cache.decoding import (
-    file_digests,
-    pack_digest,
-    read_image,
-    sized_image,
-    sized_target,
-)
+from foldwise.data.cache.decoding import read_image, sized_image, sized_target
 from foldwise.data.cache.measures import Measure, measure_image
 from foldwise.data.cache.packed import PACK_VERSION, Packed, open_packed, packed_folder
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.formats.reading import NUM_DECODERS
+from foldwise.data.formats.formats import open_stack
+from foldwise.data.formats.reading import NUM_DECODERS, channel_files, split_slice
 from foldwise.errors import DataError, RunError, SpecError, limited
 from foldwise.storage import folder_cached, remove_damaged
 from foldwise.study.spec import IGNORE, DataSpec
@@ -159,23 +154,19 @@ def _mixed_kinds(kinds: dict[tuple[int, str], list[str]], data: DataSpec) -> lis
         by_dtype.setdefault(dtype, []).extend(names)
     errors = []
     if len(by_channels) > 1:
-        cure = (
-            "State data.channels: gray or rgb."
-            if set(by_channels) <= {1, 3}
-            else "Save all images with the same channels."
-        )
-        counts = "; ".join(
-            f"{len(names)} of {count} channel(s) ({some(names, 2)})"
-            for count, names in sorted(by_channels.items())
-        )
+        grey_or_colour = set(by_channels) <= {1, 3}
+        cure = "State data.channels: gray or rgb."
+        cure = cure if grey_or_colour else "Save all images with the same channels."
+        counts = _counted({f"{count} channel(s)": by_channels[count] for count in sorted(by_channels)})
         errors.append(DataError(f"the images differ in channels: {counts}", where="data.channels", cure=cure))
     if len(by_dtype) > 1:
-        counts = "; ".join(
-            f"{len(names)} of {dtype} ({some(names, 2)})" for dtype, names in sorted(by_dtype.items())
-        )
-        problem = f"the images differ in the type of their values: {counts}"
+        problem = f"the images differ in the type of their values: {_counted(dict(sorted(by_dtype.items())))}"
         errors.append(DataError(problem, where="images", cure="Save all images with the same bit depth."))
     return errors
+
+
+def _counted(names_by_kind: dict[str, list[str]]) -> str:
+    return "; ".join(f"{len(names)} of {kind} ({some(names, 2)})" for kind, names in names_by_kind.items())
 
 
 def _check_sizes(dataset: Dataset, data: DataSpec, measures: Iterable[Measure]) -> None:
@@ -213,3 +204,56 @@ def label_array(dataset: Dataset) -> np.ndarray:
             labels[row, list(case.labels)] = 1
         return labels
     return np.array([case.labels[0] for case in dataset.cases if case.labels], np.int64)
+
+
+def file_digests(dataset: Dataset) -> dict[str, str]:
+    """SHA-256 of every image and mask file, or slice of a stack, by its location.
+
+    Raises:
+        DataError: files cannot be read; all at once.
+    """
+    digests: dict[str, str] = {}
+    errors = []
+    for location in (name for case in dataset.cases for name in (case.image, case.mask) if name is not None):
+        try:
+            digests[location] = _digest_of(dataset.root, location)
+        except OSError as error:
+            problem = f"the file cannot be read ({error.strerror})"
+            errors.append(DataError(problem, where=location, cure="Check that it is there and may be read."))
+    if errors:
+        raise limited(errors)
+    return digests
+
+
+def _digest_of(root: Path, location: str) -> str:
+    parts = channel_files(location)
+    if len(parts) > 1:
+        digests = "".join(_digest_of(root, part) for part in parts)
+        return hashlib.sha256(f"channels {digests}".encode()).hexdigest()
+    name, index = split_slice(location)
+    path = root / name
+    # Of the values and not of the file: slices of a stack that is saved anew, or grows, keep their digests.
+    if index is not None:
+        array = np.ascontiguousarray(open_stack(path)[index])
+        return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()
+    if path.is_dir():  # an image that is a folder: all its files, by their names
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        listed = [(file.relative_to(path).as_posix(), digest_of_file(file)) for file in files]
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    return digest_of_file(path)
+
+
+def digest_of_file(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pack_digest(dataset: Dataset, data: DataSpec, files: dict[str, str]) -> str:
+    """Thirty-two digits that change when, and only when, the packed folder would."""
+    # The words do not count: which file is which channel stands in the digests of the files.
+    channels = data.channels if isinstance(data.channels, str) else len(data.channels)
+    values = sorted((str(key), k) for key, k in (dataset.mask_values or {}).items())
+    cases = [(files[c.image], files[c.mask] if c.mask else None, c.labels) for c in dataset.cases]
+    content = [PACK_VERSION, dataset.task, dataset.classes, channels, data.size, values, cases]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

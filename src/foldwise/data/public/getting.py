@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foldwise.data.cache.decoding import file_digest
+from foldwise.data.cache.packing import digest_of_file
 from foldwise.data.public.archives import unpack
 from foldwise.data.public.catalogue import SOURCES, ByHand, Cutouts, Kaggle, Source, Web
 from foldwise.data.public.conversions import Progress, find_root, silent
@@ -176,7 +176,7 @@ def _original(
         raise SpecError(f"{copy} does not exist", where="--local" if local else None, cure=cure)
     if copy.is_dir():
         return copy, {"local": local is not None, "original_sha256": None}
-    sha256 = file_digest(copy)
+    sha256 = digest_of_file(copy)
     if isinstance(source.origin, Web) and source.origin.sha256 not in {None, sha256}:
         problem = f"its SHA-256 is {sha256}, published is {source.origin.sha256}"
         cure = "It is damaged or another version: get it again. An unpacked folder is taken as it is."
@@ -196,7 +196,7 @@ def _digests(folder: Path, progress: Progress) -> dict[str, str]:
     )
     digests = {}
     for done, path in enumerate(paths, 1):
-        digests[path.relative_to(folder).as_posix()] = file_digest(path)
+        digests[path.relative_to(folder).as_posix()] = digest_of_file(path)
         progress("Checking files", done, len(paths))
     return digests
 
