@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from foldwise.data.cache.measures import NUM_TURNS, FloatArray, thumbnail, turned
 
@@ -68,20 +70,12 @@ def find_copies(packed: Packed) -> Copies:
 
 
 def clusters(links: Iterable[tuple[int, int]], *, total: int) -> list[list[int]]:
-    """The sets of two and more of ``range(total)`` that the links join, each in order, by their first (union-find)."""
-    parent = list(range(total))
-
-    def root(item: int) -> int:
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
-
-    for first, second in links:
-        parent[root(first)] = root(second)
+    """The sets of two and more of ``range(total)`` that the links join, each in order, by their first."""
+    pairs = np.array(list(links), np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(total, total))
     members: dict[int, list[int]] = {}
-    for item in range(total):
-        members.setdefault(root(item), []).append(item)
+    for item, number in enumerate(connected_components(graph, directed=False)[1].tolist()):
+        members.setdefault(number, []).append(item)
     return [items for items in members.values() if len(items) > 1]
 
 
@@ -160,9 +154,8 @@ def _sharing(hashes_NT: HashArray, low: int, width: int) -> Iterator[tuple[IntAr
 # pictures that only look alike, 0.73 at most (two fundus photographs of different eyes), 0.62 in blood smears.
 MIN_WHOLE = 0.93
 MIN_DETAIL = 0.74
-_MIN_UNSHIFTED = (
-    0.35  # below it no shift of two pixels brought any pair up to MIN_DETAIL; it saves the shifts
-)
+# Below it no shift of two pixels brought any pair up to MIN_DETAIL; it saves the shifts.
+_MIN_UNSHIFTED = 0.35
 _SIZE_PX, _WHOLE_PX, _BLUR_PX, _SHIFT_PX = 64, 32, 13, 2
 _NUM_COMMON = 128  # images that the common detail is taken from
 _COMPARED_AT_ONCE = 256
@@ -260,14 +253,11 @@ def _detail(small_NHW: FloatArray) -> FloatArray:
 
 def _correlations(first_NHW: FloatArray, second_NHW: FloatArray) -> FloatArray:
     """(N,) Pearson correlations; 0 where an image is flat."""
-    first_centred = first_NHW - first_NHW.mean(axis=(1, 2), keepdims=True)
-    second_centred = second_NHW - second_NHW.mean(axis=(1, 2), keepdims=True)
-    product = np.einsum("nhw,nhw->n", first_centred, second_centred)
-    norm = np.sqrt(
-        np.einsum("nhw,nhw->n", first_centred, first_centred)
-        * np.einsum("nhw,nhw->n", second_centred, second_centred)
+    first, second = (images - images.mean(axis=(1, 2), keepdims=True) for images in (first_NHW, second_NHW))
+    product, *squares = (
+        np.einsum("nhw,nhw->n", *pair) for pair in ((first, second), (first, first), (second, second))
     )
-    result: FloatArray = product / np.maximum(norm, 1e-6)
+    result: FloatArray = product / np.maximum(np.sqrt(squares[0] * squares[1]), 1e-6)
     return result
 
 

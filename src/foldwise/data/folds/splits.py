@@ -128,10 +128,10 @@ class _Cut:
     def _validation_groups(self, rest: np.ndarray, key: tuple[int, int, int]) -> np.ndarray:
         """Which groups of the training part are set aside to choose the epoch: cut the same way, never none or all."""
         if len(rest) < 2:
+            problem = f"fold {key[2] + 1} leaves {len(rest)} group of images to train on"
+            cure = "Add groups, or state a group that is finer."
             raise DataError(
-                f"fold {key[2] + 1} leaves {len(rest)} group of images to train on, and inner validation needs one of its own",
-                where="validate",
-                cure="Add groups, or state a group that is finer.",
+                f"{problem}, and inner validation needs one of its own", where="validate", cure=cure
             )
         share = self._validation.inner
         chosen_G = self._deal(rest, [1 - share, share], key) == 1
@@ -198,11 +198,10 @@ def check_splits(splits: Sequence[Split], groups: Sequence[str], scored: dict[st
         for name, present in scored.items():
             for part in ("train", "test"):
                 if not present[getattr(split, part)].any():
-                    raise DataError(
-                        f"class {name!r} is missing from the {part} part of repeat {split.repeat}, fold {split.fold}",
-                        where="validate",
-                        cure="State fewer folds, turn validate.stratify on, or merge the class with another.",
-                    )
+                    fold = f"repeat {split.repeat}, fold {split.fold}"
+                    problem = f"class {name!r} is missing from the {part} part of {fold}"
+                    cure = "State fewer folds, turn validate.stratify on, or merge the class with another."
+                    raise DataError(problem, where="validate", cure=cure)
     # Each image is scored once per repeat, or the paired comparison of configurations would weigh some twice.
     for repeat, count_N in tested.items():
         if (count_N != 1).any():
@@ -254,13 +253,10 @@ def read_splits(path: Path) -> tuple[Split, ...]:
             raise ValueError("its cases are not in order")
         return tuple(_column(name, table[:, 2 + k]) for k, name in enumerate(header[2:]))
     except FileNotFoundError:
-        raise RunError(
-            "the folds of the run are not there", where=str(path), cure="Run the study again."
-        ) from None
+        problem, cure = "the folds of the run are not there", "Run the study again."
     except (ValueError, IndexError) as error:
-        raise RunError(
-            f"the folds are damaged ({error})", where=str(path), cure="Delete it and run again."
-        ) from None
+        problem, cure = f"the folds are damaged ({error})", "Delete it and run again."
+    raise RunError(problem, where=str(path), cure=cure)
 
 
 def _column(name: str, cells: np.ndarray) -> Split:

@@ -98,13 +98,9 @@ def impossible_folds(
     if num_groups < folds:
         kind = "groups" if num_groups < len(groups) else "images"
         allowed = f"State validate.folds: {num_groups}, or a" if num_groups >= 3 else "A"
-        return [
-            DataError(
-                f"{folds} folds need at least {folds} {kind}, and there are {num_groups}",
-                where="validate.folds",
-                cure=f"{allowed}dd images{' of other groups' if kind == 'groups' else ''}.",
-            )
-        ]
+        problem = f"{folds} folds need at least {folds} {kind}, and there are {num_groups}"
+        cure = f"{allowed}dd images{' of other groups' if kind == 'groups' else ''}."
+        return [DataError(problem, where="validate.folds", cure=cure)]
     rare = rare_classes(dataset, presence_NK, groups, folds=folds)
     counts_K = groups_per_class(presence_NK, groups)
     if is_single_label(dataset):
@@ -133,13 +129,11 @@ def _too_rare(
     if not errors and len(dataset.classes) - len(rare) < 2:
         max_folds = int(np.sort(counts_K)[-2])
         scarce = ", ".join(f"{dataset.classes[k]!r} ({counts_K[k]})" for k in rare)
-        errors.append(
-            DataError(
-                f"fewer than two classes are in {folds} groups of images or more; too rare (groups): {scarce}",
-                where="validate.folds",
-                cure=f"State validate.folds: {max_folds}, or add images.",
-            )
+        problem = (
+            f"fewer than two classes are in {folds} groups of images or more; too rare (groups): {scarce}"
         )
+        cure = f"State validate.folds: {max_folds}, or add images."
+        errors.append(DataError(problem, where="validate.folds", cure=cure))
     return errors
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -92,6 +92,7 @@ def _grey_classes(
     if values == [0, 255]:
         return ("background", "foreground"), {0: 0, 255: 1}
     num_classes = values[-1] + 1
+    # A rare class may be on no pixel of a set.
     if data.classes is not None and values[-1] < len(data.classes):
         num_classes, values = len(data.classes), list(range(len(data.classes)))
     allowed = MAX_CLASSES if data.classes is None else NO_CLASS
@@ -147,9 +148,9 @@ def _stated(census: Census, data: DataSpec) -> MaskMeaning:
     classes = data.classes or tuple(names)
     strange = [name for name in names if name not in classes]
     if strange or len(classes) < 2:
-        problem = (
-            f"{some(strange)} is not among data.classes" if strange else "masks need two classes at least"
-        )
+        problem = "masks need two classes at least"
+        if strange:
+            problem = f"{some(strange)} is not among data.classes"
         cure = "Name every class once; the first is the background."
         raise SpecError(problem, where="data.mask_values", cure=cure)
     index = {name: k for k, name in enumerate(classes)} | {"ignore": IGNORE}
@@ -190,24 +191,20 @@ def _parsed(written: str) -> list[MaskKey]:
 BLACK = (0, 0, 0)
 
 
-@dataclass
 class Census:
-    """How many pixels, in how many files, hold each value; colour counts are (r, g, b)."""
+    """How many pixels, in how many masks, hold each value; a grey value of a set in colours counts as its colour."""
 
-    pixels: Counter[MaskKey] = field(default_factory=Counter)
-    files: Counter[MaskKey] = field(default_factory=Counter)
-    example: dict[MaskKey, str] = field(default_factory=dict)
-    num_masks: int = 0
-    formats: set[str] = field(default_factory=set)
-
-    def add(self, location: str, counts: dict[MaskKey, int], format_name: str) -> None:
-        """Add the counts of one mask."""
-        self.num_masks += 1
-        self.formats.add(format_name)
-        self.pixels.update(counts)
-        self.files.update(counts.keys())
-        for value in counts:
-            self.example.setdefault(value, location)
+    def __init__(self, masks: Sequence[tuple[str, Mapping[MaskKey, int]]], formats: set[str]) -> None:
+        """Args: masks: of each its location, and how many pixels hold each value."""
+        self.num_masks, self.formats = len(masks), formats
+        self.pixels: Counter[MaskKey] = Counter()
+        self.files: Counter[MaskKey] = Counter()
+        self.example: dict[MaskKey, str] = {}
+        for location, counts in masks:
+            self.pixels.update(counts)
+            self.files.update(counts.keys())
+            for value in counts:
+                self.example.setdefault(value, location)
 
     def described(self, value: MaskKey) -> str:
         """A value with its counts."""
@@ -258,10 +255,12 @@ def take_census(
         raise DataError.together(errors)
     masks = [entry for entry in counts if isinstance(entry, _Counts)]
     as_index, statements = _by_index(masks, palette)
-    census = Census()
-    for location, mask in zip(locations, masks, strict=True):
-        census.add(location, mask.indices if as_index else mask.shown, mask.format)
-    return census if as_index else _as_colours(census), statements, decoded
+    values: list[Mapping[MaskKey, int]] = [
+        mask.indices if as_index else {as_colour(value): number for value, number in mask.shown.items()}
+        for mask in masks
+    ]
+    census = Census(list(zip(locations, values, strict=True)), {mask.format for mask in masks})
+    return census, statements, decoded
 
 
 def _count(pixels: Pixels, location: str) -> _Counts:
@@ -291,19 +290,6 @@ def _by_index(masks: Sequence[_Counts], palette: Palette) -> tuple[bool, tuple[s
         return True, ("The masks have palettes; their indices are taken as class numbers.",)
     reason = "are not the same in all files, or do not begin with black"
     return False, (f"The masks have palettes that {reason}; their colours count.",)
-
-
-def _as_colours(census: Census) -> Census:
-    """The same counts with grey values spelled as colours."""
-
-    def spelled(counts: dict[MaskKey, int]) -> Counter[MaskKey]:
-        total: Counter[MaskKey] = Counter()
-        for key, number in counts.items():
-            total[as_colour(key)] += number
-        return total
-
-    example: dict[MaskKey, str] = {as_colour(key): location for key, location in census.example.items()}
-    return Census(spelled(census.pixels), spelled(census.files), example, census.num_masks, census.formats)
 
 
 def as_colour(value: MaskKey) -> tuple[int, int, int]:
