@@ -79,7 +79,7 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation) -> Audit:
 
 def join_groups(dataset: Dataset, copies: Copies) -> tuple[str, ...]:
     """The group of every case; groups that hold copies of one picture are one, called by the first of their names."""
-    names = [_stated(dataset, index) for index in range(len(dataset.cases))]
+    names = [case.name if case.group is None else case.group for case in dataset.cases]
     first: dict[str, int] = {}
     links = [(first.setdefault(name, index), index) for index, name in enumerate(names)]
     joined = list(names)
@@ -88,11 +88,6 @@ def join_groups(dataset: Dataset, copies: Copies) -> tuple[str, ...]:
         for index in members:
             joined[index] = name
     return tuple(joined)
-
-
-def _stated(dataset: Dataset, index: int) -> str:
-    case = dataset.cases[index]
-    return case.name if case.group is None else case.group
 
 
 def _group_findings(dataset: Dataset, groups: tuple[str, ...], validation: Validation) -> list[Finding]:
@@ -111,13 +106,9 @@ def _group_findings(dataset: Dataset, groups: tuple[str, ...], validation: Valid
         findings.append(Finding("groups_joined", "warning", message, (), cure))
     largest, size = Counter(groups).most_common(1)[0]
     if size > len(groups) / validation.folds and size > 1:
-        concerned = tuple(
-            case.name for case, group in zip(dataset.cases, groups, strict=True) if group == largest
-        )
-        message = (
-            f"The group {largest!r} holds {size} of {len(groups)} images, more than one of {validation.folds} folds "
-            "should: the folds are uneven."
-        )
+        concerned = tuple(dataset.cases[k].name for k, group in enumerate(groups) if group == largest)
+        share = f"{size} of {len(groups)} images, more than one of {validation.folds} folds should"
+        message = f"The group {largest!r} holds {share}: the folds are uneven."
         cure = "State fewer folds, or finer groups that still keep together what belongs together."
         findings.append(Finding("large_group", "warning", message, concerned, cure))
     return findings
@@ -129,12 +120,10 @@ def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: 
     `grouped` copies are put into one group, so that they cannot leak.
     """
     names = [case.name for case in dataset.cases]
-    consequence = (
-        "They are kept in one fold, so that no model is tested on what it was trained on."
-        if grouped
-        else "They can be in training and test at once, which makes every score too good: state "
-        "validate.near_duplicates: group."
-    )
+    consequence = "They are kept in one fold, so that no model is tested on what it was trained on."
+    if not grouped:
+        consequence = "They can be in training and test at once, which makes every score too good: state"
+        consequence += " validate.near_duplicates: group."
     findings = []
     if copies.exact:
         examples = some([" = ".join(_first(cluster, names)) for cluster in copies.exact])
@@ -203,12 +192,12 @@ def _disagreeing(
         return []
     described = [f"{name} ({label})" for name, label in zip(names, labels, strict=True)] if labels else names
     truth = "labels" if labels else "masks"
-    masks_cure = "Keep one of each pair, with the mask that you trust; two observers make two data sets."
-    cure = "Correct the labels, or take all but one of each out." if labels else masks_cure
-    exact = kind == "exact"
-    singular, plural, same = (
-        ("has", "have", "the same pixels") if exact else ("shows", "show", "the same picture")
-    )
+    cure = "Keep one of each pair, with the mask that you trust; two observers make two data sets."
+    if labels:
+        cure = "Correct the labels, or take all but one of each out."
+    singular, plural, same = "shows", "show", "the same picture"
+    if kind == "exact":
+        singular, plural, same = "has", "have", "the same pixels"
     examples = some([f"{described[i]} and {described[j]}" for i, j in pairs])
     number = count(len(pairs), f"pair of images {singular}", f"pairs of images {plural}")
     message = f"{number} {same} but different {truth}: {examples}."

@@ -61,10 +61,10 @@ _TINY_FOREGROUND = 0.01
 def value_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     """NaN or infinite pixels, and images that are one colour all over."""
     names = [case.name for case in dataset.cases]
-    broken = [
-        names[m.index] for m in packed.measures if m.num_nan or not math.isfinite(m.minimum + m.maximum)
-    ]
-    flat = [names[m.index] for m in packed.measures if m.minimum == m.maximum and not m.num_nan]
+    broken = _where(
+        names, [m.num_nan > 0 or not math.isfinite(m.minimum + m.maximum) for m in packed.measures]
+    )
+    flat = _where(names, [m.minimum == m.maximum and not m.num_nan for m in packed.measures])
     nan = "image has", "images have", "pixels that are NaN or infinite"
     constant = "image has", "images have", "the same value in every pixel"
     cure = "Write a number there (0, or what the instrument saw), or take the images out."
@@ -142,11 +142,8 @@ def _rare_findings(
         f"{len(rare)} {subject} in fewer {kind} than there are folds ({folds}): {examples}. Some fold cannot test "
         f"{it}, so no score counts {it}."
     )
-    rare_set = set(rare)
-    concerned = tuple(
-        case.name
-        for case, row in zip(dataset.cases, presence_NK, strict=True)
-        if rare_set & set(np.flatnonzero(row))
+    concerned = _where(
+        [case.name for case in dataset.cases], [bool(row.any()) for row in presence_NK[:, rare]]
     )
     max_folds = int(counts_K[rare].max())
     fewer = f"State validate.folds: {max_folds}, merge" if max_folds >= 2 else "Merge"
@@ -158,17 +155,13 @@ def _name_findings(dataset: Dataset) -> list[Finding]:
     alike: dict[str, list[str]] = {}
     for name in dataset.classes:
         alike.setdefault("".join(name.casefold().split()), []).append(name)
-    return [
-        Finding(
-            "class_names_alike",
-            "error",
-            f"The classes {', '.join(map(repr, names))} differ only in case or space.",
-            (),
-            "Give them one name if they are one class, else names that differ.",
-        )
+    cure = "Give them one name if they are one class, else names that differ."
+    messages = [
+        f"The classes {', '.join(map(repr, names))} differ only in case or space."
         for names in alike.values()
         if len(names) > 1
     ]
+    return [Finding("class_names_alike", "error", message, (), cure) for message in messages]
 
 
 def _prevalence_findings(dataset: Dataset, presence_NK: np.ndarray) -> list[Finding]:
@@ -213,13 +206,11 @@ def _share_findings(packed: Packed) -> list[Finding]:
     share = float(foreground_shares(packed).mean())
     if share > 1 - _MISLEADING:
         return []
-    message = (
-        f"Foreground is {share:.2%} of the pixels: a mask that is all background is {1 - share:.2%} accurate."
-    )
+    all_background = f"a mask that is all background is {1 - share:.2%} accurate"
+    message = f"Foreground is {share:.2%} of the pixels: {all_background}."
     if share >= _TINY_FOREGROUND:
-        return [
-            Finding("accuracy_misleads", "note", message, (), "Judge by Dice or IoU, not by pixel accuracy.")
-        ]
+        cure = "Judge by Dice or IoU, not by pixel accuracy."
+        return [Finding("accuracy_misleads", "note", message, (), cure)]
     cure = "Judge by Dice or IoU; train on crops (crop_px) and with a Dice loss, else nothing may be found."
     return [Finding("tiny_foreground", "warning", message, (), cure)]
 
@@ -228,10 +219,8 @@ def channel_findings(dataset: Dataset) -> list[Finding]:
     """Files of channels that were left out, and images that are the channels of one picture by their names."""
     if dataset.channels_left_out:
         words = ", ".join(dataset.channels_left_out)
-        message = (
-            f"There are files of channels that no network will see: {words}."
-            f" Read are {', '.join(dataset.channels)}, in this order."
-        )
+        message = f"There are files of channels that no network will see: {words}."
+        message += f" Read are {', '.join(dataset.channels)}, in this order."
         cure = "Add them to data.channels; or move the files elsewhere if what they show is not asked for."
         return [Finding("channels_left_out", "warning", message, (), cure)]
     names = tuple(case.name for case in dataset.cases)

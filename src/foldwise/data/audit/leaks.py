@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,8 +25,7 @@ _MIN_DEVIATIONS = 4.0  # above chance; with a few dozen images less than that is
 _MIN_POSITIVES = 10
 
 
-@dataclass(frozen=True)
-class _Property:
+class _Property(NamedTuple):
     """Something a file says about itself, whatever it shows."""
 
     code: str
@@ -37,39 +35,23 @@ class _Property:
 
 
 _ANOTHER_SOURCE = "a model can learn the source of a file in place of what it shows"
+_MODE = "Decode all to gray (data.channels: gray); in colour, files that are gray inside stand out."
+_FORMAT = "JPEG leaves traces in the pixels: take the originals of all, or save all in one format and size."
+_SIZE = "Sharpness tells the original size even after resizing: cut all from one magnification."
+_PROPORTIONS = "Cut all to the same proportions before they are resized."
 _PROPERTIES = (
-    _Property(
-        "mode",
-        "colour mode",
-        lambda measure: measure.mode,
-        "Decode all to gray (data.channels: gray); in colour, files that are gray inside stand out.",
-    ),
-    _Property(
-        "format",
-        "format",
-        lambda measure: measure.format,
-        "JPEG leaves traces in the pixels: take the originals of all, or save all in one format and size.",
-    ),
+    _Property("mode", "colour mode", lambda measure: measure.mode, _MODE),
+    _Property("format", "format", lambda measure: measure.format, _FORMAT),
     _Property(
         "bit_depth", "bit depth", lambda measure: f"{measure.bit_depth} bit", "Export all at one depth."
     ),
-    _Property(
-        "size",
-        "width",
-        lambda measure: float(measure.original_width),
-        "Sharpness tells the original size even after resizing: cut all from one magnification.",
-    ),
-    _Property(
-        "size",
-        "height",
-        lambda measure: float(measure.original_height),
-        "Sharpness tells the original size even after resizing: cut all from one magnification.",
-    ),
+    _Property("size", "width", lambda measure: float(measure.original_width), _SIZE),
+    _Property("size", "height", lambda measure: float(measure.original_height), _SIZE),
     _Property(
         "size",
         "ratio of width to height",
         lambda measure: round(measure.original_width / measure.original_height, 2),
-        "Cut all to the same proportions before they are resized.",
+        _PROPORTIONS,
     ),
 )
 
@@ -89,10 +71,8 @@ def property_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
             accuracy, skill, deviations = _rule(bins, class_N)
             best = strongest.get(kind.code, (_MIN_SKILL, None))[0]
             if skill >= best and deviations >= _MIN_DEVIATIONS:
-                finding = _property_finding(
-                    kind, values, class_N, title=title, accuracy=accuracy, packed=packed
-                )
-                strongest[kind.code] = (skill, finding)
+                message = _property_message(kind, values, class_N, title=title, accuracy=accuracy)
+                strongest[kind.code] = (skill, _property_finding(kind, message, packed))
     return [finding for _, finding in strongest.values()]
 
 
@@ -102,8 +82,9 @@ def _questions(dataset: Dataset, presence_NK: np.ndarray) -> list[tuple[tuple[st
         return [(dataset.classes, presence_NK.argmax(axis=1))]
     counts_K = presence_NK.sum(axis=0)
     common = [k for k, n in enumerate(counts_K) if _MIN_POSITIVES <= n <= len(presence_NK) - _MIN_POSITIVES]
+    names = [dataset.classes[k] for k in common]
     return [
-        ((f"not {dataset.classes[k]}", dataset.classes[k]), presence_NK[:, k].astype(int)) for k in common
+        ((f"not {name}", name), presence_NK[:, k].astype(int)) for k, name in zip(common, names, strict=True)
     ]
 
 
@@ -131,48 +112,45 @@ def _rule(bins_N: np.ndarray, class_N: np.ndarray) -> tuple[float, float, float]
         table = np.zeros((bins_N.max() + 1, num_classes))
         np.add.at(table, (bins_N[learn], class_N[learn]), 1)
         table /= np.maximum(table.sum(axis=0), 1)
-        right_N[ask] = (table.argmax(axis=1)[bins_N[ask]] == class_N[ask]) & (
-            table.max(axis=1)[bins_N[ask]] > 0
-        )
+        answers, was_seen = table.argmax(axis=1)[bins_N[ask]], table.max(axis=1)[bins_N[ask]] > 0
+        right_N[ask] = (answers == class_N[ask]) & was_seen
     counts_K = np.bincount(class_N)
     accuracy = float((np.bincount(class_N, right_N) / counts_K).mean())
     chance = 1 / num_classes
-    error = np.sqrt(chance * (1 - chance) * (1 / counts_K).sum()) / num_classes
-    return (
-        accuracy,
-        (accuracy - chance) / max(1 - chance, 1e-9),
-        (accuracy - chance) / max(float(error), 1e-9),
-    )
+    error = float(np.sqrt(chance * (1 - chance) * (1 / counts_K).sum()) / num_classes)
+    above = accuracy - chance
+    return accuracy, above / max(1 - chance, 1e-9), above / max(error, 1e-9)
 
 
-def _property_finding(
+def _property_message(
     kind: _Property,
     values: Sequence[str | float],
     class_N: np.ndarray,
     *,
     title: tuple[str, ...],
     accuracy: float,
-    packed: Packed,
-) -> Finding:
+) -> str:
     by_class = []
     for k, name in list(enumerate(title))[:4]:
         own = [value for value, label in zip(values, class_N.tolist(), strict=True) if label == k]
         by_class.append(f"{name}: {_described(own)}")
     chance = 1 / len(np.unique(class_N))
-    message = (
+    return (
         f"The {kind.title} of a file alone tells the classes apart with a balanced accuracy of {accuracy:.2f} "
         f"(chance {chance:.2f}, n = {len(values)}): {'; '.join(by_class)}."
     )
-    severity: Severity = "warning"
-    cure = f"{kind.cure} Otherwise {_ANOTHER_SOURCE}."
+
+
+def _property_finding(kind: _Property, message: str, packed: Packed) -> Finding:
+    code, cure = f"{kind.code}_gives_class_away", f"{kind.cure} Otherwise {_ANOTHER_SOURCE}."
     # Decoded to grey, the mode itself is gone from the pixels; only its cause may be left.
-    if kind.code == "mode" and packed.num_channels == 1:
-        severity = "note"
-        cure = (
-            "Nothing more to do for the mode: all are decoded to gray. It shows that the classes come from different "
-            f"sources, and by sharpness or compression {_ANOTHER_SOURCE}."
-        )
-    return Finding(f"{kind.code}_gives_class_away", severity, message, (), cure)
+    if kind.code != "mode" or packed.num_channels > 1:
+        return Finding(code, "warning", message, (), cure)
+    cure = (
+        "Nothing more to do for the mode: all are decoded to gray. It shows that the classes come from different "
+        f"sources, and by sharpness or compression {_ANOTHER_SOURCE}."
+    )
+    return Finding(code, "note", message, (), cure)
 
 
 def _described(values: Sequence[str | float]) -> str:
@@ -188,6 +166,12 @@ _BEARERS = (
     r"(?i)((?:patient|subject|subj|animal|mouse|donor|child|embryo|slide|sub|pat|pt|p)[ _-]?\d+)(?=[ _-])"
 )
 _PREFIX = r"^(.*?\d[^ _-]*)[ _-]"
+# Pattern, the fewest groups that it must make, and how grave it is if these are not stated.
+_SUGGESTIONS: tuple[tuple[str, int, Severity], ...] = (
+    (_SIDES, 2, "warning"),
+    (_BEARERS, 2, "warning"),
+    (_PREFIX, 5, "note"),
+)
 
 
 def name_findings(dataset: Dataset, validation: Validation) -> list[Finding]:
@@ -195,11 +179,7 @@ def name_findings(dataset: Dataset, validation: Validation) -> list[Finding]:
     if validation.group == "none" or any(case.group is not None for case in dataset.cases):
         return []
     names = [PurePosixPath(case.name).name for case in dataset.cases]
-    for pattern, min_groups, severity in (
-        (_SIDES, 2, "warning"),
-        (_BEARERS, 2, "warning"),
-        (_PREFIX, 5, "note"),
-    ):
+    for pattern, min_groups, severity in _SUGGESTIONS:
         keys = [match[1] for match in (re.search(pattern, name) for name in names) if match]
         num_groups = len(set(keys))
         if len(keys) < len(names) or not min_groups <= num_groups <= len(names) / 1.5:
@@ -211,8 +191,7 @@ def name_findings(dataset: Dataset, validation: Validation) -> list[Finding]:
             "If images of one patient, animal, slide or place share that part of the name, keep them in one fold: "
             f"state validate.group: 'pattern:{pattern}'. If not: validate.group: none."
         )
-        grade: Severity = "warning" if severity == "warning" else "note"
-        return [Finding("groups_in_names", grade, message, (), cure)]
+        return [Finding("groups_in_names", severity, message, (), cure)]
     return []
 
 
