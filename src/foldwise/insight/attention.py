@@ -35,7 +35,6 @@ def why_absent(network: nn.Module, image: Tensor, forward: ForwardPass, *, group
     Args:
         network: in any mode; is left in evaluation mode.
         image: an image (1, C, H, W), or its features (1, F).
-        forward: how the network is asked.
         grouped: whether the labels are divided among several networks.
     """
     if forward.task.endswith("segmentation"):
@@ -138,9 +137,6 @@ def attention_maps(
     Args:
         replay: whose network is asked as it was at each epoch, batch-norm statistics of training and all.
         epochs: rising.
-        batch: the images that are shown.
-        forward: how the network is asked.
-        tell: is told how many epochs are done.
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391; at the last layer that leaves a map of more than one place.
     """

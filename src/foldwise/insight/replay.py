@@ -55,7 +55,6 @@ def replay(
 
     Args:
         request: as the fit was, with as many halvings of its batch.
-        last: the last epoch that the fit trained.
         keep: which epochs to keep, from the bytes of one checkpoint.
         tell: is told the epoch and the last.
     """

@@ -53,8 +53,6 @@ def logistic_regression(seed: int, *, pixels: Count = PIXELS, c: Above0 = 1.0) -
     """Multinomial logistic regression on scaled features.
 
     Args:
-        seed: of whatever it draws.
-        pixels: how many training pixels it learns from.
         c: the inverse of the weight of the penalty.
     """
     regression = LogisticRegression(C=c, max_iter=1000, random_state=seed)
@@ -68,9 +66,6 @@ def random_forest(
     """A random forest.
 
     Args:
-        seed: of the bootstraps and the features tried.
-        pixels: how many training pixels it learns from.
-        trees: how many.
         leaf: the fewest pixels of a leaf; more give smoother probabilities.
     """
     # One thread, as an item has: how many workers there are is for the launcher to say.
@@ -86,8 +81,6 @@ def boosted_trees(
     """Gradient-boosted trees on binned features.
 
     Args:
-        seed: of whatever it draws.
-        pixels: how many training pixels it learns from.
         trees: rounds; each adds one tree a class.
         lr: how much of each tree is taken.
     """

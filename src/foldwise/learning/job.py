@@ -23,8 +23,6 @@ class Job:
     """What a task gets.
 
     Attributes:
-        item: what is to be done.
-        folder: the run it belongs to.
         scratch: gets the files that the item makes.
         device: for settings that say `auto`.
         beat: called with how far the task is.

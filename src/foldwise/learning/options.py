@@ -23,7 +23,6 @@ def bound(function: Callable[..., Any], choice: Choice, what: str) -> dict[str, 
 
     Args:
         function: a function or a class; its annotations say what a value may be.
-        choice: the name and the options asked for.
         what: what is chosen, for the message: "loss", "model".
 
     Raises:

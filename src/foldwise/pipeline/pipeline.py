@@ -115,7 +115,6 @@ def check(
     """Decode, audit, fold and plan, and try everything once; nothing is trained.
 
     Args:
-        file: the study.
         progress: called with how many images are decoded, and of how many.
         device: for settings that say `auto`.
 
@@ -244,7 +243,6 @@ def look(
     A look that was done already is not done again.
 
     Args:
-        folder: the run.
         fit: (the beginning of) its id; the winner's first fold where None.
         options: what of `look` in the study is to be otherwise: epochs, points, directions, images, losses.
         device: the device for settings that say `auto`.

@@ -50,7 +50,6 @@ def preflight(prepared: Prepared, *, device: str = "auto") -> Costs:
     """Build every configuration once, so that a wrong name, option, file or device is found before any training.
 
     Args:
-        prepared: the study and its data.
         device: for settings that say auto.
 
     Raises:

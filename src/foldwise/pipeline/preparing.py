@@ -67,7 +67,6 @@ def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:
     """Decode and audit the images of a study, make the folds and the plan. Nothing is trained.
 
     Args:
-        file: the study.
         progress: called with how many images are decoded, and of how many.
 
     Raises:

@@ -70,7 +70,6 @@ def do_item(
     """Do one item and commit it; its result, which says `failed` and why where the task raised.
 
     Args:
-        folder: the run.
         item: an item of its plan whose needs are done.
         device: the device for settings that say `auto`.
         lease: the lease on the item; without one, it is done by hand and whoever commits first wins.

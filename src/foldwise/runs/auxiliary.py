@@ -22,13 +22,7 @@ OF_A_FOLD = ("packed", "split", "repeat", "fold", "seed", "threads")  # what suc
 def auxiliary_items(
     study: Study, configurations: Sequence[Configuration], fits: Sequence[Item]
 ) -> list[Item]:
-    """What is planned after all fits: previews, shallow baselines, and then what needs the fits themselves.
-
-    Args:
-        study: what is asked.
-        configurations: what is compared.
-        fits: as they are planned.
-    """
+    """What is planned after all fits: previews, shallow baselines, and then what needs the fits themselves."""
     return [
         *_previews(configurations, fits),
         *_shallow(study, fits),

@@ -257,7 +257,6 @@ class AuxiliaryItem:
     """A planned item that is no fit.
 
     Attributes:
-        settings: what the item was to do.
         result: its result.json; empty while there is none.
         path: its folder under done/.
     """

@@ -63,7 +63,6 @@ class Rates:
         seconds_per_fit, seconds_per_test: by configuration; a test is one pass over a test fold.
         seconds_shared: by item id, of what fits share: features and pretraining.
         million_pixels: of all images, each pixel counted in every channel.
-        channels: of an image.
         num_train, num_test: images of a training part and of a test fold.
         pixels: of one image.
     """
@@ -108,10 +107,6 @@ def make_item(
     """An item with its id.
 
     Args:
-        kind: a row of `KINDS`.
-        settings: all that decides its result.
-        needs: ids of the items it needs.
-        title: for people.
         identity: settings that count in another form for the id, such as a weights file by its content.
     """
     digest = item_id(kind, settings | dict(identity or {}), needs, KINDS[kind].version)
@@ -156,7 +151,6 @@ def num_images(wanted: int | str, *, task: str, pixels: int, available: int) -> 
 
     Args:
         wanted: a number, or auto.
-        task: what is predicted.
         pixels: of one image.
         available: images of the training part; no more than these.
     """

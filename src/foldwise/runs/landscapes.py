@@ -40,7 +40,6 @@ def landscape_of(fit: Item, fits: Sequence[Item], detail: Looking, *, metric: st
         fit: which; what it needs, the look needs too.
         fits: all of the plan that may be gone to, its own among them; at most two of its configuration are, from
             another repeat and another fold where there are.
-        detail: how finely.
         metric: what the study judges by.
     """
     others = _others(fit, fits)
@@ -140,10 +139,7 @@ def fit_to_look_at(
     """The fit whose id begins with `name`; without one, the first of the winner's that is done.
 
     Args:
-        fits: of the plan.
-        name: an id, or the beginning of one.
         winner: id of the configuration that won; None while there is none.
-        done: ids of what is done.
         run: the run folder, for messages.
 
     Raises:

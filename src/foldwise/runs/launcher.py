@@ -18,7 +18,6 @@ class Crew:
     """The workers that a run asks for.
 
     Attributes:
-        folder: the run they work for.
         workers: how many at a time.
         device: the device for settings that say `auto`.
         threads: CPU threads of each.

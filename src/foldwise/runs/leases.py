@@ -64,9 +64,6 @@ def acquire(
     An item whose workers died `MAX_ATTEMPTS` times is recorded as failed instead of being tried once more.
 
     Args:
-        folder: the run.
-        item_id: which item.
-        sightings: what is known of others' beats.
         lease_s: the silence after which another worker counts as dead.
     """
     if folder.result(item_id) is not None:

@@ -35,9 +35,6 @@ def make_plan(
     Fits come fold by fold, so that all configurations can be compared as soon as the first fold is done.
 
     Args:
-        study: what is asked.
-        configurations: what is compared.
-        task: as it was read from the data.
         packed_digest: of the decoded images.
         splits: (repeat, fold, digest) of every split.
     """

@@ -195,10 +195,7 @@ def average_sharpness(landscape: Landscape, *, rho: float = 0.05, pairs: int = 8
     loss cancels exactly. nan where a loss is not finite. Batch norm as in `sam_sharpness`.
 
     Args:
-        landscape: with one criterion.
         rho: the distance as a share of the norm of the weights.
-        pairs: directions.
-        seed: of the directions.
     """
     centre = weights_of(landscape.network)
     weights = flat(centre)
@@ -236,7 +233,6 @@ def lanczos(product: Product, start: Tensor, *, iterations: int = 30, tolerance:
     eigenvalues appear. It stops early once both ends have converged.
 
     Args:
-        product: the matrix times a vector (W,).
         start: a random vector (W,). An eigenvector at right angles to it is never found.
         iterations: products at most, at least 1; so many vectors are kept.
         tolerance: of what counts as converged, as a share of the largest eigenvalue in size.
@@ -295,7 +291,6 @@ def hutchinson(product: Product, like: Tensor, *, probes: int, seed: int) -> tup
     for one probe.
 
     Args:
-        product: the matrix times a vector (W,).
         like: any vector (W,): of the device and precision of the probes.
         probes: how many, at least 1.
         seed: of the probes; drawn on the CPU, so the same on every device.

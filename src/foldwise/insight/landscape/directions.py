@@ -201,7 +201,6 @@ def null_shares(num_checkpoints: int, dimensions: int) -> np.ndarray:
 
     Args:
         num_checkpoints: C points of the walk, evenly spaced in time.
-        dimensions: how many weights walk.
 
     Returns:
         nan for fewer than two points; the second share is 0 for two points, or in one dimension.

@@ -51,7 +51,6 @@ def evaluate(
         network: who is asked; its mode is restored.
         batches: at least one; fixed images, whole and without augmentation.
         criteria: losses of `losses.make_loss`, or `Pooled` ones.
-        forward: how the network is asked.
     """
     assert batches, "there is nothing to evaluate on"
     was_training = network.training
@@ -89,7 +88,6 @@ class Landscape:
     Attributes:
         network: its weights are the point; see `directions.Mover`.
         batches: fixed images, whole and without augmentation.
-        criteria: L of them.
         forward: how the network is asked; always in float32 here, as coarser numbers would look like roughness.
         recalibrated: whether batch-norm statistics are made anew at every point; False keeps those the network has.
     """
@@ -159,7 +157,6 @@ def recalibrate(network: nn.Module, batches: Sequence[Batch], *, forward: Forwar
     Args:
         network: is changed in place.
         batches: fixed images, without augmentation.
-        forward: how the network is asked.
 
     Raises:
         FoldwiseError: batches of one image each, in a network that normalises over images only.

@@ -46,7 +46,6 @@ class Course:
         chosen: the epoch whose weights were kept.
         points: along each side of a surface; lines have 2 points + 1.
         directions: along which lines are drawn.
-        seed: of the directions.
         others: weights of fits of the same configuration, to which lines are drawn.
     """
 
@@ -72,14 +71,7 @@ class Course:
 
 
 def surfaces_of(landscape: Landscape, replay: Replay, course: Course, tell: Tell) -> Arrays:
-    """Everything in ``surfaces.npz`` but the trivial predictor; docs/look.md has the shapes.
-
-    Args:
-        landscape: the replayed network and what is asked of it.
-        replay: its states.
-        course: what is drawn.
-        tell: is told points done, and points in all.
-    """
+    """Everything in ``surfaces.npz`` but the trivial predictor; docs/look.md has the shapes."""
     counting = _Counting(tell, course.num_points())
     arrays = _around(landscape, replay, course, counting)
     arrays |= _path(landscape, replay, course, counting)
@@ -218,11 +210,9 @@ def plane(
     """Every criterion over a plane, (L, Y, X) float64: [:, i, j] is at centre + x[j] * axes[0] + y[i] * axes[1].
 
     Args:
-        landscape: what is asked at every point.
         centre: the weights at (0, 0), on any device.
         axes: two directions; see `directions.filter_normalised`.
         steps: x (X,) and y (Y,).
-        tell: is called after every point.
 
     Returns:
         nan where a value is not finite.
@@ -254,11 +244,9 @@ def scattered(
     """Every criterion at points of a plane, (L, P) float64; nan where a value is not finite.
 
     Args:
-        landscape: what is asked at every point.
         centre: the weights at the origin, on any device.
         axes: A directions.
         coordinates: (P, A).
-        tell: is called after every point.
     """
     # Once and not at each point: checkpoints lie on the CPU, and there are hundreds of points.
     centre, axes = placed(centre, landscape.network), [placed(axis, landscape.network) for axis in axes]

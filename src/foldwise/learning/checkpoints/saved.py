@@ -40,7 +40,6 @@ class SavedModel:
         size_hw: of all images, where they were alike; None where sizes are mixed.
         resized: whether the images were brought to that size; then new ones are as well.
         dtype: of the image files.
-        seed: that the network was built from.
         encoder_from: the features item that holds the encoder, where only the head was trained; else None.
     """
 

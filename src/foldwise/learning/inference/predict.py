@@ -62,9 +62,7 @@ def predict_images(
 
     Args:
         winner: the folder that `make_winner` made.
-        images: new images, of the kind that was trained on.
         out: is made if it is not there; files of the same name are replaced.
-        device: auto, cpu, cuda or mps.
         submission: a CSV file to write besides, see `write_submission`; of several labels only.
 
     Raises:

@@ -66,7 +66,6 @@ def build(training: Training, shape: DataShape, *, seed: int, encoder_seed: int 
 
     Args:
         training: model, head, weights and freeze are read.
-        shape: of the data.
         seed: the same seed gives the same numbers, on every machine, whatever was drawn before.
         encoder_seed: of a classifier's encoder, where features are shared between fits; `seed` if None.
 
@@ -178,8 +177,6 @@ def linear(num_features: int, num_classes: int, *, dropout: Share = 0.0) -> nn.S
     """One linear layer: (N, F) to (N, K).
 
     Args:
-        num_features: F.
-        num_classes: K.
         dropout: share of the features set to zero in training.
     """
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, num_classes))
@@ -195,8 +192,6 @@ def mlp(
     """Hidden layers with ReLU and dropout, then a linear one: (N, F) to (N, K).
 
     Args:
-        num_features: F.
-        num_classes: K.
         hidden: units of every hidden layer.
         dropout: share set to zero after each hidden layer in training: one number for all, or one for each.
 

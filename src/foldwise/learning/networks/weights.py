@@ -73,7 +73,6 @@ def load_encoder(encoder: nn.Module, weights: str, *, name: str, donor: Donor | 
     Args:
         encoder: changed in place; it may have another number of input channels than the weights.
         weights: ``imagenet``, or the path of a safetensors file.
-        name: of the model, for messages.
         donor: downloads the library's own weights of the encoder for three channels; None if it has none.
 
     Raises:

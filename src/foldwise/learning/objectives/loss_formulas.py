@@ -23,7 +23,6 @@ class Problem:
     """What a loss is for.
 
     Args:
-        task: what is predicted.
         num_classes: K, the number of logits.
         class_counts: (K,) images or pixels of each class in the training part, ignored ones left out.
         num_cases: images in the training part; only several labels for each image need it.

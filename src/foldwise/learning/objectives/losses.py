@@ -49,7 +49,6 @@ def cross_entropy(
     """Cross-entropy.
 
     Args:
-        problem: what the loss is for.
         weight: of the classes; see `class_weights`.
         beta: of the weight ``class_balanced``.
         label_smoothing: share of the target spread over all classes.
@@ -69,7 +68,6 @@ def dice(problem: Problem, *, smooth: Smooth = 1.0, background: bool = False) ->
     """Soft Dice loss.
 
     Args:
-        problem: what the loss is for.
         smooth: added to both sides of the fraction. Above 0, a class that the batch does not hold costs
             1 - smooth / (|P| + smooth), so predicting none of it is right; at 0 it is left out.
         background: whether class 0 is one of the classes of the mean.
@@ -97,7 +95,6 @@ def binary_cross_entropy(
     """Binary cross-entropy; where there are two logits, that of their difference.
 
     Args:
-        problem: what the loss is for.
         pos_weight: how often a positive answer counts: a number, one for every label, or ``balanced``, the
             negatives for each positive of the training part.
     """
@@ -114,7 +111,6 @@ class LossRow:
     """A loss, and what it is for.
 
     Attributes:
-        make: from a `Problem` and its options.
         fits: ``one`` label, ``segmentation``, ``binary`` or ``multilabel`` questions.
         alone: whether a case has a loss by itself; False where the other pixels of its batch decide, too.
     """
@@ -149,8 +145,6 @@ def make_loss(
 
     Args:
         choice: a row of `LOSSES`, ``auto``, or ``package.module:function``, which is called with the options.
-        task: what is predicted.
-        num_classes: K, the number of logits.
         class_counts: (K,) images (classification) or pixels (segmentation) of each class in the training part
             of the fold, and of nothing else.
         num_cases: images of that part; only ``pos_weight: balanced`` of several labels needs it.
@@ -186,7 +180,6 @@ def make_grouped_loss(
         choice: as for `make_loss`; a list with a number for every label is dealt to the groups.
         places: the class indices of every group.
         class_counts: (K,) of all labels.
-        task, num_cases: as for `make_loss`.
     """
     lists = {
         name: value for name, value in choice.options.items() if name in PER_LABEL and isinstance(value, list)

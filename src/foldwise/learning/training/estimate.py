@@ -40,7 +40,6 @@ class Estimate:
         seconds_per_test: of one look at a test fold through the whole network.
         memory_mb: weights, gradients, the optimiser's numbers and what a step keeps for its gradient, in 10^6
             bytes; the program itself comes on top.
-        parameters: of the network.
     """
 
     seconds_per_fit: float
@@ -81,7 +80,6 @@ def estimate(
     Args:
         training: the configuration; its weights are not loaded, as they take no time.
         shape: of the data; 256 x 256 is assumed for images of different sizes.
-        images: how many of them one fit is trained on.
         evaluated: the images it is asked about; left out of the estimate where None.
     """
     evaluated = evaluated or EvaluatedImages(0, 0)
@@ -156,7 +154,6 @@ class _Passes:
         learn: seconds of a pass forth and back.
         look: seconds of what evaluation does with them.
         kept_bytes: what is kept between the two passes.
-        parameters: how many.
         learning: shapes of those that learn.
     """
 

@@ -163,12 +163,7 @@ def _few(values: np.ndarray) -> np.ndarray:
 
 
 def images_to_watch(packed: Packed, validation: np.ndarray) -> dict[int, int]:
-    """Case index -> stride of up to three images, from little foreground to much; the same for every configuration.
-
-    Args:
-        packed: a segmentation.
-        validation: cases of the inner validation.
-    """
+    """Case index -> stride of up to three images, from little foreground to much; the same for every configuration."""
     shares = []
     for case in validation.tolist():
         counts = np.asarray(packed.measures[case].class_pixels, dtype=np.float64)
@@ -222,8 +217,6 @@ class Watch:
         ``image_losses_<case>`` (L, E), see `loss_maps`.
 
         Args:
-            path: where to.
-            packed: has the truth.
             losses: of `losses_to_map`, on the CPU.
             class_pixels: of the training part.
         """
@@ -252,7 +245,6 @@ def loss_maps(
     Args:
         p_EKHW: probabilities of E epochs.
         truth_HW: class indices, `IGNORE` where nothing counts.
-        losses: L of them.
 
     Returns:
         Maps (L, E, h, w) float16, means of blocks of pixels so that no side is longer than `LONGEST_MAP_PX`, nan where

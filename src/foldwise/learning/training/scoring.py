@@ -92,7 +92,6 @@ def evaluate(
     """Ask a network about every case of `batches`, in evaluation mode.
 
     Args:
-        network, forward: who is asked, and how.
         batches: whole images, or cached features.
         loss: the configuration's own loss, averaged over cases.
         fully: for segmentation: with histograms and class maps, as a test fold is scored.

@@ -42,10 +42,8 @@ class Learner:
     """What is trained, and how.
 
     Attributes:
-        network: gives logits; some of its parameters may be frozen.
         loss: of logits and targets; see `losses.make_loss`.
         schedule: is stepped after every step of the optimiser.
-        forward: the task, device, precision and memory layout.
         seed: every epoch's dropout follows from it and from the number of the epoch.
         passes: into how many parts a batch is cut whose gradients are summed, so that less memory is needed.
     """
@@ -75,7 +73,6 @@ def train(learner: Learner, batches_of: Callable[[int], Iterable[Batch]], epochs
     Args:
         learner: is changed in place.
         batches_of: the batches of an epoch by its number, from 1.
-        epochs: how many at most.
 
     Raises:
         FoldwiseError: the loss is no longer a number.
@@ -156,8 +153,6 @@ class Selector:
     """What chooses the epoch on the validation part.
 
     Attributes:
-        metric: any of the task.
-        task: of the study.
         over: the median of so many epochs is what chooses; one lucky epoch of few images is then not enough.
         tolerance_px: of boundary scores; None where the metric needs none.
     """

@@ -49,10 +49,8 @@ class ConvEncoder(nn.Module):
     """Images (N, C, H, W) to features (N, F), F = width 2^(depth - 1).
 
     Args:
-        in_channels: C.
         width: feature maps of the first layer; every layer doubles them.
         depth: number of layers; each halves height and width.
-        norm: how feature maps are normalised.
     """
 
     def __init__(
@@ -73,15 +71,7 @@ class ConvEncoder(nn.Module):
 
 
 class ConvSegmenter(nn.Module):
-    """Images (N, C, H, W) to logits (N, K, H, W), at full resolution all the way.
-
-    Args:
-        in_channels: C.
-        num_classes: K.
-        width: feature maps of every layer.
-        depth: number of layers.
-        norm: how feature maps are normalised.
-    """
+    """Images (N, C, H, W) to logits (N, K, H, W), at full resolution all the way."""
 
     multiple = 1
 

@@ -73,7 +73,6 @@ class HaltufEncoder(nn.Module):
     """Images (N, C, H, W) to features (N, F), F = hidden; in training, N is 2 or more.
 
     Args:
-        in_channels: C.
         width: feature maps of the first layer; all others are multiples of it.
         hidden: units of the dense layer before the head; the original has one for each class.
         dropout: share of the activations set to zero in training after every halving; before the dense layer

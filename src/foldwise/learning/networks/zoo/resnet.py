@@ -36,11 +36,8 @@ class ResidualBlock(nn.Module):
     """(N, in, H, W) to (N, out, H / stride, W / stride): what came in, plus a correction.
 
     Args:
-        in_channels: feature maps that come in.
-        out_channels: feature maps that go out.
         stride: 2 halves height and width.
         bottleneck: narrow to a quarter of the maps for the 3 x 3 convolution, as deep residual nets do.
-        norm: how feature maps are normalised.
     """
 
     def __init__(
@@ -73,13 +70,8 @@ class ResNetStages(nn.Module):
     """Images to the feature maps of every stage, finest first; each stage is half the size of the one before.
 
     Args:
-        in_channels: channels of the images.
         width: feature maps of the first stage; every stage doubles them.
-        stages: number of stages.
-        blocks: residual blocks of every stage.
-        bottleneck: which kind of block.
         stem_stride: 2 halves the image before the first stage.
-        norm: how feature maps are normalised.
     """
 
     def __init__(
@@ -116,7 +108,6 @@ class ResNetEncoder(nn.Module):
     """Images (N, C, H, W) to features (N, F), F = width 2^(stages - 1).
 
     Args:
-        in_channels: C.
         width, stages, blocks, bottleneck, stem_stride, norm: see `ResNetStages`.
     """
 
@@ -144,8 +135,6 @@ class ResNetSegmenter(nn.Module):
     """Images (N, C, H, W) to logits (N, K, H, W).
 
     Args:
-        in_channels: C.
-        num_classes: K.
         width, stages, blocks, bottleneck, norm: see `ResNetStages`; the stem keeps the full resolution.
     """
 

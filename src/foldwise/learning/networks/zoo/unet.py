@@ -76,12 +76,8 @@ class UNet(nn.Module):
     """Images (N, C, H, W) to logits (N, K, H, W).
 
     Args:
-        in_channels: C.
-        num_classes: K.
         width: feature maps of the finest level; every level down doubles them.
         depth: how often the image is halved.
-        convs: convolutions of every level.
-        norm: how feature maps are normalised.
     """
 
     def __init__(

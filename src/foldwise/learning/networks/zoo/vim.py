@@ -92,7 +92,6 @@ class SelectiveScan(nn.Module):
     """Tokens (N, T, E) to what a memory of S numbers for each of the E channels answers at each of them, (N, T, E).
 
     Args:
-        channels: E.
         states: S; the k-th of them forgets k times as fast as the first, before anything is learned.
         back: walk from the last token to the first.
     """
@@ -146,7 +145,6 @@ class PatchMamba(nn.Module):
     """Images (N, C, H, W) to one token for every patch, laid out as a map (N, D, H / patch, W / patch).
 
     Args:
-        in_channels: C.
         patch: side of a patch, in pixels.
         width: D, numbers that stand for a patch; must divide by 4.
         blocks: how often the tokens are walked along, each time both ways.

@@ -99,10 +99,8 @@ class PatchTransformer(nn.Module):
     """Images (N, C, H, W) to one token for every patch, laid out as a map (N, D, H / patch, W / patch).
 
     Args:
-        in_channels: C.
         patch: side of a patch, in pixels.
         width: D, numbers that stand for a patch; must divide by 4 and by `heads`.
-        depth: number of blocks.
         heads: ways to ask at once.
         dropout: share of activations set to zero in training.
         cls_token: one token more, which is no patch: it can gather what is of the whole image, for all others to ask.
