@@ -88,7 +88,8 @@ def _checked(name: str, value: Any, parameters: dict[str, inspect.Parameter], ow
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:
-        reasons = "; or ".join(dict.fromkeys(_reason(problem) for problem in error.errors()))
+        messages = dict.fromkeys(str(problem["msg"]) for problem in error.errors())
+        reasons = "; or ".join(message[:1].lower() + message[1:] for message in messages)
         raise SpecError(f"the option {name!r} of {owner} is {value!r}: {reasons}") from None
 
 
@@ -97,8 +98,3 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
         return TypeAdapter(hint, config=_STRICT)
     except PydanticUserError:  # a hint that brings its own configuration
         return TypeAdapter(hint)
-
-
-def _reason(problem: Any) -> str:
-    message = str(problem["msg"])
-    return message[:1].lower() + message[1:]

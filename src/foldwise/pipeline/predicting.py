@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from foldwise.errors import RunError
-from foldwise.learning.inference.predict import LeftOut, predict_images
+from foldwise.learning.predict import LeftOut, predict_images
 from foldwise.pipeline.devices import refuse_device
 from foldwise.reporting.predictions import write_pictures
 from foldwise.runs.folder import RunFolder

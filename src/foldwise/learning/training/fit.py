@@ -66,6 +66,12 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     log = [json.dumps(record) for record in chosen.epochs]
     log.append(f"best epoch {chosen.best_epoch} by {chosen.select}")
     (scratch / "log.txt").write_text("\n".join(log) + "\n", encoding="utf-8")
+    warnings = list(setup.warnings)
+    if request.halvings:
+        size, part = request.training.batch_size, request.pass_size
+        warnings.append(
+            f"memory ran out: each batch of {size} was worked in parts of {part}, their gradients summed"
+        )
     return {
         "epochs": chosen.epochs,
         "best_epoch": chosen.best_epoch,
@@ -73,7 +79,7 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
         "loss": str(stated_loss(request.training.loss, request.packed.task)),
         "weights": weights,
         "cost": costs(request, setup, chosen, spent),
-        "warnings": list(setup.warnings) + _halved(request),
+        "warnings": warnings,
         "versions": versions(),
     }
 
@@ -181,10 +187,3 @@ def costs(request: FitRequest, setup: TrainingSetup, chosen: Chosen, spent: Spen
         **request.costed_on(),
         "cache": setup.source.cache,
     }
-
-
-def _halved(request: FitRequest) -> list[str]:
-    if not request.halvings:
-        return []
-    size, part = request.training.batch_size, request.pass_size
-    return [f"memory ran out: each batch of {size} was worked in parts of {part}, their gradients summed"]

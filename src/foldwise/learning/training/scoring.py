@@ -62,12 +62,8 @@ class ForwardPass:
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=self.layout)
         with autocast(self.device, self.precision):
-            if (
-                inputs.ndim == 4
-                and self.task.endswith("segmentation")
-                and not network.training
-                and is_large(inputs)
-            ):
+            masks = inputs.ndim == 4 and self.task.endswith("segmentation")
+            if masks and not network.training and is_large(inputs):
                 # Tiles are blended as probabilities; the softmax of their logarithm gives them back.
                 return tiled(lambda tile: network(tile).float().softmax(1), inputs).clamp(min=1e-12).log()
             outputs: Tensor = network(inputs)
@@ -151,7 +147,6 @@ def is_large(images_NCHW: Tensor, largest_px: int = LARGEST_PX) -> bool:
 def tiled(
     function: Callable[[Tensor], Tensor],
     images_NCHW: Tensor,
-    *,
     tile_px: int = TILE_PX,
     overlap_px: int = OVERLAP_PX,
 ) -> Tensor:

@@ -149,7 +149,12 @@ def assemble(
     request: FitRequest, network: nn.Module, loss: Loss, notes: tuple[str, ...] = ()
 ) -> TrainingSetup:
     """A network on its device with batches, optimiser and schedule."""
-    norm = _normalization(request)
+    training = request.training
+    if request.encoder is not None:
+        norm = request.encoder.normalization
+    else:
+        about: dict[str, Any] = {"packed": request.packed, "train": request.split.train}
+        norm = normalization(training.normalize, pretrained=training.weights != "none", **about)
     layout = layout_for(network)
     network = network.to(request.device, memory_format=layout)  # type: ignore[call-overload]
     source, batches_of = _batches(request, norm)
@@ -170,32 +175,20 @@ def assemble(
     return TrainingSetup(learner, batches_of, source, _model(request, norm), notes)
 
 
-def _normalization(request: FitRequest) -> Normalization:
-    if request.encoder is not None:
-        return request.encoder.normalization
-    training = request.training
-    pretrained = training.weights != "none"
-    return normalization(
-        training.normalize, pretrained=pretrained, packed=request.packed, train=request.split.train
-    )
-
-
 def _network(request: FitRequest) -> tuple[nn.Module, tuple[str, ...]]:
     """The whole network, or its head alone where the encoder's outputs are shared; and what is to be said of it."""
     if request.encoder is not None:
         num_features, num_classes = request.encoder.features_NF.shape[1], len(request.packed.classes)
         return build_head(request.training, num_features, num_classes, request.seed), ()
-    seed, encoder_seed = request.seed, _encoder_seed(request)
-    network = build(request.training, DataShape.of(request.packed), seed=seed, encoder_seed=encoder_seed)
+    # A frozen encoder is the same in every fold, whether its outputs are shared or not.
+    frozen = request.training.freeze == "encoder"
+    encoder_seed = request.settings.get("encoder_seed") if frozen else None
+    shape = DataShape.of(request.packed)
+    network = build(request.training, shape, seed=request.seed, encoder_seed=encoder_seed)
     if request.pretrained is not None:  # on the CPU still, so that all of it goes to the device together
         load_body(network, request.pretrained.body())
     report = network.weights_report
     return network, (str(report),) if report is not None and report.adapted else ()
-
-
-def _encoder_seed(request: FitRequest) -> int | None:
-    """A frozen encoder is the same in every fold, whether its outputs are shared or not."""
-    return request.settings.get("encoder_seed") if request.training.freeze == "encoder" else None
 
 
 def _order(request: FitRequest, epoch: int) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,8 @@ def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) ->
     setup = assemble(request, network, F.mse_loss)
     evaluating = Stopwatch(request.device)
     records = []
-    for epoch in train(
-        setup.learner, lambda number: _damaged(request, setup, damage, number), request.training.epochs
-    ):
+    batches_of = partial(_damaged, request, setup, damage)
+    for epoch in train(setup.learner, batches_of, request.training.epochs):
         with evaluating.lap():
             loss = validation_loss(request, setup, damage)
         record = {"epoch": epoch.number, "train_loss": epoch.loss, "val_loss": loss, "lr": epoch.lr}
@@ -92,9 +92,8 @@ def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) ->
     write_tensors(scratch / BODY, body_of(network))
     if request.settings["repeat"] == request.settings["fold"] == 0:
         np.savez_compressed(scratch / PICTURES, **_pictures(request, setup, damage))  # type: ignore[arg-type]
-    (scratch / "log.txt").write_text(
-        "".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8"
-    )
+    log = "".join(f"{json.dumps(record)}\n" for record in records)
+    (scratch / "log.txt").write_text(log, encoding="utf-8")
     cost = {
         "pretrain_s": sum(record["seconds"] for record in records),
         "evaluate_s": evaluating.seconds,
@@ -137,12 +136,9 @@ def validation_loss(request: FitRequest, setup: TrainingSetup, damage: Damage) -
 def restored(network: nn.Module, inputs: Tensor, forward: ForwardPass) -> Tensor:
     """What the network makes of damaged images (N, C, H, W), in float32; large ones go through in tiles."""
     with autocast(forward.device, forward.precision):
-        restored_NCHW: Tensor = (
-            tiled(network, inputs)
-            if is_large(inputs)
-            else network(inputs.contiguous(memory_format=forward.layout))
-        )
-    return restored_NCHW.float()
+        if is_large(inputs):
+            return tiled(network, inputs).float()
+        return network(inputs.contiguous(memory_format=forward.layout)).float()
 
 
 @torch.inference_mode()
@@ -155,21 +151,16 @@ def _pictures(request: FitRequest, setup: TrainingSetup, damage: Damage) -> dict
     top, left = (restored_1CHW.shape[2] - height) // 2, (restored_1CHW.shape[3] - width) // 2
     raw = [request.packed.image(int(batch.cases[0]))]
     named = {"damaged": batch.inputs, "restored": restored_1CHW, "clean": batch.targets}
-    return {
-        name: _as_in_files(
-            values[0, :, top : top + height, left : left + width], setup.model.normalization, raw
-        )
-        for name, values in named.items()
-    }
-
-
-def _as_in_files(values_CHW: Tensor, norm: Normalization, raw: list[np.ndarray]) -> np.ndarray:
-    """Normalised values as those of the files; 8-bit ones are rounded and cut off at black and white."""
-    mean_1C, std_1C = norm.statistics(raw)
-    values = values_CHW.float().cpu().numpy() * std_1C[0, :, None, None] + mean_1C[0, :, None, None]
-    return (
-        values.round().clip(0, 255).astype(np.uint8) if norm.dtype == "uint8" else values.astype(np.float32)
-    )
+    norm = setup.model.normalization
+    mean_C11, std_C11 = (numbers_1C[0, :, None, None] for numbers_1C in norm.statistics(raw))
+    pictures = {}
+    for name, values in named.items():
+        part_CHW = values[0, :, top : top + height, left : left + width].float().cpu().numpy()
+        part_CHW = part_CHW * std_C11 + mean_C11  # as in the files
+        is_8_bit = norm.dtype == "uint8"
+        rounded = part_CHW.round().clip(0, 255).astype(np.uint8) if is_8_bit else part_CHW.astype(np.float32)
+        pictures[name] = rounded
+    return pictures
 
 
 def _generator(*seeds: int) -> torch.Generator:
@@ -229,14 +220,12 @@ def encoded(network: Classifier, pictures: Pictures, *, precision: str, beat: Be
 
 
 def _frozen_encoder(stated: dict[str, Any], packed: Packed, seed: int) -> Classifier:
-    training = Training(
-        model=Choice.model_validate(stated["model"]), weights=stated["weights"], freeze="encoder"
-    )
+    model = Choice.model_validate(stated["model"])
+    training = Training(model=model, weights=stated["weights"], freeze="encoder")
     network = build(training, DataShape.of(packed), seed=seed)
     if not isinstance(network, Classifier):
-        raise RunError(
-            f"{training.model} has no features that could be shared", cure="This is a mistake in foldwise."
-        )
+        what = f"{training.model} has no features that could be shared"
+        raise RunError(what, cure="This is a mistake in foldwise.")
     return network
 
 

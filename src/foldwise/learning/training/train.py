@@ -91,7 +91,10 @@ def train(learner: Learner, batches_of: Callable[[int], Iterable[Batch]], epochs
                 images += len(batch.cases)
             mean = float(total) / images
         if not math.isfinite(mean):
-            raise _diverged(number, mean, lr)
+            raise FoldwiseError(
+                f"the training loss became {mean} in epoch {number}, at a learning rate of {lr:g}",
+                cure="Lower the learning rate, add a warm-up to the schedule, or use precision: fp32.",
+            )
         yield Epoch(number, mean, lr, watch.seconds)
 
 
@@ -109,13 +112,6 @@ def step(learner: Learner, batch: Batch) -> Tensor:
     learner.optimizer.step()
     learner.schedule.step()
     return loss
-
-
-def _diverged(epoch: int, loss: float, lr: float) -> FoldwiseError:
-    return FoldwiseError(
-        f"the training loss became {loss} in epoch {epoch}, at a learning rate of {lr:g}",
-        cure="Lower the learning rate, add a warm-up to the schedule, or use precision: fp32.",
-    )
 
 
 def state_of(network: nn.Module, device: torch.device | None = None) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from foldwise.data.overlays import displayable, outlines, overlay
 from foldwise.errors import DataError, RunError
 from foldwise.judging.statistics.calibration import tempered
 from foldwise.learning.checkpoints.winner import Decision, make_winner
-from foldwise.learning.inference.predict import png_names, predict_images
+from foldwise.learning.predict import png_names, predict_images
 
 
 def save_images(folder, packed, cases):

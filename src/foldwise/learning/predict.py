@@ -90,7 +90,9 @@ def predict_images(
             _write_table(loaded, predictions, out, submission)
     if problems:
         num_kept = len(names) - len(problems)
-        what = f"{len(problems)} of {len(names)} images were left out:\n{_listed(problems)}"
+        listed = some([f"  {problem.where}: {problem.what}" for problem in problems], 20)
+        listed = listed.replace(",   ", "\n  ")
+        what = f"{len(problems)} of {len(names)} images were left out:\n{listed}"
         if not num_kept:
             raise DataError(what, cure="See what each of them needs.")
         raise LeftOut(what, cure=f"The predictions of the other {num_kept} are in {out}.")
@@ -168,10 +170,8 @@ def _read(root: Path, file: str, winner: Winner, name: str) -> np.ndarray:
         image_CHW = read_image(root / file, channels=CHANNELS.get(model.num_channels, "native"))
     num_channels, height, width = image_CHW.shape
     if num_channels != model.num_channels:
-        raise DataError(
-            f"the image has {num_channels} channels, the model was trained on {model.num_channels}",
-            where=name,
-        )
+        what = f"the image has {num_channels} channels, the model was trained on {model.num_channels}"
+        raise DataError(what, where=name)
     if str(image_CHW.dtype) != model.dtype:
         raise DataError(
             f"the image holds {image_CHW.dtype} values, the model was trained on {model.dtype}",
@@ -192,10 +192,7 @@ def _read(root: Path, file: str, winner: Winner, name: str) -> np.ndarray:
 
 
 def _write_table(
-    winner: Winner,
-    predictions: Iterator[ImagePrediction],
-    out: Path,
-    submission: Path | None = None,
+    winner: Winner, predictions: Iterator[ImagePrediction], out: Path, submission: Path | None
 ) -> None:
     """``predictions.csv``: image, decision, and probabilities, as they are and calibrated; a submission if one is asked."""
     classes, submitted = winner.model.classes, {}
@@ -206,10 +203,9 @@ def _write_table(
         for prediction in predictions:
             labels = winner.decided(prediction.probabilities)
             decided = "; ".join(classes[index] for index in labels)
-            kinds_of_p = [prediction.probabilities, winner.calibrated(prediction.probabilities)][: len(kinds)]
-            rows.writerow(
-                [prediction.name, decided, *(f"{value:.6f}" for part in kinds_of_p for value in part)]
-            )
+            by_kind = [prediction.probabilities, winner.calibrated(prediction.probabilities)][: len(kinds)]
+            numbers = (f"{value:.6f}" for p_K in by_kind for value in p_K)
+            rows.writerow([prediction.name, decided, *numbers])
             submitted[prediction.name] = labels
     if submission is not None:
         write_submission(submission, submitted)
@@ -226,8 +222,10 @@ def _write_masks(winner: Winner, predictions: Iterator[ImagePrediction], names: 
             # Decided first and brought to the size of the file after, so that a mask holds classes only.
             labels_HW = resize_mask(prediction.probabilities.argmax(0).astype(np.uint8), (height, width))
             mask, picture = f"{MASKS}/{targets[prediction.name]}", f"{OVERLAYS}/{targets[prediction.name]}"
-            _save(out / mask, labels_HW * np.uint8(255) if len(classes) == 2 else labels_HW)
-            _save(out / picture, overlay(prediction.image_CHW, labels_HW))
+            drawn = labels_HW * np.uint8(255) if len(classes) == 2 else labels_HW
+            for file_name, pixels in ((mask, drawn), (picture, overlay(prediction.image_CHW, labels_HW))):
+                (out / file_name).parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(out / file_name)
             shares = np.bincount(labels_HW.ravel(), minlength=len(classes)) / labels_HW.size
             certainty = f"{prediction.probabilities.max(0).mean():.6f}"
             rows.writerow([prediction.name, mask, picture, certainty, *(f"{share:.6f}" for share in shares)])
@@ -238,15 +236,6 @@ def png_names(names: list[str]) -> dict[str, str]:
     wanted = {name: Path(name).with_suffix(".png").as_posix() for name in names}
     targets = list(wanted.values())
     return {name: png if targets.count(png) == 1 else f"{name}.png" for name, png in wanted.items()}
-
-
-def _save(path: Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
-def _listed(problems: list[DataError]) -> str:
-    return some([f"  {problem.where}: {problem.what}" for problem in problems], 20).replace(",   ", "\n  ")
 
 
 def check_submission(task: Task) -> None:

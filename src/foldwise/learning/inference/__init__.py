@@ -1,1 +1,0 @@
-"""A finished network asked about new images."""
