@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from foldwise.reporting import predictions
-from foldwise.reporting.drawing.sheet import SheetCell, contact_sheet
-from foldwise.reporting.predictions import write_pictures
+from foldwise.reporting.predictions import SheetCell, contact_sheet, write_pictures
 
 EVIL = "<script>alert(1)</script>"
 

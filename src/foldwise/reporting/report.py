@@ -1,43 +1,43 @@
-"""The report: a run folder in, one self-contained HTML file out."""
+"""The report: a run folder in, one self-contained HTML file out; and the templates, style sheets and scripts it is made of."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from foldwise.reporting import assets
 from foldwise.reporting.report_data import ReportData, gather
-from foldwise.reporting.sections.images import data_card, gallery, hardest, labels
+from foldwise.reporting.sections.images import data_card, gallery, hardest
 from foldwise.reporting.sections.training import (
-    attention,
     before_training,
     epochs,
-    fits,
     layers,
+    looks,
     losses,
     maps,
     surfaces,
-    weights,
 )
 from foldwise.reporting.sections.verdict import (
     answer,
     calibration,
     classes,
     costs,
-    curves,
     factors,
     leaderboard,
     methods,
     metrics,
     robustness,
-    significance,
     speed,
 )
+from foldwise.reporting.wording import breakable, percent
 from foldwise.runs.folder import RunFolder, written_whole
 from foldwise.study.spec import Study
 
@@ -71,36 +71,36 @@ SECTIONS = (  # in the order of the page
     Section("leaderboard", "Leaderboard", leaderboard.section),
     Section("warnings", "", answer.warnings_section),
     Section("factors", "What mattered", factors.section),
-    Section("aa-test", "A/A test", significance.aa_test_section),
+    Section("aa-test", "A/A test", leaderboard.aa_test_section),
     Section("metrics", "Metrics", metrics.section),
     Section("classes", "Per class", classes.section),
     Section("splits", "Training, validation, test", classes.splits_section),
     Section("boundary", "Boundaries", classes.boundary_section),
-    Section("curves", "ROC and PR", curves.section),
-    Section("confusion", "Confusion", curves.confusion_section),
+    Section("curves", "ROC and PR", calibration.curves_section),
+    Section("confusion", "Confusion", calibration.confusion_section),
     Section("thresholds", "Thresholds", calibration.thresholds_section),
     Section("calibration", "Calibration", calibration.section),
-    Section("textbook", "Textbook tests", significance.textbook_section),
+    Section("textbook", "Textbook tests", leaderboard.textbook_section),
     Section("pictures", "Pictures", gallery.winner_section),
     Section("side-by-side", "Side by side", gallery.compared_section),
     Section("hardest", "Hardest images", hardest.section),
     Section("robustness", "Robustness", robustness.section),
     Section("cost", "Cost", costs.section),
     Section("throughput", "Speed", speed.section),
-    Section("weights", "Weights", weights.section),
-    Section("training", "Training", fits.learning_section),
+    Section("weights", "Weights", layers.weights_section),
+    Section("training", "Training", epochs.learning_section),
     Section("loss-panels", "Losses", losses.panels_section),
     Section("epochs", "By epoch", epochs.section),
     Section("maps", "Maps", maps.section),
-    Section("attention", "Where it looks", attention.section),
+    Section("attention", "Where it looks", looks.attention_section),
     Section("layers", "Layers", layers.section),
     Section("loss-curves", "Loss curves", losses.curves_section),
     Section("surfaces", "Loss surfaces", surfaces.section),
     Section("pretraining", "Pretraining", before_training.pretraining_section),
     Section("augmentation", "Augmentation", before_training.augmentation_section),
-    Section("failures", "Failures", fits.failures_section),
+    Section("failures", "Failures", epochs.failures_section),
     Section("data", "Data and audit", data_card.section),
-    Section("labels", "Labels", labels.section),
+    Section("labels", "Labels", data_card.labels_section),
     Section("methods", "Methods text", methods.section),
     Section("results", "Results text", methods.results_section),
     Section("reproduce", "Reproduce", methods.reproduce_section),
@@ -127,40 +127,20 @@ def render(data: ReportData, *, live: str | None = None) -> str:
         live: the digest of the state that is shown, for a page that asks its server for news; None makes one that
             asks nobody.
     """
-    script = assets.joined("scripts") + (assets.joined("live") if live is not None else "")
-    return (
-        _environment(data)
-        .get_template("report.html.j2")
-        .render(
-            **everywhere(data),
-            sections=sections_of(data),
-            header=answer.header(data),
-            style=Markup(assets.joined("styles")),
-            script=Markup(script),
-            script_digest=assets.digest(script),
-            live=live,
-        )
+    environment = _report_environment(data, "scripts", *(["live"] if live is not None else []))
+    return environment.get_template("report.html.j2").render(
+        **everywhere(data), sections=sections_of(data), header=answer.header(data), live=live
     )
 
 
 def waiting_page(study: Study) -> str:
     """A page for a run of which no fit is done; it asks its server until there is a report."""
-    script = assets.joined("live")
-    return (
-        assets.environment()
-        .get_template("waiting.html.j2")
-        .render(
-            title=study.title or study.study,
-            style=Markup(assets.joined("styles")),
-            script=Markup(script),
-            script_digest=assets.digest(script),
-        )
-    )
+    return environment("live").get_template("waiting.html.j2").render(title=study.title or study.study)
 
 
 def sections_of(data: ReportData) -> list[Shown]:
     """The sections for which there is something to show, in the order of the page."""
-    environment, common = _environment(data), everywhere(data)
+    environment, common = _report_environment(data), everywhere(data)
     shown = []
     for section in SECTIONS:
         content = section.content(data)
@@ -170,15 +150,15 @@ def sections_of(data: ReportData) -> list[Shown]:
     return shown
 
 
-def _environment(data: ReportData) -> Environment:
-    environment = assets.environment()
+def _report_environment(data: ReportData, *kinds: str) -> Environment:
     # Templates know names only; the script of the page marks a configuration everywhere by its id.
     ids = {result.name: result.id for result in data.configurations}
-    environment.filters["own"] = lambda name: own(ids.get(str(name)))
-    return environment
+    templates = environment(*kinds)
+    templates.filters["own"] = lambda name: _own(ids.get(str(name)))
+    return templates
 
 
-def own(configuration: str | None) -> Markup:
+def _own(configuration: str | None) -> Markup:
     """The attribute by which everything of a configuration is found; empty for what is of none."""
     return Markup("") if configuration is None else Markup(' data-configuration="{}"').format(configuration)
 
@@ -197,3 +177,37 @@ def everywhere(data: ReportData) -> dict[str, Any]:
         "multilabel": data.multilabel,
         "binary": len(data.classes) == 2,
     }
+
+
+def environment(*kinds: str) -> Environment:
+    """The templates, with names escaped and numbers in words; a name that a template lacks is an error.
+
+    Args:
+        kinds: of the scripts that stand in the page, besides its style sheets: ``scripts``, ``live``.
+    """
+    templates = Environment(
+        loader=PackageLoader("foldwise.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"breakable": breakable, "percent": percent}
+    script = "".join(map(joined, kinds))
+    # By its SHA-256 the Content-Security-Policy of a page lets this script run, and no other.
+    digest = b64encode(sha256(script.encode()).digest()).decode("ascii")
+    templates.globals |= {
+        "style": Markup(joined("styles")),
+        "script": Markup(script),
+        "script_digest": digest,
+    }
+    return templates
+
+
+@cache
+def joined(kind: str) -> str:
+    """All files of ``scripts``, ``styles`` or ``live``, one below the other in the order of their names."""
+    folder = files("foldwise.reporting").joinpath("templates", kind)
+    # The order of the names is the order of the code: a later script uses functions of an earlier one.
+    parts = sorted(folder.iterdir(), key=lambda file: file.name)
+    return "\n".join(part.read_text(encoding="utf-8") for part in parts)

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 import pytest
 
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
-from foldwise.reporting.drawing.costs import OTHERS, cost_chart
 from foldwise.reporting.drawing.rows import baseline_row, interval_row, scale_head, score_scale
+from foldwise.reporting.sections.verdict.costs import OTHERS, cost_chart
 
 
 def configuration(place, estimate, *, verdict="worse", latency=5.0, span=0.02, **cost):

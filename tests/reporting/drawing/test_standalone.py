@@ -3,7 +3,7 @@
 from xml.etree import ElementTree
 
 from foldwise.reporting.drawing.series import learning_panel, learning_scale
-from foldwise.reporting.drawing.standalone import standalone
+from foldwise.reporting.figure_files import standalone
 
 SVG = "{http://www.w3.org/2000/svg}"
 FITS = [

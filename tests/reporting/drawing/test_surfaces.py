@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from foldwise.reporting.assets import joined
 from foldwise.reporting.drawing.surfaces import (
     LEVELS,
     RAMP,
@@ -17,6 +16,7 @@ from foldwise.reporting.drawing.surfaces import (
     cut_panel,
     reach,
 )
+from foldwise.reporting.report import joined
 
 
 def corners(drawing, band):

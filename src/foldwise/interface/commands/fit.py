@@ -186,9 +186,9 @@ def _copied(winner: Path, out: Path) -> Path:
 
 
 def _drawn(folder: RunFolder, path: Path) -> Path:
-    from foldwise.reporting.drawing.standalone import standalone
+    from foldwise.reporting.figure_files import standalone
     from foldwise.reporting.report_data import gather
-    from foldwise.reporting.sections.training.fits import learning_section
+    from foldwise.reporting.sections.training.epochs import learning_section
 
     curves = learning_section(gather(folder))
     if curves is None:

@@ -8,7 +8,7 @@ import sklearn.metrics as oracle
 from repository import ROOT
 
 from foldwise.judging.scores.baselines import commonest
-from foldwise.reporting.sections.images.labels import num_sets, per_image, phi, strongest
+from foldwise.reporting.sections.images.data_card import num_sets, per_image, phi, strongest
 
 TABLE = ROOT.parent / "shared/data/hpa_multilabel_mini/train_full_labels_31072.csv"
 

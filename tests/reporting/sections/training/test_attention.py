@@ -14,7 +14,7 @@ from PIL import Image
 
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
-from foldwise.reporting.sections.training import attention
+from foldwise.reporting.sections.training import looks
 
 
 def made(tmp_path_factory, kind, **changes):
@@ -40,7 +40,7 @@ def rgba(uri):
 
 def test_every_image_has_a_map_and_a_probability_at_every_epoch(data, tmp_path):
     held, arrays = with_maps(data, tmp_path)
-    (block,) = attention.section(held)["attention"]["blocks"]
+    (block,) = looks.attention_section(held)["attention"]["blocks"]
     assert [row["name"] for row in block["rows"]] == [data.cases[case].name for case in (2, 5, 9)]
     for place, row in enumerate(block["rows"]):
         target = int(arrays["target"][place])
@@ -58,18 +58,18 @@ def test_every_image_has_a_map_and_a_probability_at_every_epoch(data, tmp_path):
 
 def test_the_more_the_map_says_the_less_transparent_it_is():
     values = np.array([[0.0, 0.25], [1.0, np.nan]])
-    pixels = rgba(attention.overlay_uri(values))
+    pixels = rgba(looks.overlay_uri(values))
     assert pixels.shape == (2, 2, 4)
     assert pixels[..., 3].tolist() == [[0, round(0.25 * 0.82 * 255)], [round(0.82 * 255), 0]]
     assert pixels[1, 0, :3].sum() > pixels[0, 1, :3].sum()
-    assert rgba(attention.overlay_uri(np.ones((200, 100)))).shape == (40, 20, 4)
+    assert rgba(looks.overlay_uri(np.ones((200, 100)))).shape == (40, 20, 4)
 
 
 def test_with_several_labels_the_target_is_said_from_one_half(tmp_path_factory, tmp_path):
     data = made(tmp_path_factory, "proteins")
     cases = [case.index for case in data.cases if case.labels][:2]
     held, arrays = with_maps(data, tmp_path, cases)
-    (block,) = attention.section(held)["attention"]["blocks"]
+    (block,) = looks.attention_section(held)["attention"]["blocks"]
     for place, row in enumerate(block["rows"]):
         p = arrays["p"][:, place, int(arrays["target"][place])]
         assert [cell["wrong"] for cell in row["cells"]] == ["" if one >= 0.5 else f"not {row['target']}" for one in p]  # fmt: skip
@@ -77,12 +77,12 @@ def test_with_several_labels_the_target_is_said_from_one_half(tmp_path_factory, 
 
 def test_why_there_are_none_is_said(data, tmp_path):
     first = data.configurations[0].id
-    assert attention.section(data) is None
+    assert looks.attention_section(data) is None
     absent = look(tmp_path, first, attention_absent="the network has no <feature map>")
     page = render(replace(data, auxiliary=[absent]))
     assert "There are no maps: the network has no &lt;feature map&gt;." in page
-    assert attention.section(altered(replace(data, auxiliary=[absent]), task="binary_segmentation")) is None  # fmt: skip
-    assert attention.section(replace(with_maps(data, tmp_path / "b")[0], images=None)) is None
+    assert looks.attention_section(altered(replace(data, auxiliary=[absent]), task="binary_segmentation")) is None  # fmt: skip
+    assert looks.attention_section(replace(with_maps(data, tmp_path / "b")[0], images=None)) is None
 
 
 def test_the_page_says_what_a_map_is_not_and_holds_each_image_once(data, tmp_path):

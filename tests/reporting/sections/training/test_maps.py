@@ -13,8 +13,8 @@ from foldwise.judging.curves import Disagreement
 from foldwise.judging.scores.image_comparison import minority
 from foldwise.reporting.drawing.heat import HeatScale
 from foldwise.reporting.report_data import gather
-from foldwise.reporting.sections.images.snapshots import most_possible
 from foldwise.reporting.sections.training import losses, maps
+from foldwise.reporting.sections.training.maps import most_possible
 
 
 @pytest.fixture
@@ -82,21 +82,18 @@ def test_the_pictures_show_what_the_network_predicted(data, trained_run):
     assert np.abs(read(cell["source"])[0] - HeatScale(bar).level(loss).astype(int)).max() <= 1
 
 
-def test_a_run_whose_fits_wrote_no_losses_has_no_blocks_of_them(data, tmp_path):
-    old = {}
-    for place, (one, path) in enumerate(data.snapshots.items()):
+def test_fits_that_wrote_no_maps_of_losses_have_no_blocks_of_them(data, tmp_path):
+    without = {}
+    for place, (configuration, path) in enumerate(data.snapshots.items()):
         with np.load(path) as arrays:
-            held = {name: arrays[name] for name in arrays.files if "loss" not in name}
-        old[one] = tmp_path / f"{place}.npz"
-        np.savez(old[one], **held)
-    shown = maps.section(replace(data, snapshots=old))["maps"]
+            written = dict(arrays)
+        written["losses"] = np.array(["another"] * len(written["losses"]))
+        without[configuration] = tmp_path / f"{place}.npz"
+        np.savez(without[configuration], **written)
+    shown = maps.section(replace(data, snapshots=without))["maps"]
     assert not shown["has_losses"]
-    assert [block["kind"] for block in shown["images"][0]["blocks"]] == [
-        "prediction",
-        "errors",
-        "disagreement",
-        "doubt",
-    ]
+    kinds = [block["kind"] for block in shown["images"][0]["blocks"]]
+    assert kinds == ["prediction", "errors", "disagreement", "doubt"]
     assert losses.curves_section(replace(data, folders={one: [tmp_path] for one in data.folders})) is None
 
 

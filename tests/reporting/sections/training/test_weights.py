@@ -10,7 +10,7 @@ import torch
 from foldwise.learning.training.fit_files import LEVELS, trained_numbers, weight_numbers
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
-from foldwise.reporting.sections.training.weights import compared, note, section
+from foldwise.reporting.sections.training.layers import compared, note, weights_section
 from foldwise.study.spec import Training
 
 
@@ -41,7 +41,7 @@ def with_weights(data, root, made, trainings=None):
 def test_a_histogram_is_that_of_numpy(tmp_path, data):
     shown = with_weights(data, tmp_path, lambda number: network())
     weights = trained_numbers(network())["network"]
-    drawing = str(section(shown)["weights"]["rows"][0][0]["drawing"])
+    drawing = str(weights_section(shown)["weights"]["rows"][0][0]["drawing"])
     rows = np.array(
         [row.split(",") for row in re.search(r'data-numbers="([^"]*)"', drawing)[1].splitlines()[1:]], float
     )
@@ -61,7 +61,7 @@ def test_extremes_are_said_in_words():
 
 def test_constant_weights_are_drawn(tmp_path, data):
     shown = with_weights(data, tmp_path, lambda number: {"encoder.a": torch.zeros(9)})
-    ((panel,),) = section(shown)["weights"]["rows"]
+    ((panel,),) = weights_section(shown)["weights"]["rows"]
     assert ",1,1" in panel["drawing"]
 
 
@@ -80,7 +80,7 @@ def test_configurations_that_differ_in_regularisation_stand_side_by_side_from_we
     trainings = regularised(data, *DECAY)
     shown = with_weights(data, tmp_path, lambda number: network(1 / (number + 1)), trainings)
     names = list(data.names.values())
-    rows = section(shown)["weights"]["rows"]
+    rows = weights_section(shown)["weights"]["rows"]
     assert [row[0]["part"] for row in rows] == ["Whole network", "Last layers"]
     assert [panel["title"] for panel in rows[0]] == [names[1], names[0], names[2]]
     ticks = [str(panel["drawing"]).split("<polygon")[0] for panel in rows[0]]
@@ -109,4 +109,4 @@ def test_only_weight_decay_and_dropout_are_regularisation(data, change, alike):
 
 
 def test_fits_that_wrote_nothing_of_their_weights_have_no_section(data):
-    assert section(data) is None
+    assert weights_section(data) is None

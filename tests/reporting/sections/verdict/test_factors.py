@@ -9,12 +9,12 @@ from altered import altered
 from make_run import MARKUP, RUNS, make_run
 
 from foldwise.judging.verdict_sections import LevelPair
-from foldwise.reporting.drawing.effects import Away, LevelRow, factor_chart, panels
 from foldwise.reporting.drawing.rows import bar_cell
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.verdict import factors, metrics
+from foldwise.reporting.sections.verdict.factors import Away, LevelRow, factor_chart, panels
 
 
 @pytest.fixture(scope="module")

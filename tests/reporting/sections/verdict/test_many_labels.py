@@ -11,9 +11,9 @@ from foldwise.reporting.drawing.classes import MAX_DRAWN, commonest, correlation
 from foldwise.reporting.drawing.curves import threshold_panel
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
-from foldwise.reporting.sections.images import labels
+from foldwise.reporting.sections.images import data_card
+from foldwise.reporting.sections.images.data_card import phi
 from foldwise.reporting.sections.images.gallery import MAX_PREDICTED, names_of
-from foldwise.reporting.sections.images.labels import phi
 from foldwise.reporting.sections.verdict.calibration import thresholds_section
 
 
@@ -23,8 +23,8 @@ def data(runs):
 
 
 def test_every_pair_of_labels_is_a_cell_with_its_names_and_numbers(data):
-    held = labels.matrix_of(data)
-    drawn = str(labels.section(data)["labels"]["matrix"])
+    held = data_card.matrix_of(data)
+    drawn = str(data_card.labels_section(data)["labels"]["matrix"])
     told = re.findall(r"<title>([^<]* and [^<]*): (−?[\d.]+), together in (\d+)</title>", drawn)
     K = len(data.classes)
     assert len(told) == K * (K - 1) / 2
@@ -70,7 +70,7 @@ def test_the_sections_stand_in_reports_of_several_labels_only(data, runs):
     assert [row["kind"] for row in told["compared"]] == ["", "", "", "", "", "winner", "baseline", "baseline"]
     assert len(told["rows"]) == len(data.classes)
     other = gather(runs["trivial"])
-    assert labels.section(other) is thresholds_section(other) is None
+    assert data_card.labels_section(other) is thresholds_section(other) is None
 
 
 def test_pictures_say_what_the_thresholds_say(data):

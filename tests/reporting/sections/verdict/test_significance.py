@@ -10,7 +10,7 @@ from make_run import RUNS, make_run
 from foldwise.judging.sections.textbook import TESTS
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
-from foldwise.reporting.sections.verdict.significance import WITH_P, textbook_section
+from foldwise.reporting.sections.verdict.leaderboard import WITH_P, textbook_section
 from foldwise.runs.folder import read_json, write_json
 
 WANTED = {

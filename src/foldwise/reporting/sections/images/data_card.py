@@ -1,25 +1,29 @@
-"""The data card: what the images are, what the audit found, and what the splits of the folds hold."""
+"""The sections on the data: the audit card, and of several labels how many an image has and which come together."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from foldwise.reporting.drawing.classes import bars, commonest
+from foldwise.metrics.outputs import Bools, Floats, Ints
+from foldwise.reporting.drawing.classes import bars, commonest, correlation_matrix
 from foldwise.reporting.drawing.pictures import data_uri, displayed
 from foldwise.reporting.report_data import CaseRow, Images, ReportData
 from foldwise.reporting.sections.images.gallery import Picture, truth_of
-from foldwise.reporting.wording import count
+from foldwise.reporting.wording import count, score
 
 SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 SPLITS = {"all": "all", "train": "training", "validation": "validation", "test": "test"}
 SAMPLE = 12
 COPIED = 4  # pictures that are shown with their copies, and at most so many of each
 SPAN = "\u2013"  # between the ends of a range
+MAX_PAIRS = 5
+MAX_LABELS = 40  # in the matrix; the pairs are of all
 
 
 def section(data: ReportData) -> dict[str, Any]:
@@ -205,3 +209,99 @@ def _three_digits(value: float) -> str:
         if value >= 10 * size or (unit == "M" and value >= size):
             return f"{value / size:.3g}\u00a0{unit}"
     return f"{value:.0f}"
+
+
+def labels_section(data: ReportData) -> dict[str, Any] | None:
+    """None but where an image can have several labels."""
+    if not data.multilabel or not data.cases:
+        return None
+    labels = matrix_of(data)
+    names, sizes = data.classes, per_image(labels)
+    positive, negative = strongest(labels, MAX_PAIRS)
+    drawn = np.argsort(-labels.sum(axis=0), kind="stable")[:MAX_LABELS]
+    drawn.sort()
+    # As whole numbers: a product of truth values would say whether, not how many.
+    together = labels[:, drawn].astype(np.int64).T @ labels[:, drawn].astype(np.int64)
+    matrix = correlation_matrix(
+        [names[k] for k in drawn], phi(labels[:, drawn]), together, title="Correlations of the labels"
+    )
+    counted = [(count(number, "label"), int(images)) for number, images in enumerate(sizes) if images]
+    return {
+        "labels": {
+            "matrix": matrix,
+            "left_out": len(names) - len(drawn),
+            "sizes": bars(counted, title="Images by their number of labels"),
+            "mean": score(float(labels.sum(axis=1).mean()), 2),
+            "sets": num_sets(labels),
+            "pairs": [
+                (words, [_label_pair(pair, labels, names) for pair in pairs])
+                for words, pairs in (("together", positive), ("apart", negative))
+                if pairs
+            ],
+        }
+    }
+
+
+def matrix_of(data: ReportData) -> Bools:
+    """(n, K) which image has which label."""
+    labels = np.zeros((len(data.cases), len(data.classes)), dtype=bool)
+    for row, case in enumerate(data.cases):
+        labels[row, list(case.labels)] = True
+    return labels
+
+
+def _label_pair(pair: LabelPair, labels: Bools, names: list[str]) -> dict[str, Any]:
+    return {
+        "names": (names[pair.a], names[pair.b]),
+        "phi": score(pair.phi, 3),
+        "together": pair.together,
+        "alone": (int(labels[:, pair.a].sum()), int(labels[:, pair.b].sum())),
+    }
+
+
+@dataclass(frozen=True)
+class LabelPair:
+    """Two labels, by index, with their correlation and the number of images that have both."""
+
+    a: int
+    b: int
+    phi: float
+    together: int
+
+
+def phi(labels: Bools) -> Floats:
+    """(K, K) correlation of every two columns of (n, K) labels; nan for a label that all images have, or none.
+
+    For labels that are there or not, Pearson's correlation is the phi coefficient.
+    """
+    values = labels.astype(np.float64)
+    centred = values - values.mean(axis=0)
+    spread = np.sqrt((centred**2).sum(axis=0))
+    varies = spread > 0
+    scaled = centred / np.where(varies, spread, np.nan)
+    return np.asarray(scaled.T @ scaled)
+
+
+def strongest(labels: Bools, most: int) -> tuple[list[LabelPair], list[LabelPair]]:
+    """At most `most` pairs each of the highest positive and of the lowest negative correlation, strongest first."""
+    correlation, together = phi(labels), labels.astype(np.int64).T @ labels.astype(np.int64)
+    pairs = [
+        LabelPair(a, b, float(correlation[a, b]), int(together[a, b]))
+        for b in range(labels.shape[1])
+        for a in range(b)
+        if np.isfinite(correlation[a, b])
+    ]
+    pairs.sort(key=lambda pair: -pair.phi)
+    return [pair for pair in pairs[:most] if pair.phi > 0], [
+        pair for pair in pairs[::-1][:most] if pair.phi < 0
+    ]
+
+
+def per_image(labels: Bools) -> Ints:
+    """How many images have 0, 1, 2 ... labels, up to the most that one has."""
+    return np.bincount(labels.sum(axis=1))
+
+
+def num_sets(labels: Bools) -> int:
+    """How many different sets of labels there are."""
+    return len(np.unique(labels, axis=0))

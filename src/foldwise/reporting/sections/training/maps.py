@@ -6,6 +6,8 @@ The images are of the inner validation: looking here tells nobody about the test
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,14 +24,8 @@ from foldwise.reporting.drawing.heat import (
     smaller,
 )
 from foldwise.reporting.drawing.pictures import data_uri, displayed
-from foldwise.reporting.report_data import ReportData
+from foldwise.reporting.report_data import Images, ReportData
 from foldwise.reporting.sections.images.gallery import legend
-from foldwise.reporting.sections.images.snapshots import (
-    Snapshot,
-    Watched,
-    most_possible,
-    read_snapshots,
-)
 from foldwise.reporting.sections.training.epochs import loss_name
 from foldwise.reporting.wording import percent
 from foldwise.study.spec import IGNORE
@@ -102,47 +98,25 @@ def _middle_first(cases: list[int]) -> list[int]:
     return [cases[middle], *cases[middle + 1 :], *reversed(cases[:middle])]
 
 
-def _truth(rows: Sequence[Watched], case: int) -> NDArray[np.uint8]:
-    return rows[0].snapshots[case][0].true_HW
-
-
 def _images(
-    data: ReportData,
-    rows: Sequence[Watched],
-    cases: Sequence[int],
-    longest_px: int,
+    data: ReportData, rows: Sequence[Watched], cases: Sequence[int], longest_px: int
 ) -> list[dict[str, Any]]:
     """Each image with its truth and its blocks of maps."""
     assert data.images is not None
     num_classes, scale = len(data.classes), _loss_scale(rows, cases, longest_px)
-    bar = scale_bar(scale, "loss of a pixel")
     images = []
     for case in cases:
-        decisions = _decisions(rows, case, num_classes, longest_px)
-        doubt = _block(
-            "doubt",
-            "1 − p of the true class",
-            rows,
-            case,
-            lambda snapshot: heat_uri(smaller(snapshot.doubt_HW, longest_px), HeatScale(1.0)),
-            bar=scale_bar(HeatScale(1.0), "1 - p of the true class", open_ended=False),
-        )
+        truth_HW = rows[0].snapshots[case][0].true_HW
         images.append(
             {
                 "name": data.cases[case].name,
                 "picture": data_uri(displayed(data.images.image(case)), longest_px=192),
-                "truth": classes_uri(picked(_truth(rows, case), longest_px), num_classes),
+                "truth": classes_uri(picked(truth_HW, longest_px), num_classes),
                 "blocks": [
-                    *decisions,
-                    *_disagreement(data, case, _truth(rows, case), longest_px),
-                    doubt,
-                    *_loss_blocks(
-                        rows,
-                        case,
-                        _loss_names(data),
-                        lambda map_HW: heat_uri(smaller(map_HW, longest_px), scale),
-                        bar,
-                    ),
+                    *_decisions(rows, case, num_classes, longest_px),
+                    *_disagreement(data, case, truth_HW, longest_px),
+                    _doubt(rows, case, longest_px),
+                    *_loss_blocks(data, rows, case, scale, longest_px),
                 ],
             }
         )
@@ -150,50 +124,55 @@ def _images(
 
 
 def _block(
-    kind: str,
-    title: str,
+    kind: str, title: str, rows: Sequence[tuple[str, Sequence[dict[str, Any]]]], bar: Markup | None = None
+) -> Block:
+    """A row for each configuration, a cell for each epoch."""
+    named = [{"name": name, "cells": cells} for name, cells in rows]
+    is_open = kind in ("prediction", "errors", "disagreement")
+    return {"kind": kind, "title": title, "open": is_open, "rows": named, "bar": bar}
+
+
+def _cells(
     rows: Sequence[Watched],
     case: int,
     drawn: Callable[[Snapshot], str],
     words: Callable[[Snapshot], str] = lambda snapshot: "",
-    bar: Markup | None = None,
-) -> Block:
-    """A row for each configuration, a cell for each epoch."""
-    cells = [
-        {
-            "name": row.name,
-            "cells": [
-                {
-                    "source": drawn(snapshot),
-                    "epoch": snapshot.epoch,
-                    "chosen": snapshot.chosen,
-                    "words": words(snapshot),
-                }
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    return [
+        (
+            row.name,
+            [
+                _cell(drawn(snapshot), snapshot.epoch, words(snapshot), chosen=snapshot.chosen)
                 for snapshot in row.snapshots[case]
             ],
-        }
+        )
         for row in rows
     ]
-    return {"kind": kind, "title": title, "open": kind in ("prediction", "errors"), "rows": cells, "bar": bar}
+
+
+def _cell(source: str, epoch: int, words: str, *, chosen: bool = False) -> dict[str, Any]:
+    return {"source": source, "epoch": epoch, "chosen": chosen, "words": words}
 
 
 def _decisions(rows: Sequence[Watched], case: int, num_classes: int, longest_px: int) -> list[Block]:
     """What was predicted, and where that is wrong."""
-    truth = picked(_truth(rows, case), longest_px)
+    truth_HW = picked(rows[0].snapshots[case][0].true_HW, longest_px)
     return [
         _block(
             "prediction",
             "Prediction",
-            rows,
-            case,
-            lambda snapshot: classes_uri(picked(snapshot.decided_HW, longest_px), num_classes),
+            _cells(
+                rows,
+                case,
+                lambda snapshot: classes_uri(picked(snapshot.decided_HW, longest_px), num_classes),
+            ),
         ),
         _block(
             "errors",
             "Errors",
-            rows,
-            case,
-            lambda snapshot: errors_uri(truth, picked(snapshot.decided_HW, longest_px)),
+            _cells(
+                rows, case, lambda snapshot: errors_uri(truth_HW, picked(snapshot.decided_HW, longest_px))
+            ),
         ),
     ]
 
@@ -203,50 +182,40 @@ def _disagreement(data: ReportData, case: int, truth_HW: NDArray[np.uint8], long
     compared = data.curves.disagreement.get(case)
     if compared is None:
         return []
-    num = compared.num
-    highest = round(most_possible(num, len(data.classes)), 2)
-    maps_EHW = np.where(truth_HW == IGNORE, np.nan, compared.shares_EHW)
-    cells = [
-        {
-            "source": heat_uri(smaller(share, longest_px), HeatScale(highest)),
-            "epoch": epoch,
-            "chosen": False,
-            "words": f"disputed pixels: {percent(float((share > 0).sum() / max(np.isfinite(share).sum(), 1)))}",
-        }
-        for epoch, share in zip(compared.epochs, maps_EHW, strict=True)
-    ]
-    return [
-        {
-            "kind": "disagreement",
-            "title": "Disagreement between configurations",
-            "open": True,
-            "rows": [{"name": f"{num} configurations", "cells": cells}],
-            "bar": scale_bar(HeatScale(highest), "share of configurations", open_ended=False),
-        }
-    ]
+    scale = HeatScale(round(most_possible(compared.num, len(data.classes)), 2))
+    shares_EHW = np.where(truth_HW == IGNORE, np.nan, compared.shares_EHW)
+    cells = []
+    for epoch, share_HW in zip(compared.epochs, shares_EHW, strict=True):
+        disputed = float((share_HW > 0).sum() / max(np.isfinite(share_HW).sum(), 1))
+        words = f"disputed pixels: {percent(disputed)}"
+        cells.append(_cell(heat_uri(smaller(share_HW, longest_px), scale), epoch, words))
+    title, row = "Disagreement between configurations", f"{compared.num} configurations"
+    bar = scale_bar(scale, "share of configurations", open_ended=False)
+    return [_block("disagreement", title, [(row, cells)], bar)]
+
+
+def _doubt(rows: Sequence[Watched], case: int, longest_px: int) -> Block:
+    scale = HeatScale(1.0)
+    cells = _cells(rows, case, lambda snapshot: heat_uri(smaller(snapshot.doubt_HW, longest_px), scale))
+    bar = scale_bar(scale, "1 - p of the true class", open_ended=False)
+    return _block("doubt", "1 − p of the true class", cells, bar)
 
 
 def _loss_blocks(
-    rows: Sequence[Watched], case: int, names: Sequence[str], drawn: Callable[[Floats], str], bar: Markup
+    data: ReportData, rows: Sequence[Watched], case: int, scale: HeatScale, longest_px: int
 ) -> list[Block]:
-    """A block a loss, with a row for each fit that wrote its maps."""
-    having = {name: [row for row in rows if name in row.snapshots[case][0].losses] for name in names}
-    return [_loss_block(having[name], case, name, drawn, bar) for name in names if having[name]]
+    """A block a loss, with a row for each fit that wrote its maps; below every map the loss of this image."""
 
+    def block(name: str) -> Block:
+        cells = _cells(
+            [row for row in rows if name in row.snapshots[case][0].losses],
+            case,
+            lambda snapshot: heat_uri(smaller(snapshot.losses[name][0], longest_px), scale),
+            lambda snapshot: f"mean {snapshot.losses[name][1]:.2g}",
+        )
+        return _block("loss", f"Loss of every pixel: {name}", cells, scale_bar(scale, "loss of a pixel"))
 
-def _loss_block(
-    rows: Sequence[Watched], case: int, name: str, drawn: Callable[[Floats], str], bar: Markup
-) -> Block:
-    """Below every map the loss of this image."""
-    return _block(
-        "loss",
-        f"Loss of every pixel: {name}",
-        rows,
-        case,
-        lambda snapshot: drawn(snapshot.losses[name][0]),
-        lambda snapshot: f"mean {snapshot.losses[name][1]:.2g}",
-        bar,
-    )
+    return [made for made in map(block, _loss_names(data)) if made["rows"]]
 
 
 def _loss_scale(rows: Sequence[Watched], cases: Sequence[int], longest_px: int) -> HeatScale:
@@ -275,3 +244,77 @@ def _uris(images: Sequence[Mapping[str, Any]]) -> list[str]:
     return [cell["source"] for cell in cells] + [
         image[key] for image in images for key in ("picture", "truth")
     ]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One network at one epoch at one image.
+
+    Attributes:
+        epoch, chosen: its number, and whether its weights were kept.
+        p_KHW, true_HW: probabilities, and the truth.
+        losses: by name, what each pixel adds, as a map, and the loss of the image.
+    """
+
+    epoch: int
+    chosen: bool
+    p_KHW: Floats
+    true_HW: NDArray[np.uint8]
+    losses: Mapping[str, tuple[Floats, float]]
+
+    @property
+    def decided_HW(self) -> NDArray[np.uint8]:
+        """The class of the highest probability."""
+        return np.asarray(self.p_KHW.argmax(axis=0), dtype=np.uint8)
+
+    @property
+    def doubt_HW(self) -> Floats:
+        """1 - p of the true class; nan where nothing counts."""
+        counts = self.true_HW != IGNORE
+        true = np.where(counts, self.true_HW, 0).astype(np.int64)
+        p = np.take_along_axis(self.p_KHW, true[None], axis=0)[0]
+        return np.asarray(np.where(counts, 1 - p, np.nan))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A configuration with its snapshots by image, early to late."""
+
+    name: str
+    snapshots: Mapping[int, tuple[Snapshot, ...]]
+
+
+def read_snapshots(
+    path: Path, name: str, best_epoch: int, *, images: Images, losses: Sequence[str]
+) -> Watched:
+    """One ``watched.npz`` of a configuration; of the losses that are wanted those that the fit wrote."""
+    snapshots: dict[int, tuple[Snapshot, ...]] = {}
+    with np.load(path, allow_pickle=False) as arrays:
+        epochs = arrays["epochs"].tolist()
+        for case, stride in zip(arrays["cases"].tolist(), arrays["strides"].tolist(), strict=True):
+            truth = np.asarray(images.target(case))[::stride, ::stride]
+            p_EKHW = arrays[str(case)].astype(np.float64)
+            losses_E = _image_losses(arrays, case, losses)
+            snapshots[case] = tuple(
+                Snapshot(epoch, epoch == best_epoch, p_KHW, truth, image_losses)
+                for epoch, p_KHW, image_losses in zip(epochs, p_EKHW, losses_E, strict=True)
+            )
+    return Watched(name, snapshots)
+
+
+def _image_losses(
+    arrays: Mapping[str, NDArray[Any]], case: int, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """By epoch and loss, its map of the image and its value."""
+    written = arrays["losses"].tolist()
+    maps_LEHW, values_LE = arrays[f"loss_maps_{case}"].astype(np.float64), arrays[f"image_losses_{case}"]
+    places = {name: written.index(name) for name in names if name in written}
+    return [
+        {name: (maps_LEHW[place, e], float(values_LE[place, e])) for name, place in places.items()}
+        for e in range(values_LE.shape[1])
+    ]
+
+
+def most_possible(num: int, num_classes: int) -> float:
+    """The highest share that does not predict what most of so many configurations do: 0.5 of two, 0.4 of five with two classes."""
+    return 1 - -(-num // min(num, num_classes)) / num

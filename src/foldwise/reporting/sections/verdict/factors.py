@@ -1,13 +1,28 @@
-"""What mattered: for every factor its levels, how far they are apart, what they cost, and its share."""
+"""What mattered: for every factor its levels, how far they are apart, what they cost, and its share; drawn on one line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from markupsafe import Markup
 
 from foldwise.judging.verdict_sections import FactorEffect, LevelMean, LevelPair, VarianceShare
 from foldwise.judging.wording import in_text
-from foldwise.reporting.drawing.effects import Away, LevelRow, Panels, factor_chart, panels
+from foldwise.reporting.drawing.svg import (
+    Numbers,
+    Scale,
+    drawing,
+    element,
+    fitted,
+    line,
+    marker,
+    scale_over,
+    text,
+    tick_text,
+    upright,
+)
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import brief_duration, milliseconds, percent, score
 
@@ -18,6 +33,10 @@ COSTS = {
     "shared_features_s": ("shared pass", brief_duration),
     "latency_ms": ("ms/image", milliseconds),
 }
+ROW, HEAD, FOOT = 30, 34, 24
+NAMES, SCORES, APART, COSTS_PX, COST_PX = 236, (252, 500), (532, 700), 726, 106
+MAX_NAME = 36
+BAR, LETTER = 46.0, 6.2
 
 
 def section(data: ReportData) -> dict[str, Any] | None:
@@ -121,3 +140,146 @@ def _chart(data: ReportData, effect: FactorEffect, scales: Panels) -> dict[str, 
 def _row(effect: FactorEffect, level: LevelMean, best: str, paid: Sequence[str]) -> LevelRow:
     costs = tuple((level.cost.get(key), COSTS[key][1](level.cost.get(key))) for key in paid)
     return LevelRow(level.level, level.mean, score(level.mean), _away(effect, best, level.level), costs)
+
+
+@dataclass(frozen=True)
+class Away:
+    """How far a level is from the best one, with the interval, and whether it is worse; None where it is not estimable."""
+
+    difference: float | None
+    low: float | None = None
+    high: float | None = None
+    worse: bool = False
+
+
+@dataclass(frozen=True)
+class LevelRow:
+    """A level: its mean, what is written beside it, its distance, and each cost with its words."""
+
+    name: str
+    mean: float | None
+    words: str
+    away: Away | None
+    costs: tuple[tuple[float | None, str], ...]
+
+
+@dataclass(frozen=True)
+class Panels:
+    """The two scales that all factors of a study share, so that effects can be compared by eye; and room saved on names."""
+
+    scores: Scale
+    apart: Scale
+    saved: float = 0.0
+
+
+def panels(scores: Sequence[float], differences: Sequence[float], *, longest: int = MAX_NAME) -> Panels:
+    """Scales over all scores, and over all differences and 0; `longest` is the length of a name."""
+    saved = NAMES - LETTER * min(longest, MAX_NAME) - 6
+    # 0 belongs to it: a reader has to see how far from nothing a difference is.
+    apart = scale_over([0.0, *differences], *APART, margin=0.1)
+    return Panels(scale_over(scores, *SCORES), apart, max(saved, 0.0))
+
+
+def factor_chart(
+    rows: Sequence[LevelRow],
+    sets: Sequence[Sequence[float | None]],
+    scales: Panels,
+    *,
+    title: str,
+    heads: tuple[str, str, Sequence[str]],
+) -> Markup:
+    """One row for each level, the best first.
+
+    Args:
+        rows: the levels.
+        sets: configurations that differ in nothing else: the score of each level, None where there is none.
+        scales: shared by all factors.
+        title: of the drawing.
+        heads: above the scores, the differences and each of the costs.
+    """
+    bottom = HEAD + ROW * len(rows)
+    parts = [*_grid(scales.scores, bottom), *_grid(scales.apart, bottom, zero=True)]
+    titles = [(heads[0], SCORES[0]), (heads[1], APART[0])]
+    titles += [(words, COSTS_PX + COST_PX * place) for place, words in enumerate(heads[2])]
+    parts += [text(words, left, 12, class_="tick title") for words, left in titles]
+    middles = [HEAD + ROW * place + ROW / 2 for place in range(len(rows))]
+    for scores in sets:
+        points = [
+            (scales.scores.clamped(score), y)
+            for score, y in zip(scores, middles, strict=True)
+            if score is not None
+        ]
+        parts.append(line(points, "matched"))
+        parts += [element("circle", cx=x, cy=y, r=2.4, class_="ring") for x, y in points]
+    most = [max((row.costs[k][0] or 0.0 for row in rows), default=0.0) for k in range(len(heads[2]))]
+    for row, y in zip(rows, middles, strict=True):
+        parts += _level(row, y, scales, most, best=row is rows[0])
+    width = COSTS_PX + COST_PX * len(heads[2]) if heads[2] else COSTS_PX
+    moved = element("g", *parts, transform=f"translate({-scales.saved:.0f})")
+    return drawing(
+        moved,
+        width=width - scales.saved,
+        height=bottom + FOOT,
+        title=title,
+        class_="chart wide",
+        numbers=_numbers(rows, sets, heads),
+    )
+
+
+def _numbers(
+    rows: Sequence[LevelRow], sets: Sequence[Sequence[float | None]], heads: tuple[str, str, Sequence[str]]
+) -> Numbers:
+    """A row for each level; the last columns are its scores in every set of configurations."""
+    table = []
+    for place, row in enumerate(rows):
+        away = row.away or Away(None)
+        costs = (value for value, _ in row.costs)
+        own = (row.mean, away.difference, away.low, away.high, *costs)
+        table.append((row.name, *own, *(scores[place] for scores in sets)))
+    columns = ("level", heads[0].strip("←→ "), heads[1], "low", "high", *heads[2])
+    return Numbers((*columns, *(f"set {k}" for k in range(1, len(sets) + 1))), table)
+
+
+def _level(row: LevelRow, y: float, scales: Panels, most: Sequence[float], *, best: bool) -> list[Markup]:
+    kind = "winner" if best else "worse" if row.away and row.away.worse else "tied"
+    name = text(fitted(row.name, MAX_NAME), NAMES, y + 4, class_="name", anchor="end")
+    parts = [element("g", element("title", row.name), name)]
+    if row.mean is not None:
+        x = scales.scores.clamped(row.mean)
+        parts.append(marker(x, y, shape="diamond", class_=f"mark {kind}", size=6, title=row.words))
+        parts.append(text(row.words, x, y - 9, class_="name strong haloed", anchor="middle"))
+    if row.away is not None:
+        parts += _apart(row.away, y, scales.apart, kind)
+    for place, ((value, words), top) in enumerate(zip(row.costs, most, strict=True)):
+        left = COSTS_PX + COST_PX * place
+        if value is not None and top > 0:
+            parts.append(
+                element("rect", x=left, y=y - 6, width=max(BAR * value / top, 1), height=12, class_="count")
+            )
+        parts.append(text(words, left + BAR + 6, y + 4, class_="name"))
+    return parts
+
+
+def _apart(away: Away, y: float, scale: Scale, kind: str) -> list[Markup]:
+    if away.difference is None:
+        return [text("not estimable", scale.start, y + 4, class_="tick")]
+    parts = []
+    if away.low is not None and away.high is not None:
+        ends = {"x1": scale.clamped(away.low), "x2": scale.clamped(away.high)}
+        parts.append(element("line", y1=y, y2=y, class_=f"bar {kind}", **ends))
+    parts.append(marker(scale.clamped(away.difference), y, shape="circle", class_=f"mark {kind}", size=4.5))
+    return parts
+
+
+def _grid(scale: Scale, bottom: float, *, zero: bool = False) -> list[Markup]:
+    ticks = scale.ticks(4)
+    zeros = [zero and abs(value) < 1e-12 for value in ticks]
+    lines = [
+        upright(scale(value), HEAD - 6, bottom, "axis" if is_zero else "grid")
+        for value, is_zero in zip(ticks, zeros, strict=True)
+    ]
+    words = [tick_text(value, ticks).replace("-", "−") for value in ticks]
+    return lines + [
+        text(label, scale(value), bottom + 14, anchor="middle")
+        for value, label in zip(ticks, words, strict=True)
+    ]
