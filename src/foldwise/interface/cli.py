@@ -58,7 +58,7 @@ def main() -> NoReturn:
         refused = RunError(what, cure="What is done stays done: mend this, and the same command goes on.")
         print(f"foldwise: {refused}", file=sys.stderr)
         sys.exit(refused.exit_code)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # 130 is what shells say of a program that Ctrl-C ended
         _say_stopped()
         sys.exit(130)
     except SystemExit as ended:  # typer makes this of Ctrl-C

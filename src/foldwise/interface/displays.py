@@ -37,6 +37,7 @@ class _Bar:
     """A bar of rich, to be taken away at the end; nothing is shown outside a terminal."""
 
     def __init__(self, *columns: ProgressColumn) -> None:
+        # Transient: what is printed afterwards says what was done, and a full bar beside it says nothing.
         self.bar = Progress(*columns, console=console(), transient=True, disable=not sys.stdout.isatty())
         self.bar.start()
 

@@ -7,12 +7,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from foldwise.errors import ItemsFailed
 from foldwise.interface.displays import Decoding, Fetching, RunProgress
-from foldwise.interface.terminal import SIGNS, console, hang, say_message
+from foldwise.interface.terminal import SIGNS, console, hang, plain_table, say_message
 from foldwise.text import broken, count, duration
 
 if TYPE_CHECKING:
@@ -200,10 +199,7 @@ def _auxiliary(plan: Plan) -> str:
 
 
 def _say_configurations(out: Console, prepared: Prepared, costs: Costs) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("configuration")
-    for heading in ("parameters", "one fit", "memory"):
-        table.add_column(heading, justify="right")
+    table = plain_table("configuration", "parameters", "one fit", "memory")
     room = 1000 if out.soft_wrap else max(out.width - WIDTH_OF_NUMBERS, 20)
     for configuration in prepared.configurations:
         cost = costs.of[configuration.id]
@@ -227,14 +223,9 @@ def say_done_already(prepared: Prepared, folder: RunFolder) -> None:
     counts = folder.status(plan)
     others = {"failed": counts.failed, "skipped": counts.skipped}
     exceptions = ", ".join(f"{number} {state}" for state, number in others.items() if number)
-    sentence = (
-        f"{count(len(plan.items), 'item')} were done already"
-        if len(plan.items) > 1
-        else "the item was done already"
-    )
-    out.print(
-        f"All {sentence}{f' ({exceptions})' if exceptions else ''}.".replace("All the", "The"), markup=False
-    )
+    many = len(plan.items) > 1
+    items = f"All {count(len(plan.items), 'item')} were" if many else "The item was"
+    out.print(f"{items} done already{f' ({exceptions})' if exceptions else ''}.", markup=False)
 
 
 def say_answer(folder: RunFolder, verdict: Verdict) -> None:
@@ -262,6 +253,7 @@ def fail_if_items_failed(verdict: Verdict, folder: Path) -> None:
         ItemsFailed: says how many, and what the first one says.
     """
     of_fits = [failure.message for row in verdict.configurations for failure in row.failures]
+    # The answer stands without the items beside the fits: these are named only where no fit failed.
     messages = of_fits or [item.message for item in verdict.failed_items]
     if messages:
         what = "fits" if of_fits else "items beside the fits"

@@ -96,6 +96,7 @@ def _attempt(job: Job) -> dict[str, Any]:
     except Exception as error:  # a failed item is a result of the study, not its end
         if _number(error) in NOT_THE_ITEMS_FAULT:
             raise
+        # Of a failed item only the error stays: a file half made could be taken for its result.
         for half_made in job.scratch.iterdir():
             shutil.rmtree(half_made) if half_made.is_dir() else half_made.unlink()
         outcome = failure(type(error).__name__, str(error), _traceback(error))

@@ -85,6 +85,7 @@ def _read(text: Path) -> str:
             f"there is no file {text}", cure="Name a text or Markdown file, or - for standard input."
         )
     try:
+        # Editors on Windows may begin a text with a byte-order mark, which would be part of its first word.
         return text.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(

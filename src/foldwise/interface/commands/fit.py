@@ -173,6 +173,7 @@ def row(options: Fit, folder: RunFolder) -> dict[str, Any]:
         "repeats": options.repeats,
         "seed": options.seed,
     }
+    # One configuration was compared with none, so the first row is the only one.
     with folder.results.open(newline="", encoding="utf-8") as file:
         judged = next(csv.DictReader(file))
     return settings | {key: value for key, value in judged.items() if key not in OF_COMPARISONS}

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from foldwise.interface.terminal import SIGNS, console, hang, say_message
+from foldwise.interface.terminal import SIGNS, console, hang, plain_table, say_message
 from foldwise.storage import write_json
 from foldwise.text import broken, count
 
@@ -145,8 +144,6 @@ def _size(verdict: Verdict) -> str:
 def _say_leaderboard(out: Console, verdict: Verdict) -> None:
     configurations = verdict.configurations
     runs = any(configuration.run_sd for configuration in configurations)
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("configuration", overflow="fold")  # never cut: two names may begin alike
     title = verdict.metric.title
     headings = [
         title if len(title) <= MAX_TITLE else "score",
@@ -156,8 +153,7 @@ def _say_leaderboard(out: Console, verdict: Verdict) -> None:
         "wins",
         "",
     ]
-    for heading in headings:
-        table.add_column(heading, justify="left" if not heading else "right")
+    table = plain_table("configuration", *headings, overflow="fold")  # never cut: two names may begin alike
     room = 1000 if out.soft_wrap else max(out.width - WIDTH_OF_NUMBERS, 16)
     for configuration in configurations[:MAX_ROWS]:
         cells = _cells(configuration, runs=runs)
@@ -194,10 +190,8 @@ def _say_textbook(out: Console, textbook: TextbookSection) -> None:
     shown = [name for name in WITH_P if any(getattr(pair, name) for pair in textbook.pairs)]
     against = f"Textbook tests against {textbook.against}, p (Holm's in brackets); foldwise does not decide by them:"
     hang(out, Text(""), Text(against))
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("configuration", overflow="fold")
-    for name in shown:
-        table.add_column(textbook.tests[name].title.replace(" test", ""), justify="right")
+    titles = [textbook.tests[name].title.replace(" test", "") for name in shown]
+    table = plain_table("configuration", *titles, overflow="fold")
     for pair in textbook.pairs[:MAX_ROWS]:
         tests = [getattr(pair, name) for name in shown]
         table.add_row(Text(pair.id), *(f"{test.p:.3g} ({test.p_holm:.3g})" if test else "" for test in tests))

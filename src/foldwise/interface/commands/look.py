@@ -63,6 +63,7 @@ def look(  # noqa: PLR0913 - each is an option
     }
     with LookProgress() as looking:
         done = pipeline.look(folder, fit, options, device=device, beat=looking.show)
+    # A look that was done before says nothing of how far it is.
     say_look(folder, done, fresh=looking.has_spoken)
 
 

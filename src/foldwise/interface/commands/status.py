@@ -39,6 +39,7 @@ def say_status(folder: RunFolder) -> None:
     lost = {item.id for item in skipped(plan, failed)}
     states = {state: number for state, number in asdict(folder.status(plan)).items() if number}
     listed = [f"{number} {state}" for state, number in states.items()]
+    # Kinds are named where there are several: that 12 items are 12 fits is no news.
     of_which = count_kinds(plan.items)
     items = count(len(plan.items), "item") + (f" ({of_which})" if "," in of_which else "")
     out.print(f"{folder.root}: {items}: {', '.join(listed)}", markup=False)
@@ -66,6 +67,7 @@ def work(run: RunPath, item: ItemId = None, device: Device = "auto", worker_inde
     refuse_device(device)
     folder = RunFolder.open(run)
     if item is None:
+        # Flushed, since the log of a worker is read while it works.
         pull(folder, device=device, log=lambda line: print(line, flush=True))
         return
     done, result = do_by_hand(folder, item, device=device)
