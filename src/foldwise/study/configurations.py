@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import file_digest, sha256
 from importlib.util import find_spec
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, levels, named
 from foldwise.study.spec import Study
 from foldwise.study.training import Task, Training
 
-OWN = ("model", "loss")  # may be a user's own function
+# Where a user's own function may stand; its code is a part of what is trained.
+OWN = ("model", "loss")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,10 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
         stated = {setting: value for level in combination for setting, value in level.settings.items()}
         training = Training.model_validate(study.train | stated)
         names = {key: level.name for key, level in chosen.items()}
-        compared.append(Configuration(_id(training), named(names) or str(training.model), names, training))
+        # The order of the keys in the file does not change what is trained, so it does not change the id.
+        digest = sha256(json.dumps(identity(training), sort_keys=True).encode()).hexdigest()
+        name = named(names) or str(training.model)
+        compared.append(Configuration(f"c-{digest[:10]}", name, names, training))
     return tuple(compared)
 
 
@@ -65,8 +70,7 @@ def identity(training: Training) -> dict[str, Any]:
     dump |= {key: dump[key] | {"code": code} for key in OWN if (code := _own_code(dump[key]["name"]))}
     path = Path(training.weights)
     if training.weights not in NO_WEIGHTS_FILE and path.is_file():
-        about = path.stat()
-        dump["weights"] = _content(path, about.st_size, about.st_mtime_ns)
+        dump["weights"] = _content_of(path)
     return dump
 
 
@@ -75,24 +79,24 @@ def _own_code(name: str) -> str | None:
     module, colon, function = name.partition(":")
     if not colon or not function.isidentifier() or not module.replace(".", "").isidentifier():
         return None
-    try:
+    # That a module cannot be imported is said when the model or the loss is built.
+    with suppress(ImportError, ValueError):
         spec = find_spec(module)
-    except (ImportError, ValueError):
-        return None  # that it cannot be imported is said when it is built
-    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        return None
-    about = Path(spec.origin).stat()
-    return _content(Path(spec.origin), about.st_size, about.st_mtime_ns)
+        if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
+            return _content_of(Path(spec.origin))
+    return None
 
 
+def _content_of(path: Path) -> str:
+    about = path.stat()
+    return _content(path, about.st_size, about.st_mtime_ns)
+
+
+# Size and time are arguments only so that a file that was edited is read anew.
 @lru_cache(maxsize=256)
 def _content(path: Path, size: int, changed_ns: int) -> str:
     with path.open("rb") as file:
         return f"sha256:{file_digest(file, 'sha256').hexdigest()}"
-
-
-def _id(training: Training) -> str:
-    return "c-" + sha256(json.dumps(identity(training), sort_keys=True).encode()).hexdigest()[:10]
 
 
 Places = tuple[tuple[int, ...], ...]
@@ -124,27 +128,19 @@ def _placed(training: Training, task: Task, classes: Sequence[str]) -> Training:
     if groups == 1:
         return training
     if task != "multilabel_classification":
-        raise SpecError(
-            f"label_groups is for several labels an image, and this task is {task.replace('_', ' ')}",
-            cure="Leave label_groups out.",
-        )
+        problem = f"label_groups is for several labels an image, and this task is {task.replace('_', ' ')}"
+        raise SpecError(problem, cure="Leave label_groups out.")
     if isinstance(groups, int):
         if groups > len(classes):
-            raise SpecError(
-                f"label_groups asks for {groups} groups, and there are {len(classes)} labels",
-                cure=f"Ask for at most {len(classes)} groups.",
-            )
+            problem = f"label_groups asks for {groups} groups, and there are {len(classes)} labels"
+            raise SpecError(problem, cure=f"Ask for at most {len(classes)} groups.")
         return training
     index_of = {name: index for index, name in enumerate(classes)}
     indices = tuple(tuple(choose(index_of, str(name), "label") for name in group) for group in groups)
     listed = [index for group in indices for index in group]
     wrong = [name for index, name in enumerate(classes) if listed.count(index) != 1]
     if wrong or not all(indices):
-        what = (
-            "label_groups has an empty group"
-            if not wrong
-            else f"not in exactly one group: {', '.join(wrong)}"
-        )
+        what = f"not in exactly one group: {', '.join(wrong)}" if wrong else "label_groups has an empty group"
         raise SpecError(what, cure="Put every label into one group of label_groups.")
     return training.model_copy(update={"label_groups": indices})
 
@@ -159,9 +155,8 @@ def places_of(training: Training, num_classes: int) -> Places:
     if not isinstance(groups, int):
         return tuple(tuple(int(index) for index in group) for group in groups)
     least, more = divmod(num_classes, groups)
-    sizes = [least + (number < more) for number in range(groups)]
-    starts = [sum(sizes[:number]) for number in range(groups)]
-    return tuple(tuple(range(start, start + size)) for start, size in zip(starts, sizes, strict=True))
+    edges = [number * least + min(number, more) for number in range(groups + 1)]
+    return tuple(tuple(range(*edge)) for edge in pairwise(edges))
 
 
 def alone(training: Training) -> Training:

@@ -20,7 +20,8 @@ from foldwise.study.validation_errors import Invalid, Keys, from_pydantic, shown
 
 NO_WEIGHTS_FILE = ("none", "imagenet")
 NAME = "name"  # of a level of a bundle, for people
-UNSPOKEN = ("auto", "none")  # say nothing without the name of their setting
+# Say nothing without the name of their setting.
+UNSPOKEN = ("auto", "none")
 # Any row does: it only lets the other keys be checked alone.
 SOME_MODEL = {"model": "unet"}
 EACH_CURE = "Write for example {adam: {lr: {each: [0.001, 0.01]}}}."
@@ -185,9 +186,9 @@ def _level_name(key: str, value: Any) -> str:
         return f"{len(checked)} stated"
     if key == "weights" and checked not in NO_WEIGHTS_FILE:
         return Path(checked).stem
-    return (
-        "none" if checked is None else shown(checked).strip("'") if isinstance(checked, str) else str(checked)
-    )
+    if isinstance(checked, str):
+        return shown(checked).strip("'")
+    return "none" if checked is None else str(checked)
 
 
 def named(levels_of: Mapping[str, str]) -> str:
@@ -210,7 +211,8 @@ def nested_levels(key: str, written: list[Any]) -> dict[str, str]:
     for level in good:
         alone = isinstance(written[level.index], dict) and written[level.index].keys() == {"each"}
         entries.setdefault((level.index, level.name if alone else ""), []).append(level)
-    if len(entries) < 2:  # all are settings of the same: these are what is compared
+    # All are settings of the same thing: then these are what is compared.
+    if len(entries) < 2:
         return {level.name: level.name for level in good}
     short = {entry: _entry_name(key, written[entry[0]], many, brief=True) for entry, many in entries.items()}
     listed = list(short.values())

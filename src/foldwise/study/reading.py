@@ -61,6 +61,7 @@ def open_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str
     source = read_source(path)
     errors = list(source.errors) + find_variant_errors(source, variants, _find_errors)
     apply_variants(source, variants)
+    # Last, so that what is typed at a command counts more than any file.
     override(source, overrides)
     study = _checked(source.value, base=path.resolve().parent, errors=errors)
     if study is None or errors:
@@ -124,9 +125,8 @@ def _find_errors(document: Any) -> list[Invalid]:
 def _checked(document: Any, *, base: Path | None, errors: list[Invalid]) -> Study | None:
     """The study of a plain value; what is wrong with it goes to `errors`. Without `base`, files are not looked for."""
     if document is None:
-        errors.append(
-            Invalid((), "the study is empty", "Begin with `study: a-name` and `data: {path: my_images/}`.")
-        )
+        cure = "Begin with `study: a-name` and `data: {path: my_images/}`."
+        errors.append(Invalid((), "the study is empty", cure))
         return None
     if not isinstance(document, dict):
         cure = f"The keys are {', '.join(known_keys(Study))}."
@@ -193,9 +193,8 @@ def override(source: YamlSource, changes: Sequence[str]) -> None:
         written, equals, text = change.partition("=")
         parts = written.strip().split(".")
         if not equals or not all(parts):
-            raise SpecError(
-                "a change is written KEY=VALUE", where=where, cure="For example: --set train.epochs=2."
-            )
+            cure = "For example: --set train.epochs=2."
+            raise SpecError("a change is written KEY=VALUE", where=where, cure=cure)
         try:
             value = parse(text, name=where)
         except SpecError as error:
@@ -219,10 +218,8 @@ def _set(source: YamlSource, parts: list[str], value: Any, where: str) -> None:
                 raise SpecError(f"{dotted(keys)} is a list and has no part {part!r}", where=where, cure=cure)
             key = int(part)
         elif not isinstance(target, dict):
-            cure = f"Set {dotted(keys)} as a whole."
-            raise SpecError(
-                f"{dotted(keys) or 'the study'} is {shown(target)} and has no keys", where=where, cure=cure
-            )
+            problem = f"{dotted(keys) or 'the study'} is {shown(target)} and has no keys"
+            raise SpecError(problem, where=where, cure=f"Set {dotted(keys)} as a whole.")
         keys.append(key)
         if last:
             target[key] = value

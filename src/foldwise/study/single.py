@@ -18,9 +18,11 @@ MODELS = {
     "mobilenet-v3": "timm:mobilenetv3_large_100",
 }
 HEADS: dict[str, Any] = {"single": "linear", "multi": {"mlp": {"hidden": [512, 256], "dropout": [0.25, 0.5]}}}
-LIBRARIES = ("timm:", "torchvision:", "smp:")  # their networks have ImageNet weights
-MASKS_ONLY = ("unet", "smp:")  # networks that only segment, at the size of the files
-SIZE_PX = 224  # what classifiers with ImageNet weights were trained on
+# Their networks have ImageNet weights, learned from images of 224 pixels.
+LIBRARIES = ("timm:", "torchvision:", "smp:")
+SIZE_PX = 224
+# Networks that only segment, at the size of the files.
+MASKS_ONLY = ("unet", "smp:")
 LONGEST_NAME = 80
 
 
@@ -66,6 +68,7 @@ class Single:
         """What the run and the row of results are called; made of the settings where it is not stated."""
         if self.model_id is not None:
             return self.model_id
+        # A folder of data may be called anything, a run folder may not.
         parts = [self.data.resolve().name, self.model, self.head or "", self.optimizer]
         joined = "-".join(part for part in parts if part)
         return re.sub(r"[^A-Za-z0-9._]+", "-", joined).strip("-._")[:LONGEST_NAME] or "fit"
@@ -77,6 +80,7 @@ def document(options: Single, *, beside: Path) -> dict[str, Any]:
     Raises:
         SpecError: a size that is none, or an id that cannot name a folder.
     """
+    # Weights that were learned elsewhere are kept as they are, unless something else is stated.
     weights = options.weights or ("imagenet" if options.network.startswith(LIBRARIES) else "none")
     freeze = weights != "none" if options.freeze is None else options.freeze
     model = _choice(options.network)
@@ -137,9 +141,8 @@ def _size(options: Single) -> int | str:
     if options.size == "native":
         return options.size
     if not re.fullmatch(r"[1-9][0-9]*", options.size):
-        raise SpecError(
-            f"{options.size!r} is no size", where="--size", cure="Write pixels, as 224, or native."
-        )
+        cure = "Write pixels, as 224, or native."
+        raise SpecError(f"{options.size!r} is no size", where="--size", cure=cure)
     return int(options.size)
 
 

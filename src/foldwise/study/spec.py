@@ -29,7 +29,8 @@ from foldwise.study.training import Training as Training
 from foldwise.study.validation_errors import InvalidValue, shown
 
 IGNORE = 255  # the target value of pixels that no loss and no score may count
-NUM_COPIES = 4  # times that `validate.aa_test: true` trains a configuration again: five equals make ten pairs
+# Times that `validate.aa_test: true` trains a configuration again: five equals make ten pairs.
+NUM_COPIES = 4
 
 
 class PhantomData(Node):
@@ -74,9 +75,10 @@ class DataSpec(Node):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSpec:
-        places = [key for key in ("path", "phantom", "source") if getattr(self, key) is not None]
-        if len(places) != 1 and places != ["path", "source"]:
-            stated = f"{' and '.join(places)} are stated" if places else "none is stated"
+        sources = [key for key in ("path", "phantom", "source") if getattr(self, key) is not None]
+        # A public data set may have its copy at a path; no other two say the same thing.
+        if len(sources) != 1 and sources != ["path", "source"]:
+            stated = f"{' and '.join(sources)} are stated" if sources else "none is stated"
             raise InvalidValue(
                 "needs one of path (a folder), phantom (a built-in data set) and source (a public data set,"
                 f" which may have its copy at path); {stated}"
@@ -86,6 +88,7 @@ class DataSpec(Node):
     @model_validator(mode="after")
     def _channel_files(self) -> DataSpec:
         if isinstance(self.channels, tuple):
+            # The files of one image are spelled a_{red,green}.png, and slices images.npy[3].
             bad = [name for name in self.channels if not name or set(name) & set("/\\{},[]")]
             if not self.channels or bad or len(set(self.channels)) < len(self.channels):
                 raise InvalidValue(
@@ -185,7 +188,8 @@ class Looking(Node):
 
 
 def _look_or_none(value: Any) -> Any:
-    if isinstance(value, dict):  # what comes after is no JSON any more, where a list may be a tuple
+    # What comes after this is no JSON any more, where a list may be a tuple.
+    if isinstance(value, dict):
         return {key: tuple(part) if isinstance(part, list) else part for key, part in value.items()}
     return {} if value is True else None if value is False else value
 
@@ -198,6 +202,7 @@ class Study(Node):
     seed: int = 0
     threads: PositiveInt = 1
     data: DataSpec
+    # Plain values: `factors` checks them level by level, so that an error names its level.
     compare: dict[str, list[Any]] = Field(default_factory=dict)
     train: dict[str, Any] = Field(default_factory=dict)
     validate_: Validation = Field(default=Validation(), alias="validate")
@@ -206,4 +211,5 @@ class Study(Node):
     baselines: tuple[Choice, ...] = ()
     measure: Measuring | None = None
     look: Annotated[Looking | None, BeforeValidator(_look_or_none)] = None
+    # Laid over the rest when the file is read, so they are no part of what is run.
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)

@@ -49,18 +49,17 @@ class Choice(Node):
             return {"name": value}
         if not isinstance(value, dict):
             raise InvalidValue(f"must be a name, or {{name: {{option: value}}}}, got {shown(value)}")
+        # What a dump of a study holds is taken back as it is.
         if isinstance(value.get("name"), str) and value.keys() <= {"name", "options"}:
             return value
         if len(value) != 1:
             listed = ", ".join(map(str, value)) or "none"
-            raise InvalidValue(
-                f"must be one name with its options, got {len(value)} keys: {listed}", NAMED_OPTIONS
-            )
+            what = f"must be one name with its options, got {len(value)} keys: {listed}"
+            raise InvalidValue(what, NAMED_OPTIONS)
         name, options = next(iter(value.items()))
         if not isinstance(options, dict | None):
-            raise InvalidValue(
-                f"needs the options of {name} by their names, got {shown(options)}", NAMED_OPTIONS
-            )
+            what = f"needs the options of {name} by their names, got {shown(options)}"
+            raise InvalidValue(what, NAMED_OPTIONS)
         return {"name": str(name), "options": options or {}}
 
     @classmethod
@@ -120,15 +119,11 @@ AUGMENTS = {
 
 
 def _named_augment(value: Any) -> Any:
-    if isinstance(value, str):
-        if value not in AUGMENTS:
-            error = unknown(value, AUGMENTS, "augmentation")
-            raise InvalidValue(
-                f"is unknown: {error.what}",
-                f"{error.cure} Or state its parts, such as {{flip: true, turn: true}}.",
-            )
-        return AUGMENTS[value]
-    return value
+    if isinstance(value, str) and value not in AUGMENTS:
+        error = unknown(value, AUGMENTS, "augmentation")
+        cure = f"{error.cure} Or state its parts, such as {{flip: true, turn: true}}."
+        raise InvalidValue(f"is unknown: {error.what}", cure)
+    return AUGMENTS[value] if isinstance(value, str) else value
 
 
 class Training(Node):
@@ -159,7 +154,8 @@ class Training(Node):
     cache: Cache = "disk"
 
 
-PATCH_MODELS = ("vit", "vim")  # see images as patches, so their pretraining hides some of these
+# These see images as patches, so their pretraining hides some of them.
+PATCH_MODELS = ("vit", "vim")
 
 
 def stated_loss(choice: Choice, task: Task) -> Choice:

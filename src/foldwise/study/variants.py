@@ -14,9 +14,12 @@ from foldwise.study.validation_errors import Invalid, Keys, model_at, shown
 from foldwise.study.yaml_places import YamlSource
 
 VARIANTS = "variants"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it becomes a part of the name of the run folder
-DATA_SETS = {"path", "phantom", "source"}  # a variant with one of them brings a data set of its own
-SECTIONS: tuple[Keys, ...] = ((), ("train",), ("compare",))  # plain mappings whose keys are keys of the study
+# A name becomes a part of the name of the run folder.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# A variant with one of these brings a data set of its own.
+DATA_SETS = {"path", "phantom", "source"}
+# Plain mappings whose keys are keys of the study.
+SECTIONS: tuple[Keys, ...] = ((), ("train",), ("compare",))
 FORM = "Write its keys below it, as they would stand in the study: quick: {train: {epochs: 2}}."
 
 
@@ -81,6 +84,7 @@ def _form(document: Any) -> Iterator[Invalid]:
 
 def _merged(base: Any, over: Mapping[str, Any]) -> tuple[dict[str, Any], set[Keys]]:
     """A study with a variant laid over it, and the keys of what was taken from the variant."""
+    # A copy, since the next variant is laid over the file as it was.
     value, written = deepcopy(base), set[Keys]()
     _lay_over(value, {key: part for key, part in over.items() if key != VARIANTS}, (), written)
     return value, written
