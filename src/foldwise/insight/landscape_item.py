@@ -78,11 +78,8 @@ class TrainedFit:
         """From its ``result.json``."""
         result = read_json(folder / "result.json")
         if not result.get("epochs"):
-            raise RunError(
-                "the fit left no record of its epochs",
-                where=str(folder),
-                cure="Look into a fit that is done.",
-            )
+            what = "the fit left no record of its epochs"
+            raise RunError(what, where=str(folder), cure="Look into a fit that is done.")
         halvings = int((result.get("cost") or {}).get("batch_halvings") or 0)
         return cls(folder, int(result["epochs"][-1]["epoch"]), int(result["best_epoch"]), halvings)
 

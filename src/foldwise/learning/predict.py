@@ -241,11 +241,8 @@ def png_names(names: list[str]) -> dict[str, str]:
 def check_submission(task: Task) -> None:
     """Raise SpecError where an image has one label only, or a mask."""
     if task != "multilabel_classification":
-        raise SpecError(
-            f"a submission lists several labels, and this winner's task is {task.replace('_', ' ')}",
-            where="--submission",
-            cure="Leave it out; predictions.csv has the decisions.",
-        )
+        what = f"a submission lists several labels, and this winner's task is {task.replace('_', ' ')}"
+        raise SpecError(what, where="--submission", cure="Leave it out; predictions.csv has the decisions.")
 
 
 def write_submission(path: Path, labels: Mapping[str, Sequence[int]]) -> None:

@@ -164,11 +164,8 @@ class RunFolder:
         """
         ours = scratch / "result.json"
         if not ours.is_file():
-            raise RunError(
-                "an item must leave a result.json",
-                where=str(scratch),
-                cure="Report this: it is a bug of foldwise.",
-            )
+            what = "an item must leave a result.json"
+            raise RunError(what, where=str(scratch), cure="Report this: it is a bug of foldwise.")
         text = ours.read_bytes()
         for part in scratch.rglob("*"):
             sync(part)

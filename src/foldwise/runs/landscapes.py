@@ -103,11 +103,8 @@ def check_epochs(detail: Looking, *, last: int) -> None:
         return
     beyond = [epoch for epoch in detail.epochs if epoch > last]
     if beyond:
-        raise SpecError(
-            f"epochs names {', '.join(map(str, beyond))}, and the training ended with epoch {last}",
-            where="look",
-            cure=f"Name epochs from 0 (before training) to {last}.",
-        )
+        what = f"epochs names {', '.join(map(str, beyond))}, and the training ended with epoch {last}"
+        raise SpecError(what, where="look", cure=f"Name epochs from 0 (before training) to {last}.")
 
 
 def epochs_to_look_at(stated: int | Sequence[int], *, last: int, chosen: int) -> list[int]:
@@ -158,11 +155,8 @@ def fit_to_look_at(
     if len(matching) != 1:
         raise _no_single_fit(name, matching, fits)
     if matching[0].id not in done:
-        raise RunError(
-            f"{matching[0].id} ({matching[0].title}) is not done, so there is no training to look into",
-            where=run,
-            cure=f"foldwise status {run} says why. Name a fit that is done.",
-        )
+        what = f"{matching[0].id} ({matching[0].title}) is not done, so there is no training to look into"
+        raise RunError(what, where=run, cure=f"foldwise status {run} says why. Name a fit that is done.")
     return matching[0]
 
 

@@ -180,9 +180,8 @@ class Encoder:
         try:
             loaded: np.ndarray = np.load(self.folder / FEATURES, allow_pickle=False)
         except OSError as error:
-            raise RunError(
-                f"the features of a frozen encoder are not there ({error})", cure="Call run again."
-            ) from None
+            what = f"the features of a frozen encoder are not there ({error})"
+            raise RunError(what, cure="Call run again.") from None
         return loaded
 
     @property
@@ -254,9 +253,8 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
             raise RunError(f"the winner was written in form {record['schema']}, this foldwise reads {SCHEMA}")
         members = tuple(_load(folder, member, device) for member in record["members"])
     except OSError:
-        raise RunError(
-            f"{folder} holds no winner", cure="Finish the run, then: foldwise report RUN"
-        ) from None
+        what = f"{folder} holds no winner"
+        raise RunError(what, cure="Finish the run, then: foldwise report RUN") from None
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"the winner cannot be read ({error})", where=str(folder / MODEL)) from None
     thresholds = _thresholds(record["thresholds"], members[0].model)

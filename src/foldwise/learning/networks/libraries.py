@@ -58,10 +58,8 @@ class Part:
 def from_timm(request: ModelRequest) -> Part:
     """The encoder ``timm:<name>``; transformers of a fixed size are made for the size of the images."""
     if request.shape.segmentation:
-        raise SpecError(
-            f"'timm:{request.name}' classifies whole images",
-            cure=f"For segmentation, use it as an encoder: 'smp:unet/tu-{request.name}'.",
-        )
+        what = f"'timm:{request.name}' classifies whole images"
+        raise SpecError(what, cure=f"For segmentation, use it as an encoder: 'smp:unet/tu-{request.name}'.")
     base = request.name.partition(".")[0]
     if not timm.is_model(base):
         raise unknown(base, timm.list_models(), "timm model")
@@ -84,14 +82,11 @@ def from_smp(request: ModelRequest) -> Part:
     """The segmentation network ``smp:<decoder>/<encoder>``."""
     decoder, _, encoder = request.name.partition("/")
     if not request.shape.segmentation:
-        raise SpecError(
-            f"'smp:{request.name}' segments images", cure="For classification, use 'timm:<name>'."
-        )
+        what = f"'smp:{request.name}' segments images"
+        raise SpecError(what, cure="For classification, use 'timm:<name>'.")
     if not encoder:
-        raise SpecError(
-            f"'smp:{request.name}' names no encoder",
-            cure="Write smp:<decoder>/<encoder>, for example smp:unet/resnet18.",
-        )
+        what = f"'smp:{request.name}' names no encoder"
+        raise SpecError(what, cure="Write smp:<decoder>/<encoder>, for example smp:unet/resnet18.")
     if decoder not in smp.MODEL_ARCHITECTURES_MAPPING:
         raise unknown(decoder, smp.MODEL_ARCHITECTURES_MAPPING, "smp decoder")
     names = smp.encoders.get_encoder_names()
@@ -113,14 +108,11 @@ def from_smp(request: ModelRequest) -> Part:
 def from_torchvision(request: ModelRequest) -> Part:
     """The encoder ``torchvision:<name>``: the network of that name up to its last linear layer."""
     if request.shape.segmentation:
-        raise SpecError(
-            f"'torchvision:{request.name}' classifies whole images",
-            cure="For segmentation, use 'smp:<decoder>/<encoder>'.",
-        )
+        what = f"'torchvision:{request.name}' classifies whole images"
+        raise SpecError(what, cure="For segmentation, use 'smp:<decoder>/<encoder>'.")
     if request.name.startswith(_ONE_SIZE):
-        raise SpecError(
-            f"'torchvision:{request.name}' takes one image size only", cure="Use the timm model instead."
-        )
+        what = f"'torchvision:{request.name}' takes one image size only"
+        raise SpecError(what, cure="Use the timm model instead.")
     names = torchvision.models.list_models(module=torchvision.models)
     if request.name not in names:
         able = [name for name in names if not name.startswith(_ONE_SIZE)]
@@ -176,10 +168,8 @@ def _free_options(request: ModelRequest) -> dict[str, Any]:
     """The options, none of which says again what the study states elsewhere."""
     for name in request.options:
         if name in _STATED:
-            raise SpecError(
-                f"the option {name!r} of {request.name!r} is not free",
-                cure="It follows from the data, 'weights' and 'head'.",
-            )
+            what = f"the option {name!r} of {request.name!r} is not free"
+            raise SpecError(what, cure="It follows from the data, 'weights' and 'head'.")
     return request.options
 
 
@@ -190,9 +180,8 @@ def _built(name: str, make: Callable[[], nn.Module]) -> nn.Module:
     except FoldwiseError:
         raise
     except (TypeError, ValueError, RuntimeError, KeyError, AssertionError, AttributeError) as error:
-        raise SpecError(
-            f"{name} cannot be built: {type(error).__name__}: {error}", cure="Check the options of the model."
-        ) from error
+        what = f"{name} cannot be built: {type(error).__name__}: {error}"
+        raise SpecError(what, cure="Check the options of the model.") from error
 
 
 def _sized(request: ModelRequest) -> dict[str, Any]:

@@ -124,10 +124,8 @@ def _not_for_task(request: ModelRequest) -> SpecError:
         does, able = "segments", [name for name, row in MODELS.items() if row.encoder]
         others = ["timm:<name>", "torchvision:<name>"]
     task = request.shape.task.replace("_", " ")
-    return SpecError(
-        f"the model {request.name!r} {does} images, and this task is {task}",
-        cure=f"Use one of: {', '.join([*able, *others])}.",
-    )
+    what = f"the model {request.name!r} {does} images, and this task is {task}"
+    return SpecError(what, cure=f"Use one of: {', '.join([*able, *others])}.")
 
 
 def _assembled(part: Part, training: Training, request: ModelRequest, seed: int) -> Network:
@@ -143,11 +141,9 @@ def _assembled(part: Part, training: Training, request: ModelRequest, seed: int)
                 f"the model {request.name!r} brings its own head, so the head {str(training.head)!r} has no place",
                 cure="Leave 'head' out for this model; heads are for classification with an encoder.",
             )
-        return (
-            Segmenter(part.module, multiple=part.multiple)
-            if request.shape.segmentation
-            else users_classifier(part.module, request)
-        )
+        if request.shape.segmentation:
+            return Segmenter(part.module, multiple=part.multiple)
+        return users_classifier(part.module, request)
     head = build_head(training, part.num_features, request.shape.num_classes, seed)
     return Classifier(part.module, head, multiple=part.multiple)
 
@@ -166,10 +162,8 @@ def encoder_for_weights(network: Network, training: Training) -> nn.Module:
     """The part of a network that weights are for; SpecError where it has none."""
     encoder = network.part("encoder")
     if encoder is None:
-        raise SpecError(
-            f"the model {training.model.name!r} has no part called 'encoder' that weights could be for",
-            cure="Set 'weights: none', or give the model the attribute 'encoder'.",
-        )
+        what = f"the model {training.model.name!r} has no part called 'encoder' that weights could be for"
+        raise SpecError(what, cure="Set 'weights: none', or give the model the attribute 'encoder'.")
     return encoder
 
 
@@ -200,10 +194,8 @@ def mlp(
     """
     dropouts = dropout if isinstance(dropout, list) else [dropout] * len(hidden)
     if len(dropouts) != len(hidden):
-        raise SpecError(
-            f"the head 'mlp' has {len(hidden)} hidden layers and {len(dropouts)} dropouts",
-            cure="Give one dropout for each hidden layer, or one number for all.",
-        )
+        what = f"the head 'mlp' has {len(hidden)} hidden layers and {len(dropouts)} dropouts"
+        raise SpecError(what, cure="Give one dropout for each hidden layer, or one number for all.")
     layers: list[nn.Module] = []
     for before, after, share in zip([num_features, *hidden], hidden, dropouts, strict=False):
         layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(share)]

@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from urllib.parse import urlparse
@@ -59,14 +59,6 @@ class Report:
         return text
 
 
-@dataclass(frozen=True)
-class Matching:
-    """Which tensor of a file goes where in an encoder, found from names and shapes alone."""
-
-    report: Report
-    source_of: dict[str, str] = field(default_factory=dict)  # name in the encoder -> name in the file
-
-
 def load_encoder(encoder: nn.Module, weights: str, *, name: str, donor: Donor | None) -> Report:
     """Give `encoder` pretrained weights, all of them or none.
 
@@ -80,19 +72,19 @@ def load_encoder(encoder: nn.Module, weights: str, *, name: str, donor: Donor | 
         MissingExtra: the download failed.
     """
     source = _downloaded(name, donor) if weights == "imagenet" else _read(weights_file(weights))
-    matching = match(_shapes(source), _shapes(encoder.state_dict()), source=weights, name=name)
+    report, placed = match(_shapes(source), _shapes(encoder.state_dict()), source=weights, name=name)
     # All is matched before anything is changed: an encoder has all of its weights, or an error.
     state = encoder.state_dict()
-    for key, file_key in matching.source_of.items():
+    for key, file_key in placed.items():
         state[key] = adapted(source[file_key], state[key])
     encoder.load_state_dict(state)
-    return matching.report
+    return report
 
 
 def check_file(encoder: nn.Module, weights: str, *, name: str) -> Report:
     """The report of `load_encoder` for a file, from its header alone; `encoder` may be on the meta device."""
     shapes = file_shapes(weights_file(weights))
-    return match(shapes, _shapes(encoder.state_dict()), source=weights, name=name).report
+    return match(shapes, _shapes(encoder.state_dict()), source=weights, name=name)[0]
 
 
 def weights_file(weights: str) -> Path:
@@ -114,13 +106,12 @@ def file_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         with safe_open(path, framework="pt") as file:
             return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise SpecError(
-            f"the weights file {str(path)!r} cannot be read: {error}", cure="Copy or download it again."
-        ) from None
+        what = f"the weights file {str(path)!r} cannot be read: {error}"
+        raise SpecError(what, cure="Copy or download it again.") from None
 
 
-def match(file: Shapes, encoder: Shapes, *, source: str, name: str) -> Matching:
-    """Find the tensor of the file for every tensor of the encoder.
+def match(file: Shapes, encoder: Shapes, *, source: str, name: str) -> tuple[Report, dict[str, str]]:
+    """What became of every tensor, and name in the encoder -> name in the file, by names and shapes alone.
 
     Known prefixes and renamings are tried, and the one that places most tensors is taken.
 
@@ -145,7 +136,7 @@ def match(file: Shapes, encoder: Shapes, *, source: str, name: str) -> Matching:
         raise _mismatch(file, encoder, lost=lost, foreign=foreign, source=source, name=name)
     changed = tuple(key for key, file_key in placed.items() if file[file_key] != encoder[key])
     unchanged = tuple(key for key in placed if key not in changed)
-    return Matching(Report(source, mapping, unchanged, changed, absent, unexpected), placed)
+    return Report(source, mapping, unchanged, changed, absent, unexpected), placed
 
 
 def adapted(tensor: Tensor, like: Tensor) -> Tensor:
@@ -235,10 +226,8 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 def _downloaded(name: str, donor: Donor | None) -> dict[str, Tensor]:
     if donor is None:
-        raise SpecError(
-            f"there are no imagenet weights of {name}",
-            cure="Set 'weights: none', or give a .safetensors file.",
-        )
+        what = f"there are no imagenet weights of {name}"
+        raise SpecError(what, cure="Set 'weights: none', or give a .safetensors file.")
     try:
         with quick_offline():
             return donor()

@@ -32,10 +32,8 @@ def sgd(
 ) -> Optimizer:
     """Steps along the gradient; momentum keeps a share of the last step, Nesterov looks ahead along it."""
     if nesterov and not momentum:
-        raise SpecError(
-            "the optimizer 'sgd' has nesterov without momentum",
-            cure="Give a momentum above 0, for example 0.9.",
-        )
+        what = "the optimizer 'sgd' has nesterov without momentum"
+        raise SpecError(what, cure="Give a momentum above 0, for example 0.9.")
     steps = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
     return SGD(parameters, lr=lr, **steps, fused=_fused(device))
 

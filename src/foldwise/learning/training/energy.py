@@ -25,16 +25,16 @@ MAX_WATTS = 1000.0  # of one processor, at which its counter would begin anew so
 
 
 class Counter(Protocol):
-    """Joules since some moment, of everything the device did, and the share of it that is ours."""
+    """What a device counts of its own energy."""
 
     kind: str
 
     def joules(self) -> float:
-        """Of the device since the last call; nan if that cannot be known. Raises OSError if it cannot be read."""
-        ...
+        """That this process is charged with since the last call; nan if that cannot be known.
 
-    def share(self) -> float:
-        """The part of the joules of the last call that this process is charged with, 0 to 1."""
+        Raises:
+            OSError: the counter cannot be read.
+        """
         ...
 
 
@@ -61,7 +61,7 @@ class EnergyMeter:
         if self._counter is None:
             return
         try:
-            self._joules += self._counter.joules() * self._counter.share()
+            self._joules += self._counter.joules()
         except OSError:  # half a measurement is none
             self._counter = None
 
@@ -86,10 +86,6 @@ class Spending:
     def __init__(self, device: torch.device) -> None:
         self.memory, self.energy = MemoryPeak(device), EnergyMeter(device)
 
-    def beside(self, beat: Beat) -> Beat:
-        """The same beat, at which the energy is read too."""
-        return self.energy.beside(beat)
-
     def record(self) -> dict[str, Any]:
         """Peaks and joules so far, None where they were not measured, and what is counted."""
         return {
@@ -101,7 +97,7 @@ class Spending:
 
 
 class _Card:
-    """The counter of an NVIDIA GPU, which newer ones than Pascal have."""
+    """The counter of an NVIDIA GPU, which newer ones than Pascal have; the driver counts no programs apart."""
 
     kind = "the whole GPU"
 
@@ -118,9 +114,6 @@ class _Card:
     def joules(self) -> float:
         before, self.last = self.last, self._now()
         return self.last - before if self.last >= before else float("nan")  # the driver was loaded anew
-
-    def share(self) -> float:
-        return 1.0  # the driver counts no programs apart
 
 
 class _Processor:
@@ -141,16 +134,14 @@ class _Processor:
         now, moment = self._now(), time.monotonic()
         before, self.last = self.last, now
         elapsed, self.last_read = moment - self.last_read, moment
-        if elapsed * MAX_WATTS * 1e6 > min(self.ends):
-            return float("nan")  # they may have begun anew more than once
-        return sum((b - a) % end for a, b, end in zip(before, now, self.ends, strict=True)) / 1e6
-
-    def share(self) -> float:
-        # Of the time since the last reading, as the joules are: loads of other programs come and go.
+        # Shares too are of the time since the last reading: loads of other programs come and go.
         own, busy = _own_s(), _busy_s()
         mine, everyone = own - self.own, busy - self.all
         self.own, self.all = own, busy
-        return min(mine / everyone, 1.0) if everyone > 0 else 1.0
+        if elapsed * MAX_WATTS * 1e6 > min(self.ends):
+            return float("nan")  # they may have begun anew more than once
+        total = sum((b - a) % end for a, b, end in zip(before, now, self.ends, strict=True)) / 1e6
+        return total * (min(mine / everyone, 1.0) if everyone > 0 else 1.0)
 
 
 def _own_s() -> float:

@@ -54,7 +54,7 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     """Set up, train, choose the epoch, predict the test fold once, write."""
     spent = Spending(request.device)
     setup = set_up(request)
-    chosen = choose_epoch(request, setup, spent.beside(beat))
+    chosen = choose_epoch(request, setup, spent.energy.beside(beat))
     # From here on nothing is chosen any more, so the test fold may be looked at.
     restore(setup.learner.network, chosen.best)
     with chosen.evaluating.lap():

@@ -74,7 +74,7 @@ def pretrain_item(job: Job) -> dict[str, Any]:
 def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) -> dict[str, Any]:
     """Set up, train to the last epoch, write."""
     spent = Spending(request.device)
-    beat = spent.beside(beat)
+    beat = spent.energy.beside(beat)
     # The output layer gives channels in place of classes; fits take all of the network but this layer.
     shape = replace(DataShape.of(request.packed), num_classes=request.packed.num_channels)
     network = build(request.training, shape, seed=request.seed)
@@ -187,7 +187,7 @@ def features_item(job: Job) -> dict[str, Any]:
         precision = precision_for(stated.get("precision", "auto"), device)
         watch = Stopwatch(device)
         with watch.lap():
-            features_NF = encoded(network, pictures, precision=precision, beat=spent.beside(job.beat))
+            features_NF = encoded(network, pictures, precision=precision, beat=spent.energy.beside(job.beat))
         np.save(scratch / FEATURES, features_NF)
         memory_and_energy = spent.record()
         write_weights(scratch / ENCODER, network.encoder, prefix="encoder.")
@@ -232,10 +232,8 @@ def _frozen_encoder(stated: dict[str, Any], packed: Packed, seed: int) -> Classi
 def _shared_normalization(stated: dict[str, Any], packed: Packed) -> Normalization:
     pretrained = stated["weights"] != "none"
     if stated["normalize"] == "train" or (stated["normalize"] == "auto" and not pretrained):
-        raise RunError(
-            "features cannot be shared: their normalisation would differ from fold to fold",
-            cure="This is a mistake in the plan of foldwise.",
-        )
+        what = "features cannot be shared: their normalisation would differ from fold to fold"
+        raise RunError(what, cure="This is a mistake in the plan of foldwise.")
     return normalization(stated["normalize"], pretrained=pretrained, packed=packed, train=np.arange(0))
 
 

@@ -159,10 +159,8 @@ class PatchMamba(nn.Module):
     ) -> None:
         super().__init__()
         if width % 4:
-            raise SpecError(
-                f"a vim of width {width} cannot be divided among 4 waves",
-                cure="Choose a width that is a multiple of 4, for example 64.",
-            )
+            what = f"a vim of width {width} cannot be divided among 4 waves"
+            raise SpecError(what, cure="Choose a width that is a multiple of 4, for example 64.")
         self.cut = nn.Conv2d(in_channels, width, patch, stride=patch)
         self.blocks = nn.ModuleList(VimBlock(width, states) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
