@@ -6,11 +6,10 @@ They are bounded: lines have few points, and only the configurations and classes
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -23,7 +22,6 @@ FORMAT = 2
 MAX_DRAWN = 6  # configurations in one panel; more are a tangle
 MAX_CLASSES = 12  # with panels of their own; the tables always have all
 MAX_COMPARED = 60  # configurations, the best first, that are compared image by image
-C = TypeVar("C", "RankingCurve", "ThresholdCurve")
 
 
 class Line(NamedTuple):
@@ -99,9 +97,6 @@ class ImageComparison:
     disputed: tuple[ComparedImage, ...]
 
 
-COMPARISON = TypeAdapter(ImageComparison | None)
-
-
 @dataclass(frozen=True)
 class Disagreement:
     """How far `num` networks of the first fold differ at one watched image, at E epochs.
@@ -143,22 +138,34 @@ class Curves:
     disagreement: Mapping[int, Disagreement] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Text:
+    """The part of curves.npz that is JSON text, and the ids that its arrays are numbered by."""
+
+    format: int
+    classes: tuple[int, ...]
+    roc: dict[str, dict[int, RankingCurve]]
+    pr: dict[str, dict[int, RankingCurve]]
+    f1: dict[str, dict[int, ThresholdCurve]]
+    images: ImageComparison | None
+    confusion: list[str]
+    image_scores: list[str]
+    decisions: list[str]
+    disagreement: dict[int, tuple[int, tuple[int, ...]]]
+
+
+TEXT = TypeAdapter(_Text)
+
+
 def write_curves(path: Path, curves: Curves) -> None:
     """Write curves.npz, whole or not at all: the lines as JSON text, and tables by case as arrays."""
-    lines = {
-        "format": FORMAT,
-        "classes": curves.classes,
-        "roc": _plain(curves.roc),
-        "pr": _plain(curves.pr),
-        "f1": _plain(curves.f1),
-        "confusion": list(curves.confusion),
-        "image_scores": list(curves.image_scores),
-        "decisions": list(curves.decisions),
-        "images": None if curves.images is None else asdict(curves.images),
-        "disagreement": {case: (own.num, own.epochs) for case, own in curves.disagreement.items()},
-    }
     # Numbers by case are arrays, as there are many; lines are text, so that one file needs no index of thousands of arrays.
-    arrays: dict[str, Any] = {"lines": np.array(json.dumps(lines))}
+    fields: dict[str, Any] = {
+        name: getattr(curves, name) for name in ("classes", "roc", "pr", "f1", "images")
+    }
+    fields |= {name: list(getattr(curves, name)) for name in ("confusion", "image_scores", "decisions")}
+    fields["disagreement"] = {case: (own.num, own.epochs) for case, own in curves.disagreement.items()}
+    arrays: dict[str, Any] = {"lines": np.array(TEXT.dump_json(_Text(format=FORMAT, **fields)).decode())}
     arrays |= {f"confusion {number}": matrix for number, matrix in enumerate(curves.confusion.values())}
     arrays |= {f"disagreement {case}": own.shares_EHW for case, own in curves.disagreement.items()}
     for name, tables in (("image_scores", curves.image_scores), ("decisions", curves.decisions)):
@@ -169,13 +176,6 @@ def write_curves(path: Path, curves: Curves) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def _plain(curves: Mapping[str, Mapping[int, RankingCurve | ThresholdCurve]]) -> Any:
-    return {
-        configuration: {k: asdict(curve) for k, curve in by_class.items()}
-        for configuration, by_class in curves.items()
-    }
-
-
 def read_curves(path: Path) -> Curves:
     """The curves that were written to `path`.
 
@@ -184,10 +184,10 @@ def read_curves(path: Path) -> Curves:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            lines = json.loads(str(arrays["lines"]))
-            if lines["format"] != FORMAT:
-                raise ValueError(f"format {lines['format']}")
-            return _curves(lines, arrays)
+            text = TEXT.validate_json(str(arrays["lines"]))
+            if text.format != FORMAT:
+                raise ValueError(f"format {text.format}")
+            return _curves(text, arrays)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise RunError(
             "the curves of this run cannot be read: they are missing, damaged, or of another version",
@@ -196,53 +196,29 @@ def read_curves(path: Path) -> Curves:
         ) from error
 
 
-def _curves(lines: Mapping[str, Any], arrays: Mapping[str, Any]) -> Curves:
+def _curves(text: _Text, arrays: Mapping[str, Any]) -> Curves:
     return Curves(
-        classes=tuple(lines["classes"]),
-        roc=_by_class(lines["roc"], _ranking_curve),
-        pr=_by_class(lines["pr"], _ranking_curve),
-        f1=_by_class(lines["f1"], _threshold_curve),
-        confusion={
-            configuration: arrays[f"confusion {number}"]
-            for number, configuration in enumerate(lines["confusion"])
-        },
+        classes=text.classes,
+        roc=text.roc,
+        pr=text.pr,
+        f1=text.f1,
+        confusion={id: arrays[f"confusion {number}"] for number, id in enumerate(text.confusion)},
         image_scores={
-            configuration: _floats(by_case)
-            for configuration, by_case in _by_case("image_scores", lines, arrays)
+            id: dict(zip(cases, values.tolist(), strict=True))
+            for id, cases, values in _by_case("image_scores", text.image_scores, arrays)
         },
-        decisions=dict(_by_case("decisions", lines, arrays)),
-        images=COMPARISON.validate_python(lines["images"]),
+        decisions={
+            id: dict(zip(cases, values, strict=True))
+            for id, cases, values in _by_case("decisions", text.decisions, arrays)
+        },
+        images=text.images,
         disagreement={
-            int(case): Disagreement(num, tuple(epochs), arrays[f"disagreement {case}"])
-            for case, (num, epochs) in lines["disagreement"].items()
+            case: Disagreement(num, epochs, arrays[f"disagreement {case}"])
+            for case, (num, epochs) in text.disagreement.items()
         },
     )
 
 
-def _by_class(record: Mapping[str, Any], curve_of: Callable[[Any], C]) -> dict[str, dict[int, C]]:
-    return {
-        configuration: {int(k): curve_of(curve) for k, curve in by_class.items()}
-        for configuration, by_class in record.items()
-    }
-
-
-def _ranking_curve(record: Mapping[str, Any]) -> RankingCurve:
-    folds, mean = tuple(Line(*line) for line in record["folds"]), record["mean"]
-    return RankingCurve(folds, mean and Line(*mean), record["area"])
-
-
-def _threshold_curve(record: Mapping[str, Any]) -> ThresholdCurve:
-    folds, mean = tuple(Line(*line) for line in record["folds"]), record["mean"]
-    return ThresholdCurve(folds, mean and Line(*mean), tuple(record["chosen"]))
-
-
-def _by_case(
-    name: str, lines: Mapping[str, Any], arrays: Mapping[str, Any]
-) -> Iterator[tuple[str, dict[int, Any]]]:
-    for number, configuration in enumerate(lines[name]):
-        cases, values = arrays[f"{name} {number} cases"].tolist(), arrays[f"{name} {number}"]
-        yield configuration, dict(zip(cases, values, strict=True))
-
-
-def _floats(by_case: Mapping[int, Any]) -> dict[int, float]:
-    return {case: float(value) for case, value in by_case.items()}
+def _by_case(name: str, ids: list[str], arrays: Mapping[str, Any]) -> Iterator[tuple[str, list[int], Any]]:
+    for number, id in enumerate(ids):
+        yield id, arrays[f"{name} {number} cases"].tolist(), arrays[f"{name} {number}"]

@@ -28,17 +28,14 @@ from foldwise.runs.folder import written_whole
 from foldwise.text import some
 
 STANDING = (
-    "estimate",
-    "low",
-    "high",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p",
-    "could_be_best",
-    "p_wins",
-    "run_sd",
-)
+    "estimate", "low", "high", "difference", "difference_low", "difference_high", "p", "could_be_best", "p_wins", "run_sd",
+)  # fmt: skip
+LEADERBOARD = (
+    "estimate", "low", "high", "se", "run_sd", "difference", "difference_low", "difference_high", "p",
+    "could_be_best", "equivalent", "p_wins", "rank_low", "rank_high", "ruled_out_by", "num_done", "num_planned",
+)  # fmt: skip
+# The columns of scores.csv; by them `judging/external` recognises one.
+NAMES = ("configuration", "configuration_name", "repeat", "fold", "case", "image", "group", "class")
 CLASSIFIED = ("true", "predicted", "probability")
 SEGMENTED = ("pixels_tp", "pixels_fp", "pixels_fn", "dice", "iou")
 OUTLINED = ("nsd", "hd95")  # only where the study asks for them
@@ -85,22 +82,27 @@ def _result(
     ]
 
 
+def write_leaderboard(path: Path, verdict: Verdict) -> None:
+    """One row per configuration of external scores, best first; what is not known is an empty cell."""
+    factors = list(dict.fromkeys(factor for row in verdict.configurations for factor in row.levels))
+    rows = (
+        [
+            row.name,
+            *(row.levels.get(factor) for factor in factors),
+            row.verdict,
+            verdict.metric.name,
+            *(getattr(row, key) for key in LEADERBOARD),
+        ]
+        for row in verdict.configurations
+    )
+    _write(path, ["configuration", *factors, "verdict", "metric", *LEADERBOARD], rows)
+
+
 def write_scores(path: Path, rows: Rows) -> None:
     """Tidy scores of every image and class; what is undefined is an empty cell."""
     family = SEGMENTED if rows.family == "segmentation" else CLASSIFIED
     columns = (*family, *(OUTLINED if rows.boundaries is not None else ()))
-    header = [
-        "configuration",
-        "configuration_name",
-        "repeat",
-        "fold",
-        "case",
-        "image",
-        "group",
-        "class",
-        *columns,
-    ]
-    _write(path, header, _tidy(rows))
+    _write(path, [*NAMES, *columns], _tidy(rows))
 
 
 def _tidy(rows: Rows) -> Iterator[list[Any]]:

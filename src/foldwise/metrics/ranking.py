@@ -92,14 +92,6 @@ def _ap_in_fold(positive: Bools, scores: Floats) -> tuple[float, Floats]:
     return score, jackknifed
 
 
-def _num_pairs(positive: Bools) -> float:
-    return float(positive.sum()) * float((~positive).sum())
-
-
-def _num_positives(positive: Bools) -> float:
-    return float(positive.sum())
-
-
 @dataclass(frozen=True)
 class Ranking:
     """A score of a ranking within one fold, and the weight of that fold in the mean over folds.
@@ -113,8 +105,8 @@ class Ranking:
     in_fold: Callable[[Bools, Floats], tuple[float, Floats]]
 
 
-AUROC = Ranking(_num_pairs, _auroc_in_fold)
-AVERAGE_PRECISION = Ranking(_num_positives, _ap_in_fold)
+AUROC = Ranking(lambda positive: float(positive.sum()) * float((~positive).sum()), _auroc_in_fold)
+AVERAGE_PRECISION = Ranking(lambda positive: float(positive.sum()), _ap_in_fold)
 
 
 def ranked(ranking: Ranking, positive: Bools, scores: Floats, fold: Ints) -> Ranked:

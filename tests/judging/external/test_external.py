@@ -15,7 +15,7 @@ from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.errors import DataError, SpecError
 from foldwise.judging.external.options import ScoreOptions
-from foldwise.judging.external.verdict import write_leaderboard
+from foldwise.judging.tables import write_leaderboard
 from foldwise.judging.verdict import Verdict
 
 

@@ -204,7 +204,7 @@ def _say_textbook(out: Console, textbook: TextbookSection) -> None:
 
 def save_verdict(folder: Path, verdict: Verdict) -> None:
     """Write verdict.json and leaderboard.csv, each whole or not at all, and say where they are."""
-    from foldwise.judging.external.verdict import write_leaderboard
+    from foldwise.judging.tables import write_leaderboard
 
     write_json(folder / "verdict.json", verdict.dump())
     write_leaderboard(folder / "leaderboard.csv", verdict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -44,15 +44,13 @@ def read_table(text: Text, options: ScoreOptions, *, alone: bool) -> tuple[Piece
             where=text.name,
             cure="Name it with --score, and what is compared with --configuration. " + WHY_CASES,
         )
-    if len(scores) > 1:
-        return _wide(text, roles, scores, options)
-    if alone:
+    if len(scores) == 1 and alone:
         raise DataError(
             f"there is one column of scores ({scores[0]}), and no column says of which configuration they are",
             where=text.name,
             cure="Add a column called configuration, one column of scores per configuration, or one file of each.",
         )
-    return _single(text, replace(roles, score=scores))
+    return _wide(text, roles, scores, options)
 
 
 def _long(text: Text, roles: Roles, options: ScoreOptions) -> tuple[Piece, str, str | None]:
@@ -171,16 +169,20 @@ def _columns(frame: pd.DataFrame, roles: Roles) -> dict[str, Coded]:
 def _wide(
     text: Text, roles: Roles, scores: Sequence[str], options: ScoreOptions
 ) -> tuple[Piece, str, str | None]:
+    """A column of scores for each configuration, which is called like it; a single one is called like the file."""
     called = [name for name in scores if is_score(name)]
-    if called and not options.score:
+    if len(scores) > 1 and called and not options.score:
         raise DataError(
             f"the columns {some(called)} are metrics, and not configurations",
             where=text.name,
             cure="Add a column configuration and name the scores with --score; or give one such file per configuration. "
             + WHY_CASES,
         )
+    roles = replace(roles, score=tuple(scores))
     if roles.case is None:
         texts = [name for name in text.columns if name not in roles.taken and not text.numeric(name)]
+        if not texts and len(scores) == 1:
+            raise _no_case(text, roles)
         roles = replace(roles, case=texts[0] if texts else None)
     names = [name for name in text.columns if name in roles.taken and name not in scores]
     frame, lines = load(text, names, scores)
@@ -188,38 +190,26 @@ def _wide(
     if roles.case is None:  # a row is a case, of which nothing but its place is known
         columns["case"] = Coded.of(np.arange(len(frame)), [str(line) for line in lines])
     n, C = len(frame), len(scores)
+    configurations = scores if C > 1 else (text.path.stem,)
     piece = Piece(
         file=text.name,
         columns={role: Coded(np.tile(column.codes, C), column.names) for role, column in columns.items()}
-        | {"configuration": Coded.of(np.repeat(np.arange(C, dtype=np.int32), n), scores)},
+        | {"configuration": Coded.of(np.repeat(np.arange(C, dtype=np.int32), n), configurations)},
         score=frame[list(scores)].to_numpy(np.float64).T.ravel(),
         lines=np.tile(lines, C),
     )
-    roles = replace(roles, score=())
+    if C == 1:
+        return piece, _in_words(text, roles, f"one row per case of {text.path.stem}"), scores[0]
     layout = f"one row per case, one column per configuration ({C})"
-    return piece, _in_words(text, roles, layout, set(scores)), None
+    return piece, _in_words(text, replace(roles, score=()), layout, set(scores)), None
 
 
-def _single(text: Text, roles: Roles) -> tuple[Piece, str, str | None]:
-    """A file of one configuration, which is called like the file."""
-    if roles.case is None:
-        texts = [name for name in text.columns if name not in roles.taken and not text.numeric(name)]
-        if not texts:
-            raise _no_case(text, roles)
-        roles = replace(roles, case=texts[0])
-    names = [name for name in text.columns if name in roles.taken and name not in roles.score]
-    frame, lines = load(text, names, roles.score)
-    columns = _columns(frame, roles) | {"configuration": Coded.constant(text.path.stem, len(frame))}
-    piece = Piece(text.name, columns, frame[roles.score[0]].to_numpy(np.float64), lines)
-    return piece, _in_words(text, roles, f"one row per case of {text.path.stem}", set()), roles.score[0]
-
-
-def _in_words(text: Text, roles: Roles, layout: str, used: set[str]) -> str:
+def _in_words(text: Text, roles: Roles, layout: str, used: Collection[str] = ()) -> str:
     """What was recognised, so that nobody is judged by a column that was guessed silently."""
     pairs = [("configuration", ", ".join(roles.configuration)), ("case", roles.case)]
     pairs += [("score", ", ".join(roles.score)), ("repeat", roles.repeat), ("fold", roles.fold)]
     pairs += [("group", roles.group), ("task", roles.task)]
     listed = ", ".join(role if role == name else f"{role} from {name!r}" for role, name in pairs if name)
-    idle = [name for name in text.columns if name not in roles.taken | used]
+    idle = [name for name in text.columns if name not in {*roles.taken, *used}]
     parts = [layout, listed, f"not used: {some(idle)}" if idle else ""]
     return f"{text.name}: {'; '.join(part for part in parts if part)}"

@@ -87,39 +87,33 @@ def roles_of(columns: Sequence[str], options: ScoreOptions, *, where: str) -> Ro
     Raises:
         SpecError: a column that is stated is not there.
     """
-    singles = {key: getattr(options, key) for key in ("case", "repeat", "fold", "group")}
-    stated = [*options.configuration, *options.score, *(name for name in singles.values() if name)]
+    roles: dict[str, tuple[str, ...]] = {role: _stated(options, role) for role in USUAL}
+    stated = [name for names in roles.values() for name in names]
     for name in stated:
         if name not in columns and name != NONE:
             raise unknown(name, columns, f"column of {where}")
     free = [name for name in columns if name not in stated]
-    recognised: dict[str, str | None] = {}
-    for key in ("configuration", "case", "score", "repeat", "fold", "group", "task"):
-        is_stated = singles[key] if key in singles else key != "task" and getattr(options, key)
-        recognised[key] = None if is_stated else _usual(key, free)
-        free = [name for name in free if name != recognised[key]]
-    named = {key: _stated(singles[key], recognised[key]) for key in singles}
-    return Roles(
-        configuration=options.configuration or _as_tuple(recognised["configuration"]),
-        score=options.score or _as_tuple(recognised["score"]),
-        task=recognised["task"],
-        **named,
-    )
+    for role, names in roles.items():
+        if not names:
+            roles[role] = _usual(role, free)
+            free = [name for name in free if name not in roles[role]]
+        elif names == (NONE,):
+            roles[role] = ()
+    single = {
+        role: roles[role][0] if roles[role] else None for role in ("case", "repeat", "fold", "group", "task")
+    }
+    return Roles(configuration=roles["configuration"], score=roles["score"], **single)
 
 
-def _usual(key: str, free: Iterable[str]) -> str | None:
-    """The free column with the likeliest of the usual names."""
-    rank = {name: position for position, name in enumerate(USUAL[key])}
+def _stated(options: ScoreOptions, role: str) -> tuple[str, ...]:
+    """The columns that are stated for a role; `ScoreOptions.task` is a task, and not a column."""
+    stated = None if role == "task" else getattr(options, role)
+    return (stated,) if isinstance(stated, str) else stated or ()
+
+
+def _usual(role: str, free: Iterable[str]) -> tuple[str, ...]:
+    """The free column with the likeliest of the usual names, if any."""
+    rank = {name: position for position, name in enumerate(USUAL[role])}
     ranked = [(min(rank.get(plain(name), 99), rank.get(_stem(name), 99)), name) for name in free]
     best = min(ranked, key=lambda pair: pair[0], default=(99, ""))
-    return best[1] if best[0] < 99 else None
-
-
-def _stated(stated: str | None, recognised: str | None) -> str | None:
-    if stated is None:
-        return recognised
-    return None if stated == NONE else stated
-
-
-def _as_tuple(name: str | None) -> tuple[str, ...]:
-    return (name,) if name else ()
+    return (best[1],) if best[0] < 99 else ()

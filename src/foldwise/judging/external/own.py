@@ -13,11 +13,10 @@ from foldwise.errors import DataError, unknown
 from foldwise.judging.external.grid import Grid
 from foldwise.judging.external.options import NONE, ScoreOptions
 from foldwise.judging.external.text import Coded, Piece, Text, coded, load
-from foldwise.judging.tables import CLASSIFIED, SEGMENTED
+from foldwise.judging.tables import CLASSIFIED, NAMES, SEGMENTED
 from foldwise.metrics.outputs import Bools, Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
 
-NAMES = ("configuration", "configuration_name", "repeat", "fold", "case", "image", "group", "class")
 OVERLAPS = {"dice_img_macro": "dice", "iou_img_macro": "iou"}  # what a table of a segmentation has per image
 
 

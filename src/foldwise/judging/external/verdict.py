@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from foldwise.judging.external.own import family_of, outputs_of
 from foldwise.judging.external.reading import ScoreFiles, metric_of, read_files
 from foldwise.judging.judge import assemble
 from foldwise.judging.judgement import Judgement, Terms, judge_scores
-from foldwise.judging.scores.scoring import Scored, score
+from foldwise.judging.scores.scoring import Scored, over_repeats, score
 from foldwise.judging.sections.configurations import result_of
 from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.sections.fit_warnings import unstable
@@ -29,7 +28,6 @@ from foldwise.judging.wording import in_text, with_interval
 from foldwise.metrics.influence import Units, mean_score
 from foldwise.metrics.outputs import Floats, Ints
 from foldwise.metrics.table import METRICS, Metric, choose_metric, reported
-from foldwise.storage import written_whole
 from foldwise.study.spec import Judging
 from foldwise.text import count, natural
 
@@ -37,10 +35,6 @@ MAX_FOLDS = 100  # whose scores are in the verdict one by one
 
 SEED = 0  # of the draws: the same files give the same verdict
 MARGIN = 0.01  # of scores between 0 and 1, as in a study
-COLUMNS = (
-    "estimate", "low", "high", "se", "run_sd", "difference", "difference_low", "difference_high", "p",
-    "could_be_best", "equivalent", "p_wins", "rank_low", "rank_high", "ruled_out_by", "num_done", "num_planned",
-)  # fmt: skip
 
 
 def judge_files(paths: Sequence[Path], options: ScoreOptions | None = None) -> Verdict:
@@ -192,19 +186,6 @@ def _factors(external: ExternalScores, judgement: Judgement) -> tuple[Factor, ..
     return tuple(factors)
 
 
-def write_leaderboard(path: Path, verdict: Verdict) -> None:
-    """One row per configuration, best first; what is not known is an empty cell."""
-    factors = list(dict.fromkeys(factor for row in verdict.configurations for factor in row.levels))
-    with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["configuration", *factors, "verdict", "metric", *COLUMNS])
-        for row in verdict.configurations:
-            levels = [row.levels.get(factor) for factor in factors]
-            numbers = (getattr(row, key) for key in COLUMNS)
-            cells = [row.name, *levels, row.verdict, verdict.metric.name, *numbers]
-            rows.writerow(["" if cell is None else cell for cell in cells])
-
-
 @dataclass(frozen=True)
 class ExternalScores:
     """What was read, its design, the metric that decides and all others, and the scores of every configuration."""
@@ -236,15 +217,9 @@ def _scored(read: ScoreFiles, grid: Grid, options: ScoreOptions) -> ExternalScor
 
 
 def _of_scores(grid: Grid, c: int, metric: Metric, unit_folds: Ints) -> Scored:
-    scores_Rn, name = grid.scores(c), metric.name
-    there = [(r, row) for r, row in enumerate(scores_Rn) if np.isfinite(row).any()]
-    done = [(r, mean_score(row, grid.units)) for r, row in there]
-    return Scored(
-        estimates={name: float(np.mean([score.estimate for _, score in done])) if done else float("nan")},
-        values={name: np.stack([score.values for _, score in done])} if done else {},
-        support={name: min((score.support for _, score in done), default=0.0)},
-        num_positives={name: None},
-        num_undefined={name: max((score.num_undefined for _, score in done), default=0)},
+    there = [(r, row) for r, row in enumerate(grid.scores(c)) if np.isfinite(row).any()]
+    return over_repeats(
+        {metric.name: [mean_score(row, grid.units) for _, row in there]},
         folds=tuple(_by_fold(grid.units, there, unit_folds)),
         unit_folds=unit_folds,
     )

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foldwise.data.folds.splits import Split
 from foldwise.judging.scores.rows import Rows
-from foldwise.metrics.outputs import CLIP, Floats, Ints, Outputs
+from foldwise.metrics.outputs import CLIP, Floats, Outputs
 
 BINS = 256
+Predict = Callable[[Rows, Outputs], Outputs]
 
 
 @dataclass(frozen=True)
@@ -22,51 +22,35 @@ class Baseline:
     name: str
     sentence: str
     families: tuple[str, ...]
-    predict: Callable[[Rows, Outputs], Outputs]
+    predict: Predict
 
 
-def _by_fold(rows: Rows, like: Outputs, say: Callable[[Floats], Floats]) -> Outputs:
-    """Every case of a fold gets `say(share of each class in the training part of the fold)`."""
-    assert rows.truth is not None
-    assert like.probabilities is not None
-    probabilities = np.zeros(like.probabilities.shape)
-    for fold in np.unique(like.fold):
-        members = like.fold == fold
-        # Of the training and validation part of the fold: frequencies of the test fold would be peeking.
-        trained = _training_part(rows, like.case[members])
-        probabilities[members] = say(rows.truth[trained].mean(axis=0))
-    return replace(like, probabilities=probabilities, thresholds=None)
+def _by_fold(say: Callable[[Floats], Floats]) -> Predict:
+    """Gives every case of a fold `say(share of each class in the training part of the fold)`."""
+
+    def predict(rows: Rows, like: Outputs) -> Outputs:
+        assert rows.truth is not None
+        assert like.probabilities is not None
+        probabilities = np.zeros(like.probabilities.shape)
+        for fold in np.unique(like.fold):
+            members = like.fold == fold
+            split = next(split for split in rows.splits if np.isin(like.case[members], split.test).all())
+            # Of the training and validation part of the fold: frequencies of the test fold would be peeking.
+            learned = np.concatenate([split.train, split.validation])
+            probabilities[members] = say(rows.truth[learned].mean(axis=0))
+        return replace(like, probabilities=probabilities, thresholds=None)
+
+    return predict
 
 
-def _training_part(rows: Rows, tested: Ints) -> Ints:
-    split = next(split for split in rows.splits if _tests(split, tested))
-    return np.concatenate([split.train, split.validation]).astype(np.int64)
-
-
-def _tests(split: Split, cases: Ints) -> bool:
-    return bool(np.isin(cases, split.test).all())
-
-
-def _majority(rows: Rows, like: Outputs) -> Outputs:
-    return _by_fold(rows, like, lambda share: (np.arange(len(share)) == share.argmax()).astype(float))
-
-
-def _prior(rows: Rows, like: Outputs) -> Outputs:
-    return _by_fold(rows, like, lambda share: share)
-
-
-def _commonest_labels(rows: Rows, like: Outputs) -> Outputs:
-    return _by_fold(rows, like, commonest)
+def _most_frequent(share: Floats) -> Floats:
+    return np.asarray(np.arange(len(share)) == share.argmax(), dtype=np.float64)
 
 
 def commonest(share: Floats) -> Floats:
     """1 for the most frequent labels, as many as an image has on average (at least one), 0 for the others."""
     chosen = np.argsort(-share, kind="stable")[: max(1, round(float(share.sum())))]
     return np.isin(np.arange(len(share)), chosen).astype(float)
-
-
-def _every_label(rows: Rows, like: Outputs) -> Outputs:
-    return _by_fold(rows, like, lambda share: np.ones(len(share)))
 
 
 def _all_background(rows: Rows, like: Outputs) -> Outputs:
@@ -104,10 +88,10 @@ def _one_class(like: Outputs, chosen: int) -> Outputs:
 
 _LABELLED = ("binary", "multiclass", "multilabel")
 BASELINES = (
-    Baseline("majority", "always the most frequent class", "says the most frequent class of the training images, without looking", ("binary", "multiclass"), _majority),
-    Baseline("prior", "class frequencies", "gives every image the class frequencies of the training images", _LABELLED, _prior),
-    Baseline("all_ones", "every label", "says every label of every image", ("multilabel",), _every_label),
-    Baseline("commonest", "the commonest labels", "says the most frequent labels of the training images, as many as an image has on average", ("multilabel",), _commonest_labels),
+    Baseline("majority", "always the most frequent class", "says the most frequent class of the training images, without looking", ("binary", "multiclass"), _by_fold(_most_frequent)),
+    Baseline("prior", "class frequencies", "gives every image the class frequencies of the training images", _LABELLED, _by_fold(lambda share: share)),
+    Baseline("all_ones", "every label", "says every label of every image", ("multilabel",), _by_fold(np.ones_like)),
+    Baseline("commonest", "the commonest labels", "says the most frequent labels of the training images, as many as an image has on average", ("multilabel",), _by_fold(commonest)),
     Baseline("all_background", "all background", "calls every pixel background", ("segmentation",), _all_background),
     Baseline("all_foreground", "all foreground", "calls every pixel the most frequent foreground class", ("segmentation",), _all_foreground),
 )  # fmt: skip
@@ -116,9 +100,7 @@ BASELINES = (
 def baselines_of(rows: Rows, repeats: list[Outputs]) -> list[tuple[Baseline, list[Outputs]]]:
     """The trivial predictors of a task and what they say about the same cases, repeat by repeat.
 
-    Args:
-        rows: of the run.
-        likes: the outputs of any configuration, one per repeat; only cases, folds and truth are used.
+    Of the outputs in every of the `repeats`, of any configuration, only cases, folds and truth are used.
     """
     chosen = [baseline for baseline in BASELINES if rows.family in baseline.families]
     return [(baseline, [baseline.predict(rows, outputs) for outputs in repeats]) for baseline in chosen]

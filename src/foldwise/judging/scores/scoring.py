@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,6 @@ from foldwise.metrics.outputs import Floats, Ints, Outputs, of_fold
 from foldwise.metrics.ranking import AUROC, AVERAGE_PRECISION, MIN_POSITIVES, ranked
 from foldwise.metrics.ratios import image_dice, image_iou, pixel_ap, pixel_auroc, pooled_by_class
 from foldwise.metrics.table import Metric, reported
-
-NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -66,22 +65,15 @@ def score(
     """
     first = repeats[0][1]
     table = reported(decides, first.family, boundary=first.nsd is not None)
-    scored = {
-        name: [unit_scores(metric, outputs, units) for _, outputs in repeats]
-        for name, metric in table.items()
-    }
     per_fold = [
         (repeat, int(fold), unit_scores(decides, of_fold(outputs, fold), units).estimate)
         for repeat, outputs in repeats
         for fold in np.unique(outputs.fold)
     ]
-    return Scored(
-        estimates={name: _mean(own.estimate for own in by_repeat) for name, by_repeat in scored.items()},
-        values={name: np.stack([own.values for own in by_repeat]) for name, by_repeat in scored.items()},
-        support={name: min(own.support for own in by_repeat) for name, by_repeat in scored.items()},
-        num_positives={name: _least(by_repeat) for name, by_repeat in scored.items()},
-        num_undefined={
-            name: max(own.num_undefined for own in by_repeat) for name, by_repeat in scored.items()
+    return over_repeats(
+        {
+            name: [unit_scores(metric, outputs, units) for _, outputs in repeats]
+            for name, metric in table.items()
         },
         per_class=by_class([outputs for _, outputs in repeats], classes),
         folds=tuple(per_fold),
@@ -89,14 +81,32 @@ def score(
     )
 
 
+def over_repeats(by_metric: Mapping[str, Sequence[UnitScores]], **others: Any) -> Scored:
+    """The numbers of a configuration from its scores in every repeat, by metric, and its `others` fields."""
+    positives = {
+        name: [score.num_positives for score in scores if score.num_positives is not None]
+        for name, scores in by_metric.items()
+    }
+    return Scored(
+        estimates={name: _mean(score.estimate for score in scores) for name, scores in by_metric.items()},
+        values={
+            name: np.stack([score.values for score in scores]) for name, scores in by_metric.items() if scores
+        },
+        support={
+            name: min((score.support for score in scores), default=0.0) for name, scores in by_metric.items()
+        },
+        num_positives={name: min(numbers, default=None) for name, numbers in positives.items()},
+        num_undefined={
+            name: max((score.num_undefined for score in scores), default=0)
+            for name, scores in by_metric.items()
+        },
+        **others,
+    )
+
+
 def _mean(values: Iterable[float]) -> float:
     defined = [value for value in values if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else NAN
-
-
-def _least(by_repeat: Sequence[UnitScores]) -> int | None:
-    numbers = [own.num_positives for own in by_repeat if own.num_positives is not None]
-    return min(numbers) if numbers else None
+    return float(np.mean(defined)) if defined else float("nan")
 
 
 def by_class(repeats: Sequence[Outputs], classes: Sequence[str]) -> dict[str, Measures]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows, read_arrays
-from foldwise.judging.scores.scoring import Scored, table_of
+from foldwise.judging.scores.scoring import over_repeats, table_of
 from foldwise.judging.verdict_configurations import (
     Condition,
     ConfigurationResult,
@@ -130,24 +130,16 @@ def _estimates(
     metric: Metric, outputs: Sequence[Sequence[Outputs]], judgement: Judgement
 ) -> list[ScoreEstimate]:
     """One metric of all configurations in one condition, judged as the images as they are."""
-    scored = [_scored(metric, repeats, judgement) for repeats in outputs]
-    alpha = judgement.judge.alpha
-    table = table_of(metric, scored, judgement.units, num_cases=judgement.num_cases, alpha=alpha)
+    units, alpha = judgement.units, judgement.judge.alpha
+    scored = [
+        over_repeats(
+            {metric.name: [unit_scores(metric, repeat, units) for repeat in repeats]},
+            unit_folds=np.stack([units.folds(repeat) for repeat in repeats]),
+        )
+        for repeats in outputs
+    ]
+    table = table_of(metric, scored, units, num_cases=judgement.num_cases, alpha=alpha)
     return [
         ScoreEstimate(estimate=own.estimates[metric.name], low=low, high=high)
         for own, (low, high) in zip(scored, table.intervals, strict=True)
     ]
-
-
-def _scored(metric: Metric, repeats: Sequence[Outputs], judgement: Judgement) -> Scored:
-    name, scores = metric.name, [unit_scores(metric, outputs, judgement.units) for outputs in repeats]
-    estimates = [score.estimate for score in scores if not np.isnan(score.estimate)]
-    positives = [score.num_positives for score in scores if score.num_positives is not None]
-    return Scored(
-        estimates={name: float(np.mean(estimates)) if estimates else float("nan")},
-        values={name: np.stack([score.values for score in scores])},
-        support={name: min(score.support for score in scores)},
-        num_positives={name: min(positives, default=None)},
-        num_undefined={name: max(score.num_undefined for score in scores)},
-        unit_folds=np.stack([judgement.units.folds(outputs) for outputs in repeats]),
-    )
