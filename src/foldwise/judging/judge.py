@@ -46,7 +46,7 @@ from foldwise.judging.verdict import (
     State,
     Verdict,
 )
-from foldwise.judging.verdict_configurations import ConfigurationResult, ModelThroughput
+from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import Metric, choose_metric, reported
 from foldwise.runs.folder import RunFolder, write_json
@@ -80,10 +80,10 @@ def verdict_now(folder: RunFolder) -> tuple[Verdict, Rows]:
     """
     study = folder.load_study()
     rows = with_boundaries(study, read_rows(folder), folder)
-    return verdict_of(study, rows, throughput_section(folder)), rows
+    return verdict_of(study, rows), rows
 
 
-def verdict_of(study: Study, rows: Rows, throughput: Sequence[ModelThroughput] = ()) -> Verdict:
+def verdict_of(study: Study, rows: Rows) -> Verdict:
     """The verdict of a study on its rows; nothing is written."""
     judgement = _judgement(study, rows)
     configurations = configuration_results(rows, judgement)
@@ -119,7 +119,7 @@ def verdict_of(study: Study, rows: Rows, throughput: Sequence[ModelThroughput] =
         aa_test=equals,
         robustness=robustness_section(study.robustness, rows, judgement, configurations),
         failed_items=failed_items(rows.auxiliary),
-        throughput=tuple(throughput),
+        throughput=throughput_section(rows.auxiliary),
     )
 
 

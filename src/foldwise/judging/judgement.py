@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,6 +49,10 @@ class Terms:
     def confidence(self) -> str:
         """Of every interval: ``95 %``."""
         return f"{100 * (1 - self.judge.alpha):g} %"
+
+    def table_of(self, metric: Metric, scored: Sequence[Scored]) -> MetricTable:
+        """A metric of several that are judged together, with its intervals."""
+        return table_of(metric, scored, self.units, num_cases=self.num_cases, alpha=self.judge.alpha)
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,7 @@ def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collectio
     whole = [id for id in scored if id in complete and np.isfinite(scored[id].values[name]).all()]
     comparable = best_first(whole, scored, terms.metric)
     rows = [scored[id] for id in comparable]
-    tables = {
-        key: table_of(metric, rows, terms.units, num_cases=terms.num_cases, alpha=terms.judge.alpha)
-        for key, metric in (terms.metrics.items() if rows else ())
-    }
+    tables = {key: terms.table_of(metric, rows) for key, metric in terms.metrics.items()} if rows else {}
     comparison, selected = compared(tables.get(name), seed=terms.seed, alpha=terms.judge.alpha)
     return Judgement(
         **vars(terms),

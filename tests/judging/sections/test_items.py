@@ -2,7 +2,7 @@
 
 from foldwise.judging.sections.auxiliary import throughput_section
 from foldwise.judging.verdict_configurations import SpeedPoint
-from foldwise.runs.folder import RunFolder, write_json
+from foldwise.runs.folder import RunFolder, read_auxiliary, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
 from foldwise.study.spec import Training
@@ -36,7 +36,7 @@ def test_what_is_done_or_failed_is_told_in_plan_order(tmp_path):
     ):
         folder.done(name).mkdir(parents=True)
         write_json(folder.done(name) / "result.json", result)
-    told = throughput_section(folder)
+    told = throughput_section(read_auxiliary(folder, folder.load_plan()))
     assert [(row.model, row.cache, row.error) for row in told] == [
         ("conv (width 4)", "memory", "no room"),
         ("conv (width 4)", "none", None),

@@ -135,6 +135,10 @@ class Rows:
             if fit.status == "done" and repeat in (None, fit.repeat)
         ]
 
+    def auxiliary_of(self, kind: str) -> list[AuxiliaryItem]:
+        """The auxiliary items of a kind, in plan order."""
+        return [item for item in self.auxiliary if item.kind == kind]
+
     def complete(self, configuration: str) -> bool:
         """Whether every fold of every repeat is done, so that the configuration can be compared."""
         fits = self.fits_of(configuration)

@@ -6,7 +6,7 @@ configurations, and nothing of them enters the comparison.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,8 +14,8 @@ import numpy as np
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import PlannedFit, Rows, fit_of
-from foldwise.judging.scores.scoring import Scored, score, table_of
-from foldwise.judging.sections.configurations import cost_of, fold_scores
+from foldwise.judging.scores.scoring import Scored, score
+from foldwise.judging.sections.configurations import cause_of, cost_of, fold_scores
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.statistics.variance import Variance
@@ -28,7 +28,7 @@ from foldwise.judging.verdict_configurations import (
 )
 from foldwise.judging.verdict_sections import AATestPairs, AATestSection
 from foldwise.judging.wording import show
-from foldwise.runs.folder import AuxiliaryItem, RunFolder
+from foldwise.runs.folder import AuxiliaryItem
 from foldwise.study.spec import Choice
 from foldwise.text import count
 
@@ -41,12 +41,17 @@ def aa_test_section(rows: Rows, judgement: Judgement, *, num_planned: int) -> AA
     Equal configurations should be called different as rarely as the test promises, and how far their scores lie apart
     is what seeds alone can do.
     """
-    configuration = _configuration(rows)
-    copies = _scored_copies(rows, judgement)
-    if configuration is None or configuration not in judgement.comparable or not copies:
+    metric, items = judgement.metric.name, rows.auxiliary_of("aa_test")
+    by_copy: dict[str, list[AuxiliaryItem]] = {}
+    for item in sorted(items, key=lambda item: int(item.settings["copy"])):
+        by_copy.setdefault(str(item.settings["copy"]), []).append(item)
+    _, scored = _as_configurations(rows, judgement, by_copy)
+    copies = [copy for copy in scored.values() if np.isfinite(copy.values[metric]).all()]
+    if not copies or items[0].settings["configuration"] not in judgement.comparable:
         return None
+    configuration = str(items[0].settings["configuration"])
     equals = [judgement.scored[configuration], *copies]
-    estimates = [scored.estimates[judgement.metric.name] for scored in equals]
+    estimates = [of_equal.estimates[metric] for of_equal in equals]
     pairs = _pairs(judgement, configuration, equals)
     apart, sd = max(estimates) - min(estimates), float(np.std(estimates, ddof=1))
     return AATestSection(
@@ -72,24 +77,23 @@ def aa_test_warning(section: AATestSection | None) -> VerdictWarning | None:
     return VerdictWarning(code="EQUALS_DIFFER", message=message, cure=cure)
 
 
-def _configuration(rows: Rows) -> str | None:
-    """The configuration that was copied."""
-    copied = (str(item.settings["configuration"]) for item in rows.auxiliary if item.kind == "aa_test")
-    return next(copied, None)
+def _as_configurations(
+    rows: Rows, judgement: Judgement, items: Mapping[str, Sequence[AuxiliaryItem]]
+) -> tuple[Rows, dict[str, Scored]]:
+    """Items by name, read as the fits of configurations of these names; and the scores of those with all their folds.
 
-
-def _scored_copies(rows: Rows, judgement: Judgement) -> list[Scored]:
-    """Every copy that has all its folds and a defined score, by its number."""
-    items = [item for item in rows.auxiliary if item.kind == "aa_test"]
-    copies = sorted({int(item.settings["copy"]) for item in items})
-    # Read as fits of configurations that are called by their numbers, so that they are scored like any other.
-    as_fits = replace(rows, fits=tuple(fit_of(item, str(item.settings["copy"])) for item in items))
-    complete = [str(copy) for copy in copies if as_fits.complete(str(copy))]
-    scored = [
-        score(as_fits.outputs_by_repeat(copy), rows.units, decides=judgement.metric, classes=rows.classes)
-        for copy in complete
-    ]
-    return [copy for copy in scored if np.isfinite(copy.values[judgement.metric.name]).all()]
+    They leave the same files as fits, and so are scored like any other.
+    """
+    fits = tuple(fit_of(item, name) for name, of_name in items.items() for item in of_name)
+    as_fits = replace(rows, fits=fits)
+    scored = {
+        name: score(
+            as_fits.outputs_by_repeat(name), rows.units, decides=judgement.metric, classes=rows.classes
+        )
+        for name in items
+        if as_fits.complete(name)
+    }
+    return as_fits, scored
 
 
 def _pairs(judgement: Judgement, configuration: str, equals: Sequence[Scored]) -> AATestPairs | None:
@@ -100,9 +104,7 @@ def _pairs(judgement: Judgement, configuration: str, equals: Sequence[Scored]) -
     """
     others = [judgement.scored[id] for id in judgement.comparable if id != configuration]
     alpha, margin = judgement.judge.alpha, judgement.judge.equivalent_within
-    table = table_of(
-        judgement.metric, [*equals, *others], judgement.units, num_cases=judgement.num_cases, alpha=alpha
-    )
+    table = judgement.table_of(judgement.metric, [*equals, *others])
     if table.variance is None:
         return None
     comparison = compare(table.variance, seed=judgement.seed, alpha=alpha)
@@ -137,32 +139,18 @@ def shallow_baselines(
     baselines: Sequence[Choice], rows: Rows, judgement: Judgement
 ) -> tuple[ShallowBaseline, ...]:
     """Every baseline that has all its folds, the best first; its own numbers are judged by itself."""
-    if not baselines:
-        return ()
-    fits = {str(baseline): _fits(rows, baseline) for baseline in baselines}
-    theirs = replace(rows, fits=tuple(fit for own in fits.values() for fit in own))
-    scored = {
-        name: score(
-            theirs.outputs_by_repeat(name), rows.units, decides=judgement.metric, classes=rows.classes
-        )
-        for name in fits
-        if theirs.complete(name)
+    settings = {str(baseline): baseline.model_dump(mode="json") for baseline in baselines}
+    items = {
+        name: [item for item in rows.auxiliary_of("shallow") if item.settings["baseline"] == own]
+        for name, own in settings.items()
     }
+    as_fits, scored = _as_configurations(rows, judgement, items)
     against = _against_configurations(judgement, list(scored.values()))
     made = [
-        _result(judgement, name, scored[name], fits[name], test)
+        _result(judgement, name, scored[name], as_fits.done(name), test)
         for name, test in zip(scored, against, strict=True)
     ]
     return tuple(sorted(made, key=lambda baseline: -judgement.sign * (baseline.estimate or 0.0)))
-
-
-def _fits(rows: Rows, baseline: Choice) -> list[PlannedFit]:
-    """Its items as if they were fits: they leave the same scores."""
-    settings = baseline.model_dump(mode="json")
-    items = [
-        item for item in rows.auxiliary if item.kind == "shallow" and item.settings["baseline"] == settings
-    ]
-    return [fit_of(item, str(baseline)) for item in items]
 
 
 class _Test(NamedTuple):
@@ -193,11 +181,7 @@ def _result(
 
 def _alone(judgement: Judgement, metric: str, scored: Scored) -> ScoreEstimate:
     """A metric with its interval, from the scores of the baseline alone."""
-    row = judgement.metrics[metric]
-    table = table_of(
-        row, [scored], judgement.units, num_cases=judgement.num_cases, alpha=judgement.judge.alpha
-    )
-    low, high = table.intervals[0]
+    low, high = judgement.table_of(judgement.metrics[metric], [scored]).intervals[0]
     return ScoreEstimate(estimate=scored.estimates[metric], low=low, high=high)
 
 
@@ -207,15 +191,13 @@ def _against_configurations(judgement: Judgement, baselines: Sequence[Scored]) -
     Where nothing can be tested, a baseline that is at least as good as the winner is not beaten.
     """
     decisive = judgement.decisive
-    if decisive is None:
+    if decisive is None or not baselines:
         return [_Test()] * len(baselines)
     name, alpha = judgement.metric.name, judgement.judge.alpha
     rows = [judgement.scored[id] for id in judgement.comparable]
     apart = [id.estimates[name] - rows[0].estimates[name] for id in baselines]
-    together = table_of(
-        judgement.metric, [*rows, *baselines], judgement.units, num_cases=judgement.num_cases, alpha=alpha
-    )
-    if together.variance is None or decisive.variance is None or not baselines:
+    together = judgement.table_of(judgement.metric, [*rows, *baselines])
+    if together.variance is None or decisive.variance is None:
         return [_Test(difference, judgement.sign * difference < 0) for difference in apart]
     # Judged together, baselines that hardly vary would lower the variance that few networks share.
     variance = _as_unsteady_as_alone(together.variance, decisive.variance)
@@ -260,30 +242,22 @@ def not_beaten(
 
 def failed_items(items: Sequence[AuxiliaryItem]) -> tuple[FailedItem, ...]:
     """Every item that ended with an error; the study went on without it."""
-    failed = [
-        (item, item.result.get("error") or {}) for item in items if item.result.get("status") == "failed"
-    ]
     return tuple(
-        FailedItem(
-            item=item.item,
-            kind=item.kind,
-            title=item.title,
-            type=cause.get("type", "unknown"),
-            message=cause.get("message", "no cause was recorded"),
-        )
-        for item, cause in failed
+        FailedItem(item=item.item, kind=item.kind, title=item.title, **cause_of(item.result))
+        for item in items
+        if item.result.get("status") == "failed"
     )
 
 
-def throughput_section(folder: RunFolder) -> tuple[ModelThroughput, ...]:
+def throughput_section(items: Sequence[AuxiliaryItem]) -> tuple[ModelThroughput, ...]:
     """Every model, device and cache that was to be measured and is done or failed, in plan order.
 
     It is no part of the choice between configurations.
     """
     made = []
-    for item in folder.load_plan().items:
-        result = folder.result(item.id)
-        if item.kind != "measure" or result is None:
+    for item in items:
+        result = item.result
+        if item.kind != "measure" or not result:
             continue
         training = item.settings["training"]
         made.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,11 @@ def _result(
         cost=cost,
         num_done=sum(fit.status == "done" for fit in fits),
         num_planned=len(fits),
-        failures=tuple(_failure(fit) for fit in fits if fit.status == "failed"),
+        failures=tuple(
+            Failure(item=fit.item, repeat=fit.repeat, fold=fit.fold, **cause_of(fit.result))
+            for fit in fits
+            if fit.status == "failed"
+        ),
     )
 
 
@@ -133,15 +137,10 @@ def _pooled_latency(rows: Rows, configurations: Sequence[Configuration]) -> dict
     return costs
 
 
-def _failure(fit: PlannedFit) -> Failure:
-    error = fit.result.get("error") or {}
-    return Failure(
-        item=fit.item,
-        repeat=fit.repeat,
-        fold=fit.fold,
-        type=error.get("type", "unknown"),
-        message=error.get("message", "no cause was recorded"),
-    )
+def cause_of(result: Mapping[str, Any]) -> dict[str, str]:
+    """The type and the message of the error with which an item ended."""
+    error = result.get("error") or {}
+    return {"type": error.get("type", "unknown"), "message": error.get("message", "no cause was recorded")}
 
 
 def cost_of(done: Sequence[PlannedFit]) -> Cost:

@@ -14,7 +14,7 @@ import numpy as np
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows, read_arrays
-from foldwise.judging.scores.scoring import over_repeats, table_of
+from foldwise.judging.scores.scoring import over_repeats
 from foldwise.judging.verdict_configurations import (
     Condition,
     ConfigurationResult,
@@ -34,12 +34,9 @@ SHOWN = {
     "multiclass": ("accuracy", "recall_macro", "specificity_macro", "auroc_macro"),
     "multilabel": ("label_accuracy", "recall_macro", "specificity_macro", "auroc_macro"),
     "segmentation": (
-        "pixel_accuracy_pooled",
-        "pixel_sensitivity_pooled_macro",
-        "pixel_specificity_pooled_macro",
-        "pixel_auroc_img_macro",
+        "pixel_accuracy_pooled", "pixel_sensitivity_pooled_macro", "pixel_specificity_pooled_macro", "pixel_auroc_img_macro",
     ),
-}
+}  # fmt: skip
 ARRAYS = ("probabilities", "confusion", "histogram", "log_loss_sum", "brier_sum")
 
 
@@ -51,11 +48,7 @@ def robustness_section(
 ) -> RobustnessSection | None:
     """None where the study does not ask, or no configuration was tested in every condition.
 
-    Args:
-        study: what is asked.
-        rows: of the run.
-        judgement: whose metric comes first; the usual one in the place of one that needs boundaries.
-        configurations: in their order.
+    The metric that decides comes first; in the place of one that needs boundaries the usual one.
     """
     if study is None:
         return None
@@ -93,9 +86,7 @@ def _metrics(rows: Rows, decides: Metric) -> list[Metric]:
 def _items_of(rows: Rows, configuration: str) -> list[AuxiliaryItem]:
     """The items of a configuration; none unless all its folds are done, and tested in every condition."""
     items = [
-        item
-        for item in rows.auxiliary
-        if item.kind == "robustness" and item.settings["configuration"] == configuration
+        item for item in rows.auxiliary_of("robustness") if item.settings["configuration"] == configuration
     ]
     whole = rows.complete(configuration) and len(items) == len(rows.fits_of(configuration))
     return items if whole and all(item.done for item in items) else []
@@ -130,7 +121,7 @@ def _estimates(
     metric: Metric, outputs: Sequence[Sequence[Outputs]], judgement: Judgement
 ) -> list[ScoreEstimate]:
     """One metric of all configurations in one condition, judged as the images as they are."""
-    units, alpha = judgement.units, judgement.judge.alpha
+    units = judgement.units
     scored = [
         over_repeats(
             {metric.name: [unit_scores(metric, repeat, units) for repeat in repeats]},
@@ -138,8 +129,7 @@ def _estimates(
         )
         for repeats in outputs
     ]
-    table = table_of(metric, scored, units, num_cases=judgement.num_cases, alpha=alpha)
     return [
         ScoreEstimate(estimate=own.estimates[metric.name], low=low, high=high)
-        for own, (low, high) in zip(scored, table.intervals, strict=True)
+        for own, (low, high) in zip(scored, judgement.table_of(metric, scored).intervals, strict=True)
     ]
