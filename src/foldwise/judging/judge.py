@@ -34,7 +34,7 @@ from foldwise.judging.sections.robustness import robustness_section
 from foldwise.judging.sections.textbook import textbook_section
 from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.sections.warnings import run_warnings
-from foldwise.judging.statistics.design import Factor, factors_of
+from foldwise.judging.statistics.design import factors_of
 from foldwise.judging.statistics.pairs import Pair, all_pairs
 from foldwise.judging.tables import write_results, write_scores
 from foldwise.judging.verdict import (
@@ -92,7 +92,9 @@ def verdict_of(study: Study, rows: Rows) -> Verdict:
     state = state_of(rows, judgement, configurations)
     unbeaten = not_beaten(shallow, configurations, alpha=study.judge.alpha)
     equals = aa_test_section(rows, judgement, num_planned=study.validate_.num_copies)
-    factors = factors_section(_factors(study, rows, judgement), judgement, configurations)
+    compared = [rows.by_id[id] for id in judgement.comparable]
+    varied = factors_of(study, compared) if len(compared) > 1 else ()
+    factors = factors_section(varied, judgement, configurations)
     winner = judgement.comparable[0] if judgement.comparable else None
     answer = None
     if winner is not None:
@@ -144,7 +146,16 @@ def assemble(
         configurations: best first, then those that cannot be compared.
         sections: `warnings`, `factors`, and what only a run has; those that are left out are None or empty.
     """
-    metrics = {name: _metric_facts(metric, averaging(metric)) for name, metric in judgement.metrics.items()}
+    metrics = {
+        name: MetricFacts(
+            name=name,
+            title=metric.title,
+            higher_is_better=metric.higher_is_better,
+            averaging=averaging(metric),
+            bounded=metric.bounded,
+        )
+        for name, metric in judgement.metrics.items()
+    }
     decides = metrics[judgement.metric.name]
     run_only: dict[str, Any] = dict.fromkeys(
         ("thresholds", "boundary", "calibration", "aa_test", "robustness")
@@ -214,12 +225,6 @@ def _judgement(study: Study, rows: Rows) -> Judgement:
     return with_trivial(judge_scores(terms, scored, complete), trivial)
 
 
-def _factors(study: Study, rows: Rows, judgement: Judgement) -> tuple[Factor, ...]:
-    by_id = {configuration.id: configuration for configuration in rows.configurations}
-    compared = [by_id[id] for id in judgement.comparable]
-    return factors_of(study, compared) if len(compared) > 1 else ()
-
-
 def selection_section(judgement: Judgement) -> SelectionSection | None:
     """The winner's score before and after the correction, in the sign of the metric; None where nothing was chosen."""
     if judgement.selected is None:
@@ -255,16 +260,6 @@ def _pair(pair: Pair, judgement: Judgement) -> PairResult:
     turned = {"difference": sign * pair.difference, "low": low, "high": high}
     turned |= {"low_all": low_all, "high_all": high_all}
     return PairResult(**vars(pair) | {"a": ids[pair.a], "b": ids[pair.b]} | turned)
-
-
-def _metric_facts(metric: Metric, averaging: str) -> MetricFacts:
-    return MetricFacts(
-        name=metric.name,
-        title=metric.title,
-        higher_is_better=metric.higher_is_better,
-        averaging=averaging,
-        bounded=metric.bounded,
-    )
 
 
 def _averaging(rows: Rows, metric: Metric) -> str:

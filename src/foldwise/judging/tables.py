@@ -107,21 +107,11 @@ def write_scores(path: Path, rows: Rows) -> None:
 
 def _tidy(rows: Rows) -> Iterator[list[Any]]:
     for configuration in rows.configurations:
-        for repeat in rows.repeats:
-            outputs = rows.outputs(configuration.id, repeat)
-            if outputs is None:
-                continue
+        for repeat, outputs in rows.outputs_by_repeat(configuration.id):
             values = _segmented(outputs) if rows.family == "segmentation" else _classified(outputs)
             for row, case in enumerate(outputs.case.tolist()):
-                cells = [
-                    configuration.id,
-                    configuration.name,
-                    repeat,
-                    int(outputs.fold[row]),
-                    case,
-                    rows.names[case],
-                    rows.groups[case],
-                ]
+                cells = [configuration.id, configuration.name, repeat, int(outputs.fold[row]), case]
+                cells += [rows.names[case], rows.groups[case]]
                 for k, name in enumerate(rows.classes):
                     yield [*cells, name, *values[row][k]]
 

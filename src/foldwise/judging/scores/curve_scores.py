@@ -224,12 +224,8 @@ def confusion_matrix(rows: Rows, configuration: str) -> Ints:
     """
     K = len(rows.classes)
     shape = (K, 2, 2) if rows.family == "multilabel" else (K, K)
-    return sum(map(pooled_confusion, _all(rows, configuration)), np.zeros(shape, dtype=np.int64))
-
-
-def _all(rows: Rows, configuration: str) -> list[Outputs]:
-    by_repeat = [rows.outputs(configuration, repeat) for repeat in rows.repeats]
-    return [outputs for outputs in by_repeat if outputs is not None]
+    every = (pooled_confusion(outputs) for _, outputs in rows.outputs_by_repeat(configuration))
+    return sum(every, np.zeros(shape, dtype=np.int64))
 
 
 def image_scores(rows: Rows, configuration: str) -> dict[int, float]:
@@ -239,7 +235,7 @@ def image_scores(rows: Rows, configuration: str) -> dict[int, float]:
     the true class. Multilabel: mean over labels of the probability given to the truth.
     """
     by_case: dict[int, list[float]] = {}
-    for outputs in _all(rows, configuration):
+    for _, outputs in rows.outputs_by_repeat(configuration):
         for case, value in zip(outputs.case.tolist(), _goodness(outputs).tolist(), strict=True):
             if not np.isnan(value):
                 by_case.setdefault(case, []).append(value)

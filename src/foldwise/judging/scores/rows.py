@@ -95,6 +95,11 @@ class Rows:
         return tuple(sorted({split.repeat for split in self.splits}))
 
     @cached_property
+    def by_id(self) -> dict[str, Configuration]:
+        """The configurations by their ids."""
+        return {configuration.id: configuration for configuration in self.configurations}
+
+    @cached_property
     def presence(self) -> Bools:
         """(n, K) whether an image has a class; of an image whose mask no fit has read yet, taken as true."""
         if self.truth is not None:
@@ -115,12 +120,9 @@ class Rows:
     @cached_property
     def num_having(self) -> tuple[int, ...]:
         """Units with each class, or without it, whichever are fewer; empty for segmentation."""
-        every = np.arange(len(self.names))
-        return (
-            tuple(self.units.rarer(column, every) for column in self.truth.T)
-            if self.truth is not None
-            else ()
-        )
+        if self.truth is None:
+            return ()
+        return tuple(self.units.rarer(column, np.arange(len(self.names))) for column in self.truth.T)
 
     def fits_of(self, configuration: str) -> list[PlannedFit]:
         """The planned fits of a configuration, by id, ordered by repeat and fold."""
@@ -157,12 +159,12 @@ class Rows:
         """Case index -> (K,) probabilities of a configuration in the first repeat, from the folds that are done."""
         done = self.done(configuration, self.repeats[0])
         read = [read_arrays(fit.path / "scores.npz", ("case", "probabilities")) for fit in done]
-        pairs = [
-            pair
-            for arrays in read
-            for pair in zip(arrays["case"].tolist(), arrays["probabilities"], strict=True)
-        ]
-        return {case: values.astype(np.float64) for case, values in sorted(pairs, key=lambda pair: pair[0])}
+        by_case: dict[int, Floats] = {}
+        for arrays in read:
+            by_case |= dict(
+                zip(arrays["case"].tolist(), arrays["probabilities"].astype(np.float64), strict=True)
+            )
+        return dict(sorted(by_case.items()))
 
     def outputs_by_repeat(self, configuration: str) -> list[tuple[int, Outputs]]:
         """Repeats in which some fold of a configuration is done, with its outputs."""

@@ -107,19 +107,13 @@ def boundary_section(rows: Rows, judgement: Judgement) -> BoundarySection | None
     """HD95 of every class, which has no upper end and so is only described; None where there is nothing to describe."""
     if rows.boundaries is None or not judgement.comparable:
         return None
-    alpha, names = judgement.judge.alpha, {own.id: own.name for own in rows.configurations}
-    return BoundarySection(
-        tolerance_px=rows.boundaries.tolerance_px,
-        configurations=tuple(
-            BoundaryDistances(id=id, name=names[id], hd95=_distances(rows, id, alpha))
-            for id in judgement.comparable
-        ),
-    )
-
-
-def _distances(rows: Rows, configuration: str, alpha: float) -> dict[str, ClassDistance]:
-    every = [outputs for _, outputs in rows.outputs_by_repeat(configuration)]
-    return {name: _distance(rows, every, k, alpha) for k, name in enumerate(rows.classes) if k > 0}
+    made = []
+    for id in judgement.comparable:
+        repeats = [outputs for _, outputs in rows.outputs_by_repeat(id)]
+        foreground = list(enumerate(rows.classes))[1:]
+        hd95 = {name: _distance(rows, repeats, k, judgement.judge.alpha) for k, name in foreground}
+        made.append(BoundaryDistances(id=id, name=rows.by_id[id].name, hd95=hd95))
+    return BoundarySection(tolerance_px=rows.boundaries.tolerance_px, configurations=tuple(made))
 
 
 def _distance(rows: Rows, repeats: Sequence[Outputs], k: int, alpha: float) -> ClassDistance:

@@ -64,10 +64,9 @@ def calibration_section(rows: Rows, judgement: Judgement) -> CalibrationSection 
     """None where no configuration is complete."""
     if not judgement.comparable:
         return None
-    names = {configuration.id: configuration.name for configuration in rows.configurations}
     if rows.family == "segmentation":
-        return _of_pixels(rows, judgement.comparable, names)
-    temperatures = {id: [temperature_of(rows, fit) for fit in rows.done(id)] for id in judgement.comparable}
+        return _of_pixels(rows, judgement.comparable)
+    temperatures = {id: [_temperature_of(rows, fit) for fit in rows.done(id)] for id in judgement.comparable}
     before = _reliabilities(rows, judgement, dict.fromkeys(judgement.comparable))
     after = _reliabilities(rows, judgement, temperatures)
     return CalibrationSection(
@@ -77,7 +76,7 @@ def calibration_section(rows: Rows, judgement: Judgement) -> CalibrationSection 
         configurations=tuple(
             ConfigurationCalibration(
                 id=id,
-                name=names[id],
+                name=rows.by_id[id].name,
                 temperature=_range(rows.done(id), temperatures[id]),
                 before=before[c],
                 after=after[c],
@@ -87,7 +86,7 @@ def calibration_section(rows: Rows, judgement: Judgement) -> CalibrationSection 
     )
 
 
-def temperature_of(rows: Rows, fit: PlannedFit) -> float:
+def _temperature_of(rows: Rows, fit: PlannedFit) -> float:
     """The temperature of one fit, from its validation part and nothing else."""
     validation = rows.validation_outputs(fit)
     return fit_temperature(validation.probabilities, validation.truth, rows.family)
@@ -124,9 +123,7 @@ def _reliabilities(
 def _at_temperatures(rows: Rows, configuration: str, temperatures: Sequence[float] | None) -> list[Outputs]:
     """The outputs of a complete configuration by repeat, with each fold at its temperature where there is one."""
     made = []
-    for repeat in rows.repeats:
-        outputs = rows.outputs(configuration, repeat)
-        assert outputs is not None  # it is complete
+    for repeat, outputs in rows.outputs_by_repeat(configuration):
         assert outputs.probabilities is not None
         probabilities = outputs.probabilities.copy()
         for fit, temperature in zip(rows.done(configuration), temperatures or (), strict=bool(temperatures)):
@@ -248,22 +245,16 @@ def _concluded(estimate: float, ends: Interval) -> Overconfidence:
     return Overconfidence(estimate=estimate, low=low, high=high, conclusion=conclusion)
 
 
-def _of_pixels(rows: Rows, comparable: Sequence[str], names: dict[str, str]) -> CalibrationSection:
+def _of_pixels(rows: Rows, comparable: Sequence[str]) -> CalibrationSection:
     """A segmentation: the pooled curve of its pixels, which describes and proves nothing; no temperature."""
     nothing = dict.fromkeys(("brier", "log_loss", "ece", "ece_perfect", "overconfidence"))
     configurations = []
     for id in comparable[:MAX_CURVES]:
-        every = [rows.outputs(id, repeat) for repeat in rows.repeats]
-        bins = pixel_curve(
-            [
-                outputs.histogram[:, 1:]
-                for outputs in every
-                if outputs is not None and outputs.histogram is not None
-            ]
-        )
-        before = Reliability(**nothing, bins=bins)
+        every = [outputs for _, outputs in rows.outputs_by_repeat(id)]
+        bins = pixel_curve([outputs.histogram[:, 1:] for outputs in every if outputs.histogram is not None])
+        before, name = Reliability(**nothing, bins=bins), rows.by_id[id].name
         configurations.append(
-            ConfigurationCalibration(id=id, name=names[id], temperature=None, before=before, after=None)
+            ConfigurationCalibration(id=id, name=name, temperature=None, before=before, after=None)
         )
     return CalibrationSection(
         of=OF_PIXELS, descriptive=True, num_bins=MAX_BINS, configurations=tuple(configurations)

@@ -38,9 +38,8 @@ MAX_CONFUSED = 60  # classes with counts of every confusion
 
 def configuration_results(rows: Rows, judgement: Judgement) -> tuple[ConfigurationResult, ...]:
     """One result per configuration: those that can be compared, best first, then the others, the most complete first."""
-    by_id = {configuration.id: configuration for configuration in rows.configurations}
-    ranked = [by_id[id] for id in judgement.comparable]
-    rest = [configuration for id, configuration in by_id.items() if id not in judgement.comparable]
+    ranked = [rows.by_id[id] for id in judgement.comparable]
+    rest = [configuration for id, configuration in rows.by_id.items() if id not in judgement.comparable]
     costs = _pooled_latency(rows, [*ranked, *rest])
     rest.sort(key=lambda configuration: -len(rows.done(configuration.id)))
     return tuple(

@@ -97,9 +97,7 @@ def _outputs_at(
 ) -> list[Outputs]:
     """The outputs of a configuration in one condition, by repeat: those on plain images, with other arrays."""
     made = []
-    for repeat in rows.repeats:
-        uncorrupted = rows.outputs(configuration, repeat)
-        assert uncorrupted is not None  # it is complete
+    for repeat, uncorrupted in rows.outputs_by_repeat(configuration):
         names = [name for name in ARRAYS if getattr(uncorrupted, name) is not None]
         read = [
             read_arrays(item.path / "scores.npz", ("case", *names))

@@ -11,7 +11,7 @@ from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.thresholds import MANY, THRESHOLDS, LabelThresholds
 from foldwise.judging.verdict_sections import ClassThreshold, ThresholdMethodScores, ThresholdsSection
 from foldwise.metrics.influence import unit_scores
-from foldwise.metrics.outputs import Ints, Outputs
+from foldwise.metrics.outputs import Ints
 from foldwise.metrics.table import METRICS
 
 
@@ -57,24 +57,18 @@ def _validation_positives(rows: Rows) -> Ints:
 
 def _compared(rows: Rows, configuration: str, method: str) -> ThresholdMethodScores:
     """What the test folds say of one method; for the reader only, as nothing is chosen by it."""
-    every = [_redecided(rows, configuration, repeat, method) for repeat in rows.repeats]
-    outputs = [repeat for repeat in every if repeat is not None]
+    outputs = []
+    for repeat, decided in rows.outputs_by_repeat(configuration):
+        limits = np.empty((len(decided.case), len(rows.classes)))
+        for fit in rows.done(configuration, repeat):
+            limits[decided.fold == fit.fold] = rows.thresholds_of(fit, method).thresholds
+        outputs.append(replace(decided, thresholds=limits))
     f1_macro, f1_micro = (
         float(np.mean([unit_scores(METRICS[name], repeat, rows.units).estimate for repeat in outputs]))
         for name in ("f1_macro", "f1_micro")
     )
     sentence = THRESHOLDS[method].sentence
     return ThresholdMethodScores(method=method, sentence=sentence, f1_macro=f1_macro, f1_micro=f1_micro)
-
-
-def _redecided(rows: Rows, configuration: str, repeat: int, method: str) -> Outputs | None:
-    outputs = rows.outputs(configuration, repeat)
-    if outputs is None:
-        return None
-    limits = np.empty((len(outputs.case), len(rows.classes)))
-    for fit in rows.done(configuration, repeat):
-        limits[outputs.fold == fit.fold] = rows.thresholds_of(fit, method).thresholds
-    return replace(outputs, thresholds=limits)
 
 
 def scarce(rows: Rows) -> tuple[str, ...]:
