@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -219,3 +220,8 @@ def plain(name: str) -> str:
 def selecting_title(select: str) -> str:
     """The validation score as the rest of the page calls it, within a sentence."""
     return in_text(METRICS[select].title) if select in METRICS else plain(select)
+
+
+def fit_name(record: Mapping[str, Any]) -> str:
+    """Repeat and fold as they are counted everywhere: from 1."""
+    return f"repeat {int(record['repeat']) + 1}, fold {int(record['fold']) + 1}"

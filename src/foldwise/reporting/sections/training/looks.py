@@ -17,7 +17,7 @@ from foldwise.reporting.drawing.pictures import data_uri, displayed, grey, store
 from foldwise.reporting.drawing.series import HUES, Series, panel
 from foldwise.reporting.drawing.svg import Scale, drawing, element, text
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import percent
+from foldwise.reporting.wording import fit_name, percent
 from foldwise.runs.folder import AuxiliaryItem
 
 MAX_LOOKS = 4  # with layers, and with activation maps; those of more would make the page heavy
@@ -56,11 +56,6 @@ class Look:
     def fit(self) -> str:
         """Its fold; and its repeat, but for the first one."""
         return fit_name(self.result).removeprefix("repeat 1, ")
-
-
-def fit_name(record: Mapping[str, Any]) -> str:
-    """Repeat and fold as they are counted everywhere: from 1."""
-    return f"repeat {int(record['repeat']) + 1}, fold {int(record['fold']) + 1}"
 
 
 def done_looks(data: ReportData) -> list[AuxiliaryItem]:

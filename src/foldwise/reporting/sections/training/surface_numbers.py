@@ -13,14 +13,16 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foldwise.reporting.drawing.surfaces import LEVELS, RAMP
-from foldwise.reporting.sections.training.looks import Arrays, Look, fit_name
-from foldwise.reporting.wording import NOTHING, Cell, cell, count, difference, number, plain
+from foldwise.reporting.wording import NOTHING, Cell, cell, count, difference, fit_name, number, plain
+
+if TYPE_CHECKING:  # only types here
+    from foldwise.reporting.sections.training.looks import Arrays, Look
 
 Floats = NDArray[np.float64]
 LEAST_UNIT = 1e-6  # of the trivial predictor's value: below it, the solution is no better than that predictor

@@ -22,9 +22,9 @@ from foldwise.reporting.drawing.surfaces import (
 )
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training import surface_numbers as numbers
-from foldwise.reporting.sections.training.looks import done_looks, fit_name, read_look
+from foldwise.reporting.sections.training.looks import done_looks, read_look
 from foldwise.reporting.sections.training.surface_numbers import Surfaces, surfaces_of
-from foldwise.reporting.wording import count, number, percent
+from foldwise.reporting.wording import count, fit_name, number, percent
 from foldwise.runs.landscapes import RISES_WITHIN
 
 MAX_TURNED = 6  # looks that can be turned; the data of more would make the page heavy
