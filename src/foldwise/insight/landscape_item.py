@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,11 @@ def landscape_item(job: Job) -> dict[str, Any]:
     # As often halved as in the fit: other batches would be another training.
     halved = replace(request, halvings=fit.halvings)
     replayed = with_less_memory(halved, lambda request: _replayed(request, fit, job.beat))
-    result = with_less_memory(
-        request, lambda request: _written(_View(request, fit, replayed, inputs, job.beat), job.scratch)
-    )
+
+    def look(request: FitRequest) -> dict[str, Any]:
+        return _written(_View(request, fit, replayed, inputs, job.beat), job.scratch)
+
+    result = with_less_memory(request, look)
     return result | {"seconds": time.perf_counter() - began, "versions": versions()}
 
 
@@ -148,10 +151,8 @@ class _View:
         if training.freeze == "encoder" and training.pretrain != NO_PRETRAINING:
             return []
         like = self.replayed.weights(self.fit.chosen)
-        return [
-            weights_in(self.inputs[other] / WEIGHTS, prefix=self.prefix, like=like)
-            for other in self.options["others"]
-        ]
+        files = [self.inputs[other] / WEIGHTS for other in self.options["others"]]
+        return [weights_in(file, prefix=self.prefix, like=like) for file in files]
 
     def doing(self, what: str, done: int, total: int) -> None:
         """Say how far it is."""
@@ -169,7 +170,9 @@ def _written(view: _View, scratch: Path) -> dict[str, Any]:
     np.savez_compressed(scratch / SURFACES, **surfaces)
     curvatures, sentences = _through_epochs(view, landscape, scratch)
     absent = _attention(view, scratch)
-    difference = _difference(view)
+    chosen = view.replayed.states[view.fit.chosen]
+    saved = weights_in(view.fit.folder / WEIGHTS, prefix=view.prefix, like=chosen)
+    difference = largest_difference(chosen, saved)
     return {
         "fit": view.options["fit"],
         "asked": view.options,
@@ -193,12 +196,6 @@ def _written(view: _View, scratch: Path) -> dict[str, Any]:
     }
 
 
-def _difference(view: _View) -> float:
-    """The largest difference to the weights that the fit saved."""
-    chosen = view.replayed.states[view.fit.chosen]
-    return largest_difference(chosen, weights_in(view.fit.folder / WEIGHTS, prefix=view.prefix, like=chosen))
-
-
 def _surfaces(view: _View, landscape: Landscape) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
     size = sum(values.nbytes for values in view.replayed.states[0].values())
     course = Course(
@@ -210,9 +207,7 @@ def _surfaces(view: _View, landscape: Landscape) -> tuple[dict[str, np.ndarray],
         seed=view.request.seed,
         others=view.others(),
     )
-    arrays = surfaces_of(
-        landscape, view.replayed, course, lambda done, total: view.doing("points of surfaces", done, total)
-    )
+    arrays = surfaces_of(landscape, view.replayed, course, partial(view.doing, "points of surfaces"))
     records = [read_json(view.inputs[other] / "result.json") for other in view.options["others"]]
     between = [
         {"repeat": record["repeat"], "fold": record["fold"], "barrier": barrier}
@@ -258,13 +253,8 @@ def _attention(view: _View, scratch: Path) -> str | None:
     scores = evaluate(network, setup.whole(validation, batch_size=view.request.pass_size), forward)
     rows = images_to_show(scores.arrays["probabilities"], np.asarray(scores.truth))
     shown = setup.source.gather(scores.case[rows].astype(np.int64))
-    maps = attention_maps(
-        view.replayed,
-        view.epochs,
-        shown,
-        forward=forward,
-        tell=lambda done, total: view.doing("activation maps, epochs", done, total),
-    )
+    tell = partial(view.doing, "activation maps, epochs")
+    maps = attention_maps(view.replayed, view.epochs, shown, forward=forward, tell=tell)
     np.savez_compressed(scratch / ATTENTION, **maps)
     return None
 

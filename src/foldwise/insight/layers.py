@@ -128,7 +128,7 @@ def noticed(arrays: Mapping[str, np.ndarray], chosen_epoch: int) -> list[str]:
         chosen_epoch: whose weights were kept.
     """
     epochs = arrays["epochs"].tolist()
-    trained = [place for place, epoch in enumerate(epochs) if epoch > 0]
+    trained = [index for index, epoch in enumerate(epochs) if epoch > 0]
     gradient_EN = arrays["gradient_norm"].astype(np.float64)
     if not np.isfinite(gradient_EN).all():
         return [
@@ -136,7 +136,7 @@ def noticed(arrays: Mapping[str, np.ndarray], chosen_epoch: int) -> list[str]:
         ]
     whole_E = np.sqrt((gradient_EN**2).sum(axis=1))
     sentences = [*_standing_still(arrays, trained), *_far_apart(arrays, trained)]
-    high = max(trained, key=lambda place: whole_E[place], default=0)
+    high = max(trained, key=lambda index: whole_E[index], default=0)
     if whole_E[0] > 0 and whole_E[high] > BLOWN_UP * whole_E[0]:
         sentences.append(
             f"The gradient of the whole network is {_times(whole_E[high] / whole_E[0])} times that before training at "

@@ -70,7 +70,7 @@ def _shallow(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
         settings = folds[split].settings
         of_fold = {key: settings[key] for key in (*OF_A_FOLD, "task") if key != "threads"}
         for baseline in study.baselines:
-            title = f"{baseline} on pixel features{_place(folds[split])}"
+            title = f"{baseline} on pixel features{_fold_of(folds[split])}"
             settings = of_fold | {"baseline": baseline.model_dump(mode="json")}
             yield make_item("shallow", settings, title=title)
 
@@ -90,10 +90,10 @@ def _aa_test(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
                 yield make_item("aa_test", settings, needs=fit.needs, title=f"again {copy}: {fit.title}")
 
 
-def _place(fit: Item) -> str:
+def _fold_of(fit: Item) -> str:
     """`` · fold 2 of 5``, as the fits of the fold say it."""
-    _, point, place = fit.title.rpartition(" · ")
-    return f" · {place}" if point else ""
+    _, point, fold = fit.title.rpartition(" · ")
+    return f"{point}{fold}" if point else ""
 
 
 def _robustness(study: Study, fits: Sequence[Item]) -> Iterator[Item]:

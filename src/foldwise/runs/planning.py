@@ -82,7 +82,7 @@ def _fit(
         "fit",
         settings,
         needs=[item.id for item in needed],
-        title=f"{row.name} · {_place(study, *split[:2])}",
+        title=f"{row.name} · {_fold_name(study, *split[:2])}",
         identity={"training": identity(row.training)},
     )
 
@@ -95,7 +95,7 @@ def _of_fold(study: Study, packed: str, split: tuple[int, int, str]) -> dict[str
     return shared | {"threads": study.threads}
 
 
-def _place(study: Study, repeat: int, fold: int) -> str:
+def _fold_name(study: Study, repeat: int, fold: int) -> str:
     fold_of = f"fold {fold + 1} of {study.validate_.folds}"
     repeats = study.validate_.repeats
     return f"{fold_of}, repeat {repeat + 1} of {repeats}" if repeats > 1 else fold_of
@@ -138,7 +138,7 @@ def _pretraining(study: Study, row: Configuration, *, packed: str, split: tuple[
     """What teaches a network about the images of one training part, once for all fits that begin with it."""
     training = pretraining(row.training)
     settings = _of_fold(study, packed, split) | {"training": training.model_dump(mode="json")}
-    title = f"pretraining of {training.model} by {training.pretrain} · {_place(study, *split[:2])}"
+    title = f"pretraining of {training.model} by {training.pretrain} · {_fold_name(study, *split[:2])}"
     return make_item("pretrain", settings, title=title, identity={"training": identity(training)})
 
 

@@ -180,11 +180,12 @@ def test_a_plane_has_rows_of_the_second_direction_and_leaves_the_network():
     before, weights = state(network), weights_of(network)
     axes = direction_of(network, 1), direction_of(network, 2)
     x, y = np.array([-1.0, 0.0, 0.5]), np.array([0.0, 2.0])
-    landscape = Landscape(network, pictures(), (F.cross_entropy, ERROR), CLASSIFY)
-    told = []
-    values = plane(landscape, weights, axes, (x, y), tell=lambda done, total: told.append((done, total)))
+    points = []
+    criteria = (F.cross_entropy, ERROR)
+    landscape = Landscape(network, pictures(), criteria, CLASSIFY, watch=lambda: points.append("point"))
+    values = plane(landscape, weights, axes, (x, y))
     assert values.shape == (2, 2, 3)
-    assert told == [(done, 6) for done in range(1, 7)]
+    assert len(points) == 6
     np.testing.assert_array_equal(values[:, 0], line(landscape, weights, axes[0], x))
     np.testing.assert_array_equal(values[:, :, 1], line(landscape, weights, axes[1], y))
     np.testing.assert_array_equal(

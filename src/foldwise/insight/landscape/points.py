@@ -90,6 +90,7 @@ class Landscape:
         batches: fixed images, whole and without augmentation.
         forward: how the network is asked; always in float32 here, as coarser numbers would look like roughness.
         recalibrated: whether batch-norm statistics are made anew at every point; False keeps those the network has.
+        watch: called after every point.
     """
 
     network: nn.Module
@@ -97,6 +98,7 @@ class Landscape:
     criteria: Sequence[Criterion]
     forward: ForwardPass
     recalibrated: bool = True
+    watch: Callable[[], None] | None = None
 
     def values(self) -> np.ndarray:
         """(L,) float64 at the weights the network has now; nan where a value is not finite.
@@ -111,6 +113,8 @@ class Landscape:
             if self._norms:
                 recalibrate(self.network, self.batches, forward=self.exact_forward)
             values = evaluate(self.network, self.batches, self.criteria, forward=self.exact_forward)
+        if self.watch:
+            self.watch()
         return np.where(np.isfinite(values), values, np.nan)
 
     @cached_property

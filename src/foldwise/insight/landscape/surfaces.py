@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +34,6 @@ MARGIN = 0.2  # of the plane of the path, beyond the path itself
 BEYOND = 0.2  # of the line from start to end, beyond both
 
 Arrays = dict[str, np.ndarray]
-Tell = Callable[[int, int], None]  # points done, points in all
 
 
 @dataclass(frozen=True)
@@ -70,29 +70,23 @@ class Course:
         return planes + lines * len(self.along) + len(self.epochs) + 2 * len(self.steps)
 
 
-def surfaces_of(landscape: Landscape, replay: Replay, course: Course, tell: Tell) -> Arrays:
-    """Everything in ``surfaces.npz`` but the trivial predictor; docs/look.md has the shapes."""
-    counting = _Counting(tell, course.num_points())
-    arrays = _around(landscape, replay, course, counting)
-    arrays |= _path(landscape, replay, course, counting)
-    arrays |= _straight(landscape, replay, course, counting)
+def surfaces_of(
+    landscape: Landscape, replay: Replay, course: Course, tell: Callable[[int, int], None]
+) -> Arrays:
+    """Everything in ``surfaces.npz`` but the trivial predictor; docs/look.md has the shapes.
+
+    Args:
+        tell: is told points done, and points in all.
+    """
+    number, total = count(1), course.num_points()
+    watched = replace(landscape, watch=lambda: tell(next(number), total))
+    arrays = _around(watched, replay, course) | _path(watched, replay, course)
+    arrays |= _straight(watched, replay, course)
     kinds = {"epochs": np.int32, "path_epochs": np.int32}
     return {name: np.asarray(values, kinds.get(name, np.float32)) for name, values in arrays.items()}
 
 
-class _Counting:
-    """Adds up the points of one figure after another."""
-
-    def __init__(self, tell: Tell, total: int) -> None:
-        self._tell, self._total, self._before = tell, total, 0
-
-    def __call__(self, done: int, total: int) -> None:
-        self._tell(self._before + done, self._total)
-        if done == total:
-            self._before += total
-
-
-def _around(landscape: Landscape, replay: Replay, course: Course, tell: _Counting) -> dict[str, Any]:
+def _around(landscape: Landscape, replay: Replay, course: Course) -> dict[str, Any]:
     """Surfaces and lines around each epoch: the same raw directions at all of them, scaled anew to its filters."""
     alpha = np.linspace(-1, 1, course.points)
     surface, lines, centre = [], [], []
@@ -101,17 +95,17 @@ def _around(landscape: Landscape, replay: Replay, course: Course, tell: _Countin
         weights = replay.weights(epoch)
         # The same seeds at every epoch: surfaces then differ by the network and not by the direction.
         axes = [_direction(replay, weights, course.seed + number) for number in (0, 1)]
-        surface.append(plane(landscape, weights, (axes[0], axes[1]), (alpha, alpha), tell=tell))
-        centre.append(at_each(landscape, [weights], tell=tell)[:, 0])
+        surface.append(plane(landscape, weights, (axes[0], axes[1]), (alpha, alpha)))
+        centre.append(at_each(landscape, [weights])[:, 0])
         along = [axes[0]]
-        lines.append([line(landscape, weights, axes[0], course.along, tell=tell)])
+        lines.append([line(landscape, weights, axes[0], course.along)])
         for number in range(1, course.directions):
             along[0] = _direction(replay, weights, course.seed + 2 * number)
-            lines[-1].append(line(landscape, weights, along[0], course.along, tell=tell))
+            lines[-1].append(line(landscape, weights, along[0], course.along))
         if epoch == course.chosen and batch_norms(replay.network):
             replay.go_to(epoch)  # with the statistics that training left
             as_trained = replace(landscape, recalibrated=False)
-            stale = line(as_trained, weights, axes[0], course.along, tell=tell)
+            stale = line(as_trained, weights, axes[0], course.along)
     arrays: dict[str, Any] = {"epochs": course.epochs, "alpha": alpha, "line_alpha": course.along}
     arrays |= {"surface": np.stack(surface), "lines": np.array(lines), "centre": np.stack(centre)}
     return arrays if stale is None else arrays | {"stale": stale}
@@ -122,7 +116,7 @@ def _direction(replay: Replay, weights: Mapping[str, Tensor], seed: int) -> dict
     return filter_normalised(raw, weights)
 
 
-def _path(landscape: Landscape, replay: Replay, course: Course, tell: _Counting) -> dict[str, Any]:
+def _path(landscape: Landscape, replay: Replay, course: Course) -> dict[str, Any]:
     """The plane that the path of training fits best, what every criterion is on it, and how far the path is from it."""
     checkpoints = [replay.weights(epoch) for epoch in course.steps]
     plane_of_path = fit_plane(checkpoints)
@@ -132,13 +126,13 @@ def _path(landscape: Landscape, replay: Replay, course: Course, tell: _Counting)
         "path_epochs": course.steps,
         "path": plane_of_path.coordinates,
         "path_residual": plane_of_path.residual,
-        "path_true": at_each(landscape, checkpoints, tell=tell).T,
-        "path_projected": scattered(landscape, centre, axes, plane_of_path.coordinates, tell=tell).T,
+        "path_true": at_each(landscape, checkpoints).T,
+        "path_projected": scattered(landscape, centre, axes, plane_of_path.coordinates).T,
         "shares": plane_of_path.shares,
         "null_shares": null_shares(len(checkpoints), sum(weight.numel() for weight in centre.values())),
         "plane_x": x,
         "plane_y": y,
-        "plane": plane(landscape, centre, axes, (x, y), tell=tell),
+        "plane": plane(landscape, centre, axes, (x, y)),
     }
 
 
@@ -149,16 +143,16 @@ def _reach(coordinates: np.ndarray, points: int) -> np.ndarray:
     return np.linspace(low - room, high + room, points)
 
 
-def _straight(landscape: Landscape, replay: Replay, course: Course, tell: _Counting) -> dict[str, Any]:
+def _straight(landscape: Landscape, replay: Replay, course: Course) -> dict[str, Any]:
     """Straight lines: from before training to the chosen weights, and from these to those of other fits."""
     num = len(course.along)
     chosen, start = replay.weights(course.chosen), replay.weights(0)
     walk_t, between_t = np.linspace(-BEYOND, 1 + BEYOND, num), np.linspace(0, 1, num)
-    walk = line(landscape, start, difference(chosen, start), walk_t, tell=tell)
+    walk = line(landscape, start, difference(chosen, start), walk_t)
     # Readers find the array also where there is no other fit.
     between = np.zeros((len(course.others), len(landscape.criteria), num))
     for number, other in enumerate(course.others):
-        between[number] = line(landscape, chosen, difference(other, chosen), between_t, tell=tell)
+        between[number] = line(landscape, chosen, difference(other, chosen), between_t)
     return {"walk_t": walk_t, "walk": walk, "between_t": between_t, "between": between}
 
 
@@ -204,8 +198,6 @@ def plane(
     centre: Vector,
     axes: tuple[Vector, Vector],
     steps: tuple[np.ndarray, np.ndarray],
-    *,
-    tell: Tell | None = None,
 ) -> np.ndarray:
     """Every criterion over a plane, (L, Y, X) float64: [:, i, j] is at centre + x[j] * axes[0] + y[i] * axes[1].
 
@@ -219,18 +211,16 @@ def plane(
     """
     x, y = steps
     grid = np.stack(np.meshgrid(x, y), axis=-1)  # (Y, X, 2)
-    values = scattered(landscape, centre, axes, grid.reshape(-1, 2), tell=tell)
+    values = scattered(landscape, centre, axes, grid.reshape(-1, 2))
     return values.reshape(len(values), len(y), len(x))
 
 
-def line(
-    landscape: Landscape, centre: Vector, direction: Vector, steps: np.ndarray, *, tell: Tell | None = None
-) -> np.ndarray:
+def line(landscape: Landscape, centre: Vector, direction: Vector, steps: np.ndarray) -> np.ndarray:
     """Every criterion at centre + step * direction, (L, P) float64 for P steps; nan where a value is not finite.
 
     With `directions.difference(end, start)` from `start`, it is the straight line between two networks.
     """
-    return scattered(landscape, centre, (direction,), steps[:, None], tell=tell)
+    return scattered(landscape, centre, (direction,), steps[:, None])
 
 
 def scattered(
@@ -238,8 +228,6 @@ def scattered(
     centre: Vector,
     axes: Sequence[Vector],
     coordinates: np.ndarray,
-    *,
-    tell: Tell | None = None,
 ) -> np.ndarray:
     """Every criterion at points of a plane, (L, P) float64; nan where a value is not finite.
 
@@ -251,25 +239,22 @@ def scattered(
     # Once and not at each point: checkpoints lie on the CPU, and there are hundreds of points.
     centre, axes = placed(centre, landscape.network), [placed(axis, landscape.network) for axis in axes]
     places = ((centre, list(zip(point, axes, strict=True))) for point in coordinates.tolist())
-    return _visited(landscape, places, len(coordinates), tell)
+    return _visited(landscape, places, len(coordinates))
 
 
-def at_each(landscape: Landscape, weights: Sequence[Vector], *, tell: Tell | None = None) -> np.ndarray:
+def at_each(landscape: Landscape, weights: Sequence[Vector]) -> np.ndarray:
     """Every criterion at each of P `weights`, (L, P) float64; nan where a value is not finite."""
-    return _visited(landscape, ((point, []) for point in weights), len(weights), tell)
+    return _visited(landscape, ((point, []) for point in weights), len(weights))
 
 
 def _visited(
     landscape: Landscape,
     places: Iterable[tuple[Vector, list[tuple[float, Vector]]]],
     total: int,
-    tell: Tell | None,
 ) -> np.ndarray:
     values = np.empty((len(landscape.criteria), total))
     with Mover(landscape.network) as mover:
         for done, (centre, steps) in enumerate(places):
             mover.to(centre, steps)
             values[:, done] = landscape.values()
-            if tell:
-                tell(done + 1, total)
     return values
