@@ -1,11 +1,14 @@
-"""The pipeline up to the first training: what a check refuses, with exit code and words, and what a run folder records."""
+"""The pipeline: what a check refuses, with exit code and words; what a run folder records; what is settled of the winner."""
 
 import json
 
+import numpy as np
 import pytest
+from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.errors import DataError, MissingExtra, SpecError
-from foldwise.pipeline.pipeline import run_root
+from foldwise.judging.judge import judge
+from foldwise.pipeline.pipeline import _decision, run_root
 from foldwise.pipeline.preflight import preflight
 from foldwise.pipeline.preparing import environment, lay_out, prepare
 from foldwise.study.reading import open_study
@@ -183,3 +186,19 @@ def test_what_stands_beside_the_fits_is_in_the_estimate(checked):
     pixels = 12 * 64 * 64 * plain.packed.num_channels / 1e6
     more = 2 * (16 * costs.of[chosen].seconds_per_test + 1.6 * pixels + 8.0 * plain.packed.num_channels)
     assert costs.seconds(asked.plan) == pytest.approx(costs.seconds(plain.plan) + more)
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_thresholds_are_means_over_folds_and_the_temperature_is_the_winner_s(tmp_path, task):
+    verdict = judge(make_run(tmp_path / "run", Wanted(task=task, skills=(0.5, 2.0))))
+    decision = _decision(verdict, verdict.answer)
+    assert decision.answer["name"] == verdict.configurations[0].name
+    if task.endswith("segmentation"):
+        assert decision.thresholds is decision.temperature is None
+        return
+    folds = [fold.temperature for fold in verdict.calibration.configurations[0].temperature.folds]
+    assert decision.temperature == np.median(folds)
+    several = task == "multilabel_classification"
+    assert bool(decision.thresholds) == several
+    if several:
+        assert decision.thresholds["values"] == [one.mean for one in verdict.thresholds.classes.values()]
