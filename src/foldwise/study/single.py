@@ -95,8 +95,11 @@ def document(options: Single, *, beside: Path) -> dict[str, Any]:
         "epochs": options.epochs,
         "batch_size": options.batch_size,
     }
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.id) or len(options.id) > LONGEST_NAME:
+        cure = f"Use letters, digits, '.', '_' and '-', at most {LONGEST_NAME}."
+        raise SpecError(f"{options.id!r} cannot name a run", where="--model-id", cure=cure)
     return {
-        "study": _checked_id(options.id),
+        "study": options.id,
         "title": f"{options.model if isinstance(model, str) else next(iter(model))} on {options.data.resolve().name}",
         "seed": options.seed,
         "data": {
@@ -126,13 +129,6 @@ def _choice(text: str) -> Any:
     from foldwise.study.yaml_places import parse
 
     return parse(text, name="the command line").value if text.lstrip().startswith("{") else text
-
-
-def _checked_id(name: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) and len(name) <= LONGEST_NAME:
-        return name
-    cure = f"Use letters, digits, '.', '_' and '-', at most {LONGEST_NAME}."
-    raise SpecError(f"{name!r} cannot name a run", where="--model-id", cure=cure)
 
 
 def _size(options: Single) -> int | str:

@@ -198,8 +198,10 @@ def read_masks(listing: Listing) -> Dataset:
         raise DataError(f"there is no folder of {missing}", where=str(root), cure=cure)
     # The root itself may be stated, or hold a folder per channel, and then has the masks below it.
     by_channel = isinstance(data.channels, tuple)
-    paths = _below(root, images) if by_channel else _directly_in(root, images)
-    paths = [path for path in paths if not (by_channel and path.startswith(f"{masks}/"))]
+    paths = _directly_in(root, images)
+    if by_channel:
+        below = ((PurePosixPath(images) / name).as_posix() for name in image_files_below(root / images))
+        paths = [path for path in below if not path.startswith(f"{masks}/")]
     errors = _misplaced_in(root, (masks,) if by_channel else (images, masks))
     joined = images_at(paths, data, where=str(root))
     names, mask_of = list(joined.names.values()), _directly_in(root, masks)
@@ -225,10 +227,6 @@ def _directly_in(root: Path, folder: str) -> list[str]:
     """Paths from the root of the images that lie directly in a folder, in natural order."""
     names = image_files(root / folder)
     return sorted(((PurePosixPath(folder) / name).as_posix() for name in names), key=natural)
-
-
-def _below(root: Path, folder: str) -> list[str]:
-    return [(PurePosixPath(folder) / name).as_posix() for name in image_files_below(root / folder)]
 
 
 def _misplaced_in(root: Path, folders: tuple[str, ...]) -> list[DataError]:

@@ -69,7 +69,11 @@ def label_columns(table: Table, data: DataSpec, image_column: str) -> tuple[str,
     others = [name for name in table.columns if name and name not in {image_column, data.group_column}]
     named = [name for name in others if name.casefold() in LABEL_NAMES]
     usable = [name for name in others if not _is_other(name)]
-    indicators = [name for name in usable if name not in named and _is_indicator(table, name)]
+    indicators = [
+        name
+        for name in usable
+        if name not in named and all(row[name].strip().casefold() in TRUE | FALSE for row in table.rows)
+    ]
     # A column called label beside several 0/1 columns leaves both readings open.
     if len(named) == 1 and len(indicators) < 2:
         return (named[0],)
@@ -92,10 +96,6 @@ def _is_other(name: str) -> bool:
         or parts[-1] in {"id", "group", "keywords", "sha256"}
         or parts[0] in {"source", "patient", "group"}
     )
-
-
-def _is_indicator(table: Table, column: str) -> bool:
-    return all(row[column].strip().casefold() in TRUE | FALSE for row in table.rows)
 
 
 def _from_indicators(table: Table, columns: Sequence[str], data: DataSpec) -> Labels:

@@ -30,7 +30,10 @@ def stack_files(root: Path, stated: str | None, usual: tuple[str, ...]) -> list[
 
     They are what the study file has `stated`, a file or a folder, or else have a `usual` name such as ``images``.
     """
-    for name in [stated] if stated is not None else _file_names(usual):
+    # labels.npy holds the labels of images.npy; a folder of that name may hold masks.
+    stems = [name for name in usual if not name.startswith("label")]
+    file_names = [f"{name}{suffix}" for name in stems for suffix in stack_suffixes()]
+    for name in [stated] if stated is not None else file_names:
         if (root / name).is_file():
             return [PurePosixPath(name).as_posix()]
     for name in [stated] if stated is not None else usual:
@@ -39,11 +42,6 @@ def stack_files(root: Path, stated: str | None, usual: tuple[str, ...]) -> list[
             files = [path.name for path in paths if is_stack_file(path) and not path.name.startswith(".")]
             return [(PurePosixPath(name) / file).as_posix() for file in sorted(files, key=natural)]
     return []
-
-
-def _file_names(usual: tuple[str, ...]) -> list[str]:
-    # labels.npy holds the labels of images.npy; a folder of that name may hold masks.
-    return [f"{name}{end}" for name in usual if not name.startswith("label") for end in stack_suffixes()]
 
 
 def fits(listing: Listing) -> str | None:

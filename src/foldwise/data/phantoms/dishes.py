@@ -97,7 +97,11 @@ def _grow(rng: np.random.Generator, dish: Dish, size: int, difficulty: float) ->
     gap = between(3.5, 0.3, difficulty)
     rods: list[Rod] = []
     for _ in range(6 * num_rods):
-        rod = _daughter(rng, dish, rods, gap) if rods and rng.random() < 0.65 else _stray(rng, dish, size)
+        if rods and rng.random() < 0.65:
+            rod = _daughter(rng, dish, rods, gap)
+        else:
+            y_x = rng.uniform(-2, size + 2, 2)
+            rod = _rod(rng, dish, (float(y_x[0]), float(y_x[1])), float(rng.uniform(0, np.pi)))
         part = window(rod.y, rod.x, rod.length / 2 + 14, size)
         wall = rod.distance(y[part], x[part])
         # Midway between two walls both distances are half the gap: less than that means too close.
@@ -110,11 +114,6 @@ def _grow(rng: np.random.Generator, dish: Dish, size: int, difficulty: float) ->
         if len(rods) == num_rods:
             break
     return distance, depth
-
-
-def _stray(rng: np.random.Generator, dish: Dish, size: int) -> Rod:
-    y, x = rng.uniform(-2, size + 2, 2)
-    return _rod(rng, dish, (float(y), float(x)), float(rng.uniform(0, np.pi)))
 
 
 def _daughter(rng: np.random.Generator, dish: Dish, rods: list[Rod], gap: float) -> Rod:

@@ -103,7 +103,9 @@ def drawn_with(
 ) -> Drawn:
     """Picture number `index` of proteins that can be in these locations."""
     number = index // FIELDS_PER_WELL
-    well = _well(generator(seed, "proteins", "well", number))
+    shared = generator(seed, "proteins", "well", number)
+    sizes = uniform(shared, radius=(17, 22), stretch=(1.1, 1.7), nucleus=(0.42, 0.52), crowding=(0.7, 1.2))
+    well = Well(**sizes, gains=tuple(shared.uniform(0.7, 1.0, 4).tolist()))
     rng = generator(seed, "proteins", "field", index)
     labels = labels_of(index, seed, locations)
     paints = [list(locations.values())[label].paint for label in labels]
@@ -132,11 +134,6 @@ def labels_of(index: int, seed: int, locations: Mapping[str, Location]) -> tuple
     chosen = np.flatnonzero(turns < frequencies)
     # Where none is due, the one that is most nearly so by its own measure: rare ones stay rare.
     return tuple(chosen.tolist()) or (int(np.argmin(turns / frequencies)),)
-
-
-def _well(rng: np.random.Generator) -> Well:
-    sizes = uniform(rng, radius=(17, 22), stretch=(1.1, 1.7), nucleus=(0.42, 0.52), crowding=(0.7, 1.2))
-    return Well(**sizes, gains=tuple(rng.uniform(0.7, 1.0, 4).tolist()))
 
 
 def _settle(rng: np.random.Generator, well: Well, size: int) -> list[Outline]:

@@ -60,7 +60,10 @@ def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
     person = _person(generator(seed, "vessels", "person", number))
     rng = generator(seed, "vessels", "eye", index)
     disc = (0.5 + float(rng.normal(0, 0.02)), 0.5 + (-1 if left else 1) * float(rng.uniform(0.10, 0.19)))
-    field = _field(size)
+    y, x = axes(size)
+    # 1 inside the round field of view, 0 outside.
+    radius = np.hypot(y - (size - 1) / 2, x - (size - 1) / 2)
+    field = as_plane(np.clip(0.475 * size - radius + 0.5, 0, 1))
     arteries, veins = (_tree(rng, person, disc, left=left, wide=wide, size=size) for wide in (0.75, 1.0))
     cover = np.maximum(arteries, veins)
     light = _fundus(rng, person, disc, size, difficulty)
@@ -70,7 +73,8 @@ def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
     image = camera(
         rng, as_plane(light), difficulty, blur=(0.3, 0.75), read=(0.004, 0.012), shot=(0.010, 0.048)
     )
-    image[field < 0.02] //= 6  # outside the field the sensor is nearly black, but not noise-free
+    # Outside the field the sensor is nearly black, but not noise-free.
+    image[field < 0.02] //= 6
     mask = ((cover >= 0.36) & (field > 0.5)).astype(np.uint8)
     return Drawn(image, f"person-{number:03d}", mask=mask)
 
@@ -82,13 +86,6 @@ def _person(rng: np.random.Generator) -> Person:
         rng, winding=(0.08, 0.2), thickness=(0.024, 0.031), disc=(0.060, 0.078), pigment=(0.03, 0.08)
     )
     return Person(colour, **sizes)
-
-
-def _field(size: int) -> Plane:
-    """1 inside the round field of view, 0 outside."""
-    y, x = axes(size)
-    radius = np.hypot(y - (size - 1) / 2, x - (size - 1) / 2)
-    return as_plane(np.clip(0.475 * size - radius + 0.5, 0, 1))
 
 
 def _macula(disc: tuple[float, float]) -> tuple[float, float]:
