@@ -118,7 +118,7 @@ def test_no_template_is_left_over():
 STATES = {
     "segmentation6": "clear_winner",
     "classification24": "several_tied",
-    "trivial": "not_better_than_trivial",
+    "trivial": "too_few_images",
     "incomplete": "incomplete",
     "single": "single_configuration",
     "nothing": "nothing_done",
@@ -126,7 +126,7 @@ STATES = {
 WORDS = {
     "clear_winner": "Use this model",
     "several_tied": "Use this model, or one it cannot be told apart from",
-    "not_better_than_trivial": "Nothing beats the trivial answer",
+    "too_few_images": "Too few images to tell",
     "incomplete": "Best so far: the study is not complete",
     "single_configuration": "The one model that was asked for",
     "nothing_done": "No fit is done",

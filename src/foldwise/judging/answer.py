@@ -7,7 +7,7 @@ from math import isfinite
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows
-from foldwise.judging.verdict import Answer, State, VerdictWarning
+from foldwise.judging.verdict import TRIVIAL_UNBEATEN, Answer, State, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.wording import all_others, capital, in_text, show, unseen, with_interval
 from foldwise.text import count
@@ -22,7 +22,7 @@ def state_of(rows: Rows, judgement: Judgement, configurations: Results) -> State
     if not judgement.comparable or any(fit.status == "missing" for fit in rows.fits):
         return "incomplete"
     if not beats_trivial(judgement, configurations[0]):
-        return "not_better_than_trivial"
+        return _why_unbeaten(judgement)
     if len(judgement.comparable) == 1:
         return "single_configuration"
     return tied_or_clear(configurations)
@@ -44,12 +44,26 @@ def beats_trivial(judgement: Judgement, winner: ConfigurationResult) -> bool:
     if trivial is None:
         return True
     # The test of all together first: the best of many that only guess looks better than a guess.
-    if judgement.trivial_p is not None and judgement.trivial_p > judgement.judge.alpha:
+    if judgement.trivial_test is not None and judgement.trivial_test.p > judgement.judge.alpha:
         return False
     end = winner.low if metric.higher_is_better else winner.high
     worst = end if end is not None and isfinite(end) else winner.estimate
     assert worst is not None  # it is compared
     return judgement.sign * worst > judgement.sign * trivial[1].estimates[metric.name]
+
+
+def _why_unbeaten(judgement: Judgement) -> State:
+    """Whether the trivial predictor is shown to be as good, or what hides that it is not: runs or images.
+
+    Only an interval that leaves no difference of consequence shows that nothing is better. Every other answer is that
+    of a study too small, and names what there is too little of: the larger part of the variance.
+    """
+    test = judgement.trivial_test
+    if test is None:  # nothing could be tested, for which there are too few images
+        return "too_few_images"
+    if test.high <= judgement.judge.equivalent_within:
+        return "no_better_than_trivial"
+    return "too_few_runs" if test.run_share > 0.5 else "too_few_images"
 
 
 def answer_of(judgement: Judgement, configurations: Results, sentence: str) -> Answer:
@@ -84,19 +98,43 @@ def _run_sentence(rows: Rows, judgement: Judgement, state: State, ranked: Result
     winner, metric = ranked[0], judgement.metric
     score = f"{in_text(metric.title)} {with_interval(winner, judgement.confidence)}"
     reached = f"{score} on {_sample(rows)}"
-    if state == "not_better_than_trivial":
-        assert judgement.best_trivial is not None
-        baseline, scored = judgement.best_trivial
-        return (
-            f"Nothing here is shown to be better than a trivial predictor ({baseline.name}, {show(scored.estimates[metric.name])}): "
-            f"the best configuration, {winner.name}, reaches {reached}."
-        )
+    if state in TRIVIAL_UNBEATEN:
+        return _unbeaten_sentence(rows, judgement, state, f"{winner.name} reaches {reached}")
     if state == "incomplete":
         done, planned = sum(fit.status == "done" for fit in rows.fits), len(rows.fits)
         return f"The study is not finished ({done} of {planned} fits are done). So far {winner.name} leads with {reached}."
     if state == "single_configuration":
         return f"{winner.name} reaches {reached}. There is nothing it could be compared with."
     return comparison_sentence(judgement, state, ranked, reached)
+
+
+def _unbeaten_sentence(rows: Rows, judgement: Judgement, state: State, reached: str) -> str:
+    """That the trivial predictor is not beaten, which of three reasons this has, and the cure."""
+    assert judgement.best_trivial is not None
+    baseline, scored = judgement.best_trivial
+    trivial = f"a trivial predictor ({baseline.name}, {show(scored.estimates[judgement.metric.name])})"
+    test = judgement.trivial_test
+    if state == "no_better_than_trivial":
+        assert test is not None
+        by = f"at most {show(test.high)} better" if test.high > 0 else "worse"
+        return f"Nothing here is better than {trivial}: the best configuration, {reached}, and is {by}."
+    between = f" (the difference is between {show(test.low)} and {show(test.high)})" if test else ""
+    units = count(judgement.units.count, *judgement.noun)
+    runs = (
+        f"{count(len({split.fold for split in rows.splits}), 'fold')} in {count(len(rows.repeats), 'repeat')}"
+    )
+    few = f"{runs} are few runs" if state == "too_few_runs" else f"{units} are few"
+    return (
+        f"This study cannot tell whether its best configuration is better than {trivial}: {reached}{between}, "
+        f"and {few}. {unbeaten_cure(state, judgement.noun[1])}"
+    )
+
+
+def unbeaten_cure(state: State, units: str) -> str:
+    """What would tell whether a trivial predictor is beaten."""
+    if state == "too_few_runs":
+        return "Set validate.repeats to 3 or more: equal trainings show how much of it is the luck of a run."
+    return f"Add {units}: with so few, luck with them explains the difference."
 
 
 def comparison_sentence(judgement: Judgement, state: State, ranked: Results, reached: str) -> str:

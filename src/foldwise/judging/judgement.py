@@ -56,6 +56,22 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class TrivialTest:
+    """The best trivial predictor in the test of all configurations together, as one more row.
+
+    Attributes:
+        p: how well it fits that it is as good as any configuration.
+        low, high: how much better than it the winner is, as an interval of this difference alone.
+        run_share: the share of its variance that is of runs, which more images do not lower.
+    """
+
+    p: float
+    low: float
+    high: float
+    run_share: float
+
+
+@dataclass(frozen=True)
 class Judgement(Terms):
     """The scores of every configuration, and what the comparison of the complete ones says.
 
@@ -66,7 +82,7 @@ class Judgement(Terms):
         comparison: None unless two or more configurations can be tested.
         selected: the winner's corrected score; None where nothing was selected.
         trivial: every trivial predictor with its scores.
-        trivial_p: how well it fits that the best of them is as good as any configuration; None where it is not tested.
+        trivial_test: the best of them against the configurations; None where it is not tested.
     """
 
     scored: Mapping[str, Scored]
@@ -75,7 +91,7 @@ class Judgement(Terms):
     comparison: Comparison | None
     selected: Selected | None
     trivial: tuple[tuple[Baseline, Scored], ...] = ()
-    trivial_p: float | None = None
+    trivial_test: TrivialTest | None = None
 
     @property
     def decisive(self) -> MetricTable | None:
@@ -147,5 +163,15 @@ def with_trivial(judgement: Judgement, trivial: tuple[tuple[Baseline, Scored], .
     if not np.isfinite(values).all():
         return judgement
     together = with_fixed_row(decisive.variance, decisive.values, values)
-    p = compare(together, seed=judgement.seed, alpha=judgement.judge.alpha).p[-1]
-    return replace(judgement, trivial_p=float(p))
+    comparison = compare(together, seed=judgement.seed, alpha=judgement.judge.alpha)
+    # The winner is the first row of the comparable ones, the trivial predictor the last.
+    error = float(together.of_differences()[0, -1])
+    difference, half = together.estimate[0] - together.estimate[-1], comparison.alone[0, -1] * error
+    runs = together.run_of_mean[0] + together.run_of_mean[-1]
+    test = TrivialTest(
+        p=float(comparison.p[-1]),
+        low=max(float(difference - half), -together.reach),
+        high=min(float(difference + half), together.reach),
+        run_share=min(float(runs / error**2), 1.0) if error > 0 else 0.0,
+    )
+    return replace(judgement, trivial_test=test)

@@ -37,11 +37,17 @@ SCHEMA = 2  # raised when a key of verdict.json changes its name or its meaning
 State = Literal[
     "nothing_done",
     "incomplete",
-    "not_better_than_trivial",
+    "no_better_than_trivial",
+    "too_few_runs",
+    "too_few_images",
     "single_configuration",
     "several_tied",
     "clear_winner",
 ]
+
+# The best configuration is not shown to be better than a trivial predictor: it is shown to be no better, or what hides
+# the difference is the luck of runs, or that of images. A reader must not take one for another.
+TRIVIAL_UNBEATEN: tuple[State, ...] = ("no_better_than_trivial", "too_few_runs", "too_few_images")
 
 Conclusion = Literal["better", "equivalent", "not distinguishable"]
 
@@ -165,6 +171,11 @@ class Verdict(VerdictPart):
     def confidence(self) -> str:
         """Of every interval: ``95 %``."""
         return f"{100 * (1 - self.alpha):g} %"
+
+    @property
+    def beats_trivial(self) -> bool:
+        """Whether the winner is shown to be better than every trivial predictor; False while there is no winner."""
+        return self.answer is not None and self.state not in TRIVIAL_UNBEATEN
 
     @property
     def reach(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil, floor, log10
 from typing import Protocol
 
-from foldwise.judging.verdict import Verdict
+from foldwise.judging.verdict import TRIVIAL_UNBEATEN, Verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import LevelPair
 from foldwise.text import count
@@ -57,8 +57,11 @@ def _best(verdict: Verdict, ranked: Sequence[ConfigurationResult]) -> Iterator[s
 
 def _others(verdict: Verdict, others: Sequence[ConfigurationResult]) -> Iterator[str]:
     """Who is tied and who is ruled out; what nobody could have seen."""
-    if verdict.state == "not_better_than_trivial":
-        yield "Nothing was shown to be better than a trivial predictor."
+    if verdict.state == "no_better_than_trivial":
+        yield "Nothing was better than a trivial predictor."
+    elif verdict.state in TRIVIAL_UNBEATEN:
+        few = "runs" if verdict.state == "too_few_runs" else "images"
+        yield f"Nothing was shown to be better than a trivial predictor, for which there were too few {few}."
     detectable = verdict.answer.minimal_detectable_difference if verdict.answer else None
     if not others or detectable is None:
         return

@@ -43,8 +43,14 @@ def _by_fold(say: Callable[[Floats], Floats]) -> Predict:
     return predict
 
 
-def _most_frequent(share: Floats) -> Floats:
-    return np.asarray(np.arange(len(share)) == share.argmax(), dtype=np.float64)
+def _majority(rows: Rows, like: Outputs) -> Outputs:
+    # One class for all folds. Of nearly equal classes, the most frequent one of a training part is the rarer one of its
+    # test fold: a balanced accuracy of 0.3 stood here for 0.5, and networks that guess looked better than a guess.
+    assert rows.truth is not None
+    share = rows.truth.mean(axis=0)
+    return _by_fold(lambda _: np.asarray(np.arange(len(share)) == share.argmax(), dtype=np.float64))(
+        rows, like
+    )
 
 
 def commonest(share: Floats) -> Floats:
@@ -88,7 +94,7 @@ def _one_class(like: Outputs, chosen: int) -> Outputs:
 
 _LABELLED = ("binary", "multiclass", "multilabel")
 BASELINES = (
-    Baseline("majority", "always the most frequent class", "says the most frequent class of the training images, without looking", ("binary", "multiclass"), _by_fold(_most_frequent)),
+    Baseline("majority", "always the most frequent class", "says the most frequent class, without looking", ("binary", "multiclass"), _majority),
     Baseline("prior", "class frequencies", "gives every image the class frequencies of the training images", _LABELLED, _by_fold(lambda share: share)),
     Baseline("all_ones", "every label", "says every label of every image", ("multilabel",), _by_fold(np.ones_like)),
     Baseline("commonest", "the commonest labels", "says the most frequent labels of the training images, as many as an image has on average", ("multilabel",), _by_fold(commonest)),

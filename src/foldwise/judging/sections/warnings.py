@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from foldwise.judging.answer import unbeaten_cure
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import Scored
 from foldwise.judging.sections.fit_warnings import missing, seeds, undertrained, unequal_budget, unstable
 from foldwise.judging.sections.threshold_report import scarce
-from foldwise.judging.verdict import State, VerdictWarning
+from foldwise.judging.verdict import TRIVIAL_UNBEATEN, State, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import FactorsSection
 from foldwise.judging.wording import digits_of, rounded, show, unseen
@@ -30,7 +31,7 @@ def run_warnings(
     factors: FactorsSection | None,
 ) -> Iterator[VerdictWarning | None]:
     """Every warning about the comparison, the gravest kind first; None for those that do not apply."""
-    yield trivial(state, configurations)
+    yield trivial(judgement, state, configurations)
     yield missing(rows, configurations)
     yield not_distinguishable(judgement, configurations)
     yield small(judgement)
@@ -46,12 +47,17 @@ def run_warnings(
     yield confounded(factors)
 
 
-def trivial(state: State, configurations: Sequence[ConfigurationResult]) -> VerdictWarning | None:
+def trivial(
+    judgement: Judgement, state: State, configurations: Sequence[ConfigurationResult]
+) -> VerdictWarning | None:
     """Where the best is not shown to be better than a predictor that never looks at the image."""
-    if state != "not_better_than_trivial":
+    if state not in TRIVIAL_UNBEATEN:
         return None
-    message = f"The best configuration, {configurations[0].name}, is not shown to be better than a predictor that never looks at the image."
+    shown = "is no better" if state == "no_better_than_trivial" else "is not shown to be better"
+    message = f"The best configuration, {configurations[0].name}, {shown} than a predictor that never looks at the image."
     cure = "Look at the learning curves and the pictures: train longer, change the learning rate, or check the labels."
+    if state != "no_better_than_trivial":
+        cure = unbeaten_cure(state, judgement.noun[1])
     return VerdictWarning(code="TRIVIAL_BASELINE", message=message, cure=cure)
 
 

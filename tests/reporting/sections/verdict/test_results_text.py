@@ -25,7 +25,7 @@ MADE = {
 
 SHARED = {
     "single_configuration": "single",
-    "not_better_than_trivial": "trivial",
+    "too_few_images": "trivial",
     "incomplete": "incomplete",
     "labels": "multilabel",
 }
@@ -75,7 +75,7 @@ def test_what_no_form_reads_has_the_numbers_of_the_verdict(run_of):
     assert f"{answer.num_ruled_out} was ruled out, with {verdict.confidence} confidence" in text
     assert f"A difference below about {show(answer.minimal_detectable_difference)} could" in text
     assert f"its score was about {verdict.selection.corrected:.2f} (" in text
-    over = open_report(run_of("not_better_than_trivial").root).verdict
+    over = open_report(run_of("too_few_images").root).verdict
     (trust,) = [
         one.before.overconfidence
         for one in over.calibration.configurations

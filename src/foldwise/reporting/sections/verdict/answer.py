@@ -35,7 +35,7 @@ SAME = 0.0005  # a difference of scores that is not worth a number
 CHEAPER_BY = 1.1  # times faster, before it is worth a word
 WARNINGS = {  # in a few words; the whole of each stands in the section of the warnings
     "BASELINE_NOT_BEATEN": "a shallow baseline is not beaten",
-    "TRIVIAL_BASELINE": "not better than a trivial predictor",
+    "TRIVIAL_BASELINE": "not shown to be better than a trivial predictor",
     "MISSING_RUNS": "some configurations are incomplete",
     "NOT_DISTINGUISHABLE": "most configurations could be the best",
     "N_SMALL": "few images: wide intervals",
@@ -72,8 +72,14 @@ class Headline:
 HEADLINES: dict[State, Headline] = {
     "clear_winner": Headline("Use this model", "good"),
     "several_tied": Headline("Use this model, or one it cannot be told apart from", "good"),
-    "not_better_than_trivial": Headline(
+    "no_better_than_trivial": Headline(
         "Do not rely on any of these models", "bad", "Nothing beats the trivial answer"
+    ),
+    "too_few_runs": Headline(
+        "Not shown to be better than a trivial predictor", "careful", "Too few runs to tell"
+    ),
+    "too_few_images": Headline(
+        "Not shown to be better than a trivial predictor", "careful", "Too few images to tell"
     ),
     "incomplete": Headline("Best so far: the study is not complete", "careful"),
     "single_configuration": Headline("The one model that was asked for", "careful"),
@@ -137,7 +143,7 @@ def card(data: ReportData) -> dict[str, Any]:
     """Everything in the answer card."""
     verdict, winner = data.verdict, data.winner
     headline, answer = HEADLINES[verdict.state], verdict.answer
-    has_model = answer is not None and verdict.state not in ("nothing_done", "not_better_than_trivial")
+    has_model = verdict.beats_trivial
     path = shlex.quote(data.run_path)
     name = answer.name if answer else winner.name if winner else "No fit is done"
     return {
@@ -263,7 +269,9 @@ def _cheaper(data: ReportData, winner: ConfigurationResult) -> Tile:
         return Tile(question, "Not asked", "list rivals under compare: in the study file")
     if data.verdict.state == "incomplete":
         return Tile(question, "Not known yet", "said when every fit is done")
-    if data.verdict.state == "not_better_than_trivial":
+    if data.verdict.state in ("too_few_runs", "too_few_images"):
+        return Tile(question, "Not known yet", "first a trivial predictor must be beaten")
+    if data.verdict.state == "no_better_than_trivial":
         note = "it costs nothing and is as good as far as this data can tell"
         return Tile(question, "The trivial answer", note)
     if not tied:

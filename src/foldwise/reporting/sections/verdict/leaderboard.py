@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from foldwise.judging.verdict import TRIVIAL_UNBEATEN
 from foldwise.judging.verdict_configurations import (
     BaselineResult,
     ConfigurationResult,
@@ -50,7 +51,10 @@ VERDICTS = {
     "failed": ("✕", "failed"),
 }
 # Where there is no single winner, or no model is recommended, the first row is not called one.
-FIRST = {"not_better_than_trivial": ("", "best"), "incomplete": ("", "leads"), "several_tied": ("★", "best")}
+FIRST = dict.fromkeys(TRIVIAL_UNBEATEN, ("", "best")) | {
+    "incomplete": ("", "leads"),
+    "several_tied": ("★", "best"),
+}
 MAX_ROWS = 60
 WITH_P = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")
 
