@@ -26,7 +26,7 @@ from foldwise.learning.job import Job
 from foldwise.learning.options import Count, bound
 from foldwise.learning.training.scoring import pixel_counts
 from foldwise.runs.leases import Beat
-from foldwise.study.spec import Choice
+from foldwise.study.training import Choice
 
 Above0 = Annotated[float, Field(gt=0)]
 PIXELS = 20_000  # of the training part that a classifier learns from, where the study does not say

@@ -30,7 +30,7 @@ from foldwise.learning.training.devices import (
 )
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import step
-from foldwise.study.spec import Training
+from foldwise.study.training import Training
 
 WARM_UPS, REPEATS = 2, 5
 OUT_OF_MEMORY, TOO_LARGE, TOO_FEW = "out of memory", "more memory than is free", "needs batches of 2 or more"

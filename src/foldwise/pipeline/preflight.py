@@ -19,7 +19,7 @@ from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.devices import waiting_here
 from foldwise.runs.items import Rates, seconds_of
 from foldwise.runs.plan import Plan, waiting_sentence, without
-from foldwise.study.spec import Training
+from foldwise.study.training import Training
 
 if TYPE_CHECKING:
     from foldwise.data.folds.splits import Split

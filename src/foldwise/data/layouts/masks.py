@@ -15,7 +15,8 @@ import numpy as np
 from foldwise.data.formats.pixels import MaskKey, Pixels, mask_values_of, value_counts
 from foldwise.data.formats.reading import NUM_DECODERS, DecodedMasks
 from foldwise.errors import DataError, SpecError
-from foldwise.study.spec import IGNORE, DataSpec, Task
+from foldwise.study.spec import IGNORE, DataSpec
+from foldwise.study.training import Task
 from foldwise.text import count, some
 
 NO_CLASS = 254  # marks, while a mask is translated, values that mean nothing

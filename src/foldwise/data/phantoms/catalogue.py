@@ -15,7 +15,7 @@ from foldwise.data.phantoms import dishes, drawings, gels, proteins, tissue, ves
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, SpecError, choose, unknown
 from foldwise.storage import folder_replaced, write_table
-from foldwise.study.spec import Task
+from foldwise.study.training import Task
 
 SMALLEST = 24  # pixels: below this nothing is to be seen in any of them
 VERSION = 2  # raised when a picture of a given seed changes, so that folders kept for reuse are made anew

@@ -12,7 +12,7 @@ from pathlib import Path
 from foldwise.data.public import conversions
 from foldwise.data.public.conversions import Progress, paths_of
 from foldwise.data.public.volumes import FILES, IMAGES, convert_official, convert_with_zi, fetch_task2
-from foldwise.study.spec import Task
+from foldwise.study.training import Task
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from foldwise.learning.objectives.optimizers import make_optimizer
 from foldwise.learning.objectives.pretraining import make_pretraining
 from foldwise.runs.planning import pretraining
 from foldwise.study.configurations import identity
-from foldwise.study.spec import NO_PRETRAINING, Augment, Choice, Training
+from foldwise.study.training import NO_PRETRAINING, Augment, Choice, Training
 
 _TIMED_PIXELS, _TIMED_IMAGES = 2**17, 2  # at most so many pixels at a time, but at least so many images
 _TIMED_TIMES, _TIMED_AT_MOST_S = 3, 1.0

@@ -21,8 +21,7 @@ from foldwise.learning.training.scoring import CLIP, Scores
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, class_counts
 from foldwise.learning.training.train import finite, outputs_of
 from foldwise.metrics.confusion import pooled_confusion
-from foldwise.study.spec import Choice, Task
-from foldwise.study.training import stated_loss
+from foldwise.study.training import Choice, Task, stated_loss
 
 WATCHED, CURVE, SPREAD = "watched.npz", "loss_curve.npz", "weight_quantiles.npz"
 # Of batch norm: measured, not trained.

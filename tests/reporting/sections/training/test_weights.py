@@ -11,7 +11,7 @@ from foldwise.learning.training.fit_files import LEVELS, trained_numbers, weight
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.training.layers import compared, note, weights_section
-from foldwise.study.spec import Training
+from foldwise.study.training import Training
 
 
 @pytest.fixture(scope="module")
