@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from foldwise.data.audit.copies import near_duplicates
 from foldwise.data.cache.measures import fingerprint
-from foldwise.data.phantoms import drawings, gels, proteins, vessels
+from foldwise.data.phantoms import drawings, gels, organs, proteins
 from foldwise.data.phantoms.canvas import clouds, generator
 from foldwise.data.phantoms.catalogue import PHANTOMS
 
@@ -325,7 +325,7 @@ def test_clouds_have_deviation_one():
 
 
 def test_two_eyes_differ_in_their_vessels():
-    left, right = (vessels.draw(index, size=64, difficulty=0, seed=0) for index in (0, 1))
+    left, right = (organs.draw_vessels(index, size=64, difficulty=0, seed=0) for index in (0, 1))
     assert left.group == right.group
     assert not np.array_equal(left.mask, right.mask[:, ::-1])
 

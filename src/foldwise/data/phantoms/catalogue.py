@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from foldwise.data.phantoms import dishes, drawings, gels, proteins, tissue, vessels
+from foldwise.data.phantoms import dishes, drawings, gels, organs, proteins
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, SpecError, choose, unknown
 from foldwise.storage import folder_replaced, write_table
@@ -164,7 +164,7 @@ PHANTOMS: dict[str, Phantom] = {
         "rod-shaped bacteria under phase contrast, three pictures per dish",
     ),
     "vessels": Phantom(
-        vessels.draw,
+        organs.draw_vessels,
         "binary_segmentation",
         ("background", "vessel"),
         _write_masks,
@@ -185,7 +185,7 @@ PHANTOMS: dict[str, Phantom] = {
         "fluorescent cells with nucleus and cytoplasm, three pictures per dish",
     ),
     "tissue": Phantom(
-        tissue.draw,
+        organs.draw_tissue,
         "multiclass_segmentation",
         ("background", "blood vessel", "cell", "axon"),
         _write_stacks,
