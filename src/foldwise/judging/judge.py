@@ -141,8 +141,7 @@ def assemble(
         judgement: the numbers.
         facts: the fields from `study` to `finished`: what was studied, and how far it is.
         averaging: how a metric averages, in words.
-        state: which answer can be given.
-        answer: None while no configuration is complete.
+        state, answer: what can be said; the answer is None while no configuration is complete.
         configurations: best first, then those that cannot be compared.
         sections: `warnings`, `factors`, and what only a run has; those that are left out are None or empty.
     """

@@ -107,12 +107,9 @@ class Judgement(Terms):
 
 
 def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collection[str]) -> Judgement:
-    """The judgement of scores.
+    """The judgement of scores by configuration id; `complete` are those with every fold and repeat.
 
-    Args:
-        terms: of the comparison.
-        scored: by configuration id.
-        complete: ids of those that have every fold and repeat; where one lacks a defined score it is left out too.
+    One of these that lacks a defined score is not compared either.
     """
     name = terms.metric.name
     whole = [id for id in scored if id in complete and np.isfinite(scored[id].values[name]).all()]

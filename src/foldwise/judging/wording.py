@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import ceil, floor, log10
-from typing import Protocol
 
-from foldwise.judging.verdict import TRIVIAL_UNBEATEN, Verdict
-from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.judging.verdict import TRIVIAL_UNBEATEN, Answer, Verdict
+from foldwise.judging.verdict_configurations import ConfigurationResult, ScoreEstimate, ShallowBaseline
 from foldwise.judging.verdict_sections import LevelPair
 from foldwise.text import count
 
+WithInterval = Answer | ConfigurationResult | ScoreEstimate | ShallowBaseline
 MAX_NAMED, MAX_OPEN = 6, 3
 # What a reader of the numbers must know; the rest of the warnings is said in the sentences above them, or is advice.
 LIMITS = (
@@ -22,10 +22,8 @@ LIMITS = (
 def results(verdict: Verdict) -> list[str]:
     """Paragraphs in the past tense: who was best and how sure that is, what mattered, and what limits it.
 
-    `foldwise claims` knows these sentences, too: one with another number is found in a text.
-
-    Args:
-        verdict: of a run or of `foldwise judge`; nothing is said where no configuration is complete.
+    Empty where no configuration is complete. `foldwise claims` knows these sentences, too: one with another number is
+    found in a text.
     """
     if verdict.answer is None:
         return []
@@ -203,22 +201,6 @@ def show(value: float) -> str:
     size = abs(value)
     digits = min(1 - floor(log10(size)), 4) if 0 < size < 0.0995 else 2
     return f"{value:.{digits}f}"
-
-
-class WithInterval(Protocol):
-    """A score with the ends of its interval; what is not known is None."""
-
-    @property
-    def estimate(self) -> float | None:
-        """The score."""
-
-    @property
-    def low(self) -> float | None:
-        """The lower end."""
-
-    @property
-    def high(self) -> float | None:
-        """The upper end."""
 
 
 def digits_of(score: WithInterval) -> int:

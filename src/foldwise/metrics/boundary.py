@@ -71,11 +71,7 @@ def of_image(
 ) -> tuple[Floats, Floats]:
     """(K,) NSD and (K,) HD95 of every class of one image; nan for the background, class 0.
 
-    Args:
-        target_HW: class indices; 255 where pixels do not count, which then belong to nothing, true or predicted.
-        predicted_HW: class indices.
-        num_classes: K.
-        tolerance_px: of the NSD.
+    Masks hold class indices; where the target is 255 pixels do not count, and belong to nothing, true or predicted.
     """
     counts_HW = target_HW < num_classes
     near, far = np.full(num_classes, np.nan), np.full(num_classes, np.nan)

@@ -112,11 +112,7 @@ AVERAGE_PRECISION = Ranking(lambda positive: float(positive.sum()), _ap_in_fold)
 def ranked(ranking: Ranking, positive: Bools, scores: Floats, fold: Ints) -> Ranked:
     """The mean over folds of a ranking score within each fold; scores of different folds are never pooled.
 
-    Args:
-        ranking: `AUROC`, weighted by positives x negatives, or `AVERAGE_PRECISION`, by positives.
-        positive: (n,) bool.
-        scores: (n,) the probability of the class.
-        fold: (n,) the test fold of each case.
+    `AUROC` weighs folds by positives x negatives, `AVERAGE_PRECISION` by positives. All arrays are (n,).
 
     Returns:
         nan where no fold can be scored. The mean of `values` over a fold follows the score of that fold, so that

@@ -174,12 +174,9 @@ def metrics_of(family: str) -> dict[str, Metric]:
 
 
 def reported(decides: Metric, family: str, *, boundary: bool) -> dict[str, Metric]:
-    """The rows that are computed beside the one that decides.
+    """The rows that are computed beside the one that decides; `boundary`: there are boundary scores.
 
-    Args:
-        decides: a row of ordered classes only, which says that they are; only then the others like it make sense.
-        family: of the task.
-        boundary: whether there are boundary scores.
+    Only a row of ordered classes that decides says that they are; only then the others like it make sense.
     """
     return {
         name: metric

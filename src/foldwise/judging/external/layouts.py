@@ -24,10 +24,7 @@ WHY_CASES = (
 def read_table(text: Text, options: ScoreOptions, *, alone: bool) -> tuple[Piece, str, str | None]:
     """The scores of a table, what was recognised in words, and what the scores are called, where a column says so.
 
-    Args:
-        text: the table.
-        asked: what is stated.
-        alone: whether it is the only file; of several, one without configurations is of a single one, named as it is.
+    Of several files (not `alone`), one without configurations is of a single one, which is called like the file.
 
     Raises:
         DataError: no scores per case can be found in it, or some are not usable.
@@ -161,9 +158,8 @@ def _levels(configuration: Coded, factors: dict[str, Coded]) -> Levels:
 def _columns(frame: pd.DataFrame, roles: Roles) -> dict[str, Coded]:
     """The columns of names but for the configuration; what there is not is the empty name."""
     named = {role: getattr(roles, role) for role in ROLES if role != "configuration"}
-    return {
-        role: coded(frame[name]) if name else Coded.constant("", len(frame)) for role, name in named.items()
-    }
+    empty = Coded.constant("", len(frame))
+    return {role: coded(frame[name]) if name else empty for role, name in named.items()}
 
 
 def _wide(

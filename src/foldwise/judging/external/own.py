@@ -12,9 +12,9 @@ from foldwise.data.folds.splits import Split, unscored_classes
 from foldwise.errors import DataError, unknown
 from foldwise.judging.external.grid import Grid
 from foldwise.judging.external.options import NONE, ScoreOptions
-from foldwise.judging.external.text import Coded, Piece, Text, coded, load
+from foldwise.judging.external.text import Coded, Piece, Places, Text, coded, load, with_all_roles
 from foldwise.judging.tables import CLASSIFIED, NAMES, SEGMENTED
-from foldwise.metrics.outputs import Bools, Floats, Outputs
+from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
 
 OVERLAPS = {"dice_img_macro": "dice", "iou_img_macro": "iou"}  # what a table of a segmentation has per image
@@ -43,7 +43,7 @@ class Blocks:
     classes: tuple[str, ...]
     values: dict[str, Floats]
     names: dict[str, Coded]
-    lines: np.ndarray
+    lines: Places
 
 
 def read_own(text: Text, options: ScoreOptions) -> tuple[Piece, tuple[str, ...]]:
@@ -58,16 +58,10 @@ def read_own(text: Text, options: ScoreOptions) -> tuple[Piece, tuple[str, ...]]
     """
     masks = is_segmentation(text)
     blocks = _blocks(text, SEGMENTED if masks else CLASSIFIED)
-    n = len(blocks.lines)
-    columns = {
-        "configuration": _named(blocks.names),
-        "case": blocks.names["image"],
-        **{
-            role: Coded.constant("", n) if getattr(options, role) == NONE else blocks.names[role]
-            for role in ("repeat", "fold", "group")
-        },
-    }
-    piece = Piece(text.name, columns, np.zeros(n), blocks.lines, undefined=True)
+    columns = {"configuration": _named(blocks.names), "case": blocks.names["image"]}
+    used = [role for role in ("repeat", "fold", "group") if getattr(options, role) != NONE]
+    columns = with_all_roles(columns | {role: blocks.names[role] for role in used})
+    piece = Piece(text.name, columns, np.zeros(len(blocks.lines)), blocks.lines, undefined=True)
     if not masks:
         arrays = {"truth": blocks.values["true"] > 0, "predicted": blocks.values["predicted"] > 0}
         return replace(piece, arrays=arrays | {"probability": blocks.values["probability"]}), blocks.classes
@@ -145,19 +139,18 @@ def outputs_of(grid: Grid, family: str) -> dict[str, list[tuple[int, Outputs]]]:
     unscored = unscored_classes(splits, truth_nK) if len(np.unique(first)) > 1 else ()
     rarer = [grid.units.rarer(column, every) for column in truth_nK.T]
     unranked = tuple(k for k, number in enumerate(rarer) if number < MIN_POSITIVES)
-    made: dict[str, list[tuple[int, Outputs]]] = {}
-    for name, rows_Rn in zip(grid.configurations, grid.rows_CRn, strict=True):
-        made[name] = [
-            (_number(grid.repeats[r], r), replace(outputs, unscored=unscored, unranked=unranked))
+    numbers = [int(repeat) if repeat.isdigit() else r for r, repeat in enumerate(grid.repeats)]
+    return {
+        name: [
+            (
+                numbers[r],
+                replace(_outputs(grid, family, rows, first[r]), unscored=unscored, unranked=unranked),
+            )
             for r, rows in enumerate(rows_Rn)
             if (rows >= 0).any()
-            for outputs in [_outputs(grid, family, rows, grid.folds_Rn[r])]
         ]
-    return made
-
-
-def _number(repeat: str, position: int) -> int:
-    return int(repeat) if repeat.isdigit() else position
+        for name, rows_Rn in zip(grid.configurations, grid.rows_CRn, strict=True)
+    }
 
 
 def _truth(grid: Grid) -> Bools:
@@ -181,7 +174,7 @@ def _truth(grid: Grid) -> Bools:
     return true
 
 
-def _outputs(grid: Grid, family: str, rows: np.ndarray, folds: np.ndarray) -> Outputs:
+def _outputs(grid: Grid, family: str, rows: Places, folds: Ints) -> Outputs:
     case = np.flatnonzero(rows >= 0)
     arrays = {name: values[rows[case]] for name, values in grid.piece.arrays.items()}
     predicted, probability = arrays["predicted"] > 0, arrays["probability"].astype(np.float64)
@@ -192,6 +185,5 @@ def _outputs(grid: Grid, family: str, rows: np.ndarray, folds: np.ndarray) -> Ou
         tied = probability.argmax(axis=1) != predicted.argmax(axis=1)
         # scores.csv has six digits, in which two classes can be equally likely.
         probability[tied] += 1e-9 * predicted[tied]
-    return Outputs(
-        family, case, folds[case], truth=arrays["truth"] > 0, probabilities=probability, thresholds=limits
-    )
+    truth = arrays["truth"] > 0
+    return Outputs(family, case, folds[case], truth=truth, probabilities=probability, thresholds=limits)

@@ -15,11 +15,12 @@ from foldwise.errors import DataError, SpecError, unknown
 from foldwise.judging.external.layouts import read_table
 from foldwise.judging.external.options import NONE, ScoreOptions
 from foldwise.judging.external.own import is_own, is_segmentation, overlap_of, read_own
-from foldwise.judging.external.text import Coded, Piece, Text, joined, open_text
+from foldwise.judging.external.text import Coded, Piece, Text, joined, open_text, with_all_roles
 from foldwise.metrics.outputs import Floats
 from foldwise.metrics.table import METRICS, Metric, is_loss, plain
 
 SUMMARY = "summary.json"
+FOLD = re.compile(r"fold_(\w+)")
 NO_SUMMARY = (
     "Give the summary.json that nnU-Net (version 2) writes beside its predictions: it has metric_per_case."
 )
@@ -64,15 +65,16 @@ def read_files(paths: Sequence[Path], options: ScoreOptions) -> ScoreFiles:
     if summaries:
         pieces, statements, metric = read_summaries(files, options)
         return ScoreFiles(joined(pieces), tuple(statements), (), metric)
-    texts = [open_text(path, _short(path, files)) for path in files]
+    # By their names, and with the folders where several are called the same.
+    names = [path.name for path in files]
+    texts = [open_text(path, path.name if names.count(path.name) == 1 else str(path)) for path in files]
     if any(is_own(text) for text in texts) and not (options.configuration or options.case or options.score):
         return _own(texts, options)
     read = [read_table(text, options, alone=len(texts) == 1) for text in texts]
-    names = {plain(name): name for _, _, name in read if name and plain(name) not in ("score", "value")}
-    metric = options.metric or (next(iter(names.values())) if len(names) == 1 else "score")
-    return ScoreFiles(
-        joined([piece for piece, _, _ in read]), tuple(statements for _, statements, _ in read), (), metric
-    )
+    called = {plain(name): name for _, _, name in read if name and plain(name) not in ("score", "value")}
+    metric = options.metric or (next(iter(called.values())) if len(called) == 1 else "score")
+    piece = joined([piece for piece, _, _ in read])
+    return ScoreFiles(piece, tuple(statement for _, statement, _ in read), (), metric)
 
 
 def _file(path: Path) -> Path:
@@ -88,11 +90,6 @@ def _file(path: Path) -> Path:
     return files[0]
 
 
-def _short(path: Path, all_paths: Sequence[Path]) -> str:
-    """The name of a file, with its folders where another is called the same."""
-    return path.name if sum(path.name == other.name for other in all_paths) == 1 else str(path)
-
-
 def _own(texts: Sequence[Text], options: ScoreOptions) -> ScoreFiles:
     if len({is_own(text) and text.columns for text in texts}) > 1:
         cure = "Judge runs of the same task together, and other tables by themselves."
@@ -105,23 +102,19 @@ def _own(texts: Sequence[Text], options: ScoreOptions) -> ScoreFiles:
     statements = tuple(
         f"{text.name}: scores of a run of foldwise, with {len(classes)} classes" for text in texts
     )
-    masks = is_segmentation(texts[0])
     piece = joined([piece for piece, _ in read])
-    return ScoreFiles(
-        piece,
-        statements,
-        () if masks else classes,
-        overlap_of(options) if masks else options.metric or "auto",
-    )
+    if is_segmentation(texts[0]):
+        return ScoreFiles(piece, statements, (), overlap_of(options))
+    return ScoreFiles(piece, statements, classes, options.metric or "auto")
 
 
 def metric_of(name: str, scores: Floats, options: ScoreOptions) -> Metric:
     """How scores are judged that are means over cases: their direction and their interval.
 
     Args:
-        name: what they are called; what a metric of ours is called, is known.
+        name: what they are called; of our own metrics direction and interval are in the table.
         scores: those that are there, finite.
-        asked: what is stated of them.
+        options: what is stated of them.
 
     Raises:
         SpecError: the scores are said to lie between 0 and 1, and do not.
@@ -169,26 +162,32 @@ def read_summaries(paths: Sequence[Path], options: ScoreOptions) -> tuple[list[P
         cases = _cases(path)
         metric = _metric(cases[0], options, str(path))
         labels = [label for label in cases[0]["metrics"] if label != "0"]
-        pieces.append(_piece(path, name, "" if options.fold == NONE else fold, cases, metric))
-    statement = f"{len(paths)} summaries of nnU-Net: {metric}, mean over {_labels(labels)}; configurations named by folder"
+        n = len(cases)
+        columns = {
+            "configuration": Coded.constant(name, n),
+            "fold": Coded.constant("" if options.fold == NONE else fold, n),
+            "case": Coded.of(np.arange(n), [_case(case, str(path)) for case in cases]),
+        }
+        score = np.array([_mean(case, metric, str(path)) for case in cases])
+        pieces.append(
+            Piece(str(path), with_all_roles(columns), score, np.zeros(n, dtype=np.int32), undefined=True)
+        )
+    over = f"label{'s' * (len(labels) > 1)} {', '.join(labels)}"
+    statement = (
+        f"{len(paths)} summaries of nnU-Net: {metric}, mean over {over}; configurations named by folder"
+    )
     return pieces, [statement + (", folds too" if any(fold for _, fold in models) else "")], metric
-
-
-def _labels(labels: Sequence[str]) -> str:
-    return f"label {labels[0]}" if len(labels) == 1 else f"labels {', '.join(labels)}"
 
 
 def _model(path: Path) -> tuple[Path, str]:
     """The folder of the model that a summary is of, and the fold where it is of one."""
     folder = path.parent
-    fold = re.fullmatch(r"fold_(\w+)", folder.parent.name)
-    if folder.name == "validation" and fold:
-        return folder.parent.parent, fold[1]
+    if folder.name == "validation" and FOLD.fullmatch(folder.parent.name):
+        folder = folder.parent
     if folder.name.startswith("crossval_results"):
         return folder.parent, ""
-    if fold := re.fullmatch(r"fold_(\w+)", folder.name):
-        return folder.parent, fold[1]
-    return folder, ""
+    fold = FOLD.fullmatch(folder.name)
+    return (folder.parent, fold[1]) if fold else (folder, "")
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -221,15 +220,6 @@ def _metric(case: dict[str, Any], options: ScoreOptions, where: str) -> str:
     if plain(wanted) not in names:
         raise unknown(wanted, names.values(), "metric", where=where)
     return str(names[plain(wanted)])
-
-
-def _piece(path: Path, name: str, fold: str, cases: Sequence[dict[str, Any]], metric: str) -> Piece:
-    n = len(cases)
-    columns = {role: Coded.constant("", n) for role in ("repeat", "group")}
-    columns["configuration"], columns["fold"] = Coded.constant(name, n), Coded.constant(fold, n)
-    columns["case"] = Coded.of(np.arange(n), [_case(case, str(path)) for case in cases])
-    score = np.array([_mean(case, metric, str(path)) for case in cases])
-    return Piece(str(path), columns, score, np.zeros(n, dtype=np.int32), undefined=True)
 
 
 def _case(case: dict[str, Any], where: str) -> str:

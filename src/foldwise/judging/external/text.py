@@ -101,6 +101,12 @@ class Piece:
         )
 
 
+def with_all_roles(columns: dict[str, Coded]) -> dict[str, Coded]:
+    """The columns, with the empty name in every row for the roles that a file does not have."""
+    size = len(next(iter(columns.values())).codes)
+    return {role: columns.get(role) or Coded.constant("", size) for role in ROLES}
+
+
 def joined(pieces: Sequence[Piece]) -> Piece:
     """The rows of several files together; levels that only some of them have are left out."""
     if len(pieces) == 1:

@@ -38,11 +38,9 @@ MARGIN = 0.01  # of scores between 0 and 1, as in a study
 
 
 def judge_files(paths: Sequence[Path], options: ScoreOptions | None = None) -> Verdict:
-    """The verdict on scores from elsewhere; nothing is written, and the same files give the same numbers.
+    """The verdict on the scores in tables, summaries of nnU-Net, or run folders; nothing is written.
 
-    Args:
-        paths: tables, summaries of nnU-Net, or run folders.
-        asked: what is not to be recognised by itself.
+    The same files give the same numbers.
 
     Raises:
         DataError: the scores are not usable, or not of a paired design.

@@ -131,11 +131,8 @@ class Rows:
 
     def done(self, configuration: str, repeat: int | None = None) -> list[PlannedFit]:
         """The fits of a configuration that are done, of one repeat or of all."""
-        return [
-            fit
-            for fit in self.fits_of(configuration)
-            if fit.status == "done" and repeat in (None, fit.repeat)
-        ]
+        fits = [fit for fit in self.fits_of(configuration) if fit.status == "done"]
+        return [fit for fit in fits if repeat in (None, fit.repeat)]
 
     def auxiliary_of(self, kind: str) -> list[AuxiliaryItem]:
         """The auxiliary items of a kind, in plan order."""
@@ -241,33 +238,25 @@ def _truth(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:
 
 
 def _fit(folder: RunFolder, item: Any) -> PlannedFit:
-    path, settings = folder.done(item.id), item.settings
-    result = read_json(path / "result.json") if (path / "result.json").exists() else {}
+    path, settings, result = folder.done(item.id), item.settings, folder.result(item.id) or {}
     status: Literal["done", "failed", "missing"] = "missing"
     if result:
         status = "done" if result["status"] == "done" else "failed"
-    elif any(_failed(folder.done(need)) for need in item.needs):
-        status, result = (
-            "failed",
-            {"error": {"type": "Skipped", "message": "an item that this fit needs has failed"}},
-        )
+    elif any((folder.result(need) or {}).get("status") == "failed" for need in item.needs):
+        status = "failed"
+        result = {"error": {"type": "Skipped", "message": "an item that this fit needs has failed"}}
     epochs = settings.get("training", {}).get("epochs")
     return PlannedFit(
         item.id, settings["configuration"], settings["repeat"], settings["fold"], status, result, path, epochs
     )
 
 
-def _failed(path: Path) -> bool:
-    return (path / "result.json").exists() and read_json(path / "result.json")["status"] == "failed"
-
-
 def _joined(fits: Sequence[PlannedFit], rows: Rows) -> Outputs:
     keys = SEGMENTATION_KEYS if rows.family == "segmentation" else CLASSIFICATION_KEYS
     read = [read_arrays(fit.path / "scores.npz", ("case", *keys)) for fit in fits]
     case = np.concatenate([arrays["case"] for arrays in read]).astype(np.int64)
-    fold = np.concatenate(
-        [np.full(len(arrays["case"]), fit.fold) for fit, arrays in zip(fits, read, strict=True)]
-    )
+    sizes = [len(arrays["case"]) for arrays in read]
+    fold = np.repeat([fit.fold for fit in fits], sizes)
     # By case, so that configurations and repeats line up whatever the order of their folds.
     order = np.argsort(case, kind="stable")
     whole: dict[str, Any] = {key: np.concatenate([arrays[key] for arrays in read])[order] for key in keys}
@@ -277,8 +266,7 @@ def _joined(fits: Sequence[PlannedFit], rows: Rows) -> Outputs:
         whole["probabilities"] = whole["probabilities"].astype(np.float64)
     if rows.thresholds is not None:
         limits = [rows.thresholds_of(fit, rows.thresholds).thresholds for fit in fits]
-        repeated = [np.tile(own, (len(arrays["case"]), 1)) for own, arrays in zip(limits, read, strict=True)]
-        whole["thresholds"] = np.concatenate(repeated)[order]
+        whole["thresholds"] = np.repeat(limits, sizes, axis=0)[order]
     if rows.boundaries is not None:
         scored = [rows.boundaries.of[fit.item] for fit in fits]
         whole |= {name: np.concatenate([own[name] for own in scored])[order] for name in ("nsd", "hd95")}

@@ -55,14 +55,7 @@ def best_first(names: Iterable[str], scored: Mapping[str, Scored], metric: Metri
 def score(
     repeats: Sequence[tuple[int, Outputs]], units: Units, *, decides: Metric, classes: Sequence[str]
 ) -> Scored:
-    """All metrics of one configuration.
-
-    Args:
-        repeats: (number of the repeat, its outputs).
-        units: of the run.
-        decides: the metric whose value in every fold is kept.
-        classes: names, for the table by class.
-    """
+    """All metrics of one configuration from its outputs by repeat, and in every fold the metric that decides."""
     first = repeats[0][1]
     table = reported(decides, first.family, boundary=first.nsd is not None)
     per_fold = [

@@ -234,13 +234,8 @@ def log_odds(probabilities: Floats) -> Floats:
 def calibrate(probabilities: Floats, truth: Bools) -> LogOddsLine:
     """The logistic regression of all labels at once, with a ridge on what sets a label apart from the others.
 
-    Args:
-        probabilities: (n, K) as the network gave them.
-        truth: (n, K).
-
-    Returns:
-        Of the least log-loss plus ridge / 2 * (sum of squares of the labels' own offsets). The slope lies between
-        `FLATTEST` and `STEEPEST`.
+    That of (n, K) `probabilities` and `truth` with the least log-loss plus ridge / 2 * (sum of squares of the labels'
+    own offsets), and a slope between `FLATTEST` and `STEEPEST`.
     """
     log_odds_nK, true = log_odds(probabilities), truth.astype(float)
 

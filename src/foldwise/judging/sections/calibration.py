@@ -209,11 +209,7 @@ def overconfidence(
     Its variance over images is never taken to be less than that of a perfect model with these probabilities: where all
     of a few decisions are right, their scatter says nothing.
 
-    Args:
-        confidences: of all configurations, as the variance between runs is estimated from them together.
-        folds_RG: the test fold of every unit.
-        num_cases: images.
-        alpha: 1 - confidence.
+    Of all configurations at once, as the variance between runs is estimated from them together.
     """
     values_CRG = np.stack([confidence.values for confidence in confidences])
     num_units = values_CRG.shape[2]

@@ -74,18 +74,12 @@ def _result(
 def result_of(
     judgement: Judgement, configuration: str, *, missing: Rank = "incomplete", **facts: Any
 ) -> ConfigurationResult:
-    """The result of a configuration by this id, whether or not it can be compared.
+    """The result of a configuration by its id, with the `facts` that no score tells.
 
-    Args:
-        judgement: the numbers.
-        configuration: its id.
-        missing: the verdict on it where it cannot be compared.
-        facts: the fields of `ConfigurationResult` that no score tells.
+    The verdict on it is `missing` where it cannot be compared.
     """
     scored = judgement.scored.get(configuration, Scored())
-    c = None
-    if configuration in judgement.comparable:
-        c = judgement.comparable.index(configuration)
+    c = judgement.comparable.index(configuration) if configuration in judgement.comparable else None
     standing = Standing(verdict=missing) if c is None else standing_of(judgement, c)
     return ConfigurationResult(
         **dict(standing),

@@ -48,10 +48,7 @@ def factors_section(
 ) -> FactorsSection | None:
     """What every factor does, over the configurations that are complete; None where there is no factor.
 
-    Args:
-        factors: of which the configurations that are compared have two or more levels.
-        judgement: the numbers.
-        configurations: all of them, with their costs.
+    The factors are those of which the configurations that are compared have two or more levels.
     """
     if not factors:
         return None
@@ -73,18 +70,11 @@ def factors_section(
         shares=_shares(origin) if origin else None,
         sentence=_sentence(factors, origin, compared=len(compared)),
         factors=tuple(
-            _effect(configuration, judgement, paid, factors=factors)
-            for configuration in _effects(factors, scores, options)
+            _effect(effect(factors, factor, view, scores, options), judgement, paid, factors=factors)
+            for factor in factors
+            for view in views(factors, factor, scores.estimate)
         ),
     )
-
-
-def _effects(
-    factors: Sequence[Factor], scores: FactorialScores, options: IntervalOptions
-) -> Iterator[Effect]:
-    for factor in factors:
-        for view in views(factors, factor, scores.estimate):
-            yield effect(factors, factor, view, scores, options)
 
 
 def _shares(origin: Shares) -> tuple[VarianceShare, ...] | None:
