@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from foldwise.judging.judge import _factors
 from foldwise.judging.judgement import Terms, judge_scores
 from foldwise.judging.scores.scoring import Scored
 from foldwise.judging.sections.factor_effects import COST_KEYS, factors_section
+from foldwise.judging.statistics.design import factors_of
 from foldwise.judging.verdict_configurations import Cost
 from foldwise.metrics.influence import Units
 from foldwise.metrics.table import METRICS
@@ -36,7 +36,10 @@ def told(compare, scores, metric="accuracy", drop=(), noise=0.02, cost=lambda le
     terms = Terms(study.judge, study.seed, row, {metric: row}, units, n, ("image", "images"))
     judgement = judge_scores(terms, scored, list(scored))
     results = [SimpleNamespace(id=one.id, cost=Cost(**cost(one.levels))) for one in rows.configurations]
-    made = factors_section(_factors(study, rows, judgement), judgement, results)
+    by_id = {one.id: one for one in rows.configurations}
+    compared = [by_id[id] for id in judgement.comparable]
+    factors = factors_of(study, compared) if len(compared) > 1 else ()
+    made = factors_section(factors, judgement, results)
     return made and made.model_dump(mode="json")
 
 
