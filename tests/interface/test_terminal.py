@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from foldwise.interface import displays, observer, terminal
-from foldwise.interface.commands import status
+from foldwise.interface import observer, terminal
+from foldwise.interface.commands import run
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
@@ -99,7 +99,7 @@ def test_status_says_why_and_what_to_do(tmp_path, capsys):
     folder = RunFolder(tmp_path)
     folder.save_plan(plan_of(3))
     finish(folder, 1, "failed")
-    status.say_status(folder)
+    run.say_status(folder)
     said = capsys.readouterr().out
     assert "3 items: 2 waiting, 1 failed" in said
     assert "failed   x · fold 1: too [dark]" in said
@@ -111,7 +111,7 @@ def clock(monkeypatch):
     class Clock:
         now = 0.0
 
-    monkeypatch.setattr(displays.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: Clock.now)
     return Clock
 
 
@@ -119,7 +119,7 @@ def test_a_log_grows_slowly(tmp_path, capsys, clock):
     folder = RunFolder(tmp_path)
     folder.save_plan(plan_of(3))
     finish(folder, 0)
-    progress = displays.RunProgress(folder)
+    progress = terminal.RunProgress(folder)
     for clock.now in range(0, 4 * 3600, 10):
         if clock.now == 3600:
             finish(folder, 1)
@@ -137,7 +137,7 @@ def test_a_log_grows_slowly(tmp_path, capsys, clock):
 def test_the_time_to_go_is_not_guessed_from_the_first_items(tmp_path, capsys, clock):
     folder = RunFolder(tmp_path)
     folder.save_plan(plan_of(60))
-    progress = displays.RunProgress(folder)
+    progress = terminal.RunProgress(folder)
     for clock.now, place in ((35, 0), (60, 1), (90, 2)):
         finish(folder, place)
         progress.show()

@@ -16,8 +16,7 @@ from foldwise.interface.commands.fit import fit
 from foldwise.interface.commands.judge import judge
 from foldwise.interface.commands.look import look
 from foldwise.interface.commands.report import predict, report
-from foldwise.interface.commands.run import check, run
-from foldwise.interface.commands.status import status, work
+from foldwise.interface.commands.run import check, run, status, work
 
 app = typer.Typer(
     name="foldwise",

@@ -10,8 +10,16 @@ from rich.console import Console
 from rich.text import Text
 
 from foldwise.errors import ItemsFailed
-from foldwise.interface.displays import Decoding, Fetching, RunProgress
-from foldwise.interface.terminal import SIGNS, console, hang, plain_table, say_message
+from foldwise.interface.terminal import (
+    SIGNS,
+    Decoding,
+    Fetching,
+    RunProgress,
+    console,
+    hang,
+    plain_table,
+    say_message,
+)
 from foldwise.text import broken, count, duration
 
 if TYPE_CHECKING:

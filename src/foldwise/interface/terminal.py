@@ -1,21 +1,42 @@
-"""The terminal: where everything is printed, how a paragraph hangs and a message looks, and options of many commands."""
+"""The terminal: how a paragraph, a message and a table look, what moves while something is done, and options of many commands."""
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
-from typing import Annotated
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
-from rich.console import Console, OverflowMethod
+from rich.console import Console, Group, OverflowMethod
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
+
+from foldwise.text import duration
+
+if TYPE_CHECKING:
+    from foldwise.runs.folder import RunFolder
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/gel.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; never another one than asked.")]
 
 MAX_MESSAGE = 500
 SIGNS = {"error": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
+# A log of a long run grows slowly: a line after these seconds, or after this share of the time so far.
+LOG_EVERY_S, LOG_AT_MOST_EVERY_S = (60.0, 0.2), (10.0, 0.05)
+FORETELL = 0.05  # of the items must be done, before it is said how long the others take
 
 
 def console() -> Console:
@@ -51,3 +72,127 @@ def say_message(out: Console, sign: tuple[str, str], message: str, *, code: str,
     hang(out, Text.assemble("  ", sign, " "), Text.assemble(message, " ", (code, "dim")))
     if cure:
         hang(out, Text("    → ", "dim"), Text(cure, "dim"))
+
+
+class _Bar:
+    """A bar of rich, to be taken away at the end; nothing is shown outside a terminal."""
+
+    def __init__(self, *columns: ProgressColumn) -> None:
+        # Transient: what is printed afterwards says what was done, and a full bar beside it says nothing.
+        self.bar = Progress(*columns, console=console(), transient=True, disable=not sys.stdout.isatty())
+        self.bar.start()
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self.bar.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.stop()
+
+
+class Fetching(_Bar):
+    """A bar for each thing that is done to get a data set."""
+
+    def __init__(self) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}")
+        super().__init__(*columns, TimeRemainingColumn())
+        self.tasks: dict[str, TaskID] = {}
+
+    def show(self, what: str, done: int, total: int | None) -> None:
+        """Say how much of `what` is done: bytes of a download or an archive, else files."""
+        if what not in self.tasks:
+            self.tasks[what] = self.bar.add_task(what, total=total, amount="")
+        in_bytes = what.startswith(("Downloading", "Unpacking"))
+        parts = [f"{n / 1e6:.0f} MB" if in_bytes else str(n) for n in (done, total) if n is not None]
+        self.bar.update(self.tasks[what], completed=done, total=total, amount=" of ".join(parts))
+
+
+class Decoding(_Bar):
+    """A bar while images are decoded; nothing is shown where they already were."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            TextColumn("Decoding images"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        )
+        self.task = self.bar.add_task("decode", total=None, visible=False)
+
+    def show(self, done: int, total: int) -> None:
+        """Say how many images are decoded."""
+        self.bar.update(self.task, completed=done, total=total, visible=True)
+
+
+class RunProgress:
+    """The live display of a run that is running; a plain line now and then where the output is no terminal."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        from foldwise.pipeline.devices import waiting_now
+        from foldwise.runs.plan import without
+
+        self.folder, self.began, plan = folder, time.monotonic(), folder.load_plan()
+        self.plan = without(plan, waiting_now(folder, plan))  # others do what waits, here or never
+        done, failed = folder.settled()
+        self.settled_before = self._settled_count(done, failed)
+        self.last_line, self.last_settled = self.began, self.settled_before
+        self.out = console()
+        self.live = (
+            Live(console=self.out, refresh_per_second=2, transient=True) if sys.stdout.isatty() else None
+        )
+        if self.live:
+            self.live.start()
+
+    def stop(self) -> None:
+        """Take the display away."""
+        if self.live:
+            self.live.stop()
+
+    def _settled_count(self, done: set[str], failed: set[str]) -> int:
+        return sum(item.id in done or item.id in failed for item in self.plan.items)
+
+    def show(self) -> None:
+        """Look at the run folder and say how far it is."""
+        done, failed = self.folder.settled()
+        settled = self._settled_count(done, failed)
+        line = self._line(settled, sum(item.id in failed for item in self.plan.items))
+        if self.live:
+            self.live.update(Group(Text(line), self._table()))
+        elif self._is_news(settled):
+            self.out.print(line, markup=False)
+            self.last_line, self.last_settled = time.monotonic(), settled
+
+    def stopping(self) -> None:
+        """Say that the workers are asked to stop, which may take some seconds."""
+        if self.live:
+            self.live.update(Text(""))
+            self.live.stop()
+        done, failed = self.folder.settled()
+        line = self._line(self._settled_count(done, failed), 0)
+        self.out.print(f"{line}; stopping, what is in progress is given back", markup=False)
+
+    def _is_news(self, settled: int) -> bool:
+        now = time.monotonic()
+        if settled == len(self.plan.items):
+            return settled != self.last_settled
+        least_s, share = LOG_EVERY_S if settled == self.last_settled else LOG_AT_MOST_EVERY_S
+        return now - self.last_line > max(least_s, share * (now - self.began))
+
+    def _line(self, settled: int, failed: int) -> str:
+        total, elapsed = len(self.plan.items), time.monotonic() - self.began
+        line = f"{settled} of {total} items done, {duration(elapsed)} so far"
+        fresh = settled - self.settled_before
+        # The first items take long, as everything is still to be loaded; a guess from them would frighten.
+        if fresh >= FORETELL * (total - self.settled_before) and fresh > 0 and settled < total:
+            line += f", about {duration(elapsed / fresh * (total - settled))} to go"
+        return line + (f", {failed} failed" if failed else "")
+
+    def _table(self) -> Table:
+        from foldwise.runs.leases import how_far, items_in_progress
+
+        table = Table.grid(padding=(0, 2))
+        for title, beat in items_in_progress(self.folder, self.plan):
+            score = f"{beat['metric']} {beat['score']:.3f}" if beat.get("score") is not None else ""
+            table.add_row("  ●", Text(title), how_far(beat), score)
+        table.add_row("", Text("Ctrl-C stops safely; the same command goes on from here.", style="dim"))
+        return table

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foldwise.interface.displays import Fetching
 from foldwise.interface.observer import say_fetched
-from foldwise.interface.terminal import console
+from foldwise.interface.terminal import Fetching, console
 
 if TYPE_CHECKING:
     from foldwise.data.public.catalogue import Source
