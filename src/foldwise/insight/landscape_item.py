@@ -143,7 +143,7 @@ class _View:
         # The same images for all surfaces of a fit, and whoever looks into it again.
         drawn = np.random.default_rng([self.request.seed, 0]).permutation(train)[:num]
         batch_size = max(2, num >> self.request.halvings)
-        return list(self.replayed.setup.whole(np.sort(drawn), batch_size=batch_size))
+        return list(self.replayed.setup.source.whole(np.sort(drawn), batch_size=batch_size))
 
     def others(self) -> list[dict[str, Any]]:
         """Weights of the fits that lines are drawn to; none where a part that does not learn differs between folds."""
@@ -250,7 +250,7 @@ def _attention(view: _View, scratch: Path) -> str | None:
     if absent := why_absent(network, image.inputs, forward, grouped=grouped):
         return absent
     view.replayed.go_to(view.fit.chosen)
-    scores = evaluate(network, setup.whole(validation, batch_size=view.request.pass_size), forward)
+    scores = evaluate(network, setup.source.whole(validation, batch_size=view.request.pass_size), forward)
     rows = images_to_show(scores.arrays["probabilities"], np.asarray(scores.truth))
     shown = setup.source.gather(scores.case[rows].astype(np.int64))
     tell = partial(view.doing, "activation maps, epochs")

@@ -7,12 +7,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from pydantic import Field
 from scipy.ndimage import gaussian_filter
+from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -37,47 +38,29 @@ REACH_PX = 80
 STRIP_PIXELS = 2**18  # of an image whose features are held at a time: 32 numbers for each
 
 
-class PixelClassifier(Protocol):
-    """What a baseline needs of an estimator of scikit-learn."""
-
-    classes_: np.ndarray
-
-    def fit(self, X: np.ndarray, y: np.ndarray) -> Any:
-        """Learn from features (n, F) and classes (n,)."""
-
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """(n, number of classes it has seen)."""
-
-
-def logistic_regression(seed: int, *, pixels: Count = PIXELS, c: Above0 = 1.0) -> PixelClassifier:
+def logistic_regression(seed: int, *, pixels: Count = PIXELS, c: Above0 = 1.0) -> BaseEstimator:
     """Multinomial logistic regression on scaled features.
 
     Args:
         c: the inverse of the weight of the penalty.
     """
     regression = LogisticRegression(C=c, max_iter=1000, random_state=seed)
-    classifier: PixelClassifier = make_pipeline(StandardScaler(), regression)
-    return classifier
+    return make_pipeline(StandardScaler(), regression)
 
 
-def random_forest(
-    seed: int, *, pixels: Count = PIXELS, trees: Count = 100, leaf: Count = 5
-) -> PixelClassifier:
+def random_forest(seed: int, *, pixels: Count = PIXELS, trees: Count = 100, leaf: Count = 5) -> BaseEstimator:
     """A random forest.
 
     Args:
         leaf: the fewest pixels of a leaf; more give smoother probabilities.
     """
     # One thread, as an item has: how many workers there are is for the launcher to say.
-    classifier: PixelClassifier = RandomForestClassifier(
-        n_estimators=trees, min_samples_leaf=leaf, n_jobs=1, random_state=seed
-    )
-    return classifier
+    return RandomForestClassifier(n_estimators=trees, min_samples_leaf=leaf, n_jobs=1, random_state=seed)
 
 
 def boosted_trees(
     seed: int, *, pixels: Count = PIXELS, trees: Count = 100, lr: Above0 = 0.1
-) -> PixelClassifier:
+) -> BaseEstimator:
     """Gradient-boosted trees on binned features.
 
     Args:
@@ -85,13 +68,12 @@ def boosted_trees(
         lr: how much of each tree is taken.
     """
     # No early stopping: it would hold out pixels of the very images it learns from, and they are no test of new ones.
-    classifier: PixelClassifier = HistGradientBoostingClassifier(
+    return HistGradientBoostingClassifier(
         max_iter=trees, learning_rate=lr, early_stopping=False, random_state=seed
     )
-    return classifier
 
 
-BASELINES: dict[str, Callable[..., PixelClassifier]] = {
+BASELINES: dict[str, Callable[..., BaseEstimator]] = {
     "logistic_regression": logistic_regression,
     "random_forest": random_forest,
     "boosted_trees": boosted_trees,
@@ -191,7 +173,7 @@ def _lit(packed: Packed, case: int) -> np.ndarray:
     return packed.image(case).astype(np.float32) / np.float32(WHITE[str(packed.dtype)])
 
 
-def _predict(model: PixelClassifier, packed: Packed, cases: np.ndarray, scratch: Path, beat: Beat) -> None:
+def _predict(model: BaseEstimator, packed: Packed, cases: np.ndarray, scratch: Path, beat: Beat) -> None:
     parts: list[dict[str, np.ndarray]] = []
     maps: dict[str, np.ndarray] = {}
     for number, case in enumerate(np.sort(cases).tolist(), 1):
@@ -207,7 +189,7 @@ def _predict(model: PixelClassifier, packed: Packed, cases: np.ndarray, scratch:
     np.savez_compressed(scratch / "predictions.npz", **maps)  # type: ignore[arg-type]
 
 
-def probabilities(model: PixelClassifier, image_CHW: np.ndarray, num_classes: int) -> np.ndarray:
+def probabilities(model: BaseEstimator, image_CHW: np.ndarray, num_classes: int) -> np.ndarray:
     """(K, H, W) float32; 0 for classes that the model has not seen."""
     p_KHW = np.zeros((num_classes, *image_CHW.shape[1:]), np.float32)
     for rows, features in strips(image_CHW):

@@ -50,7 +50,7 @@ def measure_item(job: Job) -> dict[str, Any]:
     settings, request = job.settings, FitRequest.of(job)
     training, device = request.training, request.device
     with steady(request.seed, settings["threads"], device):
-        memory, load = MemoryPeak(device), _Load()
+        memory, (began, others_before) = MemoryPeak(device), _by_others()
         setup = set_up(request)
         assert isinstance(setup.source, Pictures)
         start = time.perf_counter()
@@ -61,6 +61,7 @@ def measure_item(job: Job) -> dict[str, Any]:
         for size in settings["batch_sizes"]:
             job.beat({"doing": f"batches of {size}"})
             points.append(_point(request, setup, memory, size=size, last=points[-1] if points else None))
+    now, others = _by_others()
     return {
         "model": str(training.model),
         "cache": training.cache,
@@ -74,7 +75,8 @@ def measure_item(job: Job) -> dict[str, Any]:
         "peak_memory_is": memory.kind,
         "points": points,
         "cores": os.cpu_count(),
-        "others_busy": load.others(),
+        # What other programs do meanwhile makes every number worse.
+        "others_busy": max(0.0, (others - others_before) / max(now - began, 1e-9)),
         "versions": versions(),
     }
 
@@ -222,20 +224,9 @@ def _would_not_fit(last: dict[str, Any], size: int, device: torch.device) -> boo
     return bool(wanted_mb - last["peak_memory_mb"] > psutil.virtual_memory().available / 2**20)
 
 
-class _Load:
-    """What other programs do meanwhile, since they make every number worse."""
-
-    def __init__(self) -> None:
-        self.start = self._now()
-
-    def others(self) -> float:
-        """The cores that other programs kept busy since this was made, in the mean."""
-        (wall, busy, own), (wall_then, busy_then, own_then) = self._now(), self.start
-        return max(0.0, ((busy - busy_then) - (own - own_then)) / max(wall - wall_then, 1e-9))
-
-    @staticmethod
-    def _now() -> tuple[float, float, float]:
-        times = psutil.cpu_times()
-        # Waiting for a disk keeps no core busy.
-        idle = times.idle + getattr(times, "iowait", 0.0)
-        return time.perf_counter(), sum(times[:8]) - idle, time.process_time()
+def _by_others() -> tuple[float, float]:
+    """Seconds by the clock, and those that other programs kept a core busy; both since some moment."""
+    times = psutil.cpu_times()
+    # Waiting for a disk keeps no core busy.
+    busy = sum(times[:8]) - times.idle - getattr(times, "iowait", 0.0)
+    return time.perf_counter(), busy - time.process_time()

@@ -19,7 +19,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from foldwise.data.batches.normalize import Normalization
-from foldwise.data.cache.packed import Packed
 from foldwise.errors import RunError
 from foldwise.learning.checkpoints.winner import MODEL, SCHEMA, THRESHOLD
 from foldwise.learning.networks.models import build
@@ -95,11 +94,6 @@ class SavedModel:
                 cure="They were written by another version of foldwise or of the model's library; install that one.",
             ) from None
         return network.eval()
-
-
-def was_resized(packed: Packed) -> bool:
-    """Whether any image of a data set has another size than its file."""
-    return any((m.height, m.width) != (m.original_height, m.original_width) for m in packed.measures)
 
 
 def write_model(folder: Path, model: SavedModel) -> None:

@@ -18,7 +18,6 @@ from foldwise.learning.job import Job
 from foldwise.learning.training.devices import Stopwatch
 from foldwise.learning.training.energy import Spending
 from foldwise.learning.training.fit_files import (
-    FoldScores,
     Watch,
     images_to_watch,
     write_losses,
@@ -58,9 +57,9 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     # From here on nothing is chosen any more, so the test fold may be looked at.
     restore(setup.learner.network, chosen.best)
     with chosen.evaluating.lap():
-        trained = score(request, setup, request.split.train, fully=False)
+        train_scores = score(request, setup, request.split.train, fully=False)
         test = score(request, setup, request.split.test, fully=True)
-    write_scores(request, FoldScores(trained, chosen.validation, test), scratch)
+    write_scores(request, scratch, train=train_scores, validation=chosen.validation, test=test)
     weights = write_network(request, setup, scratch)
     write_losses(request, chosen.watch, scratch)
     log = [json.dumps(record) for record in chosen.epochs]
@@ -158,7 +157,7 @@ def score(
 ) -> Scores:
     """What the network says about whole, unchanged images."""
     learner, strides = setup.learner, watch.strides if watch else None
-    batches = setup.whole(cases, batch_size=request.pass_size)
+    batches = setup.source.whole(cases, batch_size=request.pass_size)
     return evaluate(learner.network, batches, learner.forward, loss=learner.loss, fully=fully, watch=strides)
 
 

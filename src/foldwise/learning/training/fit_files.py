@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +39,12 @@ LONGEST_MAP_PX = 128  # of maps of losses: as many of these are kept as there ar
 MAX_NUMBERS = 2**20  # probabilities of one image at one epoch: 2 MB in float16
 
 
-@dataclass(frozen=True)
-class FoldScores:
-    """Scores of the chosen epoch on the three parts of the images, all of them unaugmented."""
-
-    train: Scores
-    validation: Scores
-    test: Scores
-
-
-def write_scores(request: FitRequest, scores: FoldScores, scratch: Path) -> None:
-    """``scores.npz``, and ``predictions.npz`` of a segmentation."""
-    validation, test = scores.validation, scores.test
+def write_scores(
+    request: FitRequest, scratch: Path, *, train: Scores, validation: Scores, test: Scores
+) -> None:
+    """``scores.npz`` of the chosen epoch, all of unaugmented images, and ``predictions.npz`` of a segmentation."""
     arrays = {"case": test.case, **test.arrays}
-    for name, part in (("train", scores.train), ("validation", validation)):
+    for name, part in (("train", train), ("validation", validation)):
         arrays[f"{name}_confusion"] = pooled_confusion(outputs_of(part, request.packed.task))
     if not request.segmentation:
         # Probabilities of the validation part serve to set thresholds later; of pixels they are not kept.

@@ -14,7 +14,7 @@ from foldwise.data.batches.batches import Batch, CachedFeatures, Pictures, pictu
 from foldwise.data.batches.normalize import Normalization, normalization
 from foldwise.data.batches.sampling import balanced_order, epoch_generator, epoch_order, presence, rarity
 from foldwise.data.cache.packed import Packed
-from foldwise.learning.checkpoints.saved import Encoder, Pretrained, SavedModel, was_resized
+from foldwise.learning.checkpoints.saved import Encoder, Pretrained, SavedModel
 from foldwise.learning.networks.models import build, build_head
 from foldwise.learning.networks.network import DataShape, layout_for, load_body
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
@@ -112,10 +112,6 @@ class TrainingSetup:
     source: Pictures | CachedFeatures
     model: SavedModel
     warnings: tuple[str, ...]
-
-    def whole(self, cases: np.ndarray, *, batch_size: int) -> Iterable[Batch]:
-        """The batches that evaluation asks about."""
-        return self.source.whole(cases, batch_size=batch_size)
 
     def latency_ms(self) -> float:
         """Milliseconds for one image through the network, or through the head where only that is here."""
@@ -249,7 +245,7 @@ def _model(request: FitRequest, norm: Normalization) -> SavedModel:
         classes=packed.classes,
         num_channels=packed.num_channels,
         size_hw=DataShape.of(packed).size_hw,
-        resized=was_resized(packed),
+        resized=any((m.height, m.width) != (m.original_height, m.original_width) for m in packed.measures),
         dtype=str(packed.dtype),
         normalization=norm,
         training=request.training,

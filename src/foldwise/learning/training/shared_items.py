@@ -116,7 +116,7 @@ def _whole_damaged(
     request: FitRequest, setup: TrainingSetup, damage: Damage, cases: np.ndarray
 ) -> Iterable[Batch]:
     """Whole images, each damaged in its own way, that is the same in every epoch and for every batch size."""
-    for batch in setup.whole(cases, batch_size=request.pass_size):
+    for batch in setup.source.whole(cases, batch_size=request.pass_size):
         images = zip(batch.inputs.split(1), batch.cases.tolist(), strict=True)
         damaged = [damage(image, _generator(request.seed, VALIDATION, case)) for image, case in images]
         yield Batch(torch.cat(damaged), batch.inputs, batch.cases)
