@@ -57,12 +57,7 @@ def as_stored(images: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 class Corrupted:
-    """A packed data set with corrupted images; everything else is as it was.
-
-    Args:
-        packed: the images as they are.
-        blur_px, noise, seed: see `corrupted` and `key_of`.
-    """
+    """A packed data set with corrupted images, see `corrupted` and `key_of`; everything else is as it was."""
 
     cache = "disk"
 

@@ -51,7 +51,6 @@ def open_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str
     """A study file, read and checked.
 
     Args:
-        path: the study file.
         overrides: changes such as ``train.epochs=2``; the value is YAML. They come after the variants.
         variants: names of variants of the file, in the order in which they are laid over it.
 
@@ -86,7 +85,6 @@ def study_from_dict(value: dict[str, Any], *, base: Path | None = None) -> Study
     """A checked study from plain values, as they would stand in a file.
 
     Args:
-        value: what the file would hold.
         base: the folder that paths are relative to; the current one by default.
 
     Raises:

@@ -35,7 +35,6 @@ class Single:
         weights: none, imagenet or a file; left out, imagenet for the networks of libraries.
         freeze: train only what is not of the encoder; left out, where there are weights.
         size: pixels of a side or native; left out, 224, and native for networks that only segment.
-        seed: of every random number.
     """
 
     data: Path

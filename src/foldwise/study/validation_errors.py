@@ -77,8 +77,6 @@ def from_pydantic(
 
     Args:
         error: what validating `document` as `model` raised.
-        document: the plain value that was validated.
-        model: names the keys that are known.
         under: the keys that lead from the top of the study to `document`.
     """
     by_keys: dict[Keys, list[ErrorDetails]] = {}

@@ -47,7 +47,6 @@ class YamlSource:
 
     Attributes:
         name: how messages call it.
-        lines: its lines.
         value: dicts, lists, str, int, float, bool and None; keys are texts as written.
         data: the file as it was read.
         positions: keys -> (position of the key, position of its value).

@@ -51,7 +51,6 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto") -> Dataset:
     """The cases of a study: what is stated is used, the rest is recognised, and what is ambiguous is refused.
 
     Args:
-        data: the `data` part of a study.
         base: the folder of the study file; a relative `data.path` starts there.
         group: ``auto`` uses `data.group_column` if stated; a column of the table or of a metadata.csv;
             ``pattern:<regex with one group>`` on file names; ``none`` or ``near-duplicates`` for none.

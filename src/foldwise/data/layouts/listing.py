@@ -136,12 +136,7 @@ SIDE_TABLES = frozenset({"metadata.csv", "class_names.csv", "classes.csv"})
 
 
 class Listing:
-    """What a data folder holds, as far as its layout is recognised by it; each part is looked up when first needed.
-
-    Attributes:
-        root: the data folder.
-        data: what the study states of it.
-    """
+    """What a data folder holds, as far as its layout is recognised by it; each part is looked up when first needed."""
 
     def __init__(self, root: Path, data: DataSpec) -> None:
         self.root, self.data = root, data

@@ -166,10 +166,7 @@ def with_groups(
     """The cases with their stated groups, and what to say about it.
 
     Args:
-        cases: as read, without groups.
-        root: the data folder.
         group: ``auto``, ``none``, ``near-duplicates``, ``pattern:<regex with one group>`` or a column name.
-        data: for `group_column` and `image_column`.
         tables: CSV files whose columns may be named, in order.
         folder: where names in the tables may start from, e.g. ``images``.
 

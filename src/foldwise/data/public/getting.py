@@ -63,10 +63,8 @@ def get(name: str, folder: Path, *, local: Path | None = None, progress: Progres
     """The folder with the data set `name`, laid out for foldwise: made whole or not at all, and only once.
 
     Args:
-        name: of a row of `SOURCES`.
         folder: does not exist yet, is empty, or holds this data set already.
         local: a folder or an archive with the original, in place of a download; nothing in it is changed.
-        progress: told what is done.
 
     Raises:
         SpecError: no such source; the folder holds something else; `local` does not exist.
