@@ -1,6 +1,5 @@
 """Reading: a study is read whole, or every error in it is said at once and to the letter."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ from malformed_studies import MALFORMED
 from repository import ROOT
 
 from foldwise.errors import SpecError
-from foldwise.study.reading import open_study, read_study, schema, study_from_dict
+from foldwise.study.reading import open_study, read_study, study_from_dict
 from foldwise.study.training import Augment, Choice
 from foldwise.study.yaml_places import parse, plain_value
 
@@ -164,17 +163,6 @@ def test_a_study_from_plain_values():
     with pytest.raises(SpecError) as refused:
         study_from_dict({"study": "a", "data": {"path": "x"}, "train": {"model": "conv", "epochs": "ten"}})
     assert str(refused.value) == "train.epochs must be a whole number, got 'ten'"
-
-
-def test_the_schema_is_json_and_knows_every_key():
-    whole = json.loads(json.dumps(schema()))
-    assert set(whole["properties"]) >= {"study", "data", "compare", "train", "validate", "judge"}
-    assert "validate_" not in whole["properties"]
-    assert set(whole["properties"]["train"]["properties"]) == set(
-        whole["properties"]["compare"]["properties"]
-    )
-    named = set(json.dumps(whole).split('"#/$defs/')[1:])
-    assert {part.split('"')[0] for part in named} <= set(whole["$defs"])
 
 
 def test_the_worked_studies_are_read():

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from foldwise.errors import SpecError
 from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, is_bundle, spelled_out
 from foldwise.study.spec import Study
-from foldwise.study.training import Training
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
 from foldwise.study.variants import apply_variants, find_variant_errors
 from foldwise.study.yaml_places import YamlSource, parse, read_source
@@ -58,11 +57,13 @@ def open_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str
         SpecError: every error at once, each with its place, the line, and a cure.
     """
     source = read_source(path)
-    errors = list(source.errors) + find_variant_errors(source, variants, _find_errors)
+    # Files that a plain study names are not looked for here: those of a variant may come later.
+    errors = find_variant_errors(source, variants, lambda document: _checked(document, base=None)[1])
     apply_variants(source, variants)
     # Last, so that what is typed at a command counts more than any file.
     override(source, overrides)
-    study = _checked(source.value, base=path.resolve().parent, errors=errors)
+    study, more_errors = _checked(source.value, base=path.resolve().parent)
+    errors = [*source.errors, *errors, *more_errors]
     if study is None or errors:
         raise SpecError.together(source.error(error) for error in sorted(errors, key=source.order))
     return StudyFile(path, study, source, tuple(overrides), tuple(variants))
@@ -90,46 +91,21 @@ def study_from_dict(value: dict[str, Any], *, base: Path | None = None) -> Study
     Raises:
         SpecError: every error at once.
     """
-    errors: list[Invalid] = []
-    study = _checked(value, base=(base or Path()).resolve(), errors=errors)
+    study, errors = _checked(value, base=(base or Path()).resolve())
     if study is None or errors:
         raise SpecError.together(SpecError(error.what, cure=error.cure) for error in errors)
     return study
 
 
-def schema() -> dict[str, Any]:
-    """The JSON schema of the study file, for editors that complete and check while one types."""
-    whole = Study.model_json_schema(by_alias=True)
-    training = Training.model_json_schema()
-    whole["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    whole["$defs"] |= training["$defs"]
-    keys = training["properties"]
-    shared = {"type": "object", "additionalProperties": False, "properties": keys}
-    # Levels may hold {each: [...]}, so only their keys are checked here.
-    factors = {key: {"type": "array", "minItems": 1} for key in keys}
-    whole["properties"]["train"] = shared | {"description": Training.__doc__}
-    bundle = {"type": "array", "minItems": 1, "items": {"type": "object"}}
-    whole["properties"]["compare"] = {"type": "object", "additionalProperties": bundle, "properties": factors}
-    return whole
-
-
-def _find_errors(document: Any) -> list[Invalid]:
-    """What is wrong with a plain study, but for files that it names: those of a variant may come later."""
-    errors: list[Invalid] = []
-    _checked(document, base=None, errors=errors)
-    return errors
-
-
-def _checked(document: Any, *, base: Path | None, errors: list[Invalid]) -> Study | None:
-    """The study of a plain value; what is wrong with it goes to `errors`. Without `base`, files are not looked for."""
+def _checked(document: Any, *, base: Path | None) -> tuple[Study | None, list[Invalid]]:
+    """The study of a plain value, and what is wrong with it. Without `base`, files are not looked for."""
     if document is None:
         cure = "Begin with `study: a-name` and `data: {path: my_images/}`."
-        errors.append(Invalid((), "the study is empty", cure))
-        return None
+        return None, [Invalid((), "the study is empty", cure)]
     if not isinstance(document, dict):
         cure = f"The keys are {', '.join(known_keys(Study))}."
-        errors.append(Invalid((), f"a study is made of `key: value` lines, got {shown(document)}", cure))
-        return None
+        return None, [Invalid((), f"a study is made of `key: value` lines, got {shown(document)}", cure)]
+    errors: list[Invalid] = []
     if base is not None:
         document = _with_whole_paths(document, base, errors)
     study = None
@@ -141,7 +117,7 @@ def _checked(document: Any, *, base: Path | None, errors: list[Invalid]) -> Stud
     train, compare = document.get("train", {}), document.get("compare", {})
     if isinstance(train, dict) and isinstance(compare, dict):
         errors += find_errors(train, compare)
-    return study
+    return study, errors
 
 
 def _with_whole_paths(document: dict[str, Any], base: Path, errors: list[Invalid]) -> dict[str, Any]:

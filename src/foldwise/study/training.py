@@ -9,12 +9,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     NonNegativeFloat,
     PositiveInt,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
 
 from foldwise.errors import unknown
 from foldwise.study.validation_errors import InvalidValue, shown
@@ -61,12 +59,6 @@ class Choice(Node):
             what = f"needs the options of {name} by their names, got {shown(options)}"
             raise InvalidValue(what, NAMED_OPTIONS)
         return {"name": str(name), "options": options or {}}
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """What an editor is told: the form of the file, not of the value."""
-        options = {"type": "object", "maxProperties": 1, "additionalProperties": {"type": ["object", "null"]}}
-        return {"title": "Choice", "anyOf": [{"type": "string"}, options]}
 
     def __str__(self) -> str:
         if not self.options:
