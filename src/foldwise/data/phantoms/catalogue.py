@@ -31,7 +31,7 @@ class Phantom:
 
     Attributes:
         classes: names in the order of the class indices; for masks the first is the background.
-        write: how its pictures are laid out in a folder.
+        write: lays its pictures out in a folder, and returns what they are called there.
         summary: one sentence for people.
         options: what can be set beside the difficulty.
         reading: keys of `data` that its folder is read with, where the study does not state them.
@@ -40,7 +40,7 @@ class Phantom:
     draw: Draw
     task: Task
     classes: tuple[str, ...]
-    write: Callable[[Path, tuple[str, ...], list[tuple[str, Drawn]]], None]
+    write: Callable[[Path, tuple[str, ...], Mapping[str, Drawn]], list[str]]
     summary: str
     reading: Mapping[str, Any] = field(default_factory=dict)
     options: tuple[str, ...] = ()
@@ -81,9 +81,12 @@ def make(
         raise DataError(f"the folder {folder} is not empty", cure=cure)
     digits = max(3, len(str(images - 1)))
     draw = partial(phantom.draw, size=size, difficulty=difficulty, seed=seed, **(options or {}))
-    drawn = [(f"{kind}_{index:0{digits}d}", draw(index)) for index in range(images)]
+    drawn = {f"{kind}_{index:0{digits}d}": draw(index) for index in range(images)}
     with folder_replaced(folder) as scratch:
-        phantom.write(scratch, phantom.classes, drawn)
+        names = phantom.write(scratch, phantom.classes, drawn)
+        groups = zip(names, drawn.values(), strict=True)
+        rows = ({"image": name, "group": picture.group} for name, picture in groups)
+        write_table(scratch / "metadata.csv", rows)
 
 
 def _check(images: int, size: int, difficulty: float) -> None:
@@ -108,50 +111,46 @@ def _check_options(kind: str, phantom: Phantom, options: Mapping[str, float]) ->
             raise SpecError(f"{name} must be at least 0, got {value:g}", where=where)
 
 
-def _write_masks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
+def _write_masks(folder: Path, classes: tuple[str, ...], drawn: Mapping[str, Drawn]) -> list[str]:
     """``images/`` and ``masks/``: masks of two classes hold 0 and 255, of more the class index."""
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
     scale = np.uint8(255 if len(classes) == 2 else 1)
-    for name, picture in drawn:
+    for name, picture in drawn.items():
         assert picture.mask is not None
         Image.fromarray(picture.image).save(folder / "images" / f"{name}.png")
         Image.fromarray(picture.mask * scale).save(folder / "masks" / f"{name}.png")
-    _write_groups(folder, {f"{name}.png": picture for name, picture in drawn})
+    return [f"{name}.png" for name in drawn]
 
 
-def _write_stacks(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
+def _write_stacks(folder: Path, classes: tuple[str, ...], drawn: Mapping[str, Drawn]) -> list[str]:
     """``images.npy`` and ``masks.npy``, a slice after the other; masks hold the class index."""
-    masks = [picture.mask for _, picture in drawn if picture.mask is not None]
-    np.save(folder / "images.npy", np.stack([picture.image for _, picture in drawn]), allow_pickle=False)
+    images = [picture.image for picture in drawn.values()]
+    masks = [picture.mask for picture in drawn.values() if picture.mask is not None]
+    np.save(folder / "images.npy", np.stack(images), allow_pickle=False)
     np.save(folder / "masks.npy", np.stack(masks), allow_pickle=False)
-    _write_groups(folder, {f"images.npy[{k}]": picture for k, (_, picture) in enumerate(drawn)})
+    return [f"images.npy[{k}]" for k in range(len(images))]
 
 
-def _write_classes(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
+def _write_classes(folder: Path, classes: tuple[str, ...], drawn: Mapping[str, Drawn]) -> list[str]:
     """One folder per class."""
-    pictures = {f"{classes[picture.labels[0]]}/{name}.png": picture for name, picture in drawn}
+    pictures = {f"{classes[picture.labels[0]]}/{name}.png": picture for name, picture in drawn.items()}
     for path, picture in pictures.items():
         (folder / path).parent.mkdir(exist_ok=True)
         Image.fromarray(picture.image).save(folder / path)
-    _write_groups(folder, pictures)
+    return list(pictures)
 
 
-def _write_atlas(folder: Path, classes: tuple[str, ...], drawn: list[tuple[str, Drawn]]) -> None:
+def _write_atlas(folder: Path, classes: tuple[str, ...], drawn: Mapping[str, Drawn]) -> list[str]:
     """As the Human Protein Atlas: ``train.csv`` of Id and label numbers, and ``train/`` with a file per channel."""
     (folder / "train").mkdir()
     order = {colour: proteins.CHANNELS.index(stain) for colour, stain in proteins.COLOURS.items()}
-    for name, picture in drawn:
+    for name, picture in drawn.items():
         for colour, channel in order.items():
             Image.fromarray(picture.image[channel]).save(folder / "train" / f"{name}_{colour}.png")
-    targets = ({"Id": name, "Target": " ".join(map(str, picture.labels))} for name, picture in drawn)
+    targets = ({"Id": name, "Target": " ".join(map(str, picture.labels))} for name, picture in drawn.items())
     write_table(folder / "train.csv", targets)
-    _write_groups(folder, dict(drawn))
-
-
-def _write_groups(folder: Path, pictures: Mapping[str, Drawn]) -> None:
-    rows = ({"image": name, "group": picture.group} for name, picture in pictures.items())
-    write_table(folder / "metadata.csv", rows)
+    return list(drawn)
 
 
 _ATLAS_READING = {"images": "train", "table": "train.csv", "channels": tuple(proteins.COLOURS)}

@@ -220,6 +220,7 @@ def _settle(
     num_cells = max(2, round(culture.crowding * often * (size / 96) ** 2))
     placed: list[Outline] = []
     for _ in range(12 * num_cells):
+        # Centres a little outside give nuclei that the border of the picture cuts.
         y, x = rng.uniform(-2, size + 2, 2)
         radius = culture.radius * rng.uniform(0.75, 1.25)
         stretch = 1 + (culture.stretch - 1) * rng.uniform(0.3, 1.7)
