@@ -1,14 +1,28 @@
-"""Items beside the fits in the verdict: robustness and shallow baselines are judged as configurations are."""
+"""Auxiliary items in the verdict: copies and baselines are judged as fits are, failures and speeds are listed."""
 
 import csv
 
+import numpy as np
 import pytest
-from auxiliary_items import BLUR, NOISE, TASKS, add, asked_about_worse_images, with_baselines
+from auxiliary_items import (
+    BLUR,
+    NOISE,
+    TASKS,
+    add,
+    asked_about_worse_images,
+    asking,
+    scores_of,
+    with_baselines,
+)
 from judged import judge
 from tiny_run import Wanted, make_run
 
+from foldwise.judging.sections.auxiliary import throughput_section
+from foldwise.judging.verdict_configurations import SpeedPoint
+from foldwise.runs.folder import RunFolder, read_auxiliary, read_json, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
+from foldwise.study.spec import Training
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -119,3 +133,99 @@ def test_failed_items_beside_the_fits_are_told_and_stop_nothing(tmp_path):
         }
     ]
     assert verdict["state"] == "clear_winner"
+
+
+def again(folder, *likes, leave_out=()):
+    """Copies of the first configuration, each of which said what another one (by place) said."""
+    fits = [item for item in folder.load_plan().items if item.kind == "fit"]
+    ids = list(dict.fromkeys(fit.settings["configuration"] for fit in fits))
+    made = []
+    for copy, like in enumerate(likes, start=1):
+        theirs = [fit for fit in fits if fit.settings["configuration"] == ids[like]]
+        for place, fit in enumerate(theirs):
+            settings = fit.settings | {"configuration": ids[0], "copy": copy}
+            item = Item(f"aa_test-{copy}-{place}", "aa_test", (), f"again {copy}: {fit.title}", settings)
+
+            def make(path, fit=fit):
+                np.savez(path / "scores.npz", **scores_of(folder, fit))
+
+            made.append((item, None if (copy, place) in leave_out else make))
+    add(folder, made)
+    validate = read_json(folder.study_record)["validate"] | {"aa_test": len(likes)}
+    return asking(folder, validate=validate)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_exact_copies_have_the_score_and_are_never_told_apart(tmp_path, task):
+    verdict = judge(again(make_run(tmp_path / "run", Wanted(task=task, skills=(1.0, 2.0))), 0, 0))
+    told = verdict["aa_test"]
+    first = next(one for one in verdict["configurations"] if one["id"] == told["configuration"])
+    assert told["estimates"] == [first["estimate"]] * 3
+    assert told["largest_difference"] == 0 == pytest.approx(told["sd"])
+    assert told["pairs"]["num"] == 3
+    assert told["pairs"]["num_alarms"] == told["pairs"]["num_alarms_all"] == 0
+    assert "EQUALS_DIFFER" not in {one["code"] for one in verdict["warnings"]}
+
+
+def test_copies_that_are_far_better_are_an_alarm(tmp_path):
+    wanted = Wanted(skills=(0.1, 3.0), num_cases=120)
+    verdict = judge(again(make_run(tmp_path / "run", wanted), 1, 0, 1))
+    told = verdict["aa_test"]
+    estimates = {one["id"]: one["estimate"] for one in verdict["configurations"]}
+    low, high = sorted(estimates.values())
+    assert told["estimates"] == [low, high, low, high]
+    assert told["largest_difference"] == pytest.approx(high - low)
+    assert told["pairs"]["num"] == 6
+    assert told["pairs"]["num_alarms"] == told["pairs"]["num_alarms_all"] == 4
+    assert verdict["warnings"][0]["code"] == "EQUALS_DIFFER"
+    assert "4 of 6 pairs" in verdict["warnings"][0]["message"]
+
+
+def test_nothing_else_depends_on_it(tmp_path):
+    plain = judge(make_run(tmp_path / "plain"))
+    asked = judge(again(make_run(tmp_path / "asked"), 0, 0))
+    assert plain["aa_test"] is None
+    assert {key for key in plain if plain[key] != asked[key]} == {"aa_test"}
+
+
+def test_a_copy_that_lacks_a_fold_is_left_out(tmp_path):
+    told = judge(again(make_run(tmp_path / "run"), 0, 0, leave_out={(2, 1)}))["aa_test"]
+    assert (len(told["estimates"]), told["num_planned"]) == (2, 2)
+    assert judge(again(make_run(tmp_path / "none"), 0, leave_out={(1, 0)}))["aa_test"] is None
+
+
+POINT = {
+    "batch_size": 4,
+    "train": None,
+    "limit": None,
+    "inference": None,
+    "peak_memory_mb": None,
+    "problem": "out of memory",
+}
+
+
+def test_what_is_done_or_failed_is_told_in_plan_order(tmp_path):
+    folder = RunFolder(tmp_path)
+    items = [
+        Item(f"measure-{cache}", "measure", (), f"speed of conv, cache {cache}", {
+            "training": Training.model_validate(
+                {"model": {"conv": {"width": 4}}, "cache": cache}
+            ).model_dump(mode="json")
+        })
+        for cache in ("memory", "disk", "none")
+    ]  # fmt: skip
+    fit = Item("fit-1", "fit", (), "a fit", {})
+    folder.save_plan(Plan((fit, *items), ()))
+    for name, result in (
+        ("fit-1", {"status": "done", "points": [1]}),
+        ("measure-none", {"status": "done", "error": None, "held": "none", "points": [POINT]}),
+        ("measure-memory", {"status": "failed", "error": {"message": "no room"}}),
+    ):
+        folder.done(name).mkdir(parents=True)
+        write_json(folder.done(name) / "result.json", result)
+    told = throughput_section(read_auxiliary(folder, folder.load_plan()))
+    assert [(row.model, row.cache, row.error) for row in told] == [
+        ("conv (width 4)", "memory", "no room"),
+        ("conv (width 4)", "none", None),
+    ]
+    assert (told[0].points, told[1].points) == (None, (SpeedPoint(**POINT),))
