@@ -176,6 +176,7 @@ def collect(path: Path, row: Mapping[str, Any]) -> bool:
 
 
 def _line(cells: Any) -> str:
+    # As the csv module writes it, so that a row is found again character by character.
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()

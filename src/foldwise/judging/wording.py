@@ -127,6 +127,7 @@ def _factors(verdict: Verdict) -> Iterator[str]:
             ]
             for conclusion in ("better", "equivalent", "not distinguishable")
         }
+        # Last, and counted where they are many: they say least.
         still_open = of.pop("not distinguishable")
         yield from (sentence for sentences in of.values() for sentence in sentences)
         if len(still_open) <= MAX_OPEN:

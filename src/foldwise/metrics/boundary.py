@@ -73,6 +73,7 @@ def of_image(
 
     Masks hold class indices; where the target is 255 pixels do not count, and belong to nothing, true or predicted.
     """
+    # What is predicted where nothing is known is neither right nor wrong.
     counts_HW = target_HW < num_classes
     near, far = np.full(num_classes, np.nan), np.full(num_classes, np.nan)
     for k in range(1, num_classes):

@@ -41,6 +41,7 @@ def mcc(counts_KK: Floats) -> tuple[float, Floats]:
     if spread_true == 0 or spread_decided == 0:
         return (np.nan if spread_true == 0 else 0.0), np.zeros_like(counts_KK)
     scale = np.sqrt(spread_true * spread_decided)
+    # The covariance of truth and decisions over the root of their spreads, summed over classes.
     value = (right * total - true_K @ decided_K) / scale
     by_covariance = right + total * np.eye(len(true_K)) - decided_K[:, None] - true_K
     by_spreads = (total - true_K)[:, None] / spread_true + (total - decided_K) / spread_decided
@@ -64,6 +65,7 @@ def kappa(power: int) -> Callable[[Floats], tuple[float, Floats]]:
         classes = np.arange(len(true_K))
         off_KK = np.abs(classes[:, None] - classes).astype(np.float64)
         weight_KK = (off_KK > 0).astype(np.float64) if power == 0 else off_KK**power
+        # Of a single true class kappa would be 0 whatever is decided.
         if np.count_nonzero(true_K) < 2:
             return np.nan, np.zeros_like(counts_KK)
         total, errors, chance = counts_KK.sum(), (weight_KK * counts_KK).sum(), true_K @ weight_KK @ decided_K

@@ -68,6 +68,7 @@ class Outputs:
         """The classes an average is over: the ``positive`` one, the ``foreground``, or ``all``, without the unscored."""
         first = 0 if which == "all" else 1
         classes = range(first, 2 if which == "positive" else self.num_classes)
+        # Where folds lack every class, a mean over all is still a number; a warning says what it is worth.
         return [k for k in classes if k not in self.unscored] or list(classes)
 
 
@@ -106,6 +107,7 @@ def counts(outputs: Outputs) -> Counts:
         tp = np.einsum("nkk->nk", confusion)
         fp, fn = confusion.sum(axis=1) - tp, confusion.sum(axis=2) - tp
         return Counts(tp, fp, fn, confusion.sum(axis=(1, 2))[:, None] - tp - fp - fn)
+    # One image, one count: for masks the same cells hold pixels.
     decided, true = predicted(outputs), outputs.truth
     assert true is not None
     outcomes = (true & decided, ~true & decided, true & ~decided, ~true & ~decided)

@@ -101,6 +101,7 @@ def label_accuracy(outputs: Outputs) -> Ratio:
 
 def balanced_labels(outputs: Outputs) -> Ratio:
     """Sensitivity and specificity of every label; one that all images have, or none, counts by what is defined of it."""
+    # As two columns, so that a label with only one of them defined counts with that.
     both = [of_classes(name, "all")(outputs) for name in ("sensitivity", "specificity")]
     tops, bottoms = ([getattr(ratio, end) for ratio in both] for end in ("numerator", "denominator"))
     return _columns(np.concatenate(tops, axis=1), np.concatenate(bottoms, axis=1))
@@ -195,6 +196,7 @@ def log_loss(outputs: Outputs) -> Ratio:
         return _per_pixel(outputs, outputs.log_loss_sum)
     assert outputs.probabilities is not None
     assert outputs.truth is not None
+    # A single confident error would make the mean infinite.
     clipped = np.clip(outputs.probabilities, CLIP, 1 - CLIP)
     if outputs.family == "multilabel":
         loss = -np.where(outputs.truth, np.log(clipped), np.log1p(-clipped)).mean(axis=1)

@@ -58,6 +58,7 @@ def paired(piece: Piece) -> Grid:
             groups that contradict each other, fewer than two configurations or cases, or none that share their cases.
     """
     _refuse(piece)
+    # An empty cell of a table is a score that is lacking; in a summary of nnU-Net it is one that is undefined.
     if not piece.undefined and np.isnan(piece.score).any():
         piece = piece.keep(~np.isnan(piece.score))
     configuration, repeat, case = (piece.columns[role] for role in ("configuration", "repeat", "case"))
@@ -118,6 +119,7 @@ def _refuse_shape(piece: Piece, shape: tuple[int, ...]) -> None:
         only = piece.columns["case"].names[0]
         cure = "Add scores of more cases: how sure a difference is, is told by how it varies over cases."
         raise DataError(f"there is only one case ({only})", where=piece.file, cure=cure)
+    # A place is made for every score that there could be: of so sparse a table they may not fit into memory.
     if prod(shape) > max(MAX_EMPTY * len(piece.score), AT_LEAST):
         what = f"{len(piece.score):,} scores are of {C:,} configurations and {n:,} cases: hardly any case is shared"
         cure = "Every configuration must have every case. Name the right columns with --configuration and --case."
@@ -126,6 +128,7 @@ def _refuse_shape(piece: Piece, shape: tuple[int, ...]) -> None:
 
 def _refuse_twice(piece: Piece, last_rows: Places) -> None:
     """Where a row is not the one that was kept for its place, there are two."""
+    # The last row of a cell stays in the table, so that any before it reads another number than its own.
     again = np.flatnonzero(last_rows != np.arange(len(last_rows)))
     if not len(again):
         return
@@ -143,6 +146,7 @@ def _refuse_twice(piece: Piece, last_rows: Places) -> None:
 def _shared(piece: Piece, role: str, by: str | None, shape: tuple[int, ...]) -> Ints:
     """The code of every case (and repeat) in a column that must not depend on the configuration."""
     column, case = piece.columns[role], piece.columns["case"].codes
+    # The usual case: there is no such column, and nothing that could contradict itself.
     if len(column.names) == 1:
         return np.zeros(prod(shape), dtype=np.int64)
     cell = case if by is None else np.ravel_multi_index((piece.columns[by].codes, case), shape)
@@ -167,6 +171,7 @@ def _shared(piece: Piece, role: str, by: str | None, shape: tuple[int, ...]) -> 
 def _refuse_divided(piece: Piece, folds_Rn: Ints, group_n: Ints) -> None:
     """A group in two folds was trained on and tested."""
     names = piece.columns["group"].names
+    # A case without a group is a group of its own, and so in one fold.
     named = np.array([bool(name) for name in names])[group_n]
     for folds in folds_Rn:
         first = np.zeros(len(names), dtype=np.int64)

@@ -96,6 +96,7 @@ def _score_column(text: Text, roles: Roles, options: ScoreOptions) -> tuple[str,
     if roles.score:
         return roles.score
     free = [name for name in text.columns if name not in roles.taken and text.numeric(name)]
+    # By its name first: other columns, such as times, vary between cases as scores do.
     called = [name for name in free if options.metric and plain(name) == plain(options.metric)]
     varying = [name for name in free if _varies(text, roles, name)]
     for candidates in (called, varying):
@@ -136,6 +137,7 @@ def _combined(parts: Sequence[Coded]) -> Coded:
     """Configurations that several columns name together."""
     codes, names = parts[0].codes.astype(np.int64), list(parts[0].names)
     for part in parts[1:]:
+        # Numbered anew after every column, so that the codes stay small.
         distinct, codes = np.unique(codes * len(part.names) + part.codes, return_inverse=True)
         pairs = [divmod(int(pair), len(part.names)) for pair in distinct]
         names = [f"{names[first]}{JOIN}{part.names[second]}" for first, second in pairs]
@@ -147,6 +149,7 @@ def _levels(configuration: Coded, factors: dict[str, Coded]) -> Levels:
     levels: Levels = {name: {} for name in configuration.names}
     for factor, column in factors.items():
         pairs = np.unique(configuration.codes.astype(np.int64) * len(column.names) + column.codes)
+        # As many pairs as configurations: each has one level.
         if len(pairs) != len(configuration.names) or len(column.names) < 2:
             continue
         for pair in pairs.tolist():

@@ -136,6 +136,7 @@ def outputs_of(grid: Grid, family: str) -> dict[str, list[tuple[int, Outputs]]]:
         for r in range(len(first))
         for fold in np.unique(first[r])
     ]
+    # Without folds nothing tells which classes could be learned.
     unscored = unscored_classes(splits, truth_nK) if len(np.unique(first)) > 1 else ()
     rarer = [grid.units.rarer(column, every) for column in truth_nK.T]
     unranked = tuple(k for k, number in enumerate(rarer) if number < MIN_POSITIVES)

@@ -20,6 +20,7 @@ from foldwise.metrics.outputs import Floats
 from foldwise.metrics.table import METRICS, Metric, is_loss, plain
 
 SUMMARY = "summary.json"
+# nnU-Net writes MODEL/fold_0/validation/summary.json, and one of all folds into MODEL/crossval_results_folds_0_1_2.
 FOLD = re.compile(r"fold_(\w+)")
 NO_SUMMARY = (
     "Give the summary.json that nnU-Net (version 2) writes beside its predictions: it has metric_per_case."
@@ -161,6 +162,7 @@ def read_summaries(paths: Sequence[Path], options: ScoreOptions) -> tuple[list[P
     for path, name, (_, fold) in zip(paths, names, models, strict=True):
         cases = _cases(path)
         metric = _metric(cases[0], options, str(path))
+        # Label 0 is the background.
         labels = [label for label in cases[0]["metrics"] if label != "0"]
         n = len(cases)
         columns = {
@@ -227,6 +229,7 @@ def _case(case: dict[str, Any], where: str) -> str:
     written = case.get("reference_file") or case.get("prediction_file")
     if not isinstance(written, str):
         raise DataError("a case has neither reference_file nor prediction_file", where=where, cure=NO_SUMMARY)
+    # The summary may come from another machine, with the paths of that one.
     name = (PureWindowsPath if "\\" in written else PurePosixPath)(written).name
     return next((name.removesuffix(end) for end in SUFFIXES if name.endswith(end)), name)
 

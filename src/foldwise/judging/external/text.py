@@ -17,6 +17,7 @@ from foldwise.errors import DataError
 from foldwise.metrics.outputs import Bools, Floats
 from foldwise.text import natural, some
 
+# Enough rows to recognise columns by, of a file that may be larger than the memory.
 HEAD_BYTES = 1 << 18
 EMPTY = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-", "#N/A", "missing"]  # fmt: skip
 COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
@@ -199,6 +200,7 @@ def _beginning(path: Path, name: str) -> list[str]:
     with path.open("rb") as file:
         raw = file.read(HEAD_BYTES)
         more = bool(file.read(1))
+    # The last line is cut somewhere, perhaps within a character.
     if more and b"\n" in raw:
         raw = raw[: raw.rindex(b"\n") + 1]
     try:
@@ -247,6 +249,7 @@ def load(text: Text, names: Sequence[str], scores: Sequence[str]) -> tuple[pd.Da
         raise DataError(f"the table cannot be read ({error})", where=text.name, cure=cure) from None
     except UnicodeDecodeError:
         raise DataError("the file is not UTF-8 text", where=text.name, cure="Save it as CSV UTF-8.") from None
+    # pandas does not say which cell it was: the columns are read once more, as names.
     except ValueError:
         raise _no_numbers(text, kinds, scores) from None
     lines = np.arange(2, len(frame) + 2, dtype=np.int32)
@@ -266,8 +269,10 @@ def _read(text: Text, kinds: dict[str, Any]) -> pd.DataFrame:
         index_col=False,
         usecols=list(kinds),
         dtype=kinds,
+        # Only scores may be missing: a configuration may well be called NA.
         keep_default_na=False,
         na_values={name: EMPTY for name, kind in kinds.items() if kind is np.float64},
+        # Kept, so that the place of a row tells its line in the file.
         skip_blank_lines=False,
         skipinitialspace=True,
         encoding="utf-8-sig",

@@ -242,6 +242,7 @@ def _fit(folder: RunFolder, item: Any) -> PlannedFit:
     status: Literal["done", "failed", "missing"] = "missing"
     if result:
         status = "done" if result["status"] == "done" else "failed"
+    # It cannot be run while what it needs has failed, and so is not missing only.
     elif any((folder.result(need) or {}).get("status") == "failed" for need in item.needs):
         status = "failed"
         result = {"error": {"type": "Skipped", "message": "an item that this fit needs has failed"}}

@@ -193,6 +193,7 @@ def _best_common(validation: ValidationOutputs) -> float:
 
 def _as_often(probabilities: Floats, wanted: int) -> float:
     """The threshold at which the number of images that get the label is nearest to `wanted`; it may be none."""
+    # A label that hardly any image has may best be predicted for none.
     tried = np.append(NEVER, candidates(probabilities))
     reached = len(probabilities) - np.searchsorted(np.sort(probabilities), tried, side="left")
     return float(tried[np.abs(reached - wanted).argmin()])

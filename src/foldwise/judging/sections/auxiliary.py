@@ -197,6 +197,7 @@ def _against_configurations(judgement: Judgement, baselines: Sequence[Scored]) -
     rows = [judgement.scored[id] for id in judgement.comparable]
     apart = [id.estimates[name] - rows[0].estimates[name] for id in baselines]
     together = judgement.table_of(judgement.metric, [*rows, *baselines])
+    # Without a test the estimates decide.
     if together.variance is None or decisive.variance is None:
         return [_Test(difference, judgement.sign * difference < 0) for difference in apart]
     # Judged together, baselines that hardly vary would lower the variance that few networks share.

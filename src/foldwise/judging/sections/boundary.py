@@ -56,6 +56,7 @@ def with_boundaries(study: Study, rows: Rows, folder: RunFolder) -> Rows:
     done |= {item.item: item.path for item in rows.auxiliary if item.kind in also and item.done}
     packed = cache(lambda: _packed(folder))  # opened only where some fit is not scored yet, and then once
     scores = {
+        # By tolerance and version of the conventions: scores of others are not taken for these.
         item: _scores_of(packed, folder.boundaries / f"{item}-{tolerance:g}px-{VERSION}.npz", path, tolerance)
         for item, path in done.items()
     }
@@ -126,6 +127,7 @@ def _distance(rows: Rows, repeats: Sequence[Outputs], k: int, alpha: float) -> C
         defined = ~np.isnan(distance)
         total[outputs.case[defined]] += distance[defined]
         number[outputs.case[defined]] += 1
+        # Where either is empty, the distance is the diagonal of the image, and so no measurement.
         one_empty = (cells.tp + cells.fn > 0)[:, k] != (cells.tp + cells.fp > 0)[:, k]
         capped[outputs.case[one_empty]] = True
     scored = number > 0

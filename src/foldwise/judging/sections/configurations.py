@@ -123,6 +123,7 @@ def _pooled_latency(rows: Rows, configurations: Sequence[Configuration]) -> dict
                 costs[configuration.id].device,
             )
             alike.setdefault(tuple(map(str, network)), []).append(configuration.id)
+    # Weighted by fits: each of them measured the network once.
     for same in alike.values():
         counts = [len(rows.done(id)) for id in same]
         mean = float(np.average([costs[id].latency_ms or 0.0 for id in same], weights=counts))
@@ -154,6 +155,7 @@ def standing_of(judgement: Judgement, c: int) -> Standing:
     low, high = table.intervals[c]
     se = table.variance.standard_error[c] if table.variance else None
     run_sd = np.sqrt(table.variance.score_runs.used[c]) if table.variance else None
+    # Nothing was tested: the best estimate leads, and nothing rules the others out.
     if comparison is None:
         rank: Rank = "winner" if c == 0 else "could be best"
         return Standing(verdict=rank, low=low, high=high, se=se, run_sd=run_sd, could_be_best=True)
@@ -252,6 +254,7 @@ def precision_recall(counts: Ints, classes: Sequence[str]) -> SplitScores:
         fp, fn = counts.sum(axis=0) - tp, counts.sum(axis=1) - tp
     support = tp + fn
     precision, recall, f1 = _ratio(tp, tp + fp), _ratio(tp, support), _ratio(2 * tp, 2 * tp + fp + fn)
+    # As in scikit-learn: left out of the mean, it would pay not to predict a class.
     never_predicted_is_0 = np.where(support > 0, np.nan_to_num(precision), precision)
 
     def mean(weights: Floats) -> PrecisionRecall:

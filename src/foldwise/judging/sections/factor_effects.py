@@ -81,6 +81,7 @@ def _shares(origin: Shares) -> tuple[VarianceShare, ...] | None:
     """The largest first, the rest last; a term that cannot be told from others has no share."""
     if not origin.of:
         return None
+    # The empty term is the rest: interactions of three or more factors.
     ordered = sorted(origin.of.items(), key=lambda part: (not part[0], -part[1]))
     aliased = [(term, None) for term in origin.aliased if len(term) == 1]
     return tuple(VarianceShare(factors=term, share=share) for term, share in (*ordered, *aliased))

@@ -39,6 +39,7 @@ def missing(rows: Rows, configurations: Sequence[ConfigurationResult]) -> Verdic
     devices = {
         configuration.training.device for configuration in rows.configurations if configuration.id in ids
     }
+    # Any machine can finish what needs no device of its own.
     where = f" on a machine that has {' and '.join(sorted(devices))}" if not devices & {"auto", "cpu"} else ""
     cure = f"{first} the study again{where}; what is done is kept."
     return VerdictWarning(code="MISSING_RUNS", message=message, cure=cure)

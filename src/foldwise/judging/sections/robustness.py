@@ -88,6 +88,7 @@ def _items_of(rows: Rows, configuration: str) -> list[AuxiliaryItem]:
     items = [
         item for item in rows.auxiliary_of("robustness") if item.settings["configuration"] == configuration
     ]
+    # Over fewer folds the scores would be those of easier or harder images.
     whole = rows.complete(configuration) and len(items) == len(rows.fits_of(configuration))
     return items if whole and all(item.done for item in items) else []
 

@@ -170,6 +170,7 @@ def _scores(judgement: Judgement, table: MetricTable) -> _Scores:
 
 
 def _right(metric: Metric, scored: Sequence[Scored]) -> Floats | None:
+    # Image by image, balanced accuracy counts what accuracy counts.
     name = {"balanced_accuracy": "accuracy"}.get(metric.name, metric.name)
     if not metric.counted or any(name not in own.values for own in scored):
         return None
@@ -181,6 +182,7 @@ def _tests(scores: _Scores, winner: int, rival: int, *, margin: float) -> Number
     """Every test of a pair, not adjusted yet; None for what these scores do not allow."""
     units = (scores.units_CG[winner] - scores.units_CG[rival]).round(DIGITS)
     folds = (scores.folds_CJ[winner] - scores.folds_CJ[rival]).round(DIGITS)
+    # The correction of these tests is by the number of folds.
     by_fold = scores.num_folds > 1 and np.isfinite(folds).all()
     K, right_CG = scores.num_folds, scores.right_CG
     return {

@@ -20,6 +20,7 @@ def thresholds_section(rows: Rows, winner: str | None) -> ThresholdsSection | No
     if rows.thresholds is None or winner is None:
         return None
     of_fits = [rows.thresholds_of(fit, rows.thresholds) for fit in rows.done(winner)]
+    # The median: splits differ by a few images, and a label may be rare in one of them.
     positives = np.median(_validation_positives(rows), axis=0)
     return ThresholdsSection(
         method=rows.thresholds,

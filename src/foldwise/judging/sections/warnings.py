@@ -20,6 +20,7 @@ from foldwise.text import count, some
 
 MIN_LEVELS = 3  # of a numeric factor: of two, each is at an end
 MAX_TIMES = 1000  # times as many images: nobody has them
+# Fewer images or groups are warned of; so is accuracy where a class has less than this share.
 MIN_UNITS, MIN_GROUPS, SKEWED = 30, 10, 0.2
 
 
@@ -69,6 +70,7 @@ def not_distinguishable(
         sum(configuration.could_be_best for configuration in configurations),
         judgement.comparison,
     )
+    # Where most are ruled out, the study has told them apart.
     if comparison is None or could <= max(1, len(comparison.p) / 2):
         return None
     nothing = unseen(comparison.minimal_detectable_difference, bounded=judgement.metric.bounded)
@@ -85,6 +87,7 @@ def _needed(judgement: Judgement) -> str:
     if not 0 < target < comparison.minimal_detectable_difference:
         return ""
     times = comparison.times_as_many(target)
+    # Luck with runs does not shrink with images, so that some differences no number of them shows.
     if times > MAX_TIMES:
         return f" A difference of {target:g} is out of reach of more {kind} alone: equal runs differ by about as much."
     if times < 2:
