@@ -20,7 +20,7 @@ from foldwise.metrics.outputs import Floats
 from foldwise.metrics.table import METRICS, Metric, is_loss, plain
 
 SUMMARY = "summary.json"
-# nnU-Net writes MODEL/fold_0/validation/summary.json, and one of all folds into MODEL/crossval_results_folds_0_1_2.
+# nnU-Net writes MODEL/fold_0/validation/summary.json, and MODEL/crossval_results_folds_0_1_2/summary.json of all.
 FOLD = re.compile(r"fold_(\w+)")
 NO_SUMMARY = (
     "Give the summary.json that nnU-Net (version 2) writes beside its predictions: it has metric_per_case."
