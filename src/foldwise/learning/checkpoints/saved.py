@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -31,8 +32,7 @@ LEAST, MOST = 1e-38, 1 - 2**-25  # of a probability whose logarithm is taken, as
 BODY = "body.safetensors"  # what pretraining leaves: a network without its output layer
 
 
-@dataclass(frozen=True)
-class SavedModel:
+class SavedModel(BaseModel):
     """Everything but the weights that a network needs to be built again and fed as it was in training.
 
     Attributes:
@@ -41,6 +41,8 @@ class SavedModel:
         dtype: of the image files.
         encoder_from: the features item that holds the encoder, where only the head was trained; else None.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     task: Task
     classes: tuple[str, ...]
@@ -52,29 +54,6 @@ class SavedModel:
     training: Training
     seed: int
     encoder_from: str | None = None
-
-    def dump(self) -> dict[str, Any]:
-        """As plain JSON; `SavedModel.load` reads it."""
-        fields = {
-            "normalization": self.normalization.dump(),
-            "training": self.training.model_dump(mode="json"),
-        }
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | fields
-
-    @classmethod
-    def load(cls, record: dict[str, Any]) -> SavedModel:
-        """From what `dump` gave, before or after it went through a file."""
-        # JSON has lists in place of tuples.
-        size = record["size_hw"]
-        return cls(
-            **record
-            | {
-                "classes": tuple(record["classes"]),
-                "size_hw": tuple(size) if size else None,
-                "normalization": Normalization.load(record["normalization"]),
-                "training": Training.model_validate(record["training"]),
-            }
-        )
 
     def rebuild(self, weights: dict[str, Tensor]) -> Network:
         """The trained network, on the CPU, in evaluation mode; no pretrained weights are looked for.
@@ -98,13 +77,13 @@ class SavedModel:
 
 def write_model(folder: Path, model: SavedModel) -> None:
     """`model` as ``model.json``."""
-    (folder / MODEL).write_text(json.dumps(model.dump(), indent=1), encoding="utf-8")
+    (folder / MODEL).write_text(json.dumps(model.model_dump(mode="json"), indent=1), encoding="utf-8")
 
 
 def read_model(folder: Path) -> SavedModel:
     """What `write_model` wrote; RunError where there is nothing."""
     try:
-        return SavedModel.load(json.loads((folder / MODEL).read_text(encoding="utf-8")))
+        return SavedModel.model_validate(json.loads((folder / MODEL).read_text(encoding="utf-8")))
     except OSError:
         raise RunError(f"{folder} holds no trained model", cure="Name a finished fit or a winner.") from None
 
@@ -266,5 +245,5 @@ def _load(folder: Path, member: dict[str, Any], device: torch.device) -> Member:
     weights: dict[str, Tensor] = {}
     for name in member["weights"]:
         weights |= read_weights(folder / Path(name).name)  # so that a record cannot lead out of the folder
-    model = SavedModel.load(member["model"])
+    model = SavedModel.model_validate(member["model"])
     return Member(model, model.rebuild(weights).to(device))
