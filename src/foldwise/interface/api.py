@@ -176,8 +176,8 @@ def predict(
         pictures: draw them too, as ``pictures.html`` and ``pictures.png``.
         submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
     """
-    from foldwise.pipeline import predicting
+    from foldwise.pipeline import pipeline
 
     table = Path(submission) if submission is not None else None
-    predicting.predict(Path(run), Path(images), Path(out), device=device, pictures=pictures, submission=table)
+    pipeline.predict(Path(run), Path(images), Path(out), device=device, pictures=pictures, submission=table)
     return Path(out)

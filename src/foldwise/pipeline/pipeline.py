@@ -1,6 +1,6 @@
 """The pipeline, written once: from a study file to a verdict, a report and a winner, whoever watches.
 
-The command line and the Python API call `check`, `run`, `look` and `finish`; they differ only in the `Observer`.
+The command line and the Python API call `check`, `run`, `finish`, `predict` and `look`; they differ only in the `Observer`.
 """
 
 from __future__ import annotations
@@ -60,32 +60,14 @@ class Observer(Protocol):
         """The verdict and the report are written."""
 
 
+def _nothing(*_: Any, **__: Any) -> None:
+    """Nothing."""
+
+
 class Silent:
     """An observer that says nothing."""
 
-    def fetching(self, what: str, done: int, total: int | None) -> None:
-        """Nothing."""
-
-    def fetched(self, data: Path) -> None:
-        """Nothing."""
-
-    def decoding(self, done: int, total: int) -> None:
-        """Nothing."""
-
-    def checked(self, prepared: Prepared, costs: Costs, workers: int) -> None:
-        """Nothing."""
-
-    def done_already(self, prepared: Prepared, folder: RunFolder) -> None:
-        """Nothing."""
-
-    def working(self, folder: RunFolder) -> None:
-        """Nothing."""
-
-    def stopping(self, folder: RunFolder) -> None:
-        """Nothing."""
-
-    def judged(self, folder: RunFolder, verdict: Verdict) -> None:
-        """Nothing."""
+    fetching = fetched = decoding = checked = done_already = working = stopping = judged = _nothing
 
 
 @dataclass(frozen=True)
@@ -233,6 +215,53 @@ def _decision(verdict: Verdict, answer: Answer) -> Decision:
         thresholds={"method": thresholds.method, "values": values} if thresholds else None,
         temperature=temperature,
     )
+
+
+def predict(
+    run: Path,
+    images: Path,
+    out: Path,
+    *,
+    device: str = "auto",
+    pictures: bool = False,
+    submission: Path | None = None,
+) -> None:
+    """Write what the winner says of new images: a CSV of probabilities, or masks and overlays.
+
+    Args:
+        run: a run folder, or the folder of a model that was handed over.
+        images: a folder of new images, or one image.
+        out: the folder of the predictions.
+        device: auto, cpu, cuda or mps.
+        pictures: draw them too.
+        submission: of several labels, a CSV file of ``Id,Predicted``.
+
+    Raises:
+        LeftOut: some images cannot be used; all others are predicted, and drawn, first.
+        RunError: the run has no winner yet.
+    """
+    from foldwise.learning.predict import LeftOut, predict_images
+    from foldwise.reporting.predictions import write_pictures
+
+    refuse_device(device)
+    winner = _winner(run)
+    try:
+        predict_images(winner, images, out, device=device, submission=submission)
+    except LeftOut:  # says which images could not be used; the others have their predictions
+        if pictures:
+            write_pictures(winner, images, out)
+        raise
+    if pictures:
+        write_pictures(winner, images, out)
+
+
+def _winner(run: Path) -> Path:
+    if (run / "model.json").is_file():
+        return run
+    winner = RunFolder.open(run).winner
+    if not winner.is_dir():
+        raise RunError(f"{run} has no winner yet", cure=f"Finish the run, then: foldwise report {run}")
+    return winner
 
 
 def look(

@@ -130,9 +130,9 @@ def predict(
     submission: Submission = None,
 ) -> None:
     """The winner on new images: a CSV of probabilities, or masks and overlays."""
-    from foldwise.pipeline import predicting
+    from foldwise.pipeline import pipeline
 
-    predicting.predict(run, images, out, device=device, pictures=pictures, submission=submission)
+    pipeline.predict(run, images, out, device=device, pictures=pictures, submission=submission)
     print(f"predictions: {out}")
     if submission is not None:
         print(f"submission:  {submission}")
