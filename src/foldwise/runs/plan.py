@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from foldwise.runs.items import Item
 from foldwise.study.configurations import Configuration
-from foldwise.study.training import Training
 from foldwise.text import count
 
 EVERYWHERE = ("auto", "cpu")  # devices that every machine has
@@ -23,20 +24,15 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values."""
-        rows = [
-            asdict(row) | {"training": row.training.model_dump(mode="json")} for row in self.configurations
-        ]
-        return {"schema": 1, "items": [asdict(item) for item in self.items], "configurations": rows}
+        return {"schema": 1, **_PLAIN.dump_python(self, mode="json")}
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Plan:
         """The plan that `to_json` wrote."""
-        items = (Item(**item | {"needs": tuple(item["needs"])}) for item in value["items"])
-        rows = (
-            Configuration(**row | {"training": Training.model_validate(row["training"])})
-            for row in value["configurations"]
-        )
-        return cls(tuple(items), tuple(rows))
+        return _PLAIN.validate_python(value)
+
+
+_PLAIN = TypeAdapter(Plan)
 
 
 def ready(plan: Plan, done: Collection[str], failed: Collection[str]) -> list[Item]:
