@@ -174,13 +174,7 @@ def pixel_accuracy_pooled(outputs: Outputs) -> Ratio:
 
 def pixel_accuracy_img(outputs: Outputs) -> Ratio:
     """The mean over images of the share of right pixels."""
-    pooled = pixel_accuracy_pooled(outputs)
-    defined = pooled.denominator > 0
-    return Ratio(
-        np.where(defined, pooled.numerator, 0) / np.maximum(pooled.denominator, 1),
-        defined.astype(np.float64),
-        pooled.weight,
-    )
+    return _per_pixel(outputs, pixel_accuracy_pooled(outputs).numerator[:, 0])
 
 
 def false_positive_images(outputs: Outputs) -> Ratio:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -213,17 +214,21 @@ def _listed(names: list[str], total: int) -> str:
     return ", ".join(shown) + (f" and {total - len(shown):,} more" if total > len(shown) else "")
 
 
+def short_of(lacking: Mapping[str, str]) -> str:
+    """What the first of some configurations lack, and how many more there are."""
+    listed = "; ".join(f"{name} lacks {what}" for name, what in list(lacking.items())[:3])
+    return listed + (f"; and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+
+
 def _refuse_unpaired(grid: Grid, lacking: dict[str, str]) -> None:
     """Fewer than two configurations that have every case cannot be compared."""
     if len(grid.configurations) - len(lacking) >= 2:
         return
-    listed = "; ".join(f"{name} lacks {what}" for name, what in list(lacking.items())[:3])
-    more = f"; and {len(lacking) - 3} more" if len(lacking) > 3 else ""
     whole = (
         "no configuration has" if len(lacking) == len(grid.configurations) else "only one configuration has"
     )
     raise DataError(
-        f"{whole} a score of every case, so nothing can be compared on the same cases: {listed}{more}",
+        f"{whole} a score of every case, so nothing can be compared on the same cases: {short_of(lacking)}",
         where=grid.piece.file,
         cure="Add what is lacking (of a case on which a model failed, the worst value), or leave those cases out for all.",
     )

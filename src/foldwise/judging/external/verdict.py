@@ -10,7 +10,7 @@ import numpy as np
 
 from foldwise.errors import SpecError
 from foldwise.judging.answer import answer_of, comparison_sentence, tied_or_clear
-from foldwise.judging.external.grid import Grid, paired
+from foldwise.judging.external.grid import Grid, paired, short_of
 from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.external.own import family_of, outputs_of
 from foldwise.judging.external.reading import ScoreFiles, metric_of, read_files
@@ -32,7 +32,6 @@ from foldwise.study.spec import Judging
 from foldwise.text import count, natural
 
 MAX_FOLDS = 100  # whose scores are in the verdict one by one
-
 SEED = 0  # of the draws: the same files give the same verdict
 MARGIN = 0.01  # of scores between 0 and 1, as in a study
 
@@ -48,7 +47,8 @@ def judge_files(paths: Sequence[Path], options: ScoreOptions | None = None) -> V
     """
     options = options or ScoreOptions()
     read = read_files(paths, options)
-    external = score_files(read, paired(read.piece), options)
+    # Labels go with the outputs of a run: of these every metric of the task can be computed.
+    external = (_labelled if read.classes else _scored)(read, paired(read.piece), options)
     margin = options.equivalent_within
     if margin is None:
         margin = MARGIN if external.metric.bounded else 0.0
@@ -145,14 +145,12 @@ def _lacking(configurations: Sequence[ConfigurationResult]) -> VerdictWarning | 
     short = [configuration for configuration in configurations if configuration.verdict == "incomplete"]
     if not short:
         return None
-    named = "; ".join(
-        f"{configuration.name} lacks {configuration.lacks or 'a defined score'}"
-        for configuration in short[:3]
+    named = short_of(
+        {configuration.name: configuration.lacks or "a defined score" for configuration in short}
     )
-    more = f"; and {len(short) - 3} more" if len(short) > 3 else ""
     left = f"{count(len(short), 'configuration is', 'configurations are')} left out of the comparison"
     cure = "Add the scores: of a case on which a model failed, the worst value. Nothing is made up for what is lacking."
-    return VerdictWarning(code="MISSING_RUNS", message=f"{left}: {named}{more}.", cure=cure)
+    return VerdictWarning(code="MISSING_RUNS", message=f"{left}: {named}.", cure=cure)
 
 
 def _runs(grid: Grid) -> VerdictWarning | None:
@@ -193,15 +191,6 @@ class ExternalScores:
     metric: Metric
     metrics: dict[str, Metric]
     scored: dict[str, Scored]
-
-
-def score_files(read: ScoreFiles, grid: Grid, options: ScoreOptions) -> ExternalScores:
-    """The scores of every configuration, whether or not it can be compared.
-
-    Raises:
-        SpecError: the metric that is asked for is not one of the task, or the scores do not lie as stated.
-    """
-    return _labelled(read, grid, options) if read.classes else _scored(read, grid, options)
 
 
 def _scored(read: ScoreFiles, grid: Grid, options: ScoreOptions) -> ExternalScores:
