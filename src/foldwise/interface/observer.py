@@ -208,6 +208,7 @@ def _auxiliary(plan: Plan) -> str:
 
 def _say_configurations(out: Console, prepared: Prepared, costs: Costs) -> None:
     table = plain_table("configuration", "parameters", "one fit", "memory")
+    # A name is broken where it would push the numbers out of the terminal; a log has room for all of it.
     room = 1000 if out.soft_wrap else max(out.width - WIDTH_OF_NUMBERS, 20)
     for configuration in prepared.configurations:
         cost = costs.of[configuration.id]

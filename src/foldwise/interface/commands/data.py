@@ -49,6 +49,7 @@ def data_verify(name: SourceName, out: SourceFolder = None) -> None:
 
     with Fetching() as fetching:
         verified = verify(name, out or Path("data") / name, progress=fetching.show)
+    # Printed even where a file has changed: it says what all of them were compared with.
     print(f"{verified.basis}\n{verified.num_files} files, SHA-256 of all: {verified.digest}")
     verified.require_whole()
     print("Every file is as it was.")

@@ -121,6 +121,7 @@ def save(options: Fit) -> Path:
     """
     from foldwise.runs.folder import RunFolder
 
+    # Before any training: what may not be replaced would else be met at its end.
     if options.model_path and not _may_be_replaced(options.model_path):
         cure = "A model is a folder; name a new one, or one that holds an earlier model."
         raise SpecError(f"{options.model_path} is no model", where="--model-path", cure=cure)
@@ -137,6 +138,7 @@ def hand_over(options: Fit, folder: RunFolder, verdict: Verdict) -> None:
     """Put the model, the curves and the row of results where they are wanted, and say where they are."""
     from foldwise.judging.tables import collect
 
+    # Without an answer no fit has finished, so there is neither a winner nor a row of results.
     done: list[tuple[str, Path]] = []
     if options.model_path and verdict.answer:
         done.append(("Model", _copied(folder.winner, options.model_path)))

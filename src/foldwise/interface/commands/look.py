@@ -98,6 +98,7 @@ class LookProgress:
     def __init__(self) -> None:
         self.out = console()
         self.status = Status("Looking", console=self.out) if sys.stdout.isatty() else None
+        # As if a line had just been printed, so that a short look leaves none in a log.
         self.last_line = time.monotonic()
         self.has_spoken = False
 

@@ -85,6 +85,7 @@ def _serve(folder: RunFolder, port: int, *, open_: bool) -> None:
     from foldwise.pipeline.pipeline import judged_now
     from foldwise.reporting.live import serving
 
+    # The address comes from the server: without --port, it takes one that is free.
     with serving(folder, judged_now, port=port) as address:
         say_served(folder, address)
         if open_:
