@@ -11,6 +11,7 @@ from benchmarks.validation.designs import Sample
 from foldwise.judging.judgement import compared
 from foldwise.judging.scores.scoring import MetricTable, Scored, table_of
 from foldwise.judging.statistics.design import Factor
+from foldwise.judging.statistics.draws import DRAWS
 from foldwise.judging.statistics.effects import FactorialScores, IntervalOptions, effect, views
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import Pair, all_pairs
@@ -36,7 +37,7 @@ def judgement(sample: Sample, *, seed: int) -> dict[str, float]:
         alpha=ALPHA,
     )
     assert table.variance is not None
-    comparison, selected = compared(table, seed=seed, alpha=ALPHA)
+    comparison, selected = compared(table, alpha=ALPHA, seed=seed, most=DRAWS)
     assert comparison is not None
     assert selected is not None
     ends = np.array(table.intervals)
@@ -64,7 +65,7 @@ def judged_pairs(sample: Sample, *, seed: int) -> dict[str, float]:
     values = np.stack([own.values[sample.metric.name] for own in scores])
     step = sample.units.step / one.support[sample.metric.name] if sample.metric.counted else 0.0
     known = estimate_variance(values, folds, floor=step**2 / values.shape[1], reach=sample.metric.reach)
-    return _pairs(sample, all_pairs(known, compare(known, seed=seed), alpha=ALPHA, margin=0.0))
+    return _pairs(sample, all_pairs(known, compare(known, seed=seed, most=DRAWS), alpha=ALPHA, margin=0.0))
 
 
 def scored(sample: Sample, c: int) -> Scored:
@@ -140,7 +141,7 @@ def _factors(sample: Sample, table: MetricTable, seed: int) -> dict[str, float]:
     held = []
     for factor in factors:
         view = views(factors, factor, scores.estimate)[0]
-        one = effect(factors, factor, view, scores, IntervalOptions(seed=seed))
+        one = effect(factors, factor, view, scores, IntervalOptions(seed=seed, most=DRAWS))
         mean = np.array(
             [sample.truth_C[:C][factor.of == level].mean() for level in range(len(factor.levels))]
         )

@@ -35,7 +35,7 @@ from foldwise.judging.sections.textbook import textbook_section
 from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.sections.warnings import run_warnings
 from foldwise.judging.statistics.design import factors_of
-from foldwise.judging.statistics.pairs import Pair, all_pairs
+from foldwise.judging.statistics.pairs import Pair
 from foldwise.judging.tables import write_results, write_scores
 from foldwise.judging.verdict import (
     Answer,
@@ -198,7 +198,6 @@ def _judgement(study: Study, rows: Rows) -> Judgement:
     metric = choose_metric(study.judge.metric, rows.family)
     terms = Terms(
         judge=study.judge,
-        seed=study.seed,
         metric=metric,
         # Those of boundaries only where they were computed.
         metrics=reported(metric, rows.family, boundary=rows.boundaries is not None),
@@ -241,14 +240,15 @@ def selection_section(judgement: Judgement) -> SelectionSection | None:
 
 def pair_results(judgement: Judgement) -> tuple[PairResult, ...]:
     """Every pair of configurations, in the sign of the metric; of very many only those with the winner."""
-    decisive, comparison, judge = judgement.decisive, judgement.comparison, judgement.judge
-    if comparison is None or decisive is None or decisive.variance is None:
+    comparison = judgement.comparison
+    if comparison is None:
         return ()
-    pairs = all_pairs(decisive.variance, comparison, alpha=judge.alpha, margin=judge.equivalent_within)
     # 60 configurations have 1770 pairs; 500 have 124,750.
     many = len(judgement.comparable) > MAX_IN_PAIRS
     return tuple(
-        _pair(pair, judgement) for pair in pairs if not many or comparison.winner in (pair.a, pair.b)
+        _pair(pair, judgement)
+        for pair in judgement.pairs
+        if not many or comparison.winner in (pair.a, pair.b)
     )
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from foldwise.judging.scores.baselines import Baseline
 from foldwise.judging.scores.scoring import MetricTable, Scored, best_first, table_of
-from foldwise.judging.statistics.inference import Comparison, compare
+from foldwise.judging.statistics.draws import MOST_DRAWS, SEED
+from foldwise.judging.statistics.inference import Comparison, as_good_as_any, compare
 from foldwise.judging.statistics.intervals import Interval, interval, moved
+from foldwise.judging.statistics.pairs import Pair, all_pairs
 from foldwise.judging.statistics.selection import Selected, selected_score
 from foldwise.judging.statistics.variance import with_fixed_row
 from foldwise.metrics.influence import Units
@@ -24,7 +27,6 @@ class Terms:
 
     Attributes:
         judge: what the study wants of the comparison.
-        seed: of every draw, so that the same scores give the same verdict.
         metric: the one that decides.
         metrics: all of the task, by name.
         units: what was sampled.
@@ -33,7 +35,6 @@ class Terms:
     """
 
     judge: Judging
-    seed: int
     metric: Metric
     metrics: Mapping[str, Metric]
     units: Units
@@ -98,6 +99,14 @@ class Judgement(Terms):
         """The table of the metric that decides; None where no configuration can be compared."""
         return self.tables.get(self.metric.name)
 
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """Every two of `comparable`, by their places, best first; none where nothing can be tested."""
+        decisive, comparison, judge = self.decisive, self.comparison, self.judge
+        if comparison is None or decisive is None or decisive.variance is None:
+            return []
+        return all_pairs(decisive.variance, comparison, alpha=judge.alpha, margin=judge.equivalent_within)
+
     @property
     def best_trivial(self) -> tuple[Baseline, Scored] | None:
         """The trivial predictor with the best estimate; None where none could be scored."""
@@ -116,7 +125,7 @@ def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collectio
     comparable = best_first(whole, scored, terms.metric)
     rows = [scored[id] for id in comparable]
     tables = {key: terms.table_of(metric, rows) for key, metric in terms.metrics.items()} if rows else {}
-    comparison, selected = compared(tables.get(name), seed=terms.seed, alpha=terms.judge.alpha)
+    comparison, selected = compared(tables.get(name), alpha=terms.judge.alpha)
     return Judgement(
         **vars(terms),
         scored=scored,
@@ -128,12 +137,12 @@ def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collectio
 
 
 def compared(
-    decisive: MetricTable | None, *, seed: int, alpha: float
+    decisive: MetricTable | None, *, alpha: float, seed: int = SEED, most: int = MOST_DRAWS
 ) -> tuple[Comparison | None, Selected | None]:
     """Who could be the best by the metric that decides, and the winner's corrected score; None where none is tested."""
     if decisive is None or decisive.variance is None or len(decisive.values) < 2:
         return None, None
-    comparison = compare(decisive.variance, seed=seed, alpha=alpha)
+    comparison = compare(decisive.variance, alpha=alpha, seed=seed, most=most)
     spread, metric = decisive.spreads[comparison.winner], decisive.metric
     assert spread is not None
     sign = 1 if metric.higher_is_better else -1
@@ -160,13 +169,14 @@ def with_trivial(judgement: Judgement, trivial: tuple[tuple[Baseline, Scored], .
     if not np.isfinite(values).all():
         return judgement
     together = with_fixed_row(decisive.variance, decisive.values, values)
-    comparison = compare(together, seed=judgement.seed, alpha=judgement.judge.alpha)
+    alpha, last = judgement.judge.alpha, len(together.estimate) - 1
+    comparison = compare(together, alpha=alpha)
     # The winner is the first row of the comparable ones, the trivial predictor the last.
     error = float(together.of_differences()[0, -1])
     difference, half = together.estimate[0] - together.estimate[-1], comparison.alone[0, -1] * error
     runs = together.run_of_mean[0] + together.run_of_mean[-1]
     test = TrivialTest(
-        p=float(comparison.p[-1]),
+        p=as_good_as_any(together, [last], alpha=alpha)[0],
         low=max(float(difference - half), -together.reach),
         high=min(float(difference + half), together.reach),
         run_share=min(float(runs / error**2), 1.0) if error > 0 else 0.0,

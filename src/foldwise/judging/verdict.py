@@ -51,6 +51,8 @@ TRIVIAL_UNBEATEN: tuple[State, ...] = ("no_better_than_trivial", "too_few_runs",
 
 Conclusion = Literal["better", "equivalent", "not distinguishable"]
 
+Family = Literal["best", "all pairs"]  # over which an interval holds together with others
+
 
 class MetricFacts(VerdictPart):
     """A metric: its name, which way is better, and over what it averages."""
@@ -121,6 +123,7 @@ class PairResult(VerdictPart):
     a: str
     b: str
     conclusion: Conclusion
+    family: Family
     difference: float
     low: float
     high: float

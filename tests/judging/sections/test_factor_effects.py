@@ -33,7 +33,7 @@ def told(compare, scores, metric="accuracy", drop=(), noise=0.02, cost=lambda le
             {metric: scores(one.levels)}, {metric: values}, {metric: n}, {metric: None}, unit_folds=folds
         )
     units, row = Units.from_groups([str(i) for i in range(n)]), METRICS[metric]
-    terms = Terms(study.judge, study.seed, row, {metric: row}, units, n, ("image", "images"))
+    terms = Terms(study.judge, row, {metric: row}, units, n, ("image", "images"))
     judgement = judge_scores(terms, scored, list(scored))
     results = [SimpleNamespace(id=one.id, cost=Cost(**cost(one.levels))) for one in rows.configurations]
     by_id = {one.id: one for one in rows.configurations}

@@ -23,7 +23,7 @@ from foldwise.judging.statistics.variance import estimate_variance
 from foldwise.study.factors import nested_levels
 
 SIZES = (3, 2, 4)
-QUICK = IntervalOptions(draws=500)
+QUICK = IntervalOptions(most=2000)
 
 
 def grid(sizes=SIZES, keep=None, nested=None):
@@ -191,7 +191,7 @@ def test_intervals_hold_what_is_true_and_a_factor_that_does_nothing_is_rarely_ca
                 factor,
                 views(factors, factor, scores.estimate)[0],
                 scores,
-                IntervalOptions(seed, draws=500),
+                IntervalOptions(seed=seed, most=2000),
             ).contrasts
             levels = [truth[factor.of == level].mean() for level in (0, 1)]
             covered += pair.low <= levels[pair.a] - levels[pair.b] <= pair.high

@@ -26,7 +26,7 @@ def told(known, *, margin=0.01, alpha=0.05):
 
 @pytest.mark.parametrize(("num", "critical"), [(3, 2.3437), (10, 3.1637), (24, 3.6373)])
 def test_the_family_of_all_pairs_has_tukeys_quantile(num, critical):
-    assert compare(independent(num), draws=40_000).pairs_quantile == pytest.approx(critical, abs=0.04)
+    assert compare(independent(num), draws=40_000).pairs_limit == pytest.approx(critical, abs=0.04)
 
 
 def test_every_two_configurations_once_the_better_one_first():
@@ -65,7 +65,7 @@ def test_the_smallest_difference_that_could_be_seen_is_seen_four_times_in_five()
     known = independent(num, error=error)
     pair = told(known)[0, 1]
     rng = np.random.default_rng(0)
-    beyond = compare(known).pairs_quantile * error * np.sqrt(2)
+    beyond = compare(known).pairs_limit * error * np.sqrt(2)
     drawn = rng.normal(pair.minimal_detectable_difference, error * np.sqrt(2), size=4000)
     seen = np.mean(drawn > beyond)
     assert seen == pytest.approx(0.8, abs=0.03)

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 ROLES = ("train", "validation", "test")
 # The roles as digests spell them: another word would give every item another name, and cached ones would be done anew.
 _IN_DIGESTS = {"train": "train", "validation": "inner", "test": "test"}
-# Deals by chance; more than one is needed only where large groups hold several rare classes.
-_TRIES = 20
+_TRIES = 20  # deals by chance; more than one is needed only where large groups hold several rare classes
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,7 @@ from foldwise.data.phantoms.canvas import (
 
 FIELDS_PER_DISH = 3
 BACKGROUND, CYTOPLASM, NUCLEUS = range(3)
-# Farther than any halo reaches, in pixels.
-FAR = 99.0
+FAR = 99.0  # pixels: farther than any halo reaches
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,7 @@ from foldwise.study.yaml_places import parse
 from foldwise.text import some
 
 RECORD = "source.json"
-# The original lies unpacked beside what is laid out; hidden, so that it is not taken for data.
-UNPACKED = ".original"
+UNPACKED = ".original"  # beside what is laid out while that is made; hidden, so that it is not taken for data
 DATA_FOLDER = Path("data")  # where `foldwise data get` puts a set, below the current folder
 FACTS = ("source", "title", "licence", "citation", "from", "got")  # of a record, for a paper
 

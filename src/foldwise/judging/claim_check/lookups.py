@@ -90,10 +90,10 @@ def alike(reading: Reading) -> Found:
 
 
 def _same(reading: Reading, contrast: Contrast) -> Answer:
-    if contrast.conclusion in ("equivalent", "better"):
-        return "true" if contrast.conclusion == "equivalent" else "false"
-    if "apart" in reading:
-        return "true" if contrast.conclusion == "not distinguishable" else "not supported"
+    if contrast.sure and ("apart" in reading or contrast.conclusion != "equivalent"):
+        return "false"
+    if contrast.intervals and ("apart" in reading or contrast.conclusion == "equivalent"):
+        return "true"
     return "not supported" if contrast.conclusion or any(contrast.each) else "true"
 
 

@@ -76,11 +76,9 @@ class Contrast:
 
     @property
     def sure(self) -> bool:
-        """Whether it is beyond chance: by the test of all pairs, or by Hsu's of who could be the best."""
-        clear = bool(self.intervals) and self.intervals[0][0] * self.intervals[0][1] > 0
-        standings = {row.result.verdict for pair in self.pairs for row in pair if row.result}
-        hsu = len(self.pairs) == 1 and standings == {"winner", "worse"}
-        return self.conclusion is not None and (self.conclusion == "better" or clear or hsu)
+        """Whether it is beyond chance: 0 is not in the interval by which the verdict tells two apart."""
+        low, high = self.intervals[0] if self.conclusion and self.intervals else (0.0, 0.0)
+        return low * high > 0
 
     def tested(self, pairs: Sequence[PairResult | LevelPair], a: str | None, b: str | None) -> Contrast:
         """The same with what the verdict says of a and b; unchanged where it says nothing."""

@@ -32,7 +32,6 @@ from foldwise.study.spec import Judging
 from foldwise.text import count, natural
 
 MAX_FOLDS = 100  # whose scores are in the verdict one by one
-SEED = 0  # of the draws: the same files give the same verdict
 MARGIN = 0.01  # of scores between 0 and 1, as in a study
 
 
@@ -62,7 +61,6 @@ def _verdict(external: ExternalScores, judge: Judging) -> Verdict:
     grid = external.grid
     terms = Terms(
         judge=judge,
-        seed=SEED,
         metric=external.metric,
         metrics=external.metrics,
         units=grid.units,

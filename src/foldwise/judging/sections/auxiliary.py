@@ -16,7 +16,7 @@ from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import PlannedFit, Rows, fit_of
 from foldwise.judging.scores.scoring import Scored, score
 from foldwise.judging.sections.configurations import cause_of, cost_of, fold_scores
-from foldwise.judging.statistics.inference import compare
+from foldwise.judging.statistics.inference import as_good_as_any, compare
 from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.statistics.variance import Variance
 from foldwise.judging.verdict import FailedItem, VerdictWarning
@@ -29,7 +29,7 @@ from foldwise.judging.verdict_configurations import (
 from foldwise.judging.verdict_sections import AATestPairs, AATestSection
 from foldwise.judging.wording import show
 from foldwise.runs.folder import AuxiliaryItem
-from foldwise.study.training import Choice
+from foldwise.study.spec import Choice
 from foldwise.text import count
 
 MEASURED = set(ModelThroughput.model_fields) - {"title", "model", "cache", "error", "cache_used"}
@@ -107,7 +107,7 @@ def _pairs(judgement: Judgement, configuration: str, equals: Sequence[Scored]) -
     table = judgement.table_of(judgement.metric, [*equals, *others])
     if table.variance is None:
         return None
-    comparison = compare(table.variance, seed=judgement.seed, alpha=alpha)
+    comparison = compare(table.variance, alpha=alpha)
     # Adjusted for all pairs of the whole table, as the leaderboard is: among equals alone alarms would be likelier.
     every = all_pairs(table.variance, comparison, alpha=alpha, margin=margin)
     pairs = [pair for pair in every if max(pair.a, pair.b) < len(equals)]
@@ -202,11 +202,8 @@ def _against_configurations(judgement: Judgement, baselines: Sequence[Scored]) -
         return [_Test(difference, judgement.sign * difference < 0) for difference in apart]
     # Judged together, baselines that hardly vary would lower the variance that few networks share.
     variance = _as_unsteady_as_alone(together.variance, decisive.variance)
-    p = compare(variance, seed=judgement.seed, alpha=alpha).p.tolist()
-    return [
-        _Test(difference, own <= alpha, own, p[0])
-        for own, difference in zip(p[len(rows) :], apart, strict=True)
-    ]
+    p = as_good_as_any(variance, [0, *range(len(rows), len(together.values))], alpha=alpha)
+    return [_Test(difference, own <= alpha, own, p[0]) for own, difference in zip(p[1:], apart, strict=True)]
 
 
 def _as_unsteady_as_alone(together: Variance, alone: Variance) -> Variance:

@@ -24,6 +24,7 @@ from foldwise.judging.statistics.calibration import (
     reliability_curve,
     tempered,
 )
+from foldwise.judging.statistics.draws import SEED
 from foldwise.judging.statistics.intervals import NO_INTERVAL, Interval, Spread, interval
 from foldwise.judging.statistics.variance import estimate_variance
 from foldwise.judging.verdict_sections import (
@@ -169,7 +170,7 @@ def _reliability(
         brier=brier,
         log_loss=log_loss,
         ece=float(np.mean([ece(p, came_true, bins=bins) for p, came_true in events])),
-        ece_perfect=float(np.mean([perfect_ece(p, bins=bins, seed=judgement.seed) for p, _ in events])),
+        ece_perfect=float(np.mean([perfect_ece(p, bins=bins, seed=SEED) for p, _ in events])),
         bins=curve if has_bins else None,
         overconfidence=None,
     )

@@ -159,16 +159,18 @@ def standing_of(judgement: Judgement, c: int) -> Standing:
     if comparison is None:
         rank: Rank = "winner" if c == 0 else "could be best"
         return Standing(verdict=rank, low=low, high=high, se=se, run_sd=run_sd, could_be_best=True)
-    could_be_best = bool(comparison.could_be_best[c])
-    rank = "winner" if c == comparison.winner else "could be best" if could_be_best else "worse"
-    ends = sorted((sign * comparison.low[c], sign * comparison.high[c]))
+    assert table.variance is not None
+    estimate, low_CC, winner = table.variance.estimate, comparison.low, comparison.winner
+    ends = sorted((sign * low_CC[c, winner], -sign * low_CC[winner, c]))
+    could_be_best, rival = bool(comparison.could_be_best[c]), comparison.ruled_out_by(c)
+    rank = "winner" if c == winner else "could be best" if could_be_best else "worse"
     return Standing(
         verdict=rank,
         low=low,
         high=high,
         se=se,
         run_sd=run_sd,
-        difference=sign * comparison.difference[c],
+        difference=sign * (estimate[c] - estimate[winner]),
         difference_low=ends[0],
         difference_high=ends[1],
         p=comparison.p[c],
@@ -176,7 +178,7 @@ def standing_of(judgement: Judgement, c: int) -> Standing:
         p_wins=comparison.p_wins[c],
         rank_low=comparison.rank_low[c],
         rank_high=comparison.rank_high[c],
-        ruled_out_by=None if could_be_best else judgement.comparable[comparison.ruled_out_by[c]],
+        ruled_out_by=None if rival is None else judgement.comparable[rival],
         equivalent=bool(max(abs(ends[0]), abs(ends[1])) <= judgement.judge.equivalent_within),
     )
 

@@ -61,7 +61,7 @@ def factors_section(
     # A cost of 0 was not measured; its logarithm would decide every mean.
     paid = {key: np.array([getattr(costs[id], key) or np.nan for id in compared]) for key in COST_KEYS}
     judge, origin = judgement.judge, shares(factors, scores)
-    options = IntervalOptions(judgement.seed, judge.alpha, judge.equivalent_within)
+    options = IntervalOptions(judge.alpha, judge.equivalent_within, judgement.pairs)
     return FactorsSection(
         full=is_full(factors, len(compared)),
         num_compared=len(compared),

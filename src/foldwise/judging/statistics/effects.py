@@ -26,8 +26,9 @@ from foldwise.judging.statistics.design import (
     projections,
     weights_of,
 )
-from foldwise.judging.statistics.inference import DRAWS, joint_draws, studentized, tail
-from foldwise.judging.statistics.pairs import conclusion_of
+from foldwise.judging.statistics.draws import MOST_DRAWS, SEED, growing, joint_draws, limit_of, settled, tail
+from foldwise.judging.statistics.inference import studentized
+from foldwise.judging.statistics.pairs import Pair, conclusion_of
 from foldwise.judging.statistics.run_variance import run_moments, runs_in_mean
 from foldwise.judging.statistics.variance import Variance
 from foldwise.judging.verdict import Conclusion
@@ -117,12 +118,13 @@ def views(factors: Sequence[Factor], factor: Factor, estimate: Floats) -> list[V
 
 @dataclass(frozen=True)
 class IntervalOptions:
-    """How intervals are made: the seed of the draws, 1 - confidence, what is of no consequence, and how many draws."""
+    """How intervals are made: 1 - confidence, what is of no consequence, what is said of pairs already, and of the draws."""
 
-    seed: int = 0
     alpha: float = 0.05
     margin: float = 0.0
-    draws: int = DRAWS
+    pairs: Sequence[Pair] = ()
+    seed: int = SEED
+    most: int = MOST_DRAWS
 
 
 def effect(
@@ -150,7 +152,8 @@ def effect(
     pairs, apart = _turned(pairs, apart, estimate)
     sets = matched_sets(factors, factor, view, estimate)
     estimable = [weights for weights in apart if weights is not None]
-    inferred = iter(_inferred(np.array(estimable), scores, options))
+    single = _of_pairs(estimable, options.pairs)
+    inferred = iter(_inferred(np.array(estimable), scores, options) if single is None else single)
     contrasts = []
     for (a, b), weights_C in zip(pairs, apart, strict=True):
         difference = None if weights_C is None else _snapped(float(weights_C @ estimate))
@@ -176,6 +179,20 @@ def _turned(
     return [pair for pair, _ in made], [weights_C for _, weights_C in made]
 
 
+def _of_pairs(apart: Sequence[Floats], pairs: Sequence[Pair]) -> list[dict[str, Any]] | None:
+    """What is said of two configurations already, where every contrast is of two; None where one is not.
+
+    Of a single factor the levels are the configurations: a family of its own would say something else of the same two.
+    """
+    said = {(pair.a, pair.b): (pair.low_all, pair.high_all, pair.p_all, pair.conclusion) for pair in pairs}
+    said |= {(b, a): (-high, -low, p, words) for (a, b), (low, high, p, words) in said.items()}
+    places = [(int(weights_C.argmax()), int(weights_C.argmin())) for weights_C in apart]
+    plain = all(np.abs(weights_C).sum() <= 2 + TINY and weights_C.max() >= 1 - TINY for weights_C in apart)
+    if not plain or not all(place in said for place in places):
+        return None
+    return [dict(zip(("low", "high", "p", "conclusion"), said[place], strict=True)) for place in places]
+
+
 def _inferred(apart_PC: Floats, scores: FactorialScores, options: IntervalOptions) -> list[dict[str, Any]]:
     """Error, interval, p and words of every contrast, from joint draws; empty without inference."""
     variance = scores.variance
@@ -189,23 +206,34 @@ def _inferred(apart_PC: Floats, scores: FactorialScores, options: IntervalOption
     # How contrasts share their runs; where there is no variance of runs, any way of sharing it will do.
     root = apart_PC * np.sqrt(variance.run_of_mean + 1e-6 * (variance.run_of_mean.mean() or 1.0))
     run_root = root * np.sqrt(run_P / (root**2).sum(axis=1))[:, None]
-    rng = np.random.default_rng(options.seed)
-    drawn = joint_draws(variance, apart_PC @ variance.image_factor, run_root, rng=rng, draws=options.draws)
-    drawn = drawn + rng.standard_normal(drawn.shape) * np.sqrt(floor_P)
     inverse = np.divide(1, error_P, out=np.zeros_like(error_P), where=error_P > 0)
-    largest = np.abs(drawn * inverse).max(axis=1)
-    quantile = float(np.quantile(largest, 1 - options.alpha))
     difference_P = np.array([_snapped(float(difference)) for difference in apart_PC @ variance.estimate])
-    p_P = tail(np.sort(largest), studentized(difference_P, error_P))
+    t_P = studentized(difference_P, error_P)
+
+    def largest(rng: np.random.Generator, draws: int) -> Floats:
+        drawn = joint_draws(variance, apart_PC @ variance.image_factor, run_root, rng=rng, draws=draws)
+        drawn = drawn + rng.standard_normal(drawn.shape) * np.sqrt(floor_P)
+        return np.asarray(np.abs(drawn * inverse).max(axis=1))
+
+    drawn, p_P = t_P, t_P
+    for drawn in growing(
+        largest, alpha=options.alpha, pairs=len(apart_PC), seed=options.seed, most=options.most
+    ):
+        p_P = tail(drawn, t_P)
+        if settled(p_P, options.alpha, len(drawn)):
+            break
+    half_P = limit_of(drawn, options.alpha) * error_P
+    low_P = np.maximum(difference_P - half_P, -variance.reach)
+    high_P = np.minimum(difference_P + half_P, variance.reach)
     return [
         {
             "error": float(error),
-            "low": max(float(difference - quantile * error), -variance.reach),
-            "high": min(float(difference + quantile * error), variance.reach),
+            "low": float(low),
+            "high": float(high),
             "p": float(p),
-            "conclusion": conclusion_of(float(difference), float(quantile * error), options.margin),
+            "conclusion": conclusion_of(float(low), float(high), options.margin),
         }
-        for difference, error, p in zip(difference_P, error_P, p_P, strict=True)
+        for error, low, high, p in zip(error_P, low_P, high_P, p_P, strict=True)
     ]
 
 

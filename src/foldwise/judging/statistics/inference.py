@@ -1,63 +1,118 @@
-"""Who could be the best, and which pairs can be told apart, from draws under the variance model.
+"""Which configurations are better than which: one relation, from which the winner, the set and all ranks follow.
 
-The steps are those of statistics.md section 0; `estimate_variance` makes the first five of them.
+Of every two configurations the verdict says one thing, by one interval of their difference: `Comparison.low` holds its
+lower end. Nothing else is ever asked who is better than whom, so no two parts of a verdict can disagree. The
+intervals come from two families.
+
+**All pairs**: difference ± q SE, q the (1 - alpha) quantile of the largest |t| of all pairs in the draws (Tukey's, with
+whatever covariance). With confidence 1 - alpha all of them hold, and so does what follows from two of them: where a is
+better than b and b than c, a is better than c by at least the sum of both lower ends.
+
+**Comparisons with the best**: let b be the best of all in truth. With d the quantile of the largest |t| of the C - 1
+pairs of b, which is smaller than q, the intervals of b hold together with confidence 1 - alpha (Dunnett). Whoever it
+is, they hold it back from being ruled out: nobody is shown better than b by more than d SE. So where the winner is
+ahead of *every* other by more than d SE, no other can be b; the winner is, and the intervals of b are its own, at
+both ends. This is the general technique of Edwards and Hsu (1983, JASA 78:965) with two-sided limits for a set of one
+(Hsu 1981, Annals of Statistics 9:1026).
+
+**Which is used.** Pairs with the winner have the limits of comparisons with the best where these leave no other, and
+those of all pairs where they do not: then the winner is the one that came first, not the one that is shown to be
+best, and a pair that was picked by its result has the luck of all pairs in it. With d alone, one of 24 equals was
+called worse than the winner in 33 % of simulated studies (8: 15 %, 4: 9 %; with one-sided limits 54 %). By the rule above some
+"better" is wrong in 5.1 % of studies at most, and the intervals of the winner hold together in 94.9 % at least: 2 to
+24 configurations, all equal, two or three equal, a clear winner, or steps of one standard error, 40,000 studies each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm, t
 
+from foldwise.judging.statistics.draws import (
+    DRAWS,
+    MOST_DRAWS,
+    SEED,
+    drawn_estimates,
+    growing,
+    limit_of,
+    settled,
+    tail,
+)
 from foldwise.judging.statistics.variance import Variance
 from foldwise.metrics.outputs import Bools, Floats, Ints
 
-DRAWS = 2000
 TIE = 1e-12  # estimates closer than this are the same: they differ by rounding alone
 POWER = 0.84  # the normal quantile of 80 % power
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Step 6: who could be the best, and by how much the others fall short of the winner.
+    """Who is better than whom, and what follows from it.
 
     Attributes:
         winner: the configuration with the highest estimate; of several with the same, the first.
-        could_be_best: (C,) Hsu's set: it holds a truly best configuration with confidence 1 - alpha.
-        p: (C,) the largest alpha at which a configuration stays in that set; 1 for the winner.
-        ruled_out_by: (C,) the rival that tells most against it.
-        difference: (C,) estimate minus that of the winner; 0 for the winner.
-        low, high: (C,) ends of the differences, each on its own with confidence 1 - alpha, simultaneous over all
-            rivals of that configuration; `high` below 0 is the same statement as not `could_be_best`.
+        low: (C, C) lower ends of all differences, row minus column; above 0 says that the row is better. The upper end
+            of a - b is minus the lower end of b - a.
+        p_better: (C, C) the least alpha at which the row is shown to be better; 1 where its estimate is not.
+        clear: whether the winner is better than every other by the limits of comparisons with the best.
         p_wins: (C,) how often each would come first if the study were repeated.
-        error_all: (C, C) standard errors of the differences, as the test of all pairs uses them.
-        rank_low, rank_high: (C,) ranks that all pairs together leave open.
-        p_pairs: (C, C) p values of all pairs, adjusted for all pairs by max |t|.
+        error_all: (C, C) standard errors of the differences, as intervals that hold together use them.
         alone: (C, C) how many standard errors a difference of this pair alone must be from 0 to be beyond chance.
         p_alone: (C, C) p values of each pair alone.
-        pairs_quantile: how many standard errors a difference must be from 0 to be beyond chance among all pairs.
-        minimal_detectable_difference: to the winner, with 80 % power.
+        pairs_limit, best_limit: standard errors that a difference must exceed, in either family.
+        draws: how many it took.
+        minimal_detectable_difference: of the winner to another, with 80 % power, by comparisons with the best.
         run_share: the share of its square that is variance between runs, which more images do not lower.
     """
 
     winner: int
-    could_be_best: Bools
-    p: Floats
-    ruled_out_by: Ints
-    difference: Floats
     low: Floats
-    high: Floats
+    p_better: Floats
+    clear: bool
     p_wins: Floats
     error_all: Floats
-    rank_low: Ints
-    rank_high: Ints
-    p_pairs: Floats
     alone: Floats
     p_alone: Floats
-    pairs_quantile: float
+    pairs_limit: float
+    best_limit: float
+    draws: int
     minimal_detectable_difference: float
     run_share: float
+
+    @property
+    def better(self) -> Bools:
+        """(C, C) whether the row is shown to be better than the column."""
+        return self.low > 0
+
+    @property
+    def could_be_best(self) -> Bools:
+        """(C,) whether nobody is shown to be better: with confidence 1 - alpha all that are as good as the best."""
+        return np.asarray(~self.better.any(axis=0))
+
+    @property
+    def p(self) -> Floats:
+        """(C,) the largest alpha at which it could be the best; 1 for the winner."""
+        return np.asarray(self.p_better.min(axis=0))
+
+    @property
+    def rank_low(self) -> Ints:
+        """(C,) the best rank that is left open: 1 more than are shown to be better."""
+        return np.asarray(1 + self.better.sum(axis=0))
+
+    @property
+    def rank_high(self) -> Ints:
+        """(C,) the worst."""
+        return np.asarray(len(self.low) - self.better.sum(axis=1))
+
+    def ruled_out_by(self, c: int) -> int | None:
+        """The winner where it is better; else the one that most surely is, of those that could be the best."""
+        rivals = np.flatnonzero(self.better[:, c] & self.could_be_best)
+        if self.winner in rivals:
+            return self.winner
+        return int(rivals[self.p_better[rivals, c].argmin()]) if len(rivals) else None
 
     def times_as_many(self, difference: float) -> float:
         """How many times the images it takes to see a difference; infinite where the runs alone hide it.
@@ -69,106 +124,131 @@ class Comparison:
         return (1 - self.run_share) * square / left if left > 0 else float("inf")
 
 
-def compare(variance: Variance, *, seed: int = 0, alpha: float = 0.05, draws: int = DRAWS) -> Comparison:
-    """Who could be best, from draws of all estimates together under the estimated covariance.
+def compare(
+    variance: Variance, *, alpha: float = 0.05, seed: int = SEED, draws: int = DRAWS, most: int = MOST_DRAWS
+) -> Comparison:
+    """Who is better than whom, from draws of all estimates together under the estimated covariance.
 
     Args:
         variance: from `estimate_variance`; two or more configurations.
-        seed: of the draws.
         alpha: 1 - confidence.
-        draws: 2000 give p values to about 0.005.
+        seed, draws, most: of `growing`; nothing that is concluded turns on them.
     """
     estimate, C = variance.estimate, len(variance.estimate)
-    error_CC, all_CC = variance.of_differences(), variance.among_all_pairs()
-    rng = np.random.default_rng(seed)
-    drawn = _drawn(variance, rng=rng, draws=draws)
-    if variance.pair_floor > 0:  # errors have the floor, so what they are compared with must have it too
-        drawn = drawn + rng.normal(scale=np.sqrt(variance.pair_floor / 2), size=drawn.shape)
-    t_CC = studentized(estimate[None, :] - estimate[:, None], error_CC)
-    p, limit, largest = _rivals(drawn, error_CC, all_CC, t_CC.max(axis=1), alpha=alpha)
     # The first of those that differ by rounding alone, so that the order of the study breaks ties on every machine.
     winner = int((estimate >= estimate.max() - TIE).argmax())
-    difference, error = estimate - estimate[winner], error_CC[:, winner]
-    all_pairs = float(np.quantile(largest, 1 - alpha))
-    t_all = studentized(estimate[None, :] - estimate[:, None], all_CC)
-    above = t_all > all_pairs
-    # One-sided limits against many rivals; of two configurations the two-sided quantile of a planned pair is larger.
-    quantile = max(float(norm.ppf(1 - alpha / 2)), float(limit[winner]))
-    alone, p_alone = _each_alone(variance, drawn, error_CC, np.abs(t_CC), alpha=alpha)
+    error_CC = variance.among_all_pairs()
+    t_CC = studentized(estimate[:, None] - estimate[None, :], error_CC)
+    least = float(
+        np.delete(t_CC[winner], winner).min()
+    )  # by how much the winner is ahead of its nearest rival
+    above = np.triu_indices(C, 1)
+    drawn = estimate[None, :]
+    for drawn in growing(
+        drawn_estimates(variance), alpha=alpha, pairs=C * C, seed=seed, first=draws, most=most
+    ):
+        of_one_Cb = _largest(drawn, error_CC)
+        of_all_b = of_one_Cb.max(axis=0)
+        p_clear = max(float(tail(own, np.array(least))) for own in of_one_Cb)
+        p_CC = tail(of_all_b, np.abs(t_CC))
+        if settled(np.append(p_CC[above], p_clear), alpha, len(drawn)):
+            break
+    limits = limit_of(of_all_b, alpha), max(limit_of(own, alpha) for own in of_one_Cb)
+    p_better, low = _closed(np.where(t_CC > 0, p_CC, 1.0), _less(estimate, limits[0], error_CC))
+    clear = p_clear <= alpha
+    rivals = np.arange(C) != winner
+    p_better[winner, rivals] = np.minimum(p_better[winner, rivals], p_clear)
+    if clear:
+        with_best = _less(estimate, limits[1], error_CC)
+        for pairs in ((winner, rivals), (rivals, winner)):
+            low[pairs] = np.maximum(low[pairs], with_best[pairs])
+    alone, p_alone = _each_alone(variance, drawn, alpha=alpha)
+    error = variance.of_differences()[winner]
+    # Never below what one planned pair takes, as the limit of few pairs in few draws can be.
+    beyond = max(float(norm.ppf(1 - alpha / 2)), limits[1])
     return Comparison(
         winner=winner,
-        could_be_best=p > alpha,
-        p=p,
-        ruled_out_by=t_CC.argmax(axis=1),
-        difference=difference,
-        low=np.maximum(difference - limit * error, -variance.reach),
-        high=np.minimum(difference + limit * error, variance.reach),
-        p_wins=np.bincount((estimate + drawn).argmax(axis=1), minlength=C) / draws,
-        error_all=all_CC,
-        rank_low=1 + above.sum(axis=1),
-        rank_high=C - above.sum(axis=0),
-        p_pairs=tail(np.sort(largest), np.abs(t_all)),
+        low=np.maximum(low, -variance.reach),
+        p_better=p_better,
+        clear=clear,
+        p_wins=np.bincount((estimate + drawn).argmax(axis=1), minlength=C) / len(drawn),
+        error_all=error_CC,
         alone=alone,
         p_alone=p_alone,
-        pairs_quantile=all_pairs,
-        minimal_detectable_difference=float((quantile + POWER) * np.median(np.delete(error, winner))),
+        pairs_limit=limits[0],
+        best_limit=limits[1],
+        draws=len(drawn),
+        minimal_detectable_difference=float((beyond + POWER) * np.median(error[rivals])),
         run_share=_run_share(variance, error, winner),
     )
 
 
-def _rivals(
-    drawn: Floats, error_CC: Floats, all_CC: Floats, against_C: Floats, *, alpha: float
-) -> tuple[Floats, Floats, Floats]:
-    """What draws say of the strongest rival of each, (C,) p and limit, and (draws,) the largest t of all pairs.
+def as_good_as_any(
+    variance: Variance, rows: Sequence[int], *, alpha: float = 0.05, most: int = MOST_DRAWS
+) -> list[float]:
+    """How well it fits that each of these rows is as good as every other: p values.
 
-    Args:
-        drawn: (draws, C) centred.
-        error_CC, all_CC: standard errors of differences, for the rivals of one and for all pairs.
-        against_C: the largest t that speaks against each.
-        alpha: 1 - confidence of the limit.
+    Of rows that were chosen before any score was seen, such as baselines: one-sided comparisons with a control (Dunnett
+    1955, JASA 50:1096). A low p value says that something is better.
     """
-    draws, C = drawn.shape
-    p, limit, largest = np.empty(C), np.empty(C), np.zeros(draws)
-    # float32 halves the memory of 500 configurations, and its rounding is far below that of 2000 draws.
-    inverse, inverse_all = (
-        np.divide(1, error, out=np.zeros((C, C)), where=error > 0).astype(np.float32)
-        for error in (error_CC, all_CC)
-    )
-    for c in range(C):
-        apart = drawn - drawn[:, c : c + 1]
-        rivals = (apart * inverse[c]).max(axis=1)
-        # The observed value counts as one more draw, so that no p value is 0.
-        p[c] = (1 + (rivals >= against_C[c]).sum()) / (draws + 1)
-        limit[c] = np.quantile(rivals, 1 - alpha)
-        np.maximum(largest, (apart * inverse_all[c]).max(axis=1), out=largest)
-    return p, limit, largest
+    estimate, C = variance.estimate, len(variance.estimate)
+    error_CC = variance.of_differences()
+    against = [studentized(estimate - estimate[c], error_CC[c]).max() for c in rows]
+    p = np.ones(len(rows))
+    for drawn in growing(drawn_estimates(variance), alpha=alpha, pairs=C * len(rows), most=most):
+        largest = [_apart(drawn, c, error_CC).max(axis=1) for c in rows]
+        p = np.array([tail(own, t) for own, t in zip(largest, against, strict=True)])
+        if settled(p, alpha, len(drawn)):
+            break
+    return [float(own) for own in p]
 
 
-def _drawn(variance: Variance, *, rng: np.random.Generator, draws: int) -> Floats:
-    """(draws, C) centred draws of all estimates."""
-    run_root = np.diag(np.sqrt(variance.run_of_mean))
-    # With a variance of its own, each run part is scaled like the images; where few share one, its estimate is often 0
-    # although runs differ, so it is drawn itself.
-    if variance.shared is None:
-        return joint_draws(variance, variance.image_factor, run_root, rng=rng, draws=draws)
-    image = joint_draws(variance, variance.image_factor, np.zeros_like(run_root), rng=rng, draws=draws)
-    return image + variance.shared.drawn(rng=rng, draws=draws)
+def _apart(drawn: Floats, c: int, error_CC: Floats) -> Floats:
+    """(draws, C) the t value of every other over this one; 0 where there is no error."""
+    # float32 halves the memory of 500 configurations, and its rounding is far below that of the draws.
+    inverse = np.divide(1, error_CC[c], out=np.zeros(len(error_CC)), where=error_CC[c] > 0)
+    return np.asarray((drawn - drawn[:, c : c + 1]) * inverse.astype(np.float32))
 
 
-def _each_alone(
-    variance: Variance, drawn: Floats, error_CC: Floats, size_CC: Floats, *, alpha: float
-) -> tuple[Floats, Floats]:
+def _largest(drawn: Floats, error_CC: Floats) -> Floats:
+    """(C, draws) the largest |t| of the pairs of every configuration."""
+    return np.stack([np.abs(_apart(drawn, c, error_CC)).max(axis=1) for c in range(len(error_CC))])
+
+
+def _less(estimate: Floats, limit: float, error_CC: Floats) -> Floats:
+    """(C, C) the difference, row minus column, less so many standard errors."""
+    half = np.where(np.isinf(limit), np.inf, limit * error_CC)
+    np.fill_diagonal(half, 0.0)
+    return np.asarray(estimate[:, None] - estimate[None, :] - half)
+
+
+def _closed(p_better: Floats, low: Floats) -> tuple[Floats, Floats]:
+    """The same with what follows: where a is better than b and b than c, a is better than c.
+
+    Where intervals hold together, so do their sums. Without it, errors that differ could leave a and c untold.
+    """
+    for b in range(len(low)):
+        p_better = np.minimum(p_better, np.maximum(p_better[:, b : b + 1], p_better[b]))
+        follows = (low[:, b : b + 1] > 0) & (low[b] > 0)
+        low = np.where(follows, np.maximum(low, low[:, b : b + 1] + low[b]), low)
+    return p_better, low
+
+
+def _each_alone(variance: Variance, drawn: Floats, *, alpha: float) -> tuple[Floats, Floats]:
     """(C, C) the quantile of |t| and the p value of every pair by itself; of many configurations those of Student's t.
 
     Of a few, from the draws: their variance between runs is known too badly for any t distribution.
     """
+    error_CC = variance.of_differences()
+    size_CC = np.abs(studentized(variance.estimate[:, None] - variance.estimate[None, :], error_CC))
     if variance.shared is None:
         df = max(variance.df_image, 1.0)
         return np.full(size_CC.shape, t.ppf(1 - alpha / 2, df)), np.asarray(2 * t.sf(size_CC, df))
-    apart = np.abs(drawn[:, :, None] - drawn[:, None, :])
-    size = np.divide(apart, error_CC, out=np.zeros_like(apart), where=error_CC > 0)
-    above = (size >= size_CC).sum(axis=0)
-    return np.quantile(size, 1 - alpha, axis=0), (1 + above) / (len(drawn) + 1)
+    alone, p_alone = np.zeros_like(size_CC), np.ones_like(size_CC)
+    for c in range(len(size_CC)):
+        for other, own in enumerate(np.abs(_apart(drawn, c, error_CC)).T):
+            alone[c, other], p_alone[c, other] = limit_of(own, alpha), tail(own, size_CC[c, other])
+    return alone, p_alone
 
 
 def _run_share(variance: Variance, error_C: Floats, winner: int) -> float:
@@ -178,23 +258,6 @@ def _run_share(variance: Variance, error_C: Floats, winner: int) -> float:
     return float(min(np.median(np.delete(share, winner)), 1.0))
 
 
-def joint_draws(
-    variance: Variance, image_root: Floats, run_root: Floats, *, rng: np.random.Generator, draws: int
-) -> Floats:
-    """(draws, P) centred draws of P numbers whose covariance is the sum of two parts, each (P, C) its root.
-
-    Chi-square draws of both scales carry the smallness of the sample.
-    """
-    C = len(variance.estimate)
-    image = rng.standard_normal((draws, C), dtype=np.float32) @ image_root.T.astype(np.float32)
-    run = rng.standard_normal((draws, C), dtype=np.float32) @ run_root.T.astype(np.float32)
-    scales = [
-        np.sqrt(df / rng.chisquare(df, size=(draws, 1))).astype(np.float32)
-        for df in (max(variance.df_image, 1.0), variance.df_run)
-    ]
-    return np.asarray(image * scales[0] + run * scales[1])
-
-
 def studentized(difference: Floats, error: Floats) -> Floats:
     """Difference / error; without error, 0 where there is no difference and infinite where there is."""
     small = error <= TIE
@@ -202,9 +265,3 @@ def studentized(difference: Floats, error: Floats) -> Floats:
     # Two configurations that agree on every unit have no error: equal ones are never apart, others always.
     ratio = np.divide(difference, error, out=np.zeros_like(difference), where=~small)
     return np.where(small & ~tiny, np.copysign(np.inf, difference), ratio)
-
-
-def tail(ascending: Floats, observed: Floats) -> Floats:
-    """The share of draws at or above each observed value."""
-    above = len(ascending) - np.searchsorted(ascending, observed, side="left")
-    return np.asarray((1 + above) / (len(ascending) + 1))

@@ -1,7 +1,7 @@
 """Every pair of configurations: which is better, whether they are equivalent, or what it would take to tell.
 
-All statements hold together: a pair is told apart, or called equivalent, by an interval that is simultaneous over all
-pairs, so that with confidence 1 - alpha not one of them is wrong.
+All statements hold together: a pair is told apart, or called equivalent, by its interval in `inference.Comparison`, which
+is simultaneous over all comparisons with the best or over all pairs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from foldwise.judging.statistics.inference import POWER, Comparison
 from foldwise.judging.statistics.variance import Variance
-from foldwise.judging.verdict import Conclusion
+from foldwise.judging.verdict import Conclusion, Family
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,19 @@ class Pair:
     """The configuration with the higher estimate, `a`, against another, `b`; both by their place.
 
     Attributes:
-        conclusion: ``better``: a, beyond chance and by more than the margin leaves open. ``equivalent``: the whole interval
+        conclusion: ``better``: a, beyond chance. ``equivalent``: the whole interval
             lies within the margin, whether or not the two differ beyond chance. Else ``not distinguishable``.
         difference: estimate of a minus that of b, 0 or more.
         low, high: of this pair alone.
-        low_all, high_all: simultaneous over all pairs; `conclusion` rests on it.
-        p, p_all: of this pair alone, and adjusted for all pairs by max |t|.
-        minimal_detectable_difference: what a test of all pairs would have seen with 80 % power.
+        family: over what `low_all` and `high_all` are simultaneous; `conclusion` rests on them.
+        p, p_all: of this pair alone, and adjusted for the family.
+        minimal_detectable_difference: what a test of that family would have seen with 80 % power.
     """
 
     a: int
     b: int
     conclusion: Conclusion
+    family: Family
     difference: float
     low: float
     high: float
@@ -53,35 +54,38 @@ def all_pairs(variance: Variance, comparison: Comparison, *, alpha: float, margi
         margin: a difference within it is of no consequence.
     """
     order = np.argsort(-variance.estimate, kind="stable")
-    quantile, alone_CC = comparison.pairs_quantile, comparison.alone * variance.of_differences()
-    # 80 % power; never below what one planned pair takes, as the quantile of few pairs in few draws can be.
-    seen = max(quantile, float(norm.ppf(1 - alpha / 2))) + POWER
+    alone_CC = comparison.alone * variance.of_differences()
     made = []
-    for rank, a in enumerate(order):
-        for b in order[rank + 1 :]:
+    for rank, a in enumerate(order.tolist()):
+        for b in order[rank + 1 :].tolist():
             difference = float(variance.estimate[a] - variance.estimate[b])
-            error, alone = float(comparison.error_all[a, b]), float(alone_CC[a, b])
-            together = quantile * error
+            low, high = float(comparison.low[a, b]), -float(comparison.low[b, a])
+            best = comparison.clear and a == comparison.winner
+            # 80 % power; never below what one planned pair takes, as the limit of few pairs in few draws can be.
+            limit = comparison.best_limit if best else comparison.pairs_limit
+            seen = max(limit, float(norm.ppf(1 - alpha / 2))) + POWER
+            alone = float(alone_CC[a, b])
             made.append(
                 Pair(
-                    a=int(a),
-                    b=int(b),
-                    conclusion=conclusion_of(difference, together, margin),
+                    a=a,
+                    b=b,
+                    conclusion=conclusion_of(low, high, margin),
+                    family="best" if best else "all pairs",
                     difference=difference,
                     low=max(difference - alone, -variance.reach),
                     high=min(difference + alone, variance.reach),
-                    low_all=max(difference - together, -variance.reach),
-                    high_all=min(difference + together, variance.reach),
+                    low_all=low,
+                    high_all=high,
                     p=float(comparison.p_alone[a, b]),
-                    p_all=float(comparison.p_pairs[a, b]),
-                    minimal_detectable_difference=seen * error,
+                    p_all=float(comparison.p_better[a, b]),
+                    minimal_detectable_difference=seen * float(comparison.error_all[a, b]),
                 )
             )
     return made
 
 
-def conclusion_of(difference: float, half: float, margin: float) -> Conclusion:
-    """What an interval of this half width says of a difference that is 0 or more."""
-    if difference + half <= margin:  # its other end is nearer to 0 or beyond it by less
+def conclusion_of(low: float, high: float, margin: float) -> Conclusion:
+    """What an interval of a difference says of it."""
+    if -margin <= low and high <= margin:
         return "equivalent"
-    return "better" if difference - half > 0 else "not distinguishable"
+    return "better" if low > 0 else "not distinguishable"

@@ -28,7 +28,8 @@ from foldwise.learning.training.scoring import Scores, evaluate
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up, with_less_memory
 from foldwise.learning.training.train import Epoch, finite, recorded, restore, selector, state_of, train
 from foldwise.runs.leases import Beat
-from foldwise.study.training import Task, stated_loss
+from foldwise.study.spec import Task
+from foldwise.study.training import stated_loss
 
 
 def fit_item(job: Job) -> dict[str, Any]:
@@ -120,8 +121,9 @@ def choose_epoch(request: FitRequest, setup: TrainingSetup, beat: Beat) -> Chose
         if watch is not None:
             watch.keep(epoch.number, validation.watched, is_best=is_best)
         records.append(_record(epoch, validation, request.packed.task, values[-1], steadied))
-        progress = {"epoch": epoch.number, "epochs": training.epochs}
-        beat(progress | {"metric": select, "score": finite(values[-1])})
+        beat(
+            {"epoch": epoch.number, "epochs": training.epochs, "metric": select, "score": finite(values[-1])}
+        )
         if training.patience_epochs is not None and epoch.number - best_epoch >= training.patience_epochs:
             break
     assert best is not None  # there is at least one epoch, and the first beats none
