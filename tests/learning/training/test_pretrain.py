@@ -112,7 +112,7 @@ def test_mixed_sizes_and_large_images_and_other_types_go_through(tmp_path, monke
     monkeypatch.setattr(module, "is_large", lambda inputs: True)
     monkeypatch.setattr(
         module,
-        "tiled",
+        "each_alone",
         lambda network, inputs: torch.cat([network(inputs[..., :8]), network(inputs[..., 8:])], 3),
     )
     sizes = ((16, 16), (24, 20)) * 12

@@ -1,4 +1,4 @@
-"""Scores against plain counting and scikit-learn; large images in tiles; the epoch chosen."""
+"""Scores against plain counting and scikit-learn; the epoch chosen."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from torch import nn
 
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import SpecError
-from foldwise.learning.training.scoring import ForwardPass, Scores, decided, evaluate, tiled
+from foldwise.learning.training.scoring import ForwardPass, Scores, decided, evaluate
 from foldwise.learning.training.train import outputs_of, selector
 from foldwise.metrics.boundary import of_image
 from foldwise.metrics.outputs import FAMILIES
@@ -232,32 +232,6 @@ def test_outputs_of_an_epoch_are_in_one_fold_and_ascending():
     assert set(outputs.fold) == {0}
     assert outputs.case.tolist() == list(range(40))
     assert outputs.truth.dtype == bool
-
-
-@pytest.mark.parametrize("size", [(40, 200), (130, 97), (64, 64)])
-def test_tiles_of_a_pixelwise_function_are_the_whole(size):
-    image = torch.randn(1, 3, *size)
-    torch.testing.assert_close(tiled(lambda part: part * 2, image, tile_px=64, overlap_px=16), image * 2)
-
-
-def test_tiles_are_blended_without_steps():
-    # A function that says of each tile where its middle is: blended, it rises evenly, without a jump.
-    image = torch.zeros(1, 1, 8, 300)
-    numbers = iter(range(100))
-    blended = tiled(lambda part: torch.full_like(part, next(numbers)), image, tile_px=64, overlap_px=32)
-    assert blended[0, 0, 0].diff().abs().max() < 0.1
-
-
-def test_large_images_go_through_in_tiles_and_give_the_same(monkeypatch):
-    torch.manual_seed(0)
-    network = nn.Conv2d(1, 3, 3, padding=1).eval()
-    forward, image = ForwardPass("multiclass_segmentation", 3, CPU), torch.randn(1, 1, 1100, 40)
-    logits = forward.logits(network, image)
-    whole = network(image)
-    torch.testing.assert_close(
-        logits.softmax(1), whole.softmax(1), atol=0.06, rtol=0
-    )  # edges of tiles see zeros
-    assert (logits.softmax(1) - whole.softmax(1)).abs().mean() < 1e-3
 
 
 def test_evaluating_leaves_the_mode_and_makes_no_gradients():

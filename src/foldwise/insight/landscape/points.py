@@ -18,7 +18,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import FoldwiseError
-from foldwise.learning.training.scoring import ForwardPass, is_large
+from foldwise.learning.networks.tiles import is_large
+from foldwise.learning.training.scoring import ForwardPass
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,10 @@ class Landscape:
 
     @cached_property
     def _one_pass(self) -> bool:
-        """Whether all images go through together; of tiles, and of one image alone, statistics would be wrong."""
+        """Whether all images go through together; of large images, which go one by one, and of one image alone, statistics would be wrong."""
         first = self.batches[0]
-        in_tiles = first.inputs.ndim == 4 and is_large(first.inputs)
-        return bool(self._norms) and len(self.batches) == 1 and len(first.cases) > 1 and not in_tiles
+        alone = len(first.cases) == 1 or (first.inputs.ndim == 4 and is_large(first.inputs))
+        return bool(self._norms) and len(self.batches) == 1 and not alone
 
 
 def batch_norms(network: nn.Module) -> list[_BatchNorm]:

@@ -11,6 +11,7 @@ import torch
 from foldwise.errors import SpecError
 from foldwise.learning.networks.models import MODELS, build, encoder_for_weights
 from foldwise.learning.networks.network import DataShape, Network, same_body
+from foldwise.learning.networks.tiles import MARGIN_PX, need_of, tile_px
 from foldwise.learning.networks.weights import check_file
 from foldwise.learning.objectives.losses import check_loss
 from foldwise.learning.objectives.optimizers import check_optimizer
@@ -73,7 +74,7 @@ def describe(training: Training, shape: DataShape) -> Description:
                 f"more than the head of {training.model.name!r} depends on the number of classes, so it cannot be pretrained",
                 cure="Set 'pretrain: none'.",
             )
-    notes = _notes(network, training, unused)
+    notes = _notes(network, training, unused) + _tiles(network, training.model.name, shape)
     counts = [(parameter.numel(), parameter.requires_grad) for parameter in network.parameters()]
     return Description(sum(n for n, _ in counts), sum(n for n, learns in counts if learns), notes)
 
@@ -91,6 +92,22 @@ def _notes(network: Network, training: Training, unused: int) -> tuple[str, ...]
     if (training.freeze, training.weights, training.pretrain) == ("encoder", "none", NO_PRETRAINING):
         notes.append(f"the encoder of {name} is frozen with random weights: only the rest learns")
     return tuple(notes)
+
+
+def _tiles(network: Network, name: str, shape: DataShape) -> tuple[str, ...]:
+    """A warning where images are so large that the network sees them in tiles."""
+    if not shape.segmentation or shape.size_hw is None:
+        return ()
+    height, width = shape.size_hw
+    side_px = tile_px(network, (1, shape.in_channels, height, width))
+    if side_px is None:
+        return ()
+    gigabytes = need_of(network, shape.in_channels).bytes(height, width) / 1e9
+    return (
+        f"images of {width} x {height} pixels go through {name} in tiles of {side_px} pixels, as one whole would take "
+        f"{gigabytes:.0f} GB: what it could see farther than {MARGIN_PX} pixels away, or of the image as a whole, it "
+        "may not see; a smaller 'data.size' spares it that",
+    )
 
 
 @lru_cache(maxsize=32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foldwise.data.batches.batches import Batch
+from foldwise.learning.networks.tiles import each_alone, is_large
 from foldwise.learning.training.devices import autocast
 from foldwise.metrics.outputs import CLIP, FAMILIES, Outputs
 from foldwise.study.spec import IGNORE
@@ -19,8 +20,6 @@ from foldwise.study.training import Task
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 BINS = 256  # of a probability: fine enough for the ROC and PR curves of pixels
-LARGEST_PX = 1024  # longest side that is passed through a network whole
-TILE_PX, OVERLAP_PX = 512, 64
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,24 @@ class ForwardPass:
     layout: torch.memory_format = torch.contiguous_format
 
     def logits(self, network: nn.Module, inputs: Tensor) -> Tensor:
-        """Logits (N, K) or (N, K, H, W) in float32; large images go through in tiles."""
+        """Logits (N, K) or (N, K, H, W) in float32; of masks, large images one by one, see `tiles`."""
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=self.layout)
+        by_pixel = inputs.ndim == 4 and self.task.endswith("segmentation")
         with autocast(self.device, self.precision):
-            masks = inputs.ndim == 4 and self.task.endswith("segmentation")
-            if masks and not network.training and is_large(inputs):
+            if by_pixel and not network.training and is_large(inputs):
                 # Tiles are blended as probabilities; the softmax of their logarithm gives them back.
-                return tiled(lambda tile: network(tile).float().softmax(1), inputs).clamp(min=1e-12).log()
+                return each_alone(network, inputs, blended=_softmax, back=_logarithm)
             outputs: Tensor = network(inputs)
         return outputs.float()
+
+
+def _softmax(logits_NKHW: Tensor) -> Tensor:
+    return logits_NKHW.softmax(1)
+
+
+def _logarithm(p_NKHW: Tensor) -> Tensor:
+    return p_NKHW.clamp(min=1e-12).log()
 
 
 def probabilities(logits: Tensor, task: Task) -> Tensor:
@@ -137,60 +144,6 @@ def _watched(p_NKHW: Tensor, cases: np.ndarray, watch: Mapping[int, int]) -> dic
         for row, case in enumerate(cases.tolist())
         if case in watch
     }
-
-
-def is_large(images_NCHW: Tensor, largest_px: int = LARGEST_PX) -> bool:
-    """Whether a side is longer than is passed through a network whole."""
-    return max(images_NCHW.shape[2:]) > largest_px
-
-
-def tiled(
-    function: Callable[[Tensor], Tensor],
-    images_NCHW: Tensor,
-    tile_px: int = TILE_PX,
-    overlap_px: int = OVERLAP_PX,
-) -> Tensor:
-    """The output (N, K, H, W) of `function`, from tiles weighted down towards the edges they share.
-
-    Args:
-        function: takes (N, C, h, w), gives (N, K, h, w); for example images to probabilities.
-        images_NCHW: the images, any size.
-        tile_px: side of a tile; smaller images are one tile.
-        overlap_px: pixels two neighbours share at least.
-    """
-    height, width = images_NCHW.shape[2:]
-    total: Tensor | None = None
-    weight_HW = torch.zeros(height, width, device=images_NCHW.device)
-    for top, bottom in _spans(height, tile_px, overlap_px):
-        for left, right in _spans(width, tile_px, overlap_px):
-            output = function(images_NCHW[:, :, top:bottom, left:right]).float()
-            if total is None:
-                total = output.new_zeros(output.shape[0], output.shape[1], height, width)
-            # Least weight where a tile ends: there a network has seen least of what is around a pixel.
-            ramps = [_ramp(length, overlap_px).to(output.device) for length in (bottom - top, right - left)]
-            weight_hw = ramps[0][:, None] * ramps[1][None]
-            total[:, :, top:bottom, left:right] += output * weight_hw
-            weight_HW[top:bottom, left:right] += weight_hw
-    assert total is not None  # an image has at least one tile
-    return total / weight_HW
-
-
-def _spans(length: int, tile_px: int, overlap_px: int) -> Iterator[tuple[int, int]]:
-    """Starts and ends of evenly spread tiles that cover `length`."""
-    if length <= tile_px:
-        yield 0, length
-        return
-    # Spread evenly, the last tile is as wide as the others and no network sees a strip.
-    num = -(-(length - overlap_px) // (tile_px - overlap_px))
-    for number in range(num):
-        start = round(number * (length - tile_px) / (num - 1))
-        yield start, start + tile_px
-
-
-def _ramp(length: int, overlap_px: int) -> Tensor:
-    """Weights that rise from both ends over the overlap; never 0, so that the image's own edge counts too."""
-    from_edge = torch.minimum(torch.arange(1, length + 1), torch.arange(length, 0, -1))
-    return (from_edge / (overlap_px + 1)).clamp(max=1.0)
 
 
 def pixel_counts(

@@ -28,6 +28,7 @@ from foldwise.learning.checkpoints.winner import ENCODER
 from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import Classifier, DataShape, body_of, layout_for
+from foldwise.learning.networks.tiles import each_alone, is_large
 from foldwise.learning.objectives.pretraining import Damage, make_pretraining
 from foldwise.learning.training.devices import (
     Stopwatch,
@@ -39,7 +40,7 @@ from foldwise.learning.training.devices import (
     steady,
 )
 from foldwise.learning.training.energy import Spending
-from foldwise.learning.training.scoring import ForwardPass, is_large, tiled
+from foldwise.learning.training.scoring import ForwardPass
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, assemble, with_less_memory
 from foldwise.learning.training.train import train
 from foldwise.runs.leases import Beat
@@ -134,10 +135,10 @@ def validation_loss(request: FitRequest, setup: TrainingSetup, damage: Damage) -
 
 
 def restored(network: nn.Module, inputs: Tensor, forward: ForwardPass) -> Tensor:
-    """What the network makes of damaged images (N, C, H, W), in float32; large ones go through in tiles."""
+    """What the network makes of damaged images (N, C, H, W), in float32; large ones one by one, see `tiles`."""
     with autocast(forward.device, forward.precision):
         if is_large(inputs):
-            return tiled(network, inputs).float()
+            return each_alone(network, inputs)
         return network(inputs.contiguous(memory_format=forward.layout)).float()
 
 

@@ -1,0 +1,244 @@
+"""Images of any size through a network: whole as far as memory allows, and beyond that in tiles that give the same.
+
+A tile differs from the whole in two ways. Where it does not start at a multiple of the stride, the network halves
+other pairs of pixels: of random networks a quarter to a half of the decisions change. And at its border a network
+misses what it would have seen beyond: of encoders of 18 layers 2 % of the decisions 128 pixels inside, 0.005 % from
+256 on. So tiles start at multiples of the stride, and what lies within `MARGIN_PX` of a border that is not the image's
+is not used. Networks that look farther (at means of the whole image, as GroupNorm, squeeze-and-excitation and pyramid
+pooling do, at every patch, or at the corners, as enlarging with `align_corners` does) cannot be had from tiles at
+all: for these `BUDGET_BYTES` is as large as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary, finalize
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+LARGEST_PX = 1024  # longest side that is passed in batches, and the least side of a tile
+BUDGET_BYTES = 4 * 2**30  # of one image; the same on every machine, as it decides what a network sees
+MARGIN_PX, RAMP_PX = 256, 64  # of a tile at each inner border: not used, and blended with its neighbour
+STRIDE_PX = 32  # of most encoders; networks of users do not say theirs
+_ASSUMED_BYTES_PER_PX = 1024.0  # of a network that cannot be followed; U-Nets of 32 feature maps need 952
+_FOLLOWED_PX = (
+    64,
+    128,
+)  # the smaller side of two that are followed; the state-space model takes a second from 64
+
+
+@dataclass(frozen=True)
+class Need:
+    """The memory that one image takes on its way through a network, by its number of pixels.
+
+    Attributes:
+        bytes_per_px: of all that is kept at the same time, in float32.
+        bytes_per_px2: of the largest table of every place by every other one, as attention makes. Some devices never
+            write it down; it counts all the same, as the work grows like it.
+    """
+
+    bytes_per_px: float
+    bytes_per_px2: float = 0.0
+
+    def bytes(self, height: int, width: int) -> float:
+        """Of an image of this size."""
+        return self.bytes_per_px * height * width + self.bytes_per_px2 * (height * width) ** 2
+
+    def side_px(self, step: int) -> int:
+        """The largest square within `BUDGET_BYTES`, and at least `LARGEST_PX`, in multiples of `step`."""
+        side = -(-LARGEST_PX // step) * step
+        while self.bytes(side + step, side + step) <= BUDGET_BYTES:
+            side += step
+        return side
+
+
+def is_large(images_NCHW: Tensor) -> bool:
+    """Whether a side is longer than goes through a network in batches; such images go one by one."""
+    return max(images_NCHW.shape[2:]) > LARGEST_PX
+
+
+def each_alone(
+    network: nn.Module,
+    images_NCHW: Tensor,
+    *,
+    blended: Callable[[Tensor], Tensor] = nn.Identity(),  # noqa: B008  # without state
+    back: Callable[[Tensor], Tensor] = nn.Identity(),  # noqa: B008
+) -> Tensor:
+    """What a network makes of large images, (N, K, H, W) float32: one by one, whole or in tiles.
+
+    Args:
+        network: (1, C, h, w) to (1, K, h, w).
+        images_NCHW: the images, of any size.
+        blended: outputs to what neighbouring tiles may be blended as, for example logits to probabilities.
+        back: the reverse of it.
+    """
+    images = images_NCHW.split(1)
+    side_px = tile_px(network, images_NCHW.shape)
+    if side_px is None:
+        return torch.cat([network(image).float() for image in images])
+    step = step_of(network)
+    return back(
+        torch.cat(
+            [
+                tiled(lambda tile: blended(network(tile).float()), image, side_px=side_px, step=step)
+                for image in images
+            ]
+        )
+    )
+
+
+def tile_px(network: nn.Module, shape_NCHW: tuple[int, ...]) -> int | None:
+    """The side of the tiles that images of this shape go through a network in; None where they go whole."""
+    channels, height, width = shape_NCHW[1:]
+    if max(height, width) <= LARGEST_PX:
+        return None
+    need = need_of(network, channels)
+    return None if need.bytes(height, width) <= BUDGET_BYTES else need.side_px(step_of(network))
+
+
+def step_of(network: nn.Module) -> int:
+    """What tiles start at multiples of, in pixels: a multiple of the network's stride."""
+    return math.lcm(STRIDE_PX, int(getattr(network, "multiple", 1)))
+
+
+def tiled(
+    outputs_of: Callable[[Tensor], Tensor],
+    image_1CHW: Tensor,
+    *,
+    side_px: int,
+    step: int = STRIDE_PX,
+    margin_px: int = MARGIN_PX,
+    ramp_px: int = RAMP_PX,
+) -> Tensor:
+    """What `outputs_of` makes of an image, (1, K, H, W), put together from overlapping tiles.
+
+    Args:
+        outputs_of: (1, C, h, w) to (1, K, h, w).
+        image_1CHW: the image, of any size.
+        side_px: of a tile; more than twice the margin and the ramp. A smaller image is one tile.
+        step: tiles start at multiples of it; the last one is up to `step` longer than the others.
+        margin_px: what is not used at a border of a tile that is not the image's.
+        ramp_px: over how many pixels beyond the margin one tile passes into the next.
+    """
+    height, width = image_1CHW.shape[2:]
+    total: Tensor | None = None
+    weight_HW = torch.zeros(height, width, device=image_1CHW.device)
+    overlap_px = 2 * margin_px + ramp_px
+    for top, bottom in _spans(height, side_px, overlap_px, step):
+        for left, right in _spans(width, side_px, overlap_px, step):
+            output = outputs_of(image_1CHW[:, :, top:bottom, left:right]).float()
+            if total is None:
+                total = output.new_zeros(*output.shape[:2], height, width)
+            rows = _weights(top, bottom, height, margin_px, ramp_px).to(output.device)
+            columns = _weights(left, right, width, margin_px, ramp_px).to(output.device)
+            weight_hw = rows[:, None] * columns
+            total[:, :, top:bottom, left:right] += output * weight_hw
+            weight_HW[top:bottom, left:right] += weight_hw
+    assert total is not None  # an image has at least one tile
+    return total / weight_HW
+
+
+def _spans(length: int, side: int, overlap: int, step: int) -> Iterator[tuple[int, int]]:
+    """Starts and ends of tiles that cover `length`, evenly spread; starts are multiples of `step`."""
+    if length <= side:
+        yield 0, length
+        return
+    # Rounding a start down takes up to a step from an overlap.
+    num = 1 + -(-(length - side) // (side - overlap - step))
+    for number in range(num - 1):
+        start = number * (length - side) // (num - 1) // step * step
+        yield start, start + side
+    yield (length - side) // step * step, length
+
+
+def _weights(start: int, end: int, length: int, margin: int, ramp: int) -> Tensor:
+    """Weights (end - start,) of a tile along one side: 0 in the margins, 1 in the middle and up to the image's border."""
+    place = torch.arange(start, end)
+    before = torch.full_like(place, ramp + 1) if start == 0 else place - start + 1 - margin
+    after = torch.full_like(place, ramp + 1) if end == length else end - place - margin
+    return (torch.minimum(before, after) / (ramp + 1)).clamp(0.0, 1.0)
+
+
+def need_of(network: nn.Module, channels: int) -> Need:
+    """The memory an image of so many channels takes, followed through the network on two small ones without numbers."""
+    needs = _NEEDS.setdefault(network, {})
+    if channels not in needs:
+        needs[channels] = Need(_ASSUMED_BYTES_PER_PX)
+        for side in _FOLLOWED_PX:
+            # Not every network takes so small an image, and not every one can be asked without numbers.
+            with suppress(Exception):
+                needs[channels] = _followed(network, channels, side)
+                break
+    return needs[channels]
+
+
+_NEEDS: WeakKeyDictionary[nn.Module, dict[int, Need]] = WeakKeyDictionary()
+
+
+def _followed(network: nn.Module, channels: int, side: int) -> Need:
+    step = step_of(network)
+    side = -(-side // step) * step
+    small, large = _follow(network, channels, side), _follow(network, channels, 2 * side)
+    area = (2 * side) ** 2
+    # Of four times the pixels four times the bytes; what grows faster is a table of places by places.
+    steep = [num for name, num in large.largest.items() if num > 8 * small.largest.get(name, num)]
+    return Need(large.most / area, max(steep, default=0) / area**2)
+
+
+def _follow(network: nn.Module, channels: int, side: int) -> _Memory:
+    state = [*network.named_parameters(), *network.named_buffers()]
+    # Without numbers nothing is computed, and statistics of batch norm that may be moving are not moved.
+    blank = {name: values.to("meta") for name, values in state}
+    with torch.inference_mode(), _Memory() as memory:
+        functional_call(network, blank, (torch.empty(1, channels, side, side, device="meta"),))
+    return memory
+
+
+class _Memory(TorchDispatchMode):
+    """Counts the bytes of all tensors that live at the same time.
+
+    Attributes:
+        most: bytes at the worst moment.
+        largest: name of an operation -> bytes of its largest result; ``table``: of every place by every other one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most, self.largest = 0, dict[str, int]()
+        self._now, self._seen = 0, set[int]()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        outputs = func(*args, **(kwargs or {}))
+        name = func.name()
+        if "scaled_dot_product" in name:
+            query, key = args[:2]
+            table = 4 * math.prod(query.shape[:-1]) * key.shape[-2]
+            self.largest["table"] = max(self.largest.get("table", 0), table)
+        for output in tree_leaves(outputs):
+            if isinstance(output, Tensor):
+                self._count(name, output.untyped_storage())
+        return outputs
+
+    def _count(self, name: str, storage: torch.UntypedStorage) -> None:
+        key, num = storage._cdata, storage.nbytes()
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self._now += num
+        self.most = max(self.most, self._now)
+        self.largest[name] = max(self.largest.get(name, 0), num)
+        finalize(storage, self._forget, key, num)
+
+    def _forget(self, key: int, num: int) -> None:
+        self._seen.discard(key)
+        self._now -= num
