@@ -26,6 +26,8 @@ class Case:
         labels: class indices: one for single-label tasks, sorted and possibly none for multilabel, none for
             segmentation.
         group: images of one group never sit in two folds; None where no group was stated.
+        part: of a split that is given: ``train``, ``validation`` or ``test``, or the number of its fold from 0; None
+            where none is.
     """
 
     index: int
@@ -34,6 +36,7 @@ class Case:
     mask: str | None
     labels: tuple[int, ...]
     group: str | None = None
+    part: str | int | None = None
 
 
 @dataclass(frozen=True)

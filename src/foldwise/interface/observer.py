@@ -160,11 +160,13 @@ def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = F
 def _foreseen(prepared: Prepared) -> str | None:
     from foldwise.judging.statistics.power import before_training
 
+    # Of a single split that is given, only a part is ever tested.
+    tested = sorted({int(case) for split in prepared.splits for case in split.test})
     return before_training(
         prepared.study,
         task=prepared.dataset.task,
-        labels=[case.labels for case in prepared.dataset.cases],
-        groups=prepared.audit.groups,
+        labels=[prepared.dataset.cases[case].labels for case in tested],
+        groups=[prepared.audit.groups[case] for case in tested],
         num_configurations=len(prepared.configurations),
     )
 

@@ -158,7 +158,7 @@ def comparison_sentence(judgement: Judgement, state: State, ranked: Results, rea
 
 
 def _sample(rows: Rows) -> str:
-    images = count(len(rows.names), "image", "images")
+    images = count(len(rows.tested), "image", "images")
     if not rows.units.grouped:
         return f"unseen images ({images})"
     return f"images of unseen groups ({images} in {count(rows.units.count, 'group', 'groups')})"

@@ -40,6 +40,7 @@ from foldwise.judging.tables import write_results, write_scores
 from foldwise.judging.verdict import (
     Answer,
     DecidingMetric,
+    Division,
     MetricFacts,
     PairResult,
     SelectionSection,
@@ -50,7 +51,7 @@ from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import Metric, choose_metric, reported
 from foldwise.runs.folder import RunFolder, write_json
-from foldwise.study.spec import Study
+from foldwise.study.spec import LEAVE_ONE_OUT, Study, Validation
 
 MAX_IN_PAIRS = 60  # configurations of which every pair is in the verdict
 
@@ -186,12 +187,21 @@ def _facts_of(study: Study, rows: Rows) -> dict[str, Any]:
         "classes": rows.classes,
         "files": (),
         "recognised": (),
-        "folds": len({split.fold for split in rows.splits}),
+        "split": _division(study.validate_, rows.num_folds),
+        "folds": rows.num_folds,
         "repeats": len(rows.repeats),
         "num_done": sum(fit.status == "done" for fit in rows.fits),
         "num_planned": len(rows.fits),
         "finished": max(finished, default=None),
     }
+
+
+def _division(validation: Validation, num_folds: int) -> Division:
+    if not validation.is_given:
+        return "dealt_folds"
+    if validation.split == LEAVE_ONE_OUT:
+        return "leave_one_group_out"
+    return "given_folds" if num_folds > 1 else "given_split"
 
 
 def _judgement(study: Study, rows: Rows) -> Judgement:
@@ -202,7 +212,7 @@ def _judgement(study: Study, rows: Rows) -> Judgement:
         # Those of boundaries only where they were computed.
         metrics=reported(metric, rows.family, boundary=rows.boundaries is not None),
         units=rows.units,
-        num_cases=len(rows.names),
+        num_cases=len(rows.tested),
         noun=("group", "groups") if rows.units.grouped else ("image", "images"),
     )
     scored: dict[str, Scored] = {}

@@ -49,6 +49,9 @@ State = Literal[
 # the difference is the luck of runs, or that of images. A reader must not take one for another.
 TRIVIAL_UNBEATEN: tuple[State, ...] = ("no_better_than_trivial", "too_few_runs", "too_few_images")
 
+# Who divided the images: foldwise into folds, the groups, somebody else into folds, or somebody else into one split.
+Division = Literal["dealt_folds", "leave_one_group_out", "given_folds", "given_split"]
+
 Conclusion = Literal["better", "equivalent", "not distinguishable"]
 
 Family = Literal["best", "all pairs"]  # over which an interval holds together with others
@@ -146,6 +149,7 @@ class Verdict(VerdictPart):
     recognised: tuple[str, ...]
     num_images: int
     num_groups: int | None
+    split: Division | None
     folds: int
     repeats: int
     num_done: int

@@ -69,4 +69,5 @@ class Job:
         study = self.folder.load_study()  # its data folder is a whole path, so nothing starts at `base`
         # What the file left out is again as if it were not stated: a phantom fills it in.
         data = DataSpec.model_validate(study.data.model_dump(exclude_defaults=True))
-        return read_dataset(data, base=self.folder.root, group=study.validate_.group), data
+        division = study.validate_
+        return read_dataset(data, base=self.folder.root, group=division.group, split=division.split), data

@@ -23,7 +23,7 @@ class Units:
     """What is sampled independently: groups where there are any, images otherwise.
 
     Attributes:
-        of_case: (n,) the unit of every case, from 0.
+        of_case: (n,) the unit of every case, from 0; -1 of a case that is never tested.
         count: G, the number of units.
         grouped: whether some unit has more than one case.
     """
@@ -33,11 +33,23 @@ class Units:
     grouped: bool
 
     @classmethod
-    def from_groups(cls, groups: Sequence[str]) -> Units:
-        """Units of (n,) group names; an empty name is a group of its own."""
-        names = [name or f"\0{index}" for index, name in enumerate(groups)]
-        distinct, of_case = np.unique(names, return_inverse=True)
-        return cls(of_case.astype(np.int64).reshape(-1), len(distinct), len(distinct) < len(names))
+    def from_groups(cls, groups: Sequence[str], tested: Ints | None = None) -> Units:
+        """Units of (n,) group names; an empty name is a group of its own.
+
+        Args:
+            tested: the cases that are scored, all where None; the others are of no unit.
+        """
+        names = np.array([name or f"\0{index}" for index, name in enumerate(groups)], dtype=str)
+        chosen = np.arange(len(names)) if tested is None else tested
+        distinct, unit = np.unique(names[chosen], return_inverse=True)
+        of_case = np.full(len(names), -1, np.int64)
+        of_case[chosen] = unit.reshape(-1)
+        return cls(of_case, len(distinct), len(distinct) < len(chosen))
+
+    @property
+    def sizes(self) -> Ints:
+        """(G,) tested cases of every unit."""
+        return np.bincount(self.of_case[self.of_case >= 0], minlength=self.count)
 
     def sums(self, values: Floats, case: Ints) -> Floats:
         """(G, ...) sums over the cases of every unit of (n', ...) values of the cases `case`."""
@@ -49,7 +61,7 @@ class Units:
     @property
     def step(self) -> float:
         """How far one case moves its unit, as a mean over units: 1 where every image stands alone."""
-        return float((1 / np.bincount(self.of_case, minlength=self.count)).mean())
+        return float((1 / self.sizes).mean())
 
     def rarer(self, present: Bools, case: Ints) -> int:
         """Units of the cases `case` with a class, or without it, whichever are fewer; `present` is (n',)."""

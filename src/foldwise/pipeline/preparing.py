@@ -76,12 +76,14 @@ def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:
     study = with_source(file.study, file.base)
     # Before the images: a slip in the study should not be said after minutes of decoding.
     compared = configurations(study)
-    dataset = read_dataset(study.data, base=file.base, group=study.validate_.group)
+    division = study.validate_
+    dataset = read_dataset(study.data, base=file.base, group=division.group, split=division.split)
     compared = in_groups(compared, task=dataset.task, classes=dataset.classes)
     packed = pack(dataset, study.data, progress=progress)
     audited = audit(dataset, packed, study.validate_)
     refuse(audited)
     splits = make_splits(dataset, packed, groups=audited.groups, validation=study.validate_, seed=study.seed)
+    study = study.model_copy(update={"validate_": division.with_folds(len({split.fold for split in splits}))})
     digests = [(split.repeat, split.fold, split_digest(split, packed.digest)) for split in splits]
     plan = make_plan(study, compared, task=dataset.task, packed_digest=packed.digest, splits=digests)
     return Prepared(file, study, dataset, packed, audited, splits, compared, plan)

@@ -88,11 +88,16 @@ def read_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str
 
 
 def findable(study: Study, base: Path) -> Study:
-    """The study with its data folder by its whole path: workers start elsewhere, and may read the files again."""
-    if study.data.path is None:
-        return study
-    path = (base / Path(study.data.path).expanduser()).resolve()
-    return study.model_copy(update={"data": study.data.model_copy(update={"path": str(path)})})
+    """The study with its files by their whole paths: workers start elsewhere, and may read the files again."""
+    update: dict[str, Any] = {}
+    if study.data.path is not None:
+        path = (base / Path(study.data.path).expanduser()).resolve()
+        update["data"] = study.data.model_copy(update={"path": str(path)})
+    # A split that is no file beside the study is a word, a column, or a file in the data folder.
+    split = (base / Path(study.validate_.split).expanduser()).resolve()
+    if split.is_file():
+        update["validate_"] = study.validate_.model_copy(update={"split": str(split)})
+    return study.model_copy(update=update)
 
 
 def study_from_dict(value: dict[str, Any], *, base: Path | None = None) -> Study:

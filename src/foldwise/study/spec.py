@@ -15,6 +15,8 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -31,6 +33,8 @@ from foldwise.study.validation_errors import InvalidValue, shown
 IGNORE = 255  # the target value of pixels that no loss and no score may count
 # Times that `validate.aa_test: true` trains a configuration again: five equals make ten pairs.
 NUM_COPIES = 4
+# Values of `validate.split`: with the first two foldwise makes the folds, by the last each group is tested once alone.
+DEALT, LEAVE_ONE_OUT = ("auto", "pooled_folders"), "leave_one_group_out"
 
 
 class PhantomData(Node):
@@ -100,9 +104,10 @@ class DataSpec(Node):
 
 
 class Validation(Node):
-    """How the images are divided: the same folds for every configuration."""
+    """How the images are divided: the same folds for every configuration. A split that is given has its own folds."""
 
-    folds: Annotated[int, Field(ge=2)] = 5
+    split: str = "auto"
+    folds: PositiveInt = 5
     repeats: PositiveInt = 1
     inner: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
     group: str = "auto"
@@ -113,10 +118,26 @@ class Validation(Node):
         Field(description="true, false, or how often the first configuration is trained again"),
     ] = False
 
+    @field_validator("folds")
+    @classmethod
+    def _enough(cls, folds: int, info: ValidationInfo) -> int:
+        if folds < 2 and info.data.get("split", "auto") in DEALT:
+            raise InvalidValue(f"must be at least 2, got {folds}")
+        return folds
+
     @property
     def num_copies(self) -> int:
         """How often one configuration is trained again under other seeds, for the A/A test."""
         return NUM_COPIES if self.aa_test is True else int(self.aa_test)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether others have divided the images, or their groups do; else foldwise deals them to folds."""
+        return self.split not in DEALT
+
+    def with_folds(self, folds: int) -> Validation:
+        """The same with the number of folds that a split has which is given."""
+        return self.model_copy(update={"folds": folds})
 
 
 class Judging(Node):

@@ -283,8 +283,8 @@ def test_basophils_are_not_scored_and_do_not_stop():
     labels = [0] * 20 + [1] * 20 + [2] * 4
     data = dataset(labels, ("neutrophil", "lymphocyte", "basophil"))
     splits = cut(data, [*map(str, range(40)), "x", "x", "y", "z"])
-    assert unscored_classes(splits, class_presence(data, NO_PIXELS)) == (2,)
-    assert not unscored_classes(cut(data, folds=4), class_presence(data, NO_PIXELS))
+    assert unscored_classes(splits, class_presence(data, NO_PIXELS), names_of(data)) == (2,)
+    assert not unscored_classes(cut(data, folds=4), class_presence(data, NO_PIXELS), names_of(data))
 
 
 def test_a_comparison_needs_two_classes_that_can_be_tested():
@@ -299,7 +299,7 @@ def test_a_comparison_needs_two_classes_that_can_be_tested():
 def test_rare_labels_among_several_do_not_stop():
     labels = [(0,)] * 20 + [(0, 1)] * 20 + [(2,)] * 1 + [(0, 3)] * 3
     data = dataset(labels, classes_of(5), MULTILABEL)
-    assert unscored_classes(cut(data), class_presence(data, NO_PIXELS)) == (2, 3, 4)
+    assert unscored_classes(cut(data), class_presence(data, NO_PIXELS), names_of(data)) == (2, 3, 4)
     with pytest.raises(DataError, match="no class is in as many as 5 groups of images"):
         cut(dataset([(0,)] * 4 + [()] * 20, classes_of(2), MULTILABEL))
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foldwise.data.audit.copies import Copies, clusters, find_copies
+from foldwise.data.audit.division import division_findings
 from foldwise.data.audit.findings import Finding as Finding
 from foldwise.data.audit.findings import (
     Severity,
@@ -70,6 +71,7 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation) -> Audit:
         *channel_findings(dataset),
         *copy_findings(dataset, packed, copies, grouped=grouped),
         *_group_findings(dataset, groups, validation),
+        *division_findings(dataset, packed, groups, copies, validation),
         *property_findings(dataset, packed),
         *name_findings(dataset, validation),
         *series_findings(dataset, packed, validation),
@@ -105,7 +107,7 @@ def _group_findings(dataset: Dataset, groups: tuple[str, ...], validation: Valid
         cure = "Check the group column: may one patient have two numbers?"
         findings.append(Finding("groups_joined", "warning", message, (), cure))
     largest, size = Counter(groups).most_common(1)[0]
-    if size > len(groups) / validation.folds and size > 1:
+    if size > len(groups) / validation.folds and size > 1 and not validation.is_given:
         concerned = tuple(dataset.cases[k].name for k, group in enumerate(groups) if group == largest)
         share = f"{size} of {len(groups)} images, more than one of {validation.folds} folds should"
         message = f"The group {largest!r} holds {share}: the folds are uneven."

@@ -117,6 +117,8 @@ def class_findings(
     """Class names that are one name, classes that are missing or too rare, and folds that cannot be made."""
     findings = _name_findings(dataset)
     presence_NK = class_presence(dataset, packed)
+    if validation.is_given:  # its folds are checked as they are
+        return findings + _prevalence_findings(dataset, presence_NK)
     impossible = impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
     findings += [
         Finding("impossible_folds", "error", f"{error.what}.", (), error.cure or "") for error in impossible

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.data.cases import Dataset
+from foldwise.data.folds.given import given_folds
 from foldwise.data.folds.strata import (
     class_presence,
     deal,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 ROLES = ("train", "validation", "test")
 # The roles as digests spell them: another word would give every item another name, and cached ones would be done anew.
 _IN_DIGESTS = {"train": "train", "validation": "inner", "test": "test"}
+TRAIN, VALIDATION, TEST = range(3)  # places in ROLES
 _TRIES = 20  # deals by chance; more than one is needed only where large groups hold several rare classes
 
 
@@ -59,19 +61,23 @@ def make_splits(
 
     Args:
         groups: of every case; cases of one group are never in two parts of a split.
+        validation: who divides the images, and into how many folds.
         seed: of the study; repeat and fold add their own.
 
     Raises:
         DataError: too few groups for the folds or for an inner validation, or a class that cannot be tested.
     """
     presence_NK = class_presence(dataset, packed)
-    errors = impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
+    given = given_folds(dataset, groups, validation)
+    errors = [] if given else impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
     if errors:
         raise DataError.together(errors)
-    cut = _Cut(dataset, packed, groups, validation)
+    cut = _Cut(dataset, packed, groups, validation, given)
     splits = tuple(split for repeat in range(validation.repeats) for split in cut.folds(repeat, seed))
+    unscored = unscored_classes(splits, presence_NK, groups)
     # With one label each, a class in groups enough that a fold still lacks is no small matter: the check says so.
-    unscored = cut.rare if is_single_label(dataset) else unscored_classes(splits, presence_NK)
+    if is_single_label(dataset) and not given:
+        unscored = cut.rare
     first = 1 if is_segmentation(dataset) else 0
     scored = {k: dataset.classes[k] for k in range(first, len(dataset.classes)) if k not in unscored}
     check_splits(splits, groups, {name: presence_NK[:, k] for k, name in scored.items()})
@@ -82,11 +88,19 @@ class _Cut:
     """Groups and strata of a data set, ready to be dealt again and again."""
 
     def __init__(
-        self, dataset: Dataset, packed: Packed, groups: Sequence[str], validation: Validation
+        self,
+        dataset: Dataset,
+        packed: Packed,
+        groups: Sequence[str],
+        validation: Validation,
+        given: Sequence[np.ndarray],
     ) -> None:
+        """Args: given: of every fold the part of every case, see `given_folds`; empty where folds are dealt."""
         self._validation = validation
         self._group_N = group_numbers(groups)
         num_groups = int(self._group_N.max()) + 1
+        self._given_KG = np.zeros((len(given), num_groups), np.int64)
+        self._given_KG[:, self._group_N] = given if given else 0
         presence_NK = class_presence(dataset, packed)
         self.rare = rare_classes(dataset, presence_NK, groups, folds=validation.folds)
         strata_NS = make_strata(dataset, packed, folds=validation.folds)
@@ -102,18 +116,23 @@ class _Cut:
 
     def folds(self, repeat: int, seed: int) -> list[Split]:
         """The splits of one repeat."""
-        num_folds = self._validation.folds
-        everything = np.arange(len(self._sizes_G))
-        fold_G = self._leave_two(self._deal(everything, [1 / num_folds] * num_folds, (seed, repeat, "test")))
+        folds_KG = self._given_KG if len(self._given_KG) else self._dealt(repeat, seed)
         splits = []
-        for fold in range(num_folds):
-            rest = np.flatnonzero(fold_G != fold)
-            role_G = np.where(fold_G == fold, 2, 0)
-            role_G[self._validation_groups(rest, (seed, repeat, fold))] = 1
+        for fold, role_G in enumerate(folds_KG.copy()):
+            if not (role_G == VALIDATION).any():
+                rest = np.flatnonzero(role_G == TRAIN)
+                role_G[self._validation_groups(rest, (seed, repeat, fold))] = VALIDATION
             splits.append(
                 Split(repeat, fold, *(np.flatnonzero(role_G[self._group_N] == k) for k in range(3)))
             )
         return splits
+
+    def _dealt(self, repeat: int, seed: int) -> np.ndarray:
+        """(K, G) the part of every group in every fold, none of them for validation yet."""
+        num_folds = self._validation.folds
+        everything = np.arange(len(self._sizes_G))
+        fold_G = self._leave_two(self._deal(everything, [1 / num_folds] * num_folds, (seed, repeat, "test")))
+        return np.where(fold_G == np.arange(num_folds)[:, None], TEST, TRAIN)
 
     def _leave_two(self, fold_G: np.ndarray) -> np.ndarray:
         """The folds, none of which holds all groups but one: what it leaves must be trained on and watched as well."""
@@ -171,12 +190,26 @@ def _generator(*key: int | str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def unscored_classes(splits: Sequence[Split], presence_NK: np.ndarray) -> tuple[int, ...]:
-    """Classes that the test part or the training part of some fold lacks: they are shown, and no score counts them."""
+def cases_tested(splits: Sequence[Split]) -> np.ndarray:
+    """Sorted int64 indices of the cases that are in some test part."""
+    return np.unique(np.concatenate([split.test for split in splits])).astype(np.int64)
+
+
+def unscored_classes(
+    splits: Sequence[Split], presence_NK: np.ndarray, groups: Sequence[str]
+) -> tuple[int, ...]:
+    """Classes that the test part or the training part of some fold lacks: they are shown, and no score counts them.
+
+    A test part of a single group need not have all of them, as long as those of the other folds do.
+    """
     absent_K = np.zeros(presence_NK.shape[1], bool)
+    tested_K, group_N = absent_K.copy(), group_numbers(groups)
     for split in splits:
-        absent_K |= ~presence_NK[split.test].any(axis=0) | ~presence_NK[split.train].any(axis=0)
-    return tuple(np.flatnonzero(absent_K).tolist())
+        present_K = presence_NK[split.test].any(axis=0)
+        tested_K |= present_K
+        alone = len(splits) > 1 and len(np.unique(group_N[split.test])) == 1
+        absent_K |= (~present_K & (not alone)) | ~presence_NK[split.train].any(axis=0)
+    return tuple(np.flatnonzero(absent_K | ~tested_K).tolist())
 
 
 def check_splits(splits: Sequence[Split], groups: Sequence[str], scored: dict[str, np.ndarray]) -> None:
@@ -184,27 +217,30 @@ def check_splits(splits: Sequence[Split], groups: Sequence[str], scored: dict[st
 
     Args:
         groups: of every case.
-        scored: class name -> (n,) bool, whether a case holds it; every fold must train on and test each of them.
+        scored: class name -> (n,) bool, whether a case holds it; every fold must train on and test each of them, but
+            that a test part of a single group need not have all.
 
     Raises:
-        DataError: a case is in no part or in two, a group is divided, a case is not tested exactly once per repeat,
-            or a fold lacks a class.
+        DataError: a case is in no part or in two, a group is divided, a case is not tested exactly once per repeat
+            (at most once where there is one fold), or a fold lacks a class.
     """
     group_N = group_numbers(groups)
     tested: dict[int, np.ndarray] = {}
     for split in splits:
         _check_parts(split, group_N)
         tested.setdefault(split.repeat, np.zeros(len(group_N), np.int64))[split.test] += 1
+        alone = len(splits) > 1 and len(np.unique(group_N[split.test])) == 1
         for name, present in scored.items():
-            for part in ("train", "test"):
+            for part in ("train",) if alone else ("train", "test"):
                 if not present[getattr(split, part)].any():
                     fold = f"repeat {split.repeat}, fold {split.fold}"
                     problem = f"class {name!r} is missing from the {part} part of {fold}"
                     cure = "State fewer folds, turn validate.stratify on, or merge the class with another."
                     raise DataError(problem, where="validate", cure=cure)
     # Each image is scored once per repeat, or the paired comparison of configurations would weigh some twice.
+    single = all(split.fold == 0 for split in splits)
     for repeat, count_N in tested.items():
-        if (count_N != 1).any():
+        if (count_N > 1).any() or (not single and (count_N < 1).any()):
             raise DataError(f"repeat {repeat} does not test every image exactly once", where="splits.csv")
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.layouts.channel_files import images_at, suspected_channels, with_channels
+from foldwise.data.layouts.channel_files import (
+    JoinedImages,
+    images_at,
+    suspected_channels,
+    with_channels,
+)
 from foldwise.data.layouts.labels import read_labels, stated_task
 from foldwise.data.layouts.listing import (
+    PARTS,
     Finder,
     Listing,
     errors_about,
@@ -26,8 +33,6 @@ from foldwise.data.layouts.tables import image_column, match_rows, read_table, u
 from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.text import listed, natural, some
 
-SPLIT_NAMES = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "holdout"}
-
 
 def fits_folders(listing: Listing) -> str | None:
     """That folders hold images, where none of them is called ``images``."""
@@ -42,8 +47,9 @@ def read_folders(listing: Listing) -> Dataset:
         SpecError: a class in data.classes has no folder, or the stated task does not fit.
         DataError: fewer than two classes; images deeper down; files of image kinds that cannot be read.
     """
-    root, data, folders = listing.root, listing.data, listing.class_folders
-    errors = [*_misplaced(root), *_split_names(listing)]
+    root, data, parts = listing.root, listing.data, listing.parts
+    folders = sorted({name for part in parts.values() for name in part.class_folders}, key=natural)
+    errors = [error for part in parts.values() for error in _misplaced(part.root)] + _split_names(listing)
     if errors:
         raise DataError.together(errors)
     if data.classes is not None:
@@ -57,40 +63,52 @@ def read_folders(listing: Listing) -> Dataset:
         cure = "Put the images of every class into a folder of its own."
         raise DataError(problem, where=str(root), cure=cure)
     task = stated_task(data, "binary_classification" if len(classes) == 2 else "multiclass_classification")
-    joined = [
-        images_at([f"{name}/{file}" for file in image_files(root / name)], data, where=str(root))
-        for name in classes
-    ]
-    images = [(image, name, k) for k, part in enumerate(joined) for image, name in part.names.items()]
+    joined = [images_at(_of_class(name, parts), data, where=str(root)) for name in classes]
+    images = [(image, name, k) for k, own in enumerate(joined) for image, name in own.names.items()]
     cases = tuple(Case(i, name, image, None, (k,)) for i, (image, name, k) in enumerate(images))
-    statements = tuple(_statements(listing, classes))
-    return with_channels(Dataset(root, task, classes, cases, "class_folders", statements, None), data, joined)
+    counts = ", ".join(f"{name} {len(own.names)}" for name, own in zip(classes, joined, strict=True))
+    statements = [f"One folder per class was recognised: {counts}."]
+    statements += [line for start, part in parts.items() for line in _passed_over(part, start, classes)]
+    dataset = Dataset(root, task, classes, cases, "class_folders", tuple(statements), None)
+    return with_channels(dataset, data, joined)
+
+
+def _of_class(name: str, parts: Mapping[str, Listing]) -> list[str]:
+    """Paths from the root of the images of a class in all parts; a part may have none."""
+    return [
+        f"{start}{name}/{file}"
+        for start, part in parts.items()
+        if name in part.class_folders
+        for file in image_files(part.root / name)
+    ]
 
 
 def _split_names(listing: Listing) -> list[DataError]:
     """An error where the folders are named like a split and nothing states that they are classes."""
     folders = listing.class_folders
-    stated = listing.data.layout == "class_folders" or listing.data.classes is not None
-    if stated or not folders or not {name.casefold() for name in folders} <= SPLIT_NAMES:
+    stated = listing.data.layout == "class_folders" or listing.data.classes is not None or listing.divided
+    if stated or not folders or not {name.casefold() for name in folders} <= PARTS.keys():
         return []
     problem = f"the folders {', '.join(folders)} are named like parts of a split, not like classes"
-    cure = "Make one folder per class (foldwise makes the folds), or state data.layout: class_folders."
+    cure = (
+        "Make one folder per class, in each part, and state validate.split: folders; or state data.layout:"
+        " class_folders."
+    )
     return [DataError(problem, where=str(listing.root), cure=cure)]
 
 
-def _statements(listing: Listing, classes: tuple[str, ...]) -> list[str]:
-    """Which folders are classes, and what was passed over, in sentences."""
-    root, folders = listing.root, listing.class_folders
-    counts = ", ".join(f"{name} {len(image_files(root / name))}" for name in classes)
-    statements = [f"One folder per class was recognised: {counts}."]
-    if left := [name for name in folders if name not in classes]:
+def _passed_over(listing: Listing, start: str, classes: tuple[str, ...]) -> list[str]:
+    """What was passed over in a folder of class folders, in sentences; `start` is where it lies."""
+    root, folders, statements = listing.root, listing.class_folders, []
+    if left := [f"{start}{name}" for name in folders if name not in classes]:
         statements.append(f"Folders left out because data.classes does not name them: {', '.join(left)}.")
-    if idle := [name for name in subfolders(root) if name not in folders]:
+    if idle := [f"{start}{name}" for name in subfolders(root) if name not in folders]:
         statements.append(f"Folders without images were ignored: {', '.join(idle)}.")
     if loose := listing.loose_images:
         nouns = "image beside the class folders was", "images beside the class folders were"
         statements.append(f"{listed(loose, *nouns, 'ignored')}.")
-    strange = [f"{name}/{file}" for name in classes for file in other_files(root / name)[1]]
+    used = [name for name in classes if name in folders]
+    strange = [f"{start}{name}/{file}" for name in used for file in other_files(root / name)[1]]
     return statements + ignored(strange)
 
 
@@ -131,7 +149,7 @@ def read_labelled(listing: Listing) -> Dataset:
     paths = [f"{folder}/{name}" if folder else name for name in image_files_below(root / folder)]
     joined = images_at(paths, data, where=str(root))
     finder = Finder(list(joined.names.values()), folder)
-    labels = read_labels(table, data, names)
+    labels = read_labels(table, data, names, split=listing.split)
     rows, errors = match_rows(table, names, finder)
     errors += unlisted(table, rows, finder)
     if errors and data.channels == "native" and (words := suspected_channels(paths)):
@@ -159,7 +177,7 @@ def difference_to_folders(listing: Listing) -> str | None:
             f"{name}/{file}" for name in listing.class_folders for file in image_files(listing.root / name)
         ]
         finder = Finder(files)
-        labels = read_labels(table, listing.data, column)
+        labels = read_labels(table, listing.data, column, split=listing.split)
         rows, errors = match_rows(table, column, finder)
     except FoldwiseError as error:
         return f"it cannot be taken as labels ({error.what})"
@@ -191,6 +209,31 @@ def read_masks(listing: Listing) -> Dataset:
         SpecError: a stated folder, class or task does not fit.
         DataError: a folder is missing; images and masks do not pair up; mask values are unclear.
     """
+    root, data = listing.root, listing.data
+    read = [_paired(part, start) for start, part in listing.parts.items()]
+    if errors := [error for own in read for error in own.errors]:
+        raise DataError.together(errors)
+    pairs = [pair for own in read for pair in own.pairs]
+    meaning = read_meaning(root, [mask for _, _, mask in pairs], data)
+    cases = tuple(Case(i, name, image, mask, ()) for i, (name, image, mask) in enumerate(pairs))
+    statements = (*(line for own in read for line in own.statements), *meaning.statements)
+    dataset = Dataset(root, meaning.task, meaning.classes, cases, "image_mask", statements, meaning.values)
+    dataset = replace(dataset, decoded_masks=meaning.decoded)
+    return with_channels(dataset, data, [own.joined for own in read])
+
+
+@dataclass(frozen=True)
+class _Paired:
+    """The (name, image, mask) of one folder of images and one of masks, by paths from the root; and what is wrong."""
+
+    pairs: list[tuple[str, str, str]]
+    joined: JoinedImages
+    statements: list[str]
+    errors: list[DataError]
+
+
+def _paired(listing: Listing, start: str) -> _Paired:
+    """The pairs of one part, whose paths from the root begin with `start`."""
     root, data, images, masks = listing.root, listing.data, listing.images, listing.masks
     if images is None or masks is None:
         missing, key = ("images", "data.images") if images is None else ("masks", "data.masks")
@@ -202,25 +245,20 @@ def read_masks(listing: Listing) -> Dataset:
     if by_channel:
         below = ((PurePosixPath(images) / name).as_posix() for name in image_files_below(root / images))
         paths = [path for path in below if not path.startswith(f"{masks}/")]
-    errors = _misplaced_in(root, (masks,) if by_channel else (images, masks))
+    paths = [f"{start}{path}" for path in paths]
     joined = images_at(paths, data, where=str(root))
-    names, mask_of = list(joined.names.values()), _directly_in(root, masks)
+    names, mask_of = list(joined.names.values()), [f"{start}{path}" for path in _directly_in(root, masks)]
+    errors = _misplaced_in(root, (masks,) if by_channel else (images, masks))
     errors += one_per_stem(names, "images") + one_per_stem(mask_of, "masks")
-    errors += _unpaired(names, mask_of, masks)
-    if errors:
-        raise DataError.together(errors)
+    errors += _unpaired(names, mask_of, f"{start}{masks}")
     by_stem = {stem(path): path for path in mask_of}
-    pairs = [(name, image, by_stem[stem(name)]) for image, name in joined.names.items()]
-    meaning = read_meaning(root, [mask for _, _, mask in pairs], data)
-    cases = tuple(Case(i, name, image, mask, ()) for i, (name, image, mask) in enumerate(pairs))
-    folder = "the folder itself" if images == "." else f"{images}/"
-    pairing = f"{len(cases)} images of {folder} were paired with masks of the same name in {masks}/."
+    pairs = [(name, image, by_stem.get(stem(name), "")) for image, name in joined.names.items()]
+    folder = "the folder itself" if images == "." else f"{start}{images}/"
+    pairing = f"{len(pairs)} images of {folder} were paired with masks of the same name in {start}{masks}/."
     used = {images.split("/")[0], masks.split("/")[0]}
-    idle = [name for name in subfolders(root) if name not in used]
-    strange = [f"{name}/{file}" for name in (images, masks) for file in other_files(root / name)[1]]
-    statements = (pairing, *unused(idle), *ignored(strange), *meaning.statements)
-    dataset = Dataset(root, meaning.task, meaning.classes, cases, "image_mask", statements, meaning.values)
-    return with_channels(replace(dataset, decoded_masks=meaning.decoded), data, [joined])
+    idle = [f"{start}{name}" for name in subfolders(root) if name not in used]
+    strange = [f"{start}{name}/{file}" for name in (images, masks) for file in other_files(root / name)[1]]
+    return _Paired(pairs, joined, [pairing, *unused(idle), *ignored(strange)], errors)
 
 
 def _directly_in(root: Path, folder: str) -> list[str]:

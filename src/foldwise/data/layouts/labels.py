@@ -18,7 +18,7 @@ LABEL_NAMES = frozenset({
 # Never taken as labels unless stated: they say where an image comes from, not what it shows.
 OTHER_NAMES = frozenset({
     "group", "groups", "patient", "subject", "child", "donor", "animal", "case", "eye", "side", "sex", "gender",
-    "age", "split", "fold", "set", "train", "test", "valid", "validation", "is_train", "is_test", "is_valid",
+    "age", "split", "part", "partition", "subset", "fold", "set", "train", "test", "valid", "validation", "is_train", "is_test", "is_valid",
     "width", "height", "size", "mode", "format", "bits", "source", "site", "centre", "center", "scanner", "device",
     "date",
 })
@@ -36,15 +36,17 @@ class Labels:
     statements: tuple[str, ...]
 
 
-def read_labels(table: Table, data: DataSpec, image_column: str) -> Labels:
-    """The labels of every row of a table.
+def read_labels(table: Table, data: DataSpec, image_column: str, *, split: str = "auto") -> Labels:
+    """The labels of every row of a table; a column called `split` says who divides the images.
 
     Raises:
         SpecError: a stated column does not exist, or the stated task does not fit.
         DataError: the label columns or the task are ambiguous, or cells cannot be read; the cure names the choices.
     """
-    columns = label_columns(table, data, image_column)
-    unused = [name for name in table.columns if name not in {*columns, image_column, data.group_column}]
+    columns = label_columns(table, data, image_column, split)
+    unused = [
+        name for name in table.columns if name not in {*columns, image_column, data.group_column, split}
+    ]
     several = f"the {len(columns)} columns {', '.join(columns)}"
     named = several if len(columns) > 1 else f"column {columns[0]!r}"
     statements = [f"Labels come from {named} of {table.name}, images from column {image_column!r}."]
@@ -59,14 +61,14 @@ def read_labels(table: Table, data: DataSpec, image_column: str) -> Labels:
     return replace(labels, statements=(*statements, *labels.statements))
 
 
-def label_columns(table: Table, data: DataSpec, image_column: str) -> tuple[str, ...]:
+def label_columns(table: Table, data: DataSpec, image_column: str, split: str) -> tuple[str, ...]:
     """The columns that hold labels: those stated, one called ``label``, the 0/1 columns, or the only other one."""
     if data.label_columns is not None:
         if not data.label_columns:
             cure = f"Columns: {', '.join(table.columns)}."
             raise SpecError("no column is named", where="data.label_columns", cure=cure)
         return tuple(table.column(name, "data.label_columns") for name in data.label_columns)
-    others = [name for name in table.columns if name and name not in {image_column, data.group_column}]
+    others = [name for name in table.columns if name and name not in {image_column, data.group_column, split}]
     named = [name for name in others if name.casefold() in LABEL_NAMES]
     usable = [name for name in others if not _is_other(name)]
     indicators = [

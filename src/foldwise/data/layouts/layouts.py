@@ -14,6 +14,7 @@ from foldwise.data.formats.formats import readable
 from foldwise.data.layouts import image_folders, stacks
 from foldwise.data.layouts.listing import Listing, subfolders
 from foldwise.data.layouts.listing import class_folders as folders_of_images
+from foldwise.data.layouts.parts import refuse_part_folders, with_parts
 from foldwise.data.layouts.tables import with_groups
 from foldwise.data.phantoms.catalogue import PHANTOMS, VERSION, make
 from foldwise.errors import DataError, RunError, SpecError, choose
@@ -31,56 +32,68 @@ class Layout:
         read: the cases of a folder, whether it was recognised or the study states the layout.
         is_certain: whether no layout below it in the table is asked once it fits.
         names_in_images: whether tables may name images from their folder, ``images/``, on.
+        in_parts: whether each folder of a split may hold the whole of it: ``train/images`` with ``train/masks``.
     """
 
     fits: Callable[[Listing], str | None]
     read: Callable[[Listing], Dataset]
     is_certain: bool = False
     names_in_images: bool = False
+    in_parts: bool = False
 
 
 LAYOUTS: dict[str, Layout] = {
     "arrays": Layout(stacks.fits, stacks.read, is_certain=True),  # a stack cannot be read as anything else
-    "image_mask": Layout(image_folders.fits_masks, image_folders.read_masks, names_in_images=True),
+    "image_mask": Layout(
+        image_folders.fits_masks, image_folders.read_masks, names_in_images=True, in_parts=True
+    ),
     "table": Layout(image_folders.fits_table, image_folders.read_labelled, names_in_images=True),
-    "class_folders": Layout(image_folders.fits_folders, image_folders.read_folders),
+    "class_folders": Layout(image_folders.fits_folders, image_folders.read_folders, in_parts=True),
 }
 
 
-def read_dataset(data: DataSpec, *, base: Path, group: str = "auto") -> Dataset:
+def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str = "auto") -> Dataset:
     """The cases of a study: what is stated is used, the rest is recognised, and what is ambiguous is refused.
 
     Args:
         base: the folder of the study file; a relative `data.path` starts there.
         group: ``auto`` uses `data.group_column` if stated; a column of the table or of a metadata.csv;
             ``pattern:<regex with one group>`` on file names; ``none`` or ``near-duplicates`` for none.
+        split: `validate.split`: who divides the images.
 
     Raises:
         SpecError: the study states what does not exist in the folder.
         DataError: the folder cannot be read as one data set; names files, rows and what to do.
     """
     if data.phantom is not None:
-        return _read_phantom(data, group)
+        return _read_phantom(data, group, split)
     assert data.path is not None
     root = (base / Path(data.path).expanduser()).resolve()
     if not root.is_dir():
         problem = f"the data folder {root} {'is a file, not a folder' if root.exists() else 'does not exist'}"
         cure = "Relative paths start at the folder of the study file."
         raise SpecError(problem, where="data.path", cure=cure)
-    listing = Listing(root, data)
-    layout_name, why = (data.layout, "as stated") if data.layout != "auto" else recognise(listing)
+    listing = Listing(root, data, split=split)
+    refuse_part_folders(listing)
+    layout_name, why = (data.layout, "as stated") if data.layout != "auto" else _recognised(listing)
     layout = LAYOUTS[layout_name]
+    if "" not in listing.parts and not layout.in_parts:
+        problem = f"the folders {some(listing.part_folders)} hold the layout {layout_name}, which lies in one folder only"
+        cure = "Put all images together, with a column that says the part, and state validate.split: that column."
+        raise DataError(problem, where=str(root), cure=cure)
     dataset = layout.read(listing)
     _check(dataset, data)
-    folder = listing.images or "" if layout.names_in_images else ""
+    folder = listing.images or "" if layout.names_in_images and "" in listing.parts else ""
     # The CSV files that may name groups, the stated one first.
     names = dict.fromkeys((data.table, "labels.csv", "metadata.csv"))
     tables = [root / name for name in names if name is not None and (root / name).is_file()]
     cases, about_groups = with_groups(
         dataset.cases, root=root, group=group, data=data, tables=tables, folder=folder
     )
+    cases, about_parts = with_parts(cases, listing=listing, base=base, tables=tables, folder=folder)
     opening = f"Layout {layout_name} ({why}), task {dataset.task}, {len(cases)} images."
-    return replace(dataset, cases=cases, statements=(opening, *dataset.statements, *about_groups))
+    statements = (opening, *dataset.statements, *about_groups, *about_parts)
+    return replace(dataset, cases=cases, statements=statements)
 
 
 def _check(dataset: Dataset, data: DataSpec) -> None:
@@ -96,7 +109,7 @@ def _check(dataset: Dataset, data: DataSpec) -> None:
         raise SpecError(problem, where="data.task", cure="State multiclass_classification.")
 
 
-def _read_phantom(data: DataSpec, group: str) -> Dataset:
+def _read_phantom(data: DataSpec, group: str, split: str) -> Dataset:
     """The data set of a built-in phantom, drawn into the cache if it is not there, with its true groups."""
     spec = data.phantom
     assert spec is not None
@@ -107,7 +120,10 @@ def _read_phantom(data: DataSpec, group: str) -> Dataset:
     # The truth of a phantom has its groups in a column of that name; a study that cuts blocks does without.
     by_column = group == "auto" and data.slices_per_group is None
     dataset = read_dataset(
-        data.model_copy(update=settings | own), base=folder, group="group" if by_column else group
+        data.model_copy(update=settings | own),
+        base=folder,
+        group="group" if by_column else group,
+        split=split,
     )
     options = "".join(f", {option} {value:g}" for option, value in spec.options.items())
     drawn = f"seed {spec.seed}, difficulty {spec.difficulty:g}{options}."
@@ -131,6 +147,18 @@ def _drawn(spec: PhantomData) -> Path:
             cure = "Set FOLDWISE_CACHE to a folder with room."
             raise RunError(problem, where=str(folder), cure=cure) from None
     return folder
+
+
+def _recognised(listing: Listing) -> tuple[str, str]:
+    """The layout that all parts of a folder have, and by what it was recognised in the first."""
+    layouts = {part: recognise(inside) for part, inside in listing.parts.items()}
+    if len({name for name, _ in layouts.values()}) > 1:
+        problem = "the parts have different layouts: " + ", ".join(
+            f"{k} {v}" for k, (v, _) in layouts.items()
+        )
+        raise DataError(problem, where=str(listing.root), cure="Lay all of them out in one way.")
+    part, (name, why) = next(iter(layouts.items()))
+    return name, f"{part}{why}" + (" and so on" if part else "")
 
 
 def recognise(listing: Listing) -> tuple[str, str]:

@@ -131,15 +131,39 @@ def _by(paths: Sequence[str], form: Callable[[str], str]) -> dict[str, tuple[str
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "segmentation")
+# What the parts of a split are called, by what people call them.
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "holdout"), "test"),
+}
 # Tables that describe a set but do not label its images, unless they are stated.
 SIDE_TABLES = frozenset({"metadata.csv", "class_names.csv", "classes.csv"})
 
 
 class Listing:
-    """What a data folder holds, as far as its layout is recognised by it; each part is looked up when first needed."""
+    """What a data folder holds, as far as its layout is recognised by it; each part is looked up when first needed.
 
-    def __init__(self, root: Path, data: DataSpec) -> None:
-        self.root, self.data = root, data
+    `split` is `validate.split`; with `divided`, folders called train, test and the like are parts of a split, each with a
+    whole layout in it.
+    """
+
+    def __init__(self, root: Path, data: DataSpec, *, split: str = "auto") -> None:
+        self.root, self.data, self.split = root, data, split
+        self.divided = split in ("folders", "pooled_folders")
+
+    @cached_property
+    def parts(self) -> dict[str, Listing]:
+        """What is in each folder of a split, by the start of its paths: ``train/``; else this itself, by an empty one."""
+        names = self.part_folders if self.divided and self.table is None else []
+        return {f"{name}/": Listing(self.root / name, self.data) for name in names} or {"": self}
+
+    @cached_property
+    def part_folders(self) -> list[str]:
+        """Names of the folders that are called like parts of a split and hold images, however deep."""
+        names = [name for name in subfolders(self.root) if name.casefold() in PARTS]
+        in_order = sorted(names, key=lambda name: list(PARTS.values()).index(PARTS[name.casefold()]))
+        return [name for name in in_order if image_files_below(self.root / name)]
 
     @cached_property
     def images(self) -> str | None:
@@ -171,7 +195,8 @@ class Listing:
             raise SpecError(f"there is no table {stated!r} in {self.root}", where="data.table", cure=cure)
         if stated is not None or (self.root / "labels.csv").is_file():
             return self.root / (stated or "labels.csv")
-        candidates = [path for path in tables if path.name not in SIDE_TABLES]
+        # A file of the split says nothing of labels.
+        candidates = [path for path in tables if path.name not in SIDE_TABLES | {Path(self.split).name}]
         if len(candidates) > 1:
             names = some(path.name for path in candidates)
             problem = f"{len(candidates)} tables could hold the labels: {names}"

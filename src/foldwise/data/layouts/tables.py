@@ -188,10 +188,10 @@ def with_groups(
         problem = f"data.group_column is {data.group_column!r}, but validate.group is {group!r}"
         raise SpecError(problem, where="validate.group", cure="State only one of them.")
     where = "data.group_column" if group == "auto" else "validate.group"
-    return _by_column(cases, _table_with(column, root, tables, where), column, data, folder)
+    return _by_column(cases, table_with(column, root, tables, where), column, data, folder)
 
 
-def _table_with(column: str, root: Path, tables: Sequence[Path], where: str) -> Table:
+def table_with(column: str, root: Path, tables: Sequence[Path], where: str) -> Table:
     """The first table that has a column; SpecError that lists the columns there are."""
     read_tables = [read_table(path) for path in tables]
     match = next((table for table in read_tables if column in table.columns), None)
@@ -200,7 +200,7 @@ def _table_with(column: str, root: Path, tables: Sequence[Path], where: str) -> 
     columns = [name for table in read_tables for name in table.columns]
     if not columns:
         problem = f"there is no table with a column {column!r} in {root.name}"
-        raise SpecError(problem, where=where, cure="Add a metadata.csv with the columns image and group.")
+        raise SpecError(problem, where=where, cure=f"Add a metadata.csv with the columns image and {column}.")
     names = " or ".join(table.name for table in read_tables)
     raise unknown(column, columns, f"column of {names}", where=where)
 

@@ -137,7 +137,8 @@ def outputs_of(grid: Grid, family: str) -> dict[str, list[tuple[int, Outputs]]]:
         for fold in np.unique(first[r])
     ]
     # Without folds nothing tells which classes could be learned.
-    unscored = unscored_classes(splits, truth_nK) if len(np.unique(first)) > 1 else ()
+    groups = [str(unit) for unit in grid.units.of_case]
+    unscored = unscored_classes(splits, truth_nK, groups) if len(np.unique(first)) > 1 else ()
     rarer = [grid.units.rarer(column, every) for column in truth_nK.T]
     unranked = tuple(k for k, number in enumerate(rarer) if number < MIN_POSITIVES)
     numbers = [int(repeat) if repeat.isdigit() else r for r, repeat in enumerate(grid.repeats)]

@@ -75,7 +75,7 @@ def _verdict(external: ExternalScores, judge: Judging) -> Verdict:
     # A table cannot be unfinished, and has no trivial predictors: only two states are left.
     sentence = comparison_sentence(judgement, state, ranked, _reached(judgement, ranked[0]))
     facts = {
-        **dict.fromkeys(("study", "title", "task", "finished")),
+        **dict.fromkeys(("study", "title", "task", "split", "finished")),
         "classes": (),
         "files": tuple(map(str, grid.piece.names or (grid.piece.file,))),
         "recognised": tuple(external.read.statements),

@@ -61,7 +61,7 @@ def shown_classes(rows: Rows) -> tuple[int, ...]:
     chosen = range(1 if rows.family == "segmentation" else 0, len(rows.classes))
     if len(chosen) <= MAX_CLASSES:
         return tuple(chosen)
-    support = np.zeros(len(rows.classes)) if rows.truth is None else rows.truth.sum(axis=0)
+    support = np.zeros(len(rows.classes)) if rows.truth is None else rows.truth[rows.tested].sum(axis=0)
     return tuple(sorted(sorted(chosen, key=lambda k: -support[k])[:MAX_CLASSES]))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from foldwise.data.folds.splits import Split, read_splits, unscored_classes
+from foldwise.data.folds.splits import Split, cases_tested, read_splits, unscored_classes
 from foldwise.errors import RunError
 from foldwise.judging.scores.thresholds import (
     THRESHOLDS,
@@ -20,7 +20,7 @@ from foldwise.judging.scores.thresholds import (
     choose_thresholds,
 )
 from foldwise.metrics.influence import Units
-from foldwise.metrics.outputs import FAMILIES, Bools, Floats, Outputs
+from foldwise.metrics.outputs import FAMILIES, Bools, Floats, Ints, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.runs.folder import AuxiliaryItem, RunFolder, read_auxiliary, read_json
 from foldwise.runs.plan import Plan
@@ -61,7 +61,7 @@ class Rows:
         names: of every case.
         truth: (n, K) bool, None for segmentation.
         groups: the final group of every case.
-        units: images, or groups where some group has more than one image.
+        units: tested images, or groups of them where some group has more than one.
         splits: every repeat and fold.
         fits: planned fits in plan order.
         auxiliary: the planned items that are no fit.
@@ -99,6 +99,16 @@ class Rows:
         """The configurations by their ids."""
         return {configuration.id: configuration for configuration in self.configurations}
 
+    @property
+    def num_folds(self) -> int:
+        """Test parts of a repeat; 1 of a single split that is given."""
+        return len({split.fold for split in self.splits})
+
+    @cached_property
+    def tested(self) -> Ints:
+        """The cases that are scored, sorted: all of them, but for a single split that is given."""
+        return cases_tested(self.splits)
+
     @cached_property
     def presence(self) -> Bools:
         """(n, K) whether an image has a class; of an image whose mask no fit has read yet, taken as true."""
@@ -115,14 +125,14 @@ class Rows:
     def unscored(self) -> tuple[int, ...]:
         """Classes that cannot be learned and tested in every fold: shown, but in no average over classes."""
         first = 1 if self.family == "segmentation" else 0
-        return tuple(k for k in unscored_classes(self.splits, self.presence) if k >= first)
+        return tuple(k for k in unscored_classes(self.splits, self.presence, self.groups) if k >= first)
 
     @cached_property
     def num_having(self) -> tuple[int, ...]:
         """Units with each class, or without it, whichever are fewer; empty for segmentation."""
         if self.truth is None:
             return ()
-        return tuple(self.units.rarer(column, np.arange(len(self.names))) for column in self.truth.T)
+        return tuple(self.units.rarer(column, self.tested) for column in self.truth[self.tested].T)
 
     def fits_of(self, configuration: str) -> list[PlannedFit]:
         """The planned fits of a configuration, by id, ordered by repeat and fold."""
@@ -205,15 +215,15 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
     task, classes = str(audit["task"]), tuple(audit["classes"])
     with folder.cases.open(newline="", encoding="utf-8") as file:
         cases = list(csv.DictReader(file))
-    groups = tuple(case["group"] for case in cases)
+    groups, splits = tuple(case["group"] for case in cases), read_splits(folder.splits)
     return Rows(
         task=task,
         classes=classes,
         names=tuple(case["name"] for case in cases),
         truth=None if FAMILIES[task] == "segmentation" else _truth(cases, len(classes)),
         groups=groups,
-        units=Units.from_groups(groups),
-        splits=read_splits(folder.splits),
+        units=Units.from_groups(groups, cases_tested(splits)),
+        splits=splits,
         thresholds=choose_thresholds(folder.load_study().judge.thresholds, FAMILIES[task]),
         configurations=tuple(plan.configurations),
         fits=tuple(_fit(folder, item) for item in plan.items if item.kind == "fit"),

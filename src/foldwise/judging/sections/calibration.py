@@ -73,7 +73,7 @@ def calibration_section(rows: Rows, judgement: Judgement) -> CalibrationSection 
     return CalibrationSection(
         of=OF[rows.family].replace("the positive class", f"the class {rows.classes[1]!r}"),
         descriptive=False,
-        num_bins=num_bins(len(rows.names)),
+        num_bins=num_bins(len(rows.tested)),
         configurations=tuple(
             ConfigurationCalibration(
                 id=id,
@@ -117,7 +117,7 @@ def _reliabilities(
     # Folds are those of every configuration: all are tested on the same splits.
     first = _at_temperatures(rows, judgement.comparable[0], None)
     folds_RG = np.stack([rows.units.folds(outputs) for outputs in first])
-    over = overconfidence(confidences, folds_RG, num_cases=len(rows.names), alpha=alpha)
+    over = overconfidence(confidences, folds_RG, num_cases=len(rows.tested), alpha=alpha)
     return [part.model_copy(update={"overconfidence": each}) for part, each in zip(made, over, strict=True)]
 
 
@@ -137,7 +137,7 @@ def _at_temperatures(rows: Rows, configuration: str, temperatures: Sequence[floa
 
 def _confidence(rows: Rows, repeats: Sequence[Outputs]) -> Confidence:
     units, decisions = rows.units, [decisions_of(repeat) for repeat in repeats]
-    size = np.bincount(units.of_case, minlength=units.count)
+    size = units.sizes
     values, variances = [], []
     for repeat, (p, right) in zip(repeats, decisions, strict=True):
         values.append(units.sums((p - right).mean(axis=1), repeat.case) / size)
@@ -151,12 +151,12 @@ def _reliability(
     rows: Rows, judgement: Judgement, repeats: Sequence[Outputs], *, has_bins: bool
 ) -> Reliability:
     """Losses, the ECE, and that of a perfect model, each the mean over repeats; and the bins, which pool the repeats."""
-    bins, events = num_bins(len(rows.names)), [events_of(repeat) for repeat in repeats]
+    bins, events = num_bins(len(rows.tested)), [events_of(repeat) for repeat in repeats]
     brier, log_loss = (
         float(np.mean([unit_scores(METRICS[name], repeat, rows.units).estimate for repeat in repeats]))
         for name in ("brier", "log_loss")
     )
-    share = 1 / np.bincount(rows.units.of_case)[rows.units.of_case] / len(repeats)
+    share = 1 / rows.units.sizes[rows.units.of_case] / len(repeats)
     worth = [
         np.repeat(share[repeat.case], len(p) // len(repeat.case))
         for repeat, (p, _) in zip(repeats, events, strict=True)

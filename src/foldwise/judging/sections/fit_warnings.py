@@ -46,7 +46,9 @@ def missing(rows: Rows, configurations: Sequence[ConfigurationResult]) -> Verdic
 
 
 def seeds(rows: Rows) -> VerdictWarning | None:
-    """Where every fold was trained once."""
+    """Where every fold was trained once, or all runs on the images of one split."""
+    if rows.num_folds == 1:
+        return _single_split(len(rows.repeats))
     if len(rows.repeats) > 1:
         return None
     message = (
@@ -54,6 +56,23 @@ def seeds(rows: Rows) -> VerdictWarning | None:
     )
     cure = "Set validate.repeats to 3 before you rely on small differences."
     return VerdictWarning(code="ONE_SEED", message=message, cure=cure)
+
+
+def _single_split(repeats: int) -> VerdictWarning:
+    """What one split cannot tell: luck of the training images, and where it was trained once, of the seed too."""
+    if repeats > 1:
+        message = (
+            "All runs have learned from the same images: intervals know the luck of seeds and of test images, and not that "
+            "of which images were trained on."
+        )
+        cure = "Cross-validation of all images (leave validate.split out, or state pooled_folders) counts that too."
+        return VerdictWarning(code="ONE_TRAINING_SET", message=message, cure=cure)
+    message = (
+        "A single split was trained once: what is said holds for these trained weights only. Trained again, with another "
+        "seed or on other images, the same configuration may come out elsewhere, and equals may look different."
+    )
+    cure = "Set validate.repeats to 3 or more: each trains again with another seed on the same split."
+    return VerdictWarning(code="NO_RUN_VARIANCE", message=message, cure=cure)
 
 
 def unstable(judgement: Judgement, configurations: Sequence[ConfigurationResult]) -> VerdictWarning | None:

@@ -200,7 +200,7 @@ def degenerate(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
         message = "AUROC equals balanced accuracy in every configuration: the scores are hard labels, not probabilities."
         cure = "Judge by balanced_accuracy."
     elif name == "accuracy" and rows.truth is not None and rows.family == "binary":
-        share = rows.truth.mean(axis=0)
+        share = rows.truth[rows.tested].mean(axis=0)
         if not SKEWED <= share[1] <= 1 - SKEWED:
             message = f"Accuracy decides, but {100 * share.max():.0f} % of the images are of one class, so it mostly says how common that class is."
             cure = "Judge by balanced_accuracy or average_precision."

@@ -41,6 +41,8 @@ WARNINGS = {  # in a few words; the whole of each stands in the section of the w
     "N_SMALL": "few images: wide intervals",
     "FEW_GROUPS": "few groups: rough intervals",
     "ONE_SEED": "every fold was trained once",
+    "ONE_TRAINING_SET": "one split: luck of training images unknown",
+    "NO_RUN_VARIANCE": "trained once: these weights only",
     "RARE_CLASS": "rare classes: described, not tested",
     "SCARCE_THRESHOLDS": "thresholds rest on few images",
     "DEGENERATE_METRIC": "the metric says little on this data",
@@ -110,7 +112,7 @@ def header(data: ReportData) -> list[str]:
     """The facts in the strip under the title."""
     verdict = data.verdict
     groups, done, planned = verdict.num_groups or 0, verdict.num_done, verdict.num_planned
-    fits = [count(verdict.folds, "fold")]
+    fits = ["a given split" if verdict.split == "given_split" else count(verdict.folds, "fold")]
     if verdict.repeats > 1:
         fits.append(count(verdict.repeats, "repeat"))
     seconds = [number(result.get("cost", {}).get("train_s")) for result in data.results]

@@ -26,18 +26,42 @@ def _compared(data: ReportData) -> str:
     verdict = data.verdict
     groups, images = verdict.num_groups or 0, verdict.num_images
     grouped = f" from {count(groups, 'group')}" if 0 < groups < images else ""
-    unit = "groups" if grouped else "images"
-    repeats = f" in {verdict.repeats} repeats, each with folds of its own" if verdict.repeats > 1 else ""
-    stratified = "stratified by class, " if data.validation.stratify else ""
-    near = ""
-    if data.validation.near_duplicates == "group":
-        near = "; near-duplicate images were kept in one fold"
     configurations = count(len(data.configurations), "configuration")
     return (
         f"{configurations} for {TASKS[verdict.task or '']} were compared on {count(images, 'image')}{grouped} "
-        f"by {verdict.folds}-fold cross-validation{repeats}. The folds were {stratified}the same for every "
-        f"configuration, and no two folds shared {unit}{near}.{_source(data)}"
+        f"by {_division(data, 'groups' if grouped else 'images')}.{_source(data)}"
     )
+
+
+def _division(data: ReportData, unit: str) -> str:
+    """How images were divided into training and test parts; `unit` is what no two of these share."""
+    verdict, folds = data.verdict, data.verdict.folds
+    # Copies are a group, unless the study says otherwise.
+    near = (
+        "; near-duplicate images were kept in one part" if data.validation.near_duplicates == "group" else ""
+    )
+    apart = f"the same for every configuration, and no two shared {unit}{near}"
+    if verdict.split == "given_split":
+        sizes = {row["part"]: row["images"] for row in data.statistics if row["repeat"] in ("", "0")}
+        counts = ", ".join(
+            f"{sizes[part]} {part}" for part in ("train", "validation", "test") if part in sizes
+        )
+        again = f", each trained {verdict.repeats} times with other seeds" if verdict.repeats > 1 else ""
+        return f"one split that was given ({counts}){again}. Its parts were {apart}"
+    repeats = ""
+    if verdict.split == "dealt_folds" and verdict.repeats > 1:
+        repeats = f" in {verdict.repeats} repeats, each with folds of its own"
+    elif verdict.repeats > 1:
+        repeats = f" in {verdict.repeats} repeats with other seeds"
+    ways = {
+        "leave_one_group_out": f"leaving one of {folds} groups out at a time",
+        "given_folds": f"{folds}-fold cross-validation with folds that were given",
+    }
+    stratified = (
+        "stratified by class, " if data.validation.stratify and verdict.split == "dealt_folds" else ""
+    )
+    way = ways.get(verdict.split or "", f"{folds}-fold cross-validation")
+    return f"{way}{repeats}. The folds were {stratified}{apart}"
 
 
 def _source(data: ReportData) -> str:
@@ -52,13 +76,19 @@ def _trained(data: ReportData) -> str:
     chosen_by = next((str(result["select"]) for result in data.results if result.get("select")), "one metric")
     median = " (the median of three epochs)" if data.segmentation else ""
     return (
-        "In every fold a part of the training images was set aside for validation; the epoch was chosen there, by "
+        f"{_set_aside(data)}; the epoch was chosen there, by "
         f"{selecting_title(chosen_by)}{median} for all "
         "configurations alike, and the test images were predicted once, without "
         "augmentation. Seeds were the same for all configurations of a fold, so that comparisons are paired."
         + _thresholds(data)
         + _pretrained(data)
     )
+
+
+def _set_aside(data: ReportData) -> str:
+    if data.verdict.split == "given_split":
+        return "Nothing was trained on the validation images"
+    return "In every fold a part of the training images was set aside for validation"
 
 
 def _thresholds(data: ReportData) -> str:
