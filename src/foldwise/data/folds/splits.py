@@ -17,6 +17,7 @@ from foldwise.data.folds.strata import (
     class_presence,
     deal,
     group_numbers,
+    group_presence,
     impossible_folds,
     is_segmentation,
     is_single_label,
@@ -110,9 +111,7 @@ class _Cut:
         self._sizes_G = np.bincount(self._group_N, minlength=num_groups)
         self._counts_GS = np.zeros((num_groups, strata_NS.shape[1]), np.int64)
         np.add.at(self._counts_GS, self._group_N, strata_NS)
-        present_GK = np.zeros((num_groups, presence_NK.shape[1]), bool)
-        np.logical_or.at(present_GK, self._group_N, presence_NK)
-        self._present_GK = np.delete(present_GK, list(self.rare), axis=1)
+        self._present_GK = np.delete(group_presence(presence_NK, self._group_N), list(self.rare), axis=1)
 
     def folds(self, repeat: int, seed: int) -> list[Split]:
         """The splits of one repeat."""

@@ -73,11 +73,15 @@ def group_numbers(groups: Sequence[str]) -> np.ndarray:
 
 def groups_per_class(presence_NK: np.ndarray, groups: Sequence[str]) -> np.ndarray:
     """(K,) int64: how many groups hold each class."""
-    number_N = group_numbers(groups)
-    present_GK = np.zeros((int(number_N.max(initial=-1)) + 1, presence_NK.shape[1]), bool)
-    np.logical_or.at(present_GK, number_N, presence_NK)
-    counts: np.ndarray = present_GK.sum(axis=0)
+    counts: np.ndarray = group_presence(presence_NK, group_numbers(groups)).sum(axis=0)
     return counts
+
+
+def group_presence(presence_NK: np.ndarray, group_N: np.ndarray) -> np.ndarray:
+    """(G, K) bool: whether any image of a group holds class k."""
+    present_GK = np.zeros((int(group_N.max(initial=-1)) + 1, presence_NK.shape[1]), bool)
+    np.logical_or.at(present_GK, group_N, presence_NK)
+    return present_GK
 
 
 def rare_classes(
