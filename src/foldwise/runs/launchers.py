@@ -82,10 +82,8 @@ class LocalWorkers:
     def _start(self, number: int) -> None:
         log = self.folder.log(f"worker-{number}")
         log.parent.mkdir(parents=True, exist_ok=True)
-        threads = {
-            name: str(self.crew.threads)
-            for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        }
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        threads = dict.fromkeys(names, str(self.crew.threads))
         with log.open("ab") as log_file:
             self.running[number] = subprocess.Popen(
                 list(self.command(number)),

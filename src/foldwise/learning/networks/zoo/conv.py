@@ -16,6 +16,7 @@ is that of the other networks too.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor, nn
@@ -59,7 +60,7 @@ class ConvEncoder(nn.Module):
         super().__init__()
         widths = [width * 2**layer for layer in range(depth)]
         layers: list[nn.Module] = []
-        for before, after in zip([in_channels, *widths], widths, strict=False):
+        for before, after in pairwise([in_channels, *widths]):
             layers += [conv_norm_relu(before, after, norm), nn.MaxPool2d(2)]
         self.layers = nn.Sequential(*layers)
         self.num_features = widths[-1]

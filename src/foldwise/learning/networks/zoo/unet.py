@@ -18,6 +18,8 @@ that the logits have the size of the image.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -40,10 +42,8 @@ class UNetEncoder(nn.Module):
 
     def __init__(self, in_channels: int, widths: list[int], *, convs: int, norm: Norm) -> None:
         super().__init__()
-        self.levels = nn.ModuleList(
-            convolutions(before, after, convs, norm)
-            for before, after in zip([in_channels, *widths], widths, strict=False)
-        )
+        sizes = pairwise([in_channels, *widths])
+        self.levels = nn.ModuleList(convolutions(before, after, convs, norm) for before, after in sizes)
         self.halve = nn.MaxPool2d(2)
 
     def forward(self, x_NCHW: Tensor) -> list[Tensor]:
