@@ -184,8 +184,8 @@ def events_of(outputs: Outputs) -> tuple[Floats, Bools]:
         return outputs.probabilities.ravel(), outputs.truth.ravel()
     if outputs.family == "binary":
         return outputs.probabilities[:, 1], outputs.truth[:, 1]
-    every, chosen = np.arange(len(outputs.case)), outputs.probabilities.argmax(axis=1)
-    return outputs.probabilities[every, chosen], outputs.truth[every, chosen]
+    p, right = decisions_of(outputs)
+    return p[:, 0], right[:, 0]
 
 
 def decisions_of(outputs: Outputs) -> tuple[Floats, Bools]:

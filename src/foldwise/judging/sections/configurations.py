@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,15 @@ from foldwise.judging.verdict_configurations import (
     Standing,
     TrivialBaseline,
 )
-from foldwise.metrics.outputs import THRESHOLD, Floats, Ints, Outputs
+from foldwise.metrics.confusion import pooled_confusion
+from foldwise.metrics.outputs import Floats, Ints
+from foldwise.metrics.ratios import divided
 from foldwise.study.configurations import Configuration
 
 STORED = {"train": "train_confusion", "validation": "validation_confusion"}  # in scores.npz
 
 WORDS = ("device", "cache", "peak_memory_is", "energy_is")  # of a cost; all others are numbers
+NETWORK = ("model", "head", "label_groups", "precision", "freeze")  # of a training: what its speed depends on
 MAX_CONFUSED = 60  # classes with counts of every confusion
 
 
@@ -113,16 +117,9 @@ def _pooled_latency(rows: Rows, configurations: Sequence[Configuration]) -> dict
     alike: dict[tuple[str, ...], list[str]] = {}
     for configuration in configurations:
         if costs[configuration.id].latency_ms is not None:
-            training = configuration.training
-            network = (
-                training.model,
-                training.head,
-                training.label_groups,
-                training.precision,
-                training.freeze,
-                costs[configuration.id].device,
-            )
-            alike.setdefault(tuple(map(str, network)), []).append(configuration.id)
+            network = [getattr(configuration.training, name) for name in NETWORK]
+            key = tuple(map(str, (*network, costs[configuration.id].device)))
+            alike.setdefault(key, []).append(configuration.id)
     # Weighted by fits: each of them measured the network once.
     for same in alike.values():
         counts = [len(rows.done(id)) for id in same]
@@ -153,23 +150,24 @@ def standing_of(judgement: Judgement, c: int) -> Standing:
     table, comparison, sign = judgement.decisive, judgement.comparison, judgement.sign
     assert table is not None
     low, high = table.intervals[c]
-    se = table.variance.standard_error[c] if table.variance else None
-    run_sd = np.sqrt(table.variance.score_runs.used[c]) if table.variance else None
+    alone: dict[str, Any] = {"low": low, "high": high}
+    if table.variance is not None:
+        alone |= {
+            "se": table.variance.standard_error[c],
+            "run_sd": np.sqrt(table.variance.score_runs.used[c]),
+        }
     # Nothing was tested: the best estimate leads, and nothing rules the others out.
     if comparison is None:
         rank: Rank = "winner" if c == 0 else "could be best"
-        return Standing(verdict=rank, low=low, high=high, se=se, run_sd=run_sd, could_be_best=True)
+        return Standing(verdict=rank, could_be_best=True, **alone)
     assert table.variance is not None
     estimate, low_CC, winner = table.variance.estimate, comparison.low, comparison.winner
     ends = sorted((sign * low_CC[c, winner], -sign * low_CC[winner, c]))
     could_be_best, rival = bool(comparison.could_be_best[c]), comparison.ruled_out_by(c)
     rank = "winner" if c == winner else "could be best" if could_be_best else "worse"
     return Standing(
+        **alone,
         verdict=rank,
-        low=low,
-        high=high,
-        se=se,
-        run_sd=run_sd,
         difference=sign * (estimate[c] - estimate[winner]),
         difference_low=ends[0],
         difference_high=ends[1],
@@ -221,21 +219,7 @@ def _counts(rows: Rows, fit: PlannedFit) -> dict[str, Ints] | None:
         if "train_confusion" not in arrays or len(arrays["train_confusion"]) != len(rows.classes):
             return None
         counts = {split: np.asarray(arrays[key], dtype=np.int64) for split, key in STORED.items()}
-    return counts | {"test": _tested(outputs)}
-
-
-def _tested(outputs: Outputs) -> Ints:
-    if outputs.confusion is not None:
-        return np.asarray(outputs.confusion.sum(axis=0), dtype=np.int64)
-    assert outputs.truth is not None
-    assert outputs.probabilities is not None
-    true, K = outputs.truth, outputs.num_classes
-    if outputs.family == "multilabel":
-        predicted = outputs.probabilities >= THRESHOLD
-        cells = [((true == t) & (predicted == p)).sum(axis=0) for t in (False, True) for p in (False, True)]
-        return np.stack(cells, axis=-1).reshape(-1, 2, 2).astype(np.int64)
-    likeliest = np.eye(K, dtype=np.int64)[outputs.probabilities.argmax(axis=1)]
-    return np.asarray(true.T.astype(np.int64) @ likeliest)
+    return counts | {"test": pooled_confusion(replace(outputs, thresholds=None))}
 
 
 def precision_recall(counts: Ints, classes: Sequence[str]) -> SplitScores:
@@ -249,13 +233,14 @@ def precision_recall(counts: Ints, classes: Sequence[str]) -> SplitScores:
         counts: (K, K) by [true, predicted], or (K, 2, 2) by [label, true, predicted].
         classes: K names; of a segmentation the background is one of them.
     """
-    if counts.ndim == 3:
-        tp, fp, fn = counts[:, 1, 1], counts[:, 0, 1], counts[:, 1, 0]
+    cells = counts.astype(np.float64)
+    if cells.ndim == 3:
+        tp, fp, fn = cells[:, 1, 1], cells[:, 0, 1], cells[:, 1, 0]
     else:
-        tp = np.diagonal(counts)
-        fp, fn = counts.sum(axis=0) - tp, counts.sum(axis=1) - tp
+        tp = np.diagonal(cells)
+        fp, fn = cells.sum(axis=0) - tp, cells.sum(axis=1) - tp
     support = tp + fn
-    precision, recall, f1 = _ratio(tp, tp + fp), _ratio(tp, support), _ratio(2 * tp, 2 * tp + fp + fn)
+    precision, recall, f1 = divided(tp, tp + fp), divided(tp, support), divided(2 * tp, 2 * tp + fp + fn)
     # As in scikit-learn: left out of the mean, it would pay not to predict a class.
     never_predicted_is_0 = np.where(support > 0, np.nan_to_num(precision), precision)
 
@@ -268,16 +253,14 @@ def precision_recall(counts: Ints, classes: Sequence[str]) -> SplitScores:
 
     return SplitScores(
         classes={
-            name: ClassPrecisionRecall(precision=precision[k], recall=recall[k], f1=f1[k], support=support[k])
+            name: ClassPrecisionRecall(
+                precision=precision[k], recall=recall[k], f1=f1[k], support=int(support[k])
+            )
             for k, name in enumerate(classes)
         },
         macro=mean(np.ones(len(classes))),
-        weighted=mean(support.astype(np.float64)),
+        weighted=mean(support),
     )
-
-
-def _ratio(part: Ints, whole: Ints) -> Floats:
-    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 
 
 def _mean(values: Floats, weights: Floats) -> float:

@@ -21,11 +21,7 @@ LATE, TAIL, GAIN = 0.95, 0.8, 0.05  # see `_still_improving`
 
 def missing(rows: Rows, configurations: Sequence[ConfigurationResult]) -> VerdictWarning | None:
     """Where configurations lack fits, and so take no part."""
-    short = [
-        configuration
-        for configuration in configurations
-        if configuration.num_done < configuration.num_planned
-    ]
+    short = [result for result in configurations if result.num_done < result.num_planned]
     if not short:
         return None
     failed = sum(len(configuration.failures) for configuration in short)
@@ -35,10 +31,7 @@ def missing(rows: Rows, configurations: Sequence[ConfigurationResult]) -> Verdic
         f"and {'is' if len(short) == 1 else 'are'} left out of the comparison."
     )
     first = "Read the causes under failures, mend them, and run" if failed else "Run"
-    ids = {configuration.id for configuration in short}
-    devices = {
-        configuration.training.device for configuration in rows.configurations if configuration.id in ids
-    }
+    devices = {rows.by_id[configuration.id].training.device for configuration in short}
     # Any machine can finish what needs no device of its own.
     where = f" on a machine that has {' and '.join(sorted(devices))}" if not devices & {"auto", "cpu"} else ""
     cure = f"{first} the study again{where}; what is done is kept."

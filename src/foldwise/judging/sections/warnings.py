@@ -66,10 +66,7 @@ def not_distinguishable(
     judgement: Judgement, configurations: Sequence[ConfigurationResult]
 ) -> VerdictWarning | None:
     """Where more than half could be the best: what could have been seen, and what it takes to see more."""
-    could, comparison = (
-        sum(configuration.could_be_best for configuration in configurations),
-        judgement.comparison,
-    )
+    could, comparison = sum(result.could_be_best for result in configurations), judgement.comparison
     # Where most are ruled out, the study has told them apart.
     if comparison is None or could <= max(1, len(comparison.p) / 2):
         return None
@@ -99,11 +96,7 @@ def _needed(judgement: Judgement) -> str:
 def confounded(factors: FactorsSection | None) -> VerdictWarning | None:
     """Where two factors always change together, so that nothing can be said of either."""
     effects = factors.factors if factors else ()
-    mixed = [
-        effect.factor
-        for effect in effects
-        if any(pair.conclusion == "not estimable" for pair in effect.pairs)
-    ]
+    mixed = [own.factor for own in effects if any(pair.conclusion == "not estimable" for pair in own.pairs)]
     if not mixed:
         return None
     message = (
