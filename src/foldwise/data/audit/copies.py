@@ -110,7 +110,8 @@ def _close_pairs(hashes_NT: HashArray, within_bits: int) -> IntArray:
     that share a band, or all but one bit of it, are compared.
     """
     num_images = len(hashes_NT)
-    num_bands = max(4, within_bits // 2 + 1)  # at most 16 bits each: a bucket for every value fits in memory
+    # At most 16 bits each: a bucket for every value fits in memory.
+    num_bands = max(4, within_bits // 2 + 1)
     edges = np.linspace(0, 64, num_bands + 1).astype(int)
     codes = [np.empty(0, np.int64)]
     for low, high in pairwise(edges):

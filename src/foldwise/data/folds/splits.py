@@ -35,7 +35,8 @@ ROLES = ("train", "validation", "test")
 # The roles as digests spell them: another word would give every item another name, and cached ones would be done anew.
 _IN_DIGESTS = {"train": "train", "validation": "inner", "test": "test"}
 TRAIN, VALIDATION, TEST = range(3)  # places in ROLES
-_TRIES = 20  # deals by chance; more than one is needed only where large groups hold several rare classes
+# Deals by chance; more than one is needed only where large groups hold several rare classes.
+_TRIES = 20
 
 
 @dataclass(frozen=True)

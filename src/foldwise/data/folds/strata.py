@@ -141,8 +141,10 @@ def _too_rare(
     return errors
 
 
-_MOST_SWAPPED = 500  # groups; all pairs are weighed, and more groups than this come out level by themselves
-_LEAST_GAIN = 1e-6  # far above the rounding below, so that the steps end
+# All pairs of groups are weighed; more groups than this come out level by themselves.
+_MOST_SWAPPED = 500
+# Far above the rounding below, so that the steps end.
+_LEAST_GAIN = 1e-6
 
 
 def deal(

@@ -33,7 +33,8 @@ from foldwise.data.phantoms.canvas import (
 
 FIELDS_PER_DISH = 3
 BACKGROUND, CYTOPLASM, NUCLEUS = range(3)
-FAR = 99.0  # pixels: farther than any halo reaches
+# Farther than any halo reaches, in pixels.
+FAR = 99.0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from foldwise.data.phantoms.canvas import (
 from foldwise.data.phantoms.drawings import scene
 
 GEL, OTHER = range(2)
-SHOWS = (0, 1, 2, 2, 3, 4, 4, 4)  # which of five things each of eight photographs of a class shows
+# Which of five things each of eight photographs of a class shows.
+SHOWS = (0, 1, 2, 2, 3, 4, 4, 4)
 
 
 def draw(index: int, *, size: int, difficulty: float, seed: int) -> Drawn:
@@ -90,7 +91,8 @@ def _ladder(rng: np.random.Generator, top: float, front: float) -> tuple[np.ndar
     steps = np.linspace(0, 1, int(rng.integers(8, 13)))
     rows = top + (front - top) * (0.16 + 0.84 * steps ** rng.uniform(1.1, 1.7))
     bright = rng.uniform(0.3, 0.5) + 0.15 * rng.random(len(rows))
-    bright[rng.integers(len(rows), size=2)] *= 1.6  # the reference bands
+    # Two reference bands are brighter, as on real markers.
+    bright[rng.integers(len(rows), size=2)] *= 1.6
     return rows, bright
 
 

@@ -34,7 +34,8 @@ from foldwise.data.phantoms.canvas import (
 
 FINE = 4  # vessels are drawn this many times finer, and averaged
 SEGMENT = 0.022  # of the picture's side, per segment of a vessel
-THINNEST = 0.0058  # of the side: a branch ends when it is thinner
+# A branch ends when it is thinner; in parts of the side.
+THINNEST = 0.0058
 SLICES_PER_PLACE = 12
 BACKGROUND, VESSEL, CELL, AXON = range(4)
 SLICE_STEP = 1 / 48  # from one slice to the next, as a part of a side

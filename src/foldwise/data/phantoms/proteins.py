@@ -115,7 +115,8 @@ def drawn_with(
         part = outline.around(size, 3)
         cell = _cell(rng, outline, well, size, part)
         bright = rng.uniform(0.7, 1.0)
-        protein = between(0.03, 0.20, difficulty) * soft(cell.body, 1)  # unspecific staining
+        # Unspecific staining: a cell takes up a little wherever its protein is.
+        protein = between(0.03, 0.20, difficulty) * soft(cell.body, 1)
         for paint, weight in zip(paints, weights, strict=True):
             protein = protein + weight * as_plane(paint(cell, rng))
         for channel, layer in enumerate((*_reference(cell), 0.75 * protein)):
@@ -209,7 +210,8 @@ def _scattered(
     scale: float = 1.0,
 ) -> Plane:
     """So many spots at random pixels of `room` (h, w), their radius in units of `scale` pixels; none where it has none."""
-    plane = np.zeros(2 * (max(room.shape),), np.float32)  # square, as `spot` draws on
+    # Square, as `spot` draws on.
+    plane = np.zeros(2 * (max(room.shape),), np.float32)
     pixels = np.argwhere(room)
     for y, x in pixels[rng.integers(len(pixels), size=number)] if len(pixels) else []:
         spot(plane, (float(y), float(x)), radius=scale * rng.uniform(*radius), height=rng.uniform(*height))

@@ -14,7 +14,8 @@ from typing import IO, NamedTuple
 from foldwise.data.public.conversions import Progress, silent
 from foldwise.errors import DataError, RunError
 
-MAX_BYTES = 64 * 2**30  # the largest set in the table is about 33 GB unpacked
+# The largest set in the table is about 33 GB unpacked.
+MAX_BYTES = 64 * 2**30
 MAX_FILES = 1_000_000
 CHUNK = 1 << 20
 

@@ -17,8 +17,10 @@ from foldwise.errors import DataError, FoldwiseError, MissingExtra, RunError, ne
 from foldwise.storage import written_whole
 
 TIMEOUT_S = (15.0, 60.0)  # to connect, and between two pieces
-TRIES = 5  # in a row that brought nothing new
-CHUNK = 1 << 14  # what a break may cost: requests gives no piece that is not full
+# The download is given up after so many tries in a row that brought nothing new.
+TRIES = 5
+# Small, since requests gives no piece that is not full: this much a break may cost.
+CHUNK = 1 << 14
 
 
 def fetch(origin: Origin, folder: Path, progress: Progress) -> Path:

@@ -22,7 +22,8 @@ from foldwise.study.yaml_places import parse
 from foldwise.text import some
 
 RECORD = "source.json"
-UNPACKED = ".original"  # beside what is laid out while that is made; hidden, so that it is not taken for data
+# The original lies unpacked beside what is laid out; hidden, so that it is not taken for data.
+UNPACKED = ".original"
 DATA_FOLDER = Path("data")  # where `foldwise data get` puts a set, below the current folder
 FACTS = ("source", "title", "licence", "citation", "from", "got")  # of a record, for a paper
 
