@@ -36,7 +36,7 @@ from foldwise.runs.landscapes import epochs_to_look_at, spread
 from foldwise.runs.leases import Beat
 from foldwise.storage import as_json, read_json
 from foldwise.study.configurations import places_of
-from foldwise.study.spec import NO_PRETRAINING
+from foldwise.study.training import NO_PRETRAINING
 
 SURFACES, LAYERS, ATTENTION = "surfaces.npz", "layers.npz", "attention.npz"
 

@@ -14,7 +14,8 @@ from typing import Any
 from foldwise.runs.items import Item, make_item
 from foldwise.runs.landscapes import landscapes
 from foldwise.study.configurations import Configuration
-from foldwise.study.spec import AUGMENTS, NO_PRETRAINING, Augment, Choice, Study, Training
+from foldwise.study.spec import Study
+from foldwise.study.training import AUGMENTS, NO_PRETRAINING, Augment, Choice, Training
 
 OF_A_FOLD = ("packed", "split", "repeat", "fold", "seed", "threads")  # what such an item shares with its fits
 

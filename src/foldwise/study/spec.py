@@ -20,14 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from foldwise.study.training import AUGMENTS as AUGMENTS
-from foldwise.study.training import NO_PRETRAINING as NO_PRETRAINING
-from foldwise.study.training import Augment as Augment
-from foldwise.study.training import Cache as Cache
-from foldwise.study.training import Choice as Choice
-from foldwise.study.training import Node as Node
-from foldwise.study.training import Task as Task
-from foldwise.study.training import Training as Training
+from foldwise.study.training import Cache, Choice, Node, Task
 from foldwise.study.validation_errors import InvalidValue, shown
 
 IGNORE = 255  # the target value of pixels that no loss and no score may count

@@ -22,7 +22,7 @@ from foldwise.judging.verdict_configurations import SpeedPoint
 from foldwise.runs.folder import RunFolder, read_auxiliary, read_json, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
-from foldwise.study.spec import Training
+from foldwise.study.training import Training
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from foldwise.data.layouts.tables import Table
 from foldwise.errors import DataError, SpecError, limited
-from foldwise.study.spec import DataSpec, Task
+from foldwise.study.spec import DataSpec
+from foldwise.study.training import Task
 from foldwise.text import listed, natural
 
 SEPARATORS = ("|", ";", " ")

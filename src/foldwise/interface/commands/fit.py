@@ -138,7 +138,7 @@ def hand_over(options: Fit, folder: RunFolder, verdict: Verdict) -> None:
     """Put the model, the curves and the row of results where they are wanted, and say where they are."""
     from foldwise.judging.tables import collect
 
-    # Without an answer no fit has finished, so there is neither a winner nor a row of results.
+    # Without an answer the configuration is not complete: there is neither a winner nor a row of results.
     done: list[tuple[str, Path]] = []
     if options.model_path and verdict.answer:
         done.append(("Model", _copied(folder.winner, options.model_path)))

@@ -28,8 +28,7 @@ from foldwise.learning.training.scoring import Scores, evaluate
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up, with_less_memory
 from foldwise.learning.training.train import Epoch, finite, recorded, restore, selector, state_of, train
 from foldwise.runs.leases import Beat
-from foldwise.study.spec import Task
-from foldwise.study.training import stated_loss
+from foldwise.study.training import Task, stated_loss
 
 
 def fit_item(job: Job) -> dict[str, Any]:

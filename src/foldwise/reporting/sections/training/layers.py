@@ -18,7 +18,7 @@ from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.looks import MAX_LOOKS, Look, read_looks
 from foldwise.reporting.wording import amount, count, percent, shown
-from foldwise.study.spec import Training
+from foldwise.study.training import Training
 
 MAX_DRAWN = 6  # layers
 MAX_LISTED = 200  # layers in the table
