@@ -79,10 +79,8 @@ def _met(network: nn.Module, image: Tensor, forward: ForwardPass) -> list[_Met]:
 
 def _last_convolution(met: Sequence[_Met]) -> int | None:
     """Where in the order the last convolution is that leaves a map; None without one."""
-    places = [
-        number for number, layer in enumerate(met) if isinstance(layer.module, nn.Conv2d) and layer.places_hw
-    ]
-    return max(places, default=None)
+    maps = (n for n, layer in enumerate(met) if isinstance(layer.module, nn.Conv2d) and layer.places_hw)
+    return max(maps, default=None)
 
 
 def _last_map(met: Sequence[_Met]) -> nn.Module:
@@ -94,8 +92,8 @@ def _last_map(met: Sequence[_Met]) -> nn.Module:
     assert number is not None, "why_absent was not asked"
     here, last = met[number].places_hw, met[number].module
     for layer in met[number + 1 :]:
-        pools = isinstance(layer.module, nn.MaxPool2d | nn.AvgPool2d) and layer.places_hw is not None
-        if pools or (layer.places_hw is not None and layer.places_hw == here):
+        pools = isinstance(layer.module, nn.MaxPool2d | nn.AvgPool2d)
+        if layer.places_hw is not None and (pools or layer.places_hw == here):
             here, last = layer.places_hw, layer.module
     return last
 
@@ -120,8 +118,7 @@ def images_to_show(p_NK: np.ndarray, truth: np.ndarray) -> list[int]:
         of_class = truth[:, label] > 0 if truth.ndim == 2 else truth == label
         if not any(of_class[row] for row in chosen):
             chosen += [int(row) for row in by_error[::-1] if of_class[row] and not wrong[row]][:1]
-    rest = [row for row in (*worst, *map(int, by_error)) if row not in chosen]
-    return [*dict.fromkeys(chosen), *dict.fromkeys(rest)][:MAX_IMAGES]
+    return list(dict.fromkeys([*chosen, *worst, *map(int, by_error)]))[:MAX_IMAGES]
 
 
 def attention_maps(
@@ -144,7 +141,8 @@ def attention_maps(
 
     network = replay.network
     layer = _last_map(_met(network, batch.inputs[:1], forward))
-    target = _targets(batch)
+    # The true class; of several labels the first true one, or the first where none is.
+    target = batch.targets if batch.targets.ndim == 1 else (batch.targets > 0.5).int().argmax(1)
     maps, p = [], []
     for number, epoch in enumerate(epochs):
         replay.go_to(epoch)
@@ -159,13 +157,6 @@ def attention_maps(
     return _arrays(np.stack(maps), np.stack(p), epochs, batch, target)
 
 
-def _targets(batch: Batch) -> Tensor:
-    """(I,) the true class; of several labels the first true one, or the first where none is."""
-    if batch.targets.ndim == 1:
-        return batch.targets
-    return (batch.targets > 0.5).int().argmax(1)
-
-
 def _arrays(
     maps_EIhw: np.ndarray, p_EIK: np.ndarray, epochs: Sequence[int], batch: Batch, target: Tensor
 ) -> dict[str, np.ndarray]:
@@ -173,12 +164,11 @@ def _arrays(
     largest_I = maps_EIhw.max((0, 2, 3))
     scaled = maps_EIhw / np.where(largest_I > 0, largest_I, 1)[None, :, None, None]
     by_case = {str(case): scaled[:, number].astype(np.float32) for number, case in enumerate(batch.cases)}
-    shape = np.array([batch.inputs.shape[-2:]] * len(batch.cases), np.int32)
     about = {
         "cases": np.asarray(batch.cases, np.int32),
         "epochs": np.array(epochs, np.int32),
         "target": target.cpu().numpy().astype(np.int32),
-        "shape": shape,
+        "shape": np.array([batch.inputs.shape[-2:]] * len(batch.cases), np.int32),
         "p": p_EIK.astype(np.float32),
     }
     return about | by_case

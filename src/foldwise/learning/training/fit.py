@@ -120,9 +120,8 @@ def choose_epoch(request: FitRequest, setup: TrainingSetup, beat: Beat) -> Chose
         if watch is not None:
             watch.keep(epoch.number, validation.watched, is_best=is_best)
         records.append(_record(epoch, validation, request.packed.task, values[-1], steadied))
-        beat(
-            {"epoch": epoch.number, "epochs": training.epochs, "metric": select, "score": finite(values[-1])}
-        )
+        progress = {"epoch": epoch.number, "epochs": training.epochs}
+        beat(progress | {"metric": select, "score": finite(values[-1])})
         if training.patience_epochs is not None and epoch.number - best_epoch >= training.patience_epochs:
             break
     assert best is not None  # there is at least one epoch, and the first beats none

@@ -117,10 +117,8 @@ def trained_numbers(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
         for name, values in weights.items()
         if values.is_floating_point() and not name.endswith(STATISTICS)
     }
-    parts = {
-        "network": list(named.values()),
-        "head": [values for name, values in named.items() if name.startswith(LAST_LAYERS)],
-    }
+    of_head = [values for name, values in named.items() if name.startswith(LAST_LAYERS)]
+    parts = {"network": list(named.values()), "head": of_head}
     return {part: torch.cat(values).numpy() for part, values in parts.items() if values}
 
 
@@ -173,8 +171,7 @@ def images_to_watch(packed: Packed, validation: np.ndarray) -> dict[int, int]:
 def epochs_to_keep(epochs: int) -> frozenset[int]:
     """Evenly on a logarithmic scale from the first to the last; training is fast at first, and slow later."""
     # One less than there is room for: the chosen epoch takes that.
-    spread = np.geomspace(1, epochs, MAX_EPOCHS - 1)
-    return frozenset(int(epoch) for epoch in np.round(spread))
+    return frozenset(int(epoch) for epoch in np.geomspace(1, epochs, MAX_EPOCHS - 1).round())
 
 
 class Watch:

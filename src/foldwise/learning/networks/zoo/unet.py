@@ -29,12 +29,8 @@ from foldwise.learning.options import Count
 
 def convolutions(in_channels: int, out_channels: int, count: int, norm: Norm) -> nn.Sequential:
     """`count` convolutions, the first of which changes the number of feature maps."""
-    return nn.Sequential(
-        *(
-            conv_norm_relu(out_channels if layer else in_channels, out_channels, norm)
-            for layer in range(count)
-        )
-    )
+    channels = [in_channels, *[out_channels] * (count - 1)]
+    return nn.Sequential(*(conv_norm_relu(before, out_channels, norm) for before in channels))
 
 
 class UNetEncoder(nn.Module):
