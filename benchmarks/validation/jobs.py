@@ -18,9 +18,10 @@ from benchmarks.validation.customs import customary
 from benchmarks.validation.designs import Sample
 from benchmarks.validation.drawn import Plan, drawn
 from benchmarks.validation.judgements import judged_pairs, judgement
+from benchmarks.validation.shared_luck import SharedLuck, shared_luck_jobs
 from foldwise.storage import written_whole
 
-VERSION = 1  # raised when the same job would give other numbers
+VERSION = 2  # raised when the same job would give other numbers
 SIZES, REPEATS = (22, 92, 300, 3000), (1, 3, 5)
 TRAINED_REPEATS = max(REPEATS)
 PICTURES = {"gels": 9000, "bacteria": 6000}
@@ -118,7 +119,7 @@ class Training:
                 yield about, judged_both(part(whole, repeats, configurations), rng)
 
 
-Job = Drawing | Alarms | Training
+Job = Drawing | Alarms | Training | SharedLuck
 
 
 @cache
@@ -246,7 +247,12 @@ def all_jobs() -> list[Job]:
         Training("bacteria", 300, 25),
     ]
     alarms: list[Job] = [Alarms(plan, 100) for plan in plans if _often(plan)]
-    return trainings + drawings + alarms  # what takes longest first, so that no process waits for another
+    return [
+        *trainings,
+        *drawings,
+        *alarms,
+        *shared_luck_jobs(100),
+    ]  # what takes longest first, so that no process waits for another
 
 
 def _often(plan: Plan) -> bool:
@@ -270,6 +276,7 @@ def quick_jobs() -> list[Job]:
         Drawing(Plan("balanced", 92, 3, 6, grouped=True, identical=True, run_sd=0.003, top=0.99), 6),
         Training("gels", 22, 2, repeats=(1,), pictures=600, training_sets=24),
         Training("bacteria", 22, 2, repeats=(1,), pictures=300, training_sets=24),
+        SharedLuck(0.06, 3, 1, 3, overlap=False, samples=20),
     ]
 
 

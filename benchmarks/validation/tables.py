@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.validation.pictures import draw_all
 from benchmarks.validation.promises import Verdict
+from benchmarks.validation.shared_luck import shared_luck_table
 from foldwise.storage import written_whole
 from foldwise.text import count
 
@@ -39,6 +40,9 @@ ABOUT = (
     "shared",
     "run_sd",
     "top",
+    "folds",
+    "shared_sd",
+    "overlap",
 )
 
 
@@ -92,12 +96,13 @@ def state(one: Verdict) -> str:
 def named(about: Row) -> str:
     """A cell in words."""
     words = [
-        "trained" if about["source"] == "trained" else "drawn",
+        "drawn" if about["source"] == "shared luck" else about["source"],
         about["kind"],
         f"n = {about['images']:,}",
     ]
     words += [f"R = {about['repeats']}", f"C = {about['configurations']}"]
     words += ["groups"] * about["grouped"] + ["identical"] * about["identical"]
+    words += [f"K = {about['folds']}, shared sd {about['shared_sd']:g}"] * ("shared_sd" in about)
     words += ["seeds only"] * (about.get("shared") == 0) + [f"score {about.get('top')}"] * bool(
         about.get("top")
     )
@@ -106,7 +111,22 @@ def named(about: Row) -> str:
 
 def fragment(rows: Sequence[Row], told: Sequence[Verdict]) -> str:
     """Promises, then foldwise beside the usual tests."""
-    return "\n".join([_sizes(rows), "", *_promises(told), "", *_beside(rows), "", *_cells(rows)]) + "\n"
+    return (
+        "\n".join(
+            [
+                _sizes(rows),
+                "",
+                *_promises(told),
+                "",
+                *_beside(rows),
+                "",
+                *_cells(rows),
+                "",
+                *shared_luck_table(rows),
+            ]
+        )
+        + "\n"
+    )
 
 
 def _sizes(rows: Sequence[Row]) -> str:
