@@ -64,7 +64,9 @@ def judged_pairs(sample: Sample, *, seed: int) -> dict[str, float]:
     folds, one = sample_folds(sample), scores[0]
     values = np.stack([own.values[sample.metric.name] for own in scores])
     step = sample.units.step / one.support[sample.metric.name] if sample.metric.counted else 0.0
-    known = estimate_variance(values, folds, floor=step**2 / values.shape[1], reach=sample.metric.reach)
+    known = estimate_variance(
+        values, folds, floor=step**2 / values.shape[1], bounds=sample.metric.oriented_bounds
+    )
     return _pairs(sample, all_pairs(known, compare(known, seed=seed, most=DRAWS), alpha=ALPHA, margin=0.0))
 
 
@@ -135,7 +137,7 @@ def _factors(sample: Sample, table: MetricTable, seed: int) -> dict[str, float]:
     assert table.variance is not None
     folds = sample_folds(sample)
     known = estimate_variance(
-        table.values[:C], folds, floor=table.variance.pair_floor, reach=sample.metric.reach
+        table.values[:C], folds, floor=table.variance.pair_floor, bounds=sample.metric.oriented_bounds
     )
     scores = FactorialScores(table.values[:C], folds, known)
     held = []

@@ -167,6 +167,64 @@ def test_accuracy_with_a_common_class_is_degenerate(tmp_path):
     assert "DEGENERATE_METRIC" in codes(judge(folder))
 
 
+def warning_of(verdict, code):
+    return next((one for one in verdict["warnings"] if one["code"] == code), None)
+
+
+def test_a_class_that_nearly_all_images_have_lacks_images_without_it(tmp_path):
+    folder = make_run(tmp_path / "run", Wanted("multilabel_classification", num_cases=60))
+    cases = table(folder.root / "cases.csv")
+    for number, case in enumerate(cases):  # the first label in all images but four, the second in four
+        labels = [str(k) for k, there in enumerate((number % 15, number % 15 == 0, number % 2)) if there]
+        case["labels"] = " ".join(labels)
+    with (folder.root / "cases.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, cases[0])
+        writer.writeheader()
+        writer.writerows(cases)
+    rare = warning_of(judge(folder), "RARE_CLASS")
+    assert "1 class has fewer than 10 images or groups with it (membrane)" in rare["message"]
+    assert "1 class has fewer than 10 images or groups without it (nucleus)" in rare["message"]
+    assert "Add images with membrane." in rare["cure"]
+    assert "Add images without nucleus." in rare["cure"]
+
+
+def test_folds_far_apart_are_named_with_what_they_alone_would_say(tmp_path):
+    folder = make_run(tmp_path / "run", Wanted(skills=(2.0, 2.0), num_cases=900, folds=2))
+    calm = judge(folder)
+    assert warning_of(calm, "FOLDS_APART") is None
+    verdict = judge(without_skill_in_fold(folder, 0))
+    apart = warning_of(verdict, "FOLDS_APART")
+    scores = [fold["score"] for fold in verdict["configurations"][0]["folds"]]
+    assert f"from {min(scores):.2f} to {max(scores):.2f}" in apart["message"]
+    assert "interval of the winner is 0" in apart["message"]  # of two folds alone: anything is possible
+    assert verdict["configurations"][0]["run_sd"] > 0.1
+    assert (
+        verdict["answer"]["high"] - verdict["answer"]["low"]
+        > 10 * (calm["answer"]["high"] - calm["answer"]["low"]) / 3
+    )
+
+
+def test_what_always_predicts_one_class_is_named(tmp_path):
+    folder = make_run(tmp_path / "run", Wanted(skills=(2.0, 2.0)))
+    for path in sorted(folder.root.glob("done/fit-0000*/scores.npz")):
+        arrays = dict(np.load(path))
+        arrays["probabilities"] = np.tile(np.float32([0.4, 0.6]), (len(arrays["case"]), 1))
+        np.savez(path, **arrays)
+    verdict = judge(folder)
+    assert (
+        "adam (lr 0.001) (yes) predicts one class for every image"
+        in warning_of(verdict, "ONE_CLASS")["message"]
+    )
+    assert warning_of(judged(tmp_path / "other"), "ONE_CLASS") is None
+
+
+def test_few_epochs_and_few_steps_are_named(tmp_path):
+    brief = warning_of(judged(tmp_path, epochs=4), "BRIEF_TRAINING")
+    assert "All configurations had fewer than 8 epochs (the fewest: 4)" in brief["message"]
+    assert "fewer than 50 steps of the optimiser (the fewest: 8)" in brief["message"]
+    assert warning_of(judged(tmp_path / "long", epochs=30), "BRIEF_TRAINING") is None
+
+
 def test_training_that_still_improves_is_undertrained(tmp_path):
     folder = make_run(tmp_path / "run")
     assert "UNDERTRAINED" not in codes(judge(folder))

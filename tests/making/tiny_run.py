@@ -47,6 +47,7 @@ class Wanted:
         group_size: cases per group; 1: none are grouped.
         failed, missing: (configuration, repeat, fold) by place.
         judge: lines of the study under `judge`.
+        epochs: that were asked for.
     """
 
     task: str = "binary_classification"
@@ -59,6 +60,7 @@ class Wanted:
     failed: tuple[tuple[int, int, int], ...] = ()
     missing: tuple[tuple[int, int, int], ...] = ()
     judge: str = "{}"
+    epochs: int = 20
 
 
 def make_run(root: Path, wanted: Wanted | None = None) -> RunFolder:
@@ -69,7 +71,7 @@ def make_run(root: Path, wanted: Wanted | None = None) -> RunFolder:
     root.mkdir(parents=True, exist_ok=True)
     cases, truth = _cases(wanted, rng)
     splits = _splits(wanted, rng)
-    configurations = tuple(_configuration(place) for place in range(len(wanted.skills)))
+    configurations = tuple(_configuration(place, wanted.epochs) for place in range(len(wanted.skills)))
     items = [_item(one, split, wanted) for split in splits for one in configurations]
     _write_asked(folder, wanted, cases, splits)
     folder.save_plan(Plan(tuple(items), configurations))
@@ -131,9 +133,11 @@ def _splits(wanted, rng):
     return tuple(splits)
 
 
-def _configuration(place):
+def _configuration(place, epochs):
     rate = 0.001 * 10**place
-    training = Training.model_validate({"model": "conv", "optimizer": {"adam": {"lr": rate}}, "epochs": 20})
+    training = Training.model_validate(
+        {"model": "conv", "optimizer": {"adam": {"lr": rate}}, "epochs": epochs}
+    )
     level = f"adam (lr {rate:g})"
     return Configuration(f"c-{place:010x}", level, {"optimizer": level}, training)
 

@@ -15,7 +15,8 @@ MAX_NAMED, MAX_OPEN = 6, 3
 # What a reader of the numbers must know; the rest of the warnings is said in the sentences above them, or is advice.
 LIMITS = (
     "MISSING_RUNS", "EQUALS_DIFFER", "N_SMALL", "FEW_GROUPS", "RARE_CLASS", "SCARCE_THRESHOLDS", "DEGENERATE_METRIC",
-    "ONE_SEED", "ONE_TRAINING_SET", "NO_RUN_VARIANCE", "UNSTABLE_CONFIG", "UNEQUAL_BUDGET", "UNDERTRAINED",
+    "ONE_SEED", "ONE_TRAINING_SET", "NO_RUN_VARIANCE", "FOLDS_APART", "UNSTABLE_CONFIG", "ONE_CLASS", "BRIEF_TRAINING",
+    "UNEQUAL_BUDGET", "UNDERTRAINED",
 )  # fmt: skip
 
 

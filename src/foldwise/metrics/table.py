@@ -73,10 +73,10 @@ class Metric:
         return BOUNDS[self.interval]
 
     @property
-    def reach(self) -> float:
-        """The largest difference that two scores can have; infinite without bounds."""
+    def oriented_bounds(self) -> tuple[float, float]:
+        """The same of scores whose sign is turned where less is better, so that higher is better."""
         low, high = self.bounds
-        return high - low
+        return (low, high) if self.higher_is_better else (-high, -low)
 
     @property
     def bounded(self) -> bool:

@@ -181,7 +181,7 @@ def table_of(
     step = units.step / min(scored[c].support[metric.name] for c in usable)
     repeats = values.shape[1]  # an answer in one of them moves the mean by a part of the step
     floor = step**2 / repeats if metric.counted else 0.0
-    variance = estimate_variance(values[usable], folds, floor=floor, reach=metric.reach)
+    variance = estimate_variance(values[usable], folds, floor=floor, bounds=metric.oriented_bounds)
     intervals = [NO_INTERVAL] * len(scored)
     spreads: list[Spread | None] = [None] * len(scored)
     for row, c in enumerate(usable):

@@ -217,8 +217,7 @@ def overconfidence(
     means = values_CRG.mean(axis=(1, 2)).tolist()
     if num_units < 2:
         return [_concluded(mean, NO_INTERVAL) for mean in means]
-    # Both are shares, so runs are as lucky as those of any score between 0 and 1.
-    variance, made = estimate_variance(values_CRG, folds_RG, reach=1.0), []
+    variance, made = estimate_variance(values_CRG, folds_RG), []
     for c, mean in enumerate(means):
         spread = Spread(
             estimate=mean,

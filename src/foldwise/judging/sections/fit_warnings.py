@@ -6,17 +6,23 @@ from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
+from scipy.stats import t
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import PlannedFit, Rows
-from foldwise.judging.statistics.run_variance import OWN_FROM, STEADY_ENOUGH, unsteady
+from foldwise.judging.statistics.run_variance import OWN_FROM, PRIOR_DF, STEADY_ENOUGH, unsteady
 from foldwise.judging.verdict import VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.judging.wording import show
+from foldwise.study.configurations import Configuration
 from foldwise.study.training import Training
 from foldwise.text import count, some
 
 BUDGET, MAX_RATIO = {"epochs", "steps_per_epoch", "batch_size"}, 1.1
 LATE, TAIL, GAIN = 0.95, 0.8, 0.05  # see `_still_improving`
+# An epoch is chosen by the median of three neighbours: of fewer than eight, hardly any choice is left. And no
+# optimiser gets a network anywhere in a few dozen steps.
+MIN_EPOCHS, MIN_STEPS = 8, 50
 
 
 def missing(rows: Rows, configurations: Sequence[ConfigurationResult]) -> VerdictWarning | None:
@@ -87,6 +93,79 @@ def unstable(judgement: Judgement, configurations: Sequence[ConfigurationResult]
     return VerdictWarning(code="UNSTABLE_CONFIG", message=message, cure=cure)
 
 
+def folds_apart(judgement: Judgement) -> VerdictWarning | None:
+    """Where scores of folds differ more than the prior of the variance between runs can believe."""
+    decisive = judgement.decisive
+    if decisive is None or decisive.variance is None or not decisive.variance.score_runs.conflict:
+        return None
+    variance, winner = decisive.variance, judgement.scored[judgement.comparable[0]]
+    scores = [score for _, _, score in winner.folds]
+    runs, image = variance.score_runs, float(variance.image[0, 0])
+    half = t.ppf(1 - judgement.judge.alpha / 2, runs.df - PRIOR_DF) * np.sqrt(
+        image + runs.by_folds * variance.in_mean
+    )
+    low, high = judgement.metric.bounds
+    estimate = winner.estimates[judgement.metric.name]
+    ends = f"{show(max(estimate - half, low))} to {show(min(estimate + half, high))}"
+    message = (
+        f"Scores of folds lie far apart: those of the winner from {show(min(scores))} to {show(max(scores))}, and all "
+        "configurations share much of that. Intervals are wide for it, and rest on what is usual in other studies, too; "
+        f"by these folds alone the {judgement.confidence} interval of the winner is {ends}."
+    )
+    cure = "Look at what is in the fold that is worst, and set validate.repeats to 3 or validate.folds to 5 or more."
+    return VerdictWarning(code="FOLDS_APART", message=message, cure=cure)
+
+
+def one_class(
+    rows: Rows, judgement: Judgement, configurations: Sequence[ConfigurationResult]
+) -> VerdictWarning | None:
+    """Where configurations predict one and the same class always, so that nothing was learned."""
+    names = []
+    for configuration in configurations:
+        predicted = np.array(configuration.confusion or ()).sum(axis=0)
+        if np.count_nonzero(predicted) == 1:
+            names.append(f"{configuration.name} ({rows.classes[int(predicted.argmax())]})")
+    if not names:
+        return None
+    verb = "predicts" if len(names) == 1 else "predict"
+    where = "at every pixel" if rows.family == "segmentation" else "for every image"
+    message = f"{some(names, 3)} {verb} one class {where}: every other class is missed."
+    cure = "Look at the learning curves: change the learning rate or the loss, or sample the classes alike (train.sampling: balanced)."
+    return VerdictWarning(code="ONE_CLASS", message=message, cure=cure)
+
+
+def brief_training(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
+    """Where a fit has too few epochs to choose one, or too few steps to learn anything."""
+    compared = [
+        configuration for configuration in rows.configurations if configuration.id in judgement.comparable
+    ]
+    num_train = len(rows.splits[0].train)
+    epochs = [each.name for each in compared if each.training.epochs < MIN_EPOCHS]
+    steps = [each.name for each in compared if _steps(each.training, num_train) < MIN_STEPS]
+    sentences = []
+    if epochs:
+        fewest = min(configuration.training.epochs for configuration in compared)
+        sentences.append(
+            f"{_all_or(epochs, compared)} had fewer than {MIN_EPOCHS} epochs (the fewest: {fewest}), so that the chosen "
+            "epoch is hardly a choice."
+        )
+    if steps:
+        fewest = min(_steps(configuration.training, num_train) for configuration in compared)
+        sentences.append(
+            f"{_all_or(steps, compared)} had fewer than {MIN_STEPS} steps of the optimiser (the fewest: {fewest}), in "
+            "which networks learn little."
+        )
+    cure = "Set train.epochs higher, or train.batch_size lower; scores of so brief a training say little of a network."
+    return (
+        VerdictWarning(code="BRIEF_TRAINING", message=" ".join(sentences), cure=cure) if sentences else None
+    )
+
+
+def _all_or(names: Sequence[str], compared: Sequence[Configuration]) -> str:
+    """``All configurations``, or some of the names."""
+    return "All configurations" if len(names) == len(compared) > 1 else some(names, 3)
+
+
 def unequal_budget(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
     """Where some configurations were allowed more steps than others, and the study does not compare that."""
     compared = [
@@ -137,13 +216,13 @@ def _undertrained(fits: Sequence[PlannedFit]) -> bool:
 
 
 def _still_improving(fit: PlannedFit) -> bool:
-    """Whether the best epoch is among the last 5 %, and the last fifth of the epochs was worth it.
+    """Whether the best epoch is the last, or among the last 5 % and the last fifth of the epochs was worth it.
 
     Worth it is a gain in the score that chooses the epoch of more than 5 % of what the whole training gained, or of
     a tenth of the first score where the whole training gained less: a log-loss that falls by a hair is no reason.
     """
     planned = fit.epochs_planned or 0
-    if fit.result["best_epoch"] <= LATE * planned:
+    if fit.result["best_epoch"] <= LATE * planned or planned < 2:
         return False
     epochs = {
         epoch["epoch"]: epoch.get("val_steady", epoch.get("val_score"))

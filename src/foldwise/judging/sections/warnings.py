@@ -9,7 +9,16 @@ from foldwise.judging.answer import unbeaten_cure
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import Scored
-from foldwise.judging.sections.fit_warnings import missing, seeds, undertrained, unequal_budget, unstable
+from foldwise.judging.sections.fit_warnings import (
+    brief_training,
+    folds_apart,
+    missing,
+    one_class,
+    seeds,
+    undertrained,
+    unequal_budget,
+    unstable,
+)
 from foldwise.judging.sections.threshold_report import scarce
 from foldwise.judging.verdict import TRIVIAL_UNBEATEN, State, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
@@ -37,7 +46,10 @@ def run_warnings(
     yield not_distinguishable(judgement, configurations)
     yield small(judgement)
     yield seeds(rows)
+    yield folds_apart(judgement)
     yield unstable(judgement, configurations)
+    yield one_class(rows, judgement, configurations)
+    yield brief_training(rows, judgement)
     yield unequal_budget(rows, judgement)
     yield rare(rows)
     yield degenerate(rows, judgement)
@@ -167,21 +179,27 @@ def small(judgement: Judgement) -> VerdictWarning | None:
 def rare(rows: Rows) -> VerdictWarning | None:
     """Where classes are in too few images to be learned, tested or ranked."""
     absent = [rows.classes[k] for k in rows.unscored]
-    pairs = zip(rows.classes, rows.num_having, strict=False)
-    few = [name for name, number in pairs if number < MIN_POSITIVES]
-    sentences = []
+    few = [k for k, number in enumerate(rows.num_having) if number < MIN_POSITIVES]
+    # A class that nearly all images have lacks images without it: more images of it would change nothing.
+    common = [rows.classes[k] for k in few if rows.presence[:, k].mean() > 0.5]
+    rarest = [rows.classes[k] for k in few if rows.classes[k] not in common]
+    sentences, cures = [], []
     if absent:
         verb = count(len(absent), "class cannot", "classes cannot")
         whole = len(absent) >= len(rows.classes) - (rows.family == "segmentation")
         effect = "no class can" if whole else "averages over classes leave them out"
         sentences.append(f"{verb} be learned and tested in every fold ({some(absent, 12)}): {effect}.")
-    if few:
-        verb = count(len(few), "class has", "classes have")
+        cures.append("Add images of them, merge classes, or state fewer folds.")
+    for names, relation in ((rarest, "with"), (common, "without")):
+        if not names:
+            continue
+        verb = count(len(names), "class has", "classes have")
         sentences.append(
-            f"{verb} fewer than {MIN_POSITIVES} images or groups with it, or without it ({some(few, 12)}): "
-            "what is said of them is a description, not a test."
+            f"{verb} fewer than {MIN_POSITIVES} images or groups {relation} it ({some(names, 12)}): "
+            "what is said of it is a description, not a test."
         )
-    cure = "Add images of them, merge classes, or state fewer folds."
+        cures.append(f"Add images {relation} {some(names, 3)}.")
+    cure = " ".join(dict.fromkeys(cures))
     return VerdictWarning(code="RARE_CLASS", message=" ".join(sentences), cure=cure) if sentences else None
 
 

@@ -20,8 +20,8 @@ FEWEST = 3  # configurations: of two, nobody knows which one is the odd one
 TIMES = 4.0  # the median variance between runs
 RARE = 0.99  # how seldom the scatter of fold means of an equal would be as large
 
-# The prior: the luck of a run has a standard deviation of 0.03 of the range of the metric, 0.02 of it not shared with
-# other configurations, and this counts as much as one more degree of freedom. Networks really trained in
+# The prior: the luck of a run has a standard deviation of 0.03 of the range of the metric (of scores in its middle, see
+# `scale_of`), and what of it is not shared with other configurations 0.02, and this counts as much as one more degree of freedom. Networks really trained in
 # `benchmarks/validation` had 0.02 to 0.06, and 0.02 to 0.05. In worlds with a shared standard deviation of 0 to 0.1 and
 # 2 to 10 folds, intervals of scores so made held the truth in 95 % and more; with 0.04 they were a fifth wider where
 # nothing is shared, and with two or three degrees of freedom they lost it where 0.1 is.
@@ -55,16 +55,22 @@ class Moments:
         return np.asarray((self.between - self.noise) * self.factor)
 
 
-def scale_of(scores_CRn: Floats, reach: float) -> float:
+def scale_of(scores_CRn: Floats, bounds: tuple[float, float]) -> float:
     """What a standard deviation of the prior is multiplied by: the range of the metric, or what stands for it.
 
+    Near the ends of the range there is less room for luck. It shrinks there as that of a share does, by the root of
+    4 p (1 - p): of a score of 0.97, three tenths are left.
+
     Args:
-        scores_CRn: of every unit.
-        reach: the largest difference that two scores can have; infinite where the metric has no bounds.
+        scores_CRn: of every unit, higher is better.
+        bounds: the least and the greatest that a score can be; infinite where the metric has none.
     """
-    if np.isfinite(reach):
-        return reach
-    return float(scores_CRn.mean(axis=1).std(axis=1).mean()) / USUAL_SPREAD
+    low, high = bounds
+    if np.isfinite(high - low):
+        share = float(np.clip((scores_CRn.mean() - low) / (high - low), 0.0, 1.0))
+        return (high - low) * 2 * float(np.sqrt(share * (1 - share)))
+    apart_CRn = scores_CRn - scores_CRn.mean(axis=0) if len(scores_CRn) > 1 else scores_CRn
+    return float(apart_CRn.mean(axis=1).std(axis=1).mean()) / USUAL_SPREAD
 
 
 def moderated(between: Floats | float, noise: Floats | float, *, df: float, prior: float) -> Floats:

@@ -25,6 +25,7 @@ from foldwise.metrics.outputs import Floats, Ints
 
 DF_ENOUGH = 500.0  # degrees of freedom: from here on variances are known well by themselves
 MIN_VARIANCES = 3  # variances: from fewer nobody knows what is usual
+UNBOUNDED = (-np.inf, np.inf)
 NO_VARIANCE = 1e-12  # of the largest variance: there is none, two configurations are the same
 
 
@@ -102,7 +103,7 @@ class Variance:
 
 
 def estimate_variance(
-    scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0, reach: float = np.inf
+    scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0, bounds: tuple[float, float] = UNBOUNDED
 ) -> Variance:
     """Steps 1 to 5 of the pipeline.
 
@@ -110,18 +111,18 @@ def estimate_variance(
         scores_CRn: higher is better; no nan.
         folds_Rn: the test fold of every unit in every repeat.
         floor: least variance of a difference; 1 / n^2 for scores of 0 and 1, whose scatter vanishes when all agree.
-        reach: the largest difference that two scores can have: 1 where they are between 0 and 1.
+        bounds: the least and the greatest that a score can be.
     """
-    C, _, n = scores_CRn.shape
+    n = scores_CRn.shape[2]
     means_Cn = scores_CRn.mean(axis=1)
     estimate = means_Cn.mean(axis=1)
     centred = means_Cn - estimate[:, None]
     # Units are not shared between test folds, so nothing inflates this part. Nadeau and Bengio inflate the whole
     # variance of fold scores: valid, but on 92 images in 3 repeats it saw 9 % of the true differences, and this 48 %.
     image = centred @ centred.T / (n * max(n - 1, 1))
-    in_mean, apart = runs_in_mean(folds_Rn), scores_CRn - scores_CRn.mean(axis=0) if C > 1 else scores_CRn
-    runs = between_runs(scores_CRn, folds_Rn, scale=scale_of(apart, reach))
-    score_runs = score_run_variance(scores_CRn, folds_Rn, runs.used, scale=scale_of(scores_CRn, reach))
+    in_mean, scale = runs_in_mean(folds_Rn), scale_of(scores_CRn, bounds)
+    runs = between_runs(scores_CRn, folds_Rn, scale=scale)
+    score_runs = score_run_variance(scores_CRn, folds_Rn, runs.used, scale=scale)
     return Variance(
         estimate=estimate,
         image=image,
@@ -134,7 +135,7 @@ def estimate_variance(
         score_runs=score_runs,
         in_mean=in_mean,
         shared=runs.shared,
-        reach=reach,
+        reach=bounds[1] - bounds[0],
         independent=independent_runs_in_mean(folds_Rn) / in_mean if in_mean else 1.0,
     )
 
