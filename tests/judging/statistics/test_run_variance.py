@@ -134,7 +134,8 @@ def test_a_score_is_not_made_sure_by_a_fold_that_is_bad_for_all():
 
 def test_what_all_share_is_in_no_difference():
     scores, fold = with_shared_luck(0.0, configurations=4, folds=5, seed=1)
-    moved = scores + np.array([0.3, -0.2, 0.1, 0.0, -0.2])  # on average nothing[fold]
+    luck = np.array([0.3, -0.2, 0.1, 0.0, -0.2])  # on average nothing, so that the prior is the same
+    moved = scores + luck[fold]
     before, after = (estimate_variance(one, fold, bounds=(0.0, 1.0)) for one in (scores, moved))
     np.testing.assert_allclose(before.of_differences(), after.of_differences(), atol=1e-12)
     assert (after.score_runs.used > 10 * before.score_runs.used).all()
