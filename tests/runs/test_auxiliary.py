@@ -4,9 +4,9 @@ import plans
 import pytest
 
 from foldwise.errors import SpecError
-from foldwise.runs.auxiliary import augmentation_name
 from foldwise.runs.items import Rates, count_kinds, seconds_of
 from foldwise.runs.plan import ready, skipped
+from foldwise.runs.planning import augmentation_name
 from foldwise.study.spec import NUM_COPIES
 
 WORSE = {"blur_px": [0, 1], "noise": [0, 0.1]}

@@ -1,7 +1,7 @@
 """Items of work, and the table of their kinds: what they are called, what they take, and the version of their results.
 
-A kind is a row of `KINDS` here, a row of `TASKS` in `pipeline/worker.py`, which does it, and a place that plans it: fits
-and what they share in `planning.py`, all others in `auxiliary.py`.
+A kind is a row of `KINDS` here, a row of `TASKS` in `pipeline/worker.py`, which does it, and a function in `planning.py`,
+which plans it.
 """
 
 from __future__ import annotations

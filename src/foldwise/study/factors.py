@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from foldwise.study.training import AUGMENTS, Augment, Choice, Training
+from foldwise.study.training import Choice, Training
 from foldwise.study.validation_errors import Invalid, Keys, from_pydantic, shown, suggest
 
 NO_WEIGHTS_FILE = ("none", "imagenet")
@@ -176,12 +176,6 @@ def _twice(key: str, good: list[Level]) -> list[Invalid]:
 
 def _level_name(key: str, value: Any) -> str:
     checked = getattr(Training.model_validate(SOME_MODEL | {key: value}), key)
-    if isinstance(checked, Augment):
-        named = next((name for name, augment in AUGMENTS.items() if augment == checked), None)
-        parts = checked.model_dump(exclude_defaults=True)
-        return named or ", ".join(
-            part if size is True else f"{part} {size:g}" for part, size in parts.items()
-        )
     if key == "label_groups" and isinstance(checked, tuple):
         return f"{len(checked)} stated"
     if key == "weights" and checked not in NO_WEIGHTS_FILE:

@@ -89,6 +89,12 @@ class Augment(Node):
     noise: NonNegativeFloat = 0.0
     blur_px: NonNegativeFloat = 0.0
 
+    def __str__(self) -> str:
+        """Its name in `AUGMENTS`, or its parts: ``flip, noise 0.1``."""
+        parts = self.model_dump(exclude_defaults=True)
+        spelled = ", ".join(part if size is True else f"{part} {size:g}" for part, size in parts.items())
+        return next((name for name, row in AUGMENTS.items() if row == self), spelled)
+
 
 AUGMENTS = {
     "none": Augment(),
