@@ -146,16 +146,7 @@ def assemble(
         configurations: best first, then those that cannot be compared.
         sections: `warnings`, `factors`, and what only a run has; those that are left out are None or empty.
     """
-    metrics = {
-        name: MetricFacts(
-            name=name,
-            title=metric.title,
-            higher_is_better=metric.higher_is_better,
-            averaging=averaging(metric),
-            bounded=metric.bounded,
-        )
-        for name, metric in judgement.metrics.items()
-    }
+    metrics = {name: _metric_facts(metric, averaging(metric)) for name, metric in judgement.metrics.items()}
     decides = metrics[judgement.metric.name]
     run_only: dict[str, Any] = dict.fromkeys(
         ("thresholds", "boundary", "calibration", "aa_test", "robustness")
@@ -269,6 +260,16 @@ def _pair(pair: Pair, judgement: Judgement) -> PairResult:
     turned = {"difference": sign * pair.difference, "low": low, "high": high}
     turned |= {"low_all": low_all, "high_all": high_all}
     return PairResult(**vars(pair) | {"a": ids[pair.a], "b": ids[pair.b]} | turned)
+
+
+def _metric_facts(metric: Metric, averaging: str) -> MetricFacts:
+    return MetricFacts(
+        name=metric.name,
+        title=metric.title,
+        higher_is_better=metric.higher_is_better,
+        averaging=averaging,
+        bounded=metric.bounded,
+    )
 
 
 def _averaging(rows: Rows, metric: Metric) -> str:
