@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import wraps
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -81,17 +82,24 @@ def bounds(low: Any, high: Any) -> str:
     return "\n".join(written)
 
 
-def percent(share: Any) -> str:
+def _or_dash(words: Callable[[float], str]) -> Callable[[Any], str]:
+    """The same of what may be no finite number: a dash then."""
+
+    @wraps(words)
+    def written(value: Any) -> str:
+        finite = number(value)
+        return NOTHING if finite is None else words(finite)
+
+    return written
+
+
+@_or_dash
+def percent(share: float) -> str:
     """A share as 71 %, with <1 % and >99 % at the ends."""
-    finite = number(share)
-    if finite is None:
-        return NOTHING
     # 0 % and 100 % would say never and always, which no finite number of images shows.
-    if 0 < finite < 0.01:
+    if 0 < share < 0.01:
         return "<1\u00a0%"
-    if 0.99 < finite < 1:
-        return ">99\u00a0%"
-    return f"{finite * 100:.0f}\u00a0%"
+    return ">99\u00a0%" if 0.99 < share < 1 else f"{share * 100:.0f}\u00a0%"
 
 
 def p_value(value: Any) -> str:
@@ -102,65 +110,51 @@ def p_value(value: Any) -> str:
     return "p < 0.001" if finite < 0.001 else f"p = {finite:.2g}" if finite < 0.1 else f"p = {finite:.2f}"
 
 
-def duration(seconds: Any) -> str:
+@_or_dash
+def duration(seconds: float) -> str:
     """0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
-    finite = number(seconds)
-    if finite is None:
-        return NOTHING
     # A number is never parted from its unit by the end of a line.
-    return re.sub(r"(?<=\d) ", "\u00a0", text.duration(finite))
+    return re.sub(r"(?<=\d) ", "\u00a0", text.duration(seconds))
 
 
-def brief_duration(seconds: Any) -> str:
+@_or_dash
+def brief_duration(seconds: float) -> str:
     """One number and one unit, for a narrow column: 0.4 s, 92 s, 2.6 min, 1.2 h."""
-    finite = number(seconds)
-    if finite is None:
-        return NOTHING
-    for size, unit, most in ((1.0, "s", 99.5), (60.0, "min", 99.5), (3600.0, "h", math.inf)):
-        if finite / size < most:
-            return f"{finite / size:.{1 if finite / size < 9.95 else 0}f}\u00a0{unit}"
-    return NOTHING
+    value, unit = _in_unit(seconds, ((1.0, "s", 99.5), (60.0, "min", 99.5), (3600.0, "h", math.inf)))
+    return f"{value:.{1 if value < 9.95 else 0}f}\u00a0{unit}"
 
 
-def milliseconds(value: Any) -> str:
+def _in_unit(value: float, units: Sequence[tuple[float, str, float]]) -> tuple[float, str]:
+    """In the first unit, of (size, name, end), in which it stays below the end."""
+    return next((value / size, unit) for size, unit, end in units if value / size < end)
+
+
+@_or_dash
+def milliseconds(value: float) -> str:
     """Two significant digits are all a latency is worth: 0.42, 4.2, 42, 420."""
-    finite = number(value)
-    if finite is None:
-        return NOTHING
-    return f"{finite:.0f}" if finite >= 9.95 else f"{finite:.1f}" if finite >= 0.995 else f"{finite:.2f}"
+    return f"{value:.{0 if value >= 9.95 else 1 if value >= 0.995 else 2}f}"
 
 
-def memory(megabytes: Any) -> str:
+@_or_dash
+def memory(megabytes: float) -> str:
     """420 MB or 1.7 GB."""
-    finite = number(megabytes)
-    if finite is None:
-        return NOTHING
-    return f"{finite / 1000:.1f}\u00a0GB" if finite >= 999.5 else f"{finite:.0f}\u00a0MB"
+    return f"{megabytes / 1000:.1f}\u00a0GB" if megabytes >= 999.5 else f"{megabytes:.0f}\u00a0MB"
 
 
-def energy(joules: Any) -> str:
+@_or_dash
+def energy(joules: float) -> str:
     """Two significant digits in watt-hours: 3.2 mWh, 0.85 Wh, 12 Wh, 1.4 kWh."""
-    finite = number(joules)
-    if finite is None:
-        return NOTHING
-    hours = finite / 3600
-    for size, unit, most in ((1e-3, "mWh", 99.5), (1.0, "Wh", 999.5), (1e3, "kWh", math.inf)):
-        value = hours / size
-        if value < most:
-            return f"{value:.{0 if value >= 9.95 else 1 if value >= 0.995 else 2}f}\u00a0{unit}"
-    return NOTHING
+    value, unit = _in_unit(joules / 3600, ((1e-3, "mWh", 99.5), (1.0, "Wh", 999.5), (1e3, "kWh", math.inf)))
+    return f"{milliseconds(value)}\u00a0{unit}"
 
 
-def amount(value: Any) -> str:
+@_or_dash
+def amount(value: float) -> str:
     """A large count in short: 850, 12 k, 5.1 M."""
-    finite = number(value)
-    if finite is None:
-        return NOTHING
     for size, unit in ((1e9, "\u00a0G"), (1e6, "\u00a0M"), (1e3, "\u00a0k")):
-        if finite >= size:
-            scaled = finite / size
-            return f"{scaled:.0f}{unit}" if scaled >= 99.5 else f"{scaled:.1f}{unit}"
-    return f"{finite:.0f}"
+        if value >= size:
+            return f"{value / size:.{0 if value / size >= 99.5 else 1}f}{unit}"
+    return f"{value:.0f}"
 
 
 def count(value: int, noun: str, plural: str | None = None) -> str:

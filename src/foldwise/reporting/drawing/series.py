@@ -52,6 +52,14 @@ def panel(title: str, lines: Sequence[Series], *, x: Scale, y: Scale, x_title: s
     return drawing(*parts, width=250, height=176, title=title, numbers=numbers)
 
 
+def epoch_panel(
+    title: str, lines: Sequence[Series], *, y: Scale, y_title: str, last: int, first: int = 1
+) -> Markup:
+    """`panel` from the first to the last epoch; two epochs at least, since an axis needs a length even after one."""
+    x = Scale(first, max(last, first + 1), whole=True)
+    return panel(title, lines, x=x, y=y, x_title="epoch →", y_title=y_title)
+
+
 def _series(series: Series, x: Scale, y: Scale) -> Markup:
     """A line, or a dot where there is a single point."""
     points = [(x(a), y.clamped(b)) for a, b in _few_points(series.points) if math.isfinite(b) and x.inside(a)]

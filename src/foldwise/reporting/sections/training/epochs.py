@@ -11,8 +11,14 @@ from markupsafe import Markup
 
 from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.rows import standing
-from foldwise.reporting.drawing.series import HUES, Series, learning_panel, learning_scale, panel, span_of
-from foldwise.reporting.drawing.svg import Scale
+from foldwise.reporting.drawing.series import (
+    HUES,
+    Series,
+    epoch_panel,
+    learning_panel,
+    learning_scale,
+    span_of,
+)
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import Cell, cell, clipped, number, score, selecting_title
 from foldwise.study.training import stated_loss
@@ -144,15 +150,9 @@ def _drawn(name: str, groups: Mapping[str, list[Fit]], read: Read) -> Markup:
         Series(_mean_line(fits, read), hue, str(group), configuration=only_configuration(fits))
         for hue, (group, fits) in enumerate(groups.items())
     ]
-    last = max((epoch for line in lines for epoch, _ in line.points), default=1)
-    return panel(
-        f"{name} by epoch",
-        lines,
-        x=Scale(1, max(last, 2), whole=True),
-        y=span_of([value for line in lines for _, value in line.points], at_most=1.0),
-        x_title="epoch →",
-        y_title=f"↑ {name}",
-    )
+    last = max((int(epoch) for line in lines for epoch, _ in line.points), default=1)
+    y = span_of([value for line in lines for _, value in line.points], at_most=1.0)
+    return epoch_panel(f"{name} by epoch", lines, y=y, y_title=f"↑ {name}", last=last)
 
 
 def only_configuration(fits: Sequence[Fit]) -> str | None:

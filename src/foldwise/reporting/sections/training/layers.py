@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.reporting.drawing.histograms import histogram, ridges, trimmed
 from foldwise.reporting.drawing.rows import standing
-from foldwise.reporting.drawing.series import HUES, Series, panel, span_of
-from foldwise.reporting.drawing.svg import Scale
+from foldwise.reporting.drawing.series import HUES, Series, epoch_panel, span_of
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.looks import MAX_LOOKS, Look, read_looks
 from foldwise.reporting.wording import amount, count, percent, shown
@@ -79,14 +78,9 @@ def _norms(look: Look, drawn: list[int], kind: str) -> Markup:
         )
         for hue, layer in enumerate(drawn)
     ]
-    return panel(
-        f"{kind} by epoch, {look.name}",
-        lines,
-        x=Scale(0, max(epochs[-1], 1), whole=True),
-        y=span_of([size for line in lines for _, size in line.points], log_beyond=LOG_BEYOND),
-        x_title="epoch →",
-        y_title=f"↑ typical {kind}",
-    )
+    y = span_of([size for line in lines for _, size in line.points], log_beyond=LOG_BEYOND)
+    title, y_title = f"{kind} by epoch, {look.name}", f"↑ typical {kind}"
+    return epoch_panel(title, lines, y=y, y_title=y_title, last=epochs[-1], first=0)
 
 
 def _figure(look: Look, layer: int) -> dict[str, Any]:

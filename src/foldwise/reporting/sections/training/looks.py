@@ -14,7 +14,7 @@ from PIL import Image
 
 from foldwise.reporting.drawing.heat import NUM_COLOURS, ramp, smaller, swatches
 from foldwise.reporting.drawing.pictures import data_uri, displayed, grey, stored_uri
-from foldwise.reporting.drawing.series import HUES, Series, panel
+from foldwise.reporting.drawing.series import HUES, Series, epoch_panel
 from foldwise.reporting.drawing.svg import Scale, drawing, element, text
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import fit_name, percent
@@ -179,11 +179,5 @@ def _certainty(look: Look, rows: list[dict[str, Any]]) -> Markup:
         Series(list(zip(look.epochs, row["line"], strict=True)), hue % HUES, row["name"])
         for hue, row in enumerate(rows)
     ]
-    return panel(
-        f"probability of the true class by epoch, {look.name}",
-        lines,
-        x=Scale(0, max(look.epochs[-1], 1), whole=True),
-        y=Scale(0.0, 1.0),
-        x_title="epoch →",
-        y_title="↑ probability of the truth",
-    )
+    title, y_title = f"probability of the true class by epoch, {look.name}", "↑ probability of the truth"
+    return epoch_panel(title, lines, y=Scale(0.0, 1.0), y_title=y_title, last=look.epochs[-1], first=0)

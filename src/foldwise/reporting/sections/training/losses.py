@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.reporting.drawing.series import HUES, Series, panel, span_of
+from foldwise.reporting.drawing.series import HUES, LOSS_TITLES, Series, epoch_panel, panel, span_of
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.epochs import Fit, loss_name, trained_fits
@@ -22,7 +22,6 @@ MAX_TIMES = 1000.0
 HIGHEST_LOSS = 5.0  # of the curves; at a probability of 0 they go on for ever
 MAX_LINES = 150  # fits in a panel; of more the page would be long in coming, and nothing could be seen
 CURVE = "loss_curve.npz"
-TITLES = {"train_loss": "training loss", "val_loss": "validation loss"}
 Curve = Mapping[str, NDArray[Any]]
 
 
@@ -45,24 +44,22 @@ def _pair(data: ReportData, loss: str, fits: list[Fit]) -> dict[str, Any]:
     left_out = len({fit["configuration"] for fit in fits} - names.keys())
     fits = [fit for fit in fits if fit["configuration"] in names]
     y, beyond = _loss_scale(fits)
-    # Two epochs at least: an axis needs a length even after one.
-    x = Scale(1, max(2, *(len(fit["epochs"]) for fit in fits)), whole=True)
+    last = max(len(fit["epochs"]) for fit in fits)
     drawings = []
-    for key, title in TITLES.items():
-        lines = [_line(fit, key, names[fit["configuration"]], hues) for fit in fits]
-        drawings.append(panel(f"{title}, {loss}", lines, x=x, y=y, x_title="epoch →", y_title=title))
+    for key, title in LOSS_TITLES.items():
+        owners = ((fit, names[fit["configuration"]], str(fit["configuration"])) for fit in fits)
+        lines = [
+            Series(_points(fit, key), hues[name], name, thin=True, configuration=configuration)
+            for fit, name, configuration in owners
+        ]
+        drawings.append(epoch_panel(f"{title}, {loss}", lines, y=y, y_title=title, last=last))
     key_of = [(hue, name) for name, hue in hues.items()]
     return {"loss": loss, "drawings": drawings, "key_of": key_of, "left_out": left_out, "beyond": beyond}
 
 
-def _line(fit: Fit, key: str, name: str, hues: Mapping[str, int]) -> Series:
-    configuration = str(fit["configuration"])
-    return Series(_points(fit, key), hues[name], name, thin=True, configuration=configuration)
-
-
 def _loss_scale(fits: list[Fit]) -> tuple[Scale, bool]:
     """One scale for training and validation, and whether some losses lie beyond it."""
-    values = [value for fit in fits for key in TITLES for _, value in _points(fit, key)]
+    values = [value for fit in fits for key in LOSS_TITLES for _, value in _points(fit, key)]
     lowest = min((value for value in values if value > 0), default=0.0)
     beyond = lowest > 0 and max(values) > MAX_TIMES * lowest
     if beyond:

@@ -41,13 +41,7 @@ STEPS = ABSENT - 1
 
 @dataclass(frozen=True)
 class Surfaces:
-    """The surfaces of one fit: E epochs, L criteria, G x G points of a plane, P points of a line, D directions.
-
-    Attributes:
-        name, configuration: how the look is called, and the id of its configuration.
-        result: its result.json.
-        arrays: its surfaces.npz.
-    """
+    """The surfaces of one look: E epochs, L criteria, G x G points of a plane, P points of a line, D directions."""
 
     name: str
     configuration: str
@@ -55,14 +49,14 @@ class Surfaces:
     arrays: Arrays
 
     @property
-    def titles(self) -> list[str]:
-        """Of the criteria, as a reader calls them."""
-        return [_title(criterion) for criterion in self.result["criteria"]]
-
-    @property
     def epochs(self) -> list[int]:
         """That were looked at, rising; 0 is before training."""
         return [int(epoch) for epoch in self.arrays["epochs"]]
+
+    @property
+    def titles(self) -> list[str]:
+        """Of the criteria, as a reader calls them."""
+        return [_title(criterion) for criterion in self.result["criteria"]]
 
     @property
     def chosen(self) -> int:
@@ -85,7 +79,9 @@ class Surfaces:
         """From the solution to the trivial predictor; where that is no better, the range of the chosen epoch's plane."""
         trivial = np.asarray(self.arrays["trivial"], dtype=np.float64)
         planes = np.asarray(self.arrays["surface"][self.chosen], dtype=np.float64)
-        ranges = np.array([_span(plane) for plane in planes])
+        finite = [plane[np.isfinite(plane)] for plane in planes]
+        # A flat plane has no range to divide by.
+        ranges = np.array([(float(np.ptp(values)) if values.size else 0.0) or 1.0 for values in finite])
         return np.where(self.comparable_L, trivial - self.zero_L, ranges)
 
     def scaled(self, values: NDArray[Any], axis: int) -> Floats:
@@ -106,17 +102,11 @@ def _title(criterion: Mapping[str, Any]) -> str:
     return words[:1].upper() + words[1:].replace("- ", "− ", 1)
 
 
-def _span(values: Floats) -> float:
-    finite = values[np.isfinite(values)]
-    # A flat plane has no range to divide by.
-    return float(np.ptp(finite)) or 1.0 if finite.size else 1.0
-
-
 def surfaces_of(look: Look) -> Surfaces | None:
     """The surfaces of a look; None where a part is missing that every look has."""
     if set(NEEDED) - set(look.arrays) or look.result.get("chosen_epoch") not in look.epochs:
         return None
-    return Surfaces(look.name, look.configuration, look.result, look.arrays)
+    return Surfaces(**vars(look))
 
 
 def surface_rows(surfaces: Surfaces) -> list[dict[str, Any]]:

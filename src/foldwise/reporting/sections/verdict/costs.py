@@ -141,16 +141,11 @@ def most_memory(cost: Cost) -> float | None:
     return max((value for value in measured if value is not None), default=None)
 
 
-def watt_hours(cost: Cost) -> float | None:
-    """Of a fit."""
-    return None if cost.energy_j is None else cost.energy_j / JOULES
-
-
 TIME = Price("milliseconds per image", "Score against time per image", lambda cost: cost.latency_ms, lambda ms: f"{milliseconds(ms)} ms")  # fmt: skip
 OTHERS = (
     Price("seconds of training per fold", "Score against training time", lambda cost: cost.train_s, brief_duration),
     Price("megabytes at the most", "Score against peak memory", most_memory, memory),
-    Price("watt-hours per fold", "Score against energy", watt_hours, lambda hours: energy(hours * JOULES)),
+    Price("watt-hours per fold", "Score against energy", lambda cost: None if cost.energy_j is None else cost.energy_j / JOULES, lambda hours: energy(hours * JOULES)),
 )  # fmt: skip
 
 
@@ -171,7 +166,9 @@ def cost_chart(
     if not points or (len(points) > 1 and max(costs) < SPREAD * min(costs)):
         return None
     x = scale_over(costs, 52, width - 24, margin=0.08, log=max(costs) > LOG_FROM * min(costs))
-    band = _winners_interval(points)
+    # The winner's interval: differences far below that are not drawn as if they were large.
+    winner = next((point.result for point in points if point.result.verdict == "winner"), None)
+    band = [] if winner is None or winner.low is None or winner.high is None else [winner.low, winner.high]
     y = scale_over([*(point.score for point in points), *band], 250, 34, margin=0.1)
     shade = {"y": y(band[1]), "height": y(band[0]) - y(band[1])} if band else {}
     parts = [element("rect", x=52, width=width - 76, **shade, class_="shade")] if band else []
@@ -193,14 +190,6 @@ def _point(point: Point, x: Scale, y: Scale, price: Price) -> Markup:
     title = f"{result.name}: {estimate(result)}, {price.words(point.cost)}"
     mark = {"shape": SHAPE_OF[kind], "class_": f"mark {kind}", "title": title, "configuration": result.id}
     return marker(x(point.cost), y(point.score), size=5.5, **mark)
-
-
-def _winners_interval(points: Sequence[Point]) -> list[float]:
-    """Low and high of the winner: differences far below that are not drawn as if they were large."""
-    for result in (point.result for point in points):
-        if result.verdict == "winner" and result.low is not None and result.high is not None:
-            return [result.low, result.high]
-    return []
 
 
 def _front(points: Sequence[Point]) -> list[Point]:

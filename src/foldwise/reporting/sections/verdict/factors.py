@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
-from foldwise.judging.verdict_sections import FactorEffect, LevelMean, LevelPair, VarianceShare
+from foldwise.judging.verdict_sections import FactorEffect, LevelMean, VarianceShare
 from foldwise.judging.wording import in_text
 from foldwise.reporting.drawing.svg import (
     Numbers,
@@ -49,7 +50,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
         return None
     # All factors share their scales, so that a factor that matters little looks so beside one that matters much.
     longest = max(len(level.level) for effect in effects for level in effect.levels)
-    scales = panels(list(_scores(effects)), list(_differences(data, effects)), longest=longest)
+    scales = panels(_scores(effects), _differences(data, effects), longest=longest)
     return {
         "factors": {
             "sentence": summary.sentence,
@@ -72,30 +73,29 @@ def _parts(shares: Sequence[VarianceShare]) -> list[dict[str, Any]]:
     ]
 
 
-def _scores(effects: Sequence[FactorEffect]) -> Iterator[float]:
-    for effect in effects:
-        means = [level.mean for level in effect.levels]
-        scores = [value for matched in effect.sets for value in matched.scores]
-        yield from (value for value in (*means, *scores) if value is not None)
+def _scores(effects: Sequence[FactorEffect]) -> list[float]:
+    means = [level.mean for effect in effects for level in effect.levels]
+    scores = [value for effect in effects for matched in effect.sets for value in matched.scores]
+    return [value for value in (*means, *scores) if value is not None]
 
 
-def _differences(data: ReportData, effects: Sequence[FactorEffect]) -> Iterator[float]:
-    for effect in effects:
-        best = _ordered(data, effect)[0].level
-        for level in effect.levels:
-            away = _away(effect, best, level.level)
-            if away is not None:
-                yield from (end for end in (away.difference, away.low, away.high) if end is not None)
+def _differences(data: ReportData, effects: Sequence[FactorEffect]) -> list[float]:
+    aways = [
+        _away(effect, _ordered(data, effect)[0].level, level.level)
+        for effect in effects
+        for level in effect.levels
+    ]
+    ends = [end for away in aways if away for end in (away.difference, away.low, away.high)]
+    return [end for end in ends if end is not None]
 
 
 def _ordered(data: ReportData, effect: FactorEffect) -> list[LevelMean]:
     """Levels, the best mean first; those whose mean cannot be estimated last."""
     sign = data.verdict.metric.sign
-
-    def goodness(level: LevelMean) -> float:
-        return float("-inf") if level.mean is None else sign * level.mean
-
-    return sorted(effect.levels, key=goodness, reverse=True)
+    goodness = {
+        level.level: -math.inf if level.mean is None else sign * level.mean for level in effect.levels
+    }
+    return sorted(effect.levels, key=lambda level: goodness[level.level], reverse=True)
 
 
 def _away(effect: FactorEffect, best: str, level: str) -> Away | None:
@@ -103,12 +103,11 @@ def _away(effect: FactorEffect, best: str, level: str) -> Away | None:
     if level == best:
         return None
     pair = next((pair for pair in effect.pairs if {pair.a, pair.b} == {best, level}), None)
-    return None if pair is None else _turned(pair, turn=-1 if pair.b == level else 1)
-
-
-def _turned(pair: LevelPair, *, turn: int) -> Away:
+    if pair is None:
+        return None
     if pair.difference is None:
         return Away(None)
+    turn = -1 if pair.b == level else 1
     ends = sorted(turn * end for end in (pair.low, pair.high) if end is not None)
     low, high = (ends[0], ends[-1]) if len(ends) == 2 else (None, None)
     return Away(turn * pair.difference, low, high, worse=pair.conclusion == "better")
@@ -118,7 +117,11 @@ def _chart(data: ReportData, effect: FactorEffect, scales: Panels) -> dict[str, 
     levels, metric = _ordered(data, effect), data.verdict.metric
     order = [effect.levels.index(level) for level in levels]
     paid = [key for key in COSTS if any(level.cost.get(key) for level in levels)]
-    rows = [_row(effect, level, levels[0].level, paid) for level in levels]
+    rows = []
+    for level in levels:
+        costs = tuple((level.cost.get(key), COSTS[key][1](level.cost.get(key))) for key in paid)
+        away = _away(effect, levels[0].level, level.level)
+        rows.append(LevelRow(level.level, level.mean, score(level.mean), away, costs))
     heads = (
         f"{metric.title} →" if metric.higher_is_better else f"← {metric.title}",
         "difference to the best",
@@ -135,11 +138,6 @@ def _chart(data: ReportData, effect: FactorEffect, scales: Panels) -> dict[str, 
             rows, sets, scales, title=f"{in_text(metric.title)} of the levels of {name}", heads=heads
         ),
     }
-
-
-def _row(effect: FactorEffect, level: LevelMean, best: str, paid: Sequence[str]) -> LevelRow:
-    costs = tuple((level.cost.get(key), COSTS[key][1](level.cost.get(key))) for key in paid)
-    return LevelRow(level.level, level.mean, score(level.mean), _away(effect, best, level.level), costs)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.wording import in_text
+from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.rows import bar_cell, bar_head
 from foldwise.reporting.drawing.svg import Scale
@@ -33,31 +33,8 @@ COSTS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "train_s": ("training time", "s", brief_duration),
     "latency_ms": ("inference time", "ms/image", milliseconds),
 }
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A value, the ends of its interval, and its words."""
-
-    value: float | None
-    words: str
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class BarColumn:
-    """Bars of all configurations on one axis from zero."""
-
-    title: str
-    note: str
-    top: float
-    bars: list[Bar]
-
-    @property
-    def scale(self) -> Scale:
-        """Of the axis."""
-        return Scale(0.0, self.top, 4.0, 104.0)
+Bar = tuple[float | None, str, float | None, float | None]  # a value, its words, the ends of its interval
+Column = tuple[dict[str, Any], list[dict[str, Any]]]  # its head, and a cell for each configuration
 
 
 def section(data: ReportData) -> dict[str, Any] | None:
@@ -65,30 +42,20 @@ def section(data: ReportData) -> dict[str, Any] | None:
     scored = [result for result in data.configurations if result.estimate is not None]
     if len(scored) < 2:
         return None
-    shown, family = scored[:MAX_SHOWN], _family(data)
+    shown, family = scored[:MAX_SHOWN], FAMILIES[data.task]
     columns = _columns(data, shown, SHOWN[family].split())
     ranked = [_ranked(name, shown) for name, _ in columns]
-    rows = [
-        {
-            "name": result.name,
-            "cells": [
-                _cell(result, name, ranks[index]) for (name, _), ranks in zip(columns, ranked, strict=True)
-            ],
-        }
-        for index, result in enumerate(shown)
-    ]
+    rows = []
+    for index, result in enumerate(shown):
+        cells = []
+        for (name, _), ranks in zip(columns, ranked, strict=True):
+            value = _value(result, name)
+            cells.append({"shown": score(value), "value": value, "share": ranks[index] or 0.0})
+        rows.append({"name": result.name, "cells": cells})
     heads = [_head(data, name, same) for name, same in columns]
     bars = _bars(data, shown, BARS[family].split())
     table = {"heads": heads, "rows": rows, "left_out": len(scored) - len(shown)}
     return {"metrics": table | {"bars": bars, "open": len(shown) <= MAX_OPEN}}
-
-
-def _family(data: ReportData) -> str:
-    if data.segmentation:
-        return "segmentation"
-    if data.multilabel:
-        return "multilabel"
-    return "binary" if len(data.classes) == 2 else "multiclass"
 
 
 def _value(result: ConfigurationResult, name: str) -> float | None:
@@ -136,11 +103,6 @@ def _ranked(name: str, shown: Sequence[ConfigurationResult]) -> list[float | Non
     ]
 
 
-def _cell(result: ConfigurationResult, name: str, rank: float | None) -> dict[str, Any]:
-    value = _value(result, name)
-    return {"shown": score(value), "value": value, "share": rank or 0.0}
-
-
 def _bars(data: ReportData, shown: Sequence[ConfigurationResult], wanted: Sequence[str]) -> dict[str, Any]:
     """One column of bars for each metric and cost, on an axis from zero."""
     columns = [
@@ -148,39 +110,35 @@ def _bars(data: ReportData, shown: Sequence[ConfigurationResult], wanted: Sequen
         for name in wanted
         if any(_value(result, name) is not None for result in shown)
     ]
-    columns += [_cost_column(shown, key) for key in COSTS if any(getattr(row.cost, key) for row in shown)]
-    heads = [
-        {"title": column.title, "note": column.note, "axis": bar_head(column.scale)} for column in columns
-    ]
+    for key, (title, unit, words) in COSTS.items():
+        paid = [getattr(result.cost, key) for result in shown]
+        if any(paid):
+            bars = [(cost, words(cost), None, None) for cost in paid]
+            columns.append(_column(title, unit, max(cost or 0.0 for cost in paid), bars))
     rows = [
-        {"name": result.name, "cells": [_drawn(column, index) for column in columns]}
+        {"name": result.name, "cells": [cells[index] for _, cells in columns]}
         for index, result in enumerate(shown)
     ]
-    return {"heads": heads, "rows": rows}
+    return {"heads": [head for head, _ in columns], "rows": rows}
 
 
-def _metric_column(data: ReportData, shown: Sequence[ConfigurationResult], name: str) -> BarColumn:
+def _metric_column(data: ReportData, shown: Sequence[ConfigurationResult], name: str) -> Column:
     metrics = [result.metrics.get(name) for result in shown]
     bars = [
-        Bar(metric.estimate, score(metric.estimate, 2), metric.low, metric.high)
+        (metric.estimate, score(metric.estimate, 2), metric.low, metric.high)
         if metric
-        else Bar(None, score(None))
+        else (None, score(None), None, None)
         for metric in metrics
     ]
     facts = data.verdict.metrics.get(name)
     title, averaging = (facts.title, facts.averaging) if facts else (METRICS[name].title, "")
-    return BarColumn(title, averaging, 1.0, bars)
+    return _column(title, averaging, 1.0, bars)
 
 
-def _cost_column(shown: Sequence[ConfigurationResult], key: str) -> BarColumn:
-    title, unit, words = COSTS[key]
-    paid = [getattr(result.cost, key) for result in shown]
-    return BarColumn(
-        title, unit, max(cost or 0.0 for cost in paid), [Bar(cost, words(cost)) for cost in paid]
-    )
-
-
-def _drawn(column: BarColumn, index: int) -> dict[str, Any]:
-    bar = column.bars[index]
-    drawing = bar_cell(bar.value, column.scale, words=bar.words, low=bar.low, high=bar.high)
-    return {"drawing": drawing, "value": bar.value, "low": bar.low, "high": bar.high}
+def _column(title: str, note: str, top: float, bars: Sequence[Bar]) -> Column:
+    scale = Scale(0.0, top, 4.0, 104.0)
+    cells = []
+    for value, words, low, high in bars:
+        drawn = bar_cell(value, scale, words=words, low=low, high=high)
+        cells.append({"drawing": drawn, "value": value, "low": low, "high": high})
+    return {"title": title, "note": note, "axis": bar_head(scale)}, cells
