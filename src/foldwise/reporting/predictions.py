@@ -96,12 +96,11 @@ def _read(out: Path, root: Path, model: dict[str, Any]) -> list[Prediction]:
     classes, several = list(model["classes"]), model["task"] == "multilabel_classification"
     with (out / TABLE).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    if "mask" in (rows[0] if rows else ()):
+    if rows and "mask" in rows[0]:
+        shares = (_numbers(row, "share_", classes) for row in rows)
         return [
-            Prediction(
-                row["image"], _numbers(row, "share_", classes), (), float(row["certainty"]), row["overlay"]
-            )
-            for row in rows
+            Prediction(row["image"], share, (), float(row["certainty"]), row["overlay"])
+            for row, share in zip(rows, shares, strict=True)
         ]
     kind = "calibrated_" if rows and f"calibrated_{classes[0]}" in rows[0] else "probability_"
     return [_labels(row, kind, classes, root, several=several) for row in rows]

@@ -171,13 +171,25 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
     results = [result for item in fits if (result := folder.result(item.id))]
     auxiliary = [item for item in read_auxiliary(folder, plan) if item.done]
     scored = {result.id for result in verdict.configurations if result.estimate is not None}
-    done = [item for item in _done(folder, fits) if item.settings["repeat"] == 0]
-    tested = [item for item in done if item.settings["configuration"] in scored]
+    by_fold = sorted(fits, key=lambda item: (item.settings["repeat"], item.settings["fold"]))
+    done = [item for item in by_fold if (folder.result(item.id) or {}).get("status") == "done"]
+    # Every image is tested once a repeat, so the first repeat has all of them, and pictures show one prediction each.
+    tested = [
+        item for item in done if item.settings["repeat"] == 0 and item.settings["configuration"] in scored
+    ]
+    folders: dict[str, list[Path]] = {str(item.settings["configuration"]): [] for item in fits}
+    for item in done:
+        folders[item.settings["configuration"]].append(folder.done(item.id))
+    watched = {
+        str(item.settings["configuration"]): folder.done(item.id) / "watched.npz"
+        for item in fits
+        if item.settings["repeat"] == item.settings["fold"] == 0
+    }
     segmentation = str(verdict.task).endswith("segmentation")
     return ReportData(
         verdict=verdict,
         curves=curves or read_curves(folder.curves),
-        cases=_cases(folder.cases),
+        cases=[_case(row) for row in _table(folder.cases)],
         audit=read_json(folder.audit),
         environment=read_json(folder.environment) if folder.environment.exists() else {},
         study_text=folder.study_file.read_text(encoding="utf-8"),
@@ -186,31 +198,16 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
         probabilities={} if segmentation else _probabilities(folder, tested),
         predictions=_predictions(folder, tested, auxiliary) if segmentation else {},
         trainings={configuration.id: configuration.training for configuration in plan.configurations},
-        snapshots=_snapshots(folder, fits),
-        folders=_folders(folder, fits),
+        snapshots={configuration: path for configuration, path in watched.items() if path.exists()},
+        folders=folders,
         images=_images(folder),
         run_path=_run_path(folder.root),
         validation=study.validate_,
-        statistics=_table(folder.statistics),
+        statistics=_table(folder.statistics) if folder.statistics.exists() else (),
     )
 
 
-def _done(folder: RunFolder, fits: Sequence[Item]) -> Iterator[Item]:
-    """The fits that are done, the first fold of the first repeat first."""
-    for item in sorted(fits, key=lambda item: (item.settings["repeat"], item.settings["fold"])):
-        if (folder.result(item.id) or {}).get("status") == "done":
-            yield item
-
-
-def _cases(path: Path) -> list[CaseRow]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [_case(row) for row in csv.DictReader(file)]
-
-
 def _table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file; none where an older run has not written it."""
-    if not path.exists():
-        return []
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -248,25 +245,8 @@ def _run_path(root: Path) -> str:
     )
 
 
-def _folders(folder: RunFolder, fits: Sequence[Item]) -> dict[str, list[Path]]:
-    folders: dict[str, list[Path]] = {str(item.settings["configuration"]): [] for item in fits}
-    for item in _done(folder, fits):
-        folders[item.settings["configuration"]].append(folder.done(item.id))
-    return folders
-
-
-def _snapshots(folder: RunFolder, fits: Sequence[Item]) -> dict[str, Path]:
-    files = {
-        str(item.settings["configuration"]): folder.done(item.id) / "watched.npz"
-        for item in fits
-        if item.settings["repeat"] == item.settings["fold"] == 0
-    }
-    return {configuration: path for configuration, path in files.items() if path.exists()}
-
-
 def _probabilities(folder: RunFolder, tested: Sequence[Item]) -> dict[str, dict[int, NDArray[Any]]]:
     probabilities: dict[str, dict[int, NDArray[Any]]] = {}
-    # Every image is tested once a repeat, so the first repeat has all of them, and pictures show one prediction each.
     for item in tested:
         with _arrays(folder.done(item.id) / "scores.npz") as arrays:
             cases, shares = arrays["case"].tolist(), arrays["probabilities"].astype(np.float64)

@@ -24,21 +24,15 @@ from foldwise.reporting.drawing.pictures import (
 from foldwise.reporting.drawing.svg import drawing, element, text
 from foldwise.study.spec import IGNORE
 
-NUM_COLOURS = (
-    15  # colours of a map; the sixteenth is for what does not count, so that a pixel takes four bits
-)
+# Of a map; the sixteenth colour is for what does not count, so that a pixel takes four bits.
+NUM_COLOURS = 15
 NOT_COUNTED: RGB = (110, 110, 110)
 RIGHT: RGB = (240, 228, 66)  # yellow: predicted, and there
 NOTHING: RGB = (16, 16, 16)
 # From dark to bright, each step lighter than the one before, so that it can be read without colours too.
 STOPS: tuple[RGB, ...] = (
-    (8, 8, 28),
-    (70, 18, 105),
-    (150, 38, 105),
-    (220, 80, 60),
-    (248, 155, 40),
-    (252, 250, 190),
-)
+    (8, 8, 28), (70, 18, 105), (150, 38, 105), (220, 80, 60), (248, 155, 40), (252, 250, 190),
+)  # fmt: skip
 
 
 def ramp() -> list[RGB]:

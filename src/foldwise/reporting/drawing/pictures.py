@@ -26,23 +26,12 @@ FALSE_NEGATIVE: RGB = (0, 130, 220)  # blue: there, not predicted
 WRONG_CLASS: RGB = (204, 121, 167)  # purple: something is there, and predicted as something else
 # Okabe & Ito, without black and without the colours of the errors; the background stays as it is.
 CLASS_COLOURS: tuple[RGB, ...] = (
-    (0, 158, 115),
-    (240, 228, 66),
-    (213, 94, 0),
-    (86, 180, 233),
-    (204, 121, 167),
-    (230, 159, 0),
-    (0, 114, 178),
-)
+    (0, 158, 115), (240, 228, 66), (213, 94, 0), (86, 180, 233), (204, 121, 167), (230, 159, 0), (0, 114, 178),
+)  # fmt: skip
 # Channels beyond three are given these lights and added up, as a microscopist overlays stains.
 LIGHTS: tuple[RGB, ...] = (
-    (0, 90, 255),
-    (0, 255, 60),
-    (255, 40, 40),
-    (255, 220, 0),
-    (255, 0, 220),
-    (0, 230, 230),
-)
+    (0, 90, 255), (0, 255, 60), (255, 40, 40), (255, 220, 0), (255, 0, 220), (0, 230, 230),
+)  # fmt: skip
 
 
 def displayed(image_CHW: NDArray[Any]) -> Pixels:

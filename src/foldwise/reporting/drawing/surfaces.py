@@ -30,17 +30,7 @@ from foldwise.reporting.drawing.svg import (
 LEVELS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 # One colour for each band between the levels, the classes band0 .. band8 of the style sheet: each is lighter than the
 # one before, and they are told apart by every kind of colour vision. Nine samples of viridis (public domain, CC0).
-RAMP = (
-    "#440154",
-    "#472d7b",
-    "#3b528b",
-    "#2c728e",
-    "#21918c",
-    "#28ae80",
-    "#5ec962",
-    "#addc30",
-    "#fde725",
-)
+RAMP = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
 SAME = 1e-5  # below a level counts as at it: a metric is often exactly what it is at the solution
 TRIVIAL = 1.0  # the level with a dashed line of its own
 SIDE, LEFT, TOP = 150.0, 34.0, 8.0
@@ -120,19 +110,16 @@ def _path(points: Sequence[tuple[float, float]], *, closed: bool = False) -> str
     # A straight run becomes one step: fewer bytes that look the same.
     merged: list[tuple[int, int]] = []
     for step in steps:
-        if merged and _straight(merged[-1], step):
-            merged[-1] = (merged[-1][0] + step[0], merged[-1][1] + step[1])
+        (a, b), (c, d) = merged[-1] if merged else (0, 0), step
+        # Parallel, and not backwards.
+        if merged and a * d == c * b and a * c + b * d > 0:
+            merged[-1] = (a + c, b + d)
         else:
             merged.append(step)
     if len(merged) < (3 if closed else 1):
         return ""
     listed = " ".join(f"{a} {b}" for a, b in (merged[:-1] if closed else merged))
     return f"M{whole[0][0]} {whole[0][1]}l{listed}{'z' if closed else ''}"
-
-
-def _straight(first: tuple[int, int], second: tuple[int, int]) -> bool:
-    """Whether two steps go the same way."""
-    return first[0] * second[1] == first[1] * second[0] and first[0] * second[0] + first[1] * second[1] > 0
 
 
 def _absent(plane: Plane, x: Scale, y: Scale) -> Markup:

@@ -141,7 +141,7 @@ def _class_bars(data: ReportData) -> dict[str, Any] | None:
 
 def _statistics(data: ReportData) -> dict[str, Any] | None:
     """Rows of quantities by columns of splits; each cell the median of the folds with its range. None without numbers."""
-    by_split = {split: [row for row in data.statistics if _role(row) == split] for split in SPLITS}
+    by_split = {split: [row for row in data.statistics if row["part"] == split] for split in SPLITS}
     if not all(by_split.values()):
         return None
     first = by_split["all"][0]
@@ -155,11 +155,6 @@ def _statistics(data: ReportData) -> dict[str, Any] | None:
         for key, title in ((key, _quantity(key, first)) for key in keys)
     ]
     return {"splits": list(SPLITS.values()), "rows": rows, "folds": len(by_split["test"])}
-
-
-def _role(row: Mapping[str, str]) -> str:
-    """Which split a row is of; runs made earlier call the validation part inner."""
-    return "validation" if row["part"] == "inner" else row["part"]
 
 
 def _quantity(key: str, row: Mapping[str, str]) -> str:
@@ -277,8 +272,7 @@ def phi(labels: Bools) -> Floats:
     values = labels.astype(np.float64)
     centred = values - values.mean(axis=0)
     spread = np.sqrt((centred**2).sum(axis=0))
-    varies = spread > 0
-    scaled = centred / np.where(varies, spread, np.nan)
+    scaled = centred / np.where(spread > 0, spread, np.nan)
     return np.asarray(scaled.T @ scaled)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -74,12 +74,11 @@ def compared_section(data: ReportData) -> dict[str, Any] | None:
 
 def winner_gallery(data: ReportData) -> dict[str, list[ShownCase]]:
     """Worst, median and best images of the winner; empty without images or scores."""
-    chosen = _chosen(data, EACH)
-    winner = data.winner
+    winner, show = data.winner, _segmented if data.segmentation else _classified
     if winner is None:
         return {}
-    show = _segmented if data.segmentation else _classified
-    return {kind: [show(data, winner.id, case) for case in cases] for kind, cases in chosen.items() if cases}
+    chosen = _chosen(data, EACH).items()
+    return {kind: [show(data, winner.id, case) for case in cases] for kind, cases in chosen if cases}
 
 
 def side_by_side(data: ReportData) -> tuple[list[ShownCase], list[tuple[str, list[ShownCase | None]]]]:
@@ -116,11 +115,8 @@ def _chosen(data: ReportData, each: int) -> dict[str, list[int]]:
         return {}
     if data.segmentation:
         masks = data.predictions.get(winner.id, {})
-        scores = {
-            case: value
-            for case, value in data.curves.image_scores.get(winner.id, {}).items()
-            if case in masks
-        }
+        image_scores = data.curves.image_scores.get(winner.id, {}).items()
+        scores = {case: value for case, value in image_scores if case in masks}
     else:
         shares = data.probabilities.get(winner.id, {})
         scores = {case: _certainty(data, case, shares_K) for case, shares_K in shares.items()}
@@ -207,9 +203,7 @@ def _mask_cell(data: ReportData, configuration: str, case: int) -> ShownCase | N
 
 def _classified(data: ReportData, configuration: str, case: int) -> ShownCase:
     plain, cell = _plain(data, case), _label_cell(data, configuration, case)
-    if cell is None:
-        return plain
-    return ShownCase(plain.name, cell.note, plain.pictures, cell.bars, cell.right, cell.truth, cell.predicted)
+    return plain if cell is None else replace(cell, pictures=plain.pictures)
 
 
 def _label_cell(data: ReportData, configuration: str, case: int) -> ShownCase | None:

@@ -9,7 +9,6 @@ from foldwise.judging.verdict_sections import (
     ClassThreshold,
     ConfigurationCalibration,
     Overconfidence,
-    Reliability,
     ThresholdsSection,
 )
 from foldwise.metrics.outputs import Ints
@@ -35,16 +34,23 @@ def section(data: ReportData) -> dict[str, Any] | None:
     if best is None:
         return None
     ranked = [result for result in data.configurations if result.id in records][:MAX_ROWS]
-    axis = "predicted probability"
-    if data.verdict.task == "multiclass_classification":
-        axis = "confidence"
+    # Of several classes the bins are of the predicted one, whatever it is.
+    axis = "confidence" if data.verdict.task == "multiclass_classification" else "predicted probability"
     return {
         "calibration": {
             "of": calibration.of,
             "descriptive": calibration.descriptive,
             "sentence": "" if calibration.descriptive else sentence(best),
             "panels": [
-                (words, _panel(best.name, words, reliability, calibration.num_bins, axis))
+                (
+                    words,
+                    reliability_panel(
+                        f"Reliability of {best.name}, {words}",
+                        reliability.bins,
+                        num_bins=calibration.num_bins,
+                        axis=axis,
+                    ),
+                )
                 for reliability, words in zip((best.before, best.after), STEPS.values(), strict=True)
                 if reliability is not None and reliability.bins
             ],
@@ -55,11 +61,6 @@ def section(data: ReportData) -> dict[str, Any] | None:
             "left_out": len(records) - len(ranked),
         }
     }
-
-
-def _panel(name: str, words: str, reliability: Reliability, num_bins: int, axis: str) -> Any:
-    title = f"Reliability of {name}, {words}"
-    return reliability_panel(title, reliability.bins or (), num_bins=num_bins, axis=axis)
 
 
 def sentence(record: ConfigurationCalibration) -> str:
@@ -79,6 +80,7 @@ def sentence(record: ConfigurationCalibration) -> str:
         "under-confident": "it is under-confident, by",
         "undecided": "no more is left than chance gives:",
     }[after.conclusion]
+    # Undecided, a sign is all there is to say; decided, the words already say it.
     amount = _signed(after) if after.conclusion == "undecided" else _size(after)
     temperature = score(record.temperature.median, 2)
     return f"{first} At its temperature, {temperature} (median of the folds), {second} {amount}."
@@ -146,13 +148,9 @@ def _label_row(name: str, label: ClassThreshold, winner: ConfigurationResult) ->
         cell(f"{label.validation_positives:g}", label.validation_positives),
     ]
     cells += [cell(score(measures.get(key)), measures.get(key)) for key in ("f1", "precision", "sensitivity")]
-    return {"name": name, "cells": cells, "fallback": _fallback(label)}
-
-
-def _fallback(label: ClassThreshold) -> str:
-    """What was done for a label with too few images, and in how many fits."""
     fallbacks = [(label.num_matched, "too few"), (label.num_never, "never predicted")]
-    return "; ".join(f"{words} in {number} of {label.num_fits} fits" for number, words in fallbacks if number)
+    words = [f"{words} in {number} of {label.num_fits} fits" for number, words in fallbacks if number]
+    return {"name": name, "cells": cells, "fallback": "; ".join(words)}
 
 
 def _methods(thresholds: ThresholdsSection, winner: ConfigurationResult) -> list[dict[str, Any]]:
@@ -164,6 +162,7 @@ def _methods(thresholds: ThresholdsSection, winner: ConfigurationResult) -> list
             "kind": "winner" if method.method == thresholds.method else "",
             "f1_macro": score(method.f1_macro),
             "f1_micro": score(method.f1_micro),
+            # Average precision needs no threshold: the same number would stand in every row.
             "ap": score(precision.estimate if precision else None)
             if method.method == thresholds.method
             else "",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foldwise.judging.verdict_configurations import (
     ConfigurationResult,
-    Measures,
     PrecisionRecall,
     ScoresBySplit,
 )
@@ -39,29 +38,26 @@ def section(data: ReportData) -> dict[str, Any] | None:
     winner = data.winner
     if winner is None or not winner.per_class:
         return None
-    names = _measures(winner.per_class.values())
+    measured = (
+        name
+        for values in winner.per_class.values()
+        for name, value in values.items()
+        if number(value) is not None
+    )
+    names = [name for name in dict.fromkeys(measured) if name != "support"]
+    # Counts of a class are whole numbers among scores.
+    digits = {name: 0 if name.startswith("num_") else 3 for name in names}
     rows = [
         {
             "name": name,
             "left_out": left_out(values),
-            "support": cell(_support(values), values.get("support")),
-            "cells": [_measure_cell(values.get(measure), measure) for measure in names],
+            "support": cell(score(values.get("support"), 0), values.get("support")),
+            "cells": [cell(score(values.get(name), digits[name]), values.get(name)) for name in names],
         }
         for name, values in winner.per_class.items()
     ]
-    return {
-        "classes": {"names": [plain(name) for name in names], "rows": rows} | _drawing(data, winner, names)
-    }
-
-
-def _measures(classes: Iterable[Measures]) -> list[str]:
-    """What any class has a number of, but for its support."""
-    names = (name for values in classes for name, value in values.items() if number(value) is not None)
-    return [name for name in dict.fromkeys(names) if name != "support"]
-
-
-def _measure_cell(value: Any, measure: str) -> Cell:
-    return cell(score(value, 0 if measure.startswith("num_") else 3), value)
+    shown = {"names": [plain(name) for name in names], "rows": rows}
+    return {"classes": shown | _drawing(data, winner, names)}
 
 
 def _drawing(data: ReportData, winner: ConfigurationResult, names: list[str]) -> dict[str, Any]:
@@ -81,11 +77,6 @@ def left_out(values: Mapping[str, Any]) -> str:
     if values.get("scored") is False:
         return "not scored: some fold lacks it"
     return "too rare to count in AUROC and average precision" if values.get("ranked") is False else ""
-
-
-def _support(values: Measures) -> str:
-    support = number(values.get("support"))
-    return NOTHING if support is None else f"{support:.0f}"
 
 
 def strip_measure(names: list[str], deciding: str) -> str | None:

@@ -168,7 +168,13 @@ def _example(data: ReportData, robustness: RobustnessSection) -> dict[str, Any] 
     winner = data.winner
     if winner is None or data.images is None:
         return None
-    item = next((item for item in data.auxiliary if _is_first(item, winner.id)), None)
+    first = {"configuration": winner.id, "repeat": 0, "fold": 0}
+    items = (
+        item
+        for item in data.auxiliary
+        if item.kind == "robustness" and first.items() <= item.settings.items()
+    )
+    item = next(items, None)
     if item is None:
         return None
     draw = _segmented if data.segmentation else _classified
@@ -180,15 +186,6 @@ def _example(data: ReportData, robustness: RobustnessSection) -> dict[str, Any] 
     ]
     noise = [f"{robustness.noise[x]:g}" for x in noises]
     return {"file": data.cases[case].name, "name": winner.name, "noise": noise, "rows": rows}
-
-
-def _is_first(item: AuxiliaryItem, configuration: str) -> bool:
-    settings = item.settings
-    return (
-        item.kind == "robustness"
-        and settings["configuration"] == configuration
-        and settings["repeat"] == settings["fold"] == 0
-    )
 
 
 def _segmented(
