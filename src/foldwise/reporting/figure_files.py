@@ -261,7 +261,8 @@ def standalone(drawing: Markup, *, title: str, notes: Sequence[str] = ()) -> str
 def _rules(drawing: str) -> list[str]:
     """The rules of the style sheets that speak of nothing but what the drawing holds."""
     css = re.sub(r"/\*.*?\*/", "", joined("styles"), flags=re.DOTALL)
-    colours = dict(re.findall(r"--([\w-]+):\s*([^;]+);", css[: css.index("}")]))  # the light ones come first
+    # The light ones come first.
+    colours = dict(re.findall(r"--([\w-]+):\s*([^;]+);", css[: css.index("}")]))
     drawn = {name for listed in re.findall(r'class="([^"]*)"', drawing) for name in listed.split()}
     drawn |= {"name", "strong", "tick"}
     rules = [f"svg {{ {FONT} }}"]

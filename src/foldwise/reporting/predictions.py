@@ -61,13 +61,7 @@ class Prediction:
 
 
 def write_pictures(winner: Path, images: Path, out: Path) -> tuple[Path, Path]:
-    """Draw what `out` holds of predictions: its ``pictures.html`` and ``pictures.png``.
-
-    Args:
-        winner: the folder of the model that predicted.
-        images: the folder or the image that was predicted.
-        out: the folder of the predictions.
-    """
+    """Draw what `out` holds of predictions of `images`, by the winner: its ``pictures.html`` and ``pictures.png``."""
     record = read_json(winner / "model.json")
     model = record["members"][0]["model"]
     classes, segments = list(model["classes"]), str(model["task"]).endswith("segmentation")
@@ -102,6 +96,7 @@ def _read(out: Path, root: Path, model: dict[str, Any]) -> list[Prediction]:
             Prediction(row["image"], share, (), float(row["certainty"]), row["overlay"])
             for row, share in zip(rows, shares, strict=True)
         ]
+    # Calibrated probabilities are there only where the winner could be calibrated.
     kind = "calibrated_" if rows and f"calibrated_{classes[0]}" in rows[0] else "probability_"
     return [_labels(row, kind, classes, root, several=several) for row in rows]
 
@@ -254,7 +249,8 @@ def _draw_cell(
     if cell.right is not None:
         pen.rectangle((left - 3, top - 3, left + CELL_PX + 2, top + CELL_PX + 2), outline=colour, width=3)
     below = top + CELL_PX + 5
-    amount = percent(cell.share).replace("\u00a0", " ")  # the font has no unbreakable space
+    # The font has no unbreakable space.
+    amount = percent(cell.share).replace("\u00a0", " ")
     room = CELL_PX - round(_font().getlength(amount)) - 6
     _write(pen, (left, below), cell.words, colour, room)
     _write(pen, (left + CELL_PX - round(_font().getlength(amount)), below), amount, MUTED, CELL_PX)

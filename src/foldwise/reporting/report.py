@@ -123,10 +123,10 @@ def render(data: ReportData, *, live: str | None = None) -> str:
     """The page. Every name from the study or the files is escaped; nothing is loaded from anywhere.
 
     Args:
-        data: of the run.
         live: the digest of the state that is shown, for a page that asks its server for news; None makes one that
             asks nobody.
     """
+    # A page on disk has nobody to ask: its policy forbids it every connection.
     environment = _report_environment(data, "scripts", *(["live"] if live is not None else []))
     return environment.get_template("report.html.j2").render(
         **everywhere(data), sections=sections_of(data), header=answer.header(data), live=live

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.data.cache.packed import open_packed
+from foldwise.data.cache.packed import Packed, open_packed
 from foldwise.errors import RunError
 from foldwise.judging.curves import Curves, read_curves
 from foldwise.judging.verdict import Verdict, read_verdict
@@ -24,18 +24,6 @@ from foldwise.study.spec import Validation
 from foldwise.study.training import Task, Training
 
 Result = Mapping[str, Any]
-
-
-class Images(Protocol):
-    """What the report needs of `foldwise.data.cache.packed.Packed`."""
-
-    shapes: NDArray[Any]
-
-    def image(self, index: int) -> NDArray[Any]:
-        """(C, H, W) in its own type."""
-
-    def target(self, index: int) -> NDArray[np.uint8]:
-        """(H, W) class indices, 255 where nothing counts."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +77,7 @@ class ReportData:
     trainings: Mapping[str, Training] = field(default_factory=dict)
     snapshots: Mapping[str, Path] = field(default_factory=dict)
     folders: Mapping[str, Sequence[Path]] = field(default_factory=dict)
-    images: Images | None = None
+    images: Packed | None = None
     run_path: str = "run"
     validation: Validation = field(default_factory=Validation)
     statistics: Sequence[Mapping[str, str]] = ()
@@ -155,7 +143,6 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
     """Read a run folder that was judged; nothing is computed.
 
     Args:
-        folder: of the run.
         verdict, curves: on what is done; by default those that were written.
 
     Raises:
@@ -170,6 +157,7 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
     fits = [item for item in plan.items if item.kind == "fit"]
     results = [result for item in fits if (result := folder.result(item.id))]
     auxiliary = [item for item in read_auxiliary(folder, plan) if item.done]
+    # Configurations without a score have no place in pictures that compare.
     scored = {result.id for result in verdict.configurations if result.estimate is not None}
     by_fold = sorted(fits, key=lambda item: (item.settings["repeat"], item.settings["fold"]))
     done = [item for item in by_fold if (folder.result(item.id) or {}).get("status") == "done"]
@@ -226,7 +214,7 @@ def _case(row: Mapping[str, str]) -> CaseRow:
     )
 
 
-def _images(folder: RunFolder) -> Images | None:
+def _images(folder: RunFolder) -> Packed | None:
     """The decoded images; a report without pictures is better than none when the cache was cleared."""
     plan = folder.load_plan()
     digest = next((str(item.settings["packed"]) for item in plan.items if "packed" in item.settings), None)

@@ -39,81 +39,59 @@ class Dot:
     configuration: str | None = None
 
 
-@dataclass(frozen=True)
-class ClassScores:
-    """One class: the value of the winner, and the dots of the others."""
-
-    name: str
-    winner: float | None
-    others: Sequence[Dot]
+# Of a class its name, the value of the winner, and the dots of the others.
+StripRow = tuple[str, float | None, Sequence[Dot]]
 
 
 def class_strip(
-    rows: Sequence[tuple[str, float | None, Sequence[Dot]]],
-    *,
-    title: str,
-    width: int = 880,
-    winner: Dot | None = None,
+    rows: Sequence[StripRow], *, title: str, width: int = 880, winner: Dot | None = None
 ) -> Markup:
     """One line per class: every configuration a faint dot, the winner a diamond with its number.
 
     Args:
-        rows: of each class its name, the value of the winner, and the dots of the others.
+        rows: of every class.
         title: what the values are.
-        width: in pixels.
         winner: its id and name; its value is not read.
     """
-    lines = [ClassScores(*row) for row in rows]
-    values = [dot.value for row in lines for dot in row.others]
-    values += [row.winner for row in lines if row.winner is not None]
-    left = min(240, 24 + 7 * max(len(row.name) for row in lines))
+    values = [dot.value for _, _, others in rows for dot in others]
+    values += [value for _, value, _ in rows if value is not None]
+    left = min(240, 24 + 7 * max(len(name) for name, *_ in rows))
     x = scale_over(values, left, width - 30)
-    bottom = 18 + 30 * len(lines)
+    bottom = 18 + 30 * len(rows)
     parts = [*grid(x, 10, bottom, 6), *tick_labels(x, bottom + 14, 6)]
-    for place, row in enumerate(lines):
+    for place, row in enumerate(rows):
         parts += _line(row, x, 26.0 + 30 * place, winner)
     parts.append(text(f"{title} →", width - 30, bottom + 28, anchor="end", class_="tick title"))
-    return drawing(
-        *parts,
-        width=width,
-        height=bottom + 34,
-        title=f"{title} of every class",
-        class_="chart wide",
-        numbers=_strip_numbers(lines, winner),
-    )
+    named, numbers = f"{title} of every class", _strip_numbers(rows, winner)
+    return drawing(*parts, width=width, height=bottom + 34, title=named, class_="chart wide", numbers=numbers)
 
 
-def _line(row: ClassScores, x: Scale, middle: float, winner: Dot | None) -> list[Markup]:
+def _line(row: StripRow, x: Scale, middle: float, winner: Dot | None) -> list[Markup]:
     """The name of a class, the dots of the others, and the winner with its number."""
-    parts = [text(fitted(row.name, 32), x.start - 14, middle + 4, class_="name", anchor="end")]
-    parts += [
-        element(
-            "circle",
-            cx=x(dot.value),
-            cy=middle + (number % 3 - 1) * 3,  # in three lanes, so that equal values can be told apart
-            r=3.4,
-            class_="dot",
-            data_configuration=dot.configuration,
-        )
-        for number, dot in enumerate(row.others)
-    ]
-    if row.winner is not None:
-        configuration, left = winner.configuration if winner else None, x(row.winner)
+    name, value, others = row
+    parts = [text(fitted(name, 32), x.start - 14, middle + 4, class_="name", anchor="end")]
+    for number, dot in enumerate(others):
+        # In three lanes, so that equal values can be told apart.
+        lane = middle + (number % 3 - 1) * 3
+        owner = dot.configuration
         parts.append(
-            marker(left, middle, shape="diamond", class_="mark winner", size=6, configuration=configuration)
+            element("circle", cx=x(dot.value), cy=lane, r=3.4, class_="dot", data_configuration=owner)
         )
-        parts.append(text(score(row.winner), left, middle - 9, class_="name strong", anchor="middle"))
+    if value is not None:
+        owner, left = winner.configuration if winner else None, x(value)
+        kind = "mark winner"
+        parts.append(marker(left, middle, shape="diamond", class_=kind, size=6, configuration=owner))
+        parts.append(text(score(value), left, middle - 9, class_="name strong", anchor="middle"))
     return parts
 
 
-def _strip_numbers(rows: Sequence[ClassScores], winner: Dot | None) -> Numbers:
+def _strip_numbers(rows: Sequence[StripRow], winner: Dot | None) -> Numbers:
     """A row for each class; a column for each configuration, the winner first."""
-    names = dict.fromkeys(dot.name for row in rows for dot in row.others)
+    names = dict.fromkeys(dot.name for _, _, others in rows for dot in others)
     table = []
-    for row in rows:
-        values = {dot.name: dot.value for dot in row.others}
-        first = (row.winner,) if winner else ()
-        table.append((row.name, *first, *(values.get(name) for name in names)))
+    for name, value, others in rows:
+        values = {dot.name: dot.value for dot in others}
+        table.append((name, *((value,) if winner else ()), *(values.get(other) for other in names)))
     return Numbers(("", *((winner.name,) if winner else ()), *names), table)
 
 
@@ -144,10 +122,8 @@ def correlation_matrix(names: Sequence[str], phi: Any, together: Any, *, title: 
     """The lower triangle of a matrix of correlations, each cell with its labels and numbers for a pointer.
 
     Args:
-        names: K labels.
         phi: (K, K); nan is drawn empty.
         together: (K, K) images that have both.
-        title: of the picture.
     """
     K = len(names)
     side = ROOMY_PX if K <= ROOMY else CELL_PX
@@ -169,16 +145,10 @@ def correlation_matrix(names: Sequence[str], phi: Any, together: Any, *, title: 
     # The legend is 240 pixels wide, even below a small matrix.
     width = max(left + side * K + 6, left + 250)
     rows = [(names[a], names[b], float(phi[a, b]), int(together[a, b])) for a, b in pairs]
-    return drawing(
-        *parts,
-        width=width,
-        height=below + 52,
-        title=title,
-        class_="chart wide"
-        if width > 560
-        else "chart",  # to be scrolled on a phone, where it could not be read
-        numbers=Numbers(("label", "other", "correlation", "images with both"), rows),
-    )
+    numbers = Numbers(("label", "other", "correlation", "images with both"), rows)
+    # A wide one is scrolled on a phone, where it could not be read otherwise.
+    kind = "chart wide" if width > 560 else "chart"
+    return drawing(*parts, width=width, height=below + 52, title=title, class_=kind, numbers=numbers)
 
 
 def _cell(corner: tuple[float, float], side: int, value: float, strongest: float, words: str) -> list[Markup]:

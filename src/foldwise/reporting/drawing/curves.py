@@ -69,12 +69,7 @@ def _points(lines: Sequence[tuple[str, RankingCurve]]) -> list[tuple[str | float
 
 
 def threshold_panel(title: str, curves: ThresholdCurve) -> Markup:
-    """F1 of one label against its threshold: every fit thin, their mean thick, and a mark at each threshold chosen.
-
-    Args:
-        title: the label.
-        curves: of its F1.
-    """
+    """F1 of one label against its threshold: every fit thin, their mean thick, and a mark at each threshold chosen."""
     # Logarithmic, since the best threshold of a rare label is far below one half.
     x, y = Scale(0.001, 1, 30, 216, log=True), Scale(0, 1, 110, 14)
     parts = [axes(x, y, x_title="threshold →", y_title="↑ F1", count=2)]
@@ -93,7 +88,6 @@ def reliability_panel(title: str, bins: Sequence[ReliabilityBin], *, num_bins: i
     """Points with their intervals, the diagonal of a perfect model, and bars of counts under the same axis.
 
     Args:
-        title: for those who cannot see it.
         bins: of the verdict, those that hold something.
         num_bins: how many there are between 0 and 1, also those that hold nothing.
         axis: its title: what the probabilities are of.
@@ -146,7 +140,6 @@ def speed_panel(
     """One model: a line with ranges for each hue, and the limit dashed; the axis of the speeds begins at 0.
 
     Args:
-        title: for those who cannot see it.
         lines: by the number of a hue, what was measured at every batch size; None where it could not be.
         limits: by batch size, images per second of the bare step.
     """

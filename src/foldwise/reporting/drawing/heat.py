@@ -59,7 +59,8 @@ class HeatScale:
         ticks, last = [0.0], 0.0
         for value in (step * 10.0**power for power in range(-3, 4) for step in (1, 2, 5)):
             share = (value / self.most) ** 0.5
-            if share - last >= 0.16 and share <= 0.86:  # so that no two numbers touch
+            # So that no two numbers touch.
+            if share - last >= 0.16 and share <= 0.86:
                 ticks.append(value)
                 last = share
         return [*ticks, self.most]
@@ -83,7 +84,8 @@ def classes_uri(mask_HW: NDArray[Any], num_classes: int) -> str:
     colours = [NOTHING, *(class_colour(k) for k in range(1, num_classes))]
     if num_classes == 2:
         colours[1] = (240, 240, 240)
-    if num_classes > IGNORE:  # the palette is full; such masks have no pixels that do not count
+    # The palette is full; such masks have no pixels that do not count.
+    if num_classes > IGNORE:
         return flat_uri(mask_HW, colours)
     return flat_uri(np.where(mask_HW == IGNORE, num_classes, mask_HW), [*colours, NOT_COUNTED])
 

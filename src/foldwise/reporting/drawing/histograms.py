@@ -33,7 +33,6 @@ def histogram(title: str, shares: Sequence[Floats], reach: float, highest: float
     """The share of numbers in every bin from -`reach` to `reach`: the first filled, others as thin outlines.
 
     Args:
-        title: for those who cannot see it.
         shares: one array of equally wide bins for each set of numbers.
         reach: end of the scale, on both sides.
         highest: share at the upper end of the scale.
@@ -73,16 +72,13 @@ def ridges(
     """The earliest epoch at the back, the latest in front; all ridges of a drawing have one scale.
 
     Args:
-        title: for those who cannot see it.
         edges: (B + 1,) of the bins.
         counts_EB: how many lie in every bin, an epoch a row; nan is drawn as nothing.
-        epochs: their numbers; 0 is before training.
-        chosen: the epoch that is marked.
-        x_title: what lies along the axis.
         decades: the edges are decimal logarithms, and the ticks say what they are logarithms of.
     """
     counts_EB = np.nan_to_num(counts_EB)
-    wanted = int(counts_EB.sum(axis=1).max(initial=0) ** 0.5)  # few numbers in many bins would be noise
+    # Few numbers in many bins would be noise.
+    wanted = int(counts_EB.sum(axis=1).max(initial=0) ** 0.5)
     edges, counts_EB = fewer_bins(edges, counts_EB, min(max(wanted, MIN_BINS), MAX_BINS))
     x = Scale(float(edges[0]), float(edges[-1]), LEFT, RIGHT)
     bottom = TOP + STEP_PX * (len(epochs) - 1)

@@ -114,7 +114,6 @@ def data_uri(picture: Pixels, *, longest_px: int = LONGEST_PX, flat: bool = Fals
     """A WebP picture, at most `longest_px` on its longer side, as a data URI.
 
     Args:
-        picture: (H, W, 3).
         longest_px: larger pictures are made smaller, smaller ones stay.
         flat: a mask: its edges are kept hard.
     """

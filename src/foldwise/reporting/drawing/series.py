@@ -104,10 +104,8 @@ def learning_panel(
     """Above, training and inner-validation loss of every fold; below, the validation score, on one scale for all.
 
     Args:
-        title: name of the configuration.
         results: result.json of its fits; each gives one thin line of either kind, and a mark at the chosen epoch.
         scores: of the lower drawing; None leaves it out.
-        select: the name of the validation score.
     """
     fits = [_with_losses(result) for result in results]
     last = max((len(epochs) for epochs in fits), default=1)

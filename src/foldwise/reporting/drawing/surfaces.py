@@ -86,7 +86,8 @@ def _bands(plane: Plane, x: Scale, y: Scale) -> list[Markup]:
     )
     parts = []
     reached = [level for level in LEVELS if level - SAME < masked.max()]
-    lowest = sum(1 for level in reached if level - SAME < masked.min())  # the band of the whole ground
+    # The band of the whole ground.
+    lowest = sum(1 for level in reached if level - SAME < masked.min())
     for place, level in list(enumerate([-np.inf, *reached]))[lowest:]:
         polygons, offsets = lines.filled(-np.inf if place == lowest else level - SAME, np.inf)
         path = "".join(
@@ -166,7 +167,8 @@ def _trail(trail: Trail, x: Scale, y: Scale) -> list[Markup]:
     for place in {0, last}:
         words = "start" if place == 0 else f"{trail.epochs[place]}"
         a, b = points[place]
-        left = a > (x.start + x.end) / 2  # where there is room for the word
+        # Where there is room for the word.
+        left = a > (x.start + x.end) / 2
         anchor = "end" if left else "start"
         parts.append(text(words, a + (-6 if left else 6), b - 5, class_="name haloed", anchor=anchor))
     return parts

@@ -23,8 +23,6 @@ def element(tag: str, *children: str | Markup, **attributes: str | float | None)
     """``<tag ...>children</tag>``; values and plain text are escaped, `Markup` is taken as it is.
 
     Args:
-        tag: name of the element.
-        children: what stands inside.
         attributes: ``stroke_width`` becomes ``stroke-width`` and ``class_`` becomes ``class``; None is left out.
     """
     listed = "".join(
@@ -62,7 +60,8 @@ class Numbers:
 
 def _plain(value: str | float | None) -> str:
     if isinstance(value, str):
-        return " ".join(value.split())  # a row is one line
+        # A row is one line.
+        return " ".join(value.split())
     return "" if value is None or not math.isfinite(value) else f"{value:.7g}"
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from foldwise.data.cache.packed import Packed
 from foldwise.metrics.outputs import Bools, Floats, Ints
 from foldwise.reporting.drawing.classes import bars, commonest, correlation_matrix
 from foldwise.reporting.drawing.pictures import data_uri, displayed
-from foldwise.reporting.report_data import CaseRow, Images, ReportData
+from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.sections.images.gallery import Picture, truth_of
 from foldwise.reporting.wording import count, score
 
@@ -81,7 +82,7 @@ def copies(data: ReportData) -> tuple[list[list[Picture]], int]:
     return shown, len(alike)
 
 
-def _picture(images: Images, row: CaseRow, words: str) -> Picture:
+def _picture(images: Packed, row: CaseRow, words: str) -> Picture:
     return Picture(data_uri(displayed(images.image(row.index)), longest_px=144), words)
 
 
@@ -135,6 +136,7 @@ def _class_bars(data: ReportData) -> dict[str, Any] | None:
     unlabelled = sum(not case.labels for case in data.cases)
     if data.multilabel and unlabelled:
         rows.append(("(no label)", unlabelled))
+    # Of very many classes a drawing has no room.
     rows, left_over = commonest(rows, [number for _, number in rows])
     return {"drawing": bars(rows, title="Images per class"), "left_over": left_over}
 
@@ -145,6 +147,7 @@ def _statistics(data: ReportData) -> dict[str, Any] | None:
     if not all(by_split.values()):
         return None
     first = by_split["all"][0]
+    # The spread of a channel stands beside its mean, in one cell.
     keys = [key for key in first if key not in ("repeat", "fold", "part") and not key.startswith("std ")]
     rows = [
         {

@@ -27,6 +27,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
     compared, by_score = data.curves.images, data.segmentation or data.multilabel
     if compared is None:
         return None
+    # Of single labels more than half of the configurations have to be wrong; a lowest score has no such limit.
     worst = [image for image in compared.hardest if by_score or image.ease < 0.5][:EACH]
     shown = {image.case for image in worst}
     galleries = {
@@ -132,6 +133,7 @@ def _wrong(data: ReportData, case: int, ids: Sequence[str], truth: NDArray[np.ui
         if path is not None:
             with np.load(path, allow_pickle=False) as arrays:
                 masks.append(arrays[str(case)] != truth)
+    # What counts for nobody is neither right nor wrong, and is drawn grey.
     return np.where(truth == IGNORE, np.nan, np.mean(masks, axis=0)) if masks else None
 
 

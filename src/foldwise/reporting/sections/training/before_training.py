@@ -133,6 +133,7 @@ def _used(data: ReportData, augment: dict[str, Any], crop_px: int | None) -> str
         if (training := data.trainings.get(result.id)) is not None
         and (training.augment, training.crop_px) == wanted
     ]
+    # What all have needs no names.
     return "" if len(names) == len(data.configurations) else some(names, MAX_NAMES)
 
 

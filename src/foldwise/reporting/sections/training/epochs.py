@@ -202,6 +202,7 @@ def _chosen_epochs(fits: Sequence[Mapping[str, Any]]) -> str:
     at_end = sum(epoch >= last for epoch in chosen)
     span = f"epoch {chosen[0]}" if chosen[0] == chosen[-1] else f"epochs {chosen[0]} to {chosen[-1]}"
     late = ""
+    # Where most fits chose their last epoch, training may have ended before it was done.
     if at_end * 2 > len(chosen) and last > 1:
         late = f"; {at_end} of {len(chosen)} at the last: more epochs may help"
     return f"chosen: {span} of {last}{late}"

@@ -65,19 +65,11 @@ def _norms(look: Look, drawn: list[int], kind: str) -> Markup:
     # A norm grows with the root of the number of weights: divided by it, layers of any size can be compared.
     sizes_EN = np.asarray(look.arrays[f"{kind}_norm"], dtype=np.float64) / np.sqrt(look.arrays["sizes"])
     names, epochs = _names(look), look.epochs
-    lines = [
-        Series(
-            # A gradient of 0 has no place on a logarithmic axis.
-            [
-                (epoch, float(size))
-                for epoch, size in zip(epochs, sizes_EN[:, layer], strict=True)
-                if size > 0
-            ],
-            hue % HUES,
-            names[layer],
-        )
-        for hue, layer in enumerate(drawn)
-    ]
+    lines = []
+    for hue, layer in enumerate(drawn):
+        sizes = zip(epochs, sizes_EN[:, layer].tolist(), strict=True)
+        # A gradient of 0 has no place on a logarithmic axis.
+        lines.append(Series([(epoch, size) for epoch, size in sizes if size > 0], hue % HUES, names[layer]))
     y = span_of([size for line in lines for _, size in line.points], log_beyond=LOG_BEYOND)
     title, y_title = f"{kind} by epoch, {look.name}", f"↑ typical {kind}"
     return epoch_panel(title, lines, y=y, y_title=y_title, last=epochs[-1], first=0)
@@ -92,14 +84,8 @@ def _figure(look: Look, layer: int) -> dict[str, Any]:
     weights_EB = np.asarray(look.arrays["weight_counts"][:, layer], dtype=np.float64)
     edges = np.asarray(look.arrays["weight_edges"][layer], dtype=np.float64)
     weights = _ridges(look, f"weights of {name}", edges, weights_EB, trimmed(edges, weights_EB))
-    gradients = _ridges(
-        look,
-        f"gradients of {name}",
-        np.asarray(look.arrays["log_gradient_edges"], dtype=np.float64),
-        gradients_ENB[:, layer],
-        shared,
-        decades=True,
-    )
+    title, log_edges = f"gradients of {name}", np.asarray(look.arrays["log_gradient_edges"], dtype=np.float64)
+    gradients = _ridges(look, title, log_edges, gradients_ENB[:, layer], shared, decades=True)
     return {
         "name": name,
         "size": count(size, "weight") if size < 1000 else f"{amount(size)} weights",
@@ -159,7 +145,7 @@ def _digits(value: float) -> str:
 def weights_section(data: ReportData) -> dict[str, Any] | None:
     """The winner, and the configurations that differ from it in regularisation only.
 
-    None where no fit wrote numbers of its weights, as those of older versions did not.
+    None where no fit wrote numbers of its weights.
     """
     written = {str(result["item"]): result["weights"] for result in data.results if result.get("weights")}
     first_fits = {
@@ -173,12 +159,9 @@ def weights_section(data: ReportData) -> dict[str, Any] | None:
     parts = [part for part in PARTS if all(part in numbers[record.id] for record in drawn)]
     rows = [_row(data, drawn, numbers, part) for part in parts]
     several = len(drawn) > 1
-    return {
-        "weights": {
-            "rows": rows if several else [[panel for row in rows for panel in row]],
-            "several": several,
-        }
-    }
+    # Of a single configuration the parts stand beside each other, in one row.
+    shown = rows if several else [[panel for row in rows for panel in row]]
+    return {"weights": {"rows": shown, "several": several}}
 
 
 def _row(

@@ -95,6 +95,7 @@ def attention_section(data: ReportData) -> dict[str, Any] | None:
         return None
     looks = [] if data.images is None else read_looks(data, "attention.npz")[:MAX_LOOKS]
     blocks = [block for look in looks if (block := _block(data, look))["rows"]]
+    # Some networks have no map, by how they are made; a reader is told why, and does not look for them.
     reasons = {item.result.get("attention_absent") for item in done_looks(data)} - {None, ""}
     if not blocks and not reasons:
         return None

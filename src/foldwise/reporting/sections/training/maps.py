@@ -14,6 +14,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from foldwise.data.cache.packed import Packed
 from foldwise.reporting.drawing.heat import (
     HeatScale,
     classes_uri,
@@ -24,7 +25,7 @@ from foldwise.reporting.drawing.heat import (
     smaller,
 )
 from foldwise.reporting.drawing.pictures import data_uri, displayed
-from foldwise.reporting.report_data import Images, ReportData
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import legend
 from foldwise.reporting.sections.training.epochs import loss_name
 from foldwise.reporting.wording import percent
@@ -285,7 +286,7 @@ class Watched:
 
 
 def read_snapshots(
-    path: Path, name: str, best_epoch: int, *, images: Images, losses: Sequence[str]
+    path: Path, name: str, best_epoch: int, *, images: Packed, losses: Sequence[str]
 ) -> Watched:
     """One ``watched.npz`` of a configuration; of the losses that are wanted those that the fit wrote."""
     snapshots: dict[int, tuple[Snapshot, ...]] = {}

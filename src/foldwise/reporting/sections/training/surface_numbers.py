@@ -248,7 +248,8 @@ def packed(values_NGG: NDArray[Any]) -> tuple[list[float], str]:
     levels = np.where(finite, steps, ABSENT).astype(np.uint16)
     zero = np.uint16(0)
     off = np.diff(np.diff(levels, axis=2, prepend=zero), axis=1, prepend=zero).view(np.int16)
-    folded = ((off << 1) ^ (off >> 15)).view(np.uint16)  # small numbers of either sign become small numbers
+    # Small numbers of either sign become small numbers.
+    folded = ((off << 1) ^ (off >> 15)).view(np.uint16)
     planes = np.concatenate([(folded >> 8).ravel(), (folded & 255).ravel()]).astype(np.uint8)
     ranges = np.stack([low, high], axis=1).ravel()
     data = b64encode(zlib.compress(planes.tobytes(), 9)).decode("ascii")

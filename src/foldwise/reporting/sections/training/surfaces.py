@@ -45,6 +45,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
         if configurations.count(configuration) > 1:  # told apart by their fold
             name += f", {fit_name(item.result)}"
         look = read_look(item, "surfaces.npz", name)
+        # One damaged file costs one look: the others are shown, and it is named.
         surfaces = None if look is None else surfaces_of(look)
         if surfaces is None:
             unread.append(str(item.title or item.item))
@@ -184,6 +185,7 @@ def _figures(
     surfaces: Surfaces, cuts: Sequence[Cut], x_title: str, what: str, notes: Sequence[str] = ()
 ) -> list[Figure]:
     """A panel per criterion, all on one vertical scale."""
+    # Criteria can be compared only where their panels share a scale.
     ends = reach(cuts)
     return [
         _figure(

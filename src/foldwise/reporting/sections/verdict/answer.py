@@ -148,6 +148,7 @@ def card(data: ReportData) -> dict[str, Any]:
     """Everything in the answer card."""
     verdict, winner = data.verdict, data.winner
     headline, answer = HEADLINES[verdict.state], verdict.answer
+    # Where nothing beats the trivial answer no model is recommended, so none is offered for use.
     has_model = verdict.beats_trivial
     path = shlex.quote(data.run_path)
     name = answer.name if answer else winner.name if winner else "No fit is done"
@@ -244,6 +245,7 @@ def _sure(data: ReportData, winner: ConfigurationResult) -> Tile:
         notes.append(f"{others - compared} incomplete and not compared")
     if winner.p_wins is not None:
         notes.append(f"would come first in {percent(winner.p_wins)} of repeated studies")
+    # A bounded metric has no difference of 1 or more, so nothing could have been seen at all.
     smallest = answer.minimal_detectable_difference
     if smallest is not None and verdict.metric.bounded and smallest >= 1:
         notes.append("no difference could be seen with this data")

@@ -102,7 +102,8 @@ def _size(gap: Overconfidence) -> str:
 
 def _row(record: ConfigurationCalibration, kind: str) -> dict[str, Any]:
     heat, before, after = record.temperature, record.before, record.after
-    assert heat is not None  # only a segmentation has none, and that is described without rows
+    # Only a segmentation has none, and that is described without rows.
+    assert heat is not None
     assert after is not None
     cells = [
         cell(score(heat.median, 2), heat.median, f"{score(heat.low, 2)} to {score(heat.high, 2)}"),

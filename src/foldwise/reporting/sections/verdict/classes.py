@@ -109,6 +109,7 @@ def _strip(
 def splits_section(data: ReportData) -> dict[str, Any] | None:
     """A table for every configuration, the winner first; None where the fits counted their test fold only."""
     winner = data.winner
+    # A sort keeps the order of equals: behind the winner the others stay best first.
     ordered = sorted(data.configurations, key=lambda result: winner is None or result.id != winner.id)
     tables = [
         {"name": result.name, "standing": standing(result), "rows": _split_rows(result.split_scores)}
@@ -138,7 +139,8 @@ def _split_rows(scores: ScoresBySplit) -> list[dict[str, Any]]:
 def _split_cells(by_split: Sequence[PrecisionRecall]) -> list[Cell]:
     cells = []
     for scores in by_split:
-        support = getattr(scores, "support", None)  # a mean over classes has none
+        # A mean over classes has none.
+        support = getattr(scores, "support", None)
         cells.append(cell("" if support is None else amount(support), support))
         cells += [cell(score(value), value) for value in (scores.precision, scores.recall, scores.f1)]
     return cells

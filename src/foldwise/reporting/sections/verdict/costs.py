@@ -174,6 +174,7 @@ def cost_chart(
     parts = [element("rect", x=52, width=width - 76, **shade, class_="shade")] if band else []
     count = 6 if width > 600 else 4
     parts += [axes(x, y, x_title=f"{price.title} →", y_title=title, count=count)]
+    # The best last, on top of all others.
     parts += [_point(point, x, y, price) for point in reversed(points)]
     named = [(point.result.name, x(point.cost), y(point.score)) for point in _front(points)]
     parts += _names(named, [(x(point.cost), y(point.score)) for point in points], width)

@@ -189,10 +189,8 @@ def factor_chart(
     """One row for each level, the best first.
 
     Args:
-        rows: the levels.
         sets: configurations that differ in nothing else: the score of each level, None where there is none.
         scales: shared by all factors.
-        title: of the drawing.
         heads: above the scores, the differences and each of the costs.
     """
     bottom = HEAD + ROW * len(rows)

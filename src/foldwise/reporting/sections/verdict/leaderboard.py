@@ -67,6 +67,7 @@ def section(data: ReportData) -> dict[str, Any]:
 def leaderboard(data: ReportData) -> dict[str, Any]:
     """Rows of the configurations, best first, and of the baselines."""
     configurations, winner = data.configurations, data.winner
+    # One scale for configurations and baselines, so that they can be compared by eye.
     trained = [shallow for baseline in data.verdict.baselines if (shallow := _trained(baseline))]
     scale = score_scale([*configurations, *trained])
     rows = [
@@ -278,6 +279,7 @@ def aa_test_section(data: ReportData) -> dict[str, Any] | None:
         if result.estimate is not None
     ]
     copies = [Dot(value, str(number)) for number, value in enumerate(test.estimates, start=1)]
+    # Chance alone above, the study below, on one scale: what a difference has to exceed is seen at once.
     rows = [
         (f"the same, {len(copies)} times", None, copies),
         (count(len(scores), "configuration"), None, scores),

@@ -74,6 +74,7 @@ def _source(data: ReportData) -> str:
 
 def _trained(data: ReportData) -> str:
     chosen_by = next((str(result["select"]) for result in data.results if result.get("select")), "one metric")
+    # Of masks a fit takes an epoch to be as good as the median of its score and the two before it.
     median = " (the median of three epochs)" if data.segmentation else ""
     return (
         f"{_set_aside(data)}; the epoch was chosen there, by "
@@ -139,6 +140,7 @@ def results_section(data: ReportData) -> dict[str, Any] | None:
 def reproduce_section(data: ReportData) -> dict[str, Any]:
     """The study file, the commands, and a table of versions, digests and machine."""
     version = data.environment.get("foldwise")
+    # The study file alone gives other numbers where the command line had changed it.
     changes = [f"--variant {shlex.quote(name)}" for name in data.environment.get("variants", [])]
     changes += [f"--set {shlex.quote(change)}" for change in data.environment.get("overrides", [])]
     commands = [

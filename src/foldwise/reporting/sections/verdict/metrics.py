@@ -48,6 +48,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
     rows = []
     for index, result in enumerate(shown):
         cells = []
+        # Without ranks, as where all scores are equal, no cell is coloured.
         for (name, _), ranks in zip(columns, ranked, strict=True):
             value = _value(result, name)
             cells.append({"shown": score(value), "value": value, "share": ranks[index] or 0.0})
@@ -69,12 +70,14 @@ def _columns(
     columns: list[tuple[str, list[str]]] = []
     seen: dict[tuple[float | None, ...], list[str]] = {}
     for name in dict.fromkeys([data.verdict.metric.name, *wanted]):
+        # Rounded as for ranks: equal scores of two fits differ in their last bits.
         values = tuple(
             None if value is None else round(value, 9) for value in (_value(result, name) for result in shown)
         )
         if all(value is None for value in values):
             continue
-        if values in seen and len(shown) > 2:  # of two, equal numbers are often chance
+        # Of two, equal numbers are often chance.
+        if values in seen and len(shown) > 2:
             seen[values].append(name)
             continue
         seen[values] = []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from foldwise.judging.verdict_configurations import ModelThroughput, Speed, SpeedPoint
-from foldwise.reporting.drawing.curves import speed_panel
+from foldwise.reporting.drawing.curves import Measured, speed_panel
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import NOTHING, Cell, amount, cell, count, memory, percent
 
@@ -18,7 +18,6 @@ IN_WORDS = {
     "disk": "memory map on disk",
     "none": "decoded each time",
 }
-Measured = tuple[int, float, float, float]  # batch size; median, slowest and fastest images per second
 
 
 def section(data: ReportData) -> dict[str, Any] | None:
@@ -27,7 +26,9 @@ def section(data: ReportData) -> dict[str, Any] | None:
     if not data.verdict.throughput:
         return None
     models = list(dict.fromkeys((row.model, row.device) for row in measured))
+    # A device is named only where there is another one.
     several = len({device for _, device in models}) > 1
+    # Reversed, so that the first row of each kind of cache is the one that stays.
     caches = {row.cache: row for row in reversed(measured)}
     return {
         "speed": {
@@ -76,9 +77,8 @@ def _measured(point: SpeedPoint, speed: Speed | None) -> Measured | None:
 def _limits(rows: Sequence[ModelThroughput]) -> dict[int, float]:
     """The bare step by batch size: measured beside every cache, and noise can only make it slower."""
     limits: dict[int, float] = {}
-    for point in sorted(
-        (point for row in rows for point in row.points or ()), key=lambda point: point.batch_size
-    ):
+    points = (point for row in rows for point in row.points or ())
+    for point in sorted(points, key=lambda point: point.batch_size):
         if point.limit is not None:
             limits[point.batch_size] = max(point.limit.median, limits.get(point.batch_size, 0.0))
     return limits
@@ -95,6 +95,7 @@ def _best(rows: Sequence[ModelThroughput]) -> str:
         return ""
     median, size, row = max(speeds, key=lambda speed: speed[0])
     share = median / _limits(rows)[size]
+    # Noise can put training above the bare step, of which a share over 100 % would say that it is no limit.
     of_limit = f"{percent(share)} of the limit" if share < 1 else "at the limit"
     return f"fastest: {_speed(median)} images/s in batches of {size}, {_source(row)}; {of_limit}"
 
