@@ -168,6 +168,7 @@ def _foreseen(prepared: Prepared) -> str | None:
         labels=[prepared.dataset.cases[case].labels for case in tested],
         groups=[prepared.audit.groups[case] for case in tested],
         num_configurations=len(prepared.configurations),
+        folds=len({split.fold for split in prepared.splits}),
     )
 
 

@@ -3,56 +3,60 @@
 import numpy as np
 import pytest
 
+from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.power import (
     COUNTED,
     GRADED,
+    Design,
     before_training,
+    detectable_pair,
     effective_units,
     foresee,
     in_words,
-    one_sided_limit,
     scatter_of,
 )
+from foldwise.judging.statistics.run_variance import PRIOR_OWN_SD
+from foldwise.judging.statistics.variance import estimate_variance
 from foldwise.metrics.table import METRICS
 from foldwise.study.spec import Study
 
 
-@pytest.mark.parametrize(("rivals", "printed"), [(1, 1.645), (2, 1.918), (9, 2.417), (23, 2.681)])
-def test_the_limit_is_dunnetts(rivals, printed):
-    assert one_sided_limit(rivals) == pytest.approx(printed, abs=0.003)
+def seen(scatter, design, seed):
+    """What the judge says that a study of such scores could have seen."""
+    rng = np.random.default_rng(seed)
+    C, R, n = design.num_configurations, design.repeats, int(design.units)
+    folds = np.stack([rng.permutation(n) % design.folds for _ in range(R)])
+    luck = PRIOR_OWN_SD * 0.8 * rng.normal(size=(C, R, design.folds))
+    scores = scatter.share + luck[:, np.arange(R)[:, None], folds]
+    scores = scores + np.sqrt(scatter.lasting / 2) * rng.normal(size=(C, 1, n))
+    scores = scores + np.sqrt(scatter.by_run / 2) * rng.normal(size=(C, R, n))
+    return compare(estimate_variance(scores, folds, bounds=(0.0, 1.0)), draws=2000, most=2000)
 
 
-def test_the_limit_against_a_simulation():
-    drawn = np.random.default_rng(0).standard_normal((200_000, 7))
-    lead = (drawn[:, 1:] - drawn[:, :1]).max(axis=1) / np.sqrt(2)
-    assert one_sided_limit(6) == pytest.approx(np.quantile(lead, 0.95), abs=0.02)
+@pytest.mark.parametrize("scatter", [COUNTED, GRADED])
+@pytest.mark.parametrize("design", [
+    Design(92, 5, 1, 2), Design(300, 5, 3, 3), Design(60, 2, 1, 2), Design(300, 3, 1, 6), Design(92, 5, 3, 24),
+])  # fmt: skip
+def test_where_scores_are_as_assumed_the_verdict_says_what_was_foretold(scatter, design):
+    later = np.median([seen(scatter, design, seed).minimal_detectable_difference for seed in range(15)])
+    assert foresee(scatter, design).minimal_detectable_difference == pytest.approx(later, rel=0.35)
 
 
-@pytest.mark.parametrize(
-    ("scatter", "units", "repeats", "printed"),
-    [
-        (COUNTED, 92, 1, 0.18),
-        (COUNTED, 92, 3, 0.12),
-        (COUNTED, 92, 5, 0.10),
-        (COUNTED, 300, 3, 0.066),
-        (COUNTED, 22, 3, 0.27),
-        (GRADED, 92, 3, 0.056),
-        (GRADED, 300, 3, 0.025),
-    ],
-)
-def test_the_detectable_differences_of_the_design_to_a_quarter(scatter, units, repeats, printed):
-    found = foresee(scatter, units, repeats, 2)
-    assert found.pair == pytest.approx(printed, rel=0.25)
-    assert foresee(scatter, units, repeats, 24).best / found.pair == pytest.approx(1.257, abs=0.005)
+def test_more_runs_and_more_images_see_more_as_far_as_runs_allow():
+    def sees(units, folds, repeats):
+        return foresee(GRADED, Design(units, folds, repeats, 3)).minimal_detectable_difference
+
+    assert sees(92, 5, 1) > sees(92, 5, 3) > sees(92, 5, 10)
+    assert sees(92, 5, 1) > sees(1000, 5, 1)
+    # What comes from runs does not fall with images.
+    assert sees(100_000, 5, 1) > 0.02
 
 
 def test_as_many_images_as_it_says_see_the_target():
-    found = foresee(COUNTED, 92, 3, 24)
-    again = foresee(COUNTED, 92 * (found.best / 0.05) ** 2, 3, 24)
-    assert again.best == pytest.approx(0.05)
-    assert found.repeats_for(0.001) is None
-    enough = found.repeats_for(found.best)
-    assert enough == 3
+    comparison = foresee(COUNTED, Design(300, 5, 3, 24))
+    target = 0.8 * comparison.minimal_detectable_difference
+    more = foresee(COUNTED, Design(300 * comparison.times_as_many(target), 5, 3, 24))
+    assert more.minimal_detectable_difference == pytest.approx(target, rel=0.05)
 
 
 def test_the_rarest_class_decides_how_many_images_count():
@@ -76,16 +80,31 @@ def test_losses_have_no_plausible_variance():
 
 
 def test_what_is_said():
-    said = in_words(foresee(COUNTED, 92, 3, 24), target=0.01, kind=("image", "images"), folds=5, all_units=92)
+    said = in_words(COUNTED, Design(92, 5, 3, 24), target=0.01, kind=("image", "images"), all_units=92)
+    best = foresee(COUNTED, Design(92, 5, 3, 24)).minimal_detectable_difference
     assert said == (
-        "With 92 images in 5 folds and 3 repeats, two configurations can be told apart if they differ by about 0.12, "
-        "the best of 24 and another by about 0.15 (for images of middling difficulty; where nearly all are easy, "
-        "down to a tenth of it; the verdict says what was really seen). To see 0.01 takes about 21,000 images; repeats alone will not do."
+        "With 92 images in 5 folds and 3 repeats, two configurations can be told apart if they differ by about "
+        f"{detectable_pair(COUNTED, Design(92, 5, 3, 24)):.2g}, the best of 24 and another by about {best:.2g} (for images "
+        "of middling difficulty; where nearly all are easy, down to a tenth of it; the verdict says what was really seen). "
+        "No number of images shows 0.01, as equal runs differ by about as much; repeats alone will not do."
     )
-    two = in_words(foresee(GRADED, 300, 1, 2), target=0.0, kind=("group", "groups"), folds=4, all_units=300)
-    assert two.startswith("With 300 groups in 4 folds and 1 repeat, two configurations can be told apart")
+    two = in_words(GRADED, Design(300, 5, 1, 2), target=0.0, kind=("group", "groups"), all_units=300)
+    assert two.startswith("With 300 groups in 5 folds and 1 repeat, two configurations can be told apart")
     assert "the best of" not in two
     assert "To see" not in two
+    assert "too few" not in two
+
+
+@pytest.mark.parametrize(
+    ("folds", "repeats", "too_few"),
+    [(2, 1, True), (3, 1, True), (5, 1, False), (2, 3, False), (1, 2, True), (1, 6, False)],
+)
+def test_a_design_that_cannot_answer_is_named_before_training(folds, repeats, too_few):
+    said = in_words(
+        GRADED, Design(300, folds, repeats, 3), target=0.0, kind=("image", "images"), all_units=300
+    )
+    assert ("too few to know the luck of a run" in said) == too_few
+    assert ("validate.repeats to 3" in said) == too_few
 
 
 def study(**judge):

@@ -1,24 +1,22 @@
-"""What a study will be able to see, estimated before anything is trained.
+"""What a study will be able to see, before anything is trained, by the calculation that judges it afterwards.
 
-The variance of a score is not known before training, so a plausible one is assumed: that of many small networks really
-trained on phantoms of known truth, by the variance model of `variance` (statistics.md 1.8). It is rough: where every image is
-easy, far smaller differences are seen (a tenth, on the demo). After the run, the verdict says what the study could see
-from its own scores.
+The variance of a score is not known before training, so that of runs is what the prior of `run_variance` expects, and that
+of images a plausible one; degrees of freedom, draws and limits are those that the verdict will have. It is rough: where
+every image is easy, far smaller differences are seen (a tenth, on the demo). After the run, the verdict says what the study
+could see from its own scores.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from math import ceil, inf
 
 import numpy as np
-from scipy.integrate import quad
-from scipy.optimize import brentq
-from scipy.stats import norm
 
-from foldwise.judging.statistics.inference import POWER
+from foldwise.judging.statistics.inference import POWER, Comparison, compare
+from foldwise.judging.statistics.run_variance import PRIOR_SD, ScoreRuns, expected_runs
+from foldwise.judging.statistics.variance import Variance
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, choose_metric
 from foldwise.study.spec import Study
@@ -26,54 +24,85 @@ from foldwise.study.training import Task
 from foldwise.text import count
 
 MAX_REPEATS = 10
+MAX_DRAWN = 60  # configurations: the limits of more are those of so many within a twentieth, and take long
+DRAWS = 4000
+FEW_RUNS = 4  # degrees of freedom of one configuration: below it, the prior is most of what is known of runs
 
 
 @dataclass(frozen=True)
 class Scatter:
-    """Variance of a paired difference, for one unit: `lasting` whatever the repeats, `by_run` divided by them.
+    """Variance over images of a paired difference, for one unit: `lasting` whatever the repeats, `by_run` divided by them.
 
-    The square of the standard error is (lasting + by_run / repeats) / units.
+    `share` is the score in the middle of which it is so: luck of runs has less room near the ends.
     """
 
     lasting: float
     by_run: float
+    share: float = 0.8
 
-    def error(self, units: float, repeats: int) -> float:
-        """The standard error of the difference of two configurations."""
-        return float(np.sqrt((self.lasting + self.by_run / repeats) / units))
+    def of_unit(self, repeats: int) -> float:
+        """The variance over images of the difference of two configurations on one unit."""
+        return self.lasting + self.by_run / repeats
 
 
-# Solved from the detectable differences of statistics.md 1.8: 0.18, 0.12, 0.10 for 1, 3, 5 repeats of 92 images.
-COUNTED = Scatter(lasting=0.062, by_run=0.318)  # each image is right or wrong
-GRADED = Scatter(lasting=0.018, by_run=0.056)  # each image has a score between 0 and 1
+# What is left of the detectable differences of the simulation of the design (0.18, 0.12, 0.10 for 1, 3, 5 repeats of 92
+# images that are right or wrong; 0.056 for 3 repeats of graded ones) when the expected part of runs is taken off.
+COUNTED = Scatter(lasting=0.05, by_run=0.27)  # each image is right or wrong
+GRADED = Scatter(lasting=0.01, by_run=0.03)  # each image has a score between 0 and 1
 
 
 @dataclass(frozen=True)
-class Foresight:
-    """Differences that 80 % of such studies would see at 95 % confidence.
+class Design:
+    """What a study is made of, as far as it decides what can be seen.
 
     Attributes:
         units: images, or groups, that count; of unbalanced classes fewer than there are.
-        pair: between two configurations chosen beforehand.
-        best: between the best of all and another; the same as `pair` for two.
-        scatter: what is assumed.
-        num_configurations: how many are compared.
+        num_configurations: two or more.
     """
 
     units: float
+    folds: int
     repeats: int
-    pair: float
-    best: float
-    scatter: Scatter
     num_configurations: int
 
-    def repeats_for(self, target: float) -> int | None:
-        """The fewest repeats that see `target` with the images there are; None where ten do not."""
-        for repeats in range(1, MAX_REPEATS + 1):
-            other = foresee(self.scatter, self.units, repeats, self.num_configurations)
-            if other.best <= target:
-                return repeats
-        return None
+
+def foretold(scatter: Scatter, design: Design) -> Variance:
+    """The variance that a study of this design is expected to have; all estimates are the same."""
+    C, units = min(design.num_configurations, MAX_DRAWN), max(design.units, design.folds + 1)
+    image = np.eye(C) * scatter.of_unit(design.repeats) / 2 / units
+    scale = 2 * float(np.sqrt(scatter.share * (1 - scatter.share)))
+    # Runs are looked for in deviations from the mean over configurations, and over repeats where there are several.
+    varying = scatter.of_unit(1) if design.repeats == 1 else scatter.by_run * (1 - 1 / design.repeats)
+    noise = varying / 2 * (1 - 1 / C) * design.folds / units
+    runs, in_mean = expected_runs(
+        C, folds=design.folds, repeats=design.repeats, units=units, noise=noise, scale=scale
+    )
+    return Variance(
+        estimate=np.zeros(C),
+        image=image,
+        image_factor=np.sqrt(image),
+        run=runs.used,
+        run_of_mean=runs.used * in_mean,
+        pair_floor=0.0,
+        df_image=units - 1,
+        df_run=runs.df,
+        score_runs=ScoreRuns(np.full(C, (scale * PRIOR_SD) ** 2), 0.0, runs.df, conflict=False),
+        in_mean=in_mean,
+        shared=runs.shared,
+        reach=1.0,
+    )
+
+
+def foresee(scatter: Scatter, design: Design) -> Comparison:
+    """What comparisons under this variance will be able to tell."""
+    return compare(foretold(scatter, design), draws=DRAWS, most=DRAWS)
+
+
+def detectable_pair(scatter: Scatter, design: Design) -> float:
+    """The difference of two configurations, chosen beforehand, that 80 % of such studies see."""
+    variance = foretold(scatter, design)
+    limit = compare(variance, draws=DRAWS, most=DRAWS).alone[0, 1]
+    return float((limit + POWER) * variance.of_differences()[0, 1])
 
 
 def before_training(
@@ -83,6 +112,7 @@ def before_training(
     labels: Sequence[Sequence[int]],
     groups: Sequence[str],
     num_configurations: int,
+    folds: int | None = None,
 ) -> str | None:
     """What the study will be able to see, in words; None where it compares nothing or nothing plausible is known.
 
@@ -92,6 +122,7 @@ def before_training(
         labels: of every image; empty ones for a segmentation.
         groups: the final group of every image.
         num_configurations: how many it compares.
+        folds: that there really are, where they are given or are one per group.
 
     Raises:
         SpecError: the task has no such metric.
@@ -105,29 +136,8 @@ def before_training(
     counted = class_counts if task.endswith("classification") else np.array([])
     units = effective_units(counted, num_units=num_units, num_images=num_images, metric=metric)
     kind = ("group", "groups") if num_units < num_images else ("image", "images")
-    foresight = foresee(scatter, units, study.validate_.repeats, num_configurations)
-    return in_words(
-        foresight,
-        target=study.judge.equivalent_within,
-        kind=kind,
-        folds=study.validate_.folds,
-        all_units=num_units,
-    )
-
-
-def foresee(scatter: Scatter, units: float, repeats: int, num_configurations: int) -> Foresight:
-    """What a study of this size will be able to see."""
-    error = scatter.error(units, repeats)
-    # A pair that was chosen beforehand has a two-sided test; the best of many has looked for its rivals.
-    planned, chosen = norm.ppf(0.975), one_sided_limit(num_configurations - 1)
-    return Foresight(
-        units,
-        repeats,
-        pair=float((planned + POWER) * error),
-        best=float((max(planned, chosen) + POWER) * error),
-        scatter=scatter,
-        num_configurations=num_configurations,
-    )
+    design = Design(units, folds or study.validate_.folds, study.validate_.repeats, num_configurations)
+    return in_words(scatter, design, target=study.judge.equivalent_within, kind=kind, all_units=num_units)
 
 
 def scatter_of(metric: Metric) -> Scatter | None:
@@ -152,55 +162,64 @@ def effective_units(class_counts: np.ndarray, *, num_units: int, num_images: int
     return min(float(len(scored) ** 2 / (1 / scored).sum()), float(num_images)) * num_units / num_images
 
 
-@cache  # asked again for every number of repeats
-def one_sided_limit(rivals: int, *, alpha: float = 0.05) -> float:
-    """How many standard errors the best of `rivals` equally good ones leads another by, at most, with 1 - alpha.
-
-    Dunnett's one-sided value for known, equal variances: the quantile of max_j (Z_j - Z_0) / sqrt(2).
-    """
-    if rivals < 1:
-        return 0.0
-
-    def missed(limit: float) -> float:
-        inside, _ = quad(
-            lambda z: norm.pdf(z) * norm.cdf(limit * np.sqrt(2) + z) ** rivals, -8, 8, epsabs=1e-9
-        )
-        return float(inside - (1 - alpha))
-
-    return float(brentq(missed, 0.0, 8.0))
-
-
 def in_words(
-    foresight: Foresight, *, target: float, kind: tuple[str, str], folds: int, all_units: int
+    scatter: Scatter, design: Design, *, target: float, kind: tuple[str, str], all_units: int
 ) -> str:
-    """One or two sentences for people.
+    """A few sentences for people.
 
     Args:
-        found: from `foresee`.
+        scatter: what is assumed.
+        design: of the study.
         target: the difference that is of consequence; 0 asks nothing.
         kind: ``("image", "images")``, or groups.
-        folds: of the study.
         all_units: how many there are; of unbalanced classes fewer count.
     """
-    noun, counts = kind[1], round(foresight.units)
-    size = f"{all_units:,} {noun} in {folds} folds and {count(foresight.repeats, 'repeat')}"
+    noun, counts = kind[1], round(design.units)
+    shape = f"{count(design.folds, 'fold')} and {count(design.repeats, 'repeat')}"
+    size = f"{all_units:,} {noun} in {shape}"
     if counts < 0.9 * all_units:
         size += f" (unbalanced classes: worth {counts:,})"
-    sentence = (
-        f"With {size}, two configurations can be told apart if they differ by about {foresight.pair:.2g}"
-    )
-    if foresight.num_configurations > 2:
-        sentence += f", the best of {foresight.num_configurations} and another by about {foresight.best:.2g}"
+    comparison = foresee(scatter, design)
+    best, pair = comparison.minimal_detectable_difference, detectable_pair(scatter, design)
+    sentence = f"With {size}, two configurations can be told apart if they differ by about {pair:.2g}"
+    if design.num_configurations > 2:
+        sentence += f", the best of {design.num_configurations} and another by about {best:.2g}"
     sentence += " (for images of middling difficulty; where nearly all are easy, down to a tenth of it; the verdict says what was really seen)."
-    if not 0 < target < foresight.best:
-        return sentence
-    need, repeats = all_units * (foresight.best / target) ** 2, foresight.repeats_for(target)
-    more = f" To see {target:g} takes about {_rough(need)} {noun}"
-    return sentence + more + (f", or {repeats} repeats." if repeats else "; repeats alone will not do.")
+    return (
+        sentence + _too_few_runs(design, shape) + _cure(scatter, design, comparison, target, noun, all_units)
+    )
+
+
+def _too_few_runs(design: Design, shape: str) -> str:
+    """That a design cannot answer, whatever comes out: its folds tell next to nothing of the luck of runs."""
+    df = design.folds - 1 if design.repeats == 1 else (design.repeats - 1) * design.folds
+    if df >= FEW_RUNS:
+        return ""
+    return (
+        f" {shape[0].upper()}{shape[1:]} are too few to know the luck of a run: every interval will be wide. Set "
+        "validate.repeats to 3, or validate.folds to 5 or more."
+    )
+
+
+def _cure(
+    scatter: Scatter, design: Design, comparison: Comparison, target: float, noun: str, all_units: int
+) -> str:
+    """What it takes to see the difference that is of consequence."""
+    if not 0 < target < comparison.minimal_detectable_difference:
+        return ""
+    need = all_units * comparison.times_as_many(target)
+    more = (
+        f" To see {target:g} takes about {_rough(need)} {noun}"
+        if need < inf
+        else f" No number of {noun} shows {target:g}, as equal runs differ by about as much"
+    )
+    for repeats in range(design.repeats + 1, MAX_REPEATS + 1):
+        other = Design(design.units, design.folds, repeats, design.num_configurations)
+        if foresee(scatter, other).minimal_detectable_difference <= target:
+            return f"{more}, or {repeats} repeats."
+    return f"{more}; repeats alone will not do."
 
 
 def _rough(number: float) -> str:
-    if number == inf:
-        return "infinitely many"
     step = 10 ** max(len(str(ceil(number))) - 2, 0)
     return f"{ceil(number / step) * step:,}"

@@ -125,10 +125,17 @@ def _moments(scores_CRn: Floats, shared_Rn: Floats, folds_Rn: Ints, *, num: int)
     ).T
     factor = num / (num - 1) if num > 1 else 1.0
     if R > 1:
-        # The share of a run's variance that is left in deviations from the mean over repeats, in fold means of them.
-        q = 1 - 1 / R
-        factor /= q * (q + 1 / (R * K)) - (1 / size).mean() * (R - 1) / R**2 * (1 - 1 / K)
+        factor /= _left_in_deviations(R, K, float((1 / size).mean()))
     return Moments(between, within * (1 / size).mean(), factor, (K - 1) if R == 1 else (R - 1) * K)
+
+
+def _left_in_deviations(R: int, K: int, per_fold: float) -> float:
+    """The share of a run's variance that is left in fold means of deviations from the mean over repeats.
+
+    `per_fold` is the mean over folds of 1 / units in it.
+    """
+    q = 1 - 1 / R
+    return q * (q + 1 / (R * K)) - per_fold * (R - 1) / R**2 * (1 - 1 / K)
 
 
 def _between_and_within(scores_Rn: Floats, cell: Ints, size: Floats) -> tuple[float, float]:
@@ -259,6 +266,35 @@ def between_runs(scores_CRn: Floats, folds_Rn: Ints, *, scale: float = 1.0) -> R
     of = [np.where(odd, each, mean) for each, mean in ((own_between, common), (noise, noise.mean()))]
     dfs = np.where(odd, moments.df, df) + PRIOR_DF
     return Runs(used, df + PRIOR_DF, SharedRuns(of[0], of[1], moments.factor, dfs, runs_in_mean(folds_Rn)))
+
+
+def expected_runs(
+    C: int, *, folds: int, repeats: int, units: float, noise: float, scale: float
+) -> tuple[Runs, float]:
+    """What `between_runs` is expected to say of a study that is not trained yet, and its `runs_in_mean`.
+
+    The variance is what the prior expects, and its degrees of freedom are those that the study will have.
+
+    Args:
+        C: configurations; two or more.
+        folds, repeats: of the study.
+        units: that are tested; more than folds.
+        noise: what images are expected to add to the scatter of fold means.
+        scale: as of `scale_of`.
+    """
+    in_mean = (1 - folds / units) / (repeats * folds) + (1 / (folds - 1) if folds > 1 else 0.0)
+    each = folds - 1 if repeats == 1 else (repeats - 1) * folds
+    if not each:  # one split, trained once: runs are never seen
+        return Runs(np.zeros(C), PRIOR_DF, None), in_mean
+    factor = C / (C - 1)
+    if repeats > 1:
+        factor /= _left_in_deviations(repeats, folds, folds / units)
+    variance, df = (scale * PRIOR_OWN_SD) ** 2, (C - 1) * each + PRIOR_DF
+    used, dfs = np.full(C, variance), np.full(C, df)
+    if C >= OWN_FROM:
+        return Runs(used, df, None), in_mean
+    between = np.full(C, noise + variance / factor)
+    return Runs(used, df, SharedRuns(between, np.full(C, noise), factor, dfs, in_mean)), in_mean
 
 
 @dataclass(frozen=True)
