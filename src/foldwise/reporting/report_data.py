@@ -149,9 +149,8 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
         RunError: there is no verdict yet, or a file of the run is damaged.
     """
     if verdict is None and not folder.verdict.exists():
-        raise RunError(
-            "there is no verdict yet", where=str(folder.root), cure=f"foldwise report {folder.root}"
-        )
+        cure = f"foldwise report {folder.root}"
+        raise RunError("there is no verdict yet", where=str(folder.root), cure=cure)
     verdict = verdict or read_verdict(folder.verdict)
     plan, study = folder.load_plan(), folder.load_study()
     fits = [item for item in plan.items if item.kind == "fit"]
@@ -165,14 +164,6 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
     tested = [
         item for item in done if item.settings["repeat"] == 0 and item.settings["configuration"] in scored
     ]
-    folders: dict[str, list[Path]] = {str(item.settings["configuration"]): [] for item in fits}
-    for item in done:
-        folders[item.settings["configuration"]].append(folder.done(item.id))
-    watched = {
-        str(item.settings["configuration"]): folder.done(item.id) / "watched.npz"
-        for item in fits
-        if item.settings["repeat"] == item.settings["fold"] == 0
-    }
     segmentation = str(verdict.task).endswith("segmentation")
     return ReportData(
         verdict=verdict,
@@ -186,8 +177,8 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
         probabilities={} if segmentation else _probabilities(folder, tested),
         predictions=_predictions(folder, tested, auxiliary) if segmentation else {},
         trainings={configuration.id: configuration.training for configuration in plan.configurations},
-        snapshots={configuration: path for configuration, path in watched.items() if path.exists()},
-        folders=folders,
+        snapshots=_snapshots(folder, fits),
+        folders=_folders(folder, fits, done),
         images=_images(folder),
         run_path=_run_path(folder.root),
         validation=study.validate_,
@@ -231,6 +222,19 @@ def _run_path(root: Path) -> str:
         if absolute.is_relative_to(here) and absolute != here
         else root.name
     )
+
+
+def _folders(folder: RunFolder, fits: Sequence[Item], done: Sequence[Item]) -> dict[str, list[Path]]:
+    folders: dict[str, list[Path]] = {str(item.settings["configuration"]): [] for item in fits}
+    for item in done:
+        folders[item.settings["configuration"]].append(folder.done(item.id))
+    return folders
+
+
+def _snapshots(folder: RunFolder, fits: Sequence[Item]) -> dict[str, Path]:
+    first = [item for item in fits if item.settings["repeat"] == item.settings["fold"] == 0]
+    files = {str(item.settings["configuration"]): folder.done(item.id) / "watched.npz" for item in first}
+    return {configuration: path for configuration, path in files.items() if path.exists()}
 
 
 def _probabilities(folder: RunFolder, tested: Sequence[Item]) -> dict[str, dict[int, NDArray[Any]]]:
