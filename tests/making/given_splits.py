@@ -39,12 +39,12 @@ def retinas(root, *, train=9, test=5, seed=0, size=32):
     return root
 
 
-def listed(root, parts, *, column="part", classes=("a", "b"), groups=None, file=None, labels=True):
+def listed(root, parts, *, column="part", classes=("a", "b"), groups=None, file=None, seed=1, size=24):
     """``images/`` with ``labels.csv``, whose column says the part of every image; or `file` beside it does."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     names = [f"{k}.png" for k in range(len(parts))]
     for k, name in enumerate(names):
-        picture(root / "images" / name, rng, bright=k % len(classes))
+        picture(root / "images" / name, rng, bright=k % len(classes), size=size)
     rows = [{"image": name, "label": classes[k % len(classes)]} for k, name in enumerate(names)]
     if groups is not None:
         rows = [row | {"patient": group} for row, group in zip(rows, groups, strict=True)]

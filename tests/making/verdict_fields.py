@@ -49,6 +49,7 @@ HEADINGS = {
     "Reliability": "Reliability",
     "ReliabilityBin": "A bin",
     "Overconfidence": "Overconfidence",
+    "ExternalSection": "External set",
     "TextbookSection": "Textbook tests",
     "TestDescription": "Description of a test",
     "TextbookPair": "Tests of a pair",

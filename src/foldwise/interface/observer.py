@@ -250,6 +250,8 @@ def say_answer(folder: RunFolder, verdict: Verdict) -> None:
         out.print(answer.sentence, markup=False)
     else:
         out.print("No configuration has finished yet, so there is no answer.")
+    if verdict.external:
+        out.print(verdict.external.sentence, markup=False)
     for warning in verdict.warnings:
         say_message(out, SIGNS["warning"], warning.message, code=warning.code, cure=warning.cure)
     out.print(f"\nReport:  {folder.report}", markup=False)

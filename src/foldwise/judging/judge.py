@@ -29,6 +29,7 @@ from foldwise.judging.sections.auxiliary import (
 from foldwise.judging.sections.boundary import boundary_section, with_boundaries
 from foldwise.judging.sections.calibration import calibration_section
 from foldwise.judging.sections.configurations import configuration_results, trivial_baseline
+from foldwise.judging.sections.external_set import external_section
 from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.sections.robustness import robustness_section
 from foldwise.judging.sections.textbook import textbook_section
@@ -81,11 +82,11 @@ def verdict_now(folder: RunFolder) -> tuple[Verdict, Rows]:
     """
     study = folder.load_study()
     rows = with_boundaries(study, read_rows(folder), folder)
-    return verdict_of(study, rows), rows
+    return verdict_of(study, rows, folder), rows
 
 
-def verdict_of(study: Study, rows: Rows) -> Verdict:
-    """The verdict of a study on its rows; nothing is written."""
+def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Verdict:
+    """The verdict of a study on its rows, and on the external set of its run folder; nothing is written."""
     judgement = _judgement(study, rows)
     configurations = configuration_results(rows, judgement)
     shallow = shallow_baselines(study.baselines, rows, judgement)
@@ -120,6 +121,7 @@ def verdict_of(study: Study, rows: Rows) -> Verdict:
         boundary=boundary_section(rows, judgement),
         calibration=calibration_section(rows, judgement),
         aa_test=equals,
+        external=external_section(folder, rows, judgement) if folder else None,
         robustness=robustness_section(study.robustness, rows, judgement, configurations),
         failed_items=failed_items(rows.auxiliary),
         throughput=throughput_section(rows.auxiliary),
@@ -149,7 +151,7 @@ def assemble(
     metrics = {name: _metric_facts(metric, averaging(metric)) for name, metric in judgement.metrics.items()}
     decides = metrics[judgement.metric.name]
     run_only: dict[str, Any] = dict.fromkeys(
-        ("thresholds", "boundary", "calibration", "aa_test", "robustness")
+        ("thresholds", "boundary", "calibration", "aa_test", "robustness", "external")
     )
     run_only |= dict.fromkeys(("baselines", "failed_items", "throughput"), ())
     return Verdict(

@@ -23,6 +23,7 @@ from foldwise.judging.verdict_sections import (
     AATestSection,
     BoundarySection,
     CalibrationSection,
+    ExternalSection,
     FactorsSection,
     TextbookSection,
     ThresholdsSection,
@@ -171,6 +172,7 @@ class Verdict(VerdictPart):
     aa_test: AATestSection | None
     textbook: TextbookSection | None
     robustness: RobustnessSection | None
+    external: ExternalSection | None
     failed_items: tuple[FailedItem, ...]
     throughput: tuple[ModelThroughput, ...]
 

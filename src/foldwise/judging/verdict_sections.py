@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from foldwise.judging.verdict_configurations import ScoreEstimate, VerdictPart
+from foldwise.judging.verdict_configurations import MetricEstimate, ScoreEstimate, VerdictPart
 
 
 class ClassThreshold(VerdictPart):
@@ -287,6 +287,21 @@ class FriedmanTest(VerdictPart):
     F: float | None
     p_F: float
     critical_difference: float
+
+
+class ExternalSection(VerdictPart):
+    """What the winner's models score on a fixed external set, which nothing was trained or chosen on."""
+
+    path: str
+    configuration: str
+    name: str
+    num_models: int
+    num_images: int
+    num_groups: int | None
+    metric: str
+    metrics: dict[str, MetricEstimate]
+    by_model: tuple[float | None, ...]
+    sentence: str
 
 
 class TextbookSection(VerdictPart):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from foldwise.data.cache.packed import Packed
 from foldwise.data.public.getting import fetch_source
 from foldwise.errors import ItemsFailed, RunError, choose
 from foldwise.judging.judge import judge, verdict_now
@@ -127,9 +128,27 @@ def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFo
     crew = Crew(folder, workers, options.device, threads)
     # Only an inline launcher does the work here; the local one starts processes of `foldwise work`.
     drive(folder, launch(crew, lambda log: work(folder, device=options.device, log=log)), observer)
+    if prepared.external is not None:
+        _score_external(folder, prepared.external.packed, options.device)
     verdict = finish(folder)
     observer.judged(folder, verdict)
     return folder, verdict
+
+
+def _score_external(folder: RunFolder, packed: Packed, device: str) -> None:
+    """Ask the winner's models about the external set, once, and not before all fits are done."""
+    verdict, rows = verdict_now(folder)
+    if verdict.answer is None or verdict.num_done < verdict.num_planned:
+        return
+    fits = rows.done(verdict.answer.configuration, rows.repeats[0])
+    out = folder.external_scores(fit.item for fit in fits)
+    if out is None or out.is_dir():
+        return
+    from foldwise.learning.external_scores import write_external_scores
+
+    _hand_over(folder, verdict)
+    threads = folder.load_study().threads
+    write_external_scores(folder.winner, packed, out, device=device, threads=threads)
 
 
 def fetch(file: StudyFile, observer: Observer) -> None:

@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +16,7 @@ from foldwise.data.audit.audit import Audit, audit, audit_record, statistics, wr
 from foldwise.data.cache.packed import Packed
 from foldwise.data.cache.packing import pack
 from foldwise.data.cases import Dataset
+from foldwise.data.external_set import ExternalSet, read_external
 from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public.getting import source_facts, with_source
@@ -51,6 +52,7 @@ class Prepared:
     Attributes:
         file: the study file as it was read.
         study: what it asks, with what its public data set brings.
+        external: the external set; None where the study has none.
     """
 
     file: StudyFile
@@ -61,6 +63,7 @@ class Prepared:
     splits: tuple[Split, ...]
     configurations: tuple[Configuration, ...]
     plan: Plan
+    external: ExternalSet | None = None
 
 
 def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:
@@ -82,11 +85,14 @@ def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:
     packed = pack(dataset, study.data, progress=progress)
     audited = audit(dataset, packed, study.validate_)
     refuse(audited)
+    external = read_external(study.data, dataset, packed, base=file.base, validation=division)
+    if external is not None:
+        dataset = replace(dataset, statements=(*dataset.statements, external.statement))
     splits = make_splits(dataset, packed, groups=audited.groups, validation=study.validate_, seed=study.seed)
     study = study.model_copy(update={"validate_": division.with_folds(len({split.fold for split in splits}))})
     digests = [(split.repeat, split.fold, split_digest(split, packed.digest)) for split in splits]
     plan = make_plan(study, compared, task=dataset.task, packed_digest=packed.digest, splits=digests)
-    return Prepared(file, study, dataset, packed, audited, splits, compared, plan)
+    return Prepared(file, study, dataset, packed, audited, splits, compared, plan, external)
 
 
 def refuse(audited: Audit) -> None:
@@ -112,6 +118,11 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     source = source_facts(prepared.study.data)
     write_json(folder.audit, audit_record(prepared.dataset, prepared.audit, source))
     write_splits(folder.splits, prepared.splits, prepared.dataset)
+    if (external := prepared.external) is not None:
+        folder.external.mkdir(exist_ok=True)
+        write_cases(folder.external / "cases.csv", external.dataset, external.packed, external.audit)
+        about = {"path": str(external.dataset.root), "packed": external.packed.digest}
+        write_json(folder.external / "set.json", about)
     groups = prepared.audit.groups
     write_table(folder.statistics, statistics(prepared.dataset, prepared.packed, prepared.splits, groups))
     write_json(folder.environment, environment(prepared))

@@ -84,6 +84,7 @@ SECTIONS = (  # in the order of the page
     Section("pictures", "Pictures", gallery.winner_section),
     Section("side-by-side", "Side by side", gallery.compared_section),
     Section("hardest", "Hardest images", hardest.section),
+    Section("external", "External set", metrics.external_section),
     Section("robustness", "Robustness", robustness.section),
     Section("cost", "Cost", costs.section),
     Section("throughput", "Speed", speed.section),

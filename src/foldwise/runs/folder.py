@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -87,6 +88,9 @@ class RunFolder:
     results = _File("results.csv")  # one row per configuration
     scores = _File("scores.csv")  # one row per scored image
     winner = _File("winner")  # the model, ready for prediction
+    external = _File(
+        "external"
+    )  # the cases of an external set, and what each chosen configuration says of them
     # Boundary scores of predicted masks, a file for each fit and tolerance; they can be computed again.
     boundaries = _File("boundaries")
     environment = _File("environment.json")  # versions, machine, seeds and digests
@@ -152,6 +156,14 @@ class RunFolder:
         outcomes = self.outcomes()
         failed = {item_id for item_id, result in outcomes.items() if result["status"] == "failed"}
         return outcomes.keys() - failed, failed
+
+    def external_scores(self, fits: Iterable[str]) -> Path | None:
+        """Where the scores of these fits' models on the external set are, or are to be; None where there is no such set."""
+        about = self.external / "set.json"
+        if not about.is_file():
+            return None
+        key = sha256("/".join([read_json(about)["packed"], *fits]).encode()).hexdigest()[:16]
+        return self.external / key
 
     def commit(self, scratch: Path, item_id: str) -> bool:
         """Make a scratch folder the outcome of an item, in one step; whoever commits first wins.

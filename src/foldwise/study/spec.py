@@ -41,6 +41,24 @@ class PhantomData(Node):
     options: dict[str, float] = Field(default_factory=dict)
 
 
+class ExternalData(Node):
+    """A fixed external set, which is only scored; what is not stated is as for the images of the study."""
+
+    path: str
+    layout: Literal["auto", "class_folders", "image_mask", "table", "arrays"] = "auto"
+    images: str | None = None
+    masks: str | None = None
+    table: str | None = None
+    image_column: str | None = None
+    label_columns: tuple[str, ...] | None = None
+    group_column: str | None = None
+    mask_values: dict[str, str] | None = None
+
+
+def _as_external(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
 class DataSpec(Node):
     """Where the images are and how they are to be read; what is not stated is read from the folder."""
 
@@ -69,6 +87,11 @@ class DataSpec(Node):
     mask_values: dict[str, str] | None = None
     ignore_value: int | None = None
     slices_per_group: PositiveInt | None = None
+    external: Annotated[
+        ExternalData | None,
+        BeforeValidator(_as_external),
+        Field(description="a folder, or its path with how it is read"),
+    ] = None
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSpec:

@@ -220,7 +220,7 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
         task=task,
         classes=classes,
         names=tuple(case["name"] for case in cases),
-        truth=None if FAMILIES[task] == "segmentation" else _truth(cases, len(classes)),
+        truth=None if FAMILIES[task] == "segmentation" else truth_of(cases, len(classes)),
         groups=groups,
         units=Units.from_groups(groups, cases_tested(splits)),
         splits=splits,
@@ -240,7 +240,8 @@ def fit_of(item: AuxiliaryItem, configuration: str) -> PlannedFit:
     )
 
 
-def _truth(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:
+def truth_of(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:
+    """(n, K) whether each case of cases.csv has each class."""
     truth = np.zeros((len(cases), num_classes), dtype=bool)
     for row, case in enumerate(cases):
         truth[row, [int(label) for label in case["labels"].split()]] = True

@@ -122,10 +122,10 @@ def evaluate(
         cases.append(batch.cases)
     network.train(was_training)
     mean_loss = float(torch.stack(losses).sum()) / sum(map(len, cases)) if losses else float("nan")
-    return _by_case(cases, parts, truths, mean_loss, dict(sorted(maps.items())), watched)
+    return by_case(cases, parts, truths, mean_loss, dict(sorted(maps.items())), watched)
 
 
-def _by_case(
+def by_case(
     cases: list[np.ndarray], parts: list[dict[str, np.ndarray]], truths: list[np.ndarray], *rest: Any
 ) -> Scores:
     """What batches gave as one, ascending by case; `rest` is of no order."""

@@ -12,7 +12,7 @@ from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.rows import bar_cell, bar_head
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import brief_duration, milliseconds, score
+from foldwise.reporting.wording import brief_duration, milliseconds, score, score_cell
 
 MAX_SHOWN = 30  # configurations
 MAX_OPEN = 12  # configurations, up to which the bars are shown at once
@@ -145,3 +145,25 @@ def _column(title: str, note: str, top: float, bars: Sequence[Bar]) -> Column:
         drawn = bar_cell(value, scale, words=words, low=low, high=high)
         cells.append({"drawing": drawn, "value": value, "low": low, "high": high})
     return {"title": title, "note": note, "axis": bar_head(scale)}, cells
+
+
+def external_section(data: ReportData) -> dict[str, Any] | None:
+    """The winner's scores on the external set beside those on the test images; None where there is none."""
+    external = data.verdict.external
+    if external is None:
+        return None
+    own = data.verdict.configuration(external.configuration).metrics
+    rows = [
+        {
+            "title": data.verdict.metrics[name].title,
+            "external": score_cell(scored),
+            "own": score_cell(own[name]),
+        }
+        for name, scored in external.metrics.items()
+    ]
+    single = ", ".join(score(value) for value in external.by_model)
+    title = data.verdict.metric.title
+    models = f"{title} of each model alone: {single}." if external.num_models > 1 else ""
+    return {
+        "external": {"sentence": external.sentence, "path": external.path, "rows": rows, "models": models}
+    }

@@ -1,0 +1,159 @@
+"""The external set: what the winner's models score on images of another source, with an interval of its own."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foldwise.judging.judgement import Judgement
+from foldwise.judging.scores.rows import (
+    CLASSIFICATION_KEYS,
+    SEGMENTATION_KEYS,
+    PlannedFit,
+    Rows,
+    read_arrays,
+    truth_of,
+)
+from foldwise.judging.scores.scoring import Scored, score, table_of
+from foldwise.judging.statistics.intervals import Spread, interval
+from foldwise.judging.statistics.run_variance import scale_of, score_run_variance
+from foldwise.judging.verdict_configurations import MetricEstimate
+from foldwise.judging.verdict_sections import ExternalSection
+from foldwise.judging.wording import in_text, with_interval
+from foldwise.metrics.influence import Units
+from foldwise.metrics.outputs import Floats, Outputs
+from foldwise.metrics.ranking import MIN_POSITIVES
+from foldwise.metrics.table import Metric
+from foldwise.runs.folder import RunFolder, read_json
+from foldwise.text import count
+
+
+def external_section(folder: RunFolder, rows: Rows, judgement: Judgement) -> ExternalSection | None:
+    """What the winner's models score; None where there is no external set, or they have not been asked about it yet."""
+    if not judgement.comparable:
+        return None
+    winner = judgement.comparable[0]
+    fits = rows.done(winner, rows.repeats[0])
+    asked = folder.external_scores(fit.item for fit in fits)
+    if asked is None or not asked.is_dir():
+        return None
+    external = _External.of(folder, rows)
+    together = _scored([external.outputs(asked / "together.npz", rows, fits)], external, rows, judgement)
+    alone = [external.outputs(asked / f"model-{k}.npz", rows, [fit]) for k, fit in enumerate(fits)]
+    models = _scored(alone, external, rows, judgement)
+    metrics = {
+        name: _estimate(metric, together, models, external, alpha=judgement.judge.alpha)
+        for name, metric in judgement.metrics.items()
+        if metric.needs != "boundary"
+    }
+    section = ExternalSection(
+        path=str(read_json(folder.external / "set.json")["path"]),
+        configuration=winner,
+        name=rows.by_id[winner].name,
+        num_models=len(fits),
+        num_images=len(external.names),
+        num_groups=external.units.count if external.units.grouped else None,
+        metric=judgement.metric.name,
+        metrics=metrics,
+        by_model=tuple(own for _, _, own in models.folds),
+        sentence="",
+    )
+    return section.model_copy(update={"sentence": _sentence(section, judgement)})
+
+
+@dataclass(frozen=True)
+class _External:
+    """The images of the external set: their names, groups and, but for masks, their truth (n, K)."""
+
+    names: tuple[str, ...]
+    units: Units
+    truth: Any
+
+    @classmethod
+    def of(cls, folder: RunFolder, rows: Rows) -> _External:
+        with (folder.external / "cases.csv").open(newline="", encoding="utf-8") as file:
+            cases = list(csv.DictReader(file))
+        truth = None if rows.family == "segmentation" else truth_of(cases, len(rows.classes))
+        units = Units.from_groups([case["group"] for case in cases])
+        return cls(tuple(case["name"] for case in cases), units, truth)
+
+    def outputs(self, path: Path, rows: Rows, fits: Sequence[PlannedFit]) -> Outputs:
+        """What models say of every image; decided, of several labels, at the mean of the thresholds of `fits`."""
+        keys = SEGMENTATION_KEYS if rows.family == "segmentation" else CLASSIFICATION_KEYS
+        whole = read_arrays(path, ("case", *keys))
+        case = whole.pop("case").astype(np.int64)
+        if self.truth is not None:
+            whole |= {"truth": self.truth, "probabilities": whole["probabilities"].astype(np.float64)}
+            present_NK = self.truth
+        else:
+            present_NK = whole["confusion"].sum(axis=2) > 0
+        if rows.thresholds is not None:
+            limits = [rows.thresholds_of(fit, rows.thresholds).thresholds for fit in fits]
+            whole["thresholds"] = np.tile(np.mean(limits, axis=0), (len(case), 1))
+        absent = set(np.flatnonzero(~present_NK.any(axis=0)).tolist())
+        if rows.family == "segmentation":
+            absent.discard(0)
+        rare = [k for k, column in enumerate(present_NK.T) if self.units.rarer(column, case) < MIN_POSITIVES]
+        outputs = Outputs(rows.family, case, np.zeros(len(case), np.int64), **whole)
+        unranked = tuple(rare) if self.truth is not None else ()
+        return replace(outputs, unscored=tuple(sorted(absent | set(rows.unscored))), unranked=unranked)
+
+
+def _scored(outputs: Sequence[Outputs], external: _External, rows: Rows, judgement: Judgement) -> Scored:
+    """The scores of models as if each were a repeat: all of them have seen the same images."""
+    numbered = list(enumerate(outputs))
+    return score(numbered, external.units, decides=judgement.metric, classes=rows.classes)
+
+
+def _estimate(
+    metric: Metric, together: Scored, models: Scored, external: _External, *, alpha: float
+) -> MetricEstimate:
+    """The score of all models together; its interval counts the images drawn and, of several models, their luck."""
+    num_cases, name = len(external.names), metric.name
+    table = table_of(metric, [together], external.units, num_cases=num_cases, alpha=alpha)
+    (spread,), (ends,) = table.spreads, table.intervals
+    if spread is not None:
+        ends = interval(metric.interval, _with_runs(spread, models.values[name], metric), alpha=alpha)
+    low, high = ends
+    undefined = together.num_undefined[name]
+    return MetricEstimate(estimate=together.estimates[name], low=low, high=high, num_undefined=undefined)
+
+
+def _with_runs(spread: Spread, values_MG: Floats, metric: Metric) -> Spread:
+    """The spread with what another training of all models would add.
+
+    The mean of M models is taken for their mean probabilities, whose luck is no greater. They were trained in M folds, so
+    that their training sets overlap: Nadeau and Bengio 2003, as for the mean over folds. Of one model nothing is known.
+    """
+    num_models = len(values_MG)
+    if num_models < 2 or not np.isfinite(values_MG).all():
+        return spread
+    scores_CRn = values_MG[None] * (1 if metric.higher_is_better else -1)
+    folds_Rn = np.zeros(values_MG.shape, np.int64)
+    runs = score_run_variance(
+        scores_CRn, folds_Rn, np.zeros(1), scale=scale_of(scores_CRn, metric.oriented_bounds)
+    )
+    run = float(runs.used[0]) * (1 / num_models + 1 / (num_models - 1))
+    image, total = spread.image_variance, spread.image_variance + run
+    parts = image**2 / max(spread.df, 1) + run**2 / max(runs.df, 1)
+    df = min(total**2 / parts, spread.df) if parts > 0 else spread.df
+    return replace(spread, run_variance=run, df=df)
+
+
+def _sentence(section: ExternalSection, judgement: Judgement) -> str:
+    own, metric = section.metrics.get(section.metric), judgement.metric
+    images = count(section.num_images, "image")
+    if section.num_groups:
+        images += f" in {count(section.num_groups, 'group')}"
+    models = "its model" if section.num_models == 1 else f"its {section.num_models} models together"
+    where = f"On the external set ({images}), scored once, {section.name}"
+    if own is None or own.estimate is None:
+        return f"{where} has no {in_text(metric.title)}."
+    reach = "; this holds for these trained weights" if section.num_models == 1 else ""
+    reached = with_interval(own, judgement.confidence)
+    return f"{where} ({models}) reaches {in_text(metric.title)} {reached}{reach}."
