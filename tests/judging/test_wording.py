@@ -7,7 +7,7 @@ from judged import judge
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.verdict_configurations import ScoreEstimate
-from foldwise.judging.wording import decimals, in_text, rounded, show, with_interval
+from foldwise.judging.wording import decimals, ends_of, fixed, in_text, rounded, show, with_interval, written
 from foldwise.text import count
 
 
@@ -26,7 +26,7 @@ def test_what_is_not_perfect_does_not_read_as_1(estimate, said):
 
 def test_small_differences_keep_two_digits():
     shown = [show(value) for value in (0.5, 0.1, 0.0999, 0.043, 0.027, 0.0031, 0.00001, 0.0, -0.021)]
-    assert shown == ["0.50", "0.10", "0.10", "0.043", "0.027", "0.0031", "0.0000", "0.00", "-0.021"]
+    assert shown == ["0.50", "0.10", "0.10", "0.043", "0.027", "0.0031", "0.00001", "0.00", "-0.021"]
 
 
 def test_rough_counts():
@@ -62,10 +62,32 @@ def test_sentence_and_warnings_agree(tmp_path, task):
     told = {caution["code"]: caution["message"] for caution in verdict["warnings"]}
     sentence = verdict["answer"]["sentence"]
     detectable = re.search(r"below about ([\d.]+\d)", sentence)[1]
-    assert f"below about {detectable} could" in told.get("NOT_DISTINGUISHABLE", sentence)
+    assert f"below about {detectable} would probably have been missed (80 % power)" in told.get(
+        "NOT_DISTINGUISHABLE", sentence
+    )
     if "SELECTION_OPTIMISM" in told:
         estimate = re.search(r"([\d.]+) \(95 % interval", sentence)[1]
         freed = re.search(
-            rf"the choice, {estimate} becomes about ([\d.]+(?: worse)?) \(", told["SELECTION_OPTIMISM"]
+            rf"the choice, {estimate} (?:becomes about ([\d.]+)|is about [\d.]+ too good) \(",
+            told["SELECTION_OPTIMISM"],
         )[1]
         assert freed != estimate
+
+
+@pytest.mark.parametrize("value", [0.275, 0.27499999999999997, 0.275 + 1e-16])
+def test_a_score_is_written_in_one_way_whatever_its_last_digits(value):
+    """The estimate of a leaderboard and the same score before its correction differ by rounding alone."""
+    score = ScoreEstimate(estimate=value, low=0.2, high=0.35)
+    assert (written(score), fixed(value, 2), ends_of(score)) == ("0.28", "0.28", "0.20 to 0.35")
+    assert with_interval(score, "95 %") == "0.28 (95 % interval 0.20 to 0.35)"
+
+
+def test_without_an_interval_a_table_and_a_sentence_have_the_same_digits():
+    score = ScoreEstimate(estimate=0.0812, low=None, high=None)
+    assert written(score) == "0.081"
+    assert with_interval(score, "95 %").startswith("0.081 (")
+
+
+@pytest.mark.parametrize("low", [0.03, 0.0004, 0.00004, 0.0000004])
+def test_no_end_that_is_not_0_reads_as_0(low):
+    assert float(show(low)) > 0

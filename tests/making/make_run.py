@@ -65,7 +65,7 @@ FINDINGS = (
 )  # fmt: skip
 
 RUNS = {
-    "segmentation6": Wanted("cells", {"model": ["unet", "smp:unet/resnet18", "smp:fpn/efficientnet-b0"], "loss": ["dice_cross_entropy", "focal"]}, (1.0, 0.9, 1.45, 1.4, 1.38, 0.5), "Nuclei and cell bodies", images=36, size=96, findings=FINDINGS[:1]),
+    "segmentation6": Wanted("cells", {"model": ["unet", "smp:unet/resnet18", "smp:fpn/efficientnet-b0"], "loss": ["dice_cross_entropy", "focal"]}, (1.0, 0.9, 1.6, 1.4, 1.38, 0.5), "Nuclei and cell bodies", images=36, size=96, findings=FINDINGS[:1]),
     "classification24": Wanted("gels", {"model": ["conv", "resnet", "vit", "timm:resnet18", "timm:mobilenetv3_large_100", "timm:convnext_atto"], "head": ["linear", {"mlp": {"hidden": [512, 256], "dropout": [0.25, 0.5]}}], "optimizer": [{"adam": {"lr": 0.001}}, {"sgd": {"lr": 0.01, "momentum": 0.9}}]}, tuple(0.15 + 0.07 * (n * 7 % 24) for n in range(24)), "Gels against other pictures", images=60, folds=5, epochs=30, findings=FINDINGS, energy=True),
     "multilabel": Wanted("proteins", {"optimizer": ["adam", "sgd", "rmsprop"]}, (1.4, 0.4, 0.8), f"Places of a protein {MARKUP}", images=40, rename={0: MARKUP, 2: "a & b < c"}),
     "failed": Wanted("bacteria", {"loss": ["dice", "focal", "cross_entropy", "binary_cross_entropy"]}, (1.5, 1.2, 0.8, 1.0), "Bacteria, with failures", failed=frozenset({(1, 1), (3, 0), (3, 1), (3, 2)})),

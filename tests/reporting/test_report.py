@@ -235,7 +235,7 @@ def test_the_audit_is_in_order_of_severity(pages):
 def test_shared_features_bounds_and_worked_sizes_are_said(pages):
     folder, page = pages("segmentation6")
     assert page.count("+ 41\u00a0s\nshared") == 2  # leaderboard and cost table
-    assert "by itself, so the two are no 95" in page
+    assert "by which two are told apart: they hold together" in page
     assert "worked at" not in page
     known = gather(folder)
     smaller = replace(known, images=Smaller(known.images))

@@ -19,6 +19,7 @@ from foldwise.interface.terminal import (
     hang,
     plain_table,
     say_message,
+    say_warnings,
 )
 from foldwise.text import broken, count, duration
 
@@ -245,6 +246,7 @@ def say_answer(folder: RunFolder, verdict: Verdict) -> None:
     out = console()
     answer = verdict.answer
     out.print()
+    say_warnings(out, verdict.left_out)
     if answer:
         out.print(Text(answer.name, "bold"))
         out.print(answer.sentence, markup=False)
@@ -252,8 +254,7 @@ def say_answer(folder: RunFolder, verdict: Verdict) -> None:
         out.print("No configuration has finished yet, so there is no answer.")
     if verdict.external:
         out.print(verdict.external.sentence, markup=False)
-    for warning in verdict.warnings:
-        say_message(out, SIGNS["warning"], warning.message, code=warning.code, cure=warning.cure)
+    say_warnings(out, verdict.cautions)
     out.print(f"\nReport:  {folder.report}", markup=False)
     out.print(f"Tables:  {folder.results}", markup=False)
     if answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Self
@@ -27,6 +28,7 @@ from rich.text import Text
 from foldwise.text import duration
 
 if TYPE_CHECKING:
+    from foldwise.judging.verdict import VerdictWarning
     from foldwise.runs.folder import RunFolder
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/gel.")]
@@ -72,6 +74,12 @@ def say_message(out: Console, sign: tuple[str, str], message: str, *, code: str,
     hang(out, Text.assemble("  ", sign, " "), Text.assemble(message, " ", (code, "dim")))
     if cure:
         hang(out, Text("    → ", "dim"), Text(cure, "dim"))
+
+
+def say_warnings(out: Console, warnings: Iterable[VerdictWarning]) -> None:
+    """Every warning of a verdict with its cure."""
+    for warning in warnings:
+        say_message(out, SIGNS["warning"], warning.message, code=warning.code, cure=warning.cure)
 
 
 class _Bar:

@@ -9,7 +9,15 @@ from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.verdict import TRIVIAL_UNBEATEN, Answer, State, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
-from foldwise.judging.wording import all_others, capital, in_text, show, unseen, with_interval
+from foldwise.judging.wording import (
+    all_others,
+    capital,
+    in_text,
+    show,
+    unseen,
+    with_interval,
+    worse_than_winner,
+)
 from foldwise.text import count
 
 Results = Sequence[ConfigurationResult]
@@ -143,8 +151,8 @@ def comparison_sentence(judgement: Judgement, state: State, ranked: Results, rea
     if judgement.comparison is None:
         return f"{winner.name} has the best estimate, {reached}, but the data is too small for a test: no difference is claimed."
     if state == "clear_winner":
-        rivals, are = capital(all_others(others)), "is" if others == 1 else "are"
-        return f"Use {winner.name}: {reached}. {rivals} {are} worse beyond chance, with {judgement.confidence} confidence."
+        worse = worse_than_winner(ranked[1:], sign=judgement.sign, confidence=judgement.confidence)
+        return f"Use {winner.name}: {reached}. {worse}."
     tied = sum(configuration.could_be_best for configuration in ranked) - 1
     if tied == others:
         rest = f"but {all_others(others)} could be the best as well"

@@ -194,6 +194,16 @@ class Verdict(VerdictPart):
         groups = f" in {self.num_groups} groups" if self.num_groups else ""
         return f"{what}, on images like these {self.num_images}{groups}"
 
+    @property
+    def left_out(self) -> tuple[VerdictWarning, ...]:
+        """Of what the answer knows nothing: to be said before it."""
+        return tuple(warning for warning in self.warnings if warning.code == "MISSING_RUNS")
+
+    @property
+    def cautions(self) -> tuple[VerdictWarning, ...]:
+        """All other warnings, to be said after it."""
+        return tuple(warning for warning in self.warnings if warning.code != "MISSING_RUNS")
+
     def configuration(self, id: str) -> ConfigurationResult:
         """The configuration of this id; KeyError where there is none."""
         return {configuration.id: configuration for configuration in self.configurations}[id]

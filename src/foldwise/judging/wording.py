@@ -14,7 +14,7 @@ WithInterval = Answer | ConfigurationResult | ScoreEstimate | ShallowBaseline
 MAX_NAMED, MAX_OPEN = 6, 3
 # What a reader of the numbers must know; the rest of the warnings is said in the sentences above them, or is advice.
 LIMITS = (
-    "MISSING_RUNS", "EQUALS_DIFFER", "N_SMALL", "FEW_GROUPS", "RARE_CLASS", "SCARCE_THRESHOLDS", "DEGENERATE_METRIC",
+    "EQUALS_DIFFER", "N_SMALL", "FEW_GROUPS", "RARE_CLASS", "SCARCE_THRESHOLDS", "DEGENERATE_METRIC",
     "ONE_SEED", "ONE_TRAINING_SET", "NO_RUN_VARIANCE", "FOLDS_APART", "UNSTABLE_CONFIG", "ONE_CLASS", "BRIEF_TRAINING",
     "UNEQUAL_BUDGET", "UNDERTRAINED",
 )  # fmt: skip
@@ -30,6 +30,7 @@ def results(verdict: Verdict) -> list[str]:
         return []
     ranked = [result for result in verdict.configurations if result.compared]
     first = [
+        *(warning.message for warning in verdict.left_out),
         *_best(verdict, ranked),
         *_others(verdict, ranked[1:]),
         *_corrected(verdict, ranked),
@@ -66,16 +67,16 @@ def _others(verdict: Verdict, others: Sequence[ConfigurationResult]) -> Iterator
         return
     tied = [result for result in others if result.could_be_best]
     out = [result for result in others if not result.could_be_best]
-    confident = f"with {verdict.confidence} confidence"
     if not tied:
-        who = all_others(len(out))
-        yield f"{capital(who)} {'was' if len(out) == 1 else 'were'} worse beyond chance, {confident}."
+        sign = verdict.metric.sign
+        yield f"{worse_than_winner(out, sign=sign, confidence=verdict.confidence, past=True)}."
         return
     some = f"{len(tied)} of the {len(others)} other configurations"
     rivals = some if out else all_others(len(others))
     yield f"{capital(rivals)} could be the best as well{_listed(tied)}."
     if out:
-        yield f"{len(out)} {'was' if len(out) == 1 else 'were'} ruled out, {confident}{_listed(out)}."
+        were = "was" if len(out) == 1 else "were"
+        yield f"{len(out)} {were} ruled out, with {verdict.confidence} confidence{_listed(out)}."
     yield f"{capital(unseen(detectable, bounded=verdict.metric.bounded))} with this data."
 
 
@@ -88,12 +89,11 @@ def _listed(configurations: Sequence[ConfigurationResult]) -> str:
 
 def _corrected(verdict: Verdict, ranked: Sequence[ConfigurationResult]) -> Iterator[str]:
     selection, digits = verdict.selection, digits_of(ranked[0])
-    if selection and len(ranked) > 1:
-        score = f"{selection.corrected:.{digits}f}"
-        ends = f"{selection.low:.{digits}f} to {selection.high:.{digits}f}"
-        yield (
-            f"Freed from the luck of the choice, its score was about {score} ({verdict.confidence} interval {ends})."
-        )
+    if selection is None or selection.low is None or selection.high is None or len(ranked) < 2:
+        return
+    score, low, high = (fixed(x, digits) for x in (selection.corrected, selection.low, selection.high))
+    span = f"{verdict.confidence} interval {low} to {high}"
+    yield f"Freed from the luck of the choice, its score was about {score} ({span})."
 
 
 def _baselines(verdict: Verdict, winner: ConfigurationResult) -> Iterator[str]:
@@ -107,7 +107,8 @@ def _baselines(verdict: Verdict, winner: ConfigurationResult) -> Iterator[str]:
         if not of:
             continue
         estimate, best = max(of, key=lambda scored: verdict.metric.sign * scored[0])
-        yield f"The {words} {best.name} reached {in_text(verdict.metric.title)} {show(estimate)}."
+        reached = written(best) if best.kind == "shallow" else show(estimate)
+        yield f"The {words} {best.name} reached {in_text(verdict.metric.title)} {reached}."
         if best.kind == "shallow" and best.beaten is False:
             lost = best.p_winner is not None and best.p_winner <= verdict.alpha
             relation = "was worse beyond chance than" if lost else "was not shown to be better than"
@@ -192,25 +193,68 @@ def decimals(half_width: float) -> int:
 
 
 def unseen(detectable: float, *, bounded: bool) -> str:
-    """``a difference below about 0.03 could not have been seen``; of scores from 0 to 1, perhaps no difference could."""
-    if bounded and detectable >= 1:
-        return "no difference could have been seen"
-    return f"a difference below about {show(detectable)} could not have been seen"
+    """``a difference below about 0.03 would probably have been missed (80 % power)``; of bounded scores perhaps any."""
+    which = (
+        "any difference" if bounded and detectable >= 1 else f"a difference below about {show(detectable)}"
+    )
+    return f"{which} would probably have been missed (80 % power)"
+
+
+def worse_than_winner(
+    others: Sequence[ConfigurationResult], *, sign: int, confidence: str, past: bool = False
+) -> str:
+    """``All 3 other configurations are worse beyond chance: the nearest, B, by 0.025 (95 % interval 0.004 to 0.046)``.
+
+    Where a difference is of no consequence all the same, that is said, too.
+
+    Args:
+        others: those that the winner is shown to be better than, best first.
+        sign: of the metric.
+        confidence: of the interval.
+        past: whether it is told in the past tense.
+    """
+    be = ("was" if past else "is") if len(others) == 1 else ("were" if past else "are")
+    words = f"{capital(all_others(len(others)))} {be} worse beyond chance: "
+    words += f"{f'the nearest, {others[0].name}, ' if len(others) > 1 else ''}{_behind(others[0], sign, confidence)}"
+    within = sum(bool(other.equivalent) for other in others)
+    if not within:
+        return words
+    which = "this" if len(others) == 1 else f"for {within} of them this"
+    return f"{words}; {which} {'was' if past else 'is'} of no consequence"
+
+
+def _behind(other: ConfigurationResult, sign: int, confidence: str) -> str:
+    """``by 0.025 (95 % interval 0.004 to 0.046)``: how far the winner is ahead, by the interval that decides."""
+    away = (other.difference, other.difference_low, other.difference_high)
+    low, by, high = sorted(-sign * end for end in away if end is not None)
+    return f"by {show(by)} ({confidence} interval {show(low)} to {show(high)})"
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number with so many digits after the point; 0.275 and 0.27499999999999997 are written alike."""
+    return f"{round(value, 9) + 0.0:.{digits}f}"  # and -0.0 is 0
 
 
 def show(value: float) -> str:
-    """A score or a difference of scores: two digits after the point, and below 0.1 two that count (four at most)."""
-    size = abs(value)
-    digits = min(1 - floor(log10(size)), 4) if 0 < size < 0.0995 else 2
-    return f"{value:.{digits}f}"
+    """A score or a difference of scores, by its size: see `digits_by_size`."""
+    return fixed(value, digits_by_size(value))
+
+
+def digits_by_size(value: float) -> int:
+    """Two digits after the point, and below 0.1 two that count, four at most; but nothing reads as 0 that is not."""
+    size = round(abs(value), 9)
+    if not 0 < size < 0.0995:
+        return 2
+    first = -floor(log10(size))
+    return first if first > 4 else min(first + 1, 4)
 
 
 def digits_of(score: WithInterval) -> int:
-    """Digits after the point of a score, wherever it is written: what its interval is worth.
+    """Digits after the point of a score and its interval, wherever they are written: what the interval is worth.
 
-    More where a score that is nearly perfect would read as 1.00; at most four.
+    More where a score that is nearly perfect would read as 1.00; at most four. Without an interval, by its size.
     """
-    digits = 2
+    digits = 2 if score.estimate is None else digits_by_size(score.estimate)
     if score.low is not None and score.high is not None:
         digits = decimals((score.high - score.low) / 2)
     while score.estimate is not None and score.estimate < 1 == round(score.estimate, digits) and digits < 4:
@@ -218,18 +262,24 @@ def digits_of(score: WithInterval) -> int:
     return digits
 
 
-def has_interval(score: WithInterval) -> bool:
-    """Whether both ends of the interval are known."""
-    return score.low is not None and score.high is not None
+def written(score: WithInterval) -> str:
+    """The score alone, as everywhere on a screen."""
+    assert score.estimate is not None
+    return fixed(score.estimate, digits_of(score))
+
+
+def ends_of(score: WithInterval) -> str:
+    """``0.87 to 0.94``, with the digits of the score; empty where there is no interval."""
+    if score.low is None or score.high is None:
+        return ""
+    digits = digits_of(score)
+    return f"{fixed(score.low, digits)} to {fixed(score.high, digits)}"
 
 
 def with_interval(score: WithInterval, confidence: str) -> str:
     """``0.91 (95 % interval 0.87 to 0.94)``."""
-    assert score.estimate is not None
-    if not has_interval(score):
-        return f"{show(score.estimate)} (no interval: too few images)"
-    digits = digits_of(score)
-    return f"{score.estimate:.{digits}f} ({confidence} interval {score.low:.{digits}f} to {score.high:.{digits}f})"
+    ends = ends_of(score)
+    return f"{written(score)} ({f'{confidence} interval {ends}' if ends else 'no interval: too few images'})"
 
 
 def rounded(number: float) -> str:

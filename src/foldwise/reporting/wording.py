@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from foldwise import text
-from foldwise.judging.wording import WithInterval, decimals, digits_of, has_interval, in_text, show
+from foldwise.judging.wording import WithInterval, decimals, digits_of, ends_of, fixed, in_text, show
 from foldwise.metrics.table import METRICS
 
 NOTHING = "–"
@@ -29,7 +29,7 @@ def cell(shown: str, value: Any = None, note: str = "", ends: tuple[Any, Any] = 
 def score_cell(scored: WithInterval) -> Cell:
     """An estimate above its interval."""
     ends = scored.low, scored.high
-    return cell(estimate(scored), scored.estimate, interval(*ends), ends)
+    return cell(estimate(scored), scored.estimate, ends_of(scored).replace("-", MINUS), ends)
 
 
 def number(value: Any) -> float | None:
@@ -42,7 +42,7 @@ def number(value: Any) -> float | None:
 def score(value: Any, digits: int = 3) -> str:
     """0.858."""
     finite = number(value)
-    return NOTHING if finite is None else f"{finite:.{digits}f}".replace("-", MINUS)
+    return NOTHING if finite is None else fixed(finite, digits).replace("-", MINUS)
 
 
 def shown(value: Any) -> str:
@@ -53,7 +53,7 @@ def shown(value: Any) -> str:
 
 def estimate(scored: WithInterval) -> str:
     """The estimate of a configuration or metric, with the digits its interval is worth, as in the sentences."""
-    return score(scored.estimate, digits_of(scored)) if has_interval(scored) else shown(scored.estimate)
+    return score(scored.estimate, digits_of(scored))
 
 
 def difference(value: Any) -> str:
@@ -74,12 +74,9 @@ def interval(low: Any, high: Any) -> str:
     return f"{score(first, digits)} to {score(last, digits)}"
 
 
-def bounds(low: Any, high: Any) -> str:
-    """≥ −0.26 and, below it, ≤ +0.12: two bounds that each hold by themselves, and so are no interval."""
-    written = [
-        f"{sign} {difference(end)}" for sign, end in (("≥", low), ("≤", high)) if number(end) is not None
-    ]
-    return "\n".join(written)
+def difference_interval(low: Any, high: Any) -> str:
+    """−0.26 to +0.12."""
+    return NOTHING if number(low) is None else f"{difference(low)} to {difference(high)}"
 
 
 def _or_dash(words: Callable[[float], str]) -> Callable[[Any], str]:

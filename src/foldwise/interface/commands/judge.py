@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from foldwise.interface.terminal import SIGNS, console, hang, plain_table, say_message
+from foldwise.interface.terminal import console, hang, plain_table, say_warnings
 from foldwise.storage import write_json
 from foldwise.text import broken, count
 
@@ -114,6 +114,7 @@ def say_verdict(verdict: Verdict) -> None:
     for statement in (*verdict.recognised, _size(verdict)):
         hang(out, Text("  "), Text(statement))
     out.print()
+    say_warnings(out, verdict.left_out)
     _say_leaderboard(out, verdict)
     out.print()
     if verdict.answer is not None:
@@ -123,8 +124,7 @@ def say_verdict(verdict: Verdict) -> None:
     if verdict.textbook:
         out.print()
         _say_textbook(out, verdict.textbook)
-    for warning in verdict.warnings:
-        say_message(out, SIGNS["warning"], warning.message, code=warning.code, cure=warning.cure)
+    say_warnings(out, verdict.cautions)
 
 
 def _size(verdict: Verdict) -> str:
@@ -166,17 +166,21 @@ def _say_leaderboard(out: Console, verdict: Verdict) -> None:
 
 
 def _cells(configuration: ConfigurationResult, *, runs: bool) -> Sequence[str]:
-    from foldwise.judging.wording import digits_of, has_interval, show
+    from foldwise.judging.wording import ends_of, show, written
 
-    digits, run_sd, p_wins = digits_of(configuration), configuration.run_sd, configuration.p_wins
-    estimate = "" if configuration.estimate is None else f"{configuration.estimate:.{digits}f}"
-    interval = ""
-    if has_interval(configuration):
-        interval = f"{configuration.low:.{digits}f} to {configuration.high:.{digits}f}"
+    run_sd, p_wins = configuration.run_sd, configuration.p_wins
+    estimate = "" if configuration.estimate is None else written(configuration)
     ranks = _range(configuration.rank_low, configuration.rank_high)
     wins = "" if p_wins is None else f"{100 * p_wins:.0f} %"
     sd = [] if not runs else ["" if run_sd is None else show(run_sd)]
-    return [estimate, interval, *sd, ranks, wins, SAID.get(configuration.verdict, configuration.verdict)]
+    return [
+        estimate,
+        ends_of(configuration),
+        *sd,
+        ranks,
+        wins,
+        SAID.get(configuration.verdict, configuration.verdict),
+    ]
 
 
 def _range(low: int | None, high: int | None) -> str:

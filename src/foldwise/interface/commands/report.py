@@ -12,7 +12,7 @@ import typer
 
 from foldwise.errors import SpecError
 from foldwise.interface.observer import say_answer
-from foldwise.interface.terminal import SIGNS, Device, RunPath, console, say_message
+from foldwise.interface.terminal import Device, RunPath, console
 from foldwise.text import count
 
 if TYPE_CHECKING:
@@ -133,10 +133,7 @@ def predict(
     """The winner on new images: a CSV of probabilities, or masks and overlays."""
     from foldwise.pipeline import pipeline
 
-    def warn(message: str) -> None:
-        say_message(console(), SIGNS["warning"], message, code="", cure=None)
-
-    pipeline.predict(run, images, out, device=device, pictures=pictures, submission=submission, warn=warn)
+    pipeline.predict(run, images, out, device=device, pictures=pictures, submission=submission)
     print(f"predictions: {out}")
     if submission is not None:
         print(f"submission:  {submission}")

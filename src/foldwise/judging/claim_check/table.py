@@ -72,6 +72,7 @@ class Contrast:
     value: float  # the tested difference, else the mean of `each`
     conclusion: str | None = None  # of the test; None where nothing was tested
     intervals: Sequence[tuple[float, float]] = ()  # that of the test, then that of this pair alone
+    family: str = ""  # over what that of the test holds together with others
     agree: int = 0  # of so many pairs the verdict says that they differ in this direction
 
     @property
@@ -88,11 +89,14 @@ class Contrast:
         sign, ends = (1 if pair.a == a else -1), [(pair.low, pair.high)]
         if isinstance(pair, PairResult):
             ends.insert(0, (pair.low_all, pair.high_all))
+        family = pair.family if isinstance(pair, PairResult) else "all levels"
         both = [(low, high) for low, high in ends if low is not None and high is not None]
         turned = both if sign == 1 else [(-high, -low) for low, high in both]
         value = self.value if pair.difference is None else sign * pair.difference
         agree = pair.agree if isinstance(pair, LevelPair) else 0
-        return replace(self, value=value, conclusion=pair.conclusion, intervals=turned, agree=agree)
+        return replace(
+            self, value=value, conclusion=pair.conclusion, intervals=turned, family=family, agree=agree
+        )
 
 
 @dataclass(frozen=True)

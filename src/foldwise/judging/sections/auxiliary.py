@@ -27,7 +27,7 @@ from foldwise.judging.verdict_configurations import (
     ShallowBaseline,
 )
 from foldwise.judging.verdict_sections import AATestPairs, AATestSection
-from foldwise.judging.wording import show
+from foldwise.judging.wording import show, written
 from foldwise.runs.folder import AuxiliaryItem
 from foldwise.study.training import Choice
 from foldwise.text import count
@@ -231,8 +231,8 @@ def not_beaten(
     lost = best.p_winner is not None and best.p_winner <= alpha
     relation = "is worse beyond chance than" if lost else "is not shown to be better than"
     message = (
-        f"The best configuration, {winner.name} ({show(winner.estimate)}), {relation} "
-        f"the shallow baseline {best.name} ({show(best.estimate)})."
+        f"The best configuration, {winner.name} ({written(winner)}), {relation} "
+        f"the shallow baseline {best.name} ({written(best)})."
     )
     cure = "Train longer, or on more images; if that does not help, a network is not worth its cost here."
     return VerdictWarning(code="BASELINE_NOT_BEATEN", message=message, cure=cure)

@@ -162,7 +162,7 @@ def standing_of(judgement: Judgement, c: int) -> Standing:
         return Standing(verdict=rank, could_be_best=True, **alone)
     assert table.variance is not None
     estimate, low_CC, winner = table.variance.estimate, comparison.low, comparison.winner
-    ends = sorted((sign * low_CC[c, winner], -sign * low_CC[winner, c]))
+    ends = sorted((sign * low_CC[c, winner] + 0.0, 0.0 - sign * low_CC[winner, c]))  # and no -0.0
     could_be_best, rival = bool(comparison.could_be_best[c]), comparison.ruled_out_by(c)
     rank = "winner" if c == winner else "could be best" if could_be_best else "worse"
     return Standing(

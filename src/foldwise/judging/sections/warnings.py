@@ -23,7 +23,7 @@ from foldwise.judging.sections.threshold_report import scarce
 from foldwise.judging.verdict import TRIVIAL_UNBEATEN, State, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import FactorsSection
-from foldwise.judging.wording import digits_of, rounded, show, unseen
+from foldwise.judging.wording import digits_of, fixed, rounded, show, unseen
 from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.text import count, some
 
@@ -77,7 +77,7 @@ def trivial(
 def not_distinguishable(
     judgement: Judgement, configurations: Sequence[ConfigurationResult]
 ) -> VerdictWarning | None:
-    """Where more than half could be the best: what could have been seen, and what it takes to see more."""
+    """Where more than half could be the best: what would have been seen, and what it takes to see more."""
     could, comparison = sum(result.could_be_best for result in configurations), judgement.comparison
     # Where most are ruled out, the study has told them apart.
     if comparison is None or could <= max(1, len(comparison.p) / 2):
@@ -148,14 +148,15 @@ def optimism(judgement: Judgement, configurations: Sequence[ConfigurationResult]
     if selected is None or selected.optimism <= judgement.judge.equivalent_within / 2:
         return None
     digits = digits_of(configurations[0])
-    naive, corrected = f"{sign * selected.naive:.{digits}f}", f"{sign * selected.corrected:.{digits}f}"
-    if corrected == naive:
-        corrected = f"{show(selected.optimism)} worse"
+    naive, corrected = fixed(sign * selected.naive, digits), fixed(sign * selected.corrected, digits)
+    becomes = (
+        f"becomes about {corrected}" if corrected != naive else f"is about {show(selected.optimism)} too good"
+    )
     low, high = sorted((sign * selected.low, sign * selected.high))
     message = (
         f"The winner was chosen among {len(judgement.comparable)} by the same score that it is quoted with, "
-        f"which flatters it: freed from the luck of the choice, {naive} becomes about {corrected} "
-        f"({judgement.confidence} interval {low:.{digits}f} to {high:.{digits}f})."
+        f"which flatters it: freed from the luck of the choice, {naive} {becomes} "
+        f"({judgement.confidence} interval {fixed(low, digits)} to {fixed(high, digits)})."
     )
     cure = "Quote the corrected score, or score the winner once on images kept apart."
     return VerdictWarning(code="SELECTION_OPTIMISM", message=message, cure=cure)

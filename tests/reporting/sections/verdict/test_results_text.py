@@ -73,7 +73,7 @@ def test_what_no_form_reads_has_the_numbers_of_the_verdict(run_of):
     text, answer = " ".join(results(verdict)), verdict.answer
     assert f"{answer.num_tied} of the {answer.num_tied + answer.num_ruled_out} other" in text
     assert f"{answer.num_ruled_out} was ruled out, with {verdict.confidence} confidence" in text
-    assert f"A difference below about {show(answer.minimal_detectable_difference)} could" in text
+    assert f"A difference below about {show(answer.minimal_detectable_difference)} would" in text
     assert f"its score was about {verdict.selection.corrected:.2f} (" in text
     over = open_report(run_of("too_few_images").root).verdict
     (trust,) = [

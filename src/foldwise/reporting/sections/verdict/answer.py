@@ -9,9 +9,10 @@ from typing import Any
 
 from foldwise.judging.verdict import State
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
-from foldwise.judging.wording import in_text
+from foldwise.judging.wording import ends_of, in_text
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import (
+    NOTHING,
     TASKS,
     amount,
     clipped,
@@ -21,7 +22,6 @@ from foldwise.reporting.wording import (
     duration,
     energy,
     estimate,
-    interval,
     memory,
     milliseconds,
     number,
@@ -157,6 +157,7 @@ def card(data: ReportData) -> dict[str, Any]:
         "kicker": headline.kicker,
         "tone": headline.tone,
         "headline": headline.words or name,
+        "left_out": data.verdict.left_out,
         "sentence": answer.sentence if answer else _sentence(data),
         "tiles": tiles(data, winner) if winner else [],
         "chips": chips(data),
@@ -175,7 +176,7 @@ def _sentence(data: ReportData) -> str:
     if winner.low is None:
         done = f"{winner.num_done} of {count(winner.num_planned, 'fit')}"
         return f"No configuration is complete. Of those with {done}, {winner.name} has the best {metric}: {estimate(winner)}."
-    return f"{winner.name} reached a {metric} of {estimate(winner)} ({data.confidence} interval {interval(winner.low, winner.high)}) on images it had not seen."
+    return f"{winner.name} reached a {metric} of {estimate(winner)} ({data.confidence} interval {ends_of(winner)}) on images it had not seen."
 
 
 def _num_failed(data: ReportData) -> int:
@@ -230,7 +231,7 @@ def tiles(data: ReportData, winner: ConfigurationResult) -> list[Tile]:
 def _sure(data: ReportData, winner: ConfigurationResult) -> Tile:
     question, answer, verdict = "How sure is that?", data.verdict.answer, data.verdict
     others = len(data.configurations) - 1
-    ends, named = interval(winner.low, winner.high), f"{data.confidence} interval"
+    ends, named = ends_of(winner) or NOTHING, f"{data.confidence} interval"
     if not others:
         return Tile(question, ends, f"{named}; nothing was compared with it")
     if verdict.state == "incomplete" or answer is None:
@@ -248,9 +249,9 @@ def _sure(data: ReportData, winner: ConfigurationResult) -> Tile:
     # A bounded metric has no difference of 1 or more, so nothing could have been seen at all.
     smallest = answer.minimal_detectable_difference
     if smallest is not None and verdict.metric.bounded and smallest >= 1:
-        notes.append("no difference could be seen with this data")
+        notes.append("any difference would probably be missed (80 % power)")
     elif smallest is not None:
-        notes.append(f"differences below {shown(smallest)} could not be seen with this data")
+        notes.append(f"differences below {shown(smallest)} would probably be missed (80 % power)")
     return Tile(question, f"{answer.num_ruled_out} of {compared} ruled out", " · ".join(notes))
 
 

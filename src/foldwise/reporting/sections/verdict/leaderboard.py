@@ -26,14 +26,13 @@ from foldwise.reporting.drawing.rows import baseline_row, interval_row, scale_he
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import (
-    NOTHING,
     Cell,
     amount,
-    bounds,
     brief_duration,
     cell,
     count,
     difference,
+    difference_interval,
     milliseconds,
     p_value,
     percent,
@@ -49,6 +48,10 @@ VERDICTS = {
     "worse": ("↓", "worse"),
     "incomplete": ("…", "incomplete"),
     "failed": ("✕", "failed"),
+}
+FAMILIES = {  # of the intervals of differences to the winner
+    "best": "they hold together, as comparisons with the best",
+    "all pairs": "they hold together with those of all pairs, as no winner is sure",
 }
 # Where there is no single winner, or no model is recommended, the first row is not called one.
 FIRST = dict.fromkeys(TRIVIAL_UNBEATEN, ("", "best")) | {
@@ -75,7 +78,14 @@ def leaderboard(data: ReportData) -> dict[str, Any]:
         for place, configuration in enumerate(configurations, start=1)
     ]
     baselines = [_baseline(baseline, winner, scale) for baseline in data.verdict.baselines]
-    return {"rows": rows, "baselines": baselines, "head": scale_head(scale), "factors": _factors(data)}
+    family = next((pair.family for pair in data.verdict.pairs), None)
+    return {
+        "rows": rows,
+        "baselines": baselines,
+        "head": scale_head(scale),
+        "factors": _factors(data),
+        "family": FAMILIES.get(family or ""),
+    }
 
 
 def _trained(baseline: BaselineResult) -> ShallowBaseline | None:
@@ -139,12 +149,12 @@ def _row(place: int, configuration: ConfigurationResult, drawn: Any, data: Repor
 
 
 def _difference(configuration: ConfigurationResult) -> Cell:
-    """The difference to the winner with its two bounds; the winner's own is 0, and not written."""
+    """The difference to the winner with its interval; the winner's own is 0, and not written."""
     low, high = configuration.difference_low, configuration.difference_high
     if configuration.verdict == "winner":
         return cell("", 0.0, ends=(low, high))
     away = difference(configuration.difference)
-    return cell(away, configuration.difference, bounds(low, high) if away != NOTHING else "", (low, high))
+    return cell(away, configuration.difference, difference_interval(low, high), (low, high))
 
 
 def _ruled_out_by(data: ReportData, configuration: ConfigurationResult) -> str:
