@@ -229,8 +229,8 @@ def contact_sheet(
     pen = ImageDraw.Draw(sheet)
     _write(pen, (GAP_PX, GAP_PX), heading, INK, width - 2 * GAP_PX)
     _draw_legend(pen, legend, width)
-    for place, cell in enumerate(cells):
-        row, column = divmod(place, columns)
+    for index, cell in enumerate(cells):
+        row, column = divmod(index, columns)
         _draw_cell(sheet, pen, cell, (GAP_PX + column * (CELL_PX + GAP_PX), top + row * row_px))
     return sheet
 

@@ -59,8 +59,8 @@ def class_strip(
     x = scale_over(values, left, width - 30)
     bottom = 18 + 30 * len(rows)
     parts = [*grid(x, 10, bottom, 6), *tick_labels(x, bottom + 14, 6)]
-    for place, row in enumerate(rows):
-        parts += _line(row, x, 26.0 + 30 * place, winner)
+    for index, row in enumerate(rows):
+        parts += _line(row, x, 26.0 + 30 * index, winner)
     parts.append(text(f"{title} →", width - 30, bottom + 28, anchor="end", class_="tick title"))
     named, numbers = f"{title} of every class", _strip_numbers(rows, winner)
     return drawing(*parts, width=width, height=bottom + 34, title=named, class_="chart wide", numbers=numbers)
@@ -107,8 +107,8 @@ def bars(rows: Sequence[tuple[str, int]], *, title: str, width: int = 420) -> Ma
     left = min(220, 20 + 7 * max((len(name) for name, _ in rows), default=1))
     x = Scale(0, most, left, width - 60)
     parts = []
-    for place, (name, value) in enumerate(rows):
-        top, end = 4.0 + 24 * place, x(value)
+    for index, (name, value) in enumerate(rows):
+        top, end = 4.0 + 24 * index, x(value)
         parts.append(text(fitted(name, 30), left - 8, top + 13, class_="name", anchor="end"))
         parts.append(
             element("rect", x=left, y=top, width=max(end - left, 1), height=17, rx=2, class_="count")
@@ -182,8 +182,8 @@ def _depth(value: float, strongest: float) -> str:
 
 def _legend(left: float, top: float, strongest: float) -> list[Markup]:
     parts = []
-    for place, share in enumerate(STEPS):
-        x, depth = left + 40.0 * place, _depth(share, 1.0)
+    for index, share in enumerate(STEPS):
+        x, depth = left + 40.0 * index, _depth(share, 1.0)
         parts.append(
             element("rect", x=x, y=top, width=38, height=10, class_=_sign(share), fill_opacity=depth)
         )

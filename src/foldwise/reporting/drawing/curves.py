@@ -62,8 +62,8 @@ def _of(configuration: str, drawn: Markup) -> Markup:
 def _points(lines: Sequence[tuple[str, RankingCurve]]) -> list[tuple[str | float | None, ...]]:
     """Configuration, fold (or "mean"), and both coordinates of every point that is drawn."""
     drawn: list[tuple[str, str | float, Line]] = []
-    for place, (configuration, curves) in enumerate(lines):
-        drawn += [(configuration, fold, points) for fold, points in enumerate(curves.folds, 1) if not place]
+    for index, (configuration, curves) in enumerate(lines):
+        drawn += [(configuration, fold, points) for fold, points in enumerate(curves.folds, 1) if not index]
         drawn += [(configuration, "mean", curves.mean)] if curves.mean else []
     return [(name, fold, a, b) for name, fold, points in drawn for a, b in zip(*points, strict=True)]
 
@@ -152,8 +152,8 @@ def speed_panel(
     y = Scale(0, top * 1.05, 168, 22)
     parts = [axes(x, y, x_title="images in a batch →", y_title="↑ images per second", count=4)]
     parts.append(line([(x(size), y(value)) for size, value in sorted(limits.items())], "chance"))
-    for place, (hue, rows) in enumerate(measured.items()):
-        parts += _speeds(rows, hue, x, y, (place - (len(measured) - 1) / 2) * APART_PX)
+    for index, (hue, rows) in enumerate(measured.items()):
+        parts += _speeds(rows, hue, x, y, (index - (len(measured) - 1) / 2) * APART_PX)
     table: list[tuple[str | float | None, ...]] = [
         (SHAPES[hue % len(SHAPES)], *row) for hue, rows in measured.items() for row in rows
     ]

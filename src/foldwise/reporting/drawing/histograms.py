@@ -84,8 +84,8 @@ def ridges(
     bottom = TOP + STEP_PX * (len(epochs) - 1)
     parts = [_ticks(x, bottom, decades), text(x_title, x.end, bottom + 30, "tick title", "end")]
     heights_EB = HEIGHT_PX * counts_EB / (counts_EB.max(initial=0.0) or 1.0)
-    for place, (epoch, heights) in enumerate(zip(epochs, heights_EB, strict=True)):
-        parts += _ridge(epoch, heights, edges, x, TOP + STEP_PX * place, marked=epoch == chosen)
+    for index, (epoch, heights) in enumerate(zip(epochs, heights_EB, strict=True)):
+        parts += _ridge(epoch, heights, edges, x, TOP + STEP_PX * index, marked=epoch == chosen)
     parts.append(text("epoch", 2, TOP - 22, "tick title"))
     columns = ("from", "to", *(f"epoch {epoch}" for epoch in epochs))
     numbers = Numbers(columns, np.column_stack([edges[:-1], edges[1:], counts_EB.T]).tolist())

@@ -98,8 +98,8 @@ def stacked(rows: Sequence[tuple[str, str, Markup]], *, head: Markup, title: str
     """Drawings of rows below each other, each with a name to its left and words to its right, under the ticks."""
     left = 16 + 6.4 * max((len(name) for name, *_ in rows), default=1)
     parts = [_moved(head, left, 0)]
-    for place, (name, words, drawn) in enumerate(rows):
-        top = 18.0 + ROW_HEIGHT * place
+    for index, (name, words, drawn) in enumerate(rows):
+        top = 18.0 + ROW_HEIGHT * index
         parts.append(text(name, left - 10, top + 16, class_="name", anchor="end"))
         parts.append(text(words, left + ROW_WIDTH + 10, top + 16, class_="name"))
         parts.append(_moved(drawn, left, top))

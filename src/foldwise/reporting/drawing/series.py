@@ -76,7 +76,7 @@ def _series(series: Series, x: Scale, y: Scale) -> Markup:
 def _few_points(points: Points) -> Points:
     """At most about `MAX_POINTS` of them, the last one always."""
     step = max(1, len(points) // MAX_POINTS)
-    return [point for place, point in enumerate(points) if place % step == 0 or place == len(points) - 1]
+    return [point for index, point in enumerate(points) if index % step == 0 or index == len(points) - 1]
 
 
 def span_of(values: Sequence[float], *, log_beyond: float = math.inf, at_most: float = math.inf) -> Scale:
@@ -154,9 +154,9 @@ def _loss_scale(fits: Sequence[Sequence[Epoch]]) -> tuple[Scale, float | None]:
     It does where the first third of the epochs lies far above all later ones: those would be one flat line.
     """
     losses = [
-        (3 * place >= len(epochs), value)
+        (3 * index >= len(epochs), value)
         for epochs in fits
-        for place, epoch in enumerate(epochs)
+        for index, epoch in enumerate(epochs)
         for key in LOSS_TITLES
         if (value := number(epoch.get(key))) is not None
     ]
@@ -178,7 +178,7 @@ def learning_scale(results: Sequence[Mapping[str, Any]]) -> Scale | None:
 def _few_epochs(epochs: Sequence[Epoch], chosen: Any) -> list[Epoch]:
     """About `MAX_POINTS` of the epochs, and the chosen one."""
     step = max(1, len(epochs) // MAX_POINTS)
-    return [epoch for place, epoch in enumerate(epochs) if place % step == 0 or epoch["epoch"] == chosen]
+    return [epoch for index, epoch in enumerate(epochs) if index % step == 0 or epoch["epoch"] == chosen]
 
 
 def _run(epochs: Sequence[Epoch], key: str, x: Scale, y: Scale, class_: str, chosen: Any) -> list[Markup]:

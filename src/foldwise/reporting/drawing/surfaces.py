@@ -88,15 +88,15 @@ def _bands(plane: Plane, x: Scale, y: Scale) -> list[Markup]:
     reached = [level for level in LEVELS if level - SAME < masked.max()]
     # The band of the whole ground.
     lowest = sum(1 for level in reached if level - SAME < masked.min())
-    for place, level in list(enumerate([-np.inf, *reached]))[lowest:]:
-        polygons, offsets = lines.filled(-np.inf if place == lowest else level - SAME, np.inf)
+    for index, level in list(enumerate([-np.inf, *reached]))[lowest:]:
+        polygons, offsets = lines.filled(-np.inf if index == lowest else level - SAME, np.inf)
         path = "".join(
             _path([(x(a), y(b)) for a, b in polygon[start:end]], closed=True)
             for polygon, ends in zip(polygons, offsets, strict=True)
             for start, end in pairwise(ends)
         )
         if path:
-            parts.append(element("path", d=path, class_=f"band band{place}"))
+            parts.append(element("path", d=path, class_=f"band band{index}"))
     if TRIVIAL in reached:
         opened = "".join(_path([(x(a), y(b)) for a, b in points]) for points in lines.lines(TRIVIAL - SAME))
         parts.append(element("path", d=opened, class_="triviallimit"))
@@ -158,15 +158,15 @@ def _trail(trail: Trail, x: Scale, y: Scale) -> list[Markup]:
     # Twice, a broad one below the thin one: it is to be seen on every colour.
     parts = [element("polyline", points=listed, class_=kind) for kind in ("trailback", "trail")]
     last = len(points) - 1
-    for place, ((a, b), epoch) in enumerate(zip(points, trail.epochs, strict=True)):
+    for index, ((a, b), epoch) in enumerate(zip(points, trail.epochs, strict=True)):
         chosen = epoch == trail.chosen
         shape = "diamond" if chosen else "circle"
-        size = 4.5 if chosen else 3.0 if place in (0, last) else 1.8
-        kind = "step first" if place == 0 else "step picked" if chosen else "step"
+        size = 4.5 if chosen else 3.0 if index in (0, last) else 1.8
+        kind = "step first" if index == 0 else "step picked" if chosen else "step"
         parts.append(marker(a, b, shape=shape, class_=kind, size=size, title=f"epoch {epoch}"))
-    for place in {0, last}:
-        words = "start" if place == 0 else f"{trail.epochs[place]}"
-        a, b = points[place]
+    for index in {0, last}:
+        words = "start" if index == 0 else f"{trail.epochs[index]}"
+        a, b = points[index]
         # Where there is room for the word.
         left = a > (x.start + x.end) / 2
         anchor = "end" if left else "start"
@@ -237,9 +237,9 @@ def cut_panel(title: str, cut: Cut, ends: tuple[float, float], *, x_title: str) 
     x, y = Scale(float(cut.x[0]), float(cut.x[-1]), CUT_LEFT, CUT_RIGHT), Scale(*ends, CUT_BOTTOM, CUT_TOP)
     parts = [axes(x, y, x_title=x_title, count=4)]
     parts.append(line([(x.start, y(1.0)), (x.end, y(1.0))], "chance"))
-    for place, words in cut.marks:
-        parts.append(upright(x(place), y.start, y.end, "cutmark"))
-        parts.append(text(words, x(place), y.end - 4, anchor="middle"))
+    for index, words in cut.marks:
+        parts.append(upright(x(index), y.start, y.end, "cutmark"))
+        parts.append(text(words, x(index), y.end - 4, anchor="middle"))
     if cut.band is not None:
         parts.append(_band(cut.x, cut.band, x, y))
     parts += [_curve(cut, curve, x, y) for curve in cut.curves]

@@ -95,9 +95,9 @@ def spread_out(cases: Sequence[int], keys: Sequence[str], most: int) -> list[int
     chosen: list[int] = []
     for turn in range(turns):
         for shelf in shelves.values():
-            place = (2 * turn + 1) * len(shelf) // (2 * turns)
-            if shelf[place] not in chosen:
-                chosen.append(shelf[place])
+            index = (2 * turn + 1) * len(shelf) // (2 * turns)
+            if shelf[index] not in chosen:
+                chosen.append(shelf[index])
     return chosen[:most]
 
 

@@ -57,7 +57,7 @@ def _names(look: Look) -> list[str]:
 
 def evenly(num: int, most: int) -> list[int]:
     """The first, the last, and as many evenly between them."""
-    return sorted({round(place) for place in np.linspace(0, num - 1, min(num, most))})
+    return sorted({round(index) for index in np.linspace(0, num - 1, min(num, most))})
 
 
 def _norms(look: Look, drawn: list[int], kind: str) -> Markup:

@@ -158,24 +158,13 @@ def _cell(source: str, epoch: int, words: str, *, chosen: bool = False) -> dict[
 def _decisions(rows: Sequence[Watched], case: int, num_classes: int, longest_px: int) -> list[Block]:
     """What was predicted, and where that is wrong."""
     truth_HW = picked(rows[0].snapshots[case][0].true_HW, longest_px)
-    return [
-        _block(
-            "prediction",
-            "Prediction",
-            _cells(
-                rows,
-                case,
-                lambda snapshot: classes_uri(picked(snapshot.decided_HW, longest_px), num_classes),
-            ),
-        ),
-        _block(
-            "errors",
-            "Errors",
-            _cells(
-                rows, case, lambda snapshot: errors_uri(truth_HW, picked(snapshot.decided_HW, longest_px))
-            ),
-        ),
-    ]
+    predicted = _cells(
+        rows, case, lambda snapshot: classes_uri(picked(snapshot.decided_HW, longest_px), num_classes)
+    )
+    errors = _cells(
+        rows, case, lambda snapshot: errors_uri(truth_HW, picked(snapshot.decided_HW, longest_px))
+    )
+    return [_block("prediction", "Prediction", predicted), _block("errors", "Errors", errors)]
 
 
 def _disagreement(data: ReportData, case: int, truth_HW: NDArray[np.uint8], longest_px: int) -> list[Block]:
@@ -311,7 +300,7 @@ def _image_losses(
     maps_LEHW, values_LE = arrays[f"loss_maps_{case}"].astype(np.float64), arrays[f"image_losses_{case}"]
     places = {name: written.index(name) for name in names if name in written}
     return [
-        {name: (maps_LEHW[place, e], float(values_LE[place, e])) for name, place in places.items()}
+        {name: (maps_LEHW[index, e], float(values_LE[index, e])) for name, index in places.items()}
         for e in range(values_LE.shape[1])
     ]
 

@@ -138,12 +138,12 @@ def _planes(surfaces: Surfaces) -> list[dict[str, Any]]:
     alpha = surfaces.arrays["alpha"]
     scaled_ELGG = surfaces.scaled(np.asarray(surfaces.arrays["surface"]), axis=1)
     rows = []
-    for place in sorted({0, surfaces.chosen, len(surfaces.epochs) - 1}):
-        epoch = surfaces.epochs[place]
+    for index in sorted({0, surfaces.chosen, len(surfaces.epochs) - 1}):
+        epoch = surfaces.epochs[index]
         heading = f"Epoch {epoch}" + (", before training" if epoch == 0 else "")
-        heading += ", chosen" if place == surfaces.chosen else ""
+        heading += ", chosen" if index == surfaces.chosen else ""
         figures = []
-        for title, values in zip(surfaces.titles, scaled_ELGG[place], strict=True):
+        for title, values in zip(surfaces.titles, scaled_ELGG[index], strict=True):
             words = f"{title} in the random plane, epoch {epoch}, {surfaces.name}"
             figures.append(_figure(title, contour_panel(words, Plane(alpha, alpha, values))))
         rows.append({"heading": heading, "figures": figures})

@@ -197,8 +197,8 @@ def _front(points: Sequence[Point]) -> list[Point]:
     """Those that no other beats in both; the best score first, as the points come."""
     front = [
         point
-        for place, point in enumerate(points)
-        if all(better.cost > point.cost for better in points[:place])
+        for index, point in enumerate(points)
+        if all(better.cost > point.cost for better in points[:index])
     ]
     return front[:MAX_NAMED]
 

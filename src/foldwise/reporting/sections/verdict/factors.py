@@ -196,9 +196,9 @@ def factor_chart(
     bottom = HEAD + ROW * len(rows)
     parts = [*_grid(scales.scores, bottom), *_grid(scales.apart, bottom, zero=True)]
     titles = [(heads[0], SCORES[0]), (heads[1], APART[0])]
-    titles += [(words, COSTS_PX + COST_PX * place) for place, words in enumerate(heads[2])]
+    titles += [(words, COSTS_PX + COST_PX * index) for index, words in enumerate(heads[2])]
     parts += [text(words, left, 12, class_="tick title") for words, left in titles]
-    middles = [HEAD + ROW * place + ROW / 2 for place in range(len(rows))]
+    middles = [HEAD + ROW * index + ROW / 2 for index in range(len(rows))]
     for scores in sets:
         points = [
             (scales.scores.clamped(score), y)
@@ -227,11 +227,11 @@ def _numbers(
 ) -> Numbers:
     """A row for each level; the last columns are its scores in every set of configurations."""
     table = []
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         away = row.away or Away(None)
         costs = (value for value, _ in row.costs)
         own = (row.mean, away.difference, away.low, away.high, *costs)
-        table.append((row.name, *own, *(scores[place] for scores in sets)))
+        table.append((row.name, *own, *(scores[index] for scores in sets)))
     columns = ("level", heads[0].strip("←→ "), heads[1], "low", "high", *heads[2])
     return Numbers((*columns, *(f"set {k}" for k in range(1, len(sets) + 1))), table)
 
@@ -246,8 +246,8 @@ def _level(row: LevelRow, y: float, scales: Panels, most: Sequence[float], *, be
         parts.append(text(row.words, x, y - 9, class_="name strong haloed", anchor="middle"))
     if row.away is not None:
         parts += _apart(row.away, y, scales.apart, kind)
-    for place, ((value, words), top) in enumerate(zip(row.costs, most, strict=True)):
-        left = COSTS_PX + COST_PX * place
+    for index, ((value, words), top) in enumerate(zip(row.costs, most, strict=True)):
+        left = COSTS_PX + COST_PX * index
         if value is not None and top > 0:
             parts.append(
                 element("rect", x=left, y=y - 6, width=max(BAR * value / top, 1), height=12, class_="count")

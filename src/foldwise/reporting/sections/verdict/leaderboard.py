@@ -74,8 +74,8 @@ def leaderboard(data: ReportData) -> dict[str, Any]:
     trained = [shallow for baseline in data.verdict.baselines if (shallow := _trained(baseline))]
     scale = score_scale([*configurations, *trained])
     rows = [
-        _row(place, configuration, interval_row(configuration, winner, scale), data)
-        for place, configuration in enumerate(configurations, start=1)
+        _row(index, configuration, interval_row(configuration, winner, scale), data)
+        for index, configuration in enumerate(configurations, start=1)
     ]
     baselines = [_baseline(baseline, winner, scale) for baseline in data.verdict.baselines]
     family = next((pair.family for pair in data.verdict.pairs), None)

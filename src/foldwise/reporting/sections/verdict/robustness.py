@@ -117,7 +117,7 @@ def _usual(robustness: RobustnessSection) -> list[str]:
 def few(strengths: Sequence[float], most: int) -> list[int]:
     """The places of at most `most` strengths, evenly from the weakest to the strongest."""
     places = np.linspace(0, len(strengths) - 1, min(most, len(strengths)))
-    return [int(place) for place in places.round()]
+    return [int(index) for index in places.round()]
 
 
 def _bars(robustness: RobustnessSection, result: ConfigurationRobustness, names: Sequence[str]) -> Markup:
@@ -221,10 +221,10 @@ def _classified(
     row = int(np.argsort(of_truth[0, 0], kind="stable")[len(cases) // 2])
     pictures = [
         Picture(
-            data_uri(_corrupted(data, item, cases[row], place), longest_px=WINDOW_PX + 32),
-            f"{percent(float(of_truth[place][row]))} given to the truth",
+            data_uri(_corrupted(data, item, cases[row], index), longest_px=WINDOW_PX + 32),
+            f"{percent(float(of_truth[index][row]))} given to the truth",
         )
-        for place in places
+        for index in places
     ]
     return cases[row], pictures
 
