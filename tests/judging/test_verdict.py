@@ -90,8 +90,11 @@ def test_three_reasons_not_to_beat_a_trivial_predictor_have_three_names_and_cure
             assert "cannot tell whether" in verdict["answer"]["sentence"]
     assert states == {"shown": "no_better_than_trivial", "runs": "too_few_runs", "images": "too_few_images"}
     assert "validate.repeats" in cures["runs"]
-    assert cures["images"].startswith("Add images")
-    assert "learning curves" in cures["shown"]
+    assert "Add images" in cures["images"]
+    # The likeliest cause first: few images, random weights; where networks have learned, it is none.
+    assert cures["images"].startswith("Start from pretrained weights, the likeliest cure: 2")
+    assert cures["shown"].startswith("Start from pretrained weights, the likeliest cure: ")
+    assert "pretrained" not in cures["runs"]
 
 
 def test_one_configuration_claims_no_comparison(tmp_path):

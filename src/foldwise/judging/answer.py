@@ -7,6 +7,7 @@ from math import isfinite
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows
+from foldwise.judging.sections.advice import unbeaten_cure
 from foldwise.judging.verdict import TRIVIAL_UNBEATEN, Answer, State, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.wording import (
@@ -134,15 +135,8 @@ def _unbeaten_sentence(rows: Rows, judgement: Judgement, state: State, reached: 
     few = f"{runs} are few runs" if state == "too_few_runs" else f"{units} are few"
     return (
         f"This study cannot tell whether its best configuration is better than {trivial}: {reached}{between}, "
-        f"and {few}. {unbeaten_cure(state, judgement.noun[1])}"
+        f"and {few}. {unbeaten_cure(rows, judgement, state)}"
     )
-
-
-def unbeaten_cure(state: State, units: str) -> str:
-    """What would tell whether a trivial predictor is beaten."""
-    if state == "too_few_runs":
-        return "Set validate.repeats to 3 or more: equal trainings show how much of it is the luck of a run."
-    return f"Add {units}: with so few, luck with them explains the difference."
 
 
 def comparison_sentence(judgement: Judgement, state: State, ranked: Results, reached: str) -> str:

@@ -92,7 +92,7 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
     shallow = shallow_baselines(study.baselines, rows, judgement)
     trivial = [trivial_baseline(judgement, baseline, scored) for baseline, scored in judgement.trivial]
     state = state_of(rows, judgement, configurations)
-    unbeaten = not_beaten(shallow, configurations, alpha=study.judge.alpha)
+    unbeaten = not_beaten(shallow, configurations, rows, judgement)
     equals = aa_test_section(rows, judgement, num_planned=study.validate_.num_copies)
     compared = [rows.by_id[id] for id in judgement.comparable]
     varied = factors_of(study, compared) if len(compared) > 1 else ()

@@ -15,6 +15,7 @@ import numpy as np
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import PlannedFit, Rows, fit_of
 from foldwise.judging.scores.scoring import Scored, score
+from foldwise.judging.sections.advice import advice
 from foldwise.judging.sections.configurations import cause_of, cost_of, fold_scores
 from foldwise.judging.statistics.inference import as_good_as_any, compare
 from foldwise.judging.statistics.pairs import all_pairs
@@ -219,7 +220,10 @@ def _as_unsteady_as_alone(together: Variance, alone: Variance) -> Variance:
 
 
 def not_beaten(
-    baselines: Sequence[ShallowBaseline], configurations: Sequence[ConfigurationResult], *, alpha: float
+    baselines: Sequence[ShallowBaseline],
+    configurations: Sequence[ConfigurationResult],
+    rows: Rows,
+    judgement: Judgement,
 ) -> VerdictWarning | None:
     """That the networks are not shown to be better than the best of the baselines; None where they are."""
     # Baselines come best first.
@@ -228,13 +232,13 @@ def not_beaten(
         return None
     winner = configurations[0]
     assert winner.estimate is not None
-    lost = best.p_winner is not None and best.p_winner <= alpha
+    lost = best.p_winner is not None and best.p_winner <= judgement.judge.alpha
     relation = "is worse beyond chance than" if lost else "is not shown to be better than"
     message = (
         f"The best configuration, {winner.name} ({written(winner)}), {relation} "
         f"the shallow baseline {best.name} ({written(best)})."
     )
-    cure = "Train longer, or on more images; if that does not help, a network is not worth its cost here."
+    cure = f"{advice(rows, judgement)} If that and more images do not help, a network is not worth its cost here."
     return VerdictWarning(code="BASELINE_NOT_BEATEN", message=message, cure=cure)
 
 

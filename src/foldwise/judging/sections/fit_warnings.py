@@ -19,7 +19,7 @@ from foldwise.study.training import Training
 from foldwise.text import count, some
 
 BUDGET, MAX_RATIO = {"epochs", "steps_per_epoch", "batch_size"}, 1.1
-LATE, TAIL, GAIN = 0.95, 0.8, 0.05  # see `_still_improving`
+LATE, TAIL, GAIN = 0.95, 0.8, 0.05  # see `_improving_at_the_end`
 # An epoch is chosen by the median of three neighbours: of fewer than eight, hardly any choice is left. And no
 # optimiser gets a network anywhere in a few dozen steps.
 MIN_EPOCHS, MIN_STEPS = 8, 50
@@ -89,7 +89,7 @@ def unstable(judgement: Judgement, configurations: Sequence[ConfigurationResult]
     message = f"From run to run, scores differ far more than those of the others: {some(names, 3)}."
     if len(odd) < OWN_FROM and (~odd).sum() < STEADY_ENOUGH:
         message += " So few configurations share one variance between runs, and this widens every interval."
-    cure = "Look at the scores of its folds and at its learning curves: train it more gently or longer, or leave it out."
+    cure = "Look at the scores of its folds and at its learning curves: train it more gently (a lower learning rate), or leave it out."
     return VerdictWarning(code="UNSTABLE_CONFIG", message=message, cure=cure)
 
 
@@ -141,7 +141,7 @@ def brief_training(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
     ]
     num_train = len(rows.splits[0].train)
     epochs = [each.name for each in compared if each.training.epochs < MIN_EPOCHS]
-    steps = [each.name for each in compared if _steps(each.training, num_train) < MIN_STEPS]
+    steps = [each.name for each in compared if num_steps(each.training, num_train) < MIN_STEPS]
     sentences = []
     if epochs:
         fewest = min(configuration.training.epochs for configuration in compared)
@@ -150,7 +150,7 @@ def brief_training(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
             "epoch is hardly a choice."
         )
     if steps:
-        fewest = min(_steps(configuration.training, num_train) for configuration in compared)
+        fewest = min(num_steps(configuration.training, num_train) for configuration in compared)
         sentences.append(
             f"{_all_or(steps, compared)} had fewer than {MIN_STEPS} steps of the optimiser (the fewest: {fewest}), in "
             "which networks learn little."
@@ -174,7 +174,7 @@ def unequal_budget(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
     if not compared or BUDGET & {factor for configuration in compared for factor in configuration.levels}:
         return None
     num_train = len(rows.splits[0].train)
-    steps = {configuration.name: _steps(configuration.training, num_train) for configuration in compared}
+    steps = {configuration.name: num_steps(configuration.training, num_train) for configuration in compared}
     least, most = min(steps, key=lambda name: steps[name]), max(steps, key=lambda name: steps[name])
     if steps[most] <= MAX_RATIO * steps[least]:
         return None
@@ -186,7 +186,7 @@ def unequal_budget(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
     return VerdictWarning(code="UNEQUAL_BUDGET", message=message, cure=cure)
 
 
-def _steps(training: Training, num_train: int) -> int:
+def num_steps(training: Training, num_train: int) -> int:
     """Steps of the optimiser that a fit may take."""
     return training.epochs * (training.steps_per_epoch or ceil(num_train / training.batch_size))
 
@@ -201,7 +201,7 @@ def undertrained(
         configuration.name
         for configuration in configurations
         # Of a perfect score nothing is left to gain.
-        if (configuration.estimate or 0) <= perfect and _undertrained(rows.done(configuration.id))
+        if (configuration.estimate or 0) <= perfect and still_improving(rows.done(configuration.id))
     ]
     if not late:
         return None
@@ -210,12 +210,13 @@ def undertrained(
     return VerdictWarning(code="UNDERTRAINED", message=message, cure=cure)
 
 
-def _undertrained(fits: Sequence[PlannedFit]) -> bool:
+def still_improving(fits: Sequence[PlannedFit]) -> bool:
+    """Whether most fits were still improving when they ended."""
     with_epochs = [fit for fit in fits if fit.epochs_planned and fit.result.get("best_epoch")]
-    return sum(_still_improving(fit) for fit in with_epochs) > len(with_epochs) / 2
+    return sum(_improving_at_the_end(fit) for fit in with_epochs) > len(with_epochs) / 2
 
 
-def _still_improving(fit: PlannedFit) -> bool:
+def _improving_at_the_end(fit: PlannedFit) -> bool:
     """Whether the best epoch is the last, or among the last 5 % and the last fifth of the epochs was worth it.
 
     Worth it is a gain in the score that chooses the epoch of more than 5 % of what the whole training gained, or of

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from foldwise.judging.answer import unbeaten_cure
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import Scored
+from foldwise.judging.sections.advice import unbeaten_cure
 from foldwise.judging.sections.fit_warnings import (
     brief_training,
     folds_apart,
@@ -41,7 +41,7 @@ def run_warnings(
     factors: FactorsSection | None,
 ) -> Iterator[VerdictWarning | None]:
     """Every warning about the comparison, the gravest kind first; None for those that do not apply."""
-    yield trivial(judgement, state, configurations)
+    yield trivial(rows, judgement, state, configurations)
     yield missing(rows, configurations)
     yield not_distinguishable(judgement, configurations)
     yield small(judgement)
@@ -61,16 +61,14 @@ def run_warnings(
 
 
 def trivial(
-    judgement: Judgement, state: State, configurations: Sequence[ConfigurationResult]
+    rows: Rows, judgement: Judgement, state: State, configurations: Sequence[ConfigurationResult]
 ) -> VerdictWarning | None:
     """Where the best is not shown to be better than a predictor that never looks at the image."""
     if state not in TRIVIAL_UNBEATEN:
         return None
     shown = "is no better" if state == "no_better_than_trivial" else "is not shown to be better"
     message = f"The best configuration, {configurations[0].name}, {shown} than a predictor that never looks at the image."
-    cure = "Look at the learning curves and the pictures: train longer, change the learning rate, or check the labels."
-    if state != "no_better_than_trivial":
-        cure = unbeaten_cure(state, judgement.noun[1])
+    cure = unbeaten_cure(rows, judgement, state)
     return VerdictWarning(code="TRIVIAL_BASELINE", message=message, cure=cure)
 
 
