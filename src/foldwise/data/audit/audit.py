@@ -135,7 +135,7 @@ def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: 
         findings.append(Finding("exact_duplicates", "warning", message, concerned, cure, alike))
     if copies.near:
         examples = some([f"{names[i]} ~ {names[j]}" for i, j in copies.near])
-        message = f"{count(len(copies.near), 'pair of images shows', 'pairs of images show')} the same picture: {examples}."
+        message = f"{count(len(copies.near), 'pair of images looks', 'pairs of images look')} like the same picture: {examples}."
         cure = f"{consequence} {LIMITS}"
         severity: Severity = "note" if grouped else "warning"
         concerned = _concerned(copies.near, names)
@@ -194,15 +194,18 @@ def _disagreeing(
         return []
     described = [f"{name} ({label})" for name, label in zip(names, labels, strict=True)] if labels else names
     truth = "labels" if labels else "masks"
-    cure = "Keep one of each pair, with the mask that you trust; two observers make two data sets."
-    if labels:
-        cure = "Correct the labels, or take all but one of each out."
-    singular, plural, same = "shows", "show", "the same picture"
-    if kind == "exact":
-        singular, plural, same = "has", "have", "the same pixels"
     examples = some([f"{described[i]} and {described[j]}" for i, j in pairs])
-    number = count(len(pairs), f"pair of images {singular}", f"pairs of images {plural}")
-    message = f"{number} {same} but different {truth}: {examples}."
+    number = count(len(pairs), "pair of images has", "pairs of images have")
+    if kind == "exact":
+        message = f"{number} the same pixels but different {truth}: {examples}."
+        cure = "Keep one of each pair, with the mask that you trust; two observers make two data sets."
+        if labels:
+            cure = "Correct the labels, or take all but one of each out."
+    else:
+        number = count(len(pairs), "pair of images looks", "pairs of images look")
+        message = f"{number} like the same picture and {'has' if len(pairs) == 1 else 'have'} different labels: {examples}."
+        # Alike is not the same: a network that mends labels by its likes would be taught by them.
+        cure = "Look at both: two pictures may well look alike and be of two classes. A label is wrong only where a person finds it so."
     return [Finding(f"{kind}_duplicates_disagree", severity, message, _concerned(pairs, names), cure)]
 
 

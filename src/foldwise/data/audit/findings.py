@@ -55,7 +55,8 @@ class Finding:
 _MIN_SIDE_PX = 16
 _MANY = 0.9  # images of the usual size, from which on the others are exceptions
 _MISLEADING = 0.8  # a share of one class from which on accuracy says little
-_TINY_FOREGROUND = 0.01
+_TINY_FOREGROUND = 0.02  # of the pixels: of a class that has less, a network may never find any
+_NEAR_CONSTANT = 0.05  # of the images: a label that fewer have, or fewer lack
 
 
 def value_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
@@ -118,7 +119,9 @@ def class_findings(
     findings = _name_findings(dataset)
     presence_NK = class_presence(dataset, packed)
     if validation.is_given:  # its folds are checked as they are
-        return findings + _prevalence_findings(dataset, presence_NK)
+        return (
+            findings + _prevalence_findings(dataset, presence_NK) + _constant_findings(dataset, presence_NK)
+        )
     impossible = impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
     findings += [
         Finding("impossible_folds", "error", f"{error.what}.", (), error.cure or "") for error in impossible
@@ -126,7 +129,7 @@ def class_findings(
     if impossible:
         return findings
     findings += _rare_findings(dataset, presence_NK, groups, validation.folds)
-    return findings + _prevalence_findings(dataset, presence_NK)
+    return findings + _prevalence_findings(dataset, presence_NK) + _constant_findings(dataset, presence_NK)
 
 
 def _rare_findings(
@@ -179,6 +182,26 @@ def _prevalence_findings(dataset: Dataset, presence_NK: np.ndarray) -> list[Find
     return [Finding("accuracy_misleads", "note", message, (), cure)]
 
 
+def _constant_findings(dataset: Dataset, presence_NK: np.ndarray) -> list[Finding]:
+    """Of several labels those that nearly all images have, or nearly none."""
+    if not dataset.task.startswith("multilabel"):
+        return []
+    shares_K = presence_NK.mean(axis=0)
+    ends = (shares_K > 1 - _NEAR_CONSTANT, "nearly all"), (shares_K < _NEAR_CONSTANT, "nearly no")
+    sentences = []
+    for at_end_K, how_many in ends:
+        labels = [f"{dataset.classes[k]} ({shares_K[k]:.1%})" for k in np.flatnonzero(at_end_K)]
+        if labels:
+            sentences.append(
+                f"{how_many} image{'s have' if how_many == 'nearly all' else ' has'} {some(labels, 8)}"
+            )
+    if not sentences:
+        return []
+    message = f"Some labels hardly vary: {'; '.join(sentences)}. Saying the same of every image is right for nearly all of them."
+    cure = "Judge by average precision or F1 of each label, not by accuracy; for such a label only images of its rarer side count."
+    return [Finding("near_constant_labels", "note", message, (), cure)]
+
+
 def mask_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     """Masks that are empty, full or count nowhere, and foreground so small that pixel accuracy says nothing."""
     if not is_segmentation(dataset):
@@ -201,7 +224,26 @@ def mask_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     full = _where(names, filled_NK.any(1).tolist())
     cure = "Look at them: a mask may be inverted, or be saved as a picture of something else."
     words = "mask is", "masks are", "one foreground class all over"
-    return findings + _finding_of("full_masks", "warning", full, words, cure) + _share_findings(packed)
+    findings += _finding_of("full_masks", "warning", full, words, cure) + _share_findings(packed)
+    return findings + _rare_pixel_findings(dataset, pixels_NK)
+
+
+def _rare_pixel_findings(dataset: Dataset, pixels_NK: np.ndarray) -> list[Finding]:
+    """Of several foreground classes those that have hardly any pixels."""
+    pixels_K = pixels_NK.sum(axis=0)
+    if len(pixels_K) < 3 or not pixels_K.sum():
+        return []
+    shares_K, images_K = pixels_K / pixels_K.sum(), (pixels_NK > 0).sum(axis=0)
+    rare = [k for k in range(1, len(pixels_K)) if 0 < shares_K[k] < _TINY_FOREGROUND]
+    if not rare:
+        return []
+    examples = [
+        f"{dataset.classes[k]} ({shares_K[k]:.2%} of them, in {images_K[k]} of {len(pixels_NK)} images)"
+        for k in rare
+    ]
+    message = f"Hardly any pixels are {some(examples, 8)}: a network that never finds one is hardly ever wrong by pixels."
+    cure = "Judge by a Dice that averages over classes; train with a Dice loss, on crops (crop_px) and with sampling: balanced."
+    return [Finding("rare_mask_classes", "warning", message, (), cure)]
 
 
 def _share_findings(packed: Packed) -> list[Finding]:
