@@ -8,6 +8,7 @@ import pytest
 from browsing import opened, saved
 
 from foldwise.reporting.figure_files import write_figures
+from foldwise.reporting.report_data import gather
 
 pytestmark = pytest.mark.browser
 BUTTONS = "[...document.querySelectorAll('.save button')].map((one) => one.getAttribute('aria-label'))"
@@ -99,7 +100,7 @@ def test_buttons_are_not_printed_and_are_not_there_without_scripts(chromium, run
 
 @pytest.mark.parametrize("kind", ["classification24", "segmentation6", "multilabel"])
 def test_the_files_written_without_a_browser_are_the_same_tables(chromium, runs, tmp_path, kind):
-    files = {file.name: file for file in write_figures(runs[kind], tmp_path)}
+    files = {file.name: file for file in write_figures(gather(runs[kind]), tmp_path)}
     page = opened(chromium, runs[kind].report, accept_downloads=True)
     _, text = saved_by(page, "Save Leaderboard as CSV")
     assert files["leaderboard-table-1-leaderboard-table.csv"].read_text(encoding="utf-8") == text
@@ -110,7 +111,7 @@ def test_the_files_written_without_a_browser_are_the_same_tables(chromium, runs,
 
 
 def test_figures_are_written_as_files_that_parse_and_hold_no_variables(runs, tmp_path):
-    files = write_figures(runs["segmentation6"], tmp_path)
+    files = write_figures(gather(runs["segmentation6"]), tmp_path)
     drawn = [file for file in files if file.suffix == ".svg"]
     assert len(drawn) > 10
     assert len(set(files)) == len(files)

@@ -138,6 +138,9 @@ class Curves:
     disagreement: Mapping[int, Disagreement] = field(default_factory=dict)
 
 
+NO_CURVES = Curves((), {}, {}, {}, {}, {}, {})  # beside scores from elsewhere
+
+
 @dataclass(frozen=True)
 class _Text:
     """The part of curves.npz that is JSON text, and the ids that its arrays are numbered by."""

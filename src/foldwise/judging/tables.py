@@ -52,7 +52,7 @@ def write_results(path: Path, verdict: Verdict) -> None:
     header = ["configuration", "name", *factors, "verdict", "metric", *STANDING, "num_done", "num_planned"]
     rows = [_result(row, row.verdict, verdict, factors) for row in configurations]
     rows += [_result(row, row.kind, verdict, factors) for row in verdict.baselines]
-    _write(path, [*header, *ends, "confusion", *Cost.model_fields], iter(rows))
+    write_table(path, [*header, *ends, "confusion", *Cost.model_fields], iter(rows))
 
 
 def _result(
@@ -95,14 +95,14 @@ def write_leaderboard(path: Path, verdict: Verdict) -> None:
         ]
         for row in verdict.configurations
     )
-    _write(path, ["configuration", *factors, "verdict", "metric", *LEADERBOARD], rows)
+    write_table(path, ["configuration", *factors, "verdict", "metric", *LEADERBOARD], rows)
 
 
 def write_scores(path: Path, rows: Rows) -> None:
     """Tidy scores of every image and class; what is undefined is an empty cell."""
     family = SEGMENTED if rows.family == "segmentation" else CLASSIFIED
     columns = (*family, *(OUTLINED if rows.boundaries is not None else ()))
-    _write(path, [*NAMES, *columns], _tidy(rows))
+    write_table(path, [*NAMES, *columns], _tidy(rows))
 
 
 def _tidy(rows: Rows) -> Iterator[list[Any]]:
@@ -144,7 +144,8 @@ def _cell(value: float) -> float | str:
     return "" if np.isnan(value) else float(f"{value:.6g}")
 
 
-def _write(path: Path, header: Sequence[str], rows: Iterator[list[Any]]) -> None:
+def write_table(path: Path, header: Sequence[str], rows: Iterator[list[Any]]) -> None:
+    """Write a table, whole or not at all; what is not known is an empty cell."""
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)

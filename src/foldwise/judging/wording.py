@@ -43,10 +43,11 @@ def results(verdict: Verdict) -> list[str]:
 
 def _best(verdict: Verdict, ranked: Sequence[ConfigurationResult]) -> Iterator[str]:
     winner = ranked[0]
-    images = count(verdict.num_images, "image")
     groups = f" in {count(verdict.num_groups, 'group')}" if verdict.num_groups else ""
     score = f"{in_text(verdict.metric.title)} {with_interval(winner, verdict.confidence)}"
-    reached = f"{score} on unseen images ({images}{groups})"
+    reached = f"{score} on unseen images ({count(verdict.num_images, 'image')}{groups})"
+    if verdict.task is None:  # of scores from elsewhere, nobody knows what the cases are
+        reached = f"{score} on {count(verdict.num_images, 'case')}{groups}"
     if verdict.state == "incomplete":
         yield f"The study was not finished ({verdict.num_done} of {verdict.num_planned} fits were done)."
     if len(ranked) == 1:

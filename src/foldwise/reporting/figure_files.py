@@ -16,9 +16,9 @@ from foldwise.errors import RunError
 from foldwise.reporting.drawing.rows import stacked
 from foldwise.reporting.drawing.svg import element, text
 from foldwise.reporting.report import joined, sections_of
-from foldwise.reporting.report_data import ReportData, gather
+from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.verdict.leaderboard import leaderboard
-from foldwise.runs.folder import RunFolder, written_whole
+from foldwise.runs.folder import written_whole
 
 # Every figure is written by `drawing`, with its title first, so that a pattern finds it without parsing the page.
 FIGURE = re.compile(
@@ -31,19 +31,18 @@ FONT = "font: 11px system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif; ove
 LINE_PX, MARGIN_PX = 15, 10
 
 
-def write_figures(folder: RunFolder, out: Path) -> list[Path]:
-    """Write all figures and tables of a run that was judged; the files, in the order of the report.
+def write_figures(data: ReportData, out: Path) -> list[Path]:
+    """Write all figures and tables of a report; the files, in the order of the page.
 
     A file is named after its section, its number in it, and its title: ``cost-1-score-against-time.svg``. The numbers
     of a figure lie beside it under the same name. A table has the value behind every cell with all its digits, and
     columns of their own for the ends of an interval and for small print.
 
     Raises:
-        RunError: there is no verdict yet, a file of the run is damaged, or `out` is a file.
+        RunError: `out` is a file.
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file, so no figures can be put there", cure="Name a folder.")
-    data = gather(folder)
     names = data.names
     out.mkdir(parents=True, exist_ok=True)
     files = []

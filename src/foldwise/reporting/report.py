@@ -40,6 +40,7 @@ from foldwise.reporting.sections.verdict import (
 from foldwise.reporting.wording import breakable, percent
 from foldwise.runs.folder import RunFolder, written_whole
 from foldwise.study.spec import Study
+from foldwise.text import some
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,15 @@ def write_report(folder: RunFolder) -> Path:
     Raises:
         RunError: there is no verdict yet, or a file of the run is damaged.
     """
-    page = render(gather(folder))
-    with written_whole(folder.report) as scratch:
-        scratch.write_text(page, encoding="utf-8")
+    write_page(folder.report, gather(folder))
     return folder.report
+
+
+def write_page(path: Path, data: ReportData) -> None:
+    """Write the page, whole or not at all."""
+    page = render(data)
+    with written_whole(path) as scratch:
+        scratch.write_text(page, encoding="utf-8")
 
 
 def render(data: ReportData, *, live: str | None = None) -> str:
@@ -168,8 +174,8 @@ def everywhere(data: ReportData) -> dict[str, Any]:
     """What every section may speak of."""
     verdict = data.verdict
     return {
-        "title": verdict.title or verdict.study,
-        "study": verdict.study,
+        "title": verdict.title or verdict.study or f"Verdict on {some(verdict.files, 2)}",
+        "study": verdict.study or "scores",
         "metric": verdict.metric,
         "folds": verdict.folds,
         "confidence": data.confidence,

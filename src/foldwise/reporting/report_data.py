@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 from zipfile import BadZipFile
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from foldwise.data.cache.packed import Packed, open_packed
 from foldwise.errors import RunError
-from foldwise.judging.curves import Curves, read_curves
+from foldwise.judging.curves import NO_CURVES, Curves, read_curves
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.runs.folder import AuxiliaryItem, RunFolder, read_auxiliary, read_json
@@ -88,19 +89,19 @@ class ReportData:
         return self.verdict.confidence.replace(" ", "\u00a0")
 
     @property
-    def task(self) -> Task:
-        """Such as ``binary_segmentation``; a run always has one."""
-        return cast(Task, self.verdict.task)
+    def task(self) -> Task | None:
+        """Such as ``binary_segmentation``; None of scores from elsewhere, of which there is no more than the verdict."""
+        return cast(Task | None, self.verdict.task)
 
     @property
     def segmentation(self) -> bool:
         """Whether every pixel has a class."""
-        return self.task.endswith("segmentation")
+        return str(self.task).endswith("segmentation")
 
     @property
     def multilabel(self) -> bool:
         """Whether an image can have several labels."""
-        return self.task.startswith("multilabel")
+        return str(self.task).startswith("multilabel")
 
     @property
     def classes(self) -> list[str]:
@@ -184,6 +185,11 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
         validation=study.validate_,
         statistics=_table(folder.statistics) if folder.statistics.exists() else (),
     )
+
+
+def of_scores(verdict: Verdict) -> ReportData:
+    """A verdict on scores from elsewhere, as the report sees it: nothing was trained, and there are no images."""
+    return ReportData(verdict, NO_CURVES, (), {}, {"foldwise": version("foldwise")}, "")
 
 
 def _table(path: Path) -> list[dict[str, str]]:

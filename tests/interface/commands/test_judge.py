@@ -160,3 +160,34 @@ def test_the_tables_of_the_page_are_judged(said, tmp_path):
         code, told, error = said("scores.csv")
         assert code == 0, error
         assert "2 configurations, 3 cases" in told
+
+
+def test_what_is_written_is_what_a_run_writes_and_nothing_of_a_training(said, tmp_path):
+    code, told, _ = said("scores.csv", "--out", "verdict")
+    assert code == 0
+    out = tmp_path / "verdict"
+    assert {path.name for path in out.iterdir()} == {
+        "figures", "leaderboard.csv", "report.html", "results.csv", "scores.csv", "verdict.json"
+    }  # fmt: skip
+    assert all(str(out.name) + "/" + name in told for name in ("report.html", "results.csv", "scores.csv"))
+    assert (out / "figures/leaderboard-0-intervals.svg").read_text(encoding="utf-8").startswith("<svg")
+    page = (out / "report.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<section id="([\w-]+)"', page)
+    assert shown == ["answer", "leaderboard", "warnings", "methods", "results"]
+    sentence = json.loads((out / "verdict.json").read_text(encoding="utf-8"))["answer"]["sentence"]
+    assert sentence.split(":")[0] in page
+    for word in ("foldwise predict", "foldwise status", "ms/image", "no image is in two folds", "None"):
+        assert word not in page
+    # The scores as they were read give the same verdict.
+    assert said("verdict/scores.csv")[1].split("\n\n")[1:] == said("scores.csv")[1].split("\n\n")[1:]
+
+
+def test_a_model_that_lacks_a_score_is_named_before_the_answer(said, tmp_path):
+    (tmp_path / "short.csv").write_text("".join(ROWS.splitlines(True)[:-1]), encoding="utf-8")
+    _, told, _ = said("short.csv", "--out", "verdict")
+    left_out = "1 configuration is left out of the comparison: mlp lacks 1 of 35 scores"
+    assert told.index(left_out) < told.index("Use unet")
+    assert told.count(left_out) == 1
+    page = (tmp_path / "verdict/report.html").read_text(encoding="utf-8")
+    assert page.index(left_out) < page.index("Use this model")
+    assert "34 of 35 scores" in page

@@ -15,6 +15,7 @@ from foldwise.storage import write_json
 from foldwise.text import broken, count
 
 if TYPE_CHECKING:
+    from foldwise.judging.external.verdict import ExternalScores
     from foldwise.judging.verdict import Verdict
     from foldwise.judging.verdict_configurations import ConfigurationResult
     from foldwise.judging.verdict_sections import TextbookSection
@@ -63,7 +64,9 @@ Textbook = Annotated[
     bool,
     typer.Option("--textbook", help="Also the tests that reviewers ask for; nothing is decided by them."),
 ]
-Out = Annotated[Path | None, typer.Option(help="A folder that gets verdict.json and leaderboard.csv.")]
+Out = Annotated[
+    Path | None, typer.Option(help="A folder that gets report.html, figures, verdict.json and tables.")
+]
 
 
 def judge(  # noqa: PLR0913 - each is an option
@@ -85,7 +88,7 @@ def judge(  # noqa: PLR0913 - each is an option
 ) -> None:
     """The verdict on scores from elsewhere: tables, spreadsheets saved as CSV, summaries of nnU-Net. Trains nothing."""
     from foldwise.judging.external.options import ScoreOptions
-    from foldwise.judging.external.verdict import judge_files
+    from foldwise.judging.external.verdict import judged_files
 
     options = ScoreOptions(
         configuration=tuple(configuration),
@@ -102,10 +105,10 @@ def judge(  # noqa: PLR0913 - each is an option
         alpha=alpha,
         textbook=textbook,
     )
-    verdict = judge_files(files, options)
+    verdict, scores = judged_files(files, options)
     say_verdict(verdict)
     if out is not None:
-        save_verdict(out, verdict)
+        save_verdict(out, verdict, scores)
 
 
 def say_verdict(verdict: Verdict) -> None:
@@ -206,12 +209,33 @@ def _say_textbook(out: Console, textbook: TextbookSection) -> None:
         hang(out, Text(""), Text(f"{chi2} {ranks.critical_difference:.2f}"))
 
 
-def save_verdict(folder: Path, verdict: Verdict) -> None:
-    """Write verdict.json and leaderboard.csv, each whole or not at all, and say where they are."""
-    from foldwise.judging.tables import write_leaderboard
+def save_verdict(folder: Path, verdict: Verdict, scores: ExternalScores) -> None:
+    """Write what a run writes, as far as scores alone allow; every file whole or not at all."""
+    from foldwise.judging.external.verdict import write_case_scores
+    from foldwise.judging.tables import write_leaderboard, write_results
+    from foldwise.reporting.figure_files import write_figures
+    from foldwise.reporting.report import write_page
+    from foldwise.reporting.report_data import of_scores
 
     write_json(folder / "verdict.json", verdict.dump())
     write_leaderboard(folder / "leaderboard.csv", verdict)
-    console().print(
-        f"\nVerdict: {folder / 'verdict.json'}\nTable:   {folder / 'leaderboard.csv'}", markup=False
-    )
+    write_results(folder / "results.csv", verdict)
+    tables = ["leaderboard.csv", "results.csv"]
+    if (
+        not scores.read.classes
+    ):  # else they are in the files that were read, image by image and class by class
+        write_case_scores(folder / "scores.csv", scores.grid.piece, verdict.metric.name)
+        tables.append("scores.csv")
+    data = of_scores(verdict)
+    write_page(folder / "report.html", data)
+    write_figures(data, folder / "figures")
+    lines = {
+        "Report": folder / "report.html",
+        "Figures": folder / "figures",
+        "Verdict": folder / "verdict.json",
+        "Tables": ", ".join(str(folder / name) for name in tables),
+    }
+    out = console()
+    out.print()
+    for what, where in lines.items():
+        out.print(f"{what + ':':9}{where}", markup=False)

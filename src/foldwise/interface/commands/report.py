@@ -70,8 +70,9 @@ def _write(folder: RunFolder, figures: Path | None, tensorboard: Path | None) ->
     say_answer(folder, verdict)
     if figures is not None:
         from foldwise.reporting.figure_files import write_figures
+        from foldwise.reporting.report_data import gather
 
-        say_figures(figures, write_figures(folder, figures))
+        say_figures(figures, write_figures(gather(folder), figures))
     if tensorboard is not None:
         from foldwise.learning.checkpoints.winner import write_events
 

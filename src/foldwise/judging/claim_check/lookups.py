@@ -122,12 +122,8 @@ def _evidence(reading: Reading, contrast: Contrast, sign: int) -> str:
 def _test(reading: Reading, contrast: Contrast) -> str:
     verdict, why = reading.table.verdict, "a table of averages has no scores per image"
     if contrast.conclusion and verdict:
-        over = {"best": " of comparisons with the best"}.get(contrast.family, f" of {contrast.family}")
-        first = (
-            f"{verdict.confidence} interval{over} {' to '.join(map(show, pair))}"
-            for pair in contrast.intervals
-        )
-        ends = "".join(f", {words}" for words in list(first)[:1])
+        of = f", {verdict.confidence} interval of {contrast.family}"
+        ends = "".join(f"{of} {' to '.join(map(show, pair))}" for pair in contrast.intervals[:1])
         words = {"better": "beyond chance", "not distinguishable": "this study cannot tell them apart"}
         conclusion = "better" if contrast.sure else contrast.conclusion
         return f"Difference {show(contrast.value)}{ends}: {words.get(conclusion, conclusion)}."

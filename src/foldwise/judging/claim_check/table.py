@@ -26,6 +26,7 @@ MATRIX = r"[\[(].*[\])]$"
 TIME = re.compile(r"time|duration|latency", re.IGNORECASE)
 
 MAX_NAMED = 4
+FAMILIES = {"best": "comparisons with the best", "all pairs": "all pairs"}
 Levels = Mapping[str, Iterable[str]]
 Two = tuple[Sequence[str], Sequence[str]]
 
@@ -89,14 +90,13 @@ class Contrast:
         sign, ends = (1 if pair.a == a else -1), [(pair.low, pair.high)]
         if isinstance(pair, PairResult):
             ends.insert(0, (pair.low_all, pair.high_all))
-        family = pair.family if isinstance(pair, PairResult) else "all levels"
+        family = FAMILIES[pair.family] if isinstance(pair, PairResult) else "all levels"
         both = [(low, high) for low, high in ends if low is not None and high is not None]
         turned = both if sign == 1 else [(-high, -low) for low, high in both]
         value = self.value if pair.difference is None else sign * pair.difference
         agree = pair.agree if isinstance(pair, LevelPair) else 0
-        return replace(
-            self, value=value, conclusion=pair.conclusion, intervals=turned, family=family, agree=agree
-        )
+        said = replace(self, conclusion=pair.conclusion, intervals=turned, family=family)
+        return replace(said, value=value, agree=agree)
 
 
 @dataclass(frozen=True)

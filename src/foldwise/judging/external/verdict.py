@@ -14,6 +14,7 @@ from foldwise.judging.external.grid import Grid, paired, short_of
 from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.external.own import family_of, outputs_of
 from foldwise.judging.external.reading import ScoreFiles, metric_of, read_files
+from foldwise.judging.external.text import Piece
 from foldwise.judging.judge import assemble
 from foldwise.judging.judgement import Judgement, Terms, judge_scores
 from foldwise.judging.scores.scoring import Scored, over_repeats, score
@@ -22,6 +23,7 @@ from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.sections.fit_warnings import unstable
 from foldwise.judging.sections.warnings import not_distinguishable, optimism, small
 from foldwise.judging.statistics.design import Factor
+from foldwise.judging.tables import write_table
 from foldwise.judging.verdict import Verdict, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
 from foldwise.judging.wording import in_text, with_interval
@@ -36,7 +38,14 @@ MARGIN = 0.01  # of scores between 0 and 1, as in a study
 
 
 def judge_files(paths: Sequence[Path], options: ScoreOptions | None = None) -> Verdict:
-    """The verdict on the scores in tables, summaries of nnU-Net, or run folders; nothing is written.
+    """The verdict of `judged_files` alone."""
+    return judged_files(paths, options)[0]
+
+
+def judged_files(
+    paths: Sequence[Path], options: ScoreOptions | None = None
+) -> tuple[Verdict, ExternalScores]:
+    """The verdict on the scores in tables, summaries of nnU-Net, or run folders, and what was read; nothing is written.
 
     The same files give the same numbers.
 
@@ -54,7 +63,7 @@ def judge_files(paths: Sequence[Path], options: ScoreOptions | None = None) -> V
     judge = Judging(
         metric=external.metric.name, equivalent_within=margin, alpha=options.alpha, textbook=options.textbook
     )
-    return _verdict(external, judge)
+    return _verdict(external, judge), external
 
 
 def _verdict(external: ExternalScores, judge: Judging) -> Verdict:
@@ -238,3 +247,22 @@ def _labelled(read: ScoreFiles, grid: Grid, options: ScoreOptions) -> ExternalSc
         for name, by_repeat in outputs_of(grid, family).items()
     }
     return ExternalScores(read, grid, metric, reported(metric, family, boundary=False), scored)
+
+
+def write_case_scores(path: Path, piece: Piece, metric: str) -> None:
+    """Scores from elsewhere as they were read, one row for each; `foldwise judge` says the same of them."""
+    roles = [
+        role
+        for role in ("configuration", "repeat", "fold", "case", "group")
+        if any(piece.columns[role].names)
+    ]
+    factors = sorted({factor for levels in piece.levels.values() for factor in levels} - {*roles, metric})
+    rows = (
+        [
+            *(piece.cell(role, row) for role in roles),
+            *(piece.levels.get(piece.cell("configuration", row), {}).get(factor) for factor in factors),
+            None if np.isnan(score) else score,
+        ]
+        for row, score in enumerate(piece.score.tolist())
+    )
+    write_table(path, [*roles, *factors, metric], rows)

@@ -27,8 +27,10 @@ MAX_PAIRS = 5
 MAX_LABELS = 40  # in the matrix; the pairs are of all
 
 
-def section(data: ReportData) -> dict[str, Any]:
-    """The data card with copies that were found and a sample of the images."""
+def section(data: ReportData) -> dict[str, Any] | None:
+    """The data card with copies that were found and a sample of the images; None without images."""
+    if not data.cases:
+        return None
     shown, num_copied = copies(data)
     pictures = {"copies": shown, "num_copied": num_copied, "sample": sample(data)}
     return {"data": {**data_card(data), **pictures, "statistics": _statistics(data)}}

@@ -61,7 +61,7 @@ class ShownCase:
 def winner_section(data: ReportData) -> dict[str, Any] | None:
     """Pictures of the winner; where the images are gone, why there are none."""
     shown, gone = winner_gallery(data), data.images is None
-    if not shown and not gone:
+    if not data.cases or (not shown and not gone):
         return None
     return {"gallery": shown, "legend": legend(data), "pictures_gone": gone}
 

@@ -135,7 +135,7 @@ def _lines(data: ReportData, fits: Mapping[str, list[Fit]]) -> tuple[dict[str, l
 def loss_name(data: ReportData, configuration: str) -> str:
     """The loss that a configuration was trained with, as it is called."""
     training = data.trainings.get(configuration)
-    return "" if training is None else str(stated_loss(training.loss, data.task))
+    return "" if training is None or data.task is None else str(stated_loss(training.loss, data.task))
 
 
 def _confidence(epoch: Epoch, classes: slice) -> float | None:

@@ -115,6 +115,8 @@ def header(data: ReportData) -> list[str]:
     """The facts in the strip under the title."""
     verdict = data.verdict
     groups, done, planned = verdict.num_groups or 0, verdict.num_done, verdict.num_planned
+    if data.task is None:
+        return [*verdict.recognised, f"foldwise {data.environment['foldwise']}"]
     fits = ["a given split" if verdict.split == "given_split" else count(verdict.folds, "fold")]
     if verdict.repeats > 1:
         fits.append(count(verdict.repeats, "repeat"))
@@ -149,7 +151,7 @@ def card(data: ReportData) -> dict[str, Any]:
     verdict, winner = data.verdict, data.winner
     headline, answer = HEADLINES[verdict.state], verdict.answer
     # Where nothing beats the trivial answer no model is recommended, so none is offered for use.
-    has_model = verdict.beats_trivial
+    has_model, trained = verdict.beats_trivial, data.task is not None
     path = shlex.quote(data.run_path)
     name = answer.name if answer else winner.name if winner else "No fit is done"
     return {
@@ -161,8 +163,12 @@ def card(data: ReportData) -> dict[str, Any]:
         "sentence": answer.sentence if answer else _sentence(data),
         "tiles": tiles(data, winner) if winner else [],
         "chips": chips(data),
-        "command": f"foldwise predict {path} my_new_images/ --out predictions/" if has_model else "",
-        "resume": "" if has_model and verdict.state != "incomplete" else f"foldwise status {path}",
+        "command": f"foldwise predict {path} my_new_images/ --out predictions/"
+        if has_model and trained
+        else "",
+        "resume": f"foldwise status {path}"
+        if trained and (not has_model or verdict.state == "incomplete")
+        else "",
     }
 
 
@@ -186,6 +192,8 @@ def _num_failed(data: ReportData) -> int:
 def chips(data: ReportData) -> list[Chip]:
     """Checks that passed and what to be careful about, the worst first after those that passed."""
     findings = data.audit.get("findings", [])
+    if data.task is None:  # nothing of the images was seen
+        return _careful(data, findings)
     passed = [Chip("good", _apart(data), "The folds were checked after they were made.", "#data")]
     copies = next((finding for finding in findings if finding["code"] == "near_duplicates"), None)
     if copies and data.validation.near_duplicates == "group":
@@ -212,7 +220,7 @@ def _careful(data: ReportData, findings: list[Mapping[str, Any]]) -> list[Chip]:
     for finding in sorted(grave, key=lambda finding: order.index(finding["severity"])):
         words = FINDINGS.get(finding["code"]) or clipped(finding["message"], CHIP_LENGTH)
         careful.append(Chip("careful", words, finding["message"]))
-    for warning in data.verdict.warnings:
+    for warning in data.verdict.cautions:
         words = WARNINGS.get(warning.code) or clipped(warning.message, CHIP_LENGTH)
         careful.append(Chip("careful", words, warning.message, "#warnings"))
     return careful
@@ -224,7 +232,9 @@ def _apart(data: ReportData) -> str:
 
 
 def tiles(data: ReportData, winner: ConfigurationResult) -> list[Tile]:
-    """How sure, what it costs, and what is nearly as good and cheaper."""
+    """How sure, what it costs, and what is nearly as good and cheaper; of scores from elsewhere the first."""
+    if data.task is None:
+        return [_sure(data, winner)]
     return [_sure(data, winner), _cost(winner.cost), _cheaper(data, winner)]
 
 

@@ -84,6 +84,7 @@ def leaderboard(data: ReportData) -> dict[str, Any]:
         "baselines": baselines,
         "head": scale_head(scale),
         "factors": _factors(data),
+        "costs": data.task is not None,
         "family": FAMILIES.get(family or ""),
     }
 
@@ -127,7 +128,7 @@ def _row(place: int, configuration: ConfigurationResult, drawn: Any, data: Repor
     sign, words = VERDICTS[verdict]
     if verdict == "winner":
         sign, words = FIRST.get(data.verdict.state, (sign, words))
-    missing = configuration.num_done < configuration.num_planned
+    missing, made = configuration.num_done < configuration.num_planned, "fits" if data.task else "scores"
     return {
         "place": place,
         "id": configuration.id,
@@ -139,7 +140,7 @@ def _row(place: int, configuration: ConfigurationResult, drawn: Any, data: Repor
         "verdict": words,
         "p": p_value(configuration.p) if verdict in ("could be best", "worse") else "",
         "by": _ruled_out_by(data, configuration),
-        "done": f"{configuration.num_done} of {configuration.num_planned} fits" if missing else "",
+        "done": f"{configuration.num_done} of {configuration.num_planned} {made}" if missing else "",
         "estimate": score_cell(configuration),
         "difference": _difference(configuration),
         "latency": cell(milliseconds(cost.latency_ms), cost.latency_ms),

@@ -19,7 +19,21 @@ MAX_SEEDS = 15
 
 def section(data: ReportData) -> dict[str, Any]:
     """Paragraphs in the past tense, from what was really done."""
+    if data.task is None:
+        version = f"The verdict was made with foldwise {data.environment['foldwise']}."
+        return {"methods": [_scores_compared(data), _judged(data), version]}
     return {"methods": [_compared(data), _trained(data), _judged(data), _machine(data)]}
+
+
+def _scores_compared(data: ReportData) -> str:
+    """What was read of scores from elsewhere, and over what they were compared."""
+    verdict = data.verdict
+    groups = f" in {count(verdict.num_groups, 'group')}" if verdict.num_groups else ""
+    numbers = ((verdict.folds, "fold"), (verdict.repeats, "repeat"))
+    runs = "".join(f", {count(number, noun)}" for number, noun in numbers if number > 1)
+    size = f"{count(verdict.num_images, 'case')}{groups}{runs}"
+    configurations = count(len(data.configurations), "configuration")
+    return f"Scores of {configurations} on the same {size} were compared. Read were: {'; '.join(verdict.recognised)}."
 
 
 def _compared(data: ReportData) -> str:
@@ -139,8 +153,10 @@ def results_section(data: ReportData) -> dict[str, Any] | None:
     return {"results": paragraphs} if paragraphs else None
 
 
-def reproduce_section(data: ReportData) -> dict[str, Any]:
-    """The study file, the commands, and a table of versions, digests and machine."""
+def reproduce_section(data: ReportData) -> dict[str, Any] | None:
+    """The study file, the commands, and a table of versions, digests and machine; None without a study."""
+    if data.task is None:
+        return None
     version = data.environment.get("foldwise")
     # The study file alone gives other numbers where the command line had changed it.
     changes = [f"--variant {shlex.quote(name)}" for name in data.environment.get("variants", [])]

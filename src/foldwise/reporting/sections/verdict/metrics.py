@@ -38,9 +38,9 @@ Column = tuple[dict[str, Any], list[dict[str, Any]]]  # its head, and a cell for
 
 
 def section(data: ReportData) -> dict[str, Any] | None:
-    """The map and the bars; None for fewer than two configurations with scores."""
+    """The map and the bars; None for fewer than two configurations with scores, and for scores from elsewhere."""
     scored = [result for result in data.configurations if result.estimate is not None]
-    if len(scored) < 2:
+    if len(scored) < 2 or data.task is None:
         return None
     shown, family = scored[:MAX_SHOWN], FAMILIES[data.task]
     columns = _columns(data, shown, SHOWN[family].split())
