@@ -160,3 +160,35 @@ READABLE = """() => {
 @pytest.mark.parametrize("name", NAMES)
 def test_drawings_tables_and_controls_have_names(shown, name):
     assert shown(name).evaluate(READABLE) == [0, 0, 0, 0, 0]
+
+
+BOARD_CUT = """() => {
+  const box = document.querySelector("#leaderboard .scroll"), right = box.getBoundingClientRect().right;
+  return [...box.querySelectorAll("th, td, small")].filter((cell) => cell.getBoundingClientRect().right > right + 1)
+    .map((cell) => cell.textContent.trim());
+}"""
+
+
+@pytest.mark.parametrize("name", ["segmentation6", "classification24", "multilabel", "failed", "single"])
+def test_no_column_of_the_leaderboard_is_cut_off_on_a_phone(shown, name):
+    page = shown(name)
+    for width in (390, 320):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate(BOARD_CUT) == []
+        titles = page.locator("#board thead th:not(.drawn)").all_inner_texts()
+        first = page.locator("#board tbody tr").nth(1 if name != "single" else 0)
+        labels = first.locator("td[data-label]").evaluate_all(
+            "(cells) => cells.map((one) => one.dataset.label)"
+        )
+        assert set(labels) <= {words.strip() for words in titles}
+        assert len(labels) >= 4
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_truth_and_prediction_stand_at_their_matrix(chromium, runs, width):
+    page = opened(chromium, runs["segmentation6"].report, viewport={"width": width, "height": 800})
+    matrix = page.locator("#confusion table").first
+    axes = matrix.locator("th", has_text="true ↓ predicted →").bounding_box()
+    first = matrix.locator("tbody th").first.bounding_box()
+    assert abs(axes["x"] - first["x"]) < 2
+    assert abs(axes["y"] + axes["height"] - first["y"]) < 2
