@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ import tifffile
 from fits_to_try import SPLIT, fit, share_features, tiny
 from PIL import Image
 
-from foldwise.data.overlays import displayable, outlines, overlay
+from foldwise.data.overlays import CLASS_COLOURS, displayed, outlines, overlay
 from foldwise.errors import DataError, RunError
 from foldwise.judging.statistics.calibration import tempered
-from foldwise.learning.checkpoints.winner import Decision, make_winner
+from foldwise.learning import predict as module
+from foldwise.learning.checkpoints.saved import Winner
+from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
 from foldwise.learning.predict import png_names, predict_images
+from foldwise.learning.predict_warnings import summary, warnings_of
 
 
 def save_images(folder, packed, cases):
@@ -232,7 +236,97 @@ def test_overlays_show_the_image_and_outline_classes():
     picture = overlay(np.full((1, 8, 8), 100, np.uint8), labels)
     assert picture.shape == (8, 8, 3)
     assert (picture[0, 0] == 100).all()
-    assert (picture[2, 2] == (230, 159, 0)).all()
-    ramp = displayable(np.arange(4096, dtype=np.uint16).reshape(1, 64, 64))
+    assert (picture[2, 2] == CLASS_COLOURS[0]).all()
+    ramp = displayed(np.arange(4096, dtype=np.uint16).reshape(1, 64, 64))
     assert (ramp.min(), ramp.max()) == (0, 255)
-    assert displayable(np.zeros((4, 8, 8), np.float32)).shape == (8, 8, 3)
+    assert displayed(np.zeros((4, 8, 8), np.float32)).shape == (8, 8, 3)
+
+
+def asked(probabilities, task="multiclass_classification", **more):
+    """What is warned of these probabilities (K,) of a winner with thresholds of 0.5."""
+    classes = tuple("abcde"[: len(probabilities)])
+    model = SimpleNamespace(task=task, classes=classes, resized=True, size_hw=(64, 64))
+    thresholds = more.pop("thresholds", np.full(len(classes), 0.5))
+    winner = Winner((SimpleNamespace(model=model),), thresholds, **more)
+    size_hw = (100, 120)
+    reasons = warnings_of(winner, np.array(probabilities, np.float32), size_hw)
+    return reasons, summary(winner, [reasons])
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "between"),
+    [
+        ([0.7, 0.3], None),
+        ([0.66, 0.34], "a or b"),
+        ([0.4, 0.1, 0.35, 0.15], "a or c"),
+        ([0.5, 0.2, 0.2, 0.1], None),
+        ([0.2, 0.2, 0.2, 0.2, 0.2], "a or b or c or d or e"),
+    ],
+)
+def test_a_label_is_of_low_certainty_where_another_is_more_than_half_as_probable(probabilities, between):
+    reasons, sentences = asked(probabilities)
+    assert reasons == ([f"low certainty: {between}"] if between else [])
+    assert len(sentences) == len(reasons)
+
+
+def test_of_several_labels_those_near_their_threshold_are_of_low_certainty():
+    thresholds = np.array([0.5, 0.1, np.inf, 0.5])
+    reasons, _ = asked([0.4, 0.15, 0.5, 0.9], "multilabel_classification", thresholds=thresholds)
+    assert reasons == ["low certainty: a or b"]
+    # At a temperature of 2 the same logits are half as far apart, and so are the thresholds.
+    reasons, _ = asked([0.2, 0.3, 0.5, 0.9], "multilabel_classification", thresholds=thresholds, temperature=3.0)  # fmt: skip
+    assert reasons == ["low certainty: a or b"]
+
+
+@pytest.mark.parametrize(
+    ("sizes_px", "warned"),
+    [
+        (((100, 100), (120, 120)), False),
+        (((90, 300), (90, 300)), False),
+        (((50, 60), (60, 72)), True),
+        (((200, 200), (240, 240)), True),
+        (None, False),
+    ],
+)
+def test_images_of_another_scale_than_in_training_are_warned_of(sizes_px, warned):
+    reasons, sentences = asked([0.9, 0.1], sizes_px=sizes_px)
+    assert bool(reasons) == warned
+    if warned:
+        (sentence,) = sentences
+        assert "another size than the training images" in sentence
+        assert "resized to 64 × 64" in sentence
+
+
+@pytest.mark.parametrize("task", ["multiclass_classification", "binary_segmentation"])
+def test_a_model_that_beats_nothing_says_so_in_the_table_and_aloud(tmp_path, task):
+    packed, done = tiny(task), tmp_path / "done" / "fit-1"
+    fit(done, task, packed=packed, epochs=1)
+    decision = Decision(caution="Nothing here is better than a guess.")
+    winner = make_winner([done], tmp_path / "winner", decision=decision, seen=Seen())
+    aloud = []
+    images = save_images(tmp_path / "new", packed, SPLIT.test)
+    out = predict_images(winner, images, tmp_path / "out", device="cpu", warn=aloud.append)
+    assert aloud[0] == "Nothing here is better than a guess."
+    assert all(row["warning"].startswith("not shown to be better than a trivial") for row in rows(out))
+
+
+def test_small_images_go_through_together_and_give_what_each_gives_alone(tmp_path, monkeypatch):
+    task = "multiclass_classification"
+    packed, sizes = tiny(task), []
+    winner, _ = two_folds(tmp_path, task, packed)
+    images = save_images(tmp_path / "new", packed, range(20))
+    means = module.mean_probabilities
+
+    def counted(winner, fed, **more):
+        sizes.append(len(fed))
+        return means(winner, fed, **more)
+
+    monkeypatch.setattr(module, "mean_probabilities", counted)
+    together = rows(predict_images(winner, images, tmp_path / "together", device="cpu"))
+    assert sizes == [20]
+    monkeypatch.setattr(module, "BATCH_IMAGES", 1)
+    alone = rows(predict_images(winner, images, tmp_path / "alone", device="cpu"))
+    for one, other in zip(together, alone, strict=True):
+        assert one["image"] == other["image"]
+        for name in packed.classes:
+            assert float(one[f"probability_{name}"]) == pytest.approx(float(other[f"probability_{name}"]), abs=2e-6)  # fmt: skip

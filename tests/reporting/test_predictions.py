@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from foldwise.reporting import predictions
+from foldwise.reporting.drawing.pictures import class_colour, hex_colour
 from foldwise.reporting.predictions import SheetCell, contact_sheet, write_pictures
 
 EVIL = "<script>alert(1)</script>"
@@ -28,10 +29,10 @@ def images(folder, names, size=(20, 30)):
     return folder
 
 
-def table(out, header, rows):
+def table(out, header, rows, warning=""):
     out.mkdir(exist_ok=True)
     with (out / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
+        csv.writer(file).writerows([[*header, "warning"], *([*row, warning] for row in rows)])
 
 
 @pytest.fixture
@@ -95,8 +96,8 @@ def test_masks_are_shown_over_their_images_with_a_legend(tmp_path):
     (folder / "gone.png").unlink()
     page = write_pictures(winner, folder, out)[0].read_text(encoding="utf-8")
     assert re.findall(r"background:(#\w+)\"></span> (\w+)", page) == [
-        ("#e69f00", "cell"),
-        ("#56b4e9", "nucleus"),
+        (hex_colour(class_colour(1)), "cell"),
+        (hex_colour(class_colour(2)), "nucleus"),
     ]
     assert "certainty 80\u00a0%" in page
     assert page.count("data:image/webp") == 4
@@ -128,3 +129,23 @@ def test_words_of_any_length_stay_in_their_cell():
         contact_sheet([cell], heading="heading " * 200, legend=[("#e69f00", "name " * 50)] * 9)
     )
     assert (sheet[:, 16 + 180 + 2 : 16 + 180 + 14][80:] == 255).all()  # the gap to the next cell
+
+
+def test_a_model_and_an_image_that_are_not_to_be_relied_on_say_so(classified):
+    winner, folder, out = classified
+    record = json.loads((winner / "model.json").read_text())
+    (winner / "model.json").write_text(json.dumps(record | {"caution": "No better than a guess."}))
+    table(out, ["image", "predicted", "probability_gel", f"probability_{EVIL}"], [["gel/sure.png", "gel", 0.6, 0.4]], "not shown to be better; low certainty: gel or photo")  # fmt: skip
+    page = write_pictures(winner, folder, out)[0].read_text(encoding="utf-8")
+    assert page.count("No better than a guess.") == 1
+    assert "! low certainty: gel or photo" in page
+    assert "not shown to be better" not in page
+
+
+@pytest.mark.parametrize(("brightest", "said"), [(60, True), (200, False)])
+def test_dark_images_are_shown_brighter_and_it_is_said(classified, brightest, said):
+    winner, folder, out = classified
+    ramp = np.linspace(0, brightest, 900).reshape(30, 30).astype(np.uint8)
+    Image.fromarray(ramp).save(folder / "gel" / "sure.png")
+    page = write_pictures(winner, folder, out)[0].read_text(encoding="utf-8")
+    assert ("Dark images are shown brighter than they are." in page) == said

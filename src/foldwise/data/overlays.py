@@ -5,29 +5,45 @@ Here, since the prediction that draws them and the page that explains their colo
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-# Okabe & Ito's colours, which colour-blind readers tell apart too; the background has none.
-COLOURS = np.array(
-    [
-        (230, 159, 0),
-        (86, 180, 233),
-        (0, 158, 115),
-        (240, 228, 66),
-        (0, 114, 178),
-        (213, 94, 0),
-        (204, 121, 167),
-    ],
-    np.float32,
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]  # (H, W, 3)
+RGB = tuple[int, int, int]
+
+# Of foreground classes, here and in the report; the background has none. Far from one another and from the colours of
+# errors (orange, blue, purple), also for readers who see no difference of red and green: tested.
+CLASS_COLOURS: tuple[RGB, ...] = (
+    (0, 150, 80),
+    (240, 228, 66),
+    (60, 230, 230),
+    (225, 30, 50),
+    (110, 60, 230),
+    (250, 235, 190),
+    (150, 0, 90),
 )
+# Channels beyond three are given these lights and added up, as a microscopist overlays stains.
+LIGHTS: tuple[RGB, ...] = (
+    (0, 90, 255),
+    (0, 255, 60),
+    (255, 40, 40),
+    (255, 220, 0),
+    (255, 0, 220),
+    (0, 230, 230),
+)
+# Of 255. An 8-bit image with no more than a 200th of its values above the first, and this range, is shown brighter.
+DARK_UP_TO, LEAST_RANGE = 80, 10
 STRENGTH = 0.35
 
 
 def overlay(image_CHW: np.ndarray, labels_HW: np.ndarray) -> np.ndarray:
     """An RGB picture (H, W, 3) uint8: the image, each foreground class tinted, its outline in full colour."""
-    picture = displayable(image_CHW).astype(np.float32)
+    picture = displayed(image_CHW).astype(np.float32)
     foreground = labels_HW > 0
-    colour_HW3 = COLOURS[(labels_HW.astype(np.int64) - 1) % len(COLOURS)]
+    colours = np.array(CLASS_COLOURS, np.float32)
+    colour_HW3 = colours[(labels_HW.astype(np.int64) - 1) % len(colours)]
     strength_HW1 = np.where(outlines(labels_HW), 1.0, STRENGTH)[..., None] * foreground[..., None]
     blended: np.ndarray = np.rint(picture * (1 - strength_HW1) + colour_HW3 * strength_HW1)
     return blended.astype(np.uint8)
@@ -41,10 +57,49 @@ def outlines(labels_HW: np.ndarray) -> np.ndarray:
     return np.asarray(np.any([neighbour != middle for neighbour in neighbours], axis=0))
 
 
-def displayable(image_CHW: np.ndarray) -> np.ndarray:
-    """The image as RGB (H, W, 3) uint8: 8-bit values as they are, others from their 0.5 to their 99.5 percentile."""
-    channels = image_CHW[:3] if len(image_CHW) >= 3 else image_CHW[:1]
-    if channels.dtype != np.uint8:
-        low, high = np.percentile(channels, [0.5, 99.5])
-        channels = ((channels - low) / max(high - low, 1e-12)).clip(0, 1) * 255
-    return np.moveaxis(np.broadcast_to(channels, (3, *channels.shape[1:])), 0, -1).astype(np.uint8)
+def displayed(image_CHW: NDArray[Any]) -> Pixels:
+    """An image of any type and number of channels as RGB.
+
+    8-bit grey and RGB are shown as they are; dark ones are stretched, all channels alike, so that colours stay.
+    Everything else is stretched between its 0.5 and 99.5 percentiles, channel by channel; NaN is black. Two channels
+    become green and magenta, four and more a sum of coloured lights.
+    """
+    channels = len(image_CHW)
+    if image_CHW.dtype == np.uint8 and channels in (1, 3):
+        shown = _stretched(image_CHW) * 255 + 0.5 if is_dark(image_CHW) else image_CHW
+        plain = np.asarray(shown, dtype=np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(plain.transpose(1, 2, 0), (*plain.shape[1:], 3)))
+    stretched = np.stack([_stretched(channel) for channel in image_CHW])
+    if channels in (1, 3):
+        return _bytes(np.broadcast_to(stretched.transpose(1, 2, 0), (*stretched.shape[1:], 3)))
+    lights = ((0, 255, 0), (255, 0, 255)) if channels == 2 else LIGHTS
+    mixed = np.zeros((*stretched.shape[1:], 3))
+    for number, channel in enumerate(stretched):
+        mixed += channel[..., None] * (np.array(lights[number % len(lights)]) / 255)
+    return _bytes(mixed)
+
+
+def is_dark(image_CHW: NDArray[Any]) -> bool:
+    """Whether an 8-bit grey or RGB image is so dark that it is shown brighter; not where there is only noise to see."""
+    if image_CHW.dtype != np.uint8 or len(image_CHW) not in (1, 3):
+        return False
+    low, high = np.percentile(image_CHW, (0.5, 99.5))
+    return bool(high <= DARK_UP_TO and high - low >= LEAST_RANGE)
+
+
+def _stretched(stored: NDArray[Any]) -> NDArray[np.float64]:
+    values = stored.astype(np.float64)
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return np.zeros(values.shape)
+    # Not the extremes: one hot pixel would darken all the others.
+    low, high = np.percentile(finite, (0.5, 99.5))
+    # Nearly constant: what little differs is all there is to see.
+    if high <= low:
+        low, high = finite.min(), finite.max()
+    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
+    return np.asarray(np.clip(scaled, 0, 1))
+
+
+def _bytes(shares: NDArray[Any]) -> Pixels:
+    return np.asarray(np.clip(shares, 0, 1) * 255 + 0.5, dtype=np.uint8)

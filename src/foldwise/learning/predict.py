@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from foldwise.data.overlays import overlay
 from foldwise.errors import DataError, SpecError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
 from foldwise.learning.networks.network import layout_for
+from foldwise.learning.predict_warnings import summary, warnings_of
 from foldwise.learning.training.devices import pick_device, precision_for, steady
 from foldwise.learning.training.scoring import ForwardPass, probabilities
 from foldwise.runs.folder import written_whole
@@ -31,6 +32,8 @@ from foldwise.text import some
 TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
 SUBMISSION_COLUMNS = ("Id", "Predicted")
+WARNING = "warning"  # the last column: why not to rely on this row; empty where there is nothing to say
+BATCH_PX, BATCH_IMAGES = 2**20, 64  # at most so much goes through a network at once
 
 
 class LeftOut(DataError):
@@ -51,7 +54,13 @@ class ImagePrediction:
 
 
 def predict_images(
-    winner: Path, images: Path, out: Path, *, device: str = "auto", submission: Path | None = None
+    winner: Path,
+    images: Path,
+    out: Path,
+    *,
+    device: str = "auto",
+    submission: Path | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Predict every image of a folder, at any depth, or one image; `out`, which gets ``predictions.csv``.
 
@@ -64,6 +73,8 @@ def predict_images(
         winner: the folder that `make_winner` made.
         out: is made if it is not there; files of the same name are replaced.
         submission: a CSV file to write besides, see `write_submission`; of several labels only.
+        warn: is given what to know before relying on the predictions, a sentence each; the last column of the table
+            says which images it is about.
 
     Raises:
         RunError: there is no winner.
@@ -85,9 +96,11 @@ def predict_images(
         names = list(places)
         predictions = predicted(loaded, root, places, device=picked, problems=problems)
         if loaded.model.task.endswith("segmentation"):
-            _write_masks(loaded, predictions, names, out)
+            warnings = _write_masks(loaded, predictions, names, out)
         else:
-            _write_table(loaded, predictions, out, submission)
+            warnings = _write_table(loaded, predictions, out, submission)
+    for message in summary(loaded, warnings):
+        warn(message)
     if problems:
         num_kept = len(names) - len(problems)
         listed = some([f"  {problem.where}: {problem.what}" for problem in problems], 20)
@@ -103,29 +116,44 @@ def predicted(
     winner: Winner, root: Path, places: dict[str, str], *, device: torch.device, problems: list[DataError]
 ) -> Iterator[ImagePrediction]:
     """What the winner says of each image, by name and place; those it cannot read go to `problems`."""
+    waiting: list[tuple[str, np.ndarray, np.ndarray]] = []
+
+    def asked() -> Iterator[ImagePrediction]:
+        means = mean_probabilities(winner, np.stack([fed for _, _, fed in waiting]), device=device)
+        for (name, image_CHW, _), mean in zip(waiting, means, strict=True):
+            yield ImagePrediction(name, image_CHW, mean)
+        waiting.clear()
+
     for name, file in places.items():
         try:
             image_CHW = _read(root, file, winner, name)
         except DataError as error:
             problems.append(DataError(error.what, where=name, cure=error.cure))
             continue
-        yield ImagePrediction(name, image_CHW, mean_probabilities(winner, image_CHW, device=device))
+        model = winner.model
+        fed = resize_image(image_CHW, model.size_hw) if model.resized and model.size_hw else image_CHW
+        # One image at a time, most of the time goes into starting each layer: measured, 9 times as much.
+        most = min(BATCH_IMAGES, BATCH_PX // (fed.shape[1] * fed.shape[2]))
+        if waiting and (len(waiting) >= most or waiting[0][2].shape != fed.shape):
+            yield from asked()
+        waiting.append((name, image_CHW, fed))
+    if waiting:
+        yield from asked()
 
 
 @torch.inference_mode()
-def mean_probabilities(winner: Winner, image_CHW: np.ndarray, *, device: torch.device) -> np.ndarray:
-    """Mean probabilities of all members: (K,), or (K, H, W) of the size that the networks were given."""
+def mean_probabilities(winner: Winner, images_NCHW: np.ndarray, *, device: torch.device) -> np.ndarray:
+    """Mean probabilities of all members, of images as they are fed to them: (N, K), or (N, K, H, W)."""
     model = winner.model
-    fed = resize_image(image_CHW, model.size_hw) if model.resized and model.size_hw else image_CHW
     total: Tensor | None = None
     for member in winner.members:
-        mean_NC, std_NC = (torch.from_numpy(part) for part in member.model.normalization.statistics([fed]))
         # Each member by its own statistics: those of a normalisation by training parts differ from fold to fold.
-        raw = torch.from_numpy(fed[None].astype(np.float32)).to(device)
-        inputs = normalized(raw, mean_NC.to(device), std_NC.to(device))
+        statistics = member.model.normalization.statistics(list(images_NCHW))
+        mean_NC, std_NC = (torch.from_numpy(part).to(device) for part in statistics)
+        inputs = normalized(torch.from_numpy(images_NCHW.astype(np.float32)).to(device), mean_NC, std_NC)
         precision = precision_for(member.model.training.precision, device)
         forward = ForwardPass(model.task, len(model.classes), device, precision, layout_for(member.network))
-        p = probabilities(forward.logits(member.network, inputs), model.task)[0]
+        p = probabilities(forward.logits(member.network, inputs), model.task)
         total = p if total is None else total + p
     assert total is not None  # a winner has members
     mean: np.ndarray = (total / len(winner.members)).cpu().numpy()
@@ -193,30 +221,38 @@ def _read(root: Path, file: str, winner: Winner, name: str) -> np.ndarray:
 
 def _write_table(
     winner: Winner, predictions: Iterator[ImagePrediction], out: Path, submission: Path | None
-) -> None:
+) -> list[list[str]]:
     """``predictions.csv``: image, decision, and probabilities, as they are and calibrated; a submission if one is asked."""
-    classes, submitted = winner.model.classes, {}
+    classes, submitted, warnings = winner.model.classes, {}, []
     kinds = ["probability"] if winner.temperature is None else ["probability", "calibrated"]
     with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes)])
+        rows.writerow(
+            ["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes), WARNING]
+        )
         for prediction in predictions:
             labels = winner.decided(prediction.probabilities)
             decided = "; ".join(classes[index] for index in labels)
             by_kind = [prediction.probabilities, winner.calibrated(prediction.probabilities)][: len(kinds)]
             numbers = (f"{value:.6f}" for p_K in by_kind for value in p_K)
-            rows.writerow([prediction.name, decided, *numbers])
+            warnings.append(warnings_of(winner, prediction.probabilities, prediction.image_CHW.shape[1:]))
+            rows.writerow([prediction.name, decided, *numbers, "; ".join(warnings[-1])])
             submitted[prediction.name] = labels
     if submission is not None:
         write_submission(submission, submitted)
+    return warnings
 
 
-def _write_masks(winner: Winner, predictions: Iterator[ImagePrediction], names: list[str], out: Path) -> None:
+def _write_masks(
+    winner: Winner, predictions: Iterator[ImagePrediction], names: list[str], out: Path
+) -> list[list[str]]:
     """Masks, overlays, and ``predictions.csv``: the mean probability of what is drawn, the share of every class."""
-    classes, targets = winner.model.classes, png_names(names)
+    classes, targets, warnings = winner.model.classes, png_names(names), []
     with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes)])
+        rows.writerow(
+            ["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes), WARNING]
+        )
         for prediction in predictions:
             height, width = prediction.image_CHW.shape[1:]
             # Decided first and brought to the size of the file after, so that a mask holds classes only.
@@ -228,7 +264,10 @@ def _write_masks(winner: Winner, predictions: Iterator[ImagePrediction], names: 
                 Image.fromarray(pixels).save(out / file_name)
             shares = np.bincount(labels_HW.ravel(), minlength=len(classes)) / labels_HW.size
             certainty = f"{prediction.probabilities.max(0).mean():.6f}"
-            rows.writerow([prediction.name, mask, picture, certainty, *(f"{share:.6f}" for share in shares)])
+            numbers = (f"{share:.6f}" for share in shares)
+            warnings.append(warnings_of(winner, prediction.probabilities, prediction.image_CHW.shape[1:]))
+            rows.writerow([prediction.name, mask, picture, certainty, *numbers, "; ".join(warnings[-1])])
+    return warnings
 
 
 def png_names(names: list[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ The command line and the Python API call `check`, `run`, `finish`, `predict` and
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from foldwise.errors import ItemsFailed, RunError, choose
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of
 from foldwise.judging.verdict import Answer, Verdict, read_verdict
-from foldwise.learning.checkpoints.winner import Decision, make_winner
+from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
 from foldwise.pipeline.devices import all_settled, refuse_device
 from foldwise.pipeline.preflight import Costs, preflight
 from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
@@ -217,8 +218,16 @@ def _hand_over(folder: RunFolder, verdict: Verdict) -> None:
     items = folder.load_plan().items
     fits = [item for item in items if item.kind == "fit" and item.settings["configuration"] == chosen]
     done = [folder.done(item.id) for item in fits if item.settings["repeat"] == 0]
-    channels = read_json(folder.audit).get("channels", ())
-    make_winner(done, folder.winner, decision=_decision(verdict, verdict.answer), channels=channels)
+    seen = Seen(read_json(folder.audit).get("channels", ()), _sizes_px(folder))
+    make_winner(done, folder.winner, decision=_decision(verdict, verdict.answer), seen=seen)
+
+
+def _sizes_px(folder: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The least and the greatest height and width of the image files."""
+    with folder.cases.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    heights, widths = ([int(row[side]) for row in rows] for side in ("height", "width"))
+    return (min(heights), max(heights)), (min(widths), max(widths))
 
 
 def _decision(verdict: Verdict, answer: Answer) -> Decision:
@@ -233,6 +242,7 @@ def _decision(verdict: Verdict, answer: Answer) -> Decision:
         answer=answer.model_dump(mode="json"),
         thresholds={"method": thresholds.method, "values": values} if thresholds else None,
         temperature=temperature,
+        caution=None if verdict.beats_trivial else answer.sentence,
     )
 
 
@@ -244,6 +254,7 @@ def predict(
     device: str = "auto",
     pictures: bool = False,
     submission: Path | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Write what the winner says of new images: a CSV of probabilities, or masks and overlays.
 
@@ -254,6 +265,7 @@ def predict(
         device: auto, cpu, cuda or mps.
         pictures: draw them too.
         submission: of several labels, a CSV file of ``Id,Predicted``.
+        warn: is given what to know before relying on the predictions, a sentence each.
 
     Raises:
         LeftOut: some images cannot be used; all others are predicted, and drawn, first.
@@ -265,7 +277,7 @@ def predict(
     refuse_device(device)
     winner = _winner(run)
     try:
-        predict_images(winner, images, out, device=device, submission=submission)
+        predict_images(winner, images, out, device=device, submission=submission, warn=warn)
     except LeftOut:  # says which images could not be used; the others have their predictions
         if pictures:
             write_pictures(winner, images, out)

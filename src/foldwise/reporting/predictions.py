@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from foldwise.data.formats.reading import channel_files, read_image, read_pixels
 from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.listing import image_files_below
-from foldwise.data.overlays import COLOURS
+from foldwise.data.overlays import Pixels, is_dark
 from foldwise.errors import DataError
-from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed
+from foldwise.reporting.drawing.pictures import class_colour, data_uri, displayed, hex_colour
 from foldwise.reporting.report import environment
 from foldwise.reporting.sections.images.gallery import MAX_BARS, ClassBar, Picture, ShownCase, names_of
 from foldwise.reporting.wording import count, percent
@@ -45,6 +46,7 @@ class Prediction:
         predicted: indices of the predicted classes; none of a segmentation.
         certainty: the mean probability of the decisions, 0 to 1.
         truth: the class whose folder the image lies in; None where it lies in none.
+        warning: why not to rely on it.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Prediction:
     certainty: float
     overlay: str = ""
     truth: int | None = None
+    warning: str = ""
 
     @property
     def right(self) -> bool | None:
@@ -68,15 +71,25 @@ def write_pictures(winner: Path, images: Path, out: Path) -> tuple[Path, Path]:
     root = images.parent if images.is_file() else images
     files = _files(root, record.get("channels") or ())
     predictions = sorted(_read(out, root, model), key=lambda row: (row.certainty, row.name))
-    drawn = [
-        (row, _image(root, files.get(row.name, row.name)), _overlay(row, out))
-        for row in _spread(predictions, ON_PAGE)
-    ]
+    drawn, num_dark = [], 0
+    for row in _spread(predictions, ON_PAGE):
+        image_CHW = _image(root, files.get(row.name, row.name))
+        num_dark += is_dark(image_CHW)
+        drawn.append((row, displayed(image_CHW), _overlay(row, out)))
     facts = _facts(predictions, len(drawn), task=str(model["task"]))
+    if num_dark:
+        facts.append("Dark images are shown brighter than they are.")
     legend = _legend(classes) if segments else []
     shown = [_shown(*row, classes) for row in drawn]
     template = environment().get_template("predictions.html.j2")
-    page = template.render(shown=shown, facts=facts, legend=legend, segments=segments)
+    page = template.render(
+        shown=shown,
+        facts=facts,
+        legend=legend,
+        segments=segments,
+        caution=record.get("caution"),
+        warnings={row.name: _own_warning(row, record) for row, *_ in drawn},
+    )
     with written_whole(out / PAGE) as scratch:
         scratch.write_text(page, encoding="utf-8")
     cells = [_cell(row, image if over is None else over, classes) for row, image, over in drawn]
@@ -93,7 +106,9 @@ def _read(out: Path, root: Path, model: dict[str, Any]) -> list[Prediction]:
     if rows and "mask" in rows[0]:
         shares = (_numbers(row, "share_", classes) for row in rows)
         return [
-            Prediction(row["image"], share, (), float(row["certainty"]), row["overlay"])
+            Prediction(
+                row["image"], share, (), float(row["certainty"]), row["overlay"], warning=row["warning"]
+            )
             for row, share in zip(rows, shares, strict=True)
         ]
     # Calibrated probabilities are there only where the winner could be calibrated.
@@ -107,11 +122,13 @@ def _labels(row: dict[str, str], kind: str, classes: list[str], root: Path, *, s
     predicted = tuple(k for k, name in enumerate(classes) if name in names)
     if several:
         certainty = float(np.where(np.isin(np.arange(len(shares)), predicted), shares, 1 - shares).mean())
-        return Prediction(row["image"], tuple(shares.tolist()), predicted, certainty)
+        return Prediction(row["image"], tuple(shares.tolist()), predicted, certainty, warning=row["warning"])
     folder = (root.resolve() / row["image"]).parent.name
     truth = classes.index(folder) if folder in classes else None
     certainty = float(shares[predicted[0]])
-    return Prediction(row["image"], tuple(shares.tolist()), predicted, certainty, truth=truth)
+    return Prediction(
+        row["image"], tuple(shares.tolist()), predicted, certainty, truth=truth, warning=row["warning"]
+    )
 
 
 def _numbers(row: dict[str, str], start: str, classes: list[str]) -> tuple[float, ...]:
@@ -133,14 +150,14 @@ def _files(root: Path, channels: Sequence[str]) -> dict[str, str]:
     return {name: files for files, name in joined_files.names.items()}
 
 
-def _image(root: Path, path: str) -> Pixels:
-    """The image; a grey square where its file is gone."""
+def _image(root: Path, path: str) -> NDArray[Any]:
+    """The image (C, H, W); a grey square where its file is gone."""
     try:
         if len(channel_files(path)) > 1:
-            return displayed(read_pixels(root, path).values)
-        return displayed(read_image(root / path, channels="native"))
+            return np.asarray(read_pixels(root, path).values)
+        return read_image(root / path, channels="native")
     except DataError:
-        return np.full((96, 96, 3), 128, np.uint8)
+        return np.full((1, 96, 96), 128, np.uint8)
 
 
 def _overlay(row: Prediction, out: Path) -> Pixels | None:
@@ -173,6 +190,12 @@ def _words(row: Prediction, classes: list[str]) -> str:
     return "" if row.overlay else names_of(row.predicted, row.shares, classes)
 
 
+def _own_warning(row: Prediction, record: dict[str, Any]) -> str:
+    """What is said of this image alone: what is said of the model stands above all of them."""
+    reasons = [part for part in row.warning.split("; ") if part]
+    return "; ".join(reasons[1:] if record.get("caution") else reasons)
+
+
 def _facts(predictions: list[Prediction], drawn: int, *, task: str) -> list[str]:
     """What stands above the pictures: how many, in which order, and how many are as their folders say."""
     first = f"{count(len(predictions), 'image')}, least certain first"
@@ -191,11 +214,7 @@ def _facts(predictions: list[Prediction], drawn: int, *, task: str) -> list[str]
 
 
 def _legend(classes: list[str]) -> list[tuple[str, str]]:
-    colours = [tuple(int(part) for part in colour) for colour in COLOURS]
-    return [
-        ("#{:02x}{:02x}{:02x}".format(*colours[index % len(colours)]), name)
-        for index, name in enumerate(classes[1:])
-    ]
+    return [(hex_colour(class_colour(index)), name) for index, name in enumerate(classes[1:], 1)]
 
 
 @dataclass(frozen=True)

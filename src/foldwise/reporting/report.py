@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from foldwise.data.overlays import is_dark
 from foldwise.reporting.report_data import ReportData, gather
 from foldwise.reporting.sections.images import data_card, gallery, hardest
 from foldwise.reporting.sections.training import (
@@ -67,6 +68,7 @@ class Shown:
     html: Markup
 
 
+LOOKED_AT = 48  # images, to say whether some are dark
 SECTIONS = (  # in the order of the page
     Section("answer", "Answer", answer.section),
     Section("leaderboard", "Leaderboard", leaderboard.section),
@@ -183,7 +185,16 @@ def everywhere(data: ReportData) -> dict[str, Any]:
         "segmentation": data.segmentation,
         "multilabel": data.multilabel,
         "binary": len(data.classes) == 2,
+        "brightened": " Dark images are shown brighter than they are." if _some_dark(data) else "",
     }
+
+
+def _some_dark(data: ReportData) -> bool:
+    """Whether some of the images are so dark that they are shown brighter; an even choice is looked at."""
+    if data.images is None:
+        return False
+    cases = data.cases[:: max(1, len(data.cases) // LOOKED_AT)]
+    return any(is_dark(data.images.image(case.index)) for case in cases)
 
 
 def environment(*kinds: str) -> Environment:

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from io import BytesIO
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -119,3 +120,47 @@ def test_images_of_16_bit_are_stretched_alike():
     assert (first.shape, second.shape) == ((4, 5, 3), (3, 5, 3))
     assert first[2, 2, 0] < 40
     assert second[2, 2, 0] > 210
+
+
+def lab(colour):
+    """CIE L*a*b* of an sRGB colour, at D65."""
+    linear = np.array(colour) / 255
+    linear = np.where(linear > 0.04045, ((linear + 0.055) / 1.055) ** 2.4, linear / 12.92)
+    return lab_of_linear(linear)
+
+
+def lab_of_linear(linear):
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    scaled = to_xyz @ linear / np.array([0.9505, 1.0, 1.089])
+    f = np.where(scaled > 0.008856, np.cbrt(scaled), 7.787 * scaled + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def as_deuteranope(colour):
+    """L*a*b* as a reader without green cones sees it (Machado, Oliveira and Fernandes 2009)."""
+    sees = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    linear = np.array(colour) / 255
+    linear = np.where(linear > 0.04045, ((linear + 0.055) / 1.055) ** 2.4, linear / 12.92)
+    return lab_of_linear(np.clip(np.array(sees) @ linear, 0, 1))
+
+
+@pytest.mark.parametrize(("seen", "least"), [(lab, 30), (as_deuteranope, 13)])
+def test_class_colours_are_never_those_of_errors_nor_one_another(seen, least):
+    classes = [class_colour(index) for index in range(1, 8)]
+    errors = [FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS]
+    for first, second in [*product(classes, errors), *combinations(classes, 2)]:
+        assert np.linalg.norm(seen(first) - seen(second)) >= least, (first, second)
+
+
+def test_dark_images_are_stretched_and_keep_their_colours():
+    grey = np.linspace(0, 70, 400).reshape(1, 20, 20).astype(np.uint8)
+    assert (displayed(grey).min(), displayed(grey).max()) == (0, 255)
+    blue = np.concatenate([grey // 4, grey // 4, grey])
+    drawn = displayed(blue).astype(int)
+    assert drawn[..., 2].max() == 255
+    assert abs(drawn[-1, -1, 0] - 255 / 4) < 5  # the proportions of the channels stay
+    bright = np.concatenate([grey, grey, grey])
+    bright[:, :2] = 200  # a tenth of the values
+    np.testing.assert_array_equal(displayed(bright), bright.transpose(1, 2, 0))
+    flat = np.full((1, 4, 4), 7, np.uint8)
+    assert (displayed(flat) == 7).all()

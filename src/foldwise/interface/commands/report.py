@@ -12,7 +12,7 @@ import typer
 
 from foldwise.errors import SpecError
 from foldwise.interface.observer import say_answer
-from foldwise.interface.terminal import Device, RunPath, console
+from foldwise.interface.terminal import SIGNS, Device, RunPath, console, say_message
 from foldwise.text import count
 
 if TYPE_CHECKING:
@@ -134,7 +134,10 @@ def predict(
     """The winner on new images: a CSV of probabilities, or masks and overlays."""
     from foldwise.pipeline import pipeline
 
-    pipeline.predict(run, images, out, device=device, pictures=pictures, submission=submission)
+    def warn(message: str) -> None:
+        say_message(console(), SIGNS["warning"], message, code="", cure=None)
+
+    pipeline.predict(run, images, out, device=device, pictures=pictures, submission=submission, warn=warn)
     print(f"predictions: {out}")
     if submission is not None:
         print(f"submission:  {submission}")

@@ -185,12 +185,16 @@ class Winner:
         thresholds: (K,) from which probability on each of several labels is said.
         channels: what names the files of the channels of an image, in order; empty where an image is one file.
         temperature: that logits are divided by for calibrated probabilities; None where there is none.
+        caution: why not to rely on it; None where it is better than a trivial predictor.
+        sizes_px: the least and the greatest height and width of the files it was trained on; None where not recorded.
     """
 
     members: tuple[Member, ...]
     thresholds: np.ndarray
     channels: tuple[str, ...] = ()
     temperature: float | None = None
+    caution: str | None = None
+    sizes_px: tuple[tuple[int, int], tuple[int, int]] | None = None
 
     @property
     def model(self) -> SavedModel:
@@ -231,7 +235,15 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"the winner cannot be read ({error})", where=str(folder / MODEL)) from None
     thresholds = _thresholds(record["thresholds"], members[0].model)
-    return Winner(members, thresholds, tuple(record.get("channels", ())), record.get("temperature"))
+    channels, sizes = tuple(record.get("channels", ())), record.get("sizes_px")
+    return Winner(
+        members,
+        thresholds,
+        channels,
+        record.get("temperature"),
+        record.get("caution"),
+        sizes and ((sizes[0][0], sizes[0][1]), (sizes[1][0], sizes[1][1])),
+    )
 
 
 def _thresholds(thresholds: dict[str, Any] | None, model: SavedModel) -> np.ndarray:

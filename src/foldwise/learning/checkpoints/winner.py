@@ -43,23 +43,36 @@ class Decision:
         answer: of the verdict, to be shown beside predictions.
         thresholds: of several labels: ``method``, and ``values``, one for each class, None for one that is never predicted.
         temperature: by which logits are divided.
+        caution: why not to rely on it, where it is not shown to be better than a trivial predictor.
     """
 
     answer: Mapping[str, Any] | None = None
     thresholds: Mapping[str, Any] | None = None
     temperature: float | None = None
+    caution: str | None = None
 
 
-def make_winner(
-    done: list[Path], out: Path, *, decision: Decision = Decision(), channels: Sequence[str] = ()
-) -> Path:
+@dataclass(frozen=True)
+class Seen:
+    """The files that the winner was trained on.
+
+    Attributes:
+        channels: what names the files of the channels, in the order that the models know; none for whole images.
+        sizes_px: the least and the greatest height and width, before they were resized: ((40, 60), (80, 90)); or None.
+    """
+
+    channels: Sequence[str] = ()
+    sizes_px: tuple[tuple[int, int], tuple[int, int]] | None = None
+
+
+def make_winner(done: list[Path], out: Path, *, decision: Decision = Decision(), seen: Seen = Seen()) -> Path:
     """Copy the models of the winning configuration's fits into `out`, whole or not at all; `out`.
 
     Args:
         done: the done folders of its fits; those that failed hold no model and are left out.
         out: the winner's folder; what was there is replaced.
         decision: of the judge, written beside the models.
-        channels: what names the files of the channels, in the order that the models know; none for whole images.
+        seen: what it was trained on.
 
     Raises:
         RunError: none of the fits left a model.
@@ -69,7 +82,7 @@ def make_winner(
         raise RunError("none of the winner's fits left a model", cure="See foldwise status for what failed.")
     with folder_replaced(out) as scratch:
         members = [_copy(folder, number, scratch) for number, folder in enumerate(fits)]
-        record = {"schema": SCHEMA, **asdict(decision), "channels": list(channels), "members": members}
+        record = {"schema": SCHEMA, **asdict(decision), **asdict(seen), "members": members}
         (scratch / MODEL).write_text(json.dumps(record, indent=1), encoding="utf-8")
     return out
 

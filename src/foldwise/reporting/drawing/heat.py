@@ -11,10 +11,10 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from foldwise.data.overlays import RGB
 from foldwise.reporting.drawing.pictures import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
-    RGB,
     WRONG_CLASS,
     class_colour,
     hex_colour,

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from foldwise.data.overlays import CLASS_COLOURS, RGB, Pixels
+from foldwise.data.overlays import displayed as displayed
 from foldwise.study.spec import IGNORE
 
 LONGEST_PX = 224
@@ -18,58 +20,10 @@ QUALITY = 72
 TINT = 0.45  # how much of the class colour
 HATCH_PX = 6
 DARK, LIGHT = 88, 150  # the greys of the hatching
-Pixels = NDArray[np.uint8]  # (H, W, 3)
-RGB = tuple[int, int, int]
 
 FALSE_POSITIVE: RGB = (230, 140, 0)  # orange: predicted, not there
 FALSE_NEGATIVE: RGB = (0, 130, 220)  # blue: there, not predicted
 WRONG_CLASS: RGB = (204, 121, 167)  # purple: something is there, and predicted as something else
-# Okabe & Ito, without black and without the colours of the errors; the background stays as it is.
-CLASS_COLOURS: tuple[RGB, ...] = (
-    (0, 158, 115), (240, 228, 66), (213, 94, 0), (86, 180, 233), (204, 121, 167), (230, 159, 0), (0, 114, 178),
-)  # fmt: skip
-# Channels beyond three are given these lights and added up, as a microscopist overlays stains.
-LIGHTS: tuple[RGB, ...] = (
-    (0, 90, 255), (0, 255, 60), (255, 40, 40), (255, 220, 0), (255, 0, 220), (0, 230, 230),
-)  # fmt: skip
-
-
-def displayed(image_CHW: NDArray[Any]) -> Pixels:
-    """An image of any type and number of channels as RGB.
-
-    8-bit grey and RGB are shown as they are. Everything else is stretched between its 0.5 and 99.5 percentiles, channel
-    by channel; NaN is black. Two channels become green and magenta, four and more a sum of coloured lights.
-    """
-    channels = len(image_CHW)
-    if image_CHW.dtype == np.uint8 and channels in (1, 3):
-        plain = np.asarray(image_CHW, dtype=np.uint8)
-        return np.ascontiguousarray(np.broadcast_to(plain.transpose(1, 2, 0), (*plain.shape[1:], 3)))
-    stretched = np.stack([_stretched(channel) for channel in image_CHW])
-    if channels in (1, 3):
-        return _bytes(np.broadcast_to(stretched.transpose(1, 2, 0), (*stretched.shape[1:], 3)))
-    lights = ((0, 255, 0), (255, 0, 255)) if channels == 2 else LIGHTS
-    mixed = np.zeros((*stretched.shape[1:], 3))
-    for number, channel in enumerate(stretched):
-        mixed += channel[..., None] * (np.array(lights[number % len(lights)]) / 255)
-    return _bytes(mixed)
-
-
-def _stretched(channel_HW: NDArray[Any]) -> NDArray[np.float64]:
-    values = channel_HW.astype(np.float64)
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return np.zeros(values.shape)
-    # Not the extremes: one hot pixel would darken all the others.
-    low, high = np.percentile(finite, (0.5, 99.5))
-    # Nearly constant: what little differs is all there is to see.
-    if high <= low:
-        low, high = finite.min(), finite.max()
-    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
-    return np.asarray(np.clip(scaled, 0, 1))
-
-
-def _bytes(shares: NDArray[Any]) -> Pixels:
-    return np.asarray(np.clip(shares, 0, 1) * 255 + 0.5, dtype=np.uint8)
 
 
 def class_colour(index: int) -> RGB:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foldwise.data.overlays import Pixels
 from foldwise.reporting.drawing.pictures import (
-    Pixels,
     data_uri,
     displayed,
     displayed_alike,

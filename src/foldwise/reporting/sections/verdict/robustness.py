@@ -10,6 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from foldwise.data.corruptions import as_stored, corrupted, key_of
+from foldwise.data.overlays import Pixels
 from foldwise.judging.verdict_configurations import (
     Condition,
     ConfigurationRobustness,
@@ -17,7 +18,7 @@ from foldwise.judging.verdict_configurations import (
     ScoreEstimate,
 )
 from foldwise.metrics.table import METRICS
-from foldwise.reporting.drawing.pictures import Pixels, data_uri, displayed, enlarged, grey, outlined, tinted
+from foldwise.reporting.drawing.pictures import data_uri, displayed, enlarged, grey, outlined, tinted
 from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.drawing.svg import Scale, drawing, element, text
 from foldwise.reporting.report_data import ReportData
