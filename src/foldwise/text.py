@@ -54,9 +54,14 @@ def listed(names: Collection[str], noun: str, plural: str, rest: str) -> str:
 
 
 def natural(name: str) -> tuple[object, ...]:
-    """A sort key by which ``gel_2`` comes before ``gel_10``; the name itself breaks ties."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return (*(int(part) if k % 2 else part for k, part in enumerate(parts)), name)
+    """A sort key by which ``gel_2`` comes before ``gel_10``; the name itself breaks ties.
+
+    Any two names can be compared: words and numbers alternate, and the name is no part of that row.
+    """
+    parts = re.split(r"([0-9]+)", name.casefold())
+    # By length first, as numbers without leading zeros are; Python makes no integer of thousands of digits.
+    digits = ((len(part.lstrip("0")), part.lstrip("0")) for part in parts[1::2])
+    return tuple(part if k % 2 == 0 else next(digits) for k, part in enumerate(parts)), name
 
 
 def broken(name: str, room: int) -> str:

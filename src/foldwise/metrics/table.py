@@ -4,13 +4,10 @@ Epoch choice, landscapes, tables of the report and the judge all take their metr
 of ratios of sums over cases (`Ratio`); AUROC and average precision rank cases within folds (`Ranking`); a
 `ConfusionFunction` is any function of all counts together. From each follow both the number and the influence of
 every case on it (`influence.py`).
-
-A second table, `SPELLINGS`, recognises scores by what other people call them in columns and texts.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -213,62 +210,3 @@ def find_metric(name: str, family: str, purpose: Literal["judge", "select"] = "j
     name = DEFAULTS[purpose][family] if name == "auto" else name
     candidates = (name, f"{name}_macro", f"{name}_img_macro", f"{name}_img")
     return next((metrics[candidate] for candidate in candidates if candidate in metrics), None)
-
-
-# By the kind of score: what its columns and words are called. Names are compared without case, spaces and signs.
-SPELLINGS = {
-    "balancedaccuracy": ("balanced accuracy", "balanced accuracies", "bacc"),
-    "accuracy": ("accuracy", "accuracies", "acc"),
-    "precision": ("precision", "positive predictive value", "ppv"),
-    "recall": ("recall", "sensitivity", "true positive rate", "tpr", "sensitivity recall"),
-    "specificity": ("specificity", "true negative rate", "tnr"),
-    "f1": ("f1", "f1 score", "f score", "f measure"),
-    "dice": ("dice", "dice score", "dice coefficient", "dsc"),
-    "iou": ("iou", "intersection over union", "jaccard", "jaccard index"),
-    "auroc": ("auroc", "auc", "roc auc", "auc roc", "area under the roc curve", "area under the curve"),
-    "averageprecision": ("average precision", "ap", "map", "auprc"),
-    "mcc": ("mcc", "matthews correlation", "matthews correlation coefficient"),
-    "kappa": ("kappa", "cohen kappa", "cohen's kappa", "weighted kappa", "quadratic weighted kappa", "qwk"),
-    "nsd": ("nsd", "surface dice", "normalised surface distance", "normalized surface distance"),
-    "hd95": ("hd95", "hd", "hausdorff distance", "hausdorff"),
-    "brier": ("brier", "brier score"),
-    "logloss": ("log loss", "cross entropy"),
-    "ece": ("ece", "expected calibration error", "calibration error"),
-    "loss": ("loss",),
-    "error": ("error", "error rate"),
-    "distance": ("assd", "asd", "masd"),
-    "residual": ("mae", "mse", "rmse"),
-}
-LOWER_IS_BETTER = {"hd95", "brier", "logloss", "ece", "loss", "error", "distance", "residual"}
-# What a name may have around it: ``dice_img_macro``, ``test accuracy``.
-AROUND = re.compile(
-    r"^(macro|micro|weighted|mean|test|val|validation)|(macro|micro|weighted|linear|quadratic|pooled|img|mean|score|test|val|s)$"
-)
-
-
-def plain(name: str) -> str:
-    """A name as it is compared: ``Image ID`` -> ``imageid``."""
-    return re.sub(r"[\W_]+", "", name.casefold())
-
-
-KIND_OF = {plain(name): kind for kind, names in SPELLINGS.items() for name in names}
-
-
-def kind_of(name: str) -> str | None:
-    """The kind of score that a name belongs to: ``dice_img_macro`` is of ``dice``; None where it is unknown."""
-    bare = plain(name)
-    while bare and bare not in KIND_OF:
-        bare, before = AROUND.sub("", bare, count=1), bare
-        if bare == before:
-            return None
-    return KIND_OF.get(bare)
-
-
-def is_score(name: str) -> bool:
-    """Whether a column is called like a metric."""
-    return plain(name) in KIND_OF
-
-
-def is_loss(name: str) -> bool:
-    """Whether lower is better, as far as the name says."""
-    return KIND_OF.get(plain(name)) in LOWER_IS_BETTER

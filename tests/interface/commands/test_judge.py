@@ -74,14 +74,15 @@ def test_the_leaderboard_then_the_answer_then_what_to_know(said, tmp_path):
     code, told, _ = said("scores.csv", "--out", "verdict")
     assert code == 0
     lines = told.splitlines()
-    assert lines[:2] == [
+    assert lines[:3] == [
         "  scores.csv: one row per score; configuration from 'algorithm', case, score from 'value'",
+        "  score: higher is taken to be better, as of most scores between 0 and 1; if not: --lower-is-better",
         "  3 configurations, 35 cases; score, higher is better; differences within 0.01 are of no consequence",
     ]
-    assert [line.split()[0] for line in lines[4:7]] == ["unet", "mlp", "vit"]
-    assert "best estimate" in lines[4]
-    assert "ruled out" in lines[6]
-    assert lines[8].startswith("No single winner: unet has the best estimate, score 0.86 (95 % interval ")
+    assert [line.split()[0] for line in lines[5:8]] == ["unet", "mlp", "vit"]
+    assert "best estimate" in lines[5]
+    assert "ruled out" in lines[7]
+    assert lines[9].startswith("No single winner: unet has the best estimate, score 0.86 (95 % interval ")
     assert "NO_RUN_VARIANCE" in told
     verdict = json.loads((tmp_path / "verdict/verdict.json").read_text(encoding="utf-8"))
     assert verdict["answer"]["sentence"] in told

@@ -18,6 +18,8 @@ from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.tables import write_leaderboard
 from foldwise.judging.verdict import Verdict
 
+HIGHER = ScoreOptions(higher_is_better=True)  # scores of the fixture go beyond 1
+
 
 def codes(verdict):
     return [warning["code"] for warning in verdict["warnings"]]
@@ -38,7 +40,7 @@ def mirrored(*half):
 
 
 def test_the_fixture_of_the_design_to_its_printed_digits(tmp_path):
-    verdict = judge_files([write(tmp_path / "scores.csv", fixture().drop(columns="group"))])
+    verdict = judge_files([write(tmp_path / "scores.csv", fixture().drop(columns="group"))], HIGHER)
     found = [by_name(verdict)[f"c{place}"] for place in range(6)]
     assert [one["estimate"] for one in found] == pytest.approx(
         [0.4875, 0.5075, 0.5275, 0.5475, 0.5675, 0.5875]
@@ -54,7 +56,9 @@ def test_the_fixture_of_the_design_to_its_printed_digits(tmp_path):
 
 def test_the_fixture_in_groups_of_four(tmp_path):
     table = fixture()
-    verdict = judge_files([write(tmp_path / "scores.csv", table)], ScoreOptions(fold="none", repeat=None))
+    verdict = judge_files(
+        [write(tmp_path / "scores.csv", table)], ScoreOptions(fold="none", repeat=None, higher_is_better=True)
+    )
     assert verdict["num_groups"] == 5
     known = by_name(verdict)
     images = np.array(
@@ -117,7 +121,7 @@ def test_the_order_of_rows_and_columns_is_no_matter(tmp_path_factory, seed):
     ):
         mixed = table.sample(frac=1, random_state=seed)[rng.permutation(table.columns)]
         first, second = (
-            judge_files([write(folder / f"{number}{place}.csv", one)])
+            judge_files([write(folder / f"{number}{place}.csv", one)], HIGHER)
             for place, one in enumerate((table, mixed))
         )
         for verdict in (first, second):
@@ -268,7 +272,7 @@ def test_the_scale_is_known_by_the_values(tmp_path, change, higher, bounded, int
     table = long(wide())
     table["dice"] = change(table["dice"])
     verdict = judge_files(
-        [write(tmp_path / "a.csv", table.rename(columns={"dice": "value"}))], ScoreOptions(metric="thing")
+        [write(tmp_path / "a.csv", table.rename(columns={"dice": "value"}))], ScoreOptions(metric="agreement")
     )
     assert (verdict["metric"]["higher_is_better"], verdict["metric"]["bounded"]) == (higher, bounded)
     assert verdict["metric"]["equivalent_within"] == (0.01 if bounded else 0.0)

@@ -45,7 +45,7 @@ def test_what_lacks_scores_is_named_and_not_compared(tmp_path):
 
 def test_repeats_that_lack_are_named(tmp_path):
     table = fixture().query("not (configuration == 'c2' and repeat == 1)").drop(columns="group")
-    verdict = judge_files([write(tmp_path / "a.csv", table)])
+    verdict = judge_files([write(tmp_path / "a.csv", table)], ScoreOptions(higher_is_better=True))
     assert by_name(verdict)["c2"]["lacks"] == "repeat 1"
 
 

@@ -15,7 +15,7 @@ from foldwise.judging.claim_check.lookups import FORMS
 from foldwise.judging.claim_check.names import Name, Tokens, lexicon_of, tokens_of
 from foldwise.judging.claim_check.table import ScoreTable
 from foldwise.judging.wording import results
-from foldwise.metrics.table import plain
+from foldwise.metrics.names import plain
 
 # What may stand before a sentence and claims nothing.
 FILLER = re.compile(r"(?:(?:however|moreover|furthermore|in addition|in this study|in our study) , )?")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from foldwise.judging.claim_check.table import ReportedMetric, Row, ScoreTable
-from foldwise.metrics.table import KIND_OF, kind_of, plain
+from foldwise.metrics.names import KIND_OF, kind_of, plain
 
 # What a level may be called beside its name, by a word of its factor: "multi-layer heads" of `classifier_head`.
 NOUNS = {"head": {"layer"}, "model": {"network"}, "network": {"model"}, "opt": {"optimizer", "optimiser"}}

@@ -15,7 +15,7 @@ from foldwise.judging.external.text import EMPTY, open_text
 from foldwise.judging.verdict import PairResult, Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import LevelPair
-from foldwise.metrics.table import LOWER_IS_BETTER, kind_of
+from foldwise.metrics.names import kind_of, named_score
 from foldwise.text import count
 
 SOURCES = "a run folder, a verdict.json, or a CSV table with one row per configuration"
@@ -238,6 +238,5 @@ def _numbers(cells: pd.Series[str], separator: str) -> pd.Series[float]:
 
 
 def _measure(name: str, values: pd.Series[float]) -> ReportedMetric:
-    kind = kind_of(name)
-    better = False if kind in LOWER_IS_BETTER or TIME.search(name) else True if kind else None
+    better = False if TIME.search(name) else named_score(name).higher_is_better
     return ReportedMetric(name, name.replace("_", " "), better, bool(values.dropna().between(0, 1).all()))

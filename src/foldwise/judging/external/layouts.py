@@ -11,7 +11,7 @@ import pandas as pd
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.judging.external.options import Roles, ScoreOptions, roles_of
 from foldwise.judging.external.text import ROLES, Coded, Levels, Piece, Places, Text, coded, load
-from foldwise.metrics.table import is_score, plain
+from foldwise.metrics.names import named_score, plain
 from foldwise.text import some
 
 JOIN = " · "
@@ -169,7 +169,7 @@ def _wide(
     text: Text, roles: Roles, scores: Sequence[str], options: ScoreOptions
 ) -> tuple[Piece, str, str | None]:
     """A column of scores for each configuration, which is called like it; a single one is called like the file."""
-    called = [name for name in scores if is_score(name)]
+    called = [name for name in scores if named_score(name).measure and not named_score(name).rest]
     if len(scores) > 1 and called and not options.score:
         raise DataError(
             f"the columns {some(called)} are metrics, and not configurations",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from foldwise.errors import unknown
-from foldwise.metrics.table import plain
+from foldwise.metrics.names import plain
 
 NONE = "none"  # an option with this value: no such column is to be used
 # By what a column holds, the likeliest name first; names are compared without case, spaces and signs.

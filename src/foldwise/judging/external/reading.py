@@ -16,8 +16,7 @@ from foldwise.judging.external.layouts import read_table
 from foldwise.judging.external.options import NONE, ScoreOptions
 from foldwise.judging.external.own import is_own, is_segmentation, overlap_of, read_own
 from foldwise.judging.external.text import Coded, Piece, Text, joined, open_text, with_all_roles
-from foldwise.metrics.outputs import Floats
-from foldwise.metrics.table import METRICS, Metric, is_loss, plain
+from foldwise.metrics.names import plain
 
 SUMMARY = "summary.json"
 # nnU-Net writes MODEL/fold_0/validation/summary.json, and MODEL/crossval_results_folds_0_1_2/summary.json of all.
@@ -107,43 +106,6 @@ def _own(texts: Sequence[Text], options: ScoreOptions) -> ScoreFiles:
     if is_segmentation(texts[0]):
         return ScoreFiles(piece, statements, (), overlap_of(options))
     return ScoreFiles(piece, statements, classes, options.metric or "auto")
-
-
-def metric_of(name: str, scores: Floats, options: ScoreOptions) -> Metric:
-    """How scores are judged that are means over cases: their direction and their interval.
-
-    Args:
-        name: what they are called; of our own metrics direction and interval are in the table.
-        scores: those that are there, finite.
-        options: what is stated of them.
-
-    Raises:
-        SpecError: the scores are said to lie between 0 and 1, and do not.
-    """
-    metric = METRICS.get(name)
-    low, high = float(scores.min()), float(scores.max())
-    inside = low >= 0 and high <= 1
-    if options.bounded and not inside:
-        cure = "Leave --bounded out; of per cent, divide by 100."
-        raise SpecError(f"the scores go from {low:g} to {high:g}, and not from 0 to 1", cure=cure)
-    higher = options.higher_is_better
-    if higher is None:
-        higher = metric.higher_is_better if metric else not is_loss(name)
-    open_ended = not metric.bounded if metric else is_loss(name)
-    bounded = inside and not open_ended if options.bounded is None else options.bounded
-    # Scores that are all 0 or 1 are right or wrong, whatever they are called.
-    counted = bounded and bool(np.isin(scores, (0.0, 1.0)).all())
-    rule = "wilson" if counted else "logit" if bounded else "plain" if low >= 0 else "free"
-    return Metric(
-        name,
-        metric.title if metric else name,
-        (),
-        "mean over cases",
-        interval=rule,  # type: ignore[arg-type]
-        higher_is_better=higher,
-        groups_equal=True,
-        counted=counted,
-    )
 
 
 def read_summaries(paths: Sequence[Path], options: ScoreOptions) -> tuple[list[Piece], list[str], str]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from foldwise.errors import SpecError
 from foldwise.judging.answer import answer_of, comparison_sentence, tied_or_clear
+from foldwise.judging.external.direction import metric_of
 from foldwise.judging.external.grid import Grid, paired, short_of
 from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.external.own import family_of, outputs_of
-from foldwise.judging.external.reading import ScoreFiles, metric_of, read_files
+from foldwise.judging.external.reading import ScoreFiles, read_files
 from foldwise.judging.external.text import Piece
 from foldwise.judging.judge import assemble
 from foldwise.judging.judgement import Judgement, Terms, judge_scores
@@ -202,7 +203,9 @@ class ExternalScores:
 
 def _scored(read: ScoreFiles, grid: Grid, options: ScoreOptions) -> ExternalScores:
     """Every configuration by the mean of its scores."""
-    metric = metric_of(read.metric, grid.piece.score[np.isfinite(grid.piece.score)], options)
+    finite = grid.piece.score[np.isfinite(grid.piece.score)]
+    metric, granted = metric_of(read.metric, finite, options, where=grid.piece.file)
+    read = replace(read, statements=(*read.statements, granted)) if granted else read
     unit_folds = np.zeros((len(grid.repeats), grid.units.count), dtype=np.int64)
     for folds, own in zip(unit_folds, grid.folds_Rn, strict=True):
         folds[grid.units.of_case] = own
