@@ -125,8 +125,8 @@ _ROWS = (
     Metric("auroc_macro", "Macro AUROC", _MANY, _RANK, AUROC, needs="probabilities"),
     Metric("average_precision", "Average precision", ("binary",), "of the positive class; within each fold, mean over folds", AVERAGE_PRECISION, needs="probabilities"),
     Metric("average_precision_macro", "Macro average precision", _MANY, _RANK, AVERAGE_PRECISION, needs="probabilities"),
-    Metric("brier", "Brier score", _CLASSIFY, "mean over images", ratios.brier, needs="probabilities", interval="plain", higher_is_better=False, groups_equal=True),
-    Metric("log_loss", "Log-loss", _CLASSIFY, "mean over images", ratios.log_loss, needs="probabilities", interval="plain", higher_is_better=False, groups_equal=True),
+    Metric("brier", "Brier score", _CLASSIFY, "mean over images of the squared error of the probabilities; of two classes that of the positive one, of several their sum, of several labels their mean", ratios.brier, needs="probabilities", interval="plain", higher_is_better=False, groups_equal=True),
+    Metric("log_loss", "Log-loss", _CLASSIFY, "mean over images of -log of the probability of the truth; of several labels their mean", ratios.log_loss, needs="probabilities", interval="plain", higher_is_better=False, groups_equal=True),
     Metric("dice_img_macro", "Dice per image", ("segmentation",), _IMG + "; images where truth and prediction are empty are left out", per_image(image_dice), groups_equal=True),
     Metric("dice_img_macro_empty_one", "Dice per image, empty = 1", ("segmentation",), _IMG + "; both empty counts 1", per_image(lambda outputs: image_dice(outputs, empty="one")), groups_equal=True),
     Metric("dice_img_macro_nonempty", "Dice per image with the class", ("segmentation",), _IMG + "; only images whose truth has the class", per_image(lambda outputs: image_dice(outputs, empty="truth")), groups_equal=True),
@@ -144,8 +144,8 @@ _ROWS = (
     Metric("pixel_auroc_img_macro", "Pixel AUROC per image", ("segmentation",), _IMG, per_image(pixel_auroc), needs="histogram", groups_equal=True),
     Metric("pixel_ap_img_macro", "Pixel average precision per image", ("segmentation",), _IMG, per_image(pixel_ap), needs="histogram", groups_equal=True),
     Metric("false_positive_image_rate_macro", "False-positive images", ("segmentation",), "share of the images without a class in which it is predicted; mean over foreground classes", ratios.false_positive_images, interval="wilson", higher_is_better=False),
-    Metric("brier_img", "Brier score", ("segmentation",), "mean over images of the mean over pixels", ratios.brier, needs="probabilities", interval="plain", higher_is_better=False, groups_equal=True),
-    Metric("log_loss_img", "Log-loss", ("segmentation",), "mean over images of the mean over pixels", ratios.log_loss, needs="probabilities", interval="plain", higher_is_better=False, groups_equal=True),
+    Metric("brier_img", "Brier score", ("segmentation",), "mean over images of the mean over pixels of the squared error of the probabilities; of two classes that of the foreground, of several their sum", ratios.brier, needs="probabilities", interval="plain", higher_is_better=False, groups_equal=True),
+    Metric("log_loss_img", "Log-loss", ("segmentation",), "mean over images of the mean over pixels of -log of the probability of the truth", ratios.log_loss, needs="probabilities", interval="plain", higher_is_better=False, groups_equal=True),
 )  # fmt: skip
 METRICS = {metric.name: metric for metric in _ROWS}
 DEFAULTS = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from typing import Any, cast
 
 from foldwise.judging.wording import in_text, results
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import TASKS, count, selecting_title
+from foldwise.study.training import Task, Training, stated_loss
 
 PACKAGES = ("torch", "timm", "segmentation-models-pytorch")  # named in the text; the table has all
 ENVIRONMENT = (
@@ -22,7 +23,8 @@ def section(data: ReportData) -> dict[str, Any]:
     if data.task is None:
         version = f"The verdict was made with foldwise {data.environment['foldwise']}."
         return {"methods": [_scores_compared(data), _judged(data), version]}
-    return {"methods": [_compared(data), _trained(data), _judged(data), _machine(data)]}
+    made = [_compared(data), _configured(data), _trained(data), _judged(data), _machine(data)]
+    return {"methods": [paragraph for paragraph in made if paragraph]}
 
 
 def _scores_compared(data: ReportData) -> str:
@@ -84,6 +86,55 @@ def _source(data: ReportData) -> str:
     if not source:
         return ""
     return f" The images are of {source['title']} ({source['citation']}; licence: {source['licence']})."
+
+
+# What a reader needs to train the same networks: the key of the study file, and its words in a paper.
+SETTINGS = (
+    ("model", "network"), ("head", "head"), ("weights", "initial weights"), ("loss", "loss"), ("optimizer", "optimiser"),
+    ("schedule", "learning rate schedule"), ("epochs", "epochs at most"), ("batch_size", "images in a batch"),
+    ("crop_px", "crop in pixels"), ("augment", "augmentation"), ("freeze", "frozen part"), ("sampling", "sampling"),
+    ("precision", "precision"),
+)  # fmt: skip
+PLAIN = {
+    "head": ("linear",),
+    "freeze": ("none",),
+    "sampling": ("shuffled",),
+    "precision": ("auto",),
+    "crop_px": ("None",),
+}
+MAX_LISTED = 8
+
+
+def _configured(data: ReportData) -> str:
+    """What was trained, and how: what all configurations share by its value, what they differ in by its levels."""
+    trainings = [data.trainings[result.id] for result in data.configurations if result.id in data.trainings]
+    if not trainings:
+        return ""
+    parts = []
+    for key, words in SETTINGS:
+        levels = tuple(dict.fromkeys(_setting(data, training, key) for training in trainings))
+        if levels != PLAIN.get(key):
+            more = f" and {len(levels) - MAX_LISTED} more" if len(levels) > MAX_LISTED else ""
+            parts.append(f"{words}: {' | '.join(levels[:MAX_LISTED])}{more}")
+    return f"What was trained: {'; '.join(parts)}.{_image_size(data)}"
+
+
+def _setting(data: ReportData, training: Training, key: str) -> str:
+    """A setting in words: what `auto` stood for, and what nothing is called."""
+    value = getattr(training, key)
+    if key == "loss" and data.verdict.task:
+        value = stated_loss(training.loss, cast(Task, data.verdict.task))
+    return "random" if (key, value) == ("weights", "none") else str(value) or "none"
+
+
+def _image_size(data: ReportData) -> str:
+    if data.images is None or not len(data.images.shapes):
+        return ""
+    (low, narrow), (high, wide) = data.images.shapes.min(axis=0), data.images.shapes.max(axis=0)
+    size = f"{low} × {narrow}"
+    if (low, narrow) != (high, wide):
+        size = f"between {size} and {high} × {wide}"
+    return f" Images had {size} pixels and {count(data.images.num_channels, 'channel')} when they reached the network."
 
 
 def _trained(data: ReportData) -> str:

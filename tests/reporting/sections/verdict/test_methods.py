@@ -1,0 +1,25 @@
+"""The methods paragraphs: what somebody else would need to train the same networks."""
+
+import pytest
+
+from foldwise.reporting.report_data import gather
+from foldwise.reporting.sections.verdict import methods
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("classification24", ["network: conv | vit | timm:resnet18", "optimiser: sgd (lr 0.01, momentum 0.9) | adam (lr 0.001)", "loss: cross_entropy", "initial weights: random", "epochs at most: 30", "images in a batch: 16", "augmentation: none", "Images had 64 × 64 pixels and 1 channel"]),
+        ("segmentation6", ["network: smp:unet/resnet18 | smp:fpn/efficientnet-b0 | unet", "loss: dice_cross_entropy | focal", "Images had 96 × 96 pixels and 3 channels"]),
+    ],
+)  # fmt: skip
+def test_networks_losses_optimisers_epochs_sizes_augmentation_and_weights_are_named(runs, kind, words):
+    text = " ".join(methods.section(gather(runs[kind]))["methods"])
+    assert [part for part in words if part not in text] == []
+    assert "auto" not in text
+
+
+def test_a_setting_that_is_the_usual_one_is_not_spelled_out(runs):
+    text = " ".join(methods.section(gather(runs["segmentation6"]))["methods"])
+    assert "frozen part" not in text
+    assert "sampling" not in text
