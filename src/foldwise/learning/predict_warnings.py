@@ -55,8 +55,7 @@ def summary(winner: Winner, warnings: Sequence[Sequence[str]]) -> list[str]:
     unsure = sum(any(word.startswith("low certainty") for word in words) for words in warnings)
     if unsure:
         sentences.append(
-            f"{count(unsure, 'image has', 'images have')} a label that is less certain than {MAX_ODDS:g} to 1, of "
-            f"{len(warnings)}: see the column 'warning'."
+            f"{_of_all(unsure, warnings)} a label that is less certain than {MAX_ODDS:g} to 1: see the column 'warning'."
         )
     rescaled = sum(RESCALED in words for words in warnings)
     if rescaled:
@@ -65,9 +64,13 @@ def summary(winner: Winner, warnings: Sequence[Sequence[str]]) -> list[str]:
         sizes = f"{left} × {low}" if (low, left) == (high, right) else f"{left} × {low} to {right} × {high}"
         to = f"{winner.model.size_hw[1]} × {winner.model.size_hw[0]}"
         sentences.append(
-            f"{count(rescaled, 'image has', 'images have')} another size than the training images ({sizes} pixels), of "
-            f"{len(warnings)}. "
+            f"{_of_all(rescaled, warnings)} another size than the training images ({sizes} pixels). "
             f"All are resized to {to}, so what they show is larger or smaller than in training, and the predictions "
             "may be wrong: bring them to the size of the training images first, by cutting or by a matching zoom."
         )
     return sentences
+
+
+def _of_all(number: int, warnings: Sequence[Sequence[str]]) -> str:
+    """``3 of 10 images have``."""
+    return f"{number:,} of {count(len(warnings), 'image')} {'has' if number == 1 else 'have'}"

@@ -47,17 +47,17 @@ def unbeaten_cure(rows: Rows, judgement: Judgement, state: State) -> str:
     """What to do where no trivial predictor is beaten: against what shows in training, or what it takes to tell."""
     if state == "no_better_than_trivial":
         return advice(rows, judgement)
-    if state == "too_few_runs":
-        return "Set validate.repeats to 3 or more: equal trainings show how much of it is the luck of a run."
     more = f"Add {judgement.noun[1]}: with so few, luck with them explains the difference."
+    if state == "too_few_runs":
+        more = "Set validate.repeats to 3 or more: equal trainings show how much of it is the luck of a run."
     return more if _has_learned(judgement) else " ".join([*causes(rows, judgement)[:1], more])
 
 
 def _has_learned(judgement: Judgement) -> bool:
-    """Whether the best estimate is nearer to a perfect one than to the best trivial predictor's."""
+    """Whether the best estimate is more than a quarter of the way from the best trivial predictor's to a perfect one."""
     assert judgement.best_trivial is not None
     metric, name = judgement.metric, judgement.metric.name
     perfect = metric.bounds[1] if metric.higher_is_better else metric.bounds[0]
     trivial = judgement.best_trivial[1].estimates[name]
     best = judgement.scored[judgement.comparable[0]].estimates[name]
-    return abs(perfect - best) < abs(best - trivial) and judgement.sign * (best - trivial) > 0
+    return bool(judgement.sign * (best - trivial) > abs(perfect - trivial) / 4)
