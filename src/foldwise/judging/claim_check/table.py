@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from foldwise.errors import DataError, RunError, SpecError, unknown
-from foldwise.judging.external.text import EMPTY, open_text
+from foldwise.judging.external.text import EMPTY, UNNAMED, open_text
 from foldwise.judging.verdict import PairResult, Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import LevelPair
@@ -202,9 +202,11 @@ def of_csv(path: Path) -> ScoreTable:
     if any(own <= set(text.columns) for own in OWN):
         cure = "Name the run folder, or the verdict.json beside it."
         raise DataError("this table is a copy of a verdict, without what was tested", where=where, cure=cure)
-    frame = pd.read_csv(path, sep=text.separator, dtype=str, index_col=False, encoding="utf-8-sig").fillna("")
+    frame = pd.read_csv(
+        path, sep=text.separator, dtype=str, index_col=False, header=text.first - 1, encoding="utf-8-sig"
+    ).fillna("")
     frame = frame.apply(lambda cells: cells.str.strip()).set_axis(list(text.columns), axis=1)
-    numbers = {name: _numbers(frame[name], text.separator) for name in frame if name}
+    numbers = {name: _numbers(frame[name], text.separator) for name in frame if not UNNAMED.fullmatch(name)}
     # Numbers that are neither, such as a rate or a depth, are settings.
     scored = (name for name in numbers if kind_of(name) or TIME.search(name) or "%" in "".join(frame[name]))
     measures = [_measure(name, numbers[name]) for name in scored]

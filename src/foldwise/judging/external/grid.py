@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from foldwise.errors import DataError
-from foldwise.judging.external.text import Piece, Places
+from foldwise.judging.external.pieces import Piece, Places
 from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import Bools, Floats, Ints
 from foldwise.text import count, some
@@ -87,12 +87,16 @@ def paired(piece: Piece) -> Grid:
 def _refuse(piece: Piece) -> None:
     """What is wrong with single rows, all at once."""
     errors = []
-    for role in ("configuration", "case"):
-        column = piece.columns[role]
-        if "" in column.names:
+    for role in ("configuration", "case", "repeat", "fold"):
+        column, needed = piece.columns[role], role in ("configuration", "case")
+        if "" in column.names and (needed or len(column.names) > 1):
             rows = np.flatnonzero(column.codes == column.names.index(""))
             listed = some([piece.at(row) for row in rows[:9].tolist()])
-            errors.append(DataError(f"{count(len(rows), 'score has', 'scores have')} no {role}: {listed}"))
+            cure = f"Fill in the column of the {role}" + (
+                "." if needed else f", or leave it out: --{role} none."
+            )
+            what = f"{count(len(rows), 'score has', 'scores have')} no {role}: {listed}"
+            errors.append(DataError(what, cure=cure))
     endless = np.flatnonzero(np.isinf(piece.score))
     if len(endless):
         listed = some([piece.at(row) for row in endless[:9].tolist()])

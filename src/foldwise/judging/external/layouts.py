@@ -10,7 +10,8 @@ import pandas as pd
 
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.judging.external.options import Roles, ScoreOptions, roles_of
-from foldwise.judging.external.text import ROLES, Coded, Levels, Piece, Places, Text, coded, load
+from foldwise.judging.external.pieces import ROLES, Coded, Levels, Piece, Places
+from foldwise.judging.external.text import EMPTY, Text, coded, load
 from foldwise.metrics.names import named_score, plain
 from foldwise.text import some
 
@@ -162,7 +163,12 @@ def _columns(frame: pd.DataFrame, roles: Roles) -> dict[str, Coded]:
     """The columns of names but for the configuration; what there is not is the empty name."""
     named = {role: getattr(roles, role) for role in ROLES if role != "configuration"}
     empty = Coded.constant("", len(frame))
-    return {role: coded(frame[name]) if name else empty for role, name in named.items()}
+    columns = {role: coded(frame[name]) if name else empty for role, name in named.items()}
+    # A case may be called NA; of a group, a fold or a repeat it says that there is none.
+    for role in ("repeat", "fold", "group"):
+        names = ["" if name in EMPTY else name for name in columns[role].names]
+        columns[role] = Coded.of(columns[role].codes, names)
+    return columns
 
 
 def _wide(

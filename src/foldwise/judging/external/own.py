@@ -12,7 +12,8 @@ from foldwise.data.folds.splits import Split, unscored_classes
 from foldwise.errors import DataError, unknown
 from foldwise.judging.external.grid import Grid
 from foldwise.judging.external.options import NONE, ScoreOptions
-from foldwise.judging.external.text import Coded, Piece, Places, Text, coded, load, with_all_roles
+from foldwise.judging.external.pieces import Coded, Piece, Places, with_all_roles
+from foldwise.judging.external.text import Text, coded, load
 from foldwise.judging.tables import CLASSIFIED, NAMES, SEGMENTED
 from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES

@@ -15,8 +15,11 @@ from foldwise.errors import DataError, SpecError, unknown
 from foldwise.judging.external.layouts import read_table
 from foldwise.judging.external.options import NONE, ScoreOptions
 from foldwise.judging.external.own import is_own, is_segmentation, overlap_of, read_own
-from foldwise.judging.external.text import Coded, Piece, Text, joined, open_text, with_all_roles
+from foldwise.judging.external.pieces import Coded, Piece, joined, with_all_roles
+from foldwise.judging.external.summary_rows import without_summaries
+from foldwise.judging.external.text import Text, open_text
 from foldwise.metrics.names import plain
+from foldwise.text import listed
 
 SUMMARY = "summary.json"
 # nnU-Net writes MODEL/fold_0/validation/summary.json, and MODEL/crossval_results_folds_0_1_2/summary.json of all.
@@ -73,8 +76,20 @@ def read_files(paths: Sequence[Path], options: ScoreOptions) -> ScoreFiles:
     read = [read_table(text, options, alone=len(texts) == 1) for text in texts]
     called = {plain(name): name for _, _, name in read if name and plain(name) not in ("score", "value")}
     metric = options.metric or (next(iter(called.values())) if len(called) == 1 else "score")
-    piece = joined([piece for piece, _, _ in read])
-    return ScoreFiles(piece, tuple(statement for _, statement, _ in read), (), metric)
+    cases = [without_summaries(piece) for piece, _, _ in read]
+    piece = joined([piece for piece, _ in cases])
+    told = [*(statement for _, statement, _ in read), *(left_out for _, left_out in cases), _alone(piece)]
+    return ScoreFiles(piece, tuple(statement for statement in told if statement), (), metric)
+
+
+def _alone(piece: Piece) -> str | None:
+    """Which cases have no group where others have one, in words."""
+    group, case = piece.columns["group"], piece.columns["case"]
+    if "" not in group.names or len(group.names) == 1:
+        return None
+    places = np.unique(case.codes[group.codes == group.names.index("")]).tolist()
+    names = [case.names[place] for place in places]
+    return listed(names, "case has no group", "cases have no group", "and each is taken for one of its own")
 
 
 def _file(path: Path) -> Path:

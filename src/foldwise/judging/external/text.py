@@ -1,143 +1,30 @@
-"""Tables of scores as they stand in CSV and TSV files, small or very large, and as rows of scores with coded names."""
+"""Tables of scores as they stand in CSV and TSV files, small or very large."""
 
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from foldwise.errors import DataError
-from foldwise.metrics.outputs import Bools, Floats
-from foldwise.text import natural, some
+from foldwise.judging.external.pieces import Coded, Places
+from foldwise.metrics.outputs import Bools
+from foldwise.text import some
 
 # Enough rows to recognise columns by, of a file that may be larger than the memory.
 HEAD_BYTES = 1 << 18
 EMPTY = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-", "#N/A", "missing"]  # fmt: skip
 COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
+UNNAMED = re.compile(r"Unnamed: \d+")  # as pandas calls a column without a name
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)  # by which Excel is told
 SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
-
-Places = NDArray[np.integer[Any]]  # of 4 bytes where there are many
-ROLES = ("configuration", "case", "repeat", "fold", "group")
-Levels = dict[str, dict[str, str]]
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column of names: (N,) places in `names`, which are distinct and in natural order."""
-
-    codes: Places
-    names: tuple[str, ...]
-
-    @classmethod
-    def of(cls, codes: Places, names: Sequence[str]) -> Coded:
-        """From codes of names that may be unordered, unused, or the same but for spaces around them."""
-        stripped = [name.strip() for name in names]
-        used = np.zeros(len(names), dtype=bool)
-        used[codes] = True
-        ordered = sorted({name for name, seen in zip(stripped, used, strict=True) if seen}, key=natural)
-        position = {name: index for index, name in enumerate(ordered)}
-        moved = np.array([position.get(name, -1) for name in stripped], dtype=np.int32)
-        return cls(moved[codes], tuple(ordered))
-
-    @classmethod
-    def constant(cls, name: str, size: int) -> Coded:
-        """The same name in every row."""
-        return cls(np.zeros(size, dtype=np.int32), (name,))
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The scores of a file; N rows.
-
-    Attributes:
-        file: what it is called.
-        columns: by role, of `ROLES`; a role that the file does not have is one name, the empty one.
-        score: (N,) nan where there is none.
-        lines: (N,) of the file, from 1; 0 where it has none.
-        levels: configuration -> factor -> level.
-        undefined: a score that is nan is there, and undefined; else it is missing.
-        arrays: (N, ...) whatever else belongs to the rows.
-        files: (N,) which of several files a row is from; None: of one.
-        names: of the files.
-    """
-
-    file: str
-    columns: dict[str, Coded]
-    score: Floats
-    lines: Places
-    levels: Levels = field(default_factory=dict)
-    undefined: bool = False
-    arrays: dict[str, Floats | Bools] = field(default_factory=dict)
-    files: Places | None = None
-    names: tuple[str, ...] = ()
-
-    def at(self, row: int) -> str:
-        """Where a row is written: ``scores.csv, line 12``."""
-        file = self.names[self.files[row]] if self.files is not None else self.file
-        return f"{file}, line {self.lines[row]}" if self.lines[row] else str(file)
-
-    def cell(self, role: str, row: int) -> str:
-        """What a row has in a column."""
-        return str(self.columns[role].names[int(self.columns[role].codes[row])])
-
-    def keep(self, wanted: Bools) -> Piece:
-        """Only some of the rows; a configuration that has none left is still there."""
-        columns = {
-            role: Coded.of(column.codes[wanted], column.names) for role, column in self.columns.items()
-        }
-        every = self.columns["configuration"]
-        return replace(
-            self,
-            columns=columns | {"configuration": Coded(every.codes[wanted], every.names)},
-            score=self.score[wanted],
-            lines=self.lines[wanted],
-            arrays={name: values[wanted] for name, values in self.arrays.items()},
-        )
-
-
-def with_all_roles(columns: dict[str, Coded]) -> dict[str, Coded]:
-    """The columns, with the empty name in every row for the roles that a file does not have."""
-    size = len(next(iter(columns.values())).codes)
-    return {role: columns.get(role) or Coded.constant("", size) for role in ROLES}
-
-
-def joined(pieces: Sequence[Piece]) -> Piece:
-    """The rows of several files together; levels that only some of them have are left out."""
-    if len(pieces) == 1:
-        return pieces[0]
-    return Piece(
-        file=f"{len(pieces)} files",
-        columns={role: _joined([piece.columns[role] for piece in pieces]) for role in ROLES},
-        score=np.concatenate([piece.score for piece in pieces]),
-        lines=np.concatenate([piece.lines for piece in pieces]),
-        levels=dict(_common([piece.levels for piece in pieces])),
-        undefined=any(piece.undefined for piece in pieces),
-        arrays={name: np.concatenate([piece.arrays[name] for piece in pieces]) for name in pieces[0].arrays},
-        files=np.repeat(np.arange(len(pieces)), [len(piece.score) for piece in pieces]),
-        names=tuple(piece.file for piece in pieces),
-    )
-
-
-def _joined(columns: Sequence[Coded]) -> Coded:
-    starts = np.cumsum([0, *(len(column.names) for column in columns[:-1])])
-    codes = np.concatenate([column.codes + start for column, start in zip(columns, starts, strict=True)])
-    return Coded.of(codes, [name for column in columns for name in column.names])
-
-
-def _common(levels: Sequence[Levels]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The factors that every configuration of every file has."""
-    every = [own for of_file in levels for own in of_file.values()]
-    shared = set.intersection(*(set(own) for own in every)) if every else set()
-    for of_file in levels:
-        for name, own in of_file.items():
-            yield name, {factor: level for factor, level in own.items() if factor in shared}
 
 
 @dataclass(frozen=True)
@@ -149,6 +36,7 @@ class Text:
         columns: their names.
         separator: between its cells.
         sample: its first rows, as text.
+        first: the line of its names, from 1; Excel may write ``sep=;`` above it.
     """
 
     path: Path
@@ -156,6 +44,7 @@ class Text:
     columns: tuple[str, ...]
     separator: str
     sample: tuple[dict[str, str], ...]
+    first: int = 1
 
     def number(self, cell: str) -> float | None:
         """A cell as a number; None where it is none."""
@@ -172,9 +61,10 @@ class Text:
         return "," if commas and self.separator != "," else "."
 
     def numeric(self, column: str) -> bool:
-        """Whether most cells of the sample are numbers, or empty; a column without a name holds none."""
+        """Whether most cells of the sample are numbers, or empty; a column without name and cells holds none."""
         cells = [row[column] for row in self.sample if row[column] not in EMPTY]
-        return bool(column) and 2 * sum(self.number(cell) is not None for cell in cells) >= len(cells)
+        most = 2 * sum(self.number(cell) is not None for cell in cells) >= len(cells)
+        return most and bool(cells or not UNNAMED.fullmatch(column))
 
 
 def open_text(path: Path, name: str) -> Text:
@@ -186,14 +76,21 @@ def open_text(path: Path, name: str) -> Text:
     if path.suffix.lower() in SHEETS:
         cure = "Save the sheet as CSV (UTF-8), and judge that file."
         raise DataError("a spreadsheet program's own file cannot be read", where=name, cure=cure)
-    lines = _beginning(path, name)
-    separator = max((",", ";", "\t"), key=lines[0].count)
-    rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
-    columns = tuple(cell.strip() for cell in rows[0])
-    _check(columns, rows, name)
+    lines, first = _beginning(path, name), 1
+    stated = SEPARATOR_LINE.fullmatch(lines[0].strip("\r\n"))
+    if stated:
+        lines, first = lines[1:] or [""], 2
+    separator = stated[1] if stated else max((",", ";", "\t"), key=lines[0].count)
+    try:
+        rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True)) or [[]]
+    except csv.Error as error:
+        cure = "Put cells that contain the separator or quotes in double quotes."
+        raise DataError(f"the table cannot be read ({error})", where=name, cure=cure) from None
+    columns = tuple(cell.strip() or f"Unnamed: {place}" for place, cell in enumerate(rows[0]))
+    _check(columns, rows, name, first)
     cells = [[cell.strip() for cell in row] for row in rows[1:] if any(cell.strip() for cell in row)]
     sample = tuple(dict(zip(columns, row, strict=False)) for row in cells if len(row) >= len(columns))
-    return Text(path, name, columns, separator, sample)
+    return Text(path, name, columns, separator, sample, first)
 
 
 def _beginning(path: Path, name: str) -> list[str]:
@@ -210,10 +107,11 @@ def _beginning(path: Path, name: str) -> list[str]:
         raise DataError("the file is not UTF-8 text", where=name, cure=cure) from None
     if not text.strip():
         raise DataError("the file is empty", where=name, cure="Write a header line and one row per score.")
-    return text.splitlines(keepends=True)
+    # Only these end a line of a table; str.splitlines knows others, which may stand in a cell.
+    return list(io.StringIO(text, newline=""))
 
 
-def _check(columns: Sequence[str], rows: Sequence[Sequence[str]], name: str) -> None:
+def _check(columns: Sequence[str], rows: Sequence[Sequence[str]], name: str, first: int) -> None:
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         cure = "Give every column its own name."
@@ -223,7 +121,7 @@ def _check(columns: Sequence[str], rows: Sequence[Sequence[str]], name: str) -> 
         raise DataError("the file has a single column", where=name, cure=cure)
     if len(rows) < 2:
         raise DataError("the file has a header but no rows", where=name, cure="Write one row per score.")
-    wrong = [number + 1 for number, row in enumerate(rows) if len(row) > len(columns) and any(row)]
+    wrong = [number + first for number, row in enumerate(rows) if len(row) > len(columns) and any(row)]
     if wrong:
         cure = (
             "Name every column in the first line, and put cells that contain the separator in double quotes."
@@ -241,7 +139,8 @@ def load(text: Text, names: Sequence[str], scores: Sequence[str]) -> tuple[pd.Da
     Raises:
         DataError: a score is no number, or a row has too many cells; all such scores at once.
     """
-    kinds: dict[str, Any] = dict.fromkeys(names, "category") | dict.fromkeys(scores, np.float64)
+    # Names are text: as numbers, 12.10 would be 12.1, and 001 would be 1.
+    kinds: dict[str, Any] = dict.fromkeys(names, str) | dict.fromkeys(scores, np.float64)
     try:
         frame = _read(text, kinds)
     except pd.errors.ParserError as error:
@@ -252,7 +151,8 @@ def load(text: Text, names: Sequence[str], scores: Sequence[str]) -> tuple[pd.Da
     # pandas does not say which cell it was: the columns are read once more, as names.
     except ValueError:
         raise _no_numbers(text, kinds, scores) from None
-    lines = np.arange(2, len(frame) + 2, dtype=np.int32)
+    frame = frame.astype(dict.fromkeys(names, "category"))
+    lines = np.arange(text.first + 1, len(frame) + text.first + 1, dtype=np.int32)
     blank = frame[list(scores)].isna().all(axis=1).to_numpy()
     for name in names:
         blank = blank & _is_empty(frame[name])
@@ -264,7 +164,7 @@ def _read(text: Text, kinds: dict[str, Any]) -> pd.DataFrame:
         text.path,
         sep=text.separator,
         decimal=text.decimal([name for name, kind in kinds.items() if kind is np.float64]),
-        header=0,
+        header=text.first - 1,
         names=list(text.columns),
         index_col=False,
         usecols=list(kinds),
@@ -281,7 +181,7 @@ def _read(text: Text, kinds: dict[str, Any]) -> pd.DataFrame:
 
 def _no_numbers(text: Text, kinds: dict[str, Any], scores: Sequence[str]) -> DataError:
     """Every score that is no number, with its line."""
-    frame = _read(text, {name: "category" if kind is np.float64 else kind for name, kind in kinds.items()})
+    frame = _read(text, dict.fromkeys(kinds, str)).astype(dict.fromkeys(scores, "category"))
     wrong_cells = []
     for column in scores:
         cells = frame[column]
@@ -291,7 +191,7 @@ def _no_numbers(text: Text, kinds: dict[str, Any], scores: Sequence[str]) -> Dat
             if text.number(str(name)) is None and str(name).strip() not in EMPTY
         ]
         wrong = np.flatnonzero(cells.isin(bad)).tolist()
-        wrong_cells += [(line + 2, column, str(cells.iloc[line])) for line in wrong]
+        wrong_cells += [(line + text.first + 1, column, str(cells.iloc[line])) for line in wrong]
     listed = [f"line {line}, column {column}: {cell!r}" for line, column, cell in sorted(wrong_cells)]
     cure = (
         "Write a number such as 0.85, or leave the cell empty where there is no score."

@@ -14,8 +14,8 @@ from foldwise.judging.external.direction import metric_of
 from foldwise.judging.external.grid import Grid, paired, short_of
 from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.external.own import family_of, outputs_of
+from foldwise.judging.external.pieces import Piece
 from foldwise.judging.external.reading import ScoreFiles, read_files
-from foldwise.judging.external.text import Piece
 from foldwise.judging.judge import assemble
 from foldwise.judging.judgement import Judgement, Terms, judge_scores
 from foldwise.judging.scores.scoring import Scored, over_repeats, score

@@ -1,0 +1,144 @@
+"""Rows below a table that sum it up, such as its mean: they are no cases, and are left out by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from foldwise.judging.external.pieces import Piece
+from foldwise.metrics.names import named_score
+from foldwise.metrics.outputs import Bools, Floats
+from foldwise.text import some
+
+Statistic = Callable[[Floats], float]
+# A case is hardly called so. In the languages of spreadsheets.
+SURE = frozenset(
+    [
+        "mean",
+        "means",
+        "average",
+        "averages",
+        "avg",
+        "median",
+        "std",
+        "sd",
+        "stdev",
+        "stddev",
+        "stdv",
+        "std.dev",
+        "variance",
+        "sem",
+        "iqr",
+        "overall",
+        "summary",
+        "aggregate",
+        "aggregated",
+        "mittelwert",
+        "mittel",
+        "durchschnitt",
+        "stdabw",
+        "standardabweichung",
+        "moyenne",
+        "médiane",
+        "mediane",
+        "media",
+        "promedio",
+        "desviación",
+        "deviation",
+        "medelvärde",
+        "medel",
+        "gennemsnitt",
+        "gemiddelde",
+        "mediana",
+        "średnia",
+        "平均",
+        "平均值",
+        "标准差",
+        "標準差",
+    ]
+)
+# An animal or a subset may be called so: they sum up where they stand beside such a row, or have the value of one.
+PERHAPS: dict[str, Statistic] = {
+    "max": np.max,
+    "maximum": np.max,
+    "min": np.min,
+    "minimum": np.min,
+    "sum": np.sum,
+    "total": np.sum,
+    "count": len,
+    "all": np.mean,
+    "global": np.mean,
+    "range": np.ptp,
+    "25%": lambda values: float(np.percentile(values, 25)),
+    "50%": np.median,
+    "75%": lambda values: float(np.percentile(values, 75)),
+}
+AROUND = frozenset(
+    [
+        "of",
+        "the",
+        "over",
+        "all",
+        "cases",
+        "case",
+        "images",
+        "image",
+        "rows",
+        "row",
+        "score",
+        "scores",
+        "value",
+        "n",
+        "fold",
+        "folds",
+        "standard",
+        "std",
+        "grand",
+    ]
+)
+WITHIN = 0.006  # a summary of two decimals is off by half a hundredth
+
+
+def without_summaries(piece: Piece) -> tuple[Piece, str | None]:
+    """The rows that are cases, and what was left out, in words; None where nothing was."""
+    names = piece.columns["case"].names
+    sure = np.array([_sums_up(name) for name in names])
+    perhaps = np.array([name.casefold() in PERHAPS for name in names])
+    codes = piece.columns["case"].codes
+    if perhaps.any() and not sure.any():
+        perhaps &= [one and _has_its_value(piece, place, perhaps) for place, one in enumerate(perhaps)]
+    left_out = sure | perhaps
+    if not left_out.any() or left_out.all():
+        return piece, None
+    gone = left_out[codes]
+    lines = sorted(set(piece.lines[gone].tolist()) - {0})
+    where = f" ({'line' if len(lines) == 1 else 'lines'} {some(map(str, lines))})" if lines else ""
+    listed = some([name for name, out in zip(names, left_out, strict=True) if out])
+    return piece.keep(
+        ~gone
+    ), f"{piece.file}: not used: rows that sum up others and are no cases: {listed}{where}"
+
+
+def _sums_up(name: str) -> bool:
+    """``mean``, ``Std. dev.``, ``Average Dice (n=20)``, ``mean fold 3``; not ``mean_shift.png`` and not ``std_04``."""
+    words = re.findall(r"[^\W\d_]+", name.casefold())
+    usual = SURE | AROUND | PERHAPS.keys()
+    numbered = re.search(r"\d", name) and not {"n", "fold", "folds"} & set(words)
+    others = (word for word in words if word not in usual and not named_score(word).measure)
+    return any(word in SURE for word in words) and not numbered and not any(others)
+
+
+def _has_its_value(piece: Piece, place: int, perhaps: Bools) -> bool:
+    """Whether a row called ``max`` has the greatest score of its configuration, in every one of them."""
+    case, configuration = piece.columns["case"], piece.columns["configuration"].codes
+    statistic = PERHAPS[case.names[place].casefold()]
+    here, others = case.codes == place, ~perhaps[case.codes] & np.isfinite(piece.score)
+    for row in np.flatnonzero(here).tolist():
+        own = piece.score[others & (configuration == configuration[row])]
+        if not len(own) or not abs(piece.score[row] - statistic(own)) <= WITHIN * max(
+            1.0, abs(statistic(own))
+        ):
+            return False
+    return True
