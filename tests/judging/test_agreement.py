@@ -117,7 +117,7 @@ def words_agree(verdict):
         assert finding.verdict == "true", finding
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 100_000))
 def test_of_a_table(tmp_path_factory, seed):
     path = table(tmp_path_factory.mktemp("tables") / "scores.csv", seed)
