@@ -17,7 +17,7 @@ from foldwise.judging.statistics.calibration import tempered
 from foldwise.learning import predict as module
 from foldwise.learning.checkpoints.saved import Winner
 from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
-from foldwise.learning.predict import png_names, predict_images
+from foldwise.learning.predict import LeftOut, png_names, predict_images
 from foldwise.learning.predict_warnings import summary, warnings_of
 
 
@@ -225,6 +225,33 @@ def test_a_winner_is_replaced_whole_and_damage_is_said(tmp_path):
 def test_two_images_never_share_a_mask():
     names = png_names(["a.tif", "b/a.png", "b/a.tif", "c.jpg"])
     assert names == {"a.tif": "a.png", "b/a.png": "b/a.png.png", "b/a.tif": "b/a.tif.png", "c.jpg": "c.png"}
+    # A name with one more suffix may be that of another image.
+    parts = ["a", "A", "a.png", "b"]
+    some = [f"{a}{b}{c}" for a in parts for b in ("", ".png", ".jpg") for c in (".png", ".tif", ".png.png")]
+    targets = png_names(sorted(set(some))).values()
+    assert len({target.casefold() for target in targets}) == len({name.casefold() for name in some})
+
+
+def test_what_was_meant_as_an_image_and_cannot_be_read_is_named(tmp_path):
+    packed = tiny("multiclass_classification")
+    winner, _ = two_folds(tmp_path, "multiclass_classification", packed)
+    images = save_images(tmp_path / "new", packed, SPLIT.test)
+    first = images / f"case_{SPLIT.test[0]}.png"
+    (images / "_plate").mkdir()
+    first.rename(images / "_plate" / "_scan")
+    (images / "gone.png").symlink_to(tmp_path / "nowhere")
+    (images / "volume.nii.gz").write_bytes(b"\x1f\x8b")
+    np.save(images / "stack.npy", np.zeros((2, 4, 4)))
+    (images / ".hidden.png").write_bytes((images / "_plate" / "_scan").read_bytes())
+    with pytest.raises(LeftOut) as caught:
+        predict_images(winner, images, tmp_path / "out", device="cpu")
+    said = str(caught.value)
+    assert f"4 of {len(SPLIT.test) + 4} images were left out" in said
+    assert "gone.png: the link leads nowhere" in said
+    assert "volume.nii.gz: it is of a kind that cannot be read" in said
+    assert "stack.npy: it is of a kind" in said
+    assert ".hidden.png: it is hidden" in said
+    assert "_plate/_scan" in {row["image"] for row in rows(tmp_path / "out")}
 
 
 def test_overlays_show_the_image_and_outline_classes():

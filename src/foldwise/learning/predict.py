@@ -14,10 +14,17 @@ from PIL import Image
 from torch import Tensor
 
 from foldwise.data.batches.normalize import normalized
+from foldwise.data.formats.formats import readable
 from foldwise.data.formats.pixels import plane, resize_image, resize_mask
 from foldwise.data.formats.reading import read_image, read_pixels
 from foldwise.data.layouts.channel_files import join_channels
-from foldwise.data.layouts.listing import image_files_below
+from foldwise.data.layouts.files import (
+    broken_links,
+    composed,
+    hidden_images,
+    image_files_below,
+    unreadable_files,
+)
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError, SpecError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
@@ -82,10 +89,9 @@ def predict_images(
         DataError: there is no image, or none could be predicted.
         LeftOut: some could not be predicted, which is said when all others are written.
     """
-    names = _names(images)
+    names, problems = _names(images)
     root = images.parent if images.is_file() else images
     picked = pick_device(device)
-    problems: list[DataError] = []
     out.mkdir(parents=True, exist_ok=True)
     # The same probabilities each time they are asked for.
     with steady(0, torch.get_num_threads(), picked):
@@ -93,7 +99,7 @@ def predict_images(
         if submission is not None:
             check_submission(loaded.model.task)
         places = _places(loaded, images, names)
-        names = list(places)
+        names, num_images = list(places), len(places) + len(problems)
         predictions = predicted(loaded, root, places, device=picked, problems=problems)
         if loaded.model.task.endswith("segmentation"):
             warnings = _write_masks(loaded, predictions, names, out)
@@ -102,10 +108,10 @@ def predict_images(
     for message in summary(loaded, warnings):
         warn(message)
     if problems:
-        num_kept = len(names) - len(problems)
+        num_kept = num_images - len(problems)
         listed = some([f"  {problem.where}: {problem.what}" for problem in problems], 20)
         listed = listed.replace(",   ", "\n  ")
-        what = f"{len(problems)} of {len(names)} images were left out:\n{listed}"
+        what = f"{len(problems)} of {num_images} images were left out:\n{listed}"
         if not num_kept:
             raise DataError(what, cure="See what each of them needs.")
         raise LeftOut(what, cure=f"The predictions of the other {num_kept} are in {out}.")
@@ -160,18 +166,27 @@ def mean_probabilities(winner: Winner, images_NCHW: np.ndarray, *, device: torch
     return mean
 
 
-def _names(images: Path) -> list[str]:
-    """Images to predict, below the folder; what earlier predictions wrote there is none of them."""
+def _names(images: Path) -> tuple[list[str], list[DataError]]:
+    """Images to predict, below the folder, and what was meant as an image and cannot be read.
+
+    What earlier predictions wrote there is neither.
+    """
     if images.is_file():
-        return [images.name]
+        return [images.name], []
     if not images.is_dir():
         raise DataError(f"{images} is no folder and no image", cure="Name a folder of images, or one image.")
     written = [table.parent / part for table in images.rglob(TABLE) for part in (MASKS, OVERLAYS)]
     below = image_files_below(images)
     names = [name for name in below if not any((images / name).is_relative_to(part) for part in written)]
-    if not names:
-        raise DataError(f"{images} holds no image", cure="PNG, JPEG, TIFF and BMP files are read.")
-    return names
+    lost = {
+        "the link leads nowhere": broken_links(images),
+        "it is of a kind that cannot be read": unreadable_files(images),
+        "it is hidden, as its path has a name that begins with a dot": hidden_images(images),
+    }
+    problems = [DataError(what, where=name) for what, files in lost.items() for name in files]
+    if not names and not problems:
+        raise DataError(f"{images} holds no image", cure=f"{readable()} files are read.")
+    return names, problems
 
 
 def _places(winner: Winner, images: Path, names: list[str]) -> dict[str, str]:
@@ -270,11 +285,29 @@ def _write_masks(
     return warnings
 
 
-def png_names(names: list[str]) -> dict[str, str]:
+def png_names(names: Sequence[str]) -> dict[str, str]:
     """The PNG for each image: its own name with another suffix, or one more where two would share it."""
     wanted = {name: Path(name).with_suffix(".png").as_posix() for name in names}
-    targets = list(wanted.values())
-    return {name: png if targets.count(png) == 1 else f"{name}.png" for name, png in wanted.items()}
+    return distinct(wanted, {name: f"{name}.png" for name in names})
+
+
+def distinct(short: Mapping[str, str], full: Mapping[str, str]) -> dict[str, str]:
+    """The short form of each name, or its full one wherever two would be the same, whatever their case and Unicode form.
+
+    Both have the same keys; no two of `full` are the same.
+    """
+    chosen = dict(short)
+    # A full form may be the short one of another name: a.png.png of a.png, and of a.png.tif. So until all differ.
+    while True:
+        times = Counter(composed(text).casefold() for text in chosen.values())
+        shared = [
+            name
+            for name, text in chosen.items()
+            if times[composed(text).casefold()] > 1 and text != full[name]
+        ]
+        if not shared:
+            return chosen
+        chosen |= {name: full[name] for name in shared}
 
 
 def check_submission(task: Task) -> None:
@@ -294,11 +327,12 @@ def write_submission(path: Path, labels: Mapping[str, Sequence[int]]) -> None:
         path: is replaced, whole or not at all.
         labels: name of the image -> indices.
     """
-    stems = {name: Path(name).with_suffix("").as_posix() for name in labels}
-    times = Counter(stems.values())
+    ids = distinct(
+        {name: Path(name).with_suffix("").as_posix() for name in labels}, {name: name for name in labels}
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(SUBMISSION_COLUMNS)
         for name, chosen in labels.items():
-            rows.writerow([stems[name] if times[stems[name]] == 1 else name, " ".join(map(str, chosen))])
+            rows.writerow([ids[name], " ".join(map(str, chosen))])

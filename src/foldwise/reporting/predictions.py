@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from foldwise.data.formats.reading import channel_files, read_image, read_pixels
 from foldwise.data.layouts.channel_files import join_channels
-from foldwise.data.layouts.listing import image_files_below
+from foldwise.data.layouts.files import image_files_below
 from foldwise.data.overlays import Pixels, is_dark
 from foldwise.errors import DataError
 from foldwise.reporting.drawing.pictures import class_colour, data_uri, displayed, hex_colour

@@ -95,7 +95,10 @@ class FormatContract:
                 path = self.written(tmp_path, GREY, spelled)
                 assert is_image(path)
                 assert is_stack_file(path) is (self.row.open_stack is not None)
-        assert not is_image(self.written(tmp_path, GREY, ".dat"))
+        # Other names do not hide an image; a text that begins with the same letters is none.
+        assert is_image(self.written(tmp_path, GREY, ".dat"))
+        (tmp_path / "notes").write_bytes(b"BM" + b"P" * 300)
+        assert not is_image(tmp_path / "notes")
         (tmp_path / f"folder{self.row.suffixes[0]}").mkdir()
         assert not is_image(tmp_path / f"folder{self.row.suffixes[0]}")
 

@@ -70,11 +70,22 @@ HEAD_BYTES = (
     256  # of a file, read once to recognise it: all first bytes below, and DICOM's at 128, lie in them
 )
 # fmt: off
-# Images by their suffix that no row reads: they are named, where files that are no images are passed over.
+# Images by their suffix that no row reads, some of them TIFFs with more in them than TIFF says: they are named, where
+# files that are no images are passed over.
 UNREADABLE_SUFFIXES = (
-    ".czi", ".lif", ".nd2", ".oib", ".oif", ".lsm", ".svs", ".ndpi", ".dcm", ".nii", ".gif", ".webp", ".heic", ".jp2",
-    ".zarr", ".mha", ".nrrd", ".psd", ".eps", ".pdf", ".svg",
+    ".czi", ".lif", ".nd2", ".oib", ".oif", ".lsm", ".svs", ".ndpi", ".scn", ".mrxs", ".vsi", ".ims", ".stk", ".qptiff",
+    ".dcm", ".dicom", ".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".mgz", ".gif", ".webp", ".heic", ".heif", ".avif",
+    ".jp2", ".j2k", ".jpx", ".jxl", ".psd", ".eps", ".pdf", ".svg", ".pgm", ".ppm", ".pbm", ".pnm", ".tga", ".exr",
+    ".fits", ".dng", ".cr2", ".nef", ".arw", ".zarr", ".h5", ".hdf5", ".npz",
 )
+# How files of such kinds begin, whatever they are called: where (byte), and with what.
+UNREADABLE_BYTES = (
+    (0, b"GIF8"), (8, b"WEBP"), (4, b"ftyp"), (4, b"jP  "), (4, b"JXL "), (0, b"\xff\x4f\xff\x51"), (128, b"DICM"),
+    (0, b"\x89HDF"), (0, b"8BPS"), (0, b"ZISRAWFILE"), (0, b"SIMPLE  ="), (0, b"NRRD"), (0, b"v/1\x01"),
+    (0, b"\xda\xce\xbe\x0a"),
+)
+# Files that stand beside images in great numbers: they are no images, and are not opened to learn that.
+TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".py", ".log", ".ini")
 # fmt: on
 
 
@@ -119,8 +130,8 @@ def _open_npy(path: Path) -> np.ndarray:
 
 
 FORMATS: dict[str, Format] = {
-    "PNG": Format((".png",), (b"\x89PNG\r\n\x1a\n",), decode_png),
-    "JPEG": Format((".jpg", ".jpeg"), (b"\xff\xd8\xff",), decode_jpeg),
+    "PNG": Format((".png", ".apng"), (b"\x89PNG\r\n\x1a\n",), decode_png),
+    "JPEG": Format((".jpg", ".jpeg", ".jfif", ".jpe", ".jif"), (b"\xff\xd8\xff",), decode_jpeg),
     "TIFF": Format(
         (".tif", ".tiff"),
         (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),  # little and big endian, and both with 64-bit offsets
@@ -128,7 +139,7 @@ FORMATS: dict[str, Format] = {
         open_tiff_stack,
         is_tiff_stack,
     ),
-    "BMP": Format((".bmp",), (b"BM",), decode_bmp),
+    "BMP": Format((".bmp", ".dib"), (b"BM",), decode_bmp),
     "NPY": Format((".npy",), (b"\x93NUMPY",), open_stack=_open_npy),
 }
 
@@ -140,8 +151,25 @@ def readable() -> str:
 
 
 def is_image(path: Path) -> bool:
-    """Whether something on the disk is, by its name, an image that is read as one picture."""
-    return any(row.decode is not None and row.fits(path) for row in FORMATS.values())
+    """Whether something on the disk is an image that is read as one picture: by its name, or else by its first bytes."""
+    if any(row.decode is not None and row.fits(path) for row in FORMATS.values()):
+        return True
+    if has_image_name(path) or not _may_be_image(path):
+        return False
+    head = _head(path)
+    name = _recognised(path, head)
+    # Two letters begin many texts; the header of an image has a zero byte in it, a text has none.
+    return name is not None and FORMATS[name].decode is not None and b"\0" in head
+
+
+def has_image_name(path: Path) -> bool:
+    """Whether a name ends as those of images and stacks do, of any kind; nothing need be there."""
+    suffixes = (*(suffix for row in FORMATS.values() for suffix in row.suffixes), *UNREADABLE_SUFFIXES)
+    return path.name.lower().endswith(suffixes)
+
+
+def _may_be_image(path: Path) -> bool:
+    return not path.name.lower().endswith(TEXT_SUFFIXES) and path.is_file()
 
 
 def is_stack_file(path: Path) -> bool:
@@ -156,8 +184,13 @@ def stack_suffixes() -> tuple[str, ...]:
 
 
 def is_unreadable_image(path: Path) -> bool:
-    """Whether a file is, by its name, an image of a format that no row reads."""
-    return path.name.lower().endswith(UNREADABLE_SUFFIXES)
+    """Whether something on the disk is, by its name or else by its first bytes, an image that no row reads."""
+    if path.name.lower().endswith(UNREADABLE_SUFFIXES):
+        return path.exists()
+    if has_image_name(path) or not _may_be_image(path):
+        return False
+    head = _head(path)
+    return any(head[at:].startswith(begin) for at, begin in UNREADABLE_BYTES)
 
 
 def holds_slices(path: Path) -> bool:
@@ -166,14 +199,14 @@ def holds_slices(path: Path) -> bool:
     return name is not None and FORMATS[name].is_stack(path)
 
 
-def _recognised(path: Path) -> str | None:
-    """The format of a file by its first bytes, whatever its name says; None where no row has them."""
+def _recognised(path: Path, head: bytes | None = None) -> str | None:
+    """The format of a file by its first bytes (`head`), whatever its name says; None where no row has them."""
     if path.is_dir():
         folders = (
             name for name, row in FORMATS.items() if row.is_folder and row.begins(_head(path / row.marker))
         )
         return next(folders, None)
-    head = _head(path)
+    head = _head(path) if head is None else head
     return next((name for name, row in FORMATS.items() if not row.is_folder and row.begins(head)), None)
 
 
@@ -208,13 +241,26 @@ def decode(path: Path) -> Pixels:
             "the image has more than 178 million pixels", where=str(path), cure="Cut it into tiles first."
         ) from None
     except UnidentifiedImageError:
-        problem = f"the file is no image that can be read ({readable()} can)"
-        cure = "Open it in an image viewer; save it again as PNG or TIFF, or take it out."
-        raise DataError(problem, where=str(path), cure=cure) from None
+        raise _no_image(path) from None
     # Decoders raise whatever they meet in broken bytes: OSError, struct.error, ValueError, zlib.error, their own.
     except Exception as error:
         problem = f"the file is damaged or cut short ({type(error).__name__}: {_first_line(error)})"
         raise DataError(problem, where=str(path), cure=COPY_AGAIN) from None
+
+
+# What Git LFS and git-annex leave in place of a file whose content was not fetched.
+_POINTERS = {b"version https://git-lfs": "git lfs pull", b"/annex/objects/": "git annex get"}
+
+
+def _no_image(path: Path) -> DataError:
+    head = _head(path)
+    fetch = next((command for begin, command in _POINTERS.items() if head.startswith(begin)), None)
+    if fetch is not None:
+        problem = "the file is a pointer to an image that was not fetched"
+        return DataError(problem, where=str(path), cure=f"Fetch it: {fetch}.")
+    problem = f"the file is no image that can be read ({readable()} can)"
+    cure = "Open it in an image viewer; save it again as PNG or TIFF, or take it out."
+    return DataError(problem, where=str(path), cure=cure)
 
 
 def _first_line(error: Exception) -> str:

@@ -13,6 +13,14 @@ from foldwise.data.layouts.channel_files import (
     suspected_channels,
     with_channels,
 )
+from foldwise.data.layouts.files import (
+    composed,
+    image_files,
+    image_files_below,
+    other_files,
+    stem,
+    subfolders,
+)
 from foldwise.data.layouts.labels import read_labels, stated_task
 from foldwise.data.layouts.listing import (
     PARTS,
@@ -20,12 +28,7 @@ from foldwise.data.layouts.listing import (
     Listing,
     errors_about,
     ignored,
-    image_files,
-    image_files_below,
     one_per_stem,
-    other_files,
-    stem,
-    subfolders,
     unused,
 )
 from foldwise.data.layouts.masks import read_meaning
@@ -45,19 +48,20 @@ def read_folders(listing: Listing) -> Dataset:
 
     Raises:
         SpecError: a class in data.classes has no folder, or the stated task does not fit.
-        DataError: fewer than two classes; images deeper down; files of image kinds that cannot be read.
+        DataError: fewer than two classes; images deeper down.
     """
     root, data, parts = listing.root, listing.data, listing.parts
-    folders = sorted({name for part in parts.values() for name in part.class_folders}, key=natural)
+    names = {composed(name) for part in parts.values() for name in part.class_folders}
+    folders, stated = sorted(names, key=natural), data.classes and tuple(map(composed, data.classes))
     errors = [error for part in parts.values() for error in _misplaced(part.root)] + _split_names(listing)
     if errors:
         raise DataError.together(errors)
-    if data.classes is not None:
-        absent = [name for name in data.classes if name not in folders]
+    if stated is not None:
+        absent = [name for name in stated if name not in folders]
         if absent:
             problem = f"no folder of images is called {some(absent)}"
             raise SpecError(problem, where="data.classes", cure=f"Folders: {', '.join(folders)}.")
-    classes = data.classes or tuple(folders)
+    classes = stated or tuple(folders)
     if len(classes) < 2:
         problem = f"one class only: {', '.join(classes) or 'no folder holds images'}"
         cure = "Put the images of every class into a folder of its own."
@@ -76,10 +80,11 @@ def read_folders(listing: Listing) -> Dataset:
 def _of_class(name: str, parts: Mapping[str, Listing]) -> list[str]:
     """Paths from the root of the images of a class in all parts; a part may have none."""
     return [
-        f"{start}{name}/{file}"
+        f"{start}{folder}/{file}"
         for start, part in parts.items()
-        if name in part.class_folders
-        for file in image_files(part.root / name)
+        for folder in part.class_folders
+        if composed(folder) == name
+        for file in image_files(part.root / folder)
     ]
 
 
@@ -100,29 +105,25 @@ def _split_names(listing: Listing) -> list[DataError]:
 def _passed_over(listing: Listing, start: str, classes: tuple[str, ...]) -> list[str]:
     """What was passed over in a folder of class folders, in sentences; `start` is where it lies."""
     root, folders, statements = listing.root, listing.class_folders, []
-    if left := [f"{start}{name}" for name in folders if name not in classes]:
+    if left := [f"{start}{name}" for name in folders if composed(name) not in classes]:
         statements.append(f"Folders left out because data.classes does not name them: {', '.join(left)}.")
     if idle := [f"{start}{name}" for name in subfolders(root) if name not in folders]:
         statements.append(f"Folders without images were ignored: {', '.join(idle)}.")
     if loose := listing.loose_images:
         nouns = "image beside the class folders was", "images beside the class folders were"
         statements.append(f"{listed(loose, *nouns, 'ignored')}.")
-    used = [name for name in classes if name in folders]
-    strange = [f"{start}{name}/{file}" for name in used for file in other_files(root / name)[1]]
+    used = [name for name in folders if composed(name) in classes]
+    strange = [f"{start}{name}/{file}" for name in used for file in other_files(root / name)]
     return statements + ignored(strange)
 
 
 def _misplaced(root: Path) -> list[DataError]:
-    """Errors for what would be lost without a word: images deeper down, and kinds that cannot be read."""
-    where = str(root)
+    """Errors for what would be lost without a word: images deeper down."""
     # A class that is a folder of folders would silently be empty.
     deep = [path for path in image_files_below(root) if path.count("/") > 1]
     cure = "Let every class be one folder with its images directly in it, or point data.path at the right folder."
-    errors = errors_about(deep, "image lies", "images lie", "deeper than one folder", where=where, cure=cure)
-    foreign = [f"{name}/{file}" for name in subfolders(root) for file in other_files(root / name)[0]]
-    cure = "Save them as PNG or TIFF, or move them elsewhere."
-    return errors + errors_about(
-        foreign, "file is", "files are", "of kinds that cannot be read", where=where, cure=cure
+    return errors_about(
+        deep, "image lies", "images lie", "deeper than one folder", where=str(root), cure=cure
     )
 
 
@@ -257,7 +258,7 @@ def _paired(listing: Listing, start: str) -> _Paired:
     pairing = f"{len(pairs)} images of {folder} were paired with masks of the same name in {start}{masks}/."
     used = {images.split("/")[0], masks.split("/")[0]}
     idle = [f"{start}{name}" for name in subfolders(root) if name not in used]
-    strange = [f"{start}{name}/{file}" for name in (images, masks) for file in other_files(root / name)[1]]
+    strange = [f"{start}{name}/{file}" for name in (images, masks) for file in other_files(root / name)]
     return _Paired(pairs, joined, [pairing, *unused(idle), *ignored(strange)], errors)
 
 
@@ -268,15 +269,12 @@ def _directly_in(root: Path, folder: str) -> list[str]:
 
 
 def _misplaced_in(root: Path, folders: tuple[str, ...]) -> list[DataError]:
-    """Errors for images that would be passed over: in folders deeper down, or of kinds that cannot be read."""
+    """Errors for images that would be passed over, in folders deeper down."""
     errors: list[DataError] = []
     for folder in folders:
         deep = [path for path in image_files_below(root / folder) if "/" in path and folder != "."]
         below, cure = f"in folders below {folder}/", f"Put them directly into {folder}/."
         errors += errors_about(deep, "image lies", "images lie", below, where=str(root), cure=cure)
-        if foreign := other_files(root / folder)[0]:
-            problem = f"{len(foreign)} file(s) in {folder}/ are of kinds that cannot be read: {some(foreign)}"
-            errors.append(DataError(problem, where=str(root), cure="Save them as PNG or TIFF."))
     return errors
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from foldwise.data.layouts.files import composed
 from foldwise.data.layouts.tables import Table
 from foldwise.errors import DataError, SpecError, limited
 from foldwise.study.spec import DataSpec
@@ -24,6 +25,7 @@ OTHER_NAMES = frozenset({
     "date",
 })
 # fmt: on
+MOSTLY = 0.8  # of the cells of a 0/1 column; of ages, scores and counts fewer are 0 or 1
 TRUE, FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 
 
@@ -45,9 +47,8 @@ def read_labels(table: Table, data: DataSpec, image_column: str, *, split: str =
         DataError: the label columns or the task are ambiguous, or cells cannot be read; the cure names the choices.
     """
     columns = label_columns(table, data, image_column, split)
-    unused = [
-        name for name in table.columns if name not in {*columns, image_column, data.group_column, split}
-    ]
+    used = {*columns, image_column, composed(data.group_column or ""), composed(split)}
+    unused = [name for name in table.columns if name not in used]
     several = f"the {len(columns)} columns {', '.join(columns)}"
     named = several if len(columns) > 1 else f"column {columns[0]!r}"
     statements = [f"Labels come from {named} of {table.name}, images from column {image_column!r}."]
@@ -69,14 +70,11 @@ def label_columns(table: Table, data: DataSpec, image_column: str, split: str) -
             cure = f"Columns: {', '.join(table.columns)}."
             raise SpecError("no column is named", where="data.label_columns", cure=cure)
         return tuple(table.column(name, "data.label_columns") for name in data.label_columns)
-    others = [name for name in table.columns if name and name not in {image_column, data.group_column, split}]
+    used = {"", image_column, composed(data.group_column or ""), composed(split)}
+    others = [name for name in table.columns if name not in used]
     named = [name for name in others if name.casefold() in LABEL_NAMES]
     usable = [name for name in others if not _is_other(name)]
-    indicators = [
-        name
-        for name in usable
-        if name not in named and all(row[name].strip().casefold() in TRUE | FALSE for row in table.rows)
-    ]
+    indicators = [name for name in usable if name not in named and _is_indicator(table, name)]
     # A column called label beside several 0/1 columns leaves both readings open.
     if len(named) == 1 and len(indicators) < 2:
         return (named[0],)
@@ -88,6 +86,12 @@ def label_columns(table: Table, data: DataSpec, image_column: str, split: str) -
     problem = f"which columns are the labels is not clear among {', '.join(others) or '(none)'}"
     cure = f"State data.label_columns, for example [{(choices or others or ['label'])[0]}]."
     raise DataError(problem, where=table.name, cure=cure)
+
+
+def _is_indicator(table: Table, column: str) -> bool:
+    """Whether nearly all cells of a column are 0 or 1: one that is not must not take the whole column from the labels."""
+    marked = sum(row[column].strip().casefold() in TRUE | FALSE for row in table.rows)
+    return marked > 0 and marked >= min(MOSTLY * len(table.rows), len(table.rows) - 1)
 
 
 def _is_other(name: str) -> bool:
@@ -103,10 +107,11 @@ def _is_other(name: str) -> bool:
 
 def _from_indicators(table: Table, columns: Sequence[str], data: DataSpec) -> Labels:
     rows, errors = [], []
+    cure = "Write 0 or 1; or name the columns that are labels in data.label_columns, if this one is none."
     for k, row in enumerate(table.rows):
         marks = [row[name].strip().casefold() for name in columns]
         errors += [
-            DataError(f"{row[name]!r} is neither 0 nor 1", where=table.where(k, name), cure="Write 0 or 1.")
+            DataError(f"{row[name]!r} is neither 0 nor 1", where=table.where(k, name), cure=cure)
             for name, mark in zip(columns, marks, strict=True)
             if mark not in TRUE | FALSE
         ]
@@ -143,6 +148,7 @@ def indicator_labels(
 
 def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> Labels:
     """Labels from one cell of text per image: a name, or several with a separator."""
+    cells = [composed(cell) for cell in cells]
     separator = _separator(cells, data, where[0])
     parts = [_parts(cell, separator) for cell in cells]
     empty = [cell_name for cell_name, cell in zip(where, cells, strict=True) if not cell.strip()]
@@ -200,7 +206,7 @@ def _classes(names: set[str], data: DataSpec) -> tuple[tuple[str, ...], dict[str
     if data.classes is None:
         classes = tuple(sorted(names, key=natural))
         return classes, {name: k for k, name in enumerate(classes)}, ()
-    classes = data.classes
+    classes = tuple(map(composed, data.classes))
     numbers = all(name.isdigit() and int(name) < len(classes) for name in names)
     if not numbers or names & set(classes):
         return classes, {name: k for k, name in enumerate(classes)}, ()

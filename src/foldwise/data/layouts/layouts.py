@@ -10,9 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foldwise.data.cases import Dataset
-from foldwise.data.formats.formats import readable
+from foldwise.data.formats.formats import is_stack_file, readable
 from foldwise.data.layouts import image_folders, stacks
-from foldwise.data.layouts.listing import Listing, subfolders
+from foldwise.data.layouts.files import (
+    about_hidden,
+    hidden_images,
+    on_disk,
+    refuse_broken_links,
+    subfolders,
+    unreadable_files,
+)
+from foldwise.data.layouts.listing import Listing
 from foldwise.data.layouts.listing import class_folders as folders_of_images
 from foldwise.data.layouts.parts import refuse_part_folders, with_parts
 from foldwise.data.layouts.tables import with_groups
@@ -20,7 +28,7 @@ from foldwise.data.phantoms.catalogue import PHANTOMS, VERSION, make
 from foldwise.errors import DataError, RunError, SpecError, choose
 from foldwise.storage import cache_root
 from foldwise.study.spec import DataSpec, PhantomData
-from foldwise.text import some
+from foldwise.text import listed, some
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,13 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     if data.phantom is not None:
         return _read_phantom(data, group, split)
     assert data.path is not None
-    root = (base / Path(data.path).expanduser()).resolve()
+    path = Path(data.path).expanduser()
+    root = (path if path.is_absolute() else on_disk(base, data.path)).resolve()
     if not root.is_dir():
         problem = f"the data folder {root} {'is a file, not a folder' if root.exists() else 'does not exist'}"
         cure = "Relative paths start at the folder of the study file."
         raise SpecError(problem, where="data.path", cure=cure)
+    refuse_broken_links(root)
     listing = Listing(root, data, split=split)
     refuse_part_folders(listing)
     layout_name, why = (data.layout, "as stated") if data.layout != "auto" else _recognised(listing)
@@ -81,19 +91,48 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
         problem = f"the folders {some(listing.part_folders)} hold the layout {layout_name}, which lies in one folder only"
         cure = "Put all images together, with a column that says the part, and state validate.split: that column."
         raise DataError(problem, where=str(root), cure=cure)
+    passed_over = _unreadable(listing, layout_name) + about_hidden(hidden_images(root))
     dataset = layout.read(listing)
     _check(dataset, data)
     folder = listing.images or "" if layout.names_in_images and "" in listing.parts else ""
     # The CSV files that may name groups, the stated one first.
     names = dict.fromkeys((data.table, "labels.csv", "metadata.csv"))
-    tables = [root / name for name in names if name is not None and (root / name).is_file()]
+    paths = (on_disk(root, name) for name in names if name is not None)
+    tables = [path for path in paths if path.is_file()]
     cases, about_groups = with_groups(
         dataset.cases, root=root, group=group, data=data, tables=tables, folder=folder
     )
     cases, about_parts = with_parts(cases, listing=listing, base=base, tables=tables, folder=folder)
     opening = f"Layout {layout_name} ({why}), task {dataset.task}, {len(cases)} images."
-    statements = (opening, *dataset.statements, *about_groups, *about_parts)
+    statements = (opening, *dataset.statements, *passed_over, *about_groups, *about_parts)
     return replace(dataset, cases=cases, statements=statements)
+
+
+def _unreadable(listing: Listing, layout: str) -> list[str]:
+    """What is said of images of kinds that are not read, where they lie beside the images of the set.
+
+    Raises:
+        DataError: they lie among the images; these were meant.
+    """
+    meant: list[str] = []
+    for start, part in listing.parts.items():
+        files = unreadable_files(part.root)
+        if layout == "arrays":
+            files = [file for file in files if not is_stack_file(part.root / file)]
+        folders = [part.images or "."] + ([part.masks] if part.masks else [])
+        if layout == "class_folders":
+            folders = subfolders(part.root)
+        among = tuple("" if folder == "." else f"{folder}/" for folder in folders)
+        meant += [f"{start}{file}" for file in files if file.startswith(among)]
+    if meant:
+        problem = listed(meant, "file is", "files are", "of kinds that cannot be read")
+        cure = "Save them as PNG or TIFF, or move them elsewhere."
+        raise DataError(problem, where=str(listing.root), cure=cure)
+    if layout == "arrays":
+        return []
+    beside = unreadable_files(listing.root)
+    words = "file", "files", "of kinds that cannot be read, beside the images of the set, passed over"
+    return [f"{listed(beside, *words)}."] if beside else []
 
 
 def _check(dataset: Dataset, data: DataSpec) -> None:

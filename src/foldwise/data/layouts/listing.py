@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from foldwise.data.formats.formats import is_image, is_unreadable_image
+from foldwise.data.layouts.files import (
+    composed,
+    image_files,
+    image_files_below,
+    on_disk,
+    stem,
+    subfolders,
+)
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
-from foldwise.text import listed, natural, some
-
-
-def image_files(folder: Path) -> list[str]:
-    """Names of the images that lie directly in a folder, in natural order; hidden files are left out."""
-    return sorted((path.name for path in _visible(folder) if is_image(path)), key=natural)
-
-
-def image_files_below(folder: Path) -> list[str]:
-    """POSIX paths, relative to a folder, of all images in it at any depth, in natural order."""
-    paths = (path for path in folder.rglob("*") if is_image(path))
-    relative = (path.relative_to(folder) for path in paths)
-    # Not what is hidden, nor folders such as __MACOSX that archives bring along.
-    seen = (path for path in relative if not any(part.startswith((".", "__")) for part in path.parts))
-    return sorted((path.as_posix() for path in seen), key=natural)
-
-
-def other_files(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of files in a folder that are images of a kind not read here, and of files that are no images."""
-    paths = [path for path in _visible(folder) if path.is_file() and not is_image(path)]
-    unreadable = {path.name for path in paths if is_unreadable_image(path)}
-    return sorted(unreadable, key=natural), sorted({path.name for path in paths} - unreadable, key=natural)
-
-
-def subfolders(folder: Path) -> list[str]:
-    """Names of the visible folders in a folder, in natural order; an image that is a folder is none."""
-    paths = (path for path in folder.iterdir() if path.is_dir() and not is_image(path))
-    return sorted((path.name for path in paths if not path.name.startswith((".", "__"))), key=natural)
-
-
-def stem(path: str) -> str:
-    """The last part of a path without its suffix."""
-    return PurePosixPath(path).stem
-
-
-def _visible(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if not path.name.startswith(".")]
+from foldwise.text import listed, some
 
 
 def one_per_stem(paths: Sequence[str], kind: str) -> list[DataError]:
@@ -90,10 +62,10 @@ class Finder:
         self.paths = tuple(paths)
         # From the surest to the loosest: the first form under which a name is known decides.
         self._forms = [
-            _by(paths, lambda p: p),
-            _by(paths, lambda p: p.removeprefix(f"{folder}/")),
-            _by(paths, lambda p: PurePosixPath(p).name),
-            _by(paths, lambda p: str(PurePosixPath(p).with_suffix(""))),
+            _by(paths, composed),
+            _by(paths, lambda p: composed(p.removeprefix(f"{folder}/"))),
+            _by(paths, lambda p: composed(PurePosixPath(p).name)),
+            _by(paths, lambda p: composed(str(PurePosixPath(p).with_suffix("")))),
             _by(paths, stem),
         ]
 
@@ -105,7 +77,7 @@ class Finder:
         Raises:
             DataError: several files could be meant.
         """
-        name = written.strip().replace("\\", "/").removeprefix("./")
+        name = composed(written.strip().replace("\\", "/").removeprefix("./"))
         for form in self._forms:
             paths = form.get(name, ())
             if len(paths) == 1:
@@ -190,11 +162,11 @@ class Listing:
         stated = self.data.table
         # Hidden files are editors' locks and copies, as of LibreOffice and macOS.
         tables = sorted(path for path in self.root.glob("*.csv") if not path.name.startswith("."))
-        if stated is not None and not (self.root / stated).is_file():
+        if stated is not None and not on_disk(self.root, stated).is_file():
             cure = f"CSV files there: {', '.join(path.name for path in tables) or 'none'}."
             raise SpecError(f"there is no table {stated!r} in {self.root}", where="data.table", cure=cure)
         if stated is not None or (self.root / "labels.csv").is_file():
-            return self.root / (stated or "labels.csv")
+            return on_disk(self.root, stated or "labels.csv")
         # A file of the split says nothing of labels.
         candidates = [path for path in tables if path.name not in SIDE_TABLES | {Path(self.split).name}]
         if len(candidates) > 1:
@@ -233,10 +205,12 @@ def _named_folder(root: Path, stated: str | None, usual: tuple[str, ...], key: s
         DataError: more than one folder has a usual name.
     """
     if stated is not None:
-        if not (root / stated).is_dir():
+        folder = on_disk(root, stated)
+        if not folder.is_dir():
             problem = f"there is no folder {stated!r} in {root}"
             raise SpecError(problem, where=key, cure=f"Folders: {', '.join(subfolders(root)) or 'none'}.")
-        return PurePosixPath(stated).as_posix()
+        # A folder above the root has no path below it.
+        return PurePosixPath(os.path.relpath(folder, root)).as_posix()
     folders = [
         name for name in subfolders(root) if name.casefold() in usual and image_files_below(root / name)
     ]

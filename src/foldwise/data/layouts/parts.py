@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case
+from foldwise.data.layouts.files import composed
 from foldwise.data.layouts.listing import PARTS, Finder, Listing, errors_about
 from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table, table_with
 from foldwise.errors import DataError, SpecError
@@ -88,7 +89,7 @@ def _table_of(split: str, root: Path, base: Path, tables: Sequence[Path]) -> tup
     """The table of the split and its column: of a file the column with a usual name, or the only one left."""
     if not split.casefold().endswith(".csv"):
         try:
-            return table_with(split, root, tables, "validate.split"), split
+            return table_with(split, root, tables, "validate.split"), composed(split)
         except SpecError as error:
             raise SpecError(error.what, where=error.where, cure=f"{error.cure} {OTHERS}") from None
     candidates = [(folder / Path(split).expanduser()).resolve() for folder in (base, root)]

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case
 from foldwise.data.formats.reading import split_slice
+from foldwise.data.layouts.files import composed
 from foldwise.data.layouts.listing import Finder, errors_about
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.study.spec import DataSpec
@@ -39,13 +40,14 @@ class Table:
 
     def column(self, name: str, key: str) -> str:
         """`name`, checked to be a column; `key` is where the study file states it."""
-        if name not in self.columns:
+        column = composed(name)
+        if column not in self.columns:
             raise unknown(name, self.columns, f"column of {self.name}", where=key)
-        return name
+        return column
 
 
 def read_table(path: Path) -> Table:
-    """The table in a CSV file: commas, or semicolons or tabs where the header has no comma.
+    """The table in a CSV file, in the form of Unicode by which names are compared: commas, or semicolons or tabs where the header has no comma.
 
     Raises:
         DataError: the file is missing, empty, not UTF-8, or a row has more or fewer cells than the header.
@@ -94,7 +96,7 @@ def _text(path: Path) -> str:
     if not text.strip():
         cure = "Write a header line and one row per image."
         raise DataError("the table is empty", where=path.name, cure=cure)
-    return text
+    return composed(text)
 
 
 def image_column(table: Table, stated: str | None) -> str:
@@ -178,7 +180,7 @@ def with_groups(
         return _by_blocks(cases, data.slices_per_group, group, data)
     if group.startswith("pattern:"):
         return _by_pattern(cases, group.removeprefix("pattern:"))
-    column = data.group_column if group == "auto" else group
+    column = composed((data.group_column if group == "auto" else group) or "") or None
     # Near-duplicates are grouped by the audit, from the pixels; here nothing is stated.
     if group in {"none", "near-duplicates"}:
         return tuple(replace(case, group=None) for case in cases), ()
@@ -194,7 +196,7 @@ def with_groups(
 def table_with(column: str, root: Path, tables: Sequence[Path], where: str) -> Table:
     """The first table that has a column; SpecError that lists the columns there are."""
     read_tables = [read_table(path) for path in tables]
-    match = next((table for table in read_tables if column in table.columns), None)
+    match = next((table for table in read_tables if composed(column) in table.columns), None)
     if match is not None:
         return match
     columns = [name for table in read_tables for name in table.columns]

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from foldwise.data.formats.reading import read_image, read_mask
-from foldwise.data.layouts.listing import image_files, subfolders
+from foldwise.data.layouts.files import image_files, subfolders
 from foldwise.data.layouts.tables import Table, read_table
 from foldwise.data.phantoms.proteins import ORGANELLES
 from foldwise.errors import DataError

@@ -1,0 +1,129 @@
+"""Which files of a folder are images, and which were meant as images but cannot be read: nothing is lost without a word."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+
+from foldwise.data.formats.formats import has_image_name, is_image, is_stack_file, is_unreadable_image
+from foldwise.errors import DataError
+from foldwise.text import listed, natural
+
+# Kept by systems and version control beside what people hand over; nothing in them was meant as data.
+SYSTEM_FOLDERS = frozenset(
+    {"__MACOSX", "@eaDir", "__pycache__", ".git", ".svn", ".hg", ".Trashes", ".Spotlight-V100", ".fseventsd"}
+)
+
+
+def image_files(folder: Path) -> list[str]:
+    """Names of the images that lie directly in a folder, in natural order; hidden files are left out."""
+    return sorted((path.name for path in _inside(folder) if is_image(path)), key=natural)
+
+
+def image_files_below(folder: Path) -> list[str]:
+    """POSIX paths, relative to a folder, of all images in it at any depth, in natural order."""
+    paths = (path for path in _below(folder) if is_image(path))
+    return sorted((path.relative_to(folder).as_posix() for path in paths), key=natural)
+
+
+def unreadable_files(folder: Path) -> list[str]:
+    """Paths, relative to a folder, of all images at any depth that are not read as one picture: other kinds, and arrays."""
+    paths = (path for path in _below(folder) if is_unreadable_image(path) or _is_array(path))
+    return sorted((path.relative_to(folder).as_posix() for path in paths), key=natural)
+
+
+def other_files(folder: Path) -> list[str]:
+    """Names of the files directly in a folder that are no images of any kind."""
+    files = (path for path in _inside(folder) if path.is_file())
+    others = (path for path in files if not is_image(path) and not is_unreadable_image(path))
+    return sorted((path.name for path in others if not _is_array(path)), key=natural)
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the visible folders in a folder, in natural order; an image that is a folder is none."""
+    paths = (path for path in _inside(folder) if path.is_dir() and not _is_image_folder(path))
+    return sorted((path.name for path in paths), key=natural)
+
+
+def broken_links(folder: Path) -> list[str]:
+    """Paths, relative to a folder, of links at any depth that lead nowhere and may have been images or folders of them."""
+    links = (path for path in _below(folder) if path.is_symlink() and not path.exists())
+    meant = (path for path in links if not path.suffix or has_image_name(path))
+    return sorted((path.relative_to(folder).as_posix() for path in meant), key=natural)
+
+
+def refuse_broken_links(folder: Path) -> None:
+    """Raise DataError where links in a folder lead nowhere: the images behind them were meant and are not there."""
+    cure = "Fetch what they point to (git annex get, git lfs pull, or mount the disk), or take the links out."
+    if links := broken_links(folder):
+        what = listed(links, "link leads", "links lead", "nowhere")
+        raise DataError(what, where=str(folder), cure=cure)
+
+
+def hidden_images(folder: Path) -> list[str]:
+    """Paths, relative to a folder, of images at any depth that are hidden, or lie in a hidden folder."""
+    visible = set(_below(folder))
+    hidden = (path for path in _below(folder, hidden=True) if path not in visible and is_image(path))
+    return sorted((path.relative_to(folder).as_posix() for path in hidden), key=natural)
+
+
+def about_hidden(names: Collection[str]) -> list[str]:
+    """A sentence about hidden images, for the user; none where there are none."""
+    words = "image was", "images were", "passed over, since a name that begins with a dot is hidden"
+    return [f"{listed(names, *words)}."] if names else []
+
+
+def _inside(folder: Path, *, hidden: bool = False) -> list[Path]:
+    """What lies directly in a folder; files and folders of the system are left out, and what is hidden if not asked for.
+
+    Raises:
+        DataError: the folder cannot be listed; what is in it would be missing without a word.
+    """
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        problem = f"the folder cannot be read ({error.strerror})"
+        raise DataError(problem, where=str(folder), cure="Check that it may be read.") from None
+    named = (path for path in paths if path.name not in SYSTEM_FOLDERS and not path.name.startswith("._"))
+    return [path for path in named if hidden or not path.name.startswith(".")]
+
+
+def _below(folder: Path, *, hidden: bool = False, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """What lies in a folder at any depth, through links to folders as well; none is entered from within itself."""
+    above = (*above, os.path.realpath(folder))
+    for path in _inside(folder, hidden=hidden):
+        yield path
+        if path.is_dir() and not _is_image_folder(path) and os.path.realpath(path) not in above:
+            yield from _below(path, hidden=hidden, above=above)
+
+
+def _is_array(path: Path) -> bool:
+    return is_stack_file(path) and not is_image(path)
+
+
+def _is_image_folder(path: Path) -> bool:
+    """Whether a folder is an image, as those of OME-Zarr are."""
+    return is_image(path) or is_unreadable_image(path)
+
+
+def composed(name: str) -> str:
+    """A name in the one form of Unicode by which names are compared: macOS and others spell ``ä`` in two ways."""
+    return unicodedata.normalize("NFC", name)
+
+
+def stem(path: str) -> str:
+    """The last part of a path without its suffix, in the form in which names are compared."""
+    return composed(PurePosixPath(path).stem)
+
+
+def on_disk(root: Path, written: str) -> Path:
+    """What is written, below `root`, as it is spelled on the disk: parts that are there in another form of Unicode count."""
+    path = root
+    for part in PurePosixPath(written).parts:
+        step = path / part
+        if not step.exists() and path.is_dir():
+            step = next((child for child in path.iterdir() if composed(child.name) == composed(part)), step)
+        path = step
+    return path
