@@ -10,7 +10,8 @@ from PIL import Image
 
 from foldwise.errors import SpecError
 from foldwise.learning.checkpoints.winner import Decision, make_winner
-from foldwise.learning.predict import predict_images, write_submission
+from foldwise.learning.predict import predict_images
+from foldwise.learning.prediction_files import write_submission
 
 TASK = "multilabel_classification"
 

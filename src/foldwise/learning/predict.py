@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,31 +13,28 @@ from PIL import Image
 from torch import Tensor
 
 from foldwise.data.batches.normalize import normalized
-from foldwise.data.formats.formats import readable
 from foldwise.data.formats.pixels import plane, resize_image, resize_mask
 from foldwise.data.formats.reading import read_image, read_pixels
-from foldwise.data.layouts.channel_files import join_channels
-from foldwise.data.layouts.files import (
-    broken_links,
-    composed,
-    hidden_images,
-    image_files_below,
-    unreadable_files,
-)
 from foldwise.data.overlays import overlay
-from foldwise.errors import DataError, SpecError
+from foldwise.errors import DataError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
 from foldwise.learning.networks.network import layout_for
 from foldwise.learning.predict_warnings import summary, warnings_of
+from foldwise.learning.prediction_files import (
+    MASKS,
+    OVERLAYS,
+    TABLE,
+    channel_places,
+    check_submission,
+    images_to_predict,
+    png_names,
+    write_submission,
+)
 from foldwise.learning.training.devices import pick_device, precision_for, steady
 from foldwise.learning.training.scoring import ForwardPass, probabilities
-from foldwise.runs.folder import written_whole
-from foldwise.study.training import Task
 from foldwise.text import some
 
-TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
-SUBMISSION_COLUMNS = ("Id", "Predicted")
 WARNING = "warning"  # the last column: why not to rely on this row; empty where there is nothing to say
 BATCH_PX, BATCH_IMAGES = 2**20, 64  # at most so much goes through a network at once
 
@@ -89,7 +85,7 @@ def predict_images(
         DataError: there is no image, or none could be predicted.
         LeftOut: some could not be predicted, which is said when all others are written.
     """
-    names, problems = _names(images)
+    names, problems = images_to_predict(images)
     root = images.parent if images.is_file() else images
     picked = pick_device(device)
     out.mkdir(parents=True, exist_ok=True)
@@ -98,7 +94,7 @@ def predict_images(
         loaded = load_winner(winner, picked)
         if submission is not None:
             check_submission(loaded.model.task)
-        places = _places(loaded, images, names)
+        places = channel_places(loaded.channels, images, names)
         names, num_images = list(places), len(places) + len(problems)
         predictions = predicted(loaded, root, places, device=picked, problems=problems)
         if loaded.model.task.endswith("segmentation"):
@@ -164,42 +160,6 @@ def mean_probabilities(winner: Winner, images_NCHW: np.ndarray, *, device: torch
     assert total is not None  # a winner has members
     mean: np.ndarray = (total / len(winner.members)).cpu().numpy()
     return mean
-
-
-def _names(images: Path) -> tuple[list[str], list[DataError]]:
-    """Images to predict, below the folder, and what was meant as an image and cannot be read.
-
-    What earlier predictions wrote there is neither.
-    """
-    if images.is_file():
-        return [images.name], []
-    if not images.is_dir():
-        raise DataError(f"{images} is no folder and no image", cure="Name a folder of images, or one image.")
-    written = [table.parent / part for table in images.rglob(TABLE) for part in (MASKS, OVERLAYS)]
-    below = image_files_below(images)
-    names = [name for name in below if not any((images / name).is_relative_to(part) for part in written)]
-    lost = {
-        "the link leads nowhere": broken_links(images),
-        "it is of a kind that cannot be read": unreadable_files(images),
-        "it is hidden, as its path has a name that begins with a dot": hidden_images(images),
-    }
-    problems = [DataError(what, where=name) for what, files in lost.items() for name in files]
-    if not names and not problems:
-        raise DataError(f"{images} holds no image", cure=f"{readable()} files are read.")
-    return names, problems
-
-
-def _places(winner: Winner, images: Path, names: list[str]) -> dict[str, str]:
-    """Name -> place of every image, in the channel files that the winner knows where it was trained on such."""
-    if not winner.channels:
-        return {name: name for name in names}
-    if images.is_file():
-        raise DataError(
-            f"the model takes one file per channel ({', '.join(winner.channels)}), {images.name} is one file",
-            cure="Name the folder with all of them.",
-        )
-    joined = join_channels(names, winner.channels, where=str(images))
-    return {name: file for file, name in joined.names.items()}
 
 
 def _read(root: Path, file: str, winner: Winner, name: str) -> np.ndarray:
@@ -283,56 +243,3 @@ def _write_masks(
             warnings.append(warnings_of(winner, prediction.probabilities, prediction.image_CHW.shape[1:]))
             rows.writerow([prediction.name, mask, picture, certainty, *numbers, "; ".join(warnings[-1])])
     return warnings
-
-
-def png_names(names: Sequence[str]) -> dict[str, str]:
-    """The PNG for each image: its own name with another suffix, or one more where two would share it."""
-    wanted = {name: Path(name).with_suffix(".png").as_posix() for name in names}
-    return distinct(wanted, {name: f"{name}.png" for name in names})
-
-
-def distinct(short: Mapping[str, str], full: Mapping[str, str]) -> dict[str, str]:
-    """The short form of each name, or its full one wherever two would be the same, whatever their case and Unicode form.
-
-    Both have the same keys; no two of `full` are the same.
-    """
-    chosen = dict(short)
-    # A full form may be the short one of another name: a.png.png of a.png, and of a.png.tif. So until all differ.
-    while True:
-        times = Counter(composed(text).casefold() for text in chosen.values())
-        shared = [
-            name
-            for name, text in chosen.items()
-            if times[composed(text).casefold()] > 1 and text != full[name]
-        ]
-        if not shared:
-            return chosen
-        chosen |= {name: full[name] for name in shared}
-
-
-def check_submission(task: Task) -> None:
-    """Raise SpecError where an image has one label only, or a mask."""
-    if task != "multilabel_classification":
-        what = f"a submission lists several labels, and this winner's task is {task.replace('_', ' ')}"
-        raise SpecError(what, where="--submission", cure="Leave it out; predictions.csv has the decisions.")
-
-
-def write_submission(path: Path, labels: Mapping[str, Sequence[int]]) -> None:
-    """``Id,Predicted``: the image without its suffix, and the indices of its labels, from 0, with spaces between.
-
-    The indices are those of `classes` in verdict.json, of all labels, also where groups of them have a model each. An
-    image of which no label is said has an empty cell. Two images that differ in their suffix only keep it.
-
-    Args:
-        path: is replaced, whole or not at all.
-        labels: name of the image -> indices.
-    """
-    ids = distinct(
-        {name: Path(name).with_suffix("").as_posix() for name in labels}, {name: name for name in labels}
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(SUBMISSION_COLUMNS)
-        for name, chosen in labels.items():
-            rows.writerow([ids[name], " ".join(map(str, chosen))])
