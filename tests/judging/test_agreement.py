@@ -93,7 +93,7 @@ def words_agree(verdict):
     ranked, apart, clear = agree(verdict)
     text, sentences = " ".join(results(verdict)), verdict.answer.sentence
     for said in (sentences, text):
-        for low, high in re.findall(r"worse beyond chance: [^(]*\(95 % interval (\S+) to (\S+)\)", said):
+        for low, high in re.findall(r"worse beyond chance[:,] [^(]*\(95 % interval (\S+) to (\S+)\)", said):
             assert 0 < float(low) <= float(high)
     known = of_verdict(verdict)
     for a, b in combinations(ranked, 2):

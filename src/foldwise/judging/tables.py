@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -102,18 +103,27 @@ def write_scores(path: Path, rows: Rows) -> None:
     """Tidy scores of every image and class; what is undefined is an empty cell."""
     family = SEGMENTED if rows.family == "segmentation" else CLASSIFIED
     columns = (*family, *(OUTLINED if rows.boundaries is not None else ()))
-    write_table(path, [*NAMES, *columns], _tidy(rows))
+    every = (
+        tidy((configuration.id, configuration.name, repeat), outputs, rows.classes, rows.names, rows.groups)
+        for configuration in rows.configurations
+        for repeat, outputs in rows.outputs_by_repeat(configuration.id)
+    )
+    write_table(path, [*NAMES, *columns], chain.from_iterable(every))
 
 
-def _tidy(rows: Rows) -> Iterator[list[Any]]:
-    for configuration in rows.configurations:
-        for repeat, outputs in rows.outputs_by_repeat(configuration.id):
-            values = _segmented(outputs) if rows.family == "segmentation" else _classified(outputs)
-            for row, case in enumerate(outputs.case.tolist()):
-                cells = [configuration.id, configuration.name, repeat, int(outputs.fold[row]), case]
-                cells += [rows.names[case], rows.groups[case]]
-                for k, name in enumerate(rows.classes):
-                    yield [*cells, name, *values[row][k]]
+def tidy(
+    who: tuple[str, str, int],
+    outputs: Outputs,
+    classes: Sequence[str],
+    names: Sequence[str],
+    groups: Sequence[str],
+) -> Iterator[list[Any]]:
+    """Rows of scores.csv: one per image and class. `who` is a configuration, its name, and a repeat."""
+    values = _segmented(outputs) if outputs.family == "segmentation" else _classified(outputs)
+    for row, case in enumerate(outputs.case.tolist()):
+        cells = [*who, int(outputs.fold[row]), case, names[case], groups[case]]
+        for k, name in enumerate(classes):
+            yield [*cells, name, *values[row][k]]
 
 
 def _classified(outputs: Outputs) -> list[list[list[Any]]]:

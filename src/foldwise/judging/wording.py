@@ -215,8 +215,9 @@ def worse_than_winner(
         past: whether it is told in the past tense.
     """
     be = ("was" if past else "is") if len(others) == 1 else ("were" if past else "are")
-    words = f"{capital(all_others(len(others)))} {be} worse beyond chance: "
-    words += f"{f'the nearest, {others[0].name}, ' if len(others) > 1 else ''}{_behind(others[0], sign, confidence)}"
+    nearest = f": the nearest, {others[0].name}, " if len(others) > 1 else ", "
+    words = f"{capital(all_others(len(others)))} {be} worse beyond chance{nearest}"
+    words += _behind(others[0], sign, confidence)
     within = sum(bool(other.equivalent) for other in others)
     if not within:
         return words

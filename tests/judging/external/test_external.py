@@ -15,6 +15,7 @@ from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.errors import DataError, SpecError
 from foldwise.judging.external.options import ScoreOptions
+from foldwise.judging.external.verdict import judged_files, write_case_scores
 from foldwise.judging.tables import write_leaderboard
 from foldwise.judging.verdict import Verdict
 
@@ -309,3 +310,14 @@ def test_the_leaderboard_as_a_table(tmp_path):
     assert [row["configuration"] for row in rows] == [record["name"] for record in verdict["configurations"]]
     assert float(rows[0]["low"]) == verdict["answer"]["low"]
     assert rows[0]["rate"] == "0.1"
+
+
+@pytest.mark.parametrize(
+    "task", ["binary_classification", "multilabel_classification", "binary_segmentation"]
+)
+def test_scores_that_are_written_as_they_were_read_give_the_same_verdict(tmp_path, task):
+    folder = make_run(tmp_path / "run", Wanted(task=task, repeats=2))
+    judge(folder)
+    verdict, read = judged_files([folder.root])
+    write_case_scores(tmp_path / "scores.csv", read)
+    same_numbers(verdict.dump(), judge_files([tmp_path / "scores.csv"]))

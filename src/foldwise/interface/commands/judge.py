@@ -220,12 +220,7 @@ def save_verdict(folder: Path, verdict: Verdict, scores: ExternalScores) -> None
     write_json(folder / "verdict.json", verdict.dump())
     write_leaderboard(folder / "leaderboard.csv", verdict)
     write_results(folder / "results.csv", verdict)
-    tables = ["leaderboard.csv", "results.csv"]
-    if (
-        not scores.read.classes
-    ):  # else they are in the files that were read, image by image and class by class
-        write_case_scores(folder / "scores.csv", scores.grid.piece, verdict.metric.name)
-        tables.append("scores.csv")
+    write_case_scores(folder / "scores.csv", scores)
     data = of_scores(verdict)
     write_page(folder / "report.html", data)
     write_figures(data, folder / "figures")
@@ -233,7 +228,7 @@ def save_verdict(folder: Path, verdict: Verdict, scores: ExternalScores) -> None
         "Report": folder / "report.html",
         "Figures": folder / "figures",
         "Verdict": folder / "verdict.json",
-        "Tables": ", ".join(str(folder / name) for name in tables),
+        "Tables": ", ".join(str(folder / f"{name}.csv") for name in ("leaderboard", "results", "scores")),
     }
     out = console()
     out.print()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from foldwise.judging.external.direction import metric_of
 from foldwise.judging.external.grid import Grid, paired, short_of
 from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.external.own import family_of, outputs_of
-from foldwise.judging.external.pieces import Piece
 from foldwise.judging.external.reading import ScoreFiles, read_files
 from foldwise.judging.judge import assemble
 from foldwise.judging.judgement import Judgement, Terms, judge_scores
@@ -24,7 +24,7 @@ from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.sections.fit_warnings import unstable
 from foldwise.judging.sections.warnings import not_distinguishable, optimism, small
 from foldwise.judging.statistics.design import Factor
-from foldwise.judging.tables import write_table
+from foldwise.judging.tables import CLASSIFIED, NAMES, tidy, write_table
 from foldwise.judging.verdict import Verdict, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
 from foldwise.judging.wording import in_text, with_interval
@@ -252,14 +252,19 @@ def _labelled(read: ScoreFiles, grid: Grid, options: ScoreOptions) -> ExternalSc
     return ExternalScores(read, grid, metric, reported(metric, family, boundary=False), scored)
 
 
-def write_case_scores(path: Path, piece: Piece, metric: str) -> None:
-    """Scores from elsewhere as they were read, one row for each; `foldwise judge` says the same of them."""
+def write_case_scores(path: Path, scores: ExternalScores) -> None:
+    """Scores from elsewhere as they were read, of which `foldwise judge` says the same; undefined ones are empty cells."""
+    piece = scores.grid.piece
+    if scores.read.classes:
+        return _write_outputs(path, scores)
     roles = [
         role
         for role in ("configuration", "repeat", "fold", "case", "group")
         if any(piece.columns[role].names)
     ]
-    factors = sorted({factor for levels in piece.levels.values() for factor in levels} - {*roles, metric})
+    factors = sorted(
+        {factor for levels in piece.levels.values() for factor in levels} - {*roles, scores.metric.name}
+    )
     rows = (
         [
             *(piece.cell(role, row) for role in roles),
@@ -268,4 +273,17 @@ def write_case_scores(path: Path, piece: Piece, metric: str) -> None:
         ]
         for row, score in enumerate(piece.score.tolist())
     )
-    write_table(path, [*roles, *factors, metric], rows)
+    return write_table(path, [*roles, *factors, scores.metric.name], rows)
+
+
+def _write_outputs(path: Path, scores: ExternalScores) -> None:
+    """Outputs of a run, with those of all runs in one table."""
+    grid, classes = scores.grid, scores.read.classes
+    of_case = grid.rows_CRn.reshape(-1, len(grid.cases)).max(axis=0).tolist()
+    groups = [grid.piece.cell("group", row) or name for row, name in zip(of_case, grid.cases, strict=True)]
+    every = (
+        tidy((name, name, repeat), outputs, classes, grid.cases, groups)
+        for name, by_repeat in outputs_of(grid, family_of(grid.piece)).items()
+        for repeat, outputs in by_repeat
+    )
+    write_table(path, [*NAMES, *CLASSIFIED], chain.from_iterable(every))
