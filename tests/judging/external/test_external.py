@@ -312,9 +312,7 @@ def test_the_leaderboard_as_a_table(tmp_path):
     assert rows[0]["rate"] == "0.1"
 
 
-@pytest.mark.parametrize(
-    "task", ["binary_classification", "multilabel_classification", "binary_segmentation"]
-)
+@pytest.mark.parametrize("task", ["binary_classification", "multilabel_classification"])
 def test_scores_that_are_written_as_they_were_read_give_the_same_verdict(tmp_path, task):
     folder = make_run(tmp_path / "run", Wanted(task=task, repeats=2))
     judge(folder)
