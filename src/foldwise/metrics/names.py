@@ -8,7 +8,6 @@ nobody may take a distance for a quality because its name was not in a list.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from unicodedata import normalize
@@ -76,135 +75,21 @@ MEASURES = {
     ),
 }  # fmt: skip
 # With one of these a measure may be turned round, or is not what is measured: ``1 - dice``, ``neg_mae``, ``dice_std``.
-TURNING = frozenset(
-    [
-        "minus",
-        "neg",
-        "negative",
-        "negated",
-        "inverse",
-        "inverted",
-        "inv",
-        "reciprocal",
-        "complement",
-        "drop",
-        "gap",
-        "delta",
-        "difference",
-        "diff",
-        "change",
-        "gain",
-        "improvement",
-        "reduction",
-        "increase",
-        "decrease",
-        "rank",
-        "ranking",
-        "std",
-        "sd",
-        "stdev",
-        "stddev",
-        "sem",
-        "variance",
-        "var",
-        "ci",
-        "iqr",
-        "bias",
-        "signed",
-        "threshold",
-        "cutoff",
-        "tolerance",
-        "weight",
-        "budget",
-        "penalty",
-        "free",
-        "robustness",
-        "resilience",
-        "no",
-        "non",
-        "without",
-    ]
+_TURNING = (
+    "minus neg negative negated inverse inverted inv reciprocal complement drop gap delta difference diff "
+    "change gain improvement reduction increase decrease rank ranking std sd stdev stddev sem variance var ci "
+    "iqr bias signed threshold cutoff tolerance weight budget penalty free robustness resilience no non "
+    "without"
 )
+TURNING = frozenset(_TURNING.split())
 # What is usual around a measure and says nothing of its direction: how it was taken, over what, and in which unit.
-AROUND_MEASURES = frozenset(
-    [
-        "mean",
-        "average",
-        "avg",
-        "median",
-        "macro",
-        "micro",
-        "weighted",
-        "pooled",
-        "overall",
-        "total",
-        "sum",
-        "num",
-        "number",
-        "count",
-        "n",
-        "of",
-        "the",
-        "in",
-        "per",
-        "at",
-        "and",
-        "test",
-        "val",
-        "valid",
-        "validation",
-        "eval",
-        "dev",
-        "holdout",
-        "score",
-        "value",
-        "metric",
-        "rate",
-        "percent",
-        "pct",
-        "percentage",
-        "coefficient",
-        "coef",
-        "index",
-        "measure",
-        "symmetric",
-        "average",
-        "max",
-        "maximum",
-        "percentile",
-        "th",
-        "p",
-        "m",
-        "img",
-        "image",
-        "case",
-        "class",
-        "pixel",
-        "voxel",
-        "surface",
-        "boundary",
-        "mm",
-        "cm",
-        "um",
-        "μm",
-        "nm",
-        "m",
-        "px",
-        "vx",
-        "vox",
-        "voxels",
-        "pixels",
-        "s",
-        "ms",
-        "sec",
-        "seconds",
-        "min",
-        "db",
-        "hz",
-        "top",
-        "k",
-    ]
+_AROUND_MEASURES = (
+    "mean average avg median macro micro weighted pooled overall total sum num number count n of the in per "
+    "at and test val valid validation eval dev holdout score value metric rate percent pct percentage "
+    "coefficient coef index measure symmetric average max maximum percentile th p m img image case class "
+    "pixel voxel surface boundary mm cm um μm nm m px vx vox voxels pixels s ms sec seconds min db hz top k"
 )
+AROUND_MEASURES = frozenset(_AROUND_MEASURES.split())
 TURNED = re.compile(r"^\s*(1|one|100)\s*[-\N{EN DASH}\N{MINUS SIGN}]\s*\w|^\s*[-\N{MINUS SIGN}]\s*\w|^1_?minus")  # fmt: skip
 PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 
@@ -256,7 +141,7 @@ def named_score(name: str) -> NamedScore:
 
     In ``dice_loss`` the last word is what the name means; ``1 - dice`` and ``dice_std`` tell no direction.
     """
-    words = list(_words(name))
+    words = words_of(name)
     found, rest, at = [], [], 0
     while at < len(words):
         size = next(
@@ -277,15 +162,17 @@ def named_score(name: str) -> NamedScore:
     return NamedScore(higher, share, " ".join(found), tuple(rest))
 
 
-def _words(name: str) -> Iterable[str]:
-    """``HausdorffDistance95_mm`` -> hausdorff, distance, 95, mm; a known word stays whole: ``mIoU``, ``F1``."""
+def words_of(name: str) -> list[str]:
+    """A name in words: ``HausdorffDistance95_mm`` -> hausdorff, distance, 95, mm; a known word stays whole: ``mIoU``, ``F1``."""
+    words: list[str] = []
     for token in re.findall(r"[^\W_]+", normalize("NFKC", name).replace("^", "")):
         whole = _singular(token.casefold())
         stem = whole.rstrip("0123456789")
         if whole in _KNOWN or stem in _KNOWN:
-            yield whole if whole in _KNOWN else stem
+            words.append(whole if whole in _KNOWN else stem)
         else:
-            yield from (_singular(part.casefold()) for part in PARTS.findall(token))
+            words += [_singular(part.casefold()) for part in PARTS.findall(token)]
+    return words
 
 
 def _singular(word: str) -> str:

@@ -132,5 +132,7 @@ def test_files_that_are_no_tables(tmp_path):
     assert "is named twice" in refused(SpecError, [table, table])
     assert "Did you mean 'image'?" in refused(SpecError, [table], ScoreOptions(case="imag"))
     assert "and not from 0 to 1" in refused(
-        SpecError, [write(tmp_path / "b.csv", wide().assign(**{"net 0": 7.0}))], ScoreOptions(bounded=True)
+        SpecError,
+        [write(tmp_path / "b.csv", long(wide()).eval("dice = 70 * dice"))],
+        ScoreOptions(bounded=True),
     )

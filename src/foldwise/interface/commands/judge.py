@@ -55,6 +55,12 @@ Bounded = Annotated[
         "--bounded/--unbounded", help="Whether scores lie between 0 and 1. [default: by the values]"
     ),
 ]
+OneScale = Annotated[
+    bool,
+    typer.Option(
+        "--one-scale", help="Scores that look like two scales, such as fractions and per cent, are on one."
+    ),
+]
 Margin = Annotated[
     float | None,
     typer.Option(min=0, help="A difference of no consequence. [default: 0.01 for bounded scores, else 0]"),
@@ -81,6 +87,7 @@ def judge(  # noqa: PLR0913 - each is an option
     metric: Named = None,
     higher_is_better: Better = None,
     bounded: Bounded = None,
+    one_scale: OneScale = False,
     equivalent_within: Margin = None,
     alpha: Alpha = 0.05,
     textbook: Textbook = False,
@@ -101,6 +108,7 @@ def judge(  # noqa: PLR0913 - each is an option
         metric=metric,
         higher_is_better=higher_is_better,
         bounded=bounded,
+        one_scale=one_scale,
         equivalent_within=equivalent_within,
         alpha=alpha,
         textbook=textbook,

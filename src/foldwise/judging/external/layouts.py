@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 import pandas as pd
 
 from foldwise.errors import DataError, SpecError, unknown
+from foldwise.judging.external.columns import (
+    counts_rows,
+    named_otherwise,
+    refuse_doubtful,
+    score_columns,
+    the_measure,
+)
 from foldwise.judging.external.options import Roles, ScoreOptions, roles_of
 from foldwise.judging.external.pieces import ROLES, Coded, Levels, Piece, Places
 from foldwise.judging.external.text import EMPTY, Text, coded, load
@@ -22,10 +31,10 @@ WHY_CASES = (
 )
 
 
-def read_table(text: Text, options: ScoreOptions, *, alone: bool) -> tuple[Piece, str, str | None]:
+def read_table(text: Text, options: ScoreOptions, *, called: str | None) -> tuple[Piece, str, str | None]:
     """The scores of a table, what was recognised in words, and what the scores are called, where a column says so.
 
-    Of several files (not `alone`), one without configurations is of a single one, which is called like the file.
+    Of several files, one without configurations is of a single one, which is `called` by the file; None: of a file alone.
 
     Raises:
         DataError: no scores per case can be found in it, or some are not usable.
@@ -34,21 +43,26 @@ def read_table(text: Text, options: ScoreOptions, *, alone: bool) -> tuple[Piece
     roles = roles_of(text.columns, options, where=text.name)
     if roles.configuration:
         return _long(text, roles, options)
-    numeric = [name for name in text.columns if name not in roles.taken and text.numeric(name)]
-    scores = roles.score or tuple(numeric)
+    scores = roles.score or tuple(score_columns(text, roles))
+    if not roles.score and called is not None:
+        one = the_measure(scores, options)
+        scores = (one,) if one else scores
     if not scores:
         raise DataError(
             f"no column holds scores: there are {some(text.columns, 12)}",
             where=text.name,
             cure="Name it with --score, and what is compared with --configuration. " + WHY_CASES,
         )
-    if len(scores) == 1 and alone:
+    if len(scores) == 1 and called is None:
         raise DataError(
             f"there is one column of scores ({scores[0]}), and no column says of which configuration they are",
             where=text.name,
             cure="Add a column called configuration, one column of scores per configuration, or one file of each.",
         )
-    return _wide(text, roles, scores, options)
+    metric = None if len(scores) == 1 else _metric_of_columns(text, scores, stated=bool(roles.score))
+    if len(scores) > 1 and not roles.score:
+        refuse_doubtful(text, scores)
+    return _wide(text, roles, scores, options, called or "", metric)
 
 
 def _long(text: Text, roles: Roles, options: ScoreOptions) -> tuple[Piece, str, str | None]:
@@ -60,8 +74,7 @@ def _long(text: Text, roles: Roles, options: ScoreOptions) -> tuple[Piece, str, 
         name for name in text.columns if (name in roles.taken or name in others) and name not in roles.score
     ]
     frame, lines = load(text, names, roles.score)
-    if roles.task:
-        frame, lines = _of_task(text, frame, lines, roles.task, options)
+    frame, lines, metric = _selected(text, frame, lines, roles, options)
     parts = [coded(frame[name]) for name in roles.configuration]
     configuration = parts[0] if len(parts) == 1 else _combined(parts)
     factors = {
@@ -75,7 +88,7 @@ def _long(text: Text, roles: Roles, options: ScoreOptions) -> tuple[Piece, str, 
         levels=_levels(configuration, factors),
     )
     used = {factor for own in piece.levels.values() for factor in own}
-    return piece, _in_words(text, roles, "one row per score", used), roles.score[0]
+    return piece, _in_words(text, roles, "one row per score", used), metric or roles.score[0]
 
 
 def _no_case(text: Text, roles: Roles) -> DataError:
@@ -96,16 +109,17 @@ def _score_column(text: Text, roles: Roles, options: ScoreOptions) -> tuple[str,
         raise SpecError("--score names several columns of a table with a row per score", cure=cure)
     if roles.score:
         return roles.score
-    free = [name for name in text.columns if name not in roles.taken and text.numeric(name)]
-    # By its name first: other columns, such as times, vary between cases as scores do.
-    called = [name for name in free if options.metric and plain(name) == plain(options.metric)]
-    varying = [name for name in free if _varies(text, roles, name)]
-    for candidates in (called, varying):
-        if len(candidates) == 1:
-            return (candidates[0],)
+    varying = [name for name in score_columns(text, roles) if _varies(text, roles, name)]
+    # By its name first: other columns, such as ages, vary between cases as scores do.
+    one = the_measure(varying, options)
+    if one or (len(varying) == 1 and not named_otherwise(varying[0])):
+        return (one or varying[0],)
     what = "no column holds numbers that differ between the cases of a configuration"
     if varying:
-        what = f"several columns could hold the scores: {some(varying, 12)}"
+        several = (
+            "several columns could hold the scores" if len(varying) > 1 else "this column may hold no scores"
+        )
+        what = f"{several}: {some(varying, 12)}"
     raise DataError(what, where=text.name, cure="Name the one with --score.")
 
 
@@ -118,20 +132,29 @@ def _varies(text: Text, roles: Roles, name: str) -> bool:
     )
 
 
-def _of_task(
-    text: Text, frame: pd.DataFrame, lines: Places, column: str, options: ScoreOptions
-) -> tuple[pd.DataFrame, Places]:
-    """The rows of the task that is asked for."""
-    task = coded(frame[column])
-    if options.task is None and len(task.names) > 1:
-        cure = f"Judge one at a time: --task NAME. There are {', '.join(task.names)}."
-        raise DataError(f"the table has {len(task.names)} tasks", where=text.name, cure=cure)
-    if options.task is None:
-        return frame, lines
-    if options.task not in task.names:
-        raise unknown(options.task, task.names, "task", where=text.name)
-    wanted = task.codes == task.names.index(options.task)
-    return frame[wanted], lines[wanted]
+def _selected(
+    text: Text, frame: pd.DataFrame, lines: Places, roles: Roles, options: ScoreOptions
+) -> tuple[pd.DataFrame, Places, str | None]:
+    """The rows of the task and of the metric that are asked for, and what a column says that the metric is."""
+    metric = None
+    for column, asked, noun in (
+        (roles.task, options.task, "task"),
+        (roles.measure, options.metric, "metric"),
+    ):
+        if column is None:
+            continue
+        cells = coded(frame[column])
+        named = {plain(name): name for name in cells.names}
+        if asked is None and len(cells.names) > 1:
+            cure = f"Judge one at a time: --{noun} NAME. There are {some(cells.names, 12)}."
+            raise DataError(f"the table has {len(cells.names)} {noun}s", where=text.name, cure=cure)
+        if asked is not None and plain(asked) not in named:
+            raise unknown(asked, cells.names, noun, where=text.name)
+        chosen = cells.names[0] if asked is None else named[plain(asked)]
+        wanted = cells.codes == cells.names.index(chosen)
+        frame, lines = frame[wanted], lines[wanted]
+        metric = chosen if noun == "metric" else metric
+    return frame, lines, metric
 
 
 def _combined(parts: Sequence[Coded]) -> Coded:
@@ -171,31 +194,53 @@ def _columns(frame: pd.DataFrame, roles: Roles) -> dict[str, Coded]:
     return columns
 
 
+def _metric_of_columns(text: Text, scores: Sequence[str], *, stated: bool) -> str | None:
+    """What the scores of all columns are called, where every one says so beside the name of a model: ``unet_hd95``.
+
+    Raises:
+        DataError: columns that are not `stated` are metrics, or some of them say so and others do not.
+    """
+    named = {name: named_score(name) for name in scores}
+    measures = [name for name in scores if named[name].measure]
+    beside = all(named[name].rest for name in measures)
+    kinds = {named[name].measure for name in measures}
+    if len(measures) == len(scores) and beside and len(kinds) == 1:
+        words = (re.split(r"[\W_]+", name)[::-1] for name in scores)
+        same = takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))
+        ending = "_".join([column[0] for column in same][::-1])
+        return ending if named_score(ending).measure in kinds else kinds.pop()
+    if stated or not measures:
+        return None
+    some_only = len(measures) < len(scores) and beside
+    raise DataError(
+        f"the columns {some(measures)} are metrics, and not configurations",
+        where=text.name,
+        cure=("Name the columns that are configurations with --score, each. " if some_only else "")
+        + "Add a column configuration and name the scores with --score; or give one such file per configuration. "
+        + WHY_CASES,
+    )
+
+
 def _wide(
-    text: Text, roles: Roles, scores: Sequence[str], options: ScoreOptions
+    text: Text, roles: Roles, scores: Sequence[str], options: ScoreOptions, called: str, metric: str | None
 ) -> tuple[Piece, str, str | None]:
-    """A column of scores for each configuration, which is called like it; a single one is called like the file."""
-    called = [name for name in scores if named_score(name).measure and not named_score(name).rest]
-    if len(scores) > 1 and called and not options.score:
-        raise DataError(
-            f"the columns {some(called)} are metrics, and not configurations",
-            where=text.name,
-            cure="Add a column configuration and name the scores with --score; or give one such file per configuration. "
-            + WHY_CASES,
-        )
+    """A column of scores for each configuration, which is called like it; a single one is `called` by the file."""
     roles = replace(roles, score=tuple(scores))
     if roles.case is None:
         texts = [name for name in text.columns if name not in roles.taken and not text.numeric(name)]
         if not texts and len(scores) == 1:
             raise _no_case(text, roles)
-        roles = replace(roles, case=texts[0] if texts else None)
+        # Without any name, a running number is one: it is the same in other tables of these cases.
+        counters = [name for name in text.columns if name not in scores and counts_rows(text, name)]
+        roles = replace(roles, case=next(iter((*texts, *counters)), None))
     names = [name for name in text.columns if name in roles.taken and name not in scores]
     frame, lines = load(text, names, scores)
+    frame, lines, of_rows = _selected(text, frame, lines, roles, options)
     columns = _columns(frame, roles)
     if roles.case is None:  # a row is a case, of which nothing but its place is known
         columns["case"] = Coded.of(np.arange(len(frame)), [str(line) for line in lines])
     n, C = len(frame), len(scores)
-    configurations = scores if C > 1 else (text.path.stem,)
+    configurations = scores if C > 1 else (called,)
     piece = Piece(
         file=text.name,
         columns={role: Coded(np.tile(column.codes, C), column.names) for role, column in columns.items()}
@@ -204,16 +249,16 @@ def _wide(
         lines=np.tile(lines, C),
     )
     if C == 1:
-        return piece, _in_words(text, roles, f"one row per case of {text.path.stem}"), scores[0]
+        return piece, _in_words(text, roles, f"one row per case of {called}"), of_rows or scores[0]
     layout = f"one row per case, one column per configuration ({C})"
-    return piece, _in_words(text, replace(roles, score=()), layout, set(scores)), None
+    return piece, _in_words(text, replace(roles, score=()), layout, set(scores)), of_rows or metric
 
 
 def _in_words(text: Text, roles: Roles, layout: str, used: Collection[str] = ()) -> str:
     """What was recognised, so that nobody is judged by a column that was guessed silently."""
     pairs = [("configuration", ", ".join(roles.configuration)), ("case", roles.case)]
     pairs += [("score", ", ".join(roles.score)), ("repeat", roles.repeat), ("fold", roles.fold)]
-    pairs += [("group", roles.group), ("task", roles.task)]
+    pairs += [("group", roles.group), ("task", roles.task), ("metric", roles.measure)]
     listed = ", ".join(role if role == name else f"{role} from {name!r}" for role, name in pairs if name)
     idle = [name for name in text.columns if name not in {*roles.taken, *used}]
     parts = [layout, listed, f"not used: {some(idle)}" if idle else ""]

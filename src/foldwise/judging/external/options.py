@@ -18,6 +18,7 @@ USUAL = {
     "fold": ("fold", "cvfold"),
     "group": ("group", "patient", "animal", "donor", "subject"),
     "task": ("task",),
+    "measure": ("metric", "measure", "metricname", "scorename"),
 }  # fmt: skip
 ENDINGS = ("id", "name", "nr", "no", "number")  # image_id, filename
 
@@ -33,6 +34,7 @@ class ScoreOptions:
         task: which task of a table of several.
         metric: what the scores are called, or of scores of a run which metric is judged.
         higher_is_better, bounded: None: by the name and the values of the scores.
+        one_scale: scores that look like two scales, such as fractions and per cent, are on one.
         equivalent_within: None: 0.01 for scores between 0 and 1, else 0.
         alpha: 1 - confidence.
         textbook: also the tests that reviewers ask for.
@@ -48,6 +50,7 @@ class ScoreOptions:
     metric: str | None = None
     higher_is_better: bool | None = None
     bounded: bool | None = None
+    one_scale: bool = False
     equivalent_within: float | None = None
     alpha: float = 0.05
     textbook: bool = False
@@ -64,7 +67,12 @@ def _stem(name: str) -> str:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which column of a table holds what; None where none does."""
+    """Which column of a table holds what; None where none does.
+
+    Attributes:
+        measure: what tells several metrics apart that have a row each.
+        idle: columns of a usual name for which ``none`` is stated.
+    """
 
     configuration: tuple[str, ...]
     case: str | None
@@ -73,11 +81,13 @@ class Roles:
     fold: str | None
     group: str | None
     task: str | None
+    measure: str | None = None
+    idle: tuple[str, ...] = ()
 
     @property
     def taken(self) -> set[str]:
         """Columns that have a role."""
-        single = (self.case, self.repeat, self.fold, self.group, self.task)
+        single = (self.case, self.repeat, self.fold, self.group, self.task, self.measure)
         return {*self.configuration, *self.score, *(name for name in single if name)}
 
 
@@ -93,21 +103,24 @@ def roles_of(columns: Sequence[str], options: ScoreOptions, *, where: str) -> Ro
         if name not in columns and name != NONE:
             raise unknown(name, columns, f"column of {where}")
     free = [name for name in columns if name not in stated]
+    idle: list[str] = []
     for role, names in roles.items():
         if not names:
             roles[role] = _usual(role, free)
             free = [name for name in free if name not in roles[role]]
         elif names == (NONE,):
             roles[role] = ()
+            idle += _usual(role, free)
     single = {
-        role: roles[role][0] if roles[role] else None for role in ("case", "repeat", "fold", "group", "task")
+        role: roles[role][0] if roles[role] else None
+        for role in ("case", "repeat", "fold", "group", "task", "measure")
     }
-    return Roles(configuration=roles["configuration"], score=roles["score"], **single)
+    return Roles(configuration=roles["configuration"], score=roles["score"], idle=tuple(idle), **single)
 
 
 def _stated(options: ScoreOptions, role: str) -> tuple[str, ...]:
-    """The columns that are stated for a role; `ScoreOptions.task` is a task, and not a column."""
-    stated = None if role == "task" else getattr(options, role)
+    """The columns that are stated for a role; a task or a metric that is stated is not a column."""
+    stated = None if role in ("task", "measure") else getattr(options, role)
     return (stated,) if isinstance(stated, str) else stated or ()
 
 

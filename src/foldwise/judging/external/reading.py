@@ -18,8 +18,8 @@ from foldwise.judging.external.own import is_own, is_segmentation, overlap_of, r
 from foldwise.judging.external.pieces import Coded, Piece, joined, with_all_roles
 from foldwise.judging.external.summary_rows import without_summaries
 from foldwise.judging.external.text import Text, open_text
-from foldwise.metrics.names import plain
-from foldwise.text import listed
+from foldwise.metrics.names import named_score, plain
+from foldwise.text import listed, some
 
 SUMMARY = "summary.json"
 # nnU-Net writes MODEL/fold_0/validation/summary.json, and MODEL/crossval_results_folds_0_1_2/summary.json of all.
@@ -73,13 +73,46 @@ def read_files(paths: Sequence[Path], options: ScoreOptions) -> ScoreFiles:
     texts = [open_text(path, path.name if names.count(path.name) == 1 else str(path)) for path in files]
     if any(is_own(text) for text in texts) and not (options.configuration or options.case or options.score):
         return _own(texts, options)
-    read = [read_table(text, options, alone=len(texts) == 1) for text in texts]
-    called = {plain(name): name for _, _, name in read if name and plain(name) not in ("score", "value")}
-    metric = options.metric or (next(iter(called.values())) if len(called) == 1 else "score")
+    called = _called(files) if len(files) > 1 else [None]
+    read = [read_table(text, options, called=name) for text, name in zip(texts, called, strict=True)]
+    metric = options.metric or _metric_of_files(texts, [name for _, _, name in read], options)
     cases = [without_summaries(piece) for piece, _, _ in read]
     piece = joined([piece for piece, _ in cases])
     told = [*(statement for _, statement, _ in read), *(left_out for _, left_out in cases), _alone(piece)]
     return ScoreFiles(piece, tuple(statement for statement in told if statement), (), metric)
+
+
+def _called(files: Sequence[Path]) -> list[str]:
+    """What a configuration of each file is called: like the file, or like its folder where files are called the same."""
+    stems = [file.stem for file in files]
+    if len(set(stems)) == len(stems):
+        return stems
+    parts = [(*file.resolve().parent.parts, file.stem) for file in files]
+    # runs/unet/test/scores.csv and runs/vit/test/scores.csv: what is called the same tells nothing.
+    while len({own[-1] for own in parts}) == 1:
+        parts = [own[:-1] for own in parts]
+    return _names([Path(*own) for own in parts])
+
+
+def _metric_of_files(texts: Sequence[Text], names: Sequence[str | None], options: ScoreOptions) -> str:
+    """What the scores of all files are called; a plain score where none says so.
+
+    Raises:
+        DataError: they are called differently, or only a file's name says that less is better.
+    """
+    called = {plain(name): name for name in names if name and plain(name) not in ("score", "value")}
+    if len(called) > 1:
+        each = some([f"{name} in {text.name}" for text, name in zip(texts, names, strict=True) if name])
+        cure = "Name the column with --score; or, where all are the same metric, what it is with --metric."
+        raise DataError(f"the files hold scores of different names: {each}", cure=cure)
+    if called:
+        return next(iter(called.values()))
+    hinting = [text for text in texts if named_score(text.path.stem).higher_is_better is False]
+    if hinting and options.higher_is_better is None:
+        cure = f"Say what they are: --metric {named_score(hinting[0].path.stem).measure.replace(' ', '_')}, or --higher-is-better."
+        what = "no column says what the scores are, and the name of the file that less may be better"
+        raise DataError(what, where=hinting[0].name, cure=cure)
+    return "score"
 
 
 def _alone(piece: Piece) -> str | None:

@@ -14,51 +14,13 @@ from foldwise.text import some
 
 Statistic = Callable[[Floats], float]
 # A case is hardly called so. In the languages of spreadsheets.
-SURE = frozenset(
-    [
-        "mean",
-        "means",
-        "average",
-        "averages",
-        "avg",
-        "median",
-        "std",
-        "sd",
-        "stdev",
-        "stddev",
-        "stdv",
-        "std.dev",
-        "variance",
-        "sem",
-        "iqr",
-        "overall",
-        "summary",
-        "aggregate",
-        "aggregated",
-        "mittelwert",
-        "mittel",
-        "durchschnitt",
-        "stdabw",
-        "standardabweichung",
-        "moyenne",
-        "médiane",
-        "mediane",
-        "media",
-        "promedio",
-        "desviación",
-        "deviation",
-        "medelvärde",
-        "medel",
-        "gennemsnitt",
-        "gemiddelde",
-        "mediana",
-        "średnia",
-        "平均",
-        "平均值",
-        "标准差",
-        "標準差",
-    ]
+_SURE = (
+    "mean means average averages avg median std sd stdev stddev stdv std.dev variance sem iqr overall summary "
+    "aggregate aggregated mittelwert mittel durchschnitt stdabw standardabweichung moyenne médiane mediane "
+    "media promedio desviación deviation medelvärde medel gennemsnitt gemiddelde mediana średnia 平均 平均值 标准差 "
+    "標準差"
 )
+SURE = frozenset(_SURE.split())
 # An animal or a subset may be called so: they sum up where they stand beside such a row, or have the value of one.
 PERHAPS: dict[str, Statistic] = {
     "max": np.max,
@@ -75,29 +37,10 @@ PERHAPS: dict[str, Statistic] = {
     "50%": np.median,
     "75%": lambda values: float(np.percentile(values, 75)),
 }
-AROUND = frozenset(
-    [
-        "of",
-        "the",
-        "over",
-        "all",
-        "cases",
-        "case",
-        "images",
-        "image",
-        "rows",
-        "row",
-        "score",
-        "scores",
-        "value",
-        "n",
-        "fold",
-        "folds",
-        "standard",
-        "std",
-        "grand",
-    ]
+_AROUND = (
+    "of the over all cases case images image rows row score scores value n fold folds standard dev grand"
 )
+AROUND = frozenset(_AROUND.split())
 WITHIN = 0.006  # a summary of two decimals is off by half a hundredth
 
 

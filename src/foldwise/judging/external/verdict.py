@@ -16,6 +16,7 @@ from foldwise.judging.external.grid import Grid, paired, short_of
 from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.external.own import family_of, outputs_of
 from foldwise.judging.external.reading import ScoreFiles, read_files
+from foldwise.judging.external.scales import refuse_scales
 from foldwise.judging.judge import assemble
 from foldwise.judging.judgement import Judgement, Terms, judge_scores
 from foldwise.judging.scores.scoring import Scored, over_repeats, score
@@ -203,6 +204,8 @@ class ExternalScores:
 
 def _scored(read: ScoreFiles, grid: Grid, options: ScoreOptions) -> ExternalScores:
     """Every configuration by the mean of its scores."""
+    if not options.one_scale:
+        refuse_scales(grid, read.metric)
     finite = grid.piece.score[np.isfinite(grid.piece.score)]
     metric, granted = metric_of(read.metric, finite, options, where=grid.piece.file)
     read = replace(read, statements=(*read.statements, granted)) if granted else read

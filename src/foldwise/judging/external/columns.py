@@ -1,0 +1,136 @@
+"""Which columns of numbers are scores: not a running number, an age, a class, or the mean of the others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from foldwise.errors import DataError
+from foldwise.judging.external.options import Roles, ScoreOptions
+from foldwise.judging.external.text import EMPTY, UNNAMED, Text
+from foldwise.metrics.names import named_score, plain, words_of
+from foldwise.metrics.outputs import Floats
+from foldwise.text import some
+
+COUNTERS = ("index", "idx", "row", "nr", "no", "number", "id", "levelindex", "")
+# The last word of what is measured of a case or computed of others, and is no score of a model.
+_NO_SCORES = (
+    "age year month day date timestamp time duration volume vol size area length width height depth weight "
+    "bmi diameter radius slice frame spacing thickness resolution class label target truth gt true y category "
+    "grade stage sex gender site center centre scanner batch epoch step iteration seed fold run repeat mean "
+    "average avg median std sd sem min max sum total count diff difference delta rank best worst id index idx "
+    "row nr number pred predicted prediction prob probability confidence alter volumen klasse mittelwert"
+)
+NO_SCORES = frozenset(_NO_SCORES.split())
+_UNITS = "mm cm um m ml l kg g years px voxels s ms min h hours days percent"
+UNITS = frozenset(_UNITS.split())
+COUNTING = ("n", "num", "number", "count", "no")
+OTHER_SCALE = 10  # times the others, which lie between 0 and 1
+
+
+def score_columns(text: Text, roles: Roles) -> list[str]:
+    """Columns of numbers that have no other role, and do not merely number the rows."""
+    return [
+        name
+        for name in text.columns
+        if name not in roles.taken and name not in roles.idle and text.numeric(name) and not counts_rows(text, name)
+    ]  # fmt: skip
+
+
+def counts_rows(text: Text, name: str) -> bool:
+    """Whether a column is an index, by its name and its cells: ``Unnamed: 0`` with 0, 1, 2 ..."""
+    return bool(UNNAMED.fullmatch(name) or plain(name) in COUNTERS) and _running(_numbers(text, name))
+
+
+def named_otherwise(name: str) -> bool:
+    """Whether a column is called like something that is no score of a model: ``tumour_volume_mm3``, ``n_cells``."""
+    words = [word for word in words_of(name) if word not in UNITS and not word.isdigit()]
+    named = named_score(name)
+    if UNNAMED.fullmatch(name) or not words:
+        return True
+    return not named.measure and (
+        words[-1].removesuffix("s") in NO_SCORES or words[-1] in NO_SCORES or words[0] in COUNTING
+    )
+
+
+def the_measure(names: Sequence[str], options: ScoreOptions) -> str | None:
+    """The one of several columns that is called like the metric, or the only score beside an age or a volume."""
+    called = [name for name in names if options.metric and plain(name) == plain(options.metric)]
+    scores = [name for name in names if not named_otherwise(name)]
+    if len(called) == 1:
+        return called[0]
+    return scores[0] if len(scores) == 1 and named_score(scores[0]).measure else None
+
+
+def refuse_doubtful(text: Text, names: Sequence[str]) -> None:
+    """Every column of a wide table is a configuration, or it is asked about.
+
+    Raises:
+        DataError: some look like something else, by their names or next to the others.
+    """
+    numbers = {name: _numbers(text, name) for name in names}
+    doubts = {name: "by its name" for name in names if named_otherwise(name)}
+    doubts |= {name: "a running number" for name in names if name not in doubts and _running(numbers[name])}
+    trusted = [name for name in names if name not in doubts]
+    for name in trusted:
+        others = [other for other in trusted if other != name and len(numbers[other])]
+        reason = _unlike(text, name, others, numbers) if others and len(numbers[name]) else ""
+        if reason:
+            doubts[name] = reason
+    if not doubts:
+        return
+    sure = [name for name in names if name not in doubts]
+    listed = some([f"{name} ({reason})" for name, reason in doubts.items()], 6)
+    several = (
+        "columns that may be no configurations"
+        if len(doubts) > 1
+        else "a column that may be no configuration"
+    )
+    example = " ".join(f"--score {_quoted(name)}" for name in sure[:4]) or "--score NAME --score NAME"
+    cure = f"Name every column that is one: {example}{' ...' if len(sure) > 4 else ''}"
+    if any("the others" in reason for reason in doubts.values()):
+        cure += "; and write all scores on one scale (per cent divided by 100)"
+    raise DataError(
+        f"there {'are' if len(doubts) > 1 else 'is'} {several}: {listed}", where=text.name, cure=f"{cure}."
+    )
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if re.search(r"[^\w.@%+-]", name) else name
+
+
+def _numbers(text: Text, name: str) -> Floats:
+    """What the sample has of a column, without empty cells and words."""
+    cells = (text.number(row[name]) for row in text.sample if row[name] not in EMPTY)
+    numbers = np.array([number for number in cells if number is not None], dtype=np.float64)
+    return numbers[np.isfinite(numbers)]
+
+
+def _running(numbers: Floats) -> bool:
+    """Whether they are whole and count: 0, 1, 2 ..., in any order, as often as each other."""
+    distinct, times = np.unique(numbers, return_counts=True)
+    whole = len(distinct) > 2 and bool((distinct == np.round(distinct)).all())
+    return whole and bool((np.diff(distinct) == 1).all()) and bool((times == times[0]).all())
+
+
+def _unlike(text: Text, name: str, others: Sequence[str], numbers: dict[str, Floats]) -> str:
+    """How a column differs from all others, as scores of one metric do not; empty where it does not."""
+    own, rest = numbers[name], np.concatenate([numbers[other] for other in others])
+    written = {
+        column: any(set(row[column]) & set(".,eE") for row in text.sample) for column in (name, *others)
+    }
+    if len(np.unique(own)) > 1 and not written[name] and all(written[other] for other in others):
+        return "whole numbers, where the others have decimals"
+    if (
+        len(own) > 2
+        and np.ptp(own) == 0
+        and own[0] not in (0, 1)
+        and all(np.ptp(numbers[one]) > 0 for one in others)
+    ):
+        return f"always {own[0]:g}"
+    shares = rest.min() >= 0 and rest.max() <= 1
+    if shares and own.max() > 1 and np.abs(own).mean() >= OTHER_SCALE * max(np.abs(rest).mean(), 1e-9):
+        return f"from {own.min():g} to {own.max():g}, and the others from {rest.min():g} to {rest.max():g}"
+    return ""
