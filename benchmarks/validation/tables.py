@@ -210,7 +210,7 @@ def pooled(rows: Sequence[Row], wanted: Any, measure: str) -> float:
 
 def _beside(rows: Sequence[Row]) -> Iterator[str]:
     """False alarms per pair, per family and power, ours first."""
-    yield "Identical configurations called different: per pair / in a family of 24 (the usual tests with Bonferroni) / differences of 0.05 and more that are seen:"
+    yield "Identical configurations called different: per pair / in a family of 24 (the usual tests with Bonferroni) / differences of 0.05 and more that are seen; a dash where nothing of the kind was simulated:"
     yield ""
     yield "| studies | " + " | ".join(TESTS) + " |"
     yield "|---" * (len(TESTS) + 1) + "|"
