@@ -102,7 +102,8 @@ def named(about: Row) -> str:
     ]
     words += [f"R = {about['repeats']}", f"C = {about['configurations']}"]
     words += ["groups"] * about["grouped"] + ["identical"] * about["identical"]
-    words += [f"K = {about['folds']}, shared sd {about['shared_sd']:g}"] * ("shared_sd" in about)
+    if "shared_sd" in about:
+        words.append(f"K = {about['folds']}, shared sd {about['shared_sd']:g}")
     words += ["seeds only"] * (about.get("shared") == 0) + [f"score {about.get('top')}"] * bool(
         about.get("top")
     )
