@@ -81,15 +81,18 @@ def said(told: Sequence[Verdict]) -> str:
             f"{state(one):<28} {one.promise.sentence} ({one.least:.3f} to {one.most:.3f}, {one.cells} cells)"
         )
         lines += [
-            f"    {named(about)}: {mean:.3f} ± {error:.3f}" for about, mean, error in one.below + one.above
+            f"    {named(about)}: {mean:.3f} ± {error:.3f}"
+            for about, mean, error in one.below + (() if one.wider else one.above)
         ]
     return "\n".join(lines)
 
 
 def state(one: Verdict) -> str:
     """In words."""
-    if one.below or one.above:
-        return f"BROKEN in {len(one.below) + len(one.above)} of {one.cells} cells"
+    if one.broken:
+        return f"BROKEN in {len(one.below) + len(one.above) - one.wider} of {one.cells} cells"
+    if one.wider:
+        return f"kept, too wide in {one.wider}"
     return "kept" if not one.outside else "kept within chance"
 
 
@@ -158,20 +161,18 @@ def _promises(told: Sequence[Verdict]) -> Iterator[str]:
 def _kept(one: Verdict) -> str:
     parts = []
     if one.below:
-        parts.append(
-            f"**too low in {len(one.below)}** (worst: {named(min(one.below, key=lambda cell: cell[1])[0])})"
-        )
+        worst = named(min(one.below, key=lambda cell: cell[1])[0])
+        parts.append(f"**no: too low in {len(one.below)}** (worst: {worst})")
     if one.above:
+        worst = named(max(one.above, key=lambda cell: cell[1])[0])
+        said = "yes; wider than need be" if one.promise.wide and not parts else "wider than need be"
         parts.append(
-            f"**too high in {len(one.above)}** (worst: {named(max(one.above, key=lambda cell: cell[1])[0])})"
+            f"{said if one.promise.wide else '**no: too high'} in {len(one.above)}{'' if one.promise.wide else '**'} (most: {worst})"
         )
     if parts:
         return "; ".join(parts)
-    return (
-        "yes"
-        if not one.outside
-        else f"yes, within chance ({count(len(one.outside), 'cell is', 'cells are')} outside)"
-    )
+    outside = len(one.outside)
+    return f"yes, within chance ({count(outside, 'cell is', 'cells are')} outside)" if outside else "yes"
 
 
 TESTS = (

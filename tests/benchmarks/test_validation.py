@@ -244,11 +244,16 @@ def one_row(measure, mean, error, samples=200):
         (0.95, 0.01, "kept"),
         (0.92, 0.005, "kept within chance"),
         (0.90, 0.005, "BROKEN in 1 of 1 cells"),
-        (0.999, 0.002, "BROKEN in 1 of 1 cells"),
+        (0.999, 0.002, "kept, too wide in 1"),
     ],
 )
 def test_a_promise_is_broken_only_beyond_chance(mean, error, state):
     assert [tables.state(one) for one in verdicts(one_row("foldwise: pair", mean, error))] == [state]
+
+
+def test_an_interval_that_is_too_wide_breaks_no_promise_and_too_many_alarms_do():
+    assert not broken(one_row("foldwise: pair", 0.999, 0.002))
+    assert broken(one_row("foldwise: alarm", 0.2, 0.002)) == {"foldwise: alarm"}
 
 
 def test_few_samples_break_nothing():
