@@ -30,7 +30,10 @@ TRAINING_SETS = 400
 JUDGE = (
     *(f"metrics/{name}" for name in ("confusion", "influence", "outputs", "ranking", "ratios", "table")),
     *(f"judging/statistics/{name}" for name in ("design", "effects", "inference", "intervals", "pairs")),
-    *(f"judging/statistics/{name}" for name in ("run_variance", "selection", "variance")),
+    *(
+        f"judging/statistics/{name}"
+        for name in ("draws", "run_moments", "run_variance", "selection", "variance")
+    ),
     "judging/scores/scoring",
     "judging/judgement",
 )

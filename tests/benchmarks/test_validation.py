@@ -22,7 +22,7 @@ from benchmarks.validation.pictures import draw_all
 from benchmarks.validation.promises import PROMISES, verdicts
 from benchmarks.validation.trained import Truth, trained
 from foldwise.judging.statistics import intervals, run_variance, variance
-from foldwise.judging.statistics.run_variance import run_moments
+from foldwise.judging.statistics.run_moments import run_moments
 
 PLAN = Plan("accuracy", 1500, 1, 6, identical=True, run_sd=0.03)
 

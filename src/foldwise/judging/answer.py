@@ -127,15 +127,19 @@ def _unbeaten_sentence(rows: Rows, judgement: Judgement, state: State, reached: 
         assert test is not None
         by = f"at most {show(test.high)} better" if test.high > 0 else "worse"
         return f"Nothing here is better than {trivial}: the best configuration, {reached}, and is {by}."
-    between = f" (the difference is between {show(test.low)} and {show(test.high)})" if test else ""
     units = count(judgement.units.count, *judgement.noun)
     runs = (
         f"{count(len({split.fold for split in rows.splits}), 'fold')} in {count(len(rows.repeats), 'repeat')}"
     )
     few = f"{runs} are few runs" if state == "too_few_runs" else f"{units} are few"
+    between = (
+        f"The difference is between {show(test.low)} and {show(test.high)}, as {few}"
+        if test
+        else capital(few)
+    )
     return (
-        f"This study cannot tell whether its best configuration is better than {trivial}: {reached}{between}, "
-        f"and {few}. {unbeaten_cure(rows, judgement, state)}"
+        f"This study cannot tell whether its best configuration is better than {trivial}: {reached}. {between}. "
+        f"{unbeaten_cure(rows, judgement, state)}"
     )
 
 

@@ -18,7 +18,7 @@ from foldwise.judging.statistics.effects import (
     shares,
     views,
 )
-from foldwise.judging.statistics.run_variance import runs_in_mean
+from foldwise.judging.statistics.run_moments import runs_in_mean
 from foldwise.judging.statistics.variance import estimate_variance
 from foldwise.study.factors import nested_levels
 

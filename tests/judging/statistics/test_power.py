@@ -15,7 +15,7 @@ from foldwise.judging.statistics.power import (
     in_words,
     scatter_of,
 )
-from foldwise.judging.statistics.run_variance import PRIOR_OWN_SD
+from foldwise.judging.statistics.run_moments import PRIOR_OWN_SD
 from foldwise.judging.statistics.variance import estimate_variance
 from foldwise.metrics.table import METRICS
 from foldwise.study.spec import Study

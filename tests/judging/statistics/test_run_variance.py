@@ -6,15 +6,8 @@ from scipy.stats import t
 
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.pairs import all_pairs
-from foldwise.judging.statistics.run_variance import (
-    PRIOR_DF,
-    PRIOR_OWN_SD,
-    between_runs,
-    moderated,
-    run_moments,
-    score_run_variance,
-    unsteady,
-)
+from foldwise.judging.statistics.run_moments import PRIOR_DF, PRIOR_OWN_SD, moderated, run_moments
+from foldwise.judging.statistics.run_variance import between_runs, score_run_variance, unsteady
 from foldwise.judging.statistics.variance import estimate_variance
 
 

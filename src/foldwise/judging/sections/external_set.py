@@ -21,7 +21,8 @@ from foldwise.judging.scores.rows import (
 )
 from foldwise.judging.scores.scoring import Scored, score, table_of
 from foldwise.judging.statistics.intervals import Spread, interval
-from foldwise.judging.statistics.run_variance import scale_of, score_run_variance
+from foldwise.judging.statistics.run_moments import scale_of
+from foldwise.judging.statistics.run_variance import score_run_variance
 from foldwise.judging.verdict_configurations import MetricEstimate
 from foldwise.judging.verdict_sections import ExternalSection
 from foldwise.judging.wording import in_text, with_interval

@@ -10,7 +10,8 @@ from scipy.stats import t
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import PlannedFit, Rows
-from foldwise.judging.statistics.run_variance import OWN_FROM, PRIOR_DF, STEADY_ENOUGH, unsteady
+from foldwise.judging.statistics.run_moments import PRIOR_DF
+from foldwise.judging.statistics.run_variance import OWN_FROM, STEADY_ENOUGH, unsteady
 from foldwise.judging.verdict import VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.wording import show

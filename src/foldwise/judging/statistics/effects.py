@@ -29,7 +29,7 @@ from foldwise.judging.statistics.design import (
 from foldwise.judging.statistics.draws import MOST_DRAWS, SEED, growing, joint_draws, limit_of, settled, tail
 from foldwise.judging.statistics.inference import studentized
 from foldwise.judging.statistics.pairs import Pair, conclusion_of
-from foldwise.judging.statistics.run_variance import run_moments, runs_in_mean
+from foldwise.judging.statistics.run_moments import run_moments, runs_in_mean
 from foldwise.judging.statistics.variance import Variance
 from foldwise.judging.verdict import Conclusion
 from foldwise.metrics.outputs import Floats, Ints

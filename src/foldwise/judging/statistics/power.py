@@ -15,7 +15,8 @@ from math import ceil, inf
 import numpy as np
 
 from foldwise.judging.statistics.inference import POWER, Comparison, compare
-from foldwise.judging.statistics.run_variance import PRIOR_SD, ScoreRuns, expected_runs
+from foldwise.judging.statistics.run_moments import PRIOR_SD
+from foldwise.judging.statistics.run_variance import ScoreRuns, expected_runs
 from foldwise.judging.statistics.variance import Variance
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, choose_metric

@@ -12,15 +12,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 
-from foldwise.judging.statistics.run_variance import (
-    ScoreRuns,
-    SharedRuns,
-    between_runs,
-    independent_runs_in_mean,
-    runs_in_mean,
-    scale_of,
-    score_run_variance,
-)
+from foldwise.judging.statistics.run_moments import independent_runs_in_mean, runs_in_mean, scale_of
+from foldwise.judging.statistics.run_variance import ScoreRuns, SharedRuns, between_runs, score_run_variance
 from foldwise.metrics.outputs import Floats, Ints
 
 DF_ENOUGH = 500.0  # degrees of freedom: from here on variances are known well by themselves
