@@ -82,10 +82,13 @@ def test_losses_have_no_plausible_variance():
 def test_what_is_said():
     said = in_words(COUNTED, Design(92, 5, 3, 24), target=0.01, kind=("image", "images"), all_units=92)
     best = foresee(COUNTED, Design(92, 5, 3, 24)).minimal_detectable_difference
+    easy = foresee(COUNTED.at(0.98), Design(92, 5, 3, 24)).minimal_detectable_difference
+    assert 0.25 * best < easy < 0.5 * best
     assert said == (
         "With 92 images in 5 folds and 3 repeats, two configurations can be told apart if they differ by about "
-        f"{detectable_pair(COUNTED, Design(92, 5, 3, 24)):.2g}, the best of 24 and another by about {best:.2g} (for images "
-        "of middling difficulty; where nearly all are easy, down to a tenth of it; the verdict says what was really seen). "
+        f"{detectable_pair(COUNTED, Design(92, 5, 3, 24)):.2g}, the best of 24 and another by about {best:.2g}, where images are of "
+        f"middling difficulty (scores of about 0.8); by about {easy:.2g} where nearly all are easy (0.98). The verdict says "
+        "what was really seen. "
         "No number of images shows 0.01, as equal runs differ by about as much; repeats alone will not do."
     )
     two = in_words(GRADED, Design(300, 5, 1, 2), target=0.0, kind=("group", "groups"), all_units=300)

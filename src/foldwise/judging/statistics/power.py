@@ -1,9 +1,9 @@
 """What a study will be able to see, before anything is trained, by the calculation that judges it afterwards.
 
 The variance of a score is not known before training, so that of runs is what the prior of `run_variance` expects, and that
-of images a plausible one; degrees of freedom, draws and limits are those that the verdict will have. It is rough: where
-every image is easy, far smaller differences are seen (a tenth, on the demo). After the run, the verdict says what the study
-could see from its own scores.
+of images a plausible one; degrees of freedom, draws and limits are those that the verdict will have. How hard the images
+are is not known either, so two numbers are said: for images of middling difficulty, and where nearly all are easy. After the
+run, the verdict says what the study could see from its own scores.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from foldwise.text import count
 MAX_REPEATS = 10
 MAX_DRAWN = 60  # configurations: the limits of more are those of so many within a twentieth, and take long
 DRAWS = 4000
+EASY = 0.98  # a mean score: nearly all images are easy; gels, photographs of cells and the demo are so
 FEW_RUNS = 4  # degrees of freedom of one configuration: below it, the prior is most of what is known of runs
 
 
@@ -44,6 +45,11 @@ class Scatter:
     def of_unit(self, repeats: int) -> float:
         """The variance over images of the difference of two configurations on one unit."""
         return self.lasting + self.by_run / repeats
+
+    def at(self, share: float) -> Scatter:
+        """The same where the mean score is `share`; variance shrinks as that of right and wrong answers does."""
+        left = share * (1 - share) / (self.share * (1 - self.share))
+        return Scatter(self.lasting * left, self.by_run * left, share)
 
 
 # What is left of the detectable differences of the simulation of the design (0.18, 0.12, 0.10 for 1, 3, 5 repeats of 92
@@ -181,11 +187,15 @@ def in_words(
     if counts < 0.9 * all_units:
         size += f" (unbalanced classes: worth {counts:,})"
     comparison = foresee(scatter, design)
-    best, pair = comparison.minimal_detectable_difference, detectable_pair(scatter, design)
-    sentence = f"With {size}, two configurations can be told apart if they differ by about {pair:.2g}"
+    sentence = f"With {size}, two configurations can be told apart if they differ by about {detectable_pair(scatter, design):.2g}"
     if design.num_configurations > 2:
+        best = comparison.minimal_detectable_difference
         sentence += f", the best of {design.num_configurations} and another by about {best:.2g}"
-    sentence += " (for images of middling difficulty; where nearly all are easy, down to a tenth of it; the verdict says what was really seen)."
+    easy = foresee(scatter.at(EASY), design).minimal_detectable_difference
+    sentence += (
+        f", where images are of middling difficulty (scores of about {scatter.share:g}); by about {easy:.2g} where nearly all "
+        f"are easy ({EASY:g}). The verdict says what was really seen."
+    )
     return (
         sentence + _too_few_runs(design, shape) + _cure(scatter, design, comparison, target, noun, all_units)
     )
