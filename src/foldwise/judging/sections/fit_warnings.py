@@ -218,7 +218,7 @@ def still_improving(fits: Sequence[PlannedFit]) -> bool:
 
 
 def _improving_at_the_end(fit: PlannedFit) -> bool:
-    """Whether the best epoch is the last, or among the last 5 % and the last fifth of the epochs was worth it.
+    """Whether the best epoch is among the last 5 %, and the last fifth of the epochs was worth it.
 
     Worth it is a gain in the score that chooses the epoch of more than 5 % of what the whole training gained, or of
     a tenth of the first score where the whole training gained less: a log-loss that falls by a hair is no reason.
