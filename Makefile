@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo studies test check house map format bench validate clean
+.PHONY: setup demo studies test check house map format bench foretold validate clean
 
 setup: $(READY)
 
@@ -61,6 +61,10 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/compare.py
+
+# Time and memory that `foldwise check` foretells against what a few fits of every study then take; some 20 minutes.
+foretold: $(READY)
+	$(BIN)/python -m benchmarks.foretold $(if $(ONLY),--only $(ONLY))
 
 # Studies of known truth, judged: some 40 minutes of one core, in two processes; goes on where it was stopped.
 # QUICK=1 is a slice of seconds.

@@ -15,6 +15,7 @@ from foldwise.interface.terminal import (
     Decoding,
     Fetching,
     RunProgress,
+    Trying,
     console,
     hang,
     plain_table,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from foldwise.runs.plan import Plan
     from foldwise.study.spec import Study
 
-D = TypeVar("D", Fetching, Decoding, RunProgress)
+D = TypeVar("D", Fetching, Decoding, Trying, RunProgress)
 WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
 MAX_NAMES = 10  # of classes in a line
 
@@ -41,7 +42,7 @@ class Terminal:
     """An observer of a run who prints what happens: one display at a time, and none is left at the end."""
 
     def __init__(self) -> None:
-        self.display: Fetching | Decoding | RunProgress | None = None
+        self.display: Fetching | Decoding | Trying | RunProgress | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +77,10 @@ class Terminal:
     def decoding(self, done: int, total: int) -> None:
         """Draw a bar."""
         self._shown(Decoding).show(done, total)
+
+    def trying(self, number: int, total: int) -> None:
+        """Draw a bar."""
+        self._shown(Trying).show(number, total)
 
     def checked(self, prepared: Prepared, costs: Costs, workers: int) -> None:
         """Print the check, without the table of configurations."""

@@ -132,6 +132,20 @@ class Decoding(_Bar):
         self.bar.update(self.task, completed=done, total=total, visible=True)
 
 
+class Trying(_Bar):
+    """A bar while configurations are tried."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            TextColumn("Trying configurations"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        )
+        self.task = self.bar.add_task("try", total=None, visible=False)
+
+    def show(self, number: int, total: int) -> None:
+        """Say which configuration is being tried."""
+        self.bar.update(self.task, completed=number - 1, total=total, visible=True)
+
+
 class RunProgress:
     """The live display of a run that is running; a plain line now and then where the output is no terminal."""
 

@@ -46,6 +46,9 @@ class Observer(Protocol):
     def decoding(self, done: int, total: int) -> None:
         """How many images are decoded."""
 
+    def trying(self, done: int, total: int) -> None:
+        """How many configurations are tried."""
+
     def checked(self, prepared: Prepared, costs: Costs, workers: int) -> None:
         """Everything a study asks for was tried once; training is about to begin."""
 
@@ -69,7 +72,7 @@ def _nothing(*_: Any, **__: Any) -> None:
 class Silent:
     """An observer that says nothing."""
 
-    fetching = fetched = decoding = checked = done_already = working = stopping = judged = _nothing
+    fetching = fetched = decoding = trying = checked = done_already = working = stopping = judged = _nothing
 
 
 @dataclass(frozen=True)
@@ -94,19 +97,24 @@ class RunOptions:
 
 
 def check(
-    file: StudyFile, *, progress: Progress | None = None, device: str = "auto"
+    file: StudyFile,
+    *,
+    progress: Progress | None = None,
+    trying: Progress | None = None,
+    device: str = "auto",
 ) -> tuple[Prepared, Costs]:
     """Decode, audit, fold and plan, and try everything once; nothing is trained.
 
     Args:
         progress: called with how many images are decoded, and of how many.
+        trying: called with how many configurations are tried, and of how many.
         device: for settings that say `auto`.
 
     Raises:
         FoldwiseError: everything that would stop the study.
     """
     prepared = prepare(file, progress=progress)
-    return prepared, preflight(prepared, device=device)
+    return prepared, preflight(prepared, device=device, trying=trying)
 
 
 def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFolder, Verdict]:
@@ -123,7 +131,9 @@ def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFo
     if all_settled(folder, prepared.plan):
         observer.done_already(prepared, folder)
     else:
-        observer.checked(prepared, preflight(prepared, device=options.device), workers)
+        observer.checked(
+            prepared, preflight(prepared, device=options.device, trying=observer.trying), workers
+        )
     # Not before everything was tried: a study that cannot run leaves no run folder behind.
     lay_out(prepared, folder.root)
     crew = Crew(folder, workers, options.device, threads)

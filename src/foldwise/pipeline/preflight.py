@@ -5,10 +5,12 @@ So that a wrong name, option, file or device is found by `foldwise check`, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from foldwise.data.cache.packed import check_room
 from foldwise.errors import FoldwiseError, SpecError
@@ -22,9 +24,10 @@ from foldwise.runs.plan import Plan, waiting_sentence, without
 from foldwise.study.training import Training
 
 if TYPE_CHECKING:
+    from foldwise.data.cache.packed import Packed
     from foldwise.data.folds.splits import Split
     from foldwise.learning.networks.network import DataShape
-    from foldwise.learning.training.estimate import Estimate
+    from foldwise.learning.training.estimate import Estimate, EvaluatedImages
     from foldwise.pipeline.preparing import Prepared
 
 
@@ -46,11 +49,14 @@ class Costs:
         return max(estimate.memory_mb for estimate in self.of.values())
 
 
-def preflight(prepared: Prepared, *, device: str = "auto") -> Costs:
+def preflight(
+    prepared: Prepared, *, device: str = "auto", trying: Callable[[int, int], None] | None = None
+) -> Costs:
     """Build every configuration once, so that a wrong name, option, file or device is found before any training.
 
     Args:
         device: for settings that say auto.
+        trying: called with how many configurations are tried, and of how many.
 
     Raises:
         SpecError: every metric, model, head, loss, optimiser or schedule that does not exist or fit, all at once.
@@ -67,7 +73,7 @@ def preflight(prepared: Prepared, *, device: str = "auto") -> Costs:
     for wanted in {configuration.training.device for configuration in prepared.configurations if not waits}:
         pick_device(wanted, device)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
-    costs, notes = _tried(prepared, smallest)
+    costs, notes = _tried(prepared, smallest, trying or (lambda done, total: None))
     if sentence := waiting_sentence(prepared.plan, waits):
         notes.insert(0, sentence)
     _check_measured(prepared)
@@ -92,20 +98,22 @@ def _rates(prepared: Prepared, costs: Mapping[str, Estimate], smallest: Split) -
     )
 
 
-def _tried(prepared: Prepared, smallest: Split) -> tuple[dict[str, Estimate], list[str]]:
+def _tried(
+    prepared: Prepared, smallest: Split, trying: Callable[[int, int], None]
+) -> tuple[dict[str, Estimate], list[str]]:
     """What each configuration takes, by its id, and what is to be said of it; every error of all of them at once."""
     from foldwise.learning.networks.describing import describe
-    from foldwise.learning.training.estimate import EvaluatedImages, estimate
+    from foldwise.learning.training.estimate import estimate
 
-    height, width = prepared.packed.shapes.max(axis=0).tolist()
-    evaluated = EvaluatedImages(len(smallest.validation), len(smallest.test), (height, width))
     costs: dict[str, Estimate] = {}
     notes: list[str] = []
     errors: list[FoldwiseError] = []
-    for row in prepared.configurations:
+    for number, row in enumerate(prepared.configurations, 1):
+        trying(number, len(prepared.configurations))
         shape, where = _shape(row.training, prepared), f"{prepared.file.path.name}, {row.name}"
         try:
             notes += describe(row.training, shape).warnings
+            evaluated = _evaluated(row.training, prepared.packed, smallest)
             costs[row.id] = estimate(row.training, shape, images=len(smallest.train), evaluated=evaluated)
         except FoldwiseError as error:
             located = f"{where}, {error.where}" if error.where else where
@@ -118,6 +126,26 @@ def _tried(prepared: Prepared, smallest: Split) -> tuple[dict[str, Estimate], li
     if errors:
         raise type(errors[0]).together(errors)
     return costs, notes
+
+
+def _evaluated(training: Training, packed: Packed, split: Split) -> EvaluatedImages:
+    """The images that a fit of a split is asked about, by the pixels there really are."""
+    from foldwise.learning.training.estimate import EvaluatedImages
+
+    shapes = packed.shapes
+    height, width = shapes.max(axis=0).tolist()
+    asked = np.concatenate([split.validation, split.test])
+    # Images of a step are padded to the largest of them, and images of one source stand beside each other.
+    order = np.random.default_rng(0).permutation(split.train)
+    steps = np.array_split(order, -(-len(order) // training.batch_size))
+    padded = [shapes[cases].max(axis=0).prod() for cases in steps]
+    return EvaluatedImages(
+        len(split.validation),
+        len(split.test),
+        (height, width),
+        mean_px=float(shapes[asked].prod(axis=1).mean()),
+        step_px=float(np.mean(padded)),
+    )
 
 
 @contextmanager

@@ -1,9 +1,12 @@
 """Estimates: they grow with what is asked, and say nothing that was not measured."""
 
+import time
+
 import pytest
 from networks_to_try import CLASSIFY, SEGMENT, training
 
 import foldwise.learning.training.estimate as fitting
+import foldwise.learning.training.trial_steps as trials
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape
@@ -55,8 +58,50 @@ def test_asking_about_whole_images_counts_after_every_epoch_and_by_the_pixel():
     larger = estimate(
         crops, DataShape(task=SEGMENT, **ask), evaluated=EvaluatedImages(20, 20, (128, 128))
     ).seconds_per_fit
-    assert asked > 2 * alone  # 220 looks at images beside 20 that are learned from
-    assert larger > 4 * asked
+    fixed = fitting._FIT_S + 10 * fitting._STEP_S
+    assert asked - fixed > 2 * (alone - fixed)  # 220 looks at images beside 20 that are learned from
+    assert larger - fixed > 4 * (asked - fixed)
+
+
+def test_the_pixels_that_there_are_count_and_not_those_of_the_largest_image():
+    ask = {**ASK, "size_hw": None}
+    looked = EvaluatedImages(20, 20, (256, 256), mean_px=64.0**2)
+    whole = training("unet", epochs=10, steps_per_epoch=1, batch_size=2, crop_px=32)
+    largest = estimate(whole, DataShape(task=SEGMENT, **ask), evaluated=EvaluatedImages(20, 20, (256, 256)))
+    real = estimate(whole, DataShape(task=SEGMENT, **ask), evaluated=looked)
+    assert largest.seconds_per_test == pytest.approx(16 * real.seconds_per_test)
+    assert largest.memory_mb == real.memory_mb  # that is of the largest
+
+
+@pytest.mark.parametrize("side", [2048, 6000])
+def test_images_however_large_are_tried_in_seconds(side):
+    ask = {**ASK, "size_hw": (side, side)}
+    for remembered in (trials.passes_of, trials.rule_of):
+        remembered.cache_clear()
+    began = time.process_time()
+    said = estimate(
+        training("unet", epochs=10),
+        DataShape(task=SEGMENT, **ask),
+        evaluated=EvaluatedImages(8, 8, (side, side)),
+    )
+    assert time.process_time() - began < 30
+    assert said.seconds_per_fit > 60
+    assert said.memory_mb > 1000
+
+
+def test_tiles_with_margins_are_seen_more_than_once():
+    passes = trials.Passes(2, (64, 64), 1.0, 1.0, 1, 1, (), trials.Need(4096.0), 32)
+    assert passes.seen_again((1000, 1000)) == 1
+    side = trials.Need(4096.0).side_px(32)
+    assert passes.look_bytes((4000, 4000)) == 4096.0 * side**2
+    assert 1 < passes.seen_again((4000, 4000)) < (side / (side - 2 * trials.MARGIN_PX)) ** 2 + 1
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "smaller"), [((60, 60), (60, 60)), ((1024, 512), (256, 128)), ((9000, 64), (512, 64))]
+)
+def test_large_images_are_tried_in_their_proportions(size_hw, smaller):
+    assert trials.smaller(size_hw, 2**15) == smaller
 
 
 def test_stored_features_are_those_of_every_image():
@@ -70,8 +115,8 @@ def test_stored_features_are_those_of_every_image():
 def timed(monkeypatch):
     """Every piece of work that is timed, none of it before or kept for later."""
     works = []
-    monkeypatch.setattr(fitting, "_seconds", lambda work: works.append(work) or 1.0)
-    remembering = (fitting._passes, fitting._rule, fitting._update)
+    monkeypatch.setattr(trials, "seconds_of", lambda work: works.append(work) or 1.0)
+    remembering = (trials.passes_of, trials.rule_of, trials.update_of)
     for one in remembering:
         one.cache_clear()
     yield works

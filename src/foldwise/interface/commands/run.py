@@ -10,7 +10,7 @@ import typer
 
 from foldwise.errors import ItemsFailed
 from foldwise.interface.observer import Terminal, fail_if_items_failed, say_check
-from foldwise.interface.terminal import Decoding, Device, RunPath, console
+from foldwise.interface.terminal import Device, RunPath, console
 from foldwise.text import count
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def check(
     from foldwise.runs.launchers import default_workers
     from foldwise.study.reading import open_study
 
-    with Decoding() as decoding:
-        file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))
-        prepared, costs = pipeline.check(file, progress=decoding.show)
+    file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))
+    with Terminal() as terminal:
+        prepared, costs = pipeline.check(file, progress=terminal.decoding, trying=terminal.trying)
     say_check(prepared, costs, workers=default_workers("auto", prepared.study.threads))
 
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
-from foldwise.learning.networks.describing import Architecture, architecture
-from foldwise.learning.networks.models import build
-from foldwise.learning.networks.network import DataShape, layout_for
-from foldwise.learning.objectives.losses import make_loss
-from foldwise.learning.objectives.optimizers import make_optimizer
+from foldwise.data.batches.batches import BATCH_PIXELS
+from foldwise.learning.networks.describing import architecture
+from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.pretraining import make_pretraining
+from foldwise.learning.training.trial_steps import Named, Passes, passes_of, rule_of, update_of
 from foldwise.runs.planning import pretraining
 from foldwise.study.configurations import identity
-from foldwise.study.training import NO_PRETRAINING, Augment, Choice, Training
+from foldwise.study.training import NO_PRETRAINING, Augment, Training
 
-_TIMED_PIXELS, _TIMED_IMAGES = 2**17, 2  # at most so many pixels at a time, but at least so many images
-_TIMED_TIMES, _TIMED_AT_MOST_S = 3, 1.0
+# Beside the passes, measured on one core: setting up, writing and reading what a fit leaves; fetching and stepping;
+# a pixel of a channel that is turned, zoomed or shifted.
+_FIT_S, _STEP_S, _MOVED_PX_S = 0.3, 1e-3, 3e-8
+# The best weights so far, and three copies where they are written; the process grows by so much in a fit of next to nothing.
+_COPIES, _GROWTH_BYTES, _READ = 4.5, 8e6, 1 / 3
+# Times what a step keeps for its gradient: gradients on their way, and what the heap holds between steps and looks. It
+# was 1.2 to 2.4 in nine studies (`benchmarks/foretold.py`).
+_HELD = 1.7
+# Counting the decisions about a pixel: truth, probabilities and bins of every class.
+_COUNTED_BYTES = 40
 _BYTES_PER_MB = 1e6
 ASSUMED_HW = (256, 256)  # of images of different sizes
 _STATES = {"sgd": 1, "rmsprop": 1, "adam": 2, "adamw": 2}  # numbers an optimiser keeps for each parameter
@@ -38,8 +39,8 @@ class Estimate:
         seconds_for_features: one pass of a frozen encoder over the images; 0 where features are not stored.
         seconds_for_pretraining: of the network of one fold; 0 where it is not pretrained.
         seconds_per_test: of one look at a test fold through the whole network.
-        memory_mb: weights, gradients, the optimiser's numbers and what a step keeps for its gradient, in 10^6
-            bytes; the program itself comes on top.
+        memory_mb: the most at a time, in 10^6 bytes: weights with their copies, gradients, the optimiser's numbers, and
+            what a step keeps for its gradient, or what a look at the largest image takes; the program comes on top.
     """
 
     seconds_per_fit: float
@@ -62,12 +63,16 @@ class EvaluatedImages:
     Args:
         validation: images of the inner validation, looked at after every epoch.
         test: images of the test fold, looked at once.
-        size_hw: their height and width; that of the images trained on where None.
+        size_hw: the largest height and width; those of the images trained on where None.
+        mean_px: pixels of one of them, on average; those of the largest where None.
+        step_px: pixels of an image of a step, with what pads it, where images are not cropped; likewise.
     """
 
     validation: int
     test: int
     size_hw: tuple[int, int] | None = None
+    mean_px: float | None = None
+    step_px: float | None = None
 
 
 def estimate(
@@ -75,7 +80,8 @@ def estimate(
 ) -> Estimate:
     """Build the network, time one step of a few images and one look at them, and multiply.
 
-    A network that another configuration had is not built and timed again.
+    A network that another configuration had is not built and timed again. Timing one takes a few seconds at most, however
+    large the images are: they are tried smaller, and time is in proportion to pixels.
 
     Args:
         training: the configuration; its weights are not loaded, as they take no time.
@@ -96,32 +102,57 @@ def estimate(
 def _without_pretraining(
     training: Training, shape: DataShape, *, images: int, evaluated: EvaluatedImages
 ) -> Estimate:
-    whole_hw = evaluated.size_hw or shape.size_hw or ASSUMED_HW
     size_hw = (training.crop_px, training.crop_px) if training.crop_px else shape.size_hw or ASSUMED_HW
-    trained = replace(shape, size_hw=size_hw)
-    # As many as a batch has, if they are small: gradients of the weights cost the same for few images and many.
-    num = max(_TIMED_IMAGES, min(training.batch_size, _TIMED_PIXELS // (size_hw[0] * size_hw[1])))
-    passes = _passes(architecture(training), trained, num)
-    loss_s, loss_bytes = _rule(_Named(str(identity(training)["loss"]), training.loss), trained, num)
-    update = _update(_Named(training.optimizer.name, training.optimizer), passes.learning)
-    # Layers work by the pixel, so a whole image takes as much longer than a crop as it is larger.
-    per_look = passes.look / num * whole_hw[0] * whole_hw[1] / (size_hw[0] * size_hw[1])
-    timed = _Timed((passes.learn + loss_s) / num, update, per_look)
+    largest_hw = evaluated.size_hw or shape.size_hw or ASSUMED_HW
+    step_px = (None if training.crop_px else evaluated.step_px) or float(math.prod(size_hw))
+    design = architecture(training)
+    passes = passes_of(design, replace(shape, size_hw=size_hw), training.batch_size)
+    tried, px = replace(shape, size_hw=passes.size_hw), passes.num * math.prod(passes.size_hw)
+    loss_s, loss_bytes = rule_of(Named(str(identity(training)["loss"]), training.loss), tried, passes.num)
+    update = update_of(Named(training.optimizer.name, training.optimizer), passes.learning)
+    # Layers work by the pixel, so an image takes as much longer as it is larger; in tiles some of it is seen twice.
+    whole_px = (evaluated.mean_px or float(math.prod(largest_hw))) * passes.seen_again(largest_hw)
+    per_look = passes.look / px * whole_px
+    moved = shape.in_channels * step_px * _MOVED_PX_S if _moves(training.augment) else 0.0
+    timed = _Timed((passes.learn + loss_s) / px * step_px + moved, update + _STEP_S, per_look)
     unchanged = training.augment == Augment() and training.crop_px is None
     # The images then look the same to a frozen encoder in every epoch, so that it need see them only once.
     stored = training.freeze == "encoder" and not shape.segmentation and unchanged
     stored &= training.pretrain == NO_PRETRAINING
-    learns = sum(math.prod(shape) for shape in passes.learning)
-    # Of every weight one, and of those that learn a gradient and what the optimiser keeps.
-    numbers = passes.parameters + learns * (1 + _STATES.get(training.optimizer.name, 2))
+    fit_s = _fit_seconds(training, timed, images=images, evaluated=evaluated, stored=stored)
+    step_bytes = _HELD * (passes.kept_bytes + loss_bytes) / px * step_px * training.batch_size
+    largest = _look_bytes(training, shape, passes, largest_hw) if evaluated.test or stored else 0.0
+    # A frozen encoder that fits share is only looked through.
+    most = largest if stored else max(step_bytes, largest)
     return Estimate(
-        seconds_per_fit=_fit_seconds(training, timed, images=images, evaluated=evaluated, stored=stored),
+        seconds_per_fit=fit_s + _FIT_S,
         seconds_for_features=per_look * (images + evaluated.validation + evaluated.test) if stored else 0.0,
-        memory_mb=(4 * numbers + (passes.kept_bytes + loss_bytes) / num * training.batch_size)
-        / _BYTES_PER_MB,
+        memory_mb=(_GROWTH_BYTES + 4 * _numbers(training, passes, stored=stored) + most) / _BYTES_PER_MB,
         parameters=passes.parameters,
         seconds_per_test=per_look * evaluated.test,
     )
+
+
+def _look_bytes(training: Training, shape: DataShape, passes: Passes, size_hw: tuple[int, int]) -> float:
+    """What evaluation takes for as many images of this size as it looks at together."""
+    counted = _COUNTED_BYTES * shape.num_classes if shape.segmentation else 0
+    together = max(1, min(training.batch_size, BATCH_PIXELS["cpu"] // math.prod(size_hw)))
+    return together * (passes.look_bytes(size_hw) + counted * math.prod(size_hw))
+
+
+def _numbers(training: Training, passes: Passes, *, stored: bool) -> float:
+    """Of every weight one and its copies, and of those that learn a gradient and what the optimiser keeps.
+
+    A frozen encoder that fits share is read by each of them once, when all is written.
+    """
+    learns = sum(math.prod(shape) for shape in passes.learning)
+    copied = learns + (passes.parameters - learns) * _READ if stored else passes.parameters
+    return passes.parameters + copied * _COPIES + learns * (1 + _STATES.get(training.optimizer.name, 2))
+
+
+def _moves(augment: Augment) -> bool:
+    """Whether pixels are drawn anew between others, which takes far longer than to flip them."""
+    return bool(augment.rotate_deg or augment.scale or augment.shift)
 
 
 @dataclass(frozen=True)
@@ -139,118 +170,8 @@ def _fit_seconds(
     """All epochs of a fit and its looks; with stored features, the encoder's part is not done again."""
     steps = training.steps_per_epoch or math.ceil(images / training.batch_size)
     images_trained = images if training.steps_per_epoch is None else steps * training.batch_size
-    # Stored features spare the pass of the encoder. Timings are noisy, so their difference may fall below 0.
-    per_image = max(timed.image - timed.look, 0.0) if stored else timed.image
+    # Of stored features only the head learns: gradients of its weights take about as long as a step with them.
+    per_image, per_step = (0.0, 2 * timed.update) if stored else (timed.image, timed.update)
     seen_at_last = images + evaluated.test if evaluated.test else 0  # the training part too is scored, once
     num_evaluated = 0 if stored else evaluated.validation * training.epochs + seen_at_last
-    return (per_image * images_trained + timed.update * steps) * training.epochs + timed.look * num_evaluated
-
-
-@dataclass(frozen=True)
-class _Passes:
-    """One network on a few images, whatever its loss and optimiser are.
-
-    Args:
-        learn: seconds of a pass forth and back.
-        look: seconds of what evaluation does with them.
-        kept_bytes: what is kept between the two passes.
-        learning: shapes of those that learn.
-    """
-
-    learn: float
-    look: float
-    kept_bytes: int
-    parameters: int
-    learning: tuple[tuple[int, ...], ...]
-
-
-# What follows is timed once and remembered: configurations share networks, losses and optimisers.
-@lru_cache(maxsize=256)
-def _passes(design: Architecture, shape: DataShape, num: int) -> _Passes:
-    assert shape.size_hw is not None
-    network = build(design.training, shape, seed=0)
-    network = network.to(memory_format=layout_for(network))
-    x_NCHW = torch.zeros(num, shape.in_channels, *shape.size_hw)
-
-    def learn() -> None:
-        network.train()
-        network.zero_grad()
-        network(x_NCHW).sum().backward()
-
-    def look() -> None:
-        network.eval()
-        with torch.inference_mode():
-            network(x_NCHW)
-
-    parameters = list(network.parameters())
-    kept_bytes = _kept_bytes(learn, but=parameters)
-    learning = tuple(tuple(parameter.shape) for parameter in parameters if parameter.requires_grad)
-    num_parameters = sum(parameter.numel() for parameter in parameters)
-    return _Passes(_seconds(learn), _seconds(look), kept_bytes, num_parameters, learning)
-
-
-@dataclass(frozen=True)
-class _Named:
-    """A choice, known again by what its cost depends on."""
-
-    key: str
-    choice: Choice = field(compare=False)
-
-
-@lru_cache(maxsize=256)
-def _rule(loss: _Named, shape: DataShape, num: int) -> tuple[float, int]:
-    """Seconds of a loss forth and back, and the bytes that it keeps between."""
-    K, pixels = shape.num_classes, shape.size_hw if shape.segmentation and shape.size_hw else ()
-    labels = (K,) if shape.task == "multilabel_classification" else ()
-    target = torch.zeros(num, *labels, *pixels, dtype=torch.uint8)
-    logits = torch.randn(num, K, *pixels, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    counts = torch.ones(K).numpy()
-    loss_of = make_loss(loss.choice, task=shape.task, num_classes=K, class_counts=counts, num_cases=2)
-
-    def learn() -> None:
-        loss_of(logits, target).backward()
-
-    kept_bytes = _kept_bytes(learn, but=[])
-    return _seconds(learn), kept_bytes
-
-
-@lru_cache(maxsize=256)
-def _update(optimizer_choice: _Named, shapes: tuple[tuple[int, ...], ...]) -> float:
-    """Seconds of one step of an optimiser."""
-    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
-    for parameter in parameters:
-        parameter.grad = torch.zeros_like(parameter)
-    optimizer = make_optimizer(optimizer_choice.choice, parameters, "cpu")
-    optimizer.step()  # the first one makes its running means
-    return _seconds(optimizer.step)
-
-
-def _kept_bytes(work: Callable[[], None], *, but: Iterable[Tensor]) -> int:
-    """Of what is kept for the gradient while `work` is done for the first time, but for some tensors."""
-    # By storage: several of the tensors that are kept may be views of one.
-    kept_bytes_by_storage: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept_bytes_by_storage[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    own = {parameter.untyped_storage().data_ptr() for parameter in but}
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        work()
-    return sum(size for pointer, size in kept_bytes_by_storage.items() if pointer not in own)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    """Of one piece of work: the best of a few, as whatever else the machine does can only make it slower.
-
-    The time of the processor is counted where it is the shorter one: other programs take none of that.
-    """
-    best, began = float("inf"), time.perf_counter()
-    for _ in range(_TIMED_TIMES):
-        start, start_busy = time.perf_counter(), time.process_time()
-        work()
-        busy = (time.process_time() - start_busy) / torch.get_num_threads()
-        best = min(best, time.perf_counter() - start, busy or float("inf"))
-        if time.perf_counter() - began > _TIMED_AT_MOST_S:
-            break
-    return best
+    return (per_image * images_trained + per_step * steps) * training.epochs + timed.look * num_evaluated

@@ -1,0 +1,196 @@
+"""One network, loss or optimiser tried on a few pixels: how long its passes take, and what they keep.
+
+Each is tried once and remembered: configurations share networks, losses and optimisers.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from foldwise.learning.networks.describing import Architecture
+from foldwise.learning.networks.models import build
+from foldwise.learning.networks.network import DataShape, layout_for
+from foldwise.learning.networks.tiles import BUDGET_BYTES, LARGEST_PX, MARGIN_PX, Need, need_of, step_of
+from foldwise.learning.objectives.losses import make_loss
+from foldwise.learning.objectives.optimizers import make_optimizer
+from foldwise.study.training import Choice
+
+# A step is tried with so many pixels, first with few, and with more where these took so little time that layers were
+# hardly busy: 220 images at native sizes, tried whole, had not been timed after 16 minutes.
+_TIMED_PIXELS, _TIMED_IMAGES = (2**13, 2**15, 2**17), 2
+_BUSY_S = 0.4
+_TIMED_TIMES, _TIMED_AT_MOST_S = 3, 1.0
+_LEAST_PX, _MULTIPLE_PX = (
+    64,
+    32,
+)  # of a side, where a large image is tried as a smaller one; all strides divide it
+
+
+@dataclass(frozen=True)
+class Passes:
+    """One network on `num` images of a size, whatever its loss and optimiser are.
+
+    Args:
+        learn: seconds of a pass forth and back.
+        look: seconds of what evaluation does with them.
+        kept_bytes: what is kept between the two passes.
+        learning: shapes of those that learn.
+        need: the memory of one image on its way through the network.
+        step: what tiles start at multiples of.
+    """
+
+    num: int
+    size_hw: tuple[int, int]
+    learn: float
+    look: float
+    kept_bytes: int
+    parameters: int
+    learning: tuple[tuple[int, ...], ...]
+    need: Need
+    step: int
+
+    def _side_px(self, size_hw: tuple[int, int]) -> int | None:
+        if max(size_hw) <= LARGEST_PX or self.need.bytes(*size_hw) <= BUDGET_BYTES:
+            return None
+        return self.need.side_px(self.step)
+
+    def seen_again(self, size_hw: tuple[int, int]) -> float:
+        """How many times an image of this size is seen: more than once where its tiles have margins."""
+        side = self._side_px(size_hw)
+        if side is None:
+            return 1.0
+        useful = max(side - 2 * MARGIN_PX, MARGIN_PX)
+        return math.prod(
+            math.ceil(max(length - side, 0) / useful) * side + side for length in size_hw
+        ) / math.prod(size_hw)
+
+    def look_bytes(self, size_hw: tuple[int, int]) -> float:
+        """What one image of this size takes on its way, or one of its tiles."""
+        side = self._side_px(size_hw)
+        return self.need.bytes(*size_hw) if side is None else self.need.bytes(side, side)
+
+
+@lru_cache(maxsize=256)
+def passes_of(design: Architecture, shape: DataShape, batch_size: int) -> Passes:
+    """The passes of as many pixels as take a while, at most of a batch, but of two images at least."""
+    assert shape.size_hw is not None
+    passes: Passes | None = None
+    for pixels in _TIMED_PIXELS:
+        size_hw = smaller(shape.size_hw, pixels // _TIMED_IMAGES) if shape.segmentation else shape.size_hw
+        num = max(_TIMED_IMAGES, min(batch_size, pixels // math.prod(size_hw)))
+        if passes is not None and (passes.num, passes.size_hw) == (num, size_hw):
+            break
+        passes = _tried(design, replace(shape, size_hw=size_hw), num)
+        if passes.learn > _BUSY_S:
+            break
+    assert passes is not None
+    return passes
+
+
+def smaller(size_hw: tuple[int, int], pixels: int) -> tuple[int, int]:
+    """A size of about so many pixels in the same proportions; the size itself where it is no larger."""
+    shrunk = math.sqrt(pixels / math.prod(size_hw))
+    if shrunk >= 1:
+        return size_hw
+    short = max(round(min(size_hw) * shrunk / _MULTIPLE_PX) * _MULTIPLE_PX, min(_LEAST_PX, min(size_hw)))
+    long = max(round(pixels / short / _MULTIPLE_PX) * _MULTIPLE_PX, _LEAST_PX)
+    return (short, long) if size_hw[0] <= size_hw[1] else (long, short)
+
+
+def _tried(design: Architecture, shape: DataShape, num: int) -> Passes:
+    assert shape.size_hw is not None
+    network = build(design.training, shape, seed=0)
+    network = network.to(memory_format=layout_for(network))
+    x_NCHW = torch.zeros(num, shape.in_channels, *shape.size_hw)
+
+    def learn() -> None:
+        network.train()
+        network.zero_grad()
+        network(x_NCHW).sum().backward()
+
+    def look() -> None:
+        network.eval()
+        with torch.inference_mode():
+            network(x_NCHW)
+
+    parameters = list(network.parameters())
+    kept_bytes = kept_by(learn, but=parameters)
+    learning = tuple(tuple(parameter.shape) for parameter in parameters if parameter.requires_grad)
+    num_parameters = sum(parameter.numel() for parameter in parameters)
+    seconds = seconds_of(learn), seconds_of(look)
+    need, step = need_of(network, shape.in_channels), step_of(network)
+    return Passes(num, shape.size_hw, *seconds, kept_bytes, num_parameters, learning, need, step)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A choice, known again by what its cost depends on."""
+
+    key: str
+    choice: Choice = field(compare=False)
+
+
+@lru_cache(maxsize=256)
+def rule_of(loss: Named, shape: DataShape, num: int) -> tuple[float, int]:
+    """Seconds of a loss forth and back, and the bytes that it keeps between."""
+    K, pixels = shape.num_classes, shape.size_hw if shape.segmentation and shape.size_hw else ()
+    labels = (K,) if shape.task == "multilabel_classification" else ()
+    target = torch.zeros(num, *labels, *pixels, dtype=torch.uint8)
+    logits = torch.randn(num, K, *pixels, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    counts = torch.ones(K).numpy()
+    loss_of = make_loss(loss.choice, task=shape.task, num_classes=K, class_counts=counts, num_cases=2)
+
+    def learn() -> None:
+        loss_of(logits, target).backward()
+
+    kept_bytes = kept_by(learn, but=[])
+    return seconds_of(learn), kept_bytes
+
+
+@lru_cache(maxsize=256)
+def update_of(optimizer_choice: Named, shapes: tuple[tuple[int, ...], ...]) -> float:
+    """Seconds of one step of an optimiser."""
+    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer = make_optimizer(optimizer_choice.choice, parameters, "cpu")
+    optimizer.step()  # the first one makes its running means
+    return seconds_of(optimizer.step)
+
+
+def kept_by(work: Callable[[], None], *, but: Iterable[Tensor]) -> int:
+    """Of what is kept for the gradient while `work` is done for the first time, but for some tensors."""
+    # By storage: several of the tensors that are kept may be views of one.
+    kept_bytes_by_storage: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept_bytes_by_storage[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    own = {parameter.untyped_storage().data_ptr() for parameter in but}
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        work()
+    return sum(size for pointer, size in kept_bytes_by_storage.items() if pointer not in own)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Of one piece of work: the best of a few, as whatever else the machine does can only make it slower.
+
+    The time of the processor is counted where it is the shorter one: other programs take none of that.
+    """
+    best, began = float("inf"), time.perf_counter()
+    for _ in range(_TIMED_TIMES):
+        start, start_busy = time.perf_counter(), time.process_time()
+        work()
+        busy = (time.process_time() - start_busy) / torch.get_num_threads()
+        best = min(best, time.perf_counter() - start, busy or float("inf"))
+        if time.perf_counter() - began > _TIMED_AT_MOST_S:
+            break
+    return best
