@@ -102,6 +102,25 @@ def test_a_column_that_is_no_configuration_is_left_out_or_asked_about(tmp_path, 
     assert [one["name"] for one in verdict["configurations"]] == ["unet", "vit"]
 
 
+def test_a_table_that_lies_on_its_side_is_asked_about(tmp_path):
+    turned = two().set_index("image").T.reset_index(names="name")
+    assert "24 columns of scores and 2 rows: is a row a configuration?" in asked(
+        [write(tmp_path / "a.csv", turned)]
+    )
+
+
+@pytest.mark.parametrize("form", ["{:.1%}", "{:.1f} %"])
+def test_a_column_of_per_cent_does_not_vanish(tmp_path, form):
+    table = two().assign(mlp=two(1)["vit"].map(form.format))
+    assert "24 scores are no number: line 2, column mlp: " in asked([write(tmp_path / "a.csv", table)])
+
+
+def test_commas_within_commas_are_asked_about(tmp_path):
+    table = two().astype({"vit": str})
+    table["vit"] = table["vit"].str.replace(".", ",")
+    assert "24 scores are no number: line 2, column vit: " in asked([write(tmp_path / "a.csv", table)])
+
+
 def test_an_index_is_the_case_where_nothing_else_is(tmp_path):
     verdict = judge_files(
         [write(tmp_path / "a.csv", two().assign(image=range(24)).rename(columns={"image": ""}))]

@@ -12,7 +12,7 @@ from foldwise.judging.external.options import Roles, ScoreOptions
 from foldwise.judging.external.text import EMPTY, UNNAMED, Text
 from foldwise.metrics.names import named_score, plain, words_of
 from foldwise.metrics.outputs import Floats
-from foldwise.text import some
+from foldwise.text import count, some
 
 COUNTERS = ("index", "idx", "row", "nr", "no", "number", "id", "levelindex", "")
 # The last word of what is measured of a case or computed of others, and is no score of a model.
@@ -27,6 +27,7 @@ NO_SCORES = frozenset(_NO_SCORES.split())
 _UNITS = "mm cm um m ml l kg g years px voxels s ms min h hours days percent"
 UNITS = frozenset(_UNITS.split())
 COUNTING = ("n", "num", "number", "count", "no")
+TURNED_OVER, MANY = 3, 6  # times as many columns as rows, and so many: images side by side
 OTHER_SCALE = 10  # times the others, which lie between 0 and 1
 
 
@@ -70,6 +71,12 @@ def refuse_doubtful(text: Text, names: Sequence[str]) -> None:
     Raises:
         DataError: some look like something else, by their names or next to the others.
     """
+    if len(names) >= max(MANY, TURNED_OVER * len(text.sample)):
+        what = (
+            f"{len(names)} columns of scores and {count(len(text.sample), 'row')}: is a row a configuration?"
+        )
+        cure = "Write a row per image and a column per configuration, or name all these columns with --score."
+        raise DataError(what, where=text.name, cure=cure)
     numbers = {name: _numbers(text, name) for name in names}
     doubts = {name: "by its name" for name in names if named_otherwise(name)}
     doubts |= {name: "a running number" for name in names if name not in doubts and _running(numbers[name])}

@@ -144,7 +144,8 @@ def _refuse_twice(piece: Piece, last_rows: Places) -> None:
     raise DataError(
         f"{count(len(again), 'score is', 'scores are')} there twice: {some(listed, 3)}",
         where=piece.file,
-        cure="Keep one. If a column tells runs, seeds or classes apart, name it with --repeat, or keep one class only.",
+        cure="Keep one. If a column tells runs or seeds apart, name it with --repeat; of a row per class, keep one class, "
+        "or write their mean.",
     )
 
 

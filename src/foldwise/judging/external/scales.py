@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from foldwise.errors import DataError
@@ -12,7 +15,10 @@ from foldwise.metrics.outputs import Floats
 from foldwise.metrics.table import METRICS
 from foldwise.text import count
 
-FACTOR = 50  # between two configurations: per cent are 100 times a fraction, um 1000 times a mm
+FACTOR = (
+    50  # between the medians of two configurations: per cent are 100 times a fraction, um 1000 times a mm
+)
+MEAN_FACTOR = 10  # of the means at the same time: of losses near 0 the medians may lie that far apart
 GAP, SHARE_GAP = 100, 10  # between two scores of one configuration that follow each other by size
 SOME = 0.1  # of its scores lie beyond the gap: a single distance may well be 100 times any other
 SMALL = 0.01  # smaller ones count as this: losses come as near to 0 as they like
@@ -35,10 +41,8 @@ def refuse_scales(grid: Grid, metric: str) -> None:
     if not measured or max(sizes[place].max() for place in measured) <= 1:
         return
     least, *_, most = sorted([*measured, measured[0]], key=lambda place: float(sizes[place].mean()))
-    # By the mean and by the median: one distance moves the first, and losses near 0 the second.
-    apart = all(
-        middle(sizes[most]) >= FACTOR * max(middle(sizes[least]), SMALL) for middle in (np.mean, np.median)
-    )
+    mean, median = (_ratio(sizes[most], sizes[least], middle) for middle in (np.mean, np.median))
+    apart = median >= FACTOR and mean >= MEAN_FACTOR
     if apart or (share and sizes[least].max() <= 1 < sizes[most].max()):
         ends = " and ".join(
             f"{names[place]} from {sizes[place].min():g} to {sizes[place].max():g}" for place in (least, most)
@@ -48,6 +52,10 @@ def refuse_scales(grid: Grid, metric: str) -> None:
         limit = _limit(sizes[place], share=share)
         if limit is not None:
             raise _within(piece, place, limit)
+
+
+def _ratio(more: Floats, less: Floats, middle: Callable[[Floats], Any]) -> float:
+    return float(middle(more)) / max(float(middle(less)), SMALL)
 
 
 def _limit(sizes: Floats, *, share: bool) -> float | None:

@@ -24,6 +24,7 @@ EMPTY = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "Non
 COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 UNNAMED = re.compile(r"Unnamed: \d+")  # as pandas calls a column without a name
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)  # by which Excel is told
+MEANT = re.compile(r"[-+]?(\d*[.,]\d+|\d+) ?%|[-+]?\d*,\d+")
 SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
@@ -61,9 +62,13 @@ class Text:
         return "," if commas and self.separator != "," else "."
 
     def numeric(self, column: str) -> bool:
-        """Whether most cells of the sample are numbers, or empty; a column without name and cells holds none."""
+        """Whether most cells of the sample are numbers, or empty; a column without name and cells holds none.
+
+        ``87%`` counts, and ``0,81`` between commas: meant as a number, it is refused where it is read.
+        """
         cells = [row[column] for row in self.sample if row[column] not in EMPTY]
-        most = 2 * sum(self.number(cell) is not None for cell in cells) >= len(cells)
+        numbers = sum(self.number(cell) is not None or bool(MEANT.fullmatch(cell)) for cell in cells)
+        most = 2 * numbers >= len(cells)
         return most and bool(cells or not UNNAMED.fullmatch(column))
 
 
