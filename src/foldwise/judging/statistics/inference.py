@@ -139,48 +139,68 @@ def compare(
     winner = int((estimate >= estimate.max() - TIE).argmax())
     error_CC = variance.among_all_pairs()
     t_CC = studentized(estimate[:, None] - estimate[None, :], error_CC)
-    least = float(
-        np.delete(t_CC[winner], winner).min()
-    )  # by how much the winner is ahead of its nearest rival
-    above = np.triu_indices(C, 1)
-    drawn = estimate[None, :]
-    for drawn in growing(
-        drawn_estimates(variance), alpha=alpha, pairs=C * C, seed=seed, first=draws, most=most
-    ):
-        of_one_Cb = _largest(drawn, error_CC)
-        of_all_b = of_one_Cb.max(axis=0)
-        p_clear = max(float(tail(own, np.array(least))) for own in of_one_Cb)
-        p_CC = tail(of_all_b, np.abs(t_CC))
-        if settled(np.append(p_CC[above], p_clear), alpha, len(drawn)):
+    every = growing(drawn_estimates(variance), alpha=alpha, pairs=C * C, seed=seed, first=draws, most=most)
+    for drawn in every:
+        both = _both_families(drawn, error_CC, t_CC, winner, alpha=alpha)
+        if settled(np.append(both.p_CC[np.triu_indices(C, 1)], both.p_clear), alpha, len(drawn)):
             break
-    limits = limit_of(of_all_b, alpha), max(limit_of(own, alpha) for own in of_one_Cb)
-    p_better, low = _closed(np.where(t_CC > 0, p_CC, 1.0), _less(estimate, limits[0], error_CC))
-    clear = p_clear <= alpha
-    rivals = np.arange(C) != winner
-    p_better[winner, rivals] = np.minimum(p_better[winner, rivals], p_clear)
-    if clear:
-        with_best = _less(estimate, limits[1], error_CC)
-        for pairs in ((winner, rivals), (rivals, winner)):
-            low[pairs] = np.maximum(low[pairs], with_best[pairs])
+    p_better, low = _told_apart(estimate, error_CC, t_CC, winner, both, alpha=alpha)
     alone, p_alone = _each_alone(variance, drawn, alpha=alpha)
     error = variance.of_differences()[winner]
     # Never below what one planned pair takes, as the limit of few pairs in few draws can be.
-    beyond = max(float(norm.ppf(1 - alpha / 2)), limits[1])
+    beyond = max(float(norm.ppf(1 - alpha / 2)), both.best_limit)
     return Comparison(
         winner=winner,
         low=np.maximum(low, -variance.reach),
         p_better=p_better,
-        clear=clear,
+        clear=both.p_clear <= alpha,
         p_wins=np.bincount((estimate + drawn).argmax(axis=1), minlength=C) / len(drawn),
         error_all=error_CC,
         alone=alone,
         p_alone=p_alone,
-        pairs_limit=limits[0],
-        best_limit=limits[1],
+        pairs_limit=both.pairs_limit,
+        best_limit=both.best_limit,
         draws=len(drawn),
-        minimal_detectable_difference=float((beyond + POWER) * np.median(error[rivals])),
+        minimal_detectable_difference=float((beyond + POWER) * np.median(np.delete(error, winner))),
         run_share=_run_share(variance, error, winner),
     )
+
+
+@dataclass(frozen=True)
+class _Families:
+    """What draws say of the largest |t|: of all pairs, and of the pairs of one configuration, whichever it is."""
+
+    p_CC: Floats
+    p_clear: float
+    pairs_limit: float
+    best_limit: float
+
+
+def _both_families(drawn: Floats, error_CC: Floats, t_CC: Floats, winner: int, *, alpha: float) -> _Families:
+    """The p values of all pairs, that of the winner's lead over its nearest rival, and both limits."""
+    of_one_Cb = _largest(drawn, error_CC)
+    of_all_b = of_one_Cb.max(axis=0)
+    lead = np.array(np.delete(t_CC[winner], winner).min())
+    return _Families(
+        p_CC=tail(of_all_b, np.abs(t_CC)),
+        p_clear=max(float(tail(own, lead)) for own in of_one_Cb),
+        pairs_limit=limit_of(of_all_b, alpha),
+        best_limit=max(limit_of(own, alpha) for own in of_one_Cb),
+    )
+
+
+def _told_apart(
+    estimate: Floats, error_CC: Floats, t_CC: Floats, winner: int, both: _Families, *, alpha: float
+) -> tuple[Floats, Floats]:
+    """(C, C) the least alpha at which the row is better, and the lower ends of all differences."""
+    p_better, low = _closed(np.where(t_CC > 0, both.p_CC, 1.0), _less(estimate, both.pairs_limit, error_CC))
+    rivals = np.arange(len(estimate)) != winner
+    p_better[winner, rivals] = np.minimum(p_better[winner, rivals], both.p_clear)
+    if both.p_clear <= alpha:
+        with_best = _less(estimate, both.best_limit, error_CC)
+        for pairs in ((winner, rivals), (rivals, winner)):
+            low[pairs] = np.maximum(low[pairs], with_best[pairs])
+    return p_better, low
 
 
 def as_good_as_any(
