@@ -16,7 +16,7 @@ from foldwise.data.batches.normalize import normalized
 from foldwise.data.formats.pixels import plane, resize_image, resize_mask
 from foldwise.data.formats.reading import read_image, read_pixels
 from foldwise.data.overlays import overlay
-from foldwise.errors import DataError
+from foldwise.errors import DataError, FoldwiseError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
 from foldwise.learning.networks.network import layout_for
 from foldwise.learning.predict_warnings import summary, warnings_of
@@ -104,14 +104,19 @@ def predict_images(
     for message in summary(loaded, warnings):
         warn(message)
     if problems:
-        num_kept = num_images - len(problems)
-        listed = some([f"  {problem.where}: {problem.what}" for problem in problems], 20)
-        listed = listed.replace(",   ", "\n  ")
-        what = f"{len(problems)} of {num_images} images were left out:\n{listed}"
-        if not num_kept:
-            raise DataError(what, cure="See what each of them needs.")
-        raise LeftOut(what, cure=f"The predictions of the other {num_kept} are in {out}.")
+        raise _left_out(problems, num_images, out)
     return out
+
+
+def _left_out(problems: list[DataError], num_images: int, out: Path) -> FoldwiseError:
+    """What is raised at the end: some images were left out, or none is left."""
+    num_kept = num_images - len(problems)
+    listed = some([f"  {problem.where}: {problem.what}" for problem in problems], 20)
+    listed = listed.replace(",   ", "\n  ")
+    what = f"{len(problems)} of {num_images} images were left out:\n{listed}"
+    if not num_kept:
+        return DataError(what, cure="See what each of them needs.")
+    return LeftOut(what, cure=f"The predictions of the other {num_kept} are in {out}.")
 
 
 def predicted(
