@@ -83,6 +83,9 @@ SUMMARIES = {
     "SD": np.std,
     "median": np.median,
     "Mittelwert": np.mean,
+    "macro avg": np.mean,
+    "95% CI": np.std,
+    "p-value": np.std,
     "max": np.max,
     "Total": np.sum,
 }

@@ -115,6 +115,21 @@ def test_a_column_of_per_cent_does_not_vanish(tmp_path, form):
     assert "24 scores are no number: line 2, column mlp: " in asked([write(tmp_path / "a.csv", table)])
 
 
+@pytest.mark.parametrize("change", ["\N{MINUS SIGN}{}", "\N{NO-BREAK SPACE}{}", "{}_0"])
+def test_numbers_that_not_every_program_reads_are_named(tmp_path, change):
+    table = melted(two(), "r2").astype({"r2": str})
+    table["r2"] = table["r2"].map(change.format)
+    assert "48 scores are no number: line 2, column r2: " in asked(
+        [write(tmp_path / "a.csv", table)], ScoreOptions(score=("r2",))
+    )
+
+
+def test_rows_with_another_separator_than_the_header(tmp_path):
+    path = write(tmp_path / "a.csv", two(), sep=";")
+    path.write_text(path.read_text().replace(";", ",", 2))
+    assert "the header has 3 cells, and no row has as many" in asked([path])
+
+
 def test_commas_within_commas_are_asked_about(tmp_path):
     table = two().astype({"vit": str})
     table["vit"] = table["vit"].str.replace(".", ",")
@@ -181,7 +196,8 @@ def scaled(rows, factor):
 
 @pytest.mark.parametrize("rows", [slice(None), slice(0, 1), slice(0, 12), slice(1, None)])
 @pytest.mark.parametrize(
-    ("name", "factor"), [("dice", 100), ("auroc", 100), ("hd95_mm", 1000), ("error_rate", 100)]
+    ("name", "factor"),
+    [("dice", 100), ("auroc", 100), ("score", 100), ("hd95_mm", 1000), ("error_rate", 100)],
 )
 def test_two_scales_are_asked_about(tmp_path, rows, name, factor):
     table = scaled(rows, factor)(melted(two(), "dice")).rename(columns={"dice": name})
@@ -194,7 +210,7 @@ def test_two_scales_are_asked_about(tmp_path, rows, name, factor):
     question = asked([path])
     assert "two scales" in question
     assert "--one-scale" in question
-    json.dumps(judge_files([path], ScoreOptions(one_scale=True)), allow_nan=False)
+    json.dumps(judge_files([path], ScoreOptions(one_scale=True, higher_is_better=True)), allow_nan=False)
 
 
 @pytest.mark.parametrize("name", ["dice", "log_loss", "hd95", "psnr"])

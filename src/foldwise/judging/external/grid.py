@@ -91,7 +91,7 @@ def _refuse(piece: Piece) -> None:
         column, needed = piece.columns[role], role in ("configuration", "case")
         if "" in column.names and (needed or len(column.names) > 1):
             rows = np.flatnonzero(column.codes == column.names.index(""))
-            listed = some([piece.at(row) for row in rows[:9].tolist()])
+            listed = some(dict.fromkeys(piece.at(row) for row in rows[:9].tolist()))
             cure = f"Fill in the column of the {role}" + (
                 "." if needed else f", or leave it out: --{role} none."
             )

@@ -31,7 +31,10 @@ def refuse_scales(grid: Grid, metric: str) -> None:
     Raises:
         DataError: those of two configurations, or of one, look as if written on two.
     """
-    share = METRICS[metric].bounded if metric in METRICS else named_score(metric).share
+    named = named_score(metric)
+    share = METRICS[metric].bounded if metric in METRICS else named.share
+    # Scores without a name that mostly lie between 0 and 1 are taken for shares.
+    share |= not named.measure and float(np.nanmedian(np.abs(grid.piece.score))) <= 1
     piece, names = grid.piece, grid.configurations
     own = [
         grid.piece.score[grid.piece.columns["configuration"].codes == place] for place in range(len(names))

@@ -20,7 +20,7 @@ _SURE = (
     "media promedio desviación deviation medelvärde medel gennemsnitt gemiddelde mediana średnia 平均 平均值 标准差 "
     "標準差"
 )
-SURE = frozenset(_SURE.split())
+SURE = frozenset((*_SURE.split(), "pvalue", "ci"))
 # An animal or a subset may be called so: they sum up where they stand beside such a row, or have the value of one.
 PERHAPS: dict[str, Statistic] = {
     "max": np.max,
@@ -30,6 +30,7 @@ PERHAPS: dict[str, Statistic] = {
     "sum": np.sum,
     "total": np.sum,
     "count": len,
+    "n": len,
     "all": np.mean,
     "global": np.mean,
     "range": np.ptp,
@@ -40,7 +41,7 @@ PERHAPS: dict[str, Statistic] = {
 _AROUND = (
     "of the over all cases case images image rows row score scores value n fold folds standard dev grand"
 )
-AROUND = frozenset(_AROUND.split())
+AROUND = frozenset((*_AROUND.split(), "macro", "micro", "weighted", "confidence", "interval"))
 WITHIN = 0.006  # a summary of two decimals is off by half a hundredth
 
 
@@ -66,9 +67,9 @@ def without_summaries(piece: Piece) -> tuple[Piece, str | None]:
 
 def _sums_up(name: str) -> bool:
     """``mean``, ``Std. dev.``, ``Average Dice (n=20)``, ``mean fold 3``; not ``mean_shift.png`` and not ``std_04``."""
-    words = re.findall(r"[^\W\d_]+", name.casefold())
+    words = re.findall(r"[^\W\d_]+", re.sub(r"\bp[ -]?values?\b", "pvalue", name.casefold()))
     usual = SURE | AROUND | PERHAPS.keys()
-    numbered = re.search(r"\d", name) and not {"n", "fold", "folds"} & set(words)
+    numbered = re.search(r"\d", name) and not {"n", "fold", "folds", "ci"} & set(words)
     others = (word for word in words if word not in usual and not named_score(word).measure)
     return any(word in SURE for word in words) and not numbered and not any(others)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ EMPTY = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "Non
 COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 UNNAMED = re.compile(r"Unnamed: \d+")  # as pandas calls a column without a name
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)  # by which Excel is told
-MEANT = re.compile(r"[-+]?(\d*[.,]\d+|\d+) ?%|[-+]?\d*,\d+")
+MEANT = re.compile(r"[-+]?(\d*[.,]\d+|\d+) ?%?")
 SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
@@ -48,7 +49,9 @@ class Text:
     first: int = 1
 
     def number(self, cell: str) -> float | None:
-        """A cell as a number; None where it is none."""
+        """A cell as a number; None where it is none, or none that every program reads: ``1_000``."""
+        if not cell.isascii() or "_" in cell:
+            return None
         if self.separator != "," and COMMA.fullmatch(cell):
             cell = cell.replace(",", ".")
         try:
@@ -67,9 +70,15 @@ class Text:
         ``87%`` counts, and ``0,81`` between commas: meant as a number, it is refused where it is read.
         """
         cells = [row[column] for row in self.sample if row[column] not in EMPTY]
-        numbers = sum(self.number(cell) is not None or bool(MEANT.fullmatch(cell)) for cell in cells)
+        numbers = sum(self.number(cell) is not None or _meant(cell) for cell in cells)
         most = 2 * numbers >= len(cells)
         return most and bool(cells or not UNNAMED.fullmatch(column))
+
+
+def _meant(cell: str) -> bool:
+    """Whether a cell that is no number was meant as one: a percentage, a comma, a typographic minus, a wide space."""
+    plainly = normalize("NFKC", cell).replace("\N{MINUS SIGN}", "-").strip()
+    return bool(MEANT.fullmatch(plainly))
 
 
 def open_text(path: Path, name: str) -> Text:
@@ -95,6 +104,10 @@ def open_text(path: Path, name: str) -> Text:
     _check(columns, rows, name, first)
     cells = [[cell.strip() for cell in row] for row in rows[1:] if any(cell.strip() for cell in row)]
     sample = tuple(dict(zip(columns, row, strict=False)) for row in cells if len(row) >= len(columns))
+    if not sample:
+        what = f"the header has {len(columns)} cells, and no row has as many"
+        cure = "Separate all cells by the same sign: commas, semicolons or tabs."
+        raise DataError(what, where=name, cure=cure)
     return Text(path, name, columns, separator, sample, first)
 
 
