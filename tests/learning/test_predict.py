@@ -255,6 +255,29 @@ def test_what_was_meant_as_an_image_and_cannot_be_read_is_named(tmp_path):
     assert "_plate/_scan" in {row["image"] for row in rows(tmp_path / "out")}
 
 
+@pytest.mark.parametrize("choice", [None, "drop"])
+def test_what_decoding_does_is_told_or_refused_as_in_a_study(tmp_path, choice):
+    packed = tiny("multiclass_classification")
+    fit(tmp_path / "done" / "fit", "multiclass_classification", packed=packed)
+    seen = Seen(decoding={"alpha": choice})
+    winner = make_winner([tmp_path / "done" / "fit"], tmp_path / "winner", seen=seen)
+    images = save_images(tmp_path / "new", packed, SPLIT.test)
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    first, last = (packed.image(int(SPLIT.test[k]))[0] for k in (0, -1))
+    Image.fromarray(first).save(images / "turned.png", exif=turned)
+    Image.fromarray(np.dstack([last, last])).save(images / "clear.png")
+    said = []
+    total = len(SPLIT.test) + 2
+    if choice is None:
+        with pytest.raises(LeftOut, match=r"clear\.png: the plane that is dropped varies"):
+            predict_images(winner, images, tmp_path / "out", device="cpu", warn=said.append)
+        assert any(f"1 of {total - 1} images was turned or mirrored" in line for line in said)
+    else:
+        predict_images(winner, images, tmp_path / "out", device="cpu", warn=said.append)
+        assert any(f"1 of {total} images lost its alpha channel" in line for line in said)
+
+
 def test_overlays_show_the_image_and_outline_classes():
     labels = np.zeros((8, 8), np.uint8)
     labels[2:6, 2:6] = 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foldwise.study.spec import AS_SHOWN, Decoding
 from foldwise.study.training import Task
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Dataset:
             None for classification.
         channels: what names the files of the channels, in order; empty where an image is one file.
         channels_left_out: words that stand where a channel does, and that the study did not ask for.
+        decoding: what the study states of what files say of their own pixels.
         decoded_masks: what the census of mask values decoded, for packing; None where there was no census.
     """
 
@@ -63,4 +65,5 @@ class Dataset:
     mask_values: dict[MaskKey, int] | None
     channels: tuple[str, ...] = ()
     channels_left_out: tuple[str, ...] = ()
+    decoding: Decoding = AS_SHOWN
     decoded_masks: DecodedMasks | None = field(default=None, compare=False, repr=False)

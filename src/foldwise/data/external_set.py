@@ -11,6 +11,7 @@ import numpy as np
 
 from foldwise.data.audit.audit import Audit, join_groups
 from foldwise.data.audit.copies import find_copies
+from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.cache.packing import pack
 from foldwise.data.cases import Dataset
 from foldwise.data.layouts.layouts import read_dataset
@@ -72,6 +73,8 @@ def read_external(
     read = pack(external, spec)
     groups = join_groups(external, find_copies(read))
     errors = _differences(dataset, packed, external, read, data)
+    open_questions = (row for row in decoding_findings(external, read) if row.severity == "error")
+    errors += [DataError(row.message, where=WHERE, cure=row.cure) for row in open_questions]
     errors += _shared_groups(dataset, external) + _shared_images(dataset, packed, external, read, validation)
     if errors:
         raise DataError.together(errors)

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from foldwise.data.batches.normalize import normalized
-from foldwise.data.formats.pixels import plane, resize_image, resize_mask
-from foldwise.data.formats.reading import read_image, read_pixels
+from foldwise.data.formats.pixels import Pixels, Step, plane, resize_image, resize_mask
+from foldwise.data.formats.reading import as_image, read_pixels
+from foldwise.data.formats.steps import refuse_doubtful, what_was_done
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
@@ -96,12 +97,13 @@ def predict_images(
             check_submission(loaded.model.task)
         places = channel_places(loaded.channels, images, names)
         names, num_images = list(places), len(places) + len(problems)
-        predictions = predicted(loaded, root, places, device=picked, problems=problems)
+        steps: dict[str, tuple[Step, ...]] = {}
+        predictions = predicted(loaded, root, places, device=picked, problems=problems, steps=steps)
         if loaded.model.task.endswith("segmentation"):
             warnings = _write_masks(loaded, predictions, names, out)
         else:
             warnings = _write_table(loaded, predictions, out, submission)
-    for message in summary(loaded, warnings):
+    for message in [*summary(loaded, warnings), *what_was_done(steps)]:
         warn(message)
     if problems:
         raise _left_out(problems, num_images, out)
@@ -120,9 +122,18 @@ def _left_out(problems: list[DataError], num_images: int, out: Path) -> Foldwise
 
 
 def predicted(
-    winner: Winner, root: Path, places: dict[str, str], *, device: torch.device, problems: list[DataError]
+    winner: Winner,
+    root: Path,
+    places: dict[str, str],
+    *,
+    device: torch.device,
+    problems: list[DataError],
+    steps: dict[str, tuple[Step, ...]],
 ) -> Iterator[ImagePrediction]:
-    """What the winner says of each image, by name and place; those it cannot read go to `problems`."""
+    """What the winner says of each image, by name and place; those it cannot read go to `problems`.
+
+    What decoding did to the others goes to `steps`.
+    """
     waiting: list[tuple[str, np.ndarray, np.ndarray]] = []
 
     def asked() -> Iterator[ImagePrediction]:
@@ -133,11 +144,11 @@ def predicted(
 
     for name, file in places.items():
         try:
-            image_CHW = _read(root, file, winner, name)
+            pixels, image_CHW = _read(root, file, winner, name)
         except DataError as error:
             problems.append(DataError(error.what, where=name, cure=error.cure))
             continue
-        model = winner.model
+        model, steps[name] = winner.model, pixels.steps
         fed = resize_image(image_CHW, model.size_hw) if model.resized and model.size_hw else image_CHW
         # One image at a time, most of the time goes into starting each layer: measured, 9 times as much.
         most = min(BATCH_IMAGES, BATCH_PX // (fed.shape[1] * fed.shape[2]))
@@ -167,15 +178,17 @@ def mean_probabilities(winner: Winner, images_NCHW: np.ndarray, *, device: torch
     return mean
 
 
-def _read(root: Path, file: str, winner: Winner, name: str) -> np.ndarray:
-    """The image with the channels, the value type and the size that the model knows."""
+def _read(root: Path, file: str, winner: Winner, name: str) -> tuple[Pixels, np.ndarray]:
+    """The image with the channels, the value type and the size that the model knows, and the file that it is made of."""
     model = winner.model
+    pixels = read_pixels(root, file, winner.decoding)
     if winner.channels:
-        pixels = read_pixels(root, file)
         alone = len(winner.channels) == 1
         image_CHW = plane(pixels, where=file) if alone else pixels.values
     else:
-        image_CHW = read_image(root / file, channels=CHANNELS.get(model.num_channels, "native"))
+        channels = CHANNELS.get(model.num_channels, "native")
+        pixels, image_CHW = as_image(pixels, channels, where=file)
+    refuse_doubtful(pixels.steps, winner.decoding, where=name)
     num_channels, height, width = image_CHW.shape
     if num_channels != model.num_channels:
         what = f"the image has {num_channels} channels, the model was trained on {model.num_channels}"
@@ -196,7 +209,7 @@ def _read(root: Path, file: str, winner: Winner, name: str) -> np.ndarray:
             where=name,
             cure="Bring it to that scale and size first; or state data.size in the study, and sizes are adjusted.",
         )
-    return image_CHW
+    return pixels, image_CHW
 
 
 def _write_table(

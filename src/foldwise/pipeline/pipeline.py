@@ -228,7 +228,8 @@ def _hand_over(folder: RunFolder, verdict: Verdict) -> None:
     items = folder.load_plan().items
     fits = [item for item in items if item.kind == "fit" and item.settings["configuration"] == chosen]
     done = [folder.done(item.id) for item in fits if item.settings["repeat"] == 0]
-    seen = Seen(read_json(folder.audit).get("channels", ()), _sizes_px(folder))
+    audited = read_json(folder.audit)
+    seen = Seen(audited.get("channels", ()), _sizes_px(folder), audited.get("decoding", {}))
     make_winner(done, folder.winner, decision=_decision(verdict, verdict.answer), seen=seen)
 
 

@@ -59,6 +59,22 @@ def _as_external(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
+class Decoding(Node):
+    """What becomes of what a file says of its own pixels. Left out, it is done as viewers do, and asked where in doubt."""
+
+    orientation: Literal["apply", "ignore"] | None = None
+    white_is_zero: Literal["apply", "ignore"] | None = None
+    palette: Literal["apply", "ignore"] | None = None
+    alpha: Literal["drop", "keep"] | None = None
+
+    def of_masks(self) -> Decoding:
+        """What of it counts for masks too: their palettes and alpha channels have rules of their own."""
+        return Decoding(orientation=self.orientation, white_is_zero=self.white_is_zero)
+
+
+AS_SHOWN = Decoding()  # nothing is stated
+
+
 class DataSpec(Node):
     """Where the images are and how they are to be read; what is not stated is read from the folder."""
 
@@ -87,6 +103,7 @@ class DataSpec(Node):
     mask_values: dict[str, str] | None = None
     ignore_value: int | None = None
     slices_per_group: PositiveInt | None = None
+    decoding: Decoding = AS_SHOWN
     external: Annotated[
         ExternalData | None,
         BeforeValidator(_as_external),

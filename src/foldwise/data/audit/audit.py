@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foldwise.data.audit.copies import Copies, clusters, find_copies
+from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.audit.division import division_findings
 from foldwise.data.audit.findings import Finding as Finding
 from foldwise.data.audit.findings import (
@@ -64,6 +65,7 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation) -> Audit:
     grouped = validation.near_duplicates == "group"
     groups = join_groups(dataset, copies if grouped else Copies((), ()))
     findings = [
+        *decoding_findings(dataset, packed),
         *value_findings(dataset, packed),
         *class_findings(dataset, packed, groups, validation),
         *mask_findings(dataset, packed),
@@ -235,6 +237,7 @@ def audit_record(dataset: Dataset, audit: Audit, source: Mapping[str, str] | Non
         "task": dataset.task,
         "classes": list(dataset.classes),
         "channels": list(dataset.channels),
+        "decoding": dataset.decoding.model_dump(),
         "source": dict(source) if source else None,
     }
 

@@ -122,6 +122,12 @@ def _rule(bins_N: np.ndarray, class_N: np.ndarray) -> tuple[float, float, float]
     return accuracy, above / max(1 - chance, 1e-9), above / max(error, 1e-9)
 
 
+def told_apart(bins_N: np.ndarray, class_N: np.ndarray) -> bool:
+    """Whether something that is (N,) this of every image tells its class far better than chance."""
+    _, skill, deviations = _rule(bins_N, class_N)
+    return skill >= _MIN_SKILL and deviations >= _MIN_DEVIATIONS
+
+
 def _property_message(
     kind: _Property,
     values: Sequence[str | float],

@@ -18,23 +18,30 @@ from foldwise.data.formats.pixels import (
     plane,
     resize_image,
     resize_mask,
-    to_channels,
 )
-from foldwise.data.formats.reading import read_pixels
+from foldwise.data.formats.reading import as_image, read_pixels
 from foldwise.data.layouts.masks import NO_CLASS, as_colour
 from foldwise.errors import DataError
-from foldwise.study.spec import DataSpec
+from foldwise.study.spec import DataSpec, Decoding
 from foldwise.text import some
 
 
 def read_image(dataset: Dataset, case: Case, data: DataSpec) -> tuple[Pixels, np.ndarray]:
     """The file of a case, and its image (C, H, W) in the channels that were asked for, as large as the file."""
-    pixels = _read(dataset.root, case.image)
+    pixels = _read(dataset.root, case.image, data.decoding)
     if len(dataset.channels) == 1:
         return pixels, plane(pixels, where=case.image)
     # Channel files stay as they were joined.
     channels = data.channels if isinstance(data.channels, str) else "native"
-    return pixels, to_channels(pixels, channels, where=case.image)
+    return as_image(pixels, channels, where=case.image)
+
+
+def read_mask(dataset: Dataset, case: Case, data: DataSpec) -> Pixels:
+    """The decoded mask of a case: the one that was kept when its values were counted, or else read now."""
+    assert case.mask is not None
+    masks = dataset.decoded_masks
+    kept = None if masks is None else masks.take(dataset.root, case.mask)
+    return _read(dataset.root, case.mask, data.decoding.of_masks()) if kept is None else kept
 
 
 def size_hw(data: DataSpec, original_hw: tuple[int, ...]) -> tuple[int, int]:
@@ -54,26 +61,26 @@ def sized_target(
     case: Case,
     data: DataSpec,
     original_hw: tuple[int, ...],
-    *,
-    decoded: Pixels | None = None,
+    pixels: Pixels,
 ) -> np.ndarray:
     """The class map (H, W) uint8 of a case, at the size that the study states.
 
     Args:
         original_hw: the size of its image file, which its mask must have.
-        decoded: its mask, where it was decoded before.
+        pixels: its decoded mask.
     """
     assert case.mask is not None
     assert dataset.mask_values is not None
     coloured = any(isinstance(value, tuple) for value in dataset.mask_values)
-    pixels = _read(dataset.root, case.mask) if decoded is None else decoded
     mask = mask_values_of(pixels, palette="colour" if coloured else "index", where=case.mask)
     if mask.shape[:2] != original_hw:
         sizes = [f"{width}×{height}" for height, width in (mask.shape[:2], original_hw)]
         is_turned = mask.shape[:2] == original_hw[::-1]
-        hint = " The image may have been turned by its EXIF orientation." if is_turned else ""
         problem = f"the mask is {sizes[0]} pixels, its image {case.image} is {sizes[1]}"
-        cure = f"Save the mask at the size of its image (nearest neighbour).{hint}"
+        cure = "Save the mask at the size of its image (nearest neighbour)."
+        if is_turned:
+            cure += " If the image is turned by its orientation tag, and the mask was drawn on the stored pixels, state"
+            cure += " data.decoding: {orientation: ignore}."
         raise DataError(problem, where=case.mask, cure=cure)
     target = class_indices(mask, dataset.mask_values, where=case.mask)
     return resize_mask(target, size_hw(data, original_hw))
@@ -110,10 +117,10 @@ def class_indices(mask: np.ndarray, values: dict[MaskKey, int], *, where: str) -
     return target
 
 
-def _read(root: Path, location: str) -> Pixels:
+def _read(root: Path, location: str, decoding: Decoding) -> Pixels:
     """The pixels at a location; errors name the file from the data folder, not from the root of the disk."""
     try:
-        return read_pixels(root, location)
+        return read_pixels(root, location, decoding)
     except DataError as error:
         raise DataError(error.what, where=location, cure=error.cure) from None
 
@@ -154,7 +161,10 @@ class FromFiles(Packed):
         """
         measure = self.measures[index]
         original = (measure.original_height, measure.original_width)
-        target = sized_target(self.dataset, self.dataset.cases[index], self.data, original)
+        case = self.dataset.cases[index]
+        target = sized_target(
+            self.dataset, case, self.data, original, read_mask(self.dataset, case, self.data)
+        )
         self._check("mask", index, target, super().target)
         return target
 

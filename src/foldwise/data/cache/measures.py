@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from foldwise.data.formats.pixels import Pixels
+from foldwise.data.formats.pixels import Pixels, Step
 
 FloatArray = npt.NDArray[np.float32]
 NUM_TURNS = 8
@@ -31,6 +31,7 @@ class Measure:
         pixel_digest: SHA-256 (32 digits) of the decoded channels before resizing: equal pictures, equal digests.
         fingerprints: perceptual hashes, see `fingerprint`.
         class_pixels: pixels of every class of the target, those not counted left out; None for classification.
+        steps, mask_steps: what decoding did to the pixels of the image, and of its mask, beyond reading them.
     """
 
     index: int
@@ -50,6 +51,8 @@ class Measure:
     class_pixels: tuple[int, ...] | None
     original_width: int
     original_height: int
+    steps: tuple[Step, ...] = ()
+    mask_steps: tuple[Step, ...] = ()
 
 
 def measure_image(
@@ -60,6 +63,7 @@ def measure_image(
     digests: tuple[str, str],
     original_hw: tuple[int, int],
     class_pixels: tuple[int, ...] | None,
+    mask_steps: tuple[Step, ...] = (),
 ) -> Measure:
     """The measure of one packed image, from the file it came from and its file and pixel digests."""
     finite = np.nan_to_num(image_CHW) if image_CHW.dtype.kind == "f" else image_CHW
@@ -77,6 +81,8 @@ def measure_image(
         class_pixels=class_pixels,
         original_width=original_hw[1],
         original_height=original_hw[0],
+        steps=pixels.steps,
+        mask_steps=mask_steps,
     )
 
 
@@ -103,6 +109,7 @@ def as_measure(saved: dict[str, Any]) -> Measure:
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()
     }
+    values |= {key: tuple(Step(**step) for step in values.get(key, ())) for key in ("steps", "mask_steps")}
     return Measure(**values)
 
 

@@ -17,7 +17,7 @@ from foldwise.errors import RunError, SpecError
 from foldwise.storage import cache_root
 from foldwise.study.training import Task
 
-PACK_VERSION = 1  # raised when the same files would be packed differently
+PACK_VERSION = 2  # raised when the same files would be packed differently
 
 
 def open_packed(digest: str) -> Packed:

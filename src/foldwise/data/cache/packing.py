@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foldwise.data.cache.decoding import read_image, sized_image, sized_target
+from foldwise.data.cache.decoding import read_image, read_mask, sized_image, sized_target
 from foldwise.data.cache.measures import Measure, measure_image
 from foldwise.data.cache.packed import PACK_VERSION, Packed, open_packed, packed_folder
 from foldwise.data.cases import Case, Dataset
@@ -125,11 +125,10 @@ def load_case(dataset: Dataset, case: Case, data: DataSpec, *, file_digest: str 
     # Type and shape belong to it, or a column and a row of the same values would be one picture.
     pixel_digest = hashlib.sha256(f"{image.dtype}{image.shape}".encode() + image.tobytes()).hexdigest()[:32]
     original = (image.shape[1], image.shape[2])
-    target = None
+    target, mask = None, None
     if case.mask is not None:
-        masks = dataset.decoded_masks
-        decoded = None if masks is None else masks.take(dataset.root, case.mask)
-        target = sized_target(dataset, case, data, original, decoded=decoded)
+        mask = read_mask(dataset, case, data)
+        target = sized_target(dataset, case, data, original, mask)
     image = sized_image(image, data)
     counts = None
     if target is not None:
@@ -141,6 +140,7 @@ def load_case(dataset: Dataset, case: Case, data: DataSpec, *, file_digest: str 
         digests=(file_digest, pixel_digest),
         original_hw=original,
         class_pixels=counts,
+        mask_steps=mask.steps if mask is not None else (),
     )
     return Loaded(image, target, measure)
 
@@ -255,5 +255,6 @@ def pack_digest(dataset: Dataset, data: DataSpec, files: dict[str, str]) -> str:
     channels = data.channels if isinstance(data.channels, str) else len(data.channels)
     values = sorted((str(key), k) for key, k in (dataset.mask_values or {}).items())
     cases = [(files[c.image], files[c.mask] if c.mask else None, c.labels) for c in dataset.cases]
-    content = [PACK_VERSION, dataset.task, dataset.classes, channels, data.size, values, cases]
+    settings = [channels, data.size, data.decoding.model_dump()]
+    content = [PACK_VERSION, dataset.task, dataset.classes, *settings, values, cases]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

@@ -7,64 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from foldwise.data.formats.photographs import decode_bmp, decode_jpeg, decode_png
 from foldwise.data.formats.pixels import (
     COPY_AGAIN,
     MAX_CHANNELS,
-    MODES,
     Pixels,
     channel_axis,
-    full_palette,
-    plain,
-    upright,
 )
+from foldwise.data.formats.steps import carried_out
 from foldwise.data.formats.tiff import decode_tiff, is_tiff_stack, open_tiff_stack
 from foldwise.errors import DataError
-
-ORIENTATION = 0x0112  # the EXIF tag
-
-
-def _decode(path: Path, *, kind: str) -> Pixels:
-    with Image.open(path, formats=[kind]) as image:
-        orientation = int(image.getexif().get(ORIENTATION, 1))
-        if kind == "PNG" and _png_bit_depth(path) == 16:
-            # Pillow reads 16-bit colour as 8 bit without a word.
-            return _of_array(imagecodecs.png_decode(path.read_bytes()), kind, 16, orientation, path)
-        if image.mode == "P":
-            # The indices are kept: in a mask they may be class numbers, whatever colours they stand for.
-            colours = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-            indices = upright(np.asarray(image)[None], orientation)
-            return Pixels(indices, "P", kind, 8, full_palette(colours))
-        if image.mode == "1":
-            return Pixels(upright(np.asarray(image.convert("L"))[None], orientation), "1", kind, 1)
-        if image.mode not in MODES.values():
-            problem = f"the colour mode {image.mode} is not supported"
-            raise DataError(problem, where=str(path), cure="Save it as grey or RGB.")
-        return _of_array(np.asarray(image), kind, 8, orientation, path)
-
-
-decode_png = partial(_decode, kind="PNG")
-decode_jpeg = partial(_decode, kind="JPEG")
-decode_bmp = partial(_decode, kind="BMP")
-
-
-def _png_bit_depth(path: Path) -> int:
-    """Bits per sample: byte 24, in the header chunk that every PNG begins with."""
-    with path.open("rb") as file:
-        return file.read(25)[24]
-
-
-def _of_array(array: np.ndarray, kind: str, bit_depth: int, orientation: int, path: Path) -> Pixels:
-    """Pixels of an (H, W) or (H, W, C) array whose channels mean L, LA, RGB or RGBA."""
-    values = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
-    return Pixels(upright(plain(values, path), orientation), MODES[len(values)], kind, bit_depth)
-
+from foldwise.study.spec import AS_SHOWN, Decoding
 
 HEAD_BYTES = (
     256  # of a file, read once to recognise it: all first bytes below, and DICOM's at 128, lie in them
@@ -96,8 +54,9 @@ class Format:
     Attributes:
         suffixes: in lower case, with their dot; which files of a folder are taken for this format.
         first_bytes: what every such file has at byte `offset`, one of these; a name can lie, so these decide.
-        decode: the one picture in a file; None where a file is always a stack. Whatever it raises in broken bytes
-            becomes a DataError, so it need not catch what its library raises.
+        decode: the one picture in a file, as it is stored, with the steps that the file asks for; None where a file is
+            always a stack. Whatever it raises in broken bytes becomes a DataError, so it need not catch what its
+            library raises.
         open_stack: the slices (N, H, W), (N, H, W, C) or (N, C, H, W) in a file, read-only, and mapped where the file
             allows it; None where a file is always one picture.
         is_stack: whether a file holds slices; asked where the format has both.
@@ -218,8 +177,12 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def decode(path: Path) -> Pixels:
-    """The pixels of an image file; DataError with the file and a cure where they cannot be had."""
+def decode(path: Path, decoding: Decoding = AS_SHOWN) -> Pixels:
+    """The pixels of an image file, upright and as viewers show them but for what `decoding` says to ignore.
+
+    Raises:
+        DataError: they cannot be had; with the file and a cure.
+    """
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -230,22 +193,45 @@ def decode(path: Path) -> Pixels:
         raise DataError("the file is empty (0 bytes)", where=str(path), cure=COPY_AGAIN)
     name = _recognised(path)
     decoder = FORMATS[name].decode if name is not None else None
+    if decoder is None:
+        raise _no_image(path)
     try:
-        if decoder is None:
-            raise UnidentifiedImageError
-        return decoder(path)
+        stored = decoder(path)
     except DataError:
         raise
-    except Image.DecompressionBombError:
-        raise DataError(
-            "the image has more than 178 million pixels", where=str(path), cure="Cut it into tiles first."
-        ) from None
-    except UnidentifiedImageError:
-        raise _no_image(path) from None
     # Decoders raise whatever they meet in broken bytes: OSError, struct.error, ValueError, zlib.error, their own.
     except Exception as error:
-        problem = f"the file is damaged or cut short ({type(error).__name__}: {_first_line(error)})"
-        raise DataError(problem, where=str(path), cure=COPY_AGAIN) from None
+        raise _undecoded(path, error) from None
+    return carried_out(stored, decoding, where=str(path))
+
+
+# What no broken bytes raise in code of ours: a mistake in it, whatever the file is like.
+_FAULTS = (TypeError, AttributeError, NameError, AssertionError)
+
+
+def _undecoded(path: Path, error: Exception) -> DataError:
+    """What to say of a file whose decoder raised: whether it is damaged, too large, of a kind not read, or we are at fault."""
+    where, frame = str(path), error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    is_ours = frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("foldwise.")
+    reason = f"{type(error).__name__}: {_first_line(error)}"
+    if isinstance(error, Image.DecompressionBombError):
+        what = "the image has more than 178 million pixels"
+        return DataError(what, where=where, cure="Cut it into tiles first.")
+    if isinstance(error, UnidentifiedImageError):
+        return _no_image(path)
+    if isinstance(error, MemoryError):
+        return DataError("the image does not fit into memory", where=where, cure="Cut it into tiles first.")
+    if isinstance(error, _FAULTS) and is_ours:
+        what = f"foldwise fails on this file, which may be sound ({reason})"
+        return DataError(
+            what, where=where, cure="Please report it; until it is mended, save it as plain PNG."
+        )
+    if isinstance(error, NotImplementedError | ImportError) or "requires the" in str(error):
+        what = f"the file is stored in a way that is not read ({reason})"
+        return DataError(what, where=where, cure="Save it again without compression, or as PNG.")
+    return DataError(f"the file is damaged or cut short ({reason})", where=where, cure=COPY_AGAIN)
 
 
 # What Git LFS and git-annex leave in place of a file whose content was not fetched.

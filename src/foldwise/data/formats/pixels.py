@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -19,8 +18,16 @@ MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 @dataclass(frozen=True)
+class Step:
+    """One lossy or geometric step of decoding: the name of a row of `steps.STEPS`, and how it was with this file."""
+
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class Pixels:
-    """A decoded file, upright (the EXIF orientation is applied).
+    """A decoded file.
 
     Attributes:
         values: (C, H, W) in the file's own dtype; a palette file holds its indices (1, H, W) here.
@@ -28,6 +35,7 @@ class Pixels:
         format: the name of a row of `formats.FORMATS`.
         palette: (256, 3) uint8 colours of a ``P`` file, else None.
         bit_depth: of one sample in the file: 1, 8, 16 or 32.
+        steps: of a decoder, those that the file asks for and that are still to be done; later those that were done.
     """
 
     values: np.ndarray
@@ -35,6 +43,7 @@ class Pixels:
     format: str
     bit_depth: int
     palette: np.ndarray | None = None
+    steps: tuple[Step, ...] = ()
 
 
 def full_palette(colours_N3: np.ndarray) -> np.ndarray:
@@ -44,7 +53,7 @@ def full_palette(colours_N3: np.ndarray) -> np.ndarray:
     return palette
 
 
-def plain(values: np.ndarray, path: Path) -> np.ndarray:
+def plain(values: np.ndarray) -> np.ndarray:
     """The same values as uint8, uint16 or float32, where that loses nothing; DataError where it would."""
     if values.dtype in (np.uint8, np.uint16, np.float32):
         return values.astype(values.dtype.newbyteorder("="), copy=False)
@@ -57,21 +66,24 @@ def plain(values: np.ndarray, path: Path) -> np.ndarray:
     if values.dtype.kind in "iu" and low >= 0 and high <= 65535:
         return values.astype(np.uint16)
     problem = f"values from {low} to {high} of type {values.dtype} fit neither 16 bit nor float"
-    raise DataError(problem, where=str(path), cure="Save it as 16-bit unsigned or 32-bit float.")
+    raise DataError(problem, cure="Save it as 16-bit unsigned or 32-bit float.")
+
+
+# The tag -> how (C, H, W) is turned and flipped.
+TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda v: v[:, :, ::-1],
+    3: lambda v: v[:, ::-1, ::-1],
+    4: lambda v: v[:, ::-1],
+    5: lambda v: v.transpose(0, 2, 1),
+    6: lambda v: v.transpose(0, 2, 1)[:, :, ::-1],
+    7: lambda v: v.transpose(0, 2, 1)[:, ::-1, ::-1],
+    8: lambda v: v.transpose(0, 2, 1)[:, ::-1],
+}
 
 
 def upright(values: np.ndarray, orientation: int) -> np.ndarray:
-    """(C, H, W) turned and flipped as the orientation tag (1..8) asks; other tags mean 1."""
-    turns: dict[int, Any] = {
-        2: lambda v: v[:, :, ::-1],
-        3: lambda v: v[:, ::-1, ::-1],
-        4: lambda v: v[:, ::-1],
-        5: lambda v: v.transpose(0, 2, 1),
-        6: lambda v: v.transpose(0, 2, 1)[:, :, ::-1],
-        7: lambda v: v.transpose(0, 2, 1)[:, ::-1, ::-1],
-        8: lambda v: v.transpose(0, 2, 1)[:, ::-1],
-    }
-    return np.ascontiguousarray(turns[orientation](values) if orientation in turns else values)
+    """(C, H, W) turned and flipped as the orientation tag (2..8) asks; other tags mean no turn."""
+    return np.ascontiguousarray(TURNS[orientation](values) if orientation in TURNS else values)
 
 
 def channel_axis(first: int, last: int) -> int | None:
@@ -82,6 +94,13 @@ def channel_axis(first: int, last: int) -> int | None:
 
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow and OpenCV turn colour to grey
+
+
+def is_coloured(pixels: Pixels) -> bool:
+    """Whether a picture has three channels that are not the same everywhere."""
+    return len(image_CHW := to_channels(pixels, "native", where="")) == 3 and bool(
+        (image_CHW != image_CHW[:1]).any()
+    )
 
 
 def to_channels(pixels: Pixels, channels: str, *, where: str) -> np.ndarray:
@@ -132,7 +151,8 @@ def joined(parts: Sequence[Pixels], names: Sequence[str], *, where: str) -> Pixe
             cure = "The channel files of one image must be of one size and bit depth: save them again."
             raise DataError(f"{name} is {kinds[0]}, {names[0]} is {kinds[1]}", where=where, cure=cure)
     values = np.concatenate(planes)
-    return Pixels(values, f"C{len(values)}", parts[0].format, parts[0].bit_depth)
+    steps = tuple(dict.fromkeys(step for part in parts for step in part.steps))
+    return Pixels(values, f"C{len(values)}", parts[0].format, parts[0].bit_depth, steps=steps)
 
 
 def luma(image_3HW: np.ndarray) -> np.ndarray:

@@ -18,7 +18,9 @@ from foldwise.data.formats.formats import (
     stack_format,
     stack_suffixes,
 )
-from foldwise.data.formats.pixels import Pixels, joined, mask_values_of, plain, to_channels
+from foldwise.data.formats.pixels import Pixels, Step, is_coloured, joined, mask_values_of, to_channels
+from foldwise.data.formats.steps import carried_out
+from foldwise.study.spec import AS_SHOWN, Decoding
 
 NUM_DECODERS = min(4, os.cpu_count() or 1)  # threads; decoders let go of the interpreter's lock
 _CHANNELS = re.compile(r"\{([^{}]*,[^{}]*)\}")
@@ -41,13 +43,21 @@ def split_slice(location: str) -> tuple[str, int | None]:
     return location, None
 
 
-def read_pixels(root: Path, location: str) -> Pixels:
+def read_pixels(root: Path, location: str, decoding: Decoding = AS_SHOWN) -> Pixels:
     """The decoded file, slice of a stack, or channel files in their order, at a location below `root`; see `Case`."""
     files = channel_files(location)
     if len(files) > 1:
-        return joined([decode(root / name) for name in files], files, where=location)
+        return joined([decode(root / name, decoding) for name in files], files, where=location)
     name, index = split_slice(location)
-    return decode(root / name) if index is None else read_slice(root / name, index)
+    return decode(root / name, decoding) if index is None else read_slice(root / name, index)
+
+
+def as_image(pixels: Pixels, channels: str, *, where: str) -> tuple[Pixels, np.ndarray]:
+    """The pixels, with all steps that lead to the image, and the image; see `read_image`."""
+    image_CHW = to_channels(pixels, channels, where=where)
+    if channels == "gray" and is_coloured(pixels):
+        pixels = replace(pixels, steps=(*pixels.steps, Step("grey")))
+    return pixels, image_CHW
 
 
 def read_slice(path: Path, index: int) -> Pixels:
@@ -58,9 +68,9 @@ def read_slice(path: Path, index: int) -> Pixels:
         array = np.moveaxis(array, stack_channel_axis(stack.shape, path) - 1, 0)
     else:
         array = array[None]
-    values = np.ascontiguousarray(plain(array, path))
-    mode = {1: "L", 3: "RGB"}.get(len(values), f"C{len(values)}")
-    return Pixels(values, mode, stack_format(path), values.dtype.itemsize * 8)
+    mode = {1: "L", 3: "RGB"}.get(len(array), f"C{len(array)}")
+    stored = Pixels(np.ascontiguousarray(array), mode, stack_format(path), array.dtype.itemsize * 8)
+    return carried_out(stored, AS_SHOWN, where=str(path))
 
 
 def read_image(path: Path, *, channels: str) -> np.ndarray:
@@ -121,13 +131,13 @@ class DecodedMasks:
         self._masks: dict[Path, _Compressed] = {}
         self._num_bytes = 0
 
-    def decode(self, root: Path, location: str) -> Pixels:
+    def decode(self, root: Path, location: str, decoding: Decoding = AS_SHOWN) -> Pixels:
         """The pixels at a location, kept for `take`; slices are not, since their stack stays open."""
         path = root / location
         if not path.is_file():  # a slice, or channel files
-            return read_pixels(root, location)
+            return read_pixels(root, location, decoding)
         written = _written(path)
-        pixels = read_pixels(root, location)
+        pixels = read_pixels(root, location, decoding)
         # Masks are flat areas: the fastest level makes them about a hundredth, in less time than a PNG takes to decode.
         values = zlib.compress(pixels.values.tobytes(), level=1)
         if self._num_bytes + len(values) <= MAX_DECODED_BYTES:

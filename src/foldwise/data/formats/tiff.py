@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from foldwise.data.formats.pixels import COPY_AGAIN, Pixels, channel_axis, full_palette, plain, upright
+from foldwise.data.formats.pixels import COPY_AGAIN, TURNS, Pixels, Step, channel_axis, full_palette
 from foldwise.errors import DataError
 
 SLICE_AXES = {"Z", "T"}  # axes that ImageJ and OME name; other programs name none (Q, I)
@@ -36,23 +36,23 @@ def decode_tiff(path: Path) -> Pixels:
         page = file.pages.first
         values = _channels_first(series.asarray(), series.axes, path)
         orientation = int(page.tags.valueof(ORIENTATION, 1))
+        steps = [Step("turned", str(orientation))] if orientation in TURNS else []
         bits, photometric = int(page.bitspersample), getattr(page.photometric, "name", "")
         num_extra = len(page.extrasamples)
         if photometric == "PALETTE" and len(values) == 1:
             # TIFF palettes have 16 bits a colour; the high byte is what was drawn.
             colours = (np.asarray(page.colormap).reshape(3, -1).T >> 8).astype(np.uint8)[:256]
-            return Pixels(upright(values, orientation), "P", "TIFF", bits, full_palette(colours))
+            return Pixels(values, "P", "TIFF", bits, full_palette(colours), tuple(steps))
     if photometric in {"SEPARATED", "CIELAB"}:
         raise DataError(
             f"the colour mode {photometric} is not supported", where=str(path), cure="Save it as grey or RGB."
         )
-    # White is 0 in such a file: turned round, so that bright is large as everywhere else.
     if photometric == "MINISWHITE":
-        values = np.iinfo(values.dtype).max - values if values.dtype.kind == "u" else ~values
+        steps.append(Step("inverted", str(values.dtype)))
     if bits == 1:
         values = (values != 0).astype(np.uint8) * np.uint8(255)
     mode = _mode(len(values), photometric, num_extra, bits)
-    return Pixels(upright(plain(values, path), orientation), mode, "TIFF", bits)
+    return Pixels(values, mode, "TIFF", bits, steps=tuple(steps))
 
 
 @contextmanager
@@ -64,6 +64,10 @@ def _opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, tifffile.TiffPageSe
         if len(set(re.findall(r"<UUID\b[^>]*>\s*([^<\s]+)", file.ome_metadata or ""))) > 1:
             cure = "Save the image as one file, or its channels as plain TIFF files and state data.channels."
             raise DataError("the TIFF is one of several files of one OME image", where=str(path), cure=cure)
+        # Whatever else a header may do: pages of another file are none of this image.
+        if any(page is not None and page.parent is not file for each in file.series for page in each.pages):
+            cure = "Save the image as one file."
+            raise DataError("the TIFF takes pages from other files", where=str(path), cure=cure)
         if not file.series:
             raise DataError("the TIFF holds no image", where=str(path), cure="Save it again, or take it out.")
         yield file, file.series[0]
@@ -192,6 +196,9 @@ def _slices(path: Path, _changed_ns: int, _size: int) -> np.ndarray:
         if getattr(series.keyframe.photometric, "name", "") in {"MINISWHITE", "PALETTE"}:
             cure = "Save it as plain grey."
             raise DataError("the stack is saved inverted or with a palette", where=str(path), cure=cure)
+        if int(file.pages.first.tags.valueof(ORIENTATION, 1)) in TURNS:
+            cure = "Save it again as it is to be seen, without that tag."
+            raise DataError("the stack has an orientation tag that turns it", where=str(path), cure=cure)
         shape = _stack_shape(series.shape, series.axes, path)
         values: np.ndarray = _mapped(path, series).reshape(shape)
     return values.astype(np.uint8) * np.uint8(255) if values.dtype == np.bool_ else values

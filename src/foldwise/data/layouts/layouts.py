@@ -105,7 +105,7 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     cases, about_parts = with_parts(cases, listing=listing, base=base, tables=tables, folder=folder)
     opening = f"Layout {layout_name} ({why}), task {dataset.task}, {len(cases)} images."
     statements = (opening, *dataset.statements, *passed_over, *about_groups, *about_parts)
-    return replace(dataset, cases=cases, statements=statements)
+    return replace(dataset, cases=cases, statements=statements, decoding=data.decoding)
 
 
 def _unreadable(listing: Listing, layout: str) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from foldwise.data.formats.pixels import MaskKey, Pixels, mask_values_of, value_counts
 from foldwise.data.formats.reading import NUM_DECODERS, DecodedMasks
 from foldwise.errors import DataError, SpecError
-from foldwise.study.spec import IGNORE, DataSpec
+from foldwise.study.spec import IGNORE, DataSpec, Decoding
 from foldwise.study.training import Task
 from foldwise.text import count, some
 
@@ -45,7 +45,9 @@ def read_meaning(root: Path, locations: Sequence[str], data: DataSpec) -> MaskMe
     if data.mask_values is not None:
         values = [value for key in data.mask_values for value in _parsed(key)]
         palette = "colour" if any(isinstance(value, tuple) for value in values) else "index"
-    census, about_palettes, decoded = take_census(root, locations, palette=palette)
+    census, about_palettes, decoded = take_census(
+        root, locations, palette=palette, decoding=data.decoding.of_masks()
+    )
     meaning = _recognised(census, data) if data.mask_values is None else _stated(census, data)
     if data.task not in {"auto", meaning.task, "multiclass_segmentation"}:
         problem = f"the masks hold {len(meaning.classes)} classes ({', '.join(meaning.classes)}), not those of {data.task}"
@@ -233,7 +235,7 @@ class _Counts:
 
 
 def take_census(
-    root: Path, locations: Sequence[str], *, palette: Palette
+    root: Path, locations: Sequence[str], *, palette: Palette, decoding: Decoding
 ) -> tuple[Census, tuple[str, ...], DecodedMasks]:
     """The census, sentences about palettes, and the masks that were decoded for it.
 
@@ -246,7 +248,7 @@ def take_census(
 
     def count_in(location: str) -> _Counts | DataError:
         try:
-            return _count(decoded.decode(root, location), location)
+            return _count(decoded.decode(root, location, decoding), location)
         except DataError as error:
             return DataError(error.what, where=location, cure=error.cure)
 

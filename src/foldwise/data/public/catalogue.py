@@ -195,9 +195,10 @@ _ROWS = (
         notes=(
             "114 images: 46 + 46, and 11 + 11 of the author's test set.",
             "The colour mode of the files gives the class away: state channels: gray.",
+            "Some gels were cut out by their alpha channel: state decoding: {alpha: drop}.",
             "38 of the 46 gels are near-duplicates of each other, and not_gel_11.jpg is in both parts: group them.",
         ),
-        study="data: {channels: gray}\nvalidate: {group: near-duplicates}",
+        study="data: {channels: gray, decoding: {alpha: drop}}\nvalidate: {group: near-duplicates}",
     ),
     Source(
         name="isbi2012",

@@ -25,6 +25,7 @@ from foldwise.learning.checkpoints.winner import MODEL, SCHEMA, THRESHOLD
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape, Network
 from foldwise.storage import read_json
+from foldwise.study.spec import AS_SHOWN, Decoding
 from foldwise.study.training import Task, Training
 
 FEATURES, RECORD = "features.npy", "encoder.json"  # what a frozen encoder leaves, with its weights
@@ -187,6 +188,7 @@ class Winner:
         temperature: that logits are divided by for calibrated probabilities; None where there is none.
         caution: why not to rely on it; None where it is better than a trivial predictor.
         sizes_px: the least and the greatest height and width of the files it was trained on; None where not recorded.
+        decoding: how its files were decoded, where its study stated that.
     """
 
     members: tuple[Member, ...]
@@ -195,6 +197,7 @@ class Winner:
     temperature: float | None = None
     caution: str | None = None
     sizes_px: tuple[tuple[int, int], tuple[int, int]] | None = None
+    decoding: Decoding = AS_SHOWN
 
     @property
     def model(self) -> SavedModel:
@@ -243,6 +246,7 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
         record.get("temperature"),
         record.get("caution"),
         sizes and ((sizes[0][0], sizes[0][1]), (sizes[1][0], sizes[1][1])),
+        Decoding.model_validate(record.get("decoding") or {}),
     )
 
 

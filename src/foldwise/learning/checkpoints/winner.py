@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -59,10 +59,12 @@ class Seen:
     Attributes:
         channels: what names the files of the channels, in the order that the models know; none for whole images.
         sizes_px: the least and the greatest height and width, before they were resized: ((40, 60), (80, 90)); or None.
+        decoding: what the study states of what files say of their own pixels; empty where it states nothing.
     """
 
     channels: Sequence[str] = ()
     sizes_px: tuple[tuple[int, int], tuple[int, int]] | None = None
+    decoding: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def make_winner(done: list[Path], out: Path, *, decision: Decision = Decision(), seen: Seen = Seen()) -> Path:
