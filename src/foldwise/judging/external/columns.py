@@ -28,6 +28,7 @@ _UNITS = "mm cm um m ml l kg g years px voxels s ms min h hours days percent"
 UNITS = frozenset(_UNITS.split())
 COUNTING = ("n", "num", "number", "count", "no")
 TURNED_OVER, MANY = 3, 6  # times as many columns as rows, and so many: images side by side
+FROM = "from"  # how a doubt about the scale begins
 OTHER_SCALE = 10  # times the others, which lie between 0 and 1
 
 
@@ -88,20 +89,25 @@ def refuse_doubtful(text: Text, names: Sequence[str]) -> None:
             doubts[name] = reason
     if not doubts:
         return
-    sure = [name for name in names if name not in doubts]
+    raise _question(text, names, doubts)
+
+
+def _question(text: Text, names: Sequence[str], doubts: dict[str, str]) -> DataError:
+    """Which columns are in doubt and why, and the options that name the others."""
     listed = some([f"{name} ({reason})" for name, reason in doubts.items()], 6)
-    several = (
-        "columns that may be no configurations"
-        if len(doubts) > 1
-        else "a column that may be no configuration"
+    sure = [f"--score {_quoted(name)}" for name in names if name not in doubts]
+    example = " ".join(sure[:4]) + (" ..." if len(sure) > 4 else "")
+    if all(reason.startswith(FROM) for reason in doubts.values()):
+        what = f"scores of one metric are hardly on two scales: {listed}"
+        cure = f"Write all on one scale (per cent divided by 100); or name every column that is a configuration: {example} ..."
+        return DataError(what, where=text.name, cure=cure)
+    are = (
+        "is a column that may be no configuration"
+        if len(doubts) == 1
+        else "are columns that may be no configurations"
     )
-    example = " ".join(f"--score {_quoted(name)}" for name in sure[:4]) or "--score NAME --score NAME"
-    cure = f"Name every column that is one: {example}{' ...' if len(sure) > 4 else ''}"
-    if any("the others" in reason for reason in doubts.values()):
-        cure += "; and write all scores on one scale (per cent divided by 100)"
-    raise DataError(
-        f"there {'are' if len(doubts) > 1 else 'is'} {several}: {listed}", where=text.name, cure=f"{cure}."
-    )
+    cure = f"Name every column that is one: {example or '--score NAME --score NAME'}."
+    return DataError(f"there {are}: {listed}", where=text.name, cure=cure)
 
 
 def _quoted(name: str) -> str:
@@ -139,5 +145,5 @@ def _unlike(text: Text, name: str, others: Sequence[str], numbers: dict[str, Flo
         return f"always {own[0]:g}"
     shares = rest.min() >= 0 and rest.max() <= 1
     if shares and own.max() > 1 and np.abs(own).mean() >= OTHER_SCALE * max(np.abs(rest).mean(), 1e-9):
-        return f"from {own.min():g} to {own.max():g}, and the others from {rest.min():g} to {rest.max():g}"
+        return f"{FROM} {own.min():g} to {own.max():g}, and the others from {rest.min():g} to {rest.max():g}"
     return ""
