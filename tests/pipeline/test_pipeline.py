@@ -8,7 +8,8 @@ from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.errors import DataError, MissingExtra, SpecError
 from foldwise.judging.judge import judge
-from foldwise.pipeline.pipeline import _decision, run_root
+from foldwise.pipeline.hand_over import _decision
+from foldwise.pipeline.pipeline import run_root
 from foldwise.pipeline.preflight import preflight
 from foldwise.pipeline.preparing import environment, lay_out, prepare
 from foldwise.study.reading import open_study

@@ -176,8 +176,8 @@ def predict(
         pictures: draw them too, as ``pictures.html`` and ``pictures.png``.
         submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
     """
-    from foldwise.pipeline import pipeline
+    from foldwise.pipeline import hand_over
 
     table = Path(submission) if submission is not None else None
-    pipeline.predict(Path(run), Path(images), Path(out), device=device, pictures=pictures, submission=table)
+    hand_over.predict(Path(run), Path(images), Path(out), device=device, pictures=pictures, submission=table)
     return Path(out)

@@ -1,11 +1,10 @@
 """The pipeline, written once: from a study file to a verdict, a report and a winner, whoever watches.
 
-The command line and the Python API call `check`, `run`, `finish`, `predict` and `look`; they differ only in the `Observer`.
+The command line and the Python API call `check`, `run`, `finish` and `look`; they differ only in the `Observer`.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ from foldwise.data.public.getting import fetch_source
 from foldwise.errors import ItemsFailed, RunError, choose
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of
-from foldwise.judging.verdict import Answer, Verdict, read_verdict
-from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
+from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.pipeline.devices import all_settled, refuse_device
+from foldwise.pipeline.hand_over import hand_over
 from foldwise.pipeline.preflight import Costs, preflight
 from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
 from foldwise.pipeline.worker import do_item, work
@@ -157,7 +156,7 @@ def _score_external(folder: RunFolder, packed: Packed, device: str) -> None:
         return
     from foldwise.learning.external_scores import write_external_scores
 
-    _hand_over(folder, verdict)
+    hand_over(folder, verdict)
     threads = folder.load_study().threads
     write_external_scores(folder.winner, packed, out, device=device, threads=threads)
 
@@ -210,7 +209,7 @@ def _finished(folder: RunFolder) -> Callable[[], bool]:
 def finish(folder: RunFolder) -> Verdict:
     """Judge what is done, write the report, and lay the winner out for prediction; the verdict."""
     verdict = judge(folder)
-    _hand_over(folder, verdict)
+    hand_over(folder, verdict)
     write_report(folder)
     return verdict
 
@@ -219,91 +218,6 @@ def judged_now(folder: RunFolder) -> ReportData:
     """What is done now, judged for the report; nothing is written into the run folder."""
     verdict, rows = verdict_now(folder)
     return gather(folder, verdict, curves_of(rows, verdict))
-
-
-def _hand_over(folder: RunFolder, verdict: Verdict) -> None:
-    if verdict.answer is None:
-        return
-    chosen = verdict.answer.configuration
-    items = folder.load_plan().items
-    fits = [item for item in items if item.kind == "fit" and item.settings["configuration"] == chosen]
-    done = [folder.done(item.id) for item in fits if item.settings["repeat"] == 0]
-    audited = read_json(folder.audit)
-    seen = Seen(audited.get("channels", ()), _sizes_px(folder), audited.get("decoding", {}))
-    make_winner(done, folder.winner, decision=_decision(verdict, verdict.answer), seen=seen)
-
-
-def _sizes_px(folder: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The least and the greatest height and width of the image files."""
-    with folder.cases.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    heights, widths = ([int(row[side]) for row in rows] for side in ("height", "width"))
-    return (min(heights), max(heights)), (min(widths), max(widths))
-
-
-def _decision(verdict: Verdict, answer: Answer) -> Decision:
-    """The mean over folds of the thresholds of several labels, and the median of the temperature."""
-    thresholds, calibration = verdict.thresholds, verdict.calibration
-    temperature = None
-    for own in calibration.configurations if calibration else ():
-        if own.id == answer.configuration and own.temperature:
-            temperature = own.temperature.median
-    values = [threshold.mean for threshold in thresholds.classes.values()] if thresholds else []
-    return Decision(
-        answer=answer.model_dump(mode="json"),
-        thresholds={"method": thresholds.method, "values": values} if thresholds else None,
-        temperature=temperature,
-        caution=None if verdict.beats_trivial else answer.sentence,
-    )
-
-
-def predict(
-    run: Path,
-    images: Path,
-    out: Path,
-    *,
-    device: str = "auto",
-    pictures: bool = False,
-    submission: Path | None = None,
-    warn: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Write what the winner says of new images: a CSV of probabilities, or masks and overlays.
-
-    Args:
-        run: a run folder, or the folder of a model that was handed over.
-        images: a folder of new images, or one image.
-        out: the folder of the predictions.
-        device: auto, cpu, cuda or mps.
-        pictures: draw them too.
-        submission: of several labels, a CSV file of ``Id,Predicted``.
-        warn: is given what to know before relying on the predictions, a sentence each.
-
-    Raises:
-        LeftOut: some images cannot be used; all others are predicted, and drawn, first.
-        RunError: the run has no winner yet.
-    """
-    from foldwise.learning.predict import LeftOut, predict_images
-    from foldwise.reporting.predictions import write_pictures
-
-    refuse_device(device)
-    winner = _winner(run)
-    try:
-        predict_images(winner, images, out, device=device, submission=submission, warn=warn)
-    except LeftOut:  # says which images could not be used; the others have their predictions
-        if pictures:
-            write_pictures(winner, images, out)
-        raise
-    if pictures:
-        write_pictures(winner, images, out)
-
-
-def _winner(run: Path) -> Path:
-    if (run / "model.json").is_file():
-        return run
-    winner = RunFolder.open(run).winner
-    if not winner.is_dir():
-        raise RunError(f"{run} has no winner yet", cure=f"Finish the run, then: foldwise report {run}")
-    return winner
 
 
 def look(

@@ -132,12 +132,12 @@ def predict(
     submission: Submission = None,
 ) -> None:
     """The winner on new images: a CSV of probabilities, or masks and overlays."""
-    from foldwise.pipeline import pipeline
+    from foldwise.pipeline import hand_over
 
     def warn(message: str) -> None:
         say_message(console(), SIGNS["warning"], message, code="", cure=None)
 
-    pipeline.predict(run, images, out, device=device, pictures=pictures, submission=submission, warn=warn)
+    hand_over.predict(run, images, out, device=device, pictures=pictures, submission=submission, warn=warn)
     print(f"predictions: {out}")
     if submission is not None:
         print(f"submission:  {submission}")

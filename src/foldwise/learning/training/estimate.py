@@ -9,7 +9,7 @@ from foldwise.data.batches.batches import BATCH_PIXELS
 from foldwise.learning.networks.describing import architecture
 from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.pretraining import make_pretraining
-from foldwise.learning.training.trial_steps import Named, Passes, passes_of, rule_of, update_of
+from foldwise.learning.training.trial_steps import NamedChoice, Passes, passes_of, rule_of, update_of
 from foldwise.runs.planning import pretraining
 from foldwise.study.configurations import identity
 from foldwise.study.training import NO_PRETRAINING, Augment, Training
@@ -108,8 +108,10 @@ def _without_pretraining(
     design = architecture(training)
     passes = passes_of(design, replace(shape, size_hw=size_hw), training.batch_size)
     tried, px = replace(shape, size_hw=passes.size_hw), passes.num * math.prod(passes.size_hw)
-    loss_s, loss_bytes = rule_of(Named(str(identity(training)["loss"]), training.loss), tried, passes.num)
-    update = update_of(Named(training.optimizer.name, training.optimizer), passes.learning)
+    loss_s, loss_bytes = rule_of(
+        NamedChoice(str(identity(training)["loss"]), training.loss), tried, passes.num
+    )
+    update = update_of(NamedChoice(training.optimizer.name, training.optimizer), passes.learning)
     # Layers work by the pixel, so an image takes as much longer as it is larger; in tiles some of it is seen twice.
     whole_px = (evaluated.mean_px or float(math.prod(largest_hw))) * passes.seen_again(largest_hw)
     per_look = passes.look / px * whole_px

@@ -130,7 +130,7 @@ def _tried(design: Architecture, shape: DataShape, num: int) -> Passes:
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedChoice:
     """A choice, known again by what its cost depends on."""
 
     key: str
@@ -138,7 +138,7 @@ class Named:
 
 
 @lru_cache(maxsize=256)
-def rule_of(loss: Named, shape: DataShape, num: int) -> tuple[float, int]:
+def rule_of(loss: NamedChoice, shape: DataShape, num: int) -> tuple[float, int]:
     """Seconds of a loss forth and back, and the bytes that it keeps between."""
     K, pixels = shape.num_classes, shape.size_hw if shape.segmentation and shape.size_hw else ()
     labels = (K,) if shape.task == "multilabel_classification" else ()
@@ -155,7 +155,7 @@ def rule_of(loss: Named, shape: DataShape, num: int) -> tuple[float, int]:
 
 
 @lru_cache(maxsize=256)
-def update_of(optimizer_choice: Named, shapes: tuple[tuple[int, ...], ...]) -> float:
+def update_of(optimizer_choice: NamedChoice, shapes: tuple[tuple[int, ...], ...]) -> float:
     """Seconds of one step of an optimiser."""
     parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
     for parameter in parameters:

@@ -1,0 +1,99 @@
+"""From a verdict to a model that predicts: the winner is laid out in its folder, and used on new images."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+from foldwise.errors import RunError
+from foldwise.judging.verdict import Answer, Verdict
+from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
+from foldwise.pipeline.devices import refuse_device
+from foldwise.runs.folder import RunFolder, read_json
+
+
+def hand_over(folder: RunFolder, verdict: Verdict) -> None:
+    """Lay the models of the winner out for prediction; nothing where there is no answer."""
+    if verdict.answer is None:
+        return
+    chosen = verdict.answer.configuration
+    items = folder.load_plan().items
+    fits = [item for item in items if item.kind == "fit" and item.settings["configuration"] == chosen]
+    done = [folder.done(item.id) for item in fits if item.settings["repeat"] == 0]
+    audited = read_json(folder.audit)
+    seen = Seen(audited.get("channels", ()), _sizes_px(folder), audited.get("decoding", {}))
+    make_winner(done, folder.winner, decision=_decision(verdict, verdict.answer), seen=seen)
+
+
+def _sizes_px(folder: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The least and the greatest height and width of the image files."""
+    with folder.cases.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    heights, widths = ([int(row[side]) for row in rows] for side in ("height", "width"))
+    return (min(heights), max(heights)), (min(widths), max(widths))
+
+
+def _decision(verdict: Verdict, answer: Answer) -> Decision:
+    """The mean over folds of the thresholds of several labels, and the median of the temperature."""
+    thresholds, calibration = verdict.thresholds, verdict.calibration
+    temperature = None
+    for own in calibration.configurations if calibration else ():
+        if own.id == answer.configuration and own.temperature:
+            temperature = own.temperature.median
+    values = [threshold.mean for threshold in thresholds.classes.values()] if thresholds else []
+    return Decision(
+        answer=answer.model_dump(mode="json"),
+        thresholds={"method": thresholds.method, "values": values} if thresholds else None,
+        temperature=temperature,
+        caution=None if verdict.beats_trivial else answer.sentence,
+    )
+
+
+def predict(
+    run: Path,
+    images: Path,
+    out: Path,
+    *,
+    device: str = "auto",
+    pictures: bool = False,
+    submission: Path | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Write what the winner says of new images: a CSV of probabilities, or masks and overlays.
+
+    Args:
+        run: a run folder, or the folder of a model that was handed over.
+        images: a folder of new images, or one image.
+        out: the folder of the predictions.
+        device: auto, cpu, cuda or mps.
+        pictures: draw them too.
+        submission: of several labels, a CSV file of ``Id,Predicted``.
+        warn: is given what to know before relying on the predictions, a sentence each.
+
+    Raises:
+        LeftOut: some images cannot be used; all others are predicted, and drawn, first.
+        RunError: the run has no winner yet.
+    """
+    from foldwise.learning.predict import LeftOut, predict_images
+    from foldwise.reporting.predictions import write_pictures
+
+    refuse_device(device)
+    winner = _winner(run)
+    try:
+        predict_images(winner, images, out, device=device, submission=submission, warn=warn)
+    except LeftOut:  # says which images could not be used; the others have their predictions
+        if pictures:
+            write_pictures(winner, images, out)
+        raise
+    if pictures:
+        write_pictures(winner, images, out)
+
+
+def _winner(run: Path) -> Path:
+    if (run / "model.json").is_file():
+        return run
+    winner = RunFolder.open(run).winner
+    if not winner.is_dir():
+        raise RunError(f"{run} has no winner yet", cure=f"Finish the run, then: foldwise report {run}")
+    return winner
