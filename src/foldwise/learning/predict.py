@@ -115,7 +115,8 @@ def _left_out(problems: list[DataError], num_images: int, out: Path) -> Foldwise
     num_kept = num_images - len(problems)
     listed = some([f"  {problem.where}: {problem.what}" for problem in problems], 20)
     listed = listed.replace(",   ", "\n  ")
-    what = f"{len(problems)} of {num_images} images were left out:\n{listed}"
+    verb = "was" if len(problems) == 1 else "were"
+    what = f"{len(problems)} of {num_images} images {verb} left out:\n{listed}"
     if not num_kept:
         return DataError(what, cure="See what each of them needs.")
     return LeftOut(what, cure=f"The predictions of the other {num_kept} are in {out}.")

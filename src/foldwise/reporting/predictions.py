@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from foldwise.data.formats.reading import channel_files, read_image, read_pixels
+from foldwise.data.formats.reading import as_image, read_pixels
 from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.files import image_files_below
 from foldwise.data.overlays import Pixels, is_dark
@@ -23,6 +23,7 @@ from foldwise.reporting.sections.images.gallery import MAX_BARS, ClassBar, Pictu
 from foldwise.reporting.wording import count, percent
 from foldwise.runs.folder import read_json
 from foldwise.storage import written_whole
+from foldwise.study.spec import Decoding
 
 TABLE, PAGE, SHEET = "predictions.csv", "pictures.html", "pictures.png"
 CERTAINTY = {
@@ -69,11 +70,14 @@ def write_pictures(winner: Path, images: Path, out: Path) -> tuple[Path, Path]:
     model = record["members"][0]["model"]
     classes, segments = list(model["classes"]), str(model["task"]).endswith("segmentation")
     root = images.parent if images.is_file() else images
-    files = _files(root, record.get("channels") or ())
+    files, decoding = (
+        _files(root, record.get("channels") or ()),
+        Decoding.model_validate(record.get("decoding") or {}),
+    )
     predictions = sorted(_read(out, root, model), key=lambda row: (row.certainty, row.name))
     drawn, num_dark = [], 0
     for row in _spread(predictions, ON_PAGE):
-        image_CHW = _image(root, files.get(row.name, row.name))
+        image_CHW = _image(root, files.get(row.name, row.name), decoding)
         num_dark += is_dark(image_CHW)
         drawn.append((row, displayed(image_CHW), _overlay(row, out)))
     facts = _facts(predictions, len(drawn), task=str(model["task"]))

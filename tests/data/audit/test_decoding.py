@@ -1,5 +1,6 @@
 """What decoding did is told in one line a kind, and refused with both ways to state it where it may not be meant."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import tifffile
 from PIL import Image
 from small_sets import blob, picture, save
 
-from foldwise.data.audit.audit import audit
+from foldwise.data.audit.audit import audit, write_cases
 from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.cache.packing import pack
 from foldwise.data.external_set import read_external
@@ -204,3 +205,14 @@ def test_an_error_stops_the_study_and_an_external_set_is_asked_alike(tmp_path):
 def test_the_page_lists_every_kind():
     page = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
     assert [kind for kind in STEPS if f"| `decoding_{kind}` |" not in page] == []
+
+
+def test_every_image_has_its_steps_in_the_table_of_cases(tmp_path):
+    photographs(tmp_path / "set", mask_exif=EXIF)
+    spec = DataSpec(path=str(tmp_path / "set"))
+    dataset = read_dataset(spec, base=tmp_path)
+    packed = pack(dataset, spec)
+    write_cases(tmp_path / "cases.csv", dataset, packed, audit(dataset, packed, Validation(folds=2)))
+    with (tmp_path / "cases.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["steps"], row["mask_steps"]) for row in rows] == [("turned 6", "turned 6")] * 4

@@ -30,6 +30,7 @@ from foldwise.data.audit.leaks import name_findings, property_findings, series_f
 from foldwise.data.cases import Dataset
 from foldwise.data.folds.splits import ROLES, Split
 from foldwise.data.folds.strata import class_presence, group_numbers, is_segmentation, is_single_label
+from foldwise.data.formats.steps import in_words
 from foldwise.storage import written_whole
 from foldwise.study.spec import Validation
 from foldwise.text import count, some
@@ -213,6 +214,7 @@ def _disagreeing(
 
 CASES = (
     "index", "name", "image", "mask", "labels", "group", "width", "height", "mode", "format", "pixel_digest",
+    "steps", "mask_steps",
 )  # fmt: skip
 
 
@@ -225,6 +227,7 @@ def write_cases(path: Path, dataset: Dataset, packed: Packed, audit: Audit) -> N
             labels = " ".join(str(label) for label in case.labels)
             size = [measure.original_width, measure.original_height]
             kind = [measure.mode, measure.format, measure.pixel_digest]
+            kind += [in_words(measure.steps), in_words(measure.mask_steps)]
             rows.writerow([case.index, case.name, case.image, case.mask or "", labels, group, *size, *kind])
 
 

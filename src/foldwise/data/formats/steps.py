@@ -212,6 +212,11 @@ def what_was_done(steps: Mapping[str, Sequence[Step]]) -> list[str]:
     ]
 
 
+def in_words(steps: Sequence[Step]) -> str:
+    """The steps of one file in a cell of a table: ``turned 6; alpha varies``."""
+    return "; ".join(f"{step.kind} {step.detail}".strip() for step in steps)
+
+
 def done_to(name: str, number: int, total: int, noun: str) -> str:
     """What was done to how many of all: ``3 of 24 images were inverted``."""
     return f"{number} of {count(total, noun)} {STEPS[name].words[number > 1]}"
