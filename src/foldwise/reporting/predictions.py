@@ -70,10 +70,8 @@ def write_pictures(winner: Path, images: Path, out: Path) -> tuple[Path, Path]:
     model = record["members"][0]["model"]
     classes, segments = list(model["classes"]), str(model["task"]).endswith("segmentation")
     root = images.parent if images.is_file() else images
-    files, decoding = (
-        _files(root, record.get("channels") or ()),
-        Decoding.model_validate(record.get("decoding") or {}),
-    )
+    files = _files(root, record.get("channels") or ())
+    decoding = Decoding.model_validate(record.get("decoding") or {})
     predictions = sorted(_read(out, root, model), key=lambda row: (row.certainty, row.name))
     drawn, num_dark = [], 0
     for row in _spread(predictions, ON_PAGE):
@@ -154,12 +152,10 @@ def _files(root: Path, channels: Sequence[str]) -> dict[str, str]:
     return {name: files for files, name in joined_files.names.items()}
 
 
-def _image(root: Path, path: str) -> NDArray[Any]:
-    """The image (C, H, W); a grey square where its file is gone."""
+def _image(root: Path, path: str, decoding: Decoding) -> NDArray[Any]:
+    """The image (C, H, W), decoded as for the winner; a grey square where its file is gone."""
     try:
-        if len(channel_files(path)) > 1:
-            return np.asarray(read_pixels(root, path).values)
-        return read_image(root / path, channels="native")
+        return as_image(read_pixels(root, path, decoding), "native", where=path)[1]
     except DataError:
         return np.full((1, 96, 96), 128, np.uint8)
 
