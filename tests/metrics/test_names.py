@@ -10,8 +10,8 @@ MASD [px]; Average Symmetric Surface Distance; surface_distance; dist_um; rmse; 
 MAPE (%); error_rate; errors; relative error; balanced error rate; overlap error; fpr; FNR; false_positive_rate; FalseNegatives;
 false_alarm_rate; num_false_positives; misses; missed_objects; % wrong; misclassification; val_loss; valLoss; test loss;
 val/loss; dice_loss; IOU_LOSS; crossEntropyLoss; cross-entropy; log_loss; nll; negative log-likelihood; brier_score; ECE (%);
-perplexity; kl_divergence; variation_of_information; lpips; abs_volume_difference; latency_ms; hd95 tumour core; wer"""
-HIGHER = """dice; Dice (%); DSC; dice_coef; DICE_MEAN; Dice Similarity Coefficient; Dice_liver; clDice; iou; mIoU; IoU@0.5; jaccard;
+perplexity; MedAE; EPE; TRE (mm); FPPI; RMS; kl_divergence; variation_of_information; lpips; abs_volume_difference; latency_ms; hd95 tumour core; wer"""
+HIGHER = """dice; Dice (%); DSC; dice_coef; DICE_MEAN; Dice Similarity Coefficient; Dice_liver; clDice; iou; mIoU; bIoU; Sens; Spec; log_lik; IoU@0.5; jaccard;
 auroc; ROC AUC; pr_auc; f1; F1-score; F1_macro; accuracy; TestAcc; top1_acc; Acc@1; balanced_accuracy; kappa; qwk; mcc; psnr_db; SSIM;
 ms_ssim; r2; R²; R^2; pearson_r; correlation; precision; recall; sensitivity; specificity; true_positive_rate; tnr; nsd; NSD@1mm;
 surface_dice_2mm; norm. surface distance; mAP; AP50; metrics/mAP50-95; PQ; hits; num_correct; loglik; detection_rate"""

@@ -44,7 +44,7 @@ AROUND = re.compile(
 # Words and phrases of measures by (higher is better, a share: from 0 to 1, or to 100 in per cent).
 MEASURES = {
     (True, True): (
-        "dice, dsc, cldice, iou, miou, jaccard, tanimoto, overlap, f1, f2, fscore, fbeta, f score, f measure, f beta, bf, bfscore, "
+        "dice, dsc, cldice, iou, miou, biou, giou, mean iu, fmax, sens, spec, g mean, jaccard, tanimoto, overlap, f1, f2, fscore, fbeta, f score, f measure, f beta, bf, bfscore, "
         "accuracy, acc, accuracies, bacc, precision, recall, sensitivity, specificity, tpr, tnr, ppv, npv, "
         "true positive rate, true negative rate, positive predictive value, negative predictive value, "
         "auc, auroc, roc, auprc, prauc, aupr, area under, average precision, ap, map, ar, aji, pq, sq, rq, dq, "
@@ -55,7 +55,7 @@ MEASURES = {
         "mcc, kappa, qwk, matthews, correlation, corr, pearson, spearman, kendall, pcc, plcc, srcc, srocc, ccc, icc, ncc, "
         "r2, r squared, rsquared, explained variance, concordance, c index, cindex, psnr, snr, cnr, signal to noise, "
         "ssim, msssim, structural similarity, similarity, agreement, rand index, ari, nmi, ami, mutual information, "
-        "log likelihood, loglikelihood, loglik, likelihood, elbo, youden, informedness, true positive, true negative, tp, tn, "
+        "log likelihood, log lik, loglikelihood, loglik, likelihood, elbo, youden, informedness, true positive, true negative, tp, tn, "
         "hit, correct, success, bleu, rouge, inception score, quality"
     ),
     (False, True): (
@@ -64,7 +64,7 @@ MEASURES = {
     ),
     (False, False): (
         "loss, error, err, hd, hausdorff, distance, dist, assd, asd, masd, ahd, mhd, chamfer, "
-        "mae, mse, rmse, nrmse, rmsd, rmsle, msle, mape, smape, residual, deviation, discrepancy, "
+        "medae, epe, tre, fppi, rms, abs rel, levenshtein, hinge, mae, mse, rmse, nrmse, rmsd, rmsle, msle, mape, smape, residual, deviation, discrepancy, "
         "absolute difference, abs difference, volume difference, absolute volume difference, avd, ravd, "
         "brier, nll, bce, negative log likelihood, neg log likelihood, log loss, logloss, cross entropy, crossentropy, "
         "ece, mce, perplexity, ppl, divergence, kl, kld, jsd, wasserstein, emd, mmd, crps, "

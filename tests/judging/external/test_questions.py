@@ -69,6 +69,16 @@ def test_columns_of_a_wide_table_can_tell_the_metric(tmp_path):
     assert (best(verdict), verdict["metric"]["name"]) == ("vit_hd95", "hd95")
     mixed = two().rename(columns={"unet": "unet_dice", "vit": "vit_loss"})
     assert "are metrics, and not configurations" in asked([write(tmp_path / "b.csv", mixed)])
+    for one, other in (("unet_dice_loss", "unet_ce_loss"), ("vit_mae", "swin_mae")):
+        path = write(tmp_path / "c.csv", two().rename(columns={"unet": one, "vit": other}))
+        assert "or what models were trained by" in asked([path])
+        assert best(judge_files([path], ScoreOptions(metric="dice"))) == one
+        assert best(judge_files([path], ScoreOptions(metric="loss"))) == other
+    metrics = write(
+        tmp_path / "d.csv", two(scale=5).assign(vit=two()["vit"]).set_axis(["image", "hd95", "dice"], axis=1)
+    )
+    for options in (None, ScoreOptions(metric="dice"), ScoreOptions(metric="hd95")):
+        assert "are metrics, and not configurations" in asked([metrics], options)
     assert "less may be better" in asked([write(tmp_path / "error_rates.csv", two())])
 
 
@@ -181,6 +191,12 @@ def test_files_of_equal_names_are_called_by_their_folders(tmp_path):
     assert {one["name"] for one in judge_files(paths)["configurations"]} == {"unet", "vit"}
     paths.append(write(tmp_path / "mlp.csv", own))
     assert len(judge_files(paths)["configurations"]) == 3
+    for path in paths:
+        write(path, pd.read_csv(path).assign(hd95=range(24)))
+    assert "Name the one to judge: --score dice." in asked(paths)
+    assert judge_files(paths, ScoreOptions(metric="hd95"))["metric"]["name"] == "hd95"
+    for path in paths:
+        write(path, pd.read_csv(path).drop(columns="hd95"))
     write(paths[-1], own.rename(columns={"dice": "hd95"}))
     assert "scores of different names" in asked(paths)
 

@@ -25,6 +25,8 @@ from foldwise.metrics.names import named_score, plain
 from foldwise.text import some
 
 JOIN = " · "
+# In a name such as unet_ce_loss or vit_mae (a masked autoencoder), these may be how a model was trained.
+TRAINED_BY = frozenset(("loss", "mae", "bce", "entropy", "crossentropy", "nll", "kl", "mse"))
 WHY_CASES = (
     "Averages cannot be compared: which configuration is better on the same images, and how sure that is, can only "
     "be told from a score of every configuration on every image. Write one row per configuration and image."
@@ -59,7 +61,9 @@ def read_table(text: Text, options: ScoreOptions, *, called: str | None) -> tupl
             where=text.name,
             cure="Add a column called configuration, one column of scores per configuration, or one file of each.",
         )
-    metric = None if len(scores) == 1 else _metric_of_columns(text, scores, stated=bool(roles.score))
+    metric = None
+    if len(scores) > 1:
+        metric = _metric_of_columns(text, scores, options, alone=called is None)
     if len(scores) > 1 and not roles.score:
         refuse_doubtful(text, scores)
     return _wide(text, roles, scores, options, called or "", metric)
@@ -194,11 +198,13 @@ def _columns(frame: pd.DataFrame, roles: Roles) -> dict[str, Coded]:
     return columns
 
 
-def _metric_of_columns(text: Text, scores: Sequence[str], *, stated: bool) -> str | None:
+def _metric_of_columns(
+    text: Text, scores: Sequence[str], options: ScoreOptions, *, alone: bool
+) -> str | None:
     """What the scores of all columns are called, where every one says so beside the name of a model: ``unet_hd95``.
 
     Raises:
-        DataError: columns that are not `stated` are metrics, or some of them say so and others do not.
+        DataError: columns that are not stated are metrics, or some of them say so and others do not.
     """
     named = {name: named_score(name) for name in scores}
     measures = [name for name in scores if named[name].measure]
@@ -208,17 +214,22 @@ def _metric_of_columns(text: Text, scores: Sequence[str], *, stated: bool) -> st
         words = (re.split(r"[\W_]+", name)[::-1] for name in scores)
         same = takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))
         ending = "_".join([column[0] for column in same][::-1])
+        if TRAINED_BY & {word for kind in kinds for word in kind.split()} and not (
+            options.score or options.metric
+        ):
+            what = f"the columns {some(measures)} tell what they score by, or what models were trained by"
+            cure = f"Say what the scores are: --metric {ending or kinds.pop()}, or --metric dice."
+            raise DataError(what, where=text.name, cure=cure)
         return ending if named_score(ending).measure in kinds else kinds.pop()
-    if stated or not measures:
+    if options.score or not measures:
         return None
-    some_only = len(measures) < len(scores) and beside
-    raise DataError(
-        f"the columns {some(measures)} are metrics, and not configurations",
-        where=text.name,
-        cure=("Name the columns that are configurations with --score, each. " if some_only else "")
-        + "Add a column configuration and name the scores with --score; or give one such file per configuration. "
-        + WHY_CASES,
-    )
+    cure = f"Name the one to judge: --score {measures[0]}."
+    if alone:
+        cure = "Add a column configuration and name the scores with --score; or give one such file per configuration. "
+        # Models may be called like measures: mae is a network, too.
+        cure += "If these columns are configurations, name each with --score. " + WHY_CASES
+    what = f"the columns {some(measures)} are metrics, and not configurations"
+    raise DataError(what, where=text.name, cure=cure)
 
 
 def _wide(
