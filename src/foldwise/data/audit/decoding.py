@@ -74,7 +74,9 @@ def _of_kind(name: str, steps: Sequence[Step]) -> tuple[Step, ...]:
 def _right_if(kind: StepKind, *, stated: bool) -> str:
     if stated:
         return f"As data.decoding.{kind.key} states."
-    return f"Right if that is what you see in a viewer. {kind.cure() if kind.key else 'Else save the files again.'}"
+    if not kind.key:
+        return "Right if nothing that counts is lost by it; else read or save the images otherwise."
+    return f"Right if that is what you see in a viewer. {kind.cure()}"
 
 
 def _reason(

@@ -70,8 +70,8 @@ def _alpha_kept(pixels: Pixels) -> Pixels:
 
 
 _ORIENTATION = (
-    "{orientation: apply} if masks were drawn on the picture as viewers show it, {orientation: ignore} if on the stored"
-    " pixels."
+    "{orientation: apply} to take the picture as viewers show it, {orientation: ignore} to take the stored pixels, on"
+    " which programs that know no such tag draw masks."
 )
 _WHITE = (
     "{white_is_zero: apply} to take what viewers show, {white_is_zero: ignore} to take the stored values (ImageJ saves"
