@@ -138,7 +138,7 @@ def _sizes(rows: Sequence[Row]) -> str:
     measures = ("single", "pair", "all pairs")
     known = [[row["found"].get(f"foldwise: {one}", (np.nan, np.nan, 0)) for one in measures] for row in rows]
     errors = [f"{np.nanmedian([own[place][1] for own in known]):.3f}" for place in range(len(measures))]
-    samples = [own[0][2] for own in known]
+    samples = [max((number for _, _, number in row["found"].values()), default=0) for row in rows]
     least, most = min(samples, default=0), max(samples, default=0)
     pairs = max((own[1][2] for own in known), default=0)
     more = f"; pairs of identical configurations in up to {pairs}" if pairs > most else ""
