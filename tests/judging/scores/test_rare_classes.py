@@ -1,6 +1,7 @@
 """Classes that some fold cannot test or learn are shown, and no average counts them."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sklearn import metrics as oracle
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.scores.rows import read_rows
+from foldwise.judging.sections.warnings import rare
 
 
 def relabelled(folder, labels_of):
@@ -103,3 +105,13 @@ def test_a_class_that_is_never_predicted_has_a_precision_of_0(tmp_path):
     assert (
         sensitivity <= 1 / 3 + 1e-9
     )  # left out, the two other classes would make it the better the fewer are named
+
+
+@pytest.mark.parametrize("num_folds", [1, 5])
+def test_a_single_split_is_not_told_to_state_fewer_folds(num_folds):
+    rows = SimpleNamespace(
+        classes=("nucleus", "fibre"), unscored=(1,), num_having=(), num_folds=num_folds, family="multiclass"
+    )
+    caution = rare(rows)
+    assert ("state fewer folds" in caution.cure) == (num_folds > 1)
+    assert ("fold" in caution.message + caution.cure) == (num_folds > 1)

@@ -99,15 +99,34 @@ def test_what_is_said():
 
 
 @pytest.mark.parametrize(
-    ("folds", "repeats", "too_few"),
-    [(2, 1, True), (3, 1, True), (5, 1, False), (2, 3, False), (1, 2, True), (1, 6, False)],
+    ("folds", "repeats", "cure"),
+    [
+        (2, 1, "validate.repeats to 3 or more, or validate.folds to 5 or more"),
+        (3, 1, "validate.repeats to 3 or more, or validate.folds to 5 or more"),
+        (1, 2, "validate.repeats to 5 or more."),
+        (1, 1, "validate.repeats to 5 or more."),
+        (5, 1, ""),
+        (2, 3, ""),
+        (3, 3, ""),
+        (1, 5, ""),
+    ],
 )
-def test_a_design_that_cannot_answer_is_named_before_training(folds, repeats, too_few):
-    said = in_words(
-        GRADED, Design(300, folds, repeats, 3), target=0.0, kind=("image", "images"), all_units=300
-    )
-    assert ("too few to know the luck of a run" in said) == too_few
-    assert ("validate.repeats to 3" in said) == too_few
+def test_a_design_that_cannot_answer_is_named_before_training(folds, repeats, cure):
+    words = {"target": 0.0, "kind": ("image", "images"), "all_units": 300}
+    sentence = in_words(GRADED, Design(300, folds, repeats, 3), **words)
+    assert ("too few runs" in sentence or "these trained weights only" in sentence) == bool(cure)
+    assert ("Set validate.repeats" in sentence) == bool(cure)
+    assert cure in sentence
+    given = in_words(GRADED, Design(300, folds, repeats, 3), **words, is_given=True)
+    assert "validate.folds" not in given  # more of them are no cure where they are given
+
+
+@pytest.mark.parametrize(("repeats", "times"), [(1, "once"), (5, "5 times")])
+def test_a_single_split_is_not_called_a_fold(repeats, times):
+    words = {"target": 0.0, "kind": ("image", "images"), "all_units": 80}
+    sentence = in_words(GRADED, Design(80, 1, repeats, 3), **words)
+    assert sentence.startswith(f"With 80 images in the test part of a single split, trained {times}, two ")
+    assert "fold" not in sentence
 
 
 def study(**judge):

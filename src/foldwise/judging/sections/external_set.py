@@ -119,13 +119,15 @@ def _estimate(
     table = table_of(metric, [together], external.units, num_cases=num_cases, alpha=alpha)
     (spread,), (ends,) = table.spreads, table.intervals
     if spread is not None:
-        ends = interval(metric.interval, _with_runs(spread, models.values[name], metric), alpha=alpha)
+        ends = interval(
+            metric.interval, with_luck_of_models(spread, models.values[name], metric), alpha=alpha
+        )
     low, high = ends
     undefined = together.num_undefined[name]
     return MetricEstimate(estimate=together.estimates[name], low=low, high=high, num_undefined=undefined)
 
 
-def _with_runs(spread: Spread, values_MG: Floats, metric: Metric) -> Spread:
+def with_luck_of_models(spread: Spread, values_MG: Floats, metric: Metric) -> Spread:
     """The spread with what another training of all models would add.
 
     The mean of M models is taken for their mean probabilities, whose luck is no greater. They were trained in M folds, so

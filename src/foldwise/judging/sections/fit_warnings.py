@@ -71,7 +71,7 @@ def _single_split(repeats: int) -> VerdictWarning:
         "A single split was trained once: what is said holds for these trained weights only. Trained again, with another "
         "seed or on other images, the same configuration may come out elsewhere, and equals may look different."
     )
-    cure = "Set validate.repeats to 3 or more: each trains again with another seed on the same split."
+    cure = "Set validate.repeats to 5 or more: each trains again with another seed on the same split."
     return VerdictWarning(code="NO_RUN_VARIANCE", message=message, cure=cure)
 
 

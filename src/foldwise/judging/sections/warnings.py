@@ -185,10 +185,14 @@ def rare(rows: Rows) -> VerdictWarning | None:
     sentences, cures = [], []
     if absent:
         verb = count(len(absent), "class cannot", "classes cannot")
+        where = "in every fold" if rows.num_folds > 1 else "in the split"
         whole = len(absent) >= len(rows.classes) - (rows.family == "segmentation")
         effect = "no class can" if whole else "averages over classes leave them out"
-        sentences.append(f"{verb} be learned and tested in every fold ({some(absent, 12)}): {effect}.")
-        cures.append("Add images of them, merge classes, or state fewer folds.")
+        sentences.append(f"{verb} be learned and tested {where} ({some(absent, 12)}): {effect}.")
+        # Of a single split there are no fewer folds: both of its parts want images of them.
+        fold_cure = "Add images of them, merge classes, or state fewer folds."
+        split_cure = "Put images of them into the training part and the test part, or merge classes."
+        cures.append(fold_cure if rows.num_folds > 1 else split_cure)
     for names, relation in ((rarest, "with"), (common, "without")):
         if not names:
             continue

@@ -144,7 +144,8 @@ def before_training(
     units = effective_units(counted, num_units=num_units, num_images=num_images, metric=metric)
     kind = ("group", "groups") if num_units < num_images else ("image", "images")
     design = Design(units, folds or study.validate_.folds, study.validate_.repeats, num_configurations)
-    return in_words(scatter, design, target=study.judge.equivalent_within, kind=kind, all_units=num_units)
+    target, is_given = study.judge.equivalent_within, study.validate_.is_given
+    return in_words(scatter, design, target=target, kind=kind, all_units=num_units, is_given=is_given)
 
 
 def scatter_of(metric: Metric) -> Scatter | None:
@@ -170,7 +171,13 @@ def effective_units(class_counts: np.ndarray, *, num_units: int, num_images: int
 
 
 def in_words(
-    scatter: Scatter, design: Design, *, target: float, kind: tuple[str, str], all_units: int
+    scatter: Scatter,
+    design: Design,
+    *,
+    target: float,
+    kind: tuple[str, str],
+    all_units: int,
+    is_given: bool = False,
 ) -> str:
     """A few sentences for people.
 
@@ -179,11 +186,11 @@ def in_words(
         design: of the study.
         target: the difference that is of consequence; 0 asks nothing.
         kind: ``("image", "images")``, or groups.
-        all_units: how many there are; of unbalanced classes fewer count.
+        all_units: how many are tested; of unbalanced classes fewer count.
+        is_given: whether the folds are, so that more of them are no cure.
     """
     noun, counts = kind[1], round(design.units)
-    shape = f"{count(design.folds, 'fold')} and {count(design.repeats, 'repeat')}"
-    size = f"{all_units:,} {noun} in {shape}"
+    size = f"{all_units:,} {noun} in {_shape(design)}"
     if counts < 0.9 * all_units:
         size += f" (unbalanced classes: worth {counts:,})"
     comparison = foresee(scatter, design)
@@ -197,18 +204,36 @@ def in_words(
         f"are easy ({EASY:g}). The verdict says what was really seen."
     )
     return (
-        sentence + _too_few_runs(design, shape) + _cure(scatter, design, comparison, target, noun, all_units)
+        sentence
+        + _too_few_runs(design, is_given=is_given)
+        + _cure(scatter, design, comparison, target, noun, all_units)
     )
 
 
-def _too_few_runs(design: Design, shape: str) -> str:
+def _shape(design: Design) -> str:
+    """``5 folds and 3 repeats``; of one fold nobody would say that, as it is a split."""
+    if design.folds > 1:
+        return f"{count(design.folds, 'fold')} and {count(design.repeats, 'repeat')}"
+    times = "once" if design.repeats == 1 else count(design.repeats, "time")
+    return f"the test part of a single split, trained {times}"
+
+
+def _too_few_runs(design: Design, *, is_given: bool) -> str:
     """That a design cannot answer, whatever comes out: its folds tell next to nothing of the luck of runs."""
     df = design.folds - 1 if design.repeats == 1 else (design.repeats - 1) * design.folds
     if df >= FEW_RUNS:
         return ""
+    cure = f" Set validate.repeats to {1 + ceil(FEW_RUNS / design.folds)} or more"
+    cure += "." if is_given or design.folds == 1 else ", or validate.folds to 5 or more."
+    if not df:
+        return (
+            " Trained once, this tells nothing of the luck of a run: it holds for these trained weights only."
+            + cure
+        )
+    shape = _shape(design)
     return (
-        f" {shape[0].upper()}{shape[1:]} are too few to know the luck of a run: every interval will be wide. Set "
-        "validate.repeats to 3, or validate.folds to 5 or more."
+        f" {shape[0].upper()}{shape[1:]}: too few runs to know their luck, so every interval will be wide."
+        + cure
     )
 
 
