@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo studies test check house map format bench foretold validate clean
+.PHONY: setup demo studies test check house map format bench foretold foretold-difference validate clean
 
 setup: $(READY)
 
@@ -65,6 +65,10 @@ bench: $(READY)
 # Time and memory that `foldwise check` foretells against what a few fits of every study then take; some 20 minutes.
 foretold: $(READY)
 	$(BIN)/python -m benchmarks.foretold $(if $(ONLY),--only $(ONLY))
+
+# The difference that `foldwise check` foretells against that of verdicts, of small studies; some minutes.
+foretold-difference: $(READY)
+	$(BIN)/python -m benchmarks.foretold_difference $(if $(ONLY),--only $(ONLY))
 
 # Studies of known truth, judged: some 40 minutes of one core, in two processes; goes on where it was stopped.
 # QUICK=1 is a slice of seconds.

@@ -37,20 +37,7 @@ REAL = {
 }
 CHANGES = {"nuclei, native sizes": ("data.size=native", "train.batch_size=4", "train.crop_px=96")}
 TIMES, MEMORY = 2.0, 1.5  # how far foretold and measured may be apart
-HEAD = (
-    "study",
-    "items",
-    "check s",
-    "time s",
-    "measured",
-    "ratio",
-    "MB",
-    "measured",
-    "ratio",
-    "difference",
-    "seen",
-    "ratio",
-)
+HEAD = ("study", "items", "check s", "time s", "measured", "ratio", "MB", "measured", "ratio")
 
 
 @dataclass(frozen=True)
@@ -64,10 +51,6 @@ class Row:
     measured_s: float
     foretold_mb: float
     measured_mb: float
-    foretold_difference: float | None = (
-        None  # that can be detected, by `check`, and by the verdict once all is done
-    )
-    seen_difference: float | None = None
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -75,9 +58,6 @@ class Row:
         times, memory = self.foretold_s / self.measured_s, self.foretold_mb / max(self.measured_mb, 1e-9)
         numbers = [f"{self.check_s:.0f}", f"{self.foretold_s:.1f}", f"{self.measured_s:.1f}", f"{times:.2f}"]
         numbers += [f"{self.foretold_mb:.0f}", f"{self.measured_mb:.0f}", f"{memory:.2f}"]
-        pair = self.foretold_difference, self.seen_difference
-        numbers += ["–" if value is None else f"{value:.3f}" for value in pair]
-        numbers.append(f"{pair[0] / pair[1]:.2f}" if pair[0] and pair[1] else "–")
         return (self.study, str(self.num_items), *numbers)
 
     @property

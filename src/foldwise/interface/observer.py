@@ -165,14 +165,11 @@ def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = F
 
 def _foreseen(prepared: Prepared) -> str | None:
     from foldwise.judging.statistics.power import before_training
+    from foldwise.pipeline.preparing import tested_data
 
-    # Of a single split that is given, only a part is ever tested.
-    tested = sorted({int(case) for split in prepared.splits for case in split.test})
     return before_training(
         prepared.study,
-        task=prepared.dataset.task,
-        labels=[prepared.dataset.cases[case].labels for case in tested],
-        groups=[prepared.audit.groups[case] for case in tested],
+        tested_data(prepared),
         num_configurations=len(prepared.configurations),
         folds=len({split.fold for split in prepared.splits}),
     )

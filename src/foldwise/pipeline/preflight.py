@@ -145,6 +145,7 @@ def _evaluated(training: Training, packed: Packed, split: Split) -> EvaluatedIma
         (height, width),
         mean_px=float(shapes[asked].prod(axis=1).mean()),
         step_px=float(np.mean(padded)),
+        sizes=len(np.unique(shapes[asked], axis=0)),
     )
 
 

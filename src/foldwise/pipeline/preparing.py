@@ -17,10 +17,11 @@ from foldwise.data.cache.packed import Packed
 from foldwise.data.cache.packing import pack
 from foldwise.data.cases import Dataset
 from foldwise.data.external_set import ExternalSet, read_external
-from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
+from foldwise.data.folds.splits import Split, cases_tested, make_splits, split_digest, write_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public.getting import source_facts, with_source
 from foldwise.errors import DataError
+from foldwise.judging.statistics.power import Data
 from foldwise.processes import processor_name
 from foldwise.runs.folder import RunFolder, write_json, written_whole
 from foldwise.runs.leases import clean_up
@@ -93,6 +94,13 @@ def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:
     digests = [(split.repeat, split.fold, split_digest(split, packed.digest)) for split in splits]
     plan = make_plan(study, compared, task=dataset.task, packed_digest=packed.digest, splits=digests)
     return Prepared(file, study, dataset, packed, audited, splits, compared, plan, external)
+
+
+def tested_data(prepared: Prepared) -> Data:
+    """The images that are tested: of a single split that is given, only its test part."""
+    cases = cases_tested(prepared.splits).tolist()
+    labels = [prepared.dataset.cases[case].labels for case in cases]
+    return Data(prepared.dataset.task, labels, [prepared.audit.groups[case] for case in cases])
 
 
 def refuse(audited: Audit) -> None:

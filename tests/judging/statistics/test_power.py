@@ -7,6 +7,7 @@ from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.power import (
     COUNTED,
     GRADED,
+    Data,
     Design,
     before_training,
     detectable_pair,
@@ -138,15 +139,13 @@ def study(**judge):
 def test_groups_are_what_counts_and_rare_classes_are_worth_less():
     labels = [(0,)] * 82 + [(1,)] * 10
     groups = [str(i // 2) for i in range(92)]
-    said = before_training(
-        study(), task="binary_classification", labels=labels, groups=groups, num_configurations=4
-    )
+    said = before_training(study(), Data("binary_classification", labels, groups), num_configurations=4)
     assert said.startswith("With 46 groups in 5 folds and 3 repeats (unbalanced classes: worth 18), two ")
     assert "the best of 4 and another" in said
 
 
 def test_nothing_is_said_of_one_configuration_or_of_a_loss():
-    known = {"task": "binary_segmentation", "labels": [()] * 30, "groups": [str(i) for i in range(30)]}
-    assert before_training(study(), num_configurations=1, **known) is None
-    assert before_training(study(metric="log_loss"), num_configurations=4, **known) is None
-    assert "With 30 images" in before_training(study(), num_configurations=2, **known)
+    data = Data("binary_segmentation", [()] * 30, [str(i) for i in range(30)])
+    assert before_training(study(), data, num_configurations=1) is None
+    assert before_training(study(metric="log_loss"), data, num_configurations=4) is None
+    assert "With 30 images" in before_training(study(), data, num_configurations=2)

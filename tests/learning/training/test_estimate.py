@@ -156,3 +156,15 @@ def test_the_network_of_a_library_is_tried_once_and_without_numbers(monkeypatch)
         asked = training("smp:linknet/tu-test_resnet", optimizer={"adam": {"lr": lr}})
         describe(asked, DataShape(task=SEGMENT, in_channels=1, num_classes=7, size_hw=(32, 32)))
     assert [{one.device.type for one in network.parameters()} for network in built] == [{"meta"}]
+
+
+def test_images_of_several_sizes_take_more_memory_than_of_one():
+    ask, crops = {**ASK, "size_hw": None}, training("unet", crop_px=64, batch_size=2)
+    one, many = (
+        estimate(
+            crops, DataShape(task=SEGMENT, **ask), evaluated=EvaluatedImages(8, 8, (128, 128), sizes=sizes)
+        )
+        for sizes in (1, 20)
+    )
+    # Beside the looks themselves, what a step kept and a kernel of every size.
+    assert many.memory_mb > one.memory_mb + 19

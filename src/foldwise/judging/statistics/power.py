@@ -112,40 +112,58 @@ def detectable_pair(scatter: Scatter, design: Design) -> float:
     return float((limit + POWER) * variance.of_differences()[0, 1])
 
 
+@dataclass(frozen=True)
+class Data:
+    """Of the images that a study tests, what decides what it can see.
+
+    Args:
+        task: as recognised in the data.
+        labels: of every image; empty ones for a segmentation.
+        groups: the final group of every image.
+    """
+
+    task: Task
+    labels: Sequence[Sequence[int]]
+    groups: Sequence[str]
+
+
+def planned(
+    study: Study, data: Data, *, num_configurations: int, folds: int | None = None
+) -> tuple[Scatter, Design] | None:
+    """What is plausible for the metric of a study, and what the study is made of; arguments as of `before_training`."""
+    metric = choose_metric(study.judge.metric, FAMILIES[data.task])
+    scatter = scatter_of(metric)
+    if num_configurations < 2 or scatter is None:
+        return None
+    class_counts = np.bincount([label for row in data.labels for label in row], minlength=1)
+    counted = class_counts if data.task.endswith("classification") else np.array([])
+    num_units, num_images = len(set(data.groups)), len(data.groups)
+    units = effective_units(counted, num_units=num_units, num_images=num_images, metric=metric)
+    design = Design(units, folds or study.validate_.folds, study.validate_.repeats, num_configurations)
+    return scatter, design
+
+
 def before_training(
-    study: Study,
-    *,
-    task: Task,
-    labels: Sequence[Sequence[int]],
-    groups: Sequence[str],
-    num_configurations: int,
-    folds: int | None = None,
+    study: Study, data: Data, *, num_configurations: int, folds: int | None = None
 ) -> str | None:
     """What the study will be able to see, in words; None where it compares nothing or nothing plausible is known.
 
     Args:
         study: its folds, repeats, metric and margin.
-        task: as recognised in the data.
-        labels: of every image; empty ones for a segmentation.
-        groups: the final group of every image.
+        data: the images that are tested.
         num_configurations: how many it compares.
         folds: that there really are, where they are given or are one per group.
 
     Raises:
         SpecError: the task has no such metric.
     """
-    metric = choose_metric(study.judge.metric, FAMILIES[task])
-    scatter = scatter_of(metric)
-    if num_configurations < 2 or scatter is None:
+    assumed = planned(study, data, num_configurations=num_configurations, folds=folds)
+    if assumed is None:
         return None
-    num_units, num_images = len(set(groups)), len(groups)
-    class_counts = np.bincount([label for row in labels for label in row], minlength=1)
-    counted = class_counts if task.endswith("classification") else np.array([])
-    units = effective_units(counted, num_units=num_units, num_images=num_images, metric=metric)
-    kind = ("group", "groups") if num_units < num_images else ("image", "images")
-    design = Design(units, folds or study.validate_.folds, study.validate_.repeats, num_configurations)
+    num_units = len(set(data.groups))
+    kind = ("group", "groups") if num_units < len(data.groups) else ("image", "images")
     target, is_given = study.judge.equivalent_within, study.validate_.is_given
-    return in_words(scatter, design, target=target, kind=kind, all_units=num_units, is_given=is_given)
+    return in_words(*assumed, target=target, kind=kind, all_units=num_units, is_given=is_given)
 
 
 def scatter_of(metric: Metric) -> Scatter | None:

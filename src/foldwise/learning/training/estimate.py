@@ -22,6 +22,8 @@ _COPIES, _GROWTH_BYTES, _READ = 4.5, 8e6, 1 / 3
 # Times what a step keeps for its gradient: gradients on their way, and what the heap holds between steps and looks. It
 # was 1.2 to 2.4 in nine studies (`benchmarks/foretold.py`).
 _HELD = 1.7
+# Of every further size of image: the kernels that a CPU makes and keeps for it (28 sizes through a U-Net of resnet18: 37 MB).
+_SIZE_BYTES = 1.3e6
 # Counting the decisions about a pixel: truth, probabilities and bins of every class.
 _COUNTED_BYTES = 40
 _BYTES_PER_MB = 1e6
@@ -66,6 +68,7 @@ class EvaluatedImages:
         size_hw: the largest height and width; those of the images trained on where None.
         mean_px: pixels of one of them, on average; those of the largest where None.
         step_px: pixels of an image of a step, with what pads it, where images are not cropped; likewise.
+        sizes: how many heights and widths there are.
     """
 
     validation: int
@@ -73,6 +76,7 @@ class EvaluatedImages:
     size_hw: tuple[int, int] | None = None
     mean_px: float | None = None
     step_px: float | None = None
+    sizes: int = 1
 
 
 def estimate(
@@ -126,6 +130,10 @@ def _without_pretraining(
     largest = _look_bytes(training, shape, passes, largest_hw) if evaluated.test or stored else 0.0
     # A frozen encoder that fits share is only looked through.
     most = largest if stored else max(step_bytes, largest)
+    if evaluated.sizes > 1 and largest:
+        # Of other sizes, what a step or a look gave back is of little use to the next, and the heap keeps it: 31 sizes of
+        # cells after crops of 96 pixels took 308 MB, and 133 were foretold by the larger of both.
+        most = (0.0 if stored else step_bytes) + _HELD * largest + _SIZE_BYTES * (evaluated.sizes - 1)
     return Estimate(
         seconds_per_fit=fit_s + _FIT_S,
         seconds_for_features=per_look * (images + evaluated.validation + evaluated.test) if stored else 0.0,

@@ -1,0 +1,123 @@
+"""The difference that `foldwise check` says a study can tell, against what its verdict says it could see.
+
+    python -m benchmarks.foretold_difference [--only NAME ...]
+
+Small studies are run whole: the quick variant of each built-in one, and gels and nuclei with fewer epochs and pixels. Before
+training, `check` says two numbers: for easy images and for those of middling difficulty. A star marks a study whose verdict
+is farther than a factor of 2 from what lies between them. Studies on real images are left out, and said to be, where the
+folder of the images is not there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.foretold import BUILT_IN, REAL, ROOT
+from foldwise.errors import FoldwiseError
+from foldwise.judging.statistics.power import EASY, foresee, planned
+from foldwise.pipeline.pipeline import RunOptions, Silent, run
+from foldwise.pipeline.preparing import prepare, tested_data
+from foldwise.study.reading import open_study
+
+FACTOR = 2.0  # how far the verdict may be from what was foretold
+# Of real images, so that all takes minutes.
+SMALLER = {
+    "gels": ("train.epochs=8", "validate.repeats=1", "data.size=96"),
+    "nuclei": ("train.epochs=3", "data.size=48"),
+}
+HEAD = ("study", "design", "easy", "middling", "seen", "times what was foretold")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One study: the smallest differences that can be told by `check`, of easy and of middling images, and by the verdict."""
+
+    study: str
+    design: str
+    easy: float
+    middling: float
+    seen: float
+
+    @property
+    def ratio(self) -> float:
+        """The seen one by the nearest that was foretold; 1 between both."""
+        low, high = sorted((self.easy, self.middling))
+        return self.seen / min(max(self.seen, low), high)
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is within what is promised."""
+        return 1 / FACTOR <= self.ratio <= FACTOR
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As the table has them."""
+        numbers = (f"{value:.3f}" for value in (self.easy, self.middling, self.seen))
+        return (self.study, self.design, *numbers, f"{self.ratio:.2f}")
+
+
+def measure(name: str, path: Path, *, variants: Sequence[str], changes: Sequence[str]) -> Row:
+    """Foretell, run, and compare.
+
+    Raises:
+        FoldwiseError: the study cannot be run, or its metric or its verdict has no such difference.
+    """
+    file = open_study(path, changes, variants)
+    prepared = prepare(file)
+    num_folds = len({split.fold for split in prepared.splits})
+    data, num = tested_data(prepared), len(prepared.configurations)
+    assumed = planned(prepared.study, data, num_configurations=num, folds=num_folds)
+    if assumed is None:
+        raise FoldwiseError("nothing is foretold of its difference")
+    scatter, design = assumed
+    middling, easy = (
+        foresee(each, design).minimal_detectable_difference for each in (scatter, scatter.at(EASY))
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        options = RunOptions(
+            out=Path(scratch) / "run", workers=1, device="cpu", launcher="inline", fetch=False
+        )
+        _, verdict = run(file, options, Silent())
+    seen = verdict.answer and verdict.answer.minimal_detectable_difference
+    if seen is None:
+        raise FoldwiseError("its verdict says no such difference")
+    shape = f"{design.units:.0f} units, {design.folds} folds x {design.repeats}, {num} configurations"
+    return Row(f"{name} (quick)", shape, easy, middling, seen)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The table as markdown; a star marks what is farther apart than promised."""
+    lines = ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
+    for row in rows:
+        cells = row.cells if row.is_near else (f"{row.cells[0]} *", *row.cells[1:])
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    names = (*SMALLER, *BUILT_IN)
+    parser.add_argument("--only", nargs="+", choices=names)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    rows = []
+    for name in parser.parse_args().only or names:
+        path = ROOT / (REAL.get(name) or f"studies/{name}.yaml")
+        variants = () if name in REAL else ("quick",)
+        try:
+            rows.append(measure(name, path, variants=variants, changes=SMALLER.get(name, ())))
+        except FoldwiseError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+            continue
+        print(" ".join(rows[-1].cells), file=sys.stderr, flush=True)
+    print(table(rows))
+    return 0 if all(row.is_near for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
