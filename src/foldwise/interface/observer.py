@@ -12,7 +12,7 @@ from rich.text import Text
 from foldwise.errors import ItemsFailed
 from foldwise.interface.terminal import (
     SIGNS,
-    Decoding,
+    DecodingBar,
     Fetching,
     RunProgress,
     Trying,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from foldwise.runs.plan import Plan
     from foldwise.study.spec import Study
 
-D = TypeVar("D", Fetching, Decoding, Trying, RunProgress)
+D = TypeVar("D", Fetching, DecodingBar, Trying, RunProgress)
 WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
 MAX_NAMES = 10  # of classes in a line
 
@@ -42,7 +42,7 @@ class Terminal:
     """An observer of a run who prints what happens: one display at a time, and none is left at the end."""
 
     def __init__(self) -> None:
-        self.display: Fetching | Decoding | Trying | RunProgress | None = None
+        self.display: Fetching | DecodingBar | Trying | RunProgress | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +76,7 @@ class Terminal:
 
     def decoding(self, done: int, total: int) -> None:
         """Draw a bar."""
-        self._shown(Decoding).show(done, total)
+        self._shown(DecodingBar).show(done, total)
 
     def trying(self, number: int, total: int) -> None:
         """Draw a bar."""

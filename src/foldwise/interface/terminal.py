@@ -118,7 +118,7 @@ class Fetching(_Bar):
         self.bar.update(self.tasks[what], completed=done, total=total, amount=" of ".join(parts))
 
 
-class Decoding(_Bar):
+class DecodingBar(_Bar):
     """A bar while images are decoded; nothing is shown where they already were."""
 
     def __init__(self) -> None:

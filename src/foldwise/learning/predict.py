@@ -69,9 +69,8 @@ def predict_images(
     """Predict every image of a folder, at any depth, or one image; `out`, which gets ``predictions.csv``.
 
     Classification: the probability of every class, a row per image, and the same calibrated, where the winner has a
-    temperature. Segmentation: the share of each class, and
-    under ``masks/`` a PNG of class indices (0 and 255 where there are two classes), under ``overlays/`` a picture
-    to look at, each with the name and place of its image.
+    temperature. Segmentation: the share of each class, and under ``masks/`` a PNG of class indices (0 and 255 of two
+    classes), under ``overlays/`` a picture to look at, each with the name and place of its image.
 
     Args:
         winner: the folder that `make_winner` made.
@@ -87,7 +86,6 @@ def predict_images(
         LeftOut: some could not be predicted, which is said when all others are written.
     """
     names, problems = images_to_predict(images)
-    root = images.parent if images.is_file() else images
     picked = pick_device(device)
     out.mkdir(parents=True, exist_ok=True)
     # The same probabilities each time they are asked for.
@@ -96,11 +94,12 @@ def predict_images(
         if submission is not None:
             check_submission(loaded.model.task)
         places = channel_places(loaded.channels, images, names)
-        names, num_images = list(places), len(places) + len(problems)
+        num_images = len(places) + len(problems)
         steps: dict[str, tuple[Step, ...]] = {}
+        root = images.parent if images.is_file() else images
         predictions = predicted(loaded, root, places, device=picked, problems=problems, steps=steps)
         if loaded.model.task.endswith("segmentation"):
-            warnings = _write_masks(loaded, predictions, names, out)
+            warnings = _write_masks(loaded, predictions, list(places), out)
         else:
             warnings = _write_table(loaded, predictions, out, submission)
     for message in [*summary(loaded, warnings), *what_was_done(steps)]:

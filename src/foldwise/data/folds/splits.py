@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.data.cases import Dataset
-from foldwise.data.folds.given import given_folds
 from foldwise.data.folds.strata import (
     class_presence,
     deal,
+    given_folds,
     group_numbers,
     group_presence,
     impossible_folds,

@@ -1,20 +1,22 @@
-"""What the folds are balanced by, classes and for masks the share of foreground, and how groups are dealt to them."""
+"""What the folds are balanced by, classes and for masks the share of foreground; how groups are dealt; folds that are given."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foldwise.data.cases import Dataset
 from foldwise.errors import DataError
+from foldwise.study.spec import LEAVE_ONE_OUT, Validation
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
 
 
 MAX_SHARE_BINS = 5
+PLACES: Mapping[str, int] = {"train": 0, "validation": 1, "test": 2}
 
 
 def class_presence(dataset: Dataset, packed: Packed) -> np.ndarray:
@@ -262,3 +264,22 @@ def level(part_G: np.ndarray, counts_GS: np.ndarray, shares: Sequence[float]) ->
             excess_PS[part_G[group]] -= counts_GS[group]
             excess_PS[target] += counts_GS[group]
             part_G[group] = target
+
+
+def given_folds(dataset: Dataset, groups: Sequence[str], validation: Validation) -> list[np.ndarray]:
+    """Of every fold the part of every case, (n,) of 0 train, 1 validation and 2 test; empty where folds are dealt.
+
+    Args:
+        groups: of every case.
+        validation: who divides the images.
+    """
+    if not validation.is_given:
+        return []
+    parts = [case.part for case in dataset.cases]
+    if validation.split == LEAVE_ONE_OUT:
+        fold_N = group_numbers(groups)
+    elif isinstance(parts[0], int):
+        fold_N = np.array(parts, np.int64)
+    else:
+        return [np.array([PLACES[str(part)] for part in parts], np.int64)]
+    return [np.where(fold_N == fold, 2, 0) for fold in range(int(fold_N.max()) + 1)]

@@ -9,8 +9,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-from foldwise.data.formats.pixels import MODES, TURNS, Pixels, Step, full_palette
-from foldwise.data.formats.steps import VARIES
+from foldwise.data.formats.pixels import MODES, TURNS, VARIES, Pixels, Step, full_palette
 from foldwise.errors import DataError
 
 ORIENTATION = 0x0112  # the EXIF tag

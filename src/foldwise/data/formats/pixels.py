@@ -17,6 +17,9 @@ MaskKey = int | tuple[int, int, int]  # a value of a mask: grey, or red, green a
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
+VARIES = "varies"  # the detail of a step that drops a plane which is not the same everywhere
+
+
 @dataclass(frozen=True)
 class Step:
     """One lossy or geometric step of decoding: the name of a row of `steps.STEPS`, and how it was with this file."""

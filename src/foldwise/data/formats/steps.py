@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foldwise.data.formats.pixels import Pixels, Step, plain, upright
+from foldwise.data.formats.pixels import VARIES, Pixels, Step, plain, upright
 from foldwise.errors import DataError
-from foldwise.study.spec import Decoding
 from foldwise.text import count, some
 
-VARIES, LUT = "varies", "lut"
+if TYPE_CHECKING:
+    from foldwise.study.spec import Decoding
+
+LUT = "lut"
 MIN_LUT, MAX_LUT_STEP = (
     16,
     24,
