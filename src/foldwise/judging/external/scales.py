@@ -21,6 +21,7 @@ FACTOR = (
 MEAN_FACTOR = 10  # of the means at the same time: of losses near 0 the medians may lie that far apart
 GAP, SHARE_GAP = 100, 10  # between two scores of one configuration that follow each other by size
 SOME = 0.1  # of its scores lie beyond the gap: a single distance may well be 100 times any other
+MORE_THAN_A_SHARE = 1.5  # what lies just above 1 is a share with an error in it, and no per cent
 SMALL = 0.01  # smaller ones count as this: losses come as near to 0 as they like
 CURE = "Write all scores on one scale (per cent divided by 100; mm or um). If they are on one: --one-scale."
 
@@ -46,7 +47,7 @@ def refuse_scales(grid: Grid, metric: str) -> None:
     least, *_, most = sorted([*measured, measured[0]], key=lambda place: float(sizes[place].mean()))
     mean, median = (_ratio(sizes[most], sizes[least], middle) for middle in (np.mean, np.median))
     apart = median >= FACTOR and mean >= MEAN_FACTOR
-    if apart or (share and sizes[least].max() <= 1 < sizes[most].max()):
+    if apart or (share and sizes[least].max() <= 1 and sizes[most].max() > MORE_THAN_A_SHARE):
         ends = " and ".join(
             f"{names[place]} from {sizes[place].min():g} to {sizes[place].max():g}" for place in (least, most)
         )
