@@ -19,7 +19,6 @@ def test_a_verdict_is_near_within_a_factor_of_two_of_what_lies_between(seen, rat
 
 def test_a_study_is_foretold_run_and_compared():
     row = measure("demo", ROOT / "studies/2-losses.yaml", variants=("quick",), changes=())
-    assert row.study == "demo (quick)"
     assert 0 < row.easy < row.middling
     assert row.seen > 0
     assert len(row.cells) == len(HEAD)
