@@ -4,7 +4,7 @@
 
 Small studies are run to their end: the quick variant of each built-in one, and gels and nuclei with fewer epochs and pixels;
 with `--whole` the phantom variants, and all epochs and pixels, which takes an hour or more. Quick variants have 6 to 20
-units, and networks that have hardly learned anything: where all of them say the same, no difference is left to see. Before
+units, and networks may have hardly learned anything: where all of them say the same, no difference is left to see. Before
 training, `check` says two numbers: for easy images and for those of middling difficulty. A star marks a study whose verdict
 is farther than a factor of 2 from what lies between them. Studies on real images are left out, and said to be, where the
 folder of the images is not there.

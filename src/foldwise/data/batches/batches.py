@@ -93,7 +93,7 @@ class Pictures:
         shapes = self.packed.shapes[cases]
         bound = BATCH_PIXELS.get(self.device.type, BATCH_PIXELS_ELSEWHERE)
         sizes = np.unique(shapes, axis=0)
-        # What the largest took serves all others: in the reverse order 28 sizes took 610 MB of a CPU, so 320 MB.
+        # What the largest took serves all others: in the reverse order 28 sizes took 610 MB of a CPU, so 320 to 440 MB.
         for shape in sizes[np.argsort(-sizes.prod(axis=1), kind="stable")]:
             alike = cases[(shapes == shape).all(1)]
             max_images = max(1, min(batch_size, bound // int(shape[0] * shape[1])))
