@@ -32,6 +32,8 @@ def trained_run(made_root):
 
 
 @pytest.fixture(scope="session")
-def trained_data(trained_run):
-    """What the report knows of it."""
-    return gather(trained_run[1])
+def trained_data(made_root, trained_run):
+    """What the report knows of it, with the images from the cache that they were packed in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOLDWISE_CACHE", str(made_root / "cache"))
+        return gather(trained_run[1])
