@@ -28,7 +28,8 @@ MAX_REPEATS = 10
 MAX_DRAWN = 60  # configurations: the limits of more are those of so many within a twentieth, and take long
 DRAWS = 4000
 EASY = 0.98  # a mean score: nearly all images are easy; gels, photographs of cells and the demo are so
-FEW_RUNS = 4  # degrees of freedom of one configuration: below it, the prior is most of what is known of runs
+# Degrees of freedom of one configuration: with fewer, little but the prior is known of runs; and what the cure asks for.
+MIN_RUNS, ENOUGH_RUNS = 3, 4
 
 
 @dataclass(frozen=True)
@@ -239,9 +240,9 @@ def _shape(design: Design) -> str:
 def _too_few_runs(design: Design, *, is_given: bool) -> str:
     """That a design cannot answer, whatever comes out: its folds tell next to nothing of the luck of runs."""
     df = design.folds - 1 if design.repeats == 1 else (design.repeats - 1) * design.folds
-    if df >= FEW_RUNS:
+    if df >= MIN_RUNS:
         return ""
-    cure = f" Set validate.repeats to {1 + ceil(FEW_RUNS / design.folds)} or more"
+    cure = f" Set validate.repeats to {1 + ceil(ENOUGH_RUNS / design.folds)} or more"
     cure += "." if is_given or design.folds == 1 else ", or validate.folds to 5 or more."
     if not df:
         return (
@@ -250,8 +251,7 @@ def _too_few_runs(design: Design, *, is_given: bool) -> str:
         )
     shape = _shape(design)
     return (
-        f" {shape[0].upper()}{shape[1:]}: too few runs to know their luck, so every interval will be wide."
-        + cure
+        f" {shape[0].upper()}{shape[1:]}: too few runs to know their luck, so intervals will be wide." + cure
     )
 
 
