@@ -196,10 +196,10 @@ def rare(rows: Rows) -> VerdictWarning | None:
     for names, relation in ((rarest, "with"), (common, "without")):
         if not names:
             continue
-        verb = count(len(names), "class has", "classes have")
+        verb, whom = count(len(names), "class has", "classes have"), "it" if len(names) == 1 else "them"
         sentences.append(
-            f"{verb} fewer than {MIN_POSITIVES} images or groups {relation} it ({some(names, 12)}): "
-            "what is said of it is a description, not a test."
+            f"{verb} fewer than {MIN_POSITIVES} images or groups {relation} {whom} ({some(names, 12)}): "
+            f"what is said of {whom} is a description, not a test."
         )
         cures.append(f"Add images {relation} {some(names, 3)}.")
     cure = " ".join(dict.fromkeys(cures))
