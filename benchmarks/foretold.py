@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from foldwise.errors import FoldwiseError
 from foldwise.pipeline.pipeline import check
@@ -107,9 +108,19 @@ def chosen(plan: Plan, fits: int) -> Iterator[Item]:
                 yield item
 
 
-def table(rows: Sequence[Row]) -> str:
+class Foretold(Protocol):
+    """A row of a table: what it says, and whether what was foretold is as near as promised."""
+
+    @property
+    def cells(self) -> tuple[str, ...]: ...
+
+    @property
+    def is_near(self) -> bool: ...
+
+
+def table(head: Sequence[str], rows: Sequence[Foretold]) -> str:
     """The table as markdown; a star marks what is farther apart than promised."""
-    lines = ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in rows:
         cells = row.cells if row.is_near else (f"{row.cells[0]} *", *row.cells[1:])
         lines.append("| " + " | ".join(cells) + " |")
@@ -135,7 +146,7 @@ def main() -> int:
             print(f"{name} is left out: {error}", file=sys.stderr)
             continue
         print(" ".join(rows[-1].cells), file=sys.stderr, flush=True)
-    print(table(rows))
+    print(table(HEAD, rows))
     return 0 if all(row.is_near for row in rows) else 1
 
 

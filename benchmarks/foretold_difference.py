@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.foretold import BUILT_IN, REAL, ROOT
+from benchmarks.foretold import BUILT_IN, REAL, ROOT, table
 from foldwise.errors import FoldwiseError
 from foldwise.judging.statistics.power import EASY, foresee, planned
 from foldwise.pipeline.pipeline import RunOptions, Silent, run
@@ -93,15 +93,6 @@ def measure(name: str, path: Path, *, variants: Sequence[str], changes: Sequence
     return Row(name, shape, easy, middling, seen)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The table as markdown; a star marks what is farther apart than promised."""
-    lines = ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
-    for row in rows:
-        cells = row.cells if row.is_near else (f"{row.cells[0]} *", *row.cells[1:])
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     names = (*SMALLER, *BUILT_IN)
@@ -120,7 +111,7 @@ def main() -> int:
             print(f"{name} is left out: {error}", file=sys.stderr)
             continue
         print(" ".join(rows[-1].cells), file=sys.stderr, flush=True)
-    print(table(rows))
+    print(table(HEAD, rows))
     return 0 if all(row.is_near for row in rows) else 1
 
 

@@ -27,7 +27,7 @@ def test_a_study_is_measured_and_what_is_far_apart_is_marked():
     assert (row.study, row.num_items) == ("demo", 1)
     assert min(row.measured_s, row.foretold_s, row.foretold_mb) > 0
     near, far = Row("near", 1, 1.0, 10.0, 6.0, 100.0, 80.0), Row("far", 1, 1.0, 10.0, 4.0, 100.0, 80.0)
-    lines = table([near, far]).splitlines()
+    lines = table(HEAD, [near, far]).splitlines()
     assert lines[0].count("|") == len(HEAD) + 1
     assert "near |" in lines[2]
     assert "far * |" in lines[3]

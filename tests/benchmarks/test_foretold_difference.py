@@ -14,7 +14,7 @@ def test_a_verdict_is_near_within_a_factor_of_two_of_what_lies_between(seen, rat
     row = Row("demo", "", 0.02, 0.05, seen)
     assert row.ratio == pytest.approx(ratio)
     assert row.is_near == near
-    assert (" * |" in table([row])) != near
+    assert (" * |" in table(HEAD, [row])) != near
 
 
 def test_a_study_is_foretold_run_and_compared():
