@@ -21,6 +21,7 @@ from foldwise.learning.job import Job
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.network import DataShape
 from foldwise.learning.training.devices import (
+    BYTES_PER_MB,
     MemoryPeak,
     device_name,
     is_out_of_memory,
@@ -221,7 +222,7 @@ def _would_not_fit(last: dict[str, Any], size: int, device: torch.device) -> boo
     if last["peak_memory_mb"] is None:
         return False
     wanted_mb = last["peak_memory_mb"] * size / last["batch_size"]
-    return bool(wanted_mb - last["peak_memory_mb"] > psutil.virtual_memory().available / 2**20)
+    return bool(wanted_mb - last["peak_memory_mb"] > psutil.virtual_memory().available / BYTES_PER_MB)
 
 
 def _by_others() -> tuple[float, float]:

@@ -108,7 +108,7 @@ def _run_sentence(rows: Rows, judgement: Judgement, state: State, ranked: Result
     score = f"{in_text(metric.title)} {with_interval(winner, judgement.confidence)}"
     reached = f"{score} on {_sample(rows)}"
     if state in TRIVIAL_UNBEATEN:
-        return _unbeaten_sentence(rows, judgement, state, f"{winner.name} reaches {reached}")
+        return _unbeaten_sentence(rows, judgement, state, winner.name, reached)
     if state == "incomplete":
         done, planned = sum(fit.status == "done" for fit in rows.fits), len(rows.fits)
         return f"The study is not finished ({done} of {planned} fits are done). So far {winner.name} leads with {reached}."
@@ -117,7 +117,7 @@ def _run_sentence(rows: Rows, judgement: Judgement, state: State, ranked: Result
     return comparison_sentence(judgement, state, ranked, reached)
 
 
-def _unbeaten_sentence(rows: Rows, judgement: Judgement, state: State, reached: str) -> str:
+def _unbeaten_sentence(rows: Rows, judgement: Judgement, state: State, name: str, reached: str) -> str:
     """That the trivial predictor is not beaten, which of three reasons this has, and the cure."""
     assert judgement.best_trivial is not None
     baseline, scored = judgement.best_trivial
@@ -126,7 +126,7 @@ def _unbeaten_sentence(rows: Rows, judgement: Judgement, state: State, reached: 
     if state == "no_better_than_trivial":
         assert test is not None
         by = f"at most {show(test.high)} better" if test.high > 0 else "worse"
-        return f"Nothing here is better than {trivial}: the best configuration, {reached}, and is {by}."
+        return f"Nothing here is better than {trivial}: the best configuration, {name}, reaches {reached} and is {by}."
     units = count(judgement.units.count, *judgement.noun)
     runs = (
         f"{count(len({split.fold for split in rows.splits}), 'fold')} in {count(len(rows.repeats), 'repeat')}"
@@ -138,7 +138,7 @@ def _unbeaten_sentence(rows: Rows, judgement: Judgement, state: State, reached: 
         else capital(few)
     )
     return (
-        f"This study cannot tell whether its best configuration is better than {trivial}: {reached}. {between}. "
+        f"This study cannot tell whether its best configuration is better than {trivial}: {name} reaches {reached}. {between}. "
         f"{unbeaten_cure(rows, judgement, state)}"
     )
 

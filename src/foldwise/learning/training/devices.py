@@ -22,6 +22,7 @@ from foldwise.errors import MissingExtra, unknown
 from foldwise.processes import processor_name, text_of
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+BYTES_PER_MB = 1e6  # in every number of memory, measured or foretold
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 # Of the latency. The first passes make what the later ones find ready, and are not counted.
 WARM_UPS, MAX_TIMED, MAX_TIMED_S = 2, 20, 1.0
@@ -172,19 +173,19 @@ class MemoryPeak:
         """Megabytes that torch took from a GPU, used or kept for later; None where there is no such thing."""
         if self.device.type != "cuda":
             return None
-        return float(torch.cuda.max_memory_reserved(self.device)) / 2**20
+        return float(torch.cuda.max_memory_reserved(self.device)) / BYTES_PER_MB
 
     def mb(self) -> float | None:
         """Megabytes; None where this system does not tell."""
         if self.device.type == "cuda":
-            return float(torch.cuda.max_memory_allocated(self.device)) / 2**20
+            return float(torch.cuda.max_memory_allocated(self.device)) / BYTES_PER_MB
         peak = _process_mb("VmHWM")
         return None if peak is None or self.start_mb is None else max(peak - self.start_mb, 0.0)
 
 
 def _process_mb(field: str) -> float | None:
     match = re.search(rf"^{field}:\s+(\d+) kB", text_of(Path("/proc/self/status")), re.M)
-    return int(match[1]) / 1024 if match else None
+    return int(match[1]) * 1024 / BYTES_PER_MB if match else None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

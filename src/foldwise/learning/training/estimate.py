@@ -9,6 +9,7 @@ from foldwise.data.batches.batches import BATCH_PIXELS
 from foldwise.learning.networks.describing import architecture
 from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.pretraining import make_pretraining
+from foldwise.learning.training.devices import BYTES_PER_MB
 from foldwise.learning.training.trial_steps import NamedChoice, Passes, passes_of, rule_of, update_of
 from foldwise.runs.planning import pretraining
 from foldwise.study.configurations import identity
@@ -26,7 +27,6 @@ _HELD = 1.7
 _SIZE_BYTES = 1.3e6
 # Counting the decisions about a pixel: truth, probabilities and bins of every class.
 _COUNTED_BYTES = 40
-_BYTES_PER_MB = 1e6
 ASSUMED_HW = (256, 256)  # of images of different sizes
 _STATES = {"sgd": 1, "rmsprop": 1, "adam": 2, "adamw": 2}  # numbers an optimiser keeps for each parameter
 
@@ -137,7 +137,7 @@ def _without_pretraining(
     return Estimate(
         seconds_per_fit=fit_s + _FIT_S,
         seconds_for_features=per_look * (images + evaluated.validation + evaluated.test) if stored else 0.0,
-        memory_mb=(_GROWTH_BYTES + 4 * _numbers(training, passes, stored=stored) + most) / _BYTES_PER_MB,
+        memory_mb=(_GROWTH_BYTES + 4 * _numbers(training, passes, stored=stored) + most) / BYTES_PER_MB,
         parameters=passes.parameters,
         seconds_per_test=per_look * evaluated.test,
     )

@@ -194,7 +194,9 @@ def chips(data: ReportData) -> list[Chip]:
     findings = data.audit.get("findings", [])
     if data.task is None:  # nothing of the images was seen
         return _careful(data, findings)
-    passed = [Chip("good", _apart(data), "The folds were checked after they were made.", "#data")]
+    passed = []
+    if not any(finding["code"] == "split_divides_copies" for finding in findings):
+        passed.append(Chip("good", _apart(data), "The folds were checked after they were made.", "#data"))
     copies = next((finding for finding in findings if finding["code"] == "near_duplicates"), None)
     if copies and data.validation.near_duplicates == "group":
         passed.append(Chip("good", "the near-duplicates found stay in one fold", copies["message"]))
@@ -221,9 +223,15 @@ def _careful(data: ReportData, findings: list[Mapping[str, Any]]) -> list[Chip]:
         words = FINDINGS.get(finding["code"]) or clipped(finding["message"], CHIP_LENGTH)
         careful.append(Chip("careful", words, finding["message"]))
     for warning in data.verdict.cautions:
-        words = WARNINGS.get(warning.code) or clipped(warning.message, CHIP_LENGTH)
+        words = _words_of(warning.code, data.verdict.state) or clipped(warning.message, CHIP_LENGTH)
         careful.append(Chip("careful", words, warning.message, "#warnings"))
     return careful
+
+
+def _words_of(code: str, state: State) -> str | None:
+    if code == "TRIVIAL_BASELINE" and state == "no_better_than_trivial":
+        return "shown to be no better than a trivial predictor"
+    return WARNINGS.get(code)
 
 
 def _apart(data: ReportData) -> str:
