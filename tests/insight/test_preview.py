@@ -9,7 +9,7 @@ from scipy.ndimage import binary_erosion
 
 from foldwise.data.batches.batches import Pictures
 from foldwise.data.batches.normalize import normalization
-from foldwise.data.batches.sampling import epoch_generator
+from foldwise.data.batches.sampling import step_generators
 from foldwise.insight.preview import chosen, preview_item
 from foldwise.study.spec import IGNORE
 from foldwise.study.training import AUGMENTS, Augment
@@ -41,9 +41,9 @@ def test_draws_are_those_of_the_training_pipeline(tmp_path, task, crop_px):
     pictures = Pictures(packed, asked, torch.device("cpu"))
     assert set(made["case"].tolist()) <= set(SPLIT.train.tolist())
     for place, case in enumerate(made["case"].tolist()):
-        generator = epoch_generator(2**62 + 5, place)
+        generators = step_generators(2**62 + 5, place)
         batches = pictures.training(
-            [np.array([case])] * 4, crop_px=crop_px, augment=augment, generator=generator
+            [np.array([case])] * 4, crop_px=crop_px, augment=augment, generators=generators
         )
         for draw, batch in enumerate(batches):
             expected = (

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from foldwise.data.batches.batches import Pictures
 from foldwise.data.batches.normalize import normalization
-from foldwise.data.batches.sampling import epoch_generator
+from foldwise.data.batches.sampling import step_generators
 from foldwise.data.cache.packed import Packed
 from foldwise.data.corruptions import as_stored
 from foldwise.learning.job import Job
@@ -60,12 +60,10 @@ def preview_item(job: Job) -> dict[str, Any]:
 
 def _draws(pictures: Pictures, case: int, number: int, settings: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Images (4, C, h, w), normalised, and masks (4, h, w) of one case; each a batch of its own, as none is padded then."""
-    augment, generator = (
-        Augment.model_validate(settings["augment"]),
-        epoch_generator(settings["seed"], number),
-    )
+    augment = Augment.model_validate(settings["augment"])
+    generators = step_generators(settings["seed"], number)
     order = [np.array([case])] * DRAWS
-    drawn = pictures.training(order, crop_px=settings["crop_px"], augment=augment, generator=generator)
+    drawn = pictures.training(order, crop_px=settings["crop_px"], augment=augment, generators=generators)
     batches = list(drawn)
     return torch.cat([batch.inputs for batch in batches]), torch.cat([batch.targets for batch in batches])
 

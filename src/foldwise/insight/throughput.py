@@ -15,7 +15,7 @@ import psutil
 import torch
 
 from foldwise.data.batches.batches import Batch, Pictures
-from foldwise.data.batches.sampling import epoch_generator, epoch_order
+from foldwise.data.batches.sampling import epoch_order, step_generators
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.job import Job
 from foldwise.learning.networks.describing import describe
@@ -201,8 +201,8 @@ def _inference(request: FitRequest, setup: TrainingSetup, size: int, *, seconds:
 def _endless(request: FitRequest, source: Pictures, size: int) -> Iterator[Batch]:
     """Full batches as training has them, cropped and augmented, epoch after epoch."""
     training = request.training
-    order, generator = _cases(request, size), epoch_generator(request.seed, 1)
-    return source.training(order, crop_px=training.crop_px, augment=training.augment, generator=generator)
+    order, generators = _cases(request, size), step_generators(request.seed, 1)
+    return source.training(order, crop_px=training.crop_px, augment=training.augment, generators=generators)
 
 
 def _cases(request: FitRequest, size: int) -> Iterator[np.ndarray]:

@@ -18,7 +18,7 @@ from foldwise.text import count
 
 # What a settings dictionary carries for people and tables, and no task computes with.
 LABELS = ("configuration",)
-FIT_VERSION = 3
+FIT_VERSION = 4
 
 # Seconds for the filters of a million pixels, and to learn from the usual pixels of one channel; measured on one core.
 FILTERS_S, LEARNING_S = 1.6, {"logistic_regression": 2.0, "random_forest": 8.0, "boosted_trees": 3.0}
@@ -204,11 +204,11 @@ def _measure_s(item: Item, rates: Rates) -> float:
 KINDS = {
     "fit": Kind("fit", _fit_s, version=FIT_VERSION, is_auxiliary=False),
     "features": Kind("encoder pass", _shared_s, is_auxiliary=False),
-    "pretrain": Kind("pretraining", _shared_s, is_auxiliary=False),
+    "pretrain": Kind("pretraining", _shared_s, version=2, is_auxiliary=False),
     "shallow": Kind("shallow baseline", _shallow_s),
     "aa_test": Kind("A/A fit", _fit_s, version=FIT_VERSION),
     "robustness": Kind("robustness check", _robustness_s),
     "landscape": Kind("landscape", _landscape_s),
-    "preview": Kind("preview", lambda item, rates: 0.0),
+    "preview": Kind("preview", lambda item, rates: 0.0, version=2),
     "measure": Kind("speed measurement", _measure_s, runs_alone=True),
 }

@@ -7,7 +7,7 @@ from tiny_packed import TinyPacked
 
 from foldwise.data.batches.batches import CachedFeatures, Pictures
 from foldwise.data.batches.normalize import Normalization
-from foldwise.data.batches.sampling import epoch_generator, epoch_order
+from foldwise.data.batches.sampling import epoch_order, step_generators
 from foldwise.study.spec import IGNORE
 from foldwise.study.training import AUGMENTS, Augment
 
@@ -80,7 +80,7 @@ def test_crops_are_places_of_the_image_with_their_mask():
     source = pictures(task="multiclass_segmentation", num_classes=3, sizes=((40, 30),) * 4)
     order = [np.array([0, 1, 2, 3])] * 20
     seen = set()
-    for batch in source.training(order, crop_px=12, augment=Augment(), generator=epoch_generator(0, 1)):
+    for batch in source.training(order, crop_px=12, augment=Augment(), generators=step_generators(0, 1)):
         assert batch.inputs.shape == (4, 1, 12, 12)
         assert (batch.targets != IGNORE).all()
         image, target = source.packed.image(0)[0], source.packed.target(0)
@@ -96,7 +96,7 @@ def test_crops_are_places_of_the_image_with_their_mask():
 def test_a_crop_larger_than_the_image_has_it_in_the_middle():
     source = pictures(task="binary_segmentation", num_classes=2, sizes=((10, 30),) * 2)
     (batch,) = source.training(
-        [np.array([0])], crop_px=16, augment=Augment(), generator=epoch_generator(0, 1)
+        [np.array([0])], crop_px=16, augment=Augment(), generators=step_generators(0, 1)
     )
     ignored = (batch.targets[0] == IGNORE).all(1)
     assert ignored.tolist() == [True] * 3 + [False] * 10 + [True] * 3
@@ -106,7 +106,7 @@ def test_a_crop_larger_than_the_image_has_it_in_the_middle():
 def test_turned_crops_have_no_empty_corners_inside_the_image():
     source = pictures(task="binary_segmentation", num_classes=2, sizes=((200, 200),) * 2)
     for batch in source.training(
-        [np.arange(2)] * 10, crop_px=32, augment=AUGMENTS["strong"], generator=epoch_generator(0, 1)
+        [np.arange(2)] * 10, crop_px=32, augment=AUGMENTS["strong"], generators=step_generators(0, 1)
     ):
         assert batch.inputs.shape == (2, 1, 32, 32)
         assert (batch.targets != IGNORE).all()

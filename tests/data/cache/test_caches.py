@@ -9,7 +9,7 @@ from tiny_packed import TinyPacked
 
 from foldwise.data.batches.batches import Pictures, Resident, fits, pictures_of
 from foldwise.data.batches.normalize import normalization
-from foldwise.data.batches.sampling import epoch_generator, epoch_order
+from foldwise.data.batches.sampling import epoch_order, step_generators
 from foldwise.data.cache.decoding import FromFiles, open_cached
 from foldwise.data.cache.packed import Packed, Remembered, check_room
 from foldwise.data.cache.packing import pack
@@ -77,7 +77,7 @@ def epoch(packed, *, augment="strong", crop_px=None, steps=None, number=1, resid
     source = Pictures(packed, norm, CPU, held)
     return list(
         source.training(
-            order, crop_px=crop_px, augment=AUGMENTS[augment], generator=epoch_generator(5, number)
+            order, crop_px=crop_px, augment=AUGMENTS[augment], generators=step_generators(5, number)
         )
     )
 

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from foldwise.data.batches.batches import Batch
+from foldwise.data.batches.sampling import NETWORK, step_seed
 from foldwise.errors import FoldwiseError
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
 from foldwise.learning.training.scoring import ForwardPass
@@ -44,13 +45,13 @@ def learner(net, *, passes=1, lr=0.1, epochs=3, schedule="constant"):
 
 def test_it_is_the_straight_loop_to_the_last_bit():
     ours, theirs = network(dropout=0.5), network(dropout=0.5)
-    losses = [epoch.loss for epoch in train(learner(ours), lambda _: batches(), 3)]
+    losses = [epoch.loss for epoch in train(learner(ours), lambda _, first: batches()[first:], 3)]
     optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, fused=True)
     for number, ours_loss in enumerate(losses, 1):
-        torch.manual_seed(5 + number)
         theirs.train()
         total = 0.0
-        for batch in batches():
+        for done, batch in enumerate(batches(), 1):
+            torch.manual_seed(step_seed(5, number, done, use=NETWORK))
             optimizer.zero_grad()
             loss = F.cross_entropy(theirs(batch.inputs), batch.targets)
             loss.backward()
@@ -64,29 +65,32 @@ def test_it_is_the_straight_loop_to_the_last_bit():
 @pytest.mark.parametrize("passes", [2, 4, 8])
 def test_a_batch_in_parts_makes_the_same_step(passes):
     whole, parts = network(), network()
-    list(train(learner(whole), lambda _: batches(), 2))
-    list(train(learner(parts, passes=passes), lambda _: batches(), 2))
+    list(train(learner(whole), lambda _, first: batches()[first:], 2))
+    list(train(learner(parts, passes=passes), lambda _, first: batches()[first:], 2))
     for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
 def test_the_learning_rate_is_that_of_the_start_of_the_epoch_and_falls_to_the_schedule():
-    rates = [epoch.lr for epoch in train(learner(network(), schedule="cosine"), lambda _: batches(), 3)]
+    rates = [
+        epoch.lr
+        for epoch in train(learner(network(), schedule="cosine"), lambda _, first: batches()[first:], 3)
+    ]
     assert rates[0] == pytest.approx(0.1)
     assert rates[0] > rates[1] > rates[2] > 0
 
 
 def test_who_asks_for_the_next_epoch_decides_when_to_stop():
     asked = []
-    epochs = train(learner(network()), lambda number: asked.append(number) or batches(), 100)
+    epochs = train(learner(network()), lambda number, _: asked.append(number) or batches(), 100)
     assert [next(epochs).number, next(epochs).number] == [1, 2]
     assert asked == [1, 2]
 
 
 def test_evaluating_between_epochs_changes_nothing():
     plain, watched = network(dropout=0.5), network(dropout=0.5)
-    list(train(learner(plain), lambda _: batches(), 3))
-    for _ in train(learner(watched), lambda _: batches(), 3):
+    list(train(learner(plain), lambda _, first: batches()[first:], 3))
+    for _ in train(learner(watched), lambda _, first: batches()[first:], 3):
         watched.eval()
         torch.rand(17)
     for one, other in zip(plain.parameters(), watched.parameters(), strict=True):
@@ -99,7 +103,7 @@ def test_a_loss_that_is_no_number_is_said_with_its_cure():
     with pytest.raises(
         FoldwiseError, match=r"the training loss became nan in epoch 1, at a learning rate of 0\.1"
     ) as raised:
-        list(train(learner(network()), lambda _: wild, 3))
+        list(train(learner(network()), lambda *_: wild, 3))
     assert raised.value.cure is not None
     assert "Lower the learning rate" in raised.value.cure
 
@@ -108,7 +112,7 @@ def test_a_state_brings_back_every_number_and_holds_nothing_frozen():
     net = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
     net[0].requires_grad_(False)
     state, before = state_of(net), copy.deepcopy(net.state_dict())
-    list(train(learner(net), lambda _: batches(), 1))
+    list(train(learner(net), lambda _, first: batches()[first:], 1))
     assert not torch.equal(net[1].running_mean, before["1.running_mean"])
     restore(net, state)
     for name, values in net.state_dict().items():

@@ -68,7 +68,7 @@ class Pictures:
         *,
         crop_px: int | None,
         augment: Augment,
-        generator: torch.Generator,
+        generators: Iterable[torch.Generator],
     ) -> Iterator[Batch]:
         """The batches of one epoch, cropped and augmented.
 
@@ -76,12 +76,12 @@ class Pictures:
             order: the case indices of each batch; see `epoch_order`.
             crop_px: side of random crops; None for whole images.
             augment: the changes to draw.
-            generator: a CPU generator that is this epoch's alone.
+            generators: a CPU generator for each batch; see `step_generators`.
         """
         # A turned or zoomed crop reaches outside itself: cut larger, its corners hold picture and not padding.
         window = math.ceil(crop_px * reach(augment)) if crop_px else None
         size_hw = (crop_px, crop_px) if crop_px else None
-        for cases in order:
+        for cases, generator in zip(order, generators, strict=False):  # of the latter there is no end
             corners = None if window is None else self._corners(cases, window, generator)
             batch = self.gather(cases, corners=corners, window=window)
             masks = batch.targets if batch.targets.ndim == 3 else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +12,8 @@ import torch
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
+
+DAMAGE, PICTURES, NETWORK = 1, 2, 3  # what random numbers of a step are used for
 
 
 def epoch_order(
@@ -38,10 +42,19 @@ def epoch_order(
     return batches
 
 
-def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """The random numbers of one epoch of one fit, for crops and augmentation; on the CPU, whatever the device."""
-    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state) >> 1)
+def step_seed(*numbers: int, use: int) -> int:
+    """A seed of 63 bits that follows from these numbers, such as fit, epoch and step, and from what it is used for.
+
+    Every step draws from a stream of its own. So whoever goes on with a training in its middle needs no state of any
+    generator, and nothing that is drawn elsewhere, or in an earlier step, can change what is drawn here.
+    """
+    return int(np.random.SeedSequence([*numbers, use]).generate_state(1, np.uint64)[0]) >> 1
+
+
+def step_generators(seed: int, epoch: int, first: int = 0) -> Iterator[torch.Generator]:
+    """For crops and augmentation of each step of an epoch from the `first` on, without end; on the CPU, whatever the device."""
+    for step in itertools.count(first):
+        yield torch.Generator().manual_seed(step_seed(seed, epoch, step, use=PICTURES))
 
 
 def presence(packed: Packed, cases: np.ndarray) -> np.ndarray:

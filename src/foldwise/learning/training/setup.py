@@ -12,7 +12,7 @@ from torch import nn
 
 from foldwise.data.batches.batches import Batch, CachedFeatures, Pictures, pictures_of
 from foldwise.data.batches.normalize import Normalization, normalization
-from foldwise.data.batches.sampling import balanced_order, epoch_generator, epoch_order, presence, rarity
+from foldwise.data.batches.sampling import balanced_order, epoch_order, presence, rarity, step_generators
 from foldwise.data.cache.packed import Packed
 from foldwise.learning.checkpoints.saved import Encoder, Pretrained, SavedModel
 from foldwise.learning.networks.models import build, build_head
@@ -29,7 +29,7 @@ from foldwise.learning.training.devices import (
     steady,
 )
 from foldwise.learning.training.scoring import ForwardPass, Loss
-from foldwise.learning.training.train import Learner
+from foldwise.learning.training.train import BatchesOf, Learner
 from foldwise.study.configurations import places_of
 from foldwise.study.training import Choice, Training
 
@@ -108,7 +108,7 @@ class TrainingSetup:
     """A network on its device with all that trains and asks it."""
 
     learner: Learner
-    batches_of: Callable[[int], Iterable[Batch]]
+    batches_of: BatchesOf
     source: Pictures | CachedFeatures
     model: SavedModel
     warnings: tuple[str, ...]
@@ -196,22 +196,19 @@ def _order(request: FitRequest, epoch: int) -> list[np.ndarray]:
     return epoch_order(train, **sizes)
 
 
-def _batches(
-    request: FitRequest, norm: Normalization
-) -> tuple[Pictures | CachedFeatures, Callable[[int], Iterable[Batch]]]:
-    """Where batches come from, and those of an epoch by its number."""
+def _batches(request: FitRequest, norm: Normalization) -> tuple[Pictures | CachedFeatures, BatchesOf]:
+    """Where batches come from, and those of an epoch from a step on."""
     if request.encoder is not None:
         # All at once: features are small beside images, and every epoch asks for each of them.
         features = torch.from_numpy(request.encoder.features_NF).to(request.device)
         cached = CachedFeatures(request.packed, features)
-        return cached, lambda epoch: cached.training(_order(request, epoch))
+        return cached, lambda epoch, first: cached.training(_order(request, epoch)[first:])
     pictures, training = pictures_of(request.packed, norm, request.device), request.training
 
-    def batches_of(epoch: int) -> Iterable[Batch]:
-        generator = epoch_generator(request.seed, epoch)
-        order = _order(request, epoch)
+    def batches_of(epoch: int, first: int) -> Iterable[Batch]:
+        order, generators = _order(request, epoch)[first:], step_generators(request.seed, epoch, first)
         return pictures.training(
-            order, crop_px=training.crop_px, augment=training.augment, generator=generator
+            order, crop_px=training.crop_px, augment=training.augment, generators=generators
         )
 
     return pictures, batches_of

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from foldwise.data.batches.batches import Batch, Pictures
 from foldwise.data.batches.normalize import Normalization, normalization
+from foldwise.data.batches.sampling import DAMAGE, step_seed
 from foldwise.data.cache.packed import Packed
 from foldwise.errors import RunError
 from foldwise.learning.checkpoints.saved import BODY, FEATURES, RECORD, versions, write_tensors, write_weights
@@ -106,11 +107,12 @@ def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) ->
     return {"by": by, "epochs": records, "cost": cost, "warnings": [], "versions": versions()}
 
 
-def _damaged(request: FitRequest, setup: TrainingSetup, damage: Damage, epoch: int) -> Iterator[Batch]:
-    """The training batches of an epoch: damaged images in, the images as they were as target."""
-    generator = _generator(request.seed, epoch)
-    for batch in setup.batches_of(epoch):
-        yield Batch(damage(batch.inputs, generator), batch.inputs, batch.cases)
+def _damaged(
+    request: FitRequest, setup: TrainingSetup, damage: Damage, epoch: int, first: int
+) -> Iterator[Batch]:
+    """The training batches of an epoch from a step on: damaged images in, the images as they were as target."""
+    for step, batch in enumerate(setup.batches_of(epoch, first), first):
+        yield Batch(damage(batch.inputs, _generator(request.seed, epoch, step)), batch.inputs, batch.cases)
 
 
 def _whole_damaged(
@@ -166,8 +168,7 @@ def _pictures(request: FitRequest, setup: TrainingSetup, damage: Damage) -> dict
 
 def _generator(*seeds: int) -> torch.Generator:
     """Random numbers of their own for damage, on the CPU whatever the device."""
-    state = np.random.SeedSequence([*seeds, 1]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state) >> 1)
+    return torch.Generator().manual_seed(step_seed(*seeds, use=DAMAGE))
 
 
 def features_item(job: Job) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from foldwise.data.batches.batches import Batch
+from foldwise.data.batches.sampling import NETWORK, step_seed
 from foldwise.errors import FoldwiseError
-from foldwise.learning.training.devices import Stopwatch
+from foldwise.learning.training.devices import Stopwatch, seed_streams
 from foldwise.learning.training.scoring import ForwardPass, Loss, Scores
 from foldwise.metrics.boundary import of_image
 from foldwise.metrics.influence import value_of
@@ -26,6 +27,7 @@ from foldwise.metrics.outputs import FAMILIES, Outputs
 from foldwise.metrics.table import METRICS, Metric, choose_metric
 from foldwise.study.training import Task
 
+BatchesOf = Callable[[int, int], Iterable[Batch]]  # by the number of an epoch, and from a step of it on
 STEADY_EPOCHS = 3  # whose median chooses, of masks
 
 # What the record of an epoch says by family; all by the table, so that a curve and a column never disagree.
@@ -44,7 +46,7 @@ class Learner:
     Attributes:
         loss: of logits and targets; see `losses.make_loss`.
         schedule: is stepped after every step of the optimiser.
-        seed: every epoch's dropout follows from it and from the number of the epoch.
+        seed: the dropout of every step follows from it, and from the numbers of the epoch and the step.
         passes: into how many parts a batch is cut whose gradients are summed, so that less memory is needed.
     """
 
@@ -67,28 +69,70 @@ class Epoch:
     seconds: float
 
 
-def train(learner: Learner, batches_of: Callable[[int], Iterable[Batch]], epochs: int) -> Iterator[Epoch]:
+@dataclass(frozen=True)
+class Position:
+    """How far a training is: between two steps of an epoch, or behind its last one and not asked about yet.
+
+    Attributes:
+        step: how many steps of the epoch are done.
+        loss_sum: over its `images` so far.
+        lr: that the epoch began with; None before its first step.
+        seconds: that the epoch took so far.
+    """
+
+    epoch: int = 1
+    step: int = 0
+    loss_sum: float = 0.0
+    images: int = 0
+    lr: float | None = None
+    seconds: float = 0.0
+
+
+class Pause(Protocol):
+    """Who may want to write down, between two steps, how far a training is."""
+
+    def due(self) -> bool:
+        """Whether to do it now; asked after every step."""
+        ...
+
+    def at(self, position: Position) -> None:
+        """Do it; raises where the training is to end here."""
+        ...
+
+
+def train(
+    learner: Learner,
+    batches_of: BatchesOf,
+    epochs: int,
+    *,
+    start: Position = Position(),
+    pause: Pause | None = None,
+) -> Iterator[Epoch]:
     """Train, and yield after each epoch; stop by not asking for more.
 
     Args:
-        learner: is changed in place.
-        batches_of: the batches of an epoch by its number, from 1.
+        learner: is changed in place; where training begins behind the first step, as it was there.
+        batches_of: the batches of an epoch by its number, from 1, and from a step of it on, from 0.
 
     Raises:
         FoldwiseError: the loss is no longer a number.
     """
     device = learner.forward.device
-    for number in range(1, epochs + 1):
-        # A stream for each epoch: whoever trains again up to an epoch draws the same dropout, whatever came between.
-        torch.manual_seed((learner.seed + number) % 2**63)
+    for number in range(start.epoch, epochs + 1):
+        here = start if number == start.epoch else Position(number)
         learner.network.train()
-        lr = float(learner.optimizer.param_groups[0]["lr"])
-        watch = Stopwatch(device)
-        total, images = torch.zeros((), device=device), 0
+        lr = float(learner.optimizer.param_groups[0]["lr"]) if here.lr is None else here.lr
+        watch = Stopwatch(device, here.seconds)
+        total, images = torch.tensor(here.loss_sum, device=device), here.images
         with watch.lap():
-            for batch in batches_of(number):
+            for done, batch in enumerate(batches_of(number, here.step), here.step + 1):
+                # A stream for each step: whoever trains again, from wherever, draws the same dropout.
+                seed_streams(step_seed(learner.seed, number, done, use=NETWORK), device)
                 total += step(learner, batch) * len(batch.cases)  # stays on the device: reading it would wait
                 images += len(batch.cases)
+                if pause is not None and pause.due():
+                    with watch.stopped():
+                        pause.at(Position(number, done, float(total), images, lr, watch.seconds))
             mean = float(total) / images
         if not math.isfinite(mean):
             raise FoldwiseError(
