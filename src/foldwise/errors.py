@@ -18,6 +18,9 @@ from types import ModuleType
 from typing import Self, TypeVar
 
 Row = TypeVar("Row")
+MAX_LISTED = (
+    100  # problems that one message lists; nobody reads more, and what is mended often mends the rest
+)
 
 
 class FoldwiseError(Exception):
@@ -45,8 +48,10 @@ class FoldwiseError(Exception):
         texts = [str(error) for error in errors]
         if len(texts) == 1:
             return cls(texts[0])
-        listed = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
-        return cls(f"{len(texts)} problems:\n{listed}")
+        listed = [f"{number}. {text}" for number, text in enumerate(texts[:MAX_LISTED], 1)]
+        if len(texts) > MAX_LISTED:
+            listed.append(f"... and {len(texts) - MAX_LISTED} more")
+        return cls("\n".join([f"{len(texts)} problems:", *listed]))
 
 
 class SpecError(FoldwiseError):

@@ -210,7 +210,7 @@ MALFORMED = [
         "size in words",
         ("study: gel\ndata: {path: gels, size: big}\ntrain: {model: unet}\n"),
         (
-            "study.yaml:2:26: data.size must be a positive whole number of pixels, [height, width], or native, got 'big'\n"
+            "study.yaml:2:26: data.size must be a whole number of pixels from 1 to 16,384, [height, width], or native, got 'big'\n"
             "     2 | data: {path: gels, size: big}\n"
             "       |                          ^"
         ),
@@ -219,7 +219,7 @@ MALFORMED = [
         "size with three numbers",
         ("study: gel\ndata: {path: gels, size: [1, 2, 3]}\ntrain: {model: unet}\n"),
         (
-            "study.yaml:2:26: data.size must be a positive whole number of pixels, [height, width], or native, got [1, 2, 3]\n"
+            "study.yaml:2:26: data.size must be a whole number of pixels from 1 to 16,384, [height, width], or native, got [1, 2, 3]\n"
             "     2 | data: {path: gels, size: [1, 2, 3]}\n"
             "       |                          ^"
         ),
@@ -228,7 +228,7 @@ MALFORMED = [
         "size zero",
         ("study: gel\ndata: {path: gels, size: 0}\ntrain: {model: unet}\n"),
         (
-            "study.yaml:2:26: data.size must be a positive whole number of pixels, [height, width], or native, got 0\n"
+            "study.yaml:2:26: data.size must be a whole number of pixels from 1 to 16,384, [height, width], or native, got 0\n"
             "     2 | data: {path: gels, size: 0}\n"
             "       |                          ^"
         ),
@@ -310,7 +310,7 @@ MALFORMED = [
         "epochs zero",
         ("study: gel\ndata: {path: gels}\ntrain:\n  model: unet\n  epochs: 0\n"),
         (
-            "study.yaml:5:11: train.epochs must be greater than 0, got 0\n"
+            "study.yaml:5:11: train.epochs must be at least 1, got 0\n"
             "     5 |   epochs: 0\n"
             "       |           ^"
         ),
@@ -523,7 +523,7 @@ MALFORMED = [
         "bad level",
         ("study: gel\ndata: {path: gels}\ntrain: {model: unet}\ncompare:\n  batch_size: [8, -8]\n"),
         (
-            "study.yaml:5:19: compare.batch_size must be greater than 0, got -8\n"
+            "study.yaml:5:19: compare.batch_size must be at least 1, got -8\n"
             "     5 |   batch_size: [8, -8]\n"
             "       |                   ^"
         ),

@@ -7,11 +7,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from scipy.ndimage import gaussian_filter
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -24,12 +23,12 @@ from foldwise.data.batches.normalize import WHITE
 from foldwise.data.cache.packed import Packed
 from foldwise.errors import DataError, choose
 from foldwise.learning.job import Job
-from foldwise.learning.options import Count, bound
+from foldwise.learning.options import bound
 from foldwise.learning.training.scoring import pixel_counts
 from foldwise.runs.leases import Beat
+from foldwise.study.ranges import LearningRate, NumPixels, Trees, WeightAbove0
 from foldwise.study.training import Choice
 
-Above0 = Annotated[float, Field(gt=0)]
 PIXELS = 20_000  # of the training part that a classifier learns from, where the study does not say
 CHUNK = 2**16  # pixels that a classifier is asked about at a time
 SIGMAS = (1.0, 2.0, 4.0, 8.0)  # pixels
@@ -38,7 +37,7 @@ REACH_PX = 80
 STRIP_PIXELS = 2**18  # of an image whose features are held at a time: 32 numbers for each
 
 
-def logistic_regression(seed: int, *, pixels: Count = PIXELS, c: Above0 = 1.0) -> BaseEstimator:
+def logistic_regression(seed: int, *, pixels: NumPixels = PIXELS, c: WeightAbove0 = 1.0) -> BaseEstimator:
     """Multinomial logistic regression on scaled features.
 
     Args:
@@ -48,7 +47,9 @@ def logistic_regression(seed: int, *, pixels: Count = PIXELS, c: Above0 = 1.0) -
     return make_pipeline(StandardScaler(), regression)
 
 
-def random_forest(seed: int, *, pixels: Count = PIXELS, trees: Count = 100, leaf: Count = 5) -> BaseEstimator:
+def random_forest(
+    seed: int, *, pixels: NumPixels = PIXELS, trees: Trees = 100, leaf: NumPixels = 5
+) -> BaseEstimator:
     """A random forest.
 
     Args:
@@ -59,7 +60,7 @@ def random_forest(seed: int, *, pixels: Count = PIXELS, trees: Count = 100, leaf
 
 
 def boosted_trees(
-    seed: int, *, pixels: Count = PIXELS, trees: Count = 100, lr: Above0 = 0.1
+    seed: int, *, pixels: NumPixels = PIXELS, trees: Trees = 100, lr: LearningRate = 0.1
 ) -> BaseEstimator:
     """Gradient-boosted trees on binned features.
 

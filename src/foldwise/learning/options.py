@@ -5,15 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated, Any, get_type_hints
+from typing import Any, get_type_hints
 
-from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from foldwise.errors import SpecError, unknown
 from foldwise.study.training import Choice
 
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 # "0.1" is no number and true is no count: a study file has types, so nothing need be guessed.
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 

@@ -1,35 +1,23 @@
-"""Reading a study: from YAML, its variants and changes on the command line, to a checked `Study`, or every error at once.
-
-Variants are parts of a study that are laid over its file when they are asked for by name, such as a quick one.
-"""
+"""Reading a study: from YAML, its variants and changes on the command line, to a checked `Study`, or every error at once."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from foldwise.errors import SpecError, unknown
+from foldwise.errors import SpecError
 from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, is_bundle, spelled_out
+from foldwise.study.ranges import find_too_many, find_too_many_fits
 from foldwise.study.spec import Study
-from foldwise.study.training import Choice, Training
-from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, model_at, shown
+from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
+from foldwise.study.variants import apply_variants, find_variant_errors
 from foldwise.study.yaml_places import YamlSource, parse, read_source
-
-VARIANTS = "variants"
-# A name becomes a part of the name of the run folder.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# A variant with one of these brings a data set of its own.
-DATA_SETS = {"path", "phantom", "source"}
-# Plain mappings whose keys are keys of the study.
-SECTIONS: tuple[Keys, ...] = ((), ("train",), ("compare",))
-FORM = "Write its keys below it, as they would stand in the study: quick: {train: {epochs: 2}}."
 
 
 @dataclass(frozen=True)
@@ -71,8 +59,8 @@ def open_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str
         SpecError: every error at once, each with its place, the line, and a cure.
     """
     source = read_source(path)
-    errors = _find_variant_errors(source, variants)
-    _apply_variants(source, variants)
+    errors = find_variant_errors(source, variants, errors_of=lambda value: _checked(value, base=None)[1])
+    apply_variants(source, variants)
     # Last, so that what is typed at a command counts more than any file.
     override(source, overrides)
     study, more_errors = _checked(source.value, base=path.resolve().parent)
@@ -109,6 +97,12 @@ def study_from_dict(value: dict[str, Any], *, base: Path | None = None) -> Study
     Raises:
         SpecError: every error at once.
     """
+    try:
+        # As a file would state it: keys are texts, and paths are.
+        value = json.loads(json.dumps(value, default=os.fspath))
+    except (TypeError, ValueError, RecursionError) as error:
+        cure = "Use dicts, lists, texts, numbers, True, False and None."
+        raise SpecError(f"these values cannot stand in a study file: {error}", cure=cure) from None
     study, errors = _checked(value, base=(base or Path()).resolve())
     if study is None or errors:
         raise SpecError.together(SpecError(error.what, cure=error.cure) for error in errors)
@@ -124,6 +118,8 @@ def _checked(document: Any, *, base: Path | None) -> tuple[Study | None, list[In
         cure = f"The keys are {', '.join(known_keys(Study))}."
         return None, [Invalid((), f"a study is made of `key: value` lines, got {shown(document)}", cure)]
     errors: list[Invalid] = []
+    if isinstance(document.get("compare"), dict) and (errors := find_too_many(document["compare"])):
+        return None, errors
     if base is not None:
         document = _with_whole_paths(document, base, errors)
     study = None
@@ -135,7 +131,9 @@ def _checked(document: Any, *, base: Path | None) -> tuple[Study | None, list[In
     train, compare = document.get("train", {}), document.get("compare", {})
     if isinstance(train, dict) and isinstance(compare, dict):
         errors += find_errors(train, compare)
-    return study, errors
+    if study is None or errors:
+        return study, errors
+    return study, find_too_many_fits(study.compare, study.validate_.folds, study.validate_.repeats)
 
 
 def _with_whole_paths(document: dict[str, Any], base: Path, errors: list[Invalid]) -> dict[str, Any]:
@@ -202,7 +200,6 @@ def _set(source: YamlSource, parts: list[str], value: Any, where: str) -> None:
     target = source.value
     keys: list[str | int] = []
     for depth, part in enumerate(parts):
-        last = depth == len(parts) - 1
         key: str | int = part
         if isinstance(target, list):
             if not part.isdigit() or int(part) >= len(target):
@@ -213,105 +210,9 @@ def _set(source: YamlSource, parts: list[str], value: Any, where: str) -> None:
             problem = f"{dotted(keys) or 'the study'} is {shown(target)} and has no keys"
             raise SpecError(problem, where=where, cure=f"Set {dotted(keys)} as a whole.")
         keys.append(key)
-        if last:
+        if depth == len(parts) - 1:
             target[key] = value
             source.overrides[tuple(keys)] = where
         elif isinstance(target, dict) and target.get(part) is None:
             target[key] = {}
         target = target[key]
-
-
-def _apply_variants(source: YamlSource, names: Sequence[str]) -> None:
-    """Lay variants of a source over what it states, in this order; places in it lead to the variants.
-
-    Raises:
-        SpecError: the study has no variant of such a name.
-    """
-    variants = dict(_stated(source.value))
-    for name in names:
-        if name not in variants:
-            where = f"--variant {name}"
-            if variants:
-                raise unknown(name, variants, "variant", where=where)
-            cure = f"Add `{VARIANTS}: {{{name}: {{...}}}}` to it."
-            raise SpecError("the study has no variants", where=where, cure=cure)
-        source.value, written = _merged(source.value, variants[name])
-        source.origins |= {keys: (VARIANTS, name, *keys) for keys in written}
-
-
-def _find_variant_errors(source: YamlSource, chosen: Sequence[str]) -> list[Invalid]:
-    """What is wrong with the form of any variant, and with what those state that were not chosen.
-
-    Args:
-        source: before any variant is applied.
-        chosen: those that are applied, and so are checked anyway.
-    """
-    errors = list(_form(source.value))
-    for name, stated in _stated(source.value):
-        if name not in chosen:
-            value, written = _merged(source.value, stated)
-            # The weights files that it names may come with another variant.
-            for error in _checked(value, base=None)[1]:
-                if any(error.keys[:length] in written for length in range(1, len(error.keys) + 1)):
-                    keys = (VARIANTS, name, *error.keys)
-                    errors.append(Invalid(keys, f"in variant {name}, {error.what}", error.cure, error.at))
-    return errors
-
-
-def _stated(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The variants of a study that can be laid over it."""
-    listed = document.get(VARIANTS) if isinstance(document, dict) else None
-    if isinstance(listed, dict):
-        yield from ((name, part) for name, part in listed.items() if isinstance(part, dict))
-
-
-def _form(document: Any) -> Iterator[Invalid]:
-    listed = document.get(VARIANTS) if isinstance(document, dict) else None
-    for name, part in listed.items() if isinstance(listed, dict) else ():
-        keys: Keys = (VARIANTS, name)
-        if not NAME.fullmatch(name):
-            cure = "Use letters, digits and . _ - only: it names the run folder."
-            yield Invalid(keys, f"a variant cannot be called {name!r}", cure, at="key")
-        if not isinstance(part, dict):
-            yield Invalid(keys, f"variant {name} must have keys, got {shown(part)}", FORM)
-        elif VARIANTS in part:
-            yield Invalid((*keys, VARIANTS), "a variant has no variants of its own", "Remove it.", at="key")
-
-
-def _merged(base: Any, over: Mapping[str, Any]) -> tuple[dict[str, Any], set[Keys]]:
-    """A study with a variant laid over it, and the keys of what was taken from the variant."""
-    # A copy, since the next variant is laid over the file as it was.
-    value, written = deepcopy(base), set[Keys]()
-    _lay_over(value, {key: part for key, part in over.items() if key != VARIANTS}, (), written)
-    return value, written
-
-
-def _lay_over(target: dict[str, Any], over: Mapping[str, Any], keys: Keys, written: set[Keys]) -> None:
-    """Nothing takes a key out, parts of the study are merged, and every other value replaces the one before."""
-    for key, part in over.items():
-        inner = (*keys, key)
-        there = target.get(key)
-        if part is None:
-            target.pop(key, None)
-        elif isinstance(part, dict) and isinstance(there, dict) and _merges(inner, part):
-            _lay_over(there, part, inner, written)
-        else:
-            target[key] = _without_nothing(part, inner)
-            written.add(inner)
-
-
-def _merges(keys: Keys, part: Mapping[str, Any]) -> bool:
-    """Whether keys of both count: not where a variant brings another data set, or a name with its options."""
-    if keys in SECTIONS:
-        return True
-    if keys == ("data",) and part.keys() & DATA_SETS:
-        return False
-    model = model_at(keys[1:], Training) if keys[0] == "train" else model_at(keys, Study)
-    return model is not None and not issubclass(model, Choice)
-
-
-def _without_nothing(part: Any, keys: Keys) -> Any:
-    """A mapping of the study without the keys that say nothing; other values as they are."""
-    if not isinstance(part, dict) or not (keys in SECTIONS or _merges(keys, {})):
-        return deepcopy(part)
-    return {key: _without_nothing(value, (*keys, key)) for key, value in part.items() if value is not None}

@@ -9,17 +9,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from foldwise.study import ranges
 from foldwise.study.training import Cache, Choice, Node, Task
 from foldwise.study.validation_errors import InvalidValue, shown
 
@@ -34,11 +26,18 @@ class PhantomData(Node):
     """A built-in data set, drawn from a seed with its ground truth, in place of a folder."""
 
     kind: str
-    images: PositiveInt = 60
-    size: PositiveInt = 96
-    difficulty: Annotated[float, Field(ge=0, le=1)] = 0.5
-    seed: int = 0
-    options: dict[str, float] = Field(default_factory=dict)
+    images: ranges.NumImages = 60
+    size: ranges.SidePx = 96
+    difficulty: ranges.ShareOr1 = 0.5
+    seed: ranges.Seed = 0
+    options: dict[str, ranges.Strength] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _drawable(self) -> PhantomData:
+        if (px := self.images * self.size**2) > ranges.MAX_DRAWN_PX:
+            what = f"asks for {px:,} pixels in all; at most {ranges.MAX_DRAWN_PX:,} are drawn"
+            raise InvalidValue(what, "Ask for fewer or smaller images.")
+        return self
 
 
 class ExternalData(Node):
@@ -90,8 +89,8 @@ class DataSpec(Node):
         ),
     ] = "native"
     size: Annotated[
-        PositiveInt | tuple[PositiveInt, PositiveInt] | Literal["native"],
-        Field(description="a positive whole number of pixels, [height, width], or native"),
+        ranges.SidePx | tuple[ranges.SidePx, ranges.SidePx] | Literal["native"],
+        Field(description="a whole number of pixels from 1 to 16,384, [height, width], or native"),
     ] = "native"
     images: str | None = None
     masks: str | None = None
@@ -101,8 +100,8 @@ class DataSpec(Node):
     group_column: str | None = None
     classes: tuple[str, ...] | None = None
     mask_values: dict[str, str] | None = None
-    ignore_value: int | None = None
-    slices_per_group: PositiveInt | None = None
+    ignore_value: ranges.MaskValue | None = None
+    slices_per_group: ranges.Slices | None = None
     decoding: Decoding = AS_SHOWN
     external: Annotated[
         ExternalData | None,
@@ -140,15 +139,15 @@ class Validation(Node):
     """How the images are divided: the same folds for every configuration. A split that is given has its own folds."""
 
     split: str = "auto"
-    folds: PositiveInt = 5
-    repeats: PositiveInt = 1
-    inner: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
+    folds: ranges.NumFolds = 5
+    repeats: ranges.NumRepeats = 1
+    inner: ranges.InnerShare = 0.2
     group: str = "auto"
     near_duplicates: Literal["group", "ignore"] = "group"
     stratify: bool = True
     aa_test: Annotated[
-        bool | PositiveInt,
-        Field(description="true, false, or how often the first configuration is trained again"),
+        bool | ranges.NumCopies,
+        Field(description="true, false, or how often the first configuration is trained again, 1 to 100"),
     ] = False
 
     @field_validator("folds")
@@ -180,26 +179,26 @@ class Judging(Node):
     select: str = "auto"
     thresholds: str = "auto"
     boundary: bool = False
-    tolerance_px: Annotated[float, Field(gt=0)] = 2.0
-    equivalent_within: NonNegativeFloat = 0.01
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    tolerance_px: ranges.TolerancePx = 2.0
+    equivalent_within: ranges.Margin = 0.01
+    alpha: ranges.Alpha = 0.05
     textbook: bool = False
 
 
 class Measuring(Node):
     """What of speed is measured: every model with every cache, at every batch size."""
 
-    batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 4, 16, 64)
+    batch_sizes: Annotated[tuple[ranges.BatchSize, ...], Field(min_length=1)] = (1, 4, 16, 64)
     caches: Annotated[tuple[Cache, ...], Field(min_length=1)] = ("memory", "disk", "none")
     models: tuple[Choice, ...] = ()
-    seconds: Annotated[float, Field(gt=0)] = 2.0
+    seconds: ranges.Seconds = 2.0
 
 
 class Robustness(Node):
     """Test images blurred and made noisy, in every combination of the two, for the networks as they are."""
 
-    blur_px: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1, max_length=8)] = (0, 1, 2, 4)
-    noise: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1, max_length=8)] = (0, 0.1, 0.2, 0.4)
+    blur_px: Annotated[tuple[ranges.BlurPx, ...], Field(min_length=1, max_length=8)] = (0, 1, 2, 4)
+    noise: Annotated[tuple[ranges.Strength, ...], Field(min_length=1, max_length=8)] = (0, 0.1, 0.2, 0.4)
 
     @model_validator(mode="after")
     def _rising(self) -> Robustness:
@@ -214,16 +213,16 @@ class Robustness(Node):
 class Looking(Node):
     """A look inside training: which fits are trained once more, and how finely the surfaces of their losses are drawn."""
 
-    configurations: PositiveInt = 4
+    configurations: Annotated[int, Field(ge=1, le=1000)] = 4
     epochs: Annotated[
-        Annotated[int, Field(ge=2, le=60)] | Annotated[tuple[NonNegativeInt, ...], Field(max_length=60)],
+        Annotated[int, Field(ge=2, le=60)] | Annotated[tuple[ranges.EpochOr0, ...], Field(max_length=60)],
         Field(description="a whole number of epochs from 2 to 60, or a list of epochs such as [1, 5, 20]"),
     ] = 5
     points: Annotated[int, Field(ge=5, le=101)] = 15
     directions: Annotated[int, Field(ge=1, le=50)] = 5
     images: Annotated[
-        Annotated[int, Field(ge=2)] | Literal["auto"],
-        Field(description="a whole number of images, at least 2, or auto"),
+        Annotated[int, Field(ge=2, le=100_000)] | Literal["auto"],
+        Field(description="a whole number of images from 2 to 100,000, or auto"),
     ] = "auto"
     losses: Annotated[
         tuple[Choice, ...] | Literal["auto"], Field(description="a list of losses, or auto")
@@ -252,9 +251,9 @@ class Study(Node):
     """One question: which of these configurations is best on this data."""
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
-    title: str | None = None
-    seed: int = 0
-    threads: PositiveInt = 1
+    title: Annotated[str, Field(max_length=300)] | None = None
+    seed: ranges.Seed = 0
+    threads: ranges.Threads = 1
     data: DataSpec
     # Plain values: `factors` checks them level by level, so that an error names its level.
     compare: dict[str, list[Any]] = Field(default_factory=dict)

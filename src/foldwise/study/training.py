@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from foldwise.errors import unknown
+from foldwise.study import ranges
 from foldwise.study.validation_errors import InvalidValue, shown
 
 Task = Literal[
@@ -31,7 +24,8 @@ NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by 
 class Node(BaseModel):
     """A part of the study file: typed, immutable, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # No path, name or pattern is longer than what a file system takes.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=4096)
 
 
 class Choice(Node):
@@ -81,13 +75,13 @@ class Augment(Node):
 
     flip: bool = False
     turn: bool = False
-    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
-    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    brightness: NonNegativeFloat = 0.0
-    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    noise: NonNegativeFloat = 0.0
-    blur_px: NonNegativeFloat = 0.0
+    rotate_deg: ranges.Degrees = 0.0
+    scale: ranges.Share = 0.0
+    shift: ranges.Share = 0.0
+    brightness: ranges.Strength = 0.0
+    contrast: ranges.Share = 0.0
+    noise: ranges.Strength = 0.0
+    blur_px: ranges.BlurPx = 0.0
 
     def __str__(self) -> str:
         """Its name in `AUGMENTS`, or its parts: ``flip, noise 0.1``."""
@@ -137,16 +131,16 @@ class Training(Node):
     freeze: Literal["none", "encoder"] = "none"
     augment: Annotated[Augment, BeforeValidator(_named_augment)] = Augment()
     normalize: Literal["auto", "train", "imagenet", "image", "none"] = "auto"
-    epochs: PositiveInt = 30
-    patience_epochs: PositiveInt | None = None
-    batch_size: PositiveInt = 16
-    steps_per_epoch: PositiveInt | None = None
+    epochs: ranges.Epochs = 30
+    patience_epochs: ranges.Epochs | None = None
+    batch_size: ranges.BatchSize = 16
+    steps_per_epoch: ranges.Steps | None = None
     sampling: Literal["shuffled", "balanced"] = "shuffled"
     label_groups: Annotated[
-        PositiveInt | tuple[tuple[str | int, ...], ...],
+        ranges.Groups | tuple[tuple[str | ranges.MaskValue, ...], ...],
         Field(description="a number of groups, or a list of lists of class names"),
     ] = 1
-    crop_px: PositiveInt | None = None
+    crop_px: ranges.SidePx | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     cache: Cache = "disk"

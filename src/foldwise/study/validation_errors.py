@@ -185,7 +185,13 @@ Wording = Callable[[Mapping[str, Any], Any], Words]
 
 def _always(words: str, cure: str | None = None) -> Wording:
     """Words in which only the limits that pydantic reports are filled in."""
-    return lambda ctx, got: (words.format(**ctx), cure)
+    return lambda ctx, got: (words.format(**{key: _limit(part) for key, part in ctx.items()}), cure)
+
+
+def _limit(value: Any) -> str:
+    """A limit as people write it: 100,000 and 0.5."""
+    plain = isinstance(value, int | float) and value == int(value)
+    return f"{int(value):,}" if plain else str(value)
 
 
 def _one_of(ctx: Mapping[str, Any], got: Any) -> Words:
@@ -222,8 +228,8 @@ WORDS: dict[str, Wording] = {
     "tuple_type": _list,
     "too_short": _always("must have at least {min_length} parts"),
     "too_long": _always("must have at most {max_length} parts"),
-    "greater_than": _always("must be greater than {gt:g}"),
-    "greater_than_equal": _always("must be at least {ge:g}"),
-    "less_than": _always("must be less than {lt:g}"),
-    "less_than_equal": _always("must be at most {le:g}"),
+    "greater_than": _always("must be greater than {gt}"),
+    "greater_than_equal": _always("must be at least {ge}"),
+    "less_than": _always("must be less than {lt}"),
+    "less_than_equal": _always("must be at most {le}"),
 }

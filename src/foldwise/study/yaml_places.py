@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
@@ -23,7 +24,13 @@ CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
 # Only as people write them: 010 and 0x1F stay texts, and are refused where a number is wanted instead of guessed.
 WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 NUMBER = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+# A study has some tens of keys. With these limits any file is read, or refused, within a second.
+MAX_BYTES = 2**18
+MAX_NODES = 10_000  # keys, values, lists and mappings; what an alias repeats counts each time
 MAX_DEPTH = 40
+MAX_LETTERS = 10_000  # of one value; of a key a fiftieth
+MAX_DIGITS = 40
+MAX_SHOWN = 120  # letters of a line in a message
 
 # One row per error of form: what ruamel says, what we say, the cure, and whether the start of the thing shows it best.
 FORMS = (
@@ -49,6 +56,7 @@ class YamlSource:
         name: how messages call it.
         value: dicts, lists, str, int, float, bool and None; keys are texts as written.
         data: the file as it was read.
+        num_nodes: keys, values, lists and mappings, with what aliases repeat.
         positions: keys -> (position of the key, position of its value).
         errors: what is wrong with the form, such as a key that is stated twice.
         origins: keys of what a variant stated -> the keys where it stands in the text.
@@ -59,6 +67,7 @@ class YamlSource:
     lines: list[str]
     value: Any = None
     data: bytes = b""
+    num_nodes: int = 0
     positions: dict[Keys, tuple[Position, Position]] = field(default_factory=dict)
     errors: list[Invalid] = field(default_factory=list)
     origins: dict[Keys, Keys] = field(default_factory=dict)
@@ -83,10 +92,14 @@ class YamlSource:
     def error_at(self, line: int, column: int, what: str, cure: str | None) -> SpecError:
         """The error that shows a place, both from 0."""
         text = self.lines[line].rstrip() if line < len(self.lines) else ""
+        where = f"{self.name}:{line + 1}:{column + 1}"
+        if len(text) > MAX_SHOWN:  # what stands around the place
+            first = max(0, column - MAX_SHOWN // 2)
+            text, column = text[first : first + MAX_SHOWN], column - first
         margin = f"  {line + 1:>4} | "
         caret = " " * (len(margin) - 2) + "| " + " " * column + "^"
         shown = f"\n{margin}{text}\n{caret}" if text.strip() else ""
-        return SpecError(f"{what}{shown}", where=f"{self.name}:{line + 1}:{column + 1}", cure=cure)
+        return SpecError(f"{what}{shown}", where=where, cure=cure)
 
     def position(self, keys: Keys, *, at: str = "value") -> Position:
         """Line and column of a key or its value; of what is around it where the key is not written."""
@@ -108,10 +121,11 @@ def read_source(path: Path) -> YamlSource:
     """The plain values of a YAML file.
 
     Raises:
-        SpecError: there is no such file, or it is no text, or no YAML.
+        SpecError: there is no such file, or it is no text, or no YAML, or far too large for a study.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise SpecError(f"there is no file {path}", cure="Name a study file, such as study.yaml.") from None
     except IsADirectoryError:
@@ -120,6 +134,9 @@ def read_source(path: Path) -> YamlSource:
         ) from None
     except OSError as error:
         raise SpecError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        what = f"{path} is larger than {MAX_BYTES // 1024} kB, which no study is"
+        raise SpecError(what, cure="Name the study file, such as study.yaml.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -139,7 +156,9 @@ def parse(text: str, *, name: str) -> YamlSource:
     """
     source = YamlSource(name, text.splitlines())
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Composer = _BoundedComposer
+        root = yaml.compose(text)
         if root is not None:
             source.positions[()] = (_start(root), _start(root))
             source.value = _read(source, root, ())
@@ -149,7 +168,30 @@ def parse(text: str, *, name: str) -> YamlSource:
         raise SpecError(
             "lists or mappings are nested too deeply", where=name, cure="Nothing here needs so many levels."
         ) from None
+    except _TooManyNodes:
+        what = f"there are more than {MAX_NODES:,} keys and values, with what aliases (*name) repeat"
+        raise SpecError(what, where=name, cure="A study has some tens of them.") from None
     return source
+
+
+class _TooManyNodes(Exception):
+    """A text has more nodes than any study."""
+
+
+class _BoundedComposer(Composer):
+    """Stops at a text that is nested too deeply or has too many nodes, before all of it is read."""
+
+    depth = num_nodes = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.depth, self.num_nodes = self.depth + 1, self.num_nodes + 1
+        if self.depth > MAX_DEPTH + 1:
+            raise RecursionError
+        if self.num_nodes > MAX_NODES:
+            raise _TooManyNodes
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def _form_error(source: YamlSource, error: Exception) -> SpecError:
@@ -180,6 +222,9 @@ def _read(source: YamlSource, node: Node, keys: Keys) -> Any:
     """The plain value of a node; notes positions, and collects errors, so that all are said at once."""
     if len(keys) > MAX_DEPTH:  # also what refers to itself
         raise RecursionError
+    source.num_nodes += 1
+    if source.num_nodes > MAX_NODES:
+        raise _TooManyNodes
     tag = str(node.tag or "")
     if not tag.startswith("tag:yaml.org,2002:") or tag.endswith((":binary", ":set", ":omap")):
         what = f"{dotted(keys)} has the tag {tag}, which means nothing here"
@@ -191,7 +236,22 @@ def _read(source: YamlSource, node: Node, keys: Keys) -> Any:
             source.positions[(*keys, index)] = (_start(part), _start(part))
         return [_read(source, part, (*keys, index)) for index, part in enumerate(node.value)]
     written = str(node.value)
-    return written if getattr(node, "style", None) else plain_value(written)
+    plain = not getattr(node, "style", None)
+    _check_readable(source, keys, written, MAX_LETTERS, dotted(keys))
+    if plain and len(written) > MAX_DIGITS and NUMBER.fullmatch(written):
+        what = f"{dotted(keys)} is a number of {len(written):,} digits; at most {MAX_DIGITS} are read"
+        raise source.error(Invalid(keys, what, "Write fewer digits."))
+    return plain_value(written) if plain else written
+
+
+def _check_readable(source: YamlSource, keys: Keys, text: str, most: int, what: str) -> None:
+    """Refuse a text that is longer than any of a study, or holds what no path and no name may."""
+    if len(text) > most:
+        error = f"{what} has {len(text):,} letters; at most {most:,} are read"
+        raise source.error(Invalid(keys, error, "Shorten it."))
+    if any((letter < " " and letter not in "\t\n\r") or "\ud800" <= letter <= "\udfff" for letter in text):
+        error = f"{what} holds a control character or half a letter, written as an escape"
+        raise source.error(Invalid(keys, error, "Remove the escape (\\0, \\x.., \\u....)."))
 
 
 def _mapping(source: YamlSource, node: MappingNode, keys: Keys) -> dict[str, Any]:
@@ -199,6 +259,8 @@ def _mapping(source: YamlSource, node: MappingNode, keys: Keys) -> dict[str, Any
     for key_node, value_node in node.value:
         key = _key(key_node)
         inner = (*keys, key)
+        source.positions.setdefault(inner, (_start(key_node), _start(key_node)))
+        _check_readable(source, inner, key, MAX_LETTERS // 50, "a key")
         if key in value:
             first = source.positions[inner][0][0] + 1
             again = (*inner, f"again in line {key_node.start_mark.line}")

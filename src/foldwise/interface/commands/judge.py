@@ -63,9 +63,9 @@ OneScale = Annotated[
 ]
 Margin = Annotated[
     float | None,
-    typer.Option(min=0, help="A difference of no consequence. [default: 0.01 for bounded scores, else 0]"),
+    typer.Option(help="A difference of no consequence. [default: 0.01 for bounded scores, else 0]"),
 ]
-Alpha = Annotated[float, typer.Option(min=0.0001, max=0.4999, help="1 - confidence.")]
+Alpha = Annotated[float, typer.Option(help="1 - confidence; above 0 and below 0.5.")]
 Textbook = Annotated[
     bool,
     typer.Option("--textbook", help="Also the tests that reviewers ask for; nothing is decided by them."),

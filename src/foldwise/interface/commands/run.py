@@ -27,7 +27,7 @@ Phantom = Annotated[bool, typer.Option("--phantom", help="--variant phantom, lai
 Quick = Annotated[bool, typer.Option("--quick", help="--variant quick, laid over it last.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<study>")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes at a time.", show_default="from the cores")
+    int | None, typer.Option(min=1, max=1024, help="Processes at a time.", show_default="from the cores")
 ]
 Retry = Annotated[bool, typer.Option("--retry", help="Try failed items again.")]
 NoFetch = Annotated[bool, typer.Option("--no-fetch", help="Download no data set.")]

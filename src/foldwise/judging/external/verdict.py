@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from foldwise.judging.wording import in_text, with_interval
 from foldwise.metrics.influence import Units, mean_score
 from foldwise.metrics.outputs import Floats, Ints
 from foldwise.metrics.table import METRICS, Metric, choose_metric, reported
+from foldwise.study.ranges import MAX_MARGIN
 from foldwise.study.spec import Judging
 from foldwise.text import count, natural
 
@@ -59,13 +61,29 @@ def judged_files(
     read = read_files(paths, options)
     # Labels go with the outputs of a run: of these every metric of the task can be computed.
     external = (_labelled if read.classes else _scored)(read, paired(read.piece), options)
-    margin = options.equivalent_within
+    return _verdict(external, _judging(options, external.metric)), external
+
+
+def _judging(options: ScoreOptions, metric: Metric) -> Judging:
+    """What of a study the judge needs, stated of scores.
+
+    Raises:
+        SpecError: a margin or alpha that is none.
+    """
+    margin, most = options.equivalent_within, MAX_MARGIN if metric.bounded else inf
     if margin is None:
-        margin = MARGIN if external.metric.bounded else 0.0
-    judge = Judging(
-        metric=external.metric.name, equivalent_within=margin, alpha=options.alpha, textbook=options.textbook
-    )
-    return _verdict(external, judge), external
+        margin = MARGIN if metric.bounded else 0.0
+    if not 0 <= margin <= most or margin == inf:
+        allowed = f"0 to {most}, as the scores lie between 0 and 1" if metric.bounded else "0 or more"
+        what = f"{margin:g} is no difference of no consequence"
+        raise SpecError(what, where="--equivalent-within", cure=f"Write a number of {allowed}.")
+    if not 0 < options.alpha < 0.5:
+        raise SpecError(
+            f"{options.alpha:g} is no alpha", where="--alpha", cure="Write a number between 0 and 0.5."
+        )
+    judge = Judging(metric=metric.name, alpha=options.alpha, textbook=options.textbook)
+    # The unit is that of the scores, so that the range of a study, whose scores are fractions, does not hold.
+    return judge.model_copy(update={"equivalent_within": margin})
 
 
 def _verdict(external: ExternalScores, judge: Judging) -> Verdict:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import timm
 import torchvision
+from pydantic import Field
 from torch import nn
 
 from foldwise.errors import SpecError, choose, unknown
@@ -33,8 +35,9 @@ from foldwise.learning.networks.zoo.resnet import ResNetEncoder, ResNetSegmenter
 from foldwise.learning.networks.zoo.unet import UNet
 from foldwise.learning.networks.zoo.vim import PatchMamba
 from foldwise.learning.networks.zoo.vit import PatchEncoder, PatchSegmenter, PatchTransformer
-from foldwise.learning.options import Count, Share, bound
+from foldwise.learning.options import bound
 from foldwise.study.configurations import alone, places_of, seed_of_group
+from foldwise.study.ranges import Share, Width
 from foldwise.study.training import Choice, Training
 
 
@@ -180,7 +183,7 @@ def mlp(
     num_features: int,
     num_classes: int,
     *,
-    hidden: list[Count] = [512, 256],  # noqa: B006  # never changed; a study file writes lists
+    hidden: Annotated[list[Width], Field(max_length=32)] = [512, 256],  # noqa: B006  # never changed; a study file writes lists
     dropout: Share | list[Share] = [0.25, 0.5],  # noqa: B006
 ) -> nn.Sequential:
     """Hidden layers with ReLU and dropout, then a linear one: (N, F) to (N, K).

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from foldwise.errors import SpecError, choose
@@ -28,14 +27,11 @@ from foldwise.learning.objectives.loss_formulas import (
     Problem,
     Sum,
 )
-from foldwise.learning.options import Share, bound, imported
+from foldwise.learning.options import bound, imported
 from foldwise.study.configurations import Places
+from foldwise.study.ranges import Exponent, Share, Weight, WeightAbove0
 from foldwise.study.training import Choice, Task, stated_loss
 
-Gamma = Annotated[float, Field(ge=0)]
-Smooth = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
 Weights = Literal["none", "balanced", "class_balanced"] | list[Weight]
 
 # Options that say how much a case counts, not what it costs.
@@ -56,7 +52,7 @@ def cross_entropy(
     return CrossEntropy(problem, class_weights(problem, weight, beta), label_smoothing)
 
 
-def focal(problem: Problem, *, gamma: Gamma = 2.0, weight: Weights = "none", beta: Share = 0.999) -> Loss:
+def focal(problem: Problem, *, gamma: Exponent = 2.0, weight: Weights = "none", beta: Share = 0.999) -> Loss:
     """Focal loss of the softmax: cases already right count less. Gamma 0 is cross-entropy.
 
     Source: Lin et al. 2017, arXiv:1708.02002, with the softmax in place of the sigmoid.
@@ -64,7 +60,7 @@ def focal(problem: Problem, *, gamma: Gamma = 2.0, weight: Weights = "none", bet
     return Focal(problem, class_weights(problem, weight, beta), gamma)
 
 
-def dice(problem: Problem, *, smooth: Smooth = 1.0, background: bool = False) -> Loss:
+def dice(problem: Problem, *, smooth: Weight = 1.0, background: bool = False) -> Loss:
     """Soft Dice loss.
 
     Args:
@@ -78,9 +74,9 @@ def dice(problem: Problem, *, smooth: Smooth = 1.0, background: bool = False) ->
 def dice_cross_entropy(
     problem: Problem,
     *,
-    dice_share: Positive = 1.0,
-    cross_entropy_share: Positive = 1.0,
-    smooth: Smooth = 1.0,
+    dice_share: WeightAbove0 = 1.0,
+    cross_entropy_share: WeightAbove0 = 1.0,
+    smooth: Weight = 1.0,
     background: bool = False,
     weight: Weights = "none",
 ) -> Loss:
@@ -90,7 +86,7 @@ def dice_cross_entropy(
 
 
 def binary_cross_entropy(
-    problem: Problem, *, pos_weight: Literal["none", "balanced"] | Positive | list[Positive] = "none"
+    problem: Problem, *, pos_weight: Literal["none", "balanced"] | WeightAbove0 | list[WeightAbove0] = "none"
 ) -> Loss:
     """Binary cross-entropy; where there are two logits, that of their difference.
 
@@ -101,7 +97,7 @@ def binary_cross_entropy(
     return BinaryCrossEntropy(problem, positive_weights(problem, pos_weight))
 
 
-def binary_focal(problem: Problem, *, gamma: Gamma = 2.0, alpha: Share | None = None) -> Loss:
+def binary_focal(problem: Problem, *, gamma: Exponent = 2.0, alpha: Share | None = None) -> Loss:
     """Focal loss of yes-or-no questions (Lin et al. 2017, arXiv:1708.02002); alpha weighs the positive answers."""
     return BinaryFocal(problem, gamma, alpha)
 

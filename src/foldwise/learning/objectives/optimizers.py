@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
 
 from foldwise.errors import SpecError, choose
-from foldwise.learning.options import Share, bound
+from foldwise.learning.options import bound
+from foldwise.study.ranges import Decay, Factor, LearningRate, Share
 from foldwise.study.training import Choice
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 Parameters = list[nn.Parameter]
 
 
@@ -25,10 +23,10 @@ def sgd(
     parameters: Parameters,
     device: torch.device,
     *,
-    lr: Positive = 0.01,
+    lr: LearningRate = 0.01,
     momentum: Share = 0.9,
     nesterov: bool = False,
-    weight_decay: NotNegative = 0.0,
+    weight_decay: Decay = 0.0,
 ) -> Optimizer:
     """Steps along the gradient; momentum keeps a share of the last step, Nesterov looks ahead along it."""
     if nesterov and not momentum:
@@ -42,10 +40,10 @@ def rmsprop(
     parameters: Parameters,
     device: torch.device,
     *,
-    lr: Positive = 1e-3,
+    lr: LearningRate = 1e-3,
     smoothing: Share = 0.99,
     momentum: Share = 0.0,
-    weight_decay: NotNegative = 0.0,
+    weight_decay: Decay = 0.0,
 ) -> Optimizer:
     """Steps divided by the running root mean square of each gradient (Tieleman & Hinton 2012, lecture 6.5)."""
     # torch has no fused form of it.
@@ -56,10 +54,10 @@ def adam(
     parameters: Parameters,
     device: torch.device,
     *,
-    lr: Positive = 1e-3,
+    lr: LearningRate = 1e-3,
     beta1: Share = 0.9,
     beta2: Share = 0.999,
-    weight_decay: NotNegative = 0.0,
+    weight_decay: Decay = 0.0,
 ) -> Optimizer:
     """Momentum and root mean square together; weight decay is part of the gradient (arXiv:1412.6980)."""
     return Adam(parameters, lr=lr, betas=(beta1, beta2), weight_decay=weight_decay, fused=_fused(device))
@@ -69,10 +67,10 @@ def adamw(
     parameters: Parameters,
     device: torch.device,
     *,
-    lr: Positive = 1e-3,
+    lr: LearningRate = 1e-3,
     beta1: Share = 0.9,
     beta2: Share = 0.999,
-    weight_decay: NotNegative = 0.01,
+    weight_decay: Decay = 0.01,
 ) -> Optimizer:
     """Adam with weight decay apart from the gradient (arXiv:1711.05101)."""
     return AdamW(parameters, lr=lr, betas=(beta1, beta2), weight_decay=weight_decay, fused=_fused(device))
@@ -106,13 +104,13 @@ def step(
     total_steps: int,
     *,
     at: list[Share] = [0.5, 0.75],  # noqa: B006  # never changed; a study file writes lists
-    factor: Positive = 0.1,
+    factor: Factor = 0.1,
 ) -> Callable[[int], float]:
     """Multiplied by `factor` each time one of the shares `at` of all steps is reached."""
     return lambda now: factor ** sum(now >= share * total_steps for share in at)
 
 
-def polynomial(total_steps: int, *, power: Positive = 0.9, warmup: Share = 0.0) -> Callable[[int], float]:
+def polynomial(total_steps: int, *, power: Factor = 0.9, warmup: Share = 0.0) -> Callable[[int], float]:
     """Down to 0 as (1 - share of the steps gone)^power, after a linear rise; power 1 is a straight line."""
     first = warmup * total_steps
     return lambda step: _rise(step, first) * (1 - _gone(step, first, total_steps)) ** power

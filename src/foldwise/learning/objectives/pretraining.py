@@ -12,19 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from foldwise.data.batches.augment import normal_like
 from foldwise.errors import SpecError, unknown
-from foldwise.learning.objectives.optimizers import Positive, make_optimizer
-from foldwise.learning.options import Count, bound
+from foldwise.learning.objectives.optimizers import make_optimizer
+from foldwise.learning.options import bound
+from foldwise.study.ranges import BatchSize, Epochs, LearningRate, Part, PatchPx, Steps, StrengthAbove0
 from foldwise.study.training import Choice, Task, Training, stated_pretraining
 
-Part = Annotated[float, Field(gt=0, lt=1)]
 Damage = Callable[[Tensor, torch.Generator], Tensor]
 
 
@@ -52,12 +50,12 @@ class Pretraining:
 
 def denoise(
     *,
-    sigma: Positive = 0.1,
-    epochs: Count = 50,
+    sigma: StrengthAbove0 = 0.1,
+    epochs: Epochs = 50,
     optimizer: str = "adam",
-    lr: Positive = 1e-3,
-    batch_size: Count | None = None,
-    steps_per_epoch: Count | None = None,
+    lr: LearningRate = 1e-3,
+    batch_size: BatchSize | None = None,
+    steps_per_epoch: Steps | None = None,
 ) -> Pretraining:
     """Gaussian noise is added to every value, of standard deviation `sigma` in units of the normalised values."""
     steps = Choice(name=optimizer, options={"lr": lr})
@@ -67,12 +65,12 @@ def denoise(
 def mask(
     *,
     share: Part = 0.5,
-    patch_px: Count = 8,
-    epochs: Count = 50,
+    patch_px: PatchPx = 8,
+    epochs: Epochs = 50,
     optimizer: str = "adam",
-    lr: Positive = 1e-3,
-    batch_size: Count | None = None,
-    steps_per_epoch: Count | None = None,
+    lr: LearningRate = 1e-3,
+    batch_size: BatchSize | None = None,
+    steps_per_epoch: Steps | None = None,
 ) -> Pretraining:
     """A `share` of the square patches of every image is set to 0, the mean of normalised values, in all channels."""
     steps = Choice(name=optimizer, options={"lr": lr})

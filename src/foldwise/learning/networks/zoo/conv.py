@@ -21,7 +21,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from foldwise.learning.options import Count
+from foldwise.study.ranges import Depth, Width
 
 Norm = Literal["batch", "group", "none"]
 
@@ -55,7 +55,7 @@ class ConvEncoder(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, *, width: Count = 32, depth: Count = 4, norm: Norm = "batch"
+        self, in_channels: int, *, width: Width = 32, depth: Depth = 4, norm: Norm = "batch"
     ) -> None:
         super().__init__()
         widths = [width * 2**layer for layer in range(depth)]
@@ -77,7 +77,7 @@ class ConvSegmenter(nn.Module):
     multiple = 1
 
     def __init__(
-        self, in_channels: int, num_classes: int, *, width: Count = 32, depth: Count = 8, norm: Norm = "batch"
+        self, in_channels: int, num_classes: int, *, width: Width = 32, depth: Depth = 8, norm: Norm = "batch"
     ) -> None:
         super().__init__()
         layers = [conv_norm_relu(width if layer else in_channels, width, norm) for layer in range(depth)]

@@ -33,7 +33,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from foldwise.learning.options import Count, Share
+from foldwise.study.ranges import Share, Width
 
 _GRID = 4  # places across: what the original has left of 192 pixels
 _WINDOWS = (3, 5, 7, 1)
@@ -82,7 +82,7 @@ class HaltufEncoder(nn.Module):
     multiple = 1
 
     def __init__(
-        self, in_channels: int, *, width: Count = 8, hidden: Count = 28, dropout: Share = 0.25
+        self, in_channels: int, *, width: Width = 8, hidden: Width = 28, dropout: Share = 0.25
     ) -> None:
         super().__init__()
         few, some, many = 4 * width, 8 * width, 16 * width

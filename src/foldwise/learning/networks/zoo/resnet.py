@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foldwise.learning.networks.zoo.conv import Norm, conv_norm_relu, normalization
-from foldwise.learning.options import Count
+from foldwise.study.ranges import Depth, PatchPx, Width
 
 
 class ResidualBlock(nn.Module):
@@ -115,11 +115,11 @@ class ResNetEncoder(nn.Module):
         self,
         in_channels: int,
         *,
-        width: Count = 32,
-        stages: Count = 4,
-        blocks: Count = 2,
+        width: Width = 32,
+        stages: Depth = 4,
+        blocks: Depth = 2,
         bottleneck: bool = False,
-        stem_stride: Count = 2,
+        stem_stride: PatchPx = 2,
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
@@ -143,9 +143,9 @@ class ResNetSegmenter(nn.Module):
         in_channels: int,
         num_classes: int,
         *,
-        width: Count = 16,
-        stages: Count = 4,
-        blocks: Count = 2,
+        width: Width = 16,
+        stages: Depth = 4,
+        blocks: Depth = 2,
         bottleneck: bool = False,
         norm: Norm = "batch",
     ) -> None:

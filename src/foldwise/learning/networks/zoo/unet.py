@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from foldwise.learning.networks.zoo.conv import Norm, conv_norm_relu
-from foldwise.learning.options import Count
+from foldwise.study.ranges import Depth, Width
 
 
 def convolutions(in_channels: int, out_channels: int, count: int, norm: Norm) -> nn.Sequential:
@@ -81,9 +81,9 @@ class UNet(nn.Module):
         in_channels: int,
         num_classes: int,
         *,
-        width: Count = 32,
-        depth: Count = 4,
-        convs: Count = 2,
+        width: Width = 32,
+        depth: Depth = 4,
+        convs: Depth = 2,
         norm: Norm = "batch",
     ) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ from torch.nn import functional as F
 
 from foldwise.errors import SpecError
 from foldwise.learning.networks.zoo.vit import tokens_of
-from foldwise.learning.options import Count
+from foldwise.study.ranges import Depth, PatchPx, Width
 
 
 class Recurrence(torch.autograd.Function):
@@ -155,7 +155,13 @@ class PatchMamba(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, *, patch: Count = 8, width: Count = 64, blocks: Count = 6, states: Count = 16
+        self,
+        in_channels: int,
+        *,
+        patch: PatchPx = 8,
+        width: Width = 64,
+        blocks: Depth = 6,
+        states: Width = 16,
     ) -> None:
         super().__init__()
         if width % 4:

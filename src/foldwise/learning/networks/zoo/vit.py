@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from foldwise.errors import SpecError
 from foldwise.learning.networks.zoo.conv import conv_norm_relu
-from foldwise.learning.options import Count, Share
+from foldwise.study.ranges import Depth, PatchPx, Share, Width
 
 
 def positions(height: int, width: int, channels: int, like: Tensor) -> Tensor:
@@ -113,10 +113,10 @@ class PatchTransformer(nn.Module):
         self,
         in_channels: int,
         *,
-        patch: Count = 8,
-        width: Count = 128,
-        depth: Count = 6,
-        heads: Count = 4,
+        patch: PatchPx = 8,
+        width: Width = 128,
+        depth: Depth = 6,
+        heads: Width = 4,
         dropout: Share = 0.0,
         cls_token: bool = False,
     ) -> None:
