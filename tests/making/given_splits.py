@@ -14,12 +14,12 @@ def picture(path, rng, *, bright=0, size=24):
 
 
 def chests(root, *, train=10, val=4, test=8, seed=0):
-    """Class folders in parts, as a set of chest radiographs has them: ``train/NORMAL/0.png``; so many of each class."""
+    """Class folders in parts, as a set of chest radiographs has them: ``train/NORMAL/NORMAL-0.png``; so many of each class."""
     rng = np.random.default_rng(seed)
     for part, number in (("train", train), ("val", val), ("test", test)):
         for bright, name in enumerate(("NORMAL", "PNEUMONIA")):
             for k in range(number):
-                picture(root / part / name / f"{k}.png", rng, bright=bright)
+                picture(root / part / name / f"{name}-{k}.png", rng, bright=bright)
     return root
 
 

@@ -150,10 +150,29 @@ def mask_without_image(root: Path) -> None:
 
 
 def masks_with_an_ending(root: Path) -> None:
-    save(root / "images" / "a.png")
-    save(root / "images" / "b.png")
-    save(root / "masks" / "a_mask.png", blob())
-    save(root / "masks" / "b_mask.png", blob())
+    for name in ("a", "b", "lonely"):
+        save(root / "images" / f"{name}.png")
+    for name in ("a", "b"):
+        save(root / "masks" / f"{name}_mask.png", blob())
+
+
+def masks_of_which_one_has_no_ending(root: Path) -> None:
+    for name in ("a", "b"):
+        save(root / "images" / f"{name}.png")
+        save(root / "masks" / f"{name}{'_mask' if name == 'a' else ''}.png", blob())
+
+
+def folders_that_pair(root: Path) -> None:
+    for folder in ("a", "b"):
+        for k in range(3):
+            save(root / folder / f"{k}.png", picture(k + 10 * (folder == "a")))
+
+
+def channel_files_of_nnunet(root: Path) -> None:
+    for k in range(3):
+        for channel in range(2):
+            save(root / "imagesTr" / f"case_{k}_000{channel}.png", picture(2 * k + channel))
+        save(root / "labelsTr" / f"case_{k}.png", blob())
 
 
 def names_that_differ_in_case(root: Path) -> None:

@@ -121,7 +121,7 @@ def test_unstated_channels_are_suspected_by_their_names(tmp_path):
         for name in "abcd":
             for colour in ("red", "green"):
                 write(tmp_path / "folders" / label / f"{name}_{colour}.png", LEVELS[colour] + ord(name))
-    dataset, packed = read(tmp_path / "folders")
+    dataset, packed = read(tmp_path / "folders", layout="class_folders")
     codes = [finding.code for finding in audit(dataset, packed, Validation(folds=2)).findings]
     assert "channels_in_names" in codes
     assert suspected_channels(["1_left.png", "1_right.png"]) == ()

@@ -151,7 +151,7 @@ def test_a_folder_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
 
 def test_a_class_may_be_called_like_a_file(tmp_path):
     for name in ("v1.0", "cells.tif"):
-        save(tmp_path / name / "a.png")
+        save(tmp_path / name / f"{name}_1.png")
     assert subfolders(tmp_path) == ["cells.tif", "v1.0"]
     assert read(tmp_path).classes == ("cells.tif", "v1.0")
 

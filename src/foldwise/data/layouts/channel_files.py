@@ -9,11 +9,11 @@ from pathlib import PurePosixPath
 
 from foldwise.data.cases import Dataset
 from foldwise.data.layouts.listing import errors_about
+from foldwise.data.layouts.pairing import MARKS
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
 from foldwise.text import natural
 
-MARKS = "_-. "  # what may stand between the name of an image and the word of a channel
 # Words that name channels in microscopy; only such ones are suspected where nobody stated them.
 WORDS = frozenset(
     ["red", "green", "blue", "yellow", "cyan", "magenta", "orange", "farred", "dapi", "hoechst", "gfp", "egfp", "rfp",

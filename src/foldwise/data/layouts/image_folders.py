@@ -32,6 +32,7 @@ from foldwise.data.layouts.listing import (
     unused,
 )
 from foldwise.data.layouts.masks import read_meaning
+from foldwise.data.layouts.pairing import channel_words, channels_cure, common_ending, match
 from foldwise.data.layouts.tables import image_column, match_rows, read_table, unlisted
 from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.text import listed, natural, some
@@ -251,11 +252,14 @@ def _paired(listing: Listing, start: str) -> _Paired:
     names, mask_of = list(joined.names.values()), [f"{start}{path}" for path in _directly_in(root, masks)]
     errors = _misplaced_in(root, (masks,) if by_channel else (images, masks))
     errors += one_per_stem(names, "images") + one_per_stem(mask_of, "masks")
-    errors += _unpaired(names, mask_of, f"{start}{masks}")
-    by_stem = {stem(path): path for path in mask_of}
+    matched = match(names, mask_of)
+    if matched is None:
+        errors += _unpaired(names, mask_of, f"{start}{masks}", may_be_channels=not by_channel)
+    by_stem = matched.masks if matched else {}
     pairs = [(name, image, by_stem.get(stem(name), "")) for image, name in joined.names.items()]
     folder = "the folder itself" if images == "." else f"{start}{images}/"
-    pairing = f"{len(pairs)} images of {folder} were paired with masks of the same name in {start}{masks}/."
+    same = "the same name" if not (words := matched.words if matched else "") else f"their names ({words})"
+    pairing = f"{len(pairs)} images of {folder} were paired with masks of {same} in {start}{masks}/."
     used = {images.split("/")[0], masks.split("/")[0]}
     idle = [f"{start}{name}" for name in subfolders(root) if name not in used]
     strange = [f"{start}{name}/{file}" for name in (images, masks) for file in other_files(root / name)]
@@ -278,28 +282,31 @@ def _misplaced_in(root: Path, folders: tuple[str, ...]) -> list[DataError]:
     return errors
 
 
-def _unpaired(images: list[str], masks: list[str], folder: str) -> list[DataError]:
+def _unpaired(images: list[str], masks: list[str], folder: str, *, may_be_channels: bool) -> list[DataError]:
     """Errors for images without a mask, and masks without an image."""
+    if may_be_channels and (words := channel_words(images, masks)):
+        problem = f"the names of the images are those of masks and {', '.join(words)}, as channels of one image have"
+        return [DataError(problem, where=folder, cure=channels_cure(words))]
     image_stems, mask_stems = {stem(path) for path in images}, {stem(path) for path in masks}
-    lonely = [path for path in images if stem(path) not in mask_stems]
-    idle = [path for path in masks if stem(path) not in image_stems]
-    hint = _naming_hint(image_stems - mask_stems, mask_stems - image_stems)
-    cure = f"Give every image a mask of the same name in {folder}/, or take it out.{hint}"
-    errors = errors_about(lonely, "image has", "images have", "no mask of the same name", cure=cure)
-    cure = f"Give every mask its image, or take it out.{hint}"
-    return errors + errors_about(idle, "mask has", "masks have", "no image of the same name", cure=cure)
-
-
-def _naming_hint(images: set[str], masks: set[str]) -> str:
-    """What makes the names differ, if it is the same for all: upper and lower case, or an ending such as ``_mask``."""
-    if not images or not masks:
-        return ""
+    endings = common_ending(image_stems, mask_stems), common_ending(mask_stems, image_stems)
+    bare_images = {stem(path).removesuffix(endings[0]): path for path in images}
+    bare_masks = {stem(path).removesuffix(endings[1]): path for path in masks}
+    lonely = [path for name, path in bare_images.items() if name not in bare_masks]
+    idle = [path for name, path in bare_masks.items() if name not in bare_images]
+    ending = endings[0] or endings[1]
+    same = (
+        "of the same name"
+        + f" (without {ending!r} at the end of {'images' if endings[0] else 'masks'})" * bool(ending)
+    )
+    if not lonely and not idle:
+        some_have = [path for path in (images if endings[0] else masks) if stem(path).endswith(ending)]
+        rest = f"a name that ends in {ending!r}, and the others have none"
+        cure = "Rename them, so that every mask has the name of its image."
+        return errors_about(some_have, "file has", "files have", rest, where=folder, cure=cure)
     # A disk that ignores case hides this until the data are copied to one that does not.
-    if {name.casefold() for name in images} & {name.casefold() for name in masks}:
-        return " Some names differ only in upper and lower case."
-    for name in images:
-        longer = next((mask for mask in masks if mask.startswith(name)), name)
-        ending = longer.removeprefix(name)
-        if ending and {image + ending for image in images} == masks:
-            return f" All masks end in {ending!r}: rename them without it."
-    return ""
+    by_case = {stem(path).casefold() for path in lonely} & {stem(path).casefold() for path in idle}
+    hint = " Some names differ only in upper and lower case." if by_case else ""
+    cure = f"Give every image a mask {same} in {folder}/, or take it out.{hint}"
+    errors = errors_about(lonely, "image has", "images have", f"no mask {same}", cure=cure)
+    cure = f"Give every mask its image, or take it out.{hint}"
+    return errors + errors_about(idle, "mask has", "masks have", f"no image {same}", cure=cure)

@@ -16,6 +16,7 @@ from foldwise.data.layouts.files import (
     stem,
     subfolders,
 )
+from foldwise.data.layouts.pairing import images_and_masks
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
 from foldwise.text import listed, some
@@ -144,12 +145,34 @@ class Listing:
         by_channel = isinstance(channels, tuple) and set(channels) <= set(subfolders(self.root))
         if self.data.images is None and by_channel:
             return "."
-        return _named_folder(self.root, self.data.images, IMAGE_FOLDERS, "data.images")
+        return self._named[0] or self._pair[0]
 
     @cached_property
     def masks(self) -> str | None:
         """The folder of masks, if there is one."""
-        return _named_folder(self.root, self.data.masks, MASK_FOLDERS, "data.masks")
+        return self._named[1] or self._pair[1]
+
+    @cached_property
+    def _named(self) -> tuple[str | None, str | None]:
+        """The folders of images and of masks by what is stated, or by their names."""
+        return (
+            _named_folder(self.root, self.data.images, IMAGE_FOLDERS, "data.images"),
+            _named_folder(self.root, self.data.masks, MASK_FOLDERS, "data.masks"),
+        )
+
+    @cached_property
+    def _pair(self) -> tuple[str | None, str | None]:
+        """The folders of images and of masks by what is in them, where no name tells and no study says otherwise."""
+        data, folders = self.data, self.class_folders
+        channels = data.channels if isinstance(data.channels, tuple) else ()
+        are_classes = set(map(composed, folders)) <= set(map(composed, data.classes or ()))
+        are_parts = {name.casefold() for name in folders} <= PARTS.keys()
+        is_labelled = data.table or data.label_columns or data.task.endswith("classification")
+        is_other = is_labelled or data.layout not in ("auto", "image_mask") or set(folders) <= set(channels)
+        if len(folders) < 2 or any(self._named) or are_classes or are_parts or is_other:
+            return None, None
+        pair = images_and_masks(self.root, folders, channels=channels, may_ask=self.table is None)
+        return pair or (None, None)
 
     @cached_property
     def table(self) -> Path | None:
