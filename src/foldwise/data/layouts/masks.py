@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from foldwise.data.formats.pixels import MaskKey, Pixels, mask_values_of, value_counts
-from foldwise.data.formats.reading import NUM_DECODERS, DecodedMasks
+from foldwise.data.formats.pixels import MaskKey
+from foldwise.data.formats.reading import DecodedMasks
+from foldwise.data.layouts.census import BLACK, Census, Palette, as_colour, show, take_census
+from foldwise.data.layouts.mask_objects import numbered_objects
 from foldwise.errors import DataError, SpecError
-from foldwise.study.spec import IGNORE, DataSpec, Decoding
+from foldwise.study.spec import IGNORE, DataSpec
 from foldwise.study.training import Task
 from foldwise.text import count, some
 
 NO_CLASS = 254  # marks, while a mask is translated, values that mean nothing
 MAX_CLASSES = 32  # more distinct values than this are stray values or instance numbers, not classes
+# What programs write for "yes" in a mask of two values: true, and the largest number of 8 and of 16 bit.
+FULL = frozenset({1, 255, 65535})
+OTHER = "other"  # the key of data.mask_values that means all values without a key of their own
+_MOSTLY = 0.5  # of the masks with a value: so many have it along their edges where they are inverted
+_MAX_LISTED = 12  # values that a cure spells out one by one
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,17 @@ def read_meaning(root: Path, locations: Sequence[str], data: DataSpec) -> MaskMe
 
 def _recognised(census: Census, data: DataSpec) -> MaskMeaning:
     """The one meaning that the values allow when none is stated."""
-    coloured = any(isinstance(value, tuple) for value in census.pixels)
     ignored: dict[MaskKey, int] = {}
     if data.ignore_value is not None:
-        ignored = {as_colour(data.ignore_value) if coloured else data.ignore_value: IGNORE}
-    counted = [value for value in census.pixels if (as_colour(value) if coloured else value) not in ignored]
-    if coloured:
-        classes, values = _colour_classes(census, counted)
-    else:
-        grey_values = sorted(value for value in counted if isinstance(value, int))
-        classes, values = _grey_classes(census, grey_values, data)
+        value = as_colour(data.ignore_value) if census.is_coloured else data.ignore_value
+        ignored, census = {value: IGNORE}, census.without(value)
+    try:
+        classes, values, about = (_colour_classes if census.is_coloured else _grey_classes)(census, data)
+    except DataError as error:
+        if data.classes is None:
+            raise
+        cure = f"{error.cure} With data.mask_values, data.classes is left out, or has the same names."
+        raise DataError(error.what, where=error.where, cure=cure) from None
     if data.classes is not None:
         if len(data.classes) != len(classes):
             problem = f"{len(data.classes)} names for {len(classes)} classes"
@@ -78,70 +81,189 @@ def _recognised(census: Census, data: DataSpec) -> MaskMeaning:
     meanings += [f"{show(value)} is not counted" for value in ignored]
     hint = "" if data.classes is not None else " State data.classes to give them names of your own."
     statement = f"Mask values ({census.num_masks} masks): {', '.join(meanings)}.{hint}"
-    return MaskMeaning(_task_of(classes), classes, {**values, **ignored}, (statement,))
+    return MaskMeaning(_task_of(classes), classes, {**values, **ignored}, (statement, *about))
 
 
 def _task_of(classes: tuple[str, ...]) -> Task:
     return "binary_segmentation" if len(classes) == 2 else "multiclass_segmentation"
 
 
-def _grey_classes(
-    census: Census, values: list[int], data: DataSpec
-) -> tuple[tuple[str, ...], dict[MaskKey, int]]:
-    """Classes of grey values: {0, 255}, or 0..K-1 without a gap."""
+Classes = tuple[tuple[str, ...], dict[MaskKey, int], tuple[str, ...]]  # names, class by value, what to say
+
+
+def _grey_classes(census: Census, data: DataSpec) -> Classes:
+    """Classes of grey values: one that means "yes" beside 0, or 0..K-1 without a gap."""
+    values = sorted(value for value in census.pixels if isinstance(value, int))
     if values in ([], [0]):
         raise _unclear(census, "all masks are empty")
-    # The usual binary mask; of any other pair of values the meaning must be stated.
-    if values == [0, 255]:
-        return ("background", "foreground"), {0: 0, 255: 1}
+    foreground = [value for value in values if value != 0]
+    # The usual binary masks; of any other pair of values the meaning must be stated.
+    never_share = values[0] == 0 and _never_share(census, foreground)
+    if never_share and FULL.issuperset(foreground) and foreground != [1]:
+        return _one_class(census, foreground)
     num_classes = values[-1] + 1
     # A rare class may be on no pixel of a set.
     if data.classes is not None and values[-1] < len(data.classes):
         num_classes, values = len(data.classes), list(range(len(data.classes)))
-    allowed = MAX_CLASSES if data.classes is None else NO_CLASS
-    if values == list(range(num_classes)) and num_classes <= allowed:
+    elif why := numbered_objects(census, [value for value in foreground if value != _border(census)]):
+        raise _numbered(census, data, why)
+    if values == list(range(num_classes)):
+        if num_classes > (MAX_CLASSES if data.classes is None else NO_CLASS):
+            # Instance masks number their objects from 1 without a gap, just as classes are numbered.
+            raise _numbered(census, data, "there are so many")
         others = ["foreground"] if num_classes == 2 else [f"class {k}" for k in values[1:]]
-        return ("background", *others), {k: k for k in values}
+        return ("background", *others), {k: k for k in values}, ()
+    if never_share and len(foreground) > 1:
+        raise _once_or_twice(census, foreground, data)
     # 255 is the usual value for pixels that do not count, and a possible class: the harm of a wrong guess is large.
     if values[-1] == 255 and values[:-1] == list(range(len(values) - 1)):
-        problem = "255 may be a class, or pixels that do not count"
-        raise _unclear(census, problem, "State data.ignore_value: 255, or ")
-    # Instance masks number their objects from 1 without a gap, just as classes are numbered.
-    if len(values) > MAX_CLASSES and values == list(range(num_classes)):
-        problem = f"{num_classes} values look like numbered objects, not classes"
-        raise _unclear(census, problem, "If they are classes, state data.classes. Else ")
+        # What does not count lies beside what does; where 255 is mostly alone, it marks objects.
+        beside = sum({255} < mask.pixels.keys() - {0} for mask in census.masks)
+        if beside >= census.files[255] / 2:
+            problem = "255 may be a class, or pixels that do not count"
+            raise _unclear(census, problem, "State data.ignore_value: 255, or ")
+        raise _unclear(census, "255 may be a class of its own, or one of the others")
     raise _unclear(census, "the masks are neither 0/255 nor 0..K-1")
 
 
-def _colour_classes(census: Census, values: list[MaskKey]) -> tuple[tuple[str, ...], dict[MaskKey, int]]:
+def _border(census: Census) -> int | None:
+    """255 where it may mark the borders of numbered objects: beyond their numbers, and in as many masks as any of them."""
+    others = [census.files[value] for value in census.pixels if value not in (0, 255)]
+    is_beyond = 254 not in census.pixels and max(census.pixels, key=_as_number) == 255
+    return 255 if others and is_beyond and census.files[255] >= max(others) else None
+
+
+def _as_number(value: MaskKey) -> int:
+    return value if isinstance(value, int) else -1
+
+
+def _never_share(census: Census, foreground: Sequence[MaskKey]) -> bool:
+    """Whether no mask holds two of the values."""
+    return all(sum(value in mask.pixels for value in foreground) < 2 for mask in census.masks)
+
+
+def _one_class(census: Census, foreground: list[int]) -> Classes:
+    """Background and foreground, where values that mean "yes" never meet: they are one class, written in several ways.
+
+    Raises:
+        DataError: by what lies at their edges, some masks are inverted.
+    """
+    meaning: dict[MaskKey, int] = {0: 0, **dict.fromkeys(foreground, 1)}
+    if len(foreground) == 1:
+        return ("background", "foreground"), meaning, ()
+    holding = {value: [mask for mask in census.masks if value in mask.pixels] for value in foreground}
+    at_edge = {value: sum(mask.edge == value for mask in own) / len(own) for value, own in holding.items()}
+    named = " and ".join(map(str, foreground))
+    counts = ", ".join(f"{count(len(own), 'mask')} {value}" for value, own in holding.items())
+    inverted = [value for value in foreground if at_edge[value] > _MOSTLY]
+    if 0 < len(inverted) < len(foreground):
+        files = [mask.location for value in inverted for mask in holding[value]]
+        problem = (
+            f"{named} never share a mask, but masks with {' or '.join(map(str, inverted))} look inverted: "
+        )
+        problem += "there the foreground lies along the edge, and in the others the background does"
+        cure = f"Save the {count(len(files), 'mask')} inverted ({some(files)}); or, if they are right as they are, "
+        raise _unclear(census, problem, cure, template=_mapping(_as_one(foreground)))
+    sentence = f"{named} never share a mask, so they are one class that is written in {len(foreground)} ways ({counts})."
+    return ("background", "foreground"), meaning, (sentence,)
+
+
+def _as_one(foreground: Sequence[int]) -> dict[MaskKey | str, str]:
+    if len(foreground) > _MAX_LISTED:
+        return {0: "background", OTHER: "foreground"}
+    return {0: "background", **dict.fromkeys(foreground, "foreground")}
+
+
+def _once_or_twice(census: Census, foreground: Sequence[int], data: DataSpec) -> DataError:
+    """The question whether values that never meet are one class or several; no answer to it loses an object."""
+    problem = f"{some(map(str, foreground))} never share a mask: are they one class, or one each?"
+    template = _mapping(_as_one(foreground))
+    if len(foreground) <= _MAX_LISTED and data.task != "binary_segmentation":
+        several: dict[MaskKey | str, str] = {
+            0: "background",
+            **{value: f"name {k}" for k, value in enumerate(foreground, 1)},
+        }
+        template += f" for one class, or {_mapping(several)}"
+    return _unclear(census, problem, template=template)
+
+
+def _numbered(census: Census, data: DataSpec, why: str) -> DataError:
+    """The question whether values are numbers of objects or classes, with what to state for either."""
+    values = sorted(census.pixels, key=lambda value: (as_colour(value) != BLACK, as_colour(value)))
+    names = (
+        data.classes if data.classes is not None and len(data.classes) == 2 else ("background", "foreground")
+    )
+    border: dict[MaskKey | str, str] = {} if _border(census) is None else {255: "ignore"}
+    cure = f"To segment objects as one class, state data.mask_values: {_mapping({values[0]: names[0], **border, OTHER: names[1]})}"
+    cure += " (where 255 marks borders, which are not counted)" if border else ""
+    number = len(values)
+    if number <= NO_CLASS and data.task != "binary_segmentation":
+        cure += f"; if they are classes, name them: {_as_classes(values)}"
+    problem = f"{number} values look like numbered objects, not classes: {why}"
+    return DataError(f"{problem}. Values: {census.table()}", where="masks", cure=f"{cure}.")
+
+
+def _as_classes(values: Sequence[MaskKey]) -> str:
+    """How the study file says that every value is a class."""
+    names = ["background", *(f"class {k}" for k in range(1, len(values)))]
+    is_gapless = list(values) == list(range(len(values)))
+    key = (
+        "data.classes"
+        if is_gapless or (len(values) <= MAX_CLASSES and isinstance(values[0], tuple))
+        else "data.mask_values"
+    )
+    if len(values) > _MAX_LISTED:
+        return f"state {key} with a name for each of the {len(values)}, the background first"
+    if key == "data.classes":
+        return f"state data.classes: [{', '.join(names)}]"
+    return f"state data.mask_values: {_mapping(dict(zip(values, names, strict=True)))}"
+
+
+def _colour_classes(census: Census, data: DataSpec) -> Classes:
     """Classes of colours: black is the background, the others are named by their code."""
-    colours = sorted({as_colour(value) for value in values})
+    colours = sorted(map(as_colour, census.pixels))
+    # Black and white saved as colour is the grey case above.
+    if colours == [BLACK, (255, 255, 255)]:
+        return ("background", "foreground"), {BLACK: 0, (255, 255, 255): 1}, ()
+    is_stated = data.classes is not None and len(data.classes) == len(colours)
+    by_number = sorted(colours[1:], key=lambda colour: -census.files[colour])
+    if colours[:1] == [BLACK] and not is_stated and (why := numbered_objects(census, by_number)):
+        raise _numbered(census, data, why)
     if len(colours) > MAX_CLASSES:
         raise _unclear(census, f"the masks hold {len(colours)} colours")
-    # Black and white saved as colour is the grey case above.
-    if colours == [(0, 0, 0), (255, 255, 255)]:
-        return ("background", "foreground"), {(0, 0, 0): 0, (255, 255, 255): 1}
-    if colours[0] != (0, 0, 0) or len(colours) < 2:
+    if len(colours) < 2 or colours[0] != BLACK:
         raise _unclear(census, "no colour is black, so it is not clear which is the background")
     names = ("background", *(show(colour) for colour in colours[1:]))
-    return names, {colour: k for k, colour in enumerate(colours)}
+    return names, {colour: k for k, colour in enumerate(colours)}, ()
 
 
-def _unclear(census: Census, problem: str, cure: str = "") -> DataError:
+def _unclear(census: Census, problem: str, cure: str = "", *, template: str | None = None) -> DataError:
     """The refusal that shows all values and how to state what they mean."""
     if "JPEG" in census.formats and len(census.pixels) > 2:
         cure = f"JPEG blurs mask values: draw the masks again as PNG if you can. {cure}"
-    return DataError(f"{problem}. Values: {census.table()}", where="masks", cure=f"{cure}{_template(census)}")
+    stated = _template(census) if template is None else f"state data.mask_values: {template}."
+    cure = cure + (stated if cure else stated[0].upper() + stated[1:])
+    return DataError(f"{problem}. Values: {census.table()}", where="masks", cure=cure)
 
 
 def _template(census: Census) -> str:
-    """The lines of a study file that would state the commonest values."""
-    values = [show(value) for value, _ in census.pixels.most_common(4)]
-    if len(census.pixels) > MAX_CLASSES and not any(isinstance(value, tuple) for value in census.pixels):
+    """The lines of a study file that would state all values."""
+    if "JPEG" in census.formats and not census.is_coloured:
         return "state data.mask_values with ranges, for example {0-127: background, 128-255: foreground}."
+    common = [value for value, _ in census.pixels.most_common()]
+    background = next((value for value in common if as_colour(value) == BLACK), common[0])
+    values = [background, *(value for value in common if value != background)]
     names = ["background", *(f"name {k}" for k in range(1, len(values)))]
-    entries = ", ".join(f'"{value}": {name}' for value, name in zip(values, names, strict=True))
-    return f"state data.mask_values, for example {{{entries}}} (the first name is the background; 'ignore' is not counted)."
+    entries: dict[MaskKey | str, str] = dict(zip(values, names, strict=True))
+    if len(values) > _MAX_LISTED:
+        entries = {background: "background", OTHER: "foreground"}
+    return f"state data.mask_values, for example {_mapping(entries)} (the first name is the background; 'ignore' is not counted)."
+
+
+def _mapping(entries: Mapping[MaskKey | str, str]) -> str:
+    """Entries of data.mask_values as they are written in a study file."""
+    keys = (key if isinstance(key, str) else show(key) for key in entries)
+    return "{" + ", ".join(f'"{key}": {name}' for key, name in zip(keys, entries.values(), strict=True)) + "}"
 
 
 def _stated(census: Census, data: DataSpec) -> MaskMeaning:
@@ -165,6 +287,9 @@ def _stated(census: Census, data: DataSpec) -> MaskMeaning:
     if any(isinstance(value, tuple) for value in (*values, *census.pixels)):
         values = {as_colour(value): k for value, k in values.items()}
     unknown = [value for value in census.pixels if value not in values and as_colour(value) not in values]
+    if OTHER in data.mask_values:
+        others = index[data.mask_values[OTHER]]
+        values, unknown = {**values, **dict.fromkeys(unknown, others)}, []
     if unknown:
         number = count(len(unknown), "value in the masks is", "values in the masks are")
         counts = "; ".join(census.described(value) for value in unknown[:12])
@@ -175,8 +300,10 @@ def _stated(census: Census, data: DataSpec) -> MaskMeaning:
 
 
 def _parsed(written: str) -> list[MaskKey]:
-    """The values that a key of `data.mask_values` means: ``7``, ``128-255``, ``#ff0000`` or ``255,0,0``."""
+    """The values that a key of `data.mask_values` means: ``7``, ``128-255``, ``#ff0000`` or ``255,0,0``; none of ``other``."""
     text = written.strip()
+    if text == OTHER:
+        return []
     if re.fullmatch(r"\d+", text) and int(text) <= 65535:
         return [int(text)]
     if (match := re.fullmatch(r"(\d+)\s*-\s*(\d+)", text)) and int(match[1]) <= int(match[2]) <= 65535:
@@ -187,119 +314,5 @@ def _parsed(written: str) -> list[MaskKey]:
     if len(parts) == 3 and all(part.strip().isdigit() and int(part) <= 255 for part in parts):
         red, green, blue = map(int, parts)
         return [(red, green, blue)]
-    cure = 'Write 7, 128-255, "#ff0000" or "255,0,0" (0 to 65535).'
+    cure = 'Write 7, 128-255, "#ff0000" or "255,0,0" (0 to 65535), or other for all values without a key.'
     raise SpecError(f"{written!r} is no mask value", where="data.mask_values", cure=cure)
-
-
-BLACK = (0, 0, 0)
-
-
-class Census:
-    """How many pixels, in how many masks, hold each value; a grey value of a set in colours counts as its colour."""
-
-    def __init__(self, masks: Sequence[tuple[str, Mapping[MaskKey, int]]], formats: set[str]) -> None:
-        """Args: masks: of each its location, and how many pixels hold each value."""
-        self.num_masks, self.formats = len(masks), formats
-        self.pixels: Counter[MaskKey] = Counter()
-        self.files: Counter[MaskKey] = Counter()
-        self.example: dict[MaskKey, str] = {}
-        for location, counts in masks:
-            self.pixels.update(counts)
-            self.files.update(counts.keys())
-            for value in counts:
-                self.example.setdefault(value, location)
-
-    def described(self, value: MaskKey) -> str:
-        """A value with its counts."""
-        counts = f"{self.pixels[value]} pixels in {self.files[value]} mask(s)"
-        return f"{show(value)}: {counts}, e.g. {self.example[value]}"
-
-    def table(self, limit: int = 12) -> str:
-        """The values with their counts, commonest first."""
-        entries = [self.described(value) for value, _ in self.pixels.most_common(limit)]
-        more = [f"and {len(self.pixels) - limit} more values"] if len(self.pixels) > limit else []
-        return "; ".join([*entries, *more])
-
-
-Palette = Literal["auto", "index", "colour"]
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """How many pixels of one mask hold each value, by index and as shown, and the colours of the indices it uses."""
-
-    indices: dict[MaskKey, int]
-    shown: dict[MaskKey, int]
-    colours: dict[int, tuple[int, ...]]  # empty for a file without a palette
-    format: str
-
-
-def take_census(
-    root: Path, locations: Sequence[str], *, palette: Palette, decoding: Decoding
-) -> tuple[Census, tuple[str, ...], DecodedMasks]:
-    """The census, sentences about palettes, and the masks that were decoded for it.
-
-    Palette files count as indices where one index has one colour in the whole set, else as colours.
-
-    Raises:
-        DataError: masks cannot be read; all at once.
-    """
-    decoded = DecodedMasks()
-
-    def count_in(location: str) -> _Counts | DataError:
-        try:
-            return _count(decoded.decode(root, location, decoding), location)
-        except DataError as error:
-            return DataError(error.what, where=location, cure=error.cure)
-
-    with ThreadPoolExecutor(NUM_DECODERS) as pool:
-        counts = list(pool.map(count_in, locations))
-    if errors := [entry for entry in counts if isinstance(entry, DataError)]:
-        raise DataError.together(errors)
-    masks = [entry for entry in counts if isinstance(entry, _Counts)]
-    as_index, statements = _by_index(masks, palette)
-    values: list[Mapping[MaskKey, int]] = [
-        mask.indices if as_index else {as_colour(value): number for value, number in mask.shown.items()}
-        for mask in masks
-    ]
-    census = Census(list(zip(locations, values, strict=True)), {mask.format for mask in masks})
-    return census, statements, decoded
-
-
-def _count(pixels: Pixels, location: str) -> _Counts:
-    counts = value_counts(mask_values_of(pixels, palette="index", where=location))
-    if pixels.palette is None:
-        return _Counts(counts, counts, {}, pixels.format)
-    shown = value_counts(mask_values_of(pixels, palette="colour", where=location))
-    used = np.unique(pixels.values).tolist()
-    return _Counts(counts, shown, {k: tuple(pixels.palette[k].tolist()) for k in used}, pixels.format)
-
-
-def _by_index(masks: Sequence[_Counts], palette: Palette) -> tuple[bool, tuple[str, ...]]:
-    """Whether palette files count as their indices, and a sentence where that had to be found out."""
-    colours_of: dict[int, set[tuple[int, ...]]] = {}
-    for mask in masks:
-        for index, colour in mask.colours.items():
-            colours_of.setdefault(index, set()).add(colour)
-    if not colours_of or palette == "index":
-        return True, ()
-    if palette == "colour":
-        return False, ()
-    # One colour for every index and one index for every colour, so that no two files mean different things by one.
-    is_single = all(len(colours) == 1 for colours in colours_of.values())
-    is_steady = is_single and len(set.union(*colours_of.values())) == len(colours_of)
-    first_is_black = colours_of.get(0, {BLACK}) == {BLACK}
-    if all(mask.colours for mask in masks) and is_steady and first_is_black:
-        return True, ("The masks have palettes; their indices are taken as class numbers.",)
-    reason = "are not the same in all files, or do not begin with black"
-    return False, (f"The masks have palettes that {reason}; their colours count.",)
-
-
-def as_colour(value: MaskKey) -> tuple[int, int, int]:
-    """A grey value as the colour it shows."""
-    return (value, value, value) if isinstance(value, int) else value
-
-
-def show(value: MaskKey) -> str:
-    """A value as the study file spells it: ``128`` or ``#ff0000``."""
-    return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
