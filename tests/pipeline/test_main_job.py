@@ -1,7 +1,6 @@
 """The main job on tiny phantoms: check, run, kill, run again, edit, predict; from the command line as a user types it."""
 
 import csv
-import io
 import json
 import os
 import shutil
@@ -9,16 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from forked import Forked
+from typed import foldwise
 
 from foldwise.data.phantoms.catalogue import make
-from foldwise.interface import api, cli
+from foldwise.interface import api
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launchers import LAUNCHERS, Inline
 
@@ -49,28 +47,6 @@ data:
 train: {model: {conv: {width: 4}}, epochs: 2, batch_size: 8}
 validate: {folds: 2}
 """
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended: its exit code, and what it printed."""
-
-    code: int
-    out: str
-    errors: str
-
-
-def foldwise(*arguments, cwd, code=0):
-    """`foldwise ...` as typed in the folder `cwd`, but in this process: it has imported torch already."""
-    out, errors = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
-        patch.chdir(cwd)
-        patch.setattr(sys, "argv", ["foldwise", *map(str, arguments)])
-        patch.setattr(sys, "path", [*sys.path])  # the command adds its folder
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    assert ended.value.code == code, out.getvalue() + errors.getvalue()
-    return Ended(ended.value.code, out.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(scope="module")

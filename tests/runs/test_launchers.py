@@ -100,7 +100,18 @@ def test_workers_are_numbered_and_get_their_threads_before_they_start(launch, ro
 def test_the_command_is_foldwise_work(tmp_path):
     workers = LocalWorkers(Crew(RunFolder(tmp_path), device="cpu"))
     assert workers.command(4) == [
-        *(sys.executable, "-m", "foldwise", "work", str(tmp_path), "--device", "cpu", "--worker-index", "4")
+        *(
+            sys.executable,
+            "-P",
+            "-m",
+            "foldwise",
+            "work",
+            str(tmp_path),
+            "--device",
+            "cpu",
+            "--worker-index",
+            "4",
+        )
     ]
 
 

@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder and what it says."""
+    """A run folder and what it says.
+
+    Attributes:
+        trust_code: whether own code that it names may be run; so it is after `run`, whose study named it.
+    """
 
     folder: RunFolder
+    trust_code: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -58,7 +63,8 @@ class Run:
         self, images: str | Path, out: str | Path, *, device: str = "auto", pictures: bool = False
     ) -> Path:
         """Predict new images with the winner; the folder of the predictions."""
-        return predict(self.folder.root, images, out=out, device=device, pictures=pictures)
+        how: dict[str, Any] = {"device": device, "pictures": pictures, "trust_code": self.trust_code}
+        return predict(self.folder.root, images, out=out, **how)
 
     def _repr_html_(self) -> str:
         return str(self.leaderboard.to_html(index=False))
@@ -115,16 +121,19 @@ def run(  # noqa: PLR0913 - each is an option of a run
     root = Path(out) if out is not None else None
     options = pipeline.RunOptions(root, workers, device, launcher, fetch=fetch)
     folder, _ = pipeline.run(file, options, pipeline.Silent())
-    return Run(folder)
+    return Run(folder, trust_code=bool(pipeline.own_names_of(file)))
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path, *, trust_code: bool = False) -> Run:
     """A run folder that exists.
 
+    Args:
+        trust_code: whether own code that it names, and nobody else vouches for, may be run.
+
     Raises:
-        RunError: it is not one.
+        RunError: it is not one, or holds links or anything else that a run folder never has.
     """
-    return Run(RunFolder.open(Path(path)))
+    return Run(RunFolder.open(Path(path)), trust_code)
 
 
 def look(
@@ -133,6 +142,7 @@ def look(
     fit: str | None = None,
     device: str = "auto",
     progress: Callable[[dict[str, Any]], None] | None = None,
+    trust_code: bool = False,
     **options: Any,
 ) -> Path:
     """Look inside the training of one fit, and write the report again; the folder of the look.
@@ -144,6 +154,7 @@ def look(
         fit: (the beginning of) the id of a fit; the winner's first fold unless stated.
         device: auto, cpu, cuda or mps, for settings that say auto.
         progress: called with what is being done.
+        trust_code: whether own code that the run folder names may be run.
         options: ``epochs``, ``points``, ``directions``, ``images``, ``losses``: as in the study's `look`.
 
     Raises:
@@ -154,7 +165,8 @@ def look(
     from foldwise.pipeline import pipeline
 
     beat = progress or (lambda _: None)
-    return pipeline.look(RunFolder.open(Path(run)), fit, options, device=device, beat=beat)
+    folder = RunFolder.open(Path(run))
+    return pipeline.look(folder, fit, options, device=device, trust_code=trust_code, beat=beat)
 
 
 def predict(
@@ -165,6 +177,7 @@ def predict(
     device: str = "auto",
     pictures: bool = False,
     submission: str | Path | None = None,
+    trust_code: bool = False,
 ) -> Path:
     """The winner of a run on new images: a CSV of probabilities, or masks and overlays; the folder of both.
 
@@ -175,9 +188,11 @@ def predict(
         device: auto, cpu, cuda or mps.
         pictures: draw them too, as ``pictures.html`` and ``pictures.png``.
         submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
+        trust_code: whether own code that the folder names may be run.
     """
     from foldwise.pipeline import hand_over
 
     table = Path(submission) if submission is not None else None
-    hand_over.predict(Path(run), Path(images), Path(out), device=device, pictures=pictures, submission=table)
+    how: dict[str, Any] = {"pictures": pictures, "submission": table, "trust_code": trust_code}
+    hand_over.predict(Path(run), Path(images), Path(out), device=device, **how)
     return Path(out)

@@ -41,9 +41,10 @@ app.add_typer(data_app, name="data")
 
 def main() -> NoReturn:
     """The command `foldwise`: runs it, and turns every error of ours into its message and exit code."""
-    # Where a user's own `module:function` lies; `python -m foldwise` looks there too.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    # `python -m foldwise` puts the current folder first, where a file called like a library would be run in its place.
+    # Own code that the user trusts is found there all the same.
+    if sys.path[:1] == [os.getcwd()]:
+        del sys.path[0]
     try:
         app(standalone_mode=True)
         sys.exit(0)

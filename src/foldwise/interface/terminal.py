@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from foldwise.runs.folder import RunFolder
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/gel.")]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Run own code (module:function) that the folder names.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; never another one than asked.")]
 
 MAX_MESSAGE = 500

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from foldwise.errors import SpecError, unknown
 from foldwise.study.training import Choice
+from foldwise.study.trusted_code import refuse_untrusted
 
 # "0.1" is no number and true is no count: a study file has types, so nothing need be guessed.
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
@@ -56,11 +57,13 @@ def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def imported(name: str, what: str) -> Callable[..., Any]:
-    """The function a user names as ``package.module:function``.
+    """The function a user names as ``package.module:function``; this is the only place that imports code by a name.
 
     Raises:
+        RunError: nobody has said that this code may be run, see `trusting`.
         SpecError: the module cannot be imported, or holds no such function.
     """
+    refuse_untrusted([name])
     module_name, _, function_name = name.partition(":")
     try:
         module = import_module(module_name)

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from foldwise.errors import RunError
+from foldwise.foreign import refuse_strange
 from foldwise.judging.verdict import Answer, Verdict
-from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
+from foldwise.learning.checkpoints.winner import MODEL, Decision, Seen, make_winner
 from foldwise.pipeline.devices import refuse_device
 from foldwise.runs.folder import RunFolder, read_json
+from foldwise.study.own_code import own_names
+from foldwise.study.trusted_code import refuse_untrusted, trusting
 
 
 def hand_over(folder: RunFolder, verdict: Verdict) -> None:
@@ -50,7 +53,7 @@ def _decision(verdict: Verdict, answer: Answer) -> Decision:
     )
 
 
-def predict(
+def predict(  # noqa: PLR0913 - each is an option of the command
     run: Path,
     images: Path,
     out: Path,
@@ -58,6 +61,7 @@ def predict(
     device: str = "auto",
     pictures: bool = False,
     submission: Path | None = None,
+    trust_code: bool = False,
     warn: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Write what the winner says of new images: a CSV of probabilities, or masks and overlays.
@@ -69,29 +73,34 @@ def predict(
         device: auto, cpu, cuda or mps.
         pictures: draw them too.
         submission: of several labels, a CSV file of ``Id,Predicted``.
+        trust_code: whether own code that the folder names may be run.
         warn: is given what to know before relying on the predictions, a sentence each.
 
     Raises:
         LeftOut: some images cannot be used; all others are predicted, and drawn, first.
-        RunError: the run has no winner yet.
+        RunError: the run has no winner yet, or it needs own code that nobody trusts.
     """
     from foldwise.learning.predict import LeftOut, predict_images
     from foldwise.reporting.predictions import write_pictures
 
     refuse_device(device)
     winner = _winner(run)
-    try:
-        predict_images(winner, images, out, device=device, submission=submission, warn=warn)
-    except LeftOut:  # says which images could not be used; the others have their predictions
-        if pictures:
-            write_pictures(winner, images, out)
-        raise
+    named = own_names(read_json(winner / MODEL))
+    with trusting(named if trust_code else ()):
+        refuse_untrusted(named, where=str(winner))
+        try:
+            predict_images(winner, images, out, device=device, submission=submission, warn=warn)
+        except LeftOut:  # says which images could not be used; the others have their predictions
+            if pictures:
+                write_pictures(winner, images, out)
+            raise
     if pictures:
         write_pictures(winner, images, out)
 
 
 def _winner(run: Path) -> Path:
-    if (run / "model.json").is_file():
+    if (run / MODEL).is_file():
+        refuse_strange(run)
         return run
     winner = RunFolder.open(run).winner
     if not winner.is_dir():

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from foldwise.data.cache.packed import Packed
 from foldwise.data.public.getting import fetch_source
 from foldwise.errors import ItemsFailed, RunError, choose
+from foldwise.foreign import refuse_strange
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of
 from foldwise.judging.verdict import Verdict, read_verdict
@@ -20,7 +21,7 @@ from foldwise.pipeline.devices import all_settled, refuse_device
 from foldwise.pipeline.hand_over import hand_over
 from foldwise.pipeline.preflight import Costs, preflight
 from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
-from foldwise.pipeline.worker import do_item, work
+from foldwise.pipeline.worker import code_named, do_item, work
 from foldwise.reporting.report import write_report
 from foldwise.reporting.report_data import ReportData, gather
 from foldwise.runs.folder import RunFolder, read_json
@@ -29,8 +30,10 @@ from foldwise.runs.landscapes import check_epochs, finely, fit_to_look_at, lands
 from foldwise.runs.launcher import Crew, Launcher
 from foldwise.runs.launchers import LAUNCHERS, default_workers
 from foldwise.runs.leases import Beat
+from foldwise.study.own_code import own_names
 from foldwise.study.reading import StudyFile
 from foldwise.study.spec import Looking
+from foldwise.study.trusted_code import refuse_untrusted, trusted, trusting
 
 
 class Observer(Protocol):
@@ -112,18 +115,30 @@ def check(
     Raises:
         FoldwiseError: everything that would stop the study.
     """
-    prepared = prepare(file, progress=progress)
-    return prepared, preflight(prepared, device=device, trying=trying)
+    with trusting(own_names_of(file)):
+        prepared = prepare(file, progress=progress)
+        return prepared, preflight(prepared, device=device, trying=trying)
+
+
+def own_names_of(file: StudyFile) -> frozenset[str]:
+    """The code of a study file that the user hands over himself: that is how he says that it may be run."""
+    return own_names(file.study.model_dump(mode="json"), as_written=True)
 
 
 def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFolder, Verdict]:
     """Check a study, do what is not done yet, judge and report; the run folder and the verdict."""
+    with trusting(own_names_of(file)):
+        return _run(file, options, observer)
+
+
+def _run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFolder, Verdict]:
     refuse_device(options.device)
     launch = choose(LAUNCHERS, options.launcher, "launcher", where="--launcher")
     if options.fetch:
         fetch(file, observer)
     prepared = prepare(file, progress=observer.decoding)
     folder, threads = RunFolder(run_root(file, options.out)), prepared.study.threads
+    refuse_strange(folder.root)
     workers = options.workers or default_workers(options.device, threads)
     if options.retry:  # before it is asked what is left, since failed items count as settled
         folder.retry()
@@ -135,7 +150,7 @@ def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFo
         )
     # Not before everything was tried: a study that cannot run leaves no run folder behind.
     lay_out(prepared, folder.root)
-    crew = Crew(folder, workers, options.device, threads)
+    crew = Crew(folder, workers, options.device, threads, trust_code=bool(trusted()))
     # Only an inline launcher does the work here; the local one starts processes of `foldwise work`.
     drive(folder, launch(crew, lambda log: work(folder, device=options.device, log=log)), observer)
     if prepared.external is not None:
@@ -221,7 +236,13 @@ def judged_now(folder: RunFolder) -> ReportData:
 
 
 def look(
-    folder: RunFolder, fit: str | None, options: Mapping[str, Any], *, device: str = "auto", beat: Beat
+    folder: RunFolder,
+    fit: str | None,
+    options: Mapping[str, Any],
+    *,
+    device: str = "auto",
+    trust_code: bool = False,
+    beat: Beat,
 ) -> Path:
     """Look inside the training of one fit that is done, and write the report again; the folder of the look.
 
@@ -231,15 +252,23 @@ def look(
         fit: (the beginning of) its id; the winner's first fold where None.
         options: what of `look` in the study is to be otherwise: epochs, points, directions, images, losses.
         device: the device for settings that say `auto`.
+        trust_code: whether own code that the run folder names may be run; losses that `options` name may.
         beat: called with what is being done.
 
     Raises:
-        RunError: the run has no winner and no fit is named, or the fit is not one, or not done.
+        RunError: the run has no winner and no fit is named, or the fit is not one, or not done; or it needs own code.
         SpecError: an option cannot be used: a number, a loss that does not exist or fit, or an epoch that never was.
         ItemsFailed: the look ended with an error.
     """
     refuse_device(device)
+    stated = own_names(finely(Looking(), {"losses": options.get("losses")}).model_dump(mode="json"))
+    with trusting(stated | (code_named(folder) if trust_code else frozenset())):
+        return _look(folder, fit, options, device=device, beat=beat)
+
+
+def _look(folder: RunFolder, fit: str | None, options: Mapping[str, Any], *, device: str, beat: Beat) -> Path:
     item = _landscape(folder, fit, options)
+    refuse_untrusted(own_names(item.settings), where=str(folder.root))
     before = folder.result(item.id)
     if before is None or before["status"] != "done":
         if before is not None:

@@ -29,6 +29,7 @@ from foldwise.runs.plan import Plan
 from foldwise.runs.planning import make_plan
 from foldwise.storage import write_table
 from foldwise.study.configurations import Configuration, configurations, in_groups
+from foldwise.study.own_code import OwnCode, own_code, own_names
 from foldwise.study.reading import StudyFile, findable
 from foldwise.study.spec import Study
 
@@ -96,6 +97,13 @@ def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:
     return Prepared(file, study, dataset, packed, audited, splits, compared, plan, external)
 
 
+def own_code_of(prepared: Prepared) -> list[OwnCode]:
+    """The user's own code that the study names, each once."""
+    study = prepared.study.model_dump(mode="json", include={"look", "measure"})
+    trainings = [row.training.model_dump(mode="json") for row in prepared.configurations]
+    return [own_code(name) for name in sorted(own_names([study, trainings]))]
+
+
 def tested_data(prepared: Prepared) -> Data:
     """The images that are tested: of a single split that is given, only its test part."""
     cases = cases_tested(prepared.splits).tolist()
@@ -147,6 +155,7 @@ def environment(prepared: Prepared) -> dict[str, Any]:
         "seed": prepared.study.seed,
         "threads": prepared.study.threads,
         "packed_digest": prepared.packed.digest,
+        "own_code": {code.name: code.record() for code in own_code_of(prepared)},
         "study_digest": _digest(json.dumps(study, sort_keys=True)),
         "splits_digest": _digest(repr([(split.repeat, split.fold, split.test.tolist()) for split in splits])),
     }

@@ -27,6 +27,8 @@ from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import KINDS, Item, failure, label
 from foldwise.runs.leases import Beat, Lease, acquire
 from foldwise.runs.plan import Plan, ready
+from foldwise.study.own_code import own_names
+from foldwise.study.trusted_code import refuse_untrusted
 
 POLL_S = 0.5
 NUM_LISTED = 6
@@ -128,12 +130,21 @@ def _throttled(lease: Lease | None) -> Beat:
     return beat
 
 
+def code_named(folder: RunFolder) -> frozenset[str]:
+    """The own code that the items of a run folder name."""
+    return own_names([item.settings for item in folder.load_plan().items])
+
+
 def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object] = print) -> int:
     """Do ready items until none is left to do; the number of items this worker did.
 
     Waits while others hold what is left, and takes over from those that died. Failed items are not tried again, and
     those that ask for a device which is not here are left to others.
+
+    Raises:
+        RunError: items name own code, and nobody has said that it may be run.
     """
+    refuse_untrusted(code_named(folder), where=str(folder.root))
     done_here = 0
     while True:
         plan = folder.load_plan()
@@ -194,7 +205,7 @@ def do_by_hand(folder: RunFolder, name: str, *, device: str = "auto") -> tuple[I
     What is done already stays as it is; what failed is put away and tried again.
 
     Raises:
-        RunError: there is no such item, or it needs one that is not done.
+        RunError: there is no such item, it needs one that is not done, or it names own code that nobody trusts.
     """
     plan = folder.load_plan()
     item = find_item(plan, name)
@@ -208,6 +219,7 @@ def do_by_hand(folder: RunFolder, name: str, *, device: str = "auto") -> tuple[I
             where=str(folder.root),
             cure=f"First: foldwise work {folder.root} {missing[0]}",
         )
+    refuse_untrusted(own_names(item.settings), where=str(folder.root))
     if item.id in failed:
         folder.retry({item.id})
     do_item(folder, item, device=device)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from foldwise.errors import RunError
+from foldwise.foreign import checked_id, is_id, refuse_strange
 from foldwise.runs.plan import Plan, skipped
 from foldwise.storage import read_json as read_json
 from foldwise.storage import sync
@@ -19,6 +20,7 @@ from foldwise.storage import write_json as write_json
 from foldwise.storage import written_whole as written_whole
 from foldwise.study.spec import Study
 
+ITEM = "item"
 NAME_A_RUN = "Name the folder of a run, such as runs/gel."
 
 
@@ -61,10 +63,11 @@ class RunFolder:
         """A run folder that is there.
 
         Raises:
-            RunError: the folder is not there, or is none that a run has made.
+            RunError: the folder is not there, is none that a run has made, or holds what no run folder does.
         """
         folder = cls(path)
         if folder.plan.is_file():
+            refuse_strange(path)
             return folder
         if not path.is_dir():
             raise RunError(f"there is no folder {path}", cure=NAME_A_RUN)
@@ -97,19 +100,19 @@ class RunFolder:
 
     def attempts_of(self, item_id: str) -> Path:
         """Leases of workers on an item: one numbered folder for each attempt to do it."""
-        return self.root / "leases" / item_id
+        return self.root / "leases" / checked_id(item_id, ITEM)
 
     def done(self, item_id: str) -> Path:
         """What an item made, once it is committed."""
-        return self.root / "done" / item_id
+        return self.root / "done" / checked_id(item_id, ITEM)
 
     def scratch(self, item_id: str, nonce: str) -> Path:
         """Where one attempt at an item writes; on the same disk as `done`, so that it can be renamed there."""
-        return self.root / "scratch" / f"{item_id}.{nonce}"
+        return self.root / "scratch" / f"{checked_id(item_id, ITEM)}.{nonce}"
 
     def _put_away(self, item_id: str) -> Path:
         """A new place for a failed item that is tried again; the folder above it is made."""
-        away = self.root / "retried" / f"{item_id}.{uuid.uuid4().hex[:8]}"
+        away = self.root / "retried" / f"{checked_id(item_id, ITEM)}.{uuid.uuid4().hex[:8]}"
         away.parent.mkdir(parents=True, exist_ok=True)
         return away
 
@@ -130,8 +133,14 @@ class RunFolder:
         write_json(self.plan, plan.to_json())
 
     def load_plan(self) -> Plan:
-        """The plan of the run, as it was saved last."""
-        return Plan.from_json(read_json(self.plan))
+        """The plan of the run, as it was saved last; RunError where it names an item or a configuration by a path."""
+        plan = Plan.from_json(read_json(self.plan))
+        for item in plan.items:
+            for name in (item.id, *item.needs):
+                checked_id(name, ITEM, where=str(self.plan))
+        for row in plan.configurations:
+            checked_id(row.id, "configuration", where=str(self.plan))
+        return plan
 
     def result(self, item_id: str) -> dict[str, Any] | None:
         """The committed result of an item; None while there is none. Not to be changed: it is remembered."""
@@ -145,7 +154,7 @@ class RunFolder:
     def outcomes(self) -> dict[str, dict[str, Any]]:
         """The result of every committed item, also of those that the present plan does not ask for."""
         try:
-            names = sorted(entry.name for entry in os.scandir(self.root / "done"))
+            names = sorted(entry.name for entry in os.scandir(self.root / "done") if is_id(entry.name))
         except FileNotFoundError:
             return {}
         results = ((name, self.result(name)) for name in names)
@@ -203,7 +212,7 @@ class RunFolder:
     def beats(self) -> dict[str, str]:
         """The last words of whoever holds an item that is not done yet, by item id; "" before the first word."""
         try:
-            leased = sorted(entry.name for entry in os.scandir(self.root / "leases"))
+            leased = sorted(entry.name for entry in os.scandir(self.root / "leases") if is_id(entry.name))
         except FileNotFoundError:
             return {}
         attempts = {name: self.attempts(name)[-1:] for name in leased if self.result(name) is None}

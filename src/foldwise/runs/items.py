@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from foldwise.study.own_code import with_code
 from foldwise.text import count
 
 # What a settings dictionary carries for people and tables, and no task computes with.
@@ -114,8 +115,8 @@ def make_item(
 
 
 def item_id(kind: str, settings: Mapping[str, Any], needs: Sequence[str], version: int) -> str:
-    """The kind and 16 hex digits of all that can change the result of an item."""
-    counted = {key: value for key, value in settings.items() if key not in LABELS}
+    """The kind and 16 hex digits of all that can change the result of an item, the code of a user's own among it."""
+    counted = with_code({key: value for key, value in settings.items() if key not in LABELS})
     # The key is called step for the sake of run folders that are there: another name would change every id.
     whole = {"kind": kind, "settings": counted, "needs": list(needs), "step": version}
     canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False)

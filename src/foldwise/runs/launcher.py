@@ -21,12 +21,14 @@ class Crew:
         workers: how many at a time.
         device: the device for settings that say `auto`.
         threads: CPU threads of each.
+        trust_code: whether they may run the own code that the plan names.
     """
 
     folder: RunFolder
     workers: int = 1
     device: str = "auto"
     threads: int = 1
+    trust_code: bool = False
 
 
 class Launcher(Protocol):

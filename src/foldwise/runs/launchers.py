@@ -51,7 +51,18 @@ class LocalWorkers:
         self, crew: Crew, *, command: Callable[[int], Sequence[str]] | None = None, grace_s: float = GRACE_S
     ) -> None:
         self.crew, self.folder, self.grace_s = crew, crew.folder, grace_s
-        work = [sys.executable, "-m", "foldwise", "work", str(crew.folder.root), "--device", crew.device]
+        # Without the current folder among those that modules come from, so that nothing in it passes for a library.
+        work = [
+            sys.executable,
+            "-P",
+            "-m",
+            "foldwise",
+            "work",
+            str(crew.folder.root),
+            "--device",
+            crew.device,
+        ]
+        work += ["--trust-code"] if crew.trust_code else []
         self.command = command or (lambda number: [*work, "--worker-index", str(number)])
         self.running: dict[int, subprocess.Popen[bytes]] = {}
 

@@ -236,7 +236,9 @@ def _aa_test(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
                 digest = sha256(f"{fit.settings['seed']}/again {copy}".encode()).digest()
                 seed = int.from_bytes(digest[:4], "big") % 2**31
                 settings = fit.settings | {"seed": seed, "copy": copy}
-                yield make_item("aa_test", settings, needs=fit.needs, title=f"again {copy}: {fit.title}")
+                about = {"training": identity(Training.model_validate(fit.settings["training"]))}
+                title = f"again {copy}: {fit.title}"
+                yield make_item("aa_test", settings, needs=fit.needs, title=title, identity=about)
 
 
 def _fold_of(fit: Item) -> str:

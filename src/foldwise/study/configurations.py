@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from hashlib import file_digest, sha256
-from importlib.util import find_spec
+from hashlib import sha256
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 from foldwise.errors import SpecError, choose
 from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, levels, named
+from foldwise.study.own_code import content_of, with_code
 from foldwise.study.spec import Study
 from foldwise.study.training import Task, Training
-
-# Where a user's own function may stand; its code is a part of what is trained.
-OWN = ("model", "loss")
 
 
 @dataclass(frozen=True)
@@ -64,39 +59,13 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
 def identity(training: Training) -> dict[str, Any]:
     """What of a training can change its result: all of it, a weights file by its content and not its place.
 
-    Of a user's own ``package.module:function`` the code of that module counts too, so that edited code is run again.
+    Of a user's own ``package.module:function`` all the code counts that it imports, so that edited code is run again.
     """
-    dump = training.model_dump(mode="json")
-    dump |= {key: dump[key] | {"code": code} for key in OWN if (code := _own_code(dump[key]["name"]))}
+    dump: dict[str, Any] = with_code(training.model_dump(mode="json"))
     path = Path(training.weights)
     if training.weights not in NO_WEIGHTS_FILE and path.is_file():
-        dump["weights"] = _content_of(path)
+        dump["weights"] = content_of(path)
     return dump
-
-
-def _own_code(name: str) -> str | None:
-    """The digest of the module that a ``package.module:function`` lives in; None for names of a table."""
-    module, colon, function = name.partition(":")
-    if not colon or not function.isidentifier() or not module.replace(".", "").isidentifier():
-        return None
-    # That a module cannot be imported is said when the model or the loss is built.
-    with suppress(ImportError, ValueError):
-        spec = find_spec(module)
-        if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
-            return _content_of(Path(spec.origin))
-    return None
-
-
-def _content_of(path: Path) -> str:
-    about = path.stat()
-    return _content(path, about.st_size, about.st_mtime_ns)
-
-
-# Size and time are arguments only so that a file that was edited is read anew.
-@lru_cache(maxsize=256)
-def _content(path: Path, size: int, changed_ns: int) -> str:
-    with path.open("rb") as file:
-        return f"sha256:{file_digest(file, 'sha256').hexdigest()}"
 
 
 Places = tuple[tuple[int, ...], ...]

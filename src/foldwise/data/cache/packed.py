@@ -14,6 +14,7 @@ import psutil
 from foldwise.data.cache.measures import Measure as Measure
 from foldwise.data.cache.measures import as_measure
 from foldwise.errors import RunError, SpecError
+from foldwise.foreign import checked_id
 from foldwise.storage import cache_root
 from foldwise.study.training import Task
 
@@ -27,7 +28,7 @@ def open_packed(digest: str) -> Packed:
 
 def packed_folder(digest: str) -> Path:
     """Where the packed data set of a digest is, or would be."""
-    return cache_root() / "packed" / digest
+    return cache_root() / "packed" / checked_id(digest, "data set")
 
 
 class Packed:

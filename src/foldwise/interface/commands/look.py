@@ -12,7 +12,7 @@ import typer
 from rich.status import Status
 
 from foldwise.errors import SpecError
-from foldwise.interface.terminal import Device, RunPath, console
+from foldwise.interface.terminal import Device, RunPath, TrustCode, console
 from foldwise.storage import read_json
 from foldwise.text import count, duration
 
@@ -48,6 +48,7 @@ def look(  # noqa: PLR0913 - each is an option
     directions: Directions = None,
     images: Images = None,
     device: Device = "auto",
+    trust_code: TrustCode = False,
 ) -> None:
     """Train one fit once more and look inside: loss surfaces, curvature, layers, activation maps."""
     from foldwise.pipeline import pipeline
@@ -62,7 +63,7 @@ def look(  # noqa: PLR0913 - each is an option
         "losses": losses,
     }
     with LookProgress() as looking:
-        done = pipeline.look(folder, fit, options, device=device, beat=looking.show)
+        done = pipeline.look(folder, fit, options, device=device, trust_code=trust_code, beat=looking.show)
     # A look that was done before says nothing of how far it is.
     say_look(folder, done, fresh=looking.has_spoken)
 

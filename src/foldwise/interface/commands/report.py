@@ -6,13 +6,13 @@ import threading
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from foldwise.errors import SpecError
 from foldwise.interface.observer import say_answer
-from foldwise.interface.terminal import SIGNS, Device, RunPath, console, say_message
+from foldwise.interface.terminal import SIGNS, Device, RunPath, TrustCode, console, say_message
 from foldwise.text import count
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def predict(
     device: Device = "auto",
     pictures: Pictures = False,
     submission: Submission = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """The winner on new images: a CSV of probabilities, or masks and overlays."""
     from foldwise.pipeline import hand_over
@@ -137,7 +138,8 @@ def predict(
     def warn(message: str) -> None:
         say_message(console(), SIGNS["warning"], message, code="", cure=None)
 
-    hand_over.predict(run, images, out, device=device, pictures=pictures, submission=submission, warn=warn)
+    how: dict[str, Any] = {"pictures": pictures, "submission": submission, "trust_code": trust_code}
+    hand_over.predict(run, images, out, device=device, warn=warn, **how)
     print(f"predictions: {out}")
     if submission is not None:
         print(f"submission:  {submission}")

@@ -10,7 +10,7 @@ import typer
 
 from foldwise.errors import ItemsFailed
 from foldwise.interface.observer import Terminal, fail_if_items_failed, say_check
-from foldwise.interface.terminal import Device, RunPath, console
+from foldwise.interface.terminal import Device, RunPath, TrustCode, console
 from foldwise.text import count
 
 if TYPE_CHECKING:
@@ -124,20 +124,28 @@ def say_status(folder: RunFolder) -> None:
         out.print(f"  waiting  {waiting_sentence(plan, waits)}", markup=False)
 
 
-def work(run: RunPath, item: ItemId = None, device: Device = "auto", worker_index: WorkerIndex = 0) -> None:
+def work(
+    run: RunPath,
+    item: ItemId = None,
+    device: Device = "auto",
+    trust_code: TrustCode = False,
+    worker_index: WorkerIndex = 0,
+) -> None:
     """Be a worker: do ready items until none is left; or do one item by hand."""
     from foldwise.pipeline.devices import refuse_device
-    from foldwise.pipeline.worker import do_by_hand
+    from foldwise.pipeline.worker import code_named, do_by_hand
     from foldwise.pipeline.worker import work as pull
     from foldwise.runs.folder import RunFolder
+    from foldwise.study.trusted_code import trusting
 
     refuse_device(device)
     folder = RunFolder.open(run)
-    if item is None:
-        # Flushed, since the log of a worker is read while it works.
-        pull(folder, device=device, log=lambda line: print(line, flush=True))
-        return
-    done, result = do_by_hand(folder, item, device=device)
+    with trusting(code_named(folder) if trust_code else ()):
+        if item is None:
+            # Flushed, since the log of a worker is read while it works.
+            pull(folder, device=device, log=lambda line: print(line, flush=True))
+            return
+        done, result = do_by_hand(folder, item, device=device)
     if result["error"]:
         raise ItemsFailed(result["error"]["message"], where=done.title)
     print(f"done {done.title}: {folder.done(done.id)}")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from foldwise.data.batches.normalize import Normalization
 from foldwise.errors import RunError
+from foldwise.foreign import checked_file
 from foldwise.learning.checkpoints.winner import MODEL, SCHEMA, THRESHOLD
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape, Network
@@ -260,6 +261,6 @@ def _thresholds(thresholds: dict[str, Any] | None, model: SavedModel) -> np.ndar
 def _load(folder: Path, member: dict[str, Any], device: torch.device) -> Member:
     weights: dict[str, Tensor] = {}
     for name in member["weights"]:
-        weights |= read_weights(folder / Path(name).name)  # so that a record cannot lead out of the folder
+        weights |= read_weights(folder / checked_file(name, ".safetensors", where=str(folder / MODEL)))
     model = SavedModel.model_validate(member["model"])
     return Member(model, model.rebuild(weights).to(device))

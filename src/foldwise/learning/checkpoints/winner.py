@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from foldwise.errors import RunError, need
+from foldwise.foreign import checked_id
 from foldwise.storage import folder_replaced
 
 if TYPE_CHECKING:  # only a type here
@@ -95,7 +96,7 @@ def _copy(fit: Path, number: int, scratch: Path) -> dict[str, Any]:
     files = [f"member-{number}.safetensors"]
     shutil.copyfile(fit / WEIGHTS, scratch / files[0])
     if model["encoder_from"] is not None:
-        shared = f"{model['encoder_from']}.safetensors"
+        shared = f"{checked_id(model['encoder_from'], 'encoder', where=str(fit / MODEL))}.safetensors"
         if not (scratch / shared).exists():
             shutil.copyfile(fit.parent / model["encoder_from"] / ENCODER, scratch / shared)
         files.append(shared)

@@ -1,0 +1,56 @@
+"""Which of the code that a study or a folder names may be run: none, unless the user has said so."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from foldwise.errors import RunError
+from foldwise.study.own_code import file_of
+
+# A variable of the context and no argument: every function between a command and the one import of own code would have to
+# hand it on, and one that forgot would run what nobody trusts. Here it is empty where nobody has said anything.
+_trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
+
+
+@contextmanager
+def trusting(names: Collection[str]) -> Iterator[None]:
+    """Within it these ``package.module:function`` may be imported, and no others; also from the current folder."""
+    before, here = _trusted.set(frozenset(names)), os.getcwd()
+    added = bool(names) and here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        _trusted.reset(before)
+        if added and here in sys.path:
+            sys.path.remove(here)
+
+
+def trusted() -> frozenset[str]:
+    """Names of own code that may be imported now."""
+    return _trusted.get()
+
+
+def refuse_untrusted(names: Collection[str], *, where: str | None = None) -> None:
+    """Refuse own code that may not be imported now.
+
+    Raises:
+        RunError: says which file would be run, and how the user says that it may be.
+    """
+    refused = sorted(set(names) - trusted())
+    if not refused:
+        return
+    with trusting(refused):  # so that the current folder is looked at; nothing is imported
+        listed = "; ".join(
+            f"{name} would run {file_of(name) or 'a file that is not here'}" for name in refused
+        )
+    raise RunError(
+        f"code that did not come with foldwise is named, and was not run: {listed}",
+        where=where,
+        cure="Read it, with all that it imports. If you trust it, add --trust-code (in Python: trust_code=True).",
+    )
