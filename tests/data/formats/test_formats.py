@@ -169,6 +169,22 @@ class TestBmp(FormatContract):
         Image.fromarray(np.moveaxis(image_CHW, 0, -1).squeeze()).save(path, "BMP")
 
 
+class TestGif(FormatContract):
+    name, images = "GIF", (GREY,)
+
+    def write(self, path, image_CHW):
+        image = Image.fromarray(image_CHW[0]).convert("P")  # of all greys, in their order
+        image.putpalette(np.repeat(np.arange(256, dtype=np.uint8), 3).tobytes())
+        image.save(path, "GIF", optimize=False)
+
+
+class TestWebp(FormatContract):
+    name, images = "WEBP", (COLOUR,)
+
+    def write(self, path, image_CHW):
+        Image.fromarray(np.moveaxis(image_CHW, 0, -1).squeeze()).save(path, "WEBP", lossless=True)
+
+
 class StackContract:
     """What a row does that holds many images. A subclass says how a file of its format is written."""
 

@@ -90,10 +90,10 @@ def test_images_are_read_whatever_their_suffix(tmp_path, name):
     ("name", "head"),
     [
         ("a.nii.gz", b"\x1f\x8b"),
-        ("a.webp", b""),
+        ("a.avif", b""),
         ("a.NEF", b"II*\0"),
-        ("a", b"GIF89a"),
-        ("a.bin", b"RIFF\0\0\0\0WEBPVP8"),
+        ("a", b"8BPS"),
+        ("a.bin", b"\0\0\0\x0cjP  "),
         ("scan", b"\0" * 128 + b"DICM"),
         ("a.0", b"\0\0\0\x18ftypheic"),
         ("a.dat", b"\x89HDF\r\n\x1a\n"),
@@ -121,6 +121,14 @@ def test_a_class_that_holds_other_kinds_only_is_not_taken_for_an_empty_folder(tm
     (tmp_path / "third" / "a.czi").write_bytes(b"x")
     np.save(tmp_path / "third" / "b.npy", picture())
     assert "third/a.czi, third/b.npy" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".czi", ".npz", ".heic"])
+def test_a_folder_that_holds_other_kinds_only_names_them(tmp_path, suffix):
+    for name in ("gel/a", "gel/b", "other/a", "other/b"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}{suffix}").write_bytes(b"x")
+    assert f"4 files are of kinds that cannot be read: gel/a{suffix}, " in refused(tmp_path)
 
 
 def test_names_that_begin_with_a_line_are_read_and_hidden_ones_are_counted(tmp_path):

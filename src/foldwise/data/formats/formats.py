@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from foldwise.data.formats.photographs import decode_bmp, decode_jpeg, decode_png
+from foldwise.data.formats.photographs import decode_bmp, decode_gif, decode_jpeg, decode_png, decode_webp
 from foldwise.data.formats.pixels import (
     COPY_AGAIN,
     MAX_CHANNELS,
@@ -32,13 +32,13 @@ HEAD_BYTES = (
 # files that are no images are passed over.
 UNREADABLE_SUFFIXES = (
     ".czi", ".lif", ".nd2", ".oib", ".oif", ".lsm", ".svs", ".ndpi", ".scn", ".mrxs", ".vsi", ".ims", ".stk", ".qptiff",
-    ".dcm", ".dicom", ".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".mgz", ".gif", ".webp", ".heic", ".heif", ".avif",
+    ".dcm", ".dicom", ".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".mgz", ".heic", ".heif", ".avif",
     ".jp2", ".j2k", ".jpx", ".jxl", ".psd", ".eps", ".pdf", ".svg", ".pgm", ".ppm", ".pbm", ".pnm", ".tga", ".exr",
     ".fits", ".dng", ".cr2", ".nef", ".arw", ".zarr", ".h5", ".hdf5", ".npz",
 )
 # How files of such kinds begin, whatever they are called: where (byte), and with what.
 UNREADABLE_BYTES = (
-    (0, b"GIF8"), (8, b"WEBP"), (4, b"ftyp"), (4, b"jP  "), (4, b"JXL "), (0, b"\xff\x4f\xff\x51"), (128, b"DICM"),
+    (4, b"ftyp"), (4, b"jP  "), (4, b"JXL "), (0, b"\xff\x4f\xff\x51"), (128, b"DICM"),
     (0, b"\x89HDF"), (0, b"8BPS"), (0, b"ZISRAWFILE"), (0, b"SIMPLE  ="), (0, b"NRRD"), (0, b"v/1\x01"),
     (0, b"\xda\xce\xbe\x0a"),
 )
@@ -99,6 +99,8 @@ FORMATS: dict[str, Format] = {
         is_tiff_stack,
     ),
     "BMP": Format((".bmp", ".dib"), (b"BM",), decode_bmp),
+    "GIF": Format((".gif",), (b"GIF87a", b"GIF89a"), decode_gif),
+    "WEBP": Format((".webp",), (b"WEBP",), decode_webp, offset=8),
     "NPY": Format((".npy",), (b"\x93NUMPY",), open_stack=_open_npy),
 }
 

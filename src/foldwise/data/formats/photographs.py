@@ -1,4 +1,4 @@
-"""PNG, JPEG and BMP files: one picture each, as it is stored, and the steps that it asks for."""
+"""PNG, JPEG, BMP, GIF and WebP files: one picture each, as it is stored, and the steps that it asks for."""
 
 from __future__ import annotations
 
@@ -68,3 +68,5 @@ def _of_array(array: np.ndarray, kind: str, bit_depth: int, steps: tuple[Step, .
 decode_png = partial(_decode, kind="PNG")
 decode_jpeg = partial(_decode, kind="JPEG")
 decode_bmp = partial(_decode, kind="BMP")
+decode_gif = partial(_decode, kind="GIF")
+decode_webp = partial(_decode, kind="WEBP")

@@ -5,7 +5,7 @@ A new layout is two functions, what it fits and how it is read, and a row here; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -125,14 +125,17 @@ def _unreadable(listing: Listing, layout: str) -> list[str]:
         among = tuple("" if folder == "." else f"{folder}/" for folder in folders)
         meant += [f"{start}{file}" for file in files if file.startswith(among)]
     if meant:
-        problem = listed(meant, "file is", "files are", "of kinds that cannot be read")
-        cure = "Save them as PNG or TIFF, or move them elsewhere."
-        raise DataError(problem, where=str(listing.root), cure=cure)
+        raise _of_other_kinds(meant, listing.root)
     if layout == "arrays":
         return []
     beside = unreadable_files(listing.root)
     words = "file", "files", "of kinds that cannot be read, beside the images of the set, passed over"
     return [f"{listed(beside, *words)}."] if beside else []
+
+
+def _of_other_kinds(files: Sequence[str], root: Path) -> DataError:
+    problem = listed(files, "file is", "files are", "of kinds that cannot be read")
+    return DataError(problem, where=str(root), cure="Save them as PNG or TIFF, or move them elsewhere.")
 
 
 def _check(dataset: Dataset, data: DataSpec) -> None:
@@ -276,6 +279,8 @@ CHOICES: dict[frozenset[str], Callable[[Listing], tuple[str, str]]] = {
 def _no_layout(listing: Listing) -> DataError:
     """Why no layout fits, and what is missing for the nearest one."""
     images, root = listing.images, listing.root
+    if not listing.loose_images and (files := unreadable_files(root)):
+        return _of_other_kinds(files, root)
     if images is None:
         loose = len(listing.loose_images)
         what = f"{loose} images, but nothing says what they show" if loose else "no images"
