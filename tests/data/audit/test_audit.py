@@ -343,11 +343,10 @@ def test_sizes_that_are_exceptions_tiny_or_squeezed():
 # ---- classes
 
 
-def test_class_names_that_differ_in_case_or_space():
-    found = audit(dataset([0, 1] * 10, classes=("Gel", "gel ")), SmallPacked(images(20)), Validation())
-    assert (
-        said(found, "class_names_alike").message == "The classes 'Gel', 'gel ' differ only in case or space."
-    )
+def test_class_folders_that_differ_in_case_or_space():
+    folders = replace(dataset([0, 1] * 10, classes=("Gel", "gel ")), layout="class_folders")
+    found = audit(folders, SmallPacked(images(20)), Validation())
+    assert said(found, "class_names_alike").message == "The classes 'Gel', 'gel ' differ in spelling only."
     assert said(found, "class_names_alike").severity == "error"
 
 

@@ -169,11 +169,6 @@ def test_numbers_are_places_in_the_stated_classes(tmp_path):
     assert any("0 is 'cat'" in said for said in dataset.statements)
 
 
-def test_stray_spaces_and_case_in_labels_are_kept_for_the_audit(tmp_path):
-    labelled(tmp_path, "image,label\ni0.png,cat\ni1.png,Cat\ni2.png,cat \n")
-    assert set(read(tmp_path, task="multiclass_classification").classes) == {"cat", "Cat", "cat "}
-
-
 def test_semicolon_tables_and_images_in_the_root(tmp_path):
     for name in ("a.png", "b.png"):
         save(tmp_path / name)

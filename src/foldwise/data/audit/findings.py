@@ -21,6 +21,7 @@ from foldwise.data.folds.strata import (
     rare_classes,
 )
 from foldwise.data.layouts.channel_files import suspected_channels
+from foldwise.data.layouts.class_names import alike
 from foldwise.study.spec import Validation
 from foldwise.text import listed, some
 
@@ -157,14 +158,13 @@ def _rare_findings(
 
 
 def _name_findings(dataset: Dataset) -> list[Finding]:
-    alike: dict[str, list[str]] = {}
-    for name in dataset.classes:
-        alike.setdefault("".join(name.casefold().split()), []).append(name)
-    cure = "Give them one name if they are one class, else names that differ."
+    """Folders that are one class by their names; where a table or a study names classes, this is asked while reading."""
+    if dataset.layout != "class_folders":
+        return []
+    cure = "Give the folders one name if they are one class, else names that differ."
     messages = [
-        f"The classes {', '.join(map(repr, names))} differ only in case or space."
-        for names in alike.values()
-        if len(names) > 1
+        f"The classes {', '.join(map(repr, names))} differ in spelling only."
+        for names in alike(dataset.classes)
     ]
     return [Finding("class_names_alike", "error", message, (), cure) for message in messages]
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from foldwise.data.layouts.class_names import alike, read_classes, tidy
 from foldwise.data.layouts.files import composed
+from foldwise.data.layouts.label_cells import (
+    Joined,
+    as_list,
+    separators,
+    split_by,
+    stated_separators,
+)
 from foldwise.data.layouts.tables import Table
 from foldwise.errors import DataError, SpecError, limited
 from foldwise.study.spec import DataSpec
 from foldwise.study.training import Task
-from foldwise.text import listed, natural
+from foldwise.text import count, listed, some
 
-SEPARATORS = ("|", ";", " ")
 # fmt: off
 LABEL_NAMES = frozenset({
     "label", "labels", "class", "classes", "target", "targets", "category", "categories", "diagnosis", "tag", "tags",
@@ -129,7 +136,13 @@ def indicator_labels(
     if data.classes is not None and len(data.classes) != len(classes):
         problem = f"{len(data.classes)} names for {len(classes)} columns"
         raise SpecError(problem, where="data.classes", cure="Name one class per column.")
-    classes = data.classes or classes
+    classes = tuple(map(tidy, data.classes or classes))
+    if data.classes is None and (twins := alike(classes)):
+        pairs = some(" and ".join(map(repr, own)) for own in twins)
+        cure = (
+            "Leave all but one out of data.label_columns, or state data.classes with a name for every column."
+        )
+        raise DataError(f"columns of labels differ in spelling only: {pairs}", where=where, cure=cure)
     if data.task == "auto" and single:
         raise DataError(
             "every row has exactly one 1: is that one label per image, or several that happen not to meet?",
@@ -147,71 +160,114 @@ def indicator_labels(
 
 
 def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> Labels:
-    """Labels from one cell of text per image: a name, or several with a separator."""
-    cells = [composed(cell) for cell in cells]
-    separator = _separator(cells, data, where[0])
-    parts = [_parts(cell, separator) for cell in cells]
-    empty = [cell_name for cell_name, cell in zip(where, cells, strict=True) if not cell.strip()]
-    if empty and (separator is None or data.task == "auto"):
+    """Labels from one cell of text per image: a name, or several that are listed or joined by a sign."""
+    classes = tuple(map(tidy, data.classes or ()))
+    lists, are_lists = _lists(cells, data, where)
+    signs = _signs({token for items in lists for token in items}, data, where=where[0], are_lists=are_lists)
+    parts = [tuple(part for item in items for part in split_by(item, signs, classes)) for items in lists]
+    several = bool(signs) or are_lists or data.task == "multilabel_classification"
+    if data.task in {"binary_classification", "multiclass_classification"}:
+        several = False
+    empty = [cell_name for cell_name, names in zip(where, parts, strict=True) if not names]
+    if empty and (not several or data.task == "auto"):
         cure = "Fill the cells, take the rows out, or state data.task: multilabel_classification if none is an answer."
         raise DataError(listed(empty, "image has", "images have", "no label"), cure=cure)
-    classes, index, statements = _classes({name for cell in parts for name in cell}, data)
+    classes, index, statements = read_classes(
+        [name for names in parts for name in names], data.classes, where[0]
+    )
     cure = f"Known: {', '.join(classes)}."
     errors = [
         DataError(f"the label {name!r} is not among data.classes", where=cell_name, cure=cure)
-        for cell_name, cell in zip(where, parts, strict=True)
-        for name in cell
+        for cell_name, names in zip(where, parts, strict=True)
+        for name in names
         if name not in index
     ]
     if errors:
         raise limited(errors)
-    rows = tuple(tuple(sorted({index[name] for name in cell})) for cell in parts)
-    if separator is not None:
-        mark = "space" if separator == " " else repr(separator)
-        text = _counted(classes, rows, f"several labels per image, separated by {mark}")
+    rows = tuple(tuple(sorted({index[name] for name in names})) for names in parts)
+    statements = (*_about_spelling(cells, where, several), *statements)
+    if several:
+        text = _counted(classes, rows, f"several labels per image{_by(signs, are_lists=are_lists)}")
         return Labels("multilabel_classification", classes, rows, (*statements, text))
     task = stated_task(data, "binary_classification" if len(classes) == 2 else "multiclass_classification")
     return Labels(task, classes, rows, (*statements, _counted(classes, rows, "one label per image")))
 
 
-def _parts(cell: str, separator: str | None) -> tuple[str, ...]:
-    """The labels in a cell. Without a separator the text stays as it is, so that the audit sees stray spaces."""
-    if separator is None:
-        return (cell,)
-    return tuple(part.strip() for part in cell.split(separator) if part.strip())
+def _lists(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> tuple[list[tuple[str, ...]], bool]:
+    """The items of every cell, tidied, and whether cells are written as lists; of another cell the only item is all of it.
+
+    Raises:
+        DataError: every list has one item, so that it is not clear whether several are possible.
+        SpecError: a list has several items, and the study says that there is one label per image.
+    """
+    cells = list(map(tidy, cells))
+    filled = [cell for cell in cells if cell]
+    always = all(as_list(cell, always=True) is not None for cell in filled)
+    written = [as_list(cell, always=always) for cell in cells]
+    rows = [
+        tuple(filter(None, (cell,) if items is None else map(tidy, items)))
+        for cell, items in zip(cells, written, strict=True)
+    ]
+    lists = [(name, items) for name, items in zip(where, written, strict=True) if items is not None]
+    longer = [name for name, items in lists if len(items) > 1]
+    if longer and data.task in {"binary_classification", "multiclass_classification"}:
+        problem = listed(longer, "cell holds", "cells hold", "a list of several labels")
+        cure = "State data.task: multilabel_classification, or leave it out."
+        raise SpecError(problem, where="data.task", cure=cure)
+    if data.task == "auto" and lists and all(len(row) == 1 for row in rows):
+        problem = "every cell has exactly one label, and some are written as lists: is that one label per image, or several that happen not to meet?"
+        raise DataError(problem, where=lists[0][0], cure=_one_or_several({row[0] for row in rows}))
+    return rows, bool(lists)
 
 
-def _separator(cells: Sequence[str], data: DataSpec, where: str) -> str | None:
-    """What separates several labels in a cell; None where each cell is one label."""
+def _one_or_several(names: Collection[str]) -> str:
+    one = "binary_classification" if len(names) == 2 else "multiclass_classification"
+    return f"State data.task: {one} for one label per image, or multilabel_classification for several."
+
+
+def _signs(tokens: Collection[str], data: DataSpec, *, where: str, are_lists: bool) -> list[str]:
+    """The signs that separate labels within a cell.
+
+    Raises:
+        DataError: cells hint at a sign, and do not settle it.
+    """
+    stated = tuple(map(tidy, data.classes or ()))
     if data.task in {"binary_classification", "multiclass_classification"}:
-        return None
-    used = [mark for mark in SEPARATORS if any(mark in cell.strip() for cell in cells)]
+        return []
     if data.task == "multilabel_classification":
-        return used[0] if used else "|"
-    if not used:
-        return None
-    tokens = {token for cell in cells for token in cell.split(used[0])}
-    # A space separates numbers (as in 16 0), but is part of names (as in red cell).
-    if used[0] != " " or all(token.strip().isdigit() for token in tokens if token.strip()):
-        return used[0]
-    raise DataError(
-        "some labels contain spaces: are they names of several words, or several labels?",
-        where=where,
-        cure="State data.task: multiclass_classification (or binary_classification), or multilabel_classification.",
+        return stated_separators(tokens, stated, are_lists=are_lists)
+    signs, doubts = separators(tokens, stated)
+    if doubts:
+        raise _doubt(doubts[0], tokens, where)
+    return signs
+
+
+def _doubt(joined: Joined, tokens: Collection[str], where: str) -> DataError:
+    labels = f": {some(map(repr, joined.labels))} {'is a label' if len(joined.labels) == 1 else 'are labels'} by themselves"
+    problem = f"is {joined.token!r} one name, or several labels with {_mark(joined.sign)} between them{labels if joined.labels else ''}?"
+    return DataError(problem, where=where, cure=_one_or_several(tokens))
+
+
+def _mark(sign: str) -> str:
+    return "spaces" if sign == " " else repr(sign.strip())
+
+
+def _by(signs: Sequence[str], *, are_lists: bool) -> str:
+    """How labels are told apart within a cell, in words."""
+    ways = (["written as lists"] if are_lists else []) + [f"separated by {_mark(sign)}" for sign in signs]
+    return f", {' or '.join(ways)}" if ways else ""
+
+
+def _about_spelling(cells: Sequence[str], where: Sequence[str], several: bool) -> tuple[str, ...]:
+    """A sentence on cells that are read without some of their quotes and spaces; blanks between labels are none of these."""
+    changed = [(cell, name) for cell, name in zip(cells, where, strict=True) if composed(cell) != tidy(cell)]
+    if not changed or several:
+        return ()
+    (cell, name), number = changed[0], len(changed)
+    more = f", and so in {count(number - 1, 'more cell')}" if number > 1 else ""
+    return (
+        f"Quotes and spaces are no part of a class name: {cell!r} ({name}) is read as {tidy(cell)!r}{more}.",
     )
-
-
-def _classes(names: set[str], data: DataSpec) -> tuple[tuple[str, ...], dict[str, int], tuple[str, ...]]:
-    """Class names in order, the index that each written label means, and what to say about it."""
-    if data.classes is None:
-        classes = tuple(sorted(names, key=natural))
-        return classes, {name: k for k, name in enumerate(classes)}, ()
-    classes = tuple(map(composed, data.classes))
-    numbers = all(name.isdigit() and int(name) < len(classes) for name in names)
-    if not numbers or names & set(classes):
-        return classes, {name: k for k, name in enumerate(classes)}, ()
-    statement = f"The labels are numbers and were read as places in data.classes: 0 is {classes[0]!r}."
-    return classes, {name: int(name) for name in names}, (statement,)
 
 
 def stated_task(data: DataSpec, *possible: Task) -> Task:

@@ -1,0 +1,101 @@
+"""Class names as they are meant: without stray quotes and spaces, each once however it is spelled, in the order of the study."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from foldwise.data.layouts.files import composed
+from foldwise.errors import DataError
+from foldwise.text import natural, some
+
+# Invisible: soft hyphen, zero-width space, marks of direction, byte order marks. Joiners of letters stay, since words of
+# some languages are spelled with them.
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\x00-\x08\x0e-\x1b\x7f]")
+_PAIRS = ('""', "''", "``", "´´", "`'", "“”", "„“", "„”", "‘’", "‚‘", "‚’", "«»", "»«", "‹›", "›‹", "「」")
+
+
+def tidy(text: str) -> str:
+    """A class name as it is meant: one form of Unicode, single spaces between its words, no quotes around it."""
+    text = " ".join(_INVISIBLE.sub("", composed(text)).split())
+    for pair in _PAIRS:
+        first, last = pair[0], pair[1]
+        inside = text[1:-1]
+        if len(text) > 1 and text[0] == first and text[-1] == last and not set(inside) & {first, last}:
+            return tidy(inside)
+    # Spreadsheets write one sign before what is to stay text; after a number it means minutes or inches.
+    if text[:1] in ("'", '"', "`") and text.count(text[0]) == 1:
+        return tidy(text[1:])
+    if text[-1:] == '"' and text.count('"') == 1 and not text[-2:-1].isdigit():
+        return tidy(text[:-1])
+    return text
+
+
+def sameness(name: str) -> str:
+    """The same for names that differ in case, spaces or the width of letters only; and for 1 and 1.0."""
+    plain = "".join(unicodedata.normalize("NFKC", tidy(name)).casefold().split())
+    return str(int(plain.split(".")[0])) if re.fullmatch(r"\d{1,9}(\.0*)?", plain) else plain
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Sets of two names or more that are the same name but for their spelling."""
+    sets: dict[str, list[str]] = {}
+    for name in names:
+        sets.setdefault(sameness(name), []).append(name)
+    return [own for own in sets.values() if len(own) > 1]
+
+
+def read_classes(
+    names: Sequence[str], stated: Sequence[str] | None, where: str
+) -> tuple[tuple[str, ...], dict[str, int], tuple[str, ...]]:
+    """Class names in order, the index that each written label means, and what to say about it.
+
+    Raises:
+        DataError: names differ in their spelling only, and the study does not name the classes.
+    """
+    there = set(names)
+    if stated is None:
+        refuse_alike(Counter(names), where)
+        classes = tuple(sorted(there, key=natural))
+        return classes, {name: k for k, name in enumerate(classes)}, ()
+    classes = tuple(map(tidy, stated))
+    index = {name: k for k, name in enumerate(classes)}
+    numbers = all(name.isdigit() and int(name) < len(classes) for name in there)
+    if numbers and not there & index.keys():
+        statement = f"The labels are numbers and were read as places in data.classes: 0 is {classes[0]!r}."
+        return classes, {name: int(name) for name in there}, (statement,)
+    by_sound = {sameness(name): name for name in classes} if not alike(classes) else {}
+    others = {name: by_sound[sameness(name)] for name in there - index.keys() if sameness(name) in by_sound}
+    index |= {name: index[other] for name, other in others.items()}
+    pairs = some(f"{name!r} as {others[name]!r}" for name in sorted(others, key=natural))
+    return classes, index, (f"Labels are read as data.classes spells them: {pairs}.",) if others else ()
+
+
+def refuse_alike(counts: Mapping[str, int], where: str) -> None:
+    """Raise DataError where names of classes differ in spelling only; they come with how many images have them."""
+    names = sorted(counts, key=natural)
+    twins = alike(names)
+    if not twins:
+        return
+    kept = {name: max(own, key=counts.__getitem__) for own in twins for name in own}
+    once = listing_of(dict.fromkeys(kept.get(name, name) for name in names))
+    pairs = some(" and ".join(f"{name!r} ({counts[name]})" for name in own) for own in twins)
+    problem = f"class names differ in spelling only: {pairs}"
+    cure = f"State data.classes: {once} to read them as one class, or data.classes: {listing_of(names)} if they are several."
+    raise DataError(problem, where=where, cure=cure)
+
+
+def listing_of(names: Iterable[str]) -> str:
+    """Names as a list of a study file."""
+    plain = re.compile(r"[A-Za-z][\w -]*")
+    words = {"null", "true", "false", "yes", "no", "on", "off"}
+    shown = (
+        name
+        if plain.fullmatch(name) and name.casefold() not in words
+        else json.dumps(name, ensure_ascii=False)
+        for name in names
+    )
+    return f"[{', '.join(shown)}]"

@@ -1,0 +1,212 @@
+"""Cells of labels have one reading, or a question of which every answer works: joined labels, lists, and spellings."""
+
+import csv
+import re
+import unicodedata
+
+import pytest
+import yaml
+from small_sets import save
+
+from foldwise.data.layouts.class_names import sameness
+from foldwise.data.layouts.layouts import read_dataset
+from foldwise.errors import DataError, SpecError
+from foldwise.study.spec import DataSpec
+
+ONE, SEVERAL = "multiclass_classification", "multilabel_classification"
+
+
+def write(root, cells):
+    for k in range(len(cells)):
+        save(root / "images" / f"i{k}.png")
+    with (root / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [("image", "label"), *((f"i{k}.png", cell) for k, cell in enumerate(cells))]
+        )
+
+
+def read(root, **data):
+    return read_dataset(DataSpec(path=str(root), **data), base=root)
+
+
+def names(dataset):
+    """The labels of every image, by name."""
+    return [{dataset.classes[k] for k in case.labels} for case in dataset.cases]
+
+
+def refused(root, **data):
+    with pytest.raises(DataError) as caught:
+        read(root, **data)
+    return caught.value
+
+
+def cures(error):
+    """The settings of `data` that a message offers."""
+    tasks = [{"task": task} for task in re.findall(r"\w+_classification", error.cure)]
+    lists = re.findall(r"data\.classes: (\[.*?\])(?= to read| if they)", error.cure)
+    return tasks + [{"classes": tuple(yaml.safe_load(text))} for text in lists]
+
+
+TRUTH = [{"scab"}, {"rust"}, {"scab", "rust"}, {"healthy"}, {"rust", "scab"}]
+
+
+def joined(sign):
+    return ["scab", "rust", f"scab{sign}rust", "healthy", f"rust{sign}scab"]
+
+
+@pytest.mark.parametrize("sign", [",", ", ", " , ", ";", "; ", "|", " | ", "，", "、", "\u00a0,\u00a0"])
+def test_signs_between_labels_that_other_cells_reveal(sign, tmp_path):
+    write(tmp_path, joined(sign))
+    dataset = read(tmp_path)
+    assert (dataset.task, names(dataset)) == (SEVERAL, TRUTH)
+    assert any(f"separated by {sign.strip()!r}" in line for line in dataset.statements)
+    assert len(read(tmp_path, task=ONE).classes) == 5
+
+
+@pytest.mark.parametrize(
+    "sign", ["/", " / ", "+", " + ", "&", " & ", " and ", " ", "  ", "-", "_", " - ", ":", "\n", "\t", "\\"]
+)
+def test_signs_that_names_hold_too_are_asked_about_and_both_answers_work(sign, tmp_path):
+    write(tmp_path, joined(sign))
+    error = refused(tmp_path)
+    assert "one name, or several labels with" in error.what
+    one, several = cures(error)
+    assert (one, several) == ({"task": ONE}, {"task": SEVERAL})
+    assert len(read(tmp_path, **one).classes) == 5
+    assert names(read(tmp_path, **several)) == TRUTH
+    assert names(read(tmp_path, classes=("healthy", "scab", "rust"))) == TRUTH
+
+
+LISTS = {
+    "python lists": ["['scab']", "['rust']", "['scab', 'rust']", "['healthy']", "['rust', 'scab']"],
+    "json": ['["scab"]', '["rust"]', '["scab", "rust"]', '["healthy"]', '["rust","scab"]'],
+    "lists among words": ["scab", "rust", "['scab', 'rust']", "healthy", "['rust', 'scab']"],
+    "sets": ["{'scab'}", "{'rust'}", "{'scab', 'rust'}", "{'healthy'}", "{'rust', 'scab'}"],
+    "sets in quotes": ['"{scab}"', '"{rust}"', '"{scab,rust}"', '"{healthy}"', '"{rust,scab}"'],
+    "tuples": ["('scab',)", "('rust',)", "('scab', 'rust')", "('healthy',)", "('rust', 'scab')"],
+    "without quotes": ["[scab]", "[rust]", "[scab, rust]", "[healthy]", "[rust; scab]"],
+    "arrays": ["['scab']", "['rust']", "['scab' 'rust']", "['healthy']", "['rust'\n 'scab']"],
+    "quoted, joined": ['"scab"', '"rust"', '"scab","rust"', '"healthy"', '"rust", "scab"'],
+    "quoted all around": ["'scab'", "'rust'", "'scab,rust'", "'healthy'", "'rust,scab'"],
+    "typographic": ["“scab”", "“rust”", "“scab”, “rust”", "“healthy”", "„rust“, „scab“"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_and_sets(name, tmp_path):
+    write(tmp_path, LISTS[name])
+    dataset = read(tmp_path)
+    assert (dataset.task, names(dataset)) == (SEVERAL, TRUTH)
+
+
+def test_empty_lists_are_no_label_once_this_is_stated(tmp_path):
+    write(tmp_path, ["[]", "['a']", "['a', 'b']", "set()"])
+    assert "2 images have no label" in refused(tmp_path).what
+    assert names(read(tmp_path, task=SEVERAL)) == [set(), {"a"}, {"a", "b"}, set()]
+
+
+def test_lists_of_one_are_asked_about(tmp_path):
+    write(tmp_path, ["['a']", "['b']", "['c']"])
+    error = refused(tmp_path)
+    assert "every cell has exactly one label" in error.what
+    for cure in cures(error):
+        assert read(tmp_path, **cure).classes == ("a", "b", "c")
+    write(tmp_path, ["['a', 'b']", "['b']"])
+    with pytest.raises(SpecError, match="1 cell holds a list of several labels"):
+        read(tmp_path, task=ONE)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["T-cell, activated", "T-cell, resting", "B-cell, activated", "B-cell, resting"],
+        ["T-cell, activated", "neutrophil", "monocyte"],
+        ["grade 1/2", "grade 3", "grade 4"],
+        ["red cell", "white cell", "platelet"],
+        ["gel", "not_gel"],
+        ["gel", "non-gel"],
+        ["CD4+", "CD8+", "CD4+CD8+"],
+        ["HER2+", "HER2-", "n/a"],
+        ["2.5", "2", "5"],
+        ["R&D", "sales", "both"],
+        ["[unclear]", "cat", "dog"],
+        ["cell (dead)", "cell (alive)", "debris"],
+        ["5'", "3'"],
+        ["Alzheimer's", "Parkinson's", "none"],
+    ],
+)
+def test_names_that_merely_hold_such_a_sign_are_names(cells, tmp_path):
+    write(tmp_path, cells)
+    dataset = read(tmp_path)
+    assert set(dataset.classes) == set(cells)
+    assert all(len(case.labels) == 1 for case in dataset.cases)
+
+
+@pytest.mark.parametrize(
+    ("cells", "several"),
+    [
+        (["scab,rust", "scab,mildew", "rust,mildew"], {"scab", "rust", "mildew"}),
+        (["scab", "scab,rust", "healthy"], {"scab", "rust", "healthy"}),
+        (["1", "2", "1/2"], {"1", "2"}),
+        (["T cell", "T cell, activated", "B cell"], {"T cell", "activated", "B cell"}),
+        (["scab", "rust", "scab,rust", "scab&rust"], {"scab", "rust"}),
+        (["red cell", "red", "white cell/red cell"], {"red cell", "red", "white cell"}),
+    ],
+)
+def test_hints_are_asked_about(cells, several, tmp_path):
+    write(tmp_path, cells)
+    one, other = cures(refused(tmp_path))
+    assert set(read(tmp_path, **one).classes) == set(cells)
+    assert set(read(tmp_path, **other).classes) == several
+
+
+def test_signs_within_labels_that_another_sign_separates(tmp_path):
+    write(tmp_path, ["T-cell, activated|B-cell", "B-cell", "T-cell, activated", "mast cell|B-cell"])
+    assert read(tmp_path).classes == ("B-cell", "mast cell", "T-cell, activated")
+
+
+def test_stated_classes_are_never_split_and_settle_what_is_joined(tmp_path):
+    write(tmp_path, ["scab/rust", "scab", "rust", "n/a"])
+    assert read(tmp_path, classes=("scab", "rust", "scab/rust", "n/a")).task == ONE
+    assert names(read(tmp_path, classes=("scab", "rust", "n/a")))[0] == {"scab", "rust"}
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [" cat", "cat ", "\u00a0cat", "cat\u00a0", "\ufeffcat", "cat\u200b", "'cat'", '"cat"', "“cat”", "`cat`", "«cat»", "'cat", '"cat', "\tcat", "\u2003cat\u202f", "' cat '", "‘cat’"],
+)  # fmt: skip
+def test_quotes_and_spaces_belong_to_no_class_name_and_this_is_said(spelled, tmp_path):
+    write(tmp_path, ["cat", "dog", spelled, "dog"])
+    dataset = read(tmp_path)
+    assert (dataset.task, dataset.classes) == ("binary_classification", ("cat", "dog"))
+    told = [line for line in dataset.statements if line.startswith("Quotes and spaces are no part")]
+    place = "labels.csv, line 4, column label"
+    assert told == [f"Quotes and spaces are no part of a class name: {spelled!r} ({place}) is read as 'cat'."]
+
+
+def test_spaces_within_names_and_forms_of_unicode(tmp_path):
+    write(tmp_path, ["red cell", "red  cell", "red\u00a0cell", "é", unicodedata.normalize("NFD", "é")])
+    dataset = read(tmp_path)
+    assert dataset.classes == ("red cell", "é")
+    assert any("so in 1 more cell" in line for line in dataset.statements)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["Cat", "cat", "dog"], ["CAT", "cat", "Dog", "dog"], ["cell A", "cellA", "b"], ["ﬁsh", "fish", "x"], ["１", "1", "2"], ["1", "1.0", "2"], ["01", "1", "2"], ["no", "No", "yes"], ["Scab, mild", "scab, mild", "x"]],
+)  # fmt: skip
+def test_names_that_differ_in_case_and_the_like_are_asked_about_and_both_answers_work(cells, tmp_path):
+    write(tmp_path, cells)
+    error = refused(tmp_path)
+    assert "class names differ in spelling only" in error.what
+    merged, apart = cures(error)
+    assert len(read(tmp_path, **merged).classes) == len({sameness(cell) for cell in cells})
+    assert set(read(tmp_path, **apart).classes) == set(cells)
+    assert any("as data.classes spells them" in line for line in read(tmp_path, **merged).statements)
+
+
+def test_several_labels_that_differ_in_case(tmp_path):
+    write(tmp_path, ["Cat|dog", "cat", "dog"])
+    merged, apart = cures(refused(tmp_path))
+    assert names(read(tmp_path, **merged))[0] & names(read(tmp_path, **merged))[1]
+    assert len(read(tmp_path, **apart).classes) == 3
