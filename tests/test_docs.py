@@ -25,6 +25,7 @@ from foldwise.reporting.report import SECTIONS
 from foldwise.reporting.sections.verdict.answer import WARNINGS
 from foldwise.runs.folder import RunFolder
 from foldwise.study.configurations import configurations
+from foldwise.study.profiles import SlurmProfile
 from foldwise.study.reading import study_from_dict
 from foldwise.study.spec import DataSpec, Judging, Looking, Measuring, Robustness, Study, Validation
 from foldwise.study.training import AUGMENTS, Augment, Training
@@ -99,6 +100,7 @@ def test_the_bundle_in_the_docs_has_the_levels_that_it_says(tmp_path):
         ("judge", Judging),
         ("measure", Measuring),
         ("look", Looking),
+        ("slurm", SlurmProfile),
         ("robustness", Robustness),
         ("Augmentation", Augment),
     ],

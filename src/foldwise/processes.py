@@ -15,6 +15,8 @@ from types import FrameType
 
 import psutil
 
+SIGUSR1 = getattr(signal, "SIGUSR1", None)  # not on Windows
+
 
 @lru_cache(maxsize=1)
 def here() -> str:
@@ -58,9 +60,13 @@ def processor_name() -> str:
     return names[0].strip() if names else platform.processor() or platform.machine()
 
 
+class TimeIsUp(KeyboardInterrupt):
+    """SIGUSR1 has said that the time of this process is up; what is not done is to be continued by another one."""
+
+
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM, and a terminal that is closed, raise KeyboardInterrupt, as Ctrl-C does.
+    """SIGTERM, and a terminal that is closed, raise KeyboardInterrupt, as Ctrl-C does; SIGUSR1 raises `TimeIsUp`.
 
     Untouched outside the main thread, where Python forbids it.
     """
@@ -69,9 +75,9 @@ def sigterm_as_interrupt() -> Iterator[None]:
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise TimeIsUp if number == SIGUSR1 else KeyboardInterrupt
 
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    numbers = [signal.SIGTERM, *filter(None, (getattr(signal, "SIGHUP", None), SIGUSR1))]
     # What is ignored stays so: `nohup` asks for that.
     before = {
         number: signal.signal(number, interrupt)

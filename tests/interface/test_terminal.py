@@ -9,8 +9,10 @@ from rich.text import Text
 
 from foldwise.interface import observer, terminal
 from foldwise.interface.commands import run
+from foldwise.learning.training.estimate import Estimate
+from foldwise.pipeline.preflight import Costs
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.items import Item
+from foldwise.runs.items import Item, Rates
 from foldwise.runs.plan import Plan
 from foldwise.study.spec import Study
 from foldwise.text import broken, count, duration
@@ -65,14 +67,22 @@ def test_long_names_break_between_their_levels():
 
 
 def plan_of(number):
-    return Plan(tuple(Item(f"fit-{n}", "fit", (), f"x · fold {n}", {}) for n in range(number)), ())
+    return Plan(
+        tuple(Item(f"fit-{n}", "fit", (), f"x · fold {n}", {"configuration": "x"}) for n in range(number)), ()
+    )
 
 
 def test_the_estimate_is_divided_by_the_workers_that_will_run():
-    said = observer._estimate(720, 350, 2, plan_of(6))
-    assert said.startswith("about 6 min with 2 workers on this machine (12 min of one core); 350 MB")
-    assert "with 1 worker on" in observer._estimate(720, 350, 8, plan_of(1))
-    assert observer._estimate(3, 8, 2, plan_of(6)).startswith("less than a minute or so with 2 workers")
+    def said(core_s, memory_mb, workers, plan, **where):
+        of = {"x": Estimate(core_s / len(plan.items), 0.0, memory_mb, 1)}
+        rates = Rates(seconds_per_fit={"x": core_s / len(plan.items)})
+        return observer._estimate(Costs(of, (), rates, frozenset(), **where), workers, plan)
+
+    text = said(720, 350, 2, plan_of(6))
+    assert text.startswith("about 6 min with 2 workers on this machine (12 min of one core); 350 MB")
+    assert "2 workers on machines like this one (" in said(720, 350, 2, plan_of(6), elsewhere=True)
+    assert "with 1 worker on" in said(720, 350, 8, plan_of(1))
+    assert said(3, 8, 2, plan_of(6)).startswith("less than a minute or so with 2 workers")
 
 
 def finish(folder, number, status="done"):

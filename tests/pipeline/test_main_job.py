@@ -18,6 +18,7 @@ from typed import foldwise
 from foldwise.data.phantoms.catalogue import make
 from foldwise.interface import api
 from foldwise.runs.folder import RunFolder
+from foldwise.runs.launcher import Engine
 from foldwise.runs.launchers import LAUNCHERS, Inline
 
 SEGMENTATION = """
@@ -254,7 +255,7 @@ def test_the_python_names_do_the_same(tmp_path, study_file, monkeypatch):
         crews.append(crew)
         return Inline(crew, work)
 
-    monkeypatch.setitem(LAUNCHERS, "local", launch)  # what a run takes where nothing is said of it
+    monkeypatch.setitem(LAUNCHERS, "local", Engine(launch))  # what a run takes where nothing is said of it
     run = api.run(study_file(MULTILABEL), workers=3)
     assert [crew.workers for crew in crews] == [3]
     assert len(run.leaderboard) >= 1

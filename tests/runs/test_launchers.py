@@ -17,6 +17,7 @@ from foldwise.runs import launchers
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launcher import Crew
 from foldwise.runs.launchers import LAUNCHERS, Inline, LocalWorkers, default_workers
+from foldwise.runs.slurm import SlurmWorkers
 
 ROOM = """
 import os, signal, sys, time
@@ -43,8 +44,15 @@ class TestInline(LauncherContract):
 
 
 def test_every_row_of_the_table_keeps_it(tmp_path):
-    made = {name: type(row(Crew(tmp_path), print)) for name, row in LAUNCHERS.items()}
-    assert made == {"local": LocalWorkers, "inline": Inline}, "a new launcher needs a class above"
+    crew = Crew(RunFolder(tmp_path))
+    made = {name: type(row.make(crew, print)) for name, row in LAUNCHERS.items()}
+    keep_it = {"local": LocalWorkers, "inline": Inline, "slurm": SlurmWorkers}
+    assert made == keep_it, "a new launcher needs a class here or, as slurm, in a file of its own"
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_every_row_says_what_it_starts(tmp_path, name):
+    assert f"work {tmp_path}" in LAUNCHERS[name].make(Crew(RunFolder(tmp_path)), print).script()
 
 
 @pytest.fixture

@@ -162,11 +162,11 @@ def look(
         SpecError: a number, a loss or an epoch cannot be used.
         ItemsFailed: the look ended with an error.
     """
-    from foldwise.pipeline import pipeline
+    from foldwise.pipeline import looking
 
     beat = progress or (lambda _: None)
     folder = RunFolder.open(Path(run))
-    return pipeline.look(folder, fit, options, device=device, trust_code=trust_code, beat=beat)
+    return looking.look(folder, fit, options, device=device, trust_code=trust_code, beat=beat)
 
 
 def predict(

@@ -16,7 +16,7 @@ from foldwise.interface.commands.fit import fit
 from foldwise.interface.commands.judge import judge
 from foldwise.interface.commands.look import look
 from foldwise.interface.commands.report import predict, report
-from foldwise.interface.commands.run import check, run, status, work
+from foldwise.interface.commands.run import check, plan, run, status, work
 
 app = typer.Typer(
     name="foldwise",
@@ -33,7 +33,7 @@ REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, 
 REFUSALS |= {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
 # Each imports what it does when it is called: the pipeline takes seconds to import, and --help must not wait for it.
-COMMANDS = (check, run, fit, status, report, work, predict, judge, claims, look)
+COMMANDS = (check, plan, run, fit, status, report, work, predict, judge, claims, look)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(data_app, name="data")

@@ -43,6 +43,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self.display: Fetching | DecodingBar | Trying | RunProgress | None = None
+        self.waits: frozenset[str] = frozenset()  # items that no worker of this run can do
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +86,7 @@ class Terminal:
     def checked(self, prepared: Prepared, costs: Costs, workers: int) -> None:
         """Print the check, without the table of configurations."""
         self._close()
+        self.waits = costs.waits
         say_check(prepared, costs, workers=workers, brief=True)
 
     def done_already(self, prepared: Prepared, folder: RunFolder) -> None:
@@ -94,7 +96,7 @@ class Terminal:
 
     def working(self, folder: RunFolder) -> None:
         """Draw how far the run is."""
-        self._shown(RunProgress, folder).show()
+        self._shown(RunProgress, folder, self.waits).show()
 
     def stopping(self, folder: RunFolder) -> None:
         """Print how far it came, and that workers are waited for."""
@@ -157,7 +159,7 @@ def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = F
         shape += f" × {study.validate_.repeats} repeats"
     out.print()
     hang(out, Text("Plan:     "), Text(f"{shape} = {count(fits, 'fit')}{_shared(plan)}{_auxiliary(plan)}"))
-    hang(out, Text("Estimate: "), Text(_estimate(costs.seconds(plan), costs.memory_mb(), workers, plan)))
+    hang(out, Text("Estimate: "), Text(_estimate(costs, workers, plan)))
     if foreseen := _foreseen(prepared):
         hang(out, Text("Can tell: "), Text(foreseen))
     out.print()
@@ -180,13 +182,15 @@ def say_title(study: Study, out: Console | None = None) -> None:
     (out or console()).print(Text(study.title or study.study, "bold"))
 
 
-def _estimate(core_s: float, memory_mb: float, workers: int, plan: Plan) -> str:
+def _estimate(costs: Costs, workers: int, plan: Plan) -> str:
+    core_s, memory_mb = costs.seconds(plan), costs.memory_mb()
     workers = min(workers, len(plan.items))
     # Starting a worker takes seconds that no estimate has, so that less than a minute means little.
     takes = f"about {duration(core_s / workers)}" if core_s / workers >= 60 else "less than a minute or so"
     cores = f"{duration(core_s)} of one core" if core_s >= 1 else "less than 1 s of one core"
     memory = f"{memory_mb:,.0f} MB a worker beside the program itself"
-    return f"{takes} with {count(workers, 'worker')} on this machine ({cores}); {memory}"
+    where = "machines like this one" if costs.elsewhere else "this machine"
+    return f"{takes} with {count(workers, 'worker')} on {where} ({cores}); {memory}"
 
 
 def _plain(task: str) -> str:
@@ -241,6 +245,25 @@ def say_done_already(prepared: Prepared, folder: RunFolder) -> None:
     many = len(plan.items) > 1
     items = f"All {count(len(plan.items), 'item')} were" if many else "The item was"
     out.print(f"{items} done already{f' ({exceptions})' if exceptions else ''}.", markup=False)
+
+
+def say_planned(folder: RunFolder) -> None:
+    """Where the run folder is, and what comes next."""
+    counts = folder.status(folder.load_plan())
+    left = counts.waiting + counts.running
+    out = console()
+    out.print(f"Run folder: {folder.root}, {count(left, 'item')} to do", markup=False)
+    rows = (
+        (
+            "workers",
+            f"foldwise work {folder.root}",
+            "as many as you like, on any machine that sees the folder",
+        ),
+        ("how far", f"foldwise status {folder.root}", ""),
+        ("answer", f"foldwise report {folder.root}", "whenever you like"),
+    )
+    for what, command, note in rows if left else rows[2:]:
+        out.print(f"{what + ':':12}{command}{'    # ' + note if note else ''}", markup=False)
 
 
 def say_answer(folder: RunFolder, verdict: Verdict) -> None:

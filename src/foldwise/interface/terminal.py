@@ -152,13 +152,12 @@ class Trying(_Bar):
 class RunProgress:
     """The live display of a run that is running; a plain line now and then where the output is no terminal."""
 
-    def __init__(self, folder: RunFolder) -> None:
-        from foldwise.pipeline.devices import waiting_now
+    def __init__(self, folder: RunFolder, waits: frozenset[str] = frozenset()) -> None:
         from foldwise.runs.plan import without
 
-        self.folder, self.began, plan = folder, time.monotonic(), folder.load_plan()
-        self.plan = without(plan, waiting_now(folder, plan))  # others do what waits, here or never
-        done, failed = folder.settled()
+        self.folder, self.began = folder, time.monotonic()
+        done, failed = self.folder.settled()
+        self.plan = without(folder.load_plan(), waits - done - failed)  # others do what waits, here or never
         self.settled_before = self._settled_count(done, failed)
         self.last_line, self.last_settled = self.began, self.settled_before
         self.out = console()

@@ -14,8 +14,11 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE_SLIPS = {"gpu": "Write cuda for an NVIDIA GPU, mps for an Apple one. ", "cuda:0": "Write cuda. "}
 
 
-def refuse_device(device: str) -> None:
+def refuse_device(device: str, *, elsewhere: bool = False) -> None:
     """Refuse a device that is not here, before anything is done with it.
+
+    Args:
+        elsewhere: whether another machine is to have it.
 
     Raises:
         SpecError: there is no device of that name.
@@ -24,7 +27,7 @@ def refuse_device(device: str) -> None:
     if device not in DEVICES:
         cure = f"{DEVICE_SLIPS.get(device.lower(), '')}Known: {', '.join(DEVICES)}."
         raise SpecError(f"no device is called {device!r}", where="--device", cure=cure)
-    if device in ("cuda", "mps"):
+    if device in ("cuda", "mps") and not elsewhere:
         from foldwise.learning.training.devices import pick_device
 
         pick_device(device)
@@ -52,10 +55,14 @@ def waiting_now(folder: RunFolder, plan: Plan) -> frozenset[str]:
     return waiting_here(plan) - done - failed
 
 
-def all_settled(folder: RunFolder, plan: Plan) -> bool:
-    """Whether every item is done, failed, needs one that failed, or waits for a device that is not here."""
+def all_settled(folder: RunFolder, plan: Plan, *, elsewhere: bool = False) -> bool:
+    """Whether every item is done, failed, needs one that failed, or waits for a device that is not here.
+
+    Args:
+        elsewhere: whether it is done on other machines, so that no item waits for a device.
+    """
     done, failed = folder.settled()
     lost = {item.id for item in skipped(plan, failed)}
     left = {item.id for item in plan.items} - done - failed - lost
     # Devices are looked for only while something is left: that may import torch, which takes seconds.
-    return not left or left <= waiting_here(plan)
+    return not left or (not elsewhere and left <= waiting_here(plan))

@@ -1,39 +1,35 @@
 """The pipeline, written once: from a study file to a verdict, a report and a winner, whoever watches.
 
-The command line and the Python API call `check`, `run`, `finish` and `look`; they differ only in the `Observer`.
+The command line and the Python API call `check`, `plan`, `run` and `finish`; they differ only in the `Observer`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from foldwise.data.cache.packed import Packed
 from foldwise.data.public.getting import fetch_source
-from foldwise.errors import ItemsFailed, RunError, choose
+from foldwise.errors import RunError, choose
 from foldwise.foreign import refuse_strange
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of
-from foldwise.judging.verdict import Verdict, read_verdict
+from foldwise.judging.verdict import Verdict
 from foldwise.pipeline.devices import all_settled, refuse_device
 from foldwise.pipeline.hand_over import hand_over
 from foldwise.pipeline.preflight import Costs, preflight
 from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
-from foldwise.pipeline.worker import code_named, do_item, work
+from foldwise.pipeline.worker import work
 from foldwise.reporting.report import write_report
 from foldwise.reporting.report_data import ReportData, gather
-from foldwise.runs.folder import RunFolder, read_json
-from foldwise.runs.items import Item
-from foldwise.runs.landscapes import check_epochs, finely, fit_to_look_at, landscape_of
-from foldwise.runs.launcher import Crew, Launcher
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.launcher import Crew, Engine, Launcher
 from foldwise.runs.launchers import LAUNCHERS, default_workers
-from foldwise.runs.leases import Beat
 from foldwise.study.own_code import own_names
 from foldwise.study.reading import StudyFile
-from foldwise.study.spec import Looking
-from foldwise.study.trusted_code import refuse_untrusted, trusted, trusting
+from foldwise.study.trusted_code import trusted, trusting
 
 
 class Observer(Protocol):
@@ -132,32 +128,94 @@ def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFo
 
 
 def _run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFolder, Verdict]:
-    refuse_device(options.device)
-    launch = choose(LAUNCHERS, options.launcher, "launcher", where="--launcher")
-    if options.fetch:
-        fetch(file, observer)
-    prepared = prepare(file, progress=observer.decoding)
-    folder, threads = RunFolder(run_root(file, options.out)), prepared.study.threads
+    engine = engine_of(options)
+    prepared, crew = _laid_out(file, options, observer)
+    # Only an inline launcher does the work here; the local one starts processes of `foldwise work`.
+    launcher = engine.make(crew, lambda log: work(crew.folder, device=crew.device, log=log))
+    drive(crew.folder, launcher, observer, elsewhere=engine.elsewhere)
+    if prepared.external is not None:
+        here = "auto" if engine.elsewhere else options.device
+        _score_external(crew.folder, prepared.external.packed, here)
+    verdict = finish(crew.folder)
+    observer.judged(crew.folder, verdict)
+    return crew.folder, verdict
+
+
+def plan(file: StudyFile, options: RunOptions, observer: Observer) -> RunFolder:
+    """Check a study and lay its run folder out, for workers that somebody else starts; nothing is trained."""
+    with trusting(own_names_of(file)):
+        _, crew = _laid_out(file, options, observer)
+    return crew.folder
+
+
+def script(file: StudyFile, options: RunOptions, observer: Observer) -> str:
+    """What a run would start, as text to be kept; nothing is written into a run folder."""
+    engine = engine_of(options)
+    with trusting(own_names_of(file)):
+        prepared = _prepared(file, options, observer)
+        costs = preflight(prepared, device=options.device, elsewhere=engine.elsewhere, trying=observer.trying)
+        return engine.make(_crew(prepared, options, costs), lambda log: None).script()
+
+
+def engine_of(options: RunOptions) -> Engine:
+    """Where the workers of a run are.
+
+    Raises:
+        SpecError: there is no such engine, or no device of that name.
+        MissingExtra: this machine, which does the work, has no such device.
+    """
+    engine = choose(LAUNCHERS, options.launcher, "launcher", where="--on")
+    refuse_device(options.device, elsewhere=engine.elsewhere)
+    return engine
+
+
+def _laid_out(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[Prepared, Crew]:
+    """A study that was checked and whose run folder is laid out, and the workers that it asks for."""
+    engine, costs = engine_of(options), None
+    prepared = _prepared(file, options, observer)
+    folder = RunFolder(run_root(file, options.out))
     refuse_strange(folder.root)
-    workers = options.workers or default_workers(options.device, threads)
     if options.retry:  # before it is asked what is left, since failed items count as settled
         folder.retry()
-    if all_settled(folder, prepared.plan):
+    if all_settled(folder, prepared.plan, elsewhere=engine.elsewhere):
         observer.done_already(prepared, folder)
     else:
-        observer.checked(
-            prepared, preflight(prepared, device=options.device, trying=observer.trying), workers
-        )
+        costs = preflight(prepared, device=options.device, elsewhere=engine.elsewhere, trying=observer.trying)
+        observer.checked(prepared, costs, _crew(prepared, options, costs).workers)
     # Not before everything was tried: a study that cannot run leaves no run folder behind.
     lay_out(prepared, folder.root)
-    crew = Crew(folder, workers, options.device, threads, trust_code=bool(trusted()))
-    # Only an inline launcher does the work here; the local one starts processes of `foldwise work`.
-    drive(folder, launch(crew, lambda log: work(folder, device=options.device, log=log)), observer)
-    if prepared.external is not None:
-        _score_external(folder, prepared.external.packed, options.device)
-    verdict = finish(folder)
-    observer.judged(folder, verdict)
-    return folder, verdict
+    return prepared, _crew(prepared, options, costs)
+
+
+def _prepared(file: StudyFile, options: RunOptions, observer: Observer) -> Prepared:
+    if options.fetch:
+        fetch(file, observer)
+    return prepare(file, progress=observer.decoding)
+
+
+def _crew(prepared: Prepared, options: RunOptions, costs: Costs | None) -> Crew:
+    """The workers of a run; of what is done already, no memory is foretold."""
+    study, profile = prepared.study, prepared.file.study.slurm
+    if LAUNCHERS[options.launcher].elsewhere:
+        bearable = min(profile.workers * profile.fits_per_gpu, len(prepared.plan.items))
+    else:
+        bearable = default_workers(options.device, study.threads)
+    return Crew(
+        RunFolder(run_root(prepared.file, options.out)),
+        options.workers or bearable,
+        options.device,
+        study.threads,
+        trust_code=bool(trusted()),
+        memory_mb=costs.memory_mb() + _pixels_mb(prepared) if costs else 0.0,
+        reads=(prepared.dataset.root.resolve(),),
+        profile=profile,
+    )
+
+
+def _pixels_mb(prepared: Prepared) -> float:
+    """What a worker that keeps all pixels in memory needs for them."""
+    in_memory = any(row.training.cache == "memory" for row in prepared.configurations)
+    return prepared.packed.num_bytes / 1e6 if in_memory else 0.0
 
 
 def _score_external(folder: RunFolder, packed: Packed, device: str) -> None:
@@ -188,18 +246,20 @@ def run_root(file: StudyFile, out: Path | None) -> Path:
     return out or Path("runs") / "-".join([file.study.study, *file.variants])
 
 
-def drive(folder: RunFolder, launcher: Launcher, observer: Observer) -> None:
+def drive(folder: RunFolder, launcher: Launcher, observer: Observer, *, elsewhere: bool = False) -> None:
     """Have workers do the items of a run until every one is done, failed or skipped.
 
     Raises:
         RunError: workers died again and again while work was left; or another run changed the plan meanwhile.
     """
-    if all_settled(folder, folder.load_plan()):
+    if all_settled(folder, folder.load_plan(), elsewhere=elsewhere):
         return
-    launcher.run(finished=_finished(folder), tick=observer.working, stopping=observer.stopping)
+    launcher.run(
+        finished=_finished(folder, elsewhere=elsewhere), tick=observer.working, stopping=observer.stopping
+    )
 
 
-def _finished(folder: RunFolder) -> Callable[[], bool]:
+def _finished(folder: RunFolder, *, elsewhere: bool = False) -> Callable[[], bool]:
     """Whether all items are settled; refuses to wait for items which are no longer planned."""
     plan = folder.load_plan()
     items = {item.id for item in plan.items}
@@ -216,7 +276,7 @@ def _finished(folder: RunFolder) -> Callable[[], bool]:
                 cure="Wait for the other run and start this one again, or give each its own --out.",
             )
         seen = now
-        return all_settled(folder, plan)
+        return all_settled(folder, plan, elsewhere=elsewhere)
 
     return finished
 
@@ -233,68 +293,3 @@ def judged_now(folder: RunFolder) -> ReportData:
     """What is done now, judged for the report; nothing is written into the run folder."""
     verdict, rows = verdict_now(folder)
     return gather(folder, verdict, curves_of(rows, verdict))
-
-
-def look(
-    folder: RunFolder,
-    fit: str | None,
-    options: Mapping[str, Any],
-    *,
-    device: str = "auto",
-    trust_code: bool = False,
-    beat: Beat,
-) -> Path:
-    """Look inside the training of one fit that is done, and write the report again; the folder of the look.
-
-    A look that was done already is not done again.
-
-    Args:
-        fit: (the beginning of) its id; the winner's first fold where None.
-        options: what of `look` in the study is to be otherwise: epochs, points, directions, images, losses.
-        device: the device for settings that say `auto`.
-        trust_code: whether own code that the run folder names may be run; losses that `options` name may.
-        beat: called with what is being done.
-
-    Raises:
-        RunError: the run has no winner and no fit is named, or the fit is not one, or not done; or it needs own code.
-        SpecError: an option cannot be used: a number, a loss that does not exist or fit, or an epoch that never was.
-        ItemsFailed: the look ended with an error.
-    """
-    refuse_device(device)
-    stated = own_names(finely(Looking(), {"losses": options.get("losses")}).model_dump(mode="json"))
-    with trusting(stated | (code_named(folder) if trust_code else frozenset())):
-        return _look(folder, fit, options, device=device, beat=beat)
-
-
-def _look(folder: RunFolder, fit: str | None, options: Mapping[str, Any], *, device: str, beat: Beat) -> Path:
-    item = _landscape(folder, fit, options)
-    refuse_untrusted(own_names(item.settings), where=str(folder.root))
-    before = folder.result(item.id)
-    if before is None or before["status"] != "done":
-        if before is not None:
-            folder.retry({item.id})
-        do_item(folder, item, device=device, beat=beat)
-    result = folder.result(item.id) or {}
-    if result["status"] == "failed":
-        raise ItemsFailed(result["error"]["message"], where=item.title)
-    finish(folder)
-    return folder.done(item.id)
-
-
-def _landscape(folder: RunFolder, fit: str | None, options: Mapping[str, Any]) -> Item:
-    """The look as an item, which need not be in the plan of the run."""
-    plan, study = folder.load_plan(), folder.load_study()
-    done, _ = folder.settled()
-    fits = [item for item in plan.items if item.kind == "fit"]
-    answer = read_verdict(folder.verdict).answer if folder.verdict.is_file() else None
-    winner = answer.configuration if answer else None
-    chosen = fit_to_look_at(fits, fit, winner=winner, done=done, run=str(folder.root))
-    detail = finely(study.look or Looking(), options)
-    check_epochs(detail, last=len((folder.result(chosen.id) or {}).get("epochs", ())))
-    if detail.losses != "auto":
-        from foldwise.insight.landscape.criteria import check_losses
-
-        classes = len(read_json(folder.done(chosen.id) / "model.json")["classes"])
-        check_losses(detail.losses, task=chosen.settings["task"], num_classes=classes, where="look.losses")
-    others = [item for item in fits if item.id in done]
-    return landscape_of(chosen, others, detail, metric=study.judge.metric)

@@ -40,6 +40,7 @@ class Costs:
     notes: tuple[str, ...]
     rates: Rates
     waits: frozenset[str]  # ids of items that ask for a device which is not here
+    elsewhere: bool = False  # whether other machines do the work
 
     def seconds(self, plan: Plan) -> float:
         """Worker-seconds of what this machine can do; shared features and pretraining are counted once."""
@@ -51,12 +52,17 @@ class Costs:
 
 
 def preflight(
-    prepared: Prepared, *, device: str = "auto", trying: Callable[[int, int], None] | None = None
+    prepared: Prepared,
+    *,
+    device: str = "auto",
+    elsewhere: bool = False,
+    trying: Callable[[int, int], None] | None = None,
 ) -> Costs:
     """Build every configuration once, so that a wrong name, option, file or device is found before any training.
 
     Args:
         device: for settings that say auto.
+        elsewhere: whether other machines do the work, so that it does not matter which devices are here.
         trying: called with how many configurations are tried, and of how many.
 
     Raises:
@@ -70,9 +76,10 @@ def preflight(
     # As workers are limited, so that a step tried here takes as long as one of theirs.
     torch.set_num_threads(prepared.study.threads)
     _check_metrics(prepared)
-    waits = waiting_here(prepared.plan)
-    for wanted in {configuration.training.device for configuration in prepared.configurations if not waits}:
-        pick_device(wanted, device)
+    waits = frozenset() if elsewhere else waiting_here(prepared.plan)
+    if not waits and not elsewhere:
+        for wanted in {configuration.training.device for configuration in prepared.configurations}:
+            pick_device(wanted, device)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     costs, notes = _tried(prepared, smallest, trying or (lambda done, total: None))
     notes += [code.sentence for code in own_code_of(prepared)]
@@ -81,7 +88,7 @@ def preflight(
     _check_measured(prepared)
     _check_baselines(prepared)
     _check_look(prepared)
-    return Costs(costs, tuple(dict.fromkeys(notes)), _rates(prepared, costs, smallest), waits)
+    return Costs(costs, tuple(dict.fromkeys(notes)), _rates(prepared, costs, smallest), waits, elsewhere)
 
 
 def _rates(prepared: Prepared, costs: Mapping[str, Estimate], smallest: Split) -> Rates:

@@ -125,7 +125,7 @@ def refuse(audited: Audit) -> None:
 def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     """Write what was asked and what was read into the run folder; items already done there stay done."""
     folder = RunFolder(root)
-    root.mkdir(parents=True, exist_ok=True)
+    folder.logs.mkdir(parents=True, exist_ok=True)  # clusters write logs only where the folder is there
     clean_up(folder)
     with written_whole(folder.study_file) as scratch:
         scratch.write_bytes(prepared.file.source.data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import random
 import re
 import shutil
@@ -23,12 +24,16 @@ from typing import Any
 from foldwise.errors import FoldwiseError, MissingExtra, RunError
 from foldwise.learning.job import Job
 from foldwise.pipeline.devices import all_settled, waiting_here
+from foldwise.processes import host
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import KINDS, Item, failure, label
+from foldwise.runs.launcher import Crew
+from foldwise.runs.launchers import LocalWorkers
 from foldwise.runs.leases import Beat, Lease, acquire
 from foldwise.runs.plan import Plan, ready
+from foldwise.runs.slurm_queue import job_here
 from foldwise.study.own_code import own_names
-from foldwise.study.trusted_code import refuse_untrusted
+from foldwise.study.trusted_code import refuse_untrusted, trusted
 
 POLL_S = 0.5
 NUM_LISTED = 6
@@ -170,6 +175,20 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object
             break  # what is ready may have changed
         else:
             time.sleep(POLL_S * random.uniform(0.8, 1.6))
+
+
+def work_together(folder: RunFolder, workers: int, *, device: str = "auto") -> None:
+    """Several workers on this machine, which share its GPU, until nothing is left that they can do.
+
+    Raises:
+        RunError: all of them ended, or were killed again and again, while work was left.
+    """
+    crew = Crew(folder, workers, device, folder.load_study().threads, trust_code=bool(trusted()))
+    plan = folder.load_plan()
+    # Their logs lie beside those of other machines and jobs.
+    job = job_here()
+    log = f"worker-{job['job']}" if job else f"worker-{host()}-{os.getpid()}"
+    LocalWorkers(crew, log=log).run(finished=lambda: all_settled(folder, plan))
 
 
 def _why(result: dict[str, Any]) -> str:

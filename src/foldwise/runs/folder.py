@@ -91,6 +91,7 @@ class RunFolder:
     results = _File("results.csv")  # one row per configuration
     scores = _File("scores.csv")  # one row per scored image
     winner = _File("winner")  # the model, ready for prediction
+    logs = _File("logs")  # what workers said
     external = _File(
         "external"
     )  # the cases of an external set, and what each chosen configuration says of them
@@ -118,7 +119,7 @@ class RunFolder:
 
     def log(self, worker: str) -> Path:
         """What a worker said."""
-        return self.root / "logs" / f"{worker}.txt"
+        return self.logs / f"{worker}.txt"
 
     def save_study(self, study: Study) -> None:
         """Write the study as it was read, whole."""

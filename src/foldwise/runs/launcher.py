@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from foldwise.runs.folder import RunFolder
+from foldwise.study.profiles import NO_PROFILE, SlurmProfile
 
 Tick = Callable[[RunFolder], object]
 Log = Callable[[str], object]
@@ -22,6 +24,9 @@ class Crew:
         device: the device for settings that say `auto`.
         threads: CPU threads of each.
         trust_code: whether they may run the own code that the plan names.
+        memory_mb: what is foretold for each, beside the program itself, in 10^6 bytes.
+        reads: folders that they read beside the run and the cache.
+        profile: what a cluster is asked for.
     """
 
     folder: RunFolder
@@ -29,10 +34,16 @@ class Crew:
     device: str = "auto"
     threads: int = 1
     trust_code: bool = False
+    memory_mb: float = 0.0
+    reads: tuple[Path, ...] = ()
+    profile: SlurmProfile = NO_PROFILE
 
 
 class Launcher(Protocol):
     """What starts the workers of one run; `LauncherContract` in the tests is what any launcher must pass."""
+
+    def script(self) -> str:
+        """What is started, as text that can be kept and started by hand."""
 
     def run(
         self, *, finished: Callable[[], bool], tick: Tick | None = None, stopping: Tick | None = None
@@ -48,3 +59,16 @@ class Launcher(Protocol):
             RunError: all workers ended, or were killed again and again, while work was left.
             KeyboardInterrupt: Ctrl-C or SIGTERM; what is in progress is given back.
         """
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A row of the table of launchers.
+
+    Attributes:
+        make: a launcher of what a run asks for, and of what a worker does in this process.
+        elsewhere: whether workers are on other machines, so that what this one has says nothing of theirs.
+    """
+
+    make: Callable[[Crew, Work], Launcher]
+    elsewhere: bool = False

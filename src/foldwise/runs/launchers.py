@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -13,14 +14,17 @@ import psutil
 
 from foldwise.errors import RunError
 from foldwise.processes import sigterm_as_interrupt
-from foldwise.runs.launcher import Crew, Launcher, Tick, Work
+from foldwise.runs.launcher import Crew, Engine, Tick, Work
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, release_all_of, release_dead
+from foldwise.runs.slurm import SlurmWorkers
+from foldwise.runs.slurm_queue import TIME_IS_UP
 
 POLL_S = 0.2
 GRACE_S = 10.0  # between asking a worker to stop and making it
 FAREWELL_S = 5.0  # for workers to see by themselves that nothing is left
 MEMORY_PER_WORKER = 1.5e9  # bytes; torch alone takes half of it
 NUM_LAST_LINES = 12
+STOPPED = (TIME_IS_UP, 130)  # exit codes of a worker that was told to stop
 
 
 def default_workers(device: str, threads: int) -> int:
@@ -45,10 +49,16 @@ class LocalWorkers:
         crew: how many, for which run; threads are set before a worker imports torch, which reads them only then.
         command: worker number -> command line; `foldwise work` by default.
         grace_s: how long a worker that is asked to stop may take.
+        log: what their logs are called, with a number behind it.
     """
 
     def __init__(
-        self, crew: Crew, *, command: Callable[[int], Sequence[str]] | None = None, grace_s: float = GRACE_S
+        self,
+        crew: Crew,
+        *,
+        command: Callable[[int], Sequence[str]] | None = None,
+        grace_s: float = GRACE_S,
+        log: str = "worker",
     ) -> None:
         self.crew, self.folder, self.grace_s = crew, crew.folder, grace_s
         # Without the current folder among those that modules come from, so that nothing in it passes for a library.
@@ -64,7 +74,12 @@ class LocalWorkers:
         ]
         work += ["--trust-code"] if crew.trust_code else []
         self.command = command or (lambda number: [*work, "--worker-index", str(number)])
+        self.log = log
         self.running: dict[int, subprocess.Popen[bytes]] = {}
+
+    def script(self) -> str:
+        """The command of every worker, a line each."""
+        return "".join(f"{shlex.join(self.command(number))}\n" for number in range(self.crew.workers))
 
     def run(
         self, *, finished: Callable[[], bool], tick: Tick | None = None, stopping: Tick | None = None
@@ -91,7 +106,7 @@ class LocalWorkers:
                 clean_up(self.folder)
 
     def _start(self, number: int) -> None:
-        log = self.folder.log(f"worker-{number}")
+        log = self.folder.log(f"{self.log}-{number}")
         log.parent.mkdir(parents=True, exist_ok=True)
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         threads = dict.fromkeys(names, str(self.crew.threads))
@@ -115,7 +130,8 @@ class LocalWorkers:
                 if status is None:
                     continue
                 del self.running[number]
-                if status < 0 and not finished():  # killed, often for its memory; its item goes to the next
+                # Killed, often for its memory, or told to stop by another than us; its item goes to the next.
+                if (status < 0 or status in STOPPED) and not finished():
                     deaths += 1
                     self._start(number)
             if self._num_settled() > settled:
@@ -137,7 +153,7 @@ class LocalWorkers:
             raise RunError(
                 f"all workers ended while work was left\n{self._last_lines()}",
                 where=str(self.folder.root),
-                cure=f"See {self.folder.log('worker-0').parent}; mend the cause and run again: what is done stays done.",
+                cure=f"See {self.folder.logs}; mend the cause and run again: what is done stays done.",
             )
 
     def _num_settled(self) -> int:
@@ -145,7 +161,7 @@ class LocalWorkers:
         return len(done) + len(failed)
 
     def _last_lines(self) -> str:
-        logs = [self.folder.log(f"worker-{number}") for number in range(self.crew.workers)]
+        logs = [self.folder.log(f"{self.log}-{number}") for number in range(self.crew.workers)]
         newest = max((log for log in logs if log.exists()), key=lambda log: log.stat().st_mtime, default=None)
         lines = newest.read_text(encoding="utf-8", errors="replace").splitlines() if newest else []
         return "\n".join(f"  | {line}" for line in lines[-NUM_LAST_LINES:]) or "  | (they said nothing)"
@@ -186,6 +202,10 @@ class Inline:
     def __init__(self, crew: Crew, work: Work) -> None:
         self.folder, self.work = crew.folder, work
 
+    def script(self) -> str:
+        """The command that does the same."""
+        return f"{shlex.join(['foldwise', 'work', str(self.folder.root)])}\n"
+
     def run(
         self, *, finished: Callable[[], bool], tick: Tick | None = None, stopping: Tick | None = None
     ) -> None:
@@ -219,8 +239,8 @@ class Inline:
                 clean_up(self.folder)
 
 
-# A row makes a launcher of what a run asks for and of what a worker does in this process.
-LAUNCHERS: dict[str, Callable[[Crew, Work], Launcher]] = {
-    "local": lambda crew, work: LocalWorkers(crew),
-    "inline": Inline,
+LAUNCHERS: dict[str, Engine] = {
+    "local": Engine(lambda crew, work: LocalWorkers(crew)),
+    "inline": Engine(Inline),
+    "slurm": Engine(lambda crew, work: SlurmWorkers(crew), elsewhere=True),
 }

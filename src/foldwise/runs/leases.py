@@ -24,6 +24,7 @@ from foldwise.processes import here, started, text_of
 from foldwise.runs.folder import RunFolder, last_progress, read_json, write_json, written_whole
 from foldwise.runs.items import failure, label
 from foldwise.runs.plan import Plan
+from foldwise.runs.slurm_queue import job_here
 from foldwise.storage import is_abandoned
 
 LEASE_S = 180.0  # network file systems may hide a change for a minute
@@ -71,7 +72,7 @@ def acquire(
     attempts = folder.attempts(item_id)
     if attempts and not _is_over(attempts[-1], sightings, lease_s):
         return None
-    deaths = [attempt for attempt in attempts if not (attempt / "released").exists()]
+    deaths = [attempt for attempt in attempts if _is_death(attempt)]
     if len(deaths) >= MAX_ATTEMPTS:
         _give_up(folder, item_id, deaths)
         return None
@@ -93,13 +94,14 @@ def _take(attempt: Path) -> bool:
     draft.mkdir()
     pid = os.getpid()
     me = {"host": here(), "name": socket.gethostname(), "pid": pid, "started": started(pid), "nonce": nonce}
+    me |= {"slurm": job} if (job := job_here()) else {}
     write_json(draft / "owner.json", me)
     try:
         draft.rename(attempt)  # never over another: a folder that is not empty is not replaced
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
         # A network file system may report a failure after it has renamed.
-        return (_owner(attempt) or {}).get("nonce") == nonce
+        return (owner_of(attempt) or {}).get("nonce") == nonce
     return True
 
 
@@ -131,17 +133,23 @@ class Lease:
         mark_released(self.attempt)
 
 
-def mark_released(attempt: Path) -> None:
-    """Say that an attempt is over and that nobody died of it."""
+def mark_released(attempt: Path, *, died: str = "") -> None:
+    """Say that an attempt is over, and what its worker died of; nothing where that says nothing of the item."""
     with suppress(OSError):  # the leases were put away, or the disk is full: then the lease runs out
-        (attempt / "released").touch()
+        (attempt / "released").write_text(died, encoding="utf-8")
+
+
+def _is_death(attempt: Path) -> bool:
+    """Whether the worker of an attempt that is over died of it, as far as anyone knows."""
+    released = attempt / "released"
+    return not released.exists() or bool(text_of(released))
 
 
 def release_all_of(folder: RunFolder, pids: set[int]) -> None:
     """Release what processes of this machine held that were stopped on purpose. Only after they have ended."""
     for item_id in folder.beats():
         for attempt in folder.attempts(item_id)[-1:]:
-            owner = _owner(attempt)
+            owner = owner_of(attempt)
             if owner and owner["host"] == here() and owner["pid"] in pids:
                 mark_released(attempt)
 
@@ -165,16 +173,16 @@ def _is_over(attempt: Path, sightings: Sightings, lease_s: float) -> bool:
 
 def _died_here(attempt: Path) -> bool:
     """Whether its owner was a process of this machine that has ended."""
-    owner = _owner(attempt)
+    owner = owner_of(attempt)
     return bool(owner and owner["host"] == here() and started(owner["pid"]) != owner["started"])
 
 
 def _give_up(folder: RunFolder, item_id: str, deaths: list[Path]) -> None:
     last = next((words for words in map(last_progress, reversed(deaths)) if words), None)
     where = f"; its last words were {last}" if last else ""
-    message = (
-        f"the worker that did this died {len(deaths)} times{where}. Most often the machine was out of memory."
-    )
+    recorded = next(filter(None, (text_of(attempt / "released") for attempt in reversed(deaths))), None)
+    cause = f"The last one {recorded}." if recorded else "Most often the machine was out of memory."
+    message = f"the worker that did this died {len(deaths)} times{where}. {cause}"
     item = next((item for item in folder.load_plan().items if item.id == item_id), None)
     about = label(item) if item else {"item": item_id}
     scratch = folder.scratch(item_id, uuid.uuid4().hex[:8])
@@ -183,7 +191,8 @@ def _give_up(folder: RunFolder, item_id: str, deaths: list[Path]) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _owner(attempt: Path) -> dict[str, Any] | None:
+def owner_of(attempt: Path) -> dict[str, Any] | None:
+    """Who has, or had, an attempt: machine, process, and job; None where its record is gone."""
     path = attempt / "owner.json"
     if not path.is_file():
         return None

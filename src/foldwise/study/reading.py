@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from foldwise.errors import SpecError
 from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, is_bundle, spelled_out
+from foldwise.study.profiles import lay_profile
 from foldwise.study.ranges import find_too_many, find_too_many_fits
 from foldwise.study.spec import Study
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
@@ -48,12 +49,19 @@ class StudyFile:
         return self.source.where(keys)
 
 
-def open_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str] = ()) -> StudyFile:
+def open_study(
+    path: Path,
+    overrides: Sequence[str] = (),
+    variants: Sequence[str] = (),
+    *,
+    profile: tuple[str, Sequence[str]] = ("", ()),
+) -> StudyFile:
     """A study file, read and checked.
 
     Args:
         overrides: changes such as ``train.epochs=2``; the value is YAML. They come after the variants.
         variants: names of variants of the file, in the order in which they are laid over it.
+        profile: the name of an engine, and what is stated of it beside the study; see `lay_profile`.
 
     Raises:
         SpecError: every error at once, each with its place, the line, and a cure.
@@ -63,6 +71,7 @@ def open_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str
     apply_variants(source, variants)
     # Last, so that what is typed at a command counts more than any file.
     override(source, overrides)
+    lay_profile(source, *profile)
     study, more_errors = _checked(source.value, base=path.resolve().parent)
     errors = [*source.errors, *errors, *more_errors]
     if study is None or errors:

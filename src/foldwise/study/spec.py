@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from foldwise.study import ranges
+from foldwise.study.profiles import NO_PROFILE, SlurmProfile
 from foldwise.study.training import Cache, Choice, Node, Task
 from foldwise.study.validation_errors import InvalidValue, shown
 
@@ -264,5 +265,7 @@ class Study(Node):
     baselines: tuple[Choice, ...] = ()
     measure: Measuring | None = None
     look: Annotated[Looking | None, BeforeValidator(_look_or_none)] = None
+    # Where it is run changes no result, and no command is ever read from a run folder: no part of what is recorded.
+    slurm: SlurmProfile = Field(default=NO_PROFILE, exclude=True)
     # Laid over the rest when the file is read, so they are no part of what is run.
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)

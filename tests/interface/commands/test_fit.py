@@ -12,7 +12,7 @@ from foldwise.interface import cli
 from foldwise.interface.commands.fit import HELP, Fit
 from foldwise.pipeline import preparing
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.launchers import LAUNCHERS, Inline
+from foldwise.runs.launchers import LAUNCHERS
 from foldwise.study.reading import open_study
 
 OPTIONS = "--data gels --head multi --optimizer adam --learning-rate 0.01 --batch-size 8 --epochs 1 --folds 2 --size 24 --channels gray --group group --workers 1"  # fmt: skip
@@ -22,7 +22,7 @@ OPTIONS = "--data gels --head multi --optimizer adam --learning-rate 0.01 --batc
 def foldwise(monkeypatch, capsys, tmp_path):
     """Runs a command in a folder with pictures of gels, items in this process: (exit code, output, errors)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(LAUNCHERS, "local", Inline)
+    monkeypatch.setitem(LAUNCHERS, "local", LAUNCHERS["inline"])
     make("gels", tmp_path / "gels", images=24, size=32, difficulty=0.2, seed=0)
 
     def run(*arguments):

@@ -51,7 +51,7 @@ def look(  # noqa: PLR0913 - each is an option
     trust_code: TrustCode = False,
 ) -> None:
     """Train one fit once more and look inside: loss surfaces, curvature, layers, activation maps."""
-    from foldwise.pipeline import pipeline
+    from foldwise.pipeline import looking
     from foldwise.runs.folder import RunFolder
 
     folder = RunFolder.open(run)
@@ -62,10 +62,10 @@ def look(  # noqa: PLR0913 - each is an option
         "images": _number(images, "--images", "a whole number or auto"),
         "losses": losses,
     }
-    with LookProgress() as looking:
-        done = pipeline.look(folder, fit, options, device=device, trust_code=trust_code, beat=looking.show)
+    with LookProgress() as progress:
+        done = looking.look(folder, fit, options, device=device, trust_code=trust_code, beat=progress.show)
     # A look that was done before says nothing of how far it is.
-    say_look(folder, done, fresh=looking.has_spoken)
+    say_look(folder, done, fresh=progress.has_spoken)
 
 
 def _numbers(text: str | None) -> int | list[int] | None:

@@ -1,4 +1,4 @@
-"""`foldwise check`, `run`, `status` and `work`: a study from its file to the answer; how far it is; and its items, by hand or all."""
+"""`foldwise check`, `plan`, `run`, `status` and `work`: a study from its file to the answer; how far it is; and its items, by hand or all."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foldwise.errors import ItemsFailed
-from foldwise.interface.observer import Terminal, fail_if_items_failed, say_check
+from foldwise.interface.observer import Terminal, fail_if_items_failed, say_check, say_planned
 from foldwise.interface.terminal import Device, RunPath, TrustCode, console
+from foldwise.runs.slurm_queue import TIME_IS_UP
 from foldwise.text import count
 
 if TYPE_CHECKING:
@@ -31,11 +32,27 @@ Workers = Annotated[
 ]
 Retry = Annotated[bool, typer.Option("--retry", help="Try failed items again.")]
 NoFetch = Annotated[bool, typer.Option("--no-fetch", help="Download no data set.")]
-Launcher = Annotated[
-    str, typer.Option(metavar="NAME", help="local: processes here; inline: in this process, to debug.")
+On = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        "--launcher",
+        metavar="NAME",
+        help="local: processes here; slurm: jobs of a cluster; inline: in this process, to debug.",
+    ),
 ]
+Profile = Annotated[
+    list[str],
+    typer.Option(
+        "--profile", metavar="KEY=VALUE or FILE", help="What a cluster is asked for, e.g. partition=gpu."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be started, and start nothing.")]
 ItemId = Annotated[
     str | None, typer.Argument(metavar="[ITEM]", help="One item, by (the beginning of) its id.")
+]
+AtATime = Annotated[
+    int, typer.Option("--workers", min=1, help="Processes at a time, which share the GPU of this machine.")
 ]
 WorkerIndex = Annotated[int, typer.Option(hidden=True)]  # tells workers of a run apart in a list of processes
 
@@ -58,6 +75,28 @@ def check(
     say_check(prepared, costs, workers=default_workers("auto", prepared.study.threads))
 
 
+def plan(  # noqa: PLR0913 - every one is an option of the command
+    study: StudyPath,
+    out: Out = None,
+    set_: Set = [],  # noqa: B006 - typer wants the default value itself
+    variant: Variant = [],  # noqa: B006
+    phantom: Phantom = False,
+    quick: Quick = False,
+    retry: Retry = False,
+    no_fetch: NoFetch = False,
+) -> None:
+    """Check, and lay the run folder out for workers that you start yourself. Trains nothing."""
+    from foldwise.pipeline import pipeline
+    from foldwise.study.reading import open_study
+
+    file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))
+    # As for a cluster: whoever works may have devices that this machine has not.
+    options = pipeline.RunOptions(out, launcher="slurm", retry=retry, fetch=not no_fetch)
+    with Terminal() as terminal:
+        folder = pipeline.plan(file, options, terminal)
+    say_planned(folder)
+
+
 def run(  # noqa: PLR0913 - every one is an option of the command
     study: StudyPath,
     out: Out = None,
@@ -69,14 +108,20 @@ def run(  # noqa: PLR0913 - every one is an option of the command
     quick: Quick = False,
     retry: Retry = False,
     no_fetch: NoFetch = False,
-    launcher: Launcher = "local",
+    on: On = "local",
+    profile: Profile = [],  # noqa: B006
+    dry_run: DryRun = False,
 ) -> None:
     """Check, train what is not done yet, judge and report. Call it again to go on after an interrupt."""
     from foldwise.pipeline import pipeline
     from foldwise.study.reading import open_study
 
-    file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))
-    options = pipeline.RunOptions(out, workers, device, launcher, retry=retry, fetch=not no_fetch)
+    variants = in_order(variant, phantom=phantom, quick=quick)
+    file = open_study(study, set_, variants, profile=(on, profile))
+    options = pipeline.RunOptions(out, workers, device, on, retry=retry, fetch=not no_fetch)
+    if dry_run:  # alone on standard output, so that it can be written to a file
+        print(pipeline.script(file, options, pipeline.Silent()), end="")
+        return
     with Terminal() as terminal:
         folder, verdict = pipeline.run(file, options, terminal)
     fail_if_items_failed(verdict, folder.root)
@@ -129,23 +174,38 @@ def work(
     item: ItemId = None,
     device: Device = "auto",
     trust_code: TrustCode = False,
+    workers: AtATime = 1,
     worker_index: WorkerIndex = 0,
 ) -> None:
     """Be a worker: do ready items until none is left; or do one item by hand."""
+    from foldwise.processes import TimeIsUp, sigterm_as_interrupt
+
+    try:
+        # Told to stop, it gives back what it has: before anything is imported, as clusters do not wait for that.
+        with sigterm_as_interrupt():
+            _work(run, item, device, workers, trust_code=trust_code)
+    except TimeIsUp:
+        print("stopped, since its time is up; what is not done is left to others", flush=True)
+        raise typer.Exit(TIME_IS_UP) from None
+
+
+def _work(run: Path, item: str | None, device: str, workers: int, *, trust_code: bool) -> None:
+    from foldwise.pipeline import worker
     from foldwise.pipeline.devices import refuse_device
-    from foldwise.pipeline.worker import code_named, do_by_hand
-    from foldwise.pipeline.worker import work as pull
+    from foldwise.pipeline.worker import code_named
     from foldwise.runs.folder import RunFolder
     from foldwise.study.trusted_code import trusting
 
     refuse_device(device)
     folder = RunFolder.open(run)
     with trusting(code_named(folder) if trust_code else ()):
-        if item is None:
+        if item is None and workers > 1:
+            worker.work_together(folder, workers, device=device)
+        elif item is None:
             # Flushed, since the log of a worker is read while it works.
-            pull(folder, device=device, log=lambda line: print(line, flush=True))
-            return
-        done, result = do_by_hand(folder, item, device=device)
-    if result["error"]:
-        raise ItemsFailed(result["error"]["message"], where=done.title)
-    print(f"done {done.title}: {folder.done(done.id)}")
+            worker.work(folder, device=device, log=lambda line: print(line, flush=True))
+        else:
+            done, result = worker.do_by_hand(folder, item, device=device)
+            if result["error"]:
+                raise ItemsFailed(result["error"]["message"], where=done.title)
+            print(f"done {done.title}: {folder.done(done.id)}")

@@ -1,0 +1,226 @@
+"""Workers as jobs of Slurm: one plain array, whose script may be kept and sent by hand as well.
+
+What is done stays in the run folder, so that jobs may be preempted, requeued, lost and forgotten: whoever looks next
+sends as many as are missing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+from foldwise.errors import RunError
+from foldwise.processes import text_of
+from foldwise.runs.launcher import Crew, Tick
+from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, mark_released, owner_of, release_dead
+from foldwise.runs.slurm_queue import ALIVE, Job, Queue, SlurmQueue, name_of_jobs
+from foldwise.runs.slurm_script import script_of
+from foldwise.text import count
+
+POLL_S = 0.5
+LOOK_S = 10.0  # between looks at the queue, which all users of a cluster share
+FAREWELL_S = 20.0  # for workers to see by themselves that nothing is left
+STOPPED_S = 60.0  # until jobs that are cancelled have ended; Slurm gives them half a minute
+MAX_MEMORY_FACTOR = 8
+MAX_LOOKS_AWAITED = 3
+MAX_LOG = 20_000  # letters
+NUM_LAST_LINES = 12
+
+
+class SlurmWorkers:
+    """Workers of one run as jobs of Slurm.
+
+    Args:
+        crew: how many, for which run, and the profile.
+        queue: where jobs are sent.
+        command: the command of a job; `foldwise work` by default.
+        look_s: seconds between looks at the queue.
+    """
+
+    def __init__(
+        self,
+        crew: Crew,
+        *,
+        queue: Queue | None = None,
+        command: Sequence[str] | None = None,
+        look_s: float = LOOK_S,
+    ) -> None:
+        self.crew, self.folder, self.command, self.look_s = crew, crew.folder, command, look_s
+        self.queue: Queue = queue or SlurmQueue()
+        self.name = name_of_jobs(crew.folder.root)
+        self.jobs_wanted = math.ceil(crew.workers / crew.profile.fits_per_gpu)
+        self.memory_factor = 1
+        self.ended: dict[tuple[str, str], Job] = {}  # while this driver watches
+        self.seen: set[tuple[str, str]] | None = (
+            None  # ended jobs that were looked at; None before the first look
+        )
+        self.awaited, self.looks_awaited = "", 0  # the number of a job that the queue has not shown yet
+        self.deaths, self.settled = 0, 0
+
+    def script(self) -> str:
+        """What sbatch is given, as text to be kept."""
+        return script_of(self.crew, self.name, command=self.command, memory_factor=self.memory_factor)
+
+    def run(
+        self, *, finished: Callable[[], bool], tick: Tick | None = None, stopping: Tick | None = None
+    ) -> None:
+        """Have jobs do items until `finished`; none of them is left when this returns or raises.
+
+        Where this process is killed, or its terminal is closed, the jobs go on, and the next call goes on with them.
+
+        Raises:
+            MissingExtra: there is no Slurm here.
+            RunError: Slurm refuses the jobs; they ended, were cancelled, or were killed again and again, while work was left.
+            KeyboardInterrupt: Ctrl-C; what is in progress is given back.
+        """
+        release_dead(self.folder)
+        try:
+            self._watch(finished, tick)
+            self._wait(FAREWELL_S, ("RUNNING", "COMPLETING"))
+        except KeyboardInterrupt:
+            if stopping:
+                stopping(self.folder)
+            raise
+        finally:
+            self.stop()
+            clean_up(self.folder)
+
+    def stop(self) -> int:
+        """Cancel all jobs of this run, whoever sent them, and give back what they had; how many there were."""
+        jobs = self._wait(0.0)
+        if jobs:
+            self.queue.cancel(self.name)
+            self._wait(STOPPED_S)
+        for _, attempt in self._attempts():
+            mark_released(attempt)
+        return len(jobs)
+
+    def _watch(self, finished: Callable[[], bool], tick: Tick | None) -> None:
+        next_look = 0.0
+        self.settled = self._num_settled()
+        while not finished():
+            if time.monotonic() >= next_look:
+                self._look(finished)
+                next_look = time.monotonic() + self.look_s
+            if tick:
+                tick(self.folder)
+            time.sleep(POLL_S)
+        if tick:
+            tick(self.folder)
+
+    def _look(self, finished: Callable[[], bool]) -> None:
+        """Look at the queue, give back what the dead had, and send as many jobs as are missing."""
+        jobs = self.queue.jobs(self.name)
+        if jobs is None:  # the controller is away; jobs run on without it
+            return
+        if self.seen is None:
+            self.seen = {job.key for job in jobs if not job.is_alive}
+        alive = [job for job in jobs if job.is_alive]
+        self._note_ended([job for job in jobs if not job.is_alive and job.key not in self.seen])
+        if self._is_awaited(jobs):
+            return
+        self._give_back(jobs)
+        over = sum(job.ended_by_itself for job in self.ended.values())
+        missing = min(self.jobs_wanted - over, self._num_left()) - len(alive)
+        if not alive and not finished():
+            self._refuse_to_go_on()
+        if missing > 0:
+            self.folder.logs.mkdir(
+                parents=True, exist_ok=True
+            )  # a job without a place for its log ends at once
+            number = self.queue.submit(self.script(), tasks=missing)
+            self.awaited, self.looks_awaited = number or "", 0
+
+    def _note_ended(self, jobs: list[Job]) -> None:
+        assert self.seen is not None
+        if self._num_settled() > self.settled:
+            self.deaths, self.settled = 0, self._num_settled()
+        for job in jobs:
+            self.seen.add(job.key)
+            if job.is_stuck:
+                self.queue.cancel(self.name, [job.id])
+                continue
+            self.ended[job.key] = job
+            self.deaths += job.is_death
+            if "memory" in job.ending(self._log_of(job)):
+                self.memory_factor = min(2 * self.memory_factor, MAX_MEMORY_FACTOR)
+
+    def _is_awaited(self, jobs: list[Job]) -> bool:
+        """Whether the queue does not show yet what was sent; a controller that crashed never does."""
+        self.looks_awaited += 1
+        shown = any(job.id.partition("_")[0] == self.awaited for job in jobs)
+        if not self.awaited or shown or self.looks_awaited > MAX_LOOKS_AWAITED:
+            self.awaited = ""
+        return bool(self.awaited)
+
+    def _refuse_to_go_on(self) -> None:
+        # An item that kills its workers is recorded as failed after some deaths; more without any item settled
+        # means that workers die of something else.
+        ended = list(self.ended.values())
+        where, lines = str(self.folder.root), self._last_lines()
+        if self.deaths > MAX_ATTEMPTS * self.jobs_wanted:
+            raise RunError(
+                f"{count(self.deaths, 'job')} ended without finishing an item; the last one "
+                f"{ended[-1].ending(self._log_of(ended[-1]))}\n{lines}",
+                where=where,
+                cure="Most often memory is short: state memory in the profile, or a smaller batch_size or size.",
+            )
+        if ended and ended[-1].state == "CANCELLED":
+            raise RunError(
+                f"the jobs {self.name} were cancelled",
+                where=where,
+                cure="Run again to go on: what is done stays done.",
+            )
+        if sum(job.ended_by_itself for job in ended) >= self.jobs_wanted:
+            raise RunError(
+                f"all workers ended while work was left\n{lines}",
+                where=where,
+                cure=f"See {self.folder.logs}; mend the cause and run again: what is done stays done.",
+            )
+
+    def _give_back(self, jobs: list[Job]) -> None:
+        """Release what workers had whose jobs are gone; how they ended is written down where it may be the item's fault."""
+        by_id = {job.id: job for job in jobs}
+        for owner, attempt in self._attempts():
+            job = by_id.get(owner["job"])
+            if job and job.is_alive and job.node == owner["node"]:
+                continue
+            # One that is gone without a trace, waits again or runs on another node has lost its own.
+            words = f"{job.ending(self._log_of(job))} (Slurm job {job.id})" if job and job.is_death else ""
+            mark_released(attempt, died=words)
+
+    def _attempts(self) -> Iterator[tuple[dict[str, str], Path]]:
+        """The job and the lease of every worker that had an item which is not done, and has not given it back."""
+        for item_id in self.folder.beats():
+            for attempt in self.folder.attempts(item_id):
+                job = (owner_of(attempt) or {}).get("slurm")
+                if job and job["name"] == self.name and not (attempt / "released").exists():
+                    yield job, attempt
+
+    def _num_settled(self) -> int:
+        done, failed = self.folder.settled()
+        return len(done) + len(failed)
+
+    def _num_left(self) -> int:
+        done, failed = self.folder.settled()
+        return sum(item.id not in done and item.id not in failed for item in self.folder.load_plan().items)
+
+    def _wait(self, seconds: float, states: Collection[str] = ALIVE) -> list[Job]:
+        """Wait until no job is in one of these states; those that are after that long."""
+        deadline = time.monotonic() + seconds
+        while True:
+            jobs = self.queue.jobs(self.name)
+            left = [job for job in jobs or () if job.state in states]
+            if (jobs is not None and not left) or time.monotonic() > deadline:
+                return left
+            time.sleep(POLL_S)
+
+    def _log_of(self, job: Job) -> str:
+        return text_of(self.folder.log(f"slurm-{job.id}"))[-MAX_LOG:]
+
+    def _last_lines(self) -> str:
+        logs = sorted(self.folder.logs.glob("slurm-*.txt"), key=lambda log: log.stat().st_mtime)
+        lines = text_of(logs[-1]).splitlines() if logs else []
+        return "\n".join(f"  | {line}" for line in lines[-NUM_LAST_LINES:]) or "  | (they said nothing)"

@@ -1,0 +1,98 @@
+"""The script of an array of workers for Slurm: short, to be read, kept, and sent by hand as well."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from foldwise.errors import SpecError
+from foldwise.runs.launcher import Crew
+from foldwise.runs.slurm_queue import TIME_IS_UP
+from foldwise.storage import cache_root
+from foldwise.study.profiles import seconds_of_time
+
+PROGRAM_MB = 1500  # of a worker before it does anything: torch, and what it reads
+SPARE = 1.5  # times what is foretold, which is a guess within a factor of two
+STOP_S = 120  # before its time limit a worker is told to stop; Slurm may say it a minute earlier
+MAX_REQUEUES = 100
+
+
+def script_of(crew: Crew, name: str, *, command: Sequence[str] | None = None, memory_factor: int = 1) -> str:
+    """The script of an array of workers.
+
+    Args:
+        name: of its jobs.
+        command: what is done in place of `foldwise work`.
+        memory_factor: times the memory that is foretold; what the profile states stays as it is.
+
+    Raises:
+        SpecError: a path cannot stand in a script.
+    """
+    profile, root = crew.profile, crew.folder.root.resolve()
+    for path in (root, Path.cwd()):
+        if not str(path).isprintable() or {"\\", '"'} & set(str(path)):
+            cure = "Give the run a folder without quotes and backslashes: --out."
+            raise SpecError(f"this path cannot stand in a script of Slurm: {path}", where="--out", cure=cure)
+    limit_s = seconds_of_time(profile.time) if profile.time else None
+    stop_s = min(STOP_S, limit_s // 4) if limit_s else STOP_S
+    log = str(crew.folder.log("slurm-%A_%a").absolute())
+    stated = {
+        "job-name": name,
+        "array": f"1-{math.ceil(crew.workers / profile.fits_per_gpu)}",
+        "partition": profile.partition,
+        "account": profile.account,
+        "gres": f"gpu:{profile.gpus}" if profile.gpus else None,
+        "cpus-per-task": cpus_of(crew),
+        "mem": profile.memory or f"{memory_mb(crew) * memory_factor}M",
+        "time": profile.time,
+        "signal": f"USR1@{stop_s}",
+        "chdir": f'"{Path.cwd()}"',
+        "output": f'"{log.replace("%", "%%").replace("slurm-%%A_%%a", "slurm-%A_%a")}"',
+    }
+    options = [f"--{key}={value}" for key, value in stated.items() if value is not None]
+    lines = [
+        "#!/bin/bash -l" if profile.modules else "#!/bin/bash",  # modules are made known by a login
+        f"# Workers of the run {root.name}: each does items that are ready, and ends when none is left.",
+        "# Send it as often as you like, with `sbatch`; `foldwise status` and `stop` know its jobs by their name.",
+        *(f"#SBATCH {option}" for option in [*options, "--requeue", "--open-mode=append", *profile.sbatch]),
+        "",
+        *([f"module load {' '.join(profile.modules)}"] if profile.modules else []),
+        f"export OMP_NUM_THREADS={crew.threads} FOLDWISE_CACHE={shlex.quote(str(cache_root().absolute()))}",
+        f"srun --ntasks=1 --cpus-per-task={cpus_of(crew)} {shlex.join(command or work_command(crew))}",
+        "code=$?",
+        f"# {TIME_IS_UP}: its time was up before all was done, so that it goes on in a new turn.",
+        f'[ $code != {TIME_IS_UP} ] || [ "${{SLURM_RESTART_COUNT:-0}}" -ge {MAX_REQUEUES} ] || scontrol requeue "$SLURM_JOB_ID"',
+        "exit $code",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def work_command(crew: Crew) -> list[str]:
+    """What one job does: the Python that submits, that of an environment, or that of an image, works on the run."""
+    profile, root = crew.profile, str(crew.folder.root.resolve())
+    work = ["work", root, "--device", crew.device]
+    if crew.trust_code:
+        work += ["--trust-code"]
+    if profile.fits_per_gpu > 1:
+        work += ["--workers", str(profile.fits_per_gpu)]
+    if profile.image:
+        seen = dict.fromkeys([root, str(cache_root().absolute()), str(Path.cwd()), *map(str, crew.reads)])
+        binds = [part for path in seen for part in ("--bind", path)]
+        gpu = ["--nv"] if profile.gpus else []
+        return ["apptainer", "exec", *gpu, *binds, profile.image, "foldwise", *work]
+    python = f"{profile.environment}/bin/python" if profile.environment else sys.executable
+    return [python, "-m", "foldwise", *work]
+
+
+def cpus_of(crew: Crew) -> int:
+    """Processors of one job: the threads of all its workers, unless the profile says another number."""
+    return crew.profile.cpus or crew.threads * crew.profile.fits_per_gpu
+
+
+def memory_mb(crew: Crew) -> int:
+    """Memory of one job in MB: the program, and what is foretold with something to spare, for each of its workers."""
+    worker = PROGRAM_MB + SPARE * crew.memory_mb
+    return math.ceil(worker * crew.profile.fits_per_gpu / 100) * 100
