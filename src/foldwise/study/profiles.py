@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from foldwise.errors import SpecError
+from foldwise.study import ranges
 from foldwise.study.training import Node
 from foldwise.study.validation_errors import InvalidValue, shown
 from foldwise.study.yaml_places import YamlSource, parse, read_source
@@ -78,13 +79,13 @@ class SlurmProfile(Node):
     partition: Word | None = None
     account: Word | None = None
     gpus: Annotated[
-        NonNegativeInt | Word, Field(description="a number of GPUs, or a type and a number such as a100:1")
+        ranges.Gpus | Word, Field(description="a number of GPUs, or a type and a number such as a100:1")
     ] = 0
     time: Annotated[str | None, BeforeValidator(_text)] = None
     memory: Annotated[str | None, BeforeValidator(_text)] = None
-    cpus: PositiveInt | None = None
-    workers: PositiveInt = 16
-    fits_per_gpu: PositiveInt = 1
+    cpus: ranges.Threads | None = None
+    workers: ranges.Jobs = 16
+    fits_per_gpu: ranges.FitsPerGpu = 1
     modules: tuple[Word, ...] = ()
     environment: str | None = None
     image: str | None = None

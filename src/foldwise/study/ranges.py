@@ -21,6 +21,9 @@ MAX_MARGIN = 0.5
 # Whole numbers.
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # every generator takes these
 Threads = Annotated[int, Field(ge=1, le=1024)]
+Gpus = Annotated[int, Field(ge=0, le=64)]  # of one machine
+FitsPerGpu = Annotated[int, Field(ge=1, le=64)]
+Jobs = Annotated[int, Field(ge=1, le=1000)]  # of one array; clusters take 1001 unless they say otherwise
 NumImages = Annotated[int, Field(ge=1, le=100_000)]
 NumFolds = Annotated[int, Field(ge=1, le=1000)]
 NumRepeats = Annotated[int, Field(ge=1, le=1000)]
