@@ -262,7 +262,7 @@ def test_stopping_cancels_by_name_and_gives_back_what_was_in_progress(play, held
 
 
 def script(folder, workers=3, threads=2, memory_mb=800.0, **profile):
-    crew = Crew(folder, workers, "cuda", threads, memory_mb, profile=SlurmProfile(**profile))
+    crew = Crew(folder, workers, "cuda", threads, memory_mb=memory_mb, profile=SlurmProfile(**profile))
     return script_of(crew, "foldwise-x", command=None)
 
 
