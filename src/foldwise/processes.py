@@ -7,7 +7,8 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from types import FrameType
 import psutil
 
 SIGUSR1 = getattr(signal, "SIGUSR1", None)  # not on Windows
+AGAIN_S = 2.0  # between a signal and the same one again, from where on somebody means it
+Handler = Callable[[int, FrameType | None], object]
 
 
 @lru_cache(maxsize=1)
@@ -89,6 +92,55 @@ def sigterm_as_interrupt() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Interrupts:
+    """Signals that ask this process to stop, put off until it can: the training of a fit first writes down how far it is."""
+
+    def __init__(self) -> None:
+        self._pending: tuple[int, Handler] | None = None
+        self._since = 0.0
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether one has come and waits."""
+        return self._pending is not None
+
+    def raise_pending(self) -> None:
+        """Do what the signal would have done when it came, which most often raises KeyboardInterrupt."""
+        if self._pending is not None:
+            (number, handler), self._pending = self._pending, None
+            handler(number, None)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Within it, signals that would raise wait for `raise_pending`; the same one again does not wait any more.
+
+        Untouched outside the main thread, and where a signal ends the process without Python being asked.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        names = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1")
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        before = {number: signal.getsignal(number) for number in numbers}
+        handlers = {number: handler for number, handler in before.items() if callable(handler)}
+
+        def put_off(number: int, frame: FrameType | None) -> None:
+            # A terminal and a launcher both pass on a Ctrl-C, and some clusters send each signal twice in a moment.
+            again = self._pending is not None and self._pending[0] == number
+            if again and time.monotonic() - self._since >= AGAIN_S:
+                self.raise_pending()
+            elif self._pending is None:
+                self._pending, self._since = (number, handlers[number]), time.monotonic()
+
+        for number in handlers:
+            signal.signal(number, put_off)
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def _container() -> str:

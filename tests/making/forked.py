@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -27,11 +28,14 @@ class Forked:
         self.server.wait(200)
         self.server.stdout.close()
 
-    def start(self, *arguments, cwd):
-        """The process id of a command that has begun in the folder `cwd`, with this process's environment."""
-        return self._ask(
-            {"arguments": [*map(str, arguments)], "cwd": str(cwd), "environment": {**os.environ}}
-        )
+    def start(self, *arguments, cwd, changed=()):
+        """The process id of a command that has begun in the folder `cwd`, with this process's environment.
+
+        Args:
+            changed: (module, name, value) of constants that are others in that process.
+        """
+        request = {"arguments": [*map(str, arguments)], "cwd": str(cwd), "environment": {**os.environ}}
+        return self._ask(request | {"changed": [*changed]})
 
     def wait(self, pid):
         """The exit code of a command once it has ended; negative where a signal ended it."""
@@ -58,8 +62,11 @@ def serve():
         print(answer, file=answers, flush=True)
 
 
-def _be_the_command(arguments, cwd, environment):
+def _be_the_command(arguments, cwd, environment, changed):
     from foldwise.interface import cli
+
+    for module, name, value in changed:
+        setattr(import_module(module), name, value)
 
     silent = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):  # errors are seen where pytest shows them

@@ -2,8 +2,12 @@
 
 from types import SimpleNamespace
 
+from foldwise.runs.checkpoints import Checkpoints
 
-def job(settings, scratch, *, packed, split=None, inputs=None, beat=lambda _: None, device="cpu"):
+
+def job(
+    settings, scratch, *, packed, split=None, inputs=None, beat=lambda _: None, device="cpu", checkpoints=None
+):
     return SimpleNamespace(
         settings=settings,
         scratch=scratch,
@@ -12,4 +16,5 @@ def job(settings, scratch, *, packed, split=None, inputs=None, beat=lambda _: No
         inputs=inputs or {},
         beat=beat,
         device=device,
+        checkpoints=checkpoints or Checkpoints(),
     )

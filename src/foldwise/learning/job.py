@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Item
 from foldwise.runs.leases import Beat
@@ -26,6 +27,7 @@ class Job:
         scratch: gets the files that the item makes.
         device: for settings that say `auto`.
         beat: called with how far the task is.
+        checkpoints: what an earlier attempt left, and where this one writes how far it is.
     """
 
     item: Item
@@ -33,6 +35,7 @@ class Job:
     scratch: Path
     device: str
     beat: Beat
+    checkpoints: Checkpoints
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from foldwise.errors import FoldwiseError, MissingExtra, RunError
 from foldwise.learning.job import Job
 from foldwise.pipeline.devices import all_settled, waiting_here
 from foldwise.processes import host
+from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import KINDS, Item, failure, label
 from foldwise.runs.launcher import Crew
@@ -73,6 +74,7 @@ def do_item(
     device: str = "auto",
     lease: Lease | None = None,
     beat: Beat | None = None,
+    log: Callable[[str], object] = print,
 ) -> dict[str, Any]:
     """Do one item and commit it; its result, which says `failed` and why where the task raised.
 
@@ -81,14 +83,20 @@ def do_item(
         device: the device for settings that say `auto`.
         lease: the lease on the item; without one, it is done by hand and whoever commits first wins.
         beat: is told how far it is, in place of the lease.
+        log: called with a line where it goes on from a checkpoint, or cannot.
+
+    Raises:
+        KeyboardInterrupt: this process was asked to stop; a training was written down, so that another goes on.
     """
     # Each attempt has a folder of its own: whoever does an item by hand may meet a worker that does it, too.
     scratch = folder.scratch(item.id, uuid.uuid4().hex[:8])
     scratch.mkdir(parents=True)
     try:
-        result = _attempt(Job(item, folder, scratch, device, beat or _throttled(lease)))
+        checkpoints = Checkpoints(folder, item.id, lease, log)
+        result = _attempt(Job(item, folder, scratch, device, beat or _throttled(lease), checkpoints))
         write_json(scratch / "result.json", result)
         folder.commit(scratch, item.id)
+        checkpoints.interrupts.raise_pending()  # came when the training had ended
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return result
@@ -167,7 +175,7 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object
             try:
                 if folder.result(item.id) is None:  # no other did it between the look and the lease
                     log(f"start {item.title}")
-                    result = do_item(folder, item, device=device, lease=lease)
+                    result = do_item(folder, item, device=device, lease=lease, log=log)
                     log(f"{result['status']:5} {item.title}" + _why(result))
                     done_here += 1
             finally:

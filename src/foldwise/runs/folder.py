@@ -111,6 +111,19 @@ class RunFolder:
         """Where one attempt at an item writes; on the same disk as `done`, so that it can be renamed there."""
         return self.root / "scratch" / f"{checked_id(item_id, ITEM)}.{nonce}"
 
+    def checkpoint(self, item_id: str, attempt: int) -> Path:
+        """How far one attempt at an item is, in case it ends before the item is done."""
+        return self.scratch(item_id, f"checkpoint-{attempt}")
+
+    def checkpoints(self) -> dict[str, list[tuple[int, Path]]]:
+        """The checkpoints that are there, by item id, with the numbers of their attempts."""
+        found: dict[str, list[tuple[int, Path]]] = {}
+        for path in sorted((self.root / "scratch").glob("[!.]*.checkpoint-*")):
+            item_id, _, number = path.name.rpartition(".checkpoint-")
+            if number.isdigit():
+                found.setdefault(item_id, []).append((int(number), path))
+        return found
+
     def _put_away(self, item_id: str) -> Path:
         """A new place for a failed item that is tried again; the folder above it is made."""
         away = self.root / "retried" / f"{checked_id(item_id, ITEM)}.{uuid.uuid4().hex[:8]}"
@@ -208,6 +221,8 @@ class RunFolder:
             # A network file system may report a failure after it has renamed.
             return committed.read_bytes() == text
         sync(target.parent)
+        for _, path in self.checkpoints().get(item_id, ()):
+            path.unlink(missing_ok=True)
         return True
 
     def beats(self) -> dict[str, str]:

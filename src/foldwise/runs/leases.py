@@ -72,7 +72,7 @@ def acquire(
     attempts = folder.attempts(item_id)
     if attempts and not _is_over(attempts[-1], sightings, lease_s):
         return None
-    deaths = [attempt for attempt in attempts if _is_death(attempt)]
+    deaths = _deaths(attempts)
     if len(deaths) >= MAX_ATTEMPTS:
         _give_up(folder, item_id, deaths)
         return None
@@ -127,6 +127,11 @@ class Lease:
             with suppress(OSError), written_whole(self.attempt / "beat") as scratch:
                 scratch.write_text(f"{self._count}\n{text}", encoding="utf-8")
 
+    def got_further(self) -> None:
+        """Say that the item is nearer to its end than before this attempt: a death then is no sign that it kills workers."""
+        with suppress(OSError):
+            (self.attempt / "further").touch()
+
     def release(self) -> None:
         """Let others have the item at once; nothing where it is released already. Counts as no death."""
         self._over.set()
@@ -164,6 +169,12 @@ def release_dead(folder: RunFolder) -> None:
         for attempt in folder.attempts(item_id):
             if _died_here(attempt):
                 mark_released(attempt)
+
+
+def _deaths(attempts: list[Path]) -> list[Path]:
+    """The attempts that ended with a death, since one last brought the item further."""
+    further = [number for number, attempt in enumerate(attempts) if (attempt / "further").exists()]
+    return [attempt for attempt in attempts[further[-1] + 1 if further else 0 :] if _is_death(attempt)]
 
 
 def _is_over(attempt: Path, sightings: Sightings, lease_s: float) -> bool:
@@ -227,7 +238,7 @@ def clean_up(folder: RunFolder) -> None:
     for left, item_id in (*scratch, *never_taken, *half_beaten):
         if folder.result(item_id) is not None:
             _remove(left)
-    for left in (*root.glob(".*"), *folder.boundaries.glob(".*")):
+    for left in (*root.glob(".*"), *folder.boundaries.glob(".*"), *(root / "scratch").glob(".*")):
         if is_abandoned(left):
             _remove(left)
 

@@ -232,4 +232,4 @@ def test_the_fresh_output_layer_is_on_the_device_of_all_others(tmp_path):
 
 def test_a_loss_that_is_no_number_is_said(tmp_path):
     with pytest.raises(FoldwiseError, match="the training loss became"):
-        pretrain(tmp_path / "p", how={"denoise": {"lr": 1e30, "epochs": 3, "optimizer": "sgd"}})
+        pretrain(tmp_path / "p", how={"denoise": {"lr": 10, "epochs": 40, "optimizer": "sgd"}})

@@ -142,6 +142,7 @@ def status(run: RunPath) -> None:
 def say_status(folder: RunFolder) -> None:
     """How far a run is, what is being done now, what failed and why."""
     from foldwise.pipeline.devices import waiting_now
+    from foldwise.runs.checkpoints import paused
     from foldwise.runs.items import count_kinds
     from foldwise.runs.leases import items_in_progress
     from foldwise.runs.plan import skipped, waiting_sentence
@@ -157,7 +158,10 @@ def say_status(folder: RunFolder) -> None:
     out.print(f"{folder.root}: {items}: {', '.join(listed)}", markup=False)
     for title, beat in items_in_progress(folder, plan):
         epoch = f", epoch {beat['epoch']} of {beat['epochs']}" if "epoch" in beat else ""
+        epoch += f", gone on with in epoch {beat['from_epoch']}" if "from_epoch" in beat else ""
         out.print(f"  running  {title}{epoch}", markup=False)
+    for title, begun, epochs in paused(folder, plan):
+        out.print(f"  paused   {title}: goes on in epoch {begun} of {epochs}", markup=False)
     for item in plan.items:
         if item.id in failed:
             error = (folder.result(item.id) or {}).get("error") or {}

@@ -85,13 +85,25 @@ class Spending:
 
     def __init__(self, device: torch.device) -> None:
         self.memory, self.energy = MemoryPeak(device), EnergyMeter(device)
+        self._before: dict[str, Any] | None = None
+
+    def restore(self, before: dict[str, Any]) -> None:
+        """Count on from what `record` gave earlier, of a fit that goes on."""
+        # What putting its state back took is no part of it.
+        self.memory.reset()
+        self._before = before
 
     def record(self) -> dict[str, Any]:
         """Peaks and joules so far, None where they were not measured, and what is counted."""
+        peak_mb, joules = self.memory.mb(), self.energy.joules()
+        if self._before is not None:
+            before_mb, before_j = self._before["peak_memory_mb"], self._before["energy_j"]
+            peak_mb = None if None in (peak_mb, before_mb) else max(peak_mb, before_mb)
+            joules = None if None in (joules, before_j) else joules + before_j
         return {
-            "peak_memory_mb": self.memory.mb(),
+            "peak_memory_mb": peak_mb,
             "peak_memory_is": self.memory.kind,
-            "energy_j": self.energy.joules(),
+            "energy_j": joules,
             "energy_is": self.energy.kind,
         }
 

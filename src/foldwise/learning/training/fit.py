@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.job import Job
@@ -24,9 +24,10 @@ from foldwise.learning.training.fit_files import (
     write_network,
     write_scores,
 )
+from foldwise.learning.training.resuming import Resuming, resumable
 from foldwise.learning.training.scoring import Scores, evaluate
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up, with_less_memory
-from foldwise.learning.training.train import Epoch, finite, recorded, restore, selector, state_of, train
+from foldwise.learning.training.train import Epoch, Selector, finite, recorded, restore, selector, state_of
 from foldwise.runs.leases import Beat
 from foldwise.study.training import Task, stated_loss
 
@@ -45,26 +46,27 @@ def fit_item(job: Job) -> dict[str, Any]:
     Raises:
         FoldwiseError: the device is not there, or the training diverged.
     """
-    return with_less_memory(FitRequest.of(job), lambda request: _fit(request, job.scratch, job.beat))
+    with resumable(job, FitRequest.of(job)) as (request, resuming):
+        return with_less_memory(request, lambda request: _fit(request, job.scratch, job.beat, resuming))
 
 
-def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
+def _fit(request: FitRequest, scratch: Path, beat: Beat, resuming: Resuming) -> dict[str, Any]:
     """Set up, train, choose the epoch, predict the test fold once, write."""
     spent = Spending(request.device)
     setup = set_up(request)
-    chosen = choose_epoch(request, setup, spent.energy.beside(beat))
+    chosen = choose_epoch(request, setup, spent, resuming, beat)
     # From here on nothing is chosen any more, so the test fold may be looked at.
     restore(setup.learner.network, chosen.best)
     with chosen.evaluating.lap():
-        train_scores = score(request, setup, request.split.train, fully=False)
-        test = score(request, setup, request.split.test, fully=True)
-    write_scores(request, scratch, train=train_scores, validation=chosen.validation, test=test)
+        train_scores = score(request, setup, resuming, request.split.train, fully=False)
+        test = score(request, setup, resuming, request.split.test, fully=True)
+    write_scores(request, scratch, train=train_scores, validation=chosen.best_validation, test=test)
     weights = write_network(request, setup, scratch)
     write_losses(request, chosen.watch, scratch)
     log = [json.dumps(record) for record in chosen.epochs]
-    log.append(f"best epoch {chosen.best_epoch} by {chosen.select}")
+    log.append(f"best epoch {chosen.best_epoch} by {chosen.by.metric.name}")
     (scratch / "log.txt").write_text("\n".join(log) + "\n", encoding="utf-8")
-    warnings = list(setup.warnings)
+    warnings = [*setup.warnings, *resuming.notes]
     if request.halvings:
         size, part = request.training.batch_size, request.pass_size
         warnings.append(
@@ -73,7 +75,7 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     return {
         "epochs": chosen.epochs,
         "best_epoch": chosen.best_epoch,
-        "select": chosen.select,
+        "select": chosen.by.metric.name,
         "loss": str(stated_loss(request.training.loss, request.packed.task)),
         "weights": weights,
         "cost": costs(request, setup, chosen, spent),
@@ -82,50 +84,94 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The epochs that were trained and the one that was best on the inner validation, with what it said of that."""
+@dataclass
+class Course:
+    """The epochs so far, and the one that was best on the inner validation, with what it said of that.
 
-    epochs: list[dict[str, Any]]
-    best_epoch: int
-    best: dict[str, Tensor]
-    validation: Scores
-    select: str
+    Attributes:
+        values: the metric of every epoch.
+        best: the numbers of the network.
+    """
+
+    by: Selector
     evaluating: Stopwatch
+    spent: Spending
     watch: Watch | None
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    best_epoch: int = 0
+    best_score: float | None = None
+    best: dict[str, Tensor] = field(default_factory=dict)
+    validation: Scores | None = None
+
+    @property
+    def best_validation(self) -> Scores:
+        """What the best epoch said of the inner validation."""
+        assert self.validation is not None  # there is at least one epoch, and the first beats none
+        return self.validation
+
+    def state(self) -> dict[str, Any]:
+        """All of it but what chooses."""
+        names = ("epochs", "values", "best_epoch", "best_score", "best")
+        return {name: getattr(self, name) for name in names} | {
+            "validation": None if self.validation is None else vars(self.validation),
+            "evaluate_s": self.evaluating.seconds,
+            "spent": self.spent.record(),
+            "watch": None if self.watch is None else self.watch.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put it back to what `state` gave."""
+        self.epochs, self.values, self.best_epoch = state["epochs"], state["values"], state["best_epoch"]
+        self.best_score = state["best_score"]
+        self.best = {name: values.to(self.evaluating.device) for name, values in state["best"].items()}
+        self.validation = None if state["validation"] is None else Scores(**state["validation"])
+        self.evaluating.seconds = state["evaluate_s"]
+        self.spent.restore(state["spent"])
+        if self.watch is not None:
+            self.watch.restore(state["watch"])
+
+    def add(self, epoch: Epoch, network: nn.Module, scores: Scores, value: float, task: Task) -> None:
+        """What an epoch gave: if it is the best so far, its network is kept."""
+        self.values.append(value)
+        steadied = self.by.steadied(self.values)
+        is_best = self.by.is_better(steadied, self.best_score)
+        if is_best:
+            self.best_epoch, self.best_score = epoch.number, steadied
+            self.best, self.validation = state_of(network), scores
+        if self.watch is not None:
+            self.watch.keep(epoch.number, scores.watched, is_best=is_best)
+        self.epochs.append(_record(epoch, scores, task, value, steadied))
 
 
-def choose_epoch(request: FitRequest, setup: TrainingSetup, beat: Beat) -> Chosen:
+def choose_epoch(
+    request: FitRequest, setup: TrainingSetup, spent: Spending, resuming: Resuming, beat: Beat
+) -> Course:
     """Train until the last epoch, or until patience ends; the earliest of equally good epochs is the best.
 
     Of a segmentation, an epoch is as good as the median of its score and the two before it (`Selector.steadied`), of
     those there are in epochs 1 and 2. Patience counts from the best epoch by the same measure.
     """
-    tolerance_px = request.settings.get("tolerance_px")
-    by = selector(request.settings["select"], request.packed.task, tolerance_px=tolerance_px)
-    select = by.metric.name
+    task, tolerance_px = request.packed.task, request.settings.get("tolerance_px")
+    by = selector(request.settings["select"], task, tolerance_px=tolerance_px)
     training, network = request.training, setup.learner.network
-    evaluating, watch = Stopwatch(request.device), _watch(request)
-    records: list[dict[str, Any]] = []
-    values: list[float] = []
-    best_epoch, best_score, best = 0, None, None
-    for epoch in train(setup.learner, setup.batches_of, training.epochs):
-        with evaluating.lap():
-            validation = score(request, setup, request.split.validation, fully=by.fully, watch=watch)
-            values.append(by.value(validation, request.packed.target))
-        steadied = by.steadied(values)
-        is_best = by.is_better(steadied, best_score)
-        if is_best:
-            best_epoch, best_score, best = epoch.number, steadied, (state_of(network), validation)
-        if watch is not None:
-            watch.keep(epoch.number, validation.watched, is_best=is_best)
-        records.append(_record(epoch, validation, request.packed.task, values[-1], steadied))
-        progress = {"epoch": epoch.number, "epochs": training.epochs}
-        beat(progress | {"metric": select, "score": finite(values[-1])})
-        if training.patience_epochs is not None and epoch.number - best_epoch >= training.patience_epochs:
+    course = Course(by, Stopwatch(request.device), spent, _watch(request))
+    beat = spent.energy.beside(beat)
+    for epoch in resuming.epochs(request, setup.learner, setup.batches_of, course):
+        with course.evaluating.lap():
+            validation = score(
+                request, setup, resuming, request.split.validation, fully=by.fully, watch=course.watch
+            )
+            value = by.value(validation, request.packed.target)
+        course.add(epoch, network, validation, value, task)
+        progress = {"epoch": epoch.number, "epochs": training.epochs, **resuming.progress}
+        beat(progress | {"metric": by.metric.name, "score": finite(value)})
+        if (
+            training.patience_epochs is not None
+            and epoch.number - course.best_epoch >= training.patience_epochs
+        ):
             break
-    assert best is not None  # there is at least one epoch, and the first beats none
-    return Chosen(records, best_epoch, *best, select, evaluating, watch)
+    return course
 
 
 def _record(epoch: Epoch, validation: Scores, task: Task, value: float, steadied: float) -> dict[str, Any]:
@@ -151,15 +197,21 @@ def _watch(request: FitRequest) -> Watch | None:
 
 
 def score(
-    request: FitRequest, setup: TrainingSetup, cases: np.ndarray, *, fully: bool, watch: Watch | None = None
+    request: FitRequest,
+    setup: TrainingSetup,
+    resuming: Resuming,
+    cases: np.ndarray,
+    *,
+    fully: bool,
+    watch: Watch | None = None,
 ) -> Scores:
     """What the network says about whole, unchanged images."""
     learner, strides = setup.learner, watch.strides if watch else None
-    batches = setup.source.whole(cases, batch_size=request.pass_size)
+    batches = resuming.each(setup.source.whole(cases, batch_size=request.pass_size))
     return evaluate(learner.network, batches, learner.forward, loss=learner.loss, fully=fully, watch=strides)
 
 
-def costs(request: FitRequest, setup: TrainingSetup, chosen: Chosen, spent: Spending) -> dict[str, Any]:
+def costs(request: FitRequest, setup: TrainingSetup, chosen: Course, spent: Spending) -> dict[str, Any]:
     """What the fit took and what its network takes; None where it was not measured, never 0."""
     # Before the latency is measured, which is no part of the fit.
     memory_and_energy = spent.record()

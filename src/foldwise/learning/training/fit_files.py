@@ -195,6 +195,14 @@ class Watch:
         wanted = self._planned | {self._chosen, self._last}
         self._kept = {number: maps for number, maps in self._kept.items() if number in wanted}
 
+    def state(self) -> dict[str, Any]:
+        """What is kept, and which epochs were chosen and last."""
+        return {"kept": self._kept, "chosen": self._chosen, "last": self._last}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put it back to what `state` gave."""
+        self._kept, self._chosen, self._last = state["kept"], state["chosen"], state["last"]
+
     def write(
         self, path: Path, packed: Packed, *, losses: Mapping[str, Loss], class_pixels: np.ndarray
     ) -> None:

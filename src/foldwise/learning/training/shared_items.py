@@ -8,8 +8,8 @@ chooses nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,9 @@ from foldwise.learning.training.devices import (
     steady,
 )
 from foldwise.learning.training.energy import Spending
+from foldwise.learning.training.resuming import Resuming, resumable
 from foldwise.learning.training.scoring import ForwardPass
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, assemble, with_less_memory
-from foldwise.learning.training.train import train
 from foldwise.runs.leases import Beat
 from foldwise.study.training import Choice, Training, stated_pretraining
 
@@ -67,13 +67,33 @@ def pretrain_item(job: Job) -> dict[str, Any]:
     """
     training = Training.model_validate(job.settings["training"])
     pretraining = make_pretraining(training)
-    request = FitRequest.of(job, pretraining.applied_to(training))
-    return with_less_memory(
-        request, lambda request: _pretrain(request, pretraining.damage, job.scratch, job.beat)
-    )
+    with resumable(job, FitRequest.of(job, pretraining.applied_to(training))) as (request, resuming):
+        return with_less_memory(
+            request, lambda request: _pretrain(request, pretraining.damage, job.scratch, job.beat, resuming)
+        )
 
 
-def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) -> dict[str, Any]:
+@dataclass
+class _Course:
+    """The epochs of a pretraining so far."""
+
+    evaluating: Stopwatch
+    spent: Spending
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        """All of it."""
+        return {"epochs": self.epochs, "evaluate_s": self.evaluating.seconds, "spent": self.spent.record()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put it back to what `state` gave."""
+        self.epochs, self.evaluating.seconds = state["epochs"], state["evaluate_s"]
+        self.spent.restore(state["spent"])
+
+
+def _pretrain(
+    request: FitRequest, damage: Damage, scratch: Path, beat: Beat, resuming: Resuming
+) -> dict[str, Any]:
     """Set up, train to the last epoch, write."""
     spent = Spending(request.device)
     beat = spent.energy.beside(beat)
@@ -81,15 +101,16 @@ def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) ->
     shape = replace(DataShape.of(request.packed), num_classes=request.packed.num_channels)
     network = build(request.training, shape, seed=request.seed)
     setup = assemble(request, network, F.mse_loss)
-    evaluating = Stopwatch(request.device)
-    records = []
+    course = _Course(Stopwatch(request.device), spent)
     batches_of = partial(_damaged, request, setup, damage)
-    for epoch in train(setup.learner, batches_of, request.training.epochs):
-        with evaluating.lap():
-            loss = validation_loss(request, setup, damage)
+    for epoch in resuming.epochs(request, setup.learner, batches_of, course):
+        with course.evaluating.lap():
+            loss = validation_loss(request, setup, damage, resuming.each)
         record = {"epoch": epoch.number, "train_loss": epoch.loss, "val_loss": loss, "lr": epoch.lr}
-        records.append(record | {"seconds": epoch.seconds})
-        beat({"epoch": epoch.number, "epochs": request.training.epochs, "metric": "loss", "score": loss})
+        course.epochs.append(record | {"seconds": epoch.seconds})
+        progress = {"epoch": epoch.number, "epochs": request.training.epochs, **resuming.progress}
+        beat(progress | {"metric": "loss", "score": loss})
+    records = course.epochs
     memory_and_energy = spent.record()
     write_tensors(scratch / BODY, body_of(network))
     if request.settings["repeat"] == request.settings["fold"] == 0:
@@ -98,13 +119,19 @@ def _pretrain(request: FitRequest, damage: Damage, scratch: Path, beat: Beat) ->
     (scratch / "log.txt").write_text(log, encoding="utf-8")
     cost = {
         "pretrain_s": sum(record["seconds"] for record in records),
-        "evaluate_s": evaluating.seconds,
+        "evaluate_s": course.evaluating.seconds,
         "parameters": sum(values.numel() for values in network.parameters()),
         **memory_and_energy,
         **request.costed_on(),
     }
     by = str(stated_pretraining(request.training))
-    return {"by": by, "epochs": records, "cost": cost, "warnings": [], "versions": versions()}
+    return {
+        "by": by,
+        "epochs": records,
+        "cost": cost,
+        "warnings": list(resuming.notes),
+        "versions": versions(),
+    }
 
 
 def _damaged(
@@ -126,11 +153,16 @@ def _whole_damaged(
 
 
 @torch.inference_mode()
-def validation_loss(request: FitRequest, setup: TrainingSetup, damage: Damage) -> float:
+def validation_loss(
+    request: FitRequest,
+    setup: TrainingSetup,
+    damage: Damage,
+    each: Callable[[Iterable[Batch]], Iterable[Batch]],
+) -> float:
     """The mean over the inner validation of the mean squared error of each whole image."""
     network = setup.learner.network.eval()
     total = 0.0
-    for batch in _whole_damaged(request, setup, damage, request.split.validation):
+    for batch in each(_whole_damaged(request, setup, damage, request.split.validation)):
         error_NCHW = (restored(network, batch.inputs, setup.learner.forward) - batch.targets) ** 2
         total += float(error_NCHW.mean((1, 2, 3)).sum())
     return total / len(request.split.validation)

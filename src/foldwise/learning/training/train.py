@@ -61,12 +61,13 @@ class Learner:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass of training: its mean loss, the learning rate it began with, and its seconds."""
+    """One pass of training: its mean loss, the learning rate it began with, its seconds, and how far training then is."""
 
     number: int
     loss: float
     lr: float
     seconds: float
+    end: Position
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,9 @@ def train(
         watch = Stopwatch(device, here.seconds)
         total, images = torch.tensor(here.loss_sum, device=device), here.images
         with watch.lap():
-            for done, batch in enumerate(batches_of(number, here.step), here.step + 1):
+            done = here.step
+            for batch in batches_of(number, here.step):
+                done += 1
                 # A stream for each step: whoever trains again, from wherever, draws the same dropout.
                 seed_streams(step_seed(learner.seed, number, done, use=NETWORK), device)
                 total += step(learner, batch) * len(batch.cases)  # stays on the device: reading it would wait
@@ -133,13 +136,15 @@ def train(
                 if pause is not None and pause.due():
                     with watch.stopped():
                         pause.at(Position(number, done, float(total), images, lr, watch.seconds))
-            mean = float(total) / images
+            loss_sum = float(total)
+            mean = loss_sum / images
         if not math.isfinite(mean):
             raise FoldwiseError(
                 f"the training loss became {mean} in epoch {number}, at a learning rate of {lr:g}",
                 cure="Lower the learning rate, add a warm-up to the schedule, or use precision: fp32.",
             )
-        yield Epoch(number, mean, lr, watch.seconds)
+        end = Position(number, done, loss_sum, images, lr, watch.seconds)
+        yield Epoch(number, mean, lr, watch.seconds, end)
 
 
 def step(learner: Learner, batch: Batch) -> Tensor:
