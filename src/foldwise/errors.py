@@ -4,7 +4,8 @@ FoldwiseError       something foldwise was asked is not possible         exit 1
   SpecError         the study file, or an option, asks for what is not   exit 2
   DataError         an image, a mask, a label or a group is not usable   exit 3
   MissingExtra      an optional package, or the device, is not there     exit 4
-  RunError          a run folder is not one, is incomplete or is in use  exit 5
+  RunError          a run folder is not one, is incomplete or is in use;
+                    or a disk, a file or the output says no              exit 5
   ItemsFailed       the study ran to its end, but some items failed      exit 6
   ClaimsFalse       the text was checked, and says what is not so        exit 7
 """

@@ -16,7 +16,7 @@ from typing import Any
 
 from platformdirs import user_cache_dir
 
-from foldwise.errors import RunError
+from foldwise.errors import RunError, SpecError
 from foldwise.processes import host, started
 
 MAX_WRITERS = 100  # of one folder within one moment
@@ -129,10 +129,38 @@ def remove_damaged(folder: Path, *, whole: Callable[[Path], bool]) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
+def from_home(path: str | Path) -> Path:
+    """A path with the home folder in place of ``~``; as it is where there is no such user, or no home."""
+    return Path(os.path.expanduser(path))
+
+
+def whole_path(path: str | Path, base: Path) -> Path:
+    """The absolute path, without links, of a path that starts at `base` unless it says otherwise.
+
+    Raises:
+        SpecError: links of it lead to one another.
+    """
+    try:
+        return (base / from_home(path)).resolve()
+    except (RuntimeError, OSError) as error:  # the first up to Python 3.12
+        raise SpecError(f"the path {path} leads nowhere: {error}", cure="Mend the links in it.") from None
+
+
 def cache_root() -> Path:
-    """The cache folder: $FOLDWISE_CACHE, or the place the operating system has for caches."""
-    stated = os.environ.get("FOLDWISE_CACHE")
-    return Path(stated).expanduser() if stated else Path(user_cache_dir("foldwise"))
+    """The cache folder: $FOLDWISE_CACHE, or the place the operating system has for caches.
+
+    Raises:
+        RunError: there is no such place, as for a user without a home folder.
+    """
+    if stated := os.environ.get("FOLDWISE_CACHE"):
+        return from_home(stated)
+    # Without a home, platformdirs raises, or in some of its versions leaves the ~.
+    with suppress(RuntimeError):
+        root = Path(user_cache_dir("foldwise"))
+        if root.parts[0] != "~":
+            return root
+    cure = "Set HOME, or FOLDWISE_CACHE to a folder that may be written."
+    raise RunError("there is no home folder, and so no place for the cache", cure=cure)
 
 
 def scratch_beside(path: Path) -> Path:

@@ -107,8 +107,13 @@ def test_a_disk_that_refuses_is_no_traceback_but_a_bug_is_one(said, monkeypatch)
     assert code == 5
     assert error.startswith("foldwise: No space left on device: runs/tiny/plan.json\n")
     monkeypatch.setattr(pipeline, "prepare", raising(FileNotFoundError(errno.ENOENT, "no such file", "x")))
+    assert said("run", "study.yaml")[0] == 5
+    monkeypatch.setattr(pipeline, "prepare", raising(MemoryError()))
+    code, error = said("run", "study.yaml")
+    assert (code, error.partition("\n")[0]) == (1, "foldwise: the memory of this machine is full")
+    monkeypatch.setattr(pipeline, "prepare", raising(ZeroDivisionError()))
     monkeypatch.setattr(sys, "argv", ["foldwise", "run", "study.yaml"])
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ZeroDivisionError):
         cli.main()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import errno
+import codecs
+import io
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import typer
@@ -28,9 +30,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# What a disk or a folder says no with; any other OSError is a bug, and its traceback is wanted.
-REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-REFUSALS |= {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
+# Signs of our messages in ASCII, for terminals that have no others.
+PLAIN = {
+    "→": "->",
+    "–": "-",
+    "×": "x",
+    "·": "-",
+    "●": "*",
+    "✗": "x",
+    "±": "+-",
+    "≤": "<=",
+    "≥": ">=",
+    "…": "...",
+}
+
+GO_ON = "What is done stays done: mend this, and the same command goes on."
 
 # Each imports what it does when it is called: the pipeline takes seconds to import, and --help must not wait for it.
 COMMANDS = (check, plan, run, fit, status, report, work, predict, judge, claims, look)
@@ -41,31 +55,97 @@ app.add_typer(data_app, name="data")
 
 def main() -> NoReturn:
     """The command `foldwise`: runs it, and turns every error of ours into its message and exit code."""
-    # `python -m foldwise` puts the current folder first, where a file called like a library would be run in its place.
-    # Own code that the user trusts is found there all the same.
-    if sys.path[:1] == [os.getcwd()]:
-        del sys.path[0]
+    _open_streams()
+    sys.exit(_written(_code_of_commands()))
+
+
+def _code_of_commands() -> int:
+    """The exit code of the command that was asked for, whose errors are printed."""
     try:
+        _look_for_no_modules_here()
         app(standalone_mode=True)
-        sys.exit(0)
     except FoldwiseError as error:
-        print(f"foldwise: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:  # a full disk, a folder that may not be written: no fault of the program
-        if error.errno not in REFUSALS:
-            raise
-        what = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
-        refused = RunError(what, cure="What is done stays done: mend this, and the same command goes on.")
-        print(f"foldwise: {refused}", file=sys.stderr)
-        sys.exit(refused.exit_code)
+        return _refused(error)
+    except OSError as error:  # a full disk, a folder that may not be written, a file that is gone: no bug
+        reason = error.strerror or str(error)
+        what = f"{reason}: {error.filename}" if error.filename else reason
+        return _refused(RunError(what, cure=GO_ON))
+    except MemoryError:
+        cure = "Use fewer --workers, or smaller images or batches."
+        return _refused(FoldwiseError("the memory of this machine is full", cure=cure))
     except KeyboardInterrupt:  # 130 is what shells say of a program that Ctrl-C ended
-        _say_stopped()
-        sys.exit(130)
-    except SystemExit as ended:  # typer makes this of Ctrl-C
-        if ended.code == 130:
-            _say_stopped()
-        raise
+        return _stopped()
+    except SystemExit as ended:  # typer makes this of Ctrl-C, of a wrong option, and of a reader who has gone
+        return _stopped() if ended.code == 130 else int(ended.code or 0)
+    return 0
 
 
-def _say_stopped() -> None:
-    print("\nfoldwise: stopped; the same command goes on from here", file=sys.stderr)
+def _look_for_no_modules_here() -> None:
+    """Take the current folder from where modules are looked for; refuse to work in one that is gone.
+
+    `python -m foldwise` puts it first, where a file called like a library would be run in its place. Own code that the
+    user trusts is found there all the same.
+    """
+    try:
+        here = os.getcwd()
+    except OSError:
+        what = "the current folder is not there any more"
+        raise FoldwiseError(what, cure="cd to a folder that is.") from None
+    if sys.path[:1] == [here]:
+        del sys.path[0]
+
+
+def _refused(error: FoldwiseError) -> int:
+    _say(f"foldwise: {error}")
+    return error.exit_code
+
+
+def _stopped() -> int:
+    _say("\nfoldwise: stopped; the same command goes on from here")
+    return 130
+
+
+def _say(message: str) -> None:
+    # Where nobody can be told, the exit code still says it.
+    with suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
+
+
+def _open_streams() -> None:
+    """Give closed streams a number that leads nowhere, and let those that lack a letter write another for it."""
+    # Else the next file that is opened, a table of the run perhaps, gets the number of the output and all that is printed.
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, "r+" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+    codecs.register_error("foldwise", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="foldwise")
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """Letters that a terminal lacks, in those that it has; as escapes where there are none."""
+    assert isinstance(error, UnicodeEncodeError)
+    letters = error.object[error.start : error.end]
+    return "".join(
+        PLAIN.get(letter) or letter.encode("ascii", "backslashreplace").decode() for letter in letters
+    ), error.end
+
+
+def _written(code: int) -> int:
+    """The exit code, when all that was printed is out; 1 where nobody reads it any more, and 5 where it cannot be."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = code or 1
+    except OSError as error:
+        code = code or _refused(RunError(f"the output cannot be written: {error.strerror}", cure=GO_ON))
+    else:
+        return code
+    # What is left would be tried again when Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return code

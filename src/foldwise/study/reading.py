@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from foldwise.errors import SpecError
+from foldwise.storage import whole_path
 from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, is_bundle, spelled_out
 from foldwise.study.profiles import lay_profile
 from foldwise.study.ranges import find_too_many, find_too_many_fits
@@ -88,10 +89,10 @@ def findable(study: Study, base: Path) -> Study:
     """The study with its files by their whole paths: workers start elsewhere, and may read the files again."""
     update: dict[str, Any] = {}
     if study.data.path is not None:
-        path = (base / Path(study.data.path).expanduser()).resolve()
+        path = whole_path(study.data.path, base)
         update["data"] = study.data.model_copy(update={"path": str(path)})
     # A split that is no file beside the study is a word, a column, or a file in the data folder.
-    split = (base / Path(study.validate_.split).expanduser()).resolve()
+    split = whole_path(study.validate_.split, base)
     if split.is_file():
         update["validate_"] = study.validate_.model_copy(update={"split": str(split)})
     return study.model_copy(update=update)
@@ -174,7 +175,7 @@ def _factor(key: str, written: Any, base: Path, errors: list[Invalid]) -> Any:
 def _weights(name: Any, base: Path, keys: Keys, errors: list[Invalid]) -> Any:
     if not isinstance(name, str) or name in NO_WEIGHTS_FILE:
         return name
-    path = (base / Path(name).expanduser()).resolve()
+    path = whole_path(name, base)
     if not path.is_file():
         what = f"{dotted(keys)} is no file: {shown(name)}, looked for in {base}"
         errors.append(Invalid(keys, what, "Write none, imagenet, or the path of a .safetensors file."))

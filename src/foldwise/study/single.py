@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foldwise.errors import SpecError
-from foldwise.storage import written_whole
+from foldwise.storage import whole_path, written_whole
 
 # What people call networks and heads, and what study files call them; every other name is taken as it is.
 MODELS = {
@@ -142,4 +142,4 @@ def _size(options: Single) -> int | str:
 
 
 def _relative(path: Path, beside: Path) -> str:
-    return Path(os.path.relpath(path.expanduser().resolve(), beside.resolve())).as_posix()
+    return Path(os.path.relpath(whole_path(path, Path()), beside.resolve())).as_posix()

@@ -123,7 +123,7 @@ def on_disk(root: Path, written: str) -> Path:
     path = root
     for part in PurePosixPath(written).parts:
         step = path / part
-        if not step.exists() and path.is_dir():
+        if not os.path.exists(step) and path.is_dir():  # of a name that no disk takes, too
             step = next((child for child in path.iterdir() if composed(child.name) == composed(part)), step)
         path = step
     return path

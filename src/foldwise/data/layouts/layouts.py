@@ -5,6 +5,7 @@ A new layout is two functions, what it fits and how it is read, and a row here; 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from foldwise.data.layouts.parts import refuse_part_folders, with_parts
 from foldwise.data.layouts.tables import with_groups
 from foldwise.data.phantoms.catalogue import PHANTOMS, VERSION, make
 from foldwise.errors import DataError, RunError, SpecError, choose
-from foldwise.storage import cache_root
+from foldwise.storage import cache_root, from_home, whole_path
 from foldwise.study.spec import DataSpec, PhantomData
 from foldwise.text import listed, some
 
@@ -76,10 +77,10 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     if data.phantom is not None:
         return _read_phantom(data, group, split)
     assert data.path is not None
-    path = Path(data.path).expanduser()
-    root = (path if path.is_absolute() else on_disk(base, data.path)).resolve()
-    if not root.is_dir():
-        problem = f"the data folder {root} {'is a file, not a folder' if root.exists() else 'does not exist'}"
+    path = from_home(data.path)
+    root = whole_path(path if path.is_absolute() else on_disk(base, data.path), base)
+    if not os.path.isdir(root):
+        problem = f"the data folder {root} {'is a file, not a folder' if os.path.exists(root) else 'does not exist'}"
         cure = "Relative paths start at the folder of the study file."
         raise SpecError(problem, where="data.path", cure=cure)
     refuse_broken_links(root)

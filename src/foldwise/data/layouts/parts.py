@@ -13,6 +13,7 @@ from foldwise.data.layouts.files import composed
 from foldwise.data.layouts.listing import PARTS, Finder, Listing, errors_about
 from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table, table_with
 from foldwise.errors import DataError, SpecError
+from foldwise.storage import whole_path
 from foldwise.study.spec import DEALT, LEAVE_ONE_OUT, DataSpec
 from foldwise.text import some
 
@@ -92,7 +93,7 @@ def _table_of(split: str, root: Path, base: Path, tables: Sequence[Path]) -> tup
             return table_with(split, root, tables, "validate.split"), composed(split)
         except SpecError as error:
             raise SpecError(error.what, where=error.where, cure=f"{error.cure} {OTHERS}") from None
-    candidates = [(folder / Path(split).expanduser()).resolve() for folder in (base, root)]
+    candidates = [whole_path(split, folder) for folder in (base, root)]
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         cure = f"It may lie beside the study file ({base}) or in the data folder ({root})."

@@ -16,7 +16,7 @@ from foldwise.data.public.archives import unpack
 from foldwise.data.public.catalogue import SOURCES, ByHand, Cutouts, Kaggle, Source, Web
 from foldwise.data.public.conversions import Progress, find_root, silent
 from foldwise.errors import DataError, RunError, SpecError, choose
-from foldwise.storage import cache_root, folder_replaced, read_json, write_json
+from foldwise.storage import cache_root, folder_replaced, read_json, whole_path, write_json
 from foldwise.study.spec import DataSpec, Study, Validation
 from foldwise.study.yaml_places import parse
 from foldwise.text import some
@@ -253,7 +253,7 @@ def _filled(part: DataSpec | Validation, settings: Mapping[str, Any], **replaced
 
 
 def _local(data: DataSpec, base: Path) -> Path | None:
-    return None if data.path is None else (base / Path(data.path).expanduser()).resolve()
+    return None if data.path is None else whole_path(data.path, base)
 
 
 def _folder_of(source: Source, data: DataSpec, base: Path) -> Path | None:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from foldwise.errors import MissingExtra, SpecError
+from foldwise.storage import from_home
 
 Shapes = Mapping[str, tuple[int, ...]]
 Donor = Callable[[], dict[str, Tensor]]
@@ -89,7 +90,7 @@ def check_file(encoder: nn.Module, weights: str, *, name: str) -> Report:
 
 def weights_file(weights: str) -> Path:
     """The path that `weights` names; SpecError unless a safetensors file is there."""
-    path = Path(weights).expanduser()
+    path = from_home(weights)
     if path.suffix != ".safetensors":
         raise SpecError(
             f"no weights are called {weights!r}",
