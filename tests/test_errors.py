@@ -14,6 +14,20 @@ def test_several_errors_are_said_together():
     assert str(DataError.together([DataError("alone")])) == "alone"
 
 
+def test_the_same_of_many_files_is_said_once_with_the_first_of_them():
+    same = [DataError("the file is empty", where=f"{k}.png", cure="Delete it.") for k in range(7)]
+    places = "0.png, 1.png, 2.png, 3.png, 4.png and 2 more"
+    assert str(DataError.together(same)) == f"{places}: the file is empty\n  → Delete it."
+    other = DataError("the file is empty", where="x.tif", cure="Copy it again.")
+    assert str(DataError.together([*same, other])).startswith(f"2 problems:\n1. {places}: the file is empty")
+
+
+def test_no_more_problems_are_listed_than_anybody_reads():
+    text = str(DataError.together([DataError(f"problem {k}") for k in range(30)]))
+    assert text.startswith("30 problems:\n1. problem 0\n")
+    assert text.endswith("20. problem 19\n... and 10 more")
+
+
 def test_choose_suggests_the_nearest():
     assert choose({"dice": 1}, "dice", "loss") == 1
     with pytest.raises(SpecError) as caught:

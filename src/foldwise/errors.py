@@ -19,9 +19,8 @@ from types import ModuleType
 from typing import Self, TypeVar
 
 Row = TypeVar("Row")
-MAX_LISTED = (
-    100  # problems that one message lists; nobody reads more, and what is mended often mends the rest
-)
+MAX_LISTED = 20  # problems that one message lists; nobody reads more, and what is mended often mends the rest
+MAX_PLACES = 5  # of one and the same problem
 
 
 class FoldwiseError(Exception):
@@ -45,10 +44,14 @@ class FoldwiseError(Exception):
 
     @classmethod
     def together(cls, errors: Iterable[FoldwiseError]) -> Self:
-        """One error that says all of `errors`, so that a user mends them in one go."""
-        texts = [str(error) for error in errors]
-        if len(texts) == 1:
-            return cls(texts[0])
+        """One error that says all of `errors`, so that a user mends them in one go; the same one of many files once."""
+        places: dict[tuple[str, str | None], list[str]] = {}
+        for error in errors:
+            places.setdefault((error.what, error.cure), []).append(error.where or "")
+        kinds = [cls(what, where=_some(where) or None, cure=cure) for (what, cure), where in places.items()]
+        if len(kinds) == 1:
+            return kinds[0]
+        texts = [str(error) for error in kinds]
         listed = [f"{number}. {text}" for number, text in enumerate(texts[:MAX_LISTED], 1)]
         if len(texts) > MAX_LISTED:
             listed.append(f"... and {len(texts) - MAX_LISTED} more")
@@ -91,10 +94,10 @@ class ClaimsFalse(FoldwiseError):
     exit_code = 7
 
 
-def limited(errors: Sequence[DataError], limit: int = 20) -> DataError:
-    """The first errors together, and how many more there are."""
-    more = [DataError(f"and {len(errors) - limit} more of this kind")] if len(errors) > limit else []
-    return DataError.together([*errors[:limit], *more])
+def _some(places: Sequence[str]) -> str:
+    listed = [place for place in dict.fromkeys(places) if place]
+    more = len(listed) - MAX_PLACES
+    return ", ".join(listed[:MAX_PLACES]) + (f" and {more} more" if more > 0 else "")
 
 
 def choose(table: Mapping[str, Row], name: str, what: str, *, where: str | None = None) -> Row:

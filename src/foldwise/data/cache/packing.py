@@ -17,7 +17,7 @@ from foldwise.data.cache.packed import PACK_VERSION, Packed, open_packed, packed
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.formats.formats import open_stack
 from foldwise.data.formats.reading import NUM_DECODERS, channel_files, split_slice
-from foldwise.errors import DataError, RunError, SpecError, limited
+from foldwise.errors import DataError, RunError, SpecError
 from foldwise.storage import folder_cached, remove_damaged
 from foldwise.study.spec import IGNORE, DataSpec
 from foldwise.text import some
@@ -92,7 +92,7 @@ def _write_pack(
                     targets.write(loaded.target_HW.tobytes())
     errors += _mixed_kinds(kinds, data)
     if errors:
-        raise limited(errors)
+        raise DataError.together(errors)
     _check_sizes(dataset, data, measures)
     (num_channels, dtype) = next(iter(kinds))
     _write_index(folder, dataset, measures, num_channels=num_channels, dtype=dtype)
@@ -221,7 +221,7 @@ def file_digests(dataset: Dataset) -> dict[str, str]:
             problem = f"the file cannot be read ({error.strerror})"
             errors.append(DataError(problem, where=location, cure="Check that it is there and may be read."))
     if errors:
-        raise limited(errors)
+        raise DataError.together(errors)
     return digests
 
 

@@ -15,7 +15,7 @@ from foldwise.data.layouts.label_cells import (
     stated_separators,
 )
 from foldwise.data.layouts.tables import Table
-from foldwise.errors import DataError, SpecError, limited
+from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
 from foldwise.study.training import Task
 from foldwise.text import count, listed, some
@@ -124,7 +124,7 @@ def _from_indicators(table: Table, columns: Sequence[str], data: DataSpec) -> La
         ]
         rows.append(tuple(k for k, mark in enumerate(marks) if mark in TRUE))
     if errors:
-        raise limited(errors)
+        raise DataError.together(errors)
     return indicator_labels(rows, tuple(columns), data, table.name)
 
 
@@ -183,7 +183,7 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
         if name not in index
     ]
     if errors:
-        raise limited(errors)
+        raise DataError.together(errors)
     rows = tuple(tuple(sorted({index[name] for name in names})) for names in parts)
     statements = (*_about_spelling(cells, where, several), *statements)
     if several:
