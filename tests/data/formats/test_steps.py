@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 from small_sets import picture, save
 
-from foldwise.data.formats import photographs, tiff
+from foldwise.data.formats import arrays, photographs, tiff
 from foldwise.data.formats.formats import FORMATS, decode
 from foldwise.data.formats.pixels import Pixels, Step
 from foldwise.data.formats.reading import as_image, read_slice
@@ -79,6 +79,10 @@ FILES = {
     "exact doubles.tif": (lambda path: tifffile.imwrite(path, GREY.astype(np.float64)), []),
     "doubles.tif": (lambda path: tifffile.imwrite(path, GREY / 3.0), [Step("rounded")]),
     "16 bit.png": (lambda path: path.write_bytes(imagecodecs.png_encode(GREY.astype(np.uint16) * 200)), []),
+    "pages.tif": (lambda path: tifffile.imwrite(path, np.stack([GREY] * 5), photometric="minisblack"),
+                  [Step("pages", "5 of 5×20×20")]),
+    "named.tif": (lambda path: tifffile.imwrite(path, np.stack([GREY] * 5), imagej=True, metadata={"axes": "CYX"}), []),
+    "last.npy": (lambda path: np.save(path, np.stack([GREY] * 5, -1)), [Step("pages", "5 of 20×20×5")]),
     "film.png": (many_frames, [Step("first", "of 3")]),
     "stereo.jpg": (lambda path: many_frames(path.with_suffix(".mpo")) or path.with_suffix(".mpo").rename(path),
                    [Step("first", "of 3")]),
@@ -95,7 +99,7 @@ def test_every_step_is_kept_with_the_pixels(tmp_path, name):
 def test_every_kind_of_step_is_among_the_files_and_all_decoders_pass_one_place(tmp_path, monkeypatch):
     assert {step.kind for _, steps in FILES.values() for step in steps} == STEPS.keys() - {"grey"}
     # What a decoder gives is as stored, whatever its format: no step is done twice or anywhere else.
-    for module in (photographs, tiff):
+    for module in (photographs, tiff, arrays):
         assert not hasattr(module, "upright")
         assert not hasattr(module, "plain")
     for kind in STEPS.values():
@@ -156,18 +160,60 @@ def test_colour_made_grey_is_a_step_and_equal_channels_are_none(tmp_path):
     assert as_image(decode(tmp_path / "a.png"), "native", where="")[0].steps == ()
 
 
-def test_slices_of_doubles_are_rounded_and_turned_stacks_refused(tmp_path):
+def test_slices_of_doubles_are_rounded(tmp_path):
     np.save(tmp_path / "a.npy", np.random.default_rng(0).random((20, 4, 4)))
     assert read_slice(tmp_path / "a.npy", 1).steps == (Step("rounded"),)
+
+
+LUT_COLOURS = np.stack([np.arange(256), np.arange(256) // 2, np.zeros(256, int)]).astype(np.uint16) * 257
+ASKING = {
+    "white is 0": ({"photometric": "miniswhite"}, "white_is_zero"),
+    "a lookup table": ({"photometric": "palette", "colormap": LUT_COLOURS}, "palette"),
+    "turned": ({"photometric": "minisblack", "extratags": [(274, "H", 1, 6, True)]}, "orientation"),
+}
+
+
+@pytest.mark.parametrize("stated", [None, "apply", "ignore"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    ("asking", "dtype"),
+    [
+        (asking, dtype)
+        for asking in ASKING
+        for dtype in (np.uint8, np.uint16, bool)[: 1 if "table" in asking else 3]
+    ],
+)
+def test_a_slice_is_read_as_a_file_of_its_own_would_be(tmp_path, asking, compression, dtype, stated):
+    options, key = ASKING[asking]
+    planes = np.stack([np.roll(GREY, k) for k in range(20)]) > 99
+    planes = planes if dtype is bool else planes * dtype(90) + np.arange(20, dtype=dtype)
+    options = options | {"metadata": None, "compression": compression}
+    tifffile.imwrite(tmp_path / "stack.tif", planes, **options)
+    tifffile.imwrite(tmp_path / "file.tif", planes[7], **options)
+    decoding = Decoding(**{key: stated})
+    one, of_stack = decode(tmp_path / "file.tif", decoding), read_slice(tmp_path / "stack.tif", 7, decoding)
+    np.testing.assert_array_equal(of_stack.values, one.values)
+    assert (of_stack.steps, of_stack.bit_depth) == (one.steps, one.bit_depth)
+    assert (of_stack.palette is None) == (one.palette is None) == (key != "palette" or stated == "ignore")
+    assert bool(of_stack.steps) is (stated != "ignore")
+
+
+def test_a_palette_that_cannot_colour_is_refused_and_the_values_may_be_taken(tmp_path):
+    pages = np.stack([GREY] * 5)
+    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="palette", colormap=LUT_COLOURS)
+    with pytest.raises(
+        DataError, match="the palette in the file cannot colour 5 channels of 8 bits"
+    ) as caught:
+        decode(tmp_path / "a.tif")
+    assert "{palette: ignore}" in caught.value.cure
+    np.testing.assert_array_equal(decode(tmp_path / "a.tif", Decoding(palette="ignore")).values, pages)
+    deep = GREY.astype(np.uint16) * 200
     tifffile.imwrite(
-        tmp_path / "a.tif",
-        np.zeros((20, 4, 4), np.uint8),
-        photometric="minisblack",
-        metadata=None,
-        extratags=[(274, "H", 1, 6, True)],
+        tmp_path / "b.tif", deep, photometric="palette", colormap=np.zeros((3, 65536), np.uint16)
     )
-    with pytest.raises(DataError, match="orientation tag"):
-        read_slice(tmp_path / "a.tif", 1)
+    with pytest.raises(DataError, match="cannot colour 1 channel of 16 bits"):
+        decode(tmp_path / "b.tif")
+    np.testing.assert_array_equal(decode(tmp_path / "b.tif", Decoding(palette="ignore")).values[0], deep)
 
 
 def test_what_was_done_is_a_sentence_for_each_kind():

@@ -120,8 +120,8 @@ def test_slices_are_brought_to_the_size_that_is_asked_for(tmp_path):
 def test_plain_stacks_are_mapped_and_not_read(tmp_path):
     saved(tmp_path, ".npy")
     saved(tmp_path, "imagej")
-    assert isinstance(open_stack(tmp_path / "images/vol0.npy"), np.memmap)
-    assert isinstance(open_stack(tmp_path / "images/vol0.tif"), np.memmap)
+    assert isinstance(open_stack(tmp_path / "images/vol0.npy").values, np.memmap)
+    assert isinstance(open_stack(tmp_path / "images/vol0.tif").values, np.memmap)
     assert holds_slices(tmp_path / "images/vol0.tif")
     assert read_slice(tmp_path / "images/vol0.tif", 2).values.shape == (1, 32, 32)
 

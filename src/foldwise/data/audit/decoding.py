@@ -75,7 +75,7 @@ def _right_if(kind: StepKind, *, stated: bool) -> str:
     if stated:
         return f"As data.decoding.{kind.key} states."
     if not kind.key:
-        return "Right if nothing that counts is lost by it; else read or save the images otherwise."
+        return kind.advice
     return f"Right if that is what you see in a viewer. {kind.cure()}"
 
 

@@ -234,8 +234,10 @@ def _digest_of(root: Path, location: str) -> str:
     path = root / name
     # Of the values and not of the file: slices of a stack that is saved anew, or grows, keep their digests.
     if index is not None:
-        array = np.ascontiguousarray(open_stack(path)[index])
-        return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()
+        stack = open_stack(path)
+        array = np.ascontiguousarray(stack.values[index])
+        about = f"{array.dtype.str}{array.shape}{stack.marks()}"
+        return hashlib.sha256(about.encode() + array.tobytes()).hexdigest()
     if path.is_dir():  # an image that is a folder: all its files, by their names
         files = sorted(file for file in path.rglob("*") if file.is_file())
         listed = [(file.relative_to(path).as_posix(), digest_of_file(file)) for file in files]

@@ -9,18 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from foldwise.data.formats.arrays import decode_npy, npy_axes, open_npy
+from foldwise.data.formats.axes import Axes, Stack, as_picture, as_stack
 from foldwise.data.formats.photographs import decode_bmp, decode_gif, decode_jpeg, decode_png, decode_webp
-from foldwise.data.formats.pixels import (
-    COPY_AGAIN,
-    MAX_CHANNELS,
-    Pixels,
-    channel_axis,
-)
+from foldwise.data.formats.pixels import COPY_AGAIN, Pixels
 from foldwise.data.formats.steps import carried_out
-from foldwise.data.formats.tiff import decode_tiff, is_tiff_stack, open_tiff_stack
+from foldwise.data.formats.tiff import decode_tiff, open_tiff_stack, tiff_axes
 from foldwise.errors import DataError
 from foldwise.study.spec import AS_SHOWN, Decoding
 
@@ -57,9 +53,9 @@ class Format:
         decode: the one picture in a file, as it is stored, with the steps that the file asks for; None where a file is
             always a stack. Whatever it raises in broken bytes becomes a DataError, so it need not catch what its
             library raises.
-        open_stack: the slices (N, H, W), (N, H, W, C) or (N, C, H, W) in a file, read-only, and mapped where the file
-            allows it; None where a file is always one picture.
-        is_stack: whether a file holds slices; asked where the format has both.
+        open_stack: the images in a row in a file, and what the file asks for; None where a file is always one picture.
+        axes: lengths and names of the axes of a file, by which it is told whether it is one picture or images in a row;
+            it may raise whatever it meets. A format that has both needs it.
         is_folder: whether an image is a folder, as those of OME-Zarr are; then the first bytes are those of `marker`.
         marker: a file that every such folder has.
     """
@@ -67,8 +63,8 @@ class Format:
     suffixes: tuple[str, ...]
     first_bytes: tuple[bytes, ...]
     decode: Callable[[Path], Pixels] | None = None
-    open_stack: Callable[[Path], np.ndarray] | None = None
-    is_stack: Callable[[Path], bool] = lambda _: True
+    open_stack: Callable[[Path], Stack] | None = None
+    axes: Callable[[Path], tuple[tuple[int, ...], str]] | None = None
     offset: int = 0
     is_folder: bool = False
     marker: str = ""
@@ -84,10 +80,6 @@ class Format:
         return head[self.offset :].startswith(self.first_bytes)
 
 
-def _open_npy(path: Path) -> np.ndarray:
-    return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
 FORMATS: dict[str, Format] = {
     "PNG": Format((".png", ".apng"), (b"\x89PNG\r\n\x1a\n",), decode_png),
     "JPEG": Format((".jpg", ".jpeg", ".jfif", ".jpe", ".jif"), (b"\xff\xd8\xff",), decode_jpeg),
@@ -96,12 +88,12 @@ FORMATS: dict[str, Format] = {
         (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),  # little and big endian, and both with 64-bit offsets
         decode_tiff,
         open_tiff_stack,
-        is_tiff_stack,
+        tiff_axes,
     ),
     "BMP": Format((".bmp", ".dib"), (b"BM",), decode_bmp),
     "GIF": Format((".gif",), (b"GIF87a", b"GIF89a"), decode_gif),
     "WEBP": Format((".webp",), (b"WEBP",), decode_webp, offset=8),
-    "NPY": Format((".npy",), (b"\x93NUMPY",), open_stack=_open_npy),
+    "NPY": Format((".npy",), (b"\x93NUMPY",), decode_npy, open_npy, npy_axes),
 }
 
 
@@ -140,8 +132,8 @@ def is_stack_file(path: Path) -> bool:
 
 def stack_suffixes() -> tuple[str, ...]:
     """The suffixes of files that can hold many images; plain arrays first, since they are nothing else."""
-    rows = sorted(FORMATS.values(), key=lambda row: row.decode is not None)
-    return tuple(suffix for row in rows if row.open_stack is not None for suffix in row.suffixes)
+    rows = sorted(FORMATS.items(), key=lambda row: row[0] != "NPY")
+    return tuple(suffix for _, row in rows if row.open_stack is not None for suffix in row.suffixes)
 
 
 def is_unreadable_image(path: Path) -> bool:
@@ -154,10 +146,33 @@ def is_unreadable_image(path: Path) -> bool:
     return any(head[at:].startswith(begin) for at, begin in UNREADABLE_BYTES)
 
 
-def holds_slices(path: Path) -> bool:
-    """Whether a file holds slices and not one picture; False for what cannot be read."""
+@dataclass(frozen=True)
+class Readings:
+    """The ways in which a file can be read by its axes alone; both where their lengths and names leave it open."""
+
+    picture: Axes | None
+    stack: Axes | None
+    axes: str = ""  # names and lengths, for the user
+
+
+def readings(path: Path) -> Readings:
+    """How a file that can hold many images can be read; neither way where it cannot."""
     name = _stack_row(path)
-    return name is not None and FORMATS[name].is_stack(path)
+    row = FORMATS[name].axes if name is not None else None
+    if row is None:
+        return Readings(None, None)
+    try:
+        shape, axes = row(path)
+    except Exception:  # whatever is met in broken bytes; who reads the file says so
+        return Readings(None, None)
+    described = f"axes {axes}, shape {'×'.join(map(str, shape))}"
+    return Readings(as_picture(shape, axes), as_stack(shape, axes), described)
+
+
+def holds_slices(path: Path) -> bool:
+    """Whether a file holds images in a row and cannot be one picture; False for what cannot be read."""
+    ways = readings(path)
+    return ways.picture is None and ways.stack is not None
 
 
 def _recognised(path: Path, head: bytes | None = None) -> str | None:
@@ -255,9 +270,10 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or ["no more is known"])[0]
 
 
-def open_stack(path: Path) -> np.ndarray:
-    """A file of many images as a read-only array, mapped where that is possible; DataError where it is no stack."""
-    row = FORMATS[stack_format(path)]
+def open_stack(path: Path) -> Stack:
+    """A file of many images, mapped where that is possible; DataError where it is none."""
+    # What no row fits is tried as an array, whose reader says why.
+    row = FORMATS[_stack_row(path) or "NPY"]
     assert row.open_stack is not None
     try:
         return row.open_stack(path)
@@ -269,11 +285,6 @@ def open_stack(path: Path) -> np.ndarray:
         raise DataError(problem, where=str(path), cure=cure) from None
 
 
-def stack_format(path: Path) -> str:
-    """The format in which a file is opened as a stack; what no row fits is tried as an array, whose reader says why."""
-    return _stack_row(path) or "NPY"
-
-
 def _stack_row(path: Path) -> str | None:
     """By the first bytes; by the suffix where no row has them, as of a file that is damaged at its beginning."""
     name = _recognised(path)
@@ -281,13 +292,3 @@ def _stack_row(path: Path) -> str | None:
         return name
     by_suffix = (name for name, row in FORMATS.items() if row.open_stack is not None and row.fits(path))
     return next(by_suffix, None)
-
-
-def stack_channel_axis(shape: tuple[int, ...], path: Path) -> int:
-    """Which axis (1 or 3) of a 4-D stack holds the channels; DataError where both or neither could."""
-    axis = channel_axis(shape[1], shape[3])
-    if axis is not None:
-        return 1 if axis == 0 else 3
-    problem = f"it is not clear which axis of shape {'×'.join(map(str, shape))} holds the channels"
-    cure = f"Save it as images × height × width × channels with at most {MAX_CHANNELS} channels."
-    raise DataError(problem, where=str(path), cure=cure)

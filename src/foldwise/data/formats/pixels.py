@@ -12,7 +12,6 @@ from PIL import Image
 from foldwise.errors import DataError
 
 COPY_AGAIN = "Copy it again from its source, or take it out."
-MAX_CHANNELS = 16  # an unnamed axis this short is taken as channels; no picture side is
 MaskKey = int | tuple[int, int, int]  # a value of a mask: grey, or red, green and blue
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
@@ -47,6 +46,10 @@ class Pixels:
     bit_depth: int
     palette: np.ndarray | None = None
     steps: tuple[Step, ...] = ()
+
+    def has_palette(self, num_channels: int) -> bool:
+        """Whether there is a palette, and it can colour the values: those of one channel of 8 bits."""
+        return self.palette is not None and num_channels == 1 and self.bit_depth <= 8
 
 
 def full_palette(colours_N3: np.ndarray) -> np.ndarray:
@@ -87,13 +90,6 @@ TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 def upright(values: np.ndarray, orientation: int) -> np.ndarray:
     """(C, H, W) turned and flipped as the orientation tag (2..8) asks; other tags mean no turn."""
     return np.ascontiguousarray(TURNS[orientation](values) if orientation in TURNS else values)
-
-
-def channel_axis(first: int, last: int) -> int | None:
-    """0 if `first`, -1 if `last` is the length that must be channels: short, and shorter than the other; else None."""
-    if min(first, last) > MAX_CHANNELS or first == last:
-        return None
-    return 0 if first < last else -1
 
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow and OpenCV turn colour to grey
@@ -197,7 +193,8 @@ def mask_values_of(pixels: Pixels, *, palette: Literal["index", "colour"], where
         values = values.astype(np.uint16)
     if len(values) not in {1, 3}:
         problem = f"the mask has {len(values)} channels"
-        raise DataError(problem, where=where, cure="Save it with one channel of class numbers.")
+        cure = "Save it with one channel of class numbers; masks of slices, a page each, are read with data.layout: arrays."
+        raise DataError(problem, where=where, cure=cure)
     if len(values) == 3 and values.dtype != np.uint8:
         problem = "the mask has three channels of more than 8 bit"
         raise DataError(problem, where=where, cure="Save it with one channel of class numbers.")

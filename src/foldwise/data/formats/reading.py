@@ -14,8 +14,6 @@ import numpy as np
 from foldwise.data.formats.formats import (
     decode,
     open_stack,
-    stack_channel_axis,
-    stack_format,
     stack_suffixes,
 )
 from foldwise.data.formats.pixels import Pixels, Step, is_coloured, joined, mask_values_of, to_channels
@@ -49,7 +47,7 @@ def read_pixels(root: Path, location: str, decoding: Decoding = AS_SHOWN) -> Pix
     if len(files) > 1:
         return joined([decode(root / name, decoding) for name in files], files, where=location)
     name, index = split_slice(location)
-    return decode(root / name, decoding) if index is None else read_slice(root / name, index)
+    return decode(root / name, decoding) if index is None else read_slice(root / name, index, decoding)
 
 
 def as_image(pixels: Pixels, channels: str, *, where: str) -> tuple[Pixels, np.ndarray]:
@@ -60,17 +58,9 @@ def as_image(pixels: Pixels, channels: str, *, where: str) -> tuple[Pixels, np.n
     return pixels, image_CHW
 
 
-def read_slice(path: Path, index: int) -> Pixels:
-    """Slice `index` of a stack."""
-    stack = open_stack(path)
-    array = np.asarray(stack[index])
-    if array.ndim == 3:
-        array = np.moveaxis(array, stack_channel_axis(stack.shape, path) - 1, 0)
-    else:
-        array = array[None]
-    mode = {1: "L", 3: "RGB"}.get(len(array), f"C{len(array)}")
-    stored = Pixels(np.ascontiguousarray(array), mode, stack_format(path), array.dtype.itemsize * 8)
-    return carried_out(stored, AS_SHOWN, where=str(path))
+def read_slice(path: Path, index: int, decoding: Decoding = AS_SHOWN) -> Pixels:
+    """Slice `index` of a stack, as `decode` reads a file."""
+    return carried_out(open_stack(path).slice(index), decoding, where=str(path))
 
 
 def read_image(path: Path, *, channels: str) -> np.ndarray:

@@ -34,6 +34,7 @@ class StepKind:
         do: the pixels with the step done; the detail of the step says how.
         ignore: the pixels where the study states that it is not to be done.
         doubt: of a detail, why it cannot be known what was meant; None where it can.
+        advice: when it is right, where there is no choice.
     """
 
     words: tuple[str, str]
@@ -43,6 +44,7 @@ class StepKind:
     do: Callable[[Pixels, str], Pixels] = lambda pixels, _: pixels
     ignore: Callable[[Pixels], Pixels] = lambda pixels: pixels
     doubt: Callable[[str], str | None] = lambda _: None
+    advice: str = "Right if nothing that counts is lost by it; else read or save the images otherwise."
 
     def cure(self) -> str:
         """Both ways to state what is meant."""
@@ -63,6 +65,16 @@ def _inverted(pixels: Pixels, detail: str) -> Pixels:
     # Bilevel pictures hold 0 and 255; 12 bits of 16 are inverted within their 12.
     top = 255 if bits == 1 else 2**bits - 1
     return replace(pixels, values=values.dtype.type(top) - values)
+
+
+def _coloured(pixels: Pixels, _: str) -> Pixels:
+    if pixels.mode != "P":
+        cure = (
+            "State data.decoding: {palette: ignore} to take the stored values, or save it without a palette."
+        )
+        problem = f"the palette in the file cannot colour {count(len(pixels.values), 'channel')} of {pixels.bit_depth} bits"
+        raise DataError(problem, cure=cure)
+    return pixels
 
 
 def _alpha_kept(pixels: Pixels) -> Pixels:
@@ -104,7 +116,8 @@ STEPS: dict[str, StepKind] = {
         "by the palette in the file",
         "palette",
         _PALETTE,
-        ignore=lambda pixels: replace(pixels, palette=None, mode="L"),
+        do=_coloured,
+        ignore=lambda pixels: replace(pixels, palette=None, mode="L" if pixels.mode == "P" else pixels.mode),
         doubt=lambda detail: "the palette is a lookup table of grey values" if detail == LUT else None,
     ),
     "alpha": StepKind(
@@ -122,6 +135,12 @@ STEPS: dict[str, StepKind] = {
     "rounded": StepKind(
         ("was rounded to 32-bit floats", "were rounded to 32-bit floats"),
         "from 64-bit ones",
+    ),
+    "pages": StepKind(
+        ("was read as one picture with channels", "were read as one picture with channels each"),
+        "by the lengths of its axes, as their names do not tell",
+        advice="Right if its pages, or the numbers of each pixel, are channels. Slices with a mask each are read with"
+        " data.layout: arrays.",
     ),
     "first": StepKind(
         ("is the first picture", "are the first pictures"),
@@ -164,6 +183,8 @@ def _is_rounded(stored: np.ndarray, values: np.ndarray) -> bool:
 
 def _dropped(pixels: Pixels) -> list[Step]:
     """The steps that the pixels themselves ask for: a palette that shows another picture, an alpha plane."""
+    if pixels.palette is not None and pixels.mode != "P":
+        return [Step("palette", LUT)]
     if pixels.palette is not None and (detail := _palette(pixels)):
         return [Step("palette", detail)]
     if pixels.mode in {"LA", "RGBA"}:

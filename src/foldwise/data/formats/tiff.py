@@ -7,17 +7,17 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
-from foldwise.data.formats.pixels import COPY_AGAIN, TURNS, Pixels, Step, channel_axis, full_palette
+from foldwise.data.formats.axes import Stack, as_picture, as_stack, unnamed
+from foldwise.data.formats.pixels import COPY_AGAIN, TURNS, Pixels, Step, full_palette
 from foldwise.errors import DataError
 
-SLICE_AXES = {"Z", "T"}  # axes that ImageJ and OME name; other programs name none (Q, I)
-MAX_PAGES = 16  # of a picture with unnamed channels
 MAX_OPEN = 4  # stacks that cannot be mapped stay decoded, since every slice is asked for by itself
 ORIENTATION = 274  # the tag
 
@@ -33,26 +33,48 @@ def decode_tiff(path: Path) -> Pixels:
         if not _is_whole(file, series, path):
             problem = "the file is damaged or cut short (parts of the TIFF are not there)"
             raise DataError(problem, where=str(path), cure=COPY_AGAIN)
-        page = file.pages.first
-        values = _channels_first(series.asarray(), series.axes, path)
-        orientation = int(page.tags.valueof(ORIENTATION, 1))
-        steps = [Step("turned", str(orientation))] if orientation in TURNS else []
-        bits, photometric = int(page.bitspersample), getattr(page.photometric, "name", "")
-        num_extra = len(page.extrasamples)
-        if photometric == "PALETTE" and len(values) == 1:
-            # TIFF palettes have 16 bits a colour; the high byte is what was drawn.
-            colours = (np.asarray(page.colormap).reshape(3, -1).T >> 8).astype(np.uint8)[:256]
-            return Pixels(values, "P", "TIFF", bits, full_palette(colours), tuple(steps))
+        axes = as_picture(series.shape, series.axes)
+        if axes is None:
+            raise _no_picture(series, path)
+        values = series.asarray().reshape(axes.shape)
+        stored = _stored(file, path)
+        stored = replace(stored, steps=(*stored.steps, *unnamed(axes)))
+        photometric, num_extra = _photometric(file), len(file.pages.first.extrasamples)
+    image_CHW = values[None] if axes.channel is None else np.moveaxis(values, axes.channel, 0)
+    if stored.bit_depth == 1:
+        image_CHW = (image_CHW != 0).astype(np.uint8) * np.uint8(255)
+    mode = _mode(len(image_CHW), photometric, num_extra, stored.bit_depth)
+    return replace(stored, values=image_CHW, mode="P" if stored.has_palette(len(image_CHW)) else mode)
+
+
+def _stored(file: tifffile.TiffFile, path: Path) -> Pixels:
+    """How a TIFF stores its pixels, without them: bit depth, palette, and the steps that it asks for."""
+    page = file.pages.first
+    orientation, photometric = int(page.tags.valueof(ORIENTATION, 1)), _photometric(file)
     if photometric in {"SEPARATED", "CIELAB"}:
-        raise DataError(
-            f"the colour mode {photometric} is not supported", where=str(path), cure="Save it as grey or RGB."
-        )
-    if photometric == "MINISWHITE":
-        steps.append(Step("inverted", str(values.dtype)))
-    if bits == 1:
-        values = (values != 0).astype(np.uint8) * np.uint8(255)
-    mode = _mode(len(values), photometric, num_extra, bits)
-    return Pixels(values, mode, "TIFF", bits, steps=tuple(steps))
+        problem = f"the colour mode {photometric} is not supported"
+        raise DataError(problem, where=str(path), cure="Save it as grey or RGB.")
+    steps = [Step("turned", str(orientation))] if orientation in TURNS else []
+    steps += [Step("inverted", str(page.dtype))] if photometric == "MINISWHITE" else []
+    palette = None
+    if photometric == "PALETTE":
+        # TIFF palettes have 16 bits a colour; the high byte is what was drawn.
+        colours = (np.asarray(page.colormap).reshape(3, -1).T >> 8).astype(np.uint8)[:256]
+        palette = full_palette(colours)
+    return Pixels(np.empty(0), "L", "TIFF", int(page.bitspersample), palette, tuple(steps))
+
+
+def _photometric(file: tifffile.TiffFile) -> str:
+    return getattr(file.pages.first.photometric, "name", "")
+
+
+def _no_picture(series: tifffile.TiffPageSeries, path: Path) -> DataError:
+    axes = f"axes {series.axes}, shape {'×'.join(map(str, series.shape))}"
+    cure = (
+        "Save each plane as a file of its own; or, if they are channels, with an axis of channels (CYX, in ImageJ or OME)."
+        " Slices with a mask each are read with data.layout: arrays."
+    )
+    return DataError(f"the TIFF is a stack ({axes}), not one picture", where=str(path), cure=cure)
 
 
 @contextmanager
@@ -82,31 +104,6 @@ def _mode(num_channels: int, photometric: str, num_extra: int, bits: int) -> str
     if num_channels == 2 and num_extra == 1:
         return "LA"
     return f"C{num_channels}"
-
-
-def _channels_first(array: np.ndarray, axes: str, path: Path) -> np.ndarray:
-    """(C, H, W) of an array with named axes; a stack in depth or time is refused."""
-    # Axes of length 1 say nothing; Y and X are kept even so, since a picture may be one pixel high.
-    keep = [k for k, length in enumerate(array.shape) if length > 1 or axes[k] in "YX"]
-    named = "".join(axes[k] for k in keep)
-    array = array.reshape([array.shape[k] for k in keep])
-    if named == "YX":
-        return array[None]
-    if len(named) == 3 and set(named) - {"Y", "X"} <= {"C", "S", "Q", "I"}:
-        unnamed = set(named) & {"Q", "I"}
-        channel = (
-            channel_axis(array.shape[0], array.shape[-1])
-            if unnamed
-            else named.find((set(named) - {"Y", "X"}).pop())
-        )
-        if channel is not None:
-            return np.moveaxis(array, channel, 0)
-    raise DataError(
-        f"the TIFF is a stack (axes {axes}, shape {'×'.join(map(str, array.shape))}), not one picture",
-        where=str(path),
-        cure="Save its planes as files of their own, or its channels with a channel axis (OME or ImageJ). Volumes"
-        " are read slice by slice with data.layout: arrays.",
-    )
 
 
 def _is_whole(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> bool:
@@ -151,19 +148,14 @@ def _chain_ends(path: Path, size: int) -> bool:
     return bool(seen) and max(seen) < size
 
 
-def is_tiff_stack(path: Path) -> bool:
-    """Whether a TIFF holds slices and not one picture; False for what is no TIFF, or cannot be read."""
-    try:
-        with _opened(path) as (_, series):
-            lengths = dict(zip(series.axes, series.shape, strict=True))
-    except (DataError, tifffile.TiffFileError, OSError, IndexError, ValueError):
-        return False
-    named = any(lengths.get(axis, 1) > 1 for axis in SLICE_AXES)
-    return named or any(lengths.get(axis, 1) > MAX_PAGES for axis in "QI")
+def tiff_axes(path: Path) -> tuple[tuple[int, ...], str]:
+    """The lengths of the axes of a TIFF, and what they are called."""
+    with _opened(path) as (_, series):
+        return tuple(series.shape), str(series.axes)
 
 
-def open_tiff_stack(path: Path) -> np.ndarray:
-    """The slices (N, H, W), (N, H, W, C) or (N, C, H, W) of a TIFF, read-only; bilevel ones hold 0 and 255.
+def open_tiff_stack(path: Path) -> Stack:
+    """The slices of a TIFF; bilevel ones hold 0 and 255.
 
     Raises:
         DataError: the file is not there, damaged, or holds no slices.
@@ -184,7 +176,7 @@ def open_tiff_stack(path: Path) -> np.ndarray:
 
 
 @lru_cache(maxsize=MAX_OPEN)
-def _slices(path: Path, _changed_ns: int, _size: int) -> np.ndarray:
+def _slices(path: Path, _changed_ns: int, _size: int) -> Stack:
     with _opened(path) as (file, series):
         if len(file.series) > 1 or not _is_whole(file, series, path):
             problem = (
@@ -193,15 +185,16 @@ def _slices(path: Path, _changed_ns: int, _size: int) -> np.ndarray:
             raise DataError(
                 f"the stack cannot be used: {problem}", where=str(path), cure="Save it again, or take it out."
             )
-        if getattr(series.keyframe.photometric, "name", "") in {"MINISWHITE", "PALETTE"}:
-            cure = "Save it as plain grey."
-            raise DataError("the stack is saved inverted or with a palette", where=str(path), cure=cure)
-        if int(file.pages.first.tags.valueof(ORIENTATION, 1)) in TURNS:
-            cure = "Save it again as it is to be seen, without that tag."
-            raise DataError("the stack has an orientation tag that turns it", where=str(path), cure=cure)
-        shape = _stack_shape(series.shape, series.axes, path)
-        values: np.ndarray = _mapped(path, series).reshape(shape)
-    return values.astype(np.uint8) * np.uint8(255) if values.dtype == np.bool_ else values
+        axes = as_stack(series.shape, series.axes)
+        if axes is None:
+            problem = f"the TIFF holds no slices in a row (axes {series.axes}, shape {'×'.join(map(str, series.shape))})"
+            cure = "Save slices one after the other; with several channels, in the order of ImageJ (ZCYX)."
+            raise DataError(problem, where=str(path), cure=cure)
+        like = _stored(file, path)
+        values: np.ndarray = _mapped(path, series).reshape(axes.shape)
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8) * np.uint8(255)
+    return Stack(values, axes.channel, like)
 
 
 def _mapped(path: Path, series: tifffile.TiffPageSeries) -> np.ndarray:
@@ -209,17 +202,3 @@ def _mapped(path: Path, series: tifffile.TiffPageSeries) -> np.ndarray:
         return np.asanyarray(tifffile.memmap(path, mode="r"))
     except ValueError:  # compressed, or in pieces
         return np.asarray(series.asarray())
-
-
-def _stack_shape(shape: tuple[int, ...], axes: str, path: Path) -> tuple[int, ...]:
-    """The shape with the slices first: axes of length 1 dropped, but for Y and X."""
-    long_axes = [(axis, n) for axis, n in zip(axes, shape, strict=True) if n > 1 or axis in "YX"]
-    named = "".join(axis for axis, _ in long_axes)
-    lengths = tuple(n for _, n in long_axes)
-    if named == "YX":
-        return (1, *lengths)
-    if named[1:] in ("YX", "YXS", "CYX", "SYX", "YXC"):
-        return lengths
-    problem = f"the TIFF holds no slices in a row (axes {axes}, shape {'×'.join(map(str, shape))})"
-    cure = "Save slices one after the other; with several channels, in the order of ImageJ (ZCYX)."
-    raise DataError(problem, where=str(path), cure=cure)

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
-from foldwise.data.formats.formats import has_image_name, is_image, is_stack_file, is_unreadable_image
+from foldwise.data.formats.formats import has_image_name, is_image, is_unreadable_image
 from foldwise.errors import DataError
 from foldwise.text import listed, natural
 
@@ -29,8 +29,8 @@ def image_files_below(folder: Path) -> list[str]:
 
 
 def unreadable_files(folder: Path) -> list[str]:
-    """Paths, relative to a folder, of all images at any depth that are not read as one picture: other kinds, and arrays."""
-    paths = (path for path in _below(folder) if is_unreadable_image(path) or _is_array(path))
+    """Paths, relative to a folder, of all images at any depth that are of kinds that are not read."""
+    paths = (path for path in _below(folder) if is_unreadable_image(path))
     return sorted((path.relative_to(folder).as_posix() for path in paths), key=natural)
 
 
@@ -38,7 +38,7 @@ def other_files(folder: Path) -> list[str]:
     """Names of the files directly in a folder that are no images of any kind."""
     files = (path for path in _inside(folder) if path.is_file())
     others = (path for path in files if not is_image(path) and not is_unreadable_image(path))
-    return sorted((path.name for path in others if not _is_array(path)), key=natural)
+    return sorted((path.name for path in others), key=natural)
 
 
 def subfolders(folder: Path) -> list[str]:
@@ -97,10 +97,6 @@ def _below(folder: Path, *, hidden: bool = False, above: tuple[str, ...] = ()) -
         yield path
         if path.is_dir() and not _is_image_folder(path) and os.path.realpath(path) not in above:
             yield from _below(path, hidden=hidden, above=above)
-
-
-def _is_array(path: Path) -> bool:
-    return is_stack_file(path) and not is_image(path)
 
 
 def _is_image_folder(path: Path) -> bool:

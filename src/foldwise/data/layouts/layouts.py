@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foldwise.data.cases import Dataset
-from foldwise.data.formats.formats import is_stack_file, readable
+from foldwise.data.formats.formats import readable
 from foldwise.data.layouts import image_folders, stacks
 from foldwise.data.layouts.files import (
     about_hidden,
@@ -118,8 +118,6 @@ def _unreadable(listing: Listing, layout: str) -> list[str]:
     meant: list[str] = []
     for start, part in listing.parts.items():
         files = unreadable_files(part.root)
-        if layout == "arrays":
-            files = [file for file in files if not is_stack_file(part.root / file)]
         folders = [part.images or "."] + ([part.masks] if part.masks else [])
         if layout == "class_folders":
             folders = subfolders(part.root)

@@ -168,7 +168,7 @@ class Listing:
         are_classes = set(map(composed, folders)) <= set(map(composed, data.classes or ()))
         are_parts = {name.casefold() for name in folders} <= PARTS.keys()
         is_labelled = data.table or data.label_columns or data.task.endswith("classification")
-        is_other = is_labelled or data.layout not in ("auto", "image_mask") or set(folders) <= set(channels)
+        is_other = is_labelled or data.layout in ("table", "class_folders") or set(folders) <= set(channels)
         if len(folders) < 2 or any(self._named) or are_classes or are_parts or is_other:
             return None, None
         pair = images_and_masks(self.root, folders, channels=channels, may_ask=self.table is None)

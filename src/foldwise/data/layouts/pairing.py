@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from foldwise.data.formats.formats import decode, holds_slices, open_stack
-from foldwise.data.formats.pixels import Pixels
 from foldwise.data.layouts.files import image_files, stem
 from foldwise.errors import DataError
 
@@ -199,12 +198,10 @@ def _holds_masks(folder: Path, files: Sequence[str]) -> bool:
 def _looks_like_mask(path: Path) -> bool:
     """Whether a picture has no colour, and few values or large areas of one; False for what cannot be read."""
     try:
-        pixels: Pixels | None = None if holds_slices(path) else decode(path)
-        values = np.asarray(open_stack(path)[-1:]) if pixels is None else pixels.values
+        pixels = open_stack(path).slice(-1) if holds_slices(path) else decode(path)
     except DataError:
         return False
-    if pixels is not None and pixels.mode in {"LA", "RGBA"}:
-        values = values[:-1]
+    values = pixels.values[:-1] if pixels.mode in {"LA", "RGBA"} else pixels.values
     if (values != values[:1]).any() or (values.dtype.kind == "f" and (values != np.rint(values)).any()):
         return False
     if len(np.unique(values)) <= MAX_VALUES:

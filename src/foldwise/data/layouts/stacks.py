@@ -7,17 +7,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.formats.formats import (
-    holds_slices,
-    is_stack_file,
-    open_stack,
-    stack_channel_axis,
-    stack_suffixes,
-)
+from foldwise.data.formats.axes import MAX_CHANNELS, Stack
+from foldwise.data.formats.formats import is_stack_file, open_stack
 from foldwise.data.formats.reading import split_slice
+from foldwise.data.layouts.files import stem
 from foldwise.data.layouts.labels import Labels, indicator_labels, label_list
-from foldwise.data.layouts.listing import IMAGE_FOLDERS, MASK_FOLDERS, Listing
+from foldwise.data.layouts.listing import Listing
 from foldwise.data.layouts.masks import read_meaning
+from foldwise.data.layouts.pages import image_stacks, mask_files, other_images, stacks_recognised
+from foldwise.data.layouts.pairing import match
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
 from foldwise.text import listed, natural, some
@@ -25,33 +23,9 @@ from foldwise.text import listed, natural, some
 MAX_DESCRIBED = 3  # stacks that have a sentence of their own
 
 
-def stack_files(root: Path, stated: str | None, usual: tuple[str, ...]) -> list[str]:
-    """The stacks of a folder, from it: one file, or those of a folder of stacks; none where there are none.
-
-    They are what the study file has `stated`, a file or a folder, or else have a `usual` name such as ``images``.
-    """
-    # labels.npy holds the labels of images.npy; a folder of that name may hold masks.
-    stems = [name for name in usual if not name.startswith("label")]
-    file_names = [f"{name}{suffix}" for name in stems for suffix in stack_suffixes()]
-    for name in [stated] if stated is not None else file_names:
-        if (root / name).is_file():
-            return [PurePosixPath(name).as_posix()]
-    for name in [stated] if stated is not None else usual:
-        if (root / name).is_dir():
-            paths = (root / name).iterdir()
-            files = [path.name for path in paths if is_stack_file(path) and not path.name.startswith(".")]
-            return [(PurePosixPath(name) / file).as_posix() for file in sorted(files, key=natural)]
-    return []
-
-
 def fits(listing: Listing) -> str | None:
     """The first stack of images, if the folder is one of stacks; None where its images are pictures."""
-    stacks = stack_files(listing.root, listing.data.images, IMAGE_FOLDERS)
-    if not stacks:
-        return None
-    # A file called images.tif beside nothing else is a stack, even of one slice.
-    alone = "/" not in stacks[0] and listing.data.images is None
-    return stacks[0] if alone or holds_slices(listing.root / stacks[0]) else None
+    return next(iter(stacks_recognised(listing)), None)
 
 
 def read(listing: Listing) -> Dataset:
@@ -64,24 +38,31 @@ def read(listing: Listing) -> Dataset:
         DataError: stacks are missing, hold objects, or differ in length or size; masks and labels are both there.
     """
     root, data = listing.root, listing.data
-    images = stack_files(root, data.images, IMAGE_FOLDERS)
+    images = image_stacks(listing)
     if not images:
         problem = f"there is no stack of images{f' {data.images}' if data.images else ''}"
         cure = (
             "Save images.npy or images.tif, or state data.images: a file or a folder of .npy or .tif files."
         )
         raise DataError(problem, where=str(root), cure=cure)
-    masks = stack_files(root, data.masks, MASK_FOLDERS)
+    if others := other_images(root, images):
+        cure = "Save them as stacks (.npy or .tif), or take them out."
+        raise DataError(listed(others, "image is", "images are", "no stack"), where=str(root), cure=cure)
+    masks = mask_files(listing)
     has_labels = (root / "labels.npy").is_file()
     # Both would be a data set, of different tasks.
     if masks and has_labels and data.masks is None and data.task == "auto":
         cure = "State data.task, for example binary_segmentation or multiclass_classification."
         raise DataError(f"there are {masks[0]} and labels.npy: masks or labels?", where=str(root), cure=cure)
-    if not masks and not has_labels:
-        problem = f"there is neither masks.npy nor labels.npy beside {images[0]}"
-        raise DataError(problem, where=str(root), cure="Save one of them.")
     opened = {name: _open_images(root, name) for name in images}
-    locations = [f"{name}[{i}]" for name, (stack, _) in opened.items() for i in range(len(stack))]
+    locations = [f"{name}[{i}]" for name, (stack, _) in opened.items() for i in range(len(stack.values))]
+    if not masks and not has_labels:
+        beside = (
+            "masks.npy of as many slices" if len(images) == 1 else "masks/ with a stack of the name of each"
+        )
+        cure = f"Save {beside}, or labels.npy with {len(locations)} labels."
+        problem = f"there are neither masks nor labels beside {images[0]}"
+        raise DataError(problem, where=str(root), cure=cure)
     statements = [sentence for _, sentence in opened.values()]
     if len(opened) > MAX_DESCRIBED:
         statements = [statements[0], f"In all, {len(opened)} stacks hold {len(locations)} images."]
@@ -97,7 +78,7 @@ def _with_masks(
     listing: Listing, images: list[str], masks: list[str], locations: list[str], statements: list[str]
 ) -> Dataset:
     root = listing.root
-    paired = _paired(root, images, masks)
+    paired, words = _paired(root, images, masks)
     for image, mask in paired.items():
         _check_masks(root / image, root / mask)
     slices = [split_slice(location) for location in locations]
@@ -109,52 +90,66 @@ def _with_masks(
         Case(i, location, location, mask, (), group)
         for i, (location, mask, group) in enumerate(zip(locations, mask_locations, groups, strict=True))
     )
-    statements = [*statements, f"Masks come from {some(masks)}.", *meaning.statements]
+    statements = [*statements, f"Masks come from {some(masks)}{words}.", *meaning.statements]
     if several:
         statements.append(f"The slices of one file are one group: {len(images)} groups.")
     return Dataset(root, meaning.task, meaning.classes, cases, "arrays", tuple(statements), meaning.values)
 
 
-def _paired(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
-    """Image stack -> mask stack: the only two, or those of one name."""
+def _paired(root: Path, images: list[str], masks: list[str]) -> tuple[dict[str, str], str]:
+    """Image stack -> mask stack: the only two, or those of one name; and how the names differ, in brackets."""
     if len(images) == len(masks) == 1:
-        return {images[0]: masks[0]}
-    by_stem = {PurePosixPath(mask).stem: mask for mask in masks}
-    alone = sorted({PurePosixPath(image).stem for image in images} ^ by_stem.keys(), key=natural)
-    if alone:
-        problem = listed(alone, "stack has", "stacks have", "no partner of the same name")
-        cure = "Give every stack of images a stack of masks of the same name."
-        raise DataError(problem, where=str(root), cure=cure)
-    return {image: by_stem[PurePosixPath(image).stem] for image in images}
+        return {images[0]: masks[0]}, ""
+    matched = match(images, masks)
+    if matched is not None:
+        words = f" ({matched.words})" if matched.words else ""
+        return {image: matched.masks[stem(image)] for image in images}, words
+    alone = sorted({stem(image) for image in images} ^ {stem(mask) for mask in masks}, key=natural)
+    problem = listed(alone, "stack has", "stacks have", "no partner of the same name")
+    cure = "Give every stack of images a stack of masks of the same name."
+    raise DataError(problem, where=str(root), cure=cure)
 
 
-def _open_images(root: Path, name: str) -> tuple[np.ndarray, str]:
-    images = open_stack(root / name)
-    shape = "×".join(map(str, images.shape))
+def _open_images(root: Path, name: str) -> tuple[Stack, str]:
+    stack = open_stack(root / name)
+    images, shape = stack.values, "×".join(map(str, stack.values.shape))
     if images.ndim not in (3, 4) or images.dtype.kind not in "buif" or images.size == 0:
         problem = f"an array of shape {shape or '()'} and type {images.dtype} holds no images"
         cure = "Save numbers as images × height × width, with channels last if there are several."
         raise DataError(problem, where=str(root / name), cure=cure)
     if images.ndim == 3:
-        return images, f"{name} holds {len(images)} grey images of {images.shape[1]}×{images.shape[2]}."
-    axis = stack_channel_axis(images.shape, root / name)
-    order = "last" if axis == 3 else "first"
-    number = f"{len(images)} images of {images.shape[axis]} channels"
-    return images, f"{name} holds {number} (shape {shape}, channels {order})."
+        return stack, f"{name} holds {len(images)} grey images of {images.shape[1]}×{images.shape[2]}."
+    if stack.channel is None:
+        problem = f"it is not clear which axis of shape {shape} holds the channels"
+        cure = f"Save it as images × height × width × channels with at most {MAX_CHANNELS} channels."
+        raise DataError(problem, where=str(root / name), cure=cure)
+    order = "last" if stack.channel == 3 else "first"
+    number = f"{len(images)} images of {images.shape[stack.channel]} channels"
+    return stack, f"{name} holds {number} (shape {shape}, channels {order})."
 
 
 def _check_masks(images_path: Path, masks_path: Path) -> None:
-    expected, shape = list(open_stack(images_path).shape), open_stack(masks_path).shape
-    if len(expected) == 4:
-        expected.pop(stack_channel_axis(tuple(expected), images_path))
-    if list(shape) != expected:
-        shapes = ["×".join(map(str, sizes)) for sizes in (shape, expected)]
+    if not is_stack_file(masks_path):
+        cure = "Save the masks of its slices as one stack (.npy or .tif)."
+        raise DataError(f"{masks_path.name} is one picture", where=str(images_path), cure=cure)
+    images, masks = open_stack(images_path), open_stack(masks_path)
+    # A file that is turned has other sides than it stores; each mask is compared with its image when both are decoded.
+    is_turned = any(step.kind == "turned" for stack in (images, masks) for step in stack.like.steps)
+    sizes = [_grey_shape(stack)[: 1 if is_turned else None] for stack in (masks, images)]
+    if sizes[0] != sizes[1]:
+        shapes = ["×".join(map(str, size)) for size in sizes]
         problem = f"the masks have shape {shapes[0]}, the images ask for {shapes[1]}"
-        raise DataError(problem, where=str(masks_path), cure="Save one mask per image, of its size.")
+        cure = "Save one mask per image, of its size; or leave data.layout out, if each file is one picture."
+        raise DataError(problem, where=str(masks_path), cure=cure)
+
+
+def _grey_shape(stack: Stack) -> tuple[int, ...]:
+    shape = stack.values.shape
+    return shape if stack.channel is None else shape[: stack.channel] + shape[stack.channel + 1 :]
 
 
 def _read_labels(path: Path, num_images: int, data: DataSpec) -> Labels:
-    array = np.asarray(open_stack(path))
+    array = np.asarray(open_stack(path).values)
     if array.ndim not in (1, 2) or len(array) != num_images:
         problem = f"labels of shape {'×'.join(map(str, array.shape))} do not fit {num_images} images"
         cure = "Save one label per image, or one row of 0/1 per image."

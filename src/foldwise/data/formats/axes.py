@@ -1,0 +1,128 @@
+"""What the axes of an array in a file mean: one picture, or images in a row. Every reader and every layout asks here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from foldwise.data.formats.pixels import Pixels, Step
+
+MAX_CHANNELS = 16  # an unnamed axis this short is taken as channels; no picture side is
+CHANNELS, UNNAMED = (
+    frozenset("CS"),
+    frozenset("QI"),
+)  # axes as tifffile calls them; slices are Z, T and others
+
+
+@dataclass(frozen=True)
+class Axes:
+    """One way to read an array.
+
+    Attributes:
+        shape: without axes of length 1, but for those of a picture; of images in a row the first counts them.
+        channel: the axis of channels in it; None for grey.
+        is_named: whether the file says so, not only the lengths.
+    """
+
+    shape: tuple[int, ...]
+    channel: int | None = None
+    is_named: bool = True
+
+
+def axes_of_array(num_axes: int) -> str:
+    """The names of the axes of a plain array, which has none: one more than a picture counts slices or channels."""
+    return "QQYX"[4 - num_axes :] if 2 <= num_axes <= 4 else "?" * num_axes
+
+
+def channel_axis(first: int, last: int) -> int | None:
+    """0 if `first`, -1 if `last` is the length that must be channels: short, and shorter than the other; else None."""
+    if min(first, last) > MAX_CHANNELS or first == last:
+        return None
+    return 0 if first < last else -1
+
+
+def as_picture(shape: tuple[int, ...], axes: str) -> Axes | None:
+    """How an array is one picture (H, W), (C, H, W) or (H, W, C); None where it is not, or lengths leave it open."""
+    lengths, names = _long(shape, axes)
+    if names == "YX":
+        return Axes(lengths)
+    other = "".join(name for name in names if name not in "YX")
+    if len(names) != 3 or len(other) != 1:
+        return None
+    if other in CHANNELS:
+        return Axes(lengths, names.index(other))
+    # Of (H, W, C) that was written as pages, each page is a row of the picture, and the names are wrong.
+    channel = channel_axis(lengths[0], lengths[-1]) if other in UNNAMED else None
+    return None if channel is None else Axes(lengths, channel % 3, is_named=False)
+
+
+def as_stack(shape: tuple[int, ...], axes: str) -> Axes | None:
+    """How an array is images in a row: (N, H, W), (N, H, W, C) or (N, C, H, W); None where it is not.
+
+    One picture is a row of one. Channels are slices where nothing else is: `layout: arrays` may state that.
+    """
+    # A single image in a row of (1, C, H, W) keeps its axis, as its channels would become slices without.
+    lengths, names = _long(shape, axes, keep_first=len(shape) == 4 and axes[1] in UNNAMED)
+    if names == "YX":
+        return Axes((1, *lengths))
+    if names in ("YXS", "YXC", "SYX"):
+        return Axes((1, *lengths), 1 if names == "SYX" else 3)
+    if len(names) == 3 and names[1:] == "YX":
+        return Axes(lengths, is_named=names[0] not in CHANNELS | UNNAMED)
+    if len(names) != 4 or names[0] in CHANNELS:
+        return None
+    second, last = names[1], names[3]
+    if names[2:] == "YX" and second in CHANNELS:
+        return Axes(lengths, 1, is_named=names[0] not in UNNAMED)
+    if names[1:3] == "YX" and last in CHANNELS:
+        return Axes(lengths, 3, is_named=names[0] not in UNNAMED)
+    if (
+        names[2:] == "YX"
+        and second in UNNAMED
+        and (channel := channel_axis(lengths[1], lengths[3])) is not None
+    ):
+        return Axes(lengths, 1 if channel == 0 else 3, is_named=False)
+    return None
+
+
+def _long(shape: tuple[int, ...], axes: str, *, keep_first: bool = False) -> tuple[tuple[int, ...], str]:
+    """Lengths and names of the axes that say something: those of length 1 do not, but for the sides of a picture."""
+    keep = [k for k, n in enumerate(shape) if n > 1 or axes[k] in "YX" or (k == 0 and keep_first)]
+    return tuple(shape[k] for k in keep), "".join(axes[k] for k in keep)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Images in a row, as a file stores them.
+
+    Attributes:
+        values: (N, H, W), (N, H, W, C) or (N, C, H, W), read-only, and mapped where the file allows it.
+        channel: the axis of the channels; None where there is none.
+        like: what every slice is, without values: format, bit depth, palette, and the steps that the file asks for.
+    """
+
+    values: np.ndarray
+    channel: int | None
+    like: Pixels
+
+    def slice(self, index: int) -> Pixels:
+        """One image, as it is stored, and what the file asks for."""
+        array = np.asarray(self.values[index])
+        image_CHW = array[None] if self.channel is None else np.moveaxis(array, self.channel - 1, 0)
+        modes = {1: "P" if self.like.has_palette(1) else "L", 3: "RGB"}
+        mode = modes.get(len(image_CHW), f"C{len(image_CHW)}")
+        return replace(self.like, values=np.ascontiguousarray(image_CHW), mode=mode)
+
+    def marks(self) -> str:
+        """What the file says of its values beyond themselves, as text; empty where nothing is. For digests."""
+        palette = "" if self.like.palette is None else self.like.palette.tobytes().hex()
+        steps = [f"{step.kind} {step.detail}" for step in self.like.steps]
+        return "; ".join([*steps, *([palette] if palette else [])])
+
+
+def unnamed(axes: Axes) -> tuple[Step, ...]:
+    """The step that is told where only the lengths of axes tell which one has the channels."""
+    if axes.is_named or axes.channel is None or axes.shape[axes.channel] == 1:
+        return ()
+    return (Step("pages", f"{axes.shape[axes.channel]} of {'×'.join(map(str, axes.shape))}"),)
