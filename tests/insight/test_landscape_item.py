@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from fits_to_try import SPLIT, UNET, pretrain, share_features, tiny
-from looks_to_try import fitted, looked
+from killed_fits import Killing, assert_same, to_fit, undisturbed
+from looks_to_try import ABOUT, fitted, looked
 from safetensors.torch import load_file, save_file
 
 from foldwise.insight import landscape_item as look
@@ -289,3 +290,17 @@ def test_it_tells_how_far_it_is(classified):
     last = [line for line in heard if line.startswith("points of surfaces")][-1]
     done, total = (int(number) for number in last.removeprefix("points of surfaces: ").split(" of "))
     assert done == total
+
+
+def test_a_training_that_is_killed_while_it_is_trained_again_is_gone_on_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(look.time, "perf_counter", lambda: 0.0)  # the look itself took
+    training = {"epochs": 3, "model": UNET, "augment": "strong"}
+    fitted(tmp_path / "fit", SEGMENT, **training)
+    asked, packed = to_fit(SEGMENT, **training)
+    asked |= {"landscape": ABOUT | {"losses": [asked["training"]["loss"]]}}
+    about = {"packed": packed, "inputs": {"fit-a": tmp_path / "fit"}, "task": look.landscape_item}
+    whole = undisturbed(tmp_path / "whole", asked, **about)
+    killing = Killing(monkeypatch)
+    made = killing.until_done(tmp_path / "run", [1] * 6 + [3] * 2, asked, item="landscape-1", **about)
+    assert_same(whole, made)
+    assert sum("goes on in epoch" in line for line in killing.lines) > 5

@@ -283,3 +283,16 @@ def test_a_beat_that_cannot_be_written_ends_no_training(folder):
     (folder.root / "leases" / "fit-1").write_text("in the way")
     held.beat("epoch 2")
     held.release()
+
+
+def test_deaths_count_only_since_an_attempt_last_brought_the_item_further(folder):
+    """A fit of days on machines that are taken away again and again dies often, and is nobody's fault."""
+    for number in range(1, 3 * MAX_ATTEMPTS):
+        lease = acquire(folder, "fit-1", lease_s=0.0)
+        assert lease is not None
+        assert lease.attempt.name == str(number)
+        if number % 4 == 0:
+            lease.got_further()
+    for _ in range(MAX_ATTEMPTS):
+        acquire(folder, "fit-1", lease_s=0.0)
+    assert folder.result("fit-1")["error"]["type"] == "WorkerDied"

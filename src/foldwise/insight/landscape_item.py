@@ -28,6 +28,7 @@ from foldwise.insight.replay import Replay, largest_difference, most_steps, repl
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.checkpoints.winner import WEIGHTS
 from foldwise.learning.job import Job
+from foldwise.learning.training.resuming import Resuming, resumable
 from foldwise.learning.training.scoring import evaluate
 from foldwise.learning.training.setup import FitRequest, with_less_memory
 from foldwise.learning.training.train import finite
@@ -57,8 +58,9 @@ def landscape_item(job: Job) -> dict[str, Any]:
     request = FitRequest.of(job)
     fit = TrainedFit.read(inputs[settings["landscape"]["fit"]])
     # As often halved as in the fit: other batches would be another training.
-    halved = replace(request, halvings=fit.halvings)
-    replayed = with_less_memory(halved, lambda request: _replayed(request, fit, job.beat))
+    with resumable(job, replace(request, halvings=fit.halvings)) as (halved, resuming):
+        replayed = with_less_memory(halved, lambda request: _replayed(request, fit, job.beat, resuming))
+    job.checkpoints.interrupts.raise_pending()
 
     def look(request: FitRequest) -> dict[str, Any]:
         return _written(_View(request, fit, replayed, inputs, job.beat), job.scratch)
@@ -97,7 +99,7 @@ class TrainedFit:
         return sorted(ends | set(between))
 
 
-def _replayed(request: FitRequest, fit: TrainedFit, beat: Beat) -> Replay:
+def _replayed(request: FitRequest, fit: TrainedFit, beat: Beat, resuming: Resuming) -> Replay:
     epochs = fit.epochs(request.settings["landscape"])
 
     def keep(checkpoint_bytes: int) -> set[int]:
@@ -106,7 +108,7 @@ def _replayed(request: FitRequest, fit: TrainedFit, beat: Beat) -> Replay:
     def tell(epoch: int, last: int) -> None:
         beat({"doing": f"epoch {epoch} of {last} trained again"})
 
-    return replay(request, last=fit.last, keep=keep, tell=tell)
+    return replay(request, resuming, last=fit.last, keep=keep, tell=tell)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from foldwise.learning.checkpoints.saved import read_weights
 from foldwise.learning.training.devices import steady
+from foldwise.learning.training.resuming import Resuming
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
-from foldwise.learning.training.train import restore, state_of, train
+from foldwise.learning.training.train import restore, state_of
 
 MAX_BYTES = 2**30  # of all checkpoints together
 MIN_STEPS = 4
@@ -44,8 +46,24 @@ class Replay:
         restore(self.network, self.states[epoch])
 
 
+@dataclass
+class _Course:
+    """The states that are kept so far, by epoch."""
+
+    states: dict[int, State]
+
+    def state(self) -> dict[str, Any]:
+        """All of them."""
+        return {"states": self.states}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put them back to what `state` gave."""
+        self.states.update(state["states"])
+
+
 def replay(
     request: FitRequest,
+    resuming: Resuming,
     *,
     last: int,
     keep: Callable[[int], Collection[int]],
@@ -55,6 +73,7 @@ def replay(
 
     Args:
         request: as the fit was, with as many halvings of its batch.
+        resuming: where an earlier attempt left it; a replay of a long training outlives time limits, too.
         keep: which epochs to keep, from the bytes of one checkpoint.
         tell: is told the epoch and the last.
     """
@@ -62,11 +81,11 @@ def replay(
     with steady(request.seed, request.settings["threads"], request.device):
         setup = set_up(request)
         network = setup.learner.network
-        states = {0: state_of(network, CPU)}
+        course = _Course(states := {0: state_of(network, CPU)})
         size = sum(values.nbytes for values in states[0].values())
         wanted = set(keep(size))
         if last:
-            for epoch in train(setup.learner, setup.batches_of, request.training.epochs):
+            for epoch in resuming.epochs(request, setup.learner, setup.batches_of, course):
                 if epoch.number in wanted:
                     states[epoch.number] = state_of(network, CPU)
                 tell(epoch.number, last)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from foldwise.foreign import is_id
 from foldwise.processes import here, started, text_of
 from foldwise.runs.folder import RunFolder, last_progress, read_json, write_json, written_whole
 from foldwise.runs.items import failure, label
@@ -236,7 +237,8 @@ def clean_up(folder: RunFolder) -> None:
     never_taken = [(left, left.parent.name) for left in leases.glob("*/.*")]
     half_beaten = [(left, left.parent.parent.name) for left in leases.glob("*/*/.*")]
     for left, item_id in (*scratch, *never_taken, *half_beaten):
-        if folder.result(item_id) is not None:
+        # Hidden ones are files that somebody is writing, or was, and may be anybody's own.
+        if is_id(item_id) and folder.result(item_id) is not None:
             _remove(left)
     for left in (*root.glob(".*"), *folder.boundaries.glob(".*"), *(root / "scratch").glob(".*")):
         if is_abandoned(left):
