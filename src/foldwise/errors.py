@@ -100,6 +100,12 @@ def _some(places: Sequence[str]) -> str:
     return ", ".join(listed[:MAX_PLACES]) + (f" and {more} more" if more > 0 else "")
 
 
+def kind_of(exit_code: int) -> type[FoldwiseError]:
+    """The error that ended another process of foldwise with this code; RunError for a code that is none of theirs."""
+    kinds = (SpecError, DataError, MissingExtra, RunError)
+    return next((kind for kind in kinds if kind.exit_code == exit_code), RunError)
+
+
 def choose(table: Mapping[str, Row], name: str, what: str, *, where: str | None = None) -> Row:
     """The row of `table` called `name`; a SpecError that suggests the nearest name otherwise."""
     if name in table:

@@ -49,7 +49,7 @@ def said(monkeypatch, capsys, tmp_path):
         ("check study.yaml --quick", 2, "--variant quick: the study has no variants"),
         ("run study.yaml --variant small", 2, "--variant small: the study has no variants"),
         ('check study.yaml --set data={"source":"gels"}', 3, "foldwise data get gels"),
-        ('run study.yaml --no-fetch --set data={"source":"neurons"}', 3, "It needs an account at Kaggle"),
+        ('run study.yaml --no-fetch --set data={"source":"optic_disc"}', 4, "It cannot be downloaded"),
         ("status .", 5, "is not the folder of a run"),
         ("report nowhere", 5, "there is no folder nowhere"),
         ("work study.yaml", 5, "there is no folder study.yaml"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from launcher_contract import LauncherContract, command, pull
 
-from foldwise.errors import RunError
+from foldwise.errors import DataError, MissingExtra, RunError, SpecError
 from foldwise.runs import launchers
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launcher import Crew
@@ -154,6 +154,15 @@ def test_workers_that_end_by_themselves_with_an_error_are_not_started_again(laun
         launch("note(str(time.time())); sys.exit('no torch here')").run(finished=lambda: False)
     assert refused.value.what == "all workers ended while work was left\n  | no torch here"
     assert len(list(room.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(2, SpecError), (3, DataError), (4, MissingExtra), (5, RunError), (1, RunError)]
+)
+def test_what_no_worker_could_do_ends_the_run_as_it_ended_them(launch, code, kind):
+    with pytest.raises(kind, match="all workers ended while work was left") as refused:
+        launch(f"sys.exit({code})", workers=2).run(finished=lambda: False)
+    assert type(refused.value) is kind
 
 
 def test_one_worker_that_ends_leaves_the_work_to_the_others(launch, room):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 
 from foldwise.data.cache.packed import check_room
 from foldwise.errors import FoldwiseError, SpecError
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from foldwise.learning.networks.network import DataShape
     from foldwise.learning.training.estimate import Estimate, EvaluatedImages
     from foldwise.pipeline.preparing import Prepared
+
+
+BYTES_PER_PARAMETER = 4  # itself alone; training takes three more of them
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,9 @@ def _tried(
         trying(number, len(prepared.configurations))
         shape, where = _shape(row.training, prepared), f"{prepared.file.path.name}, {row.name}"
         try:
-            notes += describe(row.training, shape).warnings
+            description = describe(row.training, shape)
+            notes += description.warnings
+            _refuse_huge(description.parameters)
             evaluated = _evaluated(row.training, prepared.packed, smallest)
             costs[row.id] = estimate(row.training, shape, images=len(smallest.train), evaluated=evaluated)
         except FoldwiseError as error:
@@ -135,6 +141,14 @@ def _tried(
     if errors:
         raise type(errors[0]).together(errors)
     return costs, notes
+
+
+def _refuse_huge(parameters: int) -> None:
+    """Refuse a network that no memory of this machine holds, before it is built."""
+    need, there = parameters * BYTES_PER_PARAMETER, psutil.virtual_memory().total
+    if need > there:
+        what = f"the network has {parameters:,} parameters: {need / 1e9:,.0f} GB, and this machine has {there / 1e9:.0f} GB"
+        raise SpecError(what, cure="Ask for fewer layers, or for narrower ones.")
 
 
 def _evaluated(training: Training, packed: Packed, split: Split) -> EvaluatedImages:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from foldwise.errors import RunError
+from foldwise.errors import RunError, kind_of
 from foldwise.processes import sigterm_as_interrupt
 from foldwise.runs.launcher import Crew, Engine, Tick, Work
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, release_all_of, release_dead
@@ -76,6 +76,7 @@ class LocalWorkers:
         self.command = command or (lambda number: [*work, "--worker-index", str(number)])
         self.log = log
         self.running: dict[int, subprocess.Popen[bytes]] = {}
+        self.last_status = 0  # the exit code of the worker that ended last
 
     def script(self) -> str:
         """The command of every worker, a line each."""
@@ -87,7 +88,8 @@ class LocalWorkers:
         """Have workers pull items until `finished`; no worker is left when this returns or raises.
 
         Raises:
-            RunError: all workers ended, or were killed again and again, while work was left; with their last lines.
+            RunError: workers were killed again and again while work was left; with their last lines.
+            FoldwiseError: all workers ended with an error of this kind.
             KeyboardInterrupt: Ctrl-C or SIGTERM; what is in progress is given back.
         """
         release_dead(self.folder)
@@ -130,6 +132,7 @@ class LocalWorkers:
                 if status is None:
                     continue
                 del self.running[number]
+                self.last_status = status
                 # Killed, often for its memory, or told to stop by another than us; its item goes to the next.
                 if (status < 0 or status in STOPPED) and not finished():
                     deaths += 1
@@ -150,7 +153,8 @@ class LocalWorkers:
                 cure="Most often memory is short: try --workers 1, a smaller batch_size or a smaller size.",
             )
         if not self.running and not finished():
-            raise RunError(
+            # What none of them could do ends the run as it would have ended the check, such as weights that are not here.
+            raise kind_of(self.last_status)(
                 f"all workers ended while work was left\n{self._last_lines()}",
                 where=str(self.folder.root),
                 cure=f"See {self.folder.logs}; mend the cause and run again: what is done stays done.",

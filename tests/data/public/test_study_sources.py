@@ -9,7 +9,7 @@ from repository import ROOT
 from small_originals import original, zipped
 
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.data.public import catalogue
+from foldwise.data.public import catalogue, getting
 from foldwise.data.public.catalogue import Web
 from foldwise.data.public.conversions import silent
 from foldwise.data.public.getting import fetch_source, get, source_facts, with_source
@@ -106,10 +106,13 @@ def test_what_is_not_here_is_refused_with_its_size_licence_and_command():
         ("optic_disc", "It cannot be downloaded: No address is known: ask the authors"),
     ],
 )
-def test_what_a_source_needs_beside_a_connection_is_said(name, needs):
-    with pytest.raises(DataError) as error:
-        with_source(asked(source=name), Path())
-    assert needs in str(error.value)
+def test_what_a_source_needs_beside_a_connection_is_said(name, needs, monkeypatch):
+    # Whether there is an account nobody can tell from here; whether there is the package one can.
+    for package in (None, "here"):
+        monkeypatch.setattr(getting, "find_spec", lambda name, package=package: package)
+        with pytest.raises(DataError if package and name != "optic_disc" else MissingExtra) as error:
+            with_source(asked(source=name), Path())
+        assert needs in str(error.value)
 
 
 def test_an_unknown_source_suggests_the_nearest():

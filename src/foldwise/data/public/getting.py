@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from foldwise.data.cache.packing import digest_of_file
 from foldwise.data.public.archives import unpack
 from foldwise.data.public.catalogue import SOURCES, ByHand, Cutouts, Kaggle, Source, Web
 from foldwise.data.public.conversions import Progress, find_root, silent
-from foldwise.errors import DataError, RunError, SpecError, choose
+from foldwise.errors import DataError, MissingExtra, RunError, SpecError, choose
 from foldwise.storage import cache_root, folder_replaced, read_json, whole_path, write_json
 from foldwise.study.spec import DataSpec, Study, Validation
 from foldwise.study.yaml_places import parse
@@ -208,6 +209,7 @@ def with_source(study: Study, base: Path) -> Study:
     Raises:
         SpecError: no such source, or `data.path` holds something else.
         DataError: the data set is not here; says its size, its licence, and the command that gets it.
+        MissingExtra: nor is what getting it takes.
     """
     if study.data.source is None:
         return study
@@ -283,8 +285,8 @@ def _checked_copy(source: Source, local: Path) -> Path | None:
     return root if source.as_it_is else None
 
 
-def _absent(source: Source, local: Path | None) -> DataError:
-    """That the data set must be got first: what it takes, and the command."""
+def _absent(source: Source, local: Path | None) -> DataError | MissingExtra:
+    """That the data set must be got first: what it takes, and the command; of the kind that getting it would raise."""
     size = f"{source.size_mb:g} MB" if source.size_mb is not None else "its size is not known here"
     missing = "must be laid out first" if local else "is not here"
     cure = f"foldwise data get {source.name}" + (f" --local {local}" if local else "")
@@ -293,7 +295,9 @@ def _absent(source: Source, local: Path | None) -> DataError:
     if local is None:
         cure += _needs(source)
     problem = f"the data set {source.name} ({source.title}) {missing}; {size}; licence: {source.licence}"
-    return DataError(problem, where="data.source", cure=cure)
+    package = {Kaggle: "kagglehub", Cutouts: "intern"}.get(type(source.origin))
+    lacks = local is None and (by_hand or (package is not None and find_spec(package) is None))
+    return (MissingExtra if lacks else DataError)(problem, where="data.source", cure=cure)
 
 
 def _needs(source: Source) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import torch
 
-from foldwise.errors import SpecError
+from foldwise.errors import FoldwiseError, SpecError
 from foldwise.learning.networks.models import MODELS, build, encoder_for_weights
 from foldwise.learning.networks.network import DataShape, Network, same_body
 from foldwise.learning.networks.tiles import MARGIN_PX, need_of, tile_px
@@ -53,13 +53,14 @@ def architecture(training: Training) -> Architecture:
 
 
 def describe(training: Training, shape: DataShape) -> Description:
-    """What `build` would give, without initialising, downloading or reading a weight.
+    """What `build` would give, without initialising a weight; weights of libraries are downloaded, so that they are here.
 
     It also checks head, loss, optimiser and schedule, so that a study is refused before its first fit.
 
     Raises:
         SpecError: whatever `build`, `make_loss` or `make_optimizer` would refuse, and a network that fails on
             images of this size.
+        MissingExtra: weights that are not here and cannot be downloaded.
     """
     check_loss(training.loss, task=shape.task, num_classes=shape.num_classes)
     check_optimizer(training.optimizer, training.schedule)
@@ -74,19 +75,21 @@ def describe(training: Training, shape: DataShape) -> Description:
                 f"more than the head of {training.model.name!r} depends on the number of classes, so it cannot be pretrained",
                 cure="Set 'pretrain: none'.",
             )
-    notes = _notes(network, training, unused) + _tiles(network, training.model.name, shape)
+    notes = _notes(network, training, unused, shape) + _tiles(network, training.model.name, shape)
     counts = [(parameter.numel(), parameter.requires_grad) for parameter in network.parameters()]
     return Description(sum(n for n, _ in counts), sum(n for n, learns in counts if learns), notes)
 
 
-def _notes(network: Network, training: Training, unused: int) -> tuple[str, ...]:
-    """What is worth knowing before training; SpecError for weights that are not there or do not fit."""
+def _notes(network: Network, training: Training, unused: int, shape: DataShape) -> tuple[str, ...]:
+    """What is worth knowing before training; an error for weights that are not there or do not fit."""
     name, notes = training.model.name, []
     if unused:
         notes.append(f"{unused:,} parameters of {name} do nothing: no logit depends on them")
-    if training.weights == "imagenet" and name in MODELS:
-        raise SpecError(f"there are no imagenet weights of {name}", cure="Set 'weights: none'.")
-    if training.weights not in ("none", "imagenet"):
+    if training.weights == "imagenet":
+        if name in MODELS:
+            raise SpecError(f"there are no imagenet weights of {name}", cure="Set 'weights: none'.")
+        _with_imagenet(architecture(training), shape)
+    elif training.weights != "none":
         report = check_file(encoder_for_weights(network, training), training.weights, name=name)
         notes += [str(report)] if report.adapted else []
     if (training.freeze, training.weights, training.pretrain) == ("encoder", "none", NO_PRETRAINING):
@@ -110,6 +113,12 @@ def _tiles(network: Network, name: str, shape: DataShape) -> tuple[str, ...]:
     )
 
 
+@cache
+def _with_imagenet(design: Architecture, shape: DataShape) -> None:
+    """Build the network with the library's own weights, downloaded where they are not here, as a fit will."""
+    build(design.training.model_copy(update={"weights": "imagenet"}), shape, seed=0)
+
+
 @lru_cache(maxsize=32)
 def _tried(design: Architecture, shape: DataShape) -> tuple[Network, int]:
     """The network without its numbers, and how many of its parameters no logit depends on."""
@@ -118,7 +127,10 @@ def _tried(design: Architecture, shape: DataShape) -> tuple[Network, int]:
         with torch.device("meta"):
             network = build(training, shape, seed=0).to("meta")  # a library may make some of it elsewhere
             return network, _unused(network, training, shape)
-    except Exception:  # not every library can build without numbers; then what the CPU says counts
+    except Exception as error:  # not every library can build without numbers; then what the CPU says counts
+        if training.model.name in MODELS and not isinstance(error, FoldwiseError):
+            what = f"the network {training.model} cannot be built: {str(error).partition(chr(10))[0]}"
+            raise SpecError(what, cure="Ask for fewer layers, or for narrower ones.") from None
         network = build(training, shape, seed=0)
         unused = _unused(network, training, shape)
         return network.to("meta"), unused
