@@ -139,6 +139,22 @@ def test_a_number_that_is_given_again_is_another_job(play):
     assert played.workers.deaths == 2
 
 
+def test_a_job_on_its_way_back_into_the_queue_has_not_ended(play):
+    played = play(workers=1)
+    for state, status in (
+        ("COMPLETED", 0),
+        ("RUNNING", 0),
+        ("FAILED", 256),
+        ("PENDING", 0),
+        ("COMPLETED", 0),
+    ):
+        played.look()
+        played.queue.becomes("101_1", state, status=status, submitted=f"{state}{status}")
+    assert played.look() == [1]
+    with pytest.raises(RunError, match="all workers ended while work was left"):
+        played.look()
+
+
 def test_a_job_that_is_held_after_a_failed_launch_is_cancelled_and_replaced(play):
     played = play(workers=1)
     played.look()
@@ -155,6 +171,7 @@ def test_jobs_that_somebody_cancelled_are_not_sent_again(play, folder):
     played.queue.becomes("101_1", "CANCELLED")
     assert played.look() == [3, 1]
     played.all_become("CANCELLED")
+    assert played.look() == [3, 1]
     with pytest.raises(RunError) as refused:
         played.look()
     assert refused.value.what == f"the jobs {name_of_jobs(folder.root)} were cancelled"

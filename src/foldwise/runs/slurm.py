@@ -22,7 +22,7 @@ from foldwise.text import count
 POLL_S = 0.5
 LOOK_S = 10.0  # between looks at the queue, which all users of a cluster share
 FAREWELL_S = 20.0  # for workers to see by themselves that nothing is left
-STOPPED_S = 60.0  # until jobs that are cancelled have ended; Slurm gives them half a minute
+STOPPED_S = 45.0  # until jobs that are cancelled have ended; Slurm gives them half a minute
 MAX_MEMORY_FACTOR = 8
 MAX_LOOKS_AWAITED = 3
 MAX_LOG = 20_000  # letters
@@ -57,7 +57,7 @@ class SlurmWorkers:
             None  # ended jobs that were looked at; None before the first look
         )
         self.awaited, self.looks_awaited = "", 0  # the number of a job that the queue has not shown yet
-        self.deaths, self.settled = 0, 0
+        self.deaths, self.settled, self.refusals = 0, 0, 0
 
     def script(self) -> str:
         """What sbatch is given, as text to be kept."""
@@ -119,13 +119,21 @@ class SlurmWorkers:
             self.seen = {job.key for job in jobs if not job.is_alive}
         alive = [job for job in jobs if job.is_alive]
         self._note_ended([job for job in jobs if not job.is_alive and job.key not in self.seen])
+        again = {job.id for job in alive}
+        self.ended = {key: job for key, job in self.ended.items() if job.id not in again}
+        self.seen = {(number, submitted) for number, submitted in self.seen if number not in again}
         if self._is_awaited(jobs):
             return
         self._give_back(jobs)
         over = sum(job.ended_by_itself for job in self.ended.values())
         missing = min(self.jobs_wanted - over, self._num_left()) - len(alive)
-        if not alive and not finished():
-            self._refuse_to_go_on()
+        refusal = None if alive or finished() else self._refusal()
+        self.refusals = self.refusals + 1 if refusal else 0
+        if refusal:
+            # Only when the queue says it twice: a job that is queued again looks for a moment as if it had ended.
+            if self.refusals > 1:
+                raise refusal
+            return
         if missing > 0:
             self.folder.logs.mkdir(
                 parents=True, exist_ok=True
@@ -155,30 +163,32 @@ class SlurmWorkers:
             self.awaited = ""
         return bool(self.awaited)
 
-    def _refuse_to_go_on(self) -> None:
+    def _refusal(self) -> RunError | None:
+        """Why no more jobs are sent, now that none lives; None where more are."""
         # An item that kills its workers is recorded as failed after some deaths; more without any item settled
         # means that workers die of something else.
         ended = list(self.ended.values())
         where, lines = str(self.folder.root), self._last_lines()
         if self.deaths > MAX_ATTEMPTS * self.jobs_wanted:
-            raise RunError(
+            return RunError(
                 f"{count(self.deaths, 'job')} ended without finishing an item; the last one "
                 f"{ended[-1].ending(self._log_of(ended[-1]))}\n{lines}",
                 where=where,
                 cure="Most often memory is short: state memory in the profile, or a smaller batch_size or size.",
             )
         if ended and ended[-1].state == "CANCELLED":
-            raise RunError(
+            return RunError(
                 f"the jobs {self.name} were cancelled",
                 where=where,
                 cure="Run again to go on: what is done stays done.",
             )
         if sum(job.ended_by_itself for job in ended) >= self.jobs_wanted:
-            raise RunError(
+            return RunError(
                 f"all workers ended while work was left\n{lines}",
                 where=where,
                 cure=f"See {self.folder.logs}; mend the cause and run again: what is done stays done.",
             )
+        return None
 
     def _give_back(self, jobs: list[Job]) -> None:
         """Release what workers had whose jobs are gone; how they ended is written down where it may be the item's fault."""
