@@ -101,6 +101,7 @@ SLICES = {
     "OME": named("ZYX", ome=True),
     "array": array,
 }
+VOLUMES_IN_TIME = {"ImageJ": named("TZYX", imagej=True), "OME": named("TZYX", ome=True)}
 COLOURED_SLICES = {
     "pages": pages,
     "pages, channels last": last(pages),
@@ -165,6 +166,33 @@ def test_slices_may_have_channels(tmp_path, image):
     np.testing.assert_array_equal(packed.image(10), image_of(1, 7, 5)[3])
 
 
+@pytest.mark.parametrize("image", VOLUMES_IN_TIME)
+@pytest.mark.parametrize("mask", ["the same", "in a row"])
+def test_slices_of_a_film_of_volumes_are_one_row(tmp_path, image, mask):
+    for k in range(NUM):
+        VOLUMES_IN_TIME[image](tmp_path / "images" / f"c{k}", image_of(k, 3, 4))
+        if mask == "the same":
+            VOLUMES_IN_TIME[image](tmp_path / "masks" / f"c{k}", mask_of(k, 3, 4))
+        else:
+            array(tmp_path / "masks" / f"c{k}", mask_of(k, 3, 4).reshape(12, *SIZE))
+    dataset, packed = read(tmp_path)
+    assert len(dataset.cases) == 12 * NUM
+    np.testing.assert_array_equal(packed.image(12 + 7)[0], image_of(1, 3, 4)[1, 3])
+    np.testing.assert_array_equal(packed.target(12 + 7), mask_of(1, 3, 4)[1, 3])
+
+
+@pytest.mark.parametrize("writer", [last(array), last(pages), last(named("", photometric="rgb"))])
+def test_colours_of_images_and_masks_are_no_slices(tmp_path, writer):
+    colours = np.array([[0, 0, 0], [200, 0, 0]], np.uint8)
+    for k in range(NUM):
+        writer(tmp_path / "images" / f"c{k}", image_of(k, 3))
+        writer(tmp_path / "masks" / f"c{k}", np.moveaxis(colours[mask_of(k)], -1, 0))
+    dataset, packed = read(tmp_path)
+    assert dataset.classes == ("background", "#c80000")
+    np.testing.assert_array_equal(packed.image(2), image_of(2, 3))
+    np.testing.assert_array_equal(packed.target(2), mask_of(2))
+
+
 def test_channels_that_are_named_may_be_many(tmp_path):
     tall = np.random.default_rng(0).integers(0, 255, (3, 40, 24, 20), dtype=np.uint8)
     write(tmp_path / "images.tif", tall, imagej=True, metadata={"axes": "ZCYX"})
@@ -209,12 +237,14 @@ def test_channels_in_one_file_and_slices_in_another_are_named(tmp_path):
 def test_no_single_file_decides(tmp_path, first):
     """A volume of one slice, wherever it comes, is one among those of many; a picture beside stacks is not lost."""
     for k in range(NUM):
-        num_slices = 1 if k == first else 20
-        pages(tmp_path / "images" / f"c{k}", image_of(k, num_slices))
-        pages(tmp_path / "masks" / f"c{k}", mask_of(k, num_slices))
+        shape = () if k == first else (20,)
+        array(tmp_path / "images" / f"c{k}", image_of(k, *shape)) if k < 2 else pages(
+            tmp_path / "images" / f"c{k}", image_of(k, *shape)
+        )
+        array(tmp_path / "masks" / f"c{k}", mask_of(k, *shape))
     dataset, packed = read(tmp_path)
     assert (dataset.layout, len(dataset.cases)) == ("arrays", 61)
-    np.testing.assert_array_equal(packed.image(20 * first)[0], image_of(first, 1)[0])
+    np.testing.assert_array_equal(packed.image(20 * first)[0], image_of(first))
     save(tmp_path / "images" / "c9.png", picture(size=SIZE))
     save(tmp_path / "masks" / "c9.png", mask_of(9))
     assert "1 file is one picture each: images/c9.png" in refused(tmp_path)
@@ -225,7 +255,8 @@ def test_labels_tell_by_their_number(tmp_path):
     for k in range(NUM):
         pages(tmp_path / "images" / f"c{k}", image_of(k, 5))
     np.save(tmp_path / "labels.npy", np.arange(5 * NUM) % 2)
-    assert len(read(tmp_path)[0].cases) == 5 * NUM
+    dataset, _ = read(tmp_path)
+    assert [case.group for case in dataset.cases] == [f"c{k}" for k in range(NUM) for _ in range(5)]
     np.save(tmp_path / "labels.npy", np.arange(NUM) % 2)
     assert "there is images/, but neither masks/ nor labels.csv" in refused(tmp_path)
     (tmp_path / "labels.csv").write_text(
@@ -253,8 +284,9 @@ def test_what_is_missing_beside_stacks_can_be_added(tmp_path, several):
 
 @pytest.mark.parametrize("writer", [array, pages])
 @pytest.mark.parametrize("name", ["images", "images/c"])
-def test_slices_that_may_be_last_are_asked_about_and_both_answers_work(tmp_path, name, writer):
-    volume = np.random.default_rng(0).integers(0, 255, (24, 24, 20), dtype=np.uint8)
+@pytest.mark.parametrize("shape", [(24, 24, 20), (24, 30, 12)])
+def test_slices_that_may_be_last_are_asked_about_and_both_answers_work(tmp_path, name, writer, shape):
+    volume = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
 
     def make(root, axis):
         writer(root / name, np.moveaxis(volume, axis, 0))
@@ -262,12 +294,13 @@ def test_slices_that_may_be_last_are_asked_about_and_both_answers_work(tmp_path,
         return root
 
     said = refused(make(tmp_path / "asked", 0))
-    assert "shape 24×24×20 may be 24 images of 24×20, or 20 of 24×24" in said
+    first, side, last_side = shape
+    assert f"may be {first} images of {side}×{last_side}, or {last_side} of {first}×{side}" in said
     dataset, packed = read(tmp_path / "asked", layout="arrays")
     assert len(dataset.cases) == 24
     np.testing.assert_array_equal(packed.image(5)[0], volume[5])
     dataset, packed = read(make(tmp_path / "moved", -1))
-    assert len(dataset.cases) == 20
+    assert len(dataset.cases) == last_side
     np.testing.assert_array_equal(packed.image(5)[0], volume[..., 5])
 
 

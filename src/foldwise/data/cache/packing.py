@@ -235,7 +235,7 @@ def _digest_of(root: Path, location: str) -> str:
     # Of the values and not of the file: slices of a stack that is saved anew, or grows, keep their digests.
     if index is not None:
         stack = open_stack(path)
-        array = np.ascontiguousarray(stack.values[index])
+        array = np.ascontiguousarray(stack.row(index))
         about = f"{array.dtype.str}{array.shape}{stack.marks()}"
         return hashlib.sha256(about.encode() + array.tobytes()).hexdigest()
     if path.is_dir():  # an image that is a folder: all its files, by their names

@@ -9,10 +9,9 @@ import numpy as np
 from foldwise.data.formats.pixels import Pixels, Step
 
 MAX_CHANNELS = 16  # an unnamed axis this short is taken as channels; no picture side is
-CHANNELS, UNNAMED = (
-    frozenset("CS"),
-    frozenset("QI"),
-)  # axes as tifffile calls them; slices are Z, T and others
+# Axes as tifffile calls them; slices are Z, T, and what a program may invent.
+CHANNELS, UNNAMED = frozenset("CS"), frozenset("QI")
+OTHERS = CHANNELS | UNNAMED | frozenset("YX?")
 
 
 @dataclass(frozen=True)
@@ -68,22 +67,21 @@ def as_stack(shape: tuple[int, ...], axes: str) -> Axes | None:
         return Axes((1, *lengths))
     if names in ("YXS", "YXC", "SYX"):
         return Axes((1, *lengths), 1 if names == "SYX" else 3)
-    if len(names) == 3 and names[1:] == "YX":
-        return Axes(lengths, is_named=names[0] not in CHANNELS | UNNAMED)
-    if len(names) != 4 or names[0] in CHANNELS:
+    # Two axes of slices that are named, as those of a film of volumes, are one row.
+    if len(names) > 2 and not set(names[:2]) & OTHERS:
+        lengths, names = (lengths[0] * lengths[1], *lengths[2:]), names[1:]
+    first, others = names[:1], names[1:]
+    is_named = first not in OTHERS
+    if others == "YX":
+        return Axes(lengths, is_named=is_named)
+    if len(others) != 3 or first in CHANNELS:
         return None
-    second, last = names[1], names[3]
-    if names[2:] == "YX" and second in CHANNELS:
-        return Axes(lengths, 1, is_named=names[0] not in UNNAMED)
-    if names[1:3] == "YX" and last in CHANNELS:
-        return Axes(lengths, 3, is_named=names[0] not in UNNAMED)
-    if (
-        names[2:] == "YX"
-        and second in UNNAMED
-        and (channel := channel_axis(lengths[1], lengths[3])) is not None
-    ):
-        return Axes(lengths, 1 if channel == 0 else 3, is_named=False)
-    return None
+    if others in ("CYX", "SYX"):
+        return Axes(lengths, 1, is_named=is_named)
+    if others in ("YXS", "YXC"):
+        return Axes(lengths, 3, is_named=is_named)
+    channel = channel_axis(lengths[1], lengths[3]) if others in ("QYX", "IYX") else None
+    return None if channel is None else Axes(lengths, channel % 4 or 1, is_named=False)
 
 
 def _long(shape: tuple[int, ...], axes: str, *, keep_first: bool = False) -> tuple[tuple[int, ...], str]:
@@ -106,9 +104,17 @@ class Stack:
     channel: int | None
     like: Pixels
 
+    def __len__(self) -> int:
+        """How many images; a plain array (H, W) is one."""
+        return 1 if self.values.ndim == 2 else len(self.values)
+
+    def row(self, index: int) -> np.ndarray:
+        """The values of one image, with its channels where they are stored."""
+        return np.asarray(self.values if self.values.ndim == 2 else self.values[index])
+
     def slice(self, index: int) -> Pixels:
         """One image, as it is stored, and what the file asks for."""
-        array = np.asarray(self.values[index])
+        array = self.row(index)
         image_CHW = array[None] if self.channel is None else np.moveaxis(array, self.channel - 1, 0)
         modes = {1: "P" if self.like.has_palette(1) else "L", 3: "RGB"}
         mode = modes.get(len(image_CHW), f"C{len(image_CHW)}")

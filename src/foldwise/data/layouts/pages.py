@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from foldwise.data.formats.axes import MAX_CHANNELS
 from foldwise.data.formats.formats import Readings, is_stack_file, open_stack, readings, stack_suffixes
 from foldwise.data.layouts.files import image_files, stem
 from foldwise.data.layouts.listing import IMAGE_FOLDERS, MASK_FOLDERS, Listing
@@ -32,7 +33,10 @@ def stacks_recognised(listing: Listing) -> list[str]:
         if slices and pictures:
             problem = listed(slices, "file holds", "files hold", "images in a row")
             problem += f"; {listed(pictures, 'file is', 'files are', 'one picture each')}"
-            cure = "Save the slices, and a mask for each, as files of their own, or take the files of one kind out."
+            cure = (
+                "Take the files of one kind out, or save the slices and their masks as files of their own, with as many"
+                " channels as the other images have."
+            )
             raise DataError(problem, where=str(root), cure=cure)
     _refuse_slices_last(listing, slices)
     return stacks if slices else []
@@ -114,7 +118,9 @@ def _kind(way: Readings, mask: Readings | None) -> str:
     has_mask_each = mask is not None and (
         _num_rows(mask) == _num_rows(way) or (_num_rows(mask) > 1 and not _is_coloured(mask))
     )
-    if has_mask_each or way.picture is None:
+    # Colours last, of images and masks alike, are no slices that are three pixels wide.
+    are_colours = mask is not None and _is_coloured(mask, last=True) and way.picture is not None
+    if (has_mask_each and not are_colours) or way.picture is None:
         return "slices"
     return "picture" if way.picture.is_named or mask is not None else "either"
 
@@ -124,9 +130,12 @@ def _num_rows(way: Readings) -> int:
     return 1 if way.stack is None else way.stack.shape[0]
 
 
-def _is_coloured(way: Readings) -> bool:
+def _is_coloured(way: Readings, *, last: bool = False) -> bool:
+    """Whether a file may be a picture of three channels; `last`: (H, W, 3)."""
     picture = way.picture
-    return picture is not None and picture.channel is not None and picture.shape[picture.channel] == 3
+    if picture is None or picture.channel is None or picture.shape[picture.channel] != 3:
+        return False
+    return picture.channel == 2 or not last
 
 
 def _by_labels(listing: Listing, ways: Mapping[str, Readings]) -> str | None:
@@ -145,10 +154,11 @@ def _refuse_slices_last(listing: Listing, stacks: list[str]) -> None:
         return  # their number tells, or is refused
     for name in stacks:
         stack = readings(root / name).stack
-        if stack is None or stack.is_named or len(stack.shape) != 3 or stack.shape[0] != stack.shape[1]:
+        if stack is None or stack.is_named or len(stack.shape) != 3:
             continue
         first, height, last = stack.shape
-        if last == first:
+        # Two sides are more often the same than a side and the number of slices, and few are as short as this.
+        if last in (first, height) or (first != height and last > MAX_CHANNELS):
             continue
         problem = f"shape {first}×{height}×{last} may be {first} images of {height}×{last}, or {last} of {first}×{height}"
         cure = (

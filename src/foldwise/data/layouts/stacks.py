@@ -18,7 +18,7 @@ from foldwise.data.layouts.pages import image_stacks, mask_files, other_images, 
 from foldwise.data.layouts.pairing import match
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
-from foldwise.text import listed, natural, some
+from foldwise.text import count, listed, natural, some
 
 MAX_DESCRIBED = 3  # stacks that have a sentence of their own
 
@@ -55,7 +55,7 @@ def read(listing: Listing) -> Dataset:
         cure = "State data.task, for example binary_segmentation or multiclass_classification."
         raise DataError(f"there are {masks[0]} and labels.npy: masks or labels?", where=str(root), cure=cure)
     opened = {name: _open_images(root, name) for name in images}
-    locations = [f"{name}[{i}]" for name, (stack, _) in opened.items() for i in range(len(stack.values))]
+    locations = [f"{name}[{i}]" for name, (stack, _) in opened.items() for i in range(len(stack))]
     if not masks and not has_labels:
         beside = (
             "masks.npy of as many slices" if len(images) == 1 else "masks/ with a stack of the name of each"
@@ -69,8 +69,11 @@ def read(listing: Listing) -> Dataset:
     if masks and (not has_labels or data.masks is not None or data.task.endswith("segmentation")):
         return _with_masks(listing, images, masks, locations, statements)
     labels = _read_labels(root / "labels.npy", len(locations), data)
-    cases = tuple(Case(i, name, name, None, labels.rows[i]) for i, name in enumerate(locations))
-    statements += ["Labels come from labels.npy.", *labels.statements]
+    groups, about_groups = _groups(locations)
+    cases = tuple(
+        Case(i, locations[i], locations[i], None, labels.rows[i], groups[i]) for i in range(len(locations))
+    )
+    statements += ["Labels come from labels.npy.", *labels.statements, *about_groups]
     return Dataset(root, labels.task, labels.classes, cases, "arrays", tuple(statements), None)
 
 
@@ -84,16 +87,21 @@ def _with_masks(
     slices = [split_slice(location) for location in locations]
     mask_locations = [f"{paired[file]}[{index}]" for file, index in slices]
     meaning = read_meaning(root, mask_locations, listing.data)
-    several = len(images) > 1
-    groups = [PurePosixPath(file).stem if several else None for file, _ in slices]
+    groups, about_groups = _groups(locations)
     cases = tuple(
         Case(i, location, location, mask, (), group)
         for i, (location, mask, group) in enumerate(zip(locations, mask_locations, groups, strict=True))
     )
-    statements = [*statements, f"Masks come from {some(masks)}{words}.", *meaning.statements]
-    if several:
-        statements.append(f"The slices of one file are one group: {len(images)} groups.")
+    statements = [*statements, f"Masks come from {some(masks)}{words}.", *meaning.statements, *about_groups]
     return Dataset(root, meaning.task, meaning.classes, cases, "arrays", tuple(statements), meaning.values)
+
+
+def _groups(locations: list[str]) -> tuple[list[str | None], list[str]]:
+    """Of each slice its file, where there are several, and a sentence about it: neighbours are much alike."""
+    stems = [PurePosixPath(split_slice(location)[0]).stem for location in locations]
+    if (number := len(set(stems))) == 1:
+        return [None] * len(stems), []
+    return list(stems), [f"The slices of one file are one group: {number} groups."]
 
 
 def _paired(root: Path, images: list[str], masks: list[str]) -> tuple[dict[str, str], str]:
@@ -113,18 +121,21 @@ def _paired(root: Path, images: list[str], masks: list[str]) -> tuple[dict[str, 
 def _open_images(root: Path, name: str) -> tuple[Stack, str]:
     stack = open_stack(root / name)
     images, shape = stack.values, "×".join(map(str, stack.values.shape))
-    if images.ndim not in (3, 4) or images.dtype.kind not in "buif" or images.size == 0:
+    if images.ndim not in (2, 3, 4) or images.dtype.kind not in "buif" or images.size == 0:
         problem = f"an array of shape {shape or '()'} and type {images.dtype} holds no images"
         cure = "Save numbers as images × height × width, with channels last if there are several."
         raise DataError(problem, where=str(root / name), cure=cure)
-    if images.ndim == 3:
-        return stack, f"{name} holds {len(images)} grey images of {images.shape[1]}×{images.shape[2]}."
+    if images.ndim < 4:
+        return (
+            stack,
+            f"{name} holds {count(len(stack), 'grey image')} of {images.shape[-2]}×{images.shape[-1]}.",
+        )
     if stack.channel is None:
         problem = f"it is not clear which axis of shape {shape} holds the channels"
         cure = f"Save it as images × height × width × channels with at most {MAX_CHANNELS} channels."
         raise DataError(problem, where=str(root / name), cure=cure)
     order = "last" if stack.channel == 3 else "first"
-    number = f"{len(images)} images of {images.shape[stack.channel]} channels"
+    number = f"{count(len(images), 'image')} of {images.shape[stack.channel]} channels"
     return stack, f"{name} holds {number} (shape {shape}, channels {order})."
 
 
@@ -144,7 +155,7 @@ def _check_masks(images_path: Path, masks_path: Path) -> None:
 
 
 def _grey_shape(stack: Stack) -> tuple[int, ...]:
-    shape = stack.values.shape
+    shape = stack.values.shape if stack.values.ndim > 2 else (1, *stack.values.shape)
     return shape if stack.channel is None else shape[: stack.channel] + shape[stack.channel + 1 :]
 
 
