@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from foldwise.learning.training import energy
-from foldwise.learning.training.energy import EnergyMeter
+from foldwise.learning.training.energy import EnergyMeter, Spending
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
@@ -151,3 +151,22 @@ def test_the_times_of_programs_are_those_of_the_system():
     while energy._own_s() < own + 0.2:
         sum(range(10_000))
     assert energy._busy_s() > busy + 0.1  # in ticks of a hundredth
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "whole"),
+    [
+        ({"peak_memory_mb": 7.0, "energy_j": 3.0}, (5.0, 2.0), (7.0, 5.0)),
+        ({"peak_memory_mb": 4.0, "energy_j": 3.0}, (5.0, 0.0), (5.0, 3.0)),
+        ({"peak_memory_mb": None, "energy_j": 3.0}, (5.0, None), (None, None)),  # half a measurement is none
+        (None, (5.0, 2.0), (5.0, 2.0)),
+    ],
+)
+def test_a_fit_that_goes_on_has_spent_what_it_spent_before_too(monkeypatch, before, now, whole):
+    monkeypatch.setattr(energy.MemoryPeak, "mb", lambda _: now[0])
+    monkeypatch.setattr(energy.EnergyMeter, "joules", lambda _: now[1])
+    spent = Spending(CPU)
+    if before is not None:
+        spent.restore(before)
+    record = spent.record()
+    assert (record["peak_memory_mb"], record["energy_j"]) == whole
