@@ -215,6 +215,29 @@ def test_a_channel_file_too_few_makes_no_classes_and_is_named(tmp_path):
     assert "1 channel file is not there: imagesTr/case_1_0001.png" in said
 
 
+def test_masks_among_the_images_of_a_class_are_no_images_of_it(tmp_path):
+    for name in ("benign", "malignant"):
+        for k in range(4):
+            save(tmp_path / name / f"{name} ({k}).png", picture(k + 10 * (name == "benign")))
+            save(tmp_path / name / f"{name} ({k})_mask.png", blob())
+    said = refused(tmp_path)
+    assert (
+        "4 files in benign/ are called as others are, with '_mask' at the end, and look like their masks"
+        in said
+    )
+    assert len(read(tmp_path, layout="class_folders").cases) == 16
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    for path in sorted(tmp_path.glob("*/*.png")):
+        path.rename(tmp_path / ("masks" if "_mask" in path.name else "images") / path.name)
+    assert len(read(tmp_path, images="images", masks="masks").cases) == 8
+    for name in ("a", "b"):  # pictures of one thing, called alike
+        for k in range(4):
+            save(tmp_path / "views" / name / f"{name}{k}.png", picture(k))
+            save(tmp_path / "views" / name / f"{name}{k}_side.png", picture(k + 5))
+    assert len(read(tmp_path / "views").cases) == 16
+
+
 def test_names_are_cut_where_a_word_ends():
     def paired(images, masks):
         matched = match(images, masks)

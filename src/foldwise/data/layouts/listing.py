@@ -16,7 +16,7 @@ from foldwise.data.layouts.files import (
     stem,
     subfolders,
 )
-from foldwise.data.layouts.pairing import images_and_masks
+from foldwise.data.layouts.pairing import images_and_masks, refuse_masks_among
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
 from foldwise.text import listed, some
@@ -171,6 +171,7 @@ class Listing:
         is_other = is_labelled or data.layout in ("table", "class_folders") or set(folders) <= set(channels)
         if len(folders) < 2 or any(self._named) or are_classes or are_parts or is_other:
             return None, None
+        refuse_masks_among(self.root, folders)
         pair = images_and_masks(self.root, folders, channels=channels, may_ask=self.table is None)
         return pair or (None, None)
 

@@ -166,6 +166,31 @@ def images_and_masks(
     return None
 
 
+def refuse_masks_among(root: Path, folders: Sequence[str]) -> None:
+    """Raise where images and their masks lie in one folder, called alike but for an ending: ``a.png`` and ``a_mask.png``."""
+    for folder in folders:
+        files = image_files(root / folder)
+        stems = {stem(name) for name in files}
+        cuts = (
+            (name, k)
+            for name in stems
+            for k, letter in enumerate(name)
+            if letter in MARKS and name[:k] in stems
+        )
+        ending, number = next(iter(Counter(name[k:] for name, k in cuts).most_common(1)), ("", 0))
+        if 2 * number <= len(files) - number:
+            continue
+        masks = [name for name in files if stem(name).endswith(ending)]
+        images = [name for name in files if not stem(name).endswith(ending)]
+        if _holds_masks(root / folder, masks) and not _holds_masks(root / folder, images):
+            problem = f"{number} files in {folder}/ are called as others are, with {ending!r} at the end, and look like their masks"
+            cure = (
+                "Put the masks into a folder of their own, and state data.images and data.masks; or take them out, if the"
+                " folders are classes. If all are images, state data.layout: class_folders."
+            )
+            raise DataError(problem, where=str(root), cure=cure)
+
+
 def _how_they_pair(images: list[str], masks: list[str]) -> bool | None:
     """True where names pair one to one, so that they mean it; False where only what is in the files can tell; else None."""
     matched = match(images, masks)
