@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
 import math
@@ -16,6 +15,7 @@ from typing import Any
 
 from platformdirs import user_cache_dir
 
+from foldwise.csv_cells import TableWriter
 from foldwise.errors import RunError, SpecError
 from foldwise.processes import host, started
 
@@ -190,9 +190,9 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV file with the keys of the first row as its header, whole or not at all."""
     listed = list(rows)
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(listed[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(listed)
+        table, columns = TableWriter(file, end="\n"), list(listed[0])
+        table.row(columns)
+        table.rows([row.get(column, "") for column in columns] for row in listed)
 
 
 def as_json(value: Any, *, other: Callable[[Any], Any] = str) -> Any:

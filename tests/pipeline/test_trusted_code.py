@@ -175,7 +175,7 @@ def test_a_name_in_a_file_of_a_folder_is_never_a_path(foreign, file, change, mes
     assert message in ended.errors
 
 
-@pytest.mark.parametrize("command", ["report", "status", "work", "predict", "look", "run"])
+@pytest.mark.parametrize("command", ["report", "status", "work", "predict", "look", "run", "claims", "judge"])
 def test_links_are_not_followed_out_of_a_folder(foreign, made, command):
     root, own = foreign
     secret = root / "secret"
@@ -183,8 +183,13 @@ def test_links_are_not_followed_out_of_a_folder(foreign, made, command):
     weights = root / "runs/own/done" / own.id / "weights.safetensors"
     weights.unlink()
     weights.symlink_to(os.path.relpath(secret, weights.parent))
-    words = {"predict": ("predict", "runs/own", "new/images", "--out", "out"), "run": ("run", "study.yaml")}
+    words = {
+        "predict": ("predict", "runs/own", "new/images", "--out", "out"),
+        "run": ("run", "study.yaml"),
+        "claims": ("claims", "runs/own", "text.md"),
+    }
     shutil.copyfile(made / "study.yaml", root / "study.yaml")
+    (root / "text.md").write_text("All is well.")
     ended = foldwise(*words.get(command, (command, "runs/own")), cwd=root, code=5)
     assert "weights.safetensors is a link that leads out of the folder" in ended.errors
     assert not list(Path(root / "runs/own/winner").rglob("*key*"))

@@ -34,6 +34,8 @@ def tree(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + MARK)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for module in ("nets", "blocks", "pkg", "space", "plugin"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     # A package may not import from above itself: Python refuses that, and it must not confuse what follows it.
     (tmp_path / "pkg/below/far.py").write_text("from ..sister import x\n" + MARK)
     return tmp_path

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foldwise.csv_cells import as_text
 from foldwise.errors import RunError
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.runs.folder import RunFolder
@@ -52,7 +53,10 @@ class Run:
         """One row per configuration, best first, with its interval and its costs."""
         import pandas as pd
 
-        return pd.read_csv(self.folder.results)
+        table = pd.read_csv(self.folder.results)
+        return table.rename(columns=as_text).map(
+            lambda cell: as_text(cell) if isinstance(cell, str) else cell
+        )
 
     @property
     def report(self) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from foldwise.csv_cells import TableReader, TableWriter
 from foldwise.errors import RunError
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.verdict import Verdict
@@ -157,9 +157,9 @@ def _cell(value: float) -> float | str:
 def write_table(path: Path, header: Sequence[str], rows: Iterator[list[Any]]) -> None:
     """Write a table, whole or not at all; what is not known is an empty cell."""
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(["" if value is None else value for value in row] for row in rows)
+        table = TableWriter(file)
+        table.row(header)
+        table.rows(["" if value is None else value for value in row] for row in rows)
 
 
 def collect(path: Path, row: Mapping[str, Any]) -> bool:
@@ -189,12 +189,12 @@ def collect(path: Path, row: Mapping[str, Any]) -> bool:
 def _line(cells: Any) -> str:
     # As the csv module writes it, so that a row is found again character by character.
     text = StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    TableWriter(text, end="\n").row(cells)
     return text.getvalue()
 
 
 def _refuse_others(path: Path, text: str, columns: list[str]) -> None:
-    header = next(csv.reader(text.splitlines()), None)
+    header = next(TableReader(text.splitlines()), None)
     if header is None or header == columns:
         return
     missing = [name for name in columns if name not in header]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from foldwise.csv_cells import TableWriter
 from foldwise.data.batches.normalize import normalized
 from foldwise.data.formats.pixels import Pixels, Step, plane, resize_image, resize_mask
 from foldwise.data.formats.reading import as_image, read_pixels
@@ -219,17 +219,15 @@ def _write_table(
     classes, submitted, warnings = winner.model.classes, {}, []
     kinds = ["probability"] if winner.temperature is None else ["probability", "calibrated"]
     with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(
-            ["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes), WARNING]
-        )
+        rows = TableWriter(file)
+        rows.row(["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes), WARNING])
         for prediction in predictions:
             labels = winner.decided(prediction.probabilities)
             decided = "; ".join(classes[index] for index in labels)
             by_kind = [prediction.probabilities, winner.calibrated(prediction.probabilities)][: len(kinds)]
             numbers = (f"{value:.6f}" for p_K in by_kind for value in p_K)
             warnings.append(warnings_of(winner, prediction.probabilities, prediction.image_CHW.shape[1:]))
-            rows.writerow([prediction.name, decided, *numbers, "; ".join(warnings[-1])])
+            rows.row([prediction.name, decided, *numbers, "; ".join(warnings[-1])])
             submitted[prediction.name] = labels
     if submission is not None:
         write_submission(submission, submitted)
@@ -242,10 +240,8 @@ def _write_masks(
     """Masks, overlays, and ``predictions.csv``: the mean probability of what is drawn, the share of every class."""
     classes, targets, warnings = winner.model.classes, png_names(names), []
     with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(
-            ["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes), WARNING]
-        )
+        rows = TableWriter(file)
+        rows.row(["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes), WARNING])
         for prediction in predictions:
             height, width = prediction.image_CHW.shape[1:]
             # Decided first and brought to the size of the file after, so that a mask holds classes only.
@@ -259,5 +255,5 @@ def _write_masks(
             certainty = f"{prediction.probabilities.max(0).mean():.6f}"
             numbers = (f"{share:.6f}" for share in shares)
             warnings.append(warnings_of(winner, prediction.probabilities, prediction.image_CHW.shape[1:]))
-            rows.writerow([prediction.name, mask, picture, certainty, *numbers, "; ".join(warnings[-1])])
+            rows.row([prediction.name, mask, picture, certainty, *numbers, "; ".join(warnings[-1])])
     return warnings

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from foldwise.csv_cells import TableWriter
 from foldwise.data.formats.formats import readable
 from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.files import (
@@ -107,7 +107,7 @@ def write_submission(path: Path, labels: Mapping[str, Sequence[int]]) -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(SUBMISSION_COLUMNS)
+        table = TableWriter(file)
+        table.row(SUBMISSION_COLUMNS)
         for name, chosen in labels.items():
-            rows.writerow([ids[name], " ".join(map(str, chosen))])
+            table.row([ids[name], " ".join(map(str, chosen))])

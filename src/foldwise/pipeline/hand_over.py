@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
+from foldwise.csv_cells import read_rows
 from foldwise.errors import RunError
 from foldwise.foreign import refuse_strange
 from foldwise.judging.verdict import Answer, Verdict
@@ -32,7 +32,7 @@ def hand_over(folder: RunFolder, verdict: Verdict) -> None:
 def _sizes_px(folder: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
     """The least and the greatest height and width of the image files."""
     with folder.cases.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows = read_rows(file)
     heights, widths = ([int(row[side]) for row in rows] for side in ("height", "width"))
     return (min(heights), max(heights)), (min(widths), max(widths))
 

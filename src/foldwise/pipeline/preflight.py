@@ -116,6 +116,7 @@ def _tried(
 ) -> tuple[dict[str, Estimate], list[str]]:
     """What each configuration takes, by its id, and what is to be said of it; every error of all of them at once."""
     from foldwise.learning.networks.describing import describe
+    from foldwise.learning.training.contract import SmallestBatch, check_training
     from foldwise.learning.training.estimate import estimate
 
     costs: dict[str, Estimate] = {}
@@ -128,6 +129,8 @@ def _tried(
             description = describe(row.training, shape)
             notes += description.warnings
             _refuse_huge(description.parameters)
+            smallest_batch = SmallestBatch.of(row.training, prepared.packed, prepared.splits)
+            check_training(row.training, shape, smallest_batch)
             evaluated = _evaluated(row.training, prepared.packed, smallest)
             costs[row.id] = estimate(row.training, shape, images=len(smallest.train), evaluated=evaluated)
         except FoldwiseError as error:
@@ -136,7 +139,7 @@ def _tried(
         except Exception as error:  # of a user's own network or loss
             what = f"it cannot be trained: {type(error).__name__}: {error}"
             errors.append(
-                SpecError(what, where=where, cure="Mend its code; docs/study.md says what it gets.")
+                SpecError(what, where=where, cure="Mend its code; docs/own-code.md says what is asked of it.")
             )
     if errors:
         raise type(errors[0]).together(errors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from foldwise.csv_cells import TableReader, spelled
 from foldwise.errors import RunError
 from foldwise.reporting.drawing.rows import stacked
 from foldwise.reporting.drawing.svg import element, text
@@ -67,7 +67,7 @@ def _figures(html: str, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         name = f"{number}-{_slug(title)}"
         yield f"{name}.svg", standalone(Markup(figure[0]), title=title)
         if numbers := re.search(r'data-numbers="([^"]*)"', figure["attributes"]):
-            lines = csv.reader(unescape(numbers[1]).splitlines())
+            lines = TableReader(unescape(numbers[1]).splitlines())
             yield f"{name}.csv", _written([[names.get(cell, cell) for cell in line] for line in lines])
 
 
@@ -91,7 +91,10 @@ def _slug(title: str) -> str:
 # that both ways give the same bytes.
 def _written(rows: Sequence[Sequence[str]]) -> str:
     quoted = (
-        [f'"{cell.replace(chr(34), chr(34) * 2)}"' if re.search(r'[",\n]', cell) else cell for cell in row]
+        [
+            f'"{cell.replace(chr(34), chr(34) * 2)}"' if re.search(r'[",\n]', cell) else cell
+            for cell in map(spelled, row)
+        ]
         for row in rows
     )
     return "".join(",".join(row) + "\n" for row in quoted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from foldwise.csv_cells import read_rows
 from foldwise.data.formats.reading import as_image, read_pixels
 from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.files import image_files_below
@@ -104,7 +104,7 @@ def write_pictures(winner: Path, images: Path, out: Path) -> tuple[Path, Path]:
 def _read(out: Path, root: Path, model: dict[str, Any]) -> list[Prediction]:
     classes, several = list(model["classes"]), model["task"] == "multilabel_classification"
     with (out / TABLE).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows = read_rows(file)
     if rows and "mask" in rows[0]:
         shares = (_numbers(row, "share_", classes) for row in rows)
         return [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from foldwise.csv_cells import read_rows
 from foldwise.data.cache.packed import Packed, open_packed
 from foldwise.errors import RunError
 from foldwise.judging.curves import NO_CURVES, Curves, read_curves
@@ -194,7 +194,7 @@ def of_scores(verdict: Verdict) -> ReportData:
 
 def _table(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return read_rows(file)
 
 
 def _case(row: Mapping[str, str]) -> CaseRow:

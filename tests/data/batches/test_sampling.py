@@ -1,11 +1,13 @@
 """Sampling by rarity: chances against counting, draws that follow them, and only training images."""
 
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from foldwise.data.batches.sampling import balanced_order, presence, rarity
+from foldwise.data.batches.sampling import balanced_order, epoch_order, presence, rarity, smallest_batch
+from foldwise.study.training import Training
 
 LABELS = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]], dtype=np.uint8)
 
@@ -48,3 +50,16 @@ def test_batches_are_whole_follow_the_seed_and_hold_training_cases_only():
     assert np.array_equal(first, balanced_order(train, chances, epoch=1, **how))
     assert not np.array_equal(first, balanced_order(train, chances, epoch=2, **how))
     assert len(balanced_order(train, chances, epoch=1, steps=7, **how)) == 7
+
+
+def test_the_smallest_batch_is_the_one_that_is_dealt():
+    """Against every order there is of a few images: last batches, one that is left out, more steps than images, balance."""
+    for num, size, steps, sampling in product(
+        range(1, 20), range(1, 12), (None, 1, 3), ("shuffled", "balanced")
+    ):
+        asked = Training(model="conv", batch_size=size, steps_per_epoch=steps, sampling=sampling)
+        how = {"batch_size": size, "seed": 0, "epoch": 1, "steps": steps}
+        chances = np.full(num, 1 / num)
+        train = np.arange(num)
+        order = epoch_order(train, **how) if sampling == "shuffled" else balanced_order(train, chances, **how)
+        assert smallest_batch(num, asked) == min(map(len, order)), asked

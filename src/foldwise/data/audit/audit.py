@@ -5,7 +5,6 @@ Records are a row per image, the findings, and numbers for every part of every f
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foldwise.csv_cells import TableWriter
 from foldwise.data.audit.copies import Copies, clusters, find_copies
 from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.audit.division import division_findings
@@ -221,14 +221,14 @@ CASES = (
 def write_cases(path: Path, dataset: Dataset, packed: Packed, audit: Audit) -> None:
     """One row per image: where it is, its labels and group, and what was measured on its file."""
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(CASES)
+        table = TableWriter(file)
+        table.row(CASES)
         for case, group, measure in zip(dataset.cases, audit.groups, packed.measures, strict=True):
             labels = " ".join(str(label) for label in case.labels)
             size = [measure.original_width, measure.original_height]
             kind = [measure.mode, measure.format, measure.pixel_digest]
             kind += [in_words(measure.steps), in_words(measure.mask_steps)]
-            rows.writerow([case.index, case.name, case.image, case.mask or "", labels, group, *size, *kind])
+            table.row([case.index, case.name, case.image, case.mask or "", labels, group, *size, *kind])
 
 
 def audit_record(dataset: Dataset, audit: Audit, source: Mapping[str, str] | None) -> dict[str, Any]:

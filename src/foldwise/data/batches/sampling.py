@@ -12,6 +12,7 @@ import torch
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
+    from foldwise.study.training import Training
 
 DAMAGE, PICTURES, NETWORK = 1, 2, 3  # what random numbers of a step are used for
 
@@ -40,6 +41,17 @@ def epoch_order(
     if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
         batches.pop()
     return batches
+
+
+def smallest_batch(num_train: int, training: Training) -> int:
+    """How many images the smallest batch of an epoch has, as `epoch_order` and `balanced_order` deal them."""
+    size = training.batch_size
+    if training.sampling == "balanced":
+        return min(size, num_train)
+    if training.steps_per_epoch is not None or num_train % size == 0:
+        return size
+    left_out = num_train % size == 1 and num_train > size
+    return size if left_out else num_train % size
 
 
 def step_seed(*numbers: int, use: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from foldwise.csv_cells import TableReader, TableWriter
 from foldwise.data.cases import Dataset
 from foldwise.data.folds.strata import (
     class_presence,
@@ -274,16 +274,16 @@ def write_splits(path: Path, splits: Iterable[Split], dataset: Dataset) -> None:
         columns[f"repeat {split.repeat} fold {split.fold}"] = cells.tolist()
     names = [case.name for case in dataset.cases]
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["case", "name", *columns])
-        rows.writerows(zip(range(len(names)), names, *columns.values(), strict=True))
+        table = TableWriter(file)
+        table.row(["case", "name", *columns])
+        table.rows(zip(range(len(names)), names, *columns.values(), strict=True))
 
 
 def read_splits(path: Path) -> tuple[Split, ...]:
     """What `write_splits` wrote; RunError where the file is not there or is damaged."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
+            header, *rows = TableReader(file)
         table = np.array(rows, dtype=str).reshape(len(rows), len(header))
         if [int(number) for number in table[:, 0]] != list(range(len(rows))):
             raise ValueError("its cases are not in order")

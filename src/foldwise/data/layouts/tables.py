@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from foldwise.csv_cells import TableReader
 from foldwise.data.cases import Case
 from foldwise.data.formats.reading import split_slice
 from foldwise.data.layouts.files import composed
@@ -56,7 +57,7 @@ def read_table(path: Path) -> Table:
     header = text.splitlines()[0]
     # Spreadsheets of several countries write semicolons; a comma in the header is the stronger sign.
     separator = next((mark for mark in (",", ";", "\t") if mark in header), ",")
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator)
+    reader = TableReader(text.splitlines(keepends=True), separator=separator)
     columns = tuple(name.strip() for name in next(reader))
     if twice := [name for name, number in Counter(columns).items() if number > 1]:
         problem = f"two columns are called {twice[0]!r}"

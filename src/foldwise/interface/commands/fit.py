@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import inspect
 import shutil
 from dataclasses import MISSING, Field, dataclass, fields
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from foldwise.csv_cells import read_rows
 from foldwise.errors import RunError, SpecError
 from foldwise.interface.observer import Terminal, fail_if_items_failed
 from foldwise.interface.terminal import console
@@ -177,7 +177,7 @@ def row(options: Fit, folder: RunFolder) -> dict[str, Any]:
     }
     # One configuration was compared with none, so the first row is the only one.
     with folder.results.open(newline="", encoding="utf-8") as file:
-        judged = next(csv.DictReader(file))
+        judged = read_rows(file)[0]
     return settings | {key: value for key, value in judged.items() if key not in OF_COMPARISONS}
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from foldwise.csv_cells import as_text
 from foldwise.errors import DataError, RunError, SpecError, unknown
+from foldwise.foreign import refuse_strange
 from foldwise.judging.external.text import EMPTY, UNNAMED, open_text
 from foldwise.judging.verdict import PairResult, Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
@@ -189,7 +191,9 @@ def open_report(path: Path, *, metric: str | None = None) -> ScoreTable:
     if path.is_dir() and not (path / "verdict.json").is_file():
         cure = f"Name {SOURCES}; a run that has no verdict yet gets one by: foldwise report {path}"
         raise RunError("there is no verdict.json in this folder", where=str(path), cure=cure)
-    path = path / "verdict.json" if path.is_dir() else path
+    if path.is_dir():
+        refuse_strange(path)
+        path = path / "verdict.json"
     table = of_verdict(read_verdict(path), str(path)) if path.suffix == ".json" else of_csv(path)
     if metric and metric not in table.measures:
         raise unknown(metric, table.measures, f"metric of {path}")
@@ -205,7 +209,7 @@ def of_csv(path: Path) -> ScoreTable:
     frame = pd.read_csv(
         path, sep=text.separator, dtype=str, index_col=False, header=text.first - 1, encoding="utf-8-sig"
     ).fillna("")
-    frame = frame.apply(lambda cells: cells.str.strip()).set_axis(list(text.columns), axis=1)
+    frame = frame.apply(lambda cells: cells.str.strip()).map(as_text).set_axis(list(text.columns), axis=1)
     numbers = {name: _numbers(frame[name], text.separator) for name in frame if not UNNAMED.fullmatch(name)}
     # Numbers that are neither, such as a rate or a depth, are settings.
     scored = (name for name in numbers if kind_of(name) or TIME.search(name) or "%" in "".join(frame[name]))

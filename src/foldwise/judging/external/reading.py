@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from foldwise.errors import DataError, SpecError, unknown
+from foldwise.foreign import refuse_strange
 from foldwise.judging.external.layouts import read_table
 from foldwise.judging.external.options import NONE, ScoreOptions
 from foldwise.judging.external.own import is_own, is_segmentation, overlap_of, read_own
@@ -131,6 +132,7 @@ def _file(path: Path) -> Path:
         return path
     if not path.exists():
         raise SpecError(f"there is no file {path}", cure=f"Name {KINDS}.")
+    refuse_strange(path)
     files = [path / name for name in (TABLE, SUMMARY) if (path / name).is_file()]
     if not files:
         cure = f"Name {KINDS}; of a run that has no verdict yet, first: foldwise report {path}"

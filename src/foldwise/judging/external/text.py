@@ -14,6 +14,7 @@ from unicodedata import normalize
 import numpy as np
 import pandas as pd
 
+from foldwise.csv_cells import as_text
 from foldwise.errors import DataError
 from foldwise.judging.external.pieces import Coded, Places
 from foldwise.metrics.outputs import Bools
@@ -100,9 +101,9 @@ def open_text(path: Path, name: str) -> Text:
     except csv.Error as error:
         cure = "Put cells that contain the separator or quotes in double quotes."
         raise DataError(f"the table cannot be read ({error})", where=name, cure=cure) from None
-    columns = tuple(cell.strip() or f"Unnamed: {place}" for place, cell in enumerate(rows[0]))
+    columns = tuple(as_text(cell.strip()) or f"Unnamed: {place}" for place, cell in enumerate(rows[0]))
     _check(columns, rows, name, first)
-    cells = [[cell.strip() for cell in row] for row in rows[1:] if any(cell.strip() for cell in row)]
+    cells = [[as_text(cell.strip()) for cell in row] for row in rows[1:] if any(cell.strip() for cell in row)]
     sample = tuple(dict(zip(columns, row, strict=False)) for row in cells if len(row) >= len(columns))
     if not sample:
         what = f"the header has {len(columns)} cells, and no row has as many"
@@ -169,6 +170,9 @@ def load(text: Text, names: Sequence[str], scores: Sequence[str]) -> tuple[pd.Da
     # pandas does not say which cell it was: the columns are read once more, as names.
     except ValueError:
         raise _no_numbers(text, kinds, scores) from None
+    for name in names:
+        if frame[name].str.startswith("'").any():
+            frame[name] = frame[name].map(as_text)
     frame = frame.astype(dict.fromkeys(names, "category"))
     lines = np.arange(text.first + 1, len(frame) + text.first + 1, dtype=np.int32)
     blank = frame[list(scores)].isna().all(axis=1).to_numpy()

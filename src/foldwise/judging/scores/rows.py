@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from foldwise import csv_cells
 from foldwise.data.folds.splits import Split, cases_tested, read_splits, unscored_classes
 from foldwise.errors import RunError
 from foldwise.judging.scores.thresholds import (
@@ -214,7 +214,7 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
     audit = read_json(folder.audit)
     task, classes = str(audit["task"]), tuple(audit["classes"])
     with folder.cases.open(newline="", encoding="utf-8") as file:
-        cases = list(csv.DictReader(file))
+        cases = csv_cells.read_rows(file)
     groups, splits = tuple(case["group"] for case in cases), read_splits(folder.splits)
     return Rows(
         task=task,

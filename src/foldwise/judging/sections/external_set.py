@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from foldwise.csv_cells import read_rows
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import (
     CLASSIFICATION_KEYS,
@@ -78,7 +78,7 @@ class _External:
     @classmethod
     def of(cls, folder: RunFolder, rows: Rows) -> _External:
         with (folder.external / "cases.csv").open(newline="", encoding="utf-8") as file:
-            cases = list(csv.DictReader(file))
+            cases = read_rows(file)
         truth = None if rows.family == "segmentation" else truth_of(cases, len(rows.classes))
         units = Units.from_groups([case["group"] for case in cases])
         return cls(tuple(case["name"] for case in cases), units, truth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
@@ -17,6 +18,7 @@ from foldwise.learning.objectives.losses import check_loss
 from foldwise.learning.objectives.optimizers import check_optimizer
 from foldwise.learning.objectives.pretraining import check_pretraining
 from foldwise.study.configurations import identity
+from foldwise.study.own_code import is_own
 from foldwise.study.training import NO_PRETRAINING, Training
 
 _SHAPING = ("model", "head", "freeze", "label_groups")  # what of a training its network follows from
@@ -91,7 +93,8 @@ def _notes(network: Network, training: Training, unused: int, shape: DataShape) 
         _with_imagenet(architecture(training), shape)
     elif training.weights != "none":
         report = check_file(encoder_for_weights(network, training), training.weights, name=name)
-        notes += [str(report)] if report.adapted else []
+        # A file of a whole own network is no surprise, and that its head is made anew would be one.
+        notes += [str(report)] if report.adapted or (is_own(name) and report.unexpected) else []
     if (training.freeze, training.weights, training.pretrain) == ("encoder", "none", NO_PRETRAINING):
         notes.append(f"the encoder of {name} is frozen with random weights: only the rest learns")
     return tuple(notes)
@@ -119,12 +122,19 @@ def _with_imagenet(design: Architecture, shape: DataShape) -> None:
     build(design.training.model_copy(update={"weights": "imagenet"}), shape, seed=0)
 
 
+def network_without_numbers(design: Architecture, shape: DataShape) -> Network:
+    """The network on the meta device: it takes shapes and no time. Built once."""
+    return _tried(design, shape)[0]
+
+
 @lru_cache(maxsize=32)
 def _tried(design: Architecture, shape: DataShape) -> tuple[Network, int]:
     """The network without its numbers, and how many of its parameters no logit depends on."""
     training = design.training
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            # A state that a network loads itself does not arrive there, of which torch only warns.
+            warnings.filterwarnings("error", message=".*copying from a non-meta parameter")
             network = build(training, shape, seed=0).to("meta")  # a library may make some of it elsewhere
             return network, _unused(network, training, shape)
     except Exception as error:  # not every library can build without numbers; then what the CPU says counts

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ import torchvision
 from torch import Tensor, nn
 
 from foldwise.errors import FoldwiseError, SpecError, unknown
-from foldwise.learning.networks.network import Classifier, DataShape
+from foldwise.learning.networks.network import Classifier, DataShape, seeded
 from foldwise.learning.networks.weights import Donor
 from foldwise.learning.options import imported
 
@@ -233,10 +234,18 @@ def users_classifier(module: nn.Module, request: ModelRequest) -> Classifier:
     if isinstance(encoder, nn.Module) and isinstance(head, nn.Module):
         # Not of zeros, on which two ways through a network may agree by chance.
         x_NCHW = torch.rand(2, request.shape.in_channels, *(request.shape.size_hw or (64, 64)))
-        with torch.no_grad():
-            module.eval()
-            whole, parts = module(x_NCHW), head(encoder(x_NCHW))
-        module.train()
-        if x_NCHW.is_meta or torch.equal(whole, parts):
+        whole = x_NCHW.is_meta or all(_is_whole_of(module, x_NCHW, training=mode) for mode in (False, True))
+        if whole:
             return Classifier(encoder, head)
     return Classifier(module, nn.Identity())
+
+
+@torch.no_grad()
+def _is_whole_of(module: nn.Module, x_NCHW: Tensor, *, training: bool) -> bool:
+    """Whether ``head(encoder(x))`` of a network is all that it does, by the same random numbers; it is not changed."""
+    outputs = []
+    for through in (lambda net: net(x_NCHW), lambda net: net.head(net.encoder(x_NCHW))):
+        copied = deepcopy(module).train(training)  # a step of training moves the statistics of batch norm
+        with seeded(0, "parts"):
+            outputs.append(through(copied))
+    return all(isinstance(output, Tensor) for output in outputs) and torch.equal(*outputs)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import timm
+import torch
 import torchvision
 from pydantic import Field
 from torch import nn
@@ -39,6 +40,7 @@ from foldwise.learning.options import bound
 from foldwise.study.configurations import alone, places_of, seed_of_group
 from foldwise.study.ranges import Share, Width
 from foldwise.study.training import Choice, Training
+from foldwise.text import some
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def build(training: Training, shape: DataShape, *, seed: int, encoder_seed: int 
     # Apart from the head: the encoder is the same whatever head stands on it, and so comparisons of heads are paired.
     with seeded(seed if encoder_seed is None else encoder_seed, "encoder"):
         part = _part(request, training)
+    _refuse_without_numbers(part.module, request.name)
     network = _assembled(part, training, request, seed)
     if training.weights != "none":
         encoder = encoder_for_weights(network, training)
@@ -94,6 +97,16 @@ def build(training: Training, shape: DataShape, *, seed: int, encoder_seed: int 
             encoder, training.weights, name=training.model.name, donor=part.donor
         )
     return freeze_encoder(network) if training.freeze == "encoder" else network
+
+
+def _refuse_without_numbers(network: nn.Module, name: str) -> None:
+    """SpecError for parameters on the meta device, which nothing can be loaded into; unless all is to be built there."""
+    if torch.empty(0).is_meta:
+        return
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    if empty := [key for key, values in tensors if values.is_meta]:
+        what = f"the model {name!r} has no numbers (device meta) in {some(empty, 6)}: a state that was loaded did not arrive"
+        raise SpecError(what, cure="Build it on the CPU, or load its state with assign=True.")
 
 
 def _part(request: ModelRequest, training: Training) -> Part:

@@ -26,6 +26,7 @@ from foldwise.metrics.influence import value_of
 from foldwise.metrics.outputs import FAMILIES, Outputs
 from foldwise.metrics.table import METRICS, Metric, choose_metric
 from foldwise.study.training import Task
+from foldwise.text import some
 
 BatchesOf = Callable[[int, int], Iterable[Batch]]  # by the number of an epoch, and from a step of it on
 STEADY_EPOCHS = 3  # whose median chooses, of masks
@@ -177,7 +178,11 @@ def state_of(network: nn.Module, device: torch.device | None = None) -> dict[str
 def restore(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Put a network back to what `state_of` gave."""
     # Not strict: what is frozen is in no state, and is what it was.
-    network.load_state_dict(state, strict=False)
+    left = network.load_state_dict(state, strict=False)
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    lost = [*(key for key in left.missing_keys if key not in frozen), *left.unexpected_keys]
+    if lost:
+        raise FoldwiseError(f"a state of the network was not put back whole: {some(lost, 6)}")
 
 
 def outputs_of(scores: Scores, task: Task) -> Outputs:

@@ -141,8 +141,10 @@ class NamedChoice:
 def rule_of(loss: NamedChoice, shape: DataShape, num: int) -> tuple[float, int]:
     """Seconds of a loss forth and back, and the bytes that it keeps between."""
     K, pixels = shape.num_classes, shape.size_hw if shape.segmentation and shape.size_hw else ()
-    labels = (K,) if shape.task == "multilabel_classification" else ()
-    target = torch.zeros(num, *labels, *pixels, dtype=torch.uint8)
+    several = shape.task == "multilabel_classification"
+    target = torch.zeros(
+        num, *((K,) if several else ()), *pixels, dtype=torch.float32 if several else torch.int64
+    )
     logits = torch.randn(num, K, *pixels, generator=torch.Generator().manual_seed(0)).requires_grad_()
     counts = torch.ones(K).numpy()
     loss_of = make_loss(loss.choice, task=shape.task, num_classes=K, class_counts=counts, num_cases=2)

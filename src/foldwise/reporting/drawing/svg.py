@@ -5,7 +5,6 @@ Colours are class names, and `templates/styles/` gives them their value, so that
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from markupsafe import Markup, escape
+
+from foldwise.csv_cells import TableWriter
 
 Points = Sequence[tuple[float, float]]
 MAX_DECADES = 6  # a logarithmic axis of more has a tick at every second one, or third ...
@@ -52,9 +53,9 @@ class Numbers:
     def csv(self) -> str:
         """A line of columns, then the rows; numbers with seven digits that count, far more than a drawing shows."""
         text = io.StringIO()
-        lines = csv.writer(text, lineterminator="\n")
-        lines.writerow(self.columns)
-        lines.writerows([_plain(value) for value in row] for row in self.rows)
+        lines = TableWriter(text, end="\n")
+        lines.row(self.columns)
+        lines.rows([_plain(value) for value in row] for row in self.rows)
         return text.getvalue().rstrip("\n")
 
 

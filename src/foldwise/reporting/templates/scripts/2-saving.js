@@ -3,7 +3,10 @@
   const SVG = "http://www.w3.org/2000/svg";
   const main = document.querySelector("main");
   const plain = (words) => words.replaceAll("\u200b", "").replaceAll("\u00a0", " ").replace(/\s+/g, " ").trim();
-  const quoted = (words) => (/[",\n]/.test(words) ? `"${words.replaceAll('"', '""')}"` : words);
+  // A text that a spreadsheet program would run as a formula is marked as a text, as in every other CSV file.
+  const spelled = (words) => (/^'*[=+\-@\t\r\n＝＋－＠]/.test(words) && !/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(words) ? `'${words}` : words);
+  const escaped = (words) => (/[",\n]/.test(words) ? `"${words.replaceAll('"', '""')}"` : words);
+  const quoted = (words) => escaped(spelled(words));
   const line = (cells) => cells.map((cell) => quoted(String(cell))).join(",");
   const names = new Map();
   for (const row of document.querySelectorAll("#board tr[data-configuration]")) {
