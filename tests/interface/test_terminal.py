@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from foldwise.interface import observer, terminal
-from foldwise.interface.commands import run
+from foldwise.interface.commands import status
 from foldwise.learning.training.estimate import Estimate
 from foldwise.pipeline.preflight import Costs
 from foldwise.runs.folder import RunFolder
@@ -109,7 +109,7 @@ def test_status_says_why_and_what_to_do(tmp_path, capsys):
     folder = RunFolder(tmp_path)
     folder.save_plan(plan_of(3))
     finish(folder, 1, "failed")
-    run.say_status(folder)
+    status.say_status(folder)
     said = capsys.readouterr().out
     assert "3 items: 2 waiting, 1 failed" in said
     assert "failed   x · fold 1: too [dark]" in said

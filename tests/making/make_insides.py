@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from foldwise.runs.folder import AuxiliaryItem
+from foldwise.runs.auxiliary import AuxiliaryItem
 
 EPOCHS = (0, 1, 4, 9, 12)
 CHOSEN = 9

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from foldwise.runs.folder import AuxiliaryItem, write_json
+from foldwise.runs.auxiliary import AuxiliaryItem
+from foldwise.runs.folder import write_json
 
 CRITERIA = (("cross_entropy", "Cross-entropy", "loss"), ("focal", "Focal loss", "loss"), ("dice", "Dice loss", "loss"), ("error", "1 − Dice", "error"))  # fmt: skip
 TRIVIAL = np.array([0.7, 0.18, 0.95, 0.9])

@@ -18,7 +18,8 @@ from foldwise.interface.commands.fit import fit
 from foldwise.interface.commands.judge import judge
 from foldwise.interface.commands.look import look
 from foldwise.interface.commands.report import predict, report
-from foldwise.interface.commands.run import check, plan, run, status, work
+from foldwise.interface.commands.run import check, plan, run, work
+from foldwise.interface.commands.status import status, stop
 
 app = typer.Typer(
     name="foldwise",
@@ -47,7 +48,7 @@ PLAIN = {
 GO_ON = "What is done stays done: mend this, and the same command goes on."
 
 # Each imports what it does when it is called: the pipeline takes seconds to import, and --help must not wait for it.
-COMMANDS = (check, plan, run, fit, status, report, work, predict, judge, claims, look)
+COMMANDS = (check, plan, run, fit, status, stop, report, work, predict, judge, claims, look)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(data_app, name="data")

@@ -252,6 +252,7 @@ def say_planned(folder: RunFolder) -> None:
     counts = folder.status(folder.load_plan())
     left = counts.waiting + counts.running
     out = console()
+    say_again(out, folder, folder.load_plan())
     out.print(f"Run folder: {folder.root}, {count(left, 'item')} to do", markup=False)
     rows = (
         (
@@ -264,6 +265,15 @@ def say_planned(folder: RunFolder) -> None:
     )
     for what, command, note in rows if left else rows[2:]:
         out.print(f"{what + ':':12}{command}{'    # ' + note if note else ''}", markup=False)
+
+
+def say_again(out: Console, folder: RunFolder, plan: Plan) -> None:
+    """Which items are done again that were done before the study was edited, and why."""
+    from foldwise.runs.edits import done_again
+
+    for reason, number in done_again(folder, plan).items():
+        were = "were" if number > 1 else "was"
+        out.print(f"  again    {count(number, 'item')} that {were} done before: {reason}", markup=False)
 
 
 def say_answer(folder: RunFolder, verdict: Verdict) -> None:

@@ -27,6 +27,7 @@ from foldwise.reporting.report_data import ReportData, gather
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launcher import Crew, Engine, Launcher
 from foldwise.runs.launchers import LAUNCHERS, default_workers
+from foldwise.runs.stopping import refuse_if_stopped
 from foldwise.study.own_code import own_names
 from foldwise.study.reading import StudyFile
 from foldwise.study.trusted_code import trusted, trusting
@@ -268,6 +269,7 @@ def _finished(folder: RunFolder, *, elsewhere: bool = False) -> Callable[[], boo
 
     def finished() -> bool:
         nonlocal seen
+        refuse_if_stopped(folder)
         now = folder.plan.stat().st_mtime_ns
         if now != seen and not items <= {item.id for item in folder.load_plan().items}:
             raise RunError(

@@ -143,6 +143,7 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     write_table(folder.statistics, statistics(prepared.dataset, prepared.packed, prepared.splits, groups))
     write_json(folder.environment, environment(prepared))
     folder.save_plan(prepared.plan)
+    folder.stop.unlink(missing_ok=True)
     return folder
 
 

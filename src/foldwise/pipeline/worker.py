@@ -33,6 +33,7 @@ from foldwise.runs.launchers import LocalWorkers
 from foldwise.runs.leases import Beat, Lease, acquire
 from foldwise.runs.plan import Plan, ready
 from foldwise.runs.slurm_queue import job_here
+from foldwise.runs.stopping import end_if_stopped
 from foldwise.study.own_code import own_names
 from foldwise.study.trusted_code import refuse_untrusted, trusted
 
@@ -93,7 +94,7 @@ def do_item(
     scratch.mkdir(parents=True)
     try:
         checkpoints = Checkpoints(folder, item.id, lease, log)
-        result = _attempt(Job(item, folder, scratch, device, beat or _throttled(lease), checkpoints))
+        result = _attempt(Job(item, folder, scratch, device, beat or _throttled(folder, lease), checkpoints))
         write_json(scratch / "result.json", result)
         folder.commit(scratch, item.id)
         checkpoints.interrupts.raise_pending()  # came when the training had ended
@@ -131,7 +132,7 @@ def _traceback(error: Exception) -> str:
     return "" if isinstance(error, FoldwiseError) else traceback.format_exc()
 
 
-def _throttled(lease: Lease | None) -> Beat:
+def _throttled(folder: RunFolder, lease: Lease | None) -> Beat:
     last = 0.0
 
     def beat(progress: dict[str, Any]) -> None:
@@ -139,6 +140,7 @@ def _throttled(lease: Lease | None) -> Beat:
         if lease is not None and time.monotonic() - last >= BEAT_EVERY_S:
             last = time.monotonic()
             lease.beat(json.dumps(progress))
+            end_if_stopped(folder)
 
     return beat
 
@@ -159,7 +161,7 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object
     """
     refuse_untrusted(code_named(folder), where=str(folder.root))
     done_here = 0
-    while True:
+    while not folder.stop.exists():
         plan = folder.load_plan()
         todo = _todo(folder, plan)
         if not todo:
@@ -183,6 +185,8 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object
             break  # what is ready may have changed
         else:
             time.sleep(POLL_S * random.uniform(0.8, 1.6))
+    log("ended, since `foldwise stop` asks for it")
+    return done_here
 
 
 def work_together(folder: RunFolder, workers: int, *, device: str = "auto") -> None:
@@ -196,7 +200,7 @@ def work_together(folder: RunFolder, workers: int, *, device: str = "auto") -> N
     # Their logs lie beside those of other machines and jobs.
     job = job_here()
     log = f"worker-{job['job']}" if job else f"worker-{host()}-{os.getpid()}"
-    LocalWorkers(crew, log=log).run(finished=lambda: all_settled(folder, plan))
+    LocalWorkers(crew, log=log).run(finished=lambda: folder.stop.exists() or all_settled(folder, plan))
 
 
 def _why(result: dict[str, Any]) -> str:

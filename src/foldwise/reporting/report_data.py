@@ -19,7 +19,8 @@ from foldwise.errors import RunError
 from foldwise.judging.curves import NO_CURVES, Curves, read_curves
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
-from foldwise.runs.folder import AuxiliaryItem, RunFolder, read_auxiliary, read_json
+from foldwise.runs.auxiliary import AuxiliaryItem, read_auxiliary
+from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.items import Item
 from foldwise.study.spec import Validation
 from foldwise.study.training import Task, Training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -14,8 +14,8 @@ from typing import Any, Self
 from foldwise.errors import RunError
 from foldwise.foreign import checked_id, is_id, refuse_strange
 from foldwise.runs.plan import Plan, skipped
+from foldwise.storage import as_text, sync
 from foldwise.storage import read_json as read_json
-from foldwise.storage import sync
 from foldwise.storage import write_json as write_json
 from foldwise.storage import written_whole as written_whole
 from foldwise.study.spec import Study
@@ -83,6 +83,8 @@ class RunFolder:
     splits = _File("splits.csv")  # repeat, fold and role of every case
     statistics = _File("statistics.csv")  # what every part of every fold holds
     plan = _File("plan.json")  # the items in order, and the configurations
+    earlier = _File("earlier")  # plans that another one has replaced, for what was done under them
+    stop = _File("stop.txt")  # asks workers and drivers to stop, until the study is run or planned again
     verdict = _File("verdict.json")  # everything the report says, as data
     curves = _File(
         "curves.npz"
@@ -143,7 +145,11 @@ class RunFolder:
         return Study.model_validate(read_json(self.study_record))
 
     def save_plan(self, plan: Plan) -> None:
-        """Write the plan whole."""
+        """Write the plan whole; the one before is kept where it is another one."""
+        if self.plan.is_file() and (before := self.plan.read_bytes()) != as_text(plan.to_json()).encode():
+            name = f"{sha256(before).hexdigest()[:16]}.json"
+            with written_whole(self.earlier / name) as scratch:
+                scratch.write_bytes(before)
         write_json(self.plan, plan.to_json())
 
     def load_plan(self) -> Plan:
@@ -247,18 +253,22 @@ class RunFolder:
             return []
         return sorted(attempts, key=lambda entry: int(entry.name))
 
-    def status(self, plan: Plan) -> ItemCounts:
-        """How many items of the plan are done, running, waiting, failed, or skipped since they need a failed one."""
+    def status(self, plan: Plan, *, lost: Collection[str] = ()) -> ItemCounts:
+        """How many items of the plan are done, running, waiting, failed, or skipped since they need a failed one.
+
+        Args:
+            lost: ids of items whose workers are known to be dead, which count as waiting.
+        """
         done, failed = self.settled()
-        running = self.beats()
+        running = {name for name in self.beats() if name not in lost}
         ids = [item.id for item in plan.items]
-        lost = {item.id for item in skipped(plan, failed)}
+        without = {item.id for item in skipped(plan, failed)}
         return ItemCounts(
             done=sum(name in done for name in ids),
             failed=sum(name in failed for name in ids),
             running=sum(name in running for name in ids),
-            skipped=len(lost),
-            waiting=sum(name not in done | failed | lost | running.keys() for name in ids),
+            skipped=len(without),
+            waiting=sum(name not in done | failed | without | running for name in ids),
         )
 
     def retry(self, item_ids: set[str] | None = None) -> int:
@@ -284,45 +294,3 @@ def last_progress(attempt: Path) -> str:
         return (attempt / "beat").read_text(encoding="utf-8").partition("\n")[2]
     except OSError:
         return ""
-
-
-@dataclass(frozen=True)
-class AuxiliaryItem:
-    """A planned item that is no fit.
-
-    Attributes:
-        result: its result.json; empty while there is none.
-        path: its folder under done/.
-    """
-
-    kind: str
-    settings: Mapping[str, Any]
-    result: Mapping[str, Any]
-    path: Path
-    item: str = ""
-    title: str = ""
-
-    @property
-    def done(self) -> bool:
-        """Whether it left what it was to make."""
-        return self.result.get("status") == "done"
-
-
-def read_auxiliary(folder: RunFolder, plan: Plan) -> tuple[AuxiliaryItem, ...]:
-    """Every planned item that is no fit, in plan order; then the looks that were made by hand at fits of the plan."""
-    items = {item.id: item for item in plan.items}
-    read = [
-        AuxiliaryItem(
-            item.kind, item.settings, folder.result(item.id) or {}, folder.done(item.id), item.id, item.title
-        )
-        for item in plan.items
-        if item.kind != "fit"
-    ]
-    for name, result in folder.outcomes().items():
-        fit = items.get(result.get("fit", ""))
-        if name.startswith("landscape-") and name not in items and fit is not None:
-            settings = fit.settings | {"landscape": result["asked"]}
-            read.append(
-                AuxiliaryItem("landscape", settings, result, folder.done(name), name, result["title"])
-            )
-    return tuple(read)

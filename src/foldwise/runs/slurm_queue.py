@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -142,6 +144,25 @@ def job_here(environment: Mapping[str, str] = os.environ) -> dict[str, str] | No
         "name": environment.get("SLURM_JOB_NAME", ""),
         "node": environment.get("SLURMD_NODENAME", ""),
     }
+
+
+def jobs_here(name: str) -> list[Job] | None:
+    """Jobs by this name; None where this machine has no Slurm, or its controller does not answer."""
+    return SlurmQueue().jobs(name) if shutil.which("squeue") else None
+
+
+def summary(jobs: Sequence[Job]) -> str:
+    """``2 running, 1 pending (Priority); ended lately: 3 were preempted``; of jobs by one name."""
+    alive = Counter(
+        f"{job.state.lower()}" + (f" ({job.reason})" if job.state == "PENDING" and job.reason else "")
+        for job in jobs
+        if job.is_alive
+    )
+    ended = Counter(job.ending() for job in jobs if not job.is_alive)
+    parts = [", ".join(f"{number} {state}" for state, number in alive.items()) or "none in the queue"]
+    if ended:
+        parts.append("ended lately: " + ", ".join(f"{number} {how}" for how, number in ended.items()))
+    return "; ".join(parts)
 
 
 class SlurmQueue:

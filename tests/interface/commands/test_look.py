@@ -8,7 +8,8 @@ import pytest
 from foldwise.errors import ItemsFailed
 from foldwise.interface import api, cli
 from foldwise.pipeline import looking, pipeline, preparing
-from foldwise.runs.folder import RunFolder, read_auxiliary, read_json
+from foldwise.runs.auxiliary import read_auxiliary
+from foldwise.runs.folder import RunFolder, read_json
 from foldwise.study.reading import open_study
 
 STUDY = """

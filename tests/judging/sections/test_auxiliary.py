@@ -19,7 +19,8 @@ from tiny_run import Wanted, make_run
 
 from foldwise.judging.sections.auxiliary import throughput_section
 from foldwise.judging.verdict_configurations import SpeedPoint
-from foldwise.runs.folder import RunFolder, read_auxiliary, read_json, write_json
+from foldwise.runs.auxiliary import read_auxiliary
+from foldwise.runs.folder import RunFolder, read_json, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
 from foldwise.study.training import Training

@@ -1,21 +1,16 @@
-"""`foldwise check`, `plan`, `run`, `status` and `work`: a study from its file to the answer; how far it is; and its items, by hand or all."""
+"""`foldwise check`, `plan`, `run` and `work`: a study from its file to the answer; and its items, by hand or all."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from foldwise.errors import ItemsFailed
 from foldwise.interface.observer import Terminal, fail_if_items_failed, say_check, say_planned
-from foldwise.interface.terminal import Device, RunPath, TrustCode, console
+from foldwise.interface.terminal import Device, RunPath, TrustCode
 from foldwise.runs.slurm_queue import TIME_IS_UP
-from foldwise.text import count
-
-if TYPE_CHECKING:
-    from foldwise.runs.folder import RunFolder
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 Set = Annotated[
@@ -130,47 +125,6 @@ def run(  # noqa: PLR0913 - every one is an option of the command
 def in_order(variants: list[str], *, phantom: bool, quick: bool) -> list[str]:
     """The variants in the order in which they are laid over the study, each once."""
     return list(dict.fromkeys([*(["phantom"] if phantom else []), *variants, *(["quick"] if quick else [])]))
-
-
-def status(run: RunPath) -> None:
-    """How far a run is, what is being done, and what failed and why."""
-    from foldwise.runs.folder import RunFolder
-
-    say_status(RunFolder.open(run))
-
-
-def say_status(folder: RunFolder) -> None:
-    """How far a run is, what is being done now, what failed and why."""
-    from foldwise.pipeline.devices import waiting_now
-    from foldwise.runs.checkpoints import paused
-    from foldwise.runs.items import count_kinds
-    from foldwise.runs.leases import items_in_progress
-    from foldwise.runs.plan import skipped, waiting_sentence
-
-    out, plan = console(), folder.load_plan()
-    _, failed = folder.settled()
-    lost = {item.id for item in skipped(plan, failed)}
-    states = {state: number for state, number in asdict(folder.status(plan)).items() if number}
-    listed = [f"{number} {state}" for state, number in states.items()]
-    # Kinds are named where there are several: that 12 items are 12 fits is no news.
-    of_which = count_kinds(plan.items)
-    items = count(len(plan.items), "item") + (f" ({of_which})" if "," in of_which else "")
-    out.print(f"{folder.root}: {items}: {', '.join(listed)}", markup=False)
-    for title, beat in items_in_progress(folder, plan):
-        epoch = f", epoch {beat['epoch']} of {beat['epochs']}" if "epoch" in beat else ""
-        epoch += f", gone on with in epoch {beat['from_epoch']}" if "from_epoch" in beat else ""
-        out.print(f"  running  {title}{epoch}", markup=False)
-    for title, begun, epochs in paused(folder, plan):
-        out.print(f"  paused   {title}: goes on in epoch {begun} of {epochs}", markup=False)
-    for item in plan.items:
-        if item.id in failed:
-            error = (folder.result(item.id) or {}).get("error") or {}
-            out.print(f"  failed   {item.title}: {error.get('message', 'no cause recorded')}", markup=False)
-            out.print(f"           by hand: foldwise work {folder.root} {item.id}", markup=False, style="dim")
-        elif item.id in lost:
-            out.print(f"  skipped  {item.title}: it needs an item that failed", markup=False)
-    if waits := waiting_now(folder, plan):
-        out.print(f"  waiting  {waiting_sentence(plan, waits)}", markup=False)
 
 
 def work(

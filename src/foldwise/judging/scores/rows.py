@@ -22,7 +22,8 @@ from foldwise.judging.scores.thresholds import (
 from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import FAMILIES, Bools, Floats, Ints, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
-from foldwise.runs.folder import AuxiliaryItem, RunFolder, read_auxiliary, read_json
+from foldwise.runs.auxiliary import AuxiliaryItem, read_auxiliary
+from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.plan import Plan
 from foldwise.study.configurations import Configuration
 

@@ -29,7 +29,7 @@ from foldwise.judging.verdict_configurations import (
 )
 from foldwise.judging.verdict_sections import AATestPairs, AATestSection
 from foldwise.judging.wording import show, written
-from foldwise.runs.folder import AuxiliaryItem
+from foldwise.runs.auxiliary import AuxiliaryItem
 from foldwise.study.training import Choice
 from foldwise.text import count
 

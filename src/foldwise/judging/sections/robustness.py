@@ -25,7 +25,7 @@ from foldwise.judging.verdict_configurations import (
 from foldwise.metrics.influence import unit_scores
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import METRICS, Metric, choose_metric
-from foldwise.runs.folder import AuxiliaryItem
+from foldwise.runs.auxiliary import AuxiliaryItem
 from foldwise.study.spec import Robustness
 
 # Beside the metric that decides: accuracy, sensitivity, specificity and AUROC, as every kind of task has them.

@@ -11,7 +11,7 @@ from PIL import Image
 
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.before_training import MAX_NETWORKS, pretraining_section
-from foldwise.runs.folder import AuxiliaryItem
+from foldwise.runs.auxiliary import AuxiliaryItem
 
 EVIL = "own:<script>"
 

@@ -23,7 +23,7 @@ from foldwise.reporting.drawing.series import learning_panel
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.reporting.wording import score
-from foldwise.runs.folder import AuxiliaryItem
+from foldwise.runs.auxiliary import AuxiliaryItem
 from foldwise.runs.planning import augmentation_name
 from foldwise.study.spec import IGNORE
 from foldwise.study.training import Augment, Choice

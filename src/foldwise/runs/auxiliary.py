@@ -1,0 +1,53 @@
+"""What became of the items of a run that are no fits, and of looks that were made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.plan import Plan
+
+
+@dataclass(frozen=True)
+class AuxiliaryItem:
+    """A planned item that is no fit.
+
+    Attributes:
+        result: its result.json; empty while there is none.
+        path: its folder under done/.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    result: Mapping[str, Any]
+    path: Path
+    item: str = ""
+    title: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether it left what it was to make."""
+        return self.result.get("status") == "done"
+
+
+def read_auxiliary(folder: RunFolder, plan: Plan) -> tuple[AuxiliaryItem, ...]:
+    """Every planned item that is no fit, in plan order; then the looks that were made by hand at fits of the plan."""
+    items = {item.id: item for item in plan.items}
+    read = [
+        AuxiliaryItem(
+            item.kind, item.settings, folder.result(item.id) or {}, folder.done(item.id), item.id, item.title
+        )
+        for item in plan.items
+        if item.kind != "fit"
+    ]
+    for name, result in folder.outcomes().items():
+        fit = items.get(result.get("fit", ""))
+        if name.startswith("landscape-") and name not in items and fit is not None:
+            settings = fit.settings | {"landscape": result["asked"]}
+            read.append(
+                AuxiliaryItem("landscape", settings, result, folder.done(name), name, result["title"])
+            )
+    return tuple(read)

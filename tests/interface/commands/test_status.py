@@ -1,0 +1,91 @@
+"""`foldwise status` and `stop`: what they print, and that workers and drivers of every engine end."""
+
+import subprocess
+
+import pytest
+from sleepy_worker import begun, command, sleepy_run
+
+from foldwise.errors import RunError
+from foldwise.interface.commands import status
+from foldwise.pipeline.pipeline import _finished
+from foldwise.pipeline.worker import work
+from foldwise.runs import slurm_queue
+from foldwise.runs.folder import read_json, write_json
+from foldwise.runs.leases import acquire
+from foldwise.runs.slurm_queue import Job, name_of_jobs
+from foldwise.runs.stopping import stop_all
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return sleepy_run(tmp_path / "run", items=4, seconds=30)
+
+
+@pytest.fixture(autouse=True)
+def queue(monkeypatch):
+    """What the queue of a cluster says; None: there is none."""
+    jobs = {"jobs": None}
+    monkeypatch.setattr(slurm_queue, "jobs_here", lambda name: jobs["jobs"])
+    monkeypatch.setattr("shutil.which", lambda name, **_: None)
+    return jobs
+
+
+def take(folder, item, **owner):
+    lease = acquire(folder, item)
+    lease._over.set()
+    lease.beat('{"epoch": 2, "epochs": 5}')
+    write_json(lease.attempt / "owner.json", read_json(lease.attempt / "owner.json") | owner)
+
+
+def test_the_living_and_the_dead_are_told_apart(folder, queue, capsys):
+    name = name_of_jobs(folder.root)
+    take(folder, "fit-00")
+    take(folder, "fit-01", pid=999_999_999)
+    take(folder, "fit-02", host="x", slurm={"job": "7_1", "name": name, "node": "n1"})
+    take(folder, "fit-03", host="x", slurm={"job": "7_2", "name": name, "node": "n2"})
+    queue["jobs"] = [
+        Job("7_1", "RUNNING", node="n1"), Job("7_2", "OUT_OF_MEMORY", node="n2"), Job("7_3", "PENDING", "Priority"),
+    ]  # fmt: skip
+    status.say_status(folder)
+    assert capsys.readouterr().out == (
+        f"{folder.root}: 4 items: 2 running, 2 waiting\n"
+        "  running  fit 0, epoch 2 of 5\n"
+        "  lost     fit 1: its worker has ended\n"
+        "  running  fit 2, epoch 2 of 5, on n1 (Slurm job 7_1)\n"
+        "  lost     fit 3: its worker on n2 (Slurm job 7_2) was killed for its memory\n"
+        f"  jobs     1 running, 1 pending (Priority); ended lately: 1 was killed for its memory ({name})\n"
+    )
+
+
+def test_stopping_ends_workers_wherever_they_are_and_gives_back_what_they_had(folder, capsys):
+    worker = subprocess.Popen(command(folder.root), stdout=subprocess.PIPE, text=True)
+    while not begun(folder):
+        assert worker.poll() is None
+    status.stop(folder.root)
+    assert capsys.readouterr().out == (
+        "Workers elsewhere end as soon as they see it, within a minute. `foldwise run` goes on.\n"
+    )
+    said = worker.communicate(timeout=100)[0]
+    assert "stopped, since its time is up" in said
+    assert worker.returncode == 75
+    assert folder.beats() == {}
+    assert folder.settled() == (set(), set())
+
+
+def test_a_run_that_is_stopped_takes_no_more_workers_and_its_driver_ends(folder, capsys):
+    finished = _finished(folder)
+    assert not finished()
+    assert stop_all(folder) == 0
+    with pytest.raises(RunError, match="stopped by `foldwise stop`"):
+        finished()
+    said = []
+    assert work(folder, log=said.append) == 0
+    assert said == ["ended, since `foldwise stop` asks for it"]
+    status.say_status(folder)
+    assert "  stopped  by `foldwise stop`; `foldwise run` goes on\n" in capsys.readouterr().out
+
+
+def test_stopping_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match="is not the folder of a run"):
+        status.stop(tmp_path)
+    assert list(tmp_path.iterdir()) == []
