@@ -14,7 +14,16 @@ from foldwise.runs.leases import acquire
 
 # Of a result: what a clock or a meter says.
 MEASURED = {"seconds", "train_s", "evaluate_s", "pretrain_s", "latency_ms", "energy_j", "reserved_memory_mb"}
-MEASURED |= {"peak_memory_mb", "finished", "digest", "files"}
+MEASURED |= {
+    "peak_memory_mb",
+    "shared_pretrain_s",
+    "shared_features_s",
+    "shared_energy_j",
+    "shared_peak_memory_mb",
+    "finished",
+    "digest",
+    "files",
+}
 
 
 class Killed(BaseException):

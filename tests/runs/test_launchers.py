@@ -17,6 +17,7 @@ from foldwise.runs import launchers
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launcher import Crew
 from foldwise.runs.launchers import LAUNCHERS, Inline, LocalWorkers, default_workers
+from foldwise.runs.leases import MAX_ATTEMPTS
 from foldwise.runs.slurm import SlurmWorkers
 
 ROOM = """
@@ -262,3 +263,18 @@ def test_launching_needs_no_torch():
     assert (
         subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd(), timeout=200).returncode == 0
     )
+
+
+def test_workers_that_are_killed_while_an_item_gets_further_are_not_given_up(launch, room):
+    """A fit that outlives many a worker: each wrote how far it is, and the next one goes on."""
+    code = """
+    number = len(list(room.iterdir()))
+    if number == 2 * MAX_ATTEMPTS:
+        time.sleep(60)
+    note(str(number))
+    attempt = room.parent / "run" / "leases" / "fit-1" / str(number)
+    attempt.mkdir(parents=True)
+    (attempt / "further").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+    """.replace("MAX_ATTEMPTS", str(MAX_ATTEMPTS))
+    launch(code).run(finished=there(room, str(2 * MAX_ATTEMPTS - 1)))

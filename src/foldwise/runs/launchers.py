@@ -15,7 +15,7 @@ import psutil
 from foldwise.errors import RunError, kind_of
 from foldwise.processes import sigterm_as_interrupt
 from foldwise.runs.launcher import Crew, Engine, Tick, Work
-from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, release_all_of, release_dead
+from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, progress, release_all_of, release_dead
 from foldwise.runs.slurm import SlurmWorkers
 from foldwise.runs.slurm_queue import TIME_IS_UP
 
@@ -122,7 +122,7 @@ class LocalWorkers:
             )
 
     def _watch(self, finished: Callable[[], bool], tick: Tick | None) -> None:
-        deaths, settled = 0, self._num_settled()
+        deaths, before = 0, progress(self.folder)
         while not finished():
             if tick:
                 tick(self.folder)
@@ -135,17 +135,16 @@ class LocalWorkers:
                 self.last_status = status
                 # Killed, often for its memory, or told to stop by another than us; its item goes to the next.
                 if (status < 0 or status in STOPPED) and not finished():
-                    deaths += 1
+                    now = progress(self.folder)
+                    deaths, before = (deaths if now == before else 0) + 1, now
                     self._start(number)
-            if self._num_settled() > settled:
-                deaths, settled = 0, self._num_settled()
             self._refuse_to_go_on(deaths, finished)
         if tick:
             tick(self.folder)
 
     def _refuse_to_go_on(self, deaths: int, finished: Callable[[], bool]) -> None:
-        # An item that kills its workers is recorded as failed after some deaths; more without any item settled
-        # means that workers die of something else.
+        # An item that kills its workers is recorded as failed after some deaths; more without any progress mean that
+        # workers die of something else.
         if deaths > MAX_ATTEMPTS * self.crew.workers:
             raise RunError(
                 f"workers were killed {deaths} times without finishing an item\n{self._last_lines()}",
@@ -159,10 +158,6 @@ class LocalWorkers:
                 where=str(self.folder.root),
                 cure=f"See {self.folder.logs}; mend the cause and run again: what is done stays done.",
             )
-
-    def _num_settled(self) -> int:
-        done, failed = self.folder.settled()
-        return len(done) + len(failed)
 
     def _last_lines(self) -> str:
         logs = [self.folder.log(f"{self.log}-{number}") for number in range(self.crew.workers)]

@@ -172,6 +172,15 @@ def release_dead(folder: RunFolder) -> None:
                 mark_released(attempt)
 
 
+def progress(folder: RunFolder) -> int:
+    """How many items are settled, and how many attempts brought one nearer to its end.
+
+    It only grows; many deaths of workers while it does not say that they die of something else than one item.
+    """
+    done, failed = folder.settled()
+    return len(done) + len(failed) + sum(1 for _ in (folder.root / "leases").glob("*/*/further"))
+
+
 def _deaths(attempts: list[Path]) -> list[Path]:
     """The attempts that ended with a death, since one last brought the item further."""
     further = [number for number, attempt in enumerate(attempts) if (attempt / "further").exists()]

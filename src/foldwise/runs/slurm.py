@@ -14,7 +14,7 @@ from pathlib import Path
 from foldwise.errors import RunError
 from foldwise.processes import text_of
 from foldwise.runs.launcher import Crew, Tick
-from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, mark_released, owner_of, release_dead
+from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, mark_released, owner_of, progress, release_dead
 from foldwise.runs.slurm_queue import ALIVE, Job, Queue, SlurmQueue, name_of_jobs
 from foldwise.runs.slurm_script import script_of
 from foldwise.text import count
@@ -57,7 +57,7 @@ class SlurmWorkers:
             None  # ended jobs that were looked at; None before the first look
         )
         self.awaited, self.looks_awaited = "", 0  # the number of a job that the queue has not shown yet
-        self.deaths, self.settled, self.refusals = 0, 0, 0
+        self.deaths, self.progress, self.refusals = 0, 0, 0
 
     def script(self) -> str:
         """What sbatch is given, as text to be kept."""
@@ -99,7 +99,7 @@ class SlurmWorkers:
 
     def _watch(self, finished: Callable[[], bool], tick: Tick | None) -> None:
         next_look = 0.0
-        self.settled = self._num_settled()
+        self.progress = progress(self.folder)
         while not finished():
             if time.monotonic() >= next_look:
                 self._look(finished)
@@ -143,8 +143,8 @@ class SlurmWorkers:
 
     def _note_ended(self, jobs: list[Job]) -> None:
         assert self.seen is not None
-        if self._num_settled() > self.settled:
-            self.deaths, self.settled = 0, self._num_settled()
+        if (now := progress(self.folder)) > self.progress:
+            self.deaths, self.progress = 0, now
         for job in jobs:
             self.seen.add(job.key)
             if job.is_stuck:
@@ -165,8 +165,8 @@ class SlurmWorkers:
 
     def _refusal(self) -> RunError | None:
         """Why no more jobs are sent, now that none lives; None where more are."""
-        # An item that kills its workers is recorded as failed after some deaths; more without any item settled
-        # means that workers die of something else.
+        # An item that kills its workers is recorded as failed after some deaths; more without any progress mean that
+        # workers die of something else.
         ended = list(self.ended.values())
         where, lines = str(self.folder.root), self._last_lines()
         if self.deaths > MAX_ATTEMPTS * self.jobs_wanted:
@@ -208,10 +208,6 @@ class SlurmWorkers:
                 job = (owner_of(attempt) or {}).get("slurm")
                 if job and job["name"] == self.name and not (attempt / "released").exists():
                     yield job, attempt
-
-    def _num_settled(self) -> int:
-        done, failed = self.folder.settled()
-        return len(done) + len(failed)
 
     def _num_left(self) -> int:
         done, failed = self.folder.settled()
