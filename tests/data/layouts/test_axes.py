@@ -107,6 +107,7 @@ COLOURED_SLICES = {
     "pages, channels last": last(pages),
     "ImageJ": named("ZCYX", imagej=True),
     "OME": named("TCYX", ome=True),
+    "OME, channels first": lambda path, v: named("CZYX", ome=True)(path, np.moveaxis(v, -3, 0)),
     "array": array,
     "array, channels last": last(array),
 }
@@ -318,6 +319,43 @@ def test_a_stack_in_a_class_folder_is_refused_and_each_answer_works(tmp_path):
         tmp_path / "planes", pages, lambda k: {f"-z{z}": plane for z, plane in enumerate(image_of(k, 6))}
     )
     assert len(read(planes)[0].cases) == 6 * NUM
+
+
+@pytest.mark.parametrize("names", [("x.npy", "y.npy"), ("d/x.tif", "d/y.tif"), ("d/x.npy", "e/y.tif")])
+def test_single_files_may_be_stated(tmp_path, names):
+    for name, values in zip(names, (image_of(0, 6), mask_of(0, 6)), strict=True):
+        write(tmp_path / name, values, **({} if name.endswith("npy") else {"photometric": "minisblack"}))
+    dataset, packed = read(tmp_path, images=names[0], masks=names[1])
+    assert (dataset.layout, len(dataset.cases)) == ("arrays", 6)
+    np.testing.assert_array_equal(packed.target(3), mask_of(0, 6)[3])
+
+
+def test_a_stack_beside_pictures_is_told_both_ways_to_save_them(tmp_path):
+    for k in range(6):
+        array(tmp_path / "images first" / "masks" / f"{k}", mask_of(k))
+        array(tmp_path / "masks first" / "images" / f"{k}", image_of(k))
+    array(tmp_path / "images first" / "images", image_of(0, 6))
+    array(tmp_path / "masks first" / "masks", mask_of(0, 6))
+    said = refused(tmp_path / "images first")
+    assert "Save the masks in a row as well, in files of the same names (masks.npy for images.npy)" in said
+    array(tmp_path / "images first" / "masks", mask_of(0, 6))
+    assert len(read(tmp_path / "images first")[0].cases) == 6
+    said = refused(tmp_path / "masks first")
+    assert (
+        "masks.npy holds masks in a row: save each as a file in masks/, or the images as images.npy" in said
+    )
+    array(tmp_path / "masks first" / "images", image_of(0, 6))
+    assert len(read(tmp_path / "masks first")[0].cases) == 6
+
+
+@pytest.mark.parametrize("ones", [(0,), (-1,), ()])
+def test_axes_of_length_one_say_nothing(tmp_path, ones):
+    for k in range(NUM):
+        array(tmp_path / "images" / f"c{k}", np.expand_dims(image_of(k), ones))
+        array(tmp_path / "masks" / f"c{k}", np.expand_dims(mask_of(k), ones))
+    dataset, packed = read(tmp_path)
+    assert (dataset.layout, len(dataset.cases)) == ("image_mask", NUM)
+    np.testing.assert_array_equal(packed.image(1), image_of(1)[None])
 
 
 def test_masks_of_several_pages_lead_to_stacks(tmp_path):

@@ -28,6 +28,11 @@ class Axes:
     channel: int | None = None
     is_named: bool = True
 
+    @property
+    def num_images(self) -> int:
+        """How many images are in a row: channels come before them in (C, N, H, W) only."""
+        return self.shape[1 if self.channel == 0 else 0]
+
 
 def axes_of_array(num_axes: int) -> str:
     """The names of the axes of a plain array, which has none: one more than a picture counts slices or channels."""
@@ -57,7 +62,7 @@ def as_picture(shape: tuple[int, ...], axes: str) -> Axes | None:
 
 
 def as_stack(shape: tuple[int, ...], axes: str) -> Axes | None:
-    """How an array is images in a row: (N, H, W), (N, H, W, C) or (N, C, H, W); None where it is not.
+    """How an array is images in a row: (N, H, W), (N, H, W, C), (N, C, H, W) or (C, N, H, W); None where it is not.
 
     One picture is a row of one. Channels are slices where nothing else is: `layout: arrays` may state that.
     """
@@ -74,6 +79,8 @@ def as_stack(shape: tuple[int, ...], axes: str) -> Axes | None:
     is_named = first not in OTHERS
     if others == "YX":
         return Axes(lengths, is_named=is_named)
+    if first in CHANNELS and len(others) == 3 and others[0] not in OTHERS and others[1:] == "YX":
+        return Axes(lengths, 0)
     if len(others) != 3 or first in CHANNELS:
         return None
     if others in ("CYX", "SYX"):
@@ -95,7 +102,7 @@ class Stack:
     """Images in a row, as a file stores them.
 
     Attributes:
-        values: (N, H, W), (N, H, W, C) or (N, C, H, W), read-only, and mapped where the file allows it.
+        values: (N, H, W), (N, H, W, C), (N, C, H, W) or (C, N, H, W), read-only, and mapped where the file allows it.
         channel: the axis of the channels; None where there is none.
         like: what every slice is, without values: format, bit depth, palette, and the steps that the file asks for.
     """
@@ -106,16 +113,18 @@ class Stack:
 
     def __len__(self) -> int:
         """How many images; a plain array (H, W) is one."""
-        return 1 if self.values.ndim == 2 else len(self.values)
+        return 1 if self.values.ndim == 2 else self.values.shape[1 if self.channel == 0 else 0]
 
     def row(self, index: int) -> np.ndarray:
         """The values of one image, with its channels where they are stored."""
-        return np.asarray(self.values if self.values.ndim == 2 else self.values[index])
+        if self.values.ndim == 2:
+            return np.asarray(self.values)
+        return np.asarray(self.values[:, index] if self.channel == 0 else self.values[index])
 
     def slice(self, index: int) -> Pixels:
         """One image, as it is stored, and what the file asks for."""
         array = self.row(index)
-        image_CHW = array[None] if self.channel is None else np.moveaxis(array, self.channel - 1, 0)
+        image_CHW = array[None] if self.channel is None else np.moveaxis(array, max(0, self.channel - 1), 0)
         modes = {1: "P" if self.like.has_palette(1) else "L", 3: "RGB"}
         mode = modes.get(len(image_CHW), f"C{len(image_CHW)}")
         return replace(self.like, values=np.ascontiguousarray(image_CHW), mode=mode)

@@ -21,8 +21,9 @@ from foldwise.data.layouts.files import (
     subfolders,
     unreadable_files,
 )
-from foldwise.data.layouts.listing import Listing
+from foldwise.data.layouts.listing import MASK_FOLDERS, Listing
 from foldwise.data.layouts.listing import class_folders as folders_of_images
+from foldwise.data.layouts.pages import stack_files
 from foldwise.data.layouts.parts import refuse_part_folders, with_parts
 from foldwise.data.layouts.tables import with_groups
 from foldwise.data.phantoms.catalogue import PHANTOMS, VERSION, make
@@ -294,5 +295,9 @@ def _no_layout(listing: Listing) -> DataError:
         return DataError(problem, where=str(root), cure=cure)
     others = [name for name in subfolders(root) if name != images]
     choices = f" State data.masks: one of {', '.join(others)}." if others else ""
+    if rows := stack_files(root, listing.data.masks, MASK_FOLDERS):
+        choices = (
+            f" {rows[0]} holds masks in a row: save each as a file in masks/, or the images as images.npy."
+        )
     problem = f"there is {images}/, but neither masks/ nor labels.csv"
     return DataError(problem, where=str(root), cure=f"Add one of them.{choices}")

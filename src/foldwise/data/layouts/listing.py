@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from foldwise.data.formats.formats import is_stack_file
 from foldwise.data.layouts.files import (
     composed,
     image_files,
@@ -230,6 +231,8 @@ def _named_folder(root: Path, stated: str | None, usual: tuple[str, ...], key: s
     """
     if stated is not None:
         folder = on_disk(root, stated)
+        if folder.is_file() and is_stack_file(folder):
+            return None  # a stack in place of a folder
         if not folder.is_dir():
             problem = f"there is no folder {stated!r} in {root}"
             raise SpecError(problem, where=key, cure=f"Folders: {', '.join(subfolders(root)) or 'none'}.")

@@ -29,7 +29,7 @@ def stacks_recognised(listing: Listing) -> list[str]:
     if stacks and "/" in stacks[0] and listing.data.images != stacks[0]:
         kinds = _kinds(listing, stacks)
         slices = [name for name, kind in kinds.items() if kind == "slices"]
-        pictures = [name for name, kind in kinds.items() if kind == "picture"] + other_images(root, stacks)
+        pictures = [name for name, kind in kinds.items() if kind == "picture"] + other_images(listing, stacks)
         if slices and pictures:
             problem = listed(slices, "file holds", "files hold", "images in a row")
             problem += f"; {listed(pictures, 'file is', 'files are', 'one picture each')}"
@@ -81,10 +81,12 @@ def mask_files(listing: Listing) -> list[str]:
     return [] if folder is None else [f"{folder}/{name}" for name in image_files(root / folder)]
 
 
-def other_images(root: Path, stacks: list[str]) -> list[str]:
-    """Images in the folder of the stacks that are none, and would be lost."""
+def other_images(listing: Listing, stacks: list[str]) -> list[str]:
+    """Images in the folder of the stacks that are none, and would be lost; a single file has no folder."""
     folder = PurePosixPath(stacks[0]).parent.as_posix()
-    paths = [f"{folder}/{name}" for name in image_files(root / folder)] if folder != "." else []
+    if folder == "." or listing.data.images == stacks[0]:
+        return []
+    paths = [f"{folder}/{name}" for name in image_files(listing.root / folder)]
     return [path for path in paths if path not in stacks]
 
 
@@ -102,10 +104,12 @@ def _kinds(listing: Listing, stacks: list[str]) -> dict[str, str]:
     single = [name for name, mask in beside.items() if kinds[name] == "slices" and _num_rows(mask) == 1]
     if single:
         problem = listed(single, "file holds", "files hold", "images in a row with one mask")
-        cure = (
-            "If they are channels, save them as a TIFF that names their axis (CYX, in ImageJ or OME; here are"
-            f" {ways[single[0]].axes}). If they are slices, save a mask for each, or the one slice that the mask is of."
-        )
+        way = ways[single[0]]
+        cure = f"Save a mask for each of them, or the one slice that the mask is of ({way.axes})."
+        if way.stack is not None and way.stack.channel is None:
+            cure += (
+                " If they are channels, save them as a TIFF that names their axis (CYX, in ImageJ or OME)."
+            )
         raise DataError(problem, where=str(root), cure=cure)
     return kinds
 
@@ -127,15 +131,15 @@ def _kind(way: Readings, mask: Readings | None) -> str:
 
 def _num_rows(way: Readings) -> int:
     """How many images in a row a file may hold; 1 of a picture, and of what cannot be read."""
-    return 1 if way.stack is None else way.stack.shape[0]
+    return 1 if way.stack is None else way.stack.num_images
 
 
 def _is_coloured(way: Readings, *, last: bool = False) -> bool:
-    """Whether a file may be a picture of three channels; `last`: (H, W, 3)."""
-    picture = way.picture
-    if picture is None or picture.channel is None or picture.shape[picture.channel] != 3:
+    """Whether a file may be a picture of three channels; `last`: (H, W, 3), or (H, W, 1) of grey."""
+    if way.picture is None or way.picture.channel is None:
         return False
-    return picture.channel == 2 or not last
+    num_channels = way.picture.shape[way.picture.channel]
+    return (num_channels in (1, 3) and way.picture.channel == 2) if last else num_channels == 3
 
 
 def _by_labels(listing: Listing, ways: Mapping[str, Readings]) -> str | None:

@@ -45,7 +45,7 @@ def read(listing: Listing) -> Dataset:
             "Save images.npy or images.tif, or state data.images: a file or a folder of .npy or .tif files."
         )
         raise DataError(problem, where=str(root), cure=cure)
-    if others := other_images(root, images):
+    if others := other_images(listing, images):
         cure = "Save them as stacks (.npy or .tif), or take them out."
         raise DataError(listed(others, "image is", "images are", "no stack"), where=str(root), cure=cure)
     masks = mask_files(listing)
@@ -83,7 +83,7 @@ def _with_masks(
     root = listing.root
     paired, words = _paired(root, images, masks)
     for image, mask in paired.items():
-        _check_masks(root / image, root / mask)
+        _check_masks(root / image, root / mask, listing.data)
     slices = [split_slice(location) for location in locations]
     mask_locations = [f"{paired[file]}[{index}]" for file, index in slices]
     meaning = read_meaning(root, mask_locations, listing.data)
@@ -112,6 +112,10 @@ def _paired(root: Path, images: list[str], masks: list[str]) -> tuple[dict[str, 
     if matched is not None:
         words = f" ({matched.words})" if matched.words else ""
         return {image: matched.masks[stem(image)] for image in images}, words
+    if len(images) == 1 or any(not is_stack_file(root / mask) for mask in masks):
+        problem = f"{some(images, 1)} {'holds' if len(images) == 1 else 'hold'} images in a row, and {masks[0]} is one mask"
+        cure = "Save the masks in a row as well, in files of the same names (masks.npy for images.npy), or each image as a file."
+        raise DataError(problem, where=str(root), cure=cure)
     alone = sorted({stem(image) for image in images} ^ {stem(mask) for mask in masks}, key=natural)
     problem = listed(alone, "stack has", "stacks have", "no partner of the same name")
     cure = "Give every stack of images a stack of masks of the same name."
@@ -135,11 +139,11 @@ def _open_images(root: Path, name: str) -> tuple[Stack, str]:
         cure = f"Save it as images × height × width × channels with at most {MAX_CHANNELS} channels."
         raise DataError(problem, where=str(root / name), cure=cure)
     order = "last" if stack.channel == 3 else "first"
-    number = f"{count(len(images), 'image')} of {images.shape[stack.channel]} channels"
+    number = f"{count(len(stack), 'image')} of {images.shape[stack.channel]} channels"
     return stack, f"{name} holds {number} (shape {shape}, channels {order})."
 
 
-def _check_masks(images_path: Path, masks_path: Path) -> None:
+def _check_masks(images_path: Path, masks_path: Path, data: DataSpec) -> None:
     if not is_stack_file(masks_path):
         cure = "Save the masks of its slices as one stack (.npy or .tif)."
         raise DataError(f"{masks_path.name} is one picture", where=str(images_path), cure=cure)
@@ -150,7 +154,10 @@ def _check_masks(images_path: Path, masks_path: Path) -> None:
     if sizes[0] != sizes[1]:
         shapes = ["×".join(map(str, size)) for size in sizes]
         problem = f"the masks have shape {shapes[0]}, the images ask for {shapes[1]}"
-        cure = "Save one mask per image, of its size; or leave data.layout out, if each file is one picture."
+        pictures = (
+            "; or leave data.layout out, if each file is one picture" if data.layout == "arrays" else ""
+        )
+        cure = f"Save one mask per image, of its size{pictures}."
         raise DataError(problem, where=str(masks_path), cure=cure)
 
 
@@ -163,7 +170,9 @@ def _read_labels(path: Path, num_images: int, data: DataSpec) -> Labels:
     array = np.asarray(open_stack(path).values)
     if array.ndim not in (1, 2) or len(array) != num_images:
         problem = f"labels of shape {'×'.join(map(str, array.shape))} do not fit {num_images} images"
-        cure = "Save one label per image, or one row of 0/1 per image."
+        cure = (
+            "Save one label per image, or one row of 0/1 per image; the first axis of the images counts them."
+        )
         raise DataError(problem, where=str(path), cure=cure)
     if array.ndim == 2:
         if not np.isin(array, (0, 1)).all():
