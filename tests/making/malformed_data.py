@@ -164,7 +164,7 @@ FAULTS: dict[str, Fault] = {
     "no label": table(GOOD.replace("i1.png,b", "i1.png,"), "1 image has no label: labels.csv, line 3"),
     "one label for all": table(GOOD.replace(",b", ",a"), "one class only: a"),
     "unknown label": table(GOOD, "labels.csv, line 3, column label: the label 'b' is not among data.classes", classes=("a", "c")),
-    "words or labels": table("image,label\ni0.png,cell\ni1.png,red cell\ni2.png,red\n", "line 2, column label: is 'red cell' one name, or several labels with spaces between them: 'red', 'cell' are labels by themselves?", "State data.task: multiclass_classification for one label per image, or multilabel_classification for several."),
+    "words or labels": table("image,label\ni0.png,cell\ni1.png,red cell\ni2.png,red\n", "line 3, column label: is 'red cell' one name, or several labels with spaces between them: 'red', 'cell' are labels by themselves?", "State data.task: multiclass_classification for one label per image, or multilabel_classification for several."),
     "one class in two cases": table("image,label\ni0.png,Cat\ni1.png,dog\ni2.png,cat\n", "class names differ in spelling only: 'Cat' (1) and 'cat' (1)", "State data.classes: [Cat, dog] to read them as one class, or data.classes: [Cat, cat, dog] if they are several."),
     "columns that differ in case": table("image,Cat,cat\ni0.png,1,0\ni1.png,1,1\ni2.png,1,0\n", "columns of labels differ in spelling only: 'Cat' and 'cat'"),
     "one-hot": table("image,a,b\ni0.png,1,0\ni1.png,0,1\ni2.png,1,0\n", "every row has exactly one 1", "multiclass_classification or multilabel"),

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from foldwise.data.layouts.files import composed
 from foldwise.errors import DataError
@@ -18,6 +19,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufe
 _PAIRS = ('""', "''", "``", "´´", "`'", "“”", "„“", "„”", "‘’", "‚‘", "‚’", "«»", "»«", "‹›", "›‹", "「」")
 
 
+@lru_cache(maxsize=4096)  # a set has few names and many cells
 def tidy(text: str) -> str:
     """A class name as it is meant: one form of Unicode, single spaces between its words, no quotes around it."""
     text = " ".join(_INVISIBLE.sub("", composed(text)).split())
@@ -49,16 +51,20 @@ def alike(names: Iterable[str]) -> list[list[str]]:
 
 
 def read_classes(
-    names: Sequence[str], stated: Sequence[str] | None, where: str
+    written: Sequence[tuple[str, str]], stated: Sequence[str] | None
 ) -> tuple[tuple[str, ...], dict[str, int], tuple[str, ...]]:
     """Class names in order, the index that each written label means, and what to say about it.
+
+    Args:
+        written: of every label its name and where it stands.
+        stated: the classes that the study names; None where it does not.
 
     Raises:
         DataError: names differ in their spelling only, and the study does not name the classes.
     """
-    there = set(names)
+    there = {name for name, _ in written}
     if stated is None:
-        refuse_alike(Counter(names), where)
+        _refuse_alike(Counter(name for name, _ in written), dict(reversed(written)))
         classes = tuple(sorted(there, key=natural))
         return classes, {name: k for k, name in enumerate(classes)}, ()
     classes = tuple(map(tidy, stated))
@@ -74,18 +80,21 @@ def read_classes(
     return classes, index, (f"Labels are read as data.classes spells them: {pairs}.",) if others else ()
 
 
-def refuse_alike(counts: Mapping[str, int], where: str) -> None:
-    """Raise DataError where names of classes differ in spelling only; they come with how many images have them."""
+def _refuse_alike(counts: Counter[str], first: Mapping[str, str]) -> None:
+    """Raise DataError where names of classes differ in spelling only; `first` is where each stands first."""
     names = sorted(counts, key=natural)
     twins = alike(names)
     if not twins:
         return
     kept = {name: max(own, key=counts.__getitem__) for own in twins for name in own}
-    once = listing_of(dict.fromkeys(kept.get(name, name) for name in names))
+    once = list(dict.fromkeys(kept.get(name, name) for name in names))
     pairs = some(" and ".join(f"{name!r} ({counts[name]})" for name in own) for own in twins)
+    cure = f"data.classes: {listing_of(names)} if they are several."
+    if len(once) > 1:  # as one class there would be nothing to compare
+        cure = f"data.classes: {listing_of(once)} to read them as one class, or {cure}"
+    rarest = min(twins[0], key=counts.__getitem__)
     problem = f"class names differ in spelling only: {pairs}"
-    cure = f"State data.classes: {once} to read them as one class, or data.classes: {listing_of(names)} if they are several."
-    raise DataError(problem, where=where, cure=cure)
+    raise DataError(problem, where=first[rarest], cure=f"State {cure}")
 
 
 def listing_of(names: Iterable[str]) -> str:

@@ -163,7 +163,7 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
     """Labels from one cell of text per image: a name, or several that are listed or joined by a sign."""
     classes = tuple(map(tidy, data.classes or ()))
     lists, are_lists = _lists(cells, data, where)
-    signs = _signs({token for items in lists for token in items}, data, where=where[0], are_lists=are_lists)
+    signs = _signs(lists, data, where, are_lists=are_lists)
     parts = [tuple(part for item in items for part in split_by(item, signs, classes)) for items in lists]
     several = bool(signs) or are_lists or data.task == "multilabel_classification"
     if data.task in {"binary_classification", "multiclass_classification"}:
@@ -172,14 +172,12 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
     if empty and (not several or data.task == "auto"):
         cure = "Fill the cells, take the rows out, or state data.task: multilabel_classification if none is an answer."
         raise DataError(listed(empty, "image has", "images have", "no label"), cure=cure)
-    classes, index, statements = read_classes(
-        [name for names in parts for name in names], data.classes, where[0]
-    )
+    written = [(name, cell) for cell, names in zip(where, parts, strict=True) for name in names]
+    classes, index, statements = read_classes(written, data.classes)
     cure = f"Known: {', '.join(classes)}."
     errors = [
-        DataError(f"the label {name!r} is not among data.classes", where=cell_name, cure=cure)
-        for cell_name, names in zip(where, parts, strict=True)
-        for name in names
+        DataError(f"the label {name!r} is not among data.classes", where=cell, cure=cure)
+        for name, cell in written
         if name not in index
     ]
     if errors:
@@ -225,20 +223,24 @@ def _one_or_several(names: Collection[str]) -> str:
     return f"State data.task: {one} for one label per image, or multilabel_classification for several."
 
 
-def _signs(tokens: Collection[str], data: DataSpec, *, where: str, are_lists: bool) -> list[str]:
+def _signs(
+    lists: Sequence[tuple[str, ...]], data: DataSpec, where: Sequence[str], *, are_lists: bool
+) -> list[str]:
     """The signs that separate labels within a cell.
 
     Raises:
         DataError: cells hint at a sign, and do not settle it.
     """
-    stated = tuple(map(tidy, data.classes or ()))
+    stated, tokens = tuple(map(tidy, data.classes or ())), {item for items in lists for item in items}
     if data.task in {"binary_classification", "multiclass_classification"}:
         return []
     if data.task == "multilabel_classification":
         return stated_separators(tokens, stated, are_lists=are_lists)
     signs, doubts = separators(tokens, stated)
     if doubts:
-        raise _doubt(doubts[0], tokens, where)
+        token = doubts[0].token
+        cell = next(k for k, items in enumerate(lists) if any(token in item for item in items))
+        raise _doubt(doubts[0], tokens, where[cell])
     return signs
 
 
