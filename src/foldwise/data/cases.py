@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from foldwise.study.spec import AS_SHOWN, Decoding
 from foldwise.study.training import Task
@@ -40,6 +40,26 @@ class Case:
     part: str | int | None = None
 
 
+ColumnKind = Literal["split", "bearer", "site", "date"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table that says where images come from, and that the study does not use.
+
+    Attributes:
+        name: as a key of the study takes it: the column, or the file of a split.
+        table: the file it is in.
+        kind: a split; who or what images are of (bearer); the site that they are from; or a date.
+        values: of every case, in the order of the cases; empty where there is none.
+    """
+
+    name: str
+    table: str
+    kind: ColumnKind
+    values: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Every case of a study, and what was recognised to find them.
@@ -53,6 +73,7 @@ class Dataset:
         channels: what names the files of the channels, in order; empty where an image is one file.
         channels_left_out: words that stand where a channel does, and that the study did not ask for.
         decoding: what the study states of what files say of their own pixels.
+        columns: what tables say of where the images come from, and the study does not use.
         decoded_masks: what the census of mask values decoded, for packing; None where there was no census.
     """
 
@@ -66,4 +87,5 @@ class Dataset:
     channels: tuple[str, ...] = ()
     channels_left_out: tuple[str, ...] = ()
     decoding: Decoding = AS_SHOWN
+    columns: tuple[Column, ...] = ()
     decoded_masks: DecodedMasks | None = field(default=None, compare=False, repr=False)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from foldwise.data.audit.audit import Audit, join_groups
-from foldwise.data.audit.copies import find_copies
+from foldwise.data.audit.audit import Audit
+from foldwise.data.audit.copies import find_copies, join_groups
 from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.cache.packing import pack
 from foldwise.data.cases import Dataset

@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 from small_packed import SmallPacked, dataset, segmentation, texture
 
-from foldwise.data.audit.audit import Audit, audit, join_groups
-from foldwise.data.audit.copies import Copies, clusters, find_copies
+from foldwise.data.audit.audit import Audit, audit
+from foldwise.data.audit.copies import Copies, clusters, find_copies, join_groups
 from foldwise.data.cache.measures import turned
 from foldwise.data.folds.splits import make_splits
 from foldwise.study.spec import DataSpec, Validation
@@ -550,7 +550,7 @@ def test_gels_all_known_pairs_and_no_other(shared_data):
 def test_eyes_and_sections_look_alike_and_are_no_copies(shared_data, name):
     data, packed = real(shared_data, name)
     assert find_copies(packed) == Copies((), ())
-    expected = "neighbours_alike" if name.startswith("isbi") else "groups_in_names"
+    expected = "neighbours_alike" if name.startswith("isbi") else "columns_not_used"
     assert said(audit(data, packed, Validation()), expected).severity == "warning"
 
 

@@ -163,6 +163,11 @@ def test_hints_are_asked_about(cells, several, tmp_path):
 def test_signs_within_labels_that_another_sign_separates(tmp_path):
     write(tmp_path, ["T-cell, activated|B-cell", "B-cell", "T-cell, activated", "mast cell|B-cell"])
     assert read(tmp_path).classes == ("B-cell", "mast cell", "T-cell, activated")
+    write(tmp_path, ["Nucleoli", "Nucleoli fibrillar center|Cytosol", "Cytosol", "Nucleoli"])
+    for task in ("auto", SEVERAL):
+        assert read(tmp_path, task=task).classes == ("Cytosol", "Nucleoli", "Nucleoli fibrillar center")
+    write(tmp_path, ["['cell']", "['cell wall', 'cell']", "['cell wall']", "['nucleus']"])
+    assert read(tmp_path).classes == ("cell", "cell wall", "nucleus")
 
 
 def test_stated_classes_are_never_split_and_settle_what_is_joined(tmp_path):

@@ -81,7 +81,7 @@ def test_a_table_that_agrees_with_class_folders_is_said_and_may_bring_groups(tmp
     dataset = read(tmp_path)
     assert "labels.csv says the same" in dataset.statements[0]
     assert dataset.cases[0].group is None
-    assert "state validate.group: patient_id" in dataset.statements[-1]
+    assert [(column.name, column.kind) for column in dataset.columns] == [("patient_id", "bearer")]
     for grouped in (read(tmp_path, group="patient_id"), read(tmp_path, group_column="patient_id")):
         assert [case.group for case in grouped.cases] == ["p0", "p1", "p0", "p1"]
     assert read(tmp_path, layout="table").layout == "table"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foldwise.csv_cells import TableWriter
-from foldwise.data.audit.copies import Copies, clusters, find_copies
+from foldwise.data.audit.columns import column_findings
+from foldwise.data.audit.copies import Copies, clusters, find_copies, join_groups
 from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.audit.division import division_findings
 from foldwise.data.audit.findings import Finding as Finding
@@ -75,24 +76,12 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation) -> Audit:
         *copy_findings(dataset, packed, copies, grouped=grouped),
         *_group_findings(dataset, groups, validation),
         *division_findings(dataset, packed, groups, copies, validation),
+        *column_findings(dataset, packed, copies, validation),
         *property_findings(dataset, packed),
         *name_findings(dataset, validation),
         *series_findings(dataset, packed, validation),
     ]
     return Audit(tuple(sorted(findings, key=lambda finding: _ORDER[finding.severity])), groups)
-
-
-def join_groups(dataset: Dataset, copies: Copies) -> tuple[str, ...]:
-    """The group of every case; groups that hold copies of one picture are one, called by the first of their names."""
-    names = [case.name if case.group is None else case.group for case in dataset.cases]
-    first: dict[str, int] = {}
-    links = [(first.setdefault(name, index), index) for index, name in enumerate(names)]
-    joined = list(names)
-    for members in clusters([*links, *copies.links()], total=len(names)):
-        name = min(names[index] for index in members)
-        for index in members:
-            joined[index] = name
-    return tuple(joined)
 
 
 def _group_findings(dataset: Dataset, groups: tuple[str, ...], validation: Validation) -> list[Finding]:

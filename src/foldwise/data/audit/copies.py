@@ -20,6 +20,7 @@ from foldwise.data.cache.measures import NUM_TURNS, FloatArray, thumbnail, turne
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
+    from foldwise.data.cases import Dataset
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -283,3 +284,16 @@ def _best_shifted(first_NHW: FloatArray, second_NHW: FloatArray) -> FloatArray:
 
 def _stretch(shift: int) -> slice:
     return slice(max(shift, 0), _SIZE_PX + min(shift, 0))
+
+
+def join_groups(dataset: Dataset, copies: Copies) -> tuple[str, ...]:
+    """The group of every case; groups that hold copies of one picture are one, called by the first of their names."""
+    names = [case.name if case.group is None else case.group for case in dataset.cases]
+    first: dict[str, int] = {}
+    links = [(first.setdefault(name, index), index) for index, name in enumerate(names)]
+    joined = list(names)
+    for members in clusters([*links, *copies.links()], total=len(names)):
+        name = min(names[index] for index in members)
+        for index in members:
+            joined[index] = name
+    return tuple(joined)

@@ -184,6 +184,8 @@ def name_findings(dataset: Dataset, validation: Validation) -> list[Finding]:
     """Groups that the file names suggest, where none are stated; they are never applied without being asked for."""
     if validation.group == "none" or any(case.group is not None for case in dataset.cases):
         return []
+    if any(column.kind == "bearer" for column in dataset.columns):
+        return []  # a table says it better
     names = [PurePosixPath(case.name).name for case in dataset.cases]
     for pattern, min_groups, severity in _SUGGESTIONS:
         keys = [match[1] for match in (re.search(pattern, name) for name in names) if match]

@@ -62,15 +62,19 @@ class Joined:
     evidence: Literal["all", "some", "none"]
 
 
-def separators(tokens: Collection[str], stated: Collection[str]) -> tuple[list[str], list[Joined]]:
+def separators(
+    tokens: Collection[str], stated: Collection[str], *, are_lists: bool
+) -> tuple[list[str], list[Joined]]:
     """The signs that separate labels for certain, and those of which it is open.
 
     A comma does where everything that commas join is a label elsewhere too, or a stated class; other signs (/ + & and,
-    spaces, hyphens) where all of it are stated classes. Where cells only hint at it, it is open.
+    spaces, hyphens) where all of it are stated classes. Where cells only hint at it, it is open; but where labels are
+    separated otherwise, hints say nothing: `Nucleoli fibrillar center|Cytosol` beside `Nucleoli` holds two names.
 
     Args:
-        tokens: the different cells, tidied.
+        tokens: the different cells, or items of lists, tidied.
         stated: the classes that the study names.
+        are_lists: whether labels are the items of lists.
     """
     signs, left = _certain(tokens, stated)
     doubts = []
@@ -80,7 +84,7 @@ def separators(tokens: Collection[str], stated: Collection[str]) -> tuple[list[s
             continue
         if joined.evidence == "all" and (stated or sign in _LISTING):
             signs, left = [*signs, sign], split_all(left, [sign], stated)
-        else:
+        elif joined.evidence == "all" or not (signs or are_lists):
             doubts.append(joined)
     return signs, doubts
 
@@ -93,7 +97,8 @@ def stated_separators(tokens: Collection[str], stated: Collection[str], *, are_l
     signs, left = _certain(tokens, stated)
     for sign in (sign for sign in _others(left) if sign != " "):
         joined = look_for(sign, left, stated)
-        if joined is not None and joined.evidence != "none":
+        enough = ("all",) if signs or are_lists else ("all", "some")
+        if joined is not None and joined.evidence in enough:
             signs, left = [*signs, sign], split_all(left, [sign], stated)
     present = (look_for(sign, left, stated) for sign in _JOINING)
     first = next((joined.sign for joined in present if joined is not None), None)

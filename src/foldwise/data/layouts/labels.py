@@ -236,7 +236,7 @@ def _signs(
         return []
     if data.task == "multilabel_classification":
         return stated_separators(tokens, stated, are_lists=are_lists)
-    signs, doubts = separators(tokens, stated)
+    signs, doubts = separators(tokens, stated, are_lists=are_lists)
     if doubts:
         token = doubts[0].token
         cell = next(k for k, items in enumerate(lists) if any(token in item for item in items))

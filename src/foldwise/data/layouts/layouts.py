@@ -13,6 +13,7 @@ from pathlib import Path
 from foldwise.data.cases import Dataset
 from foldwise.data.formats.formats import readable
 from foldwise.data.layouts import image_folders, stacks
+from foldwise.data.layouts.columns import unused_columns
 from foldwise.data.layouts.files import (
     about_hidden,
     hidden_images,
@@ -107,7 +108,10 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     cases, about_parts = with_parts(cases, listing=listing, base=base, tables=tables, folder=folder)
     opening = f"Layout {layout_name} ({why}), task {dataset.task}, {len(cases)} images."
     statements = (opening, *dataset.statements, *passed_over, *about_groups, *about_parts)
-    return replace(dataset, cases=cases, statements=statements, decoding=data.decoding)
+    used = [name for name in (group, split, data.group_column) if name]
+    labels = listing.table if layout_name == "table" else None
+    columns = unused_columns(cases, root, tables, data=data, used=used, labels=labels, folder=folder)
+    return replace(dataset, cases=cases, statements=statements, decoding=data.decoding, columns=columns)
 
 
 def _unreadable(listing: Listing, layout: str) -> list[str]:

@@ -129,6 +129,11 @@ def _by_folders(cases: Sequence[Case], listing: Listing) -> _Written:
     return _Written(word, {name: name for name in word}, f"the folders of {listing.root.name}")
 
 
+def parts_of(cases: Sequence[Case], words: dict[str, str]) -> dict[str, str | int]:
+    """The part or fold of every image by its name, from the word of each; DataError where they make no split."""
+    return _parts(cases, _Written(words, words, "a column"))
+
+
 def _parts(cases: Sequence[Case], written: _Written) -> dict[str, str | int]:
     """The part or fold of every image by its name; every error of the words at once."""
     lacking = [case.name for case in cases if not written.word.get(case.name)]

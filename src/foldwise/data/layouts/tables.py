@@ -6,7 +6,6 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -155,11 +154,6 @@ def unlisted(table: Table, rows: dict[str, int], finder: Finder) -> list[DataErr
     return errors_about(missing, "image has", "images have", "no row", where=table.name, cure=cure)
 
 
-GROUP_NAMES = re.compile(
-    r"(^|_)(group|patient|subject|child|donor|animal|case|mouse|slide|plate)s?(_id)?$", re.IGNORECASE
-)
-
-
 Grouped = tuple[tuple[Case, ...], tuple[str, ...]]  # cases with their groups, and what to say about these
 
 
@@ -186,7 +180,7 @@ def with_groups(
     if group in {"none", "near-duplicates"}:
         return tuple(replace(case, group=None) for case in cases), ()
     if column is None:
-        return tuple(cases), () if any(case.group for case in cases) else _hint(tables)
+        return tuple(cases), ()
     if group != "auto" and data.group_column not in {None, group}:
         problem = f"data.group_column is {data.group_column!r}, but validate.group is {group!r}"
         raise SpecError(problem, where="validate.group", cure="State only one of them.")
@@ -206,18 +200,6 @@ def table_with(column: str, root: Path, tables: Sequence[Path], where: str) -> T
         raise SpecError(problem, where=where, cure=f"Add a metadata.csv with the columns image and {column}.")
     names = " or ".join(table.name for table in read_tables)
     raise unknown(column, columns, f"column of {names}", where=where)
-
-
-def _hint(tables: Sequence[Path]) -> tuple[str, ...]:
-    """A sentence about columns that look like groups and are not used."""
-    hints = []
-    for path in tables:
-        # A table that cannot be read is not used either, so nothing depends on it.
-        with suppress(DataError):
-            for name in filter(GROUP_NAMES.search, read_table(path).columns):
-                look = f"Column {name!r} of {path.name} looks like groups but is not used"
-                hints.append(f"{look}; state validate.group: {name} to keep its images together.")
-    return tuple(hints)
 
 
 def _by_pattern(cases: Sequence[Case], pattern: str) -> Grouped:

@@ -1,0 +1,187 @@
+"""Columns of tables that say where images come from, and that a study does not use: a split, patients, sites, dates."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from foldwise.data.cases import Case, Column, ColumnKind
+from foldwise.data.layouts.files import composed
+from foldwise.data.layouts.labels import LABEL_NAMES, label_columns
+from foldwise.data.layouts.listing import PARTS, Finder
+from foldwise.data.layouts.parts import PART_COLUMNS, parts_of
+from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table
+from foldwise.errors import DataError, FoldwiseError
+from foldwise.study.spec import DataSpec
+
+# fmt: off
+# Who or what several images may be taken of, by the words that names of columns are made of.
+BEARERS = frozenset({
+    "patient", "pat", "pt", "subject", "subj", "sub", "participant", "person", "individual", "proband", "volunteer",
+    "child", "donor", "animal", "mouse", "mice", "rat", "fish", "embryo", "organoid", "case", "specimen", "sample",
+    "biopsy", "tumour", "tumor", "slide", "section", "block", "core", "well", "dish", "culture", "clone", "litter",
+    "family", "group", "cluster", "session", "visit", "exam", "study", "series", "volume", "stack", "video", "movie",
+    "clip", "sequence", "track", "field", "fov", "tree", "plant", "plot", "image", "img", "original", "parent", "mrn",
+    "pid", "id",
+})
+SITES = frozenset({
+    "site", "centre", "center", "hospital", "clinic", "institution", "institute", "lab", "laboratory", "department",
+    "scanner", "device", "machine", "camera", "microscope", "instrument", "manufacturer", "vendor", "plate", "batch",
+    "run", "experiment", "cohort", "dataset", "source", "country", "city", "location", "station", "farm", "operator",
+    "technician", "stainer",
+})
+DATES = frozenset({"date", "day", "datetime", "timestamp", "acquired", "acquisition", "month", "year", "week"})
+_WEAK = frozenset({"id", "study"})  # of a bearer unless another word of the name says more
+# Bearers only if they have several values: a group of two is as likely to be treated and not treated.
+_VAGUE, _MIN_VAGUE = frozenset({"group", "cluster", "image", "img", "section", "field", "study", "id", "block"}), 5
+# With one of these words a column describes an image, however its values repeat.
+PROPERTIES = frozenset({
+    "width", "height", "size", "mode", "format", "bits", "depth", "channels", "intensity", "age", "sex", "gender", "eye",
+    "side", "laterality", "weight", "sha256", "md5", "hash", "stage", "grade", "keywords", "count", "type", "status", "kind",
+    "quality", "condition", "treatment", "arm", "outcome", "score", "result", "modality", "stain", "magnification",
+})
+# fmt: on
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_ENDINGS = ("", "s", "id", "ids", "no", "nr", "num", "number", "name", "code", "key", "uid")
+_DATE = re.compile(
+    r"(19|20)\d\d[-/._]?(0[1-9]|1[0-2])[-/._]?(0[1-9]|[12]\d|3[01])([ T_-].*)?"
+    r"|(0?[1-9]|[12]\d|3[01])[-/.](0?[1-9]|1[0-2]|[12]\d|3[01])[-/.]((19|20)?\d\d)([ T].*)?"
+)
+_DECIMAL = re.compile(r"-?\d*\.\d*[1-9]\d*")
+_NUMBERED = re.compile(r"([A-Za-z]{1,12})[ _-]?\d{1,8}[A-Za-z]?")
+_MIN_NUMBERED = 6  # different values such as P001, from which on they are no grades
+_MOSTLY = 0.9  # of the values that must look like what they are taken for
+_MAX_ROWS = 3  # times as many rows as images: a table with more is of another set
+
+
+def unused_columns(
+    cases: Sequence[Case],
+    root: Path,
+    tables: Sequence[Path],
+    *,
+    data: DataSpec,
+    used: Sequence[str],
+    labels: Path | None,
+    folder: str,
+) -> tuple[Column, ...]:
+    """The columns of a folder's tables that say where images come from, each once, in the order of tables and columns.
+
+    Args:
+        cases: of the study.
+        tables: CSV files whose columns a study may name; any other in `root` may be a file of the split.
+        used: columns that the study uses already.
+        labels: the table that the labels come from; None where they come from elsewhere.
+        folder: where names in the tables may start from, e.g. ``images``.
+    """
+    others = [
+        path for path in sorted(root.glob("*.csv")) if path not in tables and not path.name.startswith(".")
+    ]
+    columns: dict[str, Column] = {}
+    for path in (*tables, *others):
+        try:
+            table = read_table(path)
+            names = image_column(table, data.image_column if data.image_column in table.columns else None)
+            if len(table.rows) > _MAX_ROWS * len(cases):
+                continue
+            rows, _ = match_rows(table, names, Finder([case.name for case in cases], folder))
+        except FoldwiseError:
+            continue  # it cannot be used by a study either
+        passed = {names, *map(composed, used), *_labels(table, data, names, are_read=path == labels)}
+        row_of = [rows.get(case.name) for case in cases]
+        if None in row_of and len(rows) < _MOSTLY * len(cases):
+            continue
+        for name in table.columns:
+            values = tuple("" if k is None else table.rows[k][name].strip() for k in row_of)
+            if name in passed or name in columns or (kind := kind_of(name, values, cases)) is None:
+                continue
+            if path in tables:
+                columns[name] = Column(name, table.name, kind, values)
+            elif kind == "split" and set(table.columns) - {names} == {name}:
+                columns[name] = Column(table.name, table.name, kind, values)
+    return tuple(columns.values())
+
+
+def _labels(table: Table, data: DataSpec, names: str, *, are_read: bool) -> set[str]:
+    """The columns of labels of a table: those that are read, and all that are called so."""
+    called = {name for name in table.columns if name.casefold() in LABEL_NAMES}
+    if are_read:
+        with suppress(FoldwiseError):  # a split that is stated may be among the columns that could be labels
+            called |= set(label_columns(table, data, names, "auto"))
+    return called
+
+
+def kind_of(name: str, values: Sequence[str], cases: Sequence[Case]) -> ColumnKind | None:
+    """What a column says of where images come from, by its name and its values; None where it says nothing of it.
+
+    Args:
+        values: of every case; empty where there is none.
+    """
+    filled = [value for value in values if value]
+    number = len(set(filled))
+    if number < 2 or len(filled) < _MOSTLY * len(values):
+        return None
+    words = _words(name)
+    if words & (LABEL_NAMES | PROPERTIES):
+        return None
+    if _is_split(bool(words & set(PART_COLUMNS)), values, cases):
+        return "split"
+    if number == len(filled):
+        return None  # one image each: nothing that keeps images together
+    is_date = _share(_DATE.fullmatch(value) for value in filled) >= _MOSTLY
+    bearers = words & BEARERS if number >= _MIN_VAGUE else words & BEARERS - _VAGUE
+    if bearers - _WEAK and not is_date:
+        return "bearer"
+    if any(_DECIMAL.fullmatch(value) for value in filled):
+        return None
+    if is_date or words & DATES:
+        return "date"
+    if words & SITES:
+        return "site" if number <= len(filled) / 2 else None
+    return "bearer" if bearers or _is_numbered(filled) else None
+
+
+def _words(name: str) -> set[str]:
+    """The words of a column's name, without their endings: of ``PatientID`` and ``patient_ids`` patient and id."""
+    parts = [part.casefold() for part in _WORDS.findall(name)]
+    known = BEARERS | SITES | DATES | PROPERTIES | set(PART_COLUMNS)
+    stems = (
+        next(
+            (
+                part[: len(part) - len(end)]
+                for end in _ENDINGS
+                if part.endswith(end) and part[: len(part) - len(end)] in known
+            ),
+            part,
+        )
+        for part in parts
+    )
+    return set(stems)
+
+
+def _is_split(has_name: bool, values: Sequence[str], cases: Sequence[Case]) -> bool:
+    """Whether values are the parts of a split, or the numbers of folds in a column that is called so."""
+    in_words = all(value.casefold() in PARTS for value in values)
+    if not in_words and not has_name:
+        return False
+    try:
+        parts = parts_of(cases, {case.name: value for case, value in zip(cases, values, strict=True)})
+    except DataError:
+        return False
+    # Numbers that most images have alone, or with one other, are no folds.
+    return in_words or len(set(parts.values())) <= len(cases) / 3
+
+
+def _is_numbered(values: Sequence[str]) -> bool:
+    """Whether values are numbers behind one word, as P001 and P002, and enough of them."""
+    matches = [match for value in values if (match := _NUMBERED.fullmatch(value))]
+    if len(matches) < _MOSTLY * len(values) or len(set(values)) < _MIN_NUMBERED:
+        return False
+    return Counter(match[1].casefold() for match in matches).most_common(1)[0][1] >= _MOSTLY * len(values)
+
+
+def _share(matches: Iterable[object]) -> float:
+    found = [match is not None for match in matches]
+    return sum(found) / len(found)
