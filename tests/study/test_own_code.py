@@ -117,8 +117,16 @@ def test_a_compiled_extension_counts_and_is_said(tree):
 
 
 def test_installed_packages_and_python_itself_do_not_count(tree):
-    assert own_code("torch.nn:Linear").files == own_code("json:loads").files == {}
-    assert own_code("foldwise.study.spec:Study").files == {}
+    (tree / "alone.py").write_text("import json, numpy.random, foldwise.study.spec\nfrom torch import nn")
+    assert list(own_code("alone:f").files) == ["alone"]
+
+
+@pytest.mark.parametrize("name", ["json:loads", "foldwise.study.spec:Study", "numpy.random:default_rng"])
+def test_of_an_installed_module_that_is_named_its_own_file_counts_and_no_more(name):
+    module = name.partition(":")[0]
+    code = own_code(name)
+    assert list(code.files) == [module]
+    assert code.not_followed == (f"{module} (installed)",)
 
 
 def test_a_module_that_is_not_there_is_said(tree):

@@ -20,7 +20,6 @@ from foldwise.storage import write_json as write_json
 from foldwise.storage import written_whole as written_whole
 from foldwise.study.spec import Study
 
-ITEM = "item"
 NAME_A_RUN = "Name the folder of a run, such as runs/gel."
 
 
@@ -103,15 +102,15 @@ class RunFolder:
 
     def attempts_of(self, item_id: str) -> Path:
         """Leases of workers on an item: one numbered folder for each attempt to do it."""
-        return self.root / "leases" / checked_id(item_id, ITEM)
+        return self.root / "leases" / checked_id(item_id, "item")
 
     def done(self, item_id: str) -> Path:
         """What an item made, once it is committed."""
-        return self.root / "done" / checked_id(item_id, ITEM)
+        return self.root / "done" / checked_id(item_id, "item")
 
     def scratch(self, item_id: str, nonce: str) -> Path:
         """Where one attempt at an item writes; on the same disk as `done`, so that it can be renamed there."""
-        return self.root / "scratch" / f"{checked_id(item_id, ITEM)}.{nonce}"
+        return self.root / "scratch" / f"{checked_id(item_id, 'item')}.{nonce}"
 
     def checkpoint(self, item_id: str, attempt: int) -> Path:
         """How far one attempt at an item is, in case it ends before the item is done."""
@@ -128,7 +127,7 @@ class RunFolder:
 
     def _put_away(self, item_id: str) -> Path:
         """A new place for a failed item that is tried again; the folder above it is made."""
-        away = self.root / "retried" / f"{checked_id(item_id, ITEM)}.{uuid.uuid4().hex[:8]}"
+        away = self.root / "retried" / f"{checked_id(item_id, 'item')}.{uuid.uuid4().hex[:8]}"
         away.parent.mkdir(parents=True, exist_ok=True)
         return away
 
@@ -153,14 +152,8 @@ class RunFolder:
         write_json(self.plan, plan.to_json())
 
     def load_plan(self) -> Plan:
-        """The plan of the run, as it was saved last; RunError where it names an item or a configuration by a path."""
-        plan = Plan.from_json(read_json(self.plan))
-        for item in plan.items:
-            for name in (item.id, *item.needs):
-                checked_id(name, ITEM, where=str(self.plan))
-        for row in plan.configurations:
-            checked_id(row.id, "configuration", where=str(self.plan))
-        return plan
+        """The plan of the run, as it was saved last."""
+        return Plan.from_json(read_json(self.plan), where=str(self.plan))
 
     def result(self, item_id: str) -> dict[str, Any] | None:
         """The committed result of an item; None while there is none. Not to be changed: it is remembered."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from foldwise.foreign import checked_id
 from foldwise.runs.items import Item
 from foldwise.study.configurations import Configuration
 from foldwise.text import count
@@ -27,9 +28,14 @@ class Plan:
         return {"schema": 1, **_PLAIN.dump_python(self, mode="json")}
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Plan:
-        """The plan that `to_json` wrote."""
-        return _PLAIN.validate_python(value)
+    def from_json(value: Mapping[str, Any], *, where: str | None = None) -> Plan:
+        """The plan that `to_json` wrote; RunError, with `where`, if it calls an item or a configuration what is no id."""
+        plan = _PLAIN.validate_python(value)
+        for name in (name for item in plan.items for name in (item.id, *item.needs)):
+            checked_id(name, "item", where=where)
+        for row in plan.configurations:
+            checked_id(row.id, "configuration", where=where)
+        return plan
 
 
 _PLAIN = TypeAdapter(Plan)
