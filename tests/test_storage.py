@@ -13,10 +13,10 @@ import pytest
 
 from foldwise.errors import RunError
 from foldwise.processes import host
+from foldwise.sealed import read_json
 from foldwise.storage import (
     folder_replaced,
     is_abandoned,
-    read_json,
     scratch_beside,
     write_json,
     written_whole,
@@ -118,7 +118,7 @@ def test_damaged_and_absent_files_say_what_to_do(tmp_path):
     path = tmp_path / "value.json"
     with pytest.raises(RunError) as refused:
         read_json(path)
-    assert str(refused.value) == f"{path}: this file of the run is not there\n  → Run the study again."
+    assert str(refused.value) == f"{path}: the file is gone\n  → Run the study again, or copy the file again."
     path.write_text("{")
-    with pytest.raises(RunError, match="this file of the run is damaged"):
+    with pytest.raises(RunError, match="the file is damaged"):
         read_json(path)

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, JSON, tables, and where the cache is."""
+"""Files and folders that are written whole or not at all, what others leave in them, JSON, tables, and where the cache is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,10 @@ MAX_WRITERS = 100  # of one folder within one moment
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NOT_ALLOWED = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR}
 TAKEN = {errno.ENOTEMPTY, errno.EEXIST}  # what renaming to a folder that another process has put there says
+# What systems, network disks, editors and office programs leave in any folder, hidden files among it.
+FOREIGN = re.compile(
+    r"\..*|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r|~\$.*|.*~|#.*#|.*\.(bak|tmp|swp|orig)", re.I | re.S
+)
 CACHE_CURE = (
     "Make room, or set FOLDWISE_CACHE to a folder with room that may be written; what was finished is kept."
 )
@@ -179,6 +184,19 @@ def is_abandoned(scratch: Path) -> bool:
     return started(int(parts[-2])) is None
 
 
+def is_foreign(name: str) -> bool:
+    """Whether a file or folder of this name is none of ours: it is left where it is, and never read."""
+    return FOREIGN.fullmatch(name) is not None
+
+
+def names_in(folder: Path) -> list[str]:
+    """The sorted names in one of our folders, but for foreign ones; none where there is no such folder."""
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if not is_foreign(entry.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, whole or not at all; see `as_json`."""
     with written_whole(path) as scratch:
@@ -217,26 +235,6 @@ def as_json(value: Any, *, other: Callable[[Any], Any] = str) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int) else other(value)
-
-
-def read_json(path: Path) -> Any:
-    """The value of a JSON file of a run.
-
-    Raises:
-        RunError: it is not there or is no JSON, which only a hand or a broken disk can do.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(
-            "this file of the run is not there", where=str(path), cure="Run the study again."
-        ) from None
-    except ValueError as error:
-        raise RunError(
-            f"this file of the run is damaged ({error})",
-            where=str(path),
-            cure="Delete it, or the item's folder, and run again.",
-        ) from None
 
 
 def sync(path: Path) -> None:

@@ -35,7 +35,8 @@ from foldwise.learning.training.train import finite
 from foldwise.runs.items import HUTCHINSON_DRAWS, LANCZOS_STEPS, MAX_STEPS, num_images
 from foldwise.runs.landscapes import epochs_to_look_at, spread
 from foldwise.runs.leases import Beat
-from foldwise.storage import as_json, read_json
+from foldwise.sealed import read_json
+from foldwise.storage import as_json
 from foldwise.study.configurations import places_of
 from foldwise.study.training import NO_PRETRAINING
 

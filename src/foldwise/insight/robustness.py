@@ -22,7 +22,7 @@ from foldwise.learning.job import Job
 from foldwise.learning.networks.network import Network, layout_for
 from foldwise.learning.training.devices import Stopwatch, pick_device, precision_for, steady
 from foldwise.learning.training.scoring import ForwardPass, Scores, evaluate
-from foldwise.storage import read_json
+from foldwise.sealed import read_json
 
 SCORES, EXAMPLE = "scores.npz", "example.npz"
 

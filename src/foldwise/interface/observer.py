@@ -94,6 +94,11 @@ class Terminal:
         self._close()
         say_done_already(prepared, folder)
 
+    def mending(self, what: str) -> None:
+        """Print what was damaged, and that it is made again."""
+        self._close()
+        say_message(console(), SIGNS["warning"], what, code="DAMAGED", cure=None)
+
     def working(self, folder: RunFolder) -> None:
         """Draw how far the run is."""
         self._shown(RunProgress, folder, self.waits).show()

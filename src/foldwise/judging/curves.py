@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from foldwise.errors import RunError
 from foldwise.metrics.outputs import Bools, Floats, Ints
+from foldwise.sealed import Arrays
 from foldwise.storage import written_whole
 
 FORMAT = 2
@@ -186,12 +187,12 @@ def read_curves(path: Path) -> Curves:
         RunError: there are none, they are of another version of foldwise, or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with Arrays(path) as arrays:
             text = TEXT.validate_json(str(arrays["lines"]))
             if text.format != FORMAT:
                 raise ValueError(f"format {text.format}")
             return _curves(text, arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (RunError, ValueError, KeyError, TypeError) as error:
         raise RunError(
             "the curves of this run cannot be read: they are missing, damaged, or of another version",
             where=str(path),

@@ -28,7 +28,7 @@ from foldwise.judging.verdict_sections import (
     TextbookSection,
     ThresholdsSection,
 )
-from foldwise.storage import read_json
+from foldwise.sealed import read_json
 
 CURE = (
     "Judge again: `foldwise report` of the run folder, or `foldwise judge` of the scores; nothing is trained."

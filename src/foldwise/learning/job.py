@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from foldwise.errors import RunError
 from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.items import Item
+from foldwise.runs.items import Item, is_itself
 from foldwise.runs.leases import Beat
+from foldwise.study.own_code import own_code, own_names
 
 if TYPE_CHECKING:  # opened when a task first asks, as not every task does
     from foldwise.data.cache.packed import Packed
     from foldwise.data.cases import Dataset
     from foldwise.data.folds.splits import Split
     from foldwise.study.spec import DataSpec
+
+
+# By the name of a user's own function the digest of its code when this process first worked with it: a module is imported
+# once in a process, whatever becomes of its file.
+IMPORTED: dict[str, str] = {}
+PLAN_AGAIN = "Run the study again: foldwise run plans it anew, and what is done stays done."
+
+
+class Superseded(RunError):
+    """What an item stands for is not what lies here now: its study, its weights file or its own code was edited."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,38 @@ class Job:
     beat: Beat
     checkpoints: Checkpoints
 
+    def check(self) -> None:
+        """Refuse to work on anything but what the id of the item was made of.
+
+        Its images are opened by their digest, its split is compared when it is read, as is what it needs.
+
+        Raises:
+            Superseded: its settings, or the weights file or the own code that they name, are others now.
+            RunError: own code was edited after this process had imported it.
+        """
+        if not is_itself(self.item):
+            what = f"{self.item.id} is not what was planned: its settings, or the weights or the code they name, have changed"
+            raise Superseded(what, where=str(self.folder.plan), cure=PLAN_AGAIN)
+        for name in sorted(own_names(self.settings)):
+            code = own_code(name).digest
+            if IMPORTED.setdefault(name, code) != code:
+                what = f"the code of {name} was edited after this process had imported it"
+                raise RunError(what, cure="Run the study again, in a new process: what is done stays done.")
+
+    def checked_again(self) -> Self:
+        """This job, which is checked once more before its task says its first word.
+
+        By then the task has read the weights and imported the code, and what is edited later changes nothing.
+        """
+        words = iter([self.check])
+
+        def beat(progress: dict[str, Any]) -> None:
+            for check in words:
+                check()
+            self.beat(progress)
+
+        return replace(self, beat=beat)
+
     @property
     def settings(self) -> dict[str, Any]:
         """All that decides what the item gives, as the plan wrote it."""
@@ -53,24 +97,33 @@ class Job:
         from foldwise.data.cache.decoding import open_cached
 
         cache = self.settings.get("training", {}).get("cache", "disk")
-        return open_cached(self.settings["packed"], cache, self._files)
+        return open_cached(self.settings["packed"], cache, lambda: files_of(self.folder))
 
     @cached_property
     def split(self) -> Split:
-        """The cases of the item's repeat and fold that train, validate and test."""
-        from foldwise.data.folds.splits import read_splits
+        """The cases of the item's repeat and fold that train, validate and test.
 
-        wanted = (self.settings["repeat"], self.settings["fold"])
-        splits = read_splits(self.folder.splits)
-        return next(split for split in splits if (split.repeat, split.fold) == wanted)
+        Raises:
+            Superseded: the folds of the run folder are those of another study.
+        """
+        from foldwise.data.folds.splits import read_splits, split_digest
 
-    def _files(self) -> tuple[Dataset, DataSpec]:
-        """The data set as its files are, and how they are read."""
-        from foldwise.data.layouts.layouts import read_dataset
-        from foldwise.study.spec import DataSpec
+        packed, *wanted = (self.settings[key] for key in ("packed", "split", "repeat", "fold"))
+        for split in read_splits(self.folder.splits):
+            # By its digest, too: a study that was laid over this folder may have a fold of the same number.
+            if [split_digest(split, packed), split.repeat, split.fold] == wanted:
+                return split
+        what = f"the folds are not those that {self.item.id} was planned with"
+        raise Superseded(what, where=str(self.folder.splits), cure=PLAN_AGAIN)
 
-        study = self.folder.load_study()  # its data folder is a whole path, so nothing starts at `base`
-        # What the file left out is again as if it were not stated: a phantom fills it in.
-        data = DataSpec.model_validate(study.data.model_dump(exclude_defaults=True))
-        division = study.validate_
-        return read_dataset(data, base=self.folder.root, group=division.group, split=division.split), data
+
+def files_of(folder: RunFolder) -> tuple[Dataset, DataSpec]:
+    """The data set of a run as its files are, and how they are read."""
+    from foldwise.data.layouts.layouts import read_dataset
+    from foldwise.study.spec import DataSpec
+
+    study = folder.load_study()  # its data folder is a whole path, so nothing starts at `base`
+    # What the file left out is again as if it were not stated: a phantom fills it in.
+    data = DataSpec.model_validate(study.data.model_dump(exclude_defaults=True))
+    division = study.validate_
+    return read_dataset(data, base=folder.root, group=division.group, split=division.split), data

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from foldwise.csv_cells import read_rows
 from foldwise.errors import RunError
 from foldwise.foreign import refuse_strange
 from foldwise.judging.verdict import Answer, Verdict
 from foldwise.learning.checkpoints.winner import MODEL, Decision, Seen, make_winner
 from foldwise.pipeline.devices import refuse_device
 from foldwise.runs.folder import RunFolder, read_json
+from foldwise.sealed import read_table
 from foldwise.study.own_code import own_names
 from foldwise.study.trusted_code import refuse_untrusted, trusting
 
@@ -31,8 +31,7 @@ def hand_over(folder: RunFolder, verdict: Verdict) -> None:
 
 def _sizes_px(folder: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
     """The least and the greatest height and width of the image files."""
-    with folder.cases.open(newline="", encoding="utf-8") as file:
-        rows = read_rows(file)
+    rows = read_table(folder.cases)
     heights, widths = ([int(row[side]) for row in rows] for side in ("height", "width"))
     return (min(heights), max(heights)), (min(widths), max(widths))
 

@@ -19,6 +19,7 @@ from foldwise.judging.scores.curve_scores import curves_of
 from foldwise.judging.verdict import Verdict
 from foldwise.pipeline.devices import all_settled, refuse_device
 from foldwise.pipeline.hand_over import hand_over
+from foldwise.pipeline.mending import Mending, mend_pack, put_damaged_away
 from foldwise.pipeline.preflight import Costs, preflight
 from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
 from foldwise.pipeline.worker import work
@@ -54,6 +55,9 @@ class Observer(Protocol):
     def done_already(self, prepared: Prepared, folder: RunFolder) -> None:
         """A run has nothing left to do here."""
 
+    def mending(self, what: str) -> None:
+        """Something that foldwise wrote was damaged, and is made again."""
+
     def working(self, folder: RunFolder) -> None:
         """Called again and again while workers work."""
 
@@ -71,7 +75,9 @@ def _nothing(*_: Any, **__: Any) -> None:
 class Silent:
     """An observer that says nothing."""
 
-    fetching = fetched = decoding = trying = checked = done_already = working = stopping = judged = _nothing
+    fetching = fetched = decoding = trying = checked = done_already = mending = working = stopping = (
+        judged
+    ) = _nothing
 
 
 @dataclass(frozen=True)
@@ -131,13 +137,17 @@ def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFo
 def _run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFolder, Verdict]:
     engine = engine_of(options)
     prepared, crew = _laid_out(file, options, observer)
-    # Only an inline launcher does the work here; the local one starts processes of `foldwise work`.
-    launcher = engine.make(crew, lambda log: work(crew.folder, device=crew.device, log=log))
-    drive(crew.folder, launcher, observer, elsewhere=engine.elsewhere)
-    if prepared.external is not None:
-        here = "auto" if engine.elsewhere else options.device
-        _score_external(crew.folder, prepared.external.packed, here)
-    verdict = finish(crew.folder)
+
+    def until_judged() -> Verdict:
+        # Only an inline launcher does the work here; the local one starts processes of `foldwise work`.
+        launcher = engine.make(crew, lambda log: work(crew.folder, device=crew.device, log=log))
+        drive(crew.folder, launcher, observer, elsewhere=engine.elsewhere)
+        if prepared.external is not None:
+            here = "auto" if engine.elsewhere else options.device
+            _score_external(crew.folder, prepared.external.packed, here)
+        return finish(crew.folder)
+
+    verdict = Mending(crew.folder, observer.mending).until_whole(until_judged)
     observer.judged(crew.folder, verdict)
     return crew.folder, verdict
 
@@ -176,6 +186,8 @@ def _laid_out(file: StudyFile, options: RunOptions, observer: Observer) -> tuple
     prepared = _prepared(file, options, observer)
     folder = RunFolder(run_root(file, options.out))
     refuse_strange(folder.root)
+    for line in put_damaged_away(folder):
+        observer.mending(line)
     if options.retry:  # before it is asked what is left, since failed items count as settled
         folder.retry()
     if all_settled(folder, prepared.plan, elsewhere=engine.elsewhere):
@@ -284,11 +296,19 @@ def _finished(folder: RunFolder, *, elsewhere: bool = False) -> Callable[[], boo
 
 
 def finish(folder: RunFolder) -> Verdict:
-    """Judge what is done, write the report, and lay the winner out for prediction; the verdict."""
-    verdict = judge(folder)
-    hand_over(folder, verdict)
-    write_report(folder)
-    return verdict
+    """Judge what is done, write the report, and lay the winner out for prediction; the verdict.
+
+    Raises:
+        Damaged: a file of an item is, which only a run can do again; nothing of the winner was changed.
+    """
+
+    def finished() -> Verdict:
+        verdict = judge(folder)
+        hand_over(folder, verdict)
+        write_report(folder)
+        return verdict
+
+    return Mending(folder, lambda line: None, mend=mend_pack).until_whole(finished)
 
 
 def judged_now(folder: RunFolder) -> ReportData:

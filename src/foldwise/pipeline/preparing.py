@@ -14,7 +14,7 @@ from typing import Any
 
 from foldwise.data.audit.audit import Audit, audit, audit_record, statistics, write_cases
 from foldwise.data.cache.packed import Packed
-from foldwise.data.cache.packing import pack
+from foldwise.data.cache.packing import pack, remove_pack
 from foldwise.data.cases import Dataset
 from foldwise.data.external_set import ExternalSet, read_external
 from foldwise.data.folds.splits import Split, cases_tested, make_splits, split_digest, write_splits
@@ -27,6 +27,7 @@ from foldwise.runs.folder import RunFolder, write_json, written_whole
 from foldwise.runs.leases import clean_up
 from foldwise.runs.plan import Plan
 from foldwise.runs.planning import make_plan
+from foldwise.sealed import Damaged, seal
 from foldwise.storage import write_table
 from foldwise.study.configurations import Configuration, configurations, in_groups
 from foldwise.study.own_code import OwnCode, own_code, own_names
@@ -78,6 +79,15 @@ def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:
         SpecError: the study asks for what does not exist.
         DataError: the images, masks or labels are not usable; every problem is named at once.
     """
+    try:
+        return _prepared(file, progress)
+    except Damaged as damage:
+        if not remove_pack(damage):
+            raise
+        return _prepared(file, progress)
+
+
+def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     study = with_source(file.study, file.base)
     # Before the images: a slip in the study should not be said after minutes of decoding.
     compared = configurations(study)
@@ -138,11 +148,12 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
         folder.external.mkdir(exist_ok=True)
         write_cases(folder.external / "cases.csv", external.dataset, external.packed, external.audit)
         about = {"path": str(external.dataset.root), "packed": external.packed.digest}
-        write_json(folder.external / "set.json", about)
+        seal(folder.external / "set.json", about, [folder.external / "cases.csv"])
     groups = prepared.audit.groups
     write_table(folder.statistics, statistics(prepared.dataset, prepared.packed, prepared.splits, groups))
     write_json(folder.environment, environment(prepared))
-    folder.save_plan(prepared.plan)
+    asked, read = (folder.study_file, folder.study_record), (folder.cases, folder.audit, folder.splits)
+    folder.save_plan(prepared.plan, beside=(*asked, *read, folder.statistics, folder.environment))
     folder.stop.unlink(missing_ok=True)
     return folder
 

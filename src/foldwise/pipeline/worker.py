@@ -22,8 +22,9 @@ from pkgutil import resolve_name
 from typing import Any
 
 from foldwise.errors import FoldwiseError, MissingExtra, RunError
-from foldwise.learning.job import Job
+from foldwise.learning.job import Job, Superseded
 from foldwise.pipeline.devices import all_settled, waiting_here
+from foldwise.pipeline.mending import Mending
 from foldwise.processes import host
 from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder, write_json
@@ -34,10 +35,12 @@ from foldwise.runs.leases import Beat, Lease, acquire
 from foldwise.runs.plan import Plan, ready
 from foldwise.runs.slurm_queue import job_here
 from foldwise.runs.stopping import end_if_stopped
+from foldwise.sealed import Damaged
 from foldwise.study.own_code import own_names
 from foldwise.study.trusted_code import refuse_untrusted, trusted
 
 POLL_S = 0.5
+PATIENCE_S = 60.0  # for the plan of a study that is being laid over a folder; decoding is done before that
 NUM_LISTED = 6
 BEAT_EVERY_S = 2.0
 # A disk that is full or may not be written: to record that as a failed item would fail all items one by one.
@@ -46,7 +49,8 @@ NOT_THE_ITEMS_FAULT = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.
 
 def _imported(task: str, job: Job) -> dict[str, Any]:
     """What a task gives, which is imported only now: a worker that does no such item need not load its libraries."""
-    result: dict[str, Any] = resolve_name(task)(job)
+    job.check()
+    result: dict[str, Any] = resolve_name(task)(job.checked_again())
     return result
 
 
@@ -154,39 +158,56 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object
     """Do ready items until none is left to do; the number of items this worker did.
 
     Waits while others hold what is left, and takes over from those that died. Failed items are not tried again, and
-    those that ask for a device which is not here are left to others.
+    those that ask for a device which is not here are left to others. What is damaged on the way is mended, see `mend`.
 
     Raises:
-        RunError: items name own code, and nobody has said that it may be run.
+        RunError: items name own code, and nobody has said that it may be run; or they were planned for other folds,
+            settings or code than lie here, and no new plan comes.
     """
     refuse_untrusted(code_named(folder), where=str(folder.root))
-    done_here = 0
+    done_here, mending, refused_s = 0, Mending(folder, log), None
     while not folder.stop.exists():
-        plan = folder.load_plan()
-        todo = _todo(folder, plan)
-        if not todo:
-            if all_settled(folder, plan):
-                return done_here
-            # Not all workers in the same moment: they would find the same item ready, and ask for the same lease.
-            time.sleep(POLL_S * random.uniform(0.8, 1.6))
-            continue
-        for item in todo:
-            lease = acquire(folder, item.id)
-            if lease is None:
+        try:
+            num = _do_next(folder, device, log)
+            refused_s = None
+        except (Superseded, Damaged) as error:
+            if isinstance(error, Damaged) and mending.mended(error):
                 continue
-            try:
-                if folder.result(item.id) is None:  # no other did it between the look and the lease
-                    log(f"start {item.title}")
-                    result = do_item(folder, item, device=device, lease=lease, log=log)
-                    log(f"{result['status']:5} {item.title}" + _why(result))
-                    done_here += 1
-            finally:
-                lease.release()
-            break  # what is ready may have changed
-        else:
+            # A study is being laid over this folder: its plan is written last, and then there is nothing to refuse.
+            refused_s = refused_s or time.monotonic()
+            if time.monotonic() - refused_s > PATIENCE_S:
+                raise
+            num = 0
+        if num is None:
+            return done_here
+        done_here += num
+        if not num:
+            # Not all workers in the same moment: they would find the same item ready, and ask for the same lease.
             time.sleep(POLL_S * random.uniform(0.8, 1.6))
     log("ended, since `foldwise stop` asks for it")
     return done_here
+
+
+def _do_next(folder: RunFolder, device: str, log: Callable[[str], object]) -> int | None:
+    """Do the first item whose lease is to be had; how many were done, and None where nothing is left to do."""
+    plan = folder.load_plan()
+    todo = _todo(folder, plan)
+    if not todo and all_settled(folder, plan):
+        return None
+    for item in todo:
+        lease = acquire(folder, item.id)
+        if lease is None:
+            continue
+        try:
+            if folder.result(item.id) is not None:  # another did it between the look and the lease
+                return 0
+            log(f"start {item.title}")
+            result = do_item(folder, item, device=device, lease=lease, log=log)
+            log(f"{result['status']:5} {item.title}" + _why(result))
+            return 1
+        finally:
+            lease.release()
+    return 0
 
 
 def work_together(folder: RunFolder, workers: int, *, device: str = "auto") -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from foldwise.csv_cells import read_rows
 from foldwise.data.formats.reading import as_image, read_pixels
 from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.files import image_files_below
@@ -22,6 +21,7 @@ from foldwise.reporting.report import environment
 from foldwise.reporting.sections.images.gallery import MAX_BARS, ClassBar, Picture, ShownCase, names_of
 from foldwise.reporting.wording import count, percent
 from foldwise.runs.folder import read_json
+from foldwise.sealed import read_table
 from foldwise.storage import written_whole
 from foldwise.study.spec import Decoding
 
@@ -103,8 +103,7 @@ def write_pictures(winner: Path, images: Path, out: Path) -> tuple[Path, Path]:
 
 def _read(out: Path, root: Path, model: dict[str, Any]) -> list[Prediction]:
     classes, several = list(model["classes"]), model["task"] == "multilabel_classification"
-    with (out / TABLE).open(newline="", encoding="utf-8") as file:
-        rows = read_rows(file)
+    rows = read_table(out / TABLE)
     if rows and "mask" in rows[0]:
         shares = (_numbers(row, "share_", classes) for row in rows)
         return [

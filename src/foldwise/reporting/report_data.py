@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foldwise.csv_cells import read_rows
 from foldwise.data.cache.packed import Packed, open_packed
 from foldwise.errors import RunError
 from foldwise.judging.curves import NO_CURVES, Curves, read_curves
@@ -22,6 +19,7 @@ from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.runs.auxiliary import AuxiliaryItem, read_auxiliary
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.items import Item
+from foldwise.sealed import Arrays, read_table, read_text
 from foldwise.study.spec import Validation
 from foldwise.study.training import Task, Training
 
@@ -170,10 +168,10 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
     return ReportData(
         verdict=verdict,
         curves=curves or read_curves(folder.curves),
-        cases=[_case(row) for row in _table(folder.cases)],
+        cases=[_case(row) for row in read_table(folder.cases)],
         audit=read_json(folder.audit),
         environment=read_json(folder.environment) if folder.environment.exists() else {},
-        study_text=folder.study_file.read_text(encoding="utf-8"),
+        study_text=read_text(folder.study_file),
         results=results,
         auxiliary=auxiliary,
         probabilities={} if segmentation else _probabilities(folder, tested),
@@ -184,18 +182,13 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
         images=_images(folder),
         run_path=_run_path(folder.root),
         validation=study.validate_,
-        statistics=_table(folder.statistics) if folder.statistics.exists() else (),
+        statistics=read_table(folder.statistics) if folder.statistics.exists() else (),
     )
 
 
 def of_scores(verdict: Verdict) -> ReportData:
     """A verdict on scores from elsewhere, as the report sees it: nothing was trained, and there are no images."""
     return ReportData(verdict, NO_CURVES, (), {}, {"foldwise": version("foldwise")}, "")
-
-
-def _table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return read_rows(file)
 
 
 def _case(row: Mapping[str, str]) -> CaseRow:
@@ -247,7 +240,7 @@ def _snapshots(folder: RunFolder, fits: Sequence[Item]) -> dict[str, Path]:
 def _probabilities(folder: RunFolder, tested: Sequence[Item]) -> dict[str, dict[int, NDArray[Any]]]:
     probabilities: dict[str, dict[int, NDArray[Any]]] = {}
     for item in tested:
-        with _arrays(folder.done(item.id) / "scores.npz") as arrays:
+        with Arrays(folder.done(item.id) / "scores.npz") as arrays:
             cases, shares = arrays["case"].tolist(), arrays["probabilities"].astype(np.float64)
         probabilities.setdefault(item.settings["configuration"], {}).update(zip(cases, shares, strict=True))
     return probabilities
@@ -269,17 +262,6 @@ def _predictions(
     predictions: dict[str, dict[int, Path]] = {}
     for predictor, path in files:
         if path.exists():
-            with _arrays(path) as arrays:
-                predictions.setdefault(predictor, {}).update(dict.fromkeys(map(int, arrays.files), path))
+            with Arrays(path) as arrays:
+                predictions.setdefault(predictor, {}).update(dict.fromkeys(map(int, arrays), path))
     return predictions
-
-
-@contextmanager
-def _arrays(path: Path) -> Iterator[Any]:
-    """The arrays of a file; RunError where it is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            yield arrays
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        cure = "Delete this folder under done/ and run the study again; the fit is repeated with the same numbers."
-        raise RunError("the file is damaged", where=str(path), cure=cure) from error

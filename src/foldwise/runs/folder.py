@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -14,8 +14,9 @@ from typing import Any, Self
 from foldwise.errors import RunError
 from foldwise.foreign import checked_id, is_id, refuse_strange
 from foldwise.runs.plan import Plan, skipped
-from foldwise.storage import as_text, sync
-from foldwise.storage import read_json as read_json
+from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_record, seal, seal_folder
+from foldwise.sealed import read_json as read_json
+from foldwise.storage import names_in, sync
 from foldwise.storage import write_json as write_json
 from foldwise.storage import written_whole as written_whole
 from foldwise.study.spec import Study
@@ -24,9 +25,13 @@ NAME_A_RUN = "Name the folder of a run, such as runs/gel."
 
 
 @lru_cache(maxsize=100_000)
-def _result_at(path: Path, changed_ns: int) -> dict[str, Any]:
+def _result_at(path: Path, changed_ns: int, moved_ns: int) -> dict[str, Any]:
     # Committed results never change, and every worker asks for all of them twice a second.
-    result: dict[str, Any] = read_json(path)
+    result, seals = read_record(path)
+    check_sizes(path, seals)
+    item_id = path.parent.name
+    if result.get("item", item_id) != item_id:
+        raise damaged(path, f"the file is the result of {result['item']}, not of {item_id}")
     return result
 
 
@@ -70,7 +75,7 @@ class RunFolder:
             return folder
         if not path.is_dir():
             raise RunError(f"there is no folder {path}", cure=NAME_A_RUN)
-        runs = sorted(part.name for part in path.iterdir() if cls(part).plan.is_file())
+        runs = [name for name in names_in(path) if cls(path / name).plan.is_file()]
         inside = f"It holds runs: {', '.join(runs)}." if runs else NAME_A_RUN
         raise RunError(f"{path} is not the folder of a run: it has no plan.json", cure=inside)
 
@@ -143,34 +148,45 @@ class RunFolder:
         """The study as it was read."""
         return Study.model_validate(read_json(self.study_record))
 
-    def save_plan(self, plan: Plan) -> None:
-        """Write the plan whole; the one before is kept where it is another one."""
-        if self.plan.is_file() and (before := self.plan.read_bytes()) != as_text(plan.to_json()).encode():
-            name = f"{sha256(before).hexdigest()[:16]}.json"
-            with written_whole(self.earlier / name) as scratch:
-                scratch.write_bytes(before)
-        write_json(self.plan, plan.to_json())
+    def save_plan(self, plan: Plan, *, beside: Iterable[Path] = ()) -> None:
+        """Write the plan whole, as the record of the files `beside` it; the one before is kept where it is another one."""
+        with suppress(RunError):  # there is none, or it is damaged
+            if read_json(self.plan) != plan.to_json():
+                before = self.plan.read_bytes()
+                with written_whole(self.earlier / f"{sha256(before).hexdigest()[:16]}.json") as scratch:
+                    scratch.write_bytes(before)
+        seal(self.plan, plan.to_json(), beside)
 
     def load_plan(self) -> Plan:
-        """The plan of the run, as it was saved last."""
-        return Plan.from_json(read_json(self.plan), where=str(self.plan))
+        """The plan of the run, as it was saved last.
+
+        Raises:
+            Damaged: it, or what was laid out with it.
+            RunError: it names an item or a configuration by a path.
+        """
+        record, seals = read_record(self.plan)
+        check_sizes(self.plan, seals)
+        with decoding(self.plan):
+            return Plan.from_json(record, where=str(self.plan))
 
     def result(self, item_id: str) -> dict[str, Any] | None:
-        """The committed result of an item; None while there is none. Not to be changed: it is remembered."""
+        """The committed result of an item; None while there is none. Not to be changed: it is remembered.
+
+        Raises:
+            Damaged: it, or a file that was committed with it, is gone, has another size, or is of another item.
+        """
         path = self.done(item_id) / "result.json"
         try:
-            changed_ns = path.stat().st_mtime_ns
+            about = path.stat()
         except OSError:
+            if names_in(path.parent):  # an item is committed with all its files or not at all
+                raise damaged(path, "the file is gone") from None
             return None
-        return _result_at(path, changed_ns)
+        return _result_at(path, about.st_mtime_ns, about.st_ctime_ns)
 
     def outcomes(self) -> dict[str, dict[str, Any]]:
         """The result of every committed item, also of those that the present plan does not ask for."""
-        try:
-            names = sorted(entry.name for entry in os.scandir(self.root / "done") if is_id(entry.name))
-        except FileNotFoundError:
-            return {}
-        results = ((name, self.result(name)) for name in names)
+        results = ((name, self.result(name)) for name in names_in(self.root / "done") if is_id(name))
         return {name: result for name, result in results if result is not None}
 
     def settled(self) -> tuple[set[str], set[str]]:
@@ -200,6 +216,7 @@ class RunFolder:
         if not ours.is_file():
             what = "an item must leave a result.json"
             raise RunError(what, where=str(scratch), cure="Report this: it is a bug of foldwise.")
+        seal_folder(ours)
         text = ours.read_bytes()
         for part in scratch.rglob("*"):
             sync(part)
@@ -209,27 +226,29 @@ class RunFolder:
         try:
             scratch.rename(target)
         except OSError:
-            committed = target / "result.json"
-            if not committed.is_file():
-                if not target.is_dir():
-                    raise  # nobody was first: the disk is full, or the folder may not be written
-                # A hand has deleted the result there, most likely a damaged one.
+            if not target.is_dir():
+                raise  # nobody was first: the disk is full, or the folder may not be written
+            if not self._is_whole(item_id):
                 target.rename(self._put_away(item_id))
                 scratch.rename(target)
                 return True
             # A network file system may report a failure after it has renamed.
-            return committed.read_bytes() == text
+            return (target / "result.json").read_bytes() == text
         sync(target.parent)
         for _, path in self.checkpoints().get(item_id, ()):
             path.unlink(missing_ok=True)
         return True
 
+    def _is_whole(self, item_id: str) -> bool:
+        """Whether an item is committed; not where its result is damaged, or a hand has deleted it."""
+        try:
+            return self.result(item_id) is not None
+        except Damaged:
+            return False
+
     def beats(self) -> dict[str, str]:
         """The last words of whoever holds an item that is not done yet, by item id; "" before the first word."""
-        try:
-            leased = sorted(entry.name for entry in os.scandir(self.root / "leases") if is_id(entry.name))
-        except FileNotFoundError:
-            return {}
+        leased = filter(is_id, names_in(self.root / "leases"))
         attempts = {name: self.attempts(name)[-1:] for name in leased if self.result(name) is None}
         return {
             name: last_progress(attempt)
@@ -240,11 +259,8 @@ class RunFolder:
 
     def attempts(self, item_id: str) -> list[Path]:
         """The folders of all leases on an item, the oldest first."""
-        try:
-            attempts = [entry for entry in self.attempts_of(item_id).iterdir() if entry.name.isdigit()]
-        except FileNotFoundError:
-            return []
-        return sorted(attempts, key=lambda entry: int(entry.name))
+        leases = self.attempts_of(item_id)
+        return [leases / name for name in sorted(filter(str.isdigit, names_in(leases)), key=int)]
 
     def status(self, plan: Plan, *, lost: Collection[str] = ()) -> ItemCounts:
         """How many items of the plan are done, running, waiting, failed, or skipped since they need a failed one.
@@ -273,12 +289,16 @@ class RunFolder:
         _, failed = self.settled()
         chosen = failed if item_ids is None else failed & item_ids
         for item_id in sorted(chosen):
-            away = self._put_away(item_id)
-            # The leases go first: were they left, a kill between the two would leave an item with its attempts used up.
-            if self.attempts_of(item_id).exists():
-                self.attempts_of(item_id).rename(away.with_name(away.name + ".leases"))
-            self.done(item_id).rename(away)
+            self.withdraw(item_id)
         return len(chosen)
+
+    def withdraw(self, item_id: str) -> None:
+        """Put an item away, with its leases."""
+        away = self._put_away(item_id)
+        # The leases go first: were they left, a kill between the two would leave an item with its attempts used up.
+        if self.attempts_of(item_id).exists():
+            self.attempts_of(item_id).rename(away.with_name(away.name + ".leases"))
+        self.done(item_id).rename(away)
 
 
 def last_progress(attempt: Path) -> str:

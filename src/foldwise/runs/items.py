@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from foldwise.study.configurations import identity
 from foldwise.study.own_code import with_code
+from foldwise.study.training import Training
 from foldwise.text import count
 
 # What a settings dictionary carries for people and tables, and no task computes with.
 LABELS = ("configuration",)
+TRAININGS = {"training", "encoder"}  # settings that are a training, or a part of one
 FIT_VERSION = 4
 
 # Seconds for the filters of a million pixels, and to learn from the usual pixels of one channel; measured on one core.
@@ -97,26 +100,22 @@ class Kind:
     runs_alone: bool = False
 
 
-def make_item(
-    kind: str,
-    settings: dict[str, Any],
-    *,
-    needs: Sequence[str] = (),
-    title: str,
-    identity: Mapping[str, Any] | None = None,
-) -> Item:
-    """An item with its id.
+def make_item(kind: str, settings: dict[str, Any], *, needs: Sequence[str] = (), title: str) -> Item:
+    """An item with its id."""
+    return Item(item_id(kind, settings, needs, KINDS[kind].version), kind, tuple(needs), title, settings)
 
-    Args:
-        identity: settings that count in another form for the id, such as a weights file by its content.
-    """
-    digest = item_id(kind, settings | dict(identity or {}), needs, KINDS[kind].version)
-    return Item(digest, kind, tuple(needs), title, settings)
+
+def is_itself(item: Item) -> bool:
+    """Whether the id of an item is that of its settings, and of the weights file and the own code they name, as these are now."""
+    return item.id == item_id(item.kind, item.settings, item.needs, KINDS[item.kind].version)
 
 
 def item_id(kind: str, settings: Mapping[str, Any], needs: Sequence[str], version: int) -> str:
-    """The kind and 16 hex digits of all that can change the result of an item, the code of a user's own among it."""
+    """The kind and 16 hex digits of all that can change the result of an item; files and own code count by their content."""
     counted = with_code({key: value for key, value in settings.items() if key not in LABELS})
+    for key in TRAININGS & counted.keys():
+        own = identity(Training.model_validate(settings[key]))
+        counted[key] = {name: own[name] for name in settings[key]}
     # The key is called step for the sake of run folders that are there: another name would change every id.
     whole = {"kind": kind, "settings": counted, "needs": list(needs), "step": version}
     canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -20,12 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from foldwise.errors import RunError
 from foldwise.foreign import is_id
 from foldwise.processes import here, started, text_of
-from foldwise.runs.folder import RunFolder, last_progress, read_json, write_json, written_whole
+from foldwise.runs.folder import RunFolder, last_progress, write_json, written_whole
 from foldwise.runs.items import failure, label
 from foldwise.runs.plan import Plan
 from foldwise.runs.slurm_queue import job_here
+from foldwise.sealed import read_json
 from foldwise.storage import is_abandoned
 
 LEASE_S = 180.0  # network file systems may hide a change for a minute
@@ -213,12 +215,11 @@ def _give_up(folder: RunFolder, item_id: str, deaths: list[Path]) -> None:
 
 
 def owner_of(attempt: Path) -> dict[str, Any] | None:
-    """Who has, or had, an attempt: machine, process, and job; None where its record is gone."""
-    path = attempt / "owner.json"
-    if not path.is_file():
-        return None
-    owner: dict[str, Any] = read_json(path)
-    return owner
+    """Who has, or had, an attempt: machine, process, and job; None where that cannot be read: then the lease runs out by its silence."""
+    with suppress(RunError):
+        owner: dict[str, Any] = read_json(attempt / "owner.json")
+        return owner
+    return None
 
 
 def items_in_progress(folder: RunFolder, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -243,8 +244,8 @@ def clean_up(folder: RunFolder) -> None:
     """Delete what is left of attempts at items that are settled, and half-written files of the dead."""
     root, leases = folder.root, folder.root / "leases"
     scratch = [(left, left.name.rpartition(".")[0]) for left in (root / "scratch").glob("*.*")]
-    never_taken = [(left, left.parent.name) for left in leases.glob("*/.*")]
-    half_beaten = [(left, left.parent.parent.name) for left in leases.glob("*/*/.*")]
+    never_taken = [(left, left.parent.name) for left in leases.glob("*/.[0-9]*.*")]
+    half_beaten = [(left, left.parent.parent.name) for left in leases.glob("*/*/.beat.*")]
     for left, item_id in (*scratch, *never_taken, *half_beaten):
         # Hidden ones are files that somebody is writing, or was, and may be anybody's own.
         if is_id(item_id) and folder.result(item_id) is not None:

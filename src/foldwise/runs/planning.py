@@ -14,7 +14,7 @@ from foldwise.metrics.table import find_metric
 from foldwise.runs.items import Item, make_item
 from foldwise.runs.landscapes import landscapes
 from foldwise.runs.plan import Plan
-from foldwise.study.configurations import Configuration, identity
+from foldwise.study.configurations import Configuration
 from foldwise.study.spec import Study
 from foldwise.study.training import NO_PRETRAINING, Augment, Choice, Task, Training
 
@@ -94,7 +94,6 @@ def _fit(
         settings,
         needs=[item.id for item in needed],
         title=f"{row.name} · {_fold_name(study, *split[:2])}",
-        identity={"training": identity(row.training)},
     )
 
 
@@ -138,11 +137,10 @@ def _features(study: Study, row: Configuration, *, packed: str) -> Item:
         "threads": study.threads,
         "seed": _encoder_seed(study, training),
     }
-    own = {key: identity(training)[key] for key in encoder}
     title = f"features of {training.model}" + (
         f" ({row.levels['weights']})" if "weights" in row.levels else ""
     )
-    return make_item("features", settings, title=title, identity={"encoder": own})
+    return make_item("features", settings, title=title)
 
 
 def _pretraining(study: Study, row: Configuration, *, packed: str, split: tuple[int, int, str]) -> Item:
@@ -150,7 +148,7 @@ def _pretraining(study: Study, row: Configuration, *, packed: str, split: tuple[
     training = pretraining(row.training)
     settings = _of_fold(study, packed, split) | {"training": training.model_dump(mode="json")}
     title = f"pretraining of {training.model} by {training.pretrain} · {_fold_name(study, *split[:2])}"
-    return make_item("pretrain", settings, title=title, identity={"training": identity(training)})
+    return make_item("pretrain", settings, title=title)
 
 
 def pretraining(training: Training) -> Training:
@@ -236,9 +234,8 @@ def _aa_test(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
                 digest = sha256(f"{fit.settings['seed']}/again {copy}".encode()).digest()
                 seed = int.from_bytes(digest[:4], "big") % 2**31
                 settings = fit.settings | {"seed": seed, "copy": copy}
-                about = {"training": identity(Training.model_validate(fit.settings["training"]))}
                 title = f"again {copy}: {fit.title}"
-                yield make_item("aa_test", settings, needs=fit.needs, title=title, identity=about)
+                yield make_item("aa_test", settings, needs=fit.needs, title=title)
 
 
 def _fold_of(fit: Item) -> str:

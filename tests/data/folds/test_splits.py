@@ -385,7 +385,7 @@ def test_a_damaged_file_is_refused(tmp_path, text, reason):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(RunError, match="the folds of the run are not there"):
+    with pytest.raises(RunError, match="the file is gone"):
         read_splits(tmp_path / "splits.csv")
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import zlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -15,10 +14,13 @@ from foldwise.data.cache.measures import Measure as Measure
 from foldwise.data.cache.measures import as_measure
 from foldwise.errors import RunError, SpecError
 from foldwise.foreign import checked_id
+from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_array, read_json, read_record
 from foldwise.storage import cache_root
 from foldwise.study.training import Task
 
 PACK_VERSION = 2  # raised when the same files would be packed differently
+INDEX, IMAGES, TARGETS = "index.json", "images.bin", "targets.bin"
+SUMS = "sums.npy"  # (2, n) CRC-32 of every image and of every mask, 0 where there is none
 
 
 def open_packed(digest: str) -> Packed:
@@ -45,36 +47,36 @@ class Packed:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.digest = folder, folder.name
-        try:
-            index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-            self.shapes: np.ndarray = np.load(folder / "shapes.npy", allow_pickle=False)
-            self.labels: np.ndarray = np.load(folder / "labels.npy", allow_pickle=False)
+        if not (folder / INDEX).is_file():
+            problem = f"the packed images {self.digest} are not in the cache"
+            cure = "Run foldwise check STUDY: it packs them again. (FOLDWISE_CACHE must be the same as then.)"
+            raise Damaged(problem, where=str(folder / INDEX), cure=cure)
+        index, seals = read_record(folder / INDEX)
+        check_sizes(folder / INDEX, seals)
+        with decoding(folder / INDEX):
+            if index["version"] != PACK_VERSION or not seals:
+                raise ValueError("written by another version")
+            self.shapes: np.ndarray = read_array(folder / "shapes.npy")
+            self.labels: np.ndarray = read_array(folder / "labels.npy")
+            self._sums: np.ndarray = read_array(folder / SUMS)
+            self._compared = np.zeros(self._sums.shape, bool)
             self.task: Task = index["task"]
             self.classes: tuple[str, ...] = tuple(index["classes"])
             self.num_channels: int = index["channels"]
             self.dtype = np.dtype(index["dtype"])
             areas = self.shapes.prod(1)
             self._starts = np.concatenate([[0], np.cumsum(areas)])
-            self._images = self._mapped("images.bin", self.dtype, self.num_channels * int(areas.sum()))
+            self._images = self._mapped(IMAGES, self.dtype, self.num_channels * int(areas.sum()))
             segmented = self.task.endswith("segmentation")
-            self._targets = (
-                self._mapped("targets.bin", np.dtype(np.uint8), int(areas.sum())) if segmented else None
-            )
-            if index["version"] != PACK_VERSION or not (folder / "measures.json").is_file():
-                raise ValueError("written by another version")
-        except FileNotFoundError:
-            problem = f"the packed images {self.digest} are not in the cache"
-            cure = "Run foldwise check STUDY: it packs them again. (FOLDWISE_CACHE must be the same as then.)"
-            raise RunError(problem, where=str(folder.parent), cure=cure) from None
-        except (OSError, ValueError, KeyError) as error:
-            cure = "Run foldwise check STUDY: it packs them again."
-            raise RunError(f"the packed images are damaged ({error})", where=str(folder), cure=cure) from None
+            self._targets = self._mapped(TARGETS, np.dtype(np.uint8), int(areas.sum())) if segmented else None
 
     def _mapped(self, name: str, dtype: np.dtype, count: int) -> np.ndarray:
         path = self.folder / name
-        # A full disk or a cut copy shows in the length; the digest of all bytes would cost reading them at every start.
+        # A full disk or a cut copy shows in the length. The bytes of each image are compared when it is first read: all
+        # of them would cost reading them at every start.
         if path.stat().st_size != count * dtype.itemsize:
-            raise ValueError(f"{name} has {path.stat().st_size} bytes, not {count * dtype.itemsize}")
+            size = f"it has {path.stat().st_size} bytes, not {count * dtype.itemsize}"
+            raise damaged(path, f"the file is damaged: {size}")
         return np.memmap(path, dtype=dtype, mode="r", shape=(count,))
 
     def __len__(self) -> int:
@@ -91,20 +93,35 @@ class Packed:
         """Image `index` as (C, H, W), a read-only view of the file."""
         height, width = self.shapes[index]
         start, stop = self._starts[index] * self.num_channels, self._starts[index + 1] * self.num_channels
-        return self._images[start:stop].reshape(self.num_channels, height, width)
+        values = self._intact(IMAGES, index, self._images[start:stop])
+        return values.reshape(self.num_channels, height, width)
 
     def target(self, index: int) -> np.ndarray:
         """The class map (H, W) uint8 of image `index`, 255 where pixels do not count; segmentation only."""
         if self._targets is None:
             raise RunError(f"a {self.task} set has no masks", where=str(self.folder))
         height, width = self.shapes[index]
-        return self._targets[self._starts[index] : self._starts[index + 1]].reshape(height, width)
+        values = self._targets[self._starts[index] : self._starts[index + 1]]
+        return self._intact(TARGETS, index, values).reshape(height, width)
+
+    def _intact(self, name: str, index: int, values: np.ndarray) -> np.ndarray:
+        """`values`, which are those that were packed; compared once, when they come from the disk anyway.
+
+        Raises:
+            Damaged: they are others.
+        """
+        row = (IMAGES, TARGETS).index(name)
+        if not self._compared[row, index]:
+            if zlib.crc32(values.data) != self._sums[row, index]:
+                what = f"the file is damaged: its image {index} is not what was decoded"
+                raise damaged(self.folder / name, what)
+            self._compared[row, index] = True
+        return values
 
     @cached_property
     def measures(self) -> list[Measure]:
         """What was measured on every image, in order."""
-        saved: list[dict[str, Any]] = json.loads((self.folder / "measures.json").read_text(encoding="utf-8"))
-        return [as_measure(record) for record in saved]
+        return [as_measure(record) for record in read_json(self.folder / "measures.json")]
 
     def channel_stats(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (C,) float32 over all pixels of the images at `indices`."""

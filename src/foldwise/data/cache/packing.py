@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -13,12 +14,22 @@ import numpy as np
 
 from foldwise.data.cache.decoding import read_image, read_mask, sized_image, sized_target
 from foldwise.data.cache.measures import Measure, measure_image
-from foldwise.data.cache.packed import PACK_VERSION, Packed, open_packed, packed_folder
+from foldwise.data.cache.packed import (
+    IMAGES,
+    INDEX,
+    PACK_VERSION,
+    SUMS,
+    TARGETS,
+    Packed,
+    open_packed,
+    packed_folder,
+)
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.formats.formats import open_stack
 from foldwise.data.formats.reading import NUM_DECODERS, channel_files, split_slice
 from foldwise.errors import DataError, RunError, SpecError
-from foldwise.storage import folder_cached, remove_damaged
+from foldwise.sealed import Damaged, seal, verified
+from foldwise.storage import cache_root, folder_cached, remove_damaged
 from foldwise.study.spec import IGNORE, DataSpec
 from foldwise.text import some
 
@@ -64,6 +75,29 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
+def remove_pack(damage: Damaged) -> bool:
+    """Remove the packed data set of which a file is damaged, so that it is decoded anew; False where the file is of none."""
+    folder = Path(str(damage.where)).parent
+    if folder.parent != cache_root() / "packed":
+        return False
+    remove_damaged(folder, whole=_is_intact)
+    return True
+
+
+def _is_intact(folder: Path) -> bool:
+    """Whether every image, every mask and what was measured on them are what was decoded."""
+    try:
+        packed = Packed(folder)
+        verified(folder / "measures.json")
+        for index in range(len(packed)):
+            packed.image(index)
+            if packed.task.endswith("segmentation"):
+                packed.target(index)
+    except RunError:
+        return False
+    return True
+
+
 def _write_pack(
     folder: Path,
     dataset: Dataset,
@@ -72,11 +106,12 @@ def _write_pack(
     files: dict[str, str],
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Write images.bin, targets.bin, shapes.npy, labels.npy, measures.json and index.json to a folder."""
+    """Write images.bin, targets.bin, sums.npy, shapes.npy, labels.npy, measures.json and index.json to a folder."""
     measures: list[Measure] = []
+    sums: list[tuple[int, int]] = []
     kinds: dict[tuple[int, str], list[str]] = {}
     errors: list[DataError] = []
-    with (folder / "images.bin").open("wb") as images, (folder / "targets.bin").open("wb") as targets:
+    with (folder / IMAGES).open("wb") as images, (folder / TARGETS).open("wb") as targets:
         for done, (case, loaded) in enumerate(_load_all(dataset, data, files), 1):
             if progress is not None:
                 progress(done, len(dataset.cases))
@@ -87,13 +122,15 @@ def _write_pack(
             measures.append(loaded.measure)
             # After a first problem decoding goes on, to name all problems at once, but nothing more is worth writing.
             if not errors and len(kinds) == 1:
-                images.write(loaded.image_CHW.tobytes())
-                if loaded.target_HW is not None:
-                    targets.write(loaded.target_HW.tobytes())
+                target = b"" if loaded.target_HW is None else loaded.target_HW.tobytes()
+                images.write(image := loaded.image_CHW.tobytes())
+                targets.write(target)
+                sums.append((zlib.crc32(image), zlib.crc32(target)))
     errors += _mixed_kinds(kinds, data)
     if errors:
         raise DataError.together(errors)
     _check_sizes(dataset, data, measures)
+    np.save(folder / SUMS, np.array(sums, np.uint32).T)
     (num_channels, dtype) = next(iter(kinds))
     _write_index(folder, dataset, measures, num_channels=num_channels, dtype=dtype)
 
@@ -193,7 +230,9 @@ def _write_index(
         "channels": num_channels,
         "dtype": dtype,
     }
-    (folder / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+    seal(
+        folder / INDEX, index, (folder / name for name in (SUMS, "shapes.npy", "labels.npy", "measures.json"))
+    )
 
 
 def label_array(dataset: Dataset) -> np.ndarray:

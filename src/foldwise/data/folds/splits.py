@@ -24,7 +24,8 @@ from foldwise.data.folds.strata import (
     make_strata,
     rare_classes,
 )
-from foldwise.errors import DataError, RunError
+from foldwise.errors import DataError
+from foldwise.sealed import decoding, verified
 from foldwise.storage import written_whole
 from foldwise.study.spec import Validation
 
@@ -281,18 +282,12 @@ def write_splits(path: Path, splits: Iterable[Split], dataset: Dataset) -> None:
 
 def read_splits(path: Path) -> tuple[Split, ...]:
     """What `write_splits` wrote; RunError where the file is not there or is damaged."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = TableReader(file)
+    with decoding(path), verified(path).open(newline="", encoding="utf-8") as file:
+        header, *rows = TableReader(file)
         table = np.array(rows, dtype=str).reshape(len(rows), len(header))
         if [int(number) for number in table[:, 0]] != list(range(len(rows))):
             raise ValueError("its cases are not in order")
         return tuple(_column(name, table[:, 2 + k]) for k, name in enumerate(header[2:]))
-    except FileNotFoundError:
-        problem, cure = "the folds of the run are not there", "Run the study again."
-    except (ValueError, IndexError) as error:
-        problem, cure = f"the folds are damaged ({error})", "Delete it and run again."
-    raise RunError(problem, where=str(path), cure=cure)
 
 
 def _column(name: str, cells: np.ndarray) -> Split:

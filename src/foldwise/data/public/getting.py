@@ -17,7 +17,8 @@ from foldwise.data.public.archives import unpack
 from foldwise.data.public.catalogue import SOURCES, ByHand, Cutouts, Kaggle, Source, Web
 from foldwise.data.public.conversions import Progress, find_root, silent
 from foldwise.errors import DataError, MissingExtra, RunError, SpecError, choose
-from foldwise.storage import cache_root, folder_replaced, read_json, whole_path, write_json
+from foldwise.sealed import read_json
+from foldwise.storage import cache_root, folder_replaced, whole_path, write_json
 from foldwise.study.spec import DataSpec, Study, Validation
 from foldwise.study.yaml_places import parse
 from foldwise.text import some

@@ -13,7 +13,7 @@ from rich.status import Status
 
 from foldwise.errors import SpecError
 from foldwise.interface.terminal import Device, RunPath, TrustCode, console
-from foldwise.storage import read_json
+from foldwise.sealed import read_json
 from foldwise.text import count, duration
 
 if TYPE_CHECKING:

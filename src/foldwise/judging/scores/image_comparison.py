@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldwise.judging.curves import MAX_COMPARED, ComparedImage, Disagreement, ImageComparison
-from foldwise.judging.scores.rows import Rows, read_arrays
+from foldwise.judging.scores.rows import Rows
 from foldwise.judging.verdict import Verdict
 from foldwise.metrics.outputs import Bools, Floats
+from foldwise.sealed import read_arrays
 
 MIN_CONFIGURATIONS = 2  # that have to have seen an image
 MAX_HARDEST = 50

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from foldwise import csv_cells
 from foldwise.data.folds.splits import Split, cases_tested, read_splits, unscored_classes
 from foldwise.errors import RunError
 from foldwise.judging.scores.thresholds import (
@@ -25,6 +24,7 @@ from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.runs.auxiliary import AuxiliaryItem, read_auxiliary
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.plan import Plan
+from foldwise.sealed import read_arrays, read_table
 from foldwise.study.configurations import Configuration
 
 CLASSIFICATION_KEYS = ("probabilities",)
@@ -214,8 +214,7 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
             )
     audit = read_json(folder.audit)
     task, classes = str(audit["task"]), tuple(audit["classes"])
-    with folder.cases.open(newline="", encoding="utf-8") as file:
-        cases = csv_cells.read_rows(file)
+    cases = read_table(folder.cases)
     groups, splits = tuple(case["group"] for case in cases), read_splits(folder.splits)
     return Rows(
         task=task,
@@ -286,15 +285,3 @@ def _joined(fits: Sequence[PlannedFit], rows: Rows) -> Outputs:
     unranked = tuple(k for k, number in enumerate(rows.num_having) if number < MIN_POSITIVES)
     outputs = Outputs(rows.family, case[order], fold[order].astype(np.int64), **whole)
     return replace(outputs, unscored=rows.unscored, unranked=unranked)
-
-
-def read_arrays(path: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """These arrays of a scores file; RunError where it is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in keys}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        cure = "Delete this folder under done/ and run the study again; the fit is repeated with the same numbers."
-        raise RunError(
-            "the scores cannot be read: the file is damaged", where=str(path), cure=cure
-        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,13 +14,14 @@ from scipy.stats import binom
 from foldwise.data.cache.packed import Packed, open_packed
 from foldwise.errors import RunError, SpecError
 from foldwise.judging.judgement import Judgement
-from foldwise.judging.scores.rows import BoundaryScores, Rows, read_arrays
+from foldwise.judging.scores.rows import BoundaryScores, Rows
 from foldwise.judging.statistics.intervals import NO_INTERVAL, Interval
 from foldwise.judging.verdict_sections import BoundaryDistances, BoundarySection, ClassDistance
 from foldwise.metrics.boundary import VERSION, of_image
 from foldwise.metrics.outputs import Floats, Outputs, counts
 from foldwise.metrics.table import choose_metric
 from foldwise.runs.folder import RunFolder, written_whole
+from foldwise.sealed import read_arrays
 from foldwise.study.spec import Judging, Study
 
 SCORES = ("nsd", "hd95")
@@ -67,11 +69,8 @@ def _scores_of(
     packed: Callable[[], Packed], path: Path, done: Path, tolerance: float
 ) -> Mapping[str, Floats]:
     """The scores of one fit, from the file where they are kept; else computed and kept."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in SCORES}
-    except (OSError, ValueError, KeyError, EOFError):
-        pass  # not there yet, or damaged: it is made from what is
+    with suppress(RunError):  # not there yet, or damaged: it is made from what is
+        return read_arrays(path, SCORES)
     scores = score_masks(packed(), done, tolerance_px=tolerance)
     path.parent.mkdir(exist_ok=True)
     with written_whole(path) as scratch, scratch.open("wb") as file:

@@ -31,6 +31,7 @@ from foldwise.judging.verdict_configurations import (
 from foldwise.metrics.confusion import pooled_confusion
 from foldwise.metrics.outputs import Floats, Ints
 from foldwise.metrics.ratios import divided
+from foldwise.sealed import Arrays
 from foldwise.study.configurations import Configuration
 
 STORED = {"train": "train_confusion", "validation": "validation_confusion"}  # in scores.npz
@@ -215,7 +216,7 @@ def scores_by_split(rows: Rows, configuration: str) -> ScoresBySplit | None:
 def _counts(rows: Rows, fit: PlannedFit) -> dict[str, Ints] | None:
     """(K, K), of several labels (K, 2, 2), counts of each part by truth and prediction."""
     outputs = rows.fold_outputs(fit)
-    with np.load(fit.path / "scores.npz", allow_pickle=False) as arrays:
+    with Arrays(fit.path / "scores.npz") as arrays:
         if "train_confusion" not in arrays or len(arrays["train_confusion"]) != len(rows.classes):
             return None
         counts = {split: np.asarray(arrays[key], dtype=np.int64) for split, key in STORED.items()}

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.csv_cells import read_rows
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import (
     CLASSIFICATION_KEYS,
     SEGMENTATION_KEYS,
     PlannedFit,
     Rows,
-    read_arrays,
     truth_of,
 )
 from foldwise.judging.scores.scoring import Scored, score, table_of
@@ -31,6 +29,7 @@ from foldwise.metrics.outputs import Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.metrics.table import Metric
 from foldwise.runs.folder import RunFolder, read_json
+from foldwise.sealed import read_arrays, read_table
 from foldwise.text import count
 
 
@@ -77,8 +76,7 @@ class _External:
 
     @classmethod
     def of(cls, folder: RunFolder, rows: Rows) -> _External:
-        with (folder.external / "cases.csv").open(newline="", encoding="utf-8") as file:
-            cases = read_rows(file)
+        cases = read_table(folder.external / "cases.csv")
         truth = None if rows.family == "segmentation" else truth_of(cases, len(rows.classes))
         units = Units.from_groups([case["group"] for case in cases])
         return cls(tuple(case["name"] for case in cases), units, truth)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from foldwise.judging.judgement import Judgement
-from foldwise.judging.scores.rows import Rows, read_arrays
+from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import over_repeats
 from foldwise.judging.verdict_configurations import (
     Condition,
@@ -26,6 +26,7 @@ from foldwise.metrics.influence import unit_scores
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import METRICS, Metric, choose_metric
 from foldwise.runs.auxiliary import AuxiliaryItem
+from foldwise.sealed import read_arrays
 from foldwise.study.spec import Robustness
 
 # Beside the metric that decides: accuracy, sensitivity, specificity and AUROC, as every kind of task has them.

@@ -15,7 +15,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -25,7 +24,7 @@ from foldwise.foreign import checked_file
 from foldwise.learning.checkpoints.winner import MODEL, SCHEMA, THRESHOLD
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape, Network
-from foldwise.storage import read_json
+from foldwise.sealed import decoding, read_array, read_json, verified
 from foldwise.study.spec import AS_SHOWN, Decoding
 from foldwise.study.training import Task, Training
 
@@ -84,10 +83,12 @@ def write_model(folder: Path, model: SavedModel) -> None:
 
 def read_model(folder: Path) -> SavedModel:
     """What `write_model` wrote; RunError where there is nothing."""
-    try:
-        return SavedModel.model_validate(json.loads((folder / MODEL).read_text(encoding="utf-8")))
-    except OSError:
-        raise RunError(f"{folder} holds no trained model", cure="Name a finished fit or a winner.") from None
+    path = folder / MODEL
+    if not path.is_file():
+        raise RunError(f"{folder} holds no trained model", cure="Name a finished fit or a winner.")
+    record = read_json(path)
+    with decoding(path):
+        return SavedModel.model_validate(record)
 
 
 def write_weights(path: Path, network: nn.Module, *, prefix: str = "") -> None:
@@ -103,10 +104,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file; RunError where it is not there or damaged."""
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"the weights cannot be read ({error})", where=str(path)) from None
+    with decoding(path):
+        return load_file(verified(path))
 
 
 def versions() -> dict[str, str]:
@@ -152,12 +151,7 @@ class Encoder:
     @property
     def features_NF(self) -> np.ndarray:
         """The features of every case."""
-        try:
-            loaded: np.ndarray = np.load(self.folder / FEATURES, allow_pickle=False)
-        except OSError as error:
-            what = f"the features of a frozen encoder are not there ({error})"
-            raise RunError(what, cure="Call run again.") from None
-        return loaded
+        return read_array(self.folder / FEATURES)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -228,27 +222,25 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
     Raises:
         RunError: the folder holds no winner, or its files do not fit together.
     """
-    try:
-        record = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+    path = folder / MODEL
+    if not path.is_file():
+        what = f"{folder} holds no winner"
+        raise RunError(what, cure="Finish the run, then: foldwise report RUN")
+    record = read_json(path)
+    with decoding(path):
         if record["schema"] != SCHEMA:
             raise RunError(f"the winner was written in form {record['schema']}, this foldwise reads {SCHEMA}")
         members = tuple(_load(folder, member, device) for member in record["members"])
-    except OSError:
-        what = f"{folder} holds no winner"
-        raise RunError(what, cure="Finish the run, then: foldwise report RUN") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"the winner cannot be read ({error})", where=str(folder / MODEL)) from None
-    thresholds = _thresholds(record["thresholds"], members[0].model)
-    channels, sizes = tuple(record.get("channels", ())), record.get("sizes_px")
-    return Winner(
-        members,
-        thresholds,
-        channels,
-        record.get("temperature"),
-        record.get("caution"),
-        sizes and ((sizes[0][0], sizes[0][1]), (sizes[1][0], sizes[1][1])),
-        Decoding.model_validate(record.get("decoding") or {}),
-    )
+        sizes = record.get("sizes_px")
+        return Winner(
+            members,
+            _thresholds(record["thresholds"], members[0].model),
+            tuple(record.get("channels", ())),
+            record.get("temperature"),
+            record.get("caution"),
+            sizes and ((sizes[0][0], sizes[0][1]), (sizes[1][0], sizes[1][1])),
+            Decoding.model_validate(record.get("decoding") or {}),
+        )
 
 
 def _thresholds(thresholds: dict[str, Any] | None, model: SavedModel) -> np.ndarray:

@@ -5,7 +5,6 @@ Importing this needs no torch, since a report makes both.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from foldwise.errors import RunError, need
 from foldwise.foreign import checked_id
+from foldwise.sealed import read_json, seal, verified
 from foldwise.storage import folder_replaced
 
 if TYPE_CHECKING:  # only a type here
@@ -86,19 +86,19 @@ def make_winner(done: list[Path], out: Path, *, decision: Decision = Decision(),
     with folder_replaced(out) as scratch:
         members = [_copy(folder, number, scratch) for number, folder in enumerate(fits)]
         record = {"schema": SCHEMA, **asdict(decision), **asdict(seen), "members": members}
-        (scratch / MODEL).write_text(json.dumps(record, indent=1), encoding="utf-8")
+        seal(scratch / MODEL, record, list(scratch.iterdir()))
     return out
 
 
 def _copy(fit: Path, number: int, scratch: Path) -> dict[str, Any]:
     """One member: its weights copied, an encoder that fits share only once; its record."""
-    model = json.loads((fit / MODEL).read_text(encoding="utf-8"))
+    model = read_json(fit / MODEL)
     files = [f"member-{number}.safetensors"]
-    shutil.copyfile(fit / WEIGHTS, scratch / files[0])
+    shutil.copyfile(verified(fit / WEIGHTS), scratch / files[0])
     if model["encoder_from"] is not None:
         shared = f"{checked_id(model['encoder_from'], 'encoder', where=str(fit / MODEL))}.safetensors"
         if not (scratch / shared).exists():
-            shutil.copyfile(fit.parent / model["encoder_from"] / ENCODER, scratch / shared)
+            shutil.copyfile(verified(fit.parent / model["encoder_from"] / ENCODER), scratch / shared)
         files.append(shared)
     return {"fit": fit.name, "weights": files, "model": model}
 

@@ -19,6 +19,7 @@ from foldwise.reporting.drawing.pictures import (
 )
 from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.wording import percent, score
+from foldwise.sealed import Arrays
 
 EACH = 3  # images of a kind for the winner
 SIDE_BY_SIDE = 24  # configurations
@@ -164,7 +165,7 @@ def _mask(data: ReportData, configuration: str, case: int) -> NDArray[np.uint8] 
     path = data.predictions.get(configuration, {}).get(case)
     if path is None:
         return None
-    with np.load(path, allow_pickle=False) as masks:
+    with Arrays(path) as masks:
         return np.asarray(masks[str(case)], dtype=np.uint8) if str(case) in masks else None
 
 

@@ -14,6 +14,7 @@ from foldwise.reporting.drawing.pictures import data_uri, displayed, mask_pictur
 from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.sections.images.gallery import legend, truth_of
 from foldwise.reporting.wording import percent, score
+from foldwise.sealed import Arrays
 from foldwise.study.spec import IGNORE
 
 EACH = 6  # images of a kind
@@ -131,7 +132,7 @@ def _wrong(data: ReportData, case: int, ids: Sequence[str], truth: NDArray[np.ui
     for configuration in ids:
         path = data.predictions.get(configuration, {}).get(case)
         if path is not None:
-            with np.load(path, allow_pickle=False) as arrays:
+            with Arrays(path) as arrays:
                 masks.append(arrays[str(case)] != truth)
     # What counts for nobody is neither right nor wrong, and is drawn grey.
     return np.where(truth == IGNORE, np.nan, np.mean(masks, axis=0)) if masks else None

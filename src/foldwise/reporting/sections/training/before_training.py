@@ -25,6 +25,7 @@ from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.reporting.wording import score
 from foldwise.runs.auxiliary import AuxiliaryItem
 from foldwise.runs.planning import augmentation_name
+from foldwise.sealed import Arrays
 from foldwise.study.spec import IGNORE
 from foldwise.study.training import Augment, Choice
 from foldwise.text import some
@@ -76,7 +77,7 @@ def _pictures(path: Path) -> list[dict[str, str]]:
     """Data URIs and words; none where the fold has no pictures."""
     if not path.exists():
         return []
-    with np.load(path, allow_pickle=False) as stored:
+    with Arrays(path) as stored:
         parts = [stored[name] for name in PICTURES]
     # Side by side, so that all three are stretched alike.
     together = displayed(np.concatenate(parts, axis=2))
@@ -103,7 +104,7 @@ def augmentation_section(data: ReportData) -> dict[str, Any] | None:
 
 def _augmented(data: ReportData, item: AuxiliaryItem) -> dict[str, Any]:
     augment, crop_px = item.settings["augment"], item.settings["crop_px"]
-    with np.load(item.path / "preview.npz", allow_pickle=False) as arrays:
+    with Arrays(item.path / "preview.npz") as arrays:
         rows = [
             _row(data, int(case), arrays[f"draws_{row}"], arrays[f"masks_{row}"])
             for row, case in enumerate(arrays["case"])

@@ -17,6 +17,7 @@ from foldwise.reporting.drawing.series import HUES, Series, epoch_panel, span_of
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.looks import MAX_LOOKS, Look, read_looks
 from foldwise.reporting.wording import amount, count, percent, shown
+from foldwise.sealed import Arrays
 from foldwise.study.training import Training
 
 MAX_DRAWN = 6  # layers
@@ -226,7 +227,7 @@ def _shares(path: Path, part: str, count: int, reach: float) -> NDArray[np.float
     """The share of the weights of a fit in each of equally wide bins from -`reach` to `reach`."""
     # An odd number of bins: one of them lies around 0, where most weights are.
     bins = int(min(MAX_BINS, max(MIN_BINS, count**0.5))) // 2 * 2 + 1
-    with np.load(path, allow_pickle=False) as arrays:
+    with Arrays(path) as arrays:
         below = np.interp(np.linspace(-reach, reach, bins + 1), arrays[part], arrays["levels"])
     return np.asarray(np.diff(below))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from markupsafe import Markup
@@ -19,6 +18,7 @@ from foldwise.reporting.drawing.svg import Scale, drawing, element, text
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import fit_name, percent
 from foldwise.runs.auxiliary import AuxiliaryItem
+from foldwise.sealed import read_arrays
 
 MAX_LOOKS = 4  # with layers, and with activation maps; those of more would make the page heavy
 Arrays = Mapping[str, NDArray[Any]]
@@ -73,14 +73,11 @@ def done_looks(data: ReportData) -> list[AuxiliaryItem]:
 
 
 def read_look(item: AuxiliaryItem, file: str, name: str) -> Look | None:
-    """The arrays of one file of a look; None where that is gone or damaged."""
-    try:
-        with np.load(item.path / file, allow_pickle=False) as stored:
-            arrays = dict(stored)
-    # The report stands without a look; that a file is damaged is no reason to have none.
-    except (OSError, ValueError, BadZipFile):
+    """The arrays of one file of a look; None where it left no such file."""
+    path = item.path / file
+    if not path.exists():
         return None
-    return Look(name, str(item.result["configuration"]), item.result, arrays)
+    return Look(name, str(item.result["configuration"]), item.result, read_arrays(path))
 
 
 def read_looks(data: ReportData, file: str) -> list[Look]:

@@ -15,6 +15,7 @@ from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.epochs import Fit, loss_name, trained_fits
 from foldwise.reporting.wording import number
+from foldwise.sealed import Arrays
 
 LOG_BEYOND = 20.0  # times the lowest loss, before the axis of the losses is logarithmic
 # Times the lowest loss, where the axis ends: a fit that ran away would flatten all the others.
@@ -124,7 +125,7 @@ def _written_curve(path: Path) -> Curve | None:
     """``p``, ``loss`` and ``slope`` of a fit; None where its loss has no curve."""
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
+    with Arrays(path) as arrays:
         return dict(arrays)
 
 

@@ -29,6 +29,7 @@ from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import legend
 from foldwise.reporting.sections.training.epochs import loss_name
 from foldwise.reporting.wording import percent
+from foldwise.sealed import Arrays
 from foldwise.study.spec import IGNORE
 
 MAX_ROWS = 4  # configurations; of compared losses, the best of each, as many as there are losses
@@ -279,7 +280,7 @@ def read_snapshots(
 ) -> Watched:
     """One ``watched.npz`` of a configuration; of the losses that are wanted those that the fit wrote."""
     snapshots: dict[int, tuple[Snapshot, ...]] = {}
-    with np.load(path, allow_pickle=False) as arrays:
+    with Arrays(path) as arrays:
         epochs = arrays["epochs"].tolist()
         for case, stride in zip(arrays["cases"].tolist(), arrays["strides"].tolist(), strict=True):
             truth = np.asarray(images.target(case))[::stride, ::stride]

@@ -25,6 +25,7 @@ from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.reporting.wording import percent, score
 from foldwise.runs.auxiliary import AuxiliaryItem
+from foldwise.sealed import Arrays
 
 MAX_MAPS, MAX_BARS = 24, 6  # configurations
 MAX_STRENGTHS = 4  # of blur, and of noise, in the bars; the pictures have one less
@@ -193,7 +194,7 @@ def _segmented(
     data: ReportData, item: AuxiliaryItem, places: Sequence[tuple[int, int]]
 ) -> tuple[int, list[Picture]]:
     assert data.images is not None
-    with np.load(item.path / "example.npz", allow_pickle=False) as arrays:
+    with Arrays(item.path / "example.npz") as arrays:
         case, maps = int(arrays["case"]), arrays["maps"]
     truth = np.asarray(data.images.target(case))
     window = _window(truth)
@@ -212,7 +213,7 @@ def _classified(
     data: ReportData, item: AuxiliaryItem, places: Sequence[tuple[int, int]]
 ) -> tuple[int, list[Picture]]:
     """The image whose truth has the median probability where nothing is blurred or noisy."""
-    with np.load(item.path / "scores.npz", allow_pickle=False) as arrays:
+    with Arrays(item.path / "scores.npz") as arrays:
         cases, probabilities = arrays["case"].tolist(), arrays["probabilities"]
     true = np.zeros(probabilities.shape[2:], dtype=bool)
     for row, case in enumerate(cases):

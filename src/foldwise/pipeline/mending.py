@@ -1,0 +1,98 @@
+"""Damage mended where that is possible: an item is put away to be done again, images are decoded anew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from foldwise.data.cache.packing import pack, remove_pack
+from foldwise.errors import FoldwiseError
+from foldwise.foreign import is_id
+from foldwise.learning.job import PLAN_AGAIN, Superseded, files_of
+from foldwise.runs.folder import RunFolder
+from foldwise.sealed import Damaged, verified
+from foldwise.storage import names_in
+
+Made = TypeVar("Made")
+Mend = Callable[[RunFolder, Damaged], str | None]
+MAX_MENDED = 3  # times that one file is: a disk that damages it again and again is not to be waited for
+
+
+def mend(folder: RunFolder, damage: Damaged) -> str | None:
+    """What was done about a damaged file; None where only a new run of the study can mend it.
+
+    Raises:
+        Damaged: the images cannot be decoded anew; says why.
+        Superseded: the images are others now than those that were planned.
+    """
+    return _put_away(folder, damage) or mend_pack(folder, damage)
+
+
+def put_damaged_away(folder: RunFolder) -> list[str]:
+    """Put every item away that lacks a file or has one of another size; what was damaged, a sentence each."""
+    met = []
+    for name in filter(is_id, names_in(folder.root / "done")):
+        try:
+            folder.result(name)
+        except Damaged as damage:
+            met.append(_put_away(folder, damage) or str(damage))
+    return met
+
+
+def _put_away(folder: RunFolder, damage: Damaged) -> str | None:
+    """What was done about a file of an item; None where it is of none."""
+    path = Path(str(damage.where))
+    if path.parent.parent.resolve() != (folder.root / "done").resolve():
+        return None
+    try:
+        folder.result(path.parent.name)
+        verified(path)  # it is good again where another worker was faster
+    except Damaged:
+        with suppress(FileNotFoundError):
+            folder.withdraw(path.parent.name)
+    return f"{damage.where}: {damage.what}. Its item is done again."
+
+
+def mend_pack(folder: RunFolder, damage: Damaged) -> str | None:
+    """As `mend`, of nothing but decoded images."""
+    if not remove_pack(damage):
+        return None
+    digest = Path(str(damage.where)).parent.name
+    try:
+        packed = pack(*files_of(folder))
+    except FoldwiseError as error:
+        what = f"{damage.what}, and the images cannot be decoded anew: {error.what}"
+        raise Damaged(what, where=damage.where, cure=error.cure) from None
+    if packed.digest != digest:
+        what = "the images are others now than when this run was planned"
+        raise Superseded(what, where=str(folder.root), cure=PLAN_AGAIN)
+    return f"{damage.where}: {damage.what}. The images were decoded anew."
+
+
+class Mending:
+    """Mends what damage is met on the way, up to `MAX_MENDED` times a file, and says so to `log`."""
+
+    def __init__(self, folder: RunFolder, log: Callable[[str], object], *, mend: Mend = mend) -> None:
+        self.folder, self.log, self._mend = folder, log, mend
+        self._met: Counter[str] = Counter()
+
+    def mended(self, damage: Damaged) -> bool:
+        """Whether this damage is mended now; False where it cannot be, or comes back again and again."""
+        where = str(damage.where)
+        self._met[where] += 1
+        done = self._mend(self.folder, damage) if self._met[where] <= MAX_MENDED else None
+        if done is not None:
+            self.log(done)
+        return done is not None
+
+    def until_whole(self, work: Callable[[], Made]) -> Made:
+        """What `work` gives, which begins anew after every damage that was mended."""
+        while True:
+            try:
+                return work()
+            except Damaged as damage:
+                if not self.mended(damage):
+                    raise

@@ -1,0 +1,292 @@
+"""Reading what foldwise wrote: one reader for every kind of file, none of which believes a file before it is compared.
+
+A folder of a run has a record: the ``result.json`` of an item, the ``plan.json`` of a run, the ``model.json`` of a
+winner. It states the size and the digest of every file beside it, and the digest of its own other bytes. Files of
+folders whose record states none, as older versions wrote them, are read as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from foldwise.csv_cells import read_rows
+from foldwise.errors import FoldwiseError, RunError
+from foldwise.storage import as_json, is_foreign, written_whole
+
+if TYPE_CHECKING:  # numpy is imported where arrays are read: the command line starts without it
+    import numpy as np
+
+HEAD, HEX = b'{\n "digest": "', 64  # how a record begins, and the digits that follow
+AGAIN = "Run the study again: foldwise run writes it anew, and what is done stays done."
+# By the name of the record, how damage in its folder is mended; of several records in a folder the first counts.
+CURES = {
+    "result.json": "Run the study again: foldwise run puts this item away, does it once more and keeps all others. "
+    "(By hand: delete its folder.)",
+    "plan.json": AGAIN,
+    "set.json": AGAIN,
+    "index.json": "Run foldwise check STUDY: it packs the images again.",
+    "model.json": "In its run folder, foldwise report RUN lays the winner out anew; a copy is to be copied again.",
+}
+NO_RECORD = "Run the study again, or copy the file again."
+CANNOT_BE_READ = (
+    "Check that the disk is there and that the file may be read; nothing is wrong with the study."
+)
+
+
+class Damaged(RunError):
+    """A file that foldwise wrote is gone, or is not what was written; `where` is its path."""
+
+
+class Seal(NamedTuple):
+    """What a record states of a file."""
+
+    size: int
+    sha256: str
+
+
+def seal(record: Path, value: Mapping[str, Any], files: Iterable[Path]) -> None:
+    """Write `value` as a record, whole or not at all, with the sizes and digests of `files`, which lie beside it."""
+    seals = {path.name: _sealed(path) for path in sorted(files)}
+    body = {"digest": ""} | {**as_json(value), "files": seals}
+    text = json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    with written_whole(record) as scratch:
+        scratch.write_bytes(HEAD + sha256(text).hexdigest().encode() + text[len(HEAD) :])
+
+
+def seal_folder(record: Path) -> None:
+    """Make a record of a JSON file, which then states what all files beside it are."""
+    value = json.loads(record.read_bytes())
+    seal(record, value, (path for path in record.parent.iterdir() if _is_own(path, record)))
+
+
+def _is_own(path: Path, record: Path) -> bool:
+    return path.is_file() and path.name != record.name and not is_foreign(path.name)
+
+
+def _sealed(path: Path) -> Seal:
+    with path.open("rb") as file:
+        return Seal(os.fstat(file.fileno()).st_size, file_digest(file, "sha256").hexdigest())
+
+
+def verified(path: Path) -> Path:
+    """`path`, whose bytes are those that were sealed; each file is compared once in a process, and again if it changes.
+
+    Raises:
+        Damaged: it is gone, or its size or its digest is another.
+    """
+    record = _record_beside(path)
+    if record is None or record.name == path.name:
+        return path
+    seals = read_record(record)[1]
+    if path.name in seals:
+        _compare(path, seals[path.name], fully=True)
+    return path
+
+
+def check_sizes(record: Path, seals: Mapping[str, Seal]) -> None:
+    """Refuse a folder of which a file is gone, or longer or shorter than it was; that costs one look at each.
+
+    Raises:
+        Damaged: names the first such file.
+    """
+    for name, sealed in seals.items():
+        _compare(record.parent / name, sealed, fully=False)
+
+
+def _compare(path: Path, sealed: Seal, *, fully: bool) -> None:
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        raise damaged(path, "the file is gone") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if about.st_size != sealed.size:
+        raise damaged(
+            path, f"the file is damaged: it has {about.st_size} bytes, and {sealed.size} were written"
+        )
+    if fully and _digest(path, _version(about)) != sealed.sha256:
+        raise damaged(path, "the file is damaged: its bytes are not those that were written")
+
+
+def _version(about: os.stat_result) -> tuple[int, ...]:
+    """What is another once a file is written anew."""
+    return about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
+
+# The version is an argument only so that a file that changed is read anew.
+@lru_cache(maxsize=200_000)
+def _digest(path: Path, version: tuple[int, ...]) -> str:
+    try:
+        return _sealed(path).sha256
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def read_record(record: Path) -> tuple[dict[str, Any], dict[str, Seal]]:
+    """The value of a record and what it states of the files beside it, none where it is not sealed; not to be changed.
+
+    Raises:
+        Damaged: it is gone, or is not what was written.
+    """
+    with decoding(record):
+        return _record(record, _version(record.stat()))
+
+
+@lru_cache(maxsize=100_000)
+def _record(record: Path, version: tuple[int, ...]) -> tuple[dict[str, Any], dict[str, Seal]]:
+    # Committed results never change, and every worker asks for all of them twice a second.
+    value = _value(record)
+    if not isinstance(value, dict):
+        raise damaged(record, "the file is damaged: it is no record")
+    return value, {name: Seal(*stated) for name, stated in value.pop("files", {}).items()}
+
+
+def _value(path: Path) -> Any:
+    """What a JSON file says, without its digest, which was compared."""
+    data = path.read_bytes()
+    if data.startswith(HEAD):
+        start, stop = len(HEAD), len(HEAD) + HEX
+        if sha256(data[:start] + data[stop:]).hexdigest().encode() != data[start:stop]:
+            raise damaged(path, "the file is damaged: its bytes are not those that were written")
+    value = json.loads(data)
+    if data.startswith(HEAD):
+        del value["digest"]
+    return value
+
+
+def _record_beside(path: Path) -> Path | None:
+    beside = (path.parent / name for name in CURES)
+    return next((record for record in beside if record.is_file()), None)
+
+
+def damaged(path: Path, what: str) -> Damaged:
+    """The error for a file that is not what was written, with what mends it where it lies."""
+    names = (name for name in CURES if name == path.name or (path.parent / name).is_file())
+    return Damaged(what, where=str(path), cure=CURES.get(next(names, ""), NO_RECORD))
+
+
+def unreadable(path: Path, error: OSError) -> RunError:
+    """The error for a file that the operating system does not give."""
+    what = f"the file cannot be read ({error.strerror or error})"
+    return RunError(what, where=str(path), cure=CANNOT_BE_READ)
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Within it, whatever a reader meets in a file becomes an error that names the file and what mends it.
+
+    Raises:
+        Damaged: the file is gone, or its bytes are none of its kind.
+        RunError: the operating system does not give it.
+    """
+    try:
+        yield
+    except (FoldwiseError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise damaged(path, "the file is gone") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise unreadable(path, error) from None
+        raise damaged(path, f"the file is damaged ({error})") from None
+    # Zip, JSON, NumPy and safetensors raise whatever they meet in broken bytes, each errors of its own.
+    except Exception as error:
+        raise damaged(path, f"the file is damaged ({type(error).__name__}: {error})") from None
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file that foldwise wrote, without the digests of a record.
+
+    Raises:
+        RunError: it is gone, damaged or may not be read.
+    """
+    with decoding(path):
+        value = _value(verified(path))
+        if isinstance(value, dict) and path.name in CURES:
+            value.pop("files", None)
+        return value
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that foldwise wrote.
+
+    Raises:
+        RunError: it is gone, damaged or may not be read.
+    """
+    with decoding(path):
+        return verified(path).read_text(encoding="utf-8")
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file that foldwise wrote, by the names in its header.
+
+    Raises:
+        RunError: it is gone, damaged or may not be read.
+    """
+    with decoding(path), verified(path).open(newline="", encoding="utf-8") as file:
+        return read_rows(file)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """The array of an npy file that foldwise wrote.
+
+    Raises:
+        RunError: it is gone, damaged or may not be read.
+    """
+    import numpy as np
+
+    with decoding(path):
+        array: np.ndarray = np.load(verified(path), allow_pickle=False)
+        return array
+
+
+def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """These arrays of an npz file that foldwise wrote; all by default.
+
+    Raises:
+        RunError: it is gone, damaged or may not be read, or lacks one of them.
+    """
+    with Arrays(path) as arrays:
+        return {name: arrays[name] for name in (arrays if names is None else names)}
+
+
+class Arrays(Mapping[str, Any]):
+    """The arrays of an npz file that foldwise wrote, each read when it is asked for, within a ``with``.
+
+    Raises:
+        RunError: the file is gone, damaged or may not be read, or lacks an array.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import numpy as np
+
+        self.path = path
+        with decoding(path):
+            self._file = np.load(verified(path), allow_pickle=False)
+            self._names = tuple(self._file.files)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __getitem__(self, name: str) -> Any:
+        with decoding(self.path):
+            return self._file[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
