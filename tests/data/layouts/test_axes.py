@@ -9,6 +9,7 @@ from small_sets import picture, save
 
 from foldwise.data.audit.audit import audit
 from foldwise.data.cache.packing import pack
+from foldwise.data.formats.axes import as_picture, as_stack
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec, Validation
@@ -180,6 +181,23 @@ def test_slices_of_a_film_of_volumes_are_one_row(tmp_path, image, mask):
     assert len(dataset.cases) == 12 * NUM
     np.testing.assert_array_equal(packed.image(12 + 7)[0], image_of(1, 3, 4)[1, 3])
     np.testing.assert_array_equal(packed.target(12 + 7), mask_of(1, 3, 4)[1, 3])
+
+
+def test_it_is_told_where_lengths_alone_tell_the_channels(tmp_path):
+    for k in range(NUM):
+        pages(tmp_path / "images" / f"c{k}", image_of(k, 5))
+        array(tmp_path / "masks" / f"c{k}", mask_of(k))
+    dataset, packed = read(tmp_path)
+    notes = [
+        found
+        for found in audit(dataset, packed, Validation(folds=2)).findings
+        if found.code == "decoding_pages"
+    ]
+    assert notes[0].severity == "note"
+    assert notes[0].message.startswith(
+        "4 of 4 images were read as pictures of several channels by the lengths of their axes, as no names tell"
+        " (5 of 5×24×30): images/c0.tif"
+    )
 
 
 @pytest.mark.parametrize("writer", [last(array), last(pages), last(named("", photometric="rgb"))])
@@ -371,6 +389,18 @@ def test_masks_of_several_pages_lead_to_stacks(tmp_path):
     said = refused(tmp_path, layout="arrays")
     assert "leave data.layout out, if each file is one picture" in said
     assert read(tmp_path)[1].num_channels == 12
+
+
+def test_every_array_has_a_reading_of_its_own_size_or_none():
+    random = np.random.default_rng(0)
+    for _ in range(2000):
+        axes = "".join(random.choice(list("QICSZTYX?"), random.integers(0, 6)))
+        shape = tuple(int(n) for n in random.choice([1, 2, 3, 16, 17, 40], len(axes)))
+        for way in (as_picture(shape, axes), as_stack(shape, axes)):
+            assert way is None or np.prod(way.shape) == np.prod(shape)
+            assert way is None or (way.channel is None) == (
+                len(way.shape) == (2 if way == as_picture(shape, axes) else 3)
+            )
 
 
 LUT = np.stack([np.arange(256), np.arange(256) // 2, np.zeros(256, int)]).astype(np.uint16) * 257

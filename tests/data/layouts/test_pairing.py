@@ -103,7 +103,9 @@ def test_two_folders_of_pairs_are_images_and_masks(tmp_path, names, image, mask)
         assert case.mask.startswith(f"{masks}/")
         assert number.search(case.image)[0] == number.search(case.mask)[0]
     same = NAMES[names][2].split(".")[0] == NAMES[names][3].split(".")[0]
-    assert ("of the same name" in " ".join(dataset.statements)) is same
+    said = " ".join(dataset.statements)
+    assert ("of the same name" in said) is same
+    assert f"What is in {masks}/ has few values and no colour" in said
 
 
 def test_masks_of_many_objects_are_no_class_either(tmp_path):

@@ -51,7 +51,8 @@ def _finding(name: str, dataset: Dataset, packed: Packed) -> Finding:
     ]
     totals = [(sum(map(bool, steps)), noun) for steps, noun in ((images, "image"), (masks, "mask"))]
     done = [done_to(name, number, len(images), noun) for number, noun in totals if number]
-    message = f"{' and '.join(done)} {kind.why}: {some(concerned)}."
+    details = f" ({some(_details(images), 3)})" if name == "pages" else ""
+    message = f"{' and '.join(done)} {kind.why}{details}: {some(concerned)}."
     reason = _reason(name, images, masks, dataset=dataset, packed=packed)
     stated = bool(kind.key) and getattr(dataset.decoding, kind.key) is not None
     if reason is None or stated:
@@ -65,6 +66,11 @@ def _finding(name: str, dataset: Dataset, packed: Packed) -> Finding:
 def _of_mask(measure: Measure) -> list[Step]:
     """The steps of a mask. Palette and alpha are none: the first is part of what its values mean, the second is constant."""
     return [step for step in measure.mask_steps if step.kind not in ("palette", "alpha")]
+
+
+def _details(steps: Sequence[tuple[Step, ...]]) -> list[str]:
+    """What the steps say of their files, each once, the commonest first."""
+    return [detail for detail, _ in Counter(step.detail for own in steps for step in own).most_common()]
 
 
 def _of_kind(name: str, steps: Sequence[Step]) -> tuple[Step, ...]:

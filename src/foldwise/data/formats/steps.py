@@ -137,8 +137,8 @@ STEPS: dict[str, StepKind] = {
         "from 64-bit ones",
     ),
     "pages": StepKind(
-        ("was read as one picture with channels", "were read as one picture with channels each"),
-        "by the lengths of its axes, as their names do not tell",
+        ("was read as a picture of several channels", "were read as pictures of several channels"),
+        "by the lengths of their axes, as no names tell",
         advice="Right if its pages, or the numbers of each pixel, are channels. Slices with a mask each are read with"
         " data.layout: arrays.",
     ),

@@ -260,6 +260,8 @@ def _paired(listing: Listing, start: str) -> _Paired:
     folder = "the folder itself" if images == "." else f"{start}{images}/"
     same = "the same name" if not (words := matched.words if matched else "") else f"their names ({words})"
     pairing = f"{len(pairs)} images of {folder} were paired with masks of {same} in {start}{masks}/."
+    if listing.masks_by_content:
+        pairing += f" What is in {start}{masks}/ has few values and no colour; state data.layout: class_folders if it is a class."
     used = {images.split("/")[0], masks.split("/")[0]}
     idle = [f"{start}{name}" for name in subfolders(root) if name not in used]
     strange = [f"{start}{name}/{file}" for name in (images, masks) for file in other_files(root / name)]

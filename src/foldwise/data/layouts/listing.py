@@ -153,6 +153,11 @@ class Listing:
         """The folder of masks, if there is one."""
         return self._named[1] or self._pair[1]
 
+    @property
+    def masks_by_content(self) -> bool:
+        """Whether the folder of masks was recognised by what is in it."""
+        return self._named[1] is None and self._pair[1] is not None
+
     @cached_property
     def _named(self) -> tuple[str | None, str | None]:
         """The folders of images and of masks by what is stated, or by their names."""
