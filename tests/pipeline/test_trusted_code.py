@@ -40,10 +40,10 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         checked = foldwise("check", "study.yaml", cwd=root).out
-        assert "own code mine:net: mine.py counts, so that an edit trains anew; not followed" not in checked
-        assert "own code mine:net: mine.py counts, so that an edit trains anew" in checked
+        assert "own code mine: mine.py counts, so that an edit trains anew; not followed" not in checked
+        assert "own code mine: mine.py counts, so that an edit trains anew" in checked
         foldwise("run", "study.yaml", "--launcher", "inline", cwd=root)
-    assert "own code mine:net: mine.py counts" in (root / "runs/own/report.html").read_text()
+    assert "own code mine: mine.py counts" in (root / "runs/own/report.html").read_text()
     make("bacteria", root / "new", images=3, size=32, difficulty=0.3, seed=9)
     sys.modules.pop("mine")
     return root
@@ -88,6 +88,18 @@ def test_own_code_of_a_folder_is_run_only_where_the_user_says_so(foreign, name):
     trusted = None if name in ("predict", "model") else 0  # the weights are those of the other network
     foldwise(*command, "--trust-code", cwd=root, code=5 if trusted is None else 0)
     assert (root / "was_run").exists()
+
+
+def test_predictions_need_no_loss(foreign):
+    root, _ = foreign
+    path = root / "runs/own/winner/model.json"
+    record = json.loads(path.read_text())
+    for member in record["members"]:
+        member["model"]["training"] |= {"model": {"name": "conv", "options": {"width": 2, "depth": 1}}}
+        member["model"]["training"] |= {"loss": {"name": "mine:loss", "options": {}}}
+    path.write_text(json.dumps(record))
+    foldwise("predict", "runs/own", "new/images", "--out", "out", cwd=root, code=None)
+    assert not (root / "was_run").exists()
 
 
 def test_judging_and_reporting_run_no_code(foreign):

@@ -68,10 +68,12 @@ def imported(name: str, what: str) -> Callable[..., Any]:
     try:
         module = import_module(module_name)
     except Exception as error:  # a user's module may fail in any way, and each is the user's to mend
-        raise SpecError(
-            f"the {what} {name!r} cannot be imported: {type(error).__name__}: {error}",
-            cure=f"Install {module_name.split('.')[0]!r} beside foldwise, or set PYTHONPATH to its folder.",
-        ) from error
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        cure = f'Mend it; where it fails, says: python -c "import {module_name}".'
+        if missing:
+            cure = f"Install {missing.split('.')[0]!r} beside foldwise, or set PYTHONPATH to its folder."
+        problem = f"the {what} {name!r} cannot be imported: {type(error).__name__}: {error}"
+        raise SpecError(problem, cure=cure) from error
     function = getattr(module, function_name, None)
     if not callable(function):
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]

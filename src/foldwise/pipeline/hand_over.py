@@ -84,7 +84,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
 
     refuse_device(device)
     winner = _winner(run)
-    named = own_names(read_json(winner / MODEL))
+    named = _networks_named(winner)
     with trusting(named if trust_code else ()):
         refuse_untrusted(named, where=str(winner))
         try:
@@ -95,6 +95,15 @@ def predict(  # noqa: PLR0913 - each is an option of the command
             raise
     if pictures:
         write_pictures(winner, images, out)
+
+
+def _networks_named(winner: Path) -> frozenset[str]:
+    """The own networks of a winner; its losses are not needed any more. What is malformed is said when it is loaded."""
+    record = read_json(winner / MODEL)
+    members = record.get("members") if isinstance(record, dict) else None
+    models = [member.get("model") for member in members or () if isinstance(member, dict)]
+    trainings = [model.get("training") for model in models if isinstance(model, dict)]
+    return own_names([training.get("model") for training in trainings if isinstance(training, dict)])
 
 
 def _winner(run: Path) -> Path:

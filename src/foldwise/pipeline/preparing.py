@@ -108,10 +108,11 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
 
 
 def own_code_of(prepared: Prepared) -> list[OwnCode]:
-    """The user's own code that the study names, each once."""
+    """The user's own code that the study names, each module once."""
     study = prepared.study.model_dump(mode="json", include={"look", "measure"})
     trainings = [row.training.model_dump(mode="json") for row in prepared.configurations]
-    return [own_code(name) for name in sorted(own_names([study, trainings]))]
+    by_module = {name.partition(":")[0]: name for name in sorted(own_names([study, trainings]))}
+    return [own_code(name) for name in by_module.values()]
 
 
 def tested_data(prepared: Prepared) -> Data:
@@ -167,7 +168,7 @@ def environment(prepared: Prepared) -> dict[str, Any]:
         "seed": prepared.study.seed,
         "threads": prepared.study.threads,
         "packed_digest": prepared.packed.digest,
-        "own_code": {code.name: code.record() for code in own_code_of(prepared)},
+        "own_code": {code.module: code.record() for code in own_code_of(prepared)},
         "study_digest": _digest(json.dumps(study, sort_keys=True)),
         "splits_digest": _digest(repr([(split.repeat, split.fold, split.test.tolist()) for split in splits])),
     }

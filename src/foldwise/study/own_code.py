@@ -34,12 +34,17 @@ class OwnCode:
     not_followed: tuple[str, ...]
 
     @property
+    def module(self) -> str:
+        """Where its function is."""
+        return self.name.partition(":")[0]
+
+    @property
     def digest(self) -> str:
         """Changes when, and only when, one of the files does, or there are others; empty where none was found."""
         digests = {module: content_of(path) for module, path in self.files.items()}
         if not digests:
             return ""
-        if list(digests) == [self.name.partition(":")[0]]:
+        if list(digests) == [self.module]:
             return next(iter(digests.values()))
         listed = "".join(f"{module} {digest}\n" for module, digest in sorted(digests.items()))
         return f"sha256:{sha256(listed.encode()).hexdigest()}"
@@ -53,8 +58,10 @@ class OwnCode:
         """What of it counts for the ids of what is done, and what does not, in one line."""
         files = [path.name for path in self.files.values()]
         counts = "counts" if len(files) == 1 else "count"
-        counted = f"own code {self.name}: {some(files, 4)} {counts}, so that an edit trains anew"
-        text = counted if files else f"own code {self.name}: no file of it was found"
+        counted = (
+            f"{some(files, 4)} {counts}, so that an edit trains anew" if files else "no file of it was found"
+        )
+        text = f"own code {self.module}: {counted}"
         return text + (f"; not followed: {some(self.not_followed, 4)}" if self.not_followed else "")
 
 
