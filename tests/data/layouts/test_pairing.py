@@ -169,6 +169,28 @@ def test_classes_that_only_look_a_little_like_pairs_are_not_asked_about(tmp_path
     assert read(tmp_path / "table").classes == ("a", "b")
 
 
+def test_a_table_beside_pairs_is_asked_about_and_each_answer_works(tmp_path):
+    two_folders(tmp_path)
+    (tmp_path / "labels.csv").write_text(
+        "image,label\n" + "".join(f"{k}.png,{'xy'[k % 2]}\n" for k in range(1, NUM + 1))
+    )
+    assert "a/ could be segmented (b/) or classified (labels.csv)" in refused(tmp_path)
+    for stated in ({"task": "binary_classification"}, {"table": "labels.csv"}, {"layout": "table"}):
+        dataset = read(tmp_path, **stated)
+        assert (dataset.classes, len(dataset.cases)) == (("x", "y"), NUM)
+        assert "Folders that were not used: b." in dataset.statements
+    assert read(tmp_path, task="binary_segmentation").cases[0].mask == "b/1.png"
+
+
+@pytest.mark.parametrize("split", ["folders", "pooled_folders"])
+def test_pairs_in_the_parts_of_a_split_are_images_and_masks(tmp_path, split):
+    for part in ("train", "test"):
+        two_folders(tmp_path / part)
+    dataset = read_dataset(DataSpec(path=str(tmp_path)), base=tmp_path, split=split)
+    assert (dataset.layout, len(dataset.cases)) == ("image_mask", 2 * NUM)
+    assert {case.mask for case in dataset.cases if case.image == "test/a/3.png"} == {"test/b/3.png"}
+
+
 def test_one_mask_too_few_is_named_and_makes_no_classes(tmp_path):
     two_folders(tmp_path / "same")
     (tmp_path / "same" / "b" / "3.png").unlink()
@@ -193,6 +215,11 @@ def test_a_third_folder_is_asked_about_and_the_answer_works(tmp_path):
     for k in range(3):
         save(tmp_path / "set" / "labelsTs" / f"other_{k}.png", blob())
     assert "or data.images: imagesTs with data.masks: labelsTs" in refused(tmp_path / "set")
+    two_folders(tmp_path / "others", "a part of a split")
+    for k in range(1, NUM + 1):
+        save(tmp_path / "others" / "new" / f"n{k}.png", picture(k))
+    said = refused(tmp_path / "others")
+    assert "State data.images: train with data.masks: GT, or data.layout: class_folders." in said
 
 
 @pytest.mark.parametrize("stated", [{}, {"images": "imagesTr", "masks": "labelsTr"}])

@@ -173,9 +173,10 @@ class Listing:
         channels = data.channels if isinstance(data.channels, tuple) else ()
         are_classes = set(map(composed, folders)) <= set(map(composed, data.classes or ()))
         are_parts = {name.casefold() for name in folders} <= PARTS.keys()
-        is_labelled = data.table or data.label_columns or data.task.endswith("classification")
-        is_other = is_labelled or data.layout in ("table", "class_folders") or set(folders) <= set(channels)
-        if len(folders) < 2 or any(self._named) or are_classes or are_parts or is_other:
+        # Where a table labels the images, these are in one of the two folders.
+        are_labels = data.layout == "table" or data.task.endswith("classification")
+        is_other = are_classes or are_parts or data.layout == "class_folders" or set(folders) <= set(channels)
+        if len(folders) < 2 or any(self._named) or is_other or (are_labels and self.table is None):
             return None, None
         refuse_masks_among(self.root, folders)
         pair = images_and_masks(self.root, folders, channels=channels, may_ask=self.table is None)

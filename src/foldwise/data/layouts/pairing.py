@@ -137,7 +137,7 @@ def images_and_masks(
         root: where the folders are.
         folders: their names; each has images directly in it.
         channels: words of channel files; masks have none.
-        may_ask: whether names alone are enough to ask.
+        may_ask: whether nothing else tells what the folders are, as a table does.
 
     Raises:
         DataError: names pair one to one, and nothing tells what that means; the cure states either.
@@ -146,7 +146,8 @@ def images_and_masks(
         return None
     files = {folder: image_files(root / folder) for folder in folders}
     look = cache(lambda folder: _holds_masks(root / folder, files[folder]))
-    borne_out, unclear = [], []
+    borne_out: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
+    unclear = []
     for pair in itertools.combinations(files, 2):
         images, masks = sorted(pair, key=lambda name: (_is_called_mask(name, files[name]), -len(files[name])))
         pairing = _how_they_pair(files[images], files[masks])
@@ -154,14 +155,16 @@ def images_and_masks(
         if pairing is None or (channels and by_channel):
             continue
         if look(images) != look(masks):
-            borne_out.append((masks, images) if look(images) else (images, masks))
+            borne_out[pairing].append((masks, images) if look(images) else (images, masks))
         elif pairing or _is_called_mask(masks, files[masks]):
             unclear.append((images, masks))
-    if len(borne_out) == 1 and len(folders) == 2:
-        return borne_out[0]
+    # Pairs of the very same names come before those that only share a part.
+    likely = borne_out[True] or borne_out[False]
+    if likely and len(folders) == 2:
+        return likely[0]
     # Of many folders with the same names in them, only what looks like masks tells that they are not all classes.
-    doubtful = borne_out or (unclear if len(folders) == 2 and may_ask else [])
-    if doubtful:
+    doubtful = likely or (unclear if len(folders) == 2 else [])
+    if doubtful and may_ask:
         raise _question(root, folders, doubtful)
     return None
 
