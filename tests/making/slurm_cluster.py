@@ -19,6 +19,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontr
 PACKAGES = "slurmctld slurmd slurm-client munge"
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 STARTING_S = 60
+REST_S = 2.5
 
 CONF = """
 ClusterName=tests
@@ -67,6 +68,7 @@ class Cluster:
     """The daemons of one cluster; `up` and `down`, and what tests do to it."""
 
     def __init__(self, root, *, nodes=3, cpus=2, memory_mb=4000):
+        self.waiting = {}
         self.root, self.nodes = root, [f"n{number + 1}" for number in range(nodes)]
         ports = free_ports(nodes + 1)
         host = socket.gethostname().partition(".")[0]
@@ -161,11 +163,16 @@ class Cluster:
         return [tuple(line.split("|")) for line in lines.splitlines()]
 
     def release_requeued(self):
-        """Let jobs that were queued again begin now: Slurm has them wait for two minutes."""
+        """Let jobs that were queued again begin soon: Slurm has them wait for two minutes."""
+        waiting = set()
         for line in self.run("squeue", "-hr", "-t", "PENDING", "-o", "%i|%r", check=False).splitlines():
             job, _, reason = line.partition("|")
             if reason == "BeginTime":
-                self.run("scontrol", "update", f"jobid={job}", "StartTime=now", check=False)
+                waiting.add(job)
+                # Not at once: a node refuses a job that it has just ended.
+                if time.monotonic() - self.waiting.setdefault(job, time.monotonic()) > REST_S:
+                    self.run("scontrol", "update", f"jobid={job}", "StartTime=now", check=False)
+        self.waiting = {job: since for job, since in self.waiting.items() if job in waiting}
 
     @staticmethod
     def wait(condition, seconds=STARTING_S):

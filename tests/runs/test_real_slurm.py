@@ -122,11 +122,13 @@ def test_a_node_that_is_lost_takes_no_item_with_it(cluster, tmp_path):
         cluster.wait(lambda: begun(folder) and cluster.jobs("RUNNING"))
         cluster.lose_node(cluster.jobs("RUNNING")[0][2])
 
-    workers(folder).run(finished=finished(folder), tick=Faults(cluster, lose=lose))
+    def repair(folder):
+        for name in cluster.nodes:
+            if cluster.pid(f"slurmd-{name}") is None:
+                cluster.start_node(name)
+
+    workers(folder).run(finished=finished(folder), tick=Faults(cluster, lose=lose, repair=repair))
     assert_whole(folder)
-    for name in cluster.nodes:
-        if cluster.pid(f"slurmd-{name}") is None:
-            cluster.start_node(name)
 
 
 def test_a_worker_whose_time_is_up_gives_back_what_it_has_and_its_job_is_queued_again(cluster, tmp_path):

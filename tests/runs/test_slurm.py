@@ -9,7 +9,7 @@ from fake_queue import ListedQueue, ProcessQueue
 from launcher_contract import LauncherContract, command
 
 from foldwise.errors import MissingExtra, RunError, SpecError
-from foldwise.runs import slurm
+from foldwise.runs import leases, slurm
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.launcher import Crew
@@ -252,6 +252,25 @@ def test_what_a_job_had_that_is_gone_is_given_back_at_once(play, held, folder, s
     assert acquire(folder, "fit-0") is not None
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("PREEMPTED", ""), ("NODE_FAIL", ""), ("OUT_OF_MEMORY", "was killed for its memory (Slurm job 101_1)")],
+)
+def test_whoever_takes_over_asks_the_queue_so_that_no_driver_is_needed(
+    held, folder, monkeypatch, state, words
+):
+    monkeypatch.setattr(leases, "jobs_here", lambda name: [Job("101_1", state, node="n1")])
+    assert acquire(folder, "fit-0", lease_s=0.0) is not None
+    assert (held / "released").read_text() == words
+
+
+def test_a_worker_that_died_within_a_job_that_lives_died_of_its_item(held, folder, monkeypatch):
+    for jobs in ([Job("101_1", "RUNNING", node="n1")], None):
+        monkeypatch.setattr(leases, "jobs_here", lambda name, jobs=jobs: jobs)
+        assert acquire(folder, "fit-0", lease_s=0.0) is not None
+        assert not (held / "released").exists()
+
+
 def test_an_item_that_kills_its_jobs_says_what_the_queue_says(play, held, folder):
     played = play(Job("101_1", "RUNNING", node="n1"), workers=1)
     played.look()
@@ -312,7 +331,7 @@ def test_the_script_is_short_and_says_everything(folder, monkeypatch, tmp_path):
 
 module load cuda/12.4 python
 export OMP_NUM_THREADS=2 FOLDWISE_CACHE='/scratch/my cache'
-srun --ntasks=1 --cpus-per-task=4 /envs/fold/bin/python -m foldwise work {folder.root} --device cuda --workers 2
+srun --ntasks=1 --cpus-per-task=4 /envs/fold/bin/python -P -m foldwise work {folder.root} --device cuda --workers 2
 code=$?
 # 75: its time was up before all was done, so that it goes on in a new turn.
 [ $code != 75 ] || [ "${{SLURM_RESTART_COUNT:-0}}" -ge 100 ] || scontrol requeue "$SLURM_JOB_ID"

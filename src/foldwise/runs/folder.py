@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from foldwise.errors import RunError
 from foldwise.foreign import checked_id, is_id, refuse_strange
+from foldwise.processes import text_of
 from foldwise.runs.plan import Plan, skipped
 from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_record, seal, seal_folder
 from foldwise.sealed import read_json as read_json
@@ -21,6 +22,7 @@ from foldwise.storage import write_json as write_json
 from foldwise.storage import written_whole as written_whole
 from foldwise.study.spec import Study
 
+MAX_LOG = 20_000  # letters
 NAME_A_RUN = "Name the folder of a run, such as runs/gel."
 
 
@@ -139,6 +141,10 @@ class RunFolder:
     def log(self, worker: str) -> Path:
         """What a worker said."""
         return self.logs / f"{worker}.txt"
+
+    def log_of_job(self, job: str) -> str:
+        """The end of what a job of a cluster printed; empty where there is nothing."""
+        return text_of(self.log(f"slurm-{job}"))[-MAX_LOG:]
 
     def save_study(self, study: Study) -> None:
         """Write the study as it was read, whole."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foldwise.processes import here, started, text_of
+from foldwise.processes import here, started
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.leases import LEASE_S, owner_of
 from foldwise.runs.plan import Plan
-from foldwise.runs.slurm_queue import Job
+from foldwise.runs.slurm_queue import Job, loss_of
 from foldwise.text import duration
 
 
@@ -89,12 +89,8 @@ def _job_lost(folder: RunFolder, owner: Mapping[str, Any], jobs: Sequence[Job] |
     stated = _job_of(owner)
     if jobs is None or stated.get("name") != name:
         return ""
-    job = next((job for job in jobs if job.id == stated.get("job")), None)
-    if job is None:
-        return "is no longer in the queue"
-    if not job.is_alive:
-        return job.ending(text_of(folder.log(f"slurm-{job.id}")))
-    return "" if job.node == stated.get("node") else "was queued again"
+    loss = loss_of(stated, jobs, folder.log_of_job)
+    return loss.words if loss else ""
 
 
 def _process_lost(owner: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from foldwise.processes import here, started, text_of
 from foldwise.runs.folder import RunFolder, last_progress, write_json, written_whole
 from foldwise.runs.items import failure, label
 from foldwise.runs.plan import Plan
-from foldwise.runs.slurm_queue import job_here
+from foldwise.runs.slurm_queue import job_here, jobs_here, loss_of
 from foldwise.sealed import read_json
 from foldwise.storage import is_abandoned
 
@@ -75,6 +75,7 @@ def acquire(
     attempts = folder.attempts(item_id)
     if attempts and not _is_over(attempts[-1], sightings, lease_s):
         return None
+    _note_loss(folder, attempts[-1:])
     deaths = _deaths(attempts)
     if len(deaths) >= MAX_ATTEMPTS:
         _give_up(folder, item_id, deaths)
@@ -87,6 +88,18 @@ def acquire(
         mark_released(attempt)
         return None
     return Lease(attempt)
+
+
+def _note_loss(folder: RunFolder, taken_over: Sequence[Path]) -> None:
+    """Write down how the job ended whose worker was lost: what a cluster does to a job is no fault of its item."""
+    # Now, as the queue forgets jobs within minutes.
+    for attempt in taken_over:
+        job = (owner_of(attempt) or {}).get("slurm")
+        if job and not (attempt / "released").exists():
+            jobs = jobs_here(job["name"])
+            loss = loss_of(job, jobs, folder.log_of_job) if jobs is not None else None
+            if loss:
+                mark_released(attempt, died=loss.died)
 
 
 def _take(attempt: Path) -> bool:

@@ -15,7 +15,7 @@ from foldwise.errors import RunError
 from foldwise.processes import text_of
 from foldwise.runs.launcher import Crew, Tick
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, mark_released, owner_of, progress, release_dead
-from foldwise.runs.slurm_queue import ALIVE, Job, Queue, SlurmQueue, name_of_jobs
+from foldwise.runs.slurm_queue import ALIVE, Job, Queue, SlurmQueue, loss_of, name_of_jobs
 from foldwise.runs.slurm_script import script_of
 from foldwise.text import count
 
@@ -25,7 +25,6 @@ FAREWELL_S = 20.0  # for workers to see by themselves that nothing is left
 STOPPED_S = 45.0  # until jobs that are cancelled have ended; Slurm gives them half a minute
 MAX_MEMORY_FACTOR = 8
 MAX_LOOKS_AWAITED = 3
-MAX_LOG = 20_000  # letters
 NUM_LAST_LINES = 12
 
 
@@ -152,7 +151,7 @@ class SlurmWorkers:
                 continue
             self.ended[job.key] = job
             self.deaths += job.is_death
-            if "memory" in job.ending(self._log_of(job)):
+            if "memory" in job.ending(self.folder.log_of_job(job.id)):
                 self.memory_factor = min(2 * self.memory_factor, MAX_MEMORY_FACTOR)
 
     def _is_awaited(self, jobs: list[Job]) -> bool:
@@ -172,7 +171,7 @@ class SlurmWorkers:
         if self.deaths > MAX_ATTEMPTS * self.jobs_wanted:
             return RunError(
                 f"{count(self.deaths, 'job')} ended without finishing an item; the last one "
-                f"{ended[-1].ending(self._log_of(ended[-1]))}\n{lines}",
+                f"{ended[-1].ending(self.folder.log_of_job(ended[-1].id))}\n{lines}",
                 where=where,
                 cure="Most often memory is short: state memory in the profile, or a smaller batch_size or size.",
             )
@@ -184,7 +183,8 @@ class SlurmWorkers:
             )
         if sum(job.ended_by_itself for job in ended) >= self.jobs_wanted:
             return RunError(
-                f"all workers ended while work was left\n{lines}",
+                f"all workers ended while work was left; job {ended[-1].id} "
+                f"{ended[-1].ending(self.folder.log_of_job(ended[-1].id))}\n{lines}",
                 where=where,
                 cure=f"See {self.folder.logs}; mend the cause and run again: what is done stays done.",
             )
@@ -192,14 +192,9 @@ class SlurmWorkers:
 
     def _give_back(self, jobs: list[Job]) -> None:
         """Release what workers had whose jobs are gone; how they ended is written down where it may be the item's fault."""
-        by_id = {job.id: job for job in jobs}
-        for owner, attempt in self._attempts():
-            job = by_id.get(owner["job"])
-            if job and job.is_alive and job.node == owner["node"]:
-                continue
-            # One that is gone without a trace, waits again or runs on another node has lost its own.
-            words = f"{job.ending(self._log_of(job))} (Slurm job {job.id})" if job and job.is_death else ""
-            mark_released(attempt, died=words)
+        for stated, attempt in self._attempts():
+            if loss := loss_of(stated, jobs, self.folder.log_of_job):
+                mark_released(attempt, died=loss.died)
 
     def _attempts(self) -> Iterator[tuple[dict[str, str], Path]]:
         """The job and the lease of every worker that had an item which is not done, and has not given it back."""
@@ -222,9 +217,6 @@ class SlurmWorkers:
             if (jobs is not None and not left) or time.monotonic() > deadline:
                 return left
             time.sleep(POLL_S)
-
-    def _log_of(self, job: Job) -> str:
-        return text_of(self.folder.log(f"slurm-{job.id}"))[-MAX_LOG:]
 
     def _last_lines(self) -> str:
         logs = sorted(self.folder.logs.glob("slurm-*.txt"), key=lambda log: log.stat().st_mtime)

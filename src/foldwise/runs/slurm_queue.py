@@ -11,11 +11,11 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from foldwise.errors import MissingExtra, RunError
 
@@ -112,6 +112,35 @@ class Job:
         if self.status >> 8 == TIME_IS_UP:
             return MISFORTUNES["TIMEOUT"]
         return f"ended with exit code {self.status >> 8}" if self.status else "ended"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How a worker was lost, as its job tells.
+
+    Attributes:
+        words: the end of a sentence on it.
+        died: what it died of, where that may be the fault of what it did; else empty.
+    """
+
+    words: str
+    died: str = ""
+
+
+def loss_of(stated: Mapping[str, Any], jobs: Sequence[Job], log: Callable[[str], str]) -> Loss | None:
+    """How a worker was lost whose lease states its job (see `job_here`); None where that job lives, and on its node.
+
+    Args:
+        jobs: by the name of that job.
+        log: what a job printed, by its id.
+    """
+    job = next((job for job in jobs if job.id == stated.get("job")), None)
+    if job is None:
+        return Loss("is no longer in the queue")
+    if job.is_alive:
+        return None if job.node == stated.get("node") else Loss("was queued again")
+    words = job.ending(log(job.id))
+    return Loss(words, f"{words} (Slurm job {job.id})" if job.is_death else "")
 
 
 class Queue(Protocol):

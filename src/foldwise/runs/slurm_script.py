@@ -84,7 +84,7 @@ def work_command(crew: Crew) -> list[str]:
         gpu = ["--nv"] if profile.gpus else []
         return ["apptainer", "exec", *gpu, *binds, profile.image, "foldwise", *work]
     python = f"{profile.environment}/bin/python" if profile.environment else sys.executable
-    return [python, "-m", "foldwise", *work]
+    return [python, "-P", "-m", "foldwise", *work]  # -P: no library comes from the current folder
 
 
 def cpus_of(crew: Crew) -> int:
