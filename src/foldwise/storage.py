@@ -199,13 +199,9 @@ def names_in(folder: Path) -> list[str]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, whole or not at all; see `as_json`."""
+    text = json.dumps(as_json(value), indent=1, ensure_ascii=False, allow_nan=False)
     with written_whole(path) as scratch:
-        scratch.write_text(as_text(value), encoding="utf-8")
-
-
-def as_text(value: Any) -> str:
-    """The text of a JSON file."""
-    return f"{json.dumps(as_json(value), indent=1, ensure_ascii=False, allow_nan=False)}\n"
+        scratch.write_text(f"{text}\n", encoding="utf-8")
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
