@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from foldwise import processes
-from foldwise.interface.commands.run import say_status
+from foldwise.interface.commands.status import say_status
 from foldwise.learning.checkpoints.unfinished import TYPES, read_unfinished, write_unfinished
 from foldwise.processes import Interrupts, TimeIsUp, sigterm_as_interrupt
 from foldwise.runs.checkpoints import Checkpoints, paused

@@ -334,7 +334,7 @@ export OMP_NUM_THREADS=2 FOLDWISE_CACHE='/scratch/my cache'
 srun --ntasks=1 --cpus-per-task=4 /envs/fold/bin/python -P -m foldwise work {folder.root} --device cuda --workers 2
 code=$?
 # 75: its time was up before all was done, so that it goes on in a new turn.
-[ $code != 75 ] || [ "${{SLURM_RESTART_COUNT:-0}}" -ge 100 ] || scontrol requeue "$SLURM_JOB_ID"
+[ $code != 75 ] || [ "${{SLURM_RESTART_COUNT:-0}}" -ge 100 ] || scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"
 exit $code
 """
     )

@@ -64,7 +64,9 @@ def script_of(crew: Crew, name: str, *, command: Sequence[str] | None = None, me
         f"srun --ntasks=1 --cpus-per-task={cpus_of(crew)} {shlex.join(command or work_command(crew))}",
         "code=$?",
         f"# {TIME_IS_UP}: its time was up before all was done, so that it goes on in a new turn.",
-        f'[ $code != {TIME_IS_UP} ] || [ "${{SLURM_RESTART_COUNT:-0}}" -ge {MAX_REQUEUES} ] || scontrol requeue "$SLURM_JOB_ID"',
+        # By its number in the array: one task of it has the number of the whole as its own, and would take all with it.
+        f'[ $code != {TIME_IS_UP} ] || [ "${{SLURM_RESTART_COUNT:-0}}" -ge {MAX_REQUEUES} ] || '
+        'scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"',
         "exit $code",
     ]
     return "\n".join(lines) + "\n"
