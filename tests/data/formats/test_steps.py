@@ -165,6 +165,24 @@ def test_slices_of_doubles_are_rounded(tmp_path):
     assert read_slice(tmp_path / "a.npy", 1).steps == (Step("rounded"),)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f2", "f4", "f8"])
+def test_the_order_of_bytes_says_nothing(tmp_path, dtype):
+    planes = (np.stack([GREY, GREY[::-1]] * 10) / (3 if dtype == "f8" else 1)).astype(dtype)
+    expected = planes[1].astype({"i4": "u2", "f2": "f4", "f8": "f4"}.get(dtype, dtype))
+    for order in "<>":
+        tifffile.imwrite(tmp_path / "a.tif", planes, photometric="minisblack", byteorder=order)
+        np.save(tmp_path / "a.npy", planes.astype(order + dtype))
+        np.save(tmp_path / "one.npy", planes[1].astype(order + dtype))
+        for pixels in (
+            read_slice(tmp_path / "a.tif", 1),
+            read_slice(tmp_path / "a.npy", 1),
+            decode(tmp_path / "one.npy"),
+        ):
+            np.testing.assert_array_equal(pixels.values[0], expected)
+            assert pixels.values.dtype == expected.dtype
+            assert [step.kind for step in pixels.steps] == ["rounded"] * (dtype == "f8")
+
+
 LUT_COLOURS = np.stack([np.arange(256), np.arange(256) // 2, np.zeros(256, int)]).astype(np.uint16) * 257
 ASKING = {
     "white is 0": ({"photometric": "miniswhite"}, "white_is_zero"),

@@ -61,8 +61,10 @@ def full_palette(colours_N3: np.ndarray) -> np.ndarray:
 
 def plain(values: np.ndarray) -> np.ndarray:
     """The same values as uint8, uint16 or float32, where that loses nothing; DataError where it would."""
+    # ImageJ writes the high byte first; to NumPy that is another type.
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype in (np.uint8, np.uint16, np.float32):
-        return values.astype(values.dtype.newbyteorder("="), copy=False)
+        return values
     if values.dtype in (np.float16, np.float64):
         return values.astype(np.float32)
     if values.dtype == np.bool_:

@@ -178,7 +178,11 @@ def _carried_out(stored: Pixels, decoding: Decoding) -> Pixels:
 
 
 def _is_rounded(stored: np.ndarray, values: np.ndarray) -> bool:
-    return stored.dtype == np.float64 and not np.array_equal(stored, values, equal_nan=True)
+    return (
+        stored.dtype.kind == "f"
+        and stored.dtype.itemsize == 8
+        and not np.array_equal(stored, values, equal_nan=True)
+    )
 
 
 def _dropped(pixels: Pixels) -> list[Step]:
