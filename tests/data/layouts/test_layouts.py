@@ -65,6 +65,20 @@ def test_images_are_in_natural_order_and_classes_as_stated(tmp_path):
     ]
 
 
+def test_quotes_and_spaces_in_names_of_class_folders(tmp_path):
+    for name in ("gel", "gel ", "'other'", "third  kind"):
+        for place in range(2):
+            save(tmp_path / name / f"{len(name)}_{place}.png")
+    dataset = read(tmp_path)
+    assert dataset.classes == ("gel", "other", "third kind")
+    assert [case.labels for case in dataset.cases] == [(0,)] * 4 + [(1,)] * 2 + [(2,)] * 2
+    assert (
+        "nor of its folder's: \"'other'\" is 'other', 'gel ' is 'gel', 'third  kind'"
+        in dataset.statements[-1]
+    )
+    assert read(tmp_path, classes=("other", "gel")).classes == ("other", "gel")
+
+
 def test_classes_that_are_not_stated_are_left_out_and_said(tmp_path):
     two_classes(tmp_path)
     save(tmp_path / "third" / "a.png")

@@ -13,6 +13,7 @@ from foldwise.data.layouts.channel_files import (
     suspected_channels,
     with_channels,
 )
+from foldwise.data.layouts.class_names import tidy
 from foldwise.data.layouts.files import (
     composed,
     image_files,
@@ -52,8 +53,8 @@ def read_folders(listing: Listing) -> Dataset:
         DataError: fewer than two classes; images deeper down.
     """
     root, data, parts = listing.root, listing.data, listing.parts
-    names = {composed(name) for part in parts.values() for name in part.class_folders}
-    folders, stated = sorted(names, key=natural), data.classes and tuple(map(composed, data.classes))
+    names = {tidy(name) for part in parts.values() for name in part.class_folders}
+    folders, stated = sorted(names, key=natural), data.classes and tuple(map(tidy, data.classes))
     errors = [error for part in parts.values() for error in _misplaced(part.root)] + _split_names(listing)
     if errors:
         raise DataError.together(errors)
@@ -84,7 +85,7 @@ def _of_class(name: str, parts: Mapping[str, Listing]) -> list[str]:
         f"{start}{folder}/{file}"
         for start, part in parts.items()
         for folder in part.class_folders
-        if composed(folder) == name
+        if tidy(folder) == name
         for file in image_files(part.root / folder)
     ]
 
@@ -106,14 +107,17 @@ def _split_names(listing: Listing) -> list[DataError]:
 def _passed_over(listing: Listing, start: str, classes: tuple[str, ...]) -> list[str]:
     """What was passed over in a folder of class folders, in sentences; `start` is where it lies."""
     root, folders, statements = listing.root, listing.class_folders, []
-    if left := [f"{start}{name}" for name in folders if composed(name) not in classes]:
+    if left := [f"{start}{name}" for name in folders if tidy(name) not in classes]:
         statements.append(f"Folders left out because data.classes does not name them: {', '.join(left)}.")
+    if odd := [f"{start}{name}" for name in folders if composed(name) != tidy(name)]:
+        are = some(f"{name!r} is {tidy(name.removeprefix(start))!r}" for name in odd)
+        statements.append(f"Quotes and spaces are no part of a class name, nor of its folder's: {are}.")
     if idle := [f"{start}{name}" for name in subfolders(root) if name not in folders]:
         statements.append(f"Folders without images were ignored: {', '.join(idle)}.")
     if loose := listing.loose_images:
         nouns = "image beside the class folders was", "images beside the class folders were"
         statements.append(f"{listed(loose, *nouns, 'ignored')}.")
-    used = [name for name in folders if composed(name) in classes]
+    used = [name for name in folders if tidy(name) in classes]
     strange = [f"{start}{name}/{file}" for name in used for file in other_files(root / name)]
     return statements + ignored(strange)
 
@@ -189,7 +193,7 @@ def difference_to_folders(listing: Listing) -> str | None:
         return "it gives several labels per image"
     for path, row in rows.items():
         name = labels.classes[labels.rows[row][0]]
-        if name != path.split("/")[0]:
+        if name != tidy(path.split("/")[0]):
             return f"it calls {path} {name!r} (line {table.lines[row]})"
     return None
 
