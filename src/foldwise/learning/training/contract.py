@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
     from foldwise.data.folds.splits import Split
 
-MAX_PIXELS = 2**15  # of a batch by which own code is tried
+MAX_PIXELS, MAX_IMAGES = 2**15, 4  # of a batch by which own code is tried
 CONTRACT = "docs/own-code.md says what is asked of own code."
 
 
@@ -98,8 +98,9 @@ def check_training(training: Training, shape: DataShape, batch: SmallestBatch) -
     _check_step(training, design, shape, batch)
     if training.pretrain != NO_PRETRAINING:
         _check_pretraining(training, shape, batch)
-    size_hw = smaller(batch.size_hw, MAX_PIXELS // batch.num) if shape.segmentation else batch.size_hw
-    tried = replace(batch, size_hw=size_hw)
+    num = min(batch.num, MAX_IMAGES)
+    size_hw = smaller(batch.size_hw, MAX_PIXELS // num) if shape.segmentation else batch.size_hw
+    tried = replace(batch, num=num, size_hw=size_hw)
     if is_own(training.model.name):
         _check_network(design, shape, tried)
     if is_own(training.loss.name):
@@ -117,7 +118,8 @@ def _check_pretraining(training: Training, shape: DataShape, batch: SmallestBatc
 
 
 def _check_step(training: Training, design: Architecture, shape: DataShape, batch: SmallestBatch) -> None:
-    reason = _why_not(design, shape, batch.num, batch.size_hw)
+    # Statistics of two images are as good as those of more.
+    reason = _why_not(design, shape, min(batch.num, 2), batch.size_hw)
     if reason is None:
         return
     cures = "; ".join(_cures(training, shape, batch)) or "another model"
@@ -135,7 +137,7 @@ def _cures(training: Training, shape: DataShape, batch: SmallestBatch) -> Iterat
         yield "a 'batch_size' of 2 or more" if training.batch_size == 1 else "more images to train on"
     for times in (2, 4):
         larger = (times * height, times * width)
-        if _why_not(design, replace(shape, size_hw=larger), batch.num, larger) is None:
+        if _why_not(design, replace(shape, size_hw=larger), min(batch.num, 2), larger) is None:
             yield f"images of {larger[0]} x {larger[1]} pixels"
             break
     row = MODELS.get(training.model.name)
