@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo studies test check house map format bench foretold foretold-difference validate clean
+.PHONY: setup demo studies test fuzz check house map format bench foretold foretold-difference validate clean
 
 setup: $(READY)
 
@@ -38,6 +38,10 @@ studies: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Studies, tables of labels and tables of scores at random, 1,000 of each: some minutes.
+fuzz: $(READY)
+	FOLDWISE_FUZZ=$(or $(NUM),1000) $(BIN)/python -m pytest -n 2 tests/test_fuzz.py
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks tools

@@ -20,6 +20,7 @@ from typing import Self, TypeVar
 
 Row = TypeVar("Row")
 MAX_LISTED = 20  # problems that one message lists; nobody reads more, and what is mended often mends the rest
+MAX_NAMES, MAX_LETTERS = 100, 200  # that are listed as those there are; of a name that is none of them
 MAX_PLACES = 5  # of one and the same problem
 
 
@@ -118,7 +119,10 @@ def unknown(name: str, known: Iterable[str], what: str, *, where: str | None = N
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     cure = f"Did you mean {near[0]!r}? " if near else ""
-    return SpecError(f"no {what} is called {name!r}", where=where, cure=f"{cure}Known: {', '.join(names)}.")
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    listed = ", ".join(names[:MAX_NAMES]) + more
+    shown = name if len(name) <= MAX_LETTERS else f"{name[:MAX_LETTERS]} ..."
+    return SpecError(f"no {what} is called {shown!r}", where=where, cure=f"{cure}Known: {listed}.")
 
 
 def need(module: str, extra: str) -> ModuleType:

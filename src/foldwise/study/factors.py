@@ -153,6 +153,9 @@ def _checked_part(document: dict[str, Any], *, under: Keys) -> list[Invalid]:
 
 def _checked_level(key: str, value: Any, under: Keys) -> list[Invalid]:
     if key not in Training.model_fields:
+        if not isinstance(value, dict):
+            what = f"a level of compare.{key} must have keys, got {shown(value)}"
+            return [Invalid(under, what, "State its settings: {model: conv, epochs: 20}.")]
         settings = {setting: part for setting, part in value.items() if setting != NAME}
         return _checked_part(SOME_MODEL | settings, under=under)
     errors = _checked_part(SOME_MODEL | {key: value}, under=("compare",))

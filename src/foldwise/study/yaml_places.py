@@ -15,7 +15,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from foldwise.errors import SpecError
-from foldwise.study.validation_errors import Invalid, Keys, dotted
+from foldwise.study.validation_errors import Invalid, Keys, dotted, shown
 
 Position = tuple[int, int]  # line and column, from 0
 CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
@@ -241,7 +241,11 @@ def _read(source: YamlSource, node: Node, keys: Keys) -> Any:
     if plain and len(written) > MAX_DIGITS and NUMBER.fullmatch(written):
         what = f"{dotted(keys)} is a number of {len(written):,} digits; at most {MAX_DIGITS} are read"
         raise source.error(Invalid(keys, what, "Write fewer digits."))
-    return plain_value(written) if plain else written
+    value = plain_value(written) if plain else written
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        what = f"{dotted(keys)} is a whole number beyond 64 bits, got {shown(value)}"
+        raise source.error(Invalid(keys, what, "No number here needs so many digits."))
+    return value
 
 
 def _check_readable(source: YamlSource, keys: Keys, text: str, most: int, what: str) -> None:

@@ -90,7 +90,7 @@ def label_columns(table: Table, data: DataSpec, image_column: str, split: str) -
     if len(others) == 1 and usable:
         return (usable[0],)
     choices = named + [name for name in usable if name not in named]
-    problem = f"which columns are the labels is not clear among {', '.join(others) or '(none)'}"
+    problem = f"which columns are the labels is not clear among {some(others, 20) or '(none)'}"
     cure = f"State data.label_columns, for example [{(choices or others or ['label'])[0]}]."
     raise DataError(problem, where=table.name, cure=cure)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +19,8 @@ from foldwise.errors import DataError, SpecError, unknown
 from foldwise.study.spec import DataSpec
 from foldwise.text import some
 
+# A table of labels is held in memory, which takes some ten times its size.
+MAX_BYTES, MAX_COLUMNS = 2**28, 50_000
 IMAGE_COLUMNS = (
     "image", "images", "img", "file", "filename", "file_name", "path", "filepath", "file_path",
     "image_path", "image_name", "image_file", "image_id", "id",
@@ -57,12 +60,18 @@ def read_table(path: Path) -> Table:
     # Spreadsheets of several countries write semicolons; a comma in the header is the stronger sign.
     separator = next((mark for mark in (",", ";", "\t") if mark in header), ",")
     reader = TableReader(text.splitlines(keepends=True), separator=separator)
-    columns = tuple(name.strip() for name in next(reader))
+    with _in_words(reader, path.name):
+        columns = tuple(name.strip() for name in next(reader))
+    if len(columns) > MAX_COLUMNS:
+        problem = f"the header has {len(columns):,} cells; at most {MAX_COLUMNS:,} are read"
+        raise DataError(
+            problem, where=path.name, cure="Keep the columns that name images, labels and groups."
+        )
     if twice := [name for name, number in Counter(columns).items() if number > 1]:
         problem = f"two columns are called {twice[0]!r}"
         raise DataError(problem, where=path.name, cure="Give every column its own name.")
     rows, lines, errors = [], [], []
-    try:
+    with _in_words(reader, path.name):
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -71,9 +80,6 @@ def read_table(path: Path) -> Table:
                 continue
             rows.append(dict(zip(columns, cells, strict=True)))
             lines.append(reader.line_num)
-    except csv.Error as error:
-        where = f"{path.name}, line {reader.line_num}"
-        raise DataError(f"the table cannot be read ({error})", where=where) from None
     if errors:
         problem = f"the header has {len(columns)} cells, but {some(errors)}"
         cure = "Put cells that contain the separator in double quotes."
@@ -84,8 +90,24 @@ def read_table(path: Path) -> Table:
     return Table(path.name, columns, tuple(rows), tuple(lines))
 
 
+@contextmanager
+def _in_words(reader: TableReader, name: str) -> Iterator[None]:
+    """Errors of the CSV reader as ours, with the line."""
+    try:
+        yield
+    except csv.Error as error:
+        cure = "Put cells that contain the separator in double quotes, and close them."
+        where = f"{name}, line {max(1, reader.line_num)}"
+        raise DataError(f"the table cannot be read ({error})", where=where, cure=cure) from None
+
+
 def _text(path: Path) -> str:
     try:
+        if path.stat().st_size > MAX_BYTES:
+            problem = f"the table is larger than {MAX_BYTES // 2**20} MB"
+            raise DataError(
+                problem, where=path.name, cure="Keep the rows and columns that are of these images."
+            )
         # Excel begins UTF-8 files with a byte order mark, which would become part of the first column's name.
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -93,6 +115,9 @@ def _text(path: Path) -> str:
         raise DataError(problem, where=path.name, cure="Save it as CSV UTF-8.") from None
     except OSError as error:
         raise DataError(f"the table cannot be read ({error.strerror})", where=str(path)) from None
+    if "\0" in text:
+        problem, cure = "the table holds null bytes, so it is no text", "Export it as CSV UTF-8 once more."
+        raise DataError(problem, where=path.name, cure=cure)
     if not text.strip():
         cure = "Write a header line and one row per image."
         raise DataError("the table is empty", where=path.name, cure=cure)
@@ -114,7 +139,7 @@ def image_column(table: Table, stated: str | None) -> str:
     if len(candidates) == 1:
         return candidates[0]
     several = f"the columns {', '.join(candidates)} could all name the images"
-    cure = f"State data.image_column: one of {', '.join(table.columns)}."
+    cure = f"State data.image_column: one of {some(table.columns, 50)}."
     cure += " (The first line must hold the column names.)"
     raise DataError(several if candidates else "no column is called image", where=table.name, cure=cure)
 

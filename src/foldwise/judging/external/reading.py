@@ -79,7 +79,12 @@ def read_files(paths: Sequence[Path], options: ScoreOptions) -> ScoreFiles:
     metric = options.metric or _metric_of_files(texts, [name for _, _, name in read], options)
     cases = [without_summaries(piece) for piece, _, _ in read]
     piece = joined([piece for piece, _ in cases])
-    told = [*(statement for _, statement, _ in read), *(left_out for _, left_out in cases), _alone(piece)]
+    told = [
+        *(statement for _, statement, _ in read),
+        *(left_out for _, left_out in cases),
+        _alone(piece),
+        _unscored(piece),
+    ]
     return ScoreFiles(piece, tuple(statement for statement in told if statement), (), metric)
 
 
@@ -124,6 +129,16 @@ def _alone(piece: Piece) -> str | None:
     places = np.unique(case.codes[group.codes == group.names.index("")]).tolist()
     names = [case.names[place] for place in places]
     return listed(names, "case has no group", "cases have no group", "and each is taken for one of its own")
+
+
+def _unscored(piece: Piece) -> str | None:
+    """Which cases have a row, and no score of any configuration, in words; None where all have one."""
+    case = piece.columns["case"]
+    scored = set(case.codes[~np.isnan(piece.score)].tolist())
+    names = [case.names[code] for code in np.unique(case.codes).tolist() if code not in scored]
+    if not names or not scored:
+        return None
+    return listed(names, "case has no score", "cases have no score", "of any configuration")
 
 
 def _file(path: Path) -> Path:
@@ -216,7 +231,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 def _cases(path: Path) -> list[dict[str, Any]]:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"the file is no JSON ({error})", where=str(path), cure=NO_SUMMARY) from None
     cases = summary.get("metric_per_case") if isinstance(summary, dict) else None
     whole = isinstance(cases, list) and all(

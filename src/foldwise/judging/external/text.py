@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,14 @@ from foldwise.text import some
 
 # Enough rows to recognise columns by, of a file that may be larger than the memory.
 HEAD_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 24
+MAX_COLUMNS = 10_000
 EMPTY = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-", "#N/A", "missing"]  # fmt: skip
 COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 UNNAMED = re.compile(r"Unnamed: \d+")  # as pandas calls a column without a name
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)  # by which Excel is told
 MEANT = re.compile(r"[-+]?(\d*[.,]\d+|\d+) ?%?")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
@@ -116,9 +120,25 @@ def _beginning(path: Path, name: str) -> list[str]:
     with path.open("rb") as file:
         raw = file.read(HEAD_BYTES)
         more = bool(file.read(1))
+        file.seek(0)
+        # Readers of tables pass over them, or end there: either would change a name or a number.
+        if any(b"\0" in chunk for chunk in iter(lambda: file.read(CHUNK_BYTES), b"")) and not raw.startswith(
+            UTF_16
+        ):
+            what, cure = (
+                "the file holds null bytes, so it is no text",
+                "Export the table as CSV UTF-8 once more.",
+            )
+            raise DataError(what, where=name, cure=cure)
     # The last line is cut somewhere, perhaps within a character.
-    if more and b"\n" in raw:
-        raw = raw[: raw.rindex(b"\n") + 1]
+    if more and raw.count(b"\n") + raw.count(b"\r") > 1:
+        raw = raw[: max(raw.rfind(b"\n"), raw.rfind(b"\r")) + 1]
+    elif more:
+        what, cure = (
+            f"its first two lines are longer than {HEAD_BYTES // 1024} kB",
+            "Write a row per case, in lines.",
+        )
+        raise DataError(what, where=name, cure=cure)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -131,7 +151,12 @@ def _beginning(path: Path, name: str) -> list[str]:
 
 
 def _check(columns: Sequence[str], rows: Sequence[Sequence[str]], name: str, first: int) -> None:
-    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if len(columns) > MAX_COLUMNS:
+        cure = "Write a row per case, and a column per configuration."
+        raise DataError(
+            f"the header has {len(columns):,} cells; at most {MAX_COLUMNS:,} are read", where=name, cure=cure
+        )
+    twice = sorted(name for name, number in Counter(columns).items() if number > 1)
     if twice:
         cure = "Give every column its own name."
         raise DataError(f"two columns are called {some(map(repr, twice))}", where=name, cure=cure)
