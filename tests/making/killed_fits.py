@@ -138,4 +138,5 @@ def to_fit(task, **training):
     """Settings of a fit, and its images."""
     sizes = training.pop("sizes", ((16, 16),) * 24)
     channels = training.pop("num_channels", 1)
-    return settings(task, **training), tiny(task, sizes=sizes, num_channels=channels)
+    named = {key: training.pop(key) for key in ("select", "tolerance_px") if key in training}
+    return settings(task, **training) | named, tiny(task, sizes=sizes, num_channels=channels)

@@ -69,6 +69,10 @@ FITS = {
             "schedule": {"polynomial": {"warmup": 0.3}},
         },
     ),
+    "unet, chosen by boundaries": (
+        "binary_segmentation",
+        {"model": own("unet"), "select": "nsd", "tolerance_px": 1.0},
+    ),
     "vim masks": (MASKS, {"model": own("vim"), "augment": "strong"}),
     "haltuf, several labels": (
         "multilabel_classification",
@@ -181,8 +185,21 @@ class Drawing(nn.Module):
         return self.body(nn.functional.dropout(x_NC, 0.5, self.training))
 
 
-def test_streams_and_buffers_of_a_users_own_network_are_gone_on_with(tmp_path, kill, monkeypatch):
+class Growing(nn.Module):
+    """A user's own loss, which grows as it is asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("asked", torch.zeros(()))
+
+    def forward(self, logits, targets):
+        self.asked += 1
+        return nn.functional.cross_entropy(logits, targets) * (1 + self.asked.item() / 100)
+
+
+def test_streams_and_buffers_of_a_users_own_network_and_loss_are_gone_on_with(tmp_path, kill, monkeypatch):
     asked, packed = to_fit(CLASSES, num_channels=3, epochs=3)
+    monkeypatch.setattr(setup, "loss_of", lambda *_: Growing())
     monkeypatch.setattr(setup, "_network", lambda request: (seeded(Drawing, request.seed), ()))
     monkeypatch.setattr("foldwise.learning.training.fit.write_network", lambda *_: {})
     whole = undisturbed(tmp_path / "whole", asked, packed=packed)
@@ -306,12 +323,32 @@ def test_where_the_last_one_is_damaged_the_one_before_it_is_gone_on_with(tmp_pat
     ]
 
 
-def test_another_device_of_the_same_kind_goes_on_and_says_so(tmp_path, kill, monkeypatch):
-    killing, asked, packed, _ = killed_once(tmp_path / "run", kill)
+def test_another_device_of_the_same_kind_goes_on_and_says_so_ever_after(tmp_path, kill, monkeypatch):
+    killing, asked, packed, _ = killed_once(tmp_path / "run", kill, death=3)
+    first = resuming.device_name(torch.device("cpu"))
     monkeypatch.setattr(resuming, "device_name", lambda _: "another")
-    made = killing.until_done(tmp_path / "run", [], asked, packed=packed)
+    made = killing.until_done(tmp_path / "run", [3, 3], asked, packed=packed)
     (warning,) = read(made / "result.json")["warnings"]
-    assert "the others on another" in warning
+    assert warning.startswith(f"it was trained on {first}, then on another: its numbers")
+
+
+def test_a_fit_that_begins_anew_for_want_of_memory_says_nothing_of_what_was_before(
+    tmp_path, kill, monkeypatch
+):
+    killing, asked, packed, _ = killed_once(tmp_path / "run", kill)
+    monkeypatch.setattr(resuming, "device_name", lambda _: "a smaller one")
+    step, heard = train.step, []
+
+    def too_large(learner, batch):
+        if learner.passes == 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return step(learner, batch)
+
+    monkeypatch.setattr(train, "step", too_large)
+    whole = undisturbed(tmp_path / "whole", asked, packed=packed)
+    made = killing.until_done(tmp_path / "run", [], asked, packed=packed, beat=heard.append)
+    assert_same(whole, made)
+    assert "from_epoch" not in heard[-1]
 
 
 def test_who_lost_the_lease_writes_no_more_and_takes_nothing(tmp_path, kill):

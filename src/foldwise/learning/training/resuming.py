@@ -54,13 +54,11 @@ class Resuming:
 
     Attributes:
         from_epoch: where it went on; None where it began at the beginning.
-        notes: what is to be said of the result.
     """
 
     def __init__(self, job: Job, request: FitRequest) -> None:
         self.checkpoints = job.checkpoints
         self.from_epoch: int | None = None
-        self.notes: tuple[str, ...] = ()
         # On another kind of device, in another precision, or by another version, the rest would be another training.
         self._made_by = {
             "form": FORM,
@@ -87,7 +85,9 @@ class Resuming:
                 if not changed:
                     return record, state
                 problem = f"it was made with another {' and '.join(changed)}"
-            except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            except OSError as error:
+                problem = f"it cannot be read ({error.strerror})"
+            except (ValueError, KeyError, TypeError, RuntimeError) as error:
                 problem = f"it is damaged ({error})"
             self._earlier.remove(path)
             self.checkpoints.log(f"the checkpoint {path} is not used: {problem}")
@@ -121,6 +121,7 @@ class Resuming:
         saved, self._saved = self._saved, None
         # Where memory ran out since, it begins anew, so that all epochs are alike.
         if saved is None or saved[0]["halvings"] != self._halvings:
+            self.from_epoch, self._devices = None, self._devices[-1:]
             return Position()
         assert self._learner is not None
         assert self._course is not None
@@ -129,16 +130,22 @@ class Resuming:
         self._course.restore(state["course"])
         position = Position(**record["position"])
         self.from_epoch = position.epoch
-        if record["devices"][-1:] != self._devices:
-            self.notes = (
-                f"epochs before {position.epoch} were trained on {', '.join(record['devices'])}, the others on "
-                f"{self._devices[0]}: its numbers are those of one device up to rounding",
-            )
+        if record["devices"][-1:] == self._devices:
+            self._devices = record["devices"]
+        else:
             self._devices = [*record["devices"], *self._devices]
         self.checkpoints.log(
             f"  goes on in epoch {position.epoch} of {self._epochs}, step {position.step + 1}"
         )
         return position
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the result."""
+        if len(self._devices) == 1:
+            return ()
+        models = ", then on ".join(self._devices)
+        return (f"it was trained on {models}: its numbers are those of one of them up to rounding",)
 
     @property
     def progress(self) -> dict[str, int]:
