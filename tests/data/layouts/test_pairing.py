@@ -150,6 +150,21 @@ def test_where_contents_do_not_tell_it_is_asked_and_both_answers_work(tmp_path):
     assert read(tmp_path / "colours", images="a", masks="b").classes == ("background", "#c80000")
 
 
+def test_names_that_do_not_quite_pair_are_told(tmp_path):
+    for k in range(3):
+        save(tmp_path / "case" / "a" / f"{'Cc'[k % 2]}ell{k}.png", picture(k))
+        save(tmp_path / "case" / "b" / f"cell{k}.png", blob())
+        save(tmp_path / "digits" / "photographs" / f"{k:03}.png", picture(k))
+        save(tmp_path / "digits" / "masks_drawn" / f"{k}.png", blob())
+    assert "Some names differ only in upper and lower case" in refused(tmp_path / "case")
+    said = refused(tmp_path / "digits")
+    assert "State data.images: photographs with data.masks: masks_drawn" in said
+    assert read(tmp_path / "digits", layout="class_folders").classes == ("masks_drawn", "photographs")
+    for path in (tmp_path / "digits" / "masks_drawn").iterdir():
+        path.rename(path.with_stem(f"{int(path.stem):03}"))
+    assert len(read(tmp_path / "digits", images="photographs", masks="masks_drawn").cases) == 3
+
+
 def test_classes_that_only_look_a_little_like_pairs_are_not_asked_about(tmp_path):
     for name in ("gel", "not_gel"):  # called after their folders
         for k in range(4):

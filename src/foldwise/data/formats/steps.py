@@ -139,7 +139,7 @@ STEPS: dict[str, StepKind] = {
     "pages": StepKind(
         ("was read as a picture of several channels", "were read as pictures of several channels"),
         "by the lengths of their axes, as no names tell",
-        advice="Right if its pages, or the numbers of each pixel, are channels. Slices with a mask each are read with"
+        advice="Right if the pages of a file, or the values of each pixel, are channels. Slices with a mask each are read with"
         " data.layout: arrays.",
     ),
     "first": StepKind(

@@ -152,9 +152,13 @@ def images_and_masks(
         images, masks = sorted(pair, key=lambda name: (_is_called_mask(name, files[name]), -len(files[name])))
         pairing = _how_they_pair(files[images], files[masks])
         by_channel = all(stem(name).endswith(tuple(channels)) for folder in pair for name in files[folder])
-        if pairing is None or (channels and by_channel):
+        if channels and by_channel:
             continue
-        if look(images) != look(masks):
+        if pairing is None:
+            # Names do not pair, yet nobody compares pictures with a folder of masks as two classes.
+            if _is_called_mask(masks) and look(masks) and not look(images):
+                unclear.append((images, masks))
+        elif look(images) != look(masks):
             borne_out[pairing].append((masks, images) if look(images) else (images, masks))
         elif pairing or _is_called_mask(masks, files[masks]):
             unclear.append((images, masks))
@@ -205,14 +209,13 @@ def _how_they_pair(images: list[str], masks: list[str]) -> bool | None:
 
 
 def _have_partners(longer: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether more than half of the names are those of other files, or what these begin with up to a mark."""
-    starts = {
-        whole[:k] for whole in map(stem, longer) for k in range(len(whole) + 1) if whole[k : k + 1] in MARKS
-    }
-    return 2 * len({stem(name) for name in names} & starts) > len(names)
+    """Whether more than half of the names are those of other files, in any case, or what these begin with up to a mark."""
+    wholes = [stem(name).casefold() for name in longer]
+    starts = {name[:k] for name in wholes for k in range(len(name) + 1) if name[k : k + 1] in MARKS}
+    return 2 * len({stem(name).casefold() for name in names} & starts) > len(names)
 
 
-def _is_called_mask(folder: str, files: Sequence[str]) -> bool:
+def _is_called_mask(folder: str, files: Sequence[str] = ()) -> bool:
     names = (folder, *(stem(name) for name in files[:SAMPLED]))
     return any(word in name.casefold() for name in names for word in MASK_WORDS)
 
