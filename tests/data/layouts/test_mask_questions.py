@@ -33,13 +33,28 @@ def squares(*values, rim=None):
     return mask
 
 
+def discs(side, values, seed, wander=9):
+    """(H, W) uint8: one disc of each value of its own radius, at places that wander from mask to mask."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: 6 * side, : 6 * side]
+    mask = np.zeros(y.shape, np.uint8)
+    places = rng.permutation(len(values)) if wander > 1 else np.arange(len(values))
+    for (value, radius), place in zip(values, places, strict=True):
+        row, column = rng.integers(20, 20 + wander, 2)
+        radius += int(rng.integers(0, 2))
+        mask[
+            (y - row - 3 * wander * (place % 2)) ** 2 + (x - column % 9 - 9 - 18 * place) ** 2 <= radius**2
+        ] = value
+    return mask
+
+
 def write(root, masks, folders=("",)):
     """Images and masks; masks above 255 as TIFF of 16 bit. In several folders in turn where they are asked for."""
     for k, mask in enumerate(masks):
         inside = root / folders[k % len(folders)]
         save(
             inside / "images" / f"c{k:02}.png",
-            np.random.default_rng(k).integers(0, 255, (SIDE, SIDE), np.uint8),
+            np.random.default_rng(k).integers(0, 255, mask.shape[:2], np.uint8),
         )
         (inside / "masks").mkdir(exist_ok=True)
         if mask.dtype == bool or mask.max() > 255 or mask.ndim == 3:
@@ -93,6 +108,8 @@ OBJECTS = {
     "16 bit": [squares(*(300 * v for v in own)) for own in NUMBERED],
     "by chance": [squares(*np.random.default_rng(k).choice(np.arange(1, 60000), 5)) for k in range(8)],
     "rims of 255": [squares(*own, rim=255) for own in NUMBERED],
+    "as many in every image": [discs(10, [(v, 4) for v in (1, 2, 3)], k) for k in range(12)],
+    "as many, by rows": [squares(1, 2, 3, 4) for k in range(10)],
     "colours of their own": [in_colour(squares(*own), k) for k, own in enumerate(NUMBERED)],
     "colours of a palette": [in_colour(squares(*own)) for own in NUMBERED],
     "numbers in two bytes": [split_in_thousands(squares(*(200 * v for v in own))) for own in NUMBERED],
@@ -109,8 +126,8 @@ def test_numbered_objects_are_asked_about_and_every_answer_that_is_offered_is_ta
     dataset, packed = read(tmp_path, **first)
     assert dataset.task == "binary_segmentation"
     for k, mask in enumerate(masks):
-        foreground = (mask.reshape(SIDE, SIDE, -1).max(-1) > 0) & (
-            mask.reshape(SIDE, SIDE, -1).max(-1) != 255
+        foreground = (mask.reshape(*mask.shape[:2], -1).max(-1) > 0) & (
+            mask.reshape(*mask.shape[:2], -1).max(-1) != 255
         )
         if name.startswith(("colours", "numbers in")):
             foreground = mask.max(-1) > 0
@@ -135,12 +152,13 @@ def test_classes_in_one_piece_are_read_once_they_have_names(tmp_path):
 @pytest.mark.parametrize(
     "masks",
     [
-        [squares(1, 2, 3, 4, 5, 6, 7) for _ in range(8)],
+        [discs(10, [(1, 3), (2, 5), (3, 7)], k) for k in range(10)],
+        [discs(10, [(1, 4), (2, 4), (3, 4)], k, wander=1) for k in range(10)],
         [squares(*((1, 2, 3), (2, 3), (3,), (3, 1))[k % 4]) for k in range(12)],
         [squares(1 + k % 3) for k in range(12)],
         [squares(*range(1, 3 + k % 3)) + squares(*[0] * 10, *range(1, 3 + k % 3)) for k in range(12)],
     ],
-    ids=["in every mask", "none falls off", "one of several in a mask", "in two pieces"],
+    ids=["of sizes of their own", "of places of their own", "none falls off", "one of several in a mask", "in two pieces"],
 )  # fmt: skip
 def test_classes_are_not_asked_about(masks, tmp_path):
     write(tmp_path, masks)

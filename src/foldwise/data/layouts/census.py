@@ -184,6 +184,11 @@ def as_colour(value: MaskKey) -> tuple[int, int, int]:
     return (value, value, value) if isinstance(value, int) else value
 
 
+def as_code(value: MaskKey) -> int:
+    """A value as one number, 0xRRGGBB of a colour, as `Census.codes` has it."""
+    return value if isinstance(value, int) else value[0] << 16 | value[1] << 8 | value[2]
+
+
 def show(value: MaskKey) -> str:
     """A value as the study file spells it: ``128`` or ``#ff0000``."""
     return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
