@@ -62,6 +62,6 @@ def test_what_own_code_breaks_is_said_for_each(small_pictures):
     errors = foldwise("check", "study.yaml", cwd=small_pictures, code=2).errors
     assert "gives logits of shape (2, 7), not (2, 2)" in errors
     assert (
-        "the loss mine_too:loss gives a tensor of shape (16,) for a batch, not a tensor of one number"
+        "the loss mine_too:loss gives a tensor of shape (4,) for a batch, not a tensor of one number"
         in errors
     )
