@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo studies test fuzz check house map format bench foretold foretold-difference validate clean
+.PHONY: setup demo studies test fuzz chaos check house map format bench foretold foretold-difference validate clean
 
 setup: $(READY)
 
@@ -42,6 +42,10 @@ test: $(READY)
 # Studies, tables of labels and tables of scores at random, 1,000 of each: some minutes.
 fuzz: $(READY)
 	FOLDWISE_FUZZ=$(or $(NUM),1000) $(BIN)/python -m pytest -n 2 tests/test_fuzz.py
+
+# What may befall workers, jobs, nodes, controllers and drivers, for minutes; FAULTS=200 is how often.
+chaos: $(READY)
+	FOLDWISE_CHAOS=$(or $(FAULTS),100) $(BIN)/python -m pytest -s tests/chaos
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks tools

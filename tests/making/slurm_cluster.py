@@ -149,6 +149,11 @@ class Cluster:
                 with suppress(ProcessLookupError):
                     os.kill(int(process.name), signal.SIGKILL)
 
+    def clear(self):
+        """Cancel all jobs, those too of which a controller that was away thinks that they run; returns once none is left."""
+        self.run("scancel", "--user", str(os.getuid()))
+        self.wait(lambda: not self.jobs())
+
     def down(self):
         """End everything, and whatever still runs."""
         if self.pid("slurmctld"):
@@ -161,6 +166,20 @@ class Cluster:
         """(id, state, node) of the jobs in these states; of all that are not over, without."""
         lines = self.run("squeue", "-hr", "-o", "%i|%T|%N", *(["-t", ",".join(states)] if states else []))
         return [tuple(line.split("|")) for line in lines.splitlines()]
+
+    def workers(self, run):
+        """Process ids of the workers of a run folder that jobs of this cluster have."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if (
+                    run.encode() in words
+                    and b"sleepy_worker" in words[1]
+                    and b"SLURM_JOB_ID" in (process / "environ").read_bytes()
+                ):
+                    found.append(int(process.name))
+        return found
 
     def release_requeued(self):
         """Let jobs that were queued again begin soon: Slurm has them wait for two minutes."""

@@ -32,7 +32,8 @@ def whole_cluster(tmp_path_factory):
 
 @pytest.fixture
 def cluster(whole_cluster, monkeypatch):
-    """The cluster, all of it up."""
+    """The cluster, all of it up and without jobs."""
+    whole_cluster.clear()
     monkeypatch.setenv("SLURM_CONF", whole_cluster.environment["SLURM_CONF"])
     monkeypatch.setattr(slurm, "POLL_S", 0.1)
     monkeypatch.setattr(

@@ -181,13 +181,13 @@ def jobs_here(name: str) -> list[Job] | None:
 
 
 def summary(jobs: Sequence[Job]) -> str:
-    """``2 running, 1 pending (Priority); ended lately: 3 were preempted``; of jobs by one name."""
+    """``2 running, 1 pending (Priority); ended lately: 3 done, 1 was preempted``; of jobs by one name."""
     alive = Counter(
         f"{job.state.lower()}" + (f" ({job.reason})" if job.state == "PENDING" and job.reason else "")
         for job in jobs
         if job.is_alive
     )
-    ended = Counter(job.ending() for job in jobs if not job.is_alive)
+    ended = Counter("done" if job.state == "COMPLETED" else job.ending() for job in jobs if not job.is_alive)
     parts = [", ".join(f"{number} {state}" for state, number in alive.items()) or "none in the queue"]
     if ended:
         parts.append("ended lately: " + ", ".join(f"{number} {how}" for how, number in ended.items()))
