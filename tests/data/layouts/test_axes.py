@@ -247,6 +247,26 @@ def test_a_row_of_slices_with_one_mask_is_asked_about_and_each_answer_works(tmp_
     assert (len(dataset.cases), packed.num_channels) == (NUM, 1)
 
 
+def test_slices_with_one_mask_among_pictures_are_told_what_fits_the_others(tmp_path):
+    def make(root):
+        for k in range(NUM):
+            named("ZYX" if k == 2 else "CYX", imagej=True)(root / "images" / f"c{k}", image_of(k, 5))
+            array(root / "masks" / f"c{k}", mask_of(k))
+        return root
+
+    said = refused(make(tmp_path / "a"))
+    assert "1 file holds images in a row with one mask: images/c2.tif" in said
+    assert (
+        "The others are one picture each, so take these out (axes ZYX, shape 5×24×30). If they are channels"
+        in said
+    )
+    named("CYX", imagej=True)(tmp_path / "a" / "images" / "c2", image_of(2, 5))
+    assert len(read(tmp_path / "a")[0].cases) == NUM
+    (make(tmp_path / "b") / "images" / "c2.tif").unlink()
+    (tmp_path / "b" / "masks" / "c2.npy").unlink()
+    assert len(read(tmp_path / "b")[0].cases) == NUM - 1
+
+
 def test_channels_in_one_file_and_slices_in_another_are_named(tmp_path):
     for k in range(NUM):
         pages(tmp_path / "images" / f"c{k}", image_of(k, 5))
@@ -455,6 +475,19 @@ def test_a_stack_saved_again_as_inverted_is_another_set(tmp_path):
         packed = read(tmp_path)[1]
         inverted = options["photometric"] == "miniswhite"
         np.testing.assert_array_equal(packed.image(5)[0], image_of(1, 20)[5] ^ (255 * inverted))
+
+
+def test_channel_files_of_stacks_are_told_how_to_be_saved(tmp_path):
+    for k in range(NUM):
+        for channel in range(2):
+            SLICES["OME"](tmp_path / "imagesTr" / f"vol{k}_000{channel}", image_of(k, 2, 20)[channel])
+        SLICES["OME"](tmp_path / "labelsTr" / f"vol{k}", mask_of(k, 20))
+    assert "called as masks and 0000, 0001, as channels of one image are" in refused(tmp_path)
+    for path in (tmp_path / "imagesTr").iterdir():
+        path.unlink()
+    for k in range(NUM):
+        named("ZCYX", ome=True)(tmp_path / "imagesTr" / f"vol{k}", np.moveaxis(image_of(k, 2, 20), 0, 1))
+    np.testing.assert_array_equal(read(tmp_path)[1].image(25), image_of(1, 2, 20)[:, 5])
 
 
 @pytest.mark.parametrize("masks", ["tif", "npy"])

@@ -104,14 +104,19 @@ def _kinds(listing: Listing, stacks: list[str]) -> dict[str, str]:
     single = [name for name, mask in beside.items() if kinds[name] == "slices" and _num_rows(mask) == 1]
     if single:
         problem = listed(single, "file holds", "files hold", "images in a row with one mask")
-        way = ways[single[0]]
-        cure = f"Save a mask for each of them, or the one slice that the mask is of ({way.axes})."
-        if way.stack is not None and way.stack.channel is None:
-            cure += (
-                " If they are channels, save them as a TIFF that names their axis (CYX, in ImageJ or OME)."
-            )
-        raise DataError(problem, where=str(root), cure=cure)
+        raise DataError(
+            problem, where=str(root), cure=_cure_of_single_masks(ways[single[0]], set(kinds.values()))
+        )
     return kinds
+
+
+def _cure_of_single_masks(way: Readings, kinds: set[str]) -> str:
+    channels = ""
+    if way.stack is not None and way.stack.channel is None:
+        channels = " If they are channels, save them as a TIFF that names their axis (CYX, in ImageJ or OME)."
+    if "picture" in kinds:  # of several channels, beside which slices are of another kind
+        return f"The others are one picture each, so take these out ({way.axes}).{channels}"
+    return f"Save a mask for each of them, or the one slice that the mask is of ({way.axes}).{channels}"
 
 
 def _kind(way: Readings, mask: Readings | None) -> str:

@@ -15,7 +15,7 @@ from foldwise.data.layouts.labels import Labels, indicator_labels, label_list
 from foldwise.data.layouts.listing import Listing
 from foldwise.data.layouts.masks import read_meaning
 from foldwise.data.layouts.pages import image_stacks, mask_files, other_images, stacks_recognised
-from foldwise.data.layouts.pairing import match
+from foldwise.data.layouts.pairing import channel_words, match
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
 from foldwise.text import count, listed, natural, some
@@ -115,6 +115,10 @@ def _paired(root: Path, images: list[str], masks: list[str]) -> tuple[dict[str, 
     if len(images) == 1 or any(not is_stack_file(root / mask) for mask in masks):
         problem = f"{some(images, 1)} {'holds' if len(images) == 1 else 'hold'} images in a row, and {masks[0]} is one mask"
         cure = "Save the masks in a row as well, in files of the same names (masks.npy for images.npy), or each image as a file."
+        raise DataError(problem, where=str(root), cure=cure)
+    if endings := channel_words(images, masks):
+        problem = f"there are stacks called as masks and {', '.join(endings)}, as channels of one image are"
+        cure = "Save the channels of each in one stack (ZCYX), called as its masks; stacks are not joined."
         raise DataError(problem, where=str(root), cure=cure)
     alone = sorted({stem(image) for image in images} ^ {stem(mask) for mask in masks}, key=natural)
     problem = listed(alone, "stack has", "stacks have", "no partner of the same name")
