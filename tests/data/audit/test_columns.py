@@ -55,6 +55,7 @@ COLUMNS = {
     "part with a prefix": ("source_split", lambda k: PARTS[k // 2 % 9], "split"),
     "folds from 0": ("fold", lambda k: k // 2 % 4, "split"),
     "folds from 1": ("cv_fold", lambda k: 1 + k // 2 % 3, "split"),
+    "two folds": ("fold", lambda k: k // 2 % 2, "split"),
     "patient": ("patient_id", lambda k: 100 + k // 3, "group"),
     "patient as one word": ("PatientID", lambda k: k // 3, "group"),
     "subject": ("subject", lambda k: f"s-{k // 3}", "group"),
@@ -152,6 +153,38 @@ def test_a_split_with_copies_on_both_sides_is_offered_with_what_that_takes(tmp_p
     (offer,) = offers(found(tmp_path)["columns_not_used"])
     assert offer == {"split": "split", "near_duplicates": "ignore"}
     assert not [row for row in found(tmp_path, **offer).values() if row.severity == "error"]
+
+
+@pytest.mark.parametrize(
+    ("column", "make", "words"),
+    [
+        ("split", lambda k: ["train", "val"][k // 12], "no image is for test"),
+        ("split", lambda k: ["train", "test"][k // 12] if k else "", "1 image has no part"),
+        ("is_train", lambda k: k // 12, "takes once train and test stand in place of its marks"),
+        (
+            "Testing",
+            lambda k: [False, True][k // 12],
+            "takes once train and test stand in place of its marks",
+        ),
+    ],
+)
+def test_a_split_that_cannot_be_used_as_it_is_is_named_with_what_it_lacks(column, make, words, tmp_path):
+    write(tmp_path, **{column: make})
+    finding = found(tmp_path)["columns_not_used"]
+    assert f"column {column!r} of labels.csv is a split" in finding.message
+    assert words in finding.message
+    assert not list(offers(finding))
+
+
+def test_columns_beside_class_folders(tmp_path):
+    for k in range(N):
+        image = np.random.default_rng(k).integers(0, 255, (32, 32), np.uint8)
+        save(tmp_path / "ab"[k % 2] / f"i{k:02}.png", image)
+    rows = [f"{'ab'[k % 2]}/i{k:02}.png,{k // 3}" for k in range(N)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["image,patient", *rows]))
+    (offer,) = offers(found(tmp_path, {"label_columns": None})["columns_not_used"])
+    assert offer == {"group": "patient"}
+    assert "columns_not_used" not in found(tmp_path, {"label_columns": None}, **offer)
 
 
 def test_a_split_without_a_class_is_named_and_not_offered(tmp_path):

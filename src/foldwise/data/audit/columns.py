@@ -14,7 +14,9 @@ from foldwise.data.audit.division import FEWEST_GROUPS, division_findings
 from foldwise.data.audit.findings import Finding, Severity
 from foldwise.data.cases import Column, ColumnKind, Dataset
 from foldwise.data.folds.strata import class_presence, impossible_folds
+from foldwise.data.layouts.columns import is_mark, words_of
 from foldwise.data.layouts.parts import parts_of
+from foldwise.errors import DataError
 from foldwise.study.spec import DEALT, LEAVE_ONE_OUT, Validation
 from foldwise.text import count, some
 
@@ -46,11 +48,7 @@ def column_findings(
         return []
     message = f"Tables say where the images come from, and the study does not use it: {'; '.join(offer.holds for offer in offers)}."
     keys = [offer.keys for offer in offers if offer.keys]
-    cure = (
-        f"State {'; or '.join(keys)}."
-        if keys
-        else "Fill the columns in, or divide the images by them yourself."
-    )
+    cure = f"State {'; or '.join(keys)}." if keys else "Mend the columns; then a key of validate uses them."
     severity: Severity = "warning" if any(offer.is_leak for offer in offers) else "note"
     return [Finding("columns_not_used", severity, message, (), cure)]
 
@@ -94,13 +92,18 @@ def _split(study: _Study, column: Column) -> _Offer | None:
     """A split is taken as it is; with copies on both sides only if these are ignored."""
     if study.validation.split != "auto":
         return None
-    cases = study.dataset.cases
-    parts = parts_of(cases, {case.name: value for case, value in zip(cases, column.values, strict=True)})
+    cases, name = study.dataset.cases, _written(column.name)
+    counts = sorted(Counter(filter(None, column.values)).items())
+    holds = f"{_of(column)} is a split ({some(f'{value} {number}' for value, number in counts)})"
+    if is_mark(words_of(column.name), [value for value, _ in counts]):
+        takes = f"which validate.split: {name} takes once train and test stand in place of its marks"
+        return _Offer(f"{holds}, {takes}")
+    try:
+        parts = parts_of(cases, {case.name: value for case, value in zip(cases, column.values, strict=True)})
+    except DataError as error:
+        problem = error.what.splitlines()[0].split("a column: ")[-1]
+        return _Offer(f"{holds}, which cannot be used as it is ({problem})")
     dataset = replace(study.dataset, cases=tuple(replace(case, part=parts[case.name]) for case in cases))
-    name, counts = _written(column.name), Counter(column.values)
-    holds = (
-        f"{_of(column)} is a split ({some(f'{value} {number}' for value, number in sorted(counts.items()))})"
-    )
     also = " (and take validate.folds out)" if "folds" in study.validation.model_fields_set else ""
     errors = study.errors(dataset, split=column.name)
     if not errors:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from foldwise.data.cases import Case, Column, ColumnKind
 from foldwise.data.layouts.files import composed
-from foldwise.data.layouts.labels import LABEL_NAMES, label_columns
+from foldwise.data.layouts.labels import FALSE, LABEL_NAMES, TRUE, label_columns
 from foldwise.data.layouts.listing import PARTS, Finder
 from foldwise.data.layouts.parts import PART_COLUMNS, parts_of
 from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table
@@ -123,10 +123,10 @@ def kind_of(name: str, values: Sequence[str], cases: Sequence[Case]) -> ColumnKi
     number = len(set(filled))
     if number < 2 or len(filled) < _MOSTLY * len(values):
         return None
-    words = _words(name)
+    words = words_of(name)
     if words & (LABEL_NAMES | PROPERTIES):
         return None
-    if _is_split(bool(words & set(PART_COLUMNS)), values, cases):
+    if _is_split(words, values, cases):
         return "split"
     if number == len(filled):
         return None  # one image each: nothing that keeps images together
@@ -143,7 +143,7 @@ def kind_of(name: str, values: Sequence[str], cases: Sequence[Case]) -> ColumnKi
     return "bearer" if bearers or _is_numbered(filled) else None
 
 
-def _words(name: str) -> set[str]:
+def words_of(name: str) -> set[str]:
     """The words of a column's name, without their endings: of ``PatientID`` and ``patient_ids`` patient and id."""
     parts = [part.casefold() for part in _WORDS.findall(name)]
     known = BEARERS | SITES | DATES | PROPERTIES | set(PART_COLUMNS)
@@ -161,17 +161,27 @@ def _words(name: str) -> set[str]:
     return set(stems)
 
 
-def _is_split(has_name: bool, values: Sequence[str], cases: Sequence[Case]) -> bool:
-    """Whether values are the parts of a split, or the numbers of folds in a column that is called so."""
-    in_words = all(value.casefold() in PARTS for value in values)
-    if not in_words and not has_name:
+def is_mark(words: set[str], values: Collection[str]) -> bool:
+    """Whether a column marks one part of a split by 0 and 1, as ``is_test`` does."""
+    is_binary = {value.casefold() for value in values} <= TRUE | FALSE
+    return is_binary and bool(words & PARTS.keys()) and not words & set(PART_COLUMNS)
+
+
+def _is_split(words: set[str], values: Sequence[str], cases: Sequence[Case]) -> bool:
+    """Whether values are the parts of a split, marks of one of them, or numbers of folds in a column that is called so."""
+    there = {value.casefold() for value in values if value}
+    if there <= PARTS.keys():
+        return len({PARTS[value] for value in there}) > 1
+    if is_mark(words, there):
+        return True
+    if not words & set(PART_COLUMNS):
         return False
     try:
         parts = parts_of(cases, {case.name: value for case, value in zip(cases, values, strict=True)})
     except DataError:
         return False
     # Numbers that most images have alone, or with one other, are no folds.
-    return in_words or len(set(parts.values())) <= len(cases) / 3
+    return len(set(parts.values())) <= len(cases) / 3
 
 
 def _is_numbered(values: Sequence[str]) -> bool:
