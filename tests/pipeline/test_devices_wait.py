@@ -136,7 +136,7 @@ def test_a_study_on_two_devices_is_judged_by_what_is_there_and_finished_elsewher
 
 def test_a_run_here_does_what_it_can_and_a_second_one_says_what_waits(machine, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "foldwise.pipeline.pipeline.drive", lambda folder, *_: work(folder, log=lambda line: None)
+        "foldwise.pipeline.pipeline.drive", lambda folder, *_, **__: work(folder, log=lambda line: None)
     )
     path = study(tmp_path)
     first = CliRunner().invoke(app, ["run", str(path), "--workers", "1"])
