@@ -201,7 +201,7 @@ def test_other_values_that_never_meet_are_asked_about_and_no_answer_loses_an_obj
     masks = [squares(*[values[k % len(values)]] * 2) for k in range(9)]
     write(tmp_path, masks)
     error = refused(tmp_path)
-    assert "never share a mask: are they one class, or one each?" in error.what
+    assert "never share a mask: are they one class, or one each? Values: " in error.what
     one, several = cures(error)
     for cure, number in ((one, 2), (several, len(values) + 1)):
         dataset, packed = read(tmp_path, **cure)

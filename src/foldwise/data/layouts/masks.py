@@ -243,7 +243,8 @@ def _unclear(census: Census, problem: str, cure: str = "", *, template: str | No
         cure = f"JPEG blurs mask values: draw the masks again as PNG if you can. {cure}"
     stated = _template(census) if template is None else f"state data.mask_values: {template}."
     cure = cure + (stated if cure else stated[0].upper() + stated[1:])
-    return DataError(f"{problem}. Values: {census.table()}", where="masks", cure=cure)
+    end = "" if problem.endswith("?") else "."
+    return DataError(f"{problem}{end} Values: {census.table()}", where="masks", cure=cure)
 
 
 def _template(census: Census) -> str:
