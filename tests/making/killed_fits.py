@@ -35,7 +35,7 @@ class Killing:
 
     def __init__(self, monkeypatch, *, every=1):
         self.every, self.left, self.number, self.lines = every, None, 0, []
-        step, at, each = train.step, resuming.Resuming.at, resuming.Resuming.each
+        step, at, each = train.step, resuming.ResumedTraining.at, resuming.ResumedTraining.each
         self.written = 0
 
         def counted_step(learner, batch):
@@ -56,8 +56,8 @@ class Killing:
             return this.interrupts.is_pending or self.number % self.every == 0
 
         monkeypatch.setattr(train, "step", counted_step)
-        monkeypatch.setattr(resuming.Resuming, "each", counted_each)
-        monkeypatch.setattr(resuming.Resuming, "at", counted_at)
+        monkeypatch.setattr(resuming.ResumedTraining, "each", counted_each)
+        monkeypatch.setattr(resuming.ResumedTraining, "at", counted_at)
         monkeypatch.setattr(Checkpoints, "due", due)
 
     def count(self):

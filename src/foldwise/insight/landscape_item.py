@@ -28,7 +28,7 @@ from foldwise.insight.replay import Replay, largest_difference, most_steps, repl
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.checkpoints.winner import WEIGHTS
 from foldwise.learning.job import Job
-from foldwise.learning.training.resuming import Resuming, resumable
+from foldwise.learning.training.resuming import ResumedTraining, resumable
 from foldwise.learning.training.scoring import evaluate
 from foldwise.learning.training.setup import FitRequest, with_less_memory
 from foldwise.learning.training.train import finite
@@ -100,7 +100,7 @@ class TrainedFit:
         return sorted(ends | set(between))
 
 
-def _replayed(request: FitRequest, fit: TrainedFit, beat: Beat, resuming: Resuming) -> Replay:
+def _replayed(request: FitRequest, fit: TrainedFit, beat: Beat, resuming: ResumedTraining) -> Replay:
     epochs = fit.epochs(request.settings["landscape"])
 
     def keep(checkpoint_bytes: int) -> set[int]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from foldwise.learning.checkpoints.saved import read_weights
 from foldwise.learning.training.devices import steady
-from foldwise.learning.training.resuming import Resuming
+from foldwise.learning.training.resuming import ResumedTraining
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import restore, state_of
 
@@ -47,7 +47,7 @@ class Replay:
 
 
 @dataclass
-class _Course:
+class _KeptStates:
     """The states that are kept so far, by epoch."""
 
     states: dict[int, State]
@@ -63,7 +63,7 @@ class _Course:
 
 def replay(
     request: FitRequest,
-    resuming: Resuming,
+    resuming: ResumedTraining,
     *,
     last: int,
     keep: Callable[[int], Collection[int]],
@@ -81,7 +81,7 @@ def replay(
     with steady(request.seed, request.settings["threads"], request.device):
         setup = set_up(request)
         network = setup.learner.network
-        course = _Course(states := {0: state_of(network, CPU)})
+        course = _KeptStates(states := {0: state_of(network, CPU)})
         size = sum(values.nbytes for values in states[0].values())
         wanted = set(keep(size))
         if last:

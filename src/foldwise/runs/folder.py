@@ -125,12 +125,12 @@ class RunFolder:
 
     def checkpoints(self) -> dict[str, list[tuple[int, Path]]]:
         """The checkpoints that are there, by item id, with the numbers of their attempts."""
-        found: dict[str, list[tuple[int, Path]]] = {}
+        by_item: dict[str, list[tuple[int, Path]]] = {}
         for path in sorted((self.root / "scratch").glob("[!.]*.checkpoint-*")):
             item_id, _, number = path.name.rpartition(".checkpoint-")
             if number.isdigit():
-                found.setdefault(item_id, []).append((int(number), path))
-        return found
+                by_item.setdefault(item_id, []).append((int(number), path))
+        return by_item
 
     def _put_away(self, item_id: str) -> Path:
         """A new place for a failed item that is tried again; the folder above it is made."""

@@ -438,16 +438,16 @@ def test_who_is_asked_to_stop_between_epochs_goes_on_before_the_validation(tmp_p
     asked, packed = to_fit(MASKS, model=own("unet"))
     whole = undisturbed(tmp_path / "whole", asked, packed=packed)
     killing = SimpleNamespace(left=None, number=0, lines=[])
-    each = resuming.Resuming.each
+    each = resuming.ResumedTraining.each
 
     def signalled(this, parts):
         signal.raise_signal(signal.SIGINT)
         yield from each(this, parts)
 
-    monkeypatch.setattr(resuming.Resuming, "each", signalled)
+    monkeypatch.setattr(resuming.ResumedTraining, "each", signalled)
     with pytest.raises(KeyboardInterrupt):
         begin(killing, tmp_path / "run", asked, packed, None)
-    monkeypatch.setattr(resuming.Resuming, "each", each)
+    monkeypatch.setattr(resuming.ResumedTraining, "each", each)
     folder = RunFolder(tmp_path / "run")
     assert read_head(folder.checkpoint("fit-1", 1)).at == (1, 4)
     lease = acquire(folder, "fit-1")

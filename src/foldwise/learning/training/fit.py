@@ -24,7 +24,7 @@ from foldwise.learning.training.fit_files import (
     write_network,
     write_scores,
 )
-from foldwise.learning.training.resuming import Resuming, resumable
+from foldwise.learning.training.resuming import ResumedTraining, resumable
 from foldwise.learning.training.scoring import Scores, evaluate
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up, with_less_memory
 from foldwise.learning.training.train import Epoch, Selector, finite, recorded, restore, selector, state_of
@@ -50,7 +50,7 @@ def fit_item(job: Job) -> dict[str, Any]:
         return with_less_memory(request, lambda request: _fit(request, job.scratch, job.beat, resuming))
 
 
-def _fit(request: FitRequest, scratch: Path, beat: Beat, resuming: Resuming) -> dict[str, Any]:
+def _fit(request: FitRequest, scratch: Path, beat: Beat, resuming: ResumedTraining) -> dict[str, Any]:
     """Set up, train, choose the epoch, predict the test fold once, write."""
     spent = Spending(request.device)
     setup = set_up(request)
@@ -85,7 +85,7 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat, resuming: Resuming) -> 
 
 
 @dataclass
-class Course:
+class EpochChoice:
     """The epochs so far, and the one that was best on the inner validation, with what it said of that.
 
     Attributes:
@@ -145,8 +145,8 @@ class Course:
 
 
 def choose_epoch(
-    request: FitRequest, setup: TrainingSetup, spent: Spending, resuming: Resuming, beat: Beat
-) -> Course:
+    request: FitRequest, setup: TrainingSetup, spent: Spending, resuming: ResumedTraining, beat: Beat
+) -> EpochChoice:
     """Train until the last epoch, or until patience ends; the earliest of equally good epochs is the best.
 
     Of a segmentation, an epoch is as good as the median of its score and the two before it (`Selector.steadied`), of
@@ -155,7 +155,7 @@ def choose_epoch(
     task, tolerance_px = request.packed.task, request.settings.get("tolerance_px")
     by = selector(request.settings["select"], task, tolerance_px=tolerance_px)
     training, network = request.training, setup.learner.network
-    course = Course(by, Stopwatch(request.device), spent, _watch(request))
+    course = EpochChoice(by, Stopwatch(request.device), spent, _watch(request))
     beat = spent.energy.beside(beat)
     for epoch in resuming.epochs(request, setup.learner, setup.batches_of, course):
         with course.evaluating.lap():
@@ -199,7 +199,7 @@ def _watch(request: FitRequest) -> Watch | None:
 def score(
     request: FitRequest,
     setup: TrainingSetup,
-    resuming: Resuming,
+    resuming: ResumedTraining,
     cases: np.ndarray,
     *,
     fully: bool,
@@ -211,7 +211,7 @@ def score(
     return evaluate(learner.network, batches, learner.forward, loss=learner.loss, fully=fully, watch=strides)
 
 
-def costs(request: FitRequest, setup: TrainingSetup, chosen: Course, spent: Spending) -> dict[str, Any]:
+def costs(request: FitRequest, setup: TrainingSetup, chosen: EpochChoice, spent: Spending) -> dict[str, Any]:
     """What the fit took and what its network takes; None where it was not measured, never 0."""
     # Before the latency is measured, which is no part of the fit.
     memory_and_energy = spent.record()

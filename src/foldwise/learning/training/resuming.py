@@ -26,7 +26,7 @@ FORM = 1  # raised when checkpoints of before cannot be gone on with
 Part = TypeVar("Part")
 
 
-class Course(Protocol):
+class Restorable(Protocol):
     """What has come out of the epochs so far."""
 
     def state(self) -> dict[str, Any]:
@@ -39,17 +39,17 @@ class Course(Protocol):
 
 
 @contextmanager
-def resumable(job: Job, request: FitRequest) -> Iterator[tuple[FitRequest, Resuming]]:
+def resumable(job: Job, request: FitRequest) -> Iterator[tuple[FitRequest, ResumedTraining]]:
     """The training of a job, from where an earlier attempt left it, and what it asks for.
 
     Within it, who asks this process to stop waits until the training has written down how far it is.
     """
-    resuming = Resuming(job, request)
+    resuming = ResumedTraining(job, request)
     with job.checkpoints.interrupts.deferred():
         yield resuming.with_halvings(request), resuming
 
 
-class Resuming:
+class ResumedTraining:
     """The training of one item: from where an earlier attempt left it, and written down as it goes on.
 
     Attributes:
@@ -71,7 +71,7 @@ class Resuming:
         self._earlier = self.checkpoints.earlier()  # without those that are named and left
         self._saved = self._furthest()
         self._learner: Learner | None = None
-        self._course: Course | None = None
+        self._course: Restorable | None = None
         self._end: Position | None = None
         self._halvings = self._epochs = 0
 
@@ -98,7 +98,7 @@ class Resuming:
         return request if self._saved is None else replace(request, halvings=self._saved[0]["halvings"])
 
     def epochs(
-        self, request: FitRequest, learner: Learner, batches_of: BatchesOf, course: Course
+        self, request: FitRequest, learner: Learner, batches_of: BatchesOf, course: Restorable
     ) -> Iterator[Epoch]:
         """Train as `train` does to the last epoch, from the checkpoint on if there is one; `course` is put back to it."""
         self._learner, self._course = learner, course

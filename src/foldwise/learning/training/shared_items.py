@@ -41,7 +41,7 @@ from foldwise.learning.training.devices import (
     steady,
 )
 from foldwise.learning.training.energy import Spending
-from foldwise.learning.training.resuming import Resuming, resumable
+from foldwise.learning.training.resuming import ResumedTraining, resumable
 from foldwise.learning.training.scoring import ForwardPass
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, assemble, with_less_memory
 from foldwise.runs.leases import Beat
@@ -74,7 +74,7 @@ def pretrain_item(job: Job) -> dict[str, Any]:
 
 
 @dataclass
-class _Course:
+class _PretrainingEpochs:
     """The epochs of a pretraining so far."""
 
     evaluating: Stopwatch
@@ -92,7 +92,7 @@ class _Course:
 
 
 def _pretrain(
-    request: FitRequest, damage: Damage, scratch: Path, beat: Beat, resuming: Resuming
+    request: FitRequest, damage: Damage, scratch: Path, beat: Beat, resuming: ResumedTraining
 ) -> dict[str, Any]:
     """Set up, train to the last epoch, write."""
     spent = Spending(request.device)
@@ -101,7 +101,7 @@ def _pretrain(
     shape = replace(DataShape.of(request.packed), num_classes=request.packed.num_channels)
     network = build(request.training, shape, seed=request.seed)
     setup = assemble(request, network, F.mse_loss)
-    course = _Course(Stopwatch(request.device), spent)
+    course = _PretrainingEpochs(Stopwatch(request.device), spent)
     batches_of = partial(_damaged, request, setup, damage)
     for epoch in resuming.epochs(request, setup.learner, batches_of, course):
         with course.evaluating.lap():
