@@ -14,6 +14,7 @@ import typer
 from foldwise.errors import FoldwiseError, RunError
 from foldwise.interface.commands.claims import claims
 from foldwise.interface.commands.data import data_app
+from foldwise.interface.commands.doctor import doctor
 from foldwise.interface.commands.fit import fit
 from foldwise.interface.commands.judge import judge
 from foldwise.interface.commands.look import look
@@ -48,7 +49,7 @@ PLAIN = {
 GO_ON = "What is done stays done: mend this, and the same command goes on."
 
 # Each imports what it does when it is called: the pipeline takes seconds to import, and --help must not wait for it.
-COMMANDS = (check, plan, run, fit, status, stop, report, work, predict, judge, claims, look)
+COMMANDS = (check, plan, run, fit, status, stop, report, work, predict, judge, claims, look, doctor)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(data_app, name="data")

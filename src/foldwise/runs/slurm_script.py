@@ -36,23 +36,7 @@ def script_of(crew: Crew, name: str, *, command: Sequence[str] | None = None, me
         if not str(path).isprintable() or {"\\", '"'} & set(str(path)):
             cure = "Give the run a folder without quotes and backslashes: --out."
             raise SpecError(f"this path cannot stand in a script of Slurm: {path}", where="--out", cure=cure)
-    limit_s = seconds_of_time(profile.time) if profile.time else None
-    stop_s = min(STOP_S, limit_s // 4) if limit_s else STOP_S
-    log = str(crew.folder.log("slurm-%A_%a").absolute())
-    stated = {
-        "job-name": name,
-        "array": f"1-{math.ceil(crew.workers / profile.fits_per_gpu)}",
-        "partition": profile.partition,
-        "account": profile.account,
-        "gres": f"gpu:{profile.gpus}" if profile.gpus else None,
-        "cpus-per-task": cpus_of(crew),
-        "mem": profile.memory or f"{memory_mb(crew) * memory_factor}M",
-        "time": profile.time,
-        "signal": f"USR1@{stop_s}",
-        "chdir": f'"{Path.cwd()}"',
-        "output": f'"{log.replace("%", "%%").replace("slurm-%%A_%%a", "slurm-%A_%a")}"',
-    }
-    options = [f"--{key}={value}" for key, value in stated.items() if value is not None]
+    options = _options(crew, name, memory_factor)
     lines = [
         "#!/bin/bash -l" if profile.modules else "#!/bin/bash",  # modules are made known by a login
         f"# Workers of the run {root.name}: each does items that are ready, and ends when none is left.",
@@ -70,6 +54,28 @@ def script_of(crew: Crew, name: str, *, command: Sequence[str] | None = None, me
         "exit $code",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _options(crew: Crew, name: str, memory_factor: int) -> list[str]:
+    """What sbatch is asked for."""
+    profile = crew.profile
+    limit_s = seconds_of_time(profile.time) if profile.time else None
+    stop_s = min(STOP_S, limit_s // 4) if limit_s else STOP_S
+    log = str(crew.folder.log("slurm-%A_%a").absolute())
+    stated = {
+        "job-name": name,
+        "array": f"1-{math.ceil(crew.workers / profile.fits_per_gpu)}",
+        "partition": profile.partition,
+        "account": profile.account,
+        "gres": f"gpu:{profile.gpus}" if profile.gpus else None,
+        "cpus-per-task": cpus_of(crew),
+        "mem": profile.memory or f"{memory_mb(crew) * memory_factor}M",
+        "time": profile.time,
+        "signal": f"USR1@{stop_s}",
+        "chdir": f'"{Path.cwd()}"',
+        "output": f'"{log.replace("%", "%%").replace("slurm-%%A_%%a", "slurm-%A_%a")}"',
+    }
+    return [f"--{key}={value}" for key, value in stated.items() if value is not None]
 
 
 def work_command(crew: Crew) -> list[str]:

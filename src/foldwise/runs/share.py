@@ -1,0 +1,180 @@
+"""Whether a folder can hold a run: what leases and commits stand on is tried there, through one or several of its paths."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from foldwise.runs.leases import LEASE_S
+from foldwise.storage import sync
+from foldwise.text import duration
+
+NUM_TRIES = 100
+VISIBLE_S = 90.0  # network folders may hide a change for a minute
+PADDING = "x" * 20_000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One thing that was tried in a folder.
+
+    Attributes:
+        what: a sentence.
+        holds: whether it is as a run needs it.
+    """
+
+    what: str
+    holds: bool
+
+
+def try_folder(views: Sequence[Path]) -> list[Trial]:
+    """What holds in a folder.
+
+    Args:
+        views: one path of it, or several that lead to the same folder, such as two mounts of it.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    name = f".foldwise-trial-{uuid.uuid4().hex[:8]}"
+    rooms = [view / name for view in views]
+    rooms[0].mkdir()
+    try:
+        missing = [view for view, room in zip(views, rooms, strict=True) if not _appears(room)]
+        if missing:
+            return [Trial(f"{missing[0]} is not the same folder as {views[0]}", holds=False)]
+        trials = [_one_winner(rooms), _whole_when_read(rooms), _kept_on_disk(rooms[0])]
+        if len(rooms) > 1:
+            trials.append(_seen_elsewhere(rooms))
+        return trials
+    finally:
+        shutil.rmtree(rooms[0], ignore_errors=True)
+
+
+def _appears(path: Path) -> bool:
+    deadline = time.monotonic() + VISIBLE_S
+    while not path.is_dir():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _together(jobs: Sequence[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _one_winner(rooms: Sequence[Path]) -> Trial:
+    """A folder that is renamed into place by several at once has one winner: what leases and commits stand on."""
+    won: list[tuple[int, str]] = []
+    (rooms[0] / "taken").mkdir()
+
+    def contend(room: Path, who: str) -> None:
+        for number in range(NUM_TRIES):
+            draft = room / f"{who}-{number}"
+            draft.mkdir()
+            (draft / "owner").write_text(who)
+            with suppress(OSError):
+                draft.rename(room / "taken" / str(number))
+                won.append((number, who))
+
+    twins = [(room, f"{place}{twin}") for place, room in enumerate(rooms) for twin in "ab"]
+    _together([partial(contend, room, who) for room, who in twins])
+    wrong = sum(
+        [who for each, who in won if each == number]
+        != [(rooms[0] / "taken" / str(number) / "owner").read_text()]
+        for number in range(NUM_TRIES)
+    )
+    what = f"one winner in each of {NUM_TRIES} races to rename a folder into place"
+    return Trial(
+        what if not wrong else f"{wrong} of {NUM_TRIES} races to rename a folder had none or two winners",
+        not wrong,
+    )
+
+
+def _whole_when_read(rooms: Sequence[Path]) -> Trial:
+    """A file that is replaced is never seen torn or missing: what beats and plans stand on."""
+    path, reader = rooms[0] / "replaced.json", rooms[-1] / "replaced.json"
+    path.write_text(json.dumps([0, PADDING]))
+    _appears(reader.parent)
+    over, torn = threading.Event(), 0
+
+    def write() -> None:
+        for number in range(NUM_TRIES):
+            draft = path.with_name(f".draft-{number}")
+            draft.write_text(json.dumps([number, PADDING]))
+            draft.replace(path)
+        over.set()
+
+    def read() -> None:
+        nonlocal torn
+        deadline = time.monotonic() + VISIBLE_S
+        while not reader.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        while not over.is_set():
+            try:
+                json.loads(reader.read_text())
+            except (OSError, ValueError):
+                torn += 1
+
+    _together([write, read])
+    what = (
+        "a file that is replaced is read whole"
+        if not torn
+        else f"a file that was replaced was torn or missing {torn} times"
+    )
+    return Trial(what, not torn)
+
+
+def _kept_on_disk(room: Path) -> Trial:
+    """Files and folders can be synced, as far as the file system does."""
+    (room / "synced").write_text("x")
+    began = time.monotonic()
+    try:
+        for path in (room / "synced", room):
+            sync(path)
+    except OSError as error:
+        return Trial(f"what is written cannot be brought to the disk ({error.strerror})", holds=False)
+    return Trial(
+        f"what is written is brought to the disk in {1000 * (time.monotonic() - began):.0f} ms", holds=True
+    )
+
+
+def _seen_elsewhere(rooms: Sequence[Path]) -> Trial:
+    """How long a change is hidden from another view: a lease must last much longer."""
+    first, other = rooms[0] / "beat", rooms[-1] / "beat"
+    first.write_text("1")
+    while not other.exists():
+        time.sleep(0.05)
+    other.read_text()
+    began = time.monotonic()
+    draft = first.with_name(".beat")
+    draft.write_text("2")
+    os.replace(draft, first)
+    while (seen := _text(other)) != "2" and time.monotonic() - began < VISIBLE_S:
+        time.sleep(0.05)
+    took = time.monotonic() - began
+    holds = seen == "2" and took < LEASE_S / 3
+    return Trial(
+        f"a change is seen by the other path after {duration(took)}; a lease lasts {duration(LEASE_S)}", holds
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

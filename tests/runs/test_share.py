@@ -1,0 +1,61 @@
+"""Whether a folder can hold a run, as it is tried; and that a folder which cannot is found out."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from foldwise.runs import share
+from foldwise.runs.share import try_folder
+
+
+def test_a_disk_of_this_machine_holds_all_that_a_run_needs_and_nothing_is_left_of_the_trial(tmp_path):
+    trials = try_folder([tmp_path])
+    assert [trial.holds for trial in trials] == [True, True, True]
+    assert trials[0].what == "one winner in each of 100 races to rename a folder into place"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_paths_of_one_folder_are_tried_against_each_other(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").symlink_to("one")
+    trials = try_folder([tmp_path / "one", tmp_path / "two"])
+    assert all(trial.holds for trial in trials)
+    assert trials[-1].what.startswith("a change is seen by the other path after 0.")
+
+
+def test_two_folders_are_not_taken_for_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(share, "VISIBLE_S", 0.1)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    (trial,) = try_folder([tmp_path / "a", tmp_path / "b"])
+    assert not trial.holds
+    assert trial.what == f"{tmp_path / 'b'} is not the same folder as {tmp_path / 'a'}"
+
+
+def test_a_file_system_that_renames_over_what_is_there_is_found_out(tmp_path, monkeypatch):
+    def over(self, target):
+        if target.exists():
+            for file in target.iterdir():
+                file.unlink()
+            target.rmdir()
+        os.rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", over)
+    first = try_folder([tmp_path])[0]
+    assert not first.holds
+    assert "had none or two winners" in first.what
+
+
+def test_a_file_system_that_shows_half_a_file_is_found_out(tmp_path, monkeypatch):
+    def copied(self, target):
+        target.write_text("")
+        target.write_text(self.read_text())
+
+    monkeypatch.setattr(Path, "replace", copied)
+    assert "torn or missing" in try_folder([tmp_path])[1].what
+
+
+def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(OSError, match="No such file"):
+        try_folder([tmp_path / "no"])
