@@ -27,6 +27,15 @@ def is_id(name: object) -> bool:
     return isinstance(name, str) and bool(ID.fullmatch(name)) and not DEVICE.fullmatch(name)
 
 
+def is_file_name(name: object) -> bool:
+    """Whether a name is that of a file with a suffix, beside the file that names it.
+
+    >>> [is_file_name(name) for name in ("scores.npz", "../scores.npz", ".hidden", "NUL.npz")]
+    [True, False, False, False]
+    """
+    return isinstance(name, str) and is_id(name.replace(".", "-")) and is_id(name.partition(".")[0])
+
+
 def checked_id(name: object, what: str, *, where: str | None = None) -> str:
     """`name`, which is to become a part of a path.
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from foldwise.csv_cells import read_rows
 from foldwise.errors import FoldwiseError, RunError
+from foldwise.foreign import is_file_name
 from foldwise.storage import as_json, is_foreign, written_whole
 
 if TYPE_CHECKING:  # numpy is imported where arrays are read: the command line starts without it
@@ -145,7 +146,10 @@ def _record(record: Path, version: tuple[int, ...]) -> tuple[dict[str, Any], dic
     value = _value(record)
     if not isinstance(value, dict):
         raise damaged(record, "the file is damaged: it is no record")
-    return value, {name: Seal(*stated) for name, stated in value.pop("files", {}).items()}
+    seals = {name: Seal(*stated) for name, stated in value.pop("files", {}).items()}
+    if strange := [name for name in seals if not is_file_name(name)]:
+        raise damaged(record, f"it states what {strange[0]!r:.80} is, which is no file beside it")
+    return value, seals
 
 
 def _value(path: Path) -> Any:
