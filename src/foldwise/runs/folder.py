@@ -242,7 +242,8 @@ class RunFolder:
             return (target / "result.json").read_bytes() == text
         sync(target.parent)
         for _, path in self.checkpoints().get(item_id, ()):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # the item is done; what is left of it is cleaned up later
+                path.unlink(missing_ok=True)
         return True
 
     def _is_whole(self, item_id: str) -> bool:

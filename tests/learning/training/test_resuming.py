@@ -375,11 +375,15 @@ def test_where_an_item_is_done_by_hand_none_is_read_or_written(tmp_path, kill):
     assert killing.lines == []
 
 
-def test_a_full_disk_ends_no_training(tmp_path, kill, monkeypatch):
+@pytest.mark.parametrize("where", ["write_unfinished", "own"])
+def test_a_full_disk_or_a_lost_mount_ends_no_training(tmp_path, kill, monkeypatch, where):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(resuming, "write_unfinished", full)
+    if where == "own":
+        monkeypatch.setattr(Checkpoints, "own", property(full))
+    else:
+        monkeypatch.setattr(resuming, where, full)
     asked, packed = to_fit(CLASSES, model=own("conv"))
     whole = undisturbed(tmp_path / "whole", asked, packed=packed)
     killing = kill()

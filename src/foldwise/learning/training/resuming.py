@@ -160,18 +160,17 @@ class ResumedTraining:
         """Write a checkpoint; raises where this process is asked to stop."""
         assert self._learner is not None
         assert self._course is not None
-        since, path = time.monotonic(), self.checkpoints.own
-        if path is not None:
-            record = {"position": asdict(position), "epochs": self._epochs, "halvings": self._halvings}
-            record |= {"made_by": self._made_by, "devices": self._devices}
-            state = {"learner": _state_of(self._learner), "course": self._course.state()}
-            try:
+        since = time.monotonic()
+        record = {"position": asdict(position), "epochs": self._epochs, "halvings": self._halvings}
+        record |= {"made_by": self._made_by, "devices": self._devices}
+        try:
+            if (path := self.checkpoints.own) is not None:
+                state = {"learner": _state_of(self._learner), "course": self._course.state()}
                 write_unfinished(path, record, state)
-            except OSError as error:  # a full disk must not end hours of training
-                self.checkpoints.log(f"the checkpoint {path} could not be written ({error})")
-            else:
                 self.checkpoints.supersede(self._earlier)
                 self._earlier = []
+        except OSError as error:  # a full disk or a lost mount must not end hours of training
+            self.checkpoints.log(f"the checkpoint could not be written ({error})")
         self.checkpoints.wrote(time.monotonic() - since)
         self.checkpoints.interrupts.raise_pending()
 
