@@ -67,7 +67,7 @@ class Killing:
                 raise Killed
 
     def until_done(self, root, deaths, asked, *, task=fit_item, item="fit-1", **more):
-        """The folder that the last attempt made; one attempt dies after each number of `deaths`, the last does not."""
+        """The folder that the last attempt made; one attempt dies after each number of `deaths`, unless it is done before; the last does not."""
         folder = RunFolder(root)
         for number, death in enumerate([*deaths, None], 1):
             lease = acquire(folder, item)
@@ -89,10 +89,8 @@ class Killing:
             (scratch / "result.json").write_text(json.dumps(result))
             folder.commit(scratch, item)
             lease.release()
-            if death is None:
-                return folder.done(item)
-            break
-        return folder.done(item)
+            return folder.done(item)
+        raise AssertionError("the last attempt dies of nothing")
 
 
 def undisturbed(folder, asked, *, task=fit_item, **more):
