@@ -173,7 +173,7 @@ def try_labels(seed, folder):
         for case in dataset.cases:
             own = [row for row in rows[1:] if any(case.name.endswith(cell) for cell in row if cell)]
             label = dataset.classes[case.labels[0]]
-            assert any(cell.strip(" \"'") == label for row in own for cell in row), (case, own)
+            assert any(normalize("NFC", cell).strip(" \"'") == label for row in own for cell in row)
     return True
 
 

@@ -92,6 +92,7 @@ FAULTS: dict[str, Fault] = {
     "empty folder": Fault(empty_folder, ("holds no images", "one folder per class")),
     "images alone in the root": Fault(images_and_nothing_else, ("1 images, but nothing says what they show",)),
     "one class": Fault(one_class_only, ("one class only: gel",)),
+    "a class without a name": table("image,a,\u200b\ni0.png,0,1\ni1.png,1,0\ni2.png,1,1\n", "a class has no name"),
     "folders of a split": Fault(folders_of_a_split, ("test, train are named like parts of a split",)),
     "too deep": Fault(class_folders_too_deep, ("2 images lie deeper than one folder: train/gel/a.png",)),
     "classes in images/": Fault(classes_in_a_folder_called_images, ("point data.path at images/ itself",)),

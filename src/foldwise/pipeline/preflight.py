@@ -28,12 +28,14 @@ from foldwise.study.training import Training
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
     from foldwise.data.folds.splits import Split
+    from foldwise.learning.networks.describing import Description
     from foldwise.learning.networks.network import DataShape
     from foldwise.learning.training.estimate import Estimate, EvaluatedImages
     from foldwise.pipeline.preparing import Prepared
 
 
-BYTES_PER_PARAMETER = 4  # itself alone; training takes three more of them
+BYTES_PER_NUMBER = 4
+MOMENTS = {"adam": 2, "adamw": 2, "rmsprop": 1}  # that an optimiser keeps of each gradient
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _tried(
         try:
             description = describe(row.training, shape)
             notes += description.warnings
-            _refuse_huge(description.parameters)
+            _refuse_huge(description, row.training.optimizer.name)
             smallest_batch = SmallestBatch.of(row.training, prepared.packed, prepared.splits)
             check_training(row.training, shape, smallest_batch)
             evaluated = _evaluated(row.training, prepared.packed, smallest)
@@ -146,11 +148,15 @@ def _tried(
     return costs, notes
 
 
-def _refuse_huge(parameters: int) -> None:
-    """Refuse a network that no memory of this machine holds, before it is built."""
-    need, there = parameters * BYTES_PER_PARAMETER, psutil.virtual_memory().total
-    if need > there:
-        what = f"the network has {parameters:,} parameters: {need / 1e9:,.0f} GB, and this machine has {there / 1e9:.0f} GB"
+def _refuse_huge(network: Description, optimizer: str) -> None:
+    """Refuse a network that this machine cannot hold while it is trained, before it is built."""
+    import torch
+
+    numbers, there = network.parameters, psutil.virtual_memory().total
+    if not torch.cuda.is_available():  # else they lie in another memory, of which an error speaks soon
+        numbers += network.trainable_parameters * (1 + MOMENTS.get(optimizer, 0))
+    if (need := numbers * BYTES_PER_NUMBER) > there:
+        what = f"the network has {network.parameters:,} parameters, which take {need / 1e9:,.0f} GB, and this machine has {there / 1e9:.0f} GB"
         raise SpecError(what, cure="Ask for fewer layers, or for narrower ones.")
 
 

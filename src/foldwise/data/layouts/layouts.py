@@ -150,6 +150,9 @@ def _check(dataset: Dataset, data: DataSpec) -> None:
     if len(dataset.classes) < 2:
         problem = f"there is one class only: {some(dataset.classes)}"
         raise DataError(problem, where=str(root), cure="A comparison needs two classes at least.")
+    if not all(name.strip() for name in dataset.classes):
+        problem = "a class has no name, or only letters that cannot be seen"
+        raise DataError(problem, where=str(root), cure="Name its column, its folder or its cells.")
     if data.task == "binary_classification" and len(dataset.classes) != 2:
         problem = f"there are {len(dataset.classes)} classes, not two"
         raise SpecError(problem, where="data.task", cure="State multiclass_classification.")
