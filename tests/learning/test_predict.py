@@ -219,7 +219,7 @@ def test_a_winner_is_replaced_whole_and_damage_is_said(tmp_path):
     assert sorted(path.name for path in winner.iterdir()) == ["member-0.safetensors", "model.json"]
     (winner / "member-0.safetensors").write_bytes(b"cut")
     images = save_images(tmp_path / "new", packed, [0])
-    with pytest.raises(RunError, match="the weights cannot be read"):
+    with pytest.raises(RunError, match="the file is damaged"):
         predict_images(winner, images, tmp_path / "out", device="cpu")
 
 

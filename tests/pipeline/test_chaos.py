@@ -1,6 +1,7 @@
 """Damage to what a run wrote: the same result once it is mended, or one clear error, and never the winner lost."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -33,7 +34,7 @@ train: {model: "timm:test_resnet", freeze: encoder, normalize: imagenet, epochs:
 compare: {head: [linear, {mlp: {hidden: [8], dropout: [0.1]}}]}
 validate: {folds: 2}
 """
-STUDIES = {"masks": MASKS, "classes": CLASSES}
+QUICK = ("flip", "delete")
 
 
 class Told(Silent):
@@ -53,15 +54,19 @@ def again(root):
     return run(open_study(root / "study.yaml"), options, observer)[0], observer.mended
 
 
-@pytest.fixture(scope="module", params=STUDIES)
-def whole(request, tmp_path_factory):
-    """A finished run with a cache of its own."""
-    root = tmp_path_factory.mktemp(request.param)
-    (root / "study.yaml").write_text(STUDIES[request.param])
+def finished(root, text):
+    """A finished run with a cache of its own, in this folder."""
+    (root / "study.yaml").write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOLDWISE_CACHE", str(root / "cache"))
         again(root)
     return root
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of masks, which tests share and do not change."""
+    return finished(tmp_path_factory.mktemp("masks"), MASKS)
 
 
 @pytest.fixture
@@ -129,7 +134,7 @@ def damage_met(folder):
     return None
 
 
-@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("how", QUICK)
 def test_a_run_does_damaged_items_again_and_comes_to_the_same_result(whole, copied, how):
     before = scores(copied)
     hit = {}
@@ -180,7 +185,7 @@ def test_damage_to_what_was_laid_out_is_one_clear_error_and_the_next_run_writes_
 
 @pytest.mark.parametrize("how", DAMAGES)
 def test_damage_to_a_winner_is_one_clear_error(copied, tmp_path, how):
-    images = next((copied / "cache" / "phantoms").iterdir())
+    images = next(path for path in (copied / "cache" / "phantoms").iterdir() if path.is_dir())
     winner = copied / "run" / "winner"
     for path in sorted(winner.iterdir()):
         data = path.read_bytes()
@@ -195,7 +200,7 @@ def test_damage_to_a_winner_is_one_clear_error(copied, tmp_path, how):
     predict(winner, images, tmp_path / "out", device="cpu")
 
 
-@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("how", QUICK)
 def test_a_damaged_cache_is_decoded_anew_by_a_worker_and_by_a_report(copied, how):
     before = scores(copied)
     folder = RunFolder(copied / "run")
@@ -234,6 +239,33 @@ def test_a_cache_that_was_cleared_is_filled_again_by_whoever_needs_it(copied):
     assert scores(copied) == before
 
 
+@pytest.mark.parametrize("how", QUICK)
+def test_a_damaged_phantom_is_drawn_anew_and_its_study_stays_the_same(copied, how):
+    before = scores(copied)
+    (folder,) = [path for path in (cache_root() / "phantoms").iterdir() if path.is_dir()]
+    picture = next(path for path in sorted(folder.rglob("*.png")))
+    good = picture.read_bytes()
+    DAMAGES[how](picture)
+    _, mended = again(copied)
+    assert picture.read_bytes() == good
+    assert scores(copied) == before
+    assert not mended  # no item: they are all of these images
+
+
+def test_features_that_fits_share_are_made_again_by_the_worker_that_needs_them(tmp_path, monkeypatch):
+    root = finished(tmp_path, CLASSES)
+    monkeypatch.setenv("FOLDWISE_CACHE", str(root / "cache"))
+    before, folder, lines = scores(root), RunFolder(root / "run"), []
+    (shared,) = (root / "run" / "done").glob("features-*")
+    for name in sorted(path.name for path in shared.iterdir()):
+        flip(shared / name)
+        shutil.rmtree(sorted((root / "run" / "done").glob("fit-*"))[0])
+        work(folder, device="cpu", log=lines.append)
+        finish(folder)
+        assert scores(root) == before
+    assert any(str(shared / "features.npy") in line for line in lines)
+
+
 def test_foreign_files_are_ignored_everywhere(copied, tmp_path):
     before = scores(copied)
     litter(copied / "run")
@@ -249,7 +281,7 @@ def test_foreign_files_are_ignored_everywhere(copied, tmp_path):
     folder, mended = again(copied)
     assert not mended
     assert scores(copied) == before
-    images = next((copied / "cache" / "phantoms").iterdir())
+    images = next(path for path in (copied / "cache" / "phantoms").iterdir() if path.is_dir())
     predict(copied / "run", images, tmp_path / "out", device="cpu")
     assert all((copied / "run" / "done" / name).exists() for name in FOREIGN)  # nor deleted
 
@@ -266,8 +298,6 @@ def test_the_result_of_another_item_under_an_id_is_not_believed(copied):
 
 
 def test_runs_of_older_versions_without_digests_are_read(copied):
-    import json
-
     for path in [*(copied / "run" / "done").glob("*/result.json"), copied / "run" / "plan.json"]:
         value = json.loads(path.read_text())
         path.write_text(json.dumps({key: value[key] for key in value if key not in ("digest", "files")}))

@@ -23,7 +23,7 @@ def test_damaged_scores_are_named(tmp_path):
     with pytest.raises(RunError) as caught:
         rows.outputs(fit.configuration, 0)
     assert caught.value.where == str(fit.path / "scores.npz")
-    assert "run the study again" in str(caught.value)
+    assert "Run the study again" in str(caught.value)
 
 
 def test_a_folder_without_cases_is_refused(tmp_path):

@@ -25,7 +25,7 @@ from foldwise.data.folds.strata import (
     rare_classes,
 )
 from foldwise.errors import DataError
-from foldwise.sealed import decoding, verified
+from foldwise.sealed import damaged, decoding, verified
 from foldwise.storage import written_whole
 from foldwise.study.spec import Validation
 
@@ -286,14 +286,14 @@ def read_splits(path: Path) -> tuple[Split, ...]:
         header, *rows = TableReader(file)
         table = np.array(rows, dtype=str).reshape(len(rows), len(header))
         if [int(number) for number in table[:, 0]] != list(range(len(rows))):
-            raise ValueError("its cases are not in order")
-        return tuple(_column(name, table[:, 2 + k]) for k, name in enumerate(header[2:]))
+            raise damaged(path, "the folds are damaged: its cases are not in order")
+        return tuple(_column(path, name, table[:, 2 + k]) for k, name in enumerate(header[2:]))
 
 
-def _column(name: str, cells: np.ndarray) -> Split:
+def _column(path: Path, name: str, cells: np.ndarray) -> Split:
     # The header of a column is ``repeat 0 fold 2``.
     _, repeat, _, fold = name.split()
     wrong = sorted(set(cells.tolist()) - set(ROLES))
     if wrong:
-        raise ValueError(f"a part is called {wrong[0]!r}")
+        raise damaged(path, f"the folds are damaged: a part is called {wrong[0]!r}")
     return Split(int(repeat), int(fold), *(np.flatnonzero(cells == role) for role in ROLES))

@@ -27,10 +27,10 @@ from foldwise.data.layouts.listing import class_folders as folders_of_images
 from foldwise.data.layouts.pages import stack_files
 from foldwise.data.layouts.parts import refuse_part_folders, with_parts
 from foldwise.data.layouts.tables import with_groups
-from foldwise.data.phantoms.catalogue import PHANTOMS, VERSION, make
-from foldwise.errors import DataError, RunError, SpecError, choose
-from foldwise.storage import cache_root, from_home, whole_path
-from foldwise.study.spec import DataSpec, PhantomData
+from foldwise.data.phantoms.catalogue import PHANTOMS, cached
+from foldwise.errors import DataError, SpecError, choose
+from foldwise.storage import from_home, whole_path
+from foldwise.study.spec import DataSpec
 from foldwise.text import listed, some
 
 
@@ -163,7 +163,7 @@ def _read_phantom(data: DataSpec, group: str, split: str) -> Dataset:
     spec = data.phantom
     assert spec is not None
     phantom = choose(PHANTOMS, spec.kind, "phantom", where="data.phantom.kind")
-    folder = _drawn(spec)
+    folder = cached(spec)
     settings = {key: value for key, value in phantom.reading.items() if key not in data.model_fields_set}
     own = {"phantom": None, "path": str(folder), "task": phantom.task, "classes": phantom.classes}
     # The truth of a phantom has its groups in a column of that name; a study that cuts blocks does without.
@@ -178,24 +178,6 @@ def _read_phantom(data: DataSpec, group: str, split: str) -> Dataset:
     drawn = f"seed {spec.seed}, difficulty {spec.difficulty:g}{options}."
     statement = f"Built-in phantom {spec.kind}: {phantom.summary}; {drawn}"
     return replace(dataset, layout="phantom", statements=(statement, *dataset.statements))
-
-
-def _drawn(spec: PhantomData) -> Path:
-    """The folder of a phantom, made where the cache does not hold it; its name holds all that changes a pixel."""
-    name = f"{spec.kind}-{spec.images}-{spec.size}-{spec.difficulty:g}-{spec.seed}-v{VERSION}"
-    name += "".join(f"-{option}-{value:g}" for option, value in sorted(spec.options.items()))
-    folder = cache_root() / "phantoms" / name
-    if folder.is_dir():
-        return folder
-    try:
-        make(folder=folder, **spec.model_dump())
-    except OSError as error:
-        # Another process may have drawn the very same folder meanwhile.
-        if not folder.is_dir():
-            problem = f"the phantom cannot be written ({error.strerror})"
-            cure = "Set FOLDWISE_CACHE to a folder with room."
-            raise RunError(problem, where=str(folder), cure=cure) from None
-    return folder
 
 
 def _recognised(listing: Listing) -> tuple[str, str]:

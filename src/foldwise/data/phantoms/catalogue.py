@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,10 @@ from PIL import Image
 
 from foldwise.data.phantoms import dishes, drawings, gels, organs, proteins
 from foldwise.data.phantoms.canvas import Drawn
-from foldwise.errors import DataError, SpecError, choose, unknown
-from foldwise.storage import folder_replaced, write_table
+from foldwise.errors import DataError, RunError, SpecError, choose, unknown
+from foldwise.sealed import digest_of_folder, read_json
+from foldwise.storage import cache_root, folder_replaced, remove_damaged, write_json, write_table
+from foldwise.study.spec import PhantomData
 from foldwise.study.training import Task
 
 SMALLEST = 24  # pixels: below this nothing is to be seen in any of them
@@ -87,6 +90,40 @@ def make(
         groups = zip(names, drawn.values(), strict=True)
         rows = ({"image": name, "group": picture.group} for name, picture in groups)
         write_table(scratch / "metadata.csv", rows)
+
+
+def cached(spec: PhantomData) -> Path:
+    """The folder of a phantom in the cache, whose name holds all that changes a pixel; drawn where it is not there, or damaged.
+
+    Raises:
+        RunError: the cache cannot be written.
+    """
+    name = f"{spec.kind}-{spec.images}-{spec.size}-{spec.difficulty:g}-{spec.seed}-v{VERSION}"
+    name += "".join(f"-{option}-{value:g}" for option, value in sorted(spec.options.items()))
+    folder = cache_root() / "phantoms" / name
+    record = folder.with_name(f"{name}.json")
+
+    def is_whole(drawn: Path) -> bool:
+        # Of other pixels the study would be another one, without a word.
+        with suppress(RunError):
+            return bool(read_json(record)["sha256"] == digest_of_folder(drawn))
+        return False
+
+    if folder.is_dir() and record.exists():
+        if is_whole(folder):
+            return folder
+        remove_damaged(folder, whole=is_whole)
+    try:
+        if not folder.is_dir():
+            make(folder=folder, **spec.model_dump())
+        write_json(record, {"sha256": digest_of_folder(folder)})
+    except OSError as error:
+        # Another process may have drawn the very same folder meanwhile.
+        if not folder.is_dir():
+            problem = f"the phantom cannot be written ({error.strerror})"
+            cure = "Set FOLDWISE_CACHE to a folder with room."
+            raise RunError(problem, where=str(folder), cure=cure) from None
+    return folder
 
 
 def _check(images: int, size: int, difficulty: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from foldwise.reporting.sections.training.looks import done_looks, read_look
 from foldwise.reporting.sections.training.surface_numbers import Surfaces, surfaces_of
 from foldwise.reporting.wording import count, fit_name, number, percent
 from foldwise.runs.landscapes import RISES_WITHIN
+from foldwise.sealed import Damaged
 
 MAX_TURNED = 6  # looks that can be turned; the data of more would make the page heavy
 MAX_DRAWN = 12  # looks with drawings and tables
@@ -44,8 +46,9 @@ def section(data: ReportData) -> dict[str, Any] | None:
         name = data.names[configuration]
         if configurations.count(configuration) > 1:  # told apart by their fold
             name += f", {fit_name(item.result)}"
-        look = read_look(item, "surfaces.npz", name)
-        # One damaged file costs one look: the others are shown, and it is named.
+        look = None
+        with suppress(Damaged):  # one damaged file costs one look: the others are shown, and it is named
+            look = read_look(item, "surfaces.npz", name)
         surfaces = None if look is None else surfaces_of(look)
         if surfaces is None:
             unread.append(str(item.title or item.item))
