@@ -103,6 +103,7 @@ class Chaos:
         for name in self.cluster.nodes:
             if self.cluster.pid(f"slurmd-{name}") is None:
                 self.cluster.start_node(name)
+        self.cluster.revive()
         self.cluster.release_requeued()
         if self.driver.poll() not in (None, 0):  # cancelled jobs end it, as a user would expect
             self.start_driver()

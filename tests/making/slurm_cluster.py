@@ -181,6 +181,15 @@ class Cluster:
                     found.append(int(process.name))
         return found
 
+    def revive(self):
+        """What an administrator does after a crash: nodes that were drained serve again, jobs that are none are cancelled."""
+        for name in self.nodes:
+            self.run("scontrol", "update", f"nodename={name}", "state=resume", check=False)
+        for line in self.run("squeue", "-h", "-p", "main", "-o", "%i|%M", check=False).splitlines():
+            job, _, ran = line.partition("|")
+            if ran > "0:04":  # they sleep for a second
+                self.run("scancel", job, check=False)
+
     def release_requeued(self):
         """Let jobs that were queued again begin soon: Slurm has them wait for two minutes."""
         waiting = set()

@@ -113,7 +113,8 @@ def test_preempted_cancelled_and_without_a_controller_every_item_is_done_once(cl
     workers(folder).run(finished=finished(folder), tick=faults)
     assert faults.happened == ["preempt", "cancel", "crash"]
     assert_whole(folder)
-    assert not [job for job in SlurmQueue().jobs(name_of_jobs(folder.root)) if job.is_alive]
+    left = {job.state for job in SlurmQueue().jobs(name_of_jobs(folder.root)) if job.is_alive}
+    assert left <= {"COMPLETING"}  # of which a node says late that they have ended
 
 
 def test_a_node_that_is_lost_takes_no_item_with_it(cluster, tmp_path):
@@ -147,7 +148,7 @@ def test_a_worker_whose_time_is_up_gives_back_what_it_has_and_its_job_is_queued_
     launcher.run(finished=finished(folder), tick=Faults(cluster, time_is_up=time_is_up))
     assert_whole(folder)
     assert begun(folder)[:2] == ["fit-00", "fit-00"]
-    (log,) = folder.logs.glob("slurm-*.txt")  # one job all along
+    (log,) = folder.logs.glob("slurm-*_*.txt")  # one job all along
     assert "its time is up" in log.read_text()
 
 

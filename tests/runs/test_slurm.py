@@ -128,6 +128,15 @@ def test_a_queue_that_is_away_when_a_job_is_sent_gets_it_later(play):
     assert played.look() == [3]
 
 
+def test_a_queue_that_never_answers_is_not_waited_for_for_ever(play, monkeypatch):
+    played = play()
+    played.queue.is_away = True
+    assert played.look() == []
+    monkeypatch.setattr(slurm, "SILENCE_S", 0.0)
+    with pytest.raises(RunError, match="Slurm has not answered"):
+        played.look()
+
+
 def test_a_number_that_is_given_again_is_another_job(play):
     played = play(workers=1)
     played.look()

@@ -142,6 +142,11 @@ class RunFolder:
         """What a worker said."""
         return self.logs / f"{worker}.txt"
 
+    def has_jobs(self) -> bool:
+        """Whether jobs of a cluster were ever sent for this run, or printed anything: else no queue need be asked."""
+        # A machine that has the commands of Slurm and no cluster takes a minute to say so.
+        return any(self.logs.glob("slurm-*.txt"))
+
     def log_of_job(self, job: str) -> str:
         """The end of what a job of a cluster printed; empty where there is nothing."""
         return text_of(self.log(f"slurm-{job}"))[-MAX_LOG:]

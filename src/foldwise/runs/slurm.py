@@ -17,11 +17,12 @@ from foldwise.runs.launcher import Crew, Tick
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, mark_released, owner_of, progress, release_dead
 from foldwise.runs.slurm_queue import ALIVE, Job, Queue, SlurmQueue, loss_of, name_of_jobs
 from foldwise.runs.slurm_script import script_of
-from foldwise.text import count
+from foldwise.text import count, duration
 
 POLL_S = 0.5
 LOOK_S = 10.0  # between looks at the queue, which all users of a cluster share
 FAREWELL_S = 20.0  # for workers to see by themselves that nothing is left
+SILENCE_S = 180.0  # of a queue that has never answered
 STOPPED_S = 45.0  # until jobs that are cancelled have ended; Slurm gives them half a minute
 MAX_MEMORY_FACTOR = 8
 MAX_LOOKS_AWAITED = 3
@@ -57,6 +58,7 @@ class SlurmWorkers:
         )
         self.awaited, self.looks_awaited = "", 0  # the number of a job that the queue has not shown yet
         self.deaths, self.progress, self.refusals = 0, 0, 0
+        self.began = time.monotonic()
 
     def script(self) -> str:
         """What sbatch is given, as text to be kept."""
@@ -97,7 +99,7 @@ class SlurmWorkers:
         return len(jobs)
 
     def _watch(self, finished: Callable[[], bool], tick: Tick | None) -> None:
-        next_look = 0.0
+        next_look, self.began = 0.0, time.monotonic()
         self.progress = progress(self.folder)
         while not finished():
             if time.monotonic() >= next_look:
@@ -113,6 +115,7 @@ class SlurmWorkers:
         """Look at the queue, give back what the dead had, and send as many jobs as are missing."""
         jobs = self.queue.jobs(self.name)
         if jobs is None:  # the controller is away; jobs run on without it
+            self._refuse_silence()
             return
         if self.seen is None:
             self.seen = {job.key for job in jobs if not job.is_alive}
@@ -138,7 +141,16 @@ class SlurmWorkers:
                 parents=True, exist_ok=True
             )  # a job without a place for its log ends at once
             number = self.queue.submit(self.script(), tasks=missing)
+            self.folder.log("slurm-sent").touch()
             self.awaited, self.looks_awaited = number or "", 0
+
+    def _refuse_silence(self) -> None:
+        if self.seen is None and time.monotonic() - self.began > SILENCE_S:
+            raise RunError(
+                f"Slurm has not answered for {duration(SILENCE_S)}",
+                where="squeue",
+                cure="Ask whether its controller is up (scontrol ping), or call this on a login node of the cluster.",
+            )
 
     def _note_ended(self, jobs: list[Job]) -> None:
         assert self.seen is not None
@@ -219,6 +231,6 @@ class SlurmWorkers:
             time.sleep(POLL_S)
 
     def _last_lines(self) -> str:
-        logs = sorted(self.folder.logs.glob("slurm-*.txt"), key=lambda log: log.stat().st_mtime)
+        logs = sorted(self.folder.logs.glob("slurm-*_*.txt"), key=lambda log: log.stat().st_mtime)
         lines = text_of(logs[-1]).splitlines() if logs else []
         return "\n".join(f"  | {line}" for line in lines[-NUM_LAST_LINES:]) or "  | (they said nothing)"

@@ -16,7 +16,7 @@ def stop_all(folder: RunFolder) -> int:
     """Ask all workers and drivers of a run to stop; how many jobs of Slurm were cancelled, and have ended."""
     with written_whole(folder.stop) as scratch:
         scratch.write_text("foldwise stop\n", encoding="utf-8")
-    return SlurmWorkers(Crew(folder)).stop() if shutil.which("squeue") else 0
+    return SlurmWorkers(Crew(folder)).stop() if folder.has_jobs() and shutil.which("squeue") else 0
 
 
 def end_if_stopped(folder: RunFolder) -> None:

@@ -46,6 +46,7 @@ def test_the_living_and_the_dead_are_told_apart(folder, queue, capsys):
     queue["jobs"] = [
         Job("7_1", "RUNNING", node="n1"), Job("7_2", "OUT_OF_MEMORY", node="n2"), Job("7_3", "PENDING", "Priority"),
     ]  # fmt: skip
+    folder.log("slurm-sent").touch()
     status.say_status(folder)
     assert capsys.readouterr().out == (
         f"{folder.root}: 4 items: 2 running, 2 waiting\n"
@@ -83,6 +84,14 @@ def test_a_run_that_is_stopped_takes_no_more_workers_and_its_driver_ends(folder,
     assert said == ["ended, since `foldwise stop` asks for it"]
     status.say_status(folder)
     assert "  stopped  by `foldwise stop`; `foldwise run` goes on\n" in capsys.readouterr().out
+
+
+def test_no_queue_is_asked_for_a_run_that_never_had_jobs(folder, monkeypatch):
+    # With the commands of Slurm and no cluster, that would take a minute.
+    monkeypatch.setattr(slurm_queue, "jobs_here", lambda name: pytest.fail("it was asked"))
+    monkeypatch.setattr("shutil.which", lambda name, **_: pytest.fail("it was looked for"))
+    status.say_status(folder)
+    assert stop_all(folder) == 0
 
 
 def test_stopping_what_is_no_run_is_refused(tmp_path):

@@ -47,7 +47,7 @@ def say_status(folder: RunFolder) -> None:
 
     out, plan = console(), folder.load_plan()
     name = name_of_jobs(folder.root)
-    jobs = jobs_here(name)
+    jobs = jobs_here(name) if folder.has_jobs() else None
     holding = holders(folder, plan, jobs, name=name)
     lost = {holder.item for holder in holding if holder.lost}
     _say_counts(out, folder, plan, lost)
