@@ -245,7 +245,7 @@ def _signs(
 
 
 def _doubt(joined: Joined, tokens: Collection[str], where: str) -> DataError:
-    labels = f": {some(map(repr, joined.labels))} {'is a label' if len(joined.labels) == 1 else 'are labels'} by themselves"
+    labels = f": {some(map(repr, joined.labels))} {'is a label by itself' if len(joined.labels) == 1 else 'are labels by themselves'}"
     problem = f"is {joined.token!r} one name, or several labels with {_mark(joined.sign)} between them{labels if joined.labels else ''}?"
     return DataError(problem, where=where, cure=_one_or_several(tokens))
 

@@ -239,10 +239,10 @@ def _colour_classes(census: Census, data: DataSpec) -> Classes:
 
 def _unclear(census: Census, problem: str, cure: str = "", *, template: str | None = None) -> DataError:
     """The refusal that shows all values and how to state what they mean."""
-    if "JPEG" in census.formats and len(census.pixels) > 2:
-        cure = f"JPEG blurs mask values: draw the masks again as PNG if you can. {cure}"
+    blurred = "JPEG" in census.formats and len(census.pixels) > 2
+    first = "JPEG blurs mask values: draw the masks again as PNG if you can. " if blurred else ""
     stated = _template(census) if template is None else f"state data.mask_values: {template}."
-    cure = cure + (stated if cure else stated[0].upper() + stated[1:])
+    cure = first + cure + (stated if cure else stated[0].upper() + stated[1:])
     end = "" if problem.endswith("?") else "."
     return DataError(f"{problem}{end} Values: {census.table()}", where="masks", cure=cure)
 
