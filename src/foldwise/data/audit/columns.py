@@ -46,7 +46,7 @@ def column_findings(
     offers = [offer for column in dataset.columns if (offer := _OFFERS[column.kind](study, column))]
     if not offers:
         return []
-    message = f"Tables say where the images come from, and the study does not use it: {'; '.join(offer.holds for offer in offers)}."
+    message = f"Columns that say where the images come from are not used: {'; '.join(offer.holds for offer in offers)}."
     keys = [offer.keys for offer in offers if offer.keys]
     cure = f"State {'; or '.join(keys)}." if keys else "Mend the columns; then a key of validate uses them."
     severity: Severity = "warning" if any(offer.is_leak for offer in offers) else "note"
