@@ -105,6 +105,18 @@ def folder_cached(folder: Path) -> Iterator[Path]:
         raise RunError(what, where=str(folder.parent), cure=CACHE_CURE) from None
 
 
+def refuse_no_room(folder: Path, num_bytes: float) -> None:
+    """Refuse to begin what would fill the disk of the cache.
+
+    Raises:
+        RunError: less is free than will be written.
+    """
+    free = shutil.disk_usage(folder).free
+    if num_bytes > free:
+        what = f"the decoded images take {num_bytes / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of the disk are free"
+        raise RunError(what, where=str(folder.parent), cure=f"Ask for a smaller size. {CACHE_CURE}")
+
+
 @contextmanager
 def _scratch_folder(folder: Path) -> Iterator[Path]:
     """A folder beside `folder`, on the same disk, so that it can be renamed; nothing of it is left."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -226,6 +227,15 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
     assert "there is no room left for the cache" in said
     assert "FOLDWISE_CACHE" in said
     assert list((cache_root() / "packed").iterdir()) == []
+
+
+def test_what_would_fill_the_disk_is_not_begun(classes, monkeypatch):
+    free = shutil._ntuple_diskusage(1000, 900, 6 * 64 * 64 - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
+    with pytest.raises(RunError, match="the decoded images take"):
+        packed_of(classes, size=64)
+    assert list((cache_root() / "packed").iterdir()) == []
+    assert len(packed_of(classes, size=63)) == 6
 
 
 def test_a_cache_that_cannot_be_made_is_said(classes, monkeypatch, tmp_path):

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,12 @@ from foldwise.data.formats.formats import open_stack
 from foldwise.data.formats.reading import NUM_DECODERS, channel_files, split_slice
 from foldwise.errors import DataError, RunError, SpecError
 from foldwise.sealed import Damaged, seal, verified
-from foldwise.storage import cache_root, folder_cached, remove_damaged
+from foldwise.storage import cache_root, folder_cached, refuse_no_room, remove_damaged
 from foldwise.study.spec import IGNORE, DataSpec
 from foldwise.text import some
 
-AT_ONCE = 32  # images decoded before they are written: bounds the memory, keeps the decoders busy
+# Images, and pixels, decoded before they are written: bounds the memory, keeps the decoders busy.
+AT_ONCE, PX_AT_ONCE = 32, 2**28
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,10 @@ def _write_pack(
             # After a first problem decoding goes on, to name all problems at once, but nothing more is worth writing.
             if not errors and len(kinds) == 1:
                 target = b"" if loaded.target_HW is None else loaded.target_HW.tobytes()
-                images.write(image := loaded.image_CHW.tobytes())
+                image = loaded.image_CHW.tobytes()
+                if data.size != "native" and not sums:  # then all are as large as the first
+                    refuse_no_room(folder, (len(image) + len(target)) * len(dataset.cases))
+                images.write(image)
                 targets.write(target)
                 sums.append((zlib.crc32(image), zlib.crc32(target)))
     errors += _mixed_kinds(kinds, data)
@@ -146,9 +151,11 @@ def _load_all(
         except DataError as error:
             return error
 
+    size = (data.size, data.size) if isinstance(data.size, int) else data.size
+    at_once = AT_ONCE if size == "native" else max(1, min(AT_ONCE, PX_AT_ONCE // prod(size)))
     with ThreadPoolExecutor(NUM_DECODERS) as pool:
-        for start in range(0, len(dataset.cases), AT_ONCE):
-            chunk = dataset.cases[start : start + AT_ONCE]
+        for start in range(0, len(dataset.cases), at_once):
+            chunk = dataset.cases[start : start + at_once]
             yield from zip(chunk, pool.map(load, chunk), strict=True)
 
 
