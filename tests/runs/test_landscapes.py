@@ -113,7 +113,7 @@ def test_an_id_changes_with_what_is_asked():
         ({"points": 14}, "look needs an odd number of points, so that one is the network itself, got 14\n  → Write points: 15."),
         ({"points": 3}, "look.points must be at least 5, got 3"),
         ({"epochs": 1}, "look.epochs must be a whole number of epochs from 2 to 60, or a list of epochs such as [1, 5, 20], got 1"),
-        ({"images": 1}, "look.images must be a whole number of images, at least 2, or auto, got 1"),
+        ({"images": 1}, "look.images must be a whole number of images from 2 to 100,000, or auto, got 1"),
         ({"losses": []}, "look needs at least one of its losses"),
         ({"pionts": 15}, "no key is called 'pionts' in look\n  → Did you mean 'points'?"),
         ({"directions": 0}, "look.directions must be at least 1, got 0"),

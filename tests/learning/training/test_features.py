@@ -79,5 +79,5 @@ def test_a_normalisation_that_differs_between_folds_cannot_be_shared(tmp_path, p
 
 
 def test_features_that_are_gone_are_said_to_be(tmp_path, packed):
-    with pytest.raises(RunError, match="features of a frozen encoder are not there"):
+    with pytest.raises(RunError, match="the file is gone"):
         _ = Encoder("features-1", tmp_path).features_NF
