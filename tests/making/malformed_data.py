@@ -124,7 +124,7 @@ FAULTS: dict[str, Fault] = {
     "gap in classes": Fault(masks_with_a_gap, ("neither 0/255 nor 0..K-1", "3: 3 pixels in 3 mask(s), e.g. masks/cell_0.png")),
     "255 among classes": Fault(masks_with_255_among_classes, ("255 may be a class", "State data.ignore_value: 255")),
     "half values": Fault(masks_with_half_values, ("128: 50 pixels", "State data.mask_values")),
-    "jpeg masks": Fault(jpeg_masks, ("JPEG blurs mask values", "state data.mask_values")),
+    "jpeg masks": Fault(jpeg_masks, ("JPEG blurs mask values", "State data.mask_values")),
     "numbered objects": Fault(numbered_objects, ("60 values look like numbered objects",)),
     "many colours": Fault(many_colours, ("the masks hold 256 colours",)),
     "no black": Fault(colours_without_black, ("no colour is black", "#ff0000: 192 pixels")),

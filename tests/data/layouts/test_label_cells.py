@@ -160,6 +160,14 @@ def test_hints_are_asked_about(cells, several, tmp_path):
     assert set(read(tmp_path, **other).classes) == several
 
 
+def test_empty_cells_are_told_together_with_the_question(tmp_path):
+    write(tmp_path, ["scab", "rust", "scab/rust", " ", "''"])
+    error = str(refused(tmp_path))
+    assert "2 images have no label" in error
+    assert "one name, or several labels with '/'" in error
+    assert names(read(tmp_path, task=SEVERAL))[2:] == [{"scab", "rust"}, set(), set()]
+
+
 def test_signs_within_labels_that_another_sign_separates(tmp_path):
     write(tmp_path, ["T-cell, activated|B-cell", "B-cell", "T-cell, activated", "mast cell|B-cell"])
     assert read(tmp_path).classes == ("B-cell", "mast cell", "T-cell, activated")

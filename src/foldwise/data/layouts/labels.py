@@ -163,15 +163,18 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
     """Labels from one cell of text per image: a name, or several that are listed or joined by a sign."""
     classes = tuple(map(tidy, data.classes or ()))
     lists, are_lists = _lists(cells, data, where)
-    signs = _signs(lists, data, where, are_lists=are_lists)
+    blank = [cell_name for cell_name, items in zip(where, lists, strict=True) if not items]
+    try:
+        signs = _signs(lists, data, where, are_lists=are_lists)
+    except DataError as doubt:
+        raise DataError.together([_unlabelled(blank), doubt]) if blank else doubt from None
     parts = [tuple(part for item in items for part in split_by(item, signs, classes)) for items in lists]
     several = bool(signs) or are_lists or data.task == "multilabel_classification"
     if data.task in {"binary_classification", "multiclass_classification"}:
         several = False
     empty = [cell_name for cell_name, names in zip(where, parts, strict=True) if not names]
     if empty and (not several or data.task == "auto"):
-        cure = "Fill the cells, take the rows out, or state data.task: multilabel_classification if none is an answer."
-        raise DataError(listed(empty, "image has", "images have", "no label"), cure=cure)
+        raise _unlabelled(empty)
     written = [(name, cell) for cell, names in zip(where, parts, strict=True) for name in names]
     classes, index, statements = read_classes(written, data.classes)
     cure = f"Known: {', '.join(classes)}."
@@ -189,6 +192,11 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
         return Labels("multilabel_classification", classes, rows, (*statements, text))
     task = stated_task(data, "binary_classification" if len(classes) == 2 else "multiclass_classification")
     return Labels(task, classes, rows, (*statements, _counted(classes, rows, "one label per image")))
+
+
+def _unlabelled(cells: Sequence[str]) -> DataError:
+    cure = "Fill the cells, take the rows out, or state data.task: multilabel_classification if none is an answer."
+    return DataError(listed(cells, "image has", "images have", "no label"), cure=cure)
 
 
 def _lists(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> tuple[list[tuple[str, ...]], bool]:
