@@ -54,6 +54,7 @@ _DECIMAL = re.compile(r"-?\d*\.\d*[1-9]\d*")
 _NUMBERED = re.compile(r"([A-Za-z]{1,12})[ _-]?\d{1,8}[A-Za-z]?")
 _MIN_NUMBERED = 6  # different values such as P001, from which on they are no grades
 _MOSTLY = 0.9  # of the values that must look like what they are taken for
+_MAX_BYTES = 500  # of a row of a file of a split
 _MAX_ROWS = 3  # times as many rows as images: a table with more is of another set
 
 
@@ -77,7 +78,12 @@ def unused_columns(
         folder: where names in the tables may start from, e.g. ``images``.
     """
     others = [
-        path for path in sorted(root.glob("*.csv")) if path not in tables and not path.name.startswith(".")
+        path
+        for path in sorted(root.glob("*.csv"))
+        if path not in tables
+        and not path.name.startswith(".")
+        # Measurements may be of any size; a file of a split is a name and a word an image.
+        and path.stat().st_size <= _MAX_ROWS * _MAX_BYTES * len(cases)
     ]
     columns: dict[str, Column] = {}
     for path in (*tables, *others):
