@@ -203,13 +203,16 @@ class RunProgress:
         return now - self.last_line > max(least_s, share * (now - self.began))
 
     def _line(self, settled: int, failed: int) -> str:
+        from foldwise.runs.job_notes import jobs_noted
+
         total, elapsed = len(self.plan.items), time.monotonic() - self.began
         line = f"{settled} of {total} items done, {duration(elapsed)} so far"
         fresh = settled - self.settled_before
         # The first items take long, as everything is still to be loaded; a guess from them would frighten.
         if fresh >= FORETELL * (total - self.settled_before) and fresh > 0 and settled < total:
             line += f", about {duration(elapsed / fresh * (total - settled))} to go"
-        return line + (f", {failed} failed" if failed else "")
+        line += f", {failed} failed" if failed else ""
+        return line + (f"; jobs: {jobs}" if (jobs := jobs_noted(self.folder)) else "")
 
     def _table(self) -> Table:
         from foldwise.runs.leases import how_far, items_in_progress

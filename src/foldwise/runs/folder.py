@@ -13,7 +13,6 @@ from typing import Any, Self
 
 from foldwise.errors import RunError
 from foldwise.foreign import checked_id, is_id, refuse_strange
-from foldwise.processes import text_of
 from foldwise.runs.plan import Plan, skipped
 from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_record, seal, seal_folder
 from foldwise.sealed import read_json as read_json
@@ -22,7 +21,6 @@ from foldwise.storage import write_json as write_json
 from foldwise.storage import written_whole as written_whole
 from foldwise.study.spec import Study
 
-MAX_LOG = 20_000  # letters
 NAME_A_RUN = "Name the folder of a run, such as runs/gel."
 
 
@@ -141,15 +139,6 @@ class RunFolder:
     def log(self, worker: str) -> Path:
         """What a worker said."""
         return self.logs / f"{worker}.txt"
-
-    def has_jobs(self) -> bool:
-        """Whether jobs of a cluster were ever sent for this run, or printed anything: else no queue need be asked."""
-        # A machine that has the commands of Slurm and no cluster takes a minute to say so.
-        return any(self.logs.glob("slurm-*.txt"))
-
-    def log_of_job(self, job: str) -> str:
-        """The end of what a job of a cluster printed; empty where there is nothing."""
-        return text_of(self.log(f"slurm-{job}"))[-MAX_LOG:]
 
     def save_study(self, study: Study) -> None:
         """Write the study as it was read, whole."""

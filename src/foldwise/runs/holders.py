@@ -6,11 +6,13 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from foldwise.processes import here, started
 from foldwise.runs.folder import RunFolder
+from foldwise.runs.job_notes import log_of_job
 from foldwise.runs.leases import LEASE_S, owner_of
 from foldwise.runs.plan import Plan
 from foldwise.runs.slurm_queue import Job, loss_of
@@ -89,7 +91,7 @@ def _job_lost(folder: RunFolder, owner: Mapping[str, Any], jobs: Sequence[Job] |
     stated = _job_of(owner)
     if jobs is None or stated.get("name") != name:
         return ""
-    loss = loss_of(stated, jobs, folder.log_of_job)
+    loss = loss_of(stated, jobs, partial(log_of_job, folder))
     return loss.words if loss else ""
 
 

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from foldwise.foreign import is_id
 from foldwise.processes import here, started, text_of
 from foldwise.runs.folder import RunFolder, last_progress, write_json, written_whole
 from foldwise.runs.items import failure, label
+from foldwise.runs.job_notes import log_of_job
 from foldwise.runs.plan import Plan
 from foldwise.runs.slurm_queue import job_here, jobs_here, loss_of
 from foldwise.sealed import read_json
@@ -97,7 +99,7 @@ def _note_loss(folder: RunFolder, taken_over: Sequence[Path]) -> None:
         job = (owner_of(attempt) or {}).get("slurm")
         if job and not (attempt / "released").exists():
             jobs = jobs_here(job["name"])
-            loss = loss_of(job, jobs, folder.log_of_job) if jobs is not None else None
+            loss = loss_of(job, jobs, partial(log_of_job, folder)) if jobs is not None else None
             if loss:
                 mark_released(attempt, died=loss.died)
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from foldwise.errors import RunError
 from foldwise.processes import text_of
+from foldwise.runs.job_notes import log_of_job, note_jobs
 from foldwise.runs.launcher import Crew, Tick
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, mark_released, owner_of, progress, release_dead
-from foldwise.runs.slurm_queue import ALIVE, Job, Queue, SlurmQueue, loss_of, name_of_jobs
+from foldwise.runs.slurm_queue import ALIVE, Job, Queue, SlurmQueue, loss_of, name_of_jobs, summary
 from foldwise.runs.slurm_script import script_of
 from foldwise.text import count, duration
 
@@ -86,6 +88,7 @@ class SlurmWorkers:
             raise
         finally:
             self.stop()
+            note_jobs(self.folder, "")
             clean_up(self.folder)
 
     def stop(self) -> int:
@@ -119,6 +122,7 @@ class SlurmWorkers:
             return
         if self.seen is None:
             self.seen = {job.key for job in jobs if not job.is_alive}
+        note_jobs(self.folder, summary(jobs) if jobs else "none yet")  # for whoever watches this driver
         alive = [job for job in jobs if job.is_alive]
         self._note_ended([job for job in jobs if not job.is_alive and job.key not in self.seen])
         again = {job.id for job in alive}
@@ -141,7 +145,6 @@ class SlurmWorkers:
                 parents=True, exist_ok=True
             )  # a job without a place for its log ends at once
             number = self.queue.submit(self.script(), tasks=missing)
-            self.folder.log("slurm-sent").touch()
             self.awaited, self.looks_awaited = number or "", 0
 
     def _refuse_silence(self) -> None:
@@ -163,7 +166,7 @@ class SlurmWorkers:
                 continue
             self.ended[job.key] = job
             self.deaths += job.is_death
-            if "memory" in job.ending(self.folder.log_of_job(job.id)):
+            if "memory" in job.ending(log_of_job(self.folder, job.id)):
                 self.memory_factor = min(2 * self.memory_factor, MAX_MEMORY_FACTOR)
 
     def _is_awaited(self, jobs: list[Job]) -> bool:
@@ -183,7 +186,7 @@ class SlurmWorkers:
         if self.deaths > MAX_ATTEMPTS * self.jobs_wanted:
             return RunError(
                 f"{count(self.deaths, 'job')} ended without finishing an item; the last one "
-                f"{ended[-1].ending(self.folder.log_of_job(ended[-1].id))}\n{lines}",
+                f"{ended[-1].ending(log_of_job(self.folder, ended[-1].id))}\n{lines}",
                 where=where,
                 cure="Most often memory is short: state memory in the profile, or a smaller batch_size or size.",
             )
@@ -196,7 +199,7 @@ class SlurmWorkers:
         if sum(job.ended_by_itself for job in ended) >= self.jobs_wanted:
             return RunError(
                 f"all workers ended while work was left; job {ended[-1].id} "
-                f"{ended[-1].ending(self.folder.log_of_job(ended[-1].id))}\n{lines}",
+                f"{ended[-1].ending(log_of_job(self.folder, ended[-1].id))}\n{lines}",
                 where=where,
                 cure=f"See {self.folder.logs}; mend the cause and run again: what is done stays done.",
             )
@@ -205,7 +208,7 @@ class SlurmWorkers:
     def _give_back(self, jobs: list[Job]) -> None:
         """Release what workers had whose jobs are gone; how they ended is written down where it may be the item's fault."""
         for stated, attempt in self._attempts():
-            if loss := loss_of(stated, jobs, self.folder.log_of_job):
+            if loss := loss_of(stated, jobs, partial(log_of_job, self.folder)):
                 mark_released(attempt, died=loss.died)
 
     def _attempts(self) -> Iterator[tuple[dict[str, str], Path]]:

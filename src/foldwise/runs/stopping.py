@@ -8,6 +8,7 @@ import signal
 from foldwise.errors import RunError
 from foldwise.processes import SIGUSR1, TimeIsUp
 from foldwise.runs.folder import RunFolder, written_whole
+from foldwise.runs.job_notes import has_jobs
 from foldwise.runs.launcher import Crew
 from foldwise.runs.slurm import SlurmWorkers
 
@@ -16,7 +17,7 @@ def stop_all(folder: RunFolder) -> int:
     """Ask all workers and drivers of a run to stop; how many jobs of Slurm were cancelled, and have ended."""
     with written_whole(folder.stop) as scratch:
         scratch.write_text("foldwise stop\n", encoding="utf-8")
-    return SlurmWorkers(Crew(folder)).stop() if folder.has_jobs() and shutil.which("squeue") else 0
+    return SlurmWorkers(Crew(folder)).stop() if has_jobs(folder) and shutil.which("squeue") else 0
 
 
 def end_if_stopped(folder: RunFolder) -> None:

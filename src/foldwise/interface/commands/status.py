@@ -43,11 +43,12 @@ def say_status(folder: RunFolder) -> None:
     """How far a run is, who works on it, who is lost, what failed and why."""
     from foldwise.runs.checkpoints import paused
     from foldwise.runs.holders import holders
+    from foldwise.runs.job_notes import has_jobs
     from foldwise.runs.slurm_queue import jobs_here, name_of_jobs
 
     out, plan = console(), folder.load_plan()
     name = name_of_jobs(folder.root)
-    jobs = jobs_here(name) if folder.has_jobs() else None
+    jobs = jobs_here(name) if has_jobs(folder) else None
     holding = holders(folder, plan, jobs, name=name)
     lost = {holder.item for holder in holding if holder.lost}
     _say_counts(out, folder, plan, lost)
