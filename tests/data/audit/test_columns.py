@@ -219,6 +219,8 @@ def test_a_file_of_the_split_beside_the_table(tmp_path):
     write(tmp_path)
     rows = [f"i{k:02}.png,{['train', 'test'][k // 12]}" for k in range(N)]
     (tmp_path / "official.csv").write_text("\n".join(["image,part", *rows]))
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
+    (tmp_path / "folder.csv").mkdir()
     (offer,) = offers(found(tmp_path)["columns_not_used"])
     assert offer == {"split": "official.csv"}
     assert "columns_not_used" not in found(tmp_path, **offer)

@@ -80,7 +80,8 @@ def unused_columns(
     others = [
         path
         for path in sorted(root.glob("*.csv"))
-        if path not in tables
+        if path.is_file()
+        and path not in tables
         and not path.name.startswith(".")
         # Measurements may be of any size; a file of a split is a name and a word an image.
         and path.stat().st_size <= _MAX_ROWS * _MAX_BYTES * len(cases)
