@@ -44,7 +44,7 @@ def made(tmp_path_factory):
         assert "own code mine: mine.py counts, so that an edit trains anew; not followed" not in checked
         assert "own code mine: mine.py counts, so that an edit trains anew" in checked
         foldwise("run", "study.yaml", "--launcher", "inline", cwd=root)
-    assert "own code mine: mine.py counts" in (root / "runs/own/report.html").read_text()
+    assert "<dt>own code</dt><dd>mine: mine.py counts, so that" in (root / "runs/own/report.html").read_text()
     make("bacteria", root / "new", images=3, size=32, difficulty=0.3, seed=9)
     sys.modules.pop("mine")
     return root

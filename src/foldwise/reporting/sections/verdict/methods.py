@@ -229,7 +229,10 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
         for key in ENVIRONMENT
         if environment.get(key) is not None
     ]
-    facts += [("own code", str(code["sentence"])) for code in (environment.get("own_code") or {}).values()]
+    facts += [
+        ("own code", str(code["sentence"]).removeprefix("own code "))
+        for code in (environment.get("own_code") or {}).values()
+    ]
     packages = environment.get("packages") or {}
     facts += [(name, str(version)) for name, version in packages.items() if version]
     seeded = [result for result in data.results if result.get("seed") is not None]
