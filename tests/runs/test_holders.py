@@ -91,6 +91,11 @@ def test_a_job_of_another_name_is_left_to_its_silence(folder, held):
     assert who(folder, []).lost == ""
 
 
+def test_a_name_that_would_steer_a_terminal_does_not(folder, held):
+    held(host="elsewhere", name="x\x1b[2Jy")
+    assert who(folder).at == "x[2Jy"
+
+
 @pytest.mark.parametrize("owner", ["[]", "{}", '{"pid": "x", "slurm": 3, "host": 1}'])
 def test_a_record_that_is_none_breaks_nothing(folder, held, owner):
     lease = held()

@@ -75,8 +75,11 @@ def _job_of(owner: Mapping[str, Any]) -> Mapping[str, Any]:
 def _at(owner: Mapping[str, Any]) -> str:
     job = _job_of(owner)
     if job:
-        return f"{job.get('node') or owner.get('name')} (Slurm job {job.get('job')})"
-    return "" if owner.get("host") == here() else str(owner.get("name", "another machine"))
+        words = f"{job.get('node') or owner.get('name')} (Slurm job {job.get('job')})"
+    else:
+        words = "" if owner.get("host") == here() else str(owner.get("name", "another machine"))
+    # From a folder that somebody else may have written: what is printed to a terminal steers none.
+    return "".join(letter for letter in words if letter.isprintable())
 
 
 def _silent_s(attempt: Path) -> float:

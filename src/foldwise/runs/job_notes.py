@@ -23,7 +23,8 @@ def note_jobs(folder: RunFolder, words: str) -> None:
 
 def jobs_noted(folder: RunFolder) -> str:
     """What was said last of them; empty where no driver looks at any."""
-    return text_of(folder.log(NOTE)).strip()
+    # Whoever wrote it: what is printed to a terminal steers none.
+    return "".join(letter for letter in text_of(folder.log(NOTE)).strip() if letter.isprintable())
 
 
 def log_of_job(folder: RunFolder, job: str) -> str:
