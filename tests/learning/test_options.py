@@ -28,7 +28,7 @@ class Tuned:
 
 
 def ask(**options):
-    return bound(tune, Choice(name="tune", options=options), "thing")
+    return bound(tune, Choice.model_construct(name="tune", options=options), "thing")
 
 
 def test_what_is_given_is_kept_and_nothing_is_added():

@@ -1,12 +1,15 @@
 """Texts that are no study, or far too large for one: a message within a second, whatever they hold."""
 
+import re
 import time
 from pathlib import Path
 
 import pytest
 
 from foldwise.errors import SpecError
+from foldwise.study import ranges, yaml_places
 from foldwise.study.reading import open_study, study_from_dict
+from foldwise.study.spec import Study
 
 STUDY = "study: s\ndata: {path: x}\ntrain: {model: unet}\n"
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -63,6 +66,25 @@ def test_a_text_that_is_no_study_is_refused_within_a_second(name, tmp_path):
     assert words in str(refused.value)
     assert len(str(refused.value)) < 50_000
     assert max(map(len, str(refused.value).splitlines())) < 1000
+
+
+def test_the_limits_of_the_page_are_those_of_the_code():
+    page = (Path(__file__).parents[2] / "docs/study.md").read_text(encoding="utf-8")
+    limits = page.partition("## Limits")[2].partition("\n## ")[0]
+    stated = {
+        int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\d|\d", limits.partition("|---|")[2])
+    }
+    kept = {
+        yaml_places.MAX_BYTES // 1024,
+        yaml_places.MAX_NODES,
+        yaml_places.MAX_DEPTH,
+        yaml_places.MAX_DIGITS,
+    }
+    kept |= {yaml_places.MAX_LETTERS // 50, 300, Study.model_config["str_max_length"], 64}
+    kept |= {
+        value for name, value in vars(ranges).items() if name.startswith("MAX_") and name != "MAX_MARGIN"
+    }
+    assert stated == kept
 
 
 def test_what_never_ends_is_not_read_to_its_end():

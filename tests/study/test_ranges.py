@@ -127,7 +127,7 @@ def test_no_option_does(option):
     for value in OUTSIDE:
         for stated in (value, [value]):
             with pytest.raises(SpecError, match=f"'{key}'"):
-                bound(TABLES[kind][name], Choice(name=name, options={key: stated}), kind)
+                bound(TABLES[kind][name], Choice.model_construct(name=name, options={key: stated}), kind)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,19 @@ def test_a_message_says_what_is_allowed(path, value, words):
     with pytest.raises(SpecError) as refused:
         study_from_dict(placed(path, value))
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [1e9, math.nan, math.inf, [0.1, -1e300], {"a": [{"b": 10**12}]}], ids=str)
+@pytest.mark.parametrize("name", ["adam", "my.module:own"])
+def test_what_no_option_takes_is_refused_before_any_image_is_read(name, value):
+    for change in (
+        {"train": {"model": "unet", "optimizer": {name: {"lr": value}}}},
+        {"compare": {"optimizer": [{name: {"lr": value}}]}},
+    ):
+        with pytest.raises(
+            SpecError, match=r"optimizer.* has lr: .*; numbers of options are from -100,000,000 to 100"
+        ):
+            study_from_dict(FOUR_ROWS | change)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,8 @@ BlurPx = Annotated[float, Field(ge=0, le=1000)]
 TolerancePx = Annotated[float, Field(gt=0, le=1000)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
+MAX_OPTION = 100_000_000  # of a name, own code included: the ranges of options in our own tables are narrower
+
 # Counts of what is made of several numbers; each by itself may be in its range.
 MAX_LEVELS = 1000  # of a factor
 MAX_CONFIGURATIONS = 10_000

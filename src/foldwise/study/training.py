@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -34,6 +35,16 @@ class Choice(Node):
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _in_range(self) -> Choice:
+        # What each option takes, its function says, when the images are read; what none takes is said at once.
+        for name, value in self.options.items():
+            if wrong := [part for part in _numbers_in(value) if not abs(part) <= ranges.MAX_OPTION]:
+                most = f"{ranges.MAX_OPTION:,}"
+                what = f"has {name}: {shown(wrong[0])}; numbers of options are from -{most} to {most}"
+                raise InvalidValue(what)
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _from_yaml(cls, value: Any) -> Any:
@@ -59,6 +70,15 @@ class Choice(Node):
             return self.name
         listed = ", ".join(f"{key} {_short(value)}" for key, value in self.options.items())
         return f"{self.name} ({listed})"
+
+
+def _numbers_in(value: Any) -> Iterator[float]:
+    """Every number in the value of an option."""
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _numbers_in(part)
 
 
 NO_PRETRAINING = Choice(name="none")
