@@ -33,7 +33,7 @@ CURES = {
     "plan.json": AGAIN,
     "set.json": AGAIN,
     "index.json": "Run foldwise check STUDY: it packs the images again.",
-    "model.json": "In its run folder, foldwise report RUN lays the winner out anew; a copy is to be copied again.",
+    "model.json": "foldwise report RUN lays the winner of a run out anew; a model from elsewhere is to be copied again.",
 }
 NO_RECORD = "Run the study again, or copy the file again."
 CANNOT_BE_READ = (
