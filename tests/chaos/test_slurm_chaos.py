@@ -148,7 +148,7 @@ def test_nothing_is_lost_whatever_befalls(cluster, tmp_path):
 
 
 def test_a_real_time_limit_is_stopped_before_and_gone_on_with_after(cluster, tmp_path):
-    folder = sleepy_run(tmp_path / "run", items=30, seconds=4)
+    folder = sleepy_run(tmp_path / "run", items=30, seconds=14)
     chaos = Chaos(cluster, folder, time=1)
     cluster.wait(lambda: (cluster.release_requeued(), chaos.driver.poll() is not None)[1], seconds=600)
     assert chaos.driver.returncode == 0

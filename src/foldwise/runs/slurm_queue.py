@@ -40,6 +40,8 @@ MISFORTUNES = {
     "CANCELLED": "was cancelled",
 }
 SIGNALS = {9: ", most often for its memory", 53: ", most often since its log could not be written"}
+# What a worker is told to stop with, and dies of before it listens: SIGHUP, SIGINT, SIGUSR1, SIGTERM.
+STOPPING = (1, 2, 10, 15)
 OVER_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom[-_ ]kill", re.I)
 
 
@@ -93,7 +95,8 @@ class Job:
     @property
     def is_death(self) -> bool:
         """Whether its worker was killed, most likely for what it did."""
-        return self.state in FAULTS or (self.state == "FAILED" and self.signal > 0)
+        told_to_stop = self.signal in STOPPING
+        return self.state in FAULTS or (self.state == "FAILED" and self.signal > 0 and not told_to_stop)
 
     def ending(self, log: str = "") -> str:
         """How it ended: ``was preempted``.
