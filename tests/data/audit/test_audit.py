@@ -396,6 +396,37 @@ def test_masks_that_are_empty_full_or_uncounted():
     assert said(found, "accuracy_misleads").message.startswith("Foreground is 1")
 
 
+@pytest.mark.parametrize("some", [range(20), range(0, 20, 5)])
+def test_masks_that_look_inverted(some):
+    targets = squares(20)
+    for place in some:
+        targets[place] = 1 - targets[place]
+    found = said(audit(segmentation(20), SmallPacked(images(20), targets, 2), Validation()), "inverted_masks")
+    assert found.cases == tuple(f"i{place:05d}.png" for place in some)
+    assert found.message.startswith(f"{len(some)} of 20 masks are foreground for the most part")
+
+
+def test_large_objects_are_not_taken_for_a_background():
+    targets = [np.zeros((64, 64), np.uint8) for _ in range(20)]
+    y, x = np.mgrid[:64, :64]
+    for target in targets:
+        target[(y - 32) ** 2 + (x - 32) ** 2 <= 33**2] = 1  # a disc over the whole picture
+    assert targets[0].mean() > 0.75
+    found = audit(segmentation(20), SmallPacked(images(20), targets, 2), Validation())
+    assert "inverted_masks" not in codes(found)
+
+
+@pytest.mark.parametrize("other", [255, 65535])
+def test_floats_on_two_scales(other):
+    pictures = [image.astype(np.float32) / 255 for image in images(20)]
+    packed = SmallPacked([image if k % 4 else image * other for k, image in enumerate(pictures)])
+    for place in range(20):
+        packed.measured(place, bit_depth=32)
+    found = said(audit(dataset([k % 2 for k in range(20)]), packed, Validation()), "scales_differ")
+    assert len(found.cases) == 15
+    assert "and 5 others reach up to" in found.message
+
+
 def test_foreground_that_is_nearly_nothing():
     targets = [np.zeros((64, 64), np.uint8) for _ in range(20)]
     for target in targets:

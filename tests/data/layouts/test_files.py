@@ -97,6 +97,8 @@ def test_images_are_read_whatever_their_suffix(tmp_path, name):
         ("scan", b"\0" * 128 + b"DICM"),
         ("a.0", b"\0\0\0\x18ftypheic"),
         ("a.dat", b"\x89HDF\r\n\x1a\n"),
+        ("rest.zip", b"PK"),
+        ("rest.TAR.GZ", b"\x1f\x8b"),
     ],
 )
 @pytest.mark.parametrize("layout", ["class_folders", "image_mask", "table"])

@@ -126,7 +126,7 @@ def test_lists_of_one_are_asked_about(tmp_path):
         ["gel", "not_gel"],
         ["gel", "non-gel"],
         ["CD4+", "CD8+", "CD4+CD8+"],
-        ["HER2+", "HER2-", "n/a"],
+        ["HER2+", "HER2-", "0/1"],
         ["2.5", "2", "5"],
         ["R&D", "sales", "both"],
         ["[unclear]", "cat", "dog"],
@@ -223,3 +223,22 @@ def test_several_labels_that_differ_in_case(tmp_path):
     merged, apart = cures(refused(tmp_path))
     assert names(read(tmp_path, **merged))[0] & names(read(tmp_path, **merged))[1]
     assert len(read(tmp_path, **apart).classes) == 3
+
+
+@pytest.mark.parametrize(
+    "cell", ["NA", "nan", "N/A", "NULL", "?", "-", "#N/A", "<NA>", "—", "missing", " NaN "]
+)
+@pytest.mark.parametrize("sign", ["", "|"])
+def test_cells_that_say_nothing_are_asked_about_and_may_be_stated_as_a_class(cell, sign, tmp_path):
+    write(tmp_path, ["scab", "rust", cell, f"rust{sign}scab" if sign else "rust"])
+    error = refused(tmp_path)
+    assert "line 4" in str(error)
+    assert "the label is not known" in error.what
+    stated = yaml.safe_load(re.search(r"data\.classes: (\[.*\])", error.cure)[1])
+    assert len(read(tmp_path, classes=tuple(map(str, stated))).classes) == 3
+
+
+@pytest.mark.parametrize("cell", ["none", "unknown", "normal", "0", "Na+", "NaCl", "N"])
+def test_names_that_mean_something_are_not_taken_for_nothing(cell, tmp_path):
+    write(tmp_path, ["scab", "rust", cell])
+    assert cell in read(tmp_path).classes

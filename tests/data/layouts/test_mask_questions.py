@@ -237,3 +237,22 @@ def test_all_other_values_may_be_stated_in_one_word(tmp_path):
     dataset, packed = read(tmp_path, mask_values=stated)
     assert dataset.classes == ("background", "cell", "nucleus")
     assert [measure.class_pixels[1:] for measure in packed.measures] == [(25, 25), (25, 0)]
+
+
+@pytest.mark.parametrize("value", [254, 1, 7])
+def test_a_few_stray_pixels_are_offered_as_uncounted_and_not_as_a_class(value, tmp_path):
+    masks = [255 * squares(*[1] * (1 + k % 3)) for k in range(12)]
+    masks[5][31, 31] = value
+    write(tmp_path, masks)
+    (stated,) = cures(refused(tmp_path))
+    dataset, packed = read(tmp_path, **stated)
+    assert len(dataset.classes) == 2
+    assert sum(packed.measures[5].class_pixels) == SIDE**2 - 1
+
+
+@pytest.mark.parametrize("value", [0, 255, 3])
+def test_masks_of_one_value_are_refused_without_a_setting_that_would_be_refused_too(value, tmp_path):
+    write(tmp_path, [np.full((SIDE, SIDE), value, np.uint16)] * 3)
+    error = refused(tmp_path)
+    assert "mask_values" not in error.cure
+    assert "state data.masks" in error.cure

@@ -22,7 +22,7 @@ from foldwise.data.folds.strata import (
 )
 from foldwise.data.layouts.channel_files import suspected_channels
 from foldwise.data.layouts.class_names import alike
-from foldwise.study.spec import Validation
+from foldwise.study.spec import IGNORE, Validation
 from foldwise.text import listed, some
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ _MIN_SIDE_PX = 16
 _MANY = 0.9  # images of the usual size, from which on the others are exceptions
 _MISLEADING = 0.8  # a share of one class from which on accuracy says little
 _TINY_FOREGROUND = 0.02  # of the pixels: of a class that has less, a network may never find any
+_ALONG_EDGE = 0.8  # of the pixels of the edges: an object that fills a picture leaves more of its corners
+_FAR = 16  # brightness of floats above which they are not scaled to 1
 _NEAR_CONSTANT = 0.05  # of the images: a label that fewer have, or fewer lack
 
 
@@ -72,7 +74,22 @@ def value_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     cure = "Write a number there (0, or what the instrument saw), or take the images out."
     findings = _finding_of("nan_pixels", "error", broken, nan, cure)
     cure = "Look at them; take them out, or export them again."
+    findings += _scale_finding(names, packed)
     return findings + _finding_of("constant_images", "warning", flat, constant, cure)
+
+
+def _scale_finding(names: Sequence[str], packed: Packed) -> list[Finding]:
+    """Floats of which some files reach from 0 to 1 and others far beyond: the same picture on two scales."""
+    # Whole numbers have one scale. A float holds what a program makes of it: shares, or the numbers of the camera.
+    floats = [m.bit_depth >= 32 and m.minimum >= 0 for m in packed.measures]
+    small = [own and 0 < m.maximum <= 1 for own, m in zip(floats, packed.measures, strict=True)]
+    large = [m.maximum for own, m in zip(floats, packed.measures, strict=True) if own and m.maximum >= _FAR]
+    if not any(small) or not large:
+        return []
+    concerned = _where(names, small)
+    message = f"{listed(concerned, 'image has', 'images have', 'values from 0 to 1')}, and {len(large)} others reach up to {max(large):g}."
+    cure = "Export all on one scale: else a network sees some of them as black, or learns which program wrote a file."
+    return [Finding("scales_differ", "warning", message, concerned, cure)]
 
 
 def _finding_of(
@@ -225,7 +242,31 @@ def mask_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     cure = "Look at them: a mask may be inverted, or be saved as a picture of something else."
     words = "mask is", "masks are", "one foreground class all over"
     findings += _finding_of("full_masks", "warning", full, words, cure) + _share_findings(packed)
-    return findings + _rare_pixel_findings(dataset, pixels_NK)
+    return findings + _inverted_finding(names, packed, pixels_NK) + _rare_pixel_findings(dataset, pixels_NK)
+
+
+def _inverted_finding(names: Sequence[str], packed: Packed, pixels_NK: np.ndarray) -> list[Finding]:
+    """Masks of two classes whose foreground is the larger part and lies along the edges, as a background does."""
+    if pixels_NK.shape[1] != 2:
+        return []
+    # Only these are opened. Those that are foreground all over have a finding of their own.
+    large = np.flatnonzero((pixels_NK[:, 1] > pixels_NK[:, 0]) & (pixels_NK[:, 0] > 0)).tolist()
+    inverted = tuple(names[k] for k in large if _edge_share(packed.target(k)) > _ALONG_EDGE)
+    if not inverted:
+        return []
+    message = f"{len(inverted)} of {len(names)} masks are foreground for the most part, and along their edges: {some(inverted)}."
+    cure = (
+        "Look at them: are objects black on white? Of all masks, state data.mask_values with the larger value first "
+        '({"255": background, "0": foreground}); of some, save these inverted.'
+    )
+    return [Finding("inverted_masks", "warning", message, inverted, cure)]
+
+
+def _edge_share(target_HW: np.ndarray) -> float:
+    """The share of foreground among the counted pixels of the four edges of a mask of 0, 1 and 255; 0 where none counts."""
+    edge = np.concatenate([target_HW[0], target_HW[-1], target_HW[:, 0], target_HW[:, -1]])
+    counted = edge[edge != IGNORE]
+    return float((counted == 1).mean()) if counted.size else 0.0
 
 
 def _rare_pixel_findings(dataset: Dataset, pixels_NK: np.ndarray) -> list[Finding]:

@@ -24,13 +24,14 @@ HEAD_BYTES = (
     256  # of a file, read once to recognise it: all first bytes below, and DICOM's at 128, lie in them
 )
 # fmt: off
-# Images by their suffix that no row reads, some of them TIFFs with more in them than TIFF says: they are named, where
+# Images by their suffix that no row reads, some of them TIFFs with more in them than TIFF says, and archives of them: they are named, where
 # files that are no images are passed over.
 UNREADABLE_SUFFIXES = (
     ".czi", ".lif", ".nd2", ".oib", ".oif", ".lsm", ".svs", ".ndpi", ".scn", ".mrxs", ".vsi", ".ims", ".stk", ".qptiff",
     ".dcm", ".dicom", ".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".mgz", ".heic", ".heif", ".avif",
     ".jp2", ".j2k", ".jpx", ".jxl", ".psd", ".eps", ".pdf", ".svg", ".pgm", ".ppm", ".pbm", ".pnm", ".tga", ".exr",
     ".fits", ".dng", ".cr2", ".nef", ".arw", ".zarr", ".h5", ".hdf5", ".npz",
+    ".zip", ".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz",
 )
 # How files of such kinds begin, whatever they are called: where (byte), and with what.
 UNREADABLE_BYTES = (

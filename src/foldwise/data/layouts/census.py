@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,13 @@ import numpy as np
 
 from foldwise.data.formats.pixels import MaskKey, Pixels, colour_codes, mask_values_of, value_counts
 from foldwise.data.formats.reading import NUM_DECODERS, DecodedMasks, read_pixels
-from foldwise.errors import DataError
+from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import Decoding
 
 BLACK = (0, 0, 0)
 Palette = Literal["auto", "index", "colour"]
+# In data.mask_values the key of all values without a key of their own, and the name of what does not count.
+OTHER, IGNORED = "other", "ignore"
 
 
 @dataclass(frozen=True)
@@ -192,3 +195,28 @@ def as_code(value: MaskKey) -> int:
 def show(value: MaskKey) -> str:
     """A value as the study file spells it: ``128`` or ``#ff0000``."""
     return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
+
+
+def mapping(entries: Mapping[MaskKey | str, str]) -> str:
+    """Entries of data.mask_values as they are written in a study file."""
+    keys = (key if isinstance(key, str) else show(key) for key in entries)
+    return "{" + ", ".join(f'"{key}": {name}' for key, name in zip(keys, entries.values(), strict=True)) + "}"
+
+
+def parsed(written: str) -> list[MaskKey]:
+    """The values that a key of `data.mask_values` means: ``7``, ``128-255``, ``#ff0000`` or ``255,0,0``; none of ``other``."""
+    text = written.strip()
+    if text == OTHER:
+        return []
+    if re.fullmatch(r"\d+", text) and int(text) <= 65535:
+        return [int(text)]
+    if (match := re.fullmatch(r"(\d+)\s*-\s*(\d+)", text)) and int(match[1]) <= int(match[2]) <= 65535:
+        return list(range(int(match[1]), int(match[2]) + 1))
+    if match := re.fullmatch(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", text):
+        return [(int(match[1], 16), int(match[2], 16), int(match[3], 16))]
+    parts = text.strip("()[]").split(",")
+    if len(parts) == 3 and all(part.strip().isdigit() and int(part) <= 255 for part in parts):
+        red, green, blue = map(int, parts)
+        return [(red, green, blue)]
+    cure = 'Write 7, 128-255, "#ff0000" or "255,0,0" (0 to 65535), or other for all values without a key.'
+    raise SpecError(f"{written!r} is no mask value", where="data.mask_values", cure=cure)

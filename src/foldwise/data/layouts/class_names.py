@@ -16,6 +16,12 @@ from foldwise.text import natural, some
 # Invisible: soft hyphen, zero-width space, marks of direction, byte order marks. Joiners of letters stay, since words of
 # some languages are spelled with them.
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\x00-\x08\x0e-\x1b\x7f]")
+# What programs write into a cell that has nothing in it: those of tables, of statistics, and people by hand. `none` and
+# `unknown` are classes as often.
+_NOTHING = frozenset({
+    "na", "n/a", "n.a.", "<na>", "nan", "-nan", "nat", "null", "#n/a", "#na", "#value!", "#ref!", "#name?", "#div/0!",
+    "#null!", "#num!", "?", "??", "???", "-", "--", "---", "–", "—", ".", "...", "…", "missing", "(blank)",
+})  # fmt: skip
 _PAIRS = ('""', "''", "``", "´´", "`'", "“”", "„“", "„”", "‘’", "‚‘", "‚’", "«»", "»«", "‹›", "›‹", "「」")
 
 
@@ -60,10 +66,11 @@ def read_classes(
         stated: the classes that the study names; None where it does not.
 
     Raises:
-        DataError: names differ in their spelling only, and the study does not name the classes.
+        DataError: names differ in their spelling only, or say that there is no label, and the study does not name the classes.
     """
     there = {name for name, _ in written}
     if stated is None:
+        _refuse_nothing(written)
         _refuse_alike(Counter(name for name, _ in written), dict(reversed(written)))
         classes = tuple(sorted(there, key=natural))
         return classes, {name: k for k, name in enumerate(classes)}, ()
@@ -78,6 +85,18 @@ def read_classes(
     index |= {name: index[other] for name, other in others.items()}
     pairs = some(f"{name!r} as {others[name]!r}" for name in sorted(others, key=natural))
     return classes, index, (f"Labels are read as data.classes spells them: {pairs}.",) if others else ()
+
+
+def _refuse_nothing(written: Sequence[tuple[str, str]]) -> None:
+    """Raise DataError where a name is what is written in place of a label; a study that names its classes may mean it."""
+    empty = [(name, cell) for name, cell in written if name.casefold() in _NOTHING]
+    if not empty:
+        return
+    counts = some(f"{name!r} ({number})" for name, number in Counter(name for name, _ in empty).items())
+    classes = sorted({name for name, _ in written}, key=natural)
+    problem = f"is {counts} a class, or does it say that the label is not known?"
+    cure = f"Take these rows out, or fill their cells; if it is a class, state data.classes: {listing_of(classes)}."
+    raise DataError(problem, where=empty[0][1], cure=cure)
 
 
 def _refuse_alike(counts: Counter[str], first: Mapping[str, str]) -> None:

@@ -139,7 +139,8 @@ def _unreadable(listing: Listing, layout: str) -> list[str]:
 
 def _of_other_kinds(files: Sequence[str], root: Path) -> DataError:
     problem = listed(files, "file is", "files are", "of kinds that cannot be read")
-    return DataError(problem, where=str(root), cure="Save them as PNG or TIFF, or move them elsewhere.")
+    cure = "Unpack archives, save images as PNG or TIFF, or move the files elsewhere."
+    return DataError(problem, where=str(root), cure=cure)
 
 
 def _check(dataset: Dataset, data: DataSpec) -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from foldwise.data.formats.pixels import MaskKey
 from foldwise.data.formats.reading import DecodedMasks
-from foldwise.data.layouts.census import BLACK, Census, Palette, as_colour, show, take_census
+from foldwise.data.layouts.census import (
+    BLACK,
+    IGNORED,
+    OTHER,
+    Census,
+    Palette,
+    as_colour,
+    mapping,
+    parsed,
+    show,
+    take_census,
+)
 from foldwise.data.layouts.mask_objects import numbered_objects
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import IGNORE, DataSpec
@@ -20,8 +30,8 @@ NO_CLASS = 254  # marks, while a mask is translated, values that mean nothing
 MAX_CLASSES = 32  # more distinct values than this are stray values or instance numbers, not classes
 # What programs write for "yes" in a mask of two values: true, and the largest number of 8 and of 16 bit.
 FULL = frozenset({1, 255, 65535})
-OTHER = "other"  # the key of data.mask_values that means all values without a key of their own
 _MOSTLY = 0.5  # of the masks with a value: so many have it along their edges where they are inverted
+_STRAY = 0.1  # of the masks, and pixels a mask: a value that has no more is no class
 _MAX_LISTED = 12  # values that a cure spells out one by one
 
 
@@ -45,7 +55,7 @@ def read_meaning(root: Path, locations: Sequence[str], data: DataSpec) -> MaskMe
     """
     palette: Palette = "auto"
     if data.mask_values is not None:
-        values = [value for key in data.mask_values for value in _parsed(key)]
+        values = [value for key in data.mask_values for value in parsed(key)]
         palette = "colour" if any(isinstance(value, tuple) for value in values) else "index"
     census, about_palettes, decoded = take_census(
         root, locations, palette=palette, decoding=data.decoding.of_masks()
@@ -163,7 +173,7 @@ def _one_class(census: Census, foreground: list[int]) -> Classes:
         )
         problem += "there the foreground lies along the edge, and in the others the background does"
         cure = f"Save the {count(len(files), 'mask')} inverted ({some(files)}); or, if they are right as they are, "
-        raise _unclear(census, problem, cure, template=_mapping(_as_one(foreground)))
+        raise _unclear(census, problem, cure, template=mapping(_as_one(foreground)))
     sentence = f"{named} never share a mask, so they are one class that is written in {len(foreground)} ways ({counts})."
     return ("background", "foreground"), meaning, (sentence,)
 
@@ -177,13 +187,13 @@ def _as_one(foreground: Sequence[int]) -> dict[MaskKey | str, str]:
 def _once_or_twice(census: Census, foreground: Sequence[int], data: DataSpec) -> DataError:
     """The question whether values that never meet are one class or several; no answer to it loses an object."""
     problem = f"{some(map(str, foreground))} never share a mask: are they one class, or one each?"
-    template = _mapping(_as_one(foreground))
+    template = mapping(_as_one(foreground))
     if len(foreground) <= _MAX_LISTED and data.task != "binary_segmentation":
         several: dict[MaskKey | str, str] = {
             0: "background",
             **{value: f"name {k}" for k, value in enumerate(foreground, 1)},
         }
-        template += f" for one class, or {_mapping(several)}"
+        template += f" for one class, or {mapping(several)}"
     return _unclear(census, problem, template=template)
 
 
@@ -193,8 +203,8 @@ def _numbered(census: Census, data: DataSpec, why: str) -> DataError:
     names = (
         data.classes if data.classes is not None and len(data.classes) == 2 else ("background", "foreground")
     )
-    border: dict[MaskKey | str, str] = {} if _border(census) is None else {255: "ignore"}
-    cure = f"To segment objects as one class, state data.mask_values: {_mapping({values[0]: names[0], **border, OTHER: names[1]})}"
+    border: dict[MaskKey | str, str] = {} if _border(census) is None else {255: IGNORED}
+    cure = f"To segment objects as one class, state data.mask_values: {mapping({values[0]: names[0], **border, OTHER: names[1]})}"
     cure += " (where 255 marks borders, which are not counted)" if border else ""
     number = len(values)
     if number <= NO_CLASS and data.task != "binary_segmentation":
@@ -216,7 +226,7 @@ def _as_classes(values: Sequence[MaskKey]) -> str:
         return f"state {key} with a name for each of the {len(values)}, the background first"
     if key == "data.classes":
         return f"state data.classes: [{', '.join(names)}]"
-    return f"state data.mask_values: {_mapping(dict(zip(values, names, strict=True)))}"
+    return f"state data.mask_values: {mapping(dict(zip(values, names, strict=True)))}"
 
 
 def _colour_classes(census: Census, data: DataSpec) -> Classes:
@@ -238,7 +248,10 @@ def _colour_classes(census: Census, data: DataSpec) -> Classes:
 
 
 def _unclear(census: Census, problem: str, cure: str = "", *, template: str | None = None) -> DataError:
-    """The refusal that shows all values and how to state what they mean."""
+    """The refusal that shows all values and how to state what they mean; no study can tell classes where there is one value."""
+    if len(census.pixels) < 2:
+        cure = "Draw what is to be found with a value of its own, or state data.masks: the folder of the right masks."
+        raise DataError(f"{problem}. Values: {census.table()}", where="masks", cure=cure)
     blurred = "JPEG" in census.formats and len(census.pixels) > 2
     first = "JPEG blurs mask values: draw the masks again as PNG if you can. " if blurred else ""
     stated = _template(census) if template is None else f"state data.mask_values: {template}."
@@ -254,23 +267,30 @@ def _template(census: Census) -> str:
     common = [value for value, _ in census.pixels.most_common()]
     background = next((value for value in common if as_colour(value) == BLACK), common[0])
     values = [background, *(value for value in common if value != background)]
-    names = ["background", *(f"name {k}" for k in range(1, len(values)))]
-    entries: dict[MaskKey | str, str] = dict(zip(values, names, strict=True))
+    strays = [value for value in values[1:] if _is_stray(census, value)]
+    classes = [value for value in values if value not in strays]
+    names = ["background", *(f"name {k}" for k in range(1, len(classes)))]
+    entries: dict[MaskKey | str, str] = {
+        **dict(zip(classes, names, strict=True)),
+        **dict.fromkeys(strays, IGNORED),
+    }
     if len(values) > _MAX_LISTED:
         entries = {background: "background", OTHER: "foreground"}
-    return f"state data.mask_values, for example {_mapping(entries)} (the first name is the background; 'ignore' is not counted)."
+    often = ", as 255 often is" if 255 in classes[1:] and len(classes) > 2 else ""
+    notes = f"the first name is the background; 'ignore' is not counted{often}"
+    return f"state data.mask_values, for example {mapping(entries)} ({notes})."
 
 
-def _mapping(entries: Mapping[MaskKey | str, str]) -> str:
-    """Entries of data.mask_values as they are written in a study file."""
-    keys = (key if isinstance(key, str) else show(key) for key in entries)
-    return "{" + ", ".join(f'"{key}": {name}' for key, name in zip(keys, entries.values(), strict=True)) + "}"
+def _is_stray(census: Census, value: MaskKey) -> bool:
+    """Whether a value is a slip of the pen rather than a class: a few pixels in a few of many masks."""
+    few_masks = census.files[value] <= max(1, _STRAY * census.num_masks) < census.num_masks
+    return few_masks and census.pixels[value] <= _STRAY * census.num_masks
 
 
 def _stated(census: Census, data: DataSpec) -> MaskMeaning:
     """The meaning that `data.mask_values` states, checked against every value there is."""
     assert data.mask_values is not None
-    names = list(dict.fromkeys(name for name in data.mask_values.values() if name != "ignore"))
+    names = list(dict.fromkeys(name for name in data.mask_values.values() if name != IGNORED))
     classes = data.classes or tuple(names)
     strange = [name for name in names if name not in classes]
     if strange or len(classes) < 2:
@@ -279,10 +299,10 @@ def _stated(census: Census, data: DataSpec) -> MaskMeaning:
             problem = f"{some(strange)} is not among data.classes"
         cure = "Name every class once; the first is the background."
         raise SpecError(problem, where="data.mask_values", cure=cure)
-    index = {name: k for k, name in enumerate(classes)} | {"ignore": IGNORE}
+    index = {name: k for k, name in enumerate(classes)} | {IGNORED: IGNORE}
     values: dict[MaskKey, int] = {}
     for written, name in data.mask_values.items():
-        values.update(dict.fromkeys(_parsed(written), index[name]))
+        values.update(dict.fromkeys(parsed(written), index[name]))
     if data.ignore_value is not None:
         values[data.ignore_value] = IGNORE
     if any(isinstance(value, tuple) for value in (*values, *census.pixels)):
@@ -298,22 +318,3 @@ def _stated(census: Census, data: DataSpec) -> MaskMeaning:
         raise DataError(f"{number} not stated. {counts}", where="data.mask_values", cure=cure)
     statement = f"Mask values as stated: classes {', '.join(classes)}."
     return MaskMeaning(_task_of(classes), classes, values, (statement,))
-
-
-def _parsed(written: str) -> list[MaskKey]:
-    """The values that a key of `data.mask_values` means: ``7``, ``128-255``, ``#ff0000`` or ``255,0,0``; none of ``other``."""
-    text = written.strip()
-    if text == OTHER:
-        return []
-    if re.fullmatch(r"\d+", text) and int(text) <= 65535:
-        return [int(text)]
-    if (match := re.fullmatch(r"(\d+)\s*-\s*(\d+)", text)) and int(match[1]) <= int(match[2]) <= 65535:
-        return list(range(int(match[1]), int(match[2]) + 1))
-    if match := re.fullmatch(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", text):
-        return [(int(match[1], 16), int(match[2], 16), int(match[3], 16))]
-    parts = text.strip("()[]").split(",")
-    if len(parts) == 3 and all(part.strip().isdigit() and int(part) <= 255 for part in parts):
-        red, green, blue = map(int, parts)
-        return [(red, green, blue)]
-    cure = 'Write 7, 128-255, "#ff0000" or "255,0,0" (0 to 65535), or other for all values without a key.'
-    raise SpecError(f"{written!r} is no mask value", where="data.mask_values", cure=cure)
