@@ -1,8 +1,9 @@
-"""Times, counts, lists and long names in words."""
+"""Times, counts, lists and long names in words, and the form in which names are compared."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable
 
 
@@ -74,3 +75,8 @@ def broken(name: str, room: int) -> str:
         else:
             lines[-1] = joined
     return "\n".join(lines)
+
+
+def composed(name: str) -> str:
+    """A name in the one form of Unicode by which names are compared: macOS and others spell ``ä`` in two ways."""
+    return unicodedata.normalize("NFC", name)

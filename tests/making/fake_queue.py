@@ -4,7 +4,7 @@ import os
 import subprocess
 from dataclasses import replace
 
-from foldwise.runs.slurm_queue import Job
+from foldwise.runs.slurm_queue import QueuedJob
 
 
 class ProcessQueue:
@@ -34,8 +34,8 @@ class ProcessQueue:
     @staticmethod
     def _job(job, code):
         if code is None:
-            return Job(job, "RUNNING", node="n1")
-        return Job(
+            return QueuedJob(job, "RUNNING", node="n1")
+        return QueuedJob(
             job, "FAILED" if code else "COMPLETED", status=code * 256 if code > 0 else -code, node="n1"
         )
 
@@ -59,7 +59,7 @@ class ListedQueue:
         self.sent.append(tasks)
         number = 100 + len(self.sent)
         self.listed += [
-            Job(f"{number}_{task}", "RUNNING", node="n1", submitted=str(number))
+            QueuedJob(f"{number}_{task}", "RUNNING", node="n1", submitted=str(number))
             for task in range(1, tasks + 1)
         ]
         return str(number)

@@ -16,7 +16,7 @@ from foldwise.runs.launcher import Crew
 from foldwise.runs.leases import MAX_ATTEMPTS, acquire, owner_of
 from foldwise.runs.plan import Plan
 from foldwise.runs.slurm import SlurmWorkers
-from foldwise.runs.slurm_queue import Job, SlurmQueue, job_here, name_of_jobs
+from foldwise.runs.slurm_queue import QueuedJob, SlurmQueue, job_here, name_of_jobs
 from foldwise.runs.slurm_script import script_of
 from foldwise.study.profiles import SlurmProfile
 
@@ -87,13 +87,13 @@ def test_as_many_jobs_are_sent_as_are_missing_and_never_more_than_there_is_to_do
 
 def test_jobs_of_an_earlier_driver_are_gone_on_with(play):
     played = play(
-        Job("7_1", "RUNNING", node="n1"),
-        Job("7_2", "PENDING", "Priority"),
-        Job("6_1", "CANCELLED"),
+        QueuedJob("7_1", "RUNNING", node="n1"),
+        QueuedJob("7_2", "PENDING", "Priority"),
+        QueuedJob("6_1", "CANCELLED"),
         workers=2,
     )
     assert played.look() == []
-    played = play(Job("6_1", "FAILED", status=256))  # what ended before says nothing of now
+    played = play(QueuedJob("6_1", "FAILED", status=256))  # what ended before says nothing of now
     assert played.look() == [3]
 
 
@@ -142,7 +142,7 @@ def test_a_number_that_is_given_again_is_another_job(play):
     played.look()
     played.queue.becomes("101_1", "FAILED", status=9)
     played.look()
-    played.queue.listed = [Job("101_1", "FAILED", status=9, submitted="later")]
+    played.queue.listed = [QueuedJob("101_1", "FAILED", status=9, submitted="later")]
     for _ in range(6):
         played.look()
     assert played.workers.deaths == 2
@@ -251,7 +251,7 @@ def held(folder, monkeypatch):
     ],
 )
 def test_what_a_job_had_that_is_gone_is_given_back_at_once(play, held, folder, state, changes, words):
-    played = play(Job("101_1", "RUNNING", node="n1"), workers=1)
+    played = play(QueuedJob("101_1", "RUNNING", node="n1"), workers=1)
     played.look()
     assert acquire(folder, "fit-0") is None  # it may live
     played.queue.becomes("101_1", state, **changes)
@@ -268,20 +268,20 @@ def test_what_a_job_had_that_is_gone_is_given_back_at_once(play, held, folder, s
 def test_whoever_takes_over_asks_the_queue_so_that_no_driver_is_needed(
     held, folder, monkeypatch, state, words
 ):
-    monkeypatch.setattr(leases, "jobs_here", lambda name: [Job("101_1", state, node="n1")])
+    monkeypatch.setattr(leases, "jobs_here", lambda name: [QueuedJob("101_1", state, node="n1")])
     assert acquire(folder, "fit-0", lease_s=0.0) is not None
     assert (held / "released").read_text() == words
 
 
 def test_a_worker_that_died_within_a_job_that_lives_died_of_its_item(held, folder, monkeypatch):
-    for jobs in ([Job("101_1", "RUNNING", node="n1")], None):
+    for jobs in ([QueuedJob("101_1", "RUNNING", node="n1")], None):
         monkeypatch.setattr(leases, "jobs_here", lambda name, jobs=jobs: jobs)
         assert acquire(folder, "fit-0", lease_s=0.0) is not None
         assert not (held / "released").exists()
 
 
 def test_an_item_that_kills_its_jobs_says_what_the_queue_says(play, held, folder):
-    played = play(Job("101_1", "RUNNING", node="n1"), workers=1)
+    played = play(QueuedJob("101_1", "RUNNING", node="n1"), workers=1)
     played.look()
     played.queue.becomes("101_1", "OUT_OF_MEMORY")
     played.look()
@@ -299,7 +299,7 @@ def test_an_item_that_kills_its_jobs_says_what_the_queue_says(play, held, folder
 
 
 def test_stopping_cancels_by_name_and_gives_back_what_was_in_progress(play, held, folder):
-    played = play(Job("101_1", "RUNNING", node="n1"), Job("101_2", "PENDING"))
+    played = play(QueuedJob("101_1", "RUNNING", node="n1"), QueuedJob("101_2", "PENDING"))
     assert played.workers.stop() == 2
     assert played.queue.cancelled == ["all"]
     assert (held / "released").read_text() == ""
@@ -426,8 +426,8 @@ def test_the_queue_is_read_with_what_ended_jobs(commands):
         squeue="echo '9_1|RUNNING|None|0|n1|2026-01-01|'; echo '9_2|FAILED|NonZeroExitCode|35072|n2|2026-01-01|'; echo odd"
     )
     assert SlurmQueue().jobs("x") == [
-        Job("9_1", "RUNNING", "None", 0, "n1", "2026-01-01"),
-        Job("9_2", "FAILED", "NonZeroExitCode", 35072, "n2", "2026-01-01"),
+        QueuedJob("9_1", "RUNNING", "None", 0, "n1", "2026-01-01"),
+        QueuedJob("9_2", "FAILED", "NonZeroExitCode", 35072, "n2", "2026-01-01"),
     ]
     commands(squeue="echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
     assert SlurmQueue().jobs("x") is None
@@ -461,16 +461,19 @@ def test_a_job_within_a_job_gets_nothing_of_the_one_around_it(commands, monkeypa
 @pytest.mark.parametrize(
     ("job", "words"),
     [
-        (Job("1", "OUT_OF_MEMORY"), "was killed for its memory"),
-        (Job("1", "TIMEOUT"), "reached its time limit"),
-        (Job("1", "FAILED", status=75 << 8), "reached its time limit"),
+        (QueuedJob("1", "OUT_OF_MEMORY"), "was killed for its memory"),
+        (QueuedJob("1", "TIMEOUT"), "reached its time limit"),
+        (QueuedJob("1", "FAILED", status=75 << 8), "reached its time limit"),
         (
-            Job("1", "FAILED", status=53),
+            QueuedJob("1", "FAILED", status=53),
             "was killed by signal 53, most often since its log could not be written",
         ),
-        (Job("1", "FAILED", status=3 << 8), "ended with exit code 3"),
-        (Job("1", "COMPLETED"), "ended"),
-        (Job("1", "PENDING", "launch failed requeued held"), "could not be started on its node, and is held"),
+        (QueuedJob("1", "FAILED", status=3 << 8), "ended with exit code 3"),
+        (QueuedJob("1", "COMPLETED"), "ended"),
+        (
+            QueuedJob("1", "PENDING", "launch failed requeued held"),
+            "could not be started on its node, and is held",
+        ),
     ],
 )
 def test_how_a_job_ended_is_said_in_words(job, words):

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foldwise.errors import SpecError
-from foldwise.study.configurations import configurations, identity
+from foldwise.study.configurations import configurations
 from foldwise.study.factors import spelled_out
+from foldwise.study.own_code import identity
 from foldwise.study.reading import study_from_dict
 
 

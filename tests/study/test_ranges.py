@@ -15,8 +15,7 @@ from foldwise.learning.objectives.losses import LOSSES
 from foldwise.learning.objectives.optimizers import OPTIMIZERS, SCHEDULES
 from foldwise.learning.objectives.pretraining import PRETRAINING
 from foldwise.learning.options import bound, options_of
-from foldwise.study.factors import spelled_out
-from foldwise.study.ranges import num_spelled_out
+from foldwise.study.factors import num_spelled_out, spelled_out
 from foldwise.study.reading import study_from_dict
 from foldwise.study.spec import Study
 from foldwise.study.training import Choice, Training

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from foldwise.data.formats.pixels import MaskKey
     from foldwise.data.formats.reading import DecodedMasks
 
+NO_CLASS = 254  # marks, while a mask is translated, values that mean nothing
+
 
 @dataclass(frozen=True)
 class Case:

@@ -167,11 +167,13 @@ def look(
         SpecError: a number, a loss or an epoch cannot be used.
         ItemsFailed: the look ended with an error.
     """
-    from foldwise.pipeline import looking
+    from foldwise.pipeline import looking, pipeline
 
     beat = progress or (lambda _: None)
     folder = RunFolder.open(Path(run))
-    return looking.look(folder, fit, options, device=device, trust_code=trust_code, beat=beat)
+    done = looking.look(folder, fit, options, device=device, trust_code=trust_code, beat=beat)
+    pipeline.finish(folder)
+    return done
 
 
 def predict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,7 @@ class Job:
         device: for settings that say `auto`.
         beat: called with how far the task is.
         checkpoints: what an earlier attempt left, and where this one writes how far it is.
+        files: the data set as its files are, and how they are read; for a training that decodes them anew each time.
     """
 
     item: Item
@@ -48,6 +50,7 @@ class Job:
     device: str
     beat: Beat
     checkpoints: Checkpoints
+    files: Callable[[], tuple[Dataset, DataSpec]]
 
     def check(self) -> None:
         """Refuse to work on anything but what the id of the item was made of.
@@ -97,7 +100,7 @@ class Job:
         from foldwise.data.cache.decoding import open_cached
 
         cache = self.settings.get("training", {}).get("cache", "disk")
-        return open_cached(self.settings["packed"], cache, lambda: files_of(self.folder))
+        return open_cached(self.settings["packed"], cache, self.files)
 
     @cached_property
     def split(self) -> Split:
@@ -115,15 +118,3 @@ class Job:
                 return split
         what = f"the folds are not those that {self.item.id} was planned with"
         raise Superseded(what, where=str(self.folder.splits), cure=PLAN_AGAIN)
-
-
-def files_of(folder: RunFolder) -> tuple[Dataset, DataSpec]:
-    """The data set of a run as its files are, and how they are read."""
-    from foldwise.data.layouts.layouts import read_dataset
-    from foldwise.study.spec import DataSpec
-
-    study = folder.load_study()  # its data folder is a whole path, so nothing starts at `base`
-    # What the file left out is again as if it were not stated: a phantom fills it in.
-    data = DataSpec.model_validate(study.data.model_dump(exclude_defaults=True))
-    division = study.validate_
-    return read_dataset(data, base=folder.root, group=division.group, split=division.split), data

@@ -11,7 +11,6 @@ from foldwise.data.formats.formats import readable
 from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.files import (
     broken_links,
-    composed,
     hidden_images,
     image_files_below,
     unreadable_files,
@@ -19,6 +18,7 @@ from foldwise.data.layouts.files import (
 from foldwise.errors import DataError, SpecError
 from foldwise.storage import written_whole
 from foldwise.study.training import Task
+from foldwise.text import composed
 
 TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
 SUBMISSION_COLUMNS = ("Id", "Predicted")

@@ -9,7 +9,6 @@ from typing import Any
 from foldwise.errors import ItemsFailed
 from foldwise.judging.verdict import read_verdict
 from foldwise.pipeline.devices import refuse_device
-from foldwise.pipeline.pipeline import finish
 from foldwise.pipeline.worker import code_named, do_item
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.items import Item
@@ -29,7 +28,7 @@ def look(
     trust_code: bool = False,
     beat: Beat,
 ) -> Path:
-    """Look inside the training of one fit that is done, and write the report again; the folder of the look.
+    """Look inside the training of one fit that is done; the folder of the look, which the next report shows.
 
     A look that was done already is not done again.
 
@@ -62,7 +61,6 @@ def _look(folder: RunFolder, fit: str | None, options: Mapping[str, Any], *, dev
     result = folder.result(item.id) or {}
     if result["status"] == "failed":
         raise ItemsFailed(result["error"]["message"], where=item.title)
-    finish(folder)
     return folder.done(item.id)
 
 

@@ -6,15 +6,19 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from foldwise.data.cache.packing import pack, remove_pack
 from foldwise.errors import FoldwiseError
 from foldwise.foreign import is_id
-from foldwise.learning.job import PLAN_AGAIN, Superseded, files_of
+from foldwise.learning.job import PLAN_AGAIN, Superseded
 from foldwise.runs.folder import RunFolder
 from foldwise.sealed import Damaged, verified
 from foldwise.storage import names_in
+
+if TYPE_CHECKING:
+    from foldwise.data.cases import Dataset
+    from foldwise.study.spec import DataSpec
 
 Made = TypeVar("Made")
 Mend = Callable[[RunFolder, Damaged], str | None]
@@ -70,6 +74,18 @@ def mend_pack(folder: RunFolder, damage: Damaged) -> str | None:
         what = "the images are others now than when this run was planned"
         raise Superseded(what, where=str(folder.root), cure=PLAN_AGAIN)
     return f"{damage.where}: {damage.what}. The images were decoded anew."
+
+
+def files_of(folder: RunFolder) -> tuple[Dataset, DataSpec]:
+    """The data set of a run as its files are, and how they are read."""
+    from foldwise.data.layouts.layouts import read_dataset
+    from foldwise.study.spec import DataSpec
+
+    study = folder.load_study()  # its data folder is a whole path, so nothing starts at `base`
+    # What the file left out is again as if it were not stated: a phantom fills it in.
+    data = DataSpec.model_validate(study.data.model_dump(exclude_defaults=True))
+    division = study.validate_
+    return read_dataset(data, base=folder.root, group=division.group, split=division.split), data
 
 
 class Mending:

@@ -20,7 +20,6 @@ from foldwise.judging.sections.boundary import check_boundary
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.devices import waiting_here
-from foldwise.pipeline.preparing import own_code_of
 from foldwise.runs.items import Rates, seconds_of
 from foldwise.runs.plan import Plan, waiting_sentence, without
 from foldwise.study.training import Training
@@ -88,7 +87,7 @@ def preflight(
             pick_device(wanted, device)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     costs, notes = _tried(prepared, smallest, trying or (lambda done, total: None))
-    notes += [code.sentence for code in own_code_of(prepared)]
+    notes += [code.sentence for code in prepared.own_code]
     if sentence := waiting_sentence(prepared.plan, waits):
         notes.insert(0, sentence)
     _check_measured(prepared)

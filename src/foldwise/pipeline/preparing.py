@@ -68,6 +68,14 @@ class Prepared:
     plan: Plan
     external: ExternalSet | None = None
 
+    @property
+    def own_code(self) -> list[OwnCode]:
+        """The user's own code that the study names, each module once."""
+        study = self.study.model_dump(mode="json", include={"look", "measure"})
+        trainings = [row.training.model_dump(mode="json") for row in self.configurations]
+        by_module = {name.partition(":")[0]: name for name in sorted(own_names([study, trainings]))}
+        return [own_code(name) for name in by_module.values()]
+
 
 def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:
     """Decode and audit the images of a study, make the folds and the plan. Nothing is trained.
@@ -105,14 +113,6 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     digests = [(split.repeat, split.fold, split_digest(split, packed.digest)) for split in splits]
     plan = make_plan(study, compared, task=dataset.task, packed_digest=packed.digest, splits=digests)
     return Prepared(file, study, dataset, packed, audited, splits, compared, plan, external)
-
-
-def own_code_of(prepared: Prepared) -> list[OwnCode]:
-    """The user's own code that the study names, each module once."""
-    study = prepared.study.model_dump(mode="json", include={"look", "measure"})
-    trainings = [row.training.model_dump(mode="json") for row in prepared.configurations]
-    by_module = {name.partition(":")[0]: name for name in sorted(own_names([study, trainings]))}
-    return [own_code(name) for name in by_module.values()]
 
 
 def tested_data(prepared: Prepared) -> Data:
@@ -168,7 +168,7 @@ def environment(prepared: Prepared) -> dict[str, Any]:
         "seed": prepared.study.seed,
         "threads": prepared.study.threads,
         "packed_digest": prepared.packed.digest,
-        "own_code": {code.module: code.record() for code in own_code_of(prepared)},
+        "own_code": {code.module: code.record() for code in prepared.own_code},
         "study_digest": _digest(json.dumps(study, sort_keys=True)),
         "splits_digest": _digest(repr([(split.repeat, split.fold, split.test.tolist()) for split in splits])),
     }

@@ -24,7 +24,7 @@ from typing import Any
 from foldwise.errors import FoldwiseError, MissingExtra, RunError
 from foldwise.learning.job import Job, Superseded
 from foldwise.pipeline.devices import all_settled, waiting_here
-from foldwise.pipeline.mending import Mending
+from foldwise.pipeline.mending import Mending, files_of
 from foldwise.processes import host
 from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder, write_json
@@ -98,7 +98,9 @@ def do_item(
     scratch.mkdir(parents=True)
     try:
         checkpoints = Checkpoints(folder, item.id, lease, log)
-        result = _attempt(Job(item, folder, scratch, device, beat or _throttled(folder, lease), checkpoints))
+        report = beat or _throttled(folder, lease)
+        job = Job(item, folder, scratch, device, report, checkpoints, lambda: files_of(folder))
+        result = _attempt(job)
         write_json(scratch / "result.json", result)
         folder.commit(scratch, item.id)
         checkpoints.interrupts.raise_pending()  # came when the training had ended

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from foldwise.runs.folder import RunFolder
-from foldwise.runs.plan import Plan
+if TYPE_CHECKING:
+    from foldwise.runs.folder import RunFolder
+    from foldwise.runs.plan import Plan
 
 
 @dataclass(frozen=True)

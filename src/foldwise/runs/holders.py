@@ -15,7 +15,7 @@ from foldwise.runs.folder import RunFolder
 from foldwise.runs.job_notes import log_of_job
 from foldwise.runs.leases import LEASE_S, owner_of
 from foldwise.runs.plan import Plan
-from foldwise.runs.slurm_queue import Job, loss_of
+from foldwise.runs.slurm_queue import QueuedJob, loss_of
 from foldwise.text import duration
 
 
@@ -39,7 +39,7 @@ class Holder:
     lost: str
 
 
-def holders(folder: RunFolder, plan: Plan, jobs: Sequence[Job] | None, *, name: str) -> list[Holder]:
+def holders(folder: RunFolder, plan: Plan, jobs: Sequence[QueuedJob] | None, *, name: str) -> list[Holder]:
     """Every worker that has an item of the plan and did not give it back, in plan order.
 
     Args:
@@ -90,7 +90,9 @@ def _silent_s(attempt: Path) -> float:
         return 0.0
 
 
-def _job_lost(folder: RunFolder, owner: Mapping[str, Any], jobs: Sequence[Job] | None, name: str) -> str:
+def _job_lost(
+    folder: RunFolder, owner: Mapping[str, Any], jobs: Sequence[QueuedJob] | None, name: str
+) -> str:
     stated = _job_of(owner)
     if jobs is None or stated.get("name") != name:
         return ""

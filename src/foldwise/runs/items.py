@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from foldwise.study.configurations import identity
-from foldwise.study.own_code import with_code
+from foldwise.study.own_code import identity, with_code
 from foldwise.study.training import Training
 from foldwise.text import count
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from foldwise.processes import text_of
-from foldwise.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from foldwise.runs.folder import RunFolder
 
 MAX_LOG = 20_000  # letters
 NOTE = "slurm-sent"

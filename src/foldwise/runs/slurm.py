@@ -17,7 +17,7 @@ from foldwise.processes import text_of
 from foldwise.runs.job_notes import log_of_job, note_jobs
 from foldwise.runs.launcher import Crew, Tick
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, mark_released, owner_of, progress, release_dead
-from foldwise.runs.slurm_queue import ALIVE, Job, Queue, SlurmQueue, loss_of, name_of_jobs, summary
+from foldwise.runs.slurm_queue import ALIVE, Queue, QueuedJob, SlurmQueue, loss_of, name_of_jobs, summary
 from foldwise.runs.slurm_script import script_of
 from foldwise.text import count, duration
 
@@ -54,7 +54,7 @@ class SlurmWorkers:
         self.name = name_of_jobs(crew.folder.root)
         self.jobs_wanted = math.ceil(crew.workers / crew.profile.fits_per_gpu)
         self.memory_factor = 1
-        self.ended: dict[tuple[str, str], Job] = {}  # while this driver watches
+        self.ended: dict[tuple[str, str], QueuedJob] = {}  # while this driver watches
         self.seen: set[tuple[str, str]] | None = (
             None  # ended jobs that were looked at; None before the first look
         )
@@ -155,7 +155,7 @@ class SlurmWorkers:
                 cure="Ask whether its controller is up (scontrol ping), or call this on a login node of the cluster.",
             )
 
-    def _note_ended(self, jobs: list[Job]) -> None:
+    def _note_ended(self, jobs: list[QueuedJob]) -> None:
         assert self.seen is not None
         if (now := progress(self.folder)) > self.progress:
             self.deaths, self.progress = 0, now
@@ -169,7 +169,7 @@ class SlurmWorkers:
             if "memory" in job.ending(log_of_job(self.folder, job.id)):
                 self.memory_factor = min(2 * self.memory_factor, MAX_MEMORY_FACTOR)
 
-    def _is_awaited(self, jobs: list[Job]) -> bool:
+    def _is_awaited(self, jobs: list[QueuedJob]) -> bool:
         """Whether the queue does not show yet what was sent; a controller that crashed never does."""
         self.looks_awaited += 1
         shown = any(job.id.partition("_")[0] == self.awaited for job in jobs)
@@ -205,7 +205,7 @@ class SlurmWorkers:
             )
         return None
 
-    def _give_back(self, jobs: list[Job]) -> None:
+    def _give_back(self, jobs: list[QueuedJob]) -> None:
         """Release what workers had whose jobs are gone; how they ended is written down where it may be the item's fault."""
         for stated, attempt in self._attempts():
             if loss := loss_of(stated, jobs, partial(log_of_job, self.folder)):
@@ -223,7 +223,7 @@ class SlurmWorkers:
         done, failed = self.folder.settled()
         return sum(item.id not in done and item.id not in failed for item in self.folder.load_plan().items)
 
-    def _wait(self, seconds: float, states: Collection[str] = ALIVE) -> list[Job]:
+    def _wait(self, seconds: float, states: Collection[str] = ALIVE) -> list[QueuedJob]:
         """Wait until no job is in one of these states; those that are after that long."""
         deadline = time.monotonic() + seconds
         while True:

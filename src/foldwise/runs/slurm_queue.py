@@ -46,7 +46,7 @@ OVER_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom[-_ ]kill", re.
 
 
 @dataclass(frozen=True)
-class Job:
+class QueuedJob:
     """What the queue says of one job, or of one task of an array.
 
     Attributes:
@@ -118,7 +118,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Loss:
+class JobLoss:
     """How a worker was lost, as its job tells.
 
     Attributes:
@@ -130,7 +130,9 @@ class Loss:
     died: str = ""
 
 
-def loss_of(stated: Mapping[str, Any], jobs: Sequence[Job], log: Callable[[str], str]) -> Loss | None:
+def loss_of(
+    stated: Mapping[str, Any], jobs: Sequence[QueuedJob], log: Callable[[str], str]
+) -> JobLoss | None:
     """How a worker was lost whose lease states its job (see `job_here`); None where that job lives, and on its node.
 
     Args:
@@ -139,11 +141,11 @@ def loss_of(stated: Mapping[str, Any], jobs: Sequence[Job], log: Callable[[str],
     """
     job = next((job for job in jobs if job.id == stated.get("job")), None)
     if job is None:
-        return Loss("is no longer in the queue")
+        return JobLoss("is no longer in the queue")
     if job.is_alive:
-        return None if job.node == stated.get("node") else Loss("was queued again")
+        return None if job.node == stated.get("node") else JobLoss("was queued again")
     words = job.ending(log(job.id))
-    return Loss(words, f"{words} (Slurm job {job.id})" if job.is_death else "")
+    return JobLoss(words, f"{words} (Slurm job {job.id})" if job.is_death else "")
 
 
 class Queue(Protocol):
@@ -152,7 +154,7 @@ class Queue(Protocol):
     def submit(self, script: str, *, tasks: int) -> str | None:
         """Submit workers; the number of the job, or None where the queue does not answer now."""
 
-    def jobs(self, name: str) -> list[Job] | None:
+    def jobs(self, name: str) -> list[QueuedJob] | None:
         """Jobs of this user by this name, ended ones too while the queue remembers them; None: it does not answer now."""
 
     def cancel(self, name: str, ids: Sequence[str] = ()) -> None:
@@ -178,12 +180,12 @@ def job_here(environment: Mapping[str, str] = os.environ) -> dict[str, str] | No
     }
 
 
-def jobs_here(name: str) -> list[Job] | None:
+def jobs_here(name: str) -> list[QueuedJob] | None:
     """Jobs by this name; None where this machine has no Slurm, or its controller does not answer."""
     return SlurmQueue().jobs(name) if shutil.which("squeue") else None
 
 
-def summary(jobs: Sequence[Job]) -> str:
+def summary(jobs: Sequence[QueuedJob]) -> str:
     """``2 running, 1 pending (Priority); ended lately: 3 done, 1 was preempted``; of jobs by one name."""
     alive = Counter(
         f"{job.state.lower()}" + (f" ({job.reason})" if job.state == "PENDING" and job.reason else "")
@@ -220,7 +222,7 @@ class SlurmQueue:
             cure="Change the profile (slurm: in the study, or --profile); sinfo shows partitions, --dry-run the script.",
         )
 
-    def jobs(self, name: str) -> list[Job] | None:
+    def jobs(self, name: str) -> list[QueuedJob] | None:
         """Jobs of this user by this name; Slurm remembers ended ones for some minutes.
 
         Raises:
@@ -234,7 +236,7 @@ class SlurmQueue:
             return None
         rows = [line.split("|") for line in ended.stdout.splitlines() if line.count("|") == len(FIELDS)]
         return [
-            Job(id_, state, reason, int(status) if status.isdigit() else 0, node, submitted)
+            QueuedJob(id_, state, reason, int(status) if status.isdigit() else 0, node, submitted)
             for id_, state, reason, status, node, submitted, _ in rows
         ]
 

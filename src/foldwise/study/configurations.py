@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import pairwise, product
-from pathlib import Path
-from typing import Any
 
 from foldwise.errors import SpecError, choose
-from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, levels, named
-from foldwise.study.own_code import content_of, with_code
+from foldwise.study.factors import find_errors, levels, named
+from foldwise.study.own_code import identity
 from foldwise.study.spec import Study
 from foldwise.study.training import Task, Training
 
@@ -54,18 +52,6 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
         name = named(names) or str(training.model)
         compared.append(Configuration(f"c-{digest[:10]}", name, names, training))
     return tuple(compared)
-
-
-def identity(training: Training) -> dict[str, Any]:
-    """What of a training can change its result: all of it, a weights file by its content and not its place.
-
-    Of a user's own ``package.module:function`` all the code counts that it imports, so that edited code is run again.
-    """
-    dump: dict[str, Any] = with_code(training.model_dump(mode="json"))
-    path = Path(training.weights)
-    if training.weights not in NO_WEIGHTS_FILE and path.is_file():
-        dump["weights"] = content_of(path)
-    return dump
 
 
 Places = tuple[tuple[int, ...], ...]

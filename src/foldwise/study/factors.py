@@ -10,15 +10,18 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from foldwise.study import ranges
+from foldwise.study.own_code import NO_WEIGHTS_FILE
 from foldwise.study.training import Choice, Training
 from foldwise.study.validation_errors import Invalid, Keys, from_pydantic, shown, suggest
+from foldwise.text import count
 
-NO_WEIGHTS_FILE = ("none", "imagenet")
 NAME = "name"  # of a level of a bundle, for people
 # Say nothing without the name of their setting.
 UNSPOKEN = ("auto", "none")
@@ -240,3 +243,42 @@ def _entry_name(key: str, raw: Any, many: list[Level], *, brief: bool) -> str:
         if all(option in level.options and level.options[option] == value for level in chosen)
     }
     return chosen[0].name if brief else str(Choice(name=chosen[0].name, options=shared))
+
+
+def find_too_many(compare: Mapping[str, Any]) -> list[Invalid]:
+    """Factors of more levels, and more combinations, than can be spelled out; counted without doing so."""
+    errors, combinations = [], 1
+    for key, written in compare.items():
+        levels_of_it = sum(map(num_spelled_out, written)) if isinstance(written, list) else 1
+        combinations *= max(1, levels_of_it)
+        if levels_of_it > ranges.MAX_LEVELS:
+            what = f"compare.{key} has {_large(levels_of_it)} levels; a factor may have {ranges.MAX_LEVELS:,}"
+            errors.append(Invalid(("compare", key), what, "List fewer.", at="key"))
+    if not errors and combinations > ranges.MAX_CONFIGURATIONS:
+        what = f"the factors make {_large(combinations)} configurations; at most {ranges.MAX_CONFIGURATIONS:,} are compared"
+        cure = "List fewer levels, or keep together what belongs together, as the levels of one bundle."
+        errors.append(Invalid(("compare",), what, cure, at="key"))
+    return errors
+
+
+def _large(number: int) -> str:
+    return f"{number:,}" if number < 10**12 else "more than a million million"
+
+
+def num_spelled_out(value: Any) -> int:
+    """How many values `spelled_out` would yield."""
+    if isinstance(value, dict):
+        if value.keys() == {"each"} and isinstance(value["each"], list):
+            return sum(map(num_spelled_out, value["each"]))
+        return prod(map(num_spelled_out, value.values()))
+    return prod(map(num_spelled_out, value)) if isinstance(value, list) else 1
+
+
+def find_too_many_fits(compare: Mapping[str, list[Any]], folds: int, repeats: int) -> list[Invalid]:
+    """More fits than a plan can hold, of levels, folds and repeats that each are in their range."""
+    combinations = prod(sum(map(num_spelled_out, written)) for written in compare.values())
+    fits = combinations * folds * repeats
+    if fits <= ranges.MAX_FITS:
+        return []
+    what = f"{count(combinations, 'configuration')}, {count(folds, 'fold')} and {count(repeats, 'repeat')} make {fits:,} fits; at most {ranges.MAX_FITS:,} are planned"
+    return [Invalid(("validate",), what, "Ask for fewer levels, folds or repeats.", at="key")]

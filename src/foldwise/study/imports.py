@@ -32,7 +32,7 @@ _IMPORTING = ("importlib.import_module", "__import__", "importlib.__import__")
 
 
 @dataclass(frozen=True)
-class Step:
+class Import:
     """An import as it is written: its module, names taken from it, and how many packages up it starts."""
 
     module: str
@@ -58,7 +58,7 @@ class Step:
 class Imports:
     """What the text of one file imports, and where it leads to what no text names."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Import, ...]
     loose: tuple[str, ...]
 
 
@@ -99,14 +99,14 @@ def imports_of(path: Path, size: int, changed_ns: int) -> Imports:
     return Imports(tuple(steps), tuple(dict.fromkeys(loose)))
 
 
-def _imports(node: ast.AST) -> Iterator[Step]:
+def _imports(node: ast.AST) -> Iterator[Import]:
     if isinstance(node, ast.Import):
-        yield from (Step(alias.name) for alias in node.names)
+        yield from (Import(alias.name) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        yield Step(node.module or "", tuple(alias.name for alias in node.names), node.level)
+        yield Import(node.module or "", tuple(alias.name for alias in node.names), node.level)
 
 
-def _called(node: ast.Call, spelled: dict[str, str]) -> tuple[Step | None, str]:
+def _called(node: ast.Call, spelled: dict[str, str]) -> tuple[Import | None, str]:
     """The import that a call is, and what of it cannot be followed; neither for all other calls."""
     written = _dotted(node.func)
     first, _, rest = written.partition(".")
@@ -115,7 +115,7 @@ def _called(node: ast.Call, spelled: dict[str, str]) -> tuple[Step | None, str]:
         name = node.args[0] if node.args else None
         if isinstance(name, ast.Constant) and isinstance(name.value, str):
             level = len(name.value) - len(name.value.lstrip("."))
-            return Step(name.value.lstrip("."), level=level), ""
+            return Import(name.value.lstrip("."), level=level), ""
         return None, "an import with a computed name"
     if full in _NOT_FOLLOWED:
         return None, _NOT_FOLLOWED[full]

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foldwise.study.imports import Specs, find, imports_of, own_file, stamp, with_parents
 from foldwise.text import some
 
+if TYPE_CHECKING:
+    from foldwise.study.training import Training
+
+NO_WEIGHTS_FILE = ("none", "imagenet")  # words of `train.weights` that are no path
 LIBRARIES = ("timm", "smp", "torchvision")  # before a colon these name a library's network, and no module
 NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
@@ -152,3 +156,15 @@ def content_of(path: Path) -> str:
 def _content(path: Path, size: int, changed_ns: int) -> str:
     with path.open("rb") as file:
         return f"sha256:{file_digest(file, 'sha256').hexdigest()}"
+
+
+def identity(training: Training) -> dict[str, Any]:
+    """What of a training can change its result: all of it, a weights file by its content and not its place.
+
+    Of a user's own ``package.module:function`` all the code counts that it imports, so that edited code is run again.
+    """
+    dump: dict[str, Any] = with_code(training.model_dump(mode="json"))
+    path = Path(training.weights)
+    if training.weights not in NO_WEIGHTS_FILE and path.is_file():
+        dump["weights"] = content_of(path)
+    return dump

@@ -1,4 +1,4 @@
-"""The range of every number that a study can ask for: one row a quantity, far wider than any real study needs.
+"""What every node of a study is, and the range of every number in it: one row a quantity, far wider than any real study needs.
 
 Fields of the study, and options of models, losses, optimisers and the like, are of these types, so that a slip of the
 keyboard (epochs of 1e15, a learning rate of 1e9) ends in a message and not in days of work or a full disk.
@@ -6,14 +6,17 @@ keyboard (epochs of 1e15, a learning rate of 1e9) ends in a message and not in d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import prod
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from foldwise.study.validation_errors import Invalid
-from foldwise.text import count
+
+class Node(BaseModel):
+    """A part of the study file: typed, immutable, no unknown keys."""
+
+    # No path, name or pattern is longer than what a file system takes.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=4096)
+
 
 # Metrics run from 0 to 1, log loss some further: half of that is no difference without consequence.
 MAX_MARGIN = 0.5
@@ -70,42 +73,3 @@ MAX_CONFIGURATIONS = 10_000
 MAX_VARIANTS = 50
 MAX_FITS = 100_000  # configurations, folds and repeats
 MAX_DRAWN_PX = 2 * 10**9  # of a phantom, all of its images
-
-
-def find_too_many(compare: Mapping[str, Any]) -> list[Invalid]:
-    """Factors of more levels, and more combinations, than can be spelled out; counted without doing so."""
-    errors, combinations = [], 1
-    for key, written in compare.items():
-        levels_of_it = sum(map(num_spelled_out, written)) if isinstance(written, list) else 1
-        combinations *= max(1, levels_of_it)
-        if levels_of_it > MAX_LEVELS:
-            what = f"compare.{key} has {_large(levels_of_it)} levels; a factor may have {MAX_LEVELS:,}"
-            errors.append(Invalid(("compare", key), what, "List fewer.", at="key"))
-    if not errors and combinations > MAX_CONFIGURATIONS:
-        what = f"the factors make {_large(combinations)} configurations; at most {MAX_CONFIGURATIONS:,} are compared"
-        cure = "List fewer levels, or keep together what belongs together, as the levels of one bundle."
-        errors.append(Invalid(("compare",), what, cure, at="key"))
-    return errors
-
-
-def _large(number: int) -> str:
-    return f"{number:,}" if number < 10**12 else "more than a million million"
-
-
-def num_spelled_out(value: Any) -> int:
-    """How many values `spelled_out` would yield."""
-    if isinstance(value, dict):
-        if value.keys() == {"each"} and isinstance(value["each"], list):
-            return sum(map(num_spelled_out, value["each"]))
-        return prod(map(num_spelled_out, value.values()))
-    return prod(map(num_spelled_out, value)) if isinstance(value, list) else 1
-
-
-def find_too_many_fits(compare: Mapping[str, list[Any]], folds: int, repeats: int) -> list[Invalid]:
-    """More fits than a plan can hold, of levels, folds and repeats that each are in their range."""
-    combinations = prod(sum(map(num_spelled_out, written)) for written in compare.values())
-    fits = combinations * folds * repeats
-    if fits <= MAX_FITS:
-        return []
-    what = f"{count(combinations, 'configuration')}, {count(folds, 'fold')} and {count(repeats, 'repeat')} make {fits:,} fits; at most {MAX_FITS:,} are planned"
-    return [Invalid(("validate",), what, "Ask for fewer levels, folds or repeats.", at="key")]

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from foldwise.errors import SpecError
 from foldwise.storage import whole_path
-from foldwise.study.factors import NO_WEIGHTS_FILE, find_errors, is_bundle, spelled_out
-from foldwise.study.profiles import lay_profile
-from foldwise.study.ranges import find_too_many, find_too_many_fits
+from foldwise.study.factors import find_errors, find_too_many, find_too_many_fits, is_bundle, spelled_out
+from foldwise.study.own_code import NO_WEIGHTS_FILE
+from foldwise.study.profiles import SlurmProfile
 from foldwise.study.spec import Study
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
 from foldwise.study.variants import apply_variants, find_variant_errors
@@ -226,3 +226,50 @@ def _set(source: YamlSource, parts: list[str], value: Any, where: str) -> None:
         elif isinstance(target, dict) and target.get(part) is None:
             target[key] = {}
         target = target[key]
+
+
+# By the name of the engine, which is its key in a study, too.
+PROFILES = {"slurm": SlurmProfile}
+
+
+def lay_profile(source: YamlSource, engine: str, stated: Sequence[str]) -> None:
+    """Lay what is stated of an engine over its part of a study; the last counts.
+
+    Args:
+        stated: ``KEY=VALUE`` each, or the path of a YAML file with such keys.
+
+    Raises:
+        SpecError: the engine has no profile, or the file is none of keys and values.
+    """
+    where = f"--profile {' '.join(stated)}"
+    if stated and engine not in PROFILES:
+        cure = f"Add --on {' or '.join(PROFILES)}, or leave it out."
+        raise SpecError(f"workers of {engine!r} have no profile", where=where, cure=cure)
+    for text in stated:
+        for key, value in _stated(text, engine).items():
+            if not isinstance(source.value, dict):
+                return  # no study at all, which is said elsewhere
+            if not isinstance(source.value.get(engine), dict):
+                source.value[engine] = {}
+            source.value[engine][key] = value
+            source.overrides[engine, key] = f"--profile {text}"
+
+
+def _stated(text: str, engine: str) -> dict[str, object]:
+    """The keys of one ``--profile``."""
+    key, equals, written = text.partition("=")
+    if equals and not Path(text).is_file():
+        value = parse(written, name=f"--profile {text}")
+        if value.errors:
+            raise SpecError(value.errors[0].what, where=f"--profile {text}", cure=value.errors[0].cure)
+        return {key.strip(): value.value}
+    source = read_source(Path(text))
+    if source.errors:
+        raise SpecError.together(source.error(error) for error in source.errors)
+    keys = source.value
+    if isinstance(keys, dict) and isinstance(keys.get(engine), dict):  # written as it would stand in a study
+        keys = keys[engine]
+    if not isinstance(keys, dict):
+        cure = f"Its keys are {', '.join(PROFILES[engine].model_fields)}."
+        raise SpecError(f"a profile is made of `key: value` lines, got {shown(keys)}", where=text, cure=cure)
+    return keys

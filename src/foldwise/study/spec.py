@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from foldwise.study import ranges
 from foldwise.study.profiles import NO_PROFILE, SlurmProfile
-from foldwise.study.training import Cache, Choice, Node, Task
+from foldwise.study.ranges import Node
+from foldwise.study.training import Cache, Choice, Task
 from foldwise.study.validation_errors import InvalidValue, shown
 
 IGNORE = 255  # the target value of pixels that no loss and no score may count

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from foldwise.errors import unknown
 from foldwise.study import ranges
+from foldwise.study.ranges import Node
 from foldwise.study.validation_errors import InvalidValue, shown
 
 Task = Literal[
@@ -20,13 +21,6 @@ Task = Literal[
 ]
 Cache = Literal["disk", "memory", "none"]
 NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by name."
-
-
-class Node(BaseModel):
-    """A part of the study file: typed, immutable, no unknown keys."""
-
-    # No path, name or pattern is longer than what a file system takes.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=4096)
 
 
 class Choice(Node):

@@ -12,7 +12,7 @@ from foldwise.pipeline.worker import work
 from foldwise.runs import slurm_queue
 from foldwise.runs.folder import read_json, write_json
 from foldwise.runs.leases import acquire
-from foldwise.runs.slurm_queue import Job, name_of_jobs
+from foldwise.runs.slurm_queue import QueuedJob, name_of_jobs
 from foldwise.runs.stopping import stop_all
 
 
@@ -44,7 +44,7 @@ def test_the_living_and_the_dead_are_told_apart(folder, queue, capsys):
     take(folder, "fit-02", host="x", slurm={"job": "7_1", "name": name, "node": "n1"})
     take(folder, "fit-03", host="x", slurm={"job": "7_2", "name": name, "node": "n2"})
     queue["jobs"] = [
-        Job("7_1", "RUNNING", node="n1"), Job("7_2", "OUT_OF_MEMORY", node="n2"), Job("7_3", "PENDING", "Priority"),
+        QueuedJob("7_1", "RUNNING", node="n1"), QueuedJob("7_2", "OUT_OF_MEMORY", node="n2"), QueuedJob("7_3", "PENDING", "Priority"),
     ]  # fmt: skip
     folder.log("slurm-sent").touch()
     status.say_status(folder)

@@ -19,11 +19,8 @@ from foldwise.text import count, some
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Measure, Packed
 
-_CHANGES_VALUES = (
-    "turned",
-    "inverted",
-    "palette",
-)  # by which a class could be told that has them and another has not
+# By which a class could be told that has them and another has not.
+_CHANGES_VALUES = "turned", "inverted", "palette"
 _MIN_EACH = 3  # images with and without a step, from which on a perfect separation is none by luck
 
 

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
 
 FEWEST_GROUPS = 3  # of leave-one-group-out: one to test, one to watch, one to learn from
-SHIFTED, ERRORS = (
-    0.1,
-    3.0,
-)  # a share of a class that differs by more, and by more than so many standard errors
+# A share of a class that differs by more, and by more than so many standard errors.
+SHIFTED, ERRORS = 0.1, 3.0
 
 
 def division_findings(

@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
 
 
-IMAGENET_MEAN, IMAGENET_STD = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)  # of values in 0..1, as timm and torchvision
+# Of values in 0..1, as timm and torchvision.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}  # the value that stands for full brightness
 SMALLEST_STD = 1e-6  # of the full range: a constant image or channel becomes 0, not noise blown up
 

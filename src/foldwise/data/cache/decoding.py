@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from foldwise.data.cache.packed import Packed, Remembered, check_room, open_packed
-from foldwise.data.cases import Case, Dataset
+from foldwise.data.cases import NO_CLASS, Case, Dataset
 from foldwise.data.formats.pixels import (
     MaskKey,
     Pixels,
@@ -21,7 +21,6 @@ from foldwise.data.formats.pixels import (
 )
 from foldwise.data.formats.reading import as_image, read_pixels
 from foldwise.data.layouts.census import as_colour
-from foldwise.data.layouts.masks import NO_CLASS
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec, Decoding
 from foldwise.text import some

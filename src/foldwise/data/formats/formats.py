@@ -11,8 +11,15 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from foldwise.data.formats.arrays import decode_npy, npy_axes, open_npy
-from foldwise.data.formats.axes import Axes, Stack, as_picture, as_stack
+from foldwise.data.formats.axes import (
+    Axes,
+    Stack,
+    as_picture,
+    as_stack,
+    decode_npy,
+    npy_axes,
+    open_npy,
+)
 from foldwise.data.formats.photographs import decode_bmp, decode_gif, decode_jpeg, decode_png, decode_webp
 from foldwise.data.formats.pixels import COPY_AGAIN, Pixels
 from foldwise.data.formats.steps import carried_out
@@ -20,9 +27,8 @@ from foldwise.data.formats.tiff import decode_tiff, open_tiff_stack, tiff_axes
 from foldwise.errors import DataError
 from foldwise.study.spec import AS_SHOWN, Decoding
 
-HEAD_BYTES = (
-    256  # of a file, read once to recognise it: all first bytes below, and DICOM's at 128, lie in them
-)
+# Of a file, read once to recognise it: all first bytes below, and DICOM's at 128, lie in them.
+HEAD_BYTES = 256
 # fmt: off
 # Images by their suffix that no row reads, some of them TIFFs with more in them than TIFF says, and archives of them: they are named, where
 # files that are no images are passed over.

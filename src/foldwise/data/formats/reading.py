@@ -95,9 +95,8 @@ def read_mask(path: Path, *, palette: Literal["index", "colour"] = "index") -> n
     return mask_values_of(decode(path), palette=palette, where=str(path))
 
 
-MAX_DECODED_BYTES = (
-    2**29
-)  # of compressed masks; those beyond it are decoded again, so that memory stays bounded
+# Of compressed masks; those beyond it are decoded again, so that memory stays bounded.
+MAX_DECODED_BYTES = 2**29
 
 
 @dataclass(frozen=True)

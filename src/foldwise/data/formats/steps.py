@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from foldwise.study.spec import Decoding
 
 LUT = "lut"
-MIN_LUT, MAX_LUT_STEP = (
-    16,
-    24,
-)  # colours in use, and of 255 between two neighbours, of a palette that is a ramp
+# Colours in use, and of 255 between two neighbours, of a palette that is a ramp.
+MIN_LUT, MAX_LUT_STEP = 16, 24
 
 
 @dataclass(frozen=True)

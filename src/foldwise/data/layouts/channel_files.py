@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from foldwise.data.cases import Dataset
-from foldwise.data.layouts.listing import errors_about
-from foldwise.data.layouts.pairing import MARKS
+from foldwise.data.layouts.files import MARKS, errors_about
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
 from foldwise.text import natural

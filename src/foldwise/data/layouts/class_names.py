@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from foldwise.data.layouts.files import composed
 from foldwise.errors import DataError
-from foldwise.text import natural, some
+from foldwise.text import composed, natural, some
 
 # Invisible: soft hyphen, zero-width space, marks of direction, byte order marks. Joiners of letters stay, since words of
 # some languages are spelled with them.

@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from foldwise.data.cases import Case, Column, ColumnKind
-from foldwise.data.layouts.files import composed
+from foldwise.data.layouts.files import PARTS, Finder
 from foldwise.data.layouts.labels import FALSE, LABEL_NAMES, TRUE, label_columns
-from foldwise.data.layouts.listing import PARTS, Finder
 from foldwise.data.layouts.parts import PART_COLUMNS, parts_of
 from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.study.spec import DataSpec
+from foldwise.text import composed
 
 # fmt: off
 # Who or what several images may be taken of, by the words that names of columns are made of.
@@ -77,17 +77,8 @@ def unused_columns(
         labels: the table that the labels come from; None where they come from elsewhere.
         folder: where names in the tables may start from, e.g. ``images``.
     """
-    others = [
-        path
-        for path in sorted(root.glob("*.csv"))
-        if path.is_file()
-        and path not in tables
-        and not path.name.startswith(".")
-        # Measurements may be of any size; a file of a split is a name and a word an image.
-        and path.stat().st_size <= _MAX_ROWS * _MAX_BYTES * len(cases)
-    ]
     columns: dict[str, Column] = {}
-    for path in (*tables, *others):
+    for path in (*tables, *_other_tables(root, tables, len(cases))):
         try:
             table = read_table(path)
             names = image_column(table, data.image_column if data.image_column in table.columns else None)
@@ -109,6 +100,19 @@ def unused_columns(
             elif kind == "split" and set(table.columns) - {names} == {name}:
                 columns[name] = Column(table.name, table.name, kind, values)
     return tuple(columns.values())
+
+
+def _other_tables(root: Path, tables: Sequence[Path], num_cases: int) -> list[Path]:
+    """CSV files in a folder that no study names, as far as they may be a file of the split."""
+    return [
+        path
+        for path in sorted(root.glob("*.csv"))
+        if path.is_file()
+        and path not in tables
+        and not path.name.startswith(".")
+        # Measurements may be of any size; a file of a split is a name and a word an image.
+        and path.stat().st_size <= _MAX_ROWS * _MAX_BYTES * num_cases
+    ]
 
 
 def _labels(table: Table, data: DataSpec, names: str, *, are_read: bool) -> set[str]:

@@ -1,16 +1,23 @@
-"""Which files of a folder are images, and which were meant as images but cannot be read: nothing is lost without a word."""
+"""Which files of a folder are images, which were meant as images but cannot be read, and which of them a written name means."""
 
 from __future__ import annotations
 
 import os
-import unicodedata
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.formats.formats import has_image_name, is_image, is_unreadable_image
 from foldwise.errors import DataError
-from foldwise.text import listed, natural
+from foldwise.text import composed, listed, natural, some
 
+MARKS = "_-. "  # what may stand between the name of an image and the word of a channel, or an ending such as _mask
+# What the parts of a split are called, by what people call them.
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "holdout"), "test"),
+}
 # Kept by systems and version control beside what people hand over; nothing in them was meant as data.
 SYSTEM_FOLDERS = frozenset(
     {"__MACOSX", "@eaDir", "__pycache__", ".git", ".svn", ".hg", ".Trashes", ".Spotlight-V100", ".fseventsd"}
@@ -104,11 +111,6 @@ def _is_image_folder(path: Path) -> bool:
     return is_image(path) or is_unreadable_image(path)
 
 
-def composed(name: str) -> str:
-    """A name in the one form of Unicode by which names are compared: macOS and others spell ``ä`` in two ways."""
-    return unicodedata.normalize("NFC", name)
-
-
 def stem(path: str) -> str:
     """The last part of a path without its suffix, in the form in which names are compared."""
     return composed(PurePosixPath(path).stem)
@@ -123,3 +125,57 @@ def on_disk(root: Path, written: str) -> Path:
             step = next((child for child in path.iterdir() if composed(child.name) == composed(part)), step)
         path = step
     return path
+
+
+def errors_about(
+    names: Collection[str], noun: str, plural: str, rest: str, *, cure: str, where: str | None = None
+) -> list[DataError]:
+    """The error that lists some names, as `text.listed` does; none where there are none."""
+    return [DataError(listed(names, noun, plural, rest), where=where, cure=cure)] if names else []
+
+
+class Finder:
+    """Finds the image a table means by a name: a path, a file name, or either without its suffix."""
+
+    def __init__(self, paths: Sequence[str], folder: str = "") -> None:
+        """Args: paths: relative to the root; folder: where names may start from as well, e.g. ``images``."""
+        self.paths = tuple(paths)
+        # From the surest to the loosest: the first form under which a name is known decides.
+        self._forms = [
+            _by(paths, composed),
+            _by(paths, lambda p: composed(p.removeprefix(f"{folder}/"))),
+            _by(paths, lambda p: composed(PurePosixPath(p).name)),
+            _by(paths, lambda p: composed(str(PurePosixPath(p).with_suffix("")))),
+            _by(paths, stem),
+        ]
+
+        self._loose = _by(paths, lambda p: stem(p).casefold())
+
+    def find(self, written: str) -> str | None:
+        """The path that `written` means; None where there is none.
+
+        Raises:
+            DataError: several files could be meant.
+        """
+        name = composed(written.strip().replace("\\", "/").removeprefix("./"))
+        for form in self._forms:
+            paths = form.get(name, ())
+            if len(paths) == 1:
+                return paths[0]
+            if paths:
+                raise DataError(
+                    f"{written!r} could be any of {some(paths)}",
+                    cure="Write the path from the data folder, with its suffix.",
+                )
+        return None
+
+    def near(self, written: str) -> str | None:
+        """A path that differs from what is written only in case, space or suffix."""
+        return self._loose.get(stem(written.strip().replace("\\", "/")).casefold(), (None,))[0]
+
+
+def _by(paths: Sequence[str], form: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
+    same: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        same[form(path)].append(path)
+    return {key: tuple(group) for key, group in same.items()}

@@ -15,7 +15,9 @@ from foldwise.data.layouts.channel_files import (
 )
 from foldwise.data.layouts.class_names import tidy
 from foldwise.data.layouts.files import (
-    composed,
+    PARTS,
+    Finder,
+    errors_about,
     image_files,
     image_files_below,
     other_files,
@@ -23,20 +25,12 @@ from foldwise.data.layouts.files import (
     subfolders,
 )
 from foldwise.data.layouts.labels import read_labels, stated_task
-from foldwise.data.layouts.listing import (
-    PARTS,
-    Finder,
-    Listing,
-    errors_about,
-    ignored,
-    one_per_stem,
-    unused,
-)
+from foldwise.data.layouts.listing import Listing, ignored, one_per_stem, unused
 from foldwise.data.layouts.masks import read_meaning
 from foldwise.data.layouts.pairing import channel_words, channels_cure, common_ending, match
 from foldwise.data.layouts.tables import image_column, match_rows, read_table, unlisted
 from foldwise.errors import DataError, FoldwiseError, SpecError
-from foldwise.text import listed, natural, some
+from foldwise.text import composed, listed, natural, some
 
 
 def fits_folders(listing: Listing) -> str | None:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from foldwise.data.layouts.class_names import alike, read_classes, tidy
-from foldwise.data.layouts.files import composed
 from foldwise.data.layouts.label_cells import (
     Joined,
     as_list,
@@ -18,7 +17,7 @@ from foldwise.data.layouts.tables import Table
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
 from foldwise.study.training import Task
-from foldwise.text import count, listed, some
+from foldwise.text import composed, count, listed, some
 
 # fmt: off
 LABEL_NAMES = frozenset({

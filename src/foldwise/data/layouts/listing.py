@@ -1,16 +1,16 @@
-"""What a folder holds: images, tables, folders of a usual name; and which image a written name means."""
+"""What a folder holds: images, tables, folders of a usual name."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.formats.formats import is_stack_file
 from foldwise.data.layouts.files import (
-    composed,
+    PARTS,
     image_files,
     image_files_below,
     on_disk,
@@ -20,7 +20,7 @@ from foldwise.data.layouts.files import (
 from foldwise.data.layouts.pairing import images_and_masks, refuse_masks_among
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
-from foldwise.text import listed, some
+from foldwise.text import composed, listed, some
 
 
 def one_per_stem(paths: Sequence[str], kind: str) -> list[DataError]:
@@ -38,13 +38,6 @@ def one_per_stem(paths: Sequence[str], kind: str) -> list[DataError]:
     ]
 
 
-def errors_about(
-    names: Collection[str], noun: str, plural: str, rest: str, *, cure: str, where: str | None = None
-) -> list[DataError]:
-    """The error that lists some names, as `text.listed` does; none where there are none."""
-    return [DataError(listed(names, noun, plural, rest), where=where, cure=cure)] if names else []
-
-
 def ignored(files: Collection[str]) -> list[str]:
     """A sentence about files that were passed over, for the user; none where there are none."""
     nouns = "file that is no image was", "files that are no images were"
@@ -56,61 +49,8 @@ def unused(folders: Collection[str]) -> list[str]:
     return [f"Folders that were not used: {', '.join(folders)}."] if folders else []
 
 
-class Finder:
-    """Finds the image a table means by a name: a path, a file name, or either without its suffix."""
-
-    def __init__(self, paths: Sequence[str], folder: str = "") -> None:
-        """Args: paths: relative to the root; folder: where names may start from as well, e.g. ``images``."""
-        self.paths = tuple(paths)
-        # From the surest to the loosest: the first form under which a name is known decides.
-        self._forms = [
-            _by(paths, composed),
-            _by(paths, lambda p: composed(p.removeprefix(f"{folder}/"))),
-            _by(paths, lambda p: composed(PurePosixPath(p).name)),
-            _by(paths, lambda p: composed(str(PurePosixPath(p).with_suffix("")))),
-            _by(paths, stem),
-        ]
-
-        self._loose = _by(paths, lambda p: stem(p).casefold())
-
-    def find(self, written: str) -> str | None:
-        """The path that `written` means; None where there is none.
-
-        Raises:
-            DataError: several files could be meant.
-        """
-        name = composed(written.strip().replace("\\", "/").removeprefix("./"))
-        for form in self._forms:
-            paths = form.get(name, ())
-            if len(paths) == 1:
-                return paths[0]
-            if paths:
-                raise DataError(
-                    f"{written!r} could be any of {some(paths)}",
-                    cure="Write the path from the data folder, with its suffix.",
-                )
-        return None
-
-    def near(self, written: str) -> str | None:
-        """A path that differs from what is written only in case, space or suffix."""
-        return self._loose.get(stem(written.strip().replace("\\", "/")).casefold(), (None,))[0]
-
-
-def _by(paths: Sequence[str], form: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
-    same: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        same[form(path)].append(path)
-    return {key: tuple(group) for key, group in same.items()}
-
-
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "segmentation")
-# What the parts of a split are called, by what people call them.
-PARTS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "holdout"), "test"),
-}
 # Tables that describe a set but do not label its images, unless they are stated.
 SIDE_TABLES = frozenset({"metadata.csv", "class_names.csv", "classes.csv"})
 

@@ -17,15 +17,13 @@ from foldwise.text import count
 _MIN_PAIRS = 6
 _CONNECTED = 0.9  # of the pairs: objects are now and then cut in two by another one that lies over them
 _IN_ONE_PIECE = 0.9  # of the pixels of a value: stray pixels at the rim of an object make it no two
-_EVERYWHERE = (
-    0.9  # of the masks with objects: so many hold the first, and all values where each is a class of its own
-)
+# Of the masks with objects: so many hold the first, and all values where each is a class of its own.
+_EVERYWHERE = 0.9
 _FALLEN = 0.8  # of the masks that hold the first value: objects are not as many in every image
 _MANY = 6  # from so many values on, all of them in one piece, numbers need not fall off: tracks, numbers of a whole set
 _MIN_EXCHANGED, _MIN_MASKS = 3, 8  # values and masks, from which on sizes and places are compared
-_MAX_EXPLAINED = (
-    0.1  # of the variance of sizes, or of places, by which value it is: numbers say nothing of either
-)
+# Of the variance of sizes, or of places, by which value it is: numbers say nothing of either.
+_MAX_EXPLAINED = 0.1
 _STEADY = 0.75  # of the masks hold every value, where the number of objects hardly varies
 _MAX_MASKS = 40  # that are decoded again, spread over the set
 _MAX_VALUES = 200  # that are looked at in a mask

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from foldwise.data.cases import NO_CLASS
 from foldwise.data.formats.pixels import MaskKey
 from foldwise.data.formats.reading import DecodedMasks
 from foldwise.data.layouts.census import (
@@ -26,7 +27,6 @@ from foldwise.study.spec import IGNORE, DataSpec
 from foldwise.study.training import Task
 from foldwise.text import count, some
 
-NO_CLASS = 254  # marks, while a mask is translated, values that mean nothing
 MAX_CLASSES = 32  # more distinct values than this are stray values or instance numbers, not classes
 # What programs write for "yes" in a mask of two values: true, and the largest number of 8 and of 16 bit.
 FULL = frozenset({1, 255, 65535})

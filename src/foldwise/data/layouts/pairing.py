@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from foldwise.data.formats.formats import decode, holds_slices, open_stack
-from foldwise.data.layouts.files import image_files, stem
+from foldwise.data.layouts.files import MARKS, image_files, stem
 from foldwise.errors import DataError
 
-MARKS = "_-. "  # what may stand between the name of an image and the word of a channel, or an ending such as _mask
 # What those who draw masks call them, anywhere in a name.
 MASK_WORDS = ("mask", "label", "lbl", "seg", "annot", "truth", "manual", "gt", "roi")
 MAX_FOLDERS = 12  # beyond so many, folders with the same names in them are classes

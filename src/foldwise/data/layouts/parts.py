@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from foldwise.data.cases import Case
-from foldwise.data.layouts.files import composed
-from foldwise.data.layouts.listing import PARTS, Finder, Listing, errors_about
+from foldwise.data.layouts.files import PARTS, Finder, errors_about
 from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table, table_with
 from foldwise.errors import DataError, SpecError
 from foldwise.storage import whole_path
 from foldwise.study.spec import DEALT, LEAVE_ONE_OUT, DataSpec
-from foldwise.text import some
+from foldwise.text import composed, some
+
+if TYPE_CHECKING:
+    from foldwise.data.layouts.listing import Listing
 
 PART_COLUMNS = ("part", "split", "fold", "set", "subset", "partition")
 WORDS = "train, validation (val) or test; or fold numbers from 0 or from 1"

@@ -13,11 +13,10 @@ from pathlib import Path, PurePosixPath
 from foldwise.csv_cells import TableReader
 from foldwise.data.cases import Case
 from foldwise.data.formats.reading import split_slice
-from foldwise.data.layouts.files import composed
-from foldwise.data.layouts.listing import Finder, errors_about
+from foldwise.data.layouts.files import Finder, errors_about
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.study.spec import DataSpec
-from foldwise.text import some
+from foldwise.text import composed, some
 
 # A table of labels is held in memory, which takes some ten times its size.
 MAX_BYTES, MAX_COLUMNS = 2**28, 50_000

@@ -14,7 +14,7 @@ from foldwise.text import count, duration
 if TYPE_CHECKING:
     from foldwise.runs.folder import RunFolder
     from foldwise.runs.plan import Plan
-    from foldwise.runs.slurm_queue import Job
+    from foldwise.runs.slurm_queue import QueuedJob
 
 QUIET_S = 60.0  # a worker says every 20 s that it lives
 
@@ -103,7 +103,7 @@ def _say_failed(out: Console, folder: RunFolder, plan: Plan) -> None:
         out.print(f"  waiting  {waiting_sentence(plan, waits)}", markup=False)
 
 
-def _say_jobs(out: Console, jobs: list[Job] | None, name: str) -> None:
+def _say_jobs(out: Console, jobs: list[QueuedJob] | None, name: str) -> None:
     from foldwise.runs.slurm_queue import summary
 
     if jobs:

@@ -15,9 +15,8 @@ from foldwise.metrics.outputs import Floats
 from foldwise.metrics.table import METRICS
 from foldwise.text import count
 
-FACTOR = (
-    50  # between the medians of two configurations: per cent are 100 times a fraction, um 1000 times a mm
-)
+# Between the medians of two configurations: per cent are 100 times a fraction, um 1000 times a mm.
+FACTOR = 50
 MEAN_FACTOR = 10  # of the means at the same time: of losses near 0 the medians may lie that far apart
 GAP, SHARE_GAP = 100, 10  # between two scores of one configuration that follow each other by size
 SOME = 0.1  # of its scores lie beyond the gap: a single distance may well be 100 times any other

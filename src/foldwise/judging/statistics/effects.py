@@ -34,9 +34,8 @@ from foldwise.judging.statistics.variance import Variance
 from foldwise.judging.verdict import Conclusion
 from foldwise.metrics.outputs import Floats, Ints
 
-MOSTLY_NOISE = (
-    1.5  # times the noise: below it, differences between configurations say nothing of their causes
-)
+# Times the noise: below it, differences between configurations say nothing of their causes.
+MOSTLY_NOISE = 1.5
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,8 @@ FEWEST = 3  # configurations: of two, nobody knows which one is the odd one
 TIMES = 4.0  # the median variance between runs
 RARE = 0.99  # how seldom the scatter of fold means of an equal would be as large
 
-APART, CONFLICT = (
-    2.0,
-    0.95,
-)  # times the prior's sd, and the quantile of the folds' scatter that is then beyond belief
+# Times the prior's sd, and the quantile of the folds' scatter that is then beyond belief.
+APART, CONFLICT = 2.0, 0.95
 
 
 def unsteady(scores_CRn: Floats, folds_Rn: Ints) -> Bools:

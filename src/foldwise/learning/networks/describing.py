@@ -17,8 +17,7 @@ from foldwise.learning.networks.weights import check_file
 from foldwise.learning.objectives.losses import check_loss
 from foldwise.learning.objectives.optimizers import check_optimizer
 from foldwise.learning.objectives.pretraining import check_pretraining
-from foldwise.study.configurations import identity
-from foldwise.study.own_code import is_own
+from foldwise.study.own_code import identity, is_own
 from foldwise.study.training import NO_PRETRAINING, Training
 
 _SHAPING = ("model", "head", "freeze", "label_groups")  # what of a training its network follows from

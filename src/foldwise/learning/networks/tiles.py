@@ -29,10 +29,8 @@ BUDGET_BYTES = 4 * 2**30  # of one image; the same on every machine, as it decid
 MARGIN_PX, RAMP_PX = 256, 64  # of a tile at each inner border: not used, and blended with its neighbour
 STRIDE_PX = 32  # of most encoders; networks of users do not say theirs
 _ASSUMED_BYTES_PER_PX = 1024.0  # of a network that cannot be followed; U-Nets of 32 feature maps need 952
-_FOLLOWED_PX = (
-    64,
-    128,
-)  # the smaller side of two that are followed; the state-space model takes a second from 64
+# The smaller side of two that are followed; the state-space model takes a second from 64.
+_FOLLOWED_PX = 64, 128
 
 
 @dataclass(frozen=True)

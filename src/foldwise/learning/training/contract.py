@@ -24,8 +24,8 @@ from foldwise.learning.objectives.pretraining import make_pretraining
 from foldwise.learning.options import options_of
 from foldwise.learning.training.trial_steps import NamedChoice, smaller
 from foldwise.runs.planning import pretraining
-from foldwise.study.configurations import identity, places_of
-from foldwise.study.own_code import is_own
+from foldwise.study.configurations import places_of
+from foldwise.study.own_code import identity, is_own
 from foldwise.study.spec import IGNORE
 from foldwise.study.training import NO_PRETRAINING, Choice, Training
 from foldwise.text import count, some

@@ -12,7 +12,7 @@ from foldwise.learning.objectives.pretraining import make_pretraining
 from foldwise.learning.training.devices import BYTES_PER_MB
 from foldwise.learning.training.trial_steps import NamedChoice, Passes, passes_of, rule_of, update_of
 from foldwise.runs.planning import pretraining
-from foldwise.study.configurations import identity
+from foldwise.study.own_code import identity
 from foldwise.study.training import NO_PRETRAINING, Augment, Training
 
 # Beside the passes, measured on one core: setting up, writing and reading what a fit leaves; fetching and stepping;

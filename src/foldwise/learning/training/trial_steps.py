@@ -27,10 +27,8 @@ from foldwise.study.training import Choice
 _TIMED_PIXELS, _TIMED_IMAGES = (2**13, 2**15, 2**17), 2
 _BUSY_S = 0.4
 _TIMED_TIMES, _TIMED_AT_MOST_S = 3, 1.0
-_LEAST_PX, _MULTIPLE_PX = (
-    64,
-    32,
-)  # of a side, where a large image is tried as a smaller one; all strides divide it
+# Of a side, where a large image is tried as a smaller one; all strides divide it.
+_LEAST_PX, _MULTIPLE_PX = 64, 32
 
 
 @dataclass(frozen=True)
