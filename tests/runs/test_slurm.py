@@ -484,7 +484,7 @@ def test_how_a_job_ended_is_said_in_words(job, words):
     ("status", "is_death"), [(9, True), (137 << 8, True), (138 << 8, False), (143 << 8, False), (10, False)]
 )
 def test_a_worker_that_is_told_to_stop_before_it_listens_died_of_no_item(status, is_death):
-    job = Job("1", "FAILED", status=status)
+    job = QueuedJob("1", "FAILED", status=status)
     assert job.is_death is is_death
     assert not job.ended_by_itself
 
