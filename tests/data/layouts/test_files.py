@@ -202,3 +202,60 @@ def test_one_bad_cell_does_not_take_a_label_from_the_set(tmp_path, cell):
     said = refused(tmp_path)
     assert f"labels.csv, line 5, column rust: {cell!r} is neither 0 nor 1" in said
     assert "data.label_columns" in said
+
+
+def test_a_table_labels_images_in_folders_of_any_depth(tmp_path):
+    names = [f"p{k % 3}/{k % 2}/{k}.png" for k in range(12)]
+    for name in names:
+        save(tmp_path / name)
+    assert "add labels.csv with the columns image" in refused(tmp_path)
+    rows = "".join(f"{name},{'ab'[k % 2]},p{k % 3}\n" for k, name in enumerate(names))
+    (tmp_path / "labels.csv").write_text(f"image,label,patient\n{rows}")
+    dataset = read(tmp_path, group="patient")
+    assert dataset.layout == "table"
+    assert sorted(case.name for case in dataset.cases) == sorted(names)
+    assert len({case.group for case in dataset.cases}) == 3
+
+
+def test_another_table_beside_deep_folders_is_no_table_of_labels(tmp_path):
+    for k in range(4):
+        save(tmp_path / f"{k}" / "images" / "a.png")
+    (tmp_path / "boxes.csv").write_text("what,where\nx,1\n")
+    assert "4 images lie deeper than one folder" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["labels.xlsx", "train.XLS", "labels.ods", "labels.tsv"])
+@pytest.mark.parametrize("folder", ["images", "."])
+def test_tables_of_other_kinds_are_named_with_what_to_do(tmp_path, name, folder):
+    for k in range(4):
+        save(tmp_path / folder / f"{k}.png")
+    (tmp_path / name).write_text("image\tlabel\n" + "".join(f"{k}.png\t{'ab'[k % 2]}\n" for k in range(4)))
+    error = refused(tmp_path)
+    assert f"{name} may be the table of labels" in error
+    assert ("state data.table" in error) == name.endswith("tsv")
+    if name.endswith("tsv"):
+        assert read(tmp_path, table=name).classes == ("a", "b")
+
+
+def test_tables_of_the_parts_of_a_split_are_to_be_one(tmp_path):
+    for k in range(4):
+        save(tmp_path / "images" / f"{k}.png")
+    for name in ("train.csv", "Test.csv"):
+        (tmp_path / name).write_text("image,label\n0.png,a\n")
+    assert "with a column split, and validate.split: split" in refused(tmp_path)
+
+
+def test_folders_below_images_and_masks_have_a_cure_that_loses_no_file(tmp_path):
+    for k, part in enumerate(("train", "train", "val")):
+        save(tmp_path / "parts" / "images" / part / f"{k % 2}.png")
+        save(tmp_path / "parts" / "masks" / part / f"{k % 2}.png")
+    assert "Make it train/masks/ and so on, for images and masks" in refused(tmp_path / "parts")
+    for k in range(2):
+        save(tmp_path / "classes" / "images" / f"{k}.png")
+        for name in ("disc", "cup"):
+            save(tmp_path / "classes" / "masks" / name / f"{k}.png")
+    assert "Draw the masks of one image (cup, disc) into one file" in refused(tmp_path / "classes")
+    for k in range(2):
+        save(tmp_path / "other" / "images" / f"p{k}" / "1.png")
+        save(tmp_path / "other" / "masks" / f"{k}.png")
+    assert "each under a name of its own" in refused(tmp_path / "other")

@@ -324,3 +324,28 @@ def test_files_of_every_mask_end_in_the_same_words():
     assert channel_words(images[:-1], ["c0.png", "c1.png", "c2.png"]) == ("dapi", "gfp")  # one is missing
     assert channel_words(images, ["c0.png", "c1.png"]) == ()
     assert channel_words(["c0_a.png", "c1_a.png"], ["c0.png", "c1.png"]) == ()
+
+
+@pytest.mark.parametrize("names", [["img", "label", "label_viz"], ["image"], ["IMAGE", "MASK"]])
+def test_a_folder_for_each_image_is_not_taken_for_a_class(tmp_path, names):
+    for k in range(8):
+        for name in names:
+            save(tmp_path / f"im{k}_json" / f"{name}.png", picture(k))
+    assert "is it a folder an image, or a class?" in refused(tmp_path)
+    assert len(read(tmp_path, layout="class_folders").classes) == 8
+
+
+@pytest.mark.parametrize(("folders", "names"), [(8, ["1", "2"]), (4, ["a"]), (5, list("abcdef"))])
+def test_classes_whose_images_are_called_alike_are_classes(tmp_path, folders, names):
+    for k in range(folders):
+        for name in names:
+            save(tmp_path / f"class{k}" / f"{name}.png", picture(k))
+    assert len(read(tmp_path).classes) == folders
+
+
+@pytest.mark.parametrize("ending", ["-labelled", "_mask", ".seg"])
+def test_one_folder_of_images_with_their_masks_says_so(tmp_path, ending):
+    for k in range(6):
+        save(tmp_path / "tiles" / f"t{k}.png", picture(k, channels=3))
+        save(tmp_path / "tiles" / f"t{k}{ending}.png", blob())
+    assert f"with {ending!r} at the end, and look like their masks" in refused(tmp_path)

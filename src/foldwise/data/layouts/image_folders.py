@@ -25,9 +25,16 @@ from foldwise.data.layouts.files import (
     subfolders,
 )
 from foldwise.data.layouts.labels import read_labels, stated_task
-from foldwise.data.layouts.listing import Listing, ignored, one_per_stem, unused
+from foldwise.data.layouts.listing import Listing, ignored, misplaced, misplaced_in, one_per_stem, unused
 from foldwise.data.layouts.masks import read_meaning
-from foldwise.data.layouts.pairing import channel_words, channels_cure, common_ending, match
+from foldwise.data.layouts.pairing import (
+    channel_words,
+    channels_cure,
+    common_ending,
+    match,
+    refuse_folder_per_image,
+    refuse_masks_among,
+)
 from foldwise.data.layouts.tables import image_column, match_rows, read_table, unlisted
 from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.text import composed, listed, natural, some
@@ -49,7 +56,7 @@ def read_folders(listing: Listing) -> Dataset:
     root, data, parts = listing.root, listing.data, listing.parts
     names = {tidy(name) for part in parts.values() for name in part.class_folders}
     folders, stated = sorted(names, key=natural), data.classes and tuple(map(tidy, data.classes))
-    errors = [error for part in parts.values() for error in _misplaced(part.root)] + _split_names(listing)
+    errors = [error for part in parts.values() for error in misplaced(part.root)] + _split_names(listing)
     if errors:
         raise DataError.together(errors)
     if stated is not None:
@@ -58,6 +65,10 @@ def read_folders(listing: Listing) -> Dataset:
             problem = f"no folder of images is called {some(absent)}"
             raise SpecError(problem, where="data.classes", cure=f"Folders: {', '.join(folders)}.")
     classes = stated or tuple(folders)
+    if data.layout != "class_folders" and stated is None:
+        for part in parts.values():
+            refuse_folder_per_image(part.root, part.class_folders)
+            refuse_masks_among(part.root, part.class_folders)
     if len(classes) < 2:
         problem = f"one class only: {', '.join(classes) or 'no folder holds images'}"
         cure = "Put the images of every class into a folder of its own."
@@ -116,16 +127,6 @@ def _passed_over(listing: Listing, start: str, classes: tuple[str, ...]) -> list
     return statements + ignored(strange)
 
 
-def _misplaced(root: Path) -> list[DataError]:
-    """Errors for what would be lost without a word: images deeper down."""
-    # A class that is a folder of folders would silently be empty.
-    deep = [path for path in image_files_below(root) if path.count("/") > 1]
-    cure = "Let every class be one folder with its images directly in it, or point data.path at the right folder."
-    return errors_about(
-        deep, "image lies", "images lie", "deeper than one folder", where=str(root), cure=cure
-    )
-
-
 def fits_table(listing: Listing) -> str | None:
     """The table and the images it may speak of: those of ``images/``, of other folders, or beside it."""
     if listing.table is None:
@@ -135,7 +136,10 @@ def fits_table(listing: Listing) -> str | None:
         return f"{listing.images}/ with {name}"
     if listing.class_folders:
         return f"{listing.class_folders[0]}/ with {name}"
-    return f"images beside {name}" if listing.loose_images and not listing.has_nested_images else None
+    if listing.loose_images and listing.has_nested_images:
+        return None
+    where = "beside" if listing.loose_images else "in folders beside"
+    return f"images {where} {name}" if listing.loose_images or listing.has_nested_images else None
 
 
 def read_labelled(listing: Listing) -> Dataset:
@@ -248,7 +252,7 @@ def _paired(listing: Listing, start: str) -> _Paired:
     paths = [f"{start}{path}" for path in paths]
     joined = images_at(paths, data, where=str(root))
     names, mask_of = list(joined.names.values()), [f"{start}{path}" for path in _directly_in(root, masks)]
-    errors = _misplaced_in(root, (masks,) if by_channel else (images, masks))
+    errors = misplaced_in(root, None if by_channel else images, masks)
     errors += one_per_stem(names, "images") + one_per_stem(mask_of, "masks")
     matched = match(names, mask_of)
     if matched is None:
@@ -270,16 +274,6 @@ def _directly_in(root: Path, folder: str) -> list[str]:
     """Paths from the root of the images that lie directly in a folder, in natural order."""
     names = image_files(root / folder)
     return sorted(((PurePosixPath(folder) / name).as_posix() for name in names), key=natural)
-
-
-def _misplaced_in(root: Path, folders: tuple[str, ...]) -> list[DataError]:
-    """Errors for images that would be passed over, in folders deeper down."""
-    errors: list[DataError] = []
-    for folder in folders:
-        deep = [path for path in image_files_below(root / folder) if "/" in path and folder != "."]
-        below, cure = f"in folders below {folder}/", f"Put them directly into {folder}/."
-        errors += errors_about(deep, "image lies", "images lie", below, where=str(root), cure=cure)
-    return errors
 
 
 def _unpaired(images: list[str], masks: list[str], folder: str, *, may_be_channels: bool) -> list[DataError]:

@@ -18,6 +18,7 @@ from foldwise.data.layouts.files import (
     about_hidden,
     hidden_images,
     on_disk,
+    other_files,
     refuse_broken_links,
     subfolders,
     unreadable_files,
@@ -248,6 +249,9 @@ def _table_or_folders(listing: Listing) -> tuple[str, str]:
     assert table is not None
     if listing.data.table is not None:
         return "table", f"{table.name} as stated"
+    if not folders:  # images deeper down: of these a table may be that says something else
+        is_meant = table.name == "labels.csv"
+        return "table" if is_meant else "class_folders", f"images in folders beside {table.name}"
     if len(folders) == 1:
         return "table", f"{folders[0]}/ with {table.name}"
     difference = image_folders.difference_to_folders(listing)
@@ -258,6 +262,7 @@ def _table_or_folders(listing: Listing) -> tuple[str, str]:
     raise DataError(f"{either}, and they are not the same: {difference}", where=str(listing.root), cure=cure)
 
 
+OTHER_TABLES = (".tsv", ".xlsx", ".xls", ".ods", ".numbers")
 # What is done where two layouts fit one folder: choose by what the study states, or refuse.
 CHOICES: dict[frozenset[str], Callable[[Listing], tuple[str, str]]] = {
     frozenset({"image_mask", "class_folders"}): _masks_or_class,
@@ -266,11 +271,20 @@ CHOICES: dict[frozenset[str], Callable[[Listing], tuple[str, str]]] = {
 }
 
 
+def _or_stated(tables: Sequence[str]) -> str:
+    text = [name for name in tables if name.lower().endswith(".tsv")]
+    return f", or state data.table: {text[0]}" if text else ""
+
+
 def _no_layout(listing: Listing) -> DataError:
     """Why no layout fits, and what is missing for the nearest one."""
     images, root = listing.images, listing.root
     if not listing.loose_images and (files := unreadable_files(root)):
         return _of_other_kinds(files, root)
+    if tables := [name for name in other_files(root) if name.lower().endswith(OTHER_TABLES)]:
+        problem = f"{some(tables)} may be the table of labels, and only CSV is looked for"
+        cure = f"Save it as CSV UTF-8, under the name labels.csv{_or_stated(tables)}."
+        return DataError(problem, where=str(root), cure=cure)
     if images is None:
         loose = len(listing.loose_images)
         what = f"{loose} images, but nothing says what they show" if loose else "no images"

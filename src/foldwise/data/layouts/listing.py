@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from foldwise.data.formats.formats import is_stack_file
 from foldwise.data.layouts.files import (
     PARTS,
+    errors_about,
     image_files,
     image_files_below,
     on_disk,
@@ -47,6 +48,36 @@ def ignored(files: Collection[str]) -> list[str]:
 def unused(folders: Collection[str]) -> list[str]:
     """A sentence about folders that were passed over; none where there are none."""
     return [f"Folders that were not used: {', '.join(folders)}."] if folders else []
+
+
+def misplaced(root: Path) -> list[DataError]:
+    """Errors for images deeper down than in a folder of class folders: a class that is a folder of folders would be empty."""
+    deep = [path for path in image_files_below(root) if path.count("/") > 1]
+    cure = (
+        "Let every class be one folder with its images directly in it, or point data.path at the right folder; or leave"
+        " the folders as they are, and add labels.csv with the columns image (the path from here) and label. Images with"
+        " masks go into images/ and masks/, one mask an image, of its name."
+    )
+    return errors_about(
+        deep, "image lies", "images lie", "deeper than one folder", where=str(root), cure=cure
+    )
+
+
+def misplaced_in(root: Path, images: str | None, masks: str) -> list[DataError]:
+    """Errors for images and masks that would be passed over, in folders deeper down; images None where these may be."""
+    errors: list[DataError] = []
+    for folder in filter(None, (images, masks)):
+        deep = [path for path in image_files_below(root / folder) if "/" in path and folder != "."]
+        below = sorted({path.split("/")[0] for path in deep})
+        in_folders, names = f"in folders below {folder}/", [stem(path) for path in deep]
+        if below and {name.casefold() for name in below} <= PARTS.keys():
+            cure = f"Make it {below[0]}/{folder}/ and so on, for images and masks, and state validate.split: folders."
+        elif folder == masks and len(set(names)) < len(names):
+            cure = f"Draw the masks of one image ({some(below)}) into one file in {folder}/, with a value for each class."
+        else:
+            cure = f"Put them directly into {folder}/, each under a name of its own."
+        errors += errors_about(deep, "image lies", "images lie", in_folders, where=str(root), cure=cure)
+    return errors
 
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
@@ -144,6 +175,8 @@ class Listing:
             names = some(path.name for path in candidates)
             problem = f"{len(candidates)} tables could hold the labels: {names}"
             cure = f"State data.table: {candidates[0].name}, or name the right one labels.csv."
+            if any(path.stem.casefold() in PARTS for path in candidates):
+                cure += " Tables of the parts of a split go into one, with a column split, and validate.split: split."
             raise DataError(problem, where=str(self.root), cure=cure)
         return candidates[0] if candidates else None
 

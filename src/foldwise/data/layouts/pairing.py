@@ -17,6 +17,7 @@ from foldwise.errors import DataError
 
 # What those who draw masks call them, anywhere in a name.
 MASK_WORDS = ("mask", "label", "lbl", "seg", "annot", "truth", "manual", "gt", "roi")
+MIN_FOLDERS = 5  # with the same names in each, from which on they are no classes
 MAX_FOLDERS = 12  # beyond so many, folders with the same names in them are classes
 SAMPLED = 6  # images of a folder, by which it is told whether it holds masks
 MAX_VALUES = 32  # of a mask; pictures of cameras, scanners and microscopes have more
@@ -195,6 +196,21 @@ def refuse_masks_among(root: Path, folders: Sequence[str]) -> None:
                 " folders are classes. If all are images, state data.layout: class_folders."
             )
             raise DataError(problem, where=str(root), cure=cure)
+
+
+def refuse_folder_per_image(root: Path, folders: Sequence[str]) -> None:
+    """Raise where every folder holds files of the same few names without numbers, as labelme writes an image and its label."""
+    stems = [frozenset(map(stem, image_files(root / folder))) for folder in folders]
+    if len(folders) < MIN_FOLDERS or len(set(stems)) > 1 or len(stems[0]) >= len(folders):
+        return
+    if any(letter.isdigit() for name in stems[0] for letter in name):
+        return
+    problem = f"each of {len(folders)} folders holds the same names ({', '.join(sorted(stems[0]))}): is it a folder an image, or a class?"
+    cure = (
+        "Put images into images/ and their masks into masks/, each with the name of its folder; or, if the folders are"
+        " classes, state data.layout: class_folders."
+    )
+    raise DataError(problem, where=str(root), cure=cure)
 
 
 def _how_they_pair(images: list[str], masks: list[str]) -> bool | None:
