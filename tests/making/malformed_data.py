@@ -158,7 +158,7 @@ FAULTS: dict[str, Fault] = {
     "stated label column": table(GOOD, "no column of labels.csv is called 'labl'", "Did you mean 'label'?", error=SpecError, label_columns=("labl",)),
     "labels unclear": table("image,kind,stage\ni0.png,a,1\n", "not clear among kind, stage", "State data.label_columns"),
     "only other columns": table("image,patient_id,eye\ni0.png,1,L\n", "not clear among patient_id, eye"),
-    "row twice": table(GOOD + "i0.png,a\n", "labels.csv, line 5: the image images/i0.png has a row already, in line 2"),
+    "row twice": table(GOOD + "i0.png,a\n", "labels.csv: 1 image has more than one row: images/i0.png (lines 2, 5)"),
     "listed but absent": table(GOOD + "i7.png,a\n", "1 listed image is not there: line 5 'i7.png'"),
     "listed in another case": table(GOOD.replace("i0.png", "I0.PNG"), "line 2 'I0.PNG' (there is images/i0.png)", "1 image has no row: images/i0.png"),
     "present but unlisted": table("image,label\ni0.png,a\ni1.png,b\n", "1 image has no row: images/i2.png"),

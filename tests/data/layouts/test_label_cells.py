@@ -242,3 +242,67 @@ def test_cells_that_say_nothing_are_asked_about_and_may_be_stated_as_a_class(cel
 def test_names_that_mean_something_are_not_taken_for_nothing(cell, tmp_path):
     write(tmp_path, ["scab", "rust", cell])
     assert cell in read(tmp_path).classes
+
+
+@pytest.mark.parametrize("cells", [[f"{k * 0.37:.2f}" for k in range(12)], [f"{60 + k}" for k in range(12)], [f"a remark, the {k}th" for k in range(12)], [f"{k // 1.5:g}" for k in range(18)]])  # fmt: skip
+def test_labels_of_which_nearly_every_image_has_its_own_are_no_classes(cells, tmp_path):
+    write(tmp_path, cells)
+    error = refused(tmp_path)
+    assert f"different labels for {len(cells)} images" in error.what
+    assert "State data.label_columns" in error.cure
+    assert len(read(tmp_path, classes=tuple(dict.fromkeys(cells))).classes) == len(set(cells))
+
+
+def test_a_few_images_of_each_of_many_classes_are_classes(tmp_path):
+    write(tmp_path, [f"species {k % 10}" for k in range(20)])
+    assert len(read(tmp_path).classes) == 10
+
+
+HEADS = {
+    "empty columns": ("image,label,,", "{},{},,"),
+    "empty columns in the rows only": ("image,label", "{},{},,"),
+    "empty columns between": ("image,,label", "{},,{}"),
+    "an index": (",image,label", "7,{},{}"),
+    "an index and empty columns": (",image,label,", "7,{},{},"),
+    "semicolons": ("image;label;", "{};{};"),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_columns_without_a_name_do_no_harm(name, tmp_path):
+    head, row = HEADS[name]
+    write(tmp_path, ["scab", "rust", "scab"])
+    rows = [row.format(f"i{k}.png", cell) for k, cell in enumerate(["scab", "rust", "scab"])]
+    (tmp_path / "labels.csv").write_text("\r\n".join([head, *rows, row.format("", "").replace("7", "")]))
+    assert names(read(tmp_path)) == [{"scab"}, {"rust"}, {"scab"}]
+
+
+def test_two_columns_with_values_and_without_a_name_are_refused(tmp_path):
+    write(tmp_path, ["scab", "rust"])
+    (tmp_path / "labels.csv").write_text("image,label,,\ni0.png,scab,1,\ni1.png,rust,,2\n")
+    assert "2 columns with values have no name" in refused(tmp_path).what
+
+
+def test_a_table_without_a_first_line_of_names(tmp_path):
+    write(tmp_path, ["scab", "rust", "scab"])
+    (tmp_path / "labels.csv").write_text("i0.png,scab\ni1.png,rust\ni2.png,scab\n")
+    error = refused(tmp_path)
+    assert "i0.png, scab" in error.what
+    assert "image,label" in error.cure
+
+
+def test_numbers_that_lost_their_zeros_are_explained(tmp_path):
+    for k in range(3):
+        save(tmp_path / "images" / f"{k:03}.png")
+    (tmp_path / "labels.csv").write_text("image,label\n0,a\n1,b\n2,a\n")
+    assert "line 3 '1' (there is images/001.png)" in str(refused(tmp_path))
+
+
+def test_images_with_several_rows_are_one_problem(tmp_path):
+    write(tmp_path, ["a", "b", "a"])
+    with (tmp_path / "labels.csv").open("a") as file:
+        file.write("i0.png,b\ni1.png,b\ni0.png,a\n")
+    assert (
+        "2 images have more than one row: images/i0.png (lines 2, 5, 7), images/i1.png (lines 3, 6)"
+        in refused(tmp_path).what
+    )

@@ -349,3 +349,10 @@ def test_one_folder_of_images_with_their_masks_says_so(tmp_path, ending):
         save(tmp_path / "tiles" / f"t{k}.png", picture(k, channels=3))
         save(tmp_path / "tiles" / f"t{k}{ending}.png", blob())
     assert f"with {ending!r} at the end, and look like their masks" in refused(tmp_path)
+
+
+def test_masks_whose_numbers_have_other_zeros_are_explained(tmp_path):
+    for k in range(4):
+        save(tmp_path / "images" / f"{k}.png")
+        save(tmp_path / "masks" / f"{k:03}.png", blob())
+    assert "only in zeros before a number: images/0.png and masks/000.png" in refused(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -149,7 +150,7 @@ class Finder:
             _by(paths, stem),
         ]
 
-        self._loose = _by(paths, lambda p: stem(p).casefold())
+        self._loose = _by(paths, _loosely)
 
     def find(self, written: str) -> str | None:
         """The path that `written` means; None where there is none.
@@ -170,8 +171,12 @@ class Finder:
         return None
 
     def near(self, written: str) -> str | None:
-        """A path that differs from what is written only in case, space or suffix."""
-        return self._loose.get(stem(written.strip().replace("\\", "/")).casefold(), (None,))[0]
+        """A path that differs from what is written only in case, space, suffix or zeros, which spreadsheets take from numbers."""
+        return self._loose.get(_loosely(written.strip().replace("\\", "/")), (None,))[0]
+
+
+def _loosely(path: str) -> str:
+    return re.sub(r"0*(\d+)", r"\1", stem(path).casefold())
 
 
 def _by(paths: Sequence[str], form: Callable[[str], str]) -> dict[str, tuple[str, ...]]:

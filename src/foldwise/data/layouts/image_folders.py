@@ -300,6 +300,9 @@ def _unpaired(images: list[str], masks: list[str], folder: str, *, may_be_channe
     # A disk that ignores case hides this until the data are copied to one that does not.
     by_case = {stem(path).casefold() for path in lonely} & {stem(path).casefold() for path in idle}
     hint = " Some names differ only in upper and lower case." if by_case else ""
+    finder = Finder(idle)
+    if not by_case and (near := [f"{path} and {mask}" for path in lonely if (mask := finder.near(path))]):
+        hint = f" Some names differ only in zeros before a number: {some(near, 2)}."
     cure = f"Give every image a mask {same} in {folder}/, or take it out.{hint}"
     errors = errors_about(lonely, "image has", "images have", f"no mask {same}", cure=cure)
     cure = f"Give every mask its image, or take it out.{hint}"

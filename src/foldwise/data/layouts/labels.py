@@ -32,6 +32,7 @@ OTHER_NAMES = frozenset({
 })
 # fmt: on
 MOSTLY = 0.8  # of the cells of a 0/1 column; of ages, scores and counts fewer are 0 or 1
+_MIN_CELLS = 10  # from which on labels of which most stand once are no classes
 TRUE, FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 
 
@@ -189,8 +190,18 @@ def label_list(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> La
     if several:
         text = _counted(classes, rows, f"several labels per image{_by(signs, are_lists=are_lists)}")
         return Labels("multilabel_classification", classes, rows, (*statements, text))
+    _refuse_measures(classes, data, where)
     task = stated_task(data, "binary_classification" if len(classes) == 2 else "multiclass_classification")
     return Labels(task, classes, rows, (*statements, _counted(classes, rows, "one label per image")))
+
+
+def _refuse_measures(classes: Sequence[str], data: DataSpec, where: Sequence[str]) -> None:
+    """Raise DataError where nearly every image has a label of its own: a measure, a name or a remark, and no class."""
+    if data.classes is not None or len(where) < _MIN_CELLS or len(classes) <= len(where) / 2:
+        return
+    problem = f"there are {len(classes)} different labels for {len(where)} images ({some(classes, 3)}): they are no classes"
+    cure = "State data.label_columns: the column of the classes. Measures are not predicted: put them into classes, such as low and high."
+    raise DataError(problem, where=where[0], cure=cure)
 
 
 def _unlabelled(cells: Sequence[str]) -> DataError:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from foldwise.csv_cells import TableReader
 from foldwise.data.cases import Case
+from foldwise.data.formats.formats import has_image_name
 from foldwise.data.formats.reading import split_slice
 from foldwise.data.layouts.files import Finder, errors_about
 from foldwise.errors import DataError, SpecError, unknown
@@ -66,23 +67,33 @@ def read_table(path: Path) -> Table:
         raise DataError(
             problem, where=path.name, cure="Keep the columns that name images, labels and groups."
         )
-    if twice := [name for name, number in Counter(columns).items() if number > 1]:
+    if twice := [name for name, number in Counter(columns).items() if number > 1 and name]:
         problem = f"two columns are called {twice[0]!r}"
         raise DataError(problem, where=path.name, cure="Give every column its own name.")
-    rows, lines, errors = [], [], []
+    # Spreadsheets save empty columns beside a table; one without a name that holds something is the index of a program.
+    unnamed = [k for k, name in enumerate(columns) if not name]
+    rows, lines, errors, used = [], [], [], set[int]()
     with _in_words(reader, path.name):
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
+            while len(cells) > len(columns) and not cells[-1].strip():
+                cells.pop()
             if len(cells) != len(columns):
                 errors.append(f"line {reader.line_num} has {len(cells)}")
                 continue
-            rows.append(dict(zip(columns, cells, strict=True)))
+            used |= {k for k in unnamed if cells[k].strip()}
+            pairs = zip(columns, cells, strict=True)
+            rows.append({"": ""} | {name: cell for name, cell in pairs if name or cell.strip()})
             lines.append(reader.line_num)
     if errors:
         problem = f"the header has {len(columns)} cells, but {some(errors)}"
         cure = "Put cells that contain the separator in double quotes."
         raise DataError(problem, where=path.name, cure=cure)
+    if len(used) > 1:
+        problem = f"{len(used)} columns with values have no name"
+        raise DataError(problem, where=path.name, cure="Give every column its own name, in the first line.")
+    columns = tuple(name for name in columns if name) + ("",) * len(used)
     if not rows:
         problem, cure = "the table has a header but no rows", "Write one row per image."
         raise DataError(problem, where=path.name, cure=cure)
@@ -137,6 +148,12 @@ def image_column(table: Table, stated: str | None) -> str:
     candidates = exact if len(exact) == 1 else usual
     if len(candidates) == 1:
         return candidates[0]
+    if not candidates and any(has_image_name(Path(name)) for name in table.columns):
+        problem = (
+            f"the first line holds the name of an image ({some(table.columns)}), and no names of columns"
+        )
+        cure = "Write a first line that names the columns, for example image,label."
+        raise DataError(problem, where=table.name, cure=cure)
     several = f"the columns {', '.join(candidates)} could all name the images"
     cure = f"State data.image_column: one of {some(table.columns, 50)}."
     cure += " (The first line must hold the column names.)"
@@ -148,6 +165,7 @@ def match_rows(table: Table, column: str, finder: Finder) -> tuple[dict[str, int
     rows: dict[str, int] = {}
     errors: list[DataError] = []
     absent: list[str] = []
+    again: dict[str, list[int]] = {}
     for row, cells in enumerate(table.rows):
         written = cells[column]
         try:
@@ -160,11 +178,15 @@ def match_rows(table: Table, column: str, finder: Finder) -> tuple[dict[str, int
             hint = f" (there is {near})" if near else ""
             absent.append(f"line {table.lines[row]} {written!r}{hint}")
         elif path in rows:
-            problem = f"the image {path} has a row already, in line {table.lines[rows[path]]}"
-            errors.append(DataError(problem, where=table.where(row), cure="Keep one row per image."))
+            again.setdefault(path, [table.lines[rows[path]]]).append(table.lines[row])
         else:
             rows[path] = row
-    cure = "Add the files, mend the names (upper and lower case count), or take the rows out."
+    several = [f"{path} (lines {', '.join(map(str, lines))})" for path, lines in again.items()]
+    cure = "Keep one row per image; of several readers or objects, decide on one label beforehand."
+    errors += errors_about(
+        several, "image has", "images have", "more than one row", where=table.name, cure=cure
+    )
+    cure = "Add the files, mend the names (case and zeros at the front count), or take the rows out."
     absences = errors_about(
         absent, "listed image is", "listed images are", "not there", where=table.name, cure=cure
     )
