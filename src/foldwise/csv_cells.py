@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 # The wide forms are what keyboards of East Asia write, and programs there read as the narrow ones.
 LEADS = "=+-@\t\r\n＝＋－＠"
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)  # by which Excel is told, above the names
 _MAY_LEAD = frozenset(LEADS + "'")
 _LEADING = re.compile(rf"'*[{re.escape(LEADS)}]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")

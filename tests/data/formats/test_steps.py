@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 from small_sets import picture, save
 
-from foldwise.data.formats import arrays, photographs, tiff
+from foldwise.data.formats import axes, photographs, tiff
 from foldwise.data.formats.formats import FORMATS, decode
 from foldwise.data.formats.pixels import Pixels, Step
 from foldwise.data.formats.reading import as_image, read_slice
@@ -99,7 +99,7 @@ def test_every_step_is_kept_with_the_pixels(tmp_path, name):
 def test_every_kind_of_step_is_among_the_files_and_all_decoders_pass_one_place(tmp_path, monkeypatch):
     assert {step.kind for _, steps in FILES.values() for step in steps} == STEPS.keys() - {"grey"}
     # What a decoder gives is as stored, whatever its format: no step is done twice or anywhere else.
-    for module in (photographs, tiff, arrays):
+    for module in (photographs, tiff, axes):
         assert not hasattr(module, "upright")
         assert not hasattr(module, "plain")
     for kind in STEPS.values():

@@ -4,6 +4,7 @@ import csv
 import re
 import unicodedata
 
+import numpy as np
 import pytest
 import yaml
 from small_sets import save
@@ -306,3 +307,32 @@ def test_images_with_several_rows_are_one_problem(tmp_path):
         "2 images have more than one row: images/i0.png (lines 2, 5, 7), images/i1.png (lines 3, 6)"
         in refused(tmp_path).what
     )
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;", "sep=;;"])
+def test_the_line_by_which_a_spreadsheet_is_told_its_separator_is_no_header(line, tmp_path):
+    write(tmp_path, ["a, b", "c"])
+    rows = "image;label\r\ni0.png;a, b\r\ni1.png;c\r\n"
+    (tmp_path / "labels.csv").write_text(f"{line}\r\n{rows}")
+    assert names(read(tmp_path)) == [{"a, b"}, {"c"}]
+    (tmp_path / "labels.csv").write_text(line)
+    assert "no rows" in refused(tmp_path).what
+
+
+LABELS = {
+    "a column": (np.arange(12)[:, None] % 3, ("0", "1", "2")),
+    "a column of 0 and 1": (np.arange(12)[:, None] % 2, ("0", "1")),
+    "bytes": (np.array([b"gel", "Öl".encode()] * 6), ("gel", "Öl")),
+    "signs": (np.where(np.arange(12) % 2, 1, -1), ("-1", "1")),
+    "fractions": (np.array(["10", "-0.5", "2.5"] * 4), ("-0.5", "2.5", "10")),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_arrays_of_labels_are_what_they_mean(name, tmp_path):
+    labels, classes = LABELS[name]
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 255, (12, 1, 20, 24), np.uint8))
+    np.save(tmp_path / "labels.npy", labels)
+    dataset = read(tmp_path)
+    assert dataset.classes == classes
+    assert any("12 grey images of 20×24" in line for line in dataset.statements)

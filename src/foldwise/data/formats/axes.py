@@ -178,6 +178,8 @@ def open_npy(path: Path) -> Stack:
     values = _mapped(path)
     axes = as_stack(values.shape, axes_of_array(values.ndim))
     like = Pixels(np.empty(0), "L", "NPY", values.dtype.itemsize * 8)
+    if axes is not None and values.ndim == 4 and len(axes.shape) == 3:
+        values = values.reshape(axes.shape)  # (N, 1, H, W), as PyTorch has grey images
     return Stack(values, None if axes is None else axes.channel, like)
 
 

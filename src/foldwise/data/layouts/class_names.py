@@ -21,6 +21,7 @@ _NOTHING = frozenset({
     "na", "n/a", "n.a.", "<na>", "nan", "-nan", "nat", "null", "#n/a", "#na", "#value!", "#ref!", "#name?", "#div/0!",
     "#null!", "#num!", "?", "??", "???", "-", "--", "---", "–", "—", ".", "...", "…", "missing", "(blank)",
 })  # fmt: skip
+_SIGNED = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
 _PAIRS = ('""', "''", "``", "´´", "`'", "“”", "„“", "„”", "‘’", "‚‘", "‚’", "«»", "»«", "‹›", "›‹", "「」")
 
 
@@ -72,6 +73,8 @@ def read_classes(
         _refuse_nothing(written)
         _refuse_alike(Counter(name for name, _ in written), dict(reversed(written)))
         classes = tuple(sorted(there, key=natural))
+        if all(map(_SIGNED.fullmatch, classes)):
+            classes = tuple(sorted(classes, key=float))  # -1 comes before 1
         return classes, {name: k for k, name in enumerate(classes)}, ()
     classes = tuple(map(tidy, stated))
     index = {name: k for k, name in enumerate(classes)}

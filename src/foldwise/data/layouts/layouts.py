@@ -85,6 +85,8 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     if not os.path.isdir(root):
         problem = f"the data folder {root} {'is a file, not a folder' if os.path.exists(root) else 'does not exist'}"
         cure = "Relative paths start at the folder of the study file."
+        if os.path.exists(root):
+            cure = "State the folder that it is in (and data.table for a table), or unpack it if it is an archive."
         raise SpecError(problem, where="data.path", cure=cure)
     refuse_broken_links(root)
     listing = Listing(root, data, split=split)

@@ -178,6 +178,10 @@ def _read_labels(path: Path, num_images: int, data: DataSpec) -> Labels:
             "Save one label per image, or one row of 0/1 per image; the first axis of the images counts them."
         )
         raise DataError(problem, where=str(path), cure=cure)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]  # a column of class numbers, as of MedMNIST
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
     if array.ndim == 2:
         if not np.isin(array, (0, 1)).all():
             problem = "rows of labels must hold 0 and 1 only"

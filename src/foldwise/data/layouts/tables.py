@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from foldwise.csv_cells import TableReader
+from foldwise.csv_cells import SEPARATOR_LINE, TableReader
 from foldwise.data.cases import Case
 from foldwise.data.formats.formats import has_image_name
 from foldwise.data.formats.reading import split_slice
@@ -55,13 +55,19 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: the file is missing, empty, not UTF-8, or a row has more or fewer cells than the header.
     """
-    text = _text(path)
-    header = text.splitlines()[0]
+    lines_of_text = _text(path).splitlines(keepends=True)
+    # Excel may write its separator above the names, whatever it is.
+    is_stated = SEPARATOR_LINE.fullmatch(lines_of_text[0].strip())
+    header = lines_of_text[min(1, len(lines_of_text) - 1) if is_stated else 0]
     # Spreadsheets of several countries write semicolons; a comma in the header is the stronger sign.
     separator = next((mark for mark in (",", ";", "\t") if mark in header), ",")
-    reader = TableReader(text.splitlines(keepends=True), separator=separator)
+    if is_stated:
+        separator = is_stated[1]
+    reader = TableReader(lines_of_text, separator=separator)
     with _in_words(reader, path.name):
-        columns = tuple(name.strip() for name in next(reader))
+        if is_stated:
+            next(reader)
+        columns = tuple(name.strip() for name in next(reader, ()))
     if len(columns) > MAX_COLUMNS:
         problem = f"the header has {len(columns):,} cells; at most {MAX_COLUMNS:,} are read"
         raise DataError(

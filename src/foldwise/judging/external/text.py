@@ -15,7 +15,7 @@ from unicodedata import normalize
 import numpy as np
 import pandas as pd
 
-from foldwise.csv_cells import as_text
+from foldwise.csv_cells import SEPARATOR_LINE, as_text
 from foldwise.errors import DataError
 from foldwise.judging.external.pieces import Coded, Places
 from foldwise.metrics.outputs import Bools
@@ -28,7 +28,6 @@ MAX_COLUMNS = 10_000
 EMPTY = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-", "#N/A", "missing"]  # fmt: skip
 COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 UNNAMED = re.compile(r"Unnamed: \d+")  # as pandas calls a column without a name
-SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)  # by which Excel is told
 MEANT = re.compile(r"[-+]?(\d*[.,]\d+|\d+) ?%?")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
