@@ -71,15 +71,29 @@ MEASURES = {
         "variation of information, vi, voi, lpips, fid, kid, niqe, brisque, dissimilarity, disagreement, "
         "fp, fn, false, false positive, false negative, false pos, false neg, miss, missed, mistake, wrong, incorrect, undetected, "
         "misclassified, misclassification, failure, failed, outlier, violation, spurious, "
-        "latency, runtime, inference time, training time, run time, prediction time"
+        "latency, runtime, inference time, training time, run time, prediction time, "
+        "fehler, fehlerrate, verlust, abstand, distanz, erreur, perte, écart, errore, perdita, distanza, pérdida, "
+        "perdida, distancia, erro, perda, distância, fout, verlies, afstand, fel, förlust, avstånd, błąd, "
+        "ошибка, потеря, потери, расстояние, 误差, 错误, 損失, 损失, 距离, 誤差, 錯誤, 距離, 오차, 오류, 손실, 거리"
     ),
 }  # fmt: skip
+# After a quality these are what the name means: ``dice_loss``, ``accuracy error``. Of ``dice_hd`` nobody knows.
+LAST_WORDS = frozenset(("loss", "error", "err", "error rate"))
 # With one of these a measure may be turned round, or is not what is measured: ``1 - dice``, ``neg_mae``, ``dice_std``.
 _TURNING = (
     "minus neg negative negated inverse inverted inv reciprocal complement drop gap delta difference diff "
     "change gain improvement reduction increase decrease rank ranking std sd stdev stddev sem variance var ci "
     "iqr bias signed threshold cutoff tolerance weight budget penalty free robustness resilience no non "
-    "without"
+    "without "
+    # How far it spreads, or how sure it is.
+    "spread range width cv mad se moe uncertainty unc entropy noise varianz streuung stabw standardabweichung "
+    "abweichung unsicherheit pvalue pval z "
+    # What is lost of it, or how far it is below something.
+    "deficit shortfall lost lack lacking decline degradation degrade degraded deterioration decay excess regret "
+    "cost fault low lower below under worse worst bad poor fail fails failing zero zeros zeroes unmet vs versus "
+    "minderung rückgang verschlechterung differenz unterschied rang différence rang diferencia differenza "
+    # What it takes to reach it.
+    "time epochs steps iterations until"
 )
 TURNING = frozenset(_TURNING.split())
 # What is usual around a measure and says nothing of its direction: how it was taken, over what, and in which unit.
@@ -90,7 +104,7 @@ _AROUND_MEASURES = (
     "pixel voxel surface boundary mm cm um μm nm m px vx vox voxels pixels s ms sec seconds min db hz top k"
 )
 AROUND_MEASURES = frozenset(_AROUND_MEASURES.split())
-TURNED = re.compile(r"^\s*(1|one|100)\s*[-\N{EN DASH}\N{MINUS SIGN}]\s*\w|^\s*[-\N{MINUS SIGN}]\s*\w|^1_?minus")  # fmt: skip
+TURNED = re.compile(r"^[\s([]*(1|one|100)\s*[-\N{EN DASH}\N{MINUS SIGN}]\s*\w|^[\s([]*[-\N{MINUS SIGN}]\s*\w|^1_?minus")  # fmt: skip
 PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 
 
@@ -154,7 +168,7 @@ def named_score(name: str) -> NamedScore:
             rest.append(words[at])
         at += max(size, 1)
     ways = {_KNOWN[phrase][0] for phrase in found}
-    if len(ways) == 2 and found[-1] in ("loss", "error", "err", "error rate"):
+    if len(ways) == 2 and found[-1] in LAST_WORDS:
         found, ways = found[-1:], {False}
     turned = TURNED.match(name.casefold()) or any(word in TURNING for word in rest)
     higher = ways.pop() if len(ways) == 1 and not turned else None

@@ -20,6 +20,8 @@ class Node(BaseModel):
 
 # Metrics run from 0 to 1, log loss some further: half of that is no difference without consequence.
 MAX_MARGIN = 0.5
+# Simulated limits of so rare errors take 20 s at 1e-6 (0.2 s at 1e-4), and are no numbers at 1e-300.
+MIN_ALPHA = 1e-4
 
 # Whole numbers.
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # every generator takes these
@@ -50,7 +52,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 ShareOr1 = Annotated[float, Field(ge=0, le=1)]
 InnerShare = Annotated[float, Field(gt=0, lt=0.5)]
 Part = Annotated[float, Field(gt=0, lt=1)]
-Alpha = Annotated[float, Field(gt=0, lt=0.5)]
+Alpha = Annotated[float, Field(ge=MIN_ALPHA, lt=0.5)]
 Margin = Annotated[float, Field(ge=0, le=MAX_MARGIN)]
 LearningRate = Annotated[float, Field(gt=0, le=10)]
 Decay = Annotated[float, Field(ge=0, le=10)]

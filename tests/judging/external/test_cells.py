@@ -88,6 +88,11 @@ SUMMARIES = {
     "p-value": np.std,
     "max": np.max,
     "Total": np.sum,
+    # On no list: told by a name unlike the others', and the value.
+    "\N{LATIN CAPITAL LETTER O WITH STROKE}": np.mean,
+    "STABW.S": np.std,
+    "ECARTYPE": np.std,
+    "Gesamt": np.mean,
 }
 
 
@@ -122,7 +127,7 @@ def test_what_describe_writes_below_is_no_case_and_an_animal_called_max_is_one(t
     whole = table.describe().reset_index(names="image")
     path = write(tmp_path / "a.csv", type(table)([*table.to_dict("records"), *whole.to_dict("records")]))
     assert judge_files([path])["num_images"] == 40
-    for name in ("Max", "all", "mean_shift.png", "std_04"):
+    for name in ("Max", "all", "mean_shift.png", "std_04", "Gesamt", "img"):
         called = table.assign(image=[name, *table["image"][1:]])
         assert judge_files([write(tmp_path / "b.csv", called)])["num_images"] == 40
 
@@ -131,3 +136,29 @@ def test_unnamed_columns_without_cells_are_no_columns(tmp_path):
     path = write(tmp_path / "a.csv", wide())
     path.write_text("".join(f"{line},,\n" for line in path.read_text().splitlines()), encoding="utf-8")
     assert len(judge_files([path], ScoreOptions(group="none"))["configurations"]) == 4
+
+
+@pytest.mark.parametrize(
+    "cell", ["1.201", "1.201,5", "1 201", "1'201", "1\N{RIGHT SINGLE QUOTATION MARK}201,5"]
+)
+@pytest.mark.parametrize("some", [1, 40])
+def test_marks_of_thousands_are_no_decimals(tmp_path, cell, some):
+    rows = [f"c{row};unet;{cell if row < some else '999,5'}\nc{row};vit;{800 + row},5" for row in range(40)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["image;model;hd95", *rows]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"column hd95: .*\n  → .*no mark of thousands"):
+        judge_files([path])
+
+
+@pytest.mark.parametrize("size", [1e300, 1e90, 1e31, 1e-31, 1e-90, 1e-300])
+def test_scores_beyond_what_can_be_squared_are_refused(tmp_path, size):
+    table = wide()[["image", "net 0", "net 1"]]
+    path = tmp_path / "a.csv"
+    rows = [
+        f"{one['image']},{one['net 0'] * size:.6e},{one['net 1'] * size:.6e}"
+        for one in table.to_dict("records")
+    ]
+    path.write_text("\n".join(["image,a,b", *rows]), encoding="utf-8")
+    options = ScoreOptions(metric="loss", score=("a", "b"))
+    with pytest.raises(DataError, match=r"beyond|no score is larger"):
+        judge_files([path], options)

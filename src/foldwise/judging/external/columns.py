@@ -21,12 +21,13 @@ _NO_SCORES = (
     "bmi diameter radius slice frame spacing thickness resolution class label target truth gt true y category "
     "grade stage sex gender site center centre scanner batch epoch step iteration seed fold run repeat mean "
     "average avg median std sd sem min max sum total count diff difference delta rank best worst id index idx "
-    "row nr number pred predicted prediction prob probability confidence alter volumen klasse mittelwert"
+    "row nr number pred predicted prediction prob probability confidence alter volumen klasse mittelwert "
+    "p pvalue pval fraction proportion prevalence"
 )
 NO_SCORES = frozenset(_NO_SCORES.split())
 _UNITS = "mm cm um m ml l kg g years px voxels s ms min h hours days percent"
 UNITS = frozenset(_UNITS.split())
-COUNTING = ("n", "num", "number", "count", "no")
+COUNTING = ("n", "num", "number", "count", "no", "p", "fraction", "proportion")  # as a first word
 TURNED_OVER, MANY = 3, 6  # times as many columns as rows, and so many: images side by side
 FROM = "from"  # how a doubt about the scale begins
 OTHER_SCALE = 10  # times the others, which lie between 0 and 1

@@ -6,12 +6,13 @@ import numpy as np
 
 from foldwise.errors import DataError, SpecError
 from foldwise.judging.external.options import ScoreOptions
-from foldwise.metrics.names import NamedScore, named_score
+from foldwise.metrics.names import NamedScore, named_score, words_of
 from foldwise.metrics.outputs import Floats
 from foldwise.metrics.table import METRICS, Metric
 from foldwise.text import count
 
 STATE = "State it with --higher-is-better or --lower-is-better"
+PLAIN = {"score", "scores", "value", "values", "metric"}  # and not ``rate`` or ``p_value``
 GRANTED = "{}: higher is taken to be better, as of most scores between 0 and 1; if not: --lower-is-better"
 
 
@@ -40,7 +41,15 @@ def metric_of(name: str, scores: Floats, options: ScoreOptions, *, where: str) -
     higher, granted = options.higher_is_better, None
     if higher is None:
         higher = metric.higher_is_better if metric else named.higher_is_better
-    if higher is None and inside and not named.measure and not named.rest:
+    words = set(words_of(name))
+    if (
+        higher is None
+        and inside
+        and not named.measure
+        and not named.rest
+        and PLAIN & words
+        and "p" not in words
+    ):
         higher, granted = True, GRANTED.format(name)
     if higher is None:
         raise _undirected(name, named, (low, high), where)

@@ -15,6 +15,7 @@ from foldwise.metrics.outputs import Bools, Floats, Ints
 from foldwise.text import count, some
 
 MAX_EMPTY = 20  # cells of the design to a score: beyond it, cases are not shared
+LARGEST = 1e30  # a score; variances, and float32 in simulations, reach further
 AT_LEAST = 10_000_000  # cells, below which it is no matter
 
 
@@ -104,6 +105,15 @@ def _refuse(piece: Piece) -> None:
         errors.append(
             DataError(f"{count(len(endless), 'score is', 'scores are')} infinite: {listed}", cure=cure)
         )
+    beyond = np.flatnonzero(np.isfinite(piece.score) & (np.abs(piece.score) > LARGEST))
+    if len(beyond):
+        listed = some([f"{piece.score[row]:g} ({piece.at(row)})" for row in beyond[:9].tolist()])
+        what = f"{count(len(beyond), 'score is', 'scores are')} beyond {LARGEST:g}: {listed}"
+        errors.append(DataError(what, cure="Write scores in a larger unit, or mend these cells."))
+    sizes = np.abs(piece.score[np.isfinite(piece.score)])
+    if len(sizes) and 0 < sizes.max() < 1 / LARGEST:
+        what = f"no score is larger than {sizes.max():g}, of either sign"
+        errors.append(DataError(what, where=piece.file, cure="Write scores in a smaller unit."))
     if errors:
         raise DataError.together(errors)
 

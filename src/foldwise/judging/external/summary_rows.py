@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -42,6 +44,8 @@ _AROUND = (
     "of the over all cases case images image rows row score scores value n fold folds standard dev grand"
 )
 AROUND = frozenset((*_AROUND.split(), "macro", "micro", "weighted", "confidence", "interval"))
+STATISTICS: tuple[Statistic, ...] = (np.mean, np.median, np.std, partial(np.std, ddof=1), np.sum)
+RARE = 4  # times as many cases as rows that sum them up, and more
 WITHIN = 0.006  # a summary of two decimals is off by half a hundredth
 
 
@@ -51,15 +55,19 @@ def without_summaries(piece: Piece) -> tuple[Piece, str | None]:
     sure = np.array([_sums_up(name) for name in names])
     perhaps = np.array([name.casefold() in PERHAPS for name in names])
     codes = piece.columns["case"].codes
+    sure |= _unlike_others(piece)
     if perhaps.any() and not sure.any():
-        perhaps &= [one and _has_its_value(piece, place, perhaps) for place, one in enumerate(perhaps)]
+        perhaps &= [
+            one and _has_its_value(piece, place, perhaps, PERHAPS[names[place].casefold()])
+            for place, one in enumerate(perhaps)
+        ]
     left_out = sure | perhaps
     if not left_out.any() or left_out.all():
         return piece, None
     gone = left_out[codes]
     lines = sorted(set(piece.lines[gone].tolist()) - {0})
     where = f" ({'line' if len(lines) == 1 else 'lines'} {some(map(str, lines))})" if lines else ""
-    listed = some([name for name, out in zip(names, left_out, strict=True) if out])
+    listed = some([name or "one without a name" for name, out in zip(names, left_out, strict=True) if out])
     return piece.keep(
         ~gone
     ), f"{piece.file}: not used: rows that sum up others and are no cases: {listed}{where}"
@@ -74,11 +82,34 @@ def _sums_up(name: str) -> bool:
     return any(word in SURE for word in words) and not numbered and not any(others)
 
 
-def _has_its_value(piece: Piece, place: int, perhaps: Bools) -> bool:
-    """Whether a row called ``max`` has the greatest score of its configuration, in every one of them."""
+def _unlike_others(piece: Piece) -> Bools:
+    """Cases of a rare shape of name, such as ``Ø`` below ``img_01``, that hold a statistic of the others everywhere.
+
+    No name is on a list: Excel writes ``STABW.S`` in German and ``ECARTYPE`` in French. None of a single configuration.
+    """
+    names = piece.columns["case"].names
+    shapes = [re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", name)) for name in names]
+    times = Counter(shapes)
+    rare = np.array([RARE * times[shape] < len(names) for shape in shapes], dtype=bool)
+    if len(piece.columns["configuration"].names) < 2:
+        return np.zeros_like(rare)
+    return np.array(
+        [
+            one and any(_has_its_value(piece, place, rare, statistic) for statistic in STATISTICS)
+            for place, one in enumerate(rare)
+        ],
+        dtype=bool,
+    )
+
+
+def _has_its_value(piece: Piece, place: int, aside: Bools, statistic: Statistic) -> bool:
+    """Whether a row called ``max`` has the greatest score of its configuration, in every one of them.
+
+    Args:
+        aside: cases that do not count among the others.
+    """
     case, configuration = piece.columns["case"], piece.columns["configuration"].codes
-    statistic = PERHAPS[case.names[place].casefold()]
-    here, others = case.codes == place, ~perhaps[case.codes] & np.isfinite(piece.score)
+    here, others = case.codes == place, ~aside[case.codes] & np.isfinite(piece.score)
     for row in np.flatnonzero(here).tolist():
         own = piece.score[others & (configuration == configuration[row])]
         if not len(own) or not abs(piece.score[row] - statistic(own)) <= WITHIN * max(

@@ -28,7 +28,9 @@ MAX_COLUMNS = 10_000
 EMPTY = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-", "#N/A", "missing"]  # fmt: skip
 COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 UNNAMED = re.compile(r"Unnamed: \d+")  # as pandas calls a column without a name
-MEANT = re.compile(r"[-+]?(\d*[.,]\d+|\d+) ?%?")
+MEANT = re.compile(
+    r"[-+]?(\d*[.,]\d+|\d+|\d{1,3}([.,' \N{RIGHT SINGLE QUOTATION MARK}]\d{3})+([.,]\d+)?) ?%?"
+)
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
@@ -229,18 +231,21 @@ def _no_numbers(text: Text, kinds: dict[str, Any], scores: Sequence[str]) -> Dat
     """Every score that is no number, with its line."""
     frame = _read(text, dict.fromkeys(kinds, str)).astype(dict.fromkeys(scores, "category"))
     wrong_cells = []
+    comma = text.decimal(scores) == ","  # then a point marks thousands, as in 1.201,5
     for column in scores:
         cells = frame[column]
         bad = [
             name
             for name in cells.cat.categories
-            if text.number(str(name)) is None and str(name).strip() not in EMPTY
+            if (text.number(str(name)) is None or (comma and "." in str(name)))
+            and str(name).strip() not in EMPTY
         ]
         wrong = np.flatnonzero(cells.isin(bad)).tolist()
         wrong_cells += [(line + text.first + 1, column, str(cells.iloc[line])) for line in wrong]
     listed = [f"line {line}, column {column}: {cell!r}" for line, column, cell in sorted(wrong_cells)]
     cure = (
-        "Write a number such as 0.85, or leave the cell empty where there is no score."
+        "Write a number such as 0.85, with no mark of thousands, per cent or unit, or leave the cell empty where "
+        "there is no score."
         if listed
         else "Write numbers with a point, such as 0.85."
     )

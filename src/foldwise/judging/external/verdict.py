@@ -33,7 +33,7 @@ from foldwise.judging.wording import in_text, with_interval
 from foldwise.metrics.influence import Units, mean_score
 from foldwise.metrics.outputs import Floats, Ints
 from foldwise.metrics.table import METRICS, Metric, choose_metric, reported
-from foldwise.study.ranges import MAX_MARGIN
+from foldwise.study.ranges import MAX_MARGIN, MIN_ALPHA
 from foldwise.study.spec import Judging
 from foldwise.text import count, natural
 
@@ -77,10 +77,9 @@ def _judging(options: ScoreOptions, metric: Metric) -> Judging:
         allowed = f"0 to {most}, as the scores lie between 0 and 1" if metric.bounded else "0 or more"
         what = f"{margin:g} is no difference of no consequence"
         raise SpecError(what, where="--equivalent-within", cure=f"Write a number of {allowed}.")
-    if not 0 < options.alpha < 0.5:
-        raise SpecError(
-            f"{options.alpha:g} is no alpha", where="--alpha", cure="Write a number between 0 and 0.5."
-        )
+    if not MIN_ALPHA <= options.alpha < 0.5:
+        cure = f"Write a number from {MIN_ALPHA:g} to less than 0.5; the usual is 0.05."
+        raise SpecError(f"{options.alpha:g} is no alpha", where="--alpha", cure=cure)
     judge = Judging(metric=metric.name, alpha=options.alpha, textbook=options.textbook)
     # The unit is that of the scores, so that the range of a study, whose scores are fractions, does not hold.
     return judge.model_copy(update={"equivalent_within": margin})
