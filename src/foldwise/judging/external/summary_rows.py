@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from foldwise.metrics.names import named_score
 from foldwise.metrics.outputs import Bools, Floats
 from foldwise.text import some
 
-Statistic = Callable[[Floats], float]
+Statistic = Callable[[Floats], Any]
 # A case is hardly called so. In the languages of spreadsheets.
 _SURE = (
     "mean means average averages avg median std sd stdev stddev stdv std.dev variance sem iqr overall summary "
@@ -44,7 +45,7 @@ _AROUND = (
     "of the over all cases case images image rows row score scores value n fold folds standard dev grand"
 )
 AROUND = frozenset((*_AROUND.split(), "macro", "micro", "weighted", "confidence", "interval"))
-STATISTICS: tuple[Statistic, ...] = (np.mean, np.median, np.std, partial(np.std, ddof=1), np.sum)
+STATISTICS = (np.mean, np.median, np.std, partial(np.std, ddof=1), np.sum)
 RARE = 4  # times as many cases as rows that sum them up, and more
 WITHIN = 0.006  # a summary of two decimals is off by half a hundredth
 
@@ -90,30 +91,51 @@ def _unlike_others(piece: Piece) -> Bools:
     names = piece.columns["case"].names
     shapes = [re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", name)) for name in names]
     times = Counter(shapes)
-    rare = np.array([RARE * times[shape] < len(names) for shape in shapes], dtype=bool)
+    rare = np.array(
+        [
+            RARE * times[shape] < len(names) and not re.search(r"\d", name)
+            for name, shape in zip(names, shapes, strict=True)
+        ],
+        dtype=bool,
+    )
     if len(piece.columns["configuration"].names) < 2:
         return np.zeros_like(rare)
     return np.array(
         [
-            one and any(_has_its_value(piece, place, rare, statistic) for statistic in STATISTICS)
+            one and any(_has_its_value(piece, place, rare, statistic, _rounding) for statistic in STATISTICS)
             for place, one in enumerate(rare)
         ],
         dtype=bool,
     )
 
 
-def _has_its_value(piece: Piece, place: int, aside: Bools, statistic: Statistic) -> bool:
+def _rounding(value: float) -> float:
+    """What rounding can have taken from a number, by its decimals: 0.006 of 0.71, and so 0.00006 of 0.7153."""
+    return next((0.6 * 10.0**-digits for digits in (2, 3) if round(value, digits) == value), 0.00006)
+
+
+def _roughly(value: float) -> float:
+    return WITHIN * max(1.0, abs(value))
+
+
+def _has_its_value(
+    piece: Piece,
+    place: int,
+    aside: Bools,
+    statistic: Statistic,
+    within: Callable[[float], float] = _roughly,
+) -> bool:
     """Whether a row called ``max`` has the greatest score of its configuration, in every one of them.
 
     Args:
         aside: cases that do not count among the others.
+        within: of a score, how far off the statistic may be.
     """
     case, configuration = piece.columns["case"], piece.columns["configuration"].codes
     here, others = case.codes == place, ~aside[case.codes] & np.isfinite(piece.score)
     for row in np.flatnonzero(here).tolist():
         own = piece.score[others & (configuration == configuration[row])]
-        if not len(own) or not abs(piece.score[row] - statistic(own)) <= WITHIN * max(
-            1.0, abs(statistic(own))
-        ):
+        score = float(piece.score[row])
+        if not len(own) or not abs(score - statistic(own)) <= within(score):
             return False
     return True
