@@ -1,8 +1,10 @@
 """What every test may ask for: the real data sets, where they are, and a cache of its own."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,21 @@ from hypothesis import settings
 # Before torch is imported anywhere: tests run several at a time, and many threads on few cores only wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A program that is started in the background may ignore these, and so would every process that a test starts and stops.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 # The same examples every time: a red test stays red until it is mended.
 settings.register_profile("foldwise", derandomize=True, deadline=None)
 settings.load_profile("foldwise")
 
 # Some of their tests take ten seconds and more. They come first: a process that has run out of tests takes over half of
 # what another one has left, and what is left at the end is then short.
-LONGEST = ("pipeline/test_main_job.py", "pipeline/test_studies.py", "interface/commands/test_fit.py")
+LONGEST = (
+    "pipeline/test_main_job.py", "pipeline/test_studies.py", "pipeline/test_chaos.py", "runs/test_real_slurm.py",
+    "interface/commands/test_fit.py",
+)  # fmt: skip
 
 SHARED = Path(os.environ.get("FOLDWISE_SHARED", Path(__file__).parents[2] / "shared"))
 
