@@ -256,3 +256,25 @@ def test_masks_of_one_value_are_refused_without_a_setting_that_would_be_refused_
     error = refused(tmp_path)
     assert "mask_values" not in error.cure
     assert "state data.masks" in error.cure
+
+
+@pytest.mark.parametrize("top", [100, 255, 65535])
+def test_masks_with_smooth_edges_are_offered_as_two_halves(top, tmp_path):
+    masks = [(squares(*[1] * 9) * top).astype(np.uint16) for _ in range(4)]
+    rng = np.random.default_rng(0)
+    for mask in masks:
+        mask[0] = rng.integers(1, top, SIDE)  # what resizing leaves between the two
+    write(tmp_path, masks)
+    (stated,) = cures(refused(tmp_path))
+    dataset, packed = read(tmp_path, **stated)
+    assert dataset.classes == ("background", "foreground")
+    assert all(225 <= measure.class_pixels[1] <= 225 + SIDE for measure in packed.measures)
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_pictures_in_place_of_masks_are_told_and_no_meaning_of_their_values_is_offered(channels, tmp_path):
+    rng = np.random.default_rng(0)
+    write(tmp_path, [rng.integers(0, 255, (SIDE, SIDE, *channels)).astype(np.uint8) for _ in range(4)])
+    error = refused(tmp_path)
+    assert "mask_values" not in error.cure
+    assert "State data.masks: the folder of the masks" in error.cure

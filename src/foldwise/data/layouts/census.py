@@ -21,6 +21,11 @@ BLACK = (0, 0, 0)
 Palette = Literal["auto", "index", "colour"]
 # In data.mask_values the key of all values without a key of their own, and the name of what does not count.
 OTHER, IGNORED = "other", "ignore"
+MAX_LISTED = 12  # values that a cure spells out one by one
+_STRAY = 0.1  # of the masks, and pixels a mask: a value that has no more is no class
+_DRAWN = (
+    0.5  # of the pixels of a mask of which only the edges are smooth; of a picture no values hold so many
+)
 
 
 @dataclass(frozen=True)
@@ -220,3 +225,43 @@ def parsed(written: str) -> list[MaskKey]:
         return [(red, green, blue)]
     cure = 'Write 7, 128-255, "#ff0000" or "255,0,0" (0 to 65535), or other for all values without a key.'
     raise SpecError(f"{written!r} is no mask value", where="data.mask_values", cure=cure)
+
+
+def suggestion(census: Census) -> str:
+    """The lines of a study file that would state all values; of pictures, that they are no masks."""
+    common = [value for value, _ in census.pixels.most_common()]
+    background = next((value for value in common if as_colour(value) == BLACK), common[0])
+    if len(common) > MAX_LISTED:
+        if are_pictures(census):
+            return "look at them: they are pictures, or drawn over pictures. State data.masks: the folder of the masks."
+        largest = max((value for value in common if isinstance(value, int)), default=0)
+        if not census.is_coloured and {common[0], common[1]} == {0, largest}:
+            ranges = f'{{"0-{largest // 2}": background, "{largest // 2 + 1}-{largest}": foreground}}'
+            return f"state data.mask_values with ranges, for example {ranges}."
+        both = mapping({background: "background", OTHER: "foreground"})
+        return f"state data.mask_values, for example {both} (the first name is the background; '{IGNORED}' is not counted)."
+    if "JPEG" in census.formats and not census.is_coloured:
+        return 'state data.mask_values with ranges, for example {"0-127": background, "128-255": foreground}.'
+    values = [background, *(value for value in common if value != background)]
+    strays = [value for value in values[1:] if _is_stray(census, value)]
+    classes = [value for value in values if value not in strays]
+    names = ["background", *(f"name {k}" for k in range(1, len(classes)))]
+    entries: dict[MaskKey | str, str] = {
+        **dict(zip(classes, names, strict=True)),
+        **dict.fromkeys(strays, IGNORED),
+    }
+    often = ", as 255 often is" if 255 in classes[1:] and len(classes) > 2 else ""
+    notes = f"the first name is the background; '{IGNORED}' is not counted{often}"
+    return f"state data.mask_values, for example {mapping(entries)} ({notes})."
+
+
+def are_pictures(census: Census) -> bool:
+    """Whether masks hold many values, and no two of them most of the pixels."""
+    commonest = sum(number for _, number in census.pixels.most_common(2))
+    return len(census.pixels) > MAX_LISTED and commonest < _DRAWN * census.pixels.total()
+
+
+def _is_stray(census: Census, value: MaskKey) -> bool:
+    """Whether a value is a slip of the pen rather than a class: a few pixels in a few of many masks."""
+    few_masks = census.files[value] <= max(1, _STRAY * census.num_masks) < census.num_masks
+    return few_masks and census.pixels[value] <= _STRAY * census.num_masks

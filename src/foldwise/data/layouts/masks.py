@@ -12,13 +12,16 @@ from foldwise.data.formats.reading import DecodedMasks
 from foldwise.data.layouts.census import (
     BLACK,
     IGNORED,
+    MAX_LISTED,
     OTHER,
     Census,
     Palette,
+    are_pictures,
     as_colour,
     mapping,
     parsed,
     show,
+    suggestion,
     take_census,
 )
 from foldwise.data.layouts.mask_objects import numbered_objects
@@ -31,8 +34,6 @@ MAX_CLASSES = 32  # more distinct values than this are stray values or instance 
 # What programs write for "yes" in a mask of two values: true, and the largest number of 8 and of 16 bit.
 FULL = frozenset({1, 255, 65535})
 _MOSTLY = 0.5  # of the masks with a value: so many have it along their edges where they are inverted
-_STRAY = 0.1  # of the masks, and pixels a mask: a value that has no more is no class
-_MAX_LISTED = 12  # values that a cure spells out one by one
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _recognised(census: Census, data: DataSpec) -> MaskMeaning:
     if data.classes is not None:
         if len(data.classes) != len(classes):
             problem = f"{len(data.classes)} names for {len(classes)} classes"
-            raise SpecError(problem, where="data.classes", cure=_template(census))
+            raise SpecError(problem, where="data.classes", cure=suggestion(census))
         classes = data.classes
     meanings = [f"{show(value)} is {classes[k]!r}" for value, k in values.items()]
     meanings += [f"{show(value)} is not counted" for value in ignored]
@@ -119,6 +120,8 @@ def _grey_classes(census: Census, data: DataSpec) -> Classes:
         raise _numbered(census, data, why)
     if values == list(range(num_classes)):
         if num_classes > (MAX_CLASSES if data.classes is None else NO_CLASS):
+            if are_pictures(census):
+                raise _unclear(census, f"the masks hold {num_classes} values")
             # Instance masks number their objects from 1 without a gap, just as classes are numbered.
             raise _numbered(census, data, "there are so many")
         others = ["foreground"] if num_classes == 2 else [f"class {k}" for k in values[1:]]
@@ -179,7 +182,7 @@ def _one_class(census: Census, foreground: list[int]) -> Classes:
 
 
 def _as_one(foreground: Sequence[int]) -> dict[MaskKey | str, str]:
-    if len(foreground) > _MAX_LISTED:
+    if len(foreground) > MAX_LISTED:
         return {0: "background", OTHER: "foreground"}
     return {0: "background", **dict.fromkeys(foreground, "foreground")}
 
@@ -188,7 +191,7 @@ def _once_or_twice(census: Census, foreground: Sequence[int], data: DataSpec) ->
     """The question whether values that never meet are one class or several; no answer to it loses an object."""
     problem = f"{some(map(str, foreground))} never share a mask: are they one class, or one each?"
     template = mapping(_as_one(foreground))
-    if len(foreground) <= _MAX_LISTED and data.task != "binary_segmentation":
+    if len(foreground) <= MAX_LISTED and data.task != "binary_segmentation":
         several: dict[MaskKey | str, str] = {
             0: "background",
             **{value: f"name {k}" for k, value in enumerate(foreground, 1)},
@@ -222,7 +225,7 @@ def _as_classes(values: Sequence[MaskKey]) -> str:
         if is_gapless or (len(values) <= MAX_CLASSES and isinstance(values[0], tuple))
         else "data.mask_values"
     )
-    if len(values) > _MAX_LISTED:
+    if len(values) > MAX_LISTED:
         return f"state {key} with a name for each of the {len(values)}, the background first"
     if key == "data.classes":
         return f"state data.classes: [{', '.join(names)}]"
@@ -254,37 +257,10 @@ def _unclear(census: Census, problem: str, cure: str = "", *, template: str | No
         raise DataError(f"{problem}. Values: {census.table()}", where="masks", cure=cure)
     blurred = "JPEG" in census.formats and len(census.pixels) > 2
     first = "JPEG blurs mask values: draw the masks again as PNG if you can. " if blurred else ""
-    stated = _template(census) if template is None else f"state data.mask_values: {template}."
+    stated = suggestion(census) if template is None else f"state data.mask_values: {template}."
     cure = first + cure + (stated if cure else stated[0].upper() + stated[1:])
     end = "" if problem.endswith("?") else "."
     return DataError(f"{problem}{end} Values: {census.table()}", where="masks", cure=cure)
-
-
-def _template(census: Census) -> str:
-    """The lines of a study file that would state all values."""
-    if "JPEG" in census.formats and not census.is_coloured:
-        return "state data.mask_values with ranges, for example {0-127: background, 128-255: foreground}."
-    common = [value for value, _ in census.pixels.most_common()]
-    background = next((value for value in common if as_colour(value) == BLACK), common[0])
-    values = [background, *(value for value in common if value != background)]
-    strays = [value for value in values[1:] if _is_stray(census, value)]
-    classes = [value for value in values if value not in strays]
-    names = ["background", *(f"name {k}" for k in range(1, len(classes)))]
-    entries: dict[MaskKey | str, str] = {
-        **dict(zip(classes, names, strict=True)),
-        **dict.fromkeys(strays, IGNORED),
-    }
-    if len(values) > _MAX_LISTED:
-        entries = {background: "background", OTHER: "foreground"}
-    often = ", as 255 often is" if 255 in classes[1:] and len(classes) > 2 else ""
-    notes = f"the first name is the background; 'ignore' is not counted{often}"
-    return f"state data.mask_values, for example {mapping(entries)} ({notes})."
-
-
-def _is_stray(census: Census, value: MaskKey) -> bool:
-    """Whether a value is a slip of the pen rather than a class: a few pixels in a few of many masks."""
-    few_masks = census.files[value] <= max(1, _STRAY * census.num_masks) < census.num_masks
-    return few_masks and census.pixels[value] <= _STRAY * census.num_masks
 
 
 def _stated(census: Census, data: DataSpec) -> MaskMeaning:
