@@ -12,7 +12,7 @@ from fits_to_try import SPLIT, fit, share_features, tiny
 from PIL import Image
 
 from foldwise.data.overlays import CLASS_COLOURS, displayed, outlines, overlay
-from foldwise.errors import DataError, RunError
+from foldwise.errors import DataError, RunError, SpecError
 from foldwise.judging.statistics.calibration import tempered
 from foldwise.learning import predict as module
 from foldwise.learning.checkpoints.saved import Winner
@@ -146,6 +146,24 @@ def test_what_was_written_among_the_images_is_not_predicted_in_turn(tmp_path):
         named = {row["image"] for row in rows(out)}
         own = {"masks/case_17.png"} if out != images else set()  # then they are overwritten or taken for ours
         assert named == {"case_18.png", "case_19.png"} | own
+
+
+@pytest.mark.parametrize("file", ["masks/case_18.png", "overlays/case_19.png", "predictions.csv"])
+def test_files_of_somebody_else_are_never_replaced(tmp_path, file):
+    packed = tiny("binary_segmentation")
+    winner, _ = two_folds(tmp_path, "binary_segmentation", packed)
+    images = save_images(tmp_path / "data" / "images", packed, [18, 19])
+    own = tmp_path / "data" / file
+    own.parent.mkdir(exist_ok=True)
+    own.write_bytes(b"Id,drawn by hand")
+    with pytest.raises(SpecError, match=r"1 file is there already, and would be lost: .*\n  → .*--out"):
+        predict_images(winner, images, tmp_path / "data", device="cpu")
+    assert own.read_bytes() == b"Id,drawn by hand"
+    for _ in range(2):  # its own it replaces, also those that were begun
+        predict_images(winner, images, tmp_path / "out", device="cpu")
+        (tmp_path / "out" / "predictions.csv").write_bytes(b"")
+    predict_images(winner, images, tmp_path / "out", device="cpu")
+    assert len(rows(tmp_path / "out")) == 2
 
 
 def test_images_that_cannot_be_used_are_named_and_the_others_predicted(tmp_path):

@@ -29,6 +29,7 @@ from foldwise.learning.prediction_files import (
     check_submission,
     images_to_predict,
     png_names,
+    refuse_to_replace,
     write_submission,
 )
 from foldwise.learning.training.devices import pick_device, precision_for, steady
@@ -74,31 +75,34 @@ def predict_images(
 
     Args:
         winner: the folder that `make_winner` made.
-        out: is made if it is not there; files of the same name are replaced.
+        out: is made if it is not there; earlier predictions in it are replaced, and nothing else.
         submission: a CSV file to write besides, see `write_submission`; of several labels only.
         warn: is given what to know before relying on the predictions, a sentence each; the last column of the table
             says which images it is about.
 
     Raises:
         RunError: there is no winner.
-        SpecError: a submission of a task that has no several labels.
+        SpecError: a submission of a task that has no several labels, or files of somebody else that would be replaced.
         DataError: there is no image, or none could be predicted.
         LeftOut: some could not be predicted, which is said when all others are written.
     """
     names, problems = images_to_predict(images)
     picked = pick_device(device)
-    out.mkdir(parents=True, exist_ok=True)
     # The same probabilities each time they are asked for.
     with steady(0, torch.get_num_threads(), picked):
         loaded = load_winner(winner, picked)
         if submission is not None:
             check_submission(loaded.model.task)
         places = channel_places(loaded.channels, images, names)
+        segments = loaded.model.task.endswith("segmentation")
+        pngs = [f"{part}/{png}" for png in png_names(list(places)).values() for part in (MASKS, OVERLAYS)]
+        refuse_to_replace(out, pngs if segments else (), submission)
+        out.mkdir(parents=True, exist_ok=True)
         num_images = len(places) + len(problems)
         steps: dict[str, tuple[Step, ...]] = {}
         root = images.parent if images.is_file() else images
         predictions = predicted(loaded, root, places, device=picked, problems=problems, steps=steps)
-        if loaded.model.task.endswith("segmentation"):
+        if segments:
             warnings = _write_masks(loaded, predictions, list(places), out)
         else:
             warnings = _write_table(loaded, predictions, out, submission)

@@ -18,7 +18,7 @@ from foldwise.data.layouts.files import (
 from foldwise.errors import DataError, SpecError
 from foldwise.storage import written_whole
 from foldwise.study.training import Task
-from foldwise.text import composed
+from foldwise.text import composed, count, some
 
 TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
 SUBMISSION_COLUMNS = ("Id", "Predicted")
@@ -83,6 +83,35 @@ def distinct(short: Mapping[str, str], full: Mapping[str, str]) -> dict[str, str
         if not shared:
             return chosen
         chosen |= {name: full[name] for name in shared}
+
+
+def refuse_to_replace(out: Path, names: Sequence[str], submission: Path | None) -> None:
+    """Raise SpecError where predictions would overwrite files of somebody else, such as masks that were drawn by hand.
+
+    A folder that holds ``predictions.csv`` is one of earlier predictions, and those are replaced.
+
+    Args:
+        names: what is to be written, below `out`.
+    """
+    table = out / TABLE
+    ours = table.is_file() and _begins(table, b"image,")
+    paths = [] if ours else [table, *(out / name for name in names)]
+    if submission is not None and not _begins(submission, ",".join(SUBMISSION_COLUMNS).encode()):
+        paths.append(submission)
+    there = [str(path) for path in paths if path.exists()]
+    if there:
+        what = f"{count(len(there), 'file is', 'files are')} there already, and would be lost: {some(there)}"
+        raise SpecError(
+            what, cure="Name a folder or a file that is not there yet, with --out or --submission."
+        )
+
+
+def _begins(path: Path, header: bytes) -> bool:
+    """Whether a file begins like this, or holds nothing, as one whose writing was ended; False where there is none."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(header)) in (header, b"")
 
 
 def check_submission(task: Task) -> None:
