@@ -105,3 +105,13 @@ def test_what_cannot_be_imported_is_refused(name, part):
     with pytest.raises(SpecError) as refused:
         imported(name, "loss")
     assert part in str(refused.value)
+
+
+def test_a_script_that_ends_the_program_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "ends_at_import.py").write_text("import sys\nsys.exit(3)\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with (
+        trusting({"ends_at_import:build"}),
+        pytest.raises(SpecError, match=r"cannot be imported: SystemExit: 3"),
+    ):
+        imported("ends_at_import:build", "model")

@@ -67,7 +67,8 @@ def imported(name: str, what: str) -> Callable[..., Any]:
     module_name, _, function_name = name.partition(":")
     try:
         module = import_module(module_name)
-    except Exception as error:  # a user's module may fail in any way, and each is the user's to mend
+    # A user's module may fail in any way, and each is the user's to mend: a script without a main guard ends the program.
+    except (Exception, SystemExit) as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         cure = f'Mend it; where it fails, says: python -c "import {module_name}".'
         if missing:
