@@ -80,14 +80,7 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     if data.phantom is not None:
         return _read_phantom(data, group, split)
     assert data.path is not None
-    path = from_home(data.path)
-    root = whole_path(path if path.is_absolute() else on_disk(base, data.path), base)
-    if not os.path.isdir(root):
-        problem = f"the data folder {root} {'is a file, not a folder' if os.path.exists(root) else 'does not exist'}"
-        cure = "Relative paths start at the folder of the study file."
-        if os.path.exists(root):
-            cure = "State the folder that it is in (and data.table for a table), or unpack it if it is an archive."
-        raise SpecError(problem, where="data.path", cure=cure)
+    root = _data_folder(data.path, base)
     refuse_broken_links(root)
     listing = Listing(root, data, split=split)
     refuse_part_folders(listing)
@@ -115,6 +108,19 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     labels = listing.table if layout_name == "table" else None
     columns = unused_columns(cases, root, tables, data=data, used=used, labels=labels, folder=folder)
     return replace(dataset, cases=cases, statements=statements, decoding=data.decoding, columns=columns)
+
+
+def _data_folder(stated: str, base: Path) -> Path:
+    """The whole path of the data folder that a study states; SpecError where it is none."""
+    path = from_home(stated)
+    root = whole_path(path if path.is_absolute() else on_disk(base, stated), base)
+    if not os.path.isdir(root):
+        problem = f"the data folder {root} {'is a file, not a folder' if os.path.exists(root) else 'does not exist'}"
+        cure = "Relative paths start at the folder of the study file."
+        if os.path.exists(root):
+            cure = "State the folder that it is in (and data.table for a table), or unpack it if it is an archive."
+        raise SpecError(problem, where="data.path", cure=cure)
+    return root
 
 
 def _unreadable(listing: Listing, layout: str) -> list[str]:

@@ -55,27 +55,7 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: the file is missing, empty, not UTF-8, or a row has more or fewer cells than the header.
     """
-    lines_of_text = _text(path).splitlines(keepends=True)
-    # Excel may write its separator above the names, whatever it is.
-    is_stated = SEPARATOR_LINE.fullmatch(lines_of_text[0].strip())
-    header = lines_of_text[min(1, len(lines_of_text) - 1) if is_stated else 0]
-    # Spreadsheets of several countries write semicolons; a comma in the header is the stronger sign.
-    separator = next((mark for mark in (",", ";", "\t") if mark in header), ",")
-    if is_stated:
-        separator = is_stated[1]
-    reader = TableReader(lines_of_text, separator=separator)
-    with _in_words(reader, path.name):
-        if is_stated:
-            next(reader)
-        columns = tuple(name.strip() for name in next(reader, ()))
-    if len(columns) > MAX_COLUMNS:
-        problem = f"the header has {len(columns):,} cells; at most {MAX_COLUMNS:,} are read"
-        raise DataError(
-            problem, where=path.name, cure="Keep the columns that name images, labels and groups."
-        )
-    if twice := [name for name, number in Counter(columns).items() if number > 1 and name]:
-        problem = f"two columns are called {twice[0]!r}"
-        raise DataError(problem, where=path.name, cure="Give every column its own name.")
+    reader, columns = _header(path)
     # Spreadsheets save empty columns beside a table; one without a name that holds something is the index of a program.
     unnamed = [k for k, name in enumerate(columns) if not name]
     rows, lines, errors, used = [], [], [], set[int]()
@@ -104,6 +84,32 @@ def read_table(path: Path) -> Table:
         problem, cure = "the table has a header but no rows", "Write one row per image."
         raise DataError(problem, where=path.name, cure=cure)
     return Table(path.name, columns, tuple(rows), tuple(lines))
+
+
+def _header(path: Path) -> tuple[TableReader, tuple[str, ...]]:
+    """The names of the columns, empty where they have none, and the reader of the rows that follow."""
+    lines_of_text = _text(path).splitlines(keepends=True)
+    # Excel may write its separator above the names, whatever it is.
+    is_stated = SEPARATOR_LINE.fullmatch(lines_of_text[0].strip())
+    header = lines_of_text[min(1, len(lines_of_text) - 1) if is_stated else 0]
+    # Spreadsheets of several countries write semicolons; a comma in the header is the stronger sign.
+    separator = next((mark for mark in (",", ";", "\t") if mark in header), ",")
+    if is_stated:
+        separator = is_stated[1]
+    reader = TableReader(lines_of_text, separator=separator)
+    with _in_words(reader, path.name):
+        if is_stated:
+            next(reader)
+        columns = tuple(name.strip() for name in next(reader, ()))
+    if len(columns) > MAX_COLUMNS:
+        problem = f"the header has {len(columns):,} cells; at most {MAX_COLUMNS:,} are read"
+        raise DataError(
+            problem, where=path.name, cure="Keep the columns that name images, labels and groups."
+        )
+    if twice := [name for name, number in Counter(columns).items() if number > 1 and name]:
+        problem = f"two columns are called {twice[0]!r}"
+        raise DataError(problem, where=path.name, cure="Give every column its own name.")
+    return reader, columns
 
 
 @contextmanager
