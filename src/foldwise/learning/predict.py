@@ -102,15 +102,25 @@ def predict_images(
         steps: dict[str, tuple[Step, ...]] = {}
         root = images.parent if images.is_file() else images
         predictions = predicted(loaded, root, places, device=picked, problems=problems, steps=steps)
-        if segments:
-            warnings = _write_masks(loaded, predictions, list(places), out)
-        else:
-            warnings = _write_table(loaded, predictions, out, submission)
+        warnings = _write(loaded, predictions, list(places) if segments else None, out, submission)
     for message in [*summary(loaded, warnings), *what_was_done(steps)]:
         warn(message)
     if problems:
         raise _left_out(problems, num_images, out)
     return out
+
+
+def _write(
+    winner: Winner,
+    predictions: Iterator[ImagePrediction],
+    names: list[str] | None,
+    out: Path,
+    submission: Path | None,
+) -> list[list[str]]:
+    """Masks of the images with these names, or a table where there are none; of each image why not to rely on it."""
+    if names is None:
+        return _write_table(winner, predictions, out, submission)
+    return _write_masks(winner, predictions, names, out)
 
 
 def _left_out(problems: list[DataError], num_images: int, out: Path) -> FoldwiseError:
