@@ -122,7 +122,11 @@ def unknown(name: str, known: Iterable[str], what: str, *, where: str | None = N
     more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
     listed = ", ".join(names[:MAX_NAMES]) + more
     shown = name if len(name) <= MAX_LETTERS else f"{name[:MAX_LETTERS]} ..."
-    return SpecError(f"no {what} is called {shown!r}", where=where, cure=f"{cure}Known: {listed}.")
+    return SpecError(
+        f"no {what} is called {shown!r}",
+        where=where,
+        cure=cure + (f"Known: {listed}." if names else "There is none."),
+    )
 
 
 def need(module: str, extra: str) -> ModuleType:

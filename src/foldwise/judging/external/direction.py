@@ -41,15 +41,7 @@ def metric_of(name: str, scores: Floats, options: ScoreOptions, *, where: str) -
     higher, granted = options.higher_is_better, None
     if higher is None:
         higher = metric.higher_is_better if metric else named.higher_is_better
-    words = set(words_of(name))
-    if (
-        higher is None
-        and inside
-        and not named.measure
-        and not named.rest
-        and PLAIN & words
-        and "p" not in words
-    ):
+    if higher is None and inside and _is_plain(name, named):
         higher, granted = True, GRANTED.format(name)
     if higher is None:
         raise _undirected(name, named, (low, high), where)
@@ -67,6 +59,12 @@ def metric_of(name: str, scores: Floats, options: ScoreOptions, *, where: str) -
     open_ended = not metric.bounded if metric else not higher and not share
     bounded = inside and not open_ended if options.bounded is None else options.bounded
     return _metric(name, metric, scores, higher=higher, bounded=bounded), granted
+
+
+def _is_plain(name: str, named: NamedScore) -> bool:
+    """Whether a name says no more than that it is a score."""
+    words = set(words_of(name))
+    return not named.measure and not named.rest and bool(PLAIN & words) and "p" not in words
 
 
 def _metric(name: str, metric: Metric | None, scores: Floats, *, higher: bool, bounded: bool) -> Metric:
