@@ -120,7 +120,7 @@ def test_every_option_reaches_the_judge(said, tmp_path):
     [
         ("none.csv", 2, "there is no file none.csv"),
         ("scores.csv --case img", 2, "no column of scores.csv is called 'img'"),
-        ("scores.csv --alpha 2", 2, "2 is no alpha\n  → Write a number between 0 and 0.5"),
+        ("scores.csv --alpha 2", 2, "2 is no alpha\n  → Write a number from 0.0001 to less than 0.5"),
         ("scores.csv --alpha nan", 2, "nan is no alpha"),
         ("scores.csv --equivalent-within 5", 2, "Write a number of 0 to 0.5"),
         ("scores.csv --equivalent-within inf --unbounded", 2, "Write a number of 0 or more"),

@@ -32,6 +32,17 @@ def two(seed=0, n=24, *, scale=1.0):
     return pd.DataFrame({"image": names, "unet": good * scale, "vit": worse * scale})
 
 
+@pytest.mark.parametrize(
+    "names", [("dice_liver", "dice_kidney"), ("nucleus", "background"), ("Dice left lung", "Dice heart")]
+)
+def test_columns_of_classes_are_asked_about_and_may_be_named(tmp_path, names):
+    path = write(tmp_path / "a.csv", two().rename(columns=dict(zip(("unet", "vit"), names, strict=True))))
+    said = asked([path])
+    assert all(f"{name} (by its name a class)" in said for name in names)
+    assert "write a table for each class" in said
+    assert best(judge_files([path], ScoreOptions(score=names))) == names[0]
+
+
 def melted(table, name):
     return table.melt(["image"], ["unet", "vit"], "model", name)
 

@@ -28,8 +28,19 @@ NO_SCORES = frozenset(_NO_SCORES.split())
 _UNITS = "mm cm um m ml l kg g years px voxels s ms min h hours days percent"
 UNITS = frozenset(_UNITS.split())
 COUNTING = ("n", "num", "number", "count", "no", "p", "fraction", "proportion")  # as a first word
+# What is segmented: of a column whose name says no more than that, the scores are of a class.
+_CLASSES = (
+    "background foreground object objects cell cells nucleus nuclei cytoplasm membrane bacteria bacterium neuron axon "
+    "mitochondria organ organs liver kidney kidneys spleen pancreas stomach gallbladder bowel colon oesophagus esophagus "
+    "aorta heart atrium ventricle ventricles myocardium lung lungs lobe brain hippocampus cortex gm wm csf bladder prostate "
+    "uterus breast bone bones femur tibia spine vertebra vertebrae cartilage muscle fat skin tissue stroma epithelium gland "
+    "tumour tumor lesion lesions edema oedema necrosis core enhancing polyp nodule et tc wt vessel vessels artery vein veins "
+    "disc cup fovea retina exudates drusen left right upper lower whole lv rv myo"
+)
+CLASSES = frozenset(_CLASSES.split())
 TURNED_OVER, MANY = 3, 6  # times as many columns as rows, and so many: images side by side
 FROM = "from"  # how a doubt about the scale begins
+OF_CLASS = "by its name a class"
 OTHER_SCALE = 10  # times the others, which lie between 0 and 1
 
 
@@ -58,6 +69,12 @@ def named_otherwise(name: str) -> bool:
     )
 
 
+def _is_class(name: str) -> bool:
+    """Whether a column is called by what is segmented, with or without a measure: ``dice_liver``, ``left kidney``."""
+    rest = [word for word in named_score(name).rest if not word.isdigit()]
+    return bool(rest) and all(word in CLASSES for word in rest)
+
+
 def the_measure(names: Sequence[str], options: ScoreOptions) -> str | None:
     """The one of several columns that is called like the metric, or the only score beside an age or a volume."""
     called = [name for name in names if options.metric and plain(name) == plain(options.metric)]
@@ -81,6 +98,7 @@ def refuse_doubtful(text: Text, names: Sequence[str]) -> None:
         raise DataError(what, where=text.name, cure=cure)
     numbers = {name: _numbers(text, name) for name in names}
     doubts = {name: "by its name" for name in names if named_otherwise(name)}
+    doubts |= {name: OF_CLASS for name in names if name not in doubts and _is_class(name)}
     doubts |= {name: "a running number" for name in names if name not in doubts and _running(numbers[name])}
     trusted = [name for name in names if name not in doubts]
     for name in trusted:
@@ -108,6 +126,8 @@ def _question(text: Text, names: Sequence[str], doubts: dict[str, str]) -> DataE
         else "are columns that may be no configurations"
     )
     cure = f"Name every column that is one: {example or '--score NAME --score NAME'}."
+    if OF_CLASS in doubts.values():
+        cure += " Of scores by class, write a table for each class, with a column per configuration."
     return DataError(f"there {are}: {listed}", where=text.name, cure=cure)
 
 
