@@ -134,7 +134,7 @@ def _splits(wanted, rng):
 
 
 def _configuration(place, epochs):
-    rate = 0.001 * 10**place
+    rate = 0.001 * 10**place if place < 10 else place + 0.5  # no option may be beyond 10^8
     training = Training.model_validate(
         {"model": "conv", "optimizer": {"adam": {"lr": rate}}, "epochs": epochs}
     )

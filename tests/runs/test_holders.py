@@ -11,7 +11,7 @@ from foldwise.runs.holders import holders
 from foldwise.runs.items import Item
 from foldwise.runs.leases import LEASE_S, acquire
 from foldwise.runs.plan import Plan
-from foldwise.runs.slurm_queue import Job
+from foldwise.runs.slurm_queue import QueuedJob
 
 
 @pytest.fixture
@@ -70,12 +70,12 @@ def test_a_worker_that_has_been_silent_for_longer_than_a_lease_is_lost(folder, h
 @pytest.mark.parametrize(
     ("jobs", "lost"),
     [
-        ([Job("7_1", "RUNNING", node="n3")], ""),
-        ([Job("7_1", "RUNNING", node="n2")], "was queued again"),
-        ([Job("7_1", "PENDING", "BeginTime")], "was queued again"),
-        ([Job("7_1", "NODE_FAIL", node="n3")], "lost its node"),
-        ([Job("7_1", "OUT_OF_MEMORY", node="n3")], "was killed for its memory"),
-        ([Job("7_2", "RUNNING", node="n3")], "is no longer in the queue"),
+        ([QueuedJob("7_1", "RUNNING", node="n3")], ""),
+        ([QueuedJob("7_1", "RUNNING", node="n2")], "was queued again"),
+        ([QueuedJob("7_1", "PENDING", "BeginTime")], "was queued again"),
+        ([QueuedJob("7_1", "NODE_FAIL", node="n3")], "lost its node"),
+        ([QueuedJob("7_1", "OUT_OF_MEMORY", node="n3")], "was killed for its memory"),
+        ([QueuedJob("7_2", "RUNNING", node="n3")], "is no longer in the queue"),
         ([], "is no longer in the queue"),
         (None, ""),  # the queue does not answer
     ],

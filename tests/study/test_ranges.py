@@ -137,7 +137,7 @@ def test_no_option_does(option):
         (("validate", "folds"), -3, "validate.folds must be at least 1, got -3"),
         (("validate", "inner"), 0.5, "validate.inner must be less than 0.5"),
         (("judge", "equivalent_within"), 5, "judge.equivalent_within must be at most 0.5, got 5"),
-        (("judge", "alpha"), 0, "judge.alpha must be greater than 0"),
+        (("judge", "alpha"), 0, "judge.alpha must be at least 0.0001"),
         (("seed",), 2**64, "seed must be at most 9,223,372,036,854,775,807"),
         (("data", "size"), 10**9, "data.size must be a whole number of pixels from 1 to 16,384"),
         (("data", "size"), [10**9, 8], "data.size must be a whole number of pixels from 1 to 16,384"),
