@@ -1,6 +1,6 @@
 """What `foldwise check` foretells against what then happens: time and memory of fits, study by study.
 
-    python -m benchmarks.foretold [--only NAME ...] [--fits 3] [--all-fits] [--data FOLDER]
+    python -m benchmarks.foretold [--only NAME ...] [--fits 3] [--all-fits]
 
 Of every study a few fits of its first fold, spread over the configurations, are done with one thread, with what they need
 (features of a frozen encoder, pretraining); `--all-fits` does every item. Foretold and measured are of the same items.
@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -127,6 +127,20 @@ def table(head: Sequence[str], rows: Sequence[Foretold]) -> str:
     return "\n".join(lines)
 
 
+def printed(head: Sequence[str], names: Sequence[str], row_of: Callable[[str, Path], Foretold]) -> int:
+    """The row of every study as it comes, and then their table; 0 where all are near, else 1."""
+    rows = []
+    for name in names:
+        try:
+            rows.append(row_of(name, ROOT / (REAL.get(name) or f"studies/{name}.yaml")))
+        except FoldwiseError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+            continue
+        print(" ".join(rows[-1].cells), file=sys.stderr, flush=True)
+    print(table(head, rows))
+    return 0 if all(row.is_near for row in rows) else 1
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=[*REAL, *BUILT_IN])
@@ -134,20 +148,13 @@ def main() -> int:
     parser.add_argument("--all-fits", action="store_true")
     asked = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    rows, names = [], asked.only or [*REAL, *BUILT_IN]
-    for name in names:
-        path = ROOT / (REAL.get(name) or f"studies/{name}.yaml")
+    fits = 0 if asked.all_fits else asked.fits
+
+    def row_of(name: str, path: Path) -> Row:
         variants = () if name in REAL else ("phantom",)
-        try:
-            changes = CHANGES.get(name, ())
-            fits = 0 if asked.all_fits else asked.fits
-            rows.append(measure(name, path, variants=variants, changes=changes, fits=fits))
-        except FoldwiseError as error:
-            print(f"{name} is left out: {error}", file=sys.stderr)
-            continue
-        print(" ".join(rows[-1].cells), file=sys.stderr, flush=True)
-    print(table(HEAD, rows))
-    return 0 if all(row.is_near for row in rows) else 1
+        return measure(name, path, variants=variants, changes=CHANGES.get(name, ()), fits=fits)
+
+    return printed(HEAD, asked.only or [*REAL, *BUILT_IN], row_of)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.foretold import BUILT_IN, REAL, ROOT, table
+from benchmarks.foretold import BUILT_IN, REAL, printed
 from foldwise.errors import FoldwiseError
 from foldwise.judging.statistics.power import EASY, foresee, planned
 from foldwise.pipeline.pipeline import RunOptions, Silent, run
@@ -98,21 +98,16 @@ def main() -> int:
     names = (*SMALLER, *BUILT_IN)
     parser.add_argument("--only", nargs="+", choices=names)
     parser.add_argument("--whole", action="store_true", help="phantom variants, and all epochs and pixels")
-    options, rows = parser.parse_args(), []
+    options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    for name in options.only or names:
-        path = ROOT / (REAL.get(name) or f"studies/{name}.yaml")
+
+    def row_of(name: str, path: Path) -> Row:
         variants = () if name in REAL else ("phantom",) if options.whole else ("quick",)
         changes = () if options.whole else SMALLER.get(name, ())
         title = name if options.whole else f"{name} (quick)"
-        try:
-            rows.append(measure(title, path, variants=variants, changes=changes))
-        except FoldwiseError as error:
-            print(f"{name} is left out: {error}", file=sys.stderr)
-            continue
-        print(" ".join(rows[-1].cells), file=sys.stderr, flush=True)
-    print(table(HEAD, rows))
-    return 0 if all(row.is_near for row in rows) else 1
+        return measure(title, path, variants=variants, changes=changes)
+
+    return printed(HEAD, options.only or names, row_of)
 
 
 if __name__ == "__main__":

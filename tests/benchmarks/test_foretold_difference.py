@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.foretold import ROOT
-from benchmarks.foretold_difference import HEAD, Row, measure, table
+from benchmarks.foretold import ROOT, table
+from benchmarks.foretold_difference import HEAD, Row, measure
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ WARNINGS = {  # in a few words; the whole of each stands in the section of the w
 }
 FINDINGS = {  # of the audit, likewise
     "rare_class": "some classes are too rare to be scored",
-    "columns_not_used": "tables tell groups or splits that are not used",
+    "columns_not_used": "a column of groups or of a split is not used",
     "format_gives_class_away": "the file format gives the class away",
     "size_gives_class_away": "the image size gives the class away",
     "mode_gives_class_away": "the colour mode gives the class away",
