@@ -21,7 +21,7 @@ TORCH_FREE = [
     "foldwise.data.folds.splits",
     "foldwise.data.cache.packed",
     "foldwise.data.cache.packing",
-    "foldwise.runs.launchers",
+    "foldwise.runs.launchers.table",
     "foldwise.runs.plan",
 ]
 

@@ -14,9 +14,9 @@ import pytest
 import slurm_cluster
 from sleepy_worker import assert_whole, begun, command, sleepy_run
 
-from foldwise.runs import slurm
-from foldwise.runs.launcher import Crew
-from foldwise.runs.slurm import SlurmWorkers
+from foldwise.runs.launchers import slurm
+from foldwise.runs.launchers.launcher import Crew
+from foldwise.runs.launchers.slurm import SlurmWorkers
 from foldwise.study.profiles import SlurmProfile
 
 NUM_FAULTS = int(os.environ.get("FOLDWISE_CHAOS") or 0)

@@ -12,7 +12,7 @@ import pytest
 from foldwise.errors import RunError
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item
-from foldwise.runs.launcher import Crew
+from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.leases import acquire
 from foldwise.runs.plan import Plan
 

@@ -18,7 +18,7 @@ from typing import Literal
 import psutil
 
 from foldwise.processes import processor_name, text_of
-from foldwise.runs.launchers import default_workers
+from foldwise.runs.launchers.local import default_workers
 from foldwise.runs.share import try_folder
 from foldwise.storage import cache_root
 from foldwise.text import count

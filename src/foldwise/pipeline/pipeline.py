@@ -26,8 +26,9 @@ from foldwise.pipeline.worker import work
 from foldwise.reporting.report import write_report
 from foldwise.reporting.report_data import ReportData, gather
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.launcher import Crew, Engine, Launcher
-from foldwise.runs.launchers import LAUNCHERS, default_workers
+from foldwise.runs.launchers.launcher import Crew, Engine, Launcher
+from foldwise.runs.launchers.local import default_workers
+from foldwise.runs.launchers.table import LAUNCHERS
 from foldwise.runs.stopping import refuse_if_stopped
 from foldwise.study.own_code import own_names
 from foldwise.study.reading import StudyFile

@@ -29,8 +29,8 @@ from foldwise.processes import host
 from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import KINDS, Item, failure, label
-from foldwise.runs.launcher import Crew
-from foldwise.runs.launchers import LocalWorkers
+from foldwise.runs.launchers.launcher import Crew
+from foldwise.runs.launchers.local import LocalWorkers
 from foldwise.runs.leases import Beat, Lease, acquire
 from foldwise.runs.plan import Plan, ready
 from foldwise.runs.slurm_queue import job_here

@@ -9,8 +9,8 @@ from foldwise.errors import RunError
 from foldwise.processes import SIGUSR1, TimeIsUp
 from foldwise.runs.folder import RunFolder, written_whole
 from foldwise.runs.job_notes import has_jobs
-from foldwise.runs.launcher import Crew
-from foldwise.runs.slurm import SlurmWorkers
+from foldwise.runs.launchers.launcher import Crew
+from foldwise.runs.launchers.slurm import SlurmWorkers
 
 
 def stop_all(folder: RunFolder) -> int:

@@ -12,7 +12,7 @@ from foldwise.interface import cli
 from foldwise.interface.commands.fit import HELP, Fit
 from foldwise.pipeline import preparing
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.launchers import LAUNCHERS
+from foldwise.runs.launchers.table import LAUNCHERS
 from foldwise.study.reading import open_study
 
 OPTIONS = "--data gels --head multi --optimizer adam --learning-rate 0.01 --batch-size 8 --epochs 1 --folds 2 --size 24 --channels gray --group group --workers 1"  # fmt: skip

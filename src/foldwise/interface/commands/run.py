@@ -61,7 +61,7 @@ def check(
 ) -> None:
     """Read the study, decode and audit its images, make the folds and the plan. Trains nothing."""
     from foldwise.pipeline import pipeline
-    from foldwise.runs.launchers import default_workers
+    from foldwise.runs.launchers.local import default_workers
     from foldwise.study.reading import open_study
 
     file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))

@@ -13,12 +13,13 @@ import pytest
 from launcher_contract import LauncherContract, command, pull
 
 from foldwise.errors import DataError, MissingExtra, RunError, SpecError
-from foldwise.runs import launchers
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.launcher import Crew
-from foldwise.runs.launchers import LAUNCHERS, Inline, LocalWorkers, default_workers
+from foldwise.runs.launchers import local
+from foldwise.runs.launchers.launcher import Crew
+from foldwise.runs.launchers.local import Inline, LocalWorkers, default_workers
+from foldwise.runs.launchers.slurm import SlurmWorkers
+from foldwise.runs.launchers.table import LAUNCHERS
 from foldwise.runs.leases import MAX_ATTEMPTS
-from foldwise.runs.slurm import SlurmWorkers
 
 ROOM = """
 import os, signal, sys, time
@@ -31,7 +32,7 @@ def note(name, text=""):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(launchers, "POLL_S", 0.02)
+    monkeypatch.setattr(local, "POLL_S", 0.02)
 
 
 class TestLocalWorkers(LauncherContract):
@@ -173,13 +174,13 @@ def test_one_worker_that_ends_leaves_the_work_to_the_others(launch, room):
 
 
 def test_no_worker_is_left_when_the_work_is_finished(launch, room, monkeypatch):
-    monkeypatch.setattr(launchers, "FAREWELL_S", 0.1)
+    monkeypatch.setattr(local, "FAREWELL_S", 0.1)
     launch("note('pid', str(os.getpid())); note('end'); time.sleep(1000)").run(finished=there(room, "end"))
     assert not alive(int((room / "pid").read_text()))
 
 
 def test_a_worker_that_ignores_being_asked_is_made_to_stop(launch, room, monkeypatch):
-    monkeypatch.setattr(launchers, "FAREWELL_S", 0.0)
+    monkeypatch.setattr(local, "FAREWELL_S", 0.0)
     code = """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     note("pid", str(os.getpid())); note("end"); time.sleep(1000)  # run() returns at its end only if it waits for it
@@ -202,8 +203,8 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     driver = f"""
     import signal, sys
     from pathlib import Path
-    from foldwise.runs.launcher import Crew
-    from foldwise.runs.launchers import LocalWorkers
+    from foldwise.runs.launchers.launcher import Crew
+    from foldwise.runs.launchers.local import LocalWorkers
     from foldwise.runs.folder import RunFolder
     # Tests that are started in the background inherit ignored signals; a terminal does not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -242,15 +243,15 @@ def test_it_runs_outside_the_main_thread_too(launch, room):
 
 
 def test_how_many_workers_a_machine_bears(monkeypatch):
-    monkeypatch.setattr(launchers, "_has_accelerator", lambda: True)
+    monkeypatch.setattr(local, "_has_accelerator", lambda: True)
     assert default_workers("auto", 1) == default_workers("cuda", 1) == default_workers("mps", 4) == 1
-    monkeypatch.setattr(launchers, "_has_accelerator", lambda: False)
-    monkeypatch.setattr(launchers.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(local, "_has_accelerator", lambda: False)
+    monkeypatch.setattr(local.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
 
     class Memory:
         available = 100e9
 
-    monkeypatch.setattr(launchers.psutil, "virtual_memory", Memory)
+    monkeypatch.setattr(local.psutil, "virtual_memory", Memory)
     assert default_workers("auto", 1) == 8
     assert default_workers("cpu", 3) == 2
     assert default_workers("cpu", 16) == 1
@@ -259,7 +260,7 @@ def test_how_many_workers_a_machine_bears(monkeypatch):
 
 
 def test_launching_needs_no_torch():
-    code = "import sys, foldwise.runs.launchers; sys.exit('torch' in sys.modules)"
+    code = "import sys, foldwise.runs.launchers.table; sys.exit('torch' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd(), timeout=200).returncode == 0
     )

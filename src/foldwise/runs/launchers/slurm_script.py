@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foldwise.errors import SpecError
-from foldwise.runs.launcher import Crew
+from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.slurm_queue import TIME_IS_UP
 from foldwise.storage import cache_root
 from foldwise.study.profiles import seconds_of_time

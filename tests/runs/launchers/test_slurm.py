@@ -9,15 +9,16 @@ from fake_queue import ListedQueue, ProcessQueue
 from launcher_contract import LauncherContract, command
 
 from foldwise.errors import MissingExtra, RunError, SpecError
-from foldwise.runs import leases, slurm
+from foldwise.runs import leases
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item
-from foldwise.runs.launcher import Crew
+from foldwise.runs.launchers import slurm
+from foldwise.runs.launchers.launcher import Crew
+from foldwise.runs.launchers.slurm import SlurmWorkers
+from foldwise.runs.launchers.slurm_script import script_of
 from foldwise.runs.leases import MAX_ATTEMPTS, acquire, owner_of
 from foldwise.runs.plan import Plan
-from foldwise.runs.slurm import SlurmWorkers
 from foldwise.runs.slurm_queue import QueuedJob, SlurmQueue, job_here, name_of_jobs
-from foldwise.runs.slurm_script import script_of
 from foldwise.study.profiles import SlurmProfile
 
 

@@ -16,9 +16,9 @@ from sleepy_worker import assert_whole, begun, sleepy_run
 from sleepy_worker import command as sleeping
 
 from foldwise.errors import RunError
-from foldwise.runs import slurm, slurm_script
-from foldwise.runs.launcher import Crew
-from foldwise.runs.slurm import SlurmWorkers
+from foldwise.runs.launchers import slurm, slurm_script
+from foldwise.runs.launchers.launcher import Crew
+from foldwise.runs.launchers.slurm import SlurmWorkers
 from foldwise.runs.slurm_queue import SlurmQueue, name_of_jobs
 from foldwise.study.profiles import SlurmProfile
 
@@ -178,7 +178,7 @@ workers(folder).run(finished=finished(folder))
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_a_driver_may_go_away_and_the_next_one_goes_on_with_its_jobs(cluster, tmp_path, number):
     folder = sleepy_run(tmp_path / "run", items=6, seconds=0.6)
-    path = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "making")]
+    path = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "making")]
     code = textwrap.dedent(DRIVER).format(path=path, root=str(folder.root))
     driver = subprocess.Popen([sys.executable, "-c", code])
     cluster.wait(lambda: begun(folder))

@@ -1,4 +1,4 @@
-"""Workers on this machine: processes that are watched and never orphaned, or this process itself; and `LAUNCHERS`."""
+"""Workers on this machine: processes that are watched and never orphaned, or this process itself."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ import psutil
 
 from foldwise.errors import RunError, kind_of
 from foldwise.processes import sigterm_as_interrupt
-from foldwise.runs.launcher import Crew, Engine, Tick, Work
+from foldwise.runs.launchers.launcher import Crew, Tick, Work
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, progress, release_all_of, release_dead
-from foldwise.runs.slurm import SlurmWorkers
 from foldwise.runs.slurm_queue import TIME_IS_UP
 
 POLL_S = 0.2
@@ -236,10 +235,3 @@ class Inline:
                 raise
             finally:
                 clean_up(self.folder)
-
-
-LAUNCHERS: dict[str, Engine] = {
-    "local": Engine(lambda crew, work: LocalWorkers(crew)),
-    "inline": Engine(Inline),
-    "slurm": Engine(lambda crew, work: SlurmWorkers(crew), elsewhere=True),
-}

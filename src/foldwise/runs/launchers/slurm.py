@@ -15,10 +15,10 @@ from pathlib import Path
 from foldwise.errors import RunError
 from foldwise.processes import text_of
 from foldwise.runs.job_notes import log_of_job, note_jobs
-from foldwise.runs.launcher import Crew, Tick
+from foldwise.runs.launchers.launcher import Crew, Tick
+from foldwise.runs.launchers.slurm_script import script_of
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, mark_released, owner_of, progress, release_dead
 from foldwise.runs.slurm_queue import ALIVE, Queue, QueuedJob, SlurmQueue, loss_of, name_of_jobs, summary
-from foldwise.runs.slurm_script import script_of
 from foldwise.text import count, duration
 
 POLL_S = 0.5

@@ -1,0 +1,13 @@
+"""`LAUNCHERS`: a row for each kind of machine that workers can be started on."""
+
+from __future__ import annotations
+
+from foldwise.runs.launchers.launcher import Engine
+from foldwise.runs.launchers.local import Inline, LocalWorkers
+from foldwise.runs.launchers.slurm import SlurmWorkers
+
+LAUNCHERS: dict[str, Engine] = {
+    "local": Engine(lambda crew, work: LocalWorkers(crew)),
+    "inline": Engine(Inline),
+    "slurm": Engine(lambda crew, work: SlurmWorkers(crew), elsewhere=True),
+}
