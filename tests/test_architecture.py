@@ -49,6 +49,25 @@ def test_the_check_above_can_fail():
     assert first_with_torch(["foldwise", "foldwise.learning.options", "torch", "json"]) == "torch"
 
 
+def test_networks_of_its_own_load_no_library_of_networks():
+    """timm, torchvision and segmentation-models-pytorch take 2 s of CPU time and 200 MB in every worker that has them."""
+    code = (
+        "import sys\n"
+        "from foldwise.learning.networks.models import build\n"
+        "from foldwise.learning.networks.network import DataShape\n"
+        "from foldwise.study.training import Choice, Training\n"
+        "for name in sys.argv[1:]:\n"
+        "    build(Training(model=Choice(name=name)), DataShape('binary', 1, 2, (32, 32)), seed=0)\n"
+        "loaded = {'timm', 'torchvision', 'segmentation_models_pytorch'} & set(sys.modules)\n"
+        "sys.exit(str(sorted(loaded)))"
+    )
+    for names, loaded in ((["conv", "resnet", "vit"], "[]"), (["timm:resnet10t"], "['timm', 'torchvision']")):
+        ended = subprocess.run(
+            [sys.executable, "-c", code, *names], capture_output=True, text=True, check=False
+        )
+        assert ended.stderr.strip().splitlines()[-1] == loaded
+
+
 def test_help_needs_no_torch():
     code = "from typer.testing import CliRunner; from foldwise.interface.cli import app; CliRunner().invoke(app, ['--help'])"
     assert loads_torch(code) == 0

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-import timm
 import torch
-import torchvision
 from pydantic import Field
 from torch import nn
 
 from foldwise.errors import SpecError, choose, unknown
-from foldwise.learning.networks.libraries import LIBRARIES, ModelRequest, Part, from_user, users_classifier
+from foldwise.learning.networks.libraries import own_networks
+from foldwise.learning.networks.libraries.request import ModelRequest, Part
+from foldwise.learning.networks.libraries.table import LIBRARIES
 from foldwise.learning.networks.network import (
     Classifier,
     DataShape,
@@ -114,7 +114,7 @@ def _part(request: ModelRequest, training: Training) -> Part:
     if colon and prefix in LIBRARIES:
         return LIBRARIES[prefix](replace(request, name=name))
     if colon:
-        return from_user(request)
+        return own_networks.network(request)
     if request.name not in MODELS:
         raise _unknown(request.name)
     row, shape = MODELS[request.name], request.shape
@@ -159,13 +159,16 @@ def _assembled(part: Part, training: Training, request: ModelRequest, seed: int)
             )
         if request.shape.segmentation:
             return Segmenter(part.module, multiple=part.multiple)
-        return users_classifier(part.module, request)
+        return own_networks.users_classifier(part.module, request)
     head = build_head(training, part.num_features, request.shape.num_classes, seed)
     return Classifier(part.module, head, multiple=part.multiple)
 
 
 def _unknown(name: str) -> SpecError:
     """The error for a name without a prefix; a name that a library knows is suggested with its prefix."""
+    import timm
+    import torchvision
+
     in_timm, in_torchvision = timm.is_model(name), name in torchvision.models.list_models()
     if in_timm or in_torchvision:
         library = "timm" if in_timm else "torchvision"

@@ -1,0 +1,1 @@
+"""Networks by name: from timm, segmentation-models-pytorch and torchvision, and a user's own."""
