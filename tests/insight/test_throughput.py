@@ -4,7 +4,6 @@ import itertools
 from types import SimpleNamespace
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from fits_to_try import SPLIT, settings, tiny
@@ -110,7 +109,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):
 
 
 def test_a_batch_that_cannot_fit_is_not_tried(monkeypatch):
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
+    monkeypatch.setattr(measuring, "usable", lambda: SimpleNamespace(free=10**6))
     last = {"batch_size": 4, "peak_memory_mb": 10.0, "problem": None}
     assert measuring._would_not_fit(last, 8, CPU)
     assert not measuring._would_not_fit(last | {"peak_memory_mb": 0.9}, 8, CPU)

@@ -1,6 +1,5 @@
 """`foldwise doctor`: what it finds on machines of all kinds, which are played here, and the cure."""
 
-import psutil
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -8,6 +7,7 @@ from typer.testing import CliRunner
 from foldwise.interface.cli import app
 from foldwise.pipeline import machine
 from foldwise.pipeline.machine import examine
+from foldwise.resources import CGROUP, Resources
 
 
 @pytest.fixture
@@ -68,15 +68,16 @@ def test_what_of_the_processor_decides_precision_is_said(played, flags, words):
     assert words in found("CPU")[0].message
 
 
-def test_little_memory_and_the_limit_of_a_container_are_said(played, monkeypatch):
-    class Memory:
-        available = 2e9
-
-    monkeypatch.setattr(psutil, "virtual_memory", Memory)
-    played["/sys/fs/cgroup/memory.max"] = "8000000000\n"
+def test_little_memory_and_the_limits_of_a_container_are_said(played, monkeypatch):
+    limited = Resources(2, CGROUP, int(8e9), CGROUP, int(2e9))
+    monkeypatch.setattr(machine, "usable", lambda: limited)
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 64)
     (symptom,) = found("memory")
     assert symptom.severity == "warning"
-    assert symptom.message == "2 GB free; this container or job may have 8 GB: room for 1 worker on the CPU"
+    assert symptom.message.startswith(
+        "2 GB free of the 8 GB that the cgroup of this container or job leaves: room"
+    )
+    assert "2 of 64 cores usable (the cgroup of this container or job sets that)" in found("CPU")[0].message
 
 
 def test_a_cache_that_may_not_be_written_is_an_error_with_its_cure(played, monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,6 +30,7 @@ from foldwise.learning.training.devices import (
 )
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import step
+from foldwise.resources import usable
 from foldwise.study.training import Training
 
 WARM_UPS, REPEATS = 2, 5
@@ -75,7 +75,7 @@ def measure_item(job: Job) -> dict[str, Any]:
         "threads": settings["threads"],
         "peak_memory_is": memory.kind,
         "points": points,
-        "cores": os.cpu_count(),
+        "cores": usable().cores,
         # What other programs do meanwhile makes every number worse.
         "others_busy": max(0.0, (others - others_before) / max(now - began, 1e-9)),
         "versions": versions(),
@@ -222,7 +222,7 @@ def _would_not_fit(last: dict[str, Any], size: int, device: torch.device) -> boo
     if last["peak_memory_mb"] is None:
         return False
     wanted_mb = last["peak_memory_mb"] * size / last["batch_size"]
-    return bool(wanted_mb - last["peak_memory_mb"] > psutil.virtual_memory().available / BYTES_PER_MB)
+    return bool(wanted_mb - last["peak_memory_mb"] > usable().free / BYTES_PER_MB)
 
 
 def _by_others() -> tuple[float, float]:

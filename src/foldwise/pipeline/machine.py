@@ -15,9 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
 from foldwise.processes import processor_name, text_of
+from foldwise.resources import MACHINE, usable
 from foldwise.runs.launchers.local import default_workers
 from foldwise.runs.share import try_folder
 from foldwise.storage import cache_root
@@ -126,26 +125,28 @@ def nvidia_driver() -> str:
 
 
 def _processor() -> Iterator[Symptom]:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = usable()
     flags = set(re.findall(r"^(?:flags|Features)\s*:(.*)$", text_of(Path("/proc/cpuinfo")), re.M)[:1] or [""])
     words = {word for line in flags for word in line.split()}
     bf16 = next((flag for flag in BF16_FLAGS if flag in words), None)
     speed = f"bf16 by {bf16}" if bf16 else "no bf16 of its own, so that precision: bf16 is slow here"
-    of = f" of {os.cpu_count()}" if usable != os.cpu_count() else ""
+    of = f" of {os.cpu_count()}" if here.cores != os.cpu_count() else ""
+    by = f" ({here.cores_by} sets that)" if of else ""
     yield Symptom(
         "note",
         "CPU",
-        f"{processor_name()}, {usable}{of} cores usable; {speed}; precision: auto is fp32 on a CPU",
+        f"{processor_name()}, {here.cores}{of} cores usable{by}; {speed}; precision: auto is fp32 on a CPU",
     )
 
 
 def _memory() -> Iterator[Symptom]:
-    free = psutil.virtual_memory().available
-    limit = text_of(Path("/sys/fs/cgroup/memory.max")).strip()
-    limited = f"; this container or job may have {int(limit) / GB:.0f} GB" if limit.isdigit() else ""
+    here = usable()
+    limited = (
+        f" of the {here.memory / GB:.0f} GB that {here.memory_by} leaves" if here.memory_by != MACHINE else ""
+    )
     workers = count(default_workers("cpu", 1), "worker")
-    said = f"{free / GB:.0f} GB free{limited}: room for {workers} on the CPU"
-    if free < LITTLE_MEMORY:
+    said = f"{here.free / GB:.0f} GB free{limited}: room for {workers} on the CPU"
+    if here.free < LITTLE_MEMORY:
         yield Symptom("warning", "memory", said, "Close other programs, or run with --workers 1.")
     else:
         yield Symptom("note", "memory", said)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 
 from foldwise.data.cache.packed import check_room
 from foldwise.errors import FoldwiseError, SpecError
@@ -20,6 +19,7 @@ from foldwise.judging.sections.boundary import check_boundary
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.devices import waiting_here
+from foldwise.resources import usable
 from foldwise.runs.items import Rates, seconds_of
 from foldwise.runs.plan import Plan, waiting_sentence, without
 from foldwise.study.training import Training
@@ -151,7 +151,7 @@ def _refuse_huge(network: Description, optimizer: str) -> None:
     """Refuse a network that this machine cannot hold while it is trained, before it is built."""
     import torch
 
-    numbers, there = network.parameters, psutil.virtual_memory().total
+    numbers, there = network.parameters, usable().memory
     if not torch.cuda.is_available():  # else they lie in another memory, of which an error speaks soon
         numbers += network.trainable_parameters * (1 + MOMENTS.get(optimizer, 0))
     if (need := numbers * BYTES_PER_NUMBER) > there:

@@ -1,7 +1,8 @@
 """Pixels from the memory map, from memory, from the device or from the files: the same bits, under the same index."""
 
+from types import SimpleNamespace
+
 import numpy as np
-import psutil
 import pytest
 import torch
 from small_sets import blob, picture, save, stacks, two_classes
@@ -10,6 +11,7 @@ from tiny_packed import TinyPacked
 from foldwise.data.batches.batches import Pictures, Resident, fits, pictures_of
 from foldwise.data.batches.normalize import normalization
 from foldwise.data.batches.sampling import epoch_order, step_generators
+from foldwise.data.cache import packed as cached
 from foldwise.data.cache.decoding import FromFiles, open_cached
 from foldwise.data.cache.packed import Packed, Remembered, check_room
 from foldwise.data.cache.packing import pack
@@ -163,9 +165,7 @@ def test_what_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
     packed = ways(tmp_path)["disk"]
     pixels = 16 * 20 * 2 + 30 * 12 + 9 * 9 + 24 * 24 + 40 * 10
     assert packed.num_bytes == pixels * (3 + 1)
-    monkeypatch.setattr(
-        psutil, "virtual_memory", lambda: type("Free", (), {"available": packed.num_bytes - 1})
-    )
+    monkeypatch.setattr(cached, "usable", lambda: SimpleNamespace(free=packed.num_bytes - 1))
     with pytest.raises(SpecError) as told:
         check_room(packed)
     assert str(told.value) == (

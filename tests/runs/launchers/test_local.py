@@ -8,6 +8,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from launcher_contract import LauncherContract, command, pull
@@ -24,6 +25,7 @@ from foldwise.runs.leases import MAX_ATTEMPTS
 ROOM = """
 import os, signal, sys, time
 from pathlib import Path
+from types import SimpleNamespace
 room = Path(sys.argv[1])
 def note(name, text=""):
     (room / name).write_text(text)
@@ -194,6 +196,7 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     worker = """
     import sys, time
     from pathlib import Path
+from types import SimpleNamespace
     from foldwise.runs.leases import acquire
     from foldwise.runs.folder import RunFolder
     held = acquire(RunFolder(Path(sys.argv[1])), "fit-1")
@@ -203,6 +206,7 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     driver = f"""
     import signal, sys
     from pathlib import Path
+from types import SimpleNamespace
     from foldwise.runs.launchers.launcher import Crew
     from foldwise.runs.launchers.local import LocalWorkers
     from foldwise.runs.folder import RunFolder
@@ -246,16 +250,12 @@ def test_how_many_workers_a_machine_bears(monkeypatch):
     monkeypatch.setattr(local, "_has_accelerator", lambda: True)
     assert default_workers("auto", 1) == default_workers("cuda", 1) == default_workers("mps", 4) == 1
     monkeypatch.setattr(local, "_has_accelerator", lambda: False)
-    monkeypatch.setattr(local.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-
-    class Memory:
-        available = 100e9
-
-    monkeypatch.setattr(local.psutil, "virtual_memory", Memory)
+    free = [100e9]
+    monkeypatch.setattr(local, "usable", lambda: SimpleNamespace(cores=8, free=free[0]))
     assert default_workers("auto", 1) == 8
     assert default_workers("cpu", 3) == 2
     assert default_workers("cpu", 16) == 1
-    Memory.available = 3.1e9
+    free[0] = 3.1e9
     assert default_workers("cpu", 1) == 2
 
 

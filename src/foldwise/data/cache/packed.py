@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from foldwise.data.cache.measures import Measure as Measure
 from foldwise.data.cache.measures import as_measure
 from foldwise.errors import RunError, SpecError
 from foldwise.foreign import checked_id
+from foldwise.resources import usable
 from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_array, read_json, read_record
 from foldwise.storage import cache_root
 from foldwise.study.training import Task
@@ -179,7 +179,7 @@ def check_room(packed: Packed) -> None:
         SpecError: says how large it is and how much is free.
     """
     # Asked before anything is trained: what does not fit would be met in the middle of a fit.
-    free = psutil.virtual_memory().available
+    free = usable().free
     if packed.num_bytes > free:
         raise SpecError(
             f"the decoded images take {packed.num_bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free",

@@ -27,7 +27,7 @@ from foldwise.data.cache.packed import (
 )
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.formats.formats import open_stack
-from foldwise.data.formats.reading import NUM_DECODERS, channel_files, split_slice
+from foldwise.data.formats.reading import channel_files, num_decoders, split_slice
 from foldwise.errors import DataError, RunError, SpecError
 from foldwise.sealed import Damaged, seal, verified
 from foldwise.storage import cache_root, folder_cached, refuse_no_room, remove_damaged
@@ -153,7 +153,7 @@ def _load_all(
 
     size = (data.size, data.size) if isinstance(data.size, int) else data.size
     at_once = AT_ONCE if size == "native" else max(1, min(AT_ONCE, PX_AT_ONCE // prod(size)))
-    with ThreadPoolExecutor(NUM_DECODERS) as pool:
+    with ThreadPoolExecutor(num_decoders()) as pool:
         for start in range(0, len(dataset.cases), at_once):
             chunk = dataset.cases[start : start + at_once]
             yield from zip(chunk, pool.map(load, chunk), strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zlib
 from dataclasses import dataclass, replace
@@ -18,11 +17,17 @@ from foldwise.data.formats.formats import (
 )
 from foldwise.data.formats.pixels import Pixels, Step, is_coloured, joined, mask_values_of, to_channels
 from foldwise.data.formats.steps import carried_out
+from foldwise.resources import usable
 from foldwise.study.spec import AS_SHOWN, Decoding
 
-NUM_DECODERS = min(4, os.cpu_count() or 1)  # threads; decoders let go of the interpreter's lock
+MAX_DECODERS = 4  # at a time: beyond that the disk decides
 _CHANNELS = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _SLICE = re.compile(r"(.+)\[(\d+)\]")
+
+
+def num_decoders() -> int:
+    """How many threads decode at a time; decoders let go of the interpreter's lock."""
+    return min(MAX_DECODERS, usable().cores)
 
 
 def channel_files(location: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from foldwise.data.formats.pixels import MaskKey, Pixels, colour_codes, mask_values_of, value_counts
-from foldwise.data.formats.reading import NUM_DECODERS, DecodedMasks, read_pixels
+from foldwise.data.formats.reading import DecodedMasks, num_decoders, read_pixels
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import Decoding
 
@@ -121,7 +121,7 @@ def take_census(
         except DataError as error:
             return DataError(error.what, where=location, cure=error.cure)
 
-    with ThreadPoolExecutor(NUM_DECODERS) as pool:
+    with ThreadPoolExecutor(num_decoders()) as pool:
         counts = list(pool.map(count_in, locations))
     if errors := [entry for entry in counts if isinstance(entry, DataError)]:
         raise DataError.together(errors)

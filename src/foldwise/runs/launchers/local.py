@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import psutil
-
 from foldwise.errors import RunError, kind_of
 from foldwise.processes import sigterm_as_interrupt
+from foldwise.resources import usable
 from foldwise.runs.launchers.launcher import Crew, Tick, Work
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, progress, release_all_of, release_dead
 from foldwise.runs.slurm_queue import TIME_IS_UP
@@ -30,9 +29,8 @@ def default_workers(device: str, threads: int) -> int:
     """How many workers this machine bears: one on an accelerator, else by its free cores and memory."""
     if device in ("cuda", "mps") or (device == "auto" and _has_accelerator()):
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    memory = psutil.virtual_memory().available
-    return max(1, min(cores // threads, int(memory // MEMORY_PER_WORKER)))
+    here = usable()
+    return max(1, min(here.cores // threads, int(here.free // MEMORY_PER_WORKER)))
 
 
 def _has_accelerator() -> bool:
