@@ -96,7 +96,7 @@ class ClaimsFalse(FoldwiseError):
 
 
 def _some(places: Sequence[str]) -> str:
-    listed = [place for place in dict.fromkeys(places) if place]
+    listed = [where for where in dict.fromkeys(places) if where]
     more = len(listed) - MAX_PLACES
     return ", ".join(listed[:MAX_PLACES]) + (f" and {more} more" if more > 0 else "")
 
@@ -114,18 +114,18 @@ def choose(table: Mapping[str, Row], name: str, what: str, *, where: str | None 
     raise unknown(name, table, what, where=where)
 
 
-def unknown(name: str, known: Iterable[str], what: str, *, where: str | None = None) -> SpecError:
-    """The error for a `name` that is none of the `known` ones."""
-    names = sorted(known)
-    near = get_close_matches(name, names, n=1)
+def unknown(name: str, names: Iterable[str], what: str, *, where: str | None = None) -> SpecError:
+    """The error for a `name` that is none of the `names` there are."""
+    allowed = sorted(names)
+    near = get_close_matches(name, allowed, n=1)
     cure = f"Did you mean {near[0]!r}? " if near else ""
-    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    listed = ", ".join(names[:MAX_NAMES]) + more
+    more = f" and {len(allowed) - MAX_NAMES} more" if len(allowed) > MAX_NAMES else ""
+    listed = ", ".join(allowed[:MAX_NAMES]) + more
     shown = name if len(name) <= MAX_LETTERS else f"{name[:MAX_LETTERS]} ..."
     return SpecError(
         f"no {what} is called {shown!r}",
         where=where,
-        cure=cure + (f"Known: {listed}." if names else "There is none."),
+        cure=cure + (f"Known: {listed}." if allowed else "There is none."),
     )
 
 

@@ -54,22 +54,22 @@ def _asked(winner: Winner, packed: Packed, device: torch.device) -> tuple[Arrays
         )
         for member in members
     ]
-    said: list[list[Arrays]] = [[] for _ in range(len(members) + 1)]
+    outputs: list[list[Arrays]] = [[] for _ in range(len(members) + 1)]
     for batch in zip(*batches, strict=True):
         total: torch.Tensor | None = None
-        for place, (member, own) in enumerate(zip(members, batch, strict=True), 1):
+        for number, (member, own) in enumerate(zip(members, batch, strict=True), 1):
             precision = precision_for(member.model.training.precision, device)
             layout = layout_for(member.network)
             forward = ForwardPass(model.task, len(model.classes), device, precision, layout)
             logits = forward.logits(member.network, own.inputs)
             p = probabilities(logits, model.task)
-            said[place].append(_counted(p, logits, own.targets, model.task))
+            outputs[number].append(_counted(p, logits, own.targets, model.task))
             total = p if total is None else total + p
         assert total is not None  # a winner has members
         mean = total / len(members)
-        said[0].append(_counted(mean, mean.clamp(min=LEAST).log(), batch[0].targets, model.task))
+        outputs[0].append(_counted(mean, mean.clamp(min=LEAST).log(), batch[0].targets, model.task))
         cases_of.append(batch[0].cases)
-    together, *alone = (_joined(cases_of, own) for own in said)
+    together, *alone = (_joined(cases_of, own) for own in outputs)
     return together, alone
 
 

@@ -150,7 +150,7 @@ def predicted(
     """
     waiting: list[tuple[str, np.ndarray, np.ndarray]] = []
 
-    def asked() -> Iterator[ImagePrediction]:
+    def predicted() -> Iterator[ImagePrediction]:
         means = mean_probabilities(winner, np.stack([fed for _, _, fed in waiting]), device=device)
         for (name, image_CHW, _), mean in zip(waiting, means, strict=True):
             yield ImagePrediction(name, image_CHW, mean)
@@ -167,10 +167,10 @@ def predicted(
         # One image at a time, most of the time goes into starting each layer: measured, 9 times as much.
         most = min(BATCH_IMAGES, BATCH_PX // (fed.shape[1] * fed.shape[2]))
         if waiting and (len(waiting) >= most or waiting[0][2].shape != fed.shape):
-            yield from asked()
+            yield from predicted()
         waiting.append((name, image_CHW, fed))
     if waiting:
-        yield from asked()
+        yield from predicted()
 
 
 @torch.inference_mode()

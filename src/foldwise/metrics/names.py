@@ -156,24 +156,24 @@ def named_score(name: str) -> NamedScore:
     In ``dice_loss`` the last word is what the name means; ``1 - dice`` and ``dice_std`` tell no direction.
     """
     words = words_of(name)
-    found, rest, at = [], [], 0
+    phrases, rest, at = [], [], 0
     while at < len(words):
         size = next(
             (n for n in range(_LONGEST, 0, -1) if " ".join(words[at : at + n]) in _KNOWN and at + n <= len(words)),
             0,
         )  # fmt: skip
         if size:
-            found.append(" ".join(words[at : at + size]))
+            phrases.append(" ".join(words[at : at + size]))
         elif words[at] not in AROUND_MEASURES and not words[at].isdigit():
             rest.append(words[at])
         at += max(size, 1)
-    ways = {_KNOWN[phrase][0] for phrase in found}
-    if len(ways) == 2 and found[-1] in LAST_WORDS:
-        found, ways = found[-1:], {False}
+    ways = {_KNOWN[phrase][0] for phrase in phrases}
+    if len(ways) == 2 and phrases[-1] in LAST_WORDS:
+        phrases, ways = phrases[-1:], {False}
     turned = TURNED.match(name.casefold()) or any(word in TURNING for word in rest)
     higher = ways.pop() if len(ways) == 1 and not turned else None
-    share = bool(found) and all(_KNOWN[phrase][1] for phrase in found)
-    return NamedScore(higher, share, " ".join(found), tuple(rest))
+    share = bool(phrases) and all(_KNOWN[phrase][1] for phrase in phrases)
+    return NamedScore(higher, share, " ".join(phrases), tuple(rest))
 
 
 def words_of(name: str) -> list[str]:
@@ -192,7 +192,7 @@ def words_of(name: str) -> list[str]:
 def _singular(word: str) -> str:
     """The word without the s of many, where that is known."""
     singles = (word, word.removesuffix("s"), word.removesuffix("es"))
-    return next((one for one in singles if one in _KNOWN or one in _IN_PHRASES), word)
+    return next((single for single in singles if single in _KNOWN or single in _IN_PHRASES), word)
 
 
 _IN_PHRASES = frozenset(word for phrase in _KNOWN for word in phrase.split())

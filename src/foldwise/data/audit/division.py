@@ -133,8 +133,8 @@ def _lacking_classes(
     lacking: dict[str, list[str]] = {}
     absent: set[int] = set()
     for number, part_N in enumerate(folds):
-        for part, place in PLACES.items():
-            chosen = part_N == place
+        for part, role in PLACES.items():
+            chosen = part_N == role
             if not chosen.any() or (
                 part == "test" and len(folds) > 1 and len(set(np.array(groups)[chosen])) == 1
             ):

@@ -40,8 +40,8 @@ def read_mask(dataset: Dataset, case: Case, data: DataSpec) -> Pixels:
     """The decoded mask of a case: the one that was kept when its values were counted, or else read now."""
     assert case.mask is not None
     masks = dataset.decoded_masks
-    kept = None if masks is None else masks.take(dataset.root, case.mask)
-    return _read(dataset.root, case.mask, data.decoding.of_masks()) if kept is None else kept
+    decoded = None if masks is None else masks.take(dataset.root, case.mask)
+    return _read(dataset.root, case.mask, data.decoding.of_masks()) if decoded is None else decoded
 
 
 def size_hw(data: DataSpec, original_hw: tuple[int, ...]) -> tuple[int, int]:

@@ -71,15 +71,15 @@ def make_splits(
         DataError: too few groups for the folds or for an inner validation, or a class that cannot be tested.
     """
     presence_NK = class_presence(dataset, packed)
-    given = given_folds(dataset, groups, validation)
-    errors = [] if given else impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
+    fold_roles = given_folds(dataset, groups, validation)
+    errors = [] if fold_roles else impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
     if errors:
         raise DataError.together(errors)
-    cut = _Cut(dataset, packed, groups, validation, given)
+    cut = _Cut(dataset, packed, groups, validation, fold_roles)
     splits = tuple(split for repeat in range(validation.repeats) for split in cut.folds(repeat, seed))
     unscored = unscored_classes(splits, presence_NK, groups)
     # With one label each, a class in groups enough that a fold still lacks is no small matter: the check says so.
-    if is_single_label(dataset) and not given:
+    if is_single_label(dataset) and not fold_roles:
         unscored = cut.rare
     first = 1 if is_segmentation(dataset) else 0
     scored = {k: dataset.classes[k] for k in range(first, len(dataset.classes)) if k not in unscored}
@@ -96,14 +96,14 @@ class _Cut:
         packed: Packed,
         groups: Sequence[str],
         validation: Validation,
-        given: Sequence[np.ndarray],
+        fold_roles: Sequence[np.ndarray],
     ) -> None:
-        """Args: given: of every fold the part of every case, see `given_folds`; empty where folds are dealt."""
+        """Args: fold_roles: of every fold the part of every case, see `given_folds`; empty where folds are dealt."""
         self._validation = validation
         self._group_N = group_numbers(groups)
         num_groups = int(self._group_N.max()) + 1
-        self._given_KG = np.zeros((len(given), num_groups), np.int64)
-        self._given_KG[:, self._group_N] = given if given else 0
+        self._given_KG = np.zeros((len(fold_roles), num_groups), np.int64)
+        self._given_KG[:, self._group_N] = fold_roles if fold_roles else 0
         presence_NK = class_presence(dataset, packed)
         self.rare = rare_classes(dataset, presence_NK, groups, folds=validation.folds)
         strata_NS = make_strata(dataset, packed, folds=validation.folds)

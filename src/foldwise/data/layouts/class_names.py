@@ -107,8 +107,8 @@ def _refuse_alike(counts: Counter[str], first: Mapping[str, str]) -> None:
     twins = alike(names)
     if not twins:
         return
-    kept = {name: max(own, key=counts.__getitem__) for own in twins for name in own}
-    once = list(dict.fromkeys(kept.get(name, name) for name in names))
+    usual = {name: max(own, key=counts.__getitem__) for own in twins for name in own}
+    once = list(dict.fromkeys(usual.get(name, name) for name in names))
     pairs = some(" and ".join(f"{name!r} ({counts[name]})" for name in own) for own in twins)
     cure = f"data.classes: {listing_of(names)} if they are several."
     if len(once) > 1:  # as one class there would be nothing to compare

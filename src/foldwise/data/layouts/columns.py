@@ -157,13 +157,13 @@ def kind_of(name: str, values: Sequence[str], cases: Sequence[Case]) -> ColumnKi
 def words_of(name: str) -> set[str]:
     """The words of a column's name, without their endings: of ``PatientID`` and ``patient_ids`` patient and id."""
     parts = [part.casefold() for part in _WORDS.findall(name)]
-    known = BEARERS | SITES | DATES | PROPERTIES | set(PART_COLUMNS)
+    stems_of_columns = BEARERS | SITES | DATES | PROPERTIES | set(PART_COLUMNS)
     stems = (
         next(
             (
                 part[: len(part) - len(end)]
                 for end in _ENDINGS
-                if part.endswith(end) and part[: len(part) - len(end)] in known
+                if part.endswith(end) and part[: len(part) - len(end)] in stems_of_columns
             ),
             part,
         )
@@ -204,5 +204,5 @@ def _is_numbered(values: Sequence[str]) -> bool:
 
 
 def _share(matches: Iterable[object]) -> float:
-    found = [match is not None for match in matches]
-    return sum(found) / len(found)
+    matching = [match is not None for match in matches]
+    return sum(matching) / len(matching)

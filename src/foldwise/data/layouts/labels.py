@@ -237,8 +237,8 @@ def _lists(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> tuple[
 
 
 def _one_or_several(names: Collection[str]) -> str:
-    one = "binary_classification" if len(names) == 2 else "multiclass_classification"
-    return f"State data.task: {one} for one label per image, or multilabel_classification for several."
+    single = "binary_classification" if len(names) == 2 else "multiclass_classification"
+    return f"State data.task: {single} for one label per image, or multilabel_classification for several."
 
 
 def _signs(

@@ -96,8 +96,8 @@ def _pieces(census: Census, masks: Sequence[MaskValues], values: Sequence[MaskKe
             height, width = ranks.shape
             row, column = (float(where.mean()) for where in np.nonzero(area))
             first = rows.start * width + columns.start + int(area[0].argmax())
-            place = (row + rows.start) / height, (column + columns.start) / width
-            pieces.append(_Piece(number_of[int(codes[rank])], k, int(area.sum()), *place, first))
+            centre = (row + rows.start) / height, (column + columns.start) / width
+            pieces.append(_Piece(number_of[int(codes[rank])], k, int(area.sum()), *centre, first))
     return pieces
 
 
@@ -128,8 +128,8 @@ def _are_exchangeable(pieces: Sequence[_Piece]) -> bool:
     ]
     if np.mean(in_rows) >= _CONNECTED:
         return True
-    places = [[piece.row for piece in pieces], [piece.column for piece in pieces]]
-    return all(_explained(place, group_N) <= _MAX_EXPLAINED for place in places)
+    coordinates = [[piece.row for piece in pieces], [piece.column for piece in pieces]]
+    return all(_explained(numbers, group_N) <= _MAX_EXPLAINED for numbers in coordinates)
 
 
 def _explained(numbers: Sequence[float], group_N: np.ndarray) -> float:

@@ -95,10 +95,13 @@ def _is_word(edge: str, beside: Sequence[str]) -> bool:
 
 def common_ending(stems: Collection[str], others: Collection[str]) -> str:
     """What most stems end in that are not among the others, and would be without it: ``_mask``; empty where nothing is."""
-    known = set(others)
-    alone = set(stems) - known
+    other_stems = set(others)
+    alone = set(stems) - other_stems
     cuts = (
-        (name, k) for name in alone for k, letter in enumerate(name) if letter in MARKS and name[:k] in known
+        (name, k)
+        for name in alone
+        for k, letter in enumerate(name)
+        if letter in MARKS and name[:k] in other_stems
     )
     ending, number = next(iter(Counter(name[k:] for name, k in cuts).most_common(1)), ("", 0))
     return ending if 2 * number > len(alone) else ""
@@ -262,7 +265,9 @@ def _question(root: Path, folders: Sequence[str], pairs: Sequence[tuple[str, str
         f"are {images}/ and {masks}/ images and their masks, or classes? Their files go together by name"
     )
     beside = f", and there {'is' if len(others) == 1 else 'are'} {', '.join(others)}" if others else ""
-    stated = " or ".join(f"data.images: {one} with data.masks: {other}" for one, other in pairs[:3])
+    stated = " or ".join(
+        f"data.images: {of_images} with data.masks: {of_masks}" for of_images, of_masks in pairs[:3]
+    )
     around = "" if others else " (or the other way round)"
     cure = f"State {stated}{around}, or data.layout: class_folders."
     return DataError(problem + beside, where=str(root), cure=cure)

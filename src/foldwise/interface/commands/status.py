@@ -60,9 +60,13 @@ def say_status(folder: RunFolder) -> None:
                 markup=False,
             )
             continue
-        said = holder.progress
-        epoch = f", epoch {said['epoch']} of {said['epochs']}" if {"epoch", "epochs"} <= said.keys() else ""
-        epoch += f", gone on with in epoch {said['from_epoch']}" if "from_epoch" in said else ""
+        progress = holder.progress
+        epoch = (
+            f", epoch {progress['epoch']} of {progress['epochs']}"
+            if {"epoch", "epochs"} <= progress.keys()
+            else ""
+        )
+        epoch += f", gone on with in epoch {progress['from_epoch']}" if "from_epoch" in progress else ""
         quiet = f", heard of {duration(holder.silent_s)} ago" if holder.silent_s > QUIET_S else ""
         out.print(f"  running  {holder.title}{epoch}{at}{quiet}", markup=False)
     for title, begun, epochs in paused(folder, plan):

@@ -97,8 +97,8 @@ class Contrast:
         turned = both if sign == 1 else [(-high, -low) for low, high in both]
         value = self.value if pair.difference is None else sign * pair.difference
         agree = pair.agree if isinstance(pair, LevelPair) else 0
-        said = replace(self, conclusion=pair.conclusion, intervals=turned, family=family)
-        return replace(said, value=value, agree=agree)
+        judged = replace(self, conclusion=pair.conclusion, intervals=turned, family=family)
+        return replace(judged, value=value, agree=agree)
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def _unlike(text: Text, name: str, others: Sequence[str], numbers: dict[str, Flo
         len(own) > 2
         and np.ptp(own) == 0
         and own[0] not in (0, 1)
-        and all(np.ptp(numbers[one]) > 0 for one in others)
+        and all(np.ptp(numbers[other]) > 0 for other in others)
     ):
         return f"always {own[0]:g}"
     shares = rest.min() >= 0 and rest.max() <= 1

@@ -85,9 +85,7 @@ def _metric(name: str, metric: Metric | None, scores: Floats, *, higher: bool, b
 
 def _undirected(name: str, named: NamedScore, ends: tuple[float, float], where: str) -> DataError:
     """The question which way is better, with what the name tells."""
-    told = "not clear from its name" if named.measure else "told by no word of its name"
-    what = (
-        f"whether more or less of {name!r} is better is {told}; the scores go from {ends[0]:g} to {ends[1]:g}"
-    )
+    unclear = "not clear from its name" if named.measure else "told by no word of its name"
+    what = f"whether more or less of {name!r} is better is {unclear}; the scores go from {ends[0]:g} to {ends[1]:g}"
     cure = f"{STATE}; or call the column by its metric, such as dice, accuracy, loss, hd95_mm or error_rate (--metric NAME)."
     return DataError(what, where=where, cure=cure)

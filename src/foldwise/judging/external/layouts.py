@@ -47,8 +47,8 @@ def read_table(text: Text, options: ScoreOptions, *, called: str | None) -> tupl
         return _long(text, roles, options)
     scores = roles.score or tuple(score_columns(text, roles))
     if not roles.score and called is not None:
-        one = the_measure(scores, options)
-        scores = (one,) if one else scores
+        measure = the_measure(scores, options)
+        scores = (measure,) if measure else scores
     if not scores:
         raise DataError(
             f"no column holds scores: there are {some(text.columns, 12)}",
@@ -115,9 +115,9 @@ def _score_column(text: Text, roles: Roles, options: ScoreOptions) -> tuple[str,
         return roles.score
     varying = [name for name in score_columns(text, roles) if _varies(text, roles, name)]
     # By its name first: other columns, such as ages, vary between cases as scores do.
-    one = the_measure(varying, options)
-    if one or (len(varying) == 1 and not named_otherwise(varying[0])):
-        return (one or varying[0],)
+    measure = the_measure(varying, options)
+    if measure or (len(varying) == 1 and not named_otherwise(varying[0])):
+        return (measure or varying[0],)
     what = "no column holds numbers that differ between the cases of a configuration"
     if varying:
         several = (
@@ -141,7 +141,7 @@ def _selected(
 ) -> tuple[pd.DataFrame, Places, str | None]:
     """The rows of the task and of the metric that are asked for, and what a column says that the metric is."""
     metric = None
-    for column, asked, noun in (
+    for column, stated, noun in (
         (roles.task, options.task, "task"),
         (roles.measure, options.metric, "metric"),
     ):
@@ -149,12 +149,12 @@ def _selected(
             continue
         cells = coded(frame[column])
         named = {plain(name): name for name in cells.names}
-        if asked is None and len(cells.names) > 1:
+        if stated is None and len(cells.names) > 1:
             cure = f"Judge one at a time: --{noun} NAME. There are {some(cells.names, 12)}."
             raise DataError(f"the table has {len(cells.names)} {noun}s", where=text.name, cure=cure)
-        if asked is not None and plain(asked) not in named:
-            raise unknown(asked, cells.names, noun, where=text.name)
-        chosen = cells.names[0] if asked is None else named[plain(asked)]
+        if stated is not None and plain(stated) not in named:
+            raise unknown(stated, cells.names, noun, where=text.name)
+        chosen = cells.names[0] if stated is None else named[plain(stated)]
         wanted = cells.codes == cells.names.index(chosen)
         frame, lines = frame[wanted], lines[wanted]
         metric = chosen if noun == "metric" else metric

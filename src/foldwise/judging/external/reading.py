@@ -79,13 +79,13 @@ def read_files(paths: Sequence[Path], options: ScoreOptions) -> ScoreFiles:
     metric = options.metric or _metric_of_files(texts, [name for _, _, name in read], options)
     cases = [without_summaries(piece) for piece, _, _ in read]
     piece = joined([piece for piece, _ in cases])
-    told = [
+    remarks = [
         *(statement for _, statement, _ in read),
         *(left_out for _, left_out in cases),
         _alone(piece),
         _unscored(piece),
     ]
-    return ScoreFiles(piece, tuple(statement for statement in told if statement), (), metric)
+    return ScoreFiles(piece, tuple(remark for remark in remarks if remark), (), metric)
 
 
 def _called(files: Sequence[Path]) -> list[str]:
@@ -126,8 +126,8 @@ def _alone(piece: Piece) -> str | None:
     group, case = piece.columns["group"], piece.columns["case"]
     if "" not in group.names or len(group.names) == 1:
         return None
-    places = np.unique(case.codes[group.codes == group.names.index("")]).tolist()
-    names = [case.names[place] for place in places]
+    codes = np.unique(case.codes[group.codes == group.names.index("")]).tolist()
+    names = [case.names[code] for code in codes]
     return listed(names, "case has no group", "cases have no group", "and each is taken for one of its own")
 
 

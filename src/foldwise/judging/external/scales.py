@@ -36,25 +36,23 @@ def refuse_scales(grid: Grid, metric: str) -> None:
     # Scores without a name that mostly lie between 0 and 1 are taken for shares.
     share |= not named.measure and float(np.nanmedian(np.abs(grid.piece.score))) <= 1
     piece, names = grid.piece, grid.configurations
-    own = [
-        grid.piece.score[grid.piece.columns["configuration"].codes == place] for place in range(len(names))
-    ]
+    own = [grid.piece.score[grid.piece.columns["configuration"].codes == code] for code in range(len(names))]
     sizes = [np.abs(scores[np.isfinite(scores) & (scores != 0)]) for scores in own]
-    measured = [place for place, size in enumerate(sizes) if len(size)]
-    if not measured or max(sizes[place].max() for place in measured) <= 1:
+    measured = [code for code, size in enumerate(sizes) if len(size)]
+    if not measured or max(sizes[code].max() for code in measured) <= 1:
         return
-    least, *_, most = sorted([*measured, measured[0]], key=lambda place: float(sizes[place].mean()))
+    least, *_, most = sorted([*measured, measured[0]], key=lambda code: float(sizes[code].mean()))
     mean, median = (_ratio(sizes[most], sizes[least], middle) for middle in (np.mean, np.median))
     apart = median >= FACTOR and mean >= MEAN_FACTOR
     if apart or (share and sizes[least].max() <= 1 and sizes[most].max() > MORE_THAN_A_SHARE):
         ends = " and ".join(
-            f"{names[place]} from {sizes[place].min():g} to {sizes[place].max():g}" for place in (least, most)
+            f"{names[code]} from {sizes[code].min():g} to {sizes[code].max():g}" for code in (least, most)
         )
         raise DataError(f"scores of {ends} look like two scales", where=piece.file, cure=CURE)
-    for place in measured:
-        limit = _limit(sizes[place], share=share)
+    for code in measured:
+        limit = _limit(sizes[code], share=share)
         if limit is not None:
-            raise _within(piece, place, limit)
+            raise _within(piece, code, limit)
 
 
 def _ratio(more: Floats, less: Floats, middle: Callable[[Floats], Any]) -> float:
@@ -76,14 +74,14 @@ def _limit(sizes: Floats, *, share: bool) -> float | None:
     return float(ordered[widest]) if ratios[widest] >= GAP and fewer >= max(2, SOME * len(ordered)) else None
 
 
-def _within(piece: Piece, place: int, limit: float) -> DataError:
-    own = piece.columns["configuration"].codes == place
+def _within(piece: Piece, code: int, limit: float) -> DataError:
+    own = piece.columns["configuration"].codes == code
     high = np.flatnonzero(own & (np.abs(piece.score) > limit))
     low = int((own & np.isfinite(piece.score)).sum()) - len(high)
     rare = high if len(high) <= low else np.flatnonzero(own & (np.abs(piece.score) <= limit))
     example = f"{piece.cell('case', int(rare[0]))} has {piece.score[rare[0]]:g} ({piece.at(int(rare[0]))})"
     parts = f"{count(low, 'score')} up to {limit:g} and {count(len(high), 'score')} from {np.abs(piece.score[high]).min():g}"
-    name = piece.columns["configuration"].names[place]
+    name = piece.columns["configuration"].names[code]
     return DataError(
         f"{name} has {parts}, which look like two scales: {example}", where=piece.file, cure=CURE
     )

@@ -59,8 +59,8 @@ def without_summaries(piece: Piece) -> tuple[Piece, str | None]:
     sure |= _unlike_others(piece)
     if perhaps.any() and not sure.any():
         perhaps &= [
-            one and _has_its_value(piece, place, perhaps, PERHAPS[names[place].casefold()])
-            for place, one in enumerate(perhaps)
+            likely and _has_its_value(piece, code, perhaps, PERHAPS[names[code].casefold()])
+            for code, likely in enumerate(perhaps)
         ]
     left_out = sure | perhaps
     if not left_out.any() or left_out.all():
@@ -102,8 +102,9 @@ def _unlike_others(piece: Piece) -> Bools:
         return np.zeros_like(rare)
     return np.array(
         [
-            one and any(_has_its_value(piece, place, rare, statistic, _rounding) for statistic in STATISTICS)
-            for place, one in enumerate(rare)
+            likely
+            and any(_has_its_value(piece, code, rare, statistic, _rounding) for statistic in STATISTICS)
+            for code, likely in enumerate(rare)
         ],
         dtype=bool,
     )
@@ -120,7 +121,7 @@ def _roughly(value: float) -> float:
 
 def _has_its_value(
     piece: Piece,
-    place: int,
+    code: int,
     aside: Bools,
     statistic: Statistic,
     within: Callable[[float], float] = _roughly,
@@ -132,7 +133,7 @@ def _has_its_value(
         within: of a score, how far off the statistic may be.
     """
     case, configuration = piece.columns["case"], piece.columns["configuration"].codes
-    here, others = case.codes == place, ~aside[case.codes] & np.isfinite(piece.score)
+    here, others = case.codes == code, ~aside[case.codes] & np.isfinite(piece.score)
     for row in np.flatnonzero(here).tolist():
         own = piece.score[others & (configuration == configuration[row])]
         score = float(piece.score[row])

@@ -106,7 +106,7 @@ def open_text(path: Path, name: str) -> Text:
     except csv.Error as error:
         cure = "Put cells that contain the separator or quotes in double quotes."
         raise DataError(f"the table cannot be read ({error})", where=name, cure=cure) from None
-    columns = tuple(as_text(cell.strip()) or f"Unnamed: {place}" for place, cell in enumerate(rows[0]))
+    columns = tuple(as_text(cell.strip()) or f"Unnamed: {index}" for index, cell in enumerate(rows[0]))
     _check(columns, rows, name, first)
     cells = [[as_text(cell.strip()) for cell in row] for row in rows[1:] if any(cell.strip() for cell in row)]
     sample = tuple(dict(zip(columns, row, strict=False)) for row in cells if len(row) >= len(columns))

@@ -39,12 +39,12 @@ def external_section(folder: RunFolder, rows: Rows, judgement: Judgement) -> Ext
         return None
     winner = judgement.comparable[0]
     fits = rows.done(winner, rows.repeats[0])
-    asked = folder.external_scores(fit.item for fit in fits)
-    if asked is None or not asked.is_dir():
+    outputs = folder.external_scores(fit.item for fit in fits)
+    if outputs is None or not outputs.is_dir():
         return None
     external = _External.of(folder, rows)
-    together = _scored([external.outputs(asked / "together.npz", rows, fits)], external, rows, judgement)
-    alone = [external.outputs(asked / f"model-{k}.npz", rows, [fit]) for k, fit in enumerate(fits)]
+    together = _scored([external.outputs(outputs / "together.npz", rows, fits)], external, rows, judgement)
+    alone = [external.outputs(outputs / f"model-{k}.npz", rows, [fit]) for k, fit in enumerate(fits)]
     models = _scored(alone, external, rows, judgement)
     metrics = {
         name: _estimate(metric, together, models, external, alpha=judgement.judge.alpha)

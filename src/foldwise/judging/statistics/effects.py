@@ -183,13 +183,15 @@ def _of_pairs(apart: Sequence[Floats], pairs: Sequence[Pair]) -> list[dict[str, 
 
     Of a single factor the levels are the configurations: a family of its own would say something else of the same two.
     """
-    said = {(pair.a, pair.b): (pair.low_all, pair.high_all, pair.p_all, pair.conclusion) for pair in pairs}
-    said |= {(b, a): (-high, -low, p, words) for (a, b), (low, high, p, words) in said.items()}
-    places = [(int(weights_C.argmax()), int(weights_C.argmin())) for weights_C in apart]
+    contrasts = {
+        (pair.a, pair.b): (pair.low_all, pair.high_all, pair.p_all, pair.conclusion) for pair in pairs
+    }
+    contrasts |= {(b, a): (-high, -low, p, words) for (a, b), (low, high, p, words) in contrasts.items()}
+    ends = [(int(weights_C.argmax()), int(weights_C.argmin())) for weights_C in apart]
     plain = all(np.abs(weights_C).sum() <= 2 + TINY and weights_C.max() >= 1 - TINY for weights_C in apart)
-    if not plain or not all(place in said for place in places):
+    if not plain or not all(pair in contrasts for pair in ends):
         return None
-    return [dict(zip(("low", "high", "p", "conclusion"), said[place], strict=True)) for place in places]
+    return [dict(zip(("low", "high", "p", "conclusion"), contrasts[pair], strict=True)) for pair in ends]
 
 
 def _inferred(apart_PC: Floats, scores: FactorialScores, options: IntervalOptions) -> list[dict[str, Any]]:

@@ -159,9 +159,9 @@ def _spans(length: int, side: int, overlap: int, step: int) -> Iterator[tuple[in
 
 def _weights(start: int, end: int, length: int, margin: int, ramp: int) -> Tensor:
     """Weights (end - start,) of a tile along one side: 0 in the margins, 1 in the middle and up to the image's border."""
-    place = torch.arange(start, end)
-    before = torch.full_like(place, ramp + 1) if start == 0 else place - start + 1 - margin
-    after = torch.full_like(place, ramp + 1) if end == length else end - place - margin
+    index = torch.arange(start, end)
+    before = torch.full_like(index, ramp + 1) if start == 0 else index - start + 1 - margin
+    after = torch.full_like(index, ramp + 1) if end == length else end - index - margin
     return (torch.minimum(before, after) / (ramp + 1)).clamp(0.0, 1.0)
 
 

@@ -123,14 +123,14 @@ def _baseline(baseline: BaselineResult, winner: ConfigurationResult | None, scal
     }
 
 
-def _row(place: int, configuration: ConfigurationResult, drawn: Any, data: ReportData) -> dict[str, Any]:
+def _row(position: int, configuration: ConfigurationResult, drawn: Any, data: ReportData) -> dict[str, Any]:
     cost, verdict = configuration.cost, configuration.verdict
     sign, words = VERDICTS[verdict]
     if verdict == "winner":
         sign, words = FIRST.get(data.verdict.state, (sign, words))
     missing, made = configuration.num_done < configuration.num_planned, "fits" if data.task else "scores"
     return {
-        "place": place,
+        "place": position,
         "id": configuration.id,
         "name": configuration.name,
         "levels": configuration.levels,

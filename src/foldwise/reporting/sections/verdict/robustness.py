@@ -231,11 +231,11 @@ def _classified(
     return cases[row], pictures
 
 
-def _corrupted(data: ReportData, item: AuxiliaryItem, case: int, place: tuple[int, int]) -> Pixels:
+def _corrupted(data: ReportData, item: AuxiliaryItem, case: int, condition: tuple[int, int]) -> Pixels:
     """The image as the network was shown it, in one condition."""
     assert data.images is not None
     image = np.asarray(data.images.image(case))
-    blur_px, noise = item.settings["blur_px"][place[0]], item.settings["noise"][place[1]]
+    blur_px, noise = item.settings["blur_px"][condition[0]], item.settings["noise"][condition[1]]
     key = key_of(item.settings["seed"], case, blur_px, noise)
     return displayed(as_stored(corrupted(image, blur_px=blur_px, noise=noise, key=key), image.dtype))
 
