@@ -102,7 +102,7 @@ def _levels(point: Path, inside: str, path: str) -> Iterator[Path]:
         inside: the cgroup that is seen there.
         path: the cgroup of this process; in a container it may be that of the machine outside, which is not seen.
     """
-    start = os.path.relpath(path, inside)
+    start = os.path.relpath(path or "/", inside or "/")
     own = point if start.startswith("..") else point / start
     own = own if own.is_dir() else point
     yield own
