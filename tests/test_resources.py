@@ -137,7 +137,7 @@ def test_version_1_says_a_huge_number_for_no_limit(tree):
 
 
 @pytest.mark.parametrize("name", ["proc/self/cgroup", "proc/self/mountinfo", "sys/fs/cgroup/memory.max"])
-@pytest.mark.parametrize("text", ["", "\n", "0\n", "a b c d - cgroup2\n", "0::\n", "-1\n", "1:memory\n"])
+@pytest.mark.parametrize("text", ["", "\n", "0 0\n", "a b c d - cgroup2\n", "0::\n", "-1\n", "1:memory\n"])
 def test_what_some_sandboxes_write_in_their_place_is_no_limit(tree, name, text):
     assert usable(tree(second({"memory.max": "max\n"}) | {name: text})).memory == 256 * GIB
 
