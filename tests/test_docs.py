@@ -25,7 +25,7 @@ from foldwise.reporting.report import SECTIONS
 from foldwise.reporting.sections.verdict.answer import WARNINGS
 from foldwise.runs.folder import RunFolder
 from foldwise.study.configurations import configurations
-from foldwise.study.profiles import SlurmProfile
+from foldwise.study.profiles import RayProfile, SlurmProfile
 from foldwise.study.reading import study_from_dict
 from foldwise.study.spec import DataSpec, Judging, Looking, Measuring, Robustness, Study, Validation
 from foldwise.study.training import AUGMENTS, Augment, Training
@@ -101,6 +101,7 @@ def test_the_bundle_in_the_docs_has_the_levels_that_it_says(tmp_path):
         ("measure", Measuring),
         ("look", Looking),
         ("slurm", SlurmProfile),
+        ("ray", RayProfile),
         ("robustness", Robustness),
         ("Augmentation", Augment),
     ],

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foldwise.errors import SpecError
-from foldwise.study.profiles import OURS, SlurmProfile, seconds_of_time
+from foldwise.study.profiles import OURS, PROFILES, RayProfile, SlurmProfile, bytes_of_memory, seconds_of_time
 from foldwise.study.reading import open_study
 
 STUDY = "study: a\ndata: {path: x}\ntrain: {model: unet}\nslurm: {partition: gpu, time: 90, gpus: 1}\n"
@@ -29,12 +29,6 @@ def test_options_count_more_than_files_and_files_more_than_the_study(profile, tm
     assert stated == SlurmProfile(
         partition="lab", account="theirs", time="90", gpus="a100:2", modules=("cuda/12.4",)
     )
-
-
-def test_a_profile_is_no_part_of_what_a_run_records(tmp_path):
-    (tmp_path / "study.yaml").write_text(STUDY)
-    study = open_study(tmp_path / "study.yaml").study
-    assert "slurm" not in study.model_dump(mode="json")
 
 
 @pytest.mark.parametrize(
@@ -101,3 +95,34 @@ def test_no_option_of_sbatch_has_a_second_line(text):
 )
 def test_time_limits_are_read_as_sbatch_reads_them(text, seconds):
     assert seconds_of_time(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("2G", 2 * 2**30), ("512", 512 * 2**20), ("3T", 3 * 2**40), ("1K", 1024), ("7M", 7 * 2**20)],
+)
+def test_memory_is_read_as_sbatch_reads_it(text, size):
+    assert bytes_of_memory(text) == size
+
+
+@pytest.mark.parametrize(
+    "address", ["auto", "head:6379", "10.0.0.1:6379", "ray://head.lab.edu:10001", "[::1]:6379"]
+)
+def test_addresses_are_what_ray_takes(address):
+    assert RayProfile(address=address).address == address
+
+
+@pytest.mark.parametrize("address", ["local", "head", "http://x:1", "ray://", "a b:1", "x:1;y", "'x':1", ""])
+def test_an_address_is_one_of_a_ray_and_nothing_else(address):
+    with pytest.raises(ValueError, match="must be where a Ray listens"):
+        RayProfile(address=address)
+
+
+@pytest.mark.parametrize(("engine", "kind"), PROFILES.items())
+def test_every_engine_with_a_profile_is_a_key_of_the_study_and_counts_its_workers(tmp_path, engine, kind):
+    (tmp_path / "study.yaml").write_text("study: a\ndata: {path: x}\ntrain: {model: unet}\n")
+    study = open_study(tmp_path / "study.yaml", profile=(engine, ["workers=3"])).study
+    assert study.profile_of(engine) == kind(workers=3)
+    assert study.profile_of(engine).at_a_time == 3
+    assert study.profile_of("local") is None
+    assert engine not in study.model_dump(mode="json")

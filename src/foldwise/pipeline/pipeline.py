@@ -209,9 +209,9 @@ def _prepared(file: StudyFile, options: RunOptions, observer: Observer) -> Prepa
 
 def _crew(prepared: Prepared, options: RunOptions, costs: Costs | None) -> Crew:
     """The workers of a run; of what is done already, no memory is foretold."""
-    study, profile = prepared.study, prepared.file.study.slurm
-    if LAUNCHERS[options.launcher].elsewhere:
-        bearable = min(profile.workers * profile.fits_per_gpu, len(prepared.plan.items))
+    study, profile = prepared.study, prepared.file.study.profile_of(options.launcher)
+    if profile is not None:
+        bearable = min(profile.at_a_time, len(prepared.plan.items))
     else:
         bearable = default_workers(options.device, study.threads)
     return Crew(

@@ -15,6 +15,7 @@ from foldwise.study.validation_errors import InvalidValue, shown
 # Days, hours, minutes and seconds in the forms that sbatch takes.
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 MEMORY = re.compile(r"\d+[KMGT]?")
+ADDRESS = re.compile(r"(ray://)?([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\]):\d{1,5}")
 # Words that stand in a script unquoted: nothing in them means anything to a shell.
 WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:+/=@,-]*")
 OPTION = re.compile(r"--?[A-Za-z][A-Za-z-]*([= ][A-Za-z0-9._:+/=@,%*&|!()\[\]-]+)?")
@@ -44,6 +45,12 @@ def seconds_of_time(text: str) -> int | None:
     return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
+def bytes_of_memory(text: str) -> int:
+    """Bytes of ``16G``; a number alone is MB, as sbatch reads it."""
+    number, unit = (text[:-1], text[-1]) if text[-1].isalpha() else (text, "M")
+    return int(number) << 10 * " KMGT".index(unit)
+
+
 def _text(value: object) -> object:
     # YAML reads 90 and 16 as numbers, and both are usual here.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -55,7 +62,31 @@ def _word(value: str) -> str:
     return value
 
 
+def _memory(memory: str) -> str:
+    if not MEMORY.fullmatch(memory):
+        raise InvalidValue(f"must be a number with K, M, G or T, got {shown(memory)}", "For example: 16G.")
+    return memory
+
+
+def _program(path: str) -> str:
+    # Never beside the study: what lies in a folder that somebody else has packed is data, and no program.
+    if not path.startswith(("/", "~")) or not path.isprintable():
+        cure = "Write where it is from the root on, or from ~ on."
+        raise InvalidValue(f"must be a whole path, got {shown(path)}", cure)
+    return str(Path(path).expanduser())
+
+
+def _address(address: str) -> str:
+    if address != "auto" and not ADDRESS.fullmatch(address):
+        cure = "Write auto for the Ray that runs on this machine, head:6379, or ray://head:10001."
+        raise InvalidValue(f"must be where a Ray listens, got {shown(address)}", cure)
+    return address
+
+
 Word = Annotated[str, AfterValidator(_word)]
+Memory = Annotated[str, BeforeValidator(_text), AfterValidator(_memory)]
+Program = Annotated[str, AfterValidator(_program)]  # a whole path, with ``~`` spelled out
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class SlurmProfile(Node):
@@ -79,14 +110,19 @@ class SlurmProfile(Node):
         ranges.Gpus | Word, Field(description="a number of GPUs, or a type and a number such as a100:1")
     ] = 0
     time: Annotated[str | None, BeforeValidator(_text)] = None
-    memory: Annotated[str | None, BeforeValidator(_text)] = None
+    memory: Memory | None = None
     cpus: ranges.Threads | None = None
     workers: ranges.Jobs = 16
     fits_per_gpu: ranges.FitsPerGpu = 1
     modules: tuple[Word, ...] = ()
-    environment: str | None = None
-    image: str | None = None
+    environment: Program | None = None
+    image: Program | None = None
     sbatch: tuple[str, ...] = ()
+
+    @property
+    def at_a_time(self) -> int:
+        """How many workers there may be at a time."""
+        return self.workers * self.fits_per_gpu
 
     @field_validator("time")
     @classmethod
@@ -95,26 +131,6 @@ class SlurmProfile(Node):
             cure = 'Write minutes, "8:00:00" or "2-00:00:00".'
             raise InvalidValue(f"must be a time limit as sbatch takes it, got {shown(time)}", cure)
         return time
-
-    @field_validator("memory")
-    @classmethod
-    def _memory(cls, memory: str | None) -> str | None:
-        if memory is not None and not MEMORY.fullmatch(memory):
-            raise InvalidValue(
-                f"must be a number with K, M, G or T, got {shown(memory)}", "For example: 16G."
-            )
-        return memory
-
-    @field_validator("environment", "image")
-    @classmethod
-    def _path(cls, path: str | None) -> str | None:
-        if path is None:
-            return None
-        # Never beside the study: what lies in a folder that somebody else has packed is data, and no program.
-        if not path.startswith(("/", "~")) or not path.isprintable():
-            cure = "Write where it is from the root on, or from ~ on."
-            raise InvalidValue(f"must be a whole path, got {shown(path)}", cure)
-        return str(Path(path).expanduser())
 
     @field_validator("sbatch")
     @classmethod
@@ -136,4 +152,32 @@ class SlurmProfile(Node):
         return options
 
 
-NO_PROFILE = SlurmProfile()  # nothing is stated
+class RayProfile(Node):
+    """What a worker asks Ray for, as a task.
+
+    Attributes:
+        address: of the cluster, as ``ray.init`` takes it. Where None, RAY_ADDRESS counts, and without that a Ray of its own
+            is started on this machine.
+        gpus: of one worker; a fraction, so that several share one.
+        cpus: of one worker; the threads of the study where None.
+        memory: of one worker; as foretold where None.
+        workers: at a time, at most.
+        environment: a folder with a bin/python that has foldwise, on every node; the Python of Ray there where None.
+    """
+
+    address: Address | None = None
+    gpus: ranges.ShareOfGpu = 0.0
+    cpus: ranges.Threads | None = None
+    memory: Memory | None = None
+    workers: ranges.Jobs = 16
+    environment: Program | None = None
+
+    @property
+    def at_a_time(self) -> int:
+        """How many workers there may be at a time."""
+        return self.workers
+
+
+Profile = SlurmProfile | RayProfile
+# A row for each engine that is asked for something, by its name, which is its key in a study, too.
+PROFILES: dict[str, type[Profile]] = {"slurm": SlurmProfile, "ray": RayProfile}

@@ -27,6 +27,7 @@ MIN_ALPHA = 1e-4
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # every generator takes these
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Gpus = Annotated[int, Field(ge=0, le=64)]  # of one machine
+ShareOfGpu = Annotated[float, Field(ge=0, le=1)]
 FitsPerGpu = Annotated[int, Field(ge=1, le=64)]
 Jobs = Annotated[int, Field(ge=1, le=1000)]  # of one array; clusters take 1001 unless they say otherwise
 NumImages = Annotated[int, Field(ge=1, le=100_000)]

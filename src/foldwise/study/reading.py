@@ -15,7 +15,7 @@ from foldwise.errors import SpecError
 from foldwise.storage import whole_path
 from foldwise.study.factors import find_errors, find_too_many, find_too_many_fits, is_bundle, spelled_out
 from foldwise.study.own_code import NO_WEIGHTS_FILE
-from foldwise.study.profiles import SlurmProfile
+from foldwise.study.profiles import PROFILES
 from foldwise.study.spec import Study
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
 from foldwise.study.variants import apply_variants, find_variant_errors
@@ -226,10 +226,6 @@ def _set(source: YamlSource, parts: list[str], value: Any, where: str) -> None:
         elif isinstance(target, dict) and target.get(part) is None:
             target[key] = {}
         target = target[key]
-
-
-# By the name of the engine, which is its key in a study, too.
-PROFILES = {"slurm": SlurmProfile}
 
 
 def lay_profile(source: YamlSource, engine: str, stated: Sequence[str]) -> None:

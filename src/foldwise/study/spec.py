@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from foldwise.study import ranges
-from foldwise.study.profiles import NO_PROFILE, SlurmProfile
+from foldwise.study.profiles import PROFILES, Profile, RayProfile, SlurmProfile
 from foldwise.study.ranges import Node
 from foldwise.study.training import Cache, Choice, Task
 from foldwise.study.validation_errors import InvalidValue, shown
@@ -267,6 +267,12 @@ class Study(Node):
     measure: Measuring | None = None
     look: Annotated[Looking | None, BeforeValidator(_look_or_none)] = None
     # Where it is run changes no result, and no command is ever read from a run folder: no part of what is recorded.
-    slurm: SlurmProfile = Field(default=NO_PROFILE, exclude=True)
+    slurm: SlurmProfile = Field(default=SlurmProfile(), exclude=True)
+    ray: RayProfile = Field(default=RayProfile(), exclude=True)
     # Laid over the rest when the file is read, so they are no part of what is run.
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)
+
+    def profile_of(self, engine: str) -> Profile | None:
+        """What an engine is asked for; None where it is one that is asked for nothing."""
+        profile: Profile | None = getattr(self, engine) if engine in PROFILES else None
+        return profile

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from foldwise.runs.folder import RunFolder
-from foldwise.study.profiles import NO_PROFILE, SlurmProfile
+from foldwise.study.profiles import Profile
 
 Tick = Callable[[RunFolder], object]
 Log = Callable[[str], object]
 Work = Callable[[Log], object]
+P = TypeVar("P", bound=Profile)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,11 @@ class Crew:
     trust_code: bool = False
     memory_mb: float = 0.0
     reads: tuple[Path, ...] = ()
-    profile: SlurmProfile = NO_PROFILE
+    profile: Profile | None = None
+
+    def asks(self, kind: type[P]) -> P:
+        """What an engine with this kind of profile is asked for: what that assumes where nothing of it is stated."""
+        return self.profile if isinstance(self.profile, kind) else kind()
 
 
 class Launcher(Protocol):

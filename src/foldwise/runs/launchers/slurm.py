@@ -19,6 +19,7 @@ from foldwise.runs.launchers.launcher import Crew, Tick
 from foldwise.runs.launchers.slurm_script import script_of
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, mark_released, owner_of, progress, release_dead
 from foldwise.runs.slurm_queue import ALIVE, Queue, QueuedJob, SlurmQueue, loss_of, name_of_jobs, summary
+from foldwise.study.profiles import SlurmProfile
 from foldwise.text import count, duration
 
 POLL_S = 0.5
@@ -52,7 +53,7 @@ class SlurmWorkers:
         self.crew, self.folder, self.command, self.look_s = crew, crew.folder, command, look_s
         self.queue: Queue = queue or SlurmQueue()
         self.name = name_of_jobs(crew.folder.root)
-        self.jobs_wanted = math.ceil(crew.workers / crew.profile.fits_per_gpu)
+        self.jobs_wanted = math.ceil(crew.workers / crew.asks(SlurmProfile).fits_per_gpu)
         self.memory_factor = 1
         self.ended: dict[tuple[str, str], QueuedJob] = {}  # while this driver watches
         self.seen: set[tuple[str, str]] | None = (

@@ -12,7 +12,7 @@ from foldwise.errors import SpecError
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.slurm_queue import TIME_IS_UP
 from foldwise.storage import cache_root
-from foldwise.study.profiles import seconds_of_time
+from foldwise.study.profiles import SlurmProfile, seconds_of_time
 
 PROGRAM_MB = 1500  # of a worker before it does anything: torch, and what it reads
 SPARE = 1.5  # times what is foretold, which is a guess within a factor of two
@@ -31,7 +31,7 @@ def script_of(crew: Crew, name: str, *, command: Sequence[str] | None = None, me
     Raises:
         SpecError: a path cannot stand in a script.
     """
-    profile, root = crew.profile, crew.folder.root.resolve()
+    profile, root = crew.asks(SlurmProfile), crew.folder.root.resolve()
     for path in (root, Path.cwd()):
         if not str(path).isprintable() or {"\\", '"'} & set(str(path)):
             cure = "Give the run a folder without quotes and backslashes: --out."
@@ -58,7 +58,7 @@ def script_of(crew: Crew, name: str, *, command: Sequence[str] | None = None, me
 
 def _options(crew: Crew, name: str, memory_factor: int) -> list[str]:
     """What sbatch is asked for."""
-    profile = crew.profile
+    profile = crew.asks(SlurmProfile)
     limit_s = seconds_of_time(profile.time) if profile.time else None
     stop_s = min(STOP_S, limit_s // 4) if limit_s else STOP_S
     log = str(crew.folder.log("slurm-%A_%a").absolute())
@@ -80,7 +80,7 @@ def _options(crew: Crew, name: str, memory_factor: int) -> list[str]:
 
 def work_command(crew: Crew) -> list[str]:
     """What one job does: the Python that submits, that of an environment, or that of an image, works on the run."""
-    profile, root = crew.profile, str(crew.folder.root.resolve())
+    profile, root = crew.asks(SlurmProfile), str(crew.folder.root.resolve())
     work = ["work", root, "--device", crew.device]
     if crew.trust_code:
         work += ["--trust-code"]
@@ -97,10 +97,11 @@ def work_command(crew: Crew) -> list[str]:
 
 def cpus_of(crew: Crew) -> int:
     """Processors of one job: the threads of all its workers, unless the profile says another number."""
-    return crew.profile.cpus or crew.threads * crew.profile.fits_per_gpu
+    profile = crew.asks(SlurmProfile)
+    return profile.cpus or crew.threads * profile.fits_per_gpu
 
 
 def memory_mb(crew: Crew) -> int:
     """Memory of one job in MB: the program, and what is foretold with something to spare, for each of its workers."""
     worker = PROGRAM_MB + SPARE * crew.memory_mb
-    return math.ceil(worker * crew.profile.fits_per_gpu / 100) * 100
+    return math.ceil(worker * crew.asks(SlurmProfile).fits_per_gpu / 100) * 100
