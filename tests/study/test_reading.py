@@ -180,3 +180,17 @@ def test_choices_and_augmentations_print_as_people_write_them():
     )
     assert str(Choice(name="dice")) == "dice"
     assert Augment().flip is False
+
+
+def test_an_error_of_a_key_that_was_typed_names_what_was_typed(tmp_path):
+    (tmp_path / "study.yaml").write_text("study: one\ndata: {path: images}\ntrain: {model: unet}\n")
+    file = open_study(tmp_path / "study.yaml", ["data.path=nowhere"])
+    one = SpecError("it is not there", where="data.path", cure="State data.path: images.")
+    file.restate(one)
+    assert (one.where, one.cure) == ("--set data.path=nowhere", "State data.path: images.")
+    several = SpecError.together(
+        [one, SpecError("few", where="data.path"), SpecError("none", where="judge.metric")]
+    )
+    file.restate(several)
+    assert "\n2. --set data.path=nowhere: few" in str(several)
+    assert "\n3. judge.metric: none" in str(several)

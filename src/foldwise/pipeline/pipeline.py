@@ -5,14 +5,15 @@ The command line and the Python API call `check`, `plan`, `run` and `finish`; th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from foldwise.data.cache.packed import Packed
 from foldwise.data.public.getting import fetch_source
-from foldwise.errors import RunError, choose
+from foldwise.errors import DataError, MissingExtra, RunError, SpecError, choose
 from foldwise.foreign import refuse_strange
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of
@@ -119,9 +120,20 @@ def check(
     Raises:
         FoldwiseError: everything that would stop the study.
     """
-    with trusting(own_names_of(file)):
+    with _as_stated(file):
         prepared = prepare(file, progress=progress)
         return prepared, preflight(prepared, device=device, trying=trying)
+
+
+@contextmanager
+def _as_stated(file: StudyFile) -> Iterator[None]:
+    """Within it, own code that the study names may be run, and errors name what the user has typed."""
+    try:
+        with trusting(own_names_of(file)):
+            yield
+    except (SpecError, DataError, MissingExtra) as error:
+        file.restate(error)
+        raise
 
 
 def own_names_of(file: StudyFile) -> frozenset[str]:
@@ -131,7 +143,7 @@ def own_names_of(file: StudyFile) -> frozenset[str]:
 
 def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFolder, Verdict]:
     """Check a study, do what is not done yet, judge and report; the run folder and the verdict."""
-    with trusting(own_names_of(file)):
+    with _as_stated(file):
         return _run(file, options, observer)
 
 
@@ -155,15 +167,16 @@ def _run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunF
 
 def plan(file: StudyFile, options: RunOptions, observer: Observer) -> RunFolder:
     """Check a study and lay its run folder out, for workers that somebody else starts; nothing is trained."""
-    with trusting(own_names_of(file)):
-        _, crew = _laid_out(file, options, observer)
-    return crew.folder
+    with _as_stated(file):
+        # Whoever works may have devices that this machine has not; how many they are nobody knows.
+        prepared, _ = _tried(file, options, observer, elsewhere=True, workers=lambda *_: 1)
+        return lay_out(prepared, run_root(file, options.out))
 
 
 def script(file: StudyFile, options: RunOptions, observer: Observer) -> str:
     """What a run would start, as text to be kept; nothing is written into a run folder."""
     engine = engine_of(options)
-    with trusting(own_names_of(file)):
+    with _as_stated(file):
         prepared = _prepared(file, options, observer)
         costs = preflight(prepared, device=options.device, elsewhere=engine.elsewhere, trying=observer.trying)
         return engine.make(_crew(prepared, options, costs), lambda log: None).script()
@@ -183,7 +196,33 @@ def engine_of(options: RunOptions) -> Engine:
 
 def _laid_out(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[Prepared, Crew]:
     """A study that was checked and whose run folder is laid out, and the workers that it asks for."""
-    engine, costs = engine_of(options), None
+    engine = engine_of(options)
+    prepared, costs = _tried(
+        file,
+        options,
+        observer,
+        elsewhere=engine.elsewhere,
+        workers=lambda prepared, costs: _crew(prepared, options, costs).workers,
+    )
+    crew = _crew(prepared, options, costs)
+    lay_out(prepared, crew.folder.root)
+    return prepared, crew
+
+
+def _tried(
+    file: StudyFile,
+    options: RunOptions,
+    observer: Observer,
+    *,
+    elsewhere: bool,
+    workers: Callable[[Prepared, Costs], int],
+) -> tuple[Prepared, Costs | None]:
+    """A study of which everything was tried, and what is foretold of it: None where nothing is left to do.
+
+    Args:
+        elsewhere: whether other machines do the work.
+        workers: how many there will be.
+    """
     prepared = _prepared(file, options, observer)
     folder = RunFolder(run_root(file, options.out))
     refuse_strange(folder.root)
@@ -191,14 +230,13 @@ def _laid_out(file: StudyFile, options: RunOptions, observer: Observer) -> tuple
         observer.mending(line)
     if options.retry:  # before it is asked what is left, since failed items count as settled
         folder.retry()
-    if all_settled(folder, prepared.plan, elsewhere=engine.elsewhere):
+    if all_settled(folder, prepared.plan, elsewhere=elsewhere):
         observer.done_already(prepared, folder)
-    else:
-        costs = preflight(prepared, device=options.device, elsewhere=engine.elsewhere, trying=observer.trying)
-        observer.checked(prepared, costs, _crew(prepared, options, costs).workers)
-    # Not before everything was tried: a study that cannot run leaves no run folder behind.
-    lay_out(prepared, folder.root)
-    return prepared, _crew(prepared, options, costs)
+        return prepared, None
+    # Before anything is laid out: a study that cannot run leaves no run folder behind.
+    costs = preflight(prepared, device=options.device, elsewhere=elsewhere, trying=observer.trying)
+    observer.checked(prepared, costs, workers(prepared, costs))
+    return prepared, costs
 
 
 def _prepared(file: StudyFile, options: RunOptions, observer: Observer) -> Prepared:

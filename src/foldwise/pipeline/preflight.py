@@ -125,7 +125,7 @@ def _tried(
     errors: list[FoldwiseError] = []
     for number, row in enumerate(prepared.configurations, 1):
         trying(number, len(prepared.configurations))
-        shape, where = _shape(row.training, prepared), f"{prepared.file.path.name}, {row.name}"
+        shape, where = _shape(row.training, prepared), f"{prepared.file.name}, {row.name}"
         try:
             description = describe(row.training, shape)
             notes += description.warnings

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from foldwise.errors import SpecError
+from foldwise.errors import FoldwiseError, SpecError
 from foldwise.storage import whole_path
 from foldwise.study.factors import find_errors, find_too_many, find_too_many_fits, is_bundle, spelled_out
 from foldwise.study.own_code import NO_WEIGHTS_FILE
@@ -19,7 +20,12 @@ from foldwise.study.profiles import PROFILES
 from foldwise.study.spec import Study
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
 from foldwise.study.variants import apply_variants, find_variant_errors
-from foldwise.study.yaml_places import YamlSource, parse, read_source
+from foldwise.study.yaml_places import YamlSource, parse_value, read_source
+
+# The key at the beginning of each error of several.
+PLACE = re.compile(r"^(\d+\. )([a-z_]+(?:\.[a-z_]+)*)(?=: )", re.M)
+
+STATED = re.compile(r"\b([a-z_]+(?:\.[a-z_]+)+): ")
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class StudyFile:
         source: the file as it was, with the place of every key.
         overrides: changes such as ``train.epochs=2``.
         variants: names of variants of the file that were laid over it, in this order.
+        name: what it is called in messages.
     """
 
     path: Path
@@ -39,6 +46,7 @@ class StudyFile:
     source: YamlSource
     overrides: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
+    name: str = ""
 
     @property
     def base(self) -> Path:
@@ -49,6 +57,20 @@ class StudyFile:
         """Where a key was set: ``study.yaml:12:5``, of what is around it where it is not written; or its ``--set``."""
         return self.source.where(keys)
 
+    def restate(self, error: FoldwiseError) -> None:
+        """Have an error name what was typed, such as ``--set data.path=x``, in place of the key that this set."""
+        error.what = PLACE.sub(lambda match: match[1] + self._typed(match[2]), error.what)
+        error.where = self._typed(error.where) if error.where else None
+        # Where a key is said to be set, an option is.
+        error.cure = error.cure and STATED.sub(self._option, error.cure)
+
+    def _typed(self, where: str) -> str:
+        return self.source.outside(tuple(where.split("."))) or where
+
+    def _option(self, stated: re.Match[str]) -> str:
+        option = self._typed(stated[1]).partition(" ")[0]
+        return stated[0] if option in (stated[1], "--set", "--profile") else f"{option} "
+
 
 def open_study(
     path: Path,
@@ -56,6 +78,7 @@ def open_study(
     variants: Sequence[str] = (),
     *,
     profile: tuple[str, Sequence[str]] = ("", ()),
+    typed: Mapping[Keys, str] | None = None,
 ) -> StudyFile:
     """A study file, read and checked.
 
@@ -63,6 +86,7 @@ def open_study(
         overrides: changes such as ``train.epochs=2``; the value is YAML. They come after the variants.
         variants: names of variants of the file, in the order in which they are laid over it.
         profile: the name of an engine, and what is stated of it beside the study; see `lay_profile`.
+        typed: of a file that was made of options, by keys what was typed; errors name it in place of the file.
 
     Raises:
         SpecError: every error at once, each with its place, the line, and a cure.
@@ -72,12 +96,14 @@ def open_study(
     apply_variants(source, variants)
     # Last, so that what is typed at a command counts more than any file.
     override(source, overrides)
+    source.overrides |= typed or {}
     lay_profile(source, *profile)
     study, more_errors = _checked(source.value, base=path.resolve().parent)
     errors = [*source.errors, *errors, *more_errors]
     if study is None or errors:
         raise SpecError.together(source.error(error) for error in sorted(errors, key=source.order))
-    return StudyFile(path, study, source, tuple(overrides), tuple(variants))
+    name = "the options" if typed else path.name
+    return StudyFile(path, study, source, tuple(overrides), tuple(variants), name)
 
 
 def read_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str] = ()) -> Study:
@@ -195,15 +221,10 @@ def override(source: YamlSource, changes: Sequence[str]) -> None:
         if not equals or not all(parts):
             cure = "For example: --set train.epochs=2."
             raise SpecError("a change is written KEY=VALUE", where=where, cure=cure)
-        try:
-            value = parse(text, name=where)
-        except SpecError as error:
-            raise SpecError(error.what.partition("\n")[0], where=where, cure=error.cure) from None
-        if value.errors:
-            raise SpecError(value.errors[0].what, where=where, cure=value.errors[0].cure)
+        value = parse_value(text, where=where)
         if source.value is None:
             source.value = {}
-        _set(source, parts, value.value, where)
+        _set(source, parts, value, where)
 
 
 def _set(source: YamlSource, parts: list[str], value: Any, where: str) -> None:
@@ -255,10 +276,7 @@ def _stated(text: str, engine: str) -> dict[str, object]:
     """The keys of one ``--profile``."""
     key, equals, written = text.partition("=")
     if equals and not Path(text).is_file():
-        value = parse(written, name=f"--profile {text}")
-        if value.errors:
-            raise SpecError(value.errors[0].what, where=f"--profile {text}", cure=value.errors[0].cure)
-        return {key.strip(): value.value}
+        return {key.strip(): parse_value(written, where=f"--profile {text}")}
     source = read_source(Path(text))
     if source.errors:
         raise SpecError.together(source.error(error) for error in source.errors)

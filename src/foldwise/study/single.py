@@ -10,6 +10,7 @@ from typing import Any
 
 from foldwise.errors import SpecError
 from foldwise.storage import whole_path, written_whole
+from foldwise.study.validation_errors import Keys
 
 # What people call networks and heads, and what study files call them; every other name is taken as it is.
 MODELS = {
@@ -24,6 +25,22 @@ SIZE_PX = 224
 # Networks that only segment, at the size of the files.
 MASKS_ONLY = ("unet", "smp:")
 LONGEST_NAME = 80
+# The options that keys of the study are made of.
+OPTION_OF: dict[Keys, str] = {
+    ("study",): "model_id",
+    ("seed",): "seed",
+    ("data", "path"): "data",
+    ("data", "channels"): "channels",
+    ("data", "size"): "size",
+    ("validate", "group"): "group",
+    ("validate", "folds"): "folds",
+    ("validate", "repeats"): "repeats",
+    ("judge", "metric"): "metric",
+    **{
+        ("train", name): name
+        for name in ("model", "head", "loss", "weights", "freeze", "augment", "epochs", "batch_size")
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -82,15 +99,15 @@ def document(options: Single, *, beside: Path) -> dict[str, Any]:
     # Weights that were learned elsewhere are kept as they are, unless something else is stated.
     weights = options.weights or ("imagenet" if options.network.startswith(LIBRARIES) else "none")
     freeze = weights != "none" if options.freeze is None else options.freeze
-    model = _choice(options.network)
+    model = _choice(options.network, "--model")
     train = {
         "model": model,
-        **({"head": HEADS.get(options.head) or _choice(options.head)} if options.head else {}),
-        "loss": _choice(options.loss),
+        **({"head": HEADS.get(options.head) or _choice(options.head, "--head")} if options.head else {}),
+        "loss": _choice(options.loss, "--loss"),
         "optimizer": {options.optimizer: {"lr": options.learning_rate}},
         "weights": weights if weights in ("none", "imagenet") else _relative(Path(weights), beside),
         "freeze": "encoder" if freeze else "none",
-        "augment": _choice(options.augment),
+        "augment": _choice(options.augment, "--augment"),
         "epochs": options.epochs,
         "batch_size": options.batch_size,
     }
@@ -112,6 +129,20 @@ def document(options: Single, *, beside: Path) -> dict[str, Any]:
     }
 
 
+def typed(options: Single) -> dict[Keys, str]:
+    """How each key of the study would be typed as an option: ``--epochs 20``; without a value where none is stated."""
+    optimizer = f"{_typed('optimizer', options.optimizer)} {_typed('learning-rate', options.learning_rate)}"
+    return {("train", "optimizer"): optimizer} | {
+        keys: _typed(name.replace("_", "-"), getattr(options, name)) for keys, name in OPTION_OF.items()
+    }
+
+
+def _typed(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name}" if value is None else f"--{name} {value}"
+
+
 def write_study(study: dict[str, Any], path: Path) -> None:
     """Write a study as YAML, whole or not at all."""
     from ruamel.yaml import YAML
@@ -123,11 +154,11 @@ def write_study(study: dict[str, Any], path: Path) -> None:
         yaml.dump(study, file)
 
 
-def _choice(text: str) -> Any:
+def _choice(text: str, option: str) -> Any:
     """A name as it is; what begins with a brace as the YAML it is: ``{conv: {width: 8}}``."""
-    from foldwise.study.yaml_places import parse
+    from foldwise.study.yaml_places import parse_value
 
-    return parse(text, name="the command line").value if text.lstrip().startswith("{") else text
+    return parse_value(text, where=option) if text.lstrip().startswith("{") else text
 
 
 def _size(options: Single) -> int | str:

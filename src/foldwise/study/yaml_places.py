@@ -75,11 +75,11 @@ class YamlSource:
 
     def error(self, error: Invalid) -> SpecError:
         """The error that shows what is wrong: file, line and column, the line itself and a caret."""
-        if outside := self._outside(error.keys):
+        if outside := self.outside(error.keys):
             return SpecError(error.what, where=outside, cure=error.cure)
         return self.error_at(*self.order(error), error.what, error.cure)
 
-    def _outside(self, keys: Keys) -> str | None:
+    def outside(self, keys: Keys) -> str | None:
         """How a key was set from outside, such as ``--set train.epochs=2``; None where it was not."""
         written = (self.overrides.get(keys[:length]) for length in range(len(keys), 0, -1))
         return next((text for text in written if text is not None), None)
@@ -87,7 +87,7 @@ class YamlSource:
     def where(self, keys: Keys) -> str:
         """Where a key was set: ``study.yaml:12:5``, or how that was written outside of the file."""
         line, column = self.position(keys, at="key")
-        return self._outside(keys) or f"{self.name}:{line + 1}:{column + 1}"
+        return self.outside(keys) or f"{self.name}:{line + 1}:{column + 1}"
 
     def error_at(self, line: int, column: int, what: str, cure: str | None) -> SpecError:
         """The error that shows a place, both from 0."""
@@ -172,6 +172,21 @@ def parse(text: str, *, name: str) -> YamlSource:
         what = f"there are more than {MAX_NODES:,} keys and values, with what aliases (*name) repeat"
         raise SpecError(what, where=name, cure="A study has some tens of them.") from None
     return source
+
+
+def parse_value(text: str, *, where: str) -> Any:
+    """The value that was typed after `where`, which errors name in place of a line.
+
+    Raises:
+        SpecError: it is no YAML.
+    """
+    try:
+        source = parse(text, name=where)
+    except SpecError as error:
+        raise SpecError(error.what.partition("\n")[0], where=where, cure=error.cure) from None
+    if source.errors:
+        raise SpecError(source.errors[0].what, where=where, cure=source.errors[0].cure)
+    return source.value
 
 
 class _TooManyNodes(Exception):

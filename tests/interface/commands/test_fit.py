@@ -103,3 +103,32 @@ def test_every_option_has_its_words():
     shown = CliRunner().invoke(cli.app, ["fit", "--help"]).output
     for field in fields(Fit):
         assert f"--{field.name.replace('_', '-')}" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--epochs 0", "--epochs 0: train.epochs must be at least 1, got 0"),
+        ("--folds 1", "--folds 1: validate.folds must be at least 2, got 1"),
+        (
+            "--learning-rate 1e9",
+            "--optimizer adam --learning-rate 1000000000.0: train.optimizer has lr: 1000000000.0",
+        ),
+        ("--optimizer adm", "the options, timm:resnet18: no optimizer is called 'adm'"),
+        ("--model {conv:{width:4}", "--model: "),
+        ("--model no-such", "the options, no-such: no model is called 'no-such'"),
+        ("--weights w.safetensors", "--weights: there is no w.safetensors"),
+        ("--metric guess", "--metric guess: no metric for binary tasks is called 'guess'"),
+        ("--group patient", "--group patient: "),
+        ("--group pattern:x", "--group pattern:x: 'x' has 0 groups in parentheses, not one"),
+        ("--channels cmyk", "--channels cmyk: data.channels must be native, gray"),
+        ("--data nowhere", "--data: there is no nowhere"),
+        ("--folds 20", "20 folds need at least 20 groups, and there are 16.\n  → State --folds 16, or add"),
+    ],
+)
+def test_errors_name_what_was_typed_and_no_file_that_was_not_written_by_hand(foldwise, options, words):
+    code, said, error = foldwise("fit", *OPTIONS.split(), "--model-id", "nets", *options.split(" "))
+    assert code in (2, 3), said
+    assert words in error
+    assert "study.yaml" not in error
+    assert "runs" not in error

@@ -86,6 +86,17 @@ def test_a_run_that_is_stopped_takes_no_more_workers_and_its_driver_ends(folder,
     assert "  stopped  by `foldwise stop`; `foldwise run` goes on\n" in capsys.readouterr().out
 
 
+def test_a_finished_run_is_not_called_stopped(folder, capsys):
+    for item in folder.load_plan().items:
+        scratch = folder.scratch(item.id, "x")
+        write_json(scratch / "result.json", {"status": "done", "error": None})
+        folder.commit(scratch, item.id)
+    status.stop(folder.root)
+    assert capsys.readouterr().out == "Nothing was left to do, so that nothing had to stop.\n"
+    status.say_status(folder)
+    assert "stopped" not in capsys.readouterr().out
+
+
 def test_no_queue_is_asked_for_a_run_that_never_had_jobs(folder, monkeypatch):
     # With the commands of Slurm and no cluster, that would take a minute.
     monkeypatch.setattr(slurm_queue, "jobs_here", lambda name: pytest.fail("it was asked"))

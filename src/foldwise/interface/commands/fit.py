@@ -15,7 +15,8 @@ from foldwise.errors import RunError, SpecError
 from foldwise.interface.observer import Terminal, fail_if_items_failed
 from foldwise.interface.terminal import console
 from foldwise.storage import folder_replaced, written_whole
-from foldwise.study.single import HEADS, MODELS, Single, document, write_study
+from foldwise.study.own_code import NO_WEIGHTS_FILE
+from foldwise.study.single import HEADS, MODELS, Single, document, typed, write_study
 
 if TYPE_CHECKING:
     from foldwise.judging.verdict import Verdict
@@ -89,7 +90,7 @@ def fit(**options: Any) -> None:
 
     chosen = Fit(**options)
     refuse_device(chosen.device)
-    file = open_study(save(chosen))
+    file = open_study(save(chosen), typed=typed(chosen))
     how = pipeline.RunOptions(chosen.root, chosen.workers, chosen.device)
     with Terminal() as terminal:
         folder, verdict = pipeline.run(file, how, terminal)
@@ -119,12 +120,17 @@ def save(options: Fit) -> Path:
     Raises:
         SpecError: a path is taken by something that may not be replaced.
     """
+    from foldwise.data.layouts.files import on_disk
     from foldwise.runs.folder import RunFolder
 
     # Before any training: what may not be replaced would else be met at its end.
     if options.model_path and not _may_be_replaced(options.model_path):
         cure = "A model is a folder; name a new one, or one that holds an earlier model."
         raise SpecError(f"{options.model_path} is no model", where="--model-path", cure=cure)
+    for option, stated in (("--data", str(options.data)), ("--weights", options.weights)):
+        if stated and stated not in NO_WEIGHTS_FILE and not on_disk(Path(), stated).exists():
+            cure = "A path that does not begin with / starts at the current folder."
+            raise SpecError(f"there is no {stated}", where=option, cure=cure)
     path = options.save_study or RunFolder(options.root).study_file
     write_study(document(options, beside=path.parent), path)
     return path

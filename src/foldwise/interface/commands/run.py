@@ -85,8 +85,7 @@ def plan(  # noqa: PLR0913 - every one is an option of the command
     from foldwise.study.reading import open_study
 
     file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))
-    # As for a cluster: whoever works may have devices that this machine has not.
-    options = pipeline.RunOptions(out, launcher="slurm", retry=retry, fetch=not no_fetch)
+    options = pipeline.RunOptions(out, retry=retry, fetch=not no_fetch)
     with Terminal() as terminal:
         folder = pipeline.plan(file, options, terminal)
     say_planned(folder)

@@ -33,10 +33,20 @@ def stop(run: RunPath) -> None:
 
     folder = RunFolder.open(run)
     jobs = stop_all(folder)
+    if not jobs and not _is_left(folder, folder.load_plan()):
+        console().print("Nothing was left to do, so that nothing had to stop.", markup=False)
+        return
     what = f"{count(jobs, 'job')} of Slurm cancelled; workers" if jobs else "Workers"
     console().print(
         f"{what} elsewhere end as soon as they see it, within a minute. `foldwise run` goes on.", markup=False
     )
+
+
+def _is_left(folder: RunFolder, plan: Plan) -> bool:
+    """Whether anything is to be done yet, here or on another machine."""
+    from foldwise.pipeline.devices import all_settled
+
+    return not all_settled(folder, plan, elsewhere=True)
 
 
 def say_status(folder: RunFolder) -> None:
@@ -74,7 +84,7 @@ def say_status(folder: RunFolder) -> None:
     _say_failed(out, folder, plan)
     say_again(out, folder, plan)
     _say_jobs(out, jobs, name)
-    if folder.stop.exists():
+    if folder.stop.exists() and _is_left(folder, plan):
         out.print("  stopped  by `foldwise stop`; `foldwise run` goes on", markup=False)
 
 
