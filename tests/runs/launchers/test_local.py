@@ -25,7 +25,6 @@ from foldwise.runs.leases import MAX_ATTEMPTS
 ROOM = """
 import os, signal, sys, time
 from pathlib import Path
-from types import SimpleNamespace
 room = Path(sys.argv[1])
 def note(name, text=""):
     (room / name).write_text(text)
@@ -196,7 +195,6 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     worker = """
     import sys, time
     from pathlib import Path
-from types import SimpleNamespace
     from foldwise.runs.leases import acquire
     from foldwise.runs.folder import RunFolder
     held = acquire(RunFolder(Path(sys.argv[1])), "fit-1")
@@ -206,7 +204,6 @@ from types import SimpleNamespace
     driver = f"""
     import signal, sys
     from pathlib import Path
-from types import SimpleNamespace
     from foldwise.runs.launchers.launcher import Crew
     from foldwise.runs.launchers.local import LocalWorkers
     from foldwise.runs.folder import RunFolder
