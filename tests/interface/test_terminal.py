@@ -9,7 +9,7 @@ from rich.text import Text
 
 from foldwise.interface import observer, terminal
 from foldwise.interface.commands import status
-from foldwise.learning.training.estimate import Estimate
+from foldwise.learning.training.costs import Estimate
 from foldwise.pipeline.preflight import Costs
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Item, Rates

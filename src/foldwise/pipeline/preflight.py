@@ -16,9 +16,11 @@ from foldwise.data.cache.packed import check_room
 from foldwise.errors import FoldwiseError, SpecError
 from foldwise.judging.scores.thresholds import choose_thresholds
 from foldwise.judging.sections.boundary import check_boundary
+from foldwise.learning.training.costs import Estimate, EvaluatedImages
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
-from foldwise.pipeline.devices import waiting_here
+from foldwise.pipeline.devices import refuse_device, waiting_here
+from foldwise.pipeline.trials import EarlierTrials, Trial
 from foldwise.resources import usable
 from foldwise.runs.items import Rates, seconds_of
 from foldwise.runs.plan import Plan, waiting_sentence, without
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from foldwise.data.folds.splits import Split
     from foldwise.learning.networks.describing import Description
     from foldwise.learning.networks.network import DataShape
-    from foldwise.learning.training.estimate import Estimate, EvaluatedImages
     from foldwise.pipeline.preparing import Prepared
 
 
@@ -74,17 +75,11 @@ def preflight(
         SpecError: every metric, model, head, loss, optimiser or schedule that does not exist or fit, all at once.
         MissingExtra: weights that are not here, or no configuration asks for a device that is.
     """
-    import torch
-
-    from foldwise.learning.training.devices import pick_device
-
-    # As workers are limited, so that a step tried here takes as long as one of theirs.
-    torch.set_num_threads(prepared.study.threads)
     _check_metrics(prepared)
     waits = frozenset() if elsewhere else waiting_here(prepared.plan)
     if not waits and not elsewhere:
         for wanted in {configuration.training.device for configuration in prepared.configurations}:
-            pick_device(wanted, device)
+            refuse_device(device if wanted == "auto" else wanted)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     costs, notes = _tried(prepared, smallest, trying or (lambda done, total: None))
     notes += [code.sentence for code in prepared.own_code]
@@ -116,24 +111,20 @@ def _tried(
     prepared: Prepared, smallest: Split, trying: Callable[[int, int], None]
 ) -> tuple[dict[str, Estimate], list[str]]:
     """What each configuration takes, by its id, and what is to be said of it; every error of all of them at once."""
-    from foldwise.learning.networks.describing import describe
-    from foldwise.learning.training.contract import SmallestBatch, check_training
-    from foldwise.learning.training.estimate import estimate
-
+    earlier = EarlierTrials.of(prepared)
     costs: dict[str, Estimate] = {}
     notes: list[str] = []
     errors: list[FoldwiseError] = []
     for number, row in enumerate(prepared.configurations, 1):
         trying(number, len(prepared.configurations))
-        shape, where = _shape(row.training, prepared), f"{prepared.file.name}, {row.name}"
+        where = f"{prepared.file.name}, {row.name}"
         try:
-            description = describe(row.training, shape)
-            notes += description.warnings
-            _refuse_huge(description, row.training.optimizer.name)
-            smallest_batch = SmallestBatch.of(row.training, prepared.packed, prepared.splits)
-            check_training(row.training, shape, smallest_batch)
-            evaluated = _evaluated(row.training, prepared.packed, smallest)
-            costs[row.id] = estimate(row.training, shape, images=len(smallest.train), evaluated=evaluated)
+            trial = earlier.read(row.training)
+            if trial is None:
+                trial = _try(row.training, prepared, smallest)
+                earlier.keep(row.training, trial)
+            costs[row.id] = trial.estimate
+            notes += trial.notes
         except FoldwiseError as error:
             located = f"{where}, {error.where}" if error.where else where
             errors.append(type(error)(error.what, where=located, cure=error.cure))
@@ -145,6 +136,25 @@ def _tried(
     if errors:
         raise type(errors[0]).together(errors)
     return costs, notes
+
+
+def _try(training: Training, prepared: Prepared, smallest: Split) -> Trial:
+    """Build a configuration, train it on its smallest batch, and time a step of it."""
+    import torch
+
+    from foldwise.learning.networks.describing import describe
+    from foldwise.learning.training.contract import SmallestBatch, check_training
+    from foldwise.learning.training.estimate import estimate
+
+    # As workers are limited, so that a step tried here takes as long as one of theirs.
+    torch.set_num_threads(prepared.study.threads)
+    shape = _shape(training, prepared)
+    description = describe(training, shape)
+    _refuse_huge(description, training.optimizer.name)
+    check_training(training, shape, SmallestBatch.of(training, prepared.packed, prepared.splits))
+    evaluated = _evaluated(training, prepared.packed, smallest)
+    costs = estimate(training, shape, images=len(smallest.train), evaluated=evaluated)
+    return Trial(costs, description.warnings)
 
 
 def _refuse_huge(network: Description, optimizer: str) -> None:
@@ -161,8 +171,6 @@ def _refuse_huge(network: Description, optimizer: str) -> None:
 
 def _evaluated(training: Training, packed: Packed, split: Split) -> EvaluatedImages:
     """The images that a fit of a split is asked about, by the pixels there really are."""
-    from foldwise.learning.training.estimate import EvaluatedImages
-
     shapes = packed.shapes
     height, width = shapes.max(axis=0).tolist()
     asked = np.concatenate([split.validation, split.test])
@@ -191,12 +199,12 @@ def _collecting(errors: list[SpecError], where: str) -> Iterator[None]:
 
 def _check_measured(prepared: Prepared) -> None:
     """Refuse models whose speed cannot be measured, and images to be held in memory where they do not fit."""
-    from foldwise.insight.throughput import check_measurable
-
     items, errors = prepared.plan.items, list[SpecError]()
-    measured = [item.settings["training"] for item in items if item.kind == "measure"]
-    with _collecting(errors, prepared.file.locate("measure", "models")):
-        check_measurable(measured, shape=lambda training: _shape(training, prepared))
+    if measured := [item.settings["training"] for item in items if item.kind == "measure"]:
+        from foldwise.insight.throughput import check_measurable
+
+        with _collecting(errors, prepared.file.locate("measure", "models")):
+            check_measurable(measured, shape=lambda training: _shape(training, prepared))
     if errors:
         raise errors[0]
     if any(item.settings.get("training", {}).get("cache") == "memory" for item in items):

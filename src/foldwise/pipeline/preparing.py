@@ -162,7 +162,7 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
 def environment(prepared: Prepared) -> dict[str, Any]:
     """Versions, machine, digests and seeds: what someone needs who wants the same numbers again."""
     study, splits = prepared.study.model_dump(mode="json"), prepared.splits
-    return _machine() | {
+    return machine_record() | {
         "overrides": list(prepared.file.overrides),
         "variants": list(prepared.file.variants),
         "seed": prepared.study.seed,
@@ -178,7 +178,7 @@ def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:16]
 
 
-def _machine() -> dict[str, Any]:
+def machine_record() -> dict[str, Any]:
     """Versions of foldwise and what it stands on, and what it runs on; None for what cannot be known."""
     return {
         "foldwise": version("foldwise"),

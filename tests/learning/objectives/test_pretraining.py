@@ -11,7 +11,8 @@ from foldwise.errors import SpecError
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.pretraining import hidden, make_pretraining, noisy
-from foldwise.learning.training.estimate import EvaluatedImages, estimate
+from foldwise.learning.training.costs import EvaluatedImages
+from foldwise.learning.training.estimate import estimate
 from foldwise.study.trusted_code import trusting
 
 TASK = "binary_segmentation"

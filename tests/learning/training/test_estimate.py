@@ -10,7 +10,7 @@ import foldwise.learning.training.trial_steps as trials
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape
-from foldwise.learning.training.estimate import EvaluatedImages
+from foldwise.learning.training.costs import EvaluatedImages
 
 ASK = {"in_channels": 1, "num_classes": 2, "size_hw": (64, 64)}
 
