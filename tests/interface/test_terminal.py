@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from foldwise.interface import observer, terminal
+from foldwise.interface import checked, terminal
 from foldwise.interface.commands import status
 from foldwise.learning.training.costs import Estimate
 from foldwise.pipeline.preflight import Costs
@@ -76,7 +76,7 @@ def test_the_estimate_is_divided_by_the_workers_that_will_run():
     def said(core_s, memory_mb, workers, plan, **where):
         of = {"x": Estimate(core_s / len(plan.items), 0.0, memory_mb, 1)}
         rates = Rates(seconds_per_fit={"x": core_s / len(plan.items)})
-        return observer._estimate(Costs(of, (), rates, frozenset(), **where), workers, plan)
+        return checked._estimate(Costs(of, (), rates, frozenset(), **where), workers, plan)
 
     text = said(720, 350, 2, plan_of(6))
     assert text.startswith("about 6 min with 2 workers on this machine (12 min of one core); 350 MB")

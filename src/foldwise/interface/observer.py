@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from foldwise.errors import ItemsFailed
+from foldwise.interface.checked import say_check, say_title
 from foldwise.interface.terminal import (
     SIGNS,
     DecodingBar,
@@ -17,25 +18,19 @@ from foldwise.interface.terminal import (
     RunProgress,
     Trying,
     console,
-    hang,
-    plain_table,
     say_message,
     say_warnings,
 )
-from foldwise.text import broken, count, duration
+from foldwise.text import count
 
 if TYPE_CHECKING:
-    from foldwise.data.audit.audit import Finding
     from foldwise.judging.verdict import Verdict
     from foldwise.pipeline.preflight import Costs
     from foldwise.pipeline.preparing import Prepared
     from foldwise.runs.folder import RunFolder
     from foldwise.runs.plan import Plan
-    from foldwise.study.spec import Study
 
 D = TypeVar("D", Fetching, DecodingBar, Trying, RunProgress)
-WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
-MAX_NAMES = 10  # of classes in a line
 
 
 class Terminal:
@@ -125,112 +120,6 @@ def say_fetched(record: dict[str, Any], folder: Path, *, brief: bool = False) ->
     out.print(f"In a study file:\ndata: {{source: {record['source']}}}", markup=False)
     if record["study"]:
         out.print(f"which brings with it:\n{record['study']}", markup=False)
-
-
-def say_findings(out: Console, findings: tuple[Finding, ...]) -> None:
-    """Every finding with its cure, the gravest first."""
-    order = list(SIGNS)
-    for finding in sorted(findings, key=lambda finding: order.index(finding.severity)):
-        say_message(out, SIGNS[finding.severity], finding.message, code=finding.code, cure=finding.cure)
-
-
-def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = False) -> None:
-    """What was recognised, what will run, what it shares, what it takes, and every warning with its cure.
-
-    Args:
-        prepared: the study and its data.
-        costs: the estimate for each configuration.
-        workers: how many will work at a time.
-        brief: without the table of configurations.
-    """
-    out, study, plan = console(), prepared.study, prepared.plan
-    say_title(study, out)
-    for statement in prepared.dataset.statements:
-        hang(out, Text("  "), Text(statement))
-    groups = len(set(prepared.audit.groups))
-    grouped = f" in {groups} groups" if groups < len(prepared.packed) else ""
-    names = prepared.dataset.classes
-    classes = ", ".join(names) if len(names) <= MAX_NAMES else f"{len(names)} classes"
-    images = f"{count(len(prepared.packed), 'image')}{grouped}; {_plain(prepared.dataset.task)}: {classes}"
-    hang(out, Text("  "), Text(images))
-    say_findings(out, prepared.audit.findings)
-    for note in costs.notes:
-        hang(out, Text("  · ", "dim"), Text(note))
-    if not brief:
-        _say_configurations(out, prepared, costs)
-    fits = sum(item.kind == "fit" for item in plan.items)
-    shape = f"{count(len(plan.configurations), 'configuration')} × {count(study.validate_.folds, 'fold')}"
-    if study.validate_.repeats > 1:
-        shape += f" × {study.validate_.repeats} repeats"
-    out.print()
-    hang(out, Text("Plan:     "), Text(f"{shape} = {count(fits, 'fit')}{_shared(plan)}{_auxiliary(plan)}"))
-    hang(out, Text("Estimate: "), Text(_estimate(costs, workers, plan)))
-    if foreseen := _foreseen(prepared):
-        hang(out, Text("Can tell: "), Text(foreseen))
-    out.print()
-
-
-def _foreseen(prepared: Prepared) -> str | None:
-    from foldwise.judging.statistics.power import before_training
-    from foldwise.pipeline.preparing import tested_data
-
-    return before_training(
-        prepared.study,
-        tested_data(prepared),
-        num_configurations=len(prepared.configurations),
-        folds=len({split.fold for split in prepared.splits}),
-    )
-
-
-def say_title(study: Study, out: Console | None = None) -> None:
-    """What the study is called."""
-    (out or console()).print(Text(study.title or study.study, "bold"))
-
-
-def _estimate(costs: Costs, workers: int, plan: Plan) -> str:
-    core_s, memory_mb = costs.seconds(plan), costs.memory_mb()
-    workers = min(workers, len(plan.items))
-    # Starting a worker takes seconds that no estimate has, so that less than a minute means little.
-    takes = f"about {duration(core_s / workers)}" if core_s / workers >= 60 else "less than a minute or so"
-    cores = f"{duration(core_s)} of one core" if core_s >= 1 else "less than 1 s of one core"
-    memory = f"{memory_mb:,.0f} MB a worker beside the program itself"
-    where = "machines like this one" if costs.elsewhere else "this machine"
-    return f"{takes} with {count(workers, 'worker')} on {where} ({cores}); {memory}"
-
-
-def _plain(task: str) -> str:
-    return task.replace("_", " ")
-
-
-def _shared(plan: Plan) -> str:
-    text = ""
-    for kind, noun, many in (("features", "pass", "of frozen encoders"), ("pretrain", "pretraining", "")):
-        number = sum(item.kind == kind for item in plan.items)
-        fits = [item for item in plan.items if item.kind == "fit"]
-        sharing = sum(any(need.startswith(f"{kind}-") for need in item.needs) for item in fits)
-        if number:
-            text += f"; {count(number, noun)} {many}".rstrip() + f" shared by {count(sharing, 'fit')}"
-    return text
-
-
-def _auxiliary(plan: Plan) -> str:
-    """``; beside them 9 shallow baselines, 1 preview``."""
-    from foldwise.runs.items import KINDS, count_kinds
-
-    auxiliary = count_kinds(item for item in plan.items if KINDS[item.kind].is_auxiliary)
-    return f"; beside them {auxiliary}" if auxiliary else ""
-
-
-def _say_configurations(out: Console, prepared: Prepared, costs: Costs) -> None:
-    table = plain_table("configuration", "parameters", "one fit", "memory")
-    # A name is broken where it would push the numbers out of the terminal; a log has room for all of it.
-    room = 1000 if out.soft_wrap else max(out.width - WIDTH_OF_NUMBERS, 20)
-    for configuration in prepared.configurations:
-        cost = costs.of[configuration.id]
-        numbers = f"{cost.parameters:,}", duration(cost.seconds_per_fit), f"{cost.memory_mb:,.0f} MB"
-        table.add_row(Text(broken(configuration.name, room)), *numbers)
-    out.print()
-    out.print(table)
 
 
 def say_done_already(prepared: Prepared, folder: RunFolder) -> None:

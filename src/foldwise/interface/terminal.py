@@ -177,6 +177,8 @@ class RunProgress:
 
     def show(self) -> None:
         """Look at the run folder and say how far it is."""
+        if self.plan.searches:  # it grows
+            self.plan = self.folder.load_plan()
         done, failed = self.folder.settled()
         settled = self._settled_count(done, failed)
         line = self._line(settled, sum(item.id in failed for item in self.plan.items))
@@ -197,7 +199,7 @@ class RunProgress:
 
     def _is_news(self, settled: int) -> bool:
         now = time.monotonic()
-        if settled == len(self.plan.items):
+        if settled == len(self.plan.items) + self.plan.num_to_come:
             return settled != self.last_settled
         least_s, share = LOG_EVERY_S if settled == self.last_settled else LOG_AT_MOST_EVERY_S
         return now - self.last_line > max(least_s, share * (now - self.began))
@@ -205,7 +207,7 @@ class RunProgress:
     def _line(self, settled: int, failed: int) -> str:
         from foldwise.runs.job_notes import jobs_noted
 
-        total, elapsed = len(self.plan.items), time.monotonic() - self.began
+        total, elapsed = len(self.plan.items) + self.plan.num_to_come, time.monotonic() - self.began
         line = f"{settled} of {total} items done, {duration(elapsed)} so far"
         fresh = settled - self.settled_before
         # The first items take long, as everything is still to be loaded; a guess from them would frighten.

@@ -56,7 +56,7 @@ def waiting_now(folder: RunFolder, plan: Plan) -> frozenset[str]:
 
 
 def all_settled(folder: RunFolder, plan: Plan, *, elsewhere: bool = False) -> bool:
-    """Whether every item is done, failed, needs one that failed, or waits for a device that is not here.
+    """Whether every item is done, failed, needs one that failed, or waits for a device that is not here; and none comes.
 
     Args:
         elsewhere: whether it is done on other machines, so that no item waits for a device.
@@ -64,5 +64,7 @@ def all_settled(folder: RunFolder, plan: Plan, *, elsewhere: bool = False) -> bo
     done, failed = folder.settled()
     lost = {item.id for item in skipped(plan, failed)}
     left = {item.id for item in plan.items} - done - failed - lost
+    if not left:
+        return not plan.num_to_come  # a search has more to propose
     # Devices are looked for only while something is left: that may import torch, which takes seconds.
-    return not left or (not elsewhere and left <= waiting_here(plan))
+    return not elsewhere and left <= waiting_here(plan)

@@ -30,6 +30,7 @@ from foldwise.runs.folder import RunFolder
 from foldwise.runs.launchers.launcher import Crew, Engine, Launcher
 from foldwise.runs.launchers.local import default_workers
 from foldwise.runs.launchers.table import LAUNCHERS
+from foldwise.runs.plan import with_proposals
 from foldwise.runs.stopping import refuse_if_stopped
 from foldwise.study.own_code import own_names
 from foldwise.study.reading import StudyFile
@@ -230,7 +231,7 @@ def _tried(
         observer.mending(line)
     if options.retry:  # before it is asked what is left, since failed items count as settled
         folder.retry()
-    if all_settled(folder, prepared.plan, elsewhere=elsewhere):
+    if all_settled(folder, with_proposals(prepared.plan, folder.proposals), elsewhere=elsewhere):
         observer.done_already(prepared, folder)
         return prepared, None
     # Before anything is laid out: a study that cannot run leaves no run folder behind.
@@ -329,7 +330,8 @@ def _finished(folder: RunFolder, *, elsewhere: bool = False) -> Callable[[], boo
                 cure="Wait for the other run and start this one again, or give each its own --out.",
             )
         seen = now
-        return all_settled(folder, plan, elsewhere=elsewhere)
+        # The plan of a search grows.
+        return all_settled(folder, folder.load_plan() if plan.searches else plan, elsewhere=elsewhere)
 
     return finished
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,8 +22,9 @@ from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.devices import refuse_device, waiting_here
 from foldwise.pipeline.trials import EarlierTrials, Trial
 from foldwise.resources import usable
-from foldwise.runs.items import Rates, seconds_of
-from foldwise.runs.plan import Plan, waiting_sentence, without
+from foldwise.runs.items import TRAINED, Rates, seconds_of
+from foldwise.runs.plan import Plan, Search, waiting_sentence, without
+from foldwise.study.configurations import NUM_DRAWN
 from foldwise.study.training import Training
 
 if TYPE_CHECKING:
@@ -49,12 +50,22 @@ class Costs:
     elsewhere: bool = False  # whether other machines do the work
 
     def seconds(self, plan: Plan) -> float:
-        """Worker-seconds of what this machine can do; shared features and pretraining are counted once."""
-        return seconds_of(without(plan, self.waits).items, self.rates)
+        """Worker-seconds of what this machine can do; shared features and pretraining are counted once.
+
+        With them all that searches are still to propose, by the mean of their arms; at most their hours.
+        """
+        to_come = sum(_seconds_to_come(search, self.rates) for search in plan.searches)
+        return seconds_of(without(plan, self.waits).items, self.rates) + to_come
 
     def memory_mb(self) -> float:
         """Of the hungriest configuration, for one worker."""
         return max(estimate.memory_mb for estimate in self.of.values())
+
+
+def _seconds_to_come(search: Search, rates: Rates) -> float:
+    of_one = rates.seconds_per_fit[search.configuration]
+    trials_s = (search.num_to_come - 1) * of_one
+    return of_one + (trials_s if search.seconds is None else min(trials_s, search.seconds))
 
 
 def preflight(
@@ -93,7 +104,7 @@ def preflight(
 
 def _rates(prepared: Prepared, costs: Mapping[str, Estimate], smallest: Split) -> Rates:
     packed = prepared.packed
-    fits = [item for item in prepared.plan.items if item.kind == "fit"]
+    fits = [item for item in prepared.plan.items if item.kind in TRAINED]
     shared = {need: costs[fit.settings["configuration"]].seconds_before for fit in fits for need in fit.needs}
     return Rates(
         seconds_per_fit={name: cost.seconds_per_fit for name, cost in costs.items()},
@@ -115,8 +126,9 @@ def _tried(
     costs: dict[str, Estimate] = {}
     notes: list[str] = []
     errors: list[FoldwiseError] = []
-    for number, row in enumerate(prepared.configurations, 1):
-        trying(number, len(prepared.configurations))
+    tried = prepared.tried
+    for number, row in enumerate(tried, 1):
+        trying(number, len(tried))
         where = f"{prepared.file.name}, {row.name}"
         try:
             trial = earlier.read(row.training)
@@ -135,6 +147,8 @@ def _tried(
             )
     if errors:
         raise type(errors[0]).together(errors)
+    if prepared.study.search is not None:
+        costs = {arm.id: _of_arm(arm.id, costs) for arm in prepared.configurations}
     return costs, notes
 
 
@@ -155,6 +169,16 @@ def _try(training: Training, prepared: Prepared, smallest: Split) -> Trial:
     evaluated = _evaluated(training, prepared.packed, smallest)
     costs = estimate(training, shape, images=len(smallest.train), evaluated=evaluated)
     return Trial(costs, description.warnings)
+
+
+def _of_arm(arm: str, costs: Mapping[str, Estimate]) -> Estimate:
+    """What a trial of an arm takes: the mean of those that were drawn at random, and the memory of the hungriest of all."""
+    every = [cost for name, cost in costs.items() if name.rpartition("-")[0] == arm]
+    drawn = every[-NUM_DRAWN:]
+    hungriest = max(every, key=lambda cost: cost.memory_mb)
+    mean_s = float(np.mean([cost.seconds_per_fit for cost in drawn]))
+    test_s = float(np.mean([cost.seconds_per_test for cost in drawn]))
+    return replace(hungriest, seconds_per_fit=mean_s, seconds_per_test=test_s)
 
 
 def _refuse_huge(network: Description, optimizer: str) -> None:

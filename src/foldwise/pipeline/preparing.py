@@ -27,9 +27,11 @@ from foldwise.runs.folder import RunFolder, write_json, written_whole
 from foldwise.runs.leases import clean_up
 from foldwise.runs.plan import Plan
 from foldwise.runs.planning import make_plan
+from foldwise.runs.searching.samplers import check_sampler
+from foldwise.runs.searching.search import plan_searches
 from foldwise.sealed import Damaged, seal
 from foldwise.storage import write_table
-from foldwise.study.configurations import Configuration, configurations, in_groups
+from foldwise.study.configurations import Configuration, configurations, in_groups, samples_of
 from foldwise.study.own_code import OwnCode, own_code, own_names
 from foldwise.study.reading import StudyFile, findable
 from foldwise.study.spec import Study
@@ -69,10 +71,18 @@ class Prepared:
     external: ExternalSet | None = None
 
     @property
+    def tried(self) -> tuple[Configuration, ...]:
+        """What is tried before training: every configuration, or of every arm of a search what shows its space."""
+        searching = self.study.search
+        if searching is None:
+            return self.configurations
+        return tuple(row for arm in self.configurations for row in samples_of(self.study, searching, arm))
+
+    @property
     def own_code(self) -> list[OwnCode]:
         """The user's own code that the study names, each module once."""
         study = self.study.model_dump(mode="json", include={"look", "measure"})
-        trainings = [row.training.model_dump(mode="json") for row in self.configurations]
+        trainings = [row.training.model_dump(mode="json") for row in self.tried]
         by_module = {name.partition(":")[0]: name for name in sorted(own_names([study, trainings]))}
         return [own_code(name) for name in by_module.values()]
 
@@ -99,6 +109,8 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     study = with_source(file.study, file.base)
     # Before the images: a slip in the study should not be said after minutes of decoding.
     compared = configurations(study)
+    if study.search is not None:
+        check_sampler(study.search.sampler, where=file.locate("search", "sampler"))
     division = study.validate_
     dataset = read_dataset(study.data, base=file.base, group=division.group, split=division.split)
     compared = in_groups(compared, task=dataset.task, classes=dataset.classes)
@@ -111,7 +123,8 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     splits = make_splits(dataset, packed, groups=audited.groups, validation=study.validate_, seed=study.seed)
     study = study.model_copy(update={"validate_": division.with_folds(len({split.fold for split in splits}))})
     digests = [(split.repeat, split.fold, split_digest(split, packed.digest)) for split in splits]
-    plan = make_plan(study, compared, task=dataset.task, packed_digest=packed.digest, splits=digests)
+    planned = make_plan if study.search is None else plan_searches
+    plan = planned(study, compared, task=dataset.task, packed_digest=packed.digest, splits=digests)
     return Prepared(file, study, dataset, packed, audited, splits, compared, plan, external)
 
 

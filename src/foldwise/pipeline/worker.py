@@ -33,6 +33,7 @@ from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.local import LocalWorkers
 from foldwise.runs.leases import Beat, Lease, acquire
 from foldwise.runs.plan import Plan, ready
+from foldwise.runs.searching.search import advance
 from foldwise.runs.slurm_queue import job_here
 from foldwise.runs.stopping import end_if_stopped
 from foldwise.sealed import Damaged
@@ -60,6 +61,7 @@ TASKS: dict[str, Callable[[Job], dict[str, Any]]] = {
     kind: partial(_imported, task)
     for kind, task in {
         "fit": "foldwise.learning.training.fit:fit_item",
+        "trial": "foldwise.learning.training.fit:trial_item",
         "features": "foldwise.learning.training.shared_items:features_item",
         "pretrain": "foldwise.learning.training.shared_items:pretrain_item",
         "shallow": "foldwise.insight.shallow_baselines:shallow_item",
@@ -153,7 +155,10 @@ def _throttled(folder: RunFolder, lease: Lease | None) -> Beat:
 
 def code_named(folder: RunFolder) -> frozenset[str]:
     """The own code that the items of a run folder name."""
-    return own_names([item.settings for item in folder.load_plan().items])
+    plan = folder.load_plan()
+    # Of a search also the code that is named in its space, as the items that need it may come later.
+    space = folder.load_study().search if plan.searches else None
+    return own_names([space and space.model_dump(mode="json"), *(item.settings for item in plan.items)])
 
 
 def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object] = print) -> int:
@@ -194,6 +199,9 @@ def _do_next(folder: RunFolder, device: str, log: Callable[[str], object]) -> in
     """Do the first item whose lease is to be had; how many were done, and None where nothing is left to do."""
     plan = folder.load_plan()
     todo = _todo(folder, plan)
+    if not todo and advance(folder):  # whoever has nothing to do asks the searches for more
+        plan = folder.load_plan()
+        todo = _todo(folder, plan)
     if not todo and all_settled(folder, plan):
         return None
     for item in todo:
@@ -223,7 +231,11 @@ def work_together(folder: RunFolder, workers: int, *, device: str = "auto") -> N
     # Their logs lie beside those of other machines and jobs.
     job = job_here()
     log = f"worker-{job['job']}" if job else f"worker-{host()}-{os.getpid()}"
-    LocalWorkers(crew, log=log).run(finished=lambda: folder.stop.exists() or all_settled(folder, plan))
+
+    def finished() -> bool:
+        return folder.stop.exists() or all_settled(folder, folder.load_plan() if plan.searches else plan)
+
+    LocalWorkers(crew, log=log).run(finished=finished)
 
 
 def _why(result: dict[str, Any]) -> str:

@@ -84,8 +84,8 @@ class Live:
         return {
             "done": counts.done,
             "failed": counts.failed + counts.skipped,
-            "total": len(plan.items),
-            "finished": settled == len(plan.items),
+            "total": len(plan.items) + plan.num_to_come,
+            "finished": settled == len(plan.items) + plan.num_to_come,
             "running": [
                 {"title": title, "far": how_far(beat), "score": _score(beat)}
                 for title, beat in items_in_progress(self.folder, plan)

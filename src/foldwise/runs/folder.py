@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from foldwise.errors import RunError
 from foldwise.foreign import checked_id, is_id, refuse_strange
-from foldwise.runs.plan import Plan, skipped
+from foldwise.runs.plan import Plan, skipped, with_proposals
 from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_record, seal, seal_folder
 from foldwise.sealed import read_json as read_json
 from foldwise.storage import names_in, sync
@@ -136,6 +136,10 @@ class RunFolder:
         away.parent.mkdir(parents=True, exist_ok=True)
         return away
 
+    def proposals(self, search_id: str) -> Path:
+        """What a search has proposed: a file for each trial, and one for what it chose in the end."""
+        return self.root / "search" / checked_id(search_id, "search")
+
     def log(self, worker: str) -> Path:
         """What a worker said."""
         return self.logs / f"{worker}.txt"
@@ -158,7 +162,7 @@ class RunFolder:
         seal(self.plan, plan.to_json(), beside)
 
     def load_plan(self) -> Plan:
-        """The plan of the run, as it was saved last.
+        """The plan of the run, as it was saved last, with what searches have proposed since.
 
         Raises:
             Damaged: it, or what was laid out with it.
@@ -167,7 +171,8 @@ class RunFolder:
         record, seals = read_record(self.plan)
         check_sizes(self.plan, seals)
         with decoding(self.plan):
-            return Plan.from_json(record, where=str(self.plan))
+            plan = Plan.from_json(record, where=str(self.plan))
+        return with_proposals(plan, self.proposals) if plan.searches else plan
 
     def result(self, item_id: str) -> dict[str, Any] | None:
         """The committed result of an item; None while there is none. Not to be changed: it is remembered.
@@ -291,6 +296,9 @@ class RunFolder:
         chosen = failed if item_ids is None else failed & item_ids
         for item_id in sorted(chosen):
             self.withdraw(item_id)
+        if any(item_id.startswith("trial-") for item_id in chosen):
+            for end in (self.root / "search").glob("*/end-*.json"):  # another trial may be the best now
+                end.unlink(missing_ok=True)
         return len(chosen)
 
     def withdraw(self, item_id: str) -> None:

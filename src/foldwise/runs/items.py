@@ -22,6 +22,7 @@ from foldwise.text import count
 LABELS = ("configuration",)
 TRAININGS = {"training", "encoder"}  # settings that are a training, or a part of one
 FIT_VERSION = 4
+TRAINED = ("fit", "trial")  # kinds that train a configuration on a fold
 
 # Seconds for the filters of a million pixels, and to learn from the usual pixels of one channel; measured on one core.
 FILTERS_S, LEARNING_S = 1.6, {"logistic_regression": 2.0, "random_forest": 8.0, "boosted_trees": 3.0}
@@ -202,6 +203,7 @@ def _measure_s(item: Item, rates: Rates) -> float:
 # In the order in which they are counted for people.
 KINDS = {
     "fit": Kind("fit", _fit_s, version=FIT_VERSION, is_auxiliary=False),
+    "trial": Kind("trial", _fit_s, version=FIT_VERSION, is_auxiliary=False),
     "features": Kind("encoder pass", _shared_s, is_auxiliary=False),
     "pretrain": Kind("pretraining", _shared_s, version=2, is_auxiliary=False),
     "shallow": Kind("shallow baseline", _shallow_s),

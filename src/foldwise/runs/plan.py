@@ -2,30 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from foldwise.errors import RunError
 from foldwise.foreign import checked_id
-from foldwise.runs.items import Item
+from foldwise.runs.items import TRAINED, Item
+from foldwise.sealed import read_record
 from foldwise.study.configurations import Configuration
+from foldwise.study.training import Training
 from foldwise.text import count
 
 EVERYWHERE = ("auto", "cpu")  # devices that every machine has
 
 
 @dataclass(frozen=True)
+class Trial:
+    """A configuration that a search tries in its fold: the values that were proposed, and the item that tries them."""
+
+    number: int
+    values: Mapping[str, float | int]
+    item: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """The search of one configuration of the study, its arm, in one fold.
+
+    Attributes:
+        id: changes with all that can change what is proposed, but for results.
+        num_trials: how many are tried, failed ones too.
+        seconds: of training, after which no more are proposed; None where only the number counts.
+        in_flight: proposal n is made from the results of the trials before n - in_flight + 1, and of no other.
+        trials: what was proposed, in order.
+        fit: the item that trains the chosen configuration and is judged; None before the search has ended, and where all
+            of its trials failed.
+        has_ended: whether nothing more is proposed.
+    """
+
+    id: str
+    configuration: str
+    repeat: int
+    fold: int
+    num_trials: int
+    seconds: float | None
+    in_flight: int
+    trials: tuple[Trial, ...] = ()
+    fit: str | None = None
+    has_ended: bool = False
+
+    @property
+    def num_to_come(self) -> int:
+        """Items that are not planned yet: trials, and the fit that is judged."""
+        return 0 if self.has_ended else self.num_trials - len(self.trials) + 1
+
+
+@dataclass(frozen=True)
 class Plan:
-    """All items of a study in the order to do them, and the configurations they belong to."""
+    """All items of a study in the order to do them, and the configurations they belong to.
+
+    With `searches` it grows while it is worked on, by what is proposed; the configurations are their arms.
+    """
 
     items: tuple[Item, ...]
     configurations: tuple[Configuration, ...]
+    searches: tuple[Search, ...] = ()
+
+    @property
+    def num_to_come(self) -> int:
+        """Items that searches have not planned yet."""
+        return sum(search.num_to_come for search in self.searches)
+
+    def grown(self, searches: Sequence[Search], items: Iterable[Item]) -> Plan:
+        """The plan with searches as they are now, and with the items that they brought."""
+        every = {item.id: item for item in (*self.items, *items)}  # what is proposed twice is done once
+        return replace(self, items=tuple(every.values()), searches=tuple(searches))
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values."""
-        return {"schema": 1, **_PLAIN.dump_python(self, mode="json")}
+        plain = _PLAIN.dump_python(self, mode="json")
+        if not self.searches:  # so that a plan without one stays what it was
+            del plain["searches"]
+        return {"schema": 1, **plain}
 
     @staticmethod
     def from_json(value: Mapping[str, Any], *, where: str | None = None) -> Plan:
@@ -35,10 +97,66 @@ class Plan:
             checked_id(name, "item", where=where)
         for row in plan.configurations:
             checked_id(row.id, "configuration", where=where)
+        for search in plan.searches:
+            checked_id(search.id, "search", where=where)
         return plan
 
 
 _PLAIN = TypeAdapter(Plan)
+
+
+def proposal_name(number: int) -> str:
+    """The file of a trial in the folder of its search."""
+    return f"{number:04d}.json"
+
+
+def end_name(search: Search) -> str:
+    """The file of what a search chose, by its budget: with a larger one it goes on, and chooses anew."""
+    hours = "" if search.seconds is None else f"-{search.seconds:.0f}s"
+    return f"end-{search.num_trials}{hours}.json"
+
+
+def with_proposals(plan: Plan, folder_of: Callable[[str], Path]) -> Plan:
+    """The plan with all that its searches have proposed; a file that is damaged is as if it were not there.
+
+    What follows from results can be proposed again, and is the same then.
+    """
+    searches, items = [], list[Item]()
+    chosen: dict[str, Item] = {}  # by arm, of its first fold
+    for search in plan.searches:
+        folder, trials = folder_of(search.id), list(search.trials)[: search.num_trials]
+        while len(trials) < search.num_trials and (record := _proposal(folder / proposal_name(len(trials)))):
+            trials.append(Trial(**record["trial"]))
+            items += _items(record)
+        if end := _proposal(folder / end_name(search)):
+            trials = trials[: end["num_trials"]]
+            search = replace(search, fit=end["fit"], has_ended=True)
+            items += (ended := list(_items(end)))
+            for item in ended[-1:]:
+                chosen.setdefault(search.configuration, item)
+        searches.append(replace(search, trials=tuple(trials)))
+    # Of an arm, tables and texts say how the configuration is trained that its first fold has chosen.
+    arms = tuple(
+        replace(arm, training=Training.model_validate(chosen[arm.id].settings["training"]))
+        if arm.id in chosen
+        else arm
+        for arm in plan.configurations
+    )
+    return replace(plan.grown(searches, items), configurations=arms)
+
+
+def _proposal(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_record(path)[0]
+    except RunError:
+        return None
+
+
+def _items(record: Mapping[str, Any]) -> Iterator[Item]:
+    for item in record["items"]:
+        for name in (item["id"], *item["needs"]):
+            checked_id(name, "item")
+        yield Item(**item | {"needs": tuple(item["needs"])})
 
 
 def ready(plan: Plan, done: Collection[str], failed: Collection[str]) -> list[Item]:
@@ -75,7 +193,7 @@ def waiting(plan: Plan, missing: Collection[str]) -> frozenset[str]:
 
     None where no fit at all can be done here: then nothing is to be waited for, and whoever tries is refused.
     """
-    if all(device_of(item) in missing for item in plan.items if item.kind == "fit"):
+    if all(device_of(item) in missing for item in plan.items if item.kind in TRAINED):
         return frozenset()
     waits: set[str] = set()
     for item in plan.items:  # what is needed comes first in a plan
@@ -91,7 +209,7 @@ def without(plan: Plan, items: Collection[str]) -> Plan:
 
 def waiting_sentence(plan: Plan, waits: Collection[str]) -> str:
     """What waits, as a sentence; empty where nothing does."""
-    fits = [item for item in plan.items if item.kind == "fit"]
+    fits = [item for item in plan.items if item.kind in TRAINED]
     waiting_fits = [item for item in fits if item.id in waits]
     if not waiting_fits:
         return ""

@@ -52,32 +52,38 @@ def make_plan(
     features: dict[str, Item] = {}
     by_fold: list[Item] = []
     for split in splits:
-        pretrained: dict[str, Item] = {}
+        needed: dict[str, Item] = {}
         fits = []
         for row in configurations:
-            needed: tuple[Item, ...] = ()
-            if shares_features(row.training, task):
-                needed = (_features(study, row, packed=packed_digest),)
-                features |= {item.id: item for item in needed}
-            elif row.training.pretrain != NO_PRETRAINING:
-                needed = (_pretraining(study, row, packed=packed_digest, split=split),)
-                pretrained |= {item.id: item for item in needed}
-            fits.append(_fit(study, row, needed, task=task, packed=packed_digest, split=split))
-        by_fold += [*pretrained.values(), *fits]
+            *before, fit = trained_items(study, row, task=task, packed=packed_digest, split=split)
+            needed |= {item.id: item for item in before}
+            fits.append(fit)
+        features |= {id: item for id, item in needed.items() if item.kind == "features"}
+        by_fold += [*(item for item in needed.values() if item.kind != "features"), *fits]
     fits = [item for item in by_fold if item.kind == "fit"]
-    others = _auxiliary_items(study, configurations, fits)
+    others = auxiliary_items(study, configurations, fits)
     return Plan((*features.values(), *by_fold, *others), tuple(configurations))
 
 
-def _fit(
+def trained_items(
     study: Study,
     row: Configuration,
-    needed: Sequence[Item],
     *,
     task: Task,
     packed: str,
     split: tuple[int, int, str],
-) -> Item:
+    trial: int | None = None,
+) -> list[Item]:
+    """The item that trains a configuration on a fold, after what it needs, which it may share with others.
+
+    Args:
+        trial: its number in a search, where it is tried and not judged.
+    """
+    needed: list[Item] = []
+    if shares_features(row.training, task):
+        needed = [_features(study, row, packed=packed)]
+    elif row.training.pretrain != NO_PRETRAINING:
+        needed = [_pretraining(study, row, packed=packed, split=split)]
     settings = _of_fold(study, packed, split) | {
         "training": row.training.model_dump(mode="json"),
         "configuration": row.id,
@@ -89,12 +95,9 @@ def _fit(
     # Where the epoch is chosen by no boundary score it changes no fit, and must not change its id.
     if metric is not None and metric.needs == "boundary":
         settings["tolerance_px"] = study.judge.tolerance_px
-    return make_item(
-        "fit",
-        settings,
-        needs=[item.id for item in needed],
-        title=f"{row.name} · {_fold_name(study, *split[:2])}",
-    )
+    kind, number = ("fit", "") if trial is None else ("trial", f" · trial {trial + 1}")
+    title = f"{row.name}{number} · {_fold_name(study, *split[:2])}"
+    return [*needed, make_item(kind, settings, needs=[item.id for item in needed], title=title)]
 
 
 def _of_fold(study: Study, packed: str, split: tuple[int, int, str]) -> dict[str, Any]:
@@ -168,7 +171,7 @@ def seed_of(study_seed: int, repeat: int, fold: int, split: str) -> int:
     return int.from_bytes(key[:8], "big") % SEEDS
 
 
-def _auxiliary_items(
+def auxiliary_items(
     study: Study, configurations: Sequence[Configuration], fits: Sequence[Item]
 ) -> list[Item]:
     """What is planned after all fits and decides nothing about them; last what measures speed, while nothing else runs."""

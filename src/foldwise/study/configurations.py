@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import pairwise, product
+from typing import Any
 
 from foldwise.errors import SpecError, choose
-from foldwise.study.factors import find_errors, levels, named
+from foldwise.study.factors import levels, named
 from foldwise.study.own_code import identity
-from foldwise.study.spec import Study
+from foldwise.study.search_space import find_search_errors, probes, random_settings, search_digest
+from foldwise.study.spec import Searching, Study
 from foldwise.study.training import Task, Training
+
+NUM_DRAWN = 8  # configurations of a space whose mean cost is taken for that of all
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,12 @@ class Configuration:
 def configurations(study: Study) -> tuple[Configuration, ...]:
     """Every combination of the levels, in the order of the file, the first factor slowest.
 
+    With a search each of them is an arm, which is searched by itself; its training is the first of its space.
+
     Raises:
-        SpecError: all errors of `train` and `compare` at once.
+        SpecError: all errors of `train`, `compare` and the space of `search` at once.
     """
-    errors = find_errors(study.train, study.compare)
+    errors = find_search_errors(study.model_dump(mode="json", include={"train", "compare", "search"}))
     if errors:
         raise SpecError.together(SpecError(error.what, cure=error.cure) for error in errors)
     factors = {key: levels(key, written)[0] for key, written in study.compare.items()}
@@ -45,13 +51,36 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
     for combination in product(*factors.values()):
         chosen = dict(zip(factors, combination, strict=True))
         stated = {setting: value for level in combination for setting, value in level.settings.items()}
-        training = Training.model_validate(study.train | stated)
+        shared = study.train | stated
         names = {key: level.name for key, level in chosen.items()}
-        # The order of the keys in the file does not change what is trained, so it does not change the id.
-        digest = sha256(json.dumps(identity(training), sort_keys=True).encode()).hexdigest()
-        name = named(names) or str(training.model)
+        if study.search is None:
+            training = Training.model_validate(shared)
+            # The order of the keys in the file does not change what is trained, so it does not change the id.
+            digest = sha256(json.dumps(identity(training), sort_keys=True).encode()).hexdigest()
+            name = named(names) or str(training.model)
+        else:
+            training = Training.model_validate(shared | next(probes(study.search.space)))
+            digest = search_digest(study.search, shared)
+            name = named(names) or (f"{training.model}, tuned" if "model" in shared else "tuned")
         compared.append(Configuration(f"c-{digest[:10]}", name, names, training))
     return tuple(compared)
+
+
+def settings_of_arm(study: Study, arm: Configuration) -> dict[str, Any]:
+    """What all configurations of an arm share: `train`, and the levels of the arm."""
+    shared = dict(study.train)
+    for key, written in study.compare.items():
+        level = next(level for level in levels(key, written)[0] if level.name == arm.levels[key])
+        shared |= level.settings
+    return shared
+
+
+def samples_of(study: Study, searching: Searching, arm: Configuration) -> list[Configuration]:
+    """Configurations that show an arm: every end of its ranges and every choice, then `NUM_DRAWN` drawn at random."""
+    shared = settings_of_arm(study, arm)
+    settings = [*probes(searching.space), *random_settings(searching.space, NUM_DRAWN)]
+    every = [Training.model_validate(shared | own) for own in settings]
+    return [replace(arm, id=f"{arm.id}-{number}", training=training) for number, training in enumerate(every)]
 
 
 Places = tuple[tuple[int, ...], ...]

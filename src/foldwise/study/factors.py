@@ -7,7 +7,7 @@ settings that belong together, such as a network with its weights file.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -43,10 +43,16 @@ class Level:
     index: int
 
 
-def find_errors(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[Invalid]:
-    """Everything that is wrong with the shared settings and the factors, by place."""
+def find_errors(
+    train: Mapping[str, Any], compare: Mapping[str, Any], *, beside: Collection[str] = ()
+) -> list[Invalid]:
+    """Everything that is wrong with the shared settings and the factors, by place.
+
+    Args:
+        beside: settings that are stated elsewhere.
+    """
     shared = dict(train)
-    errors = _checked_part(SOME_MODEL | shared, under=("train",))
+    errors = checked_part(shared, under=("train",))
     errors += [Invalid(("train", *keys), *EACH_IN_TRAIN) for keys, _ in _each_locations(shared)]
     stated = dict.fromkeys(train, "train")
     for key, written in compare.items():
@@ -62,7 +68,7 @@ def find_errors(train: Mapping[str, Any], compare: Mapping[str, Any]) -> list[In
             stated[setting] = f"compare.{key}"
         if isinstance(written, list):
             errors += levels(key, written)[1]
-    if "model" not in stated:
+    if "model" not in stated and "model" not in beside:
         cure = "Add `model: unet` to train, or a list of models to compare."
         errors.append(Invalid((), "no model is named", cure, at="key"))
     return errors
@@ -145,7 +151,9 @@ def _each_locations(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
             yield from _each_locations(part, (*keys, index))
 
 
-def _checked_part(document: dict[str, Any], *, under: Keys) -> list[Invalid]:
+def checked_part(document: Mapping[str, Any], *, under: Keys) -> list[Invalid]:
+    """What is wrong with some settings, whatever the others are."""
+    document = SOME_MODEL | dict(document)
     try:
         # Through JSON, where strict means what a reader of YAML expects: a list may be a tuple, true is no number.
         Training.model_validate_json(json.dumps(document), strict=True)
@@ -160,8 +168,8 @@ def _checked_level(key: str, value: Any, under: Keys) -> list[Invalid]:
             what = f"a level of compare.{key} must have keys, got {shown(value)}"
             return [Invalid(under, what, "State its settings: {model: conv, epochs: 20}.")]
         settings = {setting: part for setting, part in value.items() if setting != NAME}
-        return _checked_part(SOME_MODEL | settings, under=under)
-    errors = _checked_part(SOME_MODEL | {key: value}, under=("compare",))
+        return checked_part(settings, under=under)
+    errors = checked_part({key: value}, under=("compare",))
     # pydantic speaks of the key; the file has a list there, and the error is in one of its levels.
     return [Invalid((*under, *error.keys[2:]), error.what, error.cure, error.at) for error in errors]
 
@@ -274,11 +282,14 @@ def num_spelled_out(value: Any) -> int:
     return prod(map(num_spelled_out, value)) if isinstance(value, list) else 1
 
 
-def find_too_many_fits(compare: Mapping[str, list[Any]], folds: int, repeats: int) -> list[Invalid]:
-    """More fits than a plan can hold, of levels, folds and repeats that each are in their range."""
+def find_too_many_fits(
+    compare: Mapping[str, list[Any]], folds: int, repeats: int, *, tried: int = 1
+) -> list[Invalid]:
+    """More fits than a plan can hold, of levels, folds, repeats and what is `tried` of each, all in their range."""
     combinations = prod(sum(map(num_spelled_out, written)) for written in compare.values())
-    fits = combinations * folds * repeats
+    fits = combinations * folds * repeats * tried
     if fits <= ranges.MAX_FITS:
         return []
-    what = f"{count(combinations, 'configuration')}, {count(folds, 'fold')} and {count(repeats, 'repeat')} make {fits:,} fits; at most {ranges.MAX_FITS:,} are planned"
+    searched = f", {tried - 1} tried in each and one chosen," if tried > 1 else ""
+    what = f"{count(combinations, 'configuration')}, {count(folds, 'fold')} and {count(repeats, 'repeat')}{searched} make {fits:,} fits; at most {ranges.MAX_FITS:,} are planned"
     return [Invalid(("validate",), what, "Ask for fewer levels, folds or repeats.", at="key")]

@@ -44,6 +44,8 @@ Slices = Annotated[int, Field(ge=1, le=1_000_000)]
 Groups = Annotated[int, Field(ge=1, le=10_000)]
 Width = Annotated[int, Field(ge=1, le=65_536)]  # channels, units or tokens' numbers
 Depth = Annotated[int, Field(ge=1, le=256)]  # layers, blocks, stages
+Trials = Annotated[int, Field(ge=1, le=1000)]  # configurations that a search tries in a fold
+InFlight = Annotated[int, Field(ge=1, le=100)]
 PatchPx = Annotated[int, Field(ge=1, le=1024)]
 Trees = Annotated[int, Field(ge=1, le=100_000)]
 NumPixels = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -66,6 +68,7 @@ Strength = Annotated[float, Field(ge=0, le=100)]  # in units of the range, or of
 StrengthAbove0 = Annotated[float, Field(gt=0, le=100)]
 BlurPx = Annotated[float, Field(ge=0, le=1000)]
 TolerancePx = Annotated[float, Field(gt=0, le=1000)]
+Hours = Annotated[float, Field(gt=0, le=100_000)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 MAX_OPTION = 100_000_000  # of a name, own code included: the ranges of options in our own tables are narrower

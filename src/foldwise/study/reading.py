@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from foldwise.errors import FoldwiseError, SpecError
 from foldwise.storage import whole_path
-from foldwise.study.factors import find_errors, find_too_many, find_too_many_fits, is_bundle, spelled_out
+from foldwise.study.factors import find_too_many, find_too_many_fits, is_bundle, spelled_out
 from foldwise.study.own_code import NO_WEIGHTS_FILE
 from foldwise.study.profiles import PROFILES
+from foldwise.study.search_space import find_search_errors
 from foldwise.study.spec import Study
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
 from foldwise.study.variants import apply_variants, find_variant_errors
@@ -164,12 +165,14 @@ def _checked(document: Any, *, base: Path | None) -> tuple[Study | None, list[In
         study = Study.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         errors += from_pydantic(error, document, Study)
-    train, compare = document.get("train", {}), document.get("compare", {})
-    if isinstance(train, dict) and isinstance(compare, dict):
-        errors += find_errors(train, compare)
+    if all(isinstance(document.get(key, {}), dict) for key in ("train", "compare")):
+        errors += find_search_errors(document)
     if study is None or errors:
         return study, errors
-    return study, find_too_many_fits(study.compare, study.validate_.folds, study.validate_.repeats)
+    # Each arm of a search trains so many in every fold, and then the one that was chosen.
+    tried = 1 if study.search is None else study.search.configurations + 1
+    validation = study.validate_
+    return study, find_too_many_fits(study.compare, validation.folds, validation.repeats, tried=tried)
 
 
 def _with_whole_paths(document: dict[str, Any], base: Path, errors: list[Invalid]) -> dict[str, Any]:
@@ -180,17 +183,23 @@ def _with_whole_paths(document: dict[str, Any], base: Path, errors: list[Invalid
         changed["train"] = train | {"weights": _weights(train["weights"], base, ("train", "weights"), errors)}
     if isinstance(compare, dict):
         changed["compare"] = {key: _factor(key, written, base, errors) for key, written in compare.items()}
+    search = document.get("search")
+    if isinstance(search, dict) and isinstance(space := search.get("space"), dict):
+        whole = {
+            key: _factor(key, written, base, errors, ("search", "space")) for key, written in space.items()
+        }
+        changed["search"] = search | {"space": whole}
     return changed
 
 
-def _factor(key: str, written: Any, base: Path, errors: list[Invalid]) -> Any:
-    """The levels of a factor, their weights files by whole paths."""
+def _factor(key: str, written: Any, base: Path, errors: list[Invalid], above: Keys = ("compare",)) -> Any:
+    """The levels of a factor, or the choices of a space, their weights files by whole paths."""
     if key == "weights" and isinstance(written, list):
         names = [part for level in written for part in spelled_out(level)]
-        return [_weights(name, base, ("compare", key, index), errors) for index, name in enumerate(names)]
+        return [_weights(name, base, (*above, key, index), errors) for index, name in enumerate(names)]
     if is_bundle(key, written):
         return [
-            level | {"weights": _weights(level["weights"], base, ("compare", key, index, "weights"), errors)}
+            level | {"weights": _weights(level["weights"], base, (*above, key, index, "weights"), errors)}
             if "weights" in level
             else level
             for index, level in enumerate(written)

@@ -249,6 +249,17 @@ def _look_or_none(value: Any) -> Any:
     return {} if value is True else None if value is False else value
 
 
+class Searching(Node):
+    """A search: ranges and choices in place of values, how many configurations are tried, and who proposes them."""
+
+    # Plain values: `search_space` checks them.
+    space: dict[str, Any]
+    configurations: ranges.Trials = 20
+    hours: ranges.Hours | None = None
+    sampler: str = "tpe"
+    in_flight: ranges.InFlight = 1
+
+
 class Study(Node):
     """One question: which of these configurations is best on this data."""
 
@@ -260,6 +271,7 @@ class Study(Node):
     # Plain values: `factors` checks them level by level, so that an error names its level.
     compare: dict[str, list[Any]] = Field(default_factory=dict)
     train: dict[str, Any] = Field(default_factory=dict)
+    search: Searching | None = None
     validate_: Validation = Field(default=Validation(), alias="validate")
     judge: Judging = Judging()
     robustness: Robustness | None = None

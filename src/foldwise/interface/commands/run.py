@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from foldwise.errors import ItemsFailed
-from foldwise.interface.observer import Terminal, fail_if_items_failed, say_check, say_planned
+from foldwise.interface.checked import say_check
+from foldwise.interface.observer import Terminal, fail_if_items_failed, say_planned
 from foldwise.interface.terminal import Device, RunPath, TrustCode
 from foldwise.runs.slurm_queue import TIME_IS_UP
 

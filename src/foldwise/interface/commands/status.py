@@ -97,6 +97,14 @@ def _say_counts(out: Console, folder: RunFolder, plan: Plan, lost: set[str]) -> 
     of_which = count_kinds(plan.items)
     items = count(len(plan.items), "item") + (f" ({of_which})" if "," in of_which else "")
     out.print(f"{folder.root}: {items}: {', '.join(listed)}", markup=False)
+    if plan.searches:
+        ended = sum(search.has_ended for search in plan.searches)
+        tried = sum(len(search.trials) for search in plan.searches)
+        of = sum(search.num_trials for search in plan.searches)
+        out.print(
+            f"  search   {tried} of {count(of, 'trial')} proposed; {ended} of {len(plan.searches)} searches have ended",
+            markup=False,
+        )
 
 
 def _say_failed(out: Console, folder: RunFolder, plan: Plan) -> None:

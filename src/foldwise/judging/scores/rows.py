@@ -23,9 +23,10 @@ from foldwise.metrics.outputs import FAMILIES, Bools, Floats, Ints, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.runs.auxiliary import AuxiliaryItem, read_auxiliary
 from foldwise.runs.folder import RunFolder, read_json
-from foldwise.runs.plan import Plan
+from foldwise.runs.plan import Plan, Search
 from foldwise.sealed import read_arrays, read_table
 from foldwise.study.configurations import Configuration
+from foldwise.text import count
 
 CLASSIFICATION_KEYS = ("probabilities",)
 SEGMENTATION_KEYS = ("confusion", "histogram", "log_loss_sum", "brier_sum")
@@ -226,7 +227,10 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
         splits=splits,
         thresholds=choose_thresholds(folder.load_study().judge.thresholds, FAMILIES[task]),
         configurations=tuple(plan.configurations),
-        fits=tuple(_fit(folder, item) for item in plan.items if item.kind == "fit"),
+        fits=(
+            *(_fit(folder, item) for item in plan.items if item.kind == "fit"),
+            *(_unplanned_fit(folder, search) for search in plan.searches if search.fit is None),
+        ),
         auxiliary=read_auxiliary(folder, plan),
     )
 
@@ -261,6 +265,17 @@ def _fit(folder: RunFolder, item: Any) -> PlannedFit:
     return PlannedFit(
         item.id, settings["configuration"], settings["repeat"], settings["fold"], status, result, path, epochs
     )
+
+
+def _unplanned_fit(folder: RunFolder, search: Search) -> PlannedFit:
+    """The fit of a search that has not chosen yet, or of which every trial has failed."""
+    path, about = folder.proposals(search.id), (search.configuration, search.repeat, search.fold)
+    if not search.has_ended:
+        return PlannedFit(search.id, *about, "missing", {}, path)
+    first = folder.result(search.trials[0].item) or {}
+    cause = (first.get("error") or {}).get("message", "an item that it needs has failed")
+    message = f"all {count(len(search.trials), 'trial')} of its search failed; the first says: {cause}"
+    return PlannedFit(search.id, *about, "failed", {"error": {"type": "Searched", "message": message}}, path)
 
 
 def _joined(fits: Sequence[PlannedFit], rows: Rows) -> Outputs:

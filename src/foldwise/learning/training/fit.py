@@ -84,6 +84,41 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat, resuming: ResumedTraini
     }
 
 
+def trial_item(job: Job) -> dict[str, Any]:
+    """One configuration of a search on one fold, trained and validated; the content of its ``result.json``.
+
+    It leaves no network and never looks at the test fold: ``value`` is the best `val_steady` of its epochs, which is all
+    that a search is told.
+
+    Raises:
+        FoldwiseError: the device is not there, or the training diverged.
+    """
+    with resumable(job, FitRequest.of(job)) as (request, resuming):
+        return with_less_memory(request, lambda request: _trial(request, job.beat, resuming))
+
+
+def _trial(request: FitRequest, beat: Beat, resuming: ResumedTraining) -> dict[str, Any]:
+    spent = Spending(request.device)
+    setup = set_up(request)
+    chosen = choose_epoch(request, setup, spent, resuming, beat)
+    metric = chosen.by.metric
+    return {
+        "epochs": chosen.epochs,
+        "best_epoch": chosen.best_epoch,
+        "select": metric.name,
+        "higher_is_better": metric.higher_is_better,
+        "value": None if chosen.best_score is None else finite(chosen.best_score),
+        "cost": {
+            "train_s": sum(record["seconds"] for record in chosen.epochs),
+            "evaluate_s": chosen.evaluating.seconds,
+            **spent.record(),
+            **request.costed_on(),
+        },
+        "warnings": [*setup.warnings, *resuming.notes],
+        "versions": versions(),
+    }
+
+
 @dataclass
 class EpochChoice:
     """The epochs so far, and the one that was best on the inner validation, with what it said of that.

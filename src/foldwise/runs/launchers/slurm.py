@@ -221,8 +221,9 @@ class SlurmWorkers:
                     yield job, attempt
 
     def _num_left(self) -> int:
-        done, failed = self.folder.settled()
-        return sum(item.id not in done and item.id not in failed for item in self.folder.load_plan().items)
+        (done, failed), plan = self.folder.settled(), self.folder.load_plan()
+        planned = sum(item.id not in done and item.id not in failed for item in plan.items)
+        return planned + plan.num_to_come
 
     def _wait(self, seconds: float, states: Collection[str] = ALIVE) -> list[QueuedJob]:
         """Wait until no job is in one of these states; those that are after that long."""
