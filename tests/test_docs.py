@@ -27,7 +27,16 @@ from foldwise.runs.folder import RunFolder
 from foldwise.study.configurations import configurations
 from foldwise.study.profiles import RayProfile, SlurmProfile
 from foldwise.study.reading import study_from_dict
-from foldwise.study.spec import DataSpec, Judging, Looking, Measuring, Robustness, Study, Validation
+from foldwise.study.spec import (
+    DataSpec,
+    Judging,
+    Looking,
+    Measuring,
+    Robustness,
+    Searching,
+    Study,
+    Validation,
+)
 from foldwise.study.training import AUGMENTS, Augment, Training
 
 ROOT = Path(__file__).parents[1]
@@ -102,6 +111,7 @@ def test_the_bundle_in_the_docs_has_the_levels_that_it_says(tmp_path):
         ("look", Looking),
         ("slurm", SlurmProfile),
         ("ray", RayProfile),
+        ("search", Searching),
         ("robustness", Robustness),
         ("Augmentation", Augment),
     ],

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from foldwise.interface import checked, terminal
+from foldwise.interface import checked, observer, terminal
 from foldwise.interface.commands import status
 from foldwise.learning.training.costs import Estimate
 from foldwise.pipeline.preflight import Costs

@@ -5,6 +5,7 @@ from unittest.mock import patch
 
 from foldwise.runs.items import KINDS
 from foldwise.runs.planning import make_plan
+from foldwise.runs.searching.search import plan_searches
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
 
@@ -27,4 +28,5 @@ def plan_of(
     )
     rows = {kind: replace(KINDS[kind], version=version) for kind, version in (versions or {}).items()}
     with patch.dict(KINDS, rows):
-        return make_plan(study, configurations(study), task=task, packed_digest=packed, splits=splits)
+        make = make_plan if study.search is None else plan_searches
+        return make(study, configurations(study), task=task, packed_digest=packed, splits=splits)

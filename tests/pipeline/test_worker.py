@@ -133,6 +133,7 @@ def examples():
     planned = [
         plans.plan_of(task="binary_segmentation", train=pretrained, **EVERYTHING),
         plans.plan_of(train=frozen),
+        plans.plan_of(search={"space": {"batch_size": [4, 8]}}),
     ]
     names = [row.id for plan in planned for row in plan.configurations]
     return {item.kind: item for plan in planned for item in plan.items}, names

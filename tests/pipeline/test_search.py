@@ -1,0 +1,235 @@
+"""A search from its first proposals to the fits that are judged: whoever works on it, however often it is interrupted."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from searches import (
+    failing,
+    laid_out,
+    proposals,
+    trial,
+    value_of,
+    without_training,
+    write_study,
+)
+
+from foldwise.judging.judge import judge
+from foldwise.judging.scores.rows import read_rows
+from foldwise.pipeline.devices import all_settled
+from foldwise.pipeline.worker import work
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.searching.search import advance
+
+
+@pytest.fixture(autouse=True)
+def _worked_out(monkeypatch):
+    without_training(monkeypatch)
+
+
+def quiet(line):
+    """Nothing."""
+
+
+def test_a_plan_begins_with_the_first_trial_of_every_arm_in_every_fold(tmp_path):
+    folder = laid_out(write_study(tmp_path), tmp_path / "run")
+    plan = folder.load_plan()
+    assert [item.title for item in plan.items if item.kind == "trial"] == [
+        f"{arm} · trial 1 · fold {fold} of 2" for fold in (1, 2) for arm in ("conv", "resnet")
+    ]
+    assert [len(search.trials) for search in plan.searches] == [1] * 4
+    assert plan.num_to_come == 4 * (3 + 1)
+    assert not all_settled(folder, plan)
+
+
+def test_a_worker_does_all_trials_and_then_the_fit_that_was_best_on_the_validation_part(tmp_path):
+    folder = laid_out(write_study(tmp_path), tmp_path / "run")
+    assert work(folder, log=quiet) == 4 * 5
+    plan = folder.load_plan()
+    assert all_settled(folder, plan)
+    by_id = {item.id: item for item in plan.items}
+    for search in plan.searches:
+        tried = [by_id[trial.item].settings for trial in search.trials]
+        best = min(tried, key=value_of)
+        assert by_id[search.fit].kind == "fit"
+        assert by_id[search.fit].settings["training"] == best["training"]
+        assert by_id[search.fit].settings["configuration"] == search.configuration
+        assert by_id[search.fit].settings["seed"] == best["seed"]
+        assert search.has_ended
+    assert not advance(folder)
+
+
+def test_proposals_are_written_down_before_they_are_done_and_are_the_same_after_any_interrupt(tmp_path):
+    path = write_study(tmp_path)
+    whole = laid_out(path, tmp_path / "whole")
+    work(whole, log=quiet)
+    broken = laid_out(path, tmp_path / "broken")
+    for _ in range(100):  # a worker that is killed after every item, and a run that is called again
+        done = []
+
+        def log(line, done=done):
+            if line.startswith("done"):
+                done.append(line)
+                raise KeyboardInterrupt
+
+        try:
+            if work(broken, log=log) == 0:
+                break
+        except KeyboardInterrupt:
+            laid_out(path, tmp_path / "broken")
+    assert proposals(broken) == proposals(whole)
+    assert broken.settled() == whole.settled()
+
+
+def test_what_is_proposed_follows_from_the_results_also_where_the_files_are_gone(tmp_path):
+    folder = laid_out(write_study(tmp_path), tmp_path / "run")
+    work(folder, log=quiet)
+    before = proposals(folder)
+    for number, proposal in enumerate(sorted((folder.root / "search").rglob("*.json"))):
+        if number % 2:
+            proposal.unlink()
+        else:
+            proposal.write_bytes(proposal.read_bytes()[:-20])
+    assert work(folder, log=quiet) == 0  # everything was done already
+    assert proposals(folder) == before
+
+
+def test_the_order_in_which_workers_end_changes_no_proposal(tmp_path, monkeypatch):
+    path = write_study(tmp_path, configurations=14, in_flight=3)
+    straight = laid_out(path, tmp_path / "straight")
+    work(straight, log=quiet)
+    mixed = laid_out(path, tmp_path / "mixed")
+    monkeypatch.setattr(
+        "foldwise.pipeline.worker.ready",
+        lambda plan, done, failed: [item for item in reversed(plan.items) if item.id not in done | failed],
+    )
+    work(mixed, log=quiet)
+    assert proposals(mixed) == proposals(straight)
+
+
+def test_no_more_than_asked_for_are_in_flight_in_one_search(tmp_path, monkeypatch):
+    folder, most = laid_out(write_study(tmp_path, configurations=9, in_flight=3), tmp_path / "run"), []
+
+    def counted(job):
+        done, failed = folder.settled()
+        settled = done | failed
+        most.extend(
+            sum(trial.item not in settled for trial in search.trials)
+            for search in folder.load_plan().searches
+        )
+        return trial(job)
+
+    without_training(monkeypatch, counted)
+    work(folder, log=quiet)
+    assert max(most) == 3
+
+
+def test_two_that_propose_at_once_write_the_same_and_no_more_than_the_budget(tmp_path):
+    folder = laid_out(write_study(tmp_path), tmp_path / "run")
+    stale = folder.load_plan()
+    work(folder, log=quiet)
+    before = proposals(folder)
+    # A second one that has looked before anything was proposed.
+    late = RunFolder(folder.root)
+    object.__setattr__(late, "load_plan", lambda: stale)
+    advance(late)
+    assert proposals(folder) == before
+    assert sum(len(rows) for rows in before.values()) == 4 * 4
+
+
+def test_failed_trials_are_no_end_and_are_never_chosen(tmp_path, monkeypatch):
+    without_training(monkeypatch, failing(1, 3))
+    folder = laid_out(write_study(tmp_path), tmp_path / "run")
+    assert work(folder, log=quiet) == 4 * 5
+    plan = folder.load_plan()
+    done, failed = folder.settled()
+    for search in plan.searches:
+        assert [trial.item in failed for trial in search.trials] == [True, False, True, False]
+        assert search.fit in done
+
+
+def test_where_all_trials_fail_the_fit_is_failed_and_says_why_and_a_retry_mends_it(tmp_path, monkeypatch):
+    without_training(monkeypatch, failing(1, 2, 3, 4))
+    folder = laid_out(write_study(tmp_path), tmp_path / "run")
+    work(folder, log=quiet)
+    assert all_settled(folder, folder.load_plan())
+    fits = read_rows(folder).fits
+    assert [fit.status for fit in fits] == ["failed"] * 4
+    assert fits[0].result["error"]["message"] == "all 4 trials of its search failed; the first says: it broke"
+    without_training(monkeypatch)
+    folder.retry()
+    assert work(folder, log=quiet) == 4 * 5
+    assert all(search.fit for search in folder.load_plan().searches)
+
+
+def test_an_unfinished_search_is_judged_as_unfinished(tmp_path):
+    folder = laid_out(write_study(tmp_path), tmp_path / "run")
+    fits = read_rows(folder).fits
+    assert [fit.status for fit in fits] == ["missing"] * 4
+    assert judge(folder).state == "nothing_done"
+
+
+def test_a_larger_budget_goes_on_and_keeps_what_was_done(tmp_path):
+    path, root = write_study(tmp_path), tmp_path / "run"
+    work(laid_out(path, root), log=quiet)
+    before = proposals(RunFolder(root))
+    done, _ = RunFolder(root).settled()
+    more = laid_out(path, root, ["search.configurations=6"])
+    assert not all_settled(more, more.load_plan())
+    work(more, log=quiet)
+    for search, values in proposals(more).items():
+        assert values[:4] == before[search]
+        assert len(values) == 6
+    assert done < more.settled()[0]
+    less = laid_out(path, root, ["search.configurations=2"])
+    work(less, log=quiet)
+    assert {len(values) for values in proposals(less).values()} == {2}
+    fits = {item.id for item in less.load_plan().items if item.kind == "fit"}
+    assert len(fits) == 4
+
+
+def test_an_edit_of_the_space_begins_anew_and_does_nothing_twice(tmp_path):
+    path, root = write_study(tmp_path, space={"batch_size": [4, 8]}, configurations=2), tmp_path / "run"
+    assert work(laid_out(path, root), log=quiet) == 4 * 3
+    # The same two batch sizes and one more: other searches, whose items were partly done.
+    edited = laid_out(path, root, ["search.space.batch_size=[4, 8, 16]", "search.configurations=3"])
+    already = edited.settled()[0] & {item.id for item in edited.load_plan().items}
+    assert already
+    assert work(edited, log=quiet) < 4 * 3
+    assert all_settled(edited, edited.load_plan())
+
+
+def test_hours_end_a_search_after_a_fair_share(tmp_path):
+    # 10 s for each of 4 searches; a trial takes 2.5 s by its own account.
+    folder = laid_out(write_study(tmp_path, configurations=20, hours=40 / 3600), tmp_path / "run")
+    work(folder, log=quiet)
+    plan = folder.load_plan()
+    assert [len(search.trials) for search in plan.searches] == [4] * 4
+    assert all(search.fit for search in plan.searches)
+
+
+def test_only_the_validation_score_is_told(tmp_path, monkeypatch):
+    """Whatever else a trial says, and whatever fits say of test folds, no proposal is another."""
+    path = write_study(tmp_path, configurations=14)
+    plain = laid_out(path, tmp_path / "plain")
+    work(plain, log=quiet)
+    noise = iter(range(10_000))
+
+    def noisy(job):
+        n = next(noise)
+        return trial(job) | {"epochs": [{"train_loss": n, "val_score": -n}], "test": n, "best_epoch": n}
+
+    without_training(monkeypatch, noisy, lambda job: {"test": next(noise)})
+    other = laid_out(path, tmp_path / "other")
+    work(other, log=quiet)
+    assert proposals(other) == proposals(plain)
+
+
+def test_a_plan_without_a_search_is_written_as_before(tmp_path):
+    path = tmp_path / "plain.yaml"
+    path.write_text("study: a\ndata: {phantom: {kind: gels, images: 24, size: 24}}\ntrain: {model: conv}\n")
+    folder = laid_out(path, tmp_path / "run")
+    assert "searches" not in json.loads(folder.plan.read_text())
+    plan = folder.load_plan()
+    assert plan.searches == ()
+    assert replace(plan) == plan
