@@ -21,7 +21,7 @@ EVERYWHERE = ("auto", "cpu")  # devices that every machine has
 
 
 @dataclass(frozen=True)
-class Trial:
+class SearchTrial:
     """A configuration that a search tries in its fold: the values that were proposed, and the item that tries them."""
 
     number: int
@@ -51,7 +51,7 @@ class Search:
     num_trials: int
     seconds: float | None
     in_flight: int
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[SearchTrial, ...] = ()
     fit: str | None = None
     has_ended: bool = False
 
@@ -126,7 +126,7 @@ def with_proposals(plan: Plan, folder_of: Callable[[str], Path]) -> Plan:
     for search in plan.searches:
         folder, trials = folder_of(search.id), list(search.trials)[: search.num_trials]
         while len(trials) < search.num_trials and (record := _proposal(folder / proposal_name(len(trials)))):
-            trials.append(Trial(**record["trial"]))
+            trials.append(SearchTrial(**record["trial"]))
             items += _items(record)
         if end := _proposal(folder / end_name(search)):
             trials = trials[: end["num_trials"]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foldwise.errors import MissingExtra, SpecError
-from foldwise.runs.searching.samplers import SAMPLERS, Told, check_sampler, propose
+from foldwise.runs.searching.samplers import SAMPLERS, TrialOutcome, check_sampler, propose
 from foldwise.study.search_space import drawn
 
 SPACE = {
@@ -24,11 +24,11 @@ def propose_all(sampler, score, number, *, space=SPACE, in_flight=1, seed="a"):
     told = []
     for n in range(number):
         seen = [
-            row if place <= n - in_flight else Told(row.values, None, is_settled=False)
+            row if place <= n - in_flight else TrialOutcome(row.values, None, is_settled=False)
             for place, row in enumerate(told)
         ]
         values = propose(space, sampler, seed=seed, number=n, earlier=seen)
-        told.append(Told(values, score(values)))
+        told.append(TrialOutcome(values, score(values)))
     return told
 
 
@@ -56,7 +56,7 @@ class TestSamplerContract:
 
     def test_what_is_in_flight_changes_nothing_by_how_it_ends(self, sampler):
         told = propose_all(sampler, loss, 14)
-        flying = [Told(row.values, None, is_settled=False) for row in told[12:]]
+        flying = [TrialOutcome(row.values, None, is_settled=False) for row in told[12:]]
         assert propose(SPACE, sampler, seed="a", number=14, earlier=[*told[:12], *flying]) == propose(
             SPACE, sampler, seed="a", number=14, earlier=[*told[:12], *flying]
         )

@@ -22,7 +22,7 @@ MAX_ASKED_AGAIN = 10
 
 
 @dataclass(frozen=True)
-class Told:
+class TrialOutcome:
     """What is known of an earlier trial: its score, higher is better; None where it failed or is still to come."""
 
     values: Values
@@ -51,7 +51,7 @@ def check_sampler(name: str, *, where: str | None = None) -> None:
 
 
 def propose(
-    space: Mapping[str, Any], sampler: str, *, seed: str, number: int, earlier: Sequence[Told]
+    space: Mapping[str, Any], sampler: str, *, seed: str, number: int, earlier: Sequence[TrialOutcome]
 ) -> Values:
     """The values of trial `number`: of a space and of the trials before it, and of nothing else.
 
@@ -60,7 +60,7 @@ def propose(
         seed: any text.
         earlier: in their order; more of them than have settled are as good as none.
     """
-    before = [told.values for told in earlier]
+    before = [outcome.values for outcome in earlier]
     values: Values = {}
     for attempt in range(MAX_ASKED_AGAIN):
         key = sha256(f"{seed}/{number}/{attempt}".encode()).digest()
@@ -70,15 +70,15 @@ def propose(
     return values
 
 
-def _asked(space: Mapping[str, Any], sampler: str, seed: int, earlier: Sequence[Told]) -> Values:
+def _asked(space: Mapping[str, Any], sampler: str, seed: int, earlier: Sequence[TrialOutcome]) -> Values:
     optuna = need("optuna", "search")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         # Of parts that Optuna calls experimental; what they do here is what the tests of the samplers say.
         warnings.simplefilter("ignore")
         study = optuna.create_study(direction="maximize", sampler=SAMPLERS[sampler](optuna, seed))
-        for told in earlier:
-            study.add_trial(_as_trial(optuna, space, told))
+        for outcome in earlier:
+            study.add_trial(_as_trial(optuna, space, outcome))
         trial, values = study.ask(), dict[str, float | int]()
 
         def pick(name: str, parameter: Parameter) -> float | int:
@@ -89,18 +89,24 @@ def _asked(space: Mapping[str, Any], sampler: str, seed: int, earlier: Sequence[
     return values
 
 
-def _as_trial(optuna: ModuleType, space: Mapping[str, Any], told: Told) -> Any:
+def _as_trial(optuna: ModuleType, space: Mapping[str, Any], outcome: TrialOutcome) -> Any:
     distributions: dict[str, Any] = {}
 
     def pick(name: str, parameter: Parameter) -> float | int:
         distributions[name] = _distribution(optuna, parameter)
-        return told.values[name]
+        return outcome.values[name]
 
     drawn(space, pick)
     states = optuna.trial.TrialState
-    state = states.RUNNING if not told.is_settled else states.FAIL if told.score is None else states.COMPLETE
+    state = (
+        states.RUNNING
+        if not outcome.is_settled
+        else states.FAIL
+        if outcome.score is None
+        else states.COMPLETE
+    )
     return optuna.trial.create_trial(
-        params=dict(told.values), distributions=distributions, state=state, value=told.score
+        params=dict(outcome.values), distributions=distributions, state=state, value=outcome.score
     )
 
 

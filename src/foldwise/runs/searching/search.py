@@ -17,9 +17,9 @@ from typing import Any
 
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import FIT_VERSION, Item
-from foldwise.runs.plan import Plan, Search, Trial, end_name, proposal_name, skipped
+from foldwise.runs.plan import Plan, Search, SearchTrial, end_name, proposal_name, skipped
 from foldwise.runs.planning import auxiliary_items, trained_items
-from foldwise.runs.searching.samplers import Told, propose
+from foldwise.runs.searching.samplers import TrialOutcome, propose
 from foldwise.sealed import seal
 from foldwise.study.configurations import Configuration, settings_of_arm
 from foldwise.study.search_space import Values, drawn
@@ -81,19 +81,19 @@ def _trial(
     number: int,
     results: Mapping[str, Mapping[str, Any]],
     **about: Any,
-) -> tuple[Trial, list[Item]]:
-    """Trial `number` of a search, and the items that it takes; only results of trials that are not in flight count."""
+) -> tuple[SearchTrial, list[Item]]:
+    """SearchTrial `number` of a search, and the items that it takes; only results of trials that are not in flight count."""
     assert study.search is not None
     settled = number - search.in_flight + 1
     earlier = [
-        Told(dict(trial.values), score_of(results.get(trial.item, {})))
+        TrialOutcome(dict(trial.values), score_of(results.get(trial.item, {})))
         if trial.number < settled
-        else Told(dict(trial.values), None, is_settled=False)
+        else TrialOutcome(dict(trial.values), None, is_settled=False)
         for trial in search.trials[:number]
     ]
     values = propose(study.search.space, study.search.sampler, seed=search.id, number=number, earlier=earlier)
     items = trained_items(study, _configured(study, arm, values), trial=number, **about)
-    return Trial(number, values, items[-1].id), items
+    return SearchTrial(number, values, items[-1].id), items
 
 
 def _configured(study: Study, arm: Configuration, values: Values) -> Configuration:
@@ -167,7 +167,7 @@ class _Now:
         waited_for = search.trials[: max(0, number - search.in_flight + 1)]
         return number < search.num_trials and self._all_settled(waited_for)
 
-    def _all_settled(self, trials: Sequence[Trial]) -> bool:
+    def _all_settled(self, trials: Sequence[SearchTrial]) -> bool:
         return all(trial.item in self.settled for trial in trials)
 
     def _write(self, search: Search, name: str, value: Mapping[str, Any], items: Sequence[Item]) -> None:
@@ -176,7 +176,7 @@ class _Now:
         seal(self.folder.proposals(search.id) / name, whole, ())
 
 
-def best_trial(search: Search, results: Mapping[str, Mapping[str, Any]]) -> Trial | None:
+def best_trial(search: Search, results: Mapping[str, Mapping[str, Any]]) -> SearchTrial | None:
     """The trial with the best score on the inner validation, the earliest of equals; None where all failed."""
     scored = [(trial, score_of(results.get(trial.item, {}))) for trial in search.trials]
     reached = [(trial, score) for trial, score in scored if score is not None]
