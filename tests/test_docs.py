@@ -25,6 +25,7 @@ from foldwise.reporting.report import SECTIONS
 from foldwise.reporting.sections.verdict.answer import WARNINGS
 from foldwise.runs.folder import RunFolder
 from foldwise.study.configurations import configurations
+from foldwise.study.kubernetes import KubernetesProfile
 from foldwise.study.profiles import RayProfile, SlurmProfile
 from foldwise.study.reading import study_from_dict
 from foldwise.study.spec import (
@@ -112,6 +113,7 @@ def test_the_bundle_in_the_docs_has_the_levels_that_it_says(tmp_path):
         ("slurm", SlurmProfile),
         ("ray", RayProfile),
         ("search", Searching),
+        ("kubernetes", KubernetesProfile),
         ("robustness", Robustness),
         ("Augmentation", Augment),
     ],

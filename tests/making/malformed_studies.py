@@ -38,7 +38,7 @@ MALFORMED = [
             'study.yaml:1:1: a study is made of `key: value` lines, got [{"study": "gel"}, {"data": "x"}]\n'
             "     1 | - study: gel\n"
             "       | ^\n"
-            "  → The keys are study, title, seed, threads, data, compare, train, search, validate, judge, robustness, baselines, measure, look, slurm, ray, variants."
+            "  → The keys are study, title, seed, threads, data, compare, train, search, validate, judge, robustness, baselines, measure, look, slurm, ray, kubernetes, variants."
         ),
     ),
     Malformed(
@@ -48,7 +48,7 @@ MALFORMED = [
             "study.yaml:1:1: a study is made of `key: value` lines, got 'gel'\n"
             "     1 | gel\n"
             "       | ^\n"
-            "  → The keys are study, title, seed, threads, data, compare, train, search, validate, judge, robustness, baselines, measure, look, slurm, ray, variants."
+            "  → The keys are study, title, seed, threads, data, compare, train, search, validate, judge, robustness, baselines, measure, look, slurm, ray, kubernetes, variants."
         ),
     ),
     Malformed(
@@ -73,7 +73,7 @@ MALFORMED = [
             "study.yaml:4:1: no key is called 'titel'\n"
             "     4 | titel: Gels\n"
             "       | ^\n"
-            "  → Did you mean 'title'? Known: study, title, seed, threads, data, compare, train, search, validate, judge, robustness, baselines, measure, look, slurm, ray, variants."
+            "  → Did you mean 'title'? Known: study, title, seed, threads, data, compare, train, search, validate, judge, robustness, baselines, measure, look, slurm, ray, kubernetes, variants."
         ),
     ),
     Malformed(
@@ -83,7 +83,7 @@ MALFORMED = [
             "study.yaml:4:1: no key is called 'zzz'\n"
             "     4 | zzz: 1\n"
             "       | ^\n"
-            "  → Known: study, title, seed, threads, data, compare, train, search, validate, judge, robustness, baselines, measure, look, slurm, ray, variants."
+            "  → Known: study, title, seed, threads, data, compare, train, search, validate, judge, robustness, baselines, measure, look, slurm, ray, kubernetes, variants."
         ),
     ),
     Malformed(

@@ -35,6 +35,7 @@ from foldwise.storage import is_abandoned
 LEASE_S = 180.0  # network file systems may hide a change for a minute
 BEAT_S = 20.0
 MAX_ATTEMPTS = 5
+TASK = "FOLDWISE_TASK"  # by which a launcher knows again what its workers have
 
 Beat = Callable[[dict[str, Any]], None]  # how a step says how far it is
 
@@ -113,6 +114,7 @@ def _take(attempt: Path) -> bool:
     pid = os.getpid()
     me = {"host": here(), "name": socket.gethostname(), "pid": pid, "started": started(pid), "nonce": nonce}
     me |= {"slurm": job} if (job := job_here()) else {}
+    me |= {TASK: task} if (task := os.environ.get(TASK)) else {}
     write_json(draft / "owner.json", me)
     try:
         draft.rename(attempt)  # never over another: a folder that is not empty is not replaced

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from foldwise.study import ranges
+from foldwise.study.kubernetes import KubernetesProfile
 from foldwise.study.ranges import Node
 from foldwise.study.validation_errors import InvalidValue, shown
 
@@ -178,6 +179,10 @@ class RayProfile(Node):
         return self.workers
 
 
-Profile = SlurmProfile | RayProfile
+Profile = SlurmProfile | RayProfile | KubernetesProfile
 # A row for each engine that is asked for something, by its name, which is its key in a study, too.
-PROFILES: dict[str, type[Profile]] = {"slurm": SlurmProfile, "ray": RayProfile}
+PROFILES: dict[str, type[Profile]] = {
+    "slurm": SlurmProfile,
+    "ray": RayProfile,
+    "kubernetes": KubernetesProfile,
+}

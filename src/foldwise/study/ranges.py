@@ -30,6 +30,7 @@ Gpus = Annotated[int, Field(ge=0, le=64)]  # of one machine
 ShareOfGpu = Annotated[float, Field(ge=0, le=1)]
 FitsPerGpu = Annotated[int, Field(ge=1, le=64)]
 Jobs = Annotated[int, Field(ge=1, le=1000)]  # of one array; clusters take 1001 unless they say otherwise
+UserId = Annotated[int, Field(ge=1, le=2**31 - 1)]  # 0 is root, as whom no pod runs
 NumImages = Annotated[int, Field(ge=1, le=100_000)]
 NumFolds = Annotated[int, Field(ge=1, le=1000)]
 NumRepeats = Annotated[int, Field(ge=1, le=1000)]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from foldwise.study import ranges
+from foldwise.study.kubernetes import KubernetesProfile
 from foldwise.study.profiles import PROFILES, Profile, RayProfile, SlurmProfile
 from foldwise.study.ranges import Node
 from foldwise.study.training import Cache, Choice, Task
@@ -281,6 +282,7 @@ class Study(Node):
     # Where it is run changes no result, and no command is ever read from a run folder: no part of what is recorded.
     slurm: SlurmProfile = Field(default=SlurmProfile(), exclude=True)
     ray: RayProfile = Field(default=RayProfile(), exclude=True)
+    kubernetes: KubernetesProfile = Field(default=KubernetesProfile(), exclude=True)
     # Laid over the rest when the file is read, so they are no part of what is run.
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)
 

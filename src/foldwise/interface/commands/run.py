@@ -34,7 +34,7 @@ On = Annotated[
         "--on",
         "--launcher",
         metavar="NAME",
-        help="local: processes here; slurm: jobs of a cluster; inline: in this process, to debug.",
+        help="local: processes here; slurm, kubernetes: jobs of a cluster; inline: in this process, to debug.",
     ),
 ]
 Profile = Annotated[

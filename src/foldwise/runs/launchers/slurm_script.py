@@ -101,7 +101,11 @@ def cpus_of(crew: Crew) -> int:
     return profile.cpus or crew.threads * profile.fits_per_gpu
 
 
+def worker_mb(crew: Crew) -> float:
+    """Memory of one worker in MB: the program, and what is foretold with something to spare."""
+    return PROGRAM_MB + SPARE * crew.memory_mb
+
+
 def memory_mb(crew: Crew) -> int:
-    """Memory of one job in MB: the program, and what is foretold with something to spare, for each of its workers."""
-    worker = PROGRAM_MB + SPARE * crew.memory_mb
-    return math.ceil(worker * crew.asks(SlurmProfile).fits_per_gpu / 100) * 100
+    """Memory of one job in MB, for all of its workers."""
+    return math.ceil(worker_mb(crew) * crew.asks(SlurmProfile).fits_per_gpu / 100) * 100

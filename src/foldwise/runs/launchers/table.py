@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from foldwise.runs.launchers.kubernetes import KubernetesWorkers
 from foldwise.runs.launchers.launcher import Engine
 from foldwise.runs.launchers.local import Inline, LocalWorkers
 from foldwise.runs.launchers.slurm import SlurmWorkers
@@ -9,5 +10,6 @@ from foldwise.runs.launchers.slurm import SlurmWorkers
 LAUNCHERS: dict[str, Engine] = {
     "local": Engine(lambda crew, work: LocalWorkers(crew)),
     "inline": Engine(Inline),
+    "kubernetes": Engine(lambda crew, work: KubernetesWorkers(crew), elsewhere=True),
     "slurm": Engine(lambda crew, work: SlurmWorkers(crew), elsewhere=True),
 }
