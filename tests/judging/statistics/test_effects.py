@@ -8,17 +8,20 @@ import pytest
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from foldwise.judging.statistics.design import CONFIGURED, TUNED, Factor, projections, weights_of
-from foldwise.judging.statistics.effects import (
+from foldwise.judging.statistics.contrasts import (
+    Contrasts,
     FactorialScores,
     IntervalOptions,
     contrast_runs,
+)
+from foldwise.judging.statistics.design import CONFIGURED, TUNED, Factor, level_weights, projections
+from foldwise.judging.statistics.effects import (
     effect,
     matched_sets,
     shares,
     views,
 )
-from foldwise.judging.statistics.run_moments import runs_in_mean
+from foldwise.judging.statistics.run_moments import run_moments, runs_in_mean
 from foldwise.judging.statistics.variance import estimate_variance
 from foldwise.study.factors import nested_levels
 
@@ -127,10 +130,10 @@ def test_the_published_table_of_gel_classifiers():
 def test_levels_that_change_together_are_not_told_apart():
     factors = grid((2, 2, 2), keep=[0, 1, 6, 7])  # the first two always have the same level
     scores = scored(factors)
-    assert weights_of(factors, factors[0], np.array([1.0, -1.0])) is None
+    assert not level_weights(factors, factors[0], np.array([[1.0, -1.0]])).estimable
     (pair,) = effect(factors, factors[0], views(factors, factors[0], scores.estimate)[0], scores).contrasts
     assert (pair.difference, pair.matched, pair.conclusion) == (None, 0, None)
-    assert weights_of(factors, factors[2], np.array([1.0, -1.0])) is not None
+    assert level_weights(factors, factors[2], np.array([[1.0, -1.0]])).estimable
 
 
 def test_nested_levels_are_compared_by_their_mean_and_by_their_best():
@@ -203,15 +206,15 @@ def test_intervals_hold_what_is_true_and_a_factor_that_does_nothing_is_rarely_ca
 def test_luck_that_all_configurations_of_a_level_share_does_not_average_out():
     """Two levels whose runs vary by 0.1 each: a difference between them varies by 2 x 0.01, whatever else is averaged."""
     rng, factors, n = np.random.default_rng(4), grid((2, 2, 2)), 300
-    contrast = weights_of(factors, factors[2], np.array([1.0, -1.0]))[None]
+    contrasts = Contrasts(level_weights(factors, factors[2], np.eye(2)).weights, np.array([0]), np.array([1]))
     own, implied = [], []
     for _ in range(20):
         folds = rng.permutation(n)[None] % 5
         values = rng.normal(0.7, 0.2, n) + rng.normal(0, 0.1, (8, n))
         values = (values + rng.normal(0, 0.1, (2, 5))[factors[2].of][:, folds[0]])[:, None]
         scores = FactorialScores(values, folds, estimate_variance(values, folds))
-        own.append(contrast_runs(contrast, scores)[0] / runs_in_mean(folds))
-        implied.append((contrast**2 @ scores.variance.run)[0])
+        own.append(contrast_runs(contrasts, scores)[0] / runs_in_mean(folds))
+        implied.append((contrasts.of(contrasts.weights) ** 2 @ scores.variance.run)[0])
     assert np.mean(own) == pytest.approx(2 * 0.1**2, rel=0.3)
     assert np.mean(implied) < np.mean(own) / 3
 
@@ -284,3 +287,23 @@ def test_scores_of_right_and_wrong_have_a_floor_in_contrasts_too():
     assert pair.error == pytest.approx(np.sqrt(1 / 20**2 / 2))
     assert pair.high == pytest.approx(1.96 * pair.error, rel=0.1)
     assert (pair.difference, pair.agree, pair.conclusion) == (0.0, 0, "not distinguishable")
+
+
+@pytest.mark.parametrize("keep", [None, KEPT], ids=["full", "incomplete"])
+def test_contrasts_computed_together_have_the_errors_of_each_by_itself(keep):
+    rng, factors = np.random.default_rng(6), grid(keep=keep)
+    C, folds = len(factors[0].of), np.stack([rng.permutation(40) % 5 for _ in range(2)])
+    values = np.clip(rng.normal(0.7, 0.1, (C, 2, 40)) + rng.normal(0, 0.1, 40), 0, 1)
+    variance = estimate_variance(values, folds, floor=1e-4, bounds=(0, 1))
+    scores = FactorialScores(values, folds, variance)
+    for factor in factors:
+        weights = level_weights(factors, factor, np.eye(len(factor.levels))).weights
+        for pair in effect(
+            factors, factor, views(factors, factor, scores.estimate)[0], scores, QUICK
+        ).contrasts:
+            own = weights[pair.a] - weights[pair.b]
+            (moment,) = run_moments(np.tensordot(own, values, axes=1)[None], folds).own
+            runs = max(moment, own**2 @ variance.run) * runs_in_mean(folds)
+            square = own @ variance.image @ own + runs + 1e-4 * own @ own / 2
+            assert pair.error == pytest.approx(np.sqrt(square), rel=1e-12)
+            assert pair.difference == pytest.approx(own @ scores.estimate, abs=1e-12)

@@ -138,8 +138,14 @@ class Rows:
 
     def fits_of(self, configuration: str) -> list[PlannedFit]:
         """The planned fits of a configuration, by id, ordered by repeat and fold."""
-        chosen = [fit for fit in self.fits if fit.configuration == configuration]
-        return sorted(chosen, key=lambda fit: (fit.repeat, fit.fold))
+        return self._by_configuration.get(configuration, [])
+
+    @cached_property
+    def _by_configuration(self) -> dict[str, list[PlannedFit]]:
+        by_id: dict[str, list[PlannedFit]] = {}
+        for fit in sorted(self.fits, key=lambda fit: (fit.repeat, fit.fold)):
+            by_id.setdefault(fit.configuration, []).append(fit)
+        return by_id
 
     def done(self, configuration: str, repeat: int | None = None) -> list[PlannedFit]:
         """The fits of a configuration that are done, of one repeat or of all."""

@@ -12,7 +12,8 @@ from itertools import combinations
 
 import numpy as np
 
-from foldwise.metrics.outputs import Floats, Ints
+from foldwise.judging.statistics.run_moments import blocks
+from foldwise.metrics.outputs import Bools, Floats, Ints
 from foldwise.study.configurations import Configuration
 from foldwise.study.factors import nested_levels
 from foldwise.study.spec import Study
@@ -98,30 +99,59 @@ def columns(factor: Factor) -> Floats:
     return codes(factor)[factor.of]
 
 
-def weights_of(factors: Sequence[Factor], factor: Factor, mixture_L: Floats) -> Floats | None:
-    """(C,) weights of the scores whose sum is the marginal mean of a mixture of levels, or of a difference of two.
+@dataclass(frozen=True)
+class LevelWeights:
+    """Weights of the scores of C configurations whose sums are the marginal means of V mixtures of levels.
 
-    By least squares in the model of all main effects; every level of the other factors counts alike.
+    Differences of two rows are the weights of differences, also where neither mean can be estimated.
+
+    Attributes:
+        weights: (V, C).
+        wanted, missed: (V, q) what each row of weights should make of the model matrix, and how far off that it is.
+    """
+
+    weights: Floats
+    wanted: Floats
+    missed: Floats
+
+    @property
+    def estimable(self) -> Bools:
+        """(V,) whether the grid can estimate the mean; it cannot where levels change only together with others'."""
+        return _is_made(self.missed, self.wanted)
+
+    def apart(self, a: Ints, b: Ints) -> Bools:
+        """(P,) the same of the differences of rows `a` and rows `b`."""
+        made = np.empty(len(a), dtype=bool)
+        for part in blocks(len(a), self.wanted.shape[1]):
+            off, wanted = (rows[a[part]] - rows[b[part]] for rows in (self.missed, self.wanted))
+            made[part] = _is_made(off, wanted)
+        return made
+
+
+def _is_made(missed: Floats, wanted: Floats) -> Bools:
+    return np.asarray((np.abs(missed) <= 1e-8 + 1e-5 * np.abs(wanted)).all(axis=1))
+
+
+def level_weights(factors: Sequence[Factor], factor: Factor, mixture_VL: Floats) -> LevelWeights:
+    """The weights of marginal means, by least squares in the model of all main effects.
+
+    Every level of the other factors counts alike.
 
     Args:
         factors: of the study.
         factor: one of them.
-        mixture_L: shares of its levels that add up to 1 (a mean) or to 0 (a difference).
-
-    Returns:
-        None where the grid cannot estimate it: levels that change only together with those of another factor.
+        mixture_VL: shares of its levels; rows add up to 1 (a mean) or to 0 (a difference).
     """
-    C = len(factor.of)
+    V, C = len(mixture_VL), len(factor.of)
     parts = [np.ones((C, 1)), *(columns(other) for other in factors)]
-    none = [np.zeros(part.shape[1]) for part in parts[1:]]
+    wanted = [mixture_VL.sum(axis=1, keepdims=True), *(np.zeros((V, part.shape[1])) for part in parts[1:])]
     position = [other.name for other in factors].index(factor.name)
-    none[position] = mixture_L @ codes(factor)
-    wanted = np.concatenate([[mixture_L.sum()], *none])
-    matrix = np.hstack(parts)
+    wanted[1 + position] = mixture_VL @ codes(factor)
+    matrix, wanted_Vq = np.hstack(parts), np.hstack(wanted)
     # Least squares also where the grid has gaps; where a combination of levels is no row of the matrix's span, the
     # pseudo-inverse would still give weights, of something else, so they are checked.
-    weights = wanted @ np.linalg.pinv(matrix)
-    return np.asarray(weights) if np.allclose(weights @ matrix, wanted, atol=1e-8) else None
+    weights = wanted_Vq @ np.linalg.pinv(matrix)
+    return LevelWeights(weights, wanted_Vq, weights @ matrix - wanted_Vq)
 
 
 Term = tuple[str, ...]

@@ -97,7 +97,15 @@ def drawn_estimates(variance: Variance) -> Draw:
 def joint_draws(
     variance: Variance, image_root: Floats, run_root: Floats, *, rng: np.random.Generator, draws: int
 ) -> Floats:
-    """(draws, P) centred draws of P numbers whose covariance is the sum of two parts, each (P, C) its root.
+    """(draws, P) centred draws of P numbers whose covariance is the sum of two parts, each (P, C) its root."""
+    image, run = drawn_parts(variance, image_root, run_root, rng=rng, draws=draws)
+    return np.asarray(image + run)
+
+
+def drawn_parts(
+    variance: Variance, image_root: Floats, run_root: Floats, *, rng: np.random.Generator, draws: int
+) -> tuple[Floats, Floats]:
+    """The parts of `joint_draws`, that of images and that of runs, each (draws, P).
 
     Chi-square draws of both scales carry the smallness of the sample.
     """
@@ -108,4 +116,4 @@ def joint_draws(
         np.sqrt(df / rng.chisquare(df, size=(draws, 1))).astype(np.float32)
         for df in (max(variance.df_image, 1.0), variance.df_run)
     ]
-    return np.asarray(image * scales[0] + run * scales[1])
+    return np.asarray(image * scales[0]), np.asarray(run * scales[1])

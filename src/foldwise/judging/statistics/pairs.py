@@ -7,8 +7,10 @@ is simultaneous over all comparisons with the best or over all pairs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from foldwise.judging.statistics.inference import POWER, Comparison
@@ -54,34 +56,31 @@ def all_pairs(variance: Variance, comparison: Comparison, *, alpha: float, margi
         margin: a difference within it is of no consequence.
     """
     order = np.argsort(-variance.estimate, kind="stable")
-    alone_CC = comparison.alone * variance.of_differences()
-    made = []
-    for rank, a in enumerate(order.tolist()):
-        for b in order[rank + 1 :].tolist():
-            difference = float(variance.estimate[a] - variance.estimate[b])
-            low, high = float(comparison.low[a, b]), -float(comparison.low[b, a])
-            best = comparison.clear and a == comparison.winner
-            # 80 % power; never below what one planned pair takes, as the limit of few pairs in few draws can be.
-            limit = comparison.best_limit if best else comparison.pairs_limit
-            seen = max(limit, float(norm.ppf(1 - alpha / 2))) + POWER
-            alone = float(alone_CC[a, b])
-            made.append(
-                Pair(
-                    a=a,
-                    b=b,
-                    conclusion=conclusion_of(low, high, margin),
-                    family="best" if best else "all pairs",
-                    difference=difference,
-                    low=max(difference - alone, -variance.reach),
-                    high=min(difference + alone, variance.reach),
-                    low_all=low,
-                    high_all=high,
-                    p=float(comparison.p_alone[a, b]),
-                    p_all=float(comparison.p_better[a, b]),
-                    minimal_detectable_difference=seen * float(comparison.error_all[a, b]),
-                )
-            )
-    return made
+    planned = float(norm.ppf(1 - alpha / 2))
+    a, b = (order[place] for place in np.triu_indices(len(order), 1))
+    best = (a == comparison.winner) & comparison.clear
+    # 80 % power; never below what one planned pair takes, as the limit of few pairs in few draws can be.
+    limit = np.maximum(np.where(best, comparison.best_limit, comparison.pairs_limit), planned)
+    difference = variance.estimate[a] - variance.estimate[b]
+    alone = comparison.alone[a, b] * variance.of_differences()[a, b]
+    columns: dict[str, NDArray[Any]] = {
+        "a": a,
+        "b": b,
+        "family": np.where(best, "best", "all pairs"),
+        "difference": difference,
+        "low": np.maximum(difference - alone, -variance.reach),
+        "high": np.minimum(difference + alone, variance.reach),
+        "low_all": comparison.low[a, b],
+        "high_all": -comparison.low[b, a],
+        "p": comparison.p_alone[a, b],
+        "p_all": comparison.p_better[a, b],
+        "minimal_detectable_difference": (limit + POWER) * comparison.error_all[a, b],
+    }
+    names, rows = list(columns), zip(*(column.tolist() for column in columns.values()), strict=True)
+    pairs = (dict(zip(names, row, strict=True)) for row in rows)
+    return [
+        Pair(conclusion=conclusion_of(pair["low_all"], pair["high_all"], margin), **pair) for pair in pairs
+    ]
 
 
 def conclusion_of(low: float, high: float, margin: float) -> Conclusion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,9 +105,9 @@ def moments_around(scores_CRn: Floats, shared_Rn: Floats, folds_Rn: Ints, *, num
         return Moments(np.zeros(C), np.zeros(C), 1.0, 0)
     cell = (fold + K * np.arange(R)[:, None]).ravel()
     size = np.bincount(cell, minlength=R * K).astype(float)
-    between, within = np.array(
-        [_between_and_within(scores_Rn - shared_Rn, cell, size) for scores_Rn in scores_CRn]
-    ).T
+    between, within = np.empty(C), np.empty(C)
+    for rows in blocks(C, R * n):
+        between[rows], within[rows] = _between_and_within(scores_CRn[rows] - shared_Rn, cell, size)
     factor = num / (num - 1) if num > 1 else 1.0
     if R > 1:
         factor /= left_in_deviations(R, K, float((1 / size).mean()))
@@ -122,11 +123,20 @@ def left_in_deviations(R: int, K: int, per_fold: float) -> float:
     return q * (q + 1 / (R * K)) - per_fold * (R - 1) / R**2 * (1 - 1 / K)
 
 
-def _between_and_within(scores_Rn: Floats, cell: Ints, size: Floats) -> tuple[float, float]:
-    """Scatter of the fold means and pooled scatter in the folds, of one configuration's centred scores."""
-    R = len(scores_Rn)
-    deviation = (scores_Rn - scores_Rn.mean(axis=0)).ravel() if R > 1 else scores_Rn.ravel()
-    means = np.bincount(cell, weights=deviation, minlength=len(size)) / size
-    within = float(((deviation - means[cell]) ** 2).sum() / max(len(deviation) - len(size), 1))
-    between = float((means**2).mean() if R > 1 else means.var(ddof=1))
-    return between, within
+def blocks(rows: int, width: int) -> Iterator[slice]:
+    """Slices of ``range(rows)``, each of as many rows of this width as fit into 32 MB."""
+    step = max(1, (1 << 22) // max(width, 1))
+    return (slice(start, start + step) for start in range(0, rows, step))
+
+
+def _between_and_within(scores_CRn: Floats, cell: Ints, size: Floats) -> tuple[Floats, Floats]:
+    """(C,) scatter of the fold means, and pooled scatter in the folds, of centred scores."""
+    C, R, _ = scores_CRn.shape
+    apart = scores_CRn - scores_CRn.mean(axis=1, keepdims=True) if R > 1 else scores_CRn
+    deviation = apart.reshape(C, -1)
+    # One count for all rows: a cell of a row has the number of the cell, and so many more for every row before it.
+    numbers = (cell + len(size) * np.arange(C)[:, None]).ravel()
+    means = np.bincount(numbers, deviation.ravel(), C * len(size)).reshape(C, -1) / size
+    within = ((deviation - means[:, cell]) ** 2).sum(axis=1) / max(deviation.shape[1] - len(size), 1)
+    between = (means**2).mean(axis=1) if R > 1 else means.var(axis=1, ddof=1)
+    return np.asarray(between), np.asarray(within)
