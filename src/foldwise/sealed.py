@@ -52,19 +52,23 @@ class Seal(NamedTuple):
     sha256: str
 
 
-def seal(record: Path, value: Mapping[str, Any], files: Iterable[Path]) -> None:
-    """Write `value` as a record, whole or not at all, with the sizes and digests of `files`, which lie beside it."""
+def seal(record: Path, value: Mapping[str, Any], files: Iterable[Path], *, durable: bool = True) -> None:
+    """Write `value` as a record, whole or not at all, with the sizes and digests of `files`, which lie beside it.
+
+    Args:
+        durable: whether it outlives a power cut at once; else whoever asked for it syncs it.
+    """
     seals = {path.name: _sealed(path) for path in sorted(files)}
     body = {"digest": ""} | {**as_json(value), "files": seals}
     text = json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    with written_whole(record) as scratch:
+    with written_whole(record, durable=durable) as scratch:
         scratch.write_bytes(HEAD + sha256(text).hexdigest().encode() + text[len(HEAD) :])
 
 
 def seal_folder(record: Path) -> None:
-    """Make a record of a JSON file, which then states what all files beside it are."""
+    """Make a record of a JSON file, which then states what all files beside it are; whoever moves the folder syncs it."""
     value = json.loads(record.read_bytes())
-    seal(record, value, (path for path in record.parent.iterdir() if _is_own(path, record)))
+    seal(record, value, (path for path in record.parent.iterdir() if _is_own(path, record)), durable=False)
 
 
 def _is_own(path: Path, record: Path) -> bool:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from platformdirs import user_cache_dir
 
 from foldwise.csv_cells import TableWriter
@@ -28,25 +29,35 @@ TAKEN = {errno.ENOTEMPTY, errno.EEXIST}  # what renaming to a folder that anothe
 FOREIGN = re.compile(
     r"\..*|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r|~\$.*|.*~|#.*#|.*\.(bak|tmp|swp|orig)", re.I | re.S
 )
+# File systems whose every call asks a server.
+NETWORK = re.compile(
+    r"nfs\d?|lustre|gpfs|beegfs|fhgfs|ceph|cifs|smb\w*|afpfs|afs|glusterfs|pvfs2|orangefs|panfs|quobyte|wekafs|9p|virtiofs|fuse\..*"
+)
 CACHE_CURE = (
     "Make room, or set FOLDWISE_CACHE to a folder with room that may be written; what was finished is kept."
 )
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A scratch path that becomes `path` in one step when the block ends, so that no reader sees half a file.
 
     Folders above it are made. Where the block raises, `path` stays as it was.
+
+    Args:
+        durable: whether it outlives a power cut; waiting for the disk takes most of the time of a small file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
     scratch = scratch_beside(path)
     try:
         yield scratch
-        sync(scratch)
+        if durable:
+            sync(scratch)
         scratch.replace(path)
-    finally:
+    except BaseException:
         scratch.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -209,10 +220,10 @@ def names_in(folder: Path) -> list[str]:
         return []
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, whole or not at all; see `as_json`."""
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    """Write a value as JSON, whole or not at all; see `as_json` and `written_whole`."""
     text = json.dumps(as_json(value), indent=1, ensure_ascii=False, allow_nan=False)
-    with written_whole(path) as scratch:
+    with written_whole(path, durable=durable) as scratch:
         scratch.write_text(f"{text}\n", encoding="utf-8")
 
 
@@ -243,6 +254,18 @@ def as_json(value: Any, *, other: Callable[[Any], Any] = str) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int) else other(value)
+
+
+def is_on_network(folder: Path) -> bool:
+    """Whether a folder lies on a file system of a network, as far as the table of mounts tells."""
+    resolved = folder.resolve()
+    mounts = [
+        mount for mount in psutil.disk_partitions(all=True) if resolved.is_relative_to(mount.mountpoint)
+    ]
+    nearest = max(mounts, key=lambda mount: len(mount.mountpoint), default=None)
+    return nearest is not None and (
+        NETWORK.fullmatch(nearest.fstype) is not None or "remote" in nearest.opts.split(",")
+    )
 
 
 def sync(path: Path) -> None:

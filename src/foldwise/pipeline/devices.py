@@ -7,8 +7,9 @@ without them.
 from __future__ import annotations
 
 from foldwise.errors import MissingExtra, SpecError
+from foldwise.runs.agenda import LISTING_SHARE, Agenda
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.plan import Plan, devices_asked, skipped, waiting
+from foldwise.runs.plan import Plan, devices_asked, waiting
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE_SLIPS = {"gpu": "Write cuda for an NVIDIA GPU, mps for an Apple one. ", "cuda:0": "Write cuda. "}
@@ -61,10 +62,49 @@ def all_settled(folder: RunFolder, plan: Plan, *, elsewhere: bool = False) -> bo
     Args:
         elsewhere: whether it is done on other machines, so that no item waits for a device.
     """
-    done, failed = folder.settled()
-    lost = {item.id for item in skipped(plan, failed)}
-    left = {item.id for item in plan.items} - done - failed - lost
-    if not left:
+    agenda = Agenda(folder, plan)
+    agenda.look()
+    if not agenda.left:
         return not plan.num_to_come  # a search has more to propose
     # Devices are looked for only while something is left: that may import torch, which takes seconds.
-    return not elsewhere and left <= waiting_here(plan)
+    return not elsewhere and {plan.items[place].id for place in agenda.left} <= waiting_here(plan)
+
+
+class Agendas:
+    """The agenda of a worker or a driver, which begins anew where the plan is another one now.
+
+    Args:
+        plan: the one that counts, whatever is laid over it; the one that lies there by default.
+        elsewhere: as in `all_settled`.
+        share: as in `Agenda`.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        plan: Plan | None = None,
+        elsewhere: bool = False,
+        share: float = LISTING_SHARE,
+    ) -> None:
+        self.folder, self._fixed, self._elsewhere, self._share = folder, plan, elsewhere, share
+        self._agenda: Agenda | None = None
+        self._version: tuple[int, ...] = ()
+
+    def forget(self) -> None:
+        """Something is not as it was thought to be: begin anew."""
+        self._agenda = None
+
+    def now(self) -> Agenda:
+        """What is left of the plan as it is now; one call of the file system where it is as it was."""
+        agenda, version = self._agenda, self.folder.plan_version()
+        if agenda and (self._fixed is agenda.plan or version == self._version) and not agenda.plan.searches:
+            return agenda
+        plan = self._fixed
+        if plan is None or plan.searches:  # of which the plan grows
+            plan = self.folder.load_plan()
+        if agenda is None or version != self._version or plan.searches != agenda.plan.searches:
+            waits = () if self._elsewhere else waiting_here(plan)
+            self._agenda = agenda = Agenda(self.folder, plan, waits, share=self._share)
+        self._version = version
+        return agenda

@@ -18,7 +18,7 @@ from foldwise.foreign import refuse_strange
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of
 from foldwise.judging.verdict import Verdict
-from foldwise.pipeline.devices import all_settled, refuse_device
+from foldwise.pipeline.devices import Agendas, all_settled, refuse_device
 from foldwise.pipeline.hand_over import hand_over
 from foldwise.pipeline.mending import Mending, mend_pack, put_damaged_away
 from foldwise.pipeline.preflight import Costs, preflight
@@ -26,6 +26,7 @@ from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
 from foldwise.pipeline.worker import work
 from foldwise.reporting.report import write_report
 from foldwise.reporting.report_data import ReportData, gather
+from foldwise.runs.agenda import DRIVER_SHARE
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launchers.launcher import Crew, Engine, Launcher
 from foldwise.runs.launchers.local import default_workers
@@ -316,13 +317,13 @@ def _finished(folder: RunFolder, *, elsewhere: bool = False) -> Callable[[], boo
     """Whether all items are settled; refuses to wait for items which are no longer planned."""
     plan = folder.load_plan()
     items = {item.id for item in plan.items}
-    # By the time of its file, as it is asked again and again, and a large plan takes long to read.
-    seen = folder.plan.stat().st_mtime_ns
+    agendas = Agendas(folder, plan=plan, elsewhere=elsewhere, share=DRIVER_SHARE)
+    seen = folder.plan_version()
 
     def finished() -> bool:
         nonlocal seen
         refuse_if_stopped(folder)
-        now = folder.plan.stat().st_mtime_ns
+        now = folder.plan_version()
         if now != seen and not items <= {item.id for item in folder.load_plan().items}:
             raise RunError(
                 "another foldwise run has changed the plan of this folder: its study is another one",
@@ -330,8 +331,7 @@ def _finished(folder: RunFolder, *, elsewhere: bool = False) -> Callable[[], boo
                 cure="Wait for the other run and start this one again, or give each its own --out.",
             )
         seen = now
-        # The plan of a search grows.
-        return all_settled(folder, folder.load_plan() if plan.searches else plan, elsewhere=elsewhere)
+        return agendas.now().is_done()
 
     return finished
 

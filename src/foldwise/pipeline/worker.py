@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
 import re
 import shutil
 import time
@@ -23,24 +22,25 @@ from typing import Any
 
 from foldwise.errors import FoldwiseError, MissingExtra, RunError
 from foldwise.learning.job import Job, Superseded
-from foldwise.pipeline.devices import all_settled, waiting_here
+from foldwise.pipeline.devices import Agendas
 from foldwise.pipeline.mending import Mending, files_of
 from foldwise.processes import host
+from foldwise.runs.agenda import DRIVER_SHARE, rest_s
 from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder, write_json
-from foldwise.runs.items import KINDS, Item, failure, label
+from foldwise.runs.items import Item, failure, label
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.local import LocalWorkers
 from foldwise.runs.leases import Beat, Lease, acquire
-from foldwise.runs.plan import Plan, ready
+from foldwise.runs.plan import Plan
 from foldwise.runs.searching.search import advance
 from foldwise.runs.slurm_queue import job_here
 from foldwise.runs.stopping import end_if_stopped
 from foldwise.sealed import Damaged
+from foldwise.storage import is_on_network
 from foldwise.study.own_code import own_names
 from foldwise.study.trusted_code import refuse_untrusted, trusted
 
-POLL_S = 0.5
 PATIENCE_S = 60.0  # for the plan of a study that is being laid over a folder; decoding is done before that
 NUM_LISTED = 6
 BEAT_EVERY_S = 2.0
@@ -103,7 +103,7 @@ def do_item(
         report = beat or _throttled(folder, lease)
         job = Job(item, folder, scratch, device, report, checkpoints, lambda: files_of(folder))
         result = _attempt(job)
-        write_json(scratch / "result.json", result)
+        write_json(scratch / "result.json", result, durable=False)  # as it will be once it is committed
         folder.commit(scratch, item.id)
         checkpoints.interrupts.raise_pending()  # came when the training had ended
     finally:
@@ -173,11 +173,13 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object
     """
     refuse_untrusted(code_named(folder), where=str(folder.root))
     done_here, mending, refused_s = 0, Mending(folder, log), None
+    shared, found_s, agendas = is_on_network(folder.root), time.monotonic(), Agendas(folder)
     while not folder.stop.exists():
         try:
-            num = _do_next(folder, device, log)
+            num = _do_next(folder, agendas, device, log)
             refused_s = None
         except (Superseded, Damaged) as error:
+            agendas.forget()
             if isinstance(error, Damaged) and mending.mended(error):
                 continue
             # A study is being laid over this folder: its plan is written last, and then there is nothing to refuse.
@@ -188,36 +190,45 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object
         if num is None:
             return done_here
         done_here += num
-        if not num:
-            # Not all workers in the same moment: they would find the same item ready, and ask for the same lease.
-            time.sleep(POLL_S * random.uniform(0.8, 1.6))
+        if num:
+            found_s = time.monotonic()
+        else:
+            time.sleep(rest_s(time.monotonic() - found_s, shared=shared))
     log("ended, since `foldwise stop` asks for it")
     return done_here
 
 
-def _do_next(folder: RunFolder, device: str, log: Callable[[str], object]) -> int | None:
+def _do_next(folder: RunFolder, agendas: Agendas, device: str, log: Callable[[str], object]) -> int | None:
     """Do the first item whose lease is to be had; how many were done, and None where nothing is left to do."""
-    plan = folder.load_plan()
-    todo = _todo(folder, plan)
-    if not todo and advance(folder):  # whoever has nothing to do asks the searches for more
-        plan = folder.load_plan()
-        todo = _todo(folder, plan)
-    if not todo and all_settled(folder, plan):
-        return None
-    for item in todo:
+    agenda = agendas.now()
+    agenda.look()
+    if not agenda.has_free and agenda.plan.num_to_come and advance(folder):
+        agenda = agendas.now()  # whoever has nothing to do asks the searches for more
+        agenda.look()
+    for item in agenda.choices():
         lease = acquire(folder, item.id)
-        if lease is None:
-            continue
-        try:
-            if folder.result(item.id) is not None:  # another did it between the look and the lease
-                return 0
-            log(f"start {item.title}")
-            result = do_item(folder, item, device=device, lease=lease, log=log)
-            log(f"{result['status']:5} {item.title}" + _why(result))
+        if lease is not None:
+            agenda.was_free()
+            _do_leased(folder, item, lease, device, log)
+            agenda.settled(item)
             return 1
-        finally:
-            lease.release()
-    return 0
+        agenda.was_had(item)
+        if folder.result(item.id) is not None:
+            agenda.settled(item)
+    return None if agenda.is_done(now=True) else 0
+
+
+def _do_leased(
+    folder: RunFolder, item: Item, lease: Lease, device: str, log: Callable[[str], object]
+) -> None:
+    committed = False
+    try:
+        log(f"start {item.title}")
+        result = do_item(folder, item, device=device, lease=lease, log=log)
+        committed = True
+        log(f"{result['status']:5} {item.title}" + _why(result))
+    finally:
+        lease.release(committed=committed)
 
 
 def work_together(folder: RunFolder, workers: int, *, device: str = "auto") -> None:
@@ -231,27 +242,12 @@ def work_together(folder: RunFolder, workers: int, *, device: str = "auto") -> N
     # Their logs lie beside those of other machines and jobs.
     job = job_here()
     log = f"worker-{job['job']}" if job else f"worker-{host()}-{os.getpid()}"
-
-    def finished() -> bool:
-        return folder.stop.exists() or all_settled(folder, folder.load_plan() if plan.searches else plan)
-
-    LocalWorkers(crew, log=log).run(finished=finished)
+    agendas = Agendas(folder, plan=plan, share=DRIVER_SHARE)
+    LocalWorkers(crew, log=log).run(finished=lambda: folder.stop.exists() or agendas.now().is_done())
 
 
 def _why(result: dict[str, Any]) -> str:
     return f": {result['error']['message']}" if result["error"] else ""
-
-
-def _todo(folder: RunFolder, plan: Plan) -> list[Item]:
-    done, failed = folder.settled()
-    waits = waiting_here(plan)
-    return one_at_a_time([item for item in ready(plan, done, failed) if item.id not in waits])
-
-
-def one_at_a_time(items: list[Item]) -> list[Item]:
-    """Without those that measure speed; of these the first alone, once nothing else is left to do or being done."""
-    others = [item for item in items if not KINDS[item.kind].runs_alone]
-    return others or items[:1]
 
 
 def find_item(plan: Plan, name: str) -> Item:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -61,6 +62,8 @@ class RunFolder:
     """Where everything of one run lies, and what of it is done."""
 
     root: Path
+    # Results by item with the number of their folder, as `outcomes` saw them last.
+    _seen: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -174,6 +177,14 @@ class RunFolder:
             plan = Plan.from_json(record, where=str(self.plan))
         return with_proposals(plan, self.proposals) if plan.searches else plan
 
+    def plan_version(self) -> tuple[int, ...]:
+        """What is another once the plan was written anew; nothing where there is none."""
+        try:
+            about = self.plan.stat()
+        except OSError:
+            return ()
+        return about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
     def result(self, item_id: str) -> dict[str, Any] | None:
         """The committed result of an item; None while there is none. Not to be changed: it is remembered.
 
@@ -184,15 +195,36 @@ class RunFolder:
         try:
             about = path.stat()
         except OSError:
-            if names_in(path.parent):  # an item is committed with all its files or not at all
+            if path.parent.is_dir():  # an item is committed with all its files or not at all
                 raise damaged(path, "the file is gone") from None
             return None
         return _result_at(path, about.st_mtime_ns, about.st_ctime_ns)
 
+    def committed(self) -> dict[str, int]:
+        """The names in `done`, those of committed items and foreign ones, each with the number of its folder.
+
+        One listing, however many they are. An item that was put away and done again has another number.
+        """
+        try:
+            with os.scandir(self.root / "done") as listed:
+                return {entry.name: entry.inode() for entry in listed}
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+
     def outcomes(self) -> dict[str, dict[str, Any]]:
-        """The result of every committed item, also of those that the present plan does not ask for."""
-        results = ((name, self.result(name)) for name in names_in(self.root / "done") if is_id(name))
-        return {name: result for name, result in results if result is not None}
+        """The result of every committed item, also of those that the present plan does not ask for.
+
+        Each is read once by this object, and again where its folder is another one.
+        """
+        before, now = self._seen.copy(), {}
+        for name, number in self.committed().items():
+            if (seen := before.get(name)) and seen[0] == number:
+                now[name] = seen
+            elif is_id(name) and (result := self.result(name)) is not None:
+                now[name] = number, result
+        self._seen.clear()
+        self._seen.update(now)
+        return {name: now[name][1] for name in sorted(now)}
 
     def settled(self) -> tuple[set[str], set[str]]:
         """The ids of the items that are done, and of those that failed."""
@@ -254,13 +286,13 @@ class RunFolder:
 
     def beats(self) -> dict[str, str]:
         """The last words of whoever holds an item that is not done yet, by item id; "" before the first word."""
-        leased = filter(is_id, names_in(self.root / "leases"))
-        attempts = {name: self.attempts(name)[-1:] for name in leased if self.result(name) is None}
+        leased = [name for name in names_in(self.root / "leases") if is_id(name)]
+        done = self.committed() if leased else {}
+        newest = (
+            (name, attempt) for name in leased if name not in done for attempt in self.attempts(name)[-1:]
+        )
         return {
-            name: last_progress(attempt)
-            for name, newest in attempts.items()
-            for attempt in newest
-            if not (attempt / "released").exists()
+            name: last_progress(attempt) for name, attempt in newest if not (attempt / "released").exists()
         }
 
     def attempts(self, item_id: str) -> list[Path]:
@@ -275,16 +307,11 @@ class RunFolder:
             lost: ids of items whose workers are known to be dead, which count as waiting.
         """
         done, failed = self.settled()
-        running = {name for name in self.beats() if name not in lost}
-        ids = [item.id for item in plan.items]
+        ids = {item.id for item in plan.items}
+        done, failed, running = done & ids, failed & ids, self.beats().keys() & ids - set(lost)
         without = {item.id for item in skipped(plan, failed)}
-        return ItemCounts(
-            done=sum(name in done for name in ids),
-            failed=sum(name in failed for name in ids),
-            running=sum(name in running for name in ids),
-            skipped=len(without),
-            waiting=sum(name not in done | failed | without | running for name in ids),
-        )
+        waiting = ids - done - failed - without - running
+        return ItemCounts(len(done), len(running), len(waiting), len(failed), len(without))
 
     def retry(self, item_ids: set[str] | None = None) -> int:
         """Put failed items away, with their leases, so that they are done again; how many were.

@@ -50,9 +50,11 @@ def holders(folder: RunFolder, plan: Plan, jobs: Sequence[QueuedJob] | None, *, 
     rows = []
     for item in plan.items:
         if item.id in beats:
-            attempt = folder.attempts(item.id)[-1]
-            owner = owner_of(attempt)
-            owner = owner if isinstance(owner, dict) else {}
+            attempts = folder.attempts(item.id)
+            if not attempts:
+                continue  # it was committed in this moment
+            attempt = attempts[-1]
+            owner = owner_of(attempt) or {}
             silent_s = _silent_s(attempt)
             lost = _job_lost(folder, owner, jobs, name) or _process_lost(owner) or _silent(silent_s)
             rows.append(Holder(item.id, item.title, _progress(beats[item.id]), _at(owner), silent_s, lost))

@@ -21,7 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from foldwise.errors import RunError
 from foldwise.foreign import is_id
 from foldwise.processes import here, started, text_of
 from foldwise.runs.folder import RunFolder, last_progress, write_json, written_whole
@@ -29,7 +28,6 @@ from foldwise.runs.items import failure, label
 from foldwise.runs.job_notes import log_of_job
 from foldwise.runs.plan import Plan
 from foldwise.runs.slurm_queue import job_here, jobs_here, loss_of
-from foldwise.sealed import read_json
 from foldwise.storage import is_abandoned
 
 LEASE_S = 180.0  # network file systems may hide a change for a minute
@@ -107,15 +105,20 @@ def _note_loss(folder: RunFolder, taken_over: Sequence[Path]) -> None:
 
 def _take(attempt: Path) -> bool:
     """Put an attempt with our name in place; False where another was first."""
-    attempt.parent.mkdir(parents=True, exist_ok=True)
     nonce = uuid.uuid4().hex
     draft = attempt.with_name(f".{attempt.name}.{nonce}")
-    draft.mkdir()
+    try:
+        attempt.parent.mkdir(parents=True, exist_ok=True)
+        draft.mkdir()
+    except FileNotFoundError:  # it was done meanwhile, and its leases are gone
+        return False
     pid = os.getpid()
     me = {"host": here(), "name": socket.gethostname(), "pid": pid, "started": started(pid), "nonce": nonce}
     me |= {"slurm": job} if (job := job_here()) else {}
     me |= {TASK: task} if (task := os.environ.get(TASK)) else {}
-    write_json(draft / "owner.json", me)
+    # Nobody reads a draft, and after a power cut the silence of a lease says as much as its owner: nothing is synced.
+    (draft / "owner.json").write_text(json.dumps(me, indent=1), encoding="utf-8")
+    (draft / "beat").write_text("0\n", encoding="utf-8")
     try:
         draft.rename(attempt)  # never over another: a folder that is not empty is not replaced
     except OSError:
@@ -130,9 +133,8 @@ class Lease:
 
     def __init__(self, attempt: Path) -> None:
         self.attempt = attempt
-        self._text, self._count = "", 0
+        self._text, self._count, self._files = "", 0, {"beat", "owner.json"}
         self._lock, self._over = threading.Lock(), threading.Event()
-        self.beat("")
         threading.Thread(target=self._beat_on, name=f"beat {attempt.parent.name}", daemon=True).start()
 
     def _beat_on(self) -> None:
@@ -142,20 +144,36 @@ class Lease:
     def beat(self, text: str) -> None:
         """Say that we live, and how far we are (any text; it is shown as progress)."""
         with self._lock:
+            if self._over.is_set():
+                return  # a beat on its way would bring back the folder of a lease that is removed
             self._text, self._count = text, self._count + 1
             # A full disk or a lost mount must not end hours of training: at worst another does the item too.
-            with suppress(OSError), written_whole(self.attempt / "beat") as scratch:
+            with suppress(OSError), written_whole(self.attempt / "beat", durable=False) as scratch:
                 scratch.write_text(f"{self._count}\n{text}", encoding="utf-8")
 
     def got_further(self) -> None:
         """Say that the item is nearer to its end than before this attempt: a death then is no sign that it kills workers."""
         with suppress(OSError):
             (self.attempt / "further").touch()
+            self._files.add("further")
 
-    def release(self) -> None:
-        """Let others have the item at once; nothing where it is released already. Counts as no death."""
-        self._over.set()
-        mark_released(self.attempt)
+    def release(self, *, committed: bool = False) -> None:
+        """Let others have the item at once; nothing where it is released already. Counts as no death.
+
+        Args:
+            committed: whether the item is, so that nobody wants it any more: then the lease is removed. Where others had
+                the item before, all leases stay, to tell what became of them.
+        """
+        with self._lock:
+            self._over.set()
+        if not committed or self.attempt.name != "1":
+            mark_released(self.attempt)
+            return
+        with suppress(OSError):  # somebody else has just begun an attempt, and will see that the item is done
+            for name in self._files:
+                (self.attempt / name).unlink()
+            self.attempt.rmdir()
+            self.attempt.parent.rmdir()
 
 
 def mark_released(attempt: Path, *, died: str = "") -> None:
@@ -191,13 +209,12 @@ def release_dead(folder: RunFolder) -> None:
                 mark_released(attempt)
 
 
-def progress(folder: RunFolder) -> int:
+def progress(folder: RunFolder) -> tuple[int, int]:
     """How many items are settled, and how many attempts brought one nearer to its end.
 
-    It only grows; many deaths of workers while it does not say that they die of something else than one item.
+    Many deaths of workers while neither changes say that they die of something else than one item.
     """
-    done, failed = folder.settled()
-    return len(done) + len(failed) + sum(1 for _ in (folder.root / "leases").glob("*/*/further"))
+    return len(folder.committed()), sum(1 for _ in (folder.root / "leases").glob("*/*/further"))
 
 
 def _deaths(attempts: list[Path]) -> list[Path]:
@@ -233,9 +250,9 @@ def _give_up(folder: RunFolder, item_id: str, deaths: list[Path]) -> None:
 
 def owner_of(attempt: Path) -> dict[str, Any] | None:
     """Who has, or had, an attempt: machine, process, and job; None where that cannot be read: then the lease runs out by its silence."""
-    with suppress(RunError):
-        owner: dict[str, Any] = read_json(attempt / "owner.json")
-        return owner
+    with suppress(ValueError):  # half written before a power cut, or none at all
+        owner = json.loads(text_of(attempt / "owner.json"))
+        return owner if isinstance(owner, dict) else None
     return None
 
 

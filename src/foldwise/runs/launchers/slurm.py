@@ -60,7 +60,7 @@ class SlurmWorkers:
             None  # ended jobs that were looked at; None before the first look
         )
         self.awaited, self.looks_awaited = "", 0  # the number of a job that the queue has not shown yet
-        self.deaths, self.progress, self.refusals = 0, 0, 0
+        self.deaths, self.progress, self.refusals = 0, (0, 0), 0
         self.began = time.monotonic()
 
     def script(self) -> str:

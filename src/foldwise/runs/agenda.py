@@ -1,0 +1,213 @@
+"""The agenda of who does items or waits for them: which are left, and which to try next, at a cost that hardly grows with what is done.
+
+A committed item stays as it is. So a look lists names and opens nothing but the results of items that others need, and
+between two listings a worker goes by what it has met. That may be old: then a try is in vain, and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Protocol
+
+from foldwise.runs.items import KINDS, Item
+from foldwise.runs.leases import LEASE_S
+from foldwise.runs.plan import Plan
+
+LISTING_SHARE = 0.01  # of the time that may go into listing what is done
+DRIVER_SHARE = 0.1  # the same of who waits for all to be done, of whom there is one
+NUM_PROBES = 4  # items of others that are tried at a look that finds nothing else
+FIRST_WINDOW = 1 / 200  # of all items: hundreds of workers that start together begin with different ones
+WIDER, NARROWER = 2.0, 0.9  # the window, after a try in vain, and after an item that was to be had
+POLL_S = 0.5  # between looks that found nothing to do
+SHARED_POLL_S = (2.0, 8.0)  # on a network folder; the longer the longer nothing was found
+POLL_SHARE = 0.1  # of the time that was waited: so much later at most is seen what one waited for
+
+
+class Committed(Protocol):
+    """What an agenda looks at; a `RunFolder` is one."""
+
+    def committed(self) -> Mapping[str, int]:
+        """The names of what is committed, each with a number that is another once it was done anew."""
+
+    def result(self, item_id: str) -> Mapping[str, Any] | None:
+        """The result of a committed item."""
+
+
+class Agenda:
+    """What is left of a plan.
+
+    Args:
+        waits: ids of items that are left to others.
+        share: of the time that may go into listings.
+
+    Attributes:
+        left: places in the plan of the items that are neither settled, nor need one that failed, nor wait.
+        window: of how many items that can be done one is drawn; 1 keeps the order of the plan.
+    """
+
+    def __init__(
+        self,
+        folder: Committed,
+        plan: Plan,
+        waits: Collection[str] = (),
+        *,
+        share: float = LISTING_SHARE,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.folder, self.plan, self.waits = folder, plan, waits
+        self.window = max(1.0, FIRST_WINDOW * len(plan.items))
+        self._share, self._clock, self._draw = share, clock, draw
+        self._place = {item.id: place for place, item in enumerate(plan.items)}
+        self._needed_by: dict[str, list[int]] = defaultdict(list)
+        for place, item in enumerate(plan.items):
+            for need in item.needs:
+                self._needed_by[need].append(place)
+        self._due = 0.0
+        self._begin({})
+
+    def _begin(self, listed: Mapping[str, int]) -> None:
+        """Nothing is settled but what a listing holds."""
+        items = self.plan.items
+        self.left = {place for place, item in enumerate(items) if item.id not in self.waits}
+        self._numbers: dict[
+            int, int
+        ] = {}  # of settled items, as they were listed; 0 of one that was met by itself
+        self._unmet = [len(item.needs) for item in items]
+        # Of what can be done: what nobody is known to have, what others had and when, and what is done alone, at the end.
+        self._free: list[int] = []
+        self._had: dict[int, float] = {}
+        self._alone: list[int] = []
+        for place in sorted(self.left):
+            self._free_if_ready(place)
+        self._learn(listed)
+
+    def _free_if_ready(self, place: int) -> None:
+        if not self._unmet[place] and place in self.left:
+            insort(self._alone if KINDS[self.plan.items[place].kind].runs_alone else self._free, place)
+
+    def look(self, *, now: bool = False) -> None:
+        """List what is done; unless `now`, only where that takes a small share of the time."""
+        began = self._clock()
+        if not now and began < self._due:
+            return
+        listed = self.folder.committed()
+        took = self._clock() - began
+        self._due = began + took / self._share
+        if all(self._is_as_listed(listed, place, number) for place, number in self._numbers.items()):
+            self._learn(listed)
+        else:
+            self._begin(listed)  # an item was put away
+
+    def is_done(self, *, now: bool = False) -> bool:
+        """Whether nothing is left, nor to come, as far as the last listing tells; or one that is made `now`."""
+        if self.plan.num_to_come:
+            return False
+        self.look(now=now and not self.left)
+        return not self.left
+
+    @property
+    def has_free(self) -> bool:
+        """Whether there is an item to be done that nobody is known to have."""
+        return bool(self._free)
+
+    def _is_as_listed(self, listed: Mapping[str, int], place: int, number: int) -> bool:
+        now = listed.get(self.plan.items[place].id)
+        return now is not None and number in (0, now)
+
+    def _learn(self, listed: Mapping[str, int]) -> None:
+        news = [self._place[name] for name in listed.keys() & self._place.keys()]
+        news = sorted(place for place in news if not self._numbers.get(place))  # what is needed comes first
+        for place in news:
+            self._settle(place, listed[self.plan.items[place].id])
+        if news:
+            self._free = [place for place in self._free if place in self.left]
+            self._alone = [place for place in self._alone if place in self.left]
+
+    def settled(self, item: Item) -> None:
+        """We have done an item, or have met one that is done."""
+        place = self._place[item.id]
+        if place not in self._numbers:
+            self._settle(place, 0)
+            self._take_out(place)
+
+    def _settle(self, place: int, number: int) -> None:
+        is_news, item_id = place not in self._numbers, self.plan.items[place].id
+        self._numbers[place] = number
+        self.left.discard(place)
+        self._had.pop(place, None)
+        if not is_news or item_id not in self._needed_by:
+            return
+        if (self.folder.result(item_id) or {}).get("status") == "failed":
+            self._lose(self._needed_by[item_id])
+            return
+        for dependent in self._needed_by[item_id]:
+            self._unmet[dependent] -= 1
+            self._free_if_ready(dependent)
+
+    def _lose(self, places: Collection[int]) -> None:
+        """Items cannot be done, nor can what needs them."""
+        for place in places:
+            if place in self.left:
+                self.left.discard(place)
+                self._lose(self._needed_by.get(self.plan.items[place].id, ()))
+
+    def _take_out(self, place: int) -> None:
+        for places in (self._free, self._alone):
+            at = bisect_left(places, place)
+            if places[at : at + 1] == [place]:
+                del places[at]
+
+    def choices(self) -> Iterator[Item]:
+        """The items to try, one after the other: those that nobody is known to have, then a few that others had.
+
+        Of those that run alone the first, once no other is left. Before asking for the next say what came of a try by
+        `settled` or `was_had`.
+        """
+        self._forget_old_tries()
+        others = list(self._had)
+        while self._free:
+            yield self.plan.items[self._free[min(int(self._draw() * self.window), len(self._free) - 1)]]
+            self.look()
+        others = [place for place in others if place in self._had]
+        for place in sorted(others, key=lambda place: self._draw())[:NUM_PROBES]:
+            yield self.plan.items[place]
+        if not self._had and self._alone:
+            yield self.plan.items[self._alone[0]]
+
+    def _forget_old_tries(self) -> None:
+        # Workers die, and give back. A lease counts as silent at the second look that finds it as it was.
+        expired = self._clock() - LEASE_S
+        for place, when in list(self._had.items()):
+            if when > expired:
+                break  # they are in the order of the tries
+            del self._had[place]
+            insort(self._free, place)
+
+    def was_had(self, item: Item) -> None:
+        """Somebody else has an item, or had done it: now others are tried first."""
+        place = self._place[item.id]
+        at = bisect_left(self._free, place)
+        if self._free[at : at + 1] == [place]:
+            del self._free[at]
+            self._had[place] = self._clock()
+        self.window = min(WIDER * self.window, max(1.0, len(self._free)))
+
+    def was_free(self) -> None:
+        """A try was not in vain."""
+        self.window = max(1.0, NARROWER * self.window)
+
+
+def rest_s(waited_s: float, *, shared: bool, draw: Callable[[], float] = random.random) -> float:
+    """For how long to rest after a look that found nothing; not the same for all, or they would ask for the same lease.
+
+    Args:
+        waited_s: since when nothing was found.
+        shared: whether the folder is on a network, whose server answers all workers.
+    """
+    least, most = SHARED_POLL_S if shared else (POLL_S, POLL_S)
+    return min(max(least, POLL_SHARE * waited_s), most) * (0.8 + 0.45 * draw())
