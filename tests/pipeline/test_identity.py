@@ -13,6 +13,7 @@ from foldwise.learning import job as job_module
 from foldwise.pipeline import worker as work_module
 from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import TASKS, work
+from foldwise.runs import agenda
 from foldwise.runs.items import is_itself
 from foldwise.study.reading import open_study
 from foldwise.study.trusted_code import trusting
@@ -95,7 +96,7 @@ def planned(root):
 @pytest.fixture
 def edited(tmp_path, monkeypatch):
     """Lay a study out, let a worker begin, edit, lay out again, let the worker go on; all that was committed is right."""
-    monkeypatch.setattr(work_module, "POLL_S", 0.02)
+    monkeypatch.setattr(agenda, "POLL_S", 0.02)
 
     def go(edit, *, patience_s=30.0, lay_again=lay_out):
         monkeypatch.setattr(work_module, "PATIENCE_S", patience_s)

@@ -144,7 +144,7 @@ class Lease:
     def beat(self, text: str) -> None:
         """Say that we live, and how far we are (any text; it is shown as progress)."""
         with self._lock:
-            if self._over.is_set():
+            if not self._files:
                 return  # a beat on its way would bring back the folder of a lease that is removed
             self._text, self._count = text, self._count + 1
             # A full disk or a lost mount must not end hours of training: at worst another does the item too.
@@ -164,13 +164,19 @@ class Lease:
             committed: whether the item is, so that nobody wants it any more: then the lease is removed. Where others had
                 the item before, all leases stay, to tell what became of them.
         """
-        with self._lock:
-            self._over.set()
-        if not committed or self.attempt.name != "1":
+        self._over.set()
+        if committed and self.attempt.name == "1":
+            self._remove()
+        else:
             mark_released(self.attempt)
-            return
-        with suppress(OSError):  # somebody else has just begun an attempt, and will see that the item is done
-            for name in self._files:
+
+    def _remove(self) -> None:
+        with (
+            self._lock,
+            suppress(OSError),
+        ):  # whoever has just begun an attempt will see that the item is done
+            files, self._files = self._files, set()
+            for name in files:
                 (self.attempt / name).unlink()
             self.attempt.rmdir()
             self.attempt.parent.rmdir()
