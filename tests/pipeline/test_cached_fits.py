@@ -10,9 +10,8 @@ from foldwise.data.phantoms.catalogue import make
 from foldwise.errors import SpecError
 from foldwise.pipeline.preflight import preflight
 from foldwise.pipeline.preparing import lay_out, prepare
-from foldwise.pipeline.worker import do_item, one_at_a_time
+from foldwise.pipeline.worker import do_item
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.items import Item
 from foldwise.study.reading import open_study
 
 CLASSES = """
@@ -123,14 +122,6 @@ def test_speed_is_measured_told_in_the_verdict_and_decides_nothing(tmp_path):
     for row in verdict["throughput"]:
         assert [point["batch_size"] for point in row["points"]] == [2, 4]
     assert json.loads(folder.verdict.read_text())["throughput"] == verdict["throughput"]
-
-
-def test_nothing_is_measured_while_anything_else_is_to_be_done_or_being_done():
-    fit = Item("fit-1", "fit", (), "a fit", {})
-    speeds = [Item(f"measure-{name}", "measure", (), "speed", {}) for name in "ab"]
-    assert one_at_a_time([speeds[0], fit, speeds[1]]) == [fit]
-    assert one_at_a_time(speeds) == speeds[:1]
-    assert one_at_a_time([]) == []
 
 
 def test_what_is_measured_counts_in_the_estimate(tmp_path):

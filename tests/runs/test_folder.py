@@ -12,6 +12,7 @@ from foldwise.runs.folder import ItemCounts, RunFolder, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.leases import clean_up
 from foldwise.runs.plan import Plan
+from foldwise.sealed import Damaged
 
 FEATURES = Item("features-1", "features", (), "features", {})
 FITS = tuple(Item(f"fit-{n}", "fit", ("features-1",), f"fit {n}", {}) for n in range(3))
@@ -136,3 +137,28 @@ def test_a_result_is_read_again_once_it_is_another(tmp_path):
     os.utime(folder.done("fit-0") / "result.json", ns=(1, 1))
     assert folder.result("fit-0")["status"] == "done"
     assert json.loads((folder.done("fit-0") / "result.json").read_text())["status"] == "done"
+
+
+def test_each_result_is_read_once_by_a_folder_and_again_where_it_was_done_anew(tmp_path, monkeypatch):
+    folder, read = RunFolder(tmp_path), []
+    committed(folder, "fit-0")
+    committed(folder, "fit-1", "failed")
+    result = RunFolder.result
+    monkeypatch.setattr(RunFolder, "result", lambda self, name: read.append(name) or result(self, name))
+    for _ in range(3):
+        assert folder.settled() == ({"fit-0"}, {"fit-1"})
+    assert sorted(read) == ["fit-0", "fit-1"]
+    folder.withdraw("fit-1")
+    committed(folder, "fit-1")  # before anybody looked again
+    assert folder.settled() == ({"fit-0", "fit-1"}, set())
+    folder.withdraw("fit-0")
+    assert folder.settled() == ({"fit-1"}, set())
+
+
+def test_an_empty_folder_in_the_place_of_an_item_is_damage(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.done("fit-0").mkdir(parents=True)
+    with pytest.raises(Damaged, match="the file is gone"):
+        folder.settled()
+    assert committed(folder, "fit-0")  # and whoever commits puts its own there
+    assert folder.settled() == ({"fit-0"}, set())

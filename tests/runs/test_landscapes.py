@@ -1,6 +1,7 @@
 """Looks inside training in the plan: which fits, how finely, after everything they need; and which fit a name means."""
 
 import pytest
+from done_so_far import can_be_done
 
 from foldwise.errors import RunError, SpecError
 from foldwise.runs.items import AUTO, KINDS, MAX_IMAGES, Rates, num_images, seconds_of
@@ -11,7 +12,6 @@ from foldwise.runs.landscapes import (
     fit_to_look_at,
     spread,
 )
-from foldwise.runs.plan import ready
 from foldwise.runs.planning import make_plan
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
@@ -52,8 +52,8 @@ def test_a_look_stands_after_its_fit_and_those_it_goes_to(asked):
     )
     assert look.needs == (first.id, other_repeat.id, other_fold.id)
     assert plan.items[:6] == tuple(fits)
-    assert look not in ready(plan, {first.id}, set())
-    assert look in ready(plan, set(look.needs), set())
+    assert look not in can_be_done(plan, done={first.id})
+    assert look in can_be_done(plan, done=set(look.needs))
     assert {key: look.settings[key] for key in first.settings} == first.settings
 
 

@@ -296,3 +296,35 @@ def test_deaths_count_only_since_an_attempt_last_brought_the_item_further(folder
     for _ in range(MAX_ATTEMPTS):
         acquire(folder, "fit-1", lease_s=0.0)
     assert folder.result("fit-1")["error"]["type"] == "WorkerDied"
+
+
+def test_of_what_is_committed_no_lease_is_left_and_a_late_beat_brings_none_back(folder):
+    held = acquire(folder, "fit-1")
+    held.got_further()
+    held.beat("epoch 1")
+    assert folder.commit(committed(folder), "fit-1")
+    held.release(committed=True)
+    held.beat("epoch 2")
+    held.release()
+    assert not folder.attempts_of("fit-1").exists()
+
+
+def test_where_others_had_an_item_before_it_stays_known_what_became_of_them(folder):
+    acquire(folder, "fit-1").release()
+    held = acquire(folder, "fit-1")
+    assert folder.commit(committed(folder), "fit-1")
+    held.release(committed=True)
+    assert [attempt.name for attempt in folder.attempts("fit-1")] == ["1", "2"]
+
+
+def test_who_comes_while_a_lease_is_removed_is_refused_and_leaves_nothing_that_counts(folder, monkeypatch):
+    held = acquire(folder, "fit-1")
+    assert folder.commit(committed(folder), "fit-1")
+    seen = [None]  # as one that looked before the commit
+    monkeypatch.setattr(RunFolder, "result", lambda self, item_id: seen.pop() if seen else {"status": "done"})
+    monkeypatch.setattr(RunFolder, "attempts", lambda self, item_id: [])
+    held.release(committed=True)
+    assert acquire(folder, "fit-1") is None
+    monkeypatch.undo()
+    assert folder.beats() == {}
+    assert folder.settled() == ({"fit-1"}, set())

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plans import TWO_FOLDS, plan_of
 
-from foldwise.runs.plan import Plan, ready, skipped
+from foldwise.runs.plan import Plan, skipped
 from foldwise.runs.planning import make_plan, seed_of
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import study_from_dict
@@ -198,13 +198,9 @@ def test_a_plan_survives_json():
     assert Plan.from_json(plan.to_json()) == plan
 
 
-def test_ready_is_what_lacks_nothing_and_skipped_what_lacks_what_failed():
+def test_what_needs_a_failed_item_is_skipped():
     plan = plan_of(train=FROZEN)
     features, *fits = plan.items
-    assert ready(plan, set(), set()) == [features]
-    assert ready(plan, {features.id}, set()) == fits
-    assert ready(plan, {features.id, fits[0].id}, {fits[1].id}) == []
-    assert ready(plan, set(), {features.id}) == []
     assert skipped(plan, {features.id}) == fits
     assert skipped(plan, {fits[0].id}) == []
 

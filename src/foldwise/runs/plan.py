@@ -1,4 +1,4 @@
-"""The plan: every item of work, and which of them can be done now, are skipped, or wait for a device that is not here."""
+"""The plan: every item of work, and which of them are skipped, or wait for a device that is not here."""
 
 from __future__ import annotations
 
@@ -157,15 +157,6 @@ def _items(record: Mapping[str, Any]) -> Iterator[Item]:
         for name in (item["id"], *item["needs"]):
             checked_id(name, "item")
         yield Item(**item | {"needs": tuple(item["needs"])})
-
-
-def ready(plan: Plan, done: Collection[str], failed: Collection[str]) -> list[Item]:
-    """Items that are neither done nor failed and whose needs are done, in plan order."""
-    return [
-        item
-        for item in plan.items
-        if item.id not in done and item.id not in failed and all(need in done for need in item.needs)
-    ]
 
 
 def skipped(plan: Plan, failed: Collection[str]) -> list[Item]:
