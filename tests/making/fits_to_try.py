@@ -71,9 +71,9 @@ def pretrain(folder, *, packed=None, model=UNET, how="denoise", fold=0, seed=5, 
     return result
 
 
-def share_features(folder, packed, *, model, weights="none", normalize="imagenet"):
+def share_features(folder, packed, *, model, weights="none", normalize="imagenet", view=0):
     """Do a features item into `folder`; its result."""
     folder.mkdir(parents=True)
     encoder = {"model": {"name": model, "options": {}}, "weights": weights, "normalize": normalize}
-    asked = {"encoder": encoder, "packed": "x", "threads": 1, "seed": 2**62 + 5}
+    asked = {"encoder": encoder, "packed": "x", "threads": 1, "seed": 2**62 + 5, "view": view}
     return features_item(job(asked, folder, packed=packed))

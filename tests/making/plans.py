@@ -19,6 +19,7 @@ def plan_of(
     splits=TWO_FOLDS,
     packed="p",
     versions=None,
+    square=True,
     train=None,
     **top,
 ):
@@ -28,5 +29,7 @@ def plan_of(
     )
     rows = {kind: replace(KINDS[kind], version=version) for kind, version in (versions or {}).items()}
     with patch.dict(KINDS, rows):
-        make = make_plan if study.search is None else plan_searches
-        return make(study, configurations(study), task=task, packed_digest=packed, splits=splits)
+        about = {"task": task, "packed_digest": packed, "splits": splits}
+        if study.search is not None:
+            return plan_searches(study, configurations(study), **about)
+        return make_plan(study, configurations(study), square=square, **about)

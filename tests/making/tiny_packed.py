@@ -18,6 +18,10 @@ class TinyPacked:
     seed: int = 0
     cache = "disk"  # it pretends
 
+    @property
+    def is_square(self):
+        return all(height == width for height, width in self.sizes)
+
     def __post_init__(self):
         rng = np.random.default_rng(self.seed)
         self.classes = tuple(f"class {k}" for k in range(self.num_classes))

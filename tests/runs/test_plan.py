@@ -178,7 +178,9 @@ def test_a_seed_is_nothing_to_pretrained_features_and_all_to_random_ones():
     "change",
     [
         {"freeze": "none"},
-        {"augment": "flips"},
+        {"augment": "standard"},
+        {"augment": {"flip": True, "noise": 0.1}},
+        {"augment": "flips", "epochs": 1},  # the encoder sees each image 4 times, and not 8 views
         {"crop_px": 32},
         {"normalize": "train"},
         {"weights": "none"},  # then auto is `train`, which differs from fold to fold
@@ -187,6 +189,38 @@ def test_a_seed_is_nothing_to_pretrained_features_and_all_to_random_ones():
 )
 def test_features_that_change_are_not_shared(change):
     assert not [item for item in plan_of(train=FROZEN | change).items if item.kind == "features"]
+
+
+@pytest.mark.parametrize(
+    ("augment", "square", "titles"),
+    [
+        ("flips", True, ["", "turned by 90°", "turned by 180°", "turned by 270°", "mirrored"]),
+        ("flips", False, ["", "turned by 180°", "mirrored", "mirrored and turned by 180°"]),
+        ({"flip": True}, True, ["", "turned by 180°", "mirrored", "mirrored and turned by 180°"]),
+        ({"turn": True}, True, ["", "turned by 90°", "turned by 180°", "turned by 270°"]),
+        ({"turn": True}, False, ["", "turned by 180°"]),
+    ],
+    ids=str,
+)
+def test_flips_and_turns_are_passes_of_their_own(augment, square, titles):
+    plan = plan_of({"augment": ["none", augment]}, train=FROZEN | {"epochs": 8}, square=square)
+    passes = [item for item in plan.items if item.kind == "features"]
+    num = 8 if len(titles) == 5 else len(titles)
+    assert [
+        item.title.removeprefix("features of timm:resnet18").removeprefix(", images ") for item in passes
+    ][: len(titles)] == titles
+    assert len(passes) == num
+    plain, moved = (
+        [
+            item
+            for item in plan.items
+            if item.kind == "fit"
+            and item.settings["training"]["augment"]["turn" if augment == {"turn": True} else "flip"] is on
+        ]
+        for on in (False, True)
+    )
+    assert {item.needs for item in plain} == {(passes[0].id,)}
+    assert {item.needs for item in moved} == {tuple(item.id for item in passes)}
 
 
 def test_masks_share_no_features():

@@ -24,6 +24,7 @@ from foldwise.pipeline.trials import EarlierTrials, Trial
 from foldwise.resources import usable
 from foldwise.runs.items import TRAINED, Rates, seconds_of
 from foldwise.runs.plan import Plan, Search, waiting_sentence, without
+from foldwise.runs.planning import shared_views
 from foldwise.study.configurations import NUM_DRAWN
 from foldwise.study.training import Training
 
@@ -167,7 +168,9 @@ def _try(training: Training, prepared: Prepared, smallest: Split) -> Trial:
     _refuse_huge(description, training.optimizer.name)
     check_training(training, shape, SmallestBatch.of(training, prepared.packed, prepared.splits))
     evaluated = _evaluated(training, prepared.packed, smallest)
-    costs = estimate(training, shape, images=len(smallest.train), evaluated=evaluated)
+    square = None if prepared.study.search else prepared.packed.is_square
+    views = shared_views(prepared.study, training, shape.task, square=square)
+    costs = estimate(training, shape, images=len(smallest.train), evaluated=evaluated, stored=bool(views))
     return Trial(costs, description.warnings)
 
 

@@ -123,8 +123,11 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     splits = make_splits(dataset, packed, groups=audited.groups, validation=study.validate_, seed=study.seed)
     study = study.model_copy(update={"validate_": division.with_folds(len({split.fold for split in splits}))})
     digests = [(split.repeat, split.fold, split_digest(split, packed.digest)) for split in splits]
-    planned = make_plan if study.search is None else plan_searches
-    plan = planned(study, compared, task=dataset.task, packed_digest=packed.digest, splits=digests)
+    about: dict[str, Any] = {"task": dataset.task, "packed_digest": packed.digest, "splits": digests}
+    if study.search is None:
+        plan = make_plan(study, compared, square=packed.is_square, **about)
+    else:
+        plan = plan_searches(study, compared, **about)
     return Prepared(file, study, dataset, packed, audited, splits, compared, plan, external)
 
 

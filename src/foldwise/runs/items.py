@@ -110,6 +110,11 @@ def is_itself(item: Item) -> bool:
     return item.id == item_id(item.kind, item.settings, item.needs, KINDS[item.kind].version)
 
 
+def is_of_features(item_id: str) -> bool:
+    """Whether an id is that of the features of a frozen encoder."""
+    return item_id.startswith("features-")
+
+
 def item_id(kind: str, settings: Mapping[str, Any], needs: Sequence[str], version: int) -> str:
     """The kind and 16 hex digits of all that can change the result of an item; files and own code count by their content."""
     counted = with_code({key: value for key, value in settings.items() if key not in LABELS})
@@ -190,7 +195,7 @@ def _landscape_s(item: Item, rates: Rates) -> float:
     about = {"task": settings["task"], "pixels": rates.pixels, "available": rates.num_train}
     images = num_images(detail["images"], **about)
     # Where the encoder is shared, only the head is computed, which takes no time to speak of.
-    shared = any(need.startswith("features-") for need in item.needs)
+    shared = any(map(is_of_features, item.needs))
     per_image = 0.0 if shared else rates.seconds_per_test[name] / max(rates.num_test, 1)
     passes: int = surfaces + lines + products
     return rates.seconds_per_fit[name] + passes * (PASSES_PER_POINT * images * per_image + SECONDS_PER_POINT)

@@ -11,7 +11,7 @@ from typing import Any
 
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import find_metric
-from foldwise.runs.items import Item, make_item
+from foldwise.runs.items import Item, is_of_features, make_item
 from foldwise.runs.landscapes import landscapes
 from foldwise.runs.plan import Plan
 from foldwise.study.configurations import Configuration
@@ -40,6 +40,7 @@ def make_plan(
     task: Task,
     packed_digest: str,
     splits: Sequence[tuple[int, int, str]],
+    square: bool = True,
 ) -> Plan:
     """What is to be done for a study; reads and writes nothing but the digests of weights files.
 
@@ -48,6 +49,7 @@ def make_plan(
     Args:
         packed_digest: of the decoded images.
         splits: (repeat, fold, digest) of every split.
+        square: whether all images are, so that they may be turned by 90°.
     """
     features: dict[str, Item] = {}
     by_fold: list[Item] = []
@@ -55,7 +57,8 @@ def make_plan(
         needed: dict[str, Item] = {}
         fits = []
         for row in configurations:
-            *before, fit = trained_items(study, row, task=task, packed=packed_digest, split=split)
+            about: dict[str, Any] = {"task": task, "packed": packed_digest, "split": split}
+            *before, fit = trained_items(study, row, square=square, **about)
             needed |= {item.id: item for item in before}
             fits.append(fit)
         features |= {id: item for id, item in needed.items() if item.kind == "features"}
@@ -73,15 +76,17 @@ def trained_items(
     packed: str,
     split: tuple[int, int, str],
     trial: int | None = None,
+    square: bool | None = None,
 ) -> list[Item]:
     """The item that trains a configuration on a fold, after what it needs, which it may share with others.
 
     Args:
         trial: its number in a search, where it is tried and not judged.
+        square: whether all images are; where that is not stated, features are shared of images as they are only.
     """
     needed: list[Item] = []
-    if shares_features(row.training, task):
-        needed = [_features(study, row, packed=packed)]
+    if views := shared_views(study, row.training, task, square=square):
+        needed = [_features(study, row, view, packed=packed) for view in views]
     elif row.training.pretrain != NO_PRETRAINING:
         needed = [_pretraining(study, row, packed=packed, split=split)]
     settings = _of_fold(study, packed, split) | {
@@ -114,22 +119,31 @@ def _fold_name(study: Study, repeat: int, fold: int) -> str:
     return f"{fold_of}, repeat {repeat + 1} of {repeats}" if repeats > 1 else fold_of
 
 
-def shares_features(training: Training, task: Task) -> bool:
-    """Whether the outputs of the encoder are the same in every fold, epoch and configuration with that encoder.
+def shared_views(study: Study, training: Training, task: Task, *, square: bool | None) -> tuple[int, ...]:
+    """The `Augment.views` of which the outputs of the encoder are computed once, for all folds and configurations.
 
-    They are if nothing of it is trained and nothing of what it is shown changes.
+    They are the same for all where nothing of it is trained, and where there is an end of what it is shown. Empty where
+    it would be asked about more views than it is shown images in all epochs of all folds.
+
+    Args:
+        square: whether all images are; None where that is not stated.
     """
     normalize = training.normalize
     same_in_every_fold = normalize in ("imagenet", "image", "none") or (
         normalize == "auto" and training.weights != "none"
     )
-    unchanged = training.augment == Augment() and training.crop_px is None and training.freeze == "encoder"
+    frozen = training.freeze == "encoder" and training.crop_px is None
     # Pretraining sees the training part of one fold, so a pretrained encoder differs from fold to fold.
     pretrained = training.pretrain != NO_PRETRAINING
-    return task in CLASSIFICATION and unchanged and same_in_every_fold and not pretrained
+    if task not in CLASSIFICATION or not frozen or not same_in_every_fold or pretrained:
+        return ()
+    views = training.augment.views(square=bool(square))
+    # An image is in the training part of all folds but one.
+    seen = training.epochs * max(study.validate_.folds - 1, 1) * study.validate_.repeats
+    return () if (square is None and views != (0,)) or len(views) > seen else views
 
 
-def _features(study: Study, row: Configuration, *, packed: str) -> Item:
+def _features(study: Study, row: Configuration, view: int, *, packed: str) -> Item:
     training = row.training
     encoder = training.model_dump(
         mode="json", include={"model", "weights", "normalize", "precision", "device"}
@@ -143,7 +157,16 @@ def _features(study: Study, row: Configuration, *, packed: str) -> Item:
     title = f"features of {training.model}" + (
         f" ({row.levels['weights']})" if "weights" in row.levels else ""
     )
+    if view:  # images as they are share their pass with configurations that do not augment
+        settings["view"] = view
+        title += f", images {view_name(view)}"
     return make_item("features", settings, title=title)
+
+
+def view_name(view: int) -> str:
+    """What is done to images in one of `Augment.views`: ``mirrored and turned by 90°``."""
+    parts = ["mirrored"] * (view >= 4) + [f"turned by {view % 4 * 90}°"] * (view % 4 > 0)
+    return " and ".join(parts) or "as they are"
 
 
 def _pretraining(study: Study, row: Configuration, *, packed: str, split: tuple[int, int, str]) -> Item:
@@ -253,7 +276,8 @@ def _robustness(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
         return
     conditions = study.robustness.model_dump(mode="json")
     for fit in fits:
-        needs = (fit.id, *(need for need in fit.needs if need.startswith("features-")))
+        # The first holds the weights of the encoder; others hold features of further views.
+        needs = (fit.id, *list(filter(is_of_features, fit.needs))[:1])
         of_fit = {key: fit.settings[key] for key in (*OF_A_FOLD, "configuration", "task")}
         of_fit |= {"device": fit.settings["training"]["device"]}
         yield make_item("robustness", of_fit | conditions, needs=needs, title=f"robustness of {fit.title}")

@@ -97,6 +97,20 @@ class Augment(Node):
     noise: ranges.Strength = 0.0
     blur_px: ranges.BlurPx = 0.0
 
+    def views(self, *, square: bool) -> tuple[int, ...]:
+        """All that an image may look like: quarter turns 0 to 3, and 4 more where it is mirrored first; 0 is as it is.
+
+        Empty where there is no end of them, because something other than flips and turns is done.
+
+        Args:
+            square: whether images may be turned by 90°, too.
+        """
+        if self != Augment(flip=self.flip, turn=self.turn):
+            return ()
+        # Without `turn`, flips still go both ways: mirrored left-right and turned by 180° is mirrored up-down.
+        turns = range(0, 4, 1 if self.turn and square else 2) if self.flip or self.turn else (0,)
+        return tuple(4 * mirrored + turn for mirrored in range(1 + self.flip) for turn in turns)
+
     def __str__(self) -> str:
         """Its name in `AUGMENTS`, or its parts: ``flip, noise 0.1``."""
         parts = self.model_dump(exclude_defaults=True)

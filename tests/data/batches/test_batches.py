@@ -146,9 +146,11 @@ def test_more_steps_than_a_pass_deal_every_case_before_any_comes_again():
 def test_cached_features_come_in_the_same_batches():
     packed = TinyPacked()
     features = torch.arange(48.0).reshape(24, 2)
-    cached = CachedFeatures(packed, features)
+    cached = CachedFeatures(packed, features[None])
     order = epoch_order(np.arange(24), batch_size=5, seed=1, epoch=1)
-    for batch, cases in zip(cached.training(order), order, strict=True):
+    for batch, cases in zip(
+        cached.training(order, augment=Augment(), generators=step_generators(0, 1)), order, strict=True
+    ):
         np.testing.assert_array_equal(batch.cases, cases)
         assert torch.equal(batch.inputs, features[cases])
         assert batch.targets.tolist() == packed.labels[cases].tolist()

@@ -35,10 +35,9 @@ def test_epochs_and_steps_multiply():
 
 
 def test_stored_features_are_counted_once_and_apart():
-    said = estimate(training("timm:test_resnet", freeze="encoder", epochs=1), DataShape(task=CLASSIFY, **ASK))
-    assert said.seconds_for_features > 0
-    moving = training("timm:test_resnet", freeze="encoder", augment="flips")
-    assert estimate(moving, DataShape(task=CLASSIFY, **ASK)).seconds_for_features == 0
+    frozen, shape = training("timm:test_resnet", freeze="encoder", epochs=1), DataShape(task=CLASSIFY, **ASK)
+    assert estimate(frozen, shape, stored=True).seconds_for_features > 0
+    assert estimate(frozen, shape).seconds_for_features == 0
 
 
 def test_several_labels_and_native_sizes_can_be_estimated():
@@ -106,8 +105,10 @@ def test_large_images_are_tried_in_their_proportions(size_hw, smaller):
 
 def test_stored_features_are_those_of_every_image():
     frozen = training("timm:test_resnet", freeze="encoder", epochs=1)
-    train_only = estimate(frozen, DataShape(task=CLASSIFY, **ASK))
-    every = estimate(frozen, DataShape(task=CLASSIFY, **ASK), evaluated=EvaluatedImages(160, 200))
+    train_only = estimate(frozen, DataShape(task=CLASSIFY, **ASK), stored=True)
+    every = estimate(
+        frozen, DataShape(task=CLASSIFY, **ASK), evaluated=EvaluatedImages(160, 200), stored=True
+    )
     assert every.seconds_for_features > 3 * train_only.seconds_for_features
 
 

@@ -8,6 +8,7 @@ from a generator on the CPU, so a device does not change what is drawn.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -60,7 +61,7 @@ def _is_exact(augment: Augment) -> bool:
     return (augment.flip or augment.turn) and not (augment.rotate_deg or augment.scale or augment.shift)
 
 
-def _is_square(size_hw: tuple[int, int]) -> bool:
+def _is_square(size_hw: Sequence[int]) -> bool:
     return size_hw[0] == size_hw[1]
 
 
@@ -80,21 +81,26 @@ def _dihedral(
     images_NCHW: Tensor, masks_NHW: Tensor | None, augment: Augment, generator: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
     """Flips and right-angle turns by moving pixels; at most eight gathers for the whole batch."""
-    square = images_NCHW.shape[2] == images_NCHW.shape[3]
-    mirrored, turns = _flips_and_turns(len(images_NCHW), augment, square, generator)
-    codes = mirrored * 4 + turns
+    codes = drawn_views(len(images_NCHW), augment, generator, square=_is_square(images_NCHW.shape[2:]))
     images, masks = torch.empty_like(images_NCHW), None if masks_NHW is None else torch.empty_like(masks_NHW)
     for code in sorted(set(codes.tolist())):
         chosen = (codes == code).nonzero().flatten().to(images.device)
-        images[chosen] = _turned(images_NCHW[chosen], code)
+        images[chosen] = as_viewed(images_NCHW[chosen], code)
         if masks is not None and masks_NHW is not None:
-            masks[chosen] = _turned(masks_NHW[chosen], code)
+            masks[chosen] = as_viewed(masks_NHW[chosen], code)
     return images, masks
 
 
-def _turned(pixels_nHW: Tensor, code: int) -> Tensor:
-    flipped = pixels_nHW.flip(-1) if code >= 4 else pixels_nHW
-    return flipped.rot90(code % 4, (-2, -1))
+def drawn_views(num: int, augment: Augment, generator: torch.Generator, *, square: bool) -> Tensor:
+    """A view (num,) for each image, of `Augment.views`: the draws by which a batch is flipped and turned."""
+    mirrored, turns = _flips_and_turns(num, augment, square, generator)
+    return mirrored * 4 + turns
+
+
+def as_viewed(pixels_nHW: Tensor, view: int) -> Tensor:
+    """Images or masks, of any leading dimensions, in one of `Augment.views`."""
+    flipped = pixels_nHW.flip(-1) if view >= 4 else pixels_nHW
+    return flipped.rot90(view % 4, (-2, -1))
 
 
 def _affine_maps(num: int, augment: Augment, square: bool, generator: torch.Generator) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foldwise.data.batches.augment import augment_batch, reach
+from foldwise.data.batches.augment import augment_batch, drawn_views, reach
 from foldwise.data.batches.normalize import Normalization, normalized
 from foldwise.data.cache.packed import Packed, Remembered, open_packed
 from foldwise.study.spec import IGNORE
@@ -165,26 +165,40 @@ def pictures_of(packed: Packed, normalization: Normalization, device: torch.devi
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """Outputs of a frozen encoder in place of images: the same batches at a thousandth of the price."""
+    """Outputs of a frozen encoder in place of images: the same batches at a thousandth of the price.
+
+    Attributes:
+        features_VNF: of every view and case, on the device; the first view is of images as they are.
+        views: what each is, see `Augment.views`.
+    """
 
     packed: Packed
-    features_NF: Tensor  # of every case, on the device
+    features_VNF: Tensor
+    views: tuple[int, ...] = (0,)
     cache = "features"  # no pixels are asked for
 
-    def training(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
-        """The batches of one epoch."""
-        return map(self.gather, order)
+    def training(
+        self, order: Iterable[np.ndarray], *, augment: Augment, generators: Iterable[torch.Generator]
+    ) -> Iterator[Batch]:
+        """The batches of one epoch, in the views that `Pictures.training` would draw."""
+        for cases, generator in zip(order, generators, strict=False):  # of the latter there is no end
+            if len(self.views) == 1:
+                yield self.gather(cases)
+                continue
+            drawn = drawn_views(len(cases), augment, generator, square=self.packed.is_square)
+            yield self.gather(cases, torch.tensor([self.views.index(view) for view in drawn.tolist()]))
 
     def whole(self, cases: np.ndarray, *, batch_size: int) -> Iterator[Batch]:
         """Each case once."""
         for start in range(0, len(cases), batch_size):
             yield self.gather(cases[start : start + batch_size])
 
-    def gather(self, cases: np.ndarray) -> Batch:
-        """These cases as one batch."""
-        device = self.features_NF.device
+    def gather(self, cases: np.ndarray, places: Tensor | None = None) -> Batch:
+        """These cases as one batch, each in the view at its place among `views`; all as they are where None."""
+        device = self.features_VNF.device
         rows = torch.from_numpy(cases).to(device)
-        return Batch(self.features_NF[rows], targets_of(self.packed, cases).to(device), cases)
+        shown = torch.zeros_like(rows) if places is None else places.to(device)
+        return Batch(self.features_VNF[shown, rows], targets_of(self.packed, cases).to(device), cases)
 
 
 def targets_of(packed: Packed, cases: np.ndarray) -> Tensor:

@@ -84,6 +84,11 @@ class Packed:
         return len(self.shapes)
 
     @property
+    def is_square(self) -> bool:
+        """Whether all images are, so that they may be turned by 90°."""
+        return bool((self.shapes[:, 0] == self.shapes[:, 1]).all())
+
+    @property
     def num_bytes(self) -> int:
         """Of all decoded images and masks."""
         per_pixel = self.num_channels * self.dtype.itemsize + (self._targets is not None)

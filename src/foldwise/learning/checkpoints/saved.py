@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +25,7 @@ from foldwise.foreign import checked_file
 from foldwise.learning.checkpoints.winner import MODEL, SCHEMA, THRESHOLD
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape, Network
+from foldwise.runs.items import is_of_features
 from foldwise.sealed import decoding, read_array, read_json, verified
 from foldwise.study.spec import AS_SHOWN, Decoding
 from foldwise.study.training import Task, Training
@@ -138,20 +140,46 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Encoder:
-    """What a features item left for the fits that need it."""
+    """What features items left for the fits that need them.
+
+    Attributes:
+        item: the one of images as they are, which holds the weights.
+        others: view -> folder of each further one, see `Augment.views`.
+    """
 
     item: str
     folder: Path
+    others: Mapping[int, Path] = field(default_factory=dict)
 
     @classmethod
     def among(cls, inputs: Mapping[str, Path]) -> Self | None:
-        """That of the features item which a fit needs; None where it needs none."""
-        return next((cls(item, inputs[item]) for item in inputs if item.startswith("features-")), None)
+        """That of the features items which a fit needs; None where it needs none."""
+        items = {item: folder for item, folder in inputs.items() if is_of_features(item)}
+        views = {item: read_json(folder / RECORD).get("view", 0) for item, folder in items.items()}
+        others = {view: items[item] for item, view in views.items() if view}
+        return next((cls(item, items[item], others) for item, view in views.items() if not view), None)
 
     @property
-    def features_NF(self) -> np.ndarray:
-        """The features of every case."""
-        return read_array(self.folder / FEATURES)
+    def views(self) -> tuple[int, ...]:
+        """Of which there are features."""
+        return (0, *self.others)
+
+    @cached_property
+    def features_VNF(self) -> np.ndarray:
+        """The features of every view and case."""
+        return np.stack([read_array(folder / FEATURES) for folder in (self.folder, *self.others.values())])
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """That of the encoder, with the time and the energy of the passes of all views; None where it was not measured."""
+        costs = [
+            self.record["cost"],
+            *(read_json(folder / RECORD)["cost"] for folder in self.others.values()),
+        ]
+        spent = {name: [cost.get(name) for cost in costs] for name in ("features_s", "energy_j")}
+        sums = {name: None if None in each else sum(each) for name, each in spent.items()}
+        peaks = [cost["peak_memory_mb"] for cost in costs if cost.get("peak_memory_mb") is not None]
+        return costs[0] | sums | {"peak_memory_mb": max(peaks, default=None)}
 
     @property
     def record(self) -> dict[str, Any]:

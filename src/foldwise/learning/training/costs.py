@@ -12,7 +12,7 @@ class Estimate:
     Args:
         seconds_per_fit: training, and asking about the inner validation after each epoch and about the test fold
             once; where features are stored, training of the head alone.
-        seconds_for_features: one pass of a frozen encoder over the images; 0 where features are not stored.
+        seconds_for_features: one pass of a frozen encoder over the images, in one view of them; 0 where features are not stored.
         seconds_for_pretraining: of the network of one fold; 0 where it is not pretrained.
         seconds_per_test: of one look at a test fold through the whole network.
         memory_mb: the most at a time, in 10^6 bytes: weights with their copies, gradients, the optimiser's numbers, and

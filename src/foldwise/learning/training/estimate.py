@@ -34,7 +34,12 @@ _STATES = {"sgd": 1, "rmsprop": 1, "adam": 2, "adamw": 2}  # numbers an optimise
 
 
 def estimate(
-    training: Training, shape: DataShape, *, images: int, evaluated: EvaluatedImages | None = None
+    training: Training,
+    shape: DataShape,
+    *,
+    images: int,
+    evaluated: EvaluatedImages | None = None,
+    stored: bool = False,
 ) -> Estimate:
     """Build the network, time one step of a few images and one look at them, and multiply.
 
@@ -45,9 +50,10 @@ def estimate(
         training: the configuration; its weights are not loaded, as they take no time.
         shape: of the data; 256 x 256 is assumed for images of different sizes.
         evaluated: the images it is asked about; left out of the estimate where None.
+        stored: whether its frozen encoder sees every image once, for all fits that share it.
     """
     evaluated = evaluated or EvaluatedImages(0, 0)
-    estimated = _without_pretraining(training, shape, images=images, evaluated=evaluated)
+    estimated = _without_pretraining(training, shape, images=images, evaluated=evaluated, stored=stored)
     if training.pretrain == NO_PRETRAINING:
         return estimated
     # As a fit of its own, of all of the network: a step costs as much whatever the loss is.
@@ -58,7 +64,7 @@ def estimate(
 
 
 def _without_pretraining(
-    training: Training, shape: DataShape, *, images: int, evaluated: EvaluatedImages
+    training: Training, shape: DataShape, *, images: int, evaluated: EvaluatedImages, stored: bool = False
 ) -> Estimate:
     size_hw = (training.crop_px, training.crop_px) if training.crop_px else shape.size_hw or ASSUMED_HW
     largest_hw = evaluated.size_hw or shape.size_hw or ASSUMED_HW
@@ -75,10 +81,6 @@ def _without_pretraining(
     per_look = passes.look / px * whole_px
     moved = shape.in_channels * step_px * _MOVED_PX_S if _moves(training.augment) else 0.0
     timed = _Timed((passes.learn + loss_s) / px * step_px + moved, update + _STEP_S, per_look)
-    unchanged = training.augment == Augment() and training.crop_px is None
-    # The images then look the same to a frozen encoder in every epoch, so that it need see them only once.
-    stored = training.freeze == "encoder" and not shape.segmentation and unchanged
-    stored &= training.pretrain == NO_PRETRAINING
     fit_s = _fit_seconds(training, timed, images=images, evaluated=evaluated, stored=stored)
     step_bytes = _HELD * (passes.kept_bytes + loss_bytes) / px * step_px * training.batch_size
     largest = _look_bytes(training, shape, passes, largest_hw) if evaluated.test or stored else 0.0

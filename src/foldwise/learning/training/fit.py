@@ -251,7 +251,7 @@ def costs(request: FitRequest, setup: TrainingSetup, chosen: EpochChoice, spent:
     # Before the latency is measured, which is no part of the fit.
     memory_and_energy = spent.record()
     parameters = list(setup.learner.network.parameters())
-    shared = {} if request.encoder is None else request.encoder.record["cost"]
+    shared = {} if request.encoder is None else request.encoder.cost
     before = {} if request.pretrained is None else request.pretrained.cost
     # Where the encoder is shared the setup holds the head alone, and an image goes through both.
     latency = setup.latency_ms() + shared.get("latency_ms", 0.0)

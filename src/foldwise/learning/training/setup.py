@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
@@ -174,7 +175,7 @@ def assemble(
 def _network(request: FitRequest) -> tuple[nn.Module, tuple[str, ...]]:
     """The whole network, or its head alone where the encoder's outputs are shared; and what is to be said of it."""
     if request.encoder is not None:
-        num_features, num_classes = request.encoder.features_NF.shape[1], len(request.packed.classes)
+        num_features, num_classes = request.encoder.features_VNF.shape[-1], len(request.packed.classes)
         return build_head(request.training, num_features, num_classes, request.seed), ()
     # A frozen encoder is the same in every fold, whether its outputs are shared or not.
     frozen = request.training.freeze == "encoder"
@@ -200,18 +201,18 @@ def _batches(request: FitRequest, norm: Normalization) -> tuple[Pictures | Cache
     """Where batches come from, and those of an epoch from a step on."""
     if request.encoder is not None:
         # All at once: features are small beside images, and every epoch asks for each of them.
-        features = torch.from_numpy(request.encoder.features_NF).to(request.device)
-        cached = CachedFeatures(request.packed, features)
-        return cached, lambda epoch, first: cached.training(_order(request, epoch)[first:])
-    pictures, training = pictures_of(request.packed, norm, request.device), request.training
+        features = torch.from_numpy(request.encoder.features_VNF).to(request.device)
+        source: Pictures | CachedFeatures = CachedFeatures(request.packed, features, request.encoder.views)
+        training_of: Callable[..., Iterable[Batch]] = source.training
+    else:
+        source = pictures_of(request.packed, norm, request.device)
+        training_of = partial(source.training, crop_px=request.training.crop_px)
 
     def batches_of(epoch: int, first: int) -> Iterable[Batch]:
         order, generators = _order(request, epoch)[first:], step_generators(request.seed, epoch, first)
-        return pictures.training(
-            order, crop_px=training.crop_px, augment=training.augment, generators=generators
-        )
+        return training_of(order, augment=request.training.augment, generators=generators)
 
-    return pictures, batches_of
+    return source, batches_of
 
 
 def loss_of(request: FitRequest, choice: Choice) -> Loss:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foldwise.data.batches.augment import as_viewed
 from foldwise.data.batches.batches import Batch, Pictures
 from foldwise.data.batches.normalize import Normalization, normalization
 from foldwise.data.batches.sampling import DAMAGE, step_seed
@@ -207,11 +208,13 @@ def features_item(job: Job) -> dict[str, Any]:
     """Pass every case once through the encoder; writes its outputs, its weights, and what it costs.
 
     Args:
-        job: its settings are ``encoder`` (model, weights, normalize, and precision and device if stated), ``seed`` and
-            ``threads``; its scratch folder gets ``features.npy`` (n, F) float32 in the order of the cases,
-            ``encoder.safetensors`` with the names of the whole network, and ``encoder.json``.
+        job: its settings are ``encoder`` (model, weights, normalize, and precision and device if stated), ``seed``,
+            ``threads`` and ``view``, that of `Augment.views` in which images are shown, 0 where it is not stated; its
+            scratch folder gets ``features.npy`` (n, F) float32 in the order of the cases, ``encoder.json``, and of
+            view 0 ``encoder.safetensors`` with the names of the whole network.
     """
     settings, stated, scratch = job.settings, job.settings["encoder"], job.scratch
+    view = settings.get("view", 0)
     device = pick_device(stated.get("device", "auto"), job.device)
     with steady(settings["seed"], settings["threads"], device):
         spent = Spending(device)
@@ -221,13 +224,16 @@ def features_item(job: Job) -> dict[str, Any]:
         precision = precision_for(stated.get("precision", "auto"), device)
         watch = Stopwatch(device)
         with watch.lap():
-            features_NF = encoded(network, pictures, precision=precision, beat=spent.energy.beside(job.beat))
+            features_NF = encoded(
+                network, pictures, view=view, precision=precision, beat=spent.energy.beside(job.beat)
+            )
         np.save(scratch / FEATURES, features_NF)
         memory_and_energy = spent.record()
-        write_weights(scratch / ENCODER, network.encoder, prefix="encoder.")
+        if view == 0:  # one copy is enough for the fits that need them all
+            write_weights(scratch / ENCODER, network.encoder, prefix="encoder.")
         cost = _encoder_cost(network, pictures, precision)
     cost |= {"features_s": watch.seconds, "threads": settings["threads"]} | memory_and_energy
-    record = {"normalization": norm.dump(), "cost": cost}
+    record = {"view": view, "normalization": norm.dump(), "cost": cost}
     (scratch / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     report = network.weights_report
     return {
@@ -238,16 +244,19 @@ def features_item(job: Job) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def encoded(network: Classifier, pictures: Pictures, *, precision: str, beat: Beat) -> np.ndarray:
-    """Features (n, F) float32 of every case, in order."""
+def encoded(
+    network: Classifier, pictures: Pictures, *, precision: str, beat: Beat, view: int = 0
+) -> np.ndarray:
+    """Features (n, F) float32 of every case in a view of it, in order."""
     # Evaluation mode, as a frozen encoder is in during a fit too: the same features either way.
     network.eval()
     layout, total = layout_for(network), len(pictures.packed)
     network.to(memory_format=layout)
     parts = []
     for batch in pictures.whole(np.arange(total), batch_size=BATCH):
+        inputs = as_viewed(batch.inputs, view).contiguous(memory_format=layout)
         with autocast(pictures.device, precision):
-            features = network.features(batch.inputs.contiguous(memory_format=layout))
+            features = network.features(inputs)
         parts.append(features.float().cpu().numpy())
         beat({"doing": f"{int(batch.cases[-1]) + 1} of {total} images through the encoder"})
     return np.concatenate(parts)
