@@ -32,6 +32,7 @@ from foldwise.judging.sections.configurations import configuration_results, triv
 from foldwise.judging.sections.external_set import external_section
 from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.sections.robustness import robustness_section
+from foldwise.judging.sections.search import search_edge, search_section
 from foldwise.judging.sections.textbook import textbook_section
 from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.sections.warnings import run_warnings
@@ -102,8 +103,10 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
     if winner is not None:
         sentence = run_sentence(rows, judgement, state, configurations, unbeaten)
         answer = answer_of(judgement, configurations, sentence)
+    searched = search_section(study, rows)
     warnings = (
         unbeaten,
+        search_edge(searched, winner),
         aa_test_warning(equals),
         *run_warnings(rows, judgement, state, configurations, factors),
     )
@@ -122,6 +125,7 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
         calibration=calibration_section(rows, judgement),
         aa_test=equals,
         external=external_section(folder, rows, judgement) if folder else None,
+        search=searched,
         robustness=robustness_section(study.robustness, rows, judgement, configurations),
         failed_items=failed_items(rows.auxiliary),
         throughput=throughput_section(rows.auxiliary),
@@ -151,7 +155,7 @@ def assemble(
     metrics = {name: _metric_facts(metric, averaging(metric)) for name, metric in judgement.metrics.items()}
     decides = metrics[judgement.metric.name]
     run_only: dict[str, Any] = dict.fromkeys(
-        ("thresholds", "boundary", "calibration", "aa_test", "robustness", "external")
+        ("thresholds", "boundary", "calibration", "aa_test", "robustness", "search", "external")
     )
     run_only |= dict.fromkeys(("baselines", "failed_items", "throughput"), ())
     return Verdict(

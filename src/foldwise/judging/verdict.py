@@ -25,6 +25,7 @@ from foldwise.judging.verdict_sections import (
     CalibrationSection,
     ExternalSection,
     FactorsSection,
+    SearchSection,
     TextbookSection,
     ThresholdsSection,
 )
@@ -172,6 +173,7 @@ class Verdict(VerdictPart):
     aa_test: AATestSection | None
     textbook: TextbookSection | None
     robustness: RobustnessSection | None
+    search: SearchSection | None
     external: ExternalSection | None
     failed_items: tuple[FailedItem, ...]
     throughput: tuple[ModelThroughput, ...]

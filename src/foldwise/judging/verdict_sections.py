@@ -304,6 +304,42 @@ class ExternalSection(VerdictPart):
     sentence: str
 
 
+class SearchChoice(VerdictPart):
+    """What a search chose in one fold, and by which validation score."""
+
+    repeat: int
+    fold: int
+    trial: int
+    validation: float
+    values: dict[str, str]
+    at_edge: tuple[str, ...]
+
+
+class SearchArm(VerdictPart):
+    """The searches of one configuration in all folds."""
+
+    configuration: str
+    name: str
+    num_tried: int
+    num_failed: int
+    num_to_come: int
+    seconds: float
+    chosen: tuple[SearchChoice, ...]
+
+
+class SearchSection(VerdictPart):
+    """How configurations were tuned, what each fold chose, and what may be said of it."""
+
+    sampler: str
+    trials_per_fold: int
+    hours: float | None
+    in_flight: int
+    chosen_by: str | None
+    reproducible: bool
+    sentence: str
+    arms: tuple[SearchArm, ...]
+
+
 class TextbookSection(VerdictPart):
     """The tests that reviewers ask for; nothing is decided by them."""
 

@@ -36,6 +36,7 @@ from foldwise.reporting.sections.verdict import (
     methods,
     metrics,
     robustness,
+    search,
     speed,
 )
 from foldwise.reporting.wording import breakable, percent
@@ -75,6 +76,7 @@ SECTIONS = (  # in the order of the page
     Section("warnings", "", answer.warnings_section),
     Section("factors", "What mattered", factors.section),
     Section("aa-test", "A/A test", leaderboard.aa_test_section),
+    Section("search", "Search", search.section),
     Section("metrics", "Metrics", metrics.section),
     Section("classes", "Per class", classes.section),
     Section("splits", "Training, validation, test", classes.splits_section),

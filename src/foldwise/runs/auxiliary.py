@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foldwise.runs.items import TRAINED
+
 if TYPE_CHECKING:
     from foldwise.runs.folder import RunFolder
     from foldwise.runs.plan import Plan
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AuxiliaryItem:
-    """A planned item that is no fit.
+    """A planned item that is neither a fit nor a trial of a search.
 
     Attributes:
         result: its result.json; empty while there is none.
@@ -35,14 +37,14 @@ class AuxiliaryItem:
 
 
 def read_auxiliary(folder: RunFolder, plan: Plan) -> tuple[AuxiliaryItem, ...]:
-    """Every planned item that is no fit, in plan order; then the looks that were made by hand at fits of the plan."""
+    """Every planned item that trains no configuration, in plan order; then the looks that were made by hand at fits of the plan."""
     items = {item.id: item for item in plan.items}
     read = [
         AuxiliaryItem(
             item.kind, item.settings, folder.result(item.id) or {}, folder.done(item.id), item.id, item.title
         )
         for item in plan.items
-        if item.kind != "fit"
+        if item.kind not in TRAINED
     ]
     for name, result in folder.outcomes().items():
         fit = items.get(result.get("fit", ""))

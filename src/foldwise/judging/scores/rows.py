@@ -69,6 +69,8 @@ class Rows:
         auxiliary: the planned items that are no fit.
         thresholds: a row of `THRESHOLDS`; None where the likeliest class is taken.
         boundaries: boundary scores; None where the study does not ask for them.
+        searches: of every configuration in every fold, where the study searches.
+        trials: their results, by item, of those that have one; they decide which fit is judged, and are no scores.
     """
 
     task: str
@@ -83,6 +85,8 @@ class Rows:
     auxiliary: tuple[AuxiliaryItem, ...] = ()
     thresholds: str | None = None
     boundaries: BoundaryScores | None = None
+    searches: tuple[Search, ...] = ()
+    trials: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # Thresholds by fit and method, kept so that they are computed once.
     cuts: dict[tuple[str, str], LabelThresholds] = field(default_factory=dict, compare=False)
 
@@ -238,6 +242,13 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
             *(_unplanned_fit(folder, search) for search in plan.searches if search.fit is None),
         ),
         auxiliary=read_auxiliary(folder, plan),
+        searches=plan.searches,
+        trials={
+            trial.item: result
+            for search in plan.searches
+            for trial in search.trials
+            if (result := folder.result(trial.item)) is not None
+        },
     )
 
 

@@ -172,7 +172,12 @@ def unequal_budget(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
     compared = [
         configuration for configuration in rows.configurations if configuration.id in judgement.comparable
     ]
-    if not compared or BUDGET & {factor for configuration in compared for factor in configuration.levels}:
+    # A search chooses steps by what they are worth, fold by fold.
+    if (
+        not compared
+        or rows.searches
+        or BUDGET & {factor for configuration in compared for factor in configuration.levels}
+    ):
         return None
     num_train = len(rows.splits[0].train)
     steps = {configuration.name: num_steps(configuration.training, num_train) for configuration in compared}

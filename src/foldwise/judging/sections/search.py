@@ -1,0 +1,95 @@
+"""What a search did: how much each arm tried, what each fold chose by its validation part, and what may be said of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from foldwise.judging.scores.rows import Rows
+from foldwise.judging.verdict import VerdictWarning
+from foldwise.judging.verdict_sections import SearchArm, SearchChoice, SearchSection
+from foldwise.judging.wording import in_text
+from foldwise.metrics.table import METRICS
+from foldwise.runs.plan import Search
+from foldwise.runs.searching.search import best_trial, seconds_spent
+from foldwise.study.configurations import Configuration
+from foldwise.study.search_space import edges, spoken
+from foldwise.study.spec import Searching, Study
+from foldwise.text import count, some
+
+
+def search_section(study: Study, rows: Rows) -> SearchSection | None:
+    """The searches of all configurations; None where the study does not search."""
+    searching = study.search
+    if searching is None:
+        return None
+    selects = (str(result["select"]) for result in rows.trials.values() if "select" in result)
+    chosen_by = next(selects, None)
+    return SearchSection(
+        sampler=searching.sampler,
+        trials_per_fold=searching.configurations,
+        hours=searching.hours,
+        in_flight=searching.in_flight,
+        chosen_by=chosen_by,
+        reproducible=searching.hours is None,
+        sentence=_sentence(searching, chosen_by),
+        arms=tuple(_arm(row, searching, rows) for row in rows.configurations),
+    )
+
+
+def _sentence(searching: Searching, chosen_by: str | None) -> str:
+    tried = count(searching.configurations, "trial")
+    within = f"at most {tried} within {searching.hours:g} hours" if searching.hours is not None else tried
+    by = in_text(METRICS[chosen_by].title) if chosen_by in METRICS else "its score"
+    return (
+        f"Every configuration was tuned in every fold by itself: of {within}, the best by {by} on the validation part was "
+        "trained again and tested once. No test image had a part in the choice, so the scores are free of its luck. "
+        "They are those of tuned configurations: no setting was compared with another, and what was not tried was not evaluated."
+    )
+
+
+def _arm(configuration: Configuration, searching: Searching, rows: Rows) -> SearchArm:
+    searches = [search for search in rows.searches if search.configuration == configuration.id]
+    items = [trial.item for search in searches for trial in search.trials]
+    states = Counter(rows.trials[item]["status"] for item in items if item in rows.trials)
+    return SearchArm(
+        configuration=configuration.id,
+        name=configuration.name,
+        num_tried=states["done"],
+        num_failed=states["failed"],
+        num_to_come=sum(
+            search.num_trials - sum(trial.item in rows.trials for trial in search.trials)
+            for search in searches
+            if not search.has_ended
+        ),
+        seconds=sum(seconds_spent(search, rows.trials) for search in searches),
+        chosen=tuple(_choice(search, searching, rows) for search in searches if search.fit is not None),
+    )
+
+
+def _choice(search: Search, searching: Searching, rows: Rows) -> SearchChoice:
+    trial = best_trial(search, rows.trials)
+    assert trial is not None  # the search has chosen it
+    values = dict(trial.values)
+    return SearchChoice(
+        repeat=search.repeat,
+        fold=search.fold,
+        trial=trial.number,
+        validation=float(rows.trials[trial.item]["value"]),
+        values=spoken(searching.space, values),
+        at_edge=tuple(edges(searching.space, values)),
+    )
+
+
+def search_edge(section: SearchSection | None, winner: str | None) -> VerdictWarning | None:
+    """Where most folds of the winner chose a value at the same edge of its range."""
+    arm = next((arm for arm in section.arms if arm.configuration == winner), None) if section else None
+    if arm is None:
+        return None
+    near = Counter(name for choice in arm.chosen for name in choice.at_edge)
+    names: Sequence[str] = [name for name, number in near.items() if 2 * number > len(arm.chosen)]
+    if not names:
+        return None
+    verb = "lies" if len(names) == 1 else "lie"
+    message = f"In most folds {some(names, 3)} of the winner {verb} at an end of the range that was searched: a value beyond it may be better."
+    return VerdictWarning(code="EDGE_OF_GRID", message=message, cure="Widen the range in search.space.")

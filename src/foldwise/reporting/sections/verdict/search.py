@@ -1,0 +1,57 @@
+"""What a search chose: the values of every configuration in every fold, and how much was tried for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foldwise.judging.verdict_sections import SearchArm, SearchChoice
+from foldwise.reporting.report_data import ReportData
+from foldwise.reporting.wording import score
+from foldwise.text import count, duration
+
+
+def section(data: ReportData) -> dict[str, Any] | None:
+    """A table for every configuration, one row a fold; None where nothing was searched."""
+    search = data.verdict.search
+    if search is None:
+        return None
+    again = (
+        "The same study proposes the same again"
+        if search.reproducible
+        else "Hours end this search by the clock, so that the same study may propose less or more another time"
+    )
+    return {
+        "search": {
+            "sentence": search.sentence,
+            "proposed": f"Proposed by {search.sampler}. {again}.",
+            "chosen_by": search.chosen_by or "score",
+            "arms": [_arm(arm, several=data.verdict.repeats > 1) for arm in search.arms],
+        }
+    }
+
+
+def _arm(arm: SearchArm, *, several: bool) -> dict[str, Any]:
+    parameters = list(dict.fromkeys(name for choice in arm.chosen for name in choice.values))
+    tried = f"{count(arm.num_tried, 'trial')} in {duration(arm.seconds)} of training"
+    failed = f"; {arm.num_failed} failed and were not evaluated" if arm.num_failed else ""
+    to_come = f"; {arm.num_to_come} still to come" if arm.num_to_come else ""
+    return {
+        "name": arm.name,
+        "tried": f"{tried}{failed}{to_come}.",
+        "parameters": parameters,
+        "rows": [_row(choice, parameters, several=several) for choice in arm.chosen],
+        "at_edge": any(choice.at_edge for choice in arm.chosen),
+    }
+
+
+def _row(choice: SearchChoice, parameters: list[str], *, several: bool) -> dict[str, Any]:
+    repeat = f" of repeat {choice.repeat + 1}" if several else ""
+    return {
+        "fold": f"fold {choice.fold + 1}{repeat}",
+        "trial": choice.trial + 1,
+        "validation": score(choice.validation),
+        # A dash where a parameter belongs to another choice than the one that was made.
+        "cells": [
+            choice.values.get(name, "–") + (" ⊣" if name in choice.at_edge else "") for name in parameters
+        ],
+    }
