@@ -5,44 +5,24 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
+from foldwise.pipeline.clusters import clusters, container
+from foldwise.pipeline.room import disks, folder
+from foldwise.pipeline.symptoms import Symptom, asked
 from foldwise.processes import processor_name, text_of
 from foldwise.resources import MACHINE, usable
 from foldwise.runs.launchers.local import default_workers
-from foldwise.runs.share import try_folder
-from foldwise.storage import cache_root
 from foldwise.text import count
 
 GB = 1e9
-LITTLE_DISK, LITTLE_MEMORY = 10 * GB, 4 * GB
-COMMAND_S = 20
+LITTLE_MEMORY = 4 * GB
+# Of NVIDIA, by the major version of CUDA: its minor versions share one (CUDA Compatibility, section 2).
+LEAST_DRIVERS = {11: 450, 12: 525, 13: 580}
 BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # of x86, x86 and ARM, as Linux calls them
-
-
-@dataclass(frozen=True)
-class Symptom:
-    """One thing that was looked at.
-
-    Attributes:
-        severity: `note` where all is well.
-        about: a word or two.
-        message: what is so.
-        cure: what to do where that is wrong.
-    """
-
-    severity: Literal["note", "warning", "error"]
-    about: str
-    message: str
-    cure: str | None = None
 
 
 def examine(folders: Sequence[Path] = ()) -> Iterator[Symptom]:
@@ -51,10 +31,10 @@ def examine(folders: Sequence[Path] = ()) -> Iterator[Symptom]:
     Args:
         folders: paths of one folder that is to hold a run, such as two mounts of it.
     """
-    for look in (_python, _torch, _processor, _memory, _disks, _slurm, _kubernetes, _ray):
+    for look in (_python, container, _torch, _processor, _memory, disks, clusters):
         yield from look()
     if folders:
-        yield from _folder(folders)
+        yield from folder(folders)
 
 
 def _python() -> Iterator[Symptom]:
@@ -82,6 +62,15 @@ def _torch() -> Iterator[Symptom]:
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(number)
+            arch = f"{about.major}{about.minor}"
+            if _refused_by(arch, torch.cuda.get_arch_list()):
+                yield Symptom(
+                    "error",
+                    "GPU",
+                    f"{about.name} is of an architecture (sm_{arch}) that this build of torch has no code for",
+                    "Install a build of torch for another CUDA: the page of PyTorch, Get Started, lists them; or run with --device cpu.",
+                )
+                continue
             bf16 = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no bf16, so fp32"
             yield Symptom(
                 "note", "GPU", f"{about.name}, {about.total_memory / GB:.0f} GB, driver {driver}; {bf16}"
@@ -104,8 +93,41 @@ def _gpu_unused(driver: str, cuda: str | None, *, why: str) -> Symptom:
         return Symptom(
             "warning", "GPU", f"{what}: CUDA_VISIBLE_DEVICES hides it", "unset CUDA_VISIBLE_DEVICES"
         )
-    cure = f"Install a driver for CUDA {cuda} or newer, or a build of torch for an older CUDA; then start the machine again."
+    least = LEAST_DRIVERS.get(int(cuda.partition(".")[0]))
+    if least and int(driver.partition(".")[0]) < least:
+        able = max(
+            (major for major, number in LEAST_DRIVERS.items() if int(driver.partition(".")[0]) >= number),
+            default=None,
+        )
+        older = f", or a build of torch for CUDA {able}" if able else ""
+        cure = f"Install a driver {least} or newer and start the machine again{older}; the page of PyTorch, Get Started, says the command."
+        return Symptom(
+            "error",
+            "GPU",
+            f"{what}: it is built for CUDA {cuda}, which needs a driver {least} or newer",
+            cure,
+        )
+    cure = (
+        "Start the machine again: after an update the driver that runs is not the one that is installed. In a container, "
+        "hand the GPU over (docker run --gpus all, apptainer exec --nv)."
+    )
     return Symptom("error", "GPU", f"{what}: {why}", cure)
+
+
+def _refused_by(arch: str, builds: Sequence[str]) -> bool:
+    """Whether a build of torch has nothing that runs on a GPU: neither code of its generation nor text to make it of.
+
+    Args:
+        arch: of the GPU, ``86`` for 8.6.
+        builds: ``sm_80`` for code, which runs on later GPUs of its generation; ``compute_90`` for text, on all later ones.
+    """
+    ours = int(arch)
+    for build in builds:
+        kind, _, number = build.partition("_")
+        theirs = int(re.sub(r"\D", "", number) or 0)  # sm_90a
+        if theirs <= ours and (kind == "compute" or theirs // 10 == ours // 10):
+            return False
+    return bool(builds)
 
 
 def _why_no_cuda(init: Callable[[], object]) -> str:
@@ -121,7 +143,7 @@ def nvidia_driver() -> str:
     stated = re.search(r"Kernel Module\D*([\d.]+)", text_of(Path("/proc/driver/nvidia/version")))
     if stated:
         return stated[1]
-    return _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").partition("\n")[0]
+    return asked("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")[0].partition("\n")[0]
 
 
 def _processor() -> Iterator[Symptom]:
@@ -150,88 +172,3 @@ def _memory() -> Iterator[Symptom]:
         yield Symptom("warning", "memory", said, "Close other programs, or run with --workers 1.")
     else:
         yield Symptom("note", "memory", said)
-
-
-def _disks() -> Iterator[Symptom]:
-    for about, folder, cure in (
-        ("cache", cache_root(), "Set FOLDWISE_CACHE to a folder with room that may be written."),
-        ("runs", Path("runs").absolute(), "Run where there is room, or say where with --out."),
-    ):
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        free = shutil.disk_usage(there).free
-        said = f"{folder}, {free / GB:.0f} GB free"
-        if not os.access(there, os.W_OK | os.X_OK):
-            yield Symptom("error", about, f"{folder} may not be written", cure)
-        elif free < LITTLE_DISK:
-            yield Symptom("warning", about, said, cure)
-        else:
-            yield Symptom("note", about, said)
-
-
-def _output(*command: str) -> str:
-    """What a command prints; empty where there is no such command, or it fails."""
-    try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return ended.stdout.strip() if ended.returncode == 0 else ""
-
-
-def _slurm() -> Iterator[Symptom]:
-    if not shutil.which("sbatch"):
-        yield Symptom("note", "Slurm", "not here (no sbatch)")
-        return
-    rows = [line.split("|") for line in _output("sinfo", "-h", "-o", "%P|%a|%D|%l|%G").splitlines()]
-    if not rows:
-        cure = "Ask whether the controller is up (scontrol ping); SLURM_CONF may lead to another cluster."
-        yield Symptom("warning", "Slurm", "sbatch is here, and the cluster does not answer", cure)
-        return
-    for partition, state, nodes, limit, gres in rows:
-        gpus = f", {gres}" if gres not in ("(null)", "") else ""
-        yield Symptom(
-            "note",
-            "Slurm",
-            f"partition {partition.rstrip('*')} ({state}): {count(int(nodes), 'node')}, at most {limit}{gpus}",
-        )
-
-
-def _kubernetes() -> Iterator[Symptom]:
-    if not shutil.which("kubectl"):
-        yield Symptom("note", "Kubernetes", "not here (no kubectl)")
-    elif context := _output("kubectl", "config", "current-context"):
-        yield Symptom("note", "Kubernetes", f"kubectl speaks to {context}")
-    else:
-        yield Symptom(
-            "warning", "Kubernetes", "kubectl is here, and knows no cluster", "kubectl config get-contexts"
-        )
-
-
-def _ray() -> Iterator[Symptom]:
-    if find_spec("ray") is None:
-        yield Symptom("note", "Ray", "not installed")
-        return
-    try:
-        yield Symptom("note", "Ray", version("ray"))
-    except PackageNotFoundError:
-        yield Symptom(
-            "warning", "Ray", "a module is called ray, and no such package is installed", "Rename ray.py."
-        )
-
-
-def _folder(folders: Sequence[Path]) -> Iterator[Symptom]:
-    where = " and ".join(map(str, folders))
-    try:
-        trials = try_folder(folders)
-    except OSError as error:
-        yield Symptom(
-            "error", "folder", f"{where}: {error.strerror}", "Name a folder that is there and may be written."
-        )
-        return
-    cure = "Keep runs on a POSIX file system: a local disk, NFS, Lustre, GPFS or sshfs; docs/clusters.md."
-    for trial in trials:
-        yield Symptom(
-            "note" if trial.holds else "error",
-            "folder",
-            f"{where}: {trial.what}",
-            None if trial.holds else cure,
-        )
