@@ -42,9 +42,11 @@ def pull(root, behaviour, log=print):
             lease.release()
 
 
-def command(root, behaviour):
-    """The same worker as a process of its own."""
+def command(root, behaviour, *, with_parent=False):
+    """The same worker as a process of its own; one that ends when its standard input does, if so asked."""
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import launcher_contract; launcher_contract.pull({str(root)!r}, {behaviour!r})"
+    if with_parent:
+        code = f"from foldwise.processes import end_with_parent; end_with_parent(); {code}"
     return [sys.executable, "-c", code]
 
 

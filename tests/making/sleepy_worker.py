@@ -1,6 +1,6 @@
 """`foldwise work` as it is, but for its fits, which sleep instead of learning: what a cluster does to workers needs no more.
 
-Called with a run folder, as a command, in a job of Slurm.
+Called with a run folder, as a command, in a job of Slurm or a task of Ray; further words are options of `foldwise work`.
 """
 
 import os

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from foldwise.runs.folder import RunFolder
 
 MAX_LOG = 20_000  # letters
-NOTE = "slurm-sent"
+NOTE = "-sent"
 
 
 def has_jobs(folder: RunFolder) -> bool:
@@ -19,16 +19,17 @@ def has_jobs(folder: RunFolder) -> bool:
     return any(folder.logs.glob("slurm-*.txt"))
 
 
-def note_jobs(folder: RunFolder, words: str) -> None:
+def note_jobs(folder: RunFolder, words: str, *, engine: str = "slurm") -> None:
     """Say how the jobs of a run are now; nothing while no driver looks at them."""
     folder.logs.mkdir(parents=True, exist_ok=True)  # a job without a place for its log ends at once
-    folder.log(NOTE).write_text(f"{words}\n", encoding="utf-8")
+    folder.log(f"{engine}{NOTE}").write_text(f"{words}\n", encoding="utf-8")
 
 
 def jobs_noted(folder: RunFolder) -> str:
     """What was said last of them; empty where no driver looks at any."""
     # Whoever wrote it: what is printed to a terminal steers none.
-    return "".join(letter for letter in text_of(folder.log(NOTE)).strip() if letter.isprintable())
+    notes = (text_of(log).strip() for log in sorted(folder.logs.glob(f"*{NOTE}.txt")))
+    return "".join(letter for letter in "; ".join(filter(None, notes)) if letter.isprintable())
 
 
 def log_of_job(folder: RunFolder, job: str) -> str:

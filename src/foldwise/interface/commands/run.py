@@ -34,7 +34,7 @@ On = Annotated[
         "--on",
         "--launcher",
         metavar="NAME",
-        help="local: processes here; slurm, kubernetes: jobs of a cluster; inline: in this process, to debug.",
+        help="local: processes here; slurm, kubernetes, ray: on a cluster; inline: in this process, to debug.",
     ),
 ]
 Profile = Annotated[
@@ -49,6 +49,10 @@ ItemId = Annotated[
 ]
 AtATime = Annotated[
     int, typer.Option("--workers", min=1, help="Processes at a time, which share the GPU of this machine.")
+]
+WithParent = Annotated[
+    bool,
+    typer.Option("--with-parent", help="End when standard input does: with the program that started it."),
 ]
 WorkerIndex = Annotated[int, typer.Option(hidden=True)]  # tells workers of a run apart in a list of processes
 
@@ -133,14 +137,17 @@ def work(
     device: Device = "auto",
     trust_code: TrustCode = False,
     workers: AtATime = 1,
+    with_parent: WithParent = False,
     worker_index: WorkerIndex = 0,
 ) -> None:
     """Be a worker: do ready items until none is left; or do one item by hand."""
-    from foldwise.processes import TimeIsUp, sigterm_as_interrupt
+    from foldwise.processes import TimeIsUp, end_with_parent, sigterm_as_interrupt
 
     try:
         # Told to stop, it gives back what it has: before anything is imported, as clusters do not wait for that.
         with sigterm_as_interrupt():
+            if with_parent:
+                end_with_parent()
             _work(run, item, device, workers, trust_code=trust_code)
     except TimeIsUp:
         print("stopped, since its time is up; what is not done is left to others", flush=True)

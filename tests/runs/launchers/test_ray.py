@@ -1,0 +1,253 @@
+"""Workers as tasks of a real Ray of two nodes: killed, on nodes that are lost, without a driver, stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from contextlib import suppress  # noqa: F401 - for what is started from here
+from pathlib import Path
+
+import pytest
+import ray_cluster
+from launcher_contract import LauncherContract
+from launcher_contract import command as pulling
+from sleepy_worker import assert_whole, begun, sleepy_run
+from sleepy_worker import command as sleeping
+
+from foldwise.errors import MissingExtra, RunError
+from foldwise.runs.launchers import ray
+from foldwise.runs.launchers.launcher import Crew
+from foldwise.runs.launchers.ray import RayWorkers
+from foldwise.runs.leases import owner_of
+from foldwise.runs.stopping import refuse_if_stopped, stop_all
+from foldwise.study.profiles import RayProfile
+
+HERE = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "making")]
+
+
+@pytest.fixture(scope="module")
+def whole_cluster():
+    cluster = ray_cluster.started()
+    yield cluster
+    cluster.down()
+
+
+@pytest.fixture
+def cluster(whole_cluster, monkeypatch):
+    """The cluster, without tasks."""
+    for key, value in whole_cluster.environment.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(ray, "POLL_S", 0.1)
+    monkeypatch.setattr(ray, "LOOK_S", 0.2)
+    yield whole_cluster
+    whole_cluster.wait(lambda: not whole_cluster.tasks())
+
+
+class TestRayWorkers(LauncherContract):
+    @pytest.fixture(autouse=True)
+    def _on(self, cluster):
+        self.cluster = cluster
+
+    def make(self, crew, behaviour):
+        command = pulling(crew.folder.root, behaviour, with_parent=True)
+        return workers(self.cluster, crew.folder, crew.workers, command=command)
+
+
+def workers(cluster, folder, number=3, *, command=None, **profile):
+    profile = RayProfile(**{"address": cluster.address, "memory": "200M"} | profile)
+    command = command or [*sleeping(folder.root), "--with-parent"]
+    return RayWorkers(Crew(folder, number, profile=profile), command=command)
+
+
+def finished(folder):
+    number = len(folder.load_plan().items)
+    return lambda: sum(map(len, folder.settled())) == number
+
+
+def test_killed_workers_tasks_and_nodes_take_no_item_with_them(cluster, tmp_path):
+    folder, happened = sleepy_run(tmp_path / "run", items=8, seconds=1), []
+
+    def kill_worker():
+        (attempt,) = folder.attempts(next(iter(folder.beats())))
+        os.kill(owner_of(attempt)["pid"], signal.SIGKILL)
+
+    def kill_task():
+        os.kill(cluster.tasks()[0], signal.SIGKILL)
+
+    def lose_node():
+        cluster.wait(lambda: "n2" in map(cluster.node_of, cluster.workers(folder.root)))
+        cluster.lose_node("n2")
+
+    faults = [kill_worker, kill_task, lose_node]
+
+    def befall(folder):
+        if faults and len(folder.settled()[0]) >= 2 * len(happened) and folder.beats():
+            fault = faults.pop(0)
+            fault()
+            happened.append(fault.__name__)
+
+    launcher = workers(cluster, folder)
+    launcher.run(finished=finished(folder), tick=befall)
+    assert happened == ["kill_worker", "kill_task", "lose_node"]
+    assert_whole(folder)
+    assert len(begun(folder)) > 8
+    died = [
+        text for attempt in (folder.root / "leases").glob("*/*/released") if (text := attempt.read_text())
+    ]
+    assert died == ["was killed by signal 9, most often for its memory (as a task of Ray)"]
+    assert launcher.memory_factor == 2
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path[:0] = {path!r}
+from test_ray import *
+from foldwise.runs.folder import RunFolder
+folder = RunFolder(Path({root!r}))
+profile = RayProfile(address={address!r}, memory="200M")
+RayWorkers(Crew(folder, 2, profile=profile), command=[*sleeping(folder.root), "--with-parent"]).run(finished=finished(folder))
+"""
+
+
+def test_the_workers_of_a_driver_that_is_killed_end_with_it_and_the_next_one_goes_on(cluster, tmp_path):
+    folder = sleepy_run(tmp_path / "run", items=4, seconds=1)
+    code = DRIVER.format(path=HERE, root=str(folder.root), address=cluster.address)
+    driver = subprocess.Popen([sys.executable, "-c", code])
+    cluster.wait(lambda: len(folder.beats()) == 2)
+    driver.kill()
+    driver.wait()
+    cluster.wait(lambda: not cluster.workers(folder.root))
+    assert folder.beats() == {}  # what they had is given back
+    workers(cluster, folder).run(finished=finished(folder))
+    assert_whole(folder)
+
+
+def test_stop_ends_the_tasks_whoever_started_them(cluster, tmp_path):
+    folder = sleepy_run(tmp_path / "run", items=2, seconds=60)
+    done = finished(folder)
+
+    def tick(folder):
+        if folder.beats() and not folder.stop.exists():
+            assert stop_all(folder) == 0  # jobs of Slurm
+
+    def stopped():
+        refuse_if_stopped(folder)
+        return done()
+
+    with pytest.raises(RunError, match="stopped by `foldwise stop`"):
+        workers(cluster, folder).run(finished=stopped, tick=tick)
+    assert cluster.workers(folder.root) == []
+    assert folder.beats() == {}
+
+
+def test_what_no_node_has_is_said_and_not_waited_for_for_ever(cluster, tmp_path, monkeypatch):
+    folder = sleepy_run(tmp_path / "run", items=1, seconds=1)
+    monkeypatch.setattr(ray, "ROOM_S", 1.0)
+    with pytest.raises(RunError) as refused:
+        workers(cluster, folder, gpus=0.5, memory="2G").run(finished=finished(folder))
+    assert refused.value.what == (
+        "no node has room for a worker with 1 CPU, 0.5 GPU and 2.1 GB; there are 2 CPU, 0 GPU and 4.0 GB, "
+        "and none has come for 1.0 s"
+    )
+
+
+def test_the_script_does_the_same_by_hand(cluster, tmp_path, monkeypatch):
+    folder = sleepy_run(tmp_path / "run", items=3, seconds=0.1)
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "workers.py"
+    script.write_text(workers(cluster, folder, 2).script())
+    assert len(script.read_text().splitlines()) < 60
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert_whole(folder)
+
+
+def ended(code, **environment):
+    """A process that ran this code, as it ended."""
+    preamble = f"import sys; sys.path[:0] = {HERE!r}\nfrom test_ray import *\n"
+    return subprocess.run(
+        [sys.executable, "-c", preamble + textwrap.dedent(code)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+CONNECT = """
+from foldwise.runs.launchers.ray_tasks import connected
+try:
+    with connected({address!r}):
+        print("connected")
+except RunError as error:
+    print(error)
+"""
+
+
+def test_another_token_says_what_to_set(cluster):
+    said = ended(
+        CONNECT.format(address=cluster.address), RAY_AUTH_TOKEN="x" * 40, RAY_NUM_REDIS_GET_RETRIES="2"
+    ).stdout
+    assert said.startswith(f"{cluster.address}: there is no Ray to be reached: ")
+    assert "Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as they were where `ray start` was called" in said
+
+
+def test_a_head_that_is_lost_ends_the_run_and_nothing_is_lost(cluster, tmp_path, monkeypatch):
+    folder = sleepy_run(tmp_path / "run", items=2, seconds=60)
+    monkeypatch.setattr(ray, "HEAD_S", 1.0)
+
+    def lose(folder):
+        if folder.beats() and cluster.processes("n1"):
+            cluster.lose_node("n1")
+
+    with pytest.raises(RunError, match="the head of Ray has not answered"):
+        workers(cluster, folder).run(finished=finished(folder), tick=lose)
+    for name in cluster.names:
+        cluster.lose_node(name)
+    assert folder.beats() == {}
+
+
+def test_a_ray_that_is_not_there_says_so():
+    said = ended(CONNECT.format(address="127.0.0.1:9")).stdout
+    assert said.startswith("127.0.0.1:9: there is no Ray to be reached: ")
+    assert "Ask it with `ray status`" in said
+
+
+def test_without_ray_the_cure_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    folder = sleepy_run(tmp_path / "run", items=1, seconds=1)
+    with pytest.raises(MissingExtra) as missing:
+        RayWorkers(Crew(folder, profile=RayProfile(address="x:1"))).run(finished=finished(folder))
+    assert missing.value.cure == "pip install 'foldwise[ray]'"
+
+
+def test_a_ray_of_our_own_listens_on_loopback_alone_and_leaves_nothing(tmp_path):
+    if not ray_cluster.is_here():
+        pytest.skip(ray_cluster.NOT_HERE)
+    (tmp_path / "home").mkdir()
+    code = f"""
+    import psutil
+    from foldwise.runs.folder import RunFolder
+    folder = sleepy_run(Path({str(tmp_path / "run")!r}), items=2, seconds=0.5)
+    seen = set()
+
+    def look(folder):
+        for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+            with suppress(psutil.Error):
+                seen.update(at.laddr.ip for at in process.net_connections() if at.status == "LISTEN")
+
+    profile = RayProfile(memory="100M")
+    launcher = RayWorkers(Crew(folder, 2, profile=profile), command=[*sleeping(folder.root), "--with-parent"])
+    launcher.run(finished=finished(folder), tick=look)
+    assert_whole(folder)
+    print(sorted(seen), psutil.Process().children(recursive=True))
+    """
+    before = set(Path("/tmp").glob("fw-*"))
+    said = ended(code, HOME=str(tmp_path / "home"))
+    assert said.stdout == "['127.0.0.1', '::ffff:127.0.0.1'] []\n", said.stderr
+    assert said.stderr == ""
+    assert list((tmp_path / "home").iterdir()) == []
+    assert set(Path("/tmp").glob("fw-*")) <= before
