@@ -18,8 +18,7 @@ from foldwise.learning import predict as module
 from foldwise.learning.checkpoints.saved import Winner
 from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
 from foldwise.learning.predict import LeftOut, predict_images
-from foldwise.learning.predict_warnings import summary, warnings_of
-from foldwise.learning.prediction_files import png_names
+from foldwise.learning.prediction_files import png_names, summary, warnings_of
 
 
 def save_images(folder, packed, cases):

@@ -7,7 +7,7 @@ from math import isfinite
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows
-from foldwise.judging.sections.advice import unbeaten_cure
+from foldwise.judging.sections.fit_warnings import unbeaten_cure
 from foldwise.judging.verdict import TRIVIAL_UNBEATEN, Answer, State, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.wording import (

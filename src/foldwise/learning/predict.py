@@ -20,7 +20,6 @@ from foldwise.data.overlays import overlay
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
 from foldwise.learning.networks.network import layout_for
-from foldwise.learning.predict_warnings import summary, warnings_of
 from foldwise.learning.prediction_files import (
     MASKS,
     OVERLAYS,
@@ -30,6 +29,8 @@ from foldwise.learning.prediction_files import (
     images_to_predict,
     png_names,
     refuse_to_replace,
+    summary,
+    warnings_of,
     write_submission,
 )
 from foldwise.learning.training.devices import pick_device, precision_for, steady

@@ -7,7 +7,7 @@ from tiny_run import Wanted, make_run
 
 from foldwise.judging.judge import _judgement
 from foldwise.judging.scores.rows import read_rows
-from foldwise.judging.sections.advice import advice
+from foldwise.judging.sections.fit_warnings import advice
 
 
 def advised(tmp_path, *, task="binary_classification", cases=60, improving=False, epochs=20, **training):

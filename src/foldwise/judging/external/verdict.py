@@ -12,12 +12,11 @@ import numpy as np
 
 from foldwise.errors import SpecError
 from foldwise.judging.answer import answer_of, comparison_sentence, tied_or_clear
-from foldwise.judging.external.direction import metric_of
 from foldwise.judging.external.grid import Grid, paired, short_of
+from foldwise.judging.external.meaning import metric_of, refuse_scales
 from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.external.own import family_of, outputs_of
 from foldwise.judging.external.reading import ScoreFiles, read_files
-from foldwise.judging.external.scales import refuse_scales
 from foldwise.judging.judge import assemble
 from foldwise.judging.judgement import Judgement, Terms, judge_scores
 from foldwise.judging.scores.scoring import Scored, over_repeats, score

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import Scored
-from foldwise.judging.sections.advice import unbeaten_cure
 from foldwise.judging.sections.fit_warnings import (
     brief_training,
     folds_apart,
     missing,
     one_class,
     seeds,
+    unbeaten_cure,
     undertrained,
     unequal_budget,
     unstable,
