@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import kubernetes_validate
 import pytest
 import yaml
+from fake_api_server import api_server
 from fake_cluster import ProcessCluster
 from hypothesis import given
 from hypothesis import strategies as st
@@ -437,25 +439,50 @@ def test_foldwise_stop_ends_the_job_and_no_pod_starts_anew(folder):
     cluster.delete(name)
 
 
-def test_kubectl_itself_reads_the_manifest(tmp_path):
-    """kubectl of this machine, without any server: it takes the manifest for one Job, and converts it."""
-    try:
-        ended = subprocess.run(
-            ["kubectl", "create", "--dry-run=client", "--validate=false", "--output=json", "--filename=-"],
-            input=manifest_of(crew(**PROFILES[3])),
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | {"KUBECONFIG": str(tmp_path / "none")},
-            timeout=100,
-        )
-    except FileNotFoundError:
-        pytest.skip("there is no kubectl")
-    if ended.returncode:
-        pytest.skip(f"this kubectl needs a server for that: {ended.stderr.strip()[:100]}")
-    assert (
-        json.loads(ended.stdout)["spec"]["template"]["spec"]["nodeSelector"] == PROFILES[3]["node_selector"]
-    )
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """An API server of this computer that the kubectl of this computer speaks to."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    with api_server(tmp_path) as (server, config):
+        monkeypatch.setenv("KUBECONFIG", str(config))
+        monkeypatch.setenv("HOME", str(tmp_path))  # where kubectl remembers what a server can do
+        yield server
+
+
+def test_a_real_kubectl_creates_watches_and_deletes_the_job(server):
+    cluster, asking = Kubectl("lab"), crew(**PROFILES[3])
+    name = name_of_job(PurePosixPath("/study/runs/gel"))
+    assert cluster.job(name) == JobState("none")
+    assert cluster.create(manifest_of(asking))
+    (made,) = server.jobs.values()
+    expected = yaml.safe_load(manifest_of(asking))
+    assert made["spec"] == expected["spec"]  # every text arrived as the text that it is
+    assert made["metadata"]["labels"] == expected["metadata"]["labels"]
+    assert cluster.job(name) == JobState("alive")
+    with pytest.raises(RunError, match="already exists"):
+        cluster.create(manifest_of(asking))
+    made["status"] = condition("Failed", message="Job has failed indexes")["status"]
+    assert cluster.job(name) == JobState("failed", "Job has failed indexes")
+    server.log = "no such device here\n"
+    assert "no such device here" in cluster.last_lines(name)
+    cluster.delete(name)
+    assert cluster.job(name) == JobState("none")
+    cluster.delete(name)
+    asked = [query for method, path, query in server.asked if path.endswith("/pods")]
+    assert asked[0]["labelSelector"] == [f"job-name={name}"]
+
+
+def test_a_real_kubectl_says_why_it_is_refused(server):
+    server.forbidden = True
+    with pytest.raises(RunError, match=r"refuses `kubectl create`\n  \| Error from server \(Forbidden\)"):
+        Kubectl("lab").create(manifest_of(crew()))
+
+
+def test_a_real_kubectl_without_a_server_is_away(server):
+    server.shutdown()
+    server.server_close()
+    assert Kubectl().job("a") == JobState("away")
 
 
 def test_the_command_of_a_pod_does_the_run(tmp_path, monkeypatch):
