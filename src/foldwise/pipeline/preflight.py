@@ -159,7 +159,7 @@ def _try(training: Training, prepared: Prepared, smallest: Split) -> Trial:
 
     from foldwise.learning.networks.describing import describe
     from foldwise.learning.training.contract import SmallestBatch, check_training
-    from foldwise.learning.training.estimate import estimate
+    from foldwise.learning.training.estimate import estimate, slower_in_bf16
 
     # As workers are limited, so that a step tried here takes as long as one of theirs.
     torch.set_num_threads(prepared.study.threads)
@@ -171,7 +171,8 @@ def _try(training: Training, prepared: Prepared, smallest: Split) -> Trial:
     square = None if prepared.study.search else prepared.packed.is_square
     views = shared_views(prepared.study, training, shape.task, square=square)
     costs = estimate(training, shape, images=len(smallest.train), evaluated=evaluated, stored=bool(views))
-    return Trial(costs, description.warnings)
+    slower = slower_in_bf16(training, shape)
+    return Trial(costs, (*description.warnings, *([slower] if slower else [])))
 
 
 def _of_arm(arm: str, costs: Mapping[str, Estimate]) -> Estimate:

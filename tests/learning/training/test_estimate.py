@@ -1,6 +1,7 @@
 """Estimates: they grow with what is asked, and say nothing that was not measured."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 from networks_to_try import CLASSIFY, SEGMENT, training
@@ -169,3 +170,36 @@ def test_images_of_several_sizes_take_more_memory_than_of_one():
     )
     # Beside the looks themselves, what a step kept and a kernel of every size.
     assert many.memory_mb > one.memory_mb + 19
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "seconds", "warned"),
+    [
+        ("bf16", "cpu", {"bf16": 0.9, "fp32": 0.1}, True),
+        ("bf16", "auto", {"bf16": 0.9, "fp32": 0.1}, True),
+        ("bf16", "cpu", {"bf16": 0.1, "fp32": 0.2}, False),
+        ("bf16", "cuda", {"bf16": 0.9, "fp32": 0.1}, False),
+        ("auto", "cpu", {"bf16": 0.9, "fp32": 0.1}, False),
+    ],
+)
+def test_bf16_is_warned_of_where_this_processor_is_slower_with_it(
+    monkeypatch, precision, device, seconds, warned
+):
+    passes = lambda design, shape, size, precision: SimpleNamespace(learn=seconds[precision])  # noqa: E731
+    monkeypatch.setattr(fitting, "passes_of", passes)
+    asked = training("conv", precision=precision, device=device)
+    warning = fitting.slower_in_bf16(asked, DataShape(task=CLASSIFY, **ASK))
+    assert (warning is not None) == warned
+    if warned:
+        assert "bf16 takes 9.0 times as long as fp32 for conv" in warning
+
+
+def test_a_step_is_timed_in_the_precision_that_is_asked_for(monkeypatch):
+    seen = []
+    autocast = trials.autocast
+    monkeypatch.setattr(trials, "autocast", lambda device, name: seen.append(name) or autocast(device, name))
+    trials.passes_of.cache_clear()
+    for precision in ("bf16", "auto"):
+        estimate(training("conv", precision=precision), DataShape(task=CLASSIFY, **ASK))
+    assert set(seen[: len(seen) // 2]) == {"bf16"}
+    assert set(seen) == {"bf16", "fp32"}

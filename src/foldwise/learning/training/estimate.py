@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import torch
+
 from foldwise.data.batches.batches import BATCH_PIXELS
 from foldwise.learning.networks.describing import architecture
 from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.pretraining import make_pretraining
 from foldwise.learning.training.costs import Estimate, EvaluatedImages
-from foldwise.learning.training.devices import BYTES_PER_MB
-from foldwise.learning.training.trial_steps import NamedChoice, Passes, passes_of, rule_of, update_of
+from foldwise.learning.training.devices import BYTES_PER_MB, pick_device, precision_for
+from foldwise.learning.training.trial_steps import NamedChoice, Passes, passes_of, rule_of, smaller, update_of
 from foldwise.runs.planning import pretraining
 from foldwise.study.own_code import identity
 from foldwise.study.training import NO_PRETRAINING, Augment, Training
@@ -29,6 +31,7 @@ _HELD = 1.7
 _SIZE_BYTES = 1.3e6
 # Counting the decisions about a pixel: truth, probabilities and bins of every class.
 _COUNTED_BYTES = 40
+_COMPARED_PX, _SLOWER_BY = 2**14, 1.2  # by which bf16 is compared with fp32, and where it is worth a warning
 ASSUMED_HW = (256, 256)  # of images of different sizes
 _STATES = {"sgd": 1, "rmsprop": 1, "adam": 2, "adamw": 2}  # numbers an optimiser keeps for each parameter
 
@@ -63,6 +66,26 @@ def estimate(
     return replace(estimated, memory_mb=memory_mb, seconds_for_pretraining=before.seconds_per_fit)
 
 
+def slower_in_bf16(training: Training, shape: DataShape) -> str | None:
+    """A warning where bf16 is asked for and this processor, which then does the work, is slower with it than without.
+
+    Of processors without such arithmetic of their own, steps took 5 to 50 times as long.
+    """
+    if training.precision != "bf16" or training.device not in ("auto", "cpu"):
+        return None
+    if training.device == "auto" and pick_device("auto").type != "cpu":
+        return None
+    small = replace(shape, size_hw=smaller(shape.size_hw or ASSUMED_HW, _COMPARED_PX))
+    seconds = {name: passes_of(architecture(training), small, 2, name).learn for name in ("bf16", "fp32")}
+    times = seconds["bf16"] / seconds["fp32"]
+    if times < _SLOWER_BY:
+        return None
+    return (
+        f"precision: bf16 takes {times:.1f} times as long as fp32 for {training.model.name} on this processor; leave "
+        "precision out"
+    )
+
+
 def _without_pretraining(
     training: Training, shape: DataShape, *, images: int, evaluated: EvaluatedImages, stored: bool = False
 ) -> Estimate:
@@ -70,7 +93,8 @@ def _without_pretraining(
     largest_hw = evaluated.size_hw or shape.size_hw or ASSUMED_HW
     step_px = (None if training.crop_px else evaluated.step_px) or float(math.prod(size_hw))
     design = architecture(training)
-    passes = passes_of(design, replace(shape, size_hw=size_hw), training.batch_size)
+    precision = precision_for(training.precision, torch.device("cpu"))
+    passes = passes_of(design, replace(shape, size_hw=size_hw), training.batch_size, precision)
     tried, px = replace(shape, size_hw=passes.size_hw), passes.num * math.prod(passes.size_hw)
     loss_s, loss_bytes = rule_of(
         NamedChoice(str(identity(training)["loss"]), training.loss), tried, passes.num

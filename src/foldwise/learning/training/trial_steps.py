@@ -20,6 +20,7 @@ from foldwise.learning.networks.network import DataShape, layout_for
 from foldwise.learning.networks.tiles import BUDGET_BYTES, LARGEST_PX, MARGIN_PX, Need, need_of, step_of
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer
+from foldwise.learning.training.devices import autocast
 from foldwise.study.training import Choice
 
 # A step is tried with so many pixels, first with few, and with more where these took so little time that layers were
@@ -76,7 +77,7 @@ class Passes:
 
 
 @lru_cache(maxsize=256)
-def passes_of(design: Architecture, shape: DataShape, batch_size: int) -> Passes:
+def passes_of(design: Architecture, shape: DataShape, batch_size: int, precision: str = "fp32") -> Passes:
     """The passes of as many pixels as take a while, at most of a batch, but of two images at least."""
     assert shape.size_hw is not None
     passes: Passes | None = None
@@ -85,7 +86,7 @@ def passes_of(design: Architecture, shape: DataShape, batch_size: int) -> Passes
         num = max(_TIMED_IMAGES, min(batch_size, pixels // math.prod(size_hw)))
         if passes is not None and (passes.num, passes.size_hw) == (num, size_hw):
             break
-        passes = _tried(design, replace(shape, size_hw=size_hw), num)
+        passes = _tried(design, replace(shape, size_hw=size_hw), num, precision)
         if passes.learn > _BUSY_S:
             break
     assert passes is not None
@@ -102,7 +103,7 @@ def smaller(size_hw: tuple[int, int], pixels: int) -> tuple[int, int]:
     return (short, long) if size_hw[0] <= size_hw[1] else (long, short)
 
 
-def _tried(design: Architecture, shape: DataShape, num: int) -> Passes:
+def _tried(design: Architecture, shape: DataShape, num: int, precision: str) -> Passes:
     assert shape.size_hw is not None
     network = build(design.training, shape, seed=0)
     network = network.to(memory_format=layout_for(network))
@@ -111,11 +112,13 @@ def _tried(design: Architecture, shape: DataShape, num: int) -> Passes:
     def learn() -> None:
         network.train()
         network.zero_grad()
-        network(x_NCHW).sum().backward()
+        with autocast(torch.device("cpu"), precision):
+            logits = network(x_NCHW)
+        logits.sum().backward()
 
     def look() -> None:
         network.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(torch.device("cpu"), precision):
             network(x_NCHW)
 
     parameters = list(network.parameters())
