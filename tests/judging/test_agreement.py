@@ -13,7 +13,7 @@ from foldwise.judging import judge as runs
 from foldwise.judging.claim_check.check import check
 from foldwise.judging.claim_check.table import of_verdict
 from foldwise.judging.external.options import ScoreOptions
-from foldwise.judging.external.verdict import judge_files
+from foldwise.judging.external.verdict import judged_files
 from foldwise.judging.wording import results
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import of_scores
@@ -122,12 +122,12 @@ def words_agree(verdict):
 def test_of_a_table(tmp_path_factory, seed):
     path = table(tmp_path_factory.mktemp("tables") / "scores.csv", seed)
     options = ScoreOptions(equivalent_within=float(np.random.default_rng(seed).choice([0.0, 0.01, 0.05])))
-    words_agree(judge_files([path], options))
+    words_agree(judged_files([path], options)[0])
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_of_a_page(tmp_path, seed):
-    verdict = judge_files([table(tmp_path / "scores.csv", seed)])
+    verdict, _ = judged_files([table(tmp_path / "scores.csv", seed)])
     ranked, _, clear = agree(verdict)
     page = render(of_scores(verdict))
     assert ("Use this model, or one" not in page) == clear

@@ -14,7 +14,7 @@ def judge(folder):
 
 def judge_files(paths, asked=None):
     """The record of a verdict on scores from elsewhere."""
-    return _record(external.judge_files(paths, asked))
+    return _record(external.judged_files(paths, asked)[0])
 
 
 def _record(verdict):

@@ -12,7 +12,7 @@ from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
 from foldwise.study.configurations import Configuration
-from foldwise.study.reading import read_study
+from foldwise.study.reading import open_study
 from foldwise.study.training import Training
 
 CLASSES = {
@@ -159,7 +159,7 @@ def _item(one, split, wanted):
 def _write_asked(folder, wanted, cases, splits):
     study = f"study: tiny\ndata: {{path: images}}\ncompare: {{optimizer: [adam]}}\ntrain: {{model: conv}}\njudge: {wanted.judge}\n"
     folder.study_file.write_text(study, encoding="utf-8")
-    folder.save_study(read_study(folder.study_file))
+    folder.save_study(open_study(folder.study_file).study)
     with folder.cases.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)

@@ -10,7 +10,7 @@ from foldwise.pipeline.pipeline import finish
 from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import work
 from foldwise.study.configurations import configurations
-from foldwise.study.reading import open_study, read_study
+from foldwise.study.reading import open_study
 from foldwise.study.training import Training
 from foldwise.study.yaml_places import read_source
 
@@ -48,7 +48,7 @@ def test_there_are_five():
 
 @pytest.mark.parametrize(("path", "variant"), VARIANTS)
 def test_a_study_and_each_of_its_variants_compares_something(path, variant):
-    study = read_study(path, variants=[variant] if variant else [])
+    study = open_study(path, variants=[variant] if variant else []).study
     assert len(configurations(study)) > 1
     assert study.data.phantom or study.data.source in SOURCES
     if not variant:
@@ -61,7 +61,7 @@ def test_a_study_and_each_of_its_variants_compares_something(path, variant):
 def test_the_networks_of_the_real_study_can_be_built(path):
     task, channels, classes, size = REAL[path.stem]
     seen = {}
-    for made in configurations(read_study(path)):
+    for made in configurations(open_study(path).study):
         seen.setdefault(str(made.training.model), made.training)
     for training in seen.values():
         unloaded = Training.model_validate(training.model_dump() | {"weights": "none", "freeze": "none"})
@@ -73,9 +73,9 @@ def test_the_networks_of_the_real_study_can_be_built(path):
 
 @pytest.mark.parametrize("path", STUDIES, ids=by_stem)
 def test_every_factor_of_the_study_is_one_of_its_twins(path):
-    factors = set(read_study(path).compare) - {"device"}  # which machines have what differs
-    assert set(read_study(path, variants=["phantom"]).compare) >= factors
-    quick = read_study(path, variants=["phantom", "quick"])
+    factors = set(open_study(path).study.compare) - {"device"}  # which machines have what differs
+    assert set(open_study(path, variants=["phantom"]).study.compare) >= factors
+    quick = open_study(path, variants=["phantom", "quick"]).study
     assert set(quick.compare) >= factors
     levels = {factor: {made.levels[factor] for made in configurations(quick)} for factor in quick.compare}
     assert {factor for factor, known in levels.items() if len(known) < 2} == set()

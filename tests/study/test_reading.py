@@ -7,7 +7,7 @@ from malformed_studies import MALFORMED
 from repository import ROOT
 
 from foldwise.errors import SpecError
-from foldwise.study.reading import open_study, read_study, study_from_dict
+from foldwise.study.reading import open_study, study_from_dict
 from foldwise.study.training import Augment, Choice
 from foldwise.study.yaml_places import parse, plain_value
 
@@ -43,7 +43,7 @@ def study_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("case", MALFORMED, ids=[case.title for case in MALFORMED])
 def test_a_malformed_study_is_refused_with_this_message(case, study_file, tmp_path):
     with pytest.raises(SpecError) as refused:
-        read_study(study_file(case.text), case.overrides)
+        open_study(study_file(case.text), case.overrides)
     assert str(refused.value).replace(str(tmp_path.resolve()), "{here}") == case.message
     assert refused.value.exit_code == 2
 
@@ -57,7 +57,7 @@ def test_no_jargon_reaches_a_user(jargon):
 
 
 def test_a_study_is_read(study_file):
-    study = read_study(study_file(STUDY))
+    study = open_study(study_file(STUDY)).study
     assert study.data.size == (64, 96)
     assert study.data.mask_values == {"0": "background", "255,0,0": "cell"}
     assert study.data.classes == ("no", "yes")
@@ -68,15 +68,15 @@ def test_a_study_is_read(study_file):
 def test_overrides_change_make_and_replace(study_file):
     asked = ["train.epochs=7", "judge.alpha=0.1", "compare.model=[vit]", "data.size=native", "title=A: b: c"]
     with pytest.raises(SpecError, match="a colon stands where no key can be"):
-        read_study(study_file(STUDY), asked)
-    study = read_study(study_file(STUDY), [*asked[:-1], "title='A: b'", "compare.model.0=resnet"])
+        open_study(study_file(STUDY), asked)
+    study = open_study(study_file(STUDY), [*asked[:-1], "title='A: b'", "compare.model.0=resnet"]).study
     assert (study.train["epochs"], study.judge.alpha, study.title) == (7, 0.1, "A: b")
     assert study.compare["model"] == ["resnet"]
     assert study.data.size == "native"
 
 
 def test_overrides_of_an_empty_file_make_a_study(study_file):
-    study = read_study(study_file(""), ["study=x", "data.phantom.kind=gels", "train.model=conv"])
+    study = open_study(study_file(""), ["study=x", "data.phantom.kind=gels", "train.model=conv"]).study
     assert study.data.phantom.kind == "gels"
 
 
@@ -88,7 +88,7 @@ def test_weights_are_relative_to_the_study(tmp_path, monkeypatch):
         "study: a\ndata: {path: x}\ntrain: {model: conv}\ncompare: {weights: [none, w.safetensors]}\n"
     )
     monkeypatch.chdir(tmp_path)
-    study = read_study(Path("studies/study.yaml"))
+    study = open_study(Path("studies/study.yaml")).study
     assert study.compare["weights"] == ["none", str((folder / "w.safetensors").resolve())]
     assert study.data.path == "x"  # the floor that reads images knows the folder of the study
 
@@ -137,24 +137,24 @@ def test_files_that_are_no_text(tmp_path, study_file):
     path = study_file("")
     path.write_bytes(b"study: gel\ntitle: \xff\xfe\n")
     with pytest.raises(SpecError) as refused:
-        read_study(path)
+        open_study(path)
     assert str(refused.value) == (
         "study.yaml:2: the file is not UTF-8 text\n"
         "  → Save it as UTF-8 text; a study is YAML, no spreadsheet and no word processor file."
     )
     with pytest.raises(SpecError) as refused:
-        read_study(Path("absent.yaml"))
+        open_study(Path("absent.yaml"))
     assert str(refused.value) == "there is no file absent.yaml\n  → Name a study file, such as study.yaml."
     Path("folder").mkdir()
     with pytest.raises(SpecError) as refused:
-        read_study(Path("folder"))
+        open_study(Path("folder"))
     assert str(refused.value) == "folder is a folder\n  → Name the study file in it, such as study.yaml."
 
 
 def test_a_byte_order_mark_and_windows_lines_are_read(study_file):
     path = study_file("")
     path.write_bytes(b"\xef\xbb\xbf" + STUDY.replace("\n", "\r\n").encode())
-    assert read_study(path).study == "gel"
+    assert open_study(path).study.study == "gel"
 
 
 def test_a_study_from_plain_values():
@@ -170,7 +170,7 @@ def test_the_worked_studies_are_read():
     assert worked
     for path in worked:
         if "weights:" not in path.read_text():  # those need files that are not everywhere
-            assert read_study(path).study
+            assert open_study(path).study.study
 
 
 def test_choices_and_augmentations_print_as_people_write_them():

@@ -6,14 +6,14 @@ import pytest
 
 from foldwise.errors import SpecError
 from foldwise.study.configurations import configurations
-from foldwise.study.reading import read_study, study_from_dict
+from foldwise.study.reading import open_study, study_from_dict
 from foldwise.study.single import Single, document, write_study
 
 
 def made(tmp_path, **asked):
     """The one configuration of what was asked, through the file that is written."""
     write_study(document(Single(Path("pictures"), **asked), beside=tmp_path), tmp_path / "study.yaml")
-    [one] = configurations(read_study(tmp_path / "study.yaml"))
+    [one] = configurations(open_study(tmp_path / "study.yaml").study)
     return one
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from foldwise.errors import SpecError
-from foldwise.study.reading import open_study, read_study
+from foldwise.study.reading import open_study
 from foldwise.study.spec import Study
 
 STUDY = """\
@@ -50,17 +50,17 @@ def study_file(tmp_path, monkeypatch):
 
 def refused(path, **asked):
     with pytest.raises(SpecError) as error:
-        read_study(path, **asked)
+        open_study(path, **asked)
     return str(error.value)
 
 
 def test_without_a_name_the_file_counts_as_it_stands(study_file):
-    study = read_study(study_file(STUDY))
+    study = open_study(study_file(STUDY)).study
     assert (study.data.source, study.train["epochs"], list(study.compare)) == ("gels", 30, ["model", "loss"])
 
 
 def test_keys_are_merged_and_what_a_name_has_is_replaced(study_file):
-    study = read_study(study_file(STUDY), variants=["quick"])
+    study = open_study(study_file(STUDY), variants=["quick"]).study
     assert (study.data.source, study.data.size, study.data.channels) == ("gels", 64, "gray")
     assert study.train == {
         "epochs": 2,
@@ -71,7 +71,7 @@ def test_keys_are_merged_and_what_a_name_has_is_replaced(study_file):
 
 
 def test_another_data_set_replaces_the_whole_part(study_file):
-    study = read_study(study_file(STUDY), variants=["phantom"])
+    study = open_study(study_file(STUDY), variants=["phantom"]).study
     assert study.data.phantom.kind == "bacteria"
     assert study.data.model_fields_set == {"phantom"}
     assert list(study.compare) == ["model"], "nothing takes a factor out"
@@ -79,14 +79,14 @@ def test_another_data_set_replaces_the_whole_part(study_file):
 
 def test_variants_are_laid_over_in_their_order_and_set_comes_last(study_file):
     path = study_file(STUDY)
-    assert read_study(path, variants=["quick", "small"]).train["epochs"] == 3
-    assert read_study(path, variants=["small", "quick"]).train["epochs"] == 2
-    study = read_study(path, ["train.epochs=9"], ["phantom", "quick"])
+    assert open_study(path, variants=["quick", "small"]).study.train["epochs"] == 3
+    assert open_study(path, variants=["small", "quick"]).study.train["epochs"] == 2
+    study = open_study(path, ["train.epochs=9"], ["phantom", "quick"]).study
     assert (study.train["epochs"], study.data.phantom.size, study.data.size) == (9, 32, 64)
 
 
 def test_what_is_read_says_nothing_of_variants_any_more(study_file):
-    study = read_study(study_file(STUDY), variants=["quick"])
+    study = open_study(study_file(STUDY), variants=["quick"]).study
     assert "variants" not in study.model_dump(mode="json", by_alias=True)
     assert Study.model_validate(study.model_dump(mode="json", by_alias=True)) is not None
 
@@ -147,7 +147,7 @@ def test_the_form_of_variants_is_checked(study_file, wrong, said):
 
 def test_weights_of_a_variant_that_was_not_chosen_may_come_later(study_file):
     path = study_file(STUDY.replace("train: {epochs: 3}", "train: {weights: later.safetensors}"))
-    assert read_study(path).train["epochs"] == 30
+    assert open_study(path).study.train["epochs"] == 30
     assert "later.safetensors" in refused(path, variants=["small"])
 
 

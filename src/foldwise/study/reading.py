@@ -107,11 +107,6 @@ def open_study(
     return StudyFile(path, study, source, tuple(overrides), tuple(variants), name)
 
 
-def read_study(path: Path, overrides: Sequence[str] = (), variants: Sequence[str] = ()) -> Study:
-    """The study of a file, checked; see `open_study`."""
-    return open_study(path, overrides, variants).study
-
-
 def findable(study: Study, base: Path) -> Study:
     """The study with its files by their whole paths: workers start elsewhere, and may read the files again."""
     update: dict[str, Any] = {}

@@ -238,14 +238,14 @@ def _value_errors(key: str, written: Any) -> list[Invalid]:
     whole = {"each": written} if isinstance(written, list) else written
     if errors := list(_range_errors(whole, at)):
         return errors
-    found: list[Invalid] = []
+    invalid: list[Invalid] = []
     for number, settings in enumerate(probes({key: written})):
         if number == MAX_PROBES:
             what = f"{dotted(at)} has more than {MAX_PROBES} ends and choices"
             return [Invalid(at, what, "Choose among fewer.")]
         # The places of what is drawn are not those of what is written.
-        found += [Invalid(at, error.what, error.cure) for error in checked_part(settings, under=at[:2])]
-    return list(dict.fromkeys(found))
+        invalid += [Invalid(at, error.what, error.cure) for error in checked_part(settings, under=at[:2])]
+    return list(dict.fromkeys(invalid))
 
 
 def _range_errors(value: Any, at: Keys) -> Iterator[Invalid]:

@@ -14,7 +14,7 @@ from foldwise.data.public.catalogue import Web
 from foldwise.data.public.conversions import silent
 from foldwise.data.public.getting import fetch_source, get, source_facts, with_source
 from foldwise.errors import DataError, MissingExtra, SpecError
-from foldwise.study.reading import read_study, study_from_dict
+from foldwise.study.reading import open_study, study_from_dict
 from foldwise.study.yaml_places import read_source
 
 
@@ -52,13 +52,13 @@ REAL = [
     pytest.param(path, variant, id=f"{path.stem}-{variant}")
     for path in sorted((ROOT / "studies").glob("[0-9]-*.yaml"))
     for variant in ["", *read_source(path).value["variants"]]
-    if not read_study(path, variants=[variant] if variant else []).data.phantom
+    if not open_study(path, variants=[variant] if variant else []).study.data.phantom
 ]
 
 
 @pytest.mark.parametrize(("path", "variant"), REAL)
 def test_a_worked_study_reads_its_public_data_set(path, variant, tmp_path):
-    study = read_study(path, variants=[variant] if variant else [])
+    study = open_study(path, variants=[variant] if variant else []).study
     get(study.data.source, Path("data") / study.data.source, local=original(study.data.source, tmp_path))
     study = with_source(study, Path())
     dataset = read_dataset(study.data, base=Path(), group=study.validate_.group)

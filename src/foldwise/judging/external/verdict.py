@@ -40,11 +40,6 @@ MAX_FOLDS = 100  # whose scores are in the verdict one by one
 MARGIN = 0.01  # of scores between 0 and 1, as in a study
 
 
-def judge_files(paths: Sequence[Path], options: ScoreOptions | None = None) -> Verdict:
-    """The verdict of `judged_files` alone."""
-    return judged_files(paths, options)[0]
-
-
 def judged_files(
     paths: Sequence[Path], options: ScoreOptions | None = None
 ) -> tuple[Verdict, ExternalScores]:

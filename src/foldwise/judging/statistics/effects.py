@@ -116,7 +116,7 @@ def effect(
     estimate, levels = scores.estimate, level_weights(factors, factor, view.mixture)
     means = np.where(levels.estimable, levels.weights @ estimate, np.nan)
     order = np.argsort(-np.nan_to_num(means.round(9), nan=-np.inf), kind="stable")  # rounding decides nothing
-    pairs = Contrasts(levels.weights, *(order[place] for place in np.triu_indices(len(order), 1)))
+    pairs = Contrasts(levels.weights, *(order[rank] for rank in np.triu_indices(len(order), 1)))
     estimable, difference = levels.apart(pairs.a, pairs.b), pairs.of(levels.weights @ estimate)
     # The better one first, also where only a difference can be estimated and no mean has ordered them.
     turned = estimable & (difference < -TINY)

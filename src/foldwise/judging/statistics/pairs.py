@@ -57,7 +57,7 @@ def all_pairs(variance: Variance, comparison: Comparison, *, alpha: float, margi
     """
     order = np.argsort(-variance.estimate, kind="stable")
     planned = float(norm.ppf(1 - alpha / 2))
-    a, b = (order[place] for place in np.triu_indices(len(order), 1))
+    a, b = (order[rank] for rank in np.triu_indices(len(order), 1))
     best = (a == comparison.winner) & comparison.clear
     # 80 % power; never below what one planned pair takes, as the limit of few pairs in few draws can be.
     limit = np.maximum(np.where(best, comparison.best_limit, comparison.pairs_limit), planned)
