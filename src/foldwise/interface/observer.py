@@ -125,9 +125,9 @@ def say_fetched(record: dict[str, Any], folder: Path, *, brief: bool = False) ->
 def say_done_already(prepared: Prepared, folder: RunFolder) -> None:
     """That a run has nothing left to do."""
     from foldwise.pipeline.devices import waiting_now
-    from foldwise.runs.plan import waiting_sentence
+    from foldwise.runs.plan import waiting_sentence, with_proposals
 
-    out, plan = console(), prepared.plan
+    out, plan = console(), with_proposals(prepared.plan, folder.proposals)
     say_title(prepared.study, out)
     if waits := waiting_now(folder, plan):
         out.print("All that this machine can do was done already.")
