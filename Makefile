@@ -36,8 +36,9 @@ studies: $(READY)
 	echo; echo "All five in $$(( $$(date +%s) - began )) s. Their reports:"; \
 	ls -1 runs/*-phantom$(if $(QUICK),-quick)/report.html
 
+# Three processes on two cores: where one waits, for jobs of Slurm or for a browser, the others work.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Studies, tables of labels and tables of scores at random, 1,000 of each: some minutes.
 fuzz: $(READY)
