@@ -180,7 +180,10 @@ def script(file: StudyFile, options: RunOptions, observer: Observer) -> str:
     engine = engine_of(options)
     with _as_stated(file):
         prepared = _prepared(file, options, observer)
-        costs = preflight(prepared, device=options.device, elsewhere=engine.elsewhere, trying=observer.trying)
+        root = run_root(file, options.out)
+        costs = preflight(
+            prepared, device=options.device, elsewhere=engine.elsewhere, run=root, trying=observer.trying
+        )
         return engine.make(_crew(prepared, options, costs), lambda log: None).script()
 
 
@@ -236,7 +239,9 @@ def _tried(
         observer.done_already(prepared, folder)
         return prepared, None
     # Before anything is laid out: a study that cannot run leaves no run folder behind.
-    costs = preflight(prepared, device=options.device, elsewhere=elsewhere, trying=observer.trying)
+    costs = preflight(
+        prepared, device=options.device, elsewhere=elsewhere, run=folder.root, trying=observer.trying
+    )
     observer.checked(prepared, costs, workers(prepared, costs))
     return prepared, costs
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from foldwise.learning.training.costs import Estimate, EvaluatedImages
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.devices import refuse_device, waiting_here
+from foldwise.pipeline.shortages import shortages
 from foldwise.pipeline.trials import EarlierTrials, Trial
 from foldwise.resources import usable
 from foldwise.runs.items import TRAINED, Rates, seconds_of
@@ -74,6 +76,7 @@ def preflight(
     *,
     device: str = "auto",
     elsewhere: bool = False,
+    run: Path = Path("runs"),
     trying: Callable[[int, int], None] | None = None,
 ) -> Costs:
     """Build every configuration once, so that a wrong name, option, file or device is found before any training.
@@ -81,6 +84,7 @@ def preflight(
     Args:
         device: for settings that say auto.
         elsewhere: whether other machines do the work, so that it does not matter which devices are here.
+        run: the run folder, or one above it.
         trying: called with how many configurations are tried, and of how many.
 
     Raises:
@@ -95,6 +99,7 @@ def preflight(
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     costs, notes = _tried(prepared, smallest, trying or (lambda done, total: None))
     notes += [code.sentence for code in prepared.own_code]
+    notes += shortages(prepared.plan, costs, run, elsewhere=elsewhere)
     if sentence := waiting_sentence(prepared.plan, waits):
         notes.insert(0, sentence)
     _check_measured(prepared)
