@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Self, TypeVar
 
@@ -134,4 +135,14 @@ def need(module: str, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError:
-        raise MissingExtra(f"{module} is not installed", cure=f"pip install 'foldwise[{extra}]'") from None
+        raise _missing(module, extra) from None
+
+
+def refuse_without(module: str, extra: str) -> None:
+    """Say which extra brings an optional module where it is not installed; it is not imported, which may take seconds."""
+    if find_spec(module) is None:
+        raise _missing(module, extra)
+
+
+def _missing(module: str, extra: str) -> MissingExtra:
+    return MissingExtra(f"{module} is not installed", cure=f"pip install 'foldwise[{extra}]'")

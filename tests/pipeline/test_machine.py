@@ -1,6 +1,7 @@
 """`foldwise doctor`: what it finds on machines of all kinds, which are played here, and the cure."""
 
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -265,6 +266,44 @@ def test_a_gpu_without_code_is_an_error_with_its_cure(played, monkeypatch):
     (symptom,) = found("GPU")
     assert symptom.severity == "error"
     assert "sm_60" in symptom.message
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A user who has never started Ray."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(clusters, "find_spec", lambda name: name)
+    monkeypatch.setattr(clusters, "version", lambda name: "2.60.0")
+    return tmp_path
+
+
+def test_a_ray_is_told_by_its_version_and_whether_it_answers(played, home, monkeypatch):
+    assert [symptom.message for symptom in found("Ray")] == [
+        "2.60.0; no RAY_ADDRESS, so that --on ray starts one here"
+    ]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        assert found("Ray")[0].message == f"2.60.0; one listens at {address}"
+    (symptom,) = found("Ray")
+    assert symptom.severity == "warning"
+    assert symptom.message == f"2.60.0; RAY_ADDRESS is {address}, where none answers: Connection refused"
+    assert symptom.cure == "Start one there (ray start --head), or unset RAY_ADDRESS."
+
+
+def test_a_token_of_an_earlier_ray_that_will_not_be_sent_has_a_cure(played, home, monkeypatch):
+    (home / ".ray").mkdir()
+    (home / ".ray" / "auth_token").write_text("x")
+    assert found("Ray")[1].cure == "export RAY_AUTH_MODE=token on every node before ray start, and here."
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert len(found("Ray")) == 1
+
+
+def test_a_ray_that_is_not_installed_says_how_to_install_it(played, monkeypatch):
+    monkeypatch.setattr(clusters, "find_spec", lambda name: None)
+    assert found("Ray")[0].message == "not installed (pip install 'foldwise[ray]')"
 
 
 def test_the_command_prints_it_and_ends_with_an_error_where_something_is_wrong(played, tmp_path):

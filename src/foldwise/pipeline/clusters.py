@@ -12,6 +12,7 @@ from pathlib import Path
 
 from foldwise.pipeline.symptoms import Symptom, asked
 from foldwise.processes import text_of
+from foldwise.runs.launchers.ray_tasks import listen
 from foldwise.storage import cache_root
 from foldwise.text import count
 
@@ -103,11 +104,25 @@ def _kubernetes() -> Iterator[Symptom]:
 
 def _ray() -> Iterator[Symptom]:
     if find_spec("ray") is None:
-        yield Symptom("note", "Ray", "not installed")
+        yield Symptom("note", "Ray", "not installed (pip install 'foldwise[ray]')")
         return
     try:
-        yield Symptom("note", "Ray", version("ray"))
+        number = version("ray")
     except PackageNotFoundError:
         yield Symptom(
             "warning", "Ray", "a module is called ray, and no such package is installed", "Rename ray.py."
         )
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    try:
+        if address:
+            listen(address)
+        where = f"one listens at {address}" if address else "no RAY_ADDRESS, so that --on ray starts one here"
+        yield Symptom("note", "Ray", f"{number}; {where}")
+    except OSError as error:
+        words = f"{number}; RAY_ADDRESS is {address}, where none answers: {error.strerror or error}"
+        yield Symptom("warning", "Ray", words, "Start one there (ray start --head), or unset RAY_ADDRESS.")
+    if Path.home().joinpath(".ray", "auth_token").exists() and "RAY_AUTH_MODE" not in os.environ:
+        words = "~/.ray/auth_token is there and RAY_AUTH_MODE is not set: a head then wants the token, and nodes that join do not send it"
+        cure = "export RAY_AUTH_MODE=token on every node before ray start, and here."
+        yield Symptom("warning", "Ray", words, cure)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from foldwise.data.cache.packed import Packed
 from foldwise.data.public.getting import fetch_source
-from foldwise.errors import DataError, MissingExtra, RunError, SpecError, choose
+from foldwise.errors import DataError, MissingExtra, RunError, SpecError, choose, refuse_without
 from foldwise.foreign import refuse_strange
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of
@@ -202,6 +202,8 @@ def engine_of(options: RunOptions) -> Engine:
 def _laid_out(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[Prepared, Crew]:
     """A study that was checked and whose run folder is laid out, and the workers that it asks for."""
     engine = engine_of(options)
+    if engine.extra:
+        refuse_without(engine.extra, engine.extra)
     prepared, costs = _tried(
         file,
         options,

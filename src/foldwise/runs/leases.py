@@ -223,6 +223,12 @@ def progress(folder: RunFolder) -> tuple[int, int]:
     return len(folder.committed()), sum(1 for _ in (folder.root / "leases").glob("*/*/further"))
 
 
+def num_left(folder: RunFolder) -> int:
+    """How many items are neither done nor failed, those that a search has yet to propose among them."""
+    (done, failed), plan = folder.settled(), folder.load_plan()
+    return sum(item.id not in done and item.id not in failed for item in plan.items) + plan.num_to_come
+
+
 def _deaths(attempts: list[Path]) -> list[Path]:
     """The attempts that ended with a death, since one last brought the item further."""
     further = [number for number, attempt in enumerate(attempts) if (attempt / "further").exists()]

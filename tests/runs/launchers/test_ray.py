@@ -15,13 +15,16 @@ from launcher_contract import command as pulling
 from sleepy_worker import assert_whole, begun, sleepy_run
 from sleepy_worker import command as sleeping
 
+from foldwise import errors
 from foldwise.errors import MissingExtra, RunError
+from foldwise.pipeline.pipeline import RunOptions, Silent, run
 from foldwise.runs.launchers import ray
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.ray import RayWorkers
 from foldwise.runs.leases import owner_of
 from foldwise.runs.stopping import refuse_if_stopped, stop_all
 from foldwise.study.profiles import RayProfile
+from foldwise.study.reading import open_study
 
 HERE = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "making")]
 
@@ -222,6 +225,13 @@ def test_without_ray_the_cure_is_said(tmp_path, monkeypatch):
     with pytest.raises(MissingExtra) as missing:
         RayWorkers(Crew(folder, profile=RayProfile(address="x:1"))).run(finished=finished(folder))
     assert missing.value.cure == "pip install 'foldwise[ray]'"
+
+
+def test_without_ray_nothing_is_checked_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(errors, "find_spec", lambda module: None)
+    (tmp_path / "study.yaml").write_text("study: a\ndata: {path: x}\ntrain: {model: unet}\n")
+    with pytest.raises(MissingExtra, match="ray is not installed"):
+        run(open_study(tmp_path / "study.yaml"), RunOptions(tmp_path / "run", launcher="ray"), Silent())
 
 
 def test_a_ray_of_our_own_listens_on_loopback_alone_and_leaves_nothing(tmp_path):

@@ -73,7 +73,9 @@ class Engine:
     Attributes:
         make: a launcher of what a run asks for, and of what a worker does in this process.
         elsewhere: whether workers are on other machines, so that what this one has says nothing of theirs.
+        extra: the extra of foldwise, and the module, without which none is started; empty where none is needed.
     """
 
     make: Callable[[Crew, Work], Launcher]
     elsewhere: bool = False
+    extra: str = ""

@@ -31,13 +31,22 @@ from foldwise.runs.launchers.ray_tasks import (
     ending_of,
     pickled_by_value,
 )
-from foldwise.runs.leases import MAX_ATTEMPTS, TASK, clean_up, mark_released, owner_of, progress, release_dead
+from foldwise.runs.leases import (
+    MAX_ATTEMPTS,
+    TASK,
+    clean_up,
+    mark_released,
+    num_left,
+    owner_of,
+    progress,
+    release_dead,
+)
 from foldwise.runs.slurm_queue import name_of_jobs
 from foldwise.study.profiles import RayProfile
 from foldwise.text import count, duration
 
 POLL_S = 0.5
-LOOK_S = 1.0
+LOOK_S = 2.0
 FAREWELL_S = 10.0  # for workers to see by themselves that nothing is left
 STOPPED_S = 45.0  # until tasks that are cancelled have ended; workers have half a minute for that
 HEAD_S = 40.0  # without an answer of the head; Ray itself ends a driver after 60
@@ -103,12 +112,11 @@ class RayWorkers:
     def _watch(self, finished: Callable[[], bool], tick: Tick | None) -> None:
         next_look = 0.0
         self.progress = progress(self.folder)
-        items = {item.id for item in self.folder.load_plan().items}
         while not finished():
             if time.monotonic() >= next_look and self._head_answers():
                 self._note_ended()
                 self._refuse_to_go_on(finished)
-                self._start_missing(items)
+                self._start_missing()
                 self._say_how_they_are()
                 next_look = time.monotonic() + LOOK_S
             if tick:
@@ -202,12 +210,11 @@ class RayWorkers:
                 cure=f"See {self.folder.logs}; mend the cause and run again: what is done stays done.",
             )
 
-    def _start_missing(self, items: set[str]) -> None:
+    def _start_missing(self) -> None:
         wanted = self.crew.workers - self.over - len(self.tasks)
         if wanted <= 0:
             return
-        done, failed = self.folder.settled()
-        for _ in range(min(wanted, len(items - done - failed) - len(self.tasks))):
+        for _ in range(min(wanted, num_left(self.folder) - len(self.tasks))):
             self.num_started += 1
             name = f"{self.name}-{self.num_started}"
             task = self.ray.remote(pickled_by_value()).options(

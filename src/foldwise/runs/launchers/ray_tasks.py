@@ -47,7 +47,8 @@ def work_in_process(
         while worker.poll() is None:
             time.sleep(0.2)
     finally:  # or the task was cancelled
-        worker.stdin.close()  # type: ignore[union-attr]
+        if worker.stdin:
+            worker.stdin.close()
         try:
             worker.wait(grace_s)
         except subprocess.TimeoutExpired:
@@ -136,7 +137,8 @@ def connected(address: str | None) -> Iterator[tuple[Any, bool]]:
             where = {"address": "local", "_temp_dir": session, "include_dashboard": False}
             where["object_store_memory"] = STORE_BYTES
         try:
-            _refuse_silence(address or "")
+            if address:
+                listen(address)
             ray.init(**where, log_to_driver=False, logging_level="error", configure_logging=False)
         # Of many kinds: those of Ray and of grpc, ConnectionError, RuntimeError, ValueError.
         except Exception as error:
@@ -157,8 +159,8 @@ def _silent(ray: Any) -> Iterator[None]:
         worker.print_to_stdstream = before
 
 
-def _refuse_silence(address: str) -> None:
-    """Raise an OSError where nobody listens at an address, of which Ray thinks for more than a minute."""
+def listen(address: str) -> None:
+    """Nothing where somebody listens at the address of a Ray; else an OSError, at once, where Ray tries for a minute."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
@@ -183,7 +185,8 @@ def _short_folder() -> str | None:
 
 
 def _unreachable(address: str | None, error: Exception) -> RunError:
-    words = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = (isinstance(error, OSError) and error.strerror) or str(error)
+    words = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     if address is None:
         return RunError(
             f"no Ray can be started here: {words}",

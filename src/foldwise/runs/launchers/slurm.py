@@ -17,7 +17,15 @@ from foldwise.processes import text_of
 from foldwise.runs.job_notes import log_of_job, note_jobs
 from foldwise.runs.launchers.launcher import Crew, Tick
 from foldwise.runs.launchers.slurm_script import script_of
-from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, mark_released, owner_of, progress, release_dead
+from foldwise.runs.leases import (
+    MAX_ATTEMPTS,
+    clean_up,
+    mark_released,
+    num_left,
+    owner_of,
+    progress,
+    release_dead,
+)
 from foldwise.runs.slurm_queue import ALIVE, Queue, QueuedJob, SlurmQueue, loss_of, name_of_jobs, summary
 from foldwise.study.profiles import SlurmProfile
 from foldwise.text import count, duration
@@ -133,7 +141,7 @@ class SlurmWorkers:
             return
         self._give_back(jobs)
         over = sum(job.ended_by_itself for job in self.ended.values())
-        missing = min(self.jobs_wanted - over, self._num_left()) - len(alive)
+        missing = min(self.jobs_wanted - over, num_left(self.folder)) - len(alive)
         refusal = None if alive or finished() else self._refusal()
         self.refusals = self.refusals + 1 if refusal else 0
         if refusal:
@@ -219,11 +227,6 @@ class SlurmWorkers:
                 job = (owner_of(attempt) or {}).get("slurm")
                 if job and job["name"] == self.name and not (attempt / "released").exists():
                     yield job, attempt
-
-    def _num_left(self) -> int:
-        (done, failed), plan = self.folder.settled(), self.folder.load_plan()
-        planned = sum(item.id not in done and item.id not in failed for item in plan.items)
-        return planned + plan.num_to_come
 
     def _wait(self, seconds: float, states: Collection[str] = ALIVE) -> list[QueuedJob]:
         """Wait until no job is in one of these states; those that are after that long."""

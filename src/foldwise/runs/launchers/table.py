@@ -12,6 +12,6 @@ LAUNCHERS: dict[str, Engine] = {
     "local": Engine(lambda crew, work: LocalWorkers(crew)),
     "inline": Engine(Inline),
     "kubernetes": Engine(lambda crew, work: KubernetesWorkers(crew), elsewhere=True),
-    "ray": Engine(lambda crew, work: RayWorkers(crew), elsewhere=True),
+    "ray": Engine(lambda crew, work: RayWorkers(crew), elsewhere=True, extra="ray"),
     "slurm": Engine(lambda crew, work: SlurmWorkers(crew), elsewhere=True),
 }
