@@ -24,6 +24,7 @@ from foldwise.errors import MissingExtra, RunError, SpecError
 from foldwise.interface.cli import app
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Item
+from foldwise.runs.job_notes import jobs_noted
 from foldwise.runs.launchers import kubernetes
 from foldwise.runs.launchers.kubernetes import JobState, Kubectl, KubernetesWorkers, state_of
 from foldwise.runs.launchers.kubernetes_manifest import NO_USE, STOP_S, TOLD_TO_STOP, manifest_of, name_of_job
@@ -342,6 +343,22 @@ def test_how_a_job_is_stands_in_its_conditions(described, state):
     assert state_of(described) == state
 
 
+@pytest.mark.parametrize(
+    ("described", "words"),
+    [
+        ({"spec": {"parallelism": 8}, "status": {"active": 8, "ready": 3}}, "3 of 8 pods running"),
+        ({"spec": {"parallelism": 1}}, "0 of 1 pod running"),
+        ({"spec": {"parallelism": 8, "suspend": True}}, "waiting for its queue"),
+    ],
+)
+def test_how_many_pods_run_is_said_to_whoever_watches(described, words, folder):
+    assert state_of(described).pods == words
+    cluster = Listed("alive")
+    cluster.now = state_of(described)
+    looking(folder, cluster, 1)
+    assert jobs_noted(folder) == words
+
+
 class Listed:
     """A cluster whose job is as a test says."""
 
@@ -477,6 +494,13 @@ def test_a_real_kubectl_says_why_it_is_refused(server):
     server.forbidden = True
     with pytest.raises(RunError, match=r"refuses `kubectl create`\n  \| Error from server \(Forbidden\)"):
         Kubectl("lab").create(manifest_of(crew()))
+
+
+def test_a_run_that_a_cluster_refuses_says_what_was_refused(server, folder):
+    server.forbidden = True
+    profile = KubernetesProfile(**ENOUGH | {"mount": str(folder.root.parent)})
+    with pytest.raises(RunError, match="refuses `kubectl create`"):
+        KubernetesWorkers(Crew(folder, profile=profile)).run(finished=lambda: False)
 
 
 def test_a_real_kubectl_without_a_server_is_away(server):

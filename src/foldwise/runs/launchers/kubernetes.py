@@ -10,16 +10,18 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from foldwise.errors import MissingExtra, RunError
+from foldwise.runs.job_notes import note_jobs
 from foldwise.runs.launchers.kubernetes_manifest import STOP_S, manifest_of, name_of_job, run_in_pods
 from foldwise.runs.launchers.launcher import Crew, Tick
 from foldwise.runs.leases import TASK, clean_up, mark_released, owner_of, release_dead
 from foldwise.study.kubernetes import KubernetesProfile
-from foldwise.text import duration
+from foldwise.text import count, duration
 
+ENGINE = "kubernetes"
 POLL_S = 0.5
 LOOK_S = 10.0  # between looks at the job: many users share the API server
 FAREWELL_S = 30.0  # for workers to see by themselves that nothing is left
@@ -40,10 +42,12 @@ class JobState:
     Attributes:
         state: ``away`` where the server does not answer, ``none`` where there is no such job.
         why: of a job that failed, in the words of the cluster.
+        pods: of one that lives, how many of its pods run.
     """
 
     state: Literal["away", "none", "alive", "complete", "failed"]
     why: str = ""
+    pods: str = field(default="", compare=False)
 
 
 class Cluster(Protocol):
@@ -147,7 +151,11 @@ def state_of(job: dict[str, Any]) -> JobState:
         condition = true.get("Failed") or true["FailureTarget"]
         words = (condition.get("message") or condition.get("reason") or "").strip()
         return JobState("failed", "".join(letter for letter in words if letter.isprintable()))
-    return JobState("complete" if "Complete" in true else "alive")
+    if "Complete" in true:
+        return JobState("complete")
+    spec, running = job.get("spec", {}), job.get("status", {}).get("ready") or 0
+    wanted = f"{running} of {count(spec.get('parallelism') or 1, 'pod')} running"
+    return JobState("alive", pods="waiting for its queue" if spec.get("suspend") else wanted)
 
 
 class KubernetesWorkers:
@@ -170,7 +178,7 @@ class KubernetesWorkers:
     ) -> None:
         self.crew, self.folder, self.command, self.look_s = crew, crew.folder, command, look_s
         self.cluster: Cluster = cluster or Kubectl(crew.asks(KubernetesProfile).namespace)
-        self.sent = False
+        self.sent, self.may_exist = False, False  # the job: whether the cluster has it; and whether it may
         self.num_looks_over = 0  # in a row, at a job that had ended
         self.began = time.monotonic()
 
@@ -200,7 +208,9 @@ class KubernetesWorkers:
                 stopping(self.folder)
             raise
         finally:
-            self.cluster.delete(name)
+            if self.may_exist:  # else a cluster that refuses all would be heard of for what matters least
+                self.cluster.delete(name)
+            note_jobs(self.folder, "", engine=ENGINE)
             self._give_back(name)
             clean_up(self.folder)
 
@@ -226,6 +236,8 @@ class KubernetesWorkers:
     def _look(self, manifest: str, name: str, finished: Callable[[], bool]) -> None:
         """Create the job, unless that of an earlier driver goes on; say so where it has ended and work is left."""
         job = self.cluster.job(name)
+        if job.state != "away":
+            note_jobs(self.folder, job.pods or "none", engine=ENGINE)  # for whoever watches this driver
         if job.state == "away":  # pods run on without it
             if not self.sent and time.monotonic() - self.began > SILENCE_S:
                 raise RunError(
@@ -239,8 +251,9 @@ class KubernetesWorkers:
             if self.num_looks_over > 1:
                 raise self._refusal(job, name)
         elif job.state == "alive":
-            self.sent = True
+            self.sent = self.may_exist = True
         else:
+            self.may_exist = True
             if job.state != "none":
                 self.cluster.delete(name)
             self.sent = self.cluster.create(manifest)
