@@ -156,3 +156,41 @@ def test_rests_are_short_here_and_on_a_network_between_2_and_10_s_and_never_the_
     assert len(set(shared)) > 100
     assert rest_s(50, shared=True, draw=lambda: 0.5) > rest_s(0, shared=True, draw=lambda: 0.5)
     assert SHARED_POLL_S[1] > agenda_module.POLL_SHARE * 50
+
+
+def test_who_does_one_kind_of_items_is_done_with_these_and_leaves_the_others():
+    folder, plan = DoneSoFar(), chain((), (), (0,), (1,))
+    agenda = Agenda(folder, plan, theirs=["i0", "i3"])
+    assert offered(agenda) == ["i1"]
+    folder.put("i0")  # by others, which frees one of ours
+    folder.put("i1")
+    agenda.look(now=True)
+    assert offered(agenda) == ["i2"]
+    folder.put("i2")
+    agenda.look(now=True)
+    assert agenda.is_done()
+
+
+def test_what_needs_a_failed_item_is_lost_through_items_of_others():
+    folder, plan = DoneSoFar(), chain((), (0,), (1,))
+    agenda = Agenda(folder, plan, theirs=["i1"])
+    folder.put("i0", failed=True)
+    agenda.look(now=True)
+    assert agenda.is_done()
+
+
+def test_what_runs_alone_waits_for_what_others_do():
+    folder, plan = DoneSoFar(), chain((), (), kinds=["measure", "shallow"])
+    agenda = Agenda(folder, plan, theirs=["i1"])
+    assert offered(agenda) == []
+    folder.put("i1")
+    agenda.look(now=True)
+    assert offered(agenda) == ["i0"]
+
+
+def test_what_is_put_off_is_tried_after_the_others_and_again_at_the_next_look():
+    agenda = Agenda(DoneSoFar(), chain((), ()))
+    for item in agenda.choices():
+        agenda.put_off(item)
+    assert agenda.window == 1.0  # no other worker was met
+    assert sorted(item.id for item in agenda.choices()) == ["i0", "i1"]

@@ -23,7 +23,6 @@ from foldwise.learning.training.devices import (
     BYTES_PER_MB,
     MemoryPeak,
     device_name,
-    is_out_of_memory,
     release_memory,
     steady,
     synchronize,
@@ -31,6 +30,7 @@ from foldwise.learning.training.devices import (
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import step
 from foldwise.resources import usable
+from foldwise.runs.sharing import is_out_of_memory
 from foldwise.study.training import Training
 
 WARM_UPS, REPEATS = 2, 5

@@ -77,8 +77,15 @@ class ScoresBySplit(VerdictPart):
     test: SplitScores
 
 
+TIMED = ("train_s", "evaluate_s", "latency_ms", "energy_j")  # costs that others on the same device lengthen
+
+
 class Cost(VerdictPart):
-    """Means over fits of what was measured; of scores from elsewhere nothing is."""
+    """Means over fits of what was measured; of scores from elsewhere nothing is.
+
+    Times and energy are of the fits that had their device for themselves; `sharers` is how many programs shared it, at
+    most, where none had.
+    """
 
     train_s: float | None = None
     evaluate_s: float | None = None
@@ -96,6 +103,7 @@ class Cost(VerdictPart):
     cache: str | None = None
     peak_memory_is: str | None = None
     energy_is: str | None = None
+    sharers: float | None = None
 
 
 class Failure(VerdictPart):

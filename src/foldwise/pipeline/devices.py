@@ -9,7 +9,7 @@ from __future__ import annotations
 from foldwise.errors import MissingExtra, SpecError
 from foldwise.runs.agenda import LISTING_SHARE, Agenda
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.plan import Plan, devices_asked, waiting
+from foldwise.runs.plan import Lane, Plan, devices_asked, lane_of, waiting
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE_SLIPS = {"gpu": "Write cuda for an NVIDIA GPU, mps for an Apple one. ", "cuda:0": "Write cuda. "}
@@ -76,6 +76,8 @@ class Agendas:
     Args:
         plan: the one that counts, whatever is laid over it; the one that lies there by default.
         elsewhere: as in `all_settled`.
+        lane: the items that are to be done, of those that need an accelerator and those that do not; all by default.
+        device: for settings that say `auto`.
         share: as in `Agenda`.
     """
 
@@ -85,9 +87,12 @@ class Agendas:
         *,
         plan: Plan | None = None,
         elsewhere: bool = False,
+        lane: Lane | None = None,
+        device: str = "auto",
         share: float = LISTING_SHARE,
     ) -> None:
         self.folder, self._fixed, self._elsewhere, self._share = folder, plan, elsewhere, share
+        self._lane, self._device = lane, device
         self._agenda: Agenda | None = None
         self._version: tuple[int, ...] = ()
 
@@ -105,6 +110,8 @@ class Agendas:
             plan = self.folder.load_plan()
         if agenda is None or version != self._version or plan.searches != agenda.plan.searches:
             waits = () if self._elsewhere else waiting_here(plan)
-            self._agenda = agenda = Agenda(self.folder, plan, waits, share=self._share)
+            lane, device = self._lane, self._device
+            theirs = [item.id for item in plan.items if lane and lane_of(item, device) != lane]
+            self._agenda = agenda = Agenda(self.folder, plan, waits, theirs=theirs, share=self._share)
         self._version = version
         return agenda

@@ -29,7 +29,7 @@ from foldwise.reporting.report_data import ReportData, gather
 from foldwise.runs.agenda import DRIVER_SHARE
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launchers.launcher import Crew, Engine, Launcher
-from foldwise.runs.launchers.local import default_workers
+from foldwise.runs.launchers.local import bearable_workers, default_workers
 from foldwise.runs.launchers.table import LAUNCHERS
 from foldwise.runs.plan import with_proposals
 from foldwise.runs.stopping import refuse_if_stopped
@@ -257,19 +257,23 @@ def _prepared(file: StudyFile, options: RunOptions, observer: Observer) -> Prepa
 def _crew(prepared: Prepared, options: RunOptions, costs: Costs | None) -> Crew:
     """The workers of a run; of what is done already, no memory is foretold."""
     study, profile = prepared.study, prepared.file.study.profile_of(options.launcher)
+    memory_mb = costs.memory_mb() + _pixels_mb(prepared) if costs else 0.0
+    most = None
     if profile is not None:
         bearable = min(profile.at_a_time, len(prepared.plan.items))
     else:
-        bearable = default_workers(options.device, study.threads)
+        bearable = default_workers(options.device, study.threads, memory_mb)
+        most = None if options.workers else bearable_workers(study.threads, memory_mb)
     return Crew(
         RunFolder(run_root(prepared.file, options.out)),
         options.workers or bearable,
         options.device,
         study.threads,
         trust_code=bool(trusted()),
-        memory_mb=costs.memory_mb() + _pixels_mb(prepared) if costs else 0.0,
+        memory_mb=memory_mb,
         reads=(prepared.dataset.root.resolve(),),
         profile=profile,
+        most=most,
     )
 
 

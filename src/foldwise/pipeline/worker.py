@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
 import traceback
 import uuid
@@ -30,10 +31,11 @@ from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item, failure, label
 from foldwise.runs.launchers.launcher import Crew
-from foldwise.runs.launchers.local import LocalWorkers
+from foldwise.runs.launchers.local import LocalWorkers, bearable_workers, default_workers
 from foldwise.runs.leases import Beat, Lease, acquire
-from foldwise.runs.plan import Plan
+from foldwise.runs.plan import Lane, Plan
 from foldwise.runs.searching.search import advance
+from foldwise.runs.sharing import crowded, is_out_of_memory, note_crowded, workers_here
 from foldwise.runs.slurm_queue import job_here
 from foldwise.runs.stopping import end_if_stopped
 from foldwise.sealed import Damaged
@@ -46,6 +48,14 @@ NUM_LISTED = 6
 BEAT_EVERY_S = 2.0
 # A disk that is full or may not be written: to record that as a failed item would fail all items one by one.
 NOT_THE_ITEMS_FAULT = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES))
+
+
+class Crowded(Exception):
+    """Memory ran out while so many workers shared a device, which says nothing of the item: it is done again alone."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        super().__init__(f"memory ran out while {workers} workers shared a device")
 
 
 def _imported(task: str, job: Job) -> dict[str, Any]:
@@ -120,6 +130,8 @@ def _attempt(job: Job) -> dict[str, Any]:
     except Exception as error:  # a failed item is a result of the study, not its end
         if _number(error) in NOT_THE_ITEMS_FAULT:
             raise
+        if (workers := workers_here()) > 1 and is_out_of_memory(error):
+            raise Crowded(workers) from error
         # Of a failed item only the error stays: a file half made could be taken for its result.
         for half_made in job.scratch.iterdir():
             shutil.rmtree(half_made) if half_made.is_dir() else half_made.unlink()
@@ -161,11 +173,17 @@ def code_named(folder: RunFolder) -> frozenset[str]:
     return own_names([space and space.model_dump(mode="json"), *(item.settings for item in plan.items)])
 
 
-def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object] = print) -> int:
+def work(
+    folder: RunFolder, *, device: str = "auto", only: Lane | None = None, log: Callable[[str], object] = print
+) -> int:
     """Do ready items until none is left to do; the number of items this worker did.
 
     Waits while others hold what is left, and takes over from those that died. Failed items are not tried again, and
     those that ask for a device which is not here are left to others. What is damaged on the way is mended, see `mend`.
+
+    Args:
+        device: for settings that say `auto`.
+        only: the items that it does, of those that need an accelerator and those that do not; all by default.
 
     Raises:
         RunError: items name own code, and nobody has said that it may be run; or they were planned for other folds,
@@ -173,7 +191,11 @@ def work(folder: RunFolder, *, device: str = "auto", log: Callable[[str], object
     """
     refuse_untrusted(code_named(folder), where=str(folder.root))
     done_here, mending, refused_s = 0, Mending(folder, log), None
-    shared, found_s, agendas = is_on_network(folder.root), time.monotonic(), Agendas(folder)
+    shared, found_s, agendas = (
+        is_on_network(folder.root),
+        time.monotonic(),
+        Agendas(folder, lane=only, device=device),
+    )
     while not folder.stop.exists():
         try:
             num = _do_next(folder, agendas, device, log)
@@ -205,11 +227,20 @@ def _do_next(folder: RunFolder, agendas: Agendas, device: str, log: Callable[[st
     if not agenda.has_free and agenda.plan.num_to_come and advance(folder):
         agenda = agendas.now()  # whoever has nothing to do asks the searches for more
         agenda.look()
+    alone = crowded(folder)
     for item in agenda.choices():
+        if item.id in alone and workers_here() > 1:
+            agenda.put_off(item)  # it did not fit beside others; the crew will see to it that there are none
+            continue
         lease = acquire(folder, item.id)
         if lease is not None:
             agenda.was_free()
-            _do_leased(folder, item, lease, device, log)
+            try:
+                _do_leased(folder, item, lease, device, log)
+            except Crowded as error:
+                note_crowded(folder, item.id, error.workers)
+                log(f"later {item.title}: {error}; it is done again by one that has the device for itself")
+                return 0
             agenda.settled(item)
             return 1
         agenda.was_had(item)
@@ -229,15 +260,29 @@ def _do_leased(
         log(f"{result['status']:5} {item.title}" + _why(result))
     finally:
         lease.release(committed=committed)
+        _release_memory()
 
 
-def work_together(folder: RunFolder, workers: int, *, device: str = "auto") -> None:
-    """Several workers on this machine, which share its GPU, until nothing is left that they can do.
+def _release_memory() -> None:
+    """Give the memory of a GPU back that torch keeps for later: others may need it meanwhile."""
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def work_together(folder: RunFolder, workers: int | None, *, device: str = "auto") -> None:
+    """Several workers on this machine, which share its accelerators, until nothing is left that they can do.
+
+    Args:
+        workers: how many at a time; as many as processors and measured memory let there be where None.
 
     Raises:
         RunError: all of them ended, or were killed again and again, while work was left.
     """
-    crew = Crew(folder, workers, device, folder.load_study().threads, trust_code=bool(trusted()))
+    threads = folder.load_study().threads
+    begin, most = (
+        (workers, None) if workers else (default_workers(device, threads), bearable_workers(threads))
+    )
+    crew = Crew(folder, begin, device, threads, trust_code=bool(trusted()), most=most)
     plan = folder.load_plan()
     # Their logs lie beside those of other machines and jobs.
     job = job_here()

@@ -42,6 +42,7 @@ class Agenda:
 
     Args:
         waits: ids of items that are left to others.
+        theirs: the same, of items that others do meanwhile: what runs alone waits for them.
         share: of the time that may go into listings.
 
     Attributes:
@@ -55,11 +56,12 @@ class Agenda:
         plan: Plan,
         waits: Collection[str] = (),
         *,
+        theirs: Collection[str] = (),
         share: float = LISTING_SHARE,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self.folder, self.plan, self.waits = folder, plan, waits
+        self.folder, self.plan, self.waits, self.theirs = folder, plan, waits, frozenset(theirs)
         self.window = max(1.0, FIRST_WINDOW * len(plan.items))
         self._share, self._clock, self._draw = share, clock, draw
         self._place = {item.id: place for place, item in enumerate(plan.items)}
@@ -73,7 +75,10 @@ class Agenda:
     def _begin(self, listed: Mapping[str, int]) -> None:
         """Nothing is settled but what a listing holds."""
         items = self.plan.items
-        self.left = {place for place, item in enumerate(items) if item.id not in self.waits}
+        ours = {place for place, item in enumerate(items) if item.id not in self.waits}
+        self._theirs = {place for place in ours if items[place].id in self.theirs}
+        self.left = ours - self._theirs
+        self._lost: set[int] = set()  # what needs an item that failed
         self._numbers: dict[
             int, int
         ] = {}  # of settled items, as they were listed; 0 of one that was met by itself
@@ -139,6 +144,7 @@ class Agenda:
         is_news, item_id = place not in self._numbers, self.plan.items[place].id
         self._numbers[place] = number
         self.left.discard(place)
+        self._theirs.discard(place)
         self._had.pop(place, None)
         if not is_news or item_id not in self._needed_by:
             return
@@ -152,8 +158,10 @@ class Agenda:
     def _lose(self, places: Collection[int]) -> None:
         """Items cannot be done, nor can what needs them."""
         for place in places:
-            if place in self.left:
+            if place not in self._lost:
+                self._lost.add(place)
                 self.left.discard(place)
+                self._theirs.discard(place)
                 self._lose(self._needed_by.get(self.plan.items[place].id, ()))
 
     def _take_out(self, place: int) -> None:
@@ -176,7 +184,7 @@ class Agenda:
         others = [place for place in others if place in self._had]
         for place in sorted(others, key=lambda place: self._draw())[:NUM_PROBES]:
             yield self.plan.items[place]
-        if not self._had and self._alone:
+        if not self._had and self._alone and not self._theirs:
             yield self.plan.items[self._alone[0]]
 
     def _forget_old_tries(self) -> None:
@@ -188,13 +196,17 @@ class Agenda:
             del self._had[place]
             insort(self._free, place)
 
-    def was_had(self, item: Item) -> None:
-        """Somebody else has an item, or had done it: now others are tried first."""
+    def put_off(self, item: Item) -> None:
+        """An item is not to be done now: others are tried first."""
         place = self._place[item.id]
         at = bisect_left(self._free, place)
         if self._free[at : at + 1] == [place]:
             del self._free[at]
             self._had[place] = self._clock()
+
+    def was_had(self, item: Item) -> None:
+        """Somebody else has an item, or had done it: now others are tried first, and not the same as others try."""
+        self.put_off(item)
         self.window = min(WIDER * self.window, max(1.0, len(self._free)))
 
     def was_free(self) -> None:

@@ -100,6 +100,7 @@ class RunFolder:
     results = _File("results.csv")  # one row per configuration
     scores = _File("scores.csv")  # one row per scored image
     winner = _File("winner")  # the model, ready for prediction
+    crowded = _File("crowded")  # items on which memory ran out while workers shared a device
     logs = _File("logs")  # what workers said
     external = _File(
         "external"

@@ -91,6 +91,7 @@ class Kind:
         version: raised when results change, so that items are done again.
         is_auxiliary: whether the verdict on the configurations does without it.
         runs_alone: whether it is done while nothing else is.
+        on_cpu: whether it leaves an accelerator alone, whatever device is asked for.
     """
 
     noun: str
@@ -98,6 +99,7 @@ class Kind:
     version: int = 1
     is_auxiliary: bool = True
     runs_alone: bool = False
+    on_cpu: bool = False
 
 
 def make_item(kind: str, settings: dict[str, Any], *, needs: Sequence[str] = (), title: str) -> Item:
@@ -211,10 +213,10 @@ KINDS = {
     "trial": Kind("trial", _fit_s, version=FIT_VERSION, is_auxiliary=False),
     "features": Kind("encoder pass", _shared_s, is_auxiliary=False),
     "pretrain": Kind("pretraining", _shared_s, version=2, is_auxiliary=False),
-    "shallow": Kind("shallow baseline", _shallow_s),
+    "shallow": Kind("shallow baseline", _shallow_s, on_cpu=True),
     "aa_test": Kind("A/A fit", _fit_s, version=FIT_VERSION),
     "robustness": Kind("robustness check", _robustness_s),
     "landscape": Kind("landscape", _landscape_s),
-    "preview": Kind("preview", lambda item, rates: 0.0, version=2),
+    "preview": Kind("preview", lambda item, rates: 0.0, version=2, on_cpu=True),
     "measure": Kind("speed measurement", _measure_s, runs_alone=True),
 }

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
 from foldwise.errors import RunError
 from foldwise.foreign import checked_id
-from foldwise.runs.items import TRAINED, Item
+from foldwise.runs.items import KINDS, TRAINED, Item
 from foldwise.sealed import read_record
 from foldwise.study.configurations import Configuration
 from foldwise.study.training import Training
 from foldwise.text import count
 
+Lane = Literal["cpu", "accelerator"]
 EVERYWHERE = ("auto", "cpu")  # devices that every machine has
 
 
@@ -172,6 +173,17 @@ def device_of(item: Item) -> str:
     """The device that the settings of an item state; ``auto`` where they state none."""
     stated = item.settings.get("training") or item.settings.get("encoder") or {}
     return str(stated.get("device", "auto"))
+
+
+def lane_of(item: Item, device: str) -> Lane:
+    """Whether an item needs an accelerator, where there is one, or a processor only.
+
+    Args:
+        device: for settings that say `auto`.
+    """
+    stated = device_of(item)
+    on_cpu = KINDS[item.kind].on_cpu or (device if stated == "auto" else stated) == "cpu"
+    return "cpu" if on_cpu else "accelerator"
 
 
 def devices_asked(plan: Plan) -> set[str]:

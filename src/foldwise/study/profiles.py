@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
@@ -17,6 +17,7 @@ from foldwise.study.validation_errors import InvalidValue, shown
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 MEMORY = re.compile(r"\d+[KMGT]?")
 ADDRESS = re.compile(r"(ray://)?([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\]):\d{1,5}")
+WORKERS_OF_AUTO = 4  # that a job has room for whose GPU is packed by what is measured there
 # Words that stand in a script unquoted: nothing in them means anything to a shell.
 WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:+/=@,-]*")
 OPTION = re.compile(r"--?[A-Za-z][A-Za-z-]*([= ][A-Za-z0-9._:+/=@,%*&|!()\[\]-]+)?")
@@ -99,7 +100,7 @@ class SlurmProfile(Node):
         memory: of one job; as foretold where None.
         cpus: of one job; the threads of the study for each of its workers where None.
         workers: jobs at a time, at most.
-        fits_per_gpu: workers in one job, which share its GPU.
+        fits_per_gpu: workers in one job, which share its GPUs; auto: one to begin with, more as measured memory allows.
         environment: a folder with a bin/python that has foldwise; the Python that submits where None.
         image: an Apptainer image that has foldwise, in place of an environment.
         sbatch: further options of sbatch.
@@ -114,16 +115,23 @@ class SlurmProfile(Node):
     memory: Memory | None = None
     cpus: ranges.Threads | None = None
     workers: ranges.Jobs = 16
-    fits_per_gpu: ranges.FitsPerGpu = 1
+    fits_per_gpu: Annotated[
+        ranges.FitsPerGpu | Literal["auto"], Field(description="a number of workers from 1 to 64, or auto")
+    ] = 1
     modules: tuple[Word, ...] = ()
     environment: Program | None = None
     image: Program | None = None
     sbatch: tuple[str, ...] = ()
 
     @property
+    def workers_of_job(self) -> int:
+        """How many workers processors and memory of one job are asked for."""
+        return WORKERS_OF_AUTO if self.fits_per_gpu == "auto" else self.fits_per_gpu
+
+    @property
     def at_a_time(self) -> int:
         """How many workers there may be at a time."""
-        return self.workers * self.fits_per_gpu
+        return self.workers * self.workers_of_job
 
     @field_validator("time")
     @classmethod

@@ -8,11 +8,11 @@ from foldwise.errors import MissingExtra, SpecError
 from foldwise.learning.training.devices import (
     MemoryPeak,
     Stopwatch,
-    is_out_of_memory,
     pick_device,
     precision_for,
     steady,
 )
+from foldwise.runs.sharing import is_out_of_memory
 
 CPU = torch.device("cpu")
 

@@ -6,6 +6,7 @@ import torch
 
 from foldwise.learning.training import energy
 from foldwise.learning.training.energy import EnergyMeter, Spending
+from foldwise.runs import sharing
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
@@ -77,14 +78,16 @@ def test_a_counter_that_may_have_begun_anew_twice_is_not_believed(processor):
 
 def test_it_is_read_with_every_beat(processor):
     counted, clock = processor
-    meter, told = EnergyMeter(CPU), []
-    beat = meter.beside(told.append)
+    spent, told = Spending(CPU), []
+    beat = spent.beside(told.append)
     for epoch in range(1, 5):
         counted(60_000 * epoch % 100_000, 0)
         clock.now += 90.0
         beat({"epoch": epoch})
-    assert [one["epoch"] for one in told] == [1, 2, 3, 4]
-    assert meter.joules() == pytest.approx(240_000)
+    assert told == [
+        {"epoch": epoch} for epoch in (1, 2, 3, 4)
+    ]  # of a processor no memory of a device is told
+    assert spent.energy.joules() == pytest.approx(240_000)
 
 
 def test_without_a_counter_that_may_be_read_nothing_is_measured(tmp_path, monkeypatch, processor):
@@ -170,3 +173,24 @@ def test_a_fit_that_goes_on_has_spent_what_it_spent_before_too(monkeypatch, befo
         spent.restore(before)
     record = spent.record()
     assert (record["peak_memory_mb"], record["energy_j"]) == whole
+
+
+def test_what_is_measured_beside_others_says_so(tmp_path, monkeypatch):
+    programs = [["me"]]
+    monkeypatch.setattr(energy, "_has_nvml", lambda: True)
+    monkeypatch.setattr(energy, "_card", lambda device: device)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", lambda card: programs[0])
+    sharers = energy.Sharers(GPU)
+    assert sharers.most == 1
+    programs[0] = ["me", "somebody else"]
+    sharers.look()
+    programs[0] = ["me"]
+    sharers.look()
+    assert sharers.most == 2  # at any time
+    (tmp_path / "room").write_text("3")
+    monkeypatch.setenv(sharing.ROOM, str(tmp_path / "room"))  # where the driver does not tell, the crew does
+    assert energy.Sharers(torch.device("mps")).most == 3
+    assert energy.Sharers(CPU).most == 1  # processors are divided among workers, not shared
+    spent = Spending(CPU)
+    spent.restore({"peak_memory_mb": None, "energy_j": None, "sharers": 2})
+    assert spent.record()["sharers"] == 2

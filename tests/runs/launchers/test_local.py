@@ -16,8 +16,9 @@ from launcher_contract import LauncherContract, command, pull
 from foldwise.errors import DataError, MissingExtra, RunError, SpecError
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launchers import local
+from foldwise.runs.launchers.inline import Inline
 from foldwise.runs.launchers.launcher import Crew
-from foldwise.runs.launchers.local import Inline, LocalWorkers, default_workers
+from foldwise.runs.launchers.local import LocalWorkers, bearable_workers, default_workers
 from foldwise.runs.launchers.ray import RayWorkers
 from foldwise.runs.launchers.slurm import SlurmWorkers
 from foldwise.runs.launchers.table import LAUNCHERS
@@ -247,16 +248,43 @@ def test_it_runs_outside_the_main_thread_too(launch, room):
 
 
 def test_how_many_workers_a_machine_bears(monkeypatch):
-    monkeypatch.setattr(local, "_has_accelerator", lambda: True)
-    assert default_workers("auto", 1) == default_workers("cuda", 1) == default_workers("mps", 4) == 1
-    monkeypatch.setattr(local, "_has_accelerator", lambda: False)
     free = [100e9]
     monkeypatch.setattr(local, "usable", lambda: SimpleNamespace(cores=8, free=free[0]))
+    monkeypatch.setattr(local, "find_meter", lambda device: None)
     assert default_workers("auto", 1) == 8
     assert default_workers("cpu", 3) == 2
     assert default_workers("cpu", 16) == 1
     free[0] = 3.1e9
-    assert default_workers("cpu", 1) == 2
+    assert default_workers("cpu", 1) == 3
+    assert default_workers("cpu", 1, memory_mb=400) == 1  # by what is foretold: 1,000 + 1.5 * 400 MB each
+    assert default_workers("cpu", 1, memory_mb=30_000) == 1  # tried all the same: it is a guess
+    free[0] = 100e9
+    assert bearable_workers(1, memory_mb=11_000) == 5
+    # With accelerators, one on each to begin with.
+    monkeypatch.setattr(local, "find_meter", lambda device: SimpleNamespace(devices=lambda: ("0", "1")))
+    assert default_workers("auto", 1, memory_mb=11_000) == 2
+
+
+def test_one_of_several_that_is_killed_is_not_replaced_at_once_and_its_item_is_not_blamed(
+    launch, room, tmp_path
+):
+    """What several take together may be too much for the machine: one fewer takes less."""
+    code = """
+    from foldwise.runs.folder import RunFolder
+    from foldwise.runs.leases import acquire
+    number = len(list(room.glob("begun-*")))
+    note(f"begun-{sys.argv[2]}-{os.getpid()}")
+    if sys.argv[2] == "0" and number < 3:
+        acquire(RunFolder(room.parent / "run"), "fit-1")
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(2)
+    note("end")
+    """
+    launch(code, workers=2).run(finished=there(room, "end"))
+    attempts = RunFolder(tmp_path / "run").attempts("fit-1")
+    assert (attempts[0] / "released").read_text() == ""  # no death of the item
+    assert len(list(room.glob("begun-*"))) == 2
 
 
 def test_launching_needs_neither_torch_nor_a_ray_before_it_is_asked_for():

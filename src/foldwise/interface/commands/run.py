@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foldwise.errors import ItemsFailed
+from foldwise.errors import ItemsFailed, SpecError, choose
 from foldwise.interface.checked import say_check
 from foldwise.interface.observer import Terminal, fail_if_items_failed, say_planned
 from foldwise.interface.terminal import Device, RunPath, TrustCode
 from foldwise.runs.slurm_queue import TIME_IS_UP
 
+if TYPE_CHECKING:
+    from foldwise.runs.plan import Lane
+
+MAX_WORKERS = 1024
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 Set = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change the study, e.g. train.epochs=2.")
@@ -24,7 +28,8 @@ Phantom = Annotated[bool, typer.Option("--phantom", help="--variant phantom, lai
 Quick = Annotated[bool, typer.Option("--quick", help="--variant quick, laid over it last.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<study>")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, max=1024, help="Processes at a time.", show_default="from the cores")
+    int | None,
+    typer.Option(min=1, max=MAX_WORKERS, help="Processes at a time.", show_default="from the cores"),
 ]
 Retry = Annotated[bool, typer.Option("--retry", help="Try failed items again.")]
 NoFetch = Annotated[bool, typer.Option("--no-fetch", help="Download no data set.")]
@@ -48,7 +53,16 @@ ItemId = Annotated[
     str | None, typer.Argument(metavar="[ITEM]", help="One item, by (the beginning of) its id.")
 ]
 AtATime = Annotated[
-    int, typer.Option("--workers", min=1, help="Processes at a time, which share the GPU of this machine.")
+    str,
+    typer.Option(
+        "--workers",
+        metavar="NUMBER or auto",
+        help="Processes at a time; auto: as many as memory and processors bear.",
+    ),
+]
+Only = Annotated[
+    str | None,
+    typer.Option(metavar="cpu or accelerator", help="Only items that need no accelerator, or that do."),
 ]
 WithParent = Annotated[
     bool,
@@ -72,7 +86,7 @@ def check(
     file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))
     with Terminal() as terminal:
         prepared, costs = pipeline.check(file, progress=terminal.decoding, trying=terminal.trying)
-    say_check(prepared, costs, workers=default_workers("auto", prepared.study.threads))
+    say_check(prepared, costs, workers=default_workers("auto", prepared.study.threads, costs.memory_mb()))
 
 
 def plan(  # noqa: PLR0913 - every one is an option of the command
@@ -131,12 +145,13 @@ def in_order(variants: list[str], *, phantom: bool, quick: bool) -> list[str]:
     return list(dict.fromkeys([*(["phantom"] if phantom else []), *variants, *(["quick"] if quick else [])]))
 
 
-def work(
+def work(  # noqa: PLR0913 - every one is an option of the command
     run: RunPath,
     item: ItemId = None,
     device: Device = "auto",
     trust_code: TrustCode = False,
-    workers: AtATime = 1,
+    workers: AtATime = "1",
+    only: Only = None,
     with_parent: WithParent = False,
     worker_index: WorkerIndex = 0,
 ) -> None:
@@ -148,13 +163,30 @@ def work(
         with sigterm_as_interrupt():
             if with_parent:
                 end_with_parent()
-            _work(run, item, device, workers, trust_code=trust_code)
+            _work(run, item, device, _number(workers), only=_lane(only), trust_code=trust_code)
     except TimeIsUp:
         print("stopped, since its time is up; what is not done is left to others", flush=True)
         raise typer.Exit(TIME_IS_UP) from None
 
 
-def _work(run: Path, item: str | None, device: str, workers: int, *, trust_code: bool) -> None:
+def _number(workers: str) -> int | None:
+    """How many workers are asked for; None for as many as the machine bears."""
+    if workers == "auto":
+        return None
+    if not workers.isdigit() or not 1 <= int(workers) <= MAX_WORKERS:
+        cure = f"Write a number from 1 to {MAX_WORKERS:,}, or auto."
+        raise SpecError(f"{workers!r} is no number of workers", where="--workers", cure=cure)
+    return int(workers)
+
+
+def _lane(only: str | None) -> Lane | None:
+    lanes: dict[str, Lane] = {"cpu": "cpu", "accelerator": "accelerator"}
+    return None if only is None else choose(lanes, only, "kind of items", where="--only")
+
+
+def _work(
+    run: Path, item: str | None, device: str, workers: int | None, *, only: Lane | None, trust_code: bool
+) -> None:
     from foldwise.pipeline import worker
     from foldwise.pipeline.devices import refuse_device
     from foldwise.pipeline.worker import code_named
@@ -164,11 +196,11 @@ def _work(run: Path, item: str | None, device: str, workers: int, *, trust_code:
     refuse_device(device)
     folder = RunFolder.open(run)
     with trusting(code_named(folder) if trust_code else ()):
-        if item is None and workers > 1:
+        if item is None and workers != 1:
             worker.work_together(folder, workers, device=device)
         elif item is None:
             # Flushed, since the log of a worker is read while it works.
-            worker.work(folder, device=device, log=lambda line: print(line, flush=True))
+            worker.work(folder, device=device, only=only, log=lambda line: print(line, flush=True))
         else:
             done, result = worker.do_by_hand(folder, item, device=device)
             if result["error"]:

@@ -14,6 +14,7 @@ from foldwise.judging.scores.curve_scores import confusion_matrix
 from foldwise.judging.scores.rows import PlannedFit, Rows
 from foldwise.judging.scores.scoring import Scored
 from foldwise.judging.verdict_configurations import (
+    TIMED,
     ClassPrecisionRecall,
     ConfigurationResult,
     Cost,
@@ -122,10 +123,11 @@ def _pooled_latency(rows: Rows, configurations: Sequence[Configuration]) -> dict
             key = tuple(map(str, (*network, costs[configuration.id].device)))
             alike.setdefault(key, []).append(configuration.id)
     # Weighted by fits: each of them measured the network once.
-    for same in alike.values():
+    for every in alike.values():
+        same = [id for id in every if costs[id].sharers is None] or every
         counts = [len(rows.done(id)) for id in same]
         mean = float(np.average([costs[id].latency_ms or 0.0 for id in same], weights=counts))
-        costs |= {id: costs[id].model_copy(update={"latency_ms": mean}) for id in same}
+        costs |= {id: costs[id].model_copy(update={"latency_ms": mean}) for id in every}
     return costs
 
 
@@ -136,9 +138,18 @@ def cause_of(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def cost_of(done: Sequence[PlannedFit]) -> Cost:
-    """The mean over fits of what was measured; None for what was not. Of words all that occur, most often one."""
+    """The mean over fits of what was measured; None for what was not. Of words all that occur, most often one.
+
+    Times and energy are of those fits that had their device for themselves, where there are any.
+    """
     costs = [fit.result.get("cost") or {} for fit in done]
-    measured = {key: [cost[key] for cost in costs if cost.get(key) is not None] for key in Cost.model_fields}
+    alone = [cost for cost in costs if (cost.get("sharers") or 1) == 1]
+    rows = {key: alone or costs if key in TIMED else costs for key in Cost.model_fields}
+    measured = {
+        key: [cost[key] for cost in costs if cost.get(key) is not None] for key, costs in rows.items()
+    }
+    # How many shared it is said where the times are of such fits; the most of them, as a mean would be none.
+    measured["sharers"] = [] if alone or not costs else [max(measured["sharers"])]
     return Cost(**{
         key: ", ".join(sorted(set(map(str, values)))) if key in WORDS else float(np.mean(values))
         for key, values in measured.items()

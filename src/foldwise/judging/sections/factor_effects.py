@@ -17,7 +17,7 @@ from foldwise.judging.statistics.effects import (
     shares,
     views,
 )
-from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.judging.verdict_configurations import TIMED, ConfigurationResult
 from foldwise.judging.verdict_sections import (
     FactorEffect,
     FactorsSection,
@@ -57,8 +57,16 @@ def factors_section(
     assert folds is not None
     scores = FactorialScores(decisive.values, folds, decisive.variance)
     costs = {configuration.id: configuration.cost for configuration in configurations}
-    # A cost of 0 was not measured; its logarithm would decide every mean.
-    paid = {key: np.array([getattr(costs[id], key) or np.nan for id in compared]) for key in COST_KEYS}
+    # A cost of 0 was not measured; its logarithm would decide every mean. Nor is a time compared that others lengthened.
+    paid = {
+        key: np.array(
+            [
+                np.nan if key in TIMED and costs[id].sharers else getattr(costs[id], key) or np.nan
+                for id in compared
+            ]
+        )
+        for key in COST_KEYS
+    }
     judge, origin = judgement.judge, shares(factors, scores)
     options = IntervalOptions(judge.alpha, judge.equivalent_within, judgement.pairs)
     return FactorsSection(

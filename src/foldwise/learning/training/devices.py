@@ -217,14 +217,6 @@ def _process_mb(field: str) -> float | None:
     return int(match[1]) * 1024 / BYTES_PER_MB if match else None
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch raised because memory ran out, on any device."""
-    # For a CPU torch has no error of its own, so the words have to say it.
-    words = ("out of memory", "can't allocate memory")
-    said_so = isinstance(error, RuntimeError) and any(part in str(error) for part in words)
-    return isinstance(error, torch.OutOfMemoryError) or said_so
-
-
 def release_memory(device: torch.device) -> None:
     """Give back what torch keeps for later on a GPU."""
     if device.type == "cuda":

@@ -17,6 +17,7 @@ import torch
 
 from foldwise.learning.training.devices import MemoryPeak
 from foldwise.runs.leases import Beat
+from foldwise.runs.sharing import workers_here
 
 POWERCAP = Path("/sys/class/powercap")
 # AMD processors have the same names; `intel-rapl:0:0` and the like are parts of these.
@@ -65,36 +66,58 @@ class EnergyMeter:
         except OSError:  # half a measurement is none
             self._counter = None
 
-    def beside(self, beat: Beat) -> Beat:
-        """The same beat, at which the counter is read too."""
-
-        def both(progress: dict[str, Any]) -> None:
-            self.read()
-            beat(progress)
-
-        return both
-
     def joules(self) -> float | None:
         """So far; None where it was not measured."""
         self.read()
         return None if self._counter is None or math.isnan(self._joules) else self._joules
 
 
-class Spending:
-    """Memory and energy since it was made, as a result records them."""
+class Sharers:
+    """How many programs used an accelerator at a time, at most: what is timed beside others says little of being alone."""
 
     def __init__(self, device: torch.device) -> None:
-        self.memory, self.energy = MemoryPeak(device), EnergyMeter(device)
+        self.device, self.most = device, 1
+        self.look()
+
+    def look(self) -> None:
+        """Count them now: the workers that a crew tells of, and all programs where the driver tells of them."""
+        if self.device.type == "cpu":
+            return
+        self.most = max(self.most, workers_here())
+        if self.device.type == "cuda" and _has_nvml():
+            with suppress(pynvml.NVMLError, OSError):
+                self.most = max(
+                    self.most, len(pynvml.nvmlDeviceGetComputeRunningProcesses(_card(self.device)))
+                )
+
+
+class Spending:
+    """Memory and energy since it was made, as a result records them, and who shared the device meanwhile."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.memory, self.energy, self.sharers = MemoryPeak(device), EnergyMeter(device), Sharers(device)
         self._before: dict[str, Any] | None = None
+
+    def beside(self, beat: Beat) -> Beat:
+        """The same beat, at which the counter is read, and which says how much memory of a GPU is taken."""
+
+        def both(progress: dict[str, Any]) -> None:
+            self.energy.read()
+            self.sharers.look()
+            taken = self.memory.reserved_mb()
+            beat(progress if taken is None else progress | {"device_mb": round(taken)})
+
+        return both
 
     def restore(self, before: dict[str, Any]) -> None:
         """Count on from what `record` gave earlier, of a fit that goes on."""
         # What putting its state back took is no part of it.
         self.memory.reset()
-        self._before = before
+        self._before, self.sharers.most = before, before.get("sharers", 1)
 
     def record(self) -> dict[str, Any]:
-        """Peaks and joules so far, None where they were not measured, and what is counted."""
+        """Peaks and joules so far, None where they were not measured, what is counted, and how many shared the device."""
+        self.sharers.look()
         peak_mb, joules = self.memory.mb(), self.energy.joules()
         if self._before is not None:
             before_mb, before_j = self._before["peak_memory_mb"], self._before["energy_j"]
@@ -105,6 +128,7 @@ class Spending:
             "peak_memory_is": self.memory.kind,
             "energy_j": joules,
             "energy_is": self.energy.kind,
+            "sharers": self.sharers.most,
         }
 
 
@@ -169,10 +193,14 @@ def _busy_s() -> float:
 def _of_gpu(device: torch.device) -> Counter | None:
     if not _has_nvml():
         return None
-    # Not by number: the driver counts the cards that CUDA_VISIBLE_DEVICES hides too.
     with suppress(pynvml.NVMLError, OSError):
-        return _Card(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}"))
+        return _Card(_card(device))
     return None
+
+
+def _card(device: torch.device) -> Any:
+    # Not by number: the driver counts the cards that CUDA_VISIBLE_DEVICES hides too.
+    return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
 
 
 @functools.cache

@@ -191,7 +191,7 @@ def choose_epoch(
     by = selector(request.settings["select"], task, tolerance_px=tolerance_px)
     training, network = request.training, setup.learner.network
     course = EpochChoice(by, Stopwatch(request.device), spent, _watch(request))
-    beat = spent.energy.beside(beat)
+    beat = spent.beside(beat)
     for epoch in resuming.epochs(request, setup.learner, setup.batches_of, course):
         with course.evaluating.lap():
             validation = score(

@@ -22,7 +22,6 @@ from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
 from foldwise.learning.training.devices import (
     device_name,
-    is_out_of_memory,
     latency_ms,
     pick_device,
     precision_for,
@@ -31,6 +30,7 @@ from foldwise.learning.training.devices import (
 )
 from foldwise.learning.training.scoring import ForwardPass, Loss
 from foldwise.learning.training.train import BatchesOf, Learner
+from foldwise.runs.sharing import is_out_of_memory, workers_here
 from foldwise.study.configurations import places_of
 from foldwise.study.training import Choice, Training
 
@@ -123,13 +123,17 @@ class TrainingSetup:
 
 
 def with_less_memory(request: FitRequest, work: Callable[[FitRequest], Made]) -> Made:
-    """What `work` makes, by the seed; where memory runs out, again from the start with half the batch in one pass."""
+    """What `work` makes, by the seed; where memory runs out, again from the start with half the batch in one pass.
+
+    Where workers share the device, running out of memory is raised instead.
+    """
     while True:
         try:
             with steady(request.seed, request.settings["threads"], request.device):
                 return work(request)
         except RuntimeError as error:
-            if not is_out_of_memory(error) or request.pass_size == 1:
+            # Memory that others took says nothing of this batch; and who is alone gets the numbers of who always was.
+            if not is_out_of_memory(error) or request.pass_size == 1 or workers_here() > 1:
                 raise
         # Out here the failed attempt's tensors are free. From the start, so that all epochs are alike.
         request = replace(request, halvings=request.halvings + 1)

@@ -97,7 +97,7 @@ def _pretrain(
 ) -> dict[str, Any]:
     """Set up, train to the last epoch, write."""
     spent = Spending(request.device)
-    beat = spent.energy.beside(beat)
+    beat = spent.beside(beat)
     # The output layer gives channels in place of classes; fits take all of the network but this layer.
     shape = replace(DataShape.of(request.packed), num_classes=request.packed.num_channels)
     network = build(request.training, shape, seed=request.seed)
@@ -225,7 +225,7 @@ def features_item(job: Job) -> dict[str, Any]:
         watch = Stopwatch(device)
         with watch.lap():
             features_NF = encoded(
-                network, pictures, view=view, precision=precision, beat=spent.energy.beside(job.beat)
+                network, pictures, view=view, precision=precision, beat=spent.beside(job.beat)
             )
         np.save(scratch / FEATURES, features_NF)
         memory_and_energy = spent.record()

@@ -21,13 +21,14 @@ class Crew:
     """The workers that a run asks for.
 
     Attributes:
-        workers: how many at a time.
+        workers: how many at a time; of those that share accelerators, how many to begin with.
         device: the device for settings that say `auto`.
         threads: CPU threads of each.
         trust_code: whether they may run the own code that the plan names.
         memory_mb: what is foretold for each, beside the program itself, in 10^6 bytes.
         reads: folders that they read beside the run and the cache.
         profile: what a cluster is asked for.
+        most: how many there may be at last, where memory of accelerators lets there be more; None: no more.
     """
 
     folder: RunFolder
@@ -38,6 +39,7 @@ class Crew:
     memory_mb: float = 0.0
     reads: tuple[Path, ...] = ()
     profile: Profile | None = None
+    most: int | None = None
 
     def asks(self, kind: type[P]) -> P:
         """What an engine with this kind of profile is asked for: what that assumes where nothing of it is stated."""

@@ -1,42 +1,66 @@
-"""Workers on this machine: processes that are watched and never orphaned, or this process itself."""
+"""Workers on this machine: processes that are watched and never orphaned, as many as `packing` says."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from foldwise.errors import RunError, kind_of
 from foldwise.processes import sigterm_as_interrupt
 from foldwise.resources import usable
-from foldwise.runs.launchers.launcher import Crew, Tick, Work
+from foldwise.runs.launchers.launcher import Crew, Tick
+from foldwise.runs.launchers.meters import find_meter
+from foldwise.runs.launchers.packing import Post, Staffing, staffing_of
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, progress, release_all_of, release_dead
+from foldwise.runs.sharing import ROOM
 from foldwise.runs.slurm_queue import TIME_IS_UP
+from foldwise.storage import written_whole
 
 POLL_S = 0.2
+LOOK_S = 1.0  # between looks at how many workers there are to be
 GRACE_S = 10.0  # between asking a worker to stop and making it
 FAREWELL_S = 5.0  # for workers to see by themselves that nothing is left
-MEMORY_PER_WORKER = 1.5e9  # bytes; torch alone takes half of it
+PROGRAM_MB = 1000.0  # of a worker before it does anything: torch, and what it reads
+SPARE = 1.5  # times what is foretold, which is a guess within a factor of two
 NUM_LAST_LINES = 12
 STOPPED = (TIME_IS_UP, 130)  # exit codes of a worker that was told to stop
 
 
-def default_workers(device: str, threads: int) -> int:
-    """How many workers this machine bears: one on an accelerator, else by its free cores and memory."""
-    if device in ("cuda", "mps") or (device == "auto" and _has_accelerator()):
-        return 1
+def default_workers(device: str, threads: int, memory_mb: float = 0.0) -> int:
+    """How many workers a run begins with on this machine: one on each accelerator, else what `bearable_workers` says."""
+    meter = find_meter(device)
+    return bearable_workers(threads, memory_mb) if meter is None else len(meter.devices())
+
+
+def bearable_workers(threads: int, memory_mb: float = 0.0) -> int:
+    """How many workers processors and memory of this machine bear, as far as this process may use them.
+
+    Args:
+        threads: of each.
+        memory_mb: what is foretold for each, beside the program itself.
+    """
     here = usable()
-    return max(1, min(here.cores // threads, int(here.free // MEMORY_PER_WORKER)))
+    each_mb = PROGRAM_MB + SPARE * memory_mb
+    return max(1, min(here.cores // threads, int(here.free / 1e6 / each_mb)))
 
 
-def _has_accelerator() -> bool:
-    # Without torch, which takes seconds to import; a wrong guess costs time and no result.
-    nvidia = Path("/dev/nvidia0").exists() and os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in ("", "-1")
-    return nvidia or (sys.platform == "darwin" and os.uname().machine == "arm64")
+@dataclass
+class Started:
+    """A worker that runs; `leaves_by` is when it is made to end, where it was asked to leave."""
+
+    process: subprocess.Popen[bytes]
+    post: Post
+    leaves_by: float | None = None
 
 
 class LocalWorkers:
@@ -47,6 +71,7 @@ class LocalWorkers:
         command: worker number -> command line; `foldwise work` by default.
         grace_s: how long a worker that is asked to stop may take.
         log: what their logs are called, with a number behind it.
+        staffing: what decides how many there are; by the accelerators of this machine by default.
     """
 
     def __init__(
@@ -56,6 +81,7 @@ class LocalWorkers:
         command: Callable[[int], Sequence[str]] | None = None,
         grace_s: float = GRACE_S,
         log: str = "worker",
+        staffing: Staffing | None = None,
     ) -> None:
         self.crew, self.folder, self.grace_s = crew, crew.folder, grace_s
         # Without the current folder among those that modules come from, so that nothing in it passes for a library.
@@ -72,12 +98,22 @@ class LocalWorkers:
         work += ["--trust-code"] if crew.trust_code else []
         self.command = command or (lambda number: [*work, "--worker-index", str(number)])
         self.log = log
-        self.running: dict[int, subprocess.Popen[bytes]] = {}
+        self.staffing = staffing or staffing_of(crew)
+        self.running: dict[int, Started] = {}
+        self.over: Counter[Post] = Counter()  # workers that ended by themselves, and are not started again
+        self.rooms: Path | None = None  # a folder with a file for each device: how many workers share it
         self.last_status = 0  # the exit code of the worker that ended last
 
     def script(self) -> str:
-        """The command of every worker, a line each."""
-        return "".join(f"{shlex.join(self.command(number))}\n" for number in range(self.crew.workers))
+        """The command of every worker that a run begins with, a line each."""
+        lines = []
+        for number, post in enumerate(self.staffing.first()):
+            settings = [f"{name}={shlex.quote(value)} " for name, value in _environment(post).items()]
+            lines.append(f"{''.join(settings)}{shlex.join(self._command(number, post))}\n")
+        return "".join(lines)
+
+    def _command(self, number: int, post: Post) -> list[str]:
+        return [*self.command(number), *(["--only", post.only] if post.only else [])]
 
     def run(
         self, *, finished: Callable[[], bool], tick: Tick | None = None, stopping: Tick | None = None
@@ -90,10 +126,12 @@ class LocalWorkers:
             KeyboardInterrupt: Ctrl-C or SIGTERM; what is in progress is given back.
         """
         release_dead(self.folder)
-        with sigterm_as_interrupt():
+        with (
+            sigterm_as_interrupt(),
+            TemporaryDirectory(prefix="foldwise-", ignore_cleanup_errors=True) as rooms,
+        ):
+            self.rooms = Path(rooms)
             try:
-                for number in range(self.crew.workers):
-                    self._start(number)
                 self._watch(finished, tick)
                 self._wait(FAREWELL_S)
             except KeyboardInterrupt:
@@ -104,51 +142,111 @@ class LocalWorkers:
                 self._stop()
                 clean_up(self.folder)
 
-    def _start(self, number: int) -> None:
+    def _start(self, post: Post) -> None:
+        number = next(number for number in count() if number not in self.running)
         log = self.folder.log(f"{self.log}-{number}")
         log.parent.mkdir(parents=True, exist_ok=True)
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        threads = dict.fromkeys(names, str(self.crew.threads))
+        added = dict.fromkeys(names, str(self.crew.threads)) | {"PYTHONUNBUFFERED": "1"} | _environment(post)
+        if post.only == "accelerator":
+            # Before it starts, so that who is there already knows of it when it takes its first memory.
+            added[ROOM] = str(self._note_number(post, beside=1))
         with log.open("ab") as log_file:
-            self.running[number] = subprocess.Popen(
-                list(self.command(number)),
+            process = subprocess.Popen(
+                self._command(number, post),
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=subprocess.STDOUT,
-                env=os.environ | threads | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | added,
             )
+        self.running[number] = Started(process, post)
+
+    def _note_number(self, post: Post, *, beside: int = 0) -> Path:
+        """Write how many workers there are on a device, and as many more as are `beside` them; where it stands."""
+        assert self.rooms is not None
+        path = self.rooms / (post.device or "device").replace("/", "-")
+        number = sum(worker.post == post for worker in self.running.values()) + beside
+        with written_whole(path) as scratch:
+            scratch.write_text(str(number), encoding="ascii")
+        return path
 
     def _watch(self, finished: Callable[[], bool], tick: Tick | None) -> None:
-        deaths, before = 0, progress(self.folder)
+        deaths, before, next_look, left = 0, progress(self.folder), 0.0, False
         while not finished():
+            if time.monotonic() >= next_look:
+                began, left = time.monotonic(), self._staff()
+                # Of a large run a look takes a while: never more than a twentieth of the time.
+                next_look = time.monotonic() + max(LOOK_S, 20 * (time.monotonic() - began))
             if tick:
                 tick(self.folder)
             time.sleep(POLL_S)
             for number, worker in list(self.running.items()):
-                status = worker.poll()
-                if status is None:
+                if worker.process.poll() is None:
+                    self._hurry(worker)
                     continue
-                del self.running[number]
-                self.last_status = status
-                # Killed, often for its memory, or told to stop by another than us; its item goes to the next.
-                if (status < 0 or status in STOPPED) and not finished():
+                next_look = 0.0
+                if self._ended(number) and not finished():
                     now = progress(self.folder)
                     deaths, before = (deaths if now == before else 0) + 1, now
-                    self._start(number)
-            self._refuse_to_go_on(deaths, finished)
+            if not next_look and not finished():
+                left = self._staff()
+            self._refuse_to_go_on(deaths, finished, left=left)
         if tick:
             tick(self.folder)
 
-    def _refuse_to_go_on(self, deaths: int, finished: Callable[[], bool]) -> None:
+    def _staff(self) -> bool:
+        """Start the workers that are missing, and ask those that are too many to leave; whether any are to be there."""
+        look = self.staffing.look({worker.process.pid: worker.post for worker in self.running.values()})
+        for post in {*look.wanted, *(worker.post for worker in self.running.values())}:
+            there = [worker for worker in self.running.values() if worker.post == post]
+            staying = [worker for worker in there if worker.leaves_by is None]
+            wanted = max(look.wanted.get(post, 0) - self.over[post], 0)
+            # Those that leave take memory until they have left.
+            for _ in range(wanted - len(there)):
+                self._start(post)
+            # First who has nothing to do; what the others have is given back, with how far it is.
+            staying.sort(key=lambda worker: worker.process.pid in look.busy)
+            for worker in staying[: max(len(staying) - wanted, 0)]:
+                worker.leaves_by = time.monotonic() + self.grace_s
+                worker.process.terminate()
+        return any(number > self.over[post] for post, number in look.wanted.items())
+
+    def _hurry(self, worker: Started) -> None:
+        if worker.leaves_by is not None and time.monotonic() > worker.leaves_by:
+            worker.process.kill()
+
+    def _ended(self, number: int) -> bool:
+        """A worker has: whether that counts as a death."""
+        worker = self.running.pop(number)
+        status = worker.process.returncode
+        if worker.post.only == "accelerator":
+            self._note_number(worker.post)
+        if worker.leaves_by is not None:
+            release_all_of(self.folder, {worker.process.pid})
+            return False
+        self.last_status = status
+        if status == -signal.SIGKILL and self.running:
+            # Most often for the memory that all of them took: that is no fault of its item, which is done beside fewer.
+            release_all_of(self.folder, {worker.process.pid})
+            self.staffing.killed(len(self.running))
+        # Killed, or told to stop by another than us; its item goes to the next.
+        if status < 0 or status in STOPPED:
+            return True
+        if status or not self.staffing.calls_again:
+            self.over[worker.post] += 1
+            return False
+        return True  # it found nothing to do; when that goes on without any progress, nothing will come of it
+
+    def _refuse_to_go_on(self, deaths: int, finished: Callable[[], bool], *, left: bool) -> None:
         # An item that kills its workers is recorded as failed after some deaths; more without any progress mean that
         # workers die of something else.
-        if deaths > MAX_ATTEMPTS * self.crew.workers:
+        if deaths > MAX_ATTEMPTS * (self.crew.most or self.crew.workers):
             raise RunError(
                 f"workers were killed {deaths} times without finishing an item\n{self._last_lines()}",
                 where=str(self.folder.root),
                 cure="Most often memory is short: try --workers 1, a smaller batch_size or a smaller size.",
             )
-        if not self.running and not finished():
+        if not self.running and not left and self.over and not finished():
             # What none of them could do ends the run as it would have ended the check, such as weights that are not here.
             raise kind_of(self.last_status)(
                 f"all workers ended while work was left\n{self._last_lines()}",
@@ -157,15 +255,15 @@ class LocalWorkers:
             )
 
     def _last_lines(self) -> str:
-        logs = [self.folder.log(f"{self.log}-{number}") for number in range(self.crew.workers)]
-        newest = max((log for log in logs if log.exists()), key=lambda log: log.stat().st_mtime, default=None)
+        logs = self.folder.logs.glob(f"{self.log}-*.txt")
+        newest = max(logs, key=lambda log: log.stat().st_mtime, default=None)
         lines = newest.read_text(encoding="utf-8", errors="replace").splitlines() if newest else []
         return "\n".join(f"  | {line}" for line in lines[-NUM_LAST_LINES:]) or "  | (they said nothing)"
 
     def _wait(self, seconds: float) -> bool:
         """Wait until every worker has ended; False where some have not after that long."""
         deadline = time.monotonic() + seconds
-        while any(worker.poll() is None for worker in self.running.values()):
+        while any(worker.process.poll() is None for worker in self.running.values()):
             if time.monotonic() > deadline:
                 return False
             time.sleep(POLL_S / 4)
@@ -173,63 +271,23 @@ class LocalWorkers:
 
     def _stop(self) -> None:
         """Ask workers to stop, make them, and give back what they had."""
-        alive = [worker for worker in self.running.values() if worker.poll() is None]
+        processes = [worker.process for worker in self.running.values()]
+        alive = [process for process in processes if process.poll() is None]
         try:
-            for worker in alive:
-                worker.terminate()
+            for process in alive:
+                process.terminate()
             self._wait(self.grace_s)
         finally:  # a second Ctrl-C ends the grace, not the tidying
-            for worker in alive:
-                if worker.poll() is None:
-                    worker.kill()
-                worker.wait()
-            release_all_of(self.folder, {worker.pid for worker in alive})
+            for process in alive:
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+            release_all_of(self.folder, {process.pid for process in alive})
             self.running.clear()
 
 
-class Inline:
-    """One worker, which is this process: for tests, and for a debugger that is to stop inside a task.
-
-    Args:
-        crew: whose folder is worked on; there is one worker, whatever it asks for.
-        work: does ready items until none is left, and calls its argument with a line about each.
-    """
-
-    def __init__(self, crew: Crew, work: Work) -> None:
-        self.folder, self.work = crew.folder, work
-
-    def script(self) -> str:
-        """The command that does the same."""
-        return f"{shlex.join(['foldwise', 'work', str(self.folder.root)])}\n"
-
-    def run(
-        self, *, finished: Callable[[], bool], tick: Tick | None = None, stopping: Tick | None = None
-    ) -> None:
-        """Do items until `finished`; an error of the worker passes through as it is, for a debugger to see.
-
-        Raises:
-            RunError: the worker ended while work was left.
-        """
-
-        def look(line: str = "") -> None:
-            if tick:
-                tick(self.folder)
-
-        release_dead(self.folder)
-        with sigterm_as_interrupt():
-            try:
-                if not finished():
-                    self.work(look)
-                if not finished():
-                    raise RunError(
-                        "the worker ended while work was left",
-                        where=str(self.folder.root),
-                        cure="Run again: what is done stays done.",
-                    )
-                look()
-            except KeyboardInterrupt:
-                if stopping:
-                    stopping(self.folder)
-                raise
-            finally:
-                clean_up(self.folder)
+def _environment(post: Post) -> dict[str, str]:
+    """What a worker of a post sees of accelerators: the one that it is for, or none."""
+    if post.only == "cpu":
+        return {"CUDA_VISIBLE_DEVICES": ""}
+    return {"CUDA_VISIBLE_DEVICES": post.device} if post.device else {}

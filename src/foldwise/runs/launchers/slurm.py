@@ -61,7 +61,7 @@ class SlurmWorkers:
         self.crew, self.folder, self.command, self.look_s = crew, crew.folder, command, look_s
         self.queue: Queue = queue or SlurmQueue()
         self.name = name_of_jobs(crew.folder.root)
-        self.jobs_wanted = math.ceil(crew.workers / crew.asks(SlurmProfile).fits_per_gpu)
+        self.jobs_wanted = math.ceil(crew.workers / crew.asks(SlurmProfile).workers_of_job)
         self.memory_factor = 1
         self.ended: dict[tuple[str, str], QueuedJob] = {}  # while this driver watches
         self.seen: set[tuple[str, str]] | None = (

@@ -64,7 +64,7 @@ def _options(crew: Crew, name: str, memory_factor: int) -> list[str]:
     log = str(crew.folder.log("slurm-%A_%a").absolute())
     stated = {
         "job-name": name,
-        "array": f"1-{math.ceil(crew.workers / profile.fits_per_gpu)}",
+        "array": f"1-{math.ceil(crew.workers / profile.workers_of_job)}",
         "partition": profile.partition,
         "account": profile.account,
         "gres": f"gpu:{profile.gpus}" if profile.gpus else None,
@@ -84,7 +84,7 @@ def work_command(crew: Crew) -> list[str]:
     work = ["work", root, "--device", crew.device]
     if crew.trust_code:
         work += ["--trust-code"]
-    if profile.fits_per_gpu > 1:
+    if profile.fits_per_gpu != 1:
         work += ["--workers", str(profile.fits_per_gpu)]
     if profile.image:
         seen = dict.fromkeys([root, str(cache_root().absolute()), str(Path.cwd()), *map(str, crew.reads)])
@@ -98,7 +98,7 @@ def work_command(crew: Crew) -> list[str]:
 def cpus_of(crew: Crew) -> int:
     """Processors of one job: the threads of all its workers, unless the profile says another number."""
     profile = crew.asks(SlurmProfile)
-    return profile.cpus or crew.threads * profile.fits_per_gpu
+    return profile.cpus or crew.threads * profile.workers_of_job
 
 
 def worker_mb(crew: Crew) -> float:
@@ -108,4 +108,4 @@ def worker_mb(crew: Crew) -> float:
 
 def memory_mb(crew: Crew) -> int:
     """Memory of one job in MB, for all of its workers."""
-    return math.ceil(worker_mb(crew) * crew.asks(SlurmProfile).fits_per_gpu / 100) * 100
+    return math.ceil(worker_mb(crew) * crew.asks(SlurmProfile).workers_of_job / 100) * 100

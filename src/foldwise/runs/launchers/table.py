@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from foldwise.runs.launchers.inline import Inline
 from foldwise.runs.launchers.kubernetes import KubernetesWorkers
 from foldwise.runs.launchers.launcher import Engine
-from foldwise.runs.launchers.local import Inline, LocalWorkers
+from foldwise.runs.launchers.local import LocalWorkers
 from foldwise.runs.launchers.ray import RayWorkers
 from foldwise.runs.launchers.slurm import SlurmWorkers
 

@@ -281,6 +281,7 @@ def _cost(cost: Cost) -> Tile:
         "" if cost.train_s is None else f"{duration(cost.train_s)} to train a fold",
         "" if cost.energy_j is None else f"{energy(cost.energy_j)} of energy for it",
         f"on {cost.device}" if cost.device else "",
+        f"timed while {cost.sharers:.0f} shared it" if cost.sharers else "",
     ]
     latency = cost.latency_ms
     words = "Time not measured" if latency is None else f"{milliseconds(latency)} ms per image"
@@ -291,7 +292,11 @@ def _cheaper(data: ReportData, winner: ConfigurationResult) -> Tile:
     """The fastest of those that could be best, and how much lower it scores."""
     question, latency = "Not told apart, and cheaper?", winner.cost.latency_ms
     tied = [result for result in data.configurations if result.could_be_best and result.id != winner.id]
-    timed = [(result.cost.latency_ms, result) for result in tied if result.cost.latency_ms]
+    timed = [
+        (result.cost.latency_ms, result)
+        for result in tied
+        if result.cost.latency_ms and not (result.cost.sharers or winner.cost.sharers)
+    ]
     if len(data.configurations) == 1:
         return Tile(question, "Not asked", "list rivals under compare: in the study file")
     if data.verdict.state == "incomplete":

@@ -34,6 +34,7 @@ from foldwise.reporting.wording import (
     memory,
     milliseconds,
 )
+from foldwise.text import count
 
 MEASURED = (
     "train_s", "evaluate_s", "shared_features_s", "shared_pretrain_s", "parameters", "trainable_parameters",
@@ -69,6 +70,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
             "rows": rows,
             "pretrained": any(cost.shared_pretrain_s for cost in costs),
             "memory_is": _kinds([cost.peak_memory_is for cost in costs]),
+            "shared": _shared(data.configurations),
             "energy_is": _kinds([cost.energy_is for cost in costs]) if with_energy else "",
         }
     }
@@ -77,6 +79,19 @@ def section(data: ReportData) -> dict[str, Any] | None:
 def _kinds(counted: list[str | None]) -> str:
     """What a cost counts, in words; most often it is the same for all configurations."""
     return ", or ".join(dict.fromkeys(words for words in counted if words))
+
+
+def _shared(results: Sequence[ConfigurationResult]) -> str:
+    """Whose times were measured only while others used the same device; empty where none were."""
+    beside = [result for result in results if result.cost.sharers]
+    if not beside:
+        return ""
+    most = max(result.cost.sharers or 0.0 for result in beside)
+    whose = count(len(beside), "configuration") if len(beside) < len(results) else "all configurations"
+    return (
+        f"Times and energy of {whose} were measured while up to {most:.0f} programs shared one device: they are longer "
+        "than alone, and no reason to choose. `measure` in the study measures speed alone."
+    )
 
 
 def _row(result: ConfigurationResult, *, with_energy: bool) -> dict[str, Any]:
@@ -172,8 +187,8 @@ def cost_chart(
     y = scale_over([*(point.score for point in points), *band], 250, 34, margin=0.1)
     shade = {"y": y(band[1]), "height": y(band[0]) - y(band[1])} if band else {}
     parts = [element("rect", x=52, width=width - 76, **shade, class_="shade")] if band else []
-    count = 6 if width > 600 else 4
-    parts += [axes(x, y, x_title=f"{price.title} →", y_title=title, count=count)]
+    ticks = 6 if width > 600 else 4
+    parts += [axes(x, y, x_title=f"{price.title} →", y_title=title, count=ticks)]
     # The best last, on top of all others.
     parts += [_point(point, x, y, price) for point in reversed(points)]
     named = [(point.result.name, x(point.cost), y(point.score)) for point in _front(points)]
