@@ -15,7 +15,7 @@ import numpy as np
 
 from foldwise.csv_cells import TableWriter
 from foldwise.data.audit.columns import column_findings
-from foldwise.data.audit.copies import Copies, clusters, find_copies, join_groups
+from foldwise.data.audit.copies import MAX_COMPARED, Copies, clusters, find_copies, join_groups
 from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.audit.division import division_findings
 from foldwise.data.audit.findings import Finding as Finding
@@ -125,15 +125,44 @@ def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: 
         cure = f"{consequence} Take the extra files out all the same, since they count more than once."
         concerned, alike = _concerned(copies.exact, names), _named(copies.exact, names)
         findings.append(Finding("exact_duplicates", "warning", message, concerned, cure, alike))
-    if copies.near:
-        examples = some([f"{names[i]} ~ {names[j]}" for i, j in copies.near])
-        message = f"{count(len(copies.near), 'pair of images looks', 'pairs of images look')} like the same picture: {examples}."
+    crowds = [members for members in clusters(copies.near, total=len(names)) if len(members) > MAX_COMPARED]
+    crowded = {index for members in crowds for index in members}
+    pairs = [pair for pair in copies.near if pair[0] not in crowded]
+    if pairs:
+        examples = some([f"{names[i]} ~ {names[j]}" for i, j in pairs])
+        message = f"{count(len(pairs), 'pair of images looks', 'pairs of images look')} like the same picture: {examples}."
         cure = f"{consequence} {LIMITS}"
         severity: Severity = "note" if grouped else "warning"
-        concerned = _concerned(copies.near, names)
-        alike = _named(clusters(copies.near, total=len(names)), names)
+        concerned = _concerned(pairs, names)
+        alike = _named(clusters(pairs, total=len(names)), names)
         findings.append(Finding("near_duplicates", severity, message, concerned, cure, alike))
-    return [*findings, *_contradictions(dataset, packed, copies)]
+    return [
+        *findings,
+        *_crowd_findings(crowds, copies, names, consequence),
+        *_contradictions(dataset, packed, copies),
+    ]
+
+
+def _crowd_findings(
+    crowds: Sequence[Sequence[int]], copies: Copies, names: Sequence[str], consequence: str
+) -> list[Finding]:
+    """Pictures that very many images show, and pairs of images that were too many to be compared in full."""
+    findings = []
+    if crowds:
+        sizes = [
+            f"{count(len(members), 'image')} ({', '.join(_first(members, names))})" for members in crowds
+        ]
+        message = f"{some(sizes)} look like one picture, as those of a camera that does not move do."
+        cure = f"{consequence} Look at a few: where different specimens lie before one background, state validate.near_duplicates: ignore, and by validate.group what belongs together."
+        concerned, alike = _concerned(crowds, names), _named(crowds, names)
+        findings.append(Finding("one_picture", "warning", message, concerned, cure, alike))
+    if copies.cut_short:
+        message = (
+            "So many images look alike without being copies that some pairs were compared without shifts."
+        )
+        cure = "Copies that were cut out anew may be missed: state by validate.group what belongs together."
+        findings.append(Finding("copies_cut_short", "note", message, (), cure))
+    return findings
 
 
 def _first(cluster: Sequence[int], names: Sequence[str]) -> list[str]:
