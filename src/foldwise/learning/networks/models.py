@@ -16,9 +16,13 @@ from pydantic import Field
 from torch import nn
 
 from foldwise.errors import SpecError, choose, unknown
-from foldwise.learning.networks.libraries import own_networks
-from foldwise.learning.networks.libraries.request import ModelRequest, Part
-from foldwise.learning.networks.libraries.table import LIBRARIES
+from foldwise.learning.networks.libraries import (
+    LIBRARIES,
+    ModelRequest,
+    Part,
+    own_network,
+    users_classifier,
+)
 from foldwise.learning.networks.network import (
     Classifier,
     DataShape,
@@ -114,7 +118,7 @@ def _part(request: ModelRequest, training: Training) -> Part:
     if colon and prefix in LIBRARIES:
         return LIBRARIES[prefix](replace(request, name=name))
     if colon:
-        return own_networks.network(request)
+        return own_network(request)
     if request.name not in MODELS:
         raise _unknown(request.name)
     row, shape = MODELS[request.name], request.shape
@@ -159,7 +163,7 @@ def _assembled(part: Part, training: Training, request: ModelRequest, seed: int)
             )
         if request.shape.segmentation:
             return Segmenter(part.module, multiple=part.multiple)
-        return own_networks.users_classifier(part.module, request)
+        return users_classifier(part.module, request)
     head = build_head(training, part.num_features, request.shape.num_classes, seed)
     return Classifier(part.module, head, multiple=part.multiple)
 

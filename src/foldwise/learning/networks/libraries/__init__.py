@@ -1,1 +1,0 @@
-"""Networks by name: from timm, segmentation-models-pytorch and torchvision, and a user's own."""
