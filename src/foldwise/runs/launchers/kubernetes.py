@@ -253,10 +253,10 @@ class KubernetesWorkers:
         elif job.state == "alive":
             self.sent = self.may_exist = True
         else:
-            self.may_exist = True
             if job.state != "none":
                 self.cluster.delete(name)
             self.sent = self.cluster.create(manifest)
+            self.may_exist = True  # also where the server was away before it had answered
 
     def _refusal(self, job: JobState, name: str) -> RunError:
         where = str(self.folder.root)
