@@ -7,6 +7,7 @@ import sys
 import textwrap
 from contextlib import suppress  # noqa: F401 - for what is started from here
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import ray_cluster
@@ -20,6 +21,7 @@ from foldwise.errors import MissingExtra, RunError
 from foldwise.pipeline.pipeline import RunOptions, Silent, run
 from foldwise.runs.launchers import ray
 from foldwise.runs.launchers.launcher import Crew
+from foldwise.runs.launchers.local import LocalWorkers
 from foldwise.runs.launchers.ray import RayWorkers
 from foldwise.runs.leases import owner_of
 from foldwise.runs.stopping import refuse_if_stopped, stop_all
@@ -165,6 +167,27 @@ def test_the_script_does_the_same_by_hand(cluster, tmp_path, monkeypatch):
     ended = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
     assert_whole(folder)
+
+
+def test_two_engines_work_on_one_run_at_once(cluster, tmp_path):
+    folder = sleepy_run(tmp_path / "run", items=16, seconds=0.5)
+    command = sleeping(folder.root)
+    local = LocalWorkers(Crew(folder, 1), command=lambda number: command)
+    beside = Thread(target=local.run, kwargs={"finished": finished(folder)})
+
+    def tick(folder):
+        if begun(folder) and beside.ident is None:
+            beside.start()
+
+    workers(cluster, folder, 1).run(finished=finished(folder), tick=tick)
+    beside.join()
+    assert_whole(folder)
+    done = {
+        name: sum(log.read_text().count("done ") for log in folder.logs.glob(f"{name}-*.txt"))
+        for name in ("worker", "ray")
+    }
+    assert min(done.values()) > 0
+    assert sum(done.values()) == 16
 
 
 def ended(code, **environment):
