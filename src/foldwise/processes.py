@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psutil
 
@@ -154,6 +160,59 @@ class Interrupts:
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What became of something that was tried in a process of its own.
+
+    Attributes:
+        lines: what it answered, until it ended.
+        ending: the end of a sentence on it, where it did not end as it should: ``took longer than 10 s``.
+    """
+
+    lines: tuple[Any, ...]
+    ending: str
+
+
+def try_apart(code: str, given: object, *, seconds: float) -> Answers:
+    """What code answers in a process of its own, so that it can neither end this one nor hold it up.
+
+    Args:
+        code: Python, to which `given` is what is given here, and `answer` a function that takes a value at a time; values
+            are those of JSON. Modules are found where this process finds them.
+        seconds: after which it is ended.
+    """
+    with tempfile.TemporaryDirectory(prefix="foldwise-", ignore_cleanup_errors=True) as folder:
+        answers = Path(folder) / "answers.txt"
+        program = subprocess.Popen(
+            [sys.executable, "-P", "-c", f"{_APART}{code}\nanswers.write('end')\n", str(answers)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        ending = ""
+        try:
+            program.communicate(json.dumps([sys.path, given]).encode(), timeout=seconds)
+        except subprocess.TimeoutExpired:
+            ending = f"took longer than {seconds:.0f} s"
+        finally:
+            program.kill()
+            program.wait()
+        *whole, last = text_of(answers).split("\n") if answers.exists() else [""]
+    if not ending and last != "end":
+        status = program.returncode
+        ending = f"was ended by signal {-status}" if status < 0 else f"ended the program (exit code {status})"
+    return Answers(tuple(json.loads(line) for line in whole), ending)
+
+
+_APART = """
+import json, sys
+sys.path[:], given = json.load(sys.stdin)
+answers = open(sys.argv.pop(), "w", encoding="utf-8", buffering=1)
+def answer(value):
+    answers.write(json.dumps(value) + "\\n")
+"""
 
 
 def _container() -> str:

@@ -5,6 +5,11 @@ import pytest
 from PIL import Image
 from typed import foldwise
 
+from foldwise.errors import SpecError
+from foldwise.pipeline.pipeline import check
+from foldwise.study import trusted_code
+from foldwise.study.reading import open_study
+
 STUDY = """
 study: batch
 data: {path: data, channels: gray}
@@ -65,3 +70,25 @@ def test_what_own_code_breaks_is_said_for_each(small_pictures):
         "the loss mine_too:loss gives a tensor of shape (4,) for a batch, not a tensor of one number"
         in errors
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("import os; os._exit(0)", "importing of_mine_that_ends ended the program (exit code 0)"),
+        ("while True: pass", "importing of_mine_that_ends took longer than 3 s"),
+    ],
+)
+def test_own_code_that_ends_the_program_or_never_ends_is_named(small_pictures, monkeypatch, line, words):
+    (small_pictures / "of_mine_that_ends.py").write_text(f"{line}\ndef net(in_channels, num_classes): ...\n")
+    text = STUDY.replace("SIZES", "[16]").replace(
+        '["timm:test_resnet", {haltuf: {}}]', '["of_mine_that_ends:net"]'
+    )
+    (small_pictures / "study.yaml").write_text(text)
+    monkeypatch.chdir(small_pictures)
+    monkeypatch.setattr(trusted_code, "IMPORT_S", 3.0)
+    with pytest.raises(SpecError) as refused:
+        check(open_study(small_pictures / "study.yaml"))
+    assert words in refused.value.what
+    assert "of_mine_that_ends.py" in refused.value.where
+    assert "belongs into a function" in refused.value.cure

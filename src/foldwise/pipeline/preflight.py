@@ -28,7 +28,9 @@ from foldwise.runs.items import TRAINED, Rates, seconds_of
 from foldwise.runs.plan import Plan, Search, waiting_sentence, without
 from foldwise.runs.planning import shared_views
 from foldwise.study.configurations import NUM_DRAWN
+from foldwise.study.own_code import own_names
 from foldwise.study.training import Training
+from foldwise.study.trusted_code import refuse_unimportable
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
@@ -128,7 +130,7 @@ def _tried(
     prepared: Prepared, smallest: Split, trying: Callable[[int, int], None]
 ) -> tuple[dict[str, Estimate], list[str]]:
     """What each configuration takes, by its id, and what is to be said of it; every error of all of them at once."""
-    earlier = EarlierTrials.of(prepared)
+    earlier, imported = EarlierTrials.of(prepared), set[str]()
     costs: dict[str, Estimate] = {}
     notes: list[str] = []
     errors: list[FoldwiseError] = []
@@ -139,6 +141,7 @@ def _tried(
         try:
             trial = earlier.read(row.training)
             if trial is None:
+                refuse_unimportable(own_names(row.training.model_dump(mode="json")), imported)
                 trial = _try(row.training, prepared, smallest)
                 earlier.keep(row.training, trial)
             costs[row.id] = trial.estimate
@@ -146,7 +149,7 @@ def _tried(
         except FoldwiseError as error:
             located = f"{where}, {error.where}" if error.where else where
             errors.append(type(error)(error.what, where=located, cure=error.cure))
-        except Exception as error:  # of a user's own network or loss
+        except (Exception, SystemExit) as error:  # of a user's own network or loss
             what = f"it cannot be trained: {type(error).__name__}: {error}"
             errors.append(
                 SpecError(what, where=where, cure="Mend its code; docs/own-code.md says what is asked of it.")
@@ -275,6 +278,7 @@ def _check_look(prepared: Prepared) -> None:
 
     task, classes = prepared.dataset.task, len(prepared.dataset.classes)
     where = prepared.file.locate("look", "losses")
+    refuse_unimportable(own_names(prepared.study.look.losses), set())
     check_losses(prepared.study.look.losses, task=task, num_classes=classes, where=where)
 
 

@@ -8,8 +8,11 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from foldwise.errors import RunError
+from foldwise.errors import RunError, SpecError
+from foldwise.processes import try_apart
 from foldwise.study.own_code import file_of
+
+IMPORT_S = 120.0  # for a module of own code, which may import torch from a slow disk
 
 # A variable of the context and no argument: every function between a command and the one import of own code would have to
 # hand it on, and one that forgot would run what nobody trusts. Here it is empty where nobody has said anything.
@@ -54,3 +57,36 @@ def refuse_untrusted(names: Collection[str], *, where: str | None = None) -> Non
         where=where,
         cure="Read it, with all that it imports. If you trust it, add --trust-code (in Python: trust_code=True).",
     )
+
+
+# What else is wrong with it is said where it is imported to be used.
+_IMPORT = """
+import importlib
+try:
+    importlib.import_module(given)
+except BaseException:
+    pass
+"""
+
+
+def refuse_unimportable(names: Collection[str], imported: set[str]) -> None:
+    """Import the modules of own code in another process first, which they cannot end, or hold up without end, in silence.
+
+    Args:
+        imported: modules that were; these are added.
+
+    Raises:
+        RunError: nobody has said that they may be run.
+        SpecError: one ends the program that imports it, or takes too long.
+    """
+    refuse_untrusted(names)
+    for module in sorted({name.partition(":")[0] for name in names} - imported):
+        ending = try_apart(_IMPORT, module, seconds=IMPORT_S).ending
+        if ending:
+            path = file_of(f"{module}:")
+            raise SpecError(
+                f"importing {module} {ending}",
+                where=str(path) if path else None,
+                cure="What runs long, or ends the program, belongs into a function, not to the top of the file.",
+            )
+        imported.add(module)

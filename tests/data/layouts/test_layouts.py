@@ -9,8 +9,9 @@ from malformed_data import FAULTS, IMAGES
 from small_sets import blob, labelled, pairs, picture, save, stacks, two_classes
 
 from foldwise.data.cache.packing import pack
+from foldwise.data.layouts import groups
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.errors import FoldwiseError
+from foldwise.errors import FoldwiseError, SpecError
 from foldwise.study.spec import DataSpec
 
 
@@ -276,3 +277,15 @@ def test_images_in_the_root_beside_their_masks(tmp_path):
         ("c0.png", "truth/c0.png"),
         ("c1.png", "truth/c1.png"),
     ]
+
+
+def test_a_pattern_that_tries_without_end_is_refused_with_the_name_it_does_so_on(tmp_path, monkeypatch):
+    pairs(tmp_path)
+    monkeypatch.setattr(groups, "PATTERN_S", 2.0)
+    for folder in ("images", "masks"):
+        (tmp_path / folder / "cell_2.png").rename(tmp_path / folder / f"{'a' * 60}.png")
+    with pytest.raises(SpecError) as refused:
+        read(tmp_path, group=r"pattern:^(?:cell_\d|(a+)+!)")
+    assert f"took longer than 2 s on the file name '{'a' * 60}.png'" in refused.value.what
+    assert refused.value.where == "validate.group"
+    assert "a repetition within a repetition" in refused.value.cure

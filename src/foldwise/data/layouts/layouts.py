@@ -23,11 +23,11 @@ from foldwise.data.layouts.files import (
     subfolders,
     unreadable_files,
 )
+from foldwise.data.layouts.groups import with_groups
 from foldwise.data.layouts.listing import MASK_FOLDERS, Listing
 from foldwise.data.layouts.listing import class_folders as folders_of_images
 from foldwise.data.layouts.pages import stack_files
 from foldwise.data.layouts.parts import refuse_part_folders, with_parts
-from foldwise.data.layouts.tables import with_groups
 from foldwise.data.phantoms.catalogue import PHANTOMS, cached
 from foldwise.errors import DataError, SpecError, choose
 from foldwise.storage import from_home, whole_path

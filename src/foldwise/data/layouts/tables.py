@@ -1,22 +1,18 @@
-"""CSV files read whole and checked, which of their rows is of which image, and the groups that images belong to."""
+"""CSV files read whole and checked, and which of their rows is of which image."""
 
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 
 from foldwise.csv_cells import SEPARATOR_LINE, TableReader
-from foldwise.data.cases import Case
 from foldwise.data.formats.formats import has_image_name
-from foldwise.data.formats.reading import split_slice
 from foldwise.data.layouts.files import Finder, errors_about
 from foldwise.errors import DataError, SpecError, unknown
-from foldwise.study.spec import DataSpec
 from foldwise.text import composed, some
 
 # A table of labels is held in memory, which takes some ten times its size.
@@ -212,40 +208,6 @@ def unlisted(table: Table, rows: dict[str, int], finder: Finder) -> list[DataErr
     return errors_about(missing, "image has", "images have", "no row", where=table.name, cure=cure)
 
 
-Grouped = tuple[tuple[Case, ...], tuple[str, ...]]  # cases with their groups, and what to say about these
-
-
-def with_groups(
-    cases: Sequence[Case], *, root: Path, group: str, data: DataSpec, tables: Sequence[Path], folder: str
-) -> Grouped:
-    """The cases with their stated groups, and what to say about it.
-
-    Args:
-        group: ``auto``, ``none``, ``near-duplicates``, ``pattern:<regex with one group>`` or a column name.
-        tables: CSV files whose columns may be named, in order.
-        folder: where names in the tables may start from, e.g. ``images``.
-
-    Raises:
-        SpecError: no such column, or the pattern is no pattern with one group.
-        DataError: images without a group.
-    """
-    if data.slices_per_group is not None:
-        return _by_blocks(cases, data.slices_per_group, group, data)
-    if group.startswith("pattern:"):
-        return _by_pattern(cases, group.removeprefix("pattern:"))
-    column = composed((data.group_column if group == "auto" else group) or "") or None
-    # Near-duplicates are grouped by the audit, from the pixels; here nothing is stated.
-    if group in {"none", "near-duplicates"}:
-        return tuple(replace(case, group=None) for case in cases), ()
-    if column is None:
-        return tuple(cases), ()
-    if group != "auto" and data.group_column not in {None, group}:
-        problem = f"data.group_column is {data.group_column!r}, but validate.group is {group!r}"
-        raise SpecError(problem, where="validate.group", cure="State only one of them.")
-    where = "data.group_column" if group == "auto" else "validate.group"
-    return _by_column(cases, table_with(column, root, tables, where), column, data, folder)
-
-
 def table_with(column: str, root: Path, tables: Sequence[Path], where: str) -> Table:
     """The first table that has a column; SpecError that lists the columns there are."""
     read_tables = [read_table(path) for path in tables]
@@ -258,55 +220,3 @@ def table_with(column: str, root: Path, tables: Sequence[Path], where: str) -> T
         raise SpecError(problem, where=where, cure=f"Add a metadata.csv with the columns image and {column}.")
     names = " or ".join(table.name for table in read_tables)
     raise unknown(column, columns, f"column of {names}", where=where)
-
-
-def _by_pattern(cases: Sequence[Case], pattern: str) -> Grouped:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise SpecError(f"{pattern!r} is no regular expression ({error})", where="validate.group") from None
-    if expression.groups != 1:
-        problem = f"{pattern!r} has {expression.groups} groups in parentheses, not one"
-        cure = r"For names like p12_left.png write pattern:^(p\d+)_"
-        raise SpecError(problem, where="validate.group", cure=cure)
-    matches = [expression.search(PurePosixPath(case.name).name) for case in cases]
-    names = [match[1] if match else None for match in matches]
-    unmatched = [case.name for case, name in zip(cases, names, strict=True) if not name]
-    if unmatched:
-        problem = f"{pattern!r} does not fit {len(unmatched)} file name(s): {some(unmatched)}"
-        raise DataError(problem, where="validate.group", cure="Mend the pattern or the names.")
-    return _grouped(cases, names, f"the pattern {pattern} on file names")
-
-
-def _by_blocks(cases: Sequence[Case], length: int, group: str, data: DataSpec) -> Grouped:
-    """Groups of so many images in a row, in the order of their names, within one stack or one folder."""
-    if group != "auto" or data.group_column is not None:
-        problem = f"groups are stated twice: here, and as {data.group_column or group!r}"
-        raise SpecError(problem, where="data.slices_per_group", cure="State only one of them.")
-    last_in: dict[str, int] = {}
-    names = []
-    for case in cases:
-        stack, index = split_slice(case.name)
-        series = stack if index is not None else PurePosixPath(case.name).parent.as_posix()
-        number = last_in[series] = last_in.get(series, -1) + 1
-        # Blocks begin with the first slice of each series, so that no block reaches over two volumes.
-        first = number - number % length
-        names.append(f"{series} {first} to {first + length - 1}")
-    return _grouped(cases, names, f"data.slices_per_group: {length} in a row")
-
-
-def _by_column(cases: Sequence[Case], table: Table, column: str, data: DataSpec, folder: str) -> Grouped:
-    names = image_column(table, data.image_column if data.image_column in table.columns else None)
-    rows, errors = match_rows(table, names, Finder([case.name for case in cases], folder))
-    group_of = {path: table.rows[row][column].strip() for path, row in rows.items()}
-    ungrouped = [case.name for case in cases if not group_of.get(case.name)]
-    cure = "Fill in the column for every image; an image that stands alone gets a name of its own."
-    errors += errors_about(ungrouped, "image has", "images have", f"no {column}", where=table.name, cure=cure)
-    if errors:
-        raise DataError.together(errors)
-    return _grouped(cases, [group_of[case.name] for case in cases], f"column {column!r} of {table.name}")
-
-
-def _grouped(cases: Sequence[Case], names: Sequence[str | None], source: str) -> Grouped:
-    grouped = tuple(replace(case, group=name) for case, name in zip(cases, names, strict=True))
-    return grouped, (f"{len(set(names))} groups of {len(cases)} images come from {source}.",)
