@@ -126,3 +126,73 @@ def test_every_engine_with_a_profile_is_a_key_of_the_study_and_counts_its_worker
     assert study.profile_of(engine).at_a_time == 3
     assert study.profile_of("local") is None
     assert engine not in study.model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ("image=lab/fold wise", "must be the name of an image"),
+        ("image=Lab/Foldwise", "must be the name of an image"),
+        ("image='foldwise:latest\n'", "must be the name of an image"),
+        ("namespace=Lab", "must be a namespace"),
+        ("namespace=-lab", "must be a namespace"),
+        (f"namespace={'a' * 64}", "must be a namespace"),
+        ("claim=my_claim", "must be a name as Kubernetes takes it"),
+        ("claim=a..b", "must be a name as Kubernetes takes it"),
+        ("queue='lab: x'", "must be a name as Kubernetes takes it"),
+        ("service_account=Me", "must be a name as Kubernetes takes it"),
+        ("mount=study", "must be a whole path"),
+        ("mount=/opt", "must not hide a folder of the image"),
+        ("mount=/a/../usr/", "must not hide a folder of the image"),
+        ("mount=/a:b", "must be a whole path without colons"),
+        ("memory=16", "must be a number with Mi, Gi, M or G"),
+        ("memory=16GB", "must be a number with Mi, Gi, M or G"),
+        ("memory=100m", "must be a number with Mi, Gi, M or G"),
+        ("memory=0Gi", "must be a number with Mi, Gi, M or G"),
+        ("gpus=a100:1", "must be a number of GPUs, or a resource and a number"),
+        ("gpus=nvidia.com/gpu:0", "must be a number of GPUs, or a resource and a number"),
+        ("gpus=65", "kubernetes.gpus"),
+        ("user=0", "kubernetes.user"),
+        ("workers=0", "kubernetes.workers"),
+        ("labels={'a b': c}", "must hold keys of labels"),
+        ("labels={a/b/c: d}", "must hold keys of labels"),
+        ("labels={a: 'b c'}", "must hold labels of letters, digits"),
+        ("node_selector={gpu: [a]}", "kubernetes.node_selector"),
+        ("pod={containers: []}", "Set image, cpus, gpus, memory of the profile."),
+        ("pod={restartPolicy: Always}", "Remove it: foldwise sets it itself."),
+        ("pod={nodeSelector: {a: b}}", "Set node_selector of the profile."),
+        ("pod={'a b': 1}", "must hold fields of the spec of a pod"),
+        ("pod=[]", "kubernetes.pod"),
+        ("claims=study", "Did you mean 'claim'?"),
+    ],
+)
+def test_what_kubernetes_would_refuse_is_refused_where_it_was_stated(tmp_path, stated, words):
+    (tmp_path / "study.yaml").write_text(STUDY)
+    with pytest.raises(SpecError) as refused:
+        open_study(tmp_path / "study.yaml", profile=("kubernetes", [stated]))
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("stated", "key", "value"),
+    [
+        ("image=foldwise", "image", "foldwise"),
+        ("image=lab/foldwise:1.0", "image", "lab/foldwise:1.0"),
+        (
+            "image=images.lab:5000/a/b__c:v1@sha256:" + "0" * 64,
+            "image",
+            "images.lab:5000/a/b__c:v1@sha256:" + "0" * 64,
+        ),
+        ("mount=/mnt/lab/", "mount", "/mnt/lab"),
+        ("memory=16Gi", "memory", "16Gi"),
+        ("gpus=nvidia.com/mig-1g.10gb:2", "gpu_limits", {"nvidia.com/mig-1g.10gb": 2}),
+        ("gpus=1", "gpu_limits", {"nvidia.com/gpu": 1}),
+        ("gpus=0", "gpu_limits", {}),
+        ("labels={a: true, lab.org/b: 1, c: ''}", "labels", {"a": "true", "lab.org/b": "1", "c": ""}),
+    ],
+)
+def test_what_kubernetes_takes_is_taken(tmp_path, stated, key, value):
+    (tmp_path / "study.yaml").write_text(STUDY)
+    study = open_study(tmp_path / "study.yaml", profile=("kubernetes", [stated])).study
+    assert getattr(study.kubernetes, key) == value
+    assert "kubernetes" not in study.model_dump(mode="json")

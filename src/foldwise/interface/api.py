@@ -116,7 +116,7 @@ def run(  # noqa: PLR0913 - each is an option of a run
         overrides: changes to the study, such as ``train.epochs=2``.
         variants: names of variants of the study, in the order in which they are laid over it.
         fetch: whether to download a public data set that is not here.
-        launcher: `local`; `slurm` or `ray`, as the part of the study of that name asks for it; or `inline` to do every
+        launcher: `local`; `slurm`, `kubernetes` or `ray`, as the part of the study of that name asks for it; or `inline` to do every
             item in this process, where a debugger can stop.
     """
     from foldwise.pipeline import pipeline

@@ -120,6 +120,11 @@ def _texts(values: object) -> object:
 ObjectName = Annotated[
     str, _matching(OBJECT, "a name as Kubernetes takes it: lower-case letters, digits, - and .")
 ]
+Memory = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),  # YAML reads 16 as a number
+    _matching(MEMORY, "a number with Mi, Gi, M or G", "For example: 16Gi."),
+]
 Folder = Annotated[str, AfterValidator(_folder)]
 Labels = Annotated[dict[str, str], BeforeValidator(_texts), AfterValidator(_labels)]
 
@@ -158,9 +163,7 @@ class KubernetesProfile(Node):
         AfterValidator(_gpus),
         Field(description="a number of GPUs, or a resource and a number such as nvidia.com/mig-1g.10gb:1"),
     ] = 0
-    memory: Annotated[str, _matching(MEMORY, "a number with Mi, Gi, M or G", "For example: 16Gi.")] | None = (
-        None
-    )
+    memory: Memory | None = None
     cpus: ranges.Threads | None = None
     workers: ranges.Jobs = 16
     fits_per_gpu: ranges.FitsPerGpu = 1

@@ -217,6 +217,20 @@ def test_what_is_missing_is_said_before_anything_starts(stated, words):
     assert words in str(refused.value)
 
 
+def test_all_that_is_missing_is_said_at_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("FOLDWISE_CACHE", str(tmp_path))
+    with pytest.raises(SpecError) as refused:
+        manifest_of(Crew(RunFolder(Path("runs/gel")), trust_code=True))
+    for words in (
+        "say image",
+        "say claim",
+        f"run folder {Path.cwd()}/runs/gel",
+        "the cache",
+        "the current folder",
+    ):
+        assert words in str(refused.value)
+
+
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
 def test_no_text_breaks_out_of_the_manifest(text):
     """Whatever a path or a label says: every reader of YAML finds that text there, and nothing beside it."""

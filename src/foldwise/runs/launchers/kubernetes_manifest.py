@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
@@ -54,8 +54,15 @@ def manifest_of(crew: Crew, *, command: Sequence[str] | None = None) -> str:
     Raises:
         SpecError: the profile does not say enough, or folders do not lie on the volume.
     """
-    root = run_in_pods(crew)
-    name = name_of_job(root)
+    errors = []
+    for part in (_image, _claim, run_in_pods, _cache, _current_folder):
+        try:
+            part(crew)
+        except SpecError as error:
+            errors.append(error)
+    if errors:
+        raise SpecError.together(errors)
+    name = name_of_job(run_in_pods(crew))
     writer = YAML(typ="safe", pure=True)
     writer.Representer = _Representer
     writer.default_flow_style = None  # the innermost lists and mappings in one line each
@@ -76,7 +83,7 @@ def run_in_pods(crew: Crew) -> PurePosixPath:
     profile = crew.asks(KubernetesProfile)
     root = _in_pods(crew.folder.root, profile)
     if root is None:
-        raise _not_there(f"the run folder {crew.folder.root}", profile, "--out DIR puts it there")
+        raise _not_there(f"the run folder {crew.folder.root.absolute()}", profile, "--out DIR puts it there")
     return root
 
 
@@ -126,8 +133,6 @@ def _codes(codes: Sequence[int]) -> dict[str, Any]:
 
 def _pod(crew: Crew, command: Sequence[str]) -> dict[str, Any]:
     profile = crew.asks(KubernetesProfile)
-    if profile.claim is None:
-        raise _lacks("claim", "the volume that all pods mount")
     numbers = {"runAsUser": profile.user, "runAsGroup": profile.group}
     ours: dict[str, Any] = {
         **({"serviceAccountName": profile.service_account} if profile.service_account else {}),
@@ -146,7 +151,7 @@ def _pod(crew: Crew, command: Sequence[str]) -> dict[str, Any]:
         for key, value in profile.pod.items()
     }
     volumes = [
-        {"name": "study", "persistentVolumeClaim": {"claimName": profile.claim}},
+        {"name": "study", "persistentVolumeClaim": {"claimName": _claim(crew)}},
         {"name": "scratch", "emptyDir": {}},
     ]
     return {**ours, **further, "containers": [_container(crew, command)], "volumes": volumes}
@@ -154,18 +159,7 @@ def _pod(crew: Crew, command: Sequence[str]) -> dict[str, Any]:
 
 def _container(crew: Crew, command: Sequence[str]) -> dict[str, Any]:
     profile = crew.asks(KubernetesProfile)
-    if profile.image is None:
-        raise _lacks("image", "an image that has foldwise")
-    here = _in_pods(Path.cwd(), profile)
-    if crew.trust_code and here is None:  # own code is looked for in the current folder
-        raise _not_there(
-            f"the current folder {Path.cwd()}, with your own code,", profile, "Call it from a folder there"
-        )
-    cache = PurePosixPath(profile.cache) if profile.cache else _in_pods(cache_root(), profile)
-    if cache is None:
-        raise _not_there(
-            f"the cache {cache_root()}", profile, "FOLDWISE_CACHE, or cache of the profile, says where it is"
-        )
+    cache, here = _cache(crew), _current_folder(crew)
     memory = profile.memory or f"{math.ceil(worker_mb(crew) * profile.fits_per_gpu / 100) * 100}M"
     cpus = profile.cpus or crew.threads * profile.fits_per_gpu
     environment = {
@@ -177,7 +171,7 @@ def _container(crew: Crew, command: Sequence[str]) -> dict[str, Any]:
     }
     return {
         "name": "worker",
-        "image": profile.image,
+        "image": _image(crew),
         "command": [_unexpanded(word) for word in command],
         **({"workingDir": str(here)} if here else {}),
         "env": [{"name": name, "value": _unexpanded(value)} for name, value in environment.items()],
@@ -192,6 +186,33 @@ def _container(crew: Crew, command: Sequence[str]) -> dict[str, Any]:
             {"name": "scratch", "mountPath": "/tmp"},
         ],
     }
+
+
+def _image(crew: Crew) -> str:
+    return crew.asks(KubernetesProfile).image or _lack("image", "an image that has foldwise")
+
+
+def _claim(crew: Crew) -> str:
+    return crew.asks(KubernetesProfile).claim or _lack("claim", "the volume that all pods mount")
+
+
+def _cache(crew: Crew) -> PurePosixPath:
+    profile = crew.asks(KubernetesProfile)
+    cache = PurePosixPath(profile.cache) if profile.cache else _in_pods(cache_root(), profile)
+    if cache is None:
+        cure = "FOLDWISE_CACHE, or cache of the profile, says where it is"
+        raise _not_there(f"the cache {cache_root()}", profile, cure)
+    return cache
+
+
+def _current_folder(crew: Crew) -> PurePosixPath | None:
+    """The current folder by the path that pods have for it, if they have one: there own code is looked for."""
+    profile = crew.asks(KubernetesProfile)
+    here = _in_pods(Path.cwd(), profile)
+    if crew.trust_code and here is None:
+        cure = "Call it from a folder there"
+        raise _not_there(f"the current folder {Path.cwd()}, with your own code,", profile, cure)
+    return here
 
 
 def _unexpanded(text: str) -> str:
@@ -217,9 +238,9 @@ def _not_there(what: str, profile: KubernetesProfile, cure: str) -> SpecError:
     )
 
 
-def _lacks(key: str, what: str) -> SpecError:
+def _lack(key: str, what: str) -> NoReturn:
     cure = f"State it in the study (kubernetes: {{{key}: ...}}), or with --profile {key}=..."
-    return SpecError(f"the profile does not say {key}: {what}", where=f"kubernetes.{key}", cure=cure)
+    raise SpecError(f"the profile does not say {key}: {what}", where=f"kubernetes.{key}", cure=cure)
 
 
 class _Representer(SafeRepresenter):
