@@ -449,8 +449,12 @@ def test_a_job_that_ends_too_early_is_believed_when_it_says_so_twice(folder, sta
 
 def test_a_server_that_never_answers_is_not_waited_for_for_ever(folder, monkeypatch):
     monkeypatch.setattr(kubernetes, "SILENCE_S", 0.0)
-    with pytest.raises(RunError, match="the cluster has not answered"):
+    with pytest.raises(RunError, match="the cluster has not taken a job"):
         looking(folder, Listed("away"), 1)
+    lost = Listed("none")
+    lost.create = lambda manifest: False  # it answers, and something behind it does not
+    with pytest.raises(RunError, match="the cluster has not taken a job"):
+        looking(folder, lost, 1)
     workers = looking(folder, Listed("alive"), 1)
     workers.cluster.now = JobState("away")
     workers._look("manifest", "name", lambda: False)  # it has answered before: pods run on without it

@@ -30,7 +30,7 @@ COMMAND_S = 60.0
 NUM_LAST_LINES = 12
 # What kubectl says while the server is away or busy; with the next try all may be well.
 AWAY = re.compile(
-    r"connect|timed? ?out|timeout|refused|handshake|EOF|no such host|unavailable|etcdserver|too many requests|internal error",
+    r"connect|timed? ?out|timeout|refused|handshake|EOF|no such host|unavailable|etcdserver|deadline|too many requests|internal error",
     re.I,
 )
 
@@ -239,12 +239,7 @@ class KubernetesWorkers:
         if job.state != "away":
             note_jobs(self.folder, job.pods or "none", engine=ENGINE)  # for whoever watches this driver
         if job.state == "away":  # pods run on without it
-            if not self.sent and time.monotonic() - self.began > SILENCE_S:
-                raise RunError(
-                    f"the cluster has not answered for {duration(SILENCE_S)}",
-                    where="kubectl",
-                    cure="See what `kubectl get jobs` says, and which cluster `kubectl config current-context` names.",
-                )
+            self._refuse_silence()
         elif self.sent:
             self.num_looks_over = 0 if job.state == "alive" or finished() else self.num_looks_over + 1
             # Only when it is so twice: what the last worker has done may be seen a moment later on a network folder.
@@ -256,7 +251,17 @@ class KubernetesWorkers:
             if job.state != "none":
                 self.cluster.delete(name)
             self.sent = self.cluster.create(manifest)
+            self._refuse_silence()
             self.may_exist = True  # also where the server was away before it had answered
+
+    def _refuse_silence(self) -> None:
+        if not self.sent and time.monotonic() - self.began > SILENCE_S:
+            raise RunError(
+                f"the cluster has not taken a job for {duration(SILENCE_S)}",
+                where="kubectl",
+                cure="See what `kubectl create` says of what --dry-run prints, and which cluster "
+                "`kubectl config current-context` names.",
+            )
 
     def _refusal(self, job: JobState, name: str) -> RunError:
         where = str(self.folder.root)
