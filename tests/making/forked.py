@@ -65,6 +65,7 @@ def serve():
 def _be_the_command(arguments, cwd, environment, changed):
     from foldwise.interface import cli
 
+    os.fsync = lambda _: None  # these processes are killed, and the power stays on
     for module, name, value in changed:
         setattr(import_module(module), name, value)
 

@@ -4,8 +4,6 @@ import os
 import signal
 import time
 
-import pytest
-from forked import Forked
 from killed_fits import assert_same
 
 from foldwise.runs.checkpoints import read_head
@@ -27,12 +25,6 @@ validate: {folds: 2}
 # A checkpoint after every step, so that kills in the middle of one are met, too.
 OFTEN = [("foldwise.runs.checkpoints", name, value) for name, value in (("EVERY_S", 0), ("WITHIN_S", 0))]
 OFTEN += [("foldwise.runs.checkpoints", name, 1e12) for name in ("MAX_SHARE", "BYTES_PER_S")]
-
-
-@pytest.fixture(scope="module")
-def forked():
-    with Forked() as server:
-        yield server
 
 
 def wait_for(what, seconds=300):

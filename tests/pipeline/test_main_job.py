@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from forked import Forked
 from typed import foldwise
 
 from foldwise.data.phantoms.catalogue import make
@@ -66,13 +65,6 @@ def whole(tmp_path_factory):
         assert not (root / "runs").exists()  # a check writes no run
         printed = foldwise("run", study, "--launcher", "inline", cwd=root).out
     return study, root / "runs" / "tiny", checked, printed
-
-
-@pytest.fixture(scope="module")
-def forked():
-    """Commands in processes that start at once."""
-    with Forked() as server:
-        yield server
 
 
 @pytest.fixture
