@@ -54,6 +54,10 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("FOLDWISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv(
+        "FOLDWISE_PROFILE", ""
+    )  # what whoever runs the tests asks clusters for is no part of them
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
 
 
 @pytest.fixture

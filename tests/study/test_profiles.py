@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foldwise.errors import SpecError
+from foldwise.study.laid_profiles import from_profile, user_profile
 from foldwise.study.profiles import OURS, PROFILES, RayProfile, SlurmProfile, bytes_of_memory, seconds_of_time
 from foldwise.study.reading import open_study
 
@@ -196,3 +197,66 @@ def test_what_kubernetes_takes_is_taken(tmp_path, stated, key, value):
     study = open_study(tmp_path / "study.yaml", profile=("kubernetes", [stated])).study
     assert getattr(study.kubernetes, key) == value
     assert "kubernetes" not in study.model_dump(mode="json")
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Writes the profile of the user."""
+    path = tmp_path / "config" / "profile.yaml"
+    path.parent.mkdir()
+    monkeypatch.setenv("FOLDWISE_PROFILE", str(path))
+    return path
+
+
+def test_what_the_user_says_once_counts_less_than_any_study(profile, own, tmp_path):
+    own.write_text(
+        "slurm: {partition: mine, account: lab, modules: [cuda/12.4]}\nray: {address: 'head:6379'}\n"
+    )
+    assert profile() == SlurmProfile(
+        partition="gpu", time="90", gpus=1, account="lab", modules=("cuda/12.4",)
+    )
+    assert profile("account=other").account == "other"
+    file = open_study(tmp_path / "study.yaml", profile=("slurm", ()))
+    assert from_profile(file.source, "slurm") == (
+        f"slurm: account 'lab', modules [\"cuda/12.4\"] from your profile {own}"
+    )
+    assert open_study(tmp_path / "study.yaml", profile=("ray", ())).study.ray == RayProfile(
+        address="head:6379"
+    )
+    local = open_study(tmp_path / "study.yaml", profile=("local", ()))  # no cluster is asked
+    assert (local.study.slurm.account, from_profile(local.source, "local")) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("partition: gpu\n", "a profile says of which kind of cluster it is"),
+        ("slurm: {acount: lab}\n", "no key is called 'acount' in slurm"),
+        ("slurm: [gpu]\n", "a profile is made of `key: value` lines"),
+        ("slurm: {account: 'a b'}\n", "slurm.account must be one word"),
+        ("slurm: {\n", "brackets do not match"),
+    ],
+)
+def test_what_is_wrong_with_it_is_said_with_its_file(profile, own, text, words):
+    own.write_text(text)
+    with pytest.raises(SpecError) as refused:
+        profile()
+    assert words in str(refused.value)
+    assert str(own) in str(refused.value)
+
+
+def test_a_profile_beside_a_study_is_none_and_one_that_is_named_has_to_be_there(
+    profile, own, tmp_path, monkeypatch
+):
+    (tmp_path / "profile.yaml").write_text("slurm: {account: somebody}\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError, match="there is no file"):
+        profile()
+    monkeypatch.delenv("FOLDWISE_PROFILE")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert profile().account is None
+    (tmp_path / "config" / "foldwise").mkdir()
+    (tmp_path / "config" / "foldwise" / "profile.yaml").write_text("slurm: {account: mine}\n")
+    if user_profile() == tmp_path / "config" / "foldwise" / "profile.yaml":  # of Linux
+        assert profile().account == "mine"

@@ -111,7 +111,7 @@ def run(  # noqa: PLR0913 - each is an option of a run
     Args:
         study: the study file.
         out: the run folder; `runs/<study>` in the current folder unless stated.
-        workers: processes that train at a time; by default as many as the cores allow, one on a GPU.
+        workers: processes that train at a time; by default as many as cores and memory bear, on a GPU as measured.
         device: auto, cpu, cuda or mps, for settings that say auto.
         overrides: changes to the study, such as ``train.epochs=2``.
         variants: names of variants of the study, in the order in which they are laid over it.
@@ -122,7 +122,7 @@ def run(  # noqa: PLR0913 - each is an option of a run
     from foldwise.pipeline import pipeline
     from foldwise.study.reading import open_study
 
-    file = open_study(Path(study), overrides, variants)
+    file = open_study(Path(study), overrides, variants, profile=(launcher, ()))
     root = Path(out) if out is not None else None
     options = pipeline.RunOptions(root, workers, device, launcher, fetch=fetch)
     folder, _ = pipeline.run(file, options, pipeline.Silent())

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from foldwise.errors import FoldwiseError, SpecError
 from foldwise.storage import whole_path
 from foldwise.study.factors import find_too_many, find_too_many_fits, is_bundle, spelled_out
+from foldwise.study.laid_profiles import lay_profile
 from foldwise.study.own_code import NO_WEIGHTS_FILE
-from foldwise.study.profiles import PROFILES
 from foldwise.study.search_space import find_search_errors
 from foldwise.study.spec import Study
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
@@ -251,43 +251,3 @@ def _set(source: YamlSource, parts: list[str], value: Any, where: str) -> None:
         elif isinstance(target, dict) and target.get(part) is None:
             target[key] = {}
         target = target[key]
-
-
-def lay_profile(source: YamlSource, engine: str, stated: Sequence[str]) -> None:
-    """Lay what is stated of an engine over its part of a study; the last counts.
-
-    Args:
-        stated: ``KEY=VALUE`` each, or the path of a YAML file with such keys.
-
-    Raises:
-        SpecError: the engine has no profile, or the file is none of keys and values.
-    """
-    where = f"--profile {' '.join(stated)}"
-    if stated and engine not in PROFILES:
-        cure = f"Add --on {' or '.join(PROFILES)}, or leave it out."
-        raise SpecError(f"workers of {engine!r} have no profile", where=where, cure=cure)
-    for text in stated:
-        for key, value in _stated(text, engine).items():
-            if not isinstance(source.value, dict):
-                return  # no study at all, which is said elsewhere
-            if not isinstance(source.value.get(engine), dict):
-                source.value[engine] = {}
-            source.value[engine][key] = value
-            source.overrides[engine, key] = f"--profile {text}"
-
-
-def _stated(text: str, engine: str) -> dict[str, object]:
-    """The keys of one ``--profile``."""
-    key, equals, written = text.partition("=")
-    if equals and not Path(text).is_file():
-        return {key.strip(): parse_value(written, where=f"--profile {text}")}
-    source = read_source(Path(text))
-    if source.errors:
-        raise SpecError.together(source.error(error) for error in source.errors)
-    keys = source.value
-    if isinstance(keys, dict) and isinstance(keys.get(engine), dict):  # written as it would stand in a study
-        keys = keys[engine]
-    if not isinstance(keys, dict):
-        cure = f"Its keys are {', '.join(PROFILES[engine].model_fields)}."
-        raise SpecError(f"a profile is made of `key: value` lines, got {shown(keys)}", where=text, cure=cure)
-    return keys

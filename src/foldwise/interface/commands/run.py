@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -127,11 +128,14 @@ def run(  # noqa: PLR0913 - every one is an option of the command
 ) -> None:
     """Check, train what is not done yet, judge and report. Call it again to go on after an interrupt."""
     from foldwise.pipeline import pipeline
+    from foldwise.study.laid_profiles import from_profile
     from foldwise.study.reading import open_study
 
     variants = in_order(variant, phantom=phantom, quick=quick)
     file = open_study(study, set_, variants, profile=(on, profile))
     options = pipeline.RunOptions(out, workers, device, on, retry=retry, fetch=not no_fetch)
+    if sentence := from_profile(file.source, on):
+        print(sentence, file=sys.stderr)
     if dry_run:  # alone on standard output, so that it can be written to a file
         print(pipeline.script(file, options, pipeline.Silent()), end="")
         return
