@@ -14,12 +14,19 @@ from searches import (
     write_study,
 )
 
+from foldwise.errors import SpecError
+from foldwise.interface.commands.status import say_status
 from foldwise.judging.judge import judge
 from foldwise.judging.scores.rows import read_rows
+from foldwise.judging.sections.search import search_edge, search_section
 from foldwise.pipeline.devices import all_settled
 from foldwise.pipeline.worker import work
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.searching.search import advance
+
+ONE_ARM = (
+    "compare.model=[conv]",
+)  # of 13 trials, of which three are proposed from results and not at random
 
 
 @pytest.fixture(autouse=True)
@@ -81,24 +88,28 @@ def test_proposals_are_written_down_before_they_are_done_and_are_the_same_after_
     assert broken.settled() == whole.settled()
 
 
-def test_what_is_proposed_follows_from_the_results_also_where_the_files_are_gone(tmp_path):
-    folder = laid_out(write_study(tmp_path), tmp_path / "run")
+@pytest.mark.parametrize("halving", [False, True])
+def test_what_is_proposed_follows_from_the_results_also_where_files_are_gone_or_damaged(tmp_path, halving):
+    folder = laid_out(write_study(tmp_path, halving=halving), tmp_path / "run")
     work(folder, log=quiet)
-    before = proposals(folder)
-    for number, proposal in enumerate(sorted((folder.root / "search").rglob("*.json"))):
-        if number % 2:
-            proposal.unlink()
-        else:
-            proposal.write_bytes(proposal.read_bytes()[:-20])
-    assert work(folder, log=quiet) == 0  # everything was done already
-    assert proposals(folder) == before
+    plan, files = folder.load_plan(), sorted((folder.root / "search").rglob("*.json"))
+    for lost in range(3):  # another third of them each time: proposals, promotions and ends
+        for number, path in enumerate(files):
+            if number % 3 == lost:
+                path.unlink()
+            elif number % 5 == lost:
+                path.write_bytes(path.read_bytes()[:-20])
+        read_rows(folder)
+        search_section(folder.load_study(), read_rows(folder))
+        assert work(folder, log=quiet) == 0  # everything was done already
+        assert folder.load_plan().searches == plan.searches
 
 
 def test_the_order_in_which_workers_end_changes_no_proposal(tmp_path, monkeypatch):
-    path = write_study(tmp_path, configurations=14, in_flight=3)
-    straight = laid_out(path, tmp_path / "straight")
+    path = write_study(tmp_path, configurations=13, in_flight=3)
+    straight = laid_out(path, tmp_path / "straight", ONE_ARM)
     work(straight, log=quiet)
-    mixed = laid_out(path, tmp_path / "mixed")
+    mixed = laid_out(path, tmp_path / "mixed", ONE_ARM)
     for name in ("FIRST_WINDOW", "NARROWER"):  # any item may be the next, not only the first
         monkeypatch.setattr(f"foldwise.runs.agenda.{name}", 1.0)
     work(mixed, log=quiet)
@@ -191,9 +202,8 @@ def test_an_edit_of_the_space_begins_anew_and_does_nothing_twice(tmp_path):
     assert work(laid_out(path, root), log=quiet) == 4 * 3
     # The same two batch sizes and one more: other searches, whose items were partly done.
     edited = laid_out(path, root, ["search.space.batch_size=[4, 8, 16]", "search.configurations=3"])
-    already = edited.settled()[0] & {item.id for item in edited.load_plan().items}
-    assert already
-    assert work(edited, log=quiet) < 4 * 3
+    # New is one trial of each, and the fit where it is another one that is best now.
+    assert 4 <= work(edited, log=quiet) <= 4 * 2
     assert all_settled(edited, edited.load_plan())
 
 
@@ -206,10 +216,99 @@ def test_hours_end_a_search_after_a_fair_share(tmp_path):
     assert all(search.fit for search in plan.searches)
 
 
+def test_halving_trains_the_best_third_in_full_and_chooses_among_them(tmp_path):
+    path = write_study(tmp_path, configurations=7, halving=True)
+    folder = laid_out(path, tmp_path / "run", ["train.epochs=8"])
+    assert folder.load_plan().num_to_come == 4 * (6 + 3 + 1)
+    assert work(folder, log=quiet) == 4 * (7 + 3 + 1)
+    plan = folder.load_plan()
+    by_id = {item.id: item for item in plan.items}
+    for search in plan.searches:
+        short = [by_id[trial.item].settings for trial in search.trials]
+        assert {settings["training"]["epochs"] for settings in short} == {3}
+        assert {settings["part"] for settings in short} == {3 / 8}
+        full = [by_id[trial.item] for trial in search.promoted]
+        assert {item.settings["training"]["epochs"] for item in full} == {8}
+        assert {item.kind for item in full} == {"trial"}
+        best = sorted(short, key=value_of)[:3]
+        assert [item.settings["training"]["optimizer"] for item in full] == [
+            settings["training"]["optimizer"] for settings in best
+        ]
+        assert (
+            by_id[search.fit].settings["training"]
+            == min(full, key=lambda item: value_of(item.settings)).settings["training"]
+        )
+    section = search_section(folder.load_study(), read_rows(folder))
+    assert section.halving
+    assert "not evaluated, and slow starters" in section.sentence
+    assert [(arm.num_tried, arm.num_stopped, arm.num_to_come) for arm in section.arms] == [(14, 8, 0)] * 2
+
+
+def test_halving_goes_on_where_it_was_and_weighs_only_within_one_arm_and_fold(tmp_path):
+    path = write_study(tmp_path, halving=True)
+    whole, broken = (laid_out(path, tmp_path / name, ["train.epochs=8"]) for name in ("whole", "broken"))
+    work(whole, log=quiet)
+    for _ in range(100):
+        for choice in (broken.root / "search").glob("*/promoted-*"):  # written anew from the results
+            choice.unlink()
+
+        def log(line):
+            if line.startswith("done"):
+                raise KeyboardInterrupt
+
+        try:
+            if work(broken, log=log) == 0:
+                break
+        except KeyboardInterrupt:
+            continue
+    assert broken.load_plan() == whole.load_plan()
+    assert {len(search.promoted) for search in whole.load_plan().searches} == {2}
+
+
+def test_the_verdict_counts_what_was_tried_what_failed_and_what_may_come(tmp_path, monkeypatch):
+    without_training(monkeypatch, failing(2))
+    folder = laid_out(write_study(tmp_path), tmp_path / "run")
+    section = search_section(folder.load_study(), read_rows(folder))
+    assert section.chosen_by is None
+    assert [(arm.num_tried, arm.num_to_come, arm.chosen) for arm in section.arms] == [(0, 8, ())] * 2
+    work(folder, log=quiet)
+    section = search_section(folder.load_study(), read_rows(folder))
+    assert section.chosen_by == "log_loss"
+    assert "the best by log-loss on the validation part" in section.sentence
+    assert [(arm.name, arm.num_tried, arm.num_failed) for arm in section.arms] == [
+        ("conv", 6, 2),
+        ("resnet", 6, 2),
+    ]
+    assert section.arms[0].seconds == pytest.approx(6 * 2.5)
+    assert {choice.trial for arm in section.arms for choice in arm.chosen} <= {0, 2, 3}
+    assert not read_rows(folder).auxiliary  # a failed trial is no failed item of the run
+    edge = search_edge(at_edges(section), section.arms[0].configuration)
+    assert edge.message == (
+        "In most folds batch_size of the winner lies at an end of the range that was searched: a value beyond it may be better."
+    )
+    assert search_edge(at_edges(section, of=0), section.arms[0].configuration) is None
+
+
+def at_edges(section, of=2):
+    """The section as if so many of its two folds had chosen a batch size at an end."""
+    arms = [
+        arm.model_copy(
+            update={
+                "chosen": tuple(
+                    choice.model_copy(update={"at_edge": ("batch_size",) if place < of else ()})
+                    for place, choice in enumerate(arm.chosen)
+                )
+            }
+        )
+        for arm in section.arms
+    ]
+    return section.model_copy(update={"arms": tuple(arms)})
+
+
 def test_only_the_validation_score_is_told(tmp_path, monkeypatch):
     """Whatever else a trial says, and whatever fits say of test folds, no proposal is another."""
-    path = write_study(tmp_path, configurations=14)
-    plain = laid_out(path, tmp_path / "plain")
+    path = write_study(tmp_path, configurations=13)
+    plain = laid_out(path, tmp_path / "plain", ONE_ARM)
     work(plain, log=quiet)
     noise = iter(range(10_000))
 
@@ -218,7 +317,7 @@ def test_only_the_validation_score_is_told(tmp_path, monkeypatch):
         return trial(job) | {"epochs": [{"train_loss": n, "val_score": -n}], "test": n, "best_epoch": n}
 
     without_training(monkeypatch, noisy, lambda job: {"test": next(noise)})
-    other = laid_out(path, tmp_path / "other")
+    other = laid_out(path, tmp_path / "other", ONE_ARM)
     work(other, log=quiet)
     assert proposals(other) == proposals(plain)
 
@@ -231,3 +330,21 @@ def test_a_plan_without_a_search_is_written_as_before(tmp_path):
     plan = folder.load_plan()
     assert plan.searches == ()
     assert replace(plan) == plan
+
+
+def test_a_sampler_that_is_not_there_is_refused_with_its_place_before_any_image_is_read(tmp_path):
+    path = write_study(tmp_path, sampler="bayes")
+    with pytest.raises(SpecError) as refused:
+        laid_out(path, tmp_path / "run")
+    assert str(refused.value).startswith(f"{path.name}:5:") or f"{path}:5:" in str(refused.value)
+    assert "no sampler is called 'bayes'" in str(refused.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_status_says_how_far_searches_are(tmp_path, capsys):
+    folder = laid_out(write_study(tmp_path), tmp_path / "run")
+    say_status(folder)
+    assert "search   4 of 16 trials proposed; 0 of 4 searches have ended" in capsys.readouterr().out
+    work(folder, log=quiet)
+    say_status(folder)
+    assert "search   16 of 16 trials proposed; 4 of 4 searches have ended" in capsys.readouterr().out

@@ -322,6 +322,7 @@ class SearchArm(VerdictPart):
     name: str
     num_tried: int
     num_failed: int
+    num_stopped: int
     num_to_come: int
     seconds: float
     chosen: tuple[SearchChoice, ...]
@@ -334,6 +335,7 @@ class SearchSection(VerdictPart):
     trials_per_fold: int
     hours: float | None
     in_flight: int
+    halving: bool
     chosen_by: str | None
     reproducible: bool
     sentence: str

@@ -25,7 +25,7 @@ from foldwise.pipeline.shortages import shortages
 from foldwise.pipeline.trials import EarlierTrials, Trial
 from foldwise.resources import usable
 from foldwise.runs.items import TRAINED, Rates, seconds_of
-from foldwise.runs.plan import Plan, Search, waiting_sentence, without
+from foldwise.runs.plan import HALVED_BY, Plan, Search, num_promoted, waiting_sentence, without
 from foldwise.runs.planning import shared_views
 from foldwise.study.configurations import NUM_DRAWN
 from foldwise.study.own_code import own_names
@@ -69,7 +69,9 @@ class Costs:
 
 def _seconds_to_come(search: Search, rates: Rates) -> float:
     of_one = rates.seconds_per_fit[search.configuration]
-    trials_s = (search.num_to_come - 1) * of_one
+    trials_s = (search.num_trials - len(search.trials)) * of_one
+    if search.halving:
+        trials_s = trials_s / HALVED_BY + num_promoted(search.num_trials) * of_one
     return of_one + (trials_s if search.seconds is None else min(trials_s, search.seconds))
 
 

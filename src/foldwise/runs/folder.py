@@ -325,8 +325,8 @@ class RunFolder:
         for item_id in sorted(chosen):
             self.withdraw(item_id)
         if any(item_id.startswith("trial-") for item_id in chosen):
-            for end in (self.root / "search").glob("*/end-*.json"):  # another trial may be the best now
-                end.unlink(missing_ok=True)
+            for choice in (self.root / "search").glob("*/[ep]*-*.json"):  # another trial may be the best now
+                choice.unlink(missing_ok=True)
         return len(chosen)
 
     def withdraw(self, item_id: str) -> None:

@@ -19,7 +19,7 @@ from foldwise.study.training import Training
 from foldwise.text import count
 
 # What a settings dictionary carries for people and tables, and no task computes with.
-LABELS = ("configuration",)
+LABELS = ("configuration", "part")
 TRAININGS = {"training", "encoder"}  # settings that are a training, or a part of one
 FIT_VERSION = 4
 TRAINED = ("fit", "trial")  # kinds that train a configuration on a fold
@@ -171,6 +171,10 @@ def _fit_s(item: Item, rates: Rates) -> float:
     return rates.seconds_per_fit[item.settings["configuration"]]
 
 
+def _trial_s(item: Item, rates: Rates) -> float:
+    return float(item.settings.get("part", 1) * _fit_s(item, rates))
+
+
 def _shared_s(item: Item, rates: Rates) -> float:
     return rates.seconds_shared.get(item.id, 0.0)
 
@@ -210,7 +214,7 @@ def _measure_s(item: Item, rates: Rates) -> float:
 # In the order in which they are counted for people.
 KINDS = {
     "fit": Kind("fit", _fit_s, version=FIT_VERSION, is_auxiliary=False),
-    "trial": Kind("trial", _fit_s, version=FIT_VERSION, is_auxiliary=False),
+    "trial": Kind("trial", _trial_s, version=FIT_VERSION, is_auxiliary=False),
     "features": Kind("encoder pass", _shared_s, is_auxiliary=False),
     "pretrain": Kind("pretraining", _shared_s, version=2, is_auxiliary=False),
     "shallow": Kind("shallow baseline", _shallow_s, on_cpu=True),

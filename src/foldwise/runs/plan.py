@@ -12,12 +12,14 @@ from pydantic import TypeAdapter
 from foldwise.errors import RunError
 from foldwise.foreign import checked_id
 from foldwise.runs.items import KINDS, TRAINED, Item
-from foldwise.sealed import read_record
+from foldwise.sealed import decoding, read_record
 from foldwise.study.configurations import Configuration
 from foldwise.study.training import Training
 from foldwise.text import count
 
 Lane = Literal["cpu", "accelerator"]
+# Of trials and of epochs, where a search halves: with fewer epochs than a third, slow starters would hardly ever be promoted.
+HALVED_BY = 3
 EVERYWHERE = ("auto", "cpu")  # devices that every machine has
 
 
@@ -39,7 +41,9 @@ class Search:
         num_trials: how many are tried, failed ones too.
         seconds: of training, after which no more are proposed; None where only the number counts.
         in_flight: proposal n is made from the results of the trials before n - in_flight + 1, and of no other.
+        halving: whether trials train a part of their epochs, and the best of them then all.
         trials: what was proposed, in order.
+        promoted: those of them that were trained in full, where the search halves.
         fit: the item that trains the chosen configuration and is judged; None before the search has ended, and where all
             of its trials failed.
         has_ended: whether nothing more is proposed.
@@ -52,14 +56,24 @@ class Search:
     num_trials: int
     seconds: float | None
     in_flight: int
+    halving: bool = False
     trials: tuple[SearchTrial, ...] = ()
+    promoted: tuple[SearchTrial, ...] = ()
     fit: str | None = None
     has_ended: bool = False
 
     @property
     def num_to_come(self) -> int:
-        """Items that are not planned yet: trials, and the fit that is judged."""
-        return 0 if self.has_ended else self.num_trials - len(self.trials) + 1
+        """Items that are not planned yet: trials, those that are promoted, and the fit that is judged."""
+        if self.has_ended:
+            return 0
+        to_promote = num_promoted(self.num_trials) if self.halving and not self.promoted else 0
+        return self.num_trials - len(self.trials) + to_promote + 1
+
+    @property
+    def in_full(self) -> tuple[SearchTrial, ...]:
+        """The trials that were trained in full, among which one is chosen."""
+        return self.promoted if self.halving else self.trials
 
 
 @dataclass(frozen=True)
@@ -111,10 +125,15 @@ def proposal_name(number: int) -> str:
     return f"{number:04d}.json"
 
 
-def end_name(search: Search) -> str:
+def choice_name(search: Search, what: Literal["end", "promoted"]) -> str:
     """The file of what a search chose, by its budget: with a larger one it goes on, and chooses anew."""
     hours = "" if search.seconds is None else f"-{search.seconds:.0f}s"
-    return f"end-{search.num_trials}{hours}.json"
+    return f"{what}-{search.num_trials}{hours}.json"
+
+
+def num_promoted(num_trials: int) -> int:
+    """How many of so many trials are trained in full, where a search halves: a third, at least one."""
+    return -(-num_trials // HALVED_BY)
 
 
 def with_proposals(plan: Plan, folder_of: Callable[[str], Path]) -> Plan:
@@ -123,19 +142,14 @@ def with_proposals(plan: Plan, folder_of: Callable[[str], Path]) -> Plan:
     What follows from results can be proposed again, and is the same then.
     """
     searches, items = [], list[Item]()
-    chosen: dict[str, Item] = {}  # by arm, of its first fold
     for search in plan.searches:
-        folder, trials = folder_of(search.id), list(search.trials)[: search.num_trials]
-        while len(trials) < search.num_trials and (record := _proposal(folder / proposal_name(len(trials)))):
-            trials.append(SearchTrial(**record["trial"]))
-            items += _items(record)
-        if end := _proposal(folder / end_name(search)):
-            trials = trials[: end["num_trials"]]
-            search = replace(search, fit=end["fit"], has_ended=True)
-            items += (ended := list(_items(end)))
-            for item in ended[-1:]:
-                chosen.setdefault(search.configuration, item)
-        searches.append(replace(search, trials=tuple(trials)))
+        folder = folder_of(search.id)
+        with decoding(folder):
+            grown, own = _as_proposed(search, folder)
+        searches.append(grown)
+        items += own
+    by_id = {item.id: item for item in items}
+    chosen = {search.configuration: by_id[search.fit] for search in reversed(searches) if search.fit}
     # Of an arm, tables and texts say how the configuration is trained that its first fold has chosen.
     arms = tuple(
         replace(arm, training=Training.model_validate(chosen[arm.id].settings["training"]))
@@ -144,6 +158,24 @@ def with_proposals(plan: Plan, folder_of: Callable[[str], Path]) -> Plan:
         for arm in plan.configurations
     )
     return replace(plan.grown(searches, items), configurations=arms)
+
+
+def _as_proposed(search: Search, folder: Path) -> tuple[Search, list[Item]]:
+    """A search with the trials, the promotions and the end that are written down, and the items of these."""
+    trials, items = list(search.trials)[: search.num_trials], list[Item]()
+    while len(trials) < search.num_trials and (record := _proposal(folder / proposal_name(len(trials)))):
+        trials.append(SearchTrial(**record["trial"]))
+        items += _items(record)
+    if search.halving and (record := _proposal(folder / choice_name(search, "promoted"))):
+        search = replace(search, promoted=tuple(SearchTrial(**trial) for trial in record["trials"]))
+        items += _items(record)
+    end = _proposal(folder / choice_name(search, "end"))
+    # Not where something that led to it is gone, and is proposed again.
+    if end and len(trials) >= end["num_trials"] and (search.promoted or not search.halving or not end["fit"]):
+        trials = trials[: end["num_trials"]]
+        search = replace(search, fit=end["fit"], has_ended=True)
+        items += _items(end)
+    return replace(search, trials=tuple(trials)), items
 
 
 def _proposal(path: Path) -> dict[str, Any] | None:

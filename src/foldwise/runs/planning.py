@@ -75,13 +75,13 @@ def trained_items(
     task: Task,
     packed: str,
     split: tuple[int, int, str],
-    trial: int | None = None,
+    trial: str | None = None,
     square: bool | None = None,
 ) -> list[Item]:
     """The item that trains a configuration on a fold, after what it needs, which it may share with others.
 
     Args:
-        trial: its number in a search, where it is tried and not judged.
+        trial: what it is called where it is tried in a search, and not judged.
         square: whether all images are; where that is not stated, features are shared of images as they are only.
     """
     needed: list[Item] = []
@@ -100,8 +100,8 @@ def trained_items(
     # Where the epoch is chosen by no boundary score it changes no fit, and must not change its id.
     if metric is not None and metric.needs == "boundary":
         settings["tolerance_px"] = study.judge.tolerance_px
-    kind, number = ("fit", "") if trial is None else ("trial", f" · trial {trial + 1}")
-    title = f"{row.name}{number} · {_fold_name(study, *split[:2])}"
+    kind, tried = ("fit", "") if trial is None else ("trial", f" · {trial}")
+    title = f"{row.name}{tried} · {_fold_name(study, *split[:2])}"
     return [*needed, make_item(kind, settings, needs=[item.id for item in needed], title=title)]
 
 

@@ -259,6 +259,7 @@ class Searching(Node):
     hours: ranges.Hours | None = None
     sampler: str = "tpe"
     in_flight: ranges.InFlight = 1
+    halving: bool = False
 
 
 class Study(Node):

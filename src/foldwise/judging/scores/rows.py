@@ -246,7 +246,7 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
         trials={
             trial.item: result
             for search in plan.searches
-            for trial in search.trials
+            for trial in (*search.trials, *search.promoted)
             if (result := folder.result(trial.item)) is not None
         },
     )

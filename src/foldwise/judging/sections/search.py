@@ -10,7 +10,7 @@ from foldwise.judging.verdict import VerdictWarning
 from foldwise.judging.verdict_sections import SearchArm, SearchChoice, SearchSection
 from foldwise.judging.wording import in_text
 from foldwise.metrics.table import METRICS
-from foldwise.runs.plan import Search
+from foldwise.runs.plan import HALVED_BY, Search
 from foldwise.runs.searching.search import best_trial, seconds_spent
 from foldwise.study.configurations import Configuration
 from foldwise.study.search_space import edges, spoken
@@ -30,6 +30,7 @@ def search_section(study: Study, rows: Rows) -> SearchSection | None:
         trials_per_fold=searching.configurations,
         hours=searching.hours,
         in_flight=searching.in_flight,
+        halving=searching.halving,
         chosen_by=chosen_by,
         reproducible=searching.hours is None,
         sentence=_sentence(searching, chosen_by),
@@ -40,11 +41,18 @@ def search_section(study: Study, rows: Rows) -> SearchSection | None:
 def _sentence(searching: Searching, chosen_by: str | None) -> str:
     tried = count(searching.configurations, "trial")
     within = f"at most {tried} within {searching.hours:g} hours" if searching.hours is not None else tried
+    stopped = (
+        f" All but the best third of them were stopped after 1/{HALVED_BY} of their epochs: these were not evaluated, and "
+        "slow starters are among them."
+        if searching.halving
+        else ""
+    )
     by = in_text(METRICS[chosen_by].title) if chosen_by in METRICS else "its score"
     return (
         f"Every configuration was tuned in every fold by itself: of {within}, the best by {by} on the validation part was "
         "trained again and tested once. No test image had a part in the choice, so the scores are free of its luck. "
         "They are those of tuned configurations: no setting was compared with another, and what was not tried was not evaluated."
+        f"{stopped}"
     )
 
 
@@ -57,6 +65,7 @@ def _arm(configuration: Configuration, searching: Searching, rows: Rows) -> Sear
         name=configuration.name,
         num_tried=states["done"],
         num_failed=states["failed"],
+        num_stopped=sum(_num_stopped(search) for search in searches if search.halving),
         num_to_come=sum(
             search.num_trials - sum(trial.item in rows.trials for trial in search.trials)
             for search in searches
@@ -65,6 +74,11 @@ def _arm(configuration: Configuration, searching: Searching, rows: Rows) -> Sear
         seconds=sum(seconds_spent(search, rows.trials) for search in searches),
         chosen=tuple(_choice(search, searching, rows) for search in searches if search.fit is not None),
     )
+
+
+def _num_stopped(search: Search) -> int:
+    """Trials that no more epochs were given to; none before that is decided."""
+    return len(search.trials) - len(search.promoted) if search.promoted else 0
 
 
 def _choice(search: Search, searching: Searching, rows: Rows) -> SearchChoice:

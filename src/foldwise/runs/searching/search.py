@@ -17,7 +17,16 @@ from typing import Any
 
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import FIT_VERSION, Item
-from foldwise.runs.plan import Plan, Search, SearchTrial, end_name, proposal_name, skipped
+from foldwise.runs.plan import (
+    HALVED_BY,
+    Plan,
+    Search,
+    SearchTrial,
+    choice_name,
+    num_promoted,
+    proposal_name,
+    skipped,
+)
 from foldwise.runs.planning import auxiliary_items, trained_items
 from foldwise.runs.searching.samplers import TrialOutcome, propose
 from foldwise.sealed import seal
@@ -71,6 +80,7 @@ def _new_search(study: Study, searching: Searching, arm: Configuration, about: M
         num_trials=searching.configurations,
         seconds=None,
         in_flight=searching.in_flight,
+        halving=searching.halving,
     )
 
 
@@ -82,7 +92,7 @@ def _trial(
     results: Mapping[str, Mapping[str, Any]],
     **about: Any,
 ) -> tuple[SearchTrial, list[Item]]:
-    """SearchTrial `number` of a search, and the items that it takes; only results of trials that are not in flight count."""
+    """Trial `number` of a search, and the items that it takes; only results of trials that are not in flight count."""
     assert study.search is not None
     settled = number - search.in_flight + 1
     earlier = [
@@ -92,7 +102,14 @@ def _trial(
         for trial in search.trials[:number]
     ]
     values = propose(study.search.space, study.search.sampler, seed=search.id, number=number, earlier=earlier)
-    items = trained_items(study, _configured(study, arm, values), trial=number, **about)
+    row, name = _configured(study, arm, values), f"trial {number + 1}"
+    if not search.halving:
+        items = trained_items(study, row, trial=name, **about)
+    else:
+        epochs = -(-row.training.epochs // HALVED_BY)
+        part = replace(row, training=row.training.model_copy(update={"epochs": epochs}))
+        *before, item = trained_items(study, part, trial=f"{name}, in part", **about)
+        items = [*before, replace(item, settings=item.settings | {"part": epochs / row.training.epochs})]
     return SearchTrial(number, values, items[-1].id), items
 
 
@@ -152,13 +169,30 @@ class _Now:
             search = replace(search, trials=(*search.trials, trial))
         if len(search.trials) > before or not self._all_settled(search.trials):
             return len(search.trials) > before
+        if search.halving and not search.promoted and (best := by_score(search.trials, self.results)):
+            self._promote(search, arm, best[: num_promoted(len(search.trials))], about)
+            return True
+        if not self._all_settled(search.promoted):
+            return False
         chosen, items = best_trial(search, self.results), []
         if chosen is not None:
             row = _configured(self.study, arm, dict(chosen.values))
             items = trained_items(self.study, row, **about)
         end = {"fit": items[-1].id if items else None, "num_trials": len(search.trials)}
-        self._write(search, end_name(search), end, items)
+        self._write(search, choice_name(search, "end"), end, items)
         return bool(items)
+
+    def _promote(
+        self, search: Search, arm: Configuration, best: Sequence[SearchTrial], about: Mapping[str, Any]
+    ) -> None:
+        """Have the best trials of a search trained in full."""
+        promoted, items = list[SearchTrial](), list[Item]()
+        for trial in best:
+            row = _configured(self.study, arm, dict(trial.values))
+            items += trained_items(self.study, row, trial=f"trial {trial.number + 1}", **about)
+            promoted.append(replace(trial, item=items[-1].id))
+        value = {"trials": [asdict(trial) for trial in promoted]}
+        self._write(search, choice_name(search, "promoted"), value, items)
 
     def _may_propose(self, search: Search) -> bool:
         number = len(search.trials)
@@ -177,13 +211,21 @@ class _Now:
 
 
 def best_trial(search: Search, results: Mapping[str, Mapping[str, Any]]) -> SearchTrial | None:
-    """The trial with the best score on the inner validation, the earliest of equals; None where all failed."""
-    scored = [(trial, score_of(results.get(trial.item, {}))) for trial in search.trials]
-    reached = [(trial, score) for trial, score in scored if score is not None]
-    return max(reached, key=lambda pair: pair[1])[0] if reached else None
+    """The best of the trials that were trained in full; None where all failed."""
+    return next(iter(by_score(search.in_full, results)), None)
+
+
+def by_score(trials: Sequence[SearchTrial], results: Mapping[str, Mapping[str, Any]]) -> list[SearchTrial]:
+    """Trials by their score on the inner validation, the best first and the earliest of equals; without failed ones."""
+    scored = [(trial, score_of(results.get(trial.item, {}))) for trial in trials]
+    reached = [(-score, trial) for trial, score in scored if score is not None]
+    return [trial for _, trial in sorted(reached, key=lambda pair: (pair[0], pair[1].number))]
 
 
 def seconds_spent(search: Search, results: Mapping[str, Mapping[str, Any]]) -> float:
     """What the trials of a search took to train and to validate."""
-    costs = (results.get(item, {}).get("cost") or {} for item in {trial.item for trial in search.trials})
+    costs = (
+        results.get(item, {}).get("cost") or {}
+        for item in {trial.item for trial in (*search.trials, *search.promoted)}
+    )
     return float(sum(cost.get("train_s", 0.0) + cost.get("evaluate_s", 0.0) for cost in costs))

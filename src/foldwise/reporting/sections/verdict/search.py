@@ -34,6 +34,7 @@ def _arm(arm: SearchArm, *, several: bool) -> dict[str, Any]:
     parameters = list(dict.fromkeys(name for choice in arm.chosen for name in choice.values))
     tried = f"{count(arm.num_tried, 'trial')} in {duration(arm.seconds)} of training"
     failed = f"; {arm.num_failed} failed and were not evaluated" if arm.num_failed else ""
+    failed += f"; {arm.num_stopped} stopped early and not evaluated" if arm.num_stopped else ""
     to_come = f"; {arm.num_to_come} still to come" if arm.num_to_come else ""
     return {
         "name": arm.name,
