@@ -23,7 +23,7 @@ Folder = Annotated[
 
 def doctor(folder: Folder = []) -> None:  # noqa: B006 - typer wants the default value itself
     """Look at torch, devices, memory, disks and clusters of this machine, and say what cures what is wrong."""
-    from foldwise.pipeline.machine import examine
+    from foldwise.pipeline.doctor.machine import examine
 
     out, errors = console(), 0
     for symptom in examine(folder):

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from foldwise.pipeline.symptoms import Symptom
+from foldwise.pipeline.doctor.symptoms import Symptom
 from foldwise.runs.share import try_folder
 from foldwise.storage import cache_root
 

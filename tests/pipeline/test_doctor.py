@@ -10,8 +10,8 @@ import torch
 from typer.testing import CliRunner
 
 from foldwise.interface.cli import app
-from foldwise.pipeline import clusters, machine, room, symptoms
-from foldwise.pipeline.machine import examine
+from foldwise.pipeline.doctor import clusters, machine, room, symptoms
+from foldwise.pipeline.doctor.machine import examine
 from foldwise.resources import CGROUP, Resources
 
 
@@ -20,12 +20,12 @@ def played(monkeypatch, tmp_path):
     """A machine without GPU and without clusters, whose commands and files say what a test says."""
     commands = {}
 
-    def asked(*command):
+    def answer_of(*command):
         said = commands.get(" ".join(command[:3]), commands.get(command[0], ""))
         return said if isinstance(said, tuple) else (said, "")
 
     for module in (machine, clusters):
-        monkeypatch.setattr(module, "asked", asked)
+        monkeypatch.setattr(module, "answer_of", answer_of)
         monkeypatch.setattr(module, "text_of", lambda path: commands.get(str(path), ""))
     monkeypatch.setattr(clusters.shutil, "which", lambda name: name if name in commands else None)
     monkeypatch.setattr(clusters, "CONTAINERS", {})

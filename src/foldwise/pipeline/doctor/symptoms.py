@@ -26,7 +26,7 @@ class Symptom:
     cure: str | None = None
 
 
-def asked(*command: str) -> tuple[str, str]:
+def answer_of(*command: str) -> tuple[str, str]:
     """What a command prints, and what it says of errors; neither where there is none, or it takes longer than `COMMAND_S`."""
     try:
         ended = subprocess.run(

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from foldwise.pipeline.symptoms import Symptom, asked
+from foldwise.pipeline.doctor.symptoms import Symptom, answer_of
 from foldwise.processes import text_of
 from foldwise.runs.launchers.ray_tasks import listen
 from foldwise.storage import cache_root
@@ -65,7 +65,7 @@ def _slurm() -> Iterator[Symptom]:
     if not shutil.which("sbatch"):
         yield Symptom("note", "Slurm", "not here (no sbatch)")
         return
-    rows = [line.split("|") for line in asked("sinfo", "-h", "-o", "%P|%a|%D|%l|%G")[0].splitlines()]
+    rows = [line.split("|") for line in answer_of("sinfo", "-h", "-o", "%P|%a|%D|%l|%G")[0].splitlines()]
     if not rows:
         cure = "Ask whether the controller is up (scontrol ping); SLURM_CONF may lead to another cluster."
         yield Symptom("warning", "Slurm", "sbatch is here, and the cluster does not answer", cure)
@@ -83,13 +83,13 @@ def _kubernetes() -> Iterator[Symptom]:
     if not shutil.which("kubectl"):
         yield Symptom("note", "Kubernetes", "not here (no kubectl)")
         return
-    context, _ = asked("kubectl", "config", "current-context")
+    context, _ = answer_of("kubectl", "config", "current-context")
     if not context:
         cure = "Name one: kubectl config get-contexts, then kubectl config use-context NAME."
         yield Symptom("warning", "Kubernetes", "kubectl is here, and knows no cluster", cure)
         return
     speaks = f"kubectl speaks to {context}"
-    may, error = asked("kubectl", "auth", "can-i", "create", "jobs.batch", f"--request-timeout={WAIT_S}s")
+    may, error = answer_of("kubectl", "auth", "can-i", "create", "jobs.batch", f"--request-timeout={WAIT_S}s")
     answer = may.partition("\n")[0].partition(" ")[0]  # "no - the reason of it", on some clusters
     if answer == "yes":
         yield Symptom("note", "Kubernetes", f"{speaks}, and jobs may be created there")

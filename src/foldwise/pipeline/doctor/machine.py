@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from foldwise.pipeline.clusters import clusters, container
-from foldwise.pipeline.room import disks, folder
-from foldwise.pipeline.symptoms import Symptom, asked
+from foldwise.pipeline.doctor.clusters import clusters, container
+from foldwise.pipeline.doctor.room import disks, folder
+from foldwise.pipeline.doctor.symptoms import Symptom, answer_of
 from foldwise.processes import processor_name, text_of
 from foldwise.resources import MACHINE, usable
 from foldwise.runs.launchers.local import default_workers
@@ -143,7 +143,9 @@ def nvidia_driver() -> str:
     stated = re.search(r"Kernel Module\D*([\d.]+)", text_of(Path("/proc/driver/nvidia/version")))
     if stated:
         return stated[1]
-    return asked("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")[0].partition("\n")[0]
+    return answer_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")[0].partition("\n")[
+        0
+    ]
 
 
 def _processor() -> Iterator[Symptom]:

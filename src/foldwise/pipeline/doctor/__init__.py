@@ -1,0 +1,1 @@
+"""What of this machine decides whether, where and how fast a study runs, and what cures what is wrong."""
