@@ -1,11 +1,13 @@
 """Files and folders that are written whole or not at all, and what a kill leaves of them."""
 
+import errno
 import math
 import os
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from foldwise.storage import (
     folder_replaced,
     is_abandoned,
     scratch_beside,
+    sync,
+    write_array,
     write_json,
     written_whole,
 )
@@ -122,3 +126,29 @@ def test_damaged_and_absent_files_say_what_to_do(tmp_path):
     path.write_text("{")
     with pytest.raises(RunError, match="the file is damaged"):
         read_json(path)
+
+
+def test_an_array_is_the_file_that_numpy_writes_and_a_full_disk_is_an_error_with_its_number(tmp_path):
+    for array in (np.arange(6.0), np.arange(6).reshape(2, 3).T, np.zeros((0, 3), np.uint8), np.float32(3)):
+        write_array(tmp_path / "ours.npy", np.asarray(array))
+        np.save(tmp_path / "theirs.npy", array)
+        assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
+    if Path("/dev/full").exists():
+        with pytest.raises(OSError, match="No space left") as full:
+            write_array(Path("/dev/full"), np.zeros(100_000))
+        assert full.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize(
+    ("error", "is_raised"), [("EIO", True), ("ENOSPC", True), ("ESTALE", True), ("EINVAL", False)]
+)
+def test_a_disk_that_could_not_keep_a_file_says_so(tmp_path, monkeypatch, error, is_raised):
+    def fsync(handle):
+        raise OSError(getattr(errno, error), error)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(OSError, match=error) if is_raised else nullcontext():
+        sync(tmp_path / "a.txt")
+    with nullcontext() if error != "ENOSPC" else pytest.raises(OSError, match=error):
+        sync(tmp_path)  # many file systems keep no folders on demand

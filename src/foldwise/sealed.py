@@ -26,11 +26,12 @@ if TYPE_CHECKING:  # numpy is imported where arrays are read: the command line s
 
 HEAD, HEX = b'{\n "digest": "', 64  # how a record begins, and the digits that follow
 AGAIN = "Run the study again: foldwise run writes it anew, and what is done stays done."
-# By the name of the record, how damage in its folder is mended; of several records in a folder the first counts.
+# By the name of the record, how damage to it and to what it states is mended.
 CURES = {
     "result.json": "Run the study again: foldwise run puts this item away, does it once more and keeps all others. "
     "(By hand: delete its folder.)",
     "plan.json": AGAIN,
+    "judged.json": "foldwise report RUN judges again what is done, and writes it anew.",
     "set.json": AGAIN,
     "index.json": "Run foldwise check STUDY: it packs the images again.",
     "model.json": "foldwise report RUN lays the winner of a run out anew; a model from elsewhere is to be copied again.",
@@ -95,12 +96,9 @@ def verified(path: Path) -> Path:
     Raises:
         Damaged: it is gone, or its size or its digest is another.
     """
-    record = _record_beside(path)
-    if record is None or record.name == path.name:
-        return path
-    seals = read_record(record)[1]
-    if path.name in seals:
-        _compare(path, seals[path.name], fully=True)
+    record = _record_of(path)
+    if record is not None and record.name != path.name:
+        _compare(path, read_record(record)[1][path.name], fully=True)
     return path
 
 
@@ -183,15 +181,43 @@ def _value(path: Path) -> Any:
     return value
 
 
-def _record_beside(path: Path) -> Path | None:
-    beside = (path.parent / name for name in CURES)
-    return next((record for record in beside if record.is_file()), None)
+def _record_of(path: Path) -> Path | None:
+    """The record that states what a file is, itself for a record; None where there is none.
+
+    Raises:
+        Damaged: no record states it, and one beside it is damaged.
+    """
+    broken = None
+    for record in _records_beside(path):
+        try:
+            if record.name != path.name and path.name in read_record(record)[1]:
+                return record
+        except Damaged as damage:
+            broken = broken or damage
+    if path.name in CURES and (not broken or _has_digest(path)):
+        return path
+    if broken:
+        raise broken
+    return None
+
+
+def _has_digest(path: Path) -> bool:
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(HEAD)) == HEAD
+    return False
+
+
+def _records_beside(path: Path) -> Iterator[Path]:
+    return (record for name in CURES if (record := path.parent / name).is_file())
 
 
 def damaged(path: Path, what: str) -> Damaged:
     """The error for a file that is not what was written, with what mends it where it lies."""
-    names = (name for name in CURES if name == path.name or (path.parent / name).is_file())
-    return Damaged(what, where=str(path), cure=CURES.get(next(names, ""), NO_RECORD))
+    record = None
+    with suppress(RunError):  # the record is damaged as well
+        record = _record_of(path)
+    record = record or next(_records_beside(path), path)
+    return Damaged(what, where=str(path), cure=CURES.get(record.name, NO_RECORD))
 
 
 def unreadable(path: Path, error: OSError) -> RunError:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import psutil
 from platformdirs import user_cache_dir
@@ -21,8 +21,12 @@ from foldwise.csv_cells import TableWriter
 from foldwise.errors import RunError, SpecError
 from foldwise.processes import host, started
 
+if TYPE_CHECKING:  # numpy is imported where arrays are written: the command line starts without it
+    import numpy as np
+
 MAX_WRITERS = 100  # of one folder within one moment
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM, errno.EROFS}
 NOT_ALLOWED = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR}
 TAKEN = {errno.ENOTEMPTY, errno.EEXIST}  # what renaming to a folder that another process has put there says
 # What systems, network disks, editors and office programs leave in any folder, hidden files among it.
@@ -39,15 +43,16 @@ CACHE_CURE = (
 
 
 @contextmanager
-def written_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def written_whole(path: Path, *, durable: bool = True, make_folders: bool = True) -> Iterator[Path]:
     """A scratch path that becomes `path` in one step when the block ends, so that no reader sees half a file.
 
-    Folders above it are made. Where the block raises, `path` stays as it was.
+    Where the block raises, `path` stays as it was.
 
     Args:
         durable: whether it outlives a power cut; waiting for the disk takes most of the time of a small file.
+        make_folders: whether those above it are made.
     """
-    if not path.parent.is_dir():
+    if make_folders and not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
     scratch = scratch_beside(path)
     try:
@@ -227,6 +232,22 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
         scratch.write_text(f"{text}\n", encoding="utf-8")
 
 
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an npy file; not whole or not at all: for folders that are."""
+    import numpy as np
+
+    # NumPy hands files to the C library, where a full disk is an error without a number: "12 requested and 0 written".
+    with path.open("wb") as file:
+        np.save(_Writing(file), array, allow_pickle=False)
+
+
+class _Writing:
+    """A file that is one for Python only."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
+
+
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV file with the keys of the first row as its header, whole or not at all."""
     listed = list(rows)
@@ -277,8 +298,9 @@ def sync(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some shared file systems cannot, and a rename still is whole or not at all; a full disk may say so only now.
-        if error.errno in NO_ROOM:
+        # Some shared file systems cannot, folders above all, and a rename still is whole or not at all; a full disk or a
+        # broken one may say so only now.
+        if error.errno in NO_ROOM or (error.errno not in CANNOT_SYNC and not path.is_dir()):
             raise
     finally:
         os.close(handle)

@@ -14,12 +14,23 @@ HERE = Path(__file__).parent
 
 
 class Forked:
-    """Starts `foldwise ...` in processes that can be killed and waited for."""
+    """Starts `foldwise ...` in processes that can be killed and waited for.
+
+    Args:
+        library: is loaded before the C library, by all of them: see `faulty_disk`.
+    """
+
+    def __init__(self, library=None):
+        self.preloaded = {} if library is None else {"LD_PRELOAD": str(library)}
 
     def __enter__(self):
         code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import forked; forked.serve()"
         self.server = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | self.preloaded,
         )
         return self
 
@@ -28,14 +39,16 @@ class Forked:
         self.server.wait(200)
         self.server.stdout.close()
 
-    def start(self, *arguments, cwd, changed=()):
+    def start(self, *arguments, cwd, changed=(), before=(), out=None):
         """The process id of a command that has begun in the folder `cwd`, with this process's environment.
 
         Args:
             changed: (module, name, value) of constants that are others in that process.
+            before: (module, function, arguments) of what is called in it before it begins.
+            out: the file to which all that it prints is added; by default only errors are seen.
         """
         request = {"arguments": [*map(str, arguments)], "cwd": str(cwd), "environment": {**os.environ}}
-        return self._ask(request | {"changed": [*changed]})
+        return self._ask(request | {"changed": [*changed], "before": [*before], "out": out and str(out)})
 
     def wait(self, pid):
         """The exit code of a command once it has ended; negative where a signal ended it."""
@@ -49,6 +62,7 @@ class Forked:
 def serve():
     """Fork a process for every line that asks for one, until there are no more lines."""
     import foldwise.interface.api
+    import foldwise.interface.cli
     import foldwise.learning.training.fit
     import foldwise.pipeline.pipeline  # noqa: F401 - imported here, once, for all who are forked
 
@@ -62,7 +76,7 @@ def serve():
         print(answer, file=answers, flush=True)
 
 
-def _be_the_command(arguments, cwd, environment, changed):
+def _be_the_command(arguments, cwd, environment, changed, before, out):
     from foldwise.interface import cli
 
     os.fsync = lambda _: None  # these processes are killed, and the power stays on
@@ -72,8 +86,14 @@ def _be_the_command(arguments, cwd, environment, changed):
     silent = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):  # errors are seen where pytest shows them
         os.dup2(silent, stream)
+    if out:
+        file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for stream in (1, 2):
+            os.dup2(file, stream)
     os.chdir(cwd)
     os.environ.update(environment)
+    for module, name, values in before:
+        getattr(import_module(module), name)(*values)
     sys.argv = ["foldwise", *arguments]
     try:
         cli.main()

@@ -69,6 +69,7 @@ class Killing:
     def until_done(self, root, deaths, asked, *, task=fit_item, item="fit-1", **more):
         """The folder that the last attempt made; one attempt dies after each number of `deaths`, unless it is done before; the last does not."""
         folder = RunFolder(root)
+        root.mkdir(parents=True, exist_ok=True)
         for number, death in enumerate([*deaths, None], 1):
             lease = acquire(folder, item)
             scratch = folder.scratch(item, str(number))

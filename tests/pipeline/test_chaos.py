@@ -9,11 +9,15 @@ import pytest
 from damage import DAMAGES, FOREIGN, flip, litter
 
 from foldwise.data.cache.packed import open_packed
-from foldwise.errors import RunError
+from foldwise.errors import RunError, SpecError
+from foldwise.interface.api import Run
+from foldwise.judging.external.options import ScoreOptions
+from foldwise.judging.external.verdict import judge_files
 from foldwise.pipeline.hand_over import predict
 from foldwise.pipeline.mending import Mending
 from foldwise.pipeline.pipeline import RunOptions, Silent, finish, run
 from foldwise.pipeline.worker import work
+from foldwise.reporting.report_data import gather
 from foldwise.runs.folder import RunFolder
 from foldwise.sealed import Damaged
 from foldwise.storage import cache_root
@@ -181,6 +185,33 @@ def test_damage_to_what_was_laid_out_is_one_clear_error_and_the_next_run_writes_
         DAMAGES[how](path)
     again(copied)
     assert scores(copied) == before
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_damage_to_what_was_judged_is_one_clear_error_and_the_next_report_writes_it_anew(copied, how):
+    folder = RunFolder(copied / "run")
+    before = scores(copied)
+    readers = {
+        folder.scores: lambda: judge_files([folder.scores], ScoreOptions()),
+        folder.results: lambda: Run(folder).leaderboard,
+        folder.verdict: lambda: Run(folder).verdict,
+        folder.curves: lambda: gather(folder),
+    }
+    for path, read in readers.items():
+        good = path.read_bytes()
+        read()
+        DAMAGES[how](path)
+        with pytest.raises((RunError, SpecError)) as refused:  # the second where the file is gone
+            read()
+        assert path.name in str(refused.value) or "has no verdict yet" in str(refused.value)
+        assert refused.value.cure
+        path.write_bytes(good)
+    for path in (*readers, folder.judged):
+        DAMAGES[how](path)
+        finish(folder)
+        assert scores(copied) == before
+        for read in readers.values():
+            read()
 
 
 @pytest.mark.parametrize("how", DAMAGES)

@@ -76,6 +76,9 @@ def test_a_failed_item_says_why_keeps_nothing_half_made_and_loses_only_what_need
     [
         OSError(errno.ENOSPC, "No space left on device"),
         OSError(errno.EROFS, "Read-only file system"),
+        OSError(errno.EIO, "Input/output error"),
+        OSError(errno.ESTALE, "Stale file handle"),
+        OSError(errno.EMFILE, "Too many open files"),
         RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
         RunError("the packed images are not in the cache"),
         MissingExtra("no such device here"),
@@ -90,6 +93,28 @@ def test_what_is_the_fault_of_the_machine_fails_no_item(folder, steps, error):
     assert list((folder.root / "scratch").iterdir()) == []
     steps()
     assert work(folder, log=lambda line: None) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(errno.ENOENT, "no such file", "mine.txt"), OSError("no picture")]
+)
+def test_a_file_that_own_code_asks_for_wrongly_fails_its_item_and_no_other(folder, steps, error):
+    steps(fit=raising(error))
+    assert work(folder, log=lambda line: None) == 3
+    assert folder.settled() == ({"features-a"}, {"fit-1", "fit-2"})
+
+
+def test_a_folder_that_is_gone_fails_no_item_and_is_not_made_again(folder, steps, tmp_path):
+    def moved(job):
+        folder.root.rename(tmp_path / "away")
+        return {"made": "a fit"}
+
+    steps(fit=moved)
+    with pytest.raises(RunError, match="the folder of this run is gone"):
+        work(folder, log=lambda line: None)
+    assert not folder.root.exists()
+    (tmp_path / "away").rename(folder.root)
+    assert not folder.settled()[1]
 
 
 def test_by_hand_what_is_done_is_left_and_what_failed_is_tried_again(folder, steps):

@@ -30,6 +30,7 @@ def folder(tmp_path):
 
 def leave(folder, item, attempt, epoch, step=0):
     record = {"position": {"epoch": epoch, "step": step}, "epochs": 20}
+    folder.make(folder.root / "scratch")
     write_unfinished(folder.checkpoint(item, attempt), record, {"weights": torch.ones(3)})
 
 

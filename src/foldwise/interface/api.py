@@ -17,6 +17,7 @@ from foldwise.csv_cells import as_text
 from foldwise.errors import RunError
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.runs.folder import RunFolder
+from foldwise.sealed import verified
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ class Run:
         """One row per configuration, best first, with its interval and its costs."""
         import pandas as pd
 
-        table = pd.read_csv(self.folder.results)
+        table = pd.read_csv(verified(self.folder.results))
         return table.rename(columns=as_text).map(
             lambda cell: as_text(cell) if isinstance(cell, str) else cell
         )

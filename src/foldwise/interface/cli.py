@@ -21,6 +21,7 @@ from foldwise.interface.commands.look import look
 from foldwise.interface.commands.report import predict, report
 from foldwise.interface.commands.run import check, plan, run, work
 from foldwise.interface.commands.status import status, stop
+from foldwise.processes import sigterm_as_interrupt
 
 app = typer.Typer(
     name="foldwise",
@@ -65,7 +66,10 @@ def _code_of_commands() -> int:
     """The exit code of the command that was asked for, whose errors are printed."""
     try:
         _look_for_no_modules_here()
-        app(standalone_mode=True)
+        with (
+            sigterm_as_interrupt()
+        ):  # in the middle of whatever it may come: then what is half written is removed
+            app(standalone_mode=True)
     except FoldwiseError as error:
         return _refused(error)
     except OSError as error:  # a full disk, a folder that may not be written, a file that is gone: no bug

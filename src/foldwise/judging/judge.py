@@ -53,13 +53,14 @@ from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import Metric, choose_metric, reported
 from foldwise.runs.folder import RunFolder, write_json
+from foldwise.sealed import seal
 from foldwise.study.spec import LEAVE_ONE_OUT, Study, Validation
 
 MAX_IN_PAIRS = 60  # configurations of which every pair is in the verdict
 
 
 def judge(folder: RunFolder) -> Verdict:
-    """Judge what is done, and write verdict.json, curves.npz, results.csv and scores.csv into the run folder.
+    """Judge what is done, and write verdict.json, curves.npz, results.csv and scores.csv, sealed, into the run folder.
 
     Raises:
         RunError: the folder is not a run, or scores in it are damaged.
@@ -71,6 +72,7 @@ def judge(folder: RunFolder) -> Verdict:
     write_json(folder.verdict, verdict.dump())
     write_results(folder.results, verdict)
     write_scores(folder.scores, rows)
+    seal(folder.judged, {}, [folder.verdict, folder.curves, folder.results, folder.scores])
     return verdict
 
 

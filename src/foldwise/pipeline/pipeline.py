@@ -33,6 +33,7 @@ from foldwise.runs.launchers.local import bearable_workers, default_workers
 from foldwise.runs.launchers.table import LAUNCHERS
 from foldwise.runs.plan import with_proposals
 from foldwise.runs.stopping import refuse_if_stopped
+from foldwise.sealed import Damaged
 from foldwise.study.own_code import own_names
 from foldwise.study.reading import StudyFile
 from foldwise.study.trusted_code import trusted, trusting
@@ -360,7 +361,13 @@ def finish(folder: RunFolder) -> Verdict:
         write_report(folder)
         return verdict
 
-    return Mending(folder, lambda line: None, mend=mend_pack).until_whole(finished)
+    return Mending(folder, lambda line: None, mend=_mend_for_verdict).until_whole(finished)
+
+
+def _mend_for_verdict(folder: RunFolder, damage: Damaged) -> str | None:
+    # Another run that ends at the same moment may replace what was judged between two looks: judging again is the cure.
+    judged = (folder.judged, folder.verdict, folder.curves, folder.results, folder.scores)
+    return damage.what if Path(str(damage.where)) in judged else mend_pack(folder, damage)
 
 
 def judged_now(folder: RunFolder) -> ReportData:

@@ -45,9 +45,14 @@ from foldwise.study.trusted_code import refuse_untrusted, trusted
 
 PATIENCE_S = 60.0  # for the plan of a study that is being laid over a folder; decoding is done before that
 NUM_LISTED = 6
+FOLDER_GONE = "Mount it, or put it back; what is done in it stays done, and the same command goes on."
 BEAT_EVERY_S = 2.0
-# A disk that is full or may not be written: to record that as a failed item would fail all items one by one.
-NOT_THE_ITEMS_FAULT = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES))
+# What a program asked for wrongly, as a user's network that opens a file which is not there. All other errors of the
+# operating system are the machine's, such as a disk that is full, gone or read-only: recorded as failed items, they
+# would fail all items one by one.
+ASKED_WRONGLY = frozenset(
+    (errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ENAMETOOLONG)
+)
 
 
 class Crowded(Exception):
@@ -107,12 +112,14 @@ def do_item(
     """
     # Each attempt has a folder of its own: whoever does an item by hand may meet a worker that does it, too.
     scratch = folder.scratch(item.id, uuid.uuid4().hex[:8])
-    scratch.mkdir(parents=True)
+    folder.make(scratch)
     try:
         checkpoints = Checkpoints(folder, item.id, lease, log)
         report = beat or _throttled(folder, lease)
         job = Job(item, folder, scratch, device, report, checkpoints, lambda: files_of(folder))
         result = _attempt(job)
+        if not scratch.is_dir():
+            raise RunError("the folder of this run is gone", where=str(folder.root), cure=FOLDER_GONE)
         write_json(scratch / "result.json", result, durable=False)  # as it will be once it is committed
         folder.commit(scratch, item.id)
         checkpoints.interrupts.raise_pending()  # came when the training had ended
@@ -128,7 +135,7 @@ def _attempt(job: Job) -> dict[str, Any]:
     except (RunError, MissingExtra):
         raise  # this machine cannot do it; another one, or this one once it is mended, can
     except Exception as error:  # a failed item is a result of the study, not its end
-        if _number(error) in NOT_THE_ITEMS_FAULT:
+        if _is_the_machines(error, job):
             raise
         if (workers := workers_here()) > 1 and is_out_of_memory(error):
             raise Crowded(workers) from error
@@ -139,12 +146,14 @@ def _attempt(job: Job) -> dict[str, Any]:
     return outcome | label(job.item)
 
 
-def _number(error: Exception) -> int | None:
-    """The error number of the operating system, also where a library that is no Python says it in words only."""
-    if isinstance(error, OSError):
-        return error.errno
-    stated = re.search(r"\(os error (\d+)\)", str(error))
-    return int(stated[1]) if stated else None
+def _is_the_machines(error: Exception, job: Job) -> bool:
+    """Whether an error says that this machine cannot do the item now, and nothing of the item."""
+    if not isinstance(error, OSError):
+        # Libraries that are no Python say it in words only.
+        stated = re.search(r"\(os error (\d+)\)", str(error))
+        return stated is not None and int(stated[1]) not in ASKED_WRONGLY
+    # The folder of the item may be gone; what states no number is most often a file that is no picture.
+    return error.errno not in {None, *ASKED_WRONGLY} or not job.scratch.is_dir()
 
 
 def _traceback(error: Exception) -> str:

@@ -59,9 +59,15 @@ class _File:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where everything of one run lies, and what of it is done."""
+    """Where everything of one run lies, and what of it is done.
+
+    Attributes:
+        met: where stated, an item that is damaged counts as not done, as the next run will have it, and the damage is
+            put here by the id of its item; else it is raised.
+    """
 
     root: Path
+    met: dict[str, Damaged] | None = field(default=None, compare=False)
     # Results by item with the number of their folder, as `outcomes` saw them last.
     _seen: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -99,6 +105,7 @@ class RunFolder:
     report = _File("report.html")
     results = _File("results.csv")  # one row per configuration
     scores = _File("scores.csv")  # one row per scored image
+    judged = _File("judged.json")  # what these four are, so that damage to them is seen
     winner = _File("winner")  # the model, ready for prediction
     crowded = _File("crowded")  # items on which memory ran out while workers shared a device
     logs = _File("logs")  # what workers said
@@ -108,6 +115,17 @@ class RunFolder:
     # Boundary scores of predicted masks, a file for each fit and tolerance; they can be computed again.
     boundaries = _File("boundaries")
     environment = _File("environment.json")  # versions, machine, seeds and digests
+
+    def make(self, path: Path) -> None:
+        """Make a folder of the run, and those between.
+
+        Raises:
+            FileNotFoundError: the run folder is gone. It is not made again here, as it may come back: a disk that is
+                mounted again, a folder that was moved.
+        """
+        for level in reversed((path, *path.parents)):
+            if self.root in level.parents:
+                level.mkdir(exist_ok=True)
 
     def attempts_of(self, item_id: str) -> Path:
         """Leases of workers on an item: one numbered folder for each attempt to do it."""
@@ -137,7 +155,7 @@ class RunFolder:
     def _put_away(self, item_id: str) -> Path:
         """A new place for a failed item that is tried again; the folder above it is made."""
         away = self.root / "retried" / f"{checked_id(item_id, 'item')}.{uuid.uuid4().hex[:8]}"
-        away.parent.mkdir(parents=True, exist_ok=True)
+        self.make(away.parent)
         return away
 
     def proposals(self, search_id: str) -> Path:
@@ -196,10 +214,18 @@ class RunFolder:
         try:
             about = path.stat()
         except OSError:
-            if path.parent.is_dir():  # an item is committed with all its files or not at all
-                raise damaged(path, "the file is gone") from None
+            if not path.parent.is_dir():  # an item is committed with all its files or not at all
+                return None
+            about = None
+        try:
+            if about is None:
+                raise damaged(path, "the file is gone")
+            return _result_at(path, about.st_mtime_ns, about.st_ctime_ns)
+        except Damaged as damage:
+            if self.met is None:
+                raise
+            self.met[item_id] = damage
             return None
-        return _result_at(path, about.st_mtime_ns, about.st_ctime_ns)
 
     def committed(self) -> dict[str, int]:
         """The names in `done`, those of committed items and foreign ones, each with the number of its folder.
@@ -260,7 +286,7 @@ class RunFolder:
             sync(part)
         sync(scratch)
         target = self.done(item_id)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self.make(target.parent)
         try:
             scratch.rename(target)
         except OSError:

@@ -83,7 +83,7 @@ def acquire(
         return None
     number = int(attempts[-1].name) + 1 if attempts else 1
     attempt = folder.attempts_of(item_id) / str(number)
-    if not _take(attempt):
+    if not _take(folder, attempt):
         return None
     if folder.result(item_id) is not None:  # committed while we looked
         mark_released(attempt)
@@ -103,14 +103,14 @@ def _note_loss(folder: RunFolder, taken_over: Sequence[Path]) -> None:
                 mark_released(attempt, died=loss.died)
 
 
-def _take(attempt: Path) -> bool:
+def _take(folder: RunFolder, attempt: Path) -> bool:
     """Put an attempt with our name in place; False where another was first."""
     nonce = uuid.uuid4().hex
     draft = attempt.with_name(f".{attempt.name}.{nonce}")
     try:
-        attempt.parent.mkdir(parents=True, exist_ok=True)
+        folder.make(attempt.parent)
         draft.mkdir()
-    except FileNotFoundError:  # it was done meanwhile, and its leases are gone
+    except FileNotFoundError:  # it was done meanwhile, and its leases are gone; or the run folder is
         return False
     pid = os.getpid()
     me = {"host": here(), "name": socket.gethostname(), "pid": pid, "started": started(pid), "nonce": nonce}
@@ -147,8 +147,12 @@ class Lease:
             if not self._files:
                 return  # a beat on its way would bring back the folder of a lease that is removed
             self._text, self._count = text, self._count + 1
-            # A full disk or a lost mount must not end hours of training: at worst another does the item too.
-            with suppress(OSError), written_whole(self.attempt / "beat", durable=False) as scratch:
+            # A full disk or a lost mount must not end hours of training: at worst another does the item too. A folder
+            # that is gone is not made again: it may come back, and could not take the place of one that is there.
+            with (
+                suppress(OSError),
+                written_whole(self.attempt / "beat", durable=False, make_folders=False) as scratch,
+            ):
                 scratch.write_text(f"{self._count}\n{text}", encoding="utf-8")
 
     def got_further(self) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from damage import DAMAGES
 from sleepy_worker import begun, command, sleepy_run
 
 from foldwise.errors import RunError
@@ -56,6 +57,28 @@ def test_the_living_and_the_dead_are_told_apart(folder, queue, capsys):
         "  lost     fit 3: its worker on n2 (Slurm job 7_2) was killed for its memory\n"
         f"  jobs     1 running, 1 pending (Priority); ended lately: 1 was killed for its memory ({name})\n"
     )
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("name", ["log.txt", "scores.npz", "result.json"])
+def test_a_damaged_item_is_named_and_the_rest_is_shown(folder, capsys, name, how):
+    for item in ("fit-00", "fit-01"):
+        scratch = folder.scratch(item, "x")
+        scratch.mkdir(parents=True)
+        (scratch / "log.txt").write_text("epoch 1\n")
+        (scratch / "scores.npz").write_bytes(b"scores")
+        write_json(scratch / "result.json", {"status": "done", "error": None, "item": item})
+        assert folder.commit(scratch, item)
+    path = folder.done("fit-01") / name
+    DAMAGES[how](path)
+    status.say_status(folder)
+    said = capsys.readouterr().out
+    if how == "flip" and name != "result.json":  # of the same size: status reads no file but the results
+        assert "2 done, 2 waiting" in said
+        return
+    assert "1 done, 3 waiting" in said
+    assert "damaged  fit 1: " in said
+    assert "foldwise run does it again" in " ".join(said.split())
 
 
 def test_stopping_ends_workers_wherever_they_are_and_gives_back_what_they_had(folder, capsys):

@@ -241,6 +241,7 @@ def killed_once(tmp_path, kill, *, death=9, **asked):
 
 def begin(killing, root, asked, packed, death):
     folder = RunFolder(root)
+    root.mkdir(parents=True, exist_ok=True)
     lease = acquire(folder, "fit-1")
     scratch = folder.scratch("fit-1", f"attempt{lease.attempt.name}")
     scratch.mkdir(parents=True)
@@ -429,6 +430,7 @@ def test_who_is_asked_to_stop_writes_at_the_next_step_and_the_next_one_goes_on(t
         assert read_head(path).at == at
     monkeypatch.setattr(train, "step", step)
     folder = RunFolder(root)
+    root.mkdir(parents=True, exist_ok=True)
     lease = acquire(folder, "fit-1")
     scratch = folder.scratch("fit-1", "last")
     scratch.mkdir()

@@ -30,7 +30,7 @@ from foldwise.data.formats.formats import open_stack
 from foldwise.data.formats.reading import channel_files, num_decoders, split_slice
 from foldwise.errors import DataError, RunError, SpecError
 from foldwise.sealed import Damaged, seal, verified
-from foldwise.storage import cache_root, folder_cached, refuse_no_room, remove_damaged
+from foldwise.storage import cache_root, folder_cached, refuse_no_room, remove_damaged, write_array
 from foldwise.study.spec import IGNORE, DataSpec
 from foldwise.text import some
 
@@ -135,7 +135,7 @@ def _write_pack(
     if errors:
         raise DataError.together(errors)
     _check_sizes(dataset, data, measures)
-    np.save(folder / SUMS, np.array(sums, np.uint32).T)
+    write_array(folder / SUMS, np.array(sums, np.uint32).T)
     (num_channels, dtype) = next(iter(kinds))
     _write_index(folder, dataset, measures, num_channels=num_channels, dtype=dtype)
 
@@ -227,8 +227,8 @@ def _check_sizes(dataset: Dataset, data: DataSpec, measures: Iterable[Measure]) 
 def _write_index(
     folder: Path, dataset: Dataset, measures: list[Measure], *, num_channels: int, dtype: str
 ) -> None:
-    np.save(folder / "shapes.npy", np.array([(m.height, m.width) for m in measures], np.int64))
-    np.save(folder / "labels.npy", label_array(dataset))
+    write_array(folder / "shapes.npy", np.array([(m.height, m.width) for m in measures], np.int64))
+    write_array(folder / "labels.npy", label_array(dataset))
     (folder / "measures.json").write_text(json.dumps([asdict(m) for m in measures]), encoding="utf-8")
     index = {
         "version": PACK_VERSION,

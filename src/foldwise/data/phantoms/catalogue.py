@@ -16,7 +16,7 @@ from foldwise.data.phantoms import dishes, drawings, gels, organs, proteins
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, RunError, SpecError, choose, unknown
 from foldwise.sealed import digest_of_folder, read_json
-from foldwise.storage import cache_root, folder_replaced, remove_damaged, write_json, write_table
+from foldwise.storage import cache_root, folder_replaced, remove_damaged, write_array, write_json, write_table
 from foldwise.study.spec import PhantomData
 from foldwise.study.training import Task
 
@@ -164,8 +164,8 @@ def _write_stacks(folder: Path, classes: tuple[str, ...], drawn: Mapping[str, Dr
     """``images.npy`` and ``masks.npy``, a slice after the other; masks hold the class index."""
     images = [picture.image for picture in drawn.values()]
     masks = [picture.mask for picture in drawn.values() if picture.mask is not None]
-    np.save(folder / "images.npy", np.stack(images), allow_pickle=False)
-    np.save(folder / "masks.npy", np.stack(masks), allow_pickle=False)
+    write_array(folder / "images.npy", np.stack(images))
+    write_array(folder / "masks.npy", np.stack(masks))
     return [f"images.npy[{k}]" for k in range(len(images))]
 
 

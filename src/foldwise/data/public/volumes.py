@@ -9,7 +9,7 @@ import numpy as np
 
 from foldwise.data.public.conversions import Progress, find_root
 from foldwise.errors import DataError, need
-from foldwise.storage import write_table, written_whole
+from foldwise.storage import write_array, write_table, written_whole
 
 IMAGES, LABELS = "bossdb://prasad/prasad2020/image", "bossdb://prasad/prasad_analysis/pixel_labels"
 SERVER = {"protocol": "https", "host": "api.bossdb.io", "token": "public"}
@@ -53,8 +53,8 @@ def fetch_task2(folder: Path, progress: Progress) -> None:
                 "Try again: the stacks that are whole are kept. Or give the .npy files with --local FOLDER."
             )
             raise DataError(problem, where=KINDS[kind], cure=cure) from None
-        with written_whole(_stack(folder, part, kind)) as scratch, scratch.open("wb") as file:
-            np.save(file, np.concatenate(regions), allow_pickle=False)
+        with written_whole(_stack(folder, part, kind)) as scratch:
+            write_array(scratch, np.concatenate(regions))
     progress("Cutting out", len(todo), len(todo))
 
 
@@ -87,8 +87,8 @@ def _convert(raw: Path, out: Path, regions: Sequence[str], progress: Progress) -
             facts = {"split": part, "region": region, "group": region}
             rows += [facts | {"z": str(z)} for z in range(first, last)]
         progress("Joining stacks", done, len(SPLITS))
-    np.save(out / "images.npy", np.concatenate(images), allow_pickle=False)
-    np.save(out / "masks.npy", np.concatenate(masks), allow_pickle=False)
+    write_array(out / "images.npy", np.concatenate(images))
+    write_array(out / "masks.npy", np.concatenate(masks))
     write_table(out / "metadata.csv", ({"image": f"images.npy[{i}]", **row} for i, row in enumerate(rows)))
     return (
         f"{len(rows)} slices of {', '.join(regions)}; the column group is the region, the column split the benchmark's.",

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from foldwise.csv_cells import read_rows
 from foldwise.errors import RunError, SpecError
 from foldwise.interface.observer import Terminal, fail_if_items_failed
 from foldwise.interface.terminal import console
+from foldwise.sealed import read_table
 from foldwise.storage import folder_replaced, written_whole
 from foldwise.study.own_code import NO_WEIGHTS_FILE
 from foldwise.study.single import HEADS, MODELS, Single, document, typed, write_study
@@ -182,8 +182,7 @@ def row(options: Fit, folder: RunFolder) -> dict[str, Any]:
         "seed": options.seed,
     }
     # One configuration was compared with none, so the first row is the only one.
-    with folder.results.open(newline="", encoding="utf-8") as file:
-        judged = read_rows(file)[0]
+    judged = read_table(folder.results)[0]
     return settings | {key: value for key, value in judged.items() if key not in OF_COMPARISONS}
 
 

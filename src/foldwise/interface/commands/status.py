@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -56,6 +56,7 @@ def say_status(folder: RunFolder) -> None:
     from foldwise.runs.job_notes import has_jobs
     from foldwise.runs.slurm_queue import jobs_here, name_of_jobs
 
+    folder = replace(folder, met={})  # what is damaged is said, and the rest is shown
     out, plan = console(), folder.load_plan()
     name = name_of_jobs(folder.root)
     jobs = jobs_here(name) if has_jobs(folder) else None
@@ -82,6 +83,12 @@ def say_status(folder: RunFolder) -> None:
     for title, begun, epochs in paused(folder, plan):
         out.print(f"  paused   {title}: goes on in epoch {begun} of {epochs}", markup=False)
     _say_failed(out, folder, plan)
+    for item in plan.items:
+        if damage := (folder.met or {}).get(item.id):
+            out.print(
+                f"  damaged  {item.title}: {damage.where}: {damage.what}; foldwise run does it again",
+                markup=False,
+            )
     say_again(out, folder, plan)
     _say_jobs(out, jobs, name)
     if folder.stop.exists() and _is_left(folder, plan):

@@ -20,6 +20,7 @@ from foldwise.judging.external.pieces import Coded, Piece, joined, with_all_role
 from foldwise.judging.external.summary_rows import without_summaries
 from foldwise.judging.external.text import Text, open_text
 from foldwise.metrics.names import named_score, plain
+from foldwise.sealed import verified
 from foldwise.text import listed, some
 
 SUMMARY = "summary.json"
@@ -69,6 +70,10 @@ def read_files(paths: Sequence[Path], options: ScoreOptions) -> ScoreFiles:
     if summaries:
         pieces, statements, metric = read_summaries(files, options)
         return ScoreFiles(joined(pieces), tuple(statements), (), metric)
+    for path in files:
+        # Before anything is recognised: in a damaged table of a run a column may be called otherwise.
+        if path.with_name("judged.json").is_file():
+            verified(path)
     # By their names, and with the folders where several are called the same.
     names = [path.name for path in files]
     texts = [open_text(path, path.name if names.count(path.name) == 1 else str(path)) for path in files]

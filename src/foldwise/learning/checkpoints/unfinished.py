@@ -37,7 +37,7 @@ NAMES = {dtype: name for name, dtype in TYPES.items()}
 
 
 def write_unfinished(path: Path, record: Mapping[str, Any], state: Any) -> None:
-    """Write a state, whole or not at all.
+    """Write a state, whole or not at all, into a folder that is there.
 
     Args:
         record: plain values that are read without the tensors.
@@ -55,7 +55,7 @@ def write_unfinished(path: Path, record: Mapping[str, Any], state: Any) -> None:
     text = json.dumps(head).encode()
     raw = len(text).to_bytes(8, "little") + text
     digest = sha256(raw)
-    with written_whole(path) as scratch, scratch.open("wb") as file:
+    with written_whole(path, make_folders=False) as scratch, scratch.open("wb") as file:
         file.write(raw)
         for values in tensors:
             part = _bytes_of(values.detach().cpu().contiguous())

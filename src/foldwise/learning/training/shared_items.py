@@ -46,6 +46,7 @@ from foldwise.learning.training.resuming import ResumedTraining, resumable
 from foldwise.learning.training.scoring import ForwardPass
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, assemble, with_less_memory
 from foldwise.runs.leases import Beat
+from foldwise.storage import write_array
 from foldwise.study.training import Choice, Training, stated_pretraining
 
 PICTURES = "pictures.npz"
@@ -227,7 +228,7 @@ def features_item(job: Job) -> dict[str, Any]:
             features_NF = encoded(
                 network, pictures, view=view, precision=precision, beat=spent.beside(job.beat)
             )
-        np.save(scratch / FEATURES, features_NF)
+        write_array(scratch / FEATURES, features_NF)
         memory_and_energy = spent.record()
         if view == 0:  # one copy is enough for the fits that need them all
             write_weights(scratch / ENCODER, network.encoder, prefix="encoder.")

@@ -145,7 +145,7 @@ class LocalWorkers:
     def _start(self, post: Post) -> None:
         number = next(number for number in count() if number not in self.running)
         log = self.folder.log(f"{self.log}-{number}")
-        log.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.make(log.parent)
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         added = dict.fromkeys(names, str(self.crew.threads)) | {"PYTHONUNBUFFERED": "1"} | _environment(post)
         if post.only == "accelerator":
