@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, TextIO
 
 # The wide forms are what keyboards of East Asia write, and programs there read as the narrow ones.
@@ -56,7 +57,19 @@ class TableWriter:
 
     def rows(self, rows: Iterable[Iterable[Any]]) -> None:
         """Several."""
-        self._rows.writerows([spelled(cell) for cell in row] for row in rows)
+        # Names of images and classes come again and again, and most other cells are numbers.
+        name = lru_cache(maxsize=100_000)(spelled)
+        self._rows.writerows(
+            [
+                cell
+                if (kind := cell.__class__) is float or kind is int
+                else name(cell)
+                if kind is str
+                else spelled(cell)
+                for cell in row
+            ]
+            for row in rows
+        )
 
 
 class TableReader:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from foldwise.csv_cells import read_rows
 from foldwise.errors import FoldwiseError, RunError
 from foldwise.foreign import is_file_name
+from foldwise.npy_bytes import array_of
 from foldwise.storage import as_json, is_foreign, written_whole
 
 if TYPE_CHECKING:  # numpy is imported where arrays are read: the command line starts without it
@@ -337,7 +338,7 @@ class Arrays(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         with decoding(self.path):
-            return self._file[name]
+            return array_of(self._file.zip.read(f"{name}.npy"))
 
     def __contains__(self, name: object) -> bool:
         return name in self._names

@@ -159,7 +159,7 @@ def write_table(path: Path, header: Sequence[str], rows: Iterator[list[Any]]) ->
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         table = TableWriter(file)
         table.row(header)
-        table.rows(["" if value is None else value for value in row] for row in rows)
+        table.rows(rows)
 
 
 def collect(path: Path, row: Mapping[str, Any]) -> bool:

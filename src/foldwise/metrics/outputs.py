@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,11 @@ class Outputs:
     unscored: tuple[int, ...] = ()
     unranked: tuple[int, ...] = ()
 
+    @cached_property
+    def counts(self) -> Counts:
+        """As `counts` gives them."""
+        return _counted(self)
+
     @property
     def num_classes(self) -> int:
         """K."""
@@ -101,7 +107,11 @@ def predicted(outputs: Outputs) -> Bools:
 
 
 def counts(outputs: Outputs) -> Counts:
-    """True and false positives and negatives of every case and class."""
+    """True and false positives and negatives of every case and class; counted once, as most metrics are made of them."""
+    return outputs.counts
+
+
+def _counted(outputs: Outputs) -> Counts:
     if outputs.confusion is not None:
         confusion = outputs.confusion.astype(np.float64)
         tp = np.einsum("nkk->nk", confusion)

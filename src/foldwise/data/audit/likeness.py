@@ -31,7 +31,7 @@ _SMALL_PX, _MIN_SMALL_WHOLE, _MIN_SMALL_DETAIL = 64, 0.997, 0.93
 _SIZE_PX, _WHOLE_PX, _BLUR_PX, _SHIFT_PX = 64, 32, 13, 2
 _NUM_COMMON = 128  # images that the common detail is taken from
 _COMPARED_AT_ONCE, _MULTIPLIED_AT_ONCE = 256, 1024
-_PRODUCTS_A_PAIR = 8
+_PRODUCTS_A_PAIR = 64
 # Pairs that look alike and are no copies, and whose shifts are all tried, for every image: seconds for thousands.
 _MAX_IN_VAIN = 50
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from foldwise.data.folds.splits import Split, cases_tested, read_splits, unscored_classes
 from foldwise.errors import RunError
+from foldwise.judging.scores.fits import PlannedFit, planned_fit, unplanned_fit
+from foldwise.judging.scores.recent import Recent
 from foldwise.judging.scores.thresholds import (
     THRESHOLDS,
     LabelThresholds,
@@ -26,24 +27,9 @@ from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.plan import Plan, Search
 from foldwise.sealed import read_arrays, read_table
 from foldwise.study.configurations import Configuration
-from foldwise.text import count
 
 CLASSIFICATION_KEYS = ("probabilities",)
 SEGMENTATION_KEYS = ("confusion", "histogram", "log_loss_sum", "brier_sum")
-
-
-@dataclass(frozen=True)
-class PlannedFit:
-    """One planned fit and what became of it; `result` is empty while it is missing."""
-
-    item: str
-    configuration: str
-    repeat: int
-    fold: int
-    status: Literal["done", "failed", "missing"]
-    result: Mapping[str, Any]
-    path: Path
-    epochs_planned: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +75,7 @@ class Rows:
     trials: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # Thresholds by fit and method, kept so that they are computed once.
     cuts: dict[tuple[str, str], LabelThresholds] = field(default_factory=dict, compare=False)
+    recent: Recent = field(default_factory=Recent, compare=False)
 
     @property
     def family(self) -> str:
@@ -123,7 +110,7 @@ class Rows:
         present = np.ones((len(self.names), len(self.classes)), dtype=bool)
         tested = {(fit.repeat, fit.fold): fit for fit in self.fits if fit.status == "done"}
         for fit in tested.values():
-            arrays = read_arrays(fit.path / "scores.npz", ("case", "confusion"))
+            arrays = self.scores_of(fit, ("case", "confusion"))
             present[arrays["case"]] = arrays["confusion"].sum(axis=2) > 0
         return present
 
@@ -172,12 +159,38 @@ class Rows:
             RunError: a scores file is damaged.
         """
         done = self.done(configuration, repeat)
-        return _joined(done, self) if done else None
+        return self._outputs_of(done) if done else None
+
+    def _outputs_of(self, fits: Sequence[PlannedFit]) -> Outputs:
+        # By what they are made with, too: `replace` gives the same files other boundaries, and another family none.
+        made_with = (self.thresholds, id(self.boundaries))
+        key = ("outputs", *made_with, *(fit.path for fit in fits))
+        outputs: Outputs = self.recent.get(key, lambda: _joined(fits, self), _size_of_outputs)
+        return outputs
+
+    def scores_of(self, fit: PlannedFit, names: Sequence[str]) -> dict[str, Any]:
+        """These arrays of the scores of a fit.
+
+        Raises:
+            RunError: the file is damaged, or lacks one of them.
+        """
+        arrays = self.all_scores_of(fit)
+        if any(name not in arrays for name in names):
+            return read_arrays(fit.path / "scores.npz", names)  # which says what is wrong with it
+        return {name: arrays[name] for name in names}
+
+    def all_scores_of(self, fit: PlannedFit) -> Mapping[str, Any]:
+        """The scores of a fit, whose file is not read again while it can be kept."""
+        path = fit.path / "scores.npz"
+        arrays: Mapping[str, Any] = self.recent.get(
+            ("file", path), lambda: read_arrays(path), _size_of_arrays
+        )
+        return arrays
 
     def probabilities(self, configuration: str) -> dict[int, Floats]:
         """Case index -> (K,) probabilities of a configuration in the first repeat, from the folds that are done."""
         done = self.done(configuration, self.repeats[0])
-        read = [read_arrays(fit.path / "scores.npz", ("case", "probabilities")) for fit in done]
+        read = [self.scores_of(fit, ("case", "probabilities")) for fit in done]
         by_case: dict[int, Floats] = {}
         for arrays in read:
             by_case |= dict(
@@ -199,7 +212,7 @@ class Rows:
     def validation_outputs(self, fit: PlannedFit) -> ValidationOutputs:
         """What a fit may know of the labels when its thresholds are set."""
         assert self.truth is not None
-        read = read_arrays(fit.path / "scores.npz", ("validation_case", "validation_probabilities"))
+        read = self.scores_of(fit, ("validation_case", "validation_probabilities"))
         split = next(split for split in self.splits if (split.repeat, split.fold) == (fit.repeat, fit.fold))
         learned = np.concatenate([split.train, split.validation])
         probabilities = read["validation_probabilities"].astype(np.float64)
@@ -208,7 +221,7 @@ class Rows:
 
     def fold_outputs(self, fit: PlannedFit) -> Outputs:
         """The outputs of one fit on its test fold."""
-        return _joined([fit], self)
+        return self._outputs_of([fit])
 
 
 def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
@@ -238,8 +251,8 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
         thresholds=choose_thresholds(folder.load_study().judge.thresholds, FAMILIES[task]),
         configurations=tuple(plan.configurations),
         fits=(
-            *(_fit(folder, item) for item in plan.items if item.kind == "fit"),
-            *(_unplanned_fit(folder, search) for search in plan.searches if search.fit is None),
+            *(planned_fit(folder, item) for item in plan.items if item.kind == "fit"),
+            *(unplanned_fit(folder, search) for search in plan.searches if search.fit is None),
         ),
         auxiliary=read_auxiliary(folder, plan),
         searches=plan.searches,
@@ -252,15 +265,6 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
     )
 
 
-def fit_of(item: AuxiliaryItem, configuration: str) -> PlannedFit:
-    """An item that leaves the scores of a fit, as if it were one, of a configuration by this name."""
-    status: Literal["done", "missing"] = "done" if item.done else "missing"
-    settings = item.settings
-    return PlannedFit(
-        item.item, configuration, settings["repeat"], settings["fold"], status, item.result, item.path
-    )
-
-
 def truth_of(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:
     """(n, K) whether each case of cases.csv has each class."""
     truth = np.zeros((len(cases), num_classes), dtype=bool)
@@ -269,35 +273,19 @@ def truth_of(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:
     return truth
 
 
-def _fit(folder: RunFolder, item: Any) -> PlannedFit:
-    path, settings, result = folder.done(item.id), item.settings, folder.result(item.id) or {}
-    status: Literal["done", "failed", "missing"] = "missing"
-    if result:
-        status = "done" if result["status"] == "done" else "failed"
-    # It cannot be run while what it needs has failed, and so is not missing only.
-    elif any((folder.result(need) or {}).get("status") == "failed" for need in item.needs):
-        status = "failed"
-        result = {"error": {"type": "Skipped", "message": "an item that this fit needs has failed"}}
-    epochs = settings.get("training", {}).get("epochs")
-    return PlannedFit(
-        item.id, settings["configuration"], settings["repeat"], settings["fold"], status, result, path, epochs
-    )
+def _size_of_arrays(arrays: Mapping[str, Any]) -> int:
+    return sum(array.nbytes for array in arrays.values())
 
 
-def _unplanned_fit(folder: RunFolder, search: Search) -> PlannedFit:
-    """The fit of a search that has not chosen yet, or of which every trial has failed."""
-    path, about = folder.proposals(search.id), (search.configuration, search.repeat, search.fold)
-    if not search.has_ended:
-        return PlannedFit(search.id, *about, "missing", {}, path)
-    first = folder.result(search.trials[0].item) or {}
-    cause = (first.get("error") or {}).get("message", "an item that it needs has failed")
-    message = f"all {count(len(search.trials), 'trial')} of its search failed; the first says: {cause}"
-    return PlannedFit(search.id, *about, "failed", {"error": {"type": "Searched", "message": message}}, path)
+def _size_of_outputs(outputs: Outputs) -> int:
+    """With what is counted from them: four numbers for every case and class."""
+    own = sum(value.nbytes for value in vars(outputs).values() if isinstance(value, np.ndarray))
+    return own + 32 * len(outputs.case) * outputs.num_classes
 
 
 def _joined(fits: Sequence[PlannedFit], rows: Rows) -> Outputs:
     keys = SEGMENTATION_KEYS if rows.family == "segmentation" else CLASSIFICATION_KEYS
-    read = [read_arrays(fit.path / "scores.npz", ("case", *keys)) for fit in fits]
+    read = [rows.scores_of(fit, ("case", *keys)) for fit in fits]
     case = np.concatenate([arrays["case"] for arrays in read]).astype(np.int64)
     sizes = [len(arrays["case"]) for arrays in read]
     fold = np.repeat([fit.fold for fit in fits], sizes)

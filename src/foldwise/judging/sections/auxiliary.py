@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from foldwise.judging.judgement import Judgement
-from foldwise.judging.scores.rows import PlannedFit, Rows, fit_of
+from foldwise.judging.scores.fits import PlannedFit, fit_of
+from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import Scored, score
 from foldwise.judging.sections.configurations import cause_of, cost_of, fold_scores
 from foldwise.judging.sections.fit_warnings import advice

@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 
 from foldwise.judging.judgement import Judgement
-from foldwise.judging.scores.rows import PlannedFit, Rows
+from foldwise.judging.scores.fits import PlannedFit
+from foldwise.judging.scores.rows import Rows
 from foldwise.judging.statistics.calibration import (
     MAX_BINS,
     ece,

@@ -11,7 +11,8 @@ import numpy as np
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.baselines import Baseline
 from foldwise.judging.scores.curve_scores import confusion_matrix
-from foldwise.judging.scores.rows import PlannedFit, Rows
+from foldwise.judging.scores.fits import PlannedFit
+from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import Scored
 from foldwise.judging.verdict_configurations import (
     TIMED,
@@ -32,7 +33,6 @@ from foldwise.judging.verdict_configurations import (
 from foldwise.metrics.confusion import pooled_confusion
 from foldwise.metrics.outputs import Floats, Ints
 from foldwise.metrics.ratios import divided
-from foldwise.sealed import Arrays
 from foldwise.study.configurations import Configuration
 
 STORED = {"train": "train_confusion", "validation": "validation_confusion"}  # in scores.npz
@@ -227,10 +227,10 @@ def scores_by_split(rows: Rows, configuration: str) -> ScoresBySplit | None:
 def _counts(rows: Rows, fit: PlannedFit) -> dict[str, Ints] | None:
     """(K, K), of several labels (K, 2, 2), counts of each part by truth and prediction."""
     outputs = rows.fold_outputs(fit)
-    with Arrays(fit.path / "scores.npz") as arrays:
-        if "train_confusion" not in arrays or len(arrays["train_confusion"]) != len(rows.classes):
-            return None
-        counts = {split: np.asarray(arrays[key], dtype=np.int64) for split, key in STORED.items()}
+    arrays = rows.all_scores_of(fit)
+    if "train_confusion" not in arrays or len(arrays["train_confusion"]) != len(rows.classes):
+        return None
+    counts = {split: np.asarray(arrays[key], dtype=np.int64) for split, key in STORED.items()}
     return counts | {"test": pooled_confusion(replace(outputs, thresholds=None))}
 
 

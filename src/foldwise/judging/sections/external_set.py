@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from foldwise.judging.judgement import Judgement
+from foldwise.judging.scores.fits import PlannedFit
 from foldwise.judging.scores.rows import (
     CLASSIFICATION_KEYS,
     SEGMENTATION_KEYS,
-    PlannedFit,
     Rows,
     truth_of,
 )

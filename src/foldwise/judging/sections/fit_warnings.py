@@ -9,7 +9,8 @@ import numpy as np
 from scipy.stats import t
 
 from foldwise.judging.judgement import Judgement
-from foldwise.judging.scores.rows import PlannedFit, Rows
+from foldwise.judging.scores.fits import PlannedFit
+from foldwise.judging.scores.rows import Rows
 from foldwise.judging.statistics.run_moments import PRIOR_DF
 from foldwise.judging.statistics.run_variance import OWN_FROM, STEADY_ENOUGH, unsteady
 from foldwise.judging.verdict import State, VerdictWarning
