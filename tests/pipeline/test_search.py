@@ -22,6 +22,7 @@ from foldwise.judging.sections.search import search_edge, search_section
 from foldwise.pipeline.devices import all_settled
 from foldwise.pipeline.worker import work
 from foldwise.runs.folder import RunFolder
+from foldwise.runs.launchers.packing import Seen, _State
 from foldwise.runs.searching.search import advance
 
 ONE_ARM = (
@@ -144,6 +145,21 @@ def test_two_that_propose_at_once_write_the_same_and_no_more_than_the_budget(tmp
     advance(late)
     assert proposals(folder) == before
     assert sum(len(rows) for rows in before.values()) == 4 * 4
+
+
+def test_what_searches_will_propose_counts_as_work_for_which_workers_are_kept(tmp_path):
+    folder = laid_out(write_study(tmp_path, in_flight=2), tmp_path / "run")
+    plan = folder.load_plan()
+    trials = {trial.item for search in plan.searches for trial in search.trials}
+    outcomes = {name: {"status": "done"} for name in trials}
+    assert plan.coming(()) == []
+    assert len(plan.coming(trials)) == 4 * 2
+    for results, left, free in (({}, 8, 8), (outcomes, 8, 8)):
+        state = _State.of(plan, "cuda", {}, Seen(results, {}, {}, {}))
+        assert (state.left["accelerator"], state.free["accelerator"]) == (left, free)
+    work(folder, log=quiet)
+    plan = folder.load_plan()
+    assert plan.coming({item.id for item in plan.items}) == []
 
 
 def test_failed_trials_are_no_end_and_are_never_chosen(tmp_path, monkeypatch):

@@ -70,6 +70,10 @@ class Search:
         to_promote = num_promoted(self.num_trials) if self.halving and not self.promoted else 0
         return self.num_trials - len(self.trials) + to_promote + 1
 
+    def num_unsettled(self, settled: Collection[str]) -> int:
+        """Trials that are in flight."""
+        return sum(trial.item not in settled for trial in (*self.trials, *self.promoted))
+
     @property
     def in_full(self) -> tuple[SearchTrial, ...]:
         """The trials that were trained in full, among which one is chosen."""
@@ -91,6 +95,16 @@ class Plan:
     def num_to_come(self) -> int:
         """Items that searches have not planned yet."""
         return sum(search.num_to_come for search in self.searches)
+
+    def coming(self, settled: Collection[str]) -> list[Item]:
+        """What searches will have done as soon as a worker asks, by items of the same kind: their first trials."""
+        firsts = {item.id: item for item in self.items} if self.searches else {}
+        return [
+            firsts[search.trials[0].item]
+            for search in self.searches
+            if search.num_to_come
+            for _ in range(search.in_flight - search.num_unsettled(settled))
+        ]
 
     def grown(self, searches: Sequence[Search], items: Iterable[Item]) -> Plan:
         """The plan with searches as they are now, and with the items that they brought."""

@@ -250,14 +250,15 @@ class _State:
             for item in left
             if lanes[item.id] == "accelerator" and item.id not in alone and not KINDS[item.kind].runs_alone
         )
+        coming = [lane_of(item, device) for item in plan.coming(settled)]
         measured: dict[tuple[str, str], float] = {}
         for item, stated in _measurements(items, seen):
             measured[_group(item)] = max(measured.get(_group(item), 0.0), stated)
         return cls(
             posts,
             {pid: items[name] for pid, name in seen.held.items() if name in items},
-            Counter(lanes.values()),
-            Counter(lanes[item.id] for item in free),
+            Counter([*lanes.values(), *coming]),
+            Counter([*(lanes[item.id] for item in free), *coming]),
             shared,
             measured,
             tuple(number - 1 for name, number in alone.items() if _group(items[name]) in shared),
