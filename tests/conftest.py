@@ -33,8 +33,8 @@ settings.load_profile("foldwise")
 # Some of their tests take ten seconds and more. They come first: a process that has run out of tests takes over half of
 # what another one has left, and what is left at the end is then short.
 LONGEST = (
-    "pipeline/test_main_job.py", "pipeline/test_studies.py", "pipeline/test_chaos.py",
-    "runs/launchers/test_real_slurm.py", "interface/commands/test_fit.py",
+    "pipeline/test_main_job.py", "pipeline/test_studies.py", "pipeline/test_chaos.py", "pipeline/test_continued_fits.py",
+    "runs/launchers/test_real_slurm.py", "runs/launchers/test_ray.py", "interface/commands/test_fit.py",
 )  # fmt: skip
 
 SHARED = Path(os.environ.get("FOLDWISE_SHARED", Path(__file__).parents[2] / "shared"))

@@ -175,11 +175,11 @@ class Answers:
     ending: str
 
 
-def try_apart(code: str, given: object, *, seconds: float) -> Answers:
+def try_apart(code: str, value: object, *, seconds: float) -> Answers:
     """What code answers in a process of its own, so that it can neither end this one nor hold it up.
 
     Args:
-        code: Python, to which `given` is what is given here, and `answer` a function that takes a value at a time; values
+        code: Python, in which `given` is this value, and `answer` a function that takes a value at a time; values
             are those of JSON. Modules are found where this process finds them.
         seconds: after which it is ended.
     """
@@ -193,7 +193,7 @@ def try_apart(code: str, given: object, *, seconds: float) -> Answers:
         )
         ending = ""
         try:
-            program.communicate(json.dumps([sys.path, given]).encode(), timeout=seconds)
+            program.communicate(json.dumps([sys.path, value]).encode(), timeout=seconds)
         except subprocess.TimeoutExpired:
             ending = f"took longer than {seconds:.0f} s"
         finally:

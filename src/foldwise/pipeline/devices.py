@@ -67,7 +67,7 @@ def all_settled(folder: RunFolder, plan: Plan, *, elsewhere: bool = False) -> bo
     if not agenda.left:
         return not plan.num_to_come  # a search has more to propose
     # Devices are looked for only while something is left: that may import torch, which takes seconds.
-    return not elsewhere and {plan.items[place].id for place in agenda.left} <= waiting_here(plan)
+    return not elsewhere and {plan.items[index].id for index in agenda.left} <= waiting_here(plan)
 
 
 class Agendas:

@@ -211,7 +211,7 @@ def _evaluated(training: Training, packed: Packed, split: Split) -> EvaluatedIma
     """The images that a fit of a split is asked about, by the pixels there really are."""
     shapes = packed.shapes
     height, width = shapes.max(axis=0).tolist()
-    asked = np.concatenate([split.validation, split.test])
+    evaluated = np.concatenate([split.validation, split.test])
     # Images of a step are padded to the largest of them, and images of one source stand beside each other.
     order = np.random.default_rng(0).permutation(split.train)
     steps = np.array_split(order, -(-len(order) // training.batch_size))
@@ -220,9 +220,9 @@ def _evaluated(training: Training, packed: Packed, split: Split) -> EvaluatedIma
         len(split.validation),
         len(split.test),
         (height, width),
-        mean_px=float(shapes[asked].prod(axis=1).mean()),
+        mean_px=float(shapes[evaluated].prod(axis=1).mean()),
         step_px=float(np.mean(padded)),
-        sizes=len(np.unique(shapes[asked], axis=0)),
+        sizes=len(np.unique(shapes[evaluated], axis=0)),
     )
 
 

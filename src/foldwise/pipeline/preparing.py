@@ -169,8 +169,8 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     groups = prepared.audit.groups
     write_table(folder.statistics, statistics(prepared.dataset, prepared.packed, prepared.splits, groups))
     write_json(folder.environment, environment(prepared))
-    asked, read = (folder.study_file, folder.study_record), (folder.cases, folder.audit, folder.splits)
-    folder.save_plan(prepared.plan, beside=(*asked, *read, folder.statistics, folder.environment))
+    study, read = (folder.study_file, folder.study_record), (folder.cases, folder.audit, folder.splits)
+    folder.save_plan(prepared.plan, beside=(*study, *read, folder.statistics, folder.environment))
     folder.stop.unlink(missing_ok=True)
     return folder
 

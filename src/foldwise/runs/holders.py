@@ -63,10 +63,10 @@ def holders(folder: RunFolder, plan: Plan, jobs: Sequence[QueuedJob] | None, *, 
 
 def _progress(beat: str) -> Mapping[str, Any]:
     try:
-        said = json.loads(beat)
+        progress = json.loads(beat)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return progress if isinstance(progress, dict) else {}
 
 
 def _job_of(owner: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -91,7 +91,7 @@ def _one_winner(rooms: Sequence[Path]) -> Trial:
                 draft.rename(room / "taken" / str(number))
                 won.append((number, who))
 
-    twins = [(room, f"{place}{twin}") for place, room in enumerate(rooms) for twin in "ab"]
+    twins = [(room, f"{number}{twin}") for number, room in enumerate(rooms) for twin in "ab"]
     _together([partial(contend, room, who) for room, who in twins])
     wrong = sum(
         [who for each, who in won if each == number]

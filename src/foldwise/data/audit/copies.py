@@ -107,9 +107,9 @@ def near_duplicates(
     joined, pairs = _Joined(len(hashes_NT)), [np.empty((0, 2), np.int64)]
     for first, second, turn in _close_pairs(hashes_NT, within_bits, joined):
         if likely is not None:
-            kept = ~joined.settled(first, second)
-            kept[kept] = likely(first[kept], second[kept], turn[kept])
-            first, second, turn = first[kept], second[kept], turn[kept]
+            unsettled = ~joined.settled(first, second)
+            unsettled[unsettled] = likely(first[unsettled], second[unsettled], turn[unsettled])
+            first, second, turn = first[unsettled], second[unsettled], turn[unsettled]
         if confirm is None:
             pairs.append(np.stack([first, second], axis=1))
             continue
@@ -174,8 +174,8 @@ def _close_pairs(
     for number, (low, width) in enumerate(bands):
         for owner, flat in _sharing(hashes_NT, low, width, joined):
             other, turn = np.divmod(flat, NUM_TURNS)
-            kept = (other > owner) | joined.crowd[other]
-            owner, other, turn = owner[kept], other[kept], turn[kept]
+            once = (other > owner) | joined.crowd[other]
+            owner, other, turn = owner[once], other[once], turn[once]
             differing = hashes_NT[owner, 0] ^ hashes_NT[other, turn]
             near = np.bitwise_count(differing) <= within_bits
             for before, bits in bands[:number]:  # a pair was there already where an earlier band was as close

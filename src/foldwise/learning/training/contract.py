@@ -262,12 +262,14 @@ def _gradient(rule: object, loss: NamedChoice, shape: DataShape, target: Tensor,
     name, sizes = f"the loss {loss.choice.name}", target.shape[1:] if shape.segmentation else ()
     wanted = (len(target), shape.num_classes, *sizes)
     logits = torch.randn(wanted, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    given = f"logits {wanted} and targets {tuple(target.shape)} {str(target.dtype).removeprefix('torch.')}"
+    arguments = (
+        f"logits {wanted} and targets {tuple(target.shape)} {str(target.dtype).removeprefix('torch.')}"
+    )
     try:
         value = rule(logits, target)  # type: ignore[operator]
     except Exception as error:  # of a user's own code
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
-        raise SpecError(f"{name} fails on {what}, {given}: {reason}", cure=CONTRACT) from error
+        raise SpecError(f"{name} fails on {what}, {arguments}: {reason}", cure=CONTRACT) from error
     if not isinstance(value, Tensor) or value.ndim:
         got = (
             f"a tensor of shape {tuple(value.shape)}"
@@ -277,12 +279,15 @@ def _gradient(rule: object, loss: NamedChoice, shape: DataShape, target: Tensor,
         raise SpecError(f"{name} gives {got} for {what}, not a tensor of one number", cure=CONTRACT)
     if not value.isfinite():
         raise SpecError(
-            f"{name} is {float(value.detach())} for {what}, {given}", cure=f"Give a finite number. {CONTRACT}"
+            f"{name} is {float(value.detach())} for {what}, {arguments}",
+            cure=f"Give a finite number. {CONTRACT}",
         )
     if not value.requires_grad:
         cure = f"Compute it of the logits by torch, without detach(), item() or argmax(). {CONTRACT}"
         raise SpecError(f"{name} has no gradient: nothing would be learned", cure=cure)
     value.backward()  # type: ignore[no-untyped-call]
     if logits.grad is None or not logits.grad.isfinite().all():
-        raise SpecError(f"{name} has no finite gradient of the logits, for {what}, {given}", cure=CONTRACT)
+        raise SpecError(
+            f"{name} has no finite gradient of the logits, for {what}, {arguments}", cure=CONTRACT
+        )
     return logits.grad

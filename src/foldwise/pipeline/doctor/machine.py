@@ -169,8 +169,8 @@ def _memory() -> Iterator[Symptom]:
         f" of the {here.memory / GB:.0f} GB that {here.memory_by} leaves" if here.memory_by != MACHINE else ""
     )
     workers = count(default_workers("cpu", 1), "worker")
-    said = f"{here.free / GB:.0f} GB free{limited}: room for {workers} on the CPU"
+    room = f"{here.free / GB:.0f} GB free{limited}: room for {workers} on the CPU"
     if here.free < LITTLE_MEMORY:
-        yield Symptom("warning", "memory", said, "Close other programs, or run with --workers 1.")
+        yield Symptom("warning", "memory", room, "Close other programs, or run with --workers 1.")
     else:
-        yield Symptom("note", "memory", said)
+        yield Symptom("note", "memory", room)

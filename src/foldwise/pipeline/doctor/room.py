@@ -24,13 +24,13 @@ def disks() -> Iterator[Symptom]:
     ):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         free = shutil.disk_usage(there).free
-        said = f"{folder}, {free / GB:.0f} GB free"
+        room = f"{folder}, {free / GB:.0f} GB free"
         if not os.access(there, os.W_OK | os.X_OK):
             yield Symptom("error", about, f"{folder} may not be written", cure)
         elif free < LITTLE_DISK:
-            yield Symptom("warning", about, said, cure)
+            yield Symptom("warning", about, room, cure)
         else:
-            yield Symptom("note", about, said)
+            yield Symptom("note", about, room)
         yield from _writers(about, there)
 
 

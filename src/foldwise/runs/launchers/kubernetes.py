@@ -83,8 +83,14 @@ class Kubectl:
             MissingExtra: there is no kubectl here.
             RunError: the cluster refuses to say it.
         """
-        said = self._ask("get", "job", name, "--output=json", "--ignore-not-found")
-        return JobState("away") if said is None else state_of(json.loads(said)) if said else JobState("none")
+        answer = self._ask("get", "job", name, "--output=json", "--ignore-not-found")
+        return (
+            JobState("away")
+            if answer is None
+            else state_of(json.loads(answer))
+            if answer
+            else JobState("none")
+        )
 
     def create(self, manifest: str) -> bool:
         """Create a job; False where the server is away."""
