@@ -71,6 +71,8 @@ def test_the_report_has_what_every_fold_chose_and_the_winner_its_models(tuned):
     folder, verdict = tuned
     page = folder.report.read_text(encoding="utf-8")
     assert '<section id="search">' in page
+    assert "images in a batch: 4 to 16, on a log scale, searched" in page
+    assert "Trials were proposed by the sampler tpe of Optuna " in page
     assert verdict.search.arms[0].chosen[0].values["optimizer"] in page
     members = json.loads((folder.winner / "model.json").read_text())["members"]
     chosen = [choice.values["batch_size"] for choice in verdict.search.arms[0].chosen]

@@ -7,7 +7,7 @@ import pytest
 from foldwise.errors import SpecError
 from foldwise.study.configurations import configurations, samples_of
 from foldwise.study.reading import open_study, study_from_dict
-from foldwise.study.search_space import Range, drawn, edges, probes, random_settings, spoken
+from foldwise.study.search_space import Range, described, drawn, edges, probes, random_settings, spoken
 
 SPACE = {
     "optimizer": [
@@ -93,6 +93,15 @@ def test_values_in_words_and_which_of_them_lie_at_an_edge():
         "network": "small",
     }
     assert edges(SPACE, values) == ["optimizer.adam.lr"]
+
+
+def test_a_space_in_words():
+    assert {key: described(written) for key, written in SPACE.items()} == {
+        "optimizer": "rmsprop | adam (lr 0.0001 to 0.1, on a log scale) | sgd (lr 0.01 to 1, momentum 0.0 | 0.9)",
+        "batch_size": "4 to 16",
+        "network": "small | large",
+    }
+    assert described({"low": 0, "high": 1, "step": 0.25}) == "0 to 1, in steps of 0.25"
 
 
 def test_arms_are_the_levels_of_compare_and_change_with_the_space_but_not_with_the_budget():

@@ -332,6 +332,7 @@ class SearchSection(VerdictPart):
     """How configurations were tuned, what each fold chose, and what may be said of it."""
 
     sampler: str
+    space: dict[str, str]
     trials_per_fold: int
     hours: float | None
     in_flight: int

@@ -47,6 +47,7 @@ RECORDED = (
     "scipy",
     "scikit-learn",
     "pillow",
+    "optuna",
 )
 
 

@@ -161,6 +161,23 @@ def _word(option: Any) -> str:
     return "none" if option is None else str(option)
 
 
+def described(value: Any) -> str:
+    """What is searched, in words: ``adam (lr 0.0001 to 0.1, on a log scale)``, ``none | flips``."""
+    if _is_range(value):
+        scale = ", on a log scale" if value.get("log") else ""
+        step = f", in steps of {value['step']:g}" if value.get("step") is not None else ""
+        return f"{value['low']:g} to {value['high']:g}{scale}{step}"
+    if isinstance(value, dict) and value.keys() == {"each"}:
+        return described(value["each"])
+    if isinstance(value, list):
+        return " | ".join(map(described, value))
+    if isinstance(value, dict) and NAME not in value and len(value) == 1:
+        ((name, options),) = value.items()
+        inside = ", ".join(f"{key} {described(part)}" for key, part in (options or {}).items())
+        return f"{name} ({inside})" if inside else str(name)
+    return _word(value)
+
+
 def edges(space: Mapping[str, Any], values: Values) -> list[str]:
     """Ranges at, or within a twentieth of, whose ends a configuration lies, by parameter."""
     near: list[str] = []

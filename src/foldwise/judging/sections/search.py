@@ -13,7 +13,7 @@ from foldwise.metrics.table import METRICS
 from foldwise.runs.plan import HALVED_BY, Search
 from foldwise.runs.searching.search import best_trial, seconds_spent
 from foldwise.study.configurations import Configuration
-from foldwise.study.search_space import edges, spoken
+from foldwise.study.search_space import described, edges, spoken
 from foldwise.study.spec import Searching, Study
 from foldwise.text import count, some
 
@@ -27,6 +27,7 @@ def search_section(study: Study, rows: Rows) -> SearchSection | None:
     chosen_by = next(selects, None)
     return SearchSection(
         sampler=searching.sampler,
+        space={key: described(written) for key, written in searching.space.items()},
         trials_per_fold=searching.configurations,
         hours=searching.hours,
         in_flight=searching.in_flight,

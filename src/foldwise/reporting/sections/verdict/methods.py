@@ -110,13 +110,26 @@ def _configured(data: ReportData) -> str:
     trainings = [data.trainings[result.id] for result in data.configurations if result.id in data.trainings]
     if not trainings:
         return ""
-    parts = []
+    parts, searched = [], dict(data.verdict.search.space) if data.verdict.search else {}
     for key, words in SETTINGS:
+        if key in searched:
+            parts.append(f"{words}: {searched.pop(key)}, searched")
+            continue
         levels = tuple(dict.fromkeys(_setting(data, training, key) for training in trainings))
         if levels != PLAIN.get(key):
             more = f" and {len(levels) - MAX_LISTED} more" if len(levels) > MAX_LISTED else ""
             parts.append(f"{words}: {' | '.join(levels[:MAX_LISTED])}{more}")
-    return f"What was trained: {'; '.join(parts)}.{_image_size(data)}"
+    parts += [f"{key}: {space}, searched" for key, space in searched.items()]
+    return f"What was trained: {'; '.join(parts)}.{_searched(data)}{_image_size(data)}"
+
+
+def _searched(data: ReportData) -> str:
+    """How settings were searched, and what that means for the scores."""
+    search = data.verdict.search
+    if search is None:
+        return ""
+    optuna = " ".join(filter(None, ("Optuna", (data.environment.get("packages") or {}).get("optuna"))))
+    return f" {search.sentence} Trials were proposed by the sampler {search.sampler} of {optuna}."
 
 
 def _setting(data: ReportData, training: Training, key: str) -> str:
