@@ -34,7 +34,8 @@ settings.load_profile("foldwise")
 # what another one has left, and what is left at the end is then short.
 LONGEST = (
     "pipeline/test_main_job.py", "pipeline/test_studies.py", "pipeline/test_chaos.py", "pipeline/test_continued_fits.py",
-    "runs/launchers/test_real_slurm.py", "runs/launchers/test_ray.py", "interface/commands/test_fit.py",
+    "runs/launchers/test_real_slurm.py", "runs/launchers/test_ray.py", "pipeline/test_engines.py",
+    "interface/commands/test_fit.py",
 )  # fmt: skip
 
 SHARED = Path(os.environ.get("FOLDWISE_SHARED", Path(__file__).parents[2] / "shared"))

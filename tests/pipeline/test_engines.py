@@ -4,7 +4,11 @@ import csv
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 
+import psutil
 import pytest
 import ray_cluster
 import slurm_cluster
@@ -26,20 +30,29 @@ SAME = ("scores.npz", "weights.safetensors")
 
 
 def run_on(engine, root, **environment):
-    """The folder of a run by this engine, through the command line, in a process of its own."""
+    """The folder of a run by this engine, through the command line, in a process of its own; and where that listened."""
     (root / "study.yaml").write_text(STUDY)
+    (root / "home").mkdir()
     command = [sys.executable, "-m", "foldwise", "run", "study.yaml", "--on", engine, "--out", "run"]
-    ended = subprocess.run(
-        command,
-        cwd=root,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return root / "run"
+    environment = os.environ | {"HOME": str(root / "home")} | environment
+    addresses = set()
+    with (root / "output.txt").open("w") as output:
+        running = psutil.Popen(command, cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        while running.poll() is None:
+            addresses |= listening(running)
+            time.sleep(0.2)
+    assert running.returncode == 0, (root / "output.txt").read_text()
+    return root / "run", addresses
+
+
+def listening(process):
+    """The addresses at which a process, or one that it has started, listens."""
+    found = set()
+    with suppress(psutil.Error):
+        for each in (process, *process.children(recursive=True)):
+            with suppress(psutil.Error):
+                found |= {at.laddr.ip for at in each.net_connections() if at.status == psutil.CONN_LISTEN}
+    return found
 
 
 def made(folder):
@@ -88,4 +101,16 @@ def local():
 
 @pytest.mark.parametrize("engine", ["local", "slurm", "ray"])
 def test_who_did_the_items_changes_no_byte_of_them(inline, tmp_path, request, engine):
-    assert made(run_on(engine, tmp_path, **request.getfixturevalue(engine))) == inline
+    before = sessions()
+    folder, addresses = run_on(engine, tmp_path, **request.getfixturevalue(engine))
+    assert made(folder) == inline
+    # Only a Ray listens at all, on loopback; it leaves no token at home and no files behind.
+    assert addresses == ({"127.0.0.1", "::ffff:127.0.0.1"} if engine == "ray" else set())
+    assert list((tmp_path / "home").glob(".ray*")) == []
+    assert sessions() <= before
+    assert "(raylet)" not in (tmp_path / "output.txt").read_text()
+
+
+def sessions():
+    """Folders of Rays of our own."""
+    return set(Path("/tmp").glob("fw-*"))

@@ -19,10 +19,12 @@ from sleepy_worker import command as sleeping
 from foldwise import errors
 from foldwise.errors import MissingExtra, RunError
 from foldwise.pipeline.pipeline import RunOptions, Silent, run
-from foldwise.runs.launchers import ray
+from foldwise.runs import leases
+from foldwise.runs.launchers import ray, ray_tasks
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.local import LocalWorkers
 from foldwise.runs.launchers.ray import RayWorkers
+from foldwise.runs.launchers.ray_tasks import Ending
 from foldwise.runs.leases import owner_of
 from foldwise.runs.stopping import refuse_if_stopped, stop_all
 from foldwise.study.profiles import RayProfile
@@ -215,7 +217,7 @@ except RunError as error:
 
 def test_another_token_says_what_to_set(cluster):
     said = ended(
-        CONNECT.format(address=cluster.address), RAY_AUTH_TOKEN="x" * 40, RAY_NUM_REDIS_GET_RETRIES="2"
+        CONNECT.format(address=cluster.address), RAY_AUTH_TOKEN="x" * 40, RAY_NUM_REDIS_GET_RETRIES="1"
     ).stdout
     assert said.startswith(f"{cluster.address}: there is no Ray to be reached: ")
     assert "Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as they were where `ray start` was called" in said
@@ -257,30 +259,37 @@ def test_without_ray_nothing_is_checked_first(tmp_path, monkeypatch):
         run(open_study(tmp_path / "study.yaml"), RunOptions(tmp_path / "run", launcher="ray"), Silent())
 
 
-def test_a_ray_of_our_own_listens_on_loopback_alone_and_leaves_nothing(tmp_path):
-    if not ray_cluster.is_here():
-        pytest.skip(ray_cluster.NOT_HERE)
-    (tmp_path / "home").mkdir()
-    code = f"""
-    import psutil
-    from foldwise.runs.folder import RunFolder
-    folder = sleepy_run(Path({str(tmp_path / "run")!r}), items=2, seconds=0.5)
-    seen = set()
+@pytest.mark.parametrize(
+    ("code", "words", "is_over", "is_death"),
+    [
+        (0, "ended", True, False),
+        (4, "ended with exit code 4", True, False),
+        (75, "was told to stop", False, False),
+        (130, "was told to stop", False, False),
+        (-15, "was told to stop", False, False),
+        (-9, "was killed by signal 9, most often for its memory", False, True),
+        (-11, "was killed by signal 11", False, True),
+    ],
+)
+def test_how_a_worker_ended_is_told_from_its_exit_code(code, words, is_over, is_death):
+    ending = ray_tasks.ending_of_worker(code)
+    assert (ending.words, ending.code is not None, bool(ending.died)) == (words, is_over, is_death)
 
-    def look(folder):
-        for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
-            with suppress(psutil.Error):
-                seen.update(at.laddr.ip for at in process.net_connections() if at.status == "LISTEN")
 
-    profile = RayProfile(memory="100M")
-    launcher = RayWorkers(Crew(folder, 2, profile=profile), command=[*sleeping(folder.root), "--with-parent"])
-    launcher.run(finished=finished(folder), tick=look)
-    assert_whole(folder)
-    print(sorted(seen), psutil.Process().children(recursive=True))
-    """
-    before = set(Path("/tmp").glob("fw-*"))
-    said = ended(code, HOME=str(tmp_path / "home"))
-    assert said.stdout == "['127.0.0.1', '::ffff:127.0.0.1'] []\n", said.stderr
-    assert said.stderr == ""
-    assert list((tmp_path / "home").iterdir()) == []
-    assert set(Path("/tmp").glob("fw-*")) <= before
+def test_what_the_worker_of_a_lost_node_had_is_given_back_at_once_and_no_death_of_its_item(
+    tmp_path, monkeypatch
+):
+    folder = sleepy_run(tmp_path / "run", items=2, seconds=1)
+    launcher = RayWorkers(Crew(folder))
+    attempts = []
+    for item, task in (("fit-00", "a-1"), ("fit-01", "a-2")):
+        monkeypatch.setenv(leases.TASK, task)
+        lease = leases.acquire(folder, item)
+        lease._over.set()  # it beats no more
+        leases.write_json(lease.attempt / "owner.json", owner_of(lease.attempt) | {"host": "elsewhere"})
+        attempts.append(lease.attempt / "released")
+    launcher._give_back("a-1", Ending("lost its node"))
+    assert [path.exists() for path in attempts] == [True, False]
+    assert attempts[0].read_text() == ""
+    launcher._give_back("a-2", ray_tasks.ending_of_worker(-9))
+    assert attempts[1].read_text() == "was killed by signal 9, most often for its memory (as a task of Ray)"

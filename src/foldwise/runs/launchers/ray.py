@@ -95,7 +95,12 @@ class RayWorkers:
         """
         release_dead(self.folder)
         try:
-            with connected(self.profile.address) as (self.ray, self.is_our_own), sigterm_as_interrupt():
+            # Twice, since Ray sets handlers of its own.
+            with (
+                sigterm_as_interrupt(),
+                connected(self.profile.address) as (self.ray, self.is_our_own),
+                sigterm_as_interrupt(),
+            ):
                 try:
                     self._watch(finished, tick)
                     self._wait(FAREWELL_S)

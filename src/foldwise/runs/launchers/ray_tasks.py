@@ -98,10 +98,11 @@ def ending_of(ray: Any, task: Any) -> Ending:
         )
     except errors.RayError as error:
         return Ending(f"was lost by Ray ({type(error).__name__})")
-    return _ending_of_worker(code)
+    return ending_of_worker(code)
 
 
-def _ending_of_worker(code: int) -> Ending:
+def ending_of_worker(code: int) -> Ending:
+    """How a worker ended, by its exit code, or minus a signal."""
     if code in STOPPED or -code in STOPPING:
         return Ending("was told to stop", is_told=True)
     if code < 0:
@@ -136,6 +137,7 @@ def connected(address: str | None) -> Iterator[tuple[Any, bool]]:
             session = stack.enter_context(tempfile.TemporaryDirectory(prefix="fw-", dir=_short_folder()))
             where = {"address": "local", "_temp_dir": session, "include_dashboard": False}
             where["object_store_memory"] = STORE_BYTES
+        stack.callback(ray.shutdown)  # also of one that is interrupted while it starts
         try:
             if address:
                 listen(address)
@@ -143,7 +145,6 @@ def connected(address: str | None) -> Iterator[tuple[Any, bool]]:
         # Of many kinds: those of Ray and of grpc, ConnectionError, RuntimeError, ValueError.
         except Exception as error:
             raise _unreachable(address, error) from None
-        stack.callback(ray.shutdown)
         stack.enter_context(_silent(ray))
         yield ray, address is None
 
