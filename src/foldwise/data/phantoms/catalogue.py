@@ -16,7 +16,15 @@ from foldwise.data.phantoms import dishes, drawings, gels, organs, proteins
 from foldwise.data.phantoms.canvas import Drawn
 from foldwise.errors import DataError, RunError, SpecError, choose, unknown
 from foldwise.sealed import digest_of_folder, read_json
-from foldwise.storage import cache_root, folder_replaced, remove_damaged, write_array, write_json, write_table
+from foldwise.storage import (
+    CACHE_CURE,
+    cache_root,
+    folder_replaced,
+    remove_damaged,
+    write_array,
+    write_json,
+    write_table,
+)
 from foldwise.study.spec import PhantomData
 from foldwise.study.training import Task
 
@@ -121,8 +129,7 @@ def cached(spec: PhantomData) -> Path:
         # Another process may have drawn the very same folder meanwhile.
         if not folder.is_dir():
             problem = f"the phantom cannot be written ({error.strerror})"
-            cure = "Set FOLDWISE_CACHE to a folder with room."
-            raise RunError(problem, where=str(folder), cure=cure) from None
+            raise RunError(problem, where=str(folder), cure=CACHE_CURE) from None
     return folder
 
 
