@@ -15,15 +15,21 @@ from searches import (
 )
 
 from foldwise.errors import SpecError
+from foldwise.interface.checked import _fits
 from foldwise.interface.commands.status import say_status
+from foldwise.interface.observer import say_planned
 from foldwise.judging.judge import judge
 from foldwise.judging.scores.rows import read_rows
 from foldwise.judging.sections.search import search_edge, search_section
 from foldwise.pipeline.devices import all_settled
+from foldwise.pipeline.preflight import Costs
+from foldwise.pipeline.preparing import prepare
 from foldwise.pipeline.worker import work
 from foldwise.runs.folder import RunFolder
+from foldwise.runs.items import Rates
 from foldwise.runs.launchers.packing import Seen, _State
 from foldwise.runs.searching.search import advance
+from foldwise.study.reading import open_study
 
 ONE_ARM = (
     "compare.model=[conv]",
@@ -364,3 +370,32 @@ def test_status_says_how_far_searches_are(tmp_path, capsys):
     work(folder, log=quiet)
     say_status(folder)
     assert "search   16 of 16 trials proposed; 4 of 4 searches have ended" in capsys.readouterr().out
+
+
+def test_what_is_foretold_counts_all_trials_those_in_full_and_the_fits(tmp_path):
+    def plan(**search):
+        return prepare(open_study(write_study(tmp_path, **search))).plan
+
+    assert _fits(plan()) == ", in each 4 trials and then the fit that was chosen = 16 trials and 4 fits"
+    assert _fits(plan(halving=True, hours=1)) == (
+        ", in each 4 trials (no more after 15 min of training; the best 2 of them in all of their epochs) and then the "
+        "fit that was chosen = 24 trials and 4 fits"
+    )
+
+    def seconds(**search):
+        made = plan(**search)
+        rates = Rates(seconds_per_fit={one.configuration: 30.0 for one in made.searches})
+        return Costs({}, (), rates, frozenset()).seconds(made)
+
+    assert seconds() == 4 * (4 + 1) * 30
+    assert (
+        seconds(hours=4 * 60 / 3600) == 4 * (1 + 2 + 1) * 30
+    )  # the first trial, a minute of others, and the fit
+    assert seconds(configurations=9, halving=True) == pytest.approx(
+        4 * (1 / 2 + 8 / 3 + 3 + 1) * 30
+    )  # 1 of 2 epochs first
+
+
+def test_workers_somewhere_else_find_what_comes_in_the_plan(tmp_path, capsys):
+    say_planned(laid_out(write_study(tmp_path), tmp_path / "run"))
+    assert "4 items to do, and at most 16 that searches propose on the way" in capsys.readouterr().out

@@ -101,6 +101,12 @@ def test_a_space_in_words():
         "batch_size": "4 to 16",
         "network": "small | large",
     }
+    unnamed = [{"model": "conv", "epochs": {"low": 5, "high": 9}}, {"model": "unet"}]
+    assert described(unnamed) == "model conv, epochs 5 to 9 | model unet"
+    assert spoken({"network": unnamed}, {"network": 0, "network[0].epochs": 7}) == {
+        "network": "model conv, epochs",
+        "network[0].epochs": "7",
+    }
     assert described({"low": 0, "high": 1, "step": 0.25}) == "0 to 1, in steps of 0.25"
 
 

@@ -96,12 +96,18 @@ def _estimate(costs: Costs, workers: int, plan: Plan) -> str:
 
 def _fits(plan: Plan) -> str:
     """`` = 12 fits``; of a search the trials, too."""
+    from foldwise.runs.plan import num_promoted
+
     if not plan.searches:
         return f" = {count(sum(item.kind == 'fit' for item in plan.items), 'fit')}"
     search, fits = plan.searches[0], len(plan.searches)
-    hours = "" if search.seconds is None else f", no more after {duration(search.seconds)} of training,"
-    each = f"{count(search.num_trials, 'trial')}{hours} and then the fit that was chosen"
-    return f", in each {each} = {count(fits * search.num_trials, 'trial')} and {count(fits, 'fit')}"
+    notes = [] if search.seconds is None else [f"no more after {duration(search.seconds)} of training"]
+    full = num_promoted(search.num_trials) if search.halving else 0
+    notes += [f"the best {full} of them in all of their epochs"] if full else []
+    tried = count(search.num_trials, "trial") + (f" ({'; '.join(notes)})" if notes else "")
+    each = f"{tried} and then the fit that was chosen"
+    trials = count(fits * (search.num_trials + full), "trial")
+    return f", in each {each} = {trials} and {count(fits, 'fit')}"
 
 
 def _first_proposals(prepared: Prepared) -> list[str]:

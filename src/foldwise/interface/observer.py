@@ -147,7 +147,9 @@ def say_planned(folder: RunFolder) -> None:
     left = counts.waiting + counts.running
     out = console()
     say_again(out, folder, folder.load_plan())
-    out.print(f"Run folder: {folder.root}, {count(left, 'item')} to do", markup=False)
+    to_come = folder.load_plan().num_to_come
+    more = f", and at most {to_come} that searches propose on the way" if to_come else ""
+    out.print(f"Run folder: {folder.root}, {count(left, 'item')} to do{more}", markup=False)
     rows = (
         (
             "workers",

@@ -157,7 +157,9 @@ def spoken(space: Mapping[str, Any], values: Values) -> dict[str, str]:
 def _word(option: Any) -> str:
     """A choice by its name; what it holds beside it is said by its own parameters."""
     if isinstance(option, dict):
-        return str(option.get(NAME) or next(iter(option), "none"))
+        stated = option.get(NAME)
+        names = (key if isinstance(part, dict | None) else f"{key} {part}" for key, part in option.items())
+        return stated if isinstance(stated, str) else ", ".join(names)
     return "none" if option is None else str(option)
 
 
@@ -171,11 +173,16 @@ def described(value: Any) -> str:
         return described(value["each"])
     if isinstance(value, list):
         return " | ".join(map(described, value))
-    if isinstance(value, dict) and NAME not in value and len(value) == 1:
-        ((name, options),) = value.items()
-        inside = ", ".join(f"{key} {described(part)}" for key, part in (options or {}).items())
-        return f"{name} ({inside})" if inside else str(name)
-    return _word(value)
+    if not isinstance(value, dict) or isinstance(value.get(NAME), str):
+        return _word(value)
+    parts = []
+    for name, options in value.items():
+        if isinstance(options, dict) and not _is_range(options) and options.keys() != {"each"}:
+            inside = ", ".join(f"{key} {described(part)}" for key, part in options.items())
+            parts.append(f"{name} ({inside})" if inside else str(name))
+        else:
+            parts.append(str(name) if options is None else f"{name} {described(options)}")
+    return ", ".join(parts)
 
 
 def edges(space: Mapping[str, Any], values: Values) -> list[str]:
@@ -241,7 +248,7 @@ def _key_errors(key: str, written: Any, stated: set[str]) -> list[Invalid]:
     if key in NOT_SEARCHED:
         cure = "State it in train, or compare its values."
         return [Invalid(at, f"{key} is not searched", cure, at="key")]
-    if key not in Training.model_fields and not is_bundle(key, written):
+    if key not in Training.model_fields and (not is_bundle(key, written) or any(map(_is_range, written))):
         what = f"no setting is called {key!r}, so it cannot be searched"
         return [Invalid(at, what, suggest(key, Training.model_fields), at="key")]
     twice = [setting for setting in settings_of(key, written) if setting in stated]
