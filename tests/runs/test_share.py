@@ -1,11 +1,17 @@
 """Whether a folder can hold a run, as it is tried; and that a folder which cannot is found out."""
 
 import os
+import re
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
+from sleepy_worker import assert_whole, command, sleepy_run
+from two_views import CACHE_S, two_views, why_not
 
 from foldwise.runs import share
+from foldwise.runs.folder import RunFolder
 from foldwise.runs.share import try_folder
 
 
@@ -59,3 +65,31 @@ def test_a_file_system_that_shows_half_a_file_is_found_out(tmp_path, monkeypatch
 def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path):
     with pytest.raises(OSError, match="No such file"):
         try_folder([tmp_path / "no"])
+
+
+@pytest.fixture
+def views(tmp_path):
+    if reason := why_not():
+        pytest.skip(reason)
+    with two_views(tmp_path) as mounts:
+        yield mounts
+
+
+def test_two_clients_that_remember_what_they_saw_hold_a_run_and_tell_how_late_they_are(views):
+    trials = try_folder(views)
+    assert [trial.holds for trial in trials] == [True] * 4, trials
+    late_s = float(re.search(r"after ([\d.]+) s", trials[-1].what)[1])
+    assert 0.5 < late_s < 4 * CACHE_S  # what was asked for before is remembered for a while
+    assert "a name that is" in trials[-1].what
+
+
+def test_workers_of_two_such_clients_do_every_item_once(views):
+    sleepy_run(views[0] / "run", items=12, seconds=0.3)
+    share._appears(views[1] / "run" / "plan.json", Path.is_file)
+    workers = [
+        subprocess.Popen(command(view / "run"), stdout=subprocess.DEVNULL) for view in [*views, *views]
+    ]
+    for worker in workers:
+        assert worker.wait(timeout=200) == 0
+    time.sleep(CACHE_S + 1)
+    assert_whole(RunFolder(views[1] / "run"))
