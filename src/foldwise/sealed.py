@@ -67,9 +67,13 @@ def seal(record: Path, value: Mapping[str, Any], files: Iterable[Path], *, durab
         scratch.write_bytes(HEAD + sha256(text).hexdigest().encode() + text[len(HEAD) :])
 
 
-def seal_folder(record: Path) -> None:
-    """Make a record of a JSON file, which then states what all files beside it are; whoever moves the folder syncs it."""
-    value = json.loads(record.read_bytes())
+def seal_folder(record: Path, value: Mapping[str, Any] | None = None) -> None:
+    """Write a record that states what all files beside it are; whoever moves the folder syncs it.
+
+    Args:
+        value: what else it says; what the JSON file in its place says, by default.
+    """
+    value = json.loads(record.read_bytes()) if value is None else value
     seal(record, value, (path for path in record.parent.iterdir() if _is_own(path, record)), durable=False)
 
 

@@ -11,6 +11,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -225,10 +226,10 @@ def names_in(folder: Path) -> list[str]:
         return []
 
 
-def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    """Write a value as JSON, whole or not at all; see `as_json` and `written_whole`."""
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, whole or not at all; see `as_json`."""
     text = json.dumps(as_json(value), indent=1, ensure_ascii=False, allow_nan=False)
-    with written_whole(path, durable=durable) as scratch:
+    with written_whole(path) as scratch:
         scratch.write_text(f"{text}\n", encoding="utf-8")
 
 
@@ -277,6 +278,7 @@ def as_json(value: Any, *, other: Callable[[Any], Any] = str) -> Any:
     return value if value is None or isinstance(value, str | int) else other(value)
 
 
+@lru_cache
 def is_on_network(folder: Path) -> bool:
     """Whether a folder lies on a file system of a network, as far as the table of mounts tells."""
     resolved = folder.resolve()

@@ -28,7 +28,7 @@ from foldwise.pipeline.mending import Mending, files_of
 from foldwise.processes import host
 from foldwise.runs.agenda import DRIVER_SHARE, rest_s
 from foldwise.runs.checkpoints import Checkpoints
-from foldwise.runs.folder import RunFolder, write_json
+from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Item, failure, label
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.local import LocalWorkers, bearable_workers, default_workers
@@ -46,7 +46,7 @@ from foldwise.study.trusted_code import refuse_untrusted, trusted
 PATIENCE_S = 60.0  # for the plan of a study that is being laid over a folder; decoding is done before that
 NUM_LISTED = 6
 FOLDER_GONE = "Mount it, or put it back; what is done in it stays done, and the same command goes on."
-BEAT_EVERY_S = 2.0
+BEAT_EVERY_S, SHARED_BEAT_S = 2.0, 10.0  # on a network folder, whose server hears all workers
 # What a program asked for wrongly, as a user's network that opens a file which is not there. All other errors of the
 # operating system are the machine's, such as a disk that is full, gone or read-only: recorded as failed items, they
 # would fail all items one by one.
@@ -120,8 +120,7 @@ def do_item(
         result = _attempt(job)
         if not scratch.is_dir():
             raise RunError("the folder of this run is gone", where=str(folder.root), cure=FOLDER_GONE)
-        write_json(scratch / "result.json", result, durable=False)  # as it will be once it is committed
-        folder.commit(scratch, item.id)
+        folder.commit(scratch, item.id, result)
         checkpoints.interrupts.raise_pending()  # came when the training had ended
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -162,11 +161,11 @@ def _traceback(error: Exception) -> str:
 
 
 def _throttled(folder: RunFolder, lease: Lease | None) -> Beat:
-    last = 0.0
+    last, every_s = 0.0, SHARED_BEAT_S if is_on_network(folder.root) else BEAT_EVERY_S
 
     def beat(progress: dict[str, Any]) -> None:
         nonlocal last
-        if lease is not None and time.monotonic() - last >= BEAT_EVERY_S:
+        if lease is not None and time.monotonic() - last >= every_s:
             last = time.monotonic()
             lease.beat(json.dumps(progress))
             end_if_stopped(folder)
@@ -239,7 +238,9 @@ def _do_next(folder: RunFolder, agendas: Agendas, device: str, log: Callable[[st
     alone = crowded(folder)
     for item in agenda.choices():
         if item.id in alone and workers_here() > 1:
-            agenda.put_off(item)  # it did not fit beside others; the crew will see to it that there are none
+            agenda.put_off(
+                item.id
+            )  # it did not fit beside others; the crew will see to it that there are none
             continue
         lease = acquire(folder, item.id)
         if lease is not None:

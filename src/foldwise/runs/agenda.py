@@ -10,20 +10,28 @@ import random
 import time
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from foldwise.runs.items import KINDS, Item
 from foldwise.runs.leases import LEASE_S
 from foldwise.runs.plan import Plan
 
-LISTING_SHARE = 0.01  # of the time that may go into listing what is done
+LISTING_SHARE = (
+    0.001  # of the time of a worker that may go into listing what is done: hundreds of them list in turn
+)
 DRIVER_SHARE = 0.1  # the same of who waits for all to be done, of whom there is one
-NUM_PROBES = 4  # items of others that are tried at a look that finds nothing else
+MAX_TRIES = 16  # in vain, before a rest
+TRIES_BEFORE_LISTING = 3  # in vain, before all that others have is looked up at once
+MAX_MET = 8  # tries of what was done already, before a listing
+SURE_S = (
+    0.1  # what a listing may take that only makes sure, since hundreds of workers end in the same seconds
+)
+NUM_PROBES = 2  # items of others that are tried at a look that finds nothing else
 FIRST_WINDOW = 1 / 200  # of all items: hundreds of workers that start together begin with different ones
 WIDER, NARROWER = 2.0, 0.9  # the window, after a try in vain, and after an item that was to be had
 POLL_S = 0.5  # between looks that found nothing to do
-SHARED_POLL_S = (2.0, 8.0)  # on a network folder; the longer the longer nothing was found
+SHARED_POLL_S = (4.0, 8.0)  # on a network folder; the longer the longer nothing was found
 POLL_SHARE = 0.1  # of the time that was waited: so much later at most is seen what one waited for
 
 
@@ -32,6 +40,9 @@ class Committed(Protocol):
 
     def committed(self) -> Mapping[str, int]:
         """The names of what is committed, each with a number that is another once it was done anew."""
+
+    def leased(self) -> Iterable[str]:
+        """The names of what somebody has, or had and did not finish."""
 
     def result(self, item_id: str) -> Mapping[str, Any] | None:
         """The result of a committed item."""
@@ -69,7 +80,7 @@ class Agenda:
         for place, item in enumerate(plan.items):
             for need in item.needs:
                 self._needed_by[need].append(place)
-        self._due = 0.0
+        self._due, self._took, self._num_met, self._is_sure = 0.0, 0.0, 0, False
         self._begin({})
 
     def _begin(self, listed: Mapping[str, int]) -> None:
@@ -96,23 +107,25 @@ class Agenda:
             insort(self._alone if KINDS[self.plan.items[place].kind].runs_alone else self._free, place)
 
     def look(self, *, now: bool = False) -> None:
-        """List what is done; unless `now`, only where that takes a small share of the time."""
+        """List what is done; unless `now`, only where that takes a small share of the time, or much was done meanwhile."""
         began = self._clock()
-        if not now and began < self._due:
+        if not now and began < self._due and self._num_met < MAX_MET:
             return
         listed = self.folder.committed()
-        took = self._clock() - began
-        self._due = began + took / self._share
+        self._took = self._clock() - began
+        self._due, self._num_met = began + self._took / self._share, 0
         if all(self._is_as_listed(listed, place, number) for place, number in self._numbers.items()):
             self._learn(listed)
         else:
             self._begin(listed)  # an item was put away
+        self._is_sure = not self.left
 
     def is_done(self, *, now: bool = False) -> bool:
-        """Whether nothing is left, nor to come, as far as the last listing tells; or one that is made `now`."""
+        """Whether nothing is left, nor to come, as far as we know; `now` lists once more, unless that takes long."""
+        # Without that, what was put away meanwhile is missed: whoever puts an item away does it, too.
         if self.plan.num_to_come:
             return False
-        self.look(now=now and not self.left)
+        self.look(now=now and not self.left and not self._is_sure and self._took < SURE_S)
         return not self.left
 
     @property
@@ -137,6 +150,7 @@ class Agenda:
         """We have done an item, or have met one that is done."""
         place = self._place[item.id]
         if place not in self._numbers:
+            self._num_met += place in self._had
             self._settle(place, 0)
             self._take_out(place)
 
@@ -178,9 +192,15 @@ class Agenda:
         """
         self._forget_old_tries()
         others = list(self._had)
-        while self._free:
+        for number in range(MAX_TRIES):
+            if number == TRIES_BEFORE_LISTING:
+                self.put_off(*self.folder.leased())
+            if not self._free:
+                break
             yield self.plan.items[self._free[min(int(self._draw() * self.window), len(self._free) - 1)]]
             self.look()
+        if self._free:
+            return  # near the end others have all that is left: who tries it all at once keeps the server from them
         others = [place for place in others if place in self._had]
         for place in sorted(others, key=lambda place: self._draw())[:NUM_PROBES]:
             yield self.plan.items[place]
@@ -196,17 +216,17 @@ class Agenda:
             del self._had[place]
             insort(self._free, place)
 
-    def put_off(self, item: Item) -> None:
-        """An item is not to be done now: others are tried first."""
-        place = self._place[item.id]
-        at = bisect_left(self._free, place)
-        if self._free[at : at + 1] == [place]:
-            del self._free[at]
-            self._had[place] = self._clock()
+    def put_off(self, *items: str) -> None:
+        """Items of these names are not to be done now: others are tried first."""
+        for place in (self._place[name] for name in items if name in self._place):
+            at = bisect_left(self._free, place)
+            if self._free[at : at + 1] == [place]:
+                del self._free[at]
+                self._had[place] = self._clock()
 
     def was_had(self, item: Item) -> None:
         """Somebody else has an item, or had done it: now others are tried first, and not the same as others try."""
-        self.put_off(item)
+        self.put_off(item.id)
         self.window = min(WIDER * self.window, max(1.0, len(self._free)))
 
     def was_free(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -238,6 +238,10 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError):
             return {}
 
+    def leased(self) -> list[str]:
+        """The names in `leases`: items that somebody has, or had and did not finish, and foreign ones."""
+        return names_in(self.root / "leases")
+
     def outcomes(self) -> dict[str, dict[str, Any]]:
         """The result of every committed item, also of those that the present plan does not ask for.
 
@@ -267,20 +271,23 @@ class RunFolder:
         key = sha256("/".join([read_json(about)["packed"], *fits]).encode()).hexdigest()[:16]
         return self.external / key
 
-    def commit(self, scratch: Path, item_id: str) -> bool:
+    def commit(self, scratch: Path, item_id: str, result: Mapping[str, Any] | None = None) -> bool:
         """Make a scratch folder the outcome of an item, in one step; whoever commits first wins.
+
+        Args:
+            result: what its ``result.json`` says; what lies there by default.
 
         Returns:
             Whether it was this one; if not, the scratch folder is left where it is.
 
         Raises:
-            RunError: the scratch folder has no result.json.
+            RunError: there is no result.
         """
         ours = scratch / "result.json"
-        if not ours.is_file():
+        if result is None and not ours.is_file():
             what = "an item must leave a result.json"
             raise RunError(what, where=str(scratch), cure="Report this: it is a bug of foldwise.")
-        seal_folder(ours)
+        seal_folder(ours, result)
         text = ours.read_bytes()
         for part in scratch.rglob("*"):
             sync(part)
@@ -313,7 +320,7 @@ class RunFolder:
 
     def beats(self) -> dict[str, str]:
         """The last words of whoever holds an item that is not done yet, by item id; "" before the first word."""
-        leased = [name for name in names_in(self.root / "leases") if is_id(name)]
+        leased = [name for name in self.leased() if is_id(name)]
         done = self.committed() if leased else {}
         newest = (
             (name, attempt) for name in leased if name not in done for attempt in self.attempts(name)[-1:]

@@ -23,7 +23,7 @@ from typing import Any
 
 from foldwise.foreign import is_id
 from foldwise.processes import here, started, text_of
-from foldwise.runs.folder import RunFolder, last_progress, write_json, written_whole
+from foldwise.runs.folder import RunFolder, last_progress, written_whole
 from foldwise.runs.items import failure, label
 from foldwise.runs.job_notes import log_of_job
 from foldwise.runs.plan import Plan
@@ -259,8 +259,8 @@ def _give_up(folder: RunFolder, item_id: str, deaths: list[Path]) -> None:
     item = next((item for item in folder.load_plan().items if item.id == item_id), None)
     about = label(item) if item else {"item": item_id}
     scratch = folder.scratch(item_id, uuid.uuid4().hex[:8])
-    write_json(scratch / "result.json", about | failure("WorkerDied", message))
-    folder.commit(scratch, item_id)
+    scratch.mkdir(parents=True)
+    folder.commit(scratch, item_id, about | failure("WorkerDied", message))
     shutil.rmtree(scratch, ignore_errors=True)
 
 
