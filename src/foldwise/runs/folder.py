@@ -123,9 +123,12 @@ class RunFolder:
             FileNotFoundError: the run folder is gone. It is not made again here, as it may come back: a disk that is
                 mounted again, a folder that was moved.
         """
-        for level in reversed((path, *path.parents)):
-            if self.root in level.parents:
-                level.mkdir(exist_ok=True)
+        try:
+            path.mkdir(exist_ok=True)
+        except FileNotFoundError:
+            for level in reversed((path, *path.parents)):
+                if self.root in level.parents:
+                    level.mkdir(exist_ok=True)
 
     def attempts_of(self, item_id: str) -> Path:
         """Leases of workers on an item: one numbered folder for each attempt to do it."""
