@@ -23,7 +23,8 @@ from pathlib import Path
 from benchmarks.foretold import BUILT_IN, REAL, printed
 from foldwise.errors import FoldwiseError
 from foldwise.judging.statistics.power import EASY, foresee, planned
-from foldwise.pipeline.pipeline import RunOptions, Silent, run
+from foldwise.pipeline.options import RunOptions, Silent
+from foldwise.pipeline.pipeline import run
 from foldwise.pipeline.preparing import prepare, tested_data
 from foldwise.study.reading import open_study
 

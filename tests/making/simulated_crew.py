@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from foldwise.runs.items import KINDS, Item
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.meters import DeviceMemory
-from foldwise.runs.launchers.packing import Packing, Post, Seen
+from foldwise.runs.launchers.packing import FolderState, Packing, Post
 from foldwise.runs.plan import Plan, lane_of, skipped
 
 START_S = 3
@@ -76,7 +76,7 @@ class World:
             for worker in self.staff.values()
             if worker.item
         }
-        return Seen(self.outcomes, beats, held, self.alone)
+        return FolderState(self.outcomes, beats, held, self.alone)
 
     def run(self, limit_s=20_000):
         """Until all is settled; the second at which it was."""

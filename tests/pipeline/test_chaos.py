@@ -15,7 +15,8 @@ from foldwise.judging.external.options import ScoreOptions
 from foldwise.judging.external.verdict import judge_files
 from foldwise.pipeline.hand_over import predict
 from foldwise.pipeline.mending import Mending
-from foldwise.pipeline.pipeline import RunOptions, Silent, finish, run
+from foldwise.pipeline.options import RunOptions, Silent
+from foldwise.pipeline.pipeline import finish, run
 from foldwise.pipeline.worker import work
 from foldwise.reporting.report_data import gather
 from foldwise.runs.folder import RunFolder

@@ -13,7 +13,8 @@ import pytest
 import ray_cluster
 import slurm_cluster
 
-from foldwise.pipeline.pipeline import RunOptions, Silent, run
+from foldwise.pipeline.options import RunOptions, Silent
+from foldwise.pipeline.pipeline import run
 from foldwise.study.reading import open_study
 
 STUDY = """

@@ -9,7 +9,8 @@ from foldwise.errors import FoldwiseError
 from foldwise.judging.judge import verdict_now
 from foldwise.learning.checkpoints.saved import load_winner
 from foldwise.learning.predict import mean_probabilities
-from foldwise.pipeline.pipeline import RunOptions, Silent, run
+from foldwise.pipeline.options import RunOptions, Silent
+from foldwise.pipeline.pipeline import run
 from foldwise.pipeline.preparing import prepare
 from foldwise.study.reading import open_study
 

@@ -7,7 +7,7 @@ import torch
 
 from foldwise.errors import DataError, FoldwiseError, MissingExtra, SpecError
 from foldwise.pipeline import pipeline
-from foldwise.pipeline.pipeline import RunOptions, Silent
+from foldwise.pipeline.options import RunOptions, Silent
 from foldwise.study.reading import open_study
 
 STUDY = """

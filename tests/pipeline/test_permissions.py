@@ -14,6 +14,7 @@ from foldwise.data.cache.packing import pack
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import RunError
 from foldwise.pipeline import pipeline
+from foldwise.pipeline.options import RunOptions, Silent
 from foldwise.study.reading import open_study
 from foldwise.study.spec import DataSpec
 
@@ -44,7 +45,7 @@ def test_every_file_of_a_run_and_of_the_cache_has_the_permissions_of_the_umask(t
     (tmp_path / "study.yaml").write_text(STUDY)
     with umask(mask):
         file = open_study(tmp_path / "study.yaml")
-        pipeline.run(file, pipeline.RunOptions(tmp_path / "run", launcher="inline"), pipeline.Silent())
+        pipeline.run(file, RunOptions(tmp_path / "run", launcher="inline"), Silent())
     written = [
         path for place in ("run", "cache") for path in (tmp_path / place).rglob("*") if not path.is_symlink()
     ]

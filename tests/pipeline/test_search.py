@@ -27,7 +27,7 @@ from foldwise.pipeline.preparing import prepare
 from foldwise.pipeline.worker import work
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Rates
-from foldwise.runs.launchers.packing import Seen, _State
+from foldwise.runs.launchers.packing import FolderState, _State
 from foldwise.runs.searching.search import advance
 from foldwise.study.reading import open_study
 
@@ -161,7 +161,7 @@ def test_what_searches_will_propose_counts_as_work_for_which_workers_are_kept(tm
     assert plan.coming(()) == []
     assert len(plan.coming(trials)) == 4 * 2
     for results, left, free in (({}, 8, 8), (outcomes, 8, 8)):
-        state = _State.of(plan, "cuda", {}, Seen(results, {}, {}, {}))
+        state = _State.of(plan, "cuda", {}, FolderState(results, {}, {}, {}))
         assert (state.left["accelerator"], state.free["accelerator"]) == (left, free)
     work(folder, log=quiet)
     plan = folder.load_plan()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from foldwise.learning.training.costs import Estimate
-from foldwise.pipeline import shortages as module
-from foldwise.pipeline.shortages import shortages
+from foldwise.pipeline import devices as module
+from foldwise.pipeline.devices import shortages
 from foldwise.resources import CGROUP, Resources
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan

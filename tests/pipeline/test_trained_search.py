@@ -11,6 +11,7 @@ from searches import proposals
 from foldwise.interface.observer import Terminal
 from foldwise.learning.training.fit import fit_item, trial_item
 from foldwise.pipeline import pipeline, worker
+from foldwise.pipeline.options import RunOptions
 from foldwise.reporting.report_data import gather
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.searching.search import best_trial
@@ -26,7 +27,7 @@ def run(folder, *overrides):
     path = folder / "study.yaml"
     path.write_text(re.search(r"```yaml\n(study: .*?)```", PAGE, re.DOTALL)[1], encoding="utf-8")
     file = open_study(path, overrides)
-    options = pipeline.RunOptions(folder / "run", launcher="inline")
+    options = RunOptions(folder / "run", launcher="inline")
     with Terminal() as terminal:
         return pipeline.run(file, options, terminal)
 

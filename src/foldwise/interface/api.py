@@ -121,12 +121,13 @@ def run(  # noqa: PLR0913 - each is an option of a run
             item in this process, where a debugger can stop.
     """
     from foldwise.pipeline import pipeline
+    from foldwise.pipeline.options import RunOptions, Silent
     from foldwise.study.reading import open_study
 
     file = open_study(Path(study), overrides, variants, profile=(launcher, ()))
     root = Path(out) if out is not None else None
-    options = pipeline.RunOptions(root, workers, device, launcher, fetch=fetch)
-    folder, _ = pipeline.run(file, options, pipeline.Silent())
+    options = RunOptions(root, workers, device, launcher, fetch=fetch)
+    folder, _ = pipeline.run(file, options, Silent())
     return Run(folder, trust_code=bool(pipeline.own_names_of(file)))
 
 

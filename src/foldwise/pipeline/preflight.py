@@ -20,8 +20,7 @@ from foldwise.judging.sections.boundary import check_boundary
 from foldwise.learning.training.costs import Estimate, EvaluatedImages
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
-from foldwise.pipeline.devices import refuse_device, waiting_here
-from foldwise.pipeline.shortages import shortages
+from foldwise.pipeline.devices import refuse_device, shortages, waiting_here
 from foldwise.pipeline.trials import EarlierTrials, Trial
 from foldwise.resources import usable
 from foldwise.runs.items import TRAINED, Rates, seconds_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -109,3 +109,13 @@ def _process_lost(owner: Mapping[str, Any]) -> str:
 
 def _silent(silent_s: float) -> str:
     return f"has said nothing for {duration(silent_s)}" if silent_s > LEASE_S else ""
+
+
+def held_by(folder: RunFolder, pids: Collection[int], begun: Iterable[str]) -> dict[int, str]:
+    """The ids of the items that processes of this machine are doing, of those that were `begun`."""
+    owners = {name: owner_of(attempt) or {} for name in begun for attempt in folder.attempts(name)[-1:]}
+    return {
+        owner["pid"]: name
+        for name, owner in owners.items()
+        if owner.get("host") == here() and owner["pid"] in pids
+    }

@@ -24,7 +24,7 @@ PADDING = "x" * 20_000
 
 
 @dataclass(frozen=True)
-class Trial:
+class FolderTrial:
     """One thing that was tried in a folder.
 
     Attributes:
@@ -36,7 +36,7 @@ class Trial:
     holds: bool
 
 
-def try_folder(views: Sequence[Path]) -> list[Trial]:
+def try_folder(views: Sequence[Path]) -> list[FolderTrial]:
     """What holds in a folder.
 
     Args:
@@ -51,7 +51,7 @@ def try_folder(views: Sequence[Path]) -> list[Trial]:
     try:
         missing = [view for view, room in zip(views, rooms, strict=True) if not _appears(room)]
         if missing:
-            return [Trial(f"{missing[0]} is not the same folder as {views[0]}", holds=False)]
+            return [FolderTrial(f"{missing[0]} is not the same folder as {views[0]}", holds=False)]
         trials = [_one_winner(rooms), _whole_when_read(rooms), _kept_on_disk(rooms[0])]
         if len(rooms) > 1:
             trials.append(_seen_elsewhere(rooms))
@@ -77,7 +77,7 @@ def _together(jobs: Sequence[Callable[[], None]]) -> None:
         thread.join()
 
 
-def _one_winner(rooms: Sequence[Path]) -> Trial:
+def _one_winner(rooms: Sequence[Path]) -> FolderTrial:
     """A folder that is renamed into place by several at once has one winner: what leases and commits stand on."""
     won: list[tuple[int, str]] = []
     (rooms[0] / "taken").mkdir()
@@ -99,13 +99,13 @@ def _one_winner(rooms: Sequence[Path]) -> Trial:
         for number in range(NUM_TRIES)
     )
     what = f"one winner in each of {NUM_TRIES} races to rename a folder into place"
-    return Trial(
+    return FolderTrial(
         what if not wrong else f"{wrong} of {NUM_TRIES} races to rename a folder had none or two winners",
         not wrong,
     )
 
 
-def _whole_when_read(rooms: Sequence[Path]) -> Trial:
+def _whole_when_read(rooms: Sequence[Path]) -> FolderTrial:
     """A file that is replaced is never seen torn or missing: what beats and plans stand on."""
     path, reader = rooms[0] / "replaced.json", rooms[-1] / "replaced.json"
     path.write_text(json.dumps([0, PADDING]))
@@ -136,10 +136,10 @@ def _whole_when_read(rooms: Sequence[Path]) -> Trial:
         if not torn
         else f"a file that was replaced was torn or missing {torn} times"
     )
-    return Trial(what, not torn)
+    return FolderTrial(what, not torn)
 
 
-def _kept_on_disk(room: Path) -> Trial:
+def _kept_on_disk(room: Path) -> FolderTrial:
     """Files and folders can be synced, as far as the file system does."""
     (room / "synced").write_text("x")
     began = time.monotonic()
@@ -147,13 +147,13 @@ def _kept_on_disk(room: Path) -> Trial:
         for path in (room / "synced", room):
             sync(path)
     except OSError as error:
-        return Trial(f"what is written cannot be brought to the disk ({error.strerror})", holds=False)
-    return Trial(
+        return FolderTrial(f"what is written cannot be brought to the disk ({error.strerror})", holds=False)
+    return FolderTrial(
         f"what is written is brought to the disk in {1000 * (time.monotonic() - began):.0f} ms", holds=True
     )
 
 
-def _seen_elsewhere(rooms: Sequence[Path]) -> Trial:
+def _seen_elsewhere(rooms: Sequence[Path]) -> FolderTrial:
     """How long a change is hidden from another view, of any kind that workers go by: a lease must last much longer."""
     here, there = rooms[0], rooms[-1]
     (here / "beat").write_text("1")
@@ -177,7 +177,7 @@ def _seen_elsewhere(rooms: Sequence[Path]) -> Trial:
     hidden_s = _hidden_s(changes)
     slowest = max(hidden_s, key=lambda what: hidden_s[what])
     took = hidden_s[slowest]
-    return Trial(
+    return FolderTrial(
         f"a change is seen by the other path after {duration(took)} ({slowest}); a lease lasts {duration(LEASE_S)}",
         took < min(LEASE_S / 3, VISIBLE_S),
     )

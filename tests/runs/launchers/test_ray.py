@@ -18,7 +18,8 @@ from sleepy_worker import command as sleeping
 
 from foldwise import errors
 from foldwise.errors import MissingExtra, RunError
-from foldwise.pipeline.pipeline import RunOptions, Silent, run
+from foldwise.pipeline.options import RunOptions, Silent
+from foldwise.pipeline.pipeline import run
 from foldwise.runs import leases
 from foldwise.runs.launchers import ray, ray_tasks
 from foldwise.runs.launchers.launcher import Crew

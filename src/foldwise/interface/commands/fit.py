@@ -86,12 +86,13 @@ def fit(**options: Any) -> None:
     """One model on one folder of images: a study of a single configuration, from folds to report."""
     from foldwise.pipeline import pipeline
     from foldwise.pipeline.devices import refuse_device
+    from foldwise.pipeline.options import RunOptions
     from foldwise.study.reading import open_study
 
     chosen = Fit(**options)
     refuse_device(chosen.device)
     file = open_study(save(chosen), typed=typed(chosen))
-    how = pipeline.RunOptions(chosen.root, chosen.workers, chosen.device)
+    how = RunOptions(chosen.root, chosen.workers, chosen.device)
     with Terminal() as terminal:
         folder, verdict = pipeline.run(file, how, terminal)
     # What there is of it is handed over even where some fits failed.

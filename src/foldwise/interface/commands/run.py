@@ -102,10 +102,11 @@ def plan(  # noqa: PLR0913 - every one is an option of the command
 ) -> None:
     """Check, and lay the run folder out for workers that you start yourself. Trains nothing."""
     from foldwise.pipeline import pipeline
+    from foldwise.pipeline.options import RunOptions
     from foldwise.study.reading import open_study
 
     file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))
-    options = pipeline.RunOptions(out, retry=retry, fetch=not no_fetch)
+    options = RunOptions(out, retry=retry, fetch=not no_fetch)
     with Terminal() as terminal:
         folder = pipeline.plan(file, options, terminal)
     say_planned(folder)
@@ -128,16 +129,17 @@ def run(  # noqa: PLR0913 - every one is an option of the command
 ) -> None:
     """Check, train what is not done yet, judge and report. Call it again to go on after an interrupt."""
     from foldwise.pipeline import pipeline
+    from foldwise.pipeline.options import RunOptions, Silent
     from foldwise.study.laid_profiles import from_profile
     from foldwise.study.reading import open_study
 
     variants = in_order(variant, phantom=phantom, quick=quick)
     file = open_study(study, set_, variants, profile=(on, profile))
-    options = pipeline.RunOptions(out, workers, device, on, retry=retry, fetch=not no_fetch)
+    options = RunOptions(out, workers, device, on, retry=retry, fetch=not no_fetch)
     if sentence := from_profile(file.source, on):
         print(sentence, file=sys.stderr)
     if dry_run:  # alone on standard output, so that it can be written to a file
-        print(pipeline.script(file, options, pipeline.Silent()), end="")
+        print(pipeline.script(file, options, Silent()), end="")
         return
     with Terminal() as terminal:
         folder, verdict = pipeline.run(file, options, terminal)

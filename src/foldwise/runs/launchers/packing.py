@@ -9,16 +9,16 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from foldwise.processes import here
 from foldwise.runs.folder import RunFolder
+from foldwise.runs.holders import held_by
 from foldwise.runs.items import KINDS, Item
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.meters import Meter, find_meter
-from foldwise.runs.leases import owner_of, progress
+from foldwise.runs.leases import progress
 from foldwise.runs.plan import Lane, Plan, device_of, lane_of, skipped
 from foldwise.runs.sharing import crowded
 
@@ -33,7 +33,7 @@ class Post(NamedTuple):
     device: str = ""
 
 
-class Look(NamedTuple):
+class Headcount(NamedTuple):
     """How many workers there are to be of each post, and which of those there are (by process) have an item."""
 
     wanted: Mapping[Post, int]
@@ -48,7 +48,7 @@ class Staffing(Protocol):
     def first(self) -> list[Post]:
         """Of a run that begins, where nothing is known of it yet."""
 
-    def look(self, posts: Mapping[int, Post]) -> Look:
+    def look(self, posts: Mapping[int, Post]) -> Headcount:
         """Of a run as it is now, with the posts of the workers there are, by process."""
 
     def killed(self, beside: int) -> None:
@@ -91,11 +91,11 @@ class Fixed:
         """All of them."""
         return [Post()] * self.ceiling.most
 
-    def look(self, posts: Mapping[int, Post]) -> Look:
+    def look(self, posts: Mapping[int, Post]) -> Headcount:
         """All of them, but where one was killed."""
         wanted = self.ceiling.look()
         folder, many = self.ceiling.folder, len(posts) > wanted
-        return Look({Post(): wanted}, held_by(folder, posts, folder.beats()) if many else ())
+        return Headcount({Post(): wanted}, held_by(folder, posts, folder.beats()) if many else ())
 
     def killed(self, beside: int) -> None:
         """One was."""
@@ -131,7 +131,7 @@ class Packing:
         """One was."""
         self.ceiling.killed(beside)
 
-    def look(self, posts: Mapping[int, Post]) -> Look:
+    def look(self, posts: Mapping[int, Post]) -> Headcount:
         """As many as there is work for, where memory and processors bear them."""
         state = _State.of(self._plan(), self.crew.device, posts, self._seen(posts))
         most = self.ceiling.look()
@@ -139,7 +139,7 @@ class Packing:
         room = max(1, (most - len(self.devices)) // 2) if state.left["accelerator"] else most
         wanted = {Post("cpu"): min(room, state.num_busy(Post("cpu")) + state.free["cpu"])}
         wanted |= self._on_devices(state, max(len(self.devices), most - wanted[Post("cpu")]))
-        return Look(wanted, state.busy.keys())
+        return Headcount(wanted, state.busy.keys())
 
     def _on_devices(self, state: _State, most: int) -> dict[Post, int]:
         wanted: dict[Post, int] = {}
@@ -185,10 +185,10 @@ class Packing:
             return self.empty_mb.get(device)
         return memory.free_mb + sum(ours)
 
-    def _seen(self, posts: Mapping[int, Post]) -> Seen:
+    def _seen(self, posts: Mapping[int, Post]) -> FolderState:
         beats = self.folder.beats()
-        held = held_by(self.folder, posts, beats)
-        return Seen(self.folder.outcomes(), beats, held, crowded(self.folder))
+        doing = held_by(self.folder, posts, beats)
+        return FolderState(self.folder.outcomes(), beats, doing, crowded(self.folder))
 
     def _plan(self) -> Plan:
         now = self.folder.plan_version()
@@ -197,12 +197,12 @@ class Packing:
         return self.plan
 
 
-class Seen(NamedTuple):
+class FolderState(NamedTuple):
     """What a run folder says at a look: results, last words of leases, who has what (by process), and what is to be alone."""
 
     outcomes: Mapping[str, Mapping[str, Any]]
     beats: Mapping[str, str]
-    held: Mapping[int, str]
+    doing: Mapping[int, str]
     alone: Mapping[str, int]
 
 
@@ -229,7 +229,7 @@ class _State:
     waits_alone: Collection[str]
 
     @classmethod
-    def of(cls, plan: Plan, device: str, posts: Mapping[int, Post], seen: Seen) -> _State:
+    def of(cls, plan: Plan, device: str, posts: Mapping[int, Post], seen: FolderState) -> _State:
         outcomes, items = seen.outcomes, {item.id: item for item in plan.items}
         failed = {name for name, result in outcomes.items() if result["status"] == "failed"}
         settled = outcomes.keys() | {item.id for item in skipped(plan, failed)}
@@ -256,7 +256,7 @@ class _State:
             measured[_group(item)] = max(measured.get(_group(item), 0.0), stated)
         return cls(
             posts,
-            {pid: items[name] for pid, name in seen.held.items() if name in items},
+            {pid: items[name] for pid, name in seen.doing.items() if name in items},
             Counter([*lanes.values(), *coming]),
             Counter([*(lanes[item.id] for item in free), *coming]),
             shared,
@@ -291,7 +291,7 @@ def _group(item: Item) -> tuple[str, str]:
     return item.kind, str(item.settings.get("configuration", ""))
 
 
-def _measurements(items: Mapping[str, Item], seen: Seen) -> Iterator[tuple[Item, float]]:
+def _measurements(items: Mapping[str, Item], seen: FolderState) -> Iterator[tuple[Item, float]]:
     """Device memory of items, of those that are done and of those that have trained for an epoch at least."""
     for name, result in seen.outcomes.items():
         if name in items and (stated := (result.get("cost") or {}).get("reserved_memory_mb")):
@@ -303,16 +303,6 @@ def _measurements(items: Mapping[str, Item], seen: Seen) -> Iterator[tuple[Item,
             continue
         if name in items and isinstance(words, dict) and words.get("epoch") and words.get("device_mb"):
             yield items[name], words["device_mb"]
-
-
-def held_by(folder: RunFolder, pids: Collection[int], begun: Iterable[str]) -> dict[int, str]:
-    """The ids of the items that processes of this machine are doing, of those that were `begun`."""
-    owners = {name: owner_of(attempt) or {} for name in begun for attempt in folder.attempts(name)[-1:]}
-    return {
-        owner["pid"]: name
-        for name, owner in owners.items()
-        if owner.get("host") == here() and owner["pid"] in pids
-    }
 
 
 def staffing_of(crew: Crew) -> Fixed | Packing:

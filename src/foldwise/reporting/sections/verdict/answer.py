@@ -75,18 +75,15 @@ class Headline:
     words: str | None = None  # None: the name of the winner
 
 
+UNPROVEN = "Not shown to be better than a trivial predictor"
 HEADLINES: dict[State, Headline] = {
     "clear_winner": Headline("Use this model", "good"),
     "several_tied": Headline("Use this model, or one it cannot be told apart from", "good"),
     "no_better_than_trivial": Headline(
         "Do not rely on any of these models", "bad", "Nothing beats the trivial answer"
     ),
-    "too_few_runs": Headline(
-        "Not shown to be better than a trivial predictor", "careful", "Too few runs to tell"
-    ),
-    "too_few_images": Headline(
-        "Not shown to be better than a trivial predictor", "careful", "Too few images to tell"
-    ),
+    "too_few_runs": Headline(UNPROVEN, "careful", "Too few runs to tell"),
+    "too_few_images": Headline(UNPROVEN, "careful", "Too few images to tell"),
     "incomplete": Headline("Best so far: the study is not complete", "careful"),
     "single_configuration": Headline("The one model that was asked for", "careful"),
     "nothing_done": Headline("No answer yet", "bad", "No fit is done"),
