@@ -60,7 +60,7 @@ class Cluster:
         amounts = (
             f"--num-cpus={self.cpus}",
             f"--memory={self.memory}",
-            "--num-gpus=0",
+            "--num-gpus=1",  # which Ray counts and does not look for
             f"--object-store-memory={BYTES}",
         )
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--node-name={name}", *options, *ports, *amounts]  # fmt: skip
@@ -89,6 +89,12 @@ class Cluster:
     def tasks(self):
         """Process ids of the tasks that run: of Ray's own processes, which have started the workers."""
         return [pid for pid in self.processes() if words_of(pid)[0].startswith("ray::foldwise-")]
+
+    @staticmethod
+    def variable(pid, name):
+        """A variable of the environment that a process was started with; None where it has none of this name."""
+        words = (Path("/proc") / str(pid) / "environ").read_bytes().decode().split("\0")
+        return dict(word.partition("=")[::2] for word in words).get(name)
 
     def node_of(self, pid):
         """On which node a process of the cluster is."""

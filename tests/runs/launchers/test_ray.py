@@ -132,12 +132,13 @@ def test_the_workers_of_a_driver_that_is_killed_end_with_it_and_the_next_one_goe
     assert_whole(folder)
 
 
-def test_stop_ends_the_tasks_whoever_started_them(cluster, tmp_path):
+def test_workers_share_a_gpu_and_stop_ends_them_whoever_started_them(cluster, tmp_path):
     folder = sleepy_run(tmp_path / "run", items=2, seconds=60)
-    done = finished(folder)
+    done, gpus = finished(folder), []
 
     def tick(folder):
-        if folder.beats() and not folder.stop.exists():
+        if len(folder.beats()) == 2 and not folder.stop.exists():
+            gpus.extend(cluster.variable(pid, "CUDA_VISIBLE_DEVICES") for pid in cluster.workers(folder.root))
             assert stop_all(folder) == 0  # jobs of Slurm
 
     def stopped():
@@ -145,7 +146,8 @@ def test_stop_ends_the_tasks_whoever_started_them(cluster, tmp_path):
         return done()
 
     with pytest.raises(RunError, match="stopped by `foldwise stop`"):
-        workers(cluster, folder).run(finished=stopped, tick=tick)
+        workers(cluster, folder, gpus=0.5).run(finished=stopped, tick=tick)
+    assert gpus == ["0", "0"]
     assert cluster.workers(folder.root) == []
     assert folder.beats() == {}
 
@@ -154,9 +156,9 @@ def test_what_no_node_has_is_said_and_not_waited_for_for_ever(cluster, tmp_path,
     folder = sleepy_run(tmp_path / "run", items=1, seconds=1)
     monkeypatch.setattr(ray, "ROOM_S", 1.0)
     with pytest.raises(RunError) as refused:
-        workers(cluster, folder, gpus=0.5, memory="2G").run(finished=finished(folder))
+        workers(cluster, folder, gpus=0.5, memory="6G").run(finished=finished(folder))
     assert refused.value.what == (
-        "no node has room for a worker with 1 CPU, 0.5 GPU and 2.1 GB; there are 2 CPU, 0 GPU and 4.0 GB, "
+        "no node has room for a worker with 1 CPU, 0.5 GPU and 6.4 GB; there are 2 CPU, 1 GPU and 4.0 GB, "
         "and none has come for 1.0 s"
     )
 
@@ -294,3 +296,11 @@ def test_what_the_worker_of_a_lost_node_had_is_given_back_at_once_and_no_death_o
     assert attempts[0].read_text() == ""
     launcher._give_back("a-2", ray_tasks.ending_of_worker(-9))
     assert attempts[1].read_text() == "was killed by signal 9, most often for its memory (as a task of Ray)"
+
+
+def test_what_is_sent_to_nodes_needs_no_foldwise_there():
+    cloudpickle = pytest.importorskip("ray.cloudpickle", reason=ray_cluster.NOT_HERE)
+    code = "import sys, ray.cloudpickle; sys.modules['foldwise'] = None; print(ray.cloudpickle.loads(sys.stdin.buffer.read()).__name__)"
+    sent = cloudpickle.dumps(ray_tasks.pickled_by_value())
+    received = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=False)
+    assert received.stdout == b"work_in_process\n", received.stderr
