@@ -47,6 +47,7 @@ PATIENCE_S = 60.0  # for the plan of a study that is being laid over a folder; d
 NUM_LISTED = 6
 FOLDER_GONE = "Mount it, or put it back; what is done in it stays done, and the same command goes on."
 BEAT_EVERY_S, SHARED_BEAT_S = 2.0, 10.0  # on a network folder, whose server hears all workers
+GRACE_S = 60.0  # of workers in one job that is told to stop: clusters give it as long, and a checkpoint may be large
 # What a program asked for wrongly, as a user's network that opens a file which is not there. All other errors of the
 # operating system are the machine's, such as a disk that is full, gone or read-only: recorded as failed items, they
 # would fail all items one by one.
@@ -298,7 +299,9 @@ def work_together(folder: RunFolder, workers: int | None, *, device: str = "auto
     job = job_here()
     log = f"worker-{job['job']}" if job else f"worker-{host()}-{os.getpid()}"
     agendas = Agendas(folder, plan=plan, share=DRIVER_SHARE)
-    LocalWorkers(crew, log=log).run(finished=lambda: folder.stop.exists() or agendas.now().is_done())
+    LocalWorkers(crew, log=log, grace_s=GRACE_S).run(
+        finished=lambda: folder.stop.exists() or agendas.now().is_done()
+    )
 
 
 def _why(result: dict[str, Any]) -> str:
