@@ -6,13 +6,13 @@ import pytest
 from repository import ROOT
 from verdict_fields import HEADINGS, own_fields, type_words
 
-from foldwise.judging import verdict, verdict_configurations, verdict_sections
+from foldwise.judging import verdict, verdict_configurations, verdict_sections, verdict_textbook
 from foldwise.judging.verdict_configurations import VerdictPart
 
 PAGE = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
 MODELS = {
     name: model
-    for module in (verdict_configurations, verdict_sections, verdict)
+    for module in (verdict_configurations, verdict_sections, verdict_textbook, verdict)
     for name, model in vars(module).items()
     if isinstance(model, type) and issubclass(model, VerdictPart) and model is not VerdictPart
 }

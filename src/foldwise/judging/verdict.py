@@ -26,9 +26,9 @@ from foldwise.judging.verdict_sections import (
     ExternalSection,
     FactorsSection,
     SearchSection,
-    TextbookSection,
     ThresholdsSection,
 )
+from foldwise.judging.verdict_textbook import TextbookSection
 from foldwise.sealed import read_json
 
 CURE = (

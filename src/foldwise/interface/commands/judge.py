@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from foldwise.judging.external.verdict import ExternalScores
     from foldwise.judging.verdict import Verdict
     from foldwise.judging.verdict_configurations import ConfigurationResult
-    from foldwise.judging.verdict_sections import TextbookSection
+    from foldwise.judging.verdict_textbook import TextbookSection
 
 MAX_ROWS = 40
 WITH_P = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")

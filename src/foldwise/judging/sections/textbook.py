@@ -24,7 +24,7 @@ from foldwise.judging.statistics.textbook import (
     paired_t,
     signed_rank,
 )
-from foldwise.judging.verdict_sections import FriedmanTest, TestDescription, TextbookPair, TextbookSection
+from foldwise.judging.verdict_textbook import FriedmanTest, TestDescription, TextbookPair, TextbookSection
 from foldwise.metrics.outputs import Floats
 from foldwise.metrics.table import Metric
 

@@ -13,7 +13,7 @@ from foldwise.judging.verdict_configurations import (
     ScoreEstimate,
     ShallowBaseline,
 )
-from foldwise.judging.verdict_sections import (
+from foldwise.judging.verdict_textbook import (
     AdjustedP,
     FriedmanTest,
     McNemarTest,
