@@ -397,6 +397,35 @@ def test_an_optimiser_makes_no_network_faster(tmp_path):
     assert by_device == {"cuda": [4.0], "cpu": [5.5, 5.5]}  # 1, 4, 7; and 2, 5, 8 with 3, 6, 9
 
 
+def test_times_are_of_fits_that_had_their_device_for_themselves(tmp_path):
+    """The first configuration has one such fit, the second none: of that it is said, and no times are compared."""
+    folder = make_run(tmp_path / "run", Wanted(skills=(0.5, 1.0)))
+    numbers = {}
+    for item in folder.load_plan().items:
+        path = folder.done(item.id) / "result.json"
+        result = json.loads(path.read_text())
+        number = numbers[result["configuration"]] = numbers.get(result["configuration"], 0) + 1
+        alone = len(numbers) == 1 and number == 1
+        result["cost"] |= {
+            "sharers": 1 if alone else number + 2,
+            "train_s": 3.0 if alone else 9.0,
+            "latency_ms": 9.0,
+        }
+        result["cost"] |= {"latency_ms": 1.0, "energy_j": 5.0} if alone else {"energy_j": 50.0}
+        path.write_text(json.dumps(result))
+    first, second = (f"{name}" for name in numbers)
+    costs = {record["id"]: record["cost"] for record in judge(folder)["configurations"]}
+    assert [costs[first][key] for key in ("train_s", "energy_j", "sharers")] == [3.0, 5.0, None]
+    assert [costs[second][key] for key in ("train_s", "energy_j", "sharers")] == [
+        9.0,
+        50.0,
+        numbers[second] + 2,
+    ]
+    assert costs[first]["latency_ms"] == costs[second]["latency_ms"] == 1.0  # one network: by who was alone
+    levels = [level for factor in judge(folder)["factors"]["factors"] for level in factor["levels"]]
+    assert sorted(level["cost"].get("train_s") or 0.0 for level in levels) == [0.0, pytest.approx(3.0)]
+
+
 def test_the_order_of_configurations_is_no_matter(tmp_path):
     folder = make_run(tmp_path / "run", Wanted(skills=(0.5, 1.0, 2.0)))
     before = judge(folder)

@@ -493,3 +493,12 @@ def test_a_worker_that_is_told_to_stop_before_it_listens_died_of_no_item(status,
 def test_outside_of_slurm_there_is_no_job():
     assert job_here({}) is None
     assert job_here({"SLURM_JOB_ID": "5", "SLURM_JOB_NAME": "x"}) == {"job": "5", "name": "x", "node": ""}
+
+
+def test_a_job_whose_gpus_are_packed_has_room_for_four_and_begins_with_one(folder):
+    text = script(folder, workers=10, gpus=1, fits_per_gpu="auto")
+    assert "--array=1-3\n" in text  # of four workers each
+    assert "--cpus-per-task=8\n" in text
+    assert "--mem=10800M\n" in text
+    assert "--device cuda --workers auto\n" in text
+    assert "--cpus-per-task=6\n" in script(folder, workers=10, fits_per_gpu="auto", cpus=6)

@@ -5,7 +5,7 @@ from altered import altered_configurations
 
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
-from foldwise.reporting.sections.verdict import costs
+from foldwise.reporting.sections.verdict import answer, costs
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +43,12 @@ def test_without_energy_that_is_said_and_nothing_is_empty(data, kind):
     assert len(held["others"]) == 2
     assert "Energy was not measured" in part
     assert "of the whole GPU" not in part
+
+
+def test_times_that_others_lengthened_are_marked_and_no_reason_to_choose(data):
+    held, part, _, _ = headings_and_cells(data(sharers=3.0))
+    assert "measured while up to 3 programs shared one device" in part
+    assert "all configurations" in held["shared"]
+    tile = answer._cost(data(sharers=3.0).configurations[0].cost)
+    assert "timed while 3 shared it" in tile.note
+    assert headings_and_cells(data())[0]["shared"] == ""
