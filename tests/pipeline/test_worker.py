@@ -14,7 +14,8 @@ import pytest
 
 from foldwise.errors import MissingExtra, RunError, choose
 from foldwise.pipeline import worker as work_module
-from foldwise.pipeline.worker import TASKS, do_by_hand, find_item, work
+from foldwise.pipeline.by_hand import do_by_hand, find_item
+from foldwise.pipeline.worker import TASKS, work
 from foldwise.runs import items
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import KINDS, Item, Kind, Rates, count_kinds, item_id, make_item

@@ -33,7 +33,7 @@ from foldwise.runs.items import Item, failure, label
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.local import LocalWorkers, bearable_workers, default_workers
 from foldwise.runs.leases import Beat, Lease, acquire
-from foldwise.runs.plan import Lane, Plan
+from foldwise.runs.plan import Lane
 from foldwise.runs.searching.search import advance
 from foldwise.runs.sharing import crowded, is_out_of_memory, note_crowded, workers_here
 from foldwise.runs.slurm_queue import job_here
@@ -44,7 +44,6 @@ from foldwise.study.own_code import own_names
 from foldwise.study.trusted_code import refuse_untrusted, trusted
 
 PATIENCE_S = 60.0  # for the plan of a study that is being laid over a folder; decoding is done before that
-NUM_LISTED = 6
 FOLDER_GONE = "Mount it, or put it back; what is done in it stays done, and the same command goes on."
 BEAT_EVERY_S, SHARED_BEAT_S = 2.0, 10.0  # on a network folder, whose server hears all workers
 GRACE_S = 60.0  # of workers in one job that is told to stop: clusters give it as long, and a checkpoint may be large
@@ -306,41 +305,3 @@ def work_together(folder: RunFolder, workers: int | None, *, device: str = "auto
 
 def _why(result: dict[str, Any]) -> str:
     return f": {result['error']['message']}" if result["error"] else ""
-
-
-def find_item(plan: Plan, name: str) -> Item:
-    """The item whose id is, or uniquely begins with, `name`; a RunError with the choices otherwise."""
-    matching = [item for item in plan.items if item.id.startswith(name)]
-    if len(matching) == 1:
-        return matching[0]
-    what = "no item of this run begins" if not matching else f"{len(matching)} items of this run begin"
-    choices = matching or plan.items
-    listed = ", ".join(item.id for item in choices[:NUM_LISTED]) + (" ..." if choices[NUM_LISTED:] else "")
-    raise RunError(f"{what} with {name!r}", cure=f"Name one of: {listed}")
-
-
-def do_by_hand(folder: RunFolder, name: str, *, device: str = "auto") -> tuple[Item, dict[str, Any]]:
-    """Do one item whose id begins with `name`, whoever holds it; the item and its result.
-
-    What is done already stays as it is; what failed is put away and tried again.
-
-    Raises:
-        RunError: there is no such item, it needs one that is not done, or it names own code that nobody trusts.
-    """
-    plan = folder.load_plan()
-    item = find_item(plan, name)
-    done, failed = folder.settled()
-    if item.id in done:
-        return item, folder.result(item.id) or {}
-    missing = [need for need in item.needs if need not in done]
-    if missing:
-        raise RunError(
-            f"{item.id} needs {missing[0]}, which is not done",
-            where=str(folder.root),
-            cure=f"First: foldwise work {folder.root} {missing[0]}",
-        )
-    refuse_untrusted(own_names(item.settings), where=str(folder.root))
-    if item.id in failed:
-        folder.retry({item.id})
-    do_item(folder, item, device=device)
-    return item, folder.result(item.id) or {}  # another may have committed first

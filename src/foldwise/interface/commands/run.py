@@ -193,7 +193,7 @@ def _lane(only: str | None) -> Lane | None:
 def _work(
     run: Path, item: str | None, device: str, workers: int | None, *, only: Lane | None, trust_code: bool
 ) -> None:
-    from foldwise.pipeline import worker
+    from foldwise.pipeline import by_hand, worker
     from foldwise.pipeline.devices import refuse_device
     from foldwise.pipeline.worker import code_named
     from foldwise.runs.folder import RunFolder
@@ -208,7 +208,7 @@ def _work(
             # Flushed, since the log of a worker is read while it works.
             worker.work(folder, device=device, only=only, log=lambda line: print(line, flush=True))
         else:
-            done, result = worker.do_by_hand(folder, item, device=device)
+            done, result = by_hand.do_by_hand(folder, item, device=device)
             if result["error"]:
                 raise ItemsFailed(result["error"]["message"], where=done.title)
             print(f"done {done.title}: {folder.done(done.id)}")

@@ -1,7 +1,4 @@
-"""How many workers there are on which device: one to begin with, and as many more as what was measured lets there be.
-
-Pure but for what it reads of the run folder and of a meter: `LocalWorkers` starts and ends the processes.
-"""
+"""How many workers there are on which device: one to begin with, and as many more as what was measured lets there be."""
 
 from __future__ import annotations
 
