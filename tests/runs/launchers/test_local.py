@@ -17,12 +17,14 @@ from foldwise.errors import DataError, MissingExtra, RunError, SpecError
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launchers import local
 from foldwise.runs.launchers.inline import Inline
+from foldwise.runs.launchers.kubernetes import KubernetesWorkers
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.local import LocalWorkers, bearable_workers, default_workers
 from foldwise.runs.launchers.ray import RayWorkers
 from foldwise.runs.launchers.slurm import SlurmWorkers
 from foldwise.runs.launchers.table import LAUNCHERS
 from foldwise.runs.leases import MAX_ATTEMPTS
+from foldwise.study.kubernetes import KubernetesProfile
 
 ROOM = """
 import os, signal, sys, time
@@ -52,12 +54,15 @@ def test_every_row_of_the_table_keeps_it(tmp_path):
     crew = Crew(RunFolder(tmp_path))
     made = {name: type(row.make(crew, print)) for name, row in LAUNCHERS.items()}
     keep_it = {"local": LocalWorkers, "inline": Inline, "slurm": SlurmWorkers, "ray": RayWorkers}
+    keep_it |= {"kubernetes": KubernetesWorkers}
     assert made == keep_it, "a new launcher needs a class here or, as slurm and ray, in a file of its own"
 
 
 @pytest.mark.parametrize("name", LAUNCHERS)
 def test_every_row_says_what_it_starts(tmp_path, name):
-    script = LAUNCHERS[name].make(Crew(RunFolder(tmp_path)), print).script()
+    volume = {"mount": str(tmp_path.parent), "cache": f"{tmp_path.parent}/cache"}
+    profile = KubernetesProfile(image="foldwise", claim="lab", **volume) if name == "kubernetes" else None
+    script = LAUNCHERS[name].make(Crew(RunFolder(tmp_path), profile=profile), print).script()
     assert "work" in script
     assert str(tmp_path) in script
 
@@ -65,6 +70,7 @@ def test_every_row_says_what_it_starts(tmp_path, name):
 @pytest.fixture
 def room(tmp_path):
     (tmp_path / "room").mkdir()
+    (tmp_path / "run").mkdir()
     return tmp_path / "room"
 
 
@@ -208,7 +214,8 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     driver = f"""
     import signal, sys
     from pathlib import Path
-    from foldwise.runs.launchers.launcher import Crew
+    from foldwise.runs.launchers.kubernetes import KubernetesWorkers
+from foldwise.runs.launchers.launcher import Crew
     from foldwise.runs.launchers.local import LocalWorkers
     from foldwise.runs.folder import RunFolder
     # Tests that are started in the background inherit ignored signals; a terminal does not.
