@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo studies test fuzz chaos check house map format bench foretold foretold-difference validate clean
+.PHONY: setup demo studies test fuzz chaos check house map format bench bookkeeping scale foretold foretold-difference validate clean
 
 setup: $(READY)
 
@@ -70,6 +70,14 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/compare.py
+
+# What bookkeeping costs from 10 to 20,000 items, in CPU time; some minutes.
+bookkeeping: $(READY)
+	$(BIN)/python -m benchmarks.bookkeeping
+
+# What items ask of a file system, counted, and 100,000 of them done by 500 workers, simulated; some minutes.
+scale: $(READY)
+	$(BIN)/python -m benchmarks.scale
 
 # Time and memory that `foldwise check` foretells against what a few fits of every study then take; some 20 minutes.
 foretold: $(READY)

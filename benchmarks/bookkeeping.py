@@ -94,9 +94,9 @@ def repeated(what: Callable[[], Any], times: int = NUM_REPEATS) -> list[float]:
 def table(rows: dict[int, dict[str, list[float]]]) -> str:
     """A line for each thing, with medians and ranges in milliseconds, and the exponent of their growth."""
     names = list(next(iter(rows.values())))
-    lines = [f"{'CPU ms at':20}" + "".join(f"{number:>24,}" for number in rows) + "   exponent   goal"]
+    lines = [f"{'CPU ms at':20}" + "".join(f"{number:>28,}" for number in rows) + "   exponent   goal"]
     for name in names:
-        cells = "".join(f"{shown(row[name]):>24}" for row in rows.values())
+        cells = "".join(f"{shown(row[name]):>28}" for row in rows.values())
         growth = exponent({number: statistics.median(row[name]) for number, row in rows.items()})
         lines.append(f"{name:20}{cells}   {growth:8.2f}   {GOALS.get(name, '')}")
     return "\n".join(lines)
@@ -105,7 +105,7 @@ def table(rows: dict[int, dict[str, list[float]]]) -> str:
 def shown(seconds: Sequence[float]) -> str:
     """Median and range in milliseconds."""
     low, middle, high = (1000 * value for value in (min(seconds), statistics.median(seconds), max(seconds)))
-    return f"{middle:.4g} ({low:.3g} to {high:.3g})"
+    return f"{middle:.4g} ({low:.4g} to {high:.4g})"
 
 
 def exponent(seconds: dict[int, float]) -> float:

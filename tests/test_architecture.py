@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from foldwise.runs.folder import RunFolder
+from foldwise.runs.plan import Plan
+
 TORCH_FREE = [
     "foldwise",
     "foldwise.interface.cli",
@@ -66,6 +69,15 @@ def test_networks_of_its_own_load_no_library_of_networks():
             [sys.executable, "-c", code, *names], capture_output=True, text=True, check=False
         )
         assert ended.stderr.strip().splitlines()[-1] == loaded
+
+
+@pytest.mark.parametrize("words", [("status",), ("stop",), ("work", "--device", "cpu")])
+def test_who_looks_at_a_finished_run_needs_no_torch(words, tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.save_plan(Plan((), ()))
+    asked = [words[0], str(tmp_path), *words[1:]]
+    code = f"from typer.testing import CliRunner; from foldwise.interface.cli import app; r = CliRunner().invoke(app, {asked}); r.exit_code and sys.exit(2)"
+    assert loads_torch(code) == 0
 
 
 def test_help_needs_no_torch():
