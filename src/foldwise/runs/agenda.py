@@ -57,7 +57,7 @@ class Agenda:
         share: of the time that may go into listings.
 
     Attributes:
-        left: places in the plan of the items that are neither settled, nor need one that failed, nor wait.
+        left: indices in the plan of the items that are neither settled, nor need one that failed, nor wait.
         window: of how many items that can be done one is drawn; 1 keeps the order of the plan.
     """
 
@@ -75,19 +75,19 @@ class Agenda:
         self.folder, self.plan, self.waits, self.theirs = folder, plan, waits, frozenset(theirs)
         self.window = max(1.0, FIRST_WINDOW * len(plan.items))
         self._share, self._clock, self._draw = share, clock, draw
-        self._place = {item.id: place for place, item in enumerate(plan.items)}
+        self._index_of = {item.id: index for index, item in enumerate(plan.items)}
         self._needed_by: dict[str, list[int]] = defaultdict(list)
-        for place, item in enumerate(plan.items):
+        for index, item in enumerate(plan.items):
             for need in item.needs:
-                self._needed_by[need].append(place)
+                self._needed_by[need].append(index)
         self._due, self._took, self._num_met, self._is_sure = 0.0, 0.0, 0, False
         self._begin({})
 
     def _begin(self, listed: Mapping[str, int]) -> None:
         """Nothing is settled but what a listing holds."""
         items = self.plan.items
-        ours = {place for place, item in enumerate(items) if item.id not in self.waits}
-        self._theirs = {place for place in ours if items[place].id in self.theirs}
+        ours = {index for index, item in enumerate(items) if item.id not in self.waits}
+        self._theirs = {index for index in ours if items[index].id in self.theirs}
         self.left = ours - self._theirs
         self._lost: set[int] = set()  # what needs an item that failed
         self._numbers: dict[
@@ -98,13 +98,13 @@ class Agenda:
         self._free: list[int] = []
         self._had: dict[int, float] = {}
         self._alone: list[int] = []
-        for place in sorted(self.left):
-            self._free_if_ready(place)
+        for index in sorted(self.left):
+            self._free_if_ready(index)
         self._learn(listed)
 
-    def _free_if_ready(self, place: int) -> None:
-        if not self._unmet[place] and place in self.left:
-            insort(self._alone if KINDS[self.plan.items[place].kind].runs_alone else self._free, place)
+    def _free_if_ready(self, index: int) -> None:
+        if not self._unmet[index] and index in self.left:
+            insort(self._alone if KINDS[self.plan.items[index].kind].runs_alone else self._free, index)
 
     def look(self, *, now: bool = False) -> None:
         """List what is done; unless `now`, only where that takes a small share of the time, or much was done meanwhile."""
@@ -114,7 +114,7 @@ class Agenda:
         listed = self.folder.committed()
         self._took = self._clock() - began
         self._due, self._num_met = began + self._took / self._share, 0
-        if all(self._is_as_listed(listed, place, number) for place, number in self._numbers.items()):
+        if all(self._is_as_listed(listed, index, number) for index, number in self._numbers.items()):
             self._learn(listed)
         else:
             self._begin(listed)  # an item was put away
@@ -133,33 +133,33 @@ class Agenda:
         """Whether there is an item to be done that nobody is known to have."""
         return bool(self._free)
 
-    def _is_as_listed(self, listed: Mapping[str, int], place: int, number: int) -> bool:
-        now = listed.get(self.plan.items[place].id)
+    def _is_as_listed(self, listed: Mapping[str, int], index: int, number: int) -> bool:
+        now = listed.get(self.plan.items[index].id)
         return now is not None and number in (0, now)
 
     def _learn(self, listed: Mapping[str, int]) -> None:
-        news = [self._place[name] for name in listed.keys() & self._place.keys()]
-        news = sorted(place for place in news if not self._numbers.get(place))  # what is needed comes first
-        for place in news:
-            self._settle(place, listed[self.plan.items[place].id])
+        news = [self._index_of[name] for name in listed.keys() & self._index_of.keys()]
+        news = sorted(index for index in news if not self._numbers.get(index))  # what is needed comes first
+        for index in news:
+            self._settle(index, listed[self.plan.items[index].id])
         if news:
-            self._free = [place for place in self._free if place in self.left]
-            self._alone = [place for place in self._alone if place in self.left]
+            self._free = [index for index in self._free if index in self.left]
+            self._alone = [index for index in self._alone if index in self.left]
 
     def settled(self, item: Item) -> None:
         """We have done an item, or have met one that is done."""
-        place = self._place[item.id]
-        if place not in self._numbers:
-            self._num_met += place in self._had
-            self._settle(place, 0)
-            self._take_out(place)
+        index = self._index_of[item.id]
+        if index not in self._numbers:
+            self._num_met += index in self._had
+            self._settle(index, 0)
+            self._take_out(index)
 
-    def _settle(self, place: int, number: int) -> None:
-        is_news, item_id = place not in self._numbers, self.plan.items[place].id
-        self._numbers[place] = number
-        self.left.discard(place)
-        self._theirs.discard(place)
-        self._had.pop(place, None)
+    def _settle(self, index: int, number: int) -> None:
+        is_news, item_id = index not in self._numbers, self.plan.items[index].id
+        self._numbers[index] = number
+        self.left.discard(index)
+        self._theirs.discard(index)
+        self._had.pop(index, None)
         if not is_news or item_id not in self._needed_by:
             return
         if (self.folder.result(item_id) or {}).get("status") == "failed":
@@ -169,20 +169,20 @@ class Agenda:
             self._unmet[dependent] -= 1
             self._free_if_ready(dependent)
 
-    def _lose(self, places: Collection[int]) -> None:
+    def _lose(self, indices: Collection[int]) -> None:
         """Items cannot be done, nor can what needs them."""
-        for place in places:
-            if place not in self._lost:
-                self._lost.add(place)
-                self.left.discard(place)
-                self._theirs.discard(place)
-                self._lose(self._needed_by.get(self.plan.items[place].id, ()))
+        for index in indices:
+            if index not in self._lost:
+                self._lost.add(index)
+                self.left.discard(index)
+                self._theirs.discard(index)
+                self._lose(self._needed_by.get(self.plan.items[index].id, ()))
 
-    def _take_out(self, place: int) -> None:
-        for places in (self._free, self._alone):
-            at = bisect_left(places, place)
-            if places[at : at + 1] == [place]:
-                del places[at]
+    def _take_out(self, index: int) -> None:
+        for indices in (self._free, self._alone):
+            at = bisect_left(indices, index)
+            if indices[at : at + 1] == [index]:
+                del indices[at]
 
     def choices(self) -> Iterator[Item]:
         """The items to try, one after the other: those that nobody is known to have, then a few that others had.
@@ -201,28 +201,28 @@ class Agenda:
             self.look()
         if self._free:
             return  # near the end others have all that is left: who tries it all at once keeps the server from them
-        others = [place for place in others if place in self._had]
-        for place in sorted(others, key=lambda place: self._draw())[:NUM_PROBES]:
-            yield self.plan.items[place]
+        others = [index for index in others if index in self._had]
+        for index in sorted(others, key=lambda index: self._draw())[:NUM_PROBES]:
+            yield self.plan.items[index]
         if not self._had and self._alone and not self._theirs:
             yield self.plan.items[self._alone[0]]
 
     def _forget_old_tries(self) -> None:
         # Workers die, and give back. A lease counts as silent at the second look that finds it as it was.
         expired = self._clock() - LEASE_S
-        for place, when in list(self._had.items()):
+        for index, when in list(self._had.items()):
             if when > expired:
                 break  # they are in the order of the tries
-            del self._had[place]
-            insort(self._free, place)
+            del self._had[index]
+            insort(self._free, index)
 
     def put_off(self, *items: str) -> None:
         """Items of these names are not to be done now: others are tried first."""
-        for place in (self._place[name] for name in items if name in self._place):
-            at = bisect_left(self._free, place)
-            if self._free[at : at + 1] == [place]:
+        for index in (self._index_of[name] for name in items if name in self._index_of):
+            at = bisect_left(self._free, index)
+            if self._free[at : at + 1] == [index]:
                 del self._free[at]
-                self._had[place] = self._clock()
+                self._had[index] = self._clock()
 
     def was_had(self, item: Item) -> None:
         """Somebody else has an item, or had done it: now others are tried first, and not the same as others try."""

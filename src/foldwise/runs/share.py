@@ -161,8 +161,8 @@ def _seen_elsewhere(rooms: Sequence[Path]) -> FolderTrial:
     # What was asked for before is what a view remembers: words, a name that is there, one that is not, and a list.
     _appears(there / "beat", Path.is_file)
     _appears(there / "given-back", Path.is_file)
-    asked = (there / "beat").read_text(), (there / "done").exists(), os.listdir(there)
-    assert asked[1] is False
+    first_view = (there / "beat").read_text(), (there / "done").exists(), os.listdir(there)
+    assert first_view[1] is False
     draft = here / ".beat"
     draft.write_text("2")
     os.replace(draft, here / "beat")

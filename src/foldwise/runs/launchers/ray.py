@@ -259,14 +259,14 @@ class RayWorkers:
     def _lack(self) -> str:
         """Why no node can have a worker, however idle it is; empty where one can."""
         names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
-        asked = {
+        needs = {
             names[key]: value for key, value in options_of(self.crew, self.memory_factor).items() if value
         }
         nodes = self._nodes()
-        if any(all(node.get(key, 0) >= value for key, value in asked.items()) for node in nodes):
+        if any(all(node.get(key, 0) >= value for key, value in needs.items()) for node in nodes):
             return ""
-        return f"no node has room for a worker with {in_words(asked)}; there are " + (
-            "; ".join(sorted({in_words({key: node.get(key, 0) for key in asked}) for node in nodes}))
+        return f"no node has room for a worker with {in_words(needs)}; there are " + (
+            "; ".join(sorted({in_words({key: node.get(key, 0) for key in needs}) for node in nodes}))
             or "no nodes"
         )
 
