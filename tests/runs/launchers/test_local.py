@@ -214,8 +214,7 @@ def test_a_stopped_run_leaves_no_worker_and_gives_back_what_they_held(tmp_path, 
     driver = f"""
     import signal, sys
     from pathlib import Path
-    from foldwise.runs.launchers.kubernetes import KubernetesWorkers
-from foldwise.runs.launchers.launcher import Crew
+    from foldwise.runs.launchers.launcher import Crew
     from foldwise.runs.launchers.local import LocalWorkers
     from foldwise.runs.folder import RunFolder
     # Tests that are started in the background inherit ignored signals; a terminal does not.
