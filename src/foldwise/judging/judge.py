@@ -249,16 +249,10 @@ def selection_section(judgement: Judgement) -> SelectionSection | None:
 
 def pair_results(judgement: Judgement) -> tuple[PairResult, ...]:
     """Every pair of configurations, in the sign of the metric; of very many only those with the winner."""
-    comparison = judgement.comparison
-    if comparison is None:
-        return ()
     # 60 configurations have 1770 pairs; 500 have 124,750.
     many = len(judgement.comparable) > MAX_IN_PAIRS
-    return tuple(
-        _pair(pair, judgement)
-        for pair in judgement.pairs
-        if not many or comparison.winner in (pair.a, pair.b)
-    )
+    pairs = judgement.pairs_with_winner if many else judgement.pairs
+    return tuple(_pair(pair, judgement) for pair in pairs)
 
 
 def _pair(pair: Pair, judgement: Judgement) -> PairResult:

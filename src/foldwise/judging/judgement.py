@@ -11,7 +11,7 @@ import numpy as np
 from foldwise.judging.scores.baselines import Baseline
 from foldwise.judging.scores.scoring import MetricTable, Scored, best_first, table_of
 from foldwise.judging.statistics.draws import MOST_DRAWS, SEED
-from foldwise.judging.statistics.inference import Comparison, as_good_as_any, compare
+from foldwise.judging.statistics.inference import Comparison, as_good_as_any, compare, limit_alone
 from foldwise.judging.statistics.intervals import Interval, interval, moved
 from foldwise.judging.statistics.pairs import Pair, all_pairs
 from foldwise.judging.statistics.selection import Selected, selected_score
@@ -102,10 +102,20 @@ class Judgement(Terms):
     @cached_property
     def pairs(self) -> list[Pair]:
         """Every two of `comparable`, by their places, best first; none where nothing can be tested."""
+        return self._pairs(None)
+
+    @cached_property
+    def pairs_with_winner(self) -> list[Pair]:
+        """Of `pairs`, those with the winner."""
+        return self._pairs(self.comparison.winner if self.comparison else None)
+
+    def _pairs(self, of: int | None) -> list[Pair]:
         decisive, comparison, judge = self.decisive, self.comparison, self.judge
         if comparison is None or decisive is None or decisive.variance is None:
             return []
-        return all_pairs(decisive.variance, comparison, alpha=judge.alpha, margin=judge.equivalent_within)
+        return all_pairs(
+            decisive.variance, comparison, alpha=judge.alpha, margin=judge.equivalent_within, of=of
+        )
 
     @property
     def best_trivial(self) -> tuple[Baseline, Scored] | None:
@@ -170,10 +180,10 @@ def with_trivial(judgement: Judgement, trivial: tuple[tuple[Baseline, Scored], .
         return judgement
     together = with_fixed_row(decisive.variance, decisive.values, values)
     alpha, last = judgement.judge.alpha, len(together.estimate) - 1
-    comparison = compare(together, alpha=alpha)
     # The winner is the first row of the comparable ones, the trivial predictor the last.
     error = float(together.of_differences()[0, -1])
-    difference, half = together.estimate[0] - together.estimate[-1], comparison.alone[0, -1] * error
+    difference = together.estimate[0] - together.estimate[-1]
+    half = limit_alone(together, 0, -1, alpha=alpha) * error
     runs = together.run_of_mean[0] + together.run_of_mean[-1]
     test = TrivialTest(
         p=as_good_as_any(together, [last], alpha=alpha)[0],

@@ -13,7 +13,7 @@ import numpy as np
 
 from foldwise.metrics.confusion import ConfusionFunction, cells
 from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs
-from foldwise.metrics.ranking import Ranking, ranked
+from foldwise.metrics.ranking import Ranked, Ranking, ranked
 from foldwise.metrics.ratios import Ratio
 from foldwise.metrics.table import Metric
 
@@ -171,14 +171,22 @@ def _of_confusion(function: ConfusionFunction, outputs: Outputs, units: Units) -
     return UnitScores(value, value + influence, float(support), 0)
 
 
-def _of_ranking(ranking: Ranking, outputs: Outputs, units: Units) -> UnitScores:
+def ranked_class(ranking: Ranking, outputs: Outputs, k: int) -> Ranked:
+    """The ranking of one class against the rest; computed once, as averages and the table of classes both have it."""
     assert outputs.truth is not None
     assert outputs.probabilities is not None
+    if (ranking, k) not in outputs.ranked:
+        pair = outputs.truth[:, k], outputs.probabilities[:, k]
+        outputs.ranked[ranking, k] = ranked(ranking, *pair, outputs.fold)
+    made: Ranked = outputs.ranked[ranking, k]
+    return made
+
+
+def _of_ranking(ranking: Ranking, outputs: Outputs, units: Units) -> UnitScores:
+    assert outputs.truth is not None
     averaged = outputs.averaged("positive" if outputs.family == "binary" else "all")
     chosen = [k for k in averaged if k not in outputs.unranked] or averaged
-    scores = {
-        k: ranked(ranking, outputs.truth[:, k], outputs.probabilities[:, k], outputs.fold) for k in chosen
-    }
+    scores = {k: ranked_class(ranking, outputs, k) for k in chosen}
     defined = {k: score for k, score in scores.items() if not np.isnan(score.estimate)}
     num_undefined = len(averaged) - len(defined)
     if not defined:

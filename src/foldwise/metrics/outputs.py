@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,11 @@ class Outputs:
     thresholds: Floats | None = None
     unscored: tuple[int, ...] = ()
     unranked: tuple[int, ...] = ()
+
+    @cached_property
+    def ranked(self) -> dict[Any, Any]:
+        """What rankings were computed of these outputs already; see `influence.ranked_class`."""
+        return {}
 
     @cached_property
     def counts(self) -> Counts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -116,6 +117,14 @@ class ReportData:
     def names(self) -> dict[str, str]:
         """Of the configurations, by id."""
         return {result.id: result.name for result in self.configurations}
+
+    @cached_property
+    def results_of(self) -> dict[str, list[Result]]:
+        """Of `results`, those of each configuration, by id; of what has none, by an empty one."""
+        by_id: dict[str, list[Result]] = {}
+        for result in self.results:
+            by_id.setdefault(str(result.get("configuration", "")), []).append(result)
+        return by_id
 
     @property
     def devices(self) -> list[str]:

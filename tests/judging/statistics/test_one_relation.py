@@ -119,7 +119,7 @@ def test_the_levels_of_a_single_factor_are_the_configurations():
     names = ("a", "b", "c")
     factor = Factor("model", names, names, np.arange(3))
     view = views([factor], factor, known.estimate)[0]
-    options = IntervalOptions(margin=0.01, pairs=pairs)
+    options = IntervalOptions(margin=0.01, pairs=lambda: pairs)
     contrasts = effect([factor], factor, view, FactorialScores(values, folds, known), options).contrasts
     assert view.name == PLAIN
     assert [(one.a, one.b, one.low, one.high, one.p, one.conclusion) for one in contrasts] == [

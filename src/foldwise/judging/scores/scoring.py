@@ -12,9 +12,9 @@ import numpy as np
 from foldwise.judging.statistics.intervals import NO_INTERVAL, Interval, Spread, interval
 from foldwise.judging.statistics.variance import Variance, estimate_variance
 from foldwise.judging.verdict_configurations import Measures
-from foldwise.metrics.influence import Units, UnitScores, unit_scores
+from foldwise.metrics.influence import Units, UnitScores, ranked_class, unit_scores
 from foldwise.metrics.outputs import Floats, Ints, Outputs, of_fold
-from foldwise.metrics.ranking import AUROC, AVERAGE_PRECISION, MIN_POSITIVES, ranked
+from foldwise.metrics.ranking import AUROC, AVERAGE_PRECISION, MIN_POSITIVES
 from foldwise.metrics.ratios import image_dice, image_iou, pixel_ap, pixel_auroc, pooled_by_class
 from foldwise.metrics.table import Metric, reported
 
@@ -118,12 +118,10 @@ def by_class(repeats: Sequence[Outputs], classes: Sequence[str]) -> dict[str, Me
 
 def _classified(outputs: Outputs) -> dict[str, Floats]:
     assert outputs.truth is not None
-    assert outputs.probabilities is not None
     pooled = pooled_by_class(outputs)
     del pooled["iou"]
-    pairs = list(zip(outputs.truth.T, outputs.probabilities.T, strict=True))
     rankings = {
-        name: np.array([ranked(ranking, *pair, outputs.fold).estimate for pair in pairs])
+        name: np.array([ranked_class(ranking, outputs, k).estimate for k in range(outputs.num_classes)])
         for name, ranking in (("auroc", AUROC), ("average_precision", AVERAGE_PRECISION))
     }
     return pooled | rankings | {"support": outputs.truth.sum(axis=0).astype(float)}

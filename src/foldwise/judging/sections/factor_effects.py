@@ -68,7 +68,7 @@ def factors_section(
         for key in COST_KEYS
     }
     judge, origin = judgement.judge, shares(factors, scores)
-    options = IntervalOptions(judge.alpha, judge.equivalent_within, judgement.pairs)
+    options = IntervalOptions(judge.alpha, judge.equivalent_within, lambda: judgement.pairs)
     return FactorsSection(
         full=is_full(factors, len(compared)),
         num_compared=len(compared),

@@ -6,7 +6,7 @@ once for every row, and contrasts only subtract: of 200 levels there are 19,900.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ class IntervalOptions:
 
     alpha: float = 0.05
     margin: float = 0.0
-    pairs: Sequence[Pair] = ()
+    pairs: Callable[[], Sequence[Pair]] = tuple
     seed: int = SEED
     most: int = MOST_DRAWS
 
@@ -96,21 +96,21 @@ def snapped(differences: Floats) -> Floats:
     return np.where(np.abs(differences) > TINY, differences, 0.0)
 
 
-def of_pairs(contrasts: Contrasts, pairs: Sequence[Pair]) -> list[dict[str, Any]] | None:
+def of_pairs(contrasts: Contrasts, pairs: Callable[[], Sequence[Pair]]) -> list[dict[str, Any]] | None:
     """What is said of two configurations already, where every contrast is of two; None where one is not.
 
     Of a single factor the levels are the configurations: a family of its own would say something else of the same two.
     """
-    concluded = {
-        (pair.a, pair.b): (pair.low_all, pair.high_all, pair.p_all, pair.conclusion) for pair in pairs
-    }
-    concluded |= {(b, a): (-high, -low, p, words) for (a, b), (low, high, p, words) in concluded.items()}
     ends: list[tuple[int, int]] = []
     for part in blocks(len(contrasts), contrasts.weights.shape[1]):
         apart = Contrasts(contrasts.weights, contrasts.a[part], contrasts.b[part]).of(contrasts.weights)
         if (np.abs(apart).sum(axis=1) > 2 + TINY).any() or (apart.max(axis=1) < 1 - TINY).any():
             return None
         ends += zip(apart.argmax(axis=1).tolist(), apart.argmin(axis=1).tolist(), strict=True)
+    concluded = {
+        (pair.a, pair.b): (pair.low_all, pair.high_all, pair.p_all, pair.conclusion) for pair in pairs()
+    }
+    concluded |= {(b, a): (-high, -low, p, words) for (a, b), (low, high, p, words) in concluded.items()}
     if not all(pair in concluded for pair in ends):
         return None
     return [dict(zip(("low", "high", "p", "conclusion"), concluded[pair], strict=True)) for pair in ends]

@@ -166,6 +166,13 @@ def compare(
     )
 
 
+def limit_alone(variance: Variance, a: int, b: int, *, alpha: float) -> float:
+    """`Comparison.alone` of two rows, without a comparison of all where it takes none."""
+    if variance.shared is None:
+        return float(t.ppf(1 - alpha / 2, max(variance.df_image, 1.0)))
+    return float(compare(variance, alpha=alpha).alone[a, b])
+
+
 @dataclass(frozen=True)
 class _Families:
     """What draws say of the largest |t|: of all pairs, and of the pairs of one configuration, whichever it is."""

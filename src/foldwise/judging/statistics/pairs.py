@@ -46,7 +46,9 @@ class Pair:
     minimal_detectable_difference: float
 
 
-def all_pairs(variance: Variance, comparison: Comparison, *, alpha: float, margin: float) -> list[Pair]:
+def all_pairs(
+    variance: Variance, comparison: Comparison, *, alpha: float, margin: float, of: int | None = None
+) -> list[Pair]:
     """One `Pair` for every two configurations, best first.
 
     Args:
@@ -54,10 +56,14 @@ def all_pairs(variance: Variance, comparison: Comparison, *, alpha: float, margi
         comparison: from `inference.compare` of it.
         alpha: 1 - confidence.
         margin: a difference within it is of no consequence.
+        of: only pairs of this configuration; of 500 all are 124,750.
     """
     order = np.argsort(-variance.estimate, kind="stable")
     planned = float(norm.ppf(1 - alpha / 2))
     a, b = (order[rank] for rank in np.triu_indices(len(order), 1))
+    if of is not None:
+        own = (a == of) | (b == of)
+        a, b = a[own], b[own]
     best = (a == comparison.winner) & comparison.clear
     # 80 % power; never below what one planned pair takes, as the limit of few pairs in few draws can be.
     limit = np.maximum(np.where(best, comparison.best_limit, comparison.pairs_limit), planned)

@@ -56,7 +56,7 @@ def fits_of(data: ReportData) -> dict[str, list[Fit]]:
 
 def trained_fits(data: ReportData, configuration: str) -> list[Fit]:
     """Those with a record of their epochs."""
-    return [fit for fit in data.results if fit.get("configuration") == configuration and fit.get("epochs")]
+    return [fit for fit in data.results_of.get(configuration, ()) if fit.get("epochs")]
 
 
 def _best(fits: Sequence[Fit]) -> list[Cell]:
