@@ -44,9 +44,10 @@ test: $(READY)
 fuzz: $(READY)
 	FOLDWISE_FUZZ=$(or $(NUM),1000) $(BIN)/python -m pytest -n 2 tests/test_fuzz.py
 
-# What may befall workers, jobs, nodes, controllers and drivers, for minutes; FAULTS=200 is how often.
+# What may befall disks, folders, workers, jobs, nodes, controllers and drivers, and each kind of write that fails; many minutes.
+# FAULTS=200 is how often, SEED=3 in which order.
 chaos: $(READY)
-	FOLDWISE_CHAOS=$(or $(FAULTS),100) $(BIN)/python -m pytest -s tests/chaos
+	FOLDWISE_CHAOS=$(or $(FAULTS),100) FOLDWISE_SEED=$(SEED) $(BIN)/python -m pytest -s tests/chaos
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks tools

@@ -1,4 +1,4 @@
-"""Chaos takes minutes: its tests are looked for only where they are asked for, by `make chaos`."""
+"""Chaos on a cluster takes minutes: its tests are looked for only where they are asked for, by `make chaos`; of the others a few."""
 
 import os
 

@@ -18,8 +18,8 @@ from scene import Scene, assert_same_run, assert_undisturbed
 
 from foldwise.runs.folder import RunFolder
 
-NUM_POINTS = 10_000 if os.environ.get("FOLDWISE_CHAOS") else 3
-ERRORS = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "ENOSPC", "ESTALE")
+NUM_POINTS = 10_000 if os.environ.get("FOLDWISE_CHAOS") else 1
+ERRORS = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "ESTALE")
 JUDGED = ("verdict.json", "curves.npz", "results.csv", "scores.csv", "judged.json", "report.html", "winner")
 # What is not there yet, the first of each pattern below the folder of run and cache; and the command that makes it.
 PHASES = {

@@ -13,9 +13,9 @@ from forked import Forked
 from scene import Scene, assert_undisturbed
 from small_disk import mounted
 
-NUM_FAULTS = int(os.environ.get("FOLDWISE_CHAOS") or 10)
+NUM_FAULTS = int(os.environ.get("FOLDWISE_CHAOS") or 8)
 SEED = int(os.environ.get("FOLDWISE_SEED") or 8)
-REST_S = 1.5 if NUM_FAULTS > 10 else 0.6
+REST_S = 1.5 if NUM_FAULTS > 8 else 0.6
 pytestmark = pytest.mark.timeout(600 if NUM_FAULTS < 50 else 7200)
 
 

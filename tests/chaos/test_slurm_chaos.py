@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
+from faults import FAULTS, faults_of
 from sleepy_worker import assert_whole, begun, command, sleepy_run
 
 from foldwise.runs.launchers import slurm
@@ -58,17 +59,6 @@ class Chaos:
         }
         self.driver = subprocess.Popen([sys.executable, "-c", code], env=environment)
 
-    def kill_worker(self, number=signal.SIGKILL):
-        workers = self.cluster.workers(str(self.folder.root))
-        if workers:
-            os.kill(random.choice(workers), number)
-
-    def stop_worker(self):
-        self.kill_worker(signal.SIGTERM)
-
-    def time_is_up(self):
-        self.kill_worker(signal.SIGUSR1)
-
     def cancel(self):
         jobs = [job for job, *_ in self.cluster.jobs() if "_" in job]
         self.cluster.run("scancel", random.choice(jobs), check=False) if len(jobs) > 1 else None
@@ -108,14 +98,18 @@ class Chaos:
         if self.driver.poll() not in (None, 0):  # cancelled jobs end it, as a user would expect
             self.start_driver()
 
+    @property
+    def workers(self):
+        return self.cluster.workers(str(self.folder.root))
+
+    def alive(self, pids):
+        return pids
+
     def befall(self):
-        faults = (
-            self.kill_worker, self.stop_worker, self.time_is_up, self.cancel, self.requeue, self.preempt, self.lose_node,
-            self.lose_controller, self.lose_driver,
-        )  # fmt: skip
-        fault = random.choice(faults)
-        self.counts[fault.__name__] = self.counts.get(fault.__name__, 0) + 1
-        fault()
+        """One of the faults of a cluster and of its workers, or the loss of the driver."""
+        name = random.choice([*faults_of(self), "kill the driver"])
+        self.counts[name] = self.counts.get(name, 0) + 1
+        self.lose_driver() if name == "kill the driver" else FAULTS[name].befall(self, random)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import small_disk
 from damage import DAMAGES
-from scene import LEASE_S, files_below
+from scene import files_below
 
 OTHERS = "epochs: 13"  # of the study, as it is edited
 HOURS = 3600
@@ -50,7 +50,7 @@ def freeze(scene, rng):
     os.kill(pid, signal.SIGSTOP)
 
     def wake():
-        time.sleep(1.5 * LEASE_S)
+        time.sleep(1.5 * scene.lease_s)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
 
@@ -65,7 +65,7 @@ def started(*before, of="worker"):
         if len(scene.alive(scene.drivers)) + len(scene.alive(scene.workers)) < 5:
             join(before=before)
 
-    return Fault(befall, (f"{of}s",))
+    return Fault(befall, (f"{of}s", f"start_{of}"))
 
 
 def steal_lease(scene, rng):
@@ -108,7 +108,7 @@ def rot(of, *skipped):
             with suppress(OSError, IndexError):  # gone or emptied meanwhile
                 DAMAGES[rng.choice(sorted(DAMAGES))](rng.choice(files))
 
-    return Fault(befall, (of,))
+    return Fault(befall, (of, "study"))
 
 
 def delete_item(scene, rng):
@@ -127,7 +127,7 @@ def move_folder(scene, rng):
         if away.exists():
             if root.exists():  # only a driver that began meanwhile makes it anew, and no worker
                 made = sorted(path.name for path in root.iterdir())
-                assert "logs" in made, made
+                assert "plan.json" in made or not {"leases", "scratch", "done"} & {*made}, made
                 shutil.rmtree(root)
             away.rename(root)
 
@@ -158,21 +158,21 @@ FAULTS = {
     "kill a driver": signalled(signal.SIGKILL, of="drivers"),
     "stop a driver": signalled(signal.SIGTERM, of="drivers"),
     "Ctrl-C of a driver, twice": signalled(signal.SIGINT, signal.SIGINT, of="drivers"),
-    "freeze a worker past its lease": Fault(freeze, ("workers",)),
+    "freeze a worker past its lease": Fault(freeze, ("workers", "lease_s")),
     "a second driver": started(of="driver"),
     "a driver whom nobody reads": started(("scene", "print_to", [""]), of="driver"),
     "a driver that prints to a full disk": started(("scene", "print_to", ["/dev/full"]), of="driver"),
     "a worker whose clock is hours ahead": started(("scene", "shift_clock", [5 * HOURS])),
     "a worker whose clock is days behind": started(("scene", "shift_clock", [-50 * HOURS])),
     "a worker with little memory": started(("scene", "limit_memory", [4])),
-    "a stolen lease": Fault(steal_lease, ("workers",)),
-    "leases are deleted": Fault(lose_leases, ("workers",)),
+    "a stolen lease": Fault(steal_lease, ("workers", "lease_s")),
+    "leases are deleted": Fault(lose_leases, ("workers", "lease_s")),
     "an edited study": Fault(edit_study, ("study",)),
     # What a worker is writing has no digest yet.
     "bit rot in the run": rot("folder", "scratch"),
     "bit rot in the cache": rot("cache"),
-    "an item is deleted": Fault(delete_item, ("folder",)),
-    "the folder is moved and comes back": Fault(move_folder, ("folder",)),
+    "an item is deleted": Fault(delete_item, ("folder", "study")),
+    "the folder is moved and comes back": Fault(move_folder, ("folder", "study")),
     "the disk is full": of_disk(small_disk.fill),
     "no names are left on the disk": of_disk(small_disk.take_all_names),
     "the disk is read-only": of_disk(small_disk.make_read_only),

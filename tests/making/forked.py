@@ -79,7 +79,8 @@ def serve():
 def _be_the_command(arguments, cwd, environment, changed, before, out):
     from foldwise.interface import cli
 
-    os.fsync = lambda _: None  # these processes are killed, and the power stays on
+    if "LD_PRELOAD" not in os.environ:  # of a disk on which that may fail, too
+        os.fsync = lambda _: None  # these processes are killed, and the power stays on
     for module, name, value in changed:
         setattr(import_module(module), name, value)
 

@@ -90,6 +90,7 @@ class Scene:
         self.folder, self.cache, self.out = RunFolder(disk / "run"), disk / "cache", root / "out.txt"
         self.out.touch()
         self.workers, self.drivers, self.codes = [], [], []
+        self.lease_s = LEASE_S
         self.cluster = self.ray = None  # scenes of their own have them
 
     @property
