@@ -5,7 +5,7 @@ import math
 import pytest
 
 from foldwise.errors import SpecError
-from foldwise.study.configurations import configurations, samples_of
+from foldwise.study.configurations import configurations, in_arm, in_groups, samples_of
 from foldwise.study.reading import open_study, study_from_dict
 from foldwise.study.search_space import Range, described, drawn, edges, probes, random_settings, spoken
 
@@ -144,6 +144,7 @@ def test_arms_are_the_levels_of_compare_and_change_with_the_space_but_not_with_t
         ({"model": ["conv"]}, "model is stated twice: in the space, and in train, compare or another part of the space"),
         ({"batch_siz": [1]}, "no setting is called 'batch_siz', so it cannot be searched"),
         ({"device": ["cpu", "cuda"]}, "device is not searched"),
+        ({"place": [{"batch_size": 4, "device": "cpu"}]}, "device is not searched"),
         ({}, "search.space is empty: there is nothing to search"),
     ],
 )  # fmt: skip
@@ -168,6 +169,13 @@ def test_an_error_points_at_the_key_in_the_file(tmp_path):
     with pytest.raises(SpecError) as refused:
         open_study(path)
     assert "study.yaml:6:17" in str(refused.value)
+
+
+def test_groups_of_labels_stay_the_class_indices_that_they_are_in_the_arm():
+    made = study({"batch_size": [4, 8]}, train={"model": "conv", "label_groups": [["a"], ["b", "c"]]})
+    (arm,) = in_groups(configurations(made), task="multilabel_classification", classes=("a", "b", "c"))
+    assert {row.training.label_groups for row in samples_of(made, made.search, arm)} == {((0,), (1, 2))}
+    assert in_arm(made, arm, {"batch_size": 8}).training.label_groups == ((0,), (1, 2))
 
 
 def test_more_trials_than_a_plan_holds_are_refused():

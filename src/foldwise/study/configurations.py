@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import pairwise, product
@@ -77,10 +77,17 @@ def settings_of_arm(study: Study, arm: Configuration) -> dict[str, Any]:
 
 def samples_of(study: Study, searching: Searching, arm: Configuration) -> list[Configuration]:
     """Configurations that show an arm: every end of its ranges and every choice, then `NUM_DRAWN` drawn at random."""
-    shared = settings_of_arm(study, arm)
     settings = [*probes(searching.space), *random_settings(searching.space, NUM_DRAWN)]
-    every = [Training.model_validate(shared | own) for own in settings]
-    return [replace(arm, id=f"{arm.id}-{number}", training=training) for number, training in enumerate(every)]
+    every = (in_arm(study, arm, own) for own in settings)
+    return [replace(row, id=f"{arm.id}-{number}") for number, row in enumerate(every)]
+
+
+def in_arm(study: Study, arm: Configuration, settings: Mapping[str, Any]) -> Configuration:
+    """The arm with the training of one configuration of its space."""
+    training = Training.model_validate({**settings_of_arm(study, arm), **settings})
+    # Class indices, where the study names classes.
+    grouped = training.model_copy(update={"label_groups": arm.training.label_groups})
+    return replace(arm, training=grouped)
 
 
 Places = tuple[tuple[int, ...], ...]

@@ -245,12 +245,12 @@ def _beside_errors(document: Mapping[str, Any]) -> list[Invalid]:
 
 def _key_errors(key: str, written: Any, stated: set[str]) -> list[Invalid]:
     at: Keys = ("search", "space", key)
-    if key in NOT_SEARCHED:
-        cure = "State it in train, or compare its values."
-        return [Invalid(at, f"{key} is not searched", cure, at="key")]
     if key not in Training.model_fields and (not is_bundle(key, written) or any(map(_is_range, written))):
         what = f"no setting is called {key!r}, so it cannot be searched"
         return [Invalid(at, what, suggest(key, Training.model_fields), at="key")]
+    if fixed := [setting for setting in settings_of(key, written) if setting in NOT_SEARCHED]:
+        cure = "State it in train, or compare its values."
+        return [Invalid(at, f"{fixed[0]} is not searched", cure, at="key")]
     twice = [setting for setting in settings_of(key, written) if setting in stated]
     what = f"{', '.join(twice)} is stated twice: in the space, and in train, compare or another part of the space"
     return [Invalid(at, what, "Keep one of them.", at="key")] if twice else []

@@ -30,10 +30,10 @@ from foldwise.runs.plan import (
 from foldwise.runs.planning import auxiliary_items, trained_items
 from foldwise.runs.searching.samplers import TrialOutcome, propose
 from foldwise.sealed import seal
-from foldwise.study.configurations import Configuration, settings_of_arm
+from foldwise.study.configurations import Configuration, in_arm
 from foldwise.study.search_space import Values, drawn
 from foldwise.study.spec import Searching, Study
-from foldwise.study.training import Task, Training
+from foldwise.study.training import Task
 
 Split = tuple[int, int, str]
 
@@ -116,8 +116,7 @@ def _trial(
 def _configured(study: Study, arm: Configuration, values: Values) -> Configuration:
     """The arm with the training of one configuration of its space."""
     assert study.search is not None
-    settings = drawn(study.search.space, lambda name, parameter: values[name])
-    return replace(arm, training=Training.model_validate(settings_of_arm(study, arm) | settings))
+    return in_arm(study, arm, drawn(study.search.space, lambda name, parameter: values[name]))
 
 
 def score_of(result: Mapping[str, Any]) -> float | None:
