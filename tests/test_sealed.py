@@ -15,8 +15,6 @@ from foldwise.sealed import (
     Damaged,
     check_sizes,
     digest_of_folder,
-    read_array,
-    read_arrays,
     read_json,
     read_record,
     read_table,
@@ -25,6 +23,7 @@ from foldwise.sealed import (
     seal_folder,
     verified,
 )
+from foldwise.sealed_arrays import read_array, read_arrays
 from foldwise.storage import is_foreign, names_in, write_json, write_table
 
 

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from foldwise.csv_cells import read_rows
 from foldwise.errors import FoldwiseError, RunError
 from foldwise.foreign import is_file_name
-from foldwise.npy_bytes import array_of
 from foldwise.storage import as_json, is_foreign, written_whole
 
 if TYPE_CHECKING:  # numpy is imported where arrays are read: the command line starts without it
-    import numpy as np
+    pass
 
 HEAD, HEX = b'{\n "digest": "', 64  # how a record begins, and the digits that follow
 AGAIN = "Run the study again: foldwise run writes it anew, and what is done stays done."
@@ -291,64 +290,3 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """
     with decoding(path), verified(path).open(newline="", encoding="utf-8") as file:
         return read_rows(file)
-
-
-def read_array(path: Path) -> np.ndarray:
-    """The array of an npy file that foldwise wrote.
-
-    Raises:
-        RunError: it is gone, damaged or may not be read.
-    """
-    import numpy as np
-
-    with decoding(path):
-        array: np.ndarray = np.load(verified(path), allow_pickle=False)
-        return array
-
-
-def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """These arrays of an npz file that foldwise wrote; all by default.
-
-    Raises:
-        RunError: it is gone, damaged or may not be read, or lacks one of them.
-    """
-    with Arrays(path) as arrays:
-        return {name: arrays[name] for name in (arrays if names is None else names)}
-
-
-class Arrays(Mapping[str, Any]):
-    """The arrays of an npz file that foldwise wrote, each read when it is asked for, within a ``with``.
-
-    Raises:
-        RunError: the file is gone, damaged or may not be read, or lacks an array.
-    """
-
-    def __init__(self, path: Path) -> None:
-        import numpy as np
-
-        self.path = path
-        with decoding(path), ExitStack() as opened:
-            # Opened here, since numpy leaves a file open that it cannot read.
-            file = opened.enter_context(verified(path).open("rb"))
-            self._file = opened.enter_context(np.load(file, allow_pickle=False))
-            self._names = tuple(self._file.files)
-            self._opened = opened.pop_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._opened.close()
-
-    def __getitem__(self, name: str) -> Any:
-        with decoding(self.path):
-            return array_of(self._file.zip.read(f"{name}.npy"))
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)

@@ -15,7 +15,7 @@ from foldwise.pipeline.options import RunOptions
 from foldwise.reporting.report_data import gather
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.searching.search import best_trial
-from foldwise.sealed import read_arrays
+from foldwise.sealed_arrays import read_arrays
 from foldwise.study.reading import open_study
 
 PAGE = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from foldwise.errors import RunError
 from foldwise.metrics.outputs import Bools, Floats, Ints
-from foldwise.sealed import Arrays
+from foldwise.sealed_arrays import Arrays
 from foldwise.storage import written_whole
 
 FORMAT = 2

@@ -20,7 +20,8 @@ from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.runs.auxiliary import AuxiliaryItem, read_auxiliary
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.items import Item
-from foldwise.sealed import Arrays, read_table, read_text
+from foldwise.sealed import read_table, read_text
+from foldwise.sealed_arrays import Arrays
 from foldwise.study.spec import Validation
 from foldwise.study.training import Task, Training
 

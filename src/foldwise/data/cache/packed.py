@@ -14,7 +14,8 @@ from foldwise.data.cache.measures import as_measure
 from foldwise.errors import RunError, SpecError
 from foldwise.foreign import checked_id
 from foldwise.resources import usable
-from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_array, read_json, read_record
+from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_json, read_record
+from foldwise.sealed_arrays import read_array
 from foldwise.storage import cache_root
 from foldwise.study.training import Task
 

@@ -15,7 +15,7 @@ from foldwise.judging.curves import MAX_COMPARED, ComparedImage, Disagreement, I
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.verdict import Verdict
 from foldwise.metrics.outputs import Bools, Floats
-from foldwise.sealed import read_arrays
+from foldwise.sealed_arrays import read_arrays
 
 MIN_CONFIGURATIONS = 2  # that have to have seen an image
 MAX_HARDEST = 50

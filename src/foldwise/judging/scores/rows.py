@@ -25,7 +25,8 @@ from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.runs.auxiliary import AuxiliaryItem, read_auxiliary
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.plan import Plan, Search
-from foldwise.sealed import read_arrays, read_table
+from foldwise.sealed import read_table
+from foldwise.sealed_arrays import read_arrays
 from foldwise.study.configurations import Configuration
 
 CLASSIFICATION_KEYS = ("probabilities",)

@@ -21,7 +21,7 @@ from foldwise.metrics.boundary import VERSION, of_image
 from foldwise.metrics.outputs import Floats, Outputs, counts
 from foldwise.metrics.table import choose_metric
 from foldwise.runs.folder import RunFolder, written_whole
-from foldwise.sealed import read_arrays
+from foldwise.sealed_arrays import read_arrays
 from foldwise.study.spec import Judging, Study
 
 SCORES = ("nsd", "hd95")

@@ -29,7 +29,8 @@ from foldwise.metrics.outputs import Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.metrics.table import Metric
 from foldwise.runs.folder import RunFolder, read_json
-from foldwise.sealed import read_arrays, read_table
+from foldwise.sealed import read_table
+from foldwise.sealed_arrays import read_arrays
 from foldwise.text import count
 
 

@@ -26,7 +26,7 @@ from foldwise.metrics.influence import unit_scores
 from foldwise.metrics.outputs import Outputs
 from foldwise.metrics.table import METRICS, Metric, choose_metric
 from foldwise.runs.auxiliary import AuxiliaryItem
-from foldwise.sealed import read_arrays
+from foldwise.sealed_arrays import read_arrays
 from foldwise.study.spec import Robustness
 
 # Beside the metric that decides: accuracy, sensitivity, specificity and AUROC, as every kind of task has them.

@@ -26,7 +26,8 @@ from foldwise.learning.checkpoints.winner import MODEL, SCHEMA, THRESHOLD
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape, Network
 from foldwise.runs.items import is_of_features
-from foldwise.sealed import decoding, read_array, read_json, verified
+from foldwise.sealed import decoding, read_json, verified
+from foldwise.sealed_arrays import read_array
 from foldwise.study.spec import AS_SHOWN, Decoding
 from foldwise.study.training import Task, Training
 

@@ -19,7 +19,7 @@ from foldwise.reporting.drawing.pictures import (
 )
 from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.wording import percent, score
-from foldwise.sealed import Arrays
+from foldwise.sealed_arrays import Arrays
 
 EACH = 3  # images of a kind for the winner
 SIDE_BY_SIDE = 24  # configurations

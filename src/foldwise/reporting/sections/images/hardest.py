@@ -14,7 +14,7 @@ from foldwise.reporting.drawing.pictures import data_uri, displayed, mask_pictur
 from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.sections.images.gallery import legend, truth_of
 from foldwise.reporting.wording import percent, score
-from foldwise.sealed import Arrays
+from foldwise.sealed_arrays import Arrays
 from foldwise.study.spec import IGNORE
 
 EACH = 6  # images of a kind

@@ -25,7 +25,7 @@ from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.reporting.wording import score
 from foldwise.runs.auxiliary import AuxiliaryItem
 from foldwise.runs.planning import augmentation_name
-from foldwise.sealed import Arrays
+from foldwise.sealed_arrays import Arrays
 from foldwise.study.spec import IGNORE
 from foldwise.study.training import Augment, Choice
 from foldwise.text import some

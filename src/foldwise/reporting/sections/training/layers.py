@@ -17,7 +17,7 @@ from foldwise.reporting.drawing.series import HUES, Series, epoch_panel, span_of
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.looks import MAX_LOOKS, Look, read_looks
 from foldwise.reporting.wording import amount, count, percent, shown
-from foldwise.sealed import Arrays
+from foldwise.sealed_arrays import Arrays
 from foldwise.study.training import Training
 
 MAX_DRAWN = 6  # layers

@@ -18,7 +18,7 @@ from foldwise.reporting.drawing.svg import Scale, drawing, element, text
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import fit_name, percent
 from foldwise.runs.auxiliary import AuxiliaryItem
-from foldwise.sealed import read_arrays
+from foldwise.sealed_arrays import read_arrays
 
 MAX_LOOKS = 4  # with layers, and with activation maps; those of more would make the page heavy
 Arrays = Mapping[str, NDArray[Any]]

@@ -15,7 +15,7 @@ from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.training.epochs import Fit, loss_name, trained_fits
 from foldwise.reporting.wording import number
-from foldwise.sealed import Arrays
+from foldwise.sealed_arrays import Arrays
 
 LOG_BEYOND = 20.0  # times the lowest loss, before the axis of the losses is logarithmic
 # Times the lowest loss, where the axis ends: a fit that ran away would flatten all the others.

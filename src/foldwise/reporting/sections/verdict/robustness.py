@@ -25,7 +25,7 @@ from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import Picture, legend
 from foldwise.reporting.wording import percent, score
 from foldwise.runs.auxiliary import AuxiliaryItem
-from foldwise.sealed import Arrays
+from foldwise.sealed_arrays import Arrays
 
 MAX_MAPS, MAX_BARS = 24, 6  # configurations
 MAX_STRENGTHS = 4  # of blur, and of noise, in the bars; the pictures have one less
