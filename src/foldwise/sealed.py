@@ -14,15 +14,12 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from foldwise.csv_cells import read_rows
 from foldwise.errors import FoldwiseError, RunError
 from foldwise.foreign import is_file_name
 from foldwise.storage import as_json, is_foreign, written_whole
-
-if TYPE_CHECKING:  # numpy is imported where arrays are read: the command line starts without it
-    pass
 
 HEAD, HEX = b'{\n "digest": "', 64  # how a record begins, and the digits that follow
 AGAIN = "Run the study again: foldwise run writes it anew, and what is done stays done."

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from foldwise.sealed import decoding, verified
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported where arrays are read: the command line starts without it
     import numpy as np
 
 

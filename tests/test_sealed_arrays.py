@@ -3,7 +3,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from foldwise.npy_bytes import array_of
+from foldwise.sealed_arrays import array_of
 
 ARRAYS = [
     np.arange(12, dtype=np.int32).reshape(3, 4),
