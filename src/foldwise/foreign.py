@@ -64,34 +64,37 @@ def _not_ours(name: object, what: str, where: str | None) -> RunError:
     )
 
 
-def refuse_strange(root: Path) -> None:
+def refuse_strange(root: Path, *, but_inside: str = "") -> None:
     """Refuse a run folder, or a winner, that holds what none ever does; nothing where there is no such folder.
 
     A link may lead to any file of this computer, whose content would then be shown or copied; reading a pipe never ends.
+
+    Args:
+        but_inside: a folder in it, the folders of which are not looked into.
 
     Raises:
         RunError: names the first link that leads out of the folder, or what is neither a file nor a folder.
     """
     inside = root.resolve()
-    for entry in _entries(root):
-        path = Path(entry.path)
-        junction = getattr(entry, "is_junction", lambda: False)()
-        if entry.is_symlink() or junction:
-            target = path.resolve()
+    for entry in _entries(root, but_inside):
+        if entry.is_symlink() or getattr(entry, "is_junction", lambda: False)():
+            target = Path(entry.path).resolve()
             if not target.is_relative_to(inside):
-                what = f"{path.relative_to(root)} is a link that leads out of the folder, to {target}"
-                cure = (
-                    "Links are not followed. Put the file itself there, if you know it; else delete the link."
-                )
-                raise RunError(what, where=str(root), cure=cure)
+                raise _leads_out(Path(entry.path), root, target)
         elif not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
-            if not path.exists():
-                continue  # a worker has just removed it
-            what = f"{path.relative_to(root)} is neither a file nor a folder"
-            raise RunError(what, where=str(root), cure="Delete it: foldwise writes nothing of the kind.")
+            path = Path(entry.path)
+            if path.exists():  # else a worker has just removed it
+                what = f"{path.relative_to(root)} is neither a file nor a folder"
+                raise RunError(what, where=str(root), cure="Delete it: foldwise writes nothing of the kind.")
 
 
-def _entries(folder: Path) -> Iterable[os.DirEntry[str]]:
+def _leads_out(path: Path, root: Path, target: Path) -> RunError:
+    what = f"{path.relative_to(root)} is a link that leads out of the folder, to {target}"
+    cure = "Links are not followed. Put the file itself there, if you know it; else delete the link."
+    return RunError(what, where=str(root), cure=cure)
+
+
+def _entries(folder: Path | str, but_inside: str = "", *, deep: bool = True) -> Iterable[os.DirEntry[str]]:
     """Everything below a folder, links not followed; what vanishes meanwhile is left out."""
     try:
         with os.scandir(folder) as listed:
@@ -100,5 +103,5 @@ def _entries(folder: Path) -> Iterable[os.DirEntry[str]]:
         return
     for entry in entries:
         yield entry
-        if entry.is_dir(follow_symlinks=False):
-            yield from _entries(Path(entry.path))
+        if deep and entry.is_dir(follow_symlinks=False):
+            yield from _entries(entry.path, deep=entry.name != but_inside)

@@ -162,3 +162,22 @@ def test_an_empty_folder_in_the_place_of_an_item_is_damage(tmp_path):
         folder.settled()
     assert committed(folder, "fit-0")  # and whoever commits puts its own there
     assert folder.settled() == ({"fit-0"}, set())
+
+
+def test_a_worker_looks_into_an_item_when_it_first_reads_its_result(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.save_plan(PLAN)
+    committed(folder, "fit-0")
+    committed(folder, "fit-1")
+    (tmp_path / "secret").write_text("secret")
+    (folder.done("fit-0") / "more.txt").symlink_to(tmp_path / "secret")
+    with pytest.raises(RunError, match="leads out of the folder"):
+        RunFolder.open(folder.root)
+    opened = RunFolder.open(folder.root, items=False)
+    assert opened.result("fit-1")["status"] == "done"
+    for _ in range(2):
+        with pytest.raises(RunError, match="leads out of the folder"):
+            opened.result("fit-0")
+    folder.done("fit-2").symlink_to(tmp_path)  # in the place of an item
+    with pytest.raises(RunError, match="leads out of the folder"):
+        RunFolder.open(folder.root, items=False)

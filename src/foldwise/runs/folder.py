@@ -70,17 +70,23 @@ class RunFolder:
     met: dict[str, Damaged] | None = field(default=None, compare=False)
     # Results by item with the number of their folder, as `outcomes` saw them last.
     _seen: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict, repr=False, compare=False)
+    # Whether items were not looked through when the folder was opened, and those that were since.
+    _unseen: bool = field(default=False, repr=False, compare=False)
+    _looked_through: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, items: bool = True) -> Self:
         """A run folder that is there.
+
+        Args:
+            items: whether all that is done is looked through now; else each item is when its result is first read.
 
         Raises:
             RunError: the folder is not there, is none that a run has made, or holds what no run folder does.
         """
-        folder = cls(path)
+        folder = cls(path, _unseen=not items)
         if folder.plan.is_file():
-            refuse_strange(path)
+            refuse_strange(path, but_inside="" if items else "done")
             return folder
         if not path.is_dir():
             raise RunError(f"there is no folder {path}", cure=NAME_A_RUN)
@@ -223,6 +229,9 @@ class RunFolder:
         try:
             if about is None:
                 raise damaged(path, "the file is gone")
+            if self._unseen and item_id not in self._looked_through:
+                refuse_strange(path.parent)
+                self._looked_through.add(item_id)
             return _result_at(path, about.st_mtime_ns, about.st_ctime_ns)
         except Damaged as damage:
             if self.met is None:

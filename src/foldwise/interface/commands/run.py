@@ -200,7 +200,7 @@ def _work(
     from foldwise.study.trusted_code import trusting
 
     refuse_device(device)
-    folder = RunFolder.open(run)
+    folder = RunFolder.open(run, items=False)  # hundreds of workers on one server do not look through all
     with trusting(code_named(folder) if trust_code else ()):
         if item is None and workers != 1:
             worker.work_together(folder, workers, device=device)
