@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from damage import DAMAGES, FOREIGN, flip, litter
+from judged import judge_files
 
 from foldwise.data.cache.packed import open_packed
 from foldwise.errors import RunError, SpecError
 from foldwise.interface.api import Run
 from foldwise.judging.external.options import ScoreOptions
-from foldwise.judging.external.verdict import judge_files
 from foldwise.pipeline.hand_over import predict
 from foldwise.pipeline.mending import Mending
 from foldwise.pipeline.options import RunOptions, Silent
