@@ -21,6 +21,7 @@ from foldwise.errors import MissingExtra, RunError
 from foldwise.pipeline.options import RunOptions, Silent
 from foldwise.pipeline.pipeline import run
 from foldwise.runs import leases
+from foldwise.runs.folder import write_json
 from foldwise.runs.launchers import ray, ray_tasks
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.local import LocalWorkers
@@ -289,7 +290,7 @@ def test_what_the_worker_of_a_lost_node_had_is_given_back_at_once_and_no_death_o
         monkeypatch.setenv(leases.TASK, task)
         lease = leases.acquire(folder, item)
         lease._over.set()  # it beats no more
-        leases.write_json(lease.attempt / "owner.json", owner_of(lease.attempt) | {"host": "elsewhere"})
+        write_json(lease.attempt / "owner.json", owner_of(lease.attempt) | {"host": "elsewhere"})
         attempts.append(lease.attempt / "released")
     launcher._give_back("a-1", Ending("lost its node"))
     assert [path.exists() for path in attempts] == [True, False]
