@@ -86,9 +86,18 @@ def perfect_ece(probabilities: Floats, *, bins: int, seed: int) -> float:
     # The mean over draws of many images hardly varies: few of them tell it as well as many draws of few images.
     draws = int(np.clip(MAX_COINS // m, MIN_DRAWS, MAX_DRAWS))
     ascending = probabilities[np.argsort(probabilities, kind="stable")]
-    _, starts = np.unique(bin_of(ascending, bins), return_index=True)
-    excess = (_coins(draws, m, seed) < ascending) - ascending
-    return float(np.abs(np.add.reduceat(excess, starts, axis=1)).sum(axis=1).mean() / m)
+    bin_m = bin_of(ascending, bins)
+    if draws * m <= 2 * MAX_COINS:
+        members = (bin_m[:, None] == np.arange(bins)).astype(np.float32)
+        # Whole numbers, which this precision holds exactly up to 16 million.
+        came_true = (_coins(draws, m, seed) < ascending).astype(np.float32) @ members
+    else:  # one draw at a time, as all of them would take gigabytes
+        rng = np.random.default_rng(seed)
+        came_true = np.array(
+            [np.bincount(bin_m[rng.random(m) < ascending], minlength=bins) for _ in range(draws)]
+        )
+    excess = came_true - np.bincount(bin_m, weights=ascending, minlength=bins)
+    return float(np.abs(excess).sum(axis=1).mean() / m)
 
 
 @lru_cache(maxsize=1)
