@@ -1,7 +1,7 @@
 """A search from its first proposals to the fits that are judged: whoever works on it, however often it is interrupted."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from searches import (
@@ -25,10 +25,10 @@ from foldwise.pipeline.devices import all_settled
 from foldwise.pipeline.preflight import Costs
 from foldwise.pipeline.preparing import prepare
 from foldwise.pipeline.worker import work
-from foldwise.runs.folder import RunFolder
+from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Rates
 from foldwise.runs.launchers.packing import FolderState, _State
-from foldwise.runs.searching.search import advance
+from foldwise.runs.searching.search import Outdated, advance
 from foldwise.study.reading import open_study
 
 ONE_ARM = (
@@ -39,6 +39,17 @@ ONE_ARM = (
 @pytest.fixture(autouse=True)
 def _worked_out(monkeypatch):
     without_training(monkeypatch)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A job of an item, as far as `trial` asks."""
+
+    item: object
+
+    @property
+    def settings(self):
+        return self.item.settings
 
 
 def quiet(line):
@@ -227,6 +238,38 @@ def test_an_edit_of_the_space_begins_anew_and_does_nothing_twice(tmp_path):
     # New is one trial of each, and the fit where it is another one that is best now.
     assert 4 <= work(edited, log=quiet) <= 4 * 2
     assert all_settled(edited, edited.load_plan())
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "search.space.batch_size=[4, 8]",
+        "compare.model=[unet]",
+        "seed=1",
+        "search={space: {augment: [none, flips]}}",
+    ],
+)
+def test_a_study_that_is_being_laid_over_a_folder_proposes_nothing_for_the_plan_before_it(tmp_path, edit):
+    path = write_study(tmp_path)
+    folder = laid_out(path, tmp_path / "run")
+    for search in folder.load_plan().searches:
+        scratch = folder.scratch(search.trials[0].item, "a")
+        scratch.mkdir(parents=True)
+        write_json(scratch / "result.json", trial_result(folder, search.trials[0].item))
+        folder.commit(scratch, search.trials[0].item)
+    plan, study = folder.load_plan(), open_study(path, [edit]).study
+    late = RunFolder(folder.root)
+    object.__setattr__(late, "load_study", lambda: study)
+    with pytest.raises(Outdated, match="is not what the searches of this folder were planned with"):
+        advance(late)
+    assert not (folder.root / "search").exists()
+    assert folder.load_plan() == plan
+    assert advance(folder)
+
+
+def trial_result(folder, name):
+    item = next(item for item in folder.load_plan().items if item.id == name)
+    return {"status": "done", "error": None} | trial(Named(item)) | {"item": name}
 
 
 def test_hours_end_a_search_after_a_fair_share(tmp_path):

@@ -34,7 +34,7 @@ from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.local import LocalWorkers, bearable_workers, default_workers
 from foldwise.runs.leases import Beat, Lease, acquire
 from foldwise.runs.plan import Lane
-from foldwise.runs.searching.search import advance
+from foldwise.runs.searching.search import Outdated, advance
 from foldwise.runs.sharing import crowded, is_out_of_memory, note_crowded, workers_here
 from foldwise.runs.slurm_queue import job_here
 from foldwise.runs.stopping import end_if_stopped
@@ -208,7 +208,7 @@ def work(
         try:
             num = _do_next(folder, agendas, device, log)
             refused_s = None
-        except (Superseded, Damaged) as error:
+        except (Superseded, Outdated, Damaged) as error:
             agendas.forget()
             if isinstance(error, Damaged) and mending.mended(error):
                 continue

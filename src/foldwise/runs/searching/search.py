@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+from foldwise.errors import RunError
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import FIT_VERSION, Item
 from foldwise.runs.plan import (
@@ -30,12 +31,16 @@ from foldwise.runs.plan import (
 from foldwise.runs.planning import auxiliary_items, trained_items
 from foldwise.runs.searching.samplers import TrialOutcome, propose
 from foldwise.sealed import seal
-from foldwise.study.configurations import Configuration, in_arm
+from foldwise.study.configurations import Configuration, configurations, in_arm
 from foldwise.study.search_space import Values, drawn
 from foldwise.study.spec import Searching, Study
 from foldwise.study.training import Task
 
 Split = tuple[int, int, str]
+
+
+class Outdated(RunError):
+    """Searches were planned with another study than the one that lies here now."""
 
 
 def plan_searches(
@@ -132,15 +137,24 @@ def advance(folder: RunFolder) -> bool:
 
     Raises:
         MissingExtra: Optuna is not installed.
+        Outdated: the study is another one than that of the plan.
     """
     plan = folder.load_plan()
     if not plan.num_to_come:
         return False
-    results = folder.outcomes()
+    study, results = folder.load_study(), folder.outcomes()
     failed = {name for name, result in results.items() if result["status"] == "failed"}
     settled = results.keys() | {item.id for item in skipped(plan, failed)}
-    now = _Now(folder, folder.load_study(), plan, results, settled)
-    grown = [now.advanced(search) for search in plan.searches if search.num_to_come]
+    now = _Now(folder, study, plan, results, settled)
+    # A study that is being laid over this folder comes before its plan, and says nothing to the searches of that before it.
+    arms = {arm.id for arm in configurations(study)}
+    open_searches = [search for search in plan.searches if search.num_to_come]
+    if not all(search.configuration in arms and now.is_of_study(search) for search in open_searches):
+        what = (
+            "the study, or the code that it names, is not what the searches of this folder were planned with"
+        )
+        raise Outdated(what, where=str(folder.plan), cure="Run the study again: what is done stays done.")
+    grown = [now.advanced(search) for search in open_searches]
     return any(grown)
 
 
@@ -154,12 +168,25 @@ class _Now:
     results: Mapping[str, Mapping[str, Any]]
     settled: Collection[str]
 
-    def advanced(self, search: Search) -> bool:
-        """Propose for a search what can be, and in the end what it chose; whether there was anything."""
-        arm = next(arm for arm in self.plan.configurations if arm.id == search.configuration)
+    def is_of_study(self, search: Search) -> bool:
+        """Whether the study would begin this search, too."""
+        searching = self.study.search
+        if searching is None:
+            return False
+        return _new_search(self.study, searching, self._arm(search), self._about(search)).id == search.id
+
+    def _arm(self, search: Search) -> Configuration:
+        return next(arm for arm in self.plan.configurations if arm.id == search.configuration)
+
+    def _about(self, search: Search) -> dict[str, Any]:
+        """What all trainings of a fold share, by its first trial."""
         first = next(item for item in self.plan.items if item.id == search.trials[0].item).settings
         split = (search.repeat, search.fold, first["split"])
-        about = {"task": first["task"], "packed": first["packed"], "split": split}
+        return {"task": first["task"], "packed": first["packed"], "split": split}
+
+    def advanced(self, search: Search) -> bool:
+        """Propose for a search what can be, and in the end what it chose; whether there was anything."""
+        arm, about = self._arm(search), self._about(search)
         before = len(search.trials)
         while self._may_propose(search):
             number = len(search.trials)
