@@ -39,7 +39,7 @@ def study(tmp_path, monkeypatch):
 def test_a_second_check_tries_nothing_foretells_the_same_and_needs_no_torch(study, tmp_path, monkeypatch):
     first = preflight.preflight(study())
     tried = []
-    monkeypatch.setattr(preflight, "_try", lambda *arguments, **stored: tried.append(arguments))
+    monkeypatch.setattr(preflight, "_try", lambda *arguments: tried.append(arguments))
     again = preflight.preflight(study())
     assert not tried
     assert again == first
@@ -58,7 +58,7 @@ def test_only_what_is_new_is_tried(study, monkeypatch):
     preflight.preflight(study())
     tried = []
     monkeypatch.setattr(
-        preflight, "_try", lambda training, *rest, stored: tried.append(training.model.options) or TRIAL
+        preflight, "_try", lambda training, *rest: tried.append(training.model.options) or TRIAL
     )
     costs = preflight.preflight(study(wider=("{resnet: {width: 4}}", "{resnet: {width: 8}}")))
     assert tried == [{"width": 8}]
