@@ -22,10 +22,10 @@ from pathlib import Path
 
 from benchmarks.foretold import BUILT_IN, REAL, printed
 from foldwise.errors import FoldwiseError
-from foldwise.judging.statistics.power import EASY, foresee, planned
+from foldwise.judging.statistics.power import EASY, Data, foresee, planned
 from foldwise.pipeline.options import RunOptions, Silent
 from foldwise.pipeline.pipeline import run
-from foldwise.pipeline.preparing import prepare, tested_data
+from foldwise.pipeline.preparing import prepare
 from foldwise.study.reading import open_study
 
 FACTOR = 2.0  # how far the verdict may be from what was foretold
@@ -74,7 +74,10 @@ def measure(name: str, path: Path, *, variants: Sequence[str], changes: Sequence
     file = open_study(path, changes, variants)
     prepared = prepare(file)
     num_folds = len({split.fold for split in prepared.splits})
-    data, num = tested_data(prepared), len(prepared.configurations)
+    data, num = (
+        Data.tested(prepared.dataset, prepared.audit.groups, prepared.splits),
+        len(prepared.configurations),
+    )
     assumed = planned(prepared.study, data, num_configurations=num, folds=num_folds)
     if assumed is None:
         raise FoldwiseError("nothing is foretold of its difference")

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from foldwise.learning.checkpoints.saved import read_weights
 from foldwise.learning.training.devices import steady
-from foldwise.learning.training.resuming import ResumedTraining
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import restore, state_of
+
+if TYPE_CHECKING:
+    from foldwise.learning.training.resuming import ResumedTraining
 
 MAX_BYTES = 2**30  # of all checkpoints together
 MIN_STEPS = 4

@@ -11,7 +11,7 @@ from foldwise.interface.terminal import SIGNS, console, hang, plain_table, say_m
 from foldwise.text import broken, count, duration
 
 if TYPE_CHECKING:
-    from foldwise.data.audit.audit import Finding
+    from foldwise.data.audit.findings import Finding
     from foldwise.pipeline.preflight import Costs
     from foldwise.pipeline.preparing import Prepared
     from foldwise.runs.plan import Plan
@@ -66,12 +66,11 @@ def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = F
 
 
 def _foreseen(prepared: Prepared) -> str | None:
-    from foldwise.judging.statistics.power import before_training
-    from foldwise.pipeline.preparing import tested_data
+    from foldwise.judging.statistics.power import Data, before_training
 
     return before_training(
         prepared.study,
-        tested_data(prepared),
+        Data.tested(prepared.dataset, prepared.audit.groups, prepared.splits),
         num_configurations=len(prepared.configurations),
         folds=len({split.fold for split in prepared.splits}),
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from foldwise.judging.verdict import Verdict
-from foldwise.pipeline.preflight import Costs
-from foldwise.pipeline.preparing import Prepared
-from foldwise.runs.folder import RunFolder
+if TYPE_CHECKING:
+    from foldwise.judging.verdict import Verdict
+    from foldwise.pipeline.preflight import Costs
+    from foldwise.pipeline.preparing import Prepared
+    from foldwise.runs.folder import RunFolder
 
 
 class Observer(Protocol):

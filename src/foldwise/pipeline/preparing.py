@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +14,11 @@ from foldwise.data.cache.packed import Packed
 from foldwise.data.cache.packing import pack, remove_pack
 from foldwise.data.cases import Dataset
 from foldwise.data.external_set import ExternalSet, read_external
-from foldwise.data.folds.splits import Split, cases_tested, make_splits, split_digest, write_splits
+from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public.getting import source_facts, with_source
 from foldwise.errors import DataError
-from foldwise.judging.statistics.power import Data
-from foldwise.processes import processor_name
+from foldwise.pipeline.record import machine_record
 from foldwise.runs.folder import RunFolder, write_json, written_whole
 from foldwise.runs.leases import clean_up
 from foldwise.runs.plan import Plan
@@ -37,18 +33,6 @@ from foldwise.study.reading import StudyFile, findable
 from foldwise.study.spec import Study
 
 Progress = Callable[[int, int], None]
-# Packages whose versions a run records: those that can change a number.
-RECORDED = (
-    "torch",
-    "torchvision",
-    "timm",
-    "segmentation-models-pytorch",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "pillow",
-    "optuna",
-)
 
 
 @dataclass(frozen=True)
@@ -132,13 +116,6 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     return Prepared(file, study, dataset, packed, audited, splits, compared, plan, external)
 
 
-def tested_data(prepared: Prepared) -> Data:
-    """The images that are tested: of a single split that is given, only its test part."""
-    cases = cases_tested(prepared.splits).tolist()
-    labels = [prepared.dataset.cases[case].labels for case in cases]
-    return Data(prepared.dataset.task, labels, [prepared.audit.groups[case] for case in cases])
-
-
 def refuse(audited: Audit) -> None:
     """Raise what the audit calls an error, all of it at once."""
     errors = [
@@ -193,38 +170,3 @@ def environment(prepared: Prepared) -> dict[str, Any]:
 
 def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:16]
-
-
-def machine_record() -> dict[str, Any]:
-    """Versions of foldwise and what it stands on, and what it runs on; None for what cannot be known."""
-    return {
-        "foldwise": version("foldwise"),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": processor_name(),
-        "packages": {name: _version(name) for name in RECORDED},
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """The commit of foldwise itself where it runs from its own checkout; None where it is installed."""
-    root = Path(__file__).resolve().parents[3]
-    # Elsewhere, git would answer for whatever repository the environment happens to lie in.
-    if not (root / "pyproject.toml").is_file() or not (root / ".git").exists():
-        return None
-    try:
-        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
-        return (
-            subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
-            or None
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from foldwise.data.folds.splits import split_digest
 from foldwise.errors import RunError
 from foldwise.learning.training.costs import Estimate
-from foldwise.pipeline.preparing import machine_record
+from foldwise.pipeline.record import machine_record
 from foldwise.resources import usable
 from foldwise.storage import cache_root, write_json
 from foldwise.study.own_code import identity

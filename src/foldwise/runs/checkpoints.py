@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from foldwise.processes import Interrupts
-from foldwise.runs.folder import RunFolder
-from foldwise.runs.leases import Lease
 from foldwise.runs.plan import Plan
+
+if TYPE_CHECKING:
+    from foldwise.runs.folder import RunFolder
+    from foldwise.runs.leases import Lease
 
 EVERY_S = 30.0  # between epochs; what is shorter is done again as fast as it is read
 WITHIN_S = 180.0  # in the middle of an epoch

@@ -1,4 +1,4 @@
-"""The run folder: the only durable state of a run, and the only module that spells its paths."""
+"""The run folder: the only durable state of a run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from foldwise.errors import RunError
 from foldwise.foreign import checked_id, is_id, refuse_strange
+from foldwise.runs.paths import RunPaths
 from foldwise.runs.plan import Plan, skipped, with_proposals
 from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_record, seal, seal_folder
 from foldwise.sealed import read_json as read_json
@@ -47,26 +48,15 @@ class ItemCounts:
     skipped: int
 
 
-class _File:
-    """A file, or a folder, of every run by the same name."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, folder: RunFolder, _: type) -> Path:
-        return folder.root / self.name
-
-
 @dataclass(frozen=True)
-class RunFolder:
-    """Where everything of one run lies, and what of it is done.
+class RunFolder(RunPaths):
+    """What is done of a run, and what it made.
 
     Attributes:
         met: where stated, an item that is damaged counts as not done, as the next run will have it, and the damage is
             put here by the id of its item; else it is raised.
     """
 
-    root: Path
     met: dict[str, Damaged] | None = field(default=None, compare=False)
     # Results by item with the number of their folder, as `outcomes` saw them last.
     _seen: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict, repr=False, compare=False)
@@ -93,87 +83,6 @@ class RunFolder:
         runs = [name for name in names_in(path) if cls(path / name).plan.is_file()]
         inside = f"It holds runs: {', '.join(runs)}." if runs else NAME_A_RUN
         raise RunError(f"{path} is not the folder of a run: it has no plan.json", cure=inside)
-
-    study_file = _File("study.yaml")  # a copy of the study file
-    # The study as it was read: with overrides, and the data folder and weights files by their whole paths.
-    study_record = _File("study.json")
-    cases = _File("cases.csv")  # one row per image
-    audit = _File("audit.json")  # what the checks of the data found
-    splits = _File("splits.csv")  # repeat, fold and role of every case
-    statistics = _File("statistics.csv")  # what every part of every fold holds
-    plan = _File("plan.json")  # the items in order, and the configurations
-    earlier = _File("earlier")  # plans that another one has replaced, for what was done under them
-    stop = _File("stop.txt")  # asks workers and drivers to stop, until the study is run or planned again
-    verdict = _File("verdict.json")  # everything the report says, as data
-    curves = _File(
-        "curves.npz"
-    )  # curves and scores of single images behind the verdict, for the report to draw
-    report = _File("report.html")
-    results = _File("results.csv")  # one row per configuration
-    scores = _File("scores.csv")  # one row per scored image
-    judged = _File("judged.json")  # what these four are, so that damage to them is seen
-    winner = _File("winner")  # the model, ready for prediction
-    crowded = _File("crowded")  # items on which memory ran out while workers shared a device
-    logs = _File("logs")  # what workers said
-    external = _File(
-        "external"
-    )  # the cases of an external set, and what each chosen configuration says of them
-    # Boundary scores of predicted masks, a file for each fit and tolerance; they can be computed again.
-    boundaries = _File("boundaries")
-    environment = _File("environment.json")  # versions, machine, seeds and digests
-
-    def make(self, path: Path) -> None:
-        """Make a folder of the run, and those between.
-
-        Raises:
-            FileNotFoundError: the run folder is gone. It is not made again here, as it may come back: a disk that is
-                mounted again, a folder that was moved.
-        """
-        try:
-            path.mkdir(exist_ok=True)
-        except FileNotFoundError:
-            for level in reversed((path, *path.parents)):
-                if self.root in level.parents:
-                    level.mkdir(exist_ok=True)
-
-    def attempts_of(self, item_id: str) -> Path:
-        """Leases of workers on an item: one numbered folder for each attempt to do it."""
-        return self.root / "leases" / checked_id(item_id, "item")
-
-    def done(self, item_id: str) -> Path:
-        """What an item made, once it is committed."""
-        return self.root / "done" / checked_id(item_id, "item")
-
-    def scratch(self, item_id: str, nonce: str) -> Path:
-        """Where one attempt at an item writes; on the same disk as `done`, so that it can be renamed there."""
-        return self.root / "scratch" / f"{checked_id(item_id, 'item')}.{nonce}"
-
-    def checkpoint(self, item_id: str, attempt: int) -> Path:
-        """How far one attempt at an item is, in case it ends before the item is done."""
-        return self.scratch(item_id, f"checkpoint-{attempt}")
-
-    def checkpoints(self) -> dict[str, list[tuple[int, Path]]]:
-        """The checkpoints that are there, by item id, with the numbers of their attempts."""
-        by_item: dict[str, list[tuple[int, Path]]] = {}
-        for path in sorted((self.root / "scratch").glob("[!.]*.checkpoint-*")):
-            item_id, _, number = path.name.rpartition(".checkpoint-")
-            if number.isdigit():
-                by_item.setdefault(item_id, []).append((int(number), path))
-        return by_item
-
-    def _put_away(self, item_id: str) -> Path:
-        """A new place for a failed item that is tried again; the folder above it is made."""
-        away = self.root / "retried" / f"{checked_id(item_id, 'item')}.{uuid.uuid4().hex[:8]}"
-        self.make(away.parent)
-        return away
-
-    def proposals(self, search_id: str) -> Path:
-        """What a search has proposed: a file for each trial, and one for what it chose in the end."""
-        return self.root / "search" / checked_id(search_id, "search")
-
-    def log(self, worker: str) -> Path:
-        """What a worker said."""
-        return self.logs / f"{worker}.txt"
 
     def save_study(self, study: Study) -> None:
         """Write the study as it was read, whole."""
@@ -373,6 +282,12 @@ class RunFolder:
             for choice in (self.root / "search").glob("*/[ep]*-*.json"):  # another trial may be the best now
                 choice.unlink(missing_ok=True)
         return len(chosen)
+
+    def _put_away(self, item_id: str) -> Path:
+        """A new place for a failed item that is tried again; the folder above it is made."""
+        away = self.root / "retried" / f"{checked_id(item_id, 'item')}.{uuid.uuid4().hex[:8]}"
+        self.make(away.parent)
+        return away
 
     def withdraw(self, item_id: str) -> None:
         """Put an item away, with its leases."""

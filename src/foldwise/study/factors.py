@@ -17,8 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from foldwise.study import ranges
-from foldwise.study.own_code import NO_WEIGHTS_FILE
-from foldwise.study.training import Choice, Training
+from foldwise.study.training import NO_WEIGHTS_FILE, Choice, Training
 from foldwise.study.validation_errors import Invalid, Keys, from_pydantic, shown, suggest
 from foldwise.text import count
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foldwise.study.imports import Specs, find, imports_of, own_file, stamp, with_parents
+from foldwise.study.training import NO_WEIGHTS_FILE
 from foldwise.text import some
 
 if TYPE_CHECKING:
     from foldwise.study.training import Training
 
-NO_WEIGHTS_FILE = ("none", "imagenet")  # words of `train.weights` that are no path
 LIBRARIES = ("timm", "smp", "torchvision")  # before a colon these name a library's network, and no module
 NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foldwise.study.factors import NAME, checked_part, find_errors, is_bundle, settings_of
 from foldwise.study.own_code import identity
-from foldwise.study.spec import Searching
 from foldwise.study.training import Training
 from foldwise.study.validation_errors import Invalid, Keys, dotted, shown, suggest
+
+if TYPE_CHECKING:
+    from foldwise.study.spec import Searching
 
 RANGE_KEYS = ("low", "high", "log", "step")
 RANGE_CURE = "Write for example {low: 0.0001, high: 0.1, log: true}."

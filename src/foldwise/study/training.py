@@ -21,6 +21,7 @@ Task = Literal[
 ]
 Cache = Literal["disk", "memory", "none"]
 NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by name."
+NO_WEIGHTS_FILE = ("none", "imagenet")  # words of `train.weights` that are no path
 
 
 class Choice(Node):

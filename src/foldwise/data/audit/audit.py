@@ -18,9 +18,8 @@ from foldwise.data.audit.columns import column_findings
 from foldwise.data.audit.copies import MAX_COMPARED, Copies, clusters, find_copies, join_groups
 from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.audit.division import division_findings
-from foldwise.data.audit.findings import Finding as Finding
-from foldwise.data.audit.findings import (
-    Severity,
+from foldwise.data.audit.findings import Finding, Severity
+from foldwise.data.audit.image_findings import (
     channel_findings,
     class_findings,
     mask_findings,

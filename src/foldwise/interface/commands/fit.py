@@ -15,8 +15,8 @@ from foldwise.interface.observer import Terminal, fail_if_items_failed
 from foldwise.interface.terminal import console
 from foldwise.sealed import read_table
 from foldwise.storage import folder_replaced, written_whole
-from foldwise.study.own_code import NO_WEIGHTS_FILE
 from foldwise.study.single import HEADS, MODELS, Single, document, typed, write_study
+from foldwise.study.training import NO_WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from foldwise.judging.verdict import Verdict

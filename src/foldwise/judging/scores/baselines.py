@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foldwise.judging.scores.rows import Rows
 from foldwise.metrics.outputs import CLIP, Floats, Outputs
+
+if TYPE_CHECKING:
+    from foldwise.judging.scores.rows import Rows
 
 BINS = 256
 Predict = Callable[[Rows, Outputs], Outputs]

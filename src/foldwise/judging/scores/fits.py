@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from foldwise.runs.auxiliary import AuxiliaryItem
-from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Search
 from foldwise.text import count
+
+if TYPE_CHECKING:
+    from foldwise.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import t
 
-from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.fits import PlannedFit
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.statistics.run_moments import PRIOR_DF
@@ -19,6 +19,9 @@ from foldwise.judging.wording import show
 from foldwise.study.configurations import Configuration
 from foldwise.study.training import NO_PRETRAINING, Training
 from foldwise.text import count, some
+
+if TYPE_CHECKING:
+    from foldwise.judging.judgement import Judgement
 
 BUDGET, MAX_RATIO = {"epochs", "steps_per_epoch", "batch_size"}, 1.1
 LATE, TAIL, GAIN = 0.95, 0.8, 0.05  # see `_improving_at_the_end`

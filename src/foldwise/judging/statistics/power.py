@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, inf
+from typing import Self
 
 import numpy as np
 
+from foldwise.data.cases import Dataset
+from foldwise.data.folds.splits import Split, cases_tested
 from foldwise.judging.statistics.inference import POWER, Comparison, compare
 from foldwise.judging.statistics.run_moments import PRIOR_SD
 from foldwise.judging.statistics.run_variance import ScoreRuns, expected_runs
@@ -126,6 +129,13 @@ class Data:
     task: Task
     labels: Sequence[Sequence[int]]
     groups: Sequence[str]
+
+    @classmethod
+    def tested(cls, dataset: Dataset, groups: Sequence[str], splits: Sequence[Split]) -> Self:
+        """Of the images that are tested: where a single split is given, only of its test part."""
+        cases = cases_tested(splits).tolist()
+        labels = [dataset.cases[case].labels for case in cases]
+        return cls(dataset.task, labels, [groups[case] for case in cases])
 
 
 def planned(

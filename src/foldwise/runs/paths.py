@@ -1,0 +1,100 @@
+"""Every path of a run folder: the only module that spells them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from foldwise.foreign import checked_id
+
+
+class _File:
+    """A file, or a folder, of every run by the same name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunPaths, _: type) -> Path:
+        return folder.root / self.name
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Where everything of one run lies."""
+
+    root: Path
+
+    study_file = _File("study.yaml")  # a copy of the study file
+    # The study as it was read: with overrides, and the data folder and weights files by their whole paths.
+    study_record = _File("study.json")
+    cases = _File("cases.csv")  # one row per image
+    audit = _File("audit.json")  # what the checks of the data found
+    splits = _File("splits.csv")  # repeat, fold and role of every case
+    statistics = _File("statistics.csv")  # what every part of every fold holds
+    plan = _File("plan.json")  # the items in order, and the configurations
+    earlier = _File("earlier")  # plans that another one has replaced, for what was done under them
+    stop = _File("stop.txt")  # asks workers and drivers to stop, until the study is run or planned again
+    verdict = _File("verdict.json")  # everything the report says, as data
+    curves = _File(
+        "curves.npz"
+    )  # curves and scores of single images behind the verdict, for the report to draw
+    report = _File("report.html")
+    results = _File("results.csv")  # one row per configuration
+    scores = _File("scores.csv")  # one row per scored image
+    judged = _File("judged.json")  # what these four are, so that damage to them is seen
+    winner = _File("winner")  # the model, ready for prediction
+    crowded = _File("crowded")  # items on which memory ran out while workers shared a device
+    logs = _File("logs")  # what workers said
+    external = _File(
+        "external"
+    )  # the cases of an external set, and what each chosen configuration says of them
+    # Boundary scores of predicted masks, a file for each fit and tolerance; they can be computed again.
+    boundaries = _File("boundaries")
+    environment = _File("environment.json")  # versions, machine, seeds and digests
+
+    def make(self, path: Path) -> None:
+        """Make a folder of the run, and those between.
+
+        Raises:
+            FileNotFoundError: the run folder is gone. It is not made again here, as it may come back: a disk that is
+                mounted again, a folder that was moved.
+        """
+        try:
+            path.mkdir(exist_ok=True)
+        except FileNotFoundError:
+            for level in reversed((path, *path.parents)):
+                if self.root in level.parents:
+                    level.mkdir(exist_ok=True)
+
+    def attempts_of(self, item_id: str) -> Path:
+        """Leases of workers on an item: one numbered folder for each attempt to do it."""
+        return self.root / "leases" / checked_id(item_id, "item")
+
+    def done(self, item_id: str) -> Path:
+        """What an item made, once it is committed."""
+        return self.root / "done" / checked_id(item_id, "item")
+
+    def scratch(self, item_id: str, nonce: str) -> Path:
+        """Where one attempt at an item writes; on the same disk as `done`, so that it can be renamed there."""
+        return self.root / "scratch" / f"{checked_id(item_id, 'item')}.{nonce}"
+
+    def checkpoint(self, item_id: str, attempt: int) -> Path:
+        """How far one attempt at an item is, in case it ends before the item is done."""
+        return self.scratch(item_id, f"checkpoint-{attempt}")
+
+    def checkpoints(self) -> dict[str, list[tuple[int, Path]]]:
+        """The checkpoints that are there, by item id, with the numbers of their attempts."""
+        by_item: dict[str, list[tuple[int, Path]]] = {}
+        for path in sorted((self.root / "scratch").glob("[!.]*.checkpoint-*")):
+            item_id, _, number = path.name.rpartition(".checkpoint-")
+            if number.isdigit():
+                by_item.setdefault(item_id, []).append((int(number), path))
+        return by_item
+
+    def proposals(self, search_id: str) -> Path:
+        """What a search has proposed: a file for each trial, and one for what it chose in the end."""
+        return self.root / "search" / checked_id(search_id, "search")
+
+    def log(self, worker: str) -> Path:
+        """What a worker said."""
+        return self.logs / f"{worker}.txt"
