@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foldwise.judging.scores.rows import Rows
 
 BINS = 256
-Predict = Callable[[Rows, Outputs], Outputs]
+Predict = Callable[["Rows", Outputs], Outputs]
 
 
 @dataclass(frozen=True)
