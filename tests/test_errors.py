@@ -22,6 +22,14 @@ def test_the_same_of_many_files_is_said_once_with_the_first_of_them():
     assert str(DataError.together([*same, other])).startswith(f"2 problems:\n1. {places}: the file is empty")
 
 
+def test_a_file_with_many_places_is_named_once():
+    same = [DataError("no such label", where=f"a.csv, row {k}") for k in (2, 5)]
+    assert str(DataError.together(same)) == "a.csv, row 2, row 5: no such label"
+    assert str(DataError.together([*same, DataError("no such label", where="b.csv")])).startswith(
+        "a.csv, row 2, a.csv, row 5"
+    )
+
+
 def test_no_more_problems_are_listed_than_anybody_reads():
     text = str(DataError.together([DataError(f"problem {k}") for k in range(30)]))
     assert text.startswith("30 problems:\n1. problem 0\n")

@@ -98,6 +98,11 @@ class ClaimsFalse(FoldwiseError):
 
 def _some(places: Sequence[str]) -> str:
     listed = [where for where in dict.fromkeys(places) if where]
+    file = listed[0].partition(", ")[0] if listed else ""
+    if len(listed) > 1 and all(where.startswith(f"{file}, ") for where in listed):
+        listed[1:] = [
+            where.removeprefix(f"{file}, ") for where in listed[1:]
+        ]  # the file once: a.csv, row 2, row 5
     more = len(listed) - MAX_PLACES
     return ", ".join(listed[:MAX_PLACES]) + (f" and {more} more" if more > 0 else "")
 

@@ -48,21 +48,21 @@ def test_a_class_is_asked_by_its_constructor():
             "no option of thing 'tune' is called 'step'\n  → Did you mean 'steps'? Known: kind, on, rate, steps.",
         ),
         ({}, "thing 'tune' needs the option 'rate'"),
-        ({"rate": 0}, "the option 'rate' of thing 'tune' is 0: input should be greater than 0"),
-        ({"rate": "0.1"}, "the option 'rate' of thing 'tune' is '0.1': input should be a valid number"),
-        ({"rate": float("nan")}, "the option 'rate' of thing 'tune' is nan: input should be a finite number"),
+        ({"rate": 0}, "the option 'rate' of thing 'tune' must be greater than 0, got 0"),
+        ({"rate": "0.1"}, "the option 'rate' of thing 'tune' must be a number, got '0.1'"),
+        ({"rate": float("nan")}, "the option 'rate' of thing 'tune' must be a number, got NaN"),
         (
             {"rate": 1.0, "steps": 2.5},
-            "the option 'steps' of thing 'tune' is 2.5: input should be a valid integer",
+            "the option 'steps' of thing 'tune' must be a whole number, got 2.5",
         ),
         (
             {"rate": 1.0, "steps": True},
-            "the option 'steps' of thing 'tune' is True: input should be a valid integer",
+            "the option 'steps' of thing 'tune' must be a whole number, got true",
         ),
-        ({"rate": 1.0, "on": 1}, "the option 'on' of thing 'tune' is 1: input should be a valid boolean"),
+        ({"rate": 1.0, "on": 1}, "the option 'on' of thing 'tune' must be true or false, got 1"),
         (
             {"rate": 1.0, "kind": "c"},
-            "the option 'kind' of thing 'tune' is 'c': input should be 'a' or 'b'; or input should be a valid list",
+            "the option 'kind' of thing 'tune' must be one of a, b or must be a list, got 'c'",
         ),
     ],
 )

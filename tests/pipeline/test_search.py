@@ -15,7 +15,7 @@ from searches import (
 )
 
 from foldwise.errors import SpecError
-from foldwise.interface.checked import _fits
+from foldwise.interface.checked import _first_proposals, _fits
 from foldwise.interface.commands.status import say_status
 from foldwise.interface.observer import say_planned
 from foldwise.judging.judge import judge
@@ -307,6 +307,17 @@ def test_halving_trains_the_best_third_in_full_and_chooses_among_them(tmp_path):
     assert section.halving
     assert "not evaluated, and slow starters" in section.sentence
     assert [(arm.num_tried, arm.num_stopped, arm.num_to_come) for arm in section.arms] == [(14, 8, 0)] * 2
+
+
+def test_a_space_that_is_used_up_trains_nothing_twice_and_counts_nothing_twice(tmp_path):
+    path = write_study(tmp_path, space={"batch_size": [4, 8]}, configurations=5)
+    prepared = prepare(open_study(path))
+    assert _first_proposals(prepared)[-1] == (
+        "the space holds 2 configurations, fewer than 5 trials: what is proposed again is not trained again"
+    )
+    folder = laid_out(path, tmp_path / "run")
+    assert work(folder, log=quiet) == 4 * (2 + 1)
+    assert [arm.num_tried for arm in search_section(folder.load_study(), read_rows(folder)).arms] == [4, 4]
 
 
 def test_halving_goes_on_where_it_was_and_weighs_only_within_one_arm_and_fold(tmp_path):

@@ -107,6 +107,7 @@ def test_a_space_in_words():
         "network": "model conv, epochs",
         "network[0].epochs": "7",
     }
+    assert spoken({"head": {"x": {"each": [True, False]}}}, {"head.x": 1}) == {"head.x": "false"}
     assert described({"low": 0, "high": 1, "step": 0.25}) == "0 to 1, in steps of 0.25"
 
 
@@ -121,7 +122,9 @@ def test_arms_are_the_levels_of_compare_and_change_with_the_space_but_not_with_t
     assert [arm.name for arm in configurations(study(space, train={"model": "conv"}))] == ["conv, tuned"]
     (arm,) = configurations(study())
     assert arm.name == "tuned"
-    assert len({row.id for row in samples_of(study(), study().search, arm)}) == 9 + 8
+    samples = samples_of(study(), study().search, arm)
+    assert len({row.id for row in samples}) == 9 + 8
+    assert [row.is_drawn for row in samples] == [False] * 9 + [True] * 8
 
 
 @pytest.mark.parametrize(
@@ -146,6 +149,10 @@ def test_arms_are_the_levels_of_compare_and_change_with_the_space_but_not_with_t
         ({"device": ["cpu", "cuda"]}, "device is not searched"),
         ({"place": [{"batch_size": 4, "device": "cpu"}]}, "device is not searched"),
         ({}, "search.space is empty: there is nothing to search"),
+        ({"batch_size": [4]}, "search.space holds one configuration: there is nothing to search"),
+        ({"batch_size": 4, "augment": {"each": ["flips"]}}, "search.space holds one configuration: there is nothing to search"),
+        ({"batch_size": [4, 8, 4]}, "search.space.batch_size lists 4 twice"),
+        ({"optimizer": {"adam": {"lr": {"each": [0.1, 0.1]}}}}, "search.space.optimizer.adam.lr lists 0.1 twice"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_space_is_said_by_its_place(space, what):
@@ -156,9 +163,17 @@ def test_what_is_wrong_with_a_space_is_said_by_its_place(space, what):
 
 def test_what_is_asked_of_fits_that_a_search_has_not_chosen_yet_is_refused():
     space = {"batch_size": [4, 8]}
-    for key, stated in {"look": True, "robustness": {"noise": [0]}, "validate": {"aa_test": True}}.items():
+    asked = [
+        ("look", True),
+        ("look", {}),
+        ("robustness", {"noise": [0]}),
+        ("robustness", {}),
+        ("validate", {"aa_test": True}),
+    ]
+    for key, stated in asked:
         with pytest.raises(SpecError, match="is asked of fits that are planned before training"):
             study(space, train={"model": "conv"}, **{key: stated})
+    study(space, train={"model": "conv"}, look=False)
 
 
 def test_an_error_points_at_the_key_in_the_file(tmp_path):

@@ -111,6 +111,7 @@ def _fits(plan: Plan) -> str:
 
 def _first_proposals(prepared: Prepared) -> list[str]:
     """What searches begin with in their first fold: ``first trial of conv: lr 0.00316, batch_size 8``."""
+    from foldwise.runs.searching.samplers import num_points
     from foldwise.study.search_space import spoken
 
     searching, lines = prepared.study.search, []
@@ -120,6 +121,9 @@ def _first_proposals(prepared: Prepared) -> list[str]:
         words = spoken(searching.space, dict(search.trials[0].values))
         listed = ", ".join(f"{name} {word}" for name, word in words.items())
         lines.append(f"first trial of {arm.name}: {listed}")
+    if searching is not None and (number := num_points(searching.space)) < searching.configurations:
+        what = f"the space holds {number} configurations, fewer than {count(searching.configurations, 'trial')}: what is proposed again is not trained again"
+        return [*lines[:MAX_NAMES], what]
     return lines[:MAX_NAMES]
 
 

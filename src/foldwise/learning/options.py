@@ -8,10 +8,12 @@ from importlib import import_module
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from foldwise.errors import SpecError, unknown
 from foldwise.study.training import Choice
 from foldwise.study.trusted_code import refuse_untrusted
+from foldwise.study.validation_errors import WORDS, shown
 
 # "0.1" is no number and true is no count: a study file has types, so nothing need be guessed.
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
@@ -92,9 +94,16 @@ def _checked(name: str, value: Any, parameters: dict[str, inspect.Parameter], ow
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:
-        messages = dict.fromkeys(str(problem["msg"]) for problem in error.errors())
-        reasons = "; or ".join(message[:1].lower() + message[1:] for message in messages)
-        raise SpecError(f"the option {name!r} of {owner} is {value!r}: {reasons}") from None
+        reasons = " or ".join(dict.fromkeys(map(_reason, error.errors())))
+        raise SpecError(f"the option {name!r} of {owner} {reasons}, got {shown(value)}") from None
+
+
+def _reason(problem: ErrorDetails) -> str:
+    """What the value, or a part of it, must be."""
+    words = WORDS.get(problem["type"])
+    if words is None:
+        return f"cannot be used ({problem['msg']})"
+    return words(problem.get("ctx", {}), problem["input"])[0]
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:

@@ -138,6 +138,8 @@ def _tried(
     tried = prepared.tried
     for number, row in enumerate(tried, 1):
         trying(number, len(tried))
+        if errors and row.is_drawn:
+            continue  # what is wrong at an end of a range is so in the middle, and is said once
         where = f"{prepared.file.name}, {row.name}"
         try:
             trial = earlier.read(row.training)

@@ -27,12 +27,14 @@ class Configuration:
         id: ``c-`` and ten hex digits that change when, and only when, the training does.
         name: its factor levels, for people: ``unet · dice``; the model where nothing is compared.
         levels: factor -> level, for tables.
+        is_drawn: whether it was drawn at random from the space of a search, to see what one costs.
     """
 
     id: str
     name: str
     levels: dict[str, str]
     training: Training
+    is_drawn: bool = False
 
 
 def configurations(study: Study) -> tuple[Configuration, ...]:
@@ -77,9 +79,12 @@ def settings_of_arm(study: Study, arm: Configuration) -> dict[str, Any]:
 
 def samples_of(study: Study, searching: Searching, arm: Configuration) -> list[Configuration]:
     """Configurations that show an arm: every end of its ranges and every choice, then `NUM_DRAWN` drawn at random."""
-    settings = [*probes(searching.space), *random_settings(searching.space, NUM_DRAWN)]
-    every = (in_arm(study, arm, own) for own in settings)
-    return [replace(row, id=f"{arm.id}-{number}") for number, row in enumerate(every)]
+    shown = list(probes(searching.space))
+    every = (in_arm(study, arm, own) for own in [*shown, *random_settings(searching.space, NUM_DRAWN)])
+    return [
+        replace(row, id=f"{arm.id}-{number}", is_drawn=number >= len(shown))
+        for number, row in enumerate(every)
+    ]
 
 
 def in_arm(study: Study, arm: Configuration, settings: Mapping[str, Any]) -> Configuration:

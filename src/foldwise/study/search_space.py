@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +163,8 @@ def _word(option: Any) -> str:
         stated = option.get(NAME)
         names = (key if isinstance(part, dict | None) else f"{key} {part}" for key, part in option.items())
         return stated if isinstance(stated, str) else ", ".join(names)
-    return "none" if option is None else str(option)
+    plain = isinstance(option, bool)  # true and false as the file has them
+    return "none" if option is None else str(option).lower() if plain else str(option)
 
 
 def described(value: Any) -> str:
@@ -223,16 +225,17 @@ def find_search_errors(document: Mapping[str, Any]) -> list[Invalid]:
     for key, written in space.items():
         errors += _key_errors(key, written, stated) or _value_errors(key, written)
         stated |= {*settings_of(key, written)}
-    if not space:
+    if not errors and len(list(islice(probes(space), 2))) == 1:
         cure = "Name a setting with a range, such as {batch_size: {low: 8, high: 64, log: true}}."
-        errors.append(Invalid(("search", "space"), "search.space is empty: there is nothing to search", cure))
+        holds = "holds one configuration" if space else "is empty"
+        errors.append(Invalid(("search", "space"), f"search.space {holds}: there is nothing to search", cure))
     return errors + _beside_errors(document)
 
 
 def _beside_errors(document: Mapping[str, Any]) -> list[Invalid]:
     """What cannot be asked for together with a search."""
     validation = document.get("validate")
-    stated = [key for key in NOT_BESIDE if document.get(key)]
+    stated = [key for key in NOT_BESIDE if document.get(key, False) not in (None, False)]
     stated += ["validate.aa_test"] if isinstance(validation, dict) and validation.get("aa_test") else []
     return [
         Invalid(
@@ -282,6 +285,9 @@ def _range_errors(value: Any, at: Keys) -> Iterator[Invalid]:
         if value.keys() == {"each"} and not (isinstance(value["each"], list) and value["each"]):
             yield Invalid(at, f"{dotted(at)} has a choice of nothing", "List at least one value.")
             return
+        options = value["each"] if value.keys() == {"each"} else []
+        if twice := [option for number, option in enumerate(options) if option in options[:number]]:
+            yield Invalid(at, f"{dotted(at)} lists {shown(twice[0])} twice", "Remove one.")
         for key, part in value.items():
             yield from _range_errors(part, at if key == "each" else (*at, key))
     elif isinstance(value, list):

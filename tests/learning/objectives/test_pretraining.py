@@ -63,8 +63,8 @@ def test_check_counts_and_says_nothing_of_frozen_random_weights():
     [
         ("denoice", "unet", {}, "no pretraining is called 'denoice'\n  → Did you mean 'denoise'? Known: auto, denoise, mask, none."),
         ({"denoise": {"sigmma": 1.0}}, "unet", {}, "no option of pretraining 'denoise' is called 'sigmma'\n  → Did you mean 'sigma'? Known: batch_size, epochs, lr, optimizer, sigma, steps_per_epoch."),
-        ({"denoise": {"sigma": 0.0}}, "unet", {}, "the option 'sigma' of pretraining 'denoise' is 0.0: input should be greater than 0"),
-        ({"mask": {"share": 1.0}}, "unet", {}, "the option 'share' of pretraining 'mask' is 1.0: input should be less than 1"),
+        ({"denoise": {"sigma": 0.0}}, "unet", {}, "the option 'sigma' of pretraining 'denoise' must be greater than 0, got 0.0"),
+        ({"mask": {"share": 1.0}}, "unet", {}, "the option 'share' of pretraining 'mask' must be less than 1, got 1.0"),
         ({"denoise": {"optimizer": "adan"}}, "unet", {}, "no optimizer is called 'adan'\n  → Did you mean 'adam'? Known: adam, adamw, rmsprop, sgd."),
         ({"mask": {"patch_px": 64}}, "unet", {}, "the pretraining mask (patch_px 64) hides images of 32 x 32 pixels completely\n  → Choose a smaller 'patch_px' or 'share'."),
         ("denoise", "conv", {"task": "binary_classification"}, "the pretraining 'denoise' gives images back, and a network of this task gives none: it is binary classification\n  → Set 'pretrain: none'; 'weights' can name an encoder that was trained elsewhere."),

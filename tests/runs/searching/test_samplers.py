@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foldwise.errors import MissingExtra, SpecError
-from foldwise.runs.searching.samplers import SAMPLERS, TrialOutcome, check_sampler, propose
+from foldwise.runs.searching.samplers import SAMPLERS, TrialOutcome, check_sampler, num_points, propose
 from foldwise.study.search_space import drawn
 
 SPACE = {
@@ -92,3 +92,22 @@ def test_without_optuna_the_cure_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtra, match="search"):
         check_sampler("tpe")
+
+
+@pytest.mark.parametrize(
+    ("space", "number"),
+    [
+        ({"batch_size": {"low": 4, "high": 8}}, 5),
+        ({"batch_size": {"low": 4, "high": 9, "step": 2}, "augment": ["none", "flips"]}, 6),
+        ({"head": {"linear": {"dropout": {"low": 0, "high": 0.3, "step": 0.1}}}}, 4),
+        ({"optimizer": ["adam", {"sgd": {"momentum": {"each": [0.0, 0.5, 0.9]}}}]}, 4),
+        ({"head": {"mlp": {"hidden": [64, 32], "dropout": {"each": [0.0, 0.5]}}}}, 2),
+        (
+            {"network": [{"name": "a", "batch_size": {"low": 4, "high": 5}}, {"name": "b", "model": "conv"}]},
+            3,
+        ),
+        (SPACE, float("inf")),
+    ],
+)
+def test_how_many_configurations_a_space_holds(space, number):
+    assert num_points(space) == number

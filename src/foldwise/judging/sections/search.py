@@ -43,7 +43,7 @@ def _sentence(searching: Searching, chosen_by: str | None) -> str:
     tried = count(searching.configurations, "trial")
     within = f"at most {tried} within {searching.hours:g} hours" if searching.hours is not None else tried
     stopped = (
-        f" All but the best third of them were stopped after 1/{HALVED_BY} of their epochs: these were not evaluated, and "
+        f" All but the best third of them were stopped after 1/{HALVED_BY} of their epochs, rounded up: these were not evaluated, and "
         "slow starters are among them."
         if searching.halving
         else ""
@@ -59,7 +59,9 @@ def _sentence(searching: Searching, chosen_by: str | None) -> str:
 
 def _arm(configuration: Configuration, searching: Searching, rows: Rows) -> SearchArm:
     searches = [search for search in rows.searches if search.configuration == configuration.id]
-    items = [trial.item for search in searches for trial in search.trials]
+    items = {
+        trial.item for search in searches for trial in search.trials
+    }  # what is proposed twice is trained once
     states = Counter(rows.trials[item]["status"] for item in items if item in rows.trials)
     return SearchArm(
         configuration=configuration.id,
@@ -79,7 +81,7 @@ def _arm(configuration: Configuration, searching: Searching, rows: Rows) -> Sear
 
 def _num_stopped(search: Search) -> int:
     """Trials that no more epochs were given to; none before that is decided."""
-    return len(search.trials) - len(search.promoted) if search.promoted else 0
+    return len({trial.item for trial in search.trials}) - len(search.promoted) if search.promoted else 0
 
 
 def _choice(search: Search, searching: Searching, rows: Rows) -> SearchChoice:

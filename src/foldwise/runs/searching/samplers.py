@@ -6,6 +6,7 @@ that a proposal is a function of them and of a seed, whoever makes it, and whene
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,27 @@ def check_sampler(name: str, *, where: str | None = None) -> None:
     """
     choose(SAMPLERS, name, "sampler", where=where)
     need("optuna", "search")
+
+
+def num_points(space: Mapping[str, Any]) -> float:
+    """How many different configurations a space holds; infinity where a range has neither whole ends nor steps."""
+    return math.prod(
+        _num_points({"each": part} if isinstance(part, list) else part) for part in space.values()
+    )
+
+
+def _num_points(value: Any) -> float:
+    if isinstance(value, list):
+        return math.prod(map(_num_points, value))
+    if not isinstance(value, dict):
+        return 1
+    if value.keys() == {"each"}:
+        return sum(map(_num_points, value["each"]))
+    if "low" not in value:
+        return math.prod(map(_num_points, value.values()))
+    stated = Range(**value)
+    step = stated.step or (1 if stated.is_whole else None)
+    return math.inf if step is None else math.floor((stated.high - stated.low) / step + 1e-9) + 1
 
 
 def propose(

@@ -242,8 +242,12 @@ def best_trial(search: Search, results: Mapping[str, Mapping[str, Any]]) -> Sear
 
 
 def by_score(trials: Sequence[SearchTrial], results: Mapping[str, Mapping[str, Any]]) -> list[SearchTrial]:
-    """Trials by their score on the inner validation, the best first and the earliest of equals; without failed ones."""
-    scored = [(trial, score_of(results.get(trial.item, {}))) for trial in trials]
+    """Trials by their score on the inner validation, the best first and the earliest of equals; without failed ones.
+
+    What was proposed twice was trained once, and is listed once.
+    """
+    different = {trial.item: trial for trial in reversed(trials)}.values()
+    scored = [(trial, score_of(results.get(trial.item, {}))) for trial in different]
     reached = [(-score, trial) for trial, score in scored if score is not None]
     return [trial for _, trial in sorted(reached, key=lambda pair: (pair[0], pair[1].number))]
 
