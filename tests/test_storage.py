@@ -139,6 +139,18 @@ def test_an_array_is_the_file_that_numpy_writes_and_a_full_disk_is_an_error_with
         assert full.value.errno == errno.ENOSPC
 
 
+def test_a_full_disk_says_which_file_it_could_not_take(tmp_path):
+    full = OSError(errno.ENOSPC, "No space left on device")  # what writing says, with no name in it
+    for writing in (written_whole, folder_replaced):
+        with (
+            pytest.raises(OSError, match=r"No space left on device: .*plan\.json") as refused,
+            writing(tmp_path / "plan.json"),
+        ):
+            raise full
+        assert refused.value.filename == str(tmp_path / "plan.json")
+        assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("error", "is_raised"), [("EIO", True), ("ENOSPC", True), ("ESTALE", True), ("EINVAL", False)]
 )

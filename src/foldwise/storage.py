@@ -61,9 +61,16 @@ def written_whole(path: Path, *, durable: bool = True, make_folders: bool = True
         if durable:
             sync(scratch)
         scratch.replace(path)
-    except BaseException:
+    except BaseException as error:
+        _name_file(error, path)
         scratch.unlink(missing_ok=True)
         raise
+
+
+def _name_file(error: BaseException, path: Path) -> None:
+    """Have an error of the system say which file could not be written: writing, other than opening, names none."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        error.filename = str(path)
 
 
 @contextmanager
@@ -142,6 +149,9 @@ def _scratch_folder(folder: Path) -> Iterator[Path]:
     scratch.mkdir()
     try:
         yield scratch
+    except OSError as error:
+        _name_file(error, folder)
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

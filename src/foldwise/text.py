@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Collection, Iterable
 
@@ -47,6 +48,17 @@ def some(names: Iterable[str], limit: int = 5) -> str:
     listed = list(names)
     text = ", ".join(listed[:limit])
     return f"{text} and {len(listed) - limit} more" if len(listed) > limit else text
+
+
+def size(num_bytes: float) -> str:
+    """Bytes in the unit that fits: ``12.0 GB``, ``340 MB``, ``8 kB``."""
+    unit, name = (1e9, "GB") if num_bytes >= 1e9 else (1e6, "MB") if num_bytes >= 1e6 else (1e3, "kB")
+    return f"{num_bytes / unit:,.{1 if name == 'GB' else 0}f} {name}"
+
+
+def in_shell(path: object) -> str:
+    """A path as it is typed at a shell, in quotes where it holds more than plain letters: for commands that are copied."""
+    return shlex.quote(str(path))
 
 
 def listed(names: Collection[str], noun: str, plural: str, rest: str) -> str:

@@ -52,7 +52,7 @@ def said(monkeypatch, capsys, tmp_path):
         ('run study.yaml --no-fetch --set data={"source":"optic_disc"}', 4, "It cannot be downloaded"),
         ("status .", 5, "is not the folder of a run"),
         ("report nowhere", 5, "there is no folder nowhere"),
-        ("work study.yaml", 5, "there is no folder study.yaml"),
+        ("work study.yaml", 5, "study.yaml is a file"),
         ("predict . x --out y", 5, "is not the folder of a run"),
     ],
 )
@@ -98,6 +98,13 @@ def test_ctrl_c_says_that_the_same_command_goes_on(said, monkeypatch):
     code, error = said("run", "study.yaml")
     assert code == 130
     assert error == "\nfoldwise: stopped; the same command goes on from here\n"
+
+
+def test_ctrl_c_while_the_command_is_imported_is_no_traceback():
+    stopped = "import sys\nclass Stop:\n    def find_spec(self, name, *_):\n        if name == 'typer':\n            raise KeyboardInterrupt"
+    program = f"{stopped}\nsys.meta_path.insert(0, Stop())\nfrom foldwise.__main__ import main\nmain()"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "")
 
 
 def test_a_disk_that_refuses_is_no_traceback_but_a_bug_is_one(said, monkeypatch):

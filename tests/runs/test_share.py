@@ -1,5 +1,6 @@
 """Whether a folder can hold a run, as it is tried; and that a folder which cannot is found out."""
 
+import errno
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from sleepy_worker import assert_whole, command, sleepy_run
 from two_views import CACHE_S, two_views, why_not
 
+from foldwise.pipeline.doctor.room import _tried as tried
 from foldwise.runs import share
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.share import try_folder
@@ -65,6 +67,25 @@ def test_a_file_system_that_shows_half_a_file_is_found_out(tmp_path, monkeypatch
 def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path):
     with pytest.raises(OSError, match="No such file"):
         try_folder([tmp_path / "no"])
+
+
+@pytest.mark.parametrize("whose", ["owner", ".draft-3"])
+def test_a_disk_that_fills_during_the_trial_is_an_error_of_the_system_too(tmp_path, monkeypatch, whose):
+    write = Path.write_text
+
+    def full(self, text, *args, **options):
+        if self.name == whose:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, text, *args, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(
+        OSError, match="No space left"
+    ):  # and no thread ends with a traceback, or waits for ever
+        try_folder([tmp_path])
+    (symptom,) = tried([tmp_path])
+    assert symptom.message == f"{tmp_path}: nothing can be written in it (No space left on device)"
+    assert symptom.cure == "Make room there."
 
 
 @pytest.fixture

@@ -45,6 +45,10 @@ def test_options_count_more_than_files_and_files_more_than_the_study(profile, tm
         ("sbatch=['-o x']", "foldwise sets it itself"),
         ("sbatch=['--qos=a b']", "options of sbatch, each in one text"),
         ("nofile.yaml", "there is no file"),
+        ("gpus", "this is no KEY=VALUE"),
+        ("gpus=a100", "must be a number of GPUs, or a type and a number"),
+        ("gpus=99999999999999999999", "the value is a whole number beyond 64 bits"),
+        ("memory=9999999999T", "must be at most 1024T"),
     ],
 )
 def test_what_cannot_be_is_refused_where_it_was_stated(profile, stated, words):

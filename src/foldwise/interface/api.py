@@ -18,6 +18,7 @@ from foldwise.errors import RunError
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.runs.folder import RunFolder
 from foldwise.sealed import verified
+from foldwise.text import in_shell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ class Run:
         """
         if not self.folder.verdict.exists():
             raise RunError(
-                f"{self.folder.root} has no verdict yet", cure=f"foldwise report {self.folder.root}"
+                f"{self.folder.root} has no verdict yet", cure=f"foldwise report {in_shell(self.folder.root)}"
             )
         return read_verdict(self.folder.verdict)
 

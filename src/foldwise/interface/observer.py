@@ -21,7 +21,7 @@ from foldwise.interface.terminal import (
     say_message,
     say_warnings,
 )
-from foldwise.text import count
+from foldwise.text import count, in_shell
 
 if TYPE_CHECKING:
     from foldwise.judging.verdict import Verdict
@@ -153,11 +153,11 @@ def say_planned(folder: RunFolder) -> None:
     rows = (
         (
             "workers",
-            f"foldwise work {folder.root}",
+            f"foldwise work {in_shell(folder.root)}",
             "as many as you like, on any machine that sees the folder",
         ),
-        ("how far", f"foldwise status {folder.root}", ""),
-        ("answer", f"foldwise report {folder.root}", "whenever you like"),
+        ("how far", f"foldwise status {in_shell(folder.root)}", ""),
+        ("answer", f"foldwise report {in_shell(folder.root)}", "whenever you like"),
     )
     for what, command, note in rows if left else rows[2:]:
         out.print(f"{what + ':':12}{command}{'    # ' + note if note else ''}", markup=False)
@@ -189,7 +189,9 @@ def say_answer(folder: RunFolder, verdict: Verdict) -> None:
     out.print(f"\nReport:  {folder.report}", markup=False)
     out.print(f"Tables:  {folder.results}", markup=False)
     if answer:
-        out.print(f"Predict: foldwise predict {folder.root} NEW_IMAGES --out predictions", markup=False)
+        out.print(
+            f"Predict: foldwise predict {in_shell(folder.root)} NEW_IMAGES --out predictions", markup=False
+        )
 
 
 def fail_if_items_failed(verdict: Verdict, folder: Path) -> None:
@@ -205,5 +207,5 @@ def fail_if_items_failed(verdict: Verdict, folder: Path) -> None:
         what = "fits" if of_fits else "items beside the fits"
         raise ItemsFailed(
             f"{len(messages)} of the {what} failed; the first says: {messages[0]}",
-            cure=f"foldwise status {folder} lists them. Mend the cause, then: foldwise run STUDY --retry",
+            cure=f"foldwise status {in_shell(folder)} lists them. Mend the cause, then: foldwise run STUDY --retry",
         )

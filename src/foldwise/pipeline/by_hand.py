@@ -11,6 +11,7 @@ from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
 from foldwise.study.own_code import own_names
 from foldwise.study.trusted_code import refuse_untrusted
+from foldwise.text import in_shell
 
 NUM_LISTED = 6
 
@@ -44,7 +45,7 @@ def do_by_hand(folder: RunFolder, name: str, *, device: str = "auto") -> tuple[I
         raise RunError(
             f"{item.id} needs {missing[0]}, which is not done",
             where=str(folder.root),
-            cure=f"First: foldwise work {folder.root} {missing[0]}",
+            cure=f"First: foldwise work {in_shell(folder.root)} {missing[0]}",
         )
     refuse_untrusted(own_names(item.settings), where=str(folder.root))
     if item.id in failed:

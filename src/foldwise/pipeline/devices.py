@@ -17,6 +17,7 @@ from foldwise.runs.agenda import LISTING_SHARE, Agenda
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launchers.slurm_script import PROGRAM_MB
 from foldwise.runs.plan import Lane, Plan, devices_asked, lane_of, waiting
+from foldwise.text import size
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE_SLIPS = {"gpu": "Write cuda for an NVIDIA GPU, mps for an Apple one. ", "cuda:0": "Write cuda. "}
@@ -150,7 +151,7 @@ def shortages(plan: Plan, costs: Mapping[str, Estimate], run: Path, *, elsewhere
     free = shutil.disk_usage(there).free
     if weights > free:
         yield (
-            f"the weights of all fits take up to {weights / BYTES_PER_GB:,.1f} GB, and {free / BYTES_PER_GB:,.1f} GB are "
+            f"the weights of all fits take up to {size(weights)}, and {size(free)} are "
             f"free where the run lies, {there}; say where there is room with --out"
         )
 

@@ -14,6 +14,7 @@ from foldwise.runs.folder import RunFolder, read_json
 from foldwise.sealed import read_table
 from foldwise.study.own_code import own_names
 from foldwise.study.trusted_code import refuse_untrusted, trusting
+from foldwise.text import in_shell
 
 
 def hand_over(folder: RunFolder, verdict: Verdict) -> None:
@@ -112,5 +113,7 @@ def _winner(run: Path) -> Path:
         return run
     winner = RunFolder.open(run).winner
     if not winner.is_dir():
-        raise RunError(f"{run} has no winner yet", cure=f"Finish the run, then: foldwise report {run}")
+        raise RunError(
+            f"{run} has no winner yet", cure=f"Finish the run, then: foldwise report {in_shell(run)}"
+        )
     return winner

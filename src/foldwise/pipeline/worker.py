@@ -218,13 +218,15 @@ def work(
                 raise
             num = 0
         if num is None:
+            if not done_here:  # a terminal that stays empty looks like a failure
+                log("nothing is left to do for this worker")
             return done_here
         done_here += num
         if num:
             found_s = time.monotonic()
         else:
             time.sleep(rest_s(time.monotonic() - found_s, shared=shared))
-    log("ended, since `foldwise stop` asks for it")
+    log("ended, since `foldwise stop` asks for it; `foldwise plan` and `foldwise run` go on")
     return done_here
 
 

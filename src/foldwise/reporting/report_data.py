@@ -24,6 +24,7 @@ from foldwise.sealed import read_table, read_text
 from foldwise.sealed_arrays import Arrays
 from foldwise.study.spec import Validation
 from foldwise.study.training import Task, Training
+from foldwise.text import in_shell
 
 Result = Mapping[str, Any]
 
@@ -159,7 +160,7 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
         RunError: there is no verdict yet, or a file of the run is damaged.
     """
     if verdict is None and not folder.verdict.exists():
-        cure = f"foldwise report {folder.root}"
+        cure = f"foldwise report {in_shell(folder.root)}"
         raise RunError("there is no verdict yet", where=str(folder.root), cure=cure)
     verdict = verdict or read_verdict(folder.verdict)
     plan, study = folder.load_plan(), folder.load_study()

@@ -79,7 +79,8 @@ class RunFolder(RunPaths):
             refuse_strange(path, but_inside="" if items else "done")
             return folder
         if not path.is_dir():
-            raise RunError(f"there is no folder {path}", cure=NAME_A_RUN)
+            what = f"{path} is a file" if path.is_file() else f"there is no folder {path}"
+            raise RunError(what, cure=NAME_A_RUN)
         runs = [name for name in names_in(path) if cls(path / name).plan.is_file()]
         inside = f"It holds runs: {', '.join(runs)}." if runs else NAME_A_RUN
         raise RunError(f"{path} is not the folder of a run: it has no plan.json", cure=inside)

@@ -14,6 +14,7 @@ from foldwise.runs.items import Item, make_item
 from foldwise.study.spec import Looking, Study
 from foldwise.study.validation_errors import from_pydantic
 from foldwise.study.yaml_places import parse
+from foldwise.text import in_shell
 
 MAX_OTHERS = 2  # fits of the same configuration to which lines are drawn
 NUM_LISTED = 6
@@ -149,14 +150,16 @@ def fit_to_look_at(
         raise RunError(
             "the run has no winner yet, so no fit to look into is known",
             where=run,
-            cure=f"Finish the run and foldwise report {run}, or name a fit: --fit ID.",
+            cure=f"Finish the run and foldwise report {in_shell(run)}, or name a fit: --fit ID.",
         )
     matching = [fit for fit in fits if fit.id.startswith(name)]
     if len(matching) != 1:
         raise _no_single_fit(name, matching, fits)
     if matching[0].id not in done:
         what = f"{matching[0].id} ({matching[0].title}) is not done, so there is no training to look into"
-        raise RunError(what, where=run, cure=f"foldwise status {run} says why. Name a fit that is done.")
+        raise RunError(
+            what, where=run, cure=f"foldwise status {in_shell(run)} says why. Name a fit that is done."
+        )
     return matching[0]
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -70,11 +71,10 @@ def _appears(path: Path, there: Callable[[Path], bool] = Path.is_dir) -> bool:
 
 
 def _together(jobs: Sequence[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=job) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """Do all of them at once; an error of one is raised when all have ended."""
+    with ThreadPoolExecutor(len(jobs)) as threads:
+        for started in [threads.submit(job) for job in jobs]:
+            started.result()
 
 
 def _one_winner(rooms: Sequence[Path]) -> FolderTrial:
@@ -113,11 +113,13 @@ def _whole_when_read(rooms: Sequence[Path]) -> FolderTrial:
     over, torn = threading.Event(), 0
 
     def write() -> None:
-        for number in range(NUM_TRIES):
-            draft = path.with_name(f".draft-{number}")
-            draft.write_text(json.dumps([number, PADDING]))
-            draft.replace(path)
-        over.set()
+        try:
+            for number in range(NUM_TRIES):
+                draft = path.with_name(f".draft-{number}")
+                draft.write_text(json.dumps([number, PADDING]))
+                draft.replace(path)
+        finally:  # on a full disk, too: the reader waits for it
+            over.set()
 
     def read() -> None:
         nonlocal torn

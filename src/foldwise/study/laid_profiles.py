@@ -82,6 +82,10 @@ def _stated(text: str, engine: str) -> dict[str, object]:
     key, equals, written = text.partition("=")
     if equals and not Path(text).is_file():
         return {key.strip(): parse_value(written, where=f"--profile {text}")}
+    if not Path(text).is_file() or not text:
+        cure = f"For example --profile lab.yaml, or --profile workers=4; keys are {', '.join(PROFILES[engine].model_fields)}."
+        what = f"there is no file {text!r}, and this is no KEY=VALUE" if text else "nothing is stated"
+        raise SpecError(what, where=f"--profile {text}", cure=cure)
     return _of_file(Path(text), engine, flat=True)
 
 

@@ -16,6 +16,8 @@ from foldwise.study.validation_errors import InvalidValue, shown
 # Days, hours, minutes and seconds in the forms that sbatch takes.
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 MEMORY = re.compile(r"\d+[KMGT]?")
+MAX_MEMORY = 1 << 50  # of one job
+TYPED_GPUS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*:[1-9]\d?")
 ADDRESS = re.compile(r"(ray://)?([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\]):\d{1,5}")
 WORKERS_OF_AUTO = 4  # that a job has room for whose GPU is packed by what is measured there
 # Words that stand in a script unquoted: nothing in them means anything to a shell.
@@ -64,9 +66,18 @@ def _word(value: str) -> str:
     return value
 
 
+def _typed_gpus(value: str) -> str:
+    if not TYPED_GPUS.fullmatch(value):
+        cure = "For example: 1, or a100:1."
+        raise InvalidValue(f"must be a number of GPUs, or a type and a number, got {shown(value)}", cure)
+    return value
+
+
 def _memory(memory: str) -> str:
     if not MEMORY.fullmatch(memory):
         raise InvalidValue(f"must be a number with K, M, G or T, got {shown(memory)}", "For example: 16G.")
+    if bytes_of_memory(memory) > MAX_MEMORY:
+        raise InvalidValue(f"must be at most 1024T, got {shown(memory)}", "For example: 16G.")
     return memory
 
 
@@ -86,6 +97,7 @@ def _address(address: str) -> str:
 
 
 Word = Annotated[str, AfterValidator(_word)]
+TypedGpus = Annotated[str, AfterValidator(_typed_gpus)]
 Memory = Annotated[str, BeforeValidator(_text), AfterValidator(_memory)]
 Program = Annotated[str, AfterValidator(_program)]  # a whole path, with ``~`` spelled out
 Address = Annotated[str, AfterValidator(_address)]
@@ -109,7 +121,7 @@ class SlurmProfile(Node):
     partition: Word | None = None
     account: Word | None = None
     gpus: Annotated[
-        ranges.Gpus | Word, Field(description="a number of GPUs, or a type and a number such as a100:1")
+        ranges.Gpus | TypedGpus, Field(description="a number of GPUs, or a type and a number such as a100:1")
     ] = 0
     time: Annotated[str | None, BeforeValidator(_text)] = None
     memory: Memory | None = None

@@ -251,14 +251,14 @@ def _read(source: YamlSource, node: Node, keys: Keys) -> Any:
             source.positions[(*keys, index)] = (_start(part), _start(part))
         return [_read(source, part, (*keys, index)) for index, part in enumerate(node.value)]
     written = str(node.value)
-    plain = not getattr(node, "style", None)
-    _check_readable(source, keys, written, MAX_LETTERS, dotted(keys))
+    plain, name = not getattr(node, "style", None), dotted(keys) or "the value"
+    _check_readable(source, keys, written, MAX_LETTERS, name)
     if plain and len(written) > MAX_DIGITS and NUMBER.fullmatch(written):
-        what = f"{dotted(keys)} is a number of {len(written):,} digits; at most {MAX_DIGITS} are read"
+        what = f"{name} is a number of {len(written):,} digits; at most {MAX_DIGITS} are read"
         raise source.error(Invalid(keys, what, "Write fewer digits."))
     value = plain_value(written) if plain else written
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        what = f"{dotted(keys)} is a whole number beyond 64 bits, got {shown(value)}"
+        what = f"{name} is a whole number beyond 64 bits, got {shown(value)}"
         raise source.error(Invalid(keys, what, "No number here needs so many digits."))
     return value
 

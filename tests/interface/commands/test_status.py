@@ -90,7 +90,7 @@ def test_stopping_ends_workers_wherever_they_are_and_gives_back_what_they_had(fo
         "Workers elsewhere end as soon as they see it, within a minute. `foldwise run` goes on.\n"
     )
     said = worker.communicate(timeout=100)[0]
-    assert "stopped, since its time is up" in said
+    assert "stopped, since `foldwise stop` asks for it" in said
     assert worker.returncode == 75
     assert folder.beats() == {}
     assert folder.settled() == (set(), set())
@@ -104,7 +104,7 @@ def test_a_run_that_is_stopped_takes_no_more_workers_and_its_driver_ends(folder,
         finished()
     said = []
     assert work(folder, log=said.append) == 0
-    assert said == ["ended, since `foldwise stop` asks for it"]
+    assert said == ["ended, since `foldwise stop` asks for it; `foldwise plan` and `foldwise run` go on"]
     status.say_status(folder)
     assert "  stopped  by `foldwise stop`; `foldwise run` goes on\n" in capsys.readouterr().out
 

@@ -17,6 +17,7 @@ from foldwise.sealed import read_table
 from foldwise.storage import folder_replaced, written_whole
 from foldwise.study.single import HEADS, MODELS, Single, document, typed, write_study
 from foldwise.study.training import NO_WEIGHTS_FILE
+from foldwise.text import in_shell
 
 if TYPE_CHECKING:
     from foldwise.judging.verdict import Verdict
@@ -201,7 +202,7 @@ def _drawn(folder: RunFolder, path: Path) -> Path:
 
     curves = learning_section(gather(folder))
     if curves is None:
-        raise RunError("no fit has learned anything to draw", cure=f"foldwise status {folder.root}")
+        raise RunError("no fit has learned anything to draw", cure=f"foldwise status {in_shell(folder.root)}")
     panel = curves["learning"]["panels"][0]
     with written_whole(path) as scratch:
         scratch.write_text(standalone(panel["drawing"], title=panel["name"], notes=CURVES), encoding="utf-8")

@@ -171,7 +171,10 @@ def work(  # noqa: PLR0913 - every one is an option of the command
                 end_with_parent()
             _work(run, item, device, _number(workers), only=_lane(only), trust_code=trust_code)
     except TimeIsUp:
-        print("stopped, since its time is up; what is not done is left to others", flush=True)
+        from foldwise.runs.folder import RunFolder
+
+        why = "`foldwise stop` asks for it" if RunFolder(run).stop.exists() else "its time is up"
+        print(f"stopped, since {why}; what is not done is left to others", flush=True)
         raise typer.Exit(TIME_IS_UP) from None
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from foldwise.interface.observer import say_again
 from foldwise.interface.terminal import RunPath, console
-from foldwise.text import count, duration
+from foldwise.text import count, duration, in_shell
 
 if TYPE_CHECKING:
     from foldwise.runs.folder import RunFolder
@@ -125,7 +125,11 @@ def _say_failed(out: Console, folder: RunFolder, plan: Plan) -> None:
         if item.id in failed:
             error = (folder.result(item.id) or {}).get("error") or {}
             out.print(f"  failed   {item.title}: {error.get('message', 'no cause recorded')}", markup=False)
-            out.print(f"           by hand: foldwise work {folder.root} {item.id}", markup=False, style="dim")
+            out.print(
+                f"           by hand: foldwise work {in_shell(folder.root)} {item.id}",
+                markup=False,
+                style="dim",
+            )
         elif item.id in without:
             out.print(f"  skipped  {item.title}: it needs an item that failed", markup=False)
     if waits := waiting_now(folder, plan):

@@ -18,7 +18,7 @@ from foldwise.judging.verdict import PairResult, Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import LevelPair
 from foldwise.metrics.names import kind_of, named_score
-from foldwise.text import count
+from foldwise.text import count, in_shell
 
 SOURCES = "a run folder, a verdict.json, or a CSV table with one row per configuration"
 # Columns by which a results.csv of our own is recognised: it lacks what was tested.
@@ -189,7 +189,7 @@ def open_report(path: Path, *, metric: str | None = None) -> ScoreTable:
     if not path.exists():
         raise SpecError(f"there is no file {path}", cure=f"Name {SOURCES}.")
     if path.is_dir() and not (path / "verdict.json").is_file():
-        cure = f"Name {SOURCES}; a run that has no verdict yet gets one by: foldwise report {path}"
+        cure = f"Name {SOURCES}; a run that has no verdict yet gets one by: foldwise report {in_shell(path)}"
         raise RunError("there is no verdict.json in this folder", where=str(path), cure=cure)
     if path.is_dir():
         refuse_strange(path)

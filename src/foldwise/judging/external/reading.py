@@ -21,7 +21,7 @@ from foldwise.judging.external.summary_rows import without_summaries
 from foldwise.judging.external.text import Text, open_text
 from foldwise.metrics.names import named_score, plain
 from foldwise.sealed import verified
-from foldwise.text import listed, some
+from foldwise.text import in_shell, listed, some
 
 SUMMARY = "summary.json"
 # nnU-Net writes MODEL/fold_0/validation/summary.json, and MODEL/crossval_results_folds_0_1_2/summary.json of all.
@@ -155,7 +155,7 @@ def _file(path: Path) -> Path:
     refuse_strange(path)
     files = [path / name for name in (TABLE, SUMMARY) if (path / name).is_file()]
     if not files:
-        cure = f"Name {KINDS}; of a run that has no verdict yet, first: foldwise report {path}"
+        cure = f"Name {KINDS}; of a run that has no verdict yet, first: foldwise report {in_shell(path)}"
         raise DataError(f"there is neither {TABLE} nor {SUMMARY} in this folder", where=str(path), cure=cure)
     return files[0]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from foldwise.pipeline.doctor.symptoms import Symptom
 from foldwise.runs.share import try_folder
-from foldwise.storage import cache_root
+from foldwise.storage import NO_ROOM, cache_root
 
 GB = 1e9
 LITTLE_DISK = 10 * GB
@@ -102,9 +102,11 @@ def _tried(folders: Sequence[Path]) -> Iterator[Symptom]:
     try:
         trials = try_folder(folders)
     except OSError as error:
-        yield Symptom(
-            "error", "folder", f"{where}: {error.strerror}", "Name a folder that is there and may be written."
-        )
+        there = all(folder.is_dir() for folder in folders)
+        what = f"nothing can be written in it ({error.strerror})" if there else f"{error.strerror}"
+        full = error.errno in NO_ROOM
+        cure = "Make room there." if full else "Name a folder that is there and may be written."
+        yield Symptom("error", "folder", f"{where}: {what}", cure)
         return
     cure = "Keep runs on a POSIX file system: a local disk, NFS, Lustre, GPFS or sshfs; docs/clusters.md."
     for trial in trials:
