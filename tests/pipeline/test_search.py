@@ -20,7 +20,7 @@ from foldwise.interface.commands.status import say_status
 from foldwise.interface.observer import say_planned
 from foldwise.judging.judge import judge
 from foldwise.judging.scores.rows import read_rows
-from foldwise.judging.sections.search import search_edge, search_section
+from foldwise.judging.sections.search import search_edge, search_section, search_short
 from foldwise.pipeline.devices import all_settled
 from foldwise.pipeline.preflight import Costs
 from foldwise.pipeline.preparing import prepare
@@ -358,11 +358,27 @@ def test_the_verdict_counts_what_was_tried_what_failed_and_what_may_come(tmp_pat
     assert section.arms[0].seconds == pytest.approx(6 * 2.5)
     assert {choice.trial for arm in section.arms for choice in arm.chosen} <= {0, 2, 3}
     assert not read_rows(folder).auxiliary  # a failed trial is no failed item of the run
+    short = search_short(read_rows(folder))
+    assert (short.code, short.message) == (
+        "SHORT_SEARCH",
+        "Of 16 trials, 4 failed: settings were chosen among fewer.",
+    )
     edge = search_edge(at_edges(section), section.arms[0].configuration)
     assert edge.message == (
         "In most folds batch_size of the winner lies at an end of the range that was searched: a value beyond it may be better."
     )
     assert search_edge(at_edges(section, of=0), section.arms[0].configuration) is None
+
+
+def test_a_search_that_hours_have_ended_says_what_was_not_begun(tmp_path):
+    folder = laid_out(write_study(tmp_path, hours=4 * 4 / 3600), tmp_path / "run")
+    assert search_short(read_rows(folder)) is None  # it goes on
+    work(folder, log=quiet)
+    short = search_short(read_rows(folder))
+    assert short.message == (
+        "Of 16 trials, 8 were not begun before search.hours were over: settings were chosen among fewer."
+    )
+    assert short.cure == "Set search.hours higher."
 
 
 def at_edges(section, of=2):

@@ -133,7 +133,7 @@ def _unbeaten_sentence(rows: Rows, judgement: Judgement, state: State, name: str
     )
     few = f"{runs} are few runs" if state == "too_few_runs" else f"{units} are few"
     between = (
-        f"The difference is between {show(test.low)} and {show(test.high)}, as {few}"
+        f"The difference is between {show(test.low)} and {show(test.high)}{_although(judgement)}, as {few}"
         if test
         else capital(few)
     )
@@ -141,6 +141,16 @@ def _unbeaten_sentence(rows: Rows, judgement: Judgement, state: State, name: str
         f"This study cannot tell whether its best configuration is better than {trivial}: {name} reaches {reached}. {between}. "
         f"{unbeaten_cure(rows, judgement, state)}"
     )
+
+
+def _although(judgement: Judgement) -> str:
+    """Why a difference whose interval leaves 0 out shows nothing; no words where it does not."""
+    test = judgement.trivial_test
+    if test is None or test.low <= 0:
+        return ""
+    if test.p > judgement.judge.alpha:
+        return ", which the best of several may reach by luck"
+    return ", but the interval of the score itself reaches as far as the trivial predictor"
 
 
 def comparison_sentence(judgement: Judgement, state: State, ranked: Results, reached: str) -> str:

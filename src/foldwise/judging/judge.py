@@ -32,7 +32,7 @@ from foldwise.judging.sections.configurations import configuration_results, triv
 from foldwise.judging.sections.external_set import external_section
 from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.sections.robustness import robustness_section
-from foldwise.judging.sections.search import search_edge, search_section
+from foldwise.judging.sections.search import search_edge, search_section, search_short
 from foldwise.judging.sections.textbook import textbook_section
 from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.sections.warnings import run_warnings
@@ -109,6 +109,7 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
     warnings = (
         unbeaten,
         search_edge(searched, winner),
+        search_short(rows),
         aa_test_warning(equals),
         *run_warnings(rows, judgement, state, configurations, factors),
     )

@@ -143,3 +143,13 @@ def test_the_worked_example_says_what_the_page_says(said, tmp_path):
     (tmp_path / "text.md").write_text(text, encoding="utf-8")
     _, told, _ = said("results.csv", "text.md")
     assert told == output
+
+
+def test_a_text_and_a_run_in_the_other_order_are_told_so(said, tmp_path):
+    (tmp_path / "run").mkdir()
+    code, _, error = said("text.md", "run")
+    assert code == 2
+    assert error == (
+        "foldwise: run is a folder, and no text\n"
+        "  → The run comes first, then the text: foldwise claims run text.md\n"
+    )

@@ -63,6 +63,9 @@ def claims(
     from foldwise.judging.claim_check.check import check
     from foldwise.judging.claim_check.table import open_report
 
+    if report.is_file() and text.is_dir():
+        cure = f"The run comes first, then the text: foldwise claims {text} {report}"
+        raise SpecError(f"{text} is a folder, and no text", cure=cure)
     table = open_report(report, metric=metric)
     checked = check(table, _read(text), same=_meant(same))
     say_findings(checked, every=every)

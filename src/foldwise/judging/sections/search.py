@@ -98,6 +98,30 @@ def _choice(search: Search, searching: Searching, rows: Rows) -> SearchChoice:
     )
 
 
+def search_short(rows: Rows) -> VerdictWarning | None:
+    """Where searches that have ended chose among fewer trials than was asked for: some failed, or the hours were over."""
+    ended = [search for search in rows.searches if search.has_ended]
+    asked = sum(search.num_trials for search in ended)
+    missing = asked - sum(len(search.trials) for search in ended)
+    failed = sum(
+        rows.trials.get(trial.item, {}).get("status") == "failed"
+        for search in ended
+        for trial in search.trials
+    )
+    if not failed and not missing:
+        return None
+    parts = [f"{failed} failed"] if failed else []
+    parts += (
+        [f"{missing} {'was' if missing == 1 else 'were'} not begun before search.hours were over"]
+        if missing
+        else []
+    )
+    cures = ["Read what the failed ones say (foldwise status), and narrow search.space."] if failed else []
+    cures += ["Set search.hours higher."] if missing else []
+    message = f"Of {count(asked, 'trial')}, {' and '.join(parts)}: settings were chosen among fewer."
+    return VerdictWarning(code="SHORT_SEARCH", message=message, cure=" ".join(cures))
+
+
 def search_edge(section: SearchSection | None, winner: str | None) -> VerdictWarning | None:
     """Where most folds of the winner chose a value at the same edge of its range."""
     arm = next((arm for arm in section.arms if arm.configuration == winner), None) if section else None

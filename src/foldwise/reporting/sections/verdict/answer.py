@@ -55,6 +55,7 @@ WARNINGS = {  # in a few words; the whole of each stands in the section of the w
     "UNEQUAL_BUDGET": "unequal training steps",
     "EQUALS_DIFFER": "the A/A test finds equals different",
     "EDGE_OF_GRID": "the winner is at the edge of what was tried",
+    "SHORT_SEARCH": "fewer trials than asked for",
     "SELECTION_OPTIMISM": "the winner's score is likely a little too good",
 }
 FINDINGS = {  # of the audit, likewise
