@@ -74,9 +74,13 @@ class TimeIsUp(KeyboardInterrupt):
     """SIGUSR1 has said that the time of this process is up; what is not done is to be continued by another one."""
 
 
+class HungUp(KeyboardInterrupt):
+    """SIGTERM has come, or the terminal was closed: this process ends, and jobs of a cluster that it watches go on."""
+
+
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM, and a terminal that is closed, raise KeyboardInterrupt, as Ctrl-C does; SIGUSR1 raises `TimeIsUp`.
+    """SIGTERM, and a terminal that is closed, raise `HungUp`, a KeyboardInterrupt; SIGUSR1 raises `TimeIsUp`.
 
     Untouched outside the main thread, where Python forbids it.
     """
@@ -85,7 +89,7 @@ def sigterm_as_interrupt() -> Iterator[None]:
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise TimeIsUp if number == SIGUSR1 else KeyboardInterrupt
+        raise TimeIsUp if number == SIGUSR1 else HungUp
 
     numbers = [signal.SIGTERM, *filter(None, (getattr(signal, "SIGHUP", None), SIGUSR1))]
     # What is ignored stays so: `nohup` asks for that.

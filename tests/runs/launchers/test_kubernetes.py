@@ -22,12 +22,20 @@ from typer.testing import CliRunner
 
 from foldwise.errors import MissingExtra, RunError, SpecError
 from foldwise.interface.cli import app
+from foldwise.processes import HungUp
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Item
 from foldwise.runs.job_notes import jobs_noted
 from foldwise.runs.launchers import kubernetes
 from foldwise.runs.launchers.kubernetes import JobState, Kubectl, KubernetesWorkers, state_of
-from foldwise.runs.launchers.kubernetes_manifest import NO_USE, STOP_S, TOLD_TO_STOP, manifest_of, name_of_job
+from foldwise.runs.launchers.kubernetes_manifest import (
+    NO_USE,
+    STOP_S,
+    TOLD_TO_STOP,
+    manifest_of,
+    name_of_job,
+    run_in_pods,
+)
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.plan import Plan
 from foldwise.study.kubernetes import KubernetesProfile
@@ -57,6 +65,21 @@ class TestKubernetesWorkers(LauncherContract):
             command=command(crew.folder.root, behaviour),
             look_s=0.05,
         )
+
+    def test_a_terminal_that_is_closed_leaves_the_job_to_the_next_driver(self, folder):
+        def tick(folder):
+            if folder.beats():
+                raise HungUp
+
+        launcher = self.make(Crew(folder), "hang")
+        with pytest.raises(HungUp):
+            launcher.run(finished=self.finished(folder), tick=tick, stopping=lambda _: pytest.fail("stopped"))
+        name = name_of_job(run_in_pods(launcher.crew))
+        try:
+            assert launcher.cluster.job(name).state == "alive"
+            assert folder.beats()
+        finally:
+            launcher.cluster.delete(name)
 
 
 def crew(root="/study/runs/gel", *, workers=8, **stated):

@@ -378,6 +378,16 @@ def test_a_folder_whose_name_would_end_a_line_is_refused(tmp_path, name):
         script(RunFolder(tmp_path / name))
 
 
+def test_a_current_folder_that_cannot_stand_in_a_script_is_named_and_not_the_run(
+    folder, tmp_path, monkeypatch
+):
+    (tmp_path / 'a"b').mkdir()
+    monkeypatch.chdir(tmp_path / 'a"b')
+    with pytest.raises(SpecError, match="cd to one without double quotes") as refused:
+        script(folder)
+    assert refused.value.where == "the current folder"
+
+
 @pytest.mark.parametrize("name", ["a b", "50%done", "$(touch x)", "'", ";ls"])
 def test_any_other_name_is_a_name_and_no_command(tmp_path, name, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from foldwise.errors import MissingExtra, RunError
+from foldwise.processes import HungUp
 from foldwise.runs.job_notes import note_jobs
 from foldwise.runs.launchers.kubernetes_manifest import STOP_S, manifest_of, name_of_job, run_in_pods
 from foldwise.runs.launchers.launcher import Crew, Tick
@@ -206,19 +207,22 @@ class KubernetesWorkers:
         """
         manifest, name = self.script(), name_of_job(run_in_pods(self.crew))
         release_dead(self.folder)
+        goes_on = False
         try:
             self._watch(manifest, name, finished, tick)
             self._wait(name)
-        except KeyboardInterrupt:
-            if stopping:
+        except KeyboardInterrupt as ended:
+            goes_on = isinstance(ended, HungUp)
+            if stopping and not goes_on:
                 stopping(self.folder)
             raise
         finally:
-            if self.may_exist:  # else a cluster that refuses all would be heard of for what matters least
-                self.cluster.delete(name)
-            note_jobs(self.folder, "", engine=ENGINE)
-            self._give_back(name)
-            clean_up(self.folder)
+            if not goes_on:
+                if self.may_exist:  # else a cluster that refuses all would be heard of for what matters least
+                    self.cluster.delete(name)
+                note_jobs(self.folder, "", engine=ENGINE)
+                self._give_back(name)
+                clean_up(self.folder)
 
     def _give_back(self, name: str) -> None:
         """Release what pods had that were stopped; only after they have ended."""

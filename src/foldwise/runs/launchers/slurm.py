@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from foldwise.errors import RunError
-from foldwise.processes import text_of
+from foldwise.processes import HungUp, text_of
 from foldwise.runs.job_notes import log_of_job, note_jobs
 from foldwise.runs.launchers.launcher import Crew, Tick
 from foldwise.runs.launchers.slurm_script import script_of
@@ -88,17 +88,20 @@ class SlurmWorkers:
             KeyboardInterrupt: Ctrl-C; what is in progress is given back.
         """
         release_dead(self.folder)
+        goes_on = False
         try:
             self._watch(finished, tick)
             self._wait(FAREWELL_S, ("RUNNING", "COMPLETING"))
-        except KeyboardInterrupt:
-            if stopping:
+        except KeyboardInterrupt as ended:
+            goes_on = isinstance(ended, HungUp)
+            if stopping and not goes_on:
                 stopping(self.folder)
             raise
         finally:
-            self.stop()
-            note_jobs(self.folder, "")
-            clean_up(self.folder)
+            if not goes_on:
+                self.stop()
+                note_jobs(self.folder, "")
+                clean_up(self.folder)
 
     def stop(self) -> int:
         """Cancel all jobs of this run, whoever sent them, and give back what they had; how many there were."""

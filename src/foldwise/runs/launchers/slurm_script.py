@@ -32,10 +32,13 @@ def script_of(crew: Crew, name: str, *, command: Sequence[str] | None = None, me
         SpecError: a path cannot stand in a script.
     """
     profile, root = crew.asks(SlurmProfile), crew.folder.root.resolve()
-    for path in (root, Path.cwd()):
+    paths = {
+        "--out": (root, "Give the run a folder without double quotes and backslashes: --out."),
+        "the current folder": (Path.cwd(), "cd to one without double quotes and backslashes."),
+    }
+    for where, (path, cure) in paths.items():
         if not str(path).isprintable() or {"\\", '"'} & set(str(path)):
-            cure = "Give the run a folder without quotes and backslashes: --out."
-            raise SpecError(f"this path cannot stand in a script of Slurm: {path}", where="--out", cure=cure)
+            raise SpecError(f"this path cannot stand in a script of Slurm: {path}", where=where, cure=cure)
     options = _options(crew, name, memory_factor)
     lines = [
         "#!/bin/bash -l" if profile.modules else "#!/bin/bash",  # modules are made known by a login
