@@ -184,6 +184,7 @@ def _copies(number: str):
 def _pixels(number: str):
     from sklearn.metrics import average_precision_score, roc_auc_score
 
+    from foldwise.metrics.pixel_bins import NUM_BINS, bins_of
     from foldwise.metrics.ranking import histogram_ap, histogram_auroc
 
     rng, num = np.random.default_rng(0), int(number)
@@ -194,8 +195,8 @@ def _pixels(number: str):
         parts = []
         for start in range(0, num, 1 << 20):  # as images come, one after the other
             own, kind = p[start : start + (1 << 20)], true[start : start + (1 << 20)]
-            bins = np.minimum((own * 256).astype(np.int64), 255)
-            parts.append(np.bincount(bins + 256 * kind, minlength=512).reshape(2, 256))
+            cells = bins_of(own) + NUM_BINS * kind
+            parts.append(np.bincount(cells, minlength=2 * NUM_BINS).reshape(2, NUM_BINS))
         whole = np.sum(parts, axis=0)
         return float(histogram_auroc(whole)), float(histogram_ap(whole))
 

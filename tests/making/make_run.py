@@ -10,6 +10,7 @@ from foldwise.data.cache.packing import pack
 from foldwise.data.folds.splits import Split, write_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.learning.training.fit_files import loss_curve
+from foldwise.metrics.pixel_bins import NUM_BINS, bins_of
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
@@ -313,12 +314,12 @@ def _segmented(packed, test, skill, wanted, rng):
         said = powers / powers.sum(axis=0)
         chosen = said.argmax(axis=0).astype(np.uint8)
         masks[str(int(case))] = chosen
-        confusion, histogram = np.zeros((K, K), np.int64), np.zeros((K, 2, 256), np.int32)
+        confusion, histogram = np.zeros((K, K), np.int64), np.zeros((K, 2, NUM_BINS), np.int32)
         np.add.at(confusion, (truth.ravel(), chosen.ravel()), 1)
         for k in range(K):
             np.add.at(
                 histogram[k],
-                ((truth == k).ravel().astype(int), np.minimum((said[k] * 256).astype(int), 255).ravel()),
+                ((truth == k).ravel().astype(int), bins_of(said[k]).ravel()),
                 1,
             )
         values = (

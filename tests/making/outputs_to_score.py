@@ -6,6 +6,7 @@ from sklearn.metrics import confusion_matrix
 from foldwise.metrics.boundary import of_image
 from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import Outputs
+from foldwise.metrics.pixel_bins import NUM_BINS, bins_of
 
 n = 120
 
@@ -48,8 +49,8 @@ def masks(truth, said):
     count, num_pixels, K = said.shape
     side, chosen = int(num_pixels**0.5), said.argmax(axis=2)
     pairs = list(zip(truth, chosen, strict=True))
-    histogram = np.zeros((count, K, 2, 256), dtype=np.int64)
-    place = np.minimum((said * 256).astype(int), 255)
+    histogram = np.zeros((count, K, 2, NUM_BINS), dtype=np.int64)
+    place = bins_of(said)
     for i in range(count):
         for k in range(K):
             np.add.at(histogram[i, k], ((truth[i] == k).astype(int), place[i, :, k]), 1)

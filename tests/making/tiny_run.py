@@ -8,6 +8,7 @@ import numpy as np
 
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.folds.splits import Split, write_splits
+from foldwise.metrics.pixel_bins import NUM_BINS, bins_of
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan
@@ -209,11 +210,11 @@ def _segmented(truth, logits):
     said = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     chosen = said.argmax(axis=1)
     confusion = np.zeros((n, K, K), dtype=np.int64)
-    histogram = np.zeros((n, K, 2, 256), dtype=np.int32)
+    histogram = np.zeros((n, K, 2, NUM_BINS), dtype=np.int32)
     for i in range(n):
         np.add.at(confusion[i], (truth[i].ravel(), chosen[i].ravel()), 1)
         for k in range(K):
-            place = np.minimum((said[i, k] * 256).astype(int), 255).ravel()
+            place = bins_of(said[i, k]).ravel()
             np.add.at(histogram[i, k], ((truth[i] == k).ravel().astype(int), place), 1)
     onehot = np.eye(K)[truth].transpose(0, 3, 1, 2)
     log_loss = -np.log(np.clip((said * onehot).sum(axis=1), 1e-7, 1)).sum(axis=(1, 2))

@@ -35,7 +35,8 @@ class Outputs:
         truth: (n, K) bool for classification, else None.
         probabilities: (n, K) for classification, else None.
         confusion: (n, K, K) pixels by [true, predicted] for segmentation, else None.
-        histogram: (n, K, 2, 256) pixels by probability of the class; second axis 1 where the pixel is of it.
+        histogram: (n, K, 2, B) pixels by probability of the class, in `pixel_bins.bin_edges(B)`; second axis 1 where the
+            pixel is of it.
         log_loss_sum, brier_sum: (n,) sums over the pixels of each image, segmentation only.
         nsd, hd95: (n, K) boundary scores of each image and class, segmentation, where a study has them; nan for the
             background, and where a class is neither there nor predicted.

@@ -154,13 +154,13 @@ def surface_dice(outputs: Outputs) -> Floats:
 
 
 def pixel_auroc(outputs: Outputs) -> Floats:
-    """(n, K) AUROC over the pixels of each image, exact to the width of a histogram bin (1/256)."""
+    """(n, K) AUROC over the pixels of each image, from their histogram."""
     assert outputs.histogram is not None
     return histogram_auroc(outputs.histogram)
 
 
 def pixel_ap(outputs: Outputs) -> Floats:
-    """(n, K) average precision over the pixels of each image, to the width of a histogram bin."""
+    """(n, K) average precision over the pixels of each image, from their histogram."""
     assert outputs.histogram is not None
     return histogram_ap(outputs.histogram)
 

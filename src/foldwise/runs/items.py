@@ -21,7 +21,7 @@ from foldwise.text import count
 # What a settings dictionary carries for people and tables, and no task computes with.
 LABELS = ("configuration", "part")
 TRAININGS = {"training", "encoder"}  # settings that are a training, or a part of one
-FIT_VERSION = 4
+FIT_VERSION = 5
 TRAINED = ("fit", "trial")  # kinds that train a configuration on a fold
 
 # Seconds for the filters of a million pixels, and to learn from the usual pixels of one channel; measured on one core.
@@ -217,7 +217,7 @@ KINDS = {
     "trial": Kind("trial", _trial_s, version=FIT_VERSION, is_auxiliary=False),
     "features": Kind("encoder pass", _shared_s, is_auxiliary=False),
     "pretrain": Kind("pretraining", _shared_s, version=2, is_auxiliary=False),
-    "shallow": Kind("shallow baseline", _shallow_s, on_cpu=True),
+    "shallow": Kind("shallow baseline", _shallow_s, version=2, on_cpu=True),
     "aa_test": Kind("A/A fit", _fit_s, version=FIT_VERSION),
     "robustness": Kind("robustness check", _robustness_s),
     "landscape": Kind("landscape", _landscape_s),

@@ -20,6 +20,7 @@ from foldwise.judging.scores.curve_scores import (
     roc,
 )
 from foldwise.judging.scores.rows import read_rows
+from foldwise.metrics.ranking import histogram_ap, histogram_auroc
 
 
 def rows_of(tmp_path, task):
@@ -66,6 +67,21 @@ def test_curves_run_from_corner_to_corner(tmp_path, task):
     for x, y in [*recalled.folds, recalled.mean]:
         assert (x[0], x[-1]) == pytest.approx((0, 1))
         assert 0 <= min(y) <= max(y) <= 1
+
+
+def test_areas_of_pixels_are_those_of_their_bins(tmp_path):
+    rows, one = rows_of(tmp_path, "binary_segmentation")
+    folds = [rows.fold_outputs(fit).histogram[:, 1].sum(axis=0) for fit in rows.done(one, rows.repeats[0])]
+    later = [rows.fold_outputs(fit).histogram[:, 1].sum(axis=0) for fit in rows.done(one, rows.repeats[1])]
+    for curve, score, weigh in (
+        (roc, histogram_auroc, lambda bins: bins.sum(axis=1).prod()),
+        (pr, histogram_ap, lambda bins: bins[1].sum()),
+    ):
+        means = [
+            np.average([score(bins) for bins in repeat], weights=[weigh(bins) for bins in repeat])
+            for repeat in (folds, later)
+        ]
+        assert curve(rows, one, 1).area == pytest.approx(np.mean(means))
 
 
 def test_confusion_of_one_label(tmp_path):

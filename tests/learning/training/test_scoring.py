@@ -8,10 +8,12 @@ from torch import nn
 
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import SpecError
+from foldwise.learning.training import scoring
 from foldwise.learning.training.scoring import ForwardPass, Scores, decided, evaluate
 from foldwise.learning.training.train import outputs_of, selector
 from foldwise.metrics.boundary import of_image
 from foldwise.metrics.outputs import FAMILIES
+from foldwise.metrics.pixel_bins import NUM_BINS, bin_edges, bins_of
 from foldwise.metrics.table import METRICS, metrics_of
 from foldwise.study.spec import IGNORE
 
@@ -59,11 +61,33 @@ def test_pixel_scores_are_what_counting_gives(classes):
             errors = ((p_counted.T - np.eye(classes)[true]) ** 2).sum()
             assert got["brier_sum"] == pytest.approx(errors / (2 if classes == 2 else 1), rel=1e-5)
             for k in range(classes):
-                bins = np.minimum((logits.softmax(0)[k].numpy()[counted] * 256).astype(int), 255)
+                said = logits.softmax(0).numpy()
+                bins = bins_of(said[k][counted], np.delete(said, k, 0).sum(0)[counted])
                 for of_class in (0, 1):
-                    wanted = np.bincount(bins[(true == k) == of_class], minlength=256)
+                    wanted = np.bincount(bins[(true == k) == of_class], minlength=NUM_BINS)
                     np.testing.assert_array_equal(got["histogram"][k, of_class], wanted)
             np.testing.assert_array_equal(scores.maps[case], p.argmax(0))
+
+
+def test_bins_of_torch_are_those_of_numpy():
+    generator = torch.Generator().manual_seed(0)
+    p = (torch.rand(200_000, generator=generator) * 180 - 90).sigmoid()
+    p = torch.cat([p, torch.from_numpy(bin_edges()).float(), torch.rand(200_000, generator=generator)])
+    for rest in (1 - p, (1 - p) * 0.999):
+        wanted = bins_of(p.numpy(), rest.numpy())
+        np.testing.assert_array_equal(scoring.bins_of(p, rest).numpy(), wanted)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_pixels_surer_than_a_float32_keep_their_order(classes):
+    logits = torch.full((1, classes, 1, 60), -90.0)
+    logits[0, 0], logits[0, 1] = torch.linspace(0, 60, 60)[None], 0.0
+    batch = Batch(logits, torch.zeros(1, 1, 60, dtype=torch.long), np.array([0]))
+    forward = ForwardPass("multiclass_segmentation", classes, CPU)
+    counted = evaluate(Says(), [batch], forward, fully=True).arrays["histogram"][0]
+    assert (logits.softmax(1)[0, 0] == 1).sum() > 40
+    assert np.count_nonzero(counted[0, 1]) > 40
+    np.testing.assert_array_equal(counted[0, 1, 128:], counted[1, 0, 125::-1])
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])
@@ -78,7 +102,7 @@ def test_contract_of_the_arrays():
     assert kinds == {
         "confusion": ((3, 3, 3), "int64"),
         "confidence_sum": ((3, 3), "float64"),
-        "histogram": ((3, 3, 2, 256), "int32"),
+        "histogram": ((3, 3, 2, NUM_BINS), "int32"),
         "log_loss_sum": ((3,), "float64"),
         "brier_sum": ((3,), "float64"),
         "pixels": ((3,), "int64"),

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.metrics.outputs import CLIP, Floats, Outputs
+from foldwise.metrics.pixel_bins import NUM_BINS
 
 if TYPE_CHECKING:
     from foldwise.judging.scores.rows import Rows
 
-BINS = 256
 Predict = Callable[["Rows", Outputs], Outputs]
 
 
@@ -79,9 +79,9 @@ def _one_class(like: Outputs, chosen: int) -> Outputs:
     confusion = np.zeros_like(like.confusion)
     confusion[:, :, chosen] = true
     n, K = true.shape
-    histogram = np.zeros((n, K, 2, BINS), dtype=np.int64)
+    histogram = np.zeros((n, K, 2, NUM_BINS), dtype=np.int64)
     for k in range(K):
-        step = BINS - 1 if k == chosen else 0
+        step = NUM_BINS - 1 if k == chosen else 0
         histogram[:, k, 1, step], histogram[:, k, 0, step] = true[:, k], true.sum(axis=1) - true[:, k]
     # Certainty is right or wrong by a full step in every pixel; clipped as the losses of networks are.
     wrong = (true.sum(axis=1) - true[:, chosen]).astype(float)

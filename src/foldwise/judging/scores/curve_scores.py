@@ -21,6 +21,7 @@ from foldwise.judging.scores.thresholds import LabelThresholds, ValidationOutput
 from foldwise.judging.verdict import Verdict
 from foldwise.metrics.confusion import pooled_confusion
 from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs, predicted
+from foldwise.metrics.ranking import histogram_ap, histogram_auroc
 from foldwise.metrics.ratios import foreground_mean, image_dice
 
 Points = tuple[Floats, Floats]
@@ -68,13 +69,18 @@ def shown_classes(rows: Rows) -> tuple[int, ...]:
 def roc(rows: Rows, configuration: str, class_index: int) -> RankingCurve:
     """True over false positive rate of one class against the rest; its mean is vertical.
 
-    A fold without the class, or without others, has no curve. Segmentation: pixels of the fold pooled, in 256 steps.
+    A fold without the class, or without others, has no curve. Segmentation: pixels of the fold pooled, by bins.
     """
     ladders = [
         ladder for ladder in _ladders(rows, configuration, class_index) if ladder[1][-1] and ladder[2][-1]
     ]
     curves = [(_from_zero(false / false[-1]), _from_zero(true / true[-1])) for _, true, false in ladders]
-    areas = [float(np.trapezoid(tpr, fpr)) for fpr, tpr in curves]
+    areas = [
+        _of_bins(histogram_auroc, *ladder[1:])
+        if rows.family == "segmentation"
+        else float(np.trapezoid(tpr, fpr))
+        for ladder, (fpr, tpr) in zip(ladders, curves, strict=True)
+    ]
     pairs = [(repeat, true[-1] * false[-1]) for repeat, true, false in ladders]
     return _ranking_curve(curves, _interpolated, _over_folds(areas, pairs))
 
@@ -85,9 +91,20 @@ def pr(rows: Rows, configuration: str, class_index: int) -> RankingCurve:
     curves = [
         (_from_zero(true / true[-1]), _led(true / np.maximum(true + false, 1))) for _, true, false in ladders
     ]
-    scores = [float((np.diff(recall) * precision[1:]).sum()) for recall, precision in curves]
+    scores = [
+        _of_bins(histogram_ap, *ladder[1:])
+        if rows.family == "segmentation"
+        else float((np.diff(recall) * precision[1:]).sum())
+        for ladder, (recall, precision) in zip(ladders, curves, strict=True)
+    ]
     weights = [(repeat, true[-1]) for repeat, true, _ in ladders]
     return _ranking_curve(curves, _stepped, _over_folds(scores, weights))
+
+
+def _of_bins(score: Callable[[Ints], Floats], true: Floats, false: Floats) -> float:
+    """A score of pixels, which is more exact than the area below the line through the ends of their bins."""
+    rising = np.stack([false, true])[:, ::-1]
+    return float(score(-np.diff(rising, append=0.0).astype(np.int64)))
 
 
 def _ranking_curve(
@@ -157,7 +174,7 @@ def _ladders(rows: Rows, configuration: str, k: int) -> list[tuple[int, Floats, 
 
 def _ladder(outputs: Outputs, k: int) -> Points:
     if outputs.histogram is not None:
-        # Pixels are kept as counts in 256 steps of probability: a run of masks would not fit on disk otherwise.
+        # Pixels are kept as counts by bins of probability: a run of masks would not fit on disk otherwise.
         falling = outputs.histogram[:, k].sum(axis=0)[:, ::-1].astype(float)
         return np.cumsum(falling[1]), np.cumsum(falling[0])
     assert outputs.truth is not None

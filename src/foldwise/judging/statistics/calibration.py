@@ -20,6 +20,7 @@ from scipy.special import expit, log_softmax, logit
 from foldwise.judging.statistics.intervals import wilson
 from foldwise.judging.verdict_sections import ReliabilityBin
 from foldwise.metrics.outputs import Bools, Floats, Ints
+from foldwise.metrics.pixel_bins import bin_edges
 
 MAX_BINS, MIN_BINS = 15, 5
 IMAGES_PER_BIN = 10  # where there are so few images that 15 bins would be too many
@@ -110,13 +111,13 @@ def pixel_curve(histograms: Sequence[Ints], *, bins: int = MAX_BINS) -> tuple[Re
     """The reliability curve of pixels, from their counts by probability; without intervals, for pixels are no sample.
 
     Args:
-        histograms: each (..., 2, 256): by whether a pixel is of the class, and by the probability of it.
+        histograms: each (..., 2, B): by whether a pixel is of the class, and by the bin of its probability.
         bins: at most 15.
     """
     by_truth = [histogram.reshape(-1, *histogram.shape[-2:]).sum(axis=0) for histogram in histograms]
     pooled = np.sum(by_truth, axis=0).astype(float)
-    steps = pooled.shape[1]
-    centre = (np.arange(steps) + 0.5) / steps
+    edges = bin_edges(pooled.shape[1])
+    centre = (edges[1:] + edges[:-1]) / 2
     count, total, true = (
         np.bincount(bin_of(centre, bins), weights=weights, minlength=bins)
         for weights in (pooled.sum(axis=0), pooled.sum(axis=0) * centre, pooled[1])

@@ -14,12 +14,13 @@ from torch.nn import functional as F
 from foldwise.data.batches.batches import Batch
 from foldwise.learning.networks.tiles import each_alone, is_large
 from foldwise.learning.training.devices import autocast
+from foldwise.metrics import pixel_bins
 from foldwise.metrics.outputs import CLIP, FAMILIES, Outputs
+from foldwise.metrics.pixel_bins import HALF, NUM_BINS
 from foldwise.study.spec import IGNORE
 from foldwise.study.training import Task
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-BINS = 256  # of a probability: fine enough for the ROC and PR curves of pixels
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Scores:
     Attributes:
         case: (n,) int32 case indices.
         arrays: classification: ``probabilities`` (n, K) float32. Segmentation: ``confusion`` (n, K, K) by [true,
-            predicted], ``histogram`` (n, K, 2, 256) by class, by whether a pixel is of it, and by its probability
-            (only where asked for), ``log_loss_sum``, ``brier_sum`` (n,) over the pixels that count, ``pixels`` (n,),
+            predicted], ``histogram`` (n, K, 2, 254) by class, by whether a pixel is of it, and by the bin of
+            its probability (`metrics.pixel_bins`; only where asked for), ``log_loss_sum``, ``brier_sum`` (n,) over the pixels that count, ``pixels`` (n,),
             ``confidence_sum`` (n, K) the probability of the true class, over the pixels whose truth is each class.
         truth: classification: labels (n,), or (n, K) for a multilabel task.
         loss: mean of the configuration's own loss over the cases; nan without one.
@@ -74,7 +75,7 @@ def _softmax(logits_NKHW: Tensor) -> Tensor:
 
 
 def _logarithm(p_NKHW: Tensor) -> Tensor:
-    return p_NKHW.clamp(min=1e-12).log()
+    return p_NKHW.clamp(min=torch.finfo(torch.float32).tiny).log()
 
 
 def probabilities(logits: Tensor, task: Task) -> Tensor:
@@ -206,17 +207,26 @@ def outputs_of_decisions(decisions_N: np.ndarray, task: Task) -> Outputs:
 
 
 def _histogram(p_NKHW: Tensor, true_NHW: Tensor, counts_NHW: Tensor) -> Tensor:
-    """(N, K, 2, 256) int32."""
+    """(N, K, 2, 254) int32."""
     num, classes = p_NKHW.shape[:2]
-    device = p_NKHW.device
-    bins = (p_NKHW * BINS).long().clamp(max=BINS - 1)
-    class_K = torch.arange(classes, device=device)[None, :, None, None]
-    is_class = (true_NHW[:, None] == class_K).long()
-    image_N = torch.arange(num, device=device)[:, None, None, None]
-    cell = ((image_N * classes + class_K) * 2 + is_class) * BINS + bins
-    counts_NKHW = counts_NHW[:, None].expand_as(cell)
-    num_bins = num * classes * 2 * BINS
-    return _counted(cell, counts_NKHW, num_bins).reshape(num, classes, 2, BINS).int()
+    # The others of a likely class: 1 - p would be 0 from 6e-8 downwards.
+    rest_NHW = torch.where(p_NKHW > 0.5, 0.0, p_NKHW).sum(1)
+    image_NHW = torch.arange(num, device=p_NKHW.device)[:, None, None]
+    made = []
+    for k in range(classes):  # cells of all classes at once would be eight bytes for each of them and pixel
+        bins_NHW = bins_of(p_NKHW[:, k], rest_NHW)
+        cell = (image_NHW * 2 + (true_NHW == k).long()) * NUM_BINS + bins_NHW
+        made.append(_counted(cell, counts_NHW, num * 2 * NUM_BINS).reshape(num, 2, NUM_BINS).int())
+    return torch.stack(made, 1)
+
+
+def bins_of(p: Tensor, rest: Tensor) -> Tensor:
+    """As `metrics.pixel_bins.bins_of`, to the pixel, on any device; both float32."""
+    distances = torch.from_numpy(pixel_bins.DISTANCES).to(p.device)
+    lower = p < 0.5
+    steps = (torch.where(lower, p, rest).view(torch.int32) >> pixel_bins.SHIFT) - pixel_bins.FIRST_STEP
+    distance = distances[steps.clamp(0, len(distances) - 1).long()].long()
+    return torch.where(lower, HALF - 1 - distance, HALF + distance)
 
 
 def decided(p_NKHW: Tensor) -> Tensor:
