@@ -144,7 +144,10 @@ def refuse_no_room(folder: Path, num_bytes: float) -> None:
 @contextmanager
 def _scratch_folder(folder: Path) -> Iterator[Path]:
     """A folder beside `folder`, on the same disk, so that it can be renamed; nothing of it is left."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # below a folder that takes none, as /proc
+        raise PermissionError(errno.EACCES, error.strerror, str(folder.parent)) from None
     scratch = scratch_beside(folder)
     scratch.mkdir()
     try:

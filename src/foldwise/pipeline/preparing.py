@@ -124,6 +124,12 @@ def refuse(audited: Audit) -> None:
         if finding.severity == "error"
     ]
     if errors:
+        # Images that are held for one picture are one group: that may be all there is to mend.
+        errors += [
+            DataError(finding.message, cure=finding.cure)
+            for finding in audited.findings
+            if finding.code == "one_picture"
+        ]
         raise DataError.together(errors)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from small_sets import blob, picture, save
 
 from foldwise.data.audit.audit import audit, write_cases
 from foldwise.data.audit.decoding import decoding_findings
+from foldwise.data.audit.findings import Finding
 from foldwise.data.cache.packing import pack
 from foldwise.data.external_set import read_external
 from foldwise.data.formats.steps import STEPS
@@ -216,3 +218,16 @@ def test_every_image_has_its_steps_in_the_table_of_cases(tmp_path):
     with (tmp_path / "cases.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["steps"], row["mask_steps"]) for row in rows] == [("turned 6", "turned 6")] * 4
+
+
+def test_images_that_are_held_for_one_picture_are_named_beside_the_folds_they_leave_none_for():
+    found = [
+        Finding("folds", "error", "2 folds need at least 2 groups, and there are 1", (), "Add images."),
+        Finding("one_picture", "warning", "240 images look like one picture.", (), "Look at a few."),
+        Finding("near_duplicates", "note", "240 images are near-duplicates.", (), ""),
+    ]
+    with pytest.raises(DataError) as refused:
+        refuse(SimpleNamespace(findings=found))
+    assert "240 images look like one picture.\n  → Look at a few." in str(refused.value)
+    assert "near-duplicates" not in str(refused.value)
+    refuse(SimpleNamespace(findings=found[1:]))

@@ -158,6 +158,8 @@ def test_a_crowd_is_a_finding_of_its_own():
     )
     assert crowd.cure == (
         "They are kept in one fold, so that no model is tested on what it was trained on. Look at a few: where "
-        "different specimens lie before one background, state validate.near_duplicates: ignore, and by validate.group "
+        "different specimens lie before one background, state validate.near_duplicates: ignore, and state by validate.group "
         "what belongs together."
     )
+    ignored = {f.code: f for f in copy_findings(dataset, packed, find_copies(packed), grouped=False)}
+    assert "background, leave validate.near_duplicates: ignore, and state by" in ignored["one_picture"].cure

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -241,6 +242,13 @@ def test_what_would_fill_the_disk_is_not_begun(classes, monkeypatch):
 def test_a_cache_that_cannot_be_made_is_said(classes, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("FOLDWISE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(RunError, match="the cache cannot be written"):
+        packed_of(classes)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder here in which none can be made")
+def test_a_cache_below_what_takes_no_folder_is_said(classes, monkeypatch):
+    monkeypatch.setenv("FOLDWISE_CACHE", "/proc/none/cache")
     with pytest.raises(RunError, match="the cache cannot be written"):
         packed_of(classes)
 

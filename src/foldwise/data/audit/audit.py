@@ -137,13 +137,18 @@ def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: 
         findings.append(Finding("near_duplicates", severity, message, concerned, cure, alike))
     return [
         *findings,
-        *_crowd_findings(crowds, copies, names, consequence),
+        *_crowd_findings(crowds, copies, names, consequence, grouped=grouped),
         *_contradictions(dataset, packed, copies),
     ]
 
 
 def _crowd_findings(
-    crowds: Sequence[Sequence[int]], copies: Copies, names: Sequence[str], consequence: str
+    crowds: Sequence[Sequence[int]],
+    copies: Copies,
+    names: Sequence[str],
+    consequence: str,
+    *,
+    grouped: bool,
 ) -> list[Finding]:
     """Pictures that very many images show, and pairs of images that were too many to be compared in full."""
     findings = []
@@ -152,7 +157,8 @@ def _crowd_findings(
             f"{count(len(members), 'image')} ({', '.join(_first(members, names))})" for members in crowds
         ]
         message = f"{some(sizes)} look like one picture, as those of a camera that does not move do."
-        cure = f"{consequence} Look at a few: where different specimens lie before one background, state validate.near_duplicates: ignore, and by validate.group what belongs together."
+        apart = "state" if grouped else "leave"
+        cure = f"{consequence} Look at a few: where different specimens lie before one background, {apart} validate.near_duplicates: ignore, and state by validate.group what belongs together."
         concerned, alike = _concerned(crowds, names), _named(crowds, names)
         findings.append(Finding("one_picture", "warning", message, concerned, cure, alike))
     if copies.cut_short:
