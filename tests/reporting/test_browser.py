@@ -128,6 +128,16 @@ def test_no_title_runs_under_the_buttons(chromium, runs, width):
     assert page.evaluate(COVERED) == 0
 
 
+def test_a_word_as_long_as_a_path_makes_no_text_wider_than_a_phone(chromium, runs):
+    page = opened(chromium, runs["segmentation6"].report, viewport={"width": 390, "height": 800})
+    for section in ("methods", "results", "warnings", "search", "cost"):
+        page.evaluate(
+            """id => document.querySelectorAll(`#${id} p, #${id} li`).forEach(one => one.append(" " + "weights/".repeat(20)))""",
+            section,
+        )
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 A4_PX = 703  # between the margins that the page states
 CLIPPED = """() => [...document.querySelectorAll('main td, main th, main img')]
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
