@@ -120,12 +120,12 @@ def folder_cached(folder: Path) -> Iterator[Path]:
                 if error.errno not in TAKEN:
                     raise
     except OSError as error:
-        if error.errno in NO_ROOM:
-            what = f"there is no room left for the cache ({error.strerror})"
-        elif error.errno in NOT_ALLOWED:
-            what = f"the cache cannot be written ({error.strerror})"
-        else:
+        if error.errno not in {*NO_ROOM, *NOT_ALLOWED}:
             raise
+        why = (
+            "there is no room left for the cache" if error.errno in NO_ROOM else "the cache cannot be written"
+        )
+        what = f"{why} ({error.strerror})"
         raise RunError(what, where=str(folder.parent), cure=CACHE_CURE) from None
 
 
@@ -299,9 +299,9 @@ def is_on_network(folder: Path) -> bool:
         mount for mount in psutil.disk_partitions(all=True) if resolved.is_relative_to(mount.mountpoint)
     ]
     nearest = max(mounts, key=lambda mount: len(mount.mountpoint), default=None)
-    return nearest is not None and (
-        NETWORK.fullmatch(nearest.fstype) is not None or "remote" in nearest.opts.split(",")
-    )
+    if nearest is None:
+        return False
+    return NETWORK.fullmatch(nearest.fstype) is not None or "remote" in nearest.opts.split(",")
 
 
 def sync(path: Path) -> None:
@@ -313,8 +313,7 @@ def sync(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some shared file systems cannot, folders above all, and a rename still is whole or not at all; a full disk or a
-        # broken one may say so only now.
+        # Some shared file systems cannot, and a rename still is whole; a full or broken disk may say so only now.
         if error.errno in NO_ROOM or (error.errno not in CANNOT_SYNC and not path.is_dir()):
             raise
     finally:

@@ -5,7 +5,7 @@ import pytest
 
 from foldwise.errors import SpecError
 from foldwise.runs.items import Rates, count_kinds, seconds_of
-from foldwise.runs.plan import ready, skipped
+from foldwise.runs.plan import skipped
 from foldwise.runs.planning import augmentation_name
 from foldwise.study.spec import NUM_COPIES
 
@@ -61,8 +61,9 @@ def test_a_head_is_asked_with_its_encoder():
 def test_a_failed_fit_loses_its_robustness_and_nothing_else():
     plan = plan_of(robustness=WORSE, baselines=["random_forest"])
     failed, done = of(plan, "fit")
-    assert [item.needs for item in skipped(plan, {failed.id})] == [(failed.id,)]
-    left = ready(plan, {done.id}, {failed.id})
+    lost = skipped(plan, {failed.id})
+    assert [item.needs for item in lost] == [(failed.id,)]
+    left = [item for item in plan.items if item not in (done, failed, *lost)]
     assert [item.kind for item in left] == ["shallow", "shallow", "robustness"]
     assert left[-1].needs == (done.id,)
 

@@ -224,11 +224,11 @@ def _ap_of_slopes(
 ) -> Floats:
     """(..., bins) what slopes of the density change of it; each pair is of positives and of all pixels."""
     changed = np.zeros_like(inside[0])
-    for place, weight in zip(_NODES, _WEIGHTS, strict=True):
-        bend = (place**2 - place) / 2
-        even = [before + place * own for before, own in zip(above, inside, strict=True)]
+    for share, weight in zip(_NODES, _WEIGHTS, strict=True):
+        bend = (share**2 - share) / 2
+        even = [before + share * own for before, own in zip(above, inside, strict=True)]
         bent = [without + bend * slope for without, slope in zip(even, slopes, strict=True)]
-        rising = inside[0] + (place - 0.5) * slopes[0]
+        rising = inside[0] + (share - 0.5) * slopes[0]
         # Where nothing lies above, both of a quotient are 0.
         changed += weight * rising * bent[0] / np.where(bent[1] > 0, bent[1], 1)
         changed -= weight * inside[0] * even[0] / np.where(even[1] > 0, even[1], 1)

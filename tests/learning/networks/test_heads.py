@@ -56,7 +56,7 @@ def test_no_hidden_layer_is_a_linear_head():
         ("linar", {}, "no head is called 'linar'\n  → Did you mean 'linear'?"),
         ("mlp", {"hiden": [4]}, "no option of head 'mlp' is called 'hiden'\n  → Did you mean 'hidden'?"),
         ("mlp", {"hidden": [4]}, "the head 'mlp' has 1 hidden layers and 2 dropouts"),
-        ("mlp", {"hidden": [0], "dropout": 0.1}, "greater than or equal to 1"),
+        ("mlp", {"hidden": [0], "dropout": 0.1}, "must be at least 1, got"),
         ("linear", {"dropout": 1.0}, "less than 1"),
     ],
 )

@@ -232,8 +232,8 @@ def test_a_segmentation_that_does_not_exist_is_refused(name, part):
     ("name", "options", "part"),
     [
         ("resnet", {"widht": 8}, "no option of model 'resnet' is called 'widht'"),
-        ("resnet", {"width": "8"}, "the option 'width' of model 'resnet' is '8'"),
-        ("resnet", {"width": 0}, "greater than or equal to 1"),
+        ("resnet", {"width": "8"}, "must be a whole number, got '8'"),
+        ("resnet", {"width": 0}, "must be at least 1, got"),
         ("timm:test_resnet", {"nonsense": 1}, "timm:test_resnet cannot be built: TypeError"),
         ("timm:test_resnet", {"num_classes": 3}, "the option 'num_classes' of 'test_resnet' is not free"),
     ],

@@ -302,7 +302,7 @@ def test_auto_fits_every_task(task):
 REFUSED = [
     ("dicee", {}, "multiclass_segmentation", "Did you mean 'dice'?"),
     ("focal", {"gama": 1.0}, "multiclass_segmentation", "Did you mean 'gamma'?"),
-    ("focal", {"gamma": -1}, "multiclass_segmentation", "greater than or equal to 0"),
+    ("focal", {"gamma": -1}, "multiclass_segmentation", "must be at least 0, got -1"),
     ("auto", {"gamma": 1}, "multiclass_segmentation", "the loss 'auto' has no options"),
     (
         "dice",
@@ -314,7 +314,12 @@ REFUSED = [
     ("binary_focal", {}, "multiclass_segmentation", "does not fit multiclass segmentation"),
     ("cross_entropy", {"weight": [1.0, 2.0]}, "multiclass_segmentation", "2 class weights for 4 classes"),
     ("cross_entropy", {"weight": [0, 0, 0, 0]}, "multiclass_segmentation", "not all of them 0"),
-    ("cross_entropy", {"weight": "balance"}, "multiclass_segmentation", "'balanced' or 'class_balanced'"),
+    (
+        "cross_entropy",
+        {"weight": "balance"},
+        "multiclass_segmentation",
+        "one of none, balanced, class_balanced",
+    ),
     (
         "cross_entropy",
         {"weight": "class_balanced"},

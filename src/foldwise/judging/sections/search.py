@@ -101,8 +101,8 @@ def _choice(search: Search, searching: Searching, rows: Rows) -> SearchChoice:
 def search_short(rows: Rows) -> VerdictWarning | None:
     """Where searches that have ended chose among fewer trials than was asked for: some failed, or the hours were over."""
     ended = [search for search in rows.searches if search.has_ended]
-    asked = sum(search.num_trials for search in ended)
-    missing = asked - sum(len(search.trials) for search in ended)
+    num_planned = sum(search.num_trials for search in ended)
+    missing = num_planned - sum(len(search.trials) for search in ended)
     failed = sum(
         rows.trials.get(trial.item, {}).get("status") == "failed"
         for search in ended
@@ -118,7 +118,7 @@ def search_short(rows: Rows) -> VerdictWarning | None:
     )
     cures = ["Read what the failed ones say (foldwise status), and narrow search.space."] if failed else []
     cures += ["Set search.hours higher."] if missing else []
-    message = f"Of {count(asked, 'trial')}, {' and '.join(parts)}: settings were chosen among fewer."
+    message = f"Of {count(num_planned, 'trial')}, {' and '.join(parts)}: settings were chosen among fewer."
     return VerdictWarning(code="SHORT_SEARCH", message=message, cure=" ".join(cures))
 
 
