@@ -6,7 +6,7 @@ from typing import Any
 
 from foldwise.judging.verdict_sections import SearchArm, SearchChoice
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import score
+from foldwise.reporting.wording import score, selecting_title
 from foldwise.text import count, duration
 
 
@@ -24,7 +24,7 @@ def section(data: ReportData) -> dict[str, Any] | None:
         "search": {
             "sentence": search.sentence,
             "proposed": f"Proposed by {search.sampler}. {again}.",
-            "chosen_by": search.chosen_by or "score",
+            "chosen_by": selecting_title(search.chosen_by or "score"),
             "arms": [_arm(arm, several=data.verdict.repeats > 1) for arm in search.arms],
         }
     }
