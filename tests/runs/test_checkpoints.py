@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from foldwise import processes
 from foldwise.interface.commands.status import say_status
 from foldwise.learning.checkpoints.unfinished import TYPES, read_unfinished, write_unfinished
-from foldwise.processes import Interrupts, TimeIsUp, sigterm_as_interrupt
+from foldwise.processes import HungUp, Interrupts, TimeIsUp, sigterm_as_interrupt
 from foldwise.runs.checkpoints import Checkpoints, paused
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Item
@@ -118,7 +118,7 @@ def test_whatever_is_written_is_read_back_bit_for_bit_and_by_others(tmp_path):
 
 def test_a_signal_waits_until_it_is_asked_for_and_then_does_what_it_would_have_done():
     for number, error in (
-        (signal.SIGTERM, KeyboardInterrupt),
+        (signal.SIGTERM, HungUp),
         (signal.SIGUSR1, TimeIsUp),
         (signal.SIGINT, KeyboardInterrupt),
     ):
