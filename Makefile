@@ -38,7 +38,9 @@ studies: $(READY)
 
 # Three processes on two cores: where one waits, for jobs of Slurm or for a browser, the others work.
 test: $(READY)
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/runs/launchers/test_ray.py
+	@# In a process of its own: Ray reads its token once for a process, and other tests begin Rays with other tokens.
+	$(BIN)/python -m pytest tests/runs/launchers/test_ray.py
 
 # Studies, tables of labels and tables of scores at random, 1,000 of each: some minutes.
 fuzz: $(READY)
