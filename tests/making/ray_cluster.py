@@ -11,16 +11,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
-from slurm_cluster import free_ports
+from slurm_cluster import STARTING_S, free_ports, wait_until
 
-STARTING_S = 60
 BYTES = 80_000_000
 NOT_HERE = "Ray is not installed here, or this is not Linux; pip install 'foldwise[ray]'"
 
@@ -113,12 +111,7 @@ class Cluster:
             self.lose_node(name)
         shutil.rmtree(self.root, ignore_errors=True)
 
-    @staticmethod
-    def wait(condition, seconds=STARTING_S):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"not after {seconds} s"
-            time.sleep(0.1)
+    wait = staticmethod(wait_until)
 
 
 def words_of(pid):

@@ -64,6 +64,14 @@ PartitionName=spare Nodes=ALL MaxTime=1-0 DefMemPerCPU=100 PriorityTier=1 GraceT
 """
 
 
+def wait_until(condition, seconds=STARTING_S):
+    """Come back once a condition holds; it fails the test where that takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not after {seconds} s"
+        time.sleep(0.1)
+
+
 class Cluster:
     """The daemons of one cluster; `up` and `down`, and what tests do to it."""
 
@@ -202,12 +210,7 @@ class Cluster:
                     self.run("scontrol", "update", f"jobid={job}", "StartTime=now", check=False)
         self.waiting = {job: since for job, since in self.waiting.items() if job in waiting}
 
-    @staticmethod
-    def wait(condition, seconds=STARTING_S):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"not after {seconds} s"
-            time.sleep(0.1)
+    wait = staticmethod(wait_until)
 
 
 def free_ports(number):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from functools import partial
 
 from foldwise.errors import RunError
 from foldwise.processes import sigterm_as_interrupt
-from foldwise.runs.launchers.launcher import Crew, Tick, Work
+from foldwise.runs.launchers.launcher import Crew, Tick, Work, teardown
 from foldwise.runs.leases import clean_up, release_dead
 
 
@@ -40,20 +41,13 @@ class Inline:
                 tick(self.folder)
 
         release_dead(self.folder)
-        with sigterm_as_interrupt():
-            try:
-                if not finished():
-                    self.work(look)
-                if not finished():
-                    raise RunError(
-                        "the worker ended while work was left",
-                        where=str(self.folder.root),
-                        cure="Run again: what is done stays done.",
-                    )
-                look()
-            except KeyboardInterrupt:
-                if stopping:
-                    stopping(self.folder)
-                raise
-            finally:
-                clean_up(self.folder)
+        with sigterm_as_interrupt(), teardown(self.folder, partial(clean_up, self.folder), stopping=stopping):
+            if not finished():
+                self.work(look)
+            if not finished():
+                raise RunError(
+                    "the worker ended while work was left",
+                    where=str(self.folder.root),
+                    cure="Run again: what is done stays done.",
+                )
+            look()

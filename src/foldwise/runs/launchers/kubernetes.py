@@ -11,13 +11,13 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from foldwise.errors import MissingExtra, RunError
-from foldwise.processes import HungUp
 from foldwise.runs.job_notes import note_jobs
 from foldwise.runs.launchers.kubernetes_manifest import STOP_S, manifest_of, name_of_job, run_in_pods
-from foldwise.runs.launchers.launcher import Crew, Tick
+from foldwise.runs.launchers.launcher import NUM_LAST_LINES, Crew, Tick, quoted, teardown, watch
 from foldwise.runs.leases import TASK, clean_up, mark_released, owner_of, release_dead
 from foldwise.study.kubernetes import KubernetesProfile
 from foldwise.text import count, duration
@@ -28,7 +28,6 @@ LOOK_S = 10.0  # between looks at the job: many users share the API server
 FAREWELL_S = 30.0  # for workers to see by themselves that nothing is left
 SILENCE_S = 30.0  # of a server that has never answered
 COMMAND_S = 60.0
-NUM_LAST_LINES = 12
 # What kubectl says while the server is away or busy; with the next try all may be well.
 AWAY = re.compile(
     r"connect|timed? ?out|timeout|refused|handshake|EOF|no such host|unavailable|etcdserver|deadline|too many requests|internal error",
@@ -207,22 +206,18 @@ class KubernetesWorkers:
         """
         manifest, name = self.script(), name_of_job(run_in_pods(self.crew))
         release_dead(self.folder)
-        goes_on = False
-        try:
-            self._watch(manifest, name, finished, tick)
+        self.began = time.monotonic()
+        with teardown(self.folder, partial(self._end, name), stopping=stopping, outlived=True):
+            look = partial(self._look, manifest, name, finished)
+            watch(self.folder, look, finished=finished, tick=tick, look_s=self.look_s, poll_s=POLL_S)
             self._wait(name)
-        except KeyboardInterrupt as ended:
-            goes_on = isinstance(ended, HungUp)
-            if stopping and not goes_on:
-                stopping(self.folder)
-            raise
-        finally:
-            if not goes_on:
-                if self.may_exist:  # else a cluster that refuses all would be heard of for what matters least
-                    self.cluster.delete(name)
-                note_jobs(self.folder, "", engine=ENGINE)
-                self._give_back(name)
-                clean_up(self.folder)
+
+    def _end(self, name: str) -> None:
+        if self.may_exist:  # else a cluster that refuses all would be heard of for what matters least
+            self.cluster.delete(name)
+        note_jobs(self.folder, "", engine=ENGINE)
+        self._give_back(name)
+        clean_up(self.folder)
 
     def _give_back(self, name: str) -> None:
         """Release what pods had that were stopped; only after they have ended."""
@@ -230,18 +225,6 @@ class KubernetesWorkers:
             for attempt in self.folder.attempts(item_id)[-1:]:
                 if (owner_of(attempt) or {}).get(TASK) == name:
                     mark_released(attempt)
-
-    def _watch(self, manifest: str, name: str, finished: Callable[[], bool], tick: Tick | None) -> None:
-        next_look, self.began = 0.0, time.monotonic()
-        while not finished():
-            if time.monotonic() >= next_look:
-                self._look(manifest, name, finished)
-                next_look = time.monotonic() + self.look_s
-            if tick:
-                tick(self.folder)
-            time.sleep(POLL_S)
-        if tick:
-            tick(self.folder)
 
     def _look(self, manifest: str, name: str, finished: Callable[[], bool]) -> None:
         """Create the job, unless that of an earlier driver goes on; say so where it has ended and work is left."""
@@ -278,12 +261,10 @@ class KubernetesWorkers:
         if job.state == "none":
             cure = "Run again to go on: what is done stays done."
             return RunError(f"the job {name} was deleted", where=where, cure=cure)
-        lines = "\n".join(
-            f"  | {line}" for line in self.cluster.last_lines(name).splitlines()[-NUM_LAST_LINES:]
-        )
+        lines = quoted(self.cluster.last_lines(name))
         why = f"; the cluster says: {job.why}" if job.why else ""
         return RunError(
-            f"all workers ended while work was left{why}\n{lines or '  | (they said nothing)'}",
+            f"all workers ended while work was left{why}\n{lines}",
             where=where,
             cure="Mend the cause and run again: what is done stays done.",
         )

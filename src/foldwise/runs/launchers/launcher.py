@@ -1,15 +1,22 @@
-"""The seam between a run and what works for it: a launcher starts workers, on this machine or wherever it puts them."""
+"""The seam between a run and what works for it: a launcher starts workers, on this machine or wherever it puts them.
+
+At the end what launchers have in common: to look now and then, to end what they started, and to show what it printed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from foldwise.processes import HungUp, text_of
 from foldwise.runs.folder import RunFolder
 from foldwise.study.profiles import Profile
 
+NUM_LAST_LINES = 12
 Tick = Callable[[RunFolder], object]
 Log = Callable[[str], object]
 Work = Callable[[Log], object]
@@ -81,3 +88,61 @@ class Engine:
     make: Callable[[Crew, Work], Launcher]
     elsewhere: bool = False
     extra: str = ""
+
+
+@contextmanager
+def teardown(
+    folder: RunFolder, end: Callable[[], object], *, stopping: Tick | None, outlived: bool = False
+) -> Iterator[None]:
+    """Call `end` when the block ends, however it does; before it `stopping`, at Ctrl-C.
+
+    Args:
+        end: ends the workers, and tidies up.
+        stopping: called with the run folder.
+        outlived: whether workers go on where the terminal is closed or this process is told to end, so that neither is called.
+    """
+    goes_on = False
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        goes_on = outlived and isinstance(interrupt, HungUp)
+        if stopping and not goes_on:
+            stopping(folder)
+        raise
+    finally:
+        if not goes_on:
+            end()
+
+
+def watch(
+    folder: RunFolder,
+    look: Callable[[], object],
+    *,
+    finished: Callable[[], bool],
+    tick: Tick | None,
+    look_s: float,
+    poll_s: float,
+) -> None:
+    """Call `look` every `look_s` seconds, and `tick` with the run folder every `poll_s`, until `finished`."""
+    next_look = 0.0
+    while not finished():
+        if time.monotonic() >= next_look:
+            look()
+            next_look = time.monotonic() + look_s
+        if tick:
+            tick(folder)
+        time.sleep(poll_s)
+    if tick:
+        tick(folder)
+
+
+def quoted(text: str) -> str:
+    """The last lines of what workers printed, as errors show them."""
+    lines = text.splitlines()[-NUM_LAST_LINES:]
+    return "\n".join(f"  | {line}" for line in lines) or "  | (they said nothing)"
+
+
+def last_lines(folder: RunFolder, pattern: str) -> str:
+    """The last lines of the newest of the logs whose names fit a pattern, as errors show them."""
+    newest = max(folder.logs.glob(pattern), key=lambda log: log.stat().st_mtime, default=None)
+    return quoted(text_of(newest) if newest else "")

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from foldwise.errors import RunError, kind_of
 from foldwise.processes import sigterm_as_interrupt
 from foldwise.resources import usable
-from foldwise.runs.launchers.launcher import Crew, Tick
+from foldwise.runs.launchers.launcher import Crew, Tick, last_lines, teardown
 from foldwise.runs.launchers.meters import find_meter
 from foldwise.runs.launchers.packing import Post, Staffing, staffing_of
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, progress, release_all_of, release_dead
@@ -32,7 +32,6 @@ GRACE_S = 10.0  # between asking a worker to stop and making it
 FAREWELL_S = 5.0  # for workers to see by themselves that nothing is left
 PROGRAM_MB = 1000.0  # of a worker before it does anything: torch, and what it reads
 SPARE = 1.5  # times what is foretold, which is a guess within a factor of two
-NUM_LAST_LINES = 12
 STOPPED = (TIME_IS_UP, 130)  # exit codes of a worker that was told to stop
 
 
@@ -131,16 +130,13 @@ class LocalWorkers:
             TemporaryDirectory(prefix="foldwise-", ignore_cleanup_errors=True) as rooms,
         ):
             self.rooms = Path(rooms)
-            try:
+            with teardown(self.folder, self._end, stopping=stopping):
                 self._watch(finished, tick)
                 self._wait(FAREWELL_S)
-            except KeyboardInterrupt:
-                if stopping:
-                    stopping(self.folder)
-                raise
-            finally:
-                self._stop()
-                clean_up(self.folder)
+
+    def _end(self) -> None:
+        self._stop()
+        clean_up(self.folder)
 
     def _start(self, post: Post) -> None:
         number = next(number for number in count() if number not in self.running)
@@ -242,23 +238,17 @@ class LocalWorkers:
         # workers die of something else.
         if deaths > MAX_ATTEMPTS * (self.crew.most or self.crew.workers):
             raise RunError(
-                f"workers were killed {deaths} times without finishing an item\n{self._last_lines()}",
+                f"workers were killed {deaths} times without finishing an item\n{last_lines(self.folder, f'{self.log}-*.txt')}",
                 where=str(self.folder.root),
                 cure="Most often memory is short: try --workers 1, a smaller batch_size or a smaller size.",
             )
         if not self.running and not left and self.over and not finished():
             # What none of them could do ends the run as it would have ended the check, such as weights that are not here.
             raise kind_of(self.last_status)(
-                f"all workers ended while work was left\n{self._last_lines()}",
+                f"all workers ended while work was left\n{last_lines(self.folder, f'{self.log}-*.txt')}",
                 where=str(self.folder.root),
                 cure=f"See {self.folder.logs}; mend the cause and run again: what is done stays done.",
             )
-
-    def _last_lines(self) -> str:
-        logs = self.folder.logs.glob(f"{self.log}-*.txt")
-        newest = max(logs, key=lambda log: log.stat().st_mtime, default=None)
-        lines = newest.read_text(encoding="utf-8", errors="replace").splitlines() if newest else []
-        return "\n".join(f"  | {line}" for line in lines[-NUM_LAST_LINES:]) or "  | (they said nothing)"
 
     def _wait(self, seconds: float) -> bool:
         """Wait until every worker has ended; False where some have not after that long."""

@@ -10,13 +10,14 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from foldwise.errors import RunError, kind_of
-from foldwise.processes import sigterm_as_interrupt, text_of
+from foldwise.processes import sigterm_as_interrupt
 from foldwise.runs.job_notes import note_jobs
-from foldwise.runs.launchers.launcher import Crew, Tick
+from foldwise.runs.launchers.launcher import Crew, Tick, last_lines, teardown, watch
 from foldwise.runs.launchers.ray_script import (
     foretold,
     in_words,
@@ -52,7 +53,6 @@ STOPPED_S = 45.0  # until tasks that are cancelled have ended; workers have half
 HEAD_S = 40.0  # without an answer of the head; Ray itself ends a driver after 60
 ROOM_S = 600.0  # until a cluster that grows by itself has a node with room; virtual machines with GPUs take minutes
 MAX_MEMORY_FACTOR = 8
-NUM_LAST_LINES = 12
 
 
 class RayWorkers:
@@ -101,34 +101,22 @@ class RayWorkers:
                 connected(self.profile.address) as (self.ray, self.is_our_own),
                 sigterm_as_interrupt(),
             ):
-                try:
-                    self._watch(finished, tick)
+                self.progress = progress(self.folder)
+                with teardown(self.folder, self._stop, stopping=stopping):
+                    look = partial(self._look, finished)
+                    watch(self.folder, look, finished=finished, tick=tick, look_s=LOOK_S, poll_s=POLL_S)
                     self._wait(FAREWELL_S)
-                except KeyboardInterrupt:
-                    if stopping:
-                        stopping(self.folder)
-                    raise
-                finally:
-                    self._stop()
         finally:
             note_jobs(self.folder, "", engine="ray")
             clean_up(self.folder)
 
-    def _watch(self, finished: Callable[[], bool], tick: Tick | None) -> None:
-        next_look = 0.0
-        self.progress = progress(self.folder)
-        while not finished():
-            if time.monotonic() >= next_look and self._head_answers():
-                self._note_ended()
-                self._refuse_to_go_on(finished)
-                self._start_missing()
-                self._say_how_they_are()
-                next_look = time.monotonic() + LOOK_S
-            if tick:
-                tick(self.folder)
-            time.sleep(POLL_S)
-        if tick:
-            tick(self.folder)
+    def _look(self, finished: Callable[[], bool]) -> None:
+        """Look at the tasks, give back what the dead had, and start as many as are missing."""
+        if self._head_answers():
+            self._note_ended()
+            self._refuse_to_go_on(finished)
+            self._start_missing()
+            self._say_how_they_are()
 
     def _head_answers(self) -> bool:
         """Whether the cluster can be asked; without its head, Ray would end this process after a minute.
@@ -204,13 +192,13 @@ class RayWorkers:
             return
         if self.deaths > MAX_ATTEMPTS * self.crew.workers:
             raise RunError(
-                f"{count(self.deaths, 'worker')} ended without finishing an item; the last one {ending.words}\n{self._last_lines()}",
+                f"{count(self.deaths, 'worker')} ended without finishing an item; the last one {ending.words}\n{last_lines(self.folder, 'ray-*-*.txt')}",
                 where=where,
                 cure="Most often memory is short: state memory in the profile, or a smaller batch_size or size.",
             )
         if not self.tasks and self.over >= self.crew.workers and not finished():
             raise kind_of(ending.code or 0)(
-                f"all workers ended while work was left; the last one {ending.words}\n{self._last_lines()}",
+                f"all workers ended while work was left; the last one {ending.words}\n{last_lines(self.folder, 'ray-*-*.txt')}",
                 where=where,
                 cure=f"See {self.folder.logs}; mend the cause and run again: what is done stays done.",
             )
@@ -289,8 +277,3 @@ class RayWorkers:
     def _left(self) -> list[Any]:
         ended = set(self._ended())
         return [task for task in self.tasks if task not in ended]
-
-    def _last_lines(self) -> str:
-        logs = sorted(self.folder.logs.glob("ray-*-*.txt"), key=lambda log: log.stat().st_mtime)
-        lines = text_of(logs[-1]).splitlines() if logs else []
-        return "\n".join(f"  | {line}" for line in lines[-NUM_LAST_LINES:]) or "  | (they said nothing)"

@@ -13,9 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from foldwise.errors import RunError
-from foldwise.processes import HungUp, text_of
 from foldwise.runs.job_notes import log_of_job, note_jobs
-from foldwise.runs.launchers.launcher import Crew, Tick
+from foldwise.runs.launchers.launcher import Crew, Tick, last_lines, teardown, watch
 from foldwise.runs.launchers.slurm_script import script_of
 from foldwise.runs.leases import (
     MAX_ATTEMPTS,
@@ -37,7 +36,6 @@ SILENCE_S = 180.0  # of a queue that has never answered
 STOPPED_S = 45.0  # until jobs that are cancelled have ended; Slurm gives them half a minute
 MAX_MEMORY_FACTOR = 8
 MAX_LOOKS_AWAITED = 3
-NUM_LAST_LINES = 12
 
 
 class SlurmWorkers:
@@ -88,20 +86,16 @@ class SlurmWorkers:
             KeyboardInterrupt: Ctrl-C; what is in progress is given back.
         """
         release_dead(self.folder)
-        goes_on = False
-        try:
-            self._watch(finished, tick)
+        self.began, self.progress = time.monotonic(), progress(self.folder)
+        with teardown(self.folder, self._end, stopping=stopping, outlived=True):
+            look = partial(self._look, finished)
+            watch(self.folder, look, finished=finished, tick=tick, look_s=self.look_s, poll_s=POLL_S)
             self._wait(FAREWELL_S, ("RUNNING", "COMPLETING"))
-        except KeyboardInterrupt as ended:
-            goes_on = isinstance(ended, HungUp)
-            if stopping and not goes_on:
-                stopping(self.folder)
-            raise
-        finally:
-            if not goes_on:
-                self.stop()
-                note_jobs(self.folder, "")
-                clean_up(self.folder)
+
+    def _end(self) -> None:
+        self.stop()
+        note_jobs(self.folder, "")
+        clean_up(self.folder)
 
     def stop(self) -> int:
         """Cancel all jobs of this run, whoever sent them, and give back what they had; how many there were."""
@@ -112,19 +106,6 @@ class SlurmWorkers:
         for _, attempt in self._attempts():
             mark_released(attempt)
         return len(jobs)
-
-    def _watch(self, finished: Callable[[], bool], tick: Tick | None) -> None:
-        next_look, self.began = 0.0, time.monotonic()
-        self.progress = progress(self.folder)
-        while not finished():
-            if time.monotonic() >= next_look:
-                self._look(finished)
-                next_look = time.monotonic() + self.look_s
-            if tick:
-                tick(self.folder)
-            time.sleep(POLL_S)
-        if tick:
-            tick(self.folder)
 
     def _look(self, finished: Callable[[], bool]) -> None:
         """Look at the queue, give back what the dead had, and send as many jobs as are missing."""
@@ -194,7 +175,7 @@ class SlurmWorkers:
         # An item that kills its workers is recorded as failed after some deaths; more without any progress mean that
         # workers die of something else.
         ended = list(self.ended.values())
-        where, lines = str(self.folder.root), self._last_lines()
+        where, lines = str(self.folder.root), last_lines(self.folder, "slurm-*_*.txt")
         if self.deaths > MAX_ATTEMPTS * self.jobs_wanted:
             return RunError(
                 f"{count(self.deaths, 'job')} ended without finishing an item; the last one "
@@ -240,8 +221,3 @@ class SlurmWorkers:
             if (jobs is not None and not left) or time.monotonic() > deadline:
                 return left
             time.sleep(POLL_S)
-
-    def _last_lines(self) -> str:
-        logs = sorted(self.folder.logs.glob("slurm-*_*.txt"), key=lambda log: log.stat().st_mtime)
-        lines = text_of(logs[-1]).splitlines() if logs else []
-        return "\n".join(f"  | {line}" for line in lines[-NUM_LAST_LINES:]) or "  | (they said nothing)"
