@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from judged import judge
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.scores.rows import read_rows
+from foldwise.judging.sections.warnings import edge
 from foldwise.judging.verdict import TRIVIAL_UNBEATEN
 
 DIFFERENT, ALIKE = (0.3, 2.5), (1.0, 1.01, 1.02)
@@ -274,6 +276,15 @@ def test_a_perfect_auroc_is_no_sign_of_hard_labels(tmp_path):
 def test_a_winner_at_the_edge_of_its_grid(tmp_path):
     assert "EDGE_OF_GRID" in codes(judged(tmp_path, skills=(0.3, 0.6, 2.5)))
     assert "EDGE_OF_GRID" not in codes(judged(tmp_path / "inside", skills=(0.3, 2.5, 0.6)))
+
+
+def test_fresh_views_are_no_edge_and_fewer_fixed_ones_neither():
+    def warned(factor, *levels):
+        rows = [SimpleNamespace(verdict="winner", levels={factor: level}) for level in levels]
+        return [warning.code for warning in edge(rows)]
+
+    assert warned("epochs", "0", "4", "8") == ["EDGE_OF_GRID"]
+    assert warned("cache_views", "0", "4", "8") == warned("cache_views", "16", "4", "0") == []
 
 
 def test_unequal_steps_are_named_unless_they_are_the_question(tmp_path):

@@ -7,8 +7,9 @@ import numpy as np
 from jobs import job
 from tiny_packed import TinyPacked
 
+from foldwise.learning.training.features import features_item
 from foldwise.learning.training.fit import fit_item
-from foldwise.learning.training.shared_items import features_item, pretrain_item
+from foldwise.learning.training.pretrain import pretrain_item
 from foldwise.runs.planning import pretraining
 from foldwise.study.training import Training
 
@@ -71,9 +72,9 @@ def pretrain(folder, *, packed=None, model=UNET, how="denoise", fold=0, seed=5, 
     return result
 
 
-def share_features(folder, packed, *, model, weights="none", normalize="imagenet", view=0):
-    """Do a features item into `folder`; its result."""
+def share_features(folder, packed, *, model, weights="none", normalize="imagenet", view=0, **stated):
+    """Do a features item into `folder`; its result. What is stated are further settings of it."""
     folder.mkdir(parents=True)
     encoder = {"model": {"name": model, "options": {}}, "weights": weights, "normalize": normalize}
     asked = {"encoder": encoder, "packed": "x", "threads": 1, "seed": 2**62 + 5, "view": view}
-    return features_item(job(asked, folder, packed=packed))
+    return features_item(job(asked | stated, folder, packed=packed, split=SPLIT))

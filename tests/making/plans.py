@@ -3,6 +3,7 @@
 from dataclasses import replace
 from unittest.mock import patch
 
+from foldwise.runs.encoder_passes import SQUARE
 from foldwise.runs.items import KINDS
 from foldwise.runs.planning import make_plan
 from foldwise.runs.searching.search import plan_searches
@@ -19,7 +20,7 @@ def plan_of(
     splits=TWO_FOLDS,
     packed="p",
     versions=None,
-    square=True,
+    images=SQUARE,
     train=None,
     **top,
 ):
@@ -32,4 +33,4 @@ def plan_of(
         about = {"task": task, "packed_digest": packed, "splits": splits}
         if study.search is not None:
             return plan_searches(study, configurations(study), **about)
-        return make_plan(study, configurations(study), square=square, **about)
+        return make_plan(study, configurations(study), images=images, **about)

@@ -5,10 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plans import TWO_FOLDS, plan_of
 
+from foldwise.runs.encoder_passes import ImageSizes, num_parts
+from foldwise.runs.items import make_item
 from foldwise.runs.plan import Plan, skipped
 from foldwise.runs.planning import make_plan, seed_of
 from foldwise.study.configurations import configurations
+from foldwise.study.own_code import identity
 from foldwise.study.reading import study_from_dict
+from foldwise.study.training import Training
 
 FROZEN = {"model": "timm:resnet18", "weights": "imagenet", "freeze": "encoder"}
 
@@ -182,8 +186,6 @@ def test_a_seed_is_nothing_to_pretrained_features_and_all_to_random_ones():
         {"augment": {"flip": True, "noise": 0.1}},
         {"augment": "flips", "epochs": 1},  # the encoder sees each image 4 times, and not 8 views
         {"crop_px": 32},
-        {"normalize": "train"},
-        {"weights": "none"},  # then auto is `train`, which differs from fold to fold
     ],
     ids=str,
 )
@@ -203,7 +205,9 @@ def test_features_that_change_are_not_shared(change):
     ids=str,
 )
 def test_flips_and_turns_are_passes_of_their_own(augment, square, titles):
-    plan = plan_of({"augment": ["none", augment]}, train=FROZEN | {"epochs": 8}, square=square)
+    plan = plan_of(
+        {"augment": ["none", augment]}, train=FROZEN | {"epochs": 8}, images=ImageSizes(square=square)
+    )
     passes = [item for item in plan.items if item.kind == "features"]
     num = 8 if len(titles) == 5 else len(titles)
     assert [
@@ -221,6 +225,100 @@ def test_flips_and_turns_are_passes_of_their_own(augment, square, titles):
     )
     assert {item.needs for item in plain} == {(passes[0].id,)}
     assert {item.needs for item in moved} == {tuple(item.id for item in passes)}
+
+
+@pytest.mark.parametrize("change", [{"normalize": "train"}, {"weights": "none"}], ids=str)
+def test_features_that_differ_from_fold_to_fold_are_shared_within_each(change):
+    plan = plan_of({"head": ["linear", "mlp"]}, train=FROZEN | change)
+    assert [item.kind for item in plan.items] == ["features", "fit", "fit"] * 2
+    assert [item.settings["fold"] for item in plan.items if item.kind == "features"] == [0, 1]
+    assert [item.title for item in plan.items if item.kind == "features"] == [
+        f"features of timm:resnet18 · fold {fold} of 5" for fold in (1, 2)
+    ]
+    # One pass of eight views is more than three epochs of a fold show.
+    few = FROZEN | change | {"augment": "flips", "epochs": 3}
+    assert not [item for item in plan_of(train=few).items if item.kind == "features"]
+
+
+def of_kind(plan, kind="features"):
+    return [item for item in plan.items if item.kind == kind]
+
+
+def test_passes_of_many_images_are_shared_out_by_the_images_alone():
+    gels = ImageSizes(92, 92 * 224 * 224, square=True)
+    (whole,), parts = of_kind(plan_of(train=FROZEN)), of_kind(plan_of(train=FROZEN, images=gels))
+    assert [item.settings["images"] for item in parts] == [[0, 2], [1, 2]]
+    assert [item.title for item in parts] == [f"{whole.title}, part {part} of 2" for part in (1, 2)]
+    fits = of_kind(plan_of(train=FROZEN, images=gels), "fit")
+    assert {fit.needs for fit in fits} == {tuple(item.id for item in parts)}
+    flips = plan_of(train=FROZEN | {"augment": "flips"}, images=gels)
+    assert [item.settings["images"] for item in of_kind(flips)] == [[0, 2], [1, 2]] * 8
+    assert of_kind(flips)[:2] == parts
+
+
+@pytest.mark.parametrize(
+    ("num", "side", "views", "parts"),
+    [(92, 64, 1, 1), (83, 224, 1, 1), (84, 224, 1, 2), (2, 8192, 1, 2), (10**5, 224, 1, 64), (10**5, 224, 8, 8), (10**5, 224, 65, 1)],
+)  # fmt: skip
+def test_a_fit_needs_no_more_than_64_passes(num, side, views, parts):
+    assert num_parts(ImageSizes(num, num * side**2), num_views=views) == parts
+
+
+def test_fixed_views_are_passes_that_further_views_share():
+    def passes(views, augment="standard", **top):
+        return of_kind(plan_of(train=FROZEN | {"augment": augment, "cache_views": views}, **top))
+
+    four, eight = passes(4), passes(8)
+    assert (len(four), len(eight)) == (5, 9)
+    assert eight[:5] == four
+    assert four[0] == of_kind(plan_of(train=FROZEN))[0]
+    assert four[1].title == "features of timm:resnet18, view 1 of standard"
+    assert not {item.id for item in four[1:]} & {item.id for item in passes(4, augment="strong")}
+    assert not {item.id for item in four[1:]} & {item.id for item in passes(4, seed=1)}
+    # They are shared by all configurations that draw them, whatever the epochs.
+    both = plan_of(
+        {"head": ["linear", "mlp"]}, train=FROZEN | {"augment": "standard", "cache_views": 4, "epochs": 1}
+    )
+    assert of_kind(both) == four
+    assert {len(fit.needs) for fit in of_kind(both, "fit")} == {5}
+
+
+def test_as_many_fixed_views_as_there_are_replace_nothing():
+    flips = FROZEN | {"augment": "flips"}
+    exact = of_kind(plan_of(train=flips))
+    assert of_kind(plan_of(train=flips | {"cache_views": 8})) == exact
+    # Also where one fit alone would be shown fewer.
+    assert of_kind(plan_of(train=flips | {"cache_views": 8, "epochs": 1})) == exact
+    assert len(of_kind(plan_of(train=flips | {"cache_views": 7}))) == 8
+    assert of_kind(plan_of(train=flips | {"cache_views": 7}))[1:] != exact[1:]
+    assert of_kind(plan_of(train=FROZEN | {"cache_views": 1})) == exact[:1]
+
+
+def test_a_search_shares_fixed_views_of_all_trials():
+    space = {
+        "search": {
+            "space": {"optimizer": {"adamw": {"lr": {"low": 1e-4, "high": 1e-2, "log": True}}}},
+            "configurations": 2,
+            "in_flight": 2,
+        }
+    }
+    plan = plan_of(
+        train={key: value for key, value in FROZEN.items() if key != "optimizer"}
+        | {"augment": "standard", "cache_views": 4},
+        **space,
+    )
+    assert len(of_kind(plan)) == 5
+    assert {len(trial.needs) for trial in of_kind(plan, "trial")} == {5}
+
+
+def test_what_was_done_before_there_were_fixed_views_is_still_the_same():
+    assert "cache_views" not in identity(Training(model="conv"))
+    assert identity(Training(model="conv", cache_views=1))["cache_views"] == 1
+    settings = of_kind(plan_of(), "fit")[0].settings
+    old = {key: value for key, value in settings["training"].items() if key != "cache_views"}
+    assert (
+        make_item("fit", settings | {"training": old}, title="").id == make_item("fit", settings, title="").id
+    )
 
 
 def test_masks_share_no_features():

@@ -23,9 +23,9 @@ from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.devices import refuse_device, shortages, waiting_here
 from foldwise.pipeline.trials import EarlierTrials, Trial
 from foldwise.resources import usable
+from foldwise.runs.encoder_passes import shared_views
 from foldwise.runs.items import TRAINED, Rates, seconds_of
 from foldwise.runs.plan import HALVED_BY, Plan, Search, num_promoted, waiting_sentence, without
-from foldwise.runs.planning import shared_views
 from foldwise.study.configurations import NUM_DRAWN
 from foldwise.study.own_code import own_names
 from foldwise.study.training import Training
@@ -114,7 +114,12 @@ def preflight(
 def _rates(prepared: Prepared, costs: Mapping[str, Estimate], smallest: Split) -> Rates:
     packed = prepared.packed
     fits = [item for item in prepared.plan.items if item.kind in TRAINED]
-    shared = {need: costs[fit.settings["configuration"]].seconds_before for fit in fits for need in fit.needs}
+    parts = {item.id: item.settings.get("images", (0, 1))[1] for item in prepared.plan.items}
+    shared = {
+        need: costs[fit.settings["configuration"]].seconds_before / parts[need]
+        for fit in fits
+        for need in fit.needs
+    }
     return Rates(
         seconds_per_fit={name: cost.seconds_per_fit for name, cost in costs.items()},
         seconds_per_test={name: cost.seconds_per_test for name, cost in costs.items()},
@@ -183,7 +188,8 @@ def _try(training: Training, prepared: Prepared, smallest: Split) -> Trial:
     views = shared_views(prepared.study, training, shape.task, square=square)
     costs = estimate(training, shape, images=len(smallest.train), evaluated=evaluated, stored=bool(views))
     slower = slower_in_bf16(training, shape)
-    return Trial(costs, (*description.warnings, *([slower] if slower else [])))
+    fixed = f"cache_views: {training.views_sentence}" if training.fixed_views else None
+    return Trial(costs, (*description.warnings, *filter(None, (slower, fixed))))
 
 
 def _of_arm(arm: str, costs: Mapping[str, Estimate]) -> Estimate:

@@ -19,6 +19,7 @@ from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public.getting import source_facts, with_source
 from foldwise.errors import DataError
 from foldwise.pipeline.record import machine_record
+from foldwise.runs.encoder_passes import ImageSizes
 from foldwise.runs.folder import RunFolder, write_json, written_whole
 from foldwise.runs.leases import clean_up
 from foldwise.runs.plan import Plan
@@ -110,7 +111,8 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     digests = [(split.repeat, split.fold, split_digest(split, packed.digest)) for split in splits]
     about: dict[str, Any] = {"task": dataset.task, "packed_digest": packed.digest, "splits": digests}
     if study.search is None:
-        plan = make_plan(study, compared, square=packed.is_square, **about)
+        pixels = int(packed.shapes.prod(axis=1).sum())
+        plan = make_plan(study, compared, images=ImageSizes(len(packed), pixels, packed.is_square), **about)
     else:
         plan = plan_searches(study, compared, **about)
     return Prepared(file, study, dataset, packed, audited, splits, compared, plan, external)

@@ -77,8 +77,8 @@ TASKS: dict[str, Callable[[Job], dict[str, Any]]] = {
     for kind, task in {
         "fit": "foldwise.learning.training.fit:fit_item",
         "trial": "foldwise.learning.training.fit:trial_item",
-        "features": "foldwise.learning.training.shared_items:features_item",
-        "pretrain": "foldwise.learning.training.shared_items:pretrain_item",
+        "features": "foldwise.learning.training.features:features_item",
+        "pretrain": "foldwise.learning.training.pretrain:pretrain_item",
         "shallow": "foldwise.insight.shallow_baselines:shallow_item",
         "aa_test": "foldwise.learning.training.fit:fit_item",
         "robustness": "foldwise.insight.robustness:robustness_item",

@@ -122,7 +122,7 @@ def item_id(kind: str, settings: Mapping[str, Any], needs: Sequence[str], versio
     counted = with_code({key: value for key, value in settings.items() if key not in LABELS})
     for key in TRAININGS & counted.keys():
         own = identity(Training.model_validate(settings[key]))
-        counted[key] = {name: own[name] for name in settings[key]}
+        counted[key] = {name: own[name] for name in settings[key] if name in own}
     # The key is called step for the sake of run folders that are there: another name would change every id.
     whole = {"kind": kind, "settings": counted, "needs": list(needs), "step": version}
     canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -215,7 +215,8 @@ def _measure_s(item: Item, rates: Rates) -> float:
 KINDS = {
     "fit": Kind("fit", _fit_s, version=FIT_VERSION, is_auxiliary=False),
     "trial": Kind("trial", _trial_s, version=FIT_VERSION, is_auxiliary=False),
-    "features": Kind("encoder pass", _shared_s, is_auxiliary=False),
+    # Since version 2 the rows of images of different sizes are in the order of the cases.
+    "features": Kind("encoder pass", _shared_s, version=2, is_auxiliary=False),
     "pretrain": Kind("pretraining", _shared_s, version=2, is_auxiliary=False),
     "shallow": Kind("shallow baseline", _shallow_s, version=2, on_cpu=True),
     "aa_test": Kind("A/A fit", _fit_s, version=FIT_VERSION),

@@ -11,6 +11,7 @@ from typing import Any
 
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import find_metric
+from foldwise.runs.encoder_passes import SQUARE, UNSTATED, ImageSizes, encoder_seed, fold_name, passes
 from foldwise.runs.items import Item, is_of_features, make_item
 from foldwise.runs.landscapes import landscapes
 from foldwise.runs.plan import Plan
@@ -19,7 +20,6 @@ from foldwise.study.spec import Study
 from foldwise.study.training import NO_PRETRAINING, Augment, Choice, Task, Training
 
 SEEDS = 2**31  # every library takes a seed below this
-CLASSIFICATION = ("binary_classification", "multiclass_classification", "multilabel_classification")
 # What pretraining depends on: fits on one fold that differ in anything else share it. The sizes may be its own options.
 PRETRAINED_BY = {"model", "weights", "pretrain", "normalize", "crop_px", "precision", "device"}
 SIZED_BY = {"batch_size", "steps_per_epoch"}
@@ -40,7 +40,7 @@ def make_plan(
     task: Task,
     packed_digest: str,
     splits: Sequence[tuple[int, int, str]],
-    square: bool = True,
+    images: ImageSizes = SQUARE,
 ) -> Plan:
     """What is to be done for a study; reads and writes nothing but the digests of weights files.
 
@@ -49,7 +49,7 @@ def make_plan(
     Args:
         packed_digest: of the decoded images.
         splits: (repeat, fold, digest) of every split.
-        square: whether all images are, so that they may be turned by 90°.
+        images: whether they may be turned by 90°, and how many passes of them there are to be shared out among workers.
     """
     features: dict[str, Item] = {}
     by_fold: list[Item] = []
@@ -58,11 +58,14 @@ def make_plan(
         fits = []
         for row in configurations:
             about: dict[str, Any] = {"task": task, "packed": packed_digest, "split": split}
-            *before, fit = trained_items(study, row, square=square, **about)
+            *before, fit = trained_items(study, row, images=images, **about)
             needed |= {item.id: item for item in before}
             fits.append(fit)
-        features |= {id: item for id, item in needed.items() if item.kind == "features"}
-        by_fold += [*(item for item in needed.values() if item.kind != "features"), *fits]
+        shared = {
+            id for id, item in needed.items() if item.kind == "features" and "split" not in item.settings
+        }
+        features |= {id: needed[id] for id in needed if id in shared}
+        by_fold += [*(item for item in needed.values() if item.id not in shared), *fits]
     fits = [item for item in by_fold if item.kind == "fit"]
     others = auxiliary_items(study, configurations, fits)
     return Plan((*features.values(), *by_fold, *others), tuple(configurations))
@@ -76,24 +79,22 @@ def trained_items(
     packed: str,
     split: tuple[int, int, str],
     trial: str | None = None,
-    square: bool | None = None,
+    images: ImageSizes = UNSTATED,
 ) -> list[Item]:
     """The item that trains a configuration on a fold, after what it needs, which it may share with others.
 
     Args:
         trial: what it is called where it is tried in a search, and not judged.
-        square: whether all images are; where that is not stated, features are shared of images as they are only.
+        images: where they are not stated, flips and turns are drawn anew, and a pass is one item.
     """
-    needed: list[Item] = []
-    if views := shared_views(study, row.training, task, square=square):
-        needed = [_features(study, row, view, packed=packed) for view in views]
-    elif row.training.pretrain != NO_PRETRAINING:
+    needed = passes(study, row, task, images, packed=packed, split=split)
+    if not needed and row.training.pretrain != NO_PRETRAINING:
         needed = [_pretraining(study, row, packed=packed, split=split)]
     settings = _of_fold(study, packed, split) | {
         "training": row.training.model_dump(mode="json"),
         "configuration": row.id,
         "task": task,
-        "encoder_seed": _encoder_seed(study, row.training),
+        "encoder_seed": encoder_seed(study, row.training),
         "select": study.judge.select,
     }
     metric = find_metric(study.judge.select, FAMILIES[task], "select")
@@ -101,7 +102,7 @@ def trained_items(
     if metric is not None and metric.needs == "boundary":
         settings["tolerance_px"] = study.judge.tolerance_px
     kind, tried = ("fit", "") if trial is None else ("trial", f" · {trial}")
-    title = f"{row.name}{tried} · {_fold_name(study, *split[:2])}"
+    title = f"{row.name}{tried} · {fold_name(study, *split[:2])}"
     return [*needed, make_item(kind, settings, needs=[item.id for item in needed], title=title)]
 
 
@@ -113,67 +114,11 @@ def _of_fold(study: Study, packed: str, split: tuple[int, int, str]) -> dict[str
     return shared | {"threads": study.threads}
 
 
-def _fold_name(study: Study, repeat: int, fold: int) -> str:
-    fold_of = f"fold {fold + 1} of {study.validate_.folds}"
-    repeats = study.validate_.repeats
-    return f"{fold_of}, repeat {repeat + 1} of {repeats}" if repeats > 1 else fold_of
-
-
-def shared_views(study: Study, training: Training, task: Task, *, square: bool | None) -> tuple[int, ...]:
-    """The `Augment.views` of which the outputs of the encoder are computed once, for all folds and configurations.
-
-    They are the same for all where nothing of it is trained, and where there is an end of what it is shown. Empty where
-    it would be asked about more views than it is shown images in all epochs of all folds.
-
-    Args:
-        square: whether all images are; None where that is not stated.
-    """
-    normalize = training.normalize
-    same_in_every_fold = normalize in ("imagenet", "image", "none") or (
-        normalize == "auto" and training.weights != "none"
-    )
-    frozen = training.freeze == "encoder" and training.crop_px is None
-    # Pretraining sees the training part of one fold, so a pretrained encoder differs from fold to fold.
-    pretrained = training.pretrain != NO_PRETRAINING
-    if task not in CLASSIFICATION or not frozen or not same_in_every_fold or pretrained:
-        return ()
-    views = training.augment.views(square=bool(square))
-    # An image is in the training part of all folds but one.
-    seen = training.epochs * max(study.validate_.folds - 1, 1) * study.validate_.repeats
-    return () if (square is None and views != (0,)) or len(views) > seen else views
-
-
-def _features(study: Study, row: Configuration, view: int, *, packed: str) -> Item:
-    training = row.training
-    encoder = training.model_dump(
-        mode="json", include={"model", "weights", "normalize", "precision", "device"}
-    )
-    settings = {
-        "encoder": encoder,
-        "packed": packed,
-        "threads": study.threads,
-        "seed": _encoder_seed(study, training),
-    }
-    title = f"features of {training.model}" + (
-        f" ({row.levels['weights']})" if "weights" in row.levels else ""
-    )
-    if view:  # images as they are share their pass with configurations that do not augment
-        settings["view"] = view
-        title += f", images {view_name(view)}"
-    return make_item("features", settings, title=title)
-
-
-def view_name(view: int) -> str:
-    """What is done to images in one of `Augment.views`: ``mirrored and turned by 90°``."""
-    parts = ["mirrored"] * (view >= 4) + [f"turned by {view % 4 * 90}°"] * (view % 4 > 0)
-    return " and ".join(parts) or "as they are"
-
-
 def _pretraining(study: Study, row: Configuration, *, packed: str, split: tuple[int, int, str]) -> Item:
     """What teaches a network about the images of one training part, once for all fits that begin with it."""
     training = pretraining(row.training)
     settings = _of_fold(study, packed, split) | {"training": training.model_dump(mode="json")}
-    title = f"pretraining of {training.model} by {training.pretrain} · {_fold_name(study, *split[:2])}"
+    title = f"pretraining of {training.model} by {training.pretrain} · {fold_name(study, *split[:2])}"
     return make_item("pretrain", settings, title=title)
 
 
@@ -181,11 +126,6 @@ def pretraining(training: Training) -> Training:
     """The part of a training that its pretraining depends on; everything else is as if it were not stated."""
     keys = PRETRAINED_BY | (SIZED_BY - training.pretrain.options.keys())
     return Training.model_validate(training.model_dump(mode="json", include=keys))
-
-
-def _encoder_seed(study: Study, training: Training) -> int:
-    """The seed of a frozen encoder: one for the study where it is random, and none that matters where it is not."""
-    return study.seed if training.weights == "none" else 0
 
 
 def seed_of(study_seed: int, repeat: int, fold: int, split: str) -> int:

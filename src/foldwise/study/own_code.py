@@ -164,6 +164,8 @@ def identity(training: Training) -> dict[str, Any]:
     Of a user's own ``package.module:function`` all the code counts that it imports, so that edited code is run again.
     """
     dump: dict[str, Any] = with_code(training.model_dump(mode="json"))
+    if not dump["cache_views"]:  # so that what was done before there was such a key is still the same
+        del dump["cache_views"]
     path = Path(training.weights)
     if training.weights not in NO_WEIGHTS_FILE and path.is_file():
         dump["weights"] = content_of(path)

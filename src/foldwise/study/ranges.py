@@ -39,6 +39,7 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 EpochOr0 = Annotated[int, Field(ge=0, le=100_000)]
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
+CachedViews = Annotated[int, Field(ge=0, le=1000)]
 SidePx = Annotated[int, Field(ge=1, le=16_384)]  # whole slides are larger, and are cut into tiles before
 MaskValue = Annotated[int, Field(ge=-(2**31), le=2**32 - 1)]  # what a pixel of any format can hold
 Slices = Annotated[int, Field(ge=1, le=1_000_000)]

@@ -21,6 +21,7 @@ Task = Literal[
 ]
 Cache = Literal["disk", "memory", "none"]
 NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by name."
+DRAWN = 8  # the first number of a view that is drawn by a seed; those below are of `Augment.views`
 NO_WEIGHTS_FILE = ("none", "imagenet")  # words of `train.weights` that are no path
 
 
@@ -159,6 +160,7 @@ class Training(Node):
     pretrain: Choice = NO_PRETRAINING
     freeze: Literal["none", "encoder"] = "none"
     augment: Annotated[Augment, BeforeValidator(_named_augment)] = Augment()
+    cache_views: ranges.CachedViews = 0
     normalize: Literal["auto", "train", "imagenet", "image", "none"] = "auto"
     epochs: ranges.Epochs = 30
     patience_epochs: ranges.Epochs | None = None
@@ -173,6 +175,20 @@ class Training(Node):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     cache: Cache = "disk"
+
+    @property
+    def fixed_views(self) -> int:
+        """How many views of an image stand for all that its augmentation would draw; 0 where images are drawn anew.
+
+        Of flips and quarter turns so many views may be all there are: then nothing is replaced.
+        """
+        views = self.augment.views(square=True)
+        return 0 if 0 < len(views) <= self.cache_views else self.cache_views
+
+    @property
+    def views_sentence(self) -> str:
+        """What `fixed_views` do to a training, in words."""
+        return f"{self.fixed_views} fixed views in place of fresh ones each epoch"
 
 
 # These see images as patches, so their pretraining hides some of them.

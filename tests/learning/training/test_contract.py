@@ -43,6 +43,25 @@ def own(monkeypatch):
         yield module
 
 
+@pytest.mark.parametrize(
+    ("task", "stated", "reason"),
+    [
+        (CLASSIFY, {}, "the encoder is trained (freeze: none)"),
+        (CLASSIFY, {"freeze": "encoder", "crop_px": 16}, "crops (crop_px: 16) are drawn anew in each epoch"),
+        (SEGMENT, {"freeze": "encoder"}, "masks are made of all maps of an encoder"),
+    ],
+)
+def test_fixed_views_of_what_cannot_be_stored_are_refused(task, stated, reason):
+    name = "unet" if task == SEGMENT else "conv"
+    asked = Training.model_validate({"model": name, "augment": "standard", "cache_views": 8, **stated})
+    with pytest.raises(SpecError) as raised:
+        check_training(asked, shape(task), SmallestBatch(4, (32, 32)))
+    assert f"cache_views: 8 stores what a frozen encoder makes of whole images, and {reason}" in str(
+        raised.value
+    )
+    assert "Leave cache_views out" in str(raised.value)
+
+
 # Batches as small as they come -------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from foldwise.learning.checkpoints.saved import BODY, Pretrained, read_weights
 from foldwise.learning.networks.models import MODELS
 from foldwise.learning.networks.network import body_of, load_body
 from foldwise.learning.objectives.pretraining import PRETRAINING
-from foldwise.learning.training import shared_items as module
+from foldwise.learning.training import pretrain as module
 from foldwise.learning.training.setup import FitRequest, set_up
 from foldwise.study.training import Training
 

@@ -17,7 +17,7 @@ from torch import nn
 from foldwise.learning.checkpoints.unfinished import read_unfinished, write_unfinished
 from foldwise.learning.training import resuming, setup, train
 from foldwise.learning.training.fit import fit_item
-from foldwise.learning.training.shared_items import pretrain_item
+from foldwise.learning.training.pretrain import pretrain_item
 from foldwise.runs.checkpoints import Checkpoints, read_head
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.leases import acquire

@@ -15,7 +15,7 @@ from foldwise.data.batches.augment import augment_batch, drawn_views, reach
 from foldwise.data.batches.normalize import Normalization, normalized
 from foldwise.data.cache.packed import Packed, Remembered, open_packed
 from foldwise.study.spec import IGNORE
-from foldwise.study.training import Augment, Task
+from foldwise.study.training import DRAWN, Augment, Task
 
 # Pixels of one batch of whole images, at most: it bounds memory, which crops would keep far below. A CPU is faster
 # by a fifth with few images at a time (their feature maps stay in its caches), a GPU wants more to do at once.
@@ -169,7 +169,7 @@ class CachedFeatures:
 
     Attributes:
         features_VNF: of every view and case, on the device; the first view is of images as they are.
-        views: what each is, see `Augment.views`.
+        views: what each is: numbers of `Augment.views`, or 0 and from `DRAWN` on views that stand for all others.
     """
 
     packed: Packed
@@ -180,13 +180,15 @@ class CachedFeatures:
     def training(
         self, order: Iterable[np.ndarray], *, augment: Augment, generators: Iterable[torch.Generator]
     ) -> Iterator[Batch]:
-        """The batches of one epoch, in the views that `Pictures.training` would draw."""
+        """The batches of one epoch, in the views that `Pictures.training` would draw, or each in any that is fixed."""
         for cases, generator in zip(order, generators, strict=False):  # of the latter there is no end
-            if len(self.views) == 1:
-                yield self.gather(cases)
-                continue
-            drawn = drawn_views(len(cases), augment, generator, square=self.packed.is_square)
-            yield self.gather(cases, torch.tensor([self.views.index(view) for view in drawn.tolist()]))
+            places = None
+            if self.views[-1] >= DRAWN:
+                places = torch.randint(1, len(self.views), (len(cases),), generator=generator)
+            elif len(self.views) > 1:
+                drawn = drawn_views(len(cases), augment, generator, square=self.packed.is_square)
+                places = torch.tensor([self.views.index(view) for view in drawn.tolist()])
+            yield self.gather(cases, places)
 
     def whole(self, cases: np.ndarray, *, batch_size: int) -> Iterator[Batch]:
         """Each case once."""

@@ -117,6 +117,9 @@ def confounded(factors: FactorsSection | None) -> VerdictWarning | None:
     return VerdictWarning(code="CONFOUNDED", message=message, cure=cure)
 
 
+WITHOUT_EDGE = ("cache_views",)  # of which 0 stands for more than any number, and fewer only cost less
+
+
 def edge(configurations: Sequence[ConfigurationResult]) -> Iterator[VerdictWarning]:
     """Where the winner's level of a numeric factor is the lowest or highest tried."""
     if not configurations or configurations[0].verdict != "winner":
@@ -125,6 +128,8 @@ def edge(configurations: Sequence[ConfigurationResult]) -> Iterator[VerdictWarni
         kind, value = _numeric(level)
         tried = [_numeric(configuration.levels.get(factor, "")) for configuration in configurations]
         values = sorted({number for other, number in tried if other == kind and number is not None})
+        if factor in WITHOUT_EDGE:
+            continue
         if value is not None and len(values) >= MIN_LEVELS and value in (values[0], values[-1]):
             side = "lowest" if value == values[0] else "highest"
             message = f"The winner has {factor} {level}, the {side} that was tried: a value beyond it may be better."

@@ -6,7 +6,7 @@ Also what items leave for the fits that need them, and the winner, loaded: netwo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -149,39 +149,49 @@ class Encoder:
     """What features items left for the fits that need them.
 
     Attributes:
-        item: the one of images as they are, which holds the weights.
-        others: view -> folder of each further one, see `Augment.views`.
+        item: the one of the first images as they are, which holds the weights.
+        passes: view -> the folders of its parts; of part k of n are the images k, k + n, k + 2n and so on. By default
+            the one item is all there is.
     """
 
     item: str
     folder: Path
-    others: Mapping[int, Path] = field(default_factory=dict)
+    passes: Mapping[int, Sequence[Path]] = field(default_factory=dict)
 
     @classmethod
     def among(cls, inputs: Mapping[str, Path]) -> Self | None:
         """That of the features items which a fit needs; None where it needs none."""
-        items = {item: folder for item, folder in inputs.items() if is_of_features(item)}
-        views = {item: read_json(folder / RECORD).get("view", 0) for item, folder in items.items()}
-        others = {view: items[item] for item, view in views.items() if view}
-        return next((cls(item, items[item], others) for item, view in views.items() if not view), None)
+        parts: dict[tuple[int, int], str] = {}
+        for item in filter(is_of_features, inputs):
+            record = read_json(inputs[item] / RECORD)
+            parts[record.get("view", 0), record.get("images", [0, 1])[0]] = item
+        if not parts:
+            return None
+        passes: dict[int, list[Path]] = {}
+        for view, part in sorted(parts):
+            passes.setdefault(view, []).append(inputs[parts[view, part]])
+        return cls(parts[0, 0], inputs[parts[0, 0]], passes)
 
     @property
     def views(self) -> tuple[int, ...]:
         """Of which there are features."""
-        return (0, *self.others)
+        return tuple(self.passes) or (0,)
+
+    @property
+    def _folders(self) -> list[Sequence[Path]]:
+        return list(self.passes.values()) or [[self.folder]]
 
     @cached_property
     def features_VNF(self) -> np.ndarray:
         """The features of every view and case."""
-        return np.stack([read_array(folder / FEATURES) for folder in (self.folder, *self.others.values())])
+        return np.stack(
+            [_joined([read_array(folder / FEATURES) for folder in folders]) for folders in self._folders]
+        )
 
     @property
     def cost(self) -> dict[str, Any]:
         """That of the encoder, with the time and the energy of the passes of all views; None where it was not measured."""
-        costs = [
-            self.record["cost"],
-            *(read_json(folder / RECORD)["cost"] for folder in self.others.values()),
-        ]
+        costs = [read_json(folder / RECORD)["cost"] for folders in self._folders for folder in folders]
         spent = {name: [cost.get(name) for cost in costs] for name in ("features_s", "energy_j")}
         sums = {name: None if None in each else sum(each) for name, each in spent.items()}
         peaks = [cost["peak_memory_mb"] for cost in costs if cost.get("peak_memory_mb") is not None]
@@ -197,6 +207,16 @@ class Encoder:
     def normalization(self) -> Normalization:
         """How its images were normalised."""
         return Normalization.load(self.record["normalization"])
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """All rows, where part k of n has every n-th of them from the k-th on."""
+    if len(parts) == 1:
+        return parts[0]
+    rows = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    for first, part in enumerate(parts):
+        rows[first :: len(parts)] = part
+    return rows
 
 
 @dataclass(frozen=True)

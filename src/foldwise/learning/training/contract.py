@@ -23,6 +23,7 @@ from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.objectives.pretraining import make_pretraining
 from foldwise.learning.options import options_of
 from foldwise.learning.training.trial_steps import NamedChoice, smaller
+from foldwise.runs.encoder_passes import why_not_stored
 from foldwise.runs.planning import pretraining
 from foldwise.study.configurations import places_of
 from foldwise.study.own_code import identity, is_own
@@ -94,6 +95,7 @@ def check_training(training: Training, shape: DataShape, batch: SmallestBatch) -
     Raises:
         SpecError: says what was tried, what came of it, and the cure.
     """
+    _check_views(training, shape)
     design = architecture(training)
     _check_step(training, design, shape, batch)
     if training.pretrain != NO_PRETRAINING:
@@ -107,6 +109,13 @@ def check_training(training: Training, shape: DataShape, batch: SmallestBatch) -
         loss = NamedChoice(str(identity(training)["loss"]), training.loss)
         for places in places_of(training, shape.num_classes):
             _check_loss(loss, replace(shape, num_classes=len(places)), tried)
+
+
+def _check_views(training: Training, shape: DataShape) -> None:
+    if training.cache_views and (reason := why_not_stored(training, shape.task)):
+        what = f"cache_views: {training.cache_views} stores what a frozen encoder makes of whole images, and {reason}"
+        cure = "Leave cache_views out, or state freeze: encoder for a classification without crop_px and pretrain."
+        raise SpecError(what, cure=cure)
 
 
 def _check_pretraining(training: Training, shape: DataShape, batch: SmallestBatch) -> None:

@@ -77,6 +77,7 @@ def _fit(request: FitRequest, scratch: Path, beat: Beat, resuming: ResumedTraini
         "best_epoch": chosen.best_epoch,
         "select": chosen.by.metric.name,
         "loss": str(stated_loss(request.training.loss, request.packed.task)),
+        **({"views": request.training.views_sentence} if request.training.fixed_views else {}),
         "weights": weights,
         "cost": costs(request, setup, chosen, spent),
         "warnings": warnings,

@@ -3,6 +3,8 @@
 import base64
 import io
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.sections.training.before_training import MAX_NETWORKS, pretraining_section
+from foldwise.reporting.sections.training.before_training import (
+    MAX_NETWORKS,
+    augmentation_section,
+    pretraining_section,
+)
 from foldwise.runs.auxiliary import AuxiliaryItem
+from foldwise.study.training import Training
 
 EVIL = "own:<script>"
 
@@ -76,3 +83,29 @@ def test_names_are_escaped_and_what_is_left_out_is_said(folders):
     assert html.count("<figure>") == MAX_NETWORKS
     assert "2 more are not drawn" in html
     assert not re.findall("<img", html)
+
+
+def test_fixed_views_are_said_of_the_configurations_that_have_them(tmp_path):
+    np.savez(tmp_path / "preview.npz", case=np.zeros(0, int))
+    stated = {"fresh": 0, "four": 4, "eight": 8}
+    trainings = {
+        name: Training.model_validate({"model": "conv", "augment": "standard", "cache_views": number})
+        for name, number in stated.items()
+    }
+    preview = {"augment": trainings["fresh"].augment.model_dump(mode="json"), "crop_px": None}
+    shown = [AuxiliaryItem("preview", preview, {}, tmp_path)]
+
+    def fixed(*names):
+        verdict = SimpleNamespace(
+            configurations=[SimpleNamespace(id=name, name=name) for name in names], task=None
+        )
+        report = replace(data(shown), verdict=verdict, trainings=trainings, audit={"classes": []})
+        section = augmentation_section(report)["augmentation"]
+        return section["fixed"], section["panels"][0]["fixed"]
+
+    assert fixed("fresh") == (False, "")
+    assert fixed("eight") == (True, "8 fixed views in place of fresh ones each epoch")
+    assert fixed("fresh", "four", "eight") == (
+        True,
+        "4 fixed views in place of fresh ones each epoch: four; 8 fixed views in place of fresh ones each epoch: eight",
+    )

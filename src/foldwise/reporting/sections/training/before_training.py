@@ -27,7 +27,7 @@ from foldwise.runs.auxiliary import AuxiliaryItem
 from foldwise.runs.planning import augmentation_name
 from foldwise.sealed_arrays import Arrays
 from foldwise.study.spec import IGNORE
-from foldwise.study.training import Augment, Choice
+from foldwise.study.training import Augment, Choice, Training
 from foldwise.text import some
 
 MAX_NETWORKS = 12  # pretrained ones, with a panel
@@ -98,6 +98,7 @@ def augmentation_section(data: ReportData) -> dict[str, Any] | None:
             "panels": panels,
             "legend": legend(data),
             "ignored": any(panel["ignored"] for panel in panels),
+            "fixed": any(panel["fixed"] for panel in panels),
         }
     }
 
@@ -114,6 +115,7 @@ def _augmented(data: ReportData, item: AuxiliaryItem) -> dict[str, Any]:
         "name": augmentation_name(augment, crop_px),
         "parts": _parts(augment),
         "used": _used(data, augment, crop_px),
+        "fixed": _fixed(data, augment, crop_px),
         "rows": rows,
         "ignored": ignored,
     }
@@ -127,13 +129,30 @@ def _parts(augment: dict[str, Any]) -> str:
 
 def _used(data: ReportData, augment: dict[str, Any], crop_px: int | None) -> str:
     """Which configurations have it, where not all do."""
+    return _named(data, [name for name, _ in _having(data, augment, crop_px)])
+
+
+def _fixed(data: ReportData, augment: dict[str, Any], crop_px: int | None) -> str:
+    """Which configurations were shown few fixed views, by how many: ``8 fixed views in place of fresh ones each epoch``."""
+    names: dict[str, list[str]] = {}
+    for name, training in _having(data, augment, crop_px):
+        if training.fixed_views:
+            names.setdefault(training.views_sentence, []).append(name)
+    listed = {sentence: _named(data, those) for sentence, those in names.items()}
+    return "; ".join(sentence + (f": {those}" if those else "") for sentence, those in listed.items())
+
+
+def _having(data: ReportData, augment: dict[str, Any], crop_px: int | None) -> list[tuple[str, Training]]:
     wanted = Augment.model_validate(augment), crop_px
-    names = [
-        result.name
-        for result in data.configurations
-        if (training := data.trainings.get(result.id)) is not None
-        and (training.augment, training.crop_px) == wanted
+    trainings = ((result.name, data.trainings.get(result.id)) for result in data.configurations)
+    return [
+        (name, training)
+        for name, training in trainings
+        if training is not None and (training.augment, training.crop_px) == wanted
     ]
+
+
+def _named(data: ReportData, names: Sequence[str]) -> str:
     # What all have needs no names.
     return "" if len(names) == len(data.configurations) else some(names, MAX_NAMES)
 

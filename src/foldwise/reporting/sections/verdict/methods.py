@@ -92,7 +92,8 @@ def _source(data: ReportData) -> str:
 SETTINGS = (
     ("model", "network"), ("head", "head"), ("weights", "initial weights"), ("loss", "loss"), ("optimizer", "optimiser"),
     ("schedule", "learning rate schedule"), ("epochs", "epochs at most"), ("batch_size", "images in a batch"),
-    ("crop_px", "crop in pixels"), ("augment", "augmentation"), ("freeze", "frozen part"), ("sampling", "sampling"),
+    ("crop_px", "crop in pixels"), ("augment", "augmentation"), ("views", "views of each image"),
+    ("freeze", "frozen part"), ("sampling", "sampling"),
     ("precision", "precision"),
 )  # fmt: skip
 PLAIN = {
@@ -101,6 +102,7 @@ PLAIN = {
     "sampling": ("shuffled",),
     "precision": ("auto",),
     "crop_px": ("None",),
+    "views": ("fresh ones each epoch",),
 }
 MAX_LISTED = 8
 
@@ -134,6 +136,8 @@ def _searched(data: ReportData) -> str:
 
 def _setting(data: ReportData, training: Training, key: str) -> str:
     """A setting in words: what `auto` stood for, and what nothing is called."""
+    if key == "views":
+        return training.views_sentence if training.fixed_views else "fresh ones each epoch"
     value = getattr(training, key)
     if key == "loss" and data.verdict.task:
         value = stated_loss(training.loss, cast(Task, data.verdict.task))

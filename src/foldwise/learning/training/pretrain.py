@@ -1,6 +1,6 @@
-"""What is done once before the fits that share it: pretraining of a network, and the features of a frozen encoder.
+"""Pretraining: what teaches a network about the images of a fold, done once before the fits that share it.
 
-In pretraining a network learns to undo damage to the images of one training part, before any fit shows it a label. Its
+In it a network learns to undo damage to the images of one training part, before any fit shows it a label. Its
 weights follow from the training part alone: the inner validation is looked at for the curve and the picture, and
 chooses nothing.
 """
@@ -19,40 +19,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foldwise.data.batches.augment import as_viewed
-from foldwise.data.batches.batches import Batch, Pictures
-from foldwise.data.batches.normalize import Normalization, normalization
+from foldwise.data.batches.batches import Batch
 from foldwise.data.batches.sampling import DAMAGE, step_seed
-from foldwise.data.cache.packed import Packed
-from foldwise.errors import RunError
-from foldwise.learning.checkpoints.saved import BODY, FEATURES, RECORD, versions, write_tensors, write_weights
-from foldwise.learning.checkpoints.winner import ENCODER
+from foldwise.learning.checkpoints.saved import BODY, versions, write_tensors
 from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
-from foldwise.learning.networks.network import Classifier, DataShape, body_of, layout_for
+from foldwise.learning.networks.network import DataShape, body_of
 from foldwise.learning.networks.tiles import each_alone, is_large
 from foldwise.learning.objectives.pretraining import Damage, make_pretraining
-from foldwise.learning.training.devices import (
-    Stopwatch,
-    autocast,
-    device_name,
-    latency_ms,
-    pick_device,
-    precision_for,
-    steady,
-)
+from foldwise.learning.training.devices import Stopwatch, autocast
 from foldwise.learning.training.energy import Spending
 from foldwise.learning.training.resuming import ResumedTraining, resumable
 from foldwise.learning.training.scoring import ForwardPass
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, assemble, with_less_memory
 from foldwise.runs.leases import Beat
-from foldwise.storage import write_array
-from foldwise.study.training import Choice, Training, stated_pretraining
+from foldwise.study.training import Training, stated_pretraining
 
 PICTURES = "pictures.npz"
 PICTURE_PX = 384  # longest side of what is kept for the report
 VALIDATION = 0  # in place of the number of an epoch
-BATCH = 16  # of every encoder, since no step depends on it: only forward passes are done
 
 
 def pretrain_item(job: Job) -> dict[str, Any]:
@@ -203,94 +188,3 @@ def _pictures(request: FitRequest, setup: TrainingSetup, damage: Damage) -> dict
 def _generator(*seeds: int) -> torch.Generator:
     """Random numbers of their own for damage, on the CPU whatever the device."""
     return torch.Generator().manual_seed(step_seed(*seeds, use=DAMAGE))
-
-
-def features_item(job: Job) -> dict[str, Any]:
-    """Pass every case once through the encoder; writes its outputs, its weights, and what it costs.
-
-    Args:
-        job: its settings are ``encoder`` (model, weights, normalize, and precision and device if stated), ``seed``,
-            ``threads`` and ``view``, that of `Augment.views` in which images are shown, 0 where it is not stated; its
-            scratch folder gets ``features.npy`` (n, F) float32 in the order of the cases, ``encoder.json``, and of
-            view 0 ``encoder.safetensors`` with the names of the whole network.
-    """
-    settings, stated, scratch = job.settings, job.settings["encoder"], job.scratch
-    view = settings.get("view", 0)
-    device = pick_device(stated.get("device", "auto"), job.device)
-    with steady(settings["seed"], settings["threads"], device):
-        spent = Spending(device)
-        network = _frozen_encoder(stated, job.packed, settings["seed"]).to(device)
-        norm = _shared_normalization(stated, job.packed)
-        pictures = Pictures(job.packed, norm, device)
-        precision = precision_for(stated.get("precision", "auto"), device)
-        watch = Stopwatch(device)
-        with watch.lap():
-            features_NF = encoded(
-                network, pictures, view=view, precision=precision, beat=spent.beside(job.beat)
-            )
-        write_array(scratch / FEATURES, features_NF)
-        memory_and_energy = spent.record()
-        if view == 0:  # one copy is enough for the fits that need them all
-            write_weights(scratch / ENCODER, network.encoder, prefix="encoder.")
-        cost = _encoder_cost(network, pictures, precision)
-    cost |= {"features_s": watch.seconds, "threads": settings["threads"]} | memory_and_energy
-    record = {"view": view, "normalization": norm.dump(), "cost": cost}
-    (scratch / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-    report = network.weights_report
-    return {
-        "cost": cost,
-        "warnings": [str(report)] if report is not None and report.adapted else [],
-        "versions": versions(),
-    }
-
-
-@torch.inference_mode()
-def encoded(
-    network: Classifier, pictures: Pictures, *, precision: str, beat: Beat, view: int = 0
-) -> np.ndarray:
-    """Features (n, F) float32 of every case in a view of it, in order."""
-    # Evaluation mode, as a frozen encoder is in during a fit too: the same features either way.
-    network.eval()
-    layout, total = layout_for(network), len(pictures.packed)
-    network.to(memory_format=layout)
-    parts = []
-    for batch in pictures.whole(np.arange(total), batch_size=BATCH):
-        inputs = as_viewed(batch.inputs, view).contiguous(memory_format=layout)
-        with autocast(pictures.device, precision):
-            features = network.features(inputs)
-        parts.append(features.float().cpu().numpy())
-        beat({"doing": f"{int(batch.cases[-1]) + 1} of {total} images through the encoder"})
-    return np.concatenate(parts)
-
-
-def _frozen_encoder(stated: dict[str, Any], packed: Packed, seed: int) -> Classifier:
-    model = Choice.model_validate(stated["model"])
-    training = Training(model=model, weights=stated["weights"], freeze="encoder")
-    network = build(training, DataShape.of(packed), seed=seed)
-    if not isinstance(network, Classifier):
-        what = f"{training.model} has no features that could be shared"
-        raise RunError(what, cure="This is a mistake in foldwise.")
-    return network
-
-
-def _shared_normalization(stated: dict[str, Any], packed: Packed) -> Normalization:
-    pretrained = stated["weights"] != "none"
-    if stated["normalize"] == "train" or (stated["normalize"] == "auto" and not pretrained):
-        what = "features cannot be shared: their normalisation would differ from fold to fold"
-        raise RunError(what, cure="This is a mistake in the plan of foldwise.")
-    return normalization(stated["normalize"], pretrained=pretrained, packed=packed, train=np.arange(0))
-
-
-def _encoder_cost(network: Classifier, pictures: Pictures, precision: str) -> dict[str, Any]:
-    """Of the encoder alone; each fit adds its head."""
-    device = pictures.device
-    image = pictures.gather(np.arange(1)).inputs.contiguous(memory_format=layout_for(network))
-    with autocast(device, precision):
-        latency = latency_ms(network.features, image, device)
-    return {
-        "parameters": sum(values.numel() for values in network.encoder.parameters()),
-        "latency_ms": latency,
-        "device": device.type,
-        "device_name": device_name(device),
-        "precision": precision,
-    }
