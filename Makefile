@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Ready: .venv/bin/foldwise"
 
 demo: $(READY)
-	$(BIN)/foldwise run studies/demo.yaml
+	$(BIN)/foldwise demo
 
 # The five studies on built-in pictures; QUICK=1 makes them very small.
 STUDIES := 0-architectures 1-gels 2-losses 3-tissue 4-proteins

@@ -32,12 +32,15 @@ class FoldwiseError(Exception):
         what: one sentence: what is wrong, with the offending value.
         where: the file, row or key, for example ``study.yaml:12, compare.loss``.
         cure: one sentence: what to do about it.
+        choices: of a question, what a study may state to answer it, such as ``data.task=binary_segmentation``.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str | None = None, cure: str | None = None) -> None:
-        self.what, self.where, self.cure = what, where, cure
+    def __init__(
+        self, what: str, *, where: str | None = None, cure: str | None = None, choices: Iterable[str] = ()
+    ) -> None:
+        self.what, self.where, self.cure, self.choices = what, where, cure, tuple(choices)
         super().__init__(what)
 
     def __str__(self) -> str:
@@ -47,11 +50,13 @@ class FoldwiseError(Exception):
     @classmethod
     def together(cls, errors: Iterable[FoldwiseError]) -> Self:
         """One error that says all of `errors`, so that a user mends them in one go; the same one of many files once."""
+        errors = list(errors)
         places: dict[tuple[str, str | None], list[str]] = {}
         for error in errors:
             places.setdefault((error.what, error.cure), []).append(error.where or "")
         kinds = [cls(what, where=_some(where) or None, cure=cure) for (what, cure), where in places.items()]
         if len(kinds) == 1:
+            kinds[0].choices = tuple(dict.fromkeys(choice for error in errors for choice in error.choices))
             return kinds[0]
         texts = [str(error) for error in kinds]
         listed = [f"{number}. {text}" for number, text in enumerate(texts[:MAX_LISTED], 1)]

@@ -11,17 +11,19 @@ from typing import NoReturn
 
 import typer
 
-from foldwise.errors import FoldwiseError, RunError
+from foldwise.errors import FoldwiseError, RunError, SpecError
 from foldwise.interface.commands.claims import claims
 from foldwise.interface.commands.data import data_app
 from foldwise.interface.commands.doctor import doctor
 from foldwise.interface.commands.fit import fit
+from foldwise.interface.commands.init import demo, init
 from foldwise.interface.commands.judge import judge
 from foldwise.interface.commands.look import look
 from foldwise.interface.commands.report import predict, report
 from foldwise.interface.commands.run import check, plan, run, work
 from foldwise.interface.commands.status import status, stop
 from foldwise.processes import sigterm_as_interrupt
+from foldwise.text import in_shell
 
 app = typer.Typer(
     name="foldwise",
@@ -50,7 +52,23 @@ PLAIN = {
 GO_ON = "What is done stays done: mend this, and the same command goes on."
 
 # Each imports what it does when it is called: the pipeline takes seconds to import, and --help must not wait for it.
-COMMANDS = (check, plan, run, fit, status, stop, report, work, predict, judge, claims, look, doctor)
+COMMANDS = (
+    init,
+    check,
+    plan,
+    run,
+    fit,
+    status,
+    stop,
+    report,
+    work,
+    predict,
+    judge,
+    claims,
+    look,
+    doctor,
+    demo,
+)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(data_app, name="data")
@@ -69,6 +87,7 @@ def _code_of_commands() -> int:
         with (
             sigterm_as_interrupt()
         ):  # in the middle of whatever it may come: then what is half written is removed
+            _refuse_no_command(sys.argv[1:2])
             app(standalone_mode=True)
     except FoldwiseError as error:
         return _refused(error)
@@ -84,6 +103,22 @@ def _code_of_commands() -> int:
     except SystemExit as ended:  # typer makes this of Ctrl-C, of a wrong option, and of a reader who has gone
         return _stopped() if ended.code == 130 else int(ended.code or 0)
     return 0
+
+
+def _refuse_no_command(first: list[str]) -> None:
+    """Point from a folder or a study, where a command is to stand, to the command that takes it."""
+    if not first or first[0].startswith("-") or not os.path.exists(first[0]):
+        return
+    if first[0] in {command.__name__ for command in COMMANDS} | {"data"}:
+        return
+    path = in_shell(first[0])
+    if not os.path.isdir(first[0]):
+        raise SpecError(f"{first[0]} is a file, and no command", cure=f"foldwise run {path}")
+    is_run = os.path.exists(os.path.join(first[0], "plan.json"))
+    raise SpecError(
+        f"{first[0]} is a folder, and no command",
+        cure=f"foldwise report {path}" if is_run else f"foldwise init {path}, which drafts a study of it",
+    )
 
 
 def _look_for_no_modules_here() -> None:

@@ -46,6 +46,10 @@ class Terminal:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._close()
 
+    def pause(self) -> None:
+        """Take away what moves, so that something can be asked; what comes next shows again."""
+        self._close()
+
     def _close(self) -> None:
         if self.display is not None:
             self.display.stop()

@@ -121,7 +121,7 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
 def refuse(audited: Audit) -> None:
     """Raise what the audit calls an error, all of it at once."""
     errors = [
-        DataError(finding.message, cure=finding.cure)
+        DataError(finding.message, cure=finding.cure, choices=finding.choices)
         for finding in audited.findings
         if finding.severity == "error"
     ]

@@ -16,6 +16,7 @@ from ruamel.yaml.reader import ReaderError
 
 from foldwise.errors import SpecError
 from foldwise.study.validation_errors import Invalid, Keys, dotted, shown
+from foldwise.text import in_shell
 
 Position = tuple[int, int]  # line and column, from 0
 CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
@@ -130,7 +131,8 @@ def read_source(path: Path) -> YamlSource:
         raise SpecError(f"there is no file {path}", cure="Name a study file, such as study.yaml.") from None
     except IsADirectoryError:
         raise SpecError(
-            f"{path} is a folder", cure="Name the study file in it, such as study.yaml."
+            f"{path} is a folder",
+            cure=f"Name the study file in it, or draft a study of its images: foldwise init {in_shell(path)}",
         ) from None
     except OSError as error:
         raise SpecError(f"{path} cannot be read: {error.strerror}") from None

@@ -34,6 +34,12 @@ class _Offer:
     keys: str = ""
     is_leak: bool = False
 
+    @property
+    def choice(self) -> str | None:
+        """Its key as `FoldwiseError.choices` have it: ``validate.group=patient``; None where it takes several keys."""
+        stated = re.match(r"(validate\.\w+): (.+?)(?: (?:to|and) |$)", self.keys)
+        return stated and f"{stated[1]}={stated[2]}"
+
 
 def column_findings(
     dataset: Dataset, packed: Packed, copies: Copies, validation: Validation
@@ -50,7 +56,9 @@ def column_findings(
     keys = [offer.keys for offer in offers if offer.keys]
     cure = f"State {'; or '.join(keys)}." if keys else "Mend the columns; then a key of validate uses them."
     severity: Severity = "warning" if any(offer.is_leak for offer in offers) else "note"
-    return [Finding("columns_not_used", severity, message, (), cure)]
+    leaks_first = sorted(offers, key=lambda offer: not offer.is_leak)
+    choices = tuple(choice for offer in leaks_first if (choice := offer.choice))
+    return [Finding("columns_not_used", severity, message, (), cure, choices=choices)]
 
 
 @dataclass(frozen=True)

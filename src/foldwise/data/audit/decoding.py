@@ -55,9 +55,10 @@ def _finding(name: str, dataset: Dataset, packed: Packed) -> Finding:
     if reason is None or stated:
         return Finding(f"decoding_{name}", "note", message, tuple(concerned), _right_if(kind, stated=stated))
     severity: Severity = "error" if kind.key else "warning"
-    return Finding(
-        f"decoding_{name}", severity, f"{message[:-1]}; but {reason}.", tuple(concerned), kind.cure()
-    )
+    message = f"{message[:-1]}; but {reason}."
+    answers = ("drop", "keep") if kind.key == "alpha" else ("apply", "ignore")
+    choices = tuple(f"data.decoding.{kind.key}={answer}" for answer in answers if kind.key)
+    return Finding(f"decoding_{name}", severity, message, tuple(concerned), kind.cure(), choices=choices)
 
 
 def _of_mask(measure: Measure) -> list[Step]:

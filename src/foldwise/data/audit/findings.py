@@ -19,6 +19,7 @@ class Finding:
         cases: names of all cases concerned; the message names the first few.
         cure: what to do about it.
         alike: of copies, the names of those that show one picture, a set each.
+        choices: what a study may state to settle it, as `FoldwiseError` has them; the safest first.
     """
 
     code: str
@@ -27,3 +28,4 @@ class Finding:
     cases: tuple[str, ...]
     cure: str
     alike: tuple[tuple[str, ...], ...] = ()
+    choices: tuple[str, ...] = ()

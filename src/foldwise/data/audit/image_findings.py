@@ -117,7 +117,8 @@ def class_findings(
         )
     impossible = impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
     findings += [
-        Finding("impossible_folds", "error", f"{error.what}.", (), error.cure or "") for error in impossible
+        Finding("impossible_folds", "error", f"{error.what}.", (), error.cure or "", choices=error.choices)
+        for error in impossible
     ]
     if impossible:
         return findings

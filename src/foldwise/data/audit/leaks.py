@@ -151,7 +151,8 @@ def _property_finding(kind: _Property, message: str, packed: Packed) -> Finding:
     code, cure = f"{kind.code}_gives_class_away", f"{kind.cure} Otherwise {_ANOTHER_SOURCE}."
     # Decoded to grey, the mode itself is gone from the pixels; only its cause may be left.
     if kind.code != "mode" or packed.num_channels > 1:
-        return Finding(code, "warning", message, (), cure)
+        choices = ("data.channels=gray",) if kind.code == "mode" else ()
+        return Finding(code, "warning", message, (), cure, choices=choices)
     cure = (
         "Nothing more to do for the mode: all are decoded to gray. It shows that the classes come from different "
         f"sources, and by sharpness or compression {_ANOTHER_SOURCE}."
@@ -199,7 +200,8 @@ def name_findings(dataset: Dataset, validation: Validation) -> list[Finding]:
             "If images of one patient, animal, slide or place share that part of the name, keep them in one fold: "
             f"state validate.group: 'pattern:{pattern}'. If not: validate.group: none."
         )
-        return [Finding("groups_in_names", severity, message, (), cure)]
+        choices = f"validate.group='pattern:{pattern}'", "validate.group=none"
+        return [Finding("groups_in_names", severity, message, (), cure, choices=choices)]
     return []
 
 
@@ -230,20 +232,23 @@ def series_findings(dataset: Dataset, packed: Packed, validation: Validation) ->
         f"as slices of a volume or frames of a film do: {concerned[0]}, {concerned[1]}, … There are no groups, so "
         "neighbours of a test image are trained on and the scores are too good."
     )
-    cure = f"Keep neighbours in one fold: {_series_advice(dataset, len(runs))}. If they are no series: validate.group: none."
-    return [Finding("neighbours_alike", "warning", message, concerned, cure)]
+    advice, stated = _series_advice(dataset, len(runs))
+    cure = f"Keep neighbours in one fold: {advice}. If they are no series: validate.group: none."
+    choices = stated, "validate.group=none"
+    return [Finding("neighbours_alike", "warning", message, concerned, cure, choices=choices)]
 
 
-def _series_advice(dataset: Dataset, num_runs: int) -> str:
-    """How to state groups for numbered images: one per series, or blocks of ten where there are only one or two."""
+def _series_advice(dataset: Dataset, num_runs: int) -> tuple[str, str]:
+    """Groups for numbered images, in words and as stated: one per series, or blocks of ten where there are only one or two."""
     names = [PurePosixPath(case.name).name for case in dataset.cases]
     pattern = r"^(.*\D)\d+\.[^.]+$" if num_runs >= 3 else r"(\d+)\d\.[^.]+$"
     matches = [match[1] for match in (re.search(pattern, name) for name in names) if match]
     if len(matches) < len(names) or len(set(matches)) < 3:
-        return "state data.slices_per_group: the number of images of one volume or film, or of blocks of it such as 10"
+        advice = "state data.slices_per_group: the number of images of one volume or film, or of blocks of it such as 10"
+        return advice, "data.slices_per_group=10"
     advice = f"state validate.group: 'pattern:{pattern}', which makes {len(set(matches))} groups"
     blocks = "" if num_runs >= 3 else " of up to ten in a row"
-    return f"{advice}{blocks} (and allows as many folds)"
+    return f"{advice}{blocks} (and allows as many folds)", f"validate.group='pattern:{pattern}'"
 
 
 def _neighbour_correlations(

@@ -202,7 +202,9 @@ def _mixed_kinds(kinds: dict[tuple[int, str], list[str]], data: DataSpec) -> lis
         cure = "State data.channels: gray or rgb."
         cure = cure if grey_or_colour else "Save all images with the same channels."
         counts = _counted({f"{count} channel(s)": by_channels[count] for count in sorted(by_channels)})
-        errors.append(DataError(f"the images differ in channels: {counts}", where="data.channels", cure=cure))
+        choices = ("data.channels=gray", "data.channels=rgb") if grey_or_colour else ()
+        what = f"the images differ in channels: {counts}"
+        errors.append(DataError(what, where="data.channels", cure=cure, choices=choices))
     if len(by_dtype) > 1:
         problem = f"the images differ in the type of their values: {_counted(dict(sorted(by_dtype.items())))}"
         errors.append(DataError(problem, where="images", cure="Save all images with the same bit depth."))
@@ -221,6 +223,7 @@ def _check_sizes(dataset: Dataset, data: DataSpec, measures: Iterable[Measure]) 
             f"the images have {len(sizes)} different sizes, from {small[1]}×{small[0]} to {large[1]}×{large[0]} pixels",
             where="data.size",
             cure="State data.size, for example 224: all images are brought to that height and width.",
+            choices=[f"data.size={side}" for side in (64, 128, 224)],
         )
 
 

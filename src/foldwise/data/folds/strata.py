@@ -106,7 +106,7 @@ def impossible_folds(
         allowed = f"State validate.folds: {num_groups}, or a" if num_groups >= 3 else "A"
         problem = f"{folds} folds need at least {folds} {kind}, and there are {num_groups}"
         cure = f"{allowed}dd images{' of other groups' if kind == 'groups' else ''}."
-        return [DataError(problem, where="validate.folds", cure=cure)]
+        return [DataError(problem, where="validate.folds", cure=cure, choices=_folds(num_groups))]
     rare = rare_classes(dataset, presence_NK, groups, folds=folds)
     counts_K = groups_per_class(presence_NK, groups)
     if is_single_label(dataset):
@@ -117,7 +117,7 @@ def impossible_folds(
     max_folds = int(counts_K[first:].max())
     cure = f"State validate.folds: {max_folds}, or a" if max_folds >= 2 else "A"
     what = f"no class is in as many as {folds} groups of images, so that no fold could test any class of the others"
-    return [DataError(what, where="validate.folds", cure=f"{cure}dd images.")]
+    return [DataError(what, where="validate.folds", cure=f"{cure}dd images.", choices=_folds(max_folds))]
 
 
 def _too_rare(
@@ -139,8 +139,13 @@ def _too_rare(
             f"fewer than two classes are in {folds} groups of images or more; too rare (groups): {scarce}"
         )
         cure = f"State validate.folds: {max_folds}, or add images."
-        errors.append(DataError(problem, where="validate.folds", cure=cure))
+        choices = _folds(max_folds)
+        errors.append(DataError(problem, where="validate.folds", cure=cure, choices=choices))
     return errors
+
+
+def _folds(number: int) -> list[str]:
+    return [f"validate.folds={number}"] if number >= 2 else []
 
 
 # All pairs of groups are weighed; more groups than this come out level by themselves.

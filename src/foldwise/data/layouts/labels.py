@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -92,7 +93,8 @@ def label_columns(table: Table, data: DataSpec, image_column: str, split: str) -
     choices = named + [name for name in usable if name not in named]
     problem = f"which columns are the labels is not clear among {some(others, 20) or '(none)'}"
     cure = f"State data.label_columns, for example [{(choices or others or ['label'])[0]}]."
-    raise DataError(problem, where=table.name, cure=cure)
+    answers = [f"data.label_columns={json.dumps([name], ensure_ascii=False)}" for name in choices]
+    raise DataError(problem, where=table.name, cure=cure, choices=answers)
 
 
 def _is_indicator(table: Table, column: str) -> bool:
@@ -232,13 +234,17 @@ def _lists(cells: Sequence[str], data: DataSpec, where: Sequence[str]) -> tuple[
         raise SpecError(problem, where="data.task", cure=cure)
     if data.task == "auto" and lists and all(len(row) == 1 for row in rows):
         problem = "every cell has exactly one label, and some are written as lists: is that one label per image, or several that happen not to meet?"
-        raise DataError(problem, where=lists[0][0], cure=_one_or_several({row[0] for row in rows}))
+        raise _one_or_several(problem, lists[0][0], {row[0] for row in rows})
     return rows, bool(lists)
 
 
-def _one_or_several(names: Collection[str]) -> str:
-    single = "binary_classification" if len(names) == 2 else "multiclass_classification"
-    return f"State data.task: {single} for one label per image, or multilabel_classification for several."
+def _one_or_several(problem: str, where: str, names: Collection[str]) -> DataError:
+    single, several = (
+        "binary_classification" if len(names) == 2 else "multiclass_classification",
+        "multilabel_classification",
+    )
+    cure = f"State data.task: {single} for one label per image, or {several} for several."
+    return DataError(problem, where=where, cure=cure, choices=[f"data.task={single}", f"data.task={several}"])
 
 
 def _signs(
@@ -265,7 +271,7 @@ def _signs(
 def _doubt(joined: Joined, tokens: Collection[str], where: str) -> DataError:
     labels = f": {some(map(repr, joined.labels))} {'is a label by itself' if len(joined.labels) == 1 else 'are labels by themselves'}"
     problem = f"is {joined.token!r} one name, or several labels with {_mark(joined.sign)} between them{labels if joined.labels else ''}?"
-    return DataError(problem, where=where, cure=_one_or_several(tokens))
+    return _one_or_several(problem, where, tokens)
 
 
 def _mark(sign: str) -> str:

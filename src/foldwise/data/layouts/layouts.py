@@ -233,7 +233,8 @@ def _masks_or_table(listing: Listing) -> tuple[str, str]:
             "State data.task: binary_segmentation or multiclass_segmentation for the masks; binary_classification,"
             " multiclass_classification or multilabel_classification for the table."
         )
-        raise DataError(problem, where=str(listing.root), cure=cure)
+        choices = f"data.masks={masks}", f"data.table={table.name}"
+        raise DataError(problem, where=str(listing.root), cure=cure, choices=choices)
     if data.task.endswith("classification") or (data.task == "auto" and data.table is not None):
         return "table", f"{images}/ with {table.name}"
     return "image_mask", f"{images}/ with {masks}/"
@@ -245,10 +246,11 @@ def _masks_or_class(listing: Listing) -> tuple[str, str]:
     if len(folders) == 1 or listing.data.masks is not None:
         problem = f"there is a folder of masks, {masks}/, but none of images"
         cure = f"State data.images: one of {some(subfolders(listing.root))}."
-        raise DataError(problem, where=str(listing.root), cure=cure)
+        choices = [f"data.images={name}" for name in subfolders(listing.root) if name != masks]
+        raise DataError(problem, where=str(listing.root), cure=cure, choices=choices)
     problem = f"is {masks}/ a class, or masks for the other folders ({', '.join(folders)})?"
     cure = "State data.layout: class_folders, or data.images and data.masks."
-    raise DataError(problem, where=str(listing.root), cure=cure)
+    raise DataError(problem, where=str(listing.root), cure=cure, choices=["data.layout=class_folders"])
 
 
 def _table_or_folders(listing: Listing) -> tuple[str, str]:
@@ -267,7 +269,9 @@ def _table_or_folders(listing: Listing) -> tuple[str, str]:
         return "class_folders", f"{len(folders)} folders that hold images; {table.name} says the same"
     either = f"the labels could be the folders ({some(folders)}) or {table.name}"
     cure = f"State data.layout: class_folders, or data.table: {table.name}."
-    raise DataError(f"{either}, and they are not the same: {difference}", where=str(listing.root), cure=cure)
+    choices = "data.layout=class_folders", f"data.table={table.name}"
+    what = f"{either}, and they are not the same: {difference}"
+    raise DataError(what, where=str(listing.root), cure=cure, choices=choices)
 
 
 OTHER_TABLES = (".tsv", ".xlsx", ".xls", ".ods", ".numbers")

@@ -270,4 +270,5 @@ def _question(root: Path, folders: Sequence[str], pairs: Sequence[tuple[str, str
     )
     around = "" if others else " (or the other way round)"
     cure = f"State {stated}{around}, or data.layout: class_folders."
-    return DataError(problem + beside, where=str(root), cure=cure)
+    choices = ["data.layout=class_folders"]
+    return DataError(problem + beside, where=str(root), cure=cure, choices=choices)

@@ -86,6 +86,7 @@ def refuse_part_folders(listing: Listing) -> None:
         where=str(listing.root),
         cure="State validate.split: folders to train and test by it, or validate.split: pooled_folders to make new "
         "folds of all images.",
+        choices=("validate.split=folders", "validate.split=pooled_folders"),
     )
 
 

@@ -243,6 +243,33 @@ def _downloaded(name: str, donor: Donor | None) -> dict[str, Tensor]:
         ) from error
 
 
+@dataclass(frozen=True)
+class Pretrained:
+    """An encoder whose pretrained weights can be had here.
+
+    Attributes:
+        title: for tables and texts.
+        timm: its name in timm, for classifiers.
+        smp: its name in segmentation-models-pytorch.
+        weights: what `train.weights` states.
+    """
+
+    title: str
+    timm: str
+    smp: str
+    weights: str
+
+
+def pretrained_here() -> Pretrained | None:
+    """An encoder to begin with whose weights are on this machine, or can be downloaded now; None where none can be had."""
+    from huggingface_hub import try_to_load_from_cache
+
+    kept = try_to_load_from_cache("timm/resnet18.a1_in1k", "model.safetensors")
+    if isinstance(kept, str) or reachable(constants.ENDPOINT):
+        return Pretrained("ResNet-18", "resnet18", "resnet18", "imagenet")
+    return None
+
+
 @contextmanager
 def quick_offline() -> Iterator[None]:
     """Within it, the weights hub looks only into what it has kept, if its server cannot be reached."""

@@ -1,0 +1,125 @@
+"""`foldwise init` and `demo`: what is printed and asked, as text and as JSON, and what points to them."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foldwise.interface import cli
+from foldwise.interface.commands import init as commands
+from foldwise.learning.networks import weights
+from foldwise.pipeline.drafting import Question
+from foldwise.study.reading import open_study
+
+LETTERS = "abcdefghijkl"
+
+
+@pytest.fixture(autouse=True)
+def _no_weights_here(monkeypatch):
+    monkeypatch.setattr(weights, "pretrained_here", lambda: None)
+
+
+@pytest.fixture
+def said(monkeypatch, capsys, tmp_path):
+    """Runs a command beside a folder `cells` of two classes: exit code, standard output, standard error."""
+    rng = np.random.default_rng(0)
+    for name in ("healthy", "infected"):
+        (tmp_path / "cells" / name).mkdir(parents=True)
+        for letter in LETTERS:
+            image = Image.fromarray(rng.integers(0, 255, (20, 20), np.uint8))
+            image.save(tmp_path / "cells" / name / f"{name[0]}{letter}.png")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["foldwise", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out = capsys.readouterr()
+        return ended.value.code, out.out, out.err
+
+    return run
+
+
+def test_a_folder_becomes_a_study_with_the_next_command(said, tmp_path):
+    code, out, _ = said("init", "cells")
+    assert code == 0
+    assert "Layout class_folders" in out
+    assert out.rstrip().endswith("Next:     foldwise run study.yaml")
+    assert open_study(tmp_path / "study.yaml").study.data.path == "cells"
+
+
+def test_programs_get_the_same_as_json(said, tmp_path):
+    code, out, _ = said("init", "cells", "--json", "--out", "s.yaml", "--set", "validate.folds=3")
+    record = json.loads(out)
+    assert code == 0
+    assert record["task"] == "binary_classification"
+    assert (record["images"], record["classes"]) == (24, ["healthy", "infected"])
+    assert record["next"] == "foldwise run s.yaml"
+    assert record["answers"] == ["validate.folds=3"]
+    assert open_study(tmp_path / "s.yaml").study.validate_.folds == 3
+
+
+def test_a_study_that_is_there_is_replaced_only_when_forced(said, tmp_path):
+    (tmp_path / "study.yaml").write_text("mine")
+    code, _, error = said("init", "cells")
+    assert code == 5
+    assert "--force" in error
+    assert (tmp_path / "study.yaml").read_text() == "mine"
+    assert said("init", "cells", "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["cells"], "foldwise init cells"),
+        (["check", "cells"], "foldwise init cells"),
+        (["run", "cells"], "foldwise init cells"),
+        (["cells/healthy/ha.png"], "is a file, and no command"),
+    ],
+)
+def test_a_folder_where_a_study_should_stand_points_to_init(said, arguments, words):
+    code, _, error = said(*arguments)
+    assert code == 2
+    assert words in error
+
+
+def asked(monkeypatch, answers, question):
+    monkeypatch.setattr(commands.typer, "prompt", lambda *_, **__: answers.pop(0))
+
+    class Quiet:
+        def pause(self):
+            pass
+
+    return commands._Asking(Quiet())(question)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (["2"], "data.table=labels.csv"),
+        (["9", "none", "1"], "data.masks=masks"),
+        (["data.task=x"], "data.task=x"),
+        ([""], None),
+        (["0"], None),
+    ],
+)
+def test_answers_are_numbers_or_keys_of_the_study(monkeypatch, capsys, answers, expected):
+    question = Question(
+        "masks or table?", "State one.", ("data.masks=masks", "data.table=labels.csv"), "error"
+    )
+    assert asked(monkeypatch, answers, question) == expected
+    assert "2  data.table: labels.csv" in capsys.readouterr().out
+
+
+def test_the_demo_is_the_worked_study(said, tmp_path, monkeypatch):
+    taken = {}
+
+    def run(file, options, observer):
+        taken["study"] = file.study.study
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("foldwise.pipeline.pipeline.run", run)
+    assert said("demo")[0] == 130
+    assert taken["study"] == "demo"
