@@ -76,6 +76,8 @@ def yaml_blocks():
 def test_yaml_in_the_docs_is_a_study_or_a_part_of_one(block, tmp_path):
     written = YAML(typ="safe").load(block)
     for bundle in written.get("compare", {}).get("network", []):
+        if bundle.get("weights", "imagenet") == "imagenet":
+            continue
         (tmp_path / bundle["weights"]).parent.mkdir(exist_ok=True)
         (tmp_path / bundle["weights"]).write_bytes(b"")
     whole = {**WHOLE, **written}
