@@ -17,13 +17,13 @@ from foldwise.insight import throughput as measuring
 from foldwise.insight.throughput import _cases, check_measurable, measure_item, paces
 from foldwise.learning.networks.network import DataShape
 from foldwise.study.spec import DataSpec
-from foldwise.study.training import Training
+from foldwise.study.training import DRAWN, Training
 
 CPU = torch.device("cpu")
 
 
-def measured(task="multiclass_classification", *, sizes=(1, 4), packed=None, **training):
-    asked = settings(task, **training) | {"batch_sizes": list(sizes), "seconds": 0.01}
+def measured(task="multiclass_classification", *, sizes=(1, 4), packed=None, more=None, **training):
+    asked = settings(task, **training) | {"batch_sizes": list(sizes), "seconds": 0.01} | (more or {})
     said = []
     result = measure_item(job(asked, None, packed=packed or tiny(task), split=SPLIT, beat=said.append))
     assert [one["doing"] for one in said] == [f"batches of {size}" for size in sizes]
@@ -132,6 +132,75 @@ def test_the_memory_is_full_before_the_clock_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "_point", point)
     result = measured("binary_classification", packed=packed, cache="memory")
     assert (seen[0], result["held"]) == (len(SPLIT.train), "memory")
+
+
+@pytest.mark.parametrize(
+    ("augment", "views"), [("none", [0]), ("flips", list(range(8))), ("strong", [0, DRAWN, DRAWN + 1])]
+)
+def test_a_head_on_stored_features_is_measured_without_its_encoder(augment, views, monkeypatch):
+    trained = []
+    step = measuring.step
+    monkeypatch.setattr(
+        measuring, "step", lambda learner, batch: trained.append(batch) or step(learner, batch)
+    )
+    result = measured(
+        sizes=(4,),
+        more={"features": views},
+        freeze="encoder",
+        augment=augment,
+        cache_views=max(len(views) - 1, 0),
+    )
+    (point,) = result["points"]
+    assert result["held"] == "features"
+    assert {batch.inputs.ndim for batch in trained} == {2}  # features (N, F), no images
+    assert point["train"]["median"] > 0
+    assert (point["inference"], point["problem"]) == (None, None)
+    whole = measured(sizes=(4,), freeze="encoder", augment=augment)
+    assert result["parameters"] == whole["parameters"]  # of the network that is used, not of its head
+
+
+def test_nothing_is_begun_once_the_time_is_up():
+    points = measured(sizes=(1, 4), more={"budget_s": 1e-9})["points"]
+    assert [(point["problem"], point["train"]) for point in points] == [(measuring.NO_TIME, None)] * 2
+    assert [point["problem"] for point in measured(more={"budget_s": 600.0})["points"]] == [None, None]
+
+
+def test_a_batch_that_would_take_longer_than_there_is_time_is_not_tried():
+    speed = {"median": 2.0}
+    last = {"problem": None, "train": speed, "limit": speed, "inference": None}
+    assert measuring._least_s(last, 8) == 3 * 8 * (1 / 2 + 1 / 2)
+    assert measuring._least_s(last | {"problem": measuring.NO_TIME}, 8) == float("inf")
+    assert measuring._least_s(last | {"train": None, "limit": None}, 8) == 0  # it needed two images
+
+
+def test_images_are_asked_for_once_and_of_very_many_not_all():
+    asked = []
+    source = SimpleNamespace(gather=lambda cases: asked.append(int(cases[0])))
+    assert list(measuring._filled(source, np.arange(5), float("inf"))) == asked == [0, 1, 2, 3, 4]
+    assert list(measuring._filled(source, np.arange(5), 0.0)) == [0]
+
+
+def test_energy_is_of_the_work_itself_and_of_no_neighbour(monkeypatch):
+    joules = iter([0.0, 6.0, 50.0, 70.0] * 5)  # before and after each work; between them others are at work
+
+    class Meter:
+        def __init__(self, device):
+            pass
+
+        def joules(self):
+            return next(joules)
+
+    monkeypatch.setattr(measuring, "EnergyMeter", Meter)
+    clock = itertools.count()
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: float(next(clock)))
+    first, second = paces((lambda: 3, lambda: 5), CPU, seconds=5.0)
+    assert (first.joules_per_image, second.joules_per_image) == (2.0, 4.0)
+
+
+def test_energy_of_repeats_too_short_for_a_counter_is_not_measured(monkeypatch):
+    monkeypatch.setattr(measuring, "EnergyMeter", lambda device: SimpleNamespace(joules=lambda: 1.0))
+    (pace,) = paces((lambda: 3,), CPU, seconds=0.01)
+    assert pace.joules_per_image is None
 
 
 def test_models_that_do_not_exist_are_refused():

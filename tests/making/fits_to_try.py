@@ -1,21 +1,19 @@
 """Fits small enough to be done in a moment."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 from jobs import job
 from tiny_packed import TinyPacked
 
+from foldwise.data.folds.splits import Split
 from foldwise.learning.training.features import features_item
 from foldwise.learning.training.fit import fit_item
 from foldwise.learning.training.pretrain import pretrain_item
 from foldwise.runs.planning import pretraining
 from foldwise.study.training import Training
 
-SPLIT = SimpleNamespace(
-    repeat=0, fold=0, train=np.arange(14), validation=np.arange(14, 18), test=np.arange(18, 24)
-)
+SPLIT = Split(repeat=0, fold=0, train=np.arange(14), validation=np.arange(14, 18), test=np.arange(18, 24))
 TASKS = {
     "binary_classification": (2, {"conv": {"width": 4}}),
     "multiclass_classification": (3, {"conv": {"width": 4}}),

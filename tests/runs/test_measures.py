@@ -53,6 +53,36 @@ def test_sizes_and_caches_that_are_stated_twice_are_measured_once_and_small_batc
     assert item.settings["batch_sizes"] == [2, 8]
 
 
+def test_other_precisions_are_measured_with_the_first_cache_alone():
+    items = measured(
+        caches=["disk", "none"], precisions=["fp32", "bf16"], train={"model": "conv", "precision": "fp32"}
+    )
+    ways = [(item.settings["training"]["cache"], item.settings["training"]["precision"]) for item in items]
+    assert ways == [("disk", "fp32"), ("none", "fp32"), ("disk", "bf16")]
+    assert [item.title for item in items][1:] == [
+        "speed of conv, cache none",
+        "speed of conv, cache disk, bf16",
+    ]
+
+
+def test_features_are_measured_where_fits_share_them_only():
+    def caches(**train):
+        items = measured(caches=["disk", "features"], train={"model": "conv"} | train)
+        return ["features" if item.settings.get("features") else "disk" for item in items]
+
+    assert caches(freeze="encoder", normalize="none") == ["disk", "features"]
+    assert caches(freeze="encoder", crop_px=32) == ["disk"]  # crops are drawn anew in every epoch
+    assert caches() == ["disk"]
+
+
+def test_beside_a_search_nothing_is_measured():
+    study = {"study": "a", "data": {"path": "x"}, "train": {"model": "conv"}, "measure": {}}
+    search = {"space": {"batch_size": {"low": 2, "high": 64, "log": True}}, "configurations": 4}
+    with pytest.raises(SpecError, match="measure is asked of fits") as told:
+        study_from_dict(study | {"search": search})
+    assert "foldwise measure RUN" in str(told.value)
+
+
 def test_measures_come_last_and_change_no_fit():
     plain, with_measures = plan_of(), plan_of(measure={})
     fits = [item.id for item in plain.items]

@@ -1,74 +1,92 @@
-"""How fast a model trains and answers, batch size by batch size, and against which limit."""
+"""How fast a model trains and answers, and what it takes, batch size by batch size, and against which limit."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import psutil
 import torch
 
-from foldwise.data.batches.batches import Batch, Pictures
+from foldwise.data.batches.batches import Batch, CachedFeatures, Pictures
 from foldwise.data.batches.sampling import epoch_order, step_generators
-from foldwise.learning.checkpoints.saved import versions
+from foldwise.learning.checkpoints.saved import FEATURES, RECORD, Encoder, versions
 from foldwise.learning.job import Job
 from foldwise.learning.networks.describing import describe
-from foldwise.learning.networks.network import DataShape
+from foldwise.learning.networks.network import Classifier, DataShape
 from foldwise.learning.training.devices import (
     BYTES_PER_MB,
     MemoryPeak,
+    autocast,
     device_name,
     release_memory,
     steady,
     synchronize,
 )
+from foldwise.learning.training.energy import EnergyMeter
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import step
 from foldwise.resources import usable
 from foldwise.runs.sharing import is_out_of_memory
+from foldwise.storage import write_array, write_json
 from foldwise.study.training import Training
 
 WARM_UPS, REPEATS = 2, 5
 OUT_OF_MEMORY, TOO_LARGE, TOO_FEW = "out of memory", "more memory than is free", "needs batches of 2 or more"
+NO_TIME = "not tried: the time was up"
+FILLED = 0.25  # of the time there is, at most, in which images are asked for before the clock runs
+# Counters of energy step every 20 to 100 ms (of cards), and what is shorter would be charged with its neighbours.
+COUNTED_S = 0.2
 
 
 def measure_item(job: Job) -> dict[str, Any]:
     """Measure a model at every batch size; the content of its ``result.json``.
 
     Args:
-        job: its settings are training, batch_sizes, seconds (about so many for each number), seed and threads.
+        job: its settings are training, batch_sizes, seconds (about so many for each number), seed and threads;
+            `features`, the views where a head is measured on stored outputs of its encoder; `budget_s`, after which nothing more is
+            begun, where there is an end of time.
 
     Returns:
         ``points``, one for each batch size: `train`, `limit` and `inference` in images per second (`Pace`),
         `peak_memory_mb`, and the `problem` in place of what could not be measured. ``held`` says where the pixels
-        came from, ``others_busy`` how many cores other programs kept busy meanwhile.
+        came from, ``others_busy`` how many cores other programs kept busy meanwhile, ``settings`` what was asked.
     """
     settings, request = job.settings, FitRequest.of(job)
-    training, device = request.training, request.device
-    with steady(request.seed, settings["threads"], device):
+    training, device, budget_s = request.training, request.device, settings.get("budget_s", math.inf)
+    with steady(request.seed, settings["threads"], device), TemporaryDirectory() as scratch:
         memory, (began, others_before) = MemoryPeak(device), _by_others()
         setup = set_up(request)
-        assert isinstance(setup.source, Pictures)
+        parameters = sum(values.numel() for values in setup.learner.network.parameters())
+        if settings.get("features"):
+            request = replace(request, encoder=_features(request, setup, Path(scratch)))
+            setup = set_up(request)
         start = time.perf_counter()
-        for case in job.split.train.tolist():  # once, so that no cache is empty when the clock runs
-            setup.source.gather(np.array([case]))
+        filled = _filled(setup.source, request.split.train, FILLED * budget_s)
+        request = replace(request, split=replace(request.split, train=filled))
         fill_s = time.perf_counter() - start
         points: list[dict[str, Any]] = []
         for size in settings["batch_sizes"]:
             job.beat({"doing": f"batches of {size}"})
-            points.append(_point(request, setup, memory, size=size, last=points[-1] if points else None))
+            left_s = budget_s - (time.perf_counter() - began)
+            last = points[-1] if points else None
+            points.append(_point(request, setup, memory, size=size, last=last, left_s=left_s))
     now, others = _by_others()
     return {
         "model": str(training.model),
+        "settings": settings,
         "cache": training.cache,
         "held": setup.source.cache,
         "fill_s": fill_s,
-        "parameters": sum(values.numel() for values in setup.learner.network.parameters()),
+        "parameters": parameters,
         "device": device.type,
         "device_name": device_name(device),
         "precision": request.precision,
@@ -97,14 +115,46 @@ def check_measurable(trainings: Iterable[dict[str, Any]], *, shape: Callable[[Tr
         describe(training, shape(training))
 
 
+def _features(request: FitRequest, setup: TrainingSetup, folder: Path) -> Encoder:
+    """Outputs of the encoder for one image in place of those for all: how fast a head learns depends on no value."""
+    network, source = setup.learner.network.eval(), setup.source
+    assert isinstance(network, Classifier)
+    assert isinstance(source, Pictures)
+    image = source.gather(request.split.train[:1]).inputs.contiguous(
+        memory_format=setup.learner.forward.layout
+    )
+    with torch.inference_mode(), autocast(request.device, request.precision):
+        features_1F = network.features(image).float().cpu().numpy()
+    passes = {view: [folder / str(view)] for view in request.settings["features"]}
+    for view, (own,) in passes.items():
+        own.mkdir()
+        write_array(own / FEATURES, np.repeat(features_1F, len(request.packed), axis=0))
+        write_json(own / RECORD, {"view": view, "normalization": source.normalization.dump(), "cost": {}})
+    return Encoder("features", passes[0][0], passes)
+
+
+def _filled(source: Pictures | CachedFeatures, cases: np.ndarray, seconds: float) -> np.ndarray:
+    """The cases that were asked for once, so that no cache is empty when the clock runs; not all of very many."""
+    until = time.perf_counter() + seconds
+    for number, case in enumerate(cases.tolist(), 1):
+        source.gather(np.array([case]))
+        if time.perf_counter() > until:
+            return cases[:number]
+    return cases
+
+
 @dataclass(frozen=True)
 class Pace:
-    """Images per second: the median of some repeats with the slowest and the fastest, after a warm-up."""
+    """Images per second: the median of some repeats with the slowest and the fastest, after a warm-up.
+
+    `joules_per_image` is None where this machine has no counter, or the repeats are too short for it.
+    """
 
     median: float
     low: float
     high: float
     repeats: int
+    joules_per_image: float | None = None
 
 
 def paces(works: Sequence[Callable[[], int]], device: torch.device, *, seconds: float) -> list[Pace]:
@@ -113,20 +163,34 @@ def paces(works: Sequence[Callable[[], int]], device: torch.device, *, seconds: 
     They take turns, so that what else the machine does meets all of them alike. Each takes about `seconds` beside its
     warm-up, and is done three times at least.
     """
+    meter = EnergyMeter(device)
     at_once = []  # repetitions between two readings of the clock, so that short works are not timed by its grain
     for work in works:
         took = max([_timed(work, device, 1)[1] for _ in range(WARM_UPS)][-1], 1e-9)
         at_once.append(max(1, int(seconds / REPEATS / took)))
     speeds: list[list[float]] = [[] for _ in works]
+    spent: list[list[tuple[float, float]]] = [[] for _ in works]  # joules and images of each repeat
     began = time.perf_counter()
     for number in range(REPEATS):
         # The first is done however long it takes, as there is no median of nothing.
         if number and time.perf_counter() - began > seconds * len(works):
             break
-        for work, times, speed in zip(works, at_once, speeds, strict=True):
+        for work, times, speed, joules in zip(works, at_once, speeds, spent, strict=True):
+            before = meter.joules()
             images, took = _timed(work, device, times)
+            after = meter.joules()
             speed.append(images / took)
-    return [Pace(statistics.median(speed), min(speed), max(speed), len(speed)) for speed in speeds]
+            if before is not None and after is not None and took >= COUNTED_S:
+                joules.append((after - before, images))
+    return [
+        Pace(statistics.median(speed), min(speed), max(speed), len(speed), _each(joules))
+        for speed, joules in zip(speeds, spent, strict=True)
+    ]
+
+
+def _each(counted: Sequence[tuple[float, float]]) -> float | None:
+    """Joules for one image, over all repeats; None where none was counted."""
+    return sum(joules for joules, _ in counted) / sum(images for _, images in counted) if counted else None
 
 
 def _timed(work: Callable[[], int], device: torch.device, times: int) -> tuple[int, float]:
@@ -139,12 +203,20 @@ def _timed(work: Callable[[], int], device: torch.device, times: int) -> tuple[i
 
 
 def _point(
-    request: FitRequest, setup: TrainingSetup, memory: MemoryPeak, *, size: int, last: dict[str, Any] | None
+    request: FitRequest,
+    setup: TrainingSetup,
+    memory: MemoryPeak,
+    *,
+    size: int,
+    last: dict[str, Any] | None,
+    left_s: float,
 ) -> dict[str, Any]:
-    """What is known of one batch size; `last` is the next smaller one."""
+    """What is known of one batch size; `last` is the next smaller one, and `left_s` how much time is left."""
     blank = {"batch_size": size, "train": None, "limit": None, "inference": None, "peak_memory_mb": None}
     if last and _would_not_fit(last, size, request.device):
         return blank | {"problem": TOO_LARGE}
+    if left_s < 0 or (last and _least_s(last, size) > left_s):
+        return blank | {"problem": NO_TIME}
     problem = None
     try:
         return blank | _measured(request, setup, memory, size) | {"problem": None}
@@ -161,9 +233,16 @@ def _point(
     return blank | {"problem": problem}
 
 
+def _least_s(last: dict[str, Any], size: int) -> float:
+    """The least that the three speeds of a batch size take, by those of the next smaller one; infinite where that had no time."""
+    if last["problem"] == NO_TIME:
+        return math.inf
+    speeds = [last[name]["median"] for name in ("train", "limit", "inference") if last[name]]
+    return (WARM_UPS + 1) * size * sum(1 / speed for speed in speeds)
+
+
 def _measured(request: FitRequest, setup: TrainingSetup, memory: MemoryPeak, size: int) -> dict[str, Any]:
     learner, source, seconds = setup.learner, setup.source, request.settings["seconds"]
-    assert isinstance(source, Pictures)
     memory.reset()  # so that the peak is that of this batch size
     # Training takes a new batch each time, the limit the same one again: what is between them is the cost of the data.
     batches = _endless(request, source, size)
@@ -179,9 +258,10 @@ def _measured(request: FitRequest, setup: TrainingSetup, memory: MemoryPeak, siz
 
     train, limit = paces((learn_next, lambda: learn(batch)), request.device, seconds=seconds)
     peak_mb = memory.mb()
-    inference = _inference(request, setup, size, seconds=seconds)
-    paces_by_name = {"train": asdict(train), "limit": asdict(limit), "inference": asdict(inference)}
-    return paces_by_name | {"peak_memory_mb": peak_mb}
+    measured = {"train": asdict(train), "limit": asdict(limit), "peak_memory_mb": peak_mb}
+    if request.encoder is not None:  # whoever asks about an image has no features of it
+        return measured
+    return measured | {"inference": asdict(_inference(request, setup, size, seconds=seconds))}
 
 
 @torch.inference_mode()
@@ -198,10 +278,12 @@ def _inference(request: FitRequest, setup: TrainingSetup, size: int, *, seconds:
     return paces((look,), request.device, seconds=seconds)[0]
 
 
-def _endless(request: FitRequest, source: Pictures, size: int) -> Iterator[Batch]:
+def _endless(request: FitRequest, source: Pictures | CachedFeatures, size: int) -> Iterator[Batch]:
     """Full batches as training has them, cropped and augmented, epoch after epoch."""
     training = request.training
     order, generators = _cases(request, size), step_generators(request.seed, 1)
+    if isinstance(source, CachedFeatures):
+        return source.training(order, augment=training.augment, generators=generators)
     return source.training(order, crop_px=training.crop_px, augment=training.augment, generators=generators)
 
 

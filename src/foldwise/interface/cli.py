@@ -19,6 +19,7 @@ from foldwise.interface.commands.fit import fit
 from foldwise.interface.commands.init import demo, init
 from foldwise.interface.commands.judge import judge
 from foldwise.interface.commands.look import look
+from foldwise.interface.commands.measure import measure
 from foldwise.interface.commands.report import predict, report
 from foldwise.interface.commands.run import check, plan, run, work
 from foldwise.interface.commands.status import status, stop
@@ -66,6 +67,7 @@ COMMANDS = (
     judge,
     claims,
     look,
+    measure,
     doctor,
     demo,
 )

@@ -232,10 +232,15 @@ class Speed(VerdictPart):
     low: float
     high: float
     repeats: int
+    joules_per_image: float | None = None
+
+
+# What keeps training from being faster: loading images, what every step takes however few they are, or the device.
+Bottleneck = Literal["loading", "steps", "device"]
 
 
 class SpeedPoint(VerdictPart):
-    """How fast a model is at one batch size, or why that is not known."""
+    """How fast a model is at one batch size and what it is held up by, or why that is not known."""
 
     batch_size: int
     train: Speed | None
@@ -243,6 +248,7 @@ class SpeedPoint(VerdictPart):
     inference: Speed | None
     peak_memory_mb: float | None
     problem: str | None
+    bottleneck: Bottleneck | None = None
 
 
 class ModelThroughput(VerdictPart):

@@ -55,13 +55,13 @@ def check(
     Raises:
         FoldwiseError: everything that would stop the study.
     """
-    with _as_stated(file):
+    with as_stated(file):
         prepared = prepare(file, progress=progress)
         return prepared, preflight(prepared, device=device, trying=trying)
 
 
 @contextmanager
-def _as_stated(file: StudyFile) -> Iterator[None]:
+def as_stated(file: StudyFile) -> Iterator[None]:
     """Within it, own code that the study names may be run, and errors name what the user has typed."""
     try:
         with trusting(own_names_of(file)):
@@ -78,7 +78,7 @@ def own_names_of(file: StudyFile) -> frozenset[str]:
 
 def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFolder, Verdict]:
     """Check a study, do what is not done yet, judge and report; the run folder and the verdict."""
-    with _as_stated(file):
+    with as_stated(file):
         return _run(file, options, observer)
 
 
@@ -102,7 +102,7 @@ def _run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunF
 
 def plan(file: StudyFile, options: RunOptions, observer: Observer) -> RunFolder:
     """Check a study and lay its run folder out, for workers that somebody else starts; nothing is trained."""
-    with _as_stated(file):
+    with as_stated(file):
         # Whoever works may have devices that this machine has not; how many they are nobody knows.
         prepared, _ = _tried(file, options, observer, elsewhere=True, workers=lambda *_: 1)
         return lay_out(prepared, run_root(file, options.out))
@@ -111,7 +111,7 @@ def plan(file: StudyFile, options: RunOptions, observer: Observer) -> RunFolder:
 def script(file: StudyFile, options: RunOptions, observer: Observer) -> str:
     """What a run would start, as text to be kept; nothing is written into a run folder."""
     engine = engine_of(options)
-    with _as_stated(file):
+    with as_stated(file):
         prepared = _prepared(file, options, observer)
         root = run_root(file, options.out)
         costs = preflight(

@@ -5,7 +5,7 @@ So that a wrong name, option, file or device is found by `foldwise check`, and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,7 +105,7 @@ def preflight(
     notes += shortages(prepared.plan, costs, run, elsewhere=elsewhere)
     if sentence := waiting_sentence(prepared.plan, waits):
         notes.insert(0, sentence)
-    _check_measured(prepared)
+    check_measured(prepared)
     _check_baselines(prepared)
     _check_look(prepared)
     return Costs(costs, tuple(dict.fromkeys(notes)), _rates(prepared, costs, smallest), waits, elsewhere)
@@ -242,10 +242,15 @@ def _collecting(errors: list[SpecError], where: str) -> Iterator[None]:
         errors.append(SpecError(error.what, where=where, cure=error.cure))
 
 
-def _check_measured(prepared: Prepared) -> None:
-    """Refuse models whose speed cannot be measured, and images to be held in memory where they do not fit."""
+def check_measured(prepared: Prepared, trainings: Iterable[Training] = ()) -> None:
+    """Refuse models whose speed cannot be measured, and images to be held in memory where they do not fit.
+
+    Args:
+        trainings: what is measured beside that which is planned.
+    """
     items, errors = prepared.plan.items, list[SpecError]()
-    if measured := [item.settings["training"] for item in items if item.kind == "measure"]:
+    measured = [item.settings["training"] for item in items if item.kind == "measure"]
+    if measured := measured + [training.model_dump(mode="json") for training in trainings]:
         from foldwise.insight.throughput import check_measurable
 
         with _collecting(errors, prepared.file.locate("measure", "models")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from foldwise.data.overlays import is_dark
+from foldwise.judging.verdict_configurations import ModelThroughput
 from foldwise.reporting.report_data import ReportData, gather
 from foldwise.reporting.sections.images import data_card, gallery, hardest
 from foldwise.reporting.sections.training import (
@@ -142,6 +143,16 @@ def render(data: ReportData, *, live: str | None = None) -> str:
     return environment.get_template("report.html.j2").render(
         **everywhere(data), sections=sections_of(data), header=answer.header(data), live=live
     )
+
+
+def write_speed_page(
+    path: Path, rows: Sequence[ModelThroughput], *, title: str, notes: Sequence[str]
+) -> None:
+    """The figures and the table of speeds as a page of their own, under a title and above notes; whole or not at all."""
+    template = environment("scripts").get_template("speed.html.j2")
+    page = template.render(title=title, notes=notes, **(speed.speed_content(rows) or {"speed": None}))
+    with written_whole(path) as scratch:
+        scratch.write_text(page, encoding="utf-8")
 
 
 def waiting_page(study: Study) -> str:

@@ -1,4 +1,4 @@
-"""What became of the items of a run that are no fits, and of looks that were made by hand."""
+"""What became of the items of a run that are no fits, and of looks and speeds that were asked for by hand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ class AuxiliaryItem:
 
 
 def read_auxiliary(folder: RunFolder, plan: Plan) -> tuple[AuxiliaryItem, ...]:
-    """Every planned item that trains no configuration, in plan order; then the looks that were made by hand at fits of the plan."""
+    """Every planned item that trains no configuration, in plan order; then what was asked for by hand.
+
+    These are the looks at fits of the plan, and the speeds that were measured on its images.
+    """
     items = {item.id: item for item in plan.items}
     read = [
         AuxiliaryItem(
@@ -46,11 +49,17 @@ def read_auxiliary(folder: RunFolder, plan: Plan) -> tuple[AuxiliaryItem, ...]:
         for item in plan.items
         if item.kind not in TRAINED
     ]
+    packs = {item.settings.get("packed") for item in plan.items}
     for name, result in folder.outcomes().items():
+        if name in items:
+            continue
         fit = items.get(result.get("fit", ""))
-        if name.startswith("landscape-") and name not in items and fit is not None:
+        if name.startswith("landscape-") and fit is not None:
             settings = fit.settings | {"landscape": result["asked"]}
             read.append(
                 AuxiliaryItem("landscape", settings, result, folder.done(name), name, result["title"])
             )
+        settings = result.get("settings", {})
+        if name.startswith("measure-") and "budget_s" in settings and settings["packed"] in packs:
+            read.append(AuxiliaryItem("measure", settings, result, folder.done(name), name, result["title"]))
     return tuple(read)

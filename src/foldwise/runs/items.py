@@ -223,5 +223,5 @@ KINDS = {
     "robustness": Kind("robustness check", _robustness_s),
     "landscape": Kind("landscape", _landscape_s),
     "preview": Kind("preview", lambda item, rates: 0.0, version=2, on_cpu=True),
-    "measure": Kind("speed measurement", _measure_s, runs_alone=True),
+    "measure": Kind("speed measurement", _measure_s, version=2, runs_alone=True),
 }

@@ -7,12 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from pydantic import ValidationError
-
 from foldwise.errors import RunError, SpecError
 from foldwise.runs.items import Item, make_item
 from foldwise.study.spec import Looking, Study
-from foldwise.study.validation_errors import from_pydantic
+from foldwise.study.validation_errors import with_options
 from foldwise.study.yaml_places import parse
 from foldwise.text import in_shell
 
@@ -86,12 +84,7 @@ def finely(detail: Looking, options: Mapping[str, Any]) -> Looking:
     stated = {name: value for name, value in options.items() if value is not None}
     if isinstance(stated.get("losses"), str) and stated["losses"] != "auto":
         stated["losses"] = parse(f"[{stated['losses']}]", name="losses").value
-    document = detail.model_dump(mode="json", exclude=set(stated)) | stated
-    try:
-        return Looking.model_validate_json(json.dumps(document), strict=True)
-    except ValidationError as error:
-        errors = from_pydantic(error, document, Looking, under=("look",))
-        raise SpecError.together(SpecError(error.what, cure=error.cure) for error in errors) from None
+    return with_options(detail, stated, under="look")
 
 
 def check_epochs(detail: Looking, *, last: int) -> None:

@@ -11,13 +11,22 @@ from typing import Any
 
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import find_metric
-from foldwise.runs.encoder_passes import SQUARE, UNSTATED, ImageSizes, encoder_seed, fold_name, passes
+from foldwise.runs.encoder_passes import (
+    SQUARE,
+    UNSTATED,
+    ImageSizes,
+    encoder_seed,
+    fold_name,
+    passes,
+    shared_views,
+)
 from foldwise.runs.items import Item, is_of_features, make_item
 from foldwise.runs.landscapes import landscapes
 from foldwise.runs.plan import Plan
+from foldwise.runs.speeds import speed_items
 from foldwise.study.configurations import Configuration
-from foldwise.study.spec import Study
-from foldwise.study.training import NO_PRETRAINING, Augment, Choice, Task, Training
+from foldwise.study.spec import Measuring, Study
+from foldwise.study.training import NO_PRETRAINING, Augment, Task, Training
 
 SEEDS = 2**31  # every library takes a seed below this
 # What pretraining depends on: fits on one fold that differ in anything else share it. The sizes may be its own options.
@@ -144,7 +153,7 @@ def auxiliary_items(
         *_aa_test(study, fits),
         *_robustness(study, fits),
         *landscapes(study, fits),
-        *_measures(study, configurations, fits),
+        *speeds(study, study.measure, [row.training for row in configurations], fits[0].settings),
     ]
 
 
@@ -223,30 +232,21 @@ def _robustness(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
         yield make_item("robustness", of_fit | conditions, needs=needs, title=f"robustness of {fit.title}")
 
 
-def _measures(study: Study, configurations: Sequence[Configuration], fits: Sequence[Item]) -> Iterator[Item]:
-    """One for every model, device and cache, last of all: a speed is measured while nothing else runs."""
-    if study.measure is None:
-        return
-    first = fits[0].settings
-    shared: dict[str, Any] = {key: first[key] for key in (*OF_A_FOLD, "task")}
-    shared |= {"batch_sizes": sorted(set(study.measure.batch_sizes)), "seconds": study.measure.seconds}
-    for training in _measured(study.measure.models, configurations):
-        for cache in dict.fromkeys(study.measure.caches):
-            own = training.model_copy(update={"cache": cache})
-            device = "" if training.device == "auto" else f" on {training.device}"
-            title = f"speed of {training.model}{device}, cache {cache}"
-            yield make_item("measure", shared | {"training": own.model_dump(mode="json")}, title=title)
+def speeds(
+    study: Study,
+    asked: Measuring | None,
+    trainings: Sequence[Training],
+    fold: Mapping[str, Any],
+    *,
+    budget_s: float | None = None,
+) -> list[Item]:
+    """What of speed is measured; see `speed_items`. Nothing where nothing is asked."""
+    if asked is None:
+        return []
+    shared = {key: fold[key] for key in (*OF_A_FOLD, "task")}
+    shared |= {} if budget_s is None else {"budget_s": budget_s}
 
+    def views_of(training: Training) -> tuple[int, ...]:
+        return shared_views(study, training, fold["task"], square=True)
 
-def _measured(models: Sequence[Choice], configurations: Sequence[Configuration]) -> list[Training]:
-    """The training of every model on every device of the study, as the first configuration that has it states it."""
-    trainings = [row.training.model_copy(update={"pretrain": NO_PRETRAINING}) for row in configurations]
-    others = [
-        # Weights of one model are none of another; they do not change how fast it is.
-        trainings[0].model_copy(update={"model": model, "weights": "none", "device": training.device})
-        for training in trainings
-        for model in models
-    ]
-    stated = {(str(row.model), row.device): row for row in reversed([*trainings, *others])}
-    wanted = [(str(model), row.device) for row in trainings for model in (models or [row.model])]
-    return [stated[key] for key in dict.fromkeys(wanted)]
+    return list(speed_items(asked, trainings, shared, views_of=views_of))

@@ -28,7 +28,9 @@ RANGE_CURE = "Write for example {low: 0.0001, high: 0.1, log: true}."
 # Of hardware no score comes, and groups of labels are names that only the images explain.
 NOT_SEARCHED = ("device", "label_groups")
 # What is asked of single fits before any is chosen.
-NOT_BESIDE = ("look", "robustness")
+NOT_BESIDE = ("look", "robustness", "measure")
+IN_ANOTHER = "or ask for it in a study of the configuration that was found"
+AFTERWARDS = {"measure": "and measure what was chosen when the search has ended, by: foldwise measure RUN"}
 MAX_PROBES = 200  # ends of ranges and choices that are tried before training, beside each other
 
 
@@ -241,7 +243,7 @@ def _beside_errors(document: Mapping[str, Any]) -> list[Invalid]:
         Invalid(
             tuple(key.split(".")),
             f"{key} is asked of fits that are planned before training, and a search chooses them on the way",
-            f"Leave {key} out, or ask for it in a study of the configuration that was found.",
+            f"Leave {key} out, {AFTERWARDS.get(key, IN_ANOTHER)}.",
             at="key",
         )
         for key in stated

@@ -15,7 +15,7 @@ from foldwise.study import ranges
 from foldwise.study.kubernetes import KubernetesProfile
 from foldwise.study.profiles import PROFILES, Profile, RayProfile, SlurmProfile
 from foldwise.study.ranges import Node
-from foldwise.study.training import Cache, Choice, Task
+from foldwise.study.training import Choice, Task
 from foldwise.study.validation_errors import InvalidValue, shown
 
 IGNORE = 255  # the target value of pixels that no loss and no score may count
@@ -188,11 +188,15 @@ class Judging(Node):
     textbook: bool = False
 
 
+MeasuredCache = Literal["memory", "disk", "none", "features"]
+
+
 class Measuring(Node):
     """What of speed is measured: every model with every cache, at every batch size."""
 
     batch_sizes: Annotated[tuple[ranges.BatchSize, ...], Field(min_length=1)] = (1, 4, 16, 64)
-    caches: Annotated[tuple[Cache, ...], Field(min_length=1)] = ("memory", "disk", "none")
+    caches: Annotated[tuple[MeasuredCache, ...], Field(min_length=1)] = ("memory", "disk", "none")
+    precisions: tuple[Literal["fp32", "bf16"], ...] = ()
     models: tuple[Choice, ...] = ()
     seconds: ranges.Seconds = 2.0
 

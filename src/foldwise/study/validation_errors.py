@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from foldwise.errors import SpecError
+
 Keys = tuple[str | int, ...]
+Part = TypeVar("Part", bound=BaseModel)
 SHOWN_LETTERS = 60
 ALIKE = 0.7  # of values; less would answer gpu with cpu
 
@@ -82,7 +85,28 @@ def from_pydantic(
     by_keys: dict[Keys, list[ErrorDetails]] = {}
     for detail in error.errors():
         by_keys.setdefault(_keys_of(detail, document), []).append(detail)
-    return [_error(keys, details, document, model, under) for keys, details in by_keys.items()]
+    # Parts that cannot be used are missing then, and a list that would be long enough is called too short.
+    is_short = {keys for keys, details in by_keys.items() if details[0]["type"] == "too_short"}
+    is_short &= {keys[:-1] for keys in by_keys if keys}
+    return [
+        _error(keys, details, document, model, under)
+        for keys, details in by_keys.items()
+        if keys not in is_short
+    ]
+
+
+def with_options(part: Part, stated: Mapping[str, Any], *, under: str) -> Part:
+    """A part of a study, called `under`, with what options state otherwise.
+
+    Raises:
+        SpecError: an option cannot be used; all of them at once.
+    """
+    document, kind = part.model_dump(mode="json", exclude=set(stated)) | dict(stated), type(part)
+    try:
+        return kind.model_validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        errors = from_pydantic(error, document, kind, under=(under,))
+        raise SpecError.together(SpecError(error.what, cure=error.cure) for error in errors) from None
 
 
 def _keys_of(detail: ErrorDetails, document: Any) -> Keys:

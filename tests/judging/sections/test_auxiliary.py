@@ -17,7 +17,7 @@ from auxiliary_items import (
 from judged import judge
 from tiny_run import Wanted, make_run
 
-from foldwise.judging.sections.auxiliary import throughput_section
+from foldwise.judging.sections.auxiliary import throughput_section, with_bottlenecks
 from foldwise.judging.verdict_configurations import SpeedPoint
 from foldwise.runs.auxiliary import read_auxiliary
 from foldwise.runs.folder import RunFolder, read_json, write_json
@@ -230,3 +230,69 @@ def test_what_is_done_or_failed_is_told_in_plan_order(tmp_path):
         ("conv (width 4)", "none", None),
     ]
     assert (told[0].points, told[1].points) == (None, (SpeedPoint(**POINT),))
+
+
+def speed(median, spread=0.05):
+    return {
+        "median": median,
+        "low": (1 - spread) * median,
+        "high": (1 + spread) * median,
+        "repeats": 5,
+    }
+
+
+def points(*rows, spread=0.05):
+    return [
+        SpeedPoint(
+            batch_size=size,
+            train=train and speed(train, spread),
+            limit=limit and speed(limit, spread),
+            inference=None,
+            peak_memory_mb=None,
+            problem=None,
+        )
+        for size, train, limit in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([(1, 50, 100), (4, 80, 100)], ["loading", "loading"]),
+        ([(1, 20, 20), (4, 60, 61), (16, 99, 100)], ["steps", "steps", "device"]),
+        ([(1, 98, 100), (4, 99, 100)], ["device", "device"]),
+        (
+            [(1, 98, 100), (4, 60, 61)],
+            ["device", "device"],
+        ),  # larger batches are slower: no reason to ask for them
+        ([(1, None, None), (4, 99, 100)], [None, "device"]),
+    ],
+)
+def test_what_holds_training_up(rows, expected):
+    assert [point.bottleneck for point in with_bottlenecks(points(*rows))] == expected
+
+
+def test_a_difference_within_the_ranges_of_repeats_is_no_bottleneck():
+    assert [point.bottleneck for point in with_bottlenecks(points((1, 70, 100), spread=0.5))] == ["device"]
+
+
+def test_speeds_measured_by_hand_count_and_replace_what_was_planned(tmp_path):
+    folder = RunFolder(tmp_path)
+    training = Training.model_validate({"model": "conv"}).model_dump(mode="json")
+    planned = Item("measure-1", "measure", (), "planned", {"training": training, "packed": "p"})
+    folder.save_plan(Plan((planned,), ()))
+    about = {"status": "done", "error": None, "held": "disk", "device": "cpu", "precision": "fp32"}
+    results = {
+        "measure-1": {"points": [POINT]},
+        "measure-2": {
+            "points": [POINT | {"batch_size": 9}],
+            "settings": planned.settings | {"budget_s": 3.0},
+        },
+        "measure-3": {"points": [POINT], "settings": planned.settings},  # of an earlier plan
+        "measure-4": {"points": [], "settings": planned.settings | {"budget_s": 3.0, "packed": "others"}},
+    }
+    for name, result in results.items():
+        folder.done(name).mkdir(parents=True)
+        write_json(folder.done(name) / "result.json", about | {"title": name} | result)
+    (row,) = throughput_section(read_auxiliary(folder, folder.load_plan()))
+    assert (row.title, row.points[0].batch_size) == ("measure-2", 9)

@@ -95,11 +95,15 @@ def _number(text: str | None, option: str, wanted: str) -> int | str | None:
 
 
 class LookProgress:
-    """A line that says what is being done; a plain one now and then where the output is no terminal."""
+    """A line that says what is being done; a plain one now and then where the output is no terminal.
 
-    def __init__(self) -> None:
-        self.out = console()
-        self.status = Status("Looking", console=self.out) if sys.stdout.isatty() else None
+    Args:
+        silent: whether nothing is said, since the output is to hold something else alone.
+    """
+
+    def __init__(self, *, silent: bool = False) -> None:
+        self.out, self.silent = console(), silent
+        self.status = None if silent or not sys.stdout.isatty() else Status("Starting", console=self.out)
         # As if a line had just been printed, so that a short look leaves none in a log.
         self.last_line = time.monotonic()
         self.has_spoken = False
@@ -109,7 +113,7 @@ class LookProgress:
         self.has_spoken = True
         if self.status:
             self.status.update(str(beat["doing"]))
-        elif time.monotonic() - self.last_line > LOG_EVERY_S:
+        elif not self.silent and time.monotonic() - self.last_line > LOG_EVERY_S:
             self.last_line = time.monotonic()
             self.out.print(beat["doing"], markup=False)
 

@@ -23,10 +23,13 @@ from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.statistics.variance import Variance
 from foldwise.judging.verdict import FailedItem, VerdictWarning
 from foldwise.judging.verdict_configurations import (
+    Bottleneck,
     ConfigurationResult,
     ModelThroughput,
     ScoreEstimate,
     ShallowBaseline,
+    Speed,
+    SpeedPoint,
 )
 from foldwise.judging.verdict_sections import AATestPairs, AATestSection
 from foldwise.judging.wording import show, written
@@ -34,6 +37,8 @@ from foldwise.runs.auxiliary import AuxiliaryItem
 from foldwise.study.training import Choice
 from foldwise.text import count
 
+# Shares of the bare step and of the best one from which a speed is held to be as good; repeats differ by about a tenth.
+AT_LIMIT, AT_BEST = 0.85, 0.7
 MEASURED = set(ModelThroughput.model_fields) - {"title", "model", "cache", "error", "cache_used"}
 
 
@@ -253,24 +258,51 @@ def failed_items(items: Sequence[AuxiliaryItem]) -> tuple[FailedItem, ...]:
 
 
 def throughput_section(items: Sequence[AuxiliaryItem]) -> tuple[ModelThroughput, ...]:
-    """Every model, device and cache that was to be measured and is done or failed, in plan order.
+    """Every model, device, precision and cache that was to be measured and is done or failed, in plan order.
 
-    It is no part of the choice between configurations.
+    It is no part of the choice between configurations. What was measured twice is shown as it was last.
     """
-    made = []
+    made: dict[tuple[str, ...], ModelThroughput] = {}
     for item in items:
         result = item.result
         if item.kind != "measure" or not result:
             continue
         training = item.settings["training"]
-        made.append(
-            ModelThroughput(
-                title=item.title,
-                model=str(Choice.model_validate(training["model"])),
-                cache=training["cache"],
-                error=(result.get("error") or {}).get("message"),
-                cache_used=result.get("held"),
-                **{key: result.get(key) for key in MEASURED},
-            )
+        row = ModelThroughput(
+            title=item.title,
+            model=str(Choice.model_validate(training["model"])),
+            cache="features" if item.settings.get("features") else training["cache"],
+            error=(result.get("error") or {}).get("message"),
+            cache_used=result.get("held"),
+            **{key: result.get(key) for key in MEASURED},
         )
-    return tuple(made)
+        row = row.model_copy(update={"points": row.points and with_bottlenecks(row.points)})
+        own = (row.model, row.cache, str(row.device), str(row.precision), row.title if row.error else "")
+        made[own] = row
+    return tuple(made.values())
+
+
+def _is_slower(speed: Speed, other: Speed, share: float) -> bool:
+    """Whether a speed is below a share of another, and neither is within the range of the other."""
+    return speed.median < min(share * other.median, other.low) and speed.high < other.median
+
+
+def with_bottlenecks(points: Sequence[SpeedPoint]) -> tuple[SpeedPoint, ...]:
+    """What each batch size is held up by, of one model with one cache; None where its speed is not known.
+
+    Training that is slower than the bare step, beyond their ranges, waits for its images. A bare step that is
+    slower than with more images is held up by what every step takes; else it is the device that can do no more.
+    """
+    found = []
+    for point in points:
+        if point.train is None or point.limit is None:
+            found.append(point)
+            continue
+        larger = [other.limit for other in points if other.limit and other.batch_size > point.batch_size]
+        bottleneck: Bottleneck = "device"
+        if _is_slower(point.train, point.limit, AT_LIMIT):
+            bottleneck = "loading"
+        elif any(_is_slower(point.limit, other, AT_BEST) for other in larger):
+            bottleneck = "steps"
+        found.append(point.model_copy(update={"bottleneck": bottleneck}))
+    return tuple(found)

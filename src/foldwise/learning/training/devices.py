@@ -53,6 +53,12 @@ def pick_device(stated: str, default: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def devices_here() -> list[torch.device]:
+    """Every device of this machine, the fastest first."""
+    fastest = pick_device("auto")
+    return [fastest] if fastest.type == "cpu" else [fastest, torch.device("cpu")]
+
+
 def device_name(device: torch.device) -> str:
     """What the device is called by its maker."""
     if device.type == "cuda":

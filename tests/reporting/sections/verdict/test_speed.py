@@ -9,7 +9,7 @@ from foldwise.reporting.drawing.curves import speed_panel
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.verdict.costs import peak_memory
-from foldwise.reporting.sections.verdict.speed import _speed, section
+from foldwise.reporting.sections.verdict.speed import section, speed_words
 
 
 def pace(median):
@@ -120,7 +120,7 @@ def test_names_are_escaped(data):
     [(0.567, "0.57"), (5.67, "5.7"), (56.7, "57"), (567.2, "567"), (5672, "5\u202f670"), (99.99, "100")],
 )
 def test_speeds_have_the_digits_they_are_worth(value, said):
-    assert _speed(value) == said
+    assert speed_words(value) == said
 
 
 def test_the_axis_begins_at_nothing_and_has_the_sizes_that_were_measured():
