@@ -31,6 +31,7 @@ CURES = {
     "judged.json": "foldwise report RUN judges again what is done, and writes it anew.",
     "set.json": AGAIN,
     "index.json": "Run foldwise check STUDY: it packs the images again.",
+    "export.json": "foldwise export RUN writes it anew.",
     "model.json": "foldwise report RUN lays the winner of a run out anew; a model from elsewhere is to be copied again.",
 }
 NO_RECORD = "Run the study again, or copy the file again."

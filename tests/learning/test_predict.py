@@ -19,6 +19,7 @@ from foldwise.learning.checkpoints.saved import Winner
 from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
 from foldwise.learning.predict import LeftOut, predict_images
 from foldwise.learning.prediction_files import png_names, summary, warnings_of
+from foldwise.learning.runtimes import TorchRuntime
 
 
 def save_images(folder, packed, cases):
@@ -383,13 +384,13 @@ def test_small_images_go_through_together_and_give_what_each_gives_alone(tmp_pat
     packed, sizes = tiny(task), []
     winner, _ = two_folds(tmp_path, task, packed)
     images = save_images(tmp_path / "new", packed, range(20))
-    means = module.mean_probabilities
+    asked = TorchRuntime.__call__
 
-    def counted(winner, fed, **more):
+    def counted(self, fed):
         sizes.append(len(fed))
-        return means(winner, fed, **more)
+        return asked(self, fed)
 
-    monkeypatch.setattr(module, "mean_probabilities", counted)
+    monkeypatch.setattr(TorchRuntime, "__call__", counted)
     together = rows(predict_images(winner, images, tmp_path / "together", device="cpu"))
     assert sizes == [20]
     monkeypatch.setattr(module, "BATCH_IMAGES", 1)

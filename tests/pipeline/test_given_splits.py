@@ -8,7 +8,7 @@ import torch
 from foldwise.errors import FoldwiseError
 from foldwise.judging.judge import verdict_now
 from foldwise.learning.checkpoints.saved import load_winner
-from foldwise.learning.predict import mean_probabilities
+from foldwise.learning.runtimes import TorchRuntime
 from foldwise.pipeline.options import RunOptions, Silent
 from foldwise.pipeline.pipeline import run
 from foldwise.pipeline.preparing import prepare
@@ -91,7 +91,7 @@ def test_the_models_of_the_winner_are_asked_together(scored):
     winner = load_winner(folder.winner, torch.device("cpu"))
     packed = prepare(open_study(root / "study.yaml")).external.packed
     device = torch.device("cpu")
-    decided = [mean_probabilities(winner, packed.image(k), device=device).argmax() for k in range(14)]
+    decided = [TorchRuntime(winner, device)(packed.image(k)[None]).argmax() for k in range(14)]
     truth = np.array([k % 2 for k in range(14)])
     recalls = [np.mean(np.array(decided)[truth == k] == k) for k in range(2)]
     assert external.metrics["balanced_accuracy"].estimate == pytest.approx(np.mean(recalls), abs=1e-12)

@@ -179,12 +179,13 @@ def look(
     return done
 
 
-def predict(
+def predict(  # noqa: PLR0913 - each is an option of the command
     run: str | Path,
     images: str | Path,
     *,
     out: str | Path,
     device: str = "auto",
+    runtime: str = "auto",
     pictures: bool = False,
     submission: str | Path | None = None,
     trust_code: bool = False,
@@ -196,6 +197,7 @@ def predict(
         images: a folder of new images, or one image.
         out: where the predictions go.
         device: auto, cpu, cuda or mps.
+        runtime: auto, torch or onnxruntime.
         pictures: draw them too, as ``pictures.html`` and ``pictures.png``.
         submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
         trust_code: whether own code that the folder names may be run.
@@ -203,6 +205,11 @@ def predict(
     from foldwise.pipeline import hand_over
 
     table = Path(submission) if submission is not None else None
-    how: dict[str, Any] = {"pictures": pictures, "submission": table, "trust_code": trust_code}
+    how: dict[str, Any] = {
+        "runtime": runtime,
+        "pictures": pictures,
+        "submission": table,
+        "trust_code": trust_code,
+    }
     hand_over.predict(Path(run), Path(images), Path(out), device=device, **how)
     return Path(out)

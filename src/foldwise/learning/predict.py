@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from foldwise.csv_cells import TableWriter
-from foldwise.data.batches.normalize import normalized
 from foldwise.data.formats.pixels import Pixels, Step, plane, resize_image, resize_mask
 from foldwise.data.formats.reading import as_image, read_pixels
 from foldwise.data.formats.steps import refuse_doubtful, what_was_done
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
-from foldwise.learning.networks.network import layout_for
+from foldwise.learning.checkpoints.winner import digest_of_networks
+from foldwise.learning.export.proof import Predictor
 from foldwise.learning.prediction_files import (
     MASKS,
     OVERLAYS,
+    RECORD,
     TABLE,
     channel_places,
     check_submission,
@@ -33,8 +34,9 @@ from foldwise.learning.prediction_files import (
     warnings_of,
     write_submission,
 )
-from foldwise.learning.training.devices import pick_device, precision_for, steady
-from foldwise.learning.training.scoring import ForwardPass, probabilities
+from foldwise.learning.runtimes import pick_runtime
+from foldwise.learning.training.devices import pick_device, steady
+from foldwise.storage import write_json
 from foldwise.text import some
 
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
@@ -65,10 +67,13 @@ def predict_images(
     out: Path,
     *,
     device: str = "auto",
+    runtime: str = "auto",
     submission: Path | None = None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Predict every image of a folder, at any depth, or one image; `out`, which gets ``predictions.csv``.
+
+    ``predictions.json`` says how many they are, what answered, and a digest of the networks.
 
     Classification: the probability of every class, a row per image, and the same calibrated, where the winner has a
     temperature. Segmentation: the share of each class, and under ``masks/`` a PNG of class indices (0 and 255 of two
@@ -76,6 +81,7 @@ def predict_images(
 
     Args:
         winner: the folder that `make_winner` made.
+        runtime: one of `runtimes.RUNTIMES`.
         out: is made if it is not there; earlier predictions in it are replaced, and nothing else.
         submission: a CSV file to write besides, see `write_submission`; of several labels only.
         warn: is given what to know before relying on the predictions, a sentence each; the last column of the table
@@ -83,7 +89,9 @@ def predict_images(
 
     Raises:
         RunError: there is no winner.
-        SpecError: a submission of a task that has no several labels, or files of somebody else that would be replaced.
+        SpecError: a submission of a task that has no several labels, files of somebody else that would be replaced, or a
+            runtime that cannot be used.
+        MissingExtra: the runtime that was asked for is not installed.
         DataError: there is no image, or none could be predicted.
         LeftOut: some could not be predicted, which is said when all others are written.
     """
@@ -102,8 +110,11 @@ def predict_images(
         num_images = len(places) + len(problems)
         steps: dict[str, tuple[Step, ...]] = {}
         root = images.parent if images.is_file() else images
-        predictions = predicted(loaded, root, places, device=picked, problems=problems, steps=steps)
+        chosen = pick_runtime(runtime, loaded, winner, device=picked, num_images=len(places))
+        predictions = predicted(loaded, root, places, runtime=chosen, problems=problems, steps=steps)
         warnings = _write(loaded, predictions, list(places) if segments else None, out, submission)
+    done = {"images": num_images - len(problems), "winner": digest_of_networks(winner)}
+    write_json(out / RECORD, {"foldwise": version("foldwise"), "runtime": chosen.sentence(), **done})
     for message in [*summary(loaded, warnings), *what_was_done(steps)]:
         warn(message)
     if problems:
@@ -141,7 +152,7 @@ def predicted(
     root: Path,
     places: dict[str, str],
     *,
-    device: torch.device,
+    runtime: Predictor,
     problems: list[DataError],
     steps: dict[str, tuple[Step, ...]],
 ) -> Iterator[ImagePrediction]:
@@ -152,7 +163,7 @@ def predicted(
     waiting: list[tuple[str, np.ndarray, np.ndarray]] = []
 
     def predicted() -> Iterator[ImagePrediction]:
-        means = mean_probabilities(winner, np.stack([fed for _, _, fed in waiting]), device=device)
+        means = runtime(np.stack([fed for _, _, fed in waiting]))
         for (name, image_CHW, _), mean in zip(waiting, means, strict=True):
             yield ImagePrediction(name, image_CHW, mean)
         waiting.clear()
@@ -172,25 +183,6 @@ def predicted(
         waiting.append((name, image_CHW, fed))
     if waiting:
         yield from predicted()
-
-
-@torch.inference_mode()
-def mean_probabilities(winner: Winner, images_NCHW: np.ndarray, *, device: torch.device) -> np.ndarray:
-    """Mean probabilities of all members, of images as they are fed to them: (N, K), or (N, K, H, W)."""
-    model = winner.model
-    total: Tensor | None = None
-    for member in winner.members:
-        # Each member by its own statistics: those of a normalisation by training parts differ from fold to fold.
-        statistics = member.model.normalization.statistics(list(images_NCHW))
-        mean_NC, std_NC = (torch.from_numpy(part).to(device) for part in statistics)
-        inputs = normalized(torch.from_numpy(images_NCHW.astype(np.float32)).to(device), mean_NC, std_NC)
-        precision = precision_for(member.model.training.precision, device)
-        forward = ForwardPass(model.task, len(model.classes), device, precision, layout_for(member.network))
-        p = probabilities(forward.logits(member.network, inputs), model.task)
-        total = p if total is None else total + p
-    assert total is not None  # a winner has members
-    mean: np.ndarray = (total / len(winner.members)).cpu().numpy()
-    return mean
 
 
 def _read(root: Path, file: str, winner: Winner, name: str) -> tuple[Pixels, np.ndarray]:

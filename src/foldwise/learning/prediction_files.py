@@ -23,7 +23,7 @@ from foldwise.storage import written_whole
 from foldwise.study.training import Task
 from foldwise.text import composed, count, some
 
-TABLE, MASKS, OVERLAYS = "predictions.csv", "masks", "overlays"  # what is written
+TABLE, RECORD, MASKS, OVERLAYS = "predictions.csv", "predictions.json", "masks", "overlays"  # what is written
 SUBMISSION_COLUMNS = ("Id", "Predicted")
 
 
@@ -98,7 +98,7 @@ def refuse_to_replace(out: Path, names: Sequence[str], submission: Path | None) 
     """
     table = out / TABLE
     ours = table.is_file() and _begins(table, b"image,")
-    paths = [] if ours else [table, *(out / name for name in names)]
+    paths = [] if ours else [table, out / RECORD, *(out / name for name in names)]
     if submission is not None and not _begins(submission, ",".join(SUBMISSION_COLUMNS).encode()):
         paths.append(submission)
     there = [str(path) for path in paths if path.exists()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from foldwise.errors import RunError
 from foldwise.foreign import refuse_strange
@@ -59,18 +60,20 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     out: Path,
     *,
     device: str = "auto",
+    runtime: str = "auto",
     pictures: bool = False,
     submission: Path | None = None,
     trust_code: bool = False,
     warn: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Write what the winner says of new images: a CSV of probabilities, or masks and overlays.
+) -> str:
+    """Write what the winner says of new images: a CSV of probabilities, or masks and overlays; what answered.
 
     Args:
         run: a run folder, or the folder of a model that was handed over.
         images: a folder of new images, or one image.
         out: the folder of the predictions.
         device: auto, cpu, cuda or mps.
+        runtime: auto, torch or onnxruntime.
         pictures: draw them too.
         submission: of several labels, a CSV file of ``Id,Predicted``.
         trust_code: whether own code that the folder names may be run.
@@ -81,6 +84,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         RunError: the run has no winner yet, or it needs own code that nobody trusts.
     """
     from foldwise.learning.predict import LeftOut, predict_images
+    from foldwise.learning.prediction_files import RECORD
     from foldwise.reporting.predictions import write_pictures
 
     refuse_device(device)
@@ -89,13 +93,16 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     with trusting(named if trust_code else ()):
         refuse_untrusted(named, where=str(winner))
         try:
-            predict_images(winner, images, out, device=device, submission=submission, warn=warn)
+            how: dict[str, Any] = {"device": device, "runtime": runtime, "submission": submission}
+            predict_images(winner, images, out, warn=warn, **how)
         except LeftOut:  # says which images could not be used; the others have their predictions
             if pictures:
                 write_pictures(winner, images, out)
             raise
     if pictures:
         write_pictures(winner, images, out)
+    answered: str = read_json(out / RECORD)["runtime"]
+    return answered
 
 
 def _networks_named(winner: Path) -> frozenset[str]:

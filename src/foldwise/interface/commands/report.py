@@ -33,6 +33,9 @@ Model = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a m
 Images = Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")]
 Out = Annotated[Path, typer.Option(help="Where the predictions go.")]
 Pictures = Annotated[bool, typer.Option("--pictures", help="Also a page and a PNG to look at.")]
+Runtime = Annotated[
+    str, typer.Option(metavar="NAME", help="auto, torch or onnxruntime, which is faster on a processor.")
+]
 Submission = Annotated[
     Path | None, typer.Option(help="Of several labels, also a CSV: Id,Predicted with class indices.")
 ]
@@ -123,11 +126,12 @@ def wait_for_stop() -> None:
         console().print("\nThe page is no longer served; the study goes on if it is running.")
 
 
-def predict(
+def predict(  # noqa: PLR0913 - each is an option
     run: Model,
     images: Images,
     out: Out,
     device: Device = "auto",
+    runtime: Runtime = "auto",
     pictures: Pictures = False,
     submission: Submission = None,
     trust_code: TrustCode = False,
@@ -138,9 +142,15 @@ def predict(
     def warn(message: str) -> None:
         say_message(console(), SIGNS["warning"], message, code="", cure=None)
 
-    how: dict[str, Any] = {"pictures": pictures, "submission": submission, "trust_code": trust_code}
-    hand_over.predict(run, images, out, device=device, warn=warn, **how)
+    how: dict[str, Any] = {
+        "runtime": runtime,
+        "pictures": pictures,
+        "submission": submission,
+        "trust_code": trust_code,
+    }
+    answered = hand_over.predict(run, images, out, device=device, warn=warn, **how)
     print(f"predictions: {out}")
+    print(f"runtime:     {answered}")
     if submission is not None:
         print(f"submission:  {submission}")
     if pictures:

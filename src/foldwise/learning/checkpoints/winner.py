@@ -5,23 +5,26 @@ Importing this needs no torch, since a report makes both.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from foldwise.errors import RunError, need
 from foldwise.foreign import checked_id
-from foldwise.sealed import read_json, seal, verified
+from foldwise.sealed import read_json, read_record, seal, verified
 from foldwise.storage import folder_replaced
 
 if TYPE_CHECKING:  # only a type here
     from foldwise.runs.folder import RunFolder
 
 MODEL, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
+GRAPH = "onnx"  # a folder in that of the winner: its networks as one graph, once somebody has asked for it
 SCHEMA = 1
 THRESHOLD = 0.5  # of each of several labels, where the verdict says none
 SCALARS = {"train_loss": "loss/training", "val_loss": "loss/validation", "lr": "learning rate"}
@@ -87,7 +90,20 @@ def make_winner(done: list[Path], out: Path, *, decision: Decision = Decision(),
         members = [_copy(folder, number, scratch) for number, folder in enumerate(fits)]
         record = {"schema": SCHEMA, **asdict(decision), **asdict(seen), "members": members}
         seal(scratch / MODEL, record, list(scratch.iterdir()))
+        if (out / GRAPH).is_dir() and digest_of_networks(out) == digest_of_networks(scratch):
+            shutil.copytree(out / GRAPH, scratch / GRAPH)
     return out
+
+
+def digest_of_networks(folder: Path) -> str | None:
+    """What is another once a network of the winner in `folder` is; None where its files are not sealed, or damaged."""
+    try:
+        record, seals = read_record(folder / MODEL)
+        weights = [seals[name].sha256 for member in record["members"] for name in member["weights"]]
+        stated = json.dumps([record["members"], weights], sort_keys=True)
+    except (RunError, LookupError, TypeError):
+        return None
+    return sha256(stated.encode()).hexdigest()
 
 
 def _copy(fit: Path, number: int, scratch: Path) -> dict[str, Any]:

@@ -135,10 +135,34 @@ def pad_to_multiple(x_NCHW: Tensor, multiple: int) -> Tensor:
     """
     height, width = x_NCHW.shape[-2:]
     down, right = -height % multiple, -width % multiple
+    if is_traced():
+        return _padded_in_a_graph(x_NCHW, multiple)
     if not (down or right):
         return x_NCHW
     mode = "reflect" if down < height and right < width else "replicate"
     return F.pad(x_NCHW, (0, right, 0, down), mode=mode)
+
+
+def is_traced() -> bool:
+    """Whether the operations are being written down as a graph, which is to hold for images of other sizes, too."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
+def _padded_in_a_graph(x_NCHW: Tensor, multiple: int) -> Tensor:
+    """What `pad_to_multiple` gives, by indices that a graph computes anew for every size."""
+    if multiple == 1:
+        return x_NCHW
+    lengths = x_NCHW.shape[-2:]
+    # A multiple by its form: of `n + -n % multiple`, an exporter does not know that it divides.
+    rows, columns = (
+        torch.arange(multiple * ((length + multiple - 1) // multiple), device=x_NCHW.device)
+        for length in lengths
+    )
+    reflects = (rows[-1] < 2 * lengths[0] - 1) & (columns[-1] < 2 * lengths[1] - 1)
+    for dim, index, length in ((2, rows, lengths[0]), (3, columns, lengths[1])):
+        beyond = torch.where(reflects, 2 * (length - 1) - index, torch.zeros_like(index) + (length - 1))
+        x_NCHW = x_NCHW.index_select(dim, torch.where(index < length, index, beyond))
+    return x_NCHW
 
 
 def freeze_encoder(network: Network) -> Network:

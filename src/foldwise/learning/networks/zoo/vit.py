@@ -152,7 +152,7 @@ class PatchTransformer(nn.Module):
             x_NTD = block(x_NTD)
         x_NTD = self.norm(x_NTD)
         whole_ND = None if self.cls_1D is None else x_NTD[:, -1]
-        return x_NTD[:, : size_hw.numel()].transpose(1, 2).unflatten(2, size_hw), whole_ND
+        return x_NTD[:, : size_hw[0] * size_hw[1]].transpose(1, 2).unflatten(2, size_hw), whole_ND
 
 
 class PatchEncoder(nn.Module):
