@@ -71,8 +71,10 @@ format: $(READY)
 	$(BIN)/ruff format src tests benchmarks tools
 	$(BIN)/ruff check --fix src tests benchmarks tools
 
+# The table of speeds, measured anew: hours. QUICK=1 is small sizes, minutes; ONLY="gels step" some rows; results go to
+# benchmarks/results.md.
 bench: $(READY)
-	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick)
 
 # What bookkeeping costs from 10 to 20,000 items, in CPU time; some minutes.
 bookkeeping: $(READY)

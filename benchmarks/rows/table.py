@@ -1,0 +1,7 @@
+"""`ROWS`: the table of speeds, in the order it is printed in."""
+
+from __future__ import annotations
+
+from benchmarks.rows import growth, judged, parts, studies
+
+ROWS = (*studies.ROWS, *parts.ROWS, *judged.ROWS, *growth.ROWS)

@@ -1,0 +1,1 @@
+"""The plain scripts that foldwise is held against: what somebody writes who has one study to do."""
