@@ -11,8 +11,8 @@ from foldwise.study.training import DRAWN, NO_PRETRAINING, Task, Training
 
 CLASSIFICATION = ("binary_classification", "multiclass_classification", "multilabel_classification")
 # Pixels that one item passes through an encoder: 84 images of 224 x 224, which take one core 3 s (ResNet18) to 15 s
-# (VGG16), beside 0.1 to 2 s to build the network again. No more items than that: each fit names all that it needs.
-PASS_PX, MAX_PASSES = 2**22, 64
+# (VGG16), beside 0.1 to 2 s to build the network again. No more parts than that: each fit names all that it needs.
+PASS_PX, MAX_PARTS = 2**22, 8
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def passes(
     None where the encoder is trained, or shown too much that is new, see `shared_views`.
     """
     views = shared_views(study, row.training, task, square=images.square)
-    parts = num_parts(images, num_views=len(views))
+    parts = num_parts(images)
     return [
         _features(study, row, view, (part, parts), packed=packed, split=split)
         for view in views
@@ -93,10 +93,12 @@ def _differs_by_fold(training: Training) -> bool:
     return training.normalize == "train" or (training.normalize == "auto" and training.weights == "none")
 
 
-def num_parts(images: ImageSizes, *, num_views: int) -> int:
-    """Among how many items the pass of one view is shared out: a rule on the images alone, whoever will do them."""
-    most = min(images.num, MAX_PASSES // max(num_views, 1))
-    return max(1, min(-(-images.pixels // PASS_PX), most))
+def num_parts(images: ImageSizes) -> int:
+    """Among how many items the pass of one view is shared out: a rule on the images alone.
+
+    Not on how many views or workers there are: whoever draws more views, or does them, shares the passes of others.
+    """
+    return max(1, min(-(-images.pixels // PASS_PX), images.num, MAX_PARTS))
 
 
 def _features(
