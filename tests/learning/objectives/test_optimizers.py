@@ -1,5 +1,8 @@
 """Optimisers and schedules: the right class with the right numbers, and the learning rate over time."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -165,3 +168,23 @@ def test_what_does_not_exist_is_refused(optimizer, schedule, part):
     with pytest.raises(SpecError) as refused:
         check_optimizer(optimizer, schedule)
     assert part in str(refused.value)
+
+
+def test_no_step_of_any_optimiser_loads_the_compiler_of_torch():
+    # Its import takes every worker 1 to 2 s of CPU time; here only ours are known to need none, so in a process of its own.
+    code = """
+import sys, torch
+from foldwise.learning.objectives.optimizers import OPTIMIZERS, make_optimizer, make_schedule
+from foldwise.study.training import Choice
+for name in OPTIMIZERS:
+    optimizer = make_optimizer(Choice(name=name), [weight := torch.nn.Parameter(torch.ones(2))], "cpu")
+    schedule = make_schedule(Choice(name="cosine"), optimizer, 2)
+    for _ in range(2):
+        optimizer.zero_grad(set_to_none=True)
+        weight.square().sum().backward()
+        optimizer.step()
+        schedule.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

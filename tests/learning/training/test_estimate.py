@@ -76,7 +76,7 @@ def test_the_pixels_that_there_are_count_and_not_those_of_the_largest_image():
 @pytest.mark.parametrize("side", [2048, 6000])
 def test_images_however_large_are_tried_in_seconds(side):
     ask = {**ASK, "size_hw": (side, side)}
-    for remembered in (trials.passes_of, trials.rule_of):
+    for remembered in (trials.passes_of, trials._encoder_passes, trials.rule_of):
         remembered.cache_clear()
     began = time.process_time()
     said = estimate(
@@ -118,7 +118,7 @@ def timed(monkeypatch):
     """Every piece of work that is timed, none of it before or kept for later."""
     works = []
     monkeypatch.setattr(trials, "seconds_of", lambda work: works.append(work) or 1.0)
-    remembering = (trials.passes_of, trials.rule_of, trials.update_of)
+    remembering = (trials.passes_of, trials._encoder_passes, trials.rule_of, trials.update_of)
     for one in remembering:
         one.cache_clear()
     yield works
@@ -136,6 +136,16 @@ def test_configurations_of_one_network_share_its_timing(timed):
     assert len(timed) == 2 + 2 + 1  # passes and looks of one network, two losses, one optimiser
     estimate(training("conv", loss="dice", optimizer="adam"), DataShape(task=SEGMENT, **ASK))
     assert len(timed) == 5 + 2 + 1  # another network, whose parameters are others too
+
+
+def test_an_encoder_is_timed_once_whatever_head_stands_on_it_and_not_backwards_where_it_is_frozen(timed):
+    heads = ["linear", {"mlp": {"hidden": [8], "dropout": 0}}]
+    frozen = [training("timm:test_resnet", head=head, freeze="encoder", optimizer="adam") for head in heads]
+    linear, mlp = (estimate(asked, DataShape(task=CLASSIFY, **ASK), stored=True) for asked in frozen)
+    assert len(timed) == 1 + 1 + 2  # a look, a loss, and the optimiser of each head
+    assert mlp.parameters != linear.parameters
+    estimate(training("timm:test_resnet", head=heads[1]), DataShape(task=CLASSIFY, **ASK))
+    assert len(timed) == 4 + 2 + 1  # all of the network learns: a step, a look, another optimiser
 
 
 def test_memory_has_the_numbers_of_the_optimiser():
@@ -198,7 +208,8 @@ def test_a_step_is_timed_in_the_precision_that_is_asked_for(monkeypatch):
     seen = []
     autocast = trials.autocast
     monkeypatch.setattr(trials, "autocast", lambda device, name: seen.append(name) or autocast(device, name))
-    trials.passes_of.cache_clear()
+    for remembered in (trials.passes_of, trials._encoder_passes):
+        remembered.cache_clear()
     for precision in ("bf16", "auto"):
         estimate(training("conv", precision=precision), DataShape(task=CLASSIFY, **ASK))
     assert set(seen[: len(seen) // 2]) == {"bf16"}

@@ -64,15 +64,16 @@ def test_a_histogram_follows_from_the_quantiles(tmp_path):
     np.testing.assert_allclose(shares, wanted / values.size, atol=2e-3)
 
 
-def test_a_shared_encoder_is_a_part_of_the_network(tmp_path):
-    packed = tiny("multiclass_classification")
-    share_features(tmp_path / "features-1", packed, model="conv", normalize="image")
-    inputs = {"features-1": tmp_path / "features-1"}
+@pytest.mark.parametrize("shared", [True, False])
+def test_of_a_frozen_encoder_only_what_was_trained_is_counted(tmp_path, shared):
+    packed, inputs = tiny("multiclass_classification"), {}
+    if shared:
+        share_features(tmp_path / "features-1", packed, model="conv", normalize="image")
+        inputs = {"features-1": tmp_path / "features-1"}
     result, _ = fit(
         tmp_path / "fit", packed.task, packed=packed, inputs=inputs, model="conv", freeze="encoder"
     )
-    head = load_file(tmp_path / "fit" / "weights.safetensors")
-    encoder = load_file(tmp_path / "features-1" / "encoder.safetensors")
-    sizes = [trained_numbers(weights)["network"].size for weights in (head, encoder)]
-    assert result["weights"]["head"]["count"] == sizes[0]
-    assert result["weights"]["network"]["count"] == sum(sizes)
+    head = trained_numbers(load_file(tmp_path / "fit" / "weights.safetensors"))["head"]
+    assert result["weights"] == {"head": weight_numbers(head)}
+    with np.load(tmp_path / "fit" / "weight_quantiles.npz", allow_pickle=False) as arrays:
+        assert sorted(arrays.files) == ["head", "levels"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import cache
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -33,7 +35,7 @@ def sgd(
         what = "the optimizer 'sgd' has nesterov without momentum"
         raise SpecError(what, cure="Give a momentum above 0, for example 0.9.")
     steps = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
-    return SGD(parameters, lr=lr, **steps, fused=_fused(device))
+    return _eager(SGD)(parameters, lr=lr, **steps, fused=_fused(device))
 
 
 def rmsprop(
@@ -47,7 +49,8 @@ def rmsprop(
 ) -> Optimizer:
     """Steps divided by the running root mean square of each gradient (Tieleman & Hinton 2012, lecture 6.5)."""
     # torch has no fused form of it.
-    return RMSprop(parameters, lr=lr, alpha=smoothing, momentum=momentum, weight_decay=weight_decay)
+    rates = {"lr": lr, "alpha": smoothing}
+    return _eager(RMSprop)(parameters, **rates, momentum=momentum, weight_decay=weight_decay)
 
 
 def adam(
@@ -60,7 +63,8 @@ def adam(
     weight_decay: Decay = 0.0,
 ) -> Optimizer:
     """Momentum and root mean square together; weight decay is part of the gradient (arXiv:1412.6980)."""
-    return Adam(parameters, lr=lr, betas=(beta1, beta2), weight_decay=weight_decay, fused=_fused(device))
+    steps = {"lr": lr, "betas": (beta1, beta2), "weight_decay": weight_decay}
+    return _eager(Adam)(parameters, **steps, fused=_fused(device))
 
 
 def adamw(
@@ -73,7 +77,8 @@ def adamw(
     weight_decay: Decay = 0.01,
 ) -> Optimizer:
     """Adam with weight decay apart from the gradient (arXiv:1711.05101)."""
-    return AdamW(parameters, lr=lr, betas=(beta1, beta2), weight_decay=weight_decay, fused=_fused(device))
+    steps = {"lr": lr, "betas": (beta1, beta2), "weight_decay": weight_decay}
+    return _eager(AdamW)(parameters, **steps, fused=_fused(device))
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -156,6 +161,26 @@ def check_optimizer(optimizer: Choice, schedule: Choice) -> None:
     # Names and options are all that is looked at, so one number to train is enough.
     make_optimizer(optimizer, [nn.Parameter(torch.zeros(1))], "cpu")
     learning_rate_factor(schedule, 1)
+
+
+# Around each of these torch puts what its compiler needs, and loads that compiler at the first call of one.
+_METHODS = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
+
+
+@cache
+def _eager(kind: type[Optimizer]) -> type[Any]:
+    """An optimiser that does what `kind` does without the compiler of torch, whose import takes a worker 1 to 2 s.
+
+    Where a version of torch puts nothing around a method, the method stays as it is.
+    """
+    step = unwrap(kind.step)
+
+    def without_gradients(self: Optimizer, closure: Callable[[], float] | None = None) -> Any:
+        with torch.no_grad():
+            return step(self, closure)
+
+    methods = {name: unwrap(getattr(kind, name)) for name in _METHODS}
+    return type(kind.__name__, (kind,), {"step": without_gradients, **methods})
 
 
 def _rise(step: int, first: float) -> float:

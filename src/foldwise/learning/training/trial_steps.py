@@ -14,9 +14,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from foldwise.learning.networks.describing import Architecture
+from foldwise.learning.networks.describing import Architecture, architecture, network_without_numbers
 from foldwise.learning.networks.models import build
-from foldwise.learning.networks.network import DataShape, layout_for
+from foldwise.learning.networks.network import DataShape, Network, layout_for
 from foldwise.learning.networks.tiles import BUDGET_BYTES, LARGEST_PX, MARGIN_PX, Need, need_of, step_of
 from foldwise.learning.objectives.losses import make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer
@@ -55,6 +55,11 @@ class Passes:
     need: Need
     step: int
 
+    def skips(self, pixels: int) -> bool:
+        """Whether so many pixels need not be tried, since the most take little time as well."""
+        most = _TIMED_PIXELS[-1]
+        return pixels < most and self.learn * most < 4 * _BUSY_S * self.num * math.prod(self.size_hw)
+
     def _side_px(self, size_hw: tuple[int, int]) -> int | None:
         if max(size_hw) <= LARGEST_PX or self.need.bytes(*size_hw) <= BUDGET_BYTES:
             return None
@@ -78,15 +83,31 @@ class Passes:
 
 @lru_cache(maxsize=256)
 def passes_of(design: Architecture, shape: DataShape, batch_size: int, precision: str = "fp32") -> Passes:
-    """The passes of as many pixels as take a while, at most of a batch, but of two images at least."""
+    """The passes of as many pixels as take a while, at most of a batch, but of two images at least.
+
+    Of networks that differ in their heads one is timed, with a linear head: beside the encoder, a head takes no time.
+    """
+    headless = architecture(design.training.model_copy(update={"head": Choice(name="linear")}))
+    passes = _encoder_passes(headless, shape, batch_size, precision)
+    if headless == design:
+        return passes
+    parameters = list(network_without_numbers(design, shape).parameters())
+    num, learning = sum(values.numel() for values in parameters), _learning(parameters)
+    return replace(passes, parameters=num, learning=learning)
+
+
+@lru_cache(maxsize=256)
+def _encoder_passes(design: Architecture, shape: DataShape, batch_size: int, precision: str) -> Passes:
     assert shape.size_hw is not None
+    network = build(design.training, shape, seed=0)
+    network = network.to(memory_format=layout_for(network))
     passes: Passes | None = None
     for pixels in _TIMED_PIXELS:
         size_hw = smaller(shape.size_hw, pixels // _TIMED_IMAGES) if shape.segmentation else shape.size_hw
         num = max(_TIMED_IMAGES, min(batch_size, pixels // math.prod(size_hw)))
-        if passes is not None and (passes.num, passes.size_hw) == (num, size_hw):
-            break
-        passes = _tried(design, replace(shape, size_hw=size_hw), num, precision)
+        if passes is not None and ((passes.num, passes.size_hw) == (num, size_hw) or passes.skips(pixels)):
+            continue
+        passes = _tried(network, replace(shape, size_hw=size_hw), num, precision)
         if passes.learn > _BUSY_S:
             break
     assert passes is not None
@@ -103,10 +124,8 @@ def smaller(size_hw: tuple[int, int], pixels: int) -> tuple[int, int]:
     return (short, long) if size_hw[0] <= size_hw[1] else (long, short)
 
 
-def _tried(design: Architecture, shape: DataShape, num: int, precision: str) -> Passes:
+def _tried(network: Network, shape: DataShape, num: int, precision: str) -> Passes:
     assert shape.size_hw is not None
-    network = build(design.training, shape, seed=0)
-    network = network.to(memory_format=layout_for(network))
     x_NCHW = torch.zeros(num, shape.in_channels, *shape.size_hw)
 
     def learn() -> None:
@@ -123,11 +142,20 @@ def _tried(design: Architecture, shape: DataShape, num: int, precision: str) -> 
 
     parameters = list(network.parameters())
     kept_bytes = kept_by(learn, but=parameters)
-    learning = tuple(tuple(parameter.shape) for parameter in parameters if parameter.requires_grad)
     num_parameters = sum(parameter.numel() for parameter in parameters)
-    seconds = seconds_of(learn), seconds_of(look)
+    # Through the frozen encoder of a classifier nothing goes back; the decoder of masks learns, and takes its time.
+    encoder = None if shape.segmentation else network.part("encoder")
+    frozen = encoder is not None and not any(values.requires_grad for values in encoder.parameters())
+    look_s = seconds_of(look)
+    learn_s = look_s if frozen else seconds_of(learn)
     need, step = need_of(network, shape.in_channels), step_of(network)
-    return Passes(num, shape.size_hw, *seconds, kept_bytes, num_parameters, learning, need, step)
+    return Passes(
+        num, shape.size_hw, learn_s, look_s, kept_bytes, num_parameters, _learning(parameters), need, step
+    )
+
+
+def _learning(parameters: Iterable[Tensor]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(parameter.shape) for parameter in parameters if parameter.requires_grad)
 
 
 @dataclass(frozen=True)
