@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -80,15 +81,30 @@ def _flips_and_turns(
 def _dihedral(
     images_NCHW: Tensor, masks_NHW: Tensor | None, augment: Augment, generator: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """Flips and right-angle turns by moving pixels; at most eight gathers for the whole batch."""
+    """Flips and right-angle turns by moving pixels."""
     codes = drawn_views(len(images_NCHW), augment, generator, square=_is_square(images_NCHW.shape[2:]))
-    images, masks = torch.empty_like(images_NCHW), None if masks_NHW is None else torch.empty_like(masks_NHW)
-    for code in sorted(set(codes.tolist())):
-        chosen = (codes == code).nonzero().flatten().to(images.device)
-        images[chosen] = as_viewed(images_NCHW[chosen], code)
-        if masks is not None and masks_NHW is not None:
-            masks[chosen] = as_viewed(masks_NHW[chosen], code)
-    return images, masks
+    return _as_drawn(images_NCHW, codes), None if masks_NHW is None else _as_drawn(masks_NHW, codes)
+
+
+def _as_drawn(pixels: Tensor, codes_N: Tensor) -> Tensor:
+    """Each row in its own of `Augment.views`."""
+    moved = torch.empty_like(pixels)
+    if pixels.device.type == "cpu":
+        # A view of numpy may run backwards, so each image is copied once, to where it belongs.
+        for source, to, code in zip(pixels.numpy(), moved.numpy(), codes_N.tolist(), strict=True):
+            to[...] = _view(source, code)
+        return moved
+    for code in sorted(set(codes_N.tolist())):  # at most eight gathers for the whole batch
+        chosen = (codes_N == code).nonzero().flatten().to(pixels.device)
+        moved[chosen] = as_viewed(pixels[chosen], code)
+    return moved
+
+
+def _view(pixels: np.ndarray, code: int) -> np.ndarray:
+    """As `as_viewed`, and nothing is copied."""
+    mirrored = pixels[..., ::-1] if code >= 4 else pixels
+    turned = mirrored.swapaxes(-2, -1) if code % 2 else mirrored
+    return turned[..., :: -1 if code % 4 in (1, 2) else 1, :: -1 if code % 4 in (2, 3) else 1]
 
 
 def drawn_views(num: int, augment: Augment, generator: torch.Generator, *, square: bool) -> Tensor:
@@ -135,14 +151,37 @@ def warp(
     linear = maps_N23[:, :, :2] * into * out_of
     shift = maps_N23[:, :, 2:] * into * torch.tensor([out_width, out_height])[None, :, None]
     theta = torch.cat([linear, shift], 2).to(images_NCHW.device)
-    grid = F.affine_grid(theta, [num, 1, out_height, out_width], align_corners=False)
+    grid = _grid(theta, size_hw)
     images = F.grid_sample(images_NCHW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if masks_NHW is None:
         return images, None
     # Zeros are filled in from outside: counting from IGNORE makes them IGNORE. Exact, as whole floats are.
-    counted = (masks_NHW[:, None] - IGNORE).float()
+    counted = masks_NHW[:, None].float().sub_(IGNORE)
     looked_up = F.grid_sample(counted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    return images, (looked_up[:, 0].round().to(masks_NHW.dtype) + IGNORE)
+    return images, looked_up[:, 0].add_(IGNORE).to(masks_NHW.dtype)
+
+
+def _grid(theta_N23: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Where each pixel of a result looks, (N, h, w, 2), as `F.affine_grid` has it to the last bit on a CPU.
+
+    That is a product of matrices with three columns, and takes 7 times as long: 2.6 times as long as the lookup itself.
+    """
+    y_h, x_w = (_middles(side, theta_N23.device) for side in size_hw)
+    grid = torch.empty((len(theta_N23), *size_hw, 2), device=theta_N23.device)
+    for axis in (0, 1):
+        by_x, by_y, middle = theta_N23[:, axis, :, None, None].unbind(1)
+        # All but the last sum is of numbers that lie one behind the other.
+        torch.add(by_x * x_w + by_y * y_h[:, None], middle, out=grid[..., axis])
+    return grid
+
+
+def _middles(side: int, device: torch.device) -> Tensor:
+    """Of the pixels of a side, in half sides from its middle."""
+    return (
+        torch.linspace(-1, 1, side, device=device) * (side - 1) / side
+        if side > 1
+        else torch.zeros(1, device=device)
+    )
 
 
 def _tones(images_NCHW: Tensor, augment: Augment, generator: torch.Generator) -> Tensor:
@@ -155,7 +194,7 @@ def _tones(images_NCHW: Tensor, augment: Augment, generator: torch.Generator) ->
     num = len(images_NCHW)
     if augment.contrast:
         middle = images_NCHW.mean((2, 3), keepdim=True)
-        images_NCHW = middle + (images_NCHW - middle) * (1 + each(num) * augment.contrast)
+        images_NCHW = (images_NCHW - middle).mul_(1 + each(num) * augment.contrast).add_(middle)
     if augment.brightness:
         images_NCHW = images_NCHW + each(num) * augment.brightness
     if augment.blur_px:
@@ -163,7 +202,7 @@ def _tones(images_NCHW: Tensor, augment: Augment, generator: torch.Generator) ->
         images_NCHW = blurred(images_NCHW, sigma_N.to(device))
     if augment.noise:
         strength = torch.rand(num, generator=generator).to(device)[:, None, None, None] * augment.noise
-        images_NCHW = images_NCHW + strength * normal_like(images_NCHW, generator)
+        images_NCHW = normal_like(images_NCHW, generator).mul_(strength).add_(images_NCHW)
     return images_NCHW
 
 

@@ -113,8 +113,7 @@ class Pictures:
         Returns:
             Images that are 0 and masks that are `IGNORE` outside the picture.
         """
-        if corners is None or window is None:
-            corners = np.zeros((len(cases), 2), np.int64)
+        if window is None:
             height, width = self.packed.shapes[cases].max(0).tolist()
         else:
             height = width = window
@@ -126,7 +125,7 @@ class Pictures:
         return Batch(inputs, self._targets(cases, corners, (height, width)), cases)
 
     def _raw(
-        self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]
+        self, cases: np.ndarray, corners: np.ndarray | None, size_hw: tuple[int, int]
     ) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor]]:
         """Windows of raw pixels, where they hold picture, and what they are normalised by; on the device."""
         if self.resident is not None:
@@ -138,7 +137,7 @@ class Pictures:
         raw, inside = cut(images, corners, size_hw)
         return raw.to(self.device), None if inside is None else inside.to(self.device), (mean_NC, std_NC)
 
-    def _targets(self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]) -> Tensor:
+    def _targets(self, cases: np.ndarray, corners: np.ndarray | None, size_hw: tuple[int, int]) -> Tensor:
         if not self.packed.task.endswith("segmentation"):
             return targets_of(self.packed, cases).to(self.device)
         if self.resident is not None:
@@ -214,36 +213,43 @@ MAX_SHARE = 0.5  # of the memory that is free on the device: training wants the 
 
 def cut(
     pictures_CHW: Sequence[Any],
-    corners_N2: np.ndarray,
+    corners_N2: np.ndarray | None,
     size_hw: tuple[int, int],
     fill: int = 0,
 ) -> tuple[Tensor, Tensor | None]:
     """Windows (N, C, h, w) of arrays or tensors, on their device, and where (N, h, w) they hold picture.
 
-    The second is None where all of them do everywhere.
+    The second is None where all of them do everywhere. Without corners, the windows begin where the pictures do.
     """
+    if corners_N2 is None:
+        if all(picture.shape[1:] == size_hw for picture in pictures_CHW):
+            return _stacked(pictures_CHW), None
+        corners_N2 = np.zeros((len(pictures_CHW), 2), np.int64)
     spans = [_spans(*pair, size_hw) for pair in zip(pictures_CHW, corners_N2.tolist(), strict=True)]
-    is_full = all(to == (slice(0, size_hw[0]), slice(0, size_hw[1])) for to, _ in spans)
-    first = pictures_CHW[0]
-    # One kernel on a device, where a copy for every picture would cost more than its pixels.
-    if is_full and isinstance(first, Tensor):
-        return torch.stack(
+    if all(to == (slice(0, size_hw[0]), slice(0, size_hw[1])) for to, _ in spans):
+        return _stacked(
             [picture[:, y, x] for picture, (_, (y, x)) in zip(pictures_CHW, spans, strict=True)]
         ), None
-    # 16-bit integers are rare in torch; 8-bit ones stay small until they are on the device.
+    first = pictures_CHW[0]
     dtype = torch.uint8 if first.dtype in (np.uint8, torch.uint8) else torch.float32
     device = first.device if isinstance(first, Tensor) else torch.device("cpu")
     windows = torch.empty((len(spans), len(first), *size_hw), dtype=dtype, device=device)
-    inside = None
-    if not is_full:
-        windows.fill_(fill)
-        inside = torch.zeros((len(spans), *size_hw), dtype=torch.bool, device=device)
+    windows.fill_(fill)
+    inside = torch.zeros((len(spans), *size_hw), dtype=torch.bool, device=device)
     pixels = windows if isinstance(first, Tensor) else windows.numpy()  # of the same memory
     for row, (picture, (to, source)) in enumerate(zip(pictures_CHW, spans, strict=True)):
         pixels[row, :, to[0], to[1]] = picture[:, source[0], source[1]]
-        if inside is not None:
-            inside[row, to[0], to[1]] = True
+        inside[row, to[0], to[1]] = True
     return windows, inside
+
+
+def _stacked(windows_Chw: Sequence[Any]) -> Tensor:
+    """Windows of one size as one tensor: on a device in one kernel, where one for each would cost more than its pixels."""
+    if isinstance(windows_Chw[0], Tensor):
+        return torch.stack(list(windows_Chw))
+    # 16-bit integers are rare in torch; 8-bit ones stay small until they are on the device.
+    dtype = np.uint8 if windows_Chw[0].dtype == np.uint8 else np.float32
+    return torch.from_numpy(np.stack(windows_Chw, dtype=dtype))
 
 
 def _spans(
@@ -295,12 +301,12 @@ class Resident:
         return self.mean_nC[rows], self.std_nC[rows]
 
     def cut(
-        self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]
+        self, cases: np.ndarray, corners: np.ndarray | None, size_hw: tuple[int, int]
     ) -> tuple[Tensor, Tensor | None]:
         """Windows (N, C, h, w) of these cases, and where (N, h, w) they hold picture; None: everywhere."""
         return cut([self.images[case] for case in cases.tolist()], corners, size_hw)
 
-    def cut_targets(self, cases: np.ndarray, corners: np.ndarray, size_hw: tuple[int, int]) -> Tensor:
+    def cut_targets(self, cases: np.ndarray, corners: np.ndarray | None, size_hw: tuple[int, int]) -> Tensor:
         """The class maps (N, h, w) of the same windows; `IGNORE` outside the picture."""
         targets = [self.targets[case] for case in cases.tolist()]
         return cut(targets, corners, size_hw, fill=IGNORE)[0][:, 0]

@@ -151,6 +151,19 @@ def train(
 def step(learner: Learner, batch: Batch) -> Tensor:
     """One step of the optimiser; the loss of the batch, on the device."""
     learner.optimizer.zero_grad(set_to_none=True)
+    loss = _learned(learner, batch) if learner.passes == 1 else _learned_in_parts(learner, batch)
+    learner.optimizer.step()
+    learner.schedule.step()
+    return loss
+
+
+def _learned(learner: Learner, batch: Batch) -> Tensor:
+    loss = learner.loss(learner.forward.logits(learner.network, batch.inputs), batch.targets)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.detach()
+
+
+def _learned_in_parts(learner: Learner, batch: Batch) -> Tensor:
     loss = torch.zeros((), device=learner.forward.device)
     parts = zip(batch.inputs.chunk(learner.passes), batch.targets.chunk(learner.passes), strict=True)
     for inputs, targets in parts:
@@ -159,8 +172,6 @@ def step(learner: Learner, batch: Batch) -> Tensor:
         part = learner.loss(learner.forward.logits(learner.network, inputs), targets) * share
         part.backward()  # type: ignore[no-untyped-call]
         loss += part.detach()
-    learner.optimizer.step()
-    learner.schedule.step()
     return loss
 
 
